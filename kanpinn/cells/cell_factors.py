@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kanpinn.cells.cell_group import CellGroup
 from kanpinn.linalg.dissection import BlockRows, Dissected, Merge, solve_dissected
+from kanpinn.linalg.elimination import columns_of
 
 Array = NDArray[Any]
 
@@ -24,14 +25,12 @@ class CellFactors:
     Args:
         groups: the cells, each in one group, once.
         merges: the order of the dissection.
-        faces: the number of faces.
-        traces: the number of unknowns on each.
+        sizes: the numbers of unknowns on all faces, (F,).
     """
 
     groups: Sequence[CellGroup]
     merges: Sequence[Merge]
-    faces: int
-    traces: int
+    sizes: Array
 
     @property
     def cells(self) -> int:
@@ -43,12 +42,8 @@ class CellFactors:
         return [fronts[cell] for cell in range(len(fronts))]
 
     @cached_property
-    def _sizes(self) -> Array:
-        return np.full(self.faces, self.traces, dtype=np.int64)
-
-    @cached_property
     def _dissected(self) -> Dissected:
-        return Dissected(self._fronts(), self._sizes, self.merges)
+        return Dissected(self._fronts(), self.sizes, self.merges)
 
     def solve(self, rights: Sequence[Array], *, again: bool = False) -> tuple[Array, Array]:
         """The coefficients of all cells, (N, L m, n), and their parts in the functional, (N, n).
@@ -73,11 +68,12 @@ class CellFactors:
         if again:
             found = self._dissected.solve(below)
         else:
-            found = solve_dissected(self._fronts(), self._sizes, self.merges, below)
-        traces = found.reshape(self.faces, self.traces, count)
+            found = solve_dissected(self._fronts(), self.sizes, self.merges, below)
+        starts = np.cumsum(self.sizes) - self.sizes
         coefficients = np.zeros((self.cells, columns, count))
         shares = np.zeros((self.cells, count))
         for group, own, right in zip(self.groups, reduced, rights, strict=True):
-            coefficients[group.cells] = solution = group.solved(own, traces)
-            shares[group.cells] = group.shares(solution, traces, right)
+            known = found[[columns_of(faces, starts, self.sizes) for faces in group.faces]]
+            coefficients[group.cells] = solution = group.solved(own, known)
+            shares[group.cells] = group.shares(solution, known, right)
         return coefficients, shares

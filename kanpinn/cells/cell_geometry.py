@@ -55,6 +55,29 @@ class CellGeometry:
         """The derivatives of a cell's own coordinates in [-1, 1] by the physical ones, (N, d)."""
         return 2 / self.extents
 
+    @cached_property
+    def sides(self) -> list[list[tuple["SidePart", int]]]:
+        """For each cell the parts of its sides that are faces, and their numbers."""
+        faces = self.faces
+        found: list[list[tuple[SidePart, int]]] = [[] for _ in range(len(self.tree))]
+        for cells, upper in ((faces.lower, True), (faces.upper, False)):
+            low, high = self.frames[cells, :1], self.frames[cells, 1:]
+            corners = ((faces.corners - low) / (high - low) * 2 - 1).tolist()
+            for number, (cell, axis) in enumerate(
+                zip(cells.tolist(), faces.axis.tolist(), strict=True)
+            ):
+                ends = [tuple(one[:axis] + one[axis + 1 :]) for one in corners[number]]
+                found[cell].append((SidePart(axis, upper, *ends), number))
+        return found
+
+    @cached_property
+    def lengths(self) -> Tensor:
+        """The width across each face of the smaller of its cells, (F,)."""
+        widths, faces = self.widths, self.faces
+        axis = faces.axis[:, None]
+        both = [widths[cells].gather(1, axis)[:, 0] for cells in (faces.lower, faces.upper)]
+        return torch.minimum(*both)
+
     def across(self, cells: Tensor, normals: Tensor) -> Tensor:
         """The widths of cells along unit normals, (c,); normals: (c, d)."""
         return 1 / (normals / self.widths[cells]).norm(dim=1)

@@ -21,9 +21,10 @@ class CellGroup:
 
     Args:
         cells: their numbers.
-        faces: of each cell the numbers of its faces, (c, f).
+        faces: of each cell the numbers of its faces, and of the arcs at which it meets cells of
+            other regions, (c, f).
         matrix: A, of the coefficients of a cell, (rows, L m).
-        diagonal: the last f t rows are A c - D y, y the traces on the faces; of D, (f t,).
+        diagonal: the last t rows are A c - D y, y the traces on all faces; of D, (t,).
     """
 
     cells: Sequence[int]
@@ -66,26 +67,24 @@ class CellGroup:
         del self.reflections
         self.triangle = triangle
 
-    def solved(self, reduced: Array, traces: Array) -> Array:
+    def solved(self, reduced: Array, known: Array) -> Array:
         """The coefficients of each cell, (c, L m, n).
 
         Args:
             reduced: the right-hand sides, see `reduced`.
-            traces: the solution on all faces, (F, t, n).
+            known: the traces on the faces of each cell, (c, t, n).
         """
         columns, (count, _, each) = self.matrix.shape[1], reduced.shape
-        known = traces[self.faces].reshape(count, len(self.diagonal), each)
         rights = reduced[:, :columns] - self.triangle[:columns, columns:] @ known
         flat = np.moveaxis(rights, 1, 0).reshape(columns, count * each)
         found = solve_triangular(self.triangle[:columns, :columns], flat)
         return np.moveaxis(found.reshape(columns, count, each), 1, 0)
 
-    def shares(self, found: Array, traces: Array, rights: Array) -> Array:
+    def shares(self, found: Array, known: Array, rights: Array) -> Array:
         """The part of each cell in the functional, (c, n); the arguments are as above.
 
         found: the coefficients, (c, L m, n).
         """
         rest = self.matrix @ found - rights
-        known = traces[self.faces].reshape(len(found), len(self.diagonal), found.shape[2])
         rest[:, rest.shape[1] - len(self.diagonal) :] -= self.diagonal[:, None] * known
         return np.einsum("crn,crn->cn", rest, rest)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.regions import Regions
 from kanpinn.cells.tree import Tree
 from kanpinn.jets import Coordinates, Jet
 from kanpinn.networks.layer import Layer
@@ -15,7 +16,8 @@ from kanpinn.networks.layer import Layer
 class CellLayer(Layer):
     """y_o = Σ_l c_klo p_l(ξ), polynomials of a box's own coordinates ξ for each box k of a tree.
 
-    The coordinates ξ are in [-1, 1]^d in the box's frame: the box itself, or a smaller one.
+    The coordinates ξ are in [-1, 1]^d in the box's frame: the box itself, or a smaller one. A box
+    that interfaces divide has polynomials for each region.
 
     Args:
         tree: the boxes.
@@ -23,19 +25,23 @@ class CellLayer(Layer):
         n_out: the number of outputs.
 
     coefficients: (N, L, n_out), of L orthonormal polynomials in each of N boxes. frames: the lower
-    and upper corners of the frames, (N, 2, d).
+    and upper corners of the frames, (N, 2, d). sides: of the regions, see `Regions`, (S, 9).
     """
 
     level: Tensor
     place: Tensor
+    region: Tensor
     frames: Tensor
+    sides: Tensor
 
     def __init__(self, tree: Tree, polynomials: LocalPolynomials, n_out: int) -> None:
         super().__init__()
         self.roots, self.around, self.polynomials = tree.roots, tree.around, polynomials
         self.register_buffer("level", tree.level)
         self.register_buffer("place", tree.place)
+        self.register_buffer("region", tree.region)
         self.register_buffer("frames", tree.boxes)
+        self.register_buffer("sides", Regions.whole().sides)
         zeros = torch.zeros(len(tree), polynomials.size, n_out, dtype=torch.float64)
         self.coefficients = nn.Parameter(zeros)
         self._tree: Tree | None = tree
@@ -44,8 +50,22 @@ class CellLayer(Layer):
     def tree(self) -> Tree:
         """The boxes, on the CPU."""
         if self._tree is None:
-            self._tree = Tree(self.roots, self.level.cpu(), self.place.cpu(), self.around)
+            parts = (self.level.cpu(), self.place.cpu(), self.region.cpu())
+            self._tree = Tree(self.roots, *parts, self.around)
         return self._tree
+
+    @property
+    def regions(self) -> Regions:
+        """The regions of the domain, on the CPU."""
+        return Regions(self.sides.cpu())
+
+    def divide(self, regions: Regions) -> None:
+        """Take other regions of the domain, and begin with cells for all of them."""
+        sides = regions.sides.to(self.sides)
+        if not torch.equal(sides, self.sides):
+            self.sides, tree = sides, self.tree.divided(regions.count)
+            like = self.coefficients
+            self.reset(tree, tree.boxes, like.new_zeros(len(tree), *like.shape[1:]))
 
     def go_around(self, axes: frozenset[int]) -> None:
         """Make both ends of some coordinates neighbours, and no other ends."""
@@ -57,12 +77,14 @@ class CellLayer(Layer):
         like = self.coefficients
         self.frames = frames.to(like)
         self._tree, self.around = tree, tree.around
-        self.level, self.place = tree.level.to(like.device), tree.place.to(like.device)
+        self.level, self.place, self.region = (
+            part.to(like.device) for part in (tree.level, tree.place, tree.region)
+        )
         self.coefficients = nn.Parameter(coefficients.to(like))
 
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
         # A saved network may have another tree than this one was created with.
-        for name in ("level", "place", "frames"):
+        for name in ("level", "place", "region", "frames", "sides"):
             setattr(self, name, torch.empty_like(state[prefix + name]))
         saved = state[prefix + "coefficients"]
         self.coefficients = nn.Parameter(torch.empty_like(saved))
@@ -101,8 +123,8 @@ class CellLayer(Layer):
 
     def _functions(self, h: Jet) -> tuple[Tensor, Jet]:
         """The boxes of points, (n,), and the jets of their polynomials there, with L components."""
-        tree = self.tree
-        number = tree.locate(h.value.detach().cpu())
+        x = h.value.detach().cpu()
+        number = self.tree.locate(x, self.regions.of_points(x))
         number = number.to(h.value.device)
         low, high = self.frames[number].unbind(1)
         factor = 2 / (high - low)  # (n, d), for each point its own

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -56,10 +57,17 @@ def counted_fields(residuals: Residuals) -> Sequence[int]:
     return range(residuals.surrogate.network.width[-1])
 
 
-def terms_for_cells(
-    residuals: Residuals, domain: Domain
-) -> tuple[ResidualTerm, Sequence[ResidualTerm]]:
-    """The equation of a loss, and its conditions on pieces of the boundary.
+@dataclass(frozen=True)
+class CellTerms:
+    """The terms of a loss: the equation, the conditions on the boundary and those on interfaces."""
+
+    equation: ResidualTerm
+    conditions: Sequence[ResidualTerm]
+    interfaces: Sequence[ResidualTerm]
+
+
+def terms_for_cells(residuals: Residuals, domain: Domain) -> CellTerms:
+    """The terms of a loss.
 
     Raises:
         InputError: for what cells cannot solve: an energy, or conditions of another kind.
@@ -70,11 +78,13 @@ def terms_for_cells(
             raise InputError(f"cells: the term {term.name} is no mean of squared residuals")
         if not is_mean(term):
             terms.append(term)
+    equation, *others = terms
     own = set(domain.boundary.pieces)
-    for term in terms[1:]:
+    conditions = [term for term in others if not term.kinks]
+    for term in conditions:
         if term.sites > 1 or term.measured or not term.pieces or not own.issuperset(term.pieces):
             raise InputError(
                 f"the term {term.name} cannot be imposed on cells: expected a condition at single "
-                "points of whole pieces of the boundary"
+                "points of whole pieces of the boundary, or on an interface"
             )
-    return terms[0], terms[1:]
+    return CellTerms(equation, conditions, [term for term in others if term.kinks])

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kanpinn.cells.cell_factors import CellFactors
-from kanpinn.cells.cell_geometry import CellGeometry, SidePart
+from kanpinn.cells.cell_geometry import CellGeometry
 from kanpinn.cells.cell_group import CellGroup
 from kanpinn.cells.cell_terms import PlacedTerm, SampledTerm
+from kanpinn.cells.contact_rows import ContactRows, PlacedContact
+from kanpinn.cells.contacts import CoupledContacts
 from kanpinn.cells.coupling import Coupling, Traces
+from kanpinn.cells.merges import merge_order
 from kanpinn.cells.polynomials import LocalPolynomials
 
 Array = NDArray[Any]
@@ -46,6 +49,7 @@ class CellSystem:
         equation: the equation at points of groups of cells; each cell is in one group, once.
         walls: the conditions at points of boundaries.
         counted: the numbers of the fields whose errors count.
+        interfaces: the arcs at which cells of two regions meet.
     """
 
     geometry: CellGeometry
@@ -53,6 +57,7 @@ class CellSystem:
     equation: Sequence[SampledTerm]
     walls: Sequence[SampledTerm]
     counted: Sequence[int]
+    interfaces: Sequence[CoupledContacts] = ()
 
     @cached_property
     def factors(self) -> Tensor:
@@ -80,32 +85,9 @@ class CellSystem:
         return Traces(self.polynomials, tuple(self.coupling.orders))
 
     @cached_property
-    def sides(self) -> list[list[tuple[SidePart, int]]]:
-        """For each cell the parts of its sides that are faces, and their numbers."""
-        geometry, faces = self.geometry, self.geometry.faces
-        found: list[list[tuple[SidePart, int]]] = [[] for _ in range(len(geometry.tree))]
-        for cells, upper in ((faces.lower, True), (faces.upper, False)):
-            low, high = geometry.frames[cells, :1], geometry.frames[cells, 1:]
-            corners = ((faces.corners - low) / (high - low) * 2 - 1).tolist()
-            for number, (cell, axis) in enumerate(
-                zip(cells.tolist(), faces.axis.tolist(), strict=True)
-            ):
-                ends = [tuple(one[:axis] + one[axis + 1 :]) for one in corners[number]]
-                found[cell].append((SidePart(axis, upper, *ends), number))
-        return found
-
-    @cached_property
-    def lengths(self) -> Tensor:
-        """The width across each face of the smaller of its cells, (F,)."""
-        widths, faces = self.geometry.widths, self.geometry.faces
-        axis = faces.axis[:, None]
-        both = [widths[cells].gather(1, axis)[:, 0] for cells in (faces.lower, faces.upper)]
-        return torch.minimum(*both)
-
-    @cached_property
     def terms(self) -> list[list[PlacedTerm]]:
         """For each cell its terms."""
-        found: list[list[PlacedTerm]] = [[] for _ in self.sides]
+        found: list[list[PlacedTerm]] = [[] for _ in self.geometry.sides]
         for term in self.equation:
             for place, cell in enumerate(term.at.cells.tolist()):
                 found[cell].append(PlacedTerm(term, place, self.factors))
@@ -123,29 +105,53 @@ class CellSystem:
         return found
 
     @cached_property
+    def contacts(self) -> list[list[PlacedContact]]:
+        """For each cell the arcs at which it meets cells of other regions."""
+        found: list[list[PlacedContact]] = [[] for _ in self.geometry.sides]
+        number = len(self.geometry.faces)
+        for one in self.interfaces:
+            rows = ContactRows.of(one, self.coupling)
+            for place, both in enumerate(zip(*one.cells, strict=True)):
+                for side, cell in enumerate(both):
+                    found[cell].append(PlacedContact(rows, side, place, number))
+                number += 1
+        return found
+
+    @cached_property
+    def trace_sizes(self) -> Array:
+        """The numbers of unknowns on all faces, and then on all arcs of interfaces."""
+        sizes = [self.traces.size] * len(self.geometry.faces)
+        both = {one.number: one.rows.size for own in self.contacts for one in own}
+        return np.array(sizes + [both[number] for number in sorted(both)], dtype=np.int64)
+
+    @cached_property
     def cell_factors(self) -> CellFactors:
         """The factors of the problem, in which cells with the same matrix are together."""
         level = self.geometry.tree.level.tolist()
         found: dict[Any, list[int]] = {}
-        for cell, sides in enumerate(self.sides):
+        for cell, sides in enumerate(self.geometry.sides):
             terms = [one.term for one in self.terms[cell]]
             shared = all(term.is_alike for term in terms)
             names = tuple(id(term) for term in terms)
-            shared = shared and not (self.free_fields and cell == 0)
+            shared = shared and not (self.contacts[cell] or (self.free_fields and cell == 0))
             key = (level[cell], tuple(side for side, _ in sides), names) if shared else cell
             found.setdefault(key, []).append(cell)
         groups = []
         for cells in found.values():
-            faces = [[number for _, number in self.sides[cell]] for cell in cells]
+            faces = [
+                [number for _, number in self.geometry.sides[cell]]
+                + [contact.number for contact in self.contacts[cell]]
+                for cell in cells
+            ]
             numbers = np.array(faces, dtype=np.int64).reshape(len(cells), -1)
             groups.append(CellGroup(cells, numbers, *self._matrix(cells[0])))
-        merges = list(self.geometry.tree.merges())
-        return CellFactors(groups, merges, len(self.geometry.faces), self.traces.size)
+        return CellFactors(groups, merge_order(self.geometry.tree), self.trace_sizes)
 
-    def rights(self, values: Mapping[SampledTerm, Tensor]) -> list[Array]:
+    def rights(self, values: Mapping[SampledTerm | CoupledContacts, Tensor]) -> list[Array]:
         """The right-hand sides of the rows of each group's cells, (c, rows, n).
 
-        values: those of terms at their points, (c, q, equations, n); zero for terms without.
+        values: those of terms and of interfaces at their points, (c, q, equations, n); zero for
+            those without.
         """
         each = next(iter(values.values())).shape[-1]
         found = []
@@ -158,6 +164,12 @@ class CellSystem:
                     if one.term in values:
                         known = values[one.term][one.place]
                         rights[place, rows] = one.weighed(known).numpy()
+                start = rights.shape[1] - sum(one.rows.size for one in self.contacts[cell])
+                for contact in self.contacts[cell]:
+                    rows = slice(start, start := start + contact.rows.size)
+                    if contact.rows.coupled in values:
+                        known = values[contact.rows.coupled][contact.place]
+                        rights[place, rows] = contact.weighed(known).numpy()
             found.append(rights)
         return found
 
@@ -170,11 +182,15 @@ class CellSystem:
             rows.append(constants)
         diagonals = [rows[0].new_zeros(0)]
         extents, one = self.geometry.extents[[cell]], torch.tensor([cell])
-        for side, number in self.sides[cell]:
+        for side, number in self.geometry.sides[cell]:
             across = torch.eye(self.polynomials.dim, dtype=extents.dtype)[[side.axis]]
-            weights = self.coupling.weights(one, across, self.lengths[[number]])[0]
+            weights = self.coupling.weights(one, across, self.geometry.lengths[[number]])[0]
             scale = float(self.geometry.scale[cell, side.axis])
             own, diagonal = self.traces.rows(side, scale, weights * side.area(extents).sqrt())
+            rows.append(own)
+            diagonals.append(diagonal)
+        for contact in self.contacts[cell]:
+            own, diagonal = contact.of_cell()
             rows.append(own)
             diagonals.append(diagonal)
         return torch.cat(rows).numpy(), torch.cat(diagonals).numpy()
@@ -185,7 +201,9 @@ class CellSystem:
         Raises:
             LinAlgError: if a residual is not finite.
         """
-        values = {one: one.right[..., None] for one in (*self.equation, *self.walls)}
+        every: list[SampledTerm | CoupledContacts]
+        every = [*self.equation, *self.walls, *self.interfaces]
+        values = {one: one.right[..., None] for one in every}
         found, shares = self.cell_factors.solve(self.rights(values))
         fields = len(self.coupling.orders)
         coefficients = torch.from_numpy(found[..., 0]).unflatten(1, (-1, fields))

@@ -106,9 +106,8 @@ class Cells(Network):
 
     @property
     def pieces(self) -> Tensor:  # type: ignore[override]
-        """The cells as parts of the bounding box: lower and upper corners, (N, 2, d) in [0, 1]."""
-        low = (self.tree.low + 1) / 2
-        return torch.stack([low, low + self.tree.widths / 2], dim=1)
+        """The boxes of the cells in the bounding box: their corners, (n, 2, d) in [0, 1]."""
+        return (self.tree.undivided.boxes + 1) / 2
 
     def prepare(self, x: Tensor) -> None:
         """Do nothing: the cells cover the bounding box of the domain wherever the points are."""
@@ -122,6 +121,7 @@ class Cells(Network):
         degree, like = min(self.highest, self.degree + more), self.layer.coefficients
         made = Cells(self.width, degree, self.tree.roots, dtype=like.dtype)
         made = made.to(like.device)
+        made.layer.divide(self.layer.regions)
         made.layer.reset(self.tree, self.layer.frames, made.polynomials.padded(like))
         return made
 

@@ -1,6 +1,9 @@
-"""The cells of a tree that a domain in the plane cuts, and the parts of their faces inside it."""
+"""The cells of a tree that a region of the plane cuts, and the parts of their faces inside it."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import accumulate
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,6 +11,7 @@ from torch import Tensor
 from kanpinn.cells.cell_geometry import CellGeometry
 from kanpinn.cells.outline import Arcs, CellLines, Outline
 from kanpinn.cells.tree import Faces, Tree
+from kanpinn.geometry.domain import Domain
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,33 +19,66 @@ class CutGeometry(CellGeometry):
     """The cells of a tree that have a part of a domain in the plane.
 
     Args:
-        arcs: the parts of the boundary in them.
+        arcs: the parts of the regions' boundaries in them; the curves of all regions are numbered
+            one after the other.
         is_cut: the cells that are not whole, a mask (N,).
     """
 
     arcs: Arcs
     is_cut: Tensor
 
+    @classmethod
+    def joined(cls, parts: Sequence["CutGeometry"], curves: Sequence[int]) -> "CutGeometry":
+        """The cells of all regions of a domain.
+
+        Args:
+            parts: the cells of each region.
+            curves: the numbers of curves of each region.
+        """
+        cells = list(accumulate((len(one.tree) for one in parts), initial=0))
+        numbers = list(accumulate(curves, initial=0))
+        arcs = [
+            replace(one.arcs, cell=one.arcs.cell + cell, curve=one.arcs.curve + number)
+            for one, cell, number in zip(parts, cells[:-1], numbers[:-1], strict=True)
+        ]
+        faces = [
+            replace(one.faces, lower=one.faces.lower + cell, upper=one.faces.upper + cell)
+            for one, cell in zip(parts, cells[:-1], strict=True)
+        ]
+        return cls(
+            Tree.joined([one.tree for one in parts]),
+            parts[0].domain,
+            torch.cat([one.frames for one in parts]),
+            Faces(**_concatenated(faces)),
+            Arcs(**_concatenated(arcs)),
+            torch.cat([one.is_cut for one in parts]),
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class CellCutter:
-    """Cuts the cells of trees by the boundary of a domain.
+    """Cuts the cells of trees by the boundary of a region.
 
     Args:
         outline: the boundary.
+        domain: the domain, all of it; its bounding box is that of the trees.
+        region: the number of the region.
         sliver: what is thinner than this part of a cell's width counts as nothing.
     """
 
     outline: Outline
+    domain: Domain
+    region: int = 0
     sliver: float = 1e-6
 
     def grid(self, tree: Tree) -> CellLines:
-        """The lines of a tree's cells."""
-        low, high = self.outline.domain.bounds
-        return CellLines(tree, low, (high - low) / 2)
+        """The lines of the cells of a tree, all of which are of the region."""
+        low, high = self.domain.bounds
+        return CellLines(tree, low, (high - low) / 2, self.region)
 
     def cut(self, tree: Tree) -> CutGeometry:
-        """The cells of a tree, without those outside."""
+        """The cells of the region, without those outside of it."""
+        tree = tree.only(tree.region == self.region)
         grid, domain = self.grid(tree), self.outline.domain
         arcs, meets = self.outline.arcs(grid, self.sliver)
         boxes = grid.low + (tree.boxes + 1) * grid.half  # (N, 2, 2)
@@ -60,7 +97,7 @@ class CellCutter:
         faces = _faces(self, self.grid(tree), near, meets)
         frames = (frames[kept] - grid.low) / grid.half - 1
         frames = torch.where(cut[kept][:, None, None], frames, tree.boxes)
-        return CutGeometry(tree, domain, frames, faces, arcs, cut[kept])
+        return CutGeometry(tree, self.domain, frames, faces, arcs, cut[kept])
 
     def _cut(self, arcs: Arcs, boxes: Tensor) -> Tensor:
         """The cells that the boundary cuts other than along their sides, a mask (N,)."""
@@ -100,14 +137,15 @@ def _renumbered(arcs: Arcs, number: Tensor) -> Arcs:
     """The arcs of the cells that have a number."""
     cell = number[arcs.cell]
     kept = cell >= 0
-    return Arcs(
-        arcs.curve[kept],
-        arcs.first[kept],
-        arcs.last[kept],
-        cell[kept],
-        arcs.ends[kept],
-        arcs.turns[kept],
-    )
+    rows = {one.name: getattr(arcs, one.name)[kept] for one in fields(arcs)}
+    return Arcs(**rows | {"cell": cell[kept]})
+
+
+def _concatenated(parts: Sequence[Any]) -> dict[str, Tensor]:
+    """The tensors of records of the same kind, those of the first record first."""
+    return {
+        one.name: torch.cat([getattr(part, one.name) for part in parts]) for one in fields(parts[0])
+    }
 
 
 def _faces(cutter: CellCutter, grid: CellLines, near: Tensor, meets: list[Tensor]) -> Faces:

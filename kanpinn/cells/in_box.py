@@ -1,4 +1,4 @@
-"""A problem in a box: its equation and conditions at points of cells."""
+"""A problem in a box without interfaces: its equation and conditions at points of cells."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,14 +55,14 @@ class ProblemInBox(CellProblem):
             InputError: for what cells cannot solve: an energy, or conditions that are not on whole
                 sides.
         """
-        equation, conditions = terms_for_cells(residuals, domain)
+        terms = terms_for_cells(residuals, domain)
         sides = [
             SideTerm(term, *piece.side)
-            for term in conditions
+            for term in terms.conditions
             for piece in term.pieces
             if piece.side is not None
         ]
-        return cls(domain, equation, sides, counted_fields(residuals))
+        return cls(domain, terms.equation, sides, counted_fields(residuals))
 
     def cells(self, tree: Tree) -> CellGeometry:
         return CellGeometry.whole(tree, self.domain)

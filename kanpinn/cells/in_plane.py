@@ -1,4 +1,4 @@
-"""A problem in a domain of the plane that is no box: its equation and conditions in cut cells."""
+"""A problem in a domain of the plane, with or without interfaces, in cut cells."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,11 +12,16 @@ from kanpinn.cells.cell_geometry import CellGeometry, CellPoints
 from kanpinn.cells.cell_problem import CellProblem, counted_fields, terms_for_cells
 from kanpinn.cells.cell_system import CellSystem
 from kanpinn.cells.cell_terms import SampledTerm
+from kanpinn.cells.contacts import CoupledContacts
 from kanpinn.cells.cut_geometry import CellCutter, CutGeometry
 from kanpinn.cells.outline import Outline
 from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.seams import contacts
 from kanpinn.cells.tree import Tree
-from kanpinn.geometry.planar.planar import Planar
+from kanpinn.geometry.boundary import Piece
+from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.planar.combine2d import planar
+from kanpinn.geometry.planar.divide2d import Division, Edge
 from kanpinn.geometry.points import Batch, Points
 from kanpinn.geometry.rules import gauss_legendre, gauss_product
 from kanpinn.loss.residuals import Residuals
@@ -29,37 +34,54 @@ class ProblemInPlane(CellProblem):
 
     A cell of which only a part is in the domain is cut: it has the equation at points of that part,
     and the conditions at points of the boundary's arcs in it. Its polynomials are those of the
-    bounding box of the part, and its faces are the parts of its sides in the domain.
+    bounding box of the part, and its faces are the parts of its sides in the domain. Where an
+    interface divides a box of the tree, it has a cut cell for each region; they meet at the arcs
+    of the interface.
 
     Args:
         domain: the domain.
+        division: its regions.
         equation: the equation.
-        conditions: the conditions.
+        conditions: the conditions on its boundary.
         counted: the numbers of the fields whose errors count.
+        interfaces: the conditions on interfaces.
     """
 
-    domain: Planar
+    domain: Domain
+    division: Division
     equation: ResidualTerm
     conditions: Sequence[ResidualTerm]
     counted: Sequence[int]
+    interfaces: Sequence[ResidualTerm] = ()
 
     @classmethod
-    def of(cls, residuals: Residuals, domain: Planar) -> "ProblemInPlane":
+    def of(cls, residuals: Residuals, domain: Domain) -> "ProblemInPlane":
         """The problem of a loss in a domain of the plane.
 
         Raises:
             InputError: for what cells cannot solve: an energy, or conditions that are not on whole
                 pieces of the boundary.
         """
-        return cls(domain, *terms_for_cells(residuals, domain), counted_fields(residuals))
+        terms = terms_for_cells(residuals, domain)
+        kinks = [piece for term in terms.interfaces for piece in term.kinks]
+        division = divided(domain, kinks)
+        counted = counted_fields(residuals)
+        return cls(domain, division, terms.equation, terms.conditions, counted, terms.interfaces)
 
     @cached_property
-    def cutter(self) -> CellCutter:
-        """Cuts cells by the domain's boundary."""
-        return CellCutter(Outline(self.domain))
+    def cutters(self) -> list[CellCutter]:
+        """They cut cells by the boundary of each region."""
+        regions = enumerate(self.division.domains)
+        return [CellCutter(Outline(region), self.domain, number) for number, region in regions]
+
+    @cached_property
+    def edges(self) -> list[Edge]:
+        """The curves around all regions."""
+        return [edge for edges in self.division.edges for edge in edges]
 
     def cells(self, tree: Tree) -> CutGeometry:
-        return self.cutter.cut(tree)
+        parts = [cutter.cut(tree) for cutter in self.cutters]
+        return CutGeometry.joined(parts, [len(edges) for edges in self.division.edges])
 
     def start(self, tree: Tree) -> CutGeometry:
         most = 40  # halvings
@@ -81,13 +103,17 @@ class ProblemInPlane(CellProblem):
         one corner of the boundary; or if it has more than twice the width of a neighbour.
         """
         most = 0.6  # radians; with 1.0 solves took one or two trees more
-        arcs, _ = self.cutter.outline.arcs(self.cutter.grid(tree), self.cutter.sliver)
-        turns = torch.zeros(len(tree), dtype=torch.float64).index_add(0, arcs.cell, arcs.turns)
-        sharp = torch.tensor(self.cutter.outline.corners)[arcs.curve]
-        at_corner = torch.stack([arcs.first == 0, arcs.last == 1], dim=1) & sharp
-        ends = torch.zeros(len(tree), dtype=torch.long)
-        ends = ends.index_add(0, arcs.cell, at_corner.sum(dim=1))
-        halved = (turns > most) | (ends > 2)
+        halved = torch.zeros(len(tree), dtype=torch.bool)
+        for cutter in self.cutters:
+            cells = (tree.region == cutter.region).nonzero()[:, 0]
+            own = tree.only(tree.region == cutter.region)
+            arcs, _ = cutter.outline.arcs(cutter.grid(own), cutter.sliver)
+            turns = torch.zeros(len(own), dtype=torch.float64).index_add(0, arcs.cell, arcs.turns)
+            sharp = torch.tensor(cutter.outline.corners)[arcs.curve]
+            at_corner = torch.stack([arcs.first == 0, arcs.last == 1], dim=1) & sharp
+            ends = torch.zeros(len(own), dtype=torch.long)
+            ends = ends.index_add(0, arcs.cell, at_corner.sum(dim=1))
+            halved[cells] = (turns > most) | (ends > 2)
         faces, level = tree.faces, tree.level
         finer = level[faces.upper] - level[faces.lower]
         halved[faces.lower[finer > 1]] = True
@@ -98,33 +124,40 @@ class ProblemInPlane(CellProblem):
         self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
     ) -> CellSystem:
         assert isinstance(geometry, CutGeometry)
-        more = 3
-        whole = (~geometry.is_cut).nonzero()[:, 0]
-        nodes, weights = polynomials.rule(more)
-        places = [CellPoints.inside(geometry, whole, nodes, weights)] if len(whole) else []
-        many = 8  # so that enough are left in a cut cell
-        places += self._in_cut_cells(geometry, polynomials.degree + many)
+        more, many = 3, 8  # many, so that enough are left in a cut cell
+        places = []
+        for region in range(len(self.cutters)):  # in each the coefficients may be the same
+            own = geometry.tree.region == region
+            whole = (own & ~geometry.is_cut).nonzero()[:, 0]
+            if len(whole):
+                places.append(CellPoints.inside(geometry, whole, *polynomials.rule(more)))
+            places += self._in_cut_cells(geometry, region, polynomials.degree + many)
         equation = [SampledTerm(self.equation, at, polynomials, coefficients) for at in places]
         walls = []
         for term in self.conditions:
             at = self._on_arcs(geometry, term, polynomials.degree + more + 1)
             if at is not None:
                 walls.append(SampledTerm(term, at, polynomials, coefficients))
-        return CellSystem(geometry, polynomials, equation, walls, self.counted)
+        found = contacts(geometry, self.edges, self.interfaces, polynomials.degree + 2 * more)
+        coupled = [CoupledContacts(one, geometry, polynomials, coefficients) for one in found]
+        return CellSystem(geometry, polynomials, equation, walls, self.counted, coupled)
 
-    def _in_cut_cells(self, geometry: CutGeometry, count: int) -> Iterator[CellPoints]:
-        """Points of cut cells: those of a Gauss rule on the frame that are inside the domain.
+    def _in_cut_cells(self, geometry: CutGeometry, region: int, count: int) -> Iterator[CellPoints]:
+        """Points of the cut cells of a region: those of a Gauss rule on the frame that are in it.
 
         count: the number of points along each coordinate.
         """
         together = 32  # cells together, with about as many points each
         unit, weights = gauss_product(count, 2)
         local, weights = 2 * unit - 1, 4 * weights
-        cells = geometry.is_cut.nonzero()[:, 0]
+        cells = (geometry.is_cut & (geometry.tree.region == region)).nonzero()[:, 0]
         if not len(cells):
             return
         coords = geometry.coords(cells, local)
-        inside = self.domain.encloses(coords.flatten(0, 1)).view(coords.shape[:2])
+        # On an interface rounding decides on which side a coefficient is evaluated.
+        near = 1e-10 * float(geometry.half.max())
+        domain, all_coords = self.division.domains[region], coords.flatten(0, 1)
+        inside = domain.contains(all_coords, -near).view(coords.shape[:2])
         order = inside.sum(dim=1).argsort()
         for some in order.split(together):
             longest = int(inside[some].sum(dim=1).max())
@@ -140,15 +173,17 @@ class ProblemInPlane(CellProblem):
 
     def _on_arcs(self, geometry: CutGeometry, term: ResidualTerm, count: int) -> CellPoints | None:
         """Gauss points of the arcs on which a condition holds, `count` on each."""
-        arcs, curves = geometry.arcs, self.domain.curves
+        arcs = geometry.arcs
         unit, weights = gauss_legendre(count)
         cells, points, lengths = [], [], []
-        for number in (i for i, curve in enumerate(curves) if curve in term.pieces):
-            own = (arcs.curve == number).nonzero()[:, 0]
+        for number, edge in enumerate(self.edges):
+            if edge.seam >= 0 or edge.piece not in term.pieces:
+                continue
+            own, curve = (arcs.curve == number).nonzero()[:, 0], edge.curve
             first, size = arcs.first[own, None], (arcs.last - arcs.first)[own, None]
             t = (first + size * unit).flatten()
-            points.append(curves[number].points_at(t))
-            speed = curves[number].velocity(t).norm(dim=1).view(len(own), count)
+            points.append(curve.points_at(t))
+            speed = curve.velocity(t).norm(dim=1).view(len(own), count)
             lengths.append(speed * size * weights)
             cells.append(arcs.cell[own])
         if not cells:
@@ -156,3 +191,18 @@ class ProblemInPlane(CellProblem):
         cell, at, weight = torch.cat(cells), Points.cat(points), torch.cat(lengths)
         local = geometry.local(cell, at.coords.view(len(cell), count, 2))
         return CellPoints(cell, local, weight, Batch.made_of(at), geometry.scale[cell])
+
+
+def divided(domain: Domain, kinks: Sequence[Piece]) -> Division:
+    """A domain of the plane, divided by the pieces of interfaces.
+
+    Raises:
+        InputError: if they do not divide it, or the domain is not in the plane.
+    """
+    plane = planar(domain)
+    if plane is None:
+        raise InputError(f"cells take interfaces in domains of the plane only, got {domain!r}")
+    if plane is domain:
+        return Division.of(plane, plane.curves, kinks)
+    named = {piece.name: piece for piece in domain.boundary.pieces}
+    return Division.of(plane, [named[curve.name] for curve in plane.curves], kinks)

@@ -40,13 +40,15 @@ class CellLines:
     """The lines on which the sides of a tree's cells lie, in physical coordinates.
 
     Args:
-        tree: the cells.
+        tree: the cells, all of one region.
         low, half: the lower corner of the tree's box and half its widths, (2,) each.
+        region: the number of the region.
     """
 
     tree: Tree
     low: Tensor
     half: Tensor
+    region: int = 0
 
     @cached_property
     def lines(self) -> tuple[Tensor, Tensor]:
@@ -61,9 +63,13 @@ class CellLines:
 
     def locate(self, points: Tensor, inward: Tensor, step: float) -> Tensor:
         """The cells of points (n, 2), after a step inward of a part of the cell's width, (n,)."""
-        cells = self.tree.locate((points - self.low) / self.half - 1)
-        moved = points + step * inward * self.tree.widths[cells] * self.half
-        return self.tree.locate((moved - self.low) / self.half - 1)
+        cells = self._cells(points)
+        return self._cells(points + step * inward * self.tree.widths[cells] * self.half)
+
+    def _cells(self, points: Tensor) -> Tensor:
+        """The cells of points (n, 2), (n,)."""
+        region = torch.full((len(points),), self.region)
+        return self.tree.locate((points - self.low) / self.half - 1, region)
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ def prolonged(
         geometry: the smaller cells.
     """
     low, high = geometry.frames.unbind(1)
-    parents = tree.locate((low + high) / 2)
+    parents = tree.locate((low + high) / 2, geometry.tree.region)
     outer_low, outer_high = frames[parents].unbind(1)
     scale = 2 / (outer_high - outer_low)
     parts = torch.stack([(low - outer_low) * scale - 1, (high - low) * scale], dim=1)

@@ -94,6 +94,24 @@ class Points:
             raise InputError("points have no normals to turn")
         return replace(self, normals=-self.normals)
 
+    def on_both_sides(self, bounds: tuple[Tensor, Tensor]) -> "Points":
+        """Return two points for each one, on both sides of the boundary, (2n,).
+
+        The first one is on the side that the normal points out of. Their distance is above the
+        rounding of float64.
+
+        bounds: the lowest and the highest corner of the domain, (d,) each.
+
+        Raises:
+            InputError: if they have no normals.
+        """
+        if self.normals is None:
+            raise InputError("points have no normals along which their two sides are")
+        low, high = bounds
+        step = 1e-11 * float((high - low).max()) * self.normals
+        coords = torch.stack([self.coords - step, self.coords + step], dim=1).flatten(0, 1)
+        return Points(coords, self.names, self.normals.repeat_interleave(2, dim=0))
+
     @staticmethod
     def of(points: "Points | Tensor", names: tuple[str, ...]) -> "Points":
         """Return points unchanged, or a tensor (n, d) as points with these coordinate names."""

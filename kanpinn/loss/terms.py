@@ -37,6 +37,8 @@ class Term(ABC):
         factor: the factor of a balance, which multiplies the weight in the loss of optimizers.
         measured: whether the rows compare the fields with measured data.
         pieces: the pieces of a boundary at every point of which the rows hold; empty for others.
+        kinks: the pieces of interfaces at every point of which the rows hold; a row belongs to a
+            point inside and one outside.
 
     squares: whether `total` is the sum of the squares of `linearised`. has_slope: whether 2 Jᵀr is
     the gradient of `total`, where r is the value of `linearised` and J its Jacobian.
@@ -53,6 +55,7 @@ class Term(ABC):
     factor: float = field(default=1.0, kw_only=True)
     measured: bool = field(default=False, kw_only=True)
     pieces: tuple[Piece, ...] = field(default=(), kw_only=True)
+    kinks: tuple[Piece, ...] = field(default=(), kw_only=True)
 
     @property
     def rows(self) -> int:
@@ -158,7 +161,8 @@ def condition_terms(
         if scales is not None and not condition.measurements:
             term = term.times(scales.conditions[i])
         measured = condition.measurements > 0
-        terms.append(replace(term, measured=measured, pieces=condition.pieces))
+        where, kinks = condition.pieces, condition.kinks
+        terms.append(replace(term, measured=measured, pieces=where, kinks=kinks))
     return terms
 
 

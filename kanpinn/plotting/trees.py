@@ -37,7 +37,7 @@ def cells_figure(
     low, high = (corner.cpu().numpy() for corner in solution.problem.domain.bounds)
     boxes = low + network.pieces.cpu().numpy() * (high - low)
     _drawn(left, boxes, outline, "none", "white")
-    level = network.tree.level.numpy()
+    level = network.tree.undivided.level.numpy()
     _plot_levels(right, boxes, level, outline)
     right.set(xlim=left.get_xlim(), ylim=left.get_ylim(), aspect=left.get_aspect())
     right.xaxis.set_major_locator(MaxNLocator(5, steps=STYLE.round))

@@ -20,7 +20,7 @@ from kanpinn.networks.constraints.periodic_inputs import (
     periodic_numbers,
 )
 from kanpinn.networks.enrichment import enrichment_of
-from kanpinn.networks.known_function import Known
+from kanpinn.networks.known_function import Function, Known
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, stated
@@ -36,7 +36,7 @@ from kanpinn.solvers.discretization import (
 )
 from kanpinn.solvers.in_cells import in_cells
 from kanpinn.solvers.in_windows import in_windows
-from kanpinn.solvers.own_methods import check_unweighted
+from kanpinn.solvers.own_methods import check_unweighted, inputs_of
 from kanpinn.solvers.settings import SolveSettings
 
 FORMS = ("strong", "energy")
@@ -123,7 +123,8 @@ def build_surrogate(
     Raises:
         InputError: if problem, network and boundary do not fit together.
     """
-    check_inputs_and_fields(problem, network.width)
+    inputs = inputs_of(problem, isinstance(network, Cells))
+    check_inputs_and_fields(problem, inputs, network.width)
     network.enrichment = None
     if functions := problem.enrichment():
         like = next(network.parameters())
@@ -141,7 +142,7 @@ def build_surrogate(
         chosen = choose_imposition(problem, boundary, found, rough=form == "energy")
     if found:  # then no boundary values are built into the surrogate
         warnings.warn(f"{found[0]}: {chosen.follows}", stacklevel=4)
-    met, inputs = chosen.met, problem.inputs()
+    met = chosen.met
     if inputs is None and network.width[0] > problem.domain.dim:
         inputs = circles_for(problem, network)
         if inputs is not None:
@@ -150,13 +151,16 @@ def build_surrogate(
     return Surrogate(network, problem.domain, chosen.output, inputs, coefficients), met
 
 
-def check_inputs_and_fields(problem: BoundaryValueProblem, width: Sequence[int]) -> None:
+def check_inputs_and_fields(
+    problem: BoundaryValueProblem, inputs: Function | None, width: Sequence[int]
+) -> None:
     """Refuse a network's width whose ends are not the numbers of inputs and fields of a problem.
 
     A network may have one more input for each periodic coordinate.
 
     Args:
         problem: the problem.
+        inputs: the function that computes the network's inputs; None for the coordinates.
         width: the units per layer, inputs first.
 
     Raises:
@@ -167,7 +171,7 @@ def check_inputs_and_fields(problem: BoundaryValueProblem, width: Sequence[int])
             f"network.width must end with {len(problem.fields)} outputs for the fields "
             f"{', '.join(problem.fields)} of {type(problem).__name__}, got {list(width)}"
         )
-    domain, inputs = problem.domain, problem.inputs()
+    domain = problem.domain
     counts = [domain.dim]
     if inputs is not None:
         low, high = domain.bounds

@@ -2,9 +2,10 @@
 
 from kanpinn._support.errors import InputError
 from kanpinn.cells import Cells
+from kanpinn.cells.by_domain import regions_of
 from kanpinn.networks.constraints.boundary_data import Imposition
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
-from kanpinn.solvers.own_methods import periodic_axes, refuse_unfit
+from kanpinn.solvers.own_methods import inputs_of, periodic_axes, refuse_unfit
 
 
 def in_cells(problem: BoundaryValueProblem, network: Cells, boundary: str, form: str) -> Imposition:
@@ -14,13 +15,13 @@ def in_cells(problem: BoundaryValueProblem, network: Cells, boundary: str, form:
 
     Args:
         problem: the problem.
-        network: gets the coordinates that go around a circle.
+        network: gets the coordinates that go around a circle, and the regions of the domain.
         boundary, form: the arguments of `solve`.
 
     Raises:
         InputError: for what is not for such networks.
     """
-    refuse_unfit(problem, form, "a network in cells")
+    refuse_unfit(problem, inputs_of(problem, in_cells=True), form, "a network in cells")
     if boundary not in ("auto", "penalty"):
         raise InputError(
             f'boundary must be "auto" or "penalty" for a network in cells, got {boundary!r}: cells '
@@ -40,4 +41,11 @@ def in_cells(problem: BoundaryValueProblem, network: Cells, boundary: str, form:
                 f"network.cells must be at least 2 along {names[axis]}, which is periodic, got 1"
             )
     network.layer.go_around(axes)
+    kinks = [piece for condition in problem.conditions() for piece in condition.kinks]
+    if kinks and axes:
+        raise InputError(
+            f"{type(problem).__name__} has an Interface and a periodic coordinate, which cells do "
+            "not take together"
+        )
+    network.layer.divide(regions_of(problem.domain, kinks))
     return Imposition(None, met=frozenset(around))

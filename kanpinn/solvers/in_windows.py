@@ -27,7 +27,7 @@ def in_windows(
     Raises:
         InputError: for what is not for such networks, or for this one.
     """
-    refuse_unfit(problem, form, "a network in time windows")
+    refuse_unfit(problem, problem.inputs(), form, "a network in time windows")
     if boundary == "penalty":
         raise InputError(
             'boundary must be "exact" or "auto" for a network in time windows, got "penalty": '

@@ -3,21 +3,39 @@
 from collections.abc import Mapping
 
 from kanpinn._support.errors import InputError
+from kanpinn.networks.known_function import Function
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 
 
-def refuse_unfit(problem: BoundaryValueProblem, form: str, network: str) -> None:
+def inputs_of(problem: BoundaryValueProblem, in_cells: bool) -> Function | None:
+    """The function that computes a network's inputs from points; None for the coordinates.
+
+    A network in cells has a kink at an interface by itself. It takes the coordinates where the
+    function of a problem with interfaces would give other networks such a kink.
+
+    Args:
+        problem: the problem.
+        in_cells: whether it is a network in cells.
+    """
+    has_kinks = any(condition.kinks for condition in problem.conditions())
+    return None if in_cells and has_kinks else problem.inputs()
+
+
+def refuse_unfit(
+    problem: BoundaryValueProblem, inputs: Function | None, form: str, network: str
+) -> None:
     """Refuse problems with functions that such networks cannot use, and energies.
 
     Args:
         problem: the problem.
+        inputs: the function that computes the network's inputs.
         form: the argument `form` of `solve`.
         network: what kind of network it is, for messages.
 
     Raises:
         InputError: see above.
     """
-    for name, given in (("inputs", problem.inputs()), ("enrichment", problem.enrichment())):
+    for name, given in (("inputs", inputs), ("enrichment", problem.enrichment())):
         if given:
             raise InputError(
                 f"{type(problem).__name__} has {name}(), which {network} cannot use: take another "

@@ -8,7 +8,7 @@ from cases import OnWalls, error_of, solved_in_cells
 
 import kanpinn as kp
 from kanpinn.cells.cut_geometry import CellCutter
-from kanpinn.cells.in_plane import ProblemInPlane
+from kanpinn.cells.in_plane import ProblemInPlane, divided
 from kanpinn.cells.outline import Outline
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.tree import Tree
@@ -52,7 +52,7 @@ class Harmonic(OnWalls):
 def geometry(request):
     """The cells of a start on one of the domains."""
     domain = DOMAINS[request.param]
-    cutter, tree = CellCutter(Outline(domain)), Tree.uniform([4, 4])
+    cutter, tree = CellCutter(Outline(domain), domain), Tree.uniform([4, 4])
     tree, _ = tree.split(torch.arange(16) % 3 == 0)
     return cutter.cut(tree)
 
@@ -74,7 +74,7 @@ def test_the_faces_and_arcs_of_each_cell_bound_its_part(geometry):
 def test_frames_are_the_bounding_boxes_of_the_parts(geometry):
     x = geometry.domain.gauss(20_000).coords
     scaled = (x - geometry.physical(-torch.ones(2, dtype=F))) / geometry.half - 1
-    cells = geometry.tree.locate(scaled)
+    cells = geometry.tree.locate(scaled, torch.zeros(len(scaled), dtype=torch.long))
     low, high = geometry.frames[cells].unbind(1)
     outside = torch.maximum(low - scaled, scaled - high).amax(dim=1)
     assert float(outside.max()) < 1e-6  # a sliver that was left out
@@ -144,7 +144,9 @@ def test_norms_count_the_part_of_a_cell_in_the_domain(geometry):
     polynomials = LocalPolynomials(4, 2)
     ones = torch.zeros(len(geometry.tree), polynomials.size, 1, dtype=F)
     ones[:, 0] = 2.0  # times 1/2, the first orthonormal polynomial
-    system = ProblemInPlane(geometry.domain, term, [], [0]).on(geometry, polynomials, ones)
+    division = divided(geometry.domain, [])
+    problem = ProblemInPlane(geometry.domain, division, term, [], [0])
+    system = problem.on(geometry, polynomials, ones)
     area = float(system.norms(ones).square().sum())
     assert area == pytest.approx(geometry.domain.measure, rel=0.03)
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from kanpinn.cells.merges import merge_order
 from kanpinn.cells.tree import Tree
 
 F = torch.float64
@@ -21,7 +22,7 @@ def test_faces_of_a_tree_cover_the_sides_of_both_cells_once(generator):
     tree = _split_at_random([2, 3], generator)
     assert float(tree.widths.prod(dim=1).sum()) == pytest.approx(4)
     inside = 2 * torch.rand(500, 2, dtype=F, generator=generator) - 1
-    cell = tree.locate(inside)
+    cell = tree.locate(inside, torch.zeros(500, dtype=torch.long))
     local = (inside - tree.low[cell]) / tree.widths[cell]
     assert bool(((local >= 0) & (local <= 1)).all())
     for axis in range(2):
@@ -39,7 +40,7 @@ def test_faces_of_a_tree_cover_the_sides_of_both_cells_once(generator):
 def test_two_neighbours_make_a_box_in_each_merge(generator):
     tree = _split_at_random([2, 4], generator)
     boxes = dict(enumerate(tree.boxes))
-    for number, (one, other, made) in enumerate(tree.merges()):
+    for number, (one, other, made) in enumerate(merge_order(tree)):
         pair = boxes.pop(one), boxes.pop(other)
         low, high = torch.stack([torch.stack(pair).amin(0)[0], torch.stack(pair).amax(0)[1]])
         assert made == len(tree) + number

@@ -114,6 +114,11 @@ class Condition(ABC):
         return self.pieces
 
     @property
+    def kinks(self) -> tuple[Piece, ...]:
+        """The pieces of interfaces inside the domain at which it lets fields have a kink."""
+        return ()
+
+    @property
     def inside(self) -> Domain | None:
         """The domain in which the condition is a further equation, or None."""
         return None

@@ -51,6 +51,10 @@ class Interface(Condition):
     def seats(self) -> tuple[Piece, ...]:
         return self.on.pieces
 
+    @property
+    def kinks(self) -> tuple[Piece, ...]:
+        return self.on.pieces
+
     def points(
         self,
         collocation: Collocation,
@@ -60,12 +64,7 @@ class Interface(Condition):
     ) -> Points:
         count = max(1, round(share * collocation.boundary))
         p = sample(self.on, count, collocation.sampler, generator, units)
-        assert p.normals is not None
-        low, high = self.domain.bounds
-        # The two points of a row lie on both sides, at a distance above the rounding of float64.
-        step = 1e-11 * float((high - low).max()) * p.normals
-        coords = torch.stack([p.coords - step, p.coords + step], dim=1).flatten(0, 1)
-        return Points(coords, p.names, p.normals.repeat_interleave(2, dim=0))
+        return p.on_both_sides(self.domain.bounds)
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
         """Return the jump of a ∂u/∂n across the interface minus the flux, (rows, m)."""

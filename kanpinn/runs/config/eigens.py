@@ -138,7 +138,7 @@ class EigenFile(File):
         reason = "eigenvalues always have bounds and estimates, and take no steps"
         self.run.refuse(reason, "estimate", "bound", "tolerance", "budget_seconds")
         problem: EigenProblem = self.problem.build("problem", directory)
-        limits = {"ends": partial(check_inputs_and_fields, problem)}
+        limits = {"ends": partial(check_inputs_and_fields, problem, problem.inputs())}
         with blaming(type(problem).__name__, problem):
             made = self.network.build("network", directory, limits=limits, seed=self.run.seed)
         network = self.placed(made)

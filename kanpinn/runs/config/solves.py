@@ -34,6 +34,7 @@ from kanpinn.solvers.auto import auto, first_choice
 from kanpinn.solvers.auto.search import Announce
 from kanpinn.solvers.defaults import default_optimizer, default_points
 from kanpinn.solvers.discretize import check_inputs_and_fields, discretize
+from kanpinn.solvers.own_methods import inputs_of
 from kanpinn.solvers.settings import SolveSettings
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.solve import solve
@@ -193,7 +194,8 @@ class SolveFile(File):
         if self.network is None or "auto" in (self.network.type, *types):
             self._check_choice(types)
             return self._first_trial(problem, common)
-        limits = {"ends": partial(check_inputs_and_fields, problem)}
+        inputs = inputs_of(problem, in_cells=self.network.type == "cells")
+        limits = {"ends": partial(check_inputs_and_fields, problem, inputs)}
         with blaming(type(problem).__name__, problem):
             made = self.network.build("network", directory, limits=limits, seed=run.seed)
         network = self.placed(made)

@@ -52,7 +52,9 @@ def write_run(file: h5py.File, result: Result, settings: Mapping[str, Any]) -> N
     windows, are called "part_0.layer_0" and so on; a group "windows" has the ends of time windows.
     The layer of a network in cells has the tree: the numbers of boxes of level 0 along each
     coordinate in the attribute "roots", and each cell's "level" and "place" among the boxes of its
-    level, so that its lower corner is -1 + 2 place / (roots 2^level) in [-1, 1]^d. The frame of a
+    level, so that its lower corner is -1 + 2 place / (roots 2^level) in [-1, 1]^d. A box that
+    interfaces divide has a cell for each "region", whose boundary is in "sides", see
+    `kanpinn.cells.regions.Regions`. The frame of a
     cell is the cell, or the bounding box of its part of the domain, and the cell's own coordinates
     map it to [-1, 1]^d: "frames" has the corners, (N, 2, d). The layer's coefficients (N, L, m) are
     those of the L products of orthonormal Legendre polynomials of these coordinates, up to the

@@ -1,0 +1,136 @@
+"""Where cells of two regions meet at an interface: arcs, and the fluxes there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import torch
+from torch import Tensor
+
+from kanpinn.cells.cell_geometry import CellGeometry, CellPoints
+from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.geometry.points import Batch
+from kanpinn.jets import Channels, Coordinates, orders_of_parts, slopes_by_parts
+from kanpinn.loss.terms import ResidualTerm
+
+INSIDE, OUTSIDE = 0, 1
+
+
+@dataclass(frozen=True, eq=False)
+class Contacts:
+    """Arcs of an interface between a cell inside and a cell outside of it.
+
+    A field is continuous there, and the terms prescribe its flux, or if there is none its normal
+    derivative is continuous. As on faces both sides are compared with a trace: polynomials of the
+    arc's parameter in [-1, 1] for each field, and for each flux.
+
+    Args:
+        terms: the conditions on the flux, each row of which belongs to a point inside and one
+            outside, in this order.
+        sides: the same points as those of the cells inside and of those outside; their normals
+            point out.
+        nodes, weights: of a rule on [-1, 1], at whose nodes the points are on each arc, (q,).
+        lengths: of the arcs, (c,).
+    """
+
+    terms: Sequence[ResidualTerm]
+    sides: tuple[CellPoints, CellPoints]
+    nodes: Tensor
+    weights: Tensor
+    lengths: Tensor
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def points(self) -> Batch:
+        """The points of all arcs, (c q,)."""
+        return self.sides[INSIDE].points
+
+    @cached_property
+    def channels(self) -> Channels:
+        """The derivatives that the terms use, and the gradient."""
+        found = Channels(self.points.names, gradient=True)
+        for term in self.terms:
+            found = found | term.channels
+        return found
+
+    @cached_property
+    def normals(self) -> Tensor:
+        """The mean unit normal of each arc, (c, d)."""
+        normals = self.points.normals
+        assert normals is not None
+        mean = normals.unflatten(0, (len(self), -1)).mean(dim=1)
+        return mean / mean.norm(dim=1, keepdim=True)
+
+
+class CoupledContacts:
+    """The fluxes at arcs of an interface, linearised at the present solution.
+
+    Args:
+        contacts: the arcs.
+        geometry: the cells.
+        polynomials: the functions of a cell.
+        coefficients: the present solution, (N, L, m).
+
+    Attributes:
+        slopes: the derivatives of the fluxes by the parts of the fields' jets inside and outside,
+            (2, c, q, equations, parts, m).
+        right: what the slopes times the parts of the solution's jets are to be, (c, q, equations).
+    """
+
+    def __init__(
+        self,
+        contacts: Contacts,
+        geometry: CellGeometry,
+        polynomials: LocalPolynomials,
+        coefficients: Tensor,
+    ) -> None:
+        self.contacts, self.geometry, self.polynomials = contacts, geometry, polynomials
+        jets = [
+            torch.stack(
+                [
+                    torch.einsum("qpl,lm->qpm", self.functions(side, place), coefficients[cell])
+                    for place, cell in enumerate(contacts.sides[side].cells.tolist())
+                ]
+            )
+            for side in (INSIDE, OUTSIDE)
+        ]
+        self.slopes, self.right = self._linearised(torch.stack(jets, dim=2))
+
+    @property
+    def cells(self) -> tuple[list[int], list[int]]:
+        """The cells inside and outside of each arc."""
+        inside, outside = self.contacts.sides
+        return inside.cells.tolist(), outside.cells.tolist()
+
+    def _linearised(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """The slopes and the right-hand sides; values: of the jets, (c, q, 2, parts, m)."""
+        contacts, shape = self.contacts, values.shape[:3]
+        points = Batch.made_of(contacts.points.on_both_sides(self.geometry.domain.bounds))
+        like = Coordinates(contacts.channels, points.coords, torch.ones_like(points.coords[0]))
+        jet = like.dense().unstacked(values.flatten(0, 2))
+        slopes = [values.new_zeros(*shape, 0, *values.shape[3:])]
+        rights = [values.new_zeros(*shape[:2], 0)]
+        for term in contacts.terms:
+            residual, found = slopes_by_parts(partial(term.equation, points), jet)
+            one = torch.stack([slope.stacked() for slope in found], dim=1).unflatten(0, shape)
+            slopes.append(one)
+            known = torch.einsum("cqsepm,cqspm->cqe", one, values)
+            rights.append(known - residual.unflatten(0, shape[:2]))
+        return torch.cat(slopes, dim=3).permute(2, 0, 1, 3, 4, 5), torch.cat(rights, dim=2)
+
+    def functions(self, side: int, place: int) -> Tensor:
+        """The stacked jets of a cell's polynomials at the points of an arc, (q, parts, L)."""
+        at = self.contacts.sides[side]
+        coordinates = Coordinates(self.contacts.channels, at.at(place), at.scale[place])
+        return self.polynomials.jet(coordinates).stacked()
+
+    @cached_property
+    def sizes(self) -> Tensor:
+        """The largest slope by a derivative of each order, (2, c, equations, orders, m)."""
+        order, largest = orders_of_parts(self.contacts.channels), self.slopes.abs().amax(dim=2)
+        highest = int(order.max())
+        return torch.stack(
+            [largest[..., order == r, :].amax(dim=-2) for r in range(highest + 1)], dim=-2
+        )

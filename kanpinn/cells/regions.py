@@ -1,0 +1,87 @@
+"""The regions into which interfaces divide a domain: to which of them points belong."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanpinn.geometry.curves.sides import abscissa
+from kanpinn.geometry.planar.planar import Planar
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """The regions of a domain of the plane, by the monotone parts of their boundaries.
+
+    Args:
+        sides: the number of the region, the ends low and high of the interval of y, 1 for a part
+            that runs upwards or -1, and cx, cy, p, q and A of its graph x(y), see `Side`, (S, 9).
+            The coordinates are those in which the domain's bounding box is [-1, 1]². Without
+            sides there is one region, all points.
+    """
+
+    sides: Tensor
+
+    @classmethod
+    def whole(cls) -> "Regions":
+        """One region."""
+        return cls(torch.zeros(0, 9, dtype=torch.float64))
+
+    @classmethod
+    def of(cls, domains: Sequence[Planar], bounds: tuple[Tensor, Tensor]) -> "Regions":
+        """The regions of a domain.
+
+        Args:
+            domains: the regions.
+            bounds: the lowest and the highest corner of the whole domain, (2,) each.
+        """
+        if len(domains) == 1:
+            return cls.whole()
+        rows = [
+            (number, s.low, s.high, 1 if s.up else -1, s.cx, s.cy, s.p, s.q, s.A)
+            for number, domain in enumerate(domains)
+            for s in domain.sides
+        ]
+        number, low, high, up, cx, cy, p, q, A = torch.tensor(rows, dtype=torch.float64).T
+        (left, bottom), half = bounds[0], (bounds[1] - bounds[0]) / 2
+        width, height = half
+        low, high, cy = ((y - bottom) / height - 1 for y in (low, high, cy))
+        cx, p, q, A = (cx - left) / width - 1, p * height / width, q * height / width, A / height
+        return cls(torch.stack([number, low, high, up, cx, cy, p, q, A], dim=1))
+
+    @property
+    def count(self) -> int:
+        """The number of regions."""
+        return 1 + int(self.sides[:, 0].max()) if len(self.sides) else 1
+
+    def of_points(self, x: Tensor) -> Tensor:
+        """The numbers of the regions that points of [-1, 1]^d belong to, (n, d) → (n,).
+
+        A point on boundaries of regions belongs to one of them, and one outside the domain to the
+        region 0.
+        """
+        if not len(self.sides):
+            return torch.zeros(len(x), dtype=torch.long)
+        rows = max(1, 2**21 // len(self.sides))  # the number of point-side pairs bounds the memory
+        found = torch.cat([self._enclosing(part) for part in x.split(rows)])
+        reach, directions = 1e-9, 16
+        for number in range(directions):  # points on the boundary, where rounding decides
+            lost = (found < 0).nonzero()[:, 0]
+            if not len(lost):
+                break
+            angle = (number + 0.5) * 2 * math.pi / directions
+            step = reach * x.new_tensor([math.cos(angle), math.sin(angle)])
+            found[lost] = self._enclosing(x[lost] + step)
+        return found.clamp_min(0)
+
+    def _enclosing(self, x: Tensor) -> Tensor:
+        """The region around each of n points by winding numbers, (n,); -1 where there is none."""
+        number, low, high, up, *shape = self.sides.T
+        y = x[:, 1:]
+        level = (low <= y) & (y < high)
+        passed = up * (level & (abscissa(y, *shape) > x[:, :1]))
+        windings = x.new_zeros(len(x), self.count).index_add(1, number.long(), passed)
+        best = windings.max(dim=1)
+        return torch.where(best.values > 0.5, best.indices, -1)

@@ -1,0 +1,83 @@
+"""The arcs of interfaces at which cells of two regions meet."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from kanpinn.cells.cell_geometry import CellPoints
+from kanpinn.cells.contacts import Contacts
+from kanpinn.cells.cut_geometry import CutGeometry
+from kanpinn.cells.outline import Arcs
+from kanpinn.geometry.planar.divide2d import Edge
+from kanpinn.geometry.points import Batch
+from kanpinn.geometry.rules import gauss_legendre
+from kanpinn.loss.terms import ResidualTerm
+
+
+def contacts(
+    geometry: CutGeometry, edges: Sequence[Edge], terms: Sequence[ResidualTerm], count: int
+) -> Iterator[Contacts]:
+    """The arcs of all interfaces, those of each of their pieces together.
+
+    Args:
+        geometry: the cells.
+        edges: the curves around all regions, as they are numbered in the geometry.
+        terms: the conditions on interfaces.
+        count: the number of Gauss points on each arc.
+    """
+    unit, weights = gauss_legendre(count)
+    back = {edge.seam: number for number, edge in enumerate(edges) if edge.reverse}
+    for number, edge in enumerate(edges):
+        if edge.seam < 0 or edge.reverse:
+            continue
+        first, last, inside, outside = _common(geometry.arcs, number, back[edge.seam])
+        if not len(first):
+            continue
+        t = (first[:, None] + (last - first)[:, None] * unit).flatten()
+        points = Batch.made_of(edge.curve.points_at(t))
+        speed = edge.curve.velocity(t).norm(dim=1).view(len(first), count)
+        lengths = speed @ weights * (last - first)
+        sides = tuple(_seen_from(geometry, cells, points, speed) for cells in (inside, outside))
+        own = [term for term in terms if edge.piece in term.kinks]
+        yield Contacts(own, (sides[0], sides[1]), 2 * unit - 1, 2 * weights, lengths)
+
+
+def _common(arcs: Arcs, one: int, other: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The arcs between a cell of one and a cell of the other region.
+
+    What a sliver that belongs to no cell cuts off is left out.
+
+    Args:
+        arcs: all arcs.
+        one: the number of a curve around one region.
+        other: that of the same curve in the other direction, around the other region.
+
+    Returns:
+        The parameters of the arcs on the first curve, and their cells, (n,) each.
+    """
+    tiny = 1e-10  # of the parameter's range
+    own, others = (_sorted(arcs, number) for number in (one, other))
+    first, last, cell = own
+    low, high, beyond = (1 - others[1]).flip(0), (1 - others[0]).flip(0), others[2].flip(0)
+    ends = torch.cat([first, last, low, high]).unique()
+    kept = torch.cat([torch.ones(1, dtype=torch.bool), ends.diff() > tiny])
+    ends = ends[kept]
+    middle = (ends[1:] + ends[:-1]) / 2
+    here, there = ((torch.searchsorted(starts, middle) - 1).clamp_min(0) for starts in (first, low))
+    both = (middle > first[here]) & (middle < last[here])
+    both &= (middle > low[there]) & (middle < high[there])
+    return ends[:-1][both], ends[1:][both], cell[here[both]], beyond[there[both]]
+
+
+def _sorted(arcs: Arcs, number: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The ends and the cells of the arcs of a curve, in order."""
+    own = (arcs.curve == number).nonzero()[:, 0]
+    own = own[arcs.first[own].argsort()]
+    return arcs.first[own], arcs.last[own], arcs.cell[own]
+
+
+def _seen_from(geometry: CutGeometry, cells: Tensor, points: Batch, weights: Tensor) -> CellPoints:
+    """Points as those of the cells on one side; weights: (c, q)."""
+    local = geometry.local(cells, points.coords.view(*weights.shape, 2))
+    return CellPoints(cells, local, weights, points, geometry.scale[cells])
