@@ -91,7 +91,9 @@ class CellPairs:
     def block(self, count: int) -> Tensor:
         """Real functions that span the first `count` modes, (N, L m, n) with n about `count`."""
         columns = subspace(self.spectrum, self._closed(self.nearest[:count])).columns
-        return (self.spectrum.basis @ columns).unflatten(0, (len(self.inverse.system.sides), -1))
+        return (self.spectrum.basis @ columns).unflatten(
+            0, (len(self.inverse.system.geometry.tree), -1)
+        )
 
     def _closed(self, which: Tensor) -> Tensor:
         """Indices with those of the complex conjugates that are missing, beside them."""
@@ -110,7 +112,9 @@ class CellPairs:
         found = self.spectrum
         columns = subspace(found, self._closed(which)).columns
         inner = columns.T @ found.inverse @ columns
-        functions = (found.basis @ columns).unflatten(0, (len(self.inverse.system.sides), -1))
+        functions = (found.basis @ columns).unflatten(
+            0, (len(self.inverse.system.geometry.tree), -1)
+        )
         images = self.inverse(functions).coefficients.flatten(0, 1)
         basis = torch.linalg.solve(inner, images, left=False)
         vectors = columns.T.to(found.vectors) @ found.vectors[:, which]
@@ -126,7 +130,7 @@ class CellPairs:
         which = self.nearest[:count]
         modes = self.spectrum.basis.to(self.spectrum.vectors) @ self.spectrum.vectors[:, which]
         parts = torch.view_as_real(modes).flatten(1)
-        images = self.inverse(parts.unflatten(0, (len(self.inverse.system.sides), -1)))
+        images = self.inverse(parts.unflatten(0, (len(self.inverse.system.geometry.tree), -1)))
         shares, sizes = (
             t.unflatten(-1, (-1, 2)).sum(dim=-1) for t in (images.shares, images.sizes)
         )
