@@ -89,8 +89,11 @@ def _plain(value):
     return value.item() if isinstance(value, np.generic) else value
 
 
-def ring(turns: int, rings: int = 2, order: int = 1, quads: bool = False) -> Made:
-    """The ring 1 ≤ r ≤ 2; its circles are the groups "inner" and 8, which has no name."""
+def ring(turns: int, rings: int = 2, order: int = 1, quads: bool = False, curves: int = 1) -> Made:
+    """The ring 1 ≤ r ≤ 2; its circles are the groups "inner" and 8, which has no name.
+
+    curves: of how many curves each circle consists.
+    """
     step = order
     angles = 2 * np.pi * np.arange(step * turns) / (step * turns)
     radii = np.linspace(1, 2, step * rings + 1)
@@ -115,7 +118,8 @@ def ring(turns: int, rings: int = 2, order: int = 1, quads: bool = False) -> Mad
     circles = []
     for entity, i, group in ((3, 0, 7), (4, step * rings, 8)):
         ends = [node(i, j), node(i, j + step), *([node(i, j + 1)] if order == 2 else [])]
-        circles.append((1, entity, group, 1 if order == 1 else 8, np.stack(ends, axis=1)))
+        for part, rows in enumerate(np.array_split(np.stack(ends, axis=1), curves)):
+            circles.append((1, entity + 10 * part, group, 1 if order == 1 else 8, rows))
     return Made(coords, circles + inside, {(1, 7): "inner", (2, 20): "ring"})
 
 

@@ -49,6 +49,24 @@ def test_circles_of_the_drawing_are_found_again(tmp_path, order, quads):
     assert torch.allclose(points.normals, -points.coords, atol=1e-14)
 
 
+@pytest.mark.parametrize(("turns", "curves"), [(8, 4), (9, 4), (6, 3)])
+def test_circles_of_several_short_curves_are_found_again(tmp_path, turns, curves):
+    domain = read(tmp_path, ring(turns, 2, curves=curves))
+    assert domain.measure == pytest.approx(3 * math.pi, rel=1e-14)
+    assert len(domain.boundary.pieces) == 2
+
+
+def test_polygons_whose_sides_are_curves_of_the_drawing_stay_polygons(tmp_path):
+    for turns in (7, 14):  # one or two edges on each side
+        made = ring(turns, curves=7)
+        if turns == 14:
+            ends = made.coords.reshape(-1, 7, 2, 3)
+            ends[:, :, 1] = (ends[:, :, 0] + np.roll(ends[:, :, 0], -1, axis=1)) / 2
+        domain = read(tmp_path, made)
+        assert len(domain.boundary.pieces) == 14
+        assert domain.measure == pytest.approx(3 * 7 * math.sin(2 * math.pi / 7) / 2, rel=1e-12)
+
+
 def test_edges_stay_straight_where_the_drawing_is_unknown_or_arcs_are_not_wanted(tmp_path):
     area = 3 * 9 * math.sin(2 * math.pi / 9) / 2  # of a polygon with nine corners
     for domain in (read(tmp_path, ring(9), arcs=False), read(tmp_path, ring(9).without(1))):
@@ -183,8 +201,8 @@ class Flow(kp.Problem):
 
 def test_cells_solve_on_a_mesh_as_on_its_drawing(tmp_path):
     problem = Flow(read(tmp_path, ring(16, 2)))
-    solution = kp.solve(problem, kp.Cells([2, 1], degree=8, cells=4), kp.Dissection(tolerance=1e-7))
-    assert solution.success and solution.errors.l2_relative < 1e-7
+    solution = kp.solve(problem, kp.Cells([2, 1], degree=7, cells=4), kp.Dissection(tolerance=1e-5))
+    assert solution.success and solution.errors.l2_relative < 1e-5
 
 
 def ring_with(**changes) -> Made:

@@ -1,6 +1,6 @@
 """Triangles that fill a domain in the plane, or tetrahedra that fill a solid, and its boundary."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +47,12 @@ class Filling:
     names: tuple[str, ...]
     entities: np.ndarray
     middles: np.ndarray
+
+    def nodes(self, faces: Sequence[int]) -> np.ndarray:
+        """Return the coordinates of all different nodes of some faces, (n, d)."""
+        middles = self.middles[faces]
+        found = np.unique(np.concatenate([self.faces[faces].ravel(), middles[middles >= 0]]))
+        return self.coords[found]
 
 
 def filling(mesh: MshFile, rest: str) -> Filling:

@@ -13,9 +13,10 @@ from kanpinn.geometry.gmsh.runs import Run, circle_center, on_circle
 def boundary_runs(domain: Filling, arcs: bool) -> Iterator[list[Run]]:
     """Yield the parts of the boundary, closed or up to a node that several parts share.
 
-    The edges of one curve of the drawing become one arc if all their nodes, five or more, lie on a
-    circle. Otherwise, an edge of second order becomes the arc through its three nodes, and another
-    one a segment. Neighbours of one name on one circle or line are joined.
+    The edges of a curve of the drawing become one arc if all their nodes, five or more, lie on a
+    circle; so do those of several curves of one name that follow each other, such as four quarters,
+    if none of them is straight. Otherwise, an edge of second order becomes the arc through its
+    three nodes, and another one a segment. Neighbours of one name on one circle or line are joined.
 
     Args:
         domain: the mesh.
@@ -23,9 +24,9 @@ def boundary_runs(domain: Filling, arcs: bool) -> Iterator[list[Run]]:
     """
     near = SAME * float(np.ptp(domain.coords[domain.cells.ravel()], axis=0).max())
     for path in _paths(domain):
-        runs = []
-        for _, group in groupby(path, key=lambda i: (domain.names[i], domain.entities[i])):
-            runs += _runs(domain, list(group), arcs, near)
+        groups = groupby(path, key=lambda i: (domain.names[i], domain.entities[i]))
+        curves = _round_together(domain, [list(edges) for _, edges in groups], near)
+        runs = [run for edges in curves for run in _runs(domain, edges, arcs, near)]
         yield _joined(runs, near)
 
 
@@ -54,6 +55,37 @@ def _paths(domain: Filling) -> Iterator[list[int]]:
             yield path
 
 
+def _round_together(
+    domain: Filling, curves: Sequence[list[int]], near: float
+) -> Sequence[list[int]]:
+    """Return the edges of each curve of a path, those of neighbours on one circle together."""
+
+    def on_one_circle(one: list[int], other: list[int]) -> bool:
+        i, j = one[-1], other[0]
+        drawn = domain.entities[i] > 0 and domain.entities[j] > 0
+        if not drawn or domain.names[i] != domain.names[j]:
+            return False
+        bent = all(circle_center(domain.nodes(edges)) is not None for edges in (one, other))
+        both = domain.nodes([*one, *other])
+        center = circle_center(both) if bent else None
+        return center is not None and on_circle(both, center, near)
+
+    left = list(curves)
+    if domain.faces[left[-1][-1], 1] == domain.faces[left[0][0], 0]:
+        # A closed path begins where a circle does, not in its middle.
+        for _ in curves[1:]:
+            if not on_one_circle(left[-1], left[0]):
+                break
+            left = [left[-1], *left[:-1]]
+    joined = left[:1]
+    for edges in left[1:]:
+        if on_one_circle(joined[-1], edges):
+            joined[-1] = [*joined[-1], *edges]
+        else:
+            joined.append(edges)
+    return joined
+
+
 def _runs(domain: Filling, edges: Sequence[int], arcs: bool, near: float) -> list[Run]:
     """Return the runs of edges with one name on one curve of the drawing."""
     name, ends = domain.names[edges[0]], domain.coords[domain.faces[edges]]
@@ -61,10 +93,9 @@ def _runs(domain: Filling, edges: Sequence[int], arcs: bool, near: float) -> lis
     points = np.concatenate([ends[:, 0], ends[-1:, 1]])
     if not arcs:
         return [Run(pair, (i,), name) for i, pair in zip(edges, ends, strict=True)]
-    known = np.concatenate([points, domain.coords[middles[middles >= 0]]])
-    distinct = len(known) - bool((points[0] == points[-1]).all())
+    known = domain.nodes(edges)
     many = 5  # four nodes at equal distances lie on a circle for any symmetric curve
-    if domain.entities[edges[0]] and distinct >= many:
+    if domain.entities[edges[0]] and len(known) >= many:
         center = circle_center(known)
         if center is not None and on_circle(known, center, near):
             return [Run(points, tuple(edges), name, center)]
