@@ -9,13 +9,16 @@ from kanpinn.cells.cell_system import CellSolution, CellSystem
 from kanpinn.cells.constants import without_mean
 from kanpinn.cells.cut_geometry import CellCutter
 from kanpinn.cells.polynomials import LocalPolynomials, closed_rule
+from kanpinn.cells.prolongation import prolonged
 
 
 def errors_by_comparison(problem: CellProblem, system: CellSystem, found: CellSolution) -> Tensor:
-    """The L2 norm of the error in each cell, (N,): the difference from a solution of higher degree.
+    """The L2 norm of the error by each cell, (N,): the difference from better solutions.
 
-    Shares of the functional do not see errors that come from elsewhere, such as those of waves near
-    a resonance, or behind a layer that is not resolved.
+    The first one has smaller cells at singular corners, and the error that it shows is that of the
+    cells there, wherever it is. The second one has a higher degree, and shows the error in each
+    cell. Shares of the functional do not see errors that come from elsewhere, such as those of
+    waves near a resonance, or behind a layer that is not resolved.
 
     Args:
         problem: the problem.
@@ -24,12 +27,30 @@ def errors_by_comparison(problem: CellProblem, system: CellSystem, found: CellSo
     """
     more, own = 2, system.polynomials
     richer = LocalPolynomials(own.degree + more, own.dim)
-    start = richer.padded(found.coefficients)
-    other = problem.on(system.geometry, richer, start)
-    changes = other.solve().coefficients - start
+    coarse, fine = system.geometry, problem.deeper(system.geometry)
+    parents = coarse.tree.locate(fine.frames.mean(dim=1), fine.tree.region)
+    start = prolonged(own, coarse.tree, coarse.frames, found.coefficients, fine)
+    squares = torch.zeros_like(found.shares)
+    if fine is not coarse:
+        change, start = _change(problem.on(fine, own, start), start)
+        halved = parents.bincount(minlength=len(squares)) > 1
+        parts = torch.where(halved, system.indicators(found).square(), 0)
+        squares += parts * (change.square().sum() / parts.sum().clamp_min(1e-300))
+    start = richer.padded(start)
+    change, _ = _change(problem.on(fine, richer, start), start)
+    return squares.index_add(0, parents, change.square()).sqrt()
+
+
+def _change(system: CellSystem, before: Tensor) -> tuple[Tensor, Tensor]:
+    """The L2 norm in each cell of the difference of a solution from another, and the solution.
+
+    before: the other one, (N, L, m).
+    """
+    after = system.solve().coefficients
+    change = after - before
     for field in system.free_fields:
-        changes = without_mean(changes, system, field)
-    return other.norms(changes)
+        change = without_mean(change, system, field)
+    return system.norms(change), after
 
 
 def errors_by_missed_residuals(system: CellSystem, found: CellSolution) -> Tensor:

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
@@ -28,6 +29,18 @@ class CellProblem(ABC):
     @abstractmethod
     def cells(self, tree: Tree) -> CellGeometry:
         """The leaves of a tree that contain a part of the domain."""
+
+    def divisible(self, geometry: CellGeometry) -> Tensor:
+        """The cells that can be halved in spite of rounding, a mask (N,)."""
+        return torch.ones(len(geometry.tree), dtype=torch.bool)
+
+    def refined(self, geometry: CellGeometry, chosen: Tensor) -> CellGeometry:
+        """The cells when some are halved; chosen: a mask (N,)."""
+        return self.cells(geometry.tree.split(chosen)[0])
+
+    def deeper(self, geometry: CellGeometry) -> CellGeometry:
+        """Smaller cells where a higher degree does not show the error of a solution."""
+        return geometry
 
     @abstractmethod
     def start(self, tree: Tree) -> CellGeometry:

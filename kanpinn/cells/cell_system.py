@@ -27,7 +27,8 @@ Array = NDArray[Any]
 class CellSolution:
     """The solution of the least-squares problem.
 
-    coefficients: (N, L, m). shares: the part of each cell in the functional, (N,).
+    coefficients: (N, L, m). shares: the part of each cell in the functional, without its weight,
+    (N,).
     """
 
     coefficients: Tensor
@@ -49,6 +50,9 @@ class CellSystem:
         equation: the equation at points of groups of cells; each cell is in one group, once.
         walls: the conditions at points of boundaries.
         counted: the numbers of the fields whose errors count.
+        weights: the factor of all rows of each cell, (N,).
+        pollution: the factor by which an error is larger elsewhere than in the cell of its origin,
+            (N,).
         interfaces: the arcs at which cells of two regions meet.
     """
 
@@ -57,6 +61,8 @@ class CellSystem:
     equation: Sequence[SampledTerm]
     walls: Sequence[SampledTerm]
     counted: Sequence[int]
+    weights: Tensor
+    pollution: Tensor
     interfaces: Sequence[CoupledContacts] = ()
 
     @cached_property
@@ -77,7 +83,8 @@ class CellSystem:
         """The weights of jumps, by the size of the equation's terms in each cell."""
         cells = torch.cat([one.at.cells for one in self.equation])
         sizes = torch.cat([one.along(self.factors) for one in self.equation])
-        return Coupling(sizes[cells.argsort()], self.geometry.widths, self.polynomials.degree)
+        widths, degree = self.geometry.widths, self.polynomials.degree
+        return Coupling(sizes[cells.argsort()], widths, degree, self.weights)
 
     @cached_property
     def traces(self) -> Traces:
@@ -90,7 +97,7 @@ class CellSystem:
         found: list[list[PlacedTerm]] = [[] for _ in self.geometry.sides]
         for term in self.equation:
             for place, cell in enumerate(term.at.cells.tolist()):
-                found[cell].append(PlacedTerm(term, place, self.factors))
+                found[cell].append(PlacedTerm(term, place, self.factors * self.weights[cell]))
         for term in self.walls:
             cells = term.at.cells
             normals = term.at.points.normals
@@ -134,7 +141,8 @@ class CellSystem:
             shared = all(term.is_alike for term in terms)
             names = tuple(id(term) for term in terms)
             shared = shared and not (self.contacts[cell] or (self.free_fields and cell == 0))
-            key = (level[cell], tuple(side for side, _ in sides), names) if shared else cell
+            sizes = level[cell], float(self.weights[cell])
+            key = (sizes, tuple(side for side, _ in sides), names) if shared else cell
             found.setdefault(key, []).append(cell)
         groups = []
         for cells in found.values():
@@ -207,11 +215,11 @@ class CellSystem:
         found, shares = self.cell_factors.solve(self.rights(values))
         fields = len(self.coupling.orders)
         coefficients = torch.from_numpy(found[..., 0]).unflatten(1, (-1, fields))
-        return CellSolution(coefficients, torch.from_numpy(shares[:, 0]))
+        return CellSolution(coefficients, torch.from_numpy(shares[:, 0]) / self.weights**2)
 
     def indicators(self, found: CellSolution) -> Tensor:
-        """The error of each cell up to a common factor, (N,): by the root of its share."""
-        return found.shares.sqrt() * self.coupling.errors
+        """The error by each cell up to a common factor, (N,): by the root of its share."""
+        return found.shares.sqrt() * self.coupling.errors * self.pollution
 
     def norms(self, coefficients: Tensor) -> Tensor:
         """The L2 norms of the counted fields together over each cell's part of the domain, (N,).

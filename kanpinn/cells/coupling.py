@@ -28,6 +28,7 @@ class Coupling:
             (N, d, orders, m).
         widths: of the cells, (N, d).
         degree: k.
+        factors: of all weights in each cell, (N,).
 
     Reference: Bensow and Larson, Discontinuous/continuous least-squares finite element methods for
     elliptic problems (2005), for the powers of h.
@@ -36,6 +37,7 @@ class Coupling:
     sizes: Tensor
     widths: Tensor
     degree: int
+    factors: Tensor
 
     @cached_property
     def of_polynomials(self) -> Tensor:
@@ -67,7 +69,7 @@ class Coupling:
             for r in range(j + 1, highest + 1):
                 factor = self.degree ** (2.0 * (r - j)) * length ** (2.0 * j + 1 - 2 * r)
                 found[:, j] += factor[:, None] * squares[:, r]
-        return found.sqrt()
+        return found.sqrt() * self.factors[cells, None, None]
 
     @property
     def errors(self) -> Tensor:

@@ -193,9 +193,9 @@ def _divided(corners: Tensor, points: Tensor, axis: int) -> tuple[Tensor, Tensor
     Returns:
         For each part the number of its face, and its ends in the other coordinate, (p,) each.
     """
-    near = 1e-9  # of the length of a face
+    near, rounding = 1e-9, 1e-15  # of the length of a face, and of the coordinates
     at, low, high = corners[:, 0, axis], corners[:, 0, 1 - axis], corners[:, 1, 1 - axis]
-    gap = near * (high - low)
+    gap = torch.maximum(near * (high - low), rounding * corners.abs().amax(dim=(1, 2)))
     order = points[:, axis].argsort()
     points = points[order]
     first = torch.searchsorted(points[:, axis].contiguous(), at - gap).tolist()

@@ -101,6 +101,7 @@ class DissectionStage(Stage):
     """
 
     kept = ("ratio", "indicated", "estimate", "compared", "origin", "chosen", "changes")
+    geometry: CellGeometry
 
     def __init__(self, settings: Dissection, residuals: Residuals) -> None:
         self.settings, self.residuals = settings, residuals
@@ -131,6 +132,12 @@ class DissectionStage(Stage):
 
     def _present(self) -> Tensor:
         return self.network.layer.coefficients.detach().double().cpu()
+
+    def _geometry(self) -> CellGeometry:
+        """The present cells."""
+        if self.geometry.tree is not self.network.tree:  # it was read from a checkpoint
+            self.geometry = self.problem.cells(self.network.tree)
+        return self.geometry
 
     def _moved(self, geometry: CellGeometry) -> Tensor:
         """Take other cells for the same function, and return its coefficients there, (N, L, m)."""
@@ -174,9 +181,7 @@ class DissectionStage(Stage):
         """
         while True:
             before = self._present()
-            if self.geometry.tree is not self.network.tree:  # it was read from a checkpoint
-                self.geometry = self.problem.cells(self.network.tree)
-            system = self.problem.on(self.geometry, self.network.polynomials, before)
+            system = self.problem.on(self._geometry(), self.network.polynomials, before)
             layers = cells_in_layers(system) if math.isinf(self.indicated) else None
             if layers is None or not bool(layers.any()):
                 return system, before
@@ -191,8 +196,8 @@ class DissectionStage(Stage):
         """Estimate the error of the solution on a tree, and halve cells if it is too large."""
         settings, before, errors = self.settings, self.estimate, indicators
         self._extrapolate(found, system, float(indicators.norm()))
-        next_count = self._count(bulk(errors, settings.bulk))
-        last = self.compared or too_many(system, next_count, settings.cells)
+        chosen = bulk(errors * self.problem.divisible(system.geometry), settings.bulk)
+        last = self.compared or self._refusal(system, errors, chosen)
         if self.estimate <= settings.tolerance or last:
             size = system.norm(found.coefficients) or 1.0
             errors = errors_by_comparison(self.problem, system, found) / size
@@ -220,20 +225,30 @@ class DissectionStage(Stage):
         """Choose the cells to halve before the next step, unless the solve has finished."""
         settings = self.settings
         part = part_to_halve(settings.tolerance, self.estimate, settings.bulk)
-        self.chosen = bulk(errors, part)
-        count = self._count(self.chosen)
+        self.chosen = bulk(errors * self.problem.divisible(system.geometry), part)
         reached, notes = "Newton's method does not converge on these", {"cells": float(len(errors))}
         if math.isfinite(self.estimate):
             reached = f"the estimated relative error is {self.estimate:.1e}"
             notes["estimated_error"] = self.estimate
             words += f", estimated error {self.estimate:.1e}"
-        if finished is None and (refusal := too_many(system, count, settings.cells)):
-            finished = f"stopped: the next {count} cells {refusal}; {reached}"
+        if finished is None and (refusal := self._refusal(system, errors, self.chosen)):
+            finished = f"stopped: {refusal}; {reached}"
         return Step(float(found.shares.sum()), finished=finished, notes=notes, words=words)
 
-    def _count(self, chosen: Tensor) -> int:
-        """The number of cells after some have been halved; chosen: a mask (N,)."""
-        return len(chosen) + (2**self.network.tree.dim - 1) * int(chosen.sum())
+    def _refusal(self, system: CellSystem, errors: Tensor, chosen: Tensor) -> str:
+        """Why cells cannot be halved; empty if they can.
+
+        Args:
+            system: the problem on the present cells.
+            errors: in each cell, (N,).
+            chosen: the cells to halve, a mask (N,).
+        """
+        divisible = self.problem.divisible(system.geometry)
+        if float(errors[~divisible].norm()) > float(errors[divisible].norm()):
+            return "cells at a corner of the boundary are as small as rounding permits"
+        count = len(chosen) + (2**self.network.tree.dim - 1) * int(chosen.sum())
+        refusal = too_many(system, count, self.settings.cells)
+        return refusal and f"the next {count} cells {refusal}"
 
     def _extrapolate(self, found: CellSolution, system: CellSystem, indicated: float) -> None:
         """Estimate the error by its ratio to the indicator on the trees before."""
@@ -246,6 +261,5 @@ class DissectionStage(Stage):
 
     def _split(self, chosen: Tensor) -> None:
         """Halve cells; the solution stays the same function."""
-        tree, _ = self.network.tree.split(chosen)
-        self.origin = self._moved(self.problem.cells(tree))
+        self.origin = self._moved(self.problem.refined(self._geometry(), chosen))
         self.newton, self.chosen = self.newton.on_new_tree(), None

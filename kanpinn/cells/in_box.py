@@ -85,4 +85,5 @@ class ProblemInBox(CellProblem):
             for one in self.sides:
                 if (one.axis, one.upper) == (axis, upper):
                     walls.append(SampledTerm(one.term, at, polynomials, coefficients))
-        return CellSystem(geometry, polynomials, [equation], walls, self.counted)
+        ones = torch.ones(len(tree), dtype=torch.float64)
+        return CellSystem(geometry, polynomials, [equation], walls, self.counted, ones, ones)

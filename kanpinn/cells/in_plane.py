@@ -13,6 +13,7 @@ from kanpinn.cells.cell_problem import CellProblem, counted_fields, terms_for_ce
 from kanpinn.cells.cell_system import CellSystem
 from kanpinn.cells.cell_terms import SampledTerm
 from kanpinn.cells.contacts import CoupledContacts
+from kanpinn.cells.corners import SingularCorners
 from kanpinn.cells.cut_geometry import CellCutter, CutGeometry
 from kanpinn.cells.outline import Outline
 from kanpinn.cells.polynomials import LocalPolynomials
@@ -22,8 +23,10 @@ from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar.combine2d import planar
 from kanpinn.geometry.planar.divide2d import Division, Edge
+from kanpinn.geometry.planar.planar import Planar
 from kanpinn.geometry.points import Batch, Points
 from kanpinn.geometry.rules import gauss_legendre, gauss_product
+from kanpinn.jets import orders_of_parts
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 
@@ -79,9 +82,33 @@ class ProblemInPlane(CellProblem):
         """The curves around all regions."""
         return [edge for edges in self.division.edges for edge in edges]
 
+    @cached_property
+    def corners(self) -> SingularCorners:
+        """The corners at which solutions are singular."""
+        plane = planar(self.domain)
+        assert plane is not None
+        kinds = [
+            frozenset(
+                int(orders_of_parts(term.channels).max())
+                for term in self.conditions
+                if piece in term.pieces
+            )
+            for piece in _pieces(plane, self.domain)
+        ]
+        return SingularCorners.of(Outline(plane), kinds)
+
     def cells(self, tree: Tree) -> CutGeometry:
         parts = [cutter.cut(tree) for cutter in self.cutters]
         return CutGeometry.joined(parts, [len(edges) for edges in self.division.edges])
+
+    def divisible(self, geometry: CellGeometry) -> Tensor:
+        return self.corners.divisible(geometry)
+
+    def refined(self, geometry: CellGeometry, chosen: Tensor) -> CellGeometry:
+        return self.corners.refined(geometry, chosen, self.cells)
+
+    def deeper(self, geometry: CellGeometry) -> CellGeometry:
+        return self.corners.deeper(geometry, self.cells)
 
     def start(self, tree: Tree) -> CutGeometry:
         most = 40  # halvings
@@ -140,7 +167,8 @@ class ProblemInPlane(CellProblem):
                 walls.append(SampledTerm(term, at, polynomials, coefficients))
         found = contacts(geometry, self.edges, self.interfaces, polynomials.degree + 2 * more)
         coupled = [CoupledContacts(one, geometry, polynomials, coefficients) for one in found]
-        return CellSystem(geometry, polynomials, equation, walls, self.counted, coupled)
+        factors = self.corners.weights(geometry), self.corners.pollution(geometry)
+        return CellSystem(geometry, polynomials, equation, walls, self.counted, *factors, coupled)
 
     def _in_cut_cells(self, geometry: CutGeometry, region: int, count: int) -> Iterator[CellPoints]:
         """Points of the cut cells of a region: those of a Gauss rule on the frame that are in it.
@@ -155,9 +183,10 @@ class ProblemInPlane(CellProblem):
             return
         coords = geometry.coords(cells, local)
         # On an interface rounding decides on which side a coefficient is evaluated.
-        near = 1e-10 * float(geometry.half.max())
+        near = 1e-10 * float(geometry.half.max()) if self.interfaces else 0.0
         domain, all_coords = self.division.domains[region], coords.flatten(0, 1)
-        inside = domain.contains(all_coords, -near).view(coords.shape[:2])
+        inside = domain.contains(all_coords, -near) if near else domain.encloses(all_coords)
+        inside = inside.view(coords.shape[:2])
         order = inside.sum(dim=1).argsort()
         for some in order.split(together):
             longest = int(inside[some].sum(dim=1).max())
@@ -202,7 +231,12 @@ def divided(domain: Domain, kinks: Sequence[Piece]) -> Division:
     plane = planar(domain)
     if plane is None:
         raise InputError(f"cells take interfaces in domains of the plane only, got {domain!r}")
+    return Division.of(plane, _pieces(plane, domain), kinks)
+
+
+def _pieces(plane: Planar, domain: Domain) -> Sequence[Piece]:
+    """The pieces of a domain's boundary that are the curves of the same domain as a planar one."""
     if plane is domain:
-        return Division.of(plane, plane.curves, kinks)
+        return plane.curves
     named = {piece.name: piece for piece in domain.boundary.pieces}
-    return Division.of(plane, [named[curve.name] for curve in plane.curves], kinks)
+    return [named[curve.name] for curve in plane.curves]

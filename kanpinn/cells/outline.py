@@ -1,5 +1,6 @@
 """The boundary of a domain in the plane, cut into arcs by the cells of a tree."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -78,9 +79,11 @@ class Outline:
 
     Args:
         domain: the domain.
+        sharp: the least angle in radians by which the boundary turns at a corner.
     """
 
     domain: Planar
+    sharp: float = 0.1
 
     @cached_property
     def breaks(self) -> list[Tensor]:
@@ -88,18 +91,25 @@ class Outline:
         return [_breaks(curve) for curve in self.domain.curves]
 
     @cached_property
-    def corners(self) -> list[tuple[bool, bool]]:
-        """For each curve whether the boundary turns at its start and at its end."""
-        ts, sharp = torch.tensor([0.0, 1.0], dtype=torch.float64), 0.1  # radians
+    def interior_angles(self) -> list[tuple[int, float]]:
+        """For each curve the one that goes on at its end, and the angle inside the domain there."""
+        ts = torch.tensor([0.0, 1.0], dtype=torch.float64)
         curves = self.domain.curves
         tangents = torch.stack([curve.velocity(ts) for curve in curves])
-        tangents = tangents / tangents.norm(dim=2, keepdim=True)
         ends = torch.tensor([[curve.start, curve.stop] for curve in curves], dtype=torch.float64)
-        after = torch.cdist(ends[:, 1], ends[:, 0]).argmin(dim=1)  # the curve that goes on
-        turned = (tangents[:, 1] * tangents[after, 0]).sum(dim=1) < torch.cos(torch.tensor(sharp))
-        starts = torch.zeros_like(turned)
-        starts[after] = turned
-        return list(zip(starts.tolist(), turned.tolist(), strict=True))
+        after = torch.cdist(ends[:, 1], ends[:, 0]).argmin(dim=1)
+        (x, y), (p, q) = tangents[:, 1].T, tangents[after, 0].T
+        turned = torch.atan2(x * q - y * p, x * p + y * q)
+        return list(zip(after.tolist(), (math.pi - turned).tolist(), strict=True))
+
+    @cached_property
+    def corners(self) -> list[tuple[bool, bool]]:
+        """For each curve whether the boundary turns at its start and at its end."""
+        stops = [abs(angle - math.pi) > self.sharp for _, angle in self.interior_angles]
+        starts = [False] * len(stops)
+        for turned, (after, _) in zip(stops, self.interior_angles, strict=True):
+            starts[after] = turned
+        return list(zip(starts, stops, strict=True))
 
     def arcs(self, grid: CellLines, step: float) -> tuple[Arcs, list[Tensor]]:
         """The arcs in the cells, and the points in which the boundary meets the lines.

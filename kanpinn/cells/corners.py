@@ -1,0 +1,158 @@
+"""Corners of a domain in the plane at which solutions are singular, and the cells around them."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanpinn.cells.cell_geometry import CellGeometry
+from kanpinn.cells.outline import Outline
+from kanpinn.cells.tree import Tree
+
+
+@dataclass(frozen=True, eq=False)
+class SingularCorners:
+    """The corners at which solutions behave like r^λ with an exponent λ < 2.
+
+    The exponents are those of Laplace's equation: λ = π/ω for the interior angle ω if the same
+    derivatives are prescribed on both sides, otherwise λ = π/(2ω).
+
+    The second derivatives of r^λ are not square integrable for λ < 1, and then the least-squares
+    functional has no minimum close to the solution. Therefore the rows of each cell are multiplied
+    by the power β of its distance from the nearest corner. For cells of the width h at a corner the
+    error far away from it is h^(2λ) for β ≥ 1, and h^(2(λ + β - 1)) for smaller β. On eight
+    polygons with λ from 0.5 to 0.8 errors were least for β from 1.25 to 1.5.
+
+    Args:
+        points: the corners, (c, 2).
+        exponents: λ of each, (c,).
+        power: β.
+        contraction: the part of the error that is left when cells at a corner are halved.
+        near: the distance from a corner, in units of a cell's width, below which cells around a
+            smaller cell at the corner are halved.
+        bits: the largest number of halvings of the domain's width, limited by rounding.
+
+    Reference: Cox and Fix, On the accuracy of least squares methods in the presence of corner
+    singularities (1984), for the weights; Babuška and Guo, The h-p version of the finite element
+    method (1986), for cells that become smaller by a constant factor towards a corner.
+    """
+
+    points: Tensor
+    exponents: Tensor
+    power: float = 1.25
+    contraction: float = 1e-2
+    near: float = 0.5
+    bits: int = 29
+
+    @classmethod
+    def of(cls, outline: Outline, kinds: Sequence[frozenset[int]]) -> "SingularCorners":
+        """The singular corners of a domain.
+
+        Args:
+            outline: its boundary.
+            kinds: for each curve of the boundary the orders of the derivatives in its conditions.
+        """
+        curves = outline.domain.curves
+        points, exponents = [], []
+        for curve, (after, angle) in zip(range(len(curves)), outline.interior_angles, strict=True):
+            same = kinds[curve] == kinds[after]
+            exponent = math.pi / angle * (1.0 if same else 0.5)
+            smooth = same and abs(angle - math.pi) <= outline.sharp
+            if exponent < 2 - outline.sharp and not smooth:
+                points.append(curves[curve].stop)
+                exponents.append(exponent)
+        return cls(
+            torch.tensor(points, dtype=torch.float64).view(-1, 2),
+            torch.tensor(exponents, dtype=torch.float64),
+        )
+
+    def weights(self, geometry: CellGeometry) -> Tensor:
+        """The factors of the rows of cells, (N,): powers of two, so that many are the same."""
+        corners = geometry.physical(geometry.frames)
+        gaps = (corners[:, :, None] - self.points).abs().amax(dim=1)  # (N, c, 2), to the far side
+        distances = gaps.norm(dim=2) / geometry.half.max()
+        ones = torch.ones(len(distances), 1, dtype=distances.dtype)
+        nearest = torch.cat([ones, distances], dim=1).amin(dim=1)
+        return 2.0 ** (self.power * nearest.log2()).round()
+
+    def _gaps(self, tree: Tree, geometry: CellGeometry) -> Tensor:
+        """The distances of the boxes of a tree from corners, in units of their widths, (N, c)."""
+        low, _ = geometry.domain.bounds
+        at = (self.points - low) / geometry.half - 1
+        below, above = (tree.boxes[:, i, None] for i in (0, 1))
+        gaps = torch.maximum(below - at, at - above).clamp_min(0) / tree.widths[:, None]
+        return gaps.amax(dim=2)
+
+    def touched(self, geometry: CellGeometry) -> Tensor:
+        """Which cells are at which corners, a mask (N, c)."""
+        rounding = 1e-6
+        return self._gaps(geometry.tree, geometry) <= rounding
+
+    def pollution(self, geometry: CellGeometry) -> Tensor:
+        """The factors by which errors are larger elsewhere than in the cell of their origin, (N,).
+
+        A cell of the width h at a corner has an error like h^(λ+1), and causes one like h^(2λ).
+        """
+        parts = geometry.tree.widths.amax(dim=1)
+        growth = parts[:, None] ** (self.exponents - 1).clamp_max(0)
+        ones = torch.ones_like(parts[:, None])
+        return torch.cat([ones, torch.where(self.touched(geometry), growth, 1)], dim=1).amax(dim=1)
+
+    def finest(self, tree: Tree) -> int:
+        """The level of the smallest cells at corners."""
+        return self.bits - math.ceil(math.log2(max(tree.roots)))
+
+    def divisible(self, geometry: CellGeometry) -> Tensor:
+        """The cells that are not as small as the smallest ones at corners, a mask (N,)."""
+        smallest = geometry.tree.level >= self.finest(geometry.tree)
+        return ~(smallest & self.touched(geometry).any(dim=1))
+
+    def refined(
+        self, geometry: CellGeometry, chosen: Tensor, cells: Callable[[Tree], CellGeometry]
+    ) -> CellGeometry:
+        """The cells when some are halved, those at corners several times at once.
+
+        Args:
+            geometry: the present cells.
+            chosen: the cells to halve, a mask (N,).
+            cells: gives the cells of a tree that are in the domain.
+        """
+        touched, level = self.touched(geometry), geometry.tree.level[:, None]
+        deepest = torch.where(touched, level, 0).amax(dim=0)
+        times = (math.log2(1 / self.contraction) / (2 * self.exponents)).ceil().long()
+        marked = (touched & chosen[:, None]).any(dim=0)
+        tree, _ = geometry.tree.split(chosen)
+        goal = torch.where(marked, deepest + times, 0).clamp_max(self.finest(tree))
+        return self._towards(cells(tree), goal, self.near, cells)
+
+    def deeper(self, geometry: CellGeometry, cells: Callable[[Tree], CellGeometry]) -> CellGeometry:
+        """The cells when those at corners are so much smaller that the error there is a quarter."""
+        touched, level = self.touched(geometry), geometry.tree.level[:, None]
+        deepest, spare = torch.where(touched, level, 0).amax(dim=0), 2
+        times = (1 / self.exponents).ceil().long()
+        goal = (deepest + times).clamp_max(self.finest(geometry.tree) + spare)
+        return self._towards(geometry, goal, 1e-6, cells)
+
+    def _towards(
+        self,
+        geometry: CellGeometry,
+        goal: Tensor,
+        near: float,
+        cells: Callable[[Tree], CellGeometry],
+    ) -> CellGeometry:
+        """The cells when those that are near corners are halved up to a level.
+
+        Args:
+            geometry: the present cells.
+            goal: the level of the cells at each corner, (c,).
+            near: see the class.
+            cells: as for `refined`.
+        """
+        while True:
+            tree = geometry.tree
+            close = (self._gaps(tree, geometry) <= near) & (tree.level[:, None] < goal)
+            if not bool(close.any()):
+                return geometry
+            geometry = cells(tree.split(close.any(dim=1))[0])

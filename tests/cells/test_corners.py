@@ -1,0 +1,158 @@
+"""Corners at which solutions are singular: their exponents, weights, and solutions in cells."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from cases import solved_in_cells
+
+import kanpinn as kp
+from kanpinn.cells.cell_geometry import CellPoints
+from kanpinn.cells.in_plane import ProblemInPlane, divided
+from kanpinn.cells.tree import Tree
+from kanpinn.geometry.points import Points
+from kanpinn.jets import Channels
+from kanpinn.loss.terms import ResidualTerm
+
+F = torch.float64
+NOTCHED = kp.Polygon([(0.1, 0.05), (1, 0.4), (0.2, 1), (-0.9, 0.6), (-0.7, -0.8), (0.4, -0.9)])
+
+
+def in_plane(domain, flux=()):
+    """Laplace's equation with values on some pieces of the boundary and the flux on the others."""
+    points = domain.gauss(1)
+
+    def term(name, pieces, **channels):
+        made = Channels(("x", "y"), **channels)
+        return ResidualTerm(name, points, 1.0, made, lambda p, u: u.value, pieces=tuple(pieces))
+
+    walls = domain.boundary.pieces
+    values = [piece for piece in walls if piece.name not in flux]
+    slopes = [piece for piece in walls if piece.name in flux]
+    equation = term("interior", (), gradient=True, second="laplacian")
+    conditions = [term("values", values), term("flux", slopes, gradient=True)]
+    return ProblemInPlane(domain, divided(domain, ()), equation, conditions, [0])
+
+
+def exponents(domain, flux=()):
+    """The corners with the exponents of their singular functions."""
+    found = in_plane(domain, flux).corners
+    return dict(zip(map(tuple, found.points.tolist()), found.exponents.tolist(), strict=True))
+
+
+def test_exponents_follow_from_the_angle_and_the_kinds_of_conditions():
+    assert exponents(kp.LShape()) == {(0.0, 0.0): pytest.approx(2 / 3)}
+    found = exponents(NOTCHED)
+    assert found[0.1, 0.05] == pytest.approx(math.pi / kp.Corner(NOTCHED, (0.1, 0.05), 1).angle)
+    mixed = exponents(NOTCHED, flux=("edge_0",))
+    assert mixed[0.1, 0.05] == pytest.approx(found[0.1, 0.05] / 2)
+    assert mixed[-0.9, 0.6] == found[-0.9, 0.6]
+
+
+def test_the_kind_of_condition_may_change_on_a_straight_side():
+    square = kp.Polygon([(0, 0), (0.4, 0), (1, 0), (1, 1), (0, 1)])
+    assert exponents(square) == {}
+    assert exponents(square, flux=("edge_0", "edge_4"))[0.4, 0.0] == pytest.approx(1 / 2)
+
+
+def test_a_disk_has_no_corners_and_no_weights():
+    problem = in_plane(kp.Disk((0, 0), 1))
+    geometry = problem.start(Tree.uniform([4, 4]))
+    assert bool((problem.corners.weights(geometry) == 1).all())
+    assert bool(problem.divisible(geometry).all())
+    assert problem.deeper(geometry) is geometry
+
+
+def at_corner(problem, geometry):
+    """The widths of the cells at the first corner, relative to the domain's width."""
+    touched = problem.corners.touched(geometry)[:, 0]
+    return geometry.tree.widths[touched].amax(dim=1) / 2
+
+
+def test_cells_at_a_corner_are_halved_until_rounding_forbids_it():
+    problem = in_plane(NOTCHED)
+    geometry = problem.start(Tree.uniform([4, 4]))
+    for _ in range(20):
+        chosen = problem.corners.touched(geometry)[:, 0] & problem.divisible(geometry)
+        if not bool(chosen.any()):
+            break
+        before = len(geometry.tree)
+        geometry = problem.refined(geometry, chosen)
+        assert len(geometry.tree) > before
+    assert float(at_corner(problem, geometry).max()) == 2.0**-problem.corners.bits
+    assert float(at_corner(problem, problem.deeper(geometry)).max()) < 2.0**-problem.corners.bits
+    weights = problem.corners.weights(geometry)
+    assert bool((weights.log2() == weights.log2().round()).all())
+    assert float(weights[~problem.divisible(geometry)].max()) < 1e-9
+    assert float(weights.max()) == 1.0
+    seen = torch.cat([geometry.faces.lower, geometry.faces.upper]).unique()
+    assert len(seen) == len(geometry.tree)  # each cell has a face in spite of rounding
+
+
+class AtCorner(kp.Problem):
+    """Δu = f with u = r^λ sin λθ + exp(x) cos y about a corner of a polygon.
+
+    λ is π/ω, or half of that with the flux on the side θ = ω.
+    """
+
+    def __init__(self, domain, at, flux=()):
+        self.domain, self.flux, self.corner = domain, flux, kp.Corner(domain, at, 1)
+        self.exponent = math.pi / self.corner.angle / (2 if flux else 1)
+
+    def exact(self, p):
+        r, theta = self.corner.polar(torch.cat([p.x, p.y], dim=1))
+        own = r**self.exponent * torch.sin(self.exponent * theta)
+        return own + torch.exp(p.x) * torch.cos(p.y)
+
+    def residual(self, p, u):
+        return kp.laplacian(u)
+
+    def conditions(self):
+        walls = self.domain.boundary
+        values = tuple(name for name in walls.names if name not in self.flux)
+        found = [kp.Dirichlet(walls[values], self.exact)]
+        return [*found, kp.Neumann(walls[self.flux], self._slope)] if self.flux else found
+
+    def _slope(self, p):  # that of r^λ sin λθ is zero there
+        x, y = (p.normals[:, i : i + 1] for i in (0, 1))
+        return torch.exp(p.x) * (x * torch.cos(p.y) - y * torch.sin(p.y))
+
+
+def error_of(solution):
+    """The relative error in L2 by a rule on each cell."""
+    problem, network = solution.problem, solution.network
+    plane = ProblemInPlane(problem.domain, divided(problem.domain, ()), None, [], [0])
+    geometry = plane.cells(network.tree)
+    whole = (~geometry.is_cut).nonzero()[:, 0]
+    nodes, weights = network.polynomials.rule(4)
+    parts = [CellPoints.inside(geometry, whole, nodes, weights)] if len(whole) else []
+    parts += plane._in_cut_cells(geometry, 0, network.degree + 8)
+    squares = torch.zeros(2, dtype=F)
+    for part in parts:
+        weights = part.weights.flatten()
+        points = Points(part.points.coords[weights > 0], ("x", "y"))
+        exact = problem.exact(points)
+        for i, values in enumerate((solution(points) - exact, exact)):
+            squares[i] += weights[weights > 0] @ values[:, 0].square()
+    return float((squares[0] / squares[1]).sqrt())
+
+
+@pytest.mark.parametrize(
+    ("domain", "at", "flux"),
+    [(kp.LShape(), (0, 0), ()), (NOTCHED, (0.1, 0.05), ()), (NOTCHED, (0.1, 0.05), ("edge_5",))],
+    ids=["an L", "a notch", "a notch with flux on one side"],
+)
+def test_singular_solutions_are_found_with_honest_estimates(domain, at, flux):
+    solution = solved_in_cells(AtCorner(domain, at, flux), 6, 4, tolerance=1e-3, steps=20)
+    estimated = solution.history.column("estimated_error")[-1]
+    assert solution.status == "converged" and estimated <= 1e-3
+    assert 1 / 3 < estimated / error_of(solution) < 3
+
+
+def test_errors_at_a_corner_are_of_twice_the_order_of_the_solution():
+    problem, errors = AtCorner(kp.LShape(), (0, 0)), []
+    for steps in (2, 3, 4):
+        errors.append(error_of(solved_in_cells(problem, 8, 2, steps=steps)))
+    orders = [math.log2(a / b) / 5 for a, b in itertools.pairwise(errors)]  # five halvings a step
+    assert orders == pytest.approx([4 / 3, 4 / 3], abs=0.3)
