@@ -1,5 +1,6 @@
 """Domains from Gmsh's files against formulas by hand; files that are no mesh of a domain."""
 
+import contextlib
 import copy
 import math
 import pickle
@@ -157,6 +158,13 @@ def test_orders_of_nodes_nodes_in_one_place_and_others_do_not_matter(tmp_path):
     assert read(tmp_path, again).curves == read(tmp_path, made).curves
 
 
+def test_elements_of_several_groups_count_once(tmp_path):
+    made = ring(8)
+    again = [(dim, entity, group + 1, kind, rows) for dim, entity, group, kind, rows in made.blocks]
+    both = replace(made, blocks=[*made.blocks, *again[2:]])  # MSH 2.2 repeats them
+    assert read(tmp_path, both, "2.2").curves == read(tmp_path, made).curves
+
+
 def test_parts_may_be_apart(tmp_path):
     made = ring(8)
     size, moved = len(made.coords), made.coords + np.array([5, 0, 0])
@@ -292,3 +300,15 @@ def test_a_cut_off_file_is_refused(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"there is no file .*none\.msh"):
         Mesh(tmp_path / "none.msh")
+
+
+def test_damaged_files_are_read_or_refused(tmp_path):
+    generator = np.random.default_rng(0)
+    for made, version, binary in [(ring(4, 1), *kind) for kind in FORMATS] * 20:
+        file = write_msh(tmp_path / "part.msh", made, version, binary)
+        data = bytearray(file.read_bytes())
+        for at in generator.integers(len(data), size=generator.choice([1, 20])):
+            data[at] = generator.integers(256)
+        file.write_bytes(bytes(data))
+        with contextlib.suppress(InputError):
+            Mesh(file)

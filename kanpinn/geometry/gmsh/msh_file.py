@@ -75,7 +75,7 @@ class _Reader:
     def __init__(self, data: bytes) -> None:
         self.data, self.position, self.found = data, 0, MshFile()
         self.legacy, self.binary, self.size, self.order = False, False, 8, "<"
-        self.index = np.zeros(0, dtype=np.int64)  # of each node's number in `coords`
+        self.tags = np.zeros(0, dtype=np.int64)  # the numbers of the nodes, ascending
         self.groups: dict[tuple[int, int], tuple[int, ...]] = {}  # by dimension and entity
 
     def read(self) -> MshFile:
@@ -153,13 +153,12 @@ class _Reader:
 
     def _nodes(self) -> None:
         tags, coords = self._legacy_nodes() if self.legacy else self._node_blocks()
-        if len(tags) and (len(np.unique(tags)) < len(tags) or tags.min() < 0):
+        self.tags, first = np.unique(tags, return_index=True)
+        if len(first) < len(tags):
             raise InputError("two of its nodes have the same number")
-        self.index = np.full(int(tags.max(initial=0)) + 1, -1)
-        self.index[tags] = np.arange(len(tags))
-        self.found.coords = coords
         if not np.isfinite(coords).all():
             raise InputError("the coordinates of a node are no finite numbers")
+        self.found.coords = coords[first]
 
     def _legacy_nodes(self) -> tuple[np.ndarray, np.ndarray]:
         count = int(self._line())
@@ -186,10 +185,10 @@ class _Reader:
     def _elements(self) -> None:
         blocks = self._legacy_elements() if self.legacy else self._element_blocks()
         for block in blocks:
-            known = (block.nodes >= 0) & (block.nodes < len(self.index))
-            nodes = np.where(known, self.index[np.where(known, block.nodes, 0)], -1)
-            if nodes.min(initial=0) < 0:
-                missing = block.nodes[nodes < 0].flat[0]
+            nodes = np.searchsorted(self.tags, block.nodes)
+            known = np.append(self.tags, -1)[nodes] == block.nodes
+            if not known.all():
+                missing = block.nodes[~known].flat[0]
                 raise InputError(f"an element has the node {missing}, which is not in the file")
             self.found.blocks.append(Block(block.kind, block.entity, block.groups, nodes))
 

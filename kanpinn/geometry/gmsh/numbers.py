@@ -45,14 +45,14 @@ class Numbers:
         wide = np.dtype(np.float64 if kind == "f8" else np.int64)
         if self.tokens is None:
             return self._bytes(count, np.dtype(self.order + kind)).astype(wide)
-        words = self.tokens[self.position : self.position + count]
-        if len(words) < count:
+        words = self.tokens[self.position : self.position + max(count, 0)]
+        if len(words) != count:
             raise InputError("a section ends too early")
         self.position += count
         return np.array(words, dtype=bytes).astype(wide)
 
     def _bytes(self, count: int, kind: np.dtype) -> np.ndarray:
-        if self.position + count * kind.itemsize > len(self.data):
+        if not 0 <= count * kind.itemsize <= len(self.data) - self.position:
             raise InputError("the file ends too early")
         found = np.frombuffer(self.data, kind, count, self.position)
         self.position += count * kind.itemsize
