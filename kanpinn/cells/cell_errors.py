@@ -69,10 +69,10 @@ def errors_by_missed_residuals(system: CellSystem, found: CellSolution) -> Tenso
     if system.interfaces:  # a side on an interface may have a sliver of the other region
         local = local * (1 - 4 * CellCutter.sliver)
     squares = torch.zeros_like(found.shares)
-    for term in system.equation:
+    for term, factors in zip(system.equation, system.factors, strict=True):
         if term.at.alike:
             at = CellPoints.inside(system.geometry, term.at.cells, local, weights)
-            own = term.squared_residuals(at, found.coefficients, system.factors)
+            own = term.squared_residuals(at, found.coefficients, factors)
             squares[term.at.cells] = own
     return torch.where(squares > far * found.shares, squares, 0).sqrt() * system.coupling.errors
 

@@ -19,6 +19,7 @@ from kanpinn.cells.contacts import CoupledContacts
 from kanpinn.cells.coupling import Coupling, Traces
 from kanpinn.cells.merges import merge_order
 from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.region_scales import region_scales
 
 Array = NDArray[Any]
 
@@ -66,11 +67,17 @@ class CellSystem:
     interfaces: Sequence[CoupledContacts] = ()
 
     @cached_property
-    def factors(self) -> Tensor:
-        """The factors of the equations, by which the largest coefficient of each is one, (e,)."""
+    def factors(self) -> list[Tensor]:
+        """For each term of the equation the factors of its equations, (e,).
+
+        With them the largest coefficient of each is one, but for the scales of regions.
+        """
         slopes = [one.slopes.abs().amax(dim=(0, 1, 3, 4)) for one in self.equation]
         largest = torch.stack(slopes).amax(dim=0)
-        return torch.where(largest > 0, 1 / largest.clamp_min(1e-300), 1.0)
+        found = torch.where(largest > 0, 1 / largest.clamp_min(1e-300), 1.0)
+        region = self.geometry.tree.region
+        scales = region_scales(self.walls, self.interfaces, region)
+        return [found * scales[region[one.at.cells[0]]] for one in self.equation]
 
     @cached_property
     def free_fields(self) -> list[int]:
@@ -82,7 +89,8 @@ class CellSystem:
     def coupling(self) -> Coupling:
         """The weights of jumps, by the size of the equation's terms in each cell."""
         cells = torch.cat([one.at.cells for one in self.equation])
-        sizes = torch.cat([one.along(self.factors) for one in self.equation])
+        both = zip(self.equation, self.factors, strict=True)
+        sizes = torch.cat([one.along(factors) for one, factors in both])
         widths, degree = self.geometry.widths, self.polynomials.degree
         return Coupling(sizes[cells.argsort()], widths, degree, self.weights)
 
@@ -95,9 +103,9 @@ class CellSystem:
     def terms(self) -> list[list[PlacedTerm]]:
         """For each cell its terms."""
         found: list[list[PlacedTerm]] = [[] for _ in self.geometry.sides]
-        for term in self.equation:
+        for term, own in zip(self.equation, self.factors, strict=True):
             for place, cell in enumerate(term.at.cells.tolist()):
-                found[cell].append(PlacedTerm(term, place, self.factors * self.weights[cell]))
+                found[cell].append(PlacedTerm(term, place, own * self.weights[cell]))
         for term in self.walls:
             cells = term.at.cells
             normals = term.at.points.normals
