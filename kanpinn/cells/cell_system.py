@@ -14,7 +14,7 @@ from kanpinn.cells.cell_factors import CellFactors
 from kanpinn.cells.cell_geometry import CellGeometry
 from kanpinn.cells.cell_group import CellGroup
 from kanpinn.cells.cell_terms import PlacedTerm, SampledTerm
-from kanpinn.cells.contact_rows import ContactRows, PlacedContact
+from kanpinn.cells.contact_rows import ContactRows, PlacedContact, placed
 from kanpinn.cells.contacts import CoupledContacts
 from kanpinn.cells.coupling import Coupling, Traces
 from kanpinn.cells.merges import merge_order
@@ -122,15 +122,8 @@ class CellSystem:
     @cached_property
     def contacts(self) -> list[list[PlacedContact]]:
         """For each cell the arcs at which it meets cells of other regions."""
-        found: list[list[PlacedContact]] = [[] for _ in self.geometry.sides]
-        number = len(self.geometry.faces)
-        for one in self.interfaces:
-            rows = ContactRows.of(one, self.coupling)
-            for place, both in enumerate(zip(*one.cells, strict=True)):
-                for side, cell in enumerate(both):
-                    found[cell].append(PlacedContact(rows, side, place, number))
-                number += 1
-        return found
+        rows = [ContactRows.of(one, self.coupling) for one in self.interfaces]
+        return placed(rows, len(self.geometry.tree), len(self.geometry.faces))
 
     @cached_property
     def trace_sizes(self) -> Array:

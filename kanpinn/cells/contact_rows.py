@@ -1,5 +1,6 @@
 """The rows that couple cells of two regions at an interface."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -140,3 +141,20 @@ class PlacedContact:
     def weighed(self, fluxes: Tensor) -> Tensor:
         """The right-hand sides of the rows, (r, n); fluxes: at the points, (q, equations, n)."""
         return self.rows.rights(self.side, self.place, fluxes)
+
+
+def placed(rows: Sequence[ContactRows], cells: int, faces: int) -> list[list[PlacedContact]]:
+    """For each cell the arcs at which it meets cells of other regions.
+
+    Args:
+        rows: those of all arcs.
+        cells: the number of cells.
+        faces: the number of faces, after which the traces on arcs are numbered.
+    """
+    found: list[list[PlacedContact]] = [[] for _ in range(cells)]
+    for one in rows:
+        for place, both in enumerate(zip(*one.coupled.cells, strict=True)):
+            for side, cell in enumerate(both):
+                found[cell].append(PlacedContact(one, side, place, faces))
+            faces += 1
+    return found

@@ -42,6 +42,7 @@ TARGETS = {
     "helmholtz40": Target(1e-8, 5),
     "two_peaks": Target(1e-8, 20),
     "holes": Target(1e-8, 30),
+    "dielectric": Target(1e-8, 20),
     "circular_front": Target(1e-8, 20),
     "bracket": Target(1e-4, 60),
     "heat": Target(1e-13, 1),

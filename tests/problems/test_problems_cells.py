@@ -89,6 +89,30 @@ def test_the_file_of_the_bracket_solves_it_as_accurately_as_is_asked():
     assert float(weights @ vertical) == pytest.approx(2 * math.pi * 0.25, rel=0.02)
 
 
+@pytest.mark.parametrize("ratio", [80.0, 0.01])
+def test_the_exact_solution_has_the_flux_of_a_dielectric_on_both_sides(ratio, generator):
+    problem = library.class_of("dielectric", "Dielectric")(ratio)
+    rim = problem.disk.boundary.quadrature(15)[0].on_both_sides(problem.domain.bounds)
+    inner = 0.9 * (2 * torch.rand(80, 2, generator=generator, dtype=F) - 1)
+    anywhere = Points(inner, rim.names)
+    values, flux = problem.conditions()
+    jets = []
+    for p in (rim, anywhere):
+        exact = lambda x: problem.exact(Points(x[None], p.names))[0]  # noqa: E731, B023
+        jets.append(reference.jet_of_point(exact, p.coords, p.names))
+    assert flux.residual(rim, jets[0]).abs().max() < 1e-8 * max(ratio, 1)  # they are 4e-11 apart
+    assert (jets[0].value[0::2] - jets[0].value[1::2]).abs().max() < 1e-9
+    assert problem.residual(anywhere, jets[1]).abs().max() < 1e-9 * max(ratio, 1)
+    assert set(values.boundary.pieces) == set(problem.domain.boundary.pieces)
+
+
+def test_the_file_with_a_dielectric_solves_it_as_accurately_as_is_asked():
+    pairs = ["optimizer[0].tolerance=1e-4", "network.degree=6"]
+    solution = Config.read(PROBLEMS / "dielectric.toml", pairs).build().run(())
+    assert solution.status == "converged"
+    assert solution.errors.l2_relative <= 2e-4
+
+
 def test_the_file_with_holes_solves_them_as_accurately_as_is_asked():
     pairs = ["optimizer[0].tolerance=1e-2", "network.degree=5", "run.estimate=false"]
     solution = Config.read(PROBLEMS / "holes.toml", pairs).build().run(())

@@ -60,6 +60,43 @@ def test_waves_are_solved_by_cells():
     assert solution.log[0].startswith("Cells with")
 
 
+def with_interface(interface, **values):
+    """The equation with a coefficient of 10 on one side of an interface."""
+
+    class Divided(Equation):
+        def ratio(self, p):
+            inside = p.x**2 + p.y**2 < 0.3**2
+            return torch.where(inside, p.x.new_tensor(10.0), 1.0)
+
+        def residual(self, p, u):
+            return self.ratio(p) * kp.laplacian(u)
+
+        def exact(self, p):
+            square = p.x**2 + p.y**2
+            outer = p.x * (1 - 9 / 11 * 0.3**2 / square)
+            return torch.where(square < 0.3**2, 2 / 11 * p.x, outer)
+
+        def conditions(self):
+            return [*super().conditions(), kp.Interface(self.domain, interface, self.ratio)]
+
+    made = Divided()
+    vars(made).update(values)
+    return made
+
+
+DISK = kp.Disk((0, 0), 0.3).boundary
+
+
+def test_cells_are_first_where_a_coefficient_jumps():
+    assert first_choice(with_interface(DISK)).kind is Cells
+    kinked = with_interface(DISK, inputs=lambda: lambda p: torch.cat([p.x, p.y, p.x], dim=1))
+    assert first_choice(kinked).kind is Cells  # which needs no input with a kink
+    open_end = kp.Box(x=(-0.2, 0.2), y=(-0.2, 0.2)).boundary["x_max"]
+    assert not Traits.of(with_interface(open_end)).takes_cells
+    solution = kp.auto(with_interface(DISK), tolerance=1e-4, budget_seconds=60)
+    assert isinstance(solution.network, Cells) and error_of(solution) < 1e-4
+
+
 def test_domains_in_the_plane_take_cells_too():
     problem = equation(domain=kp.Box(x=(-1, 1), y=(-1, 1)) - kp.Disk((0.2, 0.1), 0.1))
     assert "cells" in [family.name for family in families(Traits.of(problem))]

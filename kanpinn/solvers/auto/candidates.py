@@ -64,10 +64,11 @@ def families(traits: Traits) -> Iterator[Family]:
         yield Family("splines in stretched coordinates", tuple(low_dim.stretched()))
     steep = traits.steepness.is_steep and not traits.marches
     cells = [Family("cells", tuple(_cells(traits)))] if traits.takes_cells else []
-    yield from cells if steep else []
+    early = steep or traits.kinked
+    yield from cells if early else []
     patience = 1.0 if cells else 2.0
     yield Family("random inner functions", tuple(low_dim.smooth()), patience)
-    yield from [] if steep else cells
+    yield from [] if early else cells
     yield Family("random inner functions, finer grids", tuple(low_dim.fine()))
     if traits.dim > 1 and traits.boxed:
         yield Family("sums of functions of one coordinate", tuple(low_dim.splines()))

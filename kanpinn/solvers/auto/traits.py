@@ -1,11 +1,14 @@
 """The traits of a problem on which choices depend; its name and exact solution are not used."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from kanpinn.geometry import Box, Domain, Planar, Points
+from kanpinn._support.errors import InputError
+from kanpinn.cells.by_domain import regions_of
+from kanpinn.geometry import Box, Domain, Piece, Planar, Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.auto.steepness import Steepness
@@ -33,6 +36,7 @@ class Traits:
             at all times.
         takes_cells: whether networks in cells suit it: in a box of two or three coordinates or a
             domain in the plane, without unknowns.
+        kinked: whether solutions have kinks at interfaces that networks in cells know of.
         steepness: how local or oscillatory solutions are, for such problems.
     """
 
@@ -48,6 +52,7 @@ class Traits:
     uneven: bool = False
     marches: bool = False
     takes_cells: bool = False
+    kinked: bool = False
     steepness: Steepness = field(default_factory=Steepness)
 
     @property
@@ -66,7 +71,10 @@ class Traits:
         dim, known = problem.domain.dim, problem.inputs()
         boxed = isinstance(problem.domain, Box) and known is None
         planar = isinstance(problem.domain, Planar) and known is None
+        kinks = [piece for condition in conditions for piece in condition.kinks]
         takes_cells = 1 < dim <= 3 and (boxed or planar) and not problem.unknowns
+        if kinks:
+            takes_cells = not problem.unknowns and _divides(problem, kinks)
         return Traits(
             dim,
             dim if known is None else _inputs(problem),
@@ -80,8 +88,20 @@ class Traits:
             uneven=1 < dim <= 3 and _uneven(problem.domain),
             marches=known is None and _marches(problem),
             takes_cells=takes_cells,
+            kinked=takes_cells and bool(kinks),
             steepness=Steepness.of(problem) if takes_cells else Steepness(),
         )
+
+
+def _divides(problem: Problem, kinks: Sequence[Piece]) -> bool:
+    """Return whether the pieces of interfaces divide the domain into regions with cells."""
+    if any(condition.periodic_in for condition in problem.conditions()):
+        return False
+    try:
+        regions_of(problem.domain, kinks)
+    except InputError:
+        return False
+    return True
 
 
 def _marches(problem: Problem) -> bool:
