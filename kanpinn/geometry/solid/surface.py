@@ -144,7 +144,7 @@ class Surface(Domain):
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
         """Return a Gauss rule if `rule_error` is 0, otherwise the Sobol points of one scrambling.
 
-        The Gauss rule has ceil(nodes / f^(1/3))³ points in each of the f tetrahedra. There are
+        The Gauss rule has ceil(nodes / k^(1/3))³ points in each of k tetrahedra. There are
         min(nodes³, 2^20) Sobol points, with equal weights.
         """
         nodes = integer("nodes", nodes)
