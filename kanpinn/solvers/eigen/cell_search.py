@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.status import CONVERGED
-from kanpinn.cells.cell_errors import bulk
+from kanpinn.cells.cell_errors import bulk, part_to_halve
 from kanpinn.cells.cell_inverse import CellInverse
 from kanpinn.cells.cell_system import CellSystem
 from kanpinn.cells.cells import require_cells
@@ -87,14 +87,14 @@ class CellSearch:
         for tree in range(1, settings.steps + 1):
             pairs, shares = self._pairs()
             estimates = shares.sum(dim=0)
-            halved = bulk(shares.sum(dim=1).sqrt(), settings.bulk)
+            halved = self._halved(shares, estimates)
             stopped = self._refusal(pairs.inverse.system, halved)
             if tree == settings.steps:
                 stopped = stopped or f"the limit of {tree} steps is reached"
             if stopped or float(estimates.max()) <= settings.tolerance:
                 changes = self._changes(pairs)
                 worse = torch.maximum(changes, estimates)
-                halved = bulk((shares * (worse / estimates)).sum(dim=1).sqrt(), settings.bulk)
+                halved = self._halved(shares, worse)
                 worst = float(worse.max())
                 status = f"stopped: {stopped}" if stopped else ""
                 if worst <= settings.tolerance:
@@ -197,6 +197,18 @@ class CellSearch:
         values = pairs.values[: self.count]
         changes = (values - paired(values, other.values[: self.count + self.spare])).abs()
         return (changes + rounding(values, pairs.spectrum)) / self._sizes(values)
+
+    def _halved(self, shares: Tensor, errors: Tensor) -> Tensor:
+        """The cells to halve, a mask (N,), for relative errors (count,) of which they have shares.
+
+        Modes with the tolerance have no part in this, unless all have it.
+        """
+        errors = torch.where(
+            errors > min(self.settings.tolerance, float(errors.max()) / 2), errors, 0
+        )
+        squares = (shares * (errors / shares.sum(dim=0))).sum(dim=1)
+        both = self.settings.tolerance**0.5, float(errors.max()) ** 0.5
+        return bulk(squares.sqrt(), part_to_halve(*both, self.settings.bulk))
 
     def _refusal(self, system: CellSystem, halved: Tensor) -> str:
         """Why the cells cannot be halved; empty if they can."""
