@@ -76,12 +76,14 @@ def test_estimates_are_the_errors_up_to_a_factor_of_three(problem, degree):
     errors = (solution.values - solution.exact).abs()
     large = errors > 1e-10 * solution.values.abs()
     ratios = errors[large] / solution.estimates[large]
-    assert bool(large.any()) and ratios.max() < 3 and ratios.min() > 1 / 3
+    assert bool(large.any()) and ratios.max() < 3
+    if solution.self_adjoint:  # for others the functional is a bound of the error only
+        assert ratios.min() > 1 / 3
 
 
 def test_a_cube_has_triple_eigenvalues():
-    solution = solved(Block(), 4, degree=6, tolerance=1e-4)
-    assert solution.success and solution.errors.max() < 1e-4
+    solution = solved(Block(), 4, degree=5, tolerance=1e-3)
+    assert solution.success and solution.errors.max() < 1e-3
     assert solution.multiplicities == [1, 3, 3, 3]
 
 
@@ -124,15 +126,24 @@ def test_eigenvalues_near_a_number():
     assert torch.allclose(solution.values.sort().values, math.pi**2 * squares)
 
 
-def test_an_l_shape_has_an_honest_estimate():
-    corners = [(0, 0), (1, 0), (1, 1), (-1, 1), (-1, -1), (0, -1)]
+class Bent(Membrane):
+    """-Δu = λu on an L, whose first mode is singular at the corner like r^(2/3)."""
 
-    class Bent(Membrane):
-        domain = kp.Polygon(corners)
+    domain = kp.Polygon([(0, 0), (1, 0), (1, 1), (-1, 1), (-1, -1), (0, -1)])
 
-        def exact_eigenvalues(self, count):
-            return [9.6397238440219, 15.1972519264, 2 * math.pi**2][:count]
+    def exact_eigenvalues(self, count):
+        """The first one is of Betcke and Trefethen, Reviving the method of particular solutions."""
+        return [9.6397238440219, 15.1972519264, 2 * math.pi**2][:count]
 
+
+def test_an_l_shape_has_its_eigenvalues_and_honest_estimates():
+    solution = solved(Bent(), 3, degree=8, tolerance=1e-5)
+    errors = (solution.values - solution.exact).abs()
+    assert solution.success and solution.errors.max() < 1e-5
+    assert (errors < 3 * solution.estimates).all()
+
+
+def test_a_solve_that_stops_early_says_so():
     settings = kp.Dissection(tolerance=1e-8, steps=2)
     solution = kp.eigen(Bent(), kp.Cells([2, 1], 8, 4), 3, optimizers=settings)
     assert solution.status == "stopped: the limit of 2 steps is reached" and not solution.success

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from kanpinn._support.status import CONVERGED
 from kanpinn.cells.cell_errors import bulk, part_to_halve
+from kanpinn.cells.cell_geometry import CellGeometry
 from kanpinn.cells.cell_inverse import CellInverse
 from kanpinn.cells.cell_system import CellSystem
 from kanpinn.cells.cells import require_cells
@@ -185,14 +186,19 @@ class CellSearch:
         return torch.where(values.abs() > 1e-3 * distances, values.abs(), distances)
 
     def _changes(self, pairs: CellPairs) -> Tensor:
-        """The relative changes of the eigenvalues if the degree is raised by 2, (count,)."""
-        own = self.network.polynomials
+        """The relative changes of the eigenvalues for a better discretization, (count,).
+
+        Its degree is higher by 2, and its cells are smaller at singular corners.
+        """
+        own, fields = self.network.polynomials, self.shifted.fields
         richer = LocalPolynomials(own.degree + 2, own.dim)
-        fields = self.shifted.fields
-        block = self.block.unflatten(1, (own.size, fields)).flatten(2)
-        start = richer.padded(block).unflatten(2, (fields, -1)).flatten(1, 2)
+        fine = self.shifted.problem.deeper(self.geometry)
+        block = richer.padded(
+            self._moved(self.block, fine).unflatten(1, (own.size, fields)).flatten(2)
+        )
+        start = block.unflatten(2, (fields, -1)).flatten(1, 2)
         tolerance = 1e-2 * self.settings.tolerance
-        inverse = self._inverse(richer)
+        inverse = self.shifted.inverse(fine, richer)
         other = nearest_pairs(self.shifted, inverse, start, self.count, tolerance)
         values = pairs.values[: self.count]
         changes = (values - paired(values, other.values[: self.count + self.spare])).abs()
@@ -207,6 +213,7 @@ class CellSearch:
             errors > min(self.settings.tolerance, float(errors.max()) / 2), errors, 0
         )
         squares = (shares * (errors / shares.sum(dim=0))).sum(dim=1)
+        squares = squares * self.shifted.problem.divisible(self.geometry)
         both = self.settings.tolerance**0.5, float(errors.max()) ** 0.5
         return bulk(squares.sqrt(), part_to_halve(*both, self.settings.bulk))
 
@@ -217,15 +224,20 @@ class CellSearch:
         refusal = too_many(system, count, self.settings.cells, again=True)
         return f"the next {count} cells {refusal}" if refusal else ""
 
+    def _moved(self, block: Tensor, geometry: CellGeometry) -> Tensor:
+        """The same functions in smaller cells; block: in the present ones, (N, L m, n)."""
+        old, polynomials = self.geometry, self.network.polynomials
+        if geometry is old:
+            return block
+        parts = block.unflatten(1, (polynomials.size, -1)).flatten(2)
+        moved = prolonged(polynomials, old.tree, old.frames, parts, geometry)
+        return moved.unflatten(2, (self.shifted.fields, -1)).flatten(1, 2)
+
     def _split(self, pairs: CellPairs, halved: Tensor) -> None:
         """Halve cells; the functions with which the next search begins stay the same."""
-        old, polynomials = self.geometry, self.network.polynomials
-        tree, _ = old.tree.split(halved)
-        self.geometry = self.shifted.problem.cells(tree)
-        modes = pairs.block(self.count)
-        parts = modes.unflatten(1, (polynomials.size, -1)).flatten(2)
-        moved = prolonged(polynomials, old.tree, old.frames, parts, self.geometry)
-        moved = moved.unflatten(2, (self.shifted.fields, -1)).flatten(1, 2)
+        geometry = self.shifted.problem.refined(self.geometry, halved)
+        moved = self._moved(pairs.block(self.count), geometry)
+        self.geometry = geometry
         self.block = torch.cat([moved, self._random(self.spare)], dim=2)
 
     def _found(self, pairs: CellPairs, errors: Tensor, status: str) -> CellSpectrum:
