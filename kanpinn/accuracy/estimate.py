@@ -1,5 +1,6 @@
 """An estimate of a solution's errors."""
 
+import math
 from dataclasses import dataclass
 
 from kanpinn.accuracy.bounds.bound import Bound
@@ -26,6 +27,8 @@ class Estimate:
         first, e = f"the error is not known: {self.reason}", self.errors
         if e is not None:
             first = f"estimated relative errors: L2 {e.l2_relative:.1e}, H1 {e.h1_relative:.1e}"
+            if math.isnan(e.h1_relative):
+                first = f"estimated relative error: L2 {e.l2_relative:.1e}"
         part = self.contraction
         left = "" if part is None else f"a finer network leaves {part:.1%} of the residual, "
         left = left if self.bound is None else f"{self.bound}; {left}"

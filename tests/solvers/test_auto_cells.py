@@ -102,3 +102,26 @@ def test_domains_in_the_plane_take_cells_too():
     assert "cells" in [family.name for family in families(Traits.of(problem))]
     solid = equation(domain=kp.Box(x=(0, 1), y=(0, 1), z=(0, 1)) - kp.Ball((0, 0, 0), 0.5))
     assert not Traits.of(solid).takes_cells
+
+
+class Notch(OnWalls):
+    """Laplace's equation on the L-shape, u = r^(2/3) sin(2θ/3)."""
+
+    domain = kp.LShape()
+    corner = kp.Corner(domain, (0, 0), 1)
+
+    def exact(self, p):
+        return self.corner(p)
+
+    def residual(self, p, u):
+        return kp.laplacian(u)
+
+
+def test_corners_that_point_inwards_take_cells_with_the_estimates_of_their_solves():
+    # Residuals grow without limit towards the corner, so they do not tell the error.
+    assert first_choice(Notch()).kind is Cells
+    solution = kp.auto(Notch(), tolerance=1e-4, budget_seconds=60)
+    assert solution.success
+    estimated, true = solution.estimate.errors, solution.errors
+    assert 1 / 3 < estimated.l2_relative / true.l2_relative < 3
+    assert math.isnan(estimated.h1_relative) and "H1" not in str(solution.estimate)

@@ -9,6 +9,7 @@ import torch
 from kanpinn._support.status import FAILED
 from kanpinn.accuracy.errors import Errors
 from kanpinn.accuracy.estimate import Estimate
+from kanpinn.cells import Cells
 from kanpinn.geometry.sampling import sample
 from kanpinn.solvers.auto.choice import Choice
 from kanpinn.solvers.error_estimate import LARGEST_CONTRACTION, Comparison, compare
@@ -55,6 +56,13 @@ class Trial:
         if math.isinf(max(self.loss, other.loss)):
             return not self.failed
         return self.loss <= other.loss
+
+    @property
+    def own_error(self) -> float | None:
+        """The relative L2 error that the solve itself has estimated, as it does in cells."""
+        if not isinstance(self.solution.network, Cells):
+            return None
+        return self.solution.history.rows[-1].get("estimated_error")
 
     @property
     def repeats(self) -> bool:
@@ -109,8 +117,44 @@ def judge(one: Trial, other: Trial) -> Verdict:
         return _by_distances(one, other, distance)
     if one.observed:
         return _by_fit(one, other, distance, distance.contraction)
+    if other.own_error is not None and not distance.overfitted:
+        return _by_own_error(one, other, distance, other.own_error)
     first, second = _by_residuals(one, other, distance, distance.contraction)
     return Verdict(first, second, distance.contraction)
+
+
+def judged_alone(trial: Trial) -> Trial:
+    """Return a first trial with the error that its solve has estimated, if it has."""
+    if trial.own_error is None:
+        return trial
+    size = (
+        float(trial.solution(sample(trial.solution.problem.domain, 1000, "sobol")).square().mean())
+        ** 0.5
+    )
+    error, nan = trial.own_error * size, math.nan
+    return _with_errors(trial, Errors(error, trial.own_error, error**2, nan, nan, nan), None)
+
+
+def _by_own_error(one: Trial, other: Trial, distance: Comparison, error: float) -> Verdict:
+    """Return the verdict on a trial in cells, whose solve has estimated its error, and one before.
+
+    Residuals say little of solutions that are singular at corners: theirs grow without limit. H1
+    errors, most of which are in the smallest cells there, are not known where residuals grow.
+
+    Args:
+        one: the trial before.
+        other: the trial in cells.
+        distance: of the two.
+        error: of the trial in cells, relative in L2.
+    """
+    norms, nan = distance.norms, math.nan
+    if distance.doubt:
+        norms = replace(norms, h1=nan, h1_relative=nan, h1_squared=nan)
+    gap = max(norms.l2_relative, torch.finfo(torch.float64).tiny)
+    second = _with_errors(other, norms.scaled(error / gap), distance.contraction)
+    before = max(one.own_error or 0.0, gap)
+    first = _with_errors(one, norms.scaled(before / gap), distance.contraction)
+    return Verdict(replace(first, confirmed=True), replace(second, confirmed=True), error / before)
 
 
 def _by_residuals(one: Trial, other: Trial, found: Comparison, ratio: float) -> tuple[Trial, Trial]:

@@ -19,7 +19,7 @@ from kanpinn.solvers.auto.confirming import finer_solution
 from kanpinn.solvers.auto.final_errors import judged
 from kanpinn.solvers.auto.forecast import affordable, unaffordable
 from kanpinn.solvers.auto.journal import Journal, LastState
-from kanpinn.solvers.auto.judging import Trial, Verdict, checked, judge, noise_of
+from kanpinn.solvers.auto.judging import Trial, Verdict, checked, judge, judged_alone, noise_of
 from kanpinn.solvers.auto.starting import start
 from kanpinn.solvers.auto.traits import Traits
 from kanpinn.solvers.auto.trial_clock import TrialClock
@@ -197,7 +197,7 @@ class TrialSearch:
         residual is large enough beside its own. The seconds of a trial include those of the
         comparisons, so that forecasts do too.
         """
-        verdict, begun = Verdict(None, trial), self.clock.seconds
+        verdict, begun = Verdict(None, judged_alone(trial)), self.clock.seconds
         if known is not None and known.choice.form == trial.choice.form:
             verdict = judge(known, trial)
             self._consider(verdict.first or known)

@@ -1,5 +1,6 @@
 """The traits of a problem on which choices depend; its name and exact solution are not used."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.cells.by_domain import regions_of
+from kanpinn.cells.outline import Outline
 from kanpinn.geometry import Box, Domain, Piece, Planar, Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.pde.problem import Problem
@@ -37,6 +39,7 @@ class Traits:
         takes_cells: whether networks in cells suit it: in a box of two or three coordinates or a
             domain in the plane, without unknowns.
         kinked: whether solutions have kinks at interfaces that networks in cells know of.
+        notched: whether the domain has a corner that points inwards, where solutions are singular.
         steepness: how local or oscillatory solutions are, for such problems.
     """
 
@@ -53,6 +56,7 @@ class Traits:
     marches: bool = False
     takes_cells: bool = False
     kinked: bool = False
+    notched: bool = False
     steepness: Steepness = field(default_factory=Steepness)
 
     @property
@@ -89,6 +93,7 @@ class Traits:
             marches=known is None and _marches(problem),
             takes_cells=takes_cells,
             kinked=takes_cells and bool(kinks),
+            notched=isinstance(problem.domain, Planar) and _notched(problem.domain),
             steepness=Steepness.of(problem) if takes_cells else Steepness(),
         )
 
@@ -117,6 +122,11 @@ def _marches(problem: Problem) -> bool:
     moments = [c.points(few, 1.0, torch.Generator()).coords[:, -1] for c in others]
     at_all_times = all(float(t.max() - t.min()) > (high - low) / 2 for t in moments)
     return at_all_times and len(others) < len(conditions)
+
+
+def _notched(domain: Planar) -> bool:
+    outline = Outline(domain)
+    return any(angle > math.pi + outline.sharp for _, angle in outline.interior_angles)
 
 
 def _inputs(problem: Problem) -> int:
