@@ -110,3 +110,9 @@ class Pair(Membrane):
 
     def exact_eigenvalues(self, count):
         return sorted(value + sign for value in DIRICHLET for sign in (-1, 1))[:count]
+
+
+def solved_in_cells(problem, count, degree=10, cells=2, tolerance=1e-9, **arguments):
+    network = kp.Cells([problem.domain.dim, len(problem.fields)], degree, cells)
+    settings = kp.Dissection(tolerance=tolerance)
+    return kp.eigen(problem, network, count, optimizers=settings, **arguments)

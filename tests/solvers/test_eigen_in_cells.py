@@ -15,15 +15,10 @@ from eigen_cases import (
     Weighed,
     Wells,
     Wind,
+    solved_in_cells,
 )
 
 import kanpinn as kp
-
-
-def solved(problem, count, degree=10, cells=2, tolerance=1e-9, **arguments):
-    network = kp.Cells([problem.domain.dim, len(problem.fields)], degree, cells)
-    settings = kp.Dissection(tolerance=tolerance)
-    return kp.eigen(problem, network, count, optimizers=settings, **arguments)
 
 
 class Drum(Membrane):
@@ -49,22 +44,12 @@ class Around(Membrane):
         return sorted(turns)[:count]
 
 
-class Block(Membrane):
-    """-Δu = λu in a cube."""
-
-    domain = kp.Box(x=(0, 1), y=(0, 1), z=(0, 1))
-
-    def exact_eigenvalues(self, count):
-        squares = [(i * i, j * j, k * k) for i in (1, 2) for j in (1, 2) for k in (1, 2)]
-        return sorted(math.pi**2 * sum(one) for one in squares)[:count]
-
-
 PROBLEMS = [Membrane, Free, Interval, Weighed, Wells, Pair, Wind, Turning, Drum, Around]
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_eigenvalues_have_the_tolerance(problem):
-    solution = solved(problem(), 6)
+    solution = solved_in_cells(problem(), 6)
     assert solution.status == "converged" and solution.success
     assert solution.errors.max() < 1e-9
 
@@ -72,19 +57,13 @@ def test_eigenvalues_have_the_tolerance(problem):
 @pytest.mark.parametrize("problem", [Membrane, Interval, Wells, Drum, Around, Wind])
 @pytest.mark.parametrize("degree", [5, 8])
 def test_estimates_are_the_errors_up_to_a_factor_of_three(problem, degree):
-    solution = solved(problem(), 6, degree, tolerance=1e-5)
+    solution = solved_in_cells(problem(), 6, degree, tolerance=1e-5)
     errors = (solution.values - solution.exact).abs()
     large = errors > 1e-10 * solution.values.abs()
     ratios = errors[large] / solution.estimates[large]
     assert bool(large.any()) and ratios.max() < 3
     if solution.self_adjoint:  # for others the functional is a bound of the error only
         assert ratios.min() > 1 / 3
-
-
-def test_a_cube_has_triple_eigenvalues():
-    solution = solved(Block(), 4, degree=5, tolerance=1e-3)
-    assert solution.success and solution.errors.max() < 1e-3
-    assert solution.multiplicities == [1, 3, 3, 3]
 
 
 def test_the_error_is_quadratic_in_that_of_the_mode():
@@ -101,7 +80,7 @@ def test_the_error_is_quadratic_in_that_of_the_mode():
 
 
 def test_modes_are_orthonormal_and_satisfy_equation_and_conditions():
-    solution = solved(Membrane(), 6)
+    solution = solved_in_cells(Membrane(), 6)
     assert solution.self_adjoint and solution.multiplicities == [1, 2, 2, 1, 2, 2]
     points, weights = UNIT.quadrature(30)
     modes = solution(points)
@@ -113,42 +92,17 @@ def test_modes_are_orthonormal_and_satisfy_equation_and_conditions():
 
 
 def test_complex_modes_satisfy_the_equation():
-    solution = solved(Turning(), 4)  # of the last one, the conjugate is left out
+    solution = solved_in_cells(Turning(), 4)  # of the last one, the conjugate is left out
     assert solution.values.is_complex() and not solution.self_adjoint
     rest = solution.residual(DISK.quadrature(20)[0])
     assert rest.abs().max() < 1e-4 * solution.values.abs().max()
 
 
 def test_eigenvalues_near_a_number():
-    solution = solved(Membrane(), 3, near=250.0)
+    solution = solved_in_cells(Membrane(), 3, near=250.0)
     assert solution.success and solution.errors.max() < 1e-9
     squares = torch.tensor([25, 25, 26], dtype=torch.float64)  # 3² + 4² twice, 1 + 5² once of two
     assert torch.allclose(solution.values.sort().values, math.pi**2 * squares)
-
-
-class Bent(Membrane):
-    """-Δu = λu on an L, whose first mode is singular at the corner like r^(2/3)."""
-
-    domain = kp.Polygon([(0, 0), (1, 0), (1, 1), (-1, 1), (-1, -1), (0, -1)])
-
-    def exact_eigenvalues(self, count):
-        """The first one is of Betcke and Trefethen, Reviving the method of particular solutions."""
-        return [9.6397238440219, 15.1972519264, 2 * math.pi**2][:count]
-
-
-def test_an_l_shape_has_its_eigenvalues_and_honest_estimates():
-    solution = solved(Bent(), 3, degree=8, tolerance=1e-5)
-    errors = (solution.values - solution.exact).abs()
-    assert solution.success and solution.errors.max() < 1e-5
-    assert (errors < 3 * solution.estimates).all()
-
-
-def test_a_solve_that_stops_early_says_so():
-    settings = kp.Dissection(tolerance=1e-8, steps=2)
-    solution = kp.eigen(Bent(), kp.Cells([2, 1], 8, 4), 3, optimizers=settings)
-    assert solution.status == "stopped: the limit of 2 steps is reached" and not solution.success
-    errors = (solution.values - solution.exact).abs()
-    assert (errors < 3 * solution.estimates).all()
 
 
 def test_settings_that_do_not_fit_are_refused():
