@@ -1,12 +1,12 @@
-"""Networks in cells on squares: peaks, fronts, layers and waves, to a tolerance.
+"""Networks in cells: peaks, fronts, layers, corners and waves, to a tolerance.
 
 What: relative L2 errors, estimated errors, unknowns and processor seconds of `kp.Cells` from 4 × 4
 cells with `kp.Dissection` on two peaks, a circular front, a boundary layer, an oscillation that
-becomes faster towards a corner, all to 1e-8, and on Helmholtz' equation with wave numbers 40, 100
-and 200 close to a resonance, to 1e-8 and 1e-12; and of quartic finite elements on even meshes, by
-scikit-fem, for two peaks and the front.
+becomes faster towards a corner, corners that point inwards, all to 1e-8, and on Helmholtz' equation
+with wave numbers 40, 100 and 200 close to a resonance, to 1e-8 and 1e-12; and of quartic finite
+elements on even meshes, by scikit-fem, for two peaks and the front.
 
-How long: twenty minutes of one core; --smoke: seconds, its numbers mean nothing.
+How long: half an hour of one core; --smoke: seconds, its numbers mean nothing.
 
 Writes to --output: cells.md, cells.png, cells.json, and pieces/, the solves: a run that was stopped
 continues from them.

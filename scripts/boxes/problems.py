@@ -1,4 +1,4 @@
-"""Two benchmarks of Mitchell's collection, and the cases that are measured.
+"""Benchmarks of Mitchell's collection, and the cases that are measured.
 
 Mitchell, A collection of 2D elliptic problems for testing adaptive grid refinement algorithms
 (2013).
@@ -80,6 +80,11 @@ class Oscillatory(kp.Problem):
         return torch.sin(1 / (self.alpha + self.radius(p)))
 
 
+def corner(angle: float) -> kp.Problem:
+    """Laplace's equation around a corner that points inwards."""
+    return solve_job("reentrant_corner", [f"problem.parameters={{angle={angle}}}"]).problem
+
+
 def cases(smoke: bool) -> list[Case]:
     """Return the cases; those of a smoke run take seconds."""
     peaks, front = (solve_job(name).problem for name in ("two_peaks", "circular_front"))
@@ -88,12 +93,14 @@ def cases(smoke: bool) -> list[Case]:
             Case("two peaks", peaks, 4, 1e-1, 20, elements=True),
             Case("boundary layer", BoundaryLayer(0.1), 4, 1e-1, 60),
             Case("oscillatory", Oscillatory(), 4, 5e-1, 60),
+            Case("corner of 270°", corner(270), 4, 1e-1, 60),
         ]
     found = [
         Case("two peaks", peaks, 12, 1e-8, 20, elements=True),
         Case("circular front", front, 12, 1e-8, 60, elements=True),
         Case("boundary layer", BoundaryLayer(), 12, 1e-8, 60),
         Case("oscillatory", Oscillatory(), 12, 1e-8, 60),
+        *(Case(f"corner of {angle}°", corner(angle), 12, 1e-8, 60) for angle in (225, 270, 315)),
     ]
     for k, degree, rough, fine in ((40, 20, 2, 4), (100, 24, 20, 60), (200, 24, 90, 180)):
         wave = solve_job("helmholtz40", [f"problem.parameters={{wavenumber={k}}}"]).problem

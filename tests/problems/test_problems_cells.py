@@ -113,6 +113,26 @@ def test_the_file_with_a_dielectric_solves_it_as_accurately_as_is_asked():
     assert solution.errors.l2_relative <= 2e-4
 
 
+@pytest.mark.parametrize("angle", [190.0, 225.0, 270.0, 300.0, 330.0])
+def test_the_solution_at_a_corner_is_harmonic_and_zero_on_both_sides(angle):
+    problem = library.class_of("reentrant_corner", "ReentrantCorner")(angle)
+    assert math.degrees(problem.corner.angle) == pytest.approx(angle)
+    p = problem.domain.gauss(100)
+    exact = lambda x: problem.exact(Points(x[None], p.names))[0]  # noqa: E731
+    jet = reference.jet_of_point(exact, p.coords, p.names)
+    assert problem.residual(p, jet).abs().max() < 1e-12 * jet.second.abs().max()
+    walls = problem.domain.boundary
+    q, _ = walls[walls.names[0], walls.names[-1]].quadrature(20)
+    assert problem.exact(q).abs().max() < 1e-14
+
+
+def test_the_file_with_a_corner_solves_it_as_accurately_as_is_asked():
+    pairs = ["optimizer[0].tolerance=1e-3", "network.degree=6"]
+    solution = Config.read(PROBLEMS / "reentrant_corner.toml", pairs).build().run(())
+    assert solution.status == "converged"
+    assert solution.errors.l2_relative <= 3e-3
+
+
 def test_the_file_with_holes_solves_them_as_accurately_as_is_asked():
     pairs = ["optimizer[0].tolerance=1e-2", "network.degree=5", "run.estimate=false"]
     solution = Config.read(PROBLEMS / "holes.toml", pairs).build().run(())
