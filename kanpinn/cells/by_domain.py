@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from kanpinn._support.errors import InputError
 from kanpinn.cells.cell_problem import CellProblem
+from kanpinn.cells.divided import divided
 from kanpinn.cells.in_box import ProblemInBox
-from kanpinn.cells.in_plane import ProblemInPlane, divided
+from kanpinn.cells.in_plane import ProblemInPlane
 from kanpinn.cells.regions import Regions
 from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.domain import Domain

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -66,6 +66,18 @@ class SingularCorners:
         return cls(
             torch.tensor(points, dtype=torch.float64).view(-1, 2),
             torch.tensor(exponents, dtype=torch.float64),
+        )
+
+    def beside(self, found: Sequence[tuple[tuple[float, float], float]]) -> "SingularCorners":
+        """These corners, and further points with their exponents."""
+        if not found:
+            return self
+        points = torch.tensor([point for point, _ in found], dtype=torch.float64)
+        exponents = torch.tensor([exponent for _, exponent in found], dtype=torch.float64)
+        return replace(
+            self,
+            points=torch.cat([self.points, points]),
+            exponents=torch.cat([self.exponents, exponents]),
         )
 
     def weights(self, geometry: CellGeometry) -> Tensor:

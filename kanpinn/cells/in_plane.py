@@ -15,15 +15,15 @@ from kanpinn.cells.cell_terms import SampledTerm
 from kanpinn.cells.contacts import CoupledContacts
 from kanpinn.cells.corners import SingularCorners
 from kanpinn.cells.cut_geometry import CellCutter, CutGeometry
+from kanpinn.cells.divided import divided, pieces_of_curves
+from kanpinn.cells.junctions import junctions
 from kanpinn.cells.outline import Outline
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.seams import contacts
 from kanpinn.cells.tree import Tree
-from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar.combine2d import planar
 from kanpinn.geometry.planar.divide2d import Division, Edge
-from kanpinn.geometry.planar.planar import Planar
 from kanpinn.geometry.points import Batch, Points
 from kanpinn.geometry.rules import gauss_legendre, gauss_product
 from kanpinn.jets import orders_of_parts
@@ -48,6 +48,7 @@ class ProblemInPlane(CellProblem):
         conditions: the conditions on its boundary.
         counted: the numbers of the fields whose errors count.
         interfaces: the conditions on interfaces.
+        fields: the number of fields.
     """
 
     domain: Domain
@@ -56,6 +57,7 @@ class ProblemInPlane(CellProblem):
     conditions: Sequence[ResidualTerm]
     counted: Sequence[int]
     interfaces: Sequence[ResidualTerm] = ()
+    fields: int = 1
 
     @classmethod
     def of(cls, residuals: Residuals, domain: Domain) -> "ProblemInPlane":
@@ -68,8 +70,15 @@ class ProblemInPlane(CellProblem):
         terms = terms_for_cells(residuals, domain)
         kinks = [piece for term in terms.interfaces for piece in term.kinks]
         division = divided(domain, kinks)
-        counted = counted_fields(residuals)
-        return cls(domain, division, terms.equation, terms.conditions, counted, terms.interfaces)
+        return cls(
+            domain,
+            division,
+            terms.equation,
+            terms.conditions,
+            counted_fields(residuals),
+            terms.interfaces,
+            residuals.surrogate.network.width[-1],
+        )
 
     @cached_property
     def cutters(self) -> list[CellCutter]:
@@ -93,9 +102,12 @@ class ProblemInPlane(CellProblem):
                 for term in self.conditions
                 if piece in term.pieces
             )
-            for piece in _pieces(plane, self.domain)
+            for piece in pieces_of_curves(plane, self.domain)
         ]
-        return SingularCorners.of(Outline(plane), kinds)
+        found = junctions(
+            self.division, self.interfaces, self.conditions, self.domain.bounds, self.fields
+        )
+        return SingularCorners.of(Outline(plane), kinds).beside(found)
 
     def cells(self, tree: Tree) -> CutGeometry:
         parts = [cutter.cut(tree) for cutter in self.cutters]
@@ -220,23 +232,3 @@ class ProblemInPlane(CellProblem):
         cell, at, weight = torch.cat(cells), Points.cat(points), torch.cat(lengths)
         local = geometry.local(cell, at.coords.view(len(cell), count, 2))
         return CellPoints(cell, local, weight, Batch.made_of(at), geometry.scale[cell])
-
-
-def divided(domain: Domain, kinks: Sequence[Piece]) -> Division:
-    """A domain of the plane, divided by the pieces of interfaces.
-
-    Raises:
-        InputError: if they do not divide it, or the domain is not in the plane.
-    """
-    plane = planar(domain)
-    if plane is None:
-        raise InputError(f"cells take interfaces in domains of the plane only, got {domain!r}")
-    return Division.of(plane, _pieces(plane, domain), kinks)
-
-
-def _pieces(plane: Planar, domain: Domain) -> Sequence[Piece]:
-    """The pieces of a domain's boundary that are the curves of the same domain as a planar one."""
-    if plane is domain:
-        return plane.curves
-    named = {piece.name: piece for piece in domain.boundary.pieces}
-    return [named[curve.name] for curve in plane.curves]

@@ -8,7 +8,8 @@ from cases import OnWalls, error_of, solved_in_cells
 
 import kanpinn as kp
 from kanpinn.cells.cut_geometry import CellCutter
-from kanpinn.cells.in_plane import ProblemInPlane, divided
+from kanpinn.cells.divided import divided
+from kanpinn.cells.in_plane import ProblemInPlane
 from kanpinn.cells.outline import Outline
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.tree import Tree

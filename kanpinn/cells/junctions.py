@@ -1,0 +1,161 @@
+"""Points where interfaces have corners, cross or end at walls: exponents of the solutions there."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kanpinn.geometry.planar.divide2d import Division, Edge
+from kanpinn.jets import orders_of_parts, slopes_by_parts, zero_jet
+from kanpinn.loss.terms import ResidualTerm
+
+
+@dataclass(frozen=True)
+class Sector:
+    """The part of one region at a point.
+
+    Args:
+        first, last: the edges that bound it; counter-clockwise `first` comes first.
+        angle: between them.
+        coefficient: a of the flux a ∂u/∂n.
+    """
+
+    first: Edge
+    last: Edge
+    angle: float
+    coefficient: float
+
+
+def junctions(
+    division: Division,
+    interfaces: Sequence[ResidualTerm],
+    conditions: Sequence[ResidualTerm],
+    bounds: tuple[Tensor, Tensor],
+    fields: int,
+) -> list[tuple[tuple[float, float], float]]:
+    """The points of interfaces at which solutions are like r^λ, and the least λ of each.
+
+    In polar coordinates r^λ φ(θ) has a flux that is continuous if (a φ')' + λ² a φ = 0. Points at
+    which several parts of one region meet, as at curves that touch, are left out.
+
+    Args:
+        division: the regions.
+        interfaces: the conditions on the fluxes.
+        conditions: those on the boundary.
+        bounds: the lowest and the highest corner of the domain, (2,) each.
+        fields: the number of fields.
+
+    Reference: Kellogg, On the Poisson equation with intersecting interfaces (1975).
+    """
+    fluxes = _Fluxes(interfaces, bounds, fields)
+    near = 1e-9 * float(torch.stack(bounds).abs().max())
+    found: list[tuple[tuple[float, float], float]] = []
+    for edge in (edge for edges in division.edges for edge in edges if edge.seam >= 0):
+        x, y = edge.curve.start
+        if all(math.dist((x, y), other) > near for other, _ in found):
+            around = _around((x, y), division, fluxes, near)
+            exponent = _exponent(around, conditions) if around else None
+            if exponent is not None and abs(exponent - 1) > 1e-3:
+                found.append(((x, y), exponent))
+    return found
+
+
+def _around(
+    point: tuple[float, float],
+    division: Division,
+    fluxes: "_Fluxes",
+    near: float,
+) -> list[Sector]:
+    """The sectors around a point, counter-clockwise, from a wall if there is one."""
+    sectors = []
+    for edges in division.edges:
+        first = [edge for edge in edges if math.dist(edge.curve.start, point) < near]
+        last = [edge for edge in edges if math.dist(edge.curve.stop, point) < near]
+        if len(first) == len(last) == 1:
+            angle = (_direction(last[0], 1.0) - _direction(first[0], 0.0)) % (2 * math.pi)
+            seam = first[0] if first[0].seam >= 0 else last[0]
+            start = 0.0 if seam is first[0] else 1.0
+            sectors.append(Sector(first[0], last[0], angle, fluxes.coefficient(seam, start)))
+        elif first or last:
+            return []
+    after = {sector.first.seam: sector for sector in sectors}
+    chain = [after.get(-1, sectors[0])] if sectors else []
+    while chain and len(chain) < len(sectors) and chain[-1].last.seam in after:
+        chain.append(after[chain[-1].last.seam])
+    return chain
+
+
+def _direction(edge: Edge, t: float) -> float:
+    """The direction in which an edge leaves one of its ends, t = 0 or 1, as an angle."""
+    (x, y) = edge.curve.velocity(torch.tensor([t], dtype=torch.float64))[0].tolist()
+    return math.atan2(-y, -x) if t else math.atan2(y, x)
+
+
+@dataclass(frozen=True)
+class _Fluxes:
+    """The conditions on the fluxes, the corners of the domain, and the number of fields."""
+
+    interfaces: Sequence[ResidualTerm]
+    bounds: tuple[Tensor, Tensor]
+    fields: int
+
+    def coefficient(self, edge: Edge, t: float) -> float:
+        """The coefficient of the flux on the left of an edge, close to one of its ends."""
+        beside = 1e-3  # of the edge
+        curve = edge.curve.part(1.0, 0.0) if edge.reverse else edge.curve
+        t = 1 - t if edge.reverse else t
+        at = curve.points_at(torch.tensor([abs(t - beside)], dtype=torch.float64))
+        p, largest = at.on_both_sides(self.bounds), 0.0
+        for term in self.interfaces:
+            if edge.piece in term.kinks:
+                zero = zero_jet(term.channels, p.coords, self.fields)
+                _, slopes = slopes_by_parts(partial(term.equation, p), zero)
+                first = orders_of_parts(term.channels) > 0
+                for one in slopes:
+                    own = one.stacked()[int(edge.reverse), first]
+                    largest = max(largest, float(own.abs().max()))
+        return largest
+
+
+def _exponent(sectors: Sequence[Sector], conditions: Sequence[ResidualTerm]) -> float | None:
+    """The least λ below 2 of r^λ φ(θ) in sectors; None if there is none."""
+    walls = [edge for edge in (sectors[0].first, sectors[-1].last) if edge.seam < 0]
+    fluxes = [
+        any(
+            int(orders_of_parts(term.channels).max())
+            for term in conditions
+            if edge.piece in term.pieces
+        )
+        for edge in walls
+    ]
+    exponents = np.linspace(0.02, 1.9, 400)
+    values = [_mismatch(sectors, fluxes, exponent) for exponent in exponents]
+    for (low, high), (one, other) in zip(
+        itertools.pairwise(exponents), itertools.pairwise(values), strict=True
+    ):
+        if one * other < 0:
+            return float(low + (high - low) * one / (one - other))
+    return None
+
+
+def _mismatch(sectors: Sequence[Sector], fluxes: Sequence[bool], exponent: float) -> float:
+    """What vanishes if r^λ φ(θ) meets the conditions on walls, or goes on around the point.
+
+    Args:
+        sectors: from wall to wall, or all around.
+        fluxes: whether the flux is given on both walls; empty without walls.
+        exponent: λ.
+    """
+    total = np.eye(2)  # of φ and a φ', from the first edge to the last one
+    for one in sectors:
+        c, s = math.cos(exponent * one.angle), math.sin(exponent * one.angle)
+        size = one.coefficient * exponent
+        total = np.array([[c, s / size], [-size * s, c]]) @ total
+    if not fluxes:
+        return float(2 - np.trace(total))
+    return float(total[int(fluxes[1]), int(not fluxes[0])])
