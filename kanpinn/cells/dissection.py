@@ -20,6 +20,7 @@ from kanpinn.cells.cell_system import CellSolution, CellSystem
 from kanpinn.cells.cells import require_cells
 from kanpinn.cells.constants import mean_terms, set_constants
 from kanpinn.cells.layers import cells_in_layers
+from kanpinn.cells.limits import why_no_smaller
 from kanpinn.cells.memory import too_many
 from kanpinn.cells.newton import NewtonProgress
 from kanpinn.cells.prolongation import prolonged
@@ -39,7 +40,8 @@ class Dissection(Optimizer):
     cell's indicator is the size of an error whose residual is the root of the cell's share of the
     functional: h² times this root for -Δu. The ratio of errors to indicators follows from the
     change of the solution from one tree to the next. Before the solve ends, the solution is
-    compared with one whose degree is higher by 2, and residuals are integrated at other points.
+    compared with one whose degree is higher by 2, with smaller cells at singular corners, and
+    residuals are integrated at other points.
 
     Args:
         tolerance: the relative error, in L2, at which to stop.
@@ -197,7 +199,7 @@ class DissectionStage(Stage):
         settings, before, errors = self.settings, self.estimate, indicators
         self._extrapolate(found, system, float(indicators.norm()))
         chosen = bulk(errors * self.problem.divisible(system.geometry), settings.bulk)
-        last = self.compared or self._refusal(system, errors, chosen)
+        last = self.compared or why_no_smaller(self.problem, system, errors, chosen, settings.cells)
         if self.estimate <= settings.tolerance or last:
             size = system.norm(found.coefficients) or 1.0
             errors = errors_by_comparison(self.problem, system, found) / size
@@ -231,24 +233,10 @@ class DissectionStage(Stage):
             reached = f"the estimated relative error is {self.estimate:.1e}"
             notes["estimated_error"] = self.estimate
             words += f", estimated error {self.estimate:.1e}"
-        if finished is None and (refusal := self._refusal(system, errors, self.chosen)):
-            finished = f"stopped: {refusal}; {reached}"
+        why = why_no_smaller(self.problem, system, errors, self.chosen, settings.cells)
+        if finished is None and why:
+            finished = f"stopped: {why}; {reached}"
         return Step(float(found.shares.sum()), finished=finished, notes=notes, words=words)
-
-    def _refusal(self, system: CellSystem, errors: Tensor, chosen: Tensor) -> str:
-        """Why cells cannot be halved; empty if they can.
-
-        Args:
-            system: the problem on the present cells.
-            errors: in each cell, (N,).
-            chosen: the cells to halve, a mask (N,).
-        """
-        divisible = self.problem.divisible(system.geometry)
-        if float(errors[~divisible].norm()) > float(errors[divisible].norm()):
-            return "cells at a corner of the boundary are as small as rounding permits"
-        count = len(chosen) + (2**self.network.tree.dim - 1) * int(chosen.sum())
-        refusal = too_many(system, count, self.settings.cells)
-        return refusal and f"the next {count} cells {refusal}"
 
     def _extrapolate(self, found: CellSolution, system: CellSystem, indicated: float) -> None:
         """Estimate the error by its ratio to the indicator on the trees before."""
