@@ -12,6 +12,7 @@ from kanpinn.accuracy.estimate import Estimate
 from kanpinn.cells import Cells
 from kanpinn.geometry.sampling import sample
 from kanpinn.solvers.auto.choice import Choice
+from kanpinn.solvers.auto.traits import is_notched
 from kanpinn.solvers.error_estimate import LARGEST_CONTRACTION, Comparison, compare
 from kanpinn.solvers.solution import Solution
 
@@ -139,7 +140,7 @@ def _by_own_error(one: Trial, other: Trial, distance: Comparison, error: float) 
     """Return the verdict on a trial in cells, whose solve has estimated its error, and one before.
 
     Residuals say little of solutions that are singular at corners: theirs grow without limit. H1
-    errors, most of which are in the smallest cells there, are not known where residuals grow.
+    errors, most of which are in the smallest cells there, are not known.
 
     Args:
         one: the trial before.
@@ -148,7 +149,7 @@ def _by_own_error(one: Trial, other: Trial, distance: Comparison, error: float) 
         error: of the trial in cells, relative in L2.
     """
     norms, nan = distance.norms, math.nan
-    if distance.doubt:
+    if distance.doubt or is_notched(one.solution.problem.domain):
         norms = replace(norms, h1=nan, h1_relative=nan, h1_squared=nan)
     gap = max(norms.l2_relative, torch.finfo(torch.float64).tiny)
     second = _with_errors(other, norms.scaled(error / gap), distance.contraction)

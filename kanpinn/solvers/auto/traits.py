@@ -93,7 +93,7 @@ class Traits:
             marches=known is None and _marches(problem),
             takes_cells=takes_cells,
             kinked=takes_cells and bool(kinks),
-            notched=isinstance(problem.domain, Planar) and _notched(problem.domain),
+            notched=is_notched(problem.domain),
             steepness=Steepness.of(problem) if takes_cells else Steepness(),
         )
 
@@ -124,7 +124,10 @@ def _marches(problem: Problem) -> bool:
     return at_all_times and len(others) < len(conditions)
 
 
-def _notched(domain: Planar) -> bool:
+def is_notched(domain: Domain) -> bool:
+    """Return whether a domain in the plane has a corner that points inwards."""
+    if not isinstance(domain, Planar):
+        return False
     outline = Outline(domain)
     return any(angle > math.pi + outline.sharp for _, angle in outline.interior_angles)
 
