@@ -68,7 +68,6 @@ if TYPE_CHECKING:
     from kanpinn.networks import Beside as Beside
     from kanpinn.optimizers import LBFGS as LBFGS
     from kanpinn.optimizers import Adam as Adam
-    from kanpinn.optimizers import Continuation as Continuation
     from kanpinn.optimizers import InsertKnots as InsertKnots
     from kanpinn.optimizers import LeastSquares as LeastSquares
     from kanpinn.optimizers import LevenbergMarquardt as LevenbergMarquardt
@@ -103,6 +102,7 @@ if TYPE_CHECKING:
     from kanpinn.runs.results.kinds import load as load
     from kanpinn.runs.study import Study as Study
     from kanpinn.runs.study.sweep import sweep as sweep
+    from kanpinn.solvers import Continuation as Continuation
     from kanpinn.solvers import Eigensolution as Eigensolution
     from kanpinn.solvers import Fitted as Fitted
     from kanpinn.solvers import Scores as Scores
@@ -174,7 +174,6 @@ _NAMES = {
     "optimizers": (
         "LBFGS",
         "Adam",
-        "Continuation",
         "InsertKnots",
         "LeastSquares",
         "LevenbergMarquardt",
@@ -213,6 +212,7 @@ _NAMES = {
     "runs.study": ("Study",),
     "runs.study.sweep": ("sweep",),
     "solvers": (
+        "Continuation",
         "Eigensolution",
         "Fitted",
         "Scores",

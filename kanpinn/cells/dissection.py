@@ -240,6 +240,8 @@ class DissectionStage(Stage):
 
     def _extrapolate(self, found: CellSolution, system: CellSystem, indicated: float) -> None:
         """Estimate the error by its ratio to the indicator on the trees before."""
+        if self.ratio:
+            self.estimate = self.ratio * indicated
         if math.isfinite(self.indicated):
             size = system.norm(found.coefficients) or 1.0
             error = system.norm(found.coefficients - self.origin) / size

@@ -4,7 +4,6 @@
 output layer that several of them use.
 """
 
-from kanpinn.optimizers.continuation import Continuation as Continuation
 from kanpinn.optimizers.first_order import LBFGS as LBFGS
 from kanpinn.optimizers.first_order import Adam as Adam
 from kanpinn.optimizers.insert_knots import InsertKnots as InsertKnots

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from kanpinn import cells, evolution, networks, optimizers
+from kanpinn import cells, evolution, networks, optimizers, solvers
 from kanpinn._support.wording import show
 from kanpinn.accuracy.references import FEM, DataFile, Recipe
 from kanpinn.networks import Beside, Network
@@ -21,7 +21,7 @@ from kanpinn.runs.config.variants import OWN, Variants
 from kanpinn.solvers.auto import Choice
 
 NETWORKS = offered(Network, networks, cells, evolution)
-OPTIMIZERS = offered(Method, optimizers, cells, evolution)
+OPTIMIZERS = offered(Method, optimizers, cells, evolution, solvers)
 
 
 class Named(TomlTable):
