@@ -184,7 +184,8 @@ class DissectionStage(Stage):
         while True:
             before = self._present()
             system = self.problem.on(self._geometry(), self.network.polynomials, before)
-            layers = cells_in_layers(system) if math.isinf(self.indicated) else None
+            begun = math.isfinite(min(self.indicated, self.newton.change))
+            layers = None if begun else cells_in_layers(system)
             if layers is None or not bool(layers.any()):
                 return system, before
             part, more = 4, 2**self.network.tree.dim - 1  # the rest is left to the indicator
