@@ -112,7 +112,8 @@ def _map(
     beyond: whether the bar has an arrow for values above the scale.
     """
     (name_x, x), (name_y, y) = axes.items()
-    shape = float((y[-1] - y[0]) / (x[-1] - x[0]))
+    shape, longest = float((y[-1] - y[0]) / (x[-1] - x[0])), 6
+    alike = 1 / longest <= shape <= longest and time not in axes
     half_x, half_y = (x[1] - x[0]) / 2, (y[1] - y[0]) / 2  # the points are centres of pixels
     if outline is not None:
         values = continued(values)
@@ -123,7 +124,7 @@ def _map(
         origin="lower",
         extent=(x[0] - half_x, x[-1] + half_x, y[0] - half_y, y[-1] + half_y),
         interpolation="bilinear",
-        aspect="equal" if 1 / 3 <= shape <= 3 and time not in axes else "auto",
+        aspect="equal" if alike else "auto",
     )
     if outline is not None:
         image.set_clip_path(outline, ax.transData)
@@ -133,8 +134,8 @@ def _map(
         ax.spines[["left", "bottom"]].set(linewidth=0.5, color=GREY)
     ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     ax.set(xlabel=f"${symbol(name_x)}$", ylabel=f"${symbol(name_y)}$")
-    ax.xaxis.set_major_locator(MaxNLocator(3 if 1.6 < shape <= 3 else 5, steps=STYLE.round))
-    ax.yaxis.set_major_locator(MaxNLocator(3 if 1 / 3 <= shape < 0.6 else 5, steps=STYLE.round))
+    ax.xaxis.set_major_locator(MaxNLocator(3 if alike and shape > 1.6 else 5, steps=STYLE.round))
+    ax.yaxis.set_major_locator(MaxNLocator(3 if alike and shape < 0.6 else 5, steps=STYLE.round))
     ax.tick_params(labelsize=STYLE.small)
     ax.set_title(title, fontsize=10)
     # As an inset of the axes, the colour bar has their height for any aspect ratio.
