@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kanpinn.cells.cell_group import CellGroup
 from kanpinn.linalg.dissection import BlockRows, Dissected, Merge, solve_dissected
-from kanpinn.linalg.elimination import columns_of
+from kanpinn.linalg.elimination import columns_of_blocks
 
 Array = NDArray[Any]
 
@@ -73,7 +73,7 @@ class CellFactors:
         coefficients = np.zeros((self.cells, columns, count))
         shares = np.zeros((self.cells, count))
         for group, own, right in zip(self.groups, reduced, rights, strict=True):
-            known = found[[columns_of(faces, starts, self.sizes) for faces in group.faces]]
+            known = found[[columns_of_blocks(faces, starts, self.sizes) for faces in group.faces]]
             coefficients[group.cells] = solution = group.solved(own, known)
             shares[group.cells] = group.shares(solution, known, right)
         return coefficients, shares

@@ -23,7 +23,7 @@ from kanpinn.cells.seams import contacts
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar.combine2d import planar
-from kanpinn.geometry.planar.divide2d import Division, Edge
+from kanpinn.geometry.planar.divide2d import Division, DivisionEdge
 from kanpinn.geometry.points import Batch, Points
 from kanpinn.geometry.rules import gauss_legendre, gauss_product
 from kanpinn.jets import orders_of_parts
@@ -87,7 +87,7 @@ class ProblemInPlane(CellProblem):
         return [CellCutter(Outline(region), self.domain, number) for number, region in regions]
 
     @cached_property
-    def edges(self) -> list[Edge]:
+    def edges(self) -> list[DivisionEdge]:
         """The curves around all regions."""
         return [edge for edges in self.division.edges for edge in edges]
 

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kanpinn.geometry.planar.divide2d import Division, Edge
+from kanpinn.geometry.planar.divide2d import Division, DivisionEdge
 from kanpinn.jets import orders_of_parts, slopes_by_parts, zero_jet
 from kanpinn.loss.terms import ResidualTerm
 
 
 @dataclass(frozen=True)
-class Sector:
+class RegionSector:
     """The part of one region at a point.
 
     Args:
@@ -25,8 +25,8 @@ class Sector:
         coefficient: a of the flux a ∂u/∂n.
     """
 
-    first: Edge
-    last: Edge
+    first: DivisionEdge
+    last: DivisionEdge
     angle: float
     coefficient: float
 
@@ -70,7 +70,7 @@ def _around(
     division: Division,
     fluxes: "_Fluxes",
     near: float,
-) -> list[Sector]:
+) -> list[RegionSector]:
     """The sectors around a point, counter-clockwise, from a wall if there is one."""
     sectors = []
     for edges in division.edges:
@@ -80,7 +80,7 @@ def _around(
             angle = (_direction(last[0], 1.0) - _direction(first[0], 0.0)) % (2 * math.pi)
             seam = first[0] if first[0].seam >= 0 else last[0]
             start = 0.0 if seam is first[0] else 1.0
-            sectors.append(Sector(first[0], last[0], angle, fluxes.coefficient(seam, start)))
+            sectors.append(RegionSector(first[0], last[0], angle, fluxes.coefficient(seam, start)))
         elif first or last:
             return []
     after = {sector.first.seam: sector for sector in sectors}
@@ -90,7 +90,7 @@ def _around(
     return chain
 
 
-def _direction(edge: Edge, t: float) -> float:
+def _direction(edge: DivisionEdge, t: float) -> float:
     """The direction in which an edge leaves one of its ends, t = 0 or 1, as an angle."""
     (x, y) = edge.curve.velocity(torch.tensor([t], dtype=torch.float64))[0].tolist()
     return math.atan2(-y, -x) if t else math.atan2(y, x)
@@ -104,7 +104,7 @@ class _Fluxes:
     bounds: tuple[Tensor, Tensor]
     fields: int
 
-    def coefficient(self, edge: Edge, t: float) -> float:
+    def coefficient(self, edge: DivisionEdge, t: float) -> float:
         """The coefficient of the flux on the left of an edge, close to one of its ends."""
         beside = 1e-3  # of the edge
         curve = edge.curve.part(1.0, 0.0) if edge.reverse else edge.curve
@@ -122,7 +122,7 @@ class _Fluxes:
         return largest
 
 
-def _exponent(sectors: Sequence[Sector], conditions: Sequence[ResidualTerm]) -> float | None:
+def _exponent(sectors: Sequence[RegionSector], conditions: Sequence[ResidualTerm]) -> float | None:
     """The least λ below 2 of r^λ φ(θ) in sectors; None if there is none."""
     walls = [edge for edge in (sectors[0].first, sectors[-1].last) if edge.seam < 0]
     fluxes = [
@@ -143,7 +143,7 @@ def _exponent(sectors: Sequence[Sector], conditions: Sequence[ResidualTerm]) -> 
     return None
 
 
-def _mismatch(sectors: Sequence[Sector], fluxes: Sequence[bool], exponent: float) -> float:
+def _mismatch(sectors: Sequence[RegionSector], fluxes: Sequence[bool], exponent: float) -> float:
     """What vanishes if r^λ φ(θ) meets the conditions on walls, or goes on around the point.
 
     Args:

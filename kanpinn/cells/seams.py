@@ -9,14 +9,14 @@ from kanpinn.cells.cell_geometry import CellPoints
 from kanpinn.cells.contacts import Contacts
 from kanpinn.cells.cut_geometry import CutGeometry
 from kanpinn.cells.outline import Arcs
-from kanpinn.geometry.planar.divide2d import Edge
+from kanpinn.geometry.planar.divide2d import DivisionEdge
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.rules import gauss_legendre
 from kanpinn.loss.terms import ResidualTerm
 
 
 def contacts(
-    geometry: CutGeometry, edges: Sequence[Edge], terms: Sequence[ResidualTerm], count: int
+    geometry: CutGeometry, edges: Sequence[DivisionEdge], terms: Sequence[ResidualTerm], count: int
 ) -> Iterator[Contacts]:
     """The arcs of all interfaces, those of each of their pieces together.
 

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from kanpinn.linalg.elimination import (
+    DissectionFront,
     EliminatedBlocks,
     Elimination,
-    Front,
     LeafElimination,
     MergeElimination,
     RootElimination,
-    columns_of,
+    columns_of_blocks,
 )
 
 Array = NDArray[Any]
@@ -88,7 +88,7 @@ def _eliminations(
 ) -> Iterator[Elimination]:
     """The steps of the elimination in their order: each leaf's, each merge's, and the last one."""
     ranks = _ranks(fronts, len(sizes), merges)
-    waiting: dict[int, Front] = {}
+    waiting: dict[int, DissectionFront] = {}
     for number, one in enumerate(fronts):
         _check(one.rows)
         step, waiting[number] = LeafElimination.of(number, one.blocks, one.rows, sizes, ranks)
@@ -114,7 +114,9 @@ def _solved(steps: Iterable[Elimination], sizes: Array, rights: Sequence[Array])
     starts = np.concatenate([[0], np.cumsum(sizes)])
     found = np.zeros((starts[-1], rights[0].shape[1]))
     for own, right in reversed(done):
-        inner, outer = (columns_of(blocks, starts[:-1], sizes) for blocks in (own.inner, own.outer))
+        inner, outer = (
+            columns_of_blocks(blocks, starts[:-1], sizes) for blocks in (own.inner, own.outer)
+        )
         found[inner] = solve_triangular(own.triangle, right - own.rest @ found[outer])
     return found
 

@@ -13,7 +13,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Front:
+class DissectionFront:
     """Rows of a least-squares problem as a square upper triangle.
 
     Args:
@@ -76,7 +76,7 @@ class LeafElimination(Elimination):
     @classmethod
     def of(
         cls, number: int, blocks: Array, rows: Array, sizes: Array, ranks: Array
-    ) -> tuple["LeafElimination", Front]:
+    ) -> tuple["LeafElimination", DissectionFront]:
         """The step for rows (r, c) in some blocks, and the front that they become.
 
         Args:
@@ -90,7 +90,7 @@ class LeafElimination(Elimination):
         found = reflections.triangle
         square = np.zeros((rows.shape[1], rows.shape[1]), order="F")
         square[: len(found)] = found
-        return cls(number, len(square), reflections), Front(order, square)
+        return cls(number, len(square), reflections), DissectionFront(order, square)
 
     def forward(self, waiting: dict[int, Array]) -> Array:
         found = self.reflections.apply(waiting[self.number])[: self.size]
@@ -126,11 +126,11 @@ class MergeElimination(Elimination):
     def of(
         cls,
         merge: tuple[int, int, int],
-        pair: tuple[Front, Front],
+        pair: tuple[DissectionFront, DissectionFront],
         number: int,
         sizes: Array,
         ranks: Array,
-    ) -> tuple["MergeElimination", Front]:
+    ) -> tuple["MergeElimination", DissectionFront]:
         """The step for a pair of fronts, and the front that they become.
 
         Args:
@@ -151,7 +151,7 @@ class MergeElimination(Elimination):
         for front, place in zip(pair, places, strict=True):
             total[place[:, None], place] = front.triangle[count:, count:]
         if not count:
-            return cls(merge, places, size), Front(blocks, total)
+            return cls(merge, places, size), DissectionFront(blocks, total)
         parts = [np.zeros((count, size), order="F") for _ in pair]
         for front, place, part in zip(pair, places, parts, strict=True):
             part[:, place] = front.triangle[:count, count:]
@@ -163,7 +163,7 @@ class MergeElimination(Elimination):
         outer = StackedReflections.of(total, left, triangular=False) if size else None
         eliminated = EliminatedBlocks(inner, blocks, solvable.triangle, top)
         made = cls(merge, places, size, transform, solvable, outer, eliminated)
-        return made, Front(blocks, total if outer is None else outer.triangle)
+        return made, DissectionFront(blocks, total if outer is None else outer.triangle)
 
     def forward(self, waiting: dict[int, Array]) -> Array:
         one, other, made = self.merge
@@ -198,7 +198,7 @@ class RootElimination(Elimination):
     eliminated: EliminatedBlocks
 
     @classmethod
-    def of(cls, number: int, front: Front) -> "RootElimination":
+    def of(cls, number: int, front: DissectionFront) -> "RootElimination":
         """The step for the last front."""
         solvable = Solvable.of(front.triangle)
         none = np.zeros((len(front.triangle), 0))
@@ -211,7 +211,7 @@ class RootElimination(Elimination):
         return top
 
 
-def columns_of(blocks: Array, starts: Array, sizes: Array) -> Array:
+def columns_of_blocks(blocks: Array, starts: Array, sizes: Array) -> Array:
     """The columns of some blocks, one block after the other."""
     counts = sizes[blocks]
     ends = np.cumsum(counts)
@@ -229,4 +229,4 @@ def _within(blocks: Array, sizes: Array, chosen: Array) -> Array:
     """
     starts = np.zeros(len(sizes), dtype=np.int64)
     starts[blocks] = np.cumsum(sizes[blocks]) - sizes[blocks]
-    return columns_of(chosen, starts, sizes)
+    return columns_of_blocks(chosen, starts, sizes)

@@ -10,8 +10,8 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry.gmsh.elements import (
     WAYS,
     dimension,
-    divided,
     edge_middles,
+    into_simplices,
     simplices,
 )
 from kanpinn.geometry.gmsh.msh_file import Block, MshFile
@@ -181,7 +181,7 @@ def _marks(mesh: MshFile, dim: int) -> dict[tuple[int, ...], Mark]:
         if len(names) > 1:
             raise _several(names[0], names[1])
         mark = Mark(names[0] if names else None, block.entity)
-        for key in _keys(divided(block, mesh.coords)):
+        for key in _keys(into_simplices(block, mesh.coords)):
             known = found.get(key)
             if known is None or known.name is None:
                 found[key] = mark

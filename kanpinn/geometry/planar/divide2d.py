@@ -18,7 +18,7 @@ from kanpinn.geometry.planar.polygons import rectangle
 
 
 @dataclass(frozen=True)
-class Edge:
+class DivisionEdge:
     """A curve of the boundary of one of the parts.
 
     Args:
@@ -45,7 +45,7 @@ class Division:
     """
 
     domains: tuple[Planar, ...]
-    edges: tuple[tuple[Edge, ...], ...]
+    edges: tuple[tuple[DivisionEdge, ...], ...]
 
     @classmethod
     def of(
@@ -62,12 +62,12 @@ class Division:
             InputError: if an interface is no curve, leaves the domain, ends inside it, or shares a
                 part with the boundary or another interface.
         """
-        own = [Edge(curve, wall) for curve, wall in zip(domain.curves, walls, strict=True)]
+        own = [DivisionEdge(curve, wall) for curve, wall in zip(domain.curves, walls, strict=True)]
         if not interfaces:
             return cls((domain,), (tuple(own),))
-        divided, cuts = _cut(own, [Edge(_curve(one), one) for one in interfaces], domain)
-        cuts = [Edge(one.curve, one.piece, seam) for seam, one in enumerate(cuts)]
-        back = [Edge(one.curve.part(1.0, 0.0), one.piece, one.seam, True) for one in cuts]
+        divided, cuts = _cut(own, [DivisionEdge(_curve(one), one) for one in interfaces], domain)
+        cuts = [DivisionEdge(one.curve, one.piece, seam) for seam, one in enumerate(cuts)]
+        back = [DivisionEdge(one.curve.part(1.0, 0.0), one.piece, one.seam, True) for one in cuts]
         parts = _parts(_loops([*divided, *cuts, *back], domain.scale), domain.scale)
         return cls(
             tuple(Planar(tuple(edge.curve for edge in part)) for part in parts),
@@ -85,8 +85,8 @@ def _curve(piece: Piece) -> Curve:
 
 
 def _cut(
-    walls: Sequence[Edge], cuts: Sequence[Edge], domain: Planar
-) -> tuple[list[Edge], list[Edge]]:
+    walls: Sequence[DivisionEdge], cuts: Sequence[DivisionEdge], domain: Planar
+) -> tuple[list[DivisionEdge], list[DivisionEdge]]:
     """The edges of a boundary and of interfaces, divided where they meet."""
     tolerance, edges = 1e-12 * domain.scale, [*walls, *cuts]
     curves = [edge.curve for edge in edges]
@@ -97,7 +97,7 @@ def _cut(
             met[i] += points
             met[j] += points
     found = [
-        [Edge(part, edge.piece) for part in _divided(edge.curve, points, tolerance)]
+        [DivisionEdge(part, edge.piece) for part in _divided(edge.curve, points, tolerance)]
         for edge, points in zip(edges, met, strict=True)
     ]
     made = [part for parts in found[: len(walls)] for part in parts]
@@ -134,7 +134,7 @@ def _divided(curve: Curve, points: Sequence[Pair], tolerance: float) -> list[Cur
     return [curve.part(s, t) for s, t in itertools.pairwise([*cuts, 1.0])]
 
 
-def _loops(edges: Sequence[Edge], scale: float) -> list[list[Edge]]:
+def _loops(edges: Sequence[DivisionEdge], scale: float) -> list[list[DivisionEdge]]:
     """The loops of edges with nothing on their left but one part of the domain.
 
     Raises:
@@ -165,7 +165,7 @@ def _loops(edges: Sequence[Edge], scale: float) -> list[list[Edge]]:
     return found
 
 
-def _turn(edge: Edge, after: Edge, scale: float) -> float:
+def _turn(edge: DivisionEdge, after: DivisionEdge, scale: float) -> float:
     """The angle from an edge's end, looking back, clockwise to the next edge, in (0, 2π]."""
     if edge.seam >= 0 and edge.seam == after.seam and edge.reverse != after.reverse:
         return 2 * math.pi
@@ -184,7 +184,7 @@ def _away(curve: Curve, scale: float, at_end: bool) -> float:
     return math.atan2(y, x)
 
 
-def _parts(loops: Sequence[list[Edge]], scale: float) -> list[list[Edge]]:
+def _parts(loops: Sequence[list[DivisionEdge]], scale: float) -> list[list[DivisionEdge]]:
     """The boundary of each part: a loop around it, with those around its holes."""
     outer = [loop for loop in loops if _area(loop) > 0]
     around = [Planar(tuple(edge.curve for edge in loop)) for loop in outer]
@@ -197,7 +197,7 @@ def _parts(loops: Sequence[list[Edge]], scale: float) -> list[list[Edge]]:
     return parts
 
 
-def _area(loop: Sequence[Edge]) -> float:
+def _area(loop: Sequence[DivisionEdge]) -> float:
     return math.fsum(edge.curve.moment(loop[0].curve.start) for edge in loop)
 
 

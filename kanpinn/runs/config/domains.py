@@ -77,7 +77,7 @@ class ShapeTable(TomlTable):
         return shape
 
 
-class FileTable(ShapeTable):
+class ShapeFileTable(ShapeTable):
     """A domain that is read from a file."""
 
     arg_file: Annotated[str, Field(alias="file")]
@@ -143,6 +143,6 @@ SHAPES: dict[str, Callable[..., Domain]] = {
 }
 DOMAINS.tables.update(
     tables_of(SHAPES, "domain", ShapeTable)
-    | tables_of({"surface": surface, "mesh": mesh}, "domain", FileTable)
+    | tables_of({"surface": surface, "mesh": mesh}, "domain", ShapeFileTable)
     | dict.fromkeys(CombinationTable.operators, CombinationTable)
 )
