@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.ndimage import maximum_filter
 
 from kanpinn.plotting.fields import plot_lines, plot_values
 from kanpinn.plotting.notation import cut_title, symbol
@@ -94,9 +95,12 @@ def _panel(ax: Axes, solution: Eigensolution, fields: GridFields, name: str, tit
     outline = None if domain.is_box else outline_of(domain, fields)
     plot_values(ax, fields.axes, values, (-bound, bound), title, diverging=True, outline=outline)
     x, y = fields.axes.values()
-    inside = values[numpy.isfinite(values)]
-    if inside.min() < -1e-6 * bound and inside.max() > 1e-6 * bound:
-        ax.contour(x, y, values.T, levels=[0.0], colors=BLACK, linewidths=0.8)
+    inside, tiny = values[numpy.isfinite(values)], 1e-6 * bound
+    if inside.min() < -tiny and inside.max() > tiny:
+        # Far from a mode that decays only errors are left, whose zeros are no nodal lines.
+        nearby = maximum_filter(numpy.nan_to_num(numpy.abs(values)), size=3)
+        seen = numpy.where(nearby > tiny, values, numpy.nan)
+        ax.contour(x, y, seen.T, levels=[0.0], colors=BLACK, linewidths=0.8)
 
 
 def _title(solution: Eigensolution, index: int) -> str:
