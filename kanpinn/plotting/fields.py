@@ -112,8 +112,7 @@ def _map(
     beyond: whether the bar has an arrow for values above the scale.
     """
     (name_x, x), (name_y, y) = axes.items()
-    shape, longest = float((y[-1] - y[0]) / (x[-1] - x[0])), 6
-    alike = 1 / longest <= shape <= longest and time not in axes
+    shape = shape_of(axes, time)
     half_x, half_y = (x[1] - x[0]) / 2, (y[1] - y[0]) / 2  # the points are centres of pixels
     if outline is not None:
         values = continued(values)
@@ -124,7 +123,7 @@ def _map(
         origin="lower",
         extent=(x[0] - half_x, x[-1] + half_x, y[0] - half_y, y[-1] + half_y),
         interpolation="bilinear",
-        aspect="equal" if alike else "auto",
+        aspect="auto" if shape is None else "equal",
     )
     if outline is not None:
         image.set_clip_path(outline, ax.transData)
@@ -134,8 +133,8 @@ def _map(
         ax.spines[["left", "bottom"]].set(linewidth=0.5, color=GREY)
     ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     ax.set(xlabel=f"${symbol(name_x)}$", ylabel=f"${symbol(name_y)}$")
-    ax.xaxis.set_major_locator(MaxNLocator(3 if alike and shape > 1.6 else 5, steps=STYLE.round))
-    ax.yaxis.set_major_locator(MaxNLocator(3 if alike and shape < 0.6 else 5, steps=STYLE.round))
+    ax.xaxis.set_major_locator(MaxNLocator(3 if shape and shape > 1.6 else 5, steps=STYLE.round))
+    ax.yaxis.set_major_locator(MaxNLocator(3 if shape and shape < 0.6 else 5, steps=STYLE.round))
     ax.tick_params(labelsize=STYLE.small)
     ax.set_title(title, fontsize=10)
     # As an inset of the axes, the colour bar has their height for any aspect ratio.
@@ -184,6 +183,16 @@ def magnitudes_of(size: numpy.ndarray) -> Magnitudes | None:
     high = top if top <= 10 * usual else usual
     low = max(float(numpy.quantile(finite, 0.02)), high * 1e-6)
     return Magnitudes(min(low, high / 10), high, high < top)
+
+
+def shape_of(axes: AxisValues, time: str | None) -> float | None:
+    """The height of a map over its width where it has the proportions of the domain, else None.
+
+    It has not if one axis is time, or if one is more than six times as long as the other.
+    """
+    x, y = axes.values()
+    shape, most = float((y[-1] - y[0]) / (x[-1] - x[0])), 6
+    return shape if 1 / most <= shape <= most and time not in axes else None
 
 
 def limits_of(*fields: numpy.ndarray) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from kanpinn.plotting.fields import (
     plot_lines,
     plot_magnitude,
     plot_values,
+    shape_of,
     two_signed,
 )
 from kanpinn.plotting.notation import cut_title, symbol
@@ -87,11 +88,10 @@ def _panels(fields: GridFields, time: str | None, count: int) -> tuple[Figure, l
     if lines:
         width, height = 3.8, 3.0  # inches of a panel
     else:
-        x, y = fields.axes.values()
-        ratio = float((y[-1] - y[0]) / (x[-1] - x[0]))
-        ratio = ratio if 1 / 3 <= ratio <= 3 and time not in fields.axes else 0.8
-        # A map is 3 inches long, with room for its colour bar and labels.
-        width, height = 3.0 / max(ratio, 1) + 1.35, 3.0 * min(ratio, 1) + 0.75
+        shape = shape_of(fields.axes, time) or 0.8
+        # A map is 3 inches long, or 4 if it is flat, with room for its colour bar and labels.
+        long = 4.0 if shape < 1 / 3 else 3.0
+        width, height = long / max(shape, 1) + 1.35, long * min(shape, 1) + 0.75
     figure = new_figure(columns * width, rows * height)
     if fields.fixed:
         figure.suptitle(cut_title(fields.fixed), fontsize=10)

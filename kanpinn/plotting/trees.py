@@ -10,7 +10,7 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
 from kanpinn.cells.cells import require_cells
-from kanpinn.plotting.fields import limits_of, plot_values
+from kanpinn.plotting.fields import limits_of, plot_values, shape_of
 from kanpinn.plotting.notation import symbol
 from kanpinn.plotting.style import GREY, STYLE, new_figure
 from kanpinn.solvers.grid_fields import GridFields
@@ -29,7 +29,8 @@ def cells_figure(
         time: the name of the time coordinate, if there is one.
     """
     network = require_cells(solution.network)
-    figure = new_figure(9.0, 3.9)
+    shape = shape_of(fields.axes, time) or 0.8
+    figure = new_figure(9.0, min(3.9, 3.6 * shape + 0.75))
     left, right = figure.subplots(1, 2)
     name, values = fields.fields[0], fields.values[fields.fields[0]]
     title = f"${symbol(name)}$ in {network.count} cells of degree {network.degree}"
