@@ -114,7 +114,7 @@ class CellSystem:
             normals = normals / normals.norm(dim=1, keepdim=True)
             lengths = self.geometry.across(cells, normals)
             weights = self.coupling.weights(cells, normals, lengths)
-            factors = self.coupling.of_condition(term.sizes.amax(dim=1), weights)
+            factors = self.coupling.of_condition(term.sizes, weights)
             for place, cell in enumerate(cells.tolist()):
                 found[cell].append(PlacedTerm(term, place, factors[place]))
         return found

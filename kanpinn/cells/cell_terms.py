@@ -9,7 +9,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.cells.cell_geometry import CellPoints
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.jets import Coordinates, orders_of_parts, parts_along, slopes_by_parts
+from kanpinn.jets import Coordinates, largest_of_orders, parts_along, slopes_by_parts
 from kanpinn.loss.terms import ResidualTerm
 
 
@@ -81,15 +81,8 @@ class SampledTerm:
 
     @cached_property
     def sizes(self) -> Tensor:
-        """The largest slope by a derivative of each order, (c, q, equations, orders, m)."""
-        orders = orders_of_parts(self.term.channels)
-        return torch.stack(
-            [
-                self.slopes[..., orders == r, :].abs().amax(dim=-2)
-                for r in range(int(orders.max()) + 1)
-            ],
-            dim=-2,
-        )
+        """The largest slope by a derivative of each order, (c, equations, orders, m)."""
+        return largest_of_orders(self.slopes.abs().amax(dim=1), self.term.channels)
 
     def along(self, factors: Tensor) -> Tensor:
         """The sizes of the slopes by derivatives along each coordinate, (c, d, orders, m).
@@ -101,8 +94,8 @@ class SampledTerm:
         channels = self.term.channels
         squares = self.slopes.square() * factors.square()[:, None, None]
         means = squares.sum(dim=2).mean(dim=1)  # (c, parts, m)
-        highest = int(orders_of_parts(channels).max())
-        found = means.new_zeros(len(means), channels.dim, highest + 1, means.shape[2])
+        orders = channels.derivative_order + 1
+        found = means.new_zeros(len(means), channels.dim, orders, means.shape[2])
         for axis in range(channels.dim):
             for part, order, share in parts_along(channels, axis):
                 own = means[:, part] * share**2

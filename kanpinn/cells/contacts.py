@@ -10,7 +10,7 @@ from torch import Tensor
 from kanpinn.cells.cell_geometry import CellGeometry, CellPoints
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.geometry.points import Batch
-from kanpinn.jets import Channels, Coordinates, orders_of_parts, slopes_by_parts
+from kanpinn.jets import Channels, Coordinates, largest_of_orders, slopes_by_parts
 from kanpinn.loss.terms import ResidualTerm
 
 INSIDE, OUTSIDE = 0, 1
@@ -129,8 +129,4 @@ class CoupledContacts:
     @cached_property
     def sizes(self) -> Tensor:
         """The largest slope by a derivative of each order, (2, c, equations, orders, m)."""
-        order, largest = orders_of_parts(self.contacts.channels), self.slopes.abs().amax(dim=2)
-        highest = int(order.max())
-        return torch.stack(
-            [largest[..., order == r, :].amax(dim=-2) for r in range(highest + 1)], dim=-2
-        )
+        return largest_of_orders(self.slopes.abs().amax(dim=2), self.contacts.channels)

@@ -26,7 +26,6 @@ from kanpinn.geometry.planar.combine2d import planar
 from kanpinn.geometry.planar.divide2d import Division, DivisionEdge
 from kanpinn.geometry.points import Batch, Points
 from kanpinn.geometry.rules import gauss_legendre, gauss_product
-from kanpinn.jets import orders_of_parts
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 
@@ -98,9 +97,7 @@ class ProblemInPlane(CellProblem):
         assert plane is not None
         kinds = [
             frozenset(
-                int(orders_of_parts(term.channels).max())
-                for term in self.conditions
-                if piece in term.pieces
+                term.channels.derivative_order for term in self.conditions if piece in term.pieces
             )
             for piece in pieces_of_curves(plane, self.domain)
         ]

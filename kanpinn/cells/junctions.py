@@ -126,11 +126,7 @@ def _exponent(sectors: Sequence[RegionSector], conditions: Sequence[ResidualTerm
     """The least λ below 2 of r^λ φ(θ) in sectors; None if there is none."""
     walls = [edge for edge in (sectors[0].first, sectors[-1].last) if edge.seam < 0]
     fluxes = [
-        any(
-            int(orders_of_parts(term.channels).max())
-            for term in conditions
-            if edge.piece in term.pieces
-        )
+        any(term.channels.derivative_order for term in conditions if edge.piece in term.pieces)
         for edge in walls
     ]
     exponents = np.linspace(0.02, 1.9, 400)

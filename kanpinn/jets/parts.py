@@ -1,4 +1,4 @@
-"""The parts of jets: which derivatives they are, in the order of `Jet.stacked`, and zeros."""
+"""The parts of jets in the order of `Jet.stacked`: which derivatives they are, and zeros."""
 
 import torch
 from torch import Tensor
@@ -12,6 +12,18 @@ def orders_of_parts(channels: Channels) -> Tensor:
     first, second = channels.dim * channels.gradient, channels.second_count
     lines = list(range(1, channels.order + 1)) * len(channels.directions)
     return torch.tensor([0] + [1] * first + [2] * second + lines)
+
+
+def largest_of_orders(sizes: Tensor, channels: Channels) -> Tensor:
+    """The largest number for a derivative of each order, (..., orders, m).
+
+    Args:
+        sizes: a number for each part of a stacked jet, (..., parts, m).
+        channels: the derivatives that the jet carries.
+    """
+    orders = orders_of_parts(channels)
+    counted = range(channels.derivative_order + 1)
+    return torch.stack([sizes[..., orders == r, :].amax(dim=-2) for r in counted], dim=-2)
 
 
 def parts_along(channels: Channels, axis: int) -> list[tuple[int, int, float]]:
