@@ -5,7 +5,7 @@ from torch import Tensor
 
 from kanpinn.cells.cell_system import CellSystem
 from kanpinn.cells.cell_terms import SampledTerm
-from kanpinn.jets import parts_along
+from kanpinn.jets import orders_of_parts, parts_along
 
 
 def cells_in_layers(system: CellSystem) -> Tensor:
@@ -46,10 +46,17 @@ def _with_values(system: CellSystem, axis: int, upper: bool) -> Tensor:
 
 def _rates(term: SampledTerm, axis: int, upper: bool) -> Tensor:
     """The largest b/ε of all fields in the cells of a term, towards an end of an axis, (c,)."""
-    numbers = {order: part for part, order, _ in reversed(parts_along(term.term.channels, axis))}
-    if 2 not in numbers:
-        return torch.zeros(len(term.at.cells), dtype=torch.float64)
     tiny = 1e-14 * term.slopes.abs().amax(dim=(1, 2, 3, 4))[:, None, None, None]
-    first, second = (term.slopes[..., numbers[order], :] for order in (1, 2))  # (c, q, e, m)
+    first, second = (_along(term, axis, order) for order in (1, 2))
     ratios = torch.where(second.abs() > tiny, -first / second, 0.0)
     return (ratios if upper else -ratios).amax(dim=(1, 2, 3))
+
+
+def _along(term: SampledTerm, axis: int, order: int) -> Tensor:
+    """The coefficients of the derivative of an order by a coordinate, (c, q, equations, m)."""
+    shares = term.slopes.new_zeros(term.slopes.shape[3])
+    orders = orders_of_parts(term.term.channels).tolist()
+    for part, number, share in parts_along(term.term.channels, axis):
+        if number == order == orders[part]:  # otherwise it is a mixed derivative
+            shares[part] = share
+    return torch.einsum("cqepm,p->cqem", term.slopes, shares)

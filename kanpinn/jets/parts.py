@@ -30,8 +30,9 @@ def parts_along(channels: Channels, axis: int) -> list[tuple[int, int, float]]:
     """The parts of a stacked jet that are derivatives by one coordinate.
 
     Returns:
-        For each of them its number, its order, and how much of it is along the coordinate. A mixed
-        second derivative counts as one of first order.
+        For each of them its number, its order, and the factor with which it contains the
+        derivative of this order by the coordinate. A mixed second derivative counts as one of
+        first order.
     """
     d, found = channels.dim, [(0, 0, 1.0)]
     if channels.gradient:
@@ -49,7 +50,7 @@ def parts_along(channels: Channels, axis: int) -> list[tuple[int, int, float]]:
     for number, direction in enumerate(channels.directions):
         for order in range(1, channels.order + 1):
             part = start + number * channels.order + order - 1
-            found.append((part, order, abs(direction[axis]) ** order))
+            found.append((part, order, direction[axis] ** order))
     return found
 
 

@@ -112,46 +112,6 @@ def test_what_cells_cannot_do_is_said_in_words():
         kp.Dissection(bulk=2)
 
 
-class Layer(OnWalls):
-    """-ε Δu + u_x = f with an outflow layer of the width ε = 0.002 at x = 1."""
-
-    domain = kp.Box(x=(0, 1), y=(0, 1))
-    width = 0.002
-
-    def exact(self, p):
-        return (1 - torch.exp((p.x - 1) / self.width)) * torch.sin(p.y)
-
-    def residual(self, p, u):
-        return -self.width * kp.laplacian(u) + kp.partial(u, "x") - self.source(p)
-
-
-def test_cells_are_small_from_the_beginning_where_a_flow_leaves_a_layer():
-    solution = solved_in_cells(Layer(), 12, 4)
-    tree = solution.network.tree
-    levels = tree.level[tree.low[:, 0] + tree.widths[:, 0] > 1 - 1e-9]
-    assert levels.min() == 6 and error_of(solution) < 1e-8  # k ε / 4 = 0.006: 256 cells there
-    assert tree.level[tree.low[:, 0] == -1].max() == 0
-
-
-class OpenLayer(Layer):
-    """The same equation with the flux at x = 1, which leaves no layer."""
-
-    def conditions(self):
-        walls = self.domain.boundary
-        return [
-            kp.Dirichlet(walls["x_min", "y_min", "y_max"], self.exact),
-            kp.Neumann(walls["x_max"], 0.0),
-        ]
-
-    def exact(self, p):
-        return (1 - p.x) ** 2 * torch.sin(p.y)
-
-
-def test_cells_at_a_wall_with_a_flux_are_not_halved():
-    solution = solved_in_cells(OpenLayer(), 8, 4)
-    assert solution.network.count == 16 and error_of(solution) < 1e-9
-
-
 class Resonance(OnWalls):
     """Δu + k² u = f near a resonance, where errors of one cell are felt in all."""
 
