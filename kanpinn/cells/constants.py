@@ -61,7 +61,13 @@ def set_constants(system: CellSystem, surrogate: Surrogate, means: Sequence[Resi
 
 
 def without_mean(coefficients: Tensor, system: CellSystem, field: int) -> Tensor:
-    """Functions whose field has the mean zero over the domain; coefficients: (N, L, m), as here."""
+    """The coefficients (N, L, m) of the same functions minus the mean of a field over the domain.
+
+    Args:
+        coefficients: of the functions, (N, L, m).
+        system: the least-squares problem, which has the cells.
+        field: the number of the field.
+    """
     found, unit = coefficients.clone(), 2 ** (system.polynomials.dim / 2)
     found[:, 0, field] -= system.means(coefficients)[field] * unit
     return found
@@ -74,11 +80,7 @@ def _add(network: Cells, field: int, constant: float) -> None:
 
 def _residual(term: ResidualTerm, surrogate: Surrogate, field: int, constant: float) -> float:
     """The residual of a term where a constant is added to a field."""
-
-    def equation() -> Tensor:
-        jet = surrogate.jet(term.points, term.channels)
-        value = jet.value.clone()
-        value[:, field] += constant
-        return term.equation(term.points, jet.with_parts([value, *jet.parts()[1:]]))
-
-    return float(equation())
+    jet = surrogate.jet(term.points, term.channels)
+    value = jet.value.clone()
+    value[:, field] += constant
+    return float(term.equation(term.points, jet.with_parts([value, *jet.parts()[1:]])))

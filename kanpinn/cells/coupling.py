@@ -113,7 +113,7 @@ class Traces:
     def sizes(self, field: int) -> list[int]:
         """The number of unknowns of each derivative of a field."""
         face = self.polynomials.on_face
-        return [face.count(face.degree - j) if face.dim else 1 for j in range(self.orders[field])]
+        return [face.count(face.degree - j) for j in range(self.orders[field])]
 
     @property
     def size(self) -> int:
@@ -153,10 +153,8 @@ class Traces:
 
 @lru_cache(maxsize=10_000)
 def _trace_matrices(polynomials: LocalPolynomials, side: SidePart, count: int) -> list[Tensor]:
-    face = LocalPolynomials(polynomials.degree, polynomials.dim - 1)
-    nodes, weights = (
-        face.rule() if face.dim else (torch.zeros(1, 0).double(), torch.ones(1).double())
-    )
+    face = polynomials.on_face
+    nodes, weights = face.rule()
     direction = tuple(float(i == side.axis) for i in range(polynomials.dim))
     names = tuple(f"x{i}" for i in range(polynomials.dim))
     channels = Channels(names, directions=(direction,), order=max(1, count - 1))
