@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kanpinn.cells.tree import Faces, Tree
 from kanpinn.geometry.domain import Domain
-from kanpinn.geometry.points import Batch
+from kanpinn.geometry.points import Batch, Points
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +172,15 @@ class CellPoints:
         return CellPoints(
             self.cells[places], local, self.weights[places], points, self.scale[places]
         )
+
+    @classmethod
+    def of(
+        cls, geometry: CellGeometry, cells: Tensor, points: Points, weights: Tensor
+    ) -> "CellPoints":
+        """Points in physical space as those of some cells; weights: (c, q)."""
+        coords = points.coords.unflatten(0, weights.shape)
+        local, scale = geometry.local(cells, coords), geometry.scale[cells]
+        return cls(cells, local, weights, Batch.made_of(points), scale)
 
     @classmethod
     def inside(

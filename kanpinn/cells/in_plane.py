@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
+from kanpinn.cells.arc_points import gauss_on_arcs
 from kanpinn.cells.cell_geometry import CellGeometry, CellPoints
 from kanpinn.cells.cell_problem import CellProblem, counted_fields, terms_for_cells
 from kanpinn.cells.cell_system import CellSystem
@@ -25,7 +26,7 @@ from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar.combine2d import planar
 from kanpinn.geometry.planar.divide2d import Division, DivisionEdge
 from kanpinn.geometry.points import Batch, Points
-from kanpinn.geometry.rules import gauss_legendre, gauss_product
+from kanpinn.geometry.rules import gauss_product
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 
@@ -212,20 +213,15 @@ class ProblemInPlane(CellProblem):
     def _on_arcs(self, geometry: CutGeometry, term: ResidualTerm, count: int) -> CellPoints | None:
         """Gauss points of the arcs on which a condition holds, `count` on each."""
         arcs = geometry.arcs
-        unit, weights = gauss_legendre(count)
-        cells, points, lengths = [], [], []
+        cells, points, weights = [], [], []
         for number, edge in enumerate(self.edges):
             if edge.seam >= 0 or edge.piece not in term.pieces:
                 continue
-            own, curve = (arcs.curve == number).nonzero()[:, 0], edge.curve
-            first, size = arcs.first[own, None], (arcs.last - arcs.first)[own, None]
-            t = (first + size * unit).flatten()
-            points.append(curve.points_at(t))
-            speed = curve.velocity(t).norm(dim=1).view(len(own), count)
-            lengths.append(speed * size * weights)
+            own = arcs.curve == number
+            at, weight = gauss_on_arcs(edge.curve, arcs.first[own], arcs.last[own], count)
             cells.append(arcs.cell[own])
+            points.append(at)
+            weights.append(weight)
         if not cells:
             return None
-        cell, at, weight = torch.cat(cells), Points.cat(points), torch.cat(lengths)
-        local = geometry.local(cell, at.coords.view(len(cell), count, 2))
-        return CellPoints(cell, local, weight, Batch.made_of(at), geometry.scale[cell])
+        return CellPoints.of(geometry, torch.cat(cells), Points.cat(points), torch.cat(weights))

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from kanpinn.cells.arc_points import gauss_on_arcs
 from kanpinn.cells.cell_geometry import CellPoints
 from kanpinn.cells.contacts import Contacts
 from kanpinn.cells.cut_geometry import CutGeometry
 from kanpinn.cells.outline import Arcs
 from kanpinn.geometry.planar.divide2d import DivisionEdge
-from kanpinn.geometry.points import Batch
 from kanpinn.geometry.rules import gauss_legendre
 from kanpinn.loss.terms import ResidualTerm
 
@@ -27,6 +27,7 @@ def contacts(
         count: the number of Gauss points on each arc.
     """
     unit, weights = gauss_legendre(count)
+    nodes, weights = 2 * unit - 1, 2 * weights
     back = {edge.seam: number for number, edge in enumerate(edges) if edge.reverse}
     for number, edge in enumerate(edges):
         if edge.seam < 0 or edge.reverse:
@@ -34,13 +35,10 @@ def contacts(
         first, last, inside, outside = _common(geometry.arcs, number, back[edge.seam])
         if not len(first):
             continue
-        t = (first[:, None] + (last - first)[:, None] * unit).flatten()
-        points = Batch.made_of(edge.curve.points_at(t))
-        speed = edge.curve.velocity(t).norm(dim=1).view(len(first), count)
-        lengths = speed @ weights * (last - first)
-        sides = tuple(_seen_from(geometry, cells, points, speed) for cells in (inside, outside))
+        points, shares = gauss_on_arcs(edge.curve, first, last, count)
+        one, other = (CellPoints.of(geometry, cells, points, shares) for cells in (inside, outside))
         own = [term for term in terms if edge.piece in term.kinks]
-        yield Contacts(own, (sides[0], sides[1]), 2 * unit - 1, 2 * weights, lengths)
+        yield Contacts(own, (one, other), nodes, weights, shares.sum(dim=1))
 
 
 def _common(arcs: Arcs, one: int, other: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -75,9 +73,3 @@ def _sorted(arcs: Arcs, number: int) -> tuple[Tensor, Tensor, Tensor]:
     own = (arcs.curve == number).nonzero()[:, 0]
     own = own[arcs.first[own].argsort()]
     return arcs.first[own], arcs.last[own], arcs.cell[own]
-
-
-def _seen_from(geometry: CutGeometry, cells: Tensor, points: Batch, weights: Tensor) -> CellPoints:
-    """Points as those of the cells on one side; weights: (c, q)."""
-    local = geometry.local(cells, points.coords.view(*weights.shape, 2))
-    return CellPoints(cells, local, weights, points, geometry.scale[cells])
