@@ -1,14 +1,9 @@
 """The problem of a loss for cells, by the kind of its domain."""
 
-from collections.abc import Sequence
-
 from kanpinn._support.errors import InputError
 from kanpinn.cells.cell_problem import CellProblem
-from kanpinn.cells.divided import divided
 from kanpinn.cells.in_box import ProblemInBox
 from kanpinn.cells.in_plane import ProblemInPlane
-from kanpinn.cells.regions import Regions
-from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar.planar import Planar
 from kanpinn.loss.residuals import Residuals
@@ -29,14 +24,3 @@ def problem_in_cells(residuals: Residuals) -> CellProblem:
     if isinstance(domain, Planar) or (domain.is_box and domain.dim == 2):
         return ProblemInPlane.of(residuals, domain)
     raise InputError(f"cells are for boxes and for domains in the plane so far, got {domain!r}")
-
-
-def regions_of(domain: Domain, kinks: Sequence[Piece]) -> Regions:
-    """The regions into which the pieces of interfaces divide a domain.
-
-    Raises:
-        InputError: if they do not divide it, or the domain is not in the plane.
-    """
-    if not kinks:
-        return Regions.whole()
-    return Regions.of(divided(domain, kinks).domains, domain.bounds)

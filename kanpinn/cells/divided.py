@@ -1,8 +1,9 @@
-"""Domains of the plane for cells: planar ones, divided by the pieces of interfaces."""
+"""The regions into which interfaces divide a domain of the plane."""
 
 from collections.abc import Sequence
 
 from kanpinn._support.errors import InputError
+from kanpinn.cells.regions import Regions
 from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar.combine2d import planar
@@ -11,7 +12,7 @@ from kanpinn.geometry.planar.planar import Planar
 
 
 def divided(domain: Domain, kinks: Sequence[Piece]) -> Division:
-    """A domain of the plane, divided by the pieces of interfaces.
+    """A domain of the plane, divided by the pieces of interfaces; one region if there are none.
 
     Raises:
         InputError: if they do not divide it, or the domain is not in the plane.
@@ -22,8 +23,24 @@ def divided(domain: Domain, kinks: Sequence[Piece]) -> Division:
     return Division.of(plane, pieces_of_curves(plane, domain), kinks)
 
 
+def regions_of(domain: Domain, kinks: Sequence[Piece]) -> Regions:
+    """The regions into which the pieces of interfaces divide a domain.
+
+    Raises:
+        InputError: if they do not divide it, or the domain is not in the plane.
+    """
+    if not kinks:
+        return Regions.whole()
+    return Regions.of(divided(domain, kinks).domains, domain.bounds)
+
+
 def pieces_of_curves(plane: Planar, domain: Domain) -> Sequence[Piece]:
-    """The pieces of a domain's boundary that are the curves of the same domain as a planar one."""
+    """For each curve around a planar domain its piece of the boundary of the domain as it is given.
+
+    Args:
+        plane: the planar domain.
+        domain: the same domain as it is given, planar itself or a box.
+    """
     if plane is domain:
         return plane.curves
     named = {piece.name: piece for piece in domain.boundary.pieces}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.cells.by_domain import regions_of
+from kanpinn.cells.divided import regions_of
 from kanpinn.cells.outline import Outline
 from kanpinn.geometry import Box, Domain, Piece, Planar, Points
 from kanpinn.geometry.sampling import Collocation, sample
