@@ -75,30 +75,3 @@ def errors_by_missed_residuals(system: CellSystem, found: CellSolution) -> Tenso
             own = term.squared_residuals(at, found.coefficients, factors)
             squares[term.at.cells] = own
     return torch.where(squares > far * found.shares, squares, 0).sqrt() * system.coupling.errors
-
-
-def bulk(errors: Tensor, part: float) -> Tensor:
-    """A mask (N,) of the fewest cells that together have a part of the sum of squared errors.
-
-    Reference: Dörfler, A convergent adaptive algorithm for Poisson's equation (1996).
-    """
-    squares, order = errors.square().sort(descending=True)
-    enough = squares.cumsum(0) >= part * squares.sum()
-    count = int(enough.to(torch.uint8).argmax()) + 1
-    mask = torch.zeros_like(errors, dtype=torch.bool)
-    mask[order[:count]] = True
-    return mask
-
-
-def part_to_halve(tolerance: float, estimate: float, most: float) -> float:
-    """The part of the squared error that the cells to be halved have.
-
-    Near the tolerance fewer cells are halved: the others may keep half of the squared tolerance.
-
-    Args:
-        tolerance, estimate: the wanted and the estimated error.
-        most: the largest part.
-    """
-    least = 0.5
-    enough = 1 - 0.5 * min(1.0, tolerance / (estimate or 1.0)) ** 2
-    return min(most, max(least, enough))

@@ -9,18 +9,13 @@ from torch import Tensor
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.status import CONVERGED
 from kanpinn.cells.by_domain import problem_in_cells
-from kanpinn.cells.cell_errors import (
-    bulk,
-    errors_by_comparison,
-    errors_by_missed_residuals,
-    part_to_halve,
-)
+from kanpinn.cells.cell_errors import errors_by_comparison, errors_by_missed_residuals
 from kanpinn.cells.cell_geometry import CellGeometry
 from kanpinn.cells.cell_system import CellSolution, CellSystem
 from kanpinn.cells.cells import require_cells
 from kanpinn.cells.constants import mean_terms, set_constants
+from kanpinn.cells.halving import bulk, part_to_halve, why_no_smaller
 from kanpinn.cells.layers import cells_in_layers
-from kanpinn.cells.limits import why_no_smaller
 from kanpinn.cells.memory import too_many
 from kanpinn.cells.newton import NewtonProgress
 from kanpinn.cells.prolongation import prolonged

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.status import CONVERGED
-from kanpinn.cells.cell_errors import bulk, part_to_halve
 from kanpinn.cells.cell_geometry import CellGeometry
 from kanpinn.cells.cell_inverse import CellInverse
 from kanpinn.cells.cell_system import CellSystem
 from kanpinn.cells.cells import require_cells
 from kanpinn.cells.dissection import Dissection
+from kanpinn.cells.halving import bulk, part_to_halve
 from kanpinn.cells.memory import too_many
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.prolongation import prolonged

@@ -1,0 +1,55 @@
+"""Which cells are halved, and why they cannot be."""
+
+import torch
+from torch import Tensor
+
+from kanpinn.cells.cell_problem import CellProblem
+from kanpinn.cells.cell_system import CellSystem
+from kanpinn.cells.memory import too_many
+
+
+def bulk(errors: Tensor, part: float) -> Tensor:
+    """A mask (N,) of the fewest cells that together have a part of the sum of squared errors.
+
+    Reference: Dörfler, A convergent adaptive algorithm for Poisson's equation (1996).
+    """
+    squares, order = errors.square().sort(descending=True)
+    enough = squares.cumsum(0) >= part * squares.sum()
+    count = int(enough.to(torch.uint8).argmax()) + 1
+    mask = torch.zeros_like(errors, dtype=torch.bool)
+    mask[order[:count]] = True
+    return mask
+
+
+def part_to_halve(tolerance: float, estimate: float, most: float) -> float:
+    """The part of the squared error that the cells to be halved have.
+
+    Near the tolerance fewer cells are halved: the others may keep half of the squared tolerance.
+
+    Args:
+        tolerance, estimate: the wanted and the estimated error.
+        most: the largest part.
+    """
+    least = 0.5
+    enough = 1 - 0.5 * min(1.0, tolerance / (estimate or 1.0)) ** 2
+    return min(most, max(least, enough))
+
+
+def why_no_smaller(
+    problem: CellProblem, system: CellSystem, errors: Tensor, chosen: Tensor, most: int
+) -> str:
+    """Why cells cannot be halved, in words; empty if they can.
+
+    Args:
+        problem: the problem.
+        system: its least-squares problem on the present cells.
+        errors: in each cell, (N,).
+        chosen: the cells to halve, a mask (N,).
+        most: the largest number of cells.
+    """
+    divisible = problem.divisible(system.geometry)
+    if float(errors[~divisible].norm()) > float(errors[divisible].norm()):
+        return "cells at a singular corner are as small as rounding permits"
+    count = len(chosen) + (2**system.geometry.tree.dim - 1) * int(chosen.sum())
+    refusal = too_many(system, count, most)
+    return refusal and f"the next {count} cells {refusal}"
