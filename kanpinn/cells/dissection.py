@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import astuple, dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from kanpinn.cells.cell_geometry import CellGeometry
 from kanpinn.cells.cell_system import CellSolution, CellSystem
 from kanpinn.cells.cells import require_cells
 from kanpinn.cells.constants import mean_terms, set_constants
+from kanpinn.cells.error_progress import ErrorProgress
 from kanpinn.cells.halving import bulk, part_to_halve, why_no_smaller
 from kanpinn.cells.layers import cells_in_layers
 from kanpinn.cells.memory import too_many
@@ -31,12 +33,12 @@ class Dissection(Optimizer):
     Each step is one least-squares solve. A tree takes one step for a linear equation, and several,
     those of Newton's method, for a nonlinear one. The coefficients of each cell are eliminated
     first, and then the traces on faces in the order of a nested dissection. After the last step on
-    a tree the fewest cells are halved that have the part `bulk` of the sum of squared indicators. A
-    cell's indicator is the size of an error whose residual is the root of the cell's share of the
-    functional: h² times this root for -Δu. The ratio of errors to indicators follows from the
-    change of the solution from one tree to the next. Before the solve ends, the solution is
-    compared with one whose degree is higher by 2, with smaller cells at singular corners, and
-    residuals are integrated at other points.
+    a tree the fewest cells are halved that have the part `bulk` of the sum of squared indicators,
+    or a smaller part near the tolerance. A cell's indicator is the size of an error whose residual
+    is the root of the cell's share of the functional: h² times this root for -Δu. The ratio of
+    errors to indicators follows from the change of the solution from one tree to the next. Before
+    the solve ends, the solution is compared with one in smaller cells at singular corners and one
+    of a degree that is higher by 2, and its residuals are integrated at other points.
 
     Args:
         tolerance: the relative error, in L2, at which to stop.
@@ -87,25 +89,20 @@ class DissectionStage(Stage):
     """The state of a solve in cells: the network has the tree and the solution.
 
     Attributes:
-        ratio: the error over the indicator on the last tree that was solved on; 0 if not known.
-        indicated: the indicator of the relative error on that tree; infinite before the first one.
-        estimate: the estimated relative error on that tree; infinite if not known.
-        origin: the solution on that tree, given on the present tree, (N, L, m).
-        compared: whether a solution has been compared with one of a higher degree, as all later
-            ones are.
-        chosen: the cells to halve before the next solve, a mask (N,); None on a tree that is new.
+        error: the estimated error on the last tree that was solved on.
         newton: the changes by the steps of Newton's method.
+        origin: the solution on the tree before, given on the present tree, (N, L, m).
+        chosen: the cells to halve before the next solve, a mask (N,); None on a tree that is new.
     """
 
-    kept = ("ratio", "indicated", "estimate", "compared", "origin", "chosen", "changes")
+    kept = ("numbers", "origin", "chosen")
     geometry: CellGeometry
 
     def __init__(self, settings: Dissection, residuals: Residuals) -> None:
         self.settings, self.residuals = settings, residuals
         self.network = require_cells(residuals.surrogate.network)
         self.problem, self.means = problem_in_cells(residuals), mean_terms(residuals)
-        self.ratio, self.indicated, self.estimate = 0.0, math.inf, math.inf
-        self.newton, self.compared = NewtonProgress(), False
+        self.error, self.newton = ErrorProgress(), NewtonProgress()
         self.chosen: Tensor | None = None
         self.origin = self._moved(self.problem.start(self.network.tree))
 
@@ -116,16 +113,17 @@ class DissectionStage(Stage):
         The cube is taken as the last digits take most of the time. It is zero without an estimate.
         """
         wanted = math.log10(min(self.settings.tolerance, 0.1))
-        return min(1.0, max(0.0, math.log10(min(self.estimate, 1.0) or 1e-300) / wanted)) ** 3
+        return min(1.0, max(0.0, math.log10(min(self.error.estimate, 1.0) or 1e-300) / wanted)) ** 3
 
     @property
-    def changes(self) -> tuple[float | int, ...]:
-        """The numbers of `newton`, for a checkpoint."""
-        return astuple(self.newton)
+    def numbers(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """The numbers of `error` and `newton`, for a checkpoint."""
+        return astuple(self.error), astuple(self.newton)
 
-    @changes.setter
-    def changes(self, numbers: tuple[float | int, ...]) -> None:
-        self.newton = NewtonProgress(*numbers)  # type: ignore[arg-type]
+    @numbers.setter
+    def numbers(self, numbers: tuple[tuple[Any, ...], tuple[Any, ...]]) -> None:
+        error, newton = numbers
+        self.error, self.newton = ErrorProgress(*error), NewtonProgress(*newton)
 
     def _present(self) -> Tensor:
         return self.network.layer.coefficients.detach().double().cpu()
@@ -150,7 +148,7 @@ class DissectionStage(Stage):
             self._split(self.chosen)
         network, system, before = self.network, *self._system()
         most = self.settings.cells
-        if math.isinf(self.indicated) and (why := too_many(system, network.count, most)):
+        if math.isinf(self.error.indicated) and (why := too_many(system, network.count, most)):
             raise InputError(f"{network.count} cells of degree {network.degree} {why}")
         geometry, found = system.geometry, system.solve()
         network.layer.reset(geometry.tree, geometry.frames, found.coefficients)
@@ -163,7 +161,7 @@ class DissectionStage(Stage):
         newton = self.newton
         newton.add(system.norm(found.coefficients - before) / size)
         part, usual = 0.1, 0.1  # of the error that is left to Newton's method; error / indicator
-        enough = max(1e-13, part * (self.ratio or usual) * float(indicators.norm()))
+        enough = max(1e-13, part * (self.error.ratio or usual) * float(indicators.norm()))
         if min(newton.change, newton.left) > enough and not system.is_linear(found.coefficients):
             words += f", change by Newton's method {newton.change:.1e}"
             if newton.stagnates:
@@ -179,7 +177,7 @@ class DissectionStage(Stage):
         while True:
             before = self._present()
             system = self.problem.on(self._geometry(), self.network.polynomials, before)
-            begun = math.isfinite(min(self.indicated, self.newton.change))
+            begun = math.isfinite(min(self.error.indicated, self.newton.change))
             layers = None if begun else cells_in_layers(system)
             if layers is None or not bool(layers.any()):
                 return system, before
@@ -192,24 +190,26 @@ class DissectionStage(Stage):
         self, found: CellSolution, system: CellSystem, indicators: Tensor, words: str
     ) -> Step:
         """Estimate the error of the solution on a tree, and halve cells if it is too large."""
-        settings, before, errors = self.settings, self.estimate, indicators
-        self._extrapolate(found, system, float(indicators.norm()))
+        settings, progress, errors = self.settings, self.error, indicators
+        before, size = progress.estimate, system.norm(found.coefficients) or 1.0
+        change = system.norm(found.coefficients - self.origin) / size
+        progress.extrapolate(float(indicators.norm()), change)
         chosen = bulk(errors * self.problem.divisible(system.geometry), settings.bulk)
-        last = self.compared or why_no_smaller(self.problem, system, errors, chosen, settings.cells)
-        if self.estimate <= settings.tolerance or last:
-            size = system.norm(found.coefficients) or 1.0
+        last = progress.compared or why_no_smaller(
+            self.problem, system, errors, chosen, settings.cells
+        )
+        if progress.estimate <= settings.tolerance or last:
             errors = errors_by_comparison(self.problem, system, found) / size
-            self.estimate, self.compared = float(errors.norm()), True
-            self.ratio = max(self.ratio, self.estimate / (self.indicated or 1.0))
+            progress.compare(float(errors.norm()))
             unseen = errors_by_missed_residuals(system, found) / size
             if float(unseen.norm()) > settings.tolerance:
                 errors = errors + unseen
-                self.estimate = float(errors.norm())
+                progress.estimate = float(errors.norm())
         finished = None
-        if self.estimate <= settings.tolerance:
+        if progress.estimate <= settings.tolerance:
             finished = CONVERGED
-        elif self.estimate > 0.5 * before and before < 1e-10:
-            finished = f"{CONVERGED}: rounding leaves a relative error of {self.estimate:.1e}"
+        elif progress.estimate > 0.5 * before and before < 1e-10:
+            finished = f"{CONVERGED}: rounding leaves a relative error of {progress.estimate:.1e}"
         return self._refined(found, system, errors, words, finished)
 
     def _refined(
@@ -221,29 +221,18 @@ class DissectionStage(Stage):
         finished: str | None = None,
     ) -> Step:
         """Choose the cells to halve before the next step, unless the solve has finished."""
-        settings = self.settings
-        part = part_to_halve(settings.tolerance, self.estimate, settings.bulk)
+        settings, estimate = self.settings, self.error.estimate
+        part = part_to_halve(settings.tolerance, estimate, settings.bulk)
         self.chosen = bulk(errors * self.problem.divisible(system.geometry), part)
         reached, notes = "Newton's method does not converge on these", {"cells": float(len(errors))}
-        if math.isfinite(self.estimate):
-            reached = f"the estimated relative error is {self.estimate:.1e}"
-            notes["estimated_error"] = self.estimate
-            words += f", estimated error {self.estimate:.1e}"
+        if math.isfinite(estimate):
+            reached = f"the estimated relative error is {estimate:.1e}"
+            notes["estimated_error"] = estimate
+            words += f", estimated error {estimate:.1e}"
         why = why_no_smaller(self.problem, system, errors, self.chosen, settings.cells)
         if finished is None and why:
             finished = f"stopped: {why}; {reached}"
         return Step(float(found.shares.sum()), finished=finished, notes=notes, words=words)
-
-    def _extrapolate(self, found: CellSolution, system: CellSystem, indicated: float) -> None:
-        """Estimate the error by its ratio to the indicator on the trees before."""
-        if self.ratio:
-            self.estimate = self.ratio * indicated
-        if math.isfinite(self.indicated):
-            size = system.norm(found.coefficients) or 1.0
-            error = system.norm(found.coefficients - self.origin) / size
-            latest = error / self.indicated if self.indicated else 0.0
-            self.estimate, self.ratio = max(self.ratio, latest) * indicated, latest
-        self.indicated = indicated
 
     def _split(self, chosen: Tensor) -> None:
         """Halve cells; the solution stays the same function."""

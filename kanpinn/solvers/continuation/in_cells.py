@@ -13,7 +13,7 @@ from kanpinn.solvers.continuation.newton import NewtonAtValue, NotSolved
 class NewtonInCells(NewtonAtValue):
     """Newton's method in cells, which are halved until the error is small enough to go on from.
 
-    kept: the ratio of the error to its indicator on the last tree; 0 before one is known.
+    kept: the ratio of the error to its indicator on the last tree; 0 if none is known.
     tolerance: the largest relative error.
     """
 
@@ -22,14 +22,14 @@ class NewtonInCells(NewtonAtValue):
 
     def solve(self, residuals: Residuals, steps: int, begun: bool) -> int:
         stage = Dissection(self.tolerance, steps=steps).start(residuals, 0)
-        stage.ratio = self.kept
+        stage.error.ratio = self.kept
         for count in range(1, steps + 1):
             try:
                 step = stage.step()
             except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
                 raise NotSolved(str(error)) from None
             if step.converged:
-                self.kept = stage.ratio
+                self.kept = stage.error.ratio
                 return count
             if step.finished is not None:
                 raise NotSolved(step.finished)
