@@ -136,6 +136,14 @@ def test_a_solid_has_the_faces_of_its_tetrahedra(tmp_path):
     assert abs(flux_defect(domain, 8)) < 1e-12
 
 
+def test_quadrangles_name_the_faces_that_divide_them_and_do_not_matter_inside(tmp_path):
+    made = block((1, 1, 1))
+    wall, inner = (2, 6, 40, 3, np.array([[0, 1, 3, 2]])), (2, 7, 41, 3, np.array([[0, 1, 7, 6]]))
+    domain = read(tmp_path, replace(made, blocks=[*made.blocks, wall, inner]))
+    assert set(domain.boundary.names) == {"floor", "group_40", "boundary"}
+    assert domain.boundary["group_40"].measure == pytest.approx(6)
+
+
 def test_a_hollow_solid_has_an_exact_rule(tmp_path):
     made = block((3, 3, 3))
     centers = made.coords[made.blocks[1][4]].mean(axis=1) / [1, 2, 3]

@@ -59,7 +59,7 @@ def simplices(mesh: MshFile, dim: int) -> np.ndarray:
                 f"it has elements of Gmsh's type {block.kind}; a domain is made of triangles, "
                 "quadrangles or tetrahedra of the first or second order"
             )
-        found.append(into_simplices(block, mesh.coords[:, :dim]))
+        found.append(_into_simplices(block, mesh.coords[:, :dim]))
         twice = len(found[-1]) - len(_distinct(found[-1]))
         if twice:
             raise InputError(f"{twice} of its elements occur twice")
@@ -67,7 +67,7 @@ def simplices(mesh: MshFile, dim: int) -> np.ndarray:
     return together[_distinct(together)]
 
 
-def into_simplices(block: Block, coords: np.ndarray) -> np.ndarray:
+def _into_simplices(block: Block, coords: np.ndarray) -> np.ndarray:
     """Divide each element in the way that makes its smallest simplex largest, (m · parts, d + 1).
 
     Raises:

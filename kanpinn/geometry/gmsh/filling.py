@@ -7,13 +7,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from kanpinn._support.errors import InputError
-from kanpinn.geometry.gmsh.elements import (
-    WAYS,
-    dimension,
-    edge_middles,
-    into_simplices,
-    simplices,
-)
+from kanpinn.geometry.gmsh.elements import WAYS, dimension, edge_middles, simplices
 from kanpinn.geometry.gmsh.msh_file import Block, MshFile
 
 SAME = 1e-10  # nodes closer than this part of the mesh's size are one node
@@ -177,11 +171,13 @@ def _marks(mesh: MshFile, dim: int) -> dict[tuple[int, ...], Mark]:
     """
     found: dict[tuple[int, ...], Mark] = {}
     for block in (block for block in mesh.blocks if block.kind in WAYS[dim - 1]):
+        # The faces of tetrahedra may divide a quadrangle in any of the ways.
+        parts = block.nodes[:, np.array(WAYS[dim - 1][block.kind])].reshape(-1, dim)
         names = [mesh.names.get((dim - 1, g), f"group_{g}") for g in block.groups]
         if len(names) > 1:
             raise _several(names[0], names[1])
         mark = Mark(names[0] if names else None, block.entity)
-        for key in _keys(into_simplices(block, mesh.coords)):
+        for key in _keys(parts):
             known = found.get(key)
             if known is None or known.name is None:
                 found[key] = mark
