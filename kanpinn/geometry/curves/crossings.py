@@ -1,4 +1,4 @@
-"""Intersections of two curves, and merging of curves that are parts of one curve."""
+"""Intersections of two curves, the parts between them, and merging of parts of one curve."""
 
 import itertools
 import math
@@ -37,6 +37,21 @@ def meeting(
     )
     apart = (low[:, None] > high_2 + tolerance) | (low_2 > high[:, None] + tolerance)
     return [(int(i), int(j)) for i, j in np.argwhere(~apart.any(axis=2))]
+
+
+def divided(curve: Curve, points: Sequence[Pair], tolerance: float, shortest: float) -> list[Curve]:
+    """Return the parts of a curve between points on it, in its direction.
+
+    Points that would make a part shorter than `shortest` are left out, and so are points that are
+    not on the curve.
+    """
+    found = (curve.locate(point, 4 * tolerance) for point in points)
+    least = shortest / curve.measure
+    cuts = [0.0]
+    for t in sorted(t for t in found if t is not None):
+        if cuts[-1] + least < t < 1 - least:
+            cuts.append(t)
+    return [curve.part(s, t) for s, t in itertools.pairwise([*cuts, 1.0])]
 
 
 def merged(curves: list[Curve], tolerance: float) -> list[Curve]:

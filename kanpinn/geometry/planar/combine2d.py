@@ -8,7 +8,7 @@ import torch
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry.box import Box
-from kanpinn.geometry.curves.crossings import crossings, meeting, merged
+from kanpinn.geometry.curves.crossings import crossings, divided, meeting, merged
 from kanpinn.geometry.curves.curve import Curve, Pair
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar.forms import All, PlanarSet, Some
@@ -100,22 +100,12 @@ def _compared(
     curves, shared = [], []
     for curve, near in zip(mine.curves, met, strict=True):
         points = [point for _, some in near for point in some]
-        for part in _split(curve, points, tolerance):
+        for part in divided(curve, points, tolerance, 4 * tolerance):
             curves.append(part)
             shared.append(_shared(part, [one for one, _ in near], tolerance))
     middle = torch.tensor([0.5], dtype=torch.float64)
     inside = other.encloses(torch.cat([curve.at(middle) for curve in curves])).tolist()
     return [Part(*row) for row in zip(curves, inside, shared, strict=True)]
-
-
-def _split(curve: Curve, points: Sequence[Pair], tolerance: float) -> list[Curve]:
-    found = (curve.locate(point, 4 * tolerance) for point in points)
-    least = 4 * tolerance / curve.measure
-    cuts = [0.0]
-    for t in sorted(t for t in found if t is not None):
-        if cuts[-1] + least < t < 1 - least:
-            cuts.append(t)
-    return [curve.part(s, t) for s, t in itertools.pairwise([*cuts, 1.0])]
 
 
 def _shared(part: Curve, others: Sequence[Curve], tolerance: float) -> int:

@@ -1,6 +1,5 @@
 """The parts into which curves divide a domain of the plane."""
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.box import Face
-from kanpinn.geometry.curves.crossings import crossings, meeting
+from kanpinn.geometry.curves.crossings import crossings, divided, meeting
 from kanpinn.geometry.curves.curve import Curve, Pair
 from kanpinn.geometry.planar.planar import Planar
 from kanpinn.geometry.planar.polygons import rectangle
@@ -89,6 +88,7 @@ def _cut(
 ) -> tuple[list[DivisionEdge], list[DivisionEdge]]:
     """The edges of a boundary and of interfaces, divided where they meet."""
     tolerance, edges = 1e-12 * domain.scale, [*walls, *cuts]
+    least = 16 * tolerance  # the length of a part
     curves = [edge.curve for edge in edges]
     met: list[list[Pair]] = [[] for _ in edges]
     for i, j in meeting(curves, curves, tolerance):
@@ -97,16 +97,28 @@ def _cut(
             met[i] += points
             met[j] += points
     found = [
-        [DivisionEdge(part, edge.piece) for part in _divided(edge.curve, points, tolerance)]
+        [DivisionEdge(part, edge.piece) for part in divided(edge.curve, points, tolerance, least)]
         for edge, points in zip(edges, met, strict=True)
     ]
     made = [part for parts in found[: len(walls)] for part in parts]
     inner = [part for parts in found[len(walls) :] for part in parts]
-    for number, part in enumerate(inner):
+    _check_inside(domain, made, inner, tolerance)
+    return made, inner
+
+
+def _check_inside(
+    domain: Planar, walls: Sequence[DivisionEdge], cuts: Sequence[DivisionEdge], tolerance: float
+) -> None:
+    """Check that the parts of interfaces are inside a domain, and on no wall or other interface.
+
+    Raises:
+        InputError: if one is not.
+    """
+    for number, part in enumerate(cuts):
         (middle,) = part.curve.at(torch.tensor([0.5], dtype=torch.float64))
         x, y = middle.tolist()
-        others = [edge.curve for edge in (*made, *inner[:number])]
-        if any(_close(other, (x, y), tolerance) for other in others):
+        others = [edge.curve for edge in (*walls, *cuts[:number])]
+        if any(other.locate((x, y), 4 * tolerance) is not None for other in others):
             raise InputError(
                 f"the interface {part.piece.name!r} must have no part in common with the boundary "
                 f"or with another interface, got one at ({x:.6g}, {y:.6g})"
@@ -116,22 +128,6 @@ def _cut(
                 f"the interface {part.piece.name!r} must be inside the domain, got a part of it at "
                 f"({x:.6g}, {y:.6g})"
             )
-    return made, inner
-
-
-def _close(curve: Curve, point: Pair, tolerance: float) -> bool:
-    return curve.locate(point, 4 * tolerance) is not None
-
-
-def _divided(curve: Curve, points: Sequence[Pair], tolerance: float) -> list[Curve]:
-    """The parts of a curve between points on it."""
-    found = (curve.locate(point, 4 * tolerance) for point in points)
-    least = 16 * tolerance / curve.measure
-    cuts = [0.0]
-    for t in sorted(t for t in found if t is not None):
-        if cuts[-1] + least < t < 1 - least:
-            cuts.append(t)
-    return [curve.part(s, t) for s, t in itertools.pairwise([*cuts, 1.0])]
 
 
 def _loops(edges: Sequence[DivisionEdge], scale: float) -> list[list[DivisionEdge]]:
