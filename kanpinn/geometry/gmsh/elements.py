@@ -5,19 +5,20 @@ import numpy as np
 from kanpinn._support.errors import InputError
 from kanpinn.geometry.gmsh.msh_file import Block, MshFile
 
-# By dimension, Gmsh's types of elements of the first and the second order with all ways to divide
-# one into simplices, by the local numbers of its nodes. Simplices have straight edges.
+# All ways to divide an element into simplices with straight edges, by the local numbers of nodes.
 Ways = list[list[tuple[int, ...]]]
 WHOLE: Ways = [[(0, 1, 2)]]
 HALVES: Ways = [[(0, 1, 2), (0, 2, 3)], [(0, 1, 3), (1, 2, 3)]]
+# By dimension, Gmsh's types of elements of the first and the second order with these ways.
 WAYS: dict[int, dict[int, Ways]] = {
     1: {1: [[(0, 1)]], 8: [[(0, 1)]]},
     2: {2: WHOLE, 9: WHOLE, 3: HALVES, 10: HALVES, 16: HALVES},
     3: {4: [[(0, 1, 2, 3)]], 11: [[(0, 1, 2, 3)]]},
 }
 # The edges of elements of second order in the plane: both ends, and the node between them.
-SIDES = [(0, 1, 4), (1, 2, 5), (2, 3, 6), (3, 0, 7)]
-EDGES = {9: [(0, 1, 3), (1, 2, 4), (2, 0, 5)], 10: SIDES, 16: SIDES}
+TRIANGLE = [(0, 1, 3), (1, 2, 4), (2, 0, 5)]
+QUADRANGLE = [(0, 1, 4), (1, 2, 5), (2, 3, 6), (3, 0, 7)]
+EDGES = {9: TRIANGLE, 10: QUADRANGLE, 16: QUADRANGLE}
 # The dimension of the other elements, where it is not 3.
 OTHERS = {15: 0, 26: 1, 27: 1, 28: 1, 20: 2, 21: 2, 22: 2, 23: 2, 24: 2, 25: 2, 36: 2, 37: 2}
 

@@ -11,8 +11,8 @@ from kanpinn.geometry.gmsh.elements import WAYS, dimension, edge_middles, simpli
 from kanpinn.geometry.gmsh.msh_file import Block, MshFile
 
 SAME = 1e-10  # nodes closer than this part of the mesh's size are one node
-# The local nodes of the sides of a triangle and of a tetrahedron, counter-clockwise from outside.
-SIDES = {
+# The local nodes of the faces of a triangle and of a tetrahedron, counter-clockwise from outside.
+FACES = {
     2: np.array([(0, 1), (1, 2), (2, 0)]),
     3: np.array([(0, 2, 1), (0, 1, 3), (1, 2, 3), (0, 3, 2)]),
 }
@@ -61,14 +61,15 @@ def filling(mesh: MshFile, rest: str) -> Filling:
     """
     dim = dimension(mesh)
     mesh = _merged(mesh)
-    found = _oriented(simplices(mesh, dim), _coordinates(mesh, dim))
-    faces, sides = _boundary(found)
+    coords = _coordinates(mesh, dim)
+    cells = _oriented(simplices(mesh, dim), coords)
+    faces, sides = _boundary(cells)
     marks = _marks(mesh, dim)
     own = [marks.get(key, Mark(None, 0)) for key in _keys(faces)]
     middles = edge_middles(mesh) if dim == 2 else {}
     return Filling(
-        mesh.coords[:, :dim],
-        found,
+        coords,
+        cells,
         faces,
         sides,
         tuple(rest if mark.name is None else mark.name for mark in own),
@@ -87,7 +88,7 @@ class Mark:
 
 def _merged(mesh: MshFile) -> MshFile:
     """Give nodes of elements that lie in the same place the same index."""
-    used = np.unique(np.concatenate([block.nodes.ravel() for block in mesh.blocks]))
+    used = mesh.used
     at = mesh.coords[used]
     size = np.ptp(at, axis=0).max()
     pairs = cKDTree(at).query_pairs(SAME * size, output_type="ndarray")
@@ -104,8 +105,7 @@ def _coordinates(mesh: MshFile, dim: int) -> np.ndarray:
     Raises:
         InputError: if a mesh without tetrahedra is not in a plane of constant z.
     """
-    used = np.unique(np.concatenate([block.nodes.ravel() for block in mesh.blocks]))
-    spread = np.ptp(mesh.coords[used], axis=0)
+    spread = np.ptp(mesh.coords[mesh.used], axis=0)
     if dim == 2 and spread[2] > SAME * spread.max():
         raise InputError(
             "its triangles are a surface in space without tetrahedra inside; mesh the volume "
@@ -144,7 +144,7 @@ def _boundary(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         InputError: if cells overlap: three have a common face, or two lie on its same side.
     """
-    faces = cells[:, SIDES[cells.shape[1] - 1]].reshape(-1, cells.shape[1] - 1)
+    faces = cells[:, FACES[cells.shape[1] - 1]].reshape(-1, cells.shape[1] - 1)
     order = faces.argsort(axis=1)
     _, number, uses = np.unique(
         np.take_along_axis(faces, order, axis=1), axis=0, return_inverse=True, return_counts=True

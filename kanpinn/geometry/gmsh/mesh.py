@@ -38,9 +38,9 @@ def Mesh(
     the drawing with five or more nodes, all of which lie on one circle, are taken as its arc, and
     so are those of several such curves of one name that are not straight, so that the drawing's
     domain is found again; other edges of second order are taken as arcs through their three nodes.
-    Neighbours of one name on one line or circle are one piece. A file has the
-    curves of the drawing if they are in physical groups, or if all elements are saved
-    (Mesh.SaveAll); otherwise only edges of second order are bent. In space all faces are flat.
+    Neighbours of one name on one line or circle are one piece. A file has the curves of the drawing
+    if they are in physical groups, or if all elements are saved (Mesh.SaveAll); otherwise only
+    edges of second order are bent. In space all faces are flat.
 
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory

@@ -51,6 +51,11 @@ class MshFile:
     blocks: list[Block] = field(default_factory=list)
     names: dict[tuple[int, int], str] = field(default_factory=dict)
 
+    @property
+    def used(self) -> np.ndarray:
+        """The indices of the nodes of elements, ascending."""
+        return np.unique(np.concatenate([block.nodes.ravel() for block in self.blocks]))
+
 
 def read_msh(path: Path) -> MshFile:
     """Read an MSH file.

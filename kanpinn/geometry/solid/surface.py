@@ -158,7 +158,10 @@ class Surface(Domain):
         return 0.0 if self._tetrahedra is not None else sampling_error(self, nodes)
 
     def gauss(self, n: int) -> Points:
-        """Return the points of the smallest rule with at least n points; n Sobol points without."""
+        """Return the points of the smallest rule with at least n points.
+
+        If there are no tetrahedra, or more than n, they are n Sobol points.
+        """
         if self._tetrahedra is None or len(self._tetrahedra) > n:
             return self.place(n, sobol(0))[:n]
         return super().gauss(n)
