@@ -136,21 +136,8 @@ class FrontInTime:
         before = None
         if state["last"] is not None:
             start, length, count = state["last"]
-            scheme, none = stages(count, state["scheme"]), state["states"][:0]
-            before = Window(
-                stages=scheme,
-                start=start,
-                length=length,
-                states=state["states"],
-                error=0.0,
-                lower=0.0,
-                splines=none,
-                lifetimes=none,
-                carried=none,
-                size=0.0,
-                iterations=0,
-                converged=True,
-            )
+            scheme = stages(count, state["scheme"])
+            before = Window.of_states(scheme, start, length, state["states"])
         known = {
             name: state[name] for name in ("time", "state", "size", "errors", "carried", "lasting")
         }

@@ -117,12 +117,12 @@ class DataInTime:
             settings: of the march.
             numbers: the numbers.
             until: the last moment of the data, and of the march.
-            tolerant: whether it is not possible, and no error of the input, if the march refuses
-                the equation: with numbers that nobody has chosen it may be ill-posed.
+            tolerant: whether the result is None if the march refuses the equation, which may be
+                ill-posed for numbers that the user has not chosen.
             near: a path for other numbers up to the same time, whose windows are used again.
 
         Raises:
-            InputError: if the march refuses the equation, and `tolerant` is false.
+            InputError: if the march refuses the equation and `tolerant` is False.
         """
         self.problem.assign(numbers)
         forward, path = self.problem.forward, None

@@ -1,5 +1,6 @@
 """A window that has been solved, or tried: its polynomials in time and the errors that it makes."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +52,25 @@ class Window:
     iterations: int
     converged: bool
     rate: float = 0.0
+
+    @classmethod
+    def of_states(cls, stages: Stages, start: float, length: float, states: Tensor) -> "Window":
+        """The polynomials in time with these states, of which no errors are known."""
+        none = states.new_zeros(0)
+        return cls(
+            stages=stages,
+            start=start,
+            length=length,
+            states=states,
+            error=math.inf,
+            lower=0.0,
+            splines=none,
+            lifetimes=none,
+            carried=none,
+            size=0.0,
+            iterations=0,
+            converged=False,
+        )
 
     @property
     def order(self) -> int:

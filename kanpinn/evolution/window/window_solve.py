@@ -48,7 +48,8 @@ def solve_window(
         error: the estimated error of the state at the start, (order, n, m); None if it does not
             matter.
     """
-    window = _unsolved(equations, guess)
+    states = equations.states(guess)
+    window = Window.of_states(equations.stages, equations.start, equations.length, states)
     try:
         newton, found = _iterated(equations, guess, size, precision, algebraic)
         states = newton.equations.states(found.unknowns)
@@ -56,25 +57,6 @@ def solve_window(
         return _judged(newton, found.unknowns, window, size, error) if found.converged else window
     except np.linalg.LinAlgError:  # a singular matrix, which a shorter window need not have
         return window
-
-
-def _unsolved(equations: WindowEquations, guess: Tensor) -> Window:
-    """The window before it is solved."""
-    none = guess.new_zeros(0)
-    return Window(
-        stages=equations.stages,
-        start=equations.start,
-        length=equations.length,
-        states=equations.states(guess),
-        error=math.inf,
-        lower=0.0,
-        splines=none,
-        lifetimes=none,
-        carried=none,
-        size=0.0,
-        iterations=0,
-        converged=False,
-    )
 
 
 def _iterated(
