@@ -11,9 +11,9 @@ import torch
 import kanpinn as kp
 from kanpinn.solvers.auto.candidates import families, first_choice
 from kanpinn.solvers.auto.confirming import finer_solution
-from kanpinn.solvers.auto.judging import Trial
 from kanpinn.solvers.auto.search import TrialSearch
 from kanpinn.solvers.auto.traits import Traits
+from kanpinn.solvers.auto.trial import Trial
 
 
 class Ripple(kp.Problem):

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from kanpinn.solvers.auto.candidates import Family
 from kanpinn.solvers.auto.choice import Choice
-from kanpinn.solvers.auto.judging import Trial, Verdict
+from kanpinn.solvers.auto.judging import Verdict
+from kanpinn.solvers.auto.trial import Trial
 from kanpinn.solvers.error_estimate import LARGEST_CONTRACTION
 
 

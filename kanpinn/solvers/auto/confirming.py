@@ -1,6 +1,6 @@
 """The finer solution that confirms the error of a trial, or corrects or refutes it."""
 
-from kanpinn.solvers.auto.judging import Trial
+from kanpinn.solvers.auto.trial import Trial
 from kanpinn.solvers.error_estimate import finer_solutions
 from kanpinn.solvers.solution import Solution
 

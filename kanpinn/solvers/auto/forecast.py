@@ -1,7 +1,7 @@
 """Forecasts of the time of a trial, and the choice of one that fits into the time left."""
 
 from kanpinn.solvers.auto.choice import Choice
-from kanpinn.solvers.auto.judging import Trial
+from kanpinn.solvers.auto.trial import Trial
 
 
 def forecast(choice: Choice, known: Trial) -> float:

@@ -19,9 +19,10 @@ from kanpinn.solvers.auto.confirming import finer_solution
 from kanpinn.solvers.auto.final_errors import judged
 from kanpinn.solvers.auto.forecast import affordable, unaffordable
 from kanpinn.solvers.auto.journal import Journal, LastState
-from kanpinn.solvers.auto.judging import Trial, Verdict, checked, judge, judged_alone, noise_of
+from kanpinn.solvers.auto.judging import Verdict, checked, judge, judged_alone
 from kanpinn.solvers.auto.starting import start
 from kanpinn.solvers.auto.traits import Traits
+from kanpinn.solvers.auto.trial import Trial, noise_of
 from kanpinn.solvers.auto.trial_clock import TrialClock
 from kanpinn.solvers.discretize import discretize
 from kanpinn.solvers.error_estimate import ENDED

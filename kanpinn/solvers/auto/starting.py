@@ -8,7 +8,7 @@ from kanpinn.cells import Cells
 from kanpinn.networks import KAN
 from kanpinn.networks.layer import get_coefficients
 from kanpinn.pde.problem import Problem
-from kanpinn.solvers.auto.judging import Trial
+from kanpinn.solvers.auto.trial import Trial
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.warm_start import start_from
 
