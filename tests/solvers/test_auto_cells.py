@@ -9,8 +9,10 @@ from cases import OnWalls, error_of
 import kanpinn as kp
 from kanpinn.cells import Cells
 from kanpinn.solvers.auto.candidates import families, first_choice
+from kanpinn.solvers.auto.judging import judged_alone
 from kanpinn.solvers.auto.steepness import Steepness
 from kanpinn.solvers.auto.traits import Traits
+from kanpinn.solvers.auto.trial import Trial
 
 
 class Equation(OnWalls):
@@ -102,6 +104,29 @@ def test_domains_in_the_plane_take_cells_too():
     assert "cells" in [family.name for family in families(Traits.of(problem))]
     solid = equation(domain=kp.Box(x=(0, 1), y=(0, 1), z=(0, 1)) - kp.Ball((0, 0, 0), 0.5))
     assert not Traits.of(solid).takes_cells
+
+
+class Three(OnWalls):
+    """Three harmonic functions, of which the errors of two count."""
+
+    domain, fields = kp.Box(x=(0, 1), y=(0, 1)), ("u", "v", "w")
+    error_fields = ("u", "v")
+
+    def residual(self, p, u, v, w):
+        return kp.laplacian(u), kp.laplacian(v), kp.laplacian(w)
+
+    def exact(self, p):
+        u = torch.exp(p.x) * torch.sin(p.y)
+        return u, 3 * u, 20 * u
+
+
+def test_absolute_errors_of_a_first_trial_are_those_of_the_fields_that_count():
+    problem, cells = Three(), kp.Cells([2, 3], degree=4, cells=2)
+    solution = kp.solve(problem, cells, kp.Dissection(tolerance=1e-3))
+    trial = judged_alone(Trial(first_choice(problem), solution, seconds=0.1))
+    estimated, true = trial.solution.estimate.errors, solution.errors
+    sizes = [errors.l2 / errors.l2_relative for errors in (estimated, true)]
+    assert sizes[0] == pytest.approx(sizes[1], rel=1e-2)
 
 
 class Notch(OnWalls):

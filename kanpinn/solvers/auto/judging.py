@@ -53,14 +53,13 @@ def judge(one: Trial, other: Trial) -> Verdict:
 
 def judged_alone(trial: Trial) -> Trial:
     """Return a first trial with the error that its solve has estimated, if it has."""
-    if trial.own_error is None:
+    relative, solution, nan = trial.own_error, trial.solution, math.nan
+    if relative is None:
         return trial
-    size = (
-        float(trial.solution(sample(trial.solution.problem.domain, 1000, "sobol")).square().mean())
-        ** 0.5
-    )
-    error, nan = trial.own_error * size, math.nan
-    return _with_errors(trial, Errors(error, trial.own_error, error**2, nan, nan, nan), None)
+    values = solution(sample(solution.problem.domain, 1000, "sobol"))
+    counted = values[:, solution.discretization.counted]
+    error = relative * float(counted.square().sum(dim=1).mean().sqrt())
+    return _with_errors(trial, Errors(error, relative, error**2, nan, nan, nan), None)
 
 
 def _by_own_error(one: Trial, other: Trial, distance: Comparison, error: float) -> Verdict:
