@@ -116,8 +116,8 @@ class EigenFile(File):
         network: the network; modes are linear combinations of its output layer's basis functions.
         points: the collocation points; by default as many as the network's output layer needs.
         loss: the weights of the operator and of the conditions.
-        optimizer: "dissection" for a network in cells, once; otherwise it must be left out, as
-            eigenvalues are found by linear algebra.
+        optimizer: at most one "dissection" for a network in cells; otherwise it must be left out,
+            as eigenvalues are found by linear algebra.
         run: the settings of the whole run.
     """
 
@@ -161,13 +161,13 @@ class EigenFile(File):
         )
 
     def _optimizers(self, network: Network, directory: Path) -> tuple[Dissection, ...]:
-        if isinstance(network, Cells) and len(self.optimizer) < 2:
-            made = [one.build(f"optimizer[{i}]", directory) for i, one in enumerate(self.optimizer)]
-            if all(isinstance(one, Dissection) for one in made):
-                return tuple(made)
-            raise InputError('optimizer[0].type: expected "dissection" for a network in cells')
-        if self.optimizer:
+        if self.optimizer and not isinstance(network, Cells):
             raise InputError(
                 "optimizer: expected to be left out, since eigenvalues are found by linear algebra"
             )
-        return ()
+        if len(self.optimizer) > 1:
+            raise InputError("optimizer: expected at most one for eigenvalues in cells")
+        made = [one.build(f"optimizer[{i}]", directory) for i, one in enumerate(self.optimizer)]
+        if not all(isinstance(one, Dissection) for one in made):
+            raise InputError('optimizer[0].type: expected "dissection" for a network in cells')
+        return tuple(made)
