@@ -10,6 +10,7 @@ from kanpinn.cells.cell_geometry import CellGeometry
 from kanpinn.cells.cell_inverse import CellInverse
 from kanpinn.cells.cell_problem import CellProblem
 from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.prolongation import prolonged
 from kanpinn.geometry import Points
 from kanpinn.jets import Jet
 from kanpinn.linalg.arnoldi import KrylovSpace, krylov_spaces
@@ -91,15 +92,17 @@ class CellPairs:
     def block(self, count: int) -> Tensor:
         """Real functions that span the first `count` modes, (N, L m, n) with n about `count`."""
         columns = subspace(self.spectrum, self._closed(self.nearest[:count])).columns
-        return (self.spectrum.basis @ columns).unflatten(
-            0, (len(self.inverse.system.geometry.tree), -1)
-        )
+        return self._by_cells(self.spectrum.basis @ columns)
+
+    def _by_cells(self, functions: Tensor) -> Tensor:
+        """Coefficients (N L m, n) in the shape (N, L m, n)."""
+        return functions.unflatten(0, (len(self.inverse.system.geometry.tree), -1))
 
     def _closed(self, which: Tensor) -> Tensor:
         """Indices with those of the complex conjugates that are missing, beside them."""
-        values, kept = self.spectrum.values, which.tolist()
+        values = self.spectrum.values
         found: list[int] = []
-        for index in kept:
+        for index in which.tolist():
             if index not in found:
                 found.append(index)
                 if values[index].imag:
@@ -112,9 +115,7 @@ class CellPairs:
         found = self.spectrum
         columns = subspace(found, self._closed(which)).columns
         inner = columns.T @ found.inverse @ columns
-        functions = (found.basis @ columns).unflatten(
-            0, (len(self.inverse.system.geometry.tree), -1)
-        )
+        functions = self._by_cells(found.basis @ columns)
         images = self.inverse(functions).coefficients.flatten(0, 1)
         basis = torch.linalg.solve(inner, images, left=False)
         vectors = columns.T.to(found.vectors) @ found.vectors[:, which]
@@ -129,12 +130,26 @@ class CellPairs:
         """
         which = self.nearest[:count]
         modes = self.spectrum.basis.to(self.spectrum.vectors) @ self.spectrum.vectors[:, which]
-        parts = torch.view_as_real(modes).flatten(1)
-        images = self.inverse(parts.unflatten(0, (len(self.inverse.system.geometry.tree), -1)))
+        images = self.inverse(self._by_cells(torch.view_as_real(modes).flatten(1)))
         shares, sizes = (
             t.unflatten(-1, (-1, 2)).sum(dim=-1) for t in (images.shares, images.sizes)
         )
         return shares / sizes
+
+
+def moved_block(
+    block: Tensor, polynomials: LocalPolynomials, old: CellGeometry, new: CellGeometry
+) -> Tensor:
+    """The coefficients of the same functions in other cells, which halve some of the old ones.
+
+    block: the coefficients in the old cells, (N, L m, n).
+    """
+    if new is old:
+        return block
+    fields = block.shape[1] // polynomials.size
+    parts = block.unflatten(1, (polynomials.size, -1)).flatten(2)
+    moved = prolonged(polynomials, old.tree, old.frames, parts, new)
+    return moved.unflatten(2, (fields, -1)).flatten(1, 2)
 
 
 def nearest_pairs(

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.status import CONVERGED
-from kanpinn.cells.cell_geometry import CellGeometry
 from kanpinn.cells.cell_inverse import CellInverse
 from kanpinn.cells.cell_system import CellSystem
 from kanpinn.cells.cells import require_cells
@@ -14,11 +13,10 @@ from kanpinn.cells.dissection import Dissection
 from kanpinn.cells.halving import bulk, part_to_halve
 from kanpinn.cells.memory import too_many
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.prolongation import prolonged
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.eigen.bounds import rounding
-from kanpinn.solvers.eigen.cell_pairs import CellPairs, ShiftedProblem, nearest_pairs
+from kanpinn.solvers.eigen.cell_pairs import CellPairs, ShiftedProblem, moved_block, nearest_pairs
 from kanpinn.solvers.eigen.compared import paired
 from kanpinn.solvers.eigen.spectrum import Spectrum, better_shift, closer_shift, order
 
@@ -43,10 +41,10 @@ class CellSearch:
 
     On each tree the eigenpairs are found in a Krylov space of the operator's inverse. It starts
     with the modes of the tree before and two random functions, so that none is missed. The error
-    of an eigenvalue is estimated by its mode's share of the least-squares functional. When these
-    are small enough, or the next cells would be too many, it is also estimated by the change of the
-    eigenvalue if the degree is raised by 2, and the larger one is taken. The fewest cells are
-    halved that have the part `bulk` of the sum of all errors.
+    of an eigenvalue is estimated by its mode's share of the least-squares functional. When all
+    estimates are small enough, or the next cells would be too many, it is also estimated by the
+    change of the eigenvalue if the degree is raised by 2, and the larger estimate is taken. The
+    fewest cells are halved that have the part `bulk` of the sum of all errors.
 
     Args:
         discretization: of the eigenvalue problem; the network gets the cells.
@@ -97,16 +95,25 @@ class CellSearch:
                 worse = torch.maximum(changes, estimates)
                 halved = self._halved(shares, worse)
                 worst = float(worse.max())
-                status = f"stopped: {stopped}" if stopped else ""
-                if worst <= settings.tolerance:
-                    status = CONVERGED
-                elif worst > 0.5 * before and before < 1e-10:
-                    status = f"{CONVERGED}: rounding leaves a relative error of {worst:.1e}"
-                if status:
+                if status := self._status(worst, before, stopped):
                     return self._found(pairs, worse, status)
                 before = worst
             self._split(pairs, halved)
         raise AssertionError("the last tree has a status")
+
+    def _status(self, worst: float, before: float, stopped: str) -> str:
+        """The status with which the search ends; empty if it goes on.
+
+        Args:
+            worst: the largest error of the eigenvalues.
+            before: that of the tree before.
+            stopped: why the cells cannot be halved again; empty if they can.
+        """
+        if worst <= self.settings.tolerance:
+            return CONVERGED
+        if worst > 0.5 * before and before < 1e-10:
+            return f"{CONVERGED}: rounding leaves a relative error of {worst:.1e}"
+        return f"stopped: {stopped}" if stopped else ""
 
     def _shift_to(self, shift: float) -> None:
         self.shifted = ShiftedProblem.of(self.discretization, shift, self.up)
@@ -125,14 +132,13 @@ class CellSearch:
         The errors that the Krylov space leaves are smaller than those of the cells.
         """
         tolerance, least = 1e-2, 1e-2 * self.settings.tolerance
-        inverse, pairs = self._outside(tolerance)
+        pairs = self._outside(tolerance)
         while True:
             shares = pairs.shares(self.count)
             closer = self._closer(pairs, shares.sum(dim=0))
             if closer is not None:
                 self._shift_to(closer)
-                inverse = self._inverse(self.network.polynomials)
-                pairs = self._nearest(inverse, tolerance)
+                pairs = self._nearest(self._inverse(), tolerance)
                 shares = pairs.shares(self.count)
             wanted = max(least, 1e-2 * float(shares.sum(dim=0).max()))
             if wanted >= tolerance:
@@ -140,21 +146,19 @@ class CellSearch:
                 factors = (values - self.shifted.shift).abs() / self._sizes(values)
                 return pairs, shares * factors
             tolerance = wanted
-            pairs = self._nearest(inverse, tolerance)
+            pairs = self._nearest(pairs.inverse, tolerance)
 
-    def _outside(self, tolerance: float) -> tuple[CellInverse, CellPairs]:
+    def _outside(self, tolerance: float) -> CellPairs:
         """The pairs for a shift beyond which there are no eigenvalues, or close to `near`."""
-        inverse, tries = self._inverse(self.network.polynomials), 4
-        pairs = self._nearest(inverse, tolerance)
+        pairs, tries = self._nearest(self._inverse(), tolerance), 4
         for _ in range(tries):
             ordered = order(pairs.values[: self.count], self.near, self.up)
             better = better_shift(pairs.spectrum, pairs.nearest[ordered], self.near)
             if better is None:
                 break
             self._shift_to(better)
-            inverse = self._inverse(self.network.polynomials)
-            pairs = self._nearest(inverse, tolerance)
-        return inverse, pairs
+            pairs = self._nearest(self._inverse(), tolerance)
+        return pairs
 
     def _closer(self, pairs: CellPairs, errors: Tensor) -> float | None:
         """A shift closer to the eigenvalues, where Krylov spaces are small; None to keep it.
@@ -171,8 +175,8 @@ class CellSearch:
         unsure = float((errors * (pairs.values[: self.count] - self.shifted.shift).abs()).max())
         return closer if abs(closer - float(values[0].real)) > 5 * unsure else None
 
-    def _inverse(self, polynomials: LocalPolynomials) -> CellInverse:
-        return self.shifted.inverse(self.geometry, polynomials)
+    def _inverse(self) -> CellInverse:
+        return self.shifted.inverse(self.geometry, self.network.polynomials)
 
     def _nearest(self, inverse: CellInverse, tolerance: float) -> CellPairs:
         """The nearest eigenpairs, with which the next search begins."""
@@ -193,9 +197,8 @@ class CellSearch:
         own, fields = self.network.polynomials, self.shifted.fields
         richer = LocalPolynomials(own.degree + 2, own.dim)
         fine = self.shifted.problem.deeper(self.geometry)
-        block = richer.padded(
-            self._moved(self.block, fine).unflatten(1, (own.size, fields)).flatten(2)
-        )
+        block = moved_block(self.block, own, self.geometry, fine)
+        block = richer.padded(block.unflatten(1, (own.size, fields)).flatten(2))
         start = block.unflatten(2, (fields, -1)).flatten(1, 2)
         tolerance = 1e-2 * self.settings.tolerance
         inverse = self.shifted.inverse(fine, richer)
@@ -207,14 +210,13 @@ class CellSearch:
     def _halved(self, shares: Tensor, errors: Tensor) -> Tensor:
         """The cells to halve, a mask (N,), for relative errors (count,) of which they have shares.
 
-        Modes with the tolerance have no part in this, unless all have it.
+        Modes with the tolerance do not count, unless all have it: then the worst ones count.
         """
-        errors = torch.where(
-            errors > min(self.settings.tolerance, float(errors.max()) / 2), errors, 0
-        )
+        worst = float(errors.max())
+        errors = torch.where(errors > min(self.settings.tolerance, worst / 2), errors, 0)
         squares = (shares * (errors / shares.sum(dim=0))).sum(dim=1)
         squares = squares * self.shifted.problem.divisible(self.geometry)
-        both = self.settings.tolerance**0.5, float(errors.max()) ** 0.5
+        both = self.settings.tolerance**0.5, worst**0.5
         return bulk(squares.sqrt(), part_to_halve(*both, self.settings.bulk))
 
     def _refusal(self, system: CellSystem, halved: Tensor) -> str:
@@ -224,20 +226,10 @@ class CellSearch:
         refusal = too_many(system, count, self.settings.cells, again=True)
         return f"the next {count} cells {refusal}" if refusal else ""
 
-    def _moved(self, block: Tensor, geometry: CellGeometry) -> Tensor:
-        """The same functions in smaller cells; block: in the present ones, (N, L m, n)."""
-        old, polynomials = self.geometry, self.network.polynomials
-        if geometry is old:
-            return block
-        parts = block.unflatten(1, (polynomials.size, -1)).flatten(2)
-        moved = prolonged(polynomials, old.tree, old.frames, parts, geometry)
-        return moved.unflatten(2, (self.shifted.fields, -1)).flatten(1, 2)
-
     def _split(self, pairs: CellPairs, halved: Tensor) -> None:
         """Halve cells; the functions with which the next search begins stay the same."""
-        geometry = self.shifted.problem.refined(self.geometry, halved)
-        moved = self._moved(pairs.block(self.count), geometry)
-        self.geometry = geometry
+        old, self.geometry = self.geometry, self.shifted.problem.refined(self.geometry, halved)
+        moved = moved_block(pairs.block(self.count), self.network.polynomials, old, self.geometry)
         self.block = torch.cat([moved, self._random(self.spare)], dim=2)
 
     def _found(self, pairs: CellPairs, errors: Tensor, status: str) -> CellSpectrum:

@@ -43,7 +43,8 @@ class Eigensolution:
         unbounded: why `bounds` is None, in words; empty if it is not.
         estimates: expected errors of the eigenvalues, (count,): residual norm squared over the
             distance to the other eigenvalues, valid if none of these is missing; None where there
-            are no bounds. In cells by the functional of each mode and by a higher degree.
+            are no bounds. Eigenvalues in cells have no bounds, but estimates from the functional of
+            each mode and from a higher degree.
         self_adjoint: whether the problem was solved as a self-adjoint one.
         exact: the exact eigenvalues, (count,), paired with `values`; None if the problem gives
             none.

@@ -113,7 +113,7 @@ def _bounds(
     seen: ModeSamples,
 ) -> tuple[Tensor | None, Tensor | None, str]:
     """Return error bounds and estimates, (count,) each, or None, and why there are no bounds."""
-    if found.status:
+    if found.estimates is not None:
         return None, found.estimates, "cells meet conditions and continuity in least squares"
     density, unbounded = _density(discretization, found)
     if density is None:
