@@ -1,4 +1,4 @@
-"""What holds for all networks for which only a method of their own can solve."""
+"""What networks in cells and in windows, which have a method of their own, have in common."""
 
 from collections.abc import Mapping
 
@@ -10,8 +10,8 @@ from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 def inputs_of(problem: BoundaryValueProblem, in_cells: bool) -> Function | None:
     """The function that computes a network's inputs from points; None for the coordinates.
 
-    A network in cells has a kink at an interface by itself. It takes the coordinates where the
-    function of a problem with interfaces would give other networks such a kink.
+    Functions of inputs give networks a kink at an interface. A network in cells has this kink
+    without them, so it takes the coordinates if the problem has interfaces.
 
     Args:
         problem: the problem.
@@ -46,7 +46,7 @@ def refuse_unfit(
 
 
 def periodic_axes(problem: BoundaryValueProblem) -> dict[int, int]:
-    """The numbers of periodic conditions on all fields, with those of their coordinates."""
+    """The indices of periodic conditions on all fields, with those of their coordinates."""
     named = {i: c.periodic_in for i, c in enumerate(problem.conditions())}
     names = problem.domain.names
     return {i: names.index(name) for i, name in named.items() if name is not None}

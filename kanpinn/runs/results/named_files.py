@@ -112,9 +112,9 @@ def _sha256_of(path: Path, *_: int) -> str:
 
 
 def neighbours(source: Path) -> list[Path]:
-    """Return the modules in a file's folder that it imports, directly or indirectly.
+    """Return the files in a file's folder that it needs, directly or indirectly.
 
-    The files of meshes and surfaces there that they name are among them.
+    They are the modules that it imports, and the meshes and surfaces that a module names.
     """
     found: list[Path] = []
     waiting = [source]

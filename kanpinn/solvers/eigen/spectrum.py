@@ -84,7 +84,7 @@ def better_shift(
         return found.shift - 0.1 * several
     if near is not None or not len(which):
         return None
-    side = 1 if upwards(found.values[which], found.up) else -1
+    side = 1 if _points_up(found.values[which], found.up) else -1
     first = side * float(found.values[which[0]].real)
     return None if first > side * found.shift else side * (first - several / 2)
 
@@ -118,13 +118,13 @@ def chosen(found: Spectrum, count: int, near: float | None) -> Tensor:
     return nearest[order(found.values[nearest], near, found.up)]
 
 
-def upwards(values: Tensor, known: bool | None = None) -> bool:
-    """Return True if the median of the real parts is not negative, or there are no eigenvalues.
+def _points_up(values: Tensor, up: bool | None) -> bool:
+    """Return whether the first eigenvalues are those at the lower end; up: see `Spectrum`.
 
-    known: the answer, if it is known already.
+    If `up` is None, they are where the median of the real parts is not negative.
     """
-    if known is not None:
-        return known
+    if up is not None:
+        return up
     return len(values) == 0 or float(values.real.median()) >= 0
 
 
@@ -141,7 +141,7 @@ def order(values: Tensor, near: float | None, up: bool | None = None) -> Tensor:
     if near is not None:
         distance = (values - near).abs()
     else:
-        distance = values.real if upwards(values, up) else -values.real
+        distance = values.real if _points_up(values, up) else -values.real
     first = distance.argsort(stable=True)
     ordered, size = distance[first], values[first].abs()
     # Distances that are equal up to rounding form a group, sorted by the imaginary parts.
