@@ -94,7 +94,7 @@ class CellCutter:
         arcs = _renumbered(arcs, number)
         near = torch.zeros(len(tree), dtype=torch.bool)
         near[arcs.cell] = True
-        faces = _faces(self, self.grid(tree), near, meets)
+        faces = self._faces(self.grid(tree), near, meets)
         frames = (frames[kept] - grid.low) / grid.half - 1
         frames = torch.where(cut[kept][:, None, None], frames, tree.boxes)
         return CutGeometry(tree, self.domain, frames, faces, arcs, cut[kept])
@@ -132,6 +132,38 @@ class CellCutter:
         frames = torch.stack([low, high], dim=1)
         return frames.clamp(boxes[cells, :1], boxes[cells, 1:])
 
+    def _faces(self, grid: CellLines, near: Tensor, meets: list[Tensor]) -> Faces:
+        """The parts of faces inside the domain.
+
+        Args:
+            grid: the cells.
+            near: which cells the boundary meets, a mask (N,).
+            meets: for x and y the points in which the boundary meets lines of cells, (n, 2) each.
+        """
+        faces = grid.tree.faces
+        corners = grid.low + (faces.corners + 1) * grid.half
+        plain = ~(near[faces.lower] | near[faces.upper])
+        numbers, parts = [plain.nonzero()[:, 0]], [corners[plain]]
+        for axis in (0, 1):
+            own = (~plain & (faces.axis == axis)).nonzero()[:, 0]
+            found, low, high = _divided(corners[own], meets[axis], axis)
+            part = corners[own][found]
+            part[:, 0, 1 - axis], part[:, 1, 1 - axis] = low, high
+            numbers.append(own[found])
+            parts.append(part)
+        chosen, corners = torch.cat(numbers), torch.cat(parts)
+        across, lower, upper = faces.axis[chosen], faces.lower[chosen], faces.upper[chosen]
+        # A part is inside if points beside it in both cells are: on the boundary one is outside.
+        widths = torch.minimum(grid.tree.widths[lower], grid.tree.widths[upper]) * grid.half
+        step = torch.zeros_like(widths).scatter(1, across[:, None], self.sliver) * widths
+        middle = corners.mean(dim=1)
+        inside = torch.arange(len(middle)) < int(plain.sum())
+        rest = ~inside
+        encloses = self.outline.domain.encloses
+        inside[rest] = encloses(middle[rest] - step[rest]) & encloses(middle[rest] + step[rest])
+        corners = (corners[inside] - grid.low) / grid.half - 1
+        return Faces(across[inside], lower[inside], upper[inside], corners)
+
 
 def _renumbered(arcs: Arcs, number: Tensor) -> Arcs:
     """The arcs of the cells that have a number."""
@@ -146,40 +178,6 @@ def _concatenated(parts: Sequence[Any]) -> dict[str, Tensor]:
     return {
         one.name: torch.cat([getattr(part, one.name) for part in parts]) for one in fields(parts[0])
     }
-
-
-def _faces(cutter: CellCutter, grid: CellLines, near: Tensor, meets: list[Tensor]) -> Faces:
-    """The parts of faces inside the domain.
-
-    Args:
-        cutter: gives the domain.
-        grid: the cells.
-        near: which cells the boundary meets, a mask (N,).
-        meets: for x and y the points in which the boundary meets lines of cells, (n, 2) each.
-    """
-    faces = grid.tree.faces
-    corners = grid.low + (faces.corners + 1) * grid.half
-    plain = ~(near[faces.lower] | near[faces.upper])
-    numbers, parts = [plain.nonzero()[:, 0]], [corners[plain]]
-    for axis in (0, 1):
-        own = (~plain & (faces.axis == axis)).nonzero()[:, 0]
-        found, low, high = _divided(corners[own], meets[axis], axis)
-        part = corners[own][found]
-        part[:, 0, 1 - axis], part[:, 1, 1 - axis] = low, high
-        numbers.append(own[found])
-        parts.append(part)
-    chosen, corners = torch.cat(numbers), torch.cat(parts)
-    across, lower, upper = faces.axis[chosen], faces.lower[chosen], faces.upper[chosen]
-    # A part is inside if points beside it in both cells are: on the boundary one is outside.
-    widths = torch.minimum(grid.tree.widths[lower], grid.tree.widths[upper]) * grid.half
-    step = torch.zeros_like(widths).scatter(1, across[:, None], cutter.sliver) * widths
-    middle = corners.mean(dim=1)
-    inside = torch.arange(len(middle)) < int(plain.sum())
-    rest = ~inside
-    encloses = cutter.outline.domain.encloses
-    inside[rest] = encloses(middle[rest] - step[rest]) & encloses(middle[rest] + step[rest])
-    corners = (corners[inside] - grid.low) / grid.half - 1
-    return Faces(across[inside], lower[inside], upper[inside], corners)
 
 
 def _divided(corners: Tensor, points: Tensor, axis: int) -> tuple[Tensor, Tensor, Tensor]:

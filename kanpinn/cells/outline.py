@@ -98,9 +98,8 @@ class Outline:
         tangents = torch.stack([curve.velocity(ts) for curve in curves])
         ends = torch.tensor([[curve.start, curve.stop] for curve in curves], dtype=torch.float64)
         after = torch.cdist(ends[:, 1], ends[:, 0]).argmin(dim=1)
-        (x, y), (p, q) = tangents[:, 1].T, tangents[after, 0].T
-        turned = torch.atan2(x * q - y * p, x * p + y * q)
-        return list(zip(after.tolist(), (math.pi - turned).tolist(), strict=True))
+        angles = math.pi - _turned(tangents[:, 1], tangents[after, 0])
+        return list(zip(after.tolist(), angles.tolist(), strict=True))
 
     @cached_property
     def corners(self) -> list[tuple[bool, bool]]:
@@ -149,9 +148,14 @@ class Outline:
             ts = torch.stack([first[own], last[own]], dim=1)
             ends[own] = one.at(ts.flatten()).unflatten(0, ts.shape)
             along = one.velocity(ts.flatten()).unflatten(0, ts.shape)
-            (x, y), (p, q) = along[:, 0].T, along[:, 1].T
-            turns[own] = torch.atan2(x * q - y * p, x * p + y * q).abs()
+            turns[own] = _turned(along[:, 0], along[:, 1]).abs()
         return Arcs(curve, first, last, cell, ends, turns)
+
+
+def _turned(vectors: Tensor, others: Tensor) -> Tensor:
+    """The angles from -π to π by which vectors are turned into others, (n,); both (n, 2)."""
+    (x, y), (p, q) = vectors.T, others.T
+    return torch.atan2(x * q - y * p, x * p + y * q)
 
 
 def _breaks(curve: Curve) -> Tensor:
