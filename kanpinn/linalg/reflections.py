@@ -58,13 +58,13 @@ class StackedReflections:
         triangle: R, (c, c).
         vectors: the reflectors in the rows of B, (r, c); none are needed in those of A.
         factors: their triangular factors, (width, c).
-        shape: the number of rows of B that are an upper triangle, its last ones.
+        slanted: how many rows of B, its last ones, are an upper triangle.
     """
 
     triangle: Array
     vectors: Array
     factors: Array
-    shape: int
+    slanted: int
 
     @classmethod
     def of(cls, top: Array, below: Array, triangular: bool) -> "StackedReflections":
@@ -76,19 +76,19 @@ class StackedReflections:
             triangular: whether B is an upper triangle itself.
         """
         width = 32  # the number of columns in a block of LAPACK's QR, with which it is fastest
-        shape = len(below) if triangular else 0
+        slanted = len(below) if triangular else 0
         top, below = np.asfortranarray(top), np.asfortranarray(below)
         triangle, vectors, factors, _ = lapack.dtpqrt(
-            shape, min(width, len(top)), top, below, overwrite_a=1, overwrite_b=1
+            slanted, min(width, len(top)), top, below, overwrite_a=1, overwrite_b=1
         )
-        return cls(triangle, vectors, factors, shape)
+        return cls(triangle, vectors, factors, slanted)
 
     def apply(self, top: Array, below: Array) -> tuple[Array, Array]:
         """Qᵀ times [top; below], in the two parts (c, n) and (r, n); both are overwritten."""
         if not top.shape[1]:
             return top, below
         found = lapack.dtpmqrt(
-            self.shape,
+            self.slanted,
             self.vectors,
             self.factors,
             np.asfortranarray(top),
