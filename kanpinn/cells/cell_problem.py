@@ -1,4 +1,4 @@
-"""Problems in cells: the interface that each kind of domain implements."""
+"""Problems in cells: what each kind of domain has to say of them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

@@ -54,13 +54,14 @@ class SingularCorners:
             outline: its boundary.
             kinds: for each curve of the boundary the orders of the derivatives in its conditions.
         """
+        largest = 1.9  # a right angle has 2, up to rounding
         curves = outline.domain.curves
         points, exponents = [], []
         for curve, (after, angle) in zip(range(len(curves)), outline.interior_angles, strict=True):
             same = kinds[curve] == kinds[after]
             exponent = math.pi / angle * (1.0 if same else 0.5)
             smooth = same and abs(angle - math.pi) <= outline.sharp
-            if exponent < 2 - outline.sharp and not smooth:
+            if exponent < largest and not smooth:
                 points.append(curves[curve].stop)
                 exponents.append(exponent)
         return cls(

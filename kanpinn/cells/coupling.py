@@ -28,7 +28,7 @@ class Coupling:
             (N, d, orders, m).
         widths: of the cells, (N, d).
         degree: k.
-        factors: of all weights in each cell, (N,).
+        factors: of all rows of each cell, (N,).
 
     Reference: Bensow and Larson, Discontinuous/continuous least-squares finite element methods for
     elliptic problems (2005), for the powers of h.

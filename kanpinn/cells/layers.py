@@ -15,7 +15,7 @@ def cells_in_layers(system: CellSystem) -> Tensor:
     the solution has a layer like e^(-b d/ε) at the distance d. Least squares on cells that do not
     resolve it have errors everywhere, which do not tell where to halve cells. Polynomials of degree
     k resolve it well in cells of the width k ε / (4 b). Only walls on the sides of the domain's
-    bounding box with values of fields are examined: fluxes leave layers that are weak.
+    bounding box that have conditions on values are examined: those on fluxes leave weak layers.
 
     Args:
         system: the least-squares problem on the present cells.

@@ -10,8 +10,9 @@ class NewtonProgress:
 
     Attributes:
         change: the relative change by the latest step on the present tree; infinite before one.
-        rate: that change over the change before it; on a new tree one that is expected, as changes
-            of Newton's method are multiples of the squares of those before.
+        rate: that change over the change before it. After the first step on a tree it is what is
+            expected of the next step, as changes by Newton's method are multiples of the squares
+            of those before.
         curvature: the latest rate over the change before it; infinite before two steps.
         slow: how many steps in a row had a rate above 1/2.
 
