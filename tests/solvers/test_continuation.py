@@ -167,6 +167,42 @@ def copied(state):
     return state.clone() if isinstance(state, torch.Tensor) else state
 
 
+def in_cells(problem, parameter, *methods, **settings):
+    """The solution by continuation from the value 1 in cells, and by further methods."""
+    network = kp.Cells([1, 1], 8, 4)
+    methods = [kp.Continuation(parameter, 1.0), *methods]
+    return kp.solve(problem, network, methods, verified=False, **settings)
+
+
+def test_a_dissection_goes_on_from_the_cells_of_a_continuation():
+    solution = in_cells(MovedShock(), "viscosity", kp.Dissection(1e-8))
+    assert solution.status == "converged"
+    x = torch.tensor([[0.1], [1 / 3], [0.5], [0.9]], dtype=torch.float64)
+    exact = torch.cat([x[:1] - 7 / 6, 0 * x[1:2], x[2:] + 1 / 2])
+    assert (solution(x) - exact).abs().max() < 1e-6
+    tree = solution.network.tree
+    smallest = ((tree.low + tree.widths / 2 + 1) / 2)[tree.level == tree.level.max()]
+    assert (smallest - 1 / 3).abs().max() < 0.1
+
+
+def test_a_fold_ends_a_continuation_in_cells_where_it_is():
+    solution = in_cells(Bratu(5.0), "rate", kp.Dissection(1e-8))
+    assert "diverging continuation, no solution found beyond rate = 3.5" in solution.status
+    assert solution.status.endswith("that state is kept")
+    assert 1.0 < float(solution(torch.tensor([[0.5]], dtype=torch.float64))) < 1.2
+
+
+def test_a_checkpoint_in_cells_goes_on():
+    states = []
+    whole = in_cells(
+        MovedShock(), "viscosity", observers=[lambda run: states.append(copied(run.state_dict()))]
+    )
+    again = in_cells(MovedShock(), "viscosity", checkpoint=states[2])
+    assert whole.status == again.status == "converged"
+    assert torch.equal(whole.network.tree.place, again.network.tree.place)
+    assert torch.equal(whole.network.layer.coefficients, again.network.layer.coefficients)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
