@@ -146,19 +146,11 @@ class DissectionStage(Stage):
     def step(self) -> Step:
         if self.chosen is not None:
             self._split(self.chosen)
-        network, system, before = self.network, *self._system()
-        most = self.settings.cells
-        if math.isinf(self.error.indicated) and (why := too_many(system, network.count, most)):
-            raise InputError(f"{network.count} cells of degree {network.degree} {why}")
-        geometry, found = system.geometry, system.solve()
-        network.layer.reset(geometry.tree, geometry.frames, found.coefficients)
-        if system.free_fields or self.means:
-            set_constants(system, self.residuals.surrogate, self.means)
-            found = replace(found, coefficients=self._present())
+        system, before = self._system()
+        found, newton = self._solved(system), self.newton
         size = system.norm(found.coefficients) or 1.0
         indicators = system.indicators(found) / size
-        words = f"{network.count} cells, {found.coefficients.numel()} unknowns"
-        newton = self.newton
+        words = f"{self.network.count} cells, {found.coefficients.numel()} unknowns"
         newton.add(system.norm(found.coefficients - before) / size)
         part, usual = 0.1, 0.1  # of the error that is left to Newton's method; error / indicator
         enough = max(1e-13, part * (self.error.ratio or usual) * float(indicators.norm()))
@@ -185,6 +177,22 @@ class DissectionStage(Stage):
             if part * (len(layers) + more * int(layers.sum())) > self.settings.cells:
                 return system, before
             self._split(layers)
+
+    def _solved(self, system: CellSystem) -> CellSolution:
+        """The solution of the least-squares problem, which the network gets.
+
+        Raises:
+            InputError: if the cells that the solve begins with are too many.
+        """
+        network, geometry, most = self.network, system.geometry, self.settings.cells
+        if math.isinf(self.error.indicated) and (why := too_many(system, network.count, most)):
+            raise InputError(f"{network.count} cells of degree {network.degree} {why}")
+        found = system.solve()
+        network.layer.reset(geometry.tree, geometry.frames, found.coefficients)
+        if system.free_fields or self.means:
+            set_constants(system, self.residuals.surrogate, self.means)
+            found = replace(found, coefficients=self._present())
+        return found
 
     def _assessed(
         self, found: CellSolution, system: CellSystem, indicators: Tensor, words: str
