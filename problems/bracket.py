@@ -15,7 +15,7 @@ class Bracket(kp.Problem):
     domain is bracket.msh, from the drawing bracket.geo. There is no exact solution: errors are
     against finite elements of degree 4 with exact arcs (`scripts/make_bracket_reference.py`).
 
-    Hard: the displacement at the pin is 26 times P / E, as the bracket bends: small errors of the
+    Hard: the end beyond the pin moves by 26 times P / E, as the bracket bends: small errors of the
     tractions are large ones of the displacements. Where a straight side goes over into an arc, the
     curvature jumps, and the second derivatives of the solution are like ln r.
 

@@ -60,9 +60,9 @@ class Cylinder(kp.Problem):
         return along[0] - q.value, along[1]
 
     def traction(self, p, u, v, q):
-        """The force per length by which the flow acts on a wall, whose normal n points into it.
+        """The force per length by which the flow acts on a wall at N points, (N, 2).
 
-        It is q n - ν (∇u + ∇uᵀ) n, (n, 2).
+        It is q n - ν (∇w + ∇wᵀ) n with w = (u, v) and the normal n, which points into the wall.
         """
         n_x, n_y = p.normals.split(1, dim=1)
         shear = kp.partial(u, "y") + kp.partial(v, "x")

@@ -17,7 +17,10 @@ class Dielectric(kp.Problem):
 
     where β = (1 - ε)/(1 + ε), and x₁ is on the way from c to x₀ at the distance R²/d from c.
 
-    Hard: the slope jumps by a factor of 80 across the circle, and the charge is 0.05 off the wall.
+    Hard: the slope jumps by the factor ε across the circle, and the charge is 0.05 off the wall.
+
+    Args:
+        ratio: ε > 0 in the disk.
 
     Reference: Smythe, Static and Dynamic Electricity (1950), section 4.03, for the images.
     """
@@ -26,7 +29,7 @@ class Dielectric(kp.Problem):
     centre, radius = (0.2, 0.1), 0.6
     charge = (1.05, 0.35)
 
-    def __init__(self, ratio=80.0):
+    def __init__(self, ratio: float | int = 80.0) -> None:
         self.ratio = float(ratio)
         self.disk = kp.Disk(self.centre, self.radius)
         self.distance = math.dist(self.centre, self.charge)

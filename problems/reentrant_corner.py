@@ -8,16 +8,17 @@ import kanpinn as kp
 class ReentrantCorner(kp.Problem):
     """Δu = 0 in [-1, 1]² without the wedge between the angles ω and 360°; u = r^(π/ω) sin(πθ/ω).
 
-    Hard about it: the gradient is infinite at the corner, and second derivatives are not square
-    integrable there, so the squared residual of an approximation has no minimum close to u.
+    Hard: the gradient is infinite at the corner, and second derivatives are not square integrable
+    there, so that the squared residual of an approximation has no minimum close to u.
 
-    angle: ω in degrees, from 180 to 360 without the ends; 270 makes the L-shape.
+    Args:
+        angle: ω in degrees, from 180 to 360 without the ends; 270 makes the L-shape.
 
     Reference: Mitchell, A collection of 2D elliptic problems for testing adaptive grid refinement
     algorithms (2013), section 2.2.
     """
 
-    def __init__(self, angle=270.0):
+    def __init__(self, angle: float | int = 270.0) -> None:
         end = math.radians(angle)
         far = 1 / max(abs(math.cos(end)), abs(math.sin(end)))  # where the wedge leaves the square
         square = zip((45, 135, 225, 315), ((1, 1), (-1, 1), (-1, -1), (1, -1)), strict=True)
