@@ -16,8 +16,8 @@ Gartling, A test problem for outflow boundary conditions (1990), with three digi
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,19 +46,20 @@ class Published:
 
 @dataclass(frozen=True)
 class Flow:
-    """A flow of problems/: its file, parameters, tolerance, and what is published of it.
+    """A flow of problems/: its file, tolerance and parameters, and what is published of it.
 
     measured: gives the numbers of a solution, in the order of `published`.
-    first: the parameter's value from which continuation starts; None without one.
-    degree: of the polynomials in place of that of the file; None for that.
+    parameters: those that differ from the file's.
+    first: the Reynolds number from which continuation starts; None without one.
+    degree: of the polynomials; None for that of the file.
     """
 
     name: str
     file: str
-    parameters: dict[str, float]
     tolerance: float
     published: Sequence[Published]
     measured: Callable[[kp.Solution], Sequence[float]]
+    parameters: Mapping[str, float] = field(default_factory=dict)
     first: float | None = None
     degree: int | None = None
 
@@ -106,40 +107,66 @@ def _sign_changes(solution: kp.Solution, y: float) -> list[float]:
     return (x[at] + part * (x[at + 1] - x[at])).tolist() or [math.nan]
 
 
+FLOWS = (
+    Flow(
+        "cavity, Re = 100",
+        "cavity",
+        1e-6,
+        (
+            Published("least u", -0.2140424, 1e-6),
+            Published("least v", -0.2538030, 1e-6),
+            Published("greatest v", 0.1795728, 1e-6),
+        ),
+        on_middle_lines,
+    ),
+    Flow(
+        "cavity, Re = 1000",
+        "cavity",
+        1e-4,
+        (
+            Published("least u", -0.3885698, 1e-4),
+            Published("least v", -0.5270771, 1e-4),
+            Published("greatest v", 0.3769447, 1e-4),
+        ),
+        on_middle_lines,
+        {"reynolds": 1000.0},
+        first=100.0,
+    ),
+    Flow(
+        "cylinder, Re = 20",
+        "cylinder",
+        1e-6,
+        (
+            Published("drag", 5.57953523384, 1e-6),
+            Published("lift", 0.010618948146, 1e-5),
+            Published("pressure difference", 0.11752016697, 1e-6),
+        ),
+        of_cylinder,
+    ),
+    Flow(
+        "step, Re = 800",
+        "backward_step",
+        1e-4,
+        (
+            Published("reattachment, lower wall", 6.10, 1e-2),
+            Published("separation, upper wall", 4.85, 1e-2),
+            Published("reattachment, upper wall", 10.48, 1e-2),
+        ),
+        behind_step,
+    ),
+)
+# The parameters of a smoke run, by file: small Reynolds numbers, and a short channel.
+EASIER = {"cavity": {"reynolds": 120.0}, "backward_step": {"reynolds": 100.0, "length": 8.0}}
+
+
 def flows(smoke: bool) -> list[Flow]:
-    """The flows; a smoke run has slower ones, a large tolerance and a low degree."""
-    degree = 4 if smoke else None
-    lines = ("least u", "least v", "greatest v")
-    cavities = {
-        100.0: ((-0.2140424, -0.2538030, 0.1795728), 1e-6),
-        1000.0: ((-0.3885698, -0.5270771, 0.3769447), 1e-4),
-    }
-    found = []
-    for reynolds, (values, wanted) in cavities.items():
-        numbers = [Published(n, v, wanted) for n, v in zip(lines, values, strict=True)]
-        tolerance, first = (0.5 if smoke else wanted), (100.0 if reynolds > 100 else None)
-        parameters = {"reynolds": min(reynolds, 120.0) if smoke else reynolds}
-        name = f"cavity, Re = {reynolds:g}"
-        flow = Flow(name, "cavity", parameters, tolerance, numbers, on_middle_lines, first, degree)
-        found.append(flow)
-    around = [
-        Published("drag", 5.57953523384, 1e-6),
-        Published("lift", 0.010618948146, 1e-5),
-        Published("pressure difference", 0.11752016697, 1e-6),
+    """The flows; those of a smoke run have easy parameters, a large tolerance and a low degree."""
+    if not smoke:
+        return list(FLOWS)
+    return [
+        replace(flow, tolerance=0.5, degree=4, parameters=EASIER.get(flow.file, {}))
+        for flow in FLOWS
     ]
-    tolerance = 0.5 if smoke else 1e-6
-    found.append(
-        Flow("cylinder, Re = 20", "cylinder", {}, tolerance, around, of_cylinder, None, degree)
-    )
-    behind = [
-        Published("reattachment, lower wall", 6.10, 1e-2),
-        Published("separation, upper wall", 4.85, 1e-2),
-        Published("reattachment, upper wall", 10.48, 1e-2),
-    ]
-    parameters, tolerance = ({"reynolds": 100.0, "length": 8.0}, 0.5) if smoke else ({}, 1e-4)
-    step = "backward_step", parameters, tolerance, behind, behind_step, None, degree
-    found.append(Flow("step, Re = 800", *step))
-    return found
 
 
 def solved(flow: Flow) -> Solved:

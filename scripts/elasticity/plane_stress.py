@@ -6,7 +6,7 @@ import numpy
 import torch
 from numpy import ndarray
 from numpy.polynomial.legendre import leggauss
-from skfem import BilinearForm, CellBasis, ElementTriP4, ElementVector, condense, solve
+from skfem import BilinearForm, CellBasis, ElementTriP4, ElementVector, MeshTri1, condense, solve
 from skfem.helpers import ddot, sym_grad, trace
 
 from kanpinn.accuracy.references.blending import Blending
@@ -61,16 +61,9 @@ def plane_stress(
         return ((1 - poisson_ratio) * ddot(strain, test) + traces) / (1 - poisson_ratio**2)
 
     names = numpy.array([curve.name for curve in mesh.curves])[mesh.owners]
-    edges = mesh.edges[names == fixed]
-    middles = straight.p[:, edges].mean(axis=2)
-    own = straight.p[:, straight.facets].mean(axis=1)
-    near = [numpy.square(own - at[:, None]).sum(axis=0).argmin() for at in middles.T]
-    free = condense(
-        stiffness.assemble(basis),
-        _work(mesh, basis, numpy.flatnonzero(names == loaded), load),
-        D=basis.get_dofs(facets=numpy.array(near)),
-    )
-    found = solve(*free)
+    work = _work(mesh, basis, numpy.flatnonzero(names == loaded), load)
+    held = basis.get_dofs(facets=_facets(straight, mesh.edges[names == fixed]))
+    found = solve(*condense(stiffness.assemble(basis), work, D=held))
     plain = CellBasis(straight, ElementTriP4(), mapping=mapping, intorder=10)
     fields = []
     for component in (0, 1):
@@ -78,6 +71,12 @@ def plane_stress(
         values[plain.element_dofs] = found[basis.element_dofs[component::2]]
         fields.append(FiniteElements(mesh, plain, values))
     return Displacements(*fields)
+
+
+def _facets(straight: MeshTri1, edges: ndarray) -> ndarray:
+    """Return the numbers of scikit-fem's edges that join the same nodes, (n,); edges: (n, 2)."""
+    numbers = {tuple(sorted(pair)): i for i, pair in enumerate(straight.facets.T.tolist())}
+    return numpy.array([numbers[tuple(sorted(pair))] for pair in edges.tolist()])
 
 
 def _work(mesh: CurvedMesh, basis: CellBasis, edges: ndarray, load: float) -> ndarray:
