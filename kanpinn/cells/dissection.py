@@ -157,6 +157,7 @@ class DissectionStage(Stage):
         if min(newton.change, newton.left) > enough and not system.is_linear(found.coefficients):
             words += f", change by Newton's method {newton.change:.1e}"
             if newton.stagnates:
+                self.error.forget()
                 return self._refined(found, system, indicators, words)
             return Step(float(found.shares.sum()), words=words)
         return self._assessed(found, system, indicators, words)
@@ -169,8 +170,7 @@ class DissectionStage(Stage):
         while True:
             before = self._present()
             system = self.problem.on(self._geometry(), self.network.polynomials, before)
-            begun = math.isfinite(min(self.error.indicated, self.newton.change))
-            layers = None if begun else cells_in_layers(system)
+            layers = None if self.newton.steps else cells_in_layers(system)
             if layers is None or not bool(layers.any()):
                 return system, before
             part, more = 4, 2**self.network.tree.dim - 1  # the rest is left to the indicator
@@ -185,7 +185,7 @@ class DissectionStage(Stage):
             InputError: if the cells that the solve begins with are too many.
         """
         network, geometry, most = self.network, system.geometry, self.settings.cells
-        if math.isinf(self.error.indicated) and (why := too_many(system, network.count, most)):
+        if not self.newton.steps and (why := too_many(system, network.count, most)):
             raise InputError(f"{network.count} cells of degree {network.degree} {why}")
         found = system.solve()
         network.layer.reset(geometry.tree, geometry.frames, found.coefficients)

@@ -10,7 +10,7 @@ class ErrorProgress:
 
     Attributes:
         estimate: on the last tree that was solved on; infinite if not known.
-        indicated: the indicator of the error there; infinite before the first tree.
+        indicated: the indicator of the error there; infinite if there is none.
         ratio: the latest known ratio of an error to its indicator; 0 if none is known.
         compared: whether a solution has been compared with a better one, as all later ones are.
     """
@@ -34,6 +34,10 @@ class ErrorProgress:
         elif self.ratio:
             self.estimate = self.ratio * indicated
         self.indicated = indicated
+
+    def forget(self) -> None:
+        """Take nothing as known of the solution on the last tree, as Newton's method has failed."""
+        self.estimate = self.indicated = math.inf
 
     def compare(self, error: float) -> None:
         """Take the error that a comparison with a better solution on the same tree has shown."""

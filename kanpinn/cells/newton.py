@@ -15,6 +15,7 @@ class NewtonProgress:
             of those before.
         curvature: the latest rate over the change before it; infinite before two steps.
         slow: how many steps in a row had a rate above 1/2.
+        steps: the number of all steps, on all trees.
 
     Reference: Deuflhard, Newton Methods for Nonlinear Problems (2011), section 2.1, for the rate.
     """
@@ -23,6 +24,7 @@ class NewtonProgress:
     rate: float = 1.0
     curvature: float = math.inf
     slow: int = 0
+    steps: int = 0
 
     def add(self, change: float) -> None:
         """Count a step that has changed the solution."""
@@ -32,7 +34,7 @@ class NewtonProgress:
             self.slow = self.slow + 1 if self.rate > 0.5 else 0
         else:
             self.rate = min(1.0, self.curvature * change) if change else 0.0
-        self.change = change
+        self.change, self.steps = change, self.steps + 1
 
     @property
     def left(self) -> float:
@@ -47,4 +49,4 @@ class NewtonProgress:
 
     def on_new_tree(self) -> "NewtonProgress":
         """The state before the first step on another tree."""
-        return NewtonProgress(curvature=self.curvature)
+        return NewtonProgress(curvature=self.curvature, steps=self.steps)

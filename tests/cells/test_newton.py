@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import kanpinn as kp
+from kanpinn.cells.error_progress import ErrorProgress
 from kanpinn.cells.newton import NewtonProgress
 
 
@@ -33,6 +34,20 @@ def test_steps_that_do_not_contract_are_seen():
         assert not progress.stagnates
     progress.add(0.6)
     assert progress.stagnates and not progress.on_new_tree().stagnates
+
+
+def test_steps_are_counted_on_all_trees_and_a_failure_leaves_no_estimate():
+    progress = NewtonProgress()
+    for change in (1.0, 0.1):
+        progress.add(change)
+    assert progress.on_new_tree().steps == 2
+    error = ErrorProgress()
+    error.extrapolate(1.0, 1.0)
+    error.extrapolate(0.1, 0.5)
+    assert error.estimate == pytest.approx(0.05)
+    error.forget()
+    error.extrapolate(0.1, 1e-9)  # from the solution that had failed: of no meaning
+    assert error.estimate == pytest.approx(0.05)
 
 
 class Shock(kp.Problem):
