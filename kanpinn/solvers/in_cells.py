@@ -2,7 +2,7 @@
 
 from kanpinn._support.errors import InputError
 from kanpinn.cells import Cells
-from kanpinn.cells.divided import regions_of
+from kanpinn.cells.geometry.divided import regions_of
 from kanpinn.networks.constraints.boundary_data import Imposition
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.solvers.own_methods import inputs_of, periodic_axes, refuse_unfit

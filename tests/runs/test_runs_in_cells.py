@@ -14,7 +14,7 @@ from cases import InterruptAt
 from numpy.polynomial import legendre
 
 import kanpinn as kp
-from kanpinn.cells.memory import solve_bytes
+from kanpinn.cells.system.memory import solve_bytes
 from kanpinn.runs.config import Config
 from kanpinn.runs.results import RunFolder, load
 
@@ -101,14 +101,14 @@ def test_too_few_cells_are_said_with_the_error(config):
 
 
 def test_cells_that_do_not_fit_into_memory_are_refused_with_the_number(config, monkeypatch):
-    monkeypatch.setattr("kanpinn.cells.memory.machine_memory", lambda: 2.5e6)
+    monkeypatch.setattr("kanpinn.cells.system.memory.machine_memory", lambda: 2.5e6)
     solution = config.build().run(())
     words = (
         r"stopped: the next \d+ cells would need [\d.]+ MB of memory, and this machine has 2.5 MB;"
     )
     assert re.match(words, solution.status)
     assert solution.history.column("cells")[-1] >= 16
-    monkeypatch.setattr("kanpinn.cells.memory.machine_memory", lambda: 1e6)
+    monkeypatch.setattr("kanpinn.cells.system.memory.machine_memory", lambda: 1e6)
     with pytest.raises(kp.InputError, match=r"16 cells of degree 8 would need .* of memory"):
         config.build().run(())
     with pytest.raises(kp.InputError, match=r"network\.cells = 100000: needs at least .* PB"):

@@ -12,7 +12,7 @@ from kanpinn._support.errors import InputError
 from kanpinn._support.memory import machine_memory, written_size
 from kanpinn._support.wording import show
 from kanpinn.cells import Cells
-from kanpinn.cells.memory import solve_bytes
+from kanpinn.cells.system.memory import solve_bytes
 from kanpinn.evolution import Windows
 from kanpinn.geometry import Box
 from kanpinn.geometry.sampling import Collocation

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.cells.divided import regions_of
-from kanpinn.cells.outline import Outline
+from kanpinn.cells.geometry.divided import regions_of
+from kanpinn.cells.geometry.outline import Outline
 from kanpinn.geometry import Box, Domain, Piece, Planar, Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.pde.problem import Problem

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from kanpinn.cells.by_domain import problem_in_cells
-from kanpinn.cells.cell_geometry import CellGeometry
-from kanpinn.cells.cell_inverse import CellInverse
-from kanpinn.cells.cell_problem import CellProblem
+from kanpinn.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.cells.geometry.prolongation import prolonged
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.prolongation import prolonged
+from kanpinn.cells.problems.by_domain import problem_in_cells
+from kanpinn.cells.problems.cell_problem import CellProblem
+from kanpinn.cells.system.cell_inverse import CellInverse
 from kanpinn.geometry import Points
 from kanpinn.jets import Jet
 from kanpinn.linalg.arnoldi import KrylovSpace, krylov_spaces

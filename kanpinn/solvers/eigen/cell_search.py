@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.status import CONVERGED
-from kanpinn.cells.cell_inverse import CellInverse
-from kanpinn.cells.cell_system import CellSystem
+from kanpinn.cells.adaptive.dissection import Dissection
+from kanpinn.cells.adaptive.halving import bulk, part_to_halve
 from kanpinn.cells.cells import require_cells
-from kanpinn.cells.dissection import Dissection
-from kanpinn.cells.halving import bulk, part_to_halve
-from kanpinn.cells.memory import too_many
 from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.system.cell_inverse import CellInverse
+from kanpinn.cells.system.cell_system import CellSystem
+from kanpinn.cells.system.memory import too_many
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.eigen.bounds import rounding

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from kanpinn.cells.dissection import Dissection
+from kanpinn.cells.adaptive.dissection import Dissection
 from kanpinn.geometry import Points
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.solvers.discretization import Discretization

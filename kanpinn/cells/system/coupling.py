@@ -6,7 +6,7 @@ from functools import cached_property, lru_cache
 import torch
 from torch import Tensor
 
-from kanpinn.cells.cell_geometry import SidePart
+from kanpinn.cells.geometry.cell_geometry import SidePart
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.jets import Channels, Coordinates
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from kanpinn.cells.cell_geometry import CellGeometry
-from kanpinn.cells.outline import Outline
+from kanpinn.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.cells.geometry.outline import Outline
 from kanpinn.cells.tree import Tree
 
 

@@ -8,19 +8,19 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.cells.arc_points import gauss_on_arcs
-from kanpinn.cells.cell_geometry import CellGeometry, CellPoints
-from kanpinn.cells.cell_problem import CellProblem, counted_fields, terms_for_cells
-from kanpinn.cells.cell_system import CellSystem
-from kanpinn.cells.cell_terms import SampledTerm
-from kanpinn.cells.contacts import CoupledContacts
-from kanpinn.cells.corners import SingularCorners
-from kanpinn.cells.cut_geometry import CellCutter, CutGeometry
-from kanpinn.cells.divided import divided, pieces_of_curves
-from kanpinn.cells.junctions import junctions
-from kanpinn.cells.outline import Outline
+from kanpinn.cells.geometry.arc_points import gauss_on_arcs
+from kanpinn.cells.geometry.cell_geometry import CellGeometry, CellPoints
+from kanpinn.cells.geometry.contacts import CoupledContacts
+from kanpinn.cells.geometry.corners import SingularCorners
+from kanpinn.cells.geometry.cut_geometry import CellCutter, CutGeometry
+from kanpinn.cells.geometry.divided import divided, pieces_of_curves
+from kanpinn.cells.geometry.junctions import junctions
+from kanpinn.cells.geometry.outline import Outline
+from kanpinn.cells.geometry.seams import contacts
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.seams import contacts
+from kanpinn.cells.problems.cell_problem import CellProblem, counted_fields, terms_for_cells
+from kanpinn.cells.system.cell_system import CellSystem
+from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar.combine2d import planar

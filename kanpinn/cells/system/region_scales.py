@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from kanpinn.cells.cell_terms import SampledTerm
-from kanpinn.cells.contacts import CoupledContacts
+from kanpinn.cells.geometry.contacts import CoupledContacts
+from kanpinn.cells.system.cell_terms import SampledTerm
 
 
 def region_scales(

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from kanpinn.cells.cell_system import CellSystem
-from kanpinn.cells.cell_terms import SampledTerm
+from kanpinn.cells.system.cell_system import CellSystem
+from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.jets import orders_of_parts, parts_along
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kanpinn.cells.cell_system import CellSystem
-from kanpinn.cells.cell_terms import SampledTerm
+from kanpinn.cells.system.cell_system import CellSystem
+from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.loss.terms import ResidualTerm
 
 

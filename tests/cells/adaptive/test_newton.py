@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.cells.error_progress import ErrorProgress
-from kanpinn.cells.newton import NewtonProgress
+from kanpinn.cells.adaptive.error_progress import ErrorProgress
+from kanpinn.cells.adaptive.newton import NewtonProgress
 
 
 def test_the_changes_that_are_left_follow_from_the_rate():

@@ -9,18 +9,18 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.status import CONVERGED
-from kanpinn.cells.by_domain import problem_in_cells
-from kanpinn.cells.cell_errors import errors_by_comparison, errors_by_missed_residuals
-from kanpinn.cells.cell_geometry import CellGeometry
-from kanpinn.cells.cell_system import CellSolution, CellSystem
+from kanpinn.cells.adaptive.cell_errors import errors_by_comparison, errors_by_missed_residuals
+from kanpinn.cells.adaptive.error_progress import ErrorProgress
+from kanpinn.cells.adaptive.halving import bulk, part_to_halve, why_no_smaller
+from kanpinn.cells.adaptive.layers import cells_in_layers
+from kanpinn.cells.adaptive.newton import NewtonProgress
 from kanpinn.cells.cells import require_cells
-from kanpinn.cells.constants import mean_terms, set_constants
-from kanpinn.cells.error_progress import ErrorProgress
-from kanpinn.cells.halving import bulk, part_to_halve, why_no_smaller
-from kanpinn.cells.layers import cells_in_layers
-from kanpinn.cells.memory import too_many
-from kanpinn.cells.newton import NewtonProgress
-from kanpinn.cells.prolongation import prolonged
+from kanpinn.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.cells.geometry.prolongation import prolonged
+from kanpinn.cells.problems.by_domain import problem_in_cells
+from kanpinn.cells.system.cell_system import CellSolution, CellSystem
+from kanpinn.cells.system.constants import mean_terms, set_constants
+from kanpinn.cells.system.memory import too_many
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import Optimizer, Stage, Step

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kanpinn.cells.cell_group import CellGroup
+from kanpinn.cells.system.cell_group import CellGroup
 from kanpinn.linalg.dissection import BlockRows, Dissected, Merge, solve_dissected
 from kanpinn.linalg.elimination import columns_of_blocks
 

@@ -7,9 +7,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from kanpinn.cells.contacts import CoupledContacts
-from kanpinn.cells.coupling import Coupling
+from kanpinn.cells.geometry.contacts import CoupledContacts
 from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.system.coupling import Coupling
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,9 @@ import torch
 from cases import solved_in_cells
 
 import kanpinn as kp
-from kanpinn.cells.cell_geometry import CellPoints
-from kanpinn.cells.divided import divided
-from kanpinn.cells.in_plane import ProblemInPlane
+from kanpinn.cells.geometry.cell_geometry import CellPoints
+from kanpinn.cells.geometry.divided import divided
+from kanpinn.cells.problems.in_plane import ProblemInPlane
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.points import Points
 from kanpinn.jets import Channels

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.cells.cell_system import CellSystem
 from kanpinn.cells.cells import Cells
+from kanpinn.cells.system.cell_system import CellSystem
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.surrogate import Surrogate

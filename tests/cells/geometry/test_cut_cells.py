@@ -7,11 +7,11 @@ import torch
 from cases import OnWalls, error_of, solved_in_cells
 
 import kanpinn as kp
-from kanpinn.cells.cut_geometry import CellCutter
-from kanpinn.cells.divided import divided
-from kanpinn.cells.in_plane import ProblemInPlane
-from kanpinn.cells.outline import Outline
+from kanpinn.cells.geometry.cut_geometry import CellCutter
+from kanpinn.cells.geometry.divided import divided
+from kanpinn.cells.geometry.outline import Outline
 from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.problems.in_plane import ProblemInPlane
 from kanpinn.cells.tree import Tree
 from kanpinn.jets import Channels
 from kanpinn.loss.terms import ResidualTerm

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from kanpinn.cells.cell_problem import CellProblem
-from kanpinn.cells.cell_system import CellSystem
-from kanpinn.cells.memory import too_many
+from kanpinn.cells.problems.cell_problem import CellProblem
+from kanpinn.cells.system.cell_system import CellSystem
+from kanpinn.cells.system.memory import too_many
 
 
 def bulk(errors: Tensor, part: float) -> Tensor:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpinn.cells.cell_geometry import CellGeometry
-from kanpinn.cells.outline import Arcs, CellLines, Outline
+from kanpinn.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.cells.geometry.outline import Arcs, CellLines, Outline
 from kanpinn.cells.tree import Faces, Tree
 from kanpinn.geometry.domain import Domain
 

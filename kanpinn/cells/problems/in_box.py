@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kanpinn.cells.cell_geometry import CellGeometry, CellPoints, SidePart
-from kanpinn.cells.cell_problem import CellProblem, counted_fields, terms_for_cells
-from kanpinn.cells.cell_system import CellSystem
-from kanpinn.cells.cell_terms import SampledTerm
+from kanpinn.cells.geometry.cell_geometry import CellGeometry, CellPoints, SidePart
 from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.problems.cell_problem import CellProblem, counted_fields, terms_for_cells
+from kanpinn.cells.system.cell_system import CellSystem
+from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.domain import Domain
 from kanpinn.loss.residuals import Residuals

@@ -10,16 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kanpinn.cells.cell_factors import CellFactors
-from kanpinn.cells.cell_geometry import CellGeometry
-from kanpinn.cells.cell_group import CellGroup
-from kanpinn.cells.cell_terms import PlacedTerm, SampledTerm
-from kanpinn.cells.contact_rows import ContactRows, PlacedContact, placed
-from kanpinn.cells.contacts import CoupledContacts
-from kanpinn.cells.coupling import Coupling, Traces
+from kanpinn.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.cells.geometry.contacts import CoupledContacts
 from kanpinn.cells.merges import merge_order
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.region_scales import region_scales
+from kanpinn.cells.system.cell_factors import CellFactors
+from kanpinn.cells.system.cell_group import CellGroup
+from kanpinn.cells.system.cell_terms import PlacedTerm, SampledTerm
+from kanpinn.cells.system.contact_rows import ContactRows, PlacedContact, placed
+from kanpinn.cells.system.coupling import Coupling, Traces
+from kanpinn.cells.system.region_scales import region_scales
 
 Array = NDArray[Any]
 

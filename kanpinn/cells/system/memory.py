@@ -3,7 +3,7 @@
 import math
 
 from kanpinn._support.memory import machine_memory, written_size
-from kanpinn.cells.cell_system import CellSystem
+from kanpinn.cells.system.cell_system import CellSystem
 
 
 def solve_bytes(count: int, dim: int, traces: int) -> int:

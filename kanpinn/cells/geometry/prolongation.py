@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from kanpinn.cells.cell_geometry import CellGeometry
+from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.tree import Tree
 

@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from kanpinn.cells.cell_geometry import CellPoints
-from kanpinn.cells.cell_problem import CellProblem
-from kanpinn.cells.cell_system import CellSolution, CellSystem
-from kanpinn.cells.constants import without_mean
-from kanpinn.cells.cut_geometry import CellCutter
+from kanpinn.cells.geometry.cell_geometry import CellPoints
+from kanpinn.cells.geometry.cut_geometry import CellCutter
+from kanpinn.cells.geometry.prolongation import prolonged
 from kanpinn.cells.polynomials import LocalPolynomials, closed_rule
-from kanpinn.cells.prolongation import prolonged
+from kanpinn.cells.problems.cell_problem import CellProblem
+from kanpinn.cells.system.cell_system import CellSolution, CellSystem
+from kanpinn.cells.system.constants import without_mean
 
 
 def errors_by_comparison(problem: CellProblem, system: CellSystem, found: CellSolution) -> Tensor:

@@ -7,8 +7,8 @@ import torch
 from cases import error_of, solved_in_cells
 
 import kanpinn as kp
-from kanpinn.cells.by_domain import problem_in_cells
-from kanpinn.cells.junctions import junctions
+from kanpinn.cells.geometry.junctions import junctions
+from kanpinn.cells.problems.by_domain import problem_in_cells
 from kanpinn.solvers.discretize import discretize
 from kanpinn.solvers.settings import SolveSettings
 

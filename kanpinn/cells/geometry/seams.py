@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from kanpinn.cells.arc_points import gauss_on_arcs
-from kanpinn.cells.cell_geometry import CellPoints
-from kanpinn.cells.contacts import Contacts
-from kanpinn.cells.cut_geometry import CutGeometry
-from kanpinn.cells.outline import Arcs
+from kanpinn.cells.geometry.arc_points import gauss_on_arcs
+from kanpinn.cells.geometry.cell_geometry import CellPoints
+from kanpinn.cells.geometry.contacts import Contacts
+from kanpinn.cells.geometry.cut_geometry import CutGeometry
+from kanpinn.cells.geometry.outline import Arcs
 from kanpinn.geometry.planar.divide2d import DivisionEdge
 from kanpinn.geometry.rules import gauss_legendre
 from kanpinn.loss.terms import ResidualTerm

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.cells.cell_geometry import CellPoints
+from kanpinn.cells.geometry.cell_geometry import CellPoints
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.jets import Coordinates, largest_of_orders, parts_along, slopes_by_parts
 from kanpinn.loss.terms import ResidualTerm

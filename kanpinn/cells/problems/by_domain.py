@@ -1,9 +1,9 @@
 """The problem of a loss for cells, by the kind of its domain."""
 
 from kanpinn._support.errors import InputError
-from kanpinn.cells.cell_problem import CellProblem
-from kanpinn.cells.in_box import ProblemInBox
-from kanpinn.cells.in_plane import ProblemInPlane
+from kanpinn.cells.problems.cell_problem import CellProblem
+from kanpinn.cells.problems.in_box import ProblemInBox
+from kanpinn.cells.problems.in_plane import ProblemInPlane
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar.planar import Planar
 from kanpinn.loss.residuals import Residuals

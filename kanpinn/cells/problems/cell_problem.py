@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.cells.cell_geometry import CellGeometry
-from kanpinn.cells.cell_system import CellSystem
-from kanpinn.cells.constants import is_mean
+from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.system.cell_system import CellSystem
+from kanpinn.cells.system.constants import is_mean
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.domain import Domain
 from kanpinn.loss.residuals import Residuals

@@ -1,0 +1,1 @@
+"""Problems in cells, by the kind of their domain."""
