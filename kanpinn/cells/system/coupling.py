@@ -75,9 +75,12 @@ class Coupling:
     def errors(self) -> Tensor:
         """The error of each cell for a residual of the size 1, up to a common factor, (N,).
 
-        A polynomial of this size has terms in the equation of at most the size 1.
+        A polynomial of this size has derivatives in the equation of at most the size 1. Its values
+        do not count where there are derivatives: the term k² u of a wave does not bound errors.
         """
-        largest = self.of_polynomials.amax(dim=(1, 2))  # (N, m)
+        derivatives = self.of_polynomials[:, :, 1:].amax(dim=(1, 2))  # (N, m)
+        algebraic = torch.tensor(self.orders) == 0
+        largest = torch.where(algebraic, self.of_polynomials[:, :, 0].amax(dim=1), derivatives)
         return torch.where(largest > 0, 1 / largest.clamp_min(1e-300), 0).amax(dim=1)
 
     def of_condition(self, sizes: Tensor, weights: Tensor) -> Tensor:
