@@ -39,7 +39,9 @@ def meeting(
     return [(int(i), int(j)) for i, j in np.argwhere(~apart.any(axis=2))]
 
 
-def divided(curve: Curve, points: Sequence[Pair], tolerance: float, shortest: float) -> list[Curve]:
+def divided_at(
+    curve: Curve, points: Sequence[Pair], tolerance: float, shortest: float
+) -> list[Curve]:
     """Return the parts of a curve between points on it, in its direction.
 
     Points that would make a part shorter than `shortest` are left out, and so are points that are

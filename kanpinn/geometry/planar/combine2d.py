@@ -8,7 +8,7 @@ import torch
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry.box import Box
-from kanpinn.geometry.curves.crossings import crossings, divided, meeting, merged
+from kanpinn.geometry.curves.crossings import crossings, divided_at, meeting, merged
 from kanpinn.geometry.curves.curve import Curve, Pair
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar.forms import All, PlanarSet, Some
@@ -100,7 +100,7 @@ def _compared(
     curves, shared = [], []
     for curve, near in zip(mine.curves, met, strict=True):
         points = [point for _, some in near for point in some]
-        for part in divided(curve, points, tolerance, 4 * tolerance):
+        for part in divided_at(curve, points, tolerance, 4 * tolerance):
             curves.append(part)
             shared.append(_shared(part, [one for one, _ in near], tolerance))
     middle = torch.tensor([0.5], dtype=torch.float64)

@@ -10,7 +10,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.box import Face
-from kanpinn.geometry.curves.crossings import crossings, divided, meeting
+from kanpinn.geometry.curves.crossings import crossings, divided_at, meeting
 from kanpinn.geometry.curves.curve import Curve, Pair
 from kanpinn.geometry.planar.planar import Planar
 from kanpinn.geometry.planar.polygons import rectangle
@@ -97,7 +97,10 @@ def _cut(
             met[i] += points
             met[j] += points
     found = [
-        [DivisionEdge(part, edge.piece) for part in divided(edge.curve, points, tolerance, least)]
+        [
+            DivisionEdge(part, edge.piece)
+            for part in divided_at(edge.curve, points, tolerance, least)
+        ]
         for edge, points in zip(edges, met, strict=True)
     ]
     made = [part for parts in found[: len(walls)] for part in parts]
