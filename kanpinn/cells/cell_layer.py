@@ -93,21 +93,21 @@ class CellLayer(Layer):
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:
         most = 2**22  # numbers at once: 32 MiB in float64
-        count = max(1, most // (8 * self.polynomials.size))
-        dense = h.dense()
-        starts = range(0, max(1, len(dense.value)), count)
-        parts = [torch.arange(i, min(i + count, len(dense.value))) for i in starts]
-        found = [self._at(dense.rows(part.to(dense.value.device))) for part in parts]
-        both = zip(*(jet.parts() for jet in found), strict=True)
-        return found[0].with_parts([torch.cat(same) for same in both])
+        fields, side = self.coefficients.shape[2], self.polynomials.degree + 1
+        count = max(1, most // (2 * fields * side ** len(self.roots)))
+        starts = range(0, max(1, len(h.value)), count)
+        found = [self._values(h.rows(slice(i, i + count))) for i in starts]
+        return h.dense().unstacked(torch.cat(found))
 
-    def _at(self, h: Jet) -> Jet:
-        number, functions = self._functions(h)
-        return functions.unstacked(torch.bmm(functions.stacked(), self.coefficients[number]))
+    def _values(self, h: Jet | Coordinates) -> Tensor:
+        """The stacked jets of the fields at some points, (n, parts, m)."""
+        number, own, scale = self._own(h)
+        parts = own[:, None], scale, self.coefficients[number]
+        return self.polynomials.evaluated(h.channels, *parts)[:, 0]
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
-        number, functions = self._functions(h.dense())
-        stacked = functions.stacked()
+        number, own, scale = self._own(h)
+        stacked = self.polynomials.stacked(h.channels, own, scale)
         column = number.to(stacked)[:, None, None].expand(-1, stacked.shape[1], 1)
         return torch.cat([stacked, column], dim=2), torch.bmm(stacked, coefficients[number])
 
@@ -121,15 +121,14 @@ class CellLayer(Layer):
         shaped = out.view(*self.coefficients.shape, len(number))
         shaped[number, :, :, torch.arange(len(number))] = rows.permute(2, 0, 1)
 
-    def _functions(self, h: Jet) -> tuple[Tensor, Jet]:
-        """The boxes of points, (n,), and the jets of their polynomials there, with L components."""
+    def _own(self, h: Jet | Coordinates) -> tuple[Tensor, Tensor, Tensor]:
+        """The boxes of points, (n,), the points in their own coordinates, and the derivatives.
+
+        The latter two are (n, d). The derivatives are those of own by physical coordinates.
+        """
+        assert isinstance(h, Coordinates)  # this layer is the first one
         x = h.value.detach().cpu()
-        number = self.tree.locate(x, self.regions.of_points(x))
-        number = number.to(h.value.device)
+        number = self.tree.locate(x, self.regions.of_points(x)).to(h.value.device)
         low, high = self.frames[number].unbind(1)
-        factor = 2 / (high - low)  # (n, d), for each point its own
-        scaled = [
-            part * factor.view(len(factor), *[1] * (part.ndim - 2), -1) for part in h.parts()[1:]
-        ]
-        own = h.with_parts([(h.value - low) * factor - 1, *scaled])
-        return number, self.polynomials.jet(own)
+        factor = 2 / (high - low)
+        return number, (h.value - low) * factor - 1, factor * h.scale

@@ -2,8 +2,9 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, reduce
+from functools import cache, cached_property, lru_cache, reduce
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from numpy.polynomial import legendre
 from torch import Tensor
 
 from kanpinn.geometry.rules import gauss_product, tensor_grid
-from kanpinn.jets import Channels, Coordinates, Jet
+from kanpinn.jets import Channels, derivatives_of_parts, total
 
 
 @dataclass(frozen=True)
@@ -55,26 +56,94 @@ class LocalPolynomials:
         """The number of those up to a lower total degree, which come first."""
         return math.comb(degree + self.dim, self.dim) if degree >= 0 else 0
 
-    def jet(self, coordinates: Jet | Coordinates) -> Jet:
-        """The jets of all polynomials at points, as L components.
+    def stacked(
+        self, channels: Channels, x: Tensor, scale: Tensor, parts: Sequence[int] | None = None
+    ) -> Tensor:
+        """The stacked jets of all polynomials at points, (n, parts, L).
 
-        coordinates: the jet of the cell's own coordinates in [-1, 1]^d.
+        The numbers of each polynomial are side by side in memory, as columns are in LAPACK.
+
+        Args:
+            channels: the derivatives by the physical coordinates.
+            x: the points in the cell's own coordinates in [-1, 1]^d, (n, d).
+            scale: the derivatives of these by the physical ones, (d,), or (n, d) for each point.
+            parts: the numbers of some parts; all by default.
         """
-        dense, order = coordinates.dense(), coordinates.channels.derivative_order
-        factors = []
-        for axis, powers in enumerate(self.powers.T):
-            one = dense[axis]
-            values = legendre_at(one.value, self.degree, order)
-            repeated = one.map(lambda t: t.expand(*t.shape[:-1], self.degree + 1))
-            factors.append(repeated.chain(values).map(lambda t, p=powers: t[..., p]))  # type: ignore[misc]
-        return reduce(lambda a, b: a * b, factors)
+        tables, columns = self._tables(channels, x, scale), self._columns.to(x.device)
+
+        @cache
+        def table(axis: int, order: int) -> Tensor:
+            return tables[axis][order].index_select(0, columns[axis])
+
+        def derivative(orders: tuple[int, ...]) -> Tensor:
+            return reduce(torch.mul, [table(*one) for one in enumerate(orders)])
+
+        every = derivatives_of_parts(channels)
+        chosen = every if parts is None else [every[part] for part in parts]
+        found = x.new_empty(self.size, len(chosen), len(x))
+        for part, terms in enumerate(chosen):
+            found[:, part] = total(derivative(orders) * factor for orders, factor in terms)
+        return found.permute(2, 1, 0)
+
+    @cached_property
+    def _columns(self) -> Tensor:
+        """The degrees in each coordinate of all polynomials, (d, L)."""
+        return self.powers.T.contiguous()
+
+    def evaluated(
+        self, channels: Channels, x: Tensor, scale: Tensor, coefficients: Tensor
+    ) -> Tensor:
+        """The stacked jets of a function in c boxes at q points of each, (c, q, parts, m).
+
+        One coordinate is summed after the other, which takes fewer operations than `stacked`.
+
+        Args:
+            channels: the derivatives by the physical coordinates.
+            x: the points in each cell's own coordinates, (c, q, d).
+            scale: the derivatives of these by the physical ones, (c, d).
+            coefficients: in each box, (c, L, m).
+        """
+        count, each, _ = x.shape
+        side, full = self.degree + 1, self._in_square(coefficients)
+        scales = scale[:, None].expand_as(x).flatten(0, 1)
+        tables = [
+            [table.unflatten(1, (count, each)).permute(1, 2, 0) for table in own]  # (c, q, k + 1)
+            for own in self._tables(channels, x.flatten(0, 1), scales)
+        ]
+        first = [table @ full.flatten(1).unflatten(1, (side, -1)) for table in tables[0]]
+
+        @cache
+        def derivative(orders: tuple[int, ...]) -> Tensor:
+            found = first[orders[0]]
+            for own, order in zip(tables[1:], orders[1:], strict=True):
+                found = (own[order][..., None] * found.unflatten(2, (side, -1))).sum(dim=2)
+            return found
+
+        parts = [
+            total(derivative(orders) * factor for orders, factor in terms)
+            for terms in derivatives_of_parts(channels)
+        ]
+        return torch.stack(parts, dim=2)
+
+    def _tables(self, channels: Channels, x: Tensor, scale: Tensor) -> list[list[Tensor]]:
+        """For each coordinate the derivatives of the Legendre polynomials, (k + 1, n) each.
+
+        The arguments are those of `stacked`.
+        """
+        tables = legendre_at(x.T.flatten(), self.degree, channels.derivative_order)
+        factors = scale.T if scale.ndim == 2 else scale[:, None]
+        each = [table.unflatten(1, (x.shape[1], len(x))) for table in tables]
+        return [
+            [own[:, axis] * factors[axis] ** order for order, own in enumerate(each)]
+            for axis in range(x.shape[1])
+        ]
 
     def values(self, x: Tensor) -> Tensor:
         """The values of all polynomials at points (n, d), (n, L)."""
         if not self.dim:
             return x.new_ones(len(x), 1)
         names = tuple(f"x{i}" for i in range(self.dim))
-        return self.jet(Coordinates(Channels(names), x, torch.ones_like(x[0]))).value
+        return self.stacked(Channels(names), x, torch.ones_like(x[0]))[:, 0]
 
     def rule(self, more: int = 1) -> tuple[Tensor, Tensor]:
         """Gauss points of [-1, 1]^d and weights, exact for products of two of the polynomials.
@@ -92,14 +161,37 @@ class LocalPolynomials:
         found[:, : coefficients.shape[1]] = coefficients
         return found
 
-    def restricted(self, low: Tensor, width: Tensor) -> Tensor:
-        """The matrix (L, L) from coefficients on a box to those on a part of it.
+    def restricted(self, low: Tensor, width: Tensor, coefficients: Tensor) -> Tensor:
+        """The coefficients of functions on parts of their boxes, (c, L, m).
 
-        low, width: the lower corner of the part and its widths, (d,), in the box's coordinates.
+        Args:
+            low, width: the lower corners of the parts and their widths in the coordinates of the
+                boxes, (c, d) each.
+            coefficients: on the boxes, (c, L, m).
         """
-        points, weights = self.rule()
-        outer = self.values(low + (points + 1) / 2 * width)
-        return (self.values(points) * weights[:, None]).T @ outer
+        unit, weights = gauss_product(self.degree + 1, 1)
+        nodes, side = 2 * unit[:, 0] - 1, self.degree + 1
+        own = legendre_at(nodes, self.degree, 0)[0] * (2 * weights)  # (k + 1, q)
+        outer = low[..., None] + (nodes + 1) / 2 * width[..., None]  # (c, d, q)
+        values = legendre_at(outer.flatten(), self.degree, 0)[0].unflatten(1, outer.shape)
+        found = self._in_square(coefficients)
+        for axis in range(self.dim):
+            matrices = torch.einsum("iq,jcq->cij", own, values[:, :, axis])
+            parts = found.unflatten(1, (side**axis, side, -1))
+            found = torch.einsum("cij,cajr->cair", matrices, parts.flatten(3)).reshape(found.shape)
+        return found[:, self._places]
+
+    @cached_property
+    def _places(self) -> Tensor:
+        """The numbers of the polynomials among all products of Legendre polynomials, (L,)."""
+        return self.powers @ (self.degree + 1) ** torch.arange(self.dim - 1, -1, -1)
+
+    def _in_square(self, coefficients: Tensor) -> Tensor:
+        """The coefficients (c, L, m) as those of all products, (c, (k + 1)^d, m)."""
+        count, _, fields = coefficients.shape
+        found = coefficients.new_zeros(count, (self.degree + 1) ** self.dim, fields)
+        found[:, self._places.to(found.device)] = coefficients
+        return found
 
 
 def closed_rule(count: int, dim: int) -> tuple[Tensor, Tensor]:
@@ -121,28 +213,27 @@ def closed_rule(count: int, dim: int) -> tuple[Tensor, Tensor]:
 
 
 def legendre_at(x: Tensor, degree: int, order: int) -> list[Tensor]:
-    """Orthonormal Legendre polynomials P_0 … P_k at points (n, 1), and their derivatives.
+    """Orthonormal Legendre polynomials P_0 … P_k at points (n,), and their derivatives.
 
     Returns:
-        For each order of the derivative from 0 to `order` a tensor (n, k + 1).
+        For each order of the derivative from 0 to `order` a tensor (k + 1, n).
     """
-    t = x[:, 0].contiguous()
-    found = [torch.ones_like(t), t][: degree + 1]
+    found = [torch.ones_like(x), x][: degree + 1]
     for n in range(1, degree):
         before = found[n - 1] * (-n / (n + 1))
-        found.append(torch.addcmul(before, t, found[n], value=(2 * n + 1) / (n + 1)))
-    values = torch.stack(found).T
-    return [values @ matrix.to(values) for matrix in _derivatives(degree)[: order + 1]]
+        found.append(torch.addcmul(before, x, found[n], value=(2 * n + 1) / (n + 1)))
+    values = torch.stack(found)
+    return [matrix.to(values) @ values for matrix in _derivatives(degree)[: order + 1]]
 
 
 @lru_cache(maxsize=100)
 def _derivatives(degree: int) -> list[Tensor]:
-    """Matrices from Legendre polynomials to the derivatives of orthonormal ones, (k+1, k+1)."""
+    """Matrices to the derivatives of orthonormal from Legendre polynomials, (k + 1, k + 1)."""
     highest, scale = 4, np.diag(np.sqrt(np.arange(degree + 1) + 0.5))
     found = []
     for order in range(highest + 1):
         series = legendre.legder(scale, order) if order else scale
         padded = np.zeros_like(scale)
         padded[: min(len(series), degree + 1)] = series[: degree + 1]
-        found.append(torch.from_numpy(padded))
+        found.append(torch.from_numpy(padded.T))
     return found

@@ -54,8 +54,8 @@ class Coordinates:
         """The tensors that depend on the point: the value alone."""
         return [self.value]
 
-    def rows(self, index: Tensor) -> "Coordinates":
-        """The coordinates of some of the points; index: their indices or a mask."""
+    def rows(self, index: Tensor | slice) -> "Coordinates":
+        """The coordinates of some of the points; index: their indices, a mask or a slice."""
         return replace(self, value=self.value[index])
 
     def affine(self, factor: Tensor, shift: Tensor) -> "Coordinates":

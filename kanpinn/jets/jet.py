@@ -81,8 +81,8 @@ class Jet:
         count = self.value.shape[-1]
         return self.known.get("components") or [self[i] for i in range(count)]
 
-    def rows(self, index: Tensor) -> "Jet":
-        """The jet at some of the points; index: their indices or a mask."""
+    def rows(self, index: Tensor | slice) -> "Jet":
+        """The jet at some of the points; index: their indices, a mask or a slice."""
         return self.map(lambda t: t[index])
 
     def affine(self, factor: Tensor, shift: Tensor) -> "Jet":

@@ -1,5 +1,10 @@
 """The parts of jets in the order of `Jet.stacked`: which derivatives they are, and zeros."""
 
+import itertools
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -51,6 +56,45 @@ def parts_along(channels: Channels, axis: int) -> list[tuple[int, int, float]]:
         for order in range(1, channels.order + 1):
             part = start + number * channels.order + order - 1
             found.append((part, order, direction[axis] ** order))
+    return found
+
+
+@lru_cache(maxsize=100)
+def derivatives_of_parts(channels: Channels) -> list[list[tuple[tuple[int, ...], float]]]:
+    """The mixed derivatives whose sum each part of a stacked jet is.
+
+    Returns:
+        For each part pairs of the orders of a derivative by each coordinate, (d,), and its factor.
+    """
+    dim = channels.dim
+    units = [tuple(int(i == axis) for i in range(dim)) for axis in range(dim)]
+
+    def both(one: int, other: int) -> tuple[int, ...]:
+        return tuple(a + b for a, b in zip(units[one], units[other], strict=True))
+
+    found: list[list[tuple[tuple[int, ...], float]]] = [[((0,) * dim, 1.0)]]
+    if channels.gradient:
+        found += [[(unit, 1.0)] for unit in units]
+    if channels.second == "laplacian":
+        found.append([(both(i, i), 1.0) for i in range(dim)])
+    elif channels.second == "diagonal":
+        found += [[(both(i, i), 1.0)] for i in range(dim)]
+    elif channels.second == "hessian":
+        found += [[(both(i, j), 1.0)] for i in range(dim) for j in range(dim)]
+    for direction in channels.directions:
+        for order in range(1, channels.order + 1):
+            found.append(_along(direction, order))
+    return found
+
+
+def _along(direction: Sequence[float], order: int) -> list[tuple[tuple[int, ...], float]]:
+    """The mixed derivatives of an order whose sum is the derivative along a direction."""
+    found = []
+    for orders in itertools.product(range(order + 1), repeat=len(direction)):
+        powers = math.prod(v**n for v, n in zip(direction, orders, strict=True))
+        if sum(orders) == order and powers:
+            count = math.factorial(order) // math.prod(map(math.factorial, orders))
+            found.append((orders, count * powers))
     return found
 
 

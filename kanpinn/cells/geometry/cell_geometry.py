@@ -78,6 +78,13 @@ class CellGeometry:
         both = [widths[cells].gather(1, axis)[:, 0] for cells in (faces.lower, faces.upper)]
         return torch.minimum(*both)
 
+    @cached_property
+    def areas(self) -> Tensor:
+        """The area of each face over that of [-1, 1]^(d-1), (F,)."""
+        low, high = self.faces.corners.unbind(1)
+        parts = (high - low) * self.half / 2
+        return parts.scatter(1, self.faces.axis[:, None], 1.0).prod(dim=1)
+
     def across(self, cells: Tensor, normals: Tensor) -> Tensor:
         """The widths of cells along unit normals, (c,); normals: (c, d)."""
         return 1 / (normals / self.widths[cells]).norm(dim=1)

@@ -123,8 +123,7 @@ class CoupledContacts:
     def functions(self, side: int, place: int) -> Tensor:
         """The stacked jets of a cell's polynomials at the points of an arc, (q, parts, L)."""
         at = self.contacts.sides[side]
-        coordinates = Coordinates(self.contacts.channels, at.at(place), at.scale[place])
-        return self.polynomials.jet(coordinates).stacked()
+        return self.polynomials.stacked(self.contacts.channels, at.at(place), at.scale[place])
 
     @cached_property
     def sizes(self) -> Tensor:

@@ -57,23 +57,22 @@ class CellFactors:
         """
         reduced = []
         for group, own in zip(self.groups, rights, strict=True):
-            reduced.append(group.reduced(own))
+            reduced.append(group.elimination.reduced(own))
             if not again:
                 group.forget_reflections()
-        columns, count = self.groups[0].matrix.shape[1], rights[0].shape[2]
         below: list[Array] = [np.zeros(0)] * self.cells
-        for group, own in zip(self.groups, reduced, strict=True):
-            for cell, one in zip(group.cells, own, strict=True):
-                below[cell] = one[columns:]
+        for group, left in zip(self.groups, reduced, strict=True):
+            for cell, one in zip(group.cells, left.traces, strict=True):
+                below[cell] = one
         if again:
             found = self._dissected.solve(below)
         else:
             found = solve_dissected(self._fronts(), self.sizes, self.merges, below)
         starts = np.cumsum(self.sizes) - self.sizes
+        columns, count = self.groups[0].shape[1], rights[0].shape[2]
         coefficients = np.zeros((self.cells, columns, count))
         shares = np.zeros((self.cells, count))
-        for group, own, right in zip(self.groups, reduced, rights, strict=True):
+        for group, left in zip(self.groups, reduced, strict=True):
             known = found[[columns_of_blocks(faces, starts, self.sizes) for faces in group.faces]]
-            coefficients[group.cells] = solution = group.solved(own, known)
-            shares[group.cells] = group.shares(solution, known, right)
+            coefficients[group.cells], shares[group.cells] = group.solved(left, known)
         return coefficients, shares

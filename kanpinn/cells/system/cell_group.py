@@ -1,6 +1,6 @@
 """The elimination of single cells from the least-squares problem of all cells."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,9 +10,86 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from kanpinn.linalg.dissection import BlockRows
-from kanpinn.linalg.reflections import Reflections
+from kanpinn.linalg.reflections import Reflections, StackedReflections
 
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class CellRows:
+    """The rows of a cell: A c = b of its terms, and B c - D y = b for the traces y on all faces.
+
+    Args:
+        inner: A, of the coefficients of the cell, (r, L m).
+        outer: B, (t, L m).
+        diagonal: of D, (t,).
+    """
+
+    inner: Array
+    outer: Array
+    diagonal: Array
+
+
+@dataclass(frozen=True, eq=False)
+class ReducedRights:
+    """The right-hand sides of the rows that are left by an elimination of cells.
+
+    Args:
+        own: of the rows R c + S y, (c, L m, n).
+        traces: of the rows T y, (c, t, n).
+        lost: the sum of the squares of all others, (c, n).
+    """
+
+    own: Array
+    traces: Array
+    lost: Array
+
+
+@dataclass(frozen=True, eq=False)
+class CellElimination:
+    """The transformation of the rows of a cell to R c + S y and T y.
+
+    First the rows of A become a triangle, and then these with those of B: the traces are not in the
+    rows of A.
+
+    Args:
+        inner: the transformation of A.
+        outer: that of the triangle of A and of B; None without traces.
+        triangle: R, (L m, L m).
+        rest: S, (L m, t).
+        traces: T, (t, t).
+    """
+
+    inner: Reflections
+    outer: StackedReflections | None
+    triangle: Array
+    rest: Array
+    traces: Array
+
+    @classmethod
+    def of(cls, rows: CellRows) -> "CellElimination":
+        """Eliminate the coefficients from the rows of a cell."""
+        columns, count = rows.inner.shape[1], len(rows.diagonal)
+        inner = Reflections.of(rows.inner)
+        triangle, rest = _padded(inner.triangle, columns), np.zeros((columns, count), order="F")
+        if not count:
+            return cls(inner, None, triangle, rest, np.zeros((0, 0)))
+        outer = StackedReflections.of(triangle, rows.outer, triangular=False)
+        traces = np.asfortranarray(np.diag(-rows.diagonal))
+        return cls(inner, outer, outer.triangle, *outer.apply(rest, traces))
+
+    def reduced(self, rights: Array) -> ReducedRights:
+        """Transform right-hand sides of the rows of c cells, (c, r + t, n)."""
+        (cells, _, each), (columns, count) = rights.shape, self.rest.shape
+        flat = np.moveaxis(rights, 1, 0).reshape(rights.shape[1], cells * each)
+        first = len(flat) - count
+        inner = self.inner.apply(flat[:first])
+        own, traces = _padded(inner, columns), np.array(flat[first:], order="F")
+        if self.outer is not None:
+            own, traces = self.outer.apply(own, traces)
+        lost = np.square(inner[columns:]).sum(axis=0)
+        own, traces = (np.moveaxis(t.reshape(-1, cells, each), 1, 0) for t in (own, traces))
+        return ReducedRights(own, traces, lost.reshape(cells, each))
 
 
 @dataclass(eq=False)
@@ -23,68 +100,54 @@ class CellGroup:
         cells: their numbers.
         faces: of each cell the numbers of its faces, and of the arcs at which it meets cells of
             other regions, (c, f).
-        matrix: A, of the coefficients of a cell, (rows, L m).
-        diagonal: the last t rows are A c - D y, y the traces on all faces; of D, (t,).
+        shape: the numbers of rows, r + t, and of coefficients, L m, of a cell.
+        rows: makes the rows of one of the cells, which take more memory than what is left of them.
     """
 
     cells: Sequence[int]
     faces: Array
-    matrix: Array
-    diagonal: Array
+    shape: tuple[int, int]
+    rows: Callable[[], CellRows]
 
     @cached_property
-    def reflections(self) -> Reflections:
-        """The QR factors of [A, -D]."""
-        rows, traces = len(self.matrix), len(self.diagonal)
-        below = np.zeros((rows, traces))
-        below[rows - traces :] = -np.diag(self.diagonal)
-        return Reflections.of(np.hstack([self.matrix, below]))
+    def elimination(self) -> CellElimination:
+        """The transformation of each cell's rows."""
+        return CellElimination.of(self.rows())
 
     @cached_property
-    def triangle(self) -> Array:
-        """The triangular factor of [A, -D]."""
-        return self.reflections.triangle
+    def triangle(self) -> tuple[Array, Array, Array]:
+        """R, S and T."""
+        found = self.elimination
+        return found.triangle, found.rest, found.traces
 
     def fronts(self) -> Iterator[tuple[int, BlockRows]]:
         """The rows for the traces that remain when the coefficients of a cell are eliminated."""
-        columns = self.matrix.shape[1]
+        _, _, traces = self.triangle
         for cell, faces in zip(self.cells, self.faces, strict=True):
-            yield cell, BlockRows(faces, self.triangle[columns:, columns:])
-
-    def reduced(self, rights: Array) -> Array:
-        """The right-hand sides of `triangle`, (c, columns, n); rights: of all cells, (c, rows, n).
-
-        Those with numbers from L m on belong to the rows that remain for the traces.
-        """
-        count, rows, each = rights.shape
-        flat = np.moveaxis(rights, 1, 0).reshape(rows, count * each)
-        found = self.reflections.apply(flat)[: len(self.triangle)]
-        return np.moveaxis(found.reshape(len(found), count, each), 1, 0)
+            yield cell, BlockRows(faces, traces)
 
     def forget_reflections(self) -> None:
         """Free their memory. What `fronts` and `solved` need is kept: the triangle."""
-        triangle = self.triangle
-        del self.reflections
-        self.triangle = triangle
+        _ = self.triangle
+        del self.elimination
 
-    def solved(self, reduced: Array, known: Array) -> Array:
-        """The coefficients of each cell, (c, L m, n).
+    def solved(self, reduced: ReducedRights, known: Array) -> tuple[Array, Array]:
+        """The coefficients of each cell, (c, L m, n), and its part in the functional, (c, n).
 
         Args:
-            reduced: the right-hand sides, see `reduced`.
+            reduced: the right-hand sides.
             known: the traces on the faces of each cell, (c, t, n).
         """
-        columns, (count, _, each) = self.matrix.shape[1], reduced.shape
-        rights = reduced[:, :columns] - self.triangle[:columns, columns:] @ known
-        flat = np.moveaxis(rights, 1, 0).reshape(columns, count * each)
-        found = solve_triangular(self.triangle[:columns, :columns], flat)
-        return np.moveaxis(found.reshape(columns, count, each), 1, 0)
+        triangle, rest, traces = self.triangle
+        count, columns, each = reduced.own.shape
+        flat = np.moveaxis(reduced.own - rest @ known, 1, 0).reshape(columns, count * each)
+        found = solve_triangular(triangle, flat).reshape(columns, count, each)
+        left = np.square(traces @ known - reduced.traces).sum(axis=1)
+        return np.moveaxis(found, 1, 0), reduced.lost + left
 
-    def shares(self, found: Array, known: Array, rights: Array) -> Array:
-        """The part of each cell in the functional, (c, n); the arguments are as above.
 
-        found: the coefficients, (c, L m, n).
-        """
-        rest = self.matrix @ found - rights
-        rest[:, rest.shape[1] - len(self.diagonal) :] -= self.diagonal[:, None] * known
-        return np.einsum("crn,crn->cn", rest, rest)
+def _padded(rows: Array, count: int) -> Array:
+    """The first rows of a matrix, and as many of zeros as there are less than `count`."""
+    found = np.zeros((count, rows.shape[1]), order="F")
+    found[: len(rows)] = rows[:count]
+    return found

@@ -69,7 +69,7 @@ class CellInverse:
         factors, rights = self.system.cell_factors, []
         for group, masses in zip(factors.groups, self._masses, strict=True):
             known = (masses @ coefficients[group.cells]).numpy()
-            rights.append(np.zeros((len(known), len(group.matrix), known.shape[2])))
+            rights.append(np.zeros((len(known), group.shape[0], known.shape[2])))
             rights[-1][:, : known.shape[1]] = known
         found, shares = factors.solve(rights, again=True)
         sizes = sum(np.einsum("crn,crn->n", one, one) for one in rights)

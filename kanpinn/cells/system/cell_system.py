@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from kanpinn.cells.geometry.contacts import CoupledContacts
 from kanpinn.cells.merges import merge_order
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.system.cell_factors import CellFactors
-from kanpinn.cells.system.cell_group import CellGroup
+from kanpinn.cells.system.cell_group import CellGroup, CellRows
 from kanpinn.cells.system.cell_terms import PlacedTerm, SampledTerm
 from kanpinn.cells.system.contact_rows import ContactRows, PlacedContact, placed
 from kanpinn.cells.system.coupling import Coupling, Traces
@@ -153,7 +153,12 @@ class CellSystem:
                 for cell in cells
             ]
             numbers = np.array(faces, dtype=np.int64).reshape(len(cells), -1)
-            groups.append(CellGroup(cells, numbers, *self._matrix(cells[0])))
+            first = cells[0]
+            rows = sum(one.row_count for one in self.terms[first])
+            rows += len(self.free_fields) if first == 0 else 0
+            rows += int(self.trace_sizes[numbers[0]].sum())
+            columns = self.polynomials.size * len(self.coupling.orders)
+            groups.append(CellGroup(cells, numbers, (rows, columns), partial(self._rows, first)))
         return CellFactors(groups, merge_order(self.geometry.tree), self.trace_sizes)
 
     def rights(self, values: Mapping[SampledTerm | CoupledContacts, Tensor]) -> list[Array]:
@@ -165,44 +170,55 @@ class CellSystem:
         each = next(iter(values.values())).shape[-1]
         found = []
         for group in self.cell_factors.groups:
-            rights = np.zeros((len(group.cells), len(group.matrix), each))
-            for place, cell in enumerate(group.cells):
-                start = 0
-                for one in self.terms[cell]:
-                    rows = slice(start, start := start + one.row_count)
-                    if one.term in values:
-                        known = values[one.term][one.place]
-                        rights[place, rows] = one.weighed(known).numpy()
-                start = rights.shape[1] - sum(one.rows.size for one in self.contacts[cell])
-                for contact in self.contacts[cell]:
-                    rows = slice(start, start := start + contact.rows.size)
-                    if contact.rows.coupled in values:
-                        known = values[contact.rows.coupled][contact.place]
-                        rights[place, rows] = contact.weighed(known).numpy()
+            first, start = group.cells[0], 0
+            rights = np.zeros((len(group.cells), group.shape[0], each))
+            for number, one in enumerate(self.terms[first]):
+                rows = slice(start, start := start + one.row_count)
+                if one.term in values:
+                    places = [self.terms[cell][number].place for cell in group.cells]
+                    rights[:, rows] = one.weighed(values[one.term][places]).numpy()
+            start = rights.shape[1] - sum(one.rows.size for one in self.contacts[first])
+            for contact in self.contacts[first]:  # a cell with contacts is a group of its own
+                rows = slice(start, start := start + contact.rows.size)
+                if contact.rows.coupled in values:
+                    known = values[contact.rows.coupled][contact.place]
+                    rights[0, rows] = contact.weighed(known).numpy()
             found.append(rights)
         return found
 
-    def _matrix(self, cell: int) -> tuple[Array, Array]:
-        """The rows of a cell for its coefficients, and the diagonal of the traces."""
-        rows = [one.rows() for one in self.terms[cell]]
+    @cached_property
+    def _face_weights(self) -> Tensor:
+        """The square roots of the weights on each face for its lower and its upper cell.
+
+        (2, F, j, m), with the root of the area.
+        """
+        faces, geometry = self.geometry.faces, self.geometry
+        normals = torch.eye(self.polynomials.dim, dtype=geometry.half.dtype)[faces.axis]
+        both = [
+            self.coupling.weights(cells, normals, geometry.lengths)
+            for cells in (faces.lower, faces.upper)
+        ]
+        return torch.stack(both) * geometry.areas.sqrt()[:, None, None]
+
+    def _rows(self, cell: int) -> CellRows:
+        """The rows of a cell."""
+        inner = [one.rows() for one in self.terms[cell]]
         if cell == 0:  # a row for each constant that nothing determines
-            constants = rows[0].new_zeros(len(self.free_fields), rows[0].shape[1])
-            constants[range(len(constants)), self.free_fields] = rows[0].abs().max()
-            rows.append(constants)
-        diagonals = [rows[0].new_zeros(0)]
-        extents, one = self.geometry.extents[[cell]], torch.tensor([cell])
+            constants = inner[0].new_zeros(len(self.free_fields), inner[0].shape[1])
+            constants[range(len(constants)), self.free_fields] = inner[0].abs().max()
+            inner.append(constants)
+        outer, diagonals = [inner[0][:0]], [inner[0].new_zeros(0)]
         for side, number in self.geometry.sides[cell]:
-            across = torch.eye(self.polynomials.dim, dtype=extents.dtype)[[side.axis]]
-            weights = self.coupling.weights(one, across, self.geometry.lengths[[number]])[0]
             scale = float(self.geometry.scale[cell, side.axis])
-            own, diagonal = self.traces.rows(side, scale, weights * side.area(extents).sqrt())
-            rows.append(own)
+            weights = self._face_weights[0 if side.upper else 1, number]
+            own, diagonal = self.traces.rows(side, scale, weights)
+            outer.append(own)
             diagonals.append(diagonal)
         for contact in self.contacts[cell]:
             own, diagonal = contact.of_cell()
-            rows.append(own)
+            outer.append(own)
             diagonals.append(diagonal)
-        return torch.cat(rows).numpy(), torch.cat(diagonals).numpy()
+        return CellRows(_joined(inner), _joined(outer), torch.cat(diagonals).numpy())
 
     def solve(self) -> CellSolution:
         """Solve the least-squares problem.
@@ -247,3 +263,8 @@ class CellSystem:
         coefficients: another solution, (N, L, m).
         """
         return all(one.is_linear(coefficients) for one in (*self.equation, *self.walls))
+
+
+def _joined(rows: Sequence[Tensor]) -> Array:
+    """Rows below one another, (r, c), with each column side by side in memory."""
+    return torch.cat([one.T for one in rows], dim=1).T.numpy()

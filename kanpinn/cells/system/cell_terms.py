@@ -9,7 +9,14 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.cells.geometry.cell_geometry import CellPoints
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.jets import Coordinates, largest_of_orders, parts_along, slopes_by_parts
+from kanpinn.jets import (
+    Channels,
+    Coordinates,
+    largest_of_orders,
+    parts_along,
+    slopes_by_parts,
+    total,
+)
 from kanpinn.loss.terms import ResidualTerm
 
 
@@ -42,15 +49,8 @@ class SampledTerm:
         if term.sites != 1:
             raise InputError(f"the term {term.name} ties several points together, cells do not")
         self.term, self.at, self.polynomials = term, at, polynomials
-        _, kind = at.scale.unique(dim=0, return_inverse=True)
-        self._kinds = kind.tolist()
-        self._functions: dict[int, Tensor] = {}
-        values = torch.stack(
-            [
-                torch.einsum("qpl,lm->qpm", self.functions(place), coefficients[cell])
-                for place, cell in enumerate(at.cells.tolist())
-            ]
-        ).flatten(0, 1)
+        self._functions: dict[tuple[float, ...], Tensor] = {}
+        values = jets_at(at, polynomials, term.channels, coefficients).flatten(0, 1)
         like = Coordinates(term.channels, at.points.coords, torch.ones_like(at.points.coords[0]))
         jet = like.dense().unstacked(values)
         residual, slopes = slopes_by_parts(partial(term.equation, at.points), jet)
@@ -69,15 +69,20 @@ class SampledTerm:
             raise torch.linalg.LinAlgError(what)  # type: ignore[attr-defined]
 
     def functions(self, place: int) -> Tensor:
-        """The stacked jets of the polynomials of cell number `place` here, (q, parts, L)."""
-        kind = self._kinds[place]
-        if kind in self._functions:
-            return self._functions[kind]
-        coordinates = Coordinates(self.term.channels, self.at.at(place), self.at.scale[place])
-        found = self.polynomials.jet(coordinates).stacked()
-        if self.at.alike:  # otherwise no other cell has them
+        """The jets of the polynomials of cell number `place` here, (q, parts, L).
+
+        Only the parts on which the term depends are there.
+        """
+        scale = self.at.scale[place]
+        if not self.at.alike:
+            at = self.at.at(place)
+            return self.polynomials.stacked(self.term.channels, at, scale, self.parts)
+        kind = tuple(scale.tolist())
+        if kind not in self._functions:  # those of all cells of this size
+            channels = self.term.channels
+            found = self.polynomials.stacked(channels, self.at.local, scale, self.parts)
             self._functions[kind] = found
-        return found
+        return self._functions[kind]
 
     @cached_property
     def sizes(self) -> Tensor:
@@ -113,13 +118,7 @@ class SampledTerm:
         found = []
         for some in torch.arange(len(at.cells)).split(max(1, 2**17 // len(at.local))):
             own = at.some(some)
-            scales, kind = own.scale.unique(dim=0, return_inverse=True)
-            jets = [
-                self.polynomials.jet(Coordinates(self.term.channels, own.local, scale)).stacked()
-                for scale in scales
-            ]
-            functions = torch.stack(jets)[kind]
-            values = torch.einsum("cqpl,clm->cqpm", functions, coefficients[own.cells])
+            values = jets_at(own, self.polynomials, self.term.channels, coefficients)
             coords = own.points.coords
             like = Coordinates(self.term.channels, coords, torch.ones_like(coords[0])).dense()
             residual = self.term.equation(own.points, like.unstacked(values.flatten(0, 1)))
@@ -136,13 +135,31 @@ class SampledTerm:
         flat, rounding = self.slopes.flatten(0, 1), 1e-13
         return bool(((flat - flat[:1]).abs() <= rounding * flat.abs().amax(dim=0)).all())
 
-    def matrix(self, place: int) -> Tensor:
-        """The equations of the functions of cell number `place` here, (q, equations, L m).
+    @cached_property
+    def parts(self) -> list[int]:
+        """The parts of jets on which the term depends."""
+        there = self.slopes.abs().amax(dim=(0, 1, 2, 4)) > 0
+        return there.nonzero()[:, 0].tolist() or [0]
+
+    def matrix(self, place: int, weights: Tensor) -> Tensor:
+        """Multiples of the equations of the functions of cell number `place` here.
 
         All fields of each polynomial stand side by side.
+
+        weights: the factors, (q, equations). Points where they are zero are left out.
+
+        Returns:
+            (rows, L m), the numbers of each function side by side in memory.
         """
-        found = torch.einsum("qepm,qpl->qelm", self.slopes[place], self.functions(place))
-        return found.flatten(2)
+        used = (weights != 0).any(dim=1)
+        slopes = self.slopes[place][used] * weights[used][..., None, None]  # (q, e, parts, m)
+        functions = self.functions(place).permute(2, 1, 0)[:, :, used]  # (L, parts, q)
+        factors = slopes.permute(2, 3, 0, 1)
+        found = total(
+            functions[:, number, None, :, None] * factors[part]
+            for number, part in enumerate(self.parts)
+        )
+        return found.flatten(2).flatten(0, 1).T
 
     def squares(self, coefficients: Tensor) -> Tensor:
         """The integrals of the squared fields over the cells here, by the rule of the points, (c,).
@@ -153,11 +170,8 @@ class SampledTerm:
         if self.at.alike:  # the rule is that of a whole cell, where polynomials are orthonormal
             volumes = (1 / self.at.scale).prod(dim=1)
             return volumes * own.square().sum(dim=(1, 2))
-        found = torch.empty(len(own), dtype=own.dtype)
-        for place, weights in enumerate(self.at.weights):
-            values = self.polynomials.values(self.at.at(place)) @ own[place]
-            found[place] = weights @ values.square().sum(dim=1)
-        return found
+        values = jets_at(self.at, self.polynomials, Channels(self.at.points.names), coefficients)
+        return torch.einsum("cq,cqpm->c", self.at.weights, values.square())
 
     def integrals(self, coefficients: Tensor) -> Tensor:
         """The integrals of fields over the cells here, by the rule of the points, (c, m).
@@ -169,8 +183,8 @@ class SampledTerm:
             return (
                 self.at.weights.sum(dim=1)[:, None] * own[:, 0] * 2 ** (-self.polynomials.dim / 2)
             )
-        values = [self.polynomials.values(self.at.at(i)) @ one for i, one in enumerate(own)]
-        return torch.einsum("cq,cqm->cm", self.at.weights, torch.stack(values))
+        values = jets_at(self.at, self.polynomials, Channels(self.at.points.names), coefficients)
+        return torch.einsum("cq,cqpm->cm", self.at.weights, values)
 
     def is_linear(self, coefficients: Tensor) -> bool:
         """Whether the slopes are the same for another solution, tried in a few cells."""
@@ -179,6 +193,32 @@ class SampledTerm:
         other = SampledTerm(self.term, self.at.some(few), self.polynomials, coefficients)
         gap = (self.slopes[few] - other.slopes).abs().max()
         return bool(gap <= rounding * self.slopes.abs().max())
+
+
+def jets_at(
+    at: CellPoints, polynomials: LocalPolynomials, channels: Channels, coefficients: Tensor
+) -> Tensor:
+    """The stacked jets of a function at points of cells, (c, q, parts, m).
+
+    Args:
+        at: the points.
+        polynomials: the functions of a cell.
+        channels: the derivatives.
+        coefficients: in all cells, (N, L, m).
+    """
+    own = coefficients[at.cells]
+    if not at.alike:
+        most = 2**20  # numbers of one kind at once
+        each = max(1, most // (at.weights.shape[1] * (polynomials.degree + 1)))
+        parts = zip(at.local.split(each), at.scale.split(each), own.split(each), strict=True)
+        return torch.cat([polynomials.evaluated(channels, *part) for part in parts])
+    scales, kind = at.scale.unique(dim=0, return_inverse=True)
+    cells = [(kind == number).nonzero()[:, 0] for number in range(len(scales))]
+    found = [
+        torch.einsum("qpl,clm->cqpm", polynomials.stacked(channels, at.local, scale), own[some])
+        for some, scale in zip(cells, scales, strict=True)
+    ]
+    return torch.cat(found)[torch.cat(cells).argsort()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,9 +236,14 @@ class PlacedTerm:
     factors: Tensor
 
     @cached_property
+    def weights(self) -> Tensor:
+        """The roots of the weights of the equations at all points, (q, equations)."""
+        return self.term.at.weights[self.place].sqrt()[:, None] * self.factors
+
+    @cached_property
     def used(self) -> Tensor:
         """The points that have a weight, a mask (q,)."""
-        return self.term.at.weights[self.place] > 0
+        return (self.weights != 0).any(dim=1)
 
     @property
     def row_count(self) -> int:
@@ -207,12 +252,12 @@ class PlacedTerm:
 
     def rows(self) -> Tensor:
         """The rows for the coefficients of the cell, (rows, L m)."""
-        return self.weighed(self.term.matrix(self.place))
+        return self.term.matrix(self.place, self.weights)
 
     def weighed(self, values: Tensor) -> Tensor:
-        """Values of the equations times the roots of their weights, (rows, n).
+        """Values of the equations times the roots of their weights, (c, rows, n).
 
-        values: at all points, (q, equations, n); points without a weight are left out.
+        values: at all points of cells like this one, (c, q, equations, n); points without a weight
+            are left out.
         """
-        roots = self.term.at.weights[self.place][self.used].sqrt()[:, None] * self.factors
-        return (values[self.used] * roots[..., None]).flatten(0, 1)
+        return (values[:, self.used] * self.weights[self.used][..., None]).flatten(1, 2)

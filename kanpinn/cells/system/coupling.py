@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kanpinn.cells.geometry.cell_geometry import SidePart
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.jets import Channels, Coordinates
+from kanpinn.jets import Channels
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,13 +123,6 @@ class Traces:
         """The number of all unknowns of a face."""
         return sum(sum(self.sizes(field)) for field in range(len(self.orders)))
 
-    def matrices(self, side: SidePart) -> list[Tensor]:
-        """The traces of a cell's functions on a part of a side, (face functions, L) for each j.
-
-        Derivatives are those by the cell's own coordinate.
-        """
-        return _trace_matrices(self.polynomials, side, max(self.orders, default=0))
-
     def rows(self, side: SidePart, scale: float, weights: Tensor) -> tuple[Tensor, Tensor]:
         """The rows of a cell's functions, and those of the traces, on a part of a side.
 
@@ -139,29 +132,33 @@ class Traces:
             weights: of each derivative and field, (j, m).
 
         Returns:
-            (rows, L m) and the diagonal (rows,) of the traces' matrix.
+            (rows, L m), the numbers of each function side by side in memory, and the diagonal
+            (rows,) of the traces' matrix.
         """
         fields = len(self.orders)
-        matrices = self.matrices(side)
-        found, diagonal = [], []
+        matrices = _trace_matrices(self.polynomials, side, max(self.orders, default=0))
+        found = weights.new_zeros(self.polynomials.size, fields, self.size)
+        diagonal, start = weights.new_empty(self.size), 0
         for field in range(fields):
             for j, count in enumerate(self.sizes(field)):
-                own = matrices[j][:count] * (float(weights[j, field]) * scale**j)
-                rows = own.new_zeros(count, self.polynomials.size, fields)
-                rows[..., field] = own
-                found.append(rows.flatten(1))
-                diagonal.append(own.new_full((count,), float(weights[j, field])))
-        return torch.cat(found), torch.cat(diagonal)
+                rows, weight = slice(start, start := start + count), float(weights[j, field])
+                found[:, field, rows] = matrices[j][:, :count] * (weight * scale**j)
+                diagonal[rows] = weight
+        return found.flatten(0, 1).T, diagonal
 
 
 @lru_cache(maxsize=10_000)
 def _trace_matrices(polynomials: LocalPolynomials, side: SidePart, count: int) -> list[Tensor]:
+    """The traces of a cell's functions on a part of a side, (L, face functions) for each j.
+
+    Derivatives are those by the cell's own coordinate.
+    """
     face = polynomials.on_face
     nodes, weights = face.rule()
     direction = tuple(float(i == side.axis) for i in range(polynomials.dim))
     names = tuple(f"x{i}" for i in range(polynomials.dim))
     channels = Channels(names, directions=(direction,), order=max(1, count - 1))
     points = side.points(nodes)
-    jets = polynomials.jet(Coordinates(channels, points, torch.ones_like(points[0]))).stacked()
-    onto = (face.values(nodes) * weights[:, None]).T
-    return [onto @ jets[:, j] for j in range(count)]
+    jets = polynomials.stacked(channels, points, torch.ones_like(points[0]))
+    onto = face.values(nodes) * weights[:, None]
+    return [jets[:, j].T @ onto for j in range(count)]
