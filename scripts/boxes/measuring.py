@@ -6,23 +6,23 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import torch
+from boxes.elements import refined
 from boxes.problems import Case
 from common.pieces import Pieces
-from skfem import Basis, BilinearForm, ElementTriP4, LinearForm, MeshTri, condense, solve
-from skfem.helpers import dot, grad
 
 import kanpinn as kp
-from kanpinn.geometry import Points
 
 
 @dataclass(frozen=True)
 class Solved:
-    """A solve of a case: its way ("cells" or "P4"), cells, unknowns, errors and seconds."""
+    """A solve of a case: its way ("cells" or "P4"), cells, unknowns, errors and seconds.
+
+    tolerance: of the solve in cells; NaN for elements.
+    """
 
     case: str
     way: str
+    tolerance: float
     cells: int
     unknowns: int
     error: float
@@ -31,64 +31,55 @@ class Solved:
     status: str
 
 
-def by_cells(case: Case) -> Solved:
+def by_cells(case: Case, tolerance: float) -> Solved:
     """Solve once for the processor seconds, without measuring errors, and once for the errors."""
     begun = time.process_time()
-    _solution(case, errors=False)
+    _solution(case, tolerance, errors=False)
     seconds = time.process_time() - begun
-    found = _solution(case, errors=True)
+    found = _solution(case, tolerance, errors=True)
     assert found.errors is not None
     estimated = found.history.rows[-1].get("estimated_error", math.nan)
     error, cells = found.errors.l2_relative, int(found.history.rows[-1]["cells"])
-    size = found.parameters
-    return Solved(case.name, "cells", cells, size, error, estimated, seconds, found.status)
+    measured = found.parameters, error, estimated, seconds, found.status
+    return Solved(case.name, "cells", tolerance, cells, *measured)
 
 
-def _solution(case: Case, errors: bool) -> kp.Solution:
+def _solution(case: Case, tolerance: float, errors: bool) -> kp.Solution:
     network = kp.Cells([2, 1], case.degree, 4)
-    settings = kp.Dissection(tolerance=case.tolerance)
+    settings = kp.Dissection(tolerance=tolerance)
     return kp.solve(case.problem, network, settings, errors=errors, verified=False)
 
 
-@BilinearForm
-def stiffness(u, v, _):
-    return dot(grad(u), grad(v))
+def by_elements(case: Case, limit: float) -> list[Solved]:
+    """Solve on refined meshes, until all have taken `limit` seconds."""
+    return [
+        Solved(
+            case.name, "P4", math.nan, one.cells, one.unknowns, one.error, math.nan, one.seconds, ""
+        )
+        for one in refined(case, limit)
+    ]
 
 
-def by_elements(case: Case, squares: int) -> Solved:
-    """Solve by quartic triangles on squares², each cut into two; seconds without measuring."""
+def all_ways(
+    chosen: Sequence[Case], rougher: Sequence[float], limit: float, pieces: Pieces
+) -> list[Solved]:
+    """Measure every case; progress is written to standard error.
 
-    def at(x: np.ndarray, function) -> np.ndarray:
-        coords = torch.from_numpy(np.ascontiguousarray(x.reshape(2, -1).T))
-        return function(Points(coords, case.problem.domain.names)).numpy().reshape(x.shape[1:])
-
-    @LinearForm
-    def load(v, w):
-        return at(np.asarray(w.x), case.problem.source) * v
-
-    begun = time.process_time()
-    line = np.linspace(0, 1, squares + 1)
-    basis = Basis(MeshTri.init_tensor(line, line), ElementTriP4(), intorder=10)
-    known, walls = basis.zeros(), basis.get_dofs()
-    known[walls] = at(basis.doflocs[:, walls.flatten()], case.problem.exact)
-    found = solve(*condense(stiffness.assemble(basis), load.assemble(basis), x=known, D=walls))
-    seconds = time.process_time() - begun
-    exact = at(np.asarray(basis.global_coordinates()), case.problem.exact)
-    squares_of = [((e**2) * basis.dx).sum() for e in (basis.interpolate(found) - exact, exact)]
-    error = math.sqrt(squares_of[0] / squares_of[1])
-    cells = basis.mesh.t.shape[1]
-    return Solved(case.name, "P4", cells, basis.N, error, math.nan, seconds, "")
-
-
-def all_ways(chosen: Sequence[Case], meshes: Sequence[int], pieces: Pieces) -> list[Solved]:
-    """Measure every case; progress is written to standard error."""
+    Args:
+        chosen: the cases.
+        rougher: more tolerances for those cases that elements solve, too.
+        limit: the seconds that elements may take.
+        pieces: where finished solves are kept.
+    """
     found = []
     for case in chosen:
-        key = {"case": case.name, "degree": case.degree, "tolerance": case.tolerance}
-        made = pieces.records(Solved, key, lambda: [by_cells(case)])  # noqa: B023
-        for squares in meshes if case.elements else ():
-            more = {"case": case.name, "squares": squares}
-            made += pieces.records(Solved, more, lambda: [by_elements(case, squares)])  # noqa: B023
+        made = []
+        for tolerance in (*rougher, case.tolerance) if case.weak else (case.tolerance,):
+            key = {"case": case.name, "degree": case.degree, "tolerance": tolerance}
+            made += pieces.records(Solved, key, lambda: [by_cells(case, tolerance)])  # noqa: B023
+        if case.weak:
+            more = {"case": case.name, "limit": limit}
+            made += pieces.records(Solved, more, lambda: by_elements(case, limit))  # noqa: B023
         for one in made:
             sys.stderr.write(
                 f"{one.case}: {one.way}, {one.cells} cells, {one.unknowns} unknowns, "
@@ -97,3 +88,17 @@ def all_ways(chosen: Sequence[Case], meshes: Sequence[int], pieces: Pieces) -> l
             )
         found += made
     return found
+
+
+def seconds_of_elements(elements: Sequence[Solved], error: float) -> float:
+    """The seconds in which elements reach an error, interpolated between two meshes.
+
+    Beyond the last mesh its seconds, which are too few.
+    """
+    before = elements[0]
+    for one in elements:
+        if one.error <= error and one is not before:
+            part = math.log(before.error / error) / math.log(before.error / one.error)
+            return before.seconds * (one.seconds / before.seconds) ** part
+        before = one
+    return elements[-1].seconds
