@@ -1,5 +1,9 @@
 """Steady flow behind a step in a channel."""
 
+import math
+
+import torch
+
 import kanpinn as kp
 
 
@@ -20,7 +24,7 @@ class BackwardStep(kp.Problem):
     """
 
     fields = ("u", "v", "q")
-    error_fields = ("u", "v")
+    error_fields = velocity_fields = ("u", "v")
 
     def __init__(self, reynolds: float | int = 800.0, length: float | int = 30.0) -> None:
         self.reynolds = reynolds
@@ -47,6 +51,23 @@ class BackwardStep(kp.Problem):
         """(∂u/∂x / Re - q, ∂v/∂x / Re)."""
         along = (kp.partial(u, "x") / self.reynolds, kp.partial(v, "x") / self.reynolds)
         return along[0] - q.value, along[1]
+
+    def quantities(self, solution):
+        lower, upper = (self._sign_changes(solution, y) for y in (-0.5, 0.5))
+        separates, reattaches = (*upper, math.nan, math.nan)[:2]
+        return {
+            "reattachment, lower wall": (math.nan, *lower)[-1],
+            "separation, upper wall": separates,
+            "reattachment, upper wall": reattaches,
+        }
+
+    def _sign_changes(self, solution, y):
+        """Where ∂u/∂y changes its sign on a wall, more than 1/2 behind the step."""
+        x = torch.linspace(0.5, float(self.domain.bounds[1][0]), 6001).double()
+        slope = solution.gradient(torch.stack([x, torch.full_like(x, y)], dim=1))[:, 1, 0]
+        at = (slope[1:] * slope[:-1] < 0).nonzero()[:, 0]
+        part = slope[at] / (slope[at] - slope[at + 1])
+        return (x[at] + part * (x[at + 1] - x[at])).tolist()
 
 
 def _advected(w, u, v):

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import torch
+
 import kanpinn as kp
 
 
@@ -26,7 +28,7 @@ class Cavity(kp.Problem):
 
     domain = kp.Polygon([(0, 0), (1, 0), (1, 1), (0, 1)])
     fields = ("u", "v", "q")
-    error_fields = ("u", "v")
+    error_fields = velocity_fields = ("u", "v")
     free_constant = ("q",)
 
     def __init__(self, reynolds: float | int = 100.0, terms: int = 0) -> None:
@@ -57,6 +59,17 @@ class Cavity(kp.Problem):
             kp.Dirichlet(boundary, 0.0, field="v"),
             kp.Integral(self.domain, 0.0, field="q"),
         ]
+
+    def quantities(self, solution):
+        count = 4001
+        along, half = torch.linspace(0, 1, count).double(), torch.full((count,), 0.5).double()
+        u = solution(torch.stack([half, along], dim=1))[:, 0]
+        v = solution(torch.stack([along, half], dim=1))[:, 1]
+        return {
+            "least u on x = 1/2": u.min(),
+            "least v on y = 1/2": v.min(),
+            "greatest v on y = 1/2": v.max(),
+        }
 
     def reference(self):
         if self.reynolds != 100:

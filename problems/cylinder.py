@@ -11,8 +11,7 @@ class Cylinder(kp.Problem):
     The cylinder has its centre at (0.2, 0.2) and the radius 0.05. The flow enters at x = 0 with the
     parabola of the greatest speed `peak`, and leaves without tension, (ν ∂u/∂x - q, ν ∂v/∂x) = 0.
     There is no exact solution. With the defaults, Re = 20, the drag and lift coefficients are
-    5.57953523384 and 0.010618948146, and the pressure falls by 0.11752016697 along the cylinder:
-    `coefficients` gives these three.
+    5.57953523384 and 0.010618948146, and the pressure falls by 0.11752016697 along the cylinder.
 
     Hard: a thin layer around the cylinder, and a wake that is as long as the channel.
 
@@ -27,7 +26,7 @@ class Cylinder(kp.Problem):
 
     domain = kp.Box(x=(0, 2.2), y=(0, 0.41)) - kp.Disk((0.2, 0.2), 0.05, name="cylinder")
     fields = ("u", "v", "q")
-    error_fields = ("u", "v")
+    error_fields = velocity_fields = ("u", "v")
 
     def __init__(self, viscosity: float | int = 1e-3, peak: float | int = 0.3) -> None:
         self.viscosity, self.peak = viscosity, peak
@@ -71,13 +70,12 @@ class Cylinder(kp.Problem):
         x, y = q.value * n_x, q.value * n_y
         return torch.cat([x - self.viscosity * viscous_x, y - self.viscosity * viscous_y], dim=1)
 
-    def coefficients(self, solution):
-        """The drag and lift coefficients of a solution, and the difference of the pressure."""
+    def quantities(self, solution):
         diameter, mean = 0.1, 2 * self.peak / 3
         force = solution.integral(self.domain.boundary["cylinder"], self.traction, nodes=96)
         front, back = solution(torch.tensor([[0.15, 0.2], [0.25, 0.2]]).double())[:, 2].tolist()
         drag, lift = (2 * force / (diameter * mean**2)).tolist()
-        return drag, lift, front - back
+        return {"drag": drag, "lift": lift, "pressure difference": front - back}
 
 
 def _advected(w, u, v):

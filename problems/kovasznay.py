@@ -23,6 +23,7 @@ class Kovasznay(kp.Problem):
 
     domain = kp.Box(x=(-0.5, 1), y=(-0.5, 1.5))
     fields = ("u", "v", "q")
+    velocity_fields = ("u", "v")
     free_constant = ("q",)
 
     def __init__(self, reynolds: float | int = 40.0) -> None:

@@ -21,6 +21,7 @@ class Stokes(kp.Problem):
 
     domain = kp.Box(x=(0, 1), y=(0, 1))
     fields = ("u", "v", "q")
+    velocity_fields = ("u", "v")
     free_constant = ("q",)
 
     def __init__(self, viscosity: float | int = 1.0) -> None:

@@ -10,6 +10,7 @@ from kanpinn.cli.tables import (
     against,
     eigenvalues_table,
     errors_table,
+    quantities,
     remarks,
     scores_table,
     summary,
@@ -86,6 +87,7 @@ class SolveKind(Kind):
         if any(one is not None for one in shown):
             yield errors_table(*shown)
         yield from unknowns(result)
+        yield from quantities(result)
         if result.estimate is not None and result.estimate.reason not in result.status:
             yield str(result.estimate)
         elif estimated is not None:  # the table has the errors

@@ -101,6 +101,12 @@ def unknowns(solution: "Solution") -> Iterator[str]:
         yield from map(str, solution.covariance.dependences())
 
 
+def quantities(solution: "Solution") -> Iterator[str]:
+    """Yield a line for each number that the problem computes from its solution."""
+    for name, value in solution.quantities.items():
+        yield f"{name} = {value:.10g}"
+
+
 def eigenvalues_table(solution: "Eigensolution") -> str:
     """Return a table of eigenvalues with multiplicity, residual, and known bounds and errors."""
     lists = {"residual": solution.residual_norms, "bound": solution.bounds}

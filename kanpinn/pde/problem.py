@@ -38,12 +38,19 @@ class Problem(BoundaryValueProblem):
     ordinary differential equation the conserved quantities themselves. A solve reports how far they
     drift. Where they leave through walls, `outflow(p, u)` returns with the same names what flows
     out there, by the outward unit normals `p.normals`.
+
+    `quantities(solution)` is optional. It returns numbers that matter in an application, such as
+    {"drag": solution.integral(wall, self.traction)[0]}, which a run reports by these names. For
+    flows in the plane `velocity_fields` names the components along both axes; streamlines are
+    drawn.
     """
 
     unknowns: Mapping[str, Unknown] = MappingProxyType({})
     exact: Callable[[Points], Tensor | tuple[Tensor, ...]] | None = None
     invariants: Callable[..., Mapping[str, Tensor]] | None = None
     outflow: Callable[..., Mapping[str, Tensor]] | None = None
+    quantities: Callable[..., Mapping[str, Tensor | float]] | None = None
+    velocity_fields: tuple[str, str] | None = None
 
     @abstractmethod
     def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:
@@ -118,6 +125,12 @@ class Problem(BoundaryValueProblem):
         check_fields(name, domain, self.fields, self.free_constant)
         if self.error_fields is not None:
             check_subset(name, "error_fields", self.error_fields, self.fields)
+        if self.velocity_fields is not None:
+            check_subset(name, "velocity_fields", self.velocity_fields, self.fields)
+            if len(self.velocity_fields) != 2:
+                raise InputError(
+                    f"{name}.velocity_fields must name two fields, got {self.velocity_fields!r}"
+                )
         if self.unknowns != {}:
             check_unknowns(name, self.unknowns, self.fields, self.domain.names)
         if not (self.exact is None or callable(self.exact)):

@@ -9,6 +9,7 @@ from kanpinn.plotting.evolutions import evolution_figures
 from kanpinn.plotting.history import history_figure
 from kanpinn.plotting.outlines import outline_of
 from kanpinn.plotting.solutions import residual_figure, solution_figure
+from kanpinn.plotting.streamlines import streamlines_figure
 from kanpinn.plotting.style import save
 from kanpinn.plotting.trees import cells_figure
 from kanpinn.plotting.unknowns import unknown_figures
@@ -21,8 +22,8 @@ def draw_figures(solution: Solution, folder: Path, fields: GridFields | None = N
 
     A system has a file solution_u.png for each field u, and residuals.png. Unknown numbers are
     drawn in unknowns.png, the confidence intervals of a coefficient a in interval_a.png, the drift
-    of invariants in drifts.png, cells in the plane in cells.png. With a time there are also the
-    figures of `evolution_figures`.
+    of invariants in drifts.png, cells in the plane in cells.png, steady flows in the plane in
+    streamlines.png. With a time there are also the figures of `evolution_figures`.
 
     Args:
         solution: the solution of a problem in any dimension; above two dimensions, it is drawn on
@@ -45,6 +46,10 @@ def draw_figures(solution: Solution, folder: Path, fields: GridFields | None = N
         paths.append(save(figure, folder / f"{name}.png"))
     if len(fields.fields) > 1 or len(fields.residuals) > 1:
         paths.append(save(residual_figure(fields, outline, time), folder / "residuals.png"))
+    velocity = solution.problem.velocity_fields
+    if velocity is not None and domain.dim == 2 and time is None:
+        figure = streamlines_figure(fields, velocity, outline)
+        paths.append(save(figure, folder / "streamlines.png"))
     if isinstance(solution.network, Cells) and domain.dim == 2:
         paths.append(save(cells_figure(solution, fields, outline, time), folder / "cells.png"))
     if solution.problem.unknowns:

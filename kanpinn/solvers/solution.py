@@ -27,6 +27,7 @@ from kanpinn.pde.evaluate import find_channels, jets_of_fields, stack_equations
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.history import History
+from kanpinn.solvers.quantities import quantities_of
 from kanpinn.solvers.richer import richer_residuals
 from kanpinn.solvers.verification import Verification
 
@@ -128,6 +129,11 @@ class Solution:
     def invariants(self) -> dict[str, Invariant]:
         """The integrals over space that the problem conserves, at the ends of windows, by name."""
         return invariants_of(self.problem, self.surrogate)
+
+    @cached_property
+    def quantities(self) -> dict[str, float]:
+        """The numbers that the problem computes from its solution, such as a drag, by name."""
+        return quantities_of(self.problem, self)
 
     def interval(self, points: Points | Tensor, field: str | None = None) -> tuple[Tensor, Tensor]:
         """The ends of the pointwise 95% confidence interval of a field.

@@ -5,6 +5,7 @@ import dataclasses
 import numpy
 import pytest
 import torch
+from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
@@ -17,6 +18,7 @@ from kanpinn.plotting.fields import continued
 from kanpinn.plotting.notation import cut_title, symbol
 from kanpinn.plotting.outlines import outline_of
 from kanpinn.plotting.solutions import residual_figure, solution_figure
+from kanpinn.plotting.streamlines import plot_streamlines
 from kanpinn.plotting.trees import cells_figure
 from kanpinn.solvers.grid_fields import on_grid, plane_of
 from kanpinn.solvers.history import History
@@ -404,3 +406,23 @@ def test_a_solution_without_history_is_drawn(tmp_path):
     solution = solve(Laplace(t=(0, 1)), kp.MLP([1, 2, 1]))
     bare = dataclasses.replace(solution, history=History())
     assert [p.name for p in draw_figures(bare, tmp_path)] == ["solution.png"]
+
+
+def test_streamlines_of_a_rotation_are_circles(ax):
+    line = numpy.linspace(-1, 1, 41)
+    x, y = numpy.meshgrid(line, line, indexing="ij")
+    plot_streamlines(ax, {"x": line, "y": line}, -y, x)
+    (lines,) = (one for one in ax.collections if isinstance(one, LineCollection))
+    radii = [numpy.hypot(*line.T) for line in lines.get_segments()]
+    assert len(radii) > 10 and all(numpy.ptp(radius) < 1e-2 for radius in radii)
+
+
+def test_steady_flows_have_streamlines(tmp_path):
+    class Shear(Linear):
+        velocity_fields = ("u", "v")
+
+    for domain in (kp.Box(x=(0, 2), y=(0, 1)), kp.Disk((0, 0), 1)):
+        names = [
+            path.name for path in draw_figures(solve(Shear(domain), kp.MLP([2, 4, 2])), tmp_path)
+        ]
+        assert "streamlines.png" in names

@@ -41,6 +41,7 @@ class SolveContents(Contents[SolveJob, Solution]):
         noise: the estimated noise of the data, None without unknowns.
         invariants: for each invariant its value at the first moment, its drift, and the drift
         relative to the integral of the density's absolute value.
+        quantities: the numbers that the problem computes from its solution, by name.
         auto: the log of trials, empty if none were made.
         seconds: the total excludes the estimate and the computation of the reference.
         """
@@ -69,6 +70,7 @@ class SolveContents(Contents[SolveJob, Solution]):
             "verification": result.verification and asdict(result.verification),
             **inverse,
             "invariants": {} if result.problem.invariants is None else _drifts(result),
+            "quantities": dict(result.quantities),
             "auto": list(result.log),
             "seconds": {
                 "total": result.seconds,
