@@ -112,6 +112,30 @@ def from_first(value: T) -> T:
     return box[0]
 
 
+def from_rank(source: int, own: Tensor) -> Tensor:
+    """Return a rank's tensor on all ranks; own: this rank's, of the same shape and type on all."""
+    if world() == 1:
+        return own
+    found = _travelling(own.clone().contiguous())
+    with _answering():
+        dist.broadcast(found, source)
+    return found.to(own.device)
+
+
+def passed(value: T, source: int, target: int) -> T:
+    """Send a value from one rank to another; it must be possible to pickle it.
+
+    Only these two ranks call this. What it returns on the source is its own value.
+    """
+    box: list[Any] = [value]
+    with _answering():
+        if rank() == source:
+            dist.send_object_list(box, target)
+        else:
+            dist.recv_object_list(box, source)
+    return box[0]
+
+
 def same(value: Any) -> bool:
     """Return True if the value is equal on all ranks."""
     differs = torch.tensor([float(from_first(value) != value)])

@@ -1,14 +1,23 @@
-"""The order in which neighbouring cells become one, by which their traces are eliminated."""
+"""The order in which neighbouring cells become one, and the work that they take before."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kanpinn.cells.tree import Tree
-from kanpinn.linalg.dissection import Merge
+from kanpinn.linalg.elimination_tree import Merge
+
+Array = NDArray[Any]
 
 
 def merge_order(tree: Tree) -> list[Merge]:
     """The order of nested dissection, by which neighbouring nodes become one, up to the root.
 
     The leaves are the nodes 0 … N - 1; each merge makes the next node. The leaves of one box are
-    merged before the box is merged with others.
+    merged before the box is merged with others. The boxes of level 0 are halved again and again
+    across their longest side, and merged in the opposite order.
 
     Reference: George, Nested dissection of a regular finite element mesh (1973).
     """
@@ -25,15 +34,41 @@ def merge_order(tree: Tree) -> list[Merge]:
             members += odd
         return members[0]
 
-    level = int(tree.level.max())
+    def bisected(low: Sequence[int], high: Sequence[int]) -> list[int]:
+        """The node of the boxes of level 0 from places `low` to below `high`; none if empty."""
+        counts = [end - begin for begin, end in zip(low, high, strict=True)]
+        axis = counts.index(max(counts))
+        if counts[axis] == 1:
+            own = boxes.get(tuple(low))
+            return [] if own is None else [own]
+        middle = low[axis] + counts[axis] // 2
+        ends = ([middle if i == axis else at for i, at in enumerate(one)] for one in (high, low))
+        parts = bisected(low, next(ends)) + bisected(next(ends), high)
+        return [merged(parts)] if parts else []
+
     nodes: dict[tuple[int, ...], list[int]] = {}
-    while True:
+    for level in range(int(tree.level.max()), -1, -1):
         for leaf in (tree.level == level).nonzero()[:, 0].tolist():
             nodes.setdefault(tuple(tree.place[leaf].tolist()), []).append(leaf)
         boxes = {place: merged(nodes[place]) for place in sorted(nodes)}
-        if level <= 0 and len(boxes) == 1:
-            return found
         nodes = {}
         for place, node in boxes.items():
             nodes.setdefault(tuple(i >> 1 for i in place), []).append(node)
-        level -= 1
+    bisected([0] * tree.dim, tree.roots)
+    return found
+
+
+def work_of_cells(
+    groups: Sequence[Sequence[int]], shapes: Sequence[tuple[int, int]], count: int
+) -> Array:
+    """The operations that eliminate the coefficients of each cell, (N,); equal cells share them.
+
+    Args:
+        groups: the numbers of the cells that are equal.
+        shapes: of each group, the numbers of rows and of coefficients of one of its cells.
+        count: the number of cells N.
+    """
+    found = np.zeros(count)
+    for cells, (rows, columns) in zip(groups, shapes, strict=True):
+        found[list(cells)] = 2 * rows * columns**2 / len(cells)
+    return found

@@ -1,6 +1,6 @@
 """Sparse least squares by multifrontal QR in the order of a nested dissection."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
+from kanpinn._support.distributed import extremes, from_rank, passed, rank, summed, together, world
 from kanpinn.linalg.elimination import (
     DissectionFront,
     EliminatedBlocks,
@@ -18,9 +19,11 @@ from kanpinn.linalg.elimination import (
     RootElimination,
     columns_of_blocks,
 )
+from kanpinn.linalg.elimination_tree import EliminationTree
 
 Array = NDArray[Any]
-Merge = tuple[int, int, int]
+Step = tuple[int, Elimination]  # with the node that it makes
+SolvedBlocks = tuple[int, EliminatedBlocks, Array]  # of a node, with right-hand sides
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,10 +49,11 @@ class Dissected:
     factor has: Qᵀb is as accurate as if b had been a column of the matrix. An unknown that the rows
     leave open, as its diagonal entry is zero up to rounding, is set to zero.
 
+    With several ranks each has the leaves of its subtrees, and all get the same x.
+
     Args:
-        fronts: the rows of the leaves; each block belongs to one or two of them.
-        sizes: the numbers of unknowns of the blocks, (B,).
-        merges: pairs of fronts, and the number of the front that they become.
+        tree: the order of the merges.
+        fronts: the rows of this rank's leaves, by their numbers.
 
     Raises:
         LinAlgError: if an entry is not finite.
@@ -58,81 +62,167 @@ class Dissected:
     Solution of sparse linear least squares problems using Givens rotations (1980).
     """
 
-    def __init__(self, fronts: Sequence[BlockRows], sizes: Array, merges: Sequence[Merge]) -> None:
-        self._sizes = sizes
-        self._steps = list(_eliminations(fronts, sizes, merges))
+    def __init__(self, tree: EliminationTree, fronts: Mapping[int, BlockRows]) -> None:
+        self._tree, steps = tree, _Steps(tree, fronts)
+        with together():
+            self._local = list(steps.local())
+        self._above = list(steps.above())
 
-    def solve(self, rights: Sequence[Array]) -> Array:
+    def solve(self, rights: Mapping[int, Array]) -> Array:
         """The x that minimise ‖A x - b‖, (unknowns, n), all blocks one after the other.
 
-        rights: the right-hand sides b in the rows of each front, (r, n).
+        rights: the right-hand sides b in the rows of each of this rank's leaves, (r, n).
 
         Raises:
             LinAlgError: if an entry is not finite.
         """
-        return _solved(self._steps, self._sizes, rights)
+        return _solved(self._tree, self._local, self._above, rights)
 
 
 def solve_dissected(
-    fronts: Sequence[BlockRows], sizes: Array, merges: Sequence[Merge], rights: Sequence[Array]
+    tree: EliminationTree, fronts: Mapping[int, BlockRows], rights: Mapping[int, Array]
 ) -> Array:
     """The solutions that `Dissected` has, in half the memory: no reflections are kept.
 
     The arguments are those of `Dissected` and of its method `solve`.
     """
-    return _solved(_eliminations(fronts, sizes, merges), sizes, rights)
+    steps = _Steps(tree, fronts)
+    return _solved(tree, steps.local(), steps.above(), rights)
 
 
-def _eliminations(
-    fronts: Sequence[BlockRows], sizes: Array, merges: Sequence[Merge]
-) -> Iterator[Elimination]:
-    """The steps of the elimination in their order: each leaf's, each merge's, and the last one."""
-    ranks = _ranks(fronts, len(sizes), merges)
-    waiting: dict[int, DissectionFront] = {}
-    for number, one in enumerate(fronts):
-        _check(one.rows)
-        step, waiting[number] = LeafElimination.of(number, one.blocks, one.rows, sizes, ranks)
-        yield step
-    for number, merge in enumerate(merges):
-        pair = waiting.pop(merge[0]), waiting.pop(merge[1])
-        merged, waiting[merge[2]] = MergeElimination.of(merge, pair, number, sizes, ranks)
-        yield merged
-    ((number, last),) = waiting.items()
-    yield RootElimination.of(number, last)
+class _Steps:
+    """The steps of an elimination that this rank takes.
 
+    Each step is made when it is asked for, of the fronts that those before it have left.
+    """
 
-def _solved(steps: Iterable[Elimination], sizes: Array, rights: Sequence[Array]) -> Array:
-    """The solutions for right-hand sides, by the steps of an elimination."""
-    waiting = dict(enumerate(rights))
-    done: list[tuple[EliminatedBlocks, Array]] = []
-    for one in rights:
-        _check(one)
-    for step in steps:
-        right = step.forward(waiting)
-        if step.eliminated is not None:
-            done.append((step.eliminated, right))
-    starts = np.concatenate([[0], np.cumsum(sizes)])
-    found = np.zeros((starts[-1], rights[0].shape[1]))
-    for own, right in reversed(done):
-        inner, outer = (
-            columns_of_blocks(blocks, starts[:-1], sizes) for blocks in (own.inner, own.outer)
+    def __init__(self, tree: EliminationTree, fronts: Mapping[int, BlockRows]) -> None:
+        self._tree, self._fronts = tree, fronts
+        self._waiting: dict[int, DissectionFront] = {}
+
+    def local(self) -> Iterator[Step]:
+        """The steps in this rank's subtrees."""
+        for node in self._tree.local:
+            if node in self._tree.pairs:
+                yield from self._merge(node)
+            else:
+                one = self._fronts[node]
+                _check(one.rows)
+                sizes, places = self._tree.sizes, self._tree.eliminated_at
+                step, front = LeafElimination.of(node, one.blocks, one.rows, sizes, places)
+                yield node, step
+                yield from self._made(node, front)
+
+    def above(self) -> Iterator[Step]:
+        """The steps above all subtrees. Other ranks wait for the fronts that are sent."""
+        owners = self._tree.owners
+        for node in self._tree.above:
+            here = owners[node]
+            for child in self._tree.pairs[node]:
+                there = owners[child]
+                if there != here and rank() in (there, here):
+                    passage = Passage(child, there, here)
+                    passage.take(self._waiting)
+                    yield child, passage
+            if here == rank():
+                yield from self._merge(node)
+
+    def _merge(self, node: int) -> Iterator[Step]:
+        tree, (one, other) = self._tree, self._tree.pairs[node]
+        pair = self._waiting.pop(one), self._waiting.pop(other)
+        step, front = MergeElimination.of(
+            (one, other, node), pair, tree.places[node], tree.sizes, tree.eliminated_at
         )
-        found[inner] = solve_triangular(own.triangle, right - own.rest @ found[outer])
-    return found
+        yield node, step
+        yield from self._made(node, front)
+
+    def _made(self, node: int, front: DissectionFront) -> Iterator[Step]:
+        """Keep the front of a node; of that of the root all blocks are eliminated."""
+        if node == self._tree.root:
+            yield node, RootElimination.of(node, front)
+        else:
+            self._waiting[node] = front
+
+
+@dataclass(frozen=True, eq=False)
+class Passage(Elimination):
+    """A front goes from one rank to another, which waits for it.
+
+    Args:
+        node: the number of the front.
+        source, target: the ranks, one of which is this one.
+    """
+
+    node: int
+    source: int
+    target: int
+    eliminated = None
+
+    def take(self, waiting: dict[int, Any]) -> None:
+        """Send or receive a front, or its right-hand sides; waiting: those of this rank."""
+        found = passed(waiting.pop(self.node, None), self.source, self.target)
+        if rank() == self.target:
+            waiting[self.node] = found
+
+    def forward(self, waiting: dict[int, Array]) -> Array:
+        self.take(waiting)
+        return np.zeros((0, 0))
+
+
+def _solved(
+    tree: EliminationTree, local: Iterable[Step], above: Iterable[Step], rights: Mapping[int, Array]
+) -> Array:
+    """The solutions for right-hand sides, by the steps of this rank."""
+    waiting = dict(rights)
+
+    def forward(steps: Iterable[Step]) -> list[SolvedBlocks]:
+        both = ((node, step.eliminated, step.forward(waiting)) for node, step in steps)
+        return [(node, own, right) for node, own, right in both if own is not None]
+
+    with together():
+        for one in rights.values():
+            _check(one)
+        below = forward(local)
+    last = forward(above)
+    count = max((one.shape[1] for one in rights.values()), default=0)
+    if world() > 1:  # a rank may have no leaf
+        count = int(extremes(torch.tensor([[float(count)]]))[1])
+    return _substituted(tree, below, last, count)
+
+
+def _substituted(
+    tree: EliminationTree, below: list[SolvedBlocks], last: list[SolvedBlocks], count: int
+) -> Array:
+    """All unknowns, (unknowns, n), which follow from each other from the last to the first.
+
+    Args:
+        tree: the order of the merges.
+        below, last: the rows of the blocks that this rank has eliminated, with right-hand sides
+            (x, n): in its subtrees, and above all of these.
+        count: n.
+    """
+    starts = np.concatenate([[0], np.cumsum(tree.sizes)])
+    found = np.zeros((starts[-1], count))
+
+    def columns(blocks: Array) -> Array:
+        return columns_of_blocks(blocks, starts[:-1], tree.sizes)
+
+    def substitute(own: EliminatedBlocks, right: Array) -> None:
+        known = right - own.rest @ found[columns(own.outer)]
+        found[columns(own.inner)] = solve_triangular(own.triangle, known)
+
+    for node in reversed(tree.above):
+        while last and last[-1][0] == node:
+            substitute(*last.pop()[1:])
+        there = columns(tree.eliminated(node))
+        found[there] = from_rank(tree.owners[node], torch.from_numpy(found[there])).numpy()
+    above = found.copy()
+    for _, own, right in reversed(below):
+        substitute(own, right)
+    return above + summed([torch.from_numpy(found - above)])[0].numpy()
 
 
 def _check(rows: Array) -> None:
     if not np.isfinite(rows).all():
         what = "an entry of a least-squares problem is not finite"
         raise torch.linalg.LinAlgError(what)  # type: ignore[attr-defined]
-
-
-def _ranks(fronts: Sequence[BlockRows], count: int, merges: Sequence[Merge]) -> Array:
-    """The number of the merge that eliminates each block, (B,); `len(merges)` if none does."""
-    found = np.full(count, len(merges))
-    blocks = {number: frozenset(one.blocks.tolist()) for number, one in enumerate(fronts)}
-    for number, (one, other, made) in enumerate(merges):
-        left, right = blocks.pop(one), blocks.pop(other)
-        found[list(left & right)] = number
-        blocks[made] = left ^ right
-    return found

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from ranks import Ranks
 
 from kanpinn.linalg.dissection import BlockRows, Dissected, solve_dissected
+from kanpinn.linalg.elimination_tree import EliminationTree, shared_subtrees
 
 
 def _random_problem(seed, rows):
@@ -31,7 +33,9 @@ def _random_problem(seed, rows):
         one, other = (waiting.pop(generator.integers(len(waiting))) for _ in range(2))
         merges.append((one, other, made))
         waiting.append(made)
-    return (fronts, sizes, merges), rights, np.concatenate(dense)
+    blocks = [one.blocks for one in fronts]
+    tree = EliminationTree(blocks, sizes, merges, np.zeros(count))
+    return tree, dict(enumerate(fronts)), dict(enumerate(rights)), np.concatenate(dense)
 
 
 def _columns(blocks, sizes):
@@ -40,45 +44,119 @@ def _columns(blocks, sizes):
     return np.concatenate([np.arange(ends[b] - sizes[b], ends[b]) for b in blocks])
 
 
-def _blind(problem, unknown):
-    """A problem with rows that vanish in one unknown."""
-    fronts, sizes, merges = problem
-    changed = [BlockRows(one.blocks, one.rows.copy()) for one in fronts]
-    for one in changed:
-        one.rows[:, _columns(one.blocks, sizes) == unknown] = 0
-    return changed, sizes, merges
+def _blind(tree, fronts, unknown):
+    """The rows of a problem that vanish in one unknown."""
+    changed = {leaf: BlockRows(one.blocks, one.rows.copy()) for leaf, one in fronts.items()}
+    for one in changed.values():
+        one.rows[:, _columns(one.blocks, tree.sizes) == unknown] = 0
+    return changed
+
+
+def _dense_solution(dense, rights):
+    return np.linalg.lstsq(dense, np.concatenate(list(rights.values())), rcond=None)
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("rows", [lambda n: n + 3, lambda n: n // 2 + 2])
 def test_the_solutions_are_those_of_dense_least_squares(seed, rows):
-    problem, rights, dense = _random_problem(seed, rows)
-    wanted, _, rank, _ = np.linalg.lstsq(dense, np.concatenate(rights), rcond=None)
+    tree, fronts, rights, dense = _random_problem(seed, rows)
+    wanted, _, rank, _ = _dense_solution(dense, rights)
     assert rank == len(wanted)
-    assert np.allclose(solve_dissected(*problem, rights), wanted, atol=1e-10)
+    assert np.allclose(solve_dissected(tree, fronts, rights), wanted, atol=1e-10)
 
 
 def test_kept_factors_solve_for_right_hand_sides_one_after_the_other():
-    problem, rights, _ = _random_problem(1, lambda n: n // 2 + 2)
-    wanted, kept = solve_dissected(*problem, rights), Dissected(*problem)
+    tree, fronts, rights, _ = _random_problem(1, lambda n: n // 2 + 2)
+    wanted, kept = solve_dissected(tree, fronts, rights), Dissected(tree, fronts)
     for column in (0, 1, 0):
-        found = kept.solve([one[:, [column]] for one in rights])
+        found = kept.solve({leaf: one[:, [column]] for leaf, one in rights.items()})
         assert np.allclose(found[:, 0], wanted[:, column], rtol=1e-13, atol=1e-13)
 
 
-@pytest.mark.parametrize("solve", [solve_dissected, lambda *a: Dissected(*a[:3]).solve(a[3])])
+@pytest.mark.parametrize("solve", [solve_dissected, lambda *a: Dissected(*a[:2]).solve(a[2])])
 def test_a_direction_in_which_all_rows_vanish_gets_zero(solve):
-    problem, rights, dense = _random_problem(3, lambda n: n + 3)
+    tree, fronts, rights, dense = _random_problem(3, lambda n: n + 3)
     for unseen in range(dense.shape[1]):
-        found = solve(*_blind(problem, unseen), rights)
-        kept = np.delete(dense, unseen, axis=1)
-        wanted = np.linalg.lstsq(kept, np.concatenate(rights), rcond=None)[0]
+        found = solve(tree, _blind(tree, fronts, unseen), rights)
+        wanted = _dense_solution(np.delete(dense, unseen, axis=1), rights)[0]
         assert (found[unseen] == 0).all()
         assert np.allclose(np.delete(found, unseen, axis=0), wanted, atol=1e-10)
 
 
 def test_a_number_that_is_not_finite_is_refused():
-    (fronts, *order), rights, _ = _random_problem(0, lambda n: n + 1)
+    tree, fronts, rights, _ = _random_problem(0, lambda n: n + 1)
     fronts[1].rows[0, 0] = np.nan
     with pytest.raises(torch.linalg.LinAlgError, match="not finite"):
-        solve_dissected(fronts, *order, rights)
+        solve_dissected(tree, fronts, rights)
+
+
+# Several ranks.
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    members = Ranks(3, tmp_path_factory.mktemp("ranks"))
+    yield members
+    members.end()
+
+
+def _solved_here(seed, keep, spoiled=None):
+    """The solutions by this rank's leaves, and which of them are its own."""
+    tree, fronts, rights, _ = _random_problem(seed, lambda n: n + 3)
+    own = [leaf for leaf in fronts if leaf in tree.local]
+    fronts, rights = ({leaf: each[leaf] for leaf in own} for each in (fronts, rights))
+    if spoiled in fronts:
+        fronts[spoiled].rows[0, 0] = np.nan
+    if keep:
+        return Dissected(tree, fronts).solve(rights), own
+    return solve_dissected(tree, fronts, rights), own
+
+
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("size", [2, 3])
+def test_ranks_share_the_leaves_and_find_what_one_process_finds(ranks, size, keep):
+    for seed in range(3):
+        tree, fronts, rights, _ = _random_problem(seed, lambda n: n + 3)
+        wanted, answers = (
+            solve_dissected(tree, fronts, rights),
+            ranks.run(size, _solved_here, seed, keep),
+        )
+        assert sorted(leaf for _, own in answers for leaf in own) == sorted(fronts)
+        assert all(own for _, own in answers)
+        for found, _ in answers:
+            assert np.array_equal(found, answers[0][0])
+            assert np.allclose(found, wanted, rtol=1e-12, atol=1e-12)
+
+
+def test_a_number_of_one_rank_that_is_not_finite_is_refused_by_all(ranks):
+    for leaf in range(9):
+        for kind, text in ranks.run(2, _solved_here, 0, leaf % 2 == 0, leaf):
+            assert kind == "_LinAlgError" and "not finite" in text
+
+
+def _ready(pairs, work, node, owners, loads):
+    """When a node is made, if each rank takes its subtrees first."""
+    if node in owners:
+        return loads[owners[node]]
+    return work[node] + max(_ready(pairs, work, one, owners, loads) for one in pairs[node])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_subtrees_are_balanced(seed):
+    """Work of equal leaves on two ranks, which could be shared perfectly but for the merges."""
+    generator, leaves = np.random.default_rng(seed), 64
+    waiting, pairs = list(range(leaves)), {}
+    for made in range(leaves, 2 * leaves - 1):
+        one, other = (waiting.pop(generator.integers(len(waiting))) for _ in range(2))
+        pairs[made] = (one, other)
+        waiting.append(made)
+    work = {leaf: 1.0 for leaf in range(leaves)} | {node: 0.1 for node in pairs}
+    owners = shared_subtrees(pairs, work, waiting[0], 2)
+    loads, left = [0.0, 0.0], [(root, owner) for root, owner in owners.items()]
+    while left:
+        node, owner = left.pop()
+        loads[owner] += work[node]
+        left += [(child, owner) for child in pairs.get(node, ())]
+    assert sum(loads) + 0.1 * len(set(pairs) - set(owners)) >= leaves
+    whole = sum(work.values())
+    assert _ready(pairs, work, waiting[0], owners, loads) <= 0.5 * whole + 2.0

@@ -6,11 +6,14 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from kanpinn._support.distributed import summed, together
 from kanpinn.cells.system.cell_group import CellGroup
-from kanpinn.linalg.dissection import BlockRows, Dissected, Merge, solve_dissected
+from kanpinn.linalg.dissection import BlockRows, Dissected, solve_dissected
 from kanpinn.linalg.elimination import columns_of_blocks
+from kanpinn.linalg.elimination_tree import EliminationTree
 
 Array = NDArray[Any]
 
@@ -20,33 +23,29 @@ class CellFactors:
     """The factors of a least-squares problem in cells.
 
     The coefficients of each cell are eliminated by themselves, and the traces on faces in the order
-    of a nested dissection.
+    of a nested dissection. With several ranks each has the cells of its own subtrees.
 
     Args:
-        groups: the cells, each in one group, once.
-        merges: the order of the dissection.
-        sizes: the numbers of unknowns on all faces, (F,).
+        groups: the cells of this rank, each in one group, once.
+        tree: the order of the dissection.
+        columns: the number of coefficients of a cell, L m.
     """
 
     groups: Sequence[CellGroup]
-    merges: Sequence[Merge]
-    sizes: Array
+    tree: EliminationTree
+    columns: int
 
-    @property
-    def cells(self) -> int:
-        """The number of cells."""
-        return sum(len(group.cells) for group in self.groups)
-
-    def _fronts(self) -> list[BlockRows]:
-        fronts = dict(pair for group in self.groups for pair in group.fronts())
-        return [fronts[cell] for cell in range(len(fronts))]
+    def _fronts(self) -> dict[int, BlockRows]:
+        return dict(pair for group in self.groups for pair in group.fronts())
 
     @cached_property
     def _dissected(self) -> Dissected:
-        return Dissected(self._fronts(), self.sizes, self.merges)
+        return Dissected(self.tree, self._fronts())
 
     def solve(self, rights: Sequence[Array], *, again: bool = False) -> tuple[Array, Array]:
         """The coefficients of all cells, (N, L m, n), and their parts in the functional, (N, n).
+
+        With several ranks all get the same.
 
         Args:
             rights: the right-hand sides of the rows of each group's cells, (c, rows, n).
@@ -55,24 +54,26 @@ class CellFactors:
         Raises:
             LinAlgError: if an entry is not finite.
         """
-        reduced = []
-        for group, own in zip(self.groups, rights, strict=True):
-            reduced.append(group.elimination.reduced(own))
-            if not again:
-                group.forget_reflections()
-        below: list[Array] = [np.zeros(0)] * self.cells
+        with together():
+            reduced = []
+            for group, own in zip(self.groups, rights, strict=True):
+                reduced.append(group.elimination.reduced(own))
+                if not again:
+                    group.forget_reflections()
+            fronts = {} if again else self._fronts()
+        below: dict[int, Array] = {}
         for group, left in zip(self.groups, reduced, strict=True):
-            for cell, one in zip(group.cells, left.traces, strict=True):
-                below[cell] = one
+            below |= zip(group.cells, left.traces, strict=True)
         if again:
             found = self._dissected.solve(below)
         else:
-            found = solve_dissected(self._fronts(), self.sizes, self.merges, below)
-        starts = np.cumsum(self.sizes) - self.sizes
-        columns, count = self.groups[0].shape[1], rights[0].shape[2]
-        coefficients = np.zeros((self.cells, columns, count))
-        shares = np.zeros((self.cells, count))
+            found = solve_dissected(self.tree, fronts, below)
+        sizes, cells = self.tree.sizes, len(self.tree.blocks)
+        starts, count = np.cumsum(sizes) - sizes, found.shape[1]
+        coefficients = np.zeros((cells, self.columns, count))
+        shares = np.zeros((cells, count))
         for group, left in zip(self.groups, reduced, strict=True):
-            known = found[[columns_of_blocks(faces, starts, self.sizes) for faces in group.faces]]
+            known = found[[columns_of_blocks(faces, starts, sizes) for faces in group.faces]]
             coefficients[group.cells], shares[group.cells] = group.solved(left, known)
-        return coefficients, shares
+        both = summed([torch.from_numpy(coefficients), torch.from_numpy(shares)])
+        return both[0].numpy(), both[1].numpy()

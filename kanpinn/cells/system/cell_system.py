@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.contacts import CoupledContacts
-from kanpinn.cells.merges import merge_order
+from kanpinn.cells.merges import merge_order, work_of_cells
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.system.cell_factors import CellFactors
 from kanpinn.cells.system.cell_group import CellGroup, CellRows
@@ -20,6 +20,7 @@ from kanpinn.cells.system.cell_terms import PlacedTerm, SampledTerm
 from kanpinn.cells.system.contact_rows import ContactRows, PlacedContact, placed
 from kanpinn.cells.system.coupling import Coupling, Traces
 from kanpinn.cells.system.region_scales import region_scales
+from kanpinn.linalg.elimination_tree import EliminationTree
 
 Array = NDArray[Any]
 
@@ -145,21 +146,27 @@ class CellSystem:
             sizes = level[cell], float(self.weights[cell])
             key = (sizes, tuple(side for side, _ in sides), names) if shared else cell
             found.setdefault(key, []).append(cell)
-        groups = []
-        for cells in found.values():
-            faces = [
-                [number for _, number in self.geometry.sides[cell]]
-                + [contact.number for contact in self.contacts[cell]]
-                for cell in cells
-            ]
-            numbers = np.array(faces, dtype=np.int64).reshape(len(cells), -1)
-            first = cells[0]
-            rows = sum(one.row_count for one in self.terms[first])
-            rows += len(self.free_fields) if first == 0 else 0
-            rows += int(self.trace_sizes[numbers[0]].sum())
-            columns = self.polynomials.size * len(self.coupling.orders)
-            groups.append(CellGroup(cells, numbers, (rows, columns), partial(self._rows, first)))
-        return CellFactors(groups, merge_order(self.geometry.tree), self.trace_sizes)
+        both = zip(self.geometry.sides, self.contacts, strict=True)
+        faces = [
+            np.array([at for _, at in sides] + [one.number for one in contacts], dtype=np.int64)
+            for sides, contacts in both
+        ]
+        shapes = [self._shape(cells[0], faces[cells[0]]) for cells in found.values()]
+        work = work_of_cells(list(found.values()), shapes, len(faces))
+        order = merge_order(self.geometry.tree)
+        tree = EliminationTree(faces, self.trace_sizes, order, work)
+        own, groups = set(tree.local), []
+        for cells, shape in zip(found.values(), shapes, strict=True):
+            if here := [cell for cell in cells if cell in own]:
+                numbers = np.stack([faces[cell] for cell in here])
+                groups.append(CellGroup(here, numbers, shape, partial(self._rows, cells[0])))
+        return CellFactors(groups, tree, self.polynomials.size * len(self.coupling.orders))
+
+    def _shape(self, cell: int, faces: Array) -> tuple[int, int]:
+        """The numbers of rows and of coefficients of a cell; faces: the numbers of its faces."""
+        rows = sum(one.row_count for one in self.terms[cell]) + int(self.trace_sizes[faces].sum())
+        rows += len(self.free_fields) if cell == 0 else 0
+        return rows, self.polynomials.size * len(self.coupling.orders)
 
     def rights(self, values: Mapping[SampledTerm | CoupledContacts, Tensor]) -> list[Array]:
         """The right-hand sides of the rows of each group's cells, (c, rows, n).

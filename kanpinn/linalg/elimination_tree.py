@@ -1,0 +1,190 @@
+"""The tree of fronts of a nested dissection, and the part of it that each rank eliminates."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kanpinn._support.distributed import rank, world
+
+Array = NDArray[Any]
+Merge = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class EliminationTree:
+    """The order in which fronts of rows are merged, two at a time, until one is left.
+
+    A block of unknowns that belongs to both fronts of a merge is eliminated by it. The leaves are
+    the nodes 0 … N - 1, and each merge makes another node. Before a merge all is done that its
+    fronts need, and nothing else, so that few fronts wait for others.
+
+    With several ranks each eliminates some subtrees by itself. They are chosen by the numbers of
+    operations, such that the last rank is ready as early as possible. A node above the subtrees is
+    made by the rank that has the first of its two fronts, and gets the second one.
+
+    Args:
+        blocks: the numbers of the blocks of each leaf; each block belongs to one or two leaves.
+        sizes: the numbers of unknowns of the blocks, (B,).
+        merges: pairs of nodes, and the number of the node that they become.
+        work: the operations that each leaf takes before it is a front, (N,).
+
+    Reference: George, Nested dissection of a regular finite element mesh (1973); Geist and Ng, Task
+    scheduling for parallel sparse Cholesky factorization (1989), for the choice of subtrees.
+    """
+
+    blocks: Sequence[Array]
+    sizes: Array
+    merges: Sequence[Merge]
+    work: Array
+
+    @cached_property
+    def pairs(self) -> dict[int, tuple[int, int]]:
+        """The two nodes that become each node which is no leaf."""
+        return {made: (one, other) for one, other, made in self.merges}
+
+    @property
+    def root(self) -> int:
+        """The last node."""
+        return self.merges[-1][2] if self.merges else 0
+
+    def below(self, node: int) -> list[int]:
+        """A node and all that it is made of, in order."""
+        found, left = [], [node]
+        while left:
+            found.append(left.pop())
+            left += self.pairs.get(found[-1], ())
+        return found[::-1]
+
+    @cached_property
+    def places(self) -> dict[int, int]:
+        """The place of each node in the order of all."""
+        return {node: place for place, node in enumerate(self.below(self.root))}
+
+    @cached_property
+    def eliminated_at(self) -> Array:
+        """The place of the node that eliminates each block, (B,).
+
+        It is the number of nodes for blocks that are left after the last merge.
+        """
+        return self._counted[0]
+
+    def eliminated(self, node: int) -> Array:
+        """The numbers of the blocks that a node eliminates, in ascending order."""
+        last = self.eliminated_at == len(self.places) if node == self.root else False
+        return np.flatnonzero((self.eliminated_at == self.places[node]) | last)
+
+    @cached_property
+    def _counted(self) -> tuple[Array, dict[int, float]]:
+        """Where blocks are eliminated, and the operations of each node."""
+        found, work = np.full(len(self.sizes), len(self.places)), {}
+        waiting: dict[int, frozenset[int]] = {}
+        for node, place in self.places.items():
+            if node in self.pairs:
+                left, right = (waiting.pop(one) for one in self.pairs[node])
+                inner, waiting[node] = list(left & right), left ^ right
+                found[inner] = place
+                own, rest = (float(self.sizes[list(one)].sum()) for one in (inner, waiting[node]))
+                work[node] = 2 * own * (own**2 / 3 + own * rest + rest**2)
+            else:
+                waiting[node] = frozenset(self.blocks[node].tolist())
+                size = float(self.sizes[self.blocks[node]].sum())
+                work[node] = 4 / 3 * size**3 + float(self.work[node])
+        return found, work
+
+    @cached_property
+    def owners(self) -> dict[int, int]:
+        """The rank that makes each node."""
+        _, work = self._counted
+        found: dict[int, int] = {}
+        for root, owner in shared_subtrees(self.pairs, work, self.root, world()).items():
+            found |= dict.fromkeys(self.below(root), owner)
+        for node in self.places:
+            if node not in found:
+                found[node] = found[self.pairs[node][0]]
+        return found
+
+    @cached_property
+    def above(self) -> list[int]:
+        """The nodes that are in no subtree of a single rank, in order."""
+        return [node for node in self.places if not self._alone[node]]
+
+    @cached_property
+    def local(self) -> list[int]:
+        """The nodes of this rank's subtrees, in order."""
+        own = (node for node in self.places if self._alone[node])
+        return [node for node in own if self.owners[node] == rank()]
+
+    @cached_property
+    def _alone(self) -> dict[int, bool]:
+        """Whether all nodes below each node belong to one rank."""
+        found: dict[int, bool] = {}
+        for node in self.places:
+            pair = self.pairs.get(node, ())
+            same = all(self.owners[one] == self.owners[node] for one in pair)
+            found[node] = same and all(found[one] for one in pair)
+        return found
+
+
+def shared_subtrees(
+    pairs: Mapping[int, tuple[int, int]], work: Mapping[int, float], root: int, count: int
+) -> dict[int, int]:
+    """The roots of disjoint subtrees, which together have all leaves, and their ranks.
+
+    The largest subtree is halved again and again. Of all these choices that one is taken with
+    which the root is ready first, and the first of those that differ little, as each subtree more
+    is one front more to send.
+
+    Args:
+        pairs: the two children of each node that is no leaf.
+        work: the operations of each node, children before their parents.
+        root: the root of the tree.
+        count: the number of ranks.
+    """
+    little, total = 0.02, dict[int, float]()
+    for node, own in work.items():
+        total[node] = own + sum(total[one] for one in pairs.get(node, ()))
+    roots, above, best, least = [root], list[int](), {root: 0}, total[root]
+    for _ in range(16 * count if count > 1 else 0):
+        largest = max((one for one in roots if one in pairs), key=total.__getitem__, default=None)
+        if largest is None:
+            break
+        roots.remove(largest)
+        roots += pairs[largest]
+        above.append(largest)
+        owners: dict[int, int] = {}
+        loads = [0.0] * count
+        for one in sorted(roots, key=total.__getitem__, reverse=True):
+            owners[one] = loads.index(min(loads))
+            loads[owners[one]] += total[one]
+        ready = _ready(pairs, work, above[::-1], owners, loads)
+        if ready < (1 - little) * least:
+            best, least = owners, ready
+    return best
+
+
+def _ready(
+    pairs: Mapping[int, tuple[int, int]],
+    work: Mapping[int, float],
+    above: Sequence[int],
+    owners: Mapping[int, int],
+    loads: Sequence[float],
+) -> float:
+    """When the last of some nodes is made, if each rank takes its subtrees before these.
+
+    Args:
+        pairs, work: see `shared_subtrees`.
+        above: the nodes, children before their parents.
+        owners: the ranks of the subtrees.
+        loads: when each rank is ready with its own.
+    """
+    owner, free = dict(owners), list(loads)
+    ready = {one: free[there] for one, there in owners.items()}
+    for node in above:
+        here = owner[node] = owner[pairs[node][0]]
+        free[here] = max(free[here], *(ready[one] for one in pairs[node])) + work[node]
+        ready[node] = free[here]
+    return ready[above[-1]]

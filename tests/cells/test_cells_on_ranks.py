@@ -1,0 +1,83 @@
+"""Ranks share the cells of a tree, and find the solution of one process."""
+
+import numpy as np
+import pytest
+import torch
+from ranks import Ranks
+
+import kanpinn as kp
+from kanpinn.cells.merges import merge_order
+from kanpinn.cells.tree import Tree
+
+
+class Peak(kp.Problem):
+    """(1 + x) Δu + u² = f with a peak at (0.3, 0.6), and optionally a source that is not finite."""
+
+    def __init__(self, domain, broken: bool = False) -> None:
+        self.domain, self.broken = domain, broken
+
+    def residual(self, p, u):
+        return (1 + p.x) * kp.laplacian(u) + u.value**2 - self.source(p)
+
+    def source(self, p):
+        """Δ of the peak is (80² r² - 160) times it."""
+        if self.broken:
+            return torch.log(p.x - 0.9)
+        square = (p.x - 0.3) ** 2 + (p.y - 0.6) ** 2
+        return (1 + p.x) * (6400 * square - 160) * self.exact(p) + self.exact(p) ** 2
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+    def exact(self, p):
+        return torch.exp(-40 * ((p.x - 0.3) ** 2 + (p.y - 0.6) ** 2))
+
+
+DOMAINS = {
+    "a box": kp.Box(x=(0, 1), y=(0, 1)),
+    "a box without a disk": kp.Box(x=(0, 1), y=(0, 1)) - kp.Disk((0.7, 0.3), 0.15),
+}
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    members = Ranks(3, tmp_path_factory.mktemp("ranks"))
+    yield members
+    members.end()
+
+
+def _solved(domain, broken=False):
+    """The status, the error and the coefficients of a solve in cells."""
+    problem, network = Peak(DOMAINS[domain], broken), kp.Cells([2, 1], 6, 3)
+    found = kp.solve(problem, network, kp.Dissection(tolerance=1e-5), verified=False)
+    return found.status, found.errors.l2_relative, network.layer.coefficients.detach().numpy()
+
+
+@pytest.mark.parametrize(("domain", "size"), [("a box", 2), ("a box without a disk", 3)])
+def test_ranks_find_what_one_process_finds(ranks, domain, size):
+    status, error, wanted = _solved(domain)
+    assert status == "converged" and error < 1e-5
+    answers = ranks.run(size, _solved, domain)
+    for status, error, found in answers:
+        assert status == "converged" and error < 1e-5
+        assert np.array_equal(found, answers[0][2])
+        assert np.allclose(found, wanted, rtol=0, atol=1e-10)
+
+
+def test_a_source_that_is_not_finite_ends_the_solve_of_all_ranks(ranks):
+    for status, *_ in ranks.run(2, _solved, "a box", True):
+        assert status.startswith("failed: step 1 of Dissection broke down")
+
+
+@pytest.mark.parametrize("counts", [(1,), (7,), (6, 5), (8, 8), (3, 2, 5)])
+def test_boxes_are_merged_in_halves_of_almost_equal_numbers(counts):
+    tree = Tree.uniform(counts)
+    made = {number: {number} for number in range(len(tree))}
+    for one, other, number in merge_order(tree):
+        made[number] = made.pop(one) | made.pop(other)
+        low, high = (
+            getattr(tree.place[list(made[number])], end)(dim=0)[0] for end in ("min", "max")
+        )
+        assert int((high - low + 1).prod()) == len(made[number])
+        assert int((high - low).max()) <= 2 * int((high - low).clamp_min(1).min()) + 1
+    assert list(made.values()) == [set(range(len(tree)))]
