@@ -70,14 +70,20 @@ def test_a_source_that_is_not_finite_ends_the_solve_of_all_ranks(ranks):
 
 
 @pytest.mark.parametrize("counts", [(1,), (7,), (6, 5), (8, 8), (3, 2, 5)])
-def test_boxes_are_merged_in_halves_of_almost_equal_numbers(counts):
+def test_boxes_are_merged_in_halves_across_the_longest_side(counts):
     tree = Tree.uniform(counts)
     made = {number: {number} for number in range(len(tree))}
+
+    def sides(cells):
+        places = tree.place[list(cells)]
+        found = (places.amax(dim=0) - places.amin(dim=0) + 1).tolist()
+        assert len(cells) == np.prod(found)  # they fill a box
+        return found
+
     for one, other, number in merge_order(tree):
-        made[number] = made.pop(one) | made.pop(other)
-        low, high = (
-            getattr(tree.place[list(made[number])], end)(dim=0)[0] for end in ("min", "max")
-        )
-        assert int((high - low + 1).prod()) == len(made[number])
-        assert int((high - low).max()) <= 2 * int((high - low).clamp_min(1).min()) + 1
+        pair = made.pop(one), made.pop(other)
+        made[number] = pair[0] | pair[1]
+        whole, low, high = map(sides, (made[number], *pair))
+        (axis,) = (i for i, count in enumerate(whole) if low[i] < count)
+        assert whole[axis] == max(whole) and abs(high[axis] - low[axis]) <= 1
     assert list(made.values()) == [set(range(len(tree)))]
