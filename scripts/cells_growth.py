@@ -1,0 +1,223 @@
+"""How time and memory of solves in cells grow with the number of unknowns, and two ranks.
+
+What: one linear least-squares solve by `kp.Dissection` on even trees of `kp.Cells`, in the plane
+and in space, of two degrees each, with constant coefficients, where equal cells share a matrix, and
+with varying ones: seconds of the processor and of the clock, and the peak of memory, each in a
+process of its own. Exponents are fitted to all sizes. By theory, times grow like N^1.5 in the plane
+and N^2 in space, memory like N log N and N^(4/3); with these and the largest solves, what 10^7
+unknowns would take is computed. Then the same solve by one process, by two ranks, and by two
+processes side by side that each solve the whole and show what the machine allows; they take turns.
+
+How long: ten minutes of one idle core, and the ranks five minutes of two; --smoke: seconds, its
+numbers mean nothing.
+
+Writes to --output: cells_growth.md, cells_growth.png and .pdf, cells_growth.json, and pieces/, the
+solves: a run that was stopped continues from them.
+"""
+
+import math
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from common import options, verdicts
+from common.figures import save_figure
+from common.pieces import Pieces
+from growth.solves import Case, Solve, exponent, measured, timed
+from matplotlib.figure import Figure
+from scaling.workers import Workers
+
+from kanpinn._support.files import write_text
+
+NAME = Path(__file__).stem
+HEAD = (
+    "| series | N | seconds of the processor | of the clock | GiB | error |\n"
+    "|---|---|---|---|---|---|\n"
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What solves in so many coordinates are to take.
+
+    Args:
+        unknowns: N, for which at most `seconds` and `gib` are wanted.
+        time, memory: the largest exponents.
+        growth: the exponents in theory.
+    """
+
+    unknowns: int
+    time: float
+    memory: float
+    growth: tuple[float, float]
+    seconds: float = 60.0
+    gib: float = 8.0
+
+
+TARGETS = {2: Target(100_000, 1.6, 1.2, (1.5, 1.0)), 3: Target(50_000, 2.1, 1.5, (2.0, 4 / 3))}
+SIDES = {(2, 8): [8, 16, 32, 64], (2, 16): [4, 8, 16, 32], (3, 4): [3, 5, 8, 12]}
+SIDES[3, 8] = [2, 3, 4, 5, 7]
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Seconds of the slowest process, round by round: of the clock, and of the processor."""
+
+    series: str
+    one: list[tuple[float, float]]
+    two: list[tuple[float, float]]
+    apart: list[tuple[float, float]]
+
+    def over(self, which: int) -> float:
+        """How many times as fast two ranks are as one process, the median of the rounds."""
+        pairs = zip(self.one, self.two, strict=True)
+        return statistics.median(one[which] / two[which] for one, two in pairs)
+
+    def limit(self) -> float:
+        """The same by the clock for a solve that could be halved on this machine."""
+        pairs = zip(self.one, self.apart, strict=True)
+        return statistics.median(2 * one[0] / apart[0] for one, apart in pairs)
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    parser = options.parser(NAME, __doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="repetitions of the ranks (5)")
+    chosen = options.finish(NAME, parser.parse_args(given))
+    chosen.output.mkdir(parents=True, exist_ok=True)
+    pieces = Pieces.under(chosen.output, again=chosen.smoke)
+    found: dict[str, list[Solve]] = {}
+    for case in cases(chosen.smoke):
+        (one,) = pieces.records(Solve, vars(case), lambda: [measured(case)])  # noqa: B023
+        found.setdefault(case.series, []).append(one)
+        sys.stderr.write(_line(case.series, one))
+    shared = [Case(2, 16, 32, False), Case(3, 6, 8, False)]
+    if chosen.smoke:
+        shared = [Case(2, 3, 2, False)]
+    turns = [in_turns(case, 1 if chosen.smoke else chosen.rounds) for case in shared]
+    text = page(found, turns)
+    write_text(chosen.output / f"{NAME}.md", text)
+    save_figure(draw(found), chosen.output / NAME, chosen.smoke)
+    verdicts.write(chosen.output / f"{NAME}.json", judged(found, turns, chosen.smoke))
+    sys.stdout.write(text)
+
+
+def cases(smoke: bool) -> list[Case]:
+    """The solves, those of a series in ascending order."""
+    if smoke:
+        return [Case(dim, 3, side, dim == 3) for dim in (2, 3) for side in (1, 2)]
+    return [
+        Case(dim, degree, side, varying)
+        for (dim, degree), sides in SIDES.items()
+        for varying in (False, True)
+        for side in sides
+    ]
+
+
+def in_turns(case: Case, rounds: int) -> Turns:
+    """Solve by one process, by two ranks, and by two processes side by side, in turns."""
+    workers, found = Workers(2), Turns(case.series, [], [], [])
+    try:
+        for _ in range(rounds):
+            for kept, answers in (
+                (found.one, workers.together(1, timed, case)),
+                (found.two, workers.together(2, timed, case)),
+                (found.apart, workers.apart(2, timed, case)),
+            ):
+                kept.append(tuple(max(column) for column in zip(*answers, strict=True)))
+    finally:
+        workers.end()
+    return found
+
+
+def at(solves: Sequence[Solve], unknowns: int, what: str) -> float:
+    """What a solve for a number of unknowns takes, between measured ones by their exponent."""
+    larger = next((i for i, one in enumerate(solves) if one.unknowns >= unknowns), len(solves) - 1)
+    pair = solves[max(larger - 1, 0)], solves[larger]
+    power = exponent([one.unknowns for one in pair], [getattr(one, what) for one in pair])
+    return getattr(pair[1], what) * (unknowns / pair[1].unknowns) ** power
+
+
+def on_paper(dim: int, last: Solve, unknowns: int = 10**7) -> tuple[float, float]:
+    """Seconds and GiB of a larger solve than the last one, by the exponents of theory."""
+    ratio, (time, memory) = unknowns / last.unknowns, TARGETS[dim].growth
+    logs = math.log2(unknowns) / math.log2(last.unknowns) if dim == 2 else 1.0
+    return last.cpu * ratio**time, last.gib * ratio**memory * logs
+
+
+def powers(solves: Sequence[Solve]) -> tuple[float, float]:
+    """The exponents of time and memory."""
+    sizes = [one.unknowns for one in solves]
+    return exponent(sizes, [s.cpu for s in solves]), exponent(sizes, [s.gib for s in solves])
+
+
+def _line(series: str, one: Solve) -> str:
+    return (
+        f"| {series} | {one.unknowns} | {one.cpu:.2f} | {one.wall:.2f} | {one.gib:.3f} | "
+        f"{one.error:.1e} |\n"
+    )
+
+
+def page(found: dict[str, list[Solve]], turns: Sequence[Turns]) -> str:
+    """The tables of solves, of exponents and of ranks."""
+    text = HEAD + "".join(_line(series, one) for series, all_ in found.items() for one in all_)
+    text += "\n| series | exponent of time | of memory | hours for 10⁷ unknowns | TiB |\n"
+    text += "|---|---|---|---|---|\n"
+    for series, solves in found.items():
+        seconds, gib = on_paper(int(series[0]), solves[-1])
+        time, memory = powers(solves)
+        text += (
+            f"| {series} | {time:.2f} | {memory:.2f} | {seconds / 3600:.2g} | {gib / 1024:.2g} |\n"
+        )
+    text += "\n| series | two ranks over one process, clock | processor | limit, clock |\n"
+    text += "|---|---|---|---|\n"
+    for one in turns:
+        text += f"| {one.series} | {one.over(0):.2f} | {one.over(1):.2f} | {one.limit():.2f} |\n"
+    return text
+
+
+def judged(
+    found: dict[str, list[Solve]], turns: Sequence[Turns], smoke: bool
+) -> dict[str, verdicts.Figure]:
+    """Exponents, seconds and memory beside their targets."""
+    figures: dict[str, verdicts.Figure] = {}
+
+    def judge(name: str, value: float, most: float, unit: str = "") -> None:
+        met = None if smoke else value <= most
+        figures[name] = {"value": value, "target": f"at most {most:g}{unit}", "met": met}
+
+    for series, solves in found.items():
+        target, (time, memory) = TARGETS[int(series[0])], powers(solves)
+        judge(f"{series}: exponent of time", time, target.time)
+        judge(f"{series}: exponent of memory", memory, target.memory)
+        name = f"{series}: {target.unknowns} unknowns"
+        judge(f"{name}, seconds", at(solves, target.unknowns, "cpu"), target.seconds, " s")
+        judge(f"{name}, memory", at(solves, target.unknowns, "gib"), target.gib, " GiB")
+    for one in turns:
+        least, value = 1.6, one.over(0)
+        figures[f"{one.series}: two ranks over one process"] = {
+            "value": value,
+            "target": f"at least {least:g}; this machine allows {one.limit():.2f}",
+            "met": None if smoke else value >= least,
+        }
+    return figures
+
+
+def draw(found: dict[str, list[Solve]]) -> Figure:
+    """Draw seconds and memory over the number of unknowns."""
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    panels = figure.subplots(1, 2)
+    for axes, what, label in zip(panels, ("cpu", "gib"), ("processor seconds", "GiB"), strict=True):
+        for series, solves in found.items():
+            style = "--" if series.endswith("varying") else "-"
+            values = [getattr(one, what) for one in solves]
+            axes.plot([one.unknowns for one in solves], values, f"o{style}", label=series)
+        axes.set(xscale="log", yscale="log", xlabel="unknowns", ylabel=label)
+        axes.grid(alpha=0.3)
+    panels[0].legend(fontsize="x-small")
+    return figure
+
+
+if __name__ == "__main__":
+    main()

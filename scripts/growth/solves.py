@@ -1,0 +1,165 @@
+"""One linear solve on a uniform tree, in a process of its own: `python solves.py CASE` as JSON."""
+
+import json
+import math
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Case:
+    """A solve: coordinates, degree, cells along each of them, and whether coefficients vary."""
+
+    dim: int
+    degree: int
+    side: int
+    varying: bool
+
+    @property
+    def series(self) -> str:
+        """What cases of different sizes have in common."""
+        kind = "varying" if self.varying else "constant"
+        return f"{self.dim}-D, degree {self.degree}, {kind}"
+
+
+@dataclass(frozen=True)
+class Solve:
+    """What a solve took.
+
+    Args:
+        unknowns: the number of coefficients N.
+        cpu, wall: seconds of the processor and of the clock.
+        gib: the peak of memory above what a process takes that has solved in 2^d cells.
+        error: relative, in the maximum over 1000 points.
+    """
+
+    unknowns: int
+    cpu: float
+    wall: float
+    gib: float
+    error: float
+
+
+def measured(case: Case) -> Solve:
+    """Solve in a new process.
+
+    Raises:
+        RuntimeError: if it fails.
+    """
+    command = [sys.executable, __file__, json.dumps(asdict(case))]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise RuntimeError(f"{case}: {run.stderr}")
+    return Solve(**json.loads(run.stdout))
+
+
+def solve(case: Case) -> Any:
+    """The solution in cells of a case, by one least-squares solve."""
+    import kanpinn as kp
+
+    network = kp.Cells([case.dim, 1], case.degree, case.side)
+    # One step without a comparison: the next cells would be few and not too many.
+    settings = kp.Dissection(tolerance=1e-14, cells=10**7, bulk=1e-9, steps=1)
+    return kp.solve(problem(case), network, settings, errors=False, verified=False)
+
+
+def problem(case: Case) -> Any:
+    """-a Δu + b u = f with u a product of sines, in a square or a cube.
+
+    a = 1 and b = 0, or both vary: then each cell has a matrix of its own.
+    """
+    import torch
+
+    import kanpinn as kp
+
+    names = "xyz"[: case.dim]
+
+    class Sines(kp.Problem):
+        domain = kp.Box(**{name: (0, 1) for name in names})
+
+        def residual(self, p, u):
+            a, b = self.coefficients(p)
+            return -a * kp.laplacian(u) + b * u.value - self.source(p)
+
+        def coefficients(self, p):
+            total = sum(p.coords.T)[:, None]
+            if case.varying:
+                return 1 + torch.sin(total) / 2, torch.cos(total)
+            return torch.ones_like(total), torch.zeros_like(total)
+
+        def source(self, p):
+            a, b = self.coefficients(p)
+            return (9 * case.dim * a + b) * self.exact(p)
+
+        def conditions(self):
+            return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+        def exact(self, p):
+            return torch.sin(3 * p.coords + 0.3).prod(dim=1, keepdim=True)
+
+    return Sines()
+
+
+def timed(case: Case) -> tuple[float, float]:
+    """Seconds of the clock and of the processor of a solve by this rank, with the others."""
+    import torch.distributed as dist
+
+    solve(Case(case.dim, case.degree, 2, case.varying))
+    if dist.is_initialized():
+        dist.barrier()
+    wall, cpu = time.perf_counter(), time.process_time()
+    solve(case)
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def _main(case: Case) -> Solve:
+    import torch
+
+    import kanpinn as kp
+
+    torch.set_num_threads(1)
+    solve(Case(case.dim, case.degree, 2, case.varying))  # imports what a solve needs
+    before = _resident("VmRSS")
+    _forget_peak()
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = solve(case)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    peak = _resident("VmHWM") - before
+    generator = torch.Generator().manual_seed(0)
+    points = torch.rand(1000, case.dim, dtype=torch.float64, generator=generator)
+    exact = problem(case).exact(kp.Points(points, tuple("xyz"[: case.dim])))
+    gap = (found(points).detach() - exact).abs().max() / exact.abs().max()
+    return Solve(found.parameters, cpu, wall, peak, float(gap))
+
+
+def _resident(name: str) -> float:
+    """The present (VmRSS) or the largest (VmHWM) resident memory in GiB."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = (t for t in status.read_text().splitlines() if t.startswith(name))
+        return int(line.split()[1]) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def _forget_peak() -> None:
+    """Let the largest memory count from now on, where Linux permits it."""
+    peak = Path("/proc/self/clear_refs")
+    if peak.exists():
+        peak.write_text("5")
+
+
+def exponent(sizes: list[int], values: list[float]) -> float:
+    """The exponent p of values that grow like N^p, by least squares of logarithms."""
+    x, y = ([math.log(max(v, 1e-9)) for v in column] for column in (sizes, values))
+    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
+    top = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
+    return top / sum((a - mean_x) ** 2 for a in x)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(asdict(_main(Case(**json.loads(sys.argv[1]))))))
