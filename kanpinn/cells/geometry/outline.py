@@ -98,7 +98,7 @@ class Outline:
         tangents = torch.stack([curve.velocity(ts) for curve in curves])
         ends = torch.tensor([[curve.start, curve.stop] for curve in curves], dtype=torch.float64)
         after = torch.cdist(ends[:, 1], ends[:, 0]).argmin(dim=1)
-        angles = math.pi - _turned(tangents[:, 1], tangents[after, 0])
+        angles = math.pi - turned(tangents[:, 1], tangents[after, 0])
         return list(zip(after.tolist(), angles.tolist(), strict=True))
 
     @cached_property
@@ -148,11 +148,11 @@ class Outline:
             ts = torch.stack([first[own], last[own]], dim=1)
             ends[own] = one.at(ts.flatten()).unflatten(0, ts.shape)
             along = one.velocity(ts.flatten()).unflatten(0, ts.shape)
-            turns[own] = _turned(along[:, 0], along[:, 1]).abs()
+            turns[own] = turned(along[:, 0], along[:, 1]).abs()
         return Arcs(curve, first, last, cell, ends, turns)
 
 
-def _turned(vectors: Tensor, others: Tensor) -> Tensor:
+def turned(vectors: Tensor, others: Tensor) -> Tensor:
     """The angles from -π to π by which vectors are turned into others, (n,); both (n, 2)."""
     (x, y), (p, q) = vectors.T, others.T
     return torch.atan2(x * q - y * p, x * p + y * q)

@@ -14,6 +14,7 @@ from kanpinn.cells.geometry.contacts import CoupledContacts
 from kanpinn.cells.geometry.corners import SingularCorners
 from kanpinn.cells.geometry.cut_geometry import CellCutter, CutGeometry
 from kanpinn.cells.geometry.divided import divided, pieces_of_curves
+from kanpinn.cells.geometry.first_cells import too_large
 from kanpinn.cells.geometry.junctions import junctions
 from kanpinn.cells.geometry.outline import Outline
 from kanpinn.cells.geometry.seams import contacts
@@ -123,7 +124,7 @@ class ProblemInPlane(CellProblem):
     def start(self, tree: Tree) -> CutGeometry:
         most = 40  # halvings
         for _ in range(most):
-            halved = self._too_large(tree)
+            halved = too_large(tree, self.cutters)
             if not bool(halved.any()):
                 return self.cells(tree)
             tree, _ = tree.split(halved)
@@ -132,36 +133,12 @@ class ProblemInPlane(CellProblem):
             f"corners are closer than 2^-{most} of the domain's size, or it touches itself"
         )
 
-    def _too_large(self, tree: Tree) -> Tensor:
-        """The cells to halve before a first solve, a mask (N,).
-
-        A cell is too large if the boundary turns in it by an angle of more than 0.6, as it does in
-        a cell that is wider than a hole or than the radius of curvature; if it contains more than
-        one corner of the boundary; or if it has more than twice the width of a neighbour.
-        """
-        most = 0.6  # radians; with 1.0 solves took one or two trees more
-        halved = torch.zeros(len(tree), dtype=torch.bool)
-        for cutter in self.cutters:
-            cells = (tree.region == cutter.region).nonzero()[:, 0]
-            own = tree.only(tree.region == cutter.region)
-            arcs, _ = cutter.outline.arcs(cutter.grid(own), cutter.sliver)
-            turns = torch.zeros(len(own), dtype=torch.float64).index_add(0, arcs.cell, arcs.turns)
-            sharp = torch.tensor(cutter.outline.corners)[arcs.curve]
-            at_corner = torch.stack([arcs.first == 0, arcs.last == 1], dim=1) & sharp
-            ends = torch.zeros(len(own), dtype=torch.long)
-            ends = ends.index_add(0, arcs.cell, at_corner.sum(dim=1))
-            halved[cells] = (turns > most) | (ends > 2)
-        faces, level = tree.faces, tree.level
-        finer = level[faces.upper] - level[faces.lower]
-        halved[faces.lower[finer > 1]] = True
-        halved[faces.upper[finer < -1]] = True
-        return halved
-
     def on(
         self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
     ) -> CellSystem:
         assert isinstance(geometry, CutGeometry)
-        more, many = 3, 8  # many, so that enough are left in a cut cell
+        # Many, so that enough are left in a cut cell. With 8 errors were 4 times as large.
+        more, many = 3, 12
         places = []
         for region in range(len(self.cutters)):  # in each the coefficients may be the same
             own = geometry.tree.region == region

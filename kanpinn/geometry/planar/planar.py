@@ -200,8 +200,9 @@ class Planar(Domain):
         """Return the winding numbers (n,): the signed count of sides to the right of each point."""
         low, high, up, *shape = self._sides.to(coords)
         y = coords[:, 1:]
-        level = (low <= y) & (y < high)
-        return (up * (level & (abscissa(y, *shape) > coords[:, :1]))).sum(dim=1)
+        point, side = ((low <= y) & (y < high)).nonzero().unbind(1)  # of many sides few are level
+        ahead = abscissa(y[point, 0], *(one[side] for one in shape)) > coords[point, 0]
+        return up.new_zeros(len(coords)).index_add(0, point, up[side] * ahead)
 
     def _distance(self, coords: Coords, within: float) -> Weights:
         """Return the distances (n,) from the boundary; those above `within` may be infinite."""

@@ -1,0 +1,97 @@
+"""The cells of a first solve in the plane: which are too large for the boundary."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from kanpinn.cells.geometry.cut_geometry import CellCutter
+from kanpinn.cells.geometry.outline import turned
+from kanpinn.cells.tree import Tree
+from kanpinn.geometry.planar.planar import Planar
+
+
+def too_large(tree: Tree, cutters: Sequence[CellCutter]) -> Tensor:
+    """The cells to halve before a first solve, a mask (N,).
+
+    A cell is too large if it is wider than its distance from a bend of the boundary plus the bend's
+    radius, if the boundary turns in it by an angle of more than 1.0, if it contains more than one
+    corner of the boundary, or if it has more than twice the width of a neighbour.
+
+    Args:
+        tree: the cells.
+        cutters: those of all regions, in order.
+    """
+    found = _of_regions(tree, cutters, _too_wide)
+    if not bool(found.any()):  # otherwise most arcs will be other ones
+        found = _of_regions(tree, cutters, _too_bent)
+    faces, level = tree.faces, tree.level
+    finer = level[faces.upper] - level[faces.lower]
+    found[faces.lower[finer > 1]] = True
+    found[faces.upper[finer < -1]] = True
+    return found
+
+
+def _of_regions(
+    tree: Tree, cutters: Sequence[CellCutter], rule: Callable[[Tree, CellCutter], Tensor]
+) -> Tensor:
+    """The cells of all regions that a rule for those of one region chooses, a mask (N,)."""
+    found = torch.zeros(len(tree), dtype=torch.bool)
+    for cutter in cutters:
+        own = tree.region == cutter.region
+        found[own] = rule(tree.only(own), cutter)
+    return found
+
+
+def _too_bent(tree: Tree, cutter: CellCutter) -> Tensor:
+    """The cells in which the boundary turns too far or has several corners, a mask (N,).
+
+    The arguments are those of `_too_wide`.
+    """
+    most = 1.0  # radians
+    arcs, _ = cutter.outline.arcs(cutter.grid(tree), cutter.sliver)
+    turns = torch.zeros(len(tree), dtype=torch.float64).index_add(0, arcs.cell, arcs.turns)
+    sharp = torch.tensor(cutter.outline.corners)[arcs.curve]
+    at_corner = torch.stack([arcs.first == 0, arcs.last == 1], dim=1) & sharp
+    ends = torch.zeros(len(tree), dtype=torch.long)
+    ends = ends.index_add(0, arcs.cell, at_corner.sum(dim=1))
+    return (turns > most) | (ends > 2)
+
+
+def _too_wide(tree: Tree, cutter: CellCutter) -> Tensor:
+    """The cells that are wider than their distance from a bend plus its radius, a mask (N,).
+
+    Around a hole a solution goes on into it up to about the centre of its curvature, where it is
+    singular. Polynomials of degree k in a cell of this width have errors like 6^-k.
+
+    Args:
+        tree: the cells, all of the cutter's region.
+        cutter: the region's.
+    """
+    points, radii = _bends(cutter.outline.domain)
+    grid, together = cutter.grid(tree), 2**20
+    found = torch.zeros(len(tree), dtype=torch.bool)
+    if not len(points):
+        return found
+    boxes = grid.low + (tree.boxes + 1) * grid.half
+    for some in torch.arange(len(tree)).split(max(1, together // len(points))):
+        low, high = boxes[some, :, None].unbind(1)
+        reach = torch.maximum(low - points, points - high).clamp_min(0).norm(dim=2) + radii
+        found[some] = (high - low)[:, 0].amax(dim=1) > reach.amin(dim=1)
+    return found
+
+
+def _bends(domain: Planar) -> tuple[Tensor, Tensor]:
+    """Points (n, 2) where a boundary bends around what is outside, and its radii there, (n,).
+
+    A round hole bends so everywhere, and a disk nowhere.
+    """
+    ts = torch.linspace(0, 1, 25, dtype=torch.float64)
+    points, radii = [torch.zeros(0, 2, dtype=torch.float64)], [ts[:0]]
+    for curve in domain.curves:
+        at, along = curve.at(ts), curve.velocity(ts)
+        turns = -turned(along[:-1], along[1:])  # the domain is on the left
+        bent = turns > 1e-3
+        points.append(curve.at((ts[1:] + ts[:-1]) / 2)[bent])
+        radii.append((at.diff(dim=0).norm(dim=1) / turns)[bent])
+    return torch.cat(points), torch.cat(radii)
