@@ -1,6 +1,6 @@
 """The factors of the least-squares problem of all cells, for any number of right-hand sides."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -42,13 +42,14 @@ class CellFactors:
     def _dissected(self) -> Dissected:
         return Dissected(self.tree, self._fronts())
 
-    def solve(self, rights: Sequence[Array], *, again: bool = False) -> tuple[Array, Array]:
+    def solve(self, rights: Iterable[Array], *, again: bool = False) -> tuple[Array, Array]:
         """The coefficients of all cells, (N, L m, n), and their parts in the functional, (N, n).
 
         With several ranks all get the same.
 
         Args:
-            rights: the right-hand sides of the rows of each group's cells, (c, rows, n).
+            rights: the right-hand sides of the rows of each group's cells, (c, rows, n). Each is
+                taken when the one before is no longer needed.
             again: whether all factors are kept for further right-hand sides, in twice the memory.
 
         Raises:

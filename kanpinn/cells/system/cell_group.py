@@ -20,12 +20,15 @@ class CellRows:
     """The rows of a cell: A c = b of its terms, and B c - D y = b for the traces y on all faces.
 
     Args:
-        inner: A, of the coefficients of the cell, (r, L m).
+        equation: the transformation of the first rows of A to a triangle, (e, L m): those of the
+            equation, which are many. Cells may share it.
+        conditions: the other rows of A, (r - e, L m).
         outer: B, (t, L m).
         diagonal: of D, (t,).
     """
 
-    inner: Array
+    equation: Reflections
+    conditions: Array
     outer: Array
     diagonal: Array
 
@@ -49,18 +52,20 @@ class ReducedRights:
 class CellElimination:
     """The transformation of the rows of a cell to R c + S y and T y.
 
-    First the rows of A become a triangle, and then these with those of B: the traces are not in the
-    rows of A.
+    First the rows of the equation become a triangle, then this with those of conditions, and then
+    with those of B: the traces are in no other rows.
 
     Args:
-        inner: the transformation of A.
+        equation: the transformation of the rows of the equation.
+        conditions: that of their triangle and the other rows of A; None without these.
         outer: that of the triangle of A and of B; None without traces.
         triangle: R, (L m, L m).
         rest: S, (L m, t).
         traces: T, (t, t).
     """
 
-    inner: Reflections
+    equation: Reflections
+    conditions: StackedReflections | None
     outer: StackedReflections | None
     triangle: Array
     rest: Array
@@ -69,25 +74,31 @@ class CellElimination:
     @classmethod
     def of(cls, rows: CellRows) -> "CellElimination":
         """Eliminate the coefficients from the rows of a cell."""
-        columns, count = rows.inner.shape[1], len(rows.diagonal)
-        inner = Reflections.of(rows.inner)
-        triangle, rest = _padded(inner.triangle, columns), np.zeros((columns, count), order="F")
+        columns, count = rows.outer.shape[1], len(rows.diagonal)
+        triangle, rest = _padded(rows.equation.triangle, columns), np.zeros((columns, count))
+        conditions = None
+        if len(rows.conditions):
+            conditions = StackedReflections.of(triangle, rows.conditions, triangular=False)
+            triangle = conditions.triangle
         if not count:
-            return cls(inner, None, triangle, rest, np.zeros((0, 0)))
-        outer = StackedReflections.of(triangle, rows.outer, triangular=False)
-        traces = np.asfortranarray(np.diag(-rows.diagonal))
-        return cls(inner, outer, outer.triangle, *outer.apply(rest, traces))
+            return cls(rows.equation, conditions, None, triangle, rest, np.zeros((0, 0)))
+        outer = StackedReflections.of(triangle.copy("F"), rows.outer, triangular=False)
+        below = outer.apply(rest, np.diag(-rows.diagonal))
+        return cls(rows.equation, conditions, outer, outer.triangle, *below)
 
     def reduced(self, rights: Array) -> ReducedRights:
         """Transform right-hand sides of the rows of c cells, (c, r + t, n)."""
         (cells, _, each), (columns, count) = rights.shape, self.rest.shape
         flat = np.moveaxis(rights, 1, 0).reshape(rights.shape[1], cells * each)
-        first = len(flat) - count
-        inner = self.inner.apply(flat[:first])
-        own, traces = _padded(inner, columns), np.array(flat[first:], order="F")
+        first, last = len(self.equation.vectors), len(flat) - count
+        equation = self.equation.apply(flat[:first])
+        own, lost = _padded(equation, columns), np.square(equation[columns:]).sum(axis=0)
+        left, traces = (np.array(part, order="F") for part in (flat[first:last], flat[last:]))
+        if self.conditions is not None:
+            own, left = self.conditions.apply(own, left)
         if self.outer is not None:
             own, traces = self.outer.apply(own, traces)
-        lost = np.square(inner[columns:]).sum(axis=0)
+        lost += np.square(left).sum(axis=0)
         own, traces = (np.moveaxis(t.reshape(-1, cells, each), 1, 0) for t in (own, traces))
         return ReducedRights(own, traces, lost.reshape(cells, each))
 

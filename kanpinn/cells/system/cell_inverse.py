@@ -1,16 +1,20 @@
 """The least-squares inverse of an operator in cells, as a linear map of coefficients."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from kanpinn.cells.system.cell_system import CellSystem
 from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.loss.terms import ResidualTerm
+
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,13 +70,17 @@ class CellInverse:
         Raises:
             LinAlgError: if an entry of the problem is not finite.
         """
-        factors, rights = self.system.cell_factors, []
-        for group, masses in zip(factors.groups, self._masses, strict=True):
-            known = (masses @ coefficients[group.cells]).numpy()
-            rights.append(np.zeros((len(known), group.shape[0], known.shape[2])))
-            rights[-1][:, : known.shape[1]] = known
-        found, shares = factors.solve(rights, again=True)
-        sizes = sum(np.einsum("crn,crn->n", one, one) for one in rights)
+        factors, sizes = self.system.cell_factors, np.zeros(coefficients.shape[2])
+
+        def rights() -> Iterator[Array]:
+            for group, masses in zip(factors.groups, self._masses, strict=True):
+                known = (masses @ coefficients[group.cells]).numpy()
+                own = np.zeros((len(known), group.shape[0], known.shape[2]))
+                own[:, : known.shape[1]] = known
+                np.add(sizes, np.einsum("crn,crn->n", own, own), out=sizes)
+                yield own
+
+        found, shares = factors.solve(rights(), again=True)
         return CellImages(*(torch.from_numpy(part) for part in (found, shares, sizes)))
 
     @cached_property
@@ -82,12 +90,17 @@ class CellInverse:
         The equation's rows come first among those of a cell.
         """
         masses = dict(zip(map(id, self.system.equation), self.mass, strict=True))
-        found = []
+        found, known = [], dict[tuple[SampledTerm, tuple[int, float]], Tensor]()
         for group in self.system.cell_factors.groups:
             equations = [self.system.terms[cell][0] for cell in group.cells]
             placed = [replace(one, term=masses[id(one.term)]) for one in equations]
-            count = 1 if placed[0].term.is_alike else len(placed)
-            found.append(torch.stack([one.rows() for one in placed[:count]]))
+            if not placed[0].term.is_alike:
+                found.append(torch.stack([one.rows() for one in placed]))
+                continue
+            key = placed[0].term, self.system.size(group.cells[0])
+            if key not in known:
+                known[key] = placed[0].rows()[None]
+            found.append(known[key])
         return found
 
     @cached_property

@@ -1,6 +1,6 @@
 """The least-squares problem of all cells: its rows, its solution, and each cell's share of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -21,6 +21,7 @@ from kanpinn.cells.system.contact_rows import ContactRows, PlacedContact, placed
 from kanpinn.cells.system.coupling import Coupling, Traces
 from kanpinn.cells.system.region_scales import region_scales
 from kanpinn.linalg.elimination_tree import EliminationTree
+from kanpinn.linalg.reflections import Reflections
 
 Array = NDArray[Any]
 
@@ -136,15 +137,13 @@ class CellSystem:
     @cached_property
     def cell_factors(self) -> CellFactors:
         """The factors of the problem, in which cells with the same matrix are together."""
-        level = self.geometry.tree.level.tolist()
         found: dict[Any, list[int]] = {}
         for cell, sides in enumerate(self.geometry.sides):
             terms = [one.term for one in self.terms[cell]]
             shared = all(term.is_alike for term in terms)
             names = tuple(id(term) for term in terms)
             shared = shared and not (self.contacts[cell] or (self.free_fields and cell == 0))
-            sizes = level[cell], float(self.weights[cell])
-            key = (sizes, tuple(side for side, _ in sides), names) if shared else cell
+            key = (self.size(cell), tuple(side for side, _ in sides), names) if shared else cell
             found.setdefault(key, []).append(cell)
         both = zip(self.geometry.sides, self.contacts, strict=True)
         faces = [
@@ -162,20 +161,28 @@ class CellSystem:
                 groups.append(CellGroup(here, numbers, shape, partial(self._rows, cells[0])))
         return CellFactors(groups, tree, self.polynomials.size * len(self.coupling.orders))
 
+    def size(self, cell: int) -> tuple[int, float]:
+        """The level and the weight of a cell: with them the rows of a term are alike, or differ."""
+        return int(self.geometry.tree.level[cell]), float(self.weights[cell])
+
+    @cached_property
+    def _triangles(self) -> dict[tuple[SampledTerm, tuple[int, float]], Reflections]:
+        """The rows of the equation as triangles, for cells of each size that have the same."""
+        return {}
+
     def _shape(self, cell: int, faces: Array) -> tuple[int, int]:
         """The numbers of rows and of coefficients of a cell; faces: the numbers of its faces."""
         rows = sum(one.row_count for one in self.terms[cell]) + int(self.trace_sizes[faces].sum())
         rows += len(self.free_fields) if cell == 0 else 0
         return rows, self.polynomials.size * len(self.coupling.orders)
 
-    def rights(self, values: Mapping[SampledTerm | CoupledContacts, Tensor]) -> list[Array]:
-        """The right-hand sides of the rows of each group's cells, (c, rows, n).
+    def rights(self, values: Mapping[SampledTerm | CoupledContacts, Tensor]) -> Iterator[Array]:
+        """The right-hand sides of the rows of each group's cells, (c, rows, n), one by one.
 
         values: those of terms and of interfaces at their points, (c, q, equations, n); zero for
             those without.
         """
         each = next(iter(values.values())).shape[-1]
-        found = []
         for group in self.cell_factors.groups:
             first, start = group.cells[0], 0
             rights = np.zeros((len(group.cells), group.shape[0], each))
@@ -190,8 +197,7 @@ class CellSystem:
                 if contact.rows.coupled in values:
                     known = values[contact.rows.coupled][contact.place]
                     rights[0, rows] = contact.weighed(known).numpy()
-            found.append(rights)
-        return found
+            yield rights
 
     @cached_property
     def _face_weights(self) -> Tensor:
@@ -209,12 +215,19 @@ class CellSystem:
 
     def _rows(self, cell: int) -> CellRows:
         """The rows of a cell."""
-        inner = [one.rows() for one in self.terms[cell]]
+        equation, *walls = self.terms[cell]
+        known = self._triangles if equation.term.is_alike else {}
+        key = equation.term, self.size(cell)
+        if key not in known:
+            known[key] = Reflections.of(_joined([equation.rows()]))
+        first = known[key]
+        conditions = [equation.factors.new_zeros(0, first.vectors.shape[1])]
+        conditions += [one.rows() for one in walls]
         if cell == 0:  # a row for each constant that nothing determines
-            constants = inner[0].new_zeros(len(self.free_fields), inner[0].shape[1])
-            constants[range(len(constants)), self.free_fields] = inner[0].abs().max()
-            inner.append(constants)
-        outer, diagonals = [inner[0][:0]], [inner[0].new_zeros(0)]
+            constants = conditions[0].new_zeros(len(self.free_fields), first.vectors.shape[1])
+            constants[range(len(constants)), self.free_fields] = float(np.abs(first.triangle).max())
+            conditions.append(constants)
+        outer, diagonals = [conditions[0]], [equation.factors.new_zeros(0)]
         for side, number in self.geometry.sides[cell]:
             scale = float(self.geometry.scale[cell, side.axis])
             weights = self._face_weights[0 if side.upper else 1, number]
@@ -225,7 +238,8 @@ class CellSystem:
             own, diagonal = contact.of_cell()
             outer.append(own)
             diagonals.append(diagonal)
-        return CellRows(_joined(inner), _joined(outer), torch.cat(diagonals).numpy())
+        traces = torch.cat(diagonals).numpy()
+        return CellRows(first, _joined(conditions), _joined(outer), traces)
 
     def solve(self) -> CellSolution:
         """Solve the least-squares problem.
