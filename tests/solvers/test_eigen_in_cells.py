@@ -117,3 +117,16 @@ def test_settings_that_do_not_fit_are_refused():
     few = kp.Dissection(tolerance=1e-12, cells=4)
     found = kp.eigen(Membrane(), kp.Cells([2, 1], 4, 2), 2, optimizers=few)
     assert found.status.startswith("stopped: the next") and "cells = 4" in found.status
+
+
+def test_cells_and_comparisons_that_do_not_fit_into_memory_are_refused(monkeypatch):
+    def found(memory):
+        monkeypatch.setattr("kanpinn.cells.system.memory.machine_memory", lambda: memory)
+        network, settings = kp.Cells([2, 1], 6, 2), kp.Dissection(tolerance=1e-1)
+        return kp.eigen(Membrane(), network, 2, optimizers=settings)
+
+    with pytest.raises(kp.InputError, match=r"4 cells of degree 6 would need .* of memory"):
+        found(1e4)
+    status = found(1e6).status
+    assert status.startswith("stopped: the comparison with a solution of degree 8 would need")
+    assert found(1e8).status == "converged"

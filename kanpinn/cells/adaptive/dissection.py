@@ -20,7 +20,7 @@ from kanpinn.cells.geometry.prolongation import prolonged
 from kanpinn.cells.problems.by_domain import problem_in_cells
 from kanpinn.cells.system.cell_system import CellSolution, CellSystem
 from kanpinn.cells.system.constants import mean_terms, set_constants
-from kanpinn.cells.system.memory import too_many
+from kanpinn.cells.system.memory import no_comparison, too_many
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import Optimizer, Stage, Step
@@ -207,6 +207,8 @@ class DissectionStage(Stage):
             self.problem, system, errors, chosen, settings.cells
         )
         if progress.estimate <= settings.tolerance or last:
+            if uncompared := no_comparison(system):
+                return self._refined(found, system, errors, words, uncompared=uncompared)
             errors = errors_by_comparison(self.problem, system, found) / size
             progress.compare(float(errors.norm()))
             unseen = errors_by_missed_residuals(system, found) / size
@@ -227,17 +229,24 @@ class DissectionStage(Stage):
         errors: Tensor,
         words: str,
         finished: str | None = None,
+        uncompared: str = "",
     ) -> Step:
-        """Choose the cells to halve before the next step, unless the solve has finished."""
+        """Choose the cells to halve before the next step, unless the solve has finished.
+
+        uncompared: why the solution cannot be compared with a better one, in words.
+        """
         settings, estimate = self.settings, self.error.estimate
         part = part_to_halve(settings.tolerance, estimate, settings.bulk)
         self.chosen = bulk(errors * self.problem.divisible(system.geometry), part)
         reached, notes = "Newton's method does not converge on these", {"cells": float(len(errors))}
+        if uncompared:
+            reached = "the error has not been estimated"
         if math.isfinite(estimate):
             reached = f"the estimated relative error is {estimate:.1e}"
             notes["estimated_error"] = estimate
             words += f", estimated error {estimate:.1e}"
         why = why_no_smaller(self.problem, system, errors, self.chosen, settings.cells)
+        why = why or uncompared
         if finished is None and why:
             finished = f"stopped: {why}; {reached}"
         return Step(float(found.shares.sum()), finished=finished, notes=notes, words=words)

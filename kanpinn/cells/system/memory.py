@@ -1,40 +1,78 @@
-"""The memory that solves in cells take, by constants that were measured."""
+"""The memory that solves in cells take, by counts of numbers and constants that were measured."""
 
 import math
 
 from kanpinn._support.memory import machine_memory, written_size
+from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.system.cell_system import CellSystem
+from kanpinn.cells.system.coupling import Traces
 
 
 def solve_bytes(count: int, dim: int, traces: int) -> int:
     """The bytes of the factors and fronts of a nested dissection.
 
     In the plane they grow like N log N, in space like N^(4/3). The constants were fitted to solves
-    in squares and cubes of 4² to 64² and 4³ to 8³ equal cells of degrees 4 to 20; the measured
-    numbers differ from the result by up to a quarter.
+    in squares and cubes of 8² to 64² and 5³ to 12³ equal cells of degrees 4 to 16; the measured
+    numbers differ from the result by up to a tenth.
 
     Args:
         count: the number of cells N.
         dim: the number of coordinates.
         traces: the number of unknowns on a face.
     """
-    growth = {1: 24.0, 2: 24 + 4.5 * math.log2(max(count, 2))}.get(dim, 25 * count ** (1 / 3))
+    growth = {1: 16.0, 2: 1 + 4.4 * math.log2(max(count, 2))}.get(dim, 18 * count ** (1 / 3))
     return int(8 * traces**2 * count * growth)
 
 
-def system_bytes(system: CellSystem, count: int) -> int:
+def system_bytes(system: CellSystem, count: int, *, again: bool = False, more: int = 0) -> int:
     """The bytes that a solve takes if there are `count` cells like those of a system.
 
-    Cells with coefficients that vary have a matrix and a factor of their own.
+    Args:
+        system: the system.
+        count: the number of cells.
+        again: whether factors are kept for further right-hand sides. Beside the triangles there are
+            reflections then, and the rows of those right-hand sides.
+        more: by how much the degree is higher than the system's.
     """
-    tree, traces = system.geometry.tree, system.traces.size
-    columns, outer = system.polynomials.size * len(system.coupling.orders), 2 * tree.dim * traces
-    local = 0
+    dim, degree, fields = system.geometry.tree.dim, system.polynomials.degree, system.traces.orders
+    polynomials = LocalPolynomials(degree + more, dim)
+    columns, traces = polynomials.size * len(fields), Traces(polynomials, fields).size
+    outer = 2 * dim * traces * (1 - count ** (-1 / dim))  # cells at walls have fewer faces
+    numbers = 0.0
     for term in system.equation:
-        cells, points, equations = term.right.shape
-        rows = points * equations + outer
-        local += 0 if term.is_alike else cells * (rows * columns + (columns + outer) ** 2)
-    return solve_bytes(count, tree.dim, traces) + 8 * local * count // len(tree)
+        cells, points, equations, parts, _ = term.slopes.shape
+        cells = cells * count / len(system.geometry.tree)
+        points *= (1 + more / (degree + 3)) ** dim
+        rows = points * equations
+        # The cells of one size have a matrix for all, if they are alike, but not the same walls.
+        groups, matrices = (min(cells, 3**dim), 1) if term.is_alike else (cells, cells)
+        numbers += 3 * rows * parts * len(fields) * cells  # jets and slopes at the points
+        numbers += groups * (columns + outer) ** 2
+        numbers += 3 * rows * columns + (2 * matrices * rows * columns if again else 0)
+        numbers += groups * outer * columns if again else 0
+    factors = solve_bytes(count, dim, traces)
+    return int(factors * (2 if again else 1) + 8 * numbers)
+
+
+def no_comparison(system: CellSystem, *, again: bool = False) -> str:
+    """Why a solution cannot be compared with one of a degree that is higher by 2; empty if it can.
+
+    again: whether the factors of both problems are kept for further right-hand sides.
+    """
+    count, more = len(system.geometry.tree), 2
+    size = system_bytes(system, count, again=again, more=more)
+    size += system_bytes(system, count, again=True) if again else 0
+    why, degree = _too_large(size), system.polynomials.degree + more
+    return why and f"the comparison with a solution of degree {degree} {why}"
+
+
+def _too_large(size: int) -> str:
+    """Why a number of bytes is too large, in words; empty if it is not."""
+    memory = machine_memory()
+    if size > memory:
+        there = written_size(int(memory))
+        return f"would need {written_size(size)} of memory, and this machine has {there}"
+    return ""
 
 
 def too_many(system: CellSystem, count: int, most: int, *, again: bool = False) -> str:
@@ -44,12 +82,8 @@ def too_many(system: CellSystem, count: int, most: int, *, again: bool = False) 
         system: the system.
         count: the number of cells.
         most: the largest number of cells.
-        again: whether factors are kept for further right-hand sides, in twice the memory.
+        again: whether factors are kept for further right-hand sides.
     """
     if count > most:
         return f"would be more than cells = {most}"
-    size, memory = system_bytes(system, count) * (2 if again else 1), machine_memory()
-    if size > memory:
-        there = written_size(int(memory))
-        return f"would need {written_size(size)} of memory, and this machine has {there}"
-    return ""
+    return _too_large(system_bytes(system, count, again=again))

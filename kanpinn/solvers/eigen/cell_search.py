@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kanpinn._support.errors import InputError
 from kanpinn._support.status import CONVERGED
 from kanpinn.cells.adaptive.dissection import Dissection
 from kanpinn.cells.adaptive.halving import bulk, part_to_halve
@@ -12,7 +13,7 @@ from kanpinn.cells.cells import require_cells
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.system.cell_inverse import CellInverse
 from kanpinn.cells.system.cell_system import CellSystem
-from kanpinn.cells.system.memory import too_many
+from kanpinn.cells.system.memory import no_comparison, too_many
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.eigen.bounds import rounding
@@ -91,6 +92,8 @@ class CellSearch:
             if tree == settings.steps:
                 stopped = stopped or f"the limit of {tree} steps is reached"
             if stopped or float(estimates.max()) <= settings.tolerance:
+                if why := no_comparison(pairs.inverse.system, again=True):
+                    return self._found(pairs, estimates, f"stopped: {why}")
                 changes = self._changes(pairs)
                 worse = torch.maximum(changes, estimates)
                 halved = self._halved(shares, worse)
@@ -176,7 +179,16 @@ class CellSearch:
         return closer if abs(closer - float(values[0].real)) > 5 * unsure else None
 
     def _inverse(self) -> CellInverse:
-        return self.shifted.inverse(self.geometry, self.network.polynomials)
+        """The inverse on the present cells.
+
+        Raises:
+            InputError: if they are too many.
+        """
+        found = self.shifted.inverse(self.geometry, self.network.polynomials)
+        count, most = len(self.geometry.tree), self.settings.cells
+        if why := too_many(found.system, count, most, again=True):
+            raise InputError(f"{count} cells of degree {self.network.degree} {why}")
+        return found
 
     def _nearest(self, inverse: CellInverse, tolerance: float) -> CellPairs:
         """The nearest eigenpairs, with which the next search begins."""
