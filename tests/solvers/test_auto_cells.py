@@ -106,6 +106,15 @@ def test_domains_in_the_plane_take_cells_too():
     assert not Traits.of(solid).takes_cells
 
 
+def test_cells_are_first_around_small_holes():
+    square = kp.Box(x=(-1, 1), y=(-1, 1))
+    kinds = [
+        first_choice(equation(domain=square - kp.Disk((0.2, 0.1), radius))).kind
+        for radius in (0.02, 0.3)
+    ]
+    assert kinds == [Cells, kp.KAN]
+
+
 class Three(OnWalls):
     """Three harmonic functions, of which the errors of two count."""
 

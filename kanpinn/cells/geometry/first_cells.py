@@ -68,7 +68,7 @@ def _too_wide(tree: Tree, cutter: CellCutter) -> Tensor:
         tree: the cells, all of the cutter's region.
         cutter: the region's.
     """
-    points, radii = _bends(cutter.outline.domain)
+    points, radii = bends(cutter.outline.domain)
     grid, together = cutter.grid(tree), 2**20
     found = torch.zeros(len(tree), dtype=torch.bool)
     if not len(points):
@@ -81,7 +81,7 @@ def _too_wide(tree: Tree, cutter: CellCutter) -> Tensor:
     return found
 
 
-def _bends(domain: Planar) -> tuple[Tensor, Tensor]:
+def bends(domain: Planar) -> tuple[Tensor, Tensor]:
     """Points (n, 2) where a boundary bends around what is outside, and its radii there, (n,).
 
     A round hole bends so everywhere, and a disk nowhere.

@@ -64,7 +64,7 @@ def families(traits: Traits) -> Iterator[Family]:
         yield Family("splines in stretched coordinates", tuple(low_dim.stretched()))
     steep = traits.steepness.is_steep and not traits.marches
     cells = [Family("cells", tuple(_cells(traits)))] if traits.takes_cells else []
-    early = steep or traits.kinked or traits.notched
+    early = steep or traits.kinked or traits.notched or traits.pierced
     yield from cells if early else []
     patience = 1.0 if cells else 2.0
     yield Family("random inner functions", tuple(low_dim.smooth()), patience)

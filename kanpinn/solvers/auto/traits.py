@@ -9,6 +9,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.cells.geometry.divided import regions_of
+from kanpinn.cells.geometry.first_cells import bends
 from kanpinn.cells.geometry.outline import Outline
 from kanpinn.geometry import Box, Domain, Piece, Planar, Points
 from kanpinn.geometry.sampling import Collocation, sample
@@ -40,6 +41,7 @@ class Traits:
             domain in the plane, without unknowns.
         kinked: whether solutions have kinks at interfaces that networks in cells know of.
         notched: whether the domain has a corner that points inwards, where solutions are singular.
+        pierced: whether it has holes, or other bends, that are small beside it.
         steepness: how local or oscillatory solutions are, for such problems.
     """
 
@@ -57,6 +59,7 @@ class Traits:
     takes_cells: bool = False
     kinked: bool = False
     notched: bool = False
+    pierced: bool = False
     steepness: Steepness = field(default_factory=Steepness)
 
     @property
@@ -94,6 +97,7 @@ class Traits:
             takes_cells=takes_cells,
             kinked=takes_cells and bool(kinks),
             notched=is_notched(problem.domain),
+            pierced=_is_pierced(problem.domain),
             steepness=Steepness.of(problem) if takes_cells else Steepness(),
         )
 
@@ -122,6 +126,20 @@ def _marches(problem: Problem) -> bool:
     moments = [c.points(few, 1.0, torch.Generator()).coords[:, -1] for c in others]
     at_all_times = all(float(t.max() - t.min()) > (high - low) / 2 for t in moments)
     return at_all_times and len(others) < len(conditions)
+
+
+def _is_pierced(domain: Domain) -> bool:
+    """Return whether the boundary bends around what is small beside the domain.
+
+    Solutions change there over the radius of the bend, which functions of the whole domain do not
+    resolve.
+    """
+    small = 0.05  # of the lesser width of the bounding box
+    if not isinstance(domain, Planar):
+        return False
+    _, radii = bends(domain)
+    low, high = domain.bounds
+    return bool((radii < small * float((high - low).min())).any())
 
 
 def is_notched(domain: Domain) -> bool:
