@@ -152,8 +152,8 @@ class DissectionStage(Stage):
         indicators = system.indicators(found) / size
         words = f"{self.network.count} cells, {found.coefficients.numel()} unknowns"
         newton.add(system.norm(found.coefficients - before) / size)
-        part, usual = 0.1, 0.1  # of the error that is left to Newton's method; error / indicator
-        enough = max(1e-13, part * (self.error.ratio or usual) * float(indicators.norm()))
+        part, ratio = 0.1, self.error.ratio or self.error.usual  # the part is Newton's method's
+        enough = max(1e-13, part * ratio * float(indicators.norm()))
         if min(newton.change, newton.left) > enough and not system.is_linear(found.coefficients):
             words += f", change by Newton's method {newton.change:.1e}"
             if newton.stagnates:
@@ -206,7 +206,7 @@ class DissectionStage(Stage):
         last = progress.compared or why_no_smaller(
             self.problem, system, errors, chosen, settings.cells
         )
-        if progress.estimate <= settings.tolerance or last:
+        if progress.expected <= settings.tolerance or last:
             if uncompared := no_comparison(system):
                 return self._refined(found, system, errors, words, uncompared=uncompared)
             errors = errors_by_comparison(self.problem, system, found) / size

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass
@@ -13,12 +14,20 @@ class ErrorProgress:
         indicated: the indicator of the error there; infinite if there is none.
         ratio: the latest known ratio of an error to its indicator; 0 if none is known.
         compared: whether a solution has been compared with a better one, as all later ones are.
+        usual: the ratio that is expected where none is known. It was less than that on most trees.
     """
 
     estimate: float = math.inf
     indicated: float = math.inf
     ratio: float = 0.0
     compared: bool = False
+    usual: ClassVar[float] = 0.1
+
+    @property
+    def expected(self) -> float:
+        """The estimate, or where there is none, the error that the indicator lets expect."""
+        known = math.isfinite(self.estimate)
+        return self.estimate if known else (self.ratio or self.usual) * self.indicated
 
     def extrapolate(self, indicated: float, change: float) -> None:
         """Estimate the error on a tree by the ratio of errors to indicators on those before.

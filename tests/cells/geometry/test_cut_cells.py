@@ -93,6 +93,15 @@ def test_a_smooth_solution_is_found_on_any_domain(name):
     assert error_of(solved_in_cells(Harmonic(DOMAINS[name]), 7, 4)) < 1e-6
 
 
+def test_cells_are_not_halved_where_the_first_ones_are_small_enough():
+    turns = [2 * math.pi * i / 24 for i in range(24)]
+    polygon = kp.Polygon([(math.cos(turn), math.sin(turn)) for turn in turns])
+    solution = solved_in_cells(Harmonic(polygon), 8, 4, tolerance=1e-8, steps=9)
+    assert solution.status == "converged" and solution.history.rows[-1]["step"] == 1
+    estimated = solution.history.column("estimated_error")[-1]
+    assert 0.3 * estimated < error_of(solution) < 3 * estimated
+
+
 class Hole(Harmonic):
     """A small hole in a square, with the flux on it and values around."""
 
