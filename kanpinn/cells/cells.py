@@ -24,9 +24,10 @@ class Cells(Network):
     inner edges in W directions, of which the outer functions have degree k; `kan` gives it. The
     cells are coupled by their values and derivatives on the faces between them, in the same
     least-squares problem as the equation, and are halved where the error is largest. The domain is
-    a box, or any domain in the plane; cells outside of that are left out, and those that its
-    boundary cuts have the polynomials of the bounding box of their part. Where a condition
-    `Interface` divides the plane, a cell that it cuts has polynomials on either side.
+    a box, or any domain in the plane or in space whose boundary consists of triangles, or of parts
+    of boxes and balls. Cells outside of it are left out, and those that its boundary cuts have the
+    polynomials of the bounding box of their part. Where a condition `Interface` divides the plane,
+    a cell that it cuts has polynomials on either side.
 
     Args:
         width: the numbers of inputs and of fields, such as [2, 1].

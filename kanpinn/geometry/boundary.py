@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from kanpinn._support.errors import InputError
-from kanpinn._support.shapes import Column, Coords, Weights
+from kanpinn._support.shapes import Column, Coords, Vector, Weights
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.region import Mapped, Region
 
@@ -87,6 +87,31 @@ class Piece(Region):
         return None
 
     @property
+    def sheets(self) -> tuple["Piece", ...]:
+        """The parts between sharp edges that the piece consists of, as pieces."""
+        return (self,)
+
+    def in_box(self, low: Vector, high: Vector, nodes: int) -> tuple[Points, Weights]:
+        """Return a rule on the part of the piece in a box.
+
+        Its weights represent the area evenly, but their sum is not exact.
+
+        Args:
+            low, high: the corners of the box, (d,) each.
+            nodes: about the number of points along each of the part's coordinates.
+
+        Returns:
+            n points with normals, and positive weights (n,).
+
+        Raises:
+            InputError: if the piece has no such rules.
+        """
+        raise InputError(
+            f"the piece {self.name!r} has no points by boxes: expected a face of a "
+            "box, a sphere in three dimensions, or triangles"
+        )
+
+    @property
     def rim(self) -> Points:
         """Points on the rim of the piece with its normals; no points if it is closed or unknown.
 
@@ -155,6 +180,10 @@ class Turned(MappedPiece, Derived):
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
         points, weights = self.piece.quadrature(nodes)
+        return points.turned(), weights
+
+    def in_box(self, low: Vector, high: Vector, nodes: int) -> tuple[Points, Weights]:
+        points, weights = self.piece.in_box(low, high, nodes)
         return points.turned(), weights
 
     def gauss(self, n: int) -> Points:

@@ -9,12 +9,12 @@ from numbers import Real
 import torch
 
 from kanpinn._support.errors import InputError
-from kanpinn._support.shapes import Column, Coords, Mask, Vector
+from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
 from kanpinn.geometry.boundary import Boundary, MappedPiece, Walls
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points, check_names
 from kanpinn.geometry.region import Mapped
-from kanpinn.geometry.rules import cube_rim
+from kanpinn.geometry.rules import cube_rim, gauss_product
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -130,6 +130,23 @@ class Face(MappedPiece):
     @property
     def rim(self) -> Points:
         return self.image(cube_rim(self.dim))
+
+    def in_box(self, low: Vector, high: Vector, nodes: int) -> tuple[Points, Weights]:
+        """Return the Gauss rule on the rectangle that the face and the box have in common."""
+        first, last = (corner.clone() for corner in self.box.bounds)
+        first[self.axis] = last[self.axis] = self._end
+        first, last = torch.maximum(first, low), torch.minimum(last, high)
+        size = torch.cat([(last - first)[: self.axis], (last - first)[self.axis + 1 :]])
+        if not low[self.axis] <= self._end <= high[self.axis] or bool((size <= 0).any()):
+            none = torch.zeros(0, len(self.names), dtype=torch.float64)
+            return Points(none, self.names, none), none[:, 0]
+        unit, weights = gauss_product(nodes, self.dim)
+        points = self.image(unit)
+        before, after = unit[:, : self.axis], unit[:, self.axis :]
+        places = torch.cat([before, torch.zeros_like(unit[:, :1]), after], dim=1)
+        return Points(first + places * (last - first), self.names, points.normals), (
+            weights * size.prod()
+        )
 
     @property
     def _end(self) -> float:

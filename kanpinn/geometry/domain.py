@@ -10,6 +10,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
 from kanpinn.geometry.boundary import Boundary, Walls
+from kanpinn.geometry.creases import Creases
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.region import Draw, Region, longer
 
@@ -67,6 +68,11 @@ class Domain(Region):
                 return None
             walls |= piece.walls
         return walls
+
+    @property
+    def creases(self) -> Creases:
+        """The edges of a solid in space at which its boundary turns inwards, as far as known."""
+        return Creases.none()
 
     def contains_box(self, low: Vector, high: Vector) -> bool:
         """Return True only if the domain contains the box with these corners, (d,) each.

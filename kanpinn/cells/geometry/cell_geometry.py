@@ -1,14 +1,17 @@
 """The cells of a tree in physical space, their sides, and points of quadrature rules in them."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
 
+from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.tree import Faces, Tree
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Batch, Points
+from kanpinn.jets import Channels
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +59,10 @@ class CellGeometry:
         return 2 / self.extents
 
     @cached_property
-    def sides(self) -> list[list[tuple["SidePart", int]]]:
+    def sides(self) -> list[list[tuple["Side", int]]]:
         """For each cell the parts of its sides that are faces, and their numbers."""
         faces = self.faces
-        found: list[list[tuple[SidePart, int]]] = [[] for _ in range(len(self.tree))]
+        found: list[list[tuple[Side, int]]] = [[] for _ in range(len(self.tree))]
         for cells, upper in ((faces.lower, True), (faces.upper, False)):
             low, high = self.frames[cells, :1], self.frames[cells, 1:]
             corners = ((faces.corners - low) / (high - low) * 2 - 1).tolist()
@@ -67,8 +70,12 @@ class CellGeometry:
                 zip(cells.tolist(), faces.axis.tolist(), strict=True)
             ):
                 ends = [tuple(one[:axis] + one[axis + 1 :]) for one in corners[number]]
-                found[cell].append((SidePart(axis, upper, *ends), number))
+                found[cell].append((self._side(cell, number, SidePart(axis, upper, *ends)), number))
         return found
+
+    def _side(self, cell: int, face: int, whole: "SidePart") -> "Side":
+        """The part of a cell's side that is a face; whole: a rectangle around it."""
+        return whole
 
     @cached_property
     def lengths(self) -> Tensor:
@@ -108,9 +115,28 @@ class CellGeometry:
         return (coords - corner[:, None]) * self.scale[cells][:, None] - 1
 
 
+class Side(ABC):
+    """A part of a cell's side that is a face of the cell.
+
+    axis: the coordinate that is constant. upper: whether it is at its upper end.
+    """
+
+    axis: int
+    upper: bool
+
+    @abstractmethod
+    def traces(self, polynomials: LocalPolynomials, orders: int) -> list[Tensor]:
+        """The derivatives across of a cell's functions, of the orders 0 to `orders` - 1.
+
+        They are given by orthonormal functions on the face, (L, face functions) for each order:
+        the first ones of these span the polynomials of lower degrees. The derivatives are those by
+        the cell's own coordinate.
+        """
+
+
 @dataclass(frozen=True)
-class SidePart:
-    """A part of a cell's side, in the cell's own coordinates.
+class SidePart(Side):
+    """A rectangular part of a cell's side, in the cell's own coordinates.
 
     Args:
         axis: the coordinate that is constant.
@@ -135,11 +161,44 @@ class SidePart:
         at = nodes.new_full((len(nodes), 1), 1.0 if self.upper else -1.0)
         return torch.cat([along[:, : self.axis], at, along[:, self.axis :]], dim=1)
 
+    def traces(self, polynomials: LocalPolynomials, orders: int) -> list[Tensor]:
+        return _traces(polynomials, self, orders)
+
     def area(self, widths: Tensor) -> Tensor:
         """The area of the part over that of [-1, 1]^(d-1), (c,); widths: of the frames, (c, d)."""
         others = torch.cat([widths[:, : self.axis], widths[:, self.axis + 1 :]], dim=1)
         parts = (others.new_tensor(self.high) - others.new_tensor(self.low)) / 2
         return (others * parts / 2).prod(dim=1)
+
+
+@lru_cache(maxsize=10_000)
+def _traces(polynomials: LocalPolynomials, side: SidePart, orders: int) -> list[Tensor]:
+    face = polynomials.on_face
+    nodes, weights = face.rule()
+    onto = face.values(nodes) * weights[:, None]
+    return derivatives_across(polynomials, side, side.points(nodes), orders, onto)
+
+
+def derivatives_across(
+    polynomials: LocalPolynomials, side: Side, local: Tensor, orders: int, onto: Tensor
+) -> list[Tensor]:
+    """The derivatives of a cell's functions across a side, by functions on the face.
+
+    Args:
+        polynomials: the functions of the cell.
+        side: the side.
+        local: points on it in the cell's own coordinates, (q, d).
+        orders: the number of orders, from 0.
+        onto: the functions on the face at the points, times weights, (q, face functions).
+
+    Returns:
+        (L, face functions) for each order.
+    """
+    direction = tuple(float(i == side.axis) for i in range(polynomials.dim))
+    names = tuple(f"x{i}" for i in range(polynomials.dim))
+    channels = Channels(names, directions=(direction,), order=max(1, orders - 1))
+    jets = polynomials.stacked(channels, local, torch.ones_like(local[0]))
+    return [jets[:, j].T @ onto for j in range(orders)]
 
 
 @dataclass(frozen=True, eq=False)

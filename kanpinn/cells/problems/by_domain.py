@@ -4,6 +4,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.cells.problems.cell_problem import CellProblem
 from kanpinn.cells.problems.in_box import ProblemInBox
 from kanpinn.cells.problems.in_plane import ProblemInPlane
+from kanpinn.cells.problems.in_space import ProblemInSpace
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar.planar import Planar
 from kanpinn.loss.residuals import Residuals
@@ -23,4 +24,8 @@ def problem_in_cells(residuals: Residuals) -> CellProblem:
         return ProblemInBox.of(residuals, domain)
     if isinstance(domain, Planar) or (domain.is_box and domain.dim == 2):
         return ProblemInPlane.of(residuals, domain)
-    raise InputError(f"cells are for boxes and for domains in the plane so far, got {domain!r}")
+    if domain.dim == 3 and domain.time_name is None:
+        return ProblemInSpace.of(residuals, domain)
+    raise InputError(
+        f"cells are for boxes and for domains of two and three coordinates, got {domain!r}"
+    )

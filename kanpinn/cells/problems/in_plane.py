@@ -15,6 +15,7 @@ from kanpinn.cells.geometry.corners import SingularCorners
 from kanpinn.cells.geometry.cut_geometry import CellCutter, CutGeometry
 from kanpinn.cells.geometry.divided import divided, pieces_of_curves
 from kanpinn.cells.geometry.first_cells import too_large
+from kanpinn.cells.geometry.inside_points import gauss_inside
 from kanpinn.cells.geometry.junctions import junctions
 from kanpinn.cells.geometry.outline import Outline
 from kanpinn.cells.geometry.seams import contacts
@@ -26,8 +27,7 @@ from kanpinn.cells.tree import Tree
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar.combine2d import planar
 from kanpinn.geometry.planar.divide2d import Division, DivisionEdge
-from kanpinn.geometry.points import Batch, Points
-from kanpinn.geometry.rules import gauss_product
+from kanpinn.geometry.points import Points
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 
@@ -162,30 +162,15 @@ class ProblemInPlane(CellProblem):
 
         count: the number of points along each coordinate.
         """
-        together = 32  # cells together, with about as many points each
-        unit, weights = gauss_product(count, 2)
-        local, weights = 2 * unit - 1, 4 * weights
         cells = (geometry.is_cut & (geometry.tree.region == region)).nonzero()[:, 0]
-        if not len(cells):
-            return
-        coords = geometry.coords(cells, local)
         # On an interface rounding decides on which side a coefficient is evaluated.
         near = 1e-10 * float(geometry.half.max()) if self.interfaces else 0.0
-        domain, all_coords = self.division.domains[region], coords.flatten(0, 1)
-        inside = domain.contains(all_coords, -near) if near else domain.encloses(all_coords)
-        inside = inside.view(coords.shape[:2])
-        order = inside.sum(dim=1).argsort()
-        for some in order.split(together):
-            longest = int(inside[some].sum(dim=1).max())
-            first = (~inside[some]).to(torch.uint8).argsort(dim=1, stable=True)[:, :longest]
-            used = inside[some].gather(1, first)
-            own = torch.where(used, first, first[:, :1])  # the first point fills up
-            areas = (geometry.extents[cells[some]] / 2).prod(dim=1)
-            at = coords[some].gather(1, own[..., None].expand(-1, -1, 2))
-            points = Batch(at.flatten(0, 1), self.domain.names)
-            weight = torch.where(used, weights[own] * areas[:, None], 0)
-            scale = geometry.scale[cells[some]]
-            yield CellPoints(cells[some], local[own], weight, points, scale)
+        domain = self.division.domains[region]
+
+        def contains(points: Tensor) -> Tensor:
+            return domain.contains(points, -near) if near else domain.encloses(points)
+
+        return gauss_inside(geometry, cells, contains, count)
 
     def _on_arcs(self, geometry: CutGeometry, term: ResidualTerm, count: int) -> CellPoints | None:
         """Gauss points of the arcs on which a condition holds, `count` on each."""

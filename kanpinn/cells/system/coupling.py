@@ -1,14 +1,13 @@
 """How cells are coupled: the weights of jumps between them, and the traces on their faces."""
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from kanpinn.cells.geometry.cell_geometry import SidePart
+from kanpinn.cells.geometry.cell_geometry import Side
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.jets import Channels
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +128,7 @@ class Traces:
         """The number of all unknowns of a face."""
         return sum(sum(self.sizes(field)) for field in range(len(self.orders)))
 
-    def rows(self, side: SidePart, scale: float, weights: Tensor) -> tuple[Tensor, Tensor]:
+    def rows(self, side: Side, scale: float, weights: Tensor) -> tuple[Tensor, Tensor]:
         """The rows of a cell's functions, and those of the traces, on a part of a side.
 
         Args:
@@ -142,7 +141,7 @@ class Traces:
             (rows,) of the traces' matrix.
         """
         fields = len(self.orders)
-        matrices = _trace_matrices(self.polynomials, side, max(self.orders, default=0))
+        matrices = side.traces(self.polynomials, max(self.orders, default=0))
         found = weights.new_zeros(self.polynomials.size, fields, self.size)
         diagonal, start = weights.new_empty(self.size), 0
         for field in range(fields):
@@ -151,20 +150,3 @@ class Traces:
                 found[:, field, rows] = matrices[j][:, :count] * (weight * scale**j)
                 diagonal[rows] = weight
         return found.flatten(0, 1).T, diagonal
-
-
-@lru_cache(maxsize=10_000)
-def _trace_matrices(polynomials: LocalPolynomials, side: SidePart, count: int) -> list[Tensor]:
-    """The traces of a cell's functions on a part of a side, (L, face functions) for each j.
-
-    Derivatives are those by the cell's own coordinate.
-    """
-    face = polynomials.on_face
-    nodes, weights = face.rule()
-    direction = tuple(float(i == side.axis) for i in range(polynomials.dim))
-    names = tuple(f"x{i}" for i in range(polynomials.dim))
-    channels = Channels(names, directions=(direction,), order=max(1, count - 1))
-    points = side.points(nodes)
-    jets = polynomials.stacked(channels, points, torch.ones_like(points[0]))
-    onto = face.values(nodes) * weights[:, None]
-    return [jets[:, j].T @ onto for j in range(count)]

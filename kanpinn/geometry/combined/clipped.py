@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
 
 from kanpinn._support.errors import integer
-from kanpinn._support.shapes import Coords, Mask, Weights
+from kanpinn._support.shapes import Coords, Mask, Vector, Weights
 from kanpinn.geometry.boundary import Derived, MappedPiece, Piece, Turned
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points
@@ -105,6 +105,24 @@ class Clipped(Derived):
             points, weights = self.piece.quadrature(nodes)
             points = self.keep(points)[1]
         return points, weights * (self.measure / weights.sum())
+
+    @property
+    def sheets(self) -> tuple[Piece, ...]:
+        return tuple(replace(self, piece=sheet) for sheet in self.piece.sheets)
+
+    def in_box(self, low: Vector, high: Vector, nodes: int) -> tuple[Points, Weights]:
+        least, tries, pad = 0.7, 2, 2 / nodes  # part of the points; parts of the box's widths
+        points, weights = self.piece.in_box(low, high, nodes)
+        for _ in range(tries):
+            kept, points = self.keep(points)
+            if not kept.any() or kept.double().mean() > least:
+                break
+            found, room = points.coords[kept], pad * (high - low)
+            low = torch.maximum(low, found.amin(dim=0) - room)
+            high = torch.minimum(high, found.amax(dim=0) + room)
+            points, weights = self.piece.in_box(low, high, nodes)
+        kept, points = self.keep(points)
+        return points[kept], weights[kept]
 
     def rule_error(self, nodes: int) -> float:
         if self.exact is not None:

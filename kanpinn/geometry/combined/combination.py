@@ -13,6 +13,8 @@ from kanpinn.geometry.combined.cell_rules import cells_rule
 from kanpinn.geometry.combined.cells import CellSet
 from kanpinn.geometry.combined.clipped import clip
 from kanpinn.geometry.combined.pieces import pieces_of
+from kanpinn.geometry.combined.wall_creases import wall_creases
+from kanpinn.geometry.creases import Creases
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.quadrature import accepted_share, equal_weights, sampling_error, sobol
@@ -80,6 +82,12 @@ class Combination(Domain):
             others = (clip(piece, self, step, (self.a,)) for piece in self.b.boundary.pieces)
             return Boundary(tuple(piece for piece in (*own, *others) if piece is not None))
         return Boundary(tuple(pieces_of(self, self._cells)))
+
+    @cached_property
+    def creases(self) -> Creases:
+        if self._cells is None or self.dim != 3:
+            return Creases.none()
+        return wall_creases(self, self._cells.walls)
 
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
         inside = self.a.contains(coords, tolerance)

@@ -1,8 +1,10 @@
 """Balls and their spheres in three and more dimensions."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from numbers import Real
 
 import torch
@@ -14,6 +16,7 @@ from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points, check_names
 from kanpinn.geometry.region import Mapped, Region
 from kanpinn.geometry.rules import check_size, jacobi
+from kanpinn.geometry.solid.casting import Hits, cast
 from kanpinn.geometry.solid.spherical import sphere_area, sphere_from_unit, sphere_rule
 
 
@@ -170,6 +173,34 @@ class Sphere(MappedPiece):
         """
         normals, weights = sphere_rule(integer("nodes", nodes), self.ball.dim)
         return self._at(normals), self.ball.radius**self.dim * weights
+
+    def in_box(self, low: Vector, high: Vector, nodes: int) -> tuple[Points, Weights]:
+        if self.ball.dim != 3:
+            return super().in_box(low, high, nodes)
+        center, radius = low.new_tensor(self.ball.center), self.ball.radius
+        reach = radius / 2**0.5  # of a part of the sphere on which one coordinate is the largest
+        none = torch.zeros(0, 3, dtype=torch.float64)
+        parts = [(Points(none, self.names, none), none[:, 0])]
+        nearest = torch.maximum(low - center, center - high).clamp_min(0).norm()
+        farthest = torch.maximum((low - center).abs(), (high - center).abs()).norm()
+        if nearest > radius or farthest < radius:
+            return parts[0]
+        for axis, sign in itertools.product(range(3), (-1, 1)):
+            first, last = torch.maximum(low, center - reach), torch.minimum(high, center + reach)
+            first[axis], last[axis] = low[axis], high[axis]
+            hits = partial(self._hits, axis, sign)
+            parts.append(cast(hits, self.names, axis, (first, last), nodes))
+        return Points.cat(points for points, _ in parts), torch.cat([w for _, w in parts])
+
+    def _hits(self, axis: int, sign: int, lines: Coords) -> Hits:
+        """Where lines along an axis meet the half of the sphere that this axis leads to."""
+        center, radius = self.ball.center, self.ball.radius
+        offsets = lines - lines.new_tensor(center[:axis] + center[axis + 1 :])
+        height = radius**2 - offsets.square().sum(dim=1)
+        met = (height >= offsets.square().amax(dim=1)).nonzero()[:, 0]
+        along = sign * height[met].sqrt()[:, None]
+        normals = torch.cat([offsets[met, :axis], along, offsets[met, axis:]], dim=1) / radius
+        return Hits(met, lines.new_tensor(center) + radius * normals, normals)
 
     def gauss(self, n: int) -> Points:
         return Region.gauss(self, n)

@@ -13,6 +13,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError, integer
 from kanpinn._support.shapes import Coords, Mask, Vector, Weights
 from kanpinn.geometry.boundary import Boundary
+from kanpinn.geometry.creases import Creases
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.quadrature import equal_weights, sampling_error, sobol
@@ -30,6 +31,7 @@ from kanpinn.geometry.solid.meshes import (
 from kanpinn.geometry.solid.patch import Patch
 from kanpinn.geometry.solid.triangles import (
     area_vectors,
+    edge_turns,
     enclosed_volume,
     solid_rule,
     star_center,
@@ -177,6 +179,18 @@ class Surface(Domain):
                 f"{self.measure:g}, got volumes from {each.min():.3g} with the sum {each.sum():g}"
             )
         return found
+
+    @cached_property
+    def creases(self) -> Creases:
+        """Edges at which neighbouring triangles turn inwards by more than 40 degrees."""
+        sharp = math.radians(40)
+        edges, turns = edge_turns(self.vertices, self.faces)
+        inward = turns > sharp
+        segments = self.vertices[edges[inward]]
+        low, high = self.bounds
+        size = float((high - low).norm())
+        ends = segments.flatten(0, 1)
+        return Creases.of(segments, math.pi + turns[inward], ends, self.contains, size)
 
     @cached_property
     def _corners(self) -> Tensor:

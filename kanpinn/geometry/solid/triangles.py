@@ -29,6 +29,30 @@ def edge_defects(faces: Tensor) -> tuple[int, int]:
     return int(odd.sum()), int(((turns != 0) & ~odd).sum())
 
 
+def edge_turns(vertices: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
+    """The edges at which two triangles of a closed surface meet, and by how much it turns there.
+
+    Args:
+        vertices: the vertices (v, 3).
+        faces: the vertex indices (F, 3), counter-clockwise seen from outside.
+
+    Returns:
+        The vertices of each edge, (e, 2), and the angles between the normals in radians, (e,),
+        positive where the surface turns inwards. Edges of more than two triangles are left out.
+    """
+    normals = area_vectors(vertices[faces])
+    normals = normals / normals.norm(dim=1, keepdim=True)
+    edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).sort(dim=1).values
+    beyond = faces[:, [2, 0, 1]].reshape(-1)  # the corner of the triangle that is not on its edge
+    found, number, count = edges.unique(dim=0, return_inverse=True, return_counts=True)
+    order = number.argsort(stable=True)
+    order = order[count[number[order]] == 2].view(-1, 2)
+    one, other = (order // 3).unbind(1)
+    cosine = (normals[one] * normals[other]).sum(dim=1).clamp(-1, 1)
+    rise = ((vertices[beyond[order[:, 1]]] - vertices[edges[order[:, 0], 0]]) * normals[one]).sum(1)
+    return found[number[order[:, 0]]], torch.where(rise > 0, 1.0, -1.0) * cosine.acos()
+
+
 def enclosed_volume(corners: Tensor) -> float:
     """Return the signed volume inside a closed surface with corners (F, 3, 3).
 

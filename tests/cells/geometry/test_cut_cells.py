@@ -188,6 +188,6 @@ def test_norms_count_the_part_of_a_cell_in_the_domain(geometry):
 
 
 def test_what_cut_cells_cannot_do_is_said_in_words():
-    ball = kp.Box(x=(0, 1), y=(0, 1), z=(0, 1)) - kp.Ball((0.5, 0.5, 0.5), 0.2)
-    with pytest.raises(kp.InputError, match="boxes and for domains in the plane so far"):
-        kp.solve(Harmonic(ball), kp.Cells([3, 1], 3, 2), kp.Dissection())
+    ball = kp.Ball((0.5, 0.5, 0.5, 0.5), 0.2, names=("x", "y", "z", "w"))
+    with pytest.raises(kp.InputError, match="domains of two and three coordinates"):
+        kp.solve(Harmonic(ball), kp.Cells([4, 1], 3, 2), kp.Dissection())

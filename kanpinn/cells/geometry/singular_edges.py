@@ -1,0 +1,131 @@
+"""Edges and vertices of a solid at which solutions are singular, and the cells around them."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanpinn.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.cells.geometry.corners import SingularCorners
+from kanpinn.cells.tree import Tree
+from kanpinn.geometry.creases import Creases
+
+
+@dataclass(frozen=True, eq=False)
+class SingularEdges:
+    """The edges of a solid at which its boundary turns inwards, and the vertices between them.
+
+    At the distance r from an edge with the interior angle ω solutions behave like r^λ, λ = π/ω for
+    Laplace's equation and values on both sides. As at corners in the plane the rows of each cell
+    are multiplied by a power of the distance r. Near a vertex, at the distance R from it, the
+    factor is R^β (r/R)^α. For u = R^q at the vertex of a cube without an octant, q = 1/4 and 1/2,
+    errors were least for β = 1/2: with 5/4 they were larger by factors up to 10, as far cells then
+    count too much for the solution near the vertex. At a vertex cells become smaller by several
+    halvings at once; along edges that would take too many of them.
+
+    Args:
+        creases: the edges.
+        vertices: what is done for cells at vertices; its power is β.
+        power: α.
+    """
+
+    creases: Creases
+    vertices: SingularCorners
+    power: float = 1.0
+
+    @classmethod
+    def of(cls, creases: Creases) -> "SingularEdges":
+        """The edges of a solid.
+
+        For r^q at a vertex, cells of the width h have an error like h^(2q + 1) far away from it,
+        as corners of the exponent q + 1/2 have. The value 1/2 is taken for q: at the vertex of a
+        cube without one of its octants q is 0.45.
+        """
+        exponents, power = torch.ones(len(creases.vertices), dtype=torch.float64), 0.5
+        return cls(creases, SingularCorners(creases.vertices, exponents, power))
+
+    def weights(self, geometry: CellGeometry) -> Tensor:
+        """The factors of the rows of cells, (N,): powers of two, so that many are the same."""
+        corners = _corners(geometry.physical(geometry.frames))
+        size = float(geometry.half.max())
+        points = self.creases.vertices[:, None].expand(-1, 2, -1)
+        vertex, edge = (
+            _farthest(corners, segments, size) for segments in (points, self.creases.segments)
+        )
+        exponent = self.vertices.power * vertex.log2()
+        exponent += self.power * (edge / vertex).clamp_max(1).log2()
+        return 2.0 ** exponent.round()
+
+    def pollution(self, geometry: CellGeometry) -> Tensor:
+        """The factors by which errors are larger elsewhere than in the cell of their origin, (N,).
+
+        As at a corner in the plane they are h^(λ - 1) for cells of the width h at an edge.
+        """
+        parts = geometry.tree.widths.amax(dim=1)
+        found, boxes = torch.ones_like(parts), geometry.physical(geometry.tree.boxes)
+        for segment, angle in zip(self.creases.segments, self.creases.angles, strict=True):
+            growth = torch.where(_meets(boxes, segment), parts ** (math.pi / angle - 1), 1.0)
+            found = found.maximum(growth)
+        return found
+
+    def divisible(self, geometry: CellGeometry) -> Tensor:
+        """The cells that are not as small as the smallest ones at vertices, a mask (N,)."""
+        return self.vertices.divisible(geometry)
+
+    def refined(
+        self, geometry: CellGeometry, chosen: Tensor, cells: Callable[[Tree], CellGeometry]
+    ) -> CellGeometry:
+        """The cells when some are halved, those at vertices several times at once.
+
+        Args:
+            geometry: the present cells.
+            chosen: the cells to halve, a mask (N,).
+            cells: gives the cells of a tree that are in the domain.
+        """
+        return self.vertices.refined(geometry, chosen, cells)
+
+    def deeper(self, geometry: CellGeometry, cells: Callable[[Tree], CellGeometry]) -> CellGeometry:
+        """The cells when those at vertices are so much smaller that the error there is less."""
+        return self.vertices.deeper(geometry, cells)
+
+
+def _corners(boxes: Tensor) -> Tensor:
+    """All corners of boxes that are given by two, (N, 2, 3) → (N, 8, 3)."""
+    picked = torch.cartesian_prod(*[torch.arange(2)] * 3)
+    return torch.stack([boxes[:, picked[:, axis], axis] for axis in range(3)], dim=2)
+
+
+def _farthest(corners: Tensor, segments: Tensor, size: float) -> Tensor:
+    """The distances of cells, at their far sides, from the nearest of some segments, (N,).
+
+    Args:
+        corners: of the cells, (N, 8, 3).
+        segments: the ends of each, (s, 2, 3), the same for a point.
+        size: the unit of the distances, which are at most 1.
+    """
+    found = torch.full((len(corners),), size, dtype=torch.float64)
+    for segment in segments:
+        found = found.minimum(_distances(corners, segment).amax(dim=1))
+    return found / size
+
+
+def _distances(points: Tensor, segment: Tensor) -> Tensor:
+    """The distances of points from a segment, (N, q); points: (N, q, 3); segment: (2, 3)."""
+    start, along = segment[0], segment[1] - segment[0]
+    share = ((points - start) @ along / along.square().sum().clamp_min(1e-300)).clamp(0, 1)
+    return (points - start - share[..., None] * along).norm(dim=2)
+
+
+def _meets(boxes: Tensor, segment: Tensor) -> Tensor:
+    """Which boxes a segment goes through or touches, a mask (N,); boxes: (N, 2, 3)."""
+    start, along = segment[0], segment[1] - segment[0]
+    room = 1e-6 * (boxes[:, 1] - boxes[:, 0])
+    low, high = boxes[:, 0] - room - start, boxes[:, 1] + room - start
+    flat = along.abs() < 1e-12 * along.norm()
+    steps = torch.where(flat, 1.0, along)
+    one, other = low / steps, high / steps
+    first = torch.where(flat, -torch.inf, one.minimum(other)).amax(dim=1).clamp_min(0)
+    last = torch.where(flat, torch.inf, one.maximum(other)).amin(dim=1).clamp_max(1)
+    return (first <= last) & (~flat | ((low <= 0) & (high >= 0))).all(dim=1)

@@ -1,0 +1,153 @@
+"""The cells of a tree that have a part of a solid, and the parts of their faces inside it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from kanpinn.cells.geometry.cell_geometry import CellGeometry, Side, SidePart
+from kanpinn.cells.geometry.sampled_side import SampledFace, SampledSide
+from kanpinn.cells.geometry.solid_parts import CellPart, PartFinder, narrowed
+from kanpinn.cells.tree import Faces, Tree
+from kanpinn.geometry.boundary import Piece
+from kanpinn.geometry.domain import Domain
+
+
+@dataclass(frozen=True, eq=False)
+class SolidGeometry(CellGeometry):
+    """The cells of a tree that have a part of a solid.
+
+    Args:
+        parts: the part of each cell.
+        sampled: the faces of which only a part is inside, a mask (F,).
+        step: the distance from a face at which points on both sides of it are tested, over the
+            width of the smaller cell.
+        lost: the boxes of cells with a boundary, but a part so small that it belongs to no cell:
+            their corners in physical space, (n, 2, 3).
+    """
+
+    parts: Sequence[CellPart]
+    sampled: Tensor
+    step: float
+    lost: Tensor
+
+    @cached_property
+    def is_cut(self) -> Tensor:
+        """The cells that the boundary cuts, a mask (N,)."""
+        return torch.tensor([part.is_cut for part in self.parts], dtype=torch.bool)
+
+    @cached_property
+    def _faces(self) -> dict[int, SampledFace]:
+        faces, found = self.faces, {}
+        for number in self.sampled.nonzero()[:, 0].tolist():
+            low, high = self.physical(faces.corners[number])
+            axis = int(faces.axis[number])
+            step = self.step * float(self.lengths[number])
+            found[number] = SampledFace(axis, low, high, self, step)
+        return found
+
+    def _side(self, cell: int, face: int, whole: SidePart) -> Side:
+        if face not in self._faces:
+            return whole
+        return SampledSide(whole.axis, whole.upper, cell, self._faces[face])
+
+
+@dataclass(frozen=True, eq=False)
+class SolidCutter:
+    """Cuts the cells of trees by the boundary of a solid.
+
+    Args:
+        domain: the solid; its bounding box is that of the trees.
+        known: the parts of cells that have been found, by level and place.
+    """
+
+    domain: Domain
+    known: dict[tuple[int, ...], CellPart | None] = field(default_factory=dict)
+
+    @cached_property
+    def sheets(self) -> list[tuple[Piece, Piece]]:
+        """The smooth parts of the boundary, each with the piece that it belongs to."""
+        return [(sheet, piece) for piece in self.domain.boundary.pieces for sheet in piece.sheets]
+
+    @cached_property
+    def finder(self) -> PartFinder:
+        """It finds the parts of single cells."""
+        return PartFinder(self.domain, [sheet for sheet, _ in self.sheets])
+
+    def boxes(self, tree: Tree) -> Tensor:
+        """The corners of the cells in physical space, (N, 2, 3)."""
+        low, high = self.domain.bounds
+        return low + (tree.boxes + 1) / 2 * (high - low)
+
+    def parts(self, tree: Tree) -> list[CellPart | None]:
+        """The part of each cell."""
+        keys = torch.cat([tree.level[:, None], tree.place], dim=1).tolist()
+        found = []
+        for key, (low, high) in zip(map(tuple, keys), self.boxes(tree), strict=True):
+            if key not in self.known:
+                self.known[key] = self.finder.part(low, high)
+            found.append(self.known[key])
+        return found
+
+    def cut(self, tree: Tree) -> SolidGeometry:
+        """The cells with a part of the solid, without those outside of it."""
+        found = self.parts(tree)
+        kept = torch.tensor([part is not None for part in found], dtype=torch.bool)
+        boxes = self.boxes(tree)
+        lost = [box for box, part in zip(boxes, found, strict=True) if part is None]
+        tree, parts = tree.only(kept), [part for part in found if part is not None]
+        low, high = self.domain.bounds
+        frames = (torch.stack([part.frame for part in parts]) - low) / (high - low) * 2 - 1
+        is_cut = torch.tensor([part.is_cut for part in parts], dtype=torch.bool)
+        frames = torch.where(is_cut[:, None, None], frames, tree.boxes)
+        faces, sampled = self._divided(tree, frames, is_cut)
+        none = torch.zeros(0, 2, 3, dtype=torch.float64)
+        return SolidGeometry(
+            tree,
+            self.domain,
+            frames,
+            faces,
+            parts,
+            sampled,
+            self.finder.sliver,
+            torch.stack(lost) if lost else none,
+        )
+
+    def _divided(self, tree: Tree, frames: Tensor, is_cut: Tensor) -> tuple[Faces, Tensor]:
+        """The faces inside the solid, and which of them are parts that are no rectangles.
+
+        Args:
+            tree: the cells.
+            frames: the corners of their frames in the tree's coordinates, (N, 2, 3).
+            is_cut: the cells that the boundary cuts, a mask (N,).
+        """
+        faces, (bottom, top) = tree.faces, self.domain.bounds
+        half = (top - bottom) / 2
+        near = is_cut[faces.lower] | is_cut[faces.upper]
+        numbers = near.nonzero()[:, 0]
+        axis, lower, upper = faces.axis[numbers], faces.lower[numbers], faces.upper[numbers]
+        rows = torch.arange(len(numbers))
+        at = faces.corners[numbers, 0, axis]
+        low = torch.stack([frames[lower, 0], frames[upper, 0], faces.corners[numbers, 0]]).amax(0)
+        high = torch.stack([frames[lower, 1], frames[upper, 1], faces.corners[numbers, 1]]).amin(0)
+        near_side = 1e-9
+        reached = (frames[lower, 1, axis] >= at - near_side) & (
+            frames[upper, 0, axis] <= at + near_side
+        )
+        low[rows, axis] = high[rows, axis] = at
+        reached &= ((high - low) > 0).sum(dim=1) == 2
+        numbers, axis, low, high = numbers[reached], axis[reached], low[reached], high[reached]
+        width = torch.minimum(tree.widths[lower], tree.widths[upper])[reached]
+        across = torch.zeros_like(width).scatter(1, axis[:, None], 1.0)
+        step = self.finder.sliver * (across * width * half)
+        low, high = bottom + (low + 1) * half, bottom + (high + 1) * half
+        low, high, share = narrowed(self.domain, low, high, step, self.finder.nodes)
+        kept = share > 0
+        corners = (torch.stack([low, high], dim=1) - bottom) / half - 1
+        plain = (~near).nonzero()[:, 0]
+        chosen = torch.cat([plain, numbers[kept]])
+        every = torch.cat([faces.corners[plain], corners[kept]])
+        sampled = torch.cat([torch.zeros(len(plain), dtype=torch.bool), share[kept] < 1])
+        return Faces(faces.axis[chosen], faces.lower[chosen], faces.upper[chosen], every), sampled

@@ -1,0 +1,140 @@
+"""A problem in a solid, in cut cells."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.cells.geometry.cell_geometry import CellGeometry, CellPoints
+from kanpinn.cells.geometry.inside_points import gauss_inside
+from kanpinn.cells.geometry.singular_edges import SingularEdges
+from kanpinn.cells.geometry.solid_geometry import SolidCutter, SolidGeometry
+from kanpinn.cells.geometry.solid_walls import SolidWalls
+from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.problems.cell_problem import CellProblem, counted_fields, terms_for_cells
+from kanpinn.cells.system.cell_system import CellSystem
+from kanpinn.cells.system.cell_terms import SampledTerm
+from kanpinn.cells.tree import Tree
+from kanpinn.geometry.domain import Domain
+from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.terms import ResidualTerm
+
+
+@dataclass(frozen=True, eq=False)
+class ProblemInSpace(CellProblem):
+    """The equation and the conditions of a problem in a solid.
+
+    A cell of which only a part is in the solid is cut: it has the equation at points of that part,
+    and the conditions at points of the boundary in it. Its polynomials are those of a box around
+    the part, and its faces are the parts of its sides in the solid.
+
+    Args:
+        domain: the solid.
+        equation: the equation.
+        conditions: the conditions on its boundary.
+        counted: the numbers of the fields whose errors count.
+    """
+
+    domain: Domain
+    equation: ResidualTerm
+    conditions: Sequence[ResidualTerm]
+    counted: Sequence[int]
+
+    @classmethod
+    def of(cls, residuals: Residuals, domain: Domain) -> "ProblemInSpace":
+        """The problem of a loss in a solid.
+
+        Raises:
+            InputError: for what cells cannot solve: an energy, or conditions that are not on whole
+                pieces of the boundary, or on interfaces.
+        """
+        terms = terms_for_cells(residuals, domain)
+        if terms.interfaces:
+            raise InputError(
+                f"the term {terms.interfaces[0].name} cannot be imposed on cells in space: "
+                "interfaces are for domains in the plane"
+            )
+        return cls(domain, terms.equation, terms.conditions, counted_fields(residuals))
+
+    @cached_property
+    def cutter(self) -> SolidCutter:
+        """It cuts cells by the boundary."""
+        return SolidCutter(self.domain)
+
+    @cached_property
+    def edges(self) -> SingularEdges:
+        """The edges and vertices at which solutions are singular."""
+        return SingularEdges.of(self.domain.creases)
+
+    def cells(self, tree: Tree) -> SolidGeometry:
+        return self.cutter.cut(tree)
+
+    def divisible(self, geometry: CellGeometry) -> Tensor:
+        return self.edges.divisible(geometry)
+
+    def refined(self, geometry: CellGeometry, chosen: Tensor) -> CellGeometry:
+        return self.edges.refined(geometry, chosen, self.cells)
+
+    def deeper(self, geometry: CellGeometry) -> CellGeometry:
+        return self.edges.deeper(geometry, self.cells)
+
+    def start(self, tree: Tree) -> SolidGeometry:
+        most = 12  # halvings; where a boundary touches itself, each one doubles the cells
+        for _ in range(most):
+            halved = self._too_large(tree)
+            if not bool(halved.any()):
+                return self.cells(tree)
+            tree, _ = tree.split(halved)
+        raise InputError(
+            f"the boundary of {self.domain!r} has details that are too small for cells: smaller "
+            f"than 2^-{most} of the domain's size, or it touches itself"
+        )
+
+    def _too_large(self, tree: Tree) -> Tensor:
+        """The cells to halve before a first solve, a mask (N,).
+
+        A cell is too large if a smooth part of the boundary turns in it by an angle of more than
+        about 1.2, as it does in a cell that is wider than a hole or than the radius of curvature;
+        if its part of the solid is not connected; or if it has more than twice the width of a
+        neighbour.
+        """
+        most = 0.6  # radians from the mean normal
+        parts = self.cutter.parts(tree)
+        large = [one is not None and (one.spread > most or not one.connected) for one in parts]
+        halved = torch.tensor(large, dtype=torch.bool)
+        faces, level = tree.faces, tree.level
+        finer = level[faces.upper] - level[faces.lower]
+        halved[faces.lower[finer > 1]] = True
+        halved[faces.upper[finer < -1]] = True
+        return halved
+
+    def on(
+        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
+    ) -> CellSystem:
+        assert isinstance(geometry, SolidGeometry)
+        equation = [
+            SampledTerm(self.equation, at, polynomials, coefficients)
+            for at in self.inside(geometry, polynomials)
+        ]
+        places = SolidWalls(geometry, self.cutter, polynomials)
+        walls = [
+            SampledTerm(term, at, polynomials, coefficients)
+            for term in self.conditions
+            for at in places.of(term.pieces)
+        ]
+        factors = self.edges.weights(geometry), self.edges.pollution(geometry)
+        return CellSystem(geometry, polynomials, equation, walls, self.counted, *factors)
+
+    def inside(
+        self, geometry: SolidGeometry, polynomials: LocalPolynomials
+    ) -> Iterator[CellPoints]:
+        """The points of the equation in all cells."""
+        more, many = 3, 4  # many, so that enough are left in a cut cell
+        whole = (~geometry.is_cut).nonzero()[:, 0]
+        if len(whole):
+            yield CellPoints.inside(geometry, whole, *polynomials.rule(more))
+        cut, count = geometry.is_cut.nonzero()[:, 0], polynomials.degree + many
+        yield from gauss_inside(geometry, cut, self.domain.contains, count)
