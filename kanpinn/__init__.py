@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kanpinn.cells import Dissection as Dissection
     from kanpinn.data import Data as Data
     from kanpinn.data import Table as Table
+    from kanpinn.evolution import CellWindows as CellWindows
     from kanpinn.evolution import Equidistribute as Equidistribute
     from kanpinn.evolution import March as March
     from kanpinn.evolution import Shooting as Shooting
@@ -133,7 +134,7 @@ _NAMES = {
     ),
     "cells": ("Cells", "Dissection"),
     "data": ("Data", "Table"),
-    "evolution": ("Equidistribute", "March", "Shooting", "Windows"),
+    "evolution": ("CellWindows", "Equidistribute", "March", "Shooting", "Windows"),
     "geometry": (
         "Annulus",
         "Arc",

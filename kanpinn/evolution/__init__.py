@@ -1,10 +1,12 @@
 """Time and moving coordinates: networks in windows of time, marches through them, stretches.
 
-`Windows` is the network, `March` its optimizer, `Shooting` the one for unknown numbers;
-`Equidistribute` stretches coordinates of steady problems. A march uses, from the bottom, `time`,
-`terms`, `space` and `window`; `numbers` uses marches.
+`Windows` is the network, or `CellWindows` with cells in space, `March` its optimizer, `Shooting`
+the one for unknown numbers; `Equidistribute` stretches coordinates of steady problems. A march
+uses, from the bottom, `time`, `terms`, `space` and `window`, or with cells in space `cells`;
+`numbers` uses marches.
 """
 
+from kanpinn.evolution.cells.cell_windows import CellWindows as CellWindows
 from kanpinn.evolution.march import March as March
 from kanpinn.evolution.numbers.shooting import Shooting as Shooting
 from kanpinn.evolution.stretching.equidistribute import Equidistribute as Equidistribute

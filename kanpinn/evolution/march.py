@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, number
+from kanpinn.evolution.cells.cell_march import CellMarch, CellMarchStage
+from kanpinn.evolution.cells.cell_windows import CellWindows
 from kanpinn.evolution.front import FrontInTime
 from kanpinn.evolution.function_space import FunctionSpace
 from kanpinn.evolution.growth import GrowthTest, growth_after, refuse_growth
@@ -31,7 +33,7 @@ CONTROLLED = ("length", "stages", "distances")  # what the controller remembers
 
 @dataclass(frozen=True)
 class March(Optimizer):
-    """Solve an evolution window by window in time; the network is a `Windows`.
+    """Solve an evolution window by window in time; the network is a `Windows` or `CellWindows`.
 
     Each step is one attempt to solve a window. In time the solution is a polynomial that satisfies
     the equation at the stages of a collocation method; in space the equation is tested with all
@@ -42,6 +44,10 @@ class March(Optimizer):
     number of stages are chosen. The residual in each interval of splines gives the error there, by
     which intervals in space are graded. Fields of which no equation has a derivative in time follow
     from the stages alone.
+
+    With cells in space (`CellWindows`) each stage is a least-squares problem in cells, with factors
+    that are kept for further windows of the same length. The error in space is found by comparisons
+    with a higher degree, and by smaller cells at singular corners, and cells are halved by it.
 
     Args:
         tolerance: the largest error, relative to the solution, that a window may add by its
@@ -57,13 +63,14 @@ class March(Optimizer):
             equation of second order in time.
         scheme: "radau" (Radau IIA) damps what is stiff; "gauss" damps nothing and preserves
             quadratic invariants to rounding, for Hamiltonian systems.
-        regrade: whether the intervals in space follow the solution. Otherwise they stay those of
-            the network.
+        regrade: whether the intervals or cells in space follow the solution. Otherwise they stay
+            those of the network.
         steps: the largest number of attempts.
 
     Raises:
         InputError: for values out of range; in a solve, for another kind of network, a domain
-            that is not a product of space and time, or a term that is not imposed at all times.
+            that is not a product of space and time, or a term that is not imposed at all times;
+            with cells in space also for Gauss stages or an even number of stages.
 
     Reference: Hairer and Wanner, Solving Ordinary Differential Equations II (1996), IV.8.
     """
@@ -92,7 +99,13 @@ class March(Optimizer):
         integer("steps", self.steps)
 
     def check(self, network: Network) -> None:
-        require_windows(network)
+        if not isinstance(network, CellWindows):
+            require_windows(network)
+        elif self.scheme == "gauss" or (self.stages or 1) % 2 == 0:
+            raise InputError(
+                'a march with cells in space has scheme = "radau" and an odd number of stages, got '
+                f'scheme = "{self.scheme}" and stages = {self.stages}'
+            )
 
     def precision(self, method: type[Newton]) -> float:
         """The relative error of Newton's method; to preserve invariants it goes to rounding.
@@ -113,7 +126,10 @@ class March(Optimizer):
         windows = None if self.windows is None else 2 * self.windows
         return replace(self, tolerance=max(1e-14, self.tolerance / 100), windows=windows)
 
-    def start(self, residuals: Residuals, seed: int) -> "MarchStage":
+    def start(self, residuals: Residuals, seed: int) -> Stage:
+        if isinstance(residuals.surrogate.network, CellWindows):
+            own = self.tolerance, self.windows, self.stages, self.regrade, self.steps
+            return CellMarchStage(CellMarch(*own), residuals)
         return MarchStage(self, residuals)
 
 
@@ -221,17 +237,18 @@ class MarchStage(Stage):
         return math.sqrt(self.squares / max(self.front.time - self.begin, 1e-300))
 
     def _accepted(self, done: Attempt, last: bool) -> Step:
-        words = self.words.accepted(done, self.accepted, self.spent)
+        named = done.front.space.named
+        words = self.words.accepted(done.window, named, self.accepted, self.spent)
         count = windows_left((self.network.ends / 2).tolist(), self.settings.steps)
-        failed = self.words.stuck(done, growth_after(self.front, self.accepted), count)
+        failed = self.words.stuck(done.window, growth_after(self.front, self.accepted), count)
         return self._step(done, failed or (self._verdict() if last else None), words)
 
     def _refused(self, done: Attempt) -> Step:
         finished = None
         if self._is_hopeless():
-            finished = self.words.stuck(done, GrowthTest().find(self.front), None)
-            finished = finished or self.words.failed(done, not self.accepted)
-        return self._step(done, finished, self.words.refused(done))
+            finished = self.words.stuck(done.window, GrowthTest().find(self.front), None)
+            finished = finished or self.words.failed(done.window, not self.accepted)
+        return self._step(done, finished, self.words.refused(done.window))
 
     def _is_hopeless(self) -> bool:
         """Whether shorter and shorter windows have been refused for too long."""
@@ -240,7 +257,8 @@ class MarchStage(Stage):
 
     def _step(self, done: Attempt, finished: str | None, words: str) -> Step:
         reached, spent = self.front.time, self.spent
-        notes = self.words.notes(done, reached, self.accepted, spent)
+        notes = self.words.notes(done.window, reached, self.accepted, spent)
+        notes |= {"intervals": float(done.front.space.count), "spline_error": done.splines}
         return Step(spent**2, done.window.iterations, finished, notes, words, until=reached)
 
     def _verdict(self) -> str:

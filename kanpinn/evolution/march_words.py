@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kanpinn._support.status import CONVERGED, FAILED
 from kanpinn.evolution.growth import Growth
-from kanpinn.evolution.resolution import Attempt
+from kanpinn.evolution.window.window import Window
 
 KEPT = "what comes before is kept, and the network is constant in time after"
 
@@ -34,44 +34,47 @@ class MarchWords:
         """A moment, such as "t = 0.25"."""
         return f"{self.time} = {moment:.{self.digits}g}"
 
-    def accepted(self, done: Attempt, number: int, spent: float) -> str:
-        """The words for the progress line after window `number`; the error so far is `spent`."""
-        window = done.window
+    def accepted(self, window: Window, named: str, number: int, spent: float) -> str:
+        """The words for the progress line after window `number`.
+
+        Args:
+            window: the window.
+            named: the functions of space in words; "" if there is nothing to say.
+            number: that of the window.
+            spent: the estimated relative error so far.
+        """
         steps = "1 Newton step" if window.iterations == 1 else f"{window.iterations} Newton steps"
         parts = [
             f"window {number} up to {self.at(window.start + window.length)}",
             f"length {window.length:.2g}",
             f"{window.stages.count} stages",
             steps,
-            done.front.space.named,
+            named,
             f"estimated error so far {spent:.1e}",
         ]
         return ", ".join(filter(None, parts))
 
-    def refused(self, done: Attempt) -> str:
+    def refused(self, window: Window) -> str:
         """The words for a window that will be tried again."""
-        why = f"error {done.window.error:.1e}" if done.window.converged else "Newton's method fails"
-        return f"window from {self.at(done.window.start)} again, shorter: {why}"
+        why = f"error {window.error:.1e}" if window.converged else "Newton's method fails"
+        return f"window from {self.at(window.start)} again, shorter: {why}"
 
-    def notes(self, done: Attempt, reached: float, number: int, spent: float) -> dict[str, float]:
+    def notes(self, window: Window, reached: float, number: int, spent: float) -> dict[str, float]:
         """The numbers of a step for the history.
 
         Args:
-            done: the window that was tried.
+            window: the window that was tried.
             reached: the time up to which the solution is known.
             number: the number of windows up to there.
             spent: the estimated relative error of the solution up to there.
         """
-        window = done.window
         return {
             "time": reached,
             "window": float(number),
             "length": window.length,
             "stages": float(window.stages.count),
             "newton": float(window.iterations),
-            "intervals": float(done.front.space.count),
             "window_error": window.error,
-            "spline_error": done.splines,
             "estimated_error": spent,
         }
 
@@ -95,11 +98,11 @@ class MarchWords:
             f"{self.tolerance:.1e}"
         )
 
-    def stuck(self, done: Attempt, growth: Growth | None, left: float | None) -> str:
+    def stuck(self, window: Window, growth: Growth | None, left: float | None) -> str:
         """The status after a window from which it is no use to go on, or "".
 
         Args:
-            done: the window.
+            window: the window.
             growth: that of waves without bound, if the equation has become ill-posed.
             left: the number of windows that are left, if it is hopeless.
         """
@@ -108,17 +111,16 @@ class MarchWords:
         if left is None:
             return ""
         return (
-            f"{FAILED}: near {self.at(done.window.start)} windows have a length of "
-            f"{done.window.length:.1e}, of which {left:.0e} are left: the solution may cease to "
+            f"{FAILED}: near {self.at(window.start)} windows have a length of "
+            f"{window.length:.1e}, of which {left:.0e} are left: the solution may cease to "
             f"exist there, or have jumps, which the equation does not smooth; {KEPT}"
         )
 
-    def failed(self, done: Attempt, first: bool) -> str:
+    def failed(self, window: Window, first: bool) -> str:
         """The status after a window that cannot be solved however short it is.
 
         first: whether it is the first window.
         """
-        window = done.window
         why = f"its error is {window.error:.1e}" if window.converged else "Newton's method fails"
         early = "the initial values may contradict the equation, or the conditions at walls"
         cause = early if first else "the solution may cease to exist there"

@@ -187,11 +187,12 @@ def _solved(
     count = max((one.shape[1] for one in rights.values()), default=0)
     if world() > 1:  # a rank may have no leaf
         count = int(extremes(torch.tensor([[float(count)]]))[1])
-    return _substituted(tree, below, last, count)
+    dtype = np.result_type(float, *(one.dtype for one in rights.values()))
+    return _substituted(tree, below, last, np.zeros((int(tree.sizes.sum()), count), dtype))
 
 
 def _substituted(
-    tree: EliminationTree, below: list[SolvedBlocks], last: list[SolvedBlocks], count: int
+    tree: EliminationTree, below: list[SolvedBlocks], last: list[SolvedBlocks], found: Array
 ) -> Array:
     """All unknowns, (unknowns, n), which follow from each other from the last to the first.
 
@@ -199,10 +200,9 @@ def _substituted(
         tree: the order of the merges.
         below, last: the rows of the blocks that this rank has eliminated, with right-hand sides
             (x, n): in its subtrees, and above all of these.
-        count: n.
+        found: zeros, which are overwritten, (unknowns, n).
     """
     starts = np.concatenate([[0], np.cumsum(tree.sizes)])
-    found = np.zeros((starts[-1], count))
 
     def columns(blocks: Array) -> Array:
         return columns_of_blocks(blocks, starts[:-1], tree.sizes)

@@ -88,13 +88,13 @@ class LeafElimination(Elimination):
         order = blocks[np.lexsort((blocks, ranks[blocks]))]
         reflections = Reflections.of(rows[:, _within(blocks, sizes, order)])
         found = reflections.triangle
-        square = np.zeros((rows.shape[1], rows.shape[1]), order="F")
+        square = np.zeros((rows.shape[1], rows.shape[1]), rows.dtype, order="F")
         square[: len(found)] = found
         return cls(number, len(square), reflections), DissectionFront(order, square)
 
     def forward(self, waiting: dict[int, Array]) -> Array:
         found = self.reflections.apply(waiting[self.number])[: self.size]
-        square = np.zeros((self.size, found.shape[1]), order="F")
+        square = np.zeros((self.size, found.shape[1]), found.dtype, order="F")
         square[: len(found)] = found
         waiting[self.number] = square
         return square[:0]
@@ -146,13 +146,14 @@ class MergeElimination(Elimination):
         blocks = both[np.lexsort((both, ranks[both]))]
         count, size = int(sizes[inner].sum()), int(sizes[blocks].sum())
         first, second = (_within(blocks, sizes, own) for own in kept)
-        places, total = (first, second), np.zeros((size, size), order="F")
+        dtype = pair[0].triangle.dtype
+        places, total = (first, second), np.zeros((size, size), dtype, order="F")
         # The rows of each go where its columns are, and so they form an upper triangle together.
         for front, place in zip(pair, places, strict=True):
             total[place[:, None], place] = front.triangle[count:, count:]
         if not count:
             return cls(merge, places, size), DissectionFront(blocks, total)
-        parts = [np.zeros((count, size), order="F") for _ in pair]
+        parts = [np.zeros((count, size), dtype, order="F") for _ in pair]
         for front, place, part in zip(pair, places, parts, strict=True):
             part[:, place] = front.triangle[:count, count:]
         one, other = (front.triangle[:count, :count] for front in pair)
@@ -169,7 +170,7 @@ class MergeElimination(Elimination):
         one, other, made = self.merge
         pair = waiting.pop(one), waiting.pop(other)
         columns = pair[0].shape[1]
-        total = np.zeros((self.size, columns), order="F")
+        total = np.zeros((self.size, columns), pair[0].dtype, order="F")
         count = len(pair[0]) - len(self.places[0])
         for right, place in zip(pair, self.places, strict=True):
             total[place] = right[count:]
@@ -201,7 +202,7 @@ class RootElimination(Elimination):
     def of(cls, number: int, front: DissectionFront) -> "RootElimination":
         """The step for the last front."""
         solvable = Solvable.of(front.triangle)
-        none = np.zeros((len(front.triangle), 0))
+        none = front.triangle[:, :0]
         eliminated = EliminatedBlocks(front.blocks, front.blocks[:0], solvable.triangle, none)
         return cls(number, solvable, eliminated)
 

@@ -1,11 +1,14 @@
-"""Orthogonal transformations by Householder's reflections, kept to be applied to other rows."""
+"""Orthogonal transformations by Householder's reflections, kept to be applied to other rows.
+
+For complex rows they are unitary. Real rows may only be applied to real right-hand sides.
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
+from scipy.linalg import get_lapack_funcs
 
 Array = NDArray[Any]
 
@@ -27,7 +30,8 @@ class Reflections:
         """Factorise a matrix (r, c)."""
         if not rows.size:
             return cls(rows, np.zeros(0))
-        vectors, factors, _, _ = lapack.dgeqrf(np.asfortranarray(rows), lwork=64 * rows.shape[1])
+        (geqrf,) = get_lapack_funcs(("geqrf",), (rows,))
+        vectors, factors, _, _ = geqrf(np.asfortranarray(rows), lwork=64 * rows.shape[1])
         return cls(vectors, factors)
 
     @property
@@ -36,12 +40,14 @@ class Reflections:
         return np.triu(self.vectors[: min(self.vectors.shape)])
 
     def apply(self, rights: Array) -> Array:
-        """Qᵀ times a matrix, both (r, n)."""
+        """Q⁻¹ times a matrix, both (r, n)."""
         if not len(self.factors) or not rights.size:
             return rights
-        found, _, _ = lapack.dormqr(
+        kind = "unmqr" if np.iscomplexobj(self.vectors) else "ormqr"
+        (multiply,) = get_lapack_funcs((kind,), (self.vectors,))
+        found, _, _ = multiply(
             "L",
-            "T",
+            _transposed(self.vectors),
             self.vectors[:, : len(self.factors)],
             self.factors,
             np.asfortranarray(rights),
@@ -79,23 +85,25 @@ class StackedReflections:
         width = 32 if len(top) > 400 else 16
         slanted = len(below) if triangular else 0
         top, below = np.asfortranarray(top), np.asfortranarray(below)
-        triangle, vectors, factors, _ = lapack.dtpqrt(
+        (tpqrt,) = get_lapack_funcs(("tpqrt",), (top,))
+        triangle, vectors, factors, _ = tpqrt(
             slanted, min(width, len(top)), top, below, overwrite_a=1, overwrite_b=1
         )
         return cls(triangle, vectors, factors, slanted)
 
     def apply(self, top: Array, below: Array) -> tuple[Array, Array]:
-        """Qᵀ times [top; below], in the two parts (c, n) and (r, n); both are overwritten."""
+        """Q⁻¹ times [top; below], in the two parts (c, n) and (r, n); both are overwritten."""
         if not top.shape[1]:
             return top, below
-        found = lapack.dtpmqrt(
+        (tpmqrt,) = get_lapack_funcs(("tpmqrt",), (self.vectors,))
+        found = tpmqrt(
             self.slanted,
             self.vectors,
             self.factors,
             np.asfortranarray(top),
             np.asfortranarray(below),
             side="L",
-            trans="T",
+            trans=_transposed(self.vectors),
             overwrite_a=1,
             overwrite_b=1,
         )
@@ -131,7 +139,7 @@ class Solvable:
             found = reflections.triangle
         if reflections is None:
             return cls(matrix, kept, None)
-        triangle = np.eye(len(matrix))
+        triangle = np.eye(len(matrix), dtype=matrix.dtype)
         triangle[np.ix_(kept, kept)] = found
         return cls(triangle, kept, reflections)
 
@@ -147,3 +155,8 @@ class Solvable:
         whole = np.zeros_like(rows)
         whole[self.kept] = rows[:count]
         return whole, np.concatenate([left, rows[count:]])
+
+
+def _transposed(vectors: Array) -> str:
+    """LAPACK's name of the transformation that is the inverse."""
+    return "C" if np.iscomplexobj(vectors) else "T"

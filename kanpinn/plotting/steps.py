@@ -45,6 +45,8 @@ class WindowsTried:
 def steps_figure(history: History, begin: float, time: str, allowed: float | None) -> Figure:
     """Return a figure of lengths, stages, intervals and errors of a march's windows over the time.
 
+    In place of intervals in space there may be cells.
+
     Args:
         history: that of the solve, with at least one accepted window.
         begin: the first moment.
@@ -52,7 +54,8 @@ def steps_figure(history: History, begin: float, time: str, allowed: float | Non
         allowed: the error that each window may add; None where it is not limited.
     """
     found = WindowsTried.of(history, begin)
-    has_intervals = found.rows.column("intervals").max() > 0
+    parts = "cells" if "cells" in found.rows.names else "intervals"
+    has_intervals = found.rows.column(parts).max() > 0
     figure = new_figure(9.0, 5.6) if has_intervals else new_figure(11.0, 3.2)
     panels = figure.subplots(2, 2) if has_intervals else figure.subplots(1, 3)
     lengths, stages, errors, *others = panels.flat
@@ -63,8 +66,8 @@ def steps_figure(history: History, begin: float, time: str, allowed: float | Non
     stages.legend(fontsize=STYLE.letter, frameon=False, ncols=2)
     plot_window_errors(errors, found, allowed)
     for ax in others:
-        _stairs(ax, found, "intervals", "intervals in space", GREEN, "-")
-        ax.set_ylabel("intervals in space")
+        _stairs(ax, found, parts, f"{parts} in space", GREEN, "-")
+        ax.set_ylabel(f"{parts} in space")
     for ax in (stages, *others):
         ax.set_ylim(0, 1.25 * ax.get_ylim()[1])  # leaves room for the legend
         ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -101,8 +104,9 @@ def plot_window_errors(ax: Axes, found: WindowsTried, allowed: float | None = No
         allowed: the error that each window may add, drawn as a line.
     """
     _stairs(ax, found, "window_error", "of a window in time", BLUE, "-")
-    if numpy.nanmax(found.rows.column("spline_error")) > 0:
-        _stairs(ax, found, "spline_error", "of a window in space", GREEN, "-.")
+    in_space = "space_error" if "space_error" in found.rows.names else "spline_error"
+    if numpy.nanmax(found.rows.column(in_space)) > 0:
+        _stairs(ax, found, in_space, "of a window in space", GREEN, "-.")
     reached = found.rows.column("time")
     ax.plot(
         reached[found.accepted],

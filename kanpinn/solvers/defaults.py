@@ -3,7 +3,7 @@
 import math
 
 from kanpinn.cells import Cells, Dissection
-from kanpinn.evolution import Windows
+from kanpinn.evolution import CellWindows, Windows
 from kanpinn.evolution.march import March
 from kanpinn.evolution.numbers.shooting import Shooting
 from kanpinn.geometry.sampling import Collocation
@@ -20,6 +20,8 @@ def default_optimizer(network: Network) -> Optimizer:
     """
     if isinstance(network, Cells):
         return Dissection()
+    if isinstance(network, CellWindows):
+        return March()
     if not isinstance(network, Windows):
         return LeastSquares()
     return March() if network.constants is None else Shooting()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from kanpinn._support.errors import InputError, number
 from kanpinn.accuracy.invariants import check_invariants
 from kanpinn.cells import Cells
-from kanpinn.evolution.windows import Windows
+from kanpinn.evolution import CellWindows, Windows
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.loss.balance import BALANCES
@@ -35,7 +35,7 @@ from kanpinn.solvers.discretization import (
     StrongDiscretization,
 )
 from kanpinn.solvers.in_cells import in_cells
-from kanpinn.solvers.in_windows import in_windows
+from kanpinn.solvers.in_windows import in_cell_windows, in_windows
 from kanpinn.solvers.own_methods import check_unweighted, inputs_of
 from kanpinn.solvers.settings import SolveSettings
 
@@ -136,6 +136,8 @@ def build_surrogate(
         raise InputError(f"{type(problem).__name__}: {contradictions[0]}")
     if isinstance(network, Windows):
         chosen = in_windows(problem, network, boundary, form)
+    elif isinstance(network, CellWindows):
+        chosen = in_cell_windows(problem, network, boundary, form)
     elif isinstance(network, Cells):
         chosen = in_cells(problem, network, boundary, form)
     else:

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from kanpinn._support.errors import InputError
+from kanpinn.evolution import CellWindows, Windows
 from kanpinn.evolution.terms.time_derivatives import order_in_time
-from kanpinn.evolution.windows import Windows
 from kanpinn.geometry import Box
 from kanpinn.networks.constraints.boundary_data import Imposition, choose_imposition
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
@@ -48,3 +48,37 @@ def in_windows(
     chosen = "penalty" if boundary in ("auto", "exact") else boundary  # nothing is built in
     found = choose_imposition(problem, chosen, ())
     return replace(found, met=frozenset(around), follows=follows)
+
+
+def in_cell_windows(
+    problem: BoundaryValueProblem, network: CellWindows, boundary: str, form: str
+) -> Imposition:
+    """Prepare a network in time windows with cells, and say how data on walls are imposed.
+
+    Args:
+        problem: the problem.
+        network: gets the coordinates that go around a circle.
+        boundary, form: the arguments of `solve`.
+
+    Raises:
+        InputError: for what is not for such networks.
+    """
+    refuse_unfit(problem, problem.inputs(), form, "a network in time windows")
+    if boundary not in ("auto", "penalty"):
+        raise InputError(
+            f'boundary must be "auto" or "penalty" for a network with cells, got {boundary!r}: '
+            "cells have the conditions in their least-squares problems"
+        )
+    if any(condition.kinks for condition in problem.conditions()):
+        raise InputError(
+            f"{type(problem).__name__} has an Interface, which a march with cells does not take"
+        )
+    if order_in_time(problem) > 1:
+        raise InputError(
+            f"{type(problem).__name__} has initial rates: a march with cells is for equations of "
+            "first order in time, such as those of two fields for one of second order"
+        )
+    around = periodic_axes(problem)
+    network.go_around(frozenset(around.values()))
+    follows = "a march takes short windows and small cells for it if the equation smooths it"
+    return Imposition(None, met=frozenset(around), follows=follows)

@@ -9,7 +9,7 @@ from kanpinn.linalg.dissection import BlockRows, Dissected, solve_dissected
 from kanpinn.linalg.elimination_tree import EliminationTree, shared_subtrees
 
 
-def _random_problem(seed, rows):
+def _random_problem(seed, rows, is_complex=False):
     """Rows in random blocks, which two fronts or one have, right-hand sides, and the dense matrix.
 
     rows: the number of rows of a front for its number of columns.
@@ -23,10 +23,13 @@ def _random_problem(seed, rows):
         own = np.array([b for b, pair in enumerate(owners) if front in pair], dtype=np.int64)
         generator.shuffle(own)
         columns = _columns(own, sizes)
-        matrix = generator.standard_normal((rows(len(columns)), len(columns)))
+        shape = rows(len(columns)), len(columns)
+        matrix, right = (generator.standard_normal(one) for one in (shape, (shape[0], 2)))
+        if is_complex:
+            matrix, right = (one + 1j * generator.permuted(one, axis=0) for one in (matrix, right))
         fronts.append(BlockRows(own, matrix))
-        rights.append(generator.standard_normal((len(matrix), 2)))
-        dense.append(np.zeros((len(matrix), total)))
+        rights.append(right)
+        dense.append(np.zeros((len(matrix), total), matrix.dtype))
         dense[-1][:, columns] = matrix
     waiting, merges = list(range(count)), []
     for made in range(count, 2 * count - 1):
@@ -58,8 +61,9 @@ def _dense_solution(dense, rights):
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("rows", [lambda n: n + 3, lambda n: n // 2 + 2])
-def test_the_solutions_are_those_of_dense_least_squares(seed, rows):
-    tree, fronts, rights, dense = _random_problem(seed, rows)
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_the_solutions_are_those_of_dense_least_squares(seed, rows, is_complex):
+    tree, fronts, rights, dense = _random_problem(seed, rows, is_complex)
     wanted, _, rank, _ = _dense_solution(dense, rights)
     assert rank == len(wanted)
     assert np.allclose(solve_dissected(tree, fronts, rights), wanted, atol=1e-10)

@@ -291,7 +291,8 @@ def test_the_schema_knows_every_section_and_type() -> None:
     assert eigen["properties"].keys() == {*shared, "eigen"}
     networks = tables(schema, solve["properties"]["network"])
     names = [table["properties"]["type"].get("const") for table in networks]
-    assert sorted(names, key=str) == [None, "auto", "beside", "cells", "kan", "mlp", "windows"]
+    types = ["auto", "beside", "cell_windows", "cells", "kan", "mlp", "windows"]
+    assert sorted(names, key=str) == [None, *types]
     stages = tables(schema, solve["properties"]["optimizer"])
     names = {table["properties"]["type"].get("const") for table in stages}
     assert names == {None, "auto", *OPTIMIZERS}

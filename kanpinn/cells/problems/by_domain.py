@@ -1,14 +1,20 @@
 """The problem of a loss for cells, by the kind of its domain."""
 
+from collections.abc import Sequence
+
 from kanpinn._support.errors import InputError
-from kanpinn.cells.problems.cell_problem import CellProblem
+from kanpinn.cells.problems.cell_problem import (
+    CellProblem,
+    CellTerms,
+    counted_fields,
+    terms_for_cells,
+)
 from kanpinn.cells.problems.in_box import ProblemInBox
 from kanpinn.cells.problems.in_plane import ProblemInPlane
 from kanpinn.cells.problems.in_space import ProblemInSpace
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar.planar import Planar
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import ResidualTerm
 
 
 def problem_in_cells(residuals: Residuals) -> CellProblem:
@@ -19,13 +25,30 @@ def problem_in_cells(residuals: Residuals) -> CellProblem:
     """
     domain = residuals.surrogate.domain
     assert isinstance(domain, Domain)
-    kinks = any(isinstance(term, ResidualTerm) and term.kinks for term in residuals.terms)
-    if domain.is_box and not kinks:
-        return ProblemInBox.of(residuals, domain)
+    terms, fields = terms_for_cells(residuals.terms, domain), residuals.surrogate.network.width[-1]
+    return problem_of_terms(terms, domain, counted_fields(residuals), fields)
+
+
+def problem_of_terms(
+    terms: CellTerms, domain: Domain, counted: Sequence[int], fields: int
+) -> CellProblem:
+    """The problem of an equation and conditions, for cells.
+
+    Args:
+        terms: the equation and the conditions.
+        domain: the domain.
+        counted: the numbers of the fields whose errors count.
+        fields: the number of fields.
+
+    Raises:
+        InputError: for a domain that cells cannot fill.
+    """
+    if domain.is_box and not terms.interfaces:
+        return ProblemInBox.of(terms, domain, counted)
     if isinstance(domain, Planar) or (domain.is_box and domain.dim == 2):
-        return ProblemInPlane.of(residuals, domain)
+        return ProblemInPlane.of(terms, domain, counted, fields)
     if domain.dim == 3 and domain.time_name is None:
-        return ProblemInSpace.of(residuals, domain)
+        return ProblemInSpace.of(terms, domain, counted)
     raise InputError(
         f"cells are for boxes and for domains of two and three coordinates, got {domain!r}"
     )

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.cells.geometry.cell_geometry import CellGeometry, CellPoints
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.system.cell_system import CellSystem
 from kanpinn.cells.system.constants import is_mean
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.domain import Domain
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import ResidualTerm
+from kanpinn.loss.terms import ResidualTerm, Term
 
 
 class CellProblem(ABC):
@@ -51,6 +51,10 @@ class CellProblem(ABC):
         """
 
     @abstractmethod
+    def inside(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[CellPoints]:
+        """Points of a quadrature rule in groups of cells; each cell is in one group, once."""
+
+    @abstractmethod
     def on(
         self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
     ) -> CellSystem:
@@ -79,14 +83,14 @@ class CellTerms:
     interfaces: Sequence[ResidualTerm]
 
 
-def terms_for_cells(residuals: Residuals, domain: Domain) -> CellTerms:
-    """The terms of a loss.
+def terms_for_cells(loss: Sequence[Term], domain: Domain) -> CellTerms:
+    """The terms of a loss, the equation first.
 
     Raises:
         InputError: for what cells cannot solve: an energy, or conditions of another kind.
     """
     terms = []
-    for term in residuals.terms:
+    for term in loss:
         if not isinstance(term, ResidualTerm):
             raise InputError(f"cells: the term {term.name} is no mean of squared residuals")
         if not is_mean(term):

@@ -8,12 +8,11 @@ from torch import Tensor
 
 from kanpinn.cells.geometry.cell_geometry import CellGeometry, CellPoints, SidePart
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.problems.cell_problem import CellProblem, counted_fields, terms_for_cells
+from kanpinn.cells.problems.cell_problem import CellProblem, CellTerms
 from kanpinn.cells.system.cell_system import CellSystem
 from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.domain import Domain
-from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 
 
@@ -48,21 +47,15 @@ class ProblemInBox(CellProblem):
     counted: Sequence[int]
 
     @classmethod
-    def of(cls, residuals: Residuals, domain: Domain) -> "ProblemInBox":
-        """The problem of a loss in a box.
-
-        Raises:
-            InputError: for what cells cannot solve: an energy, or conditions that are not on whole
-                sides.
-        """
-        terms = terms_for_cells(residuals, domain)
+    def of(cls, terms: CellTerms, domain: Domain, counted: Sequence[int]) -> "ProblemInBox":
+        """The problem of an equation and conditions on whole sides of a box."""
         sides = [
             SideTerm(term, *piece.side)
             for term in terms.conditions
             for piece in term.pieces
             if piece.side is not None
         ]
-        return cls(domain, terms.equation, sides, counted_fields(residuals))
+        return cls(domain, terms.equation, sides, counted)
 
     def cells(self, tree: Tree) -> CellGeometry:
         return CellGeometry.whole(tree, self.domain)
@@ -70,15 +63,20 @@ class ProblemInBox(CellProblem):
     def start(self, tree: Tree) -> CellGeometry:
         return self.cells(tree)
 
+    more = 3  # points of a rule along each coordinate, above the degree
+
+    def inside(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[CellPoints]:
+        cells = torch.arange(len(geometry.tree))
+        return [CellPoints.inside(geometry, cells, *polynomials.rule(self.more))]
+
     def on(
         self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
     ) -> CellSystem:
-        tree, more = geometry.tree, 3
-        nodes, weights = polynomials.rule(more)
-        at = CellPoints.inside(geometry, torch.arange(len(tree)), nodes, weights)
-        equation = SampledTerm(self.equation, at, polynomials, coefficients)
+        tree = geometry.tree
+        places = self.inside(geometry, polynomials)
+        equation = [SampledTerm(self.equation, at, polynomials, coefficients) for at in places]
         walls = []
-        nodes, weights = polynomials.on_face.rule(more)
+        nodes, weights = polynomials.on_face.rule(self.more)
         for axis, upper, cells in tree.ends:
             side = SidePart.whole(axis, upper, tree.dim)
             at = CellPoints.on_side(geometry, cells, side, nodes, weights)
@@ -86,4 +84,4 @@ class ProblemInBox(CellProblem):
                 if (one.axis, one.upper) == (axis, upper):
                     walls.append(SampledTerm(one.term, at, polynomials, coefficients))
         ones = torch.ones(len(tree), dtype=torch.float64)
-        return CellSystem(geometry, polynomials, [equation], walls, self.counted, ones, ones)
+        return CellSystem(geometry, polynomials, equation, walls, self.counted, ones, ones)

@@ -20,7 +20,7 @@ from kanpinn.cells.geometry.junctions import junctions
 from kanpinn.cells.geometry.outline import Outline
 from kanpinn.cells.geometry.seams import contacts
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.problems.cell_problem import CellProblem, counted_fields, terms_for_cells
+from kanpinn.cells.problems.cell_problem import CellProblem, CellTerms
 from kanpinn.cells.system.cell_system import CellSystem
 from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.cells.tree import Tree
@@ -28,7 +28,6 @@ from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar.combine2d import planar
 from kanpinn.geometry.planar.divide2d import Division, DivisionEdge
 from kanpinn.geometry.points import Points
-from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 
 
@@ -61,25 +60,14 @@ class ProblemInPlane(CellProblem):
     fields: int = 1
 
     @classmethod
-    def of(cls, residuals: Residuals, domain: Domain) -> "ProblemInPlane":
-        """The problem of a loss in a domain of the plane.
-
-        Raises:
-            InputError: for what cells cannot solve: an energy, or conditions that are not on whole
-                pieces of the boundary.
-        """
-        terms = terms_for_cells(residuals, domain)
+    def of(
+        cls, terms: CellTerms, domain: Domain, counted: Sequence[int], fields: int
+    ) -> "ProblemInPlane":
+        """The problem of an equation and conditions on whole pieces of the boundary."""
         kinks = [piece for term in terms.interfaces for piece in term.kinks]
         division = divided(domain, kinks)
-        return cls(
-            domain,
-            division,
-            terms.equation,
-            terms.conditions,
-            counted_fields(residuals),
-            terms.interfaces,
-            residuals.surrogate.network.width[-1],
-        )
+        conditions, interfaces = terms.conditions, terms.interfaces
+        return cls(domain, division, terms.equation, conditions, counted, interfaces, fields)
 
     @cached_property
     def cutters(self) -> list[CellCutter]:
@@ -133,19 +121,25 @@ class ProblemInPlane(CellProblem):
             f"corners are closer than 2^-{most} of the domain's size, or it touches itself"
         )
 
-    def on(
-        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
-    ) -> CellSystem:
+    def inside(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[CellPoints]:
         assert isinstance(geometry, CutGeometry)
         # Many, so that enough are left in a cut cell. With 8 errors were 4 times as large.
         more, many = 3, 12
-        places = []
+        places: list[CellPoints] = []
         for region in range(len(self.cutters)):  # in each the coefficients may be the same
             own = geometry.tree.region == region
             whole = (own & ~geometry.is_cut).nonzero()[:, 0]
             if len(whole):
                 places.append(CellPoints.inside(geometry, whole, *polynomials.rule(more)))
             places += self._in_cut_cells(geometry, region, polynomials.degree + many)
+        return places
+
+    def on(
+        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
+    ) -> CellSystem:
+        assert isinstance(geometry, CutGeometry)
+        more = 3
+        places = self.inside(geometry, polynomials)
         equation = [SampledTerm(self.equation, at, polynomials, coefficients) for at in places]
         walls = []
         for term in self.conditions:

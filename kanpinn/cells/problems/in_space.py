@@ -1,6 +1,6 @@
 """A problem in a solid, in cut cells."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,12 +14,11 @@ from kanpinn.cells.geometry.singular_edges import SingularEdges
 from kanpinn.cells.geometry.solid_geometry import SolidCutter, SolidGeometry
 from kanpinn.cells.geometry.solid_walls import SolidWalls
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.problems.cell_problem import CellProblem, counted_fields, terms_for_cells
+from kanpinn.cells.problems.cell_problem import CellProblem, CellTerms
 from kanpinn.cells.system.cell_system import CellSystem
 from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.domain import Domain
-from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 
 
@@ -44,20 +43,18 @@ class ProblemInSpace(CellProblem):
     counted: Sequence[int]
 
     @classmethod
-    def of(cls, residuals: Residuals, domain: Domain) -> "ProblemInSpace":
-        """The problem of a loss in a solid.
+    def of(cls, terms: CellTerms, domain: Domain, counted: Sequence[int]) -> "ProblemInSpace":
+        """The problem of an equation and conditions on whole pieces of the boundary.
 
         Raises:
-            InputError: for what cells cannot solve: an energy, or conditions that are not on whole
-                pieces of the boundary, or on interfaces.
+            InputError: for conditions on interfaces.
         """
-        terms = terms_for_cells(residuals, domain)
         if terms.interfaces:
             raise InputError(
                 f"the term {terms.interfaces[0].name} cannot be imposed on cells in space: "
                 "interfaces are for domains in the plane"
             )
-        return cls(domain, terms.equation, terms.conditions, counted_fields(residuals))
+        return cls(domain, terms.equation, terms.conditions, counted)
 
     @cached_property
     def cutter(self) -> SolidCutter:
@@ -128,13 +125,12 @@ class ProblemInSpace(CellProblem):
         factors = self.edges.weights(geometry), self.edges.pollution(geometry)
         return CellSystem(geometry, polynomials, equation, walls, self.counted, *factors)
 
-    def inside(
-        self, geometry: SolidGeometry, polynomials: LocalPolynomials
-    ) -> Iterator[CellPoints]:
-        """The points of the equation in all cells."""
+    def inside(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[CellPoints]:
+        assert isinstance(geometry, SolidGeometry)
+        found: list[CellPoints] = []
         more, many = 3, 4  # many, so that enough are left in a cut cell
         whole = (~geometry.is_cut).nonzero()[:, 0]
         if len(whole):
-            yield CellPoints.inside(geometry, whole, *polynomials.rule(more))
+            found.append(CellPoints.inside(geometry, whole, *polynomials.rule(more)))
         cut, count = geometry.is_cut.nonzero()[:, 0], polynomials.degree + many
-        yield from gauss_inside(geometry, cut, self.domain.contains, count)
+        return found + list(gauss_inside(geometry, cut, self.domain.contains, count))

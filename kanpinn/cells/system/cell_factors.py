@@ -71,7 +71,7 @@ class CellFactors:
             found = solve_dissected(self.tree, fronts, below)
         sizes, cells = self.tree.sizes, len(self.tree.blocks)
         starts, count = np.cumsum(sizes) - sizes, found.shape[1]
-        coefficients = np.zeros((cells, self.columns, count))
+        coefficients = np.zeros((cells, self.columns, count), found.dtype)
         shares = np.zeros((cells, count))
         for group, left in zip(self.groups, reduced, strict=True):
             known = found[[columns_of_blocks(faces, starts, sizes) for faces in group.faces]]

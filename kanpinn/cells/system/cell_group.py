@@ -75,13 +75,14 @@ class CellElimination:
     def of(cls, rows: CellRows) -> "CellElimination":
         """Eliminate the coefficients from the rows of a cell."""
         columns, count = rows.outer.shape[1], len(rows.diagonal)
-        triangle, rest = _padded(rows.equation.triangle, columns), np.zeros((columns, count))
+        triangle = _padded(rows.equation.triangle, columns)
+        rest = np.zeros((columns, count), triangle.dtype)
         conditions = None
         if len(rows.conditions):
             conditions = StackedReflections.of(triangle, rows.conditions, triangular=False)
             triangle = conditions.triangle
         if not count:
-            return cls(rows.equation, conditions, None, triangle, rest, np.zeros((0, 0)))
+            return cls(rows.equation, conditions, None, triangle, rest, rest[:0])
         outer = StackedReflections.of(triangle.copy("F"), rows.outer, triangular=False)
         below = outer.apply(rest, np.diag(-rows.diagonal))
         return cls(rows.equation, conditions, outer, outer.triangle, *below)
@@ -92,13 +93,13 @@ class CellElimination:
         flat = np.moveaxis(rights, 1, 0).reshape(rights.shape[1], cells * each)
         first, last = len(self.equation.vectors), len(flat) - count
         equation = self.equation.apply(flat[:first])
-        own, lost = _padded(equation, columns), np.square(equation[columns:]).sum(axis=0)
+        own, lost = _padded(equation, columns), _squares(equation[columns:]).sum(axis=0)
         left, traces = (np.array(part, order="F") for part in (flat[first:last], flat[last:]))
         if self.conditions is not None:
             own, left = self.conditions.apply(own, left)
         if self.outer is not None:
             own, traces = self.outer.apply(own, traces)
-        lost += np.square(left).sum(axis=0)
+        lost += _squares(left).sum(axis=0)
         own, traces = (np.moveaxis(t.reshape(-1, cells, each), 1, 0) for t in (own, traces))
         return ReducedRights(own, traces, lost.reshape(cells, each))
 
@@ -153,12 +154,17 @@ class CellGroup:
         count, columns, each = reduced.own.shape
         flat = np.moveaxis(reduced.own - rest @ known, 1, 0).reshape(columns, count * each)
         found = solve_triangular(triangle, flat).reshape(columns, count, each)
-        left = np.square(traces @ known - reduced.traces).sum(axis=1)
+        left = _squares(traces @ known - reduced.traces).sum(axis=1)
         return np.moveaxis(found, 1, 0), reduced.lost + left
+
+
+def _squares(numbers: Array) -> Array:
+    """The squares of numbers, of complex ones those of their absolute values."""
+    return np.square(np.abs(numbers) if np.iscomplexobj(numbers) else numbers)
 
 
 def _padded(rows: Array, count: int) -> Array:
     """The first rows of a matrix, and as many of zeros as there are less than `count`."""
-    found = np.zeros((count, rows.shape[1]), order="F")
+    found = np.zeros((count, rows.shape[1]), rows.dtype, order="F")
     found[: len(rows)] = rows[:count]
     return found

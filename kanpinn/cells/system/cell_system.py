@@ -182,10 +182,11 @@ class CellSystem:
         values: those of terms and of interfaces at their points, (c, q, equations, n); zero for
             those without.
         """
-        each = next(iter(values.values())).shape[-1]
+        some = next(iter(values.values()))
+        each, dtype = some.shape[-1], some.numpy().dtype
         for group in self.cell_factors.groups:
             first, start = group.cells[0], 0
-            rights = np.zeros((len(group.cells), group.shape[0], each))
+            rights = np.zeros((len(group.cells), group.shape[0], each), dtype)
             for number, one in enumerate(self.terms[first]):
                 rows = slice(start, start := start + one.row_count)
                 if one.term in values:

@@ -1,5 +1,6 @@
 """The equation and the conditions of a problem at the points of cells."""
 
+import copy
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -84,6 +85,17 @@ class SampledTerm:
             self._functions[kind] = found
         return self._functions[kind]
 
+    def with_slopes(self, slopes: Tensor) -> "SampledTerm":
+        """A term at the same points with other slopes, for other right-hand sides.
+
+        slopes: of any number m of fields, (c, q, equations, parts, m); may be complex.
+        """
+        made = copy.copy(self)
+        for name in ("sizes", "is_alike", "parts"):
+            vars(made).pop(name, None)
+        made.slopes, made._functions = slopes, {}
+        return made
+
     @cached_property
     def sizes(self) -> Tensor:
         """The largest slope by a derivative of each order, (c, equations, orders, m)."""
@@ -97,7 +109,7 @@ class SampledTerm:
         factors: of the equations, (e,).
         """
         channels = self.term.channels
-        squares = self.slopes.square() * factors.square()[:, None, None]
+        squares = self.slopes.abs().square() * factors.square()[:, None, None]
         means = squares.sum(dim=2).mean(dim=1)  # (c, parts, m)
         orders = channels.derivative_order + 1
         found = means.new_zeros(len(means), channels.dim, orders, means.shape[2])

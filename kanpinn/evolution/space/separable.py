@@ -35,11 +35,8 @@ class Separable(Network):
     modes: int
 
     def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
-        fields = self.layers[-1].coefficients.shape[2] // self.modes
-        found = legendre(time_of(coordinates), self.modes)
-        polynomials = found.map(lambda t: t.repeat_interleave(fields, dim=-1))
-        product = polynomials * super().jet(self.places(coordinates), tape)
-        return product.map(lambda t: t.unflatten(-1, (self.modes, -1)).sum(dim=-2))
+        found = super().jet(self.places(coordinates), tape)
+        return product_in_time(found, time_of(coordinates), self.modes)
 
     @property
     @abstractmethod
@@ -162,6 +159,20 @@ class SeparableProducts(Separable):
     @property
     def max_order(self) -> int:
         return min(basis.degree for basis in self.layers[0].bases)
+
+
+def product_in_time(space: Jet, tau: Jet, modes: int) -> Jet:
+    """The jets of Σ_j P_j(τ) φ_j: Legendre polynomials in time, and functions of space.
+
+    Args:
+        space: the φ_j, with a component for each pair of polynomial and field, the fields last.
+        tau: the window's time, a scalar jet.
+        modes: the number of polynomials.
+    """
+    fields = space.value.shape[-1] // modes
+    polynomials = legendre(tau, modes).map(lambda t: t.repeat_interleave(fields, dim=-1))
+    product = polynomials * space
+    return product.map(lambda t: t.unflatten(-1, (modes, -1)).sum(dim=-2))
 
 
 def legendre(tau: Jet, count: int) -> Jet:

@@ -124,10 +124,29 @@ class ErrorForm:
 @lru_cache(maxsize=100)
 def error_form(stages: Stages, order: int) -> ErrorForm:
     """The form of the error of a window with some stages, for an equation of some order in time."""
+    return _form_at(stages, order, float(stages.nodes[0] / 2))
+
+
+@lru_cache(maxsize=100)
+def error_form_of_ratio(stages: Stages, ratio: float) -> ErrorForm:
+    """The form of the error for first order, at the moment where ω' / ω has a positive value.
+
+    That ratio falls from infinity to 0 between the start and the first stage.
+    """
+    low, high, halvings = 0.0, float(stages.nodes[0]), 60
+    for _ in range(halvings):
+        middle = (low + high) / 2
+        if _form_at(stages, 1, middle).ratios[1] > ratio:
+            low = middle
+        else:
+            high = middle
+    return _form_at(stages, 1, low)
+
+
+def _form_at(stages: Stages, order: int, moment: float) -> ErrorForm:
     series = stages.nodal
     for _ in range(order):
         series = legendre.legint(series, lbnd=-1, scl=0.5)
-    moment = float(stages.nodes[0] / 2)
     values = [
         2**r * float(legendre.legval(2 * moment - 1, legendre.legder(series, r)))
         for r in range(order + 1)

@@ -13,7 +13,7 @@ from kanpinn._support.memory import machine_memory, written_size
 from kanpinn._support.wording import show
 from kanpinn.cells import Cells
 from kanpinn.cells.system.memory import solve_bytes
-from kanpinn.evolution import Windows
+from kanpinn.evolution import CellWindows, Windows
 from kanpinn.geometry import Box
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import KAN, MLP, Network
@@ -82,8 +82,8 @@ def check_network(
     Raises:
         InputError: if a size is too large; the message names the key.
     """
-    if kind is Cells:
-        return _check_cells(table, path, ends)
+    if kind in (Cells, CellWindows):
+        return _check_cells(table, path, ends, times=int(kind is CellWindows))
     if kind not in (KAN, MLP, Windows) or len(table["width"]) < 2:  # which the class refuses
         return
     most = 100  # splines of a much lower degree already lose all digits to rounding
@@ -114,9 +114,15 @@ def check_network(
 
 
 def _check_cells(
-    table: Mapping[str, Any], path: str, ends: Callable[[Sequence[int]], None] | None
+    table: Mapping[str, Any],
+    path: str,
+    ends: Callable[[Sequence[int]], None] | None,
+    times: int,
 ) -> None:
-    """Refuse more cells than a solve for a field of an equation of first order has memory for."""
+    """Refuse more cells than a solve for a field of an equation of first order has memory for.
+
+    times: how many of the inputs are no coordinates of cells.
+    """
     own = inspect.signature(Cells).parameters
     width, cells = table["width"], table.get("cells", own["cells"].default)
     degree = min(int(table.get("degree", own["degree"].default)), Cells.highest)
@@ -124,11 +130,12 @@ def _check_cells(
         return
     if ends is not None:
         ends(width)
-    count = cells ** width[0] if isinstance(cells, int) else math.prod(cells)
-    traces = math.comb(degree + width[0] - 1, degree)
+    dim = max(1, width[0] - times)
+    count = cells**dim if isinstance(cells, int) else math.prod(cells)
+    traces = math.comb(degree + dim - 1, degree)
     given = ", ".join(f"{path}.{key} = {table[key]}" for key in ("degree", "cells") if key in table)
     if count > 1:
-        check_memory(given, solve_bytes(count, width[0], traces))
+        check_memory(given, solve_bytes(count, dim, traces))
 
 
 def check_memory(given: str, size: int) -> None:

@@ -1,0 +1,209 @@
+"""The front of a march with cells: the solution so far, and the equations that are next."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kanpinn.cells.problems.cell_problem import CellProblem
+from kanpinn.cells.tree import Tree
+from kanpinn.evolution.cells.cell_stages import CellStages, in_window
+from kanpinn.evolution.cells.cell_state import CellState, initial_state
+from kanpinn.evolution.cells.cell_window import CellWindow, solve_cell_window
+from kanpinn.evolution.cells.cell_windows import CellWindows
+from kanpinn.evolution.cells.linearised_cells import LinearisedCells, is_steady
+from kanpinn.evolution.cells.space_error import (
+    AddedError,
+    Probe,
+    SpaceError,
+    compared_in_space,
+)
+from kanpinn.evolution.terms.evolution_terms import EvolutionTerms
+from kanpinn.evolution.time.stages import Stages, stages
+from kanpinn.evolution.window.window import Window
+
+KEPT = ("time", "size", "expected", "beyond", "about", "used")
+
+
+class CellFront:
+    """The solution at the end of the windows so far, and what the next window is solved with.
+
+    Args:
+        terms: the terms of the evolution.
+        problem: the evolution in space.
+        network: has the first cells.
+        times: the first moment and the last one.
+
+    Attributes:
+        time: up to which the solution is known.
+        size: the largest L2 norm of the solution so far. expected: with that of the next window.
+        state: the solution there, and its estimated errors in time and in space, (3, N, L, m).
+        beyond: the L2 norm of the error in space that cells cannot represent.
+        linearised: the linearised equation with its factors, if it goes on to be used.
+        about: the values and rates, and the moment, about which it is linearised.
+        used: whether a window has been solved with it.
+        compared: the latest errors in space that comparisons have shown, on the present cells.
+        latest: the last window, which tells what the next one will be.
+    """
+
+    def __init__(
+        self,
+        terms: EvolutionTerms,
+        problem: CellProblem,
+        network: CellWindows,
+        times: tuple[float, float],
+    ) -> None:
+        self.terms, self.problem, self.network, self.times = terms, problem, network, times
+        self.time, self.size, self.expected, self.beyond = times[0], 0.0, 0.0, 0.0
+        self.linearised: LinearisedCells | None = None
+        self.about: tuple[Tensor, float] | None = None
+        self.used = False
+        self.compared: list[SpaceError] = []
+        self.latest: Window | None = None
+        self.state, self.first_errors = self._initial(self._at_rest())
+        self.steady = is_steady(self.state.places, *times)
+
+    @property
+    def count(self) -> int:
+        """The number of cells."""
+        return len(self.state.geometry.tree)
+
+    def _at_rest(self, tree: Tree | None = None) -> CellState:
+        problem, network = self.problem, self.network
+        geometry = problem.start(network.start) if tree is None else problem.cells(tree)
+        shape = 3, len(geometry.tree), network.polynomials.size, network.fields
+        zeros = torch.zeros(*shape, dtype=torch.float64)
+        return CellState(problem, geometry, network.polynomials, zeros)
+
+    def _initial(self, state: CellState) -> tuple[CellState, Tensor]:
+        """The initial values in the cells of a state, and their errors in each cell, (N,)."""
+        names = self.terms.equation.points.names
+        found, errors = initial_state(state, self.terms.initial, self.times[0], names)
+        self.size = self.expected = found.norm(found.value)
+        return found, errors
+
+    def refine(self, errors: Tensor, allowed: float) -> bool:
+        """Halve the cells with the largest errors in space; False if they cannot be halved.
+
+        Args:
+            errors: in each cell, (N,).
+            allowed: the error of all cells that is wanted.
+        """
+        before, latest, state = self.count, self.latest, self.state
+        if latest is not None:  # it goes on in the smaller cells as well
+            states = latest.states.unflatten(1, state.value.shape[:2])
+            state = replace(state, functions=torch.cat([state.functions, states]))
+        state = state.refined(errors, allowed)
+        if len(state.geometry.tree) == before:
+            return False
+        functions, states = state.functions[:3], state.functions[3:]
+        self.state = replace(state, functions=functions)
+        if latest is not None:
+            self.latest = replace(latest, states=states.flatten(1, 2))
+        if self.time == self.times[0]:
+            self.state, self.first_errors = self._initial(self.state)
+        self.linearised, self.about, self.compared = None, None, []
+        return True
+
+    def guess(self, scheme: Stages, length: float) -> Tensor:
+        """A guess for the values at the stages of the next window, (s, N, L, m)."""
+        start = self.state.value.expand(scheme.count, *self.state.value.shape)
+        if self.latest is None:
+            return start.clone()
+        return start + self.latest.guess(scheme, self.time, length).view_as(start)
+
+    def equations(self, scheme: Stages, length: float) -> CellStages:
+        """The equations of the next window."""
+        if self.linearised is None:
+            guess, middle = self.guess(scheme, length), self.time + length / 2
+            self.about = in_window(scheme, length, self.state.value, guess, 0.5), middle
+            self.linearised, self.used = self._linearised(self.about), False
+        equations = CellStages(self.linearised, scheme, self.time, length, self.state.value)
+        self.linearised.forget_others(equations.rates)
+        return equations
+
+    def _linearised(self, about: tuple[Tensor, float]) -> LinearisedCells:
+        return LinearisedCells.of(self.state.places, *about, self.steady, self.terms.algebraic)
+
+    def tried(self, scheme: Stages, length: float, precision: float) -> CellWindow:
+        """Solve a window; again with a new linearisation, if it was solved with an older one."""
+        guess, old = self.guess(scheme, length), self.used and not self.steady
+        done = solve_cell_window(self.equations(scheme, length), guess, self.size, precision)
+        if old and not done.window.converged:
+            self.linearised = None
+            done = solve_cell_window(self.equations(scheme, length), guess, self.size, precision)
+        self.used = True
+        return done
+
+    def added(self, equations: CellStages, values: Tensor, probe: Probe) -> AddedError:
+        """The error in space that a window adds, by one of its steps.
+
+        Args:
+            equations: those of the window.
+            values: at its stages, near the solution, (s, N, L, m).
+            probe: the step.
+        """
+        found, indicators = probe(equations, values)
+        self.expected, indicated = max(self.size, self.state.norm(found)), float(indicators.norm())
+        for known in reversed(self.compared):
+            if known.holds_for(indicated, equations):
+                return AddedError.of(equations, known, indicated)
+        known = compared_in_space(self.problem, equations, values, probe)
+        self.compared = [*self.compared[-1:], known]  # those of early and of last steps
+        return AddedError.of(equations, known, indicated)
+
+    def go_on(self, done: CellWindow, added: AddedError, time: float) -> None:
+        """Go on to the end of a solved window.
+
+        Args:
+            done: the window.
+            added: the error in space that it adds.
+            time: that of the end.
+        """
+        slow = 0.2  # rate of Newton's steps with one linearisation
+        in_time, in_space = done.equations.carried(self.state.functions[1:])
+        errors = _together(in_time, done.error), _together(in_space, added.shape)
+        self.state = replace(self.state, functions=torch.stack([done.end, *errors]))
+        self.size, self.beyond = max(self.size, done.window.size), added.beyond
+        self.time, self.latest = time, done.window
+        if not self.steady and done.window.rate > slow:
+            self.linearised = self.about = None
+
+    @property
+    def error(self) -> float:
+        """The estimated error at the present moment, relative to the solution."""
+        in_time, in_space = (self.state.norm(one) for one in self.state.functions[1:])
+        return (in_time + math.hypot(in_space, self.beyond)) / (self.size or 1.0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` makes the front of again, tensors and plain values."""
+        tree, last = self.state.geometry.tree, self.latest
+        return {name: getattr(self, name) for name in KEPT} | {
+            "tree": (tree.level, tree.place, tree.region),
+            "functions": self.state.functions,
+            "compared": [vars(one).copy() for one in self.compared],
+            "latest": None
+            if last is None
+            else (last.stages.count, last.start, last.length, last.states),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the state that `state_dict` returned."""
+        vars(self).update({name: state[name] for name in KEPT})
+        start, (level, place, region) = self.network.start, state["tree"]
+        at_rest = self._at_rest(Tree(start.roots, level, place, region, start.around))
+        self.state = replace(at_rest, functions=state["functions"])
+        self.compared = [SpaceError(**one) for one in state["compared"]]
+        self.latest = None
+        if state["latest"] is not None:
+            count, *last = state["latest"]
+            self.latest = Window.of_states(stages(count), *last)
+        self.linearised = None if self.about is None else self._linearised(self.about)
+
+
+def _together(one: Tensor, other: Tensor) -> Tensor:
+    """The sum of two errors, with the sign of the second that makes it larger."""
+    return one + other if float((one * other).sum()) >= 0 else one - other

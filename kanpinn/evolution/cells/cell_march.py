@@ -1,0 +1,201 @@
+"""Marching in time with cells in space: one window after the other, with controlled errors."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kanpinn.cells.problems.cell_problem import counted_fields
+from kanpinn.evolution.cells.cell_front import CellFront
+from kanpinn.evolution.cells.cell_window import CellWindow
+from kanpinn.evolution.cells.cell_windows import CellWindows
+from kanpinn.evolution.cells.in_space import problem_in_space
+from kanpinn.evolution.cells.space_error import AddedError, early_step, last_step
+from kanpinn.evolution.march_words import MarchWords
+from kanpinn.evolution.terms.evolution_terms import sorted_terms
+from kanpinn.evolution.terms.time_derivatives import with_orders
+from kanpinn.evolution.time.stages import Stages, stages
+from kanpinn.evolution.window.control import Control, StageChoice, windows_left
+from kanpinn.evolution.window.window import Window
+from kanpinn.geometry.domain import Domain
+from kanpinn.loss.residuals import Residuals
+from kanpinn.optimizers.method import Stage, Step
+
+CONTROLLED = ("length", "stages", "distances")  # what the controller remembers
+KEPT = ("accepted", "refused", "limited", "squares")
+
+
+@dataclass(frozen=True)
+class CellMarch:
+    """The settings of a march with cells in space, see `March`."""
+
+    tolerance: float
+    windows: int | None
+    stages: int | None
+    regrade: bool
+    steps: int
+
+    @property
+    def precision(self) -> float:
+        """The relative error of Newton's method."""
+        return max(1e-14, 1e-2 * self.tolerance)
+
+    @property
+    def follows(self) -> bool:
+        """Whether cells are halved where the error in space is large."""
+        return self.regrade and self.windows is None
+
+
+class CellMarchStage(Stage):
+    """The state of a march with cells in space.
+
+    Half of the tolerance is for the error in time that a window may add, and half for the errors in
+    space of all windows. The latter is found by comparisons with smaller cells and a higher degree,
+    for the early stages before a window is solved and for its end after that. Cells are halved
+    until it is small enough.
+    """
+
+    all_or_nothing = True  # a window is added once it is solved
+
+    def __init__(self, settings: CellMarch, residuals: Residuals) -> None:
+        self.settings, surrogate = settings, residuals.surrogate
+        network, domain = surrogate.network, surrogate.domain
+        assert isinstance(network, CellWindows) and isinstance(domain, Domain)
+        self.network = network
+        low, high = (float(corner[-1]) for corner in domain.bounds)
+        self.begin, self.duration = low, high - low
+        terms = sorted_terms(residuals.terms, surrogate).in_float64()
+        terms = with_orders(terms, network.fields, 1, "radau")
+        problem = problem_in_space(terms, domain, counted_fields(residuals), network.fields)
+        limits = settings.tolerance, self.duration, settings.windows, settings.stages
+        most = 9  # stages, beyond which a window has many least-squares problems
+        self.control = Control.first(*limits, StageChoice(most))
+        self.words = MarchWords.between(domain.names[-1], settings.tolerance, low, high)
+        self.accepted, self.refused, self.limited = 0, 0, False
+        self.squares = 0.0  # the integral over time of the squared relative errors
+        self.front = CellFront(terms, problem, network, (low, high))
+        self._resolve_start()
+
+    def _resolve_start(self) -> None:
+        """Halve cells until they resolve the initial values."""
+        front, tries, part = self.front, 30, 0.25  # of the tolerance
+        allowed = part * self.settings.tolerance * front.size
+        while tries and self.settings.follows and float(front.first_errors.norm()) > allowed:
+            if not front.refine(front.first_errors, allowed):
+                break
+            tries -= 1
+        self.limited = self.settings.windows is None and (
+            float(front.first_errors.norm()) > 2 * allowed
+        )
+
+    @property
+    def part(self) -> float:  # type: ignore[override]
+        """The fraction of the time up to which the solution is known."""
+        return (self.front.time - self.begin) / self.duration
+
+    def step(self) -> Step:
+        front, tries = self.front, 20
+        scheme, (length, last) = stages(self.control.stages), self._length()
+        while True:
+            self._resolve_early(scheme, length)
+            done = front.tried(scheme, length, self.settings.precision)
+            if not (done.window.converged and self.control.accepts(done.window.tried)):
+                self.refused += 1
+                self.control.shorten(done.window.tried, self.refused)
+                return self._refused(done)
+            added = front.added(done.equations, done.values, last_step)
+            good = added.total <= self._allowed(length)
+            if good or not tries or not self._refine(added, length):
+                self._accept(done, added, last)
+                return self._accepted(done, added, last)
+            tries -= 1
+
+    def _length(self) -> tuple[float, bool]:
+        """The length of the next window, an equal part of what is left; whether it is the last."""
+        left, latest = self.begin + self.duration - self.front.time, self.front.latest
+        count = max(1, math.ceil(left / self.control.length * (1 - 1e-9)))
+        length = left / count
+        if latest is not None and abs(length - latest.length) < 1e-9 * length:
+            length = latest.length  # with the same factors
+        return length, count == 1
+
+    def _allowed(self, length: float) -> float:
+        """The error in space that a window of some length may add."""
+        least = 0.02  # part of the whole time
+        share = max(length / self.duration, least)
+        return self.settings.tolerance / 2 * share * self.front.expected
+
+    def _resolve_early(self, scheme: Stages, length: float) -> None:
+        """Halve cells until they resolve the early stages of a window, which costs little."""
+        front, tries, good = self.front, 20, False
+        while tries and not good:
+            equations, guess = front.equations(scheme, length), front.guess(scheme, length)
+            added = front.added(equations, guess, early_step)
+            good = added.total <= self._allowed(length) or not self._refine(added, length)
+            tries -= 1
+
+    def _refine(self, added: AddedError, length: float) -> bool:
+        return self.settings.follows and self.front.refine(added.cells, self._allowed(length))
+
+    def _accept(self, done: CellWindow, added: AddedError, last: bool) -> None:
+        """Add the window to the network, and go on from its end."""
+        front, window = self.front, done.window
+        before, geometry = front.error, front.state.geometry
+        end = 2.0 if last else 2 * (window.start + window.length - self.begin) / self.duration
+        self.network.add(end, geometry.tree, geometry.frames, done.series, first=not self.accepted)
+        time = self.begin + self.duration if last else window.start + window.length
+        if self.settings.windows is None:
+            self.limited |= added.total > 2 * self._allowed(window.length)
+        front.go_on(done, added, time)
+        self.squares += window.length * max(before, front.error, window.error) ** 2
+        self.accepted, self.refused = self.accepted + 1, 0
+        self._follow(window)
+
+    def _follow(self, window: Window) -> None:
+        """Choose the next window: of the same length, with the same factors, if that is good."""
+        least, most = 0.92, 1.6  # the length that would be best over the present one
+        control, length, count = self.control, window.length, window.stages.count
+        control.follow(window.tried)
+        if self.settings.windows is not None:
+            control.length = self.duration / self.settings.windows
+        elif least * length <= control.length <= most * length:
+            control.length, control.stages = length, count
+
+    @property
+    def spent(self) -> float:
+        """The estimated relative error so far, in the root mean square over time."""
+        return math.sqrt(self.squares / max(self.front.time - self.begin, 1e-300))
+
+    def _accepted(self, done: CellWindow, added: AddedError, last: bool) -> Step:
+        named = f"{self.front.count} cells"
+        words = self.words.accepted(done.window, named, self.accepted, self.spent)
+        left = windows_left((self.network.ends / 2).tolist(), self.settings.steps)
+        finished = self.words.stuck(done.window, None, left) or (self._verdict() if last else None)
+        return self._step(done, added.total / (self.front.size or 1.0), finished, words)
+
+    def _refused(self, done: CellWindow) -> Step:
+        many, finished, start = 30, None, self.front.time
+        if self.refused >= many or start + self.control.length <= start:
+            finished = self.words.failed(done.window, not self.accepted)
+        return self._step(done, 0.0, finished, self.words.refused(done.window))
+
+    def _step(self, done: CellWindow, in_space: float, finished: str | None, words: str) -> Step:
+        notes = self.words.notes(done.window, self.front.time, self.accepted, self.spent)
+        notes |= {"cells": float(self.front.count), "space_error": in_space}
+        steps, until = done.window.iterations, self.front.time
+        return Step(self.spent**2, steps, finished, notes, words, until=until)
+
+    def _verdict(self) -> str:
+        """The status after the last window."""
+        if self.limited:
+            return self.words.unresolved(f"{self.front.count} cells")
+        return self.words.converged(self.accepted, self.spent)
+
+    def state_dict(self) -> dict[str, Any]:
+        control = {name: getattr(self.control, name) for name in CONTROLLED}
+        kept = {name: getattr(self, name) for name in KEPT}
+        return kept | {"control": control, "front": self.front.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        vars(self).update({name: state[name] for name in KEPT})
+        self.control = replace(self.control, **state["control"])
+        self.front.load_state_dict(state["front"])

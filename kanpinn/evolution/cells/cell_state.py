@@ -1,0 +1,102 @@
+"""The state of an evolution in cells at a moment, and the cells that it has."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from kanpinn.cells.adaptive.halving import bulk, part_to_halve
+from kanpinn.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.cells.geometry.prolongation import prolonged
+from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.problems.cell_problem import CellProblem
+from kanpinn.cells.system.cell_system import CellSystem
+from kanpinn.evolution.cells.in_space import at_time
+from kanpinn.evolution.terms.evolution_terms import initial_values
+from kanpinn.loss.terms import ResidualTerm
+
+
+@dataclass(frozen=True, eq=False)
+class CellState:
+    """Functions on some cells: the solution at a moment and what goes on with it.
+
+    Args:
+        problem: the evolution in space.
+        geometry: the cells.
+        polynomials: the functions of each.
+        functions: the solution first, then others, (n, N, L, m).
+    """
+
+    problem: CellProblem
+    geometry: CellGeometry
+    polynomials: LocalPolynomials
+    functions: Tensor
+
+    @property
+    def value(self) -> Tensor:
+        """The solution, (N, L, m)."""
+        return self.functions[0]
+
+    @cached_property
+    def places(self) -> CellSystem:
+        """The evolution in the cells at its first moment, about the solution at rest."""
+        both = torch.cat([self.value, torch.zeros_like(self.value)], dim=-1)
+        return self.problem.on(self.geometry, self.polynomials, both)
+
+    def norm(self, function: Tensor) -> float:
+        """The L2 norm of the counted fields of a function over the domain; (N, L, m)."""
+        return self.places.norm(function)
+
+    def refined(self, errors: Tensor, allowed: float, most: float = 0.99) -> "CellState":
+        """The same functions in smaller cells where errors are large.
+
+        Args:
+            errors: by each cell, (N,).
+            allowed: the error of all cells that is wanted.
+            most: the largest part of the squared error that the halved cells have.
+        """
+        part = part_to_halve(allowed, float(errors.norm()), most)
+        chosen = bulk(errors * self.problem.divisible(self.geometry), part)
+        return self.moved(self.problem.refined(self.geometry, chosen))
+
+    def moved(self, geometry: CellGeometry) -> "CellState":
+        """The same functions in smaller cells."""
+        old, together = self.geometry, self.functions.movedim(0, 2).flatten(2)
+        found = prolonged(self.polynomials, old.tree, old.frames, together, geometry)
+        functions = found.unflatten(2, (len(self.functions), -1)).movedim(2, 0)
+        return replace(self, geometry=geometry, functions=functions)
+
+
+def initial_state(
+    state: CellState, terms: Sequence[ResidualTerm], time: float, names: Sequence[str]
+) -> tuple[CellState, Tensor]:
+    """The initial values in the cells of a state, and the L2 norms of their errors, (N,).
+
+    Args:
+        state: has the cells. All of its functions but the solution become zero.
+        terms: the conditions at the first moment.
+        time: the first moment.
+        names: of all coordinates.
+    """
+    polynomials, like = state.polynomials, state.value
+    richer = LocalPolynomials(polynomials.degree + 2, polynomials.dim)
+    found, squares = torch.zeros_like(like), like.new_zeros(len(like))
+    for at in state.problem.inside(state.geometry, richer):  # points that do not fit by chance
+        points, m = at_time(at.points, time, names), like.shape[2]
+        wanted = initial_values(terms, points, m)[0].unflatten(0, at.weights.shape)
+        for place, cell in enumerate(at.cells.tolist()):
+            roots = at.weights[place].sqrt()[:, None]
+            matrix = polynomials.values(at.at(place)) * roots
+            right = wanted[place] * roots
+            found[cell] = torch.linalg.lstsq(matrix, right, driver="gelsd").solution
+            squares[cell] = (matrix @ found[cell] - right)[:, counted(state)].square().sum()
+    functions = torch.zeros_like(state.functions)
+    functions[0] = found
+    return replace(state, functions=functions), squares.sqrt()
+
+
+def counted(state: CellState) -> list[int]:
+    """The numbers of the fields whose errors count."""
+    return list(state.problem.counted)

@@ -1,0 +1,221 @@
+"""Networks in time windows with cells in space."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from kanpinn._support.errors import InputError
+from kanpinn.cells.cell_layer import CellLayer
+from kanpinn.cells.cells import Cells
+from kanpinn.cells.tree import Tree
+from kanpinn.evolution.cells.in_space import channels_in_space, in_space_and_time
+from kanpinn.evolution.space.separable import product_in_time
+from kanpinn.evolution.time.timing import Inputs, by_windows, time_of
+from kanpinn.jets import Coordinates, Jet
+from kanpinn.networks.layer import Layer, Layers, Tape
+from kanpinn.networks.network import Network, check_width
+
+
+class CellsInWindow(Network):
+    """Σ_j P_j(τ) φ_j(x) in one window: Legendre polynomials of its time, and cells in space.
+
+    Args:
+        layer: the φ_j, with an output for each pair of polynomial and field, the fields last.
+        modes: the number of Legendre polynomials.
+    """
+
+    layers: Sequence[CellLayer]
+
+    def __init__(self, layer: CellLayer, modes: int) -> None:
+        super().__init__()
+        self.layers, self.modes = cast(Sequence[CellLayer], Layers([layer])), modes
+
+    @property
+    def layer(self) -> CellLayer:
+        """The layer of all cells."""
+        return self.layers[0]
+
+    @property
+    def width(self) -> tuple[int, ...]:
+        return self.layer.polynomials.dim, self.layer.coefficients.shape[2]
+
+    @property
+    def max_order(self) -> int | None:
+        return self.layer.polynomials.degree
+
+    def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
+        assert isinstance(coordinates, Coordinates)  # such networks have no other inputs
+        channels = coordinates.channels
+        value, scale = coordinates.value[:, :-1], coordinates.scale[:-1]
+        found = super().jet(Coordinates(channels_in_space(channels), value, scale), tape)
+        found = in_space_and_time(found, channels)
+        return product_in_time(found, time_of(coordinates), self.modes)
+
+
+class CellWindows(Network):
+    """Cells in space for each window of time; the scaled time is the last input. For `March`.
+
+    In each window the output is Σ_j P_j(τ) φ_j(x): Legendre polynomials of the window's time τ in
+    [-1, 1], and functions φ_j of space that are polynomials of total degree k in each cell, as
+    those of `Cells`. The cells are boxes of a tree over the domain in space, which is a box or any
+    domain in the plane, and they follow the solution from window to window. After the last window
+    the output is constant in time. A new network has one window.
+
+    Args:
+        width: the numbers of inputs, time as the last one, and of fields, such as [3, 1].
+        degree: k, from 1 to 30.
+        cells: the number of cells along each coordinate in space before any is halved, or one
+            number for all.
+        dtype: of the coefficients.
+
+    Raises:
+        InputError: for hidden layers, or numbers out of range.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> network = kp.CellWindows([3, 1], degree=8, cells=2)
+        >>> len(network.tree)
+        4
+    """
+
+    ends: Tensor
+    starts_at_zero = True
+    solved_by = "March"
+    unweighted = "March weighs equation and conditions by the sizes of the cells"
+
+    def __init__(
+        self,
+        width: Sequence[int],
+        degree: int = 8,
+        cells: int | Sequence[int] = 4,
+        *,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        super().__init__()
+        inputs, *rest = check_width(width)
+        if inputs < 2:
+            raise InputError(
+                f"width must begin with at least 2 inputs, space and time, got {list(width)}"
+            )
+        first = Cells([inputs - 1, *rest], degree, cells, dtype=dtype)
+        self.start, self.polynomials, self.fields = first.tree, first.polynomials, first.width[-1]
+        self._of = nn.ModuleList([CellsInWindow(first.layer, 1)])
+        self.register_buffer("ends", torch.tensor([0.0, 2.0], dtype=dtype))
+
+    @property
+    def members(self) -> list[CellsInWindow]:
+        """The networks of the windows, in the order of time."""
+        return list(cast(Sequence[CellsInWindow], self._of))
+
+    @property
+    def parts(self) -> list[Network]:
+        return list(self.members)
+
+    @property
+    def layers(self) -> Sequence[Layer]:  # type: ignore[override]
+        """The layer of the last window's network."""
+        return self.members[-1].layers
+
+    @property
+    def tree(self) -> Tree:
+        """The cells of the last window."""
+        return self.members[-1].layer.tree
+
+    @property
+    def width(self) -> tuple[int, ...]:
+        return self.polynomials.dim + 1, self.fields
+
+    @property
+    def max_order(self) -> int | None:
+        return self.polynomials.degree
+
+    @property
+    def count(self) -> int:
+        """The number of windows."""
+        return len(self._of)
+
+    @property
+    def parameter_count(self) -> int:
+        """The number of coefficients of all windows."""
+        return sum(one.layer.coefficients.numel() for one in self.members)
+
+    @property
+    def pieces(self) -> Tensor:  # type: ignore[override]
+        """The boxes of all cells and windows in a box in space and time, (c, 2, d) in [0, 1].
+
+        Above 2^14 of them, neighbouring windows are taken together.
+        """
+        ends, found = self.ends.cpu() / 2, []
+        stride = -(-sum(len(one.layer.tree) for one in self.members) // 2**14)
+        chosen = [*range(0, self.count, stride), self.count]
+        for first, last in pairwise(chosen):
+            boxes = (self.members[first].layer.tree.boxes + 1) / 2
+            times = torch.stack([ends[first], ends[last]])[None, :, None]
+            found.append(torch.cat([boxes, times.expand(len(boxes), 2, 1)], dim=2))
+        if ends[-1] < 1:  # where the output is constant in time
+            rest = found[-1].clone()
+            rest[..., -1] = torch.stack([ends[-1], ends.new_ones(())])
+            found.append(rest)
+        return torch.cat(found)
+
+    def go_around(self, axes: frozenset[int]) -> None:
+        """Make both ends of some coordinates in space neighbours, and no other ends."""
+        layer = self.members[0].layer
+        layer.go_around(axes)
+        self.start = layer.tree
+
+    def anew(self) -> "CellWindows":
+        """A new network with the same settings."""
+        made = CellWindows(
+            self.width, self.polynomials.degree, self.start.roots, dtype=self.ends.dtype
+        )
+        made.go_around(self.start.around)
+        return made.to(self.ends.device)
+
+    @torch.no_grad()
+    def add(
+        self, end: float, tree: Tree, frames: Tensor, series: Tensor, first: bool = False
+    ) -> None:
+        """Add a window that begins at the end of the last one.
+
+        Args:
+            end: the end of the new window, in scaled time up to 2.
+            tree, frames: its cells, and the corners of their frames, (N, 2, d).
+            series: the coefficients of each Legendre polynomial, (modes, N, L, m).
+            first: True if the new window replaces all windows so far.
+        """
+        member = self._member(len(series))
+        member.layer.reset(tree, frames, series.movedim(0, 2).flatten(2))
+        if first:
+            self._of, self.ends = nn.ModuleList(), self.ends[:1]
+        for one in self.members:
+            one.requires_grad_(False)
+        self._of.append(member)
+        self.ends = torch.cat([self.ends, self.ends.new_tensor([end])])
+
+    def _member(self, modes: int) -> CellsInWindow:
+        layer = CellLayer(self.start, self.polynomials, modes * self.fields)
+        return CellsInWindow(layer.to(self.ends), modes)
+
+    def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        # A saved network may have another number of windows, and more polynomials in time; the
+        # layers take over other trees by themselves.
+        ends = state[prefix + "ends"]
+        names = [f"{prefix}_of.{i}.layers.0.coefficients" for i in range(len(ends) - 1)]
+        members = [self._member(state[name].shape[2] // self.fields) for name in names]
+        self._of, self.ends = nn.ModuleList(members), torch.empty_like(ends)
+        super()._load_from_state_dict(state, prefix, *args)
+
+    def prepare(self, x: Tensor) -> None:
+        """Do nothing: the cells cover the bounding box of the domain wherever the points are."""
+
+    def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
+        members, last = self.members, self.count - 1
+        return by_windows(
+            coordinates,
+            self.ends.tolist(),
+            lambda i, own: members[i].jet(own, tape if i == last else None),
+        )

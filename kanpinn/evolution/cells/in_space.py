@@ -1,0 +1,124 @@
+"""The terms of an evolution at one moment: terms in space of the fields' values and rates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from kanpinn.cells.problems.by_domain import problem_of_terms
+from kanpinn.cells.problems.cell_problem import CellProblem, terms_for_cells
+from kanpinn.evolution.function_space import space_of
+from kanpinn.evolution.terms.evolution_terms import EvolutionTerms
+from kanpinn.evolution.time.in_time import in_time
+from kanpinn.geometry.boundary import Piece
+from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.points import Batch, Points
+from kanpinn.geometry.product import Wall
+from kanpinn.jets import Channels, Jet
+from kanpinn.loss.terms import ResidualTerm
+
+
+@dataclass(frozen=True, eq=False)
+class AtMoment:
+    """The residual of a term in space and time at one moment, a function of points in space.
+
+    Its fields are the m values, and after them the m rates in time.
+
+    Args:
+        term: the term in space and time.
+        time: the moment.
+    """
+
+    term: ResidualTerm
+    time: float
+
+    def __call__(self, points: Points, both: Jet) -> Tensor:
+        jet = in_space_and_time(both, self.term.channels)
+        like = jet.value
+        rates = [like.new_zeros(1, 2) for _ in range(max(2, jet.channels.order) + 1)]
+        rates[0][0, 0] = rates[1][0, 1] = 1  # value + (t - time) · rate
+        there = in_time(jet, rates, like.shape[1] // 2)
+        return self.term.equation(at_time(points, self.time, self.term.points.names), there)
+
+
+def at_time(points: Points, time: float, names: Sequence[str]) -> Points:
+    """Points in space at a moment; names: of all coordinates."""
+    coords, normals = points.coords, points.normals
+    times = coords.new_full((len(coords), 1), time)
+    if normals is not None:
+        normals = torch.cat([normals, torch.zeros_like(times)], dim=1)
+    return Batch.made_of(Points(torch.cat([coords, times], dim=1), tuple(names), normals))
+
+
+def channels_in_space(channels: Channels) -> Channels:
+    """The derivatives in space that a term with derivatives in space and time depends on."""
+    directions = tuple(dict.fromkeys(one[:-1] for one in channels.directions))
+    return Channels(
+        channels.names[:-1], channels.gradient, channels.second, directions, channels.order
+    )
+
+
+def in_space_and_time(jet: Jet, channels: Channels) -> Jet:
+    """The jet of fields that are constant in time, with derivatives in space and time.
+
+    Args:
+        jet: with derivatives in space, see `channels_in_space`.
+        channels: those in space and time.
+    """
+    gradient, second, lines = jet.gradient, jet.second, jet.lines
+    if gradient is not None:
+        gradient = torch.nn.functional.pad(gradient, (0, 0, 0, 1))
+    if second is not None and channels.second == "diagonal":
+        second = torch.nn.functional.pad(second, (0, 0, 0, 1))
+    elif second is not None and channels.second == "hessian":
+        dim = channels.dim - 1
+        second = second.unflatten(1, (dim, dim))
+        second = torch.nn.functional.pad(second, (0, 0, 0, 1, 0, 1)).flatten(1, 2)
+    if lines is not None:
+        own = jet.channels.directions
+        lines = lines[:, [own.index(one[:-1]) for one in channels.directions]]
+    return Jet(channels, jet.value, gradient, second, lines)
+
+
+def at_moment(term: ResidualTerm, time: float) -> ResidualTerm:
+    """A term in space at another moment."""
+    assert isinstance(term.equation, AtMoment)
+    return replace(term, equation=replace(term.equation, time=time))
+
+
+def problem_in_space(
+    terms: EvolutionTerms, domain: Domain, counted: Sequence[int], fields: int
+) -> CellProblem:
+    """The problem in space of an evolution at its first moment, of values and rates of all fields.
+
+    Args:
+        terms: the terms of the evolution.
+        domain: in space and time.
+        counted: the numbers of the fields whose errors count.
+        fields: the number of fields m.
+
+    Raises:
+        InputError: for a domain or conditions that cells cannot have.
+    """
+    space, start = space_of(domain), float(domain.bounds[0][-1])
+
+    def moved(term: ResidualTerm) -> ResidualTerm:
+        coords, normals = term.points.coords[:, :-1], term.points.normals
+        return replace(
+            term,
+            points=Points(coords, space.names, None if normals is None else normals[:, :-1]),
+            channels=channels_in_space(term.channels),
+            equation=AtMoment(term, start),
+            pieces=tuple(_piece_in_space(piece, space) for piece in term.pieces),
+        )
+
+    found = [moved(term) for term in (terms.equation, *terms.walls)]
+    return problem_of_terms(terms_for_cells(found, space), space, counted, 2 * fields)
+
+
+def _piece_in_space(piece: Piece, space: Domain) -> Piece:
+    """The piece of the boundary in space of a piece in space and time."""
+    if isinstance(piece, Wall):
+        return piece.piece
+    return next(one for one in space.boundary.pieces if one.side == piece.side)

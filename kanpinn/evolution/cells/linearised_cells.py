@@ -1,0 +1,182 @@
+"""The equation of an evolution in cells, linearised at one moment, and its values at others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from kanpinn.cells.geometry.contacts import CoupledContacts
+from kanpinn.cells.system.cell_system import CellSystem
+from kanpinn.cells.system.cell_terms import SampledTerm, jets_at
+from kanpinn.evolution.cells.in_space import at_moment
+from kanpinn.jets import Coordinates, Jet
+
+
+@dataclass(frozen=True, eq=False)
+class TermInCells:
+    """A term at points of cells, for values and rates at any moment.
+
+    Args:
+        sampled: the term, linearised at one moment.
+    """
+
+    sampled: SampledTerm
+
+    @cached_property
+    def like(self) -> Jet:
+        """A jet at the points, for its channels."""
+        coords, channels = self.sampled.at.points.coords, self.sampled.term.channels
+        return Coordinates(channels, coords, torch.ones_like(coords[0])).dense()
+
+    def parts(self, coefficients: Tensor) -> Tensor:
+        """The parts of the jets of functions at all points, (c, q, parts, f).
+
+        coefficients: of the functions in all cells, (N, L, f).
+        """
+        one = self.sampled
+        return jets_at(one.at, one.polynomials, one.term.channels, coefficients)
+
+    def residual(self, parts: Tensor, time: float) -> Tensor:
+        """The residuals of values and rates at a moment, (c, q, equations).
+
+        parts: those of their jets, (c, q, parts, 2 m).
+        """
+        term, at = at_moment(self.sampled.term, time), self.sampled.at
+        jet = self.like.unstacked(parts.flatten(0, 1))
+        return term.equation(at.points, jet).unflatten(0, parts.shape[:2])
+
+    def wanted(self, parts: Tensor, time: float) -> Tensor:
+        """What the slopes times values and rates are to be, near given ones, (c, q, equations)."""
+        return self.applied(parts) - self.residual(parts, time)
+
+    def applied(self, parts: Tensor) -> Tensor:
+        """The slopes times values and rates, or times values alone, (c, q, equations)."""
+        slopes = self.sampled.slopes[..., : parts.shape[3]]
+        return torch.einsum("cqepf,cqpf->cqe", slopes, parts)
+
+    def of_rates(self, parts: Tensor) -> Tensor:
+        """The slopes times rates, (c, q, equations); parts: (c, q, parts, m)."""
+        return torch.einsum("cqepf,cqpf->cqe", self.sampled.slopes[..., parts.shape[3] :], parts)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearisedCells:
+    """An evolution in cells, K u + M u' = b, linearised at one moment.
+
+    Args:
+        base: the equation and the conditions for 2 m fields, values and rates.
+        is_steady: whether K and M are the same at all moments and for all solutions.
+        algebraic: the numbers of the fields of which no equation has a rate.
+    """
+
+    base: CellSystem
+    is_steady: bool
+    algebraic: Sequence[int] = ()
+    _systems: dict[complex, CellSystem] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        places: CellSystem,
+        both: Tensor,
+        time: float,
+        is_steady: bool,
+        algebraic: Sequence[int] = (),
+    ) -> "LinearisedCells":
+        """The linearisation.
+
+        Args:
+            places: the evolution in the cells, at any moment and about any solution.
+            both: the values and rates about which it is linearised, (N, L, 2 m).
+            time: the moment.
+            is_steady, algebraic: see above.
+        """
+
+        def moved(one: SampledTerm) -> SampledTerm:
+            return SampledTerm(at_moment(one.term, time), one.at, one.polynomials, both)
+
+        equation, walls = ([moved(one) for one in s] for s in (places.equation, places.walls))
+        return cls(replace(places, equation=equation, walls=walls), is_steady, algebraic)
+
+    @cached_property
+    def equation(self) -> list[TermInCells]:
+        """The equation."""
+        return [TermInCells(one) for one in self.base.equation]
+
+    @cached_property
+    def walls(self) -> list[TermInCells]:
+        """The conditions at walls."""
+        return [TermInCells(one) for one in self.base.walls]
+
+    @property
+    def terms(self) -> Sequence[TermInCells]:
+        """Equation and conditions."""
+        return [*self.equation, *self.walls]
+
+    @property
+    def fields(self) -> int:
+        """The number of fields m."""
+        return self.base.equation[0].slopes.shape[-1] // 2
+
+    def system(self, rate: complex) -> CellSystem:
+        """The least-squares problem (K + rate M) u = b, whose factors are kept."""
+        if rate not in self._systems:
+            m = self.fields
+
+            def at_rate(term: SampledTerm) -> SampledTerm:
+                slopes = term.slopes[..., :m] + rate * term.slopes[..., m:]
+                return term.with_slopes(slopes)
+
+            both = [
+                [at_rate(one) for one in some] for some in (self.base.equation, self.base.walls)
+            ]
+            self._systems[rate] = replace(self.base, equation=both[0], walls=both[1])
+        return self._systems[rate]
+
+    def forget_others(self, rates: Sequence[complex]) -> None:
+        """Free the memory of the factors for all other rates."""
+        for rate in set(self._systems) - set(rates):
+            del self._systems[rate]
+
+    def solve(self, rate: complex, rights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Solve (K + rate M) u = b.
+
+        Args:
+            rate: real or complex.
+            rights: b for each of `terms`, (c, q, equations, n).
+
+        Returns:
+            The coefficients (N, L, m, n), and each cell's part of the functional, (N, n).
+        """
+        system = self.system(rate)
+        both = zip((*system.equation, *system.walls), rights, strict=True)
+        values: dict[SampledTerm | CoupledContacts, Tensor] = dict(both)
+        found, shares = system.cell_factors.solve(system.rights(values), again=True)
+        coefficients = torch.from_numpy(found).unflatten(1, (-1, self.fields))
+        return coefficients, torch.from_numpy(shares)
+
+
+def is_steady(places: CellSystem, low: float, high: float) -> bool:
+    """Whether an evolution has the same linearisation at all moments and about all solutions.
+
+    It is tried in a few cells.
+
+    Args:
+        places: the evolution in cells at a moment, about a solution.
+        low, high: the first and the last moment.
+    """
+    most, rounding, moments = 8, 1e-9, (0.37, 0.81)
+    generator = torch.Generator().manual_seed(0)
+    for term in (*places.equation, *places.walls):
+        few = torch.linspace(0, len(term.at.cells) - 1, most).long().unique()
+        at, own = term.at.some(few), term.slopes[few]
+        shape = len(places.geometry.tree), places.polynomials.size, own.shape[-1]
+        for moment in moments:
+            both = torch.randn(*shape, generator=generator, dtype=torch.float64)
+            moved = at_moment(term.term, low + moment * (high - low))
+            other = SampledTerm(moved, at, term.polynomials, both)
+            if bool((own - other.slopes).abs().max() > rounding * own.abs().max()):
+                return False
+    return True

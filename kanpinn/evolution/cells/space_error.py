@@ -1,0 +1,214 @@
+"""The error in space of a window: by a comparison with smaller cells and a higher degree."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from kanpinn.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.cells.geometry.prolongation import prolonged
+from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.problems.cell_problem import CellProblem
+from kanpinn.cells.system.cell_system import CellSolution
+from kanpinn.evolution.cells.cell_stages import CellStages, in_window
+from kanpinn.evolution.cells.linearised_cells import LinearisedCells
+
+
+@dataclass(frozen=True, eq=False)
+class SpaceError:
+    """The error in space of one step in a window, with the real eigenvalue.
+
+    Args:
+        shape: the part of it that the cells can represent, (N, L, m).
+        cells: its L2 norm by each cell, (N,), that of the part beyond included.
+        beyond: the L2 norm of that part.
+        indicated: the indicator of it, see `CellSystem.indicators`, which follows the error from
+            one window to the next.
+        length: of the window.
+    """
+
+    shape: Tensor
+    cells: Tensor
+    beyond: float
+    indicated: float
+    length: float
+
+    def holds_for(self, indicated: float, equations: CellStages) -> bool:
+        """Whether the error of another window is a multiple of this one, by their indicators.
+
+        Args:
+            indicated: the indicator of the other window.
+            equations: those of the other window.
+        """
+        most = 3.0
+        ratios = indicated / (self.indicated or 1e-300), equations.length / self.length
+        return all(1 / most <= ratio <= most for ratio in ratios)
+
+
+@dataclass(frozen=True, eq=False)
+class AddedError:
+    """The error in space that a window adds at its end.
+
+    Args:
+        shape: the part of it that the cells can represent, (N, L, m).
+        cells: its L2 norm by each cell, (N,).
+        beyond: the L2 norm of the part that cells cannot represent.
+        total: that of all of it.
+    """
+
+    shape: Tensor
+    cells: Tensor
+    beyond: float
+    total: float
+
+    @classmethod
+    def of(cls, equations: CellStages, known: SpaceError, indicated: float) -> Self:
+        """The error that a window adds.
+
+        With the real eigenvalue λ, an error of a wave that decays like e^-zt in a window of length
+        1 has (λ + z) (1 - e^-z) / z times the size of the error of one step that is known, as
+        residuals add up over the window. Such a step damps the wave by the factor λ / (λ + z).
+
+        Args:
+            equations: those of the window.
+            known: the error of one step of this or a similar window.
+            indicated: the indicator of it in this one.
+        """
+        norm, factor = equations.cells.base.norm, indicated / (known.indicated or 1.0)
+        size, rate = norm(known.shape), equations.rates[equations.real]
+        if size:
+            rights = [rate * one.of_rates(one.parts(known.shape)) for one in equations.cells.terms]
+            damped, _ = equations.cells.solve(rate, [one[..., None] for one in rights])
+            left = norm(damped[..., 0]) / size
+            real = float(equations.stages.eigenvalues[equations.real].real)
+            factor *= _accumulated(real, real * (1 / max(left, 0.1 / real) - 1))
+        shape, beyond = factor * known.shape, factor * known.beyond
+        return cls(shape, factor * known.cells, beyond, math.hypot(norm(shape), beyond))
+
+
+def _accumulated(real: float, decay: float) -> float:
+    """(λ + z) (1 - e^-z) / z, see `AddedError.of`."""
+    decay = max(decay, 1 - real)
+    if abs(decay) < 1e-6:
+        return real
+    return (real + decay) * -math.expm1(-decay) / decay
+
+
+def early_step(equations: CellStages, values: Tensor) -> tuple[Tensor, Tensor]:
+    """A mean of the stages, mostly the early ones, from the real eigenvalue's problem.
+
+    It needs no other solution if the equation is linear.
+
+    Args:
+        equations: those of a window.
+        values: at the stages, near the solution, (s, N, L, m).
+
+    Returns:
+        The mean, (N, L, m), and for each cell `CellSystem.indicators` of its error, (N,).
+    """
+    real = equations.real
+    found, shares = equations.component(real, equations.wanted(values))
+    total = float(equations.stages.rows[real].real.sum())
+    return equations.centred(found / total), _indicators(equations, shares) / abs(total)
+
+
+def last_step(equations: CellStages, values: Tensor) -> tuple[Tensor, Tensor]:
+    """The solution at the end of a window, from a step with the real eigenvalue; see above.
+
+    values: the solution at the stages, (s, N, L, m).
+    """
+    found, shares = equations.corrected(values, 1.0)
+    return found, _indicators(equations, shares)
+
+
+Probe = Callable[[CellStages, Tensor], tuple[Tensor, Tensor]]
+
+
+def _indicators(equations: CellStages, shares: Tensor) -> Tensor:
+    system = equations.cells.system(equations.rates[equations.real])
+    return system.indicators(CellSolution(shares, shares / system.weights**2))
+
+
+def compared_in_space(
+    problem: CellProblem, equations: CellStages, values: Tensor, probe: Probe
+) -> SpaceError:
+    """The error in space of a window.
+
+    The least-squares problem of the real eigenvalue is solved in smaller cells at singular corners,
+    and with a degree that is higher by 2. The first one shows the error of the cells at corners,
+    wherever it is, the second one that in each cell.
+
+    Args:
+        problem: the evolution in space.
+        equations: those of the window.
+        values: at the stages, near the solution, (s, N, L, m).
+        probe: the step that is compared, `early_step` or `last_step`.
+    """
+    more, base = 2, equations.cells.base
+    before, indicators = probe(equations, values)
+    own, coarse = base.polynomials, base.geometry
+    richer = LocalPolynomials(own.degree + more, own.dim)
+    fine = problem.deeper(coarse)
+    parents = coarse.tree.locate(fine.frames.mean(dim=1), fine.tree.region)
+    kept = parents.bincount(minlength=len(coarse.tree)) == 1
+    together = torch.cat([equations.initial[None], values, before[None]])
+    *states, before = _prolonged(own, coarse, together, fine)
+    squares, shape = torch.zeros(len(coarse.tree)).double(), torch.zeros_like(values[0])
+    alike = kept[parents].nonzero()[:, 0]
+    if fine is not coarse:
+        after, norms = _solved(problem, fine, own, equations, states, before, probe)
+        parts = torch.where(kept, 0, indicators.square())
+        squares += parts * (norms.square().sum() / parts.sum().clamp_min(1e-300))
+        shape[parents[alike]] += (after - before)[alike]
+        before = after
+    states = [richer.padded(one) for one in states]
+    after, norms = _solved(problem, fine, richer, equations, states, richer.padded(before), probe)
+    squares.index_add_(0, parents, norms.square())
+    change = after - richer.padded(before)
+    shape[parents[alike]] += change[alike, : own.size]
+    total, part = float(squares.sum()), base.norm(shape)
+    beyond = max(0.0, total - part**2) ** 0.5
+    return SpaceError(shape, squares.sqrt(), beyond, float(indicators.norm()), equations.length)
+
+
+def _prolonged(
+    polynomials: LocalPolynomials, coarse: CellGeometry, states: Tensor, fine: CellGeometry
+) -> Tensor:
+    """The same functions in smaller cells, (n, N, L, m)."""
+    if fine is coarse:
+        return states
+    together = states.movedim(0, 2).flatten(2)
+    found = prolonged(polynomials, coarse.tree, coarse.frames, together, fine)
+    return found.unflatten(2, (len(states), -1)).movedim(2, 0)
+
+
+def _solved(
+    problem: CellProblem,
+    geometry: CellGeometry,
+    polynomials: LocalPolynomials,
+    equations: CellStages,
+    states: Sequence[Tensor],
+    before: Tensor,
+    probe: Probe,
+) -> tuple[Tensor, Tensor]:
+    """A step in other cells, and the L2 norms of its change in them, (N,).
+
+    Args:
+        problem: the evolution in space.
+        geometry, polynomials: the other cells.
+        equations: those of the window.
+        states: the start and the values at the stages in the other cells, (N, L, m) each.
+        before: the result of the step in the cells of the window, (N, L, m).
+        probe: the step.
+    """
+    time = equations.start + equations.length / 2
+    initial, values = states[0], torch.stack(list(states[1:]))
+    both = in_window(equations.stages, equations.length, initial, values, 0.5)
+    places = problem.on(geometry, polynomials, both)
+    cells = LinearisedCells.of(places, both, time, equations.cells.is_steady)
+    there = CellStages(cells, equations.stages, equations.start, equations.length, initial)
+    after, _ = probe(there, values)
+    return after, cells.base.norms(there.centred(after - before))

@@ -1,0 +1,180 @@
+"""Marches with cells in space: errors beside their estimates, moving cells, resuming, refusals."""
+
+import copy
+import math
+
+import pytest
+import torch
+
+import kanpinn as kp
+from kanpinn.geometry.sampling import sample
+
+F = torch.float64
+
+
+def walls_of(domain):
+    """The boundary in space, at all times."""
+    names = [piece.name for piece in domain.boundary.pieces]
+    return domain.boundary[tuple(name for name in names if name not in ("initial", "final"))]
+
+
+class Heat(kp.Problem):
+    """u_t = Δu + f in a disk with a hole, with a solution of two products."""
+
+    domain = (kp.Disk((0, 0), 1.0) - kp.Disk((0.3, 0.2), 0.25, name="hole")).over(t=(0, 0.3))
+
+    def residual(self, p, u):
+        source = torch.sin(3 * p.x + p.y) * (4 * torch.cos(4 * p.t) + 10 * torch.sin(4 * p.t))
+        return kp.partial(u, "t") - kp.partial(u, "x", "x") - kp.partial(u, "y", "y") - source
+
+    def conditions(self):
+        return [
+            kp.Initial(self.domain, self.exact),
+            kp.Dirichlet(walls_of(self.domain), self.exact),
+        ]
+
+    def exact(self, p):
+        wave = torch.sin(4 * p.t) * torch.sin(3 * p.x + p.y)
+        return wave + torch.exp(-2 * p.t) * torch.cos(p.x) * torch.cos(p.y)
+
+
+class Notch(Heat):
+    """u_t = Δu + f on the L-shape, with a singular solution (1 + sin t) r^(2/3) sin(2 φ / 3)."""
+
+    domain = kp.LShape().over(t=(0, 1))
+
+    def residual(self, p, u):
+        source = torch.cos(p.t) * self.singular(p)
+        return kp.partial(u, "t") - kp.partial(u, "x", "x") - kp.partial(u, "y", "y") - source
+
+    def singular(self, p):
+        turn = 0.2  # the discontinuity of the angle lies outside
+        angle = torch.remainder(torch.atan2(p.y, p.x) - math.pi / 2 + turn, 2 * math.pi) - turn
+        return (p.x**2 + p.y**2) ** (1 / 3) * torch.sin(2 * angle / 3)
+
+    def exact(self, p):
+        return (1 + torch.sin(p.t)) * self.singular(p)
+
+
+class Wave(kp.Problem):
+    """u_t + u u_x = ν u_xx + f, periodic, with u = 1 + sin π(x - t) / 2; and w = u²."""
+
+    domain = kp.Box(x=(-1, 1), t=(0, 1))
+    fields = ("u", "w")
+
+    def residual(self, p, u, w):
+        phase = math.pi * (p.x - p.t)
+        slope, bend = math.pi / 2 * torch.cos(phase), -(math.pi**2) / 2 * torch.sin(phase)
+        source = -slope + (1 + torch.sin(phase) / 2) * slope - 0.05 * bend
+        flow = kp.partial(u, "t") + u.value * kp.partial(u, "x") - 0.05 * kp.partial(u, "x", "x")
+        return flow - source, w.value - u.value**2
+
+    def conditions(self):
+        return [kp.Initial(self.domain, self.start, field="u"), kp.Periodic(self.domain, "x")]
+
+    def start(self, p):
+        return 1 + torch.sin(math.pi * p.x) / 2
+
+    def exact(self, p):
+        u = 1 + torch.sin(math.pi * (p.x - p.t)) / 2
+        return torch.cat([u, u**2], dim=1)
+
+
+def solved(problem, network, tolerance, **settings):
+    """The solution."""
+    march = kp.March(tolerance=tolerance)
+    return kp.solve(problem, network, march, errors=False, verified=False, **settings)
+
+
+def error_of(solution):
+    """The relative errors of all fields, and the estimated one."""
+    p = sample(solution.problem.domain, 2000, "sobol")
+    wanted = solution.problem.exact(p)
+    errors = (solution(p.coords) - wanted).norm(dim=0) / wanted.norm(dim=0)
+    return errors, solution.history.rows[-1]["estimated_error"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "tolerance", "degree"), [(Heat(), 1e-4, 5), (Notch(), 1e-2, 4)]
+)
+def test_errors_are_those_that_are_estimated(problem, tolerance, degree):
+    solution = solved(problem, kp.CellWindows([3, 1], degree, 1), tolerance)
+    (error,), estimated = error_of(solution)
+    assert solution.status == "converged"
+    assert error < tolerance
+    assert estimated / 3 < error < 3 * estimated
+
+
+def test_nonlinear_system_with_an_algebraic_field_and_a_period():
+    network = kp.CellWindows([2, 2], degree=10, cells=4)
+    solution = solved(Wave(), network, 1e-7)
+    errors, estimated = error_of(solution)
+    assert solution.status == "converged"
+    assert errors.max() < 1e-7
+    assert errors.max() < 3 * estimated
+    ends = torch.tensor([[-1.0, 0.3], [1.0, 0.3]], dtype=F)
+    first, last = solution(ends)
+    assert torch.allclose(first, last, atol=1e-7, rtol=0)
+
+
+class Bump(kp.Problem):
+    """u_t + u_x = u_xx / 1000 + f with a narrow bump that moves."""
+
+    domain = kp.Box(x=(0, 1), t=(0, 1))
+
+    def exact(self, p):
+        return torch.exp(-1000 * (p.x - 0.2 - p.t / 2) ** 2)
+
+    def residual(self, p, u):
+        z, bump = p.x - 0.2 - p.t / 2, self.exact(p)
+        source = (-1000 * z - 1e-3 * (4e6 * z**2 - 2000)) * bump
+        return kp.partial(u, "t") + kp.partial(u, "x") - 1e-3 * kp.partial(u, "x", "x") - source
+
+    def conditions(self):
+        ends = self.domain.boundary["x_min", "x_max"]
+        return [kp.Initial(self.domain, self.exact), kp.Dirichlet(ends, self.exact)]
+
+
+def test_cells_follow_a_bump_and_a_checkpoint_goes_on():
+    network, kept = kp.CellWindows([2, 1], degree=8, cells=2), {}
+
+    def keep(state):
+        if state.progress.step == 4:
+            kept.update(copy.deepcopy(state.state_dict()))
+
+    solution = solved(Bump(), network, 1e-5, observers=[keep])
+    assert solution.status == "converged"
+    assert error_of(solution)[0].max() < 1e-5
+    early, late = (one.layer.tree for one in (network.members[0], network.members[-1]))
+    smallest = [float(tree.boxes[tree.level.argmax()].mean()) for tree in (early, late)]
+    assert smallest[0] < -0.2
+    assert len(late) > len(early)
+    again = solved(Bump(), kp.CellWindows([2, 1], 8, 2), 1e-5, checkpoint=kept)
+    points = torch.rand(50, 2, generator=torch.Generator().manual_seed(1), dtype=F)
+    assert torch.allclose(again(points), solution(points), atol=1e-9, rtol=0)
+
+
+class Second(Bump):
+    """An equation of second order in time."""
+
+    def conditions(self):
+        ends = self.domain.boundary["x_min", "x_max"]
+        return [kp.Initial(self.domain, self.exact, 0.0), kp.Dirichlet(ends, self.exact)]
+
+
+@pytest.mark.parametrize(
+    ("problem", "march", "said"),
+    [
+        (Second(), kp.March(), "initial rates"),
+        (Bump(), kp.March(scheme="gauss"), "odd number of stages"),
+        (Bump(), kp.March(stages=4), "odd number of stages"),
+    ],
+)
+def test_refusals(problem, march, said):
+    with pytest.raises(kp.InputError, match=said):
+        kp.solve(problem, kp.CellWindows([2, 1]), march)
+
+
+def test_width_without_space_is_refused():
+    with pytest.raises(kp.InputError, match="at least 2 inputs"):
+        kp.CellWindows([1, 1])
