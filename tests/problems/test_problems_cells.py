@@ -133,6 +133,23 @@ def test_the_file_with_a_corner_solves_it_as_accurately_as_is_asked():
     assert solution.errors.l2_relative <= 3e-3
 
 
+@pytest.mark.parametrize("power", [0.25, 0.5])
+def test_the_power_of_the_distance_from_a_vertex_solves_its_problem(power):
+    problem = library.class_of("fichera", "Fichera")(power)
+    p = problem.domain.gauss(100)
+    exact = lambda x: problem.exact(Points(x[None], p.names))[0]  # noqa: E731
+    jet = reference.jet_of_point(exact, p.coords, p.names)
+    assert problem.residual(p, jet).abs().max() < 1e-12 * jet.second.abs().max()
+    assert sum(cell.measure for cell in problem.cells()) == pytest.approx(problem.domain.measure)
+
+
+def test_the_file_with_a_vertex_solves_it_as_accurately_as_is_asked():
+    pairs = ["optimizer[0].tolerance=2e-2", "network.degree=3", "run.estimate=false"]
+    solution = Config.read(PROBLEMS / "fichera.toml", pairs).build().run(())
+    assert solution.status == "converged"
+    assert solution.errors.l2_relative <= 4e-2
+
+
 def test_the_file_with_holes_solves_them_as_accurately_as_is_asked():
     pairs = ["optimizer[0].tolerance=1e-2", "network.degree=5", "run.estimate=false"]
     solution = Config.read(PROBLEMS / "holes.toml", pairs).build().run(())
