@@ -15,10 +15,12 @@ from kanpinn.cells.system.constants import without_mean
 def errors_by_comparison(problem: CellProblem, system: CellSystem, found: CellSolution) -> Tensor:
     """The L2 norm of the error by each cell, (N,): the difference from better solutions.
 
-    The first one has smaller cells at singular corners, and the error that it shows is that of the
-    cells there, wherever it is. The second one has a higher degree, and shows the error in each
-    cell. Shares of the functional do not see errors that come from elsewhere, such as those of
-    waves near a resonance, or behind a layer that is not resolved.
+    The first one has more accurate integrals of a singular source, the second one smaller cells at
+    singular corners, and the errors that they show are those of the cells there, wherever they are.
+    The third one has a higher degree, and shows the error in each cell. Shares of the functional do
+    not see errors that come from elsewhere, such as those of waves near a resonance, or behind a
+    layer that is not resolved. What such errors exceed the cell's indicator by is counted as an
+    error by all cells in proportion to their shares, as halving the cell itself would not help.
 
     Args:
         problem: the problem.
@@ -29,16 +31,37 @@ def errors_by_comparison(problem: CellProblem, system: CellSystem, found: CellSo
     richer = LocalPolynomials(own.degree + more, own.dim)
     coarse, fine = system.geometry, problem.deeper(system.geometry)
     parents = coarse.tree.locate(fine.frames.mean(dim=1), fine.tree.region)
-    start = prolonged(own, coarse.tree, coarse.frames, found.coefficients, fine)
-    squares = torch.zeros_like(found.shares)
+    squares, present = torch.zeros_like(found.shares), found.coefficients
+    indicated = system.indicators(found).square()
+    limit = problem.on(coarse, own, present, limit=True)
+    missed = _sources_apart(system, limit)
+    if bool(missed.any()):
+        change, present = _change(limit, present)
+        squares += _shared(change.square().sum(), missed)
+    start = prolonged(own, coarse.tree, coarse.frames, present, fine)
     if fine is not coarse:
-        change, start = _change(problem.on(fine, own, start), start)
+        change, start = _change(problem.on(fine, own, start, limit=True), start)
         halved = parents.bincount(minlength=len(squares)) > 1
-        parts = torch.where(halved, system.indicators(found).square(), 0)
-        squares += parts * (change.square().sum() / parts.sum().clamp_min(1e-300))
+        squares += _shared(change.square().sum(), torch.where(halved, indicated, 0))
     start = richer.padded(start)
-    change, _ = _change(problem.on(fine, richer, start), start)
-    return squares.index_add(0, parents, change.square()).sqrt()
+    change, _ = _change(problem.on(fine, richer, start, limit=True), start)
+    shown = torch.zeros_like(squares).index_add(0, parents, change.square())
+    local = torch.minimum(shown, indicated)
+    return (squares + local + _shared((shown - local).sum(), indicated)).sqrt()
+
+
+def _shared(square: Tensor, parts: Tensor) -> Tensor:
+    """The square of an error, which is caused by cells in proportion to some parts, (N,)."""
+    return parts * (square / parts.sum().clamp_min(1e-300))
+
+
+def _sources_apart(one: CellSystem, other: CellSystem) -> Tensor:
+    """The squared L2 norms in cells of the difference between the sources of two systems, (N,)."""
+    found = torch.zeros_like(one.weights)
+    for a, b in zip(one.equation, other.equation, strict=True):
+        squares = (a.right - b.right).square().sum(dim=2)
+        found[a.at.cells] = (a.at.weights * squares).sum(dim=1)
+    return found
 
 
 def _change(system: CellSystem, before: Tensor) -> tuple[Tensor, Tensor]:

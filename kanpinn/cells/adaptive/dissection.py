@@ -14,6 +14,7 @@ from kanpinn.cells.adaptive.error_progress import ErrorProgress
 from kanpinn.cells.adaptive.halving import bulk, part_to_halve, why_no_smaller
 from kanpinn.cells.adaptive.layers import cells_in_layers
 from kanpinn.cells.adaptive.newton import NewtonProgress
+from kanpinn.cells.adaptive.waves import cells_with_waves
 from kanpinn.cells.cells import require_cells
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.prolongation import prolonged
@@ -38,7 +39,8 @@ class Dissection(Optimizer):
     is the root of the cell's share of the functional: h² times this root for -Δu. The ratio of
     errors to indicators follows from the change of the solution from one tree to the next. Before
     the solve ends, the solution is compared with one in smaller cells at singular corners and one
-    of a degree that is higher by 2, and its residuals are integrated at other points.
+    of a degree that is higher by 2, both with more accurate integrals of a singular source, and its
+    residuals are integrated at other points.
 
     Args:
         tolerance: the relative error, in L2, at which to stop.
@@ -165,18 +167,19 @@ class DissectionStage(Stage):
     def _system(self) -> tuple[CellSystem, Tensor]:
         """The least-squares problem and the present solution, (N, L, m).
 
-        Before the first solve cells in boundary layers are halved.
+        Before the first solve cells in boundary layers and with many waves are halved.
         """
         while True:
             before = self._present()
             system = self.problem.on(self._geometry(), self.network.polynomials, before)
-            layers = None if self.newton.steps else cells_in_layers(system)
-            if layers is None or not bool(layers.any()):
+            if self.newton.steps:
                 return system, before
+            steep = cells_in_layers(system) | cells_with_waves(system)
             part, more = 4, 2**self.network.tree.dim - 1  # the rest is left to the indicator
-            if part * (len(layers) + more * int(layers.sum())) > self.settings.cells:
+            after = len(steep) + more * int(steep.sum())
+            if after == len(steep) or part * after > self.settings.cells:
                 return system, before
-            self._split(layers)
+            self._split(steep)
 
     def _solved(self, system: CellSystem) -> CellSolution:
         """The solution of the least-squares problem, which the network gets.

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -11,7 +12,9 @@ from kanpinn._support.errors import InputError
 from kanpinn.cells.geometry.cell_geometry import CellGeometry, CellPoints
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.system.cell_system import CellSystem
+from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.cells.system.constants import is_mean
+from kanpinn.cells.system.source_moments import SourceMoments
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.domain import Domain
 from kanpinn.loss.residuals import Residuals
@@ -21,10 +24,35 @@ from kanpinn.loss.terms import ResidualTerm, Term
 class CellProblem(ABC):
     """The equation and the conditions of a problem, for the cells of any tree.
 
-    counted: the numbers of the fields whose errors count.
+    equation: the equation. counted: the numbers of the fields whose errors count.
     """
 
+    equation: ResidualTerm
     counted: Sequence[int]
+
+    @cached_property
+    def source_moments(self) -> SourceMoments:
+        """The integrals of the equation's source in cells that have occurred so far."""
+        return SourceMoments()
+
+    def equation_at(
+        self,
+        geometry: CellGeometry,
+        at: CellPoints,
+        polynomials: LocalPolynomials,
+        coefficients: Tensor,
+        *,
+        limit: bool,
+    ) -> SampledTerm:
+        """The equation at points of cells, with accurate integrals of its source in whole cells.
+
+        The arguments are those of `on`; at: the points.
+        """
+        term = SampledTerm(self.equation, at, polynomials, coefficients)
+        found = self.source_moments.corrections(geometry, term, limit) if at.alike else None
+        if found is not None:
+            term.right = term.right + found
+        return term
 
     @abstractmethod
     def cells(self, tree: Tree) -> CellGeometry:
@@ -56,7 +84,12 @@ class CellProblem(ABC):
 
     @abstractmethod
     def on(
-        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
+        self,
+        geometry: CellGeometry,
+        polynomials: LocalPolynomials,
+        coefficients: Tensor,
+        *,
+        limit: bool = False,
     ) -> CellSystem:
         """The least-squares problem on cells.
 
@@ -64,6 +97,7 @@ class CellProblem(ABC):
             geometry: the cells.
             polynomials: the functions of each.
             coefficients: the present solution, about which the terms are linearised, (N, L, m).
+            limit: whether integrals of singular sources are extrapolated, see `SourceMoments`.
         """
 
 

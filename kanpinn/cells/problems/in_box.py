@@ -70,11 +70,17 @@ class ProblemInBox(CellProblem):
         return [CellPoints.inside(geometry, cells, *polynomials.rule(self.more))]
 
     def on(
-        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
+        self,
+        geometry: CellGeometry,
+        polynomials: LocalPolynomials,
+        coefficients: Tensor,
+        *,
+        limit: bool = False,
     ) -> CellSystem:
-        tree = geometry.tree
-        places = self.inside(geometry, polynomials)
-        equation = [SampledTerm(self.equation, at, polynomials, coefficients) for at in places]
+        tree, places = geometry.tree, self.inside(geometry, polynomials)
+        equation = [
+            self.equation_at(geometry, at, polynomials, coefficients, limit=limit) for at in places
+        ]
         walls = []
         nodes, weights = polynomials.on_face.rule(self.more)
         for axis, upper, cells in tree.ends:

@@ -135,12 +135,19 @@ class ProblemInPlane(CellProblem):
         return places
 
     def on(
-        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
+        self,
+        geometry: CellGeometry,
+        polynomials: LocalPolynomials,
+        coefficients: Tensor,
+        *,
+        limit: bool = False,
     ) -> CellSystem:
         assert isinstance(geometry, CutGeometry)
         more = 3
         places = self.inside(geometry, polynomials)
-        equation = [SampledTerm(self.equation, at, polynomials, coefficients) for at in places]
+        equation = [
+            self.equation_at(geometry, at, polynomials, coefficients, limit=limit) for at in places
+        ]
         walls = []
         for term in self.conditions:
             at = self._on_arcs(geometry, term, polynomials.degree + more + 1)

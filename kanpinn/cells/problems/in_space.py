@@ -109,11 +109,16 @@ class ProblemInSpace(CellProblem):
         return halved
 
     def on(
-        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
+        self,
+        geometry: CellGeometry,
+        polynomials: LocalPolynomials,
+        coefficients: Tensor,
+        *,
+        limit: bool = False,
     ) -> CellSystem:
         assert isinstance(geometry, SolidGeometry)
         equation = [
-            SampledTerm(self.equation, at, polynomials, coefficients)
+            self.equation_at(geometry, at, polynomials, coefficients, limit=limit)
             for at in self.inside(geometry, polynomials)
         ]
         places = SolidWalls(geometry, self.cutter, polynomials)

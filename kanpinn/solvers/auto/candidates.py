@@ -76,7 +76,7 @@ def families(traits: Traits) -> Iterator[Family]:
 
 def _cells(traits: Traits) -> Iterator[Choice]:
     """Yield networks in cells with smaller and smaller tolerances, each from the cells before."""
-    degree, count, waves = 12 if traits.dim == 2 else 7, 4, traits.steepness.waves
+    degree, count, waves = 12 if traits.dim == 2 else 7, 4, traits.steepness.mean_waves
     if traits.dim == 2 and waves > degree:
         # Measured: waves are resolved where the degree is above their phase over a cell by 10.
         most = 14

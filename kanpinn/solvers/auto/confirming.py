@@ -12,7 +12,8 @@ def finer_solution(
 
     What an earlier trial says of a later one's error is a guess from their residuals: it was up to
     100 times too high for smooth solutions, whose errors decrease faster. A finer solution is for
-    the later trial what that one is for the earlier one.
+    the later trial what that one is for the earlier one. Networks in cells have been compared with
+    one already.
 
     Args:
         trial: the later one of two trials, or the only one.
@@ -22,6 +23,6 @@ def finer_solution(
     """
     found = trial.solution.verification
     known = found is not None and not (found.overfitted or trial.failed or trial.observed)
-    if trial.confirmed or not known or dearer * trial.seconds > left:
+    if trial.own_error is not None or trial.confirmed or not known or dearer * trial.seconds > left:
         return None
     return next(finer_solutions(trial.solution, wider, left))

@@ -1,5 +1,6 @@
 """Forecasts of the time of a trial, and the choice of one that fits into the time left."""
 
+from kanpinn.cells import Cells
 from kanpinn.solvers.auto.choice import Choice
 from kanpinn.solvers.auto.trial import Trial
 
@@ -8,7 +9,12 @@ def forecast(choice: Choice, known: Trial) -> float:
     """Return the seconds that a choice would take, extrapolated from another trial.
 
     The optimizers' time is proportional to the work, the rest to the number of interior points.
+    Networks in cells go on from the cells of the other trial, and their solve may end after any
+    step; the first one takes about as long as the last one before.
     """
+    rows = known.solution.history.rows
+    if choice.kind is known.choice.kind is Cells and len(rows) > 1:
+        return float(rows[-1]["seconds"] - rows[-2]["seconds"])
     stages = sum(known.solution.optimizer_seconds)
     points = choice.points.interior / known.choice.points.interior
     other = (known.seconds - stages) * points

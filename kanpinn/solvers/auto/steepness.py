@@ -17,11 +17,13 @@ class Steepness:
     """The sizes of an equation's terms of lower order, relative to those of second order.
 
     Args:
-        waves: √(c₀/c₂) L, the phase of waves over the domain's width L.
+        waves: √(c₀/c₂) L, the phase of waves over the domain's width L, where it is largest.
+        mean_waves: the mean of that over the domain.
         convection: c₁ L / c₂, the width L in units of that of an outflow layer.
     """
 
     waves: float = 0.0
+    mean_waves: float = 0.0
     convection: float = 0.0
 
     @property
@@ -52,10 +54,11 @@ class Steepness:
         parts = torch.stack([one.stacked() for one in slopes])  # (e, n, parts, m)
         values, highest = parts[:, :, 0], parts[:, :, orders == 2].sum(dim=2)
         # Where both have the same sign, as in Helmholtz' equation, solutions are waves.
-        none = float(torch.where(values * highest > 0, values.abs(), 0).max())
+        none = torch.where(values * highest > 0, values.abs(), 0).amax(dim=(0, 2))
         first, second = (float(parts[:, :, orders == r].abs().max()) for r in (1, 2))
         low, high = problem.domain.bounds
         width = float((high - low).max())
-        if not (0 < second < float("inf") and none + first < float("inf")):
+        if not (0 < second < float("inf") and float(none.max()) + first < float("inf")):
             return cls()
-        return cls((none / second) ** 0.5 * width, first * width / second)
+        waves = (none / second).sqrt() * width
+        return cls(float(waves.max()), float(waves.mean()), first * width / second)

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 from cases import OnWalls, error_of
 
@@ -34,3 +35,28 @@ def test_short_waves_are_resolved_though_their_equation_has_a_large_term_without
     network = kp.Cells([2, 1], 10, 4)
     solution = kp.solve(Oscillatory(), network, kp.Dissection(1e-6, cells=400), verified=False)
     assert solution.status == "converged" and error_of(solution) < 3e-6
+
+
+class Waves(OnWalls):
+    """-Δu - c k² u = f, or with c u² in place of c u, for u = sin(k x) and k = 40."""
+
+    domain = kp.Box(x=(0, 1), y=(0, 1))
+    number = 40.0
+
+    def __init__(self, power):
+        self.power = power
+
+    def exact(self, p):
+        return torch.sin(self.number * p.x)
+
+    def residual(self, p, u):
+        u0, known = self.number**2, self.exact(p)
+        term = u.value + self.power * u.value**2
+        return -kp.laplacian(u) - u0 * term + u0 * self.power * known**2
+
+
+@pytest.mark.parametrize(("power", "count"), [(0, 64), (1, 4)])
+def test_cells_with_many_waves_are_halved_before_the_first_solve(power, count):
+    network = kp.Cells([2, 1], 16, 2)
+    solution = kp.solve(Waves(power), network, kp.Dissection(steps=1), verified=False)
+    assert solution.network.count == count  # the phase over a cell is to be at most 16 - 10

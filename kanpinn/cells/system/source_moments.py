@@ -1,0 +1,229 @@
+"""Moments of an equation's source in cells whose points do not integrate it."""
+
+import itertools
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from kanpinn.cells.geometry.cell_geometry import CellGeometry, CellPoints
+from kanpinn.cells.system.cell_terms import SampledTerm
+from kanpinn.geometry.points import Points
+from kanpinn.jets import zero_jet
+
+
+@dataclass(frozen=True)
+class SourceMoments:
+    """The integrals of a source times the polynomials of cells, by smaller and smaller boxes.
+
+    Least squares depend on a source by its integrals times the images of polynomials. Gauss points
+    of a cell do not give them where the source is singular, as at a line where the solution has the
+    exponent 3/2: then the solution has errors everywhere, which no higher degree shows. In such
+    cells a polynomial is added to the source at the points, so that their rule gives the integrals
+    over the halves of the cell, the halves of these, and so on. Boxes are halved while that changes
+    the solution by more than a tenth of the error that the cell has without it, unless the changes
+    are the same everywhere in the cell and hardly decrease, as those by rounding do.
+
+    Args:
+        halvings: the most in the plane, where a line crosses 2^n boxes after n of them. In space
+            half as many are made, as a surface crosses 4^n boxes.
+
+    Attributes:
+        known: of each cell that has been integrated, by degree, region, level and place, what is
+            missing of the moments, and what would be missing after infinitely many halvings, as it
+            is extrapolated: (2, L, e), or None where nothing is missing.
+    """
+
+    halvings: int = 6
+    known: dict[tuple[int, ...], Tensor | None] = field(default_factory=dict)
+
+    def corrections(self, geometry: CellGeometry, term: SampledTerm, limit: bool) -> Tensor | None:
+        """What is to be added to the source at the points of whole cells, (c, q, e), or None.
+
+        Args:
+            geometry: the cells.
+            term: the equation at the points of a rule, in the same places of each cell. Its
+                residual for fields that vanish is taken for the source.
+            limit: whether the integrals are extrapolated to infinitely many halvings.
+        """
+        tree, cells = geometry.tree, term.at.cells
+        names = torch.cat([tree.region[:, None], tree.level[:, None], tree.place], dim=1)[cells]
+        keys = [(term.polynomials.degree, *name) for name in names.tolist()]
+        new = [place for place, key in enumerate(keys) if key not in self.known]
+        if new:
+            boxed = _Boxed.of(geometry, term, torch.tensor(new))
+            found = boxed.missing(self.halvings // max(1, term.polynomials.dim - 1))
+            self.known.update(zip([keys[place] for place in new], found, strict=True))
+        missing = [(place, self.known[key]) for place, key in enumerate(keys)]
+        own = [(place, one[int(limit)]) for place, one in missing if one is not None]
+        if not own:
+            return None
+        functions = term.polynomials.values(term.at.local)
+        result = torch.zeros_like(term.right)
+        for place, moments in own:
+            result[place] = functions @ moments
+        return result
+
+
+@dataclass(frozen=True, eq=False)
+class _Boxes:
+    """Boxes of one level in cells.
+
+    root: the number of the cell of each, (b,). corner: its lower corner in the cell's own
+    coordinates, (b, d). moments: of the source in the box's own coordinates, (b, L, e).
+    """
+
+    root: Tensor
+    corner: Tensor
+    moments: Tensor
+
+    def some(self, kept: Tensor) -> "_Boxes":
+        """Some of the boxes; kept: a mask (b,)."""
+        return _Boxes(self.root[kept], self.corner[kept], self.moments[kept])
+
+
+@dataclass(frozen=True, eq=False)
+class _Boxed:
+    """The moments of a source in cells and their boxes: integrals times orthonormal polynomials.
+
+    Args:
+        geometry: the cells.
+        term: the equation at points of them.
+        at: the points of the cells that are integrated.
+        tested: the polynomials at the points, times the weights, (L, q).
+        onto_halves: moments in a box by those of its 2^d halves, (2^d, L, L), of which the second
+            index is that of a half's moments.
+    """
+
+    geometry: CellGeometry
+    term: SampledTerm
+    at: CellPoints
+    tested: Tensor
+    onto_halves: Tensor
+
+    @classmethod
+    def of(cls, geometry: CellGeometry, term: SampledTerm, places: Tensor) -> "_Boxed":
+        """The moments in some of the cells of a term; places: their numbers there, (c,)."""
+        at, polynomials = term.at.some(places), term.polynomials
+        weights = at.weights[0] * at.scale[0].prod()
+        tested = (polynomials.values(at.local) * weights[:, None]).T
+        dim = polynomials.dim
+        corners = torch.tensor(list(itertools.product((-1.0, 0.0), repeat=dim))).double()
+        unit = torch.eye(polynomials.size, dtype=torch.float64).expand(len(corners), -1, -1)
+        halves = polynomials.restricted(corners, torch.ones_like(corners), unit)
+        return cls(geometry, term, at, tested, 2.0**-dim * halves)
+
+    def missing(self, halvings: int) -> list[Tensor | None]:
+        """What is missing of the moments by the rule of the points, see `SourceMoments`."""
+        count, dim = self.at.scale.shape
+        moments = self._moments(self._source(self.at.points))
+        if not bool(moments.any()):
+            return [None] * count
+        boxes = _Boxes(torch.arange(count), -torch.ones_like(self.at.scale), moments)
+        enough, changes, sizes = self._enough(moments), [], torch.full((count,), torch.inf)
+        for level in range(halvings):
+            boxes, change, after = self._halved(boxes, level, enough)
+            changes.append(change)
+            everywhere = boxes.root.bincount(minlength=count) > 0.9 * 2.0 ** (dim * (level + 1))
+            noisy = everywhere & (after > 0.5 * sizes)
+            boxes, sizes = boxes.some(~noisy[boxes.root]), after
+            if not len(boxes.root):
+                break
+        total, rest = torch.stack(changes).sum(dim=0), _rest(changes)
+        latest = changes[-1] + rest - _rest(changes[:-1])
+        both = torch.stack([total + rest, total + rest + latest], dim=1)
+        needed = total.flatten(1).norm(dim=1) > enough
+        return [one if use else None for one, use in zip(both, needed.tolist(), strict=True)]
+
+    def _enough(self, moments: Tensor) -> Tensor:
+        """The error of the moments that each cell may have, (c,)."""
+        part, rounding, dim = 0.1, 1e-12, self.at.scale.shape[1]
+        orders = self.term.term.channels.derivative_order
+        images = self.term.polynomials.count(self.term.polynomials.degree - orders)
+        left = moments[:, images:].flatten(1).norm(dim=1)
+        widths = (1 / self.at.scale / self.geometry.half).amax(dim=1)
+        # An error of the integral acts everywhere, what polynomials leave acts in the cell only.
+        wanted = part * left * widths ** (1 + (dim - 1) / 2)
+        norms, areas = moments.flatten(1).norm(dim=1), (2 / self.at.scale).prod(dim=1)
+        return torch.maximum(wanted, rounding * ((norms.square() * areas).sum() / areas).sqrt())
+
+    def _halved(self, boxes: _Boxes, level: int, enough: Tensor) -> tuple[_Boxes, Tensor, Tensor]:
+        """Halve boxes.
+
+        Args:
+            boxes: of a level.
+            level: theirs.
+            enough: the error that the moments of each cell may have, (c,).
+
+        Returns:
+            The halves that are to be halved again, the changes of the moments of all cells,
+            (c, L, e), and the sums of the sizes of all changes in each, (c,).
+        """
+        dim, width = boxes.corner.shape[1], 2.0**-level
+        steps = torch.tensor(list(itertools.product((0.0, width), repeat=dim)))
+        corner = (boxes.corner[:, None] + steps.to(boxes.corner)).flatten(0, 1)
+        root = boxes.root.repeat_interleave(len(steps))
+        moments = self._in_boxes(root, corner, width)
+        halves = moments.unflatten(0, (-1, len(steps)))
+        change = torch.einsum("skl,bske->ble", self.onto_halves, halves) - boxes.moments
+        sizes = change.flatten(1).norm(dim=1) * width**dim
+        count = boxes.root.bincount(minlength=len(enough))
+        coarse = sizes * count[boxes.root] > enough[boxes.root]
+        left = _Boxes(root, corner, moments).some(coarse.repeat_interleave(len(steps)))
+        total = torch.zeros_like(enough).index_add(0, boxes.root, sizes)
+        return left, self._of_cells(boxes, change, level), total
+
+    def _in_boxes(self, root: Tensor, corner: Tensor, width: float) -> Tensor:
+        """The moments in boxes, (b, L, e); width: theirs in the cells' own coordinates."""
+        nodes, found = self.at.local, []
+        for some in torch.arange(len(root)).split(max(1, 2**17 // len(nodes))):
+            local = corner[some, None] + (nodes + 1) / 2 * width
+            ones = torch.ones(local.shape[:2], dtype=local.dtype)
+            at = CellPoints.inside(self.geometry, self.at.cells[root[some]], local, ones)
+            found.append(self._moments(self._source(at.points)))
+        return torch.cat(found)
+
+    @torch.no_grad()
+    def _source(self, points: Points) -> Tensor:
+        """The source at points of the rule in boxes, (b, q, e); zero where it is not finite."""
+        term = self.term.term
+        jet = zero_jet(term.channels, points.coords, self.term.slopes.shape[-1])
+        found = -term.equation(points, jet)
+        return torch.where(found.isfinite(), found, 0).unflatten(0, (-1, len(self.at.local)))
+
+    def _moments(self, values: Tensor) -> Tensor:
+        """The moments of values at the points of the rule in boxes, (b, q, e) to (b, L, e)."""
+        return torch.einsum("lq,bqe->ble", self.tested, values)
+
+    def _of_cells(self, boxes: _Boxes, parts: Tensor, level: int) -> Tensor:
+        """The sums over the boxes of a level of moments (b, L, e), as those of cells, (c, L, e)."""
+        places = ((boxes.corner + 1) / 2 * 2.0**level).round().long()
+        root, dim = boxes.root, places.shape[1]
+        powers = 2 ** torch.arange(dim - 1, -1, -1)
+        for _ in range(level):
+            half, moved = (places % 2 * powers).sum(dim=1), torch.zeros_like(parts)
+            for kind, matrix in enumerate(self.onto_halves):
+                own = half == kind
+                moved[own] = torch.einsum("kl,bke->ble", matrix, parts[own])
+            outer, index = torch.cat([root[:, None], places // 2], dim=1).unique(
+                dim=0, return_inverse=True
+            )
+            parts = parts.new_zeros(len(outer), *parts.shape[1:]).index_add(0, index, moved)
+            root, places = outer[:, 0], outer[:, 1:]
+        return parts.new_zeros(len(self.at.cells), *parts.shape[1:]).index_add(0, root, parts)
+
+
+def _rest(changes: list[Tensor]) -> Tensor:
+    """What further halvings would change, where the changes of cells form a geometric series.
+
+    changes: of the moments in cells by one halving after the other, (c, L, e) each.
+    """
+    most, alike = 0.95, 0.9
+    if len(changes) < 2:
+        return torch.zeros_like(changes[-1]) if changes else torch.zeros(())
+    last, before = (changes[place].flatten(1) for place in (-1, -2))
+    product, square = (last * before).sum(dim=1), before.square().sum(dim=1)
+    ratio = product / square.clamp_min(1e-300)
+    alike = product > alike * (last.norm(dim=1) * square.sqrt())
+    ratio = torch.where(alike, ratio.clamp_max(most), 0)
+    return changes[-1] * (ratio / (1 - ratio))[:, None, None]
