@@ -195,6 +195,16 @@ def shape_of(axes: AxisValues, time: str | None) -> float | None:
     return shape if 1 / most <= shape <= most and time not in axes else None
 
 
+def map_size(axes: AxisValues, time: str | None) -> tuple[float, float]:
+    """The inches of a map's width and height, with room for its colour bar and its labels.
+
+    A map is 3 inches long, or 4 if it is flat.
+    """
+    shape = shape_of(axes, time) or 0.8
+    long = 4.0 if shape < 1 / 3 else 3.0
+    return long / max(shape, 1) + 1.35, long * min(shape, 1) + 0.75
+
+
 def limits_of(*fields: numpy.ndarray) -> tuple[float, float]:
     """Return the least and the largest finite value; 0.5 below and above if they are equal.
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from kanpinn.evolution.function_space import space_of
 from kanpinn.geometry import Points
 from kanpinn.pde.evaluate import stack_equations
-from kanpinn.plotting.fields import limits_of, plot_values
+from kanpinn.plotting.fields import limits_of, map_size, plot_values
 from kanpinn.plotting.notation import number_text, symbol
 from kanpinn.plotting.outlines import outline_of
 from kanpinn.plotting.style import BLACK, BLUE, PALETTE, STYLE, new_figure, tidy
@@ -92,12 +92,16 @@ def _legend(figure: Figure, ax: Axes) -> None:
 
 
 def _maps(solution: Solution, grids: list[GridFields], labels: list[str]) -> Figure:
-    """A row of maps for each field, all of one field with the same colours."""
+    """A row of maps for each field, or a column if they are flat, with the same colours."""
     space, fields = space_of(solution.problem.domain), grids[0].fields
     outline = None if space.is_box else outline_of(space, grids[0])
-    figure = new_figure(3.2 * len(grids), 2.9 * len(fields))
-    rows = figure.subplots(len(fields), len(grids), squeeze=False)
-    for row, field in zip(rows, fields, strict=True):
+    shape = len(fields), len(grids)
+    width, height = map_size(grids[0].axes, None)
+    flat = width > 3 * height
+    rows, columns = shape[::-1] if flat else shape
+    figure = new_figure(columns * width, rows * height)
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for row, field in zip(panels.T if flat else panels, fields, strict=True):
         limits = limits_of(*(grid.values[field] for grid in grids))
         for ax, grid, label in zip(row, grids, labels, strict=True):
             title = f"${symbol(field)}$ at {label}"

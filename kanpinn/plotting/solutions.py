@@ -6,10 +6,10 @@ from matplotlib.path import Path
 
 from kanpinn.plotting.fields import (
     limits_of,
+    map_size,
     plot_lines,
     plot_magnitude,
     plot_values,
-    shape_of,
     two_signed,
 )
 from kanpinn.plotting.notation import cut_title, symbol
@@ -88,11 +88,9 @@ def _panels(fields: GridFields, time: str | None, count: int) -> tuple[Figure, l
     if lines:
         width, height = 3.8, 3.0  # inches of a panel
     else:
-        shape = shape_of(fields.axes, time) or 0.8
-        # A map is 3 inches long, or 4 if it is flat, with room for its colour bar and labels.
-        long = 4.0 if shape < 1 / 3 else 3.0
-        width, height = long / max(shape, 1) + 1.35, long * min(shape, 1) + 0.75
-    figure = new_figure(columns * width, rows * height)
+        width, height = map_size(fields.axes, time)
+    heading = 0.3 if fields.fixed else 0.0
+    figure = new_figure(columns * width, rows * height + heading)
     if fields.fixed:
         figure.suptitle(cut_title(fields.fixed), fontsize=10)
     grid = figure.add_gridspec(rows, 2 * columns)  # a panel takes two

@@ -72,6 +72,7 @@ TARGETS = {
     "kovasznay": Target(1e-6, fields={"u": 1e-6, "v": 1e-6, "q": 1e-6}),
     "cavity": Target(3e-5, 60, fields={"u": 3e-5, "v": 3e-5}),
     "cylinder": Target(),
+    "cylinder_shedding": Target(),
     "backward_step": Target(),
     "schroedinger": Target(1e-4),
     "sine_gordon": Target(1e-6),

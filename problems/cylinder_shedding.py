@@ -1,0 +1,85 @@
+"""Vortices that are shed by a cylinder in a channel."""
+
+import math
+from functools import cached_property
+
+import torch
+from cylinder import Cylinder
+
+import kanpinn as kp
+
+
+class CylinderShedding(Cylinder):
+    """(u, v)_t + (u, v)·∇(u, v) = -∇q + ν Δ(u, v), u_x + v_y = 0 in the channel of `Cylinder`.
+
+    With the greatest speed 3/2 of the inflow and ν = 1/1000 it is Re = 100: after some seconds the
+    flow is periodic. There is no exact solution. In the benchmark codes' results the greatest drag
+    coefficient is between 3.22 and 3.24, the greatest lift coefficient between 0.99 and 1.01, and
+    the Strouhal number between 0.295 and 0.305. The steady flow of 20 times the viscosity is the
+    initial value.
+
+    Hard: pressure and velocity are coupled by a constraint, and vortices grow from a small
+    asymmetry, for a time that is long beside their period of 1/3.
+
+    Args:
+        end: the time up to which the flow is computed.
+
+    Reference: Schäfer and Turek, Benchmark computations of laminar flow around a cylinder (1996),
+    case 2D-2.
+    """
+
+    def __init__(self, end: float | int = 5.0) -> None:
+        super().__init__(1e-3, 1.5)
+        self.domain = Cylinder.domain.over(t=(0, end))
+
+    @cached_property
+    def steady(self):
+        """The flow from which this one starts, for points (n, 2)."""
+        slow = Cylinder(20 * self.viscosity, self.peak)
+        network = kp.Cells([2, 3], 7, [11, 2])
+        return kp.solve(slow, network, kp.Dissection(1e-3), errors=False, verified=False)
+
+    def residual(self, p, u, v, q):
+        def moved(w):
+            carried = u.value * kp.partial(w, "x") + v.value * kp.partial(w, "y")
+            diffused = kp.partial(w, "x", "x") + kp.partial(w, "y", "y")
+            return kp.partial(w, "t") + carried - self.viscosity * diffused
+
+        along = moved(u) + kp.partial(q, "x")
+        return along, moved(v) + kp.partial(q, "y"), kp.partial(u, "x") + kp.partial(v, "y")
+
+    def conditions(self):
+        start = [
+            kp.Initial(self.domain, lambda p: self.steady(p.coords[:, :2])[:, :1], field="u"),
+            kp.Initial(self.domain, lambda p: self.steady(p.coords[:, :2])[:, 1:2], field="v"),
+        ]
+        return [*start, *super().conditions()]
+
+    def quantities(self, solution):
+        """Of the last second: the greatest drag and lift coefficients, and the Strouhal number."""
+        diameter, mean = 0.1, 2 * self.peak / 3
+        end = float(self.domain.bounds[1][2])
+        times = torch.linspace(max(end - 1, 0), end, 241).double()
+        drag, lift = torch.stack([self.force(solution, float(t)) for t in times]).T
+        rises = ((lift[:-1] < 0) & (lift[1:] >= 0)).nonzero()[:, 0]
+        part = lift[rises] / (lift[rises] - lift[rises + 1])
+        zeros = times[rises] + part * (times[1] - times[0])
+        period = float(zeros[-1] - zeros[0]) / (len(zeros) - 1) if len(zeros) > 1 else math.nan
+        factor = 2 / (diameter * mean**2)
+        return {
+            "greatest drag": factor * drag.max(),
+            "greatest lift": factor * lift.max(),
+            "Strouhal number": diameter / (mean * period),
+        }
+
+    def force(self, solution, time):
+        """The force per length on the cylinder at a time, (2,), by the trapezoidal rule."""
+        count = 256
+        angle = torch.arange(count).double() * 2 * math.pi / count
+        normal = torch.stack([torch.cos(angle), torch.sin(angle)], dim=1)
+        places = torch.tensor([0.2, 0.2]).double() + 0.05 * normal
+        at = torch.cat([places, torch.full((count, 1), time).double()], dim=1)
+        slope, pressure = solution.gradient(at)[:, :2, :2], solution(at)[:, 2:]
+        shear = slope + slope.transpose(1, 2)
+        pull = self.viscosity * (shear @ normal[:, :, None])[:, :, 0] - pressure * normal
+        return pull.mean(dim=0) * 2 * math.pi * 0.05
