@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kanpinn._support.shapes import Coords, Mask, Vector
+from kanpinn._support.shapes import Coords, Mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,7 @@ class Creases:
     """
 
     segments: Tensor
-    angles: Vector
+    angles: Tensor
     vertices: Coords
 
     @classmethod
@@ -35,7 +35,7 @@ class Creases:
     def of(
         cls,
         segments: Tensor,
-        angles: Vector,
+        angles: Tensor,
         ends: Coords,
         contains: Callable[[Coords], Mask],
         size: float,

@@ -127,6 +127,6 @@ def test_cells_and_comparisons_that_do_not_fit_into_memory_are_refused(monkeypat
 
     with pytest.raises(kp.InputError, match=r"4 cells of degree 6 would need .* of memory"):
         found(1e4)
-    status = found(1e6).status
+    status = found(5e5).status
     assert status.startswith("stopped: the comparison with a solution of degree 8 would need")
     assert found(1e8).status == "converged"
