@@ -62,7 +62,7 @@ class BackwardStep(kp.Problem):
         }
 
     def _sign_changes(self, solution, y):
-        """Where ∂u/∂y changes its sign on a wall, more than 1/2 behind the step."""
+        """The x above 1/2 at which ∂u/∂y changes its sign on the wall at y, in ascending order."""
         x = torch.linspace(0.5, float(self.domain.bounds[1][0]), 6001).double()
         slope = solution.gradient(torch.stack([x, torch.full_like(x, y)], dim=1))[:, 1, 0]
         at = (slope[1:] * slope[:-1] < 0).nonzero()[:, 0]

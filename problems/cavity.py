@@ -16,7 +16,7 @@ class Cavity(kp.Problem):
     Hard: the velocity jumps at both ends of the lid, where the pressure is like 1/r and the terms
     of the equation like 1/r². Cells become small there. For other networks `terms` adds what the
     flow is like next to these corners, which is known but for factors; what is left for the network
-    is smooth. The equations are weighed by powers of the distance from the corners, which keep
+    is smooth. The equations are weighted by powers of the distance from the corners, which keep
     their squares integrable.
 
     Args:

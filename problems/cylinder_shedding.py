@@ -12,17 +12,17 @@ import kanpinn as kp
 class CylinderShedding(Cylinder):
     """(u, v)_t + (u, v)·∇(u, v) = -∇q + ν Δ(u, v), u_x + v_y = 0 in the channel of `Cylinder`.
 
-    With the greatest speed 3/2 of the inflow and ν = 1/1000 it is Re = 100: after some seconds the
-    flow is periodic. There is no exact solution. In the benchmark codes' results the greatest drag
-    coefficient is between 3.22 and 3.24, the greatest lift coefficient between 0.99 and 1.01, and
-    the Strouhal number between 0.295 and 0.305. The steady flow of 20 times the viscosity is the
-    initial value.
+    The greatest speed of the inflow is 3/2 and ν = 1/1000, so that Re = 100. After some seconds the
+    flow is periodic. There is no exact solution. In the published results of the benchmark the
+    greatest drag coefficient is between 3.22 and 3.24, the greatest lift coefficient between 0.99
+    and 1.01, and the Strouhal number between 0.295 and 0.305. The initial value is the steady flow
+    with 20 times the viscosity.
 
     Hard: pressure and velocity are coupled by a constraint, and vortices grow from a small
-    asymmetry, for a time that is long beside their period of 1/3.
+    asymmetry, over a time that is long compared with their period of 1/3.
 
     Args:
-        end: the time up to which the flow is computed.
+        end: the time up to which the flow is computed, in seconds.
 
     Reference: Schäfer and Turek, Benchmark computations of laminar flow around a cylinder (1996),
     case 2D-2.
@@ -34,7 +34,7 @@ class CylinderShedding(Cylinder):
 
     @cached_property
     def steady(self):
-        """The flow from which this one starts, for points (n, 2)."""
+        """The steady flow from which this one starts, a function of points (n, 2)."""
         slow = Cylinder(20 * self.viscosity, self.peak)
         network = kp.Cells([2, 3], 7, [11, 2])
         return kp.solve(slow, network, kp.Dissection(1e-3), errors=False, verified=False)
@@ -56,7 +56,7 @@ class CylinderShedding(Cylinder):
         return [*start, *super().conditions()]
 
     def quantities(self, solution):
-        """Of the last second: the greatest drag and lift coefficients, and the Strouhal number."""
+        """The greatest drag and lift coefficients and the Strouhal number in the last second."""
         diameter, mean = 0.1, 2 * self.peak / 3
         end = float(self.domain.bounds[1][2])
         times = torch.linspace(max(end - 1, 0), end, 241).double()

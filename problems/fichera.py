@@ -25,7 +25,7 @@ class Fichera(kp.Problem):
         self.power = power
 
     def cells(self):
-        """Cubes of which those at the vertex have the width 2^-4."""
+        """Cubes that become smaller towards the vertex, where their width is 2^-4."""
         levels = 4
         parts = []
         for width in (2.0**-level for level in range(1, levels + 1)):

@@ -1,12 +1,12 @@
-"""How time and memory of solves in cells grow with the number of unknowns, and two ranks.
+"""How time and memory of solves in cells grow with the unknowns, and how fast two ranks are.
 
-What: one linear least-squares solve by `kp.Dissection` on even trees of `kp.Cells`, in the plane
-and in space, of two degrees each, with constant coefficients, where equal cells share a matrix, and
-with varying ones: seconds of the processor and of the clock, and the peak of memory, each in a
-process of its own. Exponents are fitted to all sizes. By theory, times grow like N^1.5 in the plane
-and N^2 in space, memory like N log N and N^(4/3); with these and the largest solves, what 10^7
-unknowns would take is computed. Then the same solve by one process, by two ranks, and by two
-processes side by side that each solve the whole and show what the machine allows; they take turns.
+What: seconds of the processor and of the clock, and the peak of memory, of one linear least-squares
+solve by `kp.Dissection` on uniform trees of `kp.Cells`, each in a process of its own: in the plane
+and in space, for two degrees each, with constant coefficients, where equal cells share a matrix,
+and with varying ones. Exponents are fitted to all sizes. By theory, times grow like N^1.5 in the
+plane and N^2 in space, memory like N log N and N^(4/3); from this and the largest solves follows
+what 10^7 unknowns would take. Then one solve is made in turns by one process, by two ranks, and by
+two processes side by side that each make the whole solve, which shows what the machine allows.
 
 How long: ten minutes of one idle core, and the ranks five minutes of two; --smoke: seconds, its
 numbers mean nothing.
@@ -40,12 +40,14 @@ HEAD = (
 
 @dataclass(frozen=True)
 class Target:
-    """What solves in so many coordinates are to take.
+    """What solves in two or in three coordinates should take at most.
 
     Args:
-        unknowns: N, for which at most `seconds` and `gib` are wanted.
+        unknowns: the number N for which `seconds` and `gib` are the targets.
         time, memory: the largest exponents.
-        growth: the exponents in theory.
+        growth: the theoretical exponents of time and memory.
+        seconds: of the processor, for N unknowns.
+        gib: the peak of memory in GiB, for N unknowns.
     """
 
     unknowns: int
@@ -71,12 +73,15 @@ class Turns:
     apart: list[tuple[float, float]]
 
     def over(self, which: int) -> float:
-        """How many times as fast two ranks are as one process, the median of the rounds."""
+        """The speed-up of two ranks over one process, the median of all rounds.
+
+        which: 0 for seconds of the clock, 1 for those of the processor.
+        """
         pairs = zip(self.one, self.two, strict=True)
         return statistics.median(one[which] / two[which] for one, two in pairs)
 
     def limit(self) -> float:
-        """The same by the clock for a solve that could be halved on this machine."""
+        """The speed-up by the clock that this machine allows: that of two halves side by side."""
         pairs = zip(self.one, self.apart, strict=True)
         return statistics.median(2 * one[0] / apart[0] for one, apart in pairs)
 
@@ -132,7 +137,7 @@ def in_turns(case: Case, rounds: int) -> Turns:
 
 
 def at(solves: Sequence[Solve], unknowns: int, what: str) -> float:
-    """What a solve for a number of unknowns takes, between measured ones by their exponent."""
+    """What a solve for a number of unknowns takes, interpolated between two measured ones."""
     larger = next((i for i, one in enumerate(solves) if one.unknowns >= unknowns), len(solves) - 1)
     pair = solves[max(larger - 1, 0)], solves[larger]
     power = exponent([one.unknowns for one in pair], [getattr(one, what) for one in pair])
@@ -140,7 +145,7 @@ def at(solves: Sequence[Solve], unknowns: int, what: str) -> float:
 
 
 def on_paper(dim: int, last: Solve, unknowns: int = 10**7) -> tuple[float, float]:
-    """Seconds and GiB of a larger solve than the last one, by the exponents of theory."""
+    """Seconds and GiB of a solve larger than the last one, by the theoretical exponents."""
     ratio, (time, memory) = unknowns / last.unknowns, TARGETS[dim].growth
     logs = math.log2(unknowns) / math.log2(last.unknowns) if dim == 2 else 1.0
     return last.cpu * ratio**time, last.gib * ratio**memory * logs

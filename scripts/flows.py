@@ -42,8 +42,8 @@ HEAD = (
 class Published:
     """The published value of a quantity, and the difference that is wanted at most.
 
-    at: the number of a field and the point at which this field is meant; None for a quantity of
-    the problem with this name.
+    at: the number of a field and a point, whose value is compared; None for the quantity of the
+    problem with this name.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Published:
     at: tuple[int, tuple[float, float]] | None = None
 
     def of(self, solution: kp.Solution) -> float:
-        """The value of a solution."""
+        """The value that a solution has for it."""
         if self.at is None:
             return solution.quantities[self.name]
         field, point = self.at

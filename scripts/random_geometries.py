@@ -2,8 +2,8 @@
 
 What: relative L2 errors, estimated errors, unknowns and processor seconds of `kp.Cells` of degree
 12 with `kp.Dissection` to 1e-8, for each pair of a kind of domain and an equation. Domain and
-solution are drawn at random, twice for each pair: kanpinn was changed with the first half at hand,
-the second half shows what these changes are worth elsewhere.
+solution are drawn at random, twice for each pair: kanpinn was tuned on the first half, and the
+second half was kept aside.
 
 How long: half an hour of one core; --smoke: seconds, its numbers mean nothing.
 

@@ -113,7 +113,12 @@ def from_first(value: T) -> T:
 
 
 def from_rank(source: int, own: Tensor) -> Tensor:
-    """Return a rank's tensor on all ranks; own: this rank's, of the same shape and type on all."""
+    """Return the tensor of one rank on all ranks.
+
+    Args:
+        source: the rank whose tensor is returned.
+        own: this rank's tensor; shape and dtype must be the same on all ranks.
+    """
     if world() == 1:
         return own
     found = _travelling(own.clone().contiguous())
@@ -123,9 +128,13 @@ def from_rank(source: int, own: Tensor) -> Tensor:
 
 
 def passed(value: T, source: int, target: int) -> T:
-    """Send a value from one rank to another; it must be possible to pickle it.
+    """Send a value from one rank to another, and return it on both.
 
-    Only these two ranks call this. What it returns on the source is its own value.
+    Only these two ranks call this function.
+
+    Args:
+        value: the value of the source, which must be possible to pickle; unused on the target.
+        source, target: the two ranks.
     """
     box: list[Any] = [value]
     with _answering():

@@ -122,9 +122,11 @@ class CellLayer(Layer):
         shaped[number, :, :, torch.arange(len(number))] = rows.permute(2, 0, 1)
 
     def _own(self, h: Jet | Coordinates) -> tuple[Tensor, Tensor, Tensor]:
-        """The boxes of points, (n,), the points in their own coordinates, and the derivatives.
+        """The cells of points, the points in the cells' own coordinates, and their scales.
 
-        The latter two are (n, d). The derivatives are those of own by physical coordinates.
+        Returns:
+            The number of the cell of each point, (n,); its coordinates in the cell, in [-1, 1],
+            (n, d); and the derivatives of these by the physical coordinates, (n, d).
         """
         assert isinstance(h, Coordinates)  # this layer is the first one
         x = h.value.detach().cpu()

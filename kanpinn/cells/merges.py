@@ -1,4 +1,4 @@
-"""The order in which neighbouring cells become one, and the work that they take before."""
+"""The order in which neighbouring cells are merged, and the work for each before that."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -35,7 +35,7 @@ def merge_order(tree: Tree) -> list[Merge]:
         return members[0]
 
     def bisected(low: Sequence[int], high: Sequence[int]) -> list[int]:
-        """The node of the boxes of level 0 from places `low` to below `high`; none if empty."""
+        """The node of the boxes of level 0 at places from `low` to below `high`, if any."""
         counts = [end - begin for begin, end in zip(low, high, strict=True)]
         axis = counts.index(max(counts))
         if counts[axis] == 1:
@@ -61,7 +61,9 @@ def merge_order(tree: Tree) -> list[Merge]:
 def work_of_cells(
     groups: Sequence[Sequence[int]], shapes: Sequence[tuple[int, int]], count: int
 ) -> Array:
-    """The operations that eliminate the coefficients of each cell, (N,); equal cells share them.
+    """The number of operations for the elimination of each cell's coefficients, (N,).
+
+    The work for a group of equal cells is done once, and is divided among them.
 
     Args:
         groups: the numbers of the cells that are equal.

@@ -61,7 +61,7 @@ class LocalPolynomials:
     ) -> Tensor:
         """The stacked jets of all polynomials at points, (n, parts, L).
 
-        The numbers of each polynomial are side by side in memory, as columns are in LAPACK.
+        The values of each polynomial are contiguous in memory, as columns are in LAPACK.
 
         Args:
             channels: the derivatives by the physical coordinates.
@@ -87,7 +87,7 @@ class LocalPolynomials:
 
     @cached_property
     def _columns(self) -> Tensor:
-        """The degrees in each coordinate of all polynomials, (d, L)."""
+        """The degree of each polynomial in each coordinate, (d, L)."""
         return self.powers.T.contiguous()
 
     def evaluated(
@@ -95,7 +95,8 @@ class LocalPolynomials:
     ) -> Tensor:
         """The stacked jets of a function in c boxes at q points of each, (c, q, parts, m).
 
-        One coordinate is summed after the other, which takes fewer operations than `stacked`.
+        The coordinates are summed one after the other (sum factorisation), which takes fewer
+        operations than `stacked`.
 
         Args:
             channels: the derivatives by the physical coordinates.
@@ -183,11 +184,11 @@ class LocalPolynomials:
 
     @cached_property
     def _places(self) -> Tensor:
-        """The numbers of the polynomials among all products of Legendre polynomials, (L,)."""
+        """The index of each polynomial among all products of Legendre polynomials, (L,)."""
         return self.powers @ (self.degree + 1) ** torch.arange(self.dim - 1, -1, -1)
 
     def _in_square(self, coefficients: Tensor) -> Tensor:
-        """The coefficients (c, L, m) as those of all products, (c, (k + 1)^d, m)."""
+        """The coefficients (c, L, m) among those of all products, (c, (k + 1)^d, m)."""
         count, _, fields = coefficients.shape
         found = coefficients.new_zeros(count, (self.degree + 1) ** self.dim, fields)
         found[:, self._places.to(found.device)] = coefficients
@@ -228,7 +229,7 @@ def legendre_at(x: Tensor, degree: int, order: int) -> list[Tensor]:
 
 @lru_cache(maxsize=100)
 def _derivatives(degree: int) -> list[Tensor]:
-    """Matrices to the derivatives of orthonormal from Legendre polynomials, (k + 1, k + 1)."""
+    """For each order the matrix (k + 1, k + 1) from P_n to derivatives of orthonormal ones."""
     highest, scale = 4, np.diag(np.sqrt(np.arange(degree + 1) + 0.5))
     found = []
     for order in range(highest + 1):

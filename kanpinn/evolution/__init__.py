@@ -1,9 +1,9 @@
 """Time and moving coordinates: networks in windows of time, marches through them, stretches.
 
-`Windows` is the network, or `CellWindows` with cells in space, `March` its optimizer, `Shooting`
-the one for unknown numbers; `Equidistribute` stretches coordinates of steady problems. A march
-uses, from the bottom, `time`, `terms`, `space` and `window`, or with cells in space `cells`;
-`numbers` uses marches.
+`Windows` is the network, or `CellWindows` with cells in space. `March` is its optimizer, and
+`Shooting` the one for unknown numbers; `Equidistribute` stretches coordinates of steady problems.
+A march uses, from the bottom, `time`, `terms`, `space` and `window`, and with cells in space also
+`cells`; `numbers` uses marches.
 """
 
 from kanpinn.evolution.cells.cell_windows import CellWindows as CellWindows

@@ -39,8 +39,8 @@ class MarchWords:
 
         Args:
             window: the window.
-            named: the functions of space in words; "" if there is nothing to say.
-            number: that of the window.
+            named: the functions of space in words; "" to say nothing of them.
+            number: the number of the window.
             spent: the estimated relative error so far.
         """
         steps = "1 Newton step" if window.iterations == 1 else f"{window.iterations} Newton steps"

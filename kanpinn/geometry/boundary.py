@@ -88,27 +88,28 @@ class Piece(Region):
 
     @property
     def sheets(self) -> tuple["Piece", ...]:
-        """The parts between sharp edges that the piece consists of, as pieces."""
+        """The smooth parts of the piece, which meet at sharp edges, as pieces."""
         return (self,)
 
     def in_box(self, low: Vector, high: Vector, nodes: int) -> tuple[Points, Weights]:
         """Return a rule on the part of the piece in a box.
 
-        Its weights represent the area evenly, but their sum is not exact.
+        The weights approximate the area of the part, but their sum need not be exact.
 
         Args:
-            low, high: the corners of the box, (d,) each.
+            low, high: the lower and upper corners of the box, (d,) each.
             nodes: about the number of points along each of the part's coordinates.
 
         Returns:
             n points with normals, and positive weights (n,).
 
         Raises:
-            InputError: if the piece has no such rules.
+            InputError: if the piece is not a face of a box, a sphere in three dimensions, or a set
+                of triangles.
         """
         raise InputError(
-            f"the piece {self.name!r} has no points by boxes: expected a face of a "
-            "box, a sphere in three dimensions, or triangles"
+            f"the piece {self.name!r} cannot be divided by boxes: expected a face of a box, a "
+            "sphere in three dimensions, or triangles"
         )
 
     @property

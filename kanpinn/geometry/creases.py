@@ -17,8 +17,8 @@ class Creases:
     Args:
         segments: their ends, (s, 2, 3); those of curved edges are chords.
         angles: the interior angles in radians, (s,).
-        vertices: the points at which the solid has more than half of all directions, and that are
-            not on a straight or smooth edge, (v, 3).
+        vertices: the ends of edges around which more than half of all directions lead into the
+            solid, (v, 3). Points where just two edges meet in one line are no vertices.
     """
 
     segments: Tensor
@@ -44,7 +44,7 @@ class Creases:
 
         Args:
             segments, angles: of the edges.
-            ends: the points that can be vertices, (n, 3).
+            ends: the points that may be vertices, (n, 3).
             contains: which points are in the solid, (n, 3) → (n,).
             size: the diameter of the solid.
         """
@@ -91,7 +91,7 @@ def _directions(count: int) -> Coords:
 
 
 def _on_straight_edge(segments: Tensor, point: Tensor, size: float) -> bool:
-    """Whether exactly two edges meet at a point, which go on in the same direction."""
+    """Whether exactly two edges meet at a point, in about one line."""
     gaps = (segments - point).norm(dim=2)
     ending = (gaps.amin(dim=1) <= 1e-9 * size).nonzero()[:, 0]
     if len(ending) != 2:

@@ -71,7 +71,7 @@ class Domain(Region):
 
     @property
     def creases(self) -> Creases:
-        """The edges of a solid in space at which its boundary turns inwards, as far as known."""
+        """The edges of a solid at which its boundary turns inwards; none where they are unknown."""
         return Creases.none()
 
     def contains_box(self, low: Vector, high: Vector) -> bool:

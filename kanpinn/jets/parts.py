@@ -64,7 +64,7 @@ def derivatives_of_parts(channels: Channels) -> list[list[tuple[tuple[int, ...],
     """The mixed derivatives whose sum each part of a stacked jet is.
 
     Returns:
-        For each part pairs of the orders of a derivative by each coordinate, (d,), and its factor.
+        For each part a list of derivatives: the orders by each coordinate, d numbers, and a factor.
     """
     dim = channels.dim
     units = [tuple(int(i == axis) for i in range(dim)) for axis in range(dim)]
@@ -88,7 +88,7 @@ def derivatives_of_parts(channels: Channels) -> list[list[tuple[tuple[int, ...],
 
 
 def _along(direction: Sequence[float], order: int) -> list[tuple[tuple[int, ...], float]]:
-    """The mixed derivatives of an order whose sum is the derivative along a direction."""
+    """The mixed derivatives, with factors, whose sum is the derivative along a direction."""
     found = []
     for orders in itertools.product(range(order + 1), repeat=len(direction)):
         powers = math.prod(v**n for v, n in zip(direction, orders, strict=True))

@@ -93,7 +93,7 @@ def solve_dissected(
 class _Steps:
     """The steps of an elimination that this rank takes.
 
-    Each step is made when it is asked for, of the fronts that those before it have left.
+    Each step is made on request, from the fronts that earlier steps have left.
     """
 
     def __init__(self, tree: EliminationTree, fronts: Mapping[int, BlockRows]) -> None:
@@ -114,7 +114,7 @@ class _Steps:
                 yield from self._made(node, front)
 
     def above(self) -> Iterator[Step]:
-        """The steps above all subtrees. Other ranks wait for the fronts that are sent."""
+        """The steps above all subtrees, in which ranks wait for fronts of other ranks."""
         owners = self._tree.owners
         for node in self._tree.above:
             here = owners[node]
@@ -137,7 +137,7 @@ class _Steps:
         yield from self._made(node, front)
 
     def _made(self, node: int, front: DissectionFront) -> Iterator[Step]:
-        """Keep the front of a node; of that of the root all blocks are eliminated."""
+        """Keep the front of a node, or eliminate all blocks of the root's front."""
         if node == self._tree.root:
             yield node, RootElimination.of(node, front)
         else:
@@ -146,7 +146,7 @@ class _Steps:
 
 @dataclass(frozen=True, eq=False)
 class Passage(Elimination):
-    """A front goes from one rank to another, which waits for it.
+    """The passage of a front from one rank to another, which waits for it.
 
     Args:
         node: the number of the front.
@@ -194,12 +194,12 @@ def _solved(
 def _substituted(
     tree: EliminationTree, below: list[SolvedBlocks], last: list[SolvedBlocks], found: Array
 ) -> Array:
-    """All unknowns, (unknowns, n), which follow from each other from the last to the first.
+    """All unknowns, (unknowns, n), by substitution from the last eliminated ones to the first.
 
     Args:
         tree: the order of the merges.
-        below, last: the rows of the blocks that this rank has eliminated, with right-hand sides
-            (x, n): in its subtrees, and above all of these.
+        below, last: the rows of the blocks that this rank has eliminated, in its subtrees and above
+            all subtrees, with right-hand sides (x, n).
         found: zeros, which are overwritten, (unknowns, n).
     """
     starts = np.concatenate([[0], np.cumsum(tree.sizes)])

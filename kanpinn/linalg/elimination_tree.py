@@ -19,12 +19,12 @@ class EliminationTree:
     """The order in which fronts of rows are merged, two at a time, until one is left.
 
     A block of unknowns that belongs to both fronts of a merge is eliminated by it. The leaves are
-    the nodes 0 … N - 1, and each merge makes another node. Before a merge all is done that its
-    fronts need, and nothing else, so that few fronts wait for others.
+    the nodes 0 … N - 1, and each merge makes another node. The nodes are made depth first, so that
+    few fronts wait for others.
 
     With several ranks each eliminates some subtrees by itself. They are chosen by the numbers of
-    operations, such that the last rank is ready as early as possible. A node above the subtrees is
-    made by the rank that has the first of its two fronts, and gets the second one.
+    operations, so that the root is ready as early as possible. A node above the subtrees is made by
+    the rank that has the first of its two fronts; the second one is sent to this rank.
 
     Args:
         blocks: the numbers of the blocks of each leaf; each block belongs to one or two leaves.
@@ -43,7 +43,7 @@ class EliminationTree:
 
     @cached_property
     def pairs(self) -> dict[int, tuple[int, int]]:
-        """The two nodes that become each node which is no leaf."""
+        """The two nodes of which each node is made, for all nodes that are no leaves."""
         return {made: (one, other) for one, other, made in self.merges}
 
     @property
@@ -61,14 +61,14 @@ class EliminationTree:
 
     @cached_property
     def places(self) -> dict[int, int]:
-        """The place of each node in the order of all."""
+        """The place of each node in the order in which nodes are made."""
         return {node: place for place, node in enumerate(self.below(self.root))}
 
     @cached_property
     def eliminated_at(self) -> Array:
         """The place of the node that eliminates each block, (B,).
 
-        It is the number of nodes for blocks that are left after the last merge.
+        For blocks that are left after the last merge it is the number of nodes.
         """
         return self._counted[0]
 
@@ -79,7 +79,7 @@ class EliminationTree:
 
     @cached_property
     def _counted(self) -> tuple[Array, dict[int, float]]:
-        """Where blocks are eliminated, and the operations of each node."""
+        """The places at which blocks are eliminated, (B,), and the operations of each node."""
         found, work = np.full(len(self.sizes), len(self.places)), {}
         waiting: dict[int, frozenset[int]] = {}
         for node, place in self.places.items():
@@ -134,9 +134,9 @@ def shared_subtrees(
 ) -> dict[int, int]:
     """The roots of disjoint subtrees, which together have all leaves, and their ranks.
 
-    The largest subtree is halved again and again. Of all these choices that one is taken with
-    which the root is ready first, and the first of those that differ little, as each subtree more
-    is one front more to send.
+    The largest subtree is replaced by its two halves again and again. Of these choices the one is
+    taken with which the root is ready first. A choice with more subtrees must be faster by more
+    than 2 %, as more fronts have to be sent.
 
     Args:
         pairs: the two children of each node that is no leaf.
@@ -173,13 +173,13 @@ def _ready(
     owners: Mapping[int, int],
     loads: Sequence[float],
 ) -> float:
-    """When the last of some nodes is made, if each rank takes its subtrees before these.
+    """The time, in operations, at which the last of some nodes is made, after all subtrees.
 
     Args:
         pairs, work: see `shared_subtrees`.
         above: the nodes, children before their parents.
         owners: the ranks of the subtrees.
-        loads: when each rank is ready with its own.
+        loads: the time at which each rank has finished its subtrees.
     """
     owner, free = dict(owners), list(loads)
     ready = {one: free[there] for one, there in owners.items()}

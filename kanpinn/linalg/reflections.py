@@ -158,5 +158,5 @@ class Solvable:
 
 
 def _transposed(vectors: Array) -> str:
-    """LAPACK's name of the transformation that is the inverse."""
+    """LAPACK's letter for the inverse transformation: the transpose, or its conjugate."""
     return "C" if np.iscomplexobj(vectors) else "T"

@@ -39,10 +39,10 @@ class Problem(BoundaryValueProblem):
     drift. Where they leave through walls, `outflow(p, u)` returns with the same names what flows
     out there, by the outward unit normals `p.normals`.
 
-    `quantities(solution)` is optional. It returns numbers that matter in an application, such as
-    {"drag": solution.integral(wall, self.traction)[0]}, which a run reports by these names. For
-    flows in the plane `velocity_fields` names the components along both axes; streamlines are
-    drawn.
+    `quantities(solution)` is optional. It returns a dict from names to numbers that matter in an
+    application, such as {"drag": solution.integral(wall, self.traction)[0]}; they are floats or
+    tensors with one element, and a run reports them by these names. For steady flows in the plane
+    `velocity_fields` names the velocity components along the two axes; their streamlines are drawn.
     """
 
     unknowns: Mapping[str, Unknown] = MappingProxyType({})

@@ -196,9 +196,9 @@ def shape_of(axes: AxisValues, time: str | None) -> float | None:
 
 
 def map_size(axes: AxisValues, time: str | None) -> tuple[float, float]:
-    """The inches of a map's width and height, with room for its colour bar and its labels.
+    """The width and height of a map in inches, with room for its colour bar and its labels.
 
-    A map is 3 inches long, or 4 if it is flat.
+    The longer side of the map is 3 inches, or 4 if the map is flat.
     """
     shape = shape_of(axes, time) or 0.8
     long = 4.0 if shape < 1 / 3 else 3.0

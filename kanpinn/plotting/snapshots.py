@@ -92,7 +92,7 @@ def _legend(figure: Figure, ax: Axes) -> None:
 
 
 def _maps(solution: Solution, grids: list[GridFields], labels: list[str]) -> Figure:
-    """A row of maps for each field, or a column if they are flat, with the same colours."""
+    """A row of maps for each field, or a column if they are flat, with one colour scale each."""
     space, fields = space_of(solution.problem.domain), grids[0].fields
     outline = None if space.is_box else outline_of(space, grids[0])
     shape = len(fields), len(grids)

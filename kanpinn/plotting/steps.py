@@ -45,7 +45,7 @@ class WindowsTried:
 def steps_figure(history: History, begin: float, time: str, allowed: float | None) -> Figure:
     """Return a figure of lengths, stages, intervals and errors of a march's windows over the time.
 
-    In place of intervals in space there may be cells.
+    For a march with cells in space, their number takes the place of that of intervals.
 
     Args:
         history: that of the solve, with at least one accepted window.

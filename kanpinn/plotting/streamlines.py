@@ -19,7 +19,7 @@ def streamlines_figure(
     Args:
         fields: the solution on a grid with two axes.
         velocity: the names of the components along these axes.
-        outline: the domain's boundary, which clips both.
+        outline: the domain's boundary, which clips the map and the lines; None for a box.
     """
     u, v = (fields.values[name] for name in velocity)
     shape = shape_of(fields.axes, None) or 0.8
@@ -40,9 +40,9 @@ def plot_streamlines(
 
     Args:
         ax: the axes to draw in.
-        axes: the grid points of two coordinates by name, (n,) and (m,), evenly spaced.
+        axes: the evenly spaced grid points of two coordinates by name, (n,) and (m,).
         u, v: the components of the velocity on the grid, (n, m); NaN outside the domain.
-        outline: the domain's boundary, which clips the lines.
+        outline: the domain's boundary, which clips the lines; None for a box.
 
     Returns:
         The axes `ax`.

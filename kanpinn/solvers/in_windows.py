@@ -57,26 +57,27 @@ def in_cell_windows(
 
     Args:
         problem: the problem.
-        network: gets the coordinates that go around a circle.
+        network: its cells become neighbours across the ends of periodic coordinates.
         boundary, form: the arguments of `solve`.
 
     Raises:
-        InputError: for what is not for such networks.
+        InputError: for a boundary or form, an interface or initial rates that a march with cells
+            does not support.
     """
     refuse_unfit(problem, problem.inputs(), form, "a network in time windows")
     if boundary not in ("auto", "penalty"):
         raise InputError(
-            f'boundary must be "auto" or "penalty" for a network with cells, got {boundary!r}: '
-            "cells have the conditions in their least-squares problems"
+            f'boundary must be "auto" or "penalty" for CellWindows, got {boundary!r}: '
+            "the conditions are part of the least-squares problems in cells"
         )
     if any(condition.kinks for condition in problem.conditions()):
         raise InputError(
-            f"{type(problem).__name__} has an Interface, which a march with cells does not take"
+            f"{type(problem).__name__} has an Interface: a march with cells expects none"
         )
     if order_in_time(problem) > 1:
         raise InputError(
-            f"{type(problem).__name__} has initial rates: a march with cells is for equations of "
-            "first order in time, such as those of two fields for one of second order"
+            f"{type(problem).__name__} has initial rates: a march with cells expects equations of "
+            "first order in time; write one of second order as two equations for u and v = u_t"
         )
     around = periodic_axes(problem)
     network.go_around(frozenset(around.values()))

@@ -12,7 +12,8 @@ def quantities_of(problem: Problem, solution: object) -> dict[str, float]:
     """Return the quantities of a problem's solution by name; empty if the class defines none.
 
     Raises:
-        InputError: unless `quantities` returns a dict from names to single numbers.
+        InputError: unless `quantities` returns a dict from names to floats, integers, or tensors
+            with one element.
     """
     if problem.quantities is None:
         return {}

@@ -155,7 +155,7 @@ def solve_discretized(
     fitted = any(stage.fits_points for stage in stages)
     verification = verify(discretization, state.residuals, values, scan, fitted) if whole else None
     status = judged_status(status, verification, discretization)
-    # The space of cells has functions that are not continuous, which are no modes of the problem.
+    # Cells represent discontinuous functions too, which are no modes of the problem.
     single = fitted and state.history.steps == 1
     if verification is not None and verification.reacts and single:
         status = judged_by_resonance(status, verification, discretization, state.residuals)

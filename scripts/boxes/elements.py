@@ -18,7 +18,10 @@ ORDER = 10  # of the quadrature
 
 @dataclass(frozen=True)
 class OnMesh:
-    """A finite element solution: triangles, unknowns, relative L2 error, seconds of all meshes."""
+    """A finite element solution: triangles, unknowns, relative L2 error, seconds since the start.
+
+    The seconds are those of the processor for this mesh and all coarser ones.
+    """
 
     cells: int
     unknowns: int
@@ -27,11 +30,11 @@ class OnMesh:
 
 
 def refined(case: Case, limit: float) -> Iterator[OnMesh]:
-    """Solve on one mesh after another, until the seconds of all together exceed a limit.
+    """Solve on one mesh after another, until all together have taken more than `limit` seconds.
 
-    The fewest triangles are refined that have half of the sum of the squared errors of the
-    gradient. These errors are those against the exact solution, and the seconds to compute them do
-    not count: no estimate of the error could lead to better meshes.
+    The smallest set of triangles that causes half of the squared error of the gradient is refined.
+    This is the true error, against the exact solution, so that no estimate of the error could lead
+    to better meshes. The seconds to compute it do not count.
     """
     assert case.weak is not None
     mesh, seconds = first_mesh(case), 0.0
@@ -59,7 +62,7 @@ def first_mesh(case: Case) -> MeshTri:
 
 
 def _largest(shares: np.ndarray) -> np.ndarray:
-    """The fewest triangles that have half of the sum."""
+    """The smallest set of triangles with half of the sum of the shares."""
     falling = np.argsort(-shares)
     reached = np.cumsum(shares[falling])
     return falling[: int(np.searchsorted(reached, 0.5 * reached[-1])) + 1]

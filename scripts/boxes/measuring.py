@@ -51,7 +51,7 @@ def _solution(case: Case, tolerance: float, errors: bool) -> kp.Solution:
 
 
 def by_elements(case: Case, limit: float) -> list[Solved]:
-    """Solve on refined meshes, until all have taken `limit` seconds."""
+    """Solve on refined meshes, until all together have taken `limit` seconds."""
     return [
         Solved(
             case.name, "P4", math.nan, one.cells, one.unknowns, one.error, math.nan, one.seconds, ""
@@ -67,8 +67,8 @@ def all_ways(
 
     Args:
         chosen: the cases.
-        rougher: more tolerances for those cases that elements solve, too.
-        limit: the seconds that elements may take.
+        rougher: further tolerances, for the cases that are also solved by elements.
+        limit: the seconds that elements may take for each case.
         pieces: where finished solves are kept.
     """
     found = []
@@ -93,7 +93,7 @@ def all_ways(
 def seconds_of_elements(elements: Sequence[Solved], error: float) -> float:
     """The seconds in which elements reach an error, interpolated between two meshes.
 
-    Beyond the last mesh its seconds, which are too few.
+    If no mesh reaches the error, the seconds of the last one are returned, which are too few.
     """
     before = elements[0]
     for one in elements:

@@ -38,7 +38,7 @@ class Weak:
 class Case:
     """A problem, the degree of its cells, and the relative L2 error and the seconds to reach.
 
-    weak: its equation, if finite elements solve it, too; None if not.
+    weak: its equation for finite elements; None if they do not solve this case.
     """
 
     name: str

@@ -15,10 +15,10 @@ NAMES = ("Poisson", "reaction", "advection", "varying", "cubic")
 class Drawn(kp.Problem):
     """One of five equations, with values on most of the boundary and a flux on one piece.
 
-    Poisson: Δu; reaction: Δu - c u with c = 100; advection: Δu / 20 - b · ∇u with |b| = 1; varying:
-    ∇ · (a ∇u) with a = 1 + x² + y²; cubic: Δu - u³; each is f. The solution is a sum of a wave and
-    a peak of any width above 1/30 of the domain's height. The flux is given on the last of several
-    pieces of the boundary.
+    Poisson: Δu = f; reaction: Δu - c u = f with c = 100; advection: Δu / 20 - b · ∇u = f with |b| =
+    1; varying: ∇ · (a ∇u) = f with a = 1 + x² + y²; cubic: Δu - u³ = f. The solution is the sum of
+    a wave and a peak, whose width is between 1/30 of the domain's height and that height. If the
+    boundary has several pieces, the flux is given on the last one.
 
     Args:
         kind: one of NAMES.

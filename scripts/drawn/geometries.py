@@ -1,4 +1,4 @@
-"""Domains in the plane that are drawn at random, of ten kinds."""
+"""Ten kinds of domains in the plane, drawn at random."""
 
 import math
 
@@ -24,7 +24,7 @@ def holes(draw: Draw) -> Domain:
 
 
 def ring(draw: Draw) -> Domain:
-    """A disk with a hole that is not in its middle."""
+    """A disk with an eccentric round hole."""
     radius, angle = draw.uniform(0.2, 0.5), draw.uniform(0, 2 * math.pi)
     off = draw.uniform(0.1, 0.8 - radius)
     middle = float(off * math.cos(angle)), float(off * math.sin(angle))
@@ -53,7 +53,7 @@ def star(draw: Draw) -> Domain:
 
 
 def notched(draw: Draw) -> Domain:
-    """A rectangle without one that is oblique at its side."""
+    """A rectangle with an oblique rectangular notch in one side."""
     width, angle = float(draw.uniform(0.1, 0.4)), float(draw.uniform(-0.5, 0.5))
     x, depth = float(draw.uniform(0.6, 1.4)), float(draw.uniform(0.3, 0.7))
     along, across = (
@@ -78,7 +78,7 @@ def stadium(draw: Draw) -> Domain:
 
 
 def bite(draw: Draw) -> Domain:
-    """A disk of which another one has bitten off a part, with two sharp corners."""
+    """A disk without the part in another disk, which leaves two sharp corners."""
     return kp.Disk((0, 0), 1) - kp.Disk((float(draw.uniform(0.8, 1.3)), 0.1), 0.6)
 
 

@@ -34,8 +34,8 @@ class Solve:
     Args:
         unknowns: the number of coefficients N.
         cpu, wall: seconds of the processor and of the clock.
-        gib: the peak of memory above what a process takes that has solved in 2^d cells.
-        error: relative, in the maximum over 1000 points.
+        gib: the peak of memory in GiB, beyond that of a process after a solve in 2^d cells.
+        error: the largest error at 1000 points over the largest exact value.
     """
 
     unknowns: int
@@ -63,7 +63,7 @@ def solve(case: Case) -> Any:
     import kanpinn as kp
 
     network = kp.Cells([case.dim, 1], case.degree, case.side)
-    # One step without a comparison: the next cells would be few and not too many.
+    # With so small a bulk there are few further cells, and the step ends without a comparison.
     settings = kp.Dissection(tolerance=1e-14, cells=10**7, bulk=1e-9, steps=1)
     return kp.solve(problem(case), network, settings, errors=False, verified=False)
 
@@ -106,7 +106,7 @@ def problem(case: Case) -> Any:
 
 
 def timed(case: Case) -> tuple[float, float]:
-    """Seconds of the clock and of the processor of a solve by this rank, with the others."""
+    """Seconds of the clock and of the processor on this rank, for a solve by all ranks."""
     import torch.distributed as dist
 
     solve(Case(case.dim, case.degree, 2, case.varying))
@@ -147,7 +147,7 @@ def _resident(name: str) -> float:
 
 
 def _forget_peak() -> None:
-    """Let the largest memory count from now on, where Linux permits it."""
+    """Reset the largest resident memory, where Linux permits it."""
     peak = Path("/proc/self/clear_refs")
     if peak.exists():
         peak.write_text("5")

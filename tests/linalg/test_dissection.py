@@ -147,7 +147,7 @@ def _ready(pairs, work, node, owners, loads):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_subtrees_are_balanced(seed):
-    """Work of equal leaves on two ranks, which could be shared perfectly but for the merges."""
+    """Two ranks with equal leaves: only the merges prevent equal shares of the work."""
     generator, leaves = np.random.default_rng(seed), 64
     waiting, pairs = list(range(leaves)), {}
     for made in range(leaves, 2 * leaves - 1):

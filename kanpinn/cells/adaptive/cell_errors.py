@@ -13,14 +13,15 @@ from kanpinn.cells.system.constants import without_mean
 
 
 def errors_by_comparison(problem: CellProblem, system: CellSystem, found: CellSolution) -> Tensor:
-    """The L2 norm of the error by each cell, (N,): the difference from better solutions.
+    """The L2 norm of the error that each cell causes, (N,): the difference from better solutions.
 
-    The first one has more accurate integrals of a singular source, the second one smaller cells at
-    singular corners, and the errors that they show are those of the cells there, wherever they are.
-    The third one has a higher degree, and shows the error in each cell. Shares of the functional do
-    not see errors that come from elsewhere, such as those of waves near a resonance, or behind a
-    layer that is not resolved. What such errors exceed the cell's indicator by is counted as an
-    error by all cells in proportion to their shares, as halving the cell itself would not help.
+    The first one has more accurate integrals of a singular source, and the second one smaller cells
+    at singular corners. The errors that these two show, wherever they are, are attributed to the
+    cells with such a source or corner. The third solution has a higher degree, and shows the error
+    in each cell. Indicators do not see errors that come from elsewhere, such as those of waves near
+    a resonance, or behind a layer that is not resolved. The part of the error above the cell's
+    indicator is therefore distributed among all cells in proportion to their squared
+    indicators: halving the cell itself would not reduce it.
 
     Args:
         problem: the problem.
@@ -51,7 +52,7 @@ def errors_by_comparison(problem: CellProblem, system: CellSystem, found: CellSo
 
 
 def _shared(square: Tensor, parts: Tensor) -> Tensor:
-    """The square of an error, which is caused by cells in proportion to some parts, (N,)."""
+    """Distribute a squared error among the cells in proportion to `parts`, (N,)."""
     return parts * (square / parts.sum().clamp_min(1e-300))
 
 

@@ -154,7 +154,7 @@ class DissectionStage(Stage):
         indicators = system.indicators(found) / size
         words = f"{self.network.count} cells, {found.coefficients.numel()} unknowns"
         newton.add(system.norm(found.coefficients - before) / size)
-        part, ratio = 0.1, self.error.ratio or self.error.usual  # the part is Newton's method's
+        part, ratio = 0.1, self.error.ratio or self.error.usual  # part: left to Newton's steps
         enough = max(1e-13, part * ratio * float(indicators.norm()))
         if min(newton.change, newton.left) > enough and not system.is_linear(found.coefficients):
             words += f", change by Newton's method {newton.change:.1e}"
@@ -167,7 +167,7 @@ class DissectionStage(Stage):
     def _system(self) -> tuple[CellSystem, Tensor]:
         """The least-squares problem and the present solution, (N, L, m).
 
-        Before the first solve cells in boundary layers and with many waves are halved.
+        Before the first solve, cells in boundary layers and cells with many waves are halved.
         """
         while True:
             before = self._present()
@@ -236,7 +236,7 @@ class DissectionStage(Stage):
     ) -> Step:
         """Choose the cells to halve before the next step, unless the solve has finished.
 
-        uncompared: why the solution cannot be compared with a better one, in words.
+        uncompared: why the solution cannot be compared with a better one, in words; "" if it can.
         """
         settings, estimate = self.settings, self.error.estimate
         part = part_to_halve(settings.tolerance, estimate, settings.bulk)

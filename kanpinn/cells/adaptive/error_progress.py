@@ -14,7 +14,7 @@ class ErrorProgress:
         indicated: the indicator of the error there; infinite if there is none.
         ratio: the latest known ratio of an error to its indicator; 0 if none is known.
         compared: whether a solution has been compared with a better one, as all later ones are.
-        usual: the ratio that is expected where none is known. It was less than that on most trees.
+        usual: the ratio that is assumed where none is known. Most measured ratios are smaller.
     """
 
     estimate: float = math.inf
@@ -25,7 +25,7 @@ class ErrorProgress:
 
     @property
     def expected(self) -> float:
-        """The estimate, or where there is none, the error that the indicator lets expect."""
+        """The estimated error or, where there is none, the one expected from the indicator."""
         known = math.isfinite(self.estimate)
         return self.estimate if known else (self.ratio or self.usual) * self.indicated
 

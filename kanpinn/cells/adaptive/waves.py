@@ -1,4 +1,4 @@
-"""Waves that are short beside the cells that a solve begins with."""
+"""Waves that are short compared with the cells of the first solve."""
 
 import torch
 from torch import Tensor
@@ -8,12 +8,12 @@ from kanpinn.jets import orders_of_parts
 
 
 def cells_with_waves(system: CellSystem) -> Tensor:
-    """The cells whose polynomials do not resolve the waves in them, a mask (N,).
+    """The cells whose polynomials do not resolve the waves of the solution, a mask (N,).
 
     Where c₂ Δu + c₀ u = f has coefficients of the same sign, solutions are waves with the phase
-    √(c₀/c₂) h over a cell of the width h. Least squares do not resolve them, and have errors
-    everywhere, unless the degree is above this phase by 10 (measured). Nonlinear equations are left
-    out: whether their solutions are waves depends on these.
+    √(c₀/c₂) h over a cell of the width h. If the degree does not exceed this phase by 10
+    (measured), least-squares solutions are wrong everywhere. For nonlinear equations no cell is
+    chosen: their coefficients depend on the solution, which is not known yet.
 
     Args:
         system: the least-squares problem on the present cells.

@@ -1,4 +1,4 @@
-"""The cells of a first solve in the plane: which are too large for the boundary."""
+"""The cells that are too large for the boundary in the plane, before the first solve."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,7 +15,7 @@ def too_large(tree: Tree, cutters: Sequence[CellCutter]) -> Tensor:
     """The cells to halve before a first solve, a mask (N,).
 
     A cell is too large if it is wider than its distance from a bend of the boundary plus the bend's
-    radius, if the boundary turns in it by an angle of more than 1.0, if it contains more than one
+    radius, if the boundary turns in it by more than 1.0 radians, if it contains more than one
     corner of the boundary, or if it has more than twice the width of a neighbour.
 
     Args:
@@ -23,7 +23,7 @@ def too_large(tree: Tree, cutters: Sequence[CellCutter]) -> Tensor:
         cutters: those of all regions, in order.
     """
     found = _of_regions(tree, cutters, _too_wide)
-    if not bool(found.any()):  # otherwise most arcs will be other ones
+    if not bool(found.any()):  # otherwise most cells and their arcs will change
         found = _of_regions(tree, cutters, _too_bent)
     faces, level = tree.faces, tree.level
     finer = level[faces.upper] - level[faces.lower]
@@ -35,7 +35,7 @@ def too_large(tree: Tree, cutters: Sequence[CellCutter]) -> Tensor:
 def _of_regions(
     tree: Tree, cutters: Sequence[CellCutter], rule: Callable[[Tree, CellCutter], Tensor]
 ) -> Tensor:
-    """The cells of all regions that a rule for those of one region chooses, a mask (N,)."""
+    """The cells that a rule chooses in each region, a mask (N,)."""
     found = torch.zeros(len(tree), dtype=torch.bool)
     for cutter in cutters:
         own = tree.region == cutter.region
@@ -61,8 +61,8 @@ def _too_bent(tree: Tree, cutter: CellCutter) -> Tensor:
 def _too_wide(tree: Tree, cutter: CellCutter) -> Tensor:
     """The cells that are wider than their distance from a bend plus its radius, a mask (N,).
 
-    Around a hole a solution goes on into it up to about the centre of its curvature, where it is
-    singular. Polynomials of degree k in a cell of this width have errors like 6^-k.
+    The solution around a hole can be continued into the hole, up to a singularity near the centre
+    of curvature. Polynomials of degree k in a cell of the largest width have errors like 6^-k.
 
     Args:
         tree: the cells, all of the cutter's region.
@@ -82,9 +82,9 @@ def _too_wide(tree: Tree, cutter: CellCutter) -> Tensor:
 
 
 def bends(domain: Planar) -> tuple[Tensor, Tensor]:
-    """Points (n, 2) where a boundary bends around what is outside, and its radii there, (n,).
+    """Points (n, 2) where the boundary is concave, and its radii of curvature there, (n,).
 
-    A round hole bends so everywhere, and a disk nowhere.
+    The boundary of a round hole is concave everywhere, that of a disk nowhere.
     """
     ts = torch.linspace(0, 1, 25, dtype=torch.float64)
     points, radii = [torch.zeros(0, 2, dtype=torch.float64)], [ts[:0]]

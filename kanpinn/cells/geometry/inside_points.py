@@ -1,4 +1,4 @@
-"""Points of cut cells: those of a Gauss rule on their frames that are in the domain."""
+"""Points in cut cells: the points of a Gauss rule on their frames that are in the domain."""
 
 from collections.abc import Callable, Iterator
 
@@ -13,7 +13,9 @@ from kanpinn.geometry.rules import gauss_product
 def gauss_inside(
     geometry: CellGeometry, cells: Tensor, contains: Callable[[Tensor], Tensor], count: int
 ) -> Iterator[CellPoints]:
-    """The points of some cells that are in a domain, of cells with about as many points together.
+    """Yield the points of cells that are in a domain, for batches of cells with similar counts.
+
+    Points of weight 0 make the number of points the same for all cells of a batch.
 
     Args:
         geometry: the cells.

@@ -1,4 +1,4 @@
-"""Faces between cells of which a part is in a solid, by points of this part."""
+"""Faces between cells that are only partly in a solid, represented by points in this part."""
 
 from dataclasses import dataclass
 
@@ -12,10 +12,10 @@ from kanpinn.geometry.rules import gauss_product
 
 @dataclass(frozen=True, eq=False)
 class SampledFace:
-    """A part of a face that is no rectangle.
+    """The part of a face in a solid, if this part is not a rectangle.
 
-    The functions on it are polynomials that are orthonormal for the sum over its points; both cells
-    have the same ones.
+    The functions on it are polynomials that are orthonormal in the weighted sum over its points.
+    They are the same for both cells.
 
     Args:
         axis: the coordinate that is constant.

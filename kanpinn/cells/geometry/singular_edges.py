@@ -1,4 +1,4 @@
-"""Edges and vertices of a solid at which solutions are singular, and the cells around them."""
+"""Edges and vertices of a solid at which solutions are singular, and the cells at them."""
 
 import math
 from collections.abc import Callable
@@ -20,15 +20,15 @@ class SingularEdges:
     At the distance r from an edge with the interior angle ω solutions behave like r^λ, λ = π/ω for
     Laplace's equation and values on both sides. As at corners in the plane the rows of each cell
     are multiplied by a power of the distance r. Near a vertex, at the distance R from it, the
-    factor is R^β (r/R)^α. For u = R^q at the vertex of a cube without an octant, q = 1/4 and 1/2,
-    errors were least for β = 1/2: with 5/4 they were larger by factors up to 10, as far cells then
-    count too much for the solution near the vertex. At a vertex cells become smaller by several
-    halvings at once; along edges that would take too many of them.
+    factor is R^β (r/R)^α. For u = R^q at the vertex of a cube without an octant, with q = 1/4 and
+    1/2, the errors were smallest for β = 1/2. With β = 5/4 they were up to 10 times larger, as the
+    rows of distant cells then outweigh those near the vertex. Cells at a vertex are halved several
+    times at once; along edges that would make too many cells.
 
     Args:
         creases: the edges.
-        vertices: what is done for cells at vertices; its power is β.
-        power: α.
+        vertices: the vertices, at which cells become small; its power is β.
+        power: the exponent α.
     """
 
     creases: Creases
@@ -37,17 +37,17 @@ class SingularEdges:
 
     @classmethod
     def of(cls, creases: Creases) -> "SingularEdges":
-        """The edges of a solid.
+        """The singular edges of a solid with given creases.
 
-        For r^q at a vertex, cells of the width h have an error like h^(2q + 1) far away from it,
-        as corners of the exponent q + 1/2 have. The value 1/2 is taken for q: at the vertex of a
-        cube without one of its octants q is 0.45.
+        Where u = R^q at a vertex, cells of the width h cause an error like h^(2q + 1) far away from
+        it, as at a corner in the plane with the exponent q + 1/2. The value 1/2 is taken for q: at
+        the vertex of a cube without one of its octants q is 0.45.
         """
         exponents, power = torch.ones(len(creases.vertices), dtype=torch.float64), 0.5
         return cls(creases, SingularCorners(creases.vertices, exponents, power))
 
     def weights(self, geometry: CellGeometry) -> Tensor:
-        """The factors of the rows of cells, (N,): powers of two, so that many are the same."""
+        """The factor of each cell's rows, (N,); powers of two, so that many cells have the same."""
         corners = _corners(geometry.physical(geometry.frames))
         size = float(geometry.half.max())
         points = self.creases.vertices[:, None].expand(-1, 2, -1)
@@ -59,9 +59,10 @@ class SingularEdges:
         return 2.0 ** exponent.round()
 
     def pollution(self, geometry: CellGeometry) -> Tensor:
-        """The factors by which errors are larger elsewhere than in the cell of their origin, (N,).
+        """The ratio of the error everywhere to the error in the cell that causes it, (N,).
 
-        As at a corner in the plane they are h^(λ - 1) for cells of the width h at an edge.
+        As at a corner in the plane it is h^(λ - 1) for cells of the width h at an edge, and 1 for
+        other cells.
         """
         parts = geometry.tree.widths.amax(dim=1)
         found, boxes = torch.ones_like(parts), geometry.physical(geometry.tree.boxes)
@@ -77,7 +78,7 @@ class SingularEdges:
     def refined(
         self, geometry: CellGeometry, chosen: Tensor, cells: Callable[[Tree], CellGeometry]
     ) -> CellGeometry:
-        """The cells when some are halved, those at vertices several times at once.
+        """The cells after some have been halved, those at vertices several times at once.
 
         Args:
             geometry: the present cells.
@@ -87,23 +88,23 @@ class SingularEdges:
         return self.vertices.refined(geometry, chosen, cells)
 
     def deeper(self, geometry: CellGeometry, cells: Callable[[Tree], CellGeometry]) -> CellGeometry:
-        """The cells when those at vertices are so much smaller that the error there is less."""
+        """The cells after those at vertices have been halved until their error is smaller."""
         return self.vertices.deeper(geometry, cells)
 
 
 def _corners(boxes: Tensor) -> Tensor:
-    """All corners of boxes that are given by two, (N, 2, 3) → (N, 8, 3)."""
+    """All corners of boxes, (N, 8, 3), from their lower and upper ones, (N, 2, 3)."""
     picked = torch.cartesian_prod(*[torch.arange(2)] * 3)
     return torch.stack([boxes[:, picked[:, axis], axis] for axis in range(3)], dim=2)
 
 
 def _farthest(corners: Tensor, segments: Tensor, size: float) -> Tensor:
-    """The distances of cells, at their far sides, from the nearest of some segments, (N,).
+    """The distance of each cell's farthest corner from the nearest of some segments, (N,).
 
     Args:
         corners: of the cells, (N, 8, 3).
-        segments: the ends of each, (s, 2, 3), the same for a point.
-        size: the unit of the distances, which are at most 1.
+        segments: the two ends of each, (s, 2, 3), which are equal for a point.
+        size: the unit of the returned distances, which are at most 1.
     """
     found = torch.full((len(corners),), size, dtype=torch.float64)
     for segment in segments:

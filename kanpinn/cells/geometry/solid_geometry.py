@@ -1,4 +1,4 @@
-"""The cells of a tree that have a part of a solid, and the parts of their faces inside it."""
+"""The cells of a tree that contain a part of a solid, and the parts of their faces in it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,15 +17,15 @@ from kanpinn.geometry.domain import Domain
 
 @dataclass(frozen=True, eq=False)
 class SolidGeometry(CellGeometry):
-    """The cells of a tree that have a part of a solid.
+    """The cells of a tree that contain a part of a solid.
 
     Args:
-        parts: the part of each cell.
-        sampled: the faces of which only a part is inside, a mask (F,).
-        step: the distance from a face at which points on both sides of it are tested, over the
-            width of the smaller cell.
-        lost: the boxes of cells with a boundary, but a part so small that it belongs to no cell:
-            their corners in physical space, (n, 2, 3).
+        parts: the part of the solid in each cell.
+        sampled: the faces of which only a part is in the solid, a mask (F,).
+        step: the distance from a face at which points on both sides of it are tested, divided by
+            the width of the smaller cell.
+        lost: the boxes of the tree that have no cell, because they are outside or their part of the
+            solid is too small: their corners in physical space, (n, 2, 3).
     """
 
     parts: Sequence[CellPart]
@@ -60,7 +60,8 @@ class SolidCutter:
 
     Args:
         domain: the solid; its bounding box is that of the trees.
-        known: the parts of cells that have been found, by level and place.
+        known: the parts of cells that have been found, by level and place; None for boxes without
+            a part.
     """
 
     domain: Domain
@@ -73,7 +74,7 @@ class SolidCutter:
 
     @cached_property
     def finder(self) -> PartFinder:
-        """It finds the parts of single cells."""
+        """Finds the parts of single cells."""
         return PartFinder(self.domain, [sheet for sheet, _ in self.sheets])
 
     def boxes(self, tree: Tree) -> Tensor:
@@ -82,7 +83,7 @@ class SolidCutter:
         return low + (tree.boxes + 1) / 2 * (high - low)
 
     def parts(self, tree: Tree) -> list[CellPart | None]:
-        """The part of each cell."""
+        """The part of the solid in each cell; None if there is none."""
         keys = torch.cat([tree.level[:, None], tree.place], dim=1).tolist()
         found = []
         for key, (low, high) in zip(map(tuple, keys), self.boxes(tree), strict=True):
@@ -92,7 +93,7 @@ class SolidCutter:
         return found
 
     def cut(self, tree: Tree) -> SolidGeometry:
-        """The cells with a part of the solid, without those outside of it."""
+        """The cells that contain a part of the solid."""
         found = self.parts(tree)
         kept = torch.tensor([part is not None for part in found], dtype=torch.bool)
         boxes = self.boxes(tree)
@@ -116,7 +117,7 @@ class SolidCutter:
         )
 
     def _divided(self, tree: Tree, frames: Tensor, is_cut: Tensor) -> tuple[Faces, Tensor]:
-        """The faces inside the solid, and which of them are parts that are no rectangles.
+        """The faces in the solid, and which of them are not whole rectangles, a mask (F,).
 
         Args:
             tree: the cells.

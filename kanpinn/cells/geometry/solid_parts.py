@@ -22,8 +22,8 @@ class CellPart:
             the solid.
         is_cut: whether the boundary goes through the cell.
         sheets: the numbers of the boundary's sheets that bound it.
-        spread: the largest angle between normals of one sheet and their mean.
-        connected: whether it is one part.
+        spread: the largest angle between a normal of a sheet and their mean, in radians.
+        connected: whether it is connected.
     """
 
     frame: Tensor
@@ -40,9 +40,9 @@ class PartFinder:
     Args:
         domain: the solid.
         sheets: the smooth parts of its boundary.
-        sliver: what is thinner than this part of a cell's width counts as nothing.
-        nodes: the number of sample points along each coordinate. Of a part that is thinner than
-            about 1/nodes² of a cell nothing may be found; the neighbours' polynomials go on there.
+        sliver: parts that are thinner than this fraction of a cell's width are ignored.
+        nodes: the number of sample points along each coordinate. Parts that are thinner than about
+            1/nodes² of a cell may be missed; the neighbours' polynomials are used there.
     """
 
     domain: Domain
@@ -81,6 +81,9 @@ class PartFinder:
             number: that of the sheet.
             low, high: the corners of the cell, (3,) each.
             nodes: about the number of points along each coordinate.
+
+        Returns:
+            n points with normals, and their weights, (n,).
         """
         room = self.sliver * (high - low)
         points, weights = self.sheets[number].in_box(low - room, high + room, nodes)
@@ -122,7 +125,7 @@ class PartFinder:
 
 
 def _connected(inside: Tensor) -> bool:
-    """Whether a mask on a grid is one part, small ones not counted."""
+    """Whether the points of a mask on a grid are connected, apart from small components."""
     from scipy.ndimage import label  # the import takes a tenth of a second
 
     least = 0.05  # of all points
@@ -134,7 +137,7 @@ def _connected(inside: Tensor) -> bool:
 def narrowed(
     domain: Domain, low: Tensor, high: Tensor, step: Tensor, nodes: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Narrow rectangles down to the parts that have a solid on both sides.
+    """Shrink rectangles to the parts that have the solid on both sides.
 
     Args:
         domain: the solid.
@@ -143,8 +146,8 @@ def narrowed(
         nodes: the number of sample points along each coordinate.
 
     Returns:
-        The corners of rectangles around the parts, (F, 3) each, and the parts' shares of the sample
-        points in these, (F,).
+        The lower and upper corners of rectangles around the parts, (F, 3) each, and the fraction of
+        the sample points in each rectangle that are in its part, (F,).
     """
     share = torch.zeros(len(low), dtype=torch.float64)
     active = torch.arange(len(low))
@@ -173,7 +176,10 @@ def narrowed(
 
 
 def _lifted(unit: Tensor, sizes: Tensor) -> Tensor:
-    """Points of [0, 1]² (q, 2) as those of rectangles in space, with sizes (F, 1, 3), (F, q, 3)."""
+    """Points of [0, 1]², (q, 2), with a zero coordinate across each rectangle, (F, q, 3).
+
+    sizes: of the rectangles, (F, 1, 3), zero across each.
+    """
     flat = sizes[:, 0] <= 0  # the axis across each rectangle
     places = (~flat).long().cumsum(dim=1) - 1
     found = unit.T[places.clamp_min(0)]  # (F, 3, q)

@@ -19,7 +19,7 @@ class SolidWalls:
 
     Args:
         geometry: the cells.
-        cutter: it knows the smooth parts of the boundary.
+        cutter: gives the smooth parts of the boundary.
         polynomials: the functions of a cell.
     """
 
@@ -28,9 +28,9 @@ class SolidWalls:
     polynomials: LocalPolynomials
 
     def of(self, pieces: Sequence[Piece]) -> Iterator[CellPoints]:
-        """The points of some pieces, those of each smooth part of them apart.
+        """The points on some pieces, separately for each smooth part of these.
 
-        The cells of which a whole side is on the boundary have them in the same places.
+        All cells with a whole side on the boundary have their points at the same places of it.
         """
         for number, (_, piece) in enumerate(self.cutter.sheets):
             if piece in pieces:
@@ -60,7 +60,7 @@ class SolidWalls:
         yield from self._padded(sampled)
 
     def _lost(self, number: int) -> Iterator[tuple[int, Points, Tensor]]:
-        """Points of the boundary around parts that belong to no cell, in the nearest cells."""
+        """Points of the boundary in boxes without a cell, as points of the nearest cells."""
         geometry, few = self.geometry, 4
         low, high = geometry.domain.bounds
         for box in geometry.lost:
@@ -73,7 +73,7 @@ class SolidWalls:
                     yield cell, points[own], weights[own]
 
     def _padded(self, sampled: Sequence[tuple[int, Points, Tensor]]) -> Iterator[CellPoints]:
-        """Different numbers of points in cells; those of cells with similar ones together."""
+        """Batches of cells with similar numbers of points, filled up by points of weight 0."""
         together = 32
         order = sorted(sampled, key=lambda one: len(one[1]))
         for start in range(0, len(order), together):
@@ -91,7 +91,7 @@ class SolidWalls:
 
 
 def _whole_side(points: Points, weights: Tensor, widths: Tensor) -> tuple[int, bool] | None:
-    """The axis and the end of the side that points of the boundary cover; None if they do not.
+    """The axis and the end of the side of a cell that the boundary covers; None if it does not.
 
     Args:
         points: n points in one side of a cell.

@@ -45,11 +45,11 @@ class CellFactors:
     def solve(self, rights: Iterable[Array], *, again: bool = False) -> tuple[Array, Array]:
         """The coefficients of all cells, (N, L m, n), and their parts in the functional, (N, n).
 
-        With several ranks all get the same.
+        With several ranks all return the same.
 
         Args:
             rights: the right-hand sides of the rows of each group's cells, (c, rows, n). Each is
-                taken when the one before is no longer needed.
+                requested when the previous one is no longer needed.
             again: whether all factors are kept for further right-hand sides, in twice the memory.
 
         Raises:

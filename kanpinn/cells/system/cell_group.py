@@ -20,8 +20,8 @@ class CellRows:
     """The rows of a cell: A c = b of its terms, and B c - D y = b for the traces y on all faces.
 
     Args:
-        equation: the transformation of the first rows of A to a triangle, (e, L m): those of the
-            equation, which are many. Cells may share it.
+        equation: the transformation of the first rows of A, (e, L m), to a triangle. These are the
+            many rows of the equation; cells with the same ones share it.
         conditions: the other rows of A, (r - e, L m).
         outer: B, (t, L m).
         diagonal: of D, (t,).
@@ -35,12 +35,12 @@ class CellRows:
 
 @dataclass(frozen=True, eq=False)
 class ReducedRights:
-    """The right-hand sides of the rows that are left by an elimination of cells.
+    """The right-hand sides of the rows that remain after the elimination of cells.
 
     Args:
-        own: of the rows R c + S y, (c, L m, n).
-        traces: of the rows T y, (c, t, n).
-        lost: the sum of the squares of all others, (c, n).
+        own: those of the rows R c + S y, (c, L m, n).
+        traces: those of the rows T y, (c, t, n).
+        lost: the sum of the squares of those of all other rows, which have become zero, (c, n).
     """
 
     own: Array
@@ -52,13 +52,13 @@ class ReducedRights:
 class CellElimination:
     """The transformation of the rows of a cell to R c + S y and T y.
 
-    First the rows of the equation become a triangle, then this with those of conditions, and then
-    with those of B: the traces are in no other rows.
+    First the rows of the equation become a triangle, then this triangle with the rows of the
+    conditions, and then with the rows of B, which alone contain the traces.
 
     Args:
         equation: the transformation of the rows of the equation.
-        conditions: that of their triangle and the other rows of A; None without these.
-        outer: that of the triangle of A and of B; None without traces.
+        conditions: that of this triangle and the other rows of A; None if there are none.
+        outer: that of the triangle of A and the rows of B; None without traces.
         triangle: R, (L m, L m).
         rest: S, (L m, t).
         traces: T, (t, t).
@@ -113,7 +113,8 @@ class CellGroup:
         faces: of each cell the numbers of its faces, and of the arcs at which it meets cells of
             other regions, (c, f).
         shape: the numbers of rows, r + t, and of coefficients, L m, of a cell.
-        rows: makes the rows of one of the cells, which take more memory than what is left of them.
+        rows: makes the rows of one of the cells. They are made when they are needed, as they take
+            more memory than their triangles.
     """
 
     cells: Sequence[int]
@@ -159,12 +160,12 @@ class CellGroup:
 
 
 def _squares(numbers: Array) -> Array:
-    """The squares of numbers, of complex ones those of their absolute values."""
+    """The squared absolute values of real or complex numbers."""
     return np.square(np.abs(numbers) if np.iscomplexobj(numbers) else numbers)
 
 
 def _padded(rows: Array, count: int) -> Array:
-    """The first rows of a matrix, and as many of zeros as there are less than `count`."""
+    """The first `count` rows of a matrix, followed by rows of zeros if it has fewer."""
     found = np.zeros((count, rows.shape[1]), rows.dtype, order="F")
     found[: len(rows)] = rows[:count]
     return found

@@ -1,4 +1,4 @@
-"""The memory that solves in cells take, by counts of numbers and constants that were measured."""
+"""The memory that solves in cells take, from counts of stored numbers and measured constants."""
 
 import math
 
@@ -30,8 +30,8 @@ def system_bytes(system: CellSystem, count: int, *, again: bool = False, more: i
     Args:
         system: the system.
         count: the number of cells.
-        again: whether factors are kept for further right-hand sides. Beside the triangles there are
-            reflections then, and the rows of those right-hand sides.
+        again: whether factors are kept for further right-hand sides. Then memory is also needed for
+            the reflections, and for the rows of those right-hand sides.
         more: by how much the degree is higher than the system's.
     """
     dim, degree, fields = system.geometry.tree.dim, system.polynomials.degree, system.traces.orders
@@ -44,7 +44,7 @@ def system_bytes(system: CellSystem, count: int, *, again: bool = False, more: i
         cells = cells * count / len(system.geometry.tree)
         points *= (1 + more / (degree + 3)) ** dim
         rows = points * equations
-        # The cells of one size have a matrix for all, if they are alike, but not the same walls.
+        # Alike cells of one size share a matrix, but a factor only if they have the same walls.
         groups, matrices = (min(cells, 3**dim), 1) if term.is_alike else (cells, cells)
         numbers += 3 * rows * parts * len(fields) * cells  # jets and slopes at the points
         numbers += groups * (columns + outer) ** 2

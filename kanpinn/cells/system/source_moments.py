@@ -1,4 +1,4 @@
-"""Moments of an equation's source in cells whose points do not integrate it."""
+"""Moments of an equation's source in cells whose quadrature is not accurate for it."""
 
 import itertools
 from dataclasses import dataclass, field
@@ -14,37 +14,39 @@ from kanpinn.jets import zero_jet
 
 @dataclass(frozen=True)
 class SourceMoments:
-    """The integrals of a source times the polynomials of cells, by smaller and smaller boxes.
+    """The integrals of a source times the polynomials of cells, by rules on ever smaller boxes.
 
-    Least squares depend on a source by its integrals times the images of polynomials. Gauss points
-    of a cell do not give them where the source is singular, as at a line where the solution has the
-    exponent 3/2: then the solution has errors everywhere, which no higher degree shows. In such
-    cells a polynomial is added to the source at the points, so that their rule gives the integrals
-    over the halves of the cell, the halves of these, and so on. Boxes are halved while that changes
-    the solution by more than a tenth of the error that the cell has without it, unless the changes
-    are the same everywhere in the cell and hardly decrease, as those by rounding do.
+    A least-squares solution depends on the source by its integrals times the images of polynomials.
+    The Gauss points of a cell do not give these integrals where the source is singular, as at a
+    line where the solution has the exponent 3/2. Then the solution has errors everywhere, which a
+    comparison with a higher degree does not show. In such cells a polynomial is added to the source
+    at the points, so that their rule gives the integrals that are found by rules on the halves of
+    the cell, the halves of these, and so on. Boxes are halved while that changes the solution by
+    more than a tenth of the error that the cell has anyway. Cells in which the changes are spread
+    evenly and hardly decrease are not halved further: such changes are rounding errors.
 
     Args:
-        halvings: the most in the plane, where a line crosses 2^n boxes after n of them. In space
-            half as many are made, as a surface crosses 4^n boxes.
+        halvings: the largest number of halvings in the plane, where a line crosses 2^n boxes after
+            n of them. In space half as many are made, as a surface crosses 4^n boxes.
 
     Attributes:
-        known: of each cell that has been integrated, by degree, region, level and place, what is
-            missing of the moments, and what would be missing after infinitely many halvings, as it
-            is extrapolated: (2, L, e), or None where nothing is missing.
+        known: the corrections of the moments of each cell that has been integrated, (2, L, e), by
+            degree, region, level and place; None where none is needed. The first is extrapolated to
+            infinitely many halvings. The second is changed further, by as much as the last halving
+            changed the first one, for estimates of the error.
     """
 
     halvings: int = 6
     known: dict[tuple[int, ...], Tensor | None] = field(default_factory=dict)
 
     def corrections(self, geometry: CellGeometry, term: SampledTerm, limit: bool) -> Tensor | None:
-        """What is to be added to the source at the points of whole cells, (c, q, e), or None.
+        """The correction of the source at the points of whole cells, (c, q, e); None for zero.
 
         Args:
             geometry: the cells.
-            term: the equation at the points of a rule, in the same places of each cell. Its
-                residual for fields that vanish is taken for the source.
-            limit: whether the integrals are extrapolated to infinitely many halvings.
+            term: the equation at the points of a rule, in the same places of each cell. Its source
+                is the negative residual of zero fields.
+            limit: whether the second correction in `known` is taken, for an estimate of the error.
         """
         tree, cells = geometry.tree, term.at.cells
         names = torch.cat([tree.region[:, None], tree.level[:, None], tree.place], dim=1)[cells]
@@ -69,8 +71,10 @@ class SourceMoments:
 class _Boxes:
     """Boxes of one level in cells.
 
-    root: the number of the cell of each, (b,). corner: its lower corner in the cell's own
-    coordinates, (b, d). moments: of the source in the box's own coordinates, (b, L, e).
+    Args:
+        root: the number of the cell of each box, (b,).
+        corner: the lower corners of the boxes in the cells' own coordinates, (b, d).
+        moments: of the source in the boxes' own coordinates, (b, L, e).
     """
 
     root: Tensor
@@ -91,8 +95,8 @@ class _Boxed:
         term: the equation at points of them.
         at: the points of the cells that are integrated.
         tested: the polynomials at the points, times the weights, (L, q).
-        onto_halves: moments in a box by those of its 2^d halves, (2^d, L, L), of which the second
-            index is that of a half's moments.
+        onto_halves: the matrices (2^d, L, L) that give the moments in a box from those in its 2^d
+            halves; the second index is that of a half's moments.
     """
 
     geometry: CellGeometry
@@ -114,7 +118,7 @@ class _Boxed:
         return cls(geometry, term, at, tested, 2.0**-dim * halves)
 
     def missing(self, halvings: int) -> list[Tensor | None]:
-        """What is missing of the moments by the rule of the points, see `SourceMoments`."""
+        """The corrections of the moments of each cell, see `SourceMoments.known`."""
         count, dim = self.at.scale.shape
         moments = self._moments(self._source(self.at.points))
         if not bool(moments.any()):
@@ -136,13 +140,13 @@ class _Boxed:
         return [one if use else None for one, use in zip(both, needed.tolist(), strict=True)]
 
     def _enough(self, moments: Tensor) -> Tensor:
-        """The error of the moments that each cell may have, (c,)."""
+        """The largest permitted error of the moments of each cell, (c,)."""
         part, rounding, dim = 0.1, 1e-12, self.at.scale.shape[1]
         orders = self.term.term.channels.derivative_order
         images = self.term.polynomials.count(self.term.polynomials.degree - orders)
         left = moments[:, images:].flatten(1).norm(dim=1)
         widths = (1 / self.at.scale / self.geometry.half).amax(dim=1)
-        # An error of the integral acts everywhere, what polynomials leave acts in the cell only.
+        # An error of the moments acts everywhere, the source beyond polynomials in its cell only.
         wanted = part * left * widths ** (1 + (dim - 1) / 2)
         norms, areas = moments.flatten(1).norm(dim=1), (2 / self.at.scale).prod(dim=1)
         return torch.maximum(wanted, rounding * ((norms.square() * areas).sum() / areas).sqrt())
@@ -156,8 +160,8 @@ class _Boxed:
             enough: the error that the moments of each cell may have, (c,).
 
         Returns:
-            The halves that are to be halved again, the changes of the moments of all cells,
-            (c, L, e), and the sums of the sizes of all changes in each, (c,).
+            The halves that are to be halved again; the changes of the moments of all cells,
+            (c, L, e); and the sum of the norms of the changes in each cell, (c,).
         """
         dim, width = boxes.corner.shape[1], 2.0**-level
         steps = torch.tensor(list(itertools.product((0.0, width), repeat=dim)))
@@ -214,7 +218,7 @@ class _Boxed:
 
 
 def _rest(changes: list[Tensor]) -> Tensor:
-    """What further halvings would change, where the changes of cells form a geometric series.
+    """The sum of the changes by further halvings, for cells with a geometric series of changes.
 
     changes: of the moments in cells by one halving after the other, (c, L, e) each.
     """

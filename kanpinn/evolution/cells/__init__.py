@@ -1,1 +1,1 @@
-"""Evolutions with cells in space: each window of time is a few least-squares problems in cells."""
+"""Evolutions with cells in space: a window is a few least-squares problems in cells."""

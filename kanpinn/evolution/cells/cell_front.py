@@ -29,24 +29,25 @@ KEPT = ("time", "size", "expected", "beyond", "about", "used")
 
 
 class CellFront:
-    """The solution at the end of the windows so far, and what the next window is solved with.
+    """The solution at the end of the windows so far, and the linearisation for the next window.
 
     Args:
         terms: the terms of the evolution.
         problem: the evolution in space.
-        network: has the first cells.
+        network: gives the first cells.
         times: the first moment and the last one.
 
     Attributes:
         time: up to which the solution is known.
-        size: the largest L2 norm of the solution so far. expected: with that of the next window.
+        size: the largest L2 norm of the solution so far.
+        expected: the largest L2 norm of the solution so far and in the next window.
         state: the solution there, and its estimated errors in time and in space, (3, N, L, m).
         beyond: the L2 norm of the error in space that cells cannot represent.
-        linearised: the linearised equation with its factors, if it goes on to be used.
+        linearised: the linearised equation with its factors; None if it must be made anew.
         about: the values and rates, and the moment, about which it is linearised.
         used: whether a window has been solved with it.
         compared: the latest errors in space that comparisons have shown, on the present cells.
-        latest: the last window, which tells what the next one will be.
+        latest: the last window, from which the next one is extrapolated.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class CellFront:
 
         Args:
             errors: in each cell, (N,).
-            allowed: the error of all cells that is wanted.
+            allowed: the error of all cells together that is permitted.
         """
         before, latest, state = self.count, self.latest, self.state
         if latest is not None:  # it goes on in the smaller cells as well
@@ -139,12 +140,12 @@ class CellFront:
         return done
 
     def added(self, equations: CellStages, values: Tensor, probe: Probe) -> AddedError:
-        """The error in space that a window adds, by one of its steps.
+        """The error in space that a window adds, estimated by one of two steps.
 
         Args:
             equations: those of the window.
             values: at its stages, near the solution, (s, N, L, m).
-            probe: the step.
+            probe: `early_step` or `last_step`.
         """
         found, indicators = probe(equations, values)
         self.expected, indicated = max(self.size, self.state.norm(found)), float(indicators.norm())
@@ -161,7 +162,7 @@ class CellFront:
         Args:
             done: the window.
             added: the error in space that it adds.
-            time: that of the end.
+            time: the time of its end.
         """
         slow = 0.2  # rate of Newton's steps with one linearisation
         in_time, in_space = done.equations.carried(self.state.functions[1:])
@@ -179,7 +180,7 @@ class CellFront:
         return (in_time + math.hypot(in_space, self.beyond)) / (self.size or 1.0)
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` makes the front of again, tensors and plain values."""
+        """The state that `load_state_dict` restores, as tensors and plain values."""
         tree, last = self.state.geometry.tree, self.latest
         return {name: getattr(self, name) for name in KEPT} | {
             "tree": (tree.level, tree.place, tree.region),
@@ -205,5 +206,5 @@ class CellFront:
 
 
 def _together(one: Tensor, other: Tensor) -> Tensor:
-    """The sum of two errors, with the sign of the second that makes it larger."""
+    """The sum of two errors, the second with the sign for which the sum is larger."""
     return one + other if float((one * other).sum()) >= 0 else one - other

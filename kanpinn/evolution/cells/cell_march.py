@@ -49,9 +49,9 @@ class CellMarchStage(Stage):
     """The state of a march with cells in space.
 
     Half of the tolerance is for the error in time that a window may add, and half for the errors in
-    space of all windows. The latter is found by comparisons with smaller cells and a higher degree,
-    for the early stages before a window is solved and for its end after that. Cells are halved
-    until it is small enough.
+    space of all windows. The latter are found by comparisons with smaller cells and a higher
+    degree: at the early stages before a window is solved, and at its end afterwards. Cells are
+    halved until these errors are small enough.
     """
 
     all_or_nothing = True  # a window is added once it is solved
@@ -115,7 +115,7 @@ class CellMarchStage(Stage):
         count = max(1, math.ceil(left / self.control.length * (1 - 1e-9)))
         length = left / count
         if latest is not None and abs(length - latest.length) < 1e-9 * length:
-            length = latest.length  # with the same factors
+            length = latest.length  # so that its factors can be used again
         return length, count == 1
 
     def _allowed(self, length: float) -> float:
@@ -151,7 +151,7 @@ class CellMarchStage(Stage):
         self._follow(window)
 
     def _follow(self, window: Window) -> None:
-        """Choose the next window: of the same length, with the same factors, if that is good."""
+        """Choose the next window, of the same length if possible, for which factors are kept."""
         least, most = 0.92, 1.6  # the length that would be best over the present one
         control, length, count = self.control, window.length, window.stages.count
         control.follow(window.tried)

@@ -24,7 +24,7 @@ class CellStages:
 
     Args:
         cells: the linearised equation.
-        stages: the stages, an odd number, of which one eigenvalue is real.
+        stages: the stages, an odd number of them, so that one eigenvalue is real.
         start, length: the first moment and the length h.
         initial: the state u at the start, (N, L, m).
     """
@@ -77,7 +77,7 @@ class CellStages:
         """W_λ of one eigenvalue, (N, L, m), and each cell's part of its functional, (N,).
 
         Args:
-            number: of the eigenvalue.
+            number: the number of the eigenvalue.
             wanted: b, see `wanted`.
         """
         row, rate = self.stages.rows[number], self.rates[number]
@@ -92,7 +92,7 @@ class CellStages:
         return found[..., 0], shares[:, 0]
 
     def values_of(self, components: Sequence[Tensor]) -> Tensor:
-        """U from W, (s, N, L, m)."""
+        """The values U at the stages, (s, N, L, m), from W_λ, (N, L, m) for each eigenvalue."""
         columns = torch.from_numpy(self.stages.vectors)
         parts = [
             torch.tensordot(column[:, None], one.to(column.dtype)[None], dims=1).real
@@ -101,12 +101,12 @@ class CellStages:
         return torch.stack(parts).sum(dim=0)
 
     def solved(self, wanted: Sequence[Tensor]) -> Tensor:
-        """The values at the stages, (s, N, L, m), for b."""
+        """The values at the stages, (s, N, L, m), for given b, see `wanted`."""
         found = self.values_of([self.component(k, wanted)[0] for k in range(len(self.rates))])
         return self.centred(found)
 
     def centred(self, values: Tensor) -> Tensor:
-        """Values (…, N, L, m) with mean zero for the fields that equations leave open."""
+        """Values (…, N, L, m), shifted to mean zero in fields that are free up to a constant."""
         system = self.cells.system(self.rates[self.real])
         for field in system.free_fields:
             flat = values.flatten(0, -4) if values.ndim > 3 else values[None]
@@ -115,7 +115,7 @@ class CellStages:
         return values
 
     def carried(self, starts: Tensor) -> Tensor:
-        """What small changes of the start become at the end, both (n, N, L, m)."""
+        """The changes of the end that small changes of the start cause, both (n, N, L, m)."""
         ends = torch.zeros_like(starts)
         for number, rate in enumerate(self.rates):
             total = rate * _plain(self.stages.rows[number].sum())
@@ -153,8 +153,8 @@ class CellStages:
     def error_in_time(self, values: Tensor) -> Tensor:
         """The error of the polynomials in time at the moment of `form`, (N, L, m).
 
-        The moment is that at which the derivative of the error over the error is the real
-        eigenvalue, so that its least-squares problem is the one of this eigenvalue.
+        At this moment the ratio of the error's derivative to the error is the real eigenvalue, so
+        that the least-squares problem for the error is the one of this eigenvalue.
         """
         found, moment = self.corrected(values, self.form.moment)[0], self.form.moment
         return found - self.at(values, moment)[..., : found.shape[-1]]
@@ -178,6 +178,6 @@ def in_window(
 
 
 def _plain(value: complex) -> complex:
-    """A complex number, or a real one where the imaginary part is zero but for rounding."""
+    """The number itself, or its real part if its imaginary part is a rounding error."""
     rounding = 1e-12
     return complex(value) if abs(value.imag) > rounding * abs(value) else float(value.real)

@@ -1,4 +1,4 @@
-"""The state of an evolution in cells at a moment, and the cells that it has."""
+"""The state of an evolution in cells at a moment, and its cells."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,13 +20,13 @@ from kanpinn.loss.terms import ResidualTerm
 
 @dataclass(frozen=True, eq=False)
 class CellState:
-    """Functions on some cells: the solution at a moment and what goes on with it.
+    """Functions on cells: the solution at a moment and others that move to new cells with it.
 
     Args:
         problem: the evolution in space.
         geometry: the cells.
         polynomials: the functions of each.
-        functions: the solution first, then others, (n, N, L, m).
+        functions: the coefficients of the solution and then of the others, (n, N, L, m).
     """
 
     problem: CellProblem
@@ -41,7 +41,7 @@ class CellState:
 
     @cached_property
     def places(self) -> CellSystem:
-        """The evolution in the cells at its first moment, about the solution at rest."""
+        """The evolution in the cells at its first moment, about the solution with zero rates."""
         both = torch.cat([self.value, torch.zeros_like(self.value)], dim=-1)
         return self.problem.on(self.geometry, self.polynomials, both)
 
@@ -53,9 +53,9 @@ class CellState:
         """The same functions in smaller cells where errors are large.
 
         Args:
-            errors: by each cell, (N,).
-            allowed: the error of all cells that is wanted.
-            most: the largest part of the squared error that the halved cells have.
+            errors: of each cell, (N,).
+            allowed: the error of all cells together that is permitted.
+            most: the largest fraction of the squared error that is in the halved cells.
         """
         part = part_to_halve(allowed, float(errors.norm()), most)
         chosen = bulk(errors * self.problem.divisible(self.geometry), part)
@@ -75,7 +75,7 @@ def initial_state(
     """The initial values in the cells of a state, and the L2 norms of their errors, (N,).
 
     Args:
-        state: has the cells. All of its functions but the solution become zero.
+        state: gives the cells. All of its functions except the solution become zero.
         terms: the conditions at the first moment.
         time: the first moment.
         names: of all coordinates.

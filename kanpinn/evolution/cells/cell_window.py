@@ -20,9 +20,9 @@ class CellWindow:
     Args:
         equations: its equations.
         values: the solution at the stages, (s, N, L, m).
-        window: its polynomials in time and what the controller needs to know; coefficients of all
-            cells are one after the other.
-        error: the error of the polynomials in time, as a function, (N, L, m).
+        window: its polynomials in time, with the coefficients of all cells one after the other,
+            and what the controller needs.
+        error: the coefficients of the error in time, (N, L, m).
     """
 
     equations: CellStages
@@ -76,7 +76,7 @@ def solve_cell_window(
 def _iterated(
     equations: CellStages, guess: Tensor, size: float, precision: float
 ) -> tuple[Tensor, int, float, bool]:
-    """Newton's method: the values, the number of steps, their rate, and whether it converged."""
+    """Newton's method: the values, the number of steps, their rate, and whether it converges."""
     norm, values, most = equations.cells.base.norm, guess, 12
     first, last, rate = 0.0, math.inf, 0.0
     for count in range(1, most + 1):
@@ -105,10 +105,10 @@ def _iterated(
 
 
 def _with_algebraic_start(equations: CellStages, values: Tensor) -> CellStages:
-    """The equations with other values of the fields without rates at the start.
+    """The equations with new values at the start for the fields without rates.
 
-    The stages do not depend on these values. The polynomials through the stages alone give them,
-    with one degree less than those of other fields.
+    The stages do not depend on these values. They are extrapolated by the polynomials through the
+    stages alone, whose degree is one less than that of the other fields.
     """
     fields = equations.cells.algebraic
     ahead = torch.from_numpy(lagrange(equations.stages.nodes, np.zeros(1))[0])

@@ -23,7 +23,8 @@ class CellsInWindow(Network):
     """Σ_j P_j(τ) φ_j(x) in one window: Legendre polynomials of its time, and cells in space.
 
     Args:
-        layer: the φ_j, with an output for each pair of polynomial and field, the fields last.
+        layer: the φ_j, with an output for each pair of polynomial and field; the field varies
+            fastest.
         modes: the number of Legendre polynomials.
     """
 
@@ -61,18 +62,21 @@ class CellWindows(Network):
     In each window the output is Σ_j P_j(τ) φ_j(x): Legendre polynomials of the window's time τ in
     [-1, 1], and functions φ_j of space that are polynomials of total degree k in each cell, as
     those of `Cells`. The cells are boxes of a tree over the domain in space, which is a box or any
-    domain in the plane, and they follow the solution from window to window. After the last window
-    the output is constant in time. A new network has one window.
+    domain in the plane. `March` adds one window after another, each with cells of its own, and
+    halves cells where the error is large. After the last window the output is constant in time. A
+    new network has one window.
 
     Args:
-        width: the numbers of inputs, time as the last one, and of fields, such as [3, 1].
+        width: the number of inputs, of which time is the last one, and that of fields, [3, 1] for
+            one field in the plane.
         degree: k, from 1 to 30.
         cells: the number of cells along each coordinate in space before any is halved, or one
             number for all.
         dtype: of the coefficients.
 
     Raises:
-        InputError: for hidden layers, or numbers out of range.
+        InputError: for a width with fewer than two inputs or with hidden layers, or for a degree or
+            cells out of range.
 
     Example:
         >>> import kanpinn as kp
@@ -98,7 +102,7 @@ class CellWindows(Network):
         inputs, *rest = check_width(width)
         if inputs < 2:
             raise InputError(
-                f"width must begin with at least 2 inputs, space and time, got {list(width)}"
+                f"width must begin with at least 2 inputs (space and time), got {list(width)}"
             )
         first = Cells([inputs - 1, *rest], degree, cells, dtype=dtype)
         self.start, self.polynomials, self.fields = first.tree, first.polynomials, first.width[-1]
@@ -146,7 +150,7 @@ class CellWindows(Network):
     def pieces(self) -> Tensor:  # type: ignore[override]
         """The boxes of all cells and windows in a box in space and time, (c, 2, d) in [0, 1].
 
-        Above 2^14 of them, neighbouring windows are taken together.
+        If there are more than 2^14, neighbouring windows are taken together.
         """
         ends, found = self.ends.cpu() / 2, []
         stride = -(-sum(len(one.layer.tree) for one in self.members) // 2**14)
@@ -162,7 +166,7 @@ class CellWindows(Network):
         return torch.cat(found)
 
     def go_around(self, axes: frozenset[int]) -> None:
-        """Make both ends of some coordinates in space neighbours, and no other ends."""
+        """Make the two ends of the given coordinates in space neighbours, and no other ends."""
         layer = self.members[0].layer
         layer.go_around(axes)
         self.start = layer.tree
@@ -201,8 +205,8 @@ class CellWindows(Network):
         return CellsInWindow(layer.to(self.ends), modes)
 
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        # A saved network may have another number of windows, and more polynomials in time; the
-        # layers take over other trees by themselves.
+        # A saved network may have other numbers of windows and of polynomials in time. Each layer
+        # takes over the saved tree itself.
         ends = state[prefix + "ends"]
         names = [f"{prefix}_of.{i}.layers.0.coefficients" for i in range(len(ends) - 1)]
         members = [self._member(state[name].shape[2] // self.fields) for name in names]

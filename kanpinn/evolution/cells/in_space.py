@@ -23,7 +23,7 @@ from kanpinn.loss.terms import ResidualTerm
 class AtMoment:
     """The residual of a term in space and time at one moment, a function of points in space.
 
-    Its fields are the m values, and after them the m rates in time.
+    Its 2 m fields are the values of the m fields, followed by their rates in time.
 
     Args:
         term: the term in space and time.
@@ -52,7 +52,7 @@ def at_time(points: Points, time: float, names: Sequence[str]) -> Points:
 
 
 def channels_in_space(channels: Channels) -> Channels:
-    """The derivatives in space that a term with derivatives in space and time depends on."""
+    """The derivatives in space that are needed for some derivatives in space and time."""
     directions = tuple(dict.fromkeys(one[:-1] for one in channels.directions))
     return Channels(
         channels.names[:-1], channels.gradient, channels.second, directions, channels.order
@@ -99,7 +99,7 @@ def problem_in_space(
         fields: the number of fields m.
 
     Raises:
-        InputError: for a domain or conditions that cells cannot have.
+        InputError: for a domain or conditions that networks in cells do not support.
     """
     space, start = space_of(domain), float(domain.bounds[0][-1])
 
@@ -118,7 +118,7 @@ def problem_in_space(
 
 
 def _piece_in_space(piece: Piece, space: Domain) -> Piece:
-    """The piece of the boundary in space of a piece in space and time."""
+    """The piece of the boundary in space that belongs to a piece in space and time."""
     if isinstance(piece, Wall):
         return piece.piece
     return next(one for one in space.boundary.pieces if one.side == piece.side)

@@ -1,4 +1,4 @@
-"""The equation of an evolution in cells, linearised at one moment, and its values at others."""
+"""The equation of an evolution in cells, linearised at one moment, and its residuals at others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +26,7 @@ class TermInCells:
 
     @cached_property
     def like(self) -> Jet:
-        """A jet at the points, for its channels."""
+        """A jet at the points with the channels of the term."""
         coords, channels = self.sampled.at.points.coords, self.sampled.term.channels
         return Coordinates(channels, coords, torch.ones_like(coords[0])).dense()
 
@@ -48,7 +48,7 @@ class TermInCells:
         return term.equation(at.points, jet).unflatten(0, parts.shape[:2])
 
     def wanted(self, parts: Tensor, time: float) -> Tensor:
-        """What the slopes times values and rates are to be, near given ones, (c, q, equations)."""
+        """b near given values and rates: slopes times these minus residuals, (c, q, equations)."""
         return self.applied(parts) - self.residual(parts, time)
 
     def applied(self, parts: Tensor) -> Tensor:
@@ -161,7 +161,7 @@ class LinearisedCells:
 def is_steady(places: CellSystem, low: float, high: float) -> bool:
     """Whether an evolution has the same linearisation at all moments and about all solutions.
 
-    It is tried in a few cells.
+    The linearisation is compared with those at two moments about random functions, in a few cells.
 
     Args:
         places: the evolution in cells at a moment, about a solution.

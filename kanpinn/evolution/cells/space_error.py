@@ -1,4 +1,4 @@
-"""The error in space of a window: by a comparison with smaller cells and a higher degree."""
+"""The error in space of a window, by comparisons with smaller cells and a higher degree."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -22,12 +22,12 @@ class SpaceError:
     """The error in space of one step in a window, with the real eigenvalue.
 
     Args:
-        shape: the part of it that the cells can represent, (N, L, m).
-        cells: its L2 norm by each cell, (N,), that of the part beyond included.
-        beyond: the L2 norm of that part.
-        indicated: the indicator of it, see `CellSystem.indicators`, which follows the error from
-            one window to the next.
-        length: of the window.
+        shape: the part of the error that the cells can represent, (N, L, m).
+        cells: the L2 norm of the whole error that each cell causes, (N,).
+        beyond: the L2 norm of the part that the cells cannot represent.
+        indicated: the indicator of the error, see `CellSystem.indicators`; the error of a similar
+            window is taken to be proportional to it.
+        length: the length of the window.
     """
 
     shape: Tensor
@@ -37,7 +37,9 @@ class SpaceError:
     length: float
 
     def holds_for(self, indicated: float, equations: CellStages) -> bool:
-        """Whether the error of another window is a multiple of this one, by their indicators.
+        """Whether the error of another window can be taken for a multiple of this one.
+
+        That is the case if their indicators and their lengths differ by factors of at most 3.
 
         Args:
             indicated: the indicator of the other window.
@@ -53,10 +55,10 @@ class AddedError:
     """The error in space that a window adds at its end.
 
     Args:
-        shape: the part of it that the cells can represent, (N, L, m).
-        cells: its L2 norm by each cell, (N,).
-        beyond: the L2 norm of the part that cells cannot represent.
-        total: that of all of it.
+        shape: the part of the error that the cells can represent, (N, L, m).
+        cells: the L2 norm of the error that each cell causes, (N,).
+        beyond: the L2 norm of the part that the cells cannot represent.
+        total: the L2 norm of the whole error.
     """
 
     shape: Tensor
@@ -68,14 +70,15 @@ class AddedError:
     def of(cls, equations: CellStages, known: SpaceError, indicated: float) -> Self:
         """The error that a window adds.
 
-        With the real eigenvalue λ, an error of a wave that decays like e^-zt in a window of length
-        1 has (λ + z) (1 - e^-z) / z times the size of the error of one step that is known, as
-        residuals add up over the window. Such a step damps the wave by the factor λ / (λ + z).
+        Consider a mode that decays like e^-zt in a window of length 1, and the real eigenvalue λ.
+        The error in this mode at the end of the window is (λ + z) (1 - e^-z) / z times the known
+        error of one step, as residuals add up over the window. One step damps the mode by the
+        factor λ / (λ + z), from which z is found.
 
         Args:
             equations: those of the window.
             known: the error of one step of this or a similar window.
-            indicated: the indicator of it in this one.
+            indicated: the indicator of the error in this window.
         """
         norm, factor = equations.cells.base.norm, indicated / (known.indicated or 1.0)
         size, rate = norm(known.shape), equations.rates[equations.real]
@@ -116,9 +119,14 @@ def early_step(equations: CellStages, values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def last_step(equations: CellStages, values: Tensor) -> tuple[Tensor, Tensor]:
-    """The solution at the end of a window, from a step with the real eigenvalue; see above.
+    """The solution at the end of a window, from a step with the real eigenvalue.
 
-    values: the solution at the stages, (s, N, L, m).
+    Args:
+        equations: those of a window.
+        values: the solution at the stages, (s, N, L, m).
+
+    Returns:
+        The solution, (N, L, m), and for each cell `CellSystem.indicators` of its error, (N,).
     """
     found, shares = equations.corrected(values, 1.0)
     return found, _indicators(equations, shares)
@@ -138,8 +146,8 @@ def compared_in_space(
     """The error in space of a window.
 
     The least-squares problem of the real eigenvalue is solved in smaller cells at singular corners,
-    and with a degree that is higher by 2. The first one shows the error of the cells at corners,
-    wherever it is, the second one that in each cell.
+    and with a degree that is higher by 2. The first solution shows the error that the cells at
+    corners cause anywhere, the second one the error in each cell.
 
     Args:
         problem: the evolution in space.
@@ -194,7 +202,7 @@ def _solved(
     before: Tensor,
     probe: Probe,
 ) -> tuple[Tensor, Tensor]:
-    """A step in other cells, and the L2 norms of its change in them, (N,).
+    """The result of a step in other cells, (N, L, m), and the L2 norms of its change there, (N,).
 
     Args:
         problem: the evolution in space.

@@ -165,7 +165,8 @@ def product_in_time(space: Jet, tau: Jet, modes: int) -> Jet:
     """The jets of Σ_j P_j(τ) φ_j: Legendre polynomials in time, and functions of space.
 
     Args:
-        space: the φ_j, with a component for each pair of polynomial and field, the fields last.
+        space: the φ_j, with a component for each pair of polynomial and field; the field varies
+            fastest.
         tau: the window's time, a scalar jet.
         modes: the number of polynomials.
     """

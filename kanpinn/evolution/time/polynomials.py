@@ -129,9 +129,9 @@ def error_form(stages: Stages, order: int) -> ErrorForm:
 
 @lru_cache(maxsize=100)
 def error_form_of_ratio(stages: Stages, ratio: float) -> ErrorForm:
-    """The form of the error for first order, at the moment where ω' / ω has a positive value.
+    """The form of the error for equations of first order, at the moment where ω' / ω = ratio.
 
-    That ratio falls from infinity to 0 between the start and the first stage.
+    This quotient falls from infinity to 0 between the start and the first stage; ratio: above 0.
     """
     low, high, halvings = 0.0, float(stages.nodes[0]), 60
     for _ in range(halvings):

@@ -22,11 +22,11 @@ def wall_creases(domain: Domain, walls: Walls) -> Creases:
     """
     low, high = domain.bounds
     size = float((high - low).norm())
-    least, most = math.pi + 0.2, 2 * math.pi - 1e-6  # above, the line is inside
+    least, most = math.pi + 0.2, 2 * math.pi - 1e-6  # above most the line is inside the solid
     segments, angles, ends = [], [], []
     for one, straight in itertools.chain(_lines(domain, walls), _arcs(walls)):
         middle, along = one.mean(dim=0), one[1] - one[0]
-        if not straight:  # the middle of an arc, not that of its chord
+        if not straight:  # the angle is that at the middle of the arc
             middle, one = one[1], one[[0, 2]]
             along = one[1] - one[0]
         angle = interior_angle(middle, along, domain.contains, 1e-5 * size)
@@ -42,7 +42,7 @@ def wall_creases(domain: Domain, walls: Walls) -> Creases:
 
 
 def _lines(domain: Domain, walls: Walls) -> Iterator[tuple[Tensor, bool]]:
-    """The parts of lines in which two planes meet, between further planes and spheres."""
+    """The segments of the lines in which two planes meet, cut by further planes and spheres."""
     low, high = domain.bounds
     for (axis, at), (other, there) in itertools.combinations(walls.planes, 2):
         if axis == other:
@@ -66,7 +66,7 @@ def _arcs(walls: Walls) -> Iterator[tuple[Tensor, bool]]:
     """The arcs of circles in which spheres meet planes or spheres: start, middle and end."""
     count = 64  # arcs of a circle
     turns = torch.arange(2 * count + 1, dtype=torch.float64) * (math.pi / count)
-    # Circles in planes across earlier axes than the first one, and of all pairs of spheres.
+    # Circles of spheres with planes across all axes and with other spheres, without duplicates.
     both = (one.on(0) for axis in (-1, 0) for one in circles(axis, walls))
     for one in dict.fromkeys(both):
         normal = torch.tensor(one.normal, dtype=torch.float64)

@@ -200,7 +200,7 @@ class Planar(Domain):
         """Return the winding numbers (n,): the signed count of sides to the right of each point."""
         low, high, up, *shape = self._sides.to(coords)
         y = coords[:, 1:]
-        point, side = ((low <= y) & (y < high)).nonzero().unbind(1)  # of many sides few are level
+        point, side = ((low <= y) & (y < high)).nonzero().unbind(1)  # sides at a point's height
         ahead = abscissa(y[point, 0], *(one[side] for one in shape)) > coords[point, 0]
         return up.new_zeros(len(coords)).index_add(0, point, up[side] * ahead)
 

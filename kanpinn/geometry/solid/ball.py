@@ -178,7 +178,7 @@ class Sphere(MappedPiece):
         if self.ball.dim != 3:
             return super().in_box(low, high, nodes)
         center, radius = low.new_tensor(self.ball.center), self.ball.radius
-        reach = radius / 2**0.5  # of a part of the sphere on which one coordinate is the largest
+        reach = radius / 2**0.5  # of the part of the sphere that is steepest along one axis
         none = torch.zeros(0, 3, dtype=torch.float64)
         parts = [(Points(none, self.names, none), none[:, 0])]
         nearest = torch.maximum(low - center, center - high).clamp_min(0).norm()
@@ -193,7 +193,12 @@ class Sphere(MappedPiece):
         return Points.cat(points for points, _ in parts), torch.cat([w for _, w in parts])
 
     def _hits(self, axis: int, sign: int, lines: Coords) -> Hits:
-        """Where lines along an axis meet the half of the sphere that this axis leads to."""
+        """Where lines along an axis meet the sixth of the sphere that faces along this axis.
+
+        Args:
+            axis, sign: the axis, and the direction along it, 1 or -1.
+            lines: the other two coordinates of each line, (n, 2).
+        """
         center, radius = self.ball.center, self.ball.radius
         offsets = lines - lines.new_tensor(center[:axis] + center[axis + 1 :])
         height = radius**2 - offsets.square().sum(dim=1)

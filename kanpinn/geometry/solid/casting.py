@@ -1,4 +1,4 @@
-"""Rules on parts of surfaces in boxes, by the points in which lines along an axis meet them."""
+"""Rules on parts of surfaces in boxes, at the points where lines along an axis meet them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from kanpinn.geometry.rules import gauss_product
 
 @dataclass(frozen=True, eq=False)
 class Hits:
-    """Points in which lines meet a surface.
+    """Points at which lines meet a surface.
 
     Args:
         line: the number of the line of each point, (n,).
@@ -35,16 +35,20 @@ def cast(
 ) -> tuple[Points, Weights]:
     """Return a rule on the part of a surface in a box.
 
-    The lines go through the points of a Gauss rule on a rectangle. A line's weight is an area
-    across the axis, of which the surface's own one is larger by the slope. If the part is found to
-    be over a small part of the rectangle, lines through that take their place.
+    The lines go through the points of a Gauss rule on a rectangle across the axis. The weight of a
+    line is an area of this rectangle, which is divided by the cosine of the surface's slope. If the
+    surface is met over a small part of the rectangle only, other lines through that part are used.
 
     Args:
-        hits: where lines meet the surface; their other two coordinates are (n, 2).
+        hits: gives the points where lines meet the surface, for the other two coordinates of the
+            lines, (n, 2).
         names: the names of the coordinates.
         axis: the direction of the lines.
         box: its lower and upper corner, (3,) each.
         nodes: the number of lines along each of the two other coordinates.
+
+    Returns:
+        n points with normals, and positive weights (n,).
     """
     others = [i for i in range(3) if i != axis]
     first, last = (corner[others] for corner in box)

@@ -111,7 +111,7 @@ class Patch(MappedPiece):
 
     @cached_property
     def _sheets(self) -> tuple["Patch", ...]:
-        sharp = 40  # degrees: triangles of a curved surface turn by less, edges of most solids more
+        sharp = 40  # degrees: more than between triangles of a curved surface
         _, faces = self._corners.flatten(0, 1).unique(dim=0, return_inverse=True)
         parts = smooth_parts(faces.view(-1, 3), self._normals, sharp)
         return tuple(replace(self, triangles=self._corners[part]) for part in parts)

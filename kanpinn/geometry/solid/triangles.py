@@ -30,7 +30,7 @@ def edge_defects(faces: Tensor) -> tuple[int, int]:
 
 
 def edge_turns(vertices: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
-    """The edges at which two triangles of a closed surface meet, and by how much it turns there.
+    """The edges at which two triangles of a closed surface meet, and the angles between these.
 
     Args:
         vertices: the vertices (v, 3).
@@ -43,7 +43,7 @@ def edge_turns(vertices: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
     normals = area_vectors(vertices[faces])
     normals = normals / normals.norm(dim=1, keepdim=True)
     edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).sort(dim=1).values
-    beyond = faces[:, [2, 0, 1]].reshape(-1)  # the corner of the triangle that is not on its edge
+    beyond = faces[:, [2, 0, 1]].reshape(-1)  # the third corner of the triangle
     found, number, count = edges.unique(dim=0, return_inverse=True, return_counts=True)
     order = number.argsort(stable=True)
     order = order[count[number[order]] == 2].view(-1, 2)

@@ -121,7 +121,7 @@ def _check_cells(
 ) -> None:
     """Refuse more cells than a solve for a field of an equation of first order has memory for.
 
-    times: how many of the inputs are no coordinates of cells.
+    times: the number of inputs that are a time, 0 or 1.
     """
     own = inspect.signature(Cells).parameters
     width, cells = table["width"], table.get("cells", own["cells"].default)

@@ -12,8 +12,8 @@ def finer_solution(
 
     What an earlier trial says of a later one's error is a guess from their residuals: it was up to
     100 times too high for smooth solutions, whose errors decrease faster. A finer solution is for
-    the later trial what that one is for the earlier one. Networks in cells have been compared with
-    one already.
+    the later trial what that one is for the earlier one. Networks in cells have
+    already been compared with a better solution.
 
     Args:
         trial: the later one of two trials, or the only one.

@@ -9,8 +9,8 @@ def forecast(choice: Choice, known: Trial) -> float:
     """Return the seconds that a choice would take, extrapolated from another trial.
 
     The optimizers' time is proportional to the work, the rest to the number of interior points.
-    Networks in cells go on from the cells of the other trial, and their solve may end after any
-    step; the first one takes about as long as the last one before.
+    A network in cells goes on from the cells of the other trial, and its solve may end after any
+    step; its first step takes about as long as the last step of the other trial.
     """
     rows = known.solution.history.rows
     if choice.kind is known.choice.kind is Cells and len(rows) > 1:

@@ -17,8 +17,8 @@ class Steepness:
     """The sizes of an equation's terms of lower order, relative to those of second order.
 
     Args:
-        waves: √(c₀/c₂) L, the phase of waves over the domain's width L, where it is largest.
-        mean_waves: the mean of that over the domain.
+        waves: the largest √(c₀/c₂) L, the phase of waves over the domain's width L.
+        mean_waves: the mean of √(c₀/c₂) L over the domain.
         convection: c₁ L / c₂, the width L in units of that of an outflow layer.
     """
 

@@ -41,7 +41,8 @@ class Traits:
             domain in the plane, without unknowns.
         kinked: whether solutions have kinks at interfaces that networks in cells know of.
         notched: whether the domain has a corner that points inwards, where solutions are singular.
-        pierced: whether it has holes, or other bends, that are small beside it.
+        pierced: whether its boundary is concave with a radius that is small compared with the
+            domain's width, as that of a small hole.
         steepness: how local or oscillatory solutions are, for such problems.
     """
 
@@ -129,12 +130,12 @@ def _marches(problem: Problem) -> bool:
 
 
 def _is_pierced(domain: Domain) -> bool:
-    """Return whether the boundary bends around what is small beside the domain.
+    """Return whether the boundary is concave with a radius that is small for the domain.
 
-    Solutions change there over the radius of the bend, which functions of the whole domain do not
-    resolve.
+    Solutions change there over distances like this radius, which functions of the whole domain do
+    not resolve.
     """
-    small = 0.05  # of the lesser width of the bounding box
+    small = 0.05  # of the smaller width of the bounding box
     if not isinstance(domain, Planar):
         return False
     _, radii = bends(domain)

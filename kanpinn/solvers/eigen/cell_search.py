@@ -182,7 +182,7 @@ class CellSearch:
         """The inverse on the present cells.
 
         Raises:
-            InputError: if they are too many.
+            InputError: if they are more than the optimizer permits or than fit into memory.
         """
         found = self.shifted.inverse(self.geometry, self.network.polynomials)
         count, most = len(self.geometry.tree), self.settings.cells

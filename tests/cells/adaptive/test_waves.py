@@ -59,4 +59,4 @@ class Waves(OnWalls):
 def test_cells_with_many_waves_are_halved_before_the_first_solve(power, count):
     network = kp.Cells([2, 1], 16, 2)
     solution = kp.solve(Waves(power), network, kp.Dissection(steps=1), verified=False)
-    assert solution.network.count == count  # the phase over a cell is to be at most 16 - 10
+    assert solution.network.count == count  # so that the phase over a cell is at most 16 - 10

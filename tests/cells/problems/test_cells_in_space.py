@@ -19,7 +19,7 @@ BITTEN = kp.Ball((0, 0, 0), 1) - kp.Ball((1.0, 0.2, 0), 0.6, name="bite")
 
 
 class Solved(kp.Problem):
-    """Δu = f for a function that is given, its flux on some pieces of the boundary."""
+    """Δu = f for a given exact solution, with its flux given on some pieces of the boundary."""
 
     def __init__(self, domain, exact, fluxes=()):
         self.domain, self.function, self.fluxes = domain, exact, fluxes

@@ -20,7 +20,7 @@ def walls_of(domain):
 
 
 class Heat(kp.Problem):
-    """u_t = Δu + f in a disk with a hole, with a solution of two products."""
+    """u_t = Δu + f in a disk with a hole; the solution is a sum of two products."""
 
     domain = (kp.Disk((0, 0), 1.0) - kp.Disk((0.3, 0.2), 0.25, name="hole")).over(t=(0, 0.3))
 
@@ -119,7 +119,7 @@ def test_nonlinear_system_with_an_algebraic_field_and_a_period():
 
 
 class Swirl(kp.Problem):
-    """Taylor and Green's decaying vortices, around a hole: Navier and Stokes' equations."""
+    """Decaying Taylor-Green vortices around a hole, a solution of the Navier-Stokes equations."""
 
     domain = (kp.Box(x=(0, 1), y=(0, 1)) - kp.Disk((0.4, 0.5), 0.2, name="hole")).over(t=(0, 0.2))
     fields, error_fields, free_constant = ("u", "v", "q"), ("u", "v"), ("q",)
