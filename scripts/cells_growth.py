@@ -65,7 +65,14 @@ SIDES[3, 8] = [2, 3, 4, 5, 7]
 
 @dataclass(frozen=True)
 class Turns:
-    """Seconds of the slowest process, round by round: of the clock, and of the processor."""
+    """Seconds of the slowest process in each round: of the clock, and of the processor.
+
+    Args:
+        series: the dimension, degree and coefficients of the solve.
+        one: by one process.
+        two: by two ranks.
+        apart: by two processes side by side that each make the whole solve.
+    """
 
     series: str
     one: list[tuple[float, float]]
@@ -88,7 +95,7 @@ class Turns:
 
 def main(given: Sequence[str] | None = None) -> None:
     parser = options.parser(NAME, __doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="repetitions of the ranks (5)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of solves by ranks (5)")
     chosen = options.finish(NAME, parser.parse_args(given))
     chosen.output.mkdir(parents=True, exist_ok=True)
     pieces = Pieces.under(chosen.output, again=chosen.smoke)

@@ -22,8 +22,8 @@ from kanpinn.linalg.elimination import (
 from kanpinn.linalg.elimination_tree import EliminationTree
 
 Array = NDArray[Any]
-Step = tuple[int, Elimination]  # with the node that it makes
-SolvedBlocks = tuple[int, EliminatedBlocks, Array]  # of a node, with right-hand sides
+Step = tuple[int, Elimination]  # a node and the step that makes it
+SolvedBlocks = tuple[int, EliminatedBlocks, Array]  # a node, its rows and their right-hand sides
 
 
 @dataclass(frozen=True, eq=False)

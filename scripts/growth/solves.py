@@ -13,7 +13,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Case:
-    """A solve: coordinates, degree, cells along each of them, and whether coefficients vary."""
+    """A solve in [0, 1]^d.
+
+    Args:
+        dim: the number of coordinates d.
+        degree: the degree of the polynomials.
+        side: the number of cells along each coordinate.
+        varying: whether the coefficients of the equation vary.
+    """
 
     dim: int
     degree: int
@@ -71,7 +78,7 @@ def solve(case: Case) -> Any:
 def problem(case: Case) -> Any:
     """-a Δu + b u = f with u a product of sines, in a square or a cube.
 
-    a = 1 and b = 0, or both vary: then each cell has a matrix of its own.
+    Either a = 1 and b = 0, or both vary, so that each cell has a matrix of its own.
     """
     import torch
 

@@ -36,7 +36,7 @@ class CellMarch:
 
     @property
     def precision(self) -> float:
-        """The relative error of Newton's method."""
+        """The permitted error of Newton's method, relative to the solution."""
         return max(1e-14, 1e-2 * self.tolerance)
 
     @property
