@@ -12,11 +12,11 @@ from kanpinn.geometry.planar.planar import Planar
 
 
 def too_large(tree: Tree, cutters: Sequence[CellCutter]) -> Tensor:
-    """The cells to halve before a first solve, a mask (N,).
+    """The cells that are too large for the boundary in them, a mask (N,).
 
     A cell is too large if it is wider than its distance from a bend of the boundary plus the bend's
-    radius, if the boundary turns in it by more than 1.0 radians, if it contains more than one
-    corner of the boundary, or if it has more than twice the width of a neighbour.
+    radius, if the boundary turns in it by more than 1.0 radians, or if it contains more than
+    one corner of the boundary.
 
     Args:
         tree: the cells.
@@ -25,10 +25,6 @@ def too_large(tree: Tree, cutters: Sequence[CellCutter]) -> Tensor:
     found = _of_regions(tree, cutters, _too_wide)
     if not bool(found.any()):  # otherwise most cells and their arcs will change
         found = _of_regions(tree, cutters, _too_bent)
-    faces, level = tree.faces, tree.level
-    finer = level[faces.upper] - level[faces.lower]
-    found[faces.lower[finer > 1]] = True
-    found[faces.upper[finer < -1]] = True
     return found
 
 

@@ -1,7 +1,6 @@
 """Edges and vertices of a solid at which solutions are singular, and the cells at them."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +8,6 @@ from torch import Tensor
 
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.corners import SingularCorners
-from kanpinn.cells.tree import Tree
 from kanpinn.geometry.creases import Creases
 
 
@@ -27,7 +25,7 @@ class SingularEdges:
 
     Args:
         creases: the edges.
-        vertices: the vertices, at which cells become small; its power is β.
+        vertices: the vertices, at which cells are halved several times at once; its power is β.
         power: the exponent α.
     """
 
@@ -70,26 +68,6 @@ class SingularEdges:
             growth = torch.where(_meets(boxes, segment), parts ** (math.pi / angle - 1), 1.0)
             found = found.maximum(growth)
         return found
-
-    def divisible(self, geometry: CellGeometry) -> Tensor:
-        """The cells that are not as small as the smallest ones at vertices, a mask (N,)."""
-        return self.vertices.divisible(geometry)
-
-    def refined(
-        self, geometry: CellGeometry, chosen: Tensor, cells: Callable[[Tree], CellGeometry]
-    ) -> CellGeometry:
-        """The cells after some have been halved, those at vertices several times at once.
-
-        Args:
-            geometry: the present cells.
-            chosen: the cells to halve, a mask (N,).
-            cells: gives the cells of a tree that are in the domain.
-        """
-        return self.vertices.refined(geometry, chosen, cells)
-
-    def deeper(self, geometry: CellGeometry, cells: Callable[[Tree], CellGeometry]) -> CellGeometry:
-        """The cells after those at vertices have been halved until their error is smaller."""
-        return self.vertices.deeper(geometry, cells)
 
 
 def _corners(boxes: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.cells.geometry.cell_geometry import CellGeometry, CellPoints
+from kanpinn.cells.geometry.contacts import CoupledContacts
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.system.cell_system import CellSystem
 from kanpinn.cells.system.cell_terms import SampledTerm
@@ -34,25 +35,6 @@ class CellProblem(ABC):
     def source_moments(self) -> SourceMoments:
         """The integrals of the equation's source in cells that have occurred so far."""
         return SourceMoments()
-
-    def equation_at(
-        self,
-        geometry: CellGeometry,
-        at: CellPoints,
-        polynomials: LocalPolynomials,
-        coefficients: Tensor,
-        *,
-        limit: bool,
-    ) -> SampledTerm:
-        """The equation at points of cells, with accurate integrals of its source in whole cells.
-
-        The arguments are those of `on`; at: the points.
-        """
-        term = SampledTerm(self.equation, at, polynomials, coefficients)
-        found = self.source_moments.corrections(geometry, term, limit) if at.alike else None
-        if found is not None:
-            term.right = term.right + found
-        return term
 
     @abstractmethod
     def cells(self, tree: Tree) -> CellGeometry:
@@ -83,6 +65,25 @@ class CellProblem(ABC):
         """Points of a quadrature rule in groups of cells; each cell is in one group, once."""
 
     @abstractmethod
+    def walls(
+        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
+    ) -> list[SampledTerm]:
+        """The conditions at points of the boundary; the arguments are those of `on`."""
+
+    def coupled_contacts(
+        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
+    ) -> list[CoupledContacts]:
+        """The arcs at which cells of two regions meet; the arguments are those of `on`."""
+        return []
+
+    def weights(self, geometry: CellGeometry) -> Tensor:
+        """The factors of the rows of cells, (N,)."""
+        return torch.ones(len(geometry.tree), dtype=torch.float64)
+
+    def pollution(self, geometry: CellGeometry) -> Tensor:
+        """The factors by which errors are larger elsewhere than in their own cell, (N,)."""
+        return torch.ones(len(geometry.tree), dtype=torch.float64)
+
     def on(
         self,
         geometry: CellGeometry,
@@ -99,6 +100,32 @@ class CellProblem(ABC):
             coefficients: the present solution, about which the terms are linearised, (N, L, m).
             limit: whether integrals of singular sources are extrapolated, see `SourceMoments`.
         """
+        equation = [
+            self._equation_at(geometry, at, polynomials, coefficients, limit)
+            for at in self.inside(geometry, polynomials)
+        ]
+        walls = self.walls(geometry, polynomials, coefficients)
+        contacts = self.coupled_contacts(geometry, polynomials, coefficients)
+        factors = self.weights(geometry), self.pollution(geometry)
+        return CellSystem(geometry, polynomials, equation, walls, self.counted, *factors, contacts)
+
+    def _equation_at(
+        self,
+        geometry: CellGeometry,
+        at: CellPoints,
+        polynomials: LocalPolynomials,
+        coefficients: Tensor,
+        limit: bool,
+    ) -> SampledTerm:
+        """The equation at points of cells, with accurate integrals of its source in whole cells.
+
+        The arguments are those of `on`; at: the points.
+        """
+        term = SampledTerm(self.equation, at, polynomials, coefficients)
+        found = self.source_moments.corrections(geometry, term, limit) if at.alike else None
+        if found is not None:
+            term.right = term.right + found
+        return term
 
 
 def counted_fields(residuals: Residuals) -> Sequence[int]:

@@ -9,7 +9,6 @@ from torch import Tensor
 from kanpinn.cells.geometry.cell_geometry import CellGeometry, CellPoints, SidePart
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.problems.cell_problem import CellProblem, CellTerms
-from kanpinn.cells.system.cell_system import CellSystem
 from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.domain import Domain
@@ -69,25 +68,15 @@ class ProblemInBox(CellProblem):
         cells = torch.arange(len(geometry.tree))
         return [CellPoints.inside(geometry, cells, *polynomials.rule(self.more))]
 
-    def on(
-        self,
-        geometry: CellGeometry,
-        polynomials: LocalPolynomials,
-        coefficients: Tensor,
-        *,
-        limit: bool = False,
-    ) -> CellSystem:
-        tree, places = geometry.tree, self.inside(geometry, polynomials)
-        equation = [
-            self.equation_at(geometry, at, polynomials, coefficients, limit=limit) for at in places
-        ]
-        walls = []
+    def walls(
+        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
+    ) -> list[SampledTerm]:
+        found = []
         nodes, weights = polynomials.on_face.rule(self.more)
-        for axis, upper, cells in tree.ends:
-            side = SidePart.whole(axis, upper, tree.dim)
+        for axis, upper, cells in geometry.tree.ends:
+            side = SidePart.whole(axis, upper, geometry.tree.dim)
             at = CellPoints.on_side(geometry, cells, side, nodes, weights)
             for one in self.sides:
                 if (one.axis, one.upper) == (axis, upper):
-                    walls.append(SampledTerm(one.term, at, polynomials, coefficients))
-        ones = torch.ones(len(tree), dtype=torch.float64)
-        return CellSystem(geometry, polynomials, equation, walls, self.counted, ones, ones)
+                    found.append(SampledTerm(one.term, at, polynomials, coefficients))
+        return found

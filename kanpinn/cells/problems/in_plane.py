@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import InputError
 from kanpinn.cells.geometry.arc_points import gauss_on_arcs
 from kanpinn.cells.geometry.cell_geometry import CellGeometry, CellPoints
 from kanpinn.cells.geometry.contacts import CoupledContacts
@@ -20,8 +20,8 @@ from kanpinn.cells.geometry.junctions import junctions
 from kanpinn.cells.geometry.outline import Outline
 from kanpinn.cells.geometry.seams import contacts
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.problems.cell_problem import CellProblem, CellTerms
-from kanpinn.cells.system.cell_system import CellSystem
+from kanpinn.cells.problems.cell_problem import CellTerms
+from kanpinn.cells.problems.in_cut_cells import ProblemInCutCells
 from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.domain import Domain
@@ -32,7 +32,7 @@ from kanpinn.loss.terms import ResidualTerm
 
 
 @dataclass(frozen=True, eq=False)
-class ProblemInPlane(CellProblem):
+class ProblemInPlane(ProblemInCutCells):
     """The equation and the conditions of a problem in a domain of the plane.
 
     A cell of which only a part is in the domain is cut: it has the equation at points of that part,
@@ -58,6 +58,9 @@ class ProblemInPlane(CellProblem):
     counted: Sequence[int]
     interfaces: Sequence[ResidualTerm] = ()
     fields: int = 1
+    more: ClassVar[int] = 3  # points of a rule along each coordinate, above the degree
+    most: ClassVar[int] = 40
+    tiny: ClassVar[str] = "two of its corners are closer than 2^-{most} of the domain's size"
 
     @classmethod
     def of(
@@ -100,63 +103,40 @@ class ProblemInPlane(CellProblem):
         parts = [cutter.cut(tree) for cutter in self.cutters]
         return CutGeometry.joined(parts, [len(edges) for edges in self.division.edges])
 
-    def divisible(self, geometry: CellGeometry) -> Tensor:
-        return self.corners.divisible(geometry)
-
-    def refined(self, geometry: CellGeometry, chosen: Tensor) -> CellGeometry:
-        return self.corners.refined(geometry, chosen, self.cells)
-
-    def deeper(self, geometry: CellGeometry) -> CellGeometry:
-        return self.corners.deeper(geometry, self.cells)
-
-    def start(self, tree: Tree) -> CutGeometry:
-        most = 40  # halvings
-        for _ in range(most):
-            halved = too_large(tree, self.cutters)
-            if not bool(halved.any()):
-                return self.cells(tree)
-            tree, _ = tree.split(halved)
-        raise InputError(
-            f"the boundary of {self.domain!r} has details that are too small for cells: two of its "
-            f"corners are closer than 2^-{most} of the domain's size, or it touches itself"
-        )
+    def too_large(self, tree: Tree) -> Tensor:
+        return too_large(tree, self.cutters)
 
     def inside(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[CellPoints]:
         assert isinstance(geometry, CutGeometry)
         # Many, so that enough are left in a cut cell. With 8 errors were 4 times as large.
-        more, many = 3, 12
+        many = 12
         places: list[CellPoints] = []
         for region in range(len(self.cutters)):  # in each the coefficients may be the same
             own = geometry.tree.region == region
             whole = (own & ~geometry.is_cut).nonzero()[:, 0]
             if len(whole):
-                places.append(CellPoints.inside(geometry, whole, *polynomials.rule(more)))
+                places.append(CellPoints.inside(geometry, whole, *polynomials.rule(self.more)))
             places += self._in_cut_cells(geometry, region, polynomials.degree + many)
         return places
 
-    def on(
-        self,
-        geometry: CellGeometry,
-        polynomials: LocalPolynomials,
-        coefficients: Tensor,
-        *,
-        limit: bool = False,
-    ) -> CellSystem:
+    def walls(
+        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
+    ) -> list[SampledTerm]:
         assert isinstance(geometry, CutGeometry)
-        more = 3
-        places = self.inside(geometry, polynomials)
-        equation = [
-            self.equation_at(geometry, at, polynomials, coefficients, limit=limit) for at in places
-        ]
-        walls = []
+        found = []
         for term in self.conditions:
-            at = self._on_arcs(geometry, term, polynomials.degree + more + 1)
+            at = self._on_arcs(geometry, term, polynomials.degree + self.more + 1)
             if at is not None:
-                walls.append(SampledTerm(term, at, polynomials, coefficients))
-        found = contacts(geometry, self.edges, self.interfaces, polynomials.degree + 2 * more)
-        coupled = [CoupledContacts(one, geometry, polynomials, coefficients) for one in found]
-        factors = self.corners.weights(geometry), self.corners.pollution(geometry)
-        return CellSystem(geometry, polynomials, equation, walls, self.counted, *factors, coupled)
+                found.append(SampledTerm(term, at, polynomials, coefficients))
+        return found
+
+    def coupled_contacts(
+        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
+    ) -> list[CoupledContacts]:
+        assert isinstance(geometry, CutGeometry)
+        count = polynomials.degree + 2 * self.more
+        found = contacts(geometry, self.edges, self.interfaces, count)
+        return [CoupledContacts(one, geometry, polynomials, coefficients) for one in found]
 
     def _in_cut_cells(self, geometry: CutGeometry, region: int, count: int) -> Iterator[CellPoints]:
         """Points of the cut cells of a region: those of a Gauss rule on the frame that are in it.

@@ -3,19 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.cells.geometry.cell_geometry import CellGeometry, CellPoints
+from kanpinn.cells.geometry.corners import SingularCorners
 from kanpinn.cells.geometry.inside_points import gauss_inside
 from kanpinn.cells.geometry.singular_edges import SingularEdges
 from kanpinn.cells.geometry.solid_geometry import SolidCutter, SolidGeometry
 from kanpinn.cells.geometry.solid_walls import SolidWalls
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.problems.cell_problem import CellProblem, CellTerms
-from kanpinn.cells.system.cell_system import CellSystem
+from kanpinn.cells.problems.cell_problem import CellTerms
+from kanpinn.cells.problems.in_cut_cells import ProblemInCutCells
 from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.domain import Domain
@@ -23,7 +25,7 @@ from kanpinn.loss.terms import ResidualTerm
 
 
 @dataclass(frozen=True, eq=False)
-class ProblemInSpace(CellProblem):
+class ProblemInSpace(ProblemInCutCells):
     """The equation and the conditions of a problem in a solid.
 
     A cell of which only a part is in the solid is cut: it has the equation at points of that part,
@@ -41,6 +43,8 @@ class ProblemInSpace(CellProblem):
     equation: ResidualTerm
     conditions: Sequence[ResidualTerm]
     counted: Sequence[int]
+    most: ClassVar[int] = 12  # where a boundary touches itself, each halving doubles the cells
+    tiny: ClassVar[str] = "smaller than 2^-{most} of the domain's size"
 
     @classmethod
     def of(cls, terms: CellTerms, domain: Domain, counted: Sequence[int]) -> "ProblemInSpace":
@@ -69,66 +73,38 @@ class ProblemInSpace(CellProblem):
     def cells(self, tree: Tree) -> SolidGeometry:
         return self.cutter.cut(tree)
 
-    def divisible(self, geometry: CellGeometry) -> Tensor:
-        return self.edges.divisible(geometry)
+    @property
+    def corners(self) -> SingularCorners:
+        return self.edges.vertices
 
-    def refined(self, geometry: CellGeometry, chosen: Tensor) -> CellGeometry:
-        return self.edges.refined(geometry, chosen, self.cells)
-
-    def deeper(self, geometry: CellGeometry) -> CellGeometry:
-        return self.edges.deeper(geometry, self.cells)
-
-    def start(self, tree: Tree) -> SolidGeometry:
-        most = 12  # halvings; where a boundary touches itself, each one doubles the cells
-        for _ in range(most):
-            halved = self._too_large(tree)
-            if not bool(halved.any()):
-                return self.cells(tree)
-            tree, _ = tree.split(halved)
-        raise InputError(
-            f"the boundary of {self.domain!r} has details that are too small for cells: smaller "
-            f"than 2^-{most} of the domain's size, or it touches itself"
-        )
-
-    def _too_large(self, tree: Tree) -> Tensor:
-        """The cells to halve before a first solve, a mask (N,).
+    def too_large(self, tree: Tree) -> Tensor:
+        """The cells that are too large for the boundary in them, a mask (N,).
 
         A cell is too large if a smooth part of the boundary turns in it by an angle of more than
-        about 1.2, as it does in a cell that is wider than a hole or than the radius of curvature;
-        if its part of the solid is not connected; or if it has more than twice the width of a
-        neighbour.
+        about 1.2, as it does in a cell that is wider than a hole or than the radius of curvature,
+        or if its part of the solid is not connected.
         """
         most = 0.6  # radians from the mean normal
         parts = self.cutter.parts(tree)
         large = [one is not None and (one.spread > most or not one.connected) for one in parts]
-        halved = torch.tensor(large, dtype=torch.bool)
-        faces, level = tree.faces, tree.level
-        finer = level[faces.upper] - level[faces.lower]
-        halved[faces.lower[finer > 1]] = True
-        halved[faces.upper[finer < -1]] = True
-        return halved
+        return torch.tensor(large, dtype=torch.bool)
 
-    def on(
-        self,
-        geometry: CellGeometry,
-        polynomials: LocalPolynomials,
-        coefficients: Tensor,
-        *,
-        limit: bool = False,
-    ) -> CellSystem:
+    def walls(
+        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
+    ) -> list[SampledTerm]:
         assert isinstance(geometry, SolidGeometry)
-        equation = [
-            self.equation_at(geometry, at, polynomials, coefficients, limit=limit)
-            for at in self.inside(geometry, polynomials)
-        ]
         places = SolidWalls(geometry, self.cutter, polynomials)
-        walls = [
+        return [
             SampledTerm(term, at, polynomials, coefficients)
             for term in self.conditions
             for at in places.of(term.pieces)
         ]
-        factors = self.edges.weights(geometry), self.edges.pollution(geometry)
-        return CellSystem(geometry, polynomials, equation, walls, self.counted, *factors)
+
+    def weights(self, geometry: CellGeometry) -> Tensor:
+        return self.edges.weights(geometry)
+
+    def pollution(self, geometry: CellGeometry) -> Tensor:
+        return self.edges.pollution(geometry)
 
     def inside(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[CellPoints]:
         assert isinstance(geometry, SolidGeometry)

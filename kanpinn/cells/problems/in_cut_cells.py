@@ -1,0 +1,70 @@
+"""Problems in cells that a boundary cuts: the first cells, and smaller ones at singular corners."""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.cells.geometry.corners import SingularCorners
+from kanpinn.cells.problems.cell_problem import CellProblem
+from kanpinn.cells.tree import Tree
+from kanpinn.geometry.domain import Domain
+
+
+class ProblemInCutCells(CellProblem):
+    """The equation and the conditions of a problem, for cells of which some are cut by a boundary.
+
+    domain: the domain. most: the largest number of halvings before the first solve. tiny: what is
+    said of the boundary's details where that is not enough, a text with the place {most}.
+    """
+
+    domain: Domain
+    most: ClassVar[int]
+    tiny: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def corners(self) -> SingularCorners:
+        """The points at which solutions are singular, and where cells become small."""
+
+    @abstractmethod
+    def too_large(self, tree: Tree) -> Tensor:
+        """The cells that are too large for the boundary in them, a mask (N,)."""
+
+    def weights(self, geometry: CellGeometry) -> Tensor:
+        return self.corners.weights(geometry)
+
+    def pollution(self, geometry: CellGeometry) -> Tensor:
+        return self.corners.pollution(geometry)
+
+    def divisible(self, geometry: CellGeometry) -> Tensor:
+        return self.corners.divisible(geometry)
+
+    def refined(self, geometry: CellGeometry, chosen: Tensor) -> CellGeometry:
+        return self.corners.refined(geometry, chosen, self.cells)
+
+    def deeper(self, geometry: CellGeometry) -> CellGeometry:
+        return self.corners.deeper(geometry, self.cells)
+
+    def start(self, tree: Tree) -> CellGeometry:
+        for _ in range(self.most):
+            halved = self.too_large(tree) | beside_smaller(tree)
+            if not bool(halved.any()):
+                return self.cells(tree)
+            tree, _ = tree.split(halved)
+        raise InputError(
+            f"the boundary of {self.domain!r} has details that are too small for cells: "
+            f"{self.tiny.format(most=self.most)}, or it touches itself"
+        )
+
+
+def beside_smaller(tree: Tree) -> Tensor:
+    """The cells that have more than twice the width of a neighbour, a mask (N,)."""
+    found, faces, level = torch.zeros(len(tree), dtype=torch.bool), tree.faces, tree.level
+    finer = level[faces.upper] - level[faces.lower]
+    found[faces.lower[finer > 1]] = True
+    found[faces.upper[finer < -1]] = True
+    return found
