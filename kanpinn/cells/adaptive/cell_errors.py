@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from kanpinn.cells.geometry.cell_geometry import CellPoints
+from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.geometry.cut_geometry import CellCutter
 from kanpinn.cells.geometry.prolongation import prolonged
 from kanpinn.cells.polynomials import LocalPolynomials, closed_rule

@@ -7,7 +7,8 @@ from functools import cached_property, partial
 import torch
 from torch import Tensor
 
-from kanpinn.cells.geometry.cell_geometry import CellGeometry, CellPoints
+from kanpinn.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.geometry.points import Batch
 from kanpinn.jets import Channels, Coordinates, largest_of_orders, slopes_by_parts

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kanpinn.cells.geometry.cell_geometry import CellGeometry, Side, derivatives_across
+from kanpinn.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.cells.geometry.cell_sides import CellSide, derivatives_across
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.geometry.rules import gauss_product
 
@@ -55,11 +56,11 @@ class SampledFace:
 
 
 @dataclass(frozen=True, eq=False)
-class SampledSide(Side):
+class SampledSide(CellSide):
     """The side of a cell at a sampled face.
 
     Args:
-        axis, upper: see `Side`.
+        axis, upper: see `CellSide`.
         cell: the number of the cell.
         face: the face.
     """

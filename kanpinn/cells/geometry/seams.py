@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.cells.geometry.arc_points import gauss_on_arcs
-from kanpinn.cells.geometry.cell_geometry import CellPoints
+from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.geometry.contacts import Contacts
 from kanpinn.cells.geometry.cut_geometry import CutGeometry
 from kanpinn.cells.geometry.outline import Arcs

@@ -7,7 +7,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from kanpinn.cells.geometry.cell_geometry import CellGeometry, Side, SidePart
+from kanpinn.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.cells.geometry.cell_sides import CellSide, SidePart
 from kanpinn.cells.geometry.sampled_side import SampledFace, SampledSide
 from kanpinn.cells.geometry.solid_parts import CellPart, PartFinder, narrowed
 from kanpinn.cells.tree import Faces, Tree
@@ -48,7 +49,7 @@ class SolidGeometry(CellGeometry):
             found[number] = SampledFace(axis, low, high, self, step)
         return found
 
-    def _side(self, cell: int, face: int, whole: SidePart) -> Side:
+    def _side(self, cell: int, face: int, whole: SidePart) -> CellSide:
         if face not in self._faces:
             return whole
         return SampledSide(whole.axis, whole.upper, cell, self._faces[face])

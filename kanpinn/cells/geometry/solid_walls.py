@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kanpinn.cells.geometry.cell_geometry import CellPoints, SidePart
+from kanpinn.cells.geometry.cell_points import CellPoints
+from kanpinn.cells.geometry.cell_sides import SidePart
 from kanpinn.cells.geometry.solid_geometry import SolidCutter, SolidGeometry
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.geometry.boundary import Piece

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.cells.geometry.cell_geometry import CellGeometry, CellPoints
+from kanpinn.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.geometry.contacts import CoupledContacts
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.system.cell_system import CellSystem

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kanpinn.cells.geometry.cell_geometry import CellGeometry, CellPoints, SidePart
+from kanpinn.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.cells.geometry.cell_points import CellPoints
+from kanpinn.cells.geometry.cell_sides import SidePart
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.problems.cell_problem import CellProblem, CellTerms
 from kanpinn.cells.system.cell_terms import SampledTerm

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from kanpinn.cells.geometry.arc_points import gauss_on_arcs
-from kanpinn.cells.geometry.cell_geometry import CellGeometry, CellPoints
+from kanpinn.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.geometry.contacts import CoupledContacts
 from kanpinn.cells.geometry.corners import SingularCorners
 from kanpinn.cells.geometry.cut_geometry import CellCutter, CutGeometry

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.cells.geometry.cell_geometry import CellGeometry, CellPoints
+from kanpinn.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.geometry.corners import SingularCorners
 from kanpinn.cells.geometry.inside_points import gauss_inside
 from kanpinn.cells.geometry.singular_edges import SingularEdges

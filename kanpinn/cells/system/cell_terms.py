@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.cells.geometry.cell_geometry import CellPoints
+from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.jets import (
     Channels,

@@ -6,7 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from kanpinn.cells.geometry.cell_geometry import Side
+from kanpinn.cells.geometry.cell_sides import CellSide
 from kanpinn.cells.polynomials import LocalPolynomials
 
 
@@ -127,7 +127,7 @@ class Traces:
         """The number of all unknowns of a face."""
         return sum(sum(self.sizes(field)) for field in range(len(self.orders)))
 
-    def rows(self, side: Side, scale: float, weights: Tensor) -> tuple[Tensor, Tensor]:
+    def rows(self, side: CellSide, scale: float, weights: Tensor) -> tuple[Tensor, Tensor]:
         """The rows of a cell's functions, and those of the traces, on a part of a side.
 
         Args:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from kanpinn.cells.geometry.cell_geometry import CellGeometry, CellPoints
+from kanpinn.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.geometry.points import Points
 from kanpinn.jets import zero_jet

@@ -8,7 +8,7 @@ import torch
 from cases import solved_in_cells
 
 import kanpinn as kp
-from kanpinn.cells.geometry.cell_geometry import CellPoints
+from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.geometry.divided import divided
 from kanpinn.cells.problems.in_plane import ProblemInPlane
 from kanpinn.cells.tree import Tree

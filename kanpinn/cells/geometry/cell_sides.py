@@ -1,0 +1,97 @@
+"""The parts of a cell's sides that are faces, and the traces of its functions on them."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.jets import Channels
+
+
+class CellSide(ABC):
+    """A part of a cell's side that is a face of the cell.
+
+    axis: the coordinate that is constant. upper: whether it is at its upper end.
+    """
+
+    axis: int
+    upper: bool
+
+    @abstractmethod
+    def traces(self, polynomials: LocalPolynomials, orders: int) -> list[Tensor]:
+        """The derivatives across of a cell's functions, of the orders 0 to `orders` - 1.
+
+        They are given by orthonormal functions on the face, (L, face functions) for each order:
+        the first ones of these span the polynomials of lower degrees. The derivatives are those by
+        the cell's own coordinate.
+        """
+
+
+@dataclass(frozen=True)
+class SidePart(CellSide):
+    """A rectangular part of a cell's side, in the cell's own coordinates.
+
+    Args:
+        axis: the coordinate that is constant.
+        upper: whether it is 1 there, otherwise -1.
+        low, high: the corners of the part in the other coordinates.
+    """
+
+    axis: int
+    upper: bool
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    @classmethod
+    def whole(cls, axis: int, upper: bool, dim: int) -> "SidePart":
+        """A whole side of a cell of d coordinates."""
+        return cls(axis, upper, (-1.0,) * (dim - 1), (1.0,) * (dim - 1))
+
+    def points(self, nodes: Tensor) -> Tensor:
+        """The points on this part, (q, d); nodes: of a rule on [-1, 1]^(d-1), (q, d - 1)."""
+        low, high = nodes.new_tensor(self.low), nodes.new_tensor(self.high)
+        along = low + (nodes + 1) / 2 * (high - low)
+        at = nodes.new_full((len(nodes), 1), 1.0 if self.upper else -1.0)
+        return torch.cat([along[:, : self.axis], at, along[:, self.axis :]], dim=1)
+
+    def traces(self, polynomials: LocalPolynomials, orders: int) -> list[Tensor]:
+        return _traces(polynomials, self, orders)
+
+    def area(self, widths: Tensor) -> Tensor:
+        """The area of the part over that of [-1, 1]^(d-1), (c,); widths: of the frames, (c, d)."""
+        others = torch.cat([widths[:, : self.axis], widths[:, self.axis + 1 :]], dim=1)
+        parts = (others.new_tensor(self.high) - others.new_tensor(self.low)) / 2
+        return (others * parts / 2).prod(dim=1)
+
+
+@lru_cache(maxsize=10_000)
+def _traces(polynomials: LocalPolynomials, side: SidePart, orders: int) -> list[Tensor]:
+    face = polynomials.on_face
+    nodes, weights = face.rule()
+    onto = face.values(nodes) * weights[:, None]
+    return derivatives_across(polynomials, side, side.points(nodes), orders, onto)
+
+
+def derivatives_across(
+    polynomials: LocalPolynomials, side: CellSide, local: Tensor, orders: int, onto: Tensor
+) -> list[Tensor]:
+    """The derivatives of a cell's functions across a side, by functions on the face.
+
+    Args:
+        polynomials: the functions of the cell.
+        side: the side.
+        local: points on it in the cell's own coordinates, (q, d).
+        orders: the number of orders, from 0.
+        onto: the functions on the face at the points, times weights, (q, face functions).
+
+    Returns:
+        (L, face functions) for each order.
+    """
+    direction = tuple(float(i == side.axis) for i in range(polynomials.dim))
+    names = tuple(f"x{i}" for i in range(polynomials.dim))
+    channels = Channels(names, directions=(direction,), order=max(1, orders - 1))
+    jets = polynomials.stacked(channels, local, torch.ones_like(local[0]))
+    return [jets[:, j].T @ onto for j in range(orders)]
