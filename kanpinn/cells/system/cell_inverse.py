@@ -70,7 +70,7 @@ class CellInverse:
         Raises:
             LinAlgError: if an entry of the problem is not finite.
         """
-        factors, sizes = self.system.cell_factors, np.zeros(coefficients.shape[2])
+        factors, sizes = self.system.rows.cell_factors, np.zeros(coefficients.shape[2])
 
         def rights() -> Iterator[Array]:
             for group, masses in zip(factors.groups, self._masses, strict=True):
@@ -91,13 +91,13 @@ class CellInverse:
         """
         masses = dict(zip(map(id, self.system.equation), self.mass, strict=True))
         found, known = [], dict[tuple[SampledTerm, tuple[int, float]], Tensor]()
-        for group in self.system.cell_factors.groups:
-            equations = [self.system.terms[cell][0] for cell in group.cells]
+        for group in self.system.rows.cell_factors.groups:
+            equations = [self.system.rows.terms[cell][0] for cell in group.cells]
             placed = [replace(one, term=masses[id(one.term)]) for one in equations]
             if not placed[0].term.is_alike:
                 found.append(torch.stack([one.rows() for one in placed]))
                 continue
-            key = placed[0].term, self.system.size(group.cells[0])
+            key = placed[0].term, self.system.rows.size(group.cells[0])
             if key not in known:
                 known[key] = placed[0].rows()[None]
             found.append(known[key])
@@ -111,10 +111,10 @@ class CellInverse:
         for functions that the points do not see.
         """
         found, tiny = [], 1e-6
-        for group in self.system.cell_factors.groups:
+        for group in self.system.rows.cell_factors.groups:
             roots = []
             for cell in group.cells:
-                one = self.system.terms[cell][0]
+                one = self.system.rows.terms[cell][0]
                 at = one.term.at
                 values = one.term.polynomials.values(at.at(one.place))
                 values = at.weights[one.place].sqrt()[:, None] * values
@@ -142,7 +142,7 @@ class CellInverse:
     def _by_cells(self, parts: Tensor, apply: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """Apply R or its inverse to the parts of functions in all cells, (N, L m, n)."""
         found = torch.empty_like(parts)
-        for group, root in zip(self.system.cell_factors.groups, self._roots, strict=True):
+        for group, root in zip(self.system.rows.cell_factors.groups, self._roots, strict=True):
             own = parts[group.cells].unflatten(1, (root.shape[1], -1)).flatten(2)
             found[group.cells] = apply(root, own).reshape(parts[group.cells].shape)
         return found

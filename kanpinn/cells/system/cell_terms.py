@@ -10,8 +10,8 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.system.cell_functions import jets_at
 from kanpinn.jets import (
-    Channels,
     Coordinates,
     largest_of_orders,
     parts_along,
@@ -173,31 +173,6 @@ class SampledTerm:
         )
         return found.flatten(2).flatten(0, 1).T
 
-    def squares(self, coefficients: Tensor) -> Tensor:
-        """The integrals of the squared fields over the cells here, by the rule of the points, (c,).
-
-        coefficients: of some of the fields in all cells, (N, L, fields).
-        """
-        own = coefficients[self.at.cells]
-        if self.at.alike:  # the rule is that of a whole cell, where polynomials are orthonormal
-            volumes = (1 / self.at.scale).prod(dim=1)
-            return volumes * own.square().sum(dim=(1, 2))
-        values = jets_at(self.at, self.polynomials, Channels(self.at.points.names), coefficients)
-        return torch.einsum("cq,cqpm->c", self.at.weights, values.square())
-
-    def integrals(self, coefficients: Tensor) -> Tensor:
-        """The integrals of fields over the cells here, by the rule of the points, (c, m).
-
-        coefficients: of the fields in all cells, (N, L, m).
-        """
-        own = coefficients[self.at.cells]
-        if self.at.alike:  # only the first polynomial has an integral
-            return (
-                self.at.weights.sum(dim=1)[:, None] * own[:, 0] * 2 ** (-self.polynomials.dim / 2)
-            )
-        values = jets_at(self.at, self.polynomials, Channels(self.at.points.names), coefficients)
-        return torch.einsum("cq,cqpm->cm", self.at.weights, values)
-
     def is_linear(self, coefficients: Tensor) -> bool:
         """Whether the slopes are the same for another solution, tried in a few cells."""
         most, rounding = 8, 1e-9
@@ -205,32 +180,6 @@ class SampledTerm:
         other = SampledTerm(self.term, self.at.some(few), self.polynomials, coefficients)
         gap = (self.slopes[few] - other.slopes).abs().max()
         return bool(gap <= rounding * self.slopes.abs().max())
-
-
-def jets_at(
-    at: CellPoints, polynomials: LocalPolynomials, channels: Channels, coefficients: Tensor
-) -> Tensor:
-    """The stacked jets of a function at points of cells, (c, q, parts, m).
-
-    Args:
-        at: the points.
-        polynomials: the functions of a cell.
-        channels: the derivatives.
-        coefficients: in all cells, (N, L, m).
-    """
-    own = coefficients[at.cells]
-    if not at.alike:
-        most = 2**20  # numbers of one kind at once
-        each = max(1, most // (at.weights.shape[1] * (polynomials.degree + 1)))
-        parts = zip(at.local.split(each), at.scale.split(each), own.split(each), strict=True)
-        return torch.cat([polynomials.evaluated(channels, *part) for part in parts])
-    scales, kind = at.scale.unique(dim=0, return_inverse=True)
-    cells = [(kind == number).nonzero()[:, 0] for number in range(len(scales))]
-    found = [
-        torch.einsum("qpl,clm->cqpm", polynomials.stacked(channels, at.local, scale), own[some])
-        for some, scale in zip(cells, scales, strict=True)
-    ]
-    return torch.cat(found)[torch.cat(cells).argsort()]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from kanpinn.cells.geometry.contacts import CoupledContacts
+from kanpinn.cells.system.cell_functions import jets_at
 from kanpinn.cells.system.cell_system import CellSystem
-from kanpinn.cells.system.cell_terms import SampledTerm, jets_at
+from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.evolution.cells.in_space import at_moment
 from kanpinn.jets import Coordinates, Jet
 
@@ -153,7 +154,7 @@ class LinearisedCells:
         system = self.system(rate)
         both = zip((*system.equation, *system.walls), rights, strict=True)
         values: dict[SampledTerm | CoupledContacts, Tensor] = dict(both)
-        found, shares = system.cell_factors.solve(system.rights(values), again=True)
+        found, shares = system.rows.cell_factors.solve(system.rows.rights(values), again=True)
         coefficients = torch.from_numpy(found).unflatten(1, (-1, self.fields))
         return coefficients, torch.from_numpy(shares)
 

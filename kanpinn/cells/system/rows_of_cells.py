@@ -1,0 +1,167 @@
+"""The rows of all cells in their least-squares problem: matrices and right-hand sides."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kanpinn.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.cells.geometry.contacts import CoupledContacts
+from kanpinn.cells.merges import merge_order, work_of_cells
+from kanpinn.cells.system.cell_factors import CellFactors
+from kanpinn.cells.system.cell_group import CellGroup, CellRows
+from kanpinn.cells.system.cell_terms import PlacedTerm, SampledTerm
+from kanpinn.cells.system.contact_rows import PlacedContact
+from kanpinn.cells.system.coupling import Coupling, Traces
+from kanpinn.linalg.elimination_tree import EliminationTree
+from kanpinn.linalg.reflections import Reflections
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class RowsOfCells:
+    """The rows of each cell: of the equation, of conditions, of constants, of faces and of arcs.
+
+    Args:
+        geometry: the cells.
+        weights: the factor of all rows of each cell, (N,).
+        coupling: the weights of jumps.
+        traces: the unknowns on faces.
+        terms: for each cell its terms, the equation first.
+        contacts: for each cell the arcs at which it meets cells of other regions.
+        free_fields: the fields that are determined up to a constant.
+    """
+
+    geometry: CellGeometry
+    weights: Tensor
+    coupling: Coupling
+    traces: Traces
+    terms: Sequence[Sequence[PlacedTerm]]
+    contacts: Sequence[Sequence[PlacedContact]]
+    free_fields: Sequence[int]
+
+    @cached_property
+    def trace_sizes(self) -> Array:
+        """The numbers of unknowns on all faces, and then on all arcs of interfaces."""
+        sizes = [self.traces.size] * len(self.geometry.faces)
+        both = {one.number: one.rows.size for own in self.contacts for one in own}
+        return np.array(sizes + [both[number] for number in sorted(both)], dtype=np.int64)
+
+    @cached_property
+    def cell_factors(self) -> CellFactors:
+        """The factors of the problem, in which cells with the same matrix are together."""
+        found: dict[Any, list[int]] = {}
+        for cell, sides in enumerate(self.geometry.sides):
+            terms = [one.term for one in self.terms[cell]]
+            shared = all(term.is_alike for term in terms)
+            names = tuple(id(term) for term in terms)
+            shared = shared and not (self.contacts[cell] or (self.free_fields and cell == 0))
+            key = (self.size(cell), tuple(side for side, _ in sides), names) if shared else cell
+            found.setdefault(key, []).append(cell)
+        both = zip(self.geometry.sides, self.contacts, strict=True)
+        faces = [
+            np.array([at for _, at in sides] + [one.number for one in contacts], dtype=np.int64)
+            for sides, contacts in both
+        ]
+        shapes = [self._shape(cells[0], faces[cells[0]]) for cells in found.values()]
+        work = work_of_cells(list(found.values()), shapes, len(faces))
+        order = merge_order(self.geometry.tree)
+        tree = EliminationTree(faces, self.trace_sizes, order, work)
+        own, groups = set(tree.local), []
+        for cells, shape in zip(found.values(), shapes, strict=True):
+            if here := [cell for cell in cells if cell in own]:
+                numbers = np.stack([faces[cell] for cell in here])
+                groups.append(CellGroup(here, numbers, shape, partial(self._rows, cells[0])))
+        return CellFactors(groups, tree, self.traces.polynomials.size * len(self.coupling.orders))
+
+    def size(self, cell: int) -> tuple[int, float]:
+        """The level and the weight of a cell: with them the rows of a term are alike, or differ."""
+        return int(self.geometry.tree.level[cell]), float(self.weights[cell])
+
+    @cached_property
+    def _triangles(self) -> dict[tuple[SampledTerm, tuple[int, float]], Reflections]:
+        """The rows of the equation as triangles, for cells of each size that have the same."""
+        return {}
+
+    def _shape(self, cell: int, faces: Array) -> tuple[int, int]:
+        """The numbers of rows and of coefficients of a cell; faces: the numbers of its faces."""
+        rows = sum(one.row_count for one in self.terms[cell]) + int(self.trace_sizes[faces].sum())
+        rows += len(self.free_fields) if cell == 0 else 0
+        return rows, self.traces.polynomials.size * len(self.coupling.orders)
+
+    def rights(self, values: Mapping[SampledTerm | CoupledContacts, Tensor]) -> Iterator[Array]:
+        """The right-hand sides of the rows of each group's cells, (c, rows, n), one by one.
+
+        values: those of terms and of interfaces at their points, (c, q, equations, n); zero for
+            those without.
+        """
+        some = next(iter(values.values()))
+        each, dtype = some.shape[-1], some.numpy().dtype
+        for group in self.cell_factors.groups:
+            first, start = group.cells[0], 0
+            rights = np.zeros((len(group.cells), group.shape[0], each), dtype)
+            for number, one in enumerate(self.terms[first]):
+                rows = slice(start, start := start + one.row_count)
+                if one.term in values:
+                    places = [self.terms[cell][number].place for cell in group.cells]
+                    rights[:, rows] = one.weighed(values[one.term][places]).numpy()
+            start = rights.shape[1] - sum(one.rows.size for one in self.contacts[first])
+            for contact in self.contacts[first]:  # a cell with contacts is a group of its own
+                rows = slice(start, start := start + contact.rows.size)
+                if contact.rows.coupled in values:
+                    known = values[contact.rows.coupled][contact.place]
+                    rights[0, rows] = contact.weighed(known).numpy()
+            yield rights
+
+    @cached_property
+    def _face_weights(self) -> Tensor:
+        """The square roots of the weights on each face for its lower and its upper cell.
+
+        (2, F, j, m), with the root of the area.
+        """
+        faces, geometry = self.geometry.faces, self.geometry
+        normals = torch.eye(self.traces.polynomials.dim, dtype=geometry.half.dtype)[faces.axis]
+        both = [
+            self.coupling.weights(cells, normals, geometry.lengths)
+            for cells in (faces.lower, faces.upper)
+        ]
+        return torch.stack(both) * geometry.areas.sqrt()[:, None, None]
+
+    def _rows(self, cell: int) -> CellRows:
+        """The rows of a cell."""
+        equation, *walls = self.terms[cell]
+        known = self._triangles if equation.term.is_alike else {}
+        key = equation.term, self.size(cell)
+        if key not in known:
+            known[key] = Reflections.of(_joined([equation.rows()]))
+        first = known[key]
+        conditions = [equation.factors.new_zeros(0, first.vectors.shape[1])]
+        conditions += [one.rows() for one in walls]
+        if cell == 0:  # a row for each constant that nothing determines
+            constants = conditions[0].new_zeros(len(self.free_fields), first.vectors.shape[1])
+            constants[range(len(constants)), self.free_fields] = float(np.abs(first.triangle).max())
+            conditions.append(constants)
+        outer, diagonals = [conditions[0]], [equation.factors.new_zeros(0)]
+        for side, number in self.geometry.sides[cell]:
+            scale = float(self.geometry.scale[cell, side.axis])
+            weights = self._face_weights[0 if side.upper else 1, number]
+            own, diagonal = self.traces.rows(side, scale, weights)
+            outer.append(own)
+            diagonals.append(diagonal)
+        for contact in self.contacts[cell]:
+            own, diagonal = contact.of_cell()
+            outer.append(own)
+            diagonals.append(diagonal)
+        traces = torch.cat(diagonals).numpy()
+        return CellRows(first, _joined(conditions), _joined(outer), traces)
+
+
+def _joined(rows: Sequence[Tensor]) -> Array:
+    """Rows below one another, (r, c), with each column side by side in memory."""
+    return torch.cat([one.T for one in rows], dim=1).T.numpy()
