@@ -1,7 +1,6 @@
 """Marching in time: one window after the other is solved by collocation, with controlled errors."""
 
 import copy
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,20 +14,18 @@ from kanpinn.evolution.cells.cell_windows import CellWindows
 from kanpinn.evolution.front import FrontInTime
 from kanpinn.evolution.function_space import FunctionSpace
 from kanpinn.evolution.growth import GrowthTest, growth_after, refuse_growth
-from kanpinn.evolution.march_words import MarchWords
+from kanpinn.evolution.march_progress import MarchProgress
 from kanpinn.evolution.resolution import Attempt, Resolution
 from kanpinn.evolution.terms.evolution_terms import sorted_terms
 from kanpinn.evolution.terms.time_derivatives import with_orders
 from kanpinn.evolution.time.stages import stages
-from kanpinn.evolution.window.control import Control, windows_left
+from kanpinn.evolution.window.control import windows_left
 from kanpinn.evolution.window.newton import Newton
 from kanpinn.evolution.window.window_solve import newton_method
 from kanpinn.evolution.windows import require_windows
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import Optimizer, Stage, Step
-
-CONTROLLED = ("length", "stages", "distances")  # what the controller remembers
 
 
 @dataclass(frozen=True)
@@ -133,10 +130,8 @@ class March(Optimizer):
         return MarchStage(self, residuals)
 
 
-class MarchStage(Stage):
+class MarchStage(MarchProgress):
     """The state of a march: the front up to which it has come, and what the next window will be."""
-
-    all_or_nothing = True  # a window is added once it is solved
 
     def __init__(self, settings: March, residuals: Residuals) -> None:
         self.settings, self.surrogate = settings, residuals.surrogate
@@ -148,18 +143,13 @@ class MarchStage(Stage):
         self.terms = with_orders(terms, fields, order, settings.scheme)
         # LAPACK works in the main memory, and lengths of windows want all digits.
         self.exact = copy.deepcopy(self.surrogate).to("cpu", torch.float64)
-        low, high = (float(corner[-1]) for corner in self.surrogate.domain.bounds)
-        self.begin, self.duration = low, high - low
         self.method = newton_method(self.surrogate)
-        limits = settings.tolerance, self.duration, settings.windows, settings.stages
-        self.control = Control.first(*limits, self.method.choice)
+        limits = settings.tolerance, settings.windows, settings.stages
+        super().__init__(self.surrogate.domain, *limits, self.method.choice)
         follows = settings.regrade and settings.windows is None
-        self.resolution = Resolution(settings.tolerance / 2, follows, low, high)
-        names = self.surrogate.domain.names
-        self.words = MarchWords.between(names[-1], settings.tolerance, low, high)
+        times = [float(corner[-1]) for corner in self.surrogate.domain.bounds]
+        self.resolution = Resolution(settings.tolerance / 2, follows, *times)
         self._front: FrontInTime | None = None
-        self.accepted, self.refused, self.limited = 0, 0, False
-        self.squares = 0.0  # the integral over time of the squared relative errors
 
     @property
     def front(self) -> FrontInTime:
@@ -175,20 +165,16 @@ class MarchStage(Stage):
         return self.settings.windows is None and error > self.resolution.allowed
 
     @property
-    def part(self) -> float:  # type: ignore[override]
-        """The fraction of the time up to which the solution is known."""
-        return (self.front.time - self.begin) / self.duration
+    def time(self) -> float:
+        return self.front.time
 
     def state_dict(self) -> dict[str, Any]:
-        names = ("accepted", "refused", "limited", "squares")
-        control = {name: getattr(self.control, name) for name in CONTROLLED}
-        return {n: getattr(self, n) for n in names} | control | self.front.state_dict()
+        return super().state_dict() | self.front.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        vars(self).update({n: state[n] for n in ("accepted", "refused", "limited", "squares")})
-        self.control = replace(self.control, **{name: state[name] for name in CONTROLLED})
+        super().load_state_dict(state)
         self._front = FrontInTime.of_state(state, self._space(state["breaks"], state["kinks"]))
-        if self._is_hopeless():  # the march ended there, and goes on with another tolerance
+        if self.is_hopeless:  # the march ended there, and goes on with another tolerance
             self.refused, self.control.length = 0, self.duration / 100
             if (before := self._front.before) is not None and before.start < self._front.time:
                 self.control.length = before.length
@@ -224,45 +210,28 @@ class MarchStage(Stage):
         self.attempt, window, space = done, done.window, done.front.space
         front = done.front.after(window, done.carried, self.begin + self.duration if last else None)
         front, member = self.resolution.lightened(front, done), space.member(window)
-        end = 2.0 if last else 2 * (window.start + window.length - self.begin) / self.duration
+        end = self.scaled_end(window, last)
         self.network.add(end, member, first=not self.accepted)
         self._front = front
         self.accepted += 1
         self.squares += done.squares
         self.limited |= self._is_limited(done.splines)
 
-    @property
-    def spent(self) -> float:
-        """The estimated relative error so far, in the root mean square over time."""
-        return math.sqrt(self.squares / max(self.front.time - self.begin, 1e-300))
-
     def _accepted(self, done: Attempt, last: bool) -> Step:
         named = done.front.space.named
         words = self.words.accepted(done.window, named, self.accepted, self.spent)
         count = windows_left((self.network.ends / 2).tolist(), self.settings.steps)
         failed = self.words.stuck(done.window, growth_after(self.front, self.accepted), count)
-        return self._step(done, failed or (self._verdict() if last else None), words)
+        verdict = self.verdict(self.front.space.named) if last else None
+        return self._step(done, failed or verdict, words)
 
     def _refused(self, done: Attempt) -> Step:
         finished = None
-        if self._is_hopeless():
+        if self.is_hopeless:
             finished = self.words.stuck(done.window, GrowthTest().find(self.front), None)
             finished = finished or self.words.failed(done.window, not self.accepted)
         return self._step(done, finished, self.words.refused(done.window))
 
-    def _is_hopeless(self) -> bool:
-        """Whether shorter and shorter windows have been refused for too long."""
-        many, start = 30, self.front.time
-        return self.refused >= many or start + self.control.length <= start
-
     def _step(self, done: Attempt, finished: str | None, words: str) -> Step:
-        reached, spent = self.front.time, self.spent
-        notes = self.words.notes(done.window, reached, self.accepted, spent)
-        notes |= {"intervals": float(done.front.space.count), "spline_error": done.splines}
-        return Step(spent**2, done.window.iterations, finished, notes, words, until=reached)
-
-    def _verdict(self) -> str:
-        """The status after the last window."""
-        if self.limited:
-            return self.words.unresolved(self.front.space.named)
-        return self.words.converged(self.accepted, self.spent)
+        notes = {"intervals": float(done.front.space.count), "spline_error": done.splines}
+        return self.told(done.window, finished, words, notes)

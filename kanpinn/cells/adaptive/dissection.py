@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, number
-from kanpinn._support.status import CONVERGED
 from kanpinn.cells.adaptive.cell_errors import errors_by_comparison, errors_by_missed_residuals
-from kanpinn.cells.adaptive.error_progress import ErrorProgress
-from kanpinn.cells.adaptive.halving import bulk, part_to_halve, why_no_smaller
+from kanpinn.cells.adaptive.error_progress import ErrorProgress, status_of_error
+from kanpinn.cells.adaptive.halving import bulk, count_when_halved, part_to_halve, why_no_smaller
 from kanpinn.cells.adaptive.layers import cells_in_layers
 from kanpinn.cells.adaptive.newton import NewtonProgress
 from kanpinn.cells.adaptive.waves import cells_with_waves
@@ -110,12 +109,8 @@ class DissectionStage(Stage):
 
     @property
     def part(self) -> float:  # type: ignore[override]
-        """How far the solve is, for its progress: the cube of found over wanted digits.
-
-        The cube is taken as the last digits take most of the time. It is zero without an estimate.
-        """
-        wanted = math.log10(min(self.settings.tolerance, 0.1))
-        return min(1.0, max(0.0, math.log10(min(self.error.estimate, 1.0) or 1e-300) / wanted)) ** 3
+        """How far the solve is, for its progress."""
+        return self.error.part(self.settings.tolerance)
 
     @property
     def numbers(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -174,11 +169,10 @@ class DissectionStage(Stage):
             system = self.problem.on(self._geometry(), self.network.polynomials, before)
             if self.newton.steps:
                 return system, before
-            steep = cells_in_layers(system) | cells_with_waves(system)
-            part, more = 4, 2**self.network.tree.dim - 1  # the rest is left to the indicator
-            after = len(steep) + more * int(steep.sum())
+            part, steep = 4, cells_in_layers(system) | cells_with_waves(system)
+            after = count_when_halved(system.geometry.tree, steep)
             if after == len(steep) or part * after > self.settings.cells:
-                return system, before
+                return system, before  # the rest is left to the indicator
             self._split(steep)
 
     def _solved(self, system: CellSystem) -> CellSolution:
@@ -218,12 +212,8 @@ class DissectionStage(Stage):
             if float(unseen.norm()) > settings.tolerance:
                 errors = errors + unseen
                 progress.estimate = float(errors.norm())
-        finished = None
-        if progress.estimate <= settings.tolerance:
-            finished = CONVERGED
-        elif progress.estimate > 0.5 * before and before < 1e-10:
-            finished = f"{CONVERGED}: rounding leaves a relative error of {progress.estimate:.1e}"
-        return self._refined(found, system, errors, words, finished)
+        finished = status_of_error(progress.estimate, before, settings.tolerance)
+        return self._refined(found, system, errors, words, finished or None)
 
     def _refined(
         self,

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from kanpinn._support.status import CONVERGED
+
 
 @dataclass
 class ErrorProgress:
@@ -29,6 +31,14 @@ class ErrorProgress:
         known = math.isfinite(self.estimate)
         return self.estimate if known else (self.ratio or self.usual) * self.indicated
 
+    def part(self, tolerance: float) -> float:
+        """How far the way to a tolerance is done: the cube of found over wanted digits.
+
+        The cube is taken as the last digits take most of the time. It is zero without an estimate.
+        """
+        wanted, found = math.log10(min(tolerance, 0.1)), min(self.estimate, 1.0) or 1e-300
+        return min(1.0, max(0.0, math.log10(found) / wanted)) ** 3
+
     def extrapolate(self, indicated: float, change: float) -> None:
         """Estimate the error on a tree by the ratio of errors to indicators on those before.
 
@@ -52,3 +62,18 @@ class ErrorProgress:
         """Take the error that a comparison with a better solution on the same tree has shown."""
         self.estimate, self.compared = error, True
         self.ratio = max(self.ratio, error / (self.indicated or 1.0))
+
+
+def status_of_error(error: float, before: float, tolerance: float) -> str:
+    """The status where an error is small enough, or where rounding keeps it; otherwise empty.
+
+    Args:
+        error: the relative error on a tree.
+        before: that on the tree before.
+        tolerance: the wanted one.
+    """
+    if error <= tolerance:
+        return CONVERGED
+    if error > 0.5 * before and before < 1e-10:
+        return f"{CONVERGED}: rounding leaves a relative error of {error:.1e}"
+    return ""

@@ -6,6 +6,7 @@ from torch import Tensor
 from kanpinn.cells.problems.cell_problem import CellProblem
 from kanpinn.cells.system.cell_system import CellSystem
 from kanpinn.cells.system.memory import too_many
+from kanpinn.cells.tree import Tree
 
 
 def bulk(errors: Tensor, part: float) -> Tensor:
@@ -50,6 +51,23 @@ def why_no_smaller(
     divisible = problem.divisible(system.geometry)
     if float(errors[~divisible].norm()) > float(errors[divisible].norm()):
         return "cells at a singular corner are as small as rounding permits"
-    count = len(chosen) + (2**system.geometry.tree.dim - 1) * int(chosen.sum())
-    refusal = too_many(system, count, most)
+    return why_too_many(system, chosen, most)
+
+
+def why_too_many(system: CellSystem, chosen: Tensor, most: int, *, again: bool = False) -> str:
+    """Why the cells would be too many after some are halved, in words; empty if they are not.
+
+    Args:
+        system: the least-squares problem on the present cells.
+        chosen: the cells to halve, a mask (N,).
+        most: the largest number of cells.
+        again: whether factors are kept for further right-hand sides.
+    """
+    count = count_when_halved(system.geometry.tree, chosen)
+    refusal = too_many(system, count, most, again=again)
     return refusal and f"the next {count} cells {refusal}"
+
+
+def count_when_halved(tree: Tree, chosen: Tensor) -> int:
+    """The number of cells after some are halved along all coordinates; chosen: a mask (N,)."""
+    return len(chosen) + (2**tree.dim - 1) * int(chosen.sum())

@@ -1,7 +1,7 @@
 """Marching in time with cells in space: one window after the other, with controlled errors."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from kanpinn.cells.problems.cell_problem import counted_fields
@@ -10,18 +10,15 @@ from kanpinn.evolution.cells.cell_window import CellWindow
 from kanpinn.evolution.cells.cell_windows import CellWindows
 from kanpinn.evolution.cells.in_space import problem_in_space
 from kanpinn.evolution.cells.space_error import AddedError, early_step, last_step
-from kanpinn.evolution.march_words import MarchWords
+from kanpinn.evolution.march_progress import MarchProgress
 from kanpinn.evolution.terms.evolution_terms import sorted_terms
 from kanpinn.evolution.terms.time_derivatives import with_orders
 from kanpinn.evolution.time.stages import Stages, stages
-from kanpinn.evolution.window.control import Control, StageChoice, windows_left
+from kanpinn.evolution.window.control import StageChoice, windows_left
 from kanpinn.evolution.window.window import Window
 from kanpinn.geometry.domain import Domain
 from kanpinn.loss.residuals import Residuals
-from kanpinn.optimizers.method import Stage, Step
-
-CONTROLLED = ("length", "stages", "distances")  # what the controller remembers
-KEPT = ("accepted", "refused", "limited", "squares")
+from kanpinn.optimizers.method import Step
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ class CellMarch:
         return self.regrade and self.windows is None
 
 
-class CellMarchStage(Stage):
+class CellMarchStage(MarchProgress):
     """The state of a march with cells in space.
 
     Half of the tolerance is for the error in time that a window may add, and half for the errors in
@@ -54,24 +51,18 @@ class CellMarchStage(Stage):
     halved until these errors are small enough.
     """
 
-    all_or_nothing = True  # a window is added once it is solved
-
     def __init__(self, settings: CellMarch, residuals: Residuals) -> None:
         self.settings, surrogate = settings, residuals.surrogate
         network, domain = surrogate.network, surrogate.domain
         assert isinstance(network, CellWindows) and isinstance(domain, Domain)
         self.network = network
-        low, high = (float(corner[-1]) for corner in domain.bounds)
-        self.begin, self.duration = low, high - low
         terms = sorted_terms(residuals.terms, surrogate).in_float64()
         terms = with_orders(terms, network.fields, 1, "radau")
         problem = problem_in_space(terms, domain, counted_fields(residuals), network.fields)
-        limits = settings.tolerance, self.duration, settings.windows, settings.stages
         most = 9  # stages, beyond which a window has many least-squares problems
-        self.control = Control.first(*limits, StageChoice(most))
-        self.words = MarchWords.between(domain.names[-1], settings.tolerance, low, high)
-        self.accepted, self.refused, self.limited = 0, 0, False
-        self.squares = 0.0  # the integral over time of the squared relative errors
+        limits = settings.tolerance, settings.windows, settings.stages
+        super().__init__(domain, *limits, StageChoice(most))
+        low, high = (float(corner[-1]) for corner in domain.bounds)
         self.front = CellFront(terms, problem, network, (low, high))
         self._resolve_start()
 
@@ -88,9 +79,8 @@ class CellMarchStage(Stage):
         )
 
     @property
-    def part(self) -> float:  # type: ignore[override]
-        """The fraction of the time up to which the solution is known."""
-        return (self.front.time - self.begin) / self.duration
+    def time(self) -> float:
+        return self.front.time
 
     def step(self) -> Step:
         front, tries = self.front, 20
@@ -140,7 +130,7 @@ class CellMarchStage(Stage):
         """Add the window to the network, and go on from its end."""
         front, window = self.front, done.window
         before, geometry = front.error, front.state.geometry
-        end = 2.0 if last else 2 * (window.start + window.length - self.begin) / self.duration
+        end = self.scaled_end(window, last)
         self.network.add(end, geometry.tree, geometry.frames, done.series, first=not self.accepted)
         time = self.begin + self.duration if last else window.start + window.length
         if self.settings.windows is None:
@@ -160,42 +150,25 @@ class CellMarchStage(Stage):
         elif least * length <= control.length <= most * length:
             control.length, control.stages = length, count
 
-    @property
-    def spent(self) -> float:
-        """The estimated relative error so far, in the root mean square over time."""
-        return math.sqrt(self.squares / max(self.front.time - self.begin, 1e-300))
-
     def _accepted(self, done: CellWindow, added: AddedError, last: bool) -> Step:
         named = f"{self.front.count} cells"
         words = self.words.accepted(done.window, named, self.accepted, self.spent)
         left = windows_left((self.network.ends / 2).tolist(), self.settings.steps)
-        finished = self.words.stuck(done.window, None, left) or (self._verdict() if last else None)
+        verdict = self.verdict(named) if last else None
+        finished = self.words.stuck(done.window, None, left) or verdict
         return self._step(done, added.total / (self.front.size or 1.0), finished, words)
 
     def _refused(self, done: CellWindow) -> Step:
-        many, finished, start = 30, None, self.front.time
-        if self.refused >= many or start + self.control.length <= start:
-            finished = self.words.failed(done.window, not self.accepted)
+        finished = self.words.failed(done.window, not self.accepted) if self.is_hopeless else None
         return self._step(done, 0.0, finished, self.words.refused(done.window))
 
     def _step(self, done: CellWindow, in_space: float, finished: str | None, words: str) -> Step:
-        notes = self.words.notes(done.window, self.front.time, self.accepted, self.spent)
-        notes |= {"cells": float(self.front.count), "space_error": in_space}
-        steps, until = done.window.iterations, self.front.time
-        return Step(self.spent**2, steps, finished, notes, words, until=until)
-
-    def _verdict(self) -> str:
-        """The status after the last window."""
-        if self.limited:
-            return self.words.unresolved(f"{self.front.count} cells")
-        return self.words.converged(self.accepted, self.spent)
+        notes = {"cells": float(self.front.count), "space_error": in_space}
+        return self.told(done.window, finished, words, notes)
 
     def state_dict(self) -> dict[str, Any]:
-        control = {name: getattr(self.control, name) for name in CONTROLLED}
-        kept = {name: getattr(self, name) for name in KEPT}
-        return kept | {"control": control, "front": self.front.state_dict()}
+        return super().state_dict() | {"front": self.front.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        vars(self).update({name: state[name] for name in KEPT})
-        self.control = replace(self.control, **state["control"])
+        super().load_state_dict(state)
         self.front.load_state_dict(state["front"])

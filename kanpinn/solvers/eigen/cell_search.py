@@ -6,13 +6,12 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn._support.status import CONVERGED
 from kanpinn.cells.adaptive.dissection import Dissection
-from kanpinn.cells.adaptive.halving import bulk, part_to_halve
+from kanpinn.cells.adaptive.error_progress import status_of_error
+from kanpinn.cells.adaptive.halving import bulk, part_to_halve, why_too_many
 from kanpinn.cells.cells import require_cells
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.system.cell_inverse import CellInverse
-from kanpinn.cells.system.cell_system import CellSystem
 from kanpinn.cells.system.memory import no_comparison, too_many
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.solvers.discretization import Discretization
@@ -88,7 +87,7 @@ class CellSearch:
             pairs, shares = self._pairs()
             estimates = shares.sum(dim=0)
             halved = self._halved(shares, estimates)
-            stopped = self._refusal(pairs.inverse.system, halved)
+            stopped = why_too_many(pairs.inverse.system, halved, settings.cells, again=True)
             if tree == settings.steps:
                 stopped = stopped or f"the limit of {tree} steps is reached"
             if stopped or float(estimates.max()) <= settings.tolerance:
@@ -98,25 +97,12 @@ class CellSearch:
                 worse = torch.maximum(changes, estimates)
                 halved = self._halved(shares, worse)
                 worst = float(worse.max())
-                if status := self._status(worst, before, stopped):
+                status = status_of_error(worst, before, settings.tolerance)
+                if status := status or (stopped and f"stopped: {stopped}"):
                     return self._found(pairs, worse, status)
                 before = worst
             self._split(pairs, halved)
         raise AssertionError("the last tree has a status")
-
-    def _status(self, worst: float, before: float, stopped: str) -> str:
-        """The status with which the search ends; empty if it goes on.
-
-        Args:
-            worst: the largest error of the eigenvalues.
-            before: that of the tree before.
-            stopped: why the cells cannot be halved again; empty if they can.
-        """
-        if worst <= self.settings.tolerance:
-            return CONVERGED
-        if worst > 0.5 * before and before < 1e-10:
-            return f"{CONVERGED}: rounding leaves a relative error of {worst:.1e}"
-        return f"stopped: {stopped}" if stopped else ""
 
     def _shift_to(self, shift: float) -> None:
         self.shifted = ShiftedProblem.of(self.discretization, shift, self.up)
@@ -230,13 +216,6 @@ class CellSearch:
         squares = squares * self.shifted.problem.divisible(self.geometry)
         both = self.settings.tolerance**0.5, worst**0.5
         return bulk(squares.sqrt(), part_to_halve(*both, self.settings.bulk))
-
-    def _refusal(self, system: CellSystem, halved: Tensor) -> str:
-        """Why the cells cannot be halved; empty if they can."""
-        more = 2**system.geometry.tree.dim - 1
-        count = len(halved) + more * int(halved.sum())
-        refusal = too_many(system, count, self.settings.cells, again=True)
-        return f"the next {count} cells {refusal}" if refusal else ""
 
     def _split(self, pairs: CellPairs, halved: Tensor) -> None:
         """Halve cells; the functions with which the next search begins stay the same."""
