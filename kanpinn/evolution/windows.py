@@ -8,17 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError, integer
+from kanpinn.evolution.network_of_windows import NetworkOfWindows
 from kanpinn.evolution.space.separable import Separable, SeparableKAN, SeparableProducts
 from kanpinn.evolution.time.timing import Inputs, by_windows
 from kanpinn.jets import Jet
 from kanpinn.networks.basis import BSplines
 from kanpinn.networks.kan import KAN
-from kanpinn.networks.layer import Layer, Tape
+from kanpinn.networks.layer import Tape
 from kanpinn.networks.network import Network, check_width
 from kanpinn.networks.sensitivities import Sensitivities
 
 
-class Windows(Network):
+class Windows(NetworkOfWindows[Separable]):
     """A network for each time window; the scaled time is the last input. `March` adds windows.
 
     In each window the output is Σ_j P_j(τ) φ_j(x): a KAN φ of space, and Legendre polynomials of
@@ -43,9 +44,6 @@ class Windows(Network):
     strategies (2023), for windows.
     """
 
-    ends: Tensor
-    starts_at_zero = True
-    solved_by = "March"
     unweighted = "March does not weigh the equation against the conditions, it satisfies both"
 
     def __init__(
@@ -80,20 +78,6 @@ class Windows(Network):
             return SeparableProducts(cast(Sequence[BSplines], bases), outputs, modes)
         width = [inputs, *hidden, outputs]
         return SeparableKAN(width, modes, seed=self.seed, **self._settings)
-
-    @property
-    def members(self) -> list[Separable]:
-        """The networks of the windows, in the order of time."""
-        return list(cast(Sequence[Separable], self._of))
-
-    @property
-    def parts(self) -> list[Network]:
-        return list(self.members)
-
-    @property
-    def layers(self) -> Sequence[Layer]:  # type: ignore[override]
-        """The layers of the last window's network."""
-        return self.members[-1].layers
 
     @property
     def width(self) -> tuple[int, ...]:
@@ -139,16 +123,7 @@ class Windows(Network):
                 space = torch.stack([own[:-1], own[1:]], dim=1)[..., None]
                 times = torch.cat([space, times.expand(len(space), 2, 1)], dim=2)
             found.append(times)
-        if ends[-1] < 1:  # where the output is constant in time
-            rest = found[-1].clone()
-            rest[..., -1] = torch.stack([ends[-1], ends.new_ones(())])
-            found.append(rest)
-        return torch.cat(found)
-
-    @property
-    def count(self) -> int:
-        """The number of windows."""
-        return len(self.members)
+        return self._up_to_end(found)
 
     @property
     def parameter_count(self) -> int:
@@ -226,14 +201,13 @@ class Windows(Network):
         """Nothing: a march places the grids of each window."""
 
     def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
-        members, ends, last = self.members, self.ends.tolist(), self.count - 1
-        found = by_windows(
-            coordinates, ends, lambda i, own: members[i].jet(own, tape if i == last else None)
-        )
+        found = super().jet(coordinates, tape)
         if self.sensitivities is None or tape is None:  # they add nothing but a Jacobian
             return found
         directions = cast(Sequence[Separable], self._directions)
-        by_number = by_windows(coordinates, ends, lambda i, own: directions[i].jet(own))
+        by_number = by_windows(
+            coordinates, self.ends.tolist(), lambda i, own: directions[i].jet(own)
+        )
         return found + self.sensitivities(by_number, tape)
 
 

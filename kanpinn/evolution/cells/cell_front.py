@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kanpinn.cells.problems.cell_problem import CellProblem
 from kanpinn.cells.tree import Tree
-from kanpinn.evolution.cells.cell_stages import CellStages, in_window
+from kanpinn.evolution.cells.cell_stages import CellStages, values_and_rates
 from kanpinn.evolution.cells.cell_state import CellState, initial_state
 from kanpinn.evolution.cells.cell_window import CellWindow, solve_cell_window
 from kanpinn.evolution.cells.cell_windows import CellWindows
@@ -120,7 +120,7 @@ class CellFront:
         """The equations of the next window."""
         if self.linearised is None:
             guess, middle = self.guess(scheme, length), self.time + length / 2
-            self.about = in_window(scheme, length, self.state.value, guess, 0.5), middle
+            self.about = values_and_rates(scheme, length, self.state.value, guess, 0.5), middle
             self.linearised, self.used = self._linearised(self.about), False
         equations = CellStages(self.linearised, scheme, self.time, length, self.state.value)
         self.linearised.forget_others(equations.rates)

@@ -57,7 +57,7 @@ class CellStages:
 
     def at(self, values: Tensor, moment: float) -> Tensor:
         """Values and rates of the polynomial in time at a moment from 0 to 1, (N, L, 2 m)."""
-        return in_window(self.stages, self.length, self.initial, values, moment)
+        return values_and_rates(self.stages, self.length, self.initial, values, moment)
 
     def wanted(self, values: Tensor) -> list[Tensor]:
         """b at all stages for each term, near given values, (s, c, q, equations) each."""
@@ -160,7 +160,7 @@ class CellStages:
         return found - self.at(values, moment)[..., : found.shape[-1]]
 
 
-def in_window(
+def values_and_rates(
     stages: Stages, length: float, initial: Tensor, values: Tensor, moment: float
 ) -> Tensor:
     """Values and rates of a window's polynomial in time, (N, L, 2 m).

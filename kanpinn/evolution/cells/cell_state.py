@@ -13,7 +13,7 @@ from kanpinn.cells.geometry.prolongation import prolonged
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.problems.cell_problem import CellProblem
 from kanpinn.cells.system.cell_system import CellSystem
-from kanpinn.evolution.cells.in_space import at_time
+from kanpinn.evolution.cells.in_space import points_at_time
 from kanpinn.evolution.terms.evolution_terms import initial_values
 from kanpinn.loss.terms import ResidualTerm
 
@@ -84,7 +84,7 @@ def initial_state(
     richer = LocalPolynomials(polynomials.degree + 2, polynomials.dim)
     found, squares = torch.zeros_like(like), like.new_zeros(len(like))
     for at in state.problem.inside(state.geometry, richer):  # points that do not fit by chance
-        points, m = at_time(at.points, time, names), like.shape[2]
+        points, m = points_at_time(at.points, time, names), like.shape[2]
         wanted = initial_values(terms, points, m)[0].unflatten(0, at.weights.shape)
         for place, cell in enumerate(at.cells.tolist()):
             roots = at.weights[place].sqrt()[:, None]

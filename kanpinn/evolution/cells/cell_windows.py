@@ -12,10 +12,11 @@ from kanpinn.cells.cell_layer import CellLayer
 from kanpinn.cells.cells import Cells
 from kanpinn.cells.tree import Tree
 from kanpinn.evolution.cells.in_space import channels_in_space, in_space_and_time
+from kanpinn.evolution.network_of_windows import NetworkOfWindows
 from kanpinn.evolution.space.separable import product_in_time
-from kanpinn.evolution.time.timing import Inputs, by_windows, time_of
+from kanpinn.evolution.time.timing import Inputs, time_of
 from kanpinn.jets import Coordinates, Jet
-from kanpinn.networks.layer import Layer, Layers, Tape
+from kanpinn.networks.layer import Layers, Tape
 from kanpinn.networks.network import Network, check_width
 
 
@@ -56,7 +57,7 @@ class CellsInWindow(Network):
         return product_in_time(found, time_of(coordinates), self.modes)
 
 
-class CellWindows(Network):
+class CellWindows(NetworkOfWindows[CellsInWindow]):
     """Cells in space for each window of time; the scaled time is the last input. For `March`.
 
     In each window the output is Σ_j P_j(τ) φ_j(x): Legendre polynomials of the window's time τ in
@@ -85,9 +86,6 @@ class CellWindows(Network):
         4
     """
 
-    ends: Tensor
-    starts_at_zero = True
-    solved_by = "March"
     unweighted = "March weighs equation and conditions by the sizes of the cells"
 
     def __init__(
@@ -110,20 +108,6 @@ class CellWindows(Network):
         self.register_buffer("ends", torch.tensor([0.0, 2.0], dtype=dtype))
 
     @property
-    def members(self) -> list[CellsInWindow]:
-        """The networks of the windows, in the order of time."""
-        return list(cast(Sequence[CellsInWindow], self._of))
-
-    @property
-    def parts(self) -> list[Network]:
-        return list(self.members)
-
-    @property
-    def layers(self) -> Sequence[Layer]:  # type: ignore[override]
-        """The layer of the last window's network."""
-        return self.members[-1].layers
-
-    @property
     def tree(self) -> Tree:
         """The cells of the last window."""
         return self.members[-1].layer.tree
@@ -135,11 +119,6 @@ class CellWindows(Network):
     @property
     def max_order(self) -> int | None:
         return self.polynomials.degree
-
-    @property
-    def count(self) -> int:
-        """The number of windows."""
-        return len(self._of)
 
     @property
     def parameter_count(self) -> int:
@@ -159,11 +138,7 @@ class CellWindows(Network):
             boxes = (self.members[first].layer.tree.boxes + 1) / 2
             times = torch.stack([ends[first], ends[last]])[None, :, None]
             found.append(torch.cat([boxes, times.expand(len(boxes), 2, 1)], dim=2))
-        if ends[-1] < 1:  # where the output is constant in time
-            rest = found[-1].clone()
-            rest[..., -1] = torch.stack([ends[-1], ends.new_ones(())])
-            found.append(rest)
-        return torch.cat(found)
+        return self._up_to_end(found)
 
     def go_around(self, axes: frozenset[int]) -> None:
         """Make the two ends of the given coordinates in space neighbours, and no other ends."""
@@ -215,11 +190,3 @@ class CellWindows(Network):
 
     def prepare(self, x: Tensor) -> None:
         """Do nothing: the cells cover the bounding box of the domain wherever the points are."""
-
-    def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
-        members, last = self.members, self.count - 1
-        return by_windows(
-            coordinates,
-            self.ends.tolist(),
-            lambda i, own: members[i].jet(own, tape if i == last else None),
-        )

@@ -39,10 +39,10 @@ class AtMoment:
         rates = [like.new_zeros(1, 2) for _ in range(max(2, jet.channels.order) + 1)]
         rates[0][0, 0] = rates[1][0, 1] = 1  # value + (t - time) · rate
         there = in_time(jet, rates, like.shape[1] // 2)
-        return self.term.equation(at_time(points, self.time, self.term.points.names), there)
+        return self.term.equation(points_at_time(points, self.time, self.term.points.names), there)
 
 
-def at_time(points: Points, time: float, names: Sequence[str]) -> Points:
+def points_at_time(points: Points, time: float, names: Sequence[str]) -> Points:
     """Points in space at a moment; names: of all coordinates."""
     coords, normals = points.coords, points.normals
     times = coords.new_full((len(coords), 1), time)

@@ -13,7 +13,7 @@ from kanpinn.cells.geometry.prolongation import prolonged
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.problems.cell_problem import CellProblem
 from kanpinn.cells.system.cell_system import CellSolution
-from kanpinn.evolution.cells.cell_stages import CellStages, in_window
+from kanpinn.evolution.cells.cell_stages import CellStages, values_and_rates
 from kanpinn.evolution.cells.linearised_cells import LinearisedCells
 
 
@@ -214,7 +214,7 @@ def _solved(
     """
     time = equations.start + equations.length / 2
     initial, values = states[0], torch.stack(list(states[1:]))
-    both = in_window(equations.stages, equations.length, initial, values, 0.5)
+    both = values_and_rates(equations.stages, equations.length, initial, values, 0.5)
     places = problem.on(geometry, polynomials, both)
     cells = LinearisedCells.of(places, both, time, equations.cells.is_steady)
     there = CellStages(cells, equations.stages, equations.start, equations.length, initial)

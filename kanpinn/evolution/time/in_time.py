@@ -81,7 +81,7 @@ def powers_in_time(space: Jet, order: int) -> list[Jet]:
     return jets
 
 
-def derivatives_of_parts(channels: Channels) -> list[tuple[int, float]]:
+def rates_of_parts(channels: Channels) -> list[tuple[int, float]]:
     """The parts of the jets of functions of time alone: derivatives times a factor.
 
     Returns:

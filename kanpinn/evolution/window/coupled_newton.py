@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 from torch import Tensor
 
-from kanpinn.evolution.time.in_time import derivatives_of_parts, jet_of_parts
+from kanpinn.evolution.time.in_time import jet_of_parts, rates_of_parts
 from kanpinn.evolution.time.polynomials import at_moments, at_stages
 from kanpinn.evolution.time.stages import Stages
 from kanpinn.evolution.window.control import StageChoice
@@ -38,7 +38,7 @@ class CoupledNewton(Newton):
         system, interior = equations.system, equations.system.interior
         self.fields = system.fields
         # Each part of the fields' jets is a factor times a derivative in time.
-        self.parts = tuple(derivatives_of_parts(interior.term.channels))
+        self.parts = tuple(rates_of_parts(interior.term.channels))
         order, between = system.order, equations.form.moment
         unit = _of_unit_window(stages, between, self.parts, order, system.highest)
         powers = np.minimum(np.arange(unit.shape[2]), order - 1.0)
@@ -125,7 +125,7 @@ def _of_unit_window(
     Args:
         stages: the stages.
         moment: a moment besides them, the last one.
-        parts: see `derivatives_of_parts`.
+        parts: see `rates_of_parts`.
 
     Returns:
         (s + 1, parts, order + s).
