@@ -185,9 +185,10 @@ def _solved(
         below = forward(local)
     last = forward(above)
     count = max((one.shape[1] for one in rights.values()), default=0)
+    parts = 1 + any(np.iscomplexobj(one) for one in rights.values())  # of a number
     if world() > 1:  # a rank may have no leaf
-        count = int(extremes(torch.tensor([[float(count)]]))[1])
-    dtype = np.result_type(float, *(one.dtype for one in rights.values()))
+        count, parts = map(int, extremes(torch.tensor([[count, parts]]).double())[1])
+    dtype = complex if parts == 2 else float
     return _substituted(tree, below, last, np.zeros((int(tree.sizes.sum()), count), dtype))
 
 

@@ -9,14 +9,14 @@ from kanpinn.linalg.dissection import BlockRows, Dissected, solve_dissected
 from kanpinn.linalg.elimination_tree import EliminationTree, shared_subtrees
 
 
-def _random_problem(seed, rows, is_complex=False):
+def _random_problem(seed, rows, is_complex=False, count=9):
     """Rows in random blocks, which two fronts or one have, right-hand sides, and the dense matrix.
 
-    rows: the number of rows of a front for its number of columns.
+    rows: the number of rows of a front for its number of columns. count: the number of fronts.
     """
-    generator, count = np.random.default_rng(seed), 9
+    generator = np.random.default_rng(seed)
     pairs = [generator.choice(count, 2, replace=False) for _ in range(16)]
-    owners = [*pairs, *([one] for one in generator.choice(count, 3, replace=False))]
+    owners = [*pairs, *([one] for one in generator.choice(count, min(3, count), replace=False))]
     sizes = generator.integers(1, 4, len(owners))
     total, fronts, rights, dense = sizes.sum(), [], [], []
     for front in range(count):
@@ -104,9 +104,9 @@ def ranks(tmp_path_factory):
     members.end()
 
 
-def _solved_here(seed, keep, spoiled=None):
+def _solved_here(seed, keep, spoiled=None, is_complex=False, count=9):
     """The solutions by this rank's leaves, and which of them are its own."""
-    tree, fronts, rights, _ = _random_problem(seed, lambda n: n + 3)
+    tree, fronts, rights, _ = _random_problem(seed, lambda n: n + 3, is_complex, count)
     own = [leaf for leaf in fronts if leaf in tree.local]
     fronts, rights = ({leaf: each[leaf] for leaf in own} for each in (fronts, rights))
     if spoiled in fronts:
@@ -130,6 +130,17 @@ def test_ranks_share_the_leaves_and_find_what_one_process_finds(ranks, size, kee
         for found, _ in answers:
             assert np.array_equal(found, answers[0][0])
             assert np.allclose(found, wanted, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_a_rank_without_a_leaf_finds_what_the_others_find(ranks, is_complex):
+    _, _, rights, dense = _random_problem(0, lambda n: n + 3, is_complex, count=2)
+    wanted = _dense_solution(dense, rights)[0]
+    answers = ranks.run(3, _solved_here, 0, False, None, is_complex, 2)
+    assert not all(own for _, own in answers)
+    for found, _ in answers:
+        assert found.dtype == wanted.dtype
+        assert np.allclose(found, wanted, atol=1e-10)
 
 
 def test_a_number_of_one_rank_that_is_not_finite_is_refused_by_all(ranks):
