@@ -34,10 +34,9 @@ def errors_by_comparison(problem: CellProblem, system: CellSystem, found: CellSo
     parents = coarse.tree.locate(fine.frames.mean(dim=1), fine.tree.region)
     squares, present = torch.zeros_like(found.shares), found.coefficients
     indicated = system.indicators(found).square()
-    limit = problem.on(coarse, own, present, limit=True)
-    missed = _sources_apart(system, limit)
+    missed = _missed_sources(problem, system)
     if bool(missed.any()):
-        change, present = _change(limit, present)
+        change, present = _change(problem.on(coarse, own, present, limit=True), present)
         squares += _shared(change.square().sum(), missed)
     start = prolonged(own, coarse.tree, coarse.frames, present, fine)
     if fine is not coarse:
@@ -56,12 +55,12 @@ def _shared(square: Tensor, parts: Tensor) -> Tensor:
     return parts * (square / parts.sum().clamp_min(1e-300))
 
 
-def _sources_apart(one: CellSystem, other: CellSystem) -> Tensor:
-    """The squared L2 norms in cells of the difference between the sources of two systems, (N,)."""
-    found = torch.zeros_like(one.weights)
-    for a, b in zip(one.equation, other.equation, strict=True):
-        squares = (a.right - b.right).square().sum(dim=2)
-        found[a.at.cells] = (a.at.weights * squares).sum(dim=1)
+def _missed_sources(problem: CellProblem, system: CellSystem) -> Tensor:
+    """The squared L2 norms in cells of what the integrals of a singular source may miss, (N,)."""
+    found = torch.zeros_like(system.weights)
+    for term in system.equation:
+        if term.at.alike:
+            found[term.at.cells] = problem.source_moments.apart(system.geometry, term)
     return found
 
 

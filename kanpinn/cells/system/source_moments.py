@@ -49,15 +49,7 @@ class SourceMoments:
                 is the negative residual of zero fields.
             limit: whether the second correction in `known` is taken, for an estimate of the error.
         """
-        tree, cells = geometry.tree, term.at.cells
-        names = torch.cat([tree.region[:, None], tree.level[:, None], tree.place], dim=1)[cells]
-        keys = [(term.polynomials.degree, *name) for name in names.tolist()]
-        new = [place for place, key in enumerate(keys) if key not in self.known]
-        if new:
-            boxed = _Boxed.of(geometry, term, torch.tensor(new))
-            found = boxed.missing(self.halvings // max(1, term.polynomials.dim - 1))
-            self.known.update(zip([keys[place] for place in new], found, strict=True))
-        missing = [(place, self.known[key]) for place, key in enumerate(keys)]
+        missing = enumerate(self._in_cells(geometry, term))
         own = [(place, one[int(limit)]) for place, one in missing if one is not None]
         if not own:
             return None
@@ -66,6 +58,29 @@ class SourceMoments:
         for place, moments in own:
             result[place] = functions @ moments
         return result
+
+    def apart(self, geometry: CellGeometry, term: SampledTerm) -> Tensor:
+        """The squared L2 norms in cells of the difference of both corrections, (c,).
+
+        The arguments are those of `corrections`.
+        """
+        found = torch.zeros(len(term.at.cells), dtype=torch.float64)
+        for place, one in enumerate(self._in_cells(geometry, term)):
+            if one is not None:
+                found[place] = (one[1] - one[0]).square().sum() / term.at.scale[place].prod()
+        return found
+
+    def _in_cells(self, geometry: CellGeometry, term: SampledTerm) -> list[Tensor | None]:
+        """What `known` has for each cell of a term, whose new cells are integrated first."""
+        tree, cells = geometry.tree, term.at.cells
+        names = torch.cat([tree.region[:, None], tree.level[:, None], tree.place], dim=1)[cells]
+        keys = [(term.polynomials.degree, *name) for name in names.tolist()]
+        new = [place for place, key in enumerate(keys) if key not in self.known]
+        if new:
+            boxed = _Boxed.of(geometry, term, torch.tensor(new))
+            found = boxed.missing(self.halvings // max(1, term.polynomials.dim - 1))
+            self.known.update(zip([keys[place] for place in new], found, strict=True))
+        return [self.known[key] for key in keys]
 
 
 @dataclass(frozen=True, eq=False)
