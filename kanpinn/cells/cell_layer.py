@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.regions import Regions
 from kanpinn.cells.tree import Tree
-from kanpinn.jets import Coordinates, Jet
+from kanpinn.jets import Channels, Coordinates, Jet
+from kanpinn.jets.parts import derivatives_of_parts
 from kanpinn.networks.layer import Layer
 
 
@@ -95,15 +96,30 @@ class CellLayer(Layer):
         most = 2**22  # numbers at once: 32 MiB in float64
         fields, side = self.coefficients.shape[2], self.polynomials.degree + 1
         count = max(1, most // (2 * fields * side ** len(self.roots)))
-        starts = range(0, max(1, len(h.value)), count)
-        found = [self._values(h.rows(slice(i, i + count))) for i in starts]
-        return h.dense().unstacked(torch.cat(found))
-
-    def _values(self, h: Jet | Coordinates) -> Tensor:
-        """The stacked jets of the fields at some points, (n, parts, m)."""
         number, own, scale = self._own(h)
-        parts = own[:, None], scale, self.coefficients[number]
-        return self.polynomials.evaluated(h.channels, *parts)[:, 0]
+        order = number.argsort()
+        starts = range(0, max(1, len(order)), count)
+        chunks = [order[i : i + count] for i in starts]
+        found = [self._values(h.channels, number[i], own[i], scale[i]) for i in chunks]
+        return h.dense().unstacked(torch.cat(found)[order.argsort()])
+
+    def _values(self, channels: Channels, number: Tensor, own: Tensor, scale: Tensor) -> Tensor:
+        """The stacked jets of the fields at some points, (n, parts, m).
+
+        The arguments are what `_own` returns, by ascending numbers of cells. Cells with similar
+        numbers of points, up to the same power of two, are evaluated together.
+        """
+        cells, counts = number.unique_consecutive(return_counts=True)
+        starts, powers = counts.cumsum(0) - counts, (2 * counts - 1).log2().floor()
+        fields, count = self.coefficients.shape[2], len(derivatives_of_parts(channels))
+        found = own.new_empty(len(number), count, fields)
+        for power in powers.unique():
+            some = powers == power
+            each = torch.arange(2 ** int(power), device=number.device)
+            places = starts[some, None] + each.minimum(counts[some, None] - 1)
+            of_cells = scale[starts[some]], self.coefficients[cells[some]]
+            found[places] = self.polynomials.evaluated(channels, own[places], *of_cells)
+        return found
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         number, own, scale = self._own(h)
