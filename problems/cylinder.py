@@ -24,12 +24,15 @@ class Cylinder(kp.Problem):
     for the numbers.
     """
 
-    domain = kp.Box(x=(0, 2.2), y=(0, 0.41)) - kp.Disk((0.2, 0.2), 0.05, name="cylinder")
+    height, diameter = 0.41, 0.1
+    domain = kp.Box(x=(0, 2.2), y=(0, height)) - kp.Disk((0.2, 0.2), diameter / 2, name="cylinder")
     fields = ("u", "v", "q")
     error_fields = velocity_fields = ("u", "v")
 
     def __init__(self, viscosity: float | int = 1e-3, peak: float | int = 0.3) -> None:
         self.viscosity, self.peak = viscosity, peak
+        self.mean = 2 * peak / 3  # of the speed at the inflow
+        self.unit_force = self.diameter * self.mean**2 / 2  # of the coefficients
 
     def residual(self, p, u, v, q):
         return (
@@ -50,8 +53,7 @@ class Cylinder(kp.Problem):
 
     def inflow(self, p):
         """The parabola of the speed at x = 0."""
-        height = 0.41
-        return 4 * self.peak * p.y * (height - p.y) / height**2
+        return 4 * self.peak * p.y * (self.height - p.y) / self.height**2
 
     def tension(self, p, u, v, q):
         """(ν ∂u/∂x - q, ν ∂v/∂x)."""
@@ -71,10 +73,9 @@ class Cylinder(kp.Problem):
         return torch.cat([x - self.viscosity * viscous_x, y - self.viscosity * viscous_y], dim=1)
 
     def quantities(self, solution):
-        diameter, mean = 0.1, 2 * self.peak / 3
         force = solution.integral(self.domain.boundary["cylinder"], self.traction, nodes=96)
         front, back = solution(torch.tensor([[0.15, 0.2], [0.25, 0.2]]).double())[:, 2].tolist()
-        drag, lift = (2 * force / (diameter * mean**2)).tolist()
+        drag, lift = (force / self.unit_force).tolist()
         return {"drag": drag, "lift": lift, "pressure difference": front - back}
 
 

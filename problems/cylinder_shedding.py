@@ -57,29 +57,17 @@ class CylinderShedding(Cylinder):
 
     def quantities(self, solution):
         """The greatest drag and lift coefficients and the Strouhal number in the last second."""
-        diameter, mean = 0.1, 2 * self.peak / 3
         end = float(self.domain.bounds[1][2])
         times = torch.linspace(max(end - 1, 0), end, 241).double()
-        drag, lift = torch.stack([self.force(solution, float(t)) for t in times]).T
+        wall = Cylinder.domain.boundary["cylinder"]
+        forces = [solution.integral(wall, self.traction, 96, time) for time in times.tolist()]
+        drag, lift = torch.stack(forces).T
         rises = ((lift[:-1] < 0) & (lift[1:] >= 0)).nonzero()[:, 0]
         part = lift[rises] / (lift[rises] - lift[rises + 1])
         zeros = times[rises] + part * (times[1] - times[0])
         period = float(zeros[-1] - zeros[0]) / (len(zeros) - 1) if len(zeros) > 1 else math.nan
-        factor = 2 / (diameter * mean**2)
         return {
-            "greatest drag": factor * drag.max(),
-            "greatest lift": factor * lift.max(),
-            "Strouhal number": diameter / (mean * period),
+            "greatest drag": drag.max() / self.unit_force,
+            "greatest lift": lift.max() / self.unit_force,
+            "Strouhal number": self.diameter / (self.mean * period),
         }
-
-    def force(self, solution, time):
-        """The force per length on the cylinder at a time, (2,), by the trapezoidal rule."""
-        count = 256
-        angle = torch.arange(count).double() * 2 * math.pi / count
-        normal = torch.stack([torch.cos(angle), torch.sin(angle)], dim=1)
-        places = torch.tensor([0.2, 0.2]).double() + 0.05 * normal
-        at = torch.cat([places, torch.full((count, 1), time).double()], dim=1)
-        slope, pressure = solution.gradient(at)[:, :2, :2], solution(at)[:, 2:]
-        shear = slope + slope.transpose(1, 2)
-        pull = self.viscosity * (shear @ normal[:, :, None])[:, :, 0] - pressure * normal
-        return pull.mean(dim=0) * 2 * math.pi * 0.05

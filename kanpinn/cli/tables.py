@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -102,9 +103,14 @@ def unknowns(solution: "Solution") -> Iterator[str]:
 
 
 def quantities(solution: "Solution") -> Iterator[str]:
-    """Yield a line for each number that the problem computes from its solution."""
-    for name, value in solution.quantities.items():
-        yield f"{name} = {value:.10g}"
+    """Yield a line for each number that the problem computes from its solution.
+
+    There is none if the problem's function fails, which the writer of the run folder has logged.
+    """
+    found: Mapping[str, float] = {}
+    with suppress(Exception):
+        found = solution.quantities
+    yield from (f"{name} = {value:.10g}" for name, value in found.items())
 
 
 def eigenvalues_table(solution: "Eigensolution") -> str:

@@ -12,6 +12,24 @@ from kanpinn.geometry.region import Region
 from kanpinn.geometry.rules import axis_counts, gauss_legendre
 
 
+def at_time(points: Points, time: float, name: str) -> Points:
+    """Append one time to all points in space.
+
+    Args:
+        points: points (n, d) in space.
+        time: the time.
+        name: the name of its coordinate.
+
+    Returns:
+        Points (n, d + 1); their normals, if any, have the time component 0.
+    """
+    coords, normals = points.coords, points.normals
+    times = coords.new_full((len(coords), 1), time)
+    if normals is not None:
+        normals = torch.cat([normals, torch.zeros_like(times)], dim=1)
+    return Points(torch.cat([coords, times], dim=1), (*points.names, name), normals)
+
+
 def at_times(points: Points, time: Box, shares: Tensor) -> Points:
     """Append one time to each point in space.
 

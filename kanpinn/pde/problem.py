@@ -41,8 +41,9 @@ class Problem(BoundaryValueProblem):
 
     `quantities(solution)` is optional. It returns a dict from names to numbers that matter in an
     application, such as {"drag": solution.integral(wall, self.traction)[0]}; they are floats or
-    tensors with one element, and a run reports them by these names. For steady flows in the plane
-    `velocity_fields` names the velocity components along the two axes; their streamlines are drawn.
+    tensors with one element, and a run reports them by these names. `velocity_fields` names the
+    two velocity components of a flow in the plane, whose streamlines are drawn, in evolutions at
+    the last moment.
     """
 
     unknowns: Mapping[str, Unknown] = MappingProxyType({})
@@ -127,9 +128,11 @@ class Problem(BoundaryValueProblem):
             check_subset(name, "error_fields", self.error_fields, self.fields)
         if self.velocity_fields is not None:
             check_subset(name, "velocity_fields", self.velocity_fields, self.fields)
-            if len(self.velocity_fields) != 2:
+            axes = self.domain.dim - (self.domain.time_name is not None)
+            if not len(self.velocity_fields) == 2 == axes:
                 raise InputError(
-                    f"{name}.velocity_fields must name two fields, got {self.velocity_fields!r}"
+                    f"{name}.velocity_fields must name two fields of a problem in the plane, got "
+                    f"{self.velocity_fields!r} and {axes} coordinates in space"
                 )
         if self.unknowns != {}:
             check_unknowns(name, self.unknowns, self.fields, self.domain.names)

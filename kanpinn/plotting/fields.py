@@ -195,13 +195,16 @@ def shape_of(axes: AxisValues, time: str | None) -> float | None:
     return shape if 1 / most <= shape <= most and time not in axes else None
 
 
-def map_size(axes: AxisValues, time: str | None) -> tuple[float, float]:
+def map_size(
+    axes: AxisValues, time: str | None, long: float = 3.0, flat: float = 4.0
+) -> tuple[float, float]:
     """The width and height of a map in inches, with room for its colour bar and its labels.
 
-    The longer side of the map is 3 inches, or 4 if the map is flat.
+    The longer side of the map itself is `long`, or `flat` if it is more than three times as long as
+    the other.
     """
     shape = shape_of(axes, time) or 0.8
-    long = 4.0 if shape < 1 / 3 else 3.0
+    long = flat if shape < 1 / 3 else long
     return long / max(shape, 1) + 1.35, long * min(shape, 1) + 0.75
 
 

@@ -22,7 +22,7 @@ def draw_figures(solution: Solution, folder: Path, fields: GridFields | None = N
 
     A system has a file solution_u.png for each field u, and residuals.png. Unknown numbers are
     drawn in unknowns.png, the confidence intervals of a coefficient a in interval_a.png, the drift
-    of invariants in drifts.png, cells in the plane in cells.png, steady flows in the plane in
+    of invariants in drifts.png, cells in the plane in cells.png, flows in the plane in
     streamlines.png. With a time there are also the figures of `evolution_figures`.
 
     Args:
@@ -47,7 +47,7 @@ def draw_figures(solution: Solution, folder: Path, fields: GridFields | None = N
     if len(fields.fields) > 1 or len(fields.residuals) > 1:
         paths.append(save(residual_figure(fields, outline, time), folder / "residuals.png"))
     velocity = solution.problem.velocity_fields
-    if velocity is not None and domain.dim == 2 and time is None:
+    if velocity is not None and time is None:
         figure = streamlines_figure(fields, velocity, outline)
         paths.append(save(figure, folder / "streamlines.png"))
     if isinstance(solution.network, Cells) and domain.dim == 2:

@@ -37,13 +37,16 @@ def snapshots_figure(solution: Solution) -> Figure:
     count, nodes = (6, 1001) if domain.dim == 2 else (4, 97)
     low, high = (float(corner[-1]) for corner in domain.bounds)
     moments = numpy.linspace(low, high, count)
-    grids = [_at(solution, moment, nodes) for moment in moments]
+    grids = [fields_at(solution, moment, nodes) for moment in moments]
     labels = [f"${symbol(domain.names[-1])} = $ {number_text(moment)}" for moment in moments]
     return _lines(grids, labels) if domain.dim == 2 else _maps(solution, grids, labels)
 
 
-def _at(solution: Solution, moment: float, nodes: int) -> GridFields:
-    """The fields and, if known, the exact ones on a grid in space at one time."""
+def fields_at(solution: Solution, moment: float, nodes: int) -> GridFields:
+    """Return the fields and, if known, the exact ones at one time on a grid in space.
+
+    nodes: of the grid, along each axis.
+    """
     problem = solution.problem
 
     def evaluate(places: Points) -> Mapping[str, Tensor]:

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.path import Path
 
-from kanpinn.plotting.fields import AxisValues, limits_of, plot_values, shape_of
+from kanpinn.plotting.fields import AxisValues, limits_of, map_size, plot_values, shape_of
 from kanpinn.plotting.notation import symbol
 from kanpinn.plotting.style import new_figure
 from kanpinn.solvers.grid_fields import GridFields
@@ -22,9 +22,7 @@ def streamlines_figure(
         outline: the domain's boundary, which clips the map and the lines; None for a box.
     """
     u, v = (fields.values[name] for name in velocity)
-    shape = shape_of(fields.axes, None) or 0.8
-    long = 7.0 if shape < 1 / 3 else 4.0  # inches
-    figure = new_figure(long / max(shape, 1) + 1.35, long * min(shape, 1) + 0.9)
+    figure = new_figure(*map_size(fields.axes, None, 4.0, 7.0))
     ax = figure.subplots()
     speed, title = numpy.hypot(u, v), ", ".join(symbol(name) for name in velocity)
     limits = 0.0, limits_of(speed)[1]

@@ -1,6 +1,7 @@
 """Numbers that a problem computes from its solution, such as the drag of a body in a flow."""
 
 from collections.abc import Mapping
+from numbers import Real
 
 from torch import Tensor
 
@@ -12,8 +13,8 @@ def quantities_of(problem: Problem, solution: object) -> dict[str, float]:
     """Return the quantities of a problem's solution by name; empty if the class defines none.
 
     Raises:
-        InputError: unless `quantities` returns a dict from names to floats, integers, or tensors
-            with one element.
+        InputError: unless `quantities` returns a dict from names to real numbers, or to tensors
+            with one real element.
     """
     if problem.quantities is None:
         return {}
@@ -24,7 +25,7 @@ def quantities_of(problem: Problem, solution: object) -> dict[str, float]:
 
 
 def _number(value: object, where: str) -> float:
-    single = isinstance(value, Tensor) and value.numel() == 1
-    if not (single or isinstance(value, float | int)):
-        raise InputError(f"{where} must be a number, got {value!r}")
-    return float(value)  # type: ignore[arg-type]
+    number = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+    if isinstance(number, bool) or not isinstance(number, Real):
+        raise InputError(f"{where} must be a real number, got {value!r}")
+    return float(number)

@@ -1,6 +1,6 @@
 """The result of a solve."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
@@ -15,7 +15,6 @@ from kanpinn.accuracy.estimate import Estimate
 from kanpinn.accuracy.invariants import Invariant, invariants_of
 from kanpinn.accuracy.references import Reference
 from kanpinn.geometry import Boundary, Domain, Points
-from kanpinn.geometry.quadrature import domain_rule
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, Jet, normal_derivative
 from kanpinn.loss.residuals import Residuals
@@ -23,10 +22,11 @@ from kanpinn.loss.terms import PROBE_POINTS
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import Method
-from kanpinn.pde.evaluate import find_channels, jets_of_fields, stack_equations
+from kanpinn.pde.evaluate import find_channels
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.history import History
+from kanpinn.solvers.integrals import at_moment, integral, rules_of
 from kanpinn.solvers.quantities import quantities_of
 from kanpinn.solvers.richer import richer_residuals
 from kanpinn.solvers.verification import Verification
@@ -178,6 +178,7 @@ class Solution:
         over: Domain | Boundary | None = None,
         density: Callable[..., Tensor] | None = None,
         nodes: int = 48,
+        time: float | None = None,
     ) -> Tensor:
         """The integral of a density, by quadrature.
 
@@ -186,22 +187,21 @@ class Solution:
             density: density(p, u, …), with the arguments of a problem's residual, gives (n, m); by
                 default it is the fields themselves. On a boundary p has outward unit normals.
             nodes: Gauss nodes per axis; above three dimensions the rule is 2^16 Sobol points.
+            time: the moment at which to integrate over a region in space, if the problem's domain
+                is one over time.
 
         Returns:
             The integral, (m,).
+
+        Raises:
+            InputError: unless the region, with the time, has the coordinates of the problem.
         """
         region = self.problem.domain if over is None else over
-        rule: Iterable[tuple[Points, Tensor]]
-        if isinstance(region, Boundary):
-            rule = [region.quadrature(nodes)]
-        else:
-            rule = domain_rule(region, nodes)
-        parts = [
-            weights.to(found) @ found
-            for points, weights in rule
-            for found in [self._density(self._points(points), density)]
-        ]
-        return torch.stack(parts).sum(dim=0)
+        rules = (
+            (self._points(at_moment(self.problem.domain, points, time)), weights)
+            for points, weights in rules_of(region, nodes)
+        )
+        return integral(self.surrogate, rules, density)
 
     def flux(self, boundary: Boundary | None = None, nodes: int = 48) -> Tensor:
         """∫ ∂u/∂n over the boundary or a part of it, (m,), where n is the outward unit normal."""
@@ -210,16 +210,6 @@ class Solution:
             return torch.cat([normal_derivative(u, p) for u in fields], dim=1)
 
         return self.integral(boundary or self.problem.domain.boundary, normal, nodes)
-
-    def _density(self, p: Points, density: Callable[..., Tensor] | None) -> Tensor:
-        if density is None:
-            return self.surrogate(p)
-
-        def evaluate(channels: Channels) -> Tensor:
-            found = density(p, *jets_of_fields(self.surrogate.evaluate(p, channels)))
-            return stack_equations(found, len(p), "density")
-
-        return find_channels(evaluate, p.names)[1]
 
     @torch.no_grad()
     def residual(self, points: Points | Tensor) -> Tensor:

@@ -204,22 +204,3 @@ def test_what_flows_in_above_the_step_flows_out_and_separates():
     x = torch.linspace(0.5, 7, 200).double()
     slope = solution.gradient(torch.stack([x, torch.full_like(x, -0.5)], dim=1))[:, 1, 0]
     assert slope[0] < 0 < slope[-1]  # it flows back behind the step, and forth where it is closed
-
-
-def test_the_force_on_the_cylinder_in_a_flow_with_time_is_that_of_the_steady_one(monkeypatch):
-    monkeypatch.syspath_prepend(library.PROBLEMS)
-    problem = build("cylinder_shedding", "CylinderShedding")
-
-    class Still:
-        """The steady flow at all times."""
-
-        def __call__(self, points):
-            return problem.steady(points[:, :2])
-
-        def gradient(self, points):
-            return problem.steady.gradient(points[:, :2])
-
-    problem.viscosity = problem.steady.problem.viscosity
-    found = problem.force(Still(), 1.0) * 2 / (0.1 * (2 * problem.peak / 3) ** 2)
-    known = list(problem.steady.quantities.values())[:2]
-    assert found.tolist() == pytest.approx(known, abs=1e-3)

@@ -1,6 +1,10 @@
 """Numbers that a problem computes from its solution."""
 
+import math
+
+import numpy
 import pytest
+import torch
 
 import kanpinn as kp
 from kanpinn.cli import tables
@@ -33,12 +37,26 @@ def test_a_flow_through_a_channel_is_a_sixth():
     assert list(tables.quantities(solution)) == ["flow = 0.1666666667"]
 
 
+def test_numbers_of_numpy_and_torch_are_numbers():
+    numbers = {"a": numpy.float32(0.5), "b": numpy.int64(2), "c": torch.tensor([0.25]), "d": 1}
+    assert solved(lambda s: numbers).quantities == {"a": 0.5, "b": 2.0, "c": 0.25, "d": 1.0}
+
+
+def test_a_solution_is_kept_if_its_quantities_fail(caplog):
+    solution = solved(lambda s: {"flow": 1 / 0})
+    assert SolveContents().record(solution)["quantities"] is None
+    assert "the quantities of the solution could not be computed" in caplog.text
+    assert list(tables.quantities(solution)) == []
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
         (lambda s: 1.0, "quantities must return a dict from names to numbers, got 1.0"),
         (lambda s: {1: 1.0}, "must return a dict from names"),
-        (lambda s: {"flow": s.gradient}, "quantities: flow must be a number, got"),
+        (lambda s: {"flow": s.gradient}, "quantities: flow must be a real number, got"),
+        (lambda s: {"flow": torch.tensor(1j)}, "flow must be a real number, got tensor"),
+        (lambda s: {"flow": True}, "flow must be a real number, got True"),
     ],
 )
 def test_what_is_no_number_with_a_name_is_refused(answer, words):
@@ -50,5 +68,39 @@ def test_two_fields_are_a_velocity_in_the_plane():
     class Odd(Poiseuille):
         velocity_fields = ("u",)
 
-    with pytest.raises(kp.InputError, match="velocity_fields must name two fields"):
+    with pytest.raises(
+        kp.InputError, match=r"velocity_fields must name two fields .* in the plane"
+    ):
         kp.solve(Odd(), kp.KAN([1, 1]))
+
+
+class Decay(kp.Problem):
+    """u_t = -u over a disk with a radius of 2, u = e^-t (1 + x)."""
+
+    domain = kp.Disk((0, 0), 2).over(t=(0, 1))
+
+    def residual(self, p, u):
+        return kp.partial(u, "t") + u.value
+
+    def conditions(self):
+        return [kp.Initial(self.domain, self.exact)]
+
+    def exact(self, p):
+        return torch.exp(-p.t) * (1 + p.x)
+
+
+def test_integrals_over_space_at_one_moment():
+    network = kp.KAN([3, 80, 1], grid=1, degree=9)
+    solution = kp.solve(Decay(), network, kp.LeastSquares(), errors=False, verified=False)
+    disk, size = kp.Disk((0, 0), 2), math.exp(-0.5)
+    assert float(solution.integral(disk, time=0.5)) == pytest.approx(4 * math.pi * size, rel=1e-5)
+
+    def across(p, u):  # ∫ u n over the circle is the area, times the factor at that moment
+        return u.value * p.normals
+
+    force = solution.integral(disk.boundary, across, time=0.5)
+    expected = torch.tensor([4 * math.pi * size, 0.0, 0.0]).double()
+    torch.testing.assert_close(force, expected, rtol=1e-5, atol=1e-4)
+    for region, time in ((disk, None), (solution.problem.domain, 0.5)):
+        with pytest.raises(kp.InputError, match="expected a region with the coordinates"):
+            solution.integral(region, time=time)

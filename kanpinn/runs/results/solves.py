@@ -1,6 +1,7 @@
 """The contents of a solve's run folder: errors, fields on a grid, figures."""
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +17,8 @@ from kanpinn.runs.results.contents import Contents, as_arrays, with_nan
 from kanpinn.solvers.grid_fields import GridFields, on_grid
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.verification import Verification
+
+log = logging.getLogger(__name__)
 
 ESTIMATE = ("contraction", "seconds", "reason")  # entries of an estimate besides its errors
 
@@ -41,7 +44,8 @@ class SolveContents(Contents[SolveJob, Solution]):
         noise: the estimated noise of the data, None without unknowns.
         invariants: for each invariant its value at the first moment, its drift, and the drift
         relative to the integral of the density's absolute value.
-        quantities: the numbers that the problem computes from its solution, by name.
+        quantities: the numbers that the problem computes from its solution, by name; null if the
+        problem's function fails.
         auto: the log of trials, empty if none were made.
         seconds: the total excludes the estimate and the computation of the reference.
         """
@@ -70,7 +74,7 @@ class SolveContents(Contents[SolveJob, Solution]):
             "verification": result.verification and asdict(result.verification),
             **inverse,
             "invariants": {} if result.problem.invariants is None else _drifts(result),
-            "quantities": dict(result.quantities),
+            "quantities": _quantities(result),
             "auto": list(result.log),
             "seconds": {
                 "total": result.seconds,
@@ -130,6 +134,15 @@ def _of_unknowns(result: Solution) -> dict[str, Any]:
         "spreads": {name: asdict(one) for name, one in result.spreads.items()},
         "noise": asdict(result.covariance.noise),
     }
+
+
+def _quantities(result: Solution) -> dict[str, float] | None:
+    """Return the entry of run.json on quantities, which `record` describes."""
+    try:
+        return dict(result.quantities)
+    except Exception:  # the computed result must be saved even if the problem's function fails
+        log.warning("the quantities of the solution could not be computed", exc_info=True)
+        return None
 
 
 def _drifts(result: Solution) -> dict[str, dict[str, float]]:
