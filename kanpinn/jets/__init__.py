@@ -17,6 +17,7 @@ from kanpinn.jets.operators import hessian as hessian
 from kanpinn.jets.operators import laplacian as laplacian
 from kanpinn.jets.operators import normal_derivative as normal_derivative
 from kanpinn.jets.operators import partial as partial
+from kanpinn.jets.parts import coefficients_along as coefficients_along
 from kanpinn.jets.parts import derivatives_of_parts as derivatives_of_parts
 from kanpinn.jets.parts import largest_of_orders as largest_of_orders
 from kanpinn.jets.parts import orders_of_parts as orders_of_parts

@@ -59,6 +59,24 @@ def parts_along(channels: Channels, axis: int) -> list[tuple[int, int, float]]:
     return found
 
 
+def coefficients_along(slopes: Tensor, channels: Channels, axis: int, order: int) -> Tensor:
+    """The coefficients of the pure derivative of an order by one coordinate, (..., m).
+
+    They are the same for all jets in which an equation may ask for this derivative.
+
+    Args:
+        slopes: the coefficients of the parts of a stacked jet, (..., parts, m).
+        channels: the derivatives that the jet carries.
+        axis: the coordinate.
+        order: the order of the derivative.
+    """
+    shares, orders = slopes.new_zeros(slopes.shape[-2]), orders_of_parts(channels).tolist()
+    for part, number, share in parts_along(channels, axis):
+        if number == order == orders[part]:  # otherwise it is a mixed derivative
+            shares[part] = share
+    return torch.einsum("...pm,p->...m", slopes, shares)
+
+
 @lru_cache(maxsize=100)
 def derivatives_of_parts(channels: Channels) -> list[list[tuple[tuple[int, ...], float]]]:
     """The mixed derivatives whose sum each part of a stacked jet is.

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from kanpinn.cells.system.cell_system import CellSystem
 from kanpinn.cells.system.cell_terms import SampledTerm
-from kanpinn.jets import orders_of_parts, parts_along
+from kanpinn.jets import coefficients_along
 
 
 def cells_in_layers(system: CellSystem) -> Tensor:
@@ -47,16 +47,8 @@ def _with_values(system: CellSystem, axis: int, upper: bool) -> Tensor:
 def _rates(term: SampledTerm, axis: int, upper: bool) -> Tensor:
     """The largest b/ε of all fields in the cells of a term, towards an end of an axis, (c,)."""
     tiny = 1e-14 * term.slopes.abs().amax(dim=(1, 2, 3, 4))[:, None, None, None]
-    first, second = (_along(term, axis, order) for order in (1, 2))
+    first, second = (
+        coefficients_along(term.slopes, term.term.channels, axis, order) for order in (1, 2)
+    )
     ratios = torch.where(second.abs() > tiny, -first / second, 0.0)
     return (ratios if upper else -ratios).amax(dim=(1, 2, 3))
-
-
-def _along(term: SampledTerm, axis: int, order: int) -> Tensor:
-    """The coefficients of the derivative of an order by a coordinate, (c, q, equations, m)."""
-    shares = term.slopes.new_zeros(term.slopes.shape[3])
-    orders = orders_of_parts(term.term.channels).tolist()
-    for part, number, share in parts_along(term.term.channels, axis):
-        if number == order == orders[part]:  # otherwise it is a mixed derivative
-            shares[part] = share
-    return torch.einsum("cqepm,p->cqem", term.slopes, shares)

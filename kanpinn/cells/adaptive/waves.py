@@ -4,13 +4,29 @@ import torch
 from torch import Tensor
 
 from kanpinn.cells.system.cell_system import CellSystem
-from kanpinn.jets import orders_of_parts
+from kanpinn.jets import Channels, coefficients_along
+
+
+def waves_along(slopes: Tensor, channels: Channels, axis: int) -> Tensor:
+    """The wave numbers √(c₀/c₂) of the solutions along one coordinate, (...).
+
+    c₂ is the coefficient of the second derivative by the coordinate. The result is the largest of
+    all equations and fields, and zero where the signs of both coefficients differ.
+
+    Args:
+        slopes: the coefficients of the parts of a stacked jet, (..., equations, parts, m).
+        channels: the derivatives that the jet carries.
+        axis: the coordinate.
+    """
+    second = coefficients_along(slopes, channels, axis, 2)
+    ratios = torch.where(slopes[..., 0, :] * second > 0, slopes[..., 0, :] / second, 0)
+    return ratios.sqrt().amax(dim=(-2, -1))
 
 
 def cells_with_waves(system: CellSystem) -> Tensor:
     """The cells whose polynomials do not resolve the waves of the solution, a mask (N,).
 
-    Where c₂ Δu + c₀ u = f has coefficients of the same sign, solutions are waves with the phase
+    Where c₂ and c₀ in c₂ Δu + c₀ u = f have the same sign, solutions are waves with the phase
     √(c₀/c₂) h over a cell of the width h. If the degree does not exceed this phase by 10
     (measured), least-squares solutions are wrong everywhere. For nonlinear equations no cell is
     chosen: their coefficients depend on the solution, which is not known yet.
@@ -22,13 +38,11 @@ def cells_with_waves(system: CellSystem) -> Tensor:
     most = max(least, system.polynomials.degree - beyond)
     found = torch.zeros(len(tree), dtype=torch.bool)
     for term in system.equation:
-        cells, orders = term.at.cells, orders_of_parts(term.term.channels)
-        if int(orders.max()) != 2:
+        if term.term.channels.derivative_order != 2:
             return found
-        values, highest = term.slopes[..., 0, :], term.slopes[..., orders == 2, :].sum(dim=3)
-        squares = torch.where(values * highest > 0, values / highest, 0)
-        phases = squares.sqrt().mean(dim=1).amax(dim=(1, 2)) * system.geometry.widths.amax(1)[cells]
-        found[cells] = phases > most
+        for axis, widths in enumerate(system.geometry.widths[term.at.cells].T):
+            phases = waves_along(term.slopes, term.term.channels, axis).mean(dim=1) * widths
+            found[term.at.cells] |= phases > most
     size, fields = system.polynomials.size, len(system.coupling.orders)
     if bool(found.any()) and not system.is_linear(torch.ones(len(tree), size, fields).double()):
         return torch.zeros_like(found)

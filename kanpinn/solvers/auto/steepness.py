@@ -6,8 +6,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from kanpinn.cells.adaptive.waves import waves_along
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets import Channels, orders_of_parts, slopes_by_parts, zero_jet
+from kanpinn.jets import Channels, coefficients_along, slopes_by_parts, zero_jet
 from kanpinn.pde.evaluate import find_channels
 from kanpinn.pde.problem import Problem
 
@@ -48,17 +49,17 @@ class Steepness:
         channels, _ = find_channels(residual, p.names)
         zero = zero_jet(channels, p.coords, fields)
         _, slopes = slopes_by_parts(partial(problem.equation, p), zero)
-        orders = orders_of_parts(channels)
-        if int(orders.max()) != 2:
+        if channels.derivative_order != 2:
             return cls()
-        parts = torch.stack([one.stacked() for one in slopes])  # (e, n, parts, m)
-        values, highest = parts[:, :, 0], parts[:, :, orders == 2].sum(dim=2)
-        # Where both have the same sign, as in Helmholtz' equation, solutions are waves.
-        none = torch.where(values * highest > 0, values.abs(), 0).amax(dim=(0, 2))
-        first, second = (float(parts[:, :, orders == r].abs().max()) for r in (1, 2))
+        parts, axes = torch.stack([one.stacked() for one in slopes], dim=1), range(channels.dim)
+        first, second = (
+            max(float(coefficients_along(parts, channels, axis, r).abs().max()) for axis in axes)
+            for r in (1, 2)
+        )
+        waves = torch.stack([waves_along(parts, channels, axis) for axis in axes]).amax(dim=0)
         low, high = problem.domain.bounds
         width = float((high - low).max())
-        if not (0 < second < float("inf") and float(none.max()) + first < float("inf")):
+        if not (0 < second < float("inf") and float(waves.max()) + first < float("inf")):
             return cls()
-        waves = (none / second).sqrt() * width
+        waves = waves * width
         return cls(float(waves.max()), float(waves.mean()), first * width / second)

@@ -7,6 +7,9 @@ import torch
 from cases import OnWalls, error_of
 
 import kanpinn as kp
+from kanpinn.cells.adaptive.waves import waves_along
+from kanpinn.jets import slopes_by_parts, zero_jet
+from kanpinn.pde.evaluate import find_channels
 
 
 class Oscillatory(OnWalls):
@@ -60,3 +63,23 @@ def test_cells_with_many_waves_are_halved_before_the_first_solve(power, count):
     network = kp.Cells([2, 1], 16, 2)
     solution = kp.solve(Waves(power), network, kp.Dissection(steps=1), verified=False)
     assert solution.network.count == count  # so that the phase over a cell is at most 16 - 10
+
+
+@pytest.mark.parametrize(
+    "laplacian",
+    [
+        kp.laplacian,
+        lambda u: kp.partial(u, "x", "x") + kp.partial(u, "y", "y"),
+        lambda u: kp.hessian(u).diagonal(dim1=1, dim2=2).sum(dim=1, keepdim=True),
+    ],
+)
+def test_wave_numbers_do_not_depend_on_how_the_equation_is_written(laplacian):
+    def equation(u):
+        return 3 * laplacian(u) + 48 * u.value
+
+    places = torch.zeros(5, 2).double()
+    channels, _ = find_channels(lambda c: equation(zero_jet(c, places, 1)), ("x", "y"))
+    _, slopes = slopes_by_parts(equation, zero_jet(channels, places, 1))
+    parts = torch.stack([one.stacked() for one in slopes], dim=1)
+    for axis in range(2):
+        assert torch.equal(waves_along(parts, channels, axis), torch.full((5,), 4.0).double())
