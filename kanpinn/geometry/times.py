@@ -12,7 +12,7 @@ from kanpinn.geometry.region import Region
 from kanpinn.geometry.rules import axis_counts, gauss_legendre
 
 
-def at_time(points: Points, time: float, name: str) -> Points:
+def at_one_time(points: Points, time: float, name: str) -> Points:
     """Append one time to all points in space.
 
     Args:

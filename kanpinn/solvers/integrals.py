@@ -8,7 +8,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.geometry.quadrature import domain_rule
-from kanpinn.geometry.times import at_time
+from kanpinn.geometry.times import at_one_time
 from kanpinn.jets import Channels
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.evaluate import find_channels, jets_of_fields, stack_equations
@@ -21,7 +21,7 @@ def rules_of(region: Domain | Boundary, nodes: int) -> Iterable[tuple[Points, Te
     return domain_rule(region, nodes)
 
 
-def at_moment(domain: Domain, points: Points, time: float | None) -> Points:
+def points_of_region(domain: Domain, points: Points, time: float | None) -> Points:
     """The points of a region, at a time if they are points in space.
 
     Args:
@@ -35,7 +35,7 @@ def at_moment(domain: Domain, points: Points, time: float | None) -> Points:
     if time is not None and domain.time_name is None:
         raise InputError(f"the problem has no coordinate of time, got time={time}")
     if time is not None and domain.time_name is not None:
-        points = at_time(points, time, domain.time_name)
+        points = at_one_time(points, time, domain.time_name)
     if points.names != domain.names:
         at = "" if time is None else " at a time"
         raise InputError(

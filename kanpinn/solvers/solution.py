@@ -26,7 +26,7 @@ from kanpinn.pde.evaluate import find_channels
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.history import History
-from kanpinn.solvers.integrals import at_moment, integral, rules_of
+from kanpinn.solvers.integrals import integral, points_of_region, rules_of
 from kanpinn.solvers.quantities import quantities_of
 from kanpinn.solvers.richer import richer_residuals
 from kanpinn.solvers.verification import Verification
@@ -198,7 +198,7 @@ class Solution:
         """
         region = self.problem.domain if over is None else over
         rules = (
-            (self._points(at_moment(self.problem.domain, points, time)), weights)
+            (self._points(points_of_region(self.problem.domain, points, time)), weights)
             for points, weights in rules_of(region, nodes)
         )
         return integral(self.surrogate, rules, density)

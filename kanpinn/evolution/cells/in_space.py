@@ -15,7 +15,7 @@ from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Batch, Points
 from kanpinn.geometry.product import Wall
-from kanpinn.geometry.times import at_time
+from kanpinn.geometry.times import at_one_time
 from kanpinn.jets import Channels, Jet
 from kanpinn.loss.terms import ResidualTerm
 
@@ -45,7 +45,7 @@ class AtMoment:
 
 def points_at_time(points: Points, time: float, names: Sequence[str]) -> Points:
     """Points in space at a moment; names: of all coordinates."""
-    return Batch.made_of(at_time(points, time, names[-1]))
+    return Batch.made_of(at_one_time(points, time, names[-1]))
 
 
 def channels_in_space(channels: Channels) -> Channels:

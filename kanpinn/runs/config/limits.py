@@ -12,6 +12,8 @@ from kanpinn._support.errors import InputError
 from kanpinn._support.memory import machine_memory, written_size
 from kanpinn._support.wording import show
 from kanpinn.cells import Cells
+from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.system.coupling import Traces
 from kanpinn.cells.system.memory import solve_bytes
 from kanpinn.evolution import CellWindows, Windows
 from kanpinn.geometry import Box
@@ -132,7 +134,7 @@ def _check_cells(
         ends(width)
     dim = max(1, width[0] - times)
     count = cells**dim if isinstance(cells, int) else math.prod(cells)
-    traces = math.comb(degree + dim - 1, degree)
+    traces = Traces(LocalPolynomials(degree, dim), (1,)).size
     given = ", ".join(f"{path}.{key} = {table[key]}" for key in ("degree", "cells") if key in table)
     if count > 1:
         check_memory(given, solve_bytes(count, dim, traces))
