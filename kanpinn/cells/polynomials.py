@@ -4,13 +4,13 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache, reduce
+from functools import cache, cached_property, reduce
 
 import numpy as np
 import torch
-from numpy.polynomial import legendre
 from torch import Tensor
 
+from kanpinn.cells.legendre import derivatives_of_legendre, legendre_at
 from kanpinn.geometry.rules import gauss_product, tensor_grid
 from kanpinn.jets import Channels, derivatives_of_parts, total
 
@@ -146,6 +146,23 @@ class LocalPolynomials:
         names = tuple(f"x{i}" for i in range(self.dim))
         return self.stacked(Channels(names), x, torch.ones_like(x[0]))[:, 0]
 
+    def derived(self, channels: Channels, scale: Tensor, parts: Sequence[int]) -> Tensor:
+        """The coefficients of the parts of jets of all polynomials, (L, parts, L).
+
+        The arguments are those of `stacked`, with a scale (d,) for all points. The functions of the
+        last index are polynomials whose coefficients in the same basis stand along the first one.
+        """
+        matrices, every = derivatives_of_legendre(self.degree), derivatives_of_parts(channels)
+        found = scale.new_zeros(self.size, len(parts), self.size)
+        for number, part in enumerate(parts):
+            for orders, factor in every[part]:
+                each = [
+                    matrices[order][own[None, :], own[:, None]] * scale[axis] ** order
+                    for axis, (order, own) in enumerate(zip(orders, self._columns, strict=True))
+                ]
+                found[:, number] += factor * reduce(torch.mul, each)
+        return found
+
     def rule(self, more: int = 1) -> tuple[Tensor, Tensor]:
         """Gauss points of [-1, 1]^d and weights, exact for products of two of the polynomials.
 
@@ -211,30 +228,3 @@ def closed_rule(count: int, dim: int) -> tuple[Tensor, Tensor]:
     weights = np.linalg.solve(np.polynomial.chebyshev.chebvander(nodes, count - 1).T, integrals)
     axes = [torch.from_numpy(nodes)] * dim
     return tensor_grid(axes), tensor_grid([torch.from_numpy(weights)] * dim).prod(dim=1)
-
-
-def legendre_at(x: Tensor, degree: int, order: int) -> list[Tensor]:
-    """Orthonormal Legendre polynomials P_0 … P_k at points (n,), and their derivatives.
-
-    Returns:
-        For each order of the derivative from 0 to `order` a tensor (k + 1, n).
-    """
-    found = [torch.ones_like(x), x][: degree + 1]
-    for n in range(1, degree):
-        before = found[n - 1] * (-n / (n + 1))
-        found.append(torch.addcmul(before, x, found[n], value=(2 * n + 1) / (n + 1)))
-    values = torch.stack(found)
-    return [matrix.to(values) @ values for matrix in _derivatives(degree)[: order + 1]]
-
-
-@lru_cache(maxsize=100)
-def _derivatives(degree: int) -> list[Tensor]:
-    """For each order the matrix (k + 1, k + 1) from P_n to derivatives of orthonormal ones."""
-    highest, scale = 4, np.diag(np.sqrt(np.arange(degree + 1) + 0.5))
-    found = []
-    for order in range(highest + 1):
-        series = legendre.legder(scale, order) if order else scale
-        padded = np.zeros_like(scale)
-        padded[: min(len(series), degree + 1)] = series[: degree + 1]
-        found.append(torch.from_numpy(padded.T))
-    return found

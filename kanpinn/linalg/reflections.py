@@ -35,6 +35,11 @@ class Reflections:
         return cls(vectors, factors)
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """The numbers of rows r and columns c of A."""
+        return self.vectors.shape
+
+    @property
     def triangle(self) -> Array:
         """R, (min(r, c), c)."""
         return np.triu(self.vectors[: min(self.vectors.shape)])

@@ -83,6 +83,7 @@ TARGETS = {
     "kuramoto_sivashinsky": Target(),
     "drum": Target(1e-8, eigenvalues=3),
     "oscillator": Target(1e-9, eigenvalues=10),
+    "maxwell_cavity": Target(1e-8, eigenvalues=8),
     "inverse_diffusion": Target(),
     "inverse_navier_stokes": Target(),
     "inverse_lorenz": Target(),

@@ -87,6 +87,17 @@ def test_the_oscillator_has_its_levels():
     assert solution.errors.max() < 1e-10 and (errors < 2 * solution.estimates).all()
 
 
+def test_modes_of_a_cavity_are_free_of_charge():
+    settings = ("network.degree=7", "eigen.count=5", "optimizer[0].tolerance=1e-3")
+    solution = Config.read(PROBLEMS / "maxwell_cavity.toml", settings).build().run()
+    assert solution.status == "converged"
+    assert solution.multiplicities == [1, 1, 1, 2, 2]
+    errors = (solution.values - solution.exact).abs()
+    assert solution.errors.max() < 1e-3 and (errors < 3 * solution.estimates).all()
+    modes = solution(torch.tensor([[0.3, 0.0, 0.5]], dtype=torch.float64))[0]  # at y = 0
+    assert modes[..., 0].abs().max() < 1e-2 * modes.abs().max()
+
+
 def test_a_run_in_cells_is_loaded_with_its_cells(tmp_path):
     settings = ("network.cells=2", "eigen.count=3", "optimizer[0].tolerance=1e-4")
     pairs = [part for pair in settings for part in ("--set", pair)]

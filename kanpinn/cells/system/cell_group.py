@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
+from kanpinn.cells.system.equal_rows import ProjectedReflections
 from kanpinn.linalg.dissection import BlockRows
 from kanpinn.linalg.reflections import Reflections, StackedReflections
 
@@ -27,7 +28,7 @@ class CellRows:
         diagonal: of D, (t,).
     """
 
-    equation: Reflections
+    equation: Reflections | ProjectedReflections
     conditions: Array
     outer: Array
     diagonal: Array
@@ -64,7 +65,7 @@ class CellElimination:
         traces: T, (t, t).
     """
 
-    equation: Reflections
+    equation: Reflections | ProjectedReflections
     conditions: StackedReflections | None
     outer: StackedReflections | None
     triangle: Array
@@ -91,7 +92,7 @@ class CellElimination:
         """Transform right-hand sides of the rows of c cells, (c, r + t, n)."""
         (cells, _, each), (columns, count) = rights.shape, self.rest.shape
         flat = np.moveaxis(rights, 1, 0).reshape(rights.shape[1], cells * each)
-        first, last = len(self.equation.vectors), len(flat) - count
+        first, last = self.equation.shape[0], len(flat) - count
         equation = self.equation.apply(flat[:first])
         own, lost = _padded(equation, columns), _squares(equation[columns:]).sum(axis=0)
         left, traces = (np.array(part, order="F") for part in (flat[first:last], flat[last:]))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kanpinn.cells.system.cell_system import CellSystem
-from kanpinn.cells.system.cell_terms import SampledTerm
+from kanpinn.cells.system.cell_terms import PlacedTerm, SampledTerm
 from kanpinn.loss.terms import ResidualTerm
 
 Array = NDArray[Any]
@@ -74,9 +74,13 @@ class CellInverse:
 
         def rights() -> Iterator[Array]:
             for group, masses in zip(factors.groups, self._masses, strict=True):
-                known = (masses @ coefficients[group.cells]).numpy()
+                each = [coefficients[cell] for cell in group.cells]
+                if masses[0].term.is_alike:  # the rows are those of the first cell
+                    each = [torch.cat(each, dim=1)]
+                known = torch.cat([m.of(u) for m, u in zip(masses, each, strict=True)], dim=1)
+                known = known.unflatten(1, (len(group.cells), -1)).movedim(1, 0)
                 own = np.zeros((len(known), group.shape[0], known.shape[2]))
-                own[:, : known.shape[1]] = known
+                own[:, : known.shape[1]] = known.numpy()
                 np.add(sizes, np.einsum("crn,crn->n", own, own), out=sizes)
                 yield own
 
@@ -84,23 +88,17 @@ class CellInverse:
         return CellImages(*(torch.from_numpy(part) for part in (found, shares, sizes)))
 
     @cached_property
-    def _masses(self) -> list[Tensor]:
-        """The rows of M for each group's cells, (c, rows, L m), or (1, rows, L m) for equal ones.
+    def _masses(self) -> list[list[PlacedTerm]]:
+        """M in each cell of each group, or in its first cell if M is the same in all of them.
 
         The equation's rows come first among those of a cell.
         """
         masses = dict(zip(map(id, self.system.equation), self.mass, strict=True))
-        found, known = [], dict[tuple[SampledTerm, tuple[int, float]], Tensor]()
+        found = []
         for group in self.system.rows.cell_factors.groups:
             equations = [self.system.rows.terms[cell][0] for cell in group.cells]
             placed = [replace(one, term=masses[id(one.term)]) for one in equations]
-            if not placed[0].term.is_alike:
-                found.append(torch.stack([one.rows() for one in placed]))
-                continue
-            key = placed[0].term, self.system.rows.size(group.cells[0])
-            if key not in known:
-                known[key] = placed[0].rows()[None]
-            found.append(known[key])
+            found.append(placed[:1] if placed[0].term.is_alike else placed)
         return found
 
     @cached_property

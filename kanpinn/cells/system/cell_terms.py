@@ -215,6 +215,20 @@ class PlacedTerm:
         """The rows for the coefficients of the cell, (rows, L m)."""
         return self.term.matrix(self.place, self.weights)
 
+    def of(self, coefficients: Tensor) -> Tensor:
+        """The rows times the coefficients of n functions, (rows, n), without making the rows.
+
+        coefficients: of the functions in the cell, (L m, n).
+        """
+        functions = self.term.functions(self.place)[self.used]  # (q, parts, L)
+        slopes = self.term.slopes[self.place][self.used][:, :, self.term.parts]
+        slopes = slopes * self.weights[self.used][..., None, None]  # (q, e, parts, m)
+        each = coefficients.unflatten(0, (functions.shape[2], -1))  # (L, m, n)
+        jets = (functions.flatten(0, 1) @ each.flatten(1)).view(
+            *functions.shape[:2], *each.shape[1:]
+        )
+        return (slopes.flatten(2) @ jets.flatten(1, 2)).flatten(0, 1)
+
     def weighed(self, values: Tensor) -> Tensor:
         """Values of the equations times the roots of their weights, (c, rows, n).
 

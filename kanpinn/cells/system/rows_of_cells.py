@@ -18,6 +18,7 @@ from kanpinn.cells.system.cell_group import CellGroup, CellRows
 from kanpinn.cells.system.cell_terms import PlacedTerm, SampledTerm
 from kanpinn.cells.system.contact_rows import PlacedContact
 from kanpinn.cells.system.coupling import Coupling, Traces
+from kanpinn.cells.system.equal_rows import ProjectedReflections
 from kanpinn.linalg.elimination_tree import EliminationTree
 from kanpinn.linalg.reflections import Reflections
 
@@ -85,7 +86,7 @@ class RowsOfCells:
         return int(self.geometry.tree.level[cell]), float(self.weights[cell])
 
     @cached_property
-    def _triangles(self) -> dict[tuple[SampledTerm, tuple[int, float]], Reflections]:
+    def _triangles(self) -> dict[tuple[SampledTerm, tuple[int, float]], ProjectedReflections]:
         """The rows of the equation as triangles, for cells of each size that have the same."""
         return {}
 
@@ -136,15 +137,11 @@ class RowsOfCells:
     def _rows(self, cell: int) -> CellRows:
         """The rows of a cell."""
         equation, *walls = self.terms[cell]
-        known = self._triangles if equation.term.is_alike else {}
-        key = equation.term, self.size(cell)
-        if key not in known:
-            known[key] = Reflections.of(_joined([equation.rows()]))
-        first = known[key]
-        conditions = [equation.factors.new_zeros(0, first.vectors.shape[1])]
+        first = self._triangle(cell, equation)
+        conditions = [equation.factors.new_zeros(0, first.shape[1])]
         conditions += [one.rows() for one in walls]
         if cell == 0:  # a row for each constant that nothing determines
-            constants = conditions[0].new_zeros(len(self.free_fields), first.vectors.shape[1])
+            constants = conditions[0].new_zeros(len(self.free_fields), first.shape[1])
             constants[range(len(constants)), self.free_fields] = float(np.abs(first.triangle).max())
             conditions.append(constants)
         outer, diagonals = [conditions[0]], [equation.factors.new_zeros(0)]
@@ -160,6 +157,15 @@ class RowsOfCells:
             diagonals.append(diagonal)
         traces = torch.cat(diagonals).numpy()
         return CellRows(first, _joined(conditions), _joined(outer), traces)
+
+    def _triangle(self, cell: int, equation: PlacedTerm) -> Reflections | ProjectedReflections:
+        """The transformation of the rows of the equation in a cell to a triangle."""
+        if not equation.term.is_alike:
+            return Reflections.of(_joined([equation.rows()]))
+        key = equation.term, self.size(cell)
+        if key not in self._triangles:
+            self._triangles[key] = ProjectedReflections.of(equation)
+        return self._triangles[key]
 
 
 def _joined(rows: Sequence[Tensor]) -> Array:
