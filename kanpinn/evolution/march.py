@@ -63,6 +63,7 @@ class March(Optimizer):
         regrade: whether the intervals or cells in space follow the solution. Otherwise they stay
             those of the network.
         steps: the largest number of attempts.
+        cells: the largest number of cells in space, for `CellWindows`.
 
     Raises:
         InputError: for values out of range; in a solve, for another kind of network, a domain
@@ -78,6 +79,7 @@ class March(Optimizer):
     scheme: str = "radau"
     regrade: bool = True
     steps: int = 100_000
+    cells: int = 20_000
     needs_fixed_points = True
     lowers_loss = False  # each window has its own equations
     fits_points = False
@@ -94,6 +96,7 @@ class March(Optimizer):
             integer("stages", self.stages)
         stages(self.stages or 1, self.scheme)  # refuses what is out of range
         integer("steps", self.steps)
+        integer("cells", self.cells)
 
     def check(self, network: Network) -> None:
         if not isinstance(network, CellWindows):
@@ -125,7 +128,7 @@ class March(Optimizer):
 
     def start(self, residuals: Residuals, seed: int) -> Stage:
         if isinstance(residuals.surrogate.network, CellWindows):
-            own = self.tolerance, self.windows, self.stages, self.regrade, self.steps
+            own = self.tolerance, self.windows, self.stages, self.regrade, self.steps, self.cells
             return CellMarchStage(CellMarch(*own), residuals)
         return MarchStage(self, residuals)
 

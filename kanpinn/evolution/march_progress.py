@@ -89,6 +89,10 @@ class MarchProgress(Stage):
         every = self.words.notes(window, self.time, self.accepted, self.spent) | notes
         return Step(self.spent**2, window.iterations, finished, every, words, until=self.time)
 
+    def ended(self, finished: str) -> Step:
+        """The result of a step in which no window was tried; finished: the status."""
+        return Step(self.spent**2, finished=finished, words=finished, until=self.time)
+
     def verdict(self, named: str) -> str:
         """The status after the last window; named: the functions of space in words."""
         if self.limited:

@@ -116,6 +116,18 @@ class MarchWords:
             f"exist there, or have jumps, which the equation does not smooth; {KEPT}"
         )
 
+    def too_many_cells(self, moment: float, why: str) -> str:
+        """The status of a march that would need too many cells.
+
+        Args:
+            moment: up to which the solution is known.
+            why: the cells are too many, in words.
+        """
+        return (
+            f"{FAILED}: from {self.at(moment)} on the solution is not resolved to the tolerance "
+            f"{self.tolerance:g}: {why}; it may have jumps there, or cease to exist; {KEPT}"
+        )
+
     def failed(self, window: Window, first: bool) -> str:
         """The status after a window that cannot be solved however short it is.
 

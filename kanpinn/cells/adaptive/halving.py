@@ -37,7 +37,13 @@ def part_to_halve(tolerance: float, estimate: float, most: float) -> float:
 
 
 def why_no_smaller(
-    problem: CellProblem, system: CellSystem, errors: Tensor, chosen: Tensor, most: int
+    problem: CellProblem,
+    system: CellSystem,
+    errors: Tensor,
+    chosen: Tensor,
+    most: int,
+    *,
+    kept: int = 0,
 ) -> str:
     """Why cells cannot be halved, in words; empty if they can.
 
@@ -47,24 +53,25 @@ def why_no_smaller(
         errors: in each cell, (N,).
         chosen: the cells to halve, a mask (N,).
         most: the largest number of cells.
+        kept: how many systems are kept for further right-hand sides; a complex one counts twice.
     """
     divisible = problem.divisible(system.geometry)
     if float(errors[~divisible].norm()) > float(errors[divisible].norm()):
         return "cells at a singular corner are as small as rounding permits"
-    return why_too_many(system, chosen, most)
+    return why_too_many(system, chosen, most, kept=kept)
 
 
-def why_too_many(system: CellSystem, chosen: Tensor, most: int, *, again: bool = False) -> str:
+def why_too_many(system: CellSystem, chosen: Tensor, most: int, *, kept: int = 0) -> str:
     """Why the cells would be too many after some are halved, in words; empty if they are not.
 
     Args:
         system: the least-squares problem on the present cells.
         chosen: the cells to halve, a mask (N,).
         most: the largest number of cells.
-        again: whether factors are kept for further right-hand sides.
+        kept: how many systems are kept for further right-hand sides; a complex one counts twice.
     """
     count = count_when_halved(system.geometry.tree, chosen)
-    refusal = too_many(system, count, most, again=again)
+    refusal = too_many(system, count, most, kept=kept)
     return refusal and f"the next {count} cells {refusal}"
 
 

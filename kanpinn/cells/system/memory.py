@@ -54,14 +54,17 @@ def system_bytes(system: CellSystem, count: int, *, again: bool = False, more: i
     return int(factors * (2 if again else 1) + 8 * numbers)
 
 
-def no_comparison(system: CellSystem, *, again: bool = False) -> str:
+def no_comparison(system: CellSystem, *, kept: int = 0) -> str:
     """Why a solution cannot be compared with one of a degree that is higher by 2; empty if it can.
 
-    again: whether the factors of both problems are kept for further right-hand sides.
+    Args:
+        system: the system.
+        kept: how many systems are kept for further right-hand sides, beside the one of the higher
+            degree; a complex one counts twice. If 0, that one is not kept either.
     """
     count, more = len(system.geometry.tree), 2
-    size = system_bytes(system, count, again=again, more=more)
-    size += system_bytes(system, count, again=True) if again else 0
+    size = system_bytes(system, count, again=kept > 0, more=more)
+    size += kept * system_bytes(system, count, again=True)
     why, degree = _too_large(size), system.polynomials.degree + more
     return why and f"the comparison with a solution of degree {degree} {why}"
 
@@ -75,15 +78,15 @@ def _too_large(size: int) -> str:
     return ""
 
 
-def too_many(system: CellSystem, count: int, most: int, *, again: bool = False) -> str:
+def too_many(system: CellSystem, count: int, most: int, *, kept: int = 0) -> str:
     """Why `count` cells like those of a system are too many, in words; empty if they are not.
 
     Args:
         system: the system.
         count: the number of cells.
         most: the largest number of cells.
-        again: whether factors are kept for further right-hand sides.
+        kept: how many systems are kept for further right-hand sides; a complex one counts twice.
     """
     if count > most:
         return f"would be more than cells = {most}"
-    return _too_large(system_bytes(system, count, again=again))
+    return _too_large(max(1, kept) * system_bytes(system, count, again=kept > 0))

@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kanpinn.cells.adaptive.halving import why_too_many
 from kanpinn.cells.problems.cell_problem import CellProblem
 from kanpinn.cells.tree import Tree
 from kanpinn.evolution.cells.cell_stages import CellStages, values_and_rates
 from kanpinn.evolution.cells.cell_state import CellState, initial_state
 from kanpinn.evolution.cells.cell_window import CellWindow, solve_cell_window
 from kanpinn.evolution.cells.cell_windows import CellWindows
-from kanpinn.evolution.cells.linearised_cells import LinearisedCells, is_steady
+from kanpinn.evolution.cells.linearised_cells import LinearisedCells
 from kanpinn.evolution.cells.space_error import (
     AddedError,
     Probe,
@@ -65,7 +66,6 @@ class CellFront:
         self.compared: list[SpaceError] = []
         self.latest: Window | None = None
         self.state, self.first_errors = self._initial(self._at_rest())
-        self.steady = is_steady(self.state.places, *times)
 
     @property
     def count(self) -> int:
@@ -97,7 +97,7 @@ class CellFront:
         if latest is not None:  # it goes on in the smaller cells as well
             states = latest.states.unflatten(1, state.value.shape[:2])
             state = replace(state, functions=torch.cat([state.functions, states]))
-        state = state.refined(errors, allowed)
+        state = state.refined(state.too_large(errors, allowed))
         if len(state.geometry.tree) == before:
             return False
         functions, states = state.functions[:3], state.functions[3:]
@@ -108,6 +108,19 @@ class CellFront:
             self.state, self.first_errors = self._initial(self.state)
         self.linearised, self.about, self.compared = None, None, []
         return True
+
+    def why_no_smaller(
+        self, errors: Tensor, allowed: float, equations: CellStages, most: int
+    ) -> str:
+        """Why there would be too many cells after `refine`, in words; empty if there are not.
+
+        Args:
+            errors, allowed: see `refine`.
+            equations: those of the next window, whose factors are kept.
+            most: the largest number of cells.
+        """
+        chosen, kept = self.state.too_large(errors, allowed), equations.stages.count
+        return why_too_many(equations.of_real, chosen, most, kept=kept)
 
     def guess(self, scheme: Stages, length: float) -> Tensor:
         """A guess for the values at the stages of the next window, (s, N, L, m)."""
@@ -127,11 +140,11 @@ class CellFront:
         return equations
 
     def _linearised(self, about: tuple[Tensor, float]) -> LinearisedCells:
-        return LinearisedCells.of(self.state.places, *about, self.steady, self.terms.algebraic)
+        return LinearisedCells.of(self.state.places, *about, self.terms.algebraic)
 
     def tried(self, scheme: Stages, length: float, precision: float) -> CellWindow:
         """Solve a window; again with a new linearisation, if it was solved with an older one."""
-        guess, old = self.guess(scheme, length), self.used and not self.steady
+        guess, old = self.guess(scheme, length), self.used
         done = solve_cell_window(self.equations(scheme, length), guess, self.size, precision)
         if old and not done.window.converged:
             self.linearised = None
@@ -170,7 +183,7 @@ class CellFront:
         self.state = replace(self.state, functions=torch.stack([done.end, *errors]))
         self.size, self.beyond = max(self.size, done.window.size), added.beyond
         self.time, self.latest = time, done.window
-        if not self.steady and done.window.rate > slow:
+        if done.window.rate > slow:
             self.linearised = self.about = None
 
     @property

@@ -4,8 +4,12 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from kanpinn.cells.problems.cell_problem import counted_fields
+from kanpinn.cells.system.memory import no_comparison, too_many
 from kanpinn.evolution.cells.cell_front import CellFront
+from kanpinn.evolution.cells.cell_stages import CellStages
 from kanpinn.evolution.cells.cell_window import CellWindow
 from kanpinn.evolution.cells.cell_windows import CellWindows
 from kanpinn.evolution.cells.in_space import problem_in_space
@@ -30,6 +34,7 @@ class CellMarch:
     stages: int | None
     regrade: bool
     steps: int
+    cells: int
 
     @property
     def precision(self) -> float:
@@ -63,15 +68,18 @@ class CellMarchStage(MarchProgress):
         limits = settings.tolerance, settings.windows, settings.stages
         super().__init__(domain, *limits, StageChoice(most))
         low, high = (float(corner[-1]) for corner in domain.bounds)
-        self.front = CellFront(terms, problem, network, (low, high))
-        self._resolve_start()
+        self.front, self.begun, self.stopped = (
+            CellFront(terms, problem, network, (low, high)),
+            False,
+            "",
+        )
 
-    def _resolve_start(self) -> None:
+    def _resolve_start(self, scheme: Stages, length: float) -> None:
         """Halve cells until they resolve the initial values."""
         front, tries, part = self.front, 30, 0.25  # of the tolerance
-        allowed = part * self.settings.tolerance * front.size
-        while tries and self.settings.follows and float(front.first_errors.norm()) > allowed:
-            if not front.refine(front.first_errors, allowed):
+        allowed, self.begun = part * self.settings.tolerance * front.size, True
+        while tries and float(front.first_errors.norm()) > allowed:
+            if not self._refine(front.first_errors, allowed, front.equations(scheme, length)):
                 break
             tries -= 1
         self.limited = self.settings.windows is None and (
@@ -85,19 +93,27 @@ class CellMarchStage(MarchProgress):
     def step(self) -> Step:
         front, tries = self.front, 20
         scheme, (length, last) = stages(self.control.stages), self._length()
-        while True:
+        if not self.begun:
+            self._resolve_start(scheme, length)
+        while not self.stopped:
             self._resolve_early(scheme, length)
+            if self._is_too_large(front.equations(scheme, length)):
+                break
             done = front.tried(scheme, length, self.settings.precision)
             if not (done.window.converged and self.control.accepts(done.window.tried)):
                 self.refused += 1
                 self.control.shorten(done.window.tried, self.refused)
                 return self._refused(done)
             added = front.added(done.equations, done.values, last_step)
-            good = added.total <= self._allowed(length)
-            if good or not tries or not self._refine(added, length):
+            allowed = self._allowed(length)
+            good = added.total <= allowed or not tries
+            if good or not self._refine(added.cells, allowed, done.equations):
+                if self.stopped:
+                    break
                 self._accept(done, added, last)
                 return self._accepted(done, added, last)
             tries -= 1
+        return self.ended(self.words.too_many_cells(front.time, self.stopped))
 
     def _length(self) -> tuple[float, bool]:
         """The length of the next window, an equal part of what is left; whether it is the last."""
@@ -116,15 +132,36 @@ class CellMarchStage(MarchProgress):
 
     def _resolve_early(self, scheme: Stages, length: float) -> None:
         """Halve cells until they resolve the early stages of a window, which costs little."""
-        front, tries, good = self.front, 20, False
+        front, tries, good = self.front, 20, not self.settings.follows
         while tries and not good:
             equations, guess = front.equations(scheme, length), front.guess(scheme, length)
-            added = front.added(equations, guess, early_step)
-            good = added.total <= self._allowed(length) or not self._refine(added, length)
+            if self._is_too_large(equations):
+                return
+            added, allowed = front.added(equations, guess, early_step), self._allowed(length)
+            good = added.total <= allowed or not self._refine(added.cells, allowed, equations)
             tries -= 1
 
-    def _refine(self, added: AddedError, length: float) -> bool:
-        return self.settings.follows and self.front.refine(added.cells, self._allowed(length))
+    def _refine(self, errors: Tensor, allowed: float, equations: CellStages) -> bool:
+        """Halve cells; False if they cannot be halved, or if `stopped` says why they are too many.
+
+        Args:
+            errors: in space, of each cell, (N,).
+            allowed: the error of all cells together that is permitted.
+            equations: those of the next window.
+        """
+        if not self.settings.follows:
+            return False
+        most = self.settings.cells
+        self.stopped = self.front.why_no_smaller(errors, allowed, equations, most)
+        return not self.stopped and self.front.refine(errors, allowed)
+
+    def _is_too_large(self, equations: CellStages) -> bool:
+        """Whether a window has too many cells or needs too much memory; `stopped` says why."""
+        system, kept, count = equations.of_real, equations.stages.count, self.front.count
+        self.stopped = no_comparison(system, kept=kept)
+        if why := too_many(system, count, self.settings.cells, kept=kept):
+            self.stopped = f"{count} cells {why}"
+        return bool(self.stopped)
 
     def _accept(self, done: CellWindow, added: AddedError, last: bool) -> None:
         """Add the window to the network, and go on from its end."""
@@ -160,15 +197,20 @@ class CellMarchStage(MarchProgress):
 
     def _refused(self, done: CellWindow) -> Step:
         finished = self.words.failed(done.window, not self.accepted) if self.is_hopeless else None
-        return self._step(done, 0.0, finished, self.words.refused(done.window))
+        return self._step(done, None, finished, self.words.refused(done.window))
 
-    def _step(self, done: CellWindow, in_space: float, finished: str | None, words: str) -> Step:
-        notes = {"cells": float(self.front.count), "space_error": in_space}
+    def _step(
+        self, done: CellWindow, in_space: float | None, finished: str | None, words: str
+    ) -> Step:
+        notes = {"cells": float(self.front.count)}
+        if in_space is not None:  # it is known for accepted windows only
+            notes["space_error"] = in_space
         return self.told(done.window, finished, words, notes)
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"front": self.front.state_dict()}
+        return super().state_dict() | {"front": self.front.state_dict(), "begun": self.begun}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.front.load_state_dict(state["front"])
+        self.begun = state["begun"]

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kanpinn.cells.system.cell_system import CellSystem
 from kanpinn.cells.system.constants import without_mean
 from kanpinn.evolution.cells.linearised_cells import LinearisedCells
 from kanpinn.evolution.time.polynomials import ErrorForm, at_moments, error_form_of_ratio
@@ -46,6 +47,11 @@ class CellStages:
         return int(np.abs(self.stages.eigenvalues.imag).argmin())
 
     @property
+    def of_real(self) -> CellSystem:
+        """The least-squares problem of the real eigenvalue."""
+        return self.cells.system(self.rates[self.real])
+
+    @property
     def form(self) -> ErrorForm:
         """The form of the error in time, see `error_in_time`."""
         return error_form_of_ratio(self.stages, float(self.stages.eigenvalues[self.real].real))
@@ -72,6 +78,20 @@ class CellStages:
             )
             for term in self.cells.terms
         ]
+
+    def are_alike(self, wanted: Sequence[Tensor], other: Sequence[Tensor], values: Tensor) -> bool:
+        """Whether b near two solutions is the same to rounding, as for linear equations.
+
+        Args:
+            wanted, other: b, see `wanted`.
+            values: the second solution, (s, N, L, m).
+        """
+        rounding, both = 1e-11, self.both(values)
+        for term, one, two in zip(self.cells.terms, wanted, other, strict=True):
+            sizes = torch.stack([term.sizes(term.parts(own)) for own in both])
+            if not bool(((one - two).abs() <= rounding * (sizes + two.abs())).all()):
+                return False
+        return True
 
     def component(self, number: int, wanted: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """W_λ of one eigenvalue, (N, L, m), and each cell's part of its functional, (N,).
@@ -107,7 +127,7 @@ class CellStages:
 
     def centred(self, values: Tensor) -> Tensor:
         """Values (…, N, L, m), shifted to mean zero in fields that are free up to a constant."""
-        system = self.cells.system(self.rates[self.real])
+        system = self.of_real
         for field in system.free_fields:
             flat = values.flatten(0, -4) if values.ndim > 3 else values[None]
             flat = torch.stack([without_mean(one, system, field) for one in flat])

@@ -49,16 +49,19 @@ class CellState:
         """The L2 norm of the counted fields of a function over the domain; (N, L, m)."""
         return self.places.norm(function)
 
-    def refined(self, errors: Tensor, allowed: float, most: float = 0.99) -> "CellState":
-        """The same functions in smaller cells where errors are large.
+    def too_large(self, errors: Tensor, allowed: float) -> Tensor:
+        """The cells to halve, a mask (N,): those with the largest errors of all that can be halved.
 
         Args:
             errors: of each cell, (N,).
             allowed: the error of all cells together that is permitted.
-            most: the largest fraction of the squared error that is in the halved cells.
         """
+        most = 0.99  # of the squared error
         part = part_to_halve(allowed, float(errors.norm()), most)
-        chosen = bulk(errors * self.problem.divisible(self.geometry), part)
+        return bulk(errors * self.problem.divisible(self.geometry), part)
+
+    def refined(self, chosen: Tensor) -> "CellState":
+        """The same functions after some cells are halved; chosen: a mask (N,)."""
         return self.moved(self.problem.refined(self.geometry, chosen))
 
     def moved(self, geometry: CellGeometry) -> "CellState":
@@ -80,7 +83,7 @@ def initial_state(
         time: the first moment.
         names: of all coordinates.
     """
-    polynomials, like = state.polynomials, state.value
+    polynomials, like, counted = state.polynomials, state.value, list(state.problem.counted)
     richer = LocalPolynomials(polynomials.degree + 2, polynomials.dim)
     found, squares = torch.zeros_like(like), like.new_zeros(len(like))
     for at in state.problem.inside(state.geometry, richer):  # points that do not fit by chance
@@ -91,12 +94,7 @@ def initial_state(
             matrix = polynomials.values(at.at(place)) * roots
             right = wanted[place] * roots
             found[cell] = torch.linalg.lstsq(matrix, right, driver="gelsd").solution
-            squares[cell] = (matrix @ found[cell] - right)[:, counted(state)].square().sum()
+            squares[cell] = (matrix @ found[cell] - right)[:, counted].square().sum()
     functions = torch.zeros_like(state.functions)
     functions[0] = found
     return replace(state, functions=functions), squares.sqrt()
-
-
-def counted(state: CellState) -> list[int]:
-    """The numbers of the fields whose errors count."""
-    return list(state.problem.counted)

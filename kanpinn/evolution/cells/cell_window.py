@@ -79,16 +79,15 @@ def _iterated(
     """Newton's method: the values, the number of steps, their rate, and whether it converges."""
     norm, values, most = equations.cells.base.norm, guess, 12
     first, last, rate = 0.0, math.inf, 0.0
+    wanted = equations.wanted(values)
     for count in range(1, most + 1):
-        found = equations.solved(equations.wanted(values))
+        found = equations.solved(wanted)
         step = max(norm(one) for one in found - values)
         values = found
         size = max(size, norm(values[-1])) or 1.0
         step /= size
         if not math.isfinite(step):
             return values, count, rate, False
-        if equations.cells.is_steady:
-            return values, count, 0.0, True
         first = first or step
         if count > 1 and first > 0:
             rate = (step / first) ** (1 / (count - 1))
@@ -100,7 +99,9 @@ def _iterated(
         late = count > 3 and step * latest ** (most - count) > 10 * precision
         if step > 2 * last or late:
             return values, count, rate, False
-        last = step
+        before, wanted, last = wanted, equations.wanted(values), step
+        if equations.are_alike(before, wanted, values):  # the equation is linear
+            return values, count, rate, True
     return values, most, rate, False
 
 

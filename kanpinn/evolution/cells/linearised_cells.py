@@ -57,6 +57,11 @@ class TermInCells:
         slopes = self.sampled.slopes[..., : parts.shape[3]]
         return torch.einsum("cqepf,cqpf->cqe", slopes, parts)
 
+    def sizes(self, parts: Tensor) -> Tensor:
+        """The sums of the absolute values that `applied` adds, (c, q, equations)."""
+        slopes = self.sampled.slopes[..., : parts.shape[3]]
+        return torch.einsum("cqepf,cqpf->cqe", slopes.abs(), parts.abs())
+
     def of_rates(self, parts: Tensor) -> Tensor:
         """The slopes times rates, (c, q, equations); parts: (c, q, parts, m)."""
         return torch.einsum("cqepf,cqpf->cqe", self.sampled.slopes[..., parts.shape[3] :], parts)
@@ -68,12 +73,10 @@ class LinearisedCells:
 
     Args:
         base: the equation and the conditions for 2 m fields, values and rates.
-        is_steady: whether K and M are the same at all moments and for all solutions.
         algebraic: the numbers of the fields of which no equation has a rate.
     """
 
     base: CellSystem
-    is_steady: bool
     algebraic: Sequence[int] = ()
     _systems: dict[complex, CellSystem] = field(default_factory=dict, repr=False)
 
@@ -83,7 +86,6 @@ class LinearisedCells:
         places: CellSystem,
         both: Tensor,
         time: float,
-        is_steady: bool,
         algebraic: Sequence[int] = (),
     ) -> "LinearisedCells":
         """The linearisation.
@@ -92,14 +94,14 @@ class LinearisedCells:
             places: the evolution in the cells, at any moment and about any solution.
             both: the values and rates about which it is linearised, (N, L, 2 m).
             time: the moment.
-            is_steady, algebraic: see above.
+            algebraic: see above.
         """
 
         def moved(one: SampledTerm) -> SampledTerm:
             return SampledTerm(at_moment(one.term, time), one.at, one.polynomials, both)
 
         equation, walls = ([moved(one) for one in s] for s in (places.equation, places.walls))
-        return cls(replace(places, equation=equation, walls=walls), is_steady, algebraic)
+        return cls(replace(places, equation=equation, walls=walls), algebraic)
 
     @cached_property
     def equation(self) -> list[TermInCells]:
@@ -157,27 +159,3 @@ class LinearisedCells:
         found, shares = system.rows.cell_factors.solve(system.rows.rights(values), again=True)
         coefficients = torch.from_numpy(found).unflatten(1, (-1, self.fields))
         return coefficients, torch.from_numpy(shares)
-
-
-def is_steady(places: CellSystem, low: float, high: float) -> bool:
-    """Whether an evolution has the same linearisation at all moments and about all solutions.
-
-    The linearisation is compared with those at two moments about random functions, in a few cells.
-
-    Args:
-        places: the evolution in cells at a moment, about a solution.
-        low, high: the first and the last moment.
-    """
-    most, rounding, moments = 8, 1e-9, (0.37, 0.81)
-    generator = torch.Generator().manual_seed(0)
-    for term in (*places.equation, *places.walls):
-        few = torch.linspace(0, len(term.at.cells) - 1, most).long().unique()
-        at, own = term.at.some(few), term.slopes[few]
-        shape = len(places.geometry.tree), places.polynomials.size, own.shape[-1]
-        for moment in moments:
-            both = torch.randn(*shape, generator=generator, dtype=torch.float64)
-            moved = at_moment(term.term, low + moment * (high - low))
-            other = SampledTerm(moved, at, term.polynomials, both)
-            if bool((own - other.slopes).abs().max() > rounding * own.abs().max()):
-                return False
-    return True

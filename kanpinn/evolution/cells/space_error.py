@@ -136,7 +136,7 @@ Probe = Callable[[CellStages, Tensor], tuple[Tensor, Tensor]]
 
 
 def _indicators(equations: CellStages, shares: Tensor) -> Tensor:
-    system = equations.cells.system(equations.rates[equations.real])
+    system = equations.of_real
     return system.indicators(CellSolution(shares, shares / system.weights**2))
 
 
@@ -216,7 +216,7 @@ def _solved(
     initial, values = states[0], torch.stack(list(states[1:]))
     both = values_and_rates(equations.stages, equations.length, initial, values, 0.5)
     places = problem.on(geometry, polynomials, both)
-    cells = LinearisedCells.of(places, both, time, equations.cells.is_steady)
+    cells = LinearisedCells.of(places, both, time)
     there = CellStages(cells, equations.stages, equations.start, equations.length, initial)
     after, _ = probe(there, values)
     return after, cells.base.norms(there.centred(after - before))

@@ -87,11 +87,11 @@ class CellSearch:
             pairs, shares = self._pairs()
             estimates = shares.sum(dim=0)
             halved = self._halved(shares, estimates)
-            stopped = why_too_many(pairs.inverse.system, halved, settings.cells, again=True)
+            stopped = why_too_many(pairs.inverse.system, halved, settings.cells, kept=1)
             if tree == settings.steps:
                 stopped = stopped or f"the limit of {tree} steps is reached"
             if stopped or float(estimates.max()) <= settings.tolerance:
-                if why := no_comparison(pairs.inverse.system, again=True):
+                if why := no_comparison(pairs.inverse.system, kept=1):
                     return self._found(pairs, estimates, f"stopped: {why}")
                 changes = self._changes(pairs)
                 worse = torch.maximum(changes, estimates)
@@ -172,7 +172,7 @@ class CellSearch:
         """
         found = self.shifted.inverse(self.geometry, self.network.polynomials)
         count, most = len(self.geometry.tree), self.settings.cells
-        if why := too_many(found.system, count, most, again=True):
+        if why := too_many(found.system, count, most, kept=1):
             raise InputError(f"{count} cells of degree {self.network.degree} {why}")
         return found
 

@@ -198,6 +198,52 @@ def test_cells_follow_a_bump_and_a_checkpoint_goes_on():
     assert torch.allclose(again(points), solution(points), atol=1e-9, rtol=0)
 
 
+class Transport(Bump):
+    """u_t + 5 u_x = u_xx / 100, periodic: a wave that moves and decays slowly."""
+
+    def exact(self, p):
+        decay = torch.exp(-0.04 * math.pi**2 * p.t)
+        return decay * torch.sin(2 * math.pi * (p.x - 5 * p.t))
+
+    def residual(self, p, u):
+        return kp.partial(u, "t") + 5 * kp.partial(u, "x") - 0.01 * kp.partial(u, "x", "x")
+
+    def conditions(self):
+        return [kp.Initial(self.domain, self.exact), kp.Periodic(self.domain, "x")]
+
+
+def test_windows_that_are_short_beside_the_cells_are_stable():
+    march = kp.March(windows=100, stages=3)
+    network = kp.CellWindows([2, 1], degree=5, cells=4)
+    solution = kp.solve(Transport(), network, march, errors=False, verified=False)
+    assert error_of(solution)[0] < 1e-2
+
+
+class Pulse(Bump):
+    """u_t = u_xx / 10 - k(t) u, where k is large for a moment only."""
+
+    def exact(self, p):
+        passed = 10 * torch.special.ndtr((p.t - 0.6) / 0.02)
+        return torch.exp(-0.1 * math.pi**2 * p.t - passed) * torch.sin(math.pi * p.x)
+
+    def residual(self, p, u):
+        pulse = torch.exp(-(((p.t - 0.6) / 0.02) ** 2) / 2) / (0.02 * math.sqrt(2 * math.pi))
+        return kp.partial(u, "t") - 0.1 * kp.partial(u, "x", "x") + 10 * pulse * u.value
+
+
+def test_a_coefficient_that_varies_for_a_moment_only():
+    solution = solved(Pulse(), kp.CellWindows([2, 1], degree=7, cells=2), 1e-4)
+    assert solution.status == "converged"
+    assert error_of(solution)[0] < 1e-4
+
+
+def test_a_march_ends_where_cells_would_be_too_many():
+    march = kp.March(tolerance=1e-5, cells=6)
+    solution = kp.solve(Bump(), kp.CellWindows([2, 1], degree=4, cells=4), march, errors=False)
+    assert solution.status.startswith("failed: from t = 0 on the solution is not resolved")
+    assert "would be more than cells = 6" in solution.status
+
+
 class Second(Bump):
     """An equation of second order in time."""
 
