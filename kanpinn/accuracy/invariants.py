@@ -10,6 +10,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from kanpinn.evolution.function_space import space_of
+from kanpinn.evolution.network_of_windows import NetworkOfWindows
 from kanpinn.evolution.windows import Windows
 from kanpinn.geometry import Points
 from kanpinn.geometry.quadrature import domain_rule
@@ -59,7 +60,7 @@ class InvariantMoments:
     Args:
         ends: the ends of time intervals in each of which the solution is smooth, (k,).
         chosen: the numbers of the moments among them.
-        windows: the network in time windows, which the intervals are; None for another network.
+        windows: the network in time windows with splines in space; None for another network.
     """
 
     ends: ndarray
@@ -71,12 +72,13 @@ class InvariantMoments:
         """The ends of all windows, of at most `most`; for another network 32 equal intervals."""
         low, high = (float(corner[-1]) for corner in surrogate.domain.bounds)
         network = surrogate.network
-        if not isinstance(network, Windows):
+        if not isinstance(network, NetworkOfWindows):
             ends = numpy.linspace(low, high, 33)
             return cls(ends, range(len(ends)))
         ends = low + network.ends.cpu().double().numpy() / 2 * (high - low)
         chosen = numpy.linspace(0, network.count, min(most, network.count) + 1).round()
-        return cls(ends, chosen.astype(int).tolist(), network)
+        splines = network if isinstance(network, Windows) and network.of_splines else None
+        return cls(ends, chosen.astype(int).tolist(), splines)
 
     def rule(self, surrogate: Surrogate, number: int) -> tuple[Points, Tensor]:
         """A quadrature rule over space at a moment: n points in space and time, weights (n,).
@@ -90,7 +92,7 @@ class InvariantMoments:
         domain, windows = surrogate.domain, self.windows
         if domain.dim == 1:
             places, weights = torch.empty(1, 0).double(), torch.ones(1).double()
-        elif windows is not None and windows.of_splines:
+        elif windows is not None:
             member, (low, high) = windows.members[max(0, number - 1)], domain.bounds
             nodes, own = gauss_legendre(3 * (member.degree + 1) // 2)
             rules = []

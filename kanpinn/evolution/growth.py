@@ -19,6 +19,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.evolution.front import FrontInTime
 from kanpinn.evolution.space.term_in_space import MomentsInTime
+from kanpinn.geometry import Points
 from kanpinn.pde.symbols import Linearised, exponents
 
 
@@ -91,12 +92,25 @@ class GrowthTest:
         linearised = Linearised.at(interior.term.equation, points[few], jet)
         if linearised.equations != interior.fields:
             return None
-        low, high = (corner.to(points.coords) for corner in front.space.surrogate.domain.bounds)
-        found = self.fastest(linearised, high - low, order)
+        low, high = front.space.surrogate.domain.bounds
+        return self.at(linearised, points[few], high - low, order)
+
+    def at(
+        self, linearised: Linearised, points: Points, lengths: Tensor, order: int
+    ) -> Growth | None:
+        """A wave that grows without bound at one of some places; None if there is none.
+
+        Args:
+            linearised: the equation at the places.
+            points: the places, in space and time.
+            lengths: of the domain, the time last, (d,).
+            order: of the equation in time.
+        """
+        found = self.fastest(linearised, lengths.to(points.coords), order)
         if found is None:
             return None
         row, direction, rate = found
-        place = dict(zip(points.names, points.coords[few[row]].tolist(), strict=True))
+        place = dict(zip(points.names, points.coords[row].tolist(), strict=True))
         return Growth(rate, 1 / float((self.numbers[1] * direction).norm()), place)
 
     def fastest(
@@ -170,13 +184,15 @@ class GrowthTest:
         return np.concatenate(found)
 
 
-def refuse_growth(front: FrontInTime) -> None:
-    """Refuse an equation that is ill-posed forward in time at a front.
+def refuse_growth(growth: Growth | None) -> None:
+    """Refuse an equation that is ill-posed forward in time.
+
+    growth: that of waves without bound; None if there are none.
 
     Raises:
         InputError: where short waves grow without bound.
     """
-    if growth := GrowthTest().find(front):
+    if growth:
         raise InputError(f"march cannot solve this problem: {growth}")
 
 

@@ -127,6 +127,8 @@ class March(Optimizer):
         return replace(self, tolerance=max(1e-14, self.tolerance / 100), windows=windows)
 
     def start(self, residuals: Residuals, seed: int) -> Stage:
+        if residuals.surrogate.has_unknowns:
+            raise InputError("march is for problems without unknowns: kp.Shooting finds numbers")
         if isinstance(residuals.surrogate.network, CellWindows):
             own = self.tolerance, self.windows, self.stages, self.regrade, self.steps, self.cells
             return CellMarchStage(CellMarch(*own), residuals)
@@ -139,8 +141,6 @@ class MarchStage(MarchProgress):
     def __init__(self, settings: March, residuals: Residuals) -> None:
         self.settings, self.surrogate = settings, residuals.surrogate
         self.network = require_windows(self.surrogate.network)
-        if self.surrogate.has_unknowns:
-            raise InputError("march is for problems without unknowns: kp.Shooting finds numbers")
         terms = sorted_terms(residuals.terms, self.surrogate).in_float64()
         fields, order = self.network.width[-1], self.network.order
         self.terms = with_orders(terms, fields, order, settings.scheme)
@@ -159,7 +159,7 @@ class MarchStage(MarchProgress):
         """The solution at the end of the windows so far."""
         if self._front is None:
             self._front = self.resolution.first(self._space(self.network.breaks()), self.begin)
-            refuse_growth(self._front)
+            refuse_growth(GrowthTest().find(self._front))
             self.limited = self._is_limited(self._front.change)
         return self._front
 

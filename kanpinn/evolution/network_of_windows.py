@@ -1,7 +1,8 @@
 """Networks in time windows: what they have in common, whatever the functions of space are."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Generic, TypeVar, cast
+from typing import Generic, Self, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +46,10 @@ class NetworkOfWindows(Network, Generic[Member]):
     def count(self) -> int:
         """The number of windows."""
         return len(self._of)
+
+    @abstractmethod
+    def anew(self) -> Self:
+        """A new network with the same settings."""
 
     def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
         members, last = self.members, self.count - 1

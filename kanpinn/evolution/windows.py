@@ -219,7 +219,7 @@ def require_windows(network: Network) -> Windows:
     """
     if not isinstance(network, Windows):
         raise InputError(
-            'march is for networks in time windows, network.type = "windows": this one is a '
-            f"{type(network).__name__}"
+            'march is for networks in time windows, network.type = "windows", or "cell_windows" '
+            f"for cells and no unknown numbers: this one is a {type(network).__name__}"
         )
     return network

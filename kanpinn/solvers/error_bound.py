@@ -5,7 +5,7 @@ from functools import partial
 import torch
 
 from kanpinn.accuracy.bounds import Approximate, Bound, Majorant, Unbounded
-from kanpinn.evolution import CellWindows, Windows
+from kanpinn.evolution.network_of_windows import NetworkOfWindows
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, Jet
@@ -34,7 +34,7 @@ def error_bound(solution: Solution, finer: Solution | None = None) -> Bound:
     Reference: Repin, A posteriori error estimation for variational problems with uniformly convex
     functionals (2000).
     """
-    if isinstance(solution.network, Windows | CellWindows):
+    if isinstance(solution.network, NetworkOfWindows):
         return Bound(reason="the network is not one function but one for each window of time")
     try:
         known = None if finer is None else _approximate(finer)

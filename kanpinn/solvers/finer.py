@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kanpinn.cells import Cells, Dissection
-from kanpinn.evolution import CellWindows, Equidistribute, Windows
+from kanpinn.evolution import Equidistribute
 from kanpinn.evolution.march import March
+from kanpinn.evolution.network_of_windows import NetworkOfWindows
 from kanpinn.evolution.numbers.shooting import Shooting
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import KAN, Network
@@ -44,7 +45,7 @@ def finer_solves(solution: Solution, factor: float, seed: int) -> Iterator[Finer
         seed: of the random functions.
     """
     network, own = solution.network, solution.discretization.collocation
-    if isinstance(network, Windows | CellWindows):
+    if isinstance(network, NetworkOfWindows):
         yield _finer_windows(solution, network)
         return
     if isinstance(network, Cells):
@@ -98,7 +99,7 @@ def with_more_singular_functions(problem: Problem, factor: float) -> Problem:
     return made
 
 
-def _finer_windows(solution: Solution, network: Windows | CellWindows) -> Finer:
+def _finer_windows(solution: Solution, network: NetworkOfWindows[Network]) -> Finer:
     march = solution.optimizers[-1]
     assert isinstance(march, March | Shooting)
     return Finer(network.anew(), [march.finer()], solution.discretization.collocation, "auto")

@@ -5,7 +5,7 @@ from kanpinn.cells import Cells
 from kanpinn.cells.geometry.divided import regions_of
 from kanpinn.networks.constraints.boundary_data import Imposition
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
-from kanpinn.solvers.own_methods import inputs_of, periodic_axes, refuse_unfit
+from kanpinn.solvers.own_methods import inputs_of, periodic_axes, refuse_unfit, refuse_weights
 
 
 def in_cells(problem: BoundaryValueProblem, network: Cells, boundary: str, form: str) -> Imposition:
@@ -27,12 +27,7 @@ def in_cells(problem: BoundaryValueProblem, network: Cells, boundary: str, form:
             f'boundary must be "auto" or "penalty" for a network in cells, got {boundary!r}: cells '
             "have the conditions in their least-squares problem"
         )
-    for i, condition in enumerate(problem.conditions()):
-        if condition.weight != 1:
-            raise InputError(
-                f"the weight of conditions()[{i}] must be left out, got {condition.weight:g}: "
-                f"{network.unweighted}"
-            )
+    refuse_weights(problem, network)
     names, around = problem.domain.names, periodic_axes(problem)
     axes = frozenset(around.values())
     for axis in axes:

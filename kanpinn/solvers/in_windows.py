@@ -8,7 +8,7 @@ from kanpinn.evolution.terms.time_derivatives import order_in_time
 from kanpinn.geometry import Box
 from kanpinn.networks.constraints.boundary_data import Imposition, choose_imposition
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
-from kanpinn.solvers.own_methods import periodic_axes, refuse_unfit
+from kanpinn.solvers.own_methods import periodic_axes, refuse_unfit, refuse_weights
 
 
 def in_windows(
@@ -61,8 +61,8 @@ def in_cell_windows(
         boundary, form: the arguments of `solve`.
 
     Raises:
-        InputError: for a boundary or form, an interface or initial rates that a march with cells
-            does not support.
+        InputError: for a boundary or form, a weight of a condition, an interface or initial rates
+            that a march with cells does not support.
     """
     refuse_unfit(problem, problem.inputs(), form, "a network in time windows")
     if boundary not in ("auto", "penalty"):
@@ -70,6 +70,7 @@ def in_cell_windows(
             f'boundary must be "auto" or "penalty" for CellWindows, got {boundary!r}: '
             "the conditions are part of the least-squares problems in cells"
         )
+    refuse_weights(problem, network)
     if any(condition.kinks for condition in problem.conditions()):
         raise InputError(
             f"{type(problem).__name__} has an Interface: a march with cells expects none"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from kanpinn._support.errors import InputError
 from kanpinn.networks.known_function import Function
+from kanpinn.networks.network import Network
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 
 
@@ -43,6 +44,20 @@ def refuse_unfit(
             )
     if form == "energy":
         raise InputError(f'form must be "strong" for {network}')
+
+
+def refuse_weights(problem: BoundaryValueProblem, network: Network) -> None:
+    """Refuse weights of conditions for a network whose method ignores them.
+
+    Raises:
+        InputError: for a weight other than 1.
+    """
+    for i, condition in enumerate(problem.conditions()):
+        if condition.weight != 1:
+            raise InputError(
+                f"the weight of conditions()[{i}] must be left out, got {condition.weight:g}: "
+                f"{network.unweighted}"
+            )
 
 
 def periodic_axes(problem: BoundaryValueProblem) -> dict[int, int]:

@@ -14,6 +14,7 @@ from kanpinn.evolution.cells.cell_window import CellWindow
 from kanpinn.evolution.cells.cell_windows import CellWindows
 from kanpinn.evolution.cells.in_space import problem_in_space
 from kanpinn.evolution.cells.space_error import AddedError, early_step, last_step
+from kanpinn.evolution.growth import refuse_growth
 from kanpinn.evolution.march_progress import MarchProgress
 from kanpinn.evolution.terms.evolution_terms import sorted_terms
 from kanpinn.evolution.terms.time_derivatives import with_orders
@@ -54,6 +55,10 @@ class CellMarchStage(MarchProgress):
     space of all windows. The latter are found by comparisons with smaller cells and a higher
     degree: at the early stages before a window is solved, and at its end afterwards. Cells are
     halved until these errors are small enough.
+
+    Attributes:
+        begun: whether cells have been halved for the initial values.
+        stopped: why the next cells are too many, in words; empty if they are not.
     """
 
     def __init__(self, settings: CellMarch, residuals: Residuals) -> None:
@@ -68,11 +73,9 @@ class CellMarchStage(MarchProgress):
         limits = settings.tolerance, settings.windows, settings.stages
         super().__init__(domain, *limits, StageChoice(most))
         low, high = (float(corner[-1]) for corner in domain.bounds)
-        self.front, self.begun, self.stopped = (
-            CellFront(terms, problem, network, (low, high)),
-            False,
-            "",
-        )
+        self.front = CellFront(terms, problem, network, (low, high))
+        refuse_growth(self.front.growth(domain))
+        self.begun, self.stopped = False, ""
 
     def _resolve_start(self, scheme: Stages, length: float) -> None:
         """Halve cells until they resolve the initial values."""

@@ -102,6 +102,11 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
             raise InputError(
                 f"width must begin with at least 2 inputs (space and time), got {list(width)}"
             )
+        if len(rest) != 1:
+            raise InputError(
+                f"width must be the numbers of inputs and of fields, such as [3, 1], got "
+                f"{list(width)}: cells have no hidden layers"
+            )
         first = Cells([inputs - 1, *rest], degree, cells, dtype=dtype)
         self.start, self.polynomials, self.fields = first.tree, first.polynomials, first.width[-1]
         self._of = nn.ModuleList([CellsInWindow(first.layer, 1)])

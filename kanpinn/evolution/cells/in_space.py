@@ -35,12 +35,16 @@ class AtMoment:
     time: float
 
     def __call__(self, points: Points, both: Jet) -> Tensor:
+        return self.term.equation(*self.at(points, both))
+
+    def at(self, points: Points, both: Jet) -> tuple[Points, Jet]:
+        """The points in space and time, and the jets of the m fields there."""
         jet = in_space_and_time(both, self.term.channels)
         like = jet.value
         rates = [like.new_zeros(1, 2) for _ in range(max(2, jet.channels.order) + 1)]
         rates[0][0, 0] = rates[1][0, 1] = 1  # value + (t - time) · rate
         there = in_time(jet, rates, like.shape[1] // 2)
-        return self.term.equation(points_at_time(points, self.time, self.term.points.names), there)
+        return points_at_time(points, self.time, self.term.points.names), there
 
 
 def points_at_time(points: Points, time: float, names: Sequence[str]) -> Points:
@@ -50,10 +54,9 @@ def points_at_time(points: Points, time: float, names: Sequence[str]) -> Points:
 
 def channels_in_space(channels: Channels) -> Channels:
     """The derivatives in space that are needed for some derivatives in space and time."""
-    directions = tuple(dict.fromkeys(one[:-1] for one in channels.directions))
-    return Channels(
-        channels.names[:-1], channels.gradient, channels.second, directions, channels.order
-    )
+    directions = tuple(dict.fromkeys(one[:-1] for one in channels.directions if any(one[:-1])))
+    order = channels.order if directions else 0
+    return Channels(channels.names[:-1], channels.gradient, channels.second, directions, order)
 
 
 def in_space_and_time(jet: Jet, channels: Channels) -> Jet:
@@ -63,7 +66,7 @@ def in_space_and_time(jet: Jet, channels: Channels) -> Jet:
         jet: with derivatives in space, see `channels_in_space`.
         channels: those in space and time.
     """
-    gradient, second, lines = jet.gradient, jet.second, jet.lines
+    gradient, second, lines = jet.gradient, jet.second, None
     if gradient is not None:
         gradient = torch.nn.functional.pad(gradient, (0, 0, 0, 1))
     if second is not None and channels.second == "diagonal":
@@ -72,9 +75,11 @@ def in_space_and_time(jet: Jet, channels: Channels) -> Jet:
         dim = channels.dim - 1
         second = second.unflatten(1, (dim, dim))
         second = torch.nn.functional.pad(second, (0, 0, 0, 1, 0, 1)).flatten(1, 2)
-    if lines is not None:
-        own = jet.channels.directions
-        lines = lines[:, [own.index(one[:-1]) for one in channels.directions]]
+    if channels.directions:
+        own, (count, fields) = jet.channels.directions, jet.value.shape
+        still = jet.value.new_zeros(count, channels.order, fields)  # along the time alone
+        along = {} if jet.lines is None else dict(zip(own, jet.lines.unbind(1), strict=True))
+        lines = torch.stack([along.get(one[:-1], still) for one in channels.directions], dim=1)
     return Jet(channels, jet.value, gradient, second, lines)
 
 
@@ -107,15 +112,18 @@ def problem_in_space(
             points=Points(coords, space.names, None if normals is None else normals[:, :-1]),
             channels=channels_in_space(term.channels),
             equation=AtMoment(term, start),
-            pieces=tuple(_piece_in_space(piece, space) for piece in term.pieces),
+            pieces=tuple(filter(None, (_piece_in_space(piece, space) for piece in term.pieces))),
         )
 
     found = [moved(term) for term in (terms.equation, *terms.walls)]
     return problem_of_terms(terms_for_cells(found, space), space, counted, 2 * fields)
 
 
-def _piece_in_space(piece: Piece, space: Domain) -> Piece:
-    """The piece of the boundary in space that belongs to a piece in space and time."""
+def _piece_in_space(piece: Piece, space: Domain) -> Piece | None:
+    """The piece of the boundary in space that belongs to a piece in space and time.
+
+    None for the first or last moment, of which a condition on the whole boundary has the values.
+    """
     if isinstance(piece, Wall):
         return piece.piece
-    return next(one for one in space.boundary.pieces if one.side == piece.side)
+    return next((one for one in space.boundary.pieces if one.side == piece.side), None)

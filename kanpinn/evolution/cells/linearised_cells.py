@@ -11,7 +11,8 @@ from kanpinn.cells.geometry.contacts import CoupledContacts
 from kanpinn.cells.system.cell_functions import jets_at
 from kanpinn.cells.system.cell_system import CellSystem
 from kanpinn.cells.system.cell_terms import SampledTerm
-from kanpinn.evolution.cells.in_space import at_moment
+from kanpinn.evolution.cells.in_space import AtMoment, at_moment
+from kanpinn.geometry.points import Points
 from kanpinn.jets import Coordinates, Jet
 
 
@@ -47,6 +48,16 @@ class TermInCells:
         term, at = at_moment(self.sampled.term, time), self.sampled.at
         jet = self.like.unstacked(parts.flatten(0, 1))
         return term.equation(at.points, jet).unflatten(0, parts.shape[:2])
+
+    def in_time(self, coefficients: Tensor) -> tuple[Points, Jet]:
+        """The points in space and time, and the jets of the fields there.
+
+        coefficients: of values and rates, (N, L, 2 m).
+        """
+        moment = self.sampled.term.equation
+        assert isinstance(moment, AtMoment)
+        jet = self.like.unstacked(self.parts(coefficients).flatten(0, 1))
+        return moment.at(self.sampled.at.points, jet)
 
     def wanted(self, parts: Tensor, time: float) -> Tensor:
         """b near given values and rates: slopes times these minus residuals, (c, q, equations)."""

@@ -14,7 +14,7 @@ import torch
 from kanpinn._support.errors import InputError, expecting
 from kanpinn._support.files import replacing
 from kanpinn.cells.cell_layer import CellLayer
-from kanpinn.evolution import CellWindows, Windows
+from kanpinn.evolution.network_of_windows import NetworkOfWindows
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.layer import Layer
 from kanpinn.networks.mlp import DenseLayer
@@ -81,7 +81,7 @@ def write_run(file: h5py.File, result: Result, settings: Mapping[str, Any]) -> N
     group.attrs["width"] = network.width
     group.attrs["low"] = surrogate.low.cpu().numpy()
     group.attrs["high"] = surrogate.high.cpu().numpy()
-    if isinstance(network, Windows | CellWindows):
+    if isinstance(network, NetworkOfWindows):
         group.create_group(WINDOWS)["ends"] = network.ends.cpu().numpy()
     layers: dict[str, Layer] = {}
     for p, part in enumerate(network.parts):

@@ -1,7 +1,9 @@
 """Marches with cells in space: errors beside their estimates, moving cells, resuming, refusals."""
 
 import copy
+import dataclasses
 import math
+from typing import ClassVar
 
 import pytest
 import torch
@@ -244,6 +246,54 @@ def test_a_march_ends_where_cells_would_be_too_many():
     assert "would be more than cells = 6" in solution.status
 
 
+class Dispersed(Bump):
+    """u_t - u_xxt / 10 = u_xx, and the values of u are given on the whole boundary."""
+
+    def exact(self, p):
+        rate = math.pi**2 / (1 + math.pi**2 / 10)
+        return torch.exp(-rate * p.t) * torch.sin(math.pi * p.x)
+
+    def residual(self, p, u):
+        mixed = kp.partial(u, "x", "x", "t")
+        return kp.partial(u, "t") - mixed / 10 - kp.partial(u, "x", "x")
+
+    def conditions(self):
+        return [
+            kp.Initial(self.domain, self.exact),
+            kp.Dirichlet(self.domain.boundary, self.exact),
+        ]
+
+
+def test_mixed_derivatives_and_a_condition_on_the_whole_boundary():
+    solution = solved(Dispersed(), kp.CellWindows([2, 1], degree=6, cells=2), 1e-4)
+    assert solution.status == "converged"
+    assert error_of(solution)[0] < 1e-4
+
+
+class Backward(Bump):
+    """The heat equation with time reversed."""
+
+    def residual(self, p, u):
+        return kp.partial(u, "t") + kp.partial(u, "x", "x")
+
+
+class Weighted(Bump):
+    """A condition with a weight."""
+
+    def conditions(self):
+        first, ends = super().conditions()
+        return [first, dataclasses.replace(ends, weight=2.0)]
+
+
+class Unknown(Bump):
+    """An unknown number in the equation."""
+
+    unknowns: ClassVar = {"a": kp.Unknown(1.0)}
+
+    def residual(self, p, u, a):
+        return kp.partial(u, "t") - a * kp.partial(u, "x", "x")
+
+
 class Second(Bump):
     """An equation of second order in time."""
 
@@ -256,6 +306,9 @@ class Second(Bump):
     ("problem", "march", "said"),
     [
         (Second(), kp.March(), "initial rates"),
+        (Backward(), kp.March(), "ill-posed forward in t"),
+        (Weighted(), kp.March(), "weight of conditions.* must be left out"),
+        (Unknown(), kp.March(), "without unknowns"),
         (Bump(), kp.March(scheme="gauss"), "odd number of stages"),
         (Bump(), kp.March(stages=4), "odd number of stages"),
     ],
@@ -268,3 +321,5 @@ def test_refusals(problem, march, said):
 def test_width_without_space_is_refused():
     with pytest.raises(kp.InputError, match="at least 2 inputs"):
         kp.CellWindows([1, 1])
+    with pytest.raises(kp.InputError, match="no hidden layers"):
+        kp.CellWindows([3, 4, 1])
