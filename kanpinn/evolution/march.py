@@ -67,8 +67,9 @@ class March(Optimizer):
 
     Raises:
         InputError: for values out of range; in a solve, for another kind of network, a domain
-            that is not a product of space and time, or a term that is not imposed at all times;
-            with cells in space also for Gauss stages or an even number of stages.
+            that is not a product of space and time, a term that is not imposed at all times,
+            unknown numbers, or an equation that is ill-posed forward in time; with cells in space
+            also for Gauss stages, an even number of stages, or weights of conditions.
 
     Reference: Hairer and Wanner, Solving Ordinary Differential Equations II (1996), IV.8.
     """

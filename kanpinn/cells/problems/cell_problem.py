@@ -92,6 +92,7 @@ class CellProblem(ABC):
         coefficients: Tensor,
         *,
         limit: bool = False,
+        integrated: bool = True,
     ) -> CellSystem:
         """The least-squares problem on cells.
 
@@ -100,33 +101,34 @@ class CellProblem(ABC):
             polynomials: the functions of each.
             coefficients: the present solution, about which the terms are linearised, (N, L, m).
             limit: whether integrals of singular sources are extrapolated, see `SourceMoments`.
+            integrated: whether integrals of sources are computed; otherwise the source is that at
+                the points, as for the moments of an evolution, which have one each.
         """
         equation = [
-            self._equation_at(geometry, at, polynomials, coefficients, limit)
+            SampledTerm(self.equation, at, polynomials, coefficients)
             for at in self.inside(geometry, polynomials)
         ]
+        if integrated:
+            self._integrate_sources(geometry, equation, limit)
         walls = self.walls(geometry, polynomials, coefficients)
         contacts = self.coupled_contacts(geometry, polynomials, coefficients)
         factors = self.weights(geometry), self.pollution(geometry)
         return CellSystem(geometry, polynomials, equation, walls, self.counted, *factors, contacts)
 
-    def _equation_at(
-        self,
-        geometry: CellGeometry,
-        at: CellPoints,
-        polynomials: LocalPolynomials,
-        coefficients: Tensor,
-        limit: bool,
-    ) -> SampledTerm:
-        """The equation at points of cells, with accurate integrals of its source in whole cells.
+    def _integrate_sources(
+        self, geometry: CellGeometry, terms: Sequence[SampledTerm], limit: bool
+    ) -> None:
+        """Take accurate integrals of the equation's source in whole cells.
 
-        The arguments are those of `on`; at: the points.
+        Args:
+            geometry, limit: see `on`.
+            terms: the equation at points of cells, whose right-hand sides change.
         """
-        term = SampledTerm(self.equation, at, polynomials, coefficients)
-        found = self.source_moments.corrections(geometry, term, limit) if at.alike else None
-        if found is not None:
-            term.right = term.right + found
-        return term
+        for term in terms:
+            if term.at.alike:
+                found = self.source_moments.corrections(geometry, term, limit)
+                if found is not None:
+                    term.right = term.right + found
 
 
 def counted_fields(residuals: Residuals) -> Sequence[int]:

@@ -43,7 +43,7 @@ class CellState:
     def places(self) -> CellSystem:
         """The evolution in the cells at its first moment, about the solution with zero rates."""
         both = torch.cat([self.value, torch.zeros_like(self.value)], dim=-1)
-        return self.problem.on(self.geometry, self.polynomials, both)
+        return self.problem.on(self.geometry, self.polynomials, both, integrated=False)
 
     def norm(self, function: Tensor) -> float:
         """The L2 norm of the counted fields of a function over the domain; (N, L, m)."""

@@ -215,7 +215,7 @@ def _solved(
     time = equations.start + equations.length / 2
     initial, values = states[0], torch.stack(list(states[1:]))
     both = values_and_rates(equations.stages, equations.length, initial, values, 0.5)
-    places = problem.on(geometry, polynomials, both)
+    places = problem.on(geometry, polynomials, both, integrated=False)
     cells = LinearisedCells.of(places, both, time)
     there = CellStages(cells, equations.stages, equations.start, equations.length, initial)
     after, _ = probe(there, values)
