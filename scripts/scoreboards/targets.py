@@ -46,6 +46,7 @@ TARGETS = {
     "reentrant_corner": Target(1e-8, 20),
     "circular_front": Target(1e-8, 20),
     "bracket": Target(1e-4, 60),
+    "elastic_block": Target(1e-6, 60),
     "heat": Target(1e-13, 1),
     "heat4d": Target(1e-6),
     "heat_disk": Target(1e-9, 10),

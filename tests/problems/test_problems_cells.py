@@ -150,6 +150,27 @@ def test_the_file_with_a_vertex_solves_it_as_accurately_as_is_asked():
     assert solution.errors.l2_relative <= 4e-2
 
 
+def test_the_tractions_of_the_block_are_those_of_its_displacements():
+    problem = library.class_of("elastic_block", "ElasticBlock")(0.2)
+    p = problem.domain.gauss(40)
+    exact = lambda x: torch.cat(problem.exact(Points(x[None], p.names)), dim=1)[0]  # noqa: E731
+    jet = reference.jet_of_point(exact, p.coords, p.names)
+    for field, own in enumerate(problem.exact_gradient(p)):
+        assert torch.allclose(jet.gradient[:, :, field], torch.cat(own, dim=1), atol=1e-14)
+    # In pure shear u = y the traction on a side with the normal (0, 1, 0) is (μ, 0, 0).
+    sides = problem.domain.boundary["y_max"].quadrature(3)[0]
+    shear = [[float(i == 0 and j == 1) for j in range(3)] for i in range(3)]
+    across = [float(part.mean()) for part in problem.traction(shear, sides)]
+    assert across == pytest.approx([1 / 2.4, 0, 0])
+
+
+def test_the_file_with_a_block_solves_it_as_accurately_as_is_asked():
+    pairs = ["optimizer[0].tolerance=1e-1", "network.degree=4", "run.estimate=false"]
+    solution = Config.read(PROBLEMS / "elastic_block.toml", pairs).build().run(())
+    assert solution.status == "converged"
+    assert solution.errors.l2_relative <= 2e-2
+
+
 def test_the_file_with_holes_solves_them_as_accurately_as_is_asked():
     pairs = ["optimizer[0].tolerance=1e-2", "network.degree=5", "run.estimate=false"]
     solution = Config.read(PROBLEMS / "holes.toml", pairs).build().run(())
