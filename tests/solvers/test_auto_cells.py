@@ -102,8 +102,16 @@ def test_cells_are_first_where_a_coefficient_jumps():
 def test_domains_in_the_plane_take_cells_too():
     problem = equation(domain=kp.Box(x=(-1, 1), y=(-1, 1)) - kp.Disk((0.2, 0.1), 0.1))
     assert "cells" in [family.name for family in families(Traits.of(problem))]
-    solid = equation(domain=kp.Box(x=(0, 1), y=(0, 1), z=(0, 1)) - kp.Ball((0, 0, 0), 0.5))
-    assert not Traits.of(solid).takes_cells
+
+
+def test_solids_take_cells_after_a_few_networks_or_first_at_edges_that_point_inwards():
+    cube = kp.Box(x=(0, 1), y=(0, 1), z=(0, 1))
+    found = list(families(Traits.of(equation(domain=cube - kp.Ball((0, 0, 0), 0.5)))))
+    assert [family.name for family in found][:2] == ["random inner functions", "cells"]
+    assert len(found[0].choices) == 3 and found[2].name == "random inner functions, more units"
+    bent = equation(domain=cube - kp.Box(x=(0.5, 1), y=(0, 1), z=(0.5, 1)))
+    assert first_choice(bent).kind is Cells
+    assert not Traits.of(equation(domain=kp.Disk((0, 0), 1).over(t=(0, 1)))).takes_cells
 
 
 def test_cells_are_first_around_small_holes():

@@ -37,9 +37,10 @@ def auto(
     of an energy if the problem's class gives one, for evolutions in time alone, in one space
     dimension or in a rectangle windows in time, in one dimension splines, also in coordinates that
     the solution stretches, random inner functions, finer grids, and sums of functions of one
-    coordinate. In boxes of two and three dimensions and in domains in the plane, networks in cells
-    come before random inner functions for many waves, outflow layers, corners that point inwards
-    and small holes, and otherwise after them.
+    coordinate. In boxes of two and three dimensions, domains in the plane and solids, networks in
+    cells come before random inner functions for many waves, outflow layers, corners and edges that
+    point inwards and small holes in the plane, and otherwise after them; in space after the three
+    smallest of them, since larger ones take longer than cells.
     Above three dimensions: such sums, linear inner functions, and inner functions found by variable
     projection. A family is left after trials that lower the residual little. When all have been
     tried, that with the least residual goes on, at first with other points, until the time is used

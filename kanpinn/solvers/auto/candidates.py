@@ -66,9 +66,13 @@ def families(traits: Traits) -> Iterator[Family]:
     cells = [Family("cells", tuple(_cells(traits)))] if traits.takes_cells else []
     early = steep or traits.kinked or traits.notched or traits.pierced
     yield from cells if early else []
-    patience = 1.0 if cells else 2.0
-    yield Family("random inner functions", tuple(low_dim.smooth()), patience)
+    patience, smooth = 1.0 if cells else 2.0, tuple(low_dim.smooth())
+    # In space the next network would take longer than the first solve in cells does.
+    few = 3 if cells and traits.dim == 3 and not early else len(smooth)
+    yield Family("random inner functions", smooth[:few], patience)
     yield from [] if early else cells
+    if few < len(smooth):
+        yield Family("random inner functions, more units", smooth[few:])
     yield Family("random inner functions, finer grids", tuple(low_dim.fine()))
     if traits.dim > 1 and traits.boxed:
         yield Family("sums of functions of one coordinate", tuple(low_dim.splines()))

@@ -37,10 +37,11 @@ class Traits:
         marches: whether the problem can be marched in time: an evolution in one space dimension or
             none, or without unknowns in a rectangle, whose conditions hold at the first moment or
             at all times.
-        takes_cells: whether networks in cells suit it: in a box of two or three coordinates or a
-            domain in the plane, without unknowns.
+        takes_cells: whether networks in cells suit it: in a box of two or three coordinates, a
+            domain in the plane or a solid, without unknowns.
         kinked: whether solutions have kinks at interfaces that networks in cells know of.
-        notched: whether the domain has a corner that points inwards, where solutions are singular.
+        notched: whether the domain has a corner in the plane, or an edge in space, that points
+            inwards, where solutions are singular.
         pierced: whether its boundary is concave with a radius that is small compared with the
             domain's width, as that of a small hole.
         steepness: how local or oscillatory solutions are, for such problems.
@@ -78,9 +79,9 @@ class Traits:
         conditions = problem.conditions()
         dim, known = problem.domain.dim, problem.inputs()
         boxed = isinstance(problem.domain, Box) and known is None
-        planar = isinstance(problem.domain, Planar) and known is None
+        cut = isinstance(problem.domain, Planar) or (dim == 3 and problem.domain.time_name is None)
         kinks = [piece for condition in conditions for piece in condition.kinks]
-        takes_cells = 1 < dim <= 3 and (boxed or planar) and not problem.unknowns
+        takes_cells = 1 < dim <= 3 and (boxed or (cut and known is None)) and not problem.unknowns
         if kinks:
             takes_cells = not problem.unknowns and _divides(problem, kinks)
         return Traits(
@@ -144,9 +145,9 @@ def _is_pierced(domain: Domain) -> bool:
 
 
 def is_notched(domain: Domain) -> bool:
-    """Return whether a domain in the plane has a corner that points inwards."""
+    """Return whether a domain has a corner or an edge that points inwards."""
     if not isinstance(domain, Planar):
-        return False
+        return domain.dim == 3 and len(domain.creases.segments) > 0
     outline = Outline(domain)
     return any(angle > math.pi + outline.sharp for _, angle in outline.interior_angles)
 
