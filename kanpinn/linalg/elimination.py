@@ -102,12 +102,13 @@ class LeafElimination(Elimination):
 
 @dataclass(frozen=True, eq=False)
 class MergeElimination(Elimination):
-    """Two fronts become one, without the blocks that belong to both.
+    """Two fronts become one, without the blocks that no other front has.
 
     Args:
         merge: the numbers of the two fronts and of the one that they become.
         places: where the unknowns of each of both that stay are in the merged front.
-        size: the number of unknowns of that.
+        twice: the unknowns of the second front that stay and that the first one has too, a mask.
+        size: the number of unknowns of the merged front.
         inner: the transformation of both fronts' rows for the blocks that are eliminated, if any.
         solvable: what makes the rows that have been found for these solvable.
         outer: the transformation of the merged front and the rows left over from `inner`.
@@ -116,6 +117,7 @@ class MergeElimination(Elimination):
 
     merge: tuple[int, int, int]
     places: tuple[Array, Array]
+    twice: Array
     size: int
     inner: StackedReflections | None = None
     solvable: Solvable | None = None
@@ -135,51 +137,59 @@ class MergeElimination(Elimination):
 
         Args:
             merge: the numbers of the fronts.
-            pair: the two fronts, whose blocks of the rank `number` come first.
+            pair: the two fronts, in both of which the blocks of the rank `number` come first.
             number: that of the step.
             sizes: the numbers of unknowns of all blocks.
             ranks: the order in which blocks are eliminated.
         """
         inner = pair[0].blocks[ranks[pair[0].blocks] == number]
         kept = [front.blocks[len(inner) :] for front in pair]
-        both = np.concatenate(kept)
+        both = np.unique(np.concatenate(kept))
         blocks = both[np.lexsort((both, ranks[both]))]
         count, size = int(sizes[inner].sum()), int(sizes[blocks].sum())
         first, second = (_within(blocks, sizes, own) for own in kept)
         dtype = pair[0].triangle.dtype
-        places, total = (first, second), np.zeros((size, size), dtype, order="F")
-        # The rows of each go where its columns are, and so they form an upper triangle together.
-        for front, place in zip(pair, places, strict=True):
-            total[place[:, None], place] = front.triangle[count:, count:]
-        if not count:
-            return cls(merge, places, size), DissectionFront(blocks, total)
-        parts = [np.zeros((count, size), dtype, order="F") for _ in pair]
-        for front, place, part in zip(pair, places, parts, strict=True):
-            part[:, place] = front.triangle[:count, count:]
-        one, other = (front.triangle[:count, :count] for front in pair)
-        transform = StackedReflections.of(one, other, triangular=True)
-        top, left = transform.apply(*parts)
-        solvable = Solvable.of(transform.triangle)
-        top, left = solvable.apply(top, left)
-        outer = StackedReflections.of(total, left, triangular=False) if size else None
-        eliminated = EliminatedBlocks(inner, blocks, solvable.triangle, top)
-        made = cls(merge, places, size, transform, solvable, outer, eliminated)
+        places, twice = (first, second), np.isin(second, first)
+        below = [front.triangle[count:, count:] for front in pair]
+        # The rows of each go where its columns are, and so they form an upper triangle together,
+        # but for those of unknowns that both have.
+        total = np.zeros((size, size), dtype, order="F")
+        total[first[:, None], first] = below[0]
+        total[second[~twice, None], second] = below[1][~twice]
+        left = np.zeros((int(twice.sum()), size), dtype, order="F")
+        left[:, second] = below[1][twice]
+        transform = solvable = eliminated = outer = None
+        if count:
+            parts = [np.zeros((count, size), dtype, order="F") for _ in pair]
+            for front, place, part in zip(pair, places, parts, strict=True):
+                part[:, place] = front.triangle[:count, count:]
+            one, other = (front.triangle[:count, :count] for front in pair)
+            transform = StackedReflections.of(one, other, triangular=True)
+            top, more = transform.apply(*parts)
+            solvable = Solvable.of(transform.triangle)
+            top, more = solvable.apply(top, more)
+            left = np.concatenate([more, left])
+            eliminated = EliminatedBlocks(inner, blocks, solvable.triangle, top)
+        if size and len(left):
+            outer = StackedReflections.of(total, left, triangular=False)
+        made = cls(merge, places, twice, size, transform, solvable, outer, eliminated)
         return made, DissectionFront(blocks, total if outer is None else outer.triangle)
 
     def forward(self, waiting: dict[int, Array]) -> Array:
         one, other, made = self.merge
         pair = waiting.pop(one), waiting.pop(other)
-        columns = pair[0].shape[1]
+        columns, (first, second) = pair[0].shape[1], self.places
         total = np.zeros((self.size, columns), pair[0].dtype, order="F")
-        count = len(pair[0]) - len(self.places[0])
-        for right, place in zip(pair, self.places, strict=True):
-            total[place] = right[count:]
-        top = total[:0]
+        count = len(pair[0]) - len(first)
+        total[first] = pair[0][count:]
+        total[second[~self.twice]] = pair[1][count:][~self.twice]
+        top, left = total[:0], pair[1][count:][self.twice]
         if self.inner is not None and self.solvable is not None:
-            top, left = self.inner.apply(*(np.array(right[:count], order="F") for right in pair))
-            top, left = self.solvable.apply(top, left)
-            if self.outer is not None:
-                total, _ = self.outer.apply(total, left)
+            top, more = self.inner.apply(*(np.array(right[:count], order="F") for right in pair))
+            top, more = self.solvable.apply(top, more)
+            left = np.concatenate([more, left])
+        if self.outer is not None:
+            total, _ = self.outer.apply(total, left)
         waiting[made] = total
         return top
 

@@ -1,5 +1,6 @@
 """The tree of fronts of a nested dissection, and the part of it that each rank eliminates."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +19,7 @@ Merge = tuple[int, int, int]
 class EliminationTree:
     """The order in which fronts of rows are merged, two at a time, until one is left.
 
-    A block of unknowns that belongs to both fronts of a merge is eliminated by it. The leaves are
+    A block of unknowns is eliminated by the merge after which no other front has it. The leaves are
     the nodes 0 … N - 1, and each merge makes another node. The nodes are made depth first, so that
     few fronts wait for others.
 
@@ -27,7 +28,8 @@ class EliminationTree:
     the rank that has the first of its two fronts; the second one is sent to this rank.
 
     Args:
-        blocks: the numbers of the blocks of each leaf; each block belongs to one or two leaves.
+        blocks: the numbers of the blocks of each leaf. A block that belongs to one leaf only is
+            eliminated last.
         sizes: the numbers of unknowns of the blocks, (B,).
         merges: pairs of nodes, and the number of the node that they become.
         work: the operations that each leaf takes before it is a front, (N,).
@@ -82,18 +84,28 @@ class EliminationTree:
         """The places at which blocks are eliminated, (B,), and the operations of each node."""
         found, work = np.full(len(self.sizes), len(self.places)), {}
         waiting: dict[int, frozenset[int]] = {}
+        fronts = Counter(block for own in self.blocks for block in own.tolist())  # that have it
         for node, place in self.places.items():
             if node in self.pairs:
                 left, right = (waiting.pop(one) for one in self.pairs[node])
-                inner, waiting[node] = list(left & right), left ^ right
+                shared = left & right
+                fronts.subtract(shared)
+                inner = [block for block in shared if fronts[block] == 1]
+                waiting[node] = (left | right).difference(inner)
                 found[inner] = place
-                own, rest = (float(self.sizes[list(one)].sum()) for one in (inner, waiting[node]))
-                work[node] = 2 * own * (own**2 / 3 + own * rest + rest**2)
+                work[node] = work_of_merge(
+                    *(float(self.sizes[list(one)].sum()) for one in (inner, waiting[node]))
+                )
             else:
                 waiting[node] = frozenset(self.blocks[node].tolist())
                 size = float(self.sizes[self.blocks[node]].sum())
                 work[node] = 4 / 3 * size**3 + float(self.work[node])
         return found, work
+
+    @property
+    def operations(self) -> float:
+        """The number of operations of all nodes."""
+        return sum(self._counted[1].values())
 
     @cached_property
     def owners(self) -> dict[int, int]:
@@ -127,6 +139,11 @@ class EliminationTree:
             same = all(self.owners[one] == self.owners[node] for one in pair)
             found[node] = same and all(found[one] for one in pair)
         return found
+
+
+def work_of_merge(own: float, rest: float) -> float:
+    """The operations of a merge that eliminates `own` of its unknowns and keeps `rest` of them."""
+    return 2 * own * (own**2 / 3 + own * rest + rest**2)
 
 
 def shared_subtrees(

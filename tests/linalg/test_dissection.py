@@ -7,20 +7,22 @@ from ranks import Ranks
 
 from kanpinn.linalg.dissection import BlockRows, Dissected, solve_dissected
 from kanpinn.linalg.elimination_tree import EliminationTree, shared_subtrees
+from kanpinn.linalg.local_order import order_of_least_fill
 
 
 def _random_problem(seed, rows, is_complex=False, count=9):
-    """Rows in random blocks, which two fronts or one have, right-hand sides, and the dense matrix.
+    """Rows in random blocks, which one to five fronts have, right-hand sides, and the dense matrix.
 
     rows: the number of rows of a front for its number of columns. count: the number of fronts.
     """
     generator = np.random.default_rng(seed)
-    pairs = [generator.choice(count, 2, replace=False) for _ in range(16)]
-    owners = [*pairs, *([one] for one in generator.choice(count, min(3, count), replace=False))]
+    several = [min(count, 2 + max(0, number - 12)) for number in range(16)]
+    groups = [generator.choice(count, some, replace=False) for some in several]
+    owners = [*groups, *([one] for one in generator.choice(count, min(3, count), replace=False))]
     sizes = generator.integers(1, 4, len(owners))
     total, fronts, rights, dense = sizes.sum(), [], [], []
     for front in range(count):
-        own = np.array([b for b, pair in enumerate(owners) if front in pair], dtype=np.int64)
+        own = np.array([b for b, group in enumerate(owners) if front in group], dtype=np.int64)
         generator.shuffle(own)
         columns = _columns(own, sizes)
         shape = rows(len(columns)), len(columns)
@@ -175,3 +177,22 @@ def test_subtrees_are_balanced(seed):
     assert sum(loads) + 0.1 * len(set(pairs) - set(owners)) >= leaves
     whole = sum(work.values())
     assert _ready(pairs, work, waiting[0], owners, loads) <= 0.5 * whole + 2.0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_least_fill_merges_all_fronts_and_has_the_same_solutions(seed):
+    tree, fronts, rights, dense = _random_problem(seed, lambda n: n + 3)
+    merges = order_of_least_fill(tree.blocks, tree.sizes)
+    other = EliminationTree(tree.blocks, tree.sizes, merges, tree.work)
+    wanted = _dense_solution(dense, rights)[0]
+    assert np.allclose(solve_dissected(other, fronts, rights), wanted, atol=1e-10)
+
+
+def test_the_order_of_least_fill_follows_a_chain_and_joins_what_nothing_connects():
+    blocks = [np.array(own) for own in ([0], [0, 1], [1, 2], [2], [3], [3])]
+    merges = order_of_least_fill(blocks, np.array([1, 5, 1, 1]))
+    tree = EliminationTree(blocks, np.array([1, 5, 1, 1]), merges, np.zeros(6))
+    assert len(merges) == 5
+    assert len(tree.below(tree.root)) == 11
+    sizes = [sum(int(tree.sizes[b]) for b in tree.eliminated(node)) for node in tree.pairs]
+    assert sorted(sizes) == [0, 1, 1, 1, 5]
