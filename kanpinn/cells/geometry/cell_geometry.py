@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.cells.geometry.cell_sides import CellSide, SidePart
+from kanpinn.cells.geometry.face_traces import Ends, FaceTraces, SideTrace
 from kanpinn.cells.tree import Faces, Tree
 from kanpinn.geometry.domain import Domain
 
@@ -55,20 +56,53 @@ class CellGeometry:
         """The derivatives of a cell's own coordinates in [-1, 1] by the physical ones, (N, d)."""
         return 2 / self.extents
 
+    @property
+    def whole_cells(self) -> Tensor:
+        """The cells that no boundary cuts, a mask (N,)."""
+        return torch.ones(len(self.tree), dtype=torch.bool)
+
     @cached_property
-    def sides(self) -> list[list[tuple[CellSide, int]]]:
-        """For each cell the parts of its sides that are faces, and their numbers."""
-        faces = self.faces
-        found: list[list[tuple[CellSide, int]]] = [[] for _ in range(len(self.tree))]
+    def traces(self) -> FaceTraces:
+        """The traces on the faces."""
+        return FaceTraces.of(self.tree, self.faces, self.whole_cells)
+
+    @cached_property
+    def sides(self) -> list[list[SideTrace]]:
+        """For each cell the parts of its sides at which there is a trace."""
+        faces, traces = self.faces, self.traces
+        found: list[list[SideTrace]] = [[] for _ in range(len(self.tree))]
+        areas, widths, numbers = (t.tolist() for t in (self.areas, self.lengths, traces.number))
+        larger = traces.larger_cell.tolist()
+        around = self._ends(traces.larger_cell.clamp_min(0))
         for cells, upper in ((faces.lower, True), (faces.upper, False)):
-            low, high = self.frames[cells, :1], self.frames[cells, 1:]
-            corners = ((faces.corners - low) / (high - low) * 2 - 1).tolist()
-            for number, (cell, axis) in enumerate(
+            ends = self._ends(cells)
+            for face, (cell, axis) in enumerate(
                 zip(cells.tolist(), faces.axis.tolist(), strict=True)
             ):
-                ends = [tuple(one[:axis] + one[axis + 1 :]) for one in corners[number]]
-                found[cell].append((self._side(cell, number, SidePart(axis, upper, *ends)), number))
+                if cell != larger[face]:
+                    side = self._side(cell, face, SidePart(axis, upper, *ends[face]))
+                    within = None if larger[face] < 0 else around[face]
+                    at = SideTrace(side, numbers[face], face, areas[face], within, widths[face])
+                    found[cell].append(at)
+        for number, (cell, axis, upper, face) in enumerate(traces.shared, traces.single):
+            side = SidePart.whole(axis, upper, self.tree.dim)
+            area = float(side.area(self.extents[cell][None]))
+            within = side.low, side.high
+            found[cell].append(SideTrace(side, number, face, area, within, widths[face]))
         return found
+
+    def _ends(self, cells: Tensor) -> list[Ends]:
+        """The corners of each face in the own coordinates of a cell, but for the one across it.
+
+        cells: one for each face, (F,).
+        """
+        low, high = self.frames[cells, :1], self.frames[cells, 1:]
+        corners = ((self.faces.corners - low) / (high - low) * 2 - 1).tolist()
+        axes = self.faces.axis.tolist()
+        return [
+            (tuple(low[:axis] + low[axis + 1 :]), tuple(high[:axis] + high[axis + 1 :]))
+            for axis, (low, high) in zip(axes, corners, strict=True)
+        ]
 
     def _side(self, cell: int, face: int, whole: SidePart) -> CellSide:
         """The part of a cell's side that is a face; whole: a rectangle around it."""

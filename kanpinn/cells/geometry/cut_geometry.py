@@ -27,6 +27,10 @@ class CutGeometry(CellGeometry):
     arcs: Arcs
     is_cut: Tensor
 
+    @property
+    def whole_cells(self) -> Tensor:
+        return ~self.is_cut
+
     @classmethod
     def joined(cls, parts: Sequence["CutGeometry"], curves: Sequence[int]) -> "CutGeometry":
         """The cells of all regions of a domain.

@@ -39,6 +39,10 @@ class SolidGeometry(CellGeometry):
         """The cells that the boundary cuts, a mask (N,)."""
         return torch.tensor([part.is_cut for part in self.parts], dtype=torch.bool)
 
+    @property
+    def whole_cells(self) -> Tensor:
+        return ~self.is_cut
+
     @cached_property
     def _faces(self) -> dict[int, SampledFace]:
         faces, found = self.faces, {}

@@ -18,20 +18,20 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class CellRows:
-    """The rows of a cell: A c = b of its terms, and B c - D y = b for the traces y on all faces.
+    """The rows of a cell: A c = b of its terms, and B c - D y = b for the traces y on its faces.
 
     Args:
         equation: the transformation of the first rows of A, (e, L m), to a triangle. These are the
             many rows of the equation; cells with the same ones share it.
         conditions: the other rows of A, (r - e, L m).
         outer: B, (t, L m).
-        diagonal: of D, (t,).
+        traces: D, (t, t).
     """
 
     equation: Reflections | ProjectedReflections
     conditions: Array
     outer: Array
-    diagonal: Array
+    traces: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ class CellElimination:
     @classmethod
     def of(cls, rows: CellRows) -> "CellElimination":
         """Eliminate the coefficients from the rows of a cell."""
-        columns, count = rows.outer.shape[1], len(rows.diagonal)
+        columns, count = rows.outer.shape[1], len(rows.traces)
         triangle = _padded(rows.equation.triangle, columns)
         rest = np.zeros((columns, count), triangle.dtype)
         conditions = None
@@ -85,7 +85,7 @@ class CellElimination:
         if not count:
             return cls(rows.equation, conditions, None, triangle, rest, rest[:0])
         outer = StackedReflections.of(triangle.copy("F"), rows.outer, triangular=False)
-        below = outer.apply(rest, np.diag(-rows.diagonal))
+        below = outer.apply(rest, -rows.traces)
         return cls(rows.equation, conditions, outer, outer.triangle, *below)
 
     def reduced(self, rights: Array) -> ReducedRights:

@@ -117,7 +117,7 @@ class CellSystem:
     def contacts(self) -> list[list[PlacedContact]]:
         """For each cell the arcs at which it meets cells of other regions."""
         rows = [ContactRows.of(one, self.coupling) for one in self.interfaces]
-        return placed(rows, len(self.geometry.tree), len(self.geometry.faces))
+        return placed(rows, len(self.geometry.tree), len(self.geometry.traces))
 
     @cached_property
     def rows(self) -> RowsOfCells:

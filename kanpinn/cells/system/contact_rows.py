@@ -143,18 +143,18 @@ class PlacedContact:
         return self.rows.rights(self.side, self.place, fluxes)
 
 
-def placed(rows: Sequence[ContactRows], cells: int, faces: int) -> list[list[PlacedContact]]:
+def placed(rows: Sequence[ContactRows], cells: int, traces: int) -> list[list[PlacedContact]]:
     """For each cell the arcs at which it meets cells of other regions.
 
     Args:
         rows: those of all arcs.
         cells: the number of cells.
-        faces: the number of faces, after which the traces on arcs are numbered.
+        traces: the number of traces on faces, after which those on arcs are numbered.
     """
     found: list[list[PlacedContact]] = [[] for _ in range(cells)]
     for one in rows:
         for place, both in enumerate(zip(*one.coupled.cells, strict=True)):
             for side, cell in enumerate(both):
-                found[cell].append(PlacedContact(one, side, place, faces))
-            faces += 1
+                found[cell].append(PlacedContact(one, side, place, traces))
+            traces += 1
     return found

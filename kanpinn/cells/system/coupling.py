@@ -1,12 +1,12 @@
 """How cells are coupled: the weights of jumps between them, and the traces on their faces."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
 
-from kanpinn.cells.geometry.cell_sides import CellSide
+from kanpinn.cells.geometry.face_traces import Ends, SideTrace
 from kanpinn.cells.polynomials import LocalPolynomials
 
 
@@ -114,7 +114,8 @@ class Traces:
 
     Their degree is k - j - ⌊k / 6⌋. Jumps are penalised only up to this degree: their parts of the
     highest degrees are small where the solution is resolved. Leaving these out does not change the
-    errors, and reduces the time of an elimination to two thirds.
+    errors, and reduces the time of an elimination to two thirds. Traces that several smaller cells
+    share have the degree k - j, as those of the larger cell.
 
     Args:
         polynomials: the functions of a cell.
@@ -124,36 +125,46 @@ class Traces:
     polynomials: LocalPolynomials
     orders: tuple[int, ...]
 
-    def sizes(self, field: int) -> list[int]:
+    def sizes(self, field: int, shared: bool) -> list[int]:
         """The number of unknowns of each derivative of a field."""
         face = self.polynomials.on_face
-        highest = face.degree - face.degree // 6
+        highest = face.degree - (0 if shared else face.degree // 6)
         return [face.count(highest - j) for j in range(self.orders[field])]
 
-    @property
-    def size(self) -> int:
-        """The number of all unknowns of a face."""
-        return sum(sum(self.sizes(field)) for field in range(len(self.orders)))
+    def size(self, shared: bool) -> int:
+        """The number of all unknowns of a trace."""
+        return sum(sum(self.sizes(field, shared)) for field in range(len(self.orders)))
 
-    def rows(self, side: CellSide, scale: float, weights: Tensor) -> tuple[Tensor, Tensor]:
+    def rows(self, at: SideTrace, scale: float, weights: Tensor) -> tuple[Tensor, Tensor]:
         """The rows of a cell's functions, and those of the traces, on a part of a side.
 
         Args:
-            side: the part.
+            at: the part.
             scale: the derivative of the cell's coordinate by the physical one.
             weights: of each derivative and field, (j, m).
 
         Returns:
-            The rows (rows, L m), contiguous in memory for each function, and the diagonal (rows,)
-            of the traces' matrix.
+            The rows (rows, L m), contiguous in memory for each function, and the traces' matrix
+            (rows, rows).
         """
-        fields = len(self.orders)
-        matrices = side.traces(self.polynomials, max(self.orders, default=0))
-        found = weights.new_zeros(self.polynomials.size, fields, self.size)
-        diagonal, start = weights.new_empty(self.size), 0
+        fields, shared = len(self.orders), at.within is not None
+        matrices = at.side.traces(self.polynomials, max(self.orders, default=0))
+        size, start = self.size(shared), 0
+        found = weights.new_zeros(self.polynomials.size, fields, size)
+        traces = weights.new_zeros(size, size)
+        onto = None if at.within is None else _on_part(self.polynomials.on_face, at.within)
         for field in range(fields):
-            for j, count in enumerate(self.sizes(field)):
+            for j, count in enumerate(self.sizes(field, shared)):
                 rows, weight = slice(start, start := start + count), float(weights[j, field])
                 found[:, field, rows] = matrices[j][:, :count] * (weight * scale**j)
-                diagonal[rows] = weight
-        return found.flatten(0, 1).T, diagonal
+                own = torch.eye(count, dtype=found.dtype) if onto is None else onto[:count, :count]
+                traces[rows, rows] = weight * own
+        return found.flatten(0, 1).T, traces
+
+
+@lru_cache(maxsize=1000)
+def _on_part(face: LocalPolynomials, within: Ends) -> Tensor:
+    """The matrix (L, L) that gives the coefficients of functions of a face on a part of it."""
+    low, high = torch.tensor(within, dtype=torch.float64)[:, None]
+    unit = torch.eye(face.size, dtype=torch.float64)[None]
+    return face.restricted(low, high - low, unit)[0]

@@ -36,7 +36,8 @@ def system_bytes(system: CellSystem, count: int, *, again: bool = False, more: i
     """
     dim, degree, fields = system.geometry.tree.dim, system.polynomials.degree, system.traces.orders
     polynomials = LocalPolynomials(degree + more, dim)
-    columns, traces = polynomials.size * len(fields), Traces(polynomials, fields).size
+    columns = polynomials.size * len(fields)
+    traces = Traces(polynomials, fields).size(shared=False)
     outer = 2 * dim * traces * (1 - count ** (-1 / dim))  # cells at walls have fewer faces
     numbers = 0.0
     for term in system.equation:

@@ -20,6 +20,7 @@ from kanpinn.cells.system.contact_rows import PlacedContact
 from kanpinn.cells.system.coupling import Coupling, Traces
 from kanpinn.cells.system.equal_rows import ProjectedReflections
 from kanpinn.linalg.elimination_tree import EliminationTree
+from kanpinn.linalg.local_order import order_of_least_fill
 from kanpinn.linalg.reflections import Reflections
 
 Array = NDArray[Any]
@@ -50,7 +51,9 @@ class RowsOfCells:
     @cached_property
     def trace_sizes(self) -> Array:
         """The numbers of unknowns on all faces, and then on all arcs of interfaces."""
-        sizes = [self.traces.size] * len(self.geometry.faces)
+        own = self.geometry.traces
+        sizes = [self.traces.size(shared=False)] * own.single
+        sizes += [self.traces.size(shared=True)] * len(own.shared)
         both = {one.number: one.rows.size for own in self.contacts for one in own}
         return np.array(sizes + [both[number] for number in sorted(both)], dtype=np.int64)
 
@@ -63,23 +66,36 @@ class RowsOfCells:
             shared = all(term.is_alike for term in terms)
             names = tuple(id(term) for term in terms)
             shared = shared and not (self.contacts[cell] or (self.free_fields and cell == 0))
-            key = (self.size(cell), tuple(side for side, _ in sides), names) if shared else cell
+            key = (self.size(cell), tuple(at.kind for at in sides), names) if shared else cell
             found.setdefault(key, []).append(cell)
         both = zip(self.geometry.sides, self.contacts, strict=True)
         faces = [
-            np.array([at for _, at in sides] + [one.number for one in contacts], dtype=np.int64)
+            np.array([at.trace for at in sides] + [one.number for one in contacts], dtype=np.int64)
             for sides, contacts in both
         ]
         shapes = [self._shape(cells[0], faces[cells[0]]) for cells in found.values()]
         work = work_of_cells(list(found.values()), shapes, len(faces))
-        order = merge_order(self.geometry.tree)
-        tree = EliminationTree(faces, self.trace_sizes, order, work)
+        tree = self._order(faces, work)
         own, groups = set(tree.local), []
         for cells, shape in zip(found.values(), shapes, strict=True):
             if here := [cell for cell in cells if cell in own]:
                 numbers = np.stack([faces[cell] for cell in here])
                 groups.append(CellGroup(here, numbers, shape, partial(self._rows, cells[0])))
         return CellFactors(groups, tree, self.traces.polynomials.size * len(self.coupling.orders))
+
+    def _order(self, faces: Sequence[Array], work: Array) -> EliminationTree:
+        """The order of the elimination: of two that are possible, the one with less work.
+
+        Args:
+            faces: the numbers of the traces of each cell.
+            work: the operations for each cell before, (N,).
+        """
+        tree, sizes = self.geometry.tree, self.trace_sizes
+        halvings = EliminationTree(faces, sizes, merge_order(tree), work)
+        if int(tree.level.min()) == int(tree.level.max()):
+            return halvings
+        fill = EliminationTree(faces, sizes, order_of_least_fill(faces, sizes), work)
+        return min(halvings, fill, key=lambda one: one.operations)
 
     def size(self, cell: int) -> tuple[int, float]:
         """The level and the weight of a cell: with them the rows of a term are alike, or differ."""
@@ -122,17 +138,14 @@ class RowsOfCells:
 
     @cached_property
     def _face_weights(self) -> Tensor:
-        """The square roots of the weights on each face for its lower and its upper cell.
-
-        (2, F, j, m), with the root of the area.
-        """
+        """The roots of the weights on each face for its lower and upper cell, (2, F, j, m)."""
         faces, geometry = self.geometry.faces, self.geometry
         normals = torch.eye(self.traces.polynomials.dim, dtype=geometry.half.dtype)[faces.axis]
         both = [
             self.coupling.weights(cells, normals, geometry.lengths)
             for cells in (faces.lower, faces.upper)
         ]
-        return torch.stack(both) * geometry.areas.sqrt()[:, None, None]
+        return torch.stack(both)
 
     def _rows(self, cell: int) -> CellRows:
         """The rows of a cell."""
@@ -144,19 +157,19 @@ class RowsOfCells:
             constants = conditions[0].new_zeros(len(self.free_fields), first.shape[1])
             constants[range(len(constants)), self.free_fields] = float(np.abs(first.triangle).max())
             conditions.append(constants)
-        outer, diagonals = [conditions[0]], [equation.factors.new_zeros(0)]
-        for side, number in self.geometry.sides[cell]:
-            scale = float(self.geometry.scale[cell, side.axis])
-            weights = self._face_weights[0 if side.upper else 1, number]
-            own, diagonal = self.traces.rows(side, scale, weights)
+        outer, traces = [conditions[0]], [equation.factors.new_zeros(0, 0)]
+        for at in self.geometry.sides[cell]:
+            scale = float(self.geometry.scale[cell, at.side.axis])
+            weights = self._face_weights[0 if at.side.upper else 1, at.face]
+            own, matrix = self.traces.rows(at, scale, weights * at.area**0.5)
             outer.append(own)
-            diagonals.append(diagonal)
+            traces.append(matrix)
         for contact in self.contacts[cell]:
             own, diagonal = contact.of_cell()
             outer.append(own)
-            diagonals.append(diagonal)
-        traces = torch.cat(diagonals).numpy()
-        return CellRows(first, _joined(conditions), _joined(outer), traces)
+            traces.append(diagonal.diag())
+        together = torch.block_diag(*traces).numpy()
+        return CellRows(first, _joined(conditions), _joined(outer), together)
 
     def _triangle(self, cell: int, equation: PlacedTerm) -> Reflections | ProjectedReflections:
         """The transformation of the rows of the equation in a cell to a triangle."""

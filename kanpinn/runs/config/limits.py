@@ -134,7 +134,7 @@ def _check_cells(
         ends(width)
     dim = max(1, width[0] - times)
     count = cells**dim if isinstance(cells, int) else math.prod(cells)
-    traces = Traces(LocalPolynomials(degree, dim), (1,)).size
+    traces = Traces(LocalPolynomials(degree, dim), (1,)).size(shared=False)
     given = ", ".join(f"{path}.{key} = {table[key]}" for key in ("degree", "cells") if key in table)
     if count > 1:
         check_memory(given, solve_bytes(count, dim, traces))

@@ -1,0 +1,90 @@
+"""The traces on faces between cells: which faces share one, and the parts of sides at each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanpinn.cells.geometry.cell_sides import CellSide
+from kanpinn.cells.tree import Faces, Tree
+
+Ends = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class FaceTraces:
+    """The traces on faces: polynomials with which the functions of cells are compared there.
+
+    The faces between a whole cell and smaller whole cells at one of its sides share a trace on all
+    of this side. The polynomials of the larger cell are such polynomials there, so that this is as
+    accurate as a trace on each face, and has a quarter of the unknowns in space.
+
+    Args:
+        number: of the trace of each face, (F,). Those of single faces come first.
+        larger_cell: the cell whose side has the trace if it is shared, otherwise -1, (F,).
+        shared: for each shared trace the larger cell, the coordinate that is constant, whether it
+            is at the upper end of the cell, and the face at the smallest of the other cells.
+    """
+
+    number: Tensor
+    larger_cell: Tensor
+    shared: Sequence[tuple[int, int, bool, int]]
+
+    @property
+    def single(self) -> int:
+        """The number of traces of single faces."""
+        return int((self.larger_cell < 0).sum())
+
+    def __len__(self) -> int:
+        return self.single + len(self.shared)
+
+    @classmethod
+    def of(cls, tree: Tree, faces: Faces, whole: Tensor) -> "FaceTraces":
+        """The traces on faces; whole: the cells that no boundary cuts, a mask (N,)."""
+        depth = tree.level[faces.upper] - tree.level[faces.lower]
+        larger, upper = torch.where(depth > 0, faces.lower, faces.upper), depth > 0
+        keys = (larger * tree.dim + faces.axis) * 2 + upper
+        some = (depth != 0) & whole[faces.lower] & whole[faces.upper]
+        few = keys[some].unique(return_counts=True)
+        several = few[0][few[1] > 1]
+        is_shared = some & torch.isin(keys, several)
+        single = int((~is_shared).sum())
+        number = torch.empty_like(keys)
+        number[~is_shared] = torch.arange(single)
+        number[is_shared] = single + torch.searchsorted(several, keys[is_shared])
+        chosen = is_shared.nonzero()[:, 0]
+        chosen = chosen[depth[chosen].abs().argsort(stable=True)]  # the smallest cells last
+        least = {int(number[face]): face for face in chosen.tolist()}
+        shared = [
+            (int(larger[face]), int(faces.axis[face]), bool(upper[face]), face)
+            for _, face in sorted(least.items())
+        ]
+        return cls(number, torch.where(is_shared, larger, -1), shared)
+
+
+@dataclass(frozen=True)
+class SideTrace:
+    """A part of a cell's side, and the trace there.
+
+    Args:
+        side: the part.
+        trace: the number of the trace.
+        face: the number of a face, by whose smaller cell differences from the trace are weighted.
+        area: of the part, over that of [-1, 1]^(d-1).
+        within: the corners of the part in the own coordinates of a shared trace; None for the trace
+            of a single face.
+        width: the width of the smaller cell across the face.
+    """
+
+    side: CellSide
+    trace: int
+    face: int
+    area: float
+    within: Ends | None
+    width: float
+
+    @property
+    def kind(self) -> tuple[CellSide, Ends | None, float]:
+        """What the rows of a cell of given size and weight depend on."""
+        return self.side, self.within, self.width
