@@ -9,7 +9,11 @@ from kanpinn.jets import Channels
 
 
 def jets_at(
-    at: CellPoints, polynomials: LocalPolynomials, channels: Channels, coefficients: Tensor
+    at: CellPoints,
+    polynomials: LocalPolynomials,
+    channels: Channels,
+    coefficients: Tensor,
+    kept: dict[tuple[float, ...], Tensor] | None = None,
 ) -> Tensor:
     """The stacked jets of a function at points of cells, (c, q, parts, m).
 
@@ -18,8 +22,10 @@ def jets_at(
         polynomials: the functions of a cell.
         channels: the derivatives.
         coefficients: in all cells, (N, L, m).
+        kept: gets the jets of the polynomials in cells of each size, for further functions at the
+            same points; None to forget them. They are for points in the same places of each cell.
     """
-    own = coefficients[at.cells]
+    own, kept = coefficients[at.cells], {} if kept is None else kept
     if not at.alike:
         most = 2**20  # numbers of one kind at once
         each = max(1, most // (at.weights.shape[1] * (polynomials.degree + 1)))
@@ -27,10 +33,12 @@ def jets_at(
         return torch.cat([polynomials.evaluated(channels, *part) for part in parts])
     scales, kind = at.scale.unique(dim=0, return_inverse=True)
     cells = [(kind == number).nonzero()[:, 0] for number in range(len(scales))]
-    found = [
-        torch.einsum("qpl,clm->cqpm", polynomials.stacked(channels, at.local, scale), own[some])
-        for some, scale in zip(cells, scales, strict=True)
-    ]
+    found = []
+    for some, scale in zip(cells, scales, strict=True):
+        size = tuple(scale.tolist())
+        if size not in kept:
+            kept[size] = polynomials.stacked(channels, at.local, scale)
+        found.append(torch.einsum("qpl,clm->cqpm", kept[size], own[some]))
     return torch.cat(found)[torch.cat(cells).argsort()]
 
 

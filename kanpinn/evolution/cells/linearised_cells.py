@@ -25,6 +25,7 @@ class TermInCells:
     """
 
     sampled: SampledTerm
+    _jets: dict[tuple[float, ...], Tensor] = field(default_factory=dict, repr=False)
 
     @cached_property
     def like(self) -> Jet:
@@ -38,7 +39,7 @@ class TermInCells:
         coefficients: of the functions in all cells, (N, L, f).
         """
         one = self.sampled
-        return jets_at(one.at, one.polynomials, one.term.channels, coefficients)
+        return jets_at(one.at, one.polynomials, one.term.channels, coefficients, self._jets)
 
     def residual(self, parts: Tensor, time: float) -> Tensor:
         """The residuals of values and rates at a moment, (c, q, equations).
