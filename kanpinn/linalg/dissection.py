@@ -107,7 +107,7 @@ class _Steps:
                 yield from self._merge(node)
             else:
                 one = self._fronts[node]
-                _check(one.rows)
+                check_finite([one.rows])
                 sizes, places = self._tree.sizes, self._tree.eliminated_at
                 step, front = LeafElimination.of(node, one.blocks, one.rows, sizes, places)
                 yield node, step
@@ -180,8 +180,7 @@ def _solved(
         return [(node, own, right) for node, own, right in both if own is not None]
 
     with together():
-        for one in rights.values():
-            _check(one)
+        check_finite(rights.values())
         below = forward(local)
     last = forward(above)
     count = max((one.shape[1] for one in rights.values()), default=0)
@@ -223,7 +222,12 @@ def _substituted(
     return above + summed([torch.from_numpy(found - above)])[0].numpy()
 
 
-def _check(rows: Array) -> None:
-    if not np.isfinite(rows).all():
+def check_finite(parts: Iterable[Array]) -> None:
+    """Refuse parts of a least-squares problem that are not finite.
+
+    Raises:
+        LinAlgError: if an entry is not finite.
+    """
+    if not all(np.isfinite(one).all() for one in parts):
         what = "an entry of a least-squares problem is not finite"
         raise torch.linalg.LinAlgError(what)  # type: ignore[attr-defined]

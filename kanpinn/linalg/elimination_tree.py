@@ -80,9 +80,12 @@ class EliminationTree:
         return np.flatnonzero((self.eliminated_at == self.places[node]) | last)
 
     @cached_property
-    def _counted(self) -> tuple[Array, dict[int, float]]:
-        """The places at which blocks are eliminated, (B,), and the operations of each node."""
-        found, work = np.full(len(self.sizes), len(self.places)), {}
+    def _counted(self) -> tuple[Array, dict[int, tuple[float, float]]]:
+        """The places at which blocks are eliminated, (B,), and counts of unknowns of each node.
+
+        The counts are those of the unknowns that the node eliminates, and of those that it keeps.
+        """
+        found, counts = np.full(len(self.sizes), len(self.places)), {}
         waiting: dict[int, frozenset[int]] = {}
         fronts = Counter(block for own in self.blocks for block in own.tolist())  # that have it
         for node, place in self.places.items():
@@ -93,24 +96,39 @@ class EliminationTree:
                 inner = [block for block in shared if fronts[block] == 1]
                 waiting[node] = (left | right).difference(inner)
                 found[inner] = place
-                work[node] = work_of_merge(
-                    *(float(self.sizes[list(one)].sum()) for one in (inner, waiting[node]))
-                )
+                rest = float(self.sizes[list(waiting[node])].sum())
+                counts[node] = float(self.sizes[inner].sum()), rest
             else:
                 waiting[node] = frozenset(self.blocks[node].tolist())
-                size = float(self.sizes[self.blocks[node]].sum())
-                work[node] = 4 / 3 * size**3 + float(self.work[node])
-        return found, work
+                counts[node] = 0.0, float(self.sizes[self.blocks[node]].sum())
+        return found, counts
+
+    @cached_property
+    def _operations(self) -> dict[int, float]:
+        """The operations of each node."""
+        return {
+            node: work_of_merge(own, rest)
+            if node in self.pairs
+            else 4 / 3 * rest**3 + float(self.work[node])
+            for node, (own, rest) in self._counted[1].items()
+        }
 
     @property
     def operations(self) -> float:
         """The number of operations of all nodes."""
-        return sum(self._counted[1].values())
+        return sum(self._operations.values())
+
+    @property
+    def entries(self) -> float:
+        """The number of entries of all triangular factors."""
+        counts = self._counted[1]
+        last = counts[self.root][1] ** 2 / 2
+        return last + sum(own * (own / 2 + rest) for own, rest in counts.values())
 
     @cached_property
     def owners(self) -> dict[int, int]:
         """The rank that makes each node."""
-        _, work = self._counted
+        work = self._operations
         found: dict[int, int] = {}
         for root, owner in shared_subtrees(self.pairs, work, self.root, world()).items():
             found |= dict.fromkeys(self.below(root), owner)

@@ -32,7 +32,8 @@ class Dissection(Optimizer):
 
     Each step is one least-squares solve. A tree takes one step for a linear equation, and several,
     those of Newton's method, for a nonlinear one. The coefficients of each cell are eliminated
-    first, and then the traces on faces in the order of a nested dissection. After the last step on
+    first, and then the traces on faces in the order of a nested dissection; for many cells they are
+    found by conjugate gradients on two levels. After the last step on
     a tree the fewest cells are halved that have the part `bulk` of the sum of squared indicators,
     or a smaller part near the tolerance. A cell's indicator is the size of an error whose residual
     is the root of the cell's share of the functional: h² times this root for -Δu. The ratio of

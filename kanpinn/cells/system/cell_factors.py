@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from kanpinn._support.distributed import summed, together
 from kanpinn.cells.system.cell_group import CellGroup
-from kanpinn.linalg.dissection import BlockRows, Dissected, solve_dissected
+from kanpinn.cells.system.face_solver import FaceSolver
+from kanpinn.linalg.dissection import BlockRows
 from kanpinn.linalg.elimination import columns_of_blocks
 from kanpinn.linalg.elimination_tree import EliminationTree
 
@@ -22,25 +23,27 @@ Array = NDArray[Any]
 class CellFactors:
     """The factors of a least-squares problem in cells.
 
-    The coefficients of each cell are eliminated by themselves, and the traces on faces in the order
-    of a nested dissection. With several ranks each has the cells of its own subtrees.
+    The coefficients of each cell are eliminated by themselves, and the traces on faces by
+    `FaceSolver`. With several ranks each has the cells of its own subtrees.
 
     Args:
         groups: the cells of this rank, each in one group, once.
-        tree: the order of the dissection.
+        tree: the order in which the traces are eliminated.
+        coarse: which of the traces are unknowns of low degrees, (unknowns,).
         columns: the number of coefficients of a cell, L m.
     """
 
     groups: Sequence[CellGroup]
     tree: EliminationTree
+    coarse: Array
     columns: int
 
     def _fronts(self) -> dict[int, BlockRows]:
         return dict(pair for group in self.groups for pair in group.fronts())
 
     @cached_property
-    def _dissected(self) -> Dissected:
-        return Dissected(self.tree, self._fronts())
+    def _faces(self) -> FaceSolver:
+        return FaceSolver(self.tree, self.coarse, self._fronts(), again=True)
 
     def solve(self, rights: Iterable[Array], *, again: bool = False) -> tuple[Array, Array]:
         """The coefficients of all cells, (N, L m, n), and their parts in the functional, (N, n).
@@ -61,14 +64,11 @@ class CellFactors:
                 reduced.append(group.elimination.reduced(own))
                 if not again:
                     group.forget_reflections()
-            fronts = {} if again else self._fronts()
+            faces = None if again else FaceSolver(self.tree, self.coarse, self._fronts())
         below: dict[int, Array] = {}
         for group, left in zip(self.groups, reduced, strict=True):
             below |= zip(group.cells, left.traces, strict=True)
-        if again:
-            found = self._dissected.solve(below)
-        else:
-            found = solve_dissected(self.tree, fronts, below)
+        found = (faces or self._faces).solve(below)
         sizes, cells = self.tree.sizes, len(self.tree.blocks)
         starts, count = np.cumsum(sizes) - sizes, found.shape[1]
         coefficients = np.zeros((cells, self.columns, count), found.dtype)

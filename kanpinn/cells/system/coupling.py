@@ -58,6 +58,13 @@ class Coupling:
         seen = largest > tiny * largest.max()
         return [int(one.nonzero().max()) if bool(one.any()) else 0 for one in seen.T]
 
+    @property
+    def phase(self) -> float:
+        """The largest √(c_0 h²/c_2) in any cell: the phase of waves over its width, or zero."""
+        none, *rest = self.of_polynomials.amax(dim=1).unbind(dim=1)  # (N, m) each
+        second = rest[1] if len(rest) > 1 else torch.zeros_like(none)
+        return float(torch.where(second > 0, none / second, 0.0).max().sqrt())
+
     def weights(self, cells: Tensor, normals: Tensor, length: Tensor) -> Tensor:
         """The square roots of the weights of ∂^j u in some cells, (c, j, m) for j from 0.
 
@@ -134,6 +141,14 @@ class Traces:
     def size(self, shared: bool) -> int:
         """The number of all unknowns of a trace."""
         return sum(sum(self.sizes(field, shared)) for field in range(len(self.orders)))
+
+    def coarse(self, low: int, shared: bool) -> Tensor:
+        """Which unknowns of a trace have a degree of at most `low` - j, a mask (size,)."""
+        count, parts = self.polynomials.on_face.count, [torch.zeros(0, dtype=torch.bool)]
+        for field in range(len(self.orders)):
+            for j, size in enumerate(self.sizes(field, shared)):
+                parts.append(torch.arange(size) < (count(low - j) if low >= j else 0))
+        return torch.cat(parts)
 
     def rows(self, at: SideTrace, scale: float, weights: Tensor) -> tuple[Tensor, Tensor]:
         """The rows of a cell's functions, and those of the traces, on a part of a side.

@@ -1,5 +1,6 @@
 """The rows of all cells in their least-squares problem: matrices and right-hand sides."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -81,7 +82,25 @@ class RowsOfCells:
             if here := [cell for cell in cells if cell in own]:
                 numbers = np.stack([faces[cell] for cell in here])
                 groups.append(CellGroup(here, numbers, shape, partial(self._rows, cells[0])))
-        return CellFactors(groups, tree, self.traces.polynomials.size * len(self.coupling.orders))
+        columns = self.traces.polynomials.size * len(self.coupling.orders)
+        return CellFactors(groups, tree, self._coarse, columns)
+
+    @cached_property
+    def _coarse(self) -> Array:
+        """Which traces have low degrees, (unknowns,): all of them on the arcs of interfaces."""
+        own, plane = self.geometry.traces, self.geometry.tree.dim < 3
+        low, most = (3, 400_000) if plane else (2, 40_000)  # so many are eliminated in seconds
+        waves = min(self.coupling.phase, self.traces.polynomials.degree / 2 - low)
+        low += math.ceil(max(0.0, waves))
+
+        def chosen(low: int) -> Array:
+            single, shared = (self.traces.coarse(low, one).numpy() for one in (False, True))
+            return np.concatenate([np.tile(single, own.single), np.tile(shared, len(own.shared))])
+
+        while low > 1 and chosen(low).sum() > most:
+            low -= 1
+        of_faces, size = chosen(low), int(self.trace_sizes.sum())
+        return np.concatenate([of_faces, np.ones(size - len(of_faces), dtype=bool)])
 
     def _order(self, faces: Sequence[Array], work: Array) -> EliminationTree:
         """The order of the elimination: of two that are possible, the one with less work.

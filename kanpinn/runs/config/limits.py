@@ -14,7 +14,7 @@ from kanpinn._support.wording import show
 from kanpinn.cells import Cells
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.system.coupling import Traces
-from kanpinn.cells.system.memory import solve_bytes
+from kanpinn.cells.system.memory import factor_bytes
 from kanpinn.evolution import CellWindows, Windows
 from kanpinn.geometry import Box
 from kanpinn.geometry.sampling import Collocation
@@ -134,10 +134,10 @@ def _check_cells(
         ends(width)
     dim = max(1, width[0] - times)
     count = cells**dim if isinstance(cells, int) else math.prod(cells)
-    traces = Traces(LocalPolynomials(degree, dim), (1,)).size(shared=False)
+    traces = Traces(LocalPolynomials(degree, dim), (1,))
     given = ", ".join(f"{path}.{key} = {table[key]}" for key in ("degree", "cells") if key in table)
     if count > 1:
-        check_memory(given, solve_bytes(count, dim, traces))
+        check_memory(given, factor_bytes(traces, count))
 
 
 def check_memory(given: str, size: int) -> None:

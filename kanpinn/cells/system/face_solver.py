@@ -1,0 +1,88 @@
+"""The solution for the traces on all faces: by elimination, or by conjugate gradients."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from numpy.typing import NDArray
+
+from kanpinn._support.distributed import world
+from kanpinn._support.errors import NumericalError
+from kanpinn._support.memory import machine_memory, written_size
+from kanpinn.linalg.dissection import BlockRows, Dissected, solve_dissected
+from kanpinn.linalg.elimination_tree import EliminationTree
+from kanpinn.linalg.two_level import TwoLevel
+
+Array = NDArray[Any]
+
+
+class FaceSolver:
+    """Least squares for the traces on all faces.
+
+    They are eliminated in the order of a nested dissection. Where this takes many operations, in
+    space from some hundred cells on, conjugate gradients on two levels are several times as fast,
+    with the same accuracy. If they converge slowly, as for many waves in a cell, the traces are
+    eliminated after all, and so they are with several ranks.
+
+    Args:
+        tree: the order of the dissection.
+        coarse: which traces have low degrees, (unknowns,).
+        fronts: the rows of this rank's cells.
+        again: whether factors are kept for further right-hand sides.
+    """
+
+    def __init__(
+        self,
+        tree: EliminationTree,
+        coarse: Array,
+        fronts: Mapping[int, BlockRows],
+        *,
+        again: bool = False,
+    ) -> None:
+        many = 1e10  # operations, about a second
+        self._tree, self._fronts, self._again = tree, fronts, again
+        self._coarse, self._by_elimination = coarse, world() > 1 or tree.operations < many
+
+    @cached_property
+    def _two_level(self) -> TwoLevel:
+        return TwoLevel(self._tree.sizes, self._fronts, self._coarse)
+
+    @cached_property
+    def _dissected(self) -> Dissected:
+        return Dissected(self._tree, self._fronts)
+
+    def solve(self, rights: Mapping[int, Array]) -> Array:
+        """The traces, (unknowns, n), for the right-hand sides of each cell's rows, (r, n).
+
+        Raises:
+            LinAlgError: if an entry is not finite.
+            NumericalError: if conjugate gradients do not converge, and there is too little memory
+                for an elimination.
+        """
+        tolerance, few, many, slower = 1e-12, 100, 1000, 12
+        if not self._by_elimination:  # operations in an elimination are that much faster
+            ratio = self._tree.operations / (slower * self._two_level.operations)
+            most = int(min(max(few, ratio), many))
+            found = self._two_level.solve(rights, tolerance, most)
+            if found is not None:
+                return found
+            self._by_elimination = True
+            del self._two_level
+            self._check_memory(most)
+        if self._again:
+            return self._dissected.solve(rights)
+        return solve_dissected(self._tree, self._fronts, rights)
+
+    def _check_memory(self, iterations: int) -> None:
+        """Refuse an elimination that does not fit into memory.
+
+        Raises:
+            NumericalError: if it does not.
+        """
+        size, memory = int(8 * (1 + self._again) * self._tree.entries), machine_memory()
+        if size > memory:
+            raise NumericalError(
+                f"the least-squares problem of {len(self._tree.blocks)} cells is not solved by "
+                f"{iterations} iterations of conjugate gradients, and its elimination would need "
+                f"{written_size(size)} of memory; this machine has {written_size(int(memory))}"
+            )

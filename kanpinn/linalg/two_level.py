@@ -1,0 +1,218 @@
+"""Sparse least squares by conjugate gradients with a preconditioner on two levels."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, diags_array
+from scipy.sparse.linalg import splu
+
+from kanpinn.linalg.dissection import BlockRows, check_finite
+from kanpinn.linalg.elimination import columns_of_blocks
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class _AlikeFronts:
+    """Fronts with the same matrix.
+
+    Args:
+        numbers: those of the fronts.
+        rows: the matrix T, (r, t).
+        columns: the unknowns of each front, (c, t).
+    """
+
+    numbers: Sequence[int]
+    rows: Array
+    columns: Array
+
+    @cached_property
+    def gram(self) -> Array:
+        """TᴴT, (t, t)."""
+        found: Array = self.rows.conj().T @ self.rows
+        return found
+
+    def product(self, unknowns: Array) -> Array:
+        """T x for the unknowns (N, n) of all fronts, (c, r, n)."""
+        return _applied(self.rows, unknowns[self.columns])
+
+    def adjoint(self, rows: Array) -> Array:
+        """Tᴴ y for the rows (c, r, n) of these fronts, (c, t, n)."""
+        return _applied(self.rows.conj().T, rows)
+
+
+class TwoLevel:
+    """Conjugate gradients for the least-squares problem ‖A x - b‖.
+
+    The preconditioner is the sum of the inverses of AᴴA in each block of unknowns, and of its
+    inverse in the coarse unknowns of all blocks together. If these contain what blocks have to
+    agree on over long distances, the number of iterations hardly depends on the number of blocks.
+    Memory and time grow more slowly than those of an elimination.
+
+    Args:
+        sizes: the numbers of unknowns of the blocks, (B,).
+        fronts: the rows by number; those with the same matrix share one array.
+        coarse: whether each unknown is a coarse one, (N,).
+
+    Raises:
+        LinAlgError: if an entry is not finite.
+
+    Reference: Björck, Numerical methods for least squares problems (1996), section 7.4, for the
+    iteration; Toselli and Widlund, Domain decomposition methods (2005), section 2.2, for levels.
+    """
+
+    def __init__(self, sizes: Array, fronts: Mapping[int, BlockRows], coarse: Array) -> None:
+        check_finite(one.rows for one in fronts.values())
+        self._count, starts = int(sizes.sum()), np.cumsum(sizes) - sizes
+        self._groups = _alike(sizes, fronts)
+        self._columns = np.concatenate([one.columns.ravel() for one in self._groups])
+        self._blocks = _block_inverses(sizes, starts, fronts, self._groups)
+        self._coarse = np.flatnonzero(coarse)
+        self._factor = splu(
+            _coarse_matrix(self._groups, coarse),
+            permc_spec="MMD_AT_PLUS_A",
+            diag_pivot_thresh=0.0,
+            options={"SymmetricMode": True},
+        )
+
+    @property
+    def operations(self) -> float:
+        """The number of operations of an iteration, apart from those of the preconditioner."""
+        return sum(4.0 * one.rows.size * len(one.numbers) for one in self._groups)
+
+    def solve(self, rights: Mapping[int, Array], tolerance: float, most: int) -> Array | None:
+        """The x that minimise ‖A x - b‖, all blocks one after the other, (N, n).
+
+        Args:
+            rights: the right-hand sides b in the rows of each front, (r, n).
+            tolerance: the error in the norm ‖A x‖, relative to that of x = 0.
+            most: the largest number of iterations.
+
+        Returns:
+            x; None if it takes more iterations, which is foretold by the rate of convergence.
+
+        Raises:
+            LinAlgError: if an entry is not finite.
+        """
+        check_finite(rights.values())
+        left = [np.stack([rights[number] for number in one.numbers]) for one in self._groups]
+        slope = self._adjoint(left)
+        change = self._preconditioned(slope)
+        found, direction = np.zeros_like(change), change
+        size = first = _inner(slope, change)
+        for number in range(1, most + 1):
+            products = [one.product(direction) for one in self._groups]
+            length = sum(np.square(np.abs(one)).sum(axis=(0, 1)) for one in products)
+            step = _ratio(size, length)
+            found = found + step * direction
+            left = [one - step * own for one, own in zip(left, products, strict=True)]
+            slope = self._adjoint(left)
+            change = self._preconditioned(slope)
+            before, size = size, _inner(slope, change)
+            reached = float(_ratio(size, first).max(initial=0.0)) ** 0.5
+            if reached <= tolerance:
+                return found
+            if number % 25 == 0 and reached > tolerance ** (number / most):
+                return None
+            direction = change + _ratio(size, before) * direction
+        return None
+
+    def _adjoint(self, rows: Sequence[Array]) -> Array:
+        """Aᴴ y, (N, n), for the rows of each group, (c, r, n)."""
+        parts = [one.adjoint(own) for one, own in zip(self._groups, rows, strict=True)]
+        flat = np.concatenate([one.reshape(-1, one.shape[2]) for one in parts])
+        return np.stack([self._summed(column) for column in flat.T], axis=1)
+
+    def _summed(self, values: Array) -> Array:
+        """The sum of the values that the fronts have for each unknown, (N,)."""
+        if np.iscomplexobj(values):
+            return self._summed(values.real) + 1j * self._summed(values.imag)
+        return np.bincount(self._columns, values, self._count)
+
+    def _preconditioned(self, slope: Array) -> Array:
+        """The preconditioner's product with Aᴴ y, (N, n)."""
+        found = np.zeros_like(slope)
+        for columns, roots in self._blocks:
+            found[columns] = roots @ (roots.conj().transpose(0, 2, 1) @ slope[columns])
+        found[self._coarse] += self._factor.solve(np.ascontiguousarray(slope[self._coarse]))
+        return found
+
+
+def _alike(sizes: Array, fronts: Mapping[int, BlockRows]) -> list[_AlikeFronts]:
+    starts, groups = np.cumsum(sizes) - sizes, dict[int, list[int]]()
+    for number, one in fronts.items():
+        groups.setdefault(id(one.rows), []).append(number)
+    return [
+        _AlikeFronts(
+            numbers,
+            fronts[numbers[0]].rows,
+            np.stack([columns_of_blocks(fronts[at].blocks, starts, sizes) for at in numbers]),
+        )
+        for numbers in groups.values()
+    ]
+
+
+def _block_inverses(
+    sizes: Array, starts: Array, fronts: Mapping[int, BlockRows], groups: Sequence[_AlikeFronts]
+) -> list[tuple[Array, Array]]:
+    """For blocks of one size their unknowns (b, s), and roots W of the inverses W Wᴴ, (b, s, s)."""
+    dtype = np.result_type(*{one.rows.dtype for one in groups})
+    matrices, places = {}, np.zeros(len(sizes), dtype=np.int64)
+    for size in np.unique(sizes):
+        alike = np.flatnonzero(sizes == size)
+        places[alike] = np.arange(len(alike))
+        matrices[int(size)] = np.zeros((len(alike), size, size), dtype)
+    for one in groups:
+        for number in one.numbers:
+            start = 0
+            for block in fronts[number].blocks:
+                part = slice(start, start := start + int(sizes[block]))
+                matrices[int(sizes[block])][places[block]] += one.gram[part, part]
+    found = []
+    for size, own in matrices.items():
+        values, vectors = np.linalg.eigh(own)
+        known = values > 1e-14 * values[:, -1:]  # the others are open: they stay zero
+        roots = np.where(known, 1 / np.sqrt(np.where(known, values, 1.0)), 0.0)
+        columns = starts[sizes == size][:, None] + np.arange(size)
+        found.append((columns, vectors * roots[:, None]))
+    return found
+
+
+def _coarse_matrix(groups: Sequence[_AlikeFronts], coarse: Array) -> Any:
+    """AᴴA in the coarse unknowns."""
+    numbers, rows, columns, values = np.cumsum(coarse) - 1, [], [], []
+    for one in groups:
+        kept = np.flatnonzero(coarse[one.columns[0]])
+        own = numbers[one.columns[:, kept]]
+        shape = len(own), len(kept), len(kept)
+        rows.append(np.broadcast_to(own[:, :, None], shape).ravel())
+        columns.append(np.broadcast_to(own[:, None], shape).ravel())
+        values.append(np.broadcast_to(one.gram[np.ix_(kept, kept)], shape).ravel())
+    every = [np.concatenate(part) for part in (values, rows, columns)]
+    found = coo_array((every[0], (every[1], every[2]))).tocsc()
+    little, diagonal = 1e-14, found.diagonal().real
+    size = np.where(diagonal > 0, diagonal, diagonal.max(initial=0.0) or 1.0)
+    # With this addition, unknowns that nothing determines have a pivot.
+    return (found + diags_array(little * size)).tocsc()
+
+
+def _applied(matrix: Array, vectors: Array) -> Array:
+    """The product of a matrix (r, t) with vectors (c, t, n), as one product: (c, r, n)."""
+    count, _, each = vectors.shape
+    flat = vectors.transpose(1, 0, 2).reshape(vectors.shape[1], count * each)
+    return (matrix @ flat).reshape(-1, count, each).transpose(1, 0, 2)
+
+
+def _inner(one: Array, other: Array) -> Array:
+    """The inner products of the columns, (n,)."""
+    found: Array = np.einsum("ij,ij->j", one.conj(), other).real
+    return found
+
+
+def _ratio(one: Array, other: Any) -> Array:
+    """The quotients, zero where both are zero."""
+    return np.where(other > 0, one / np.where(other > 0, other, 1.0), 0.0)

@@ -1,0 +1,87 @@
+"""Conjugate gradients on two levels, against dense linear algebra."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+from kanpinn.linalg.dissection import BlockRows
+from kanpinn.linalg.two_level import TwoLevel
+
+
+def _chain(count, size, seed, is_complex=False):
+    """Random rows in pairs of neighbouring blocks, right-hand sides, and the dense matrix.
+
+    Two fronts share one matrix.
+    """
+    generator = np.random.default_rng(seed)
+
+    def normal(*shape):
+        found = generator.standard_normal(shape)
+        return found + 1j * generator.standard_normal(shape) if is_complex else found
+
+    own = [normal(2 * size, 2 * size) + 2 * np.eye(2 * size) for _ in range(count - 1)]
+    own[1] = own[0]
+    fronts = {i: BlockRows(np.array([i, i + 1]), rows) for i, rows in enumerate(own)}
+    rights = {i: normal(2 * size, 3) for i in fronts}
+    dense = np.zeros(((count - 1) * 2 * size, count * size), own[0].dtype)
+    for i, rows in enumerate(own):
+        dense[2 * size * i : 2 * size * (i + 1), size * i : size * (i + 2)] = rows
+    return np.full(count, size), fronts, rights, dense
+
+
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_solutions_are_those_of_dense_least_squares(is_complex):
+    sizes, fronts, rights, dense = _chain(8, 3, 1, is_complex)
+    coarse = np.arange(24) % 3 == 0
+    found = TwoLevel(sizes, fronts, coarse).solve(rights, 1e-13, 200)
+    known = np.linalg.lstsq(dense, np.concatenate(list(rights.values())), rcond=None)[0]
+    assert_allclose(found, known, rtol=0, atol=1e-10)
+
+
+def test_unknowns_that_no_row_contains_are_zero():
+    sizes, fronts, rights, dense = _chain(6, 3, 2)
+    blind = {i: BlockRows(one.blocks, one.rows.copy()) for i, one in fronts.items()}
+    blind[4].rows[:, 5] = 0
+    dense[24:, 17] = 0
+    found = TwoLevel(sizes, blind, np.arange(18) % 3 == 2).solve(rights, 1e-13, 200)
+    known = np.linalg.lstsq(dense, np.concatenate(list(rights.values())), rcond=None)[0]
+    assert (found[17] == 0).all()
+    assert_allclose(found, known, rtol=0, atol=1e-10)
+
+
+def _ladder(count, seed=3):
+    """Rows of the differences of one unknown of neighbouring blocks, and of single unknowns.
+
+    The normal equations of the differences have a condition number that grows like count².
+    """
+    generator = np.random.default_rng(seed)
+    fronts, rights = {}, {}
+    for i in range(count - 1):
+        rows = np.zeros((7, 6))
+        rows[0, [0, 3]] = -1, 1  # of the first unknowns of both blocks
+        rows[1:3, 1:3] = rows[3:5, 4:6] = np.eye(2)
+        rows[5, 0] = float(i == 0)
+        rows[6, 3] = float(i == count - 2)
+        fronts[i] = BlockRows(np.array([i, i + 1]), rows)
+        rights[i] = generator.standard_normal((7, 1))
+    return np.full(count, 3), fronts, rights
+
+
+def test_what_blocks_agree_on_over_long_distances_takes_few_iterations_if_it_is_coarse():
+    sizes, fronts, rights = _ladder(300)
+    first = np.arange(900) % 3 == 0
+    assert TwoLevel(sizes, fronts, first).solve(rights, 1e-12, 30) is not None
+    assert TwoLevel(sizes, fronts, ~first).solve(rights, 1e-12, 30) is None
+
+
+def test_entries_that_are_not_finite_are_refused():
+    sizes, fronts, rights, _ = _chain(4, 2, 0)
+    coarse = np.ones(8, dtype=bool)
+    solver = TwoLevel(sizes, fronts, coarse)
+    rights[1][0, 0] = np.nan
+    with pytest.raises(torch.linalg.LinAlgError, match="not finite"):
+        solver.solve(rights, 1e-12, 10)
+    fronts[2].rows[0, 0] = np.inf
+    with pytest.raises(torch.linalg.LinAlgError, match="not finite"):
+        TwoLevel(sizes, fronts, coarse)
