@@ -6,10 +6,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, diags_array
 from scipy.sparse.linalg import splu
 
+from kanpinn._support.distributed import extremes, summed, together
 from kanpinn.linalg.dissection import BlockRows, check_finite
 from kanpinn.linalg.elimination import columns_of_blocks
 
@@ -53,9 +55,13 @@ class TwoLevel:
     agree on over long distances, the number of iterations hardly depends on the number of blocks.
     Memory and time grow more slowly than those of an elimination.
 
+    With several ranks each has some of the fronts, and all get the same x. All have the whole
+    preconditioner.
+
     Args:
+        blocks: the numbers of the blocks of each front, those of other ranks included.
         sizes: the numbers of unknowns of the blocks, (B,).
-        fronts: the rows by number; those with the same matrix share one array.
+        fronts: the rows of this rank's fronts by number; those with the same matrix share an array.
         coarse: whether each unknown is a coarse one, (N,).
 
     Raises:
@@ -65,24 +71,31 @@ class TwoLevel:
     iteration; Toselli and Widlund, Domain decomposition methods (2005), section 2.2, for levels.
     """
 
-    def __init__(self, sizes: Array, fronts: Mapping[int, BlockRows], coarse: Array) -> None:
-        check_finite(one.rows for one in fronts.values())
-        self._count, starts = int(sizes.sum()), np.cumsum(sizes) - sizes
-        self._groups = _alike(sizes, fronts)
-        self._columns = np.concatenate([one.columns.ravel() for one in self._groups])
-        self._blocks = _block_inverses(sizes, starts, fronts, self._groups)
+    def __init__(
+        self,
+        blocks: Sequence[Array],
+        sizes: Array,
+        fronts: Mapping[int, BlockRows],
+        coarse: Array,
+    ) -> None:
+        with together():
+            check_finite(one.rows for one in fronts.values())
+            self._groups = _alike(sizes, fronts)
+        self._count = int(sizes.sum())
+        none = [np.zeros(0, dtype=np.int64)]
+        self._columns = np.concatenate(none + [one.columns.ravel() for one in self._groups])
+        is_complex = _on_any_rank(any(np.iscomplexobj(one.rows) for one in self._groups))
+        self._dtype = complex if is_complex else float
+        self._blocks = _block_inverses(sizes, fronts, self._groups, self._dtype)
         self._coarse = np.flatnonzero(coarse)
         self._factor = splu(
-            _coarse_matrix(self._groups, coarse),
+            _coarse_matrix(blocks, sizes, self._groups, coarse, self._dtype),
             permc_spec="MMD_AT_PLUS_A",
             diag_pivot_thresh=0.0,
             options={"SymmetricMode": True},
         )
-
-    @property
-    def operations(self) -> float:
-        """The number of operations of an iteration, apart from those of the preconditioner."""
-        return sum(4.0 * one.rows.size * len(one.numbers) for one in self._groups)
+        unknowns = np.array([float(sizes[one].sum()) for one in blocks])
+        self.operations = 4 * float(np.square(unknowns).sum())
 
     def solve(self, rights: Mapping[int, Array], tolerance: float, most: int) -> Array | None:
         """The x that minimise ‖A x - b‖, all blocks one after the other, (N, n).
@@ -98,7 +111,8 @@ class TwoLevel:
         Raises:
             LinAlgError: if an entry is not finite.
         """
-        check_finite(rights.values())
+        with together():
+            check_finite(rights.values())
         left = [np.stack([rights[number] for number in one.numbers]) for one in self._groups]
         slope = self._adjoint(left)
         change = self._preconditioned(slope)
@@ -106,8 +120,8 @@ class TwoLevel:
         size = first = _inner(slope, change)
         for number in range(1, most + 1):
             products = [one.product(direction) for one in self._groups]
-            length = sum(np.square(np.abs(one)).sum(axis=(0, 1)) for one in products)
-            step = _ratio(size, length)
+            squares = [np.square(np.abs(one)).sum(axis=(0, 1)) for one in products]
+            step = _ratio(size, _of_all(sum(squares, np.zeros(size.shape))))
             found = found + step * direction
             left = [one - step * own for one, own in zip(left, products, strict=True)]
             slope = self._adjoint(left)
@@ -123,14 +137,16 @@ class TwoLevel:
 
     def _adjoint(self, rows: Sequence[Array]) -> Array:
         """Aᴴ y, (N, n), for the rows of each group, (c, r, n)."""
+        each = _most(max((one.shape[2] for one in rows), default=0))
         parts = [one.adjoint(own) for one, own in zip(self._groups, rows, strict=True)]
-        flat = np.concatenate([one.reshape(-1, one.shape[2]) for one in parts])
-        return np.stack([self._summed(column) for column in flat.T], axis=1)
+        flat = [np.zeros((0, each), self._dtype)] + [one.reshape(-1, each) for one in parts]
+        columns = [self._added(column) for column in np.concatenate(flat).T]
+        return _of_all(np.stack(columns, axis=1))
 
-    def _summed(self, values: Array) -> Array:
-        """The sum of the values that the fronts have for each unknown, (N,)."""
+    def _added(self, values: Array) -> Array:
+        """The sum of the values that this rank's fronts have for each unknown, (N,)."""
         if np.iscomplexobj(values):
-            return self._summed(values.real) + 1j * self._summed(values.imag)
+            return self._added(values.real) + 1j * self._added(values.imag)
         return np.bincount(self._columns, values, self._count)
 
     def _preconditioned(self, slope: Array) -> Array:
@@ -157,10 +173,12 @@ def _alike(sizes: Array, fronts: Mapping[int, BlockRows]) -> list[_AlikeFronts]:
 
 
 def _block_inverses(
-    sizes: Array, starts: Array, fronts: Mapping[int, BlockRows], groups: Sequence[_AlikeFronts]
+    sizes: Array,
+    fronts: Mapping[int, BlockRows],
+    groups: Sequence[_AlikeFronts],
+    dtype: type,
 ) -> list[tuple[Array, Array]]:
     """For blocks of one size their unknowns (b, s), and roots W of the inverses W Wᴴ, (b, s, s)."""
-    dtype = np.result_type(*{one.rows.dtype for one in groups})
     matrices, places = {}, np.zeros(len(sizes), dtype=np.int64)
     for size in np.unique(sizes):
         alike = np.flatnonzero(sizes == size)
@@ -172,9 +190,9 @@ def _block_inverses(
             for block in fronts[number].blocks:
                 part = slice(start, start := start + int(sizes[block]))
                 matrices[int(sizes[block])][places[block]] += one.gram[part, part]
-    found = []
+    found, starts = [], np.cumsum(sizes) - sizes
     for size, own in matrices.items():
-        values, vectors = np.linalg.eigh(own)
+        values, vectors = np.linalg.eigh(_of_all(own))
         known = values > 1e-14 * values[:, -1:]  # the others are open: they stay zero
         roots = np.where(known, 1 / np.sqrt(np.where(known, values, 1.0)), 0.0)
         columns = starts[sizes == size][:, None] + np.arange(size)
@@ -182,18 +200,28 @@ def _block_inverses(
     return found
 
 
-def _coarse_matrix(groups: Sequence[_AlikeFronts], coarse: Array) -> Any:
+def _coarse_matrix(
+    blocks: Sequence[Array],
+    sizes: Array,
+    groups: Sequence[_AlikeFronts],
+    coarse: Array,
+    dtype: type,
+) -> Any:
     """AᴴA in the coarse unknowns."""
-    numbers, rows, columns, values = np.cumsum(coarse) - 1, [], [], []
-    for one in groups:
-        kept = np.flatnonzero(coarse[one.columns[0]])
-        own = numbers[one.columns[:, kept]]
-        shape = len(own), len(kept), len(kept)
-        rows.append(np.broadcast_to(own[:, :, None], shape).ravel())
-        columns.append(np.broadcast_to(own[:, None], shape).ravel())
-        values.append(np.broadcast_to(one.gram[np.ix_(kept, kept)], shape).ravel())
-    every = [np.concatenate(part) for part in (values, rows, columns)]
-    found = coo_array((every[0], (every[1], every[2]))).tocsc()
+    numbers, starts = np.cumsum(coarse) - 1, np.cumsum(sizes) - sizes
+    columns = [columns_of_blocks(one, starts, sizes) for one in blocks]
+    own = [numbers[one[coarse[one]]] for one in columns]
+    counts = np.array([len(one) ** 2 for one in own])
+    first = np.cumsum(counts) - counts
+    values: Array = np.zeros(int(counts.sum()), dtype)
+    for group in groups:
+        kept = np.flatnonzero(coarse[group.columns[0]])
+        part = group.gram[np.ix_(kept, kept)].ravel()
+        for number in group.numbers:
+            values[first[number] : first[number] + len(part)] = part
+    rows = np.concatenate([np.repeat(one, len(one)) for one in own])
+    found = coo_array((_of_all(values), (rows, np.concatenate([np.tile(o, len(o)) for o in own]))))
+    found = found.tocsc()
     little, diagonal = 1e-14, found.diagonal().real
     size = np.where(diagonal > 0, diagonal, diagonal.max(initial=0.0) or 1.0)
     # With this addition, unknowns that nothing determines have a pivot.
@@ -205,6 +233,20 @@ def _applied(matrix: Array, vectors: Array) -> Array:
     count, _, each = vectors.shape
     flat = vectors.transpose(1, 0, 2).reshape(vectors.shape[1], count * each)
     return (matrix @ flat).reshape(-1, count, each).transpose(1, 0, 2)
+
+
+def _of_all(values: Array) -> Array:
+    """The sum of the values of all ranks."""
+    return summed([torch.from_numpy(values)])[0].numpy()
+
+
+def _most(count: int) -> int:
+    """The largest number that any rank has."""
+    return int(extremes(torch.tensor([[count]]).double())[1])
+
+
+def _on_any_rank(condition: bool) -> bool:
+    return bool(_most(int(condition)))
 
 
 def _inner(one: Array, other: Array) -> Array:

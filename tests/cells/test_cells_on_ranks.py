@@ -7,6 +7,7 @@ from ranks import Ranks
 
 import kanpinn as kp
 from kanpinn.cells.merges import merge_order
+from kanpinn.cells.system.face_solver import FaceSolver
 from kanpinn.cells.tree import Tree
 
 
@@ -62,6 +63,28 @@ def test_ranks_find_what_one_process_finds(ranks, domain, size):
         assert status == "converged" and error < 1e-5
         assert np.array_equal(found, answers[0][2])
         assert np.allclose(found, wanted, rtol=0, atol=1e-10)
+
+
+def _solved_by_gradients(domain):
+    """What `_solved` returns, by conjugate gradients, as for many cells."""
+    start = FaceSolver.__init__
+
+    def by_gradients(self, *arguments, **options):
+        start(self, *arguments, **options)
+        self._by_elimination = False
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FaceSolver, "__init__", by_gradients)
+        return _solved(domain)
+
+
+def test_ranks_take_the_same_conjugate_gradients(ranks):
+    _, _, wanted = _solved("a box")
+    answers = ranks.run(2, _solved_by_gradients, "a box")
+    for status, error, found in answers:
+        assert status == "converged" and error < 1e-5
+        assert np.array_equal(found, answers[0][2])
+        assert np.allclose(found, wanted, rtol=0, atol=1e-8)
 
 
 def test_a_source_that_is_not_finite_ends_the_solve_of_all_ranks(ranks):

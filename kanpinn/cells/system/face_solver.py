@@ -6,7 +6,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from kanpinn._support.distributed import world
 from kanpinn._support.errors import NumericalError
 from kanpinn._support.memory import machine_memory, written_size
 from kanpinn.linalg.dissection import BlockRows, Dissected, solve_dissected
@@ -22,7 +21,7 @@ class FaceSolver:
     They are eliminated in the order of a nested dissection. Where this takes many operations, in
     space from some hundred cells on, conjugate gradients on two levels are several times as fast,
     with the same accuracy. If they converge slowly, as for many waves in a cell, the traces are
-    eliminated after all, and so they are with several ranks.
+    eliminated after all.
 
     Args:
         tree: the order of the dissection.
@@ -41,11 +40,11 @@ class FaceSolver:
     ) -> None:
         many = 1e10  # operations, about a second
         self._tree, self._fronts, self._again = tree, fronts, again
-        self._coarse, self._by_elimination = coarse, world() > 1 or tree.operations < many
+        self._coarse, self._by_elimination = coarse, tree.operations < many
 
     @cached_property
     def _two_level(self) -> TwoLevel:
-        return TwoLevel(self._tree.sizes, self._fronts, self._coarse)
+        return TwoLevel(self._tree.blocks, self._tree.sizes, self._fronts, self._coarse)
 
     @cached_property
     def _dissected(self) -> Dissected:
