@@ -23,7 +23,8 @@ Rule = list[tuple[Points, Tensor, Jet]]
 class NormRules:
     """Sizes and tolerance of the quadrature rules for error norms.
 
-    nodes: the nodes per axis of the first Gauss rule; each finer rule has 1.5 times as many.
+    nodes: the nodes per axis of the first Gauss rule; each finer rule has 1.5 times as many. In a
+    domain of many cells the first rule has fewer in each, so that a finer one is possible.
     most_nodes: the largest number of nodes per axis; the time to compute them is quadratic in it.
     draws: the points of the first low-discrepancy rule, used above three dimensions; each finer
     rule has twice as many. scramblings: the independent scramblings of a low-discrepancy rule,
@@ -170,7 +171,8 @@ class ErrorNorm:
         chunks and ranks sum to 1.
         """
         limits, dim = self.settings, self.problem.domain.dim
-        nodes, draws = math.ceil(limits.nodes * 1.5**level), limits.draws * 2**level
+        first = self._first_nodes()
+        nodes, draws = math.ceil(first * 1.5**level), limits.draws * 2**level
         seeds = range(limits.scramblings if self._scrambled else 1)
         if self.reference.points is not None and level:
             return None
@@ -180,7 +182,7 @@ class ErrorNorm:
                 return None
         elif nodes > limits.most_nodes:
             return None
-        elif level and self._size * (nodes / limits.nodes) ** dim > limits.most_points:
+        elif level and self._size * (nodes / first) ** dim > limits.most_points:
             return None
         rules, measure, given = [], self.problem.domain.measure, self.reference.points
         with together():
@@ -200,6 +202,12 @@ class ErrorNorm:
                     [(p, w, self.reference.jet(p, self.channels)) for p, w in own if len(p)]
                 )
         return rules
+
+    def _first_nodes(self) -> int:
+        """The nodes per axis of the first Gauss rule, in each cell of the domain."""
+        limits, dim = self.settings, self.problem.domain.dim
+        most = (limits.most_points / len(self.problem.cells())) ** (1 / dim)
+        return max(2, min(limits.nodes, int(int(most) / 1.5)))
 
     @torch.no_grad()
     def _means(
