@@ -17,6 +17,7 @@ from kanpinn.evolution.growth import GrowthTest, growth_after, refuse_growth
 from kanpinn.evolution.march_progress import MarchProgress
 from kanpinn.evolution.resolution import Attempt, Resolution
 from kanpinn.evolution.terms.evolution_terms import sorted_terms
+from kanpinn.evolution.terms.given_in_time import pace_of
 from kanpinn.evolution.terms.time_derivatives import with_orders
 from kanpinn.evolution.time.stages import stages
 from kanpinn.evolution.window.control import windows_left
@@ -38,9 +39,11 @@ class March(Optimizer):
     A simplified Newton method solves one linear system of the size of space for each stage, with
     band matrices in one space dimension, and by iterations for products of splines. The defect of
     the polynomial between the stages gives the error of the window, by which its length and the
-    number of stages are chosen. The residual in each interval of splines gives the error there, by
-    which intervals in space are graded. Fields of which no equation has a derivative in time follow
-    from the stages alone.
+    number of stages are chosen. Sources, coefficients and data at walls are sampled at 2048 moments
+    before: windows end where these begin to change fast, and are short there, so that no pulse
+    longer than 1/2000 of the time lies between two stages. The residual in each interval of splines
+    gives the error there, by which intervals in space are graded. Fields of which no equation has a
+    derivative in time follow from the stages alone.
 
     With cells in space (`CellWindows`) each stage is a least-squares problem in cells, with factors
     that are kept for further windows of the same length. The error in space is found by comparisons
@@ -149,7 +152,8 @@ class MarchStage(MarchProgress):
         self.exact = copy.deepcopy(self.surrogate).to("cpu", torch.float64)
         self.method = newton_method(self.surrogate)
         limits = settings.tolerance, settings.windows, settings.stages
-        super().__init__(self.surrogate.domain, *limits, self.method.choice)
+        pace = pace_of(self.terms, self.exact, settings.tolerance)
+        super().__init__(self.surrogate.domain, *limits, self.method.choice, pace)
         follows = settings.regrade and settings.windows is None
         times = [float(corner[-1]) for corner in self.surrogate.domain.bounds]
         self.resolution = Resolution(settings.tolerance / 2, follows, *times)
@@ -191,8 +195,8 @@ class MarchStage(MarchProgress):
     def step(self) -> Step:
         control, start = self.control, self.front.time
         left = self.begin + self.duration - start
-        last = control.length >= left * (1 - 1e-9)
-        length = left if last else min(control.length, left / 2)  # no tiny last window
+        last = self.length >= left * (1 - 1e-9)
+        length = left if last else min(self.length, left / 2)  # no tiny last window
         scheme = stages(control.stages, self.settings.scheme)
         precision = self.settings.precision(self.method)
         done = self.resolution.attempt(self.front, scheme, length, control.allowed, precision)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from kanpinn.evolution.march_words import MarchWords
+from kanpinn.evolution.time.pace import Pace
 from kanpinn.evolution.window.control import Control, StageChoice
 from kanpinn.evolution.window.window import Window
 from kanpinn.networks.surrogate import Space
@@ -22,10 +23,12 @@ class MarchProgress(Stage):
         domain: a product of space and time.
         tolerance, windows, stages: the settings of the march, see `March`.
         choice: the numbers of stages that its windows may have.
+        pace: how fast the data of the problem change in time.
 
     Attributes:
         begin, duration: the first moment, and the time from there to the last one.
         control: chooses the next window.
+        pace: limits its length; not if the number of windows is given.
         words: tell of steps and of the end.
         accepted: the number of windows.
         refused: how many attempts in a row have failed.
@@ -42,10 +45,12 @@ class MarchProgress(Stage):
         windows: int | None,
         stages: int | None,
         choice: StageChoice,
+        pace: Pace,
     ) -> None:
         low, high = (float(corner[-1]) for corner in domain.bounds)
         self.begin, self.duration = low, high - low
         self.control = Control.first(tolerance, self.duration, windows, stages, choice)
+        self.pace = pace if windows is None else Pace()
         self.words = MarchWords.between(domain.names[-1], tolerance, low, high)
         self.accepted, self.refused, self.limited = 0, 0, False
         self.squares = 0.0
@@ -59,6 +64,11 @@ class MarchProgress(Stage):
     def part(self) -> float:  # type: ignore[override]
         """The fraction of the time up to which the solution is known."""
         return (self.time - self.begin) / self.duration
+
+    @property
+    def length(self) -> float:
+        """The length of the next window, as far as it is not the last."""
+        return self.pace.reach(self.time, self.control.length, self.control.stages)
 
     @property
     def spent(self) -> float:

@@ -17,6 +17,7 @@ from kanpinn.evolution.cells.space_error import AddedError, early_step, last_ste
 from kanpinn.evolution.growth import refuse_growth
 from kanpinn.evolution.march_progress import MarchProgress
 from kanpinn.evolution.terms.evolution_terms import sorted_terms
+from kanpinn.evolution.terms.given_in_time import pace_of
 from kanpinn.evolution.terms.time_derivatives import with_orders
 from kanpinn.evolution.time.stages import Stages, stages
 from kanpinn.evolution.window.control import StageChoice, windows_left
@@ -71,7 +72,8 @@ class CellMarchStage(MarchProgress):
         problem = problem_in_space(terms, domain, counted_fields(residuals), network.fields)
         most = 9  # stages, beyond which a window has many least-squares problems
         limits = settings.tolerance, settings.windows, settings.stages
-        super().__init__(domain, *limits, StageChoice(most))
+        pace = pace_of(terms, surrogate, settings.tolerance)
+        super().__init__(domain, *limits, StageChoice(most), pace)
         low, high = (float(corner[-1]) for corner in domain.bounds)
         self.front = CellFront(terms, problem, network, (low, high))
         refuse_growth(self.front.growth(domain))
@@ -121,7 +123,7 @@ class CellMarchStage(MarchProgress):
     def _length(self) -> tuple[float, bool]:
         """The length of the next window, an equal part of what is left; whether it is the last."""
         left, latest = self.begin + self.duration - self.front.time, self.front.latest
-        count = max(1, math.ceil(left / self.control.length * (1 - 1e-9)))
+        count = max(1, math.ceil(left / self.length * (1 - 1e-9)))
         length = left / count
         if latest is not None and abs(length - latest.length) < 1e-9 * length:
             length = latest.length  # so that its factors can be used again
