@@ -51,6 +51,7 @@ TARGETS = {
     "heat4d": Target(1e-6),
     "heat_disk": Target(1e-9, 10),
     "heat_hole": Target(1e-8, 40),
+    "ethier_steinman": Target(1e-5, 60),
     "wave": Target(1e-12, 1),
     "advection": Target(1e-11, 1),
     "stokes": Target(1e-6, fields={"u": 1e-6, "v": 1e-6, "q": 1e-6}),

@@ -10,6 +10,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn.geometry import Points
+from kanpinn.pde.evaluate import jets_of_fields
 from kanpinn.runs.config import Config
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
@@ -169,6 +170,22 @@ def test_the_file_with_a_block_solves_it_as_accurately_as_is_asked():
     solution = Config.read(PROBLEMS / "elastic_block.toml", pairs).build().run(())
     assert solution.status == "converged"
     assert solution.errors.l2_relative <= 2e-2
+
+
+def test_the_flow_in_a_cube_solves_navier_and_stokes_equations(generator):
+    problem = library.class_of("ethier_steinman", "EthierSteinman")(0.8, 1.3)
+    coords = torch.rand(40, 4, generator=generator, dtype=F) * 2 - 1
+    p = Points(coords, problem.domain.names)
+    exact = lambda x: torch.cat(problem.exact(Points(x[None], p.names)), dim=1)[0]  # noqa: E731
+    jet = reference.jet_of_point(exact, p.coords, p.names)
+    fields = jets_of_fields(jet)
+    assert torch.cat(problem.residual(p, *fields), dim=1).abs().max() < 1e-12
+
+
+def test_the_file_with_the_flow_marches_as_accurately_as_is_asked():
+    pairs = ["optimizer[0].windows=1", "network.degree=4", "run.estimate=false"]
+    solution = Config.read(PROBLEMS / "ethier_steinman.toml", pairs).build().run(())
+    assert solution.errors.l2_relative <= 0.1
 
 
 def test_the_file_with_holes_solves_them_as_accurately_as_is_asked():
