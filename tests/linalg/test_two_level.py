@@ -43,6 +43,17 @@ def test_solutions_are_those_of_dense_least_squares(is_complex):
     assert_allclose(found, known, rtol=0, atol=1e-10)
 
 
+def test_residuals_are_least_where_the_normal_equations_are_known_to_few_digits():
+    sizes, fronts, rights, dense = _chain(8, 6, 4)
+    turn = np.linalg.qr(np.random.default_rng(5).standard_normal((6, 6)))[0]
+    mixed = np.kron(np.eye(2), turn @ np.diag(np.logspace(0, -6, 6)) @ turn.T)
+    fronts = {i: BlockRows(one.blocks, one.rows @ mixed) for i, one in fronts.items()}
+    dense = dense @ np.kron(np.eye(8), mixed[:6, :6])
+    found = _two_level(sizes, fronts, np.arange(48) % 6 < 2).solve(rights, 1e-12, 400)
+    known = np.linalg.lstsq(dense, np.concatenate(list(rights.values())), rcond=None)[0]
+    assert_allclose(dense @ found, dense @ known, rtol=0, atol=1e-9)
+
+
 def test_unknowns_that_no_row_contains_are_zero():
     sizes, fronts, rights, dense = _chain(6, 3, 2)
     blind = {i: BlockRows(one.blocks, one.rows.copy()) for i, one in fronts.items()}

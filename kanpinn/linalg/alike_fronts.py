@@ -1,0 +1,83 @@
+"""Fronts of a sparse least-squares problem, some of which share a matrix, as factors of vectors."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import get_blas_funcs
+
+from kanpinn.linalg.dissection import BlockRows
+from kanpinn.linalg.elimination import columns_of_blocks
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class AlikeFronts:
+    """Fronts with the same matrix.
+
+    Args:
+        numbers: those of the fronts.
+        rows: the matrix T, (r, t).
+        columns: the unknowns of each front, (c, t).
+    """
+
+    numbers: Sequence[int]
+    rows: Array
+    columns: Array
+
+    @cached_property
+    def gram(self) -> Array:
+        """TᴴT, (t, t), with each column side by side in memory."""
+        return np.asfortranarray(self.rows.conj().T @ self.rows)
+
+    def product(self, unknowns: Array) -> Array:
+        """T x for the unknowns (N, n) of all fronts, (c, r, n)."""
+        return _applied(self.rows, unknowns[self.columns])
+
+    def adjoint(self, rows: Array) -> Array:
+        """Tᴴ y for the rows (c, r, n) of these fronts, (c, t, n)."""
+        return _applied(self.rows.conj().T, rows)
+
+    def normal(self, unknowns: Array) -> Array:
+        """TᴴT x for the unknowns (N, n) of all fronts, (c, t, n).
+
+        A single vector requires half of the matrix from memory, whose transfer takes the time.
+        """
+        own = unknowns[self.columns]
+        if own.shape[0] * own.shape[2] > 1 or not own.size:
+            return _applied(self.gram, own)
+        name = "hemv" if np.iscomplexobj(self.gram) else "symv"
+        (multiply,) = get_blas_funcs((name,), (self.gram,))
+        found: Array = multiply(1.0, self.gram, own.ravel(), lower=1)
+        return found.reshape(own.shape)
+
+
+def alike_fronts(sizes: Array, fronts: Mapping[int, BlockRows]) -> list[AlikeFronts]:
+    """The fronts in groups of those that share one array.
+
+    Args:
+        sizes: the numbers of unknowns of the blocks, (B,).
+        fronts: the rows by number.
+    """
+    starts, groups = np.cumsum(sizes) - sizes, dict[int, list[int]]()
+    for number, one in fronts.items():
+        groups.setdefault(id(one.rows), []).append(number)
+    return [
+        AlikeFronts(
+            numbers,
+            fronts[numbers[0]].rows,
+            np.stack([columns_of_blocks(fronts[at].blocks, starts, sizes) for at in numbers]),
+        )
+        for numbers in groups.values()
+    ]
+
+
+def _applied(matrix: Array, vectors: Array) -> Array:
+    """The product of a matrix (r, t) with vectors (c, t, n), as one product: (c, r, n)."""
+    count, _, each = vectors.shape
+    flat = vectors.transpose(1, 0, 2).reshape(vectors.shape[1], count * each)
+    return (matrix @ flat).reshape(-1, count, each).transpose(1, 0, 2)
