@@ -85,7 +85,8 @@ def on_grid(
     Args:
         solution: a solution in any dimension.
         free: at most three coordinates that vary, by default the first ones; the others stay at the
-            centre of the box.
+            centre of the box. A single other one has another value where a cut through the centre
+            has less than half of the points that a cut beside it has.
         nodes: points per axis, by default 401, 129 or 33 for one, two or three axes.
         chunk: the number of points evaluated at a time, which bounds the memory; fewer for networks
             of more than 512 units.
@@ -144,15 +145,18 @@ def sampled(
     low, high = domain.bounds
     free = tuple(domain.names[:3]) if free is None else tuple(free)
     count = NODES[len(free)] if nodes is None else nodes
-    axes, columns, fixed = {}, [], {}
-    for i, name in enumerate(domain.names):
-        if name in free:
-            column = torch.linspace(float(low[i]), float(high[i]), count, dtype=torch.float64)
-            axes[name] = column.numpy()
-        else:
-            fixed[name] = float(low[i] + high[i]) / 2
-            column = torch.tensor([fixed[name]], dtype=torch.float64)
-        columns.append(column)
+    columns = [
+        torch.linspace(float(a), float(b), count, dtype=torch.float64)
+        if name in free
+        else (a + b)[None].double() / 2
+        for name, a, b in zip(domain.names, low, high, strict=True)
+    ]
+    others = [i for i, name in enumerate(domain.names) if name not in free]
+    if len(others) == 1 and not domain.is_box:
+        columns[others[0]] = _largest_cut(domain, columns, others[0])
+    both = dict(zip(domain.names, columns, strict=True))
+    axes = {name: column.numpy() for name, column in both.items() if name in free}
+    fixed = {name: float(column) for name, column in both.items() if name not in free}
     coords = torch.cartesian_prod(*columns).reshape(-1, len(columns))
     inside = torch.ones(len(coords), dtype=torch.bool)
     if not domain.is_box:
@@ -165,6 +169,31 @@ def sampled(
         whole[inside] = column
         grids[name] = whole.numpy().reshape(shape)
     return GridFields(axes, grids, fixed, fields)
+
+
+def _largest_cut(domain: Domain, columns: Sequence[Tensor], axis: int) -> Tensor:
+    """The value of one coordinate, (1,), with which a cut has many points in the domain.
+
+    It is that of the centre, unless a cut beside it has more than twice as many. A cut along a side
+    of the domain counts as the smaller one of those on both sides of it.
+
+    Args:
+        domain: the domain.
+        columns: the values of all coordinates; those of `axis` are not used.
+        axis: the coordinate.
+    """
+    low, high = (float(corner[axis]) for corner in domain.bounds)
+    beside, counts = 1e-4, {}
+    for share in (0.5, 0.375, 0.625, 0.25, 0.75):
+        found = []
+        for shift in (-beside, beside):
+            at = torch.tensor([low + (share + shift) * (high - low)], dtype=torch.float64)
+            own = [at if i == axis else column for i, column in enumerate(columns)]
+            found.append(int(domain.contains(torch.cartesian_prod(*own)).sum()))
+        counts[share] = min(found)
+    best = max(counts, key=counts.__getitem__)
+    share = best if counts[best] > 2 * counts[0.5] else 0.5
+    return torch.tensor([low + share * (high - low)], dtype=torch.float64)
 
 
 def _evaluate(solution: Solution, points: Points, chunk: int) -> dict[str, Tensor]:

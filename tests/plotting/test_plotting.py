@@ -183,6 +183,13 @@ def test_other_cuts_are_traced_on_the_grid():
     assert outline_of(box, grid_of(box)) is None
 
 
+def test_a_cut_along_a_side_gives_way_to_one_through_more_of_the_domain():
+    block = kp.Box(x=(0, 4), y=(0, 1), z=(0, 2)) - kp.Box(x=(1, 5), y=(-1, 2), z=(1, 3))
+    assert grid_of(block).fixed == {"z": 0.75}  # at z = 1 a quarter of the domain
+    notched = kp.Box(x=(0, 4), y=(0, 1), z=(0, 2)) - kp.Box(x=(3, 5), y=(-1, 2), z=(1, 3))
+    assert grid_of(notched).fixed == {"z": 1.0}
+
+
 def test_maps_end_at_the_boundary_without_a_gap():
     fields = grid_of(HOLED)
     path = outline_of(HOLED, fields)
