@@ -8,6 +8,7 @@ import kanpinn as kp
 from kanpinn._support.errors import NumericalError
 from kanpinn.cells.system import face_solver
 from kanpinn.cells.system.face_solver import FaceSolver
+from kanpinn.linalg.elimination_tree import EliminationTree
 from kanpinn.linalg.two_level import TwoLevel
 
 
@@ -82,3 +83,11 @@ def test_cells_are_eliminated_where_conjugate_gradients_are_slow(iterations, mon
     monkeypatch.setattr(face_solver, "machine_memory", lambda: 1e6)
     with pytest.raises(NumericalError, match=r"is not solved by .* its elimination would need"):
         solved(Waves(5.0), 5)
+
+
+def test_a_single_cell_is_eliminated_however_many_unknowns_it_has(iterations, monkeypatch):
+    few, error = solved(Waves(1), 1)
+    monkeypatch.setattr(EliminationTree, "operations", property(lambda _: 1e11))
+    many, same = solved(Waves(1), 1)
+    assert not iterations
+    assert error == same and torch.equal(few, many)

@@ -40,7 +40,8 @@ class FaceSolver:
     ) -> None:
         many = 1e10  # operations, about a second
         self._tree, self._fronts, self._again = tree, fronts, again
-        self._coarse, self._by_elimination = coarse, tree.operations < many
+        one_level = not coarse.any()  # as of a single cell
+        self._coarse, self._by_elimination = coarse, one_level or tree.operations < many
 
     @cached_property
     def _two_level(self) -> TwoLevel:
