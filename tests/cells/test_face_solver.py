@@ -1,5 +1,6 @@
 """Least squares in many cells: conjugate gradients against an elimination."""
 
+import numpy as np
 import pytest
 import torch
 from cases import OnWalls
@@ -8,6 +9,7 @@ import kanpinn as kp
 from kanpinn._support.errors import NumericalError
 from kanpinn.cells.system import face_solver
 from kanpinn.cells.system.face_solver import FaceSolver
+from kanpinn.cells.system.rows_of_cells import RowsOfCells
 from kanpinn.linalg.elimination_tree import EliminationTree
 from kanpinn.linalg.two_level import TwoLevel
 
@@ -74,6 +76,13 @@ def test_the_number_of_iterations_does_not_grow_with_that_of_cells(iterations):
     iterations.clear()
     solved(Waves(0.0), many)
     assert max(iterations) < 1.2 * small < 80
+
+
+def test_cells_are_eliminated_where_most_traces_are_coarse(iterations, monkeypatch):
+    every = property(lambda self: np.ones(int(self.trace_sizes.sum()), dtype=bool))
+    monkeypatch.setattr(RowsOfCells, "_coarse", every)
+    _, error = solved(Waves(0.0), 5)
+    assert error < 1e-3 and not iterations
 
 
 def test_cells_are_eliminated_where_conjugate_gradients_are_slow(iterations, monkeypatch):

@@ -21,7 +21,8 @@ class FaceSolver:
     They are eliminated in the order of a nested dissection. Where this takes many operations, in
     space from some hundred cells on, conjugate gradients on two levels are several times as fast,
     with the same accuracy. If they converge slowly, as for many waves in a cell, the traces are
-    eliminated after all.
+    eliminated after all. So they are where most of them are coarse, as for low degrees in the
+    plane: the factor of the coarse matrix would take longer than the elimination.
 
     Args:
         tree: the order of the dissection.
@@ -40,7 +41,8 @@ class FaceSolver:
     ) -> None:
         many = 1e10  # operations, about a second
         self._tree, self._fronts, self._again = tree, fronts, again
-        one_level = not coarse.any()  # as of a single cell
+        few = not coarse.any()  # as of a single cell
+        one_level = few or 2 * coarse.sum() > len(coarse)
         self._coarse, self._by_elimination = coarse, one_level or tree.operations < many
 
     @cached_property
