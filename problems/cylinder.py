@@ -65,7 +65,7 @@ class Cylinder(kp.Problem):
 
         It is q n - ν (∇w + ∇wᵀ) n with w = (u, v) and the normal n, which points into the wall.
         """
-        n_x, n_y = p.normals.split(1, dim=1)
+        n_x, n_y = p.normals[:, :1], p.normals[:, 1:2]  # over the time there is a third component
         shear = kp.partial(u, "y") + kp.partial(v, "x")
         viscous_x = 2 * kp.partial(u, "x") * n_x + shear * n_y
         viscous_y = shear * n_x + 2 * kp.partial(v, "y") * n_y

@@ -204,3 +204,18 @@ def test_what_flows_in_above_the_step_flows_out_and_separates():
     x = torch.linspace(0.5, 7, 200).double()
     slope = solution.gradient(torch.stack([x, torch.full_like(x, -0.5)], dim=1))[:, 1, 0]
     assert slope[0] < 0 < slope[-1]  # it flows back behind the step, and forth where it is closed
+
+
+def test_the_force_on_the_cylinder_at_the_start_is_that_of_the_steady_flow(monkeypatch):
+    monkeypatch.syspath_prepend(library.PROBLEMS)
+    problem = build("cylinder_shedding", "CylinderShedding", end=0.02)
+    problem.viscosity = problem.steady.problem.viscosity
+    march = kp.March(tolerance=1e-2, regrade=False, windows=1)
+    network = kp.CellWindows([3, 3], 5, [11, 2])
+    with pytest.warns(UserWarning, match="the values prescribed for u disagree by 0.0002"):
+        solution = kp.solve(problem, network, march, verified=False)
+    wall = problem.steady.problem.domain.boundary["cylinder"]
+    found = solution.integral(wall, problem.traction, 96, time=0.0)
+    known = problem.steady.integral(wall, problem.steady.problem.traction, 96)
+    torch.testing.assert_close(found, known, rtol=1e-2, atol=1e-2 * float(known[0]))
+    assert set(solution.quantities) == {"greatest drag", "greatest lift", "Strouhal number"}
