@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from kanpinn._support.errors import NumericalError
@@ -20,7 +21,8 @@ class FaceSolver:
 
     They are eliminated in the order of a nested dissection. Where this takes many operations, in
     space from some hundred cells on, conjugate gradients on two levels are several times as fast,
-    with the same accuracy. If they converge slowly, as for many waves in a cell, the traces are
+    with the same accuracy; if factors are kept for further right-hand sides, this takes some
+    thousand cells. If they converge slowly, as for many waves in a cell, the traces are
     eliminated after all. So they are where most of them are coarse, as for low degrees in the
     plane: the factor of the coarse matrix would take longer than the elimination.
 
@@ -39,11 +41,18 @@ class FaceSolver:
         *,
         again: bool = False,
     ) -> None:
-        many = 1e10  # operations, about a second
+        many = 1e12 if again else 1e10  # operations: kept factors serve many right-hand sides
         self._tree, self._fronts, self._again = tree, fronts, again
         few = not coarse.any()  # as of a single cell
         one_level = few or 2 * coarse.sum() > len(coarse)
-        self._coarse, self._by_elimination = coarse, one_level or tree.operations < many
+        fits = tree.operations < many and self._bytes <= machine_memory()
+        self._coarse, self._by_elimination = coarse, one_level or fits
+
+    @property
+    def _bytes(self) -> int:
+        """The bytes that the factors of an elimination take."""
+        each = 16 if any(np.iscomplexobj(one.rows) for one in self._fronts.values()) else 8
+        return int(each * (1 + self._again) * self._tree.entries)
 
     @cached_property
     def _two_level(self) -> TwoLevel:
@@ -81,10 +90,11 @@ class FaceSolver:
         Raises:
             NumericalError: if it does not.
         """
-        size, memory = int(8 * (1 + self._again) * self._tree.entries), machine_memory()
-        if size > memory:
+        memory = machine_memory()
+        if self._bytes > memory:
             raise NumericalError(
                 f"the least-squares problem of {len(self._tree.blocks)} cells is not solved by "
                 f"{iterations} iterations of conjugate gradients, and its elimination would need "
-                f"{written_size(size)} of memory; this machine has {written_size(int(memory))}"
+                f"{written_size(self._bytes)} of memory; this machine has "
+                f"{written_size(int(memory))}"
             )
