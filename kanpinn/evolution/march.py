@@ -17,7 +17,7 @@ from kanpinn.evolution.growth import GrowthTest, growth_after, refuse_growth
 from kanpinn.evolution.march_progress import MarchProgress
 from kanpinn.evolution.resolution import Attempt, Resolution
 from kanpinn.evolution.terms.evolution_terms import sorted_terms
-from kanpinn.evolution.terms.given_in_time import pace_of
+from kanpinn.evolution.terms.given_in_time import time_scales_of
 from kanpinn.evolution.terms.time_derivatives import with_orders
 from kanpinn.evolution.time.stages import stages
 from kanpinn.evolution.window.control import windows_left
@@ -39,15 +39,17 @@ class March(Optimizer):
     A simplified Newton method solves one linear system of the size of space for each stage, with
     band matrices in one space dimension, and by iterations for products of splines. The defect of
     the polynomial between the stages gives the error of the window, by which its length and the
-    number of stages are chosen. Sources, coefficients and data at walls are sampled at 2048 moments
-    before: windows end where these begin to change fast, and are short there, so that no pulse
-    longer than 1/2000 of the time lies between two stages. The residual in each interval of splines
+    number of stages are chosen. Before the first window, sources,
+    coefficients and data at walls are sampled at 2048 moments and 16 places: windows are short
+    where these change fast, so that pulses do not lie between two stages, unless they are shorter
+    than about 1/2000 of the time or zero at these places. The residual in each interval of splines
     gives the error there, by which intervals in space are graded. Fields of which no equation has a
     derivative in time follow from the stages alone.
 
-    With cells in space (`CellWindows`) each stage is a least-squares problem in cells, with factors
-    that are kept for further windows of the same length. The error in space is found by comparisons
-    with a higher degree, and by smaller cells at singular corners, and cells are halved by it.
+    With cells in space (`CellWindows`) each step of Newton's method solves a few least-squares
+    problems in cells, with factors that are kept for further windows of the same length. The error
+    in space is found by comparisons with a higher degree and with smaller cells at singular
+    corners, and cells are halved where it is large.
 
     Args:
         tolerance: the largest error, relative to the solution, that a window may add by its
@@ -152,8 +154,8 @@ class MarchStage(MarchProgress):
         self.exact = copy.deepcopy(self.surrogate).to("cpu", torch.float64)
         self.method = newton_method(self.surrogate)
         limits = settings.tolerance, settings.windows, settings.stages
-        pace = pace_of(self.terms, self.exact, settings.tolerance)
-        super().__init__(self.surrogate.domain, *limits, self.method.choice, pace)
+        scales = time_scales_of(self.terms, self.exact, settings.tolerance)
+        super().__init__(self.surrogate.domain, *limits, self.method.choice, scales)
         follows = settings.regrade and settings.windows is None
         times = [float(corner[-1]) for corner in self.surrogate.domain.bounds]
         self.resolution = Resolution(settings.tolerance / 2, follows, *times)

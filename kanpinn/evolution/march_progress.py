@@ -1,4 +1,4 @@
-"""What every march keeps beside its solution: its windows so far, their errors, the next window."""
+"""What every march keeps beside its solution: counts, errors, and what chooses the next window."""
 
 import math
 from abc import abstractmethod
@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from kanpinn.evolution.march_words import MarchWords
-from kanpinn.evolution.time.pace import Pace
+from kanpinn.evolution.time.time_scales import TimeScales
 from kanpinn.evolution.window.control import Control, StageChoice
 from kanpinn.evolution.window.window import Window
 from kanpinn.networks.surrogate import Space
@@ -23,12 +23,12 @@ class MarchProgress(Stage):
         domain: a product of space and time.
         tolerance, windows, stages: the settings of the march, see `March`.
         choice: the numbers of stages that its windows may have.
-        pace: how fast the data of the problem change in time.
+        scales: how fast the data of the problem change in time.
 
     Attributes:
         begin, duration: the first moment, and the time from there to the last one.
         control: chooses the next window.
-        pace: limits its length; not if the number of windows is given.
+        scales: limit the length of the next window, unless the number of windows is given.
         words: tell of steps and of the end.
         accepted: the number of windows.
         refused: how many attempts in a row have failed.
@@ -45,12 +45,12 @@ class MarchProgress(Stage):
         windows: int | None,
         stages: int | None,
         choice: StageChoice,
-        pace: Pace,
+        scales: TimeScales,
     ) -> None:
         low, high = (float(corner[-1]) for corner in domain.bounds)
         self.begin, self.duration = low, high - low
         self.control = Control.first(tolerance, self.duration, windows, stages, choice)
-        self.pace = pace if windows is None else Pace()
+        self.scales = scales if windows is None else TimeScales()
         self.words = MarchWords.between(domain.names[-1], tolerance, low, high)
         self.accepted, self.refused, self.limited = 0, 0, False
         self.squares = 0.0
@@ -67,8 +67,8 @@ class MarchProgress(Stage):
 
     @property
     def length(self) -> float:
-        """The length of the next window, as far as it is not the last."""
-        return self.pace.reach(self.time, self.control.length, self.control.stages)
+        """The length of the next window; the last one may be shorter."""
+        return self.scales.reach(self.time, self.control.length, self.control.stages)
 
     @property
     def spent(self) -> float:

@@ -23,11 +23,7 @@ def at_one_time(points: Points, time: float, name: str) -> Points:
     Returns:
         Points (n, d + 1); their normals, if any, have the time component 0.
     """
-    coords, normals = points.coords, points.normals
-    times = coords.new_full((len(coords), 1), time)
-    if normals is not None:
-        normals = torch.cat([normals, torch.zeros_like(times)], dim=1)
-    return Points(torch.cat([coords, times], dim=1), (*points.names, name), normals)
+    return _joined(points, points.coords.new_full((len(points), 1), time), (name,))
 
 
 def at_times(points: Points, time: Box, shares: Tensor) -> Points:
@@ -41,11 +37,7 @@ def at_times(points: Points, time: Box, shares: Tensor) -> Points:
     Returns:
         Points (n, d + 1); their normals, if any, have the time component 0.
     """
-    coords = torch.cat([points.coords, time.image(shares[:, None]).coords], dim=1)
-    normals = points.normals
-    if normals is not None:
-        normals = torch.cat([normals, torch.zeros_like(shares[:, None])], dim=1)
-    return Points(coords, points.names + time.names, normals)
+    return _joined(points, time.image(shares[:, None]).coords, time.names)
 
 
 def at_all_times(points: Points, time: Box, shares: Tensor) -> Points:
@@ -69,3 +61,11 @@ def timed_gauss(space: Region, time: Box, n: int) -> Points:
     """Return Gauss points in space × time, with as many times as a cube's rule has per axis."""
     count = axis_counts(n, space.dim + 1)[-1]
     return at_all_times(space.gauss(math.ceil(n / count)), time, gauss_legendre(count)[0])
+
+
+def _joined(points: Points, times: Tensor, names: tuple[str, ...]) -> Points:
+    """Points in space with one time each, (n, 1), and the name of its coordinate."""
+    normals = points.normals
+    if normals is not None:
+        normals = torch.cat([normals, torch.zeros_like(times)], dim=1)
+    return Points(torch.cat([points.coords, times], dim=1), (*points.names, *names), normals)

@@ -1,4 +1,4 @@
-"""Fronts of a sparse least-squares problem, some of which share a matrix, as factors of vectors."""
+"""Products of vectors and the fronts of a sparse least-squares problem, some of which are alike."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,7 +45,8 @@ class AlikeFronts:
     def normal(self, unknowns: Array) -> Array:
         """TᴴT x for the unknowns (N, n) of all fronts, (c, t, n).
 
-        A single vector requires half of the matrix from memory, whose transfer takes the time.
+        For a single vector only half of the symmetric matrix is read from memory: reading takes
+        more time than multiplying.
         """
         own = unknowns[self.columns]
         if own.shape[0] * own.shape[2] > 1 or not own.size:

@@ -1,4 +1,4 @@
-"""An order in which fronts are merged, found step by step: where the least fill results."""
+"""An order in which fronts are merged: at each step the two whose merge makes the least fill."""
 
 import heapq
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ Array = NDArray[Any]
 def order_of_least_fill(blocks: Sequence[Array], sizes: Array) -> list[Merge]:
     """An order of merges, two fronts at a time, up to one.
 
-    Of all pairs of fronts that have a block in common those are merged whose front has the fewest
-    entries more than both had. Around a point towards which cells become small this eliminates
-    shell by shell, from inside to outside. Halvings of the domain across the point divide all of
-    the shells, and for ten of these take ten times as many operations. On cells of one size
-    halvings are better.
+    The fill of a merge is the number of entries that the merged front has more than both fronts
+    had. Of all pairs of fronts with a common block the one with the least fill is merged. Around a
+    point towards which cells become small this eliminates shell by shell, from inside to outside.
+    Halvings of the domain at the point divide each shell; for ten shells they take ten times as
+    many operations. For cells of one size halvings take fewer.
 
     Args:
         blocks: the numbers of the blocks of unknowns of each leaf.

@@ -20,16 +20,17 @@ Array = NDArray[Any]
 class TwoLevel:
     """Conjugate gradients for the least-squares problem ‖A x - b‖.
 
-    The preconditioner is the sum of the inverses of AᴴA in each block of unknowns, and of its
-    inverse in the coarse unknowns of all blocks together. If these contain what blocks have to
-    agree on over long distances, the number of iterations hardly depends on the number of blocks.
-    Memory and time grow more slowly than those of an elimination.
+    The preconditioner is the sum of two parts: the inverse of AᴴA in each block of unknowns, and
+    its inverse in the coarse unknowns of all blocks together. If errors that extend over many
+    blocks are mainly in the coarse unknowns, the number of iterations hardly depends on the number
+    of blocks. Memory and time grow more slowly than those of an elimination.
 
-    The iterations take products with AᴴA, which are several times as fast as two products with A
-    and Aᴴ. What rounding in AᴴA costs is found by the residual of A, and corrected.
+    The iterations take products with AᴴA, which are several times as fast as a product with A and
+    one with Aᴴ. The error by rounding in AᴴA is corrected: the iterations begin again with the
+    residual of A, until that is small enough.
 
-    With several ranks each has some of the fronts, and all get the same x. All have the whole
-    preconditioner.
+    With several ranks each has some of the fronts and the whole preconditioner, and all get the
+    same x.
 
     Args:
         blocks: the numbers of the blocks of each front, those of other ranks included.
@@ -79,7 +80,8 @@ class TwoLevel:
             most: the largest number of iterations.
 
         Returns:
-            x; None if it takes more iterations, which is foretold by the rate of convergence.
+            x; None if it takes more iterations, as predicted from those so far, or if rounding
+            keeps the error far above the tolerance.
 
         Raises:
             LinAlgError: if an entry is not finite.
@@ -105,12 +107,13 @@ class TwoLevel:
     def _iterated(
         self, slope: Array, first: Array, tolerance: float, count: int, most: int
     ) -> tuple[Array | None, int]:
-        """The x for AᴴA x = s by conjugate gradients, and the number of iterations so far.
+        """The x for AᴴA x = s by conjugate gradients, or None, and the number of iterations so far.
 
         Args:
             slope: s, (N, n).
             first: the square of what the error is relative to, (n,).
-            tolerance, most: as above; the first of the `most` iterations has the number count + 1.
+            tolerance, most: see `solve`.
+            count: the number of iterations before.
         """
         direction = change = self._preconditioned(slope)
         found, size = np.zeros_like(change), _inner(slope, change)
@@ -152,7 +155,7 @@ class TwoLevel:
         return np.bincount(self._columns, values, self._count)
 
     def _preconditioned(self, slope: Array) -> Array:
-        """The preconditioner's product with Aᴴ y, (N, n)."""
+        """The product of the preconditioner and Aᴴ y, (N, n)."""
         found = np.zeros_like(slope)
         for columns, roots in self._blocks:
             found[columns] = roots @ (roots.conj().transpose(0, 2, 1) @ slope[columns])

@@ -15,7 +15,7 @@ from kanpinn.pde.evaluate import find_channels, jets_of_fields, stack_equations
 
 
 def rules_of(region: Domain | Boundary, nodes: int) -> Iterable[tuple[Points, Tensor]]:
-    """Quadrature rules whose sum is one for the region; nodes: of Gauss' rules, per axis."""
+    """Quadrature rules on the parts of a region; nodes: of Gauss' rules, per axis."""
     if isinstance(region, Boundary):
         return [region.quadrature(nodes)]
     return domain_rule(region, nodes)
@@ -32,9 +32,9 @@ def points_of_region(domain: Domain, points: Points, time: float | None) -> Poin
     Raises:
         InputError: unless the points, with the time, have the coordinates of the domain.
     """
-    if time is not None and domain.time_name is None:
-        raise InputError(f"the problem has no coordinate of time, got time={time}")
-    if time is not None and domain.time_name is not None:
+    if time is not None:
+        if domain.time_name is None:
+            raise InputError(f"the problem has no coordinate of time, got time={time}")
         points = at_one_time(points, time, domain.time_name)
     if points.names != domain.names:
         at = "" if time is None else " at a time"

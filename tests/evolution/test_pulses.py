@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.evolution.time.pace import Pace
+from kanpinn.evolution.time.time_scales import TimeScales
 from kanpinn.geometry.sampling import sample
 
 F = torch.float64
@@ -23,29 +23,31 @@ def test_windows_end_before_a_pulse_and_are_as_short_as_it(seed, generator):
     at, size = torch.rand(2, generator=generator, dtype=F).tolist()
     at, width = 0.3 + 0.4 * at, 0.002 * 10**size
     slow = torch.sin(TIMES)
-    pace = Pace.of_samples(torch.stack([slow, pulse(TIMES, at, width)], dim=1), 0.0, 1.0, 1e-6)
+    scales = TimeScales.of_samples(
+        torch.stack([slow, pulse(TIMES, at, width)], dim=1), 0.0, 1.0, 1e-6
+    )
     time = 0.0
     while time < at - 5 * width:  # where the pulse is below rounding
-        length = pace.reach(time, 1.0, 5)
+        length = scales.reach(time, 1.0, 5)
         assert time + length < at - width
         time += length
-    assert pace.reach(at - width, 1.0, 5) < 5 * width
-    assert pace.reach(at + 0.2, 1.0, 5) > 20 * 0.002
+    assert scales.reach(at - width, 1.0, 5) < 5 * width
+    assert scales.reach(at + 0.2, 1.0, 5) > 20 * 0.002
 
 
 def test_polynomials_of_low_degree_and_nothing_at_all_limit_no_window(generator):
     powers = TIMES[:, None] ** torch.arange(7)
     samples = powers @ torch.rand(7, 3, generator=generator, dtype=F)
-    assert Pace.of_samples(samples, 0.0, 1.0, 1e-6).reach(0.2, 0.8, 5) == 0.8
-    assert Pace.of_samples(samples[:, :0], 0.0, 1.0, 1e-6).reach(0.2, 0.8, 5) == 0.8
-    assert Pace().reach(0.2, 0.8, 5) == 0.8
+    assert TimeScales.of_samples(samples, 0.0, 1.0, 1e-6).reach(0.2, 0.8, 5) == 0.8
+    assert TimeScales.of_samples(samples[:, :0], 0.0, 1.0, 1e-6).reach(0.2, 0.8, 5) == 0.8
+    assert TimeScales().reach(0.2, 0.8, 5) == 0.8
 
 
 def test_a_jump_shortens_the_windows_there_and_not_all_of_them():
-    pace = Pace.of_samples((TIMES > 0.7).double()[:, None], 0.0, 1.0, 1e-3)
-    assert pace.reach(0.69, 1.0, 5) < 0.02
-    assert pace.reach(0.0, 1.0, 5) > 0.3
-    assert pace.reach(0.75, 1.0, 5) > 0.02
+    scales = TimeScales.of_samples((TIMES > 0.7).double()[:, None], 0.0, 1.0, 1e-3)
+    assert scales.reach(0.69, 1.0, 5) < 0.02
+    assert scales.reach(0.0, 1.0, 5) > 0.3
+    assert scales.reach(0.75, 1.0, 5) > 0.02
 
 
 class Cubic(kp.Problem):

@@ -32,15 +32,15 @@ class Dissection(Optimizer):
 
     Each step is one least-squares solve. A tree takes one step for a linear equation, and several,
     those of Newton's method, for a nonlinear one. The coefficients of each cell are eliminated
-    first, and then the traces on faces in the order of a nested dissection; for many cells they are
-    found by conjugate gradients on two levels. After the last step on
-    a tree the fewest cells are halved that have the part `bulk` of the sum of squared indicators,
-    or a smaller part near the tolerance. A cell's indicator is the size of an error whose residual
-    is the root of the cell's share of the functional: h² times this root for -Δu. The ratio of
-    errors to indicators follows from the change of the solution from one tree to the next. Before
-    the solve ends, the solution is compared with one in smaller cells at singular corners and one
-    of a degree that is higher by 2, both with more accurate integrals of a singular source, and its
-    residuals are integrated at other points.
+    first, then the traces on faces in the order of a nested dissection; for many cells conjugate
+    gradients find the traces. After the last step on a tree the fewest cells are halved that have
+    the part `bulk` of the sum of squared indicators, or a smaller part near the tolerance. A cell's
+    indicator is the size of an error whose residual is the root of the cell's share of the
+    functional: h² times this root for -Δu. The ratio of errors to indicators follows from the
+    change of the solution from one tree to the next. Before the solve ends, the solution is
+    compared with one in smaller cells at singular corners and one of a degree that is higher by 2,
+    both with more accurate integrals of a singular source, and its residuals are integrated at
+    other points.
 
     Args:
         tolerance: the relative error, in L2, at which to stop.
@@ -110,7 +110,7 @@ class DissectionStage(Stage):
 
     @property
     def part(self) -> float:  # type: ignore[override]
-        """How far the solve is, for its progress."""
+        """How far the solve is, from 0 to 1."""
         return self.error.part(self.settings.tolerance)
 
     @property

@@ -16,12 +16,12 @@ Ends = tuple[tuple[float, ...], tuple[float, ...]]
 class FaceTraces:
     """The traces on faces: polynomials with which the functions of cells are compared there.
 
-    The faces between a whole cell and smaller whole cells at one of its sides share a trace on all
-    of this side. The polynomials of the larger cell are such polynomials there, so that this is as
-    accurate as a trace on each face, and has a quarter of the unknowns in space.
+    The faces between a whole cell and several smaller whole cells at one of its sides share a trace
+    on all of this side. There the larger cell's functions are such polynomials, so that one trace
+    is as accurate as one on each face, and has about a quarter of their unknowns in space.
 
     Args:
-        number: of the trace of each face, (F,). Those of single faces come first.
+        number: the number of the trace of each face, (F,). Traces of single faces come first.
         larger_cell: the cell whose side has the trace if it is shared, otherwise -1, (F,).
         shared: for each shared trace the larger cell, the coordinate that is constant, whether it
             is at the upper end of the cell, and the face at the smallest of the other cells.

@@ -1,4 +1,4 @@
-"""The rows of an equation with constant coefficients, which are those of its polynomials."""
+"""The rows of an equation with constant coefficients, of which most become zero at once."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,15 +16,15 @@ Array = NDArray[Any]
 class ProjectedReflections:
     """The orthogonal Q of A = Q R for the rows of e equations with constant coefficients in a cell.
 
-    At the q points of a rule such equations of polynomials of degree k are themselves L polynomials
-    of degree k. With the rows V of these polynomials, (q, L) and multiplied by the roots of the
-    weights, V = Q₁ [R₁; 0], the first L rows of Q₁⁻¹ A are left for each equation, and all others
-    are zero. In three dimensions that is a fifth of the rows.
+    For fields that are polynomials of degree k, the residual of such an equation is a polynomial of
+    degree k too. So the rows of each equation are V C, where V, (q, L), has the values of the L
+    polynomials at the q points of a rule, times the roots of the weights. With V = Q₁ [R₁; 0] only
+    the first L rows of Q₁⁻¹ V C are not zero. In three dimensions they are a fifth of the rows.
 
     Args:
-        points: Q₁, of the values of polynomials at the points.
-        projected: of the rows that are left, (L e, L m).
-        equations: e.
+        points: Q₁.
+        projected: the reflections of the rows that are not zero, (L e, L m).
+        equations: the number e of equations.
     """
 
     points: Reflections

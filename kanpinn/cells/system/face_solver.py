@@ -19,15 +19,15 @@ Array = NDArray[Any]
 class FaceSolver:
     """Least squares for the traces on all faces.
 
-    They are eliminated in the order of a nested dissection. Where this takes many operations, in
-    space from some hundred cells on, conjugate gradients on two levels are several times as fast,
-    with the same accuracy; if factors are kept for further right-hand sides, this takes some
-    thousand cells. If they converge slowly, as for many waves in a cell, the traces are
-    eliminated after all. So they are where most of them are coarse, as for low degrees in the
-    plane: the factor of the coarse matrix would take longer than the elimination.
+    They are found by elimination, or with the same accuracy by conjugate gradients on two levels.
+    The latter are taken where an elimination needs many operations, as in space from some hundred
+    cells on, or more memory than there is. If factors are kept for further right-hand sides, an
+    elimination is faster up to some thousand cells. It is also faster where most traces are coarse,
+    as for low degrees in the plane, since the coarse matrix has to be factorised. If conjugate
+    gradients converge slowly, as for many waves in a cell, the traces are eliminated after all.
 
     Args:
-        tree: the order of the dissection.
+        tree: the order of the elimination.
         coarse: which traces have low degrees, (unknowns,).
         fronts: the rows of this rank's cells.
         again: whether factors are kept for further right-hand sides.
@@ -43,10 +43,10 @@ class FaceSolver:
     ) -> None:
         many = 1e12 if again else 1e10  # operations: kept factors serve many right-hand sides
         self._tree, self._fronts, self._again = tree, fronts, again
-        few = not coarse.any()  # as of a single cell
-        one_level = few or 2 * coarse.sum() > len(coarse)
-        fits = tree.operations < many and self._bytes <= machine_memory()
-        self._coarse, self._by_elimination = coarse, one_level or fits
+        is_cheap = tree.operations < many and self._bytes <= machine_memory()
+        # For a single cell nothing is coarse.
+        one_level = not coarse.any() or 2 * coarse.sum() > len(coarse)
+        self._coarse, self._by_elimination = coarse, one_level or is_cheap
 
     @property
     def _bytes(self) -> int:
@@ -71,7 +71,8 @@ class FaceSolver:
                 for an elimination.
         """
         tolerance, few, many, slower = 1e-12, 100, 1000, 12
-        if not self._by_elimination:  # operations in an elimination are that much faster
+        if not self._by_elimination:
+            # Operations of an elimination are faster, by the factor `slower`.
             ratio = self._tree.operations / (slower * self._two_level.operations)
             most = int(min(max(few, ratio), many))
             found = self._two_level.solve(rights, tolerance, most)

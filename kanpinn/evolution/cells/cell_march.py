@@ -17,7 +17,7 @@ from kanpinn.evolution.cells.space_error import AddedError, early_step, last_ste
 from kanpinn.evolution.growth import refuse_growth
 from kanpinn.evolution.march_progress import MarchProgress
 from kanpinn.evolution.terms.evolution_terms import sorted_terms
-from kanpinn.evolution.terms.given_in_time import pace_of
+from kanpinn.evolution.terms.given_in_time import time_scales_of
 from kanpinn.evolution.terms.time_derivatives import with_orders
 from kanpinn.evolution.time.stages import Stages, stages
 from kanpinn.evolution.window.control import StageChoice, windows_left
@@ -72,8 +72,8 @@ class CellMarchStage(MarchProgress):
         problem = problem_in_space(terms, domain, counted_fields(residuals), network.fields)
         most = 9  # stages, beyond which a window has many least-squares problems
         limits = settings.tolerance, settings.windows, settings.stages
-        pace = pace_of(terms, surrogate, settings.tolerance)
-        super().__init__(domain, *limits, StageChoice(most), pace)
+        scales = time_scales_of(terms, surrogate, settings.tolerance)
+        super().__init__(domain, *limits, StageChoice(most), scales)
         low, high = (float(corner[-1]) for corner in domain.bounds)
         self.front = CellFront(terms, problem, network, (low, high))
         refuse_growth(self.front.growth(domain))

@@ -1,7 +1,8 @@
-"""How fast functions of time change: intervals that resolve them, and windows no longer than that.
+"""How fast functions of time change: intervals that resolve them, and the lengths of windows there.
 
-A window is solved at a few moments, its stages, and a pulse between two of them stays unseen. So
-functions that are known beforehand are sampled densely over the whole time, which costs little.
+A window is solved at a few moments, its stages, and a pulse between two of them stays unseen.
+Therefore functions that are known beforehand are sampled densely over the whole time, which takes
+little work.
 """
 
 from dataclasses import dataclass
@@ -16,14 +17,14 @@ from kanpinn._support.errors import InputError
 
 
 @dataclass(frozen=True)
-class Pace:
+class TimeScales:
     """Intervals of the whole time, in each of which a polynomial of low degree fits the functions.
 
     Args:
-        ends: of the intervals, in increasing order, the first moment first; empty if nothing is
-            known, so that windows may be of any length.
-        share: the largest length of a window that begins in an interval or crosses it, over the
-            length of the interval and the number of stages.
+        ends: the first moment and the ends of the intervals, in increasing order; empty if nothing
+            limits the windows.
+        share: the largest length of a window that begins in an interval or reaches into it, for
+            each stage, as a part of the length of the interval.
     """
 
     ends: tuple[float, ...] = ()
@@ -33,7 +34,8 @@ class Pace:
     def of_samples(cls, samples: Tensor, begin: float, duration: float, small: float) -> Self:
         """The intervals for functions that are sampled in the middles of equal parts of the time.
 
-        The whole time is halved until a polynomial fits each function, or few samples are left.
+        The whole time is halved until polynomials of degree 6 fit all functions in an interval, or
+        until it has 8 samples.
 
         Args:
             samples: of c functions, (parts, c), for a number of parts that is a power of two.
@@ -41,7 +43,7 @@ class Pace:
             small: the largest error of the polynomials.
 
         Raises:
-            InputError: if the number of parts is no power of two.
+            InputError: if the number of parts is no power of two, or less than 8.
         """
         degree, least = 6, 8
         parts = len(samples)
@@ -64,9 +66,15 @@ class Pace:
         return cls((begin, *(begin + duration * ends).tolist()))
 
     def reach(self, time: float, length: float, stages: int) -> float:
-        """The length of a window with some stages from a moment on, at most `length`.
+        """The length of the next window: the largest that the intervals permit, up to `length`.
 
-        It ends where an interval begins that is too short for it, or earlier.
+        A window that is too long for an interval that it reaches into ends where this begins, or
+        has the largest length that `share` permits there, whichever is longer.
+
+        Args:
+            time: the moment at which the window begins.
+            length: the wanted length.
+            stages: the number of stages.
         """
         for start, end in pairwise(self.ends):
             if start >= time + length:
