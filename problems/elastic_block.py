@@ -1,4 +1,4 @@
-"""An L-shaped block, clamped at one end and loaded everywhere else: elasticity in space."""
+"""An L-shaped block, held at its top and loaded on all other sides: elasticity in space."""
 
 import torch
 
@@ -39,18 +39,18 @@ class ElasticBlock(kp.Problem):
         return torch.cat(found, dim=1) + self.source(p)
 
     def conditions(self):
-        clamped = self.domain.boundary["z_max"]
+        held = self.domain.boundary["z_max"]
         loaded = [name for name in self.domain.boundary.names if name != "z_max"]
         return [
             *(
-                kp.Dirichlet(clamped, lambda p, i=i: self.exact(p)[i], field=name)
+                kp.Dirichlet(held, lambda p, i=i: self.exact(p)[i], field=name)
                 for i, name in enumerate(self.fields)
             ),
             kp.Constraint(self.domain.boundary[tuple(loaded)], self.missing_traction),
         ]
 
     def missing_traction(self, p, u, v, w):
-        """The traction of given displacements without that of the exact ones."""
+        """The traction of displacements minus that of the exact ones."""
         found = self.traction([[kp.partial(f, name) for name in "xyz"] for f in (u, v, w)], p)
         exact = self.traction(self.exact_gradient(p), p)
         return tuple(one - other for one, other in zip(found, exact, strict=True))

@@ -8,15 +8,15 @@ import kanpinn as kp
 class EthierSteinman(kp.Problem):
     """(u, v, w)_t + (u, v, w)·∇(u, v, w) = -∇q + Δ(u, v, w), div (u, v, w) = 0 in [-1, 1]³.
 
-    The flow is one of Beltrami: its curl is parallel to the velocity. It is
-    u = -a (exp(a x) sin(a y + d z) + exp(a z) cos(a x + d y)) exp(-d² t), and v and w with x, y and
-    z exchanged in a circle. The velocity is given on all sides and at t = 0, the pressure q at
-    x = -1.
+    It is a Beltrami flow: the curl of the velocity is parallel to the velocity, with
+    u = -a (exp(a x) sin(a y + d z) + exp(a z) cos(a x + d y)) exp(-d² t). In v and w, (y, z, x) and
+    (z, x, y) take the place of (x, y, z). The velocity is given on all sides and at t = 0, the
+    pressure q at x = -1.
 
-    Hard: four fields of four coordinates, and the pressure has no derivative by time.
+    Hard: four fields of four coordinates, and no equation has a time derivative of the pressure.
 
     Args:
-        a, d: of the flow.
+        a, d: the numbers in these formulas.
         end: the last moment.
 
     Reference: Ethier and Steinman, Exact fully 3D Navier-Stokes solutions for benchmarking (1994).

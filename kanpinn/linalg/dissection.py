@@ -1,4 +1,4 @@
-"""Sparse least squares by multifrontal QR in the order of a nested dissection."""
+"""Sparse least squares by multifrontal QR in the order of a tree of merges."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

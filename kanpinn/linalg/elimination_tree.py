@@ -1,4 +1,4 @@
-"""The tree of fronts of a nested dissection, and the part of it that each rank eliminates."""
+"""The tree by which fronts are merged, and the part of it that each rank eliminates."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
