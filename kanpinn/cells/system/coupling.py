@@ -133,17 +133,23 @@ class Traces:
     orders: tuple[int, ...]
 
     def sizes(self, field: int, shared: bool) -> list[int]:
-        """The number of unknowns of each derivative of a field."""
+        """The number of unknowns of each derivative of a field.
+
+        shared: whether several smaller cells share the trace.
+        """
         face = self.polynomials.on_face
         highest = face.degree - (0 if shared else face.degree // 6)
         return [face.count(highest - j) for j in range(self.orders[field])]
 
     def size(self, shared: bool) -> int:
-        """The number of all unknowns of a trace."""
+        """The number of all unknowns of a trace; shared: see `sizes`."""
         return sum(sum(self.sizes(field, shared)) for field in range(len(self.orders)))
 
     def coarse(self, low: int, shared: bool) -> Tensor:
-        """Which unknowns of a trace have a degree of at most `low` - j, a mask (size,)."""
+        """Which unknowns of a trace have a degree of at most `low` - j, a mask (size,).
+
+        shared: see `sizes`.
+        """
         count, parts = self.polynomials.on_face.count, [torch.zeros(0, dtype=torch.bool)]
         for field in range(len(self.orders)):
             for j, size in enumerate(self.sizes(field, shared)):

@@ -128,9 +128,7 @@ class CellFront:
         self.linearised, self.about, self.compared = None, None, []
         return True
 
-    def why_no_smaller(
-        self, errors: Tensor, allowed: float, equations: CellStages, most: int
-    ) -> str:
+    def why_too_many(self, errors: Tensor, allowed: float, equations: CellStages, most: int) -> str:
         """Why there would be too many cells after `refine`, in words; empty if there are not.
 
         Args:

@@ -157,7 +157,7 @@ class CellMarchStage(MarchProgress):
         if not self.settings.follows:
             return False
         most = self.settings.cells
-        self.stopped = self.front.why_no_smaller(errors, allowed, equations, most)
+        self.stopped = self.front.why_too_many(errors, allowed, equations, most)
         return not self.stopped and self.front.refine(errors, allowed)
 
     def _is_too_large(self, equations: CellStages) -> bool:
