@@ -230,14 +230,28 @@ _NAMES = {
 _ROOM_OF = {name: room for room, names in _NAMES.items() for name in names}
 __all__ = sorted(_ROOM_OF)
 
-if not TYPE_CHECKING:
+if TYPE_CHECKING:
+    __version__: str
+else:
 
     def __getattr__(name: str) -> object:
+        if name == "__version__":
+            return _version()
         if name not in _ROOM_OF:
             raise AttributeError(f"module 'kanpinn' has no attribute {name!r}")
         value = globals()[name] = getattr(import_module(f"kanpinn.{_ROOM_OF[name]}"), name)
         return value
 
 
+def _version() -> str:
+    """Return the version of the installed package, "0+unknown" where it is only on the path."""
+    from importlib import metadata  # needed for this alone
+
+    try:
+        return metadata.version("kanpinn")
+    except metadata.PackageNotFoundError:
+        return "0+unknown"
+
+
 def __dir__() -> list[str]:
-    return list(__all__)
+    return [*__all__, "__version__"]

@@ -3,11 +3,11 @@
 The modules import the package inside functions, so that `kanpinn --help` is fast.
 """
 
-from importlib import metadata
 from typing import Annotated
 
 import typer
 
+import kanpinn
 from kanpinn.cli.check import check_command, schema_command
 from kanpinn.cli.figures import export_command, plot_command, report_command
 from kanpinn.cli.interpret import interpret_command
@@ -30,10 +30,7 @@ def _options(
 ) -> None:
     """Solve partial differential equations, and fit data, with Kolmogorov–Arnold networks."""
     if version:
-        try:
-            typer.echo(f"kanpinn {metadata.version('kanpinn')}")
-        except metadata.PackageNotFoundError:
-            typer.echo("kanpinn, not installed")
+        typer.echo(f"kanpinn {kanpinn.__version__}")
         raise typer.Exit
 
 

@@ -10,7 +10,7 @@ from kanpinn.cli.kinds import KINDS
 from kanpinn.cli.options import Overrides, ProblemFile
 from kanpinn.cli.screen import reporting
 from kanpinn.cli.solve import build
-from kanpinn.cli.tables import plain_table
+from kanpinn.cli.text_table import plain_table
 
 
 def check_command(file: ProblemFile, overrides: Overrides = None) -> None:

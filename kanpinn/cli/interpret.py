@@ -11,7 +11,7 @@ from kanpinn._support.interrupts import importing
 from kanpinn.cli.figures import writing
 from kanpinn.cli.options import RunPath, Trust
 from kanpinn.cli.screen import note, reporting
-from kanpinn.cli.tables import plain_table
+from kanpinn.cli.text_table import plain_table
 
 if TYPE_CHECKING:
     from kanpinn.interpret.formulas.formula import EdgeRow, Formula

@@ -13,8 +13,8 @@ from kanpinn._support.errors import InputError
 from kanpinn._support.interrupts import importing
 from kanpinn._support.status import FAILED, UNUSABLE
 from kanpinn.cli.options import RESULTS, Output
-from kanpinn.cli.screen import reporting
-from kanpinn.cli.tables import plain_table
+from kanpinn.cli.screen import note, reporting
+from kanpinn.cli.text_table import plain_table
 
 if TYPE_CHECKING:
     from kanpinn.runs.config import Config
@@ -35,7 +35,10 @@ def list_command(
     with reporting():
         if folder != PROBLEMS and not folder.is_dir():
             raise InputError(f"{folder} is not a folder")
-        _show(f"problem files in {folder}", list(_problems(folder)))
+        files = list(_problems(folder))
+        _show(f"problem files in {folder}", files)
+        if not files:
+            note("kanpinn new --list shows the problems that come with kanpinn")
         width = shutil.get_terminal_size((120, 0)).columns  # 120 without a terminal
         _show(f"runs in {output}", _cut(list(_runs(output)), width))
         if studies := list(_studies(output)):

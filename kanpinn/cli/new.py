@@ -1,4 +1,4 @@
-"""kanpinn new: writes the files of a new problem from a template."""
+"""kanpinn new: writes the files of a new problem, from a template or from the library."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,9 @@ import typer
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.wording import nearest
-from kanpinn.cli.screen import reporting
+from kanpinn.cli.screen import note, reporting
+from kanpinn.cli.text_table import plain_table
+from kanpinn.runs.library import LibraryFile, copy_problem, library, read_entry
 
 CLASS = '''"""A problem for kanpinn to start from: replace what the class says by your own."""
 
@@ -85,34 +87,71 @@ device = "cpu"
 
 def new_command(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="The files' name, such as heat or problems/heat.")
-    ],
+        str | None,
+        typer.Argument(metavar="NAME", help="The files' name, such as heat or problems/heat."),
+    ] = None,
     equation: Annotated[
         str | None,
         typer.Option(
             "--equation", help=f"Write no class, but one of the equations {', '.join(EQUATIONS)}."
         ),
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="PROBLEM", help="Copy a problem of the library."),
+    ] = None,
+    listed: Annotated[
+        bool, typer.Option("--list", help="List the problems of the library, and write nothing.")
+    ] = False,
 ) -> None:
     """Write a problem to start from.
 
     It is NAME.py with a class and NAME.toml, which run as they are. With --equation it is NAME.toml
-    alone.
+    alone, with --from a problem of the library with all files that it needs.
     """
     with reporting():
+        if listed:
+            if name is not None or equation is not None or source is not None:
+                raise InputError("--list goes without NAME and other options: it writes nothing")
+            typer.echo(plain_table([_listed(one) for one in library()], left=True))
+            return
+        if name is None:
+            raise InputError("new takes a NAME for the files, or --list")
+        if equation is not None and source is not None:
+            raise InputError("--equation and --from exclude each other")
         target = Path(name)
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", target.name):
             raise InputError(f"NAME = {name!r}: expected letters, digits and _, such as heat_2d")
         if not target.parent.is_dir():
             raise InputError(f"NAME = {name!r}: there is no folder {target.parent}")
-        texts = _texts(target.name, equation)
-        files = {target.with_name(target.name + end): text for end, text in texts.items()}
+        files = _write(target, equation) if source is None else copy_problem(source, target)
         for file in files:
-            if file.exists():
-                raise InputError(f"{file} exists already, and is left as it is")
-        for file, text in files.items():
-            file.write_text(text, encoding="utf-8")
             typer.echo(file)
+        note(f"next: {_next(files[-1])}")
+
+
+def _listed(one: LibraryFile) -> tuple[str, str, str]:
+    return one.name, one.about, "" if one.seconds is None else f"{one.seconds:g} s"
+
+
+def _write(target: Path, equation: str | None) -> list[Path]:
+    """Write the files of a template, and return their paths, the problem file last."""
+    texts = _texts(target.name, equation)
+    files = {target.with_name(target.name + end): text for end, text in texts.items()}
+    for file in files:
+        if file.exists():
+            raise InputError(f"{file} exists already, and is left as it is")
+    for file, text in files.items():
+        file.write_text(text, encoding="utf-8")
+    return list(files)
+
+
+def _next(problem: Path) -> str:
+    """Return the command that runs a new file, with its seconds if they are known."""
+    one = read_entry(problem)
+    takes = "" if one.seconds is None else f" takes {one.seconds:g} s of one core"
+    check = f"kanpinn check {problem} shows what it does"
+    return f"kanpinn {one.command} {problem}{takes}; {check}"
 
 
 def _texts(name: str, equation: str | None) -> dict[str, str]:

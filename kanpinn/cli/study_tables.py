@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from kanpinn._support.status import CONVERGED, OVERFITTED
-from kanpinn.cli.tables import plain_table
+from kanpinn.cli.text_table import plain_table
 from kanpinn.runs.report.dimensions import is_seed, names_of, short
 from kanpinn.runs.study.table import Row, Study, has_failed
 

@@ -1,9 +1,11 @@
-"""Tables of plain text."""
+"""The texts that are printed of a result: tables of errors, eigenvalues and scores, and lines."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from kanpinn.cli.text_table import plain_table
 
 if TYPE_CHECKING:
     from kanpinn.accuracy.bounds import Bound
@@ -16,22 +18,6 @@ if TYPE_CHECKING:
 
 
 ABSENT = "-"
-
-
-def plain_table(rows: Sequence[Sequence[str]], left: bool = False) -> str:
-    """Return rows as a text table: the first column aligned left, the others right.
-
-    left: whether all columns are aligned left.
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.ljust(width) if left or column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
 
 
 def errors_table(

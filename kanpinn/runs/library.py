@@ -1,0 +1,148 @@
+"""The library of problems that comes with kanpinn: what is in it, and copies under new names."""
+
+import ast
+import re
+import shutil
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kanpinn._support.errors import InputError
+from kanpinn._support.wording import nearest
+
+PACKAGE = Path(__file__).parents[1]
+SECONDS = "Seconds on one core: "
+
+
+@dataclass(frozen=True)
+class LibraryFile:
+    """A problem file or fit file of the library.
+
+    name: the file's name without ".toml".
+    about: the first line of its comment, a sentence.
+    seconds: what its solve takes on one core, without imports and figures; None if not known.
+    command: the command that runs it, "solve" or "fit".
+    """
+
+    name: str
+    about: str
+    seconds: float | None
+    command: str
+
+
+def library_folder() -> Path:
+    """Return the folder of the library: in an installed package, or beside it in a checkout.
+
+    Raises:
+        InputError: if there is none.
+    """
+    for folder in (PACKAGE / "library", PACKAGE.parent / "problems"):
+        if (folder / "poisson2d.toml").is_file():
+            return folder
+    raise InputError("this installation of kanpinn has no library of problems: install it again")
+
+
+def library() -> list[LibraryFile]:
+    """Return the files of the library in the order of their names."""
+    return [read_entry(path) for path in sorted(library_folder().glob("*.toml"))]
+
+
+def read_entry(path: Path) -> LibraryFile:
+    """Return what the comment at the head of a problem file or fit file says."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    comment = [line.lstrip("# ") for line in lines if line.startswith("#")]
+    told = (line.removeprefix(SECONDS) for line in comment if line.startswith(SECONDS))
+    seconds = next((float(text.rstrip(".")) for text in told), None)
+    command = "fit" if "[data]" in lines else "solve"
+    return LibraryFile(path.stem, comment[0] if comment else "", seconds, command)
+
+
+def copy_problem(name: str, target: Path) -> list[Path]:
+    """Copy a problem of the library under a new name, with all files that it needs.
+
+    The problem file and its class file are called `target` with ".toml" and ".py"; data files that
+    are called like the class file are renamed as well. Other files keep their names. A file that
+    is there already with the same contents is left as it is.
+
+    Args:
+        name: the name of the problem file in the library, such as "burgers".
+        target: the path of the new files without a suffix; its folder exists.
+
+    Returns:
+        The new files, the problem file last.
+
+    Raises:
+        InputError: if there is no such problem, or a file of that name exists already.
+    """
+    folder = library_folder()
+    names = [path.stem for path in folder.glob("*.toml")]
+    if name not in names:
+        raise InputError(
+            f"the library has no problem {name}{nearest(name, names)} (kanpinn new --list)"
+        )
+    text = (folder / f"{name}.toml").read_text(encoding="utf-8")
+    copies = {path: target.parent / path.name for path in _data(tomllib.loads(text), folder)}
+    if (found := re.search(r'^class = "(\w+)\.py:', text, re.MULTILINE)) is not None:
+        own = folder / f"{found[1]}.py"
+        text = text.replace(found[0], f'class = "{target.name}.py:')
+        copies |= {path: target.parent / path.name for path in _needed(own)}
+        # A class file finds the data that are called like it by its own name.
+        for path in folder.glob(f"{own.stem}.*"):
+            if path.suffix != ".toml":
+                copies.setdefault(path, target.with_name(target.name + path.suffix))
+    text = text.replace(f"problems/{name}.toml", f"{target.name}.toml")
+    problem = target.with_name(f"{target.name}.toml")
+    _refuse_overwriting(copies, problem)
+    for source, copy in copies.items():
+        shutil.copyfile(source, copy)
+    problem.write_text(text, encoding="utf-8")
+    return [*copies.values(), problem]
+
+
+def _data(settings: Any, folder: Path) -> Iterator[Path]:
+    """Yield the files of the library that are values of a problem file."""
+    for value in settings.values() if isinstance(settings, dict) else settings:
+        if isinstance(value, dict | list):
+            yield from _data(value, folder)
+        elif isinstance(value, str) and value and (folder / value).is_file():
+            yield folder / value
+
+
+def _needed(own: Path) -> list[Path]:
+    """Return the files that a class file imports or names, and those that these need in turn."""
+    found: list[Path] = []
+    waiting = [own]
+    while waiting:
+        file = waiting.pop()
+        for name in _names(ast.parse(file.read_bytes())):
+            path = own.parent / name
+            if path.is_file() and path not in (own, *found):
+                found.append(path)
+                waiting += [path] if path.suffix == ".py" else []
+    return found
+
+
+def _names(tree: ast.AST) -> Iterator[str]:
+    """Yield texts that may be names of files, and the names of the files of imported modules."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=str(text)) if re.fullmatch(r"\w+\.\w+", text):
+                yield text
+            case ast.Import(names=modules):
+                yield from (f"{module.name.partition('.')[0]}.py" for module in modules)
+            case ast.ImportFrom(module=str(name), level=0):
+                yield f"{name.partition('.')[0]}.py"
+
+
+def _refuse_overwriting(copies: dict[Path, Path], problem: Path) -> None:
+    """Refuse copies that would replace a file, or one another; drop those that are there."""
+    for source, copy in list(copies.items()):
+        if list(copies.values()).count(copy) > 1:
+            raise InputError(f"NAME = {problem.stem}: the problem needs another file {copy.name}")
+        if copy.exists() and copy.read_bytes() == source.read_bytes() and copy.stem != problem.stem:
+            del copies[source]
+    for copy in (*copies.values(), problem):
+        if copy.exists():
+            raise InputError(f"{copy} exists already, and is left as it is")
