@@ -46,6 +46,7 @@ class Cells(Network):
 
     solved_by = "Dissection"
     unweighted = "Dissection weighs equation and conditions by the sizes of the cells"
+    threads = 1  # matrices of single cells are too small for more
     highest: ClassVar[int] = 30  # degree, beyond which rounding grows faster than errors fall
 
     def __init__(

@@ -157,17 +157,15 @@ def _configuration(command: str, wish: Wish) -> "Config":
 
 
 def build(config: "Config", quiet: bool = False) -> "Job":
-    """Return the job of a configuration, after printing its notes and setting torch's threads.
-
-    If [run] names no threads, torch uses all cores (or OMP_NUM_THREADS).
-    """
+    """Return the job of a configuration, after printing its notes and setting the threads."""
     for line in () if quiet else config.notes:
         note(f"note: {line}")
-    if config.file.run.threads is not None:
-        import torch
+    job = config.build()
+    if (threads := config.threads_of(job)) is not None:
+        from kanpinn._support.threads import set_threads
 
-        torch.set_num_threads(config.file.run.threads)
-    return config.build()
+        set_threads(threads)
+    return job
 
 
 def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "Result":

@@ -20,11 +20,13 @@ class Network(nn.Module, ABC):
     starts_at_zero: whether the last input runs from 0 to 2, not from -1 to 1, by which numbers near
     its beginning keep all their digits. solved_by: the class of the only method that can solve for
     its coefficients; empty for any. unweighted: why weights of the loss mean nothing to it.
+    threads: on which a solve computes; None for those that are set.
     """
 
     starts_at_zero: ClassVar[bool] = False
     solved_by: ClassVar[str] = ""
     unweighted: ClassVar[str] = ""
+    threads: ClassVar[int | None] = None
     pieces: Tensor | None = None  # of a box in which the output is smooth, for `rule_of_pieces`
     layers: Sequence[Layer]  # an instance of `Layers`
     enrichment: Enrichment | None  # known functions added to the output

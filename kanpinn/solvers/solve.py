@@ -7,8 +7,9 @@ from typing import Any
 from kanpinn._support.distributed import from_first, same, together, world
 from kanpinn._support.errors import InputError, instance, integer
 from kanpinn._support.status import STOPPED_BY_USER
+from kanpinn._support.threads import on_threads
 from kanpinn.accuracy.norms import ErrorNorm
-from kanpinn.accuracy.references import Recipe, reference_of
+from kanpinn.accuracy.references import Recipe, Reference, reference_of
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks.network import Network
 from kanpinn.optimizers import Method, as_methods, load_libraries
@@ -23,9 +24,9 @@ from kanpinn.solvers.measure import ErrorMeasure
 from kanpinn.solvers.resonance import judged_by_resonance
 from kanpinn.solvers.settings import SolveSettings
 from kanpinn.solvers.solution import Solution
-from kanpinn.solvers.state import Observer, begin
-from kanpinn.solvers.steep_data import scan_data, warn_of_breaks
-from kanpinn.solvers.verification import judged_status
+from kanpinn.solvers.state import Observer, SolverState, begin
+from kanpinn.solvers.steep_data import DataScan, scan_data, warn_of_breaks
+from kanpinn.solvers.verification import Verification, judged_status
 
 
 def solve(
@@ -132,49 +133,79 @@ def solve_discretized(
     stages = as_methods(optimizers, network, discretization.collocation.resample)
     if world() > 1:
         _check_ranks(discretization, stages)
-    losses = losses_of(discretization, stages)
-    if checkpoint is None:
-        discretization.prepare()
-    state = begin(losses, stages, budget_seconds, checkpoint=checkpoint)
-    problem, norm, waited = discretization.problem, None, 0.0
-    with together():
-        known = reference_of(problem, reference)
-    if errors and (known is not None or problem.exact is not None):
+    with on_threads(network.threads):
+        losses = losses_of(discretization, stages)
+        if checkpoint is None:
+            discretization.prepare()
+        state = begin(losses, stages, budget_seconds, checkpoint=checkpoint)
         begun = time.perf_counter()
-        norm = ErrorNorm(problem, known)
-        waited = time.perf_counter() - begun
-    constants = network.constants
-    measure = None if norm is None and constants is None else ErrorMeasure(norm, constants)
+        known, norm = _reference_and_norm(discretization.problem, reference, errors)
+        waited = 0.0 if norm is None else time.perf_counter() - begun
+        constants = network.constants
+        measure = None if norm is None and constants is None else ErrorMeasure(norm, constants)
+        scan = _scanned(discretization) if verified else None
+        status = run_stages(state, measure, observers, seed, checkpoint)
+        seconds = state.clock.earlier + time.perf_counter() - started - waited
+        values, verification = state.residuals.term_values(), None
+        if verified and status != STOPPED_BY_USER:
+            status, verification = _judged(discretization, state, status, values, scan)
+        evaluate, pieces = state.surrogate.evaluate, network.pieces
+        return Solution(
+            discretization=discretization,
+            residuals=state.residuals,
+            errors=None if norm is None else norm.converged(evaluate, pieces),
+            status=status,
+            history=state.history,
+            seconds=seconds,
+            optimizer_seconds=state.clock.seconds,
+            loss_terms=values,
+            optimizers=stages,
+            processes=world(),
+            verification=verification,
+            reference=known,
+            reference_seconds=waited if known is not None else 0.0,
+        )
+
+
+def _reference_and_norm(
+    problem: Problem, given: Recipe | None, errors: bool
+) -> tuple[Reference | None, ErrorNorm | None]:
+    """Return the reference of a problem, and the norm of its errors if they can be measured."""
     with together():
-        scan = scan_data(discretization) if verified and discretization.form == "strong" else None
+        known = reference_of(problem, given)
+    if errors and (known is not None or problem.exact is not None):
+        return known, ErrorNorm(problem, known)
+    return known, None
+
+
+def _scanned(discretization: Discretization[Problem]) -> DataScan | None:
+    """Return what a scan of the data finds, after a warning of breaks; None for an energy."""
+    with together():
+        scan = scan_data(discretization) if discretization.form == "strong" else None
     if scan is not None and scan.breaks:
-        warn_of_breaks(problem, scan)
-    status = run_stages(state, measure, observers, seed, checkpoint)
-    seconds = state.clock.earlier + time.perf_counter() - started - waited
-    values, whole = state.residuals.term_values(), verified and status != STOPPED_BY_USER
-    fitted = any(stage.fits_points for stage in stages)
-    verification = verify(discretization, state.residuals, values, scan, fitted) if whole else None
+        warn_of_breaks(discretization.problem, scan)
+    return scan
+
+
+def _judged(
+    discretization: Discretization[Problem],
+    state: SolverState,
+    status: str,
+    values: Mapping[str, float],
+    scan: DataScan | None,
+) -> tuple[str, Verification | None]:
+    """Return the status of a solve after its verification at fresh points, and that verification.
+
+    values: of the loss terms at the solve's own points.
+    """
+    fitted = any(stage.fits_points for stage in state.optimizers)
+    verification = verify(discretization, state.residuals, values, scan, fitted)
     status = judged_status(status, verification, discretization)
     # Cells represent discontinuous functions too, which are no modes of the problem.
     single = fitted and state.history.steps == 1
     if verification is not None and verification.reacts and single:
         status = judged_by_resonance(status, verification, discretization, state.residuals)
-    evaluate, pieces = state.surrogate.evaluate, network.pieces
-    return Solution(
-        discretization=discretization,
-        residuals=state.residuals,
-        errors=None if norm is None else norm.converged(evaluate, pieces),
-        status=status,
-        history=state.history,
-        seconds=seconds,
-        optimizer_seconds=state.clock.seconds,
-        loss_terms=values,
-        optimizers=stages,
-        processes=world(),
-        verification=verification,
-        reference=known,
-        reference_seconds=waited if known is not None else 0.0,
-    )
+    return status, verification
 
 
 def _check_ranks(a: Discretization, optimizers: tuple[Method, ...]) -> None:

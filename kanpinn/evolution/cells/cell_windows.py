@@ -87,6 +87,7 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
     """
 
     unweighted = "March weighs equation and conditions by the sizes of the cells"
+    threads = 1  # matrices of single cells are too small for more
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
+from kanpinn._support.errors import InputError
 from kanpinn.runs.config.eigens import EigenFile
 from kanpinn.runs.config.files import SHARED, File
 from kanpinn.runs.config.fits import FitFile
@@ -139,7 +140,18 @@ class Config:
             InputError: if a table does not fit the class that it describes; the message names the
                 key.
         """
-        return self.file.job(self.directory, self.name)
+        job = self.file.job(self.directory, self.name)
+        threads, suitable = self.file.run.threads, job.network.threads
+        if threads is not None and suitable is not None and threads > suitable:
+            raise InputError(
+                f"run.threads must be {suitable} for {type(job.network).__name__}, whose matrices "
+                f"are too small for more, got {threads}; torchrun starts several processes"
+            )
+        return job
+
+    def threads_of(self, job: Job) -> int | None:
+        """The number of threads for a job of this configuration; None for those that are set."""
+        return self.file.run.threads or job.network.threads
 
 
 def _changed(

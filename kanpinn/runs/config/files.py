@@ -44,7 +44,8 @@ class RunTable(FixedTable):
         bound: whether the estimate has guaranteed bounds too, where theory gives them.
         tolerance: a relative L2 error with which the estimated one is compared; null for none.
         budget_seconds: the seconds that the steps may take; null for no limit.
-        threads: the threads that the command line uses; null for all cores.
+        threads: the threads of PyTorch and of linear algebra; null for one for each core, or for
+            a single one where more do not help, as for networks in cells.
     """
 
     seed: Seed = 0

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from kanpinn._support.errors import InputError
 from kanpinn._support.files import FolderLock, only_one
+from kanpinn._support.threads import on_threads
 from kanpinn.runs.config import Config, Job
 from kanpinn.runs.results import RunFolder
 from kanpinn.runs.results.checkpoint import NAME as CHECKPOINT
@@ -142,7 +141,7 @@ def _remains(path: Path) -> str:
 def _solve(task: Task, path: Path) -> None:
     folder, job = _open(task, path)
     try:
-        with _threads(folder.config.file.run.threads or 1):
+        with on_threads(folder.config.threads_of(job) or 1):  # other runs use the other cores
             result = job.run([folder.checkpoint], folder.state, folder.adopt)
         if folder.interrupted:
             raise KeyboardInterrupt
@@ -181,14 +180,3 @@ def _remembering() -> Iterator[list[str]]:
         warnings.simplefilter("always")
         yield texts
     texts += [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Set the number of torch threads in the block: oversubscribed cores are slow."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

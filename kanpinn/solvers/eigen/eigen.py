@@ -9,6 +9,7 @@ import torch
 
 from kanpinn._support.distributed import world
 from kanpinn._support.errors import InputError, instance, integer, number
+from kanpinn._support.threads import on_threads
 from kanpinn.cells import Cells, Dissection
 from kanpinn.cells.cells import require_cells
 from kanpinn.geometry.sampling import Collocation
@@ -85,9 +86,10 @@ def eigen(
         if dissection is None:
             found = find_modes(discretization, count, near)
         else:
-            spectrum = search_in_cells(discretization, count, near, dissection)
-            discretization = _with_points_for_cells(discretization)
-            found = modes_in_cells(discretization, spectrum, count, near)
+            with on_threads(network.threads):
+                spectrum = search_in_cells(discretization, count, near, dissection)
+                discretization = _with_points_for_cells(discretization)
+                found = modes_in_cells(discretization, spectrum, count, near)
     except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
         return failed(discretization, str(error).splitlines()[0], started)
     return finish(discretization, found, count, near, started)
