@@ -1,13 +1,27 @@
-"""The memory of the machine, and sizes of memory in words."""
+"""The memory of the machine, how much of it is free, and sizes of memory in words."""
 
 import math
 import os
+from pathlib import Path
 
 
 def machine_memory() -> float:
     """Return the bytes of the machine's memory; infinite where they are not known."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # unknown on this system
+        return math.inf
+
+
+def free_memory() -> float:
+    """Return the bytes of memory that programs can still take; infinite where not known."""
+    try:  # Linux: what is free, and what caches would give back
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(float(line.split()[1]) * 1024 for line in lines if "MemAvailable" in line)
+    except (OSError, StopIteration):
+        pass
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):  # unknown on this system
         return math.inf
 

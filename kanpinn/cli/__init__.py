@@ -9,6 +9,8 @@ import typer
 
 import kanpinn
 from kanpinn.cli.check import check_command, schema_command
+from kanpinn.cli.completion import completion_command
+from kanpinn.cli.doctor import doctor_command
 from kanpinn.cli.figures import export_command, plot_command, report_command
 from kanpinn.cli.interpret import interpret_command
 from kanpinn.cli.listing import list_command
@@ -18,7 +20,6 @@ from kanpinn.cli.study import study_command
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -46,5 +47,7 @@ for _name, _command in (
     ("export", export_command),
     ("schema", schema_command),
     ("new", new_command),
+    ("doctor", doctor_command),
+    ("completion", completion_command),
 ):
     app.command(_name)(_command)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from kanpinn._support.interrupts import importing
+from kanpinn.cli.files_here import only_file
 from kanpinn.cli.kinds import KINDS
 from kanpinn.cli.options import Overrides, ProblemFile
 from kanpinn.cli.screen import reporting
@@ -13,13 +14,13 @@ from kanpinn.cli.solve import build
 from kanpinn.cli.text_table import plain_table
 
 
-def check_command(file: ProblemFile, overrides: Overrides = None) -> None:
+def check_command(file: ProblemFile = None, overrides: Overrides = None) -> None:
     """Check a file and show what would be run."""
     with reporting():
         with importing():
             from kanpinn.runs.config import Config
 
-        config = Config.read(file, overrides or ())
+        config = Config.read(file or only_file("check"), overrides or ())
         job = build(config)
         rows = list(KINDS[config.file.kind].preview(config, job))
         default = " (first trial)" if job.by_trials else " (by default)"

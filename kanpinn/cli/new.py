@@ -93,12 +93,19 @@ def new_command(
     equation: Annotated[
         str | None,
         typer.Option(
-            "--equation", help=f"Write no class, but one of the equations {', '.join(EQUATIONS)}."
+            "--equation",
+            help=f"Write no class, but one of the equations {', '.join(EQUATIONS)}.",
+            autocompletion=lambda: list(EQUATIONS),
         ),
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option("--from", metavar="PROBLEM", help="Copy a problem of the library."),
+        typer.Option(
+            "--from",
+            metavar="PROBLEM",
+            help="Copy a problem of the library.",
+            autocompletion=lambda: [one.name for one in library()],
+        ),
     ] = None,
     listed: Annotated[
         bool, typer.Option("--list", help="List the problems of the library, and write nothing.")

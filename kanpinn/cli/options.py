@@ -6,7 +6,10 @@ from typing import Annotated
 import typer
 
 ProblemFile = Annotated[
-    Path, typer.Argument(metavar="FILE", help="A problem file or a fit file (TOML).")
+    Path | None,
+    typer.Argument(
+        metavar="FILE", help="A problem or fit file (TOML); by default the only one here."
+    ),
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 Overrides = Annotated[

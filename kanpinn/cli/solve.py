@@ -13,6 +13,7 @@ import typer
 from kanpinn._support.errors import InputError, NumericalError, expecting
 from kanpinn._support.interrupts import INTERRUPTED, handling, importing, leave
 from kanpinn._support.status import STOPPED_BY_USER, UNUSABLE
+from kanpinn.cli.files_here import only_file
 from kanpinn.cli.kinds import KINDS, Kind
 from kanpinn.cli.options import RESULTS, Json, Output, Overrides, Quiet, Resume, Seed, Trust
 from kanpinn.cli.ranks import NoFolder, ranks
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 class Wish:
     """The arguments of `kanpinn solve` and `kanpinn fit`.
 
-    file: the problem file, or None if `resume` names a run folder.
+    file: the problem file, None for the only one of the working folder or with `resume`.
+    resume: the run folder to resume, or None.
     trust: whether a run folder may run class files that the run has not used.
     pairs: "KEY=VALUE" texts that override settings.
     output: the folder for run folders.
@@ -47,7 +49,8 @@ class Wish:
 
 def solve_command(
     file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="A problem file (TOML).")
+        Path | None,
+        typer.Argument(metavar="FILE", help="A problem file (TOML); by default the only one here."),
     ] = None,
     overrides: Overrides = None,
     json: Json = False,
@@ -71,7 +74,10 @@ def solve_command(
 
 
 def fit_command(
-    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="A fit file (TOML).")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="A fit file (TOML); by default the only one here."),
+    ] = None,
     overrides: Overrides = None,
     json: Json = False,
     output: Output = RESULTS,
@@ -133,15 +139,15 @@ def follow(command: str, wish: Wish) -> None:
 
 def _configuration(command: str, wish: Wish) -> "Config":
     """Return the configuration of the file, or of the run to resume, with the overrides."""
-    if (wish.file is None) == (wish.resume is None):
+    if wish.file is not None and wish.resume is not None:
         raise InputError(f"{command} takes either a file, or --resume with a run folder")
     if wish.trust and wish.resume is None:
         raise InputError("--trust goes with --resume: class files of a problem file are run anyway")
     with importing():
         from kanpinn.runs.config import Config
     if wish.resume is None:
-        assert wish.file is not None
-        config, given = Config.read(wish.file, wish.pairs), str(wish.file)
+        file = only_file(command) if wish.file is None else wish.file
+        config, given = Config.read(file, wish.pairs), str(file)
     else:
         with importing():
             from kanpinn.runs.results.record import run_folder

@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 class LiveLine(ABC):
     """Base of observers that keep one line of a terminal up to date; a context manager.
 
-    bar: the live line inside the block if the console is a terminal, otherwise None.
+    bar: the live line inside the block if the console is a terminal that can move its cursor,
+        otherwise None.
     task: the entry of the bar that is updated.
 
     Args:
@@ -39,7 +40,7 @@ class LiveLine(ABC):
         """Update the line, or write a line to the log if there is no terminal."""
 
     def __enter__(self) -> Self:
-        if self.console.is_terminal:
+        if self.console.is_terminal and not self.console.is_dumb_terminal:
             self.bar = Bar(
                 SpinnerColumn(),
                 TextColumn("{task.description}"),

@@ -459,7 +459,7 @@ def test_a_date_has_no_place_in_a_problem_file(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["solve"], ["solve", "square.toml", "--resume", "nowhere"], ["solve", "--resume", "nowhere"],
+    [["fit"], ["solve", "square.toml", "--resume", "nowhere"], ["solve", "--resume", "nowhere"],
      ["plot", "nowhere"], ["export", "nowhere"], ["list", "nowhere"], ["new", "no/where"],
      ["new", "1st"]],
     ids=" ".join,

@@ -1,0 +1,179 @@
+"""kanpinn doctor: says whether this installation works, and what it has to work with."""
+
+import os
+import platform
+import re
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import typer
+
+import kanpinn
+from kanpinn._support.errors import NumericalError
+from kanpinn._support.interrupts import importing
+from kanpinn._support.memory import free_memory, machine_memory, written_size
+from kanpinn.cli.screen import reporting
+from kanpinn.cli.text_table import plain_table
+
+if TYPE_CHECKING:
+    from kanpinn.solvers.solution import Solution
+
+SHOWN = ("torch", "numpy", "scipy", "matplotlib", "h5py")
+LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class Finding(NamedTuple):
+    """A line of the table, and a sentence on what is wrong with it; "" if nothing is."""
+
+    name: str
+    value: str
+    wrong: str = ""
+
+
+def doctor_command() -> None:
+    """Check this installation: versions, threads, devices, memory, and a small solve.
+
+    Exit codes: 0 all is well, 1 something is wrong.
+    """
+    with reporting():
+        findings = [*_versions(), *_extras(), *_machine()]
+        if not any(one.wrong for one in findings):  # torch and all others can be imported
+            with importing():
+                import torch  # noqa: F401
+            findings += [*_threads(), *_devices(), _self_test()]
+        typer.echo(plain_table([(one.name, one.value) for one in findings], left=True))
+        if wrong := [one.wrong for one in findings if one.wrong]:
+            raise NumericalError("\n".join(wrong))
+        typer.echo("all is well")
+
+
+def _versions() -> Iterator[Finding]:
+    yield Finding("kanpinn", f"{kanpinn.__version__} in {Path(kanpinn.__file__).parent}")
+    yield Finding("Python", f"{platform.python_version()} on {platform.platform()}")
+    found = {name: _version(name) for name in dict.fromkeys((*SHOWN, *_required("")))}
+    for name in SHOWN:
+        yield Finding(name, found[name] or "not installed")
+    missing = [name for name, version in found.items() if not version]
+    wrong = f"not installed: {', '.join(missing)} (pip install kanpinn)" if missing else ""
+    others = len(found) - len(SHOWN)
+    yield Finding("other packages", f"{others} needed, {len(missing)} missing", wrong)
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _required(extra: str) -> list[str]:
+    """Return the packages that kanpinn needs, or those of an extra."""
+    try:
+        lines = metadata.requires("kanpinn") or []
+    except metadata.PackageNotFoundError:  # it is on the path, but not installed
+        return []
+    found = []
+    for line in lines:
+        marker = re.search(r"extra == ['\"]([\w-]+)['\"]", line)
+        name = re.match(r"[\w.-]+", line)
+        if name and (marker[1] if marker else "") == extra:
+            found.append(name[0])
+    return found
+
+
+def _extras() -> Iterator[Finding]:
+    """Yield the optional extras; those for work on kanpinn itself are left out."""
+    try:
+        extras = metadata.metadata("kanpinn").get_all("Provides-Extra") or []
+    except metadata.PackageNotFoundError:
+        return
+    for extra in sorted({*extras} - {"test", "docs"}):
+        missing = [name for name in _required(extra) if not _version(name)]
+        absent = f"without {', '.join(missing)} (pip install 'kanpinn[{extra}]')"
+        yield Finding(f"extra {extra}", absent if missing else "installed")
+
+
+def _machine() -> Iterator[Finding]:
+    here, free, whole = Path.cwd(), free_memory(), machine_memory()
+    told = f"{written_size(int(free))} free of {written_size(int(whole))}"
+    known = free < float("inf") and whole < float("inf")
+    little = f"only {written_size(int(free))} of memory are free: small problems take 0.5 GB"
+    yield Finding("memory", told if known else "not known", little if free < 5e8 else "")
+    writable = os.access(here, os.W_OK)
+    wrong = "" if writable else f"no run folder can be made in {here}: it cannot be written to"
+    yield Finding("folder", f"{here}, {'writable' if writable else 'not writable'}", wrong)
+
+
+def _threads() -> Iterator[Finding]:
+    import numpy
+    import torch
+
+    limits = [f"{name}={os.environ[name]}" for name in LIMITS if name in os.environ]
+    words = ", ".join(limits) or f"none of {', '.join(LIMITS)} is set: all cores"
+    yield Finding("threads of torch", f"{torch.get_num_threads()} of {os.cpu_count()} cores")
+    settings: Any = numpy.show_config(mode="dicts")
+    blas = settings.get("Build Dependencies", {}).get("blas", {})
+    yield Finding("BLAS of NumPy", f"{blas.get('name', 'unknown')} {blas.get('version', '')}")
+    yield Finding("threads of BLAS", words)
+
+
+def _devices() -> Iterator[Finding]:
+    import torch
+
+    names = {"cpu": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"}
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        names[f"cuda:{index}"] = torch.cuda.get_device_name(index)
+    if torch.backends.mps.is_available():
+        names["mps"] = "Apple's Metal"
+    for device, name in names.items():
+        wrong = ""
+        try:
+            sound = float(torch.ones(2, dtype=torch.float64, device=device).sum()) == 2
+        except (TypeError, RuntimeError):  # TypeError on MPS, which has float32 alone
+            sound = False
+        if not sound and device != "mps":
+            wrong = f"the device {device} does not compute in float64"
+        kinds = "float64 and float32" if sound else "no float64: set run.dtype to float32"
+        yield Finding(f"device {device}", f"{name}, {kinds}", wrong)
+    for device, there in {"cuda": torch.cuda.is_available(), "mps": "mps" in names}.items():
+        if not there:
+            yield Finding(f"device {device}", "none")
+
+
+def _self_test(expected: float = 1e-10) -> Finding:
+    """Solve a small Poisson problem and compare its error with what is expected."""
+    try:
+        solution = _solve_poisson()
+    except Exception as error:  # a broken installation may raise anything
+        told = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return Finding("self-test", "failed", f"the self-test failed: {told}")
+    assert solution.errors is not None
+    reached = solution.errors.l2_relative
+    told = f"Poisson's equation: relative L2 error {reached:.1e}, expected below {expected:.0e}"
+    wrong = f"the self-test has the relative error {reached:.1e}, expected below {expected:.0e}"
+    return Finding(
+        "self-test", f"{told}, {solution.seconds:.1f} s", "" if reached < expected else wrong
+    )
+
+
+def _solve_poisson() -> "Solution":
+    import torch
+
+    class Square(kanpinn.Problem):
+        """Δu = f on the unit square, u = 0 on its boundary; u = sin(πx) sin(2πy)."""
+
+        domain = kanpinn.Box(x=(0, 1), y=(0, 1))
+
+        def residual(self, p: Any, *fields: Any) -> Any:
+            return kanpinn.laplacian(fields[0]) + 5 * torch.pi**2 * self.exact(p)
+
+        def conditions(self) -> Any:
+            return [kanpinn.Dirichlet(self.domain.boundary, 0.0)]
+
+        def exact(self, p: Any) -> Any:
+            return torch.sin(torch.pi * p.x) * torch.sin(2 * torch.pi * p.y)
+
+    network = kanpinn.KAN([2, 48, 1], degree=9, grid=[2, 4], seed=0)
+    return kanpinn.solve(Square(), network, seed=0)

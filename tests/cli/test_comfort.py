@@ -1,0 +1,85 @@
+"""What spares a user work: the only file of a folder, the doctor, completion, plain terminals."""
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from typer.testing import CliRunner, Result
+
+from kanpinn.cli import app, doctor
+from kanpinn.cli.files_here import only_file
+from kanpinn.runs.progress import RunProgress
+
+
+def kanpinn(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_only_problem_file_of_a_folder_needs_no_name(folder: Path) -> None:
+    (folder / "study.toml").write_text("[study]\nbase = 'a.toml'\n")
+    (folder / "broken.toml").write_text("[problem\n")
+    none = kanpinn("solve")
+    assert none.exit_code == 2 and "has none: kanpinn new NAME writes one" in none.stderr
+    kanpinn("new", "heat", "--equation", "heat")
+    checked = kanpinn("check")
+    assert checked.exit_code == 0, checked.output
+    assert "check: heat.toml, the only problem file here" in checked.stderr
+    assert only_file("solve") == Path("heat.toml")
+    kanpinn("new", "wave", "--equation", "wave")
+    several = kanpinn("solve")
+    assert several.exit_code == 2 and len(several.stderr.splitlines()) == 1
+    assert "one of the 2 problem files here: heat.toml, wave.toml" in several.stderr
+
+
+def test_the_doctor_finds_this_installation_well() -> None:
+    result = kanpinn("doctor")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[-1] == "all is well"
+    names = [line.split("  ")[0] for line in lines]
+    assert {"kanpinn", "torch", "memory", "device cpu", "self-test"} <= {*names}
+    assert f"{torch.get_num_threads()} of {os.cpu_count()} cores" in result.stdout
+
+
+def test_the_doctor_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OSError("libblas is missing")
+
+    monkeypatch.setattr(doctor, "_solve_poisson", fail)
+    result = kanpinn("doctor")
+    assert result.exit_code == 1
+    assert result.stderr == "error: the self-test failed: OSError: libblas is missing\n"
+    monkeypatch.setattr(doctor, "free_memory", lambda: 1e8)
+    result = kanpinn("doctor")
+    assert result.exit_code == 1 and "only 100 MB of memory are free" in result.stderr
+    assert "all is well" not in result.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_printed_for_each_shell(shell: str) -> None:
+    """A process of its own: the variable that asks for the script stays set."""
+    command = [sys.executable, "-m", "kanpinn", "completion", shell]
+    root = str(Path(__file__).parents[2])
+    environment = {**os.environ, "PYTHONPATH": root}
+    done = subprocess.run(command, capture_output=True, env=environment, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert f"_KANPINN_COMPLETE=complete_{shell}" in done.stdout
+
+
+def test_no_live_line_where_the_cursor_cannot_move(monkeypatch: pytest.MonkeyPatch) -> None:
+    for term, live in (("xterm", True), ("dumb", False)):
+        monkeypatch.setenv("TERM", term)
+        console = Console(file=io.StringIO(), force_terminal=True)
+        with RunProgress(console) as progress:
+            assert (progress.bar is not None) is live
