@@ -1,12 +1,13 @@
-"""The picture of docs/architecture.md: the rooms of kanpinn in layers, and which imports which.
+"""The picture of docs/develop/architecture.md: the rooms in layers, and which imports which.
 
 What: the import statements of the package are read with `ast`. A room stands above all rooms that
 it imports. An arrow from a room points to a room that it imports; where it also imports that room's
 own imports, those further arrows are left out, so that every import goes along arrows. Every room
 may import `_support`, which lies below all of them without arrows.
 
-How long: seconds. Writes to --output (docs): architecture.svg, and architecture_picture.json, how
-many rooms and imports there are and that none of them goes upward; --smoke: the same.
+How long: seconds. Writes to --output (docs/develop): architecture.svg, and
+architecture_picture.json, how many rooms and imports there are and that none of them goes upward;
+--smoke: the same.
 """
 
 import ast
