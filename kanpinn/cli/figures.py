@@ -10,8 +10,9 @@ import typer
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.interrupts import importing
-from kanpinn.cli.options import RunPath, Trust
+from kanpinn.cli.options import Open, RunPath, Trust
 from kanpinn.cli.screen import reporting
+from kanpinn.cli.viewer import show_page
 
 
 class Format(Enum):
@@ -26,16 +27,18 @@ def plot_command(
         Path, typer.Argument(metavar="RUN|STUDY", help="A run folder, or the folder of a study.")
     ],
     trust: Trust = False,
+    shown: Open = False,
 ) -> None:
     """Draw the figures of a run, or of a study.
 
     Those of a run are PNG files, those of a study PNG and PDF files, in the folder's figures/.
     """
     with reporting():
-        place = folder.parent if folder.is_file() else folder
-        is_study = (place / "study.json").is_file()  # false for a run folder inside a study
-        for path in _study_figures(folder) if is_study else _run_figures(folder, trust):
+        for path in _study_figures(folder) if _is_study(folder) else _run_figures(folder, trust):
             typer.echo(path)
+        if shown:
+            page = _study_page if _is_study(folder) else run_page
+            show_page(page(folder, None))
 
 
 def _run_figures(run: Path, trust: bool) -> list[Path]:
@@ -44,12 +47,7 @@ def _run_figures(run: Path, trust: bool) -> list[Path]:
         from kanpinn.runs.results.kinds import CONTENTS
         from kanpinn.runs.results.record import run_folder
 
-    try:
-        found = run_folder(run)
-    except InputError:
-        raise InputError(
-            f"{run} is neither a run nor a study: no run.json, no study.json"
-        ) from None
+    found = run_folder(run)
     contents = CONTENTS[config_of(found, trust).file.kind]
     return contents.draw(load(found, trust=trust), found / "figures")
 
@@ -64,19 +62,61 @@ def _study_figures(folder: Path) -> list[Path]:
 
 
 def report_command(
-    study: Annotated[Path, typer.Argument(metavar="STUDY", help="A study's folder.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN|STUDY", help="A run folder, or the folder of a study.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="By default report.html in the folder."),
+    ] = None,
+    shown: Open = False,
 ) -> None:
-    """Write a study as one HTML page.
+    """Write a run or a study as one HTML page.
 
-    The page is report.html in the study's folder, with tables, figures and how to repeat it.
+    The page has numbers, figures, settings and how to repeat it, and needs no other file and no
+    network. No code of the run is run.
     """
     with reporting():
-        with importing():
-            from kanpinn.runs.report import write_report
-            from kanpinn.runs.study import Study
+        if output is not None and not output.absolute().parent.is_dir():
+            raise InputError(f"--output {output}: there is no folder {output.parent}")
+        with writing(folder if output is None else output):
+            page = _study_page(folder, output) if _is_study(folder) else run_page(folder, output)
+        typer.echo(page)
+        if shown:
+            show_page(page)
 
-        with writing(study):
-            typer.echo(write_report(Study.read(study)))
+
+def _study_page(folder: Path, output: Path | None) -> Path:
+    with importing():
+        from kanpinn.runs.report import write_report
+        from kanpinn.runs.study import Study
+
+    return write_report(Study.read(folder), output)
+
+
+def run_page(folder: Path, output: Path | None = None) -> Path:
+    """Write the report of a run, and return its path."""
+    with importing():
+        from kanpinn.runs.report import write_run_report
+
+    return write_run_report(folder, output)
+
+
+def _is_study(folder: Path) -> bool:
+    """Return True for a study, False for a run folder inside one; refuse what is neither."""
+    place = folder.parent if folder.is_file() else folder
+    if (place / "study.json").is_file():
+        return True
+    with importing():
+        from kanpinn.runs.results.record import run_folder
+
+    try:
+        run_folder(folder)
+    except InputError as error:
+        _, semicolon, hint = str(error).partition("; ")
+        reason = f"{folder} is neither a run nor a study: no run.json, no study.json"
+        raise InputError(f"{reason}{semicolon}{hint}") from None
+    return False
 
 
 def export_command(

@@ -34,6 +34,9 @@ Trust = Annotated[
     bool,
     typer.Option("--trust", help="Run class files that the run has not used, or outside RUN."),
 ]
+Open = Annotated[
+    bool, typer.Option("--open", help="Show a page with numbers and figures in the browser.")
+]
 Output = Annotated[
     Path, typer.Option("--output", metavar="DIR", help="The folder for run folders.")
 ]

@@ -13,11 +13,13 @@ import typer
 from kanpinn._support.errors import InputError, NumericalError, expecting
 from kanpinn._support.interrupts import INTERRUPTED, handling, importing, leave
 from kanpinn._support.status import STOPPED_BY_USER, UNUSABLE
+from kanpinn.cli.figures import run_page
 from kanpinn.cli.files_here import only_file
 from kanpinn.cli.kinds import KINDS, Kind
-from kanpinn.cli.options import RESULTS, Json, Output, Overrides, Quiet, Resume, Seed, Trust
+from kanpinn.cli.options import RESULTS, Json, Open, Output, Overrides, Quiet, Resume, Seed, Trust
 from kanpinn.cli.ranks import NoFolder, ranks
 from kanpinn.cli.screen import note
+from kanpinn.cli.viewer import show_page
 
 if TYPE_CHECKING:
     from kanpinn.runs.config import Config, Job, Result
@@ -36,6 +38,7 @@ class Wish:
     pairs: "KEY=VALUE" texts that override settings.
     output: the folder for run folders.
     json, quiet: what is printed.
+    shown: whether a page with the results is shown in the browser at the end.
     """
 
     file: Path | None
@@ -45,6 +48,7 @@ class Wish:
     output: Path
     json: bool
     quiet: bool
+    shown: bool
 
 
 def solve_command(
@@ -59,6 +63,7 @@ def solve_command(
     quiet: Quiet = False,
     resume: Resume = None,
     trust: Trust = False,
+    shown: Open = False,
 ) -> None:
     """Solve a problem file and print a table of errors.
 
@@ -70,7 +75,7 @@ def solve_command(
     130 interrupted.
     """
     pairs = [*(overrides or ()), *([] if seed is None else [f"run.seed={seed}"])]
-    follow("solve", Wish(file, resume, trust, pairs, output, json, quiet))
+    follow("solve", Wish(file, resume, trust, pairs, output, json, quiet, shown))
 
 
 def fit_command(
@@ -85,6 +90,7 @@ def fit_command(
     quiet: Quiet = False,
     resume: Resume = None,
     trust: Trust = False,
+    shown: Open = False,
 ) -> None:
     """Fit a network to data and print a table of scores.
 
@@ -93,7 +99,7 @@ def fit_command(
     Exit codes: 0 a usable fit, 1 numerical failure, 2 bad input, 130 interrupted.
     """
     pairs = [*(overrides or ()), *([] if seed is None else [f"run.seed={seed}"])]
-    follow("fit", Wish(file, resume, trust, pairs, output, json, quiet))
+    follow("fit", Wish(file, resume, trust, pairs, output, json, quiet, shown))
 
 
 def follow(command: str, wish: Wish) -> None:
@@ -132,6 +138,8 @@ def follow(command: str, wish: Wish) -> None:
             typer.echo(folder.path)
         elif not wish.quiet:
             typer.echo(f"run folder: {folder.path}", err=wish.json)
+        if wish.shown:
+            show_page(run_page(folder.path))
         if result.status == STOPPED_BY_USER:
             raise typer.Exit(INTERRUPTED)
         raise typer.Exit(1 if result.status.startswith(UNUSABLE) else 0)

@@ -2,10 +2,10 @@
 
 import re
 import tomllib
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from html_pages import Page
 from made_studies import made
 from typer.testing import CliRunner
 
@@ -18,44 +18,6 @@ from kanpinn.runs.study import Study, StudyFile
 from kanpinn.runs.study.plan import plan
 
 OVER = {"network.degree": [3, 5], "network.grid": [4, 8, 16], "run.seed": [0, 1]}
-
-
-class Page(HTMLParser):
-    """What a page consists of; fails where elements are not closed in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.ids: list[str] = []
-        self.addresses: list[str] = []
-        self.tags: list[str] = []
-        self.texts: dict[str, list[str]] = {}
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attributes):
-        self._take(tag, dict(attributes))
-        if tag not in ("meta",):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self._take(tag, dict(attributes))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open:
-            self.texts.setdefault(self.open[-1], []).append(data)
-
-    def _take(self, tag, attributes):
-        self.tags.append(tag)
-        self.ids += [attributes["id"]] if "id" in attributes else []
-        for name in ("href", "src", "xlink:href", "action", "data"):
-            self.addresses += [attributes[name]] if name in attributes else []
-        for value in attributes.values():
-            self.addresses += re.findall(r"url\(([^)]*)\)", value or "")
 
 
 def error(grid=8, degree=3, seed=0, **_):
@@ -211,7 +173,11 @@ def test_the_command_writes_the_report_and_refuses_what_is_no_study(study, tmp_p
     done = CliRunner().invoke(app, ["report", str(study.path)])
     assert done.exit_code == 0 and Path(done.stdout.strip()) == study.path / "report.html"
     refused = CliRunner().invoke(app, ["report", str(tmp_path)])
-    assert refused.exit_code == 2 and "is not a study" in refused.output
+    assert refused.exit_code == 2 and "is neither a run nor a study" in refused.output
+    elsewhere = tmp_path / "page.html"
+    assert CliRunner().invoke(app, ["report", str(study.path), "--output", str(elsewhere)])
+    links = [a for a in Page(elsewhere.read_text()).addresses if not a.startswith("#")]
+    assert links and all((tmp_path / address / "run.json").is_file() for address in links)
 
 
 @pytest.mark.parametrize("command", ["report", "plot"])

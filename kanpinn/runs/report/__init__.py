@@ -1,5 +1,6 @@
-"""The report of a study: its error curves with observed orders, its figures, its HTML page."""
+"""The reports of runs and studies: error curves with observed orders, figures, HTML pages."""
 
 from kanpinn.runs.report.curves import curves as curves
 from kanpinn.runs.report.figures import draw_study as draw_study
 from kanpinn.runs.report.page import write_report as write_report
+from kanpinn.runs.report.run_page import write_run_report as write_run_report

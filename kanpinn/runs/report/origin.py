@@ -1,4 +1,4 @@
-"""The provenance of a study: machines and versions, and the files that reproduce its runs."""
+"""The provenance of runs and studies: machines, versions, and files that reproduce the runs."""
 
 import contextlib
 import re
@@ -106,3 +106,10 @@ def _without_none(value: Any) -> Any:
         case list():
             return [_without_none(one) for one in value]
     return value
+
+
+def subject(settings: Mapping[str, Any]) -> str:
+    """Return the name of what is solved or fitted: a class, equation, data file or formula."""
+    named = settings.get("problem") or settings.get("data") or {}
+    keys = ("class", "equation", "path", "formula")
+    return next((str(named[key]) for key in keys if key in named), "a run without settings")

@@ -1,76 +1,46 @@
 """The report of a study: one self-contained HTML page of tables, figures and provenance."""
 
+import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kanpinn._support.files import write_text
 from kanpinn.plotting.style import inline_svg
 from kanpinn.runs.report import origin, summary
+from kanpinn.runs.report.document import REPORT, Figure, ReportTable, Section, rendered
 from kanpinn.runs.report.figures import figure_of
 from kanpinn.runs.report.pictures import Picture, missing, pictures
-from kanpinn.runs.report.summary import ReportTable
 from kanpinn.runs.study.table import RUNS, Study
 
-REPORT = "report.html"
 BASE = "base.toml"
 
 
-@dataclass(frozen=True, eq=False)
-class Figure:
-    """A drawing as SVG, and the caption below it."""
+def write_report(study: Study, output: Path | None = None) -> Path:
+    """Write a study's report with links to the folders of its runs, and return its path.
 
-    svg: str
-    caption: str
-
-
-@dataclass(frozen=True, eq=False)
-class Section:
-    """A section of the page with an anchor, `key`; empty lists are not shown.
-
-    texts: paragraphs. listings: pairs of an introducing paragraph and a file's text or a command.
+    output: the file to write, by default report.html in the study's folder.
     """
-
-    key: str
-    title: str
-    tables: Sequence[ReportTable] = ()
-    figures: Sequence[Figure] = ()
-    texts: Sequence[str] = ()
-    listings: Sequence[tuple[str, str]] = field(default=())
-
-
-def write_report(study: Study) -> Path:
-    """Write report.html with links to the runs into the study's folder, and return its path."""
-    write_text(study.path / REPORT, page(study))
-    return study.path / REPORT
+    path = study.path / REPORT if output is None else output
+    above = (
+        "" if output is None else f"{Path(os.path.relpath(study.path, path.parent)).as_posix()}/"
+    )
+    write_text(path, page(study, above))
+    return path
 
 
-def page(study: Study) -> str:
-    """Return the report as HTML with inline styles and figures, and links within the folder only.
+def page(study: Study, above: str = "") -> str:
+    """Return the report as HTML.
 
-    The template page.html escapes every text but the figures' SVG.
+    above: the address of the study's folder relative to the page, with "/" at its end.
     """
     found = origin.records(study)
-    environment = Environment(
-        loader=PackageLoader("kanpinn.runs.report", ""),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    return environment.get_template("page.html").render(
-        title=f"Study {study.name}",
-        state=_state(study, found),
-        sections=list(_sections(study, found)),
-        version=study.version or "(not installed)",
-    )
+    sections = list(_sections(study, found, above))
+    state = _state(study, found)
+    return rendered(f"Study {study.name}", state, sections, study.version, "study.json")
 
 
-def _sections(study: Study, found: Sequence[tuple[dict, dict]]) -> Iterator[Section]:
+def _sections(study: Study, found: Sequence[tuple[dict, dict]], above: str) -> Iterator[Section]:
     drawn = list(pictures(study))
     yield Section("varied", "Varied keys", [summary.varied(study)])
     yield Section("settings", "Results", [summary.settings(study)])
@@ -81,7 +51,7 @@ def _sections(study: Study, found: Sequence[tuple[dict, dict]]) -> Iterator[Sect
     yield Section("figures", "Figures", figures=list(map(_figure, drawn)), texts=nothing)
     if (failures := summary.failed_runs(study)) is not None:
         yield Section("failures", "Failed runs", [failures])
-    yield Section("runs", "All runs", [summary.runs(study)])
+    yield Section("runs", "All runs", [summary.runs(study, above)])
     if found:
         facts = origin.environment([record for _, record in found])
         yield Section(
@@ -96,7 +66,7 @@ def _state(study: Study, found: Sequence[tuple[dict, dict]]) -> str:
     """Return a sentence on the number of runs, what they solve or fit, and how they ended."""
     ends = Counter(row["status"].partition(":")[0] for row in study.rows)
     said = ", ".join(f"{count} {status}" for status, count in ends.items())
-    problem = f" of {_what(found[0][1]['config'])}" if found else ""
+    problem = f" of {origin.subject(found[0][1]['config'])}" if found else ""
     return f"{len(study.rows)} runs{problem}: {said}."
 
 
@@ -134,10 +104,3 @@ def _repeat(study: Study, found: tuple[dict, dict]) -> Iterator[tuple[str, str]]
         f"runs again. Those of a run are in its run.json, such as {where}/run.json:",
         f"kanpinn.sweep(function, {lists}, name={study.name!r})",
     )
-
-
-def _what(config: Mapping[str, Any]) -> str:
-    """Return the name of what is solved or fitted: a class, equation, data file or formula."""
-    named = config.get("problem") or config["data"]
-    keys = ("class", "equation", "path", "formula")
-    return next(str(named[key]) for key in keys if key in named)

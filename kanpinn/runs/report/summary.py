@@ -1,8 +1,6 @@
 """The tables of a study's report: varied keys, settings, orders, failures and runs."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 from urllib.parse import quote
 
 from kanpinn._support.status import FAILED
@@ -10,6 +8,7 @@ from kanpinn.accuracy.orders import Fit
 from kanpinn.plotting.curves import ErrorCurve, ErrorRange
 from kanpinn.runs.report.curves import setting_labels, usable
 from kanpinn.runs.report.dimensions import dimensions, full
+from kanpinn.runs.report.document import ReportTable, RunLink
 from kanpinn.runs.report.pictures import Picture
 from kanpinn.runs.study.table import RUNS, Row, Study, has_failed
 
@@ -25,22 +24,6 @@ NAMES = {
 }
 FORMS = dict.fromkeys(NAMES, "{:.2e}") | {"seconds": "{:.3g}"}
 HEADS = NAMES | {"l2_relative": "rel. L²", "h1_relative": "rel. H¹"}
-
-
-class RunLink(NamedTuple):
-    """The text and the address, relative to the page, of a link to a run's folder."""
-
-    text: str
-    address: str
-
-
-@dataclass(frozen=True, eq=False)
-class ReportTable:
-    """A table with a caption: column heads, and rows whose first cell is the row's head."""
-
-    head: Sequence[str]
-    rows: Sequence[Sequence[str | RunLink]]
-    caption: str
 
 
 def varied(study: Study) -> ReportTable:
@@ -135,14 +118,17 @@ def varied_values(study: Study, row: Row) -> str:
     return ", ".join(f"{key.rpartition('.')[2]} {full(row[key])}" for key in _telling(study))
 
 
-def runs(study: Study) -> ReportTable:
-    """Return the table of all runs with links to their folders."""
+def runs(study: Study, above: str = "") -> ReportTable:
+    """Return the table of all runs with links to their folders.
+
+    above: the address of the study's folder relative to the page, with "/" at its end.
+    """
     keys, rows = _telling(study), []
     columns = ("status", *_errors(study), "parameters", "points", "steps", "seconds")
     for number, row in enumerate(study.rows, 1):
         told = row | ({"status": row["status"].partition(":")[0]} if has_failed(row) else {})
         cells = ["–" if told[c] is None else FORMS.get(c, "{}").format(told[c]) for c in columns]
-        rows.append([str(number), *(full(row[key]) for key in keys), *cells, _folder(row)])
+        rows.append([str(number), *(full(row[key]) for key in keys), *cells, _folder(row, above)])
     head = [HEADS.get(column, column) for column in columns]
     caption = "Each run in the order of the study, with its folder"
     return ReportTable(["run", *keys, *head, "folder"], rows, caption)
@@ -154,10 +140,14 @@ def _errors(study: Study) -> list[str]:
     return own if study.kind == "fit" else list(study.errors)
 
 
-def _folder(row: Row) -> RunLink | str:
+def _folder(row: Row, above: str) -> RunLink | str:
     """Return a link to the run's folder that shows only the hash in its name, "–" without one."""
     name = row["run"]
-    return RunLink(name.rpartition("-")[2][:8], f"{RUNS}/{quote(name)}/") if name else "–"
+    return (
+        RunLink(name.rpartition("-")[2][:8], f"{quote(above)}{RUNS}/{quote(name)}/")
+        if name
+        else "–"
+    )
 
 
 def _telling(study: Study) -> list[str]:

@@ -1,0 +1,148 @@
+"""The report of a run: one self-contained HTML page of what its folder holds."""
+
+import base64
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from kanpinn._support.errors import expecting
+from kanpinn._support.files import write_text
+from kanpinn.runs.report import origin
+from kanpinn.runs.report.document import REPORT, Image, ReportTable, Section, rendered
+from kanpinn.runs.report.run_numbers import headline, number_text, tables_of
+from kanpinn.runs.results.record import PARTIAL, RECORD, read_record, run_folder
+
+FIGURES = {  # captions by the beginnings of the files' names, in the order of the page
+    "solution": "The solution{of}, and its error where the exact solution or a reference is known",
+    "agreement": "Fitted values and their errors against the data",
+    "confusion": "Confusion matrix: true classes against fitted ones",
+    "mode": "Eigenfunctions",
+    "snapshots": "The solution at several moments",
+    "components": "The components of the solution over time",
+    "phases": "The solution in the phase plane",
+    "streamlines": "Streamlines of the flow",
+    "unknowns": "The unknown numbers over the steps",
+    "interval": "The confidence interval of the unknown field{of}",
+    "residuals": "The residuals of the equations",
+    "cells": "The cells and the solution in them",
+    "steps": "The windows of the march in time",
+    "drifts": "The drift of invariants over time",
+    "history": "Loss and errors over the steps",
+    "edges": "The functions on the edges of the network",
+    "network": "The network with the functions on its edges",
+}
+
+FOREMOST = ("loss", "l2_relative", "h1_relative", "seconds")  # columns of the history, if known
+
+
+def write_run_report(run: Path, output: Path | None = None) -> Path:
+    """Write a run's report, and return its path.
+
+    It is made from run.json, result.h5 and the pictures in figures/: no code of the run is run.
+
+    Args:
+        run: the run folder, with or without ".partial", or a file in it.
+        output: the file to write, by default report.html in the run folder.
+
+    Raises:
+        InputError: if there is no run folder, or its run.json is no JSON object.
+    """
+    folder = run_folder(run)
+    path = folder / REPORT if output is None else output
+    write_text(path, run_page(folder))
+    return path
+
+
+def run_page(folder: Path) -> str:
+    """Return the report of a run folder as HTML."""
+    record = read_record(folder)
+    with expecting(folder / RECORD):
+        version = (record.get("versions") or {}).get("kanpinn")
+        sections = list(_sections(folder, record))
+        return rendered(_title(record, folder), _state(record), sections, version, RECORD)
+
+
+def _title(record: Mapping[str, Any], folder: Path) -> str:
+    return f"Run {record.get('name', folder.parent.name)}"
+
+
+def _state(record: Mapping[str, Any]) -> str:
+    what = origin.subject(record.get("config") or {})
+    return f"{what}: {record.get('status', 'without a status')}."
+
+
+def _sections(folder: Path, record: Mapping[str, Any]) -> Iterator[Section]:
+    rows = list(headline(record))
+    yield Section("results", "Results", [ReportTable(["quantity", "value"], rows, "Main numbers")])
+    if tables := list(tables_of(record)):
+        yield Section("tables", "Errors and values", tables)
+    images = list(_images(folder))
+    remedy = "This folder has no figures: kanpinn plot draws those of a finished run."
+    yield Section("figures", "Figures", images=images, texts=() if images else (remedy,))
+    if (history := _history(folder / "result.h5")) is not None:
+        yield Section("history", "History", [history])
+    settings = record.get("config") or {}
+    listing = [("The settings, as a problem file:", origin.problem_toml(settings))]
+    yield Section("configuration", "Configuration", listings=listing)
+    facts = ReportTable(["name", "value"], origin.environment([record]), "Software and hardware")
+    yield Section("environment", "Environment", [facts])
+    yield Section("repeat", "How to run it again", listings=list(_repeat(folder, record)))
+
+
+def _images(folder: Path) -> Iterator[Image]:
+    """Yield the pictures of the folder in the order of FIGURES, others after them by name."""
+    order = list(FIGURES)
+    paths = [*folder.glob("figures/*.png"), *folder.glob("network.png")]
+    for path in sorted(paths, key=lambda path: (_place(path.stem, order), path.stem)):
+        begin = _place(path.stem, order)
+        caption = FIGURES[order[begin]] if begin < len(order) else path.stem.replace("_", " ")
+        field = path.stem.partition("_")[2]
+        caption = caption.format(of=f" {field}" if field else "")
+        code = base64.b64encode(path.read_bytes()).decode("ascii")
+        yield Image(f"data:image/png;base64,{code}", f"{caption}.", f"{caption} ({path.name}).")
+
+
+def _place(stem: str, order: Sequence[str]) -> int:
+    return next((i for i, begin in enumerate(order) if stem.startswith(begin)), len(order))
+
+
+def _history(path: Path, rows: int = 12, columns: int = 8) -> ReportTable | None:
+    """Return a table of steps that are evenly spread over the run, None if there are none."""
+    try:
+        with h5py.File(path) as file:
+            group = file["history"]
+            values = {name: group[name][()] for name in group if group[name].ndim == 1}
+    except (OSError, KeyError):
+        return None
+    step = values.pop("step", None)
+    if step is None or not len(step):
+        return None
+    first = [name for name in FOREMOST if name in values]
+    names = [*first, *(name for name in values if name not in first)][:columns]
+    last = len(step) - 1
+    chosen = sorted({round(i * last / (rows - 1)) for i in range(rows)})
+    cells = [[f"{step[i]:g}", *(number_text(values[n][i]) for n in names)] for i in chosen]
+    caption = f"{len(chosen)} of {len(step)} recorded steps; all are in result.h5"
+    return ReportTable(["step", *(name.replace("_", " ") for name in names)], cells, caption)
+
+
+def _repeat(folder: Path, record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield paragraphs, each with a command, that repeat, continue or load the run."""
+    settings = record.get("config") or {}
+    command = "fit" if "data" in settings else "solve"
+    classes = re.findall(r'"([\w.-]+\.py):', str(settings).replace("'", '"'))
+    beside = f", beside {' and '.join(dict.fromkeys(classes))} of the run folder" if classes else ""
+    yield (
+        f"Save the configuration above as problem.toml{beside}, and run:",
+        f"kanpinn {command} problem.toml",
+    )
+    name = folder.name
+    if name.endswith(PARTIAL) or str(record.get("status", "")).startswith("stopped"):
+        yield "The run can go on from its checkpoint:", f"kanpinn {command} --resume {name}"
+    yield (
+        "The result in Python, which runs the class files in the folder:",
+        f'import kanpinn as kp\n\nresult = kp.load("{name}")',
+    )

@@ -1,0 +1,109 @@
+"""Reports of runs: one page that needs nothing else, runs no code and trusts no text."""
+
+import json
+import shutil
+import tomllib
+from pathlib import Path
+
+import pytest
+from html_pages import Page
+from typer.testing import CliRunner
+
+from kanpinn.cli import app, viewer
+from kanpinn.runs.config import Config
+from kanpinn.runs.report.run_numbers import headline, number_text, tables_of
+
+POISSON = Path(__file__).parents[2] / "problems" / "poisson2d_small.toml"
+FAST = ["network.width=[2,24,1]", "network.degree=5", "network.grid=4", "network.boundary=exact"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("runs")
+    pairs = [*FAST, 'optimizer=[{type="least_squares"}]', "run.estimate=true"]
+    sets = [part for pair in pairs for part in ("--set", pair)]
+    done = CliRunner().invoke(app, ["solve", str(POISSON), *sets, "--output", str(output)])
+    assert done.exit_code == 0, done.output
+    return next(output.glob("*/*/run.json")).parent
+
+
+@pytest.fixture(scope="module")
+def text(run: Path) -> str:
+    done = CliRunner().invoke(app, ["report", str(run)])
+    assert done.stdout == f"{run / 'report.html'}\n", done.output
+    return (run / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_page_has_all_figures_in_itself_and_fetches_nothing(run: Path, text: str) -> None:
+    page = Page(text)
+    assert "http" not in text.replace("http-equiv", "")
+    assert not {"script", "link", "iframe", "object"} & {*page.tags}
+    pictures = [one for one in page.addresses if not one.startswith("#")]
+    assert len(pictures) == len(list((run / "figures").glob("*.png"))) >= 3
+    assert all(one.startswith("data:image/png;base64,") for one in pictures)
+    assert all(one[1:] in page.ids for one in page.addresses if one.startswith("#"))
+    assert text.count('alt="') == len(pictures) and 'alt=""' not in text
+    assert '<meta name="viewport"' in text and "prefers-color-scheme: dark" in text
+
+
+def test_the_numbers_are_those_of_run_json(run: Path, text: str) -> None:
+    record = json.loads((run / "run.json").read_text())
+    cells = Page(text).texts["td"]
+    for value in (record["errors"]["l2_relative"], record["estimate"]["h1_relative"]):
+        assert number_text(value) in cells
+    assert str(record["parameters"]) in cells and record["versions"]["torch"] in cells
+
+
+def test_the_configuration_on_the_page_gives_the_same_run(run: Path, text: str) -> None:
+    listing = Page(text).texts["pre"][0]
+    read = Config.from_dict(tomllib.loads(listing), run, "again").to_dict()
+    record = json.loads((run / "run.json").read_text())
+    assert read["network"] == record["config"]["network"]
+    assert read["problem"] == record["config"]["problem"]
+
+
+def test_no_code_is_run_and_texts_are_escaped(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    (folder / "poisson2d.py").write_text("raise SystemExit('run')")
+    record = json.loads((folder / "run.json").read_text())
+    record |= {"name": "<script>", "status": "failed: <b> & co", "quantities": {"<i>": 1.5}}
+    (folder / "run.json").write_text(json.dumps(record))
+    shutil.rmtree(folder / "figures")
+    (folder / "result.h5").write_bytes(b"damaged")
+    done = CliRunner().invoke(app, ["report", str(folder), "--output", str(tmp_path / "a.html")])
+    assert done.exit_code == 0, done.output
+    page = Page((tmp_path / "a.html").read_text(encoding="utf-8"))
+    assert "Run <script>" in page.texts["h1"] and "script" not in page.tags
+    assert not {"b", "i"} & {*page.tags} and "failed: <b> & co" in page.texts["td"]
+    assert any("has no figures" in text for text in page.texts["p"])
+    (folder / "run.json").write_text(json.dumps(record | {"estimated": {"a": 3}}))
+    damaged = CliRunner().invoke(app, ["report", str(folder)])
+    assert damaged.exit_code == 2 and "run.json" in damaged.stderr
+    none = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert none.exit_code == 2 and "is neither a run nor a study" in none.stderr
+
+
+def test_records_of_every_kind_have_their_numbers() -> None:
+    modes = [{"real": 19.739208802178716, "imaginary": 0.0, "multiplicity": 2, "residual": 1e-9}]
+    record = {"status": "converged", "errors": {"eigenvalue_relative": 1e-10}, "eigenvalues": modes}
+    assert ("largest relative error of eigenvalues", "1.000e-10") in headline(record)
+    (table,) = tables_of(record)
+    assert table.rows == [["1", "19.7392088022", "0", "2", "1.000e-09"]]
+    fit = {"errors": {"test": {"rmse": 0.5, "rows": 7}}, "seconds": {"total": 2.5}}
+    assert ("RMSE, test rows", "0.5") in headline(fit)
+    unknown = {"estimated": {"nu": {"value": 0.01, "low": 0.009, "high": None}}}
+    assert ("nu, with its 95% interval", "0.01 (9.000e-03 … –)") in headline(unknown)
+
+
+def test_open_shows_the_page_or_says_why_not(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(viewer.webbrowser, "open", lambda address: opened.append(address) or True)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(viewer.sys, "platform", "linux")
+    done = CliRunner().invoke(app, ["report", str(run), "--open"])
+    assert "there is no display here" in done.stderr and not opened
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert CliRunner().invoke(app, ["report", str(run), "--open"]).exit_code == 0
+    assert opened == [(run / "report.html").as_uri()]
