@@ -100,8 +100,10 @@ if TYPE_CHECKING:
     from kanpinn.pde import TangentialDirichlet as TangentialDirichlet
     from kanpinn.pde import Unknown as Unknown
     from kanpinn.pde import Wave as Wave
+    from kanpinn.runs.progress import Progress as Progress
     from kanpinn.runs.results.kinds import load as load
     from kanpinn.runs.study import Study as Study
+    from kanpinn.runs.study.progress import StudyProgress as StudyProgress
     from kanpinn.runs.study.sweep import sweep as sweep
     from kanpinn.solvers import Continuation as Continuation
     from kanpinn.solvers import Eigensolution as Eigensolution
@@ -209,8 +211,10 @@ _NAMES = {
         "Unknown",
         "Wave",
     ),
+    "runs.progress": ("Progress",),
     "runs.results.kinds": ("load",),
     "runs.study": ("Study",),
+    "runs.study.progress": ("StudyProgress",),
     "runs.study.sweep": ("sweep",),
     "solvers": (
         "Continuation",

@@ -6,16 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from kanpinn.cli.tables import (
-    against,
-    eigenvalues_table,
-    errors_table,
-    quantities,
-    remarks,
-    scores_table,
-    summary,
-    unknowns,
-)
+from kanpinn.cli.text_table import plain_table
 
 if TYPE_CHECKING:
     from kanpinn.jets import Channels
@@ -80,19 +71,20 @@ class SolveKind(Kind):
         return known if job.tolerance is None else judged_by_tolerance(known, job.tolerance)
 
     def lines(self, result: "Solution") -> Iterator[str]:
-        estimated = None if result.estimate is None else result.estimate.errors
-        bound = None if result.estimate is None else result.estimate.bound
-        bound = None if bound is None or bound.reason else bound
-        shown = (result.errors, estimated, bound, result.problem.invariants and result.invariants)
-        if any(one is not None for one in shown):
-            yield errors_table(*shown)
-        yield from unknowns(result)
-        yield from quantities(result)
-        if result.estimate is not None and result.estimate.reason not in result.status:
-            yield str(result.estimate)
-        elif estimated is not None:  # the table has the errors
-            yield str(result.estimate).splitlines()[-1]
-        yield from filter(None, (against(result), summary(result)))
+        from kanpinn.solvers import tables
+
+        if rows := tables.error_rows(result):
+            yield plain_table(rows)
+        if (doubt := tables.rule_error(result)) is not None:
+            yield doubt
+        yield from tables.unknowns(result)
+        yield from tables.quantities(result)
+        estimate = result.estimate
+        if estimate is not None and estimate.reason not in result.status:
+            yield str(estimate)
+        elif estimate is not None and estimate.errors is not None:  # the table has the errors
+            yield str(estimate).splitlines()[-1]
+        yield from filter(None, (tables.against(result), tables.summary(result)))
 
     def preview(self, config: "Config", job: "SolveJob") -> Iterator[Line]:
         defects = self.check(job)
@@ -114,10 +106,12 @@ class EigenKind(Kind):
     """An eigenvalue problem to solve."""
 
     def lines(self, result: "Eigensolution") -> Iterator[str]:
+        from kanpinn.solvers import tables
+
         if result.count:
-            yield eigenvalues_table(result)
-        yield from remarks(result)
-        yield summary(result)
+            yield plain_table(tables.eigenvalue_rows(result))
+        yield from tables.remarks(result)
+        yield tables.summary(result)
 
     def preview(self, config: "Config", job: "EigenJob") -> Iterator[Line]:
         from kanpinn.runs.config import blaming
@@ -140,8 +134,10 @@ class FitKind(Kind):
     command = "fit"
 
     def lines(self, result: "Fitted") -> Iterator[str]:
-        yield scores_table(result)
-        yield summary(result)
+        from kanpinn.solvers import tables
+
+        yield plain_table(tables.score_rows(result))
+        yield tables.summary(result)
 
     def preview(self, config: "Config", job: "FitJob") -> Iterator[Line]:
         job.preview()  # refuses settings that do not fit together

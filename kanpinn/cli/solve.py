@@ -185,7 +185,7 @@ def build(config: "Config", quiet: bool = False) -> "Job":
 def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "Result":
     """Run the job in a folder, which is discarded if an error or Ctrl-C precedes the first step."""
     with importing():
-        from kanpinn.runs.progress import RunProgress
+        from kanpinn.runs.progress import Progress
 
     def interrupt(*_: object) -> None:  # before and after the solve loop, which has its own handler
         folder.keep()
@@ -196,7 +196,7 @@ def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "Result":
         if not quiet:
             note(f"{why}: {choice}")
 
-    shown: Any = contextlib.nullcontext() if quiet else RunProgress()
+    shown: Any = contextlib.nullcontext() if quiet else Progress()
     try:
         with handling(interrupt), shown as progress:
             observers: list[Observer] = [] if progress is None else [progress]

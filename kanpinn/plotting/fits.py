@@ -123,7 +123,7 @@ def agreement_figure(fitted: Fitted) -> Figure:
     names = fitted.data.train.outputs[:4]
     figure = new_figure(7.6, 3.0 * len(names) + 0.3)
     panels = figure.subplots(len(names), 2, squeeze=False)
-    drawn = {part: _drawn(fitted, table) for part, table in _shown(fitted).items()}
+    drawn = {part: drawn_rows(fitted, table) for part, table in shown_parts(fitted).items()}
     for index, (name, (left, right)) in enumerate(zip(names, panels, strict=True)):
         columns = {part: (y[:, index], u[:, index]) for part, (y, u) in drawn.items()}
         plot_agreement(left, columns)
@@ -159,13 +159,13 @@ def plot_agreement(
     return tidy(ax)
 
 
-def _shown(fitted: Fitted) -> dict[str, Table]:
+def shown_parts(fitted: Fitted) -> dict[str, Table]:
     """Return the training rows and, if there are any, the test rows, by the name of the part."""
     parts = fitted.data.parts
     return {part: parts[part] for part in ("train", "test") if part in parts}
 
 
-def _drawn(fitted: Fitted, table: Table) -> tuple[numpy.ndarray, numpy.ndarray]:
+def drawn_rows(fitted: Fitted, table: Table) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Return targets and fitted values (n, m) of at most 4000 rows, evenly spaced in the table."""
     most = 4000
     some = table[:: -(-len(table) // most)] if len(table) > most else table
@@ -174,15 +174,21 @@ def _drawn(fitted: Fitted, table: Table) -> tuple[numpy.ndarray, numpy.ndarray]:
 
 def confusion_figure(fitted: Fitted) -> Figure:
     """Return a figure of the confusion matrix of the test rows or, without any, training rows."""
-    part, table = list(_shown(fitted).items())[-1]
     classes = fitted.data.train.classes
     size = max(3.6, 0.42 * len(classes) + 1.6)
     figure = new_figure(size + 0.6, size)
-    ax = figure.subplots()
+    plot_confusion_of(figure.subplots(), fitted)
+    return figure
+
+
+def plot_confusion_of(ax: Axes, fitted: Fitted) -> Axes:
+    """Plot the confusion matrix of the test rows or, without any, of the training rows."""
+    part, table = list(shown_parts(fitted).items())[-1]
+    classes = fitted.data.train.classes
     counts = confusion(table.targets.numpy(), fitted.predict(table.inputs).cpu().numpy(), classes)
     plot_confusion(ax, counts, classes)
     ax.set_title(f"{part}: {counts.trace() / len(table):.2%} of {len(table)} rows", fontsize=9)
-    return figure
+    return ax
 
 
 def confusion(

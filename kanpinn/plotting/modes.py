@@ -54,7 +54,7 @@ def modes_figure(solution: Eigensolution, fields: GridFields | None = None) -> F
         figure.suptitle(head, fontsize=10)
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for index, (ax, name) in enumerate(zip(axes, shown, strict=False)):
-        _panel(ax, solution, fields, name, _title(solution, index))
+        plot_mode(ax, solution, fields, name, mode_title(solution, index))
         _share_labels(ax, index % columns == 0, index + columns >= len(shown))
     for ax in axes[len(shown) :]:
         ax.set_axis_off()
@@ -81,15 +81,26 @@ def _share_labels(ax: Axes, first: bool, last: bool) -> None:
         ax.set_xlabel("")
 
 
-def _panel(ax: Axes, solution: Eigensolution, fields: GridFields, name: str, title: str) -> None:
-    """Draw a mode over one coordinate, or over two with its nodal lines."""
+def plot_mode(ax: Axes, solution: Eigensolution, fields: GridFields, name: str, title: str) -> Axes:
+    """Plot a mode over one coordinate, or over two with its nodal lines.
+
+    Args:
+        ax: the axes to draw in.
+        solution: the modes of an eigenvalue problem.
+        fields: the modes on a grid.
+        name: the name of the mode in `fields`.
+        title: the title above the axes.
+
+    Returns:
+        The axes `ax`.
+    """
     values = fields.values[name]
     if len(fields.axes) == 1:
         ((coordinate, x),) = fields.axes.items()
         plot_lines(ax, coordinate, x, {name: values}, "")
         ax.axhline(0, color=GREY, linewidth=0.6)
         ax.set_title(title, fontsize=10)
-        return
+        return ax
     bound = float(numpy.nanmax(numpy.abs(values))) or 1.0
     domain = solution.problem.domain
     outline = None if domain.is_box else outline_of(domain, fields)
@@ -101,9 +112,10 @@ def _panel(ax: Axes, solution: Eigensolution, fields: GridFields, name: str, tit
         nearby = maximum_filter(numpy.nan_to_num(numpy.abs(values)), size=3)
         seen = numpy.where(nearby > tiny, values, numpy.nan)
         ax.contour(x, y, seen.T, levels=[0.0], colors=BLACK, linewidths=0.8)
+    return ax
 
 
-def _title(solution: Eigensolution, index: int) -> str:
+def mode_title(solution: Eigensolution, index: int) -> str:
     """Return the eigenvalue as a title such as "λ_1 = 5.783185963"; complex ones in five digits."""
     value = complex(solution.values[index])
     text = f"{value.real:.10g}" if abs(value) > 1e-10 else "0"

@@ -1,16 +1,14 @@
-"""Progress of a run: a live line on a terminal, plain log lines elsewhere."""
+"""Progress of a run: a live line on a terminal or in a notebook, plain log lines elsewhere."""
 
 import logging
 import time
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
+from kanpinn.runs.live_line import LiveLine
 from kanpinn.solvers.history import UNKNOWN
 from kanpinn.solvers.state import SolverState
 
@@ -19,58 +17,21 @@ SCORES = ("rmse", "accuracy", "cross_entropy")  # of fits, on "train", "validati
 log = logging.getLogger(__name__)
 
 
-class LiveLine(ABC):
-    """Base of observers that keep one line of a terminal up to date; a context manager.
+class Progress(LiveLine):
+    """Observer of a solve or fit that shows stage, step, loss, error and time left.
 
-    bar: the live line inside the block if the console is a terminal that can move its cursor,
-        otherwise None.
-    task: the entry of the bar that is updated.
-
-    Args:
-        console: to write to; by default standard error.
-    """
-
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = Console(stderr=True) if console is None else console
-        self.bar: Bar | None = None
-        self.task = TaskID(0)
-
-    @abstractmethod
-    def __call__(self, state: Any) -> None:
-        """Update the line, or write a line to the log if there is no terminal."""
-
-    def __enter__(self) -> Self:
-        if self.console.is_terminal and not self.console.is_dumb_terminal:
-            self.bar = Bar(
-                SpinnerColumn(),
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=20),
-                TextColumn("{task.fields[text]}"),
-                TimeElapsedColumn(),
-                console=self.console,
-                transient=True,
-                refresh_per_second=5,
-            )
-            self.task = self.bar.add_task("starting", total=None, text="")
-            self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-            self.bar = None
-
-
-class RunProgress(LiveLine):
-    """Observer of a run that shows stage, step, loss, error and time left.
-
-    On a terminal it updates one line, and leaves a line for each stage that has ended. Elsewhere
-    the lines go to this module's logger at level INFO: one for the end of each stage, and in
-    between at most one every `interval` seconds.
+    In a notebook it is one line that is updated; on a terminal it is too, and leaves a line for
+    each stage that has ended. Elsewhere the lines go to the logger "kanpinn.runs.progress" at level
+    INFO: one for the end of each stage, and in between at most one every `interval` seconds.
 
     Args:
-        console: to write to; by default standard error.
+        console: to write to; by default the notebook or standard error.
         interval: the shortest time between two log lines, in seconds.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), source="1", boundary="0")
+        >>> solution = kp.solve(problem, kp.KAN([1, 8, 1]), observers=[kp.Progress()])
     """
 
     def __init__(self, console: Console | None = None, interval: float = 1.0) -> None:
@@ -91,7 +52,10 @@ class RunProgress(LiveLine):
         self._last = time.monotonic()
         self._done.append((self._last, _part(run)))
         ended = progress.finished is not None or progress.stage_step == run.optimizer.steps
-        if self.bar is not None:
+        if self.cell is not None:
+            left = "" if ended else self._left(run)
+            self.cell.show(run_line(run, left, ended), None if ended else _part(run))
+        elif self.bar is not None:
             self._show(run, self.bar, ended)
         elif ended or self._last - self._said >= self.interval:
             self._said = self._last

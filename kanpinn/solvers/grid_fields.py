@@ -79,6 +79,10 @@ def on_grid(
     free: Sequence[str] | None = None,
     nodes: int | None = None,
     chunk: int = 2**13,
+    *,
+    at: Mapping[str, float] | None = None,
+    residuals: bool = True,
+    compared: bool = True,
 ) -> GridFields:
     """The fields on an equispaced grid over the domain's bounding box, including its ends.
 
@@ -90,13 +94,17 @@ def on_grid(
         nodes: points per axis, by default 401, 129 or 33 for one, two or three axes.
         chunk: the number of points evaluated at a time, which bounds the memory; fewer for networks
             of more than 512 units.
+        at: values of coordinates that do not vary, in place of the centre.
+        residuals: whether to evaluate the residuals, which takes most of the time.
+        compared: whether to evaluate the exact solution or the reference, and the errors.
     """
     return sampled(
         solution.problem.domain,
-        lambda points: _evaluate(solution, points, chunk),
+        lambda points: fields_at_points(solution, points, chunk, residuals, compared),
         tuple(solution.problem.fields),
         free,
         nodes,
+        at,
     )
 
 
@@ -105,6 +113,8 @@ def modes_on_grid(
     free: Sequence[str] | None = None,
     nodes: int | None = None,
     chunk: int = 2**13,
+    *,
+    at: Mapping[str, float] | None = None,
 ) -> GridFields:
     """The modes u_1, u_2, … of an eigenvalue problem on the grid of `on_grid`.
 
@@ -124,7 +134,7 @@ def modes_on_grid(
             parts.append(modes.flatten(1).double().cpu())
         return dict(zip(names, torch.cat(parts).unbind(1), strict=True))
 
-    return sampled(solution.problem.domain, evaluate, tuple(names), free, nodes)
+    return sampled(solution.problem.domain, evaluate, tuple(names), free, nodes, at)
 
 
 def sampled(
@@ -133,6 +143,7 @@ def sampled(
     fields: tuple[str, ...],
     free: Sequence[str] | None = None,
     nodes: int | None = None,
+    at: Mapping[str, float] | None = None,
 ) -> GridFields:
     """Sample functions on the grid of `on_grid`, at the points that lie in the domain.
 
@@ -140,19 +151,19 @@ def sampled(
         domain: the domain, whose bounding box the grid covers.
         evaluate: gives columns (n,) by name at n points.
         fields: the names that are fields.
-        free, nodes: as for `on_grid`.
+        free, nodes, at: as for `on_grid`.
     """
-    low, high = domain.bounds
+    (low, high), at = domain.bounds, at or {}
     free = tuple(domain.names[:3]) if free is None else tuple(free)
     count = NODES[len(free)] if nodes is None else nodes
     columns = [
         torch.linspace(float(a), float(b), count, dtype=torch.float64)
         if name in free
-        else (a + b)[None].double() / 2
+        else torch.tensor([at.get(name, float(a + b) / 2)], dtype=torch.float64)
         for name, a, b in zip(domain.names, low, high, strict=True)
     ]
     others = [i for i, name in enumerate(domain.names) if name not in free]
-    if len(others) == 1 and not domain.is_box:
+    if len(others) == 1 and not domain.is_box and domain.names[others[0]] not in at:
         columns[others[0]] = _largest_cut(domain, columns, others[0])
     both = dict(zip(domain.names, columns, strict=True))
     axes = {name: column.numpy() for name, column in both.items() if name in free}
@@ -196,14 +207,24 @@ def _largest_cut(domain: Domain, columns: Sequence[Tensor], axis: int) -> Tensor
     return torch.tensor([low + share * (high - low)], dtype=torch.float64)
 
 
-def _evaluate(solution: Solution, points: Points, chunk: int) -> dict[str, Tensor]:
-    """All values of `GridFields` at points, by name, (n,) each."""
+@torch.no_grad()
+def fields_at_points(
+    solution: Solution,
+    points: Points,
+    chunk: int = 2**13,
+    residuals: bool = False,
+    compared: bool = True,
+) -> dict[str, Tensor]:
+    """The values of `GridFields` at n points, by name, (n,) each.
+
+    chunk, residuals, compared: as for `on_grid`.
+    """
     like = next(solution.network.parameters())
     chunk = min(chunk, max(256, 2**22 // max(solution.network.width)))
     parts: dict[str, list[Tensor]] = {}
     for start in range(0, len(points), chunk):
         some = points[start : start + chunk].to(like.dtype, like.device)
-        for name, column in _named(solution, some).items():
+        for name, column in _named(solution, some, residuals, compared).items():
             parts.setdefault(name, []).append(column.detach().double().cpu())
     found = {name: torch.cat(columns) for name, columns in parts.items()}
     for name in solution.problem.fields:
@@ -213,13 +234,17 @@ def _evaluate(solution: Solution, points: Points, chunk: int) -> dict[str, Tenso
     return found
 
 
-def _named(solution: Solution, points: Points) -> dict[str, Tensor]:
+def _named(
+    solution: Solution, points: Points, residuals: bool, compared: bool
+) -> dict[str, Tensor]:
     """The fields, what they are compared with, their errors and the residuals, (n,) each."""
     problem, approximate, reference = solution.problem, solution(points), solution.reference
     several = len(problem.fields) > 1
     named = {field: approximate[:, i] for i, field in enumerate(problem.fields)}
     name, exact = KNOWN[problem.exact is None], None
-    if problem.exact is not None:
+    if not compared:
+        pass
+    elif problem.exact is not None:
         exact = stack_equations(problem.exact(points), len(points), "exact")
     elif reference is not None and reference.points is None:  # it has values everywhere
         value = reference.jet(points.to(torch.float64), Channels(points.names)).value
@@ -229,7 +254,7 @@ def _named(solution: Solution, points: Points) -> dict[str, Tensor]:
             suffix = f"_{field}" if several else ""
             named[name + suffix] = exact[:, i]
             named["error" + suffix] = approximate[:, i] - exact[:, i]
-    residual = solution.residual(points)
+    residual = solution.residual(points) if residuals else approximate[:, :0]
     for i in range(residual.shape[1]):
         named["residual" if residual.shape[1] == 1 else f"residual_{i}"] = residual[:, i]
     return named

@@ -11,6 +11,7 @@ import torch
 from kanpinn._support.distributed import extremes, together, world
 from kanpinn._support.errors import NumericalError
 from kanpinn._support.interrupts import handling
+from kanpinn._support.observers import entered
 from kanpinn._support.status import CONVERGED, FAILED, STOPPED_BY_USER
 from kanpinn.networks.layer import get_coefficients
 from kanpinn.optimizers import Stage, Step
@@ -35,7 +36,7 @@ def run_stages(
     Args:
         state: the result of `begin`, advanced in place.
         measure: gives the quantities that the history records besides the loss.
-        observers: called with the state after every step.
+        observers: called with the state after every step, and entered if they can be.
         seed: the seed of the optimizers.
         checkpoint: the checkpoint that `begin` was given; None if there was none.
 
@@ -44,7 +45,7 @@ def run_stages(
     """
     progress, count = state.progress, len(state.optimizers)
     memory = None if checkpoint is None else copy.deepcopy(checkpoint["stage"])
-    with handling(state.interrupt):
+    with handling(state.interrupt), entered(observers):
         if checkpoint is None:
             _record(state, Step(state.residuals.loss(reported=True), 0), measure)
         elif state.best is not None and progress.stage_index < count:

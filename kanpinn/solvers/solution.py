@@ -25,6 +25,7 @@ from kanpinn.optimizers import Method
 from kanpinn.pde.evaluate import find_channels
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization
+from kanpinn.solvers.drawn_fields import DrawnFields
 from kanpinn.solvers.history import History
 from kanpinn.solvers.integrals import integral, points_of_region, rules_of
 from kanpinn.solvers.quantities import quantities_of
@@ -33,8 +34,10 @@ from kanpinn.solvers.verification import Verification
 
 
 @dataclass(frozen=True, eq=False)
-class Solution:
+class Solution(DrawnFields):
     """The result of a solve: call it for values; it also gives gradients and residuals.
+
+    Notebooks show it as tables with a picture.
 
     Points are `Points` or tensors (n, d) in the order of the domain's coordinates.
 

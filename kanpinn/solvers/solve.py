@@ -76,7 +76,8 @@ def solve(
             exceed it, at the mean time of earlier steps or, for an optimizer's first one, at what
             it is expected to take. Where the very first one would take more than a second and more
             than twice the budget, the solve fails and says what it takes.
-        observers: called with the `SolverState` after every step.
+        observers: called with the `SolverState` after every step, such as `Progress()`. Those that
+            are context managers are entered for the time of the steps.
         checkpoint: a `SolverState.state_dict()` from which the solve continues.
 
     Ctrl-C lets the present step finish and returns the solution so far with the status "stopped:

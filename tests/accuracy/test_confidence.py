@@ -19,12 +19,12 @@ from kanpinn.accuracy.confidence import Noise
 from kanpinn.accuracy.confidence.approximation import approximation, contraction
 from kanpinn.accuracy.confidence.dependence import dependences
 from kanpinn.cli import app
-from kanpinn.cli.tables import unknowns
 from kanpinn.optimizers import Adam, LevenbergMarquardt, SSBroyden
 from kanpinn.optimizers.reduced import unknown_columns
 from kanpinn.plotting.edges import edges_of
 from kanpinn.plotting.unknowns import unknown_figures
 from kanpinn.solvers.grid_fields import on_grid
+from kanpinn.solvers.tables import unknowns
 
 SOURCE = """
 import math, torch

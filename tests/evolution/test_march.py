@@ -12,7 +12,7 @@ from kanpinn.evolution.grading import graded_breaks
 from kanpinn.evolution.march_words import MarchWords
 from kanpinn.evolution.window.control import Control, Tried, windows_left
 from kanpinn.geometry import Points
-from kanpinn.runs.progress import RunProgress
+from kanpinn.runs.progress import Progress
 from kanpinn.solvers.state import SolverState
 
 F = torch.float64
@@ -351,7 +351,7 @@ def test_its_state_keeps_the_error_of_intervals_that_have_just_changed():
 
 def test_progress_is_told_by_the_time_reached(caplog):
     caplog.set_level("INFO")
-    solved(Travelling(), 1e-4, errors=False, observers=[RunProgress(interval=0.0)])
+    solved(Travelling(), 1e-4, errors=False, observers=[Progress(interval=0.0)])
     lines = [one.getMessage() for one in caplog.records if "March" in one.getMessage()]
     parts = [float(line.split("% done")[0].split(", ")[-1]) for line in lines]
     assert parts == sorted(parts) and parts[-1] == 100

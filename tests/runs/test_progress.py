@@ -1,13 +1,15 @@
 """Progress: a live line on a terminal, plain log lines elsewhere."""
 
 import io
+import itertools
 import logging
+import sys
 
 import pytest
 from rich.console import Console
 
 import kanpinn as kp
-from kanpinn.runs.progress import RunProgress, _left
+from kanpinn.runs.progress import Progress, _left
 
 
 class Line(kp.Problem):
@@ -26,7 +28,7 @@ class Line(kp.Problem):
 STAGES = (kp.Adam(steps=5), kp.Refine(4), kp.LeastSquares())
 
 
-def solve(progress: RunProgress) -> None:
+def solve(progress: Progress) -> None:
     points = kp.Collocation(20, 2)
     with progress:
         network = kp.KAN([1, 2, 1], grid=2)
@@ -39,7 +41,7 @@ def lines_of(caplog) -> list[str]:
 
 def test_without_a_terminal_each_stage_ends_with_a_line(caplog):
     caplog.set_level(logging.INFO)
-    solve(RunProgress(Console(file=io.StringIO()), interval=3600.0))
+    solve(Progress(Console(file=io.StringIO()), interval=3600.0))
     adam, refine, least_squares = lines_of(caplog)
     assert adam.startswith("Adam [1 of 3]: step 5/5, loss ")
     assert "rel. L2 " in adam and adam.endswith("(all steps done)")
@@ -50,7 +52,7 @@ def test_without_a_terminal_each_stage_ends_with_a_line(caplog):
 
 def test_lines_within_a_stage_say_how_long_it_may_take(caplog):
     caplog.set_level(logging.INFO)
-    solve(RunProgress(Console(file=io.StringIO()), interval=0.0))
+    solve(Progress(Console(file=io.StringIO()), interval=0.0))
     lines = lines_of(caplog)
     assert len(lines) == 5 + 1 + 1
     assert lines[0].startswith("Adam [1 of 3]: step 1/5") and lines[0].endswith(" s left")
@@ -59,7 +61,7 @@ def test_lines_within_a_stage_say_how_long_it_may_take(caplog):
 def test_on_a_terminal_there_is_a_live_line_and_no_log(caplog):
     caplog.set_level(logging.INFO)
     screen = io.StringIO()
-    solve(RunProgress(Console(file=screen, force_terminal=True, width=120)))
+    solve(Progress(Console(file=screen, force_terminal=True, width=120)))
     assert not caplog.records
     text = screen.getvalue()
     assert "Least Squares [3 of 3]: step 1/20" in text and "\x1b[?25l" in text
@@ -69,7 +71,7 @@ def test_on_a_terminal_there_is_a_live_line_and_no_log(caplog):
 def test_the_live_line_ends_when_the_solve_fails():
     screen = io.StringIO()
     with pytest.raises(ZeroDivisionError):
-        with RunProgress(Console(file=screen, force_terminal=True)):
+        with Progress(Console(file=screen, force_terminal=True)):
             raise ZeroDivisionError
     assert screen.getvalue().rindex("\x1b[?25h") > screen.getvalue().rindex("\x1b[?25l")
 
@@ -84,3 +86,50 @@ def test_the_live_line_ends_when_the_solve_fails():
 )
 def test_seconds_left_in_words(seconds, text):
     assert _left(seconds) == text
+
+
+# --- notebooks ---------------------------------------------------------------------------------
+
+
+class Kernel:
+    """What a process of a notebook has as the module IPython, and what it was told to show."""
+
+    def __init__(self) -> None:
+        self.kernel, self.display_pub, self.published = object(), self, []
+
+    def get_ipython(self) -> "Kernel":
+        return self
+
+    def publish(self, *, data, metadata, transient, update) -> None:
+        self.published.append((transient["display_id"], update, data))
+
+
+def test_in_a_notebook_one_line_is_updated(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "IPython", kernel := Kernel())
+    monkeypatch.setattr("kanpinn.runs.live_line.time.monotonic", itertools.count().__next__)
+    points = kp.Collocation(20, 2)
+    kp.solve(
+        Line(), kp.KAN([1, 2, 1], grid=2), STAGES, points, boundary="penalty",
+        observers=[kp.Progress()],
+    )  # fmt: skip
+    names, updates, shown = zip(*kernel.published, strict=True)
+    assert len(set(names)) == 1 and updates == (False, *[True] * (len(updates) - 1))
+    assert len(shown) >= 7 and shown[0]["text/plain"].startswith("Adam [1 of 3]: step 1/5")
+    assert 'value="0.2000" max="1"' in shown[0]["text/html"]
+    assert shown[-1]["text/plain"].endswith("(converged)")
+    assert "<progress" not in shown[-1]["text/html"]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_solve_enters_its_observers_and_leaves_them_when_it_fails():
+    screen = io.StringIO()
+    progress = kp.Progress(Console(file=screen, force_terminal=True, width=120))
+
+    def broken(state) -> None:
+        assert progress.bar is not None
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        kp.solve(Line(), kp.KAN([1, 2, 1], grid=2), observers=[progress, broken])
+    assert progress.bar is None
+    assert screen.getvalue().rindex("\x1b[?25h") > screen.getvalue().rindex("\x1b[?25l")

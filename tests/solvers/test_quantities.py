@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.cli import tables
 from kanpinn.runs.results.solves import SolveContents
+from kanpinn.solvers import tables
 
 
 class Poiseuille(kp.Problem):

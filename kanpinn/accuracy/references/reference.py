@@ -28,6 +28,11 @@ class Reference(ABC):
     error: float | None = None
     points: tuple[Points, Tensor] | None = None
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether its values are at hand, so that they take neither a solve nor a file."""
+        return True
+
     @abstractmethod
     def jet(self, points: Points, channels: Channels) -> Jet:
         """Return values (n, m) and, if the channels ask for them, gradients (n, d, m).
@@ -94,6 +99,10 @@ class Pending(Reference):
             InputError: if the recipe cannot build it for this problem.
         """
         return self.recipe.build(self.problem)
+
+    @property
+    def is_ready(self) -> bool:
+        return "built" in vars(self)
 
     @property
     def source(self) -> str:  # type: ignore[override]

@@ -1,12 +1,13 @@
 """The formula read off a network: its expressions, edges, error and defects."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from kanpinn._support.shown import Shown
 from kanpinn.geometry import Points
 from kanpinn.interpret.formulas.composition import compose, evaluate_expression
 from kanpinn.interpret.formulas.normal import normal_form
@@ -39,8 +40,10 @@ class EdgeRow:
 
 
 @dataclass(frozen=True, eq=False)
-class Formula:
+class Formula(Shown):
     """A formula for each output of a network; a call returns its values.
+
+    Notebooks show its mathematics, with a picture.
 
     Args:
         expressions: the simplified sympy expressions, one for each output.
@@ -51,9 +54,12 @@ class Formula:
         defects: the formula's defects in the equation and the conditions of a solution; none for a
             fit.
         graph: the graph of the edges.
+        ranges: the least and the greatest value of each input in the rows that it was found from.
         own_edges: whether the edges are those of the result's own network; otherwise they are those
             of a smaller network fitted to its values.
     """
+
+    shown_by = "kanpinn.interpret.formulas.notebook"
 
     expressions: tuple[Any, ...]
     symbols: tuple[Any, ...]
@@ -62,6 +68,7 @@ class Formula:
     edges: tuple[EdgeRow, ...]
     defects: tuple[Defect, ...]
     graph: Graph
+    ranges: tuple[tuple[float, float], ...]
     own_edges: bool = False
 
     @property
@@ -91,6 +98,34 @@ class Formula:
         """Return the values (n, m) at rows of inputs (n, d)."""
         return _values(self.expressions, self.symbols, x)
 
+    def plot(
+        self,
+        output: int | None = None,
+        *,
+        along: str | Sequence[str] | None = None,
+        at: Mapping[str, float | int] | None = None,
+        nodes: int | None = None,
+        ax: Any = None,
+    ) -> Any:
+        """Draw the formula over its inputs' ranges: lines over one input, maps over two.
+
+        Args:
+            output: the number of an output, from 0; by default there is a panel for each.
+            along: the name of the input, or the names of two, that vary; by default the first two.
+            at: values of the other inputs, by name; by default the centres of their ranges.
+            nodes: points along each axis; by default 401 of a line, 129 of a map.
+            ax: axes of Matplotlib to draw in, one for each panel; by default those of a new figure
+                of pyplot, which notebooks show.
+
+        Returns:
+            The `matplotlib.axes.Axes`; for several outputs an array of them, (outputs,).
+
+        Raises:
+            InputError: for an output or input that there is not, or another number of axes than of
+                panels.
+        """
+        return self._view().plot(self, output, along=along, at=at, nodes=nodes, ax=ax)
+
     def jet(self, p: Points, channels: Channels) -> Jet:
         """Return the formula's jet at points, computed by automatic differentiation."""
         return jet_of(self, p.coords, channels)
@@ -115,7 +150,8 @@ def formula_of(
     forms = tuple(simplest(e) for e in compose(done, symbols))
     edges = _edge_rows(done.graph, origin, rows.x)
     exact = not any(isinstance(atom, sympy.Float) for form in forms for atom in form.atoms())
-    unchecked = Formula(forms, symbols, 0.0, exact, edges, (), done.graph, own_edges)
+    ranges = tuple((float(column.min()), float(column.max())) for column in rows.x.T)
+    unchecked = Formula(forms, symbols, 0.0, exact, edges, (), done.graph, ranges, own_edges)
     error = rows.relative(unchecked(rows.xv) - rows.yv)
     defects = () if problem is None else tuple(defects_of(problem, unchecked.jet))
     return replace(unchecked, error=error, defects=defects)

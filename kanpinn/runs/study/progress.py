@@ -1,11 +1,12 @@
-"""Progress of a study: a live line on a terminal, plain log lines elsewhere."""
+"""Progress of a study: a live line on a terminal or in a notebook, plain log lines elsewhere."""
 
 import logging
 from typing import Any
 
 from rich.console import Console
 
-from kanpinn.runs.progress import LiveLine, duration
+from kanpinn.runs.live_line import LiveLine
+from kanpinn.runs.progress import duration
 from kanpinn.runs.study.sweeping import Tally
 
 log = logging.getLogger(__name__)
@@ -14,12 +15,13 @@ log = logging.getLogger(__name__)
 class StudyProgress(LiveLine):
     """Observer of a study that shows the finished runs, the lowest error and the time left.
 
-    On a terminal it updates one line. Elsewhere it writes lines to this module's logger at level
-    INFO: one at the start, one at the end, and in between one after each pause of 5% of the elapsed
-    time, but not less than `interval` seconds nor more than 10 minutes.
+    On a terminal and in a notebook it updates one line. Elsewhere it writes lines to the logger
+    "kanpinn.runs.study.progress" at level INFO: one at the start, one at the end, and in between
+    one after each pause of 5% of the elapsed time, but not less than `interval` seconds nor more
+    than 10 minutes.
 
     Args:
-        console: to write to; by default standard error.
+        console: to write to; by default the notebook or standard error.
         interval: the shortest pause between two log lines, in seconds.
     """
 
@@ -29,7 +31,9 @@ class StudyProgress(LiveLine):
         self._said: Tally | None = None
 
     def __call__(self, tally: Tally) -> None:
-        if self.bar is not None:
+        if self.cell is not None:
+            self.cell.show(study_line(tally), tally.done / max(tally.total, 1))
+        elif self.bar is not None:
             counts, *rest = parts(tally)
             shown: dict[str, Any] = {"description": counts, "text": "  ".join(rest)}
             self.bar.update(self.task, completed=tally.done, total=tally.total, **shown)

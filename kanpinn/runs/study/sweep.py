@@ -12,6 +12,7 @@ from pydantic import Field
 
 from kanpinn._support.errors import InputError, integer
 from kanpinn._support.files import FolderLock, path_component, remove_temporaries
+from kanpinn._support.observers import entered
 from kanpinn._support.processes import Processes
 from kanpinn.runs.config import load_toml
 from kanpinn.runs.config.models import TomlTable
@@ -116,7 +117,8 @@ def sweep(
         executor: does the runs; any concurrent.futures.Executor whose workers have access to the
             study's folder. By default single-threaded processes on this machine.
         workers: the number of these processes, by default one for each core.
-        observers: called with a `Tally` about twice a second and when runs have finished.
+        observers: called with a `Tally` about twice a second and when runs have finished, such as
+            `StudyProgress()`. Those that are context managers are entered for this time.
 
     Returns:
         The study, with one row for each run in the order of the product.
@@ -129,7 +131,7 @@ def sweep(
     name = name or _name_of(base)
     folder = Path(output).absolute() / f"{path_component(name)}-{digest[:8]}"
     count = integer("workers", _cores() if workers is None else workers)
-    with _opened(folder):
+    with _opened(folder), entered(observers):
         sweeping = Sweep(folder, name, entries, observers)
         if executor is not None or not sweeping.tasks:
             sweeping.run(executor)

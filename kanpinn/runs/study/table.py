@@ -14,6 +14,7 @@ import numpy
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.files import write_text
+from kanpinn._support.shown import Shown
 from kanpinn._support.status import UNUSABLE
 from kanpinn.runs.results.hdf5 import new_file
 from kanpinn.runs.results.record import read_record, write_record
@@ -42,8 +43,10 @@ WAITING = "waiting"
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
+class Study(Shown):
     """A study in its folder: the varied keys, and a row for each run in the order of the plan.
+
+    Notebooks show it as tables with a picture.
 
     A row has the varied keys, then status (that of the solution, or "waiting"), l2_relative,
     h1_relative, parameters, seconds, l2_squared, h1_squared, steps, points and run, the name of its
@@ -54,6 +57,8 @@ class Study:
     eigenvalue_relative and residual over its modes, and a row of a fit (kind "fit") has scores such
     as test_rmse and validation_accuracy.
     """
+
+    shown_by = "kanpinn.runs.report.notebook"
 
     path: Path
     name: str
@@ -108,6 +113,26 @@ class Study:
                 f"{name!r} is not a column of the study: expected one of {', '.join(self.columns)}"
             )
         return [row.get(name) for row in self.rows]
+
+    def plot(self, over: str | None = None, error: str | None = None, ax: Any = None) -> Any:
+        """Draw the errors of all runs: medians over seeds with their ranges, and fitted orders.
+
+        Args:
+            over: what the horizontal axis shows, as in the report's figures: a varied key by its
+                short name, such as "grid", or "parameters", "points" or "seconds". By default the
+                first of the report's figures, which without a varied size has a row for each
+                setting.
+            error: the column of the errors; by default the first one of `errors` that runs have.
+            ax: axes of Matplotlib to draw in; by default those of a new figure of pyplot, which
+                notebooks show.
+
+        Returns:
+            The `matplotlib.axes.Axes`.
+
+        Raises:
+            InputError: if no run has an error yet, or for a name that is not known.
+        """
+        return self._view().plot(self, over, error, ax)
 
     def run(self, row: Row) -> Path:
         """Return the folder of a row's run.

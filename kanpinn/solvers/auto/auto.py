@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from kanpinn._support.observers import entered
 from kanpinn.accuracy.references import Recipe
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.problem import Problem
@@ -96,7 +97,8 @@ def auto(
         announce=announce or _silent,
         earlier=trials_of(checkpoint),
     )
-    solution = search.run()
+    with entered(observers):  # around all trials: one line shows the progress of all
+        solution = search.run()
     return measured(solution, reference) if errors else solution
 
 

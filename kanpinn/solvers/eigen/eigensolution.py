@@ -1,10 +1,13 @@
 """The result of an eigenvalue problem."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from kanpinn._support.shown import Shown
 from kanpinn._support.status import CONVERGED
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels
@@ -25,8 +28,10 @@ SAME = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Eigensolution:
+class Eigensolution(Shown):
     """Eigenvalues and their modes; calling it evaluates the modes at points.
+
+    Notebooks show it as tables with a picture.
 
     If the problem is self-adjoint, the modes are normalised to ∫ u·Mu = 1 and orthogonal to each
     other for ∫ u·Mv; otherwise they are normalised to ∫ |u|² = 1.
@@ -60,6 +65,8 @@ class Eigensolution:
         optimizers: empty, since none is used.
         processes: the number of processes, always 1.
     """
+
+    shown_by = "kanpinn.plotting.notebook.eigenmodes"
 
     discretization: Discretization[EigenProblem]
     surrogate: Surrogate
@@ -140,6 +147,54 @@ class Eigensolution:
         jet = self.surrogate.jet(p, channels_at(self.surrogate, both, p))
         left, right = (as_modes(equation(p, jet), self.values) for equation in both)
         return left - self.values * right
+
+    def plot(
+        self,
+        mode: int | Sequence[int] | None = None,
+        field: str | None = None,
+        *,
+        imaginary: bool = False,
+        along: str | Sequence[str] | None = None,
+        at: Mapping[str, float | int] | None = None,
+        nodes: int | None = None,
+        ax: Any = None,
+    ) -> Any:
+        """Draw modes as lines over one coordinate, or as maps over two with their nodal lines.
+
+        Args:
+            mode: the number of a mode, or several: 1 is that of the first eigenvalue, as in
+                titles, tables and files. By default the first twelve.
+            field: the name of a field of the modes; by default the first one.
+            imaginary: whether to draw the imaginary part of complex modes; by default the real one.
+            along: the name of the coordinate, or the names of two, that vary; by default both of a
+                plane, and at most two.
+            at: values of coordinates that do not vary, by name; by default those of the centre.
+            nodes: points along each axis; by default 401 of a line, 129 of a map.
+            ax: axes of Matplotlib to draw in, one for each mode; by default those of a new figure
+                of pyplot, which notebooks show.
+
+        Returns:
+            The `matplotlib.axes.Axes`; for several modes an array of them, (modes,).
+
+        Raises:
+            InputError: for a mode, field or coordinate that there is not, the imaginary part of
+                real modes, or another number of axes than of modes.
+
+        Example:
+            >>> import kanpinn as kp
+            >>> from matplotlib.figure import Figure
+            >>> class String(kp.EigenProblem):
+            ...     domain = kp.Box(x=(0, 1))
+            ...     def operator(self, p, u):
+            ...         return -kp.laplacian(u)
+            ...     def conditions(self):
+            ...         return [kp.Dirichlet(self.domain.boundary)]
+            >>> modes = kp.eigen(String(), kp.KAN([1, 1], degree=6, grid=8), count=2)
+            >>> modes.plot(2, ax=Figure().subplots()).get_xlabel()
+            '$x$'
+        """
+        options = {"along": along, "at": at, "nodes": nodes}
+        return self._view().plot(self, mode, field, imaginary=imaginary, **options, ax=ax)
 
     def _complex(self, outputs: Tensor) -> Tensor:
         """Return real outputs (…, outputs) as modes: (…, count), or (…, m, count) for m > 1."""

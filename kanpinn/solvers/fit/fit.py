@@ -60,7 +60,8 @@ def fit(
             None for no limit.
         seed: of batches and optimizers; the network has its own.
         budget_seconds: for all steps, as for `solve`.
-        observers: called with the `SolverState` after every step.
+        observers: called with the `SolverState` after every step, such as `Progress()`. Those that
+            are context managers are entered for the time of the steps.
         checkpoint: a `SolverState.state_dict()` from which the run continues.
 
     Returns:

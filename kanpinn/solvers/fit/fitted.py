@@ -1,11 +1,13 @@
 """The result of a fit."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
+from kanpinn._support.shown import Shown
 from kanpinn._support.status import CONVERGED
 from kanpinn.data import Data
 from kanpinn.geometry import Points
@@ -20,8 +22,10 @@ from kanpinn.solvers.history import History
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class Fitted(Shown):
     """A network fitted to data; calling it evaluates the targets, or the logits of the classes.
+
+    Notebooks show it as tables with a picture.
 
     Args:
         data: the parts for training, validation and test.
@@ -36,6 +40,8 @@ class Fitted:
         optimizers: in the order in which they ran.
         processes: the number of processes that fitted the network together.
     """
+
+    shown_by = "kanpinn.plotting.notebook.agreement"
 
     data: Data
     surrogate: Surrogate
@@ -94,6 +100,27 @@ class Fitted:
         """
         self._check_classes()
         return full_logits(self(inputs)).argmax(dim=1)
+
+    def plot(self, target: str | None = None, *, error: bool = False, ax: Any = None) -> Any:
+        """Draw fitted values against the data, or the confusion matrix of classes.
+
+        Training and test rows are drawn, at most 4000 of each; the confusion matrix is that of the
+        test rows or, without any, of the training rows.
+
+        Args:
+            target: the name of a target; by default there is a panel for each.
+            error: whether to draw fitted - data in place of the fitted values.
+            ax: axes of Matplotlib to draw in, one for each panel; by default those of a new figure
+                of pyplot, which notebooks show.
+
+        Returns:
+            The `matplotlib.axes.Axes`; for several targets an array of them, (targets,).
+
+        Raises:
+            InputError: for a name that is no target, an option that is not for classes, or another
+                number of axes than of panels.
+        """
+        return self._view().plot(self, target, error=error, ax=ax)
 
     def _check_classes(self) -> None:
         if not self.data.train.classes:

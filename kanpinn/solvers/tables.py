@@ -1,64 +1,60 @@
-"""The texts that are printed of a result: tables of errors, eigenvalues and scores, and lines."""
+"""Rows of tables and lines of text on results, for the command line and for notebooks."""
 
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
-from kanpinn.cli.text_table import plain_table
-
-if TYPE_CHECKING:
-    from kanpinn.accuracy.bounds import Bound
-    from kanpinn.accuracy.errors import Errors
-    from kanpinn.accuracy.invariants import Invariant
-    from kanpinn.runs.config import Result
-    from kanpinn.solvers.eigen import Eigensolution
-    from kanpinn.solvers.fit import Fitted
-    from kanpinn.solvers.solution import Solution
-
+from kanpinn.accuracy.errors import Errors
+from kanpinn.solvers.eigen import Eigensolution
+from kanpinn.solvers.fit import Fitted
+from kanpinn.solvers.solution import Solution
 
 ABSENT = "-"
+Rows = list[list[str]]  # the first one has the titles of the columns
 
 
-def errors_table(
-    errors: "Errors | None",
-    estimated: "Errors | None" = None,
-    bound: "Bound | None" = None,
-    invariants: "Mapping[str, Invariant] | None" = None,
-) -> str:
-    """Return a table of absolute, relative and squared L2 and H1 errors, estimates and bounds.
+def error_rows(solution: Solution) -> Rows:
+    """Return absolute, relative and squared L2 and H1 errors, estimates and bounds.
 
-    The errors of each field follow those of the whole solution, drifts of invariants come last. A
-    line below gives the error of the quadrature rule if it exceeds 5% of the norms.
+    The errors of each field follow those of the whole solution, drifts of invariants come last. The
+    result is empty if nothing is known.
     """
-    rows = [["error", "absolute", "relative", "squared"]]
+    errors, estimate = solution.errors, solution.estimate
+    estimated = None if estimate is None else estimate.errors
+    bound = None if estimate is None or estimate.bound is None else estimate.bound
+    rows: Rows = []
     for whole, how in ((errors, ""), (estimated, ", estimated")):
         if whole is not None:
             rows += _rows(whole, how)
             for name, one in whole.fields.items():
                 rows += _rows(one, f" of {name}{how}")
-    if bound is not None:
+    if bound is not None and not bound.reason:
         pairs = {"L2": (bound.l2, bound.l2_relative), "H1": (bound.h1, bound.h1_relative)}
         pairs |= {"energy": (bound.energy, bound.energy_relative)}
         for name, values in pairs.items():
             if not math.isnan(values[0]):
                 rows.append([f"{name}, bound", *(f"{v:.2e}" for v in (*values, values[0] ** 2))])
-    for name, kept in (invariants or {}).items():
+    for name, kept in solution.invariants.items():
         rows.append([f"drift of {name}", f"{kept.drift:.2e}", f"{kept.relative_drift:.2e}", ""])
-    shown = plain_table(rows)
-    if errors is not None and errors.rule_error > 0.05:  # smaller errors are not reported
-        shown += f"\nthe quadrature error of these norms is about {errors.rule_error:.0%}"
-    return shown
+    return [["error", "absolute", "relative", "squared"], *rows] if rows else []
 
 
-def _rows(e: "Errors", what: str) -> list[list[str]]:
+def rule_error(solution: Solution) -> str | None:
+    """Return a line on the quadrature error of the errors' norms; None if it is at most 5%."""
+    errors = solution.errors
+    if errors is None or not errors.rule_error > 0.05:
+        return None
+    return f"the quadrature error of these norms is about {errors.rule_error:.0%}"
+
+
+def _rows(e: Errors, what: str) -> Rows:
     norms = {"L2": (e.l2, e.l2_relative, e.l2_squared)}
     if not math.isnan(e.h1):  # unknown if the reference data have no derivatives
         norms["H1"] = (e.h1, e.h1_relative, e.h1_squared)
     return [[name + what, *(f"{v:.2e}" for v in values)] for name, values in norms.items()]
 
 
-def against(solution: "Solution") -> str | None:
+def against(solution: Solution) -> str | None:
     """Return a line on the reference that replaces an exact solution, None if there is none."""
     reference = solution.reference
     if reference is None or solution.errors is None:
@@ -71,7 +67,7 @@ def against(solution: "Solution") -> str | None:
     return line
 
 
-def unknowns(solution: "Solution") -> Iterator[str]:
+def unknowns(solution: Solution) -> Iterator[str]:
     """Yield lines on unknown numbers and fields: values, confidence bounds, and data noise."""
     if not solution.problem.unknowns:
         return
@@ -88,7 +84,7 @@ def unknowns(solution: "Solution") -> Iterator[str]:
         yield from map(str, solution.covariance.dependences())
 
 
-def quantities(solution: "Solution") -> Iterator[str]:
+def quantities(solution: Solution) -> Iterator[str]:
     """Yield a line for each number that the problem computes from its solution.
 
     There is none if the problem's function fails, which the writer of the run folder has logged.
@@ -99,8 +95,8 @@ def quantities(solution: "Solution") -> Iterator[str]:
     yield from (f"{name} = {value:.10g}" for name, value in found.items())
 
 
-def eigenvalues_table(solution: "Eigensolution") -> str:
-    """Return a table of eigenvalues with multiplicity, residual, and known bounds and errors."""
+def eigenvalue_rows(solution: Eigensolution) -> Rows:
+    """Return the eigenvalues with multiplicity, residual, and known bounds and errors."""
     lists = {"residual": solution.residual_norms, "bound": solution.bounds}
     lists |= {"estimate": solution.estimates, "relative error": solution.errors}
     known = {name: values for name, values in lists.items() if values is not None}
@@ -108,17 +104,17 @@ def eigenvalues_table(solution: "Eigensolution") -> str:
     for index, times in enumerate(solution.multiplicities):
         cells = [f"{float(values[index]):.1e}" for values in known.values()]
         rows.append([str(index + 1), _eigenvalue(solution, index), str(times), *cells])
-    return plain_table(rows)
+    return rows
 
 
-def _eigenvalue(solution: "Eigensolution", index: int) -> str:
+def _eigenvalue(solution: Eigensolution, index: int) -> str:
     value = complex(solution.values[index])
     if not solution.values.is_complex():
         return f"{value.real:.12g}"
     return f"{value.real:.12g} {'+-'[value.imag < 0]} {abs(value.imag):.12g}i"
 
 
-def remarks(solution: "Eigensolution") -> Iterator[str]:
+def remarks(solution: Eigensolution) -> Iterator[str]:
     """Yield lines on modes that the table leaves out, and on why there are no bounds."""
     if left := solution.unresolved:
         yield f"modes left out for their residual: {left}, spurious or in need of more units"
@@ -126,8 +122,8 @@ def remarks(solution: "Eigensolution") -> Iterator[str]:
         yield f"no bounds: {solution.unbounded}"
 
 
-def scores_table(fitted: "Fitted") -> str:
-    """Return a table of the scores on each part of the data."""
+def score_rows(fitted: Fitted) -> Rows:
+    """Return the scores on each part of the data."""
     classes = bool(fitted.data.train.classes)
     heads = ("accuracy", "cross entropy") if classes else ("RMSE", "max. error", "R²")
     rows = [["part", "rows", *heads]]
@@ -137,7 +133,7 @@ def scores_table(fitted: "Fitted") -> str:
         else:
             cells = [_cell(s.rmse, ".2e"), _cell(s.max_error, ".2e"), _explained(s.r2)]
         rows.append([part, str(s.rows), *cells])
-    return plain_table(rows)
+    return rows
 
 
 def _cell(score: float | None, form: str) -> str:
@@ -151,7 +147,7 @@ def _explained(r2: float | None) -> str:
     return f"1 - {1 - r2:.1e}" if r2 > 0.999 else f"{r2:.4f}"
 
 
-def summary(result: "Result") -> str:
+def summary(result: Solution | Eigensolution | Fitted) -> str:
     """Return a line with status, steps, seconds and number of parameters."""
     steps = result.history.steps
     counted = "1 step" if steps == 1 else f"{steps} steps"

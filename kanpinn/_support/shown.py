@@ -1,0 +1,26 @@
+"""Results that notebooks show as tables with a picture."""
+
+from importlib import import_module
+from typing import Any, ClassVar
+
+
+class Shown:
+    """Base of results that notebooks show, and that have a method `plot`.
+
+    What shows and draws a result belongs to a room above that of the result, from which it may
+    import nothing. As for the names of `kanpinn`, the module is found by its name when it is first
+    used: results alone do not wait for Matplotlib.
+
+    shown_by: the name of the module with `card(result)`, which returns a `Card`, and with
+        `plot(result, ...)`.
+    """
+
+    shown_by: ClassVar[str]
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows, as HTML."""
+        html: str = self._view().card(self).html()
+        return html
+
+    def _view(self) -> Any:
+        return import_module(self.shown_by)

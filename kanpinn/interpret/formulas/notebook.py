@@ -1,0 +1,159 @@
+"""What a notebook shows of a formula, and `Formula.plot`."""
+
+import html
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy
+import torch
+from matplotlib.axes import Axes
+
+from kanpinn._support.errors import InputError
+from kanpinn.interpret.formulas.formula import Formula
+from kanpinn.plotting.fields import limits_of, map_size, plot_lines, plot_values
+from kanpinn.plotting.notation import cut_title
+from kanpinn.plotting.notebook import Card, CardTable, Drawing, panels
+from kanpinn.plotting.notebook.panels import Given, returned
+from kanpinn.plotting.notebook.places import fixed_values, varying_names
+from kanpinn.plotting.style import new_figure
+from kanpinn.solvers.grid_fields import NODES, GridFields
+
+
+def plot(
+    formula: Formula,
+    output: int | None = None,
+    *,
+    along: str | Sequence[str] | None = None,
+    at: Mapping[str, float | int] | None = None,
+    nodes: int | None = None,
+    ax: Given = None,
+) -> Any:
+    """Draw a formula; the arguments are those of `Formula.plot`."""
+    count = len(formula.expressions)
+    if output is not None and not (type(output) is int and 0 <= output < count):
+        raise InputError(f"output must be an integer from 0 to {count - 1}, got {output!r}")
+    outputs = range(count) if output is None else (output,)
+    fields = _sample(formula, along, at, nodes)
+    size = (4.2, 3.0) if len(fields.axes) == 1 else map_size(fields.axes, None)
+    axes = panels(ax, len(outputs), 3, size)
+    for one, number in zip(axes, outputs, strict=True):
+        _draw(one, fields, number)
+    return returned(axes)
+
+
+def _sample(
+    formula: Formula,
+    along: str | Sequence[str] | None = None,
+    at: Mapping[str, float | int] | None = None,
+    nodes: int | None = None,
+) -> GridFields:
+    """Evaluate all outputs over one or two inputs, by the names "0", "1", …"""
+    ranges = dict(zip(map(str, formula.symbols), formula.ranges, strict=True))
+    fixed = fixed_values(ranges, at or {})
+    free = [name for name in ranges if name not in fixed]
+    if along is None:
+        along = [name for name in free if ranges[name][0] < ranges[name][1]][:2]
+    chosen = varying_names(free, along)
+    count = NODES[len(chosen)] if nodes is None else nodes
+    axes = {name: torch.linspace(*ranges[name], count, dtype=torch.float64) for name in chosen}
+    held = {name: fixed.get(name, sum(ranges[name]) / 2) for name in ranges if name not in axes}
+    columns = torch.meshgrid(*axes.values(), indexing="ij")
+    known = dict(zip(axes, columns, strict=True))
+    inputs = [known.get(name, torch.full_like(columns[0], held.get(name, 0))) for name in ranges]
+    outputs = formula(torch.stack([column.flatten() for column in inputs], dim=1)).double()
+    values = {
+        str(number): column.reshape(columns[0].shape).numpy()
+        for number, column in enumerate(outputs.unbind(1))
+    }
+    return GridFields({k: x.numpy() for k, x in axes.items()}, values, held, tuple(values))
+
+
+def _draw(ax: Axes, fields: GridFields, number: int) -> None:
+    values, label = fields.values[str(number)], "formula"
+    if len(fields.fields) > 1:
+        label = f"formula of output {number}"
+    held = cut_title(fields.fixed) if fields.fixed else ""
+    if len(fields.axes) == 1:
+        ((name, x),) = fields.axes.items()
+        plot_lines(ax, name, x, {label: values}, label)
+        ax.set_title(held, fontsize=9)
+    else:
+        title = f"{label}\n{held}" if held else label
+        plot_values(ax, fields.axes, values, limits_of(values), title)
+
+
+def card(formula: Formula) -> Card:
+    """Return the card of a formula."""
+    return Card(
+        title="Formula" if len(formula.expressions) == 1 else "Formulas",
+        facts=_facts(formula),
+        formulas=_mathematics(formula),
+        draw=lambda: _picture(formula),
+        tables=_tables(formula),
+    )
+
+
+def _facts(formula: Formula) -> Iterator[tuple[str, str]]:
+    yield "text", "; ".join(map(str, formula.expressions))
+    yield "relative error", f"{formula.error:.2e}, on rows that no constant was fitted to"
+    yield "constants", "all are exact" if formula.exact_constants else "some are decimal numbers"
+    if formula.defects:
+        words = "it solves the problem up to rounding"
+        worst = max(formula.defects, key=lambda defect: defect.relative)
+        if not formula.is_identity:
+            words = f"the largest defect is that in {worst.name}: {worst.relative:.1e} of the terms"
+        yield "as a solution", words
+    yield "edges", "of the network itself" if formula.own_edges else "of a smaller network"
+
+
+def _mathematics(formula: Formula) -> Iterator[str]:
+    """Yield the expressions as MathML, which browsers draw without a script."""
+    import sympy
+    from sympy.printing.mathml import mathml
+
+    # Names are written as they are: those of columns of data may have any characters.
+    escaped = {s: sympy.Symbol(html.escape(s.name), **s.assumptions0) for s in formula.symbols}
+    for expression in formula.expressions:
+        content = mathml(expression.xreplace(escaped), printer="presentation")
+        yield (
+            '<math xmlns="http://www.w3.org/1998/Math/MathML" display="inline">'
+            f"<mrow>{_without_entities(content)}</mrow></math>"
+        )
+
+
+def _without_entities(markup: str) -> str:
+    """Return markup with characters in place of names such as &InvisibleTimes;, which XML lacks."""
+
+    def character(found: re.Match[str]) -> str:
+        whole, name = found[0], found[1]
+        return whole if name in ("amp", "lt", "gt", "quot", "apos") else html.unescape(whole)
+
+    return re.sub(r"&(\w+);", character, markup)
+
+
+def _tables(formula: Formula) -> Iterator[CardTable]:
+    """Yield the edges as functions c f(a x + b) + d, at most twelve of them."""
+    most, head = 12, ["edge", "f", "a", "b", "c", "d", "R²"]
+    rows = [
+        [f"{e.layer}: {e.input} → {e.output}", e.function]
+        + [f"{value:.6g}" for value in (e.a, e.b, e.c, e.d)]
+        + [f"{e.r2:.6f}"]
+        for e in formula.edges[:most]
+    ]
+    if rows:
+        caption = "Edges as c f(a x + b) + d"
+        if len(formula.edges) > most:
+            caption += f", {most} of {len(formula.edges)}"
+        yield CardTable(head, rows, caption)
+
+
+def _picture(formula: Formula) -> Drawing:
+    """Draw the first output over the first input, or over the first two."""
+    fields = _sample(formula, nodes=201 if len(formula.symbols) == 1 else 65)
+    one = len(fields.axes) == 1
+    figure = new_figure(*((3.4, 2.4) if one else map_size(fields.axes, None, 2.2, 2.6)))
+    _draw(figure.subplots(), fields, 0)
+    over = " and ".join(fields.axes)
+    low, high = float(numpy.nanmin(fields.values["0"])), float(numpy.nanmax(fields.values["0"]))
+    return Drawing(figure, f"The formula over {over}: values from {low:.4g} to {high:.4g}.")

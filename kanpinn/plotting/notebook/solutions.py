@@ -1,0 +1,231 @@
+"""What a notebook shows of a solution, and `Solution.plot`."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+
+from kanpinn._support.errors import InputError
+from kanpinn.plotting.fields import limits_of, map_size, plot_lines, plot_magnitude, plot_values
+from kanpinn.plotting.notation import cut_title, number_text, symbol
+from kanpinn.plotting.notebook.card import Card, CardTable, Drawing, Fact
+from kanpinn.plotting.notebook.panels import Given, panels, returned
+from kanpinn.plotting.notebook.places import Ends, Place
+from kanpinn.plotting.notebook.words import kind_of_problem, network_words, run_facts
+from kanpinn.plotting.outlines import outline_of
+from kanpinn.plotting.style import BLACK, STYLE, new_figure, tidy
+from kanpinn.plotting.unknowns import plot_band
+from kanpinn.solvers import tables
+from kanpinn.solvers.grid_fields import GridFields, fields_at_points, on_grid
+from kanpinn.solvers.solution import Solution
+
+
+def plot(
+    solution: Solution,
+    field: str | None = None,
+    *,
+    along: str | Sequence[str] | None = None,
+    cut: Ends | None = None,
+    at: Mapping[str, float | int] | None = None,
+    time: float | int | Sequence[float | int] | None = None,
+    error: bool = False,
+    nodes: int | None = None,
+    ax: Given = None,
+) -> Any:
+    """Draw a solution; the arguments are those of `Solution.plot`."""
+    names = _names(solution, field)
+    moments = _moments(solution, time)
+    places = [
+        Place.of(solution.problem.domain, along, cut, {**(at or {}), **moment})
+        for moment in moments
+    ]
+    first, shown = places[0], [_sample(solution, place, nodes, error) for place in places]
+    if error and "error" not in shown[0].of(names[0]):
+        raise InputError(
+            "error needs an exact solution, or a reference that has values everywhere: this "
+            "problem has neither"
+        )
+    if first.dim == 1:
+        axes = panels(ax, len(names), 3, (4.6, 3.2))
+        for one, name in zip(axes, names, strict=True):
+            _draw_lines(one, solution, shown, name, first, error)
+        return returned(axes)
+    size = map_size(shown[0].axes, solution.problem.domain.time_name)
+    columns = len(shown) if len(shown) > 1 else 3
+    axes = panels(ax, len(names) * len(shown), columns, size).reshape(len(names), len(shown))
+    for row, name in zip(axes, names, strict=True):
+        _draw_maps(row, solution, shown, name, error)
+    return returned(axes)
+
+
+def _names(solution: Solution, field: str | None) -> tuple[str, ...]:
+    if field is None:
+        return solution.fields
+    if field not in solution.fields:
+        raise InputError(f"field must be one of {', '.join(solution.fields)}, got {field!r}")
+    return (field,)
+
+
+def _moments(
+    solution: Solution, time: float | int | Sequence[float | int] | None
+) -> Sequence[Mapping[str, float | int]]:
+    """Return the fixed times, each as the value of a coordinate; an empty one without a time."""
+    name = solution.problem.domain.time_name
+    if time is None:
+        return ({},)
+    if name is None:
+        raise InputError(f"time is for problems with a coordinate t, got time = {time!r}")
+    times = numpy.atleast_1d(numpy.asarray(time, dtype=float))
+    if times.ndim != 1 or not len(times):
+        raise InputError(f"time must be a number or a list of numbers, got {time!r}")
+    return [{name: float(one)} for one in times]
+
+
+def _sample(solution: Solution, place: Place, nodes: int | None, error: bool) -> GridFields:
+    """Evaluate the fields and, for errors and lines, what they are compared with.
+
+    A reference that would first have to be made is used for errors alone.
+    """
+    reference = solution.reference
+    at_hand = solution.problem.exact is not None or (reference is not None and reference.is_ready)
+    compared = error or (place.dim == 1 and at_hand)
+    if place.cut is None:
+        options = {"residuals": False, "compared": compared}
+        return on_grid(solution, place.along, nodes, at=place.at, **options)
+    return place.on_cut(
+        lambda points: fields_at_points(solution, points, compared=compared),
+        tuple(solution.fields),
+        nodes,
+    )
+
+
+def _draw_lines(
+    ax: Axes, solution: Solution, shown: Sequence[GridFields], name: str, place: Place, error: bool
+) -> None:
+    """Draw one field over one coordinate or along a cut: at one place, or at several times."""
+    fields, label = shown[0], f"${symbol(name)}$"
+    ((coordinate, x),) = fields.axes.items()
+    values = fields.of(name)
+    if len(shown) > 1:
+        _draw_times(ax, shown, name, error)
+    elif error:
+        plot_magnitude(ax, fields.axes, values["error"], f"|error of {label}|")
+    elif name in solution.problem.unknowns:
+        plot_band(ax, fields, name)
+    else:
+        plot_lines(ax, coordinate, x, {k: v for k, v in values.items() if k != "error"}, label)
+    if place.label is not None:
+        ax.set_xlabel(place.label)
+    if fields.fixed and len(shown) == 1:
+        ax.set_title(_where(fields), fontsize=9)
+
+
+def _draw_times(ax: Axes, shown: Sequence[GridFields], name: str, error: bool) -> None:
+    """Draw a line for each time, with the exact solution or the reference dashed."""
+    colours = colormaps["viridis"](numpy.linspace(0, 0.9, len(shown)))
+    label = f"|error of ${symbol(name)}$|" if error else f"${symbol(name)}$"
+    dashed: dict[str, Any] = {"color": BLACK, "linewidth": 0.7, "linestyle": (0, (4, 3))}
+    for fields, colour in zip(shown, colours, strict=True):
+        ((coordinate, x),) = fields.axes.items()
+        values, (time, moment) = fields.of(name), list(fields.fixed.items())[-1]
+        drawn = numpy.abs(values["error"]) if error else values["solution"]
+        when = f"${symbol(time)} = $ {number_text(moment)}"
+        ax.plot(x, drawn, color=colour, linewidth=1.6, label=when)
+    for fields in () if error else shown:
+        for known, exact in fields.of(name).items():
+            if known not in ("solution", "error"):
+                ax.plot(x, exact, **dashed, label=known if fields is shown[0] else "_")
+    if error:
+        ax.set_yscale("log")
+    ax.set(xlabel=f"${symbol(coordinate)}$", ylabel=label, xlim=(x[0], x[-1]))
+    ax.legend(fontsize=STYLE.small, frameon=False)
+    tidy(ax)
+
+
+def _draw_maps(
+    row: Iterable[Axes], solution: Solution, shown: Sequence[GridFields], name: str, error: bool
+) -> None:
+    """Draw one field over two coordinates, a panel for each time, with one scale of colours."""
+    domain, label = solution.problem.domain, f"${symbol(name)}$"
+    limits = limits_of(*(fields.values[name] for fields in shown))
+    for ax, fields in zip(row, shown, strict=True):
+        outline = None if domain.is_box else outline_of(domain, fields)
+        where = f" {_where(fields)}" if fields.fixed else ""
+        how: dict[str, Any] = {"outline": outline, "time": domain.time_name}
+        if error:
+            title = f"|error of {label}|{where}"
+            plot_magnitude(ax, fields.axes, fields.of(name)["error"], title, **how)
+        else:
+            plot_values(ax, fields.axes, fields.values[name], limits, f"{label}{where}", **how)
+
+
+def _where(fields: GridFields) -> str:
+    """Return the values of the fixed coordinates, such as "at t = 0.5"."""
+    return cut_title(fields.fixed).removeprefix("cut ")
+
+
+def card(solution: Solution) -> Card:
+    """Return the card of a solution."""
+    return Card(
+        title=f"Solution of {kind_of_problem(solution.problem)}",
+        facts=_facts(solution),
+        draw=lambda: _picture(solution),
+        tables=_tables(solution),
+    )
+
+
+def _facts(solution: Solution) -> Iterator[Fact]:
+    problem = solution.problem
+    yield from run_facts(solution)
+    yield "fields", f"{', '.join(solution.fields)} over {problem.domain!r}"
+    yield "network", network_words(solution)
+    if solution.errors is None and solution.estimate is None:
+        yield "error", "not known: the problem has no exact solution and no reference"
+    elif solution.reference is not None and solution.reference.is_ready:
+        yield from (("error", line) for line in filter(None, [tables.against(solution)]))
+    if solution.estimate is not None:
+        yield "estimate", "; ".join(str(solution.estimate).splitlines())
+    if (doubt := tables.rule_error(solution)) is not None:
+        yield "error", doubt
+    yield from (("unknowns", line) for line in tables.unknowns(solution))
+    yield from (("quantity", line) for line in tables.quantities(solution))
+
+
+def _tables(solution: Solution) -> Iterator[CardTable]:
+    if rows := tables.error_rows(solution):
+        yield CardTable(rows[0], rows[1:])
+
+
+@dataclass(frozen=True)
+class _Small:
+    """The resolution of the small picture of a card: nodes of lines, and of maps along an axis."""
+
+    line: int = 201
+    map: int = 65
+
+
+def _picture(solution: Solution) -> Drawing:
+    """Draw the first field: over up to two coordinates, and at the last moment in a plane."""
+    domain, name = solution.problem.domain, solution.fields[0]
+    at, time = {}, domain.time_name
+    if time is not None and domain.dim == 3:
+        at[time] = float(domain.bounds[1][domain.names.index(time)])
+    place = Place.of(domain, None, None, at)
+    nodes = _Small().line if place.dim == 1 else _Small().map
+    fields = _sample(solution, place, nodes, error=False)
+    figure = new_figure(*(map_size(fields.axes, time, 2.2, 2.6) if place.dim == 2 else (3.6, 2.5)))
+    ax = figure.subplots()
+    if place.dim == 1:
+        _draw_lines(ax, solution, [fields], name, place, error=False)
+    else:
+        _draw_maps([ax], solution, [fields], name, error=False)
+    low, high = (float(f(fields.values[name])) for f in (numpy.nanmin, numpy.nanmax))
+    kind = "Map" if place.dim == 2 else "Line"
+    held = ", ".join(f"{key} = {value:.4g}" for key, value in fields.fixed.items())
+    over = " and ".join(fields.axes) + (f" at {held}" if held else "")
+    words = f"{kind} of {name} over {over}: values from {low:.4g} to {high:.4g}."
+    return Drawing(figure, words if math.isfinite(low) else f"{kind} of {name} over {over}.")
