@@ -22,7 +22,7 @@ extensions = [
     "sphinxcontrib.bibtex",
     "mathml",
 ]
-exclude_patterns = ["_build", "_extensions", "**/.ipynb_checkpoints"]
+exclude_patterns = ["_build", "_extensions", "**/.ipynb_checkpoints", "paper.md"]
 nitpicky = False
 
 # Pages: MyST Markdown. Those with code cells run when the site is built, in a kernel.

@@ -70,6 +70,9 @@ def test_no_code_is_run_and_texts_are_escaped(run: Path, tmp_path: Path) -> None
     record |= {"name": "<script>", "status": "failed: <b> & co", "quantities": {"<i>": 1.5}}
     (folder / "run.json").write_text(json.dumps(record))
     shutil.rmtree(folder / "figures")
+    (folder / "figures").mkdir()
+    (folder / "figures" / "solution.png").symlink_to(run / "figures" / "solution.png")
+    (folder / "figures" / "history.png").write_text("no picture")
     (folder / "result.h5").write_bytes(b"damaged")
     done = CliRunner().invoke(app, ["report", str(folder), "--output", str(tmp_path / "a.html")])
     assert done.exit_code == 0, done.output

@@ -101,7 +101,11 @@ def _images(folder: Path) -> Iterator[Image]:
         caption = FIGURES[order[begin]] if begin < len(order) else path.stem.replace("_", " ")
         field = path.stem.partition("_")[2]
         caption = caption.format(of=f" {field}" if field else "")
-        code = base64.b64encode(path.read_bytes()).decode("ascii")
+        data = path.read_bytes()
+        # A foreign folder may have links to other files, whose contents are not to be passed on.
+        if path.is_symlink() or not data.startswith(b"\x89PNG"):
+            continue
+        code = base64.b64encode(data).decode("ascii")
         yield Image(f"data:image/png;base64,{code}", f"{caption}.", f"{caption} ({path.name}).")
 
 
