@@ -5,14 +5,14 @@ from typing import Any, ClassVar
 
 
 class Shown:
-    """Base of results that notebooks show, and that have a method `plot`.
+    """Base of what notebooks show; results of solves have a method `plot` as well.
 
     What shows and draws a result belongs to a room above that of the result, from which it may
     import nothing. As for the names of `kanpinn`, the module is found by its name when it is first
     used: results alone do not wait for Matplotlib.
 
-    shown_by: the name of the module with `card(result)`, which returns a `Card`, and with
-        `plot(result, ...)`.
+    shown_by: the name of the module with `card(result)`, which returns a `Card`, and for results
+        with a method `plot` with `plot(result, ...)`.
     """
 
     shown_by: ClassVar[str]

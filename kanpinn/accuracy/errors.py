@@ -6,9 +6,11 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from kanpinn._support.shown import Shown
+
 
 @dataclass(frozen=True)
-class Errors:
+class Errors(Shown):
     """Error norms as means over the domain: l2_squared = mean e², h1_squared = mean (e² + |∇e|²).
 
     Relative errors are divided by the same norm of the exact solution or the reference. Errors that
@@ -19,6 +21,8 @@ class Errors:
     the last refinement of a Gauss rule, or the standard error of a low-discrepancy rule; NaN for a
     single Gauss rule that was not refined, and 0 for means over given points.
     """
+
+    shown_by = "kanpinn.plotting.notebook.norms"
 
     l2: float
     l2_relative: float

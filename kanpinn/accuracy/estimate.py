@@ -3,12 +3,13 @@
 import math
 from dataclasses import dataclass
 
+from kanpinn._support.shown import Shown
 from kanpinn.accuracy.bounds.bound import Bound
 from kanpinn.accuracy.errors import Errors
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Shown):
     """An estimate of a solution's errors, made without the exact solution.
 
     errors: the error norms, relative to the finer solution; None where they are not known.
@@ -16,6 +17,8 @@ class Estimate:
     points that neither was trained on; None for energies, which have no residual. seconds: the time
     that the estimate took. reason: why the errors are not known, or "". bound: guaranteed bounds.
     """
+
+    shown_by = "kanpinn.plotting.notebook.estimated"
 
     errors: Errors | None
     contraction: float | None

@@ -33,7 +33,7 @@ from kanpinn.solvers.richer import richer_residuals
 from kanpinn.solvers.verification import Verification
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Solution(DrawnFields):
     """The result of a solve: call it for values; it also gives gradients and residuals.
 
@@ -98,6 +98,10 @@ class Solution(DrawnFields):
             fields=tuple(problem.fields),
             parameters=network.parameter_count,
         )
+
+    def __repr__(self) -> str:
+        what, steps = type(self.problem).__name__, self.history.steps
+        return f"<Solution of {what}: {self.status}; steps: {steps}, unknowns: {self.parameters}>"
 
     @property
     def success(self) -> bool:

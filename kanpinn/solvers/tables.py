@@ -5,12 +5,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from kanpinn.accuracy.errors import Errors
+from kanpinn.accuracy.estimate import Estimate
 from kanpinn.solvers.eigen import Eigensolution
 from kanpinn.solvers.fit import Fitted
 from kanpinn.solvers.solution import Solution
 
 ABSENT = "-"
-Rows = list[list[str]]  # the first one has the titles of the columns
+ERROR_HEAD = ["error", "absolute", "relative", "squared"]
+Rows = list[list[str]]  # of a whole table, the first one has the titles of the columns
 
 
 def error_rows(solution: Solution) -> Rows:
@@ -19,24 +21,42 @@ def error_rows(solution: Solution) -> Rows:
     The errors of each field follow those of the whole solution, drifts of invariants come last. The
     result is empty if nothing is known.
     """
-    errors, estimate = solution.errors, solution.estimate
-    estimated = None if estimate is None else estimate.errors
-    bound = None if estimate is None or estimate.bound is None else estimate.bound
-    rows: Rows = []
-    for whole, how in ((errors, ""), (estimated, ", estimated")):
-        if whole is not None:
-            rows += _rows(whole, how)
-            for name, one in whole.fields.items():
-                rows += _rows(one, f" of {name}{how}")
+    rows = [] if solution.errors is None else norm_rows(solution.errors)
+    rows += [] if solution.estimate is None else estimate_rows(solution.estimate)
+    for name, kept in solution.invariants.items():
+        rows.append([f"drift of {name}", f"{kept.drift:.2e}", f"{kept.relative_drift:.2e}", ""])
+    return [ERROR_HEAD, *rows] if rows else []
+
+
+def norm_rows(errors: Errors, how: str = "") -> Rows:
+    """Return the L2 and H1 errors, then those of each field, under the titles of `ERROR_HEAD`.
+
+    how: what is added to their names, such as ", estimated".
+    """
+    rows = _rows(errors, how)
+    for name, one in errors.fields.items():
+        rows += _rows(one, f" of {name}{how}")
+    return rows
+
+
+def estimate_rows(estimate: Estimate) -> Rows:
+    """Return estimated errors and guaranteed bounds, under the titles of `ERROR_HEAD`."""
+    rows = [] if estimate.errors is None else norm_rows(estimate.errors, ", estimated")
+    bound = estimate.bound
     if bound is not None and not bound.reason:
         pairs = {"L2": (bound.l2, bound.l2_relative), "H1": (bound.h1, bound.h1_relative)}
         pairs |= {"energy": (bound.energy, bound.energy_relative)}
         for name, values in pairs.items():
             if not math.isnan(values[0]):
                 rows.append([f"{name}, bound", *(f"{v:.2e}" for v in (*values, values[0] ** 2))])
-    for name, kept in solution.invariants.items():
-        rows.append([f"drift of {name}", f"{kept.drift:.2e}", f"{kept.relative_drift:.2e}", ""])
-    return [["error", "absolute", "relative", "squared"], *rows] if rows else []
+    return rows
+
+
+def _rows(e: Errors, what: str) -> Rows:
+    norms = {"L2": (e.l2, e.l2_relative, e.l2_squared)}
+    if not math.isnan(e.h1):  # unknown if the reference data have no derivatives
+        norms["H1"] = (e.h1, e.h1_relative, e.h1_squared)
+    return [[name + what, *(f"{v:.2e}" for v in values)] for name, values in norms.items()]
 
 
 def rule_error(solution: Solution) -> str | None:
@@ -45,13 +65,6 @@ def rule_error(solution: Solution) -> str | None:
     if errors is None or not errors.rule_error > 0.05:
         return None
     return f"the quadrature error of these norms is about {errors.rule_error:.0%}"
-
-
-def _rows(e: Errors, what: str) -> Rows:
-    norms = {"L2": (e.l2, e.l2_relative, e.l2_squared)}
-    if not math.isnan(e.h1):  # unknown if the reference data have no derivatives
-        norms["H1"] = (e.h1, e.h1_relative, e.h1_squared)
-    return [[name + what, *(f"{v:.2e}" for v in values)] for name, values in norms.items()]
 
 
 def against(solution: Solution) -> str | None:

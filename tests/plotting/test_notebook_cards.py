@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import kanpinn as kp
+from kanpinn.accuracy import Estimate
 
 
 class Moving(kp.Problem):
@@ -82,6 +83,9 @@ def test_cards_have_the_numbers_and_a_picture(line, modes, fitted):
         assert text in shown.text
     assert f"{line.errors.l2_relative:.2e}" in shown.text
     assert shown.colours > 10 and shown.words == "Line of u over x: values from 0 to 1."
+    assert f"{line.errors.h1_squared:.2e}" in Read(line.errors).text
+    shown = Read(Estimate(line.errors, 0.25, 1.5))
+    assert "L2, estimated" in shown.text and "a finer network leaves 25.0%" in shown.text
     shown = Read(modes)
     for value, size in zip(modes.values.tolist(), modes.residual_norms.tolist(), strict=True):
         assert f"{value:.12g}" in shown.text and f"{size:.1e}" in shown.text
@@ -90,6 +94,12 @@ def test_cards_have_the_numbers_and_a_picture(line, modes, fitted):
     for scores in fitted.scores.values():
         assert f"{scores.rmse:.2e}" in shown.text
     assert shown.colours > 5 and "square" in shown.words
+
+
+def test_results_are_one_line_of_text(line, modes, fitted):
+    assert repr(line) == f"<Solution of Line: converged; steps: 1, unknowns: {line.parameters}>"
+    assert repr(modes).startswith("<Eigensolution of Membrane: converged; values: [19.7392")
+    assert repr(fitted).startswith("<Fitted square, triple: ")
 
 
 def test_texts_of_users_are_escaped():

@@ -39,7 +39,7 @@ class EdgeRow:
     complexity: float | int
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Formula(Shown):
     """A formula for each output of a network; a call returns its values.
 
@@ -70,6 +70,9 @@ class Formula(Shown):
     graph: Graph
     ranges: tuple[tuple[float, float], ...]
     own_edges: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Formula {'; '.join(map(str, self.expressions))}: relative error {self.error:.1e}>"
 
     @property
     def expression(self) -> Any:

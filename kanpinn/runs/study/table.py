@@ -42,7 +42,7 @@ RESULTS = {
 WAITING = "waiting"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Study(Shown):
     """A study in its folder: the varied keys, and a row for each run in the order of the plan.
 
@@ -66,6 +66,9 @@ class Study(Shown):
     rows: tuple[Row, ...]
     version: str | None = None
     kind: str = "problem"
+
+    def __repr__(self) -> str:
+        return f"<Study {self.name} of {len(self.rows)} runs in {self.path}>"
 
     @staticmethod
     def read(path: str | os.PathLike[str]) -> "Study":

@@ -27,7 +27,7 @@ from kanpinn.solvers.history import History
 SAME = 1e-6
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Eigensolution(Shown):
     """Eigenvalues and their modes; calling it evaluates the modes at points.
 
@@ -87,6 +87,10 @@ class Eigensolution(Shown):
     optimizer_seconds: list[float] = field(default_factory=list)
     optimizers: tuple[Method, ...] = ()
     processes: int = 1
+
+    def __repr__(self) -> str:
+        what = type(self.problem).__name__
+        return f"<Eigensolution of {what}: {self.status}; values: {self.values.tolist()}>"
 
     @property
     def success(self) -> bool:

@@ -21,7 +21,7 @@ from kanpinn.solvers.fit.terms import full_logits
 from kanpinn.solvers.history import History
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Fitted(Shown):
     """A network fitted to data; calling it evaluates the targets, or the logits of the classes.
 
@@ -54,6 +54,10 @@ class Fitted(Shown):
     loss_terms: dict[str, float]
     optimizers: tuple[Method, ...]
     processes: int = 1
+
+    def __repr__(self) -> str:
+        what, steps = ", ".join(self.data.train.outputs), self.history.steps
+        return f"<Fitted {what}: {self.status}; steps: {steps}, unknowns: {self.parameters}>"
 
     @property
     def success(self) -> bool:
