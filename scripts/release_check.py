@@ -178,11 +178,11 @@ def python(
     if absent:
         return f"{LEFT_OUT}not installed: {', '.join(absent)}"
     environment = dict(os.environ)
-    if folder != ROOT:  # the wheel's folder before the checkout, or an environment of its own
+    if where is not None:  # the wheel's folder before the checkout, or an environment of its own
         before = environment.pop("PYTHONPATH", "")
         if not release.network:
-            place = str(release.output / "environment")
-            environment["PYTHONPATH"] = f"{place}{os.pathsep}{before}" if before else place
+            places = (str(release.output / "environment"), before)
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, places))
     command = [str(where or sys.executable), *arguments]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     with (release.output / "log.txt").open("a", encoding="utf-8") as log:

@@ -107,16 +107,19 @@ def _machine() -> Iterator[Finding]:
 
 
 def _threads() -> Iterator[Finding]:
-    import numpy
     import torch
+    from threadpoolctl import threadpool_info
 
-    limits = [f"{name}={os.environ[name]}" for name in LIMITS if name in os.environ]
-    words = ", ".join(limits) or f"none of {', '.join(LIMITS)} is set: all cores"
     yield Finding("threads of torch", f"{torch.get_num_threads()} of {os.cpu_count()} cores")
-    settings: Any = numpy.show_config(mode="dicts")
-    blas = settings.get("Build Dependencies", {}).get("blas", {})
-    yield Finding("BLAS of NumPy", f"{blas.get('name', 'unknown')} {blas.get('version', '')}")
-    yield Finding("threads of BLAS", words)
+    for library in threadpool_info():
+        if library["user_api"] == "blas":
+            file = Path(library["filepath"]).name
+            told = (
+                f"{library['num_threads']}, {library['internal_api']} {library['version']}, {file}"
+            )
+            yield Finding("threads of BLAS", told)
+    limits = [f"{name}={os.environ[name]}" for name in LIMITS if name in os.environ]
+    yield Finding("limits of threads", ", ".join(limits) or f"none of {', '.join(LIMITS)} is set")
 
 
 def _devices() -> Iterator[Finding]:

@@ -55,7 +55,9 @@ def _cut(rows: list[tuple[str, ...]], width: int) -> list[tuple[str, ...]]:
     """Return the rows with the second column cut so that the table has at most this width."""
     longest = [max(map(len, column)) for column in zip(*rows, strict=True)]
     others = sum(longest[:1] + longest[2:]) + 2 * (len(longest) - 1)
-    room = max(20, width - others)  # at least 20 characters of a status stay
+    room = width - others
+    if room < 20:  # the table becomes blocks, in which a status has a line of its own
+        room = max(20, width - 6)
     return [
         (name, text if len(text) <= room else f"{text[: room - 1]}…", *rest)
         for name, text, *rest in rows
