@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from kanpinn.cli import app, doctor
 from kanpinn.cli.files_here import only_file
-from kanpinn.runs.progress import RunProgress
+from kanpinn.runs.progress import Progress
 
 
 def kanpinn(*arguments: str) -> Result:
@@ -81,5 +81,5 @@ def test_no_live_line_where_the_cursor_cannot_move(monkeypatch: pytest.MonkeyPat
     for term, live in (("xterm", True), ("dumb", False)):
         monkeypatch.setenv("TERM", term)
         console = Console(file=io.StringIO(), force_terminal=True)
-        with RunProgress(console) as progress:
+        with Progress(console) as progress:
             assert (progress.bar is not None) is live
