@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy
 import torch
 from matplotlib.axes import Axes
 
@@ -14,9 +13,8 @@ from kanpinn.interpret.formulas.formula import Formula
 from kanpinn.plotting.fields import limits_of, map_size, plot_lines, plot_values
 from kanpinn.plotting.notation import cut_title
 from kanpinn.plotting.notebook import Card, CardTable, Drawing, panels
-from kanpinn.plotting.notebook.panels import Given, returned
+from kanpinn.plotting.notebook.panels import SMALL, Given, returned, small_axes, values_words
 from kanpinn.plotting.notebook.places import fixed_values, varying_names
-from kanpinn.plotting.style import new_figure
 from kanpinn.solvers.grid_fields import NODES, GridFields
 
 
@@ -150,10 +148,8 @@ def _tables(formula: Formula) -> Iterator[CardTable]:
 
 def _picture(formula: Formula) -> Drawing:
     """Draw the first output over the first input, or over the first two."""
-    fields = _sample(formula, nodes=201 if len(formula.symbols) == 1 else 65)
-    one = len(fields.axes) == 1
-    figure = new_figure(*((3.4, 2.4) if one else map_size(fields.axes, None, 2.2, 2.6)))
-    _draw(figure.subplots(), fields, 0)
+    fields = _sample(formula, nodes=SMALL[min(len(formula.symbols), 2)])
+    ax = small_axes(fields.axes)
+    _draw(ax, fields, 0)
     over = " and ".join(fields.axes)
-    low, high = float(numpy.nanmin(fields.values["0"])), float(numpy.nanmax(fields.values["0"]))
-    return Drawing(figure, f"The formula over {over}: values from {low:.4g} to {high:.4g}.")
+    return Drawing(ax, f"The formula over {over}: {values_words(fields.values['0'])}.")

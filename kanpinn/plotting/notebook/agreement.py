@@ -81,12 +81,11 @@ def _tables(fitted: Fitted) -> Iterator[CardTable]:
 def _picture(fitted: Fitted) -> Drawing:
     """Draw the first target's values, or the confusion matrix of classes."""
     train = fitted.data.train
-    figure = new_figure(3.2, 2.8)
-    ax, part = figure.subplots(), list(shown_parts(fitted))[-1]
+    ax, part = new_figure(3.2, 2.8).subplots(), list(shown_parts(fitted))[-1]
     if train.classes:
         plot_confusion_of(ax, fitted)
         words = f"Confusion matrix of the {part} rows: fitted classes against those of the data."
     else:
         _draw_agreement(ax, fitted, train.outputs[0], error=False)
         words = f"Fitted values of {train.outputs[0]} against the data, with a line of agreement."
-    return Drawing(figure, words)
+    return Drawing(ax, words)

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 Fact = tuple[str, str]
@@ -24,10 +25,17 @@ class CardTable:
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """A drawn figure, and a sentence that says what it shows, for those who do not see it."""
+    """Drawn axes, and a sentence that says what they show, for those who do not see them."""
 
-    figure: Figure
+    ax: Axes
     words: str
+
+    @property
+    def figure(self) -> Figure:
+        """The figure of the axes."""
+        figure = self.ax.get_figure(root=True)
+        assert figure is not None
+        return figure
 
 
 @dataclass(frozen=True, eq=False)

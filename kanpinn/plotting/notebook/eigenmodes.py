@@ -8,10 +8,9 @@ from kanpinn.plotting.fields import map_size
 from kanpinn.plotting.modes import mode_title, plot_mode
 from kanpinn.plotting.notation import cut_title, symbol
 from kanpinn.plotting.notebook.card import Card, CardTable, Drawing, Fact
-from kanpinn.plotting.notebook.panels import Given, panels, returned
+from kanpinn.plotting.notebook.panels import SMALL, Given, panels, returned, small_axes
 from kanpinn.plotting.notebook.places import Place
 from kanpinn.plotting.notebook.words import kind_of_problem, network_words, run_facts
-from kanpinn.plotting.style import new_figure
 from kanpinn.solvers import tables
 from kanpinn.solvers.eigen import Eigensolution
 from kanpinn.solvers.grid_fields import GridFields, modes_on_grid
@@ -80,7 +79,7 @@ def card(solution: Eigensolution) -> Card:
     return Card(
         title=f"Eigenvalues of {kind_of_problem(solution.problem)}",
         facts=_facts(solution),
-        draw=lambda: _picture(solution),
+        draw=(lambda: _picture(solution)) if solution.count else None,
         tables=_tables(solution),
     )
 
@@ -101,9 +100,8 @@ def _tables(solution: Eigensolution) -> Iterator[CardTable]:
 def _picture(solution: Eigensolution) -> Drawing:
     """Draw the first field of the first mode."""
     place = Place.of(solution.problem.domain)
-    fields = modes_on_grid(solution, place.along, 65 if place.dim == 2 else 201, at=place.at)
-    figure = new_figure(*(map_size(fields.axes, None, 2.2, 2.6) if place.dim == 2 else (3.6, 2.5)))
-    ax, field = figure.subplots(), solution.fields[0]
+    fields = modes_on_grid(solution, place.along, SMALL[place.dim], at=place.at)
+    ax, field = small_axes(fields.axes), solution.fields[0]
     plot_mode(ax, solution, fields, fields.fields[0], _title(solution, fields, 1, field))
     over = " and ".join(fields.axes)
-    return Drawing(figure, f"The first mode, {field} over {over}, with its nodal lines.")
+    return Drawing(ax, f"The first mode, {field} over {over}, with its nodal lines.")

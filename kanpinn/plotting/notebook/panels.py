@@ -7,7 +7,10 @@ import numpy
 from matplotlib.axes import Axes
 
 from kanpinn._support.errors import InputError
+from kanpinn.plotting.fields import AxisValues, map_size
+from kanpinn.plotting.style import new_figure
 
+SMALL = {1: 201, 2: 65}  # points along each axis of a card's picture, by the number of axes
 Given = Axes | Iterable[Any] | None
 
 
@@ -43,6 +46,24 @@ def panels(ax: Given, count: int, columns: int, size: tuple[float, float]) -> nu
     found = numpy.empty(count, dtype=object)
     found[:] = given
     return found
+
+
+def small_axes(axes: AxisValues, time: str | None = None) -> Axes:
+    """Return the axes of a new figure for a card: for a line over one axis, or a map over two.
+
+    time: the name of the time coordinate; a map over it does not have equal scales on both axes.
+    """
+    size = (3.6, 2.5) if len(axes) == 1 else map_size(axes, time, 2.2, 2.6)
+    return new_figure(*size).subplots()
+
+
+def values_words(values: numpy.ndarray) -> str:
+    """Return the range of the finite values of a picture in words."""
+    finite = values[numpy.isfinite(values)]
+    if not len(finite):
+        return "no value is finite"
+    low, high = finite.min() + 0.0, finite.max() + 0.0  # no negative zeros
+    return f"values from {low:.4g} to {high:.4g}"
 
 
 def returned(drawn: numpy.ndarray) -> Any:

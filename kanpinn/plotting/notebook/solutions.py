@@ -1,8 +1,6 @@
 """What a notebook shows of a solution, and `Solution.plot`."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy
@@ -13,11 +11,18 @@ from kanpinn._support.errors import InputError
 from kanpinn.plotting.fields import limits_of, map_size, plot_lines, plot_magnitude, plot_values
 from kanpinn.plotting.notation import cut_title, number_text, symbol
 from kanpinn.plotting.notebook.card import Card, CardTable, Drawing, Fact
-from kanpinn.plotting.notebook.panels import Given, panels, returned
+from kanpinn.plotting.notebook.panels import (
+    SMALL,
+    Given,
+    panels,
+    returned,
+    small_axes,
+    values_words,
+)
 from kanpinn.plotting.notebook.places import Ends, Place
 from kanpinn.plotting.notebook.words import kind_of_problem, network_words, run_facts
 from kanpinn.plotting.outlines import outline_of
-from kanpinn.plotting.style import BLACK, STYLE, new_figure, tidy
+from kanpinn.plotting.style import BLACK, STYLE, tidy
 from kanpinn.plotting.unknowns import plot_band
 from kanpinn.solvers import tables
 from kanpinn.solvers.grid_fields import GridFields, fields_at_points, on_grid
@@ -200,14 +205,6 @@ def _tables(solution: Solution) -> Iterator[CardTable]:
         yield CardTable(rows[0], rows[1:])
 
 
-@dataclass(frozen=True)
-class _Small:
-    """The resolution of the small picture of a card: nodes of lines, and of maps along an axis."""
-
-    line: int = 201
-    map: int = 65
-
-
 def _picture(solution: Solution) -> Drawing:
     """Draw the first field: over up to two coordinates, and at the last moment in a plane."""
     domain, name = solution.problem.domain, solution.fields[0]
@@ -215,17 +212,13 @@ def _picture(solution: Solution) -> Drawing:
     if time is not None and domain.dim == 3:
         at[time] = float(domain.bounds[1][domain.names.index(time)])
     place = Place.of(domain, None, None, at)
-    nodes = _Small().line if place.dim == 1 else _Small().map
-    fields = _sample(solution, place, nodes, error=False)
-    figure = new_figure(*(map_size(fields.axes, time, 2.2, 2.6) if place.dim == 2 else (3.6, 2.5)))
-    ax = figure.subplots()
+    fields = _sample(solution, place, SMALL[place.dim], error=False)
+    ax = small_axes(fields.axes, time)
     if place.dim == 1:
         _draw_lines(ax, solution, [fields], name, place, error=False)
     else:
         _draw_maps([ax], solution, [fields], name, error=False)
-    low, high = (float(f(fields.values[name])) for f in (numpy.nanmin, numpy.nanmax))
     kind = "Map" if place.dim == 2 else "Line"
     held = ", ".join(f"{key} = {value:.4g}" for key, value in fields.fixed.items())
     over = " and ".join(fields.axes) + (f" at {held}" if held else "")
-    words = f"{kind} of {name} over {over}: values from {low:.4g} to {high:.4g}."
-    return Drawing(figure, words if math.isfinite(low) else f"{kind} of {name} over {over}.")
+    return Drawing(ax, f"{kind} of {name} over {over}: {values_words(fields.values[name])}.")

@@ -75,6 +75,6 @@ def _tables(study: Study) -> Iterator[CardTable]:
 def _picture(study: Study) -> Drawing:
     """Draw the main error of the first picture of the report."""
     picture = _picture_over(study, None)
-    figure = new_figure(*_size(picture))
-    picture.plot(figure.subplots(), picture.errors[0]).tick_params(labelsize=STYLE.letter)
-    return Drawing(figure, f"{picture.title}: {summary.NAMES[picture.errors[0]]}.")
+    ax = picture.plot(new_figure(*_size(picture)).subplots(), picture.errors[0])
+    ax.tick_params(labelsize=STYLE.letter)
+    return Drawing(ax, f"{picture.title}: {summary.NAMES[picture.errors[0]]}.")
