@@ -12,13 +12,17 @@ from kanpinn.cells.system.cell_system import CellSolution, CellSystem
 from kanpinn.cells.system.constants import without_mean
 
 
-def errors_by_comparison(problem: CellProblem, system: CellSystem, found: CellSolution) -> Tensor:
+def errors_by_comparison(
+    problem: CellProblem, system: CellSystem, found: CellSolution, enough: float
+) -> Tensor:
     """The L2 norm of the error that each cell causes, (N,): the difference from better solutions.
 
-    The first one has more accurate integrals of a singular source, and the second one smaller cells
-    at singular corners. The errors that these two show, wherever they are, are attributed to the
-    cells with such a source or corner. The third solution has a higher degree, and shows the error
-    in each cell. Indicators do not see errors that come from elsewhere, such as those of waves near
+    The best solution has more accurate integrals of a singular source, smaller cells at singular
+    corners, and a higher degree. Its difference from the present one shows the error in each cell,
+    and is all that is needed if it is small enough. Otherwise two further solutions tell where the
+    error comes from: one with the integrals alone, and one with these and the smaller cells. The
+    errors that these two show, wherever they are, are attributed to the cells with such a source or
+    corner. Indicators do not see errors that come from elsewhere, such as those of waves near
     a resonance, or behind a layer that is not resolved. The part of the error above the cell's
     indicator is therefore distributed among all cells in proportion to their squared
     indicators: halving the cell itself would not reduce it.
@@ -27,6 +31,7 @@ def errors_by_comparison(problem: CellProblem, system: CellSystem, found: CellSo
         problem: the problem.
         system: its least-squares problem on the present cells.
         found: the solution of that.
+        enough: the L2 norm of an error after which no cells are halved.
     """
     more, own = 2, system.polynomials
     richer = LocalPolynomials(own.degree + more, own.dim)
@@ -34,17 +39,20 @@ def errors_by_comparison(problem: CellProblem, system: CellSystem, found: CellSo
     parents = coarse.tree.locate(fine.frames.mean(dim=1), fine.tree.region)
     squares, present = torch.zeros_like(found.shares), found.coefficients
     indicated = system.indicators(found).square()
-    missed = _missed_sources(problem, system)
-    if bool(missed.any()):
-        change, present = _change(problem.on(coarse, own, present, limit=True), present)
-        squares += _shared(change.square().sum(), missed)
     start = prolonged(own, coarse.tree, coarse.frames, present, fine)
-    if fine is not coarse:
-        change, start = _change(problem.on(fine, own, start, limit=True), start)
-        halved = parents.bincount(minlength=len(squares)) > 1
-        squares += _shared(change.square().sum(), torch.where(halved, indicated, 0))
-    start = richer.padded(start)
-    change, _ = _change(problem.on(fine, richer, start, limit=True), start)
+    better = problem.on(fine, richer, richer.padded(start), limit=True)
+    change, best = _change(better, richer.padded(start))
+    if float(change.norm()) > enough:
+        missed = _missed_sources(problem, system)
+        if bool(missed.any()):
+            own_change, present = _change(problem.on(coarse, own, present, limit=True), present)
+            squares += _shared(own_change.square().sum(), missed)
+            start = prolonged(own, coarse.tree, coarse.frames, present, fine)
+        if fine is not coarse:
+            own_change, start = _change(problem.on(fine, own, start, limit=True), start)
+            halved = parents.bincount(minlength=len(squares)) > 1
+            squares += _shared(own_change.square().sum(), torch.where(halved, indicated, 0))
+        change = _difference(better, best, richer.padded(start))
     shown = torch.zeros_like(squares).index_add(0, parents, change.square())
     local = torch.minimum(shown, indicated)
     return (squares + local + _shared((shown - local).sum(), indicated)).sqrt()
@@ -70,10 +78,18 @@ def _change(system: CellSystem, before: Tensor) -> tuple[Tensor, Tensor]:
     before: the other one, (N, L, m).
     """
     after = system.solve().coefficients
+    return _difference(system, after, before), after
+
+
+def _difference(system: CellSystem, after: Tensor, before: Tensor) -> Tensor:
+    """The L2 norm in each cell of the difference of two solutions, (N, L, m) each.
+
+    In fields that are determined up to a constant, the mean of the difference does not count.
+    """
     change = after - before
     for field in system.free_fields:
         change = without_mean(change, system, field)
-    return system.norms(change), after
+    return system.norms(change)
 
 
 def errors_by_missed_residuals(system: CellSystem, found: CellSolution) -> Tensor:

@@ -38,9 +38,8 @@ class Dissection(Optimizer):
     indicator is the size of an error whose residual is the root of the cell's share of the
     functional: h² times this root for -Δu. The ratio of errors to indicators follows from the
     change of the solution from one tree to the next. Before the solve ends, the solution is
-    compared with one in smaller cells at singular corners and one of a degree that is higher by 2,
-    both with more accurate integrals of a singular source, and its residuals are integrated at
-    other points.
+    compared with one of a degree that is higher by 2, in smaller cells at singular corners and with
+    more accurate integrals of a singular source, and its residuals are integrated at other points.
 
     Args:
         tolerance: the relative error, in L2, at which to stop.
@@ -207,7 +206,8 @@ class DissectionStage(Stage):
         if progress.expected <= settings.tolerance or last:
             if uncompared := no_comparison(system):
                 return self._refined(found, system, errors, words, uncompared=uncompared)
-            errors = errors_by_comparison(self.problem, system, found) / size
+            enough = settings.tolerance * size
+            errors = errors_by_comparison(self.problem, system, found, enough) / size
             progress.compare(float(errors.norm()))
             unseen = errors_by_missed_residuals(system, found) / size
             if float(unseen.norm()) > settings.tolerance:
