@@ -17,17 +17,19 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class AlikeFronts:
-    """Fronts with the same matrix.
+    """Fronts with the same matrix up to a factor.
 
     Args:
         numbers: those of the fronts.
         rows: the matrix T, (r, t).
         columns: the unknowns of each front, (c, t).
+        factors: the factor f of each front's matrix f T, (c,).
     """
 
     numbers: Sequence[int]
     rows: Array
     columns: Array
+    factors: Array
 
     @cached_property
     def gram(self) -> Array:
@@ -35,26 +37,31 @@ class AlikeFronts:
         return np.asfortranarray(self.rows.conj().T @ self.rows)
 
     def product(self, unknowns: Array) -> Array:
-        """T x for the unknowns (N, n) of all fronts, (c, r, n)."""
-        return _applied(self.rows, unknowns[self.columns])
+        """f T x for the unknowns (N, n) of all fronts, (c, r, n)."""
+        return self._scaled(_applied(self.rows, unknowns[self.columns]), 1)
 
     def adjoint(self, rows: Array) -> Array:
-        """Tᴴ y for the rows (c, r, n) of these fronts, (c, t, n)."""
-        return _applied(self.rows.conj().T, rows)
+        """f Tᴴ y for the rows (c, r, n) of these fronts, (c, t, n)."""
+        return self._scaled(_applied(self.rows.conj().T, rows), 1)
 
     def normal(self, unknowns: Array) -> Array:
-        """TᴴT x for the unknowns (N, n) of all fronts, (c, t, n).
+        """f² TᴴT x for the unknowns (N, n) of all fronts, (c, t, n).
 
         For a single vector only half of the symmetric matrix is read from memory: reading takes
         more time than multiplying.
         """
         own = unknowns[self.columns]
         if own.shape[0] * own.shape[2] > 1 or not own.size:
-            return _applied(self.gram, own)
+            return self._scaled(_applied(self.gram, own), 2)
         name = "hemv" if np.iscomplexobj(self.gram) else "symv"
         (multiply,) = get_blas_funcs((name,), (self.gram,))
-        found: Array = multiply(1.0, self.gram, own.ravel(), lower=1)
+        found: Array = multiply(self.factors[0] ** 2, self.gram, own.ravel(), lower=1)
         return found.reshape(own.shape)
+
+    def _scaled(self, parts: Array, power: int) -> Array:
+        """The parts (c, r, n) of all fronts times powers of their factors."""
+        scaled: Array = parts * (self.factors**power)[:, None, None]
+        return scaled
 
 
 def alike_fronts(sizes: Array, fronts: Mapping[int, BlockRows]) -> list[AlikeFronts]:
@@ -72,6 +79,7 @@ def alike_fronts(sizes: Array, fronts: Mapping[int, BlockRows]) -> list[AlikeFro
             numbers,
             fronts[numbers[0]].rows,
             np.stack([columns_of_blocks(fronts[at].blocks, starts, sizes) for at in numbers]),
+            np.array([fronts[at].factor for at in numbers]),
         )
         for numbers in groups.values()
     ]

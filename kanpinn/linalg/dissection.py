@@ -32,11 +32,13 @@ class BlockRows:
 
     Args:
         blocks: the numbers of the blocks, (b,).
-        rows: the matrix, (r, columns).
+        rows: the matrix over the factor, (r, columns). Several leaves may share it.
+        factor: the factor of the matrix.
     """
 
     blocks: Array
     rows: Array
+    factor: float = 1.0
 
 
 class Dissected:
@@ -109,7 +111,8 @@ class _Steps:
                 one = self._fronts[node]
                 check_finite([one.rows])
                 sizes, places = self._tree.sizes, self._tree.eliminated_at
-                step, front = LeafElimination.of(node, one.blocks, one.rows, sizes, places)
+                rows = one.factor * one.rows
+                step, front = LeafElimination.of(node, one.blocks, rows, sizes, places)
                 yield node, step
                 yield from self._made(node, front)
 

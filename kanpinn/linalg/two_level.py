@@ -35,7 +35,8 @@ class TwoLevel:
     Args:
         blocks: the numbers of the blocks of each front, those of other ranks included.
         sizes: the numbers of unknowns of the blocks, (B,).
-        fronts: the rows of this rank's fronts by number; those with the same matrix share an array.
+        fronts: the rows of this rank's fronts by number; those with the same matrix up to a factor
+            share an array.
         coarse: whether each unknown is a coarse one, (N,).
 
     Raises:
@@ -176,11 +177,11 @@ def _block_inverses(
         places[alike] = np.arange(len(alike))
         matrices[int(size)] = np.zeros((len(alike), size, size), dtype)
     for one in groups:
-        for number in one.numbers:
+        for number, factor in zip(one.numbers, one.factors, strict=True):
             start = 0
             for block in fronts[number].blocks:
                 part = slice(start, start := start + int(sizes[block]))
-                matrices[int(sizes[block])][places[block]] += one.gram[part, part]
+                matrices[int(sizes[block])][places[block]] += factor**2 * one.gram[part, part]
     found, starts = [], np.cumsum(sizes) - sizes
     for size, own in matrices.items():
         values, vectors = np.linalg.eigh(_of_all(own))
@@ -208,8 +209,8 @@ def _coarse_matrix(
     for group in groups:
         kept = np.flatnonzero(coarse[group.columns[0]])
         part = group.gram[np.ix_(kept, kept)].ravel()
-        for number in group.numbers:
-            values[first[number] : first[number] + len(part)] = part
+        for number, factor in zip(group.numbers, group.factors, strict=True):
+            values[first[number] : first[number] + len(part)] = factor**2 * part
     rows = np.concatenate([np.repeat(one, len(one)) for one in own])
     found = coo_array((_of_all(values), (rows, np.concatenate([np.tile(o, len(o)) for o in own]))))
     found = found.tocsc()

@@ -74,6 +74,8 @@ class CellGeometry:
         areas, widths, numbers = (t.tolist() for t in (self.areas, self.lengths, traces.number))
         larger = traces.larger_cell.tolist()
         around = self._ends(traces.larger_cell.clamp_min(0))
+        across = self.widths[traces.larger_cell].gather(1, faces.axis[:, None])[:, 0]
+        units = torch.where(traces.larger_cell < 0, self.lengths, across).tolist()
         for cells, upper in ((faces.lower, True), (faces.upper, False)):
             ends = self._ends(cells)
             for face, (cell, axis) in enumerate(
@@ -82,13 +84,14 @@ class CellGeometry:
                 if cell != larger[face]:
                     side = self._side(cell, face, SidePart(axis, upper, *ends[face]))
                     within = None if larger[face] < 0 else around[face]
-                    at = SideTrace(side, numbers[face], face, areas[face], within, widths[face])
-                    found[cell].append(at)
+                    sizes = areas[face], within, widths[face], units[face]
+                    found[cell].append(SideTrace(side, numbers[face], face, *sizes))
         for number, (cell, axis, upper, face) in enumerate(traces.shared, traces.single):
             side = SidePart.whole(axis, upper, self.tree.dim)
             area = float(side.area(self.extents[cell][None]))
             within = side.low, side.high
-            found[cell].append(SideTrace(side, number, face, area, within, widths[face]))
+            sizes = area, within, widths[face], units[face]
+            found[cell].append(SideTrace(side, number, face, *sizes))
         return found
 
     def _ends(self, cells: Tensor) -> list[Ends]:

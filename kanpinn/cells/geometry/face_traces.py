@@ -75,6 +75,8 @@ class SideTrace:
         within: the corners of the part in the own coordinates of a shared trace; None for the trace
             of a single face.
         width: the width of the smaller cell across the face.
+        unit: the width by which derivatives across the face are multiplied in the trace: that of
+            the larger cell if the trace is shared, otherwise that of the smaller one.
     """
 
     side: CellSide
@@ -83,6 +85,7 @@ class SideTrace:
     area: float
     within: Ends | None
     width: float
+    unit: float
 
     @property
     def kind(self) -> tuple[CellSide, Ends | None, float]:

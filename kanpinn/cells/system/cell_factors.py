@@ -27,7 +27,8 @@ class CellFactors:
     `FaceSolver`. With several ranks each has the cells of its own subtrees.
 
     Args:
-        groups: the cells of this rank, each in one group, once.
+        groups: the cells of this rank, each in one group, once. Groups with the same elimination
+            are side by side.
         tree: the order in which the traces are eliminated.
         coarse: which of the traces are unknowns of low degrees, (unknowns,).
         columns: the number of coefficients of a cell, L m.
@@ -60,10 +61,11 @@ class CellFactors:
         """
         with together():
             reduced = []
-            for group, own in zip(self.groups, rights, strict=True):
-                reduced.append(group.elimination.reduced(own))
-                if not again:
-                    group.forget_reflections()
+            following = [*self.groups[1:], None]
+            for group, after, own in zip(self.groups, following, rights, strict=True):
+                reduced.append(group.shared.elimination.reduced(own))
+                if not again and (after is None or after.shared is not group.shared):
+                    group.shared.forget_reflections()
             faces = None if again else FaceSolver(self.tree, self.coarse, self._fronts())
         below: dict[int, Array] = {}
         for group, left in zip(self.groups, reduced, strict=True):

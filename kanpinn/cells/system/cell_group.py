@@ -106,21 +106,14 @@ class CellElimination:
 
 
 @dataclass(eq=False)
-class CellGroup:
-    """Cells whose rows have the same matrix, or a single cell.
+class SharedElimination:
+    """The elimination of the cells of groups whose rows have the same matrix up to a factor.
 
     Args:
-        cells: their numbers.
-        faces: of each cell the numbers of its faces, and of the arcs at which it meets cells of
-            other regions, (c, f).
-        shape: the numbers of rows, r + t, and of coefficients, L m, of a cell.
         rows: makes the rows of one of the cells. They are made when they are needed, as they take
             more memory than their triangles.
     """
 
-    cells: Sequence[int]
-    faces: Array
-    shape: tuple[int, int]
     rows: Callable[[], CellRows]
 
     @cached_property
@@ -134,16 +127,36 @@ class CellGroup:
         found = self.elimination
         return found.triangle, found.rest, found.traces
 
-    def fronts(self) -> Iterator[tuple[int, BlockRows]]:
-        """The rows for the traces that remain when the coefficients of a cell are eliminated."""
-        _, _, traces = self.triangle
-        for cell, faces in zip(self.cells, self.faces, strict=True):
-            yield cell, BlockRows(faces, traces)
-
     def forget_reflections(self) -> None:
-        """Free their memory. What `fronts` and `solved` need is kept: the triangle."""
+        """Free their memory. The triangle is kept, and with it what solutions need."""
         _ = self.triangle
         del self.elimination
+
+
+@dataclass(frozen=True, eq=False)
+class CellGroup:
+    """Cells whose rows have the same matrix, or a single cell.
+
+    Args:
+        cells: their numbers.
+        faces: of each cell the numbers of its faces, and of the arcs at which it meets cells of
+            other regions, (c, f).
+        shape: the numbers of rows, r + t, and of coefficients, L m, of a cell.
+        shared: the elimination of cells with this matrix, up to a factor.
+        factor: the matrix over that of `shared`.
+    """
+
+    cells: Sequence[int]
+    faces: Array
+    shape: tuple[int, int]
+    shared: SharedElimination
+    factor: float
+
+    def fronts(self) -> Iterator[tuple[int, BlockRows]]:
+        """The rows for the traces that remain when the coefficients of a cell are eliminated."""
+        _, _, traces = self.shared.triangle
+        for cell, faces in zip(self.cells, self.faces, strict=True):
+            yield cell, BlockRows(faces, traces, self.factor)
 
     def solved(self, reduced: ReducedRights, known: Array) -> tuple[Array, Array]:
         """The coefficients of each cell, (c, L m, n), and its part in the functional, (c, n).
@@ -152,11 +165,12 @@ class CellGroup:
             reduced: the right-hand sides.
             known: the traces on the faces of each cell, (c, t, n).
         """
-        triangle, rest, traces = self.triangle
+        triangle, rest, traces = self.shared.triangle
         count, columns, each = reduced.own.shape
-        flat = np.moveaxis(reduced.own - rest @ known, 1, 0).reshape(columns, count * each)
+        own = reduced.own / self.factor - rest @ known
+        flat = np.moveaxis(own, 1, 0).reshape(columns, count * each)
         found = solve_triangular(triangle, flat).reshape(columns, count, each)
-        left = _squares(traces @ known - reduced.traces).sum(axis=1)
+        left = _squares(self.factor * (traces @ known) - reduced.traces).sum(axis=1)
         return np.moveaxis(found, 1, 0), reduced.lost + left
 
 

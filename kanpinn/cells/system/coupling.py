@@ -117,7 +117,9 @@ class Coupling:
 
 @dataclass(frozen=True)
 class Traces:
-    """The unknowns on faces: polynomials for ∂^j u of each field f, j < o_f.
+    """The unknowns on faces: polynomials for h^j ∂^j u of each field f, j < o_f.
+
+    With the width h of a cell at the face, `SideTrace.unit`, they do not depend on its size.
 
     Their degree is k - j - ⌊k / 6⌋. Jumps are penalised only up to this degree: their parts of the
     highest degrees are small where the solution is resolved. Leaving these out does not change the
@@ -179,7 +181,7 @@ class Traces:
                 rows, weight = slice(start, start := start + count), float(weights[j, field])
                 found[:, field, rows] = matrices[j][:, :count] * (weight * scale**j)
                 own = torch.eye(count, dtype=found.dtype) if onto is None else onto[:count, :count]
-                traces[rows, rows] = weight * own
+                traces[rows, rows] = weight / at.unit**j * own
         return found.flatten(0, 1).T, traces
 
 

@@ -13,13 +13,15 @@ from torch import Tensor
 
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.contacts import CoupledContacts
+from kanpinn.cells.geometry.face_traces import SideTrace
 from kanpinn.cells.merges import merge_order, work_of_cells
 from kanpinn.cells.system.cell_factors import CellFactors
-from kanpinn.cells.system.cell_group import CellGroup, CellRows
+from kanpinn.cells.system.cell_group import CellGroup, CellRows, SharedElimination
 from kanpinn.cells.system.cell_terms import PlacedTerm, SampledTerm
 from kanpinn.cells.system.contact_rows import PlacedContact
 from kanpinn.cells.system.coupling import Coupling, Traces
 from kanpinn.cells.system.equal_rows import ProjectedReflections
+from kanpinn.cells.system.similar_cells import RowSizes
 from kanpinn.linalg.elimination_tree import EliminationTree
 from kanpinn.linalg.local_order import order_of_least_fill
 from kanpinn.linalg.reflections import Reflections
@@ -74,16 +76,46 @@ class RowsOfCells:
             np.array([at.trace for at in sides] + [one.number for one in contacts], dtype=np.int64)
             for sides, contacts in both
         ]
-        shapes = [self._shape(cells[0], faces[cells[0]]) for cells in found.values()]
-        work = work_of_cells(list(found.values()), shapes, len(faces))
-        tree = self._order(faces, work)
-        own, groups = set(tree.local), []
-        for cells, shape in zip(found.values(), shapes, strict=True):
-            if here := [cell for cell in cells if cell in own]:
-                numbers = np.stack([faces[cell] for cell in here])
-                groups.append(CellGroup(here, numbers, shape, partial(self._rows, cells[0])))
+        similar = self._similar(found)
+        shapes = [self._shape(own[0][0][0], faces[own[0][0][0]]) for own in similar]
+        together = [[cell for cells, _ in own for cell in cells] for own in similar]
+        tree = self._order(faces, work_of_cells(together, shapes, len(faces)))
+        local, groups = set(tree.local), []
+        for own, shape in zip(similar, shapes, strict=True):
+            first, unit = own[0]
+            elimination = SharedElimination(partial(self._rows, first[0]))
+            for cells, size in own:
+                if here := [cell for cell in cells if cell in local]:
+                    numbers = np.stack([faces[cell] for cell in here])
+                    groups.append(CellGroup(here, numbers, shape, elimination, size / unit))
         columns = self.traces.polynomials.size * len(self.coupling.orders)
         return CellFactors(groups, tree, self._coarse, columns)
+
+    def _similar(self, equal: Mapping[Any, list[int]]) -> list[list[tuple[list[int], float]]]:
+        """Groups of equal cells, with the sizes of their rows, in lists of similar groups.
+
+        equal: the numbers of equal cells; the key is the number of a cell whose rows are its own.
+        """
+        found: dict[Any, list[tuple[list[int], float]]] = {}
+        for key, cells in equal.items():
+            pattern, size = key, 1.0
+            if isinstance(key, tuple):
+                _, kinds, names = key
+                sizes = self._row_sizes(cells[0])
+                pattern = tuple(kind[:2] for kind in kinds), names, sizes.ratios
+                size = sizes.factor
+            found.setdefault(pattern, []).append((cells, size))
+        return list(found.values())
+
+    def _row_sizes(self, cell: int) -> RowSizes:
+        """The sizes of the rows of a cell that has equal ones."""
+        factors = []
+        for at in self.geometry.sides[cell]:
+            weights = self._weights_at(at)
+            orders = torch.arange(len(weights))[:, None]
+            scale = float(self.geometry.scale[cell, at.side.axis])
+            factors.append(torch.stack([weights * scale**orders, weights / at.unit**orders]))
+        return RowSizes.of(self.terms[cell], factors)
 
     @cached_property
     def _coarse(self) -> Array:
@@ -166,6 +198,10 @@ class RowsOfCells:
         ]
         return torch.stack(both)
 
+    def _weights_at(self, at: SideTrace) -> Tensor:
+        """The factors of the differences of a cell's functions from a trace, (j, m)."""
+        return self._face_weights[0 if at.side.upper else 1, at.face] * at.area**0.5
+
     def _rows(self, cell: int) -> CellRows:
         """The rows of a cell."""
         equation, *walls = self.terms[cell]
@@ -179,8 +215,7 @@ class RowsOfCells:
         outer, traces = [conditions[0]], [equation.factors.new_zeros(0, 0)]
         for at in self.geometry.sides[cell]:
             scale = float(self.geometry.scale[cell, at.side.axis])
-            weights = self._face_weights[0 if at.side.upper else 1, at.face]
-            own, matrix = self.traces.rows(at, scale, weights * at.area**0.5)
+            own, matrix = self.traces.rows(at, scale, self._weights_at(at))
             outer.append(own)
             traces.append(matrix)
         for contact in self.contacts[cell]:

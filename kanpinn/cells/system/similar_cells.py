@@ -1,0 +1,50 @@
+"""Cells whose rows have the same matrix up to a factor, such as equal shapes of different sizes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanpinn.cells.system.cell_terms import PlacedTerm
+
+
+@dataclass(frozen=True)
+class RowSizes:
+    """The sizes of the parts of a cell's rows, up to a factor and with it.
+
+    Where all derivatives in the equation of a field are of one order, as in Poisson's equation, and
+    weights are powers of a distance, as at corners, the rows of a cell of another size differ only
+    by a factor. Then these cells need only one elimination.
+
+    Args:
+        ratios: the logarithms of the sizes over the first one, rounded.
+        factor: the first size.
+    """
+
+    ratios: tuple[int, ...]
+    factor: float
+
+    @classmethod
+    def of(cls, terms: Sequence[PlacedTerm], factors: Sequence[Tensor]) -> "RowSizes":
+        """The sizes of the rows of a cell.
+
+        Args:
+            terms: its terms, all of them with points in the same places of each cell.
+            factors: at each of its faces those of its functions and those of the traces, for each
+                derivative and field, (2, j, m).
+        """
+        parts = [_of_term(term) for term in terms] + [one.flatten() for one in factors]
+        sizes = torch.cat(parts)
+        digits = 2.0**20  # coarser than rounding errors, and finer than any difference
+        ratios = (sizes / sizes[0]).clamp_min(1e-300).log2() * digits
+        return cls(tuple(ratios.round().long().tolist()), float(sizes[0]))
+
+
+def _of_term(placed: PlacedTerm) -> Tensor:
+    """The sizes of the rows of a term by derivatives of each order that it has, (n,)."""
+    term, place = placed.term, placed.place
+    there = (term.sizes[place] > 0).any(dim=(0, 2)).nonzero()[:, 0]  # the orders
+    powers = term.at.scale[place] ** there[:, None]  # (orders, d)
+    root = term.at.weights[place].sum().sqrt()
+    return (root * placed.factors[:, None, None] * powers).flatten()
