@@ -11,8 +11,8 @@ class Fichera(kp.Problem):
     Hard: the gradient is infinite at the vertex, and f is not square integrable there for q ≤ 1/2,
     so that the squared residual of an approximation has no minimum close to u. For q = 1/2 and
     degree 5, in cells that are halved towards the vertex eight times or more, the relative error of
-    the best polynomials is 2e-5. With rows that are weighted by distances the least-squares
-    solution has 6e-5 to 8e-5. Of degree 7 these are 2e-6 and 6e-6.
+    the best polynomials is 2e-5, and that of degree 7 2e-6. With rows that are weighted by
+    distances the least-squares solution of degree 7 has 5e-6 to 8e-6.
 
     Args:
         power: q, above 0.
