@@ -1,6 +1,5 @@
 """The library of problems that comes with kanpinn: what is in it, and copies under new names."""
 
-import ast
 import re
 import shutil
 import tomllib
@@ -11,6 +10,7 @@ from typing import Any
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.wording import nearest
+from kanpinn.runs.needed_files import namesakes, needed_files
 
 PACKAGE = Path(__file__).parents[1]
 SECONDS = "Seconds on one core: "
@@ -87,11 +87,9 @@ def copy_problem(name: str, target: Path) -> list[Path]:
     if (found := re.search(r'^class = "(\w+)\.py:', text, re.MULTILINE)) is not None:
         own = folder / f"{found[1]}.py"
         text = text.replace(found[0], f'class = "{target.name}.py:')
-        copies |= {path: target.parent / path.name for path in _needed(own)}
-        # A class file finds the data that are called like it by its own name.
-        for path in folder.glob(f"{own.stem}.*"):
-            if path.suffix != ".toml":
-                copies.setdefault(path, target.with_name(target.name + path.suffix))
+        copies |= {path: target.parent / path.name for path in needed_files(own)}
+        for path in (own, *namesakes(own)):
+            copies.setdefault(path, target.with_name(target.name + path.suffix))
     text = text.replace(f"problems/{name}.toml", f"{target.name}.toml")
     problem = target.with_name(f"{target.name}.toml")
     _refuse_overwriting(copies, problem)
@@ -108,32 +106,6 @@ def _data(settings: Any, folder: Path) -> Iterator[Path]:
             yield from _data(value, folder)
         elif isinstance(value, str) and value and (folder / value).is_file():
             yield folder / value
-
-
-def _needed(own: Path) -> list[Path]:
-    """Return the files that a class file imports or names, and those that these need in turn."""
-    found: list[Path] = []
-    waiting = [own]
-    while waiting:
-        file = waiting.pop()
-        for name in _names(ast.parse(file.read_bytes())):
-            path = own.parent / name
-            if path.is_file() and path not in (own, *found):
-                found.append(path)
-                waiting += [path] if path.suffix == ".py" else []
-    return found
-
-
-def _names(tree: ast.AST) -> Iterator[str]:
-    """Yield texts that may be names of files, and the names of the files of imported modules."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Constant(value=str(text)) if re.fullmatch(r"\w+\.\w+", text):
-                yield text
-            case ast.Import(names=modules):
-                yield from (f"{module.name.partition('.')[0]}.py" for module in modules)
-            case ast.ImportFrom(module=str(name), level=0):
-                yield f"{name.partition('.')[0]}.py"
 
 
 def _refuse_overwriting(copies: dict[Path, Path], problem: Path) -> None:

@@ -1,6 +1,5 @@
 """The files that the settings of a run name: classes of the user's own, and data."""
 
-import ast
 import hashlib
 import math
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kanpinn.runs.config import data_files
+from kanpinn.runs.needed_files import namesakes, needed_files
 
 LARGE = 2**20  # bytes; larger data are not copied, since a study would copy them for each run
 
@@ -86,7 +86,7 @@ def source_texts(settings: dict[str, Any], directory: Path) -> list[str]:
                 if spec is not None and spec.has_location and spec.origin:
                     files.add(Path(spec.origin))
         elif named.ending:
-            files |= {named.file, *neighbours(named.file)}
+            files |= {named.file, *needed_files(named.file), *namesakes(named.file)}
         else:
             hashes.append(named.fingerprint()["sha256"])
     texts = [file.read_text("utf-8", "replace") for file in sorted(files) if file.is_file()]
@@ -109,34 +109,3 @@ def _sha256_of(path: Path, *_: int) -> str:
     """Return the sha256 of a file, cached by its time and size for the runs of a study."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def neighbours(source: Path) -> list[Path]:
-    """Return the files in a file's folder that it needs, directly or indirectly.
-
-    They are the modules that it imports, and the meshes and surfaces that a module names.
-    """
-    found: list[Path] = []
-    waiting = [source]
-    while waiting:
-        try:
-            tree = ast.parse(waiting.pop().read_bytes())
-        except (OSError, SyntaxError, ValueError):  # the file is missing or not Python
-            continue
-        names: list[str] = []
-        for node in ast.walk(tree):
-            match node:
-                case ast.Constant(value=str(name)) if name.endswith((".msh", ".stl")):
-                    shape = source.parent / name
-                    if shape.is_file() and shape not in found:
-                        found.append(shape)
-                case ast.Import(names=modules):
-                    names += [module.name for module in modules]
-                case ast.ImportFrom(module=str(name), level=0):
-                    names.append(name)
-        for name in names:
-            module = source.parent / f"{name.partition('.')[0]}.py"
-            if module.is_file() and module != source and module not in found:
-                found.append(module)
-                waiting.append(module)
-    return found

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from kanpinn._support.errors import InputError
-from kanpinn.runs.results.named_files import named_files, neighbours
+from kanpinn.runs.needed_files import namesakes, needed_files
+from kanpinn.runs.results.named_files import named_files
 
 OWN = ("run.json", "result.h5", "checkpoint.pt", "fields.vtkhdf")  # names that runs write to
 
@@ -67,7 +68,7 @@ def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> Sou
             copied[source] = name
             targets = {source: folder / name}
             if named.ending:
-                targets |= {module: folder / module.name for module in neighbours(source)}
+                targets |= {one: folder / one.name for one in _beside(source)}
             for own, target in targets.items():
                 try:
                     if own != target.resolve():
@@ -79,6 +80,12 @@ def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> Sou
     return Sources(settings, files, code_of(settings, folder))
 
 
+def _beside(source: Path) -> list[Path]:
+    """Return the files that a class file needs, without those that a run would overwrite."""
+    found = dict.fromkeys((*needed_files(source), *namesakes(source)))
+    return [one for one in found if one.name not in OWN]
+
+
 def code_of(settings: dict[str, Any], folder: Path) -> list[dict[str, str]]:
     """Return path and sha256 of the Python files that are run with a run folder.
 
@@ -86,7 +93,7 @@ def code_of(settings: dict[str, Any], folder: Path) -> list[dict[str, str]]:
     folder, and absolute for files outside it. A file that does not exist is left out.
     """
     named = (one for one in named_files(settings, folder) if one.ending and not one.module)
-    files = dict.fromkeys(file for one in named for file in (one.file, *neighbours(one.file)))
+    files = dict.fromkeys(file for one in named for file in (one.file, *_beside(one.file)))
     inside = folder.resolve()
     return [
         {
