@@ -5,6 +5,7 @@ from pathlib import Path
 import library
 import numpy as np
 import pytest
+import torch
 
 import kanpinn as kp
 from kanpinn.runs import needed_files
@@ -55,7 +56,7 @@ def test_a_run_folder_has_the_data_and_modules_of_its_class(tmp_path: Path) -> N
     for path in tmp_path.iterdir():
         if path.is_file():
             path.unlink()
-    assert kp.load(folder.path)(np.array([[0.5]])).item() == pytest.approx(3, rel=1e-6)
+    assert kp.load(folder.path)(torch.tensor([[0.5]])).item() == pytest.approx(3, rel=1e-6)
 
 
 def test_data_that_are_too_large_stay_where_they_are(

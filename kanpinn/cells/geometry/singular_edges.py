@@ -21,8 +21,8 @@ class SingularEdges:
     factor is R^β (r/R)^α. For u = R^q at the vertex of a cube without an octant, with q = 1/4 and
     1/2, the errors by the smallest cells, of the width h, fall like h^(2(q + β - 1/2)). With
     β = 5/4 errors were up to 10 times larger, as the rows of distant cells then outweigh those
-    near the vertex. With β = 3/4, degree 7 and eight halvings they were half of those of
-    β = 1/2 for q = 1/2. Cells at a vertex are halved several times at once; along edges that
+    near the vertex. With β = 3/4 and degree 7 they were two thirds of those of β = 1/2 for
+    q = 1/2. Cells at a vertex are halved several times at once; along edges that
     would make too many cells.
 
     Args:
