@@ -14,6 +14,7 @@ from kanpinn.runs.needed_files import namesakes, needed_files
 
 PACKAGE = Path(__file__).parents[1]
 SECONDS = "Seconds on one core: "
+CLASS = r'^class = "(\w+)\.py:'
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,11 @@ def copy_problem(name: str, target: Path) -> list[Path]:
             f"the library has no problem {name}{nearest(name, names)} (kanpinn new --list)"
         )
     text = (folder / f"{name}.toml").read_text(encoding="utf-8")
-    copies = {path: target.parent / path.name for path in _data(tomllib.loads(text), folder)}
-    if (found := re.search(r'^class = "(\w+)\.py:', text, re.MULTILINE)) is not None:
-        own = folder / f"{found[1]}.py"
-        text = text.replace(found[0], f'class = "{target.name}.py:')
-        copies |= {path: target.parent / path.name for path in needed_files(own)}
-        for path in (own, *namesakes(own)):
-            copies.setdefault(path, target.with_name(target.name + path.suffix))
+    named, alike = _needs(text, folder)
+    copies = {path: target.parent / path.name for path in named}
+    for path in alike:
+        copies.setdefault(path, target.with_name(target.name + path.suffix))
+    text = re.sub(CLASS, f'class = "{target.name}.py:', text, count=1, flags=re.MULTILINE)
     text = text.replace(f"problems/{name}.toml", f"{target.name}.toml")
     problem = target.with_name(f"{target.name}.toml")
     _refuse_overwriting(copies, problem)
@@ -97,6 +96,30 @@ def copy_problem(name: str, target: Path) -> list[Path]:
         shutil.copyfile(source, copy)
     problem.write_text(text, encoding="utf-8")
     return [*copies.values(), problem]
+
+
+def files_of(name: str) -> list[Path]:
+    """Return the files that a problem file of the library needs: class, modules, data.
+
+    Args:
+        name: the name of a problem file in the library, such as "burgers".
+    """
+    folder = library_folder()
+    named, alike = _needs((folder / f"{name}.toml").read_text(encoding="utf-8"), folder)
+    return sorted({*named, *alike})
+
+
+def _needs(text: str, folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return what a problem file needs: files that it or its class names, and its class files.
+
+    The class files are the class itself and the data that are called like it.
+    """
+    named, alike = list(_data(tomllib.loads(text), folder)), []
+    if (found := re.search(CLASS, text, re.MULTILINE)) is not None:
+        own = folder / f"{found[1]}.py"
+        named += needed_files(own)
+        alike = [own, *namesakes(own)]
+    return named, alike
 
 
 def _data(settings: Any, folder: Path) -> Iterator[Path]:

@@ -1,7 +1,6 @@
 """One solve of a problem file in a process of its own, as a row of runs.csv."""
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -9,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from common.commands import environment
 from common.pieces import package_digest
 from scoreboards import files, pictures
 from scoreboards.rows import HAND, Row
@@ -73,7 +73,7 @@ def _solved(task: Task, threads: int | None) -> Row:
                 [*command, "--json", "--quiet", f"--output={output}"],
                 capture_output=True,
                 cwd=files.REPOSITORY,
-                env=_environment(threads),
+                env=environment(threads),
                 stdin=subprocess.DEVNULL,
                 text=True,
                 timeout=DEADLINE,
@@ -87,20 +87,6 @@ def _solved(task: Task, threads: int | None) -> Row:
             (folder,) = (path.parent for path in Path(output).glob("*/*/run.json"))
             pictures.keep(folder, task.picture)
     return _row(task, json.loads(done.stdout))
-
-
-def _environment(threads: int | None) -> dict[str, str]:
-    """Return the environment variables for this repository's kanpinn on CPUs.
-
-    threads: None leaves the number of threads as it is.
-    """
-    environment = {**os.environ, "MPLBACKEND": "Agg", "CUDA_VISIBLE_DEVICES": ""}
-    inherited = [p for p in (os.environ.get("PYTHONPATH"),) if p]
-    environment["PYTHONPATH"] = os.pathsep.join([str(files.REPOSITORY), *inherited])
-    if threads is not None:
-        for name in ("OMP", "MKL", "OPENBLAS"):
-            environment[f"{name}_NUM_THREADS"] = str(threads)
-    return environment
 
 
 def _row(task: Task, run: dict[str, Any]) -> Row:

@@ -1,0 +1,67 @@
+"""The pictures of an entry: a run's own figures, made smaller, and a thumbnail."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from common import planes
+from PIL import Image
+
+# The figures of a run, most telling first; a star stands for the names of fields.
+ORDER = (
+    "solution",
+    "solution_*",
+    "modes",
+    "agreement",
+    "confusion",
+    "streamlines",
+    "snapshots",
+    "phases",
+    "components",
+    "unknowns",
+    "interval_*",
+    "cells",
+    "edges",
+)
+PICTURES = 3  # that an entry keeps at most
+WIDTH, COLOURS = 760, 32  # pixels, and entries of the palette
+THUMB = "thumb.png"
+THUMB_SIZE = 240  # pixels of the longer side
+
+
+def keep(run: Path, folder: Path) -> list[str]:
+    """Write the pictures of a run to a folder, and return the names of those besides the thumbnail.
+
+    The thumbnail is the field in a plane. Where there is none (a path over the time, a fit) it is
+    the last of the pictures.
+    """
+    chosen = _chosen(run / "figures")
+    for path in chosen:
+        with Image.open(path) as image:
+            _write(image, WIDTH, folder / path.name)
+    plane = planes.of_run(run)
+    if plane is not None:
+        planes.draw_plain(plane, folder / THUMB, THUMB_SIZE)
+        with Image.open(folder / THUMB) as image:
+            _write(image, THUMB_SIZE, folder / THUMB)
+    elif chosen:
+        with Image.open(chosen[-1]) as image:
+            _write(image, THUMB_SIZE, folder / THUMB)
+    return [path.name for path in chosen]
+
+
+def _chosen(figures: Path) -> Sequence[Path]:
+    """Return the figures to keep."""
+    found: list[Path] = []
+    for pattern in ORDER:
+        found += sorted(figures.glob(f"{pattern}.png"))[:1]
+    return found[:PICTURES]
+
+
+def _write(image: Image.Image, width: int, path: Path) -> None:
+    """Write an image of at most that width with a palette of its own."""
+    image = image.convert("RGB")
+    if image.width > width:
+        height = round(image.height * width / image.width)
+        image = image.resize((width, height), Image.Resampling.LANCZOS)
+    small = image.quantize(COLOURS, dither=Image.Dither.NONE)
+    small.save(path, optimize=True)
