@@ -23,7 +23,7 @@ ORDER = (
     "edges",
 )
 PICTURES = 3  # that an entry keeps at most
-WIDTH, COLOURS = 760, 32  # pixels, and entries of the palette
+WIDTH, COLOURS = 700, 64  # pixels, and entries of the palette
 THUMB = "thumb.png"
 THUMB_SIZE = 240  # pixels of the longer side
 
@@ -63,5 +63,5 @@ def _write(image: Image.Image, width: int, path: Path) -> None:
     if image.width > width:
         height = round(image.height * width / image.width)
         image = image.resize((width, height), Image.Resampling.LANCZOS)
-    small = image.quantize(COLOURS, dither=Image.Dither.NONE)
+    small = image.quantize(COLOURS, kmeans=4, dither=Image.Dither.NONE)
     small.save(path, optimize=True)
