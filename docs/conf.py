@@ -20,6 +20,8 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinxcontrib.bibtex",
+    "gallery",
+    "reference",
     "mathml",
 ]
 exclude_patterns = ["_build", "_extensions", "**/.ipynb_checkpoints", "paper.md"]

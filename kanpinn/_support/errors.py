@@ -9,15 +9,39 @@ from typing import Any
 
 
 class KanpinnError(Exception):
-    """Base of everything that kanpinn raises on purpose."""
+    """Base of everything that kanpinn raises on purpose.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> issubclass(kp.InputError, kp.KanpinnError)
+        True
+    """
 
 
 class InputError(KanpinnError, ValueError):
-    """Bad input: an argument, a file or a key that cannot be used as given (exit code 2)."""
+    """Bad input: an argument, a file or a key that cannot be used as given (exit code 2).
+
+    Example:
+        >>> import kanpinn as kp
+        >>> try:
+        ...     kp.Box(x=(1, 0))
+        ... except kp.InputError as error:
+        ...     print(error)
+        x must be finite numbers low < high, got (1, 0)
+    """
 
 
 class NumericalError(KanpinnError, ArithmeticError):
-    """A computation that broke down on usable input (exit code 1)."""
+    """A computation that broke down on usable input (exit code 1).
+
+    Example:
+        >>> import kanpinn as kp
+        >>> try:
+        ...     raise kp.NumericalError("the matrix has no finite entries")
+        ... except kp.KanpinnError as error:
+        ...     print(error)
+        the matrix has no finite entries
+    """
 
 
 @contextmanager

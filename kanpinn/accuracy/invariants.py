@@ -31,6 +31,13 @@ class Invariant:
         values: the integral at each of them, (k,). What has left through the walls since the first
             moment is added to it, if the problem has `outflow`.
         size: the largest integral of the density's absolute value, to which drifts are relative.
+
+    Example:
+        >>> import numpy
+        >>> import kanpinn as kp
+        >>> mass = kp.Invariant(numpy.array([0.0, 1.0]), numpy.array([2.0, 2.0002]), size=2.0)
+        >>> f"{mass.relative_drift:.0e}"
+        '1e-04'
     """
 
     times: ndarray

@@ -42,6 +42,13 @@ class Cells(Network):
     Reference: Jagtap and Karniadakis, Extended physics-informed neural networks (2020), for
     networks in subdomains; Bensow and Larson, Discontinuous/continuous least-squares finite element
     methods for elliptic problems (2005), for jumps in least squares.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="exp(x) * sin(y)")
+        >>> solution = kp.solve(problem, kp.Cells([2, 1], degree=10, cells=1), kp.Dissection(1e-6))
+        >>> solution.network.count, solution.errors.l2_relative < 1e-6
+        (1, True)
     """
 
     solved_by = "Dissection"

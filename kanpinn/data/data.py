@@ -23,6 +23,15 @@ class Data:
     Raises:
         InputError: if the parts differ in columns or classes, an input or a target of `train` is
             constant, or all rows of `train` have one class.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> x = torch.linspace(-1, 1, 100)[:, None]
+        >>> rows = kp.Table(x[::2], x[::2] ** 2)
+        >>> data = kp.Data(train=rows, test=kp.Table(x[1::2], x[1::2] ** 2))
+        >>> {name: len(part) for name, part in data.parts.items()}
+        {'train': 50, 'test': 50}
     """
 
     train: Table

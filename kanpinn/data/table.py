@@ -28,6 +28,14 @@ class Table:
     Raises:
         InputError: if shapes or names do not fit, there are no rows, values are not finite, or
             class numbers do not belong to at least two classes.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> x = torch.linspace(0, 1, 10)[:, None]
+        >>> rows = kp.Table(x, x**2, names=("x",), outputs=("height",))
+        >>> len(rows), rows.names, rows.outputs
+        (10, ('x',), ('height',))
     """
 
     inputs: Tensor

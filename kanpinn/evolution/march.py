@@ -77,6 +77,14 @@ class March(Optimizer):
             also for Gauss stages, an even number of stages, or weights of conditions.
 
     Reference: Hairer and Wanner, Solving Ordinary Differential Equations II (1996), IV.8.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Heat(kp.Box(x=(0, 1), t=(0, 1)), initial="sin(pi*x)", boundary="0")
+        >>> network = kp.Windows([2, 1], degree=7, grid=8)
+        >>> solution = kp.solve(problem, network, kp.March(tolerance=1e-6))
+        >>> solution.status, len(solution.network.pieces) > 1
+        ('converged', True)
     """
 
     tolerance: float = 1e-6

@@ -42,6 +42,12 @@ class Windows(NetworkOfWindows[Separable]):
     Reference: Krishnapriyan et al., Characterizing possible failure modes in physics-informed
     neural networks (2021), and Penwarden et al., A unified scalable framework for causal sweeping
     strategies (2023), for windows.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> network = kp.Windows([2, 1], degree=9, grid=40)
+        >>> network.width
+        (2, 1)
     """
 
     unweighted = "March does not weigh the equation against the conditions, it satisfies both"

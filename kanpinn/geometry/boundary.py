@@ -199,6 +199,14 @@ class Boundary:
 
     Args:
         pieces: one or more pieces.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> walls = kp.Box(x=(0, 2), y=(0, 1)).boundary
+        >>> walls.names
+        ('x_min', 'x_max', 'y_min', 'y_max')
+        >>> walls["y_min", "y_max"].measure
+        4.0
     """
 
     pieces: tuple[Piece, ...]

@@ -27,6 +27,14 @@ class Box(Mapped, Domain):
     Raises:
         InputError: if there is no range, a range is not a pair of finite numbers low < high, or a
             name is not an identifier or is an attribute of Points.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> box = kp.Box(x=(-1, 1), y=(0, 2))
+        >>> box.measure, box.boundary.names
+        (4.0, ('x_min', 'x_max', 'y_min', 'y_max'))
+        >>> (box - kp.Disk((0, 1), 0.5)).boundary.names
+        ('y_min', 'x_max', 'y_max', 'x_min', 'circle')
     """
 
     ranges: tuple[tuple[str, float, float], ...]

@@ -38,6 +38,14 @@ class Collocation:
             fixed rule is to be resampled.
 
     Reference: see `kanpinn.geometry.adaptive`.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> points = kp.Collocation(interior=400, boundary=80, sampler="sobol")
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="x * y")
+        >>> solution = kp.solve(problem, kp.KAN([2, 8, 1], degree=5), points=points)
+        >>> len(solution.residuals.terms[0].points)
+        400
     """
 
     interior: int

@@ -30,6 +30,15 @@ class Reading:
         library: the functions that are suggested for edges.
         problem: the problem of a solution, None for a fit.
         origin: the graph before the first step.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.interpret import read
+        >>> x = torch.linspace(-1, 1, 100, dtype=torch.float64)[:, None]
+        >>> reading = read(kp.fit(kp.KAN([1, 1], degree=5, grid=8), kp.Table(x, x**2)))
+        >>> list(reading.graph.edges)
+        [(0, 0, 0)]
     """
 
     graph: Graph
@@ -133,6 +142,16 @@ def read(
     Raises:
         InputError: if the network is not a KAN of splines and affine maps alone, if the targets
             are classes, or if the surrogate has values that are not finite.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.interpret import read
+        >>> x = torch.linspace(-1, 1, 100, dtype=torch.float64)[:, None]
+        >>> fitted = kp.fit(kp.KAN([1, 1], degree=5, grid=8), kp.Table(x, x**2))
+        >>> reading = read(fitted, ["x^2", "sin"])
+        >>> len(reading.library)
+        2
     """
     graph = own_graph(result.surrogate)
     if graph is None:

@@ -57,6 +57,15 @@ def interpret(
         InputError: if the targets are classes, the surrogate has values that are not finite, no
             formula was found, or `edges` is given for a network without such edges or for one
             that is not a KAN of splines alone.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.interpret import interpret
+        >>> x = torch.linspace(-1, 1, 100, dtype=torch.float64)[:, None]
+        >>> fitted = kp.fit(kp.KAN([1, 1], degree=5, grid=8), kp.Table(x, torch.sin(3 * x)))
+        >>> interpret(fitted, ["sin", "x^2"]).expressions
+        (sin(3*x0),)
     """
     source = source_of(result)
     rows = source.rows(integer("seed", seed, least=0))

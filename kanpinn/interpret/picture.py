@@ -31,6 +31,16 @@ def draw_network(
 
     Raises:
         InputError: if the network is not a KAN, or `symbolic` or the names do not fit it.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.interpret import draw_network
+        >>> x = torch.linspace(-1, 1, 50, dtype=torch.float64)[:, None]
+        >>> fitted = kp.fit(kp.KAN([1, 1]), kp.Table(x, x**2))
+        >>> figure = draw_network(fitted, inputs=["x"], outputs=["y"])
+        >>> len(figure.axes) > 0
+        True
     """
     surrogate, width = result.surrogate, kan_of(result.surrogate).width
     links = list(links_of(surrogate, result.residuals, frozenset(symbolic)))

@@ -28,6 +28,12 @@ class Channels:
 
     Raises:
         InputError: for an unknown kind of second derivatives.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> carried = kp.Channels(("x", "y"), second="laplacian")
+        >>> carried.gradient, carried.second_count, carried.derivative_order
+        (True, 1, 2)
     """
 
     names: tuple[str, ...]

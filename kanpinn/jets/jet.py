@@ -28,6 +28,15 @@ class Jet:
     `channels.second`; lines: (n, directions, order, m), the derivatives ∂_v, ∂_v², … along each
     direction. Arithmetic with jets and numbers gives jets. Arithmetic with a plain tensor, whose
     derivatives are not known, gives a plain tensor of values.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.jets import jet_of
+        >>> x = torch.tensor([[1.0, 2.0]])
+        >>> u = jet_of(lambda x: x[:, :1] * x[:, 1:], x, kp.Channels(("x", "y"), gradient=True))
+        >>> (u * u).gradient.flatten()
+        tensor([8., 4.])
     """
 
     channels: Channels

@@ -19,14 +19,34 @@ from kanpinn.jets.jet import Jet, total
 
 
 def grad(u: Jet) -> Tensor:
-    """The gradient, (n, d) for a scalar field, (n, d, m) for m > 1 components."""
+    """The gradient, (n, d) for a scalar field, (n, d, m) for m > 1 components.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.jets import jet_of
+        >>> slopes = kp.Channels(("x", "y"), gradient=True)
+        >>> u = jet_of(lambda x: x[:, :1] * x[:, 1:], torch.tensor([[2.0, 3.0]]), slopes)
+        >>> kp.grad(u)
+        tensor([[3., 2.]])
+    """
     _require_jet(u, "grad")
     gradient = _gradient(u)
     return gradient[..., 0] if gradient.shape[-1] == 1 else gradient
 
 
 def laplacian(u: Jet) -> Tensor:
-    """Δu = Σ_a ∂_aa u, (n, m)."""
+    """Δu = Σ_a ∂_aa u, (n, m).
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.jets import jet_of
+        >>> second = kp.Channels(("x", "y"), second="laplacian")
+        >>> u = jet_of(lambda x: (x**2).sum(1, keepdim=True), torch.ones(1, 2), second)
+        >>> kp.laplacian(u)
+        tensor([[4.]])
+    """
     _require_jet(u, "laplacian")
     second = u.second
     if second is None:
@@ -37,14 +57,34 @@ def laplacian(u: Jet) -> Tensor:
 
 
 def hessian(u: Jet) -> Tensor:
-    """The Hessian matrix, (n, d, d) for a scalar field, (n, d, d, m) for m > 1 components."""
+    """The Hessian matrix, (n, d, d) for a scalar field, (n, d, d, m) for m > 1 components.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.jets import jet_of
+        >>> second = kp.Channels(("x", "y"), second="hessian")
+        >>> u = jet_of(lambda x: x[:, :1] * x[:, 1:] ** 2, torch.tensor([[2.0, 3.0]]), second)
+        >>> kp.hessian(u)
+        tensor([[[0., 6.],
+                 [6., 4.]]])
+    """
     _require_jet(u, "hessian")
     full = _second(u, "hessian").unflatten(1, (u.channels.dim, -1))
     return full[..., 0] if full.shape[-1] == 1 else full
 
 
 def div(*components: Jet) -> Tensor:
-    """The divergence Σ_a ∂_a u_a, (n, 1): `div(u, v)`, or `div(u)` of a jet with d components."""
+    """The divergence Σ_a ∂_a u_a, (n, 1): `div(u, v)`, or `div(u)` of a jet with d components.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.jets import jet_of
+        >>> slopes = kp.Channels(("x", "y"), gradient=True)
+        >>> kp.div(jet_of(lambda x: x**2, torch.tensor([[1.0, 2.0]]), slopes))
+        tensor([[6.]])
+    """
     for u in components:
         _require_jet(u, "div")
     dim, count = components[0].channels.dim, sum(u.value.shape[1] for u in components)
@@ -55,7 +95,19 @@ def div(*components: Jet) -> Tensor:
 
 
 def normal_derivative(u: Jet, p: Points) -> Tensor:
-    """The normal derivative ∂u/∂n = n·∇u at points with outward unit normals, (n, m)."""
+    """The normal derivative ∂u/∂n = n·∇u at points with outward unit normals, (n, m).
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.jets import jet_of
+        >>> right = torch.tensor([[1.0, 0.0]])
+        >>> p = kp.Points(torch.tensor([[1.0, 3.0]]), ("x", "y"), normals=right)
+        >>> slopes = kp.Channels(("x", "y"), gradient=True)
+        >>> u = jet_of(lambda x: x[:, :1] * x[:, 1:], p.coords, slopes)
+        >>> kp.normal_derivative(u, p)
+        tensor([[3.]])
+    """
     _require_jet(u, "normal_derivative")
     if p.normals is None:
         raise InputError("normal_derivative needs points on a boundary, which carry normals")
@@ -73,6 +125,15 @@ def partial(u: Jet, *names: str) -> Tensor:
 
     Raises:
         InputError: for an unknown coordinate, or more than four names.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.jets import jet_of
+        >>> second = kp.Channels(("x", "y"), second="hessian")
+        >>> u = jet_of(lambda x: x[:, :1] * x[:, 1:] ** 2, torch.tensor([[2.0, 3.0]]), second)
+        >>> kp.partial(u, "x", "y")
+        tensor([[6.]])
     """
     _require_jet(u, "partial")
     axes = [_axis(u, name) for name in names]
@@ -95,6 +156,15 @@ def directional(u: Jet, direction: Sequence[float | int], order: int = 1) -> Ten
         u: the jet of the field.
         direction: the d components of v, which need not be a unit vector.
         order: the order of the derivative.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.jets import jet_of
+        >>> along = kp.Channels(("x", "y"), directions=((1.0, 1.0),), order=1)
+        >>> u = jet_of(lambda x: x[:, :1] * x[:, 1:], torch.tensor([[2.0, 3.0]]), along)
+        >>> kp.directional(u, (1, 1))
+        tensor([[5.]])
     """
     _require_jet(u, "directional")
     if len(direction) != u.channels.dim or not 1 <= order <= 4:
@@ -108,7 +178,16 @@ def directional(u: Jet, direction: Sequence[float | int], order: int = 1) -> Ten
 
 
 def biharmonic(u: Jet) -> Tensor:
-    """Δ²u = Σ_ab ∂_aabb u, (n, m)."""
+    """Δ²u = Σ_ab ∂_aabb u, (n, m).
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.jets import jet_of
+        >>> four = kp.Channels(("x",), directions=((1.0,),), order=4)
+        >>> kp.biharmonic(jet_of(lambda x: x**4, torch.ones(1, 1), four))
+        tensor([[24.]])
+    """
     _require_jet(u, "biharmonic")
     names, dim = u.channels.names, u.channels.dim
     terms: dict[tuple[float, ...], float] = {}

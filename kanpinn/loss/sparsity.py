@@ -33,6 +33,16 @@ class Sparsity:
         InputError: for a weight that is negative or not a number, or a strength of zero.
 
     Reference: Liu et al., KAN (2024), section 2.5.1.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> x = torch.rand(100, 2, generator=torch.Generator().manual_seed(0))
+        >>> table = kp.Table(x, x[:, :1] ** 2)
+        >>> method = kp.LBFGS(steps=1, iterations=5)
+        >>> fitted = kp.fit(kp.KAN([2, 2, 1]), table, method, sparsity=kp.Sparsity(1e-2))
+        >>> fitted.history.steps
+        1
     """
 
     strength: float | int = 1e-2

@@ -24,6 +24,12 @@ class Beside(Network):
 
     Raises:
         InputError: for fewer, or other inputs.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> network = kp.Beside([kp.KAN([2, 32, 1], degree=7), kp.KAN([2, 1], grid=3)])
+        >>> network.width
+        (2, 2)
     """
 
     def __init__(self, of: Sequence[Network]) -> None:

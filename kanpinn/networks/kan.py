@@ -47,6 +47,12 @@ class KAN(Network):
 
     Reference: Liu et al., KAN: Kolmogorov–Arnold Networks (2024), arXiv 2404.19756; Rigas et al.,
     Initialization schemes for Kolmogorov–Arnold networks (2025), arXiv 2509.03417, for the factors.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> network = kp.KAN([2, 64, 1], degree=9, grid=[4, 10], seed=0)
+        >>> network.width, sum(one.numel() for one in network.parameters())
+        ((2, 64, 1), 2880)
     """
 
     layers: Sequence[KANLayer]

@@ -29,6 +29,14 @@ class Adam(Optimizer):
         InputError: for values out of range.
 
     Reference: Kingma and Ba, Adam (2015).
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), exact="sin(pi*x)")
+        >>> network = kp.KAN([1, 1], degree=5, grid=4)
+        >>> solution = kp.solve(problem, network, kp.Adam(steps=20, lr=0.01))
+        >>> solution.history.steps
+        20
     """
 
     steps: int = 1000
@@ -67,6 +75,13 @@ class LBFGS(Optimizer):
         InputError: for values out of range.
 
     Reference: Liu and Nocedal, On the limited memory BFGS method (1989).
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), exact="sin(pi*x)")
+        >>> solution = kp.solve(problem, kp.KAN([1, 1], degree=5, grid=4), kp.LBFGS(steps=5))
+        >>> solution.history.steps <= 5
+        True
     """
 
     steps: int = 100

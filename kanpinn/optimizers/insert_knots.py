@@ -48,6 +48,14 @@ class InsertKnots(Transform):
 
     Reference: de Boor, A Practical Guide to Splines (1978), chapter XII, on where knots should be;
     Boehm (1980) for inserting them.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), exact="exp(-200*(x - 0.5)**2)")
+        >>> methods = [kp.LeastSquares(), kp.InsertKnots(4), kp.LeastSquares()]
+        >>> solution = kp.solve(problem, kp.KAN([1, 1], degree=5, grid=8), methods)
+        >>> [one.numel() for one in solution.network.parameters()]
+        [17]
     """
 
     count: int = 4

@@ -35,6 +35,14 @@ class LevenbergMarquardt(Optimizer):
         InputError: for values out of range.
 
     Reference: Marquardt (1963); Moré (1978) for the scaling.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), exact="sin(pi*x)")
+        >>> network = kp.KAN([1, 3, 1], degree=5, grid=4)
+        >>> solution = kp.solve(problem, network, kp.LevenbergMarquardt(steps=10))
+        >>> solution.errors.l2_relative < 1e-3
+        True
     """
 
     steps: int = 100

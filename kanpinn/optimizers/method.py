@@ -100,6 +100,12 @@ class Method(ABC):
         output_layer_only: whether it fits the output layer alone. fits_points: whether it lowers
             the residual at the collocation points of the solve.
         advice: what may help where the limit of steps ends it, for the status.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> methods = [kp.LeastSquares(), kp.Refine(8), kp.LevenbergMarquardt(steps=20)]
+        >>> [isinstance(one, kp.Method) for one in methods], methods[2].steps
+        ([True, True, True], 20)
     """
 
     steps: int
@@ -150,7 +156,13 @@ class Method(ABC):
 
 
 class Optimizer(Method):
-    """A method whose steps lower the loss; a subclass is a frozen dataclass with `steps`."""
+    """A method whose steps lower the loss; a subclass is a frozen dataclass with `steps`.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> isinstance(kp.LBFGS(), kp.Optimizer), isinstance(kp.Refine(8), kp.Optimizer)
+        (True, False)
+    """
 
 
 @dataclass(frozen=True)
@@ -169,7 +181,13 @@ class Change:
 
 
 class Transform(Method):
-    """A method that changes the network, but not its function, once between optimizers."""
+    """A method that changes the network, but not its function, once between optimizers.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> isinstance(kp.Refine(8), kp.Transform), isinstance(kp.InsertKnots(), kp.Transform)
+        (True, True)
+    """
 
     steps = 1
     lowers_loss = False

@@ -29,6 +29,14 @@ class Refine(Transform):
 
     Reference: Liu et al., KAN (2024), section 2.4; Cohen, Lyche and Riesenfeld (1980) for the exact
     case.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), exact="sin(pi*x)")
+        >>> methods = [kp.LeastSquares(), kp.Refine(8), kp.LeastSquares()]
+        >>> solution = kp.solve(problem, kp.KAN([1, 1], degree=5, grid=4), methods)
+        >>> [one.numel() for one in solution.network.parameters()]
+        [13]
     """
 
     grid: int | Sequence[int]

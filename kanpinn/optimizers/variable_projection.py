@@ -38,6 +38,14 @@ class VariableProjection(Optimizer):
         InputError: for values out of range; in a solve, without a hidden layer or for an energy.
 
     Reference: Golub and Pereyra (1973), Kaufman (1975); multi-start with early stopping.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), exact="sin(pi*x)")
+        >>> method = kp.VariableProjection(steps=5, rounds=1, starts=4)
+        >>> network = kp.KAN([1, 2, 1], degree=[3, 7], grid=[1, 6])
+        >>> kp.solve(problem, network, method).history.steps <= 5
+        True
     """
 
     steps: int = 2000

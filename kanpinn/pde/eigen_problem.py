@@ -24,6 +24,18 @@ class EigenProblem(BoundaryValueProblem):
 
     `self_adjoint` says whether L and M are self-adjoint under the conditions; with None this is
     determined numerically.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> class String(kp.EigenProblem):
+        ...     domain = kp.Box(x=(0, 1))
+        ...     def operator(self, p, u):
+        ...         return -kp.laplacian(u)
+        ...     def conditions(self):
+        ...         return [kp.Dirichlet(self.domain.boundary)]
+        >>> modes = kp.eigen(String(), kp.KAN([1, 1], degree=9, grid=8), count=2)
+        >>> [f"{value:.6f}" for value in modes.values.tolist()]
+        ['9.869604', '39.478418']
     """
 
     needs_conditions = False

@@ -44,6 +44,19 @@ class Problem(BoundaryValueProblem):
     tensors with one element, and a run reports them by these names. `velocity_fields` names the
     two velocity components of a flow in the plane, whose streamlines are drawn, in evolutions at
     the last moment.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> class Membrane(kp.Problem):
+        ...     domain = kp.Box(x=(0, 1), y=(0, 1))
+        ...     def residual(self, p, u):
+        ...         return kp.laplacian(u) + 1
+        ...     def conditions(self):
+        ...         return [kp.Dirichlet(self.domain.boundary, 0.0)]
+        >>> solution = kp.solve(Membrane(), kp.KAN([2, 32, 1], degree=7))
+        >>> f"{float(solution(torch.tensor([[0.5, 0.5]]))):.3f}"
+        '0.074'
     """
 
     unknowns: Mapping[str, Unknown] = MappingProxyType({})

@@ -27,6 +27,12 @@ class Unknown:
     Raises:
         InputError: for a start or exact value that is not a finite number, or that is not above 0
             where `positive` is True.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> viscosity = kp.Unknown(start=1.0, positive=True, exact=0.1)
+        >>> viscosity.start, viscosity.positive
+        (1.0, True)
     """
 
     start: float | int = 1.0

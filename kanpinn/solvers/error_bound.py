@@ -33,6 +33,13 @@ def error_bound(solution: Solution, finer: Solution | None = None) -> Bound:
 
     Reference: Repin, A posteriori error estimation for variational problems with uniformly convex
     functionals (2000).
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), source="exp(x)", boundary="0")
+        >>> bound = kp.error_bound(kp.solve(problem, kp.KAN([1, 1], degree=7, grid=8)))
+        >>> bound.l2_relative < 1e-6
+        True
     """
     if isinstance(solution.network, NetworkOfWindows):
         return Bound(reason="the network is not one function but one for each window of time")

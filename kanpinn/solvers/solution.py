@@ -65,6 +65,17 @@ class Solution(DrawnFields):
         network: the network inside the surrogate.
         fields: the names of the fields.
         parameters: the number of trainable parameters.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), exact="sin(pi*x)")
+        >>> solution = kp.solve(problem, kp.KAN([1, 1], degree=7, grid=8))
+        >>> solution.status
+        'converged'
+        >>> middle = torch.tensor([[0.5]])
+        >>> solution(middle).shape, solution.gradient(middle).shape, solution.residual(middle).shape
+        (torch.Size([1, 1]), torch.Size([1, 1]), torch.Size([1, 1]))
     """
 
     discretization: Discretization[Problem]

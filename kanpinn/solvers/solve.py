@@ -88,6 +88,13 @@ def solve(
 
     Raises:
         InputError: if problem, network, points or weights do not fit together.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), exact="sin(pi*x)")
+        >>> solution = kp.solve(problem, kp.KAN([1, 32, 1], degree=9), kp.LeastSquares(), seed=0)
+        >>> solution.status, solution.errors.l2_relative < 1e-10
+        ('converged', True)
     """
     load_libraries()
     started = time.perf_counter()

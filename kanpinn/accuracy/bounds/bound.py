@@ -29,6 +29,14 @@ class Bound:
             least, "trace" T with ‖w‖ ≤ T |||w||| on sides with prescribed fluxes, "barrier" max |e|
             for a residual of 1.
         reason: why there are no bounds; empty where there are.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), exact="sin(pi*x)")
+        >>> solution = kp.solve(problem, kp.KAN([1, 1], degree=5, grid=4))
+        >>> bound = kp.error_bound(solution)
+        >>> solution.errors.l2 <= bound.l2
+        True
     """
 
     l2: float = math.nan

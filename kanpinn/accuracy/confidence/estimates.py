@@ -20,6 +20,12 @@ class Estimated:
     the minimum of the loss, and the bounds are infinite. resolved: False if the error of the
     network is visible beside the noise, but not known; then the bounds are infinite, too.
     confounded: the names of other numbers that the data do not determine either.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> found = kp.Estimated(0.1006, low=0.0968, high=0.1044, exact=0.1)
+        >>> found.low <= found.exact <= found.high
+        True
     """
 
     value: float

@@ -40,6 +40,13 @@ class FEM(Recipe):
 
     Raises:
         InputError: if the degree, size or tolerance is out of range.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.LShape(), source="1", boundary="0")
+        >>> reference = kp.FEM(degree=2, tolerance=1e-2).build(problem)
+        >>> reference.error < 1e-2
+        True
     """
 
     degree: int = 4

@@ -22,6 +22,13 @@ class Reference(ABC):
     error: an estimate of the reference's own relative L2 error; None if it is unknown.
     points: the only points where the reference has values, with weights (n,) whose sum is 1; None
     if it has values everywhere.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Disk((0, 0), 1), source="1", boundary="0")
+        >>> reference = kp.FEM(degree=2, tolerance=1e-2).build(problem)
+        >>> isinstance(reference, kp.Reference), reference.error < 1e-2
+        (True, True)
     """
 
     source: str
@@ -45,6 +52,11 @@ class Recipe(ABC):
     """A method that builds a reference for a problem; the table `[reference]` of a TOML file.
 
     Subclasses are frozen dataclasses of their settings. Building a reference may take long.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> isinstance(kp.FEM(degree=3), kp.Recipe)
+        True
     """
 
     @abstractmethod

@@ -52,6 +52,14 @@ class Dissection(Optimizer):
             cannot solve.
 
     Reference: Dörfler, A convergent adaptive algorithm for Poisson's equation (1996), for the bulk.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="exp(-20*(x - y)**2)")
+        >>> method = kp.Dissection(tolerance=1e-4)
+        >>> solution = kp.solve(problem, kp.Cells([2, 1], degree=10, cells=2), method)
+        >>> solution.status, solution.errors.l2_relative < 1e-4
+        ('converged', True)
     """
 
     tolerance: float = 1e-8

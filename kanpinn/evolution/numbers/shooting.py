@@ -47,6 +47,22 @@ class Shooting(Optimizer):
 
     Reference: Bard, Nonlinear parameter estimation (1974), chapter 8; Bock, Recent advances in
     parameter identification techniques for O.D.E. (1983).
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> class Decay(kp.Problem):
+        ...     domain = kp.Box(t=(0, 1))
+        ...     unknowns = {"rate": kp.Unknown(start=1.0)}
+        ...     def residual(self, p, u, rate):
+        ...         return kp.partial(u, "t") + rate.value * u.value
+        ...     def conditions(self):
+        ...         times = torch.linspace(0, 1, 5)[:, None]
+        ...         data = kp.Observed(self.domain, times, torch.exp(-2 * times))
+        ...         return [kp.Initial(self.domain, 1.0), data]
+        >>> solution = kp.solve(Decay(), kp.Windows([1, 1]), kp.Shooting())
+        >>> f"{solution.estimated['rate'].value:.3f}"
+        '2.000'
     """
 
     tolerance: float = 1e-6

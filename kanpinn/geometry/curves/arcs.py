@@ -32,6 +32,14 @@ class Arc(Curve):
     Raises:
         InputError: if a number is not finite, a semi-axis is ≤ 0, or the arc spans an angle of 0 or
             of more than 2π.
+
+    Example:
+        >>> import math
+        >>> import kanpinn as kp
+        >>> half = kp.Arc((0, 0), (1, 1), last=math.pi, name="dome")
+        >>> domain = kp.Planar((half, kp.Segment((-1, 0), (1, 0), name="floor")))
+        >>> f"{domain.measure:.4f}", domain.boundary.names
+        ('1.5708', ('dome', 'floor'))
     """
 
     center: Pair

@@ -20,6 +20,11 @@ class Segment(Curve):
 
     Raises:
         InputError: unless a and b are two different finite points.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> kp.Segment((0, 0), (3, 4), name="ramp").measure
+        5.0
     """
 
     a: Pair

@@ -33,6 +33,13 @@ class Corner:
         InputError: if `at` is not a point where exactly two sides of the domain meet.
 
     Reference: Grisvard, Elliptic problems in nonsmooth domains (1985), section 2.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> corner = kp.Corner(kp.LShape(), at=(0, 0), terms=3)
+        >>> corner(kp.Points(torch.tensor([[-1.0, -1.0]]), ("x", "y"))).shape
+        torch.Size([1, 3])
     """
 
     domain: Planar

@@ -42,6 +42,14 @@ class CornerFlow:
 
     Reference: Taylor, On scraping viscous fluid from a plane surface (1962); Hancock, Lewis and
     Moffatt, Effects of inertia in forced corner flows (1981); Botella and Peyret (1998).
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> cavity = kp.Polygon([(0, 0), (1, 0), (1, 1), (0, 1)])
+        >>> flow = kp.CornerFlow(cavity, at=(0, 1), first=0.0, last=1.0)
+        >>> flow(kp.Points(torch.tensor([[0.1, 0.9]]), ("x", "y"))).shape
+        torch.Size([1, 4, 3])
     """
 
     domain: Planar

@@ -31,6 +31,12 @@ def Disk(
     Raises:
         InputError: if the centre is not a pair of finite numbers, or the radius is not finite and
             > 0.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> disk = kp.Disk((0, 0), 1)
+        >>> f"{disk.measure:.4f}", disk.boundary.names
+        ('3.1416', ('circle',))
     """
     center = pair("center", center)
     number("radius", radius, above=True)
@@ -59,6 +65,12 @@ def Ellipse(
 
     Raises:
         InputError: if a number is not finite, or a semi-axis is not > 0.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> ellipse = kp.Ellipse((0, 0), (2, 1), name="rim")
+        >>> f"{ellipse.measure:.4f}", ellipse.boundary.names
+        ('6.2832', ('rim',))
     """
     center, axes = pair("center", center), pair("axes", axes)
     curve = _oval(center, axes, angle, name=name, names=names)
@@ -83,6 +95,12 @@ def Annulus(
 
     Raises:
         InputError: unless 0 < inner < outer < ∞.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> ring = kp.Annulus((0, 0), 1, 2)
+        >>> f"{ring.measure:.4f}", ring.boundary.names
+        ('9.4248', ('outer', 'inner'))
     """
     center = pair("center", center)
     number("inner", inner, above=True)
@@ -116,6 +134,13 @@ def Sector(
 
     Raises:
         InputError: unless start < end < start + 2π and 0 ≤ inner < radius.
+
+    Example:
+        >>> import math
+        >>> import kanpinn as kp
+        >>> quarter = kp.Sector((0, 0), 1, 0, math.pi / 2)
+        >>> f"{quarter.measure:.4f}", quarter.boundary.names
+        ('0.7854', ('start', 'arc', 'end'))
     """
     center = pair("center", center)
     number("inner", inner)

@@ -46,6 +46,13 @@ class Planar(Domain):
     Raises:
         InputError: if the curves do not form closed loops, cross each other, have different
             coordinates, or do not enclose an area > 0.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> corners = [(0, 0), (2, 0), (1, 1)]
+        >>> sides = [kp.Segment(a, b) for a, b in zip(corners, corners[1:] + corners[:1])]
+        >>> kp.Planar(tuple(sides)).measure
+        1.0
     """
 
     curves: tuple[Curve, ...]

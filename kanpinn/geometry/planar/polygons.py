@@ -35,6 +35,11 @@ def Triangle(
 
     Raises:
         InputError: if the corners lie on one line, or one is not a pair of finite numbers.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> kp.Triangle((0, 0), (1, 0), (0, 1)).measure
+        0.5
     """
     return Polygon([a, b, c], pieces=pieces, names=names)
 
@@ -61,6 +66,13 @@ def Polygon(
     Raises:
         InputError: if the polygon is empty, degenerate or self-intersecting, or a hole is not
             inside it or meets another hole.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> hole = [(1, 1), (2, 1), (2, 2), (1, 2)]
+        >>> frame = kp.Polygon([(0, 0), (3, 0), (3, 3), (0, 3)], holes=[hole])
+        >>> frame.measure, frame.boundary.names[-1]
+        (8.0, 'hole_0_edge_0')
     """
     if isinstance(vertices, shapely.Polygon):
         holes = [list(ring.coords) for ring in vertices.interiors]
@@ -88,6 +100,11 @@ def LShape(*, names: Sequence[str] = XY) -> Planar:
 
     Args:
         names: the names of the two coordinates.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> kp.LShape().measure, kp.LShape().boundary["notch_x", "notch_y"].measure
+        (3.0, 2.0)
     """
     corners = [(-1, -1), (1, -1), (1, 0), (0, 0), (0, 1), (-1, 1)]
     pieces = ["y_min", "x_max", "notch_y", "notch_x", "y_max", "x_min"]

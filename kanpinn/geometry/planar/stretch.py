@@ -28,6 +28,13 @@ class Stretch:
         size: the radius, > 0, below which the map is Cartesian and does not resolve more.
 
     Reference: Boyd, Chebyshev and Fourier spectral methods (2001), chapter 16, for such maps.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> stretch = kp.Stretch(kp.LShape(), at=(0, 0), size=0.01)
+        >>> stretch(kp.Points(torch.tensor([[-0.5, 0.5]]), ("x", "y"))).shape
+        torch.Size([1, 2])
     """
 
     domain: Planar
@@ -71,6 +78,12 @@ def graded(
 
     Raises:
         InputError: unless levels ≥ 1 and 0 < ratio < 1.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> rings = kp.graded(kp.LShape(), at=(0, 0), levels=3)
+        >>> [one.measure for one in rings]
+        [2.25, 0.5625, 0.140625, 0.046875]
     """
     levels, at = integer("levels", levels), pair("at", at)
     if not 0 < ratio < 1:

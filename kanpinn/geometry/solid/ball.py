@@ -36,6 +36,14 @@ class Ball(Mapped, Domain):
     Raises:
         InputError: if the centre has fewer than three coordinates or one is not finite, the radius
             is not above 0, or there are not d valid names.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> f"{kp.Ball((0, 0, 0), 1).measure:.4f}"
+        '4.1888'
+        >>> block = kp.Box(x=(-1, 1), y=(-1, 1), z=(-1, 1)) - kp.Ball((0, 0, 0), 0.5, name="hole")
+        >>> block.boundary["hole"].names
+        ('hole',)
     """
 
     center: tuple[float, ...]

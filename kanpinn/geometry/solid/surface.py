@@ -62,6 +62,14 @@ class Surface(Domain):
     Raises:
         InputError: if the arrays have wrong shapes or values, the surface is not closed, has
             triangles of both orientations, or encloses no volume, or tetrahedra do not fill it.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> corners = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
+        >>> faces = [(0, 2, 1), (0, 1, 3), (0, 3, 2), (1, 2, 3)]
+        >>> solid = kp.Surface(corners, faces, sharp=30)
+        >>> f"{solid.measure:.4f}", solid.boundary.names
+        ('0.1667', ('facet_0', 'facet_1', 'facet_2', 'facet_3'))
     """
 
     vertices: Tensor

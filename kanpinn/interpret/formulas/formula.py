@@ -25,6 +25,12 @@ class EdgeRow:
     """One edge of the network as c f(a x + b) + d.
 
     r2 is the squared correlation of this curve's values with those of the original edge.
+
+    Example:
+        >>> from kanpinn.interpret import EdgeRow
+        >>> row = EdgeRow(0, 0, 0, "sin", a=3.0, b=0.0, c=1.0, d=0.0, r2=1.0, complexity=2)
+        >>> row.function, row.r2
+        ('sin', 1.0)
     """
 
     layer: int
@@ -57,6 +63,16 @@ class Formula(Shown):
         ranges: the least and the greatest value of each input in the rows that it was found from.
         own_edges: whether the edges are those of the result's own network; otherwise they are those
             of a smaller network fitted to its values.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.interpret import interpret
+        >>> x = torch.linspace(-1, 1, 100, dtype=torch.float64)[:, None]
+        >>> fitted = kp.fit(kp.KAN([1, 1], degree=5, grid=8), kp.Table(x, x**2))
+        >>> formula = interpret(fitted, ["x^2"])
+        >>> formula.expressions, formula.exact_constants
+        ((x0**2,), True)
     """
 
     shown_by = "kanpinn.interpret.formulas.notebook"

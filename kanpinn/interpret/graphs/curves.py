@@ -37,6 +37,13 @@ class Spline:
         knots: the knots, (n_basis + degree + 1,).
         degree: the degree of the B-splines.
         parameters: the coefficients c, (n_basis,).
+
+    Example:
+        >>> import torch
+        >>> from kanpinn.interpret import Spline
+        >>> knots = torch.linspace(-3, 3, 7, dtype=torch.float64)
+        >>> Spline(knots, degree=2, parameters=torch.ones(4, dtype=torch.float64)).degree
+        2
     """
 
     knots: Tensor
@@ -94,7 +101,14 @@ class Spline:
 
 @dataclass(frozen=True)
 class Symbolic:
-    """The formula c f(a x + b) + d; its parameters are the free ones of a and b, then c and d."""
+    """The formula c f(a x + b) + d; its parameters are the free ones of a and b, then c and d.
+
+    Example:
+        >>> from kanpinn.interpret import LIBRARY, Symbolic
+        >>> edge = Symbolic(LIBRARY["sin"], a=3.0, b=0.0, c=2.0, d=1.0)
+        >>> edge.function.name, edge.c
+        ('sin', 2.0)
+    """
 
     function: Univariate
     a: float

@@ -24,6 +24,14 @@ class Graph:
         width: the number of units of each layer, inputs first.
         edges: the curve of each edge (layer, input, output); a missing edge contributes nothing.
         products: the units that multiply, as (layer of the edges into it, output); all others add.
+
+    Example:
+        >>> import torch
+        >>> from kanpinn.interpret import LIBRARY, Graph, Symbolic
+        >>> square = Symbolic(LIBRARY["x^2"], a=1.0, b=0.0, c=1.0, d=0.0)
+        >>> graph = Graph((2, 1), {(0, 0, 0): square, (0, 1, 0): square})
+        >>> len(graph.edges)
+        2
     """
 
     width: tuple[int, ...]

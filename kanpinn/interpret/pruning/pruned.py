@@ -31,6 +31,15 @@ class Pruned:
         change: ‖copy - original‖ / ‖original‖ over the points of the loss.
         parameters: the numbers of parameters before and after pruning.
         losses: the losses before and after pruning.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.interpret import prune
+        >>> x = torch.rand(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        >>> pruned = prune(kp.fit(kp.KAN([2, 1]), kp.Table(x, x[:, :1] ** 2)))
+        >>> pruned.edges, pruned.parameters[1] < pruned.parameters[0]
+        (((0, 1, 0),), True)
     """
 
     original: "Solution | Fitted | Pruned"

@@ -30,6 +30,16 @@ class EdgeScores:
     Reference: Liu et al., KAN 2.0 (2024), arXiv 2408.10205, section 4.1; there a unit's own
     deviation stands for the root, which is the same where its edges are uncorrelated and vanishes
     where they cancel.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.interpret import score_edges
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="x * y")
+        >>> solution = kp.solve(problem, kp.KAN([2, 3, 1]))
+        >>> scores = score_edges(solution.surrogate, solution.residuals.terms[0].points)
+        >>> [tuple(one.shape) for one in scores.edges]
+        [(2, 3), (3, 1)]
     """
 
     means: tuple[Tensor, ...]
@@ -58,6 +68,16 @@ def score_edges(surrogate: Surrogate, points: Points) -> EdgeScores:
 
     Raises:
         InputError: if the network is not a KAN, or there are no points.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.interpret import score_edges
+        >>> x = torch.rand(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        >>> fitted = kp.fit(kp.KAN([2, 1]), kp.Table(x, x[:, :1] ** 2))
+        >>> scores = score_edges(fitted.surrogate, fitted.residuals.terms[0].points)
+        >>> float(scores.edges[0][0, 0]) > 0.99
+        True
     """
     network = kan_of(surrogate)
     if not len(points):

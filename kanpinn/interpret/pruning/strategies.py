@@ -28,6 +28,15 @@ def prune(result: Solution | Fitted | Pruned, threshold: float | int = 1e-2) -> 
     Raises:
         InputError: if the threshold is out of range, if the network is not a KAN or is constant, or
             if every edge would be removed.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.interpret import prune
+        >>> x = torch.rand(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        >>> fitted = kp.fit(kp.KAN([2, 1]), kp.Table(x, x[:, :1] ** 2))
+        >>> prune(fitted, threshold=0.01).edges
+        ((0, 1, 0),)
     """
     number("threshold", threshold, above=True)
     if threshold > 1:
@@ -60,6 +69,15 @@ def prune_greedily(
 
     Raises:
         InputError: if the network is not a KAN or is constant.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.interpret import prune_greedily
+        >>> x = torch.rand(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        >>> fitted = kp.fit(kp.KAN([2, 1]), kp.Table(x, x[:, :1] ** 2))
+        >>> prune_greedily(fitted, factor=2.0).edges
+        ((0, 1, 0),)
     """
     number("factor", factor, 1.0)
     integer("steps", steps)

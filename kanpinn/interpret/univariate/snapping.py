@@ -55,6 +55,14 @@ def snap(
     Raises:
         InputError: if a sample is not finite, x has fewer than 8 different values, the weights are
             negative or all zero, or an option is out of range.
+
+    Example:
+        >>> import torch
+        >>> from kanpinn.interpret import snap
+        >>> x = torch.linspace(-1, 1, 100, dtype=torch.float64)
+        >>> found = snap(x, 2 * torch.sin(3 * x), ["sin", "x^2", "exp"])
+        >>> found.candidates[0].function.name
+        'sin'
     """
     chosen = functions(names)
     number("accuracy", accuracy, above=True)

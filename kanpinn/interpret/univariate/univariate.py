@@ -55,6 +55,12 @@ class Univariate:
 
     Raises:
         InputError: if the name is empty, the complexity negative or the domain empty.
+
+    Example:
+        >>> from kanpinn.interpret import LIBRARY
+        >>> sine = LIBRARY["sin"]
+        >>> sine.name, type(sine).__name__
+        ('sin', 'Univariate')
     """
 
     name: str

@@ -27,6 +27,14 @@ class Dirichlet(OnBoundary):
 
     Raises:
         InputError: for data that are no number, formula or function.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> box = kp.Box(x=(0, 1), y=(0, 1))
+        >>> walls = kp.Dirichlet(box.boundary["x_min", "x_max", "y_min"], 0.0)
+        >>> lid = kp.Dirichlet(box.boundary["y_max"], "x * (1 - x)", field="u")
+        >>> walls.surface, lid.surface, lid.field
+        (3.0, 1.0, 'u')
     """
 
     value: Data = 0.0
@@ -64,6 +72,14 @@ class Neumann(OnBoundary):
 
     Raises:
         InputError: for data that are no number, formula or function.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> box = kp.Box(x=(0, 1), y=(0, 1))
+        >>> insulated = kp.Neumann(box.boundary["x_min", "x_max"])
+        >>> heated = kp.Neumann(box.boundary["y_min"], "sin(pi*x)")
+        >>> insulated.surface, heated.surface
+        (2.0, 1.0)
     """
 
     value: Data = 0.0
@@ -93,6 +109,13 @@ class Robin(OnBoundary):
 
     Raises:
         InputError: for data that are no number, formula or function.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> box = kp.Box(x=(0, 1), y=(0, 1))
+        >>> cooled = kp.Robin(box.boundary["x_max"], alpha=2.0, beta=1.0, value=20.0)
+        >>> cooled.surface
+        1.0
     """
 
     alpha: Data
@@ -125,6 +148,14 @@ class Constraint(Condition):
 
     Raises:
         InputError: where `on` is of another type, or `equation` is not callable.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> box = kp.Box(x=(0, 1), y=(0, 1))
+        >>> def slip(p, u, v):
+        ...     return u.value * p.normals[:, :1] + v.value * p.normals[:, 1:]
+        >>> kp.Constraint(box.boundary["y_min"], slip).surface
+        1.0
     """
 
     on: Boundary | Domain | Piece

@@ -106,6 +106,12 @@ class NormalDirichlet(ComponentDirichlet):
 
     An example is `kp.NormalDirichlet(wall, 0.0, ("u", "v"))`. The tangential component is
     prescribed by `TangentialDirichlet`.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> wall = kp.Box(x=(0, 2), y=(0, 1)).boundary["y_min", "y_max"]
+        >>> kp.NormalDirichlet(wall, 0.0, ("u", "v")).fields
+        ('u', 'v')
     """
 
     def target(self, p: Points) -> Tensor:
@@ -131,6 +137,12 @@ class TangentialDirichlet(ComponentDirichlet):
 
     Raises:
         InputError: also for a number other than 0 with three fields.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> lid = kp.Box(x=(0, 1), y=(0, 1)).boundary["y_max"]
+        >>> kp.TangentialDirichlet(lid, -1.0, ("u", "v")).fields
+        ('u', 'v')
     """
 
     def __post_init__(self) -> None:

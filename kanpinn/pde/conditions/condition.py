@@ -65,6 +65,13 @@ class Condition(ABC):
     Raises:
         InputError: for a weight that is not positive and finite, for a place (boundary, piece,
             domain) of the wrong type, and for data that are no numbers, formulas or functions.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> box = kp.Box(x=(0, 1), y=(0, 1))
+        >>> wall = kp.Dirichlet(box.boundary["x_min"], "sin(pi*y)", weight=10)
+        >>> isinstance(wall, kp.Condition), wall.weight
+        (True, 10)
     """
 
     # The arguments that say where the condition holds, with their permitted types.

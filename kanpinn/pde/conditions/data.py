@@ -29,6 +29,13 @@ class Initial(Condition):
 
     Raises:
         InputError: where the domain has no time, or for data of another kind.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> string = kp.Box(x=(0, 1), t=(0, 1))
+        >>> start = kp.Initial(string, "sin(pi*x)", rate=0.0)
+        >>> start.value is not None, start.rate is not None
+        (True, True)
     """
 
     domain: Domain
@@ -98,6 +105,13 @@ class Observed(Condition):
     Raises:
         InputError: for points or values that are not finite, points outside the domain, shapes
             that do not fit, or a noise that is not positive and finite.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> box = kp.Box(x=(0, 1), t=(0, 1))
+        >>> data = kp.Observed(box, at=[[0.5, 0.1], [0.5, 0.2]], values=[0.90, 0.82], noise=0.01)
+        >>> data.measurements
+        2
     """
 
     domain: Domain

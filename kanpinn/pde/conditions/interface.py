@@ -34,6 +34,13 @@ class Interface(Condition):
     Raises:
         InputError: for data of another kind, and in a solve in float32, where the points of the
             two sides coincide.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> box, wire = kp.Box(x=(-1, 1), y=(-1, 1)), kp.Disk((0, 0), 0.5)
+        >>> flux = kp.Interface(box, wire.boundary, "where(x**2 + y**2 < 0.25, 80, 1)")
+        >>> flux.coefficient is not None, flux.weight
+        (True, 1.0)
     """
 
     domain: Domain

@@ -35,6 +35,12 @@ class Periodic(Condition):
     Raises:
         InputError: for a coordinate that the domain does not have, a domain without these pieces,
             or a negative order.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> ring = kp.Box(x=(0, 1), y=(0, 1))
+        >>> kp.Periodic(ring, "x").coordinate
+        'x'
     """
 
     domain: Domain
@@ -101,6 +107,13 @@ class Integral(Condition):
         value: the integral's value, a number.
         density: the integrand, a function (p, u, …) → (n, 1) with the arguments of a residual; by
             default the field itself.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> box = kp.Box(x=(0, 1), y=(0, 1))
+        >>> mean = kp.Integral(box, 0.0, field="q")
+        >>> mean.field, mean.value
+        ('q', 0.0)
     """
 
     over: Domain | Boundary

@@ -28,6 +28,14 @@ class AdvectionDiffusion(Equation):
 
     Raises:
         InputError: naming the invalid argument.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> channel = kp.Box(x=(0, 1), y=(0, 1))
+        >>> data = {"source": "y", "boundary": "0"}
+        >>> problem = kp.AdvectionDiffusion(channel, velocity=["1", "x"], diffusion=0.1, **data)
+        >>> problem.fields, len(problem.conditions())
+        (('u',), 1)
     """
 
     def __init__(

@@ -60,6 +60,14 @@ class Equation(Problem):
 
     Raises:
         InputError: naming the argument that does not fit.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> box = kp.Box(x=(0, 1), y=(0, 1))
+        >>> mixed = {"x_min": 0, "x_max": {"neumann": 1}, "others": {"neumann": 0}}
+        >>> problem = kp.Poisson(box, source="sin(pi*x)", boundary=mixed)
+        >>> isinstance(problem, kp.Equation), len(problem.conditions())
+        (True, 3)
     """
 
     exact: Function | None = None

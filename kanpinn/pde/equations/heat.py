@@ -21,6 +21,14 @@ class Heat(Equation):
 
     Raises:
         InputError: naming the invalid argument.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> rod = kp.Box(x=(0, 1), t=(0, 1))
+        >>> problem = kp.Heat(rod, diffusion=0.1, initial="sin(pi*x)", boundary="0")
+        >>> network = kp.Windows([2, 1], degree=7, grid=8)
+        >>> kp.solve(problem, network, kp.March(tolerance=1e-4)).status
+        'converged'
     """
 
     def __init__(

@@ -24,6 +24,13 @@ class Poisson(Equation):
 
     Raises:
         InputError: naming the invalid argument.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(-1, 1), y=(-1, 1)), exact="sin(pi*x) * sin(pi*y)")
+        >>> solution = kp.solve(problem, kp.KAN([2, 24, 1], degree=7, grid=[4, 6]))
+        >>> solution.errors.l2_relative < 1e-3
+        True
     """
 
     def __init__(

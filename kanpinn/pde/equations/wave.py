@@ -23,6 +23,13 @@ class Wave(Equation):
 
     Raises:
         InputError: naming the invalid argument.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> string = kp.Box(x=(0, 1), t=(0, 0.5))
+        >>> problem = kp.Wave(string, speed=2.0, initial="sin(pi*x)", rate=0, boundary="0")
+        >>> kp.solve(problem, kp.Windows([2, 1], degree=7, grid=8), kp.March(1e-4)).status
+        'converged'
     """
 
     def __init__(

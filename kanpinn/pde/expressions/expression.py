@@ -31,6 +31,13 @@ class Expression:
     Raises:
         InputError: in one line, mostly with the column, for text that is no formula or contains
             anything else.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> wave = kp.Expression("sin(k*x) + y**2", k=3)
+        >>> wave(kp.Points(torch.tensor([[0.0, 2.0]]), ("x", "y")))
+        tensor([[4.]])
     """
 
     text: str

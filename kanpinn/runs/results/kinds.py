@@ -81,6 +81,22 @@ def load(path: str | os.PathLike[str], *, trust: bool = False) -> Solution | Eig
     Raises:
         InputError: if there is no run folder, it holds neither a checkpoint nor a result, data
             files of the run are missing or have changed, or class files are refused.
+
+    Example:
+        >>> from concurrent.futures import ThreadPoolExecutor
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> import kanpinn as kp
+        >>> interval = {"type": "box", "x": [0, 1]}
+        >>> base = {
+        ...     "problem": {"equation": "poisson", "domain": interval, "exact": "sin(x)"},
+        ...     "network": {"type": "kan", "width": [1, 1], "degree": 5},
+        ... }
+        >>> with TemporaryDirectory() as folder, ThreadPoolExecutor(1) as here:
+        ...     study = kp.sweep(base, {"run.seed": [0]}, output=folder, executor=here)
+        ...     solution = kp.load(Path(study.path, "runs", study.rows[0]["run"]))
+        >>> solution.status
+        'converged'
     """
     folder = run_folder(path)
     record, config = read_record(folder), config_of(folder, trust)

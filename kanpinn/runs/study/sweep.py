@@ -126,6 +126,19 @@ def sweep(
     Raises:
         InputError: if no run can be built, two runs have the same settings, another process is
             writing the study, or the disk is full; finished runs are kept.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> import kanpinn as kp
+        >>> interval = {"type": "box", "x": [0, 1]}
+        >>> base = {
+        ...     "problem": {"equation": "poisson", "domain": interval, "exact": "sin(x)"},
+        ...     "network": {"type": "kan", "width": [1, 1], "degree": 5},
+        ... }
+        >>> with TemporaryDirectory() as folder:
+        ...     study = kp.sweep(base, {"network.grid": [4, 8]}, output=folder, workers=1)
+        >>> study.rows[0]["l2_relative"] > study.rows[1]["l2_relative"]
+        True
     """
     entries, digest = plan(base, over, zipped or {}, Path(directory))
     name = name or _name_of(base)

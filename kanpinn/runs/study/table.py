@@ -56,6 +56,15 @@ class Study(Shown):
     In place of the errors, a row of an eigenvalue problem (kind "eigen") has the largest
     eigenvalue_relative and residual over its modes, and a row of a fit (kind "fit") has scores such
     as test_rmse and validation_accuracy.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import kanpinn as kp
+        >>> keys = ("network.grid", "l2_relative")
+        >>> rows = tuple(dict(zip(keys, one)) for one in ((4, 1e-3), (8, 1e-5)))
+        >>> study = kp.Study(Path("results/orders-1a2b3c4d"), "orders", ("network.grid",), rows)
+        >>> [row["l2_relative"] for row in study.rows]
+        [0.001, 1e-05]
     """
 
     shown_by = "kanpinn.runs.report.notebook"

@@ -84,6 +84,13 @@ def auto(
     Raises:
         InputError: if the parts of the problem do not fit together, or the checkpoint is not
             the state of a search.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), exact="sin(pi*x)")
+        >>> solution = kp.auto(problem, tolerance=1e-6)
+        >>> solution.errors.l2_relative < 1e-6
+        True
     """
     search = TrialSearch(
         problem=stated(problem, Problem),

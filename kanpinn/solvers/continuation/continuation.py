@@ -41,6 +41,12 @@ class Continuation(Optimizer):
             parameter.
 
     Reference: Allgower and Georg, Numerical continuation methods (1990).
+
+    Example:
+        >>> import kanpinn as kp
+        >>> steps = [kp.Continuation("reynolds", 10.0, steps=100), kp.Dissection(1e-4)]
+        >>> steps[0].parameter, steps[0].initial
+        ('reynolds', 10.0)
     """
 
     parameter: str

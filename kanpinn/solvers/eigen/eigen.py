@@ -72,6 +72,18 @@ def eigen(
         InputError: if problem, network, points or weights do not fit together, if operator, mass
             or conditions are not linear and homogeneous, or if the output layer has fewer than
             `count` coefficients.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> class String(kp.EigenProblem):
+        ...     domain = kp.Box(x=(0, 1))
+        ...     def operator(self, p, u):
+        ...         return -kp.laplacian(u)
+        ...     def conditions(self):
+        ...         return [kp.Dirichlet(self.domain.boundary)]
+        >>> modes = kp.eigen(String(), kp.KAN([1, 1], degree=9, grid=8), count=3)
+        >>> f"{float(modes.values[0]):.6f}"
+        '9.869604'
     """
     load_libraries()
     started = time.perf_counter()

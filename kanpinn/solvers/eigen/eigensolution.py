@@ -64,6 +64,19 @@ class Eigensolution(Shown):
         optimizer_seconds: the seconds of the one stage; empty if the solve has failed.
         optimizers: empty, since none is used.
         processes: the number of processes, always 1.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> class String(kp.EigenProblem):
+        ...     domain = kp.Box(x=(0, 1))
+        ...     def operator(self, p, u):
+        ...         return -kp.laplacian(u)
+        ...     def conditions(self):
+        ...         return [kp.Dirichlet(self.domain.boundary)]
+        >>> modes = kp.eigen(String(), kp.KAN([1, 1], degree=9, grid=8), count=2)
+        >>> modes(torch.tensor([[0.5]])).shape, modes.multiplicities
+        (torch.Size([1, 2]), [1, 1])
     """
 
     shown_by = "kanpinn.plotting.notebook.eigenmodes"

@@ -69,6 +69,14 @@ def fit(
 
     Raises:
         InputError: if network, data and optimizers do not fit together.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> x = torch.linspace(-1, 1, 200, dtype=torch.float64)[:, None]
+        >>> fitted = kp.fit(kp.KAN([1, 1], degree=5, grid=8), kp.Table(x, torch.exp(x)))
+        >>> fitted.status, fitted.scores["train"].rmse < 1e-6
+        ('converged', True)
     """
     load_libraries()
     started = time.perf_counter()

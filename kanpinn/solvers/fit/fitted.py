@@ -39,6 +39,14 @@ class Fitted(Shown):
         loss_terms: the value of each loss term on all training rows, by name.
         optimizers: in the order in which they ran.
         processes: the number of processes that fitted the network together.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> x = torch.linspace(-1, 1, 200, dtype=torch.float64)[:, None]
+        >>> fitted = kp.fit(kp.KAN([1, 1], degree=5, grid=8), kp.Table(x, torch.sin(3 * x)))
+        >>> fitted.scores["train"].rmse < 1e-4, fitted(x[:3]).shape
+        (True, torch.Size([3, 1]))
     """
 
     shown_by = "kanpinn.plotting.notebook.agreement"
