@@ -26,6 +26,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_extensions", "**/.ipynb_checkpoints", "paper.md"]
 nitpicky = False
+smartquotes = False  # "spline" and --set are to be typed as they are shown
 
 # Pages: MyST Markdown. Those with code cells run when the site is built, in a kernel.
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "attrs_inline"]

@@ -97,6 +97,7 @@ TOOLS = {
     "plotting.convergence",
     "plotting.style",
     "runs.config",
+    "runs.library",
     "runs.results.record",
     "runs.study",
     "solvers.grid_fields",

@@ -39,7 +39,7 @@ def overview(entries: list[Entry]) -> str:
     for group, title in GROUPS.items():
         found = [one for one in entries if one.group == group]
         cards = "\n\n".join(map(_card, found))
-        parts.append(f"## {title}\n\n::::{{grid}} 2 2 3 4\n:gutter: 3\n\n{cards}\n::::")
+        parts.append(f"## {title}\n\n::::{{grid}} 2 2 3 3\n:gutter: 3\n\n{cards}\n::::")
         pages = "\n".join(f"generated/{one.name}" for one in found)
         parts.append(f"```{{toctree}}\n:hidden:\n:caption: {title}\n\n{pages}\n```")
     return "\n\n".join(parts) + "\n"

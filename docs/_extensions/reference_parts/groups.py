@@ -27,7 +27,7 @@ GROUPS = (
         "solving",
         "Solving and fitting",
         "The functions that do the work.",
-        ("solve", "auto", "eigen", "fit", "estimate_error", "error_bound", "load"),
+        ("solve", "auto", "eigen", "fit", "estimate_error", "error_bound", "load", "Progress"),
     ),
     Group(
         "problems",
@@ -155,7 +155,7 @@ GROUPS = (
         "studies",
         "Studies",
         "Many solves: combinations of values, tables, orders.",
-        ("sweep", "Study", "fit_order", "observed_order"),
+        ("sweep", "Study", "StudyProgress", "fit_order", "observed_order"),
     ),
     Group(
         "accuracy",

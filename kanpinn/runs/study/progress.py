@@ -23,6 +23,11 @@ class StudyProgress(LiveLine):
     Args:
         console: to write to; by default the notebook or standard error.
         interval: the shortest pause between two log lines, in seconds.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> kp.StudyProgress(interval=60).interval
+        60
     """
 
     def __init__(self, console: Console | None = None, interval: float = 5.0) -> None:
