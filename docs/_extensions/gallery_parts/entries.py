@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kanpinn.runs.config import Config
-from kanpinn.runs.library import LibraryFile, library, needed_files
+from kanpinn.runs.library import LibraryFile, files_of, library
 
 ROOT = Path(__file__).resolve().parents[3]
 PROBLEMS = ROOT / "problems"
@@ -135,7 +135,7 @@ def _group(config: Config) -> str:
 
 
 def _digests(name: str) -> dict[str, str]:
-    paths = [PROBLEMS / f"{name}.toml", *needed_files(name)]
+    paths = [PROBLEMS / f"{name}.toml", *files_of(name)]
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
