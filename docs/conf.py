@@ -1,7 +1,10 @@
 """Sphinx settings of the site: `python -m sphinx -W docs docs/_build`, with the extra `[docs]`."""
 
+import os
 import sys
 from pathlib import Path
+
+import ziamath
 
 import kanpinn
 
@@ -36,17 +39,20 @@ nb_execution_cache_path = str(Path(__file__).parent / "_build" / ".jupyter_cache
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120  # seconds for a cell
 nb_merge_streams = True
+os.environ.pop("MPLBACKEND", None)  # else kernels show no figures
 
 bibtex_bibfiles = ["references.bib"]
 bibtex_default_style = "plain"
 bibtex_reference_style = "author_year"
 
-# Mathematics is MathML, which browsers show without a script or a network.
+# Mathematics is MathML, which browsers show without a script or a network. They need a font with a
+# table of mathematics, which many machines lack: the package ziamath has one.
 html_math_renderer = "mathml"
+MATH_FONTS = Path(ziamath.__file__).parent / "fonts"
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"kanpinn {release}"
-html_static_path = ["_static"]
+html_static_path = ["_static", str(MATH_FONTS)]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_theme_options = {

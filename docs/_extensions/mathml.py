@@ -10,7 +10,8 @@ from sphinx.application import Sphinx
 
 def mathml(latex: str, display: str) -> str:
     """Return a formula as MathML; display is "inline" or "block"."""
-    tree = convert(latex, display=display)
+    plain = latex.replace(r"\lVert", r"\|").replace(r"\rVert", r"\|")  # browsers stretch \lVert
+    tree = convert(plain, display=display)
     return tree.replace("<math ", f'<math aria-label="{escape(latex.strip(), quote=True)}" ', 1)
 
 
