@@ -74,7 +74,7 @@ def _said(name: str, record: dict[str, Any]) -> tuple[str, str]:
 
 def _of_solution(field: str, record: dict[str, Any]) -> tuple[str, str]:
     """Return what the panels of a solution's figure are."""
-    name, suffix = field or "the solution", f"_{field}" if field else ""
+    name, suffix = f"The field {field}" if field else "The solution", f"_{field}" if field else ""
     panels = [f"computed {field}".strip() if field else "the computed solution"]
     known = next((one for one in ("exact", "reference") if one + suffix in record["arrays"]), None)
     if known is not None:
@@ -85,4 +85,4 @@ def _of_solution(field: str, record: dict[str, Any]) -> tuple[str, str]:
     kind = "Curves" if len(axes) == 1 else "Maps"
     over = f" over {' and '.join(axes)}" if axes and not (many and len(axes) > 1) else " on a cut"
     listed = ", ".join(panels[:-1]) + (" and " if len(panels) > 1 else "") + panels[-1]
-    return f"{kind}{over}: {listed}.", f"{name[0].upper()}{name[1:]}{over}: {listed}."
+    return f"{kind}{over}: {listed}.", f"{name}{over}: {listed}."

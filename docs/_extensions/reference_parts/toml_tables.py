@@ -7,7 +7,11 @@ from typing import Any
 
 from myst_text import code, plain, table
 
+import kanpinn
 from kanpinn.runs.config import document_schema
+from kanpinn.runs.config.domains import SHAPES
+from kanpinn.runs.config.named import NETWORKS, OPTIMIZERS
+from kanpinn.runs.config.problems import EQUATIONS
 
 Schema = dict[str, Any]
 
@@ -143,7 +147,7 @@ def assigned(known: Schema) -> dict[Page, list[str]]:
 
 def _model(name: str, schema: Schema, known: Schema) -> str:
     """Return the section of a table: what it is, and its keys."""
-    parts = [f"## {_title(name, schema)}", plain(schema.get("description", ""))]
+    parts = [f"## {_title(name, schema)}", plain(schema.get("description", "")), _python(name)]
     rows = []
     required = schema.get("required", [])
     for key, one in schema.get("properties", {}).items():
@@ -156,6 +160,14 @@ def _model(name: str, schema: Schema, known: Schema) -> str:
     if schema.get("additionalProperties") not in (None, False):
         parts.append(_further(name))
     return "\n\n".join(filter(None, parts))
+
+
+def _python(name: str) -> str:
+    """Return a link to the class of a table, whose page says more; "" if it is not public."""
+    kind, _, key = name.partition("_")
+    known = {"network": NETWORKS, "optimizer": OPTIMIZERS, "domain": SHAPES, "equation": EQUATIONS}
+    found = getattr(known.get(kind, {}).get(key), "__name__", "")
+    return f"More: [`kanpinn.{found}`](kanpinn.{found}.md)." if found in kanpinn.__all__ else ""
 
 
 def _further(name: str) -> str:
