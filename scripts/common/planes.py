@@ -28,17 +28,19 @@ def of_run(folder: Path) -> Plane | None:
 
 
 def _from_file(path: Path) -> Plane | None:
-    """Return the fields on a grid of two or three coordinates, None if the file has none."""
+    """Return what a file has on a grid: fields over two coordinates, modes over two or three."""
     with h5py.File(path) as file:
         group = file.get("fields", file.get("modes"))
         if group is None:
             return None
         arrays = {name: data for name, data in group.items() if data.ndim > 1}
-        if not arrays:
-            return None
         names = [name for name in arrays if not name.startswith(DERIVED)]
         if "modes" in file:
             names = sorted(names, key=lambda name: int(name.split("_")[1]))[:MODES]
+        elif any(data.ndim > 2 for data in arrays.values()):
+            return None  # such a grid is too coarse for a picture
+        if not names:
+            return None
         axes = [dim.label for dim in arrays[names[0]].dims]
         coords = {axis: group[axis][()] for axis in axes}
         values = {name: arrays[name][()] for name in names}
@@ -46,11 +48,16 @@ def _from_file(path: Path) -> Plane | None:
 
 
 def _from_network(folder: Path) -> Plane | None:
-    """Evaluate the network on a plane, for domains of more coordinates than files have grids of."""
+    """Evaluate the network on a plane, at the last moment if the time is not one of its axes."""
     solution = load(folder)
     if not isinstance(solution, Solution) or solution.problem.domain.dim == 1:
         return None
-    found = on_grid(solution, plane_of(solution.problem.domain))
+    domain = solution.problem.domain
+    shown, time = plane_of(domain), domain.time_name
+    at = {}
+    if time is not None and time not in shown:
+        at[time] = float(domain.bounds[1][domain.names.index(time)])
+    found = on_grid(solution, shown, at=at, residuals=False, compared=False)
     values = {name: found.values[name] for name in found.fields}
     return _plane(found.axes, values, found.fixed)
 
@@ -60,14 +67,14 @@ def _plane(
     values: Mapping[str, numpy.ndarray],
     fixed: Mapping[str, float],
 ) -> Plane:
-    """Reduce a grid to two axes: of three, time is held at its end, another in its middle."""
+    """Reduce a grid to two axes: a third one is held in its middle, and time runs to the right."""
     coords, values, held = dict(coords), dict(values), dict(fixed)
     while len(coords) > 2:
         axis, along = coords.popitem()
-        index = len(along) - 1 if axis == TIME else len(along) // 2
+        index = len(along) // 2
         held[axis] = float(along[index])
         values = {name: array[..., index] for name, array in values.items()}
-    if TIME in list(coords)[1:]:  # time runs to the right
+    if TIME in list(coords)[1:]:
         coords = dict(reversed(coords.items()))
         values = {name: array.T for name, array in values.items()}
     return {

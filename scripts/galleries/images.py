@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common import planes
-from PIL import Image
+from PIL import Image, ImageOps
 
 # The figures of a run, most telling first; a star stands for the names of fields.
 ORDER = (
@@ -23,16 +23,16 @@ ORDER = (
     "edges",
 )
 PICTURES = 3  # that an entry keeps at most
-WIDTH, COLOURS = 700, 64  # pixels, and entries of the palette
+WIDTH, COLOURS = 660, 64  # pixels, and entries of the palette
 THUMB = "thumb.png"
-THUMB_SIZE = 240  # pixels of the longer side
+THUMB_SIZE = 240  # pixels along each side
+SMALL = ("phases", "agreement", "confusion")  # figures that can be read as a thumbnail
 
 
 def keep(run: Path, folder: Path) -> list[str]:
     """Write the pictures of a run to a folder, and return the names of those besides the thumbnail.
 
-    The thumbnail is the field in a plane. Where there is none (a path over the time, a fit) it is
-    the last of the pictures.
+    The thumbnail is the field in a plane, else one of the pictures (a path over the time, a fit).
     """
     chosen = _chosen(run / "figures")
     for path in chosen:
@@ -41,10 +41,14 @@ def keep(run: Path, folder: Path) -> list[str]:
     plane = planes.of_run(run)
     if plane is not None:
         planes.draw_plain(plane, folder / THUMB, THUMB_SIZE)
-        with Image.open(folder / THUMB) as image:
-            _write(image, THUMB_SIZE, folder / THUMB)
     elif chosen:
-        with Image.open(chosen[-1]) as image:
+        best = next((path for path in chosen if path.stem in SMALL), chosen[0])
+        with Image.open(best) as image:
+            ImageOps.pad(image.convert("RGB"), (THUMB_SIZE, THUMB_SIZE), color="white").save(
+                folder / THUMB
+            )
+    if chosen or plane is not None:
+        with Image.open(folder / THUMB) as image:
             _write(image, THUMB_SIZE, folder / THUMB)
     return [path.name for path in chosen]
 

@@ -77,6 +77,9 @@ def test_docstrings_are_read_as_plain_text() -> None:
     docstrings.as_rst(None, "class", "kanpinn.KAN", None, None, lines)
     assert lines[0] == r"\|u\| of :py:obj:`~kanpinn.KAN` and ``u_x``, 2 \* x, u\_."
     assert lines[3:] == ["    >>> 2 * 3", "    6 | 7"]
+    lines = ["The names: of all."]
+    docstrings.as_rst(None, "property", "kanpinn.Box.names", None, None, lines)
+    assert lines == ["", "The names: of all."]
 
 
 def test_summaries_are_sentences() -> None:

@@ -20,6 +20,8 @@ def as_rst(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[s
         example = line.lstrip().startswith(">>>") or (example and bool(line.strip()))
         if not example:
             lines[index] = _line(line)
+    if what in ("attribute", "property"):
+        lines.insert(0, "")  # or napoleon reads "The names: ..." as a type and its description
 
 
 def _line(line: str) -> str:
