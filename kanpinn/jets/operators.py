@@ -109,6 +109,11 @@ def normal_derivative(u: Jet, p: Points) -> Tensor:
         tensor([[3.]])
     """
     _require_jet(u, "normal_derivative")
+    if not isinstance(p, Points):
+        raise InputError(
+            "normal_derivative takes a jet and its points, normal_derivative(u, p), got "
+            f"{type(p).__name__} in place of the points"
+        )
     if p.normals is None:
         raise InputError("normal_derivative needs points on a boundary, which carry normals")
     return (p.normals[:, :, None] * _gradient(u)).sum(dim=1)
