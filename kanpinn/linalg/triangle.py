@@ -150,10 +150,10 @@ class DampedSteps:
 
     def step(self, damping: float) -> Tensor:
         """Return x(λ), (p,), for the damping λ."""
-        s = self.singular
-        filtered = s / (s**2 + damping * s[0] ** 2)
+        s, largest = self.singular, self.singular[:1]  # none where no row depends on a parameter
+        filtered = s / (s**2 + damping * largest**2)
         # Directions of rounding errors alone would otherwise get arbitrarily long steps.
-        filtered = torch.where(s > 5 * torch.finfo(s.dtype).eps * s[0], filtered, 0)
+        filtered = torch.where(s > 5 * torch.finfo(s.dtype).eps * largest, filtered, 0)
         return -self.directions.T @ (filtered * self.projected)
 
 

@@ -107,6 +107,7 @@ def test_columns_of_zeros_have_scale_one_and_coefficient_zero(system):
     triangle = fold([(j, r)])
     assert abs(triangle.solve()[0][3]) < 1e-15
     assert triangle.damped().step(1e-6)[3] == 0
+    assert (fold([(0 * j, r)]).damped().step(1e-6) == 0).all()
 
 
 @pytest.mark.parametrize("damping", [1e-20, 1e-6, 1.0])
