@@ -230,9 +230,10 @@ class Boundary:
         wanted = (names,) if isinstance(names, str) else names
         for name in wanted:
             if name not in self.names:
-                close = difflib.get_close_matches(name, self.names, n=1)
+                known = list(dict.fromkeys(self.names))  # several pieces may have one name
+                close = difflib.get_close_matches(name, known, n=1)
                 raise InputError(
-                    f"the boundary has no piece {name!r}; its pieces are {', '.join(self.names)}"
+                    f"the boundary has no piece {name!r}; its pieces are {', '.join(known)}"
                     + (f"; did you mean {close[0]!r}?" if close else "")
                 )
         return Boundary(tuple(piece for piece in self.pieces if piece.name in wanted))

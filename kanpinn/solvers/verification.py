@@ -87,7 +87,7 @@ class Verification:
         place = "on the boundary" if self.on_boundary else f"near {place}"
         if not math.isfinite(self.fresh):
             return f"the residual is not finite {place}"
-        larger = f"the mean squared residual is {self.growth:.1e} times as large"
+        larger = f"the mean squared residual is {self.growth:.2g} times as large"
         most = f", most of all {place}" if self.on_boundary or len(self.where) <= 3 else ""
         return f"{larger} at points that no step has seen{most}"
 
