@@ -5,7 +5,6 @@ from typing import Any
 from gallery_parts.entries import Entry
 from myst_text import code, plain, table
 
-Row = tuple[str, str]
 LOADED = 1.2  # busy processes at the start, above which the clock says little
 
 
@@ -71,7 +70,8 @@ def _solve(record: dict[str, Any]) -> str:
         source += "." if own is None else f"; its own error is {own:.1e}."
     reason = estimate.get("reason")
     said = "" if not reason else f"There is no estimate: {plain(reason)}."
-    text = table(("", "measured", "estimated"), rows)
+    head = ("", "measured", "estimated") if estimate else ("", "measured")
+    text = table(head, [row[: len(head)] for row in rows])
     return "\n\n".join(filter(None, [text, source, said, _list(record)]))
 
 
@@ -163,7 +163,8 @@ def _board(entry: Entry) -> str:
             "The [scoreboard](../../benchmarks/index.md) has this problem with another network, of "
             f"{row['coefficients']} coefficients, which an earlier version of the file had."
         )
-    said = [f"relative L2 error {row['error']}"] if row["error"] else []
+    error = "error of the eigenvalues" if entry.group == "eigenvalues" else "L2 error"
+    said = [f"relative {error} {row['error']}"] if row["error"] else []
     said += [f"relative H1 error {row['relative H1']}"] if row["relative H1"] else []
     return (
         f"The [scoreboard](../../benchmarks/index.md), seeds {row['seeds']}, median and range: "
