@@ -1,5 +1,6 @@
 """The field of a run, or its modes, in a plane: arrays to keep, and pictures of them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from kanpinn.solvers import Solution
 from kanpinn.solvers.grid_fields import on_grid, plane_of
 
 Plane = Mapping[str, numpy.ndarray]
+MODE = re.compile(r"(.*)_(\d+)(_real)?")  # the name of a mode's field, not of an imaginary part
 MODES = 4  # of an eigenvalue problem, in one picture
 DERIVED = ("exact", "reference", "error", "residual")  # arrays that are of no field
 TIME = "t"
@@ -36,7 +38,7 @@ def _from_file(path: Path) -> Plane | None:
         arrays = {name: data for name, data in group.items() if data.ndim > 1}
         names = [name for name in arrays if not name.startswith(DERIVED)]
         if "modes" in file:
-            names = sorted(names, key=lambda name: int(name.split("_")[1]))[:MODES]
+            names = _first_modes(names)
         elif any(data.ndim > 2 for data in arrays.values()):
             return None  # such a grid is too coarse for a picture
         if not names:
@@ -45,6 +47,16 @@ def _from_file(path: Path) -> Plane | None:
         coords = {axis: group[axis][()] for axis in axes}
         values = {name: arrays[name][()] for name in names}
     return _plane(coords, values, {})
+
+
+def _first_modes(names: Sequence[str]) -> list[str]:
+    """Return the first field of the first modes, such as u_1, u_2, …; of complex ones, real parts.
+
+    Names are those of `modes_on_grid`.
+    """
+    known = [(found[1], int(found[2]), name) for name in names if (found := MODE.fullmatch(name))]
+    field = min(known, key=lambda one: one[1])[0]
+    return [name for one, _, name in sorted(known) if one == field][:MODES]
 
 
 def _from_network(folder: Path) -> Plane | None:
