@@ -30,7 +30,7 @@ class Cells(Network):
     a cell that it cuts has polynomials on either side.
 
     Args:
-        width: the numbers of inputs and of fields, such as [2, 1].
+        width: the numbers of inputs, at most 4, and of fields, such as [2, 1].
         degree: k, from 1 to 30.
         cells: the number of cells along each coordinate before any is halved, or one number for
             all. They are boxes of the same shape as the domain's bounding box for equal numbers.
@@ -54,6 +54,7 @@ class Cells(Network):
     solved_by = "Dissection"
     unweighted = "Dissection weighs equation and conditions by the sizes of the cells"
     threads = 1  # matrices of single cells are too small for more
+    most_inputs: ClassVar[int] = 4
     highest: ClassVar[int] = 30  # degree, beyond which rounding grows faster than errors fall
 
     def __init__(
@@ -70,6 +71,11 @@ class Cells(Network):
             raise InputError(
                 f"width must be [inputs, fields] for Cells, which have no hidden layer of their "
                 f"own, got {list(width)}"
+            )
+        if inputs > self.most_inputs:
+            raise InputError(
+                f"width must have at most {self.most_inputs} inputs for Cells, got {list(width)}: "
+                "a box in more coordinates has too many cells at its boundary"
             )
         if integer("degree", degree) > self.highest:
             raise InputError(f"degree must be at most {self.highest} for Cells, got {degree}")

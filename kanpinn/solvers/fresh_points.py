@@ -233,9 +233,9 @@ def _term_sizes(term: ResidualTerm, surrogate: Surrogate, inside: Points) -> lis
     count = min(256, len(term.points), len(inside))
     like = surrogate.low.dtype, surrogate.low.device
     points = Batch.made_of(term.points[:count].to(*like))
-    channels, few = term.channels, 3  # coordinates; all u_ii of many coordinates would take long
+    channels = term.channels
     # The sum of the u_ii says nothing of their sizes where they cancel, as in Laplace's equation.
-    if channels.second == "laplacian" and channels.dim <= few:
+    if channels.second == "laplacian":
         channels = replace(channels, second="diagonal")
     u = surrogate.jet(inside[:count].to(*like), channels)
     whole, source = term.equation(points, u), term.equation(points, u * 0)

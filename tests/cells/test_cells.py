@@ -98,6 +98,8 @@ def test_a_cell_is_a_kan_with_affine_inner_edges():
 def test_what_cells_cannot_do_is_said_in_words():
     with pytest.raises(kp.InputError, match="no hidden layer"):
         kp.Cells([2, 8, 1])
+    with pytest.raises(kp.InputError, match="at most 4 inputs"):
+        kp.Cells([5, 1], 4)
     with pytest.raises(kp.InputError, match="degree must be at most 30"):
         kp.Cells([2, 1], 31)
     with pytest.raises(kp.InputError, match="cells must be one number or 2"):

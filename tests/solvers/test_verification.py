@@ -137,6 +137,27 @@ def test_rounding_errors_are_told_from_others():
     assert not solve(Line(), width=2).verification.is_rounding
 
 
+@pytest.mark.parametrize("dim", [2, 4])
+def test_second_derivatives_that_cancel_are_terms_of_their_own(dim):
+    """The Laplacian of x² - y² is rounding error, but u_xx is not."""
+
+    class Saddle(kp.Problem):
+        domain = kp.Box(**{f"x{i}": (-1, 1) for i in range(dim)})
+
+        def residual(self, p, u):
+            return kp.laplacian(u)
+
+        def conditions(self):
+            return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+        def exact(self, p):
+            return p.x0**2 - p.x1**2
+
+    solution = solve(Saddle(), width=4)
+    assert solution.errors.l2_relative < 1e-12
+    assert solution.status == "converged" and solution.verification.is_rounding
+
+
 def test_a_residual_that_is_not_finite_somewhere_is_said():
     class Pole(Spike):
         def source(self, p):
