@@ -12,17 +12,19 @@ from hostile.jobs import JOBS, Job, Values, every_step, networks, same
 
 
 def figures(chosen: argparse.Namespace, failures: list[str]) -> dict[str, Figure]:
-    """Kill runs of each kind, half of them with the default interval between two checkpoints.
+    """Kill runs of one kind after the other, half with the default interval between checkpoints.
 
-    The others write a checkpoint after every step.
+    The others write a checkpoint after every step. Fewer kills than kinds leave the last kinds out.
     """
     found: dict[str, Figure] = {}
-    for name, job in JOBS.items():
+    for i, (name, job) in enumerate(JOBS.items()):
+        if not (count := len(range(i, chosen.kills, len(JOBS)))):
+            break
         folder = (chosen.output / "kills").resolve()
         whole, seconds = undisturbed(job, folder / "whole" / name)
         moments = random.Random(f"{chosen.seed} {name}")
         killed, wrong = 0, []
-        for number in range(max(chosen.kills // len(JOBS), 1)):
+        for number in range(count):
             moment, often = moments.uniform(0, seconds), number % 2 == 1
             output = folder / "killed" / name
             job.write_file(output)
