@@ -21,6 +21,8 @@ from kanpinn.jets.jet import Jet, total
 def grad(u: Jet) -> Tensor:
     """The gradient, (n, d) for a scalar field, (n, d, m) for m > 1 components.
 
+    Time is one of the d coordinates.
+
     Example:
         >>> import torch
         >>> import kanpinn as kp
@@ -36,7 +38,10 @@ def grad(u: Jet) -> Tensor:
 
 
 def laplacian(u: Jet) -> Tensor:
-    """Δu = Σ_a ∂_aa u, (n, m).
+    """Δu = Σ_a ∂_aa u, (n, m), the sum over all coordinates.
+
+    Time is one of them. In a problem with a time, name the coordinates of space:
+    `partial(u, "x", "x") + partial(u, "y", "y")`.
 
     Example:
         >>> import torch

@@ -115,6 +115,9 @@ def lacking_conditions(problem: BoundaryValueProblem) -> Lack | None:
                 both = " and ".join(side.piece.name for side in ends)
                 together = f"{_counted(given)} together" if given else "no condition"
                 text = f"{both} have {together}, and the equation needs {needed}"
+                if axis == examined.time and examined.has_laplacian:
+                    name = domain.names[axis]
+                    text += f" (kp.laplacian(u) contains the second derivative in {name})"
                 return Lack(text, axis == examined.time and not rich)
     return None
 
@@ -130,6 +133,12 @@ class _Examined:
         self.points = sample(domain, 5, "uniform")
         self.inside = next(self.linearised(self.points))
         self.is_square = len(problem.columns) == self.m == self.inside.equations
+
+    @property
+    def has_laplacian(self) -> bool:
+        """Whether the equation has second derivatives as the sum over all coordinates only."""
+        jets = random_jets(self.problem.equation, self.points, len(self.problem.columns))
+        return jets[0].channels.second == "laplacian"
 
     @cached_property
     def forward(self) -> int:

@@ -68,6 +68,21 @@ def test_an_ill_posed_equation_is_refused(case):
         solved(Stated(*case))
 
 
+@pytest.mark.parametrize(
+    ("residual", "order"),
+    [
+        (lambda p, u: d(u, "t", "t") - kp.laplacian(u), 0),  # the second derivatives cancel
+        (lambda p, u: d(u, "t") - d(u, "x", "x"), 1),
+    ],
+    ids=["laplacian with time", "heat"],
+)
+def test_initial_rates_of_an_equation_of_lower_order_are_refused(residual, order):
+    with pytest.raises(
+        kp.InputError, match=rf"order 2 in t, and this one has order {order}; kp\.lap"
+    ):
+        solved(Stated(residual, ("u",), 0.0))
+
+
 class Sheet(kp.Problem):
     """A domain of two coordinates in space, of random sizes."""
 

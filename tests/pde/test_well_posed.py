@@ -160,6 +160,15 @@ def test_a_rate_is_asked_for_by_equations_of_second_order_in_time():
         check_well_posed(Stated(FILM, wave, conditions))
 
 
+def test_a_laplacian_that_contains_the_time_is_named():
+    def slow(p, u):
+        return kp.partial(u, "t") - kp.laplacian(u)
+
+    conditions = [kp.Initial(FILM), *values(FILM, "x_min", "x_max")]
+    with pytest.raises(kp.InputError, match=r"needs 2 \(kp.laplacian\(u\) contains .* in t\)"):
+        check_well_posed(Stated(FILM, slow, conditions))
+
+
 def test_more_conditions_elsewhere_may_make_up_for_a_lack():
     """Cauchy's data on one side determine a harmonic function, though not continuously."""
     conditions = values(SQUARE, "x_min", "y_min", "y_max") + fluxes(SQUARE, "x_min")

@@ -44,8 +44,8 @@ def with_orders(terms: EvolutionTerms, fields: int, order: int, scheme: str) -> 
         scheme: that of the collocation in time.
 
     Raises:
-        InputError: for an equation with a derivative of higher order in time, or for algebraic
-            fields and Gauss stages.
+        InputError: for an equation with a derivative of higher order in time, or of lower order
+            than its initial rates need, or for algebraic fields and Gauss stages.
     """
     sizes = _sizes_by_order(terms.equation, fields)
     _check_order(terms.equation, _highest(sizes), order)
@@ -61,10 +61,15 @@ def with_orders(terms: EvolutionTerms, fields: int, order: int, scheme: str) -> 
 
 
 def _check_order(equation: ResidualTerm, found: int, order: int) -> None:
-    """Check that an equation has no higher derivatives in time than its initial data allow."""
+    """Check that an equation has the order in time for which its initial data are."""
+    name = equation.points.names[-1]
+    if found < order == 2:
+        raise InputError(
+            f"the initial rates are for an equation of order 2 in {name}, and this one has order "
+            f"{found}; kp.laplacian(u) contains the second derivative in {name}, too"
+        )
     if found <= order:
         return
-    name = equation.points.names[-1]
     raise InputError(
         f"the equation has a derivative of order {found} in {name}, "
         + (
