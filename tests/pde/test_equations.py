@@ -202,7 +202,7 @@ REFUSED = [
     (kp.Poisson, {"exact": "sin(z)"}, "exact = .*unknown name z"),
     (kp.Poisson, {"exact": "log(x)"}, "exact must be finite, is nan at x ="),
     (kp.Poisson, {"source": "1"}, "boundary has no value, and there is no exact solution"),
-    (kp.Poisson, {"source": "1", "boundary": "neumann"}, "boundary has no value"),
+    (kp.Poisson, {"source": "1", "boundary": "neumann"}, "a table with the key neumann gives one"),
     (kp.Poisson, {"source": "1", "boundary": {"neumann": 0}}, "mean is missing"),
     (kp.Poisson, {"exact": "x", "boundary": {"xmin": "0"}}, r'xmin is no piece.*mean "x_min"'),
     (kp.Poisson, {"boundary": {"x_min": 0}}, "says nothing of the pieces x_max, y_min, y_max"),

@@ -165,6 +165,11 @@ class _Maker:
             case "none":
                 return None
             case "dirichlet" | "neumann" | "robin":
+                if self.known is None:
+                    raise InputError(
+                        f"{name} has no value, and there is no exact solution to take it from; "
+                        f"a table with the key {given} gives one"
+                    )
                 return self._of_kind(name, given, None)
             case Mapping():
                 if len(given) != 1 or not {*given} <= {*KINDS}:
