@@ -44,9 +44,11 @@ def arguments(text: str) -> list[tuple[str, str]]:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table whose cells are Markdown already."""
+    """Return a table whose cells are Markdown already; a bar in code does not end its cell."""
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    for row in rows:
+        cells = [re.sub(r"(?<!\\)\|", r"\\|", cell) for cell in row]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

@@ -46,7 +46,8 @@ class Solution(DrawnFields):
         residuals: the loss at the end.
         errors: the errors against the exact solution or the reference; None without either.
         status: "converged", "stopped: ...", "overfitted: ..." or "failed: ...", with the reason.
-        history: the recorded quantities, step by step.
+        history: the recorded quantities, step by step: history.names are their names, and
+            history.column("loss") is one of them, as an array.
         seconds: the time of the whole solve, without that of a reference or of the verification.
         optimizer_seconds: the time of each optimizer.
         loss_terms: the mean square of each term of the loss, by its name.

@@ -71,6 +71,12 @@ def test_every_command_is_described() -> None:
     assert "`--set KEY=VALUE`" in text and "| 130 |" in text
 
 
+def test_a_bar_in_code_does_not_end_the_cell_of_a_table() -> None:
+    page = commands.page()
+    assert r"| `--executor <processes\|dask\|slurm\|pbs>` | What executes" in page
+    assert r"| `RUN\|STUDY <path>` | A run folder" in page
+
+
 def test_docstrings_are_read_as_plain_text() -> None:
     """Marks of reStructuredText are escaped outside of code and of examples; names are links."""
     lines = ["|u| of `KAN` and `u_x`, 2 * x, u_.", "", "Example:", "    >>> 2 * 3", "    6 | 7"]

@@ -8,6 +8,7 @@ from myst_text import fence, plain
 from reference_parts.groups import GROUPS, Group, lookup
 
 import kanpinn.interpret
+from kanpinn import Solution
 
 # What the public names that are no classes and no functions stand for.
 DATA = {
@@ -63,6 +64,8 @@ def _page(name: str) -> str:
     if inspect.isclass(value):
         lines = [f".. autoclass:: kanpinn.{name}", "   :members:"]
         lines += [f"   :inherited-members: {FOREIGN}"]
+        if issubclass(value, Solution):
+            lines += ["   :special-members: __call__"]  # the values: what users call most
     elif callable(value):
         lines = [f".. autofunction:: kanpinn.{name}"]
     else:

@@ -42,7 +42,9 @@ PAGES = (
     Page(
         "problem",
         "[problem]",
-        "A problem is a class of your own, or one of the common equations with its data.",
+        "A problem is a class of your own, or one of the common equations with its data. "
+        "[Problem files without a class](/howto/files.md) has examples, also of conditions on "
+        "single pieces of the boundary.",
         ("ClassTable", "equation_", "EigenClassTable", "EigenTable"),
     ),
     Page(
@@ -98,6 +100,8 @@ FIXED = {  # the sections whose tables have no name in the file
     "FitFile": "Fit files",
     "CombinationTable": 'type = "union", "difference" or "intersection"',
 }
+SECTIONS = {"EigenTable": "[eigen]", "FileTable": "[data]", "FormulaTable": "[data]"}
+SECTIONS |= {"FitTable": "[fit]"}  # on pages that have another section as their title
 
 
 def models() -> Schema:
@@ -243,7 +247,8 @@ def _ref(name: str, known: Schema) -> str:
     """Return a link to a table of another page, with the kind of what it describes."""
     for page, names in assigned(known).items():
         if name in names:
-            return f"[{plain(_short(page))}](toml_{page.key}.md)"
+            said = SECTIONS.get(name, _short(page))
+            return f"[{plain(said)}](toml_{page.key}.md)"
     return f"[{plain('[network]')}](toml_network.md)"
 
 
