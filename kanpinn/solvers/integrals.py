@@ -15,9 +15,22 @@ from kanpinn.pde.evaluate import find_channels, jets_of_fields, stack_equations
 
 
 def rules_of(region: Domain | Boundary, nodes: int) -> Iterable[tuple[Points, Tensor]]:
-    """Quadrature rules on the parts of a region; nodes: of Gauss' rules, per axis."""
+    """Quadrature rules on the parts of a region.
+
+    Args:
+        region: a domain, a boundary or a part of one.
+        nodes: of Gauss' rules, per axis.
+
+    Raises:
+        InputError: for anything else, such as the name of a piece.
+    """
     if isinstance(region, Boundary):
         return [region.quadrature(nodes)]
+    if not isinstance(region, Domain):
+        raise InputError(
+            f"an integral is over a domain or a boundary, got {region!r}; a piece is a boundary by "
+            'its name, such as problem.domain.boundary["x_min"]'
+        )
     return domain_rule(region, nodes)
 
 

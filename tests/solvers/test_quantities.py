@@ -104,3 +104,5 @@ def test_integrals_over_space_at_one_moment():
     for region, time in ((disk, None), (solution.problem.domain, 0.5)):
         with pytest.raises(kp.InputError, match="expected a region with the coordinates"):
             solution.integral(region, time=time)
+    with pytest.raises(kp.InputError, match=r"got 'x_min'; a piece is a boundary by its name"):
+        solution.flux("x_min")
