@@ -1,5 +1,6 @@
 """Unknown numbers, appended to a network's outputs as constant fields."""
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -48,6 +49,23 @@ class Constants(Layer):
         """The derivatives of the values by the coefficients, (k,)."""
         both = zip(self.unknowns.values(), self.coefficients, strict=True)
         return torch.stack([unknown.slope(c) for unknown, c in both])
+
+    def limited(self, old: Tensor, change: Tensor) -> Tensor:
+        """A change of the coefficients (k,), by which a positive number grows at most tenfold.
+
+        It shrinks at most to a tenth, and all changes together are at most a factor of 1e12.
+        """
+        step, most, new = math.log(10), math.log(1e12), old + change
+        for i, unknown in enumerate(self.unknowns.values()):
+            if unknown.positive:
+                new[i] = (old[i] + change[i].clamp(-step, step)).clamp(-most, most)
+        return new - old
+
+    def random(self, generator: torch.Generator) -> Tensor:
+        """Coefficients (k,) for random multiples of the start values, see `Unknown`."""
+        spread = 30.0
+        found = [one.random_start(spread, generator) for one in self.unknowns.values()]
+        return self.coefficients.new_tensor(found)
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         ones = h.value.new_ones(len(h.value), 1)

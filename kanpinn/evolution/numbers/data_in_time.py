@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,47 +12,23 @@ from kanpinn.evolution.march import March
 from kanpinn.evolution.numbers.numbered_path import Path
 from kanpinn.evolution.numbers.numbered_problem import NumberedProblem
 from kanpinn.evolution.windows import require_windows
-from kanpinn.linalg.triangle import TriangularFactor
+from kanpinn.loss.numbered import MisfitModel, spread_of_data
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 
 
 @dataclass(frozen=True, eq=False)
-class DataFit:
-    """A path, and the misfit of the data in its windows.
+class DataFit(MisfitModel):
+    """The misfit of the data in the windows of a path.
 
-    Args:
-        path: the solution.
-        model: ‖R d + z‖² is the loss of the data for a change d of the numbers, to first order.
-        rows: the number of data.
+    path: the solution.
     """
 
     path: Path
-    model: TriangularFactor
-    rows: int
 
     @property
     def numbers(self) -> Tensor:
         return self.path.numbers
-
-    @property
-    def loss(self) -> float:
-        return self.model.loss()
-
-    @cached_property
-    def newton(self) -> Tensor:
-        """The undamped step of the numbers, (K,)."""
-        return self.model.damped().step(0.0)
-
-    @property
-    def possible(self) -> float:
-        """By how much it would lower the loss, to first order."""
-        return self.loss - self.model.loss(self.newton)
-
-    @property
-    def variance(self) -> float:
-        """The mean square of the data's misfit by degrees of freedom."""
-        return self.loss / max(self.rows - len(self.numbers), 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,15 +48,10 @@ class DataInTime:
     @staticmethod
     def of(problem: NumberedProblem) -> "DataInTime":
         """The data of an evolution."""
-        surrogate, equations, variances = problem.forward.residuals.surrogate, [], []
-        for term in problem.data:
-            u = surrogate.jet(term.points, term.channels)
-            data = term.equation(term.points, u.map(torch.zeros_like))
-            equations.append(data.shape[1])
-            spread = float(data.var(dim=0, correction=0).sum())
-            # Data that are all the same, such as a single value, are compared with zero.
-            spread = spread or float(data.square().mean(dim=0).sum())
-            variances.append(term.weight * spread)
+        surrogate = problem.forward.residuals.surrogate
+        equations, variances = zip(
+            *(spread_of_data(term, surrogate) for term in problem.data), strict=True
+        )
         return DataInTime(problem, equations, variances)
 
     @property
@@ -152,7 +122,7 @@ class DataInTime:
         if not bool(model.factor.isfinite().all()):
             return None
         rows = sum(one.rows * e for one, e in zip(chosen, self.equations, strict=True))
-        return DataFit(path, model, rows)
+        return DataFit(model, rows, path)
 
 
 def _times(term: ResidualTerm) -> Tensor:

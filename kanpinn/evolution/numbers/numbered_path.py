@@ -11,12 +11,13 @@ from torch import Tensor
 from kanpinn._support.errors import InputError, NumericalError
 from kanpinn.evolution.function_space import FunctionSpace
 from kanpinn.evolution.march import March, MarchStage
-from kanpinn.evolution.numbers.window_sensitivities import Numbered, window_sensitivities
+from kanpinn.evolution.numbers.window_sensitivities import window_sensitivities
 from kanpinn.evolution.space.separable import Separable
 from kanpinn.evolution.window.window import Window
 from kanpinn.evolution.window.window_equations import WindowEquations
 from kanpinn.evolution.window.window_solve import solve_window
 from kanpinn.evolution.windows import Windows
+from kanpinn.loss.numbered import Numbered
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.sensitivities import Sensitivities
 

@@ -1,7 +1,6 @@
 """An evolution with unknown numbers: its equation for given numbers, and its data."""
 
 import copy
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,10 +10,10 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.evolution.numbers.free_start import FreeStart
 from kanpinn.evolution.numbers.numbered_path import Forward
-from kanpinn.evolution.numbers.window_sensitivities import Numbered
 from kanpinn.evolution.terms.evolution_terms import as_residual_term
 from kanpinn.evolution.windows import require_windows
 from kanpinn.geometry import Points
+from kanpinn.loss.numbered import Numbered
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.constants import Constants
@@ -52,21 +51,13 @@ class NumberedProblem:
         self.constants.coefficients.copy_(numbers[len(self.free) :])
 
     def limited(self, old: Tensor, change: Tensor) -> Tensor:
-        """A change of the numbers, by which a positive one grows or shrinks at most tenfold.
-
-        All changes together are at most a factor of 1e12.
-        """
-        step, most, new = math.log(10), math.log(1e12), old + change
-        for i, unknown in enumerate(self.constants.unknowns.values(), start=len(self.free)):
-            if unknown.positive:
-                new[i] = (old[i] + change[i].clamp(-step, step)).clamp(-most, most)
-        return new - old
+        """A change of the numbers, with that of the unknown ones limited."""
+        free = len(self.free)
+        return torch.cat([change[:free], self.constants.limited(old[free:], change[free:])])
 
     def random(self, generator: torch.Generator) -> Tensor:
         """Numbers for another start: random multiples of the start values, see `Unknown`."""
-        spread, unknowns = 30.0, self.constants.unknowns.values()
-        found = [one.random_start(spread, generator) for one in unknowns]
-        return torch.cat([torch.zeros_like(self.free), self.free.new_tensor(found)])
+        return torch.cat([torch.zeros_like(self.free), self.constants.random(generator)])
 
 
 def numbered_problem(residuals: Residuals) -> NumberedProblem:

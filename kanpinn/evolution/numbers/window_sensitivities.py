@@ -1,8 +1,7 @@
 """The derivatives of a window's solution by numbers in the equation and in the initial values."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,38 +14,8 @@ from kanpinn.evolution.window.newton import SimplifiedNewton
 from kanpinn.evolution.window.window import Window
 from kanpinn.evolution.window.window_equations import WindowEquations
 from kanpinn.evolution.window.window_solve import newton_method
-from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
-from kanpinn.jets import Jet, slopes_by_parts
-from kanpinn.networks.constants import Constants
-
-
-@dataclass(frozen=True, eq=False)
-class Numbered:
-    """An equation with the present values of unknown numbers.
-
-    Args:
-        equation: takes the jets of the fields, followed by those of the numbers.
-        constants: the numbers.
-    """
-
-    equation: Callable[[Points, Jet], Tensor]
-    constants: Constants
-
-    def __call__(self, p: Points, u: Jet) -> Tensor:
-        return self.equation(p, self.constants.beside(u))
-
-    def slopes(self, p: Points, u: Jet) -> tuple[list[Tensor], Tensor]:
-        """The derivatives of the residuals at n points, in their own rows.
-
-        Returns:
-            For each equation those by the parts of the jet of the fields, (n, parts, m), and those
-            by the coefficients c of the numbers, (n, equations, k).
-        """
-        _, found = slopes_by_parts(partial(self.equation, p), self.constants.beside(u))
-        fields = u.value.shape[-1]
-        numbers = torch.stack([one.value[:, fields:] for one in found], dim=1)
-        return [one.stacked()[..., :fields] for one in found], numbers * self.constants.slopes
+from kanpinn.loss.numbered import Numbered
 
 
 def window_sensitivities(
