@@ -1,8 +1,9 @@
 """Networks in cells: a small KAN in each box of a tree."""
 
 import math
-from collections.abc import Sequence
-from typing import ClassVar, cast
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -11,10 +12,11 @@ from kanpinn._support.errors import InputError, integer
 from kanpinn.cells.cell_layer import CellLayer
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.tree import Tree
-from kanpinn.jets import Channels, Coordinates
+from kanpinn.jets import Channels, Coordinates, Jet
 from kanpinn.networks.kan import KAN
-from kanpinn.networks.layer import Layers
+from kanpinn.networks.layer import Layers, Tape
 from kanpinn.networks.network import Network, check_width
+from kanpinn.networks.sensitivities import Sensitivities
 
 
 class Cells(Network):
@@ -85,6 +87,7 @@ class Cells(Network):
         tree = Tree.uniform([integer("cells", one) for one in counts])
         layer = CellLayer(tree, LocalPolynomials(degree, inputs), fields)
         self.layers = cast(Sequence[CellLayer], Layers([layer.to(dtype)]))
+        self._directions: CellLayer | None = None
 
     @property
     def layer(self) -> CellLayer:
@@ -139,7 +142,43 @@ class Cells(Network):
         made = made.to(like.device)
         made.layer.divide(self.layer.regions)
         made.layer.reset(self.tree, self.layer.frames, made.polynomials.padded(like))
+        made.constants, made.sensitivities = deepcopy(self.constants), deepcopy(self.sensitivities)
+        made._directions = deepcopy(self._directions)
         return made
+
+    @torch.no_grad()
+    def follow_numbers(self, directions: Tensor, sensitivities: Sensitivities) -> None:
+        """Take the derivatives of the fields by unknown numbers, on the present cells.
+
+        Args:
+            directions: those of all fields by the first number, the second, …, (N, L, K m).
+            sensitivities: the layer that sums them.
+        """
+        self._directions = self._layer_of(directions.shape[2])
+        self._directions.reset(self.tree, self.layer.frames, directions)
+        self._directions.requires_grad_(False)
+        self.sensitivities = sensitivities.to(self._directions.coefficients)
+
+    def _layer_of(self, outputs: int) -> CellLayer:
+        """A layer of other functions in the same regions."""
+        made = CellLayer(self.tree, self.polynomials, outputs).to(self.layer.coefficients)
+        made.sides = self.layer.sides
+        return made
+
+    def jet(self, coordinates: Jet | Coordinates, tape: Tape | None = None) -> Jet:
+        found = super().jet(coordinates, tape)
+        if self.sensitivities is None or tape is None:  # they add nothing but a Jacobian
+            return found
+        assert self._directions is not None
+        return found + self.sensitivities(self._directions(coordinates), tape)
+
+    def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        # A saved network may have derivatives by unknown numbers, which this one has not yet.
+        self.sensitivities = self._directions = None
+        if (numbers := state.get(f"{prefix}sensitivities.coefficients")) is not None:
+            self.sensitivities = Sensitivities(torch.zeros_like(numbers))
+            self._directions = self._layer_of(len(numbers) * self.width[-1])
+        super()._load_from_state_dict(state, prefix, *args)
 
     @torch.no_grad()
     def kan(self, cell: int) -> KAN:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.geometry import Points
-from kanpinn.jets import Jet, slopes_by_parts
+from kanpinn.jets import Jet, join, slopes_by_parts
 from kanpinn.linalg.triangle import TriangularFactor
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.constants import Constants
@@ -28,7 +28,8 @@ class Numbered:
     constants: Constants
 
     def __call__(self, p: Points, u: Jet) -> Tensor:
-        return self.equation(p, self.constants.beside(u))
+        numbers = self.constants(u).map(Tensor.detach)
+        return self.equation(p, join([u, numbers]))
 
     def slopes(self, p: Points, u: Jet) -> tuple[list[Tensor], Tensor]:
         """The derivatives of the residuals at n points, in their own rows.

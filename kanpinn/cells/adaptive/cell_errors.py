@@ -9,7 +9,6 @@ from kanpinn.cells.geometry.prolongation import prolonged
 from kanpinn.cells.polynomials import LocalPolynomials, closed_rule
 from kanpinn.cells.problems.cell_problem import CellProblem
 from kanpinn.cells.system.cell_system import CellSolution, CellSystem
-from kanpinn.cells.system.constants import without_mean
 
 
 def errors_by_comparison(
@@ -86,10 +85,7 @@ def _difference(system: CellSystem, after: Tensor, before: Tensor) -> Tensor:
 
     In fields that are determined up to a constant, the mean of the difference does not count.
     """
-    change = after - before
-    for field in system.free_fields:
-        change = without_mean(change, system, field)
-    return system.norms(change)
+    return system.norms(system.without_means(after - before))
 
 
 def errors_by_missed_residuals(system: CellSystem, found: CellSolution) -> Tensor:

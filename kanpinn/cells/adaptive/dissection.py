@@ -17,6 +17,7 @@ from kanpinn.cells.adaptive.waves import cells_with_waves
 from kanpinn.cells.cells import require_cells
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.prolongation import prolonged
+from kanpinn.cells.numbers.number_search import NumberSearch
 from kanpinn.cells.problems.by_domain import problem_in_cells
 from kanpinn.cells.system.cell_system import CellSolution, CellSystem
 from kanpinn.cells.system.constants import mean_terms, set_constants
@@ -40,6 +41,10 @@ class Dissection(Optimizer):
     change of the solution from one tree to the next. Before the solve ends, the solution is
     compared with one of a degree that is higher by 2, in smaller cells at singular corners and with
     more accurate integrals of a singular source, and its residuals are integrated at other points.
+
+    Unknown numbers are found from data by steps of the Levenberg–Marquardt method. At each the
+    fields are the solution for the present numbers, and other right-hand sides give the derivatives
+    of the fields by them. So the tolerance is that of the fields for given numbers.
 
     Args:
         tolerance: the relative error, in L2, at which to stop.
@@ -91,7 +96,7 @@ class Dissection(Optimizer):
         return replace(self, steps=1)
 
     def start(self, residuals: Residuals, seed: int) -> "DissectionStage":
-        return DissectionStage(self, residuals)
+        return DissectionStage(self, residuals, seed)
 
 
 class DissectionStage(Stage):
@@ -100,17 +105,19 @@ class DissectionStage(Stage):
     Attributes:
         error: the estimated error on the last tree that was solved on.
         newton: the changes by the steps of Newton's method.
+        search: that for unknown numbers; None without them.
         origin: the solution on the tree before, given on the present tree, (N, L, m).
         chosen: the cells to halve before the next solve, a mask (N,); None on a tree that is new.
     """
 
-    kept = ("numbers", "origin", "chosen")
+    kept = ("numbers", "origin", "chosen", "found_numbers")
     geometry: CellGeometry
 
-    def __init__(self, settings: Dissection, residuals: Residuals) -> None:
+    def __init__(self, settings: Dissection, residuals: Residuals, seed: int = 0) -> None:
         self.settings, self.residuals = settings, residuals
         self.network = require_cells(residuals.surrogate.network)
         self.problem, self.means = problem_in_cells(residuals), mean_terms(residuals)
+        self.search = NumberSearch.of(residuals, self.problem, seed)
         self.error, self.newton = ErrorProgress(), NewtonProgress()
         self.chosen: Tensor | None = None
         self.origin = self._moved(self.problem.start(self.network.tree))
@@ -129,6 +136,16 @@ class DissectionStage(Stage):
     def numbers(self, numbers: tuple[tuple[Any, ...], tuple[Any, ...]]) -> None:
         error, newton = numbers
         self.error, self.newton = ErrorProgress(*error), NewtonProgress(*newton)
+
+    @property
+    def found_numbers(self) -> dict[str, Any] | None:
+        """The state of the search for unknown numbers, for a checkpoint."""
+        return None if self.search is None else self.search.state_dict()
+
+    @found_numbers.setter
+    def found_numbers(self, state: dict[str, Any] | None) -> None:
+        if self.search is not None and state is not None:
+            self.search.load_state_dict(state)
 
     def _present(self) -> Tensor:
         return self.network.layer.coefficients.detach().double().cpu()
@@ -157,6 +174,10 @@ class DissectionStage(Stage):
         indicators = system.indicators(found) / size
         words = f"{self.network.count} cells, {found.coefficients.numel()} unknowns"
         newton.add(system.norm(found.coefficients - before) / size)
+        if self.search is not None and not self.search.settled and not newton.stagnates:
+            if self.search.moved:
+                newton.slow = 0
+            return Step(float(found.shares.sum()), words=f"{words}, {self.search.words}")
         part, ratio = 0.1, self.error.ratio or self.error.usual  # part: left to Newton's steps
         enough = max(1e-13, part * ratio * float(indicators.norm()))
         if min(newton.change, newton.left) > enough and not system.is_linear(found.coefficients):
@@ -192,7 +213,10 @@ class DissectionStage(Stage):
         network, geometry, most = self.network, system.geometry, self.settings.cells
         if not self.newton.steps and (why := too_many(system, network.count, most)):
             raise InputError(f"{network.count} cells of degree {network.degree} {why}")
-        found = system.solve()
+        if self.search is None:
+            found = system.solve()
+        else:
+            found = self.search.solved(system, self._present())
         network.layer.reset(geometry.tree, geometry.frames, found.coefficients)
         if system.free_fields or self.means:
             set_constants(system, self.residuals.surrogate, self.means)
@@ -251,9 +275,14 @@ class DissectionStage(Stage):
         why = why or uncompared
         if finished is None and why:
             finished = f"stopped: {why}; {reached}"
+        if finished is not None and self.search is not None:
+            self.search.measure_errors(system)
+            finished = self.search.verdict(finished)
         return Step(float(found.shares.sum()), finished=finished, notes=notes, words=words)
 
     def _split(self, chosen: Tensor) -> None:
         """Halve cells; the solution stays the same function."""
         self.origin = self._moved(self.problem.refined(self._geometry(), chosen))
         self.newton, self.chosen = self.newton.on_new_tree(), None
+        if self.search is not None:
+            self.search.on_new_tree()

@@ -1,6 +1,7 @@
 """The problem of a loss for cells, by the kind of its domain."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from kanpinn._support.errors import InputError
 from kanpinn.cells.problems.cell_problem import (
@@ -14,7 +15,9 @@ from kanpinn.cells.problems.in_plane import ProblemInPlane
 from kanpinn.cells.problems.in_space import ProblemInSpace
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar.planar import Planar
+from kanpinn.loss.numbered import Numbered
 from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.terms import ResidualTerm
 
 
 def problem_in_cells(residuals: Residuals) -> CellProblem:
@@ -25,7 +28,17 @@ def problem_in_cells(residuals: Residuals) -> CellProblem:
     """
     domain = residuals.surrogate.domain
     assert isinstance(domain, Domain)
-    terms, fields = terms_for_cells(residuals.terms, domain), residuals.surrogate.network.width[-1]
+    surrogate, loss = residuals.surrogate, list(residuals.terms)
+    constants, fields = surrogate.network.constants, surrogate.network.width[-1]
+    if any(surrogate.coefficients):
+        raise InputError(
+            "cells determine unknown numbers: an unknown coefficient field takes a network of its "
+            "own, kp.Beside, and LeastSquares"
+        )
+    if constants is not None and isinstance(first := loss[0], ResidualTerm):
+        loss = [one for one in loss if not one.measured]  # data determine the numbers alone
+        loss[0] = replace(first, equation=Numbered(first.equation, constants))
+    terms = terms_for_cells(loss, domain)
     return problem_of_terms(terms, domain, counted_fields(residuals), fields)
 
 

@@ -37,6 +37,10 @@ class CellProblem(ABC):
         """The integrals of the equation's source in cells that have occurred so far."""
         return SourceMoments()
 
+    def forget_sources(self) -> None:
+        """Forget integrals of the source, which has changed with unknown numbers."""
+        vars(self).pop("source_moments", None)
+
     @abstractmethod
     def cells(self, tree: Tree) -> CellGeometry:
         """The leaves of a tree that contain a part of the domain."""
@@ -163,7 +167,12 @@ def terms_for_cells(loss: Sequence[Term], domain: Domain) -> CellTerms:
     own = set(domain.boundary.pieces)
     conditions = [term for term in others if not term.kinks]
     for term in conditions:
-        if term.sites > 1 or term.measured or not term.pieces or not own.issuperset(term.pieces):
+        if term.measured:
+            raise InputError(
+                f"the term {term.name} has measurements: cells take them for problems with unknown "
+                "numbers only"
+            )
+        if term.sites > 1 or not term.pieces or not own.issuperset(term.pieces):
             raise InputError(
                 f"the term {term.name} cannot be imposed on cells: expected a condition at single "
                 "points of whole pieces of the boundary, or on an interface"

@@ -1,6 +1,6 @@
 """The least-squares problem of all cells: its terms, its solution, and each cell's share of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -138,13 +138,32 @@ class CellSystem:
         Raises:
             LinAlgError: if a residual is not finite.
         """
+        return self.solve_with({})[0]
+
+    def solve_with(self, more: Mapping[SampledTerm, Tensor]) -> tuple[CellSolution, Tensor]:
+        """Solve the problem, and with the same matrix for K further right-hand sides.
+
+        Args:
+            more: the further ones of some terms, (c, q, equations, K); zero for all others.
+
+        Returns:
+            The solution, and those for the further right-hand sides, (N, L, K m).
+
+        Raises:
+            LinAlgError: if a residual is not finite.
+        """
         every: list[SampledTerm | CoupledContacts]
         every = [*self.equation, *self.walls, *self.interfaces]
-        values = {one: one.right[..., None] for one in every}
+        count = next(iter(more.values())).shape[-1] if more else 0
+        values = {
+            one: torch.cat([one.right[..., None], _of(one, more, count)], dim=-1) for one in every
+        }
         found, shares = self.rows.cell_factors.solve(self.rows.rights(values))
         fields = len(self.coupling.orders)
-        coefficients = torch.from_numpy(found[..., 0]).unflatten(1, (-1, fields))
-        return CellSolution(coefficients, torch.from_numpy(shares[:, 0]) / self.weights**2)
+        coefficients = torch.from_numpy(found).unflatten(1, (-1, fields))
+        squares = torch.from_numpy(shares[:, 0]) / self.weights**2
+        others = coefficients[..., 1:].transpose(2, 3).flatten(2)
+        return CellSolution(coefficients[..., 0].contiguous(), squares), others
 
     def indicators(self, found: CellSolution) -> Tensor:
         """The error by each cell up to a common factor, (N,): by the root of its share."""
@@ -167,6 +186,18 @@ class CellSystem:
         parts = [integrals(at, self.polynomials, coefficients) for at in places]
         return torch.cat(parts).sum(dim=0) / sum(float(at.weights.sum()) for at in places)
 
+    def without_means(self, coefficients: Tensor, fields: Sequence[int] | None = None) -> Tensor:
+        """The same functions minus the means of some fields over the domain, (N, L, m).
+
+        Args:
+            coefficients: of the functions, (N, L, m).
+            fields: the numbers of the fields; by default those of `free_fields`.
+        """
+        found, unit = coefficients.clone(), 2 ** (self.polynomials.dim / 2)
+        for field in self.free_fields if fields is None else fields:
+            found[:, 0, field] -= self.means(coefficients)[field] * unit
+        return found
+
     def norm(self, coefficients: Tensor) -> float:
         """The L2 norm of the counted fields together over the domain; coefficients: (N, L, m)."""
         return float(self.norms(coefficients).square().sum().sqrt())
@@ -177,3 +208,12 @@ class CellSystem:
         coefficients: another solution, (N, L, m).
         """
         return all(one.is_linear(coefficients) for one in (*self.equation, *self.walls))
+
+
+def _of(
+    term: SampledTerm | CoupledContacts, more: Mapping[SampledTerm, Tensor], count: int
+) -> Tensor:
+    """The further right-hand sides of a term, (c, q, equations, count)."""
+    if isinstance(term, SampledTerm) and term in more:
+        return more[term]
+    return term.right.new_zeros(*term.right.shape, count)

@@ -13,6 +13,7 @@ from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.system.cell_functions import jets_at
 from kanpinn.jets import (
     Coordinates,
+    Jet,
     largest_of_orders,
     parts_along,
     slopes_by_parts,
@@ -51,12 +52,10 @@ class SampledTerm:
             raise InputError(f"the term {term.name} ties several points together, cells do not")
         self.term, self.at, self.polynomials = term, at, polynomials
         self._functions: dict[tuple[float, ...], Tensor] = {}
-        values = jets_at(at, polynomials, term.channels, coefficients).flatten(0, 1)
-        like = Coordinates(term.channels, at.points.coords, torch.ones_like(at.points.coords[0]))
-        jet = like.dense().unstacked(values)
+        jet = self.jet(coefficients)
         residual, slopes = slopes_by_parts(partial(term.equation, at.points), jet)
         found = torch.stack([one.stacked() for one in slopes], dim=1)
-        right = torch.einsum("nepm,npm->ne", found, values) - residual
+        right = torch.einsum("nepm,npm->ne", found, jet.stacked()) - residual
         self._check(right.isfinite().all(dim=1) & found.isfinite().flatten(1).all(dim=1))
         self.slopes, self.right = (t.unflatten(0, at.weights.shape) for t in (found, right))
 
@@ -68,6 +67,13 @@ class SampledTerm:
             where = ", ".join(f"{name} = {value:.4g}" for name, value in pairs)
             what = f"the residual of the term {self.term.name} is not finite at {where}"
             raise torch.linalg.LinAlgError(what)  # type: ignore[attr-defined]
+
+    def jet(self, coefficients: Tensor) -> Jet:
+        """The jet of a function at all points; coefficients: in all cells, (N, L, m)."""
+        at, channels = self.at, self.term.channels
+        values = jets_at(at, self.polynomials, channels, coefficients).flatten(0, 1)
+        like = Coordinates(channels, at.points.coords, torch.ones_like(at.points.coords[0]))
+        return like.dense().unstacked(values)
 
     def functions(self, place: int) -> Tensor:
         """The jets of the polynomials of cell number `place` here, (q, parts, L).

@@ -7,7 +7,6 @@ residual.
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.cells.cells import Cells
@@ -52,25 +51,12 @@ def set_constants(system: CellSystem, surrogate: Surrogate, means: Sequence[Resi
             del left[seen[0]]
         else:
             present = network.layer.coefficients.double().cpu()
-            network.layer.coefficients.copy_(without_mean(present, system, field))
+            network.layer.coefficients.copy_(system.without_means(present, [field]))
     if left:
         raise InputError(
             f"the term {left[0].name} cannot be imposed on cells: its field is determined without "
             "it, the constant included"
         )
-
-
-def without_mean(coefficients: Tensor, system: CellSystem, field: int) -> Tensor:
-    """The coefficients (N, L, m) of the same functions minus the mean of a field over the domain.
-
-    Args:
-        coefficients: of the functions, (N, L, m).
-        system: the least-squares problem, which has the cells.
-        field: the number of the field.
-    """
-    found, unit = coefficients.clone(), 2 ** (system.polynomials.dim / 2)
-    found[:, 0, field] -= system.means(coefficients)[field] * unit
-    return found
 
 
 def _add(network: Cells, field: int, constant: float) -> None:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from kanpinn.cells.system.cell_system import CellSystem
-from kanpinn.cells.system.constants import without_mean
 from kanpinn.evolution.cells.linearised_cells import LinearisedCells
 from kanpinn.evolution.time.polynomials import ErrorForm, at_moments, error_form_of_ratio
 from kanpinn.evolution.time.stages import Stages
@@ -130,7 +129,7 @@ class CellStages:
         system = self.of_real
         for field in system.free_fields:
             flat = values.flatten(0, -4) if values.ndim > 3 else values[None]
-            flat = torch.stack([without_mean(one, system, field) for one in flat])
+            flat = torch.stack([system.without_means(one, [field]) for one in flat])
             values = flat.view_as(values)
         return values
 

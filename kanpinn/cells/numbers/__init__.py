@@ -1,0 +1,1 @@
+"""Unknown numbers that all cells share, from data."""
