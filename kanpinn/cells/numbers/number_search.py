@@ -75,7 +75,8 @@ class NumberSearch:
         Raises:
             InputError: where there are no data.
         """
-        if residuals.surrogate.network.constants is None:
+        if (network := residuals.surrogate.network).constants is None:
+            network.sensitivities = None  # it may have some of another problem
             return None
         data = [one for one in residuals.terms if one.measured and isinstance(one, ResidualTerm)]
         if not data:
