@@ -22,6 +22,7 @@ from kanpinn.solvers.discretize import discretize
 from kanpinn.solvers.error_bound import error_bound
 from kanpinn.solvers.finer import finer_solves, with_more_singular_functions
 from kanpinn.solvers.fresh_points import boundary_misfit, verify
+from kanpinn.solvers.own_errors import own_errors
 from kanpinn.solvers.settings import SolveSettings
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.solve import solve_discretized
@@ -42,9 +43,11 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
     the factor 1 / (1 - ρ), which is included. There is no estimate, `Estimate.errors` is None,
     where one of the solutions is overfitted (`Verification`), where ρ > 0.7 though the residual is
     not rounding error, and where the second error, taken for ρ times the first, is above 0.3.
-    Energies have no ρ, and their estimate may be somewhat low; it includes the misfit of penalised
-    conditions, and is not given where that is above 0.3 of the solution. Only the output layer is
-    solved for, which takes a fraction of the training time; time windows are marched again.
+    In cells the estimate of the solve itself takes its place then, as at corners, where residuals
+    grow without limit. Energies have no ρ, and their estimate may be somewhat low; it includes the
+    misfit of penalised conditions, and is not given where that is above 0.3 of the solution. Only
+    the output layer is solved for, which takes a fraction of the training time; time windows are
+    marched again.
 
     Args:
         solution: the solution whose errors are estimated.
@@ -76,6 +79,9 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
                 break
     known = [one for one in made if one[0].errors is not None]
     best, reference = min(known or made[-1:], key=lambda one: one[0].contraction or 0.0)
+    sound = verification is None or not verification.overfitted
+    if best.errors is None and sound and (mine := own_errors(solution)) is not None:
+        best = Estimate(mine, None, 0.0)  # residuals say little at corners
     limits: Bound | None = None
     if bound or best.errors is None:
         is_better = best.contraction is not None and best.contraction < 0.5

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 
+import library
 import pytest
 import torch
 from cases import Known, Waves
@@ -145,6 +146,17 @@ def test_a_singular_function_that_was_left_out_is_seen():
     solution = kp.solve(CutOff(), network, points=points, weights={"interior": 0.01})
     estimate = estimate_error(solution)
     assert estimate.errors.l2_relative == pytest.approx(solution.errors.l2_relative, rel=0.1)
+
+
+def test_a_solve_in_cells_knows_its_error_at_a_corner():
+    """Residuals of r^(2/3) grow without limit with the degree, but the solve has an estimate."""
+    problem = library.class_of("reentrant_corner", "ReentrantCorner")()
+    solution = kp.solve(problem, kp.Cells([2, 1], 6, 2), kp.Dissection(tolerance=1e-2))
+    found = kp.estimate_error(solution)
+    own = solution.history.rows[-1]["estimated_error"]
+    assert found.errors is not None and found.errors.l2_relative == own
+    assert math.isnan(found.errors.h1)
+    assert solution.errors.l2_relative / 3 < own < 3 * solution.errors.l2_relative
 
 
 def test_an_estimate_does_not_read_the_exact_solution():

@@ -8,10 +8,10 @@ import torch
 
 from kanpinn.accuracy.errors import Errors
 from kanpinn.accuracy.estimate import Estimate
-from kanpinn.geometry.sampling import sample
 from kanpinn.solvers.auto.traits import is_notched
 from kanpinn.solvers.auto.trial import Trial
 from kanpinn.solvers.error_estimate import LARGEST_CONTRACTION, Comparison, compare
+from kanpinn.solvers.own_errors import own_errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +53,8 @@ def judge(one: Trial, other: Trial) -> Verdict:
 
 def judged_alone(trial: Trial) -> Trial:
     """Return a first trial with the error that its solve has estimated, if it has."""
-    relative, solution, nan = trial.own_error, trial.solution, math.nan
-    if relative is None:
-        return trial
-    values = solution(sample(solution.problem.domain, 1000, "sobol"))
-    counted = values[:, solution.discretization.counted]
-    error = relative * float(counted.square().sum(dim=1).mean().sqrt())
-    return _with_errors(trial, Errors(error, relative, error**2, nan, nan, nan), None)
+    errors = own_errors(trial.solution)
+    return trial if errors is None else _with_errors(trial, errors, None)
 
 
 def _by_own_error(one: Trial, other: Trial, distance: Comparison, error: float) -> Verdict:

@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 
 from kanpinn._support.status import FAILED
-from kanpinn.cells import Cells
 from kanpinn.geometry.sampling import sample
 from kanpinn.solvers.auto.choice import Choice
+from kanpinn.solvers.own_errors import own_error
 from kanpinn.solvers.solution import Solution
 
 
@@ -54,9 +54,7 @@ class Trial:
     @property
     def own_error(self) -> float | None:
         """The relative L2 error that the solve itself has estimated, as it does in cells."""
-        if not isinstance(self.solution.network, Cells):
-            return None
-        return self.solution.history.rows[-1].get("estimated_error")
+        return own_error(self.solution)
 
     @property
     def repeats(self) -> bool:
