@@ -32,7 +32,7 @@ from hostile.sections import Section, measure
 SECTIONS = {
     "mutations": Section(mutations.figures, {"mutations": (2000, 24, "of problem files")}),
     "damage": Section(damage.figures, {"damages": (300, 2, "of each run folder")}),
-    "writes": Section(writes.figures, {"writes": (10**6, 1, "faults of each kind of run; all")}),
+    "writes": Section(writes.figures, {"writes": (10**6, 2, "faults of each kind of run; all")}),
     "kills": Section(kills.figures, {"kills": (100, 2, "of runs, the kinds together")}),
 }
 

@@ -12,9 +12,10 @@ from kanpinn.accuracy.errors import Errors
 class Estimate(Shown):
     """An estimate of a solution's errors, made without the exact solution.
 
-    errors: the error norms, relative to the finer solution; None where they are not known.
-    contraction: the root mean square residual of the finer solution over that of the solution, at
-    points that neither was trained on; None for energies, which have no residual. seconds: the time
+    errors: the error norms, relative to the finer solution, or the L2 error that a solve in cells
+    has estimated itself; None where they are not known. contraction: the root mean square residual
+    of the finer solution over that of the solution, at points that neither was trained on; None for
+    energies, which have no residual, and where the solve's own estimate is taken. seconds: the time
     that the estimate took. reason: why the errors are not known, or "". bound: guaranteed bounds.
 
     Example:

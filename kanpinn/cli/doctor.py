@@ -38,8 +38,9 @@ def doctor_command() -> None:
     Exit codes: 0 all is well, 1 something is wrong.
     """
     with reporting():
-        findings = [*_versions(), *_extras(), *_machine()]
-        if not any(one.wrong for one in findings):  # torch and all others can be imported
+        versions = list(_versions())
+        findings = [*versions, *_extras(), *_machine()]
+        if not any(one.wrong for one in versions):  # torch and all others can be imported
             with importing():
                 import torch  # noqa: F401
             findings += [*_threads(), *_devices(), _self_test()]

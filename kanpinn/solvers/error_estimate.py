@@ -79,9 +79,6 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
                 break
     known = [one for one in made if one[0].errors is not None]
     best, reference = min(known or made[-1:], key=lambda one: one[0].contraction or 0.0)
-    sound = verification is None or not verification.overfitted
-    if best.errors is None and sound and (mine := own_errors(solution)) is not None:
-        best = Estimate(mine, None, 0.0)  # residuals say little at corners
     limits: Bound | None = None
     if bound or best.errors is None:
         is_better = best.contraction is not None and best.contraction < 0.5
@@ -130,6 +127,10 @@ def _by(solution: Solution, found: Solution) -> Estimate:
         reason = f"the solve of a finer network has ended: {found.status}"
         return Estimate(None, None, 0.0, reason)
     against, errors = compare(solution, found), None
+    unresolved = (against.contraction or 0.0) > LARGEST_CONTRACTION and not against.overfitted
+    if against.doubt and unresolved and not solution.problem.unknowns:
+        if (own := own_errors(solution)) is not None:
+            return Estimate(own, None, 0.0)
     if not against.doubt:
         part = 0.0 if against.is_rounding else against.contraction or 0.0
         errors = against.norms.scaled(1 / (1 - part))

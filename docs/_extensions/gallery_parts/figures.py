@@ -160,8 +160,9 @@ def _board(entry: Entry) -> str:
         return ""
     if entry.record is not None and _same_board(entry) is None:
         return (
-            "The [scoreboard](../../benchmarks/index.md) has this problem with another network, of "
-            f"{row['coefficients']} coefficients, which an earlier version of the file had."
+            "The last complete run of `scripts/scoreboard.py` had this problem with another number "
+            f"of coefficients, {row['coefficients']}; the table on [the scoreboard]"
+            "(../../benchmarks/scoreboard.md) is newer."
         )
     error = "error of the eigenvalues" if entry.group == "eigenvalues" else "L2 error"
     said = [f"relative {error} {row['error']}"] if row["error"] else []

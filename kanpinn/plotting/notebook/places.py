@@ -147,6 +147,8 @@ def varying_names(free: Sequence[str], along: str | Iterable[str]) -> tuple[str,
     Raises:
         InputError: for other names, or another number of them.
     """
+    if not free:
+        raise InputError("time and at leave no coordinate to draw over")
     names = (along,) if isinstance(along, str) else tuple(along)
     if not set(names) <= set(free) or len(set(names)) != len(names) or len(names) not in (1, 2):
         raise InputError(f"along must be one or two of {', '.join(free)}, got {along!r}")

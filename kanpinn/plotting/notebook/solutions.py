@@ -116,7 +116,9 @@ def _draw_lines(
     ((coordinate, x),) = fields.axes.items()
     values = fields.of(name)
     if len(shown) > 1:
-        _draw_times(ax, shown, name, error)
+        time = solution.problem.domain.time_name
+        assert time is not None
+        _draw_times(ax, shown, name, time, error)
     elif error:
         plot_magnitude(ax, fields.axes, values["error"], f"|error of {label}|")
     elif name in solution.problem.unknowns:
@@ -129,16 +131,16 @@ def _draw_lines(
         ax.set_title(_where(fields), fontsize=9)
 
 
-def _draw_times(ax: Axes, shown: Sequence[GridFields], name: str, error: bool) -> None:
+def _draw_times(ax: Axes, shown: Sequence[GridFields], name: str, time: str, error: bool) -> None:
     """Draw a line for each time, with the exact solution or the reference dashed."""
     colours = colormaps["viridis"](numpy.linspace(0, 0.9, len(shown)))
     label = f"|error of ${symbol(name)}$|" if error else f"${symbol(name)}$"
     dashed: dict[str, Any] = {"color": BLACK, "linewidth": 0.7, "linestyle": (0, (4, 3))}
     for fields, colour in zip(shown, colours, strict=True):
         ((coordinate, x),) = fields.axes.items()
-        values, (time, moment) = fields.of(name), list(fields.fixed.items())[-1]
+        values = fields.of(name)
         drawn = numpy.abs(values["error"]) if error else values["solution"]
-        when = f"${symbol(time)} = $ {number_text(moment)}"
+        when = f"${symbol(time)} = $ {number_text(fields.fixed[time])}"
         ax.plot(x, drawn, color=colour, linewidth=1.6, label=when)
     for fields in () if error else shown:
         for known, exact in fields.of(name).items():
