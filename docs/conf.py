@@ -27,7 +27,7 @@ extensions = [
     "reference",
     "mathml",
 ]
-exclude_patterns = ["_build", "_extensions", "**/.ipynb_checkpoints", "paper.md"]
+exclude_patterns = ["_build", "jupyter_execute", "_extensions", "**/.ipynb_checkpoints", "paper.md"]
 nitpicky = False
 smartquotes = False  # "spline" and --set are to be typed as they are shown
 
