@@ -55,12 +55,14 @@ class Stage(ABC):
         residuals: the terms of the loss; the loop replaces them when the points change.
         kept: the names of the attributes that a checkpoint stores, tensors and plain values.
         part: the fraction of the work that is done; None where only the number of steps tells.
+        steady: whether equal parts take about equal times, so that the time left can be told.
         all_or_nothing: whether a step that breaks down leaves the network as it was.
     """
 
     residuals: Residuals
     kept: tuple[str, ...] = ()
     part: float | None = None
+    steady: bool = True
     all_or_nothing: bool = False
 
     @abstractmethod

@@ -73,12 +73,12 @@ class Progress(LiveLine):
             bar.console.print(run_line(run, "", ended), highlight=False)
 
     def _left(self, run: SolverState) -> str:
-        """Return the time until this stage's end as text; empty where it is not known yet.
+        """Return the time until this stage's end as text; empty where it is not known.
 
         The pace is that of the later half of the latest steps: those of a march become longer.
         """
         (before, first), (now, part) = self._done[(len(self._done) - 1) // 2], self._done[-1]
-        if part <= first:
+        if part <= first or (run.stage is not None and not run.stage.steady):
             return ""
         return _left((now - before) * (1 - part) / (part - first), run)
 

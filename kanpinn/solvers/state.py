@@ -1,5 +1,6 @@
 """The state of a solve, which the loop advances, observers read and checkpoints contain."""
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from kanpinn.solvers.history import History
 from kanpinn.solvers.kept_states import NUMBERS, Best, Least, copied
 from kanpinn.solvers.losses import Losses
 from kanpinn.solvers.progress import Clock, StepCounts
+
+LOG = logging.getLogger("kanpinn")
 
 
 @runtime_checkable
@@ -159,6 +162,9 @@ class SolverState:
         if self.interrupted:
             raise KeyboardInterrupt
         self.interrupted = True
+        LOG.info(
+            "interrupted: the present step ends first; Ctrl-C again interrupts the step itself"
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """The state as tensors and plain values, for a checkpoint from which `begin` continues."""

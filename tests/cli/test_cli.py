@@ -499,6 +499,7 @@ def test_ctrl_c_ends_with_a_checkpoint_and_exit_code_130(folder: Path) -> None:
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
+    assert "the present step ends first" in errors
     (run,) = run_folders(folder / "results")
     assert output.splitlines()[-1] == f"run folder: {run.relative_to(folder)}"
     assert json.loads((run / "run.json").read_text())["status"] == "stopped: interrupted"

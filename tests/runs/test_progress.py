@@ -6,6 +6,7 @@ import logging
 import sys
 
 import pytest
+import torch
 from rich.console import Console
 
 import kanpinn as kp
@@ -56,6 +57,27 @@ def test_lines_within_a_stage_say_how_long_it_may_take(caplog):
     lines = lines_of(caplog)
     assert len(lines) == 5 + 1 + 1
     assert lines[0].startswith("Adam [1 of 3]: step 1/5") and lines[0].endswith(" s left")
+
+
+def test_no_time_is_told_where_each_step_takes_longer_than_all_before(caplog):
+    caplog.set_level(logging.INFO)
+
+    class Peak(kp.Problem):
+        domain = kp.Box(x=(0, 1), y=(0, 1))
+
+        def residual(self, p, u):
+            return kp.laplacian(u) - self.source(p)
+
+        def conditions(self):
+            return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+        def exact(self, p):
+            return torch.exp(-60 * ((p.x - 0.3) ** 2 + (p.y - 0.4) ** 2))
+
+    progress = Progress(Console(file=io.StringIO()), interval=0.0)
+    kp.solve(Peak(), kp.Cells([2, 1], 5, 2), kp.Dissection(1e-2), observers=[progress])
+    first, *_, last = lines_of(caplog)
+    assert "% done" in first and not first.endswith("left") and last.endswith("(converged)")
 
 
 def test_on_a_terminal_there_is_a_live_line_and_no_log(caplog):

@@ -111,6 +111,7 @@ class DissectionStage(Stage):
     """
 
     kept = ("numbers", "origin", "chosen", "found_numbers")
+    steady = False  # the solve on the last tree may take longer than all before
     geometry: CellGeometry
 
     def __init__(self, settings: Dissection, residuals: Residuals, seed: int = 0) -> None:
