@@ -2,7 +2,7 @@
 
 import math
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from numbers import Real
 from typing import Any
@@ -71,6 +71,13 @@ def instance(name: str, value: Any, kind: type) -> None:
     """
     if not isinstance(value, kind):
         raise InputError(f"{name} must be an instance of kanpinn's {kind.__name__}, got {value!r}")
+
+
+def one_of(name: str, value: Any, known: Iterable[str]) -> None:
+    """Raise `InputError` unless an argument is one of the known texts."""
+    known = list(known)
+    if value not in known:
+        raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
 
 
 def integer(name: str, value: Any, least: int = 1) -> int:

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 
-from kanpinn._support.errors import InputError
+from kanpinn._support.errors import InputError, one_of
 from kanpinn.geometry.box import Box
 from kanpinn.geometry.combined.combination import Combination
 from kanpinn.geometry.domain import BUILDERS, Domain
@@ -36,8 +36,7 @@ def combine(kind: str, a: Domain, b: Domain) -> Domain:
     Warns:
         UserWarning: if the standard error of the measure is above a thousandth of the measure.
     """
-    if kind not in KINDS:
-        raise InputError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    one_of("kind", kind, KINDS)
     if not isinstance(b, Domain):
         raise InputError(f"a domain combines with another domain, got {b!r}")
     if planar(a) is not None and planar(b) is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator
 
-from kanpinn._support.errors import InputError, integer
+from kanpinn._support.errors import InputError, integer, one_of
 from kanpinn._support.shapes import Coords, Vector, Weights
 from kanpinn.geometry.boundary import Boundary
 from kanpinn.geometry.points import Points
@@ -58,8 +58,7 @@ class Collocation:
         integer("interior", self.interior)
         integer("boundary", self.boundary)
         integer("resample", self.resample, least=0)
-        if self.sampler not in SAMPLERS:
-            raise InputError(f"sampler must be one of {', '.join(SAMPLERS)}, got {self.sampler!r}")
+        one_of("sampler", self.sampler, SAMPLERS)
         if self.adapt is not None and (self.adapt not in ADAPTATIONS or not self.resample):
             wrong = "" if self.adapt in ADAPTATIONS else f", not {self.adapt!r}"
             raise InputError(
@@ -108,8 +107,7 @@ def sample(
         InputError: unless n is a positive integer and the sampler is known.
     """
     n = integer("n", n)
-    if sampler not in SAMPLERS:
-        raise InputError(f"sampler must be one of {', '.join(SAMPLERS)}, got {sampler!r}")
+    one_of("sampler", sampler, SAMPLERS)
     draw = _DRAWS[sampler]
     generator = Generator().manual_seed(0) if generator is None else generator
     if isinstance(region, Boundary):

@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from kanpinn._support.errors import InputError, number
+from kanpinn._support.errors import InputError, number, one_of
 from kanpinn.jets import Coordinates, Jet
 from kanpinn.networks.activations import derivatives
 from kanpinn.networks.layer import Layer, Layers
@@ -130,8 +130,7 @@ class MLP(Network):
     ) -> None:
         super().__init__()
         width = check_width(width)
-        if activation not in UNITS:
-            raise InputError(f"activation must be one of {', '.join(UNITS)}, got {activation!r}")
+        one_of("activation", activation, UNITS)
         if frequency is not None:
             number("frequency", frequency, above=True)
             if (activation, scale) != ("sine", 1.0):

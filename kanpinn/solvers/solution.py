@@ -7,7 +7,7 @@ from functools import cached_property, partial
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import InputError
+from kanpinn._support.errors import one_of
 from kanpinn._support.status import CONVERGED
 from kanpinn.accuracy.confidence import Covariance, Estimated, HalfWidths
 from kanpinn.accuracy.errors import Errors
@@ -173,8 +173,7 @@ class Solution(DrawnFields):
         """
         if field is None and len(self.fields) == 1:
             (field,) = self.fields
-        if field not in self.fields:
-            raise InputError(f"field must be one of {', '.join(self.fields)}, got {field!r}")
+        one_of("field", field, self.fields)
         points = self._points(points)
         low, high = self.covariance.field(points, self.fields.index(field)).bounds
         return low.to(points.coords), high.to(points.coords)

@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from kanpinn._support.errors import InputError
+from kanpinn._support.errors import InputError, one_of
 from kanpinn.plotting.fits import (
     drawn_rows,
     plot_agreement,
@@ -33,8 +33,8 @@ def plot(
         axes = panels(ax, 1, 1, (size + 0.6, size))
         plot_confusion_of(axes.item(), fitted)
         return returned(axes)
-    if target is not None and target not in train.outputs:
-        raise InputError(f"target must be one of {', '.join(train.outputs)}, got {target!r}")
+    if target is not None:
+        one_of("target", target, train.outputs)
     names = train.outputs if target is None else (target,)
     axes = panels(ax, len(names), 3, (3.8, 3.2))
     for one, name in zip(axes, names, strict=True):

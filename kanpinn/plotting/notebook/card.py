@@ -4,12 +4,12 @@ import base64
 import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from kanpinn._support.templates import template
 
 Fact = tuple[str, str]
 
@@ -73,7 +73,8 @@ class Card:
             "formulas": self._complete("formulas", self.formulas),
             "picture": self._picture(),
         }
-        return _template().render(title=self.title, failures=self._failures, **parts)
+        card = template("kanpinn.plotting.notebook", "card.html")
+        return card.render(title=self.title, failures=self._failures, **parts)
 
     def _complete(self, what: str, items: Iterable[Any]) -> list[Any]:
         """Return the items up to the first that cannot be made."""
@@ -111,15 +112,3 @@ def png_of(figure: Figure) -> bytes:
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=144)
     return stream.getvalue()
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("kanpinn.plotting.notebook", ""),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    return environment.get_template("card.html")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from kanpinn._support.errors import InputError
+from kanpinn._support.errors import InputError, one_of
 from kanpinn.plotting.fields import map_size
 from kanpinn.plotting.modes import mode_title, plot_mode
 from kanpinn.plotting.notation import cut_title, symbol
@@ -61,8 +61,7 @@ def _numbers(solution: Eigensolution, mode: int | Sequence[int] | None) -> list[
 def _field(solution: Eigensolution, field: str | None) -> str:
     if field is None:
         return solution.fields[0]
-    if field not in solution.fields:
-        raise InputError(f"field must be one of {', '.join(solution.fields)}, got {field!r}")
+    one_of("field", field, solution.fields)
     return field
 
 

@@ -7,7 +7,7 @@ import numpy
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 
-from kanpinn._support.errors import InputError
+from kanpinn._support.errors import InputError, one_of
 from kanpinn.plotting.fields import limits_of, map_size, plot_lines, plot_magnitude, plot_values
 from kanpinn.plotting.notation import cut_title, number_text, symbol
 from kanpinn.plotting.notebook.card import Card, CardTable, Drawing, Fact
@@ -70,8 +70,7 @@ def plot(
 def _names(solution: Solution, field: str | None) -> tuple[str, ...]:
     if field is None:
         return solution.fields
-    if field not in solution.fields:
-        raise InputError(f"field must be one of {', '.join(solution.fields)}, got {field!r}")
+    one_of("field", field, solution.fields)
     return (field,)
 
 

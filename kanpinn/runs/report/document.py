@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from kanpinn._support.templates import template
 
 REPORT = "report.html"
 
@@ -75,14 +75,7 @@ def rendered(
         version: the version of kanpinn, None if it was not installed.
         source: the file that the page is made from, for its last line.
     """
-    environment = Environment(
-        loader=PackageLoader("kanpinn.runs.report", ""),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    return environment.get_template("page.html").render(
+    return template("kanpinn.runs.report", "page.html").render(
         title=title,
         state=state,
         sections=sections,

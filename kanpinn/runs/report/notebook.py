@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from kanpinn._support.errors import InputError
+from kanpinn._support.errors import InputError, one_of
 from kanpinn.plotting.notebook import Card, CardTable, Drawing, panels
 from kanpinn.plotting.notebook.panels import Given, returned
 from kanpinn.plotting.style import STYLE, new_figure
@@ -15,8 +15,8 @@ from kanpinn.runs.study.table import WAITING, Study
 def plot(study: Study, over: str | None = None, error: str | None = None, ax: Given = None) -> Any:
     """Draw a study; the arguments are those of `Study.plot`."""
     picture = _picture_over(study, over)
-    if error is not None and error not in picture.errors:
-        raise InputError(f"error must be one of {', '.join(picture.errors)}, got {error!r}")
+    if error is not None:
+        one_of("error", error, picture.errors)
     axes = panels(ax, 1, 1, _size(picture))
     picture.plot(axes.item(), picture.errors[0] if error is None else error)
     return returned(axes)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import InputError
+from kanpinn._support.errors import InputError, one_of
 from kanpinn._support.wording import nearest
 from kanpinn.data import Table
 from kanpinn.geometry import Points
@@ -76,8 +76,7 @@ def frame(
     kan = network if isinstance(network, KAN) else None
     if scaling is None:
         scaling = "range" if kan is not None else "standard"
-    if scaling not in SCALINGS:
-        raise InputError(f"scaling must be one of {', '.join(SCALINGS)}, got {scaling!r}")
+    one_of("scaling", scaling, SCALINGS)
     if scaling == "quantile" and kan is None:
         raise InputError(f'scaling "quantile" is for KANs: a {type(network).__name__} has no grid')
     if bounds and scaling == "standard":
