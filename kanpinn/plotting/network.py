@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from kanpinn._support.errors import InputError
-from kanpinn.plotting.network_layout import Layout, Place
+from kanpinn.plotting.network_layout import EdgeBox, Layout
 from kanpinn.plotting.notation import symbol
 from kanpinn.plotting.style import BLACK, BLUE, STYLE, VERMILLION, new_figure
 
@@ -71,10 +71,10 @@ def plot_network(
     """
     _check(width, links, inputs, outputs)
     layout = Layout(tuple(width), _ends(width, links))
-    places = [place for layer in range(len(width) - 1) for place in layout.places(layer)]
+    boxes = [box for layer in range(len(width) - 1) for box in layout.boxes(layer)]
     ordered = [link for layer in range(len(width) - 1) for link in links if link.layer == layer]
-    _connect(ax, layout, ordered, places)
-    _boxes(ax, ordered, places)
+    _connect(ax, layout, ordered, boxes)
+    _draw_boxes(ax, ordered, boxes)
     _units(ax, layout, links)
     _names(ax, layout, 0, inputs)
     _names(ax, layout, len(width) - 1, outputs)
@@ -124,34 +124,34 @@ def _ends(width: Sequence[int], links: Sequence[Link]) -> tuple[tuple[tuple[int,
     )
 
 
-def _connect(ax: Axes, layout: Layout, links: Sequence[Link], places: Sequence[Place]) -> None:
+def _connect(ax: Axes, layout: Layout, links: Sequence[Link], boxes: Sequence[EdgeBox]) -> None:
     """Draw lines from the source unit of each edge to its box, and from there to the target."""
     lines, colours = [], []
-    for link, place in zip(links, places, strict=True):
-        half = place.size / 2
+    for link, box in zip(links, boxes, strict=True):
+        half = box.size / 2
         start = layout.unit(link.layer, link.source)
         end = layout.unit(link.layer + 1, link.target)
-        lines += [[start, (place.x, place.y - half)], [(place.x, place.y + half), end]]
+        lines += [[start, (box.x, box.y - half)], [(box.x, box.y + half), end]]
         colours += [link.colour] * 2
     ax.add_collection(LineCollection(lines, colors=colours, linewidths=0.8, zorder=1))
 
 
-def _boxes(ax: Axes, links: Sequence[Link], places: Sequence[Place]) -> None:
+def _draw_boxes(ax: Axes, links: Sequence[Link], boxes: Sequence[EdgeBox]) -> None:
     """Draw the boxes and in each the curve of its edge."""
-    corners = [Rectangle((p.x - p.size / 2, p.y - p.size / 2), p.size, p.size) for p in places]
-    boxes = PatchCollection(corners, linewidths=0.6, zorder=2)
-    boxes.set(facecolor="white", edgecolor=[to_rgba(BLACK, link.colour[3]) for link in links])
-    ax.add_collection(boxes)
-    curves = [_curve(link, place) for link, place in zip(links, places, strict=True)]
+    corners = [Rectangle((p.x - p.size / 2, p.y - p.size / 2), p.size, p.size) for p in boxes]
+    patches = PatchCollection(corners, linewidths=0.6, zorder=2)
+    patches.set(facecolor="white", edgecolor=[to_rgba(BLACK, link.colour[3]) for link in links])
+    ax.add_collection(patches)
+    curves = [_curve(link, box) for link, box in zip(links, boxes, strict=True)]
     colours = [link.colour for link in links]
     ax.add_collection(LineCollection(curves, colors=colours, linewidths=1.2, zorder=3))
 
 
-def _curve(link: Link, place: Place) -> numpy.ndarray:
+def _curve(link: Link, box: EdgeBox) -> numpy.ndarray:
     """Return the points of an edge's curve in its box, (n, 2)."""
-    inner = 0.72 * place.size  # leaves a margin on all sides
+    inner = 0.72 * box.size  # leaves a margin on all sides
     columns = [_unit_interval(link.x), _unit_interval(link.y)]
-    return numpy.stack(columns, axis=1) * inner + (place.x - inner / 2, place.y - inner / 2)
+    return numpy.stack(columns, axis=1) * inner + (box.x - inner / 2, box.y - inner / 2)
 
 
 def _unit_interval(values: numpy.ndarray) -> numpy.ndarray:

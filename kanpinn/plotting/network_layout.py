@@ -7,8 +7,8 @@ Ends = tuple[tuple[int, int], ...]  # (source, target) of each edge of a layer
 
 
 @dataclass(frozen=True)
-class Place:
-    """The centre (x, y) and the side length of a box."""
+class EdgeBox:
+    """The box of an edge, in which its curve is drawn: the centre (x, y) and the side length."""
 
     x: float
     y: float
@@ -54,7 +54,7 @@ class Layout:
         """Return the centre (x, y) of a unit."""
         return self.across * (number + 0.5) / self.width[level], self._level(level)
 
-    def places(self, layer: int) -> list[Place]:
+    def boxes(self, layer: int) -> list[EdgeBox]:
         """Return the boxes of a layer's edges, in the order of the edges.
 
         Boxes are placed from left to right by the midpoints of their edges, so that few lines
@@ -65,10 +65,10 @@ class Layout:
         base = self._level(layer) + self._gap
         margin = max(slot, self.across / max(1, len(ends))) / 2
         step = (self.across - 2 * margin) / max(1, len(ends) - 1)
-        found: list[Place] = [Place(0.0, 0.0, 0.0)] * len(ends)
+        found: list[EdgeBox] = [EdgeBox(0.0, 0.0, 0.0)] * len(ends)
         for place, k in enumerate(order):
             y = base + slot * (place % rows + 0.5)
-            found[k] = Place(margin + step * place, y, 0.78 * slot)
+            found[k] = EdgeBox(margin + step * place, y, 0.78 * slot)
         return found
 
     def _middle(self, layer: int, ends: tuple[int, int]) -> tuple[float, ...]:

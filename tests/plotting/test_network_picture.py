@@ -37,7 +37,7 @@ def names(letter, count):
 @pytest.mark.parametrize("width", WIDTHS)
 def test_boxes_and_units_do_not_meet_and_stay_inside(width):
     layout = Layout(width, tuple(tuple(ends) for ends in whole(width)))
-    boxes = [p for layer in range(len(width) - 1) for p in layout.places(layer)]
+    boxes = [p for layer in range(len(width) - 1) for p in layout.boxes(layer)]
     assert len(boxes) == sum(a * b for a, b in itertools.pairwise(width))
     for a, b in itertools.combinations(boxes, 2):
         assert max(abs(a.x - b.x), abs(a.y - b.y)) > max(a.size, b.size) * 1.05

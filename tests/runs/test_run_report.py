@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from kanpinn.cli import app, viewer
 from kanpinn.runs.config import Config
-from kanpinn.runs.report.run_numbers import headline, number_text, tables_of
+from kanpinn.runs.report.run_numbers import headline, value_tables, value_text
 
 POISSON = Path(__file__).parents[2] / "problems" / "poisson2d_small.toml"
 FAST = ["network.width=[2,24,1]", "network.degree=5", "network.grid=4", "network.boundary=exact"]
@@ -50,7 +50,7 @@ def test_the_numbers_are_those_of_run_json(run: Path, text: str) -> None:
     record = json.loads((run / "run.json").read_text())
     cells = Page(text).texts["td"]
     for value in (record["errors"]["l2_relative"], record["estimate"]["h1_relative"]):
-        assert number_text(value) in cells
+        assert value_text(value) in cells
     assert str(record["parameters"]) in cells and record["versions"]["torch"] in cells
 
 
@@ -91,7 +91,7 @@ def test_records_of_every_kind_have_their_numbers() -> None:
     modes = [{"real": 19.739208802178716, "imaginary": 0.0, "multiplicity": 2, "residual": 1e-9}]
     record = {"status": "converged", "errors": {"eigenvalue_relative": 1e-10}, "eigenvalues": modes}
     assert ("largest relative error of eigenvalues", "1.000e-10") in headline(record)
-    (table,) = tables_of(record)
+    (table,) = value_tables(record)
     assert table.rows == [["1", "19.7392088022", "0", "2", "1.000e-09"]]
     fit = {"errors": {"test": {"rmse": 0.5, "rows": 7}}, "seconds": {"total": 2.5}}
     assert ("RMSE, test rows", "0.5") in headline(fit)

@@ -13,7 +13,7 @@ from kanpinn.accuracy.orders import fit_order
 from kanpinn.cli import app
 from kanpinn.runs.config import Config
 from kanpinn.runs.report.origin import environment, problem_toml, study_toml
-from kanpinn.runs.report.page import page, write_report
+from kanpinn.runs.report.page import study_html, write_report
 from kanpinn.runs.study import Study, StudyFile
 from kanpinn.runs.study.plan import plan
 
@@ -90,7 +90,7 @@ def test_texts_are_escaped(tmp_path):
     study = made(
         tmp_path, over, lambda seed, **_: "<script>alert(1)</script>" if seed else 1e-3, name
     )
-    text = page(study)
+    text = study_html(study)
     found = Page(text)
     assert "script" not in found.tags and "i" not in found.tags and "b" not in found.tags
     assert "<script>alert(1)</script>" in "".join(found.texts["th"])
@@ -107,7 +107,7 @@ def test_a_study_without_errors_has_a_report(tmp_path, result):
 
 
 def test_the_same_study_has_the_same_report(study, text):
-    assert page(Study.read(study.path)) == text
+    assert study_html(Study.read(study.path)) == text
 
 
 def test_where_runs_differ_the_environment_says_how_many():
@@ -130,7 +130,7 @@ class Line(kp.Problem):
 def test_the_files_on_the_page_lead_to_the_same_runs(study, text, tmp_path, product):
     if not product:
         study = Study(study.path, study.name, study.varied, study.rows[:5], study.version)
-        text = page(study)
+        text = study_html(study)
     (tmp_path / "line.py").write_text(LINE)
     base, again = (part for part in Page(text).texts["pre"] if part.startswith("["))
     (tmp_path / "base.toml").write_text(base)
@@ -158,7 +158,7 @@ def test_a_configuration_comes_back_from_its_file():
 
 def test_the_values_of_a_function_are_given_back_as_python(tmp_path):
     study = made(tmp_path, {"n": [4, 8]}, lambda n: n**-2.0)
-    shown = Page(page(study)).texts["pre"]
+    shown = Page(study_html(study)).texts["pre"]
     assert shown == ["kanpinn.sweep(function, over={'n': [4, 8]}, name='made')"]
 
 

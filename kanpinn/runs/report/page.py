@@ -25,11 +25,11 @@ def write_report(study: Study, output: Path | None = None) -> Path:
     above = (
         "" if output is None else f"{Path(os.path.relpath(study.path, path.parent)).as_posix()}/"
     )
-    write_text(path, page(study, above))
+    write_text(path, study_html(study, above))
     return path
 
 
-def page(study: Study, above: str = "") -> str:
+def study_html(study: Study, above: str = "") -> str:
     """Return the report as HTML.
 
     above: the address of the study's folder relative to the page, with "/" at its end.

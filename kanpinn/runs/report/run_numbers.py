@@ -15,8 +15,8 @@ MODE = {"real": "eigenvalue", "imaginary": "imaginary part", "multiplicity": "mu
         "error": "relative error"}  # fmt: skip
 
 
-def number_text(value: Any) -> str:
-    """Return a number as text, whole numbers in full; "–" for None, NaN and what is no number."""
+def value_text(value: Any) -> str:
+    """Return a value of run.json as text: whole numbers in full, "–" for NaN and no number."""
     if value is None or isinstance(value, str | dict | list):
         return "–"
     if isinstance(value, bool):
@@ -39,17 +39,17 @@ def headline(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _errors(record)
     yield from _estimate(_table(record, "estimate"))
     for name, one in _table(record, "estimated").items():
-        low, high = number_text(one.get("low")), number_text(one.get("high"))
-        yield f"{name}, with its 95% interval", f"{number_text(one.get('value'))} ({low} … {high})"
+        low, high = value_text(one.get("low")), value_text(one.get("high"))
+        yield f"{name}, with its 95% interval", f"{value_text(one.get('value'))} ({low} … {high})"
     for name, value in _table(record, "quantities").items():
         yield name, f"{value:.10g}" if isinstance(value, float | int) else "–"
     seconds = _table(record, "seconds").get("total")
-    yield "seconds, without imports and figures", number_text(seconds)
-    yield "unknowns (trainable numbers)", number_text(record.get("parameters"))
+    yield "seconds, without imports and figures", value_text(seconds)
+    yield "unknowns (trainable numbers)", value_text(record.get("parameters"))
     points = _table(record, "points")
     if points:
         yield "points", ", ".join(f"{count} {name}" for name, count in points.items())
-    yield "steps", number_text(record.get("steps"))
+    yield "steps", value_text(record.get("steps"))
 
 
 def _errors(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -58,30 +58,30 @@ def _errors(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     against = f" against {reference['source']}" if reference.get("source") else ""
     for key, name in (("l2_relative", "L²"), ("h1_relative", "H¹")):
         if errors.get(key) is not None:
-            yield f"relative {name} error{against}", number_text(errors[key])
+            yield f"relative {name} error{against}", value_text(errors[key])
     if reference.get("error") is not None:
-        yield "relative L² error of the reference itself", number_text(reference["error"])
+        yield "relative L² error of the reference itself", value_text(reference["error"])
     if errors.get("eigenvalue_relative") is not None:
-        yield "largest relative error of eigenvalues", number_text(errors["eigenvalue_relative"])
+        yield "largest relative error of eigenvalues", value_text(errors["eigenvalue_relative"])
     for part, scores in errors.items():
         for key, name in SCORES.items():
             if isinstance(scores, dict) and scores.get(key) is not None and part != "fields":
-                yield f"{name}, {part} rows", number_text(scores[key])
+                yield f"{name}, {part} rows", value_text(scores[key])
 
 
 def _estimate(estimate: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key, name in (("l2_relative", "L²"), ("h1_relative", "H¹")):
         if estimate.get(key) is not None:
-            yield f"estimated relative {name} error", number_text(estimate[key])
+            yield f"estimated relative {name} error", value_text(estimate[key])
     if estimate.get("reason"):
         yield "estimate of the error", str(estimate["reason"])
     bound = _table(estimate, "bound")
     for key, name in (("l2_relative", "L²"), ("energy_relative", "energy")):
         if bound.get(key) is not None:
-            yield f"guaranteed bound of the relative {name} error", number_text(bound[key])
+            yield f"guaranteed bound of the relative {name} error", value_text(bound[key])
 
 
-def tables_of(record: Mapping[str, Any]) -> Iterator[ReportTable]:
+def value_tables(record: Mapping[str, Any]) -> Iterator[ReportTable]:
     """Yield tables of the errors of each field, of the eigenvalues, and of the drifts.
 
     Args:
@@ -96,7 +96,7 @@ def tables_of(record: Mapping[str, Any]) -> Iterator[ReportTable]:
         }
         for name, one in whole.items():
             if one.get("l2") is not None:
-                rows.append([name, *(number_text(one.get(norm)) for norm in NORMS)])
+                rows.append([name, *(value_text(one.get(norm)) for norm in NORMS)])
     if rows:
         yield ReportTable(["", *NORM_HEADS], rows, "Errors: means over the domain")
     if entries := record.get("eigenvalues"):
@@ -107,14 +107,14 @@ def tables_of(record: Mapping[str, Any]) -> Iterator[ReportTable]:
         ]
         yield ReportTable(["mode", *(MODE[k] for k in known)], modes, "Eigenvalues")
     if drifts := _table(record, "invariants"):
-        cells = [[name, *(number_text(v) for v in one.values())] for name, one in drifts.items()]
+        cells = [[name, *(value_text(v) for v in one.values())] for name, one in drifts.items()]
         heads = [key.replace("_", " ") for key in next(iter(drifts.values()))]
         yield ReportTable(["invariant", *heads], cells, "Invariants over time")
 
 
 def _eigen_text(key: str, value: Any) -> str:
     exact = key in ("real", "imaginary") and value is not None
-    return f"{value:.12g}" if exact else number_text(value)
+    return f"{value:.12g}" if exact else value_text(value)
 
 
 def _table(record: Mapping[str, Any], key: str) -> Mapping[str, Any]:

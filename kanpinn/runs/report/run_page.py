@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from kanpinn._support.errors import expecting
 from kanpinn._support.files import write_text
 from kanpinn.runs.report import origin
 from kanpinn.runs.report.document import REPORT, Image, ReportTable, Section, rendered
-from kanpinn.runs.report.run_numbers import headline, number_text, tables_of
+from kanpinn.runs.report.run_numbers import headline, value_tables, value_text
 from kanpinn.runs.results.record import PARTIAL, RECORD, read_record, run_folder
 
 FIGURES = {  # captions by the beginnings of the files' names, in the order of the page
@@ -52,11 +52,11 @@ def write_run_report(run: Path, output: Path | None = None) -> Path:
     """
     folder = run_folder(run)
     path = folder / REPORT if output is None else output
-    write_text(path, run_page(folder))
+    write_text(path, run_html(folder))
     return path
 
 
-def run_page(folder: Path) -> str:
+def run_html(folder: Path) -> str:
     """Return the report of a run folder as HTML."""
     record = read_record(folder)
     with expecting(folder / RECORD):
@@ -77,7 +77,7 @@ def _state(record: Mapping[str, Any]) -> str:
 def _sections(folder: Path, record: Mapping[str, Any]) -> Iterator[Section]:
     rows = list(headline(record))
     yield Section("results", "Results", [ReportTable(["quantity", "value"], rows, "Main numbers")])
-    if tables := list(tables_of(record)):
+    if tables := list(value_tables(record)):
         yield Section("tables", "Errors and values", tables)
     images = list(_images(folder))
     remedy = "This folder has no figures: kanpinn plot draws those of a finished run."
@@ -94,23 +94,29 @@ def _sections(folder: Path, record: Mapping[str, Any]) -> Iterator[Section]:
 
 def _images(folder: Path) -> Iterator[Image]:
     """Yield the pictures of the folder in the order of FIGURES, others after them by name."""
-    order = list(FIGURES)
     paths = [*folder.glob("figures/*.png"), *folder.glob("network.png")]
-    for path in sorted(paths, key=lambda path: (_place(path.stem, order), path.stem)):
-        begin = _place(path.stem, order)
-        caption = FIGURES[order[begin]] if begin < len(order) else path.stem.replace("_", " ")
-        field = path.stem.partition("_")[2]
-        caption = caption.format(of=f" {field}" if field else "")
-        data = path.read_bytes()
+    for path in sorted(paths, key=lambda path: (_rank(path.stem), path.stem)):
         # A foreign folder may have links to other files, whose contents are not to be passed on.
-        if path.is_symlink() or not data.startswith(b"\x89PNG"):
+        data = b"" if path.is_symlink() else path.read_bytes()
+        if not data.startswith(b"\x89PNG"):
             continue
+        caption = _caption(path.stem)
         code = base64.b64encode(data).decode("ascii")
         yield Image(f"data:image/png;base64,{code}", f"{caption}.", f"{caption} ({path.name}).")
 
 
-def _place(stem: str, order: Sequence[str]) -> int:
-    return next((i for i, begin in enumerate(order) if stem.startswith(begin)), len(order))
+def _rank(stem: str) -> int:
+    """Return the index in FIGURES of a picture; that after its end for others."""
+    found = (i for i, begin in enumerate(FIGURES) if stem.startswith(begin))
+    return next(found, len(FIGURES))
+
+
+def _caption(stem: str) -> str:
+    """Return the caption of FIGURES, with the field that the name ends with, or else the name."""
+    rank, field = _rank(stem), stem.partition("_")[2]
+    if rank == len(FIGURES):
+        return stem.replace("_", " ")
+    return list(FIGURES.values())[rank].format(of=f" {field}" if field else "")
 
 
 def _history(path: Path, rows: int = 12, columns: int = 8) -> ReportTable | None:
@@ -128,7 +134,7 @@ def _history(path: Path, rows: int = 12, columns: int = 8) -> ReportTable | None
     names = [*first, *(name for name in values if name not in first)][:columns]
     last = len(step) - 1
     chosen = sorted({round(i * last / (rows - 1)) for i in range(rows)})
-    cells = [[f"{step[i]:g}", *(number_text(values[n][i]) for n in names)] for i in chosen]
+    cells = [[f"{step[i]:g}", *(value_text(values[n][i]) for n in names)] for i in chosen]
     caption = f"{len(chosen)} of {len(step)} recorded steps; all are in result.h5"
     return ReportTable(["step", *(name.replace("_", " ") for name in names)], cells, caption)
 
