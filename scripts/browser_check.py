@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from common import options, verdicts
+from common.problem_files import PROBLEMS
 
 import kanpinn as kp
 
 NAME = Path(__file__).stem
-ROOT = Path(__file__).resolve().parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 WIDTH, HEIGHT = 390, 844  # of a phone, in CSS pixels
 # The page is in a frame that may not be touched by its own rules: it forbids all scripts.
@@ -75,7 +75,7 @@ def reports(chosen: argparse.Namespace) -> list[Path]:
     """Make a small study with its figures, and return the reports of a run and of the study."""
     sizes = [8, 12] if chosen.smoke else [32, 64]
     study = kp.sweep(
-        ROOT / "problems" / "poisson2d.toml",
+        PROBLEMS / "poisson2d.toml",
         {"network.width": [[2, size, 1] for size in sizes]},
         output=chosen.output,
     )
@@ -89,7 +89,7 @@ def reports(chosen: argparse.Namespace) -> list[Path]:
 
 def kanpinn(*arguments: str) -> None:
     """Do a command of kanpinn in a process of its own."""
-    subprocess.run([sys.executable, "-m", "kanpinn", *arguments], check=True, cwd=Path.cwd())
+    subprocess.run([sys.executable, "-m", "kanpinn", *arguments], check=True)
 
 
 def judged(page: Path, browser: str | None, output: Path) -> dict[str, verdicts.Figure]:

@@ -27,9 +27,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common import options, verdicts
+from common.commands import REPOSITORY
 
 NAME = Path(__file__).stem
-ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = "left out: "
 
 
@@ -91,13 +91,13 @@ def versions(release: Release) -> str:
 
 def text(name: str) -> str:
     """Return the text of a file at the top level."""
-    return (ROOT / name).read_text(encoding="utf-8")
+    return (REPOSITORY / name).read_text(encoding="utf-8")
 
 
 def build(release: Release) -> str:
     """Sdist and wheel are built."""
     folder = release.output / "dist"
-    command = ["-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    command = ["-m", "build", "--no-isolation", "--outdir", str(folder), str(REPOSITORY)]
     wrong = python(release, command, needs=("build", "hatchling"))
     release.built = sorted(folder.glob("*"))
     return wrong
@@ -111,9 +111,9 @@ def contents(release: Release) -> str:
         found = {name for name in archive.namelist() if ".dist-info/" not in name}
     kinds = {"kanpinn": "kanpinn", "problems": "kanpinn/library"}
     expected = {
-        f"{place}/{path.relative_to(ROOT / folder).as_posix()}"
+        f"{place}/{path.relative_to(REPOSITORY / folder).as_posix()}"
         for folder, place in kinds.items()
-        for path in (ROOT / folder).rglob("*")
+        for path in (REPOSITORY / folder).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
     lacking, further = sorted(expected - found), sorted(found - expected)
@@ -166,7 +166,7 @@ def python(
     release: Release,
     arguments: Sequence[str],
     where: Path | None = None,
-    folder: Path = ROOT,
+    folder: Path = REPOSITORY,
     needs: Sequence[str] = (),
 ) -> str:
     """Run Python with arguments in a folder, and log what it prints.

@@ -1,11 +1,20 @@
-"""The files of problems/ as jobs that are ready to be solved."""
+"""The files of problems/: their digests, and jobs that are ready to be solved."""
 
+import hashlib
 from collections.abc import Sequence
-from pathlib import Path
+
+from common.commands import REPOSITORY
 
 from kanpinn.runs.config import Config, SolveJob
+from kanpinn.runs.library import files_of
 
-PROBLEMS = Path(__file__).resolve().parents[2] / "problems"
+PROBLEMS = REPOSITORY / "problems"
+
+
+def digests(name: str) -> dict[str, str]:
+    """Return the SHA-256 digests of a problem file and of all files that it needs, by name."""
+    paths = [PROBLEMS / f"{name}.toml", *files_of(name)]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(paths)}
 
 
 def solve_job(name: str, overrides: Sequence[str] = ()) -> SolveJob:

@@ -1,7 +1,6 @@
 """An entry of the gallery: one run of a problem file, its record and its pictures."""
 
 import datetime
-import hashlib
 import json
 import os
 import resource
@@ -14,10 +13,10 @@ from typing import Any
 
 import h5py
 from common.commands import REPOSITORY, environment
-from common.problem_files import PROBLEMS
+from common.problem_files import digests
 from galleries import images
 
-from kanpinn.runs.library import LibraryFile, files_of
+from kanpinn.runs.library import LibraryFile
 from kanpinn.runs.results.record import write_record
 
 RECORD = "record.json"
@@ -54,12 +53,6 @@ def is_current(folder: Path, name: str) -> bool:
     """Return whether the entry was made from the files of the problem as they are now."""
     path = folder / RECORD
     return path.is_file() and read(path)["files"] == digests(name)
-
-
-def digests(name: str) -> dict[str, str]:
-    """Return the SHA-256 digests of a problem file and of all files that it needs, by name."""
-    paths = [PROBLEMS / f"{name}.toml", *files_of(name)]
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(paths)}
 
 
 def make(one: LibraryFile, folder: Path) -> str:

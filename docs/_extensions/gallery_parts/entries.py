@@ -2,7 +2,6 @@
 
 import ast
 import csv
-import hashlib
 import json
 import sys
 import tomllib
@@ -12,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from kanpinn.runs.config import Config
-from kanpinn.runs.library import LibraryFile, files_of, library
+from kanpinn.runs.library import LibraryFile, library
 
-ROOT = Path(__file__).resolve().parents[3]
-PROBLEMS = ROOT / "problems"
-KEPT = ROOT / "results" / "reference" / "gallery"
-SCOREBOARD = ROOT / "results" / "reference" / "scoreboard" / "scoreboard.csv"
-sys.path.append(str(ROOT / "scripts"))
+sys.path.append(str(Path(__file__).resolve().parents[3] / "scripts"))
 
-from scoreboards.published import Published, best  # noqa: E402
+from common.commands import REPOSITORY
+from common.problem_files import PROBLEMS, digests
+from scoreboards.published import Published, best
+
+KEPT = REPOSITORY / "results" / "reference" / "gallery"
+SCOREBOARD = REPOSITORY / "results" / "reference" / "scoreboard" / "scoreboard.csv"
 
 GROUPS = {  # in the order of the index
     "stationary": "Stationary problems",
@@ -111,7 +111,7 @@ def _entry(one: LibraryFile, board: dict[str, str] | None) -> Entry:
         kind,
         settings,
         record,
-        record is not None and record["files"] == _digests(one.name),
+        record is not None and record["files"] == digests(one.name),
         board,
         best(one.name),
     )
@@ -132,11 +132,6 @@ def _group(config: Config) -> str:
     if problem.velocity_fields is not None:
         return "flows"
     return "stationary" if time is None else "time"
-
-
-def _digests(name: str) -> dict[str, str]:
-    paths = [PROBLEMS / f"{name}.toml", *files_of(name)]
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 @cache

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import myst_text
-from gallery_parts import figures, pictures
+from gallery_parts import measurements, pictures
 from gallery_parts.entries import GROUPS, Entry
 from myst_text import code, fence, plain
 
@@ -24,7 +24,7 @@ def page(entry: Entry) -> str:
         parts.append("*No run of this problem is kept, so there are no pictures.*")
     parts += [pictures.figures(entry)]
     parts += ["## What is hard", *hard] if hard else []
-    parts += ["## What was measured", figures.measured(entry)]
+    parts += ["## What was measured", measurements.measured(entry)]
     parts += ["## Run it", _run(entry), "## Change it", *_change(entry, meanings)]
     parts += ["## The problem file", fence("toml", entry.path.read_text(encoding="utf-8"))]
     if entry.source is not None:

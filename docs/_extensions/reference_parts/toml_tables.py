@@ -1,19 +1,16 @@
 """Pages of the tables of problem files, from the JSON schema that `kanpinn schema` prints."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from myst_text import code, plain, table
+from reference_parts.toml_types import Schema, default_words, type_words
 
 import kanpinn
 from kanpinn.runs.config import document_schema
 from kanpinn.runs.config.domains import SHAPES
 from kanpinn.runs.config.named import NETWORKS, OPTIMIZERS
 from kanpinn.runs.config.problems import EQUATIONS
-
-Schema = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -118,9 +115,11 @@ def models() -> Schema:
 def pages() -> Iterator[tuple[str, str]]:
     """Yield the names and the texts of the pages."""
     known = models()
-    for page, names in assigned(known).items():
+    placed = assigned(known)
+    links = _links(known, placed)
+    for page, names in placed.items():
         parts = [f"# {page.title}", page.head]
-        parts += [_model(name, known[name], known) for name in names]
+        parts += [_model(name, known[name], links) for name in names]
         yield f"toml_{page.key}", "\n\n".join(parts) + "\n"
 
 
@@ -149,16 +148,36 @@ def assigned(known: Schema) -> dict[Page, list[str]]:
     return found
 
 
-def _model(name: str, schema: Schema, known: Schema) -> str:
-    """Return the section of a table: what it is, and its keys."""
+def _links(known: Schema, placed: Mapping[Page, Sequence[str]]) -> dict[str, str]:
+    """Return links to the tables by their names, each with the kind of what it describes."""
+    network = f"[{plain('[network]')}](toml_network.md)"
+    links = {name: network for name in known if name.startswith(SAME)}
+    for page, names in placed.items():
+        for name in names:
+            said = SECTIONS.get(name, _short(page))
+            links[name] = f"[{plain(said)}](toml_{page.key}.md)"
+    return links
+
+
+def _short(page: Page) -> str:
+    """Return what a key of another page's kind is called."""
+    return {"domain": "domain", "settings": "table"}.get(page.key, page.title)
+
+
+def _model(name: str, schema: Schema, links: Mapping[str, str]) -> str:
+    """Return the section of a table: what it is, and its keys.
+
+    links: to the tables, by their names.
+    """
     parts = [f"## {_title(name, schema)}", plain(schema.get("description", "")), _python(name)]
     rows = []
     required = schema.get("required", [])
     for key, one in schema.get("properties", {}).items():
         if "const" in one and key in ("type", "equation"):
             continue  # the title says it
-        default = "required" if key in required else _default(one.get("default"))
-        rows.append((code(key), _type(one, known), default, plain(one.get("description", ""))))
+        default = "required" if key in required else default_words(one.get("default"))
+        kind = type_words(one, links)
+        rows.append((code(key), kind, default, plain(one.get("description", ""))))
     if rows:
         parts.append(table(("key", "type", "default", "meaning"), rows))
     if schema.get("additionalProperties") not in (None, False):
@@ -190,67 +209,3 @@ def _title(name: str, schema: Schema) -> str:
     if name.startswith("Own"):
         return 'type = "file.py:Class"'
     return schema.get("title", name)
-
-
-def _default(value: Any) -> str:
-    """Return a default; that of a whole table has the defaults of its own keys."""
-    return "its defaults" if isinstance(value, dict) and value else code(_value(value))
-
-
-def _value(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _type(one: Schema, known: Schema) -> str:
-    """Return the type of a key in words."""
-    if "$ref" in one:
-        return _ref(one["$ref"].rpartition("/")[2], known)
-    if "const" in one:
-        return code(_value(one["const"]))
-    if "enum" in one:
-        return " or ".join(code(_value(value)) for value in one["enum"])
-    for several in ("anyOf", "oneOf"):
-        if several in one:
-            said = dict.fromkeys(_type(each, known) for each in one[several])
-            if "number" in said:
-                said.pop("integer", None)
-            return " or ".join(said)
-    kind = one.get("type")
-    if kind == "array":
-        return _list(one, known)
-    if kind == "object":
-        inner = one.get("additionalProperties")
-        return f"table of {_type(inner, known)}" if isinstance(inner, dict) and inner else "table"
-    return _number(one) if kind in ("integer", "number") else _plain_kind(kind)
-
-
-def _plain_kind(kind: Any) -> str:
-    names = {"string": "text", "boolean": "true or false", "null": "none"}
-    return names.get(str(kind), "any value")
-
-
-def _number(one: Schema) -> str:
-    """Return the type of a number with its limits."""
-    said = {"integer": "integer", "number": "number"}[one["type"]]
-    limits = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    found = [f"{sign} {one[key]}" for key, sign in limits.items() if key in one]
-    return plain(" ".join([said, ", ".join(found)]).strip())
-
-
-def _list(one: Schema, known: Schema) -> str:
-    if "prefixItems" in one:
-        return "list of " + ", ".join(_type(each, known) for each in one["prefixItems"])
-    return f"list of {_type(one['items'], known)}" if one.get("items") else "list"
-
-
-def _ref(name: str, known: Schema) -> str:
-    """Return a link to a table of another page, with the kind of what it describes."""
-    for page, names in assigned(known).items():
-        if name in names:
-            said = SECTIONS.get(name, _short(page))
-            return f"[{plain(said)}](toml_{page.key}.md)"
-    return f"[{plain('[network]')}](toml_network.md)"
-
-
-def _short(page: Page) -> str:
-    return {"domain": "domain", "settings": "table"}.get(page.key, page.title)
