@@ -18,7 +18,7 @@ import kanpinn as kp
 from kanpinn.cli import app
 from kanpinn.cli.study_tables import failure_lines, settings_table
 from kanpinn.runs.study import Tally
-from kanpinn.runs.study.table import empty
+from kanpinn.runs.study.columns import empty
 
 CLASS = '''
 """u'' = -9 sin 3t."""

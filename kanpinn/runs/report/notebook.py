@@ -9,7 +9,8 @@ from kanpinn.plotting.notebook.panels import Given, returned
 from kanpinn.plotting.style import STYLE, new_figure
 from kanpinn.runs.report import summary
 from kanpinn.runs.report.pictures import Picture, missing, pictures
-from kanpinn.runs.study.table import WAITING, Study
+from kanpinn.runs.study.columns import WAITING
+from kanpinn.runs.study.table import Study
 
 
 def plot(study: Study, over: str | None = None, error: str | None = None, ax: Given = None) -> Any:

@@ -12,7 +12,8 @@ from kanpinn.plotting.curves import ErrorCurve, legend_lines
 from kanpinn.plotting.notation import wrapped
 from kanpinn.runs.report.curves import MEASURED, curves, path_of, setting_labels, usable
 from kanpinn.runs.report.dimensions import Dimension, dimensions, is_seed
-from kanpinn.runs.study.table import WAITING, Study, has_failed
+from kanpinn.runs.study.columns import WAITING
+from kanpinn.runs.study.table import Study, has_failed
 
 MOST = 12  # curves of a picture: the number of distinct markers
 TITLES = {

@@ -19,7 +19,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.runs.config import Config
 from kanpinn.runs.results.named_files import source_texts
 from kanpinn.runs.results.record import strict
-from kanpinn.runs.study.table import RESULTS
+from kanpinn.runs.study.columns import RESULTS
 
 Base = str | Path | Mapping[str, Any] | Callable[..., Mapping[str, Any]]
 Values = Sequence[Any] | numpy.ndarray

@@ -18,8 +18,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from kanpinn._support.errors import InputError, KanpinnError
 from kanpinn._support.pace import Pace
+from kanpinn.runs.study.columns import ERRORS, WAITING, empty
 from kanpinn.runs.study.plan import Entry, version
-from kanpinn.runs.study.table import ERRORS, RUNS, WAITING, Study, empty, has_failed
+from kanpinn.runs.study.table import RUNS, Study, has_failed
 from kanpinn.runs.study.work import Outcome, Task, execute, finished, message
 
 

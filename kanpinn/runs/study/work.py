@@ -18,8 +18,9 @@ from kanpinn.runs.results import RunFolder
 from kanpinn.runs.results.checkpoint import NAME as CHECKPOINT
 from kanpinn.runs.results.record import PARTIAL, RECORD, read_record
 from kanpinn.runs.results.trials import TRIALS
+from kanpinn.runs.study.columns import columns_of, empty
 from kanpinn.runs.study.plan import version
-from kanpinn.runs.study.table import RUNS, columns_of, empty
+from kanpinn.runs.study.table import RUNS
 
 LOCKS = ".locks"
 FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", None)}
