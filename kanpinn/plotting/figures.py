@@ -13,7 +13,8 @@ from kanpinn.plotting.streamlines import streamlines_figure
 from kanpinn.plotting.style import save
 from kanpinn.plotting.trees import cells_figure
 from kanpinn.plotting.unknowns import unknown_figures
-from kanpinn.solvers.grid_fields import GridFields, on_grid, plane_of
+from kanpinn.solvers.grid_fields import on_grid
+from kanpinn.solvers.regular_grid import GridFields, plane_of
 from kanpinn.solvers.solution import Solution
 
 

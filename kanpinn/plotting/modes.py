@@ -12,7 +12,8 @@ from kanpinn.plotting.notation import cut_title, symbol
 from kanpinn.plotting.outlines import outline_of
 from kanpinn.plotting.style import BLACK, GREY, new_figure, save
 from kanpinn.solvers.eigen import Eigensolution
-from kanpinn.solvers.grid_fields import GridFields, modes_on_grid, plane_of
+from kanpinn.solvers.grid_fields import modes_on_grid
+from kanpinn.solvers.regular_grid import GridFields, plane_of
 
 
 def draw_modes(

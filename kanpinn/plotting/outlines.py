@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.path import Path
 
 from kanpinn.geometry import Curve, Domain, Planar, Product, Segment
-from kanpinn.solvers.grid_fields import GridFields
+from kanpinn.solvers.regular_grid import GridFields
 
 
 def outline_of(domain: Domain, fields: GridFields) -> Path | None:

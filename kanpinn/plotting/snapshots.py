@@ -1,6 +1,6 @@
 """Figures of evolutions: fields over space at some times, components over the time, and phases."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +16,13 @@ from torch import Tensor
 
 from kanpinn.evolution.function_space import space_of
 from kanpinn.geometry import Points
+from kanpinn.geometry.times import at_one_time
 from kanpinn.pde.evaluate import stack_equations
-from kanpinn.plotting.fields import limits_of, map_size, plot_values
+from kanpinn.plotting.fields import AxisValues, limits_of, map_size, plot_values
 from kanpinn.plotting.notation import number_text, symbol
 from kanpinn.plotting.outlines import outline_of
 from kanpinn.plotting.style import BLACK, BLUE, PALETTE, STYLE, new_figure, tidy
-from kanpinn.solvers.grid_fields import GridFields, sampled
+from kanpinn.solvers.regular_grid import GridFields, sampled
 from kanpinn.solvers.solution import Solution
 
 
@@ -50,8 +51,7 @@ def fields_at(solution: Solution, moment: float, nodes: int) -> GridFields:
     problem = solution.problem
 
     def evaluate(places: Points) -> Mapping[str, Tensor]:
-        times = torch.full_like(places.coords[:, :1], moment)
-        points = Points(torch.cat([places.coords, times], dim=1), problem.domain.names)
+        points = at_one_time(places, moment, problem.domain.names[-1])
         found = dict(zip(problem.fields, solution(points).double().cpu().unbind(1), strict=True))
         if problem.exact is not None:
             exact = stack_equations(problem.exact(points), len(points), "exact")
@@ -67,22 +67,47 @@ def _lines(grids: list[GridFields], labels: list[str]) -> Figure:
     columns = min(len(fields), 3)
     rows = -(-len(fields) // columns)
     figure = new_figure(3.8 * columns + 1.2, 2.9 * rows)
-    colours = colormaps["viridis"](numpy.linspace(0, 0.9, len(grids)))
     panels = figure.subplots(rows, columns, squeeze=False).flat
     for ax, field in zip(panels, fields, strict=False):
-        for grid, colour, label in zip(grids, colours, labels, strict=True):
-            ((name, x),) = grid.axes.items()
-            ax.plot(x, grid.values[field], color=colour, linewidth=1.6, label=label)
-        for grid in grids:
-            if f"exact {field}" in grid.values:
-                thin = {"color": BLACK, "linewidth": 0.7, "linestyle": (0, (4, 3))}
-                ax.plot(x, grid.values[f"exact {field}"], **thin, label="exact")
-        ax.set(xlabel=f"${symbol(name)}$", ylabel=f"${symbol(field)}$", xlim=(x[0], x[-1]))
-        tidy(ax)
+        exact = f"exact {field}"
+        drawn = [(label, grid.values[field]) for label, grid in zip(labels, grids, strict=True)]
+        known = [grid.values[exact] for grid in grids if exact in grid.values]
+        plot_moments(ax, grids[0].axes, drawn, {"exact": known})
+        ax.set_ylabel(f"${symbol(field)}$")
     for ax in list(panels):
         ax.set_axis_off()
     _legend(figure, figure.axes[0])
     return figure
+
+
+def plot_moments(
+    ax: Axes,
+    axes: AxisValues,
+    drawn: Sequence[tuple[str, numpy.ndarray]],
+    known: Mapping[str, Sequence[numpy.ndarray]],
+) -> Axes:
+    """Plot a function of one coordinate at several times, from dark to light.
+
+    Args:
+        ax: the axes to draw in.
+        axes: the values (n,) of the coordinate, by its name.
+        drawn: the text for the legend and the values (n,) of each time.
+        known: values (n,) to compare with, drawn dashed, by their text.
+
+    Returns:
+        The axes `ax`.
+    """
+    ((name, x),) = axes.items()
+    colours = colormaps["viridis"](numpy.linspace(0, 0.9, len(drawn)))
+    for colour, (label, values) in zip(colours, drawn, strict=True):
+        ax.plot(x, values, color=colour, linewidth=1.6, label=label)
+    dashed: dict[str, Any] = {"color": BLACK, "linewidth": 0.7, "linestyle": (0, (4, 3))}
+    for label, several in known.items():
+        for values in several:
+            ax.plot(x, values, **dashed, label=label if values is several[0] else "_")
+    ax.set(xlabel=f"${symbol(name)}$", xlim=(x[0], x[-1]))
+    tidy(ax)
+    return ax
 
 
 def _legend(figure: Figure, ax: Axes) -> None:

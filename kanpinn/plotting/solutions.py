@@ -14,7 +14,7 @@ from kanpinn.plotting.fields import (
 )
 from kanpinn.plotting.notation import cut_title, symbol
 from kanpinn.plotting.style import new_figure
-from kanpinn.solvers.grid_fields import KNOWN, GridFields
+from kanpinn.solvers.regular_grid import KNOWN, GridFields
 
 
 def solution_figure(

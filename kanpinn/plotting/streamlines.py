@@ -8,7 +8,7 @@ from matplotlib.path import Path
 from kanpinn.plotting.fields import AxisValues, limits_of, map_size, plot_values, shape_of
 from kanpinn.plotting.notation import symbol
 from kanpinn.plotting.style import new_figure
-from kanpinn.solvers.grid_fields import GridFields
+from kanpinn.solvers.regular_grid import GridFields
 
 
 def streamlines_figure(

@@ -13,7 +13,7 @@ from kanpinn.cells.cells import require_cells
 from kanpinn.plotting.fields import limits_of, plot_values, shape_of
 from kanpinn.plotting.notation import symbol
 from kanpinn.plotting.style import GREY, STYLE, new_figure
-from kanpinn.solvers.grid_fields import GridFields
+from kanpinn.solvers.regular_grid import GridFields
 from kanpinn.solvers.solution import Solution
 
 

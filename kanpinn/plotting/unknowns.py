@@ -11,8 +11,8 @@ from kanpinn.accuracy.confidence import Estimated
 from kanpinn.plotting.fields import plot_values
 from kanpinn.plotting.notation import symbol
 from kanpinn.plotting.style import BLUE, GREY, VERMILLION, new_figure, tidy
-from kanpinn.solvers.grid_fields import GridFields
 from kanpinn.solvers.history import UNKNOWN
+from kanpinn.solvers.regular_grid import GridFields
 from kanpinn.solvers.solution import Solution
 
 

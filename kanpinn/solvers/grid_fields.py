@@ -1,76 +1,16 @@
-"""A solution sampled on a regular grid, for files and figures."""
+"""The fields of a solution and the modes of an eigenvalue problem on a regular grid."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
-import numpy
 import torch
 from torch import Tensor
 
-from kanpinn.geometry import Domain, Points
+from kanpinn.geometry import Points
 from kanpinn.jets import Channels
 from kanpinn.pde.evaluate import stack_equations
 from kanpinn.solvers.eigen import Eigensolution
+from kanpinn.solvers.regular_grid import KNOWN, GridFields, sampled
 from kanpinn.solvers.solution import Solution
-
-NODES = {1: 401, 2: 129, 3: 33}  # per axis, by the number of axes: they take at most about a second
-KNOWN = ("exact", "reference")  # names of the fields that a solution is compared with
-
-
-@dataclass(frozen=True, eq=False)
-class GridFields:
-    """Fields on the product grid of `axes`, NaN outside the domain.
-
-    axes: the grid points of each coordinate that varies, in order. values: arrays with one index
-    per axis, by name: each field ("u"); "exact" (or "reference" if there is no exact solution) and
-    "error" = approximate - exact ("exact_u", "error_u" for several fields); "residual"
-    ("residual_0", … for several equations); for an unknown field a also "low_a" and "high_a", the
-    ends of its 95% intervals. fixed: the values of the coordinates that do not vary.
-    fields: the names of the problem's fields.
-    """
-
-    axes: dict[str, numpy.ndarray]
-    values: dict[str, numpy.ndarray]
-    fixed: dict[str, float]
-    fields: tuple[str, ...]
-
-    def of(self, field: str) -> dict[str, numpy.ndarray]:
-        """One field's "solution" and, if known, "exact" or "reference", and "error"."""
-        suffix = f"_{field}" if len(self.fields) > 1 else ""
-        found = {"solution": self.values[field]}
-        for name in (*KNOWN, "error"):
-            if name + suffix in self.values:
-                found[name] = self.values[name + suffix]
-        return found
-
-    @property
-    def arrays(self) -> dict[str, numpy.ndarray]:
-        """The values for a file, renamed where a field has the name of a coordinate."""
-        taken = {*self.axes, *self.fixed}
-        return {f"field_{k}" if k in taken else k: v for k, v in self.values.items()}
-
-    @property
-    def residuals(self) -> dict[str, numpy.ndarray]:
-        """The residual of each equation, by name."""
-        return {k: v for k, v in self.values.items() if k.startswith("residual")}
-
-    def ends(self, field: str) -> tuple[numpy.ndarray, numpy.ndarray]:
-        """The lower and upper ends of an unknown field's 95% intervals."""
-        return self.values[f"low_{field}"], self.values[f"high_{field}"]
-
-
-def plane_of(domain: Domain) -> tuple[str, ...]:
-    """The names of the coordinates that a figure shows, in the domain's order.
-
-    Up to two coordinates are all shown. Of three with time among them, the figure shows the two of
-    space; of more with time, the first one of space and time. Without time it shows the first two.
-    """
-    names, time = domain.names, domain.time_name
-    space = tuple(name for name in names if name != time)
-    if len(names) < 3:
-        return names
-    chosen = space[:2] if time is None or len(names) == 3 else (space[0], time)
-    return tuple(name for name in names if name in chosen)
 
 
 @torch.no_grad()
@@ -135,76 +75,6 @@ def modes_on_grid(
         return dict(zip(names, torch.cat(parts).unbind(1), strict=True))
 
     return sampled(solution.problem.domain, evaluate, tuple(names), free, nodes, at)
-
-
-def sampled(
-    domain: Domain,
-    evaluate: Callable[[Points], Mapping[str, Tensor]],
-    fields: tuple[str, ...],
-    free: Sequence[str] | None = None,
-    nodes: int | None = None,
-    at: Mapping[str, float] | None = None,
-) -> GridFields:
-    """Sample functions on the grid of `on_grid`, at the points that lie in the domain.
-
-    Args:
-        domain: the domain, whose bounding box the grid covers.
-        evaluate: gives columns (n,) by name at n points.
-        fields: the names that are fields.
-        free, nodes, at: as for `on_grid`.
-    """
-    (low, high), at = domain.bounds, at or {}
-    free = tuple(domain.names[:3]) if free is None else tuple(free)
-    count = NODES[len(free)] if nodes is None else nodes
-    columns = [
-        torch.linspace(float(a), float(b), count, dtype=torch.float64)
-        if name in free
-        else torch.tensor([at.get(name, float(a + b) / 2)], dtype=torch.float64)
-        for name, a, b in zip(domain.names, low, high, strict=True)
-    ]
-    others = [i for i, name in enumerate(domain.names) if name not in free]
-    if len(others) == 1 and not domain.is_box and domain.names[others[0]] not in at:
-        columns[others[0]] = _largest_cut(domain, columns, others[0])
-    both = dict(zip(domain.names, columns, strict=True))
-    axes = {name: column.numpy() for name, column in both.items() if name in free}
-    fixed = {name: float(column) for name, column in both.items() if name not in free}
-    coords = torch.cartesian_prod(*columns).reshape(-1, len(columns))
-    inside = torch.ones(len(coords), dtype=torch.bool)
-    if not domain.is_box:
-        inside = domain.contains(coords, tolerance=1e-12 * float((high - low).max()))
-    values = evaluate(Points(coords[inside], domain.names))
-    shape = tuple(len(axis) for axis in axes.values())
-    grids = {}
-    for name, column in values.items():
-        whole = torch.full((len(inside),), torch.nan, dtype=torch.float64)
-        whole[inside] = column
-        grids[name] = whole.numpy().reshape(shape)
-    return GridFields(axes, grids, fixed, fields)
-
-
-def _largest_cut(domain: Domain, columns: Sequence[Tensor], axis: int) -> Tensor:
-    """The value of one coordinate, (1,), with which a cut has many points in the domain.
-
-    It is that of the centre, unless a cut beside it has more than twice as many. A cut along a side
-    of the domain counts as the smaller one of those on both sides of it.
-
-    Args:
-        domain: the domain.
-        columns: the values of all coordinates; those of `axis` are not used.
-        axis: the coordinate.
-    """
-    low, high = (float(corner[axis]) for corner in domain.bounds)
-    beside, counts = 1e-4, {}
-    for share in (0.5, 0.375, 0.625, 0.25, 0.75):
-        found = []
-        for shift in (-beside, beside):
-            at = torch.tensor([low + (share + shift) * (high - low)], dtype=torch.float64)
-            own = [at if i == axis else column for i, column in enumerate(columns)]
-            found.append(int(domain.contains(torch.cartesian_prod(*own)).sum()))
-        counts[share] = min(found)
-    best = max(counts, key=counts.__getitem__)
-    share = best if counts[best] > 2 * counts[0.5] else 0.5
-    return torch.tensor([low + share * (high - low)], dtype=torch.float64)
 
 
 @torch.no_grad()

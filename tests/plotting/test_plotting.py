@@ -20,8 +20,9 @@ from kanpinn.plotting.outlines import outline_of
 from kanpinn.plotting.solutions import residual_figure, solution_figure
 from kanpinn.plotting.streamlines import plot_streamlines
 from kanpinn.plotting.trees import cells_figure
-from kanpinn.solvers.grid_fields import on_grid, plane_of
+from kanpinn.solvers.grid_fields import on_grid
 from kanpinn.solvers.history import History
+from kanpinn.solvers.regular_grid import plane_of
 
 
 class Laplace(kp.Problem):
@@ -50,7 +51,7 @@ class Linear(Laplace):
 
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch) -> None:
-    monkeypatch.setattr("kanpinn.solvers.grid_fields.NODES", {1: 21, 2: 11, 3: 5})
+    monkeypatch.setattr("kanpinn.solvers.regular_grid.NODES", {1: 21, 2: 11, 3: 5})
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ F = torch.float64
 @pytest.fixture
 def config(monkeypatch) -> Config:
     """The two peaks to 1e-2, three steps; the fields are drawn on a coarse grid."""
-    monkeypatch.setattr("kanpinn.solvers.grid_fields.NODES", {1: 11, 2: 9, 3: 5})
+    monkeypatch.setattr("kanpinn.solvers.regular_grid.NODES", {1: 11, 2: 9, 3: 5})
     pairs = ["network.degree=8", "optimizer[0].tolerance=1e-2", "run.estimate=false"]
     return Config.read(PEAKS, pairs)
 

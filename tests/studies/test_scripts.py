@@ -101,6 +101,7 @@ TOOLS = {
     "runs.results.record",
     "runs.study",
     "solvers.grid_fields",
+    "solvers.regular_grid",
 }
 # and the insides that a study is about, each in that study alone.
 INSIDES = {

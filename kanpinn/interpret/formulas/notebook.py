@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import torch
 from matplotlib.axes import Axes
 
 from kanpinn._support.errors import InputError
@@ -15,7 +14,7 @@ from kanpinn.plotting.notation import cut_title
 from kanpinn.plotting.notebook import Card, CardTable, Drawing, panels
 from kanpinn.plotting.notebook.panels import SMALL, Given, returned, small_axes, values_words
 from kanpinn.plotting.notebook.places import fixed_values, varying_names
-from kanpinn.solvers.grid_fields import NODES, GridFields
+from kanpinn.solvers.regular_grid import Grid, GridFields
 
 
 def plot(
@@ -52,19 +51,9 @@ def _sample(
     free = [name for name in ranges if name not in fixed]
     if along is None:
         along = [name for name in free if ranges[name][0] < ranges[name][1]][:2]
-    chosen = varying_names(free, along)
-    count = NODES[len(chosen)] if nodes is None else nodes
-    axes = {name: torch.linspace(*ranges[name], count, dtype=torch.float64) for name in chosen}
-    held = {name: fixed.get(name, sum(ranges[name]) / 2) for name in ranges if name not in axes}
-    columns = torch.meshgrid(*axes.values(), indexing="ij")
-    known = dict(zip(axes, columns, strict=True))
-    inputs = [known.get(name, torch.full_like(columns[0], held.get(name, 0))) for name in ranges]
-    outputs = formula(torch.stack([column.flatten() for column in inputs], dim=1)).double()
-    values = {
-        str(number): column.reshape(columns[0].shape).numpy()
-        for number, column in enumerate(outputs.unbind(1))
-    }
-    return GridFields({k: x.numpy() for k, x in axes.items()}, values, held, tuple(values))
+    grid = Grid.of(ranges, varying_names(free, along), nodes, fixed)
+    values = {str(number): column for number, column in enumerate(formula(grid.coords).unbind(1))}
+    return grid.fields(values, tuple(values))
 
 
 def _draw(ax: Axes, fields: GridFields, number: int) -> None:

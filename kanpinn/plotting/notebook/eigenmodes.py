@@ -13,7 +13,8 @@ from kanpinn.plotting.notebook.places import Place
 from kanpinn.plotting.notebook.words import kind_of_problem, network_words, run_facts
 from kanpinn.solvers import tables
 from kanpinn.solvers.eigen import Eigensolution
-from kanpinn.solvers.grid_fields import GridFields, modes_on_grid
+from kanpinn.solvers.grid_fields import modes_on_grid
+from kanpinn.solvers.regular_grid import GridFields
 
 
 def plot(

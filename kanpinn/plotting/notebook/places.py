@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError, number
 from kanpinn.geometry import Domain, Points
-from kanpinn.solvers.grid_fields import NODES, GridFields, plane_of
+from kanpinn.solvers.regular_grid import NODES, GridFields, plane_of, ranges_of, with_gaps
 
 DISTANCE = "distance"  # the name of the axis along a cut
 Ends = tuple[Sequence[float | int], Sequence[float | int]]
@@ -47,9 +47,7 @@ class Place:
             InputError: for names that are no coordinates, values outside the domain's box, or a cut
                 whose ends have not one number for each coordinate that is not fixed.
         """
-        corners = (map(float, corner) for corner in domain.bounds)
-        ranges = dict(zip(domain.names, zip(*corners, strict=True), strict=True))
-        at = fixed_values(ranges, at or {})
+        at = fixed_values(ranges_of(domain), at or {})
         free = tuple(name for name in domain.names if name not in at)
         if cut is not None and along is not None:
             raise InputError(f"cut and along exclude each other, got along = {along!r} as well")
@@ -93,11 +91,8 @@ class Place:
         inside = self.domain.contains(coords, tolerance=1e-12 * float(coords.abs().max()))
         if not bool(inside.any()):
             raise InputError(f"cut must meet the domain {self.domain!r}, got {self.cut!r}")
-        grids = {}
-        for name, column in evaluate(Points(coords[inside], self.domain.names)).items():
-            whole = torch.full_like(share, torch.nan)
-            whole[inside] = column.double().cpu()
-            grids[name] = whole.numpy()
+        values = evaluate(Points(coords[inside], self.domain.names))
+        grids = {name: with_gaps(column, inside) for name, column in values.items()}
         distances: numpy.ndarray = (share * math.dist(*self.cut)).numpy()
         return GridFields({DISTANCE: distances}, grids, dict(self.at), fields)
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 
 from kanpinn._support.errors import InputError, one_of
@@ -22,10 +21,12 @@ from kanpinn.plotting.notebook.panels import (
 from kanpinn.plotting.notebook.places import Ends, Place
 from kanpinn.plotting.notebook.words import kind_of_problem, network_words, run_facts
 from kanpinn.plotting.outlines import outline_of
-from kanpinn.plotting.style import BLACK, STYLE, tidy
+from kanpinn.plotting.snapshots import plot_moments
+from kanpinn.plotting.style import STYLE
 from kanpinn.plotting.unknowns import plot_band
 from kanpinn.solvers import tables
-from kanpinn.solvers.grid_fields import GridFields, fields_at_points, on_grid
+from kanpinn.solvers.grid_fields import fields_at_points, on_grid
+from kanpinn.solvers.regular_grid import KNOWN, GridFields
 from kanpinn.solvers.solution import Solution
 
 
@@ -132,24 +133,17 @@ def _draw_lines(
 
 def _draw_times(ax: Axes, shown: Sequence[GridFields], name: str, time: str, error: bool) -> None:
     """Draw a line for each time, with the exact solution or the reference dashed."""
-    colours = colormaps["viridis"](numpy.linspace(0, 0.9, len(shown)))
     label = f"|error of ${symbol(name)}$|" if error else f"${symbol(name)}$"
-    dashed: dict[str, Any] = {"color": BLACK, "linewidth": 0.7, "linestyle": (0, (4, 3))}
-    for fields, colour in zip(shown, colours, strict=True):
-        ((coordinate, x),) = fields.axes.items()
-        values = fields.of(name)
-        drawn = numpy.abs(values["error"]) if error else values["solution"]
-        when = f"${symbol(time)} = $ {number_text(fields.fixed[time])}"
-        ax.plot(x, drawn, color=colour, linewidth=1.6, label=when)
-    for fields in () if error else shown:
-        for known, exact in fields.of(name).items():
-            if known not in ("solution", "error"):
-                ax.plot(x, exact, **dashed, label=known if fields is shown[0] else "_")
+    values = [fields.of(name) for fields in shown]
+    curves = [numpy.abs(one["error"]) if error else one["solution"] for one in values]
+    when = [f"${symbol(time)} = $ {number_text(fields.fixed[time])}" for fields in shown]
+    compared = () if error else (known for known in KNOWN if known in values[0])
+    known = {text: [one[text] for one in values] for text in compared}
+    plot_moments(ax, shown[0].axes, list(zip(when, curves, strict=True)), known)
     if error:
         ax.set_yscale("log")
-    ax.set(xlabel=f"${symbol(coordinate)}$", ylabel=label, xlim=(x[0], x[-1]))
+    ax.set_ylabel(label)
     ax.legend(fontsize=STYLE.small, frameon=False)
-    tidy(ax)
 
 
 def _draw_maps(

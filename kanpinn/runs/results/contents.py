@@ -12,7 +12,7 @@ import numpy
 
 from kanpinn.runs.config import Job, Result
 from kanpinn.runs.results.hdf5 import new_file, write_run, write_vtkhdf
-from kanpinn.solvers.grid_fields import GridFields
+from kanpinn.solvers.regular_grid import GridFields
 
 R = TypeVar("R", bound=Result)
 J = TypeVar("J", bound=Job)

@@ -12,7 +12,8 @@ from torch import Tensor
 from kanpinn.runs.config import EigenJob
 from kanpinn.runs.results.contents import Contents, as_arrays
 from kanpinn.solvers.eigen import Eigensolution
-from kanpinn.solvers.grid_fields import GridFields, modes_on_grid
+from kanpinn.solvers.grid_fields import modes_on_grid
+from kanpinn.solvers.regular_grid import GridFields
 
 LISTS = {  # attributes of an Eigensolution by their keys in the entries of "eigenvalues"
     "residual": "residual_norms",

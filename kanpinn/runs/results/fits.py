@@ -11,7 +11,7 @@ import torch
 from kanpinn.runs.config import FitJob
 from kanpinn.runs.results.contents import Contents
 from kanpinn.solvers.fit import Fitted, Scores
-from kanpinn.solvers.grid_fields import GridFields
+from kanpinn.solvers.regular_grid import GridFields
 
 
 class FitContents(Contents[FitJob, Fitted]):

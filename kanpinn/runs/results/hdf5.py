@@ -20,8 +20,8 @@ from kanpinn.networks.layer import Layer
 from kanpinn.networks.mlp import DenseLayer
 from kanpinn.runs.config import Result
 from kanpinn.runs.results.checkpoint import ended_state
-from kanpinn.solvers.grid_fields import GridFields
 from kanpinn.solvers.history import History
+from kanpinn.solvers.regular_grid import GridFields
 
 WINDOWS = "windows"  # the group that holds the ends of the time windows
 BESIDE = ("enrichment", "constants")

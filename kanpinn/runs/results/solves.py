@@ -14,7 +14,8 @@ from kanpinn.accuracy.errors import Errors
 from kanpinn.accuracy.estimate import Estimate
 from kanpinn.runs.config import SolveJob
 from kanpinn.runs.results.contents import Contents, as_arrays, with_nan
-from kanpinn.solvers.grid_fields import GridFields, on_grid
+from kanpinn.solvers.grid_fields import on_grid
+from kanpinn.solvers.regular_grid import GridFields
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.verification import Verification
 
