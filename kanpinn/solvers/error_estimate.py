@@ -21,7 +21,8 @@ from kanpinn.networks import KAN
 from kanpinn.solvers.discretize import discretize
 from kanpinn.solvers.error_bound import error_bound
 from kanpinn.solvers.finer import finer_solves, with_more_singular_functions
-from kanpinn.solvers.fresh_points import boundary_misfit, verify
+from kanpinn.solvers.fresh_conditions import boundary_misfit
+from kanpinn.solvers.fresh_points import verify
 from kanpinn.solvers.own_errors import own_errors
 from kanpinn.solvers.settings import SolveSettings
 from kanpinn.solvers.solution import Solution

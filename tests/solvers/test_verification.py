@@ -12,10 +12,11 @@ from typer.testing import CliRunner
 import kanpinn as kp
 from kanpinn.cli import app
 from kanpinn.solvers.discretize import discretize
-from kanpinn.solvers.fresh_points import _rows, verify
+from kanpinn.solvers.fresh_points import verify
 from kanpinn.solvers.resonance import resonance
 from kanpinn.solvers.settings import SolveSettings
 from kanpinn.solvers.steep_data import scan_data
+from kanpinn.solvers.term_values import rows_of
 
 
 class Spike(kp.Problem):
@@ -419,7 +420,7 @@ def test_many_coordinates_have_no_place():
 def test_boxes_outside_the_domain_add_no_residuals():
     solution = kp.solve(Line(), kp.KAN([1, 2, 1], degree=4, grid=2))
     term = solution.residuals.terms[0]
-    assert _rows(term, solution.surrogate, term.points[:0]).shape == (0, 1)
+    assert rows_of(term, solution.surrogate, term.points[:0]).shape == (0, 1)
 
 
 class Waves(kp.Problem):
