@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -56,37 +56,71 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
         if not condition.is_at_boundary or any(piece not in own for piece in condition.pieces):
             what = f"conditions()[{index}], a {type(condition).__name__},"
             _check_place(problem, condition, places[index], what)
-    fields, lack, unbalanced = problem.fields, None, None
-    names = [name for name in fields if name not in problem.free_constant]
     try:
-        probes = _probes(problem, places)
-        seen = {name for name in names for probe in probes if _sees(*probe, fields.index(name))}
-        count = sum(
-            equation(points, jets[0]).shape[1]
-            for condition, (equation, points, jets) in zip((None, *conditions), probes, strict=True)
-            if len(fields) > 1 and (condition is None or condition.inside)
-        )
-        if strong and problem.needs_conditions:
-            order = probes[0][2][0].channels.derivative_order
-            one_each = {piece for c in conditions for piece in c.pieces}.issuperset(own)
-            if not (one_each and len(fields) == 1 and order <= 2 and not problem.domain.time_name):
-                lack = lacking_conditions(problem)
-            if not any(c.fixes_constant for c in conditions) and pure_fluxes(problem):
-                unbalanced = imbalance(problem)
+        found = _findings(problem, conditions, places, strong)
     except Exception:  # raised by the user's own functions, and again when the solve calls them
         return
-    if strong and count < len(fields) > 1 and not any(c.measurements for c in conditions):
+    if strong and not any(c.measurements for c in conditions):
+        _check_count(problem, found.equations)
+    if found.lack is not None:
+        _say_lack(problem, found.lack)
+    if found.free:
+        _refuse_free(problem, found.free[0])
+    if found.unbalanced is not None and found.unbalanced.relative > 0:
+        _say_imbalance(problem, found.unbalanced)
+
+
+@dataclass(frozen=True)
+class _Findings:
+    """What evaluations of a problem's equations and conditions show.
+
+    equations: their number in the domain, 0 for a problem with one field. free: the fields that are
+    determined up to a constant only. lack: conditions that are missing. unbalanced: the data of a
+    pure Neumann problem.
+    """
+
+    equations: int
+    free: Sequence[str]
+    lack: Lack | None = None
+    unbalanced: Imbalance | None = None
+
+
+def _findings(
+    problem: BoundaryValueProblem,
+    conditions: Sequence[Condition],
+    places: Sequence[Points],
+    strong: bool,
+) -> _Findings:
+    """Evaluate equations and conditions at a few points, for random jets there."""
+    fields, lack, unbalanced = problem.fields, None, None
+    names = [name for name in fields if name not in problem.free_constant]
+    probes = _probes(problem, places)
+    seen = {name for name in names for probe in probes if _sees(*probe, fields.index(name))}
+    count = sum(
+        equation(points, jets[0]).shape[1]
+        for condition, (equation, points, jets) in zip((None, *conditions), probes, strict=True)
+        if len(fields) > 1 and (condition is None or condition.inside)
+    )
+    if strong and problem.needs_conditions:
+        order = probes[0][2][0].channels.derivative_order
+        pieces = {piece for c in conditions for piece in c.pieces}
+        one_each = pieces.issuperset(problem.domain.boundary.pieces)
+        if not (one_each and len(fields) == 1 and order <= 2 and not problem.domain.time_name):
+            lack = lacking_conditions(problem)
+        if not any(c.fixes_constant for c in conditions) and pure_fluxes(problem):
+            unbalanced = imbalance(problem)
+    return _Findings(count, [name for name in names if name not in seen], lack, unbalanced)
+
+
+def _check_count(problem: BoundaryValueProblem, count: int) -> None:
+    """Refuse a system with fewer equations than fields."""
+    fields = problem.fields
+    if count < len(fields) > 1:
         many = f"{count} equation" + "s" * (count > 1)
         raise InputError(
             f"{type(problem).__name__}.residual gives {many} for the {len(fields)} fields "
             f"{', '.join(fields)}: expected one for each, a tuple of columns (n, 1)"
         )
-    if lack is not None:
-        _say_lack(problem, lack)
-    if free := [name for name in names if name not in seen]:
-        _refuse_free(problem, free[0])
-    if unbalanced is not None and unbalanced.relative > 0:
-        _say_imbalance(problem, unbalanced)
 
 
 def _refuse_free(problem: BoundaryValueProblem, name: str) -> None:

@@ -91,7 +91,11 @@ def copy_problem(name: str, target: Path) -> list[Path]:
     text = re.sub(CLASS, f'class = "{target.name}.py:', text, count=1, flags=re.MULTILINE)
     text = text.replace(f"problems/{name}.toml", f"{target.name}.toml")
     problem = target.with_name(f"{target.name}.toml")
-    _refuse_overwriting(copies, problem)
+    _refuse_clashes(copies, problem)
+    copies = {one: copy for one, copy in copies.items() if not _is_there(one, copy, problem)}
+    for copy in (*copies.values(), problem):
+        if copy.exists():
+            raise InputError(f"{copy} exists already, and is left as it is")
     for source, copy in copies.items():
         shutil.copyfile(source, copy)
     problem.write_text(text, encoding="utf-8")
@@ -131,13 +135,13 @@ def _data(settings: Any, folder: Path) -> Iterator[Path]:
             yield folder / value
 
 
-def _refuse_overwriting(copies: dict[Path, Path], problem: Path) -> None:
-    """Refuse copies that would replace a file, or one another; drop those that are there."""
-    for source, copy in list(copies.items()):
+def _refuse_clashes(copies: dict[Path, Path], problem: Path) -> None:
+    """Refuse copies of several files under one name."""
+    for copy in copies.values():
         if list(copies.values()).count(copy) > 1:
             raise InputError(f"NAME = {problem.stem}: the problem needs another file {copy.name}")
-        if copy.exists() and copy.read_bytes() == source.read_bytes() and copy.stem != problem.stem:
-            del copies[source]
-    for copy in (*copies.values(), problem):
-        if copy.exists():
-            raise InputError(f"{copy} exists already, and is left as it is")
+
+
+def _is_there(source: Path, copy: Path, problem: Path) -> bool:
+    """Return True if a file that keeps its name is there already, with the same contents."""
+    return copy.exists() and copy.read_bytes() == source.read_bytes() and copy.stem != problem.stem

@@ -1,36 +1,24 @@
 """An estimate of a solution's error: its distance from the solution of a finer network."""
 
 import dataclasses
-import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-
-import torch
 
 from kanpinn._support.distributed import together
 from kanpinn._support.status import CONVERGED, FAILED, OVERFITTED, STOPPED_BY_USER
 from kanpinn.accuracy.bounds import Bound
-from kanpinn.accuracy.errors import Errors
 from kanpinn.accuracy.estimate import Estimate
-from kanpinn.accuracy.norms import ErrorNorm
-from kanpinn.accuracy.references import FunctionReference
-from kanpinn.geometry.quadrature import rule_of_pieces
-from kanpinn.geometry.sampling import weighted_sample
 from kanpinn.networks import KAN
+from kanpinn.solvers.comparison import LARGEST_CONTRACTION, compare
 from kanpinn.solvers.discretize import discretize
 from kanpinn.solvers.error_bound import error_bound
 from kanpinn.solvers.finer import finer_solves, with_more_singular_functions
-from kanpinn.solvers.fresh_conditions import boundary_misfit
-from kanpinn.solvers.fresh_points import verify
 from kanpinn.solvers.own_errors import own_errors
 from kanpinn.solvers.settings import SolveSettings
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.solve import solve_discretized
 from kanpinn.solvers.warm_start import start_from
 
-LARGEST_CONTRACTION = 0.7  # with more of the residual left, the distance is no measure of the error
-LARGEST_ERROR = 0.3  # relative, of the finer solution: with a larger one it is no reference
 ENDED = (FAILED, STOPPED_BY_USER)  # the status of a solve whose solution gives no estimate
 
 
@@ -137,93 +125,6 @@ def _by(solution: Solution, found: Solution) -> Estimate:
         errors = against.norms.scaled(1 / (1 - part))
         errors = against.with_misfit(errors) if against.misfit else errors
     return Estimate(errors, against.contraction, 0.0, against.doubt)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The comparison of a solution with a finer one.
-
-    Args:
-        norms: the error norms of the solution against the finer one.
-        contraction: the finer one's root mean square residual over the solution's, at points that
-            neither was trained on; None for energies, which have no residual.
-        is_rounding: whether the solution's residual is rounding error.
-        doubt: why the distance is no measure of the error; empty if it is.
-        overfitted: whether the doubt is that one of the solutions is overfitted.
-        misfit: for energies, the root mean square misfit of penalised conditions relative to the
-            root mean square of the finer solution. Both solutions have it in common, so that their
-            distance does not show it.
-    """
-
-    norms: Errors
-    contraction: float | None
-    is_rounding: bool = False
-    doubt: str = ""
-    overfitted: bool = False
-    misfit: float = 0.0
-
-    def with_misfit(self, norms: Errors) -> Errors:
-        """Return norms of the error with what the misfit causes inside.
-
-        For elliptic problems this is at most about the misfit at the boundary, and about twice as
-        much relative to the H1 norm.
-        """
-        if not self.misfit or not norms.l2_relative:
-            return norms
-        h1 = 1 + 2 * self.misfit / norms.h1_relative
-        return dataclasses.replace(
-            norms.scaled(1 + self.misfit / norms.l2_relative),
-            h1=h1 * norms.h1,
-            h1_relative=h1 * norms.h1_relative,
-            h1_squared=h1**2 * norms.h1_squared,
-        )
-
-
-def compare(solution: Solution, finer: Solution) -> Comparison:
-    """Compare a solution with a finer one."""
-    problem, rule, pieces = solution.problem, None, finer.network.pieces
-    if pieces is not None and problem.domain.is_box:
-        # A rule of the whole time may miss all that happens in some windows, or in a part of one.
-        each = math.ceil((20_000 if problem.domain.dim == 1 else 4000) / len(pieces))
-        (rule,) = rule_of_pieces(problem.domain, pieces, each, chunk=2**20)
-        rule = rule[0], rule[1] / problem.domain.measure
-    elif problem.domain.dim == 3:
-        # A product of Gauss rules is too expensive; Sobol points are accurate to a few percent.
-        generator = torch.Generator().manual_seed(7919)
-        points, weights = weighted_sample(problem.cells(), 4000, "sobol", generator)
-        rule = points, weights / problem.domain.measure
-    norm = ErrorNorm(problem, FunctionReference("a finer solution", finer.surrogate.evaluate, rule))
-    norms = norm(solution.surrogate.evaluate)
-    mine, its = (
-        one.verification or verify(one.discretization, one.residuals, one.loss_terms)
-        for one in (solution, finer)
-    )
-    if mine is None or its is None:  # energies
-        size = norms.l2 / norms.l2_relative if norms.l2_relative else math.inf
-        misfit = boundary_misfit(solution.discretization) / size
-        doubt = ""
-        if not misfit <= LARGEST_ERROR:
-            doubt = f"conditions have the relative misfit {misfit:.1e}: a larger weight helps"
-        return Comparison(norms, None, doubt=doubt, misfit=misfit)
-    weighing = finer.discretization.weights
-    before, after = mine.loss(weighing), its.loss(weighing)
-    ratio, doubt = math.sqrt(after / before) if before > 0 else 0.0, ""
-    newton = all(one.output_layer_only for one in finer.optimizers)
-    amid = newton and finer.status.startswith("stopped: limit of")
-    if mine.overfitted:
-        doubt = mine.words
-    elif its.overfitted:
-        doubt = f"the finer network is overfitted, {its.words}"
-    elif not (mine.is_rounding or mine.error <= mine.fresh / 2):
-        doubt = f"the mean squared residual is known to {mine.error / mine.fresh:.0%} only"
-    elif not (mine.is_rounding or ratio <= LARGEST_CONTRACTION):
-        doubt = f"a finer network leaves {ratio:.0%} of the residual"
-    elif not (mine.is_rounding or ratio / (1 - ratio) * norms.l2_relative <= LARGEST_ERROR):
-        doubt = f"a finer network, which leaves {ratio:.0%} of the residual, is inaccurate itself"
-    elif amid and not its.is_rounding:
-        doubt = "the steps of the finer solve have not converged: more of them help"
-    overfitted = mine.overfitted or its.overfitted
-    return Comparison(norms, ratio, mine.is_rounding, doubt, overfitted)
 
 
 def judged_by_tolerance(solution: Solution, tolerance: float) -> Solution:

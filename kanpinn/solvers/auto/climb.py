@@ -7,7 +7,7 @@ from kanpinn.solvers.auto.candidates import Family
 from kanpinn.solvers.auto.choice import Choice
 from kanpinn.solvers.auto.judging import Verdict
 from kanpinn.solvers.auto.trial import Trial
-from kanpinn.solvers.error_estimate import LARGEST_CONTRACTION
+from kanpinn.solvers.comparison import LARGEST_CONTRACTION
 
 
 @dataclass(eq=False)

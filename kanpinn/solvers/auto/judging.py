@@ -10,7 +10,7 @@ from kanpinn.accuracy.errors import Errors
 from kanpinn.accuracy.estimate import Estimate
 from kanpinn.solvers.auto.traits import is_notched
 from kanpinn.solvers.auto.trial import Trial
-from kanpinn.solvers.error_estimate import LARGEST_CONTRACTION, Comparison, compare
+from kanpinn.solvers.comparison import LARGEST_CONTRACTION, Comparison, compare
 from kanpinn.solvers.own_errors import own_errors
 
 
