@@ -11,8 +11,8 @@ LARGEST = 64 * 2**20  # bytes of a data file that is copied into every run folde
 def needed_files(source: Path) -> list[Path]:
     """Return the files in a file's folder that it needs, directly or indirectly.
 
-    They are the modules that it imports, and meshes, surfaces and data of at most 64 MiB that a
-    module names, such as "part.msh".
+    They are the modules that it imports, if these are single files and no packages, and meshes,
+    surfaces and data of at most 64 MiB that a module names, such as "part.msh".
     """
     found: list[Path] = []
     waiting = [source]
