@@ -131,38 +131,56 @@ class Cells(Network):
     def prepare(self, x: Tensor) -> None:
         """Do nothing: the cells cover the bounding box of the domain wherever the points are."""
 
-    @torch.no_grad()
     def richer(self, more: int = 2) -> "Cells":
         """A network on the same cells with the same function, of a higher degree.
 
         more: the difference of the degrees, as far as they are permitted.
         """
-        degree, like = min(self.highest, self.degree + more), self.layer.coefficients
-        made = Cells(self.width, degree, self.tree.roots, dtype=like.dtype)
-        made = made.to(like.device)
-        made.layer.divide(self.layer.regions)
-        made.layer.reset(self.tree, self.layer.frames, made.polynomials.padded(like))
-        made.constants, made.sensitivities = deepcopy(self.constants), deepcopy(self.sensitivities)
-        made._directions = deepcopy(self._directions)
+        degree = min(self.highest, self.degree + more)
+        polynomials = LocalPolynomials(degree, self.polynomials.dim)
+        padded = polynomials.padded(self.layer.coefficients.detach())
+        return self.with_fields(polynomials, self.tree, self.layer.frames, padded)
+
+    @torch.no_grad()
+    def with_fields(
+        self, polynomials: LocalPolynomials, tree: Tree, frames: Tensor, coefficients: Tensor
+    ) -> "Cells":
+        """A copy of the network with other fields, in the same regions of the domain.
+
+        Args:
+            polynomials: the functions of each cell.
+            tree: the cells.
+            frames: the lower and upper corners of their frames, (N, 2, d).
+            coefficients: of the fields, (N, L, m).
+        """
+        made = deepcopy(self)
+        layer = self._layer_of(polynomials, tree, frames, coefficients)
+        made.layers = cast(Sequence[CellLayer], Layers([layer]))
         return made
 
     @torch.no_grad()
-    def follow_numbers(self, directions: Tensor, sensitivities: Sensitivities) -> None:
+    def follow_numbers(self, directions: Tensor) -> None:
         """Take the derivatives of the fields by unknown numbers, on the present cells.
 
-        Args:
-            directions: those of all fields by the first number, the second, …, (N, L, K m).
-            sensitivities: the layer that sums them.
+        directions: those of all fields by the first number, the second, …, (N, L, K m).
         """
-        self._directions = self._layer_of(directions.shape[2])
-        self._directions.reset(self.tree, self.layer.frames, directions)
-        self._directions.requires_grad_(False)
-        self.sensitivities = sensitivities.to(self._directions.coefficients)
+        self._directions = self._layer_of(
+            self.polynomials, self.tree, self.layer.frames, directions
+        ).requires_grad_(False)
+        count = directions.shape[2] // self.width[-1]
+        self.sensitivities = Sensitivities(self._directions.coefficients.new_zeros(count))
 
-    def _layer_of(self, outputs: int) -> CellLayer:
-        """A layer of other functions in the same regions."""
-        made = CellLayer(self.tree, self.polynomials, outputs).to(self.layer.coefficients)
+    def forget_numbers(self) -> None:
+        """Forget the derivatives by unknown numbers."""
+        self.sensitivities = self._directions = None
+
+    def _layer_of(
+        self, polynomials: LocalPolynomials, tree: Tree, frames: Tensor, coefficients: Tensor
+    ) -> CellLayer:
+        """A layer of other functions in the same regions; the arguments are as in `with_fields`."""
+        made = CellLayer(tree, polynomials, coefficients.shape[2]).to(self.layer.coefficients)
         made.sides = self.layer.sides
+        made.reset(tree, frames, coefficients)
         return made
 
     def jet(self, coordinates: Jet | Coordinates, tape: Tape | None = None) -> Jet:
@@ -174,10 +192,10 @@ class Cells(Network):
 
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
         # A saved network may have derivatives by unknown numbers, which this one has not yet.
-        self.sensitivities = self._directions = None
+        self.forget_numbers()
         if (numbers := state.get(f"{prefix}sensitivities.coefficients")) is not None:
-            self.sensitivities = Sensitivities(torch.zeros_like(numbers))
-            self._directions = self._layer_of(len(numbers) * self.width[-1])
+            count, size, fields = self.layer.coefficients.shape
+            self.follow_numbers(numbers.new_zeros(count, size, len(numbers) * fields))
         super()._load_from_state_dict(state, prefix, *args)
 
     @torch.no_grad()

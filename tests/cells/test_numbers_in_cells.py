@@ -80,6 +80,14 @@ def test_a_network_is_saved_with_its_derivatives_by_the_numbers():
     assert solution.estimated["k"] == before
 
 
+def test_after_another_problem_a_network_is_saved_without_derivatives_by_numbers():
+    network = solved(Absorbed(noise=0.5)).network
+    kp.solve(kp.Poisson(SQUARE, exact="exp(x) * sin(y)"), network, kp.Dissection(1e-6))
+    other = kp.Cells([2, 1], 8, 2)
+    other.load_state_dict(network.state_dict())
+    assert torch.equal(other.layer.coefficients, network.layer.coefficients)
+
+
 def test_a_run_goes_on_bit_for_bit():
     def run(checkpoint=None):
         states = []

@@ -20,7 +20,6 @@ from kanpinn.linalg.triangle import TriangularFactor
 from kanpinn.loss.numbered import spread_of_data
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
-from kanpinn.networks.sensitivities import Sensitivities
 from kanpinn.networks.surrogate import Surrogate
 
 
@@ -75,8 +74,8 @@ class NumberSearch:
         Raises:
             InputError: where there are no data.
         """
-        if (network := residuals.surrogate.network).constants is None:
-            network.sensitivities = None  # it may have some of another problem
+        if residuals.surrogate.network.constants is None:
+            require_cells(residuals.surrogate.network).forget_numbers()  # of another problem
             return None
         data = [one for one in residuals.terms if one.measured and isinstance(one, ResidualTerm)]
         if not data:
@@ -229,7 +228,7 @@ class NumberSearch:
         """Make the network a solution, with its derivatives by the numbers."""
         geometry = system.geometry
         self.network.layer.reset(geometry.tree, geometry.frames, fields)
-        self.network.follow_numbers(directions, Sensitivities(torch.zeros_like(self._numbers())))
+        self.network.follow_numbers(directions)
 
     def _model(self, surrogate: Surrogate) -> TriangularFactor:
         """The model of the misfit of the data for changes of the numbers."""
