@@ -75,6 +75,11 @@ class MisfitModel:
         """The mean square of the data's misfit by degrees of freedom."""
         return self.loss / max(self.rows - len(self.newton), 1)
 
+    @property
+    def slight(self) -> float:
+        """The decrease of the loss by a step of a fifth of the numbers' standard deviations."""
+        return 0.2**2 * self.variance
+
 
 @torch.no_grad()
 def spread_of_data(term: ResidualTerm, surrogate: Surrogate) -> tuple[int, float]:
@@ -86,3 +91,8 @@ def spread_of_data(term: ResidualTerm, surrogate: Surrogate) -> tuple[int, float
     data = term.equation(term.points, u.map(torch.zeros_like))
     spread = float(data.var(dim=0, correction=0).sum())
     return data.shape[1], term.weight * (spread or float(data.square().mean(dim=0).sum()))
+
+
+def largest_misfit(spread: float) -> float:
+    """The largest loss with which data count as fitted; spread: the loss of their mean."""
+    return 0.05 * spread

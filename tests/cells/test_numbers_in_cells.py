@@ -108,6 +108,18 @@ def test_a_run_goes_on_bit_for_bit():
         assert torch.equal(tensor, resumed.network.state_dict()[name])
 
 
+def test_where_memory_permits_no_better_solution_none_is_made_for_the_numbers(monkeypatch):
+    def solution_of_higher_degree(*_):
+        raise AssertionError
+
+    stage = "kanpinn.cells.adaptive.dissection_stage"
+    monkeypatch.setattr(f"{stage}.no_comparison", lambda system: "there is not enough memory")
+    monkeypatch.setattr(f"{stage}.better_solution", solution_of_higher_degree)
+    solution = solved(Absorbed(noise=0.5), verified=False)
+    assert solution.status.startswith("stopped: there is not enough memory")
+    assert solution.estimated["k"].low <= 3.0 <= solution.estimated["k"].high
+
+
 class Kovasznay(kp.Problem):
     """The flow behind a grid with an unknown viscosity 0.1, measured inside."""
 

@@ -1,5 +1,7 @@
 """Errors of a solution in cells: by one of higher degree, and by residuals between points."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -11,14 +13,52 @@ from kanpinn.cells.problems.cell_problem import CellProblem
 from kanpinn.cells.system.cell_system import CellSolution, CellSystem
 
 
+@dataclass(frozen=True, eq=False)
+class BetterSolution:
+    """A solution that shows the error of another one.
+
+    Args:
+        system: its least-squares problem.
+        coefficients: of the solution, (N, L, m).
+        error: the L2 norm in each of its cells of its difference from the other one, (N,).
+    """
+
+    system: CellSystem
+    coefficients: Tensor
+    error: Tensor
+
+
+def better_solution(
+    problem: CellProblem, system: CellSystem, found: CellSolution
+) -> BetterSolution:
+    """The solution of a degree that is higher by 2, in smaller cells at singular corners.
+
+    The integrals of a singular source are also more accurate.
+
+    Args:
+        problem: the problem.
+        system: its least-squares problem on the present cells.
+        found: the solution of that.
+    """
+    more, own, coarse = 2, system.polynomials, system.geometry
+    richer, fine = LocalPolynomials(own.degree + more, own.dim), problem.deeper(coarse)
+    start = richer.padded(prolonged(own, coarse.tree, coarse.frames, found.coefficients, fine))
+    better = problem.on(fine, richer, start, limit=True)
+    change, best = _change(better, start)
+    return BetterSolution(better, best, change)
+
+
 def errors_by_comparison(
-    problem: CellProblem, system: CellSystem, found: CellSolution, enough: float
+    problem: CellProblem,
+    system: CellSystem,
+    found: CellSolution,
+    better: BetterSolution,
+    enough: float,
 ) -> Tensor:
     """The L2 norm of the error that each cell causes, (N,): the difference from better solutions.
 
-    The best solution has more accurate integrals of a singular source, smaller cells at singular
-    corners, and a higher degree. Its difference from the present one shows the error in each cell,
-    and is all that is needed if it is small enough. Otherwise two further solutions tell where the
+    The difference of the best solution from the present one shows the error in each cell, and is
+    all that is needed if it is small enough. Otherwise two further solutions tell where the
     error comes from: one with the integrals alone, and one with these and the smaller cells. The
     errors that these two show, wherever they are, are attributed to the cells with such a source or
     corner. Indicators do not see errors that come from elsewhere, such as those of waves near
@@ -30,28 +70,25 @@ def errors_by_comparison(
         problem: the problem.
         system: its least-squares problem on the present cells.
         found: the solution of that.
+        better: the best solution, see `better_solution`.
         enough: the L2 norm of an error after which no cells are halved.
     """
-    more, own = 2, system.polynomials
-    richer = LocalPolynomials(own.degree + more, own.dim)
-    coarse, fine = system.geometry, problem.deeper(system.geometry)
+    own, coarse, fine = system.polynomials, system.geometry, better.system.geometry
     parents = coarse.tree.locate(fine.frames.mean(dim=1), fine.tree.region)
     squares, present = torch.zeros_like(found.shares), found.coefficients
-    indicated = system.indicators(found).square()
-    start = prolonged(own, coarse.tree, coarse.frames, present, fine)
-    better = problem.on(fine, richer, richer.padded(start), limit=True)
-    change, best = _change(better, richer.padded(start))
+    indicated, change = system.indicators(found).square(), better.error
     if float(change.norm()) > enough:
         missed = _missed_sources(problem, system)
         if bool(missed.any()):
             own_change, present = _change(problem.on(coarse, own, present, limit=True), present)
             squares += _shared(own_change.square().sum(), missed)
-            start = prolonged(own, coarse.tree, coarse.frames, present, fine)
+        start = prolonged(own, coarse.tree, coarse.frames, present, fine)
         if fine is not coarse:
             own_change, start = _change(problem.on(fine, own, start, limit=True), start)
             halved = parents.bincount(minlength=len(squares)) > 1
             squares += _shared(own_change.square().sum(), torch.where(halved, indicated, 0))
-        change = _difference(better, best, richer.padded(start))
+        start = better.system.polynomials.padded(start)
+        change = _difference(better.system, better.coefficients, start)
     shown = torch.zeros_like(squares).index_add(0, parents, change.square())
     local = torch.minimum(shown, indicated)
     return (squares + local + _shared((shown - local).sum(), indicated)).sqrt()

@@ -2,7 +2,6 @@
 
 import copy
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,13 +10,12 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.cells.cells import require_cells
-from kanpinn.cells.geometry.prolongation import prolonged
 from kanpinn.cells.numbers.cell_fit import CellFit
 from kanpinn.cells.numbers.derivatives import rates_by_numbers
 from kanpinn.cells.problems.cell_problem import CellProblem
 from kanpinn.cells.system.cell_system import CellSolution, CellSystem
 from kanpinn.linalg.triangle import TriangularFactor
-from kanpinn.loss.numbered import spread_of_data
+from kanpinn.loss.numbered import largest_misfit, spread_of_data
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.surrogate import Surrogate
@@ -34,31 +32,43 @@ class NumberSearch:
     Args:
         residuals: the loss.
         problem: the equation and the conditions, for cells.
-        data: the terms of the data.
         seed: of other starts.
 
     Attributes:
         settled: whether the present numbers are those that fit the data, on the present cells.
         moved: whether the latest step has changed the numbers before they were settled.
+        may_restart: whether other starts may be tried: only on the first cells, a limited number.
+        tried: the number of other starts so far.
+        best, best_loss: the numbers at the best end of a search, and its loss.
+        now: the latest accepted fit, from which a refused step is shortened; None if there is none.
+        damping: of the next step. refused: the number of steps in a row that were not accepted.
+        predicted: the loss after the latest step, to first order.
+
+    Raises:
+        InputError: where there are no data.
 
     Reference: Golub and Pereyra (1973), variable projection; Bard, Nonlinear parameter estimation
     (1974), chapter 8.
     """
 
     starts = 8  # other starts that are tried
-    kept = tuple("settled moved damping refused tried first predicted best best_loss".split())
+    kept = tuple("settled moved damping refused tried may_restart predicted best best_loss".split())
 
-    def __init__(
-        self, residuals: Residuals, problem: CellProblem, data: Sequence[ResidualTerm], seed: int
-    ) -> None:
-        self.surrogate, self.problem, self.data = residuals.surrogate, problem, data
-        self.network, self.seed = require_cells(self.surrogate.network), seed
+    def __init__(self, residuals: Residuals, problem: CellProblem, seed: int) -> None:
+        self.surrogate, self.problem, self.seed = residuals.surrogate, problem, seed
+        self.network = require_cells(self.surrogate.network)
         assert self.network.constants is not None
         self.constants = self.network.constants
-        spreads = [spread_of_data(term, self.surrogate) for term in data]
-        self.rows = sum(t.rows * count for t, (count, _) in zip(data, spreads, strict=True))
+        terms = residuals.terms
+        self.data = [one for one in terms if one.measured and isinstance(one, ResidualTerm)]
+        if not self.data:
+            raise InputError(
+                "unknown numbers in cells need measurements, such as kp.Observed: there are none"
+            )
+        spreads = [spread_of_data(term, self.surrogate) for term in self.data]
+        self.rows = sum(t.rows * count for t, (count, _) in zip(self.data, spreads, strict=True))
         self.spread = sum(spread for _, spread in spreads)
-        self.settled, self.moved, self.first, self.tried = False, False, True, 0
+        self.settled, self.moved, self.may_restart, self.tried = False, False, True, 0
         self.best, self.best_loss = self._numbers(), math.inf
         self._begin()
 
@@ -67,42 +77,20 @@ class NumberSearch:
         self.now: CellFit | None = None
         self.damping, self.refused, self.predicted = 0.0, 0, math.inf
 
-    @classmethod
-    def of(cls, residuals: Residuals, problem: CellProblem, seed: int) -> "NumberSearch | None":
-        """The search for the unknown numbers of a loss; None without unknowns.
-
-        Raises:
-            InputError: where there are no data.
-        """
-        if residuals.surrogate.network.constants is None:
-            require_cells(residuals.surrogate.network).forget_numbers()  # of another problem
-            return None
-        data = [one for one in residuals.terms if one.measured and isinstance(one, ResidualTerm)]
-        if not data:
-            raise InputError(
-                "unknown numbers in cells need measurements, such as kp.Observed: there are none"
-            )
-        return cls(residuals, problem, data, seed)
-
     def state_dict(self) -> dict[str, Any]:
         """The state, for a checkpoint."""
-        now = None
-        if self.now is not None:
-            now = vars(self.now) | {"model": self.now.model.factor}
-            now.pop("newton", None)
+        now = None if self.now is None else self.now.state_dict()
         return {name: getattr(self, name) for name in self.kept} | {"now": now}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take a state that `state_dict` has returned."""
         for name in self.kept:
             setattr(self, name, state[name])
-        now, self.now = state["now"], None
-        if now is not None:
-            self.now = CellFit(**now | {"model": TriangularFactor(now["model"])})
+        self.now = None if (now := state["now"]) is None else CellFit.of_state(now)
 
     def on_new_tree(self) -> None:
         """Go on with other cells, from the same numbers."""
-        self.settled, self.first, self.now = False, False, None
+        self.settled, self.may_restart, self.now = False, False, None
 
     def solved(self, system: CellSystem, before: Tensor) -> CellSolution:
         """The solution for better numbers, which the network gets, with the derivatives by them.
@@ -135,8 +123,8 @@ class NumberSearch:
         Returns:
             The fields after the step, (N, L, m).
         """
-        slight, patience = 0.2**2, 6  # a fifth of the standard deviation
-        now, enough = self.now, max(slight * fit.variance, 1e-20 * self.spread)
+        patience = 6
+        now, enough = self.now, max(fit.slight, 1e-20 * self.spread)
         if now is not None and fit.loss > now.loss + enough:
             fit, self.refused = now, self.refused + 1
             self.damping, self.settled = max(10 * self.damping, 1e-2), self.refused >= patience
@@ -145,7 +133,7 @@ class NumberSearch:
             self.settled = expected and fit.possible <= enough
             self.damping = self.damping / 10 if expected and self.damping > 1e-3 else 0.0
             self.now, self.refused = fit, 0
-        if self.settled and self.first and not self._fits(fit.loss):
+        if self.settled and self.may_restart and not self._fits(fit.loss):
             return self._restarted(fit)
         self.moved = not self.settled
         step = self.constants.limited(fit.numbers, fit.model.damped().step(self.damping))
@@ -163,12 +151,12 @@ class NumberSearch:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.tried)
             self._assign(self.constants.random(generator).double().cpu())
         else:
-            self.first = False
+            self.may_restart = False
             self._assign(self.best)
         return torch.zeros_like(fit.fields)
 
     def _fits(self, loss: float) -> bool:
-        return loss <= 0.05 * self.spread
+        return loss <= largest_misfit(self.spread)
 
     @property
     def words(self) -> str:
@@ -180,24 +168,23 @@ class NumberSearch:
         loss = self._model(self.surrogate).loss()
         return status if self._fits(loss) else "stopped: no start leads to a fit of the data"
 
-    def measure_errors(self, system: CellSystem) -> None:
+    def measure_errors(self, better: CellSystem, coefficients: Tensor) -> None:
         """Give the network the errors of the numbers that are due to the cells.
 
-        They are the change of the numbers by a step in a solution of a degree that is higher by 2,
-        and with smaller cells at singular corners.
+        They are the change of the numbers by a step in a better solution for the same numbers.
+
+        Args:
+            better: the least-squares problem of that solution.
+            coefficients: of that solution, (N, L, m).
         """
         surrogate, own = copy.deepcopy(self.surrogate), self._model(self.surrogate)
-        richer, network = self.network.richer(), self.network
-        geometry, fine = system.geometry, self.problem.deeper(system.geometry)
-        present = network.layer.coefficients.detach().double().cpu()
-        start = prolonged(network.polynomials, geometry.tree, geometry.frames, present, fine)
-        start = richer.polynomials.padded(start)
-        better = self.problem.on(fine, richer.polynomials, start, limit=True).solve()
-        richer.layer.reset(fine.tree, fine.frames, better.coefficients)
-        surrogate.network = richer
+        geometry = better.geometry
+        surrogate.network = self.network.with_fields(
+            better.polynomials, geometry.tree, geometry.frames, coefficients
+        )
         change = self._model(surrogate).damped().step(0.0) - own.damped().step(0.0)
-        assert network.sensitivities is not None
-        network.sensitivities.errors.copy_(change.abs())
+        assert self.network.sensitivities is not None
+        self.network.sensitivities.errors.copy_(change.abs())
 
     def _check_free(self, system: CellSystem) -> None:
         """Refuse data of a field that is determined only up to a constant."""

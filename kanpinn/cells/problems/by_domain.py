@@ -36,7 +36,7 @@ def problem_in_cells(residuals: Residuals) -> CellProblem:
             "own, kp.Beside, and LeastSquares"
         )
     if constants is not None and isinstance(first := loss[0], ResidualTerm):
-        loss = [one for one in loss if not one.measured]  # data determine the numbers alone
+        loss = [one for one in loss if not one.measured]  # `NumberSearch` takes the data
         loss[0] = replace(first, equation=Numbered(first.equation, constants))
     terms = terms_for_cells(loss, domain)
     return problem_of_terms(terms, domain, counted_fields(residuals), fields)
