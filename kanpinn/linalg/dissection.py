@@ -32,8 +32,8 @@ class BlockRows:
 
     Args:
         blocks: the numbers of the blocks, (b,).
-        rows: the matrix over the factor, (r, columns). Several leaves may share it.
-        factor: the factor of the matrix.
+        rows: the matrix without the factor, (r, columns). Several leaves may share it.
+        factor: by which all entries of `rows` are multiplied.
     """
 
     blocks: Array

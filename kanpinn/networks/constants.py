@@ -51,9 +51,14 @@ class Constants(Layer):
         return torch.stack([unknown.slope(c) for unknown, c in both])
 
     def limited(self, old: Tensor, change: Tensor) -> Tensor:
-        """A change of the coefficients (k,), by which a positive number grows at most tenfold.
+        """The nearest change of the coefficients (k,) that is not too large for positive numbers.
 
-        It shrinks at most to a tenth, and all changes together are at most a factor of 1e12.
+        A change multiplies a positive number by a factor from 1/10 to 10, and all changes together
+        by one from 1e-12 to 1e12.
+
+        Args:
+            old: the coefficients before, (k,).
+            change: the wanted change, (k,).
         """
         step, most, new = math.log(10), math.log(1e12), old + change
         for i, unknown in enumerate(self.unknowns.values()):

@@ -18,12 +18,12 @@ class SingularEdges:
     At the distance r from an edge with the interior angle ω solutions behave like r^λ, λ = π/ω for
     Laplace's equation and values on both sides. As at corners in the plane the rows of each cell
     are multiplied by a power of the distance r. Near a vertex, at the distance R from it, the
-    factor is R^β (r/R)^α. For u = R^q at the vertex of a cube without an octant, with q = 1/4 and
-    1/2, the errors by the smallest cells, of the width h, fall like h^(2(q + β - 1/2)). With
-    β = 5/4 errors were up to 10 times larger, as the rows of distant cells then outweigh those
-    near the vertex. With β = 3/4 and degree 7 they were two thirds of those of β = 1/2 for
-    q = 1/2. Cells at a vertex are halved several times at once; along edges that
-    would make too many cells.
+    factor is R^β (r/R)^α. Where u = R^q at a vertex, errors by the smallest cells, of the width h,
+    fall like h^(2(q + β - 1/2)): faster for a larger β. But then the rows of distant cells outweigh
+    those near the vertex. At the vertex of a cube without an octant, with q = 1/4 and 1/2, errors
+    were up to 10 times larger for β = 5/4 than for β = 1/2. For β = 3/4, with q = 1/2 and the
+    degree 7, they were two thirds of those for β = 1/2. Cells at a vertex are halved several times
+    at once; along edges that would make too many cells.
 
     Args:
         creases: the edges.
@@ -41,12 +41,11 @@ class SingularEdges:
     def of(cls, creases: Creases) -> "SingularEdges":
         """The singular edges of a solid with given creases.
 
-        Where u = R^q at a vertex, cells of the width h cause an error like h^(2q + 1) far away from
-        it, as at a corner in the plane with the exponent q + 1/2. The value 1/2 is taken for q: at
-        the vertex of a cube without one of its octants q is 0.45.
+        A vertex with u = R^q is like a corner in the plane with the exponent λ = q + 1/2. The value
+        1/2 is taken for q: at the vertex of a cube without one of its octants q is 0.45.
         """
-        exponents, power = torch.ones(len(creases.vertices), dtype=torch.float64), 0.75
-        return cls(creases, SingularCorners(creases.vertices, exponents, power))
+        exponents, beta = torch.ones(len(creases.vertices), dtype=torch.float64), 0.75
+        return cls(creases, SingularCorners(creases.vertices, exponents, beta))
 
     def weights(self, geometry: CellGeometry) -> Tensor:
         """The factor of each cell's rows, (N,).

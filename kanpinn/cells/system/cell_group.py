@@ -107,10 +107,10 @@ class CellElimination:
 
 @dataclass(eq=False)
 class SharedElimination:
-    """The elimination of the cells of groups whose rows have the same matrix up to a factor.
+    """The elimination of cells whose rows have the same matrix up to a factor.
 
     Args:
-        rows: makes the rows of one of the cells. They are made when they are needed, as they take
+        rows: makes the rows of one of these cells. They are made when they are needed, as they take
             more memory than their triangles.
     """
 
@@ -118,7 +118,7 @@ class SharedElimination:
 
     @cached_property
     def elimination(self) -> CellElimination:
-        """The transformation of each cell's rows."""
+        """The transformation of the rows."""
         return CellElimination.of(self.rows())
 
     @cached_property
@@ -128,7 +128,7 @@ class SharedElimination:
         return found.triangle, found.rest, found.traces
 
     def forget_reflections(self) -> None:
-        """Free their memory. The triangle is kept, and with it what solutions need."""
+        """Free their memory. `CellGroup.solved` needs R, S and T alone, which are kept."""
         _ = self.triangle
         del self.elimination
 
@@ -142,8 +142,8 @@ class CellGroup:
         faces: of each cell the numbers of its faces, and of the arcs at which it meets cells of
             other regions, (c, f).
         shape: the numbers of rows, r + t, and of coefficients, L m, of a cell.
-        shared: the elimination of cells with this matrix, up to a factor.
-        factor: the matrix over that of `shared`.
+        shared: the elimination of cells whose matrix is this one up to a factor.
+        factor: by which the matrix is that of `shared`.
     """
 
     cells: Sequence[int]

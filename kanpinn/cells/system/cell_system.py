@@ -156,7 +156,8 @@ class CellSystem:
         every = [*self.equation, *self.walls, *self.interfaces]
         count = next(iter(more.values())).shape[-1] if more else 0
         values = {
-            one: torch.cat([one.right[..., None], _of(one, more, count)], dim=-1) for one in every
+            one: torch.cat([one.right[..., None], _further(one, more, count)], dim=-1)
+            for one in every
         }
         found, shares = self.rows.cell_factors.solve(self.rows.rights(values))
         fields = len(self.coupling.orders)
@@ -210,7 +211,7 @@ class CellSystem:
         return all(one.is_linear(coefficients) for one in (*self.equation, *self.walls))
 
 
-def _of(
+def _further(
     term: SampledTerm | CoupledContacts, more: Mapping[SampledTerm, Tensor], count: int
 ) -> Tensor:
     """The further right-hand sides of a term, (c, q, equations, count)."""

@@ -1,4 +1,4 @@
-"""The rows of an equation with constant coefficients, of which most become zero at once."""
+"""The rows of an equation with constant coefficients, whose residuals are polynomials."""
 
 from dataclasses import dataclass
 from typing import Any

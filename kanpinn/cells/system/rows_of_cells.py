@@ -21,7 +21,7 @@ from kanpinn.cells.system.cell_terms import PlacedTerm, SampledTerm
 from kanpinn.cells.system.contact_rows import PlacedContact
 from kanpinn.cells.system.coupling import Coupling, Traces
 from kanpinn.cells.system.equal_rows import ProjectedReflections
-from kanpinn.cells.system.similar_cells import RowSizes
+from kanpinn.cells.system.similar_cells import EqualCells, RowSizes
 from kanpinn.linalg.elimination_tree import EliminationTree
 from kanpinn.linalg.local_order import order_of_least_fill
 from kanpinn.linalg.reflections import Reflections
@@ -62,7 +62,7 @@ class RowsOfCells:
 
     @cached_property
     def cell_factors(self) -> CellFactors:
-        """The factors of the problem, in which cells with the same matrix are together."""
+        """The factors of the problem, in which similar cells share their elimination."""
         found: dict[Any, list[int]] = {}
         for cell, sides in enumerate(self.geometry.sides):
             terms = [one.term for one in self.terms[cell]]
@@ -77,13 +77,13 @@ class RowsOfCells:
             for sides, contacts in both
         ]
         similar = self._similar(found)
-        shapes = [self._shape(own[0][0][0], faces[own[0][0][0]]) for own in similar]
+        models = [own[0][0][0] for own in similar]  # one cell of each, whose rows are eliminated
+        shapes = [self._shape(model, faces[model]) for model in models]
         together = [[cell for cells, _ in own for cell in cells] for own in similar]
         tree = self._order(faces, work_of_cells(together, shapes, len(faces)))
         local, groups = set(tree.local), []
-        for own, shape in zip(similar, shapes, strict=True):
-            first, unit = own[0]
-            elimination = SharedElimination(partial(self._rows, first[0]))
+        for own, model, shape in zip(similar, models, shapes, strict=True):
+            elimination, (_, unit) = SharedElimination(partial(self._rows, model)), own[0]
             for cells, size in own:
                 if here := [cell for cell in cells if cell in local]:
                     numbers = np.stack([faces[cell] for cell in here])
@@ -91,24 +91,25 @@ class RowsOfCells:
         columns = self.traces.polynomials.size * len(self.coupling.orders)
         return CellFactors(groups, tree, self._coarse, columns)
 
-    def _similar(self, equal: Mapping[Any, list[int]]) -> list[list[tuple[list[int], float]]]:
-        """Groups of equal cells, with the sizes of their rows, in lists of similar groups.
+    def _similar(self, equal: Mapping[Any, list[int]]) -> list[list[EqualCells]]:
+        """Groups of equal cells, in lists of those whose matrices differ by a factor.
 
-        equal: the numbers of equal cells; the key is the number of a cell whose rows are its own.
+        equal: the numbers of equal cells. The key of a cell whose rows are like those of no other
+            one is its number, otherwise what the rows depend on.
         """
-        found: dict[Any, list[tuple[list[int], float]]] = {}
+        found: dict[Any, list[EqualCells]] = {}
         for key, cells in equal.items():
             pattern, size = key, 1.0
             if isinstance(key, tuple):
-                _, kinds, names = key
+                _, _, terms = key
+                sides = tuple((at.side, at.within) for at in self.geometry.sides[cells[0]])
                 sizes = self._row_sizes(cells[0])
-                pattern = tuple(kind[:2] for kind in kinds), names, sizes.ratios
-                size = sizes.factor
-            found.setdefault(pattern, []).append((cells, size))
+                pattern, size = (sides, terms, sizes.ratios), sizes.first
+            found.setdefault(pattern, []).append(EqualCells(cells, size))
         return list(found.values())
 
     def _row_sizes(self, cell: int) -> RowSizes:
-        """The sizes of the rows of a cell that has equal ones."""
+        """The sizes of the parts of a cell's rows, whose terms have the same slopes everywhere."""
         factors = []
         for at in self.geometry.sides[cell]:
             weights = self._weights_at(at)
