@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 class Shown:
     """Base of what notebooks show; results of solves have a method `plot` as well.
 
-    What shows and draws a result belongs to a room above that of the result, from which it may
-    import nothing. As for the names of `kanpinn`, the module is found by its name when it is first
-    used: results alone do not wait for Matplotlib.
+    The module that shows and draws a result is in a room above that of the result, so the result
+    cannot import it. It is found by its name when it is first used, as the names of `kanpinn` are:
+    results alone do not wait for the import of Matplotlib.
 
     shown_by: the name of the module with `card(result)`, which returns a `Card`, and for results
         with a method `plot` with `plot(result, ...)`.

@@ -156,7 +156,7 @@ def _write(target: Path, equation: str | None) -> list[Path]:
 def _next(problem: Path) -> str:
     """Return the command that runs a new file, with its seconds if they are known."""
     one = read_entry(problem)
-    takes = "" if one.seconds is None else f" takes {one.seconds:g} s of one core"
+    takes = "" if one.seconds is None else f" takes {one.seconds:g} s of one core for the solve"
     check = f"kanpinn check {problem} shows what it does"
     return f"kanpinn {one.command} {problem}{takes}; {check}"
 

@@ -16,6 +16,6 @@ def show_page(path: Path) -> None:
     displays = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
     has_display = sys.platform in ("darwin", "win32") or any(map(os.environ.get, displays))
     if not has_display:
-        note(f"there is no display here: {path} is a page for the browser of any machine")
+        note(f"there is no display here: open {path} in a browser of another machine")
     elif not webbrowser.open(path.absolute().as_uri()):
-        note(f"no browser was found: {path} is a page for any")
+        note(f"no browser was found: open {path} in one")

@@ -50,7 +50,7 @@ class NotebookLine:
 def notebook_shell() -> Any | None:
     """Return the shell of the IPython kernel that runs this process; None without one.
 
-    IPython is not imported: in a process that it runs, it has been.
+    This function does not import IPython: a process that IPython runs has imported it already.
     """
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
@@ -60,8 +60,8 @@ def notebook_shell() -> Any | None:
 class LiveLine(ABC):
     """Base of observers that keep one line up to date while they are entered.
 
-    A solve or a study enters its observers. Entered around several of them, the line stays the
-    same one.
+    A solve or a study enters its observers. If a line has been entered before several solves, all
+    of them share it.
 
     bar: the live line while it is entered, if the console is a terminal that can move its cursor;
         otherwise None.

@@ -16,7 +16,10 @@ def own_error(solution: Solution) -> float | None:
 
 
 def own_errors(solution: Solution) -> Errors | None:
-    """The same as error norms; those in H1, most of which is in the smallest cells, are NaN."""
+    """The estimated error as norms; those in H1 are NaN.
+
+    Most of an H1 error is in the smallest cells, and the solve does not estimate it.
+    """
     relative, nan = own_error(solution), math.nan
     if relative is None:
         return None

@@ -37,7 +37,7 @@ class Figure:
 class Image:
     """A picture in the page itself, and the caption below it.
 
-    address: the picture as a "data:" address. alternative: the text for who cannot see it.
+    address: the picture as a "data:" address. alternative: the text for those who cannot see it.
     """
 
     address: str
