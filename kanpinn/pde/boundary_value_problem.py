@@ -59,6 +59,10 @@ class BoundaryValueProblem(ABC):
         """The names of the columns of the jet that `equation` takes, the fields first."""
         return tuple(self.fields)
 
+    def completed(self, conditions: Sequence[Condition]) -> Sequence[Condition]:
+        """Return the conditions of the class with those that follow from the equation."""
+        return conditions
+
     def enrichment(self) -> Sequence[Callable[[Points], Tensor]]:
         """Return known functions that are added to the network, such as those of `Corner`.
 
@@ -140,6 +144,7 @@ def stated(problem: P, kind: type = BoundaryValueProblem) -> P:
             f"{name}.conditions() has data with noise = None beside some with a known one, "
             f"{noises}: give that of all, or of none"
         )
+    conditions = problem.completed(conditions)
     view = copy.copy(problem)
     # object's own setter works also for a problem that is a frozen dataclass.
     object.__setattr__(view, "conditions", functools.partial(tuple, tuple(conditions)))

@@ -2,19 +2,21 @@
 
 import copy
 import functools
-from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
-import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Boundary, Points
-from kanpinn.jets import Channels, Jet, jet_of, join
+from kanpinn.jets import Jet
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
-from kanpinn.pde.evaluate import find_channels, jets_of_fields, stack_equations
+from kanpinn.pde.conditions import Condition
+from kanpinn.pde.evaluate import jets_of_fields, stack_equations
+from kanpinn.pde.exact_solution import derived_source
+from kanpinn.pde.natural import check_energy, with_natural
+from kanpinn.pde.stationary import euler_lagrange
 from kanpinn.pde.unknown import Unknown
 from kanpinn.pde.validate import check_arguments, check_fields, check_subset, check_unknowns
 
@@ -65,10 +67,12 @@ class Problem(BoundaryValueProblem):
     outflow: Callable[..., Mapping[str, Tensor]] | None = None
     quantities: Callable[..., Mapping[str, Tensor | float]] | None = None
     velocity_fields: tuple[str, str] | None = None
+    derived_from: ClassVar[str] = "residual"  # "energy" in a copy that `by_energy` made
 
-    @abstractmethod
     def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:
         """Return the residual at n points in the domain, which is zero for the solution.
+
+        By default it is the Euler–Lagrange equation of `energy`, derived by differentiation.
 
         Args:
             p: n points.
@@ -77,6 +81,8 @@ class Problem(BoundaryValueProblem):
         Returns:
             (n, equations), or a tuple of columns (n, 1).
         """
+        name, count = f"{type(self).__name__}.energy", len(self.fields)
+        return euler_lagrange(self.energy, p, fields, name, count)
 
     def source(self, p: Points) -> Tensor:
         """Return the right-hand side at n points, (n, fields), derived from `exact`.
@@ -89,7 +95,7 @@ class Problem(BoundaryValueProblem):
                 source.
         """
         # The method is the key, since a residual may use the sources of several problems at p.
-        return p.once(self.source, functools.partial(_derived_source, self, p))
+        return p.once(self.source, functools.partial(derived_source, self, p))
 
     def energy(self, p: Points, *fields: Jet) -> Tensor:
         """Return the density (n, 1) of the energy that the solution minimises.
@@ -97,6 +103,10 @@ class Problem(BoundaryValueProblem):
         The density has to be convex in the fields' jets. A solve whose form is "energy" uses it in
         place of `residual`, for solutions that are not smooth enough for the strong form. For
         -div(a ∇u) = f it is a |∇u|²/2 - f u.
+
+        A class without `residual` is solved by the equation and the natural conditions that are
+        derived from its densities, as is any network in cells whose form is "energy". Its solution
+        is then a stationary point of the energy.
 
         Raises:
             InputError: where the class does not define an energy.
@@ -151,6 +161,8 @@ class Problem(BoundaryValueProblem):
             check_unknowns(name, self.unknowns, self.fields, self.domain.names)
         if not (self.exact is None or callable(self.exact)):
             raise InputError(f"{name}.exact must be a method, or None, got {self.exact!r}")
+        if self.is_stationary and type(self).energy is Problem.energy:
+            raise InputError(f"{name} has neither residual(p, …) nor energy(p, …)")
         check_arguments(f"{name}.residual", self.residual, self.columns)
         if self.outflow is not None and self.invariants is None:
             raise InputError(
@@ -162,102 +174,49 @@ class Problem(BoundaryValueProblem):
                 check_arguments(f"{name}.{method}", getattr(self, method), self.columns)
         check_arguments(f"{name}.reference", self.reference, None)
 
+    @property
+    def is_stationary(self) -> bool:
+        """Whether the equation is derived from `energy`."""
+        return self.derived_from == "energy" or type(self).residual is Problem.residual
+
+    def completed(self, conditions: Sequence[Condition]) -> Sequence[Condition]:
+        """Return conditions with the natural ones, if the equation is derived from `energy`."""
+        if not self.is_stationary:
+            return conditions
+        name = f"{type(self).__name__}.energy"
+        check_arguments(name, self.energy, self.columns)
+        check_energy(self.energy, self.domain, len(self.columns), name)
+        parts = self.boundary_energies()
+        return with_natural(conditions, self.domain, self.fields, self.energy, parts, name)
+
     def equation(self, p: Points, u: Jet) -> Tensor:
         """Return the residual as one tensor, (n, equations), from the jet of all columns.
 
         Raises:
             InputError: where the residual has another shape.
         """
-        return stack_equations(self.residual(p, *jets_of_fields(u)), len(p), "residual")
+        derived = functools.partial(Problem.residual, self)
+        residual = derived if self.is_stationary else self.residual
+        return stack_equations(residual(p, *jets_of_fields(u)), len(p), "residual")
 
 
 P = TypeVar("P", bound=Problem)
 
 
-def exact_jet(problem: Problem, p: Points, channels: Channels) -> Jet:
-    """Return the exact solution's jet at points, computed by nested automatic differentiation.
-
-    Raises:
-        InputError: where there is no exact solution, or `exact` gives another shape.
-    """
-    name, exact = type(problem).__name__, problem.exact
-    if exact is None:
-        raise InputError(f"{name} has no exact solution: it has no method `exact`")
-    jet = jet_of(
-        lambda x: stack_equations(exact(Points(x, p.names)), len(x), f"{name}.exact"),
-        p.coords,
-        channels,
-    )
-    if (count := jet.value.shape[1]) != len(problem.fields):
-        raise InputError(
-            f"{name}.exact must have {len(problem.fields)} columns for the fields "
-            f"{', '.join(problem.fields)}, got {count}"
-        )
-    return jet
-
-
-def exact_columns(problem: Problem, p: Points, channels: Channels) -> Jet:
-    """Return `exact_jet` with further columns for the true values of the unknown numbers.
-
-    Raises:
-        InputError: where an unknown number has no exact value.
-    """
-    fields = exact_jet(problem, p, channels)
-    for name, unknown in problem.numbers.items():
-        if unknown.exact is None:
-            raise InputError(
-                f"{type(problem).__name__}.unknowns[{name!r}] has no exact value, which the exact "
-                "solution's residual needs"
-            )
-        fields = join([fields, fields[0] * 0 + unknown.exact])
-    return fields
-
-
-def exact_residual(
-    problem: Problem, p: Points, jet: Callable[[Channels], Jet] | None = None
-) -> Tensor:
-    """Return the residual of the exact solution at n points, (n, equations).
-
-    It is zero where the exact solution satisfies the equation.
+def by_energy(problem: P) -> P:
+    """Return a copy of a problem whose equation and natural conditions are those of its energy.
 
     Args:
-        problem: the problem.
-        p: the points.
-        jet: returns `exact_columns` at the points, by default computed here.
-    """
-    exact = jet or functools.partial(exact_columns, problem, p)
-    return find_channels(lambda channels: problem.equation(p, exact(channels)), p.names)[1]
-
-
-def _derived_source(problem: Problem, p: Points) -> Tensor:
-    """Return the source s with residual(exact; s) = 0, (n, equations).
-
-    With r(s) the residual of the exact solution for a constant source s, it is
-    s = -r(0) / (r(1) - r(0)). Equations that do not contain the source have s = 0.
+        problem: the problem, as `stated` returned it.
 
     Raises:
-        InputError: where there is no exact solution, or the residual r is not affine in s.
+        InputError: where no equation can be derived from the energy, see `check_energy`.
     """
-    name = type(problem).__name__
-    if problem.exact is None:
-        raise InputError(f"{name} uses source(p) but has neither `source` nor `exact`")
-    third = -0.618  # a non-round s, where a residual that is not affine leaves the line
-    jet = functools.cache(functools.partial(exact_columns, problem, p))  # the same for each s
-    at = [exact_residual(_with_constant_source(problem, s), p, jet) for s in (0.0, 1.0, third)]
-    slope = at[1] - at[0]
-    curvature = (at[2] - at[0] - third * slope).abs().max()
-    rounding = 1e3 * torch.finfo(slope.dtype).eps * (1 + max(r.abs().max() for r in at))
-    unused = (slope == 0).all(dim=0)  # equations of a system that do not contain the source
-    if bool(((slope == 0) & ~unused).any()) or bool(unused.all()) or curvature > rounding:
-        raise InputError(
-            f"{name}: a source is derived from `exact` only if the residual is affine in "
-            "source(p); write source(p) yourself"
-        )
-    return torch.where(unused, torch.zeros_like(slope), -at[0] / slope).detach()
-
-
-def _with_constant_source(problem: P, value: float) -> P:
-    view, fields = copy.copy(problem), len(problem.fields)
+    if problem.is_stationary:
+        return problem
+    view = copy.copy(problem)
     # object's own setter works also for a problem that is a frozen dataclass.
-    object.__setattr__(view, "source", lambda p: p.coords.new_full((len(p), fields), value))
+    object.__setattr__(view, "derived_from", "energy")
+    conditions = tuple(view.completed(problem.conditions()))
+    object.__setattr__(view, "conditions", functools.partial(tuple, conditions))
     return view

@@ -12,7 +12,8 @@ from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Channels, Jet
 from kanpinn.pde.evaluate import ResidualFunction, find_channels
-from kanpinn.pde.problem import Problem, exact_columns, exact_jet
+from kanpinn.pde.exact_solution import exact_columns, exact_jet
+from kanpinn.pde.problem import Problem
 
 JetAt = Callable[[Points, Channels], Jet]
 

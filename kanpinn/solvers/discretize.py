@@ -26,7 +26,7 @@ from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, stated
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.pde.jumps import jumps
-from kanpinn.pde.problem import Problem
+from kanpinn.pde.problem import Problem, by_energy
 from kanpinn.pde.unknown import Unknown
 from kanpinn.pde.well_posed import check_well_posed
 from kanpinn.solvers.discretization import (
@@ -68,6 +68,8 @@ def discretize(
     problem, form = stated(problem, Problem), settings.form
     if form not in FORMS:
         raise InputError(f'form must be "strong" or "energy", got {form!r}')
+    if form == "energy" and isinstance(network, Cells):
+        problem, form = by_energy(problem), "strong"
     if form == "energy":
         _check_natural(problem)
         if problem.unknowns:

@@ -25,6 +25,7 @@ from kanpinn.solvers.resonance import judged_by_resonance
 from kanpinn.solvers.settings import SolveSettings
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import Observer, SolverState, begin
+from kanpinn.solvers.stationary_points import judged_by_curvature
 from kanpinn.solvers.steep_data import DataScan, scan_data, warn_of_breaks
 from kanpinn.solvers.verification import Verification, judged_status
 
@@ -66,7 +67,8 @@ def solve(
             losses omit: "ntk" makes the mean squared row of the Jacobian equal for all terms,
             "gradients" the norm of the gradient. They are useful with first-order methods and
             penalised data (scripts/sharp_features.py measures it).
-        form: "energy" minimises `problem.energy` in place of the squared residual.
+        form: "energy" minimises `problem.energy` in place of the squared residual; a network in
+            cells then solves the equation that is derived from it, see `Problem.energy`.
         reference: used for errors without an exact solution, by default `problem.reference()`.
         errors: whether to measure the errors.
         verified: whether to compare the residual at fresh points with that at the solve's own: a
@@ -213,6 +215,8 @@ def _judged(
     single = fitted and state.history.steps == 1
     if verification is not None and verification.reacts and single:
         status = judged_by_resonance(status, verification, discretization, state.residuals)
+    if discretization.form == "strong":
+        status = judged_by_curvature(status, discretization.problem, state.surrogate.evaluate)
     return status, verification
 
 

@@ -12,8 +12,8 @@ from kanpinn.jets import Channels
 from kanpinn.loss.terms import residual_term
 from kanpinn.networks import Surrogate
 from kanpinn.pde.boundary_value_problem import stated
+from kanpinn.pde.exact_solution import exact_residual
 from kanpinn.pde.parameters import with_parameter
-from kanpinn.pde.problem import exact_residual
 
 
 class Given(kp.Problem):

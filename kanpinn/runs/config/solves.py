@@ -139,7 +139,8 @@ class LossTable(FixedTable):
     Args:
         interior: the weight of the equation.
         boundary: the weight of the conditions.
-        form: "strong" minimises the squared residual, "energy" the energy of the problem's class.
+        form: "strong" minimises the squared residual, "energy" the energy of the problem's class;
+            cells then solve the equation that is derived from it.
         balance: how the weights of the loss terms are balanced, see `kanpinn.solve`.
     """
 

@@ -1,0 +1,105 @@
+"""Whether a stationary point of an energy is a minimum, from the curvature of the density there."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from kanpinn._support.status import CONVERGED
+from kanpinn.geometry import Points
+from kanpinn.geometry.sampling import sample
+from kanpinn.jets import Channels, Jet
+from kanpinn.loss.energy import curvature
+from kanpinn.pde.evaluate import jets_of_fields
+from kanpinn.pde.problem import Problem
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """The signs of the curvature of an energy's density at a solution.
+
+    Where the density is convex in values and gradients at all points, the second variation of the
+    energy is at least zero. A minimum needs convexity in gradients of rank one (Legendre and
+    Hadamard), which is all that is necessary.
+
+    Args:
+        convex: whether the densities are convex at all points.
+        where: a point at which the necessary condition fails; None if there is none.
+    """
+
+    convex: bool
+    where: str | None
+
+    @classmethod
+    def at(
+        cls, problem: Problem, evaluate: Callable[[Points, Channels], Jet], count: int = 512
+    ) -> "Curvature":
+        """The curvature at points in the domain and on the boundary.
+
+        Args:
+            problem: has the energy.
+            evaluate: gives the jet of the fields at points.
+            count: the number of points in the domain.
+        """
+        rounding = 1e-9
+        p = sample(problem.domain, count, "sobol")
+        found = _hessian(problem.energy, p, evaluate(p, Channels(p.names, gradient=True)))
+        size = found.abs().amax(dim=(1, 2)) + torch.finfo(found.dtype).tiny
+        convex = bool((torch.linalg.eigvalsh(found)[:, 0] >= -rounding * size).all())
+        concave = _least_along(found, len(p.names), len(problem.fields)) < -rounding * size
+        for part, density in problem.boundary_energies():
+            q = sample(part, 64, "uniform")
+            wall = _hessian(density, q, evaluate(q, Channels(q.names)))
+            convex &= bool((torch.linalg.eigvalsh(wall)[:, 0] >= -rounding).all())
+        where = p.show(int(concave.to(torch.uint8).argmax())) if bool(concave.any()) else None
+        return cls(convex, where)
+
+
+def _hessian(density: Callable[..., Tensor], p: Points, u: Jet) -> Tensor:
+    with torch.enable_grad():
+        return curvature(lambda jet: density(p, *jets_of_fields(jet)), u)
+
+
+def _least_along(hessian: Tensor, d: int, m: int) -> Tensor:
+    """The least curvature for gradients a ⊗ ξ with unit vectors ξ and a at each point, (n,).
+
+    hessian: by the values of m fields, then by their gradients, (n, m + d m, m + d m).
+    """
+    block = hessian[:, m:, m:].unflatten(2, (d, m)).unflatten(1, (d, m))
+    if m == 1:
+        return torch.linalg.eigvalsh(block[:, :, 0, :, 0])[:, 0]
+    draws = torch.randn(128, d, generator=Generator().manual_seed(0), dtype=hessian.dtype)
+    directions = draws / draws.norm(dim=1, keepdim=True)
+    acoustic = torch.einsum("naibj,ra,rb->nrij", block, directions, directions)
+    return torch.linalg.eigvalsh(acoustic)[..., 0].amin(dim=1)
+
+
+def judged_by_curvature(
+    status: str, problem: Problem, evaluate: Callable[[Points, Channels], Jet]
+) -> str:
+    """Return the status of a solve by the equation of an energy, which finds stationary points.
+
+    A warning says where the solution has not been shown to be a minimum.
+
+    Args:
+        status: the status so far.
+        problem: the problem.
+        evaluate: gives the jet of the solution at points.
+    """
+    if not status.startswith(CONVERGED) or not problem.is_stationary or problem.numbers:
+        return status
+    found = Curvature.at(problem, evaluate)
+    if found.where is not None:
+        return (
+            "stopped: the solution is a stationary point of the energy but no minimum, its density "
+            f"is concave in the gradient at {found.where}"
+        )
+    if not found.convex:
+        warnings.warn(
+            f"{type(problem).__name__}.energy is not convex at the solution, which is a stationary "
+            "point: whether it is a minimum has not been found out",
+            stacklevel=4,
+        )
+    return status

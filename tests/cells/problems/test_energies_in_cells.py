@@ -1,0 +1,161 @@
+"""Energies in cells: their stationary points are the solutions of the strong form."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+import kanpinn as kp
+from kanpinn.runs.config import Config
+
+PROBLEMS = Path(__file__).parents[3] / "problems"
+SQUARE = kp.Box(x=(0, 1), y=(0, 1))
+
+
+def _solved(problem, degree=10, form="strong", **settings):
+    network = kp.Cells([2, len(problem.fields)], degree=degree, cells=2)
+    return kp.solve(problem, network, kp.Dissection(1e-6), form=form, **settings)
+
+
+class Degenerate(kp.Problem):
+    """-div((1/10 + |∇u|²) ∇u) = f, with a flux that grows with u on one side."""
+
+    domain = SQUARE
+
+    def energy(self, p, u):
+        slopes = kp.grad(u).square().sum(dim=1, keepdim=True)
+        return (0.1 + slopes) ** 2 / 4 - self.source(p) * u.value
+
+    def boundary_energies(self):
+        top = self.domain.boundary["y_max"]
+        return [(top, lambda p, u: u.value**2 - self.given(p) * u.value)]
+
+    def given(self, p):
+        slope = torch.cos(2 * p.x + p.y)
+        return 2 * self.exact(p) + (0.1 + 5 * slope**2) * slope
+
+    def conditions(self):
+        walls = self.domain.boundary["x_min", "x_max", "y_min"]
+        return [kp.Dirichlet(walls, self.exact)]
+
+    def exact(self, p):
+        return torch.sin(2 * p.x + p.y)
+
+
+class Block(kp.Problem):
+    """A block of a compressible material (neo-Hooke) on rollers, with dead loads."""
+
+    domain = SQUARE
+    fields = ("u", "v")
+
+    def strain_energy(self, u, v):
+        a, b = 1 + kp.partial(u, "x"), kp.partial(u, "y")
+        c, d = kp.partial(v, "x"), 1 + kp.partial(v, "y")
+        area = a * d - b * c
+        return (a**2 + b**2 + c**2 + d**2) / 2 - area.log() + (area - 1) ** 2
+
+    def energy(self, p, u, v):
+        load = self.source(p)
+        return self.strain_energy(u, v) - load[:, :1] * u.value - load[:, 1:] * v.value
+
+    def conditions(self):
+        walls = self.domain.boundary
+        return [
+            kp.Dirichlet(walls["x_min"], 0.0, field="u"),
+            kp.Dirichlet(walls["y_min", "y_max"], self.exact),
+            kp.Dirichlet(walls["x_max"], self.exact),
+        ]
+
+    def exact(self, p):
+        return 0.1 * torch.sin(3 * p.x) * p.y, 0.1 * torch.cos(3 * p.x) * torch.sin(p.y)
+
+
+def test_nonlinear_energies_are_solved_to_ten_digits():
+    found = _solved(Degenerate(), verified=False)
+    assert found.status == "converged"
+    assert found.errors.l2_relative < 1e-10
+
+
+def test_a_system_has_natural_conditions_for_each_field():
+    """The shear is zero on the rollers at x = 0, since v has no slope along x there."""
+    with pytest.warns(UserWarning, match="not been found out"):
+        found = _solved(Block(), form="energy")
+    assert found.status == "converged"
+    assert found.errors.l2_relative < 1e-9
+
+
+class Variable(kp.Problem):
+    """-div((2 + xy) ∇u) + u = f, with both forms stated."""
+
+    domain = SQUARE
+
+    def residual(self, p, u):
+        slope = torch.cat([p.y, p.x], dim=1)
+        flux = (2 + p.x * p.y) * kp.laplacian(u) + (slope * kp.grad(u)).sum(dim=1, keepdim=True)
+        return u.value - flux - self.source(p)
+
+    def energy(self, p, u):
+        squares = kp.grad(u).square().sum(dim=1, keepdim=True)
+        return ((2 + p.x * p.y) * squares + u.value**2) / 2 - self.source(p) * u.value
+
+    def slope(self, p):
+        return 2 * p.normals[:, :1] * torch.cos(2 * p.x) * torch.exp(p.y)
+
+    def boundary_energies(self):
+        right = self.domain.boundary["x_max"]
+        return [(right, lambda p, u: -(2 + p.y) * self.slope(p) * u.value)]
+
+    def conditions(self):
+        walls = self.domain.boundary
+        fixed = kp.Dirichlet(walls["x_min", "y_min", "y_max"], self.exact)
+        return [fixed, kp.Neumann(walls["x_max"], self.slope)]
+
+    def exact(self, p):
+        return torch.sin(2 * p.x) * torch.exp(p.y)
+
+
+def test_both_forms_have_the_same_solution():
+    strong, energy = (_solved(Variable(), form=form) for form in ("strong", "energy"))
+    assert max(strong.errors.l2_relative, energy.errors.l2_relative) < 1e-10
+    assert len(energy.residuals.terms) == 3
+
+
+def test_a_stationary_point_that_is_no_minimum_has_a_status_that_says_so():
+    class Saddle(Degenerate):
+        def energy(self, p, u):
+            slopes = kp.partial(u, "x") ** 2 - 0.3 * kp.partial(u, "y") ** 2
+            return slopes / 2 - self.source(p) * u.value
+
+        def boundary_energies(self):
+            return ()
+
+        def conditions(self):
+            return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+    found = _solved(Saddle())
+    assert found.status.startswith("stopped: the solution is a stationary point of the energy but")
+    assert found.errors.l2_relative < 1e-9
+
+
+def test_networks_without_cells_take_the_derived_equation():
+    class Membrane(kp.Problem):
+        domain = SQUARE
+        exact = lambda self, p: torch.sin(math.pi * p.x) * torch.sin(2 * p.y)  # noqa: E731
+
+        def energy(self, p, u):
+            return kp.grad(u).square().sum(dim=1, keepdim=True) / 2 - self.source(p) * u.value
+
+        def conditions(self):
+            return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+    network = [kp.KAN([2, 32, 1], degree=9, seed=0) for _ in range(2)]
+    assert kp.solve(Membrane(), network[0]).errors.l2_relative < 1e-6
+    assert kp.solve(Membrane(), network[1], form="energy").errors.l2_relative < 1e-2
+
+
+def test_the_file_of_a_soap_film_finds_the_catenoid():
+    pairs = ["optimizer[0].tolerance=1e-4", "network.degree=8", "run.estimate=false"]
+    found = Config.read(PROBLEMS / "soap_film.toml", pairs).build().run(())
+    assert found.status == "converged"
+    assert found.errors.l2_relative < 2e-4

@@ -1,0 +1,138 @@
+"""The equation and the natural conditions of an energy are its first variation."""
+
+import pytest
+import torch
+
+import kanpinn as kp
+from kanpinn.geometry import Points
+from kanpinn.geometry.sampling import sample
+from kanpinn.jets import jet_of
+from kanpinn.pde.boundary_value_problem import stated
+from kanpinn.pde.problem import by_energy
+from kanpinn.pde.stationary import euler_lagrange, natural_residual
+
+SQUARE = kp.Box(x=(0, 1), y=(0, 1))
+FIELDS = (
+    lambda x: torch.sin(2 * x[:, :1] + x[:, 1:]),
+    lambda x: torch.exp(x[:, :1] * x[:, 1:] / 2),
+)
+HESSIAN = kp.Channels(("x", "y"), second="hessian")
+
+
+def _density(p, u, v):
+    """A density without symmetries, with coefficients that depend on the place."""
+    a, b, c = kp.partial(u, "x"), kp.directional(u, (1, 2)), kp.partial(v, "y")
+    invariants = 1 + a**2 + p.x * a * b + (1 + p.y**2) * b**2 * v.value.square() + c**2
+    return invariants.sqrt() + torch.cos(p.x * u.value) * c + u.value * v.value
+
+
+def _of_functions(p, i):
+    """The derivatives of the density by the gradient and the value of field i, as functions."""
+    jets = [jet_of(f, p.coords, HESSIAN) for f in FIELDS]
+
+    def varied(which):
+        steps = p.coords.new_zeros(3, len(p), 1).requires_grad_()
+        fields = []
+        for k, u in enumerate(jets):
+            value, gradient = u.value, u.gradient
+            if k == i:
+                value, gradient = value + steps[0], gradient + steps[1:].transpose(0, 1)
+            channels = kp.Channels(p.names, gradient=True, directions=((1.0, 2.0),), order=1)
+            lines = gradient[:, 0] + 2 * gradient[:, 1]
+            fields.append(kp.Jet(channels, value, gradient, None, lines[:, None, None]))
+        (slopes,) = torch.autograd.grad(_density(p, *fields).sum(), steps)
+        return slopes[which]
+
+    return varied
+
+
+def test_the_equation_is_the_divergence_of_the_derived_fluxes(generator):
+    p = Points(torch.rand(7, 2, generator=generator, dtype=torch.float64), ("x", "y"))
+    found = euler_lagrange(_density, p, [jet_of(f, p.coords, HESSIAN) for f in FIELDS], "e", 2)
+    h, wanted = 1e-4, []
+    for i in range(2):
+        total = _of_functions(p, i)(0)
+        for axis in (0, 1):
+            step = h * torch.eye(2, dtype=torch.float64)[axis]
+            at = [
+                _of_functions(Points(p.coords + k * step, p.names), i)(1 + axis)
+                for k in (-2, -1, 1, 2)
+            ]
+            total = total - (at[0] - 8 * at[1] + 8 * at[2] - at[3]) / (12 * h)
+        wanted.append(total)
+    torch.testing.assert_close(found, torch.cat(wanted, dim=1), rtol=1e-9, atol=1e-9)
+
+
+def test_natural_conditions_are_fluxes_and_derivatives_on_the_boundary():
+    p = sample(SQUARE.boundary["x_max", "y_min"], 9, "uniform")
+    jets = [jet_of(f, p.coords, HESSIAN) for f in FIELDS]
+    wall = lambda p, u, v: p.y * u.value**3 + v.value  # noqa: E731
+    found = natural_residual(_density, [(wall, "b")], p, jets, "e")
+    for i in range(2):
+        of = _of_functions(p, i)
+        flux = p.normals[:, :1] * of(1) + p.normals[:, 1:] * of(2)
+        added = 3 * p.y * jets[0].value ** 2 if i == 0 else 1.0
+        torch.testing.assert_close(found[:, i, None], flux + added)
+
+
+class Membrane(kp.Problem):
+    domain = SQUARE
+
+    def energy(self, p, u):
+        return kp.grad(u).square().sum(dim=1, keepdim=True) / 2 - u.value
+
+    def conditions(self):
+        return [
+            kp.Dirichlet(self.domain.boundary["x_min"]),
+            kp.Neumann(self.domain.boundary["x_max"]),
+        ]
+
+
+def test_natural_conditions_hold_where_no_value_is_prescribed():
+    wall, natural = stated(Membrane()).conditions()
+    assert [piece.name for piece in wall.pieces] == ["x_min"]
+    assert [piece.name for piece in natural.pieces] == ["x_max", "y_min", "y_max"]
+    again = by_energy(stated(Membrane()))
+    assert len(again.conditions()) == 2
+
+
+class Twisted(Membrane):
+    fields = ("u", "v")
+
+    def energy(self, p, u, v):
+        return super().energy(p, u) + v.value**2
+
+    def conditions(self):
+        return [kp.Constraint(self.domain.boundary, lambda p, u, v: u.value - v.value)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"energy": lambda self, p, u: kp.laplacian(u) ** 2}, "contains derivatives of order 2"),
+        (
+            {"energy": lambda self, p, u: p.x.detach() * kp.partial(u, "x") ** 2},
+            "whose derivative by x is not that of its values",
+        ),
+        ({"energy": lambda self, p, u: kp.grad(u)}, r"must have shape \(n, 1\)"),
+        ({"domain": kp.Box(x=(0, 1), t=(0, 1))}, "has the time t"),
+        ({"energy": kp.Problem.energy}, "neither residual"),
+        (
+            {
+                "boundary_energies": lambda self: [
+                    (SQUARE.boundary, lambda p, u: kp.partial(u, "x") ** 2)
+                ]
+            },
+            r"boundary_energies\(\)\[0\] contains derivatives",
+        ),
+    ],
+)
+def test_energies_without_an_equation_are_refused(changes, message):
+    problem = type("Changed", (Membrane,), changes)()
+    with pytest.raises(kp.InputError, match=message):
+        stated(problem)
+
+
+def test_conditions_that_couple_fields_are_refused():
+    with pytest.raises(kp.InputError, match="couples the fields u, v"):
+        stated(Twisted())
