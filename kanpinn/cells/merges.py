@@ -15,9 +15,11 @@ Array = NDArray[Any]
 def merge_order(tree: Tree) -> list[Merge]:
     """The order of nested dissection, by which neighbouring nodes become one, up to the root.
 
-    The leaves are the nodes 0 … N - 1; each merge makes the next node. The leaves of one box are
-    merged before the box is merged with others. The boxes of level 0 are halved again and again
-    across their longest side, and merged in the opposite order.
+    The leaves are the nodes 0 … N - 1; each merge makes the next node. The box of the tree is
+    bisected again and again until each part is a leaf or the leaves of one box, and the parts are
+    merged in the opposite order. Several boxes of level 0 are bisected across the longest side,
+    single ones in the first coordinate of those that were halved least, in which no leaf lies
+    across the middle.
 
     Reference: George, Nested dissection of a regular finite element mesh (1973).
     """
@@ -34,27 +36,35 @@ def merge_order(tree: Tree) -> list[Merge]:
             members += odd
         return members[0]
 
-    def bisected(low: Sequence[int], high: Sequence[int]) -> list[int]:
-        """The node of the boxes of level 0 at places from `low` to below `high`, if any."""
+    def halved(leaves: Array, depth: Array) -> int:
+        """The node of the leaves in a box of some levels (d,)."""
+        below = level[leaves] - depth
+        if len(leaves) == 1 or not below.any():
+            return merged(leaves.tolist())
+        # A box in which each leaf is halved in a coordinate has no leaf across its middle.
+        axes = np.flatnonzero(below.all(axis=0))
+        axis = int(axes[depth[axes].argmin()])
+        after = depth + (np.arange(tree.dim) == axis)
+        upper = (place[leaves, axis] >> (below[:, axis] - 1)) & 1
+        parts = (leaves[upper == side] for side in (0, 1))
+        return merged([halved(own, after) for own in parts if len(own)])
+
+    def bisected(leaves: Array, low: Sequence[int], high: Sequence[int]) -> int:
+        """The node of the leaves in boxes of level 0 at places from `low` to below `high`."""
         counts = [end - begin for begin, end in zip(low, high, strict=True)]
         axis = counts.index(max(counts))
         if counts[axis] == 1:
-            own = boxes.get(tuple(low))
-            return [] if own is None else [own]
+            return halved(leaves, np.zeros(tree.dim, dtype=np.int64))
         middle = low[axis] + counts[axis] // 2
-        ends = ([middle if i == axis else at for i, at in enumerate(one)] for one in (high, low))
-        parts = bisected(low, next(ends)) + bisected(next(ends), high)
-        return [merged(parts)] if parts else []
+        first, second = (
+            [middle if i == axis else at for i, at in enumerate(one)] for one in (high, low)
+        )
+        upper = (place[leaves, axis] >> level[leaves, axis]) >= middle
+        both = (leaves[~upper], low, first), (leaves[upper], second, high)
+        return merged([bisected(*part) for part in both if len(part[0])])
 
-    nodes: dict[tuple[int, ...], list[int]] = {}
-    for level in range(int(tree.level.max()), -1, -1):
-        for leaf in (tree.level == level).nonzero()[:, 0].tolist():
-            nodes.setdefault(tuple(tree.place[leaf].tolist()), []).append(leaf)
-        boxes = {place: merged(nodes[place]) for place in sorted(nodes)}
-        nodes = {}
-        for place, node in boxes.items():
-            nodes.setdefault(tuple(i >> 1 for i in place), []).append(node)
-    bisected([0] * tree.dim, tree.roots)
+    level, place = tree.level.numpy(), tree.place.numpy()
+    bisected(np.arange(len(tree)), [0] * tree.dim, tree.roots)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Trees of boxes: the cells of a local discretization, and the faces between them."""
+"""Trees of boxes: the cells of a local discretization."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,36 +7,20 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True, eq=False)
-class Faces:
-    """The faces between cells, each in the sides of two of them.
-
-    Args:
-        axis: the coordinate that is constant on each face, (F,).
-        lower, upper: the cells on either side, (F,) each; `lower` is that of smaller coordinates.
-        corners: the lower and the upper corner of each face, (F, 2, d).
-    """
-
-    axis: Tensor
-    lower: Tensor
-    upper: Tensor
-    corners: Tensor
-
-    def __len__(self) -> int:
-        return len(self.axis)
+from kanpinn.cells.faces import BoxPlaces, Faces
 
 
 @dataclass(frozen=True, eq=False)
 class Tree:
-    """The leaves of a tree of boxes in [-1, 1]^d: each box is a leaf, or halved into 2^d boxes.
+    """The leaves of a tree of boxes in [-1, 1]^d: each is a leaf, or halved in some coordinates.
 
     Where interfaces divide the domain into regions, a box has a leaf for each region that it meets.
 
     Args:
         roots: the numbers of boxes of level 0 along each coordinate.
-        level: the level of each leaf, (N,); a box of level l has 2^-l times the width of a root.
-        place: its place among the boxes of its level along each coordinate, (N, d).
+        level: how often each leaf is halved in each coordinate, (N, d): with the level l it has
+            2^-l times the width of a root.
+        place: its place among the boxes of the same size along each coordinate, (N, d).
         region: the number of its region, (N,).
         around: the coordinates that go around a circle, in which both ends are neighbours.
 
@@ -54,8 +38,8 @@ class Tree:
         """The tree whose leaves are its roots, of one region."""
         axes = [torch.arange(count) for count in roots]
         place = torch.cartesian_prod(*axes).view(-1, len(axes))
-        level, region = torch.zeros(2, len(place), dtype=torch.long)
-        return cls(tuple(roots), level, place, region)
+        region = torch.zeros(len(place), dtype=torch.long)
+        return cls(tuple(roots), torch.zeros_like(place), place, region)
 
     def __len__(self) -> int:
         return len(self.level)
@@ -81,41 +65,26 @@ class Tree:
         return torch.stack([self.low, self.low + self.widths], dim=1)
 
     def _counts(self, level: Tensor) -> Tensor:
-        """The numbers of boxes of levels (k,) along each coordinate, (k, d)."""
-        return torch.tensor(self.roots) * 2 ** level[:, None]
+        """The numbers of boxes of levels (k, d) along each coordinate, (k, d)."""
+        return torch.tensor(self.roots) * 2**level
 
     @cached_property
-    def _sorted(self) -> dict[int, tuple[Tensor, Tensor]]:
-        """For each level the keys of its leaves in order, and their numbers."""
+    def _sorted(self) -> dict[tuple[int, ...], tuple[Tensor, Tensor]]:
+        """For each size of leaves their keys in order, and their numbers; many leaves first."""
         found = {}
-        for level in self.level.unique().tolist():
-            numbers = (self.level == level).nonzero()[:, 0]
+        sizes, size, counts = self.level.unique(dim=0, return_inverse=True, return_counts=True)
+        for number in counts.argsort(descending=True).tolist():
+            level, numbers = tuple(sizes[number].tolist()), (size == number).nonzero()[:, 0]
             keys, order = self._keys(level, self.place[numbers], self.region[numbers]).sort()
             found[level] = keys, numbers[order]
         return found
 
-    def _keys(self, level: int, place: Tensor, region: Tensor) -> Tensor:
-        """One number for each region and place among the boxes of a level, (k,)."""
+    def _keys(self, level: Sequence[int], place: Tensor, region: Tensor) -> Tensor:
+        """One number for each region and place among the boxes of a size, (k,)."""
         keys = region
         for axis, count in enumerate(self.roots):
-            keys = keys * (count << level) + place[:, axis]
+            keys = keys * (count << level[axis]) + place[:, axis]
         return keys
-
-    def leaves_at(self, level: int, place: Tensor, region: Tensor) -> Tensor:
-        """The numbers of leaves of a level, (k,); -1 where there is none.
-
-        Args:
-            level: the level.
-            place: the places among the boxes of the level, (k, d).
-            region: the regions, (k,).
-        """
-        none = torch.full_like(place[:, 0], -1)
-        if level not in self._sorted:
-            return none
-        keys, numbers = self._sorted[level]
-        wanted = self._keys(level, place, region)
-        at = torch.searchsorted(keys, wanted).clamp_max(len(keys) - 1)
-        return torch.where(keys[at] == wanted, numbers[at], none)
 
     def locate(self, x: Tensor, region: Tensor) -> Tensor:
         """The numbers of the leaves that contain points of [-1, 1]^d, (n,).
@@ -127,13 +96,15 @@ class Tree:
             x: the points, (n, d).
             region: the regions that they belong to, (n,).
         """
-        found = torch.full((len(x),), -1)
-        for level in self._sorted:
+        found, lost = torch.full((len(x),), -1), torch.arange(len(x))
+        for level, (keys, numbers) in self._sorted.items():
             counts = self._counts(torch.tensor([level]))
-            place = ((x + 1) / 2 * counts).floor().long()
-            here = self.leaves_at(level, place.clamp_min(0).minimum(counts - 1), region)
-            found = torch.where(here < 0, found, here)
-        lost = (found < 0).nonzero()[:, 0]
+            place = ((x[lost] + 1) / 2 * counts).floor().long()
+            wanted = self._keys(level, place.clamp_min(0).minimum(counts - 1), region[lost])
+            at = torch.searchsorted(keys, wanted).clamp_max(len(keys) - 1)
+            here = keys[at] == wanted
+            found[lost[here]] = numbers[at[here]]
+            lost = lost[~here]
         if len(lost):
             foreign = region[lost, None] != self.region
             gaps = torch.where(foreign, torch.inf, torch.zeros_like(self.low[:, 0]))
@@ -144,28 +115,35 @@ class Tree:
             found[lost] = gaps.argmin(dim=1)
         return found
 
+    def everywhere(self, cells: Tensor) -> Tensor:
+        """Mark all coordinates of some leaves, a mask (N, d); cells: a mask (N,)."""
+        return cells[:, None].expand(-1, self.dim)
+
+    def count_when_split(self, chosen: Tensor) -> int:
+        """The number of leaves after `split`, for one region; chosen: a mask (N, d)."""
+        return int((2 ** chosen.sum(dim=1)).sum())
+
     def split(self, chosen: Tensor) -> tuple["Tree", Tensor]:
-        """The tree in which some leaves are halved in every coordinate, and each leaf's parent.
+        """The tree in which leaves are halved in some coordinates, and each leaf's parent.
 
-        A box is halved in all of its regions. The leaves that are kept come first; their parents
-        are they themselves.
+        A box is halved in all of its regions, in the coordinates that are chosen in any of them.
+        The leaves that are kept come first; their parents are they themselves.
 
-        chosen: a mask (N,).
+        chosen: the coordinates in which each leaf is halved, a mask (N, d).
         """
         boxes, box = self._boxes
-        chosen = torch.zeros(len(boxes), dtype=torch.long).index_add(0, box, chosen.long())[box] > 0
-        kept, halved = (~chosen).nonzero()[:, 0], chosen.nonzero()[:, 0]
-        corners = torch.cartesian_prod(*[torch.arange(2)] * self.dim).view(-1, self.dim)
-        place = (2 * self.place[halved, None] + corners).flatten(0, 1)
-        level = (self.level[halved] + 1).repeat_interleave(len(corners))
-        tree = Tree(
-            self.roots,
-            torch.cat([self.level[kept], level]),
-            torch.cat([self.place[kept], place]),
-            torch.cat([self.region[kept], self.region[halved].repeat_interleave(len(corners))]),
-            self.around,
-        )
-        return tree, torch.cat([kept, halved.repeat_interleave(len(corners))])
+        marked = torch.zeros(len(boxes), self.dim, dtype=torch.long)
+        chosen = marked.index_add(0, box, chosen.long())[box].clamp_max(1)
+        parts = []
+        for pattern in chosen.unique(dim=0):  # that without any halving is the first
+            parents = (chosen == pattern).all(dim=1).nonzero()[:, 0]
+            axes = [torch.arange(1 + int(halved)) for halved in pattern]
+            steps = torch.cartesian_prod(*axes).view(-1, self.dim)
+            place = (self.place[parents] << pattern)[:, None] + steps
+            parents = parents.repeat_interleave(len(steps))
+            parts.append((self.level[parents] + pattern, place.flatten(0, 1), parents))
+        level, place, parents = (torch.cat(same) for same in zip(*parts, strict=True))
+        return Tree(self.roots, level, place, self.region[parents], self.around), parents
 
     def only(self, kept: Tensor) -> "Tree":
         """The tree without some of its leaves; kept: a mask (N,)."""
@@ -174,9 +152,9 @@ class Tree:
     def divided(self, count: int) -> "Tree":
         """The tree in which each box is a leaf of each of a number of regions."""
         boxes, _ = self._boxes
-        level, *place = boxes.repeat(count, 1).T
+        level, place = boxes.repeat(count, 1).tensor_split(2, dim=1)
         region = torch.arange(count).repeat_interleave(len(boxes))
-        return Tree(self.roots, level, torch.stack(place, dim=1), region, self.around)
+        return Tree(self.roots, level, place, region, self.around)
 
     @property
     def undivided(self) -> "Tree":
@@ -194,56 +172,27 @@ class Tree:
 
     @cached_property
     def _boxes(self) -> tuple[Tensor, Tensor]:
-        """The levels and places of all boxes, each once, (n, 1 + d), and each leaf's box, (N,)."""
-        both = torch.cat([self.level[:, None], self.place], dim=1)
+        """The levels and places of all boxes, each once, (n, 2 d), and each leaf's box, (N,)."""
+        both = torch.cat([self.level, self.place], dim=1)
         if not bool(self.region.any()):
             return both, torch.arange(len(both))
         boxes, box = both.unique(dim=0, return_inverse=True)
         return boxes, box
 
     @cached_property
-    def _neighbours(self) -> list[tuple[int, int, Tensor, Tensor]]:
-        """For each axis and direction, -1 or 1, the neighbours of all leaves that are not smaller.
-
-        Neighbours belong to the same region. The first tensor has the number of the neighbour, -1
-        where there is none or it is smaller, (N,); the last one tells which leaves are at the end
-        of the box, (N,).
-        """
-        found, counts = [], self._counts(self.level)
-        for axis in range(self.dim):
-            for sign in (-1, 1):
-                place = self.place.clone()
-                place[:, axis] += sign
-                if axis in self.around:
-                    place[:, axis] %= counts[:, axis]
-                outside = (place[:, axis] < 0) | (place[:, axis] >= counts[:, axis])
-                beside = torch.full_like(self.level, -1)
-                for level in self.level.unique().tolist():
-                    own = ((self.level == level) & ~outside).nonzero()[:, 0]
-                    for coarser in range(level, -1, -1):
-                        at = self.leaves_at(
-                            coarser, place[own] >> (level - coarser), self.region[own]
-                        )
-                        beside[own] = torch.where(beside[own] < 0, at, beside[own])
-                found.append((axis, sign, beside, outside))
-        return found
-
-    @cached_property
     def faces(self) -> Faces:
-        """The faces between the leaves: whole sides of the smaller of two leaves."""
-        parts = []
-        for axis, sign, beside, _ in self._neighbours:
-            whole = beside >= 0
-            if sign < 0:  # two leaves of the same size find each other: once is enough
-                whole = whole & (self.level[beside] < self.level)
-            own = whole.nonzero()[:, 0]
-            pair = (own, beside[own])[::sign]
-            corners = torch.stack([self.low[own], self.low[own] + self.widths[own]], dim=1)
-            corners[..., axis] = corners[:, (sign + 1) // 2, axis, None]
-            parts.append((torch.full_like(own, axis), *pair, corners))
-        return Faces(*(torch.cat(same) for same in zip(*parts, strict=True)))
+        """The faces between leaves of the same region."""
+        places = BoxPlaces(self.roots, self.level, self.place)
+        return Faces.between(places, self.boxes, self.region, self.around)
 
     @cached_property
     def ends(self) -> list[tuple[int, bool, Tensor]]:
         """For each axis and each of its ends (True the upper one) the leaves that touch it."""
-        return [(axis, sign > 0, at.nonzero()[:, 0]) for axis, sign, _, at in self._neighbours]
+        last, found = self._counts(self.level) - 1, []
+        for axis in range(self.dim):
+            for upper in (False, True):
+                at = self.place[:, axis] == (last[:, axis] if upper else 0)
+                if axis in self.around:
+                    at = torch.zeros_like(at)
+                found.append((axis, upper, at.nonzero()[:, 0]))
+        return found

@@ -38,7 +38,7 @@ def cells_figure(
     low, high = (corner.cpu().numpy() for corner in solution.problem.domain.bounds)
     boxes = low + network.pieces.cpu().numpy() * (high - low)
     _drawn(left, boxes, outline, "none", "white")
-    level = network.tree.undivided.level.numpy()
+    level = network.tree.undivided.level.amax(dim=1).numpy()
     _plot_levels(right, boxes, level, outline)
     right.set(xlim=left.get_xlim(), ylim=left.get_ylim(), aspect=left.get_aspect())
     right.xaxis.set_major_locator(MaxNLocator(5, steps=STYLE.round))
@@ -55,7 +55,8 @@ def _plot_levels(
     Args:
         ax: the axes to draw in.
         boxes: the lower and upper corners of the boxes, (N, 2, 2).
-        level: how often a box of the first tree was halved to get each of them, (N,).
+        level: how often a box of the first tree was halved to get each of them, in the coordinate
+            in which it was halved most, (N,).
         outline: clips the boxes.
     """
     top = int(level.max())

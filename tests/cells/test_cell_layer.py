@@ -11,7 +11,9 @@ F = torch.float64
 
 def test_the_jacobian_is_that_of_the_coefficients():
     network = kp.Cells([2, 2], 3, 2)
-    tree, _ = network.tree.split(torch.tensor([True, False, False, True]))
+    tree, _ = network.tree.split(
+        torch.tensor([[True, True], [False, False], [True, False], [False, True]])
+    )
     random = torch.randn(len(tree), 10, 2, dtype=F, generator=torch.Generator().manual_seed(0))
     network.layer.reset(tree, tree.boxes, random)
     x = 2 * torch.rand(30, 2, dtype=F, generator=torch.Generator().manual_seed(1)) - 1

@@ -65,7 +65,7 @@ def test_cells_of_two_sizes_are_not_similar_where_the_equation_has_terms_of_two_
     solved(1.0)
     rows, groups = similar[-1]
     for own in groups:
-        assert len({int(rows.geometry.tree.level[cells[0]]) for cells, _ in own}) == 1
+        assert len({int(rows.geometry.tree.level[cells[0], 0]) for cells, _ in own}) == 1
 
 
 def test_solutions_are_the_same_if_similar_cells_do_not_share_an_elimination(monkeypatch):

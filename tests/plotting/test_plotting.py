@@ -224,7 +224,7 @@ def test_cells_are_drawn_where_they_are_and_coloured_by_their_levels():
     network = kp.Cells([2, 1], 3, [2, 1])
     problem = Laplace(x=(0, 4), y=(0, 1))
     solution = kp.solve(problem, network, kp.Dissection(steps=1), verified=False)
-    tree, _ = network.tree.split(torch.tensor([True, False]))
+    tree, _ = network.tree.split(torch.tensor([[True, True], [False, False]]))
     network.layer.reset(tree, tree.boxes, torch.zeros(5, 10, 1, dtype=torch.float64))
     figure = cells_figure(solution, on_grid(solution))
     left, right = figure.axes[:2]

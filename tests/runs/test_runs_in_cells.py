@@ -44,7 +44,7 @@ def evaluated(file: Path, points: numpy.ndarray) -> numpy.ndarray:
         coefficients, frames = layer["coefficients"][()], layer["frames"][()]
         level, place = layer["level"][()], layer["place"][()]
     x = 2 * (points - low) / (high - low) - 1
-    widths = 2 / (roots * 2 ** level[:, None])
+    widths = 2 / (roots * 2**level)
     corners = place * widths - 1
     assert abs(numpy.stack([corners, corners + widths], axis=1) - frames).max() < 1e-15
     powers = sorted(

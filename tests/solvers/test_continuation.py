@@ -181,7 +181,7 @@ def test_a_dissection_goes_on_from_the_cells_of_a_continuation():
     exact = torch.cat([x[:1] - 7 / 6, 0 * x[1:2], x[2:] + 1 / 2])
     assert (solution(x) - exact).abs().max() < 1e-6
     tree = solution.network.tree
-    smallest = ((tree.low + tree.widths / 2 + 1) / 2)[tree.level == tree.level.max()]
+    smallest = ((tree.low + tree.widths / 2 + 1) / 2)[tree.level[:, 0] == tree.level.max()]
     assert (smallest - 1 / 3).abs().max() < 0.1
 
 

@@ -14,7 +14,7 @@ from kanpinn.cells.adaptive.cell_errors import (
     errors_by_missed_residuals,
 )
 from kanpinn.cells.adaptive.error_progress import ErrorProgress, status_of_error
-from kanpinn.cells.adaptive.halving import bulk, count_when_halved, part_to_halve, why_no_smaller
+from kanpinn.cells.adaptive.halving import bulk, part_to_halve, why_no_smaller
 from kanpinn.cells.adaptive.layers import cells_in_layers
 from kanpinn.cells.adaptive.newton import NewtonProgress
 from kanpinn.cells.adaptive.waves import cells_with_waves
@@ -45,7 +45,8 @@ class DissectionStage(Stage):
         error: the estimated error on the last tree that was solved on.
         newton: the changes by the steps of Newton's method.
         origin: the solution on the tree before, given on the present tree, (N, L, m).
-        chosen: the cells to halve before the next solve, a mask (N,); None on a tree that is new.
+        chosen: the coordinates in which cells are halved before the next solve, a mask (N, d);
+            None on a tree that is new.
     """
 
     kept: tuple[str, ...] = ("progress", "origin", "chosen")
@@ -130,7 +131,9 @@ class DissectionStage(Stage):
             if self.newton.steps:
                 return system, before
             part, steep = 4, cells_in_layers(system) | cells_with_waves(system)
-            after = count_when_halved(system.geometry.tree, steep)
+            tree = system.geometry.tree
+            steep = tree.everywhere(steep.any(dim=1))
+            after = tree.count_when_split(steep)
             if after == len(steep) or part * after > self.settings.cells:
                 return system, before  # the rest is left to the indicator
             self._split(steep)
@@ -167,7 +170,7 @@ class DissectionStage(Stage):
         before, size = progress.estimate, system.norm(found.coefficients) or 1.0
         change = system.norm(found.coefficients - self.origin) / size
         progress.extrapolate(float(indicators.norm()), change)
-        chosen = bulk(errors * self.problem.divisible(system.geometry), settings.bulk)
+        chosen = self._to_halve(system, errors, settings.bulk)
         last = progress.compared or why_no_smaller(
             self.problem, system, errors, chosen, settings.cells
         )
@@ -199,7 +202,7 @@ class DissectionStage(Stage):
         """
         settings, estimate = self.settings, self.error.estimate
         part = part_to_halve(settings.tolerance, estimate, settings.bulk)
-        self.chosen = bulk(errors * self.problem.divisible(system.geometry), part)
+        self.chosen = self._to_halve(system, errors, part)
         reached, notes = "Newton's method does not converge on these", {"cells": float(len(errors))}
         if uncompared:
             reached = "the error has not been estimated"
@@ -212,6 +215,11 @@ class DissectionStage(Stage):
         if finished is None and why:
             finished = f"stopped: {why}; {reached}"
         return Step(float(found.shares.sum()), finished=finished, notes=notes, words=words)
+
+    def _to_halve(self, system: CellSystem, errors: Tensor, part: float) -> Tensor:
+        """The coordinates in which cells with a part of the squared error are halved, (N, d)."""
+        cells = bulk(errors * self.problem.divisible(system.geometry), part)
+        return system.geometry.tree.everywhere(cells)
 
     def _split(self, chosen: Tensor) -> None:
         """Halve cells; the solution stays the same function."""

@@ -6,7 +6,6 @@ from torch import Tensor
 from kanpinn.cells.problems.cell_problem import CellProblem
 from kanpinn.cells.system.cell_system import CellSystem
 from kanpinn.cells.system.memory import too_many
-from kanpinn.cells.tree import Tree
 
 
 def bulk(errors: Tensor, part: float) -> Tensor:
@@ -51,7 +50,7 @@ def why_no_smaller(
         problem: the problem.
         system: its least-squares problem on the present cells.
         errors: in each cell, (N,).
-        chosen: the cells to halve, a mask (N,).
+        chosen: the coordinates in which cells are to be halved, a mask (N, d).
         most: the largest number of cells.
         kept: how many systems are kept for further right-hand sides; a complex one counts twice.
     """
@@ -66,15 +65,10 @@ def why_too_many(system: CellSystem, chosen: Tensor, most: int, *, kept: int = 0
 
     Args:
         system: the least-squares problem on the present cells.
-        chosen: the cells to halve, a mask (N,).
+        chosen: the coordinates in which cells are to be halved, a mask (N, d).
         most: the largest number of cells.
         kept: how many systems are kept for further right-hand sides; a complex one counts twice.
     """
-    count = count_when_halved(system.geometry.tree, chosen)
+    count = system.geometry.tree.count_when_split(chosen)
     refusal = too_many(system, count, most, kept=kept)
     return refusal and f"the next {count} cells {refusal}"
-
-
-def count_when_halved(tree: Tree, chosen: Tensor) -> int:
-    """The number of cells after some are halved along all coordinates; chosen: a mask (N,)."""
-    return len(chosen) + (2**tree.dim - 1) * int(chosen.sum())

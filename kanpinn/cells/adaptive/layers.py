@@ -9,7 +9,7 @@ from kanpinn.jets import coefficients_along
 
 
 def cells_in_layers(system: CellSystem) -> Tensor:
-    """The cells at walls in which a boundary layer is too steep for their polynomials, a mask (N,).
+    """The coordinates along which a boundary layer is too steep for a cell, a mask (N, d).
 
     Where -ε u_nn + b u_n + … = f has b > 0 along the outward normal n of a wall with a condition,
     the solution has a layer like e^(-b d/ε) at the distance d. Least squares on cells that do not
@@ -21,13 +21,13 @@ def cells_in_layers(system: CellSystem) -> Tensor:
         system: the least-squares problem on the present cells.
     """
     geometry, steepest = system.geometry, system.polynomials.degree / 4
-    found = torch.zeros(len(geometry.tree), dtype=torch.bool)
+    found = torch.zeros(geometry.widths.shape, dtype=torch.bool)
     for axis, upper, cells in geometry.tree.ends:
         rates = torch.zeros(len(geometry.tree), dtype=torch.float64)
         for term in system.equation:
             rates[term.at.cells] = _rates(term, axis, upper)
         steep = rates * geometry.widths[:, axis] > steepest
-        found[cells] |= (steep & _with_values(system, axis, upper))[cells]
+        found[cells, axis] |= (steep & _with_values(system, axis, upper))[cells]
     return found
 
 

@@ -24,7 +24,7 @@ def waves_along(slopes: Tensor, channels: Channels, axis: int) -> Tensor:
 
 
 def cells_with_waves(system: CellSystem) -> Tensor:
-    """The cells whose polynomials do not resolve the waves of the solution, a mask (N,).
+    """The coordinates along which a cell's polynomials do not resolve waves, a mask (N, d).
 
     Where c₂ and c₀ in c₂ Δu + c₀ u = f have the same sign, solutions are waves with the phase
     √(c₀/c₂) h over a cell of the width h. If the degree does not exceed this phase by 10
@@ -36,13 +36,13 @@ def cells_with_waves(system: CellSystem) -> Tensor:
     """
     beyond, least, tree = 10, 2.0, system.geometry.tree
     most = max(least, system.polynomials.degree - beyond)
-    found = torch.zeros(len(tree), dtype=torch.bool)
+    found = torch.zeros(system.geometry.widths.shape, dtype=torch.bool)
     for term in system.equation:
         if term.term.channels.derivative_order != 2:
             return found
         for axis, widths in enumerate(system.geometry.widths[term.at.cells].T):
             phases = waves_along(term.slopes, term.term.channels, axis).mean(dim=1) * widths
-            found[term.at.cells] |= phases > most
+            found[term.at.cells, axis] |= phases > most
     size, fields = system.polynomials.size, len(system.coupling.orders)
     if bool(found.any()) and not system.is_linear(torch.ones(len(tree), size, fields).double()):
         return torch.zeros_like(found)

@@ -6,9 +6,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from kanpinn.cells.faces import Faces
 from kanpinn.cells.geometry.cell_sides import CellSide, SidePart
 from kanpinn.cells.geometry.face_traces import Ends, FaceTraces, SideTrace
-from kanpinn.cells.tree import Faces, Tree
+from kanpinn.cells.tree import Tree
 from kanpinn.geometry.domain import Domain
 
 

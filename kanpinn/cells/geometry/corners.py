@@ -119,7 +119,7 @@ class SingularCorners:
 
     def divisible(self, geometry: CellGeometry) -> Tensor:
         """The cells that are not as small as the smallest ones at corners, a mask (N,)."""
-        smallest = geometry.tree.level >= self.finest(geometry.tree)
+        smallest = geometry.tree.level.amin(dim=1) >= self.finest(geometry.tree)
         return ~(smallest & self.touched(geometry).any(dim=1))
 
     def refined(
@@ -129,21 +129,24 @@ class SingularCorners:
 
         Args:
             geometry: the present cells.
-            chosen: the cells to halve, a mask (N,).
+            chosen: the coordinates in which cells are halved, a mask (N, d).
             cells: gives the cells of a tree that are in the domain.
         """
-        touched, level = self.touched(geometry), geometry.tree.level[:, None]
-        deepest = torch.where(touched, level, 0).amax(dim=0)
+        touched, deepest = self.touched(geometry), self._deepest(geometry)
         times = (math.log2(1 / self.contraction) / (2 * self.exponents)).ceil().long()
-        marked = (touched & chosen[:, None]).any(dim=0)
+        marked = (touched & chosen.any(dim=1, keepdim=True)).any(dim=0)
         tree, _ = geometry.tree.split(chosen)
         goal = torch.where(marked, deepest + times, 0).clamp_max(self.finest(tree))
         return self._towards(cells(tree), goal, self.near, cells)
 
+    def _deepest(self, geometry: CellGeometry) -> Tensor:
+        """The level of the smallest cells at each corner, (c,)."""
+        level = geometry.tree.level.amin(dim=1, keepdim=True)
+        return torch.where(self.touched(geometry), level, 0).amax(dim=0)
+
     def deeper(self, geometry: CellGeometry, cells: Callable[[Tree], CellGeometry]) -> CellGeometry:
         """The cells when those at corners are so much smaller that the error there is a quarter."""
-        touched, level = self.touched(geometry), geometry.tree.level[:, None]
-        deepest, spare = torch.where(touched, level, 0).amax(dim=0), 2
+        deepest, spare = self._deepest(geometry), 2
         times = (1 / self.exponents).ceil().long()
         goal = (deepest + times).clamp_max(self.finest(geometry.tree) + spare)
         return self._towards(geometry, goal, 1e-6, cells)
@@ -165,7 +168,8 @@ class SingularCorners:
         """
         while True:
             tree = geometry.tree
-            close = (self._gaps(tree, geometry) <= near) & (tree.level[:, None] < goal)
-            if not bool(close.any()):
+            close = self._gaps(tree, geometry) <= near
+            coarse = close[..., None] & (tree.level[:, None] < goal[:, None])
+            if not bool(coarse.any()):
                 return geometry
-            geometry = cells(tree.split(close.any(dim=1))[0])
+            geometry = cells(tree.split(coarse.any(dim=1))[0])

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kanpinn.cells.faces import Faces
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.outline import Arcs, CellLines, Outline
-from kanpinn.cells.tree import Faces, Tree
+from kanpinn.cells.tree import Tree
 from kanpinn.geometry.domain import Domain
 
 

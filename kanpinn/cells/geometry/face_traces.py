@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kanpinn.cells.faces import Faces
 from kanpinn.cells.geometry.cell_sides import CellSide
-from kanpinn.cells.tree import Faces, Tree
+from kanpinn.cells.tree import Tree
 
 Ends = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -16,15 +17,15 @@ Ends = tuple[tuple[float, ...], tuple[float, ...]]
 class FaceTraces:
     """The traces on faces: polynomials with which the functions of cells are compared there.
 
-    The faces between a whole cell and several smaller whole cells at one of its sides share a trace
-    on all of this side. There the larger cell's functions are such polynomials, so that one trace
-    is as accurate as one on each face, and has about a quarter of their unknowns in space.
+    The faces that are whole sides of several whole cells at one side of a larger whole cell share a
+    trace on all of this side. There the larger cell's functions are such polynomials, so that one
+    trace is as accurate as one on each face, and has about a quarter of their unknowns in space.
 
     Args:
         number: the number of the trace of each face, (F,). Traces of single faces come first.
         larger_cell: the cell whose side has the trace if it is shared, otherwise -1, (F,).
         shared: for each shared trace the larger cell, the coordinate that is constant, whether it
-            is at the upper end of the cell, and the face at the smallest of the other cells.
+            is at the upper end of the cell, and the face at the narrowest of the other cells.
     """
 
     number: Tensor
@@ -42,10 +43,13 @@ class FaceTraces:
     @classmethod
     def of(cls, tree: Tree, faces: Faces, whole: Tensor) -> "FaceTraces":
         """The traces on faces; whole: the cells that no boundary cuts, a mask (N,)."""
-        depth = tree.level[faces.upper] - tree.level[faces.lower]
-        larger, upper = torch.where(depth > 0, faces.lower, faces.upper), depth > 0
-        keys = (larger * tree.dim + faces.axis) * 2 + upper
-        some = (depth != 0) & whole[faces.lower] & whole[faces.upper]
+        axis = faces.axis[:, None]
+        depth = (tree.level[faces.upper] - tree.level[faces.lower]).scatter(1, axis, 0)
+        at_lower = (depth >= 0).all(dim=1)  # the side of the lower cell contains the other side
+        larger = torch.where(at_lower, faces.lower, faces.upper)
+        keys = (larger * tree.dim + faces.axis) * 2 + at_lower
+        nested = (at_lower | (depth <= 0).all(dim=1)) & depth.any(dim=1)
+        some = nested & whole[faces.lower] & whole[faces.upper]
         few = keys[some].unique(return_counts=True)
         several = few[0][few[1] > 1]
         is_shared = some & torch.isin(keys, several)
@@ -54,10 +58,11 @@ class FaceTraces:
         number[~is_shared] = torch.arange(single)
         number[is_shared] = single + torch.searchsorted(several, keys[is_shared])
         chosen = is_shared.nonzero()[:, 0]
-        chosen = chosen[depth[chosen].abs().argsort(stable=True)]  # the smallest cells last
+        finest = torch.maximum(tree.level[faces.lower], tree.level[faces.upper]).gather(1, axis)
+        chosen = chosen[finest[chosen, 0].argsort(stable=True)]  # the narrowest cells last
         least = {int(number[face]): face for face in chosen.tolist()}
         shared = [
-            (int(larger[face]), int(faces.axis[face]), bool(upper[face]), face)
+            (int(larger[face]), int(faces.axis[face]), bool(at_lower[face]), face)
             for _, face in sorted(least.items())
         ]
         return cls(number, torch.where(is_shared, larger, -1), shared)

@@ -7,11 +7,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from kanpinn.cells.faces import Faces
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.cell_sides import CellSide, SidePart
 from kanpinn.cells.geometry.sampled_side import SampledFace, SampledSide
 from kanpinn.cells.geometry.solid_parts import CellPart, PartFinder, narrowed
-from kanpinn.cells.tree import Faces, Tree
+from kanpinn.cells.tree import Tree
 from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.domain import Domain
 
@@ -89,7 +90,7 @@ class SolidCutter:
 
     def parts(self, tree: Tree) -> list[CellPart | None]:
         """The part of the solid in each cell; None if there is none."""
-        keys = torch.cat([tree.level[:, None], tree.place], dim=1).tolist()
+        keys = torch.cat([tree.level, tree.place], dim=1).tolist()
         found = []
         for key, (low, high) in zip(map(tuple, keys), self.boxes(tree), strict=True):
             if key not in self.known:

@@ -50,7 +50,7 @@ class CellProblem(ABC):
         return torch.ones(len(geometry.tree), dtype=torch.bool)
 
     def refined(self, geometry: CellGeometry, chosen: Tensor) -> CellGeometry:
-        """The cells when some are halved; chosen: a mask (N,)."""
+        """The cells when some are halved; chosen: in which coordinates, a mask (N, d)."""
         return self.cells(geometry.tree.split(chosen)[0])
 
     def deeper(self, geometry: CellGeometry) -> CellGeometry:

@@ -51,7 +51,7 @@ class ProblemInCutCells(CellProblem):
 
     def start(self, tree: Tree) -> CellGeometry:
         for _ in range(self.most):
-            halved = self.too_large(tree) | beside_smaller(tree)
+            halved = tree.everywhere(self.too_large(tree)) | beside_smaller(tree)
             if not bool(halved.any()):
                 return self.cells(tree)
             tree, _ = tree.split(halved)
@@ -62,9 +62,8 @@ class ProblemInCutCells(CellProblem):
 
 
 def beside_smaller(tree: Tree) -> Tensor:
-    """The cells that have more than twice the width of a neighbour, a mask (N,)."""
-    found, faces, level = torch.zeros(len(tree), dtype=torch.bool), tree.faces, tree.level
+    """The coordinates in which cells have more than twice a neighbour's width, a mask (N, d)."""
+    faces, level = tree.faces, tree.level
     finer = level[faces.upper] - level[faces.lower]
-    found[faces.lower[finer > 1]] = True
-    found[faces.upper[finer < -1]] = True
-    return found
+    found = torch.zeros_like(level).index_add(0, faces.lower, (finer > 1).long())
+    return found.index_add(0, faces.upper, (finer < -1).long()) > 0

@@ -27,6 +27,7 @@ from kanpinn.linalg.local_order import order_of_least_fill
 from kanpinn.linalg.reflections import Reflections
 
 Array = NDArray[Any]
+Size = tuple[tuple[int, ...], float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,17 +145,17 @@ class RowsOfCells:
         """
         tree, sizes = self.geometry.tree, self.trace_sizes
         halvings = EliminationTree(faces, sizes, merge_order(tree), work)
-        if int(tree.level.min()) == int(tree.level.max()):
+        if len(tree.level.unique(dim=0)) == 1:
             return halvings
         fill = EliminationTree(faces, sizes, order_of_least_fill(faces, sizes), work)
         return min(halvings, fill, key=lambda one: one.operations)
 
-    def size(self, cell: int) -> tuple[int, float]:
-        """The level and the weight of a cell: with them the rows of a term are alike, or differ."""
-        return int(self.geometry.tree.level[cell]), float(self.weights[cell])
+    def size(self, cell: int) -> Size:
+        """The levels and the weight of a cell: with them rows of a term are alike, or differ."""
+        return tuple(self.geometry.tree.level[cell].tolist()), float(self.weights[cell])
 
     @cached_property
-    def _triangles(self) -> dict[tuple[SampledTerm, tuple[int, float]], ProjectedReflections]:
+    def _triangles(self) -> dict[tuple[SampledTerm, Size], ProjectedReflections]:
         """The rows of the equation as triangles, for cells of each size that have the same."""
         return {}
 

@@ -73,7 +73,7 @@ class SourceMoments:
     def _in_cells(self, geometry: CellGeometry, term: SampledTerm) -> list[Tensor | None]:
         """What `known` has for each cell of a term, whose new cells are integrated first."""
         tree, cells = geometry.tree, term.at.cells
-        names = torch.cat([tree.region[:, None], tree.level[:, None], tree.place], dim=1)[cells]
+        names = torch.cat([tree.region[:, None], tree.level, tree.place], dim=1)[cells]
         keys = [(term.polynomials.degree, *name) for name in names.tolist()]
         new = [place for place, key in enumerate(keys) if key not in self.known]
         if new:

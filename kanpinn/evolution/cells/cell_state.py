@@ -50,7 +50,7 @@ class CellState:
         return self.places.norm(function)
 
     def too_large(self, errors: Tensor, allowed: float) -> Tensor:
-        """The cells to halve, a mask (N,): those with the largest errors of all that can be halved.
+        """The cells with the largest errors of all that can be halved, in all coordinates, (N, d).
 
         Args:
             errors: of each cell, (N,).
@@ -58,10 +58,11 @@ class CellState:
         """
         most = 0.99  # of the squared error
         part = part_to_halve(allowed, float(errors.norm()), most)
-        return bulk(errors * self.problem.divisible(self.geometry), part)
+        cells = bulk(errors * self.problem.divisible(self.geometry), part)
+        return self.geometry.tree.everywhere(cells)
 
     def refined(self, chosen: Tensor) -> "CellState":
-        """The same functions after some cells are halved; chosen: a mask (N,)."""
+        """The same functions after some cells are halved; chosen: a mask (N, d)."""
         return self.moved(self.problem.refined(self.geometry, chosen))
 
     def moved(self, geometry: CellGeometry) -> "CellState":

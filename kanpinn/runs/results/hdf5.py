@@ -51,17 +51,17 @@ def write_run(file: h5py.File, result: Result, settings: Mapping[str, Any]) -> N
     unknown numbers, whose values are in /history. The layers of networks side by side, or of time
     windows, are called "part_0.layer_0" and so on; a group "windows" has the ends of time windows.
     The layer of a network in cells has the tree: the numbers of boxes of level 0 along each
-    coordinate in the attribute "roots", and each cell's "level" and "place" among the boxes of its
-    level, so that its lower corner is -1 + 2 place / (roots 2^level) in [-1, 1]^d. A box that
-    interfaces divide has a cell for each "region", whose boundary is in "sides", see
-    `kanpinn.cells.regions.Regions`. The frame of a cell is the cell, or the bounding box of its
-    part of the domain, and the cell's own coordinates map it to [-1, 1]^d: "frames" has the
-    corners, (N, 2, d). The layer's coefficients (N, L, m) are those of the L products of
-    orthonormal Legendre polynomials of these coordinates, up to the total degree "degree", ordered
-    by total degree and then by the degrees in each coordinate. The attributes low and high of
-    /network are the corners of the box that is mapped to [-1, 1]^d before the first layer. The
-    attribute sha256 of the file is the digest of all values in both groups, by which a damaged file
-    is found.
+    coordinate in the attribute "roots", how often each cell is halved in each coordinate, "level",
+    and its "place" among the boxes of its size, (N, d) each, so that its lower corner is -1 + 2
+    place / (roots 2^level) in [-1, 1]^d. A box that interfaces divide has a cell for each "region",
+    whose boundary is in "sides", see `kanpinn.cells.regions.Regions`. The frame of a cell is the
+    cell, or the bounding box of its part of the domain, and the cell's own coordinates map it to
+    [-1, 1]^d: "frames" has the corners, (N, 2, d). The layer's coefficients (N, L, m) are those of
+    the L products of orthonormal Legendre polynomials of these coordinates, up to the total degree
+    "degree", ordered by total degree and then by the degrees in each coordinate. The attributes low
+    and high of /network are the corners of the box that is mapped to [-1, 1]^d before the first
+    layer. The attribute sha256 of the file is the digest of all values in both groups, by which a
+    damaged file is found.
     """
     file.attrs["status"] = result.status
     file.attrs["config"] = json.dumps(settings)

@@ -206,7 +206,7 @@ class CellSearch:
         return (changes + rounding(values, pairs.spectrum)) / self._sizes(values)
 
     def _halved(self, shares: Tensor, errors: Tensor) -> Tensor:
-        """The cells to halve, a mask (N,), for relative errors (count,) of which they have shares.
+        """The cells to halve in all coordinates, (N, d), by their shares of errors (count,).
 
         Modes with the tolerance do not count, unless all have it: then the worst ones count.
         """
@@ -215,7 +215,8 @@ class CellSearch:
         squares = (shares * (errors / shares.sum(dim=0))).sum(dim=1)
         squares = squares * self.shifted.problem.divisible(self.geometry)
         both = self.settings.tolerance**0.5, worst**0.5
-        return bulk(squares.sqrt(), part_to_halve(*both, self.settings.bulk))
+        cells = bulk(squares.sqrt(), part_to_halve(*both, self.settings.bulk))
+        return self.geometry.tree.everywhere(cells)
 
     def _split(self, pairs: CellPairs, halved: Tensor) -> None:
         """Halve cells; the functions with which the next search begins stay the same."""

@@ -79,7 +79,7 @@ def test_cells_at_a_corner_are_halved_until_rounding_forbids_it():
         if not bool(chosen.any()):
             break
         before = len(geometry.tree)
-        geometry = problem.refined(geometry, chosen)
+        geometry = problem.refined(geometry, geometry.tree.everywhere(chosen))
         assert len(geometry.tree) > before
     assert float(at_corner(problem, geometry).max()) == 2.0**-problem.corners.bits
     assert float(at_corner(problem, problem.deeper(geometry)).max()) < 2.0**-problem.corners.bits

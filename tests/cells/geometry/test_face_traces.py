@@ -11,7 +11,7 @@ from kanpinn.cells.tree import Tree
 def _graded(dim):
     """A tree of two boxes along each coordinate, of which one at the lowest corner is halved."""
     tree = Tree.uniform([2] * dim)
-    return tree.split((tree.place == 0).all(dim=1))[0]
+    return tree.split(tree.everywhere((tree.place == 0).all(dim=1)))[0]
 
 
 @pytest.mark.parametrize("dim", [2, 3])
