@@ -93,6 +93,6 @@ class SideTrace:
     unit: float
 
     @property
-    def kind(self) -> tuple[CellSide, Ends | None, float]:
+    def kind(self) -> tuple[CellSide, Ends | None, float, float]:
         """What the rows of a cell of given size and weight depend on."""
-        return self.side, self.within, self.width
+        return self.side, self.within, self.width, self.unit
