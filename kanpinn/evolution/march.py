@@ -65,8 +65,9 @@ class March(Optimizer):
             equation of second order in time.
         scheme: "radau" (Radau IIA) damps what is stiff; "gauss" damps nothing and preserves
             quadratic invariants to rounding, for Hamiltonian systems.
-        regrade: whether the intervals or cells in space follow the solution. Otherwise they stay
-            those of the network.
+        regrade: whether the intervals or cells in space follow the solution: cells are halved where
+            the error is large, and become larger again where the solution has become smooth.
+            Otherwise they stay those of the network.
         steps: the largest number of attempts.
         cells: the largest number of cells in space, for `CellWindows`.
 

@@ -15,6 +15,7 @@ from kanpinn.evolution.cells.cell_stages import CellStages, values_and_rates
 from kanpinn.evolution.cells.cell_state import CellState, initial_state
 from kanpinn.evolution.cells.cell_window import CellWindow, solve_cell_window
 from kanpinn.evolution.cells.cell_windows import CellWindows
+from kanpinn.evolution.cells.coarsening import coarsened
 from kanpinn.evolution.cells.linearised_cells import LinearisedCells, TermInCells
 from kanpinn.evolution.cells.space_error import (
     AddedError,
@@ -112,19 +113,37 @@ class CellFront:
             errors: in each cell, (N,).
             allowed: the error of all cells together that is permitted.
         """
-        before, latest, state = self.count, self.latest, self.state
-        if latest is not None:  # it goes on in the smaller cells as well
-            states = latest.states.unflatten(1, state.value.shape[:2])
-            state = replace(state, functions=torch.cat([state.functions, states]))
-        state = state.refined(state.too_large(errors, allowed))
-        if len(state.geometry.tree) == before:
+        state = self._with_stages()
+        if not self._moved(state.refined(state.too_large(errors, allowed))):
+            return False
+        if self.time == self.times[0]:
+            self.state, self.first_errors = self._initial(self.state)
+        return True
+
+    def coarsen(self, allowed: float) -> None:
+        """Take larger cells where the solution has become smooth, if there are many of them.
+
+        allowed: the error in space of the next window that is permitted.
+        """
+        part, worth = 0.1, 0.2  # of the error, and of the cells
+        self._moved(coarsened(self._with_stages(), part * allowed, int(worth * self.count)))
+
+    def _with_stages(self) -> CellState:
+        """The state, and with it the last window's values, which move to other cells as well."""
+        state, latest = self.state, self.latest
+        if latest is None:
+            return state
+        states = latest.states.unflatten(1, state.value.shape[:2])
+        return replace(state, functions=torch.cat([state.functions, states]))
+
+    def _moved(self, state: CellState) -> bool:
+        """Go on with the functions of `_with_stages` in other cells; False if they are the same."""
+        if len(state.geometry.tree) == self.count:
             return False
         functions, states = state.functions[:3], state.functions[3:]
         self.state = replace(state, functions=functions)
-        if latest is not None:
-            self.latest = replace(latest, states=states.flatten(1, 2))
-        if self.time == self.times[0]:
-            self.state, self.first_errors = self._initial(self.state)
+        if self.latest is not None:
+            self.latest = replace(self.latest, states=states.flatten(1, 2))
         self.linearised, self.about, self.compared = None, None, []
         return True
 

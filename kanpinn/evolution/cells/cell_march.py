@@ -181,6 +181,8 @@ class CellMarchStage(MarchProgress):
         self.squares += window.length * max(before, front.error, window.error) ** 2
         self.accepted, self.refused = self.accepted + 1, 0
         self._follow(window)
+        if self.settings.follows and not last:
+            front.coarsen(self._allowed(self.control.length))
 
     def _follow(self, window: Window) -> None:
         """Choose the next window, of the same length if possible, for which factors are kept."""

@@ -192,12 +192,35 @@ def test_cells_follow_a_bump_and_a_checkpoint_goes_on():
     assert solution.status == "converged"
     assert error_of(solution)[0].max() < 1e-5
     early, late = (one.layer.tree for one in (network.members[0], network.members[-1]))
-    smallest = [float(tree.boxes[tree.level.argmax()].mean()) for tree in (early, late)]
-    assert smallest[0] < -0.2
-    assert len(late) > len(early)
+    first = torch.tensor([[-0.6]], dtype=F)  # where the bump begins, x = 0.2
+    widths = [float(tree.widths[tree.locate(first, torch.tensor([0]))]) for tree in (early, late)]
+    assert widths[1] >= 4 * widths[0]  # cells behind the bump have become larger again
+    assert len(late) <= 1.5 * len(early)
     again = solved(Bump(), kp.CellWindows([2, 1], 8, 2), 1e-5, checkpoint=kept)
     points = torch.rand(50, 2, generator=torch.Generator().manual_seed(1), dtype=F)
     assert torch.allclose(again(points), solution(points), atol=1e-9, rtol=0)
+
+
+class Spreading(Bump):
+    """u_t = u_xx: a narrow peak becomes wide."""
+
+    domain = kp.Box(x=(0, 1), t=(0, 0.02))
+
+    def exact(self, p):
+        wide = 1 + 8000 * p.t
+        return torch.exp(-2000 * (p.x - 0.4) ** 2 / wide) / wide**0.5
+
+    def residual(self, p, u):
+        return kp.partial(u, "t") - kp.partial(u, "x", "x")
+
+
+def test_cells_become_larger_where_a_solution_becomes_smooth():
+    network = kp.CellWindows([2, 1], degree=8, cells=4)
+    solution = solved(Spreading(), network, 1e-5)
+    counts = [len(one.layer.tree) for one in network.members]
+    assert solution.status == "converged"
+    assert error_of(solution)[0].max() < 1e-5
+    assert counts[-1] < 0.7 * max(counts)
 
 
 class Transport(Bump):
