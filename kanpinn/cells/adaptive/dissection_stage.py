@@ -13,6 +13,7 @@ from kanpinn.cells.adaptive.cell_errors import (
     errors_by_comparison,
     errors_by_missed_residuals,
 )
+from kanpinn.cells.adaptive.coordinates import coordinates_to_halve
 from kanpinn.cells.adaptive.error_progress import ErrorProgress, status_of_error
 from kanpinn.cells.adaptive.halving import bulk, part_to_halve, why_no_smaller
 from kanpinn.cells.adaptive.layers import cells_in_layers
@@ -132,7 +133,6 @@ class DissectionStage(Stage):
                 return system, before
             part, steep = 4, cells_in_layers(system) | cells_with_waves(system)
             tree = system.geometry.tree
-            steep = tree.everywhere(steep.any(dim=1))
             after = tree.count_when_split(steep)
             if after == len(steep) or part * after > self.settings.cells:
                 return system, before  # the rest is left to the indicator
@@ -170,7 +170,7 @@ class DissectionStage(Stage):
         before, size = progress.estimate, system.norm(found.coefficients) or 1.0
         change = system.norm(found.coefficients - self.origin) / size
         progress.extrapolate(float(indicators.norm()), change)
-        chosen = self._to_halve(system, errors, settings.bulk)
+        chosen = self._to_halve(found, system, errors, settings.bulk)
         last = progress.compared or why_no_smaller(
             self.problem, system, errors, chosen, settings.cells
         )
@@ -202,7 +202,7 @@ class DissectionStage(Stage):
         """
         settings, estimate = self.settings, self.error.estimate
         part = part_to_halve(settings.tolerance, estimate, settings.bulk)
-        self.chosen = self._to_halve(system, errors, part)
+        self.chosen = self._to_halve(found, system, errors, part)
         reached, notes = "Newton's method does not converge on these", {"cells": float(len(errors))}
         if uncompared:
             reached = "the error has not been estimated"
@@ -216,10 +216,14 @@ class DissectionStage(Stage):
             finished = f"stopped: {why}; {reached}"
         return Step(float(found.shares.sum()), finished=finished, notes=notes, words=words)
 
-    def _to_halve(self, system: CellSystem, errors: Tensor, part: float) -> Tensor:
+    def _to_halve(
+        self, found: CellSolution, system: CellSystem, errors: Tensor, part: float
+    ) -> Tensor:
         """The coordinates in which cells with a part of the squared error are halved, (N, d)."""
         cells = bulk(errors * self.problem.divisible(system.geometry), part)
-        return system.geometry.tree.everywhere(cells)
+        along = coordinates_to_halve(system.polynomials, found.coefficients)
+        along |= self.problem.only_alike(system.geometry)[:, None]
+        return cells[:, None] & along
 
     def _split(self, chosen: Tensor) -> None:
         """Halve cells; the solution stays the same function."""

@@ -49,6 +49,10 @@ class CellProblem(ABC):
         """The cells that can be halved in spite of rounding, a mask (N,)."""
         return torch.ones(len(geometry.tree), dtype=torch.bool)
 
+    def only_alike(self, geometry: CellGeometry) -> Tensor:
+        """The cells that are halved in all coordinates or in none, a mask (N,)."""
+        return torch.zeros(len(geometry.tree), dtype=torch.bool)
+
     def refined(self, geometry: CellGeometry, chosen: Tensor) -> CellGeometry:
         """The cells when some are halved; chosen: in which coordinates, a mask (N, d)."""
         return self.cells(geometry.tree.split(chosen)[0])

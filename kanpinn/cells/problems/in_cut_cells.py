@@ -43,6 +43,9 @@ class ProblemInCutCells(CellProblem):
     def divisible(self, geometry: CellGeometry) -> Tensor:
         return self.corners.divisible(geometry)
 
+    def only_alike(self, geometry: CellGeometry) -> Tensor:
+        return ~geometry.whole_cells | self.corners.touched(geometry).any(dim=1)
+
     def refined(self, geometry: CellGeometry, chosen: Tensor) -> CellGeometry:
         return self.corners.refined(geometry, chosen, self.cells)
 

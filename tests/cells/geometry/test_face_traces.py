@@ -64,3 +64,17 @@ def test_polynomials_are_solutions_on_cells_of_several_sizes(domain):
     solution = kp.solve(_Polynomial(domain), network, [settings], seed=0, verified=False)
     assert len(solution.surrogate.network.tree.level.unique()) > 1
     assert solution.errors.l2_relative < 1e-10
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_polynomials_are_solutions_on_cells_that_are_halved_in_any_coordinate(dim, generator):
+    network = kp.Cells([dim, 1], 5, cells=[2, 2, 1][:dim])
+    tree = network.tree
+    for _ in range(5 - dim):
+        tree, _ = tree.split(torch.rand(len(tree), dim, generator=generator) < 0.35)
+    assert len(tree.level.unique(dim=0)) > 6
+    zeros = torch.zeros(len(tree), network.polynomials.size, 1, dtype=torch.float64)
+    network.layer.reset(tree, tree.boxes, zeros)
+    problem = _Polynomial(kp.Box(**{name: (-1, 1) for name in "xyz"[:dim]}))
+    solution = kp.solve(problem, network, kp.Dissection(steps=1), seed=0, verified=False)
+    assert solution.network.count == len(tree) and solution.errors.l2_relative < 1e-10
