@@ -6,13 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, diags_array
-from scipy.sparse.linalg import splu
 
-from kanpinn._support.distributed import extremes, summed, together
-from kanpinn.linalg.alike_fronts import AlikeFronts, alike_fronts
+from kanpinn._support.distributed import extremes, together
+from kanpinn.linalg.alike_fronts import alike_fronts
 from kanpinn.linalg.dissection import BlockRows, check_finite
-from kanpinn.linalg.elimination import columns_of_blocks
+from kanpinn.linalg.two_level_inverse import TwoLevelInverse, of_all
 
 Array = NDArray[Any]
 
@@ -61,24 +59,26 @@ class TwoLevel:
         self._columns = np.concatenate(none + [one.columns.ravel() for one in self._groups])
         is_complex = _on_any_rank(any(np.iscomplexobj(one.rows) for one in self._groups))
         self._dtype = complex if is_complex else float
-        self._blocks = _block_inverses(sizes, fronts, self._groups, self._dtype)
-        self._coarse = np.flatnonzero(coarse)
-        self._factor = splu(
-            _coarse_matrix(blocks, sizes, self._groups, coarse, self._dtype),
-            permc_spec="MMD_AT_PLUS_A",
-            diag_pivot_thresh=0.0,
-            options={"SymmetricMode": True},
+        self._preconditioned = TwoLevelInverse(
+            blocks, sizes, fronts, self._groups, coarse, self._dtype
         )
         unknowns = np.array([float(sizes[one].sum()) for one in blocks])
         self.operations = 4 * float(np.square(unknowns).sum())
 
-    def solve(self, rights: Mapping[int, Array], tolerance: float, most: int) -> Array | None:
+    def solve(
+        self,
+        rights: Mapping[int, Array],
+        tolerance: float,
+        most: int,
+        start: Array | None = None,
+    ) -> Array | None:
         """The x that minimise ‖A x - b‖, all blocks one after the other, (N, n).
 
         Args:
             rights: the right-hand sides b in the rows of each front, (r, n).
             tolerance: the error in the norm ‖A x‖, relative to that of x = 0.
             most: the largest number of iterations.
+            start: x before the first one, (N, n). It is zero by default, or if that is nearer.
 
         Returns:
             x; None if it takes more iterations, as predicted from those so far, or if rounding
@@ -93,6 +93,11 @@ class TwoLevel:
         slope, count, before = self._adjoint(given), 0, np.inf
         first = _inner(slope, self._preconditioned(slope))
         found, rest = np.zeros_like(slope), first
+        if start is not None:
+            nearer = self._slope(given, start := start.astype(self._dtype))
+            left = _inner(nearer, self._preconditioned(nearer))
+            if _largest(left, first) < 1:
+                found, slope, rest = start, nearer, left
         while (reached := _largest(rest, first)) > tolerance:
             if reached > before / 2:  # rounding in A x is all that is left, or AᴴA is too inexact
                 return found if reached < 1e3 * tolerance else None
@@ -100,8 +105,7 @@ class TwoLevel:
             if correction is None:
                 return None
             found, before = found + correction, reached
-            products = [one.product(found) for one in self._groups]
-            slope = self._adjoint([b - own for b, own in zip(given, products, strict=True)])
+            slope = self._slope(given, found)
             rest = _inner(slope, self._preconditioned(slope))
         return found
 
@@ -132,6 +136,11 @@ class TwoLevel:
             direction = change + _ratio(size, before) * direction
         return None, most
 
+    def _slope(self, given: Sequence[Array], found: Array) -> Array:
+        """Aᴴ (b - A x), (N, n), for b of the fronts of each group, (c, r, n), and x, (N, n)."""
+        products = [one.product(found) for one in self._groups]
+        return self._adjoint([b - own for b, own in zip(given, products, strict=True)])
+
     def _normal(self, unknowns: Array) -> Array:
         """AᴴA x, (N, n)."""
         return self._gathered([one.normal(unknowns) for one in self._groups])
@@ -147,82 +156,13 @@ class TwoLevel:
         each = _most(max((one.shape[2] for one in parts), default=0))
         flat = [np.zeros((0, each), self._dtype)] + [one.reshape(-1, each) for one in parts]
         columns = [self._added(column) for column in np.concatenate(flat).T]
-        return _of_all(np.stack(columns, axis=1))
+        return of_all(np.stack(columns, axis=1))
 
     def _added(self, values: Array) -> Array:
         """The sum of the values that this rank's fronts have for each unknown, (N,)."""
         if np.iscomplexobj(values):
             return self._added(values.real) + 1j * self._added(values.imag)
         return np.bincount(self._columns, values, self._count)
-
-    def _preconditioned(self, slope: Array) -> Array:
-        """The product of the preconditioner and Aᴴ y, (N, n)."""
-        found = np.zeros_like(slope)
-        for columns, roots in self._blocks:
-            found[columns] = roots @ (roots.conj().transpose(0, 2, 1) @ slope[columns])
-        found[self._coarse] += self._factor.solve(np.ascontiguousarray(slope[self._coarse]))
-        return found
-
-
-def _block_inverses(
-    sizes: Array,
-    fronts: Mapping[int, BlockRows],
-    groups: Sequence[AlikeFronts],
-    dtype: type,
-) -> list[tuple[Array, Array]]:
-    """For blocks of one size their unknowns (b, s), and roots W of the inverses W Wᴴ, (b, s, s)."""
-    matrices, places = {}, np.zeros(len(sizes), dtype=np.int64)
-    for size in np.unique(sizes):
-        alike = np.flatnonzero(sizes == size)
-        places[alike] = np.arange(len(alike))
-        matrices[int(size)] = np.zeros((len(alike), size, size), dtype)
-    for one in groups:
-        for number, factor in zip(one.numbers, one.factors, strict=True):
-            start = 0
-            for block in fronts[number].blocks:
-                part = slice(start, start := start + int(sizes[block]))
-                matrices[int(sizes[block])][places[block]] += factor**2 * one.gram[part, part]
-    found, starts = [], np.cumsum(sizes) - sizes
-    for size, own in matrices.items():
-        values, vectors = np.linalg.eigh(_of_all(own))
-        known = values > 1e-14 * values[:, -1:]  # the others are open: they stay zero
-        roots = np.where(known, 1 / np.sqrt(np.where(known, values, 1.0)), 0.0)
-        columns = starts[sizes == size][:, None] + np.arange(size)
-        found.append((columns, vectors * roots[:, None]))
-    return found
-
-
-def _coarse_matrix(
-    blocks: Sequence[Array],
-    sizes: Array,
-    groups: Sequence[AlikeFronts],
-    coarse: Array,
-    dtype: type,
-) -> Any:
-    """AᴴA in the coarse unknowns."""
-    numbers, starts = np.cumsum(coarse) - 1, np.cumsum(sizes) - sizes
-    columns = [columns_of_blocks(one, starts, sizes) for one in blocks]
-    own = [numbers[one[coarse[one]]] for one in columns]
-    counts = np.array([len(one) ** 2 for one in own])
-    first = np.cumsum(counts) - counts
-    values: Array = np.zeros(int(counts.sum()), dtype)
-    for group in groups:
-        kept = np.flatnonzero(coarse[group.columns[0]])
-        part = group.gram[np.ix_(kept, kept)].ravel()
-        for number, factor in zip(group.numbers, group.factors, strict=True):
-            values[first[number] : first[number] + len(part)] = factor**2 * part
-    rows = np.concatenate([np.repeat(one, len(one)) for one in own])
-    found = coo_array((_of_all(values), (rows, np.concatenate([np.tile(o, len(o)) for o in own]))))
-    found = found.tocsc()
-    little, diagonal = 1e-14, found.diagonal().real
-    size = np.where(diagonal > 0, diagonal, diagonal.max(initial=0.0) or 1.0)
-    # With this addition, unknowns that nothing determines have a pivot.
-    return (found + diags_array(little * size)).tocsc()
-
-
-def _of_all(values: Array) -> Array:
-    """The sum of the values of all ranks."""
-    return summed([torch.from_numpy(values)])[0].numpy()
 
 
 def _most(count: int) -> int:

@@ -29,7 +29,7 @@ class BetterSolution:
 
 
 def better_solution(
-    problem: CellProblem, system: CellSystem, found: CellSolution
+    problem: CellProblem, system: CellSystem, found: CellSolution, accuracy: float
 ) -> BetterSolution:
     """The solution of a degree that is higher by 2, in smaller cells at singular corners.
 
@@ -39,12 +39,13 @@ def better_solution(
         problem: the problem.
         system: its least-squares problem on the present cells.
         found: the solution of that.
+        accuracy: of conjugate gradients, see `CellSystem.solve`.
     """
     more, own, coarse = 2, system.polynomials, system.geometry
     richer, fine = LocalPolynomials(own.degree + more, own.dim), problem.deeper(coarse)
     start = richer.padded(prolonged(own, coarse.tree, coarse.frames, found.coefficients, fine))
     better = problem.on(fine, richer, start, limit=True)
-    change, best = _change(better, start)
+    change, best = _change(better, start, accuracy)
     return BetterSolution(better, best, change)
 
 
@@ -54,6 +55,7 @@ def errors_by_comparison(
     found: CellSolution,
     better: BetterSolution,
     enough: float,
+    accuracy: float,
 ) -> Tensor:
     """The L2 norm of the error that each cell causes, (N,): the difference from better solutions.
 
@@ -72,6 +74,7 @@ def errors_by_comparison(
         found: the solution of that.
         better: the best solution, see `better_solution`.
         enough: the L2 norm of an error after which no cells are halved.
+        accuracy: of conjugate gradients, see `CellSystem.solve`.
     """
     own, coarse, fine = system.polynomials, system.geometry, better.system.geometry
     parents = coarse.tree.locate(fine.frames.mean(dim=1), fine.tree.region)
@@ -80,11 +83,13 @@ def errors_by_comparison(
     if float(change.norm()) > enough:
         missed = _missed_sources(problem, system)
         if bool(missed.any()):
-            own_change, present = _change(problem.on(coarse, own, present, limit=True), present)
+            limited = problem.on(coarse, own, present, limit=True)
+            own_change, present = _change(limited, present, accuracy)
             squares += _shared(own_change.square().sum(), missed)
         start = prolonged(own, coarse.tree, coarse.frames, present, fine)
         if fine is not coarse:
-            own_change, start = _change(problem.on(fine, own, start, limit=True), start)
+            smaller = problem.on(fine, own, start, limit=True)
+            own_change, start = _change(smaller, start, accuracy)
             halved = parents.bincount(minlength=len(squares)) > 1
             squares += _shared(own_change.square().sum(), torch.where(halved, indicated, 0))
         start = better.system.polynomials.padded(start)
@@ -108,12 +113,15 @@ def _missed_sources(problem: CellProblem, system: CellSystem) -> Tensor:
     return found
 
 
-def _change(system: CellSystem, before: Tensor) -> tuple[Tensor, Tensor]:
+def _change(system: CellSystem, before: Tensor, accuracy: float) -> tuple[Tensor, Tensor]:
     """The L2 norm in each cell of the difference of a solution from another, and the solution.
 
-    before: the other one, (N, L, m).
+    Args:
+        system: the least-squares problem.
+        before: the other one, (N, L, m).
+        accuracy: see `CellSystem.solve`.
     """
-    after = system.solve().coefficients
+    after = system.solve(before, accuracy).coefficients
     return _difference(system, after, before), after
 
 

@@ -38,6 +38,21 @@ class CellSettings:
     cells: int
     bulk: float
 
+    @property
+    def accuracy(self) -> float:
+        """The relative error at which conjugate gradients end: far below the tolerance."""
+        return self._below(1e-3)
+
+    @property
+    def enough(self) -> float:
+        """That for better solutions, which show an error of the size of the tolerance."""
+        return self._below(1e-2)
+
+    def _below(self, part: float) -> float:
+        """A part of the tolerance, or more where rounding permits no less."""
+        rounding = 1e-12
+        return max(rounding, part * self.tolerance)
+
 
 class DissectionStage(Stage):
     """The state of a solve in cells: the network has the tree and the solution.
@@ -156,11 +171,11 @@ class DissectionStage(Stage):
 
     def _solution(self, system: CellSystem) -> CellSolution:
         """The solution of the least-squares problem."""
-        return system.solve()
+        return system.solve(self._present(), self.settings.accuracy)
 
     def _better(self, found: CellSolution, system: CellSystem) -> BetterSolution:
         """A better solution on the same tree, with which the present one is compared."""
-        return better_solution(self.problem, system, found)
+        return better_solution(self.problem, system, found, self.settings.enough)
 
     def _assessed(
         self, found: CellSolution, system: CellSystem, indicators: Tensor, words: str
@@ -178,7 +193,10 @@ class DissectionStage(Stage):
             if uncompared := no_comparison(system):
                 return self._refined(found, system, errors, words, uncompared=uncompared)
             better, enough = self._better(found, system), settings.tolerance * size
-            errors = errors_by_comparison(self.problem, system, found, better, enough) / size
+            shown = errors_by_comparison(
+                self.problem, system, found, better, enough, settings.enough
+            )
+            errors = shown / size
             progress.compare(float(errors.norm()))
             unseen = errors_by_missed_residuals(system, found) / size
             if float(unseen.norm()) > settings.tolerance:
@@ -227,5 +245,6 @@ class DissectionStage(Stage):
 
     def _split(self, chosen: Tensor) -> None:
         """Halve cells; the solution stays the same function."""
-        self.origin = self._moved(self.problem.refined(self._geometry(), chosen))
+        left = self.settings.tolerance / self.error.expected
+        self.origin = self._moved(self.problem.refined(self._geometry(), chosen, left))
         self.newton, self.chosen = self.newton.on_new_tree(), None

@@ -29,7 +29,9 @@ class SingularCorners:
         points: the corners, (c, 2).
         exponents: λ of each, (c,).
         power: β.
-        contraction: the part of the error that is left when cells at a corner are halved.
+        contraction: the largest part of the error that is left when cells at a corner are halved.
+        least: the smallest one. In the plane solves on trees in between take little time, and show
+            how small cells have to be.
         near: the distance from a corner, in units of a cell's width, below which cells around a
             smaller cell at the corner are halved.
         bits: the largest number of halvings of the domain's width, limited by rounding.
@@ -43,6 +45,7 @@ class SingularCorners:
     exponents: Tensor
     power: float = 1.25
     contraction: float = 1e-2
+    least: float = 1e-2
     near: float = 0.5
     bits: int = 29
 
@@ -122,18 +125,29 @@ class SingularCorners:
         smallest = geometry.tree.level.amin(dim=1) >= self.finest(geometry.tree)
         return ~(smallest & self.touched(geometry).any(dim=1))
 
+    @property
+    def _rates(self) -> Tensor:
+        """The powers of the width of cells at corners in their part of the error, (c,)."""
+        return 2 * (self.exponents + min(self.power, 1.0) - 1)
+
     def refined(
-        self, geometry: CellGeometry, chosen: Tensor, cells: Callable[[Tree], CellGeometry]
+        self,
+        geometry: CellGeometry,
+        chosen: Tensor,
+        left: float,
+        cells: Callable[[Tree], CellGeometry],
     ) -> CellGeometry:
         """The cells when some are halved, those at corners several times at once.
 
         Args:
             geometry: the present cells.
             chosen: the coordinates in which cells are halved, a mask (N, d).
+            left: the part of the error that is to be left.
             cells: gives the cells of a tree that are in the domain.
         """
         touched, deepest = self.touched(geometry), self._deepest(geometry)
-        times = (math.log2(1 / self.contraction) / (2 * self.exponents)).ceil().long()
+        left = max(self.least, min(self.contraction, left))
+        times = (-math.log2(left) / self._rates).ceil().long()
         marked = (touched & chosen.any(dim=1, keepdim=True)).any(dim=0)
         tree, _ = geometry.tree.split(chosen)
         goal = torch.where(marked, deepest + times, 0).clamp_max(self.finest(tree))
@@ -147,7 +161,7 @@ class SingularCorners:
     def deeper(self, geometry: CellGeometry, cells: Callable[[Tree], CellGeometry]) -> CellGeometry:
         """The cells when those at corners are so much smaller that the error there is a quarter."""
         deepest, spare = self._deepest(geometry), 2
-        times = (1 / self.exponents).ceil().long()
+        times = (2 / self._rates).ceil().long()
         goal = (deepest + times).clamp_max(self.finest(geometry.tree) + spare)
         return self._towards(geometry, goal, 1e-6, cells)
 

@@ -53,8 +53,14 @@ class CellProblem(ABC):
         """The cells that are halved in all coordinates or in none, a mask (N,)."""
         return torch.zeros(len(geometry.tree), dtype=torch.bool)
 
-    def refined(self, geometry: CellGeometry, chosen: Tensor) -> CellGeometry:
-        """The cells when some are halved; chosen: in which coordinates, a mask (N, d)."""
+    def refined(self, geometry: CellGeometry, chosen: Tensor, left: float = 1.0) -> CellGeometry:
+        """The cells when some are halved, those at singular corners several times at once.
+
+        Args:
+            geometry: the present cells.
+            chosen: the coordinates in which cells are halved, a mask (N, d).
+            left: the part of the error that is to be left.
+        """
         return self.cells(geometry.tree.split(chosen)[0])
 
     def deeper(self, geometry: CellGeometry) -> CellGeometry:

@@ -46,8 +46,8 @@ class ProblemInCutCells(CellProblem):
     def only_alike(self, geometry: CellGeometry) -> Tensor:
         return ~geometry.whole_cells | self.corners.touched(geometry).any(dim=1)
 
-    def refined(self, geometry: CellGeometry, chosen: Tensor) -> CellGeometry:
-        return self.corners.refined(geometry, chosen, self.cells)
+    def refined(self, geometry: CellGeometry, chosen: Tensor, left: float = 1.0) -> CellGeometry:
+        return self.corners.refined(geometry, chosen, left, self.cells)
 
     def deeper(self, geometry: CellGeometry) -> CellGeometry:
         return self.corners.deeper(geometry, self.cells)

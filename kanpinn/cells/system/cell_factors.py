@@ -46,7 +46,14 @@ class CellFactors:
     def _faces(self) -> FaceSolver:
         return FaceSolver(self.tree, self.coarse, self._fronts(), again=True)
 
-    def solve(self, rights: Iterable[Array], *, again: bool = False) -> tuple[Array, Array]:
+    def solve(
+        self,
+        rights: Iterable[Array],
+        *,
+        again: bool = False,
+        start: Array | None = None,
+        accuracy: float = 1e-12,
+    ) -> tuple[Array, Array]:
         """The coefficients of all cells, (N, L m, n), and their parts in the functional, (N, n).
 
         With several ranks all return the same.
@@ -55,6 +62,7 @@ class CellFactors:
             rights: the right-hand sides of the rows of each group's cells, (c, rows, n). Each is
                 requested when the previous one is no longer needed.
             again: whether all factors are kept for further right-hand sides, in twice the memory.
+            start, accuracy: see `FaceSolver.solve`.
 
         Raises:
             LinAlgError: if an entry is not finite.
@@ -70,7 +78,7 @@ class CellFactors:
         below: dict[int, Array] = {}
         for group, left in zip(self.groups, reduced, strict=True):
             below |= zip(group.cells, left.traces, strict=True)
-        found = (faces or self._faces).solve(below)
+        found = (faces or self._faces).solve(below, start, accuracy)
         sizes, cells = self.tree.sizes, len(self.tree.blocks)
         starts, count = np.cumsum(sizes) - sizes, found.shape[1]
         coefficients = np.zeros((cells, self.columns, count), found.dtype)

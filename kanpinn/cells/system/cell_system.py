@@ -16,6 +16,7 @@ from kanpinn.cells.system.contact_rows import ContactRows, PlacedContact, placed
 from kanpinn.cells.system.coupling import Coupling, Traces
 from kanpinn.cells.system.region_scales import region_scales
 from kanpinn.cells.system.rows_of_cells import RowsOfCells
+from kanpinn.cells.system.start_traces import traces_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,19 +133,29 @@ class CellSystem:
             self.free_fields,
         )
 
-    def solve(self) -> CellSolution:
+    def solve(self, near: Tensor | None = None, accuracy: float = 1e-12) -> CellSolution:
         """Solve the least-squares problem.
+
+        Args:
+            near: a solution near this one, (N, L, m), from which an iteration starts.
+            accuracy: see `FaceSolver.solve`.
 
         Raises:
             LinAlgError: if a residual is not finite.
         """
-        return self.solve_with({})[0]
+        return self.solve_with({}, near, accuracy)[0]
 
-    def solve_with(self, more: Mapping[SampledTerm, Tensor]) -> tuple[CellSolution, Tensor]:
+    def solve_with(
+        self,
+        more: Mapping[SampledTerm, Tensor],
+        near: Tensor | None = None,
+        accuracy: float = 1e-12,
+    ) -> tuple[CellSolution, Tensor]:
         """Solve the problem, and with the same matrix for K further right-hand sides.
 
         Args:
             more: the further ones of some terms, (c, q, equations, K); zero for all others.
+            near, accuracy: see `solve`.
 
         Returns:
             The solution, and those for the further right-hand sides, (N, L, K m).
@@ -159,7 +170,12 @@ class CellSystem:
             one: torch.cat([one.right[..., None], _further(one, more, count)], dim=-1)
             for one in every
         }
-        found, shares = self.rows.cell_factors.solve(self.rows.rights(values))
+        start = None
+        if near is not None and not more and not self.interfaces:
+            start = traces_of(self.geometry, self.traces, near)
+        found, shares = self.rows.cell_factors.solve(
+            self.rows.rights(values), start=start, accuracy=accuracy
+        )
         fields = len(self.coupling.orders)
         coefficients = torch.from_numpy(found).unflatten(1, (-1, fields))
         squares = torch.from_numpy(shares[:, 0]) / self.weights**2

@@ -6,6 +6,7 @@ from functools import cached_property, lru_cache
 import torch
 from torch import Tensor
 
+from kanpinn.cells.geometry.cell_sides import CellSide
 from kanpinn.cells.geometry.face_traces import Ends, SideTrace
 from kanpinn.cells.polynomials import LocalPolynomials
 
@@ -158,6 +159,24 @@ class Traces:
             for j, size in enumerate(self.sizes(field, shared)):
                 parts.append(torch.arange(size) < (count(low - j) if low >= j else 0))
         return torch.cat(parts)
+
+    def values(self, side: CellSide, scales: Tensor, shared: bool, coefficients: Tensor) -> Tensor:
+        """The traces of the functions of c cells on a part of a side, (c, size).
+
+        Args:
+            side: the part, a whole face in the same place of each cell.
+            scales: `SideTrace.unit` times the derivative of the cell's coordinate by the physical
+                one, for each cell, (c,).
+            shared: see `sizes`.
+            coefficients: of the functions, (c, L, m).
+        """
+        matrices = side.traces(self.polynomials, max(self.orders, default=0))
+        parts = [coefficients.new_zeros(len(coefficients), 0)]
+        for field in range(len(self.orders)):
+            for j, count in enumerate(self.sizes(field, shared)):
+                own = coefficients[:, :, field] @ matrices[j][:, :count].to(coefficients)
+                parts.append(scales[:, None].to(own) ** j * own)
+        return torch.cat(parts, dim=1)
 
     def rows(self, at: SideTrace, scale: float, weights: Tensor) -> tuple[Tensor, Tensor]:
         """The rows of a cell's functions, and those of the traces, on a part of a side.

@@ -19,7 +19,7 @@ Array = NDArray[Any]
 class FaceSolver:
     """Least squares for the traces on all faces.
 
-    They are found by elimination, or with the same accuracy by conjugate gradients on two levels.
+    They are found by elimination, or with any accuracy by conjugate gradients on two levels.
     The latter are taken where an elimination needs many operations, as in space from some hundred
     cells on, or more memory than there is. If factors are kept for further right-hand sides, an
     elimination is faster up to some thousand cells. It is also faster where most traces are coarse,
@@ -62,20 +62,28 @@ class FaceSolver:
     def _dissected(self) -> Dissected:
         return Dissected(self._tree, self._fronts)
 
-    def solve(self, rights: Mapping[int, Array]) -> Array:
+    def solve(
+        self, rights: Mapping[int, Array], start: Array | None = None, accuracy: float = 1e-12
+    ) -> Array:
         """The traces, (unknowns, n), for the right-hand sides of each cell's rows, (r, n).
+
+        Args:
+            rights: the right-hand sides.
+            start: traces near them, from which conjugate gradients start.
+            accuracy: at which conjugate gradients end, the relative error in the root of the
+                functional. Relative errors in L2 were at most a few times as large.
 
         Raises:
             LinAlgError: if an entry is not finite.
             NumericalError: if conjugate gradients do not converge, and there is too little memory
                 for an elimination.
         """
-        tolerance, few, many, slower = 1e-12, 100, 1000, 12
+        few, many, slower = 100, 1000, 12
         if not self._by_elimination:
             # Operations of an elimination are faster, by the factor `slower`.
             ratio = self._tree.operations / (slower * self._two_level.operations)
             most = int(min(max(few, ratio), many))
-            found = self._two_level.solve(rights, tolerance, most)
+            found = self._two_level.solve(rights, accuracy, most, start)
             if found is not None:
                 return found
             self._by_elimination = True

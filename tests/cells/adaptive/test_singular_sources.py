@@ -75,7 +75,9 @@ class Smooth(OnWalls):
 @pytest.mark.parametrize("cube", [0.0, 1.0])
 def test_a_smooth_source_costs_no_solve_with_other_integrals(monkeypatch, cube):
     solves, solve = [], CellSystem.solve
-    monkeypatch.setattr(CellSystem, "solve", lambda own: solves.append(own) or solve(own))
+    monkeypatch.setattr(
+        CellSystem, "solve", lambda own, *how: solves.append(own) or solve(own, *how)
+    )
     network = kp.Cells([2, 1], 6, 2)
     solution = kp.solve(Smooth(cube), network, kp.Dissection(1e-7), verified=False)
     assert solution.status == "converged" and error_of(solution) < 3e-7

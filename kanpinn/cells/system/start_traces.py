@@ -1,0 +1,45 @@
+"""The traces of a known function on the faces of cells, from which an iteration starts."""
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kanpinn.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.cells.geometry.cell_sides import CellSide
+from kanpinn.cells.system.coupling import Traces
+
+Array = NDArray[Any]
+
+
+def traces_of(geometry: CellGeometry, traces: Traces, coefficients: Tensor) -> Array:
+    """The traces of a function, those of all faces one after the other, (unknowns, 1).
+
+    On a face that several smaller cells share they are those of the larger cell, on others those of
+    the lower one.
+
+    Args:
+        geometry: the cells.
+        traces: the unknowns on a face.
+        coefficients: of the function, (N, L, m).
+    """
+    own = geometry.traces
+    sizes = [traces.size(shared=False)] * own.single + [traces.size(shared=True)] * len(own.shared)
+    starts = np.cumsum([0, *sizes])
+    alike: dict[tuple[CellSide, bool], list[tuple[int, float, int]]] = defaultdict(list)
+    for cell, sides in enumerate(geometry.sides):
+        for at in sides:
+            shared = at.trace >= own.single
+            if own.shared[at.trace - own.single][0] == cell if shared else at.side.upper:
+                scale = at.unit * float(geometry.scale[cell, at.side.axis])
+                alike[at.side, shared].append((cell, scale, at.trace))
+    found = np.zeros((starts[-1], 1), coefficients.numpy().dtype)
+    for (side, shared), every in alike.items():
+        cells, scales, numbers = zip(*every, strict=True)
+        values = traces.values(side, torch.tensor(scales), shared, coefficients[list(cells)])
+        places = starts[list(numbers)][:, None] + np.arange(values.shape[1])
+        found[places, 0] = values.numpy()
+    return found
