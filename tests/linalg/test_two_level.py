@@ -100,3 +100,14 @@ def test_entries_that_are_not_finite_are_refused():
     fronts[2].rows[0, 0] = np.inf
     with pytest.raises(torch.linalg.LinAlgError, match="not finite"):
         _two_level(sizes, fronts, coarse)
+
+
+def test_an_iteration_from_the_solution_has_nothing_to_do():
+    sizes, fronts, rights, dense = _chain(8, 3, 4)
+    known = np.concatenate([rights[i] for i in range(7)])
+    exact = np.linalg.lstsq(dense, known, rcond=None)[0]
+    solver = _two_level(sizes, fronts, np.arange(24) % 3 == 0)
+    assert solver.solve(rights, 1e-10, 1) is None
+    assert_allclose(solver.solve(rights, 1e-10, 1, exact), exact, rtol=0, atol=1e-12)
+    far = solver.solve(rights, 1e-12, 200, 1e6 * exact)  # zero is nearer
+    assert_allclose(far, exact, rtol=0, atol=1e-9)

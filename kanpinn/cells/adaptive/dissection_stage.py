@@ -245,6 +245,6 @@ class DissectionStage(Stage):
 
     def _split(self, chosen: Tensor) -> None:
         """Halve cells; the solution stays the same function."""
-        left = self.settings.tolerance / self.error.expected
+        left = self.error.left(self.settings.tolerance)
         self.origin = self._moved(self.problem.refined(self._geometry(), chosen, left))
         self.newton, self.chosen = self.newton.on_new_tree(), None

@@ -31,6 +31,11 @@ class ErrorProgress:
         known = math.isfinite(self.estimate)
         return self.estimate if known else (self.ratio or self.usual) * self.indicated
 
+    def left(self, tolerance: float) -> float:
+        """The part of the expected error that may be left; 1 if none is known."""
+        known = self.expected > 0 and math.isfinite(self.expected)
+        return tolerance / self.expected if known else 1.0
+
     def part(self, tolerance: float) -> float:
         """How far the way to a tolerance is done: the cube of found over wanted digits.
 

@@ -1,11 +1,18 @@
 """Traces on faces: smaller cells at one side of a larger one share a trace."""
 
+import numpy as np
 import pytest
 import torch
 
 import kanpinn as kp
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.problems.by_domain import problem_in_cells
+from kanpinn.cells.system.face_solver import FaceSolver
+from kanpinn.cells.system.start_traces import traces_of
 from kanpinn.cells.tree import Tree
+from kanpinn.solvers.discretize import discretize
+from kanpinn.solvers.settings import SolveSettings
 
 
 def _graded(dim):
@@ -78,3 +85,22 @@ def test_polynomials_are_solutions_on_cells_that_are_halved_in_any_coordinate(di
     problem = _Polynomial(kp.Box(**{name: (-1, 1) for name in "xyz"[:dim]}))
     solution = kp.solve(problem, network, kp.Dissection(steps=1), seed=0, verified=False)
     assert solution.network.count == len(tree) and solution.errors.l2_relative < 1e-10
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_the_traces_of_a_solution_are_those_of_its_functions(dim, monkeypatch, generator):
+    problem = _Polynomial(kp.Box(**{name: (-1, 1) for name in "xyz"[:dim]}))
+    settings = SolveSettings(points=kp.Collocation(100, 40))
+    discretization = discretize(problem, kp.Cells([dim, 1], 5, 2), settings)
+    discretization.prepare()
+    own = problem_in_cells(discretization.residuals())
+    tree = _graded(dim)
+    tree, _ = tree.split(torch.rand(len(tree), dim, generator=generator) < 0.35)
+    geometry, polynomials = own.cells(tree), LocalPolynomials(5, dim)
+    zero = torch.zeros(len(geometry.tree), polynomials.size, 1, dtype=torch.float64)
+    system, solve, found = own.on(geometry, polynomials, zero), FaceSolver.solve, []
+    kept = lambda *given: found.append(solve(*given)) or found[-1]  # noqa: E731
+    monkeypatch.setattr(FaceSolver, "solve", kept)
+    solution = system.solve(zero)
+    traces = traces_of(geometry, system.traces, solution.coefficients)
+    np.testing.assert_allclose(traces, found[0], rtol=0, atol=1e-8)
