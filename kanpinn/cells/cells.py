@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer
 from kanpinn.cells.cell_layer import CellLayer
+from kanpinn.cells.corner_layer import CornerLayer
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.tree import Tree
 from kanpinn.jets import Channels, Coordinates, Jet
@@ -29,7 +30,8 @@ class Cells(Network):
     a box, or any domain in the plane or in space whose boundary consists of triangles, or of parts
     of boxes and balls. Cells outside of it are left out, and those that its boundary cuts have the
     polynomials of the bounding box of their part. Where a condition `Interface` divides the plane,
-    a cell that it cuts has polynomials on either side.
+    a cell that it cuts has polynomials on either side. Cells around a corner of the plane may have
+    its singular functions too, see `CornerLayer`.
 
     Args:
         width: the numbers of inputs, at most 4, and of fields, such as [2, 1].
@@ -88,6 +90,7 @@ class Cells(Network):
         layer = CellLayer(tree, LocalPolynomials(degree, inputs), fields)
         self.layers = cast(Sequence[CellLayer], Layers([layer.to(dtype)]))
         self._directions: CellLayer | None = None
+        self.corners: CornerLayer | None = None
 
     @property
     def layer(self) -> CellLayer:
@@ -185,14 +188,21 @@ class Cells(Network):
 
     def jet(self, coordinates: Jet | Coordinates, tape: Tape | None = None) -> Jet:
         found = super().jet(coordinates, tape)
+        if self.corners is not None:
+            assert isinstance(coordinates, Coordinates)
+            found = found + self.corners.jet(coordinates, self.tree)
         if self.sensitivities is None or tape is None:  # they add nothing but a Jacobian
             return found
         assert self._directions is not None
         return found + self.sensitivities(self._directions(coordinates), tape)
 
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        # A saved network may have derivatives by unknown numbers, which this one has not yet.
+        # A saved network may have functions of corners, and derivatives by unknown numbers.
         self.forget_numbers()
+        self.corners = None
+        if (corners := state.get(f"{prefix}corners.corners")) is not None:
+            none = corners.new_zeros(0, 5)
+            self.corners = CornerLayer(corners, none, none[:, :4], self.width[-1])
         if (numbers := state.get(f"{prefix}sensitivities.coefficients")) is not None:
             count, size, fields = self.layer.coefficients.shape
             self.follow_numbers(numbers.new_zeros(count, size, len(numbers) * fields))
@@ -200,7 +210,7 @@ class Cells(Network):
 
     @torch.no_grad()
     def kan(self, cell: int) -> KAN:
-        """The KAN of one cell, of its own coordinates in [-1, 1]^d: the same function.
+        """The KAN of one cell, of its own coordinates in [-1, 1]^d: the same polynomials.
 
         Its inner edges are affine in evenly spread directions of the plane, or in random ones in
         more coordinates, and its outer edges are polynomials on one interval.

@@ -5,6 +5,7 @@ from kanpinn.cells import Cells
 from kanpinn.cells.geometry.divided import regions_of
 from kanpinn.networks.constraints.boundary_data import Imposition
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
+from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.solvers.own_methods import inputs_of, periodic_axes, refuse_unfit, refuse_weights
 
 
@@ -21,7 +22,8 @@ def in_cells(problem: BoundaryValueProblem, network: Cells, boundary: str, form:
     Raises:
         InputError: for what is not for such networks.
     """
-    refuse_unfit(problem, inputs_of(problem, in_cells=True), form, "a network in cells")
+    functions = {"inputs": inputs_of(problem, in_cells=True)}
+    refuse_unfit(problem, functions, form, "a network in cells")
     if boundary not in ("auto", "penalty"):
         raise InputError(
             f'boundary must be "auto" or "penalty" for a network in cells, got {boundary!r}: cells '
@@ -37,6 +39,11 @@ def in_cells(problem: BoundaryValueProblem, network: Cells, boundary: str, form:
             )
     network.layer.go_around(axes)
     kinks = [piece for condition in problem.conditions() for piece in condition.kinks]
+    if problem.enrichment() and (kinks or axes or isinstance(problem, EigenProblem)):
+        raise InputError(
+            f"{type(problem).__name__} has enrichment(), which cells take neither with an "
+            "Interface nor with a periodic coordinate, nor for eigenvalues"
+        )
     if kinks and axes:
         raise InputError(
             f"{type(problem).__name__} has an Interface and a periodic coordinate, which cells do "

@@ -27,7 +27,7 @@ def in_windows(
     Raises:
         InputError: for what is not for such networks, or for this one.
     """
-    refuse_unfit(problem, problem.inputs(), form, "a network in time windows")
+    refuse_unfit(problem, _functions(problem), form, "a network in time windows")
     if boundary == "penalty":
         raise InputError(
             'boundary must be "exact" or "auto" for a network in time windows, got "penalty": '
@@ -64,7 +64,7 @@ def in_cell_windows(
         InputError: for a boundary or form, a weight of a condition, an interface or initial rates
             that a march with cells does not support.
     """
-    refuse_unfit(problem, problem.inputs(), form, "a network in time windows")
+    refuse_unfit(problem, _functions(problem), form, "a network in time windows")
     if boundary not in ("auto", "penalty"):
         raise InputError(
             f'boundary must be "auto" or "penalty" for CellWindows, got {boundary!r}: '
@@ -84,3 +84,8 @@ def in_cell_windows(
     network.go_around(frozenset(around.values()))
     follows = "a march takes short windows and small cells for it if the equation smooths it"
     return Imposition(None, met=frozenset(around), follows=follows)
+
+
+def _functions(problem: BoundaryValueProblem) -> dict[str, object]:
+    """The functions of a problem that networks in windows cannot use, by name."""
+    return {"inputs": problem.inputs(), "enrichment": problem.enrichment()}

@@ -23,20 +23,20 @@ def inputs_of(problem: BoundaryValueProblem, in_cells: bool) -> Function | None:
 
 
 def refuse_unfit(
-    problem: BoundaryValueProblem, inputs: Function | None, form: str, network: str
+    problem: BoundaryValueProblem, functions: Mapping[str, object], form: str, network: str
 ) -> None:
     """Refuse problems with functions that such networks cannot use, and energies.
 
     Args:
         problem: the problem.
-        inputs: the function that computes the network's inputs.
+        functions: those that such networks cannot use, by name, as far as the problem has them.
         form: the argument `form` of `solve`.
         network: what kind of network it is, for messages.
 
     Raises:
         InputError: see above.
     """
-    for name, given in (("inputs", inputs), ("enrichment", problem.enrichment())):
+    for name, given in functions.items():
         if given:
             raise InputError(
                 f"{type(problem).__name__} has {name}(), which {network} cannot use: take another "

@@ -115,6 +115,38 @@ class Oscillatory(kp.Problem):
         return torch.sin(1 / (self.alpha + self.radius(p)))
 
 
+class CornerWithReaction(kp.Problem):
+    """-Δu + 9 u = f in an L-shape; u = I_λ(3 r) sin λθ + sin(x + 2y), λ = 2/3.
+
+    Unlike r^λ sin λθ, this solution is no singular function of Laplace's equation: the modified
+    Bessel function is r^λ (1 + r² 9 / (4 (λ + 1)) + …).
+    """
+
+    domain = kp.LShape()
+    corner = kp.Corner(domain, (0, 0), 1)
+
+    def residual(self, p, u):
+        return -kp.laplacian(u) + self.reaction(p) * u.value - self.source(p)
+
+    def reaction(self, p):
+        return torch.full_like(p.x, 9.0)
+
+    def source(self, p):
+        return 14 * torch.sin(p.x + 2 * p.y)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+    def exact(self, p):
+        r, theta = self.corner.polar(p.coords)
+        power, terms = math.pi / self.corner.angle, 25
+        term = total = r**power
+        for k in range(1, terms):
+            term = term * (9 * r**2 / 4) / (k * (k + power))
+            total = total + term
+        return total * torch.sin(power * theta) + torch.sin(p.x + 2 * p.y)
+
+
 def corner(angle: float) -> kp.Problem:
     """Laplace's equation around a corner that points inwards."""
     return solve_job("reentrant_corner", [f"problem.parameters={{angle={angle}}}"]).problem
@@ -124,7 +156,7 @@ def cases(smoke: bool) -> list[Case]:
     """Return the cases; those of a smoke run take seconds."""
     peaks, front = (solve_job(name).problem for name in ("two_peaks", "circular_front"))
     layer = BoundaryLayer(0.1 if smoke else 1e-3)
-    wave, l_shape = Oscillatory(3 if smoke else 10), corner(270)
+    wave, l_shape, reaction = Oscillatory(3 if smoke else 10), corner(270), CornerWithReaction()
     degree, tolerance = (6, 1e-2) if smoke else (12, 1e-8)
 
     def case(name: str, problem: kp.Problem, seconds: float, weak: Weak | None = None) -> Case:
@@ -139,6 +171,8 @@ def cases(smoke: bool) -> list[Case]:
     if smoke:
         return found
     found.insert(1, case("circular front", front, 60, Weak(front.source)))
+    weak = Weak(reaction.source, reaction=reaction.reaction)
+    found.append(case("corner with reaction", reaction, 60, weak))
     found += [case(f"corner of {angle}°", corner(angle), 60) for angle in (225, 315)]
     for k, degree, rough, fine in ((40, 20, 2, 4), (100, 24, 20, 60), (200, 24, 90, 180)):
         waves = solve_job("helmholtz40", [f"problem.parameters={{wavenumber={k}}}"]).problem

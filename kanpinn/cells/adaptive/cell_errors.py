@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.geometry.cut_geometry import CellCutter
 from kanpinn.cells.geometry.prolongation import prolonged
 from kanpinn.cells.polynomials import LocalPolynomials, closed_rule
 from kanpinn.cells.problems.cell_problem import CellProblem
-from kanpinn.cells.system.cell_system import CellSolution, CellSystem
+from kanpinn.cells.system.cell_system import CellField, CellSolution, CellSystem
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,12 +20,12 @@ class BetterSolution:
 
     Args:
         system: its least-squares problem.
-        coefficients: of the solution, (N, L, m).
+        solution: the solution.
         error: the L2 norm in each of its cells of its difference from the other one, (N,).
     """
 
     system: CellSystem
-    coefficients: Tensor
+    solution: CellField
     error: Tensor
 
 
@@ -44,8 +45,9 @@ def better_solution(
     more, own, coarse = 2, system.polynomials, system.geometry
     richer, fine = LocalPolynomials(own.degree + more, own.dim), problem.deeper(coarse)
     start = richer.padded(prolonged(own, coarse.tree, coarse.frames, found.coefficients, fine))
-    better = problem.on(fine, richer, start, limit=True)
-    change, best = _change(better, start, accuracy)
+    before = CellField(start, found.numbers)
+    better = problem.on(fine, richer, start, numbers=found.numbers, limit=True)
+    change, best = _change(better, before, accuracy)
     return BetterSolution(better, best, change)
 
 
@@ -78,22 +80,28 @@ def errors_by_comparison(
     """
     own, coarse, fine = system.polynomials, system.geometry, better.system.geometry
     parents = coarse.tree.locate(fine.frames.mean(dim=1), fine.tree.region)
-    squares, present = torch.zeros_like(found.shares), found.coefficients
+    squares, present = torch.zeros_like(found.shares), CellField(found.coefficients, found.numbers)
     indicated, change = system.indicators(found).square(), better.error
+
+    def improved(geometry: CellGeometry, before: CellField) -> tuple[Tensor, CellField]:
+        """The squared L2 norm of the change by a solve on cells, and the solution."""
+        again = problem.on(geometry, own, before.coefficients, numbers=before.numbers, limit=True)
+        change, after = _change(again, before, accuracy)
+        return change.square().sum(), after
+
     if float(change.norm()) > enough:
         missed = _missed_sources(problem, system)
         if bool(missed.any()):
-            limited = problem.on(coarse, own, present, limit=True)
-            own_change, present = _change(limited, present, accuracy)
-            squares += _shared(own_change.square().sum(), missed)
-        start = prolonged(own, coarse.tree, coarse.frames, present, fine)
+            square, present = improved(coarse, present)
+            squares += _shared(square, missed)
+        moved = prolonged(own, coarse.tree, coarse.frames, present.coefficients, fine)
+        start = CellField(moved, present.numbers)
         if fine is not coarse:
-            smaller = problem.on(fine, own, start, limit=True)
-            own_change, start = _change(smaller, start, accuracy)
+            square, start = improved(fine, start)
             halved = parents.bincount(minlength=len(squares)) > 1
-            squares += _shared(own_change.square().sum(), torch.where(halved, indicated, 0))
-        start = better.system.polynomials.padded(start)
-        change = _difference(better.system, better.coefficients, start)
+            squares += _shared(square, torch.where(halved, indicated, 0))
+        padded = better.system.polynomials.padded(start.coefficients)
+        change = _difference(better.system, better.solution, CellField(padded, start.numbers))
     shown = torch.zeros_like(squares).index_add(0, parents, change.square())
     local = torch.minimum(shown, indicated)
     return (squares + local + _shared((shown - local).sum(), indicated)).sqrt()
@@ -113,24 +121,25 @@ def _missed_sources(problem: CellProblem, system: CellSystem) -> Tensor:
     return found
 
 
-def _change(system: CellSystem, before: Tensor, accuracy: float) -> tuple[Tensor, Tensor]:
+def _change(system: CellSystem, before: CellField, accuracy: float) -> tuple[Tensor, CellField]:
     """The L2 norm in each cell of the difference of a solution from another, and the solution.
 
     Args:
         system: the least-squares problem.
-        before: the other one, (N, L, m).
+        before: the other one.
         accuracy: see `CellSystem.solve`.
     """
-    after = system.solve(before, accuracy).coefficients
+    after = system.solve(before.coefficients, accuracy)
     return _difference(system, after, before), after
 
 
-def _difference(system: CellSystem, after: Tensor, before: Tensor) -> Tensor:
-    """The L2 norm in each cell of the difference of two solutions, (N, L, m) each.
+def _difference(system: CellSystem, after: CellField, before: CellField) -> Tensor:
+    """The L2 norm in each cell of the difference of two solutions, (N,).
 
     In fields that are determined up to a constant, the mean of the difference does not count.
     """
-    return system.norms(system.without_means(after - before))
+    gap = after.minus(before)
+    return system.norms(system.without_means(gap.coefficients, gap.numbers), gap.numbers)
 
 
 def errors_by_missed_residuals(system: CellSystem, found: CellSolution) -> Tensor:
@@ -148,10 +157,10 @@ def errors_by_missed_residuals(system: CellSystem, found: CellSolution) -> Tenso
     local, weights = closed_rule(count, dim)
     if system.interfaces:  # a side on an interface may have a sliver of the other region
         local = local * (1 - 4 * CellCutter.sliver)
-    squares = torch.zeros_like(found.shares)
+    squares, shared = torch.zeros_like(found.shares), system.sum_of(found.numbers)
     for term, factors in zip(system.equation, system.factors, strict=True):
         if term.at.alike:
             at = CellPoints.inside(system.geometry, term.at.cells, local, weights)
-            own = term.squared_residuals(at, found.coefficients, factors)
+            own = term.squared_residuals(at, found.coefficients, factors, shared)
             squares[term.at.cells] = own
     return torch.where(squares > far * found.shares, squares, 0).sqrt() * system.coupling.errors

@@ -18,12 +18,17 @@ from kanpinn.cells.adaptive.error_progress import ErrorProgress, status_of_error
 from kanpinn.cells.adaptive.halving import bulk, part_to_halve, why_no_smaller
 from kanpinn.cells.adaptive.layers import cells_in_layers
 from kanpinn.cells.adaptive.newton import NewtonProgress
+from kanpinn.cells.adaptive.shared_parts import (
+    shared_numbers,
+    take_shared_numbers,
+    with_shared_functions,
+)
 from kanpinn.cells.adaptive.waves import cells_with_waves
 from kanpinn.cells.cells import require_cells
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.prolongation import prolonged
 from kanpinn.cells.problems.by_domain import problem_in_cells
-from kanpinn.cells.system.cell_system import CellSolution, CellSystem
+from kanpinn.cells.system.cell_system import CellField, CellSolution, CellSystem
 from kanpinn.cells.system.constants import mean_terms, set_constants
 from kanpinn.cells.system.memory import no_comparison, too_many
 from kanpinn.loss.residuals import Residuals
@@ -61,21 +66,24 @@ class DissectionStage(Stage):
         error: the estimated error on the last tree that was solved on.
         newton: the changes by the steps of Newton's method.
         origin: the solution on the tree before, given on the present tree, (N, L, m).
+        origin_numbers: the coefficients of the functions in it that cells share.
         chosen: the coordinates in which cells are halved before the next solve, a mask (N, d);
             None on a tree that is new.
     """
 
-    kept: tuple[str, ...] = ("progress", "origin", "chosen")
+    kept: tuple[str, ...] = ("progress", "origin", "origin_numbers", "chosen")
     steady = False  # the solve on the last tree may take longer than all before
     geometry: CellGeometry
 
     def __init__(self, settings: CellSettings, residuals: Residuals) -> None:
         self.settings, self.residuals = settings, residuals
         self.network = require_cells(residuals.surrogate.network)
-        self.problem, self.means = problem_in_cells(residuals), mean_terms(residuals)
+        self.means = mean_terms(residuals)
+        self.problem = with_shared_functions(problem_in_cells(residuals), residuals.surrogate)
         self.error, self.newton = ErrorProgress(), NewtonProgress()
         self.chosen: Tensor | None = None
         self.origin = self._moved(self.problem.start(self.network.tree))
+        self.origin_numbers = shared_numbers(self.network)
 
     @property
     def part(self) -> float:  # type: ignore[override]
@@ -91,6 +99,10 @@ class DissectionStage(Stage):
     def progress(self, states: tuple[tuple[Any, ...], tuple[Any, ...]]) -> None:
         error, newton = states
         self.error, self.newton = ErrorProgress(*error), NewtonProgress(*newton)
+
+    def _field(self) -> CellField:
+        """The present solution."""
+        return CellField(self._present(), shared_numbers(self.network))
 
     def _present(self) -> Tensor:
         return self.network.layer.coefficients.detach().double().cpu()
@@ -115,10 +127,10 @@ class DissectionStage(Stage):
             self._split(self.chosen)
         system, before = self._system()
         found = self._solved(system)
-        size = system.norm(found.coefficients) or 1.0
+        size = system.size(found) or 1.0
         indicators = system.indicators(found) / size
         words = f"{self.network.count} cells, {found.coefficients.numel()} unknowns"
-        self.newton.add(system.norm(found.coefficients - before) / size)
+        self.newton.add(system.size(found.minus(before)) / size)
         return self._judged(found, system, indicators, words)
 
     def _judged(
@@ -128,7 +140,7 @@ class DissectionStage(Stage):
         newton = self.newton
         part, ratio = 0.1, self.error.ratio or self.error.usual  # part: left to Newton's steps
         enough = max(1e-13, part * ratio * float(indicators.norm()))
-        if min(newton.change, newton.left) > enough and not system.is_linear(found.coefficients):
+        if min(newton.change, newton.left) > enough and not system.is_linear(found):
             words += f", change by Newton's method {newton.change:.1e}"
             if newton.stagnates:
                 self.error.forget()
@@ -136,14 +148,16 @@ class DissectionStage(Stage):
             return Step(float(found.shares.sum()), words=words)
         return self._assessed(found, system, indicators, words)
 
-    def _system(self) -> tuple[CellSystem, Tensor]:
-        """The least-squares problem and the present solution, (N, L, m).
+    def _system(self) -> tuple[CellSystem, CellField]:
+        """The least-squares problem and the present solution.
 
         Before the first solve, cells in boundary layers and cells with many waves are halved.
         """
         while True:
-            before = self._present()
-            system = self.problem.on(self._geometry(), self.network.polynomials, before)
+            before, polynomials = self._field(), self.network.polynomials
+            system = self.problem.on(
+                self._geometry(), polynomials, before.coefficients, numbers=before.numbers
+            )
             if self.newton.steps:
                 return system, before
             part, steep = 4, cells_in_layers(system) | cells_with_waves(system)
@@ -164,8 +178,9 @@ class DissectionStage(Stage):
             raise InputError(f"{network.count} cells of degree {network.degree} {why}")
         found = self._solution(system)
         network.layer.reset(geometry.tree, geometry.frames, found.coefficients)
+        take_shared_numbers(network, found.numbers)
         if system.free_fields or self.means:
-            set_constants(system, self.residuals.surrogate, self.means)
+            set_constants(system, self.residuals.surrogate, self.means, found.numbers)
             found = replace(found, coefficients=self._present())
         return found
 
@@ -182,8 +197,9 @@ class DissectionStage(Stage):
     ) -> Step:
         """Estimate the error of the solution on a tree, and halve cells if it is too large."""
         settings, progress, errors = self.settings, self.error, indicators
-        before, size = progress.estimate, system.norm(found.coefficients) or 1.0
-        change = system.norm(found.coefficients - self.origin) / size
+        before, size = progress.estimate, system.size(found) or 1.0
+        origin = CellField(self.origin, self.origin_numbers)
+        change = system.size(found.minus(origin)) / size
         progress.extrapolate(float(indicators.norm()), change)
         chosen = self._to_halve(found, system, errors, settings.bulk)
         last = progress.compared or why_no_smaller(
@@ -247,4 +263,5 @@ class DissectionStage(Stage):
         """Halve cells; the solution stays the same function."""
         left = self.error.left(self.settings.tolerance)
         self.origin = self._moved(self.problem.refined(self._geometry(), chosen, left))
+        self.origin_numbers = shared_numbers(self.network)
         self.newton, self.chosen = self.newton.on_new_tree(), None

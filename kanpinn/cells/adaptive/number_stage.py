@@ -49,7 +49,7 @@ class NumberStage(DissectionStage):
 
     def _better(self, found: CellSolution, system: CellSystem) -> BetterSolution:
         better = super()._better(found, system)
-        self.search.measure_errors(better.system, better.coefficients)
+        self.search.measure_errors(better.system, better.solution.coefficients)
         return better
 
     def _refined(

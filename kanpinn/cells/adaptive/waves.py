@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from kanpinn.cells.system.cell_system import CellSystem
+from kanpinn.cells.system.cell_system import CellField, CellSystem
 from kanpinn.jets import Channels, coefficients_along
 
 
@@ -44,6 +44,8 @@ def cells_with_waves(system: CellSystem) -> Tensor:
             phases = waves_along(term.slopes, term.term.channels, axis).mean(dim=1) * widths
             found[term.at.cells, axis] |= phases > most
     size, fields = system.polynomials.size, len(system.coupling.orders)
-    if bool(found.any()) and not system.is_linear(torch.ones(len(tree), size, fields).double()):
+    if bool(found.any()) and not system.is_linear(
+        CellField(torch.ones(len(tree), size, fields).double())
+    ):
         return torch.zeros_like(found)
     return found

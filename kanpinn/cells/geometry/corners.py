@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
-from kanpinn.cells.geometry.outline import Outline
+from kanpinn.cells.geometry.plane_corners import PlaneCorner
 from kanpinn.cells.tree import Tree
 
 
@@ -16,8 +16,7 @@ from kanpinn.cells.tree import Tree
 class SingularCorners:
     """The corners at which solutions behave like r^λ with an exponent λ < 2.
 
-    The exponents are those of Laplace's equation: λ = π/ω for the interior angle ω if the same
-    derivatives are prescribed on both sides, otherwise λ = π/(2ω).
+    Where cells have singular functions themselves, up to a degree, the exponent is that degree.
 
     The second derivatives of r^λ are not square integrable for λ < 1, and then the least-squares
     functional has no minimum close to the solution. Therefore the rows of each cell are multiplied
@@ -50,27 +49,24 @@ class SingularCorners:
     bits: int = 29
 
     @classmethod
-    def of(cls, outline: Outline, kinds: Sequence[frozenset[int]]) -> "SingularCorners":
-        """The singular corners of a domain.
+    def of(cls, found: Sequence[PlaneCorner]) -> "SingularCorners":
+        """Some corners of a domain."""
+        return cls(
+            torch.tensor([one.at for one in found], dtype=torch.float64).view(-1, 2),
+            torch.tensor([one.exponent for one in found], dtype=torch.float64),
+        )
+
+    def with_functions(self, points: Sequence[Tensor], top: float) -> "SingularCorners":
+        """These corners, at some of which cells have the singular functions.
 
         Args:
-            outline: its boundary.
-            kinds: for each curve of the boundary the orders of the derivatives in its conditions.
+            points: these corners, (2,) each.
+            top: the degree below which they have all.
         """
-        largest = 1.9  # a right angle has 2, up to rounding
-        curves = outline.domain.curves
-        points, exponents = [], []
-        for curve, (after, angle) in zip(range(len(curves)), outline.interior_angles, strict=True):
-            same = kinds[curve] == kinds[after]
-            exponent = math.pi / angle * (1.0 if same else 0.5)
-            smooth = same and abs(angle - math.pi) <= outline.sharp
-            if exponent < largest and not smooth:
-                points.append(curves[curve].stop)
-                exponents.append(exponent)
-        return cls(
-            torch.tensor(points, dtype=torch.float64).view(-1, 2),
-            torch.tensor(exponents, dtype=torch.float64),
-        )
+        exponents = self.exponents.clone()
+        for one in points:
+            exponents[(self.points == one).all(dim=1)] = top
+        return replace(self, exponents=exponents)
 
     def beside(self, found: Sequence[tuple[tuple[float, float], float]]) -> "SingularCorners":
         """These corners, and further points with their exponents."""
@@ -89,6 +85,7 @@ class SingularCorners:
         corners = geometry.physical(geometry.frames)
         gaps = (corners[:, :, None] - self.points).abs().amax(dim=1)  # (N, c, 2), to the far side
         distances = gaps.norm(dim=2) / geometry.half.max()
+        distances = distances[:, self.exponents < 2]  # without those that have singular functions
         ones = torch.ones(len(distances), 1, dtype=distances.dtype)
         nearest = torch.cat([ones, distances], dim=1).amin(dim=1)
         return 2.0 ** (self.power * nearest.log2()).round()

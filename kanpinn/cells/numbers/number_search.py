@@ -111,7 +111,7 @@ class NumberSearch:
         self.moved, near = False, 1e-2
         change = system.norm(system.without_means(found.coefficients - before))
         if not self.settled and change > near * system.norm(found.coefficients):
-            if not system.is_linear(found.coefficients):
+            if not system.is_linear(found):
                 return found  # it is not yet the solution for these numbers
         fields = self._stepped(fit)
         self._show(system, fields, (self.now or fit).directions)

@@ -1,9 +1,11 @@
 """Problems in cells: what each kind of domain has to say of them."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -16,21 +18,28 @@ from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.system.cell_system import CellSystem
 from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.cells.system.constants import is_mean
+from kanpinn.cells.system.corner_patch import CornerPatch
+from kanpinn.cells.system.shared_functions import SharedFunctions, SharedSum
 from kanpinn.cells.system.source_moments import SourceMoments
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.domain import Domain
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm, Term
 
+TermAt = tuple[ResidualTerm, CellPoints]  # a term, and the points in cells where it holds
+
 
 class CellProblem(ABC):
     """The equation and the conditions of a problem, for the cells of any tree.
 
-    equation: the equation. counted: the numbers of the fields whose errors count.
+    domain: the domain. equation: the equation. counted: the numbers of the fields whose errors
+    count. shared: functions that cells share.
     """
 
+    domain: Domain
     equation: ResidualTerm
     counted: Sequence[int]
+    shared: Sequence[SharedFunctions] = ()
 
     @cached_property
     def source_moments(self) -> SourceMoments:
@@ -40,6 +49,24 @@ class CellProblem(ABC):
     def forget_sources(self) -> None:
         """Forget integrals of the source, which has changed with unknown numbers."""
         vars(self).pop("source_moments", None)
+
+    def corner_patches(self, roots: Sequence[int]) -> Sequence[CornerPatch]:
+        """The cells around corners with singular functions that are known.
+
+        roots: the numbers of boxes of level 0 along each coordinate.
+        """
+        return []
+
+    @property
+    def patches(self) -> list[CornerPatch]:
+        """The corners with functions that cells share."""
+        return [one for one in self.shared if isinstance(one, CornerPatch)]
+
+    def with_shared(self, shared: Sequence[SharedFunctions]) -> Self:
+        """The same problem for solutions in which cells share functions."""
+        made = copy.copy(self)
+        vars(made)["shared"] = shared
+        return made
 
     @abstractmethod
     def cells(self, tree: Tree) -> CellGeometry:
@@ -80,10 +107,8 @@ class CellProblem(ABC):
         """Points of a quadrature rule in groups of cells; each cell is in one group, once."""
 
     @abstractmethod
-    def walls(
-        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
-    ) -> list[SampledTerm]:
-        """The conditions at points of the boundary; the arguments are those of `on`."""
+    def walls(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[TermAt]:
+        """The conditions, with points on the boundary; the arguments are those of `on`."""
 
     def coupled_contacts(
         self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
@@ -105,6 +130,7 @@ class CellProblem(ABC):
         polynomials: LocalPolynomials,
         coefficients: Tensor,
         *,
+        numbers: Sequence[Tensor] = (),
         limit: bool = False,
         integrated: bool = True,
     ) -> CellSystem:
@@ -114,20 +140,34 @@ class CellProblem(ABC):
             geometry: the cells.
             polynomials: the functions of each.
             coefficients: the present solution, about which the terms are linearised, (N, L, m).
+            numbers: the present coefficients of the shared functions, (count,) of each kind; zero
+                by default.
             limit: whether integrals of singular sources are extrapolated, see `SourceMoments`.
             integrated: whether integrals of sources are computed; otherwise the source is that at
                 the points, as for the moments of an evolution, which have one each.
         """
-        equation = [
-            SampledTerm(self.equation, at, polynomials, coefficients)
-            for at in self.inside(geometry, polynomials)
-        ]
-        if integrated:
+        shared = self._shared_sum(geometry, coefficients, numbers)
+        places = [(self.equation, at) for at in self.inside(geometry, polynomials)]
+        places, count = places + self.walls(geometry, polynomials), len(places)
+        terms = [SampledTerm(*one, polynomials, coefficients, shared) for one in places]
+        equation, walls = terms[:count], terms[count:]
+        # A source that known functions balance is balanced at points, not in integrals.
+        if integrated and len(self.patches) == len(self.shared):
             self._integrate_sources(geometry, equation, limit)
-        walls = self.walls(geometry, polynomials, coefficients)
         contacts = self.coupled_contacts(geometry, polynomials, coefficients)
         factors = self.weights(geometry), self.pollution(geometry)
-        return CellSystem(geometry, polynomials, equation, walls, self.counted, *factors, contacts)
+        of_functions = polynomials, equation, walls, self.counted
+        return CellSystem(geometry, *of_functions, *factors, contacts, self.shared)
+
+    def _shared_sum(
+        self, geometry: CellGeometry, coefficients: Tensor, numbers: Sequence[Tensor]
+    ) -> SharedSum | None:
+        """The present sums of shared functions; None if there are no such functions."""
+        if not self.shared:
+            return None
+        numbers = numbers or [coefficients.new_zeros(one.count) for one in self.shared]
+        members = torch.stack([one.members(geometry) for one in self.shared])
+        return SharedSum(self.shared, members, numbers, coefficients.shape[2])
 
     def _integrate_sources(
         self, geometry: CellGeometry, terms: Sequence[SampledTerm], limit: bool

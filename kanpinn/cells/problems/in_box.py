@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.geometry.cell_sides import SidePart
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.problems.cell_problem import CellProblem, CellTerms
-from kanpinn.cells.system.cell_terms import SampledTerm
+from kanpinn.cells.problems.cell_problem import CellProblem, CellTerms, TermAt
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.domain import Domain
 from kanpinn.loss.terms import ResidualTerm
@@ -70,9 +68,7 @@ class ProblemInBox(CellProblem):
         cells = torch.arange(len(geometry.tree))
         return [CellPoints.inside(geometry, cells, *polynomials.rule(self.more))]
 
-    def walls(
-        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
-    ) -> list[SampledTerm]:
+    def walls(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[TermAt]:
         found = []
         nodes, weights = polynomials.on_face.rule(self.more)
         for axis, upper, cells in geometry.tree.ends:
@@ -80,5 +76,5 @@ class ProblemInBox(CellProblem):
             at = CellPoints.on_side(geometry, cells, side, nodes, weights)
             for one in self.sides:
                 if (one.axis, one.upper) == (axis, upper):
-                    found.append(SampledTerm(one.term, at, polynomials, coefficients))
+                    found.append((one.term, at))
         return found

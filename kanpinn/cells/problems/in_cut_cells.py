@@ -54,7 +54,10 @@ class ProblemInCutCells(CellProblem):
 
     def start(self, tree: Tree) -> CellGeometry:
         for _ in range(self.most):
-            halved = tree.everywhere(self.too_large(tree)) | beside_smaller(tree)
+            large = self.too_large(tree)
+            for patch in self.patches:
+                large = large | patch.cut(tree)
+            halved = tree.everywhere(large) | beside_smaller(tree)
             if not bool(halved.any()):
                 return self.cells(tree)
             tree, _ = tree.split(halved)

@@ -19,11 +19,13 @@ from kanpinn.cells.geometry.first_cells import too_large
 from kanpinn.cells.geometry.inside_points import gauss_inside
 from kanpinn.cells.geometry.junctions import junctions
 from kanpinn.cells.geometry.outline import Outline
+from kanpinn.cells.geometry.plane_corners import PlaneCorner, singular_corners
 from kanpinn.cells.geometry.seams import contacts
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.problems.cell_problem import CellTerms
+from kanpinn.cells.problems.cell_problem import CellTerms, TermAt
 from kanpinn.cells.problems.in_cut_cells import ProblemInCutCells
-from kanpinn.cells.system.cell_terms import SampledTerm
+from kanpinn.cells.problems.principal_part import is_laplacian
+from kanpinn.cells.system.corner_patch import CornerPatch
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar.combine2d import planar
@@ -59,6 +61,7 @@ class ProblemInPlane(ProblemInCutCells):
     counted: Sequence[int]
     interfaces: Sequence[ResidualTerm] = ()
     fields: int = 1
+    top: ClassVar[float] = 4.0  # the degree below which cells at corners have singular functions
     more: ClassVar[int] = 3  # points of a rule along each coordinate, above the degree
     most: ClassVar[int] = 40
     tiny: ClassVar[str] = "two of its corners are closer than 2^-{most} of the domain's size"
@@ -85,8 +88,8 @@ class ProblemInPlane(ProblemInCutCells):
         return [edge for edges in self.division.edges for edge in edges]
 
     @cached_property
-    def corners(self) -> SingularCorners:
-        """The corners at which solutions are singular."""
+    def own_corners(self) -> list[PlaneCorner]:
+        """The corners of the domain at which solutions are singular."""
         plane = planar(self.domain)
         assert plane is not None
         kinds = [
@@ -95,10 +98,25 @@ class ProblemInPlane(ProblemInCutCells):
             )
             for piece in pieces_of_curves(plane, self.domain)
         ]
+        return singular_corners(Outline(plane), kinds)
+
+    @cached_property
+    def corners(self) -> SingularCorners:
+        """The points at which solutions are singular."""
         found = junctions(
             self.division, self.interfaces, self.conditions, self.domain.bounds, self.fields
         )
-        return SingularCorners.of(Outline(plane), kinds).beside(found)
+        corners = SingularCorners.of(self.own_corners).beside(found)
+        return corners.with_functions([one.at for one in self.patches], self.top)
+
+    def corner_patches(self, roots: Sequence[int]) -> Sequence[CornerPatch]:
+        found = []
+        for one in [] if self.interfaces else self.own_corners:
+            boxes = one.boxes(roots, self.domain.bounds)
+            if boxes is not None and is_laplacian(self.equation, one, self.fields):
+                at = torch.tensor(one.at, dtype=torch.float64)
+                found.append(CornerPatch(at, one.functions(self.top), boxes, self.fields))
+        return found
 
     def cells(self, tree: Tree) -> CutGeometry:
         parts = [cutter.cut(tree) for cutter in self.cutters]
@@ -120,15 +138,13 @@ class ProblemInPlane(ProblemInCutCells):
             places += self._in_cut_cells(geometry, region, polynomials.degree + many)
         return places
 
-    def walls(
-        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
-    ) -> list[SampledTerm]:
+    def walls(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[TermAt]:
         assert isinstance(geometry, CutGeometry)
         found = []
         for term in self.conditions:
             at = self._on_arcs(geometry, term, polynomials.degree + self.more + 1)
             if at is not None:
-                found.append(SampledTerm(term, at, polynomials, coefficients))
+                found.append((term, at))
         return found
 
     def coupled_contacts(

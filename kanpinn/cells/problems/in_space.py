@@ -17,9 +17,8 @@ from kanpinn.cells.geometry.singular_edges import SingularEdges
 from kanpinn.cells.geometry.solid_geometry import SolidCutter, SolidGeometry
 from kanpinn.cells.geometry.solid_walls import SolidWalls
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.problems.cell_problem import CellTerms
+from kanpinn.cells.problems.cell_problem import CellTerms, TermAt
 from kanpinn.cells.problems.in_cut_cells import ProblemInCutCells
-from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.domain import Domain
 from kanpinn.loss.terms import ResidualTerm
@@ -90,16 +89,10 @@ class ProblemInSpace(ProblemInCutCells):
         large = [one is not None and (one.spread > most or not one.connected) for one in parts]
         return torch.tensor(large, dtype=torch.bool)
 
-    def walls(
-        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
-    ) -> list[SampledTerm]:
+    def walls(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[TermAt]:
         assert isinstance(geometry, SolidGeometry)
         places = SolidWalls(geometry, self.cutter, polynomials)
-        return [
-            SampledTerm(term, at, polynomials, coefficients)
-            for term in self.conditions
-            for at in places.of(term.pieces)
-        ]
+        return [(term, at) for term in self.conditions for at in places.of(term.pieces)]
 
     def weights(self, geometry: CellGeometry) -> Tensor:
         return self.edges.weights(geometry)

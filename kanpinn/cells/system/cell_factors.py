@@ -53,10 +53,10 @@ class CellFactors:
         again: bool = False,
         start: Array | None = None,
         accuracy: float = 1e-12,
-    ) -> tuple[Array, Array]:
+    ) -> tuple[Array, Array, Array]:
         """The coefficients of all cells, (N, L m, n), and their parts in the functional, (N, n).
 
-        With several ranks all return the same.
+        With several ranks all return the same. The last result are the traces, (unknowns, n).
 
         Args:
             rights: the right-hand sides of the rows of each group's cells, (c, rows, n). Each is
@@ -87,4 +87,4 @@ class CellFactors:
             known = found[[columns_of_blocks(faces, starts, sizes) for faces in group.faces]]
             coefficients[group.cells], shares[group.cells] = group.solved(left, known)
         both = summed([torch.from_numpy(coefficients), torch.from_numpy(shares)])
-        return both[0].numpy(), both[1].numpy()
+        return both[0].numpy(), both[1].numpy(), found

@@ -1,10 +1,13 @@
 """Functions that are polynomials in each cell: their jets at points, and their integrals."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.system.shared_functions import SharedSum
 from kanpinn.jets import Channels
 
 
@@ -42,28 +45,63 @@ def jets_at(
     return torch.cat(found)[torch.cat(cells).argsort()]
 
 
-def square_integrals(at: CellPoints, polynomials: LocalPolynomials, coefficients: Tensor) -> Tensor:
-    """The integrals of the squares of all fields over cells, by the rule of points in them, (c,).
+def square_integrals(
+    at: CellPoints,
+    polynomials: LocalPolynomials,
+    coefficients: Tensor,
+    counted: Sequence[int],
+    shared: SharedSum | None = None,
+) -> Tensor:
+    """The integrals of the squares of some fields over cells, by the rule of points in them, (c,).
 
     Args:
         at: the points.
         polynomials: the functions of a cell.
-        coefficients: of some of the fields in all cells, (N, L, fields).
+        coefficients: in all cells, (N, L, m).
+        counted: the numbers of the fields.
+        shared: the functions in the fields that cells share; None without any.
     """
-    if at.alike:  # the rule is that of a whole cell, where polynomials are orthonormal
-        volumes = (1 / at.scale).prod(dim=1)
-        return volumes * coefficients[at.cells].square().sum(dim=(1, 2))
-    values = jets_at(at, polynomials, Channels(at.points.names), coefficients)
-    return torch.einsum("cq,cqpm->c", at.weights, values.square())
+    squares = at.weights.new_zeros(len(at.cells))
+    smooth = _without(shared, at) if at.alike else torch.zeros(len(at.cells), dtype=torch.bool)
+    # The rule is that of a whole cell, where polynomials are orthonormal.
+    volumes, counted = (1 / at.scale[smooth]).prod(dim=1), list(counted)
+    own = coefficients[at.cells[smooth]][..., counted]
+    squares[smooth] = volumes * own.square().sum(dim=(1, 2))
+    others = (~smooth).nonzero()[:, 0]
+    if len(others):
+        values = _values(at.some(others), polynomials, coefficients, shared)[..., counted]
+        squares[others] = torch.einsum("cq,cqm->c", at.weights[others], values.square())
+    return squares
 
 
-def integrals(at: CellPoints, polynomials: LocalPolynomials, coefficients: Tensor) -> Tensor:
+def integrals(
+    at: CellPoints,
+    polynomials: LocalPolynomials,
+    coefficients: Tensor,
+    shared: SharedSum | None = None,
+) -> Tensor:
     """The integrals of each field over cells, by the rule of points in them, (c, m).
 
     The arguments are those of `square_integrals`.
     """
-    if at.alike:  # only the first polynomial has an integral
+    if at.alike and bool(_without(shared, at).all()):  # only the first polynomial has an integral
         own = coefficients[at.cells]
         return at.weights.sum(dim=1)[:, None] * own[:, 0] * 2 ** (-polynomials.dim / 2)
-    values = jets_at(at, polynomials, Channels(at.points.names), coefficients)
-    return torch.einsum("cq,cqpm->cm", at.weights, values)
+    values = _values(at, polynomials, coefficients, shared)
+    return torch.einsum("cq,cqm->cm", at.weights, values)
+
+
+def _without(shared: SharedSum | None, at: CellPoints) -> Tensor:
+    """The cells that have no shared functions, a mask (c,)."""
+    if shared is None:
+        return torch.ones(len(at.cells), dtype=torch.bool)
+    return ~shared.members[:, at.cells].any(dim=0)
+
+
+def _values(
+    at: CellPoints, polynomials: LocalPolynomials, coefficients: Tensor, shared: SharedSum | None
+) -> Tensor:
+    """The values of the fields at points of cells, (c, q, m)."""
+    channels = Channels(at.points.names)
+    found = jets_at(at, polynomials, channels, coefficients)
+    return (found if shared is None else found + shared.stacked(at, channels))[:, :, 0]

@@ -84,7 +84,7 @@ class CellInverse:
                 np.add(sizes, np.einsum("crn,crn->n", own, own), out=sizes)
                 yield own
 
-        found, shares = factors.solve(rights(), again=True)
+        found, shares, _ = factors.solve(rights(), again=True)
         return CellImages(*(torch.from_numpy(part) for part in (found, shares, sizes)))
 
     @cached_property

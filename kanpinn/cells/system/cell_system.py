@@ -1,7 +1,7 @@
 """The least-squares problem of all cells: its terms, its solution, and each cell's share of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -16,19 +16,36 @@ from kanpinn.cells.system.contact_rows import ContactRows, PlacedContact, placed
 from kanpinn.cells.system.coupling import Coupling, Traces
 from kanpinn.cells.system.region_scales import region_scales
 from kanpinn.cells.system.rows_of_cells import RowsOfCells
+from kanpinn.cells.system.shared_functions import SharedFunctions, SharedSum
+from kanpinn.cells.system.shared_rows import SharedRows
 from kanpinn.cells.system.start_traces import traces_of
 
 
 @dataclass(frozen=True, eq=False)
-class CellSolution:
-    """The solution of the least-squares problem.
+class CellField:
+    """A function: polynomials in all cells, and functions that cells share.
 
-    coefficients: (N, L, m). shares: the part of each cell in the functional, without its weight,
-    (N,).
+    coefficients: (N, L, m). numbers: the coefficients of the shared functions, (count,) of each
+    kind.
     """
 
     coefficients: Tensor
-    shares: Tensor
+    numbers: Sequence[Tensor] = ()
+
+    def minus(self, other: "CellField") -> "CellField":
+        """The difference from another function on the same cells."""
+        pairs = zip(self.numbers, other.numbers, strict=True)
+        return CellField(self.coefficients - other.coefficients, [a - b for a, b in pairs])
+
+
+@dataclass(frozen=True, eq=False)
+class CellSolution(CellField):
+    """The solution of the least-squares problem.
+
+    shares: the part of each cell in the functional, without its weight, (N,).
+    """
+
+    shares: Tensor = field(kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +67,7 @@ class CellSystem:
         pollution: the factor by which an error is larger elsewhere than in the cell of its origin,
             (N,).
         interfaces: the arcs at which cells of two regions meet.
+        shared: functions that cells share.
     """
 
     geometry: CellGeometry
@@ -60,6 +78,7 @@ class CellSystem:
     weights: Tensor
     pollution: Tensor
     interfaces: Sequence[CoupledContacts] = ()
+    shared: Sequence[SharedFunctions] = ()
 
     @cached_property
     def factors(self) -> list[Tensor]:
@@ -131,6 +150,7 @@ class CellSystem:
             self.terms,
             self.contacts,
             self.free_fields,
+            SharedRows(self.shared, self.geometry, self.traces, self.coupling),
         )
 
     def solve(self, near: Tensor | None = None, accuracy: float = 1e-12) -> CellSolution:
@@ -171,60 +191,81 @@ class CellSystem:
             for one in every
         }
         start = None
-        if near is not None and not more and not self.interfaces:
+        if near is not None and not (more or self.interfaces or self.shared):
             start = traces_of(self.geometry, self.traces, near)
-        found, shares = self.rows.cell_factors.solve(
+        found, shares, traces = self.rows.cell_factors.solve(
             self.rows.rights(values), start=start, accuracy=accuracy
         )
         fields = len(self.coupling.orders)
         coefficients = torch.from_numpy(found).unflatten(1, (-1, fields))
         squares = torch.from_numpy(shares[:, 0]) / self.weights**2
         others = coefficients[..., 1:].transpose(2, 3).flatten(2)
-        return CellSolution(coefficients[..., 0].contiguous(), squares), others
+        last = torch.from_numpy(traces[len(traces) - sum(self.rows.shared.sizes) :, 0])
+        numbers = last.split(self.rows.shared.sizes) if self.shared else ()
+        return CellSolution(coefficients[..., 0].contiguous(), numbers, shares=squares), others
 
     def indicators(self, found: CellSolution) -> Tensor:
         """The error by each cell up to a common factor, (N,): by the root of its share."""
         return found.shares.sqrt() * self.coupling.errors * self.pollution
 
-    def norms(self, coefficients: Tensor) -> Tensor:
+    def sum_of(self, numbers: Sequence[Tensor]) -> SharedSum | None:
+        """The sums of the shared functions; None without any.
+
+        numbers: their coefficients, (count,) of each kind.
+        """
+        if not numbers:
+            return None
+        return SharedSum(self.shared, self.rows.shared.members, numbers, len(self.coupling.orders))
+
+    def norms(self, coefficients: Tensor, numbers: Sequence[Tensor] = ()) -> Tensor:
         """The L2 norms of the counted fields together over each cell's part of the domain, (N,).
 
-        coefficients: (N, L, m).
+        Args:
+            coefficients: of the polynomials, (N, L, m).
+            numbers: those of the shared functions, (count,) of each kind; zero by default.
         """
         squares = torch.empty(len(coefficients), dtype=coefficients.dtype)
-        counted = coefficients[..., list(self.counted)]
+        counted, shared = list(self.counted), self.sum_of(numbers)
         for term in self.equation:
-            squares[term.at.cells] = square_integrals(term.at, self.polynomials, counted)
+            own = square_integrals(term.at, self.polynomials, coefficients, counted, shared)
+            squares[term.at.cells] = own
         return squares.sqrt()
 
-    def means(self, coefficients: Tensor) -> Tensor:
-        """The means of the fields over the domain, (m,); coefficients: (N, L, m)."""
-        places = [term.at for term in self.equation]
-        parts = [integrals(at, self.polynomials, coefficients) for at in places]
+    def means(self, coefficients: Tensor, numbers: Sequence[Tensor] = ()) -> Tensor:
+        """The means of the fields over the domain, (m,); the arguments are those of `norms`."""
+        places, shared = [term.at for term in self.equation], self.sum_of(numbers)
+        parts = [integrals(at, self.polynomials, coefficients, shared) for at in places]
         return torch.cat(parts).sum(dim=0) / sum(float(at.weights.sum()) for at in places)
 
-    def without_means(self, coefficients: Tensor, fields: Sequence[int] | None = None) -> Tensor:
-        """The same functions minus the means of some fields over the domain, (N, L, m).
+    def without_means(
+        self,
+        coefficients: Tensor,
+        numbers: Sequence[Tensor] = (),
+        fields: Sequence[int] | None = None,
+    ) -> Tensor:
+        """The coefficients of the same functions minus the means of some fields, (N, L, m).
 
         Args:
-            coefficients: of the functions, (N, L, m).
+            coefficients, numbers: of the functions, see `norms`.
             fields: the numbers of the fields; by default those of `free_fields`.
         """
         found, unit = coefficients.clone(), 2 ** (self.polynomials.dim / 2)
-        for field in self.free_fields if fields is None else fields:
-            found[:, 0, field] -= self.means(coefficients)[field] * unit
+        for one in self.free_fields if fields is None else fields:
+            found[:, 0, one] -= self.means(coefficients, numbers)[one] * unit
         return found
 
-    def norm(self, coefficients: Tensor) -> float:
-        """The L2 norm of the counted fields together over the domain; coefficients: (N, L, m)."""
-        return float(self.norms(coefficients).square().sum().sqrt())
+    def norm(self, coefficients: Tensor, numbers: Sequence[Tensor] = ()) -> float:
+        """The L2 norm of the counted fields over the domain; the arguments are as in `norms`."""
+        return float(self.norms(coefficients, numbers).square().sum().sqrt())
 
-    def is_linear(self, coefficients: Tensor) -> bool:
-        """Whether equation and conditions have the same linearisation about another solution.
+    def size(self, one: CellField) -> float:
+        """The L2 norm of the counted fields of a function over the domain."""
+        return self.norm(one.coefficients, one.numbers)
 
-        coefficients: another solution, (N, L, m).
-        """
-        return all(one.is_linear(coefficients) for one in (*self.equation, *self.walls))
+    def is_linear(self, other: CellField) -> bool:
+        """Whether equation and conditions have the same linearisation about another solution."""
+        terms, shared = (*self.equation, *self.walls), self.sum_of(other.numbers)
+        return all(one.is_linear(other.coefficients, shared) for one in terms)
 
 
 def _further(

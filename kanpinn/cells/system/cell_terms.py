@@ -11,6 +11,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.system.cell_functions import jets_at
+from kanpinn.cells.system.shared_functions import SharedSum
 from kanpinn.jets import (
     Coordinates,
     Jet,
@@ -30,6 +31,7 @@ class SampledTerm:
         at: the points.
         polynomials: the functions of a cell.
         coefficients: the present solution in all cells, (N, L, m).
+        shared: the functions in it that cells share; None without any.
 
     Attributes:
         slopes: the derivatives of the residuals by the parts of the fields' jets,
@@ -47,12 +49,13 @@ class SampledTerm:
         at: CellPoints,
         polynomials: LocalPolynomials,
         coefficients: Tensor,
+        shared: SharedSum | None = None,
     ) -> None:
         if term.sites != 1:
             raise InputError(f"the term {term.name} ties several points together, cells do not")
         self.term, self.at, self.polynomials = term, at, polynomials
         self._functions: dict[tuple[float, ...], Tensor] = {}
-        jet = self.jet(coefficients)
+        jet = self.jet(coefficients, shared)
         residual, slopes = slopes_by_parts(partial(term.equation, at.points), jet)
         found = torch.stack([one.stacked() for one in slopes], dim=1)
         right = torch.einsum("nepm,npm->ne", found, jet.stacked()) - residual
@@ -68,10 +71,11 @@ class SampledTerm:
             what = f"the residual of the term {self.term.name} is not finite at {where}"
             raise torch.linalg.LinAlgError(what)  # type: ignore[attr-defined]
 
-    def jet(self, coefficients: Tensor) -> Jet:
-        """The jet of a function at all points; coefficients: in all cells, (N, L, m)."""
+    def jet(self, coefficients: Tensor, shared: SharedSum | None = None) -> Jet:
+        """The jet of a function at all points; the arguments are those of the class."""
         at, channels = self.at, self.term.channels
-        values = jets_at(at, self.polynomials, channels, coefficients).flatten(0, 1)
+        values = jets_at(at, self.polynomials, channels, coefficients)
+        values = (values if shared is None else values + shared.stacked(at, channels)).flatten(0, 1)
         like = Coordinates(channels, at.points.coords, torch.ones_like(at.points.coords[0]))
         return like.dense().unstacked(values)
 
@@ -125,18 +129,27 @@ class SampledTerm:
                 found[:, axis, order] = torch.maximum(found[:, axis, order], own)
         return found.sqrt()
 
-    def squared_residuals(self, at: CellPoints, coefficients: Tensor, factors: Tensor) -> Tensor:
+    def squared_residuals(
+        self,
+        at: CellPoints,
+        coefficients: Tensor,
+        factors: Tensor,
+        shared: SharedSum | None = None,
+    ) -> Tensor:
         """The integrals of the squared residual over cells, by the rule of other points, (c,).
 
         Args:
             at: points in the same places of some cells.
             coefficients: of the solution in all cells, (N, L, m).
             factors: of the equations, (equations,).
+            shared: the functions in it that cells share; None without any.
         """
         found = []
         for some in torch.arange(len(at.cells)).split(max(1, 2**17 // len(at.local))):
             own = at.some(some)
             values = jets_at(own, self.polynomials, self.term.channels, coefficients)
+            if shared is not None:
+                values = values + shared.stacked(own, self.term.channels)
             coords = own.points.coords
             like = Coordinates(self.term.channels, coords, torch.ones_like(coords[0])).dense()
             residual = self.term.equation(own.points, like.unstacked(values.flatten(0, 1)))
@@ -179,11 +192,14 @@ class SampledTerm:
         )
         return found.flatten(2).flatten(0, 1).T
 
-    def is_linear(self, coefficients: Tensor) -> bool:
-        """Whether the slopes are the same for another solution, tried in a few cells."""
+    def is_linear(self, coefficients: Tensor, shared: SharedSum | None = None) -> bool:
+        """Whether the slopes are the same for another solution, tried in a few cells.
+
+        The arguments are those of the class.
+        """
         most, rounding = 8, 1e-9
         few = torch.linspace(0, len(self.at.cells) - 1, most).long().unique()
-        other = SampledTerm(self.term, self.at.some(few), self.polynomials, coefficients)
+        other = SampledTerm(self.term, self.at.some(few), self.polynomials, coefficients, shared)
         gap = (self.slopes[few] - other.slopes).abs().max()
         return bool(gap <= rounding * self.slopes.abs().max())
 

@@ -7,6 +7,7 @@ residual.
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.cells.cells import Cells
@@ -27,7 +28,12 @@ def mean_terms(residuals: Residuals) -> list[ResidualTerm]:
 
 
 @torch.no_grad()
-def set_constants(system: CellSystem, surrogate: Surrogate, means: Sequence[ResidualTerm]) -> None:
+def set_constants(
+    system: CellSystem,
+    surrogate: Surrogate,
+    means: Sequence[ResidualTerm],
+    numbers: Sequence[Tensor],
+) -> None:
     """Add constants to the fields that are determined up to them, in place.
 
     Args:
@@ -35,6 +41,7 @@ def set_constants(system: CellSystem, surrogate: Surrogate, means: Sequence[Resi
         surrogate: its network has the solution.
         means: the terms that prescribe one number each. A field that is in none of them gets
             the mean zero.
+        numbers: the coefficients of the functions that cells share.
 
     Raises:
         InputError: for a term that depends on no such field.
@@ -51,7 +58,8 @@ def set_constants(system: CellSystem, surrogate: Surrogate, means: Sequence[Resi
             del left[seen[0]]
         else:
             present = network.layer.coefficients.double().cpu()
-            network.layer.coefficients.copy_(system.without_means(present, [field]))
+            found = system.without_means(present, numbers, [field])
+            network.layer.coefficients.copy_(found)
     if left:
         raise InputError(
             f"the term {left[0].name} cannot be imposed on cells: its field is determined without "

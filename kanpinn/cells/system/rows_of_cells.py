@@ -21,6 +21,7 @@ from kanpinn.cells.system.cell_terms import PlacedTerm, SampledTerm
 from kanpinn.cells.system.contact_rows import PlacedContact
 from kanpinn.cells.system.coupling import Coupling, Traces
 from kanpinn.cells.system.equal_rows import ProjectedReflections
+from kanpinn.cells.system.shared_rows import SharedRows
 from kanpinn.cells.system.similar_cells import EqualCells, RowSizes
 from kanpinn.linalg.elimination_tree import EliminationTree
 from kanpinn.linalg.local_order import order_of_least_fill
@@ -42,6 +43,7 @@ class RowsOfCells:
         terms: for each cell its terms, the equation first.
         contacts: for each cell the arcs at which it meets cells of other regions.
         free_fields: the fields that are determined up to a constant.
+        shared: the functions that cells share.
     """
 
     geometry: CellGeometry
@@ -51,15 +53,24 @@ class RowsOfCells:
     terms: Sequence[Sequence[PlacedTerm]]
     contacts: Sequence[Sequence[PlacedContact]]
     free_fields: Sequence[int]
+    shared: SharedRows
 
     @cached_property
     def trace_sizes(self) -> Array:
-        """The numbers of unknowns on all faces, and then on all arcs of interfaces."""
+        """The numbers of unknowns on all faces, on all arcs of interfaces, of shared functions."""
         own = self.geometry.traces
         sizes = [self.traces.size(shared=False)] * own.single
         sizes += [self.traces.size(shared=True)] * len(own.shared)
         both = {one.number: one.rows.size for own in self.contacts for one in own}
-        return np.array(sizes + [both[number] for number in sorted(both)], dtype=np.int64)
+        sizes += [both[number] for number in sorted(both)]
+        return np.array(sizes + list(self.shared.sizes), dtype=np.int64)
+
+    def blocks(self, cell: int) -> Array:
+        """The numbers of the unknowns of a cell: on its faces, on its arcs, of shared functions."""
+        numbers = [at.trace for at in self.geometry.sides[cell]]
+        numbers += [one.number for one in self.contacts[cell]]
+        first = len(self.trace_sizes) - len(self.shared.sizes)
+        return np.array(numbers + [first + one for one in self.shared.of(cell)], dtype=np.int64)
 
     @cached_property
     def cell_factors(self) -> CellFactors:
@@ -70,13 +81,10 @@ class RowsOfCells:
             shared = all(term.is_alike for term in terms)
             names = tuple(id(term) for term in terms)
             shared = shared and not (self.contacts[cell] or (self.free_fields and cell == 0))
+            shared = shared and not self.shared.of(cell)
             key = (self.size(cell), tuple(at.kind for at in sides), names) if shared else cell
             found.setdefault(key, []).append(cell)
-        both = zip(self.geometry.sides, self.contacts, strict=True)
-        faces = [
-            np.array([at.trace for at in sides] + [one.number for one in contacts], dtype=np.int64)
-            for sides, contacts in both
-        ]
+        faces = [self.blocks(cell) for cell in range(len(self.geometry.sides))]
         similar = self._similar(found)
         models = [own[0][0][0] for own in similar]  # one cell of each, whose rows are eliminated
         shapes = [self._shape(model, faces[model]) for model in models]
@@ -121,7 +129,7 @@ class RowsOfCells:
 
     @cached_property
     def _coarse(self) -> Array:
-        """Which traces have low degrees, (unknowns,): all of them on the arcs of interfaces."""
+        """Which traces have low degrees, (unknowns,): all of those that are not on faces."""
         own, plane = self.geometry.traces, self.geometry.tree.dim < 3
         low, most = (3, 400_000) if plane else (2, 40_000)  # so many are eliminated in seconds
         waves = min(self.coupling.phase, self.traces.polynomials.degree / 2 - low)
@@ -161,8 +169,10 @@ class RowsOfCells:
 
     def _shape(self, cell: int, faces: Array) -> tuple[int, int]:
         """The numbers of rows and of coefficients of a cell; faces: the numbers of its faces."""
-        rows = sum(one.row_count for one in self.terms[cell]) + int(self.trace_sizes[faces].sum())
+        own = faces[: len(faces) - len(self.shared.of(cell))]
+        rows = sum(one.row_count for one in self.terms[cell]) + int(self.trace_sizes[own].sum())
         rows += len(self.free_fields) if cell == 0 else 0
+        rows += len(self.shared.bounds(cell))
         return rows, self.traces.polynomials.size * len(self.coupling.orders)
 
     def rights(self, values: Mapping[SampledTerm | CoupledContacts, Tensor]) -> Iterator[Array]:
@@ -214,6 +224,8 @@ class RowsOfCells:
             constants = conditions[0].new_zeros(len(self.free_fields), first.shape[1])
             constants[range(len(constants)), self.free_fields] = float(np.abs(first.triangle).max())
             conditions.append(constants)
+        if bounds := len(self.shared.bounds(cell)):
+            conditions.append(conditions[0].new_zeros(bounds, first.shape[1]))
         outer, traces = [conditions[0]], [equation.factors.new_zeros(0, 0)]
         for at in self.geometry.sides[cell]:
             scale = float(self.geometry.scale[cell, at.side.axis])
@@ -225,7 +237,18 @@ class RowsOfCells:
             outer.append(own)
             traces.append(diagonal.diag())
         together = torch.block_diag(*traces).numpy()
-        return CellRows(first, _joined(conditions), _joined(outer), together)
+        shared = self._shared_rows(cell) if self.shared.of(cell) else None
+        return CellRows(first, _joined(conditions), _joined(outer), together, shared)
+
+    def _shared_rows(self, cell: int) -> Array:
+        """The rows of the functions that a cell shares with others, (r + t, q)."""
+        parts = [self.shared.of_term(one, cell) for one in self.terms[cell]]
+        if cell == 0:  # nothing in the rows of constants
+            parts.append(parts[0].new_zeros(len(self.free_fields), parts[0].shape[1]))
+        parts.append(self.shared.bounds(cell))
+        for at in self.geometry.sides[cell]:
+            parts.append(self.shared.at_side(cell, at, self._weights_at(at)))
+        return _joined(parts)
 
     def _triangle(self, cell: int, equation: PlacedTerm) -> Reflections | ProjectedReflections:
         """The transformation of the rows of the equation in a cell to a triangle."""

@@ -129,7 +129,7 @@ class CellStages:
         system = self.of_real
         for field in system.free_fields:
             flat = values.flatten(0, -4) if values.ndim > 3 else values[None]
-            flat = torch.stack([system.without_means(one, [field]) for one in flat])
+            flat = torch.stack([system.without_means(one, fields=[field]) for one in flat])
             values = flat.view_as(values)
         return values
 

@@ -137,7 +137,7 @@ Probe = Callable[[CellStages, Tensor], tuple[Tensor, Tensor]]
 
 def _indicators(equations: CellStages, shares: Tensor) -> Tensor:
     system = equations.of_real
-    return system.indicators(CellSolution(shares, shares / system.weights**2))
+    return system.indicators(CellSolution(shares, shares=shares / system.weights**2))
 
 
 def compared_in_space(

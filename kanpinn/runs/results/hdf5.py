@@ -24,7 +24,7 @@ from kanpinn.solvers.history import History
 from kanpinn.solvers.regular_grid import GridFields
 
 WINDOWS = "windows"  # the group that holds the ends of the time windows
-BESIDE = ("enrichment", "constants")
+BESIDE = ("enrichment", "corners", "constants")
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def write_run(file: h5py.File, result: Result, settings: Mapping[str, Any]) -> N
     for p, part in enumerate(network.parts):
         prefix = "" if part is network else f"part_{p}."
         layers |= {f"{prefix}layer_{i}": layer for i, layer in enumerate(part.layers)}
-    layers |= {key: one for key in BESIDE if (one := getattr(network, key)) is not None}
+    layers |= {key: one for key in BESIDE if (one := getattr(network, key, None)) is not None}
     for key, layer in layers.items():
         inner = group.create_group(key)
         for name, tensor in layer.state_dict().items():

@@ -1,0 +1,100 @@
+"""The functions that cells share in a solve, and their coefficients in the network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.cells.cells import Cells, require_cells
+from kanpinn.cells.corner_layer import CornerLayer
+from kanpinn.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.cells.problems.cell_problem import CellProblem
+from kanpinn.cells.system.corner_patch import CornerPatch
+from kanpinn.cells.system.shared_functions import SharedFunctions, for_each_field
+from kanpinn.geometry.points import Points
+from kanpinn.jets import Channels
+from kanpinn.networks.enrichment import Enrichment, VectorEnrichment
+from kanpinn.networks.surrogate import Surrogate
+
+
+@dataclass(frozen=True, eq=False)
+class EnrichmentInCells(SharedFunctions):
+    """The known functions of a problem, in all cells.
+
+    Args:
+        layer: the functions.
+        fields: the number of fields.
+    """
+
+    layer: Enrichment
+    fields: int
+
+    @property
+    def count(self) -> int:
+        return self.layer.coefficients.numel()
+
+    def members(self, geometry: CellGeometry) -> Tensor:
+        return torch.ones(len(geometry.tree), dtype=torch.bool)
+
+    def stacked(self, points: Points, channels: Channels) -> Tensor:
+        found = self.layer.known.jet(points, channels).stacked()  # (n, parts, count)
+        if isinstance(self.layer, VectorEnrichment):
+            return found.unflatten(2, (-1, self.fields)).transpose(2, 3)
+        return for_each_field(found, self.fields)
+
+
+def with_shared_functions(problem: CellProblem, surrogate: Surrogate) -> CellProblem:
+    """The problem with the functions of its corners, which the network gets, and its enrichment.
+
+    Raises:
+        InputError: for known functions and unknown numbers together.
+    """
+    network = require_cells(surrogate.network)
+    fields, patches, found = network.width[-1], list[CornerPatch](), None
+    if network.constants is None:  # otherwise derivatives by the numbers are polynomials in cells
+        patches += problem.corner_patches(network.tree.roots)
+    elif network.enrichment is not None:
+        raise InputError("cells take no enrichment() where there are unknown numbers")
+    if patches:
+        found = corner_layer(patches, problem, fields).to(network.layer.coefficients.device)
+    if found is None or not found.same(network.corners):
+        network.corners = found
+    shared: list[SharedFunctions] = list(patches)
+    if network.enrichment is not None:
+        shared.append(EnrichmentInCells(network.enrichment, fields))
+    return problem.with_shared(shared) if shared else problem
+
+
+def corner_layer(patches: Sequence[CornerPatch], problem: CellProblem, fields: int) -> CornerLayer:
+    """The layer with the functions of corners."""
+    low, high = problem.domain.bounds
+    corners, boxes, powers = [], [], []
+    for number, one in enumerate(patches):
+        at = (2 * (one.at - low) / (high - low) - 1).tolist()
+        own = one.functions
+        corners.append([*at, own.direction, own.radius])
+        boxes += [[number, *box] for box in one.boxes.flatten(1).tolist()]
+        powers += [[number, p.exponent, p.conjugate, p.logarithm] for p in own.powers]
+    three = (torch.tensor(rows, dtype=torch.float64) for rows in (corners, boxes, powers))
+    return CornerLayer(next(three), next(three), next(three), fields)
+
+
+def shared_numbers(network: Cells) -> list[Tensor]:
+    """The coefficients of all shared functions of a network, those of corners first."""
+    found = [] if network.corners is None else network.corners.numbers
+    if network.enrichment is not None:
+        found.append(network.enrichment.coefficients.detach().double().cpu().flatten())
+    return found
+
+
+@torch.no_grad()
+def take_shared_numbers(network: Cells, numbers: Sequence[Tensor]) -> None:
+    """Give a network coefficients of its shared functions, see `shared_numbers`."""
+    left = list(numbers)
+    if network.enrichment is not None:
+        own = network.enrichment.coefficients
+        own.copy_(left.pop().view_as(own))
+    if network.corners is not None:
+        network.corners.assign(left)
