@@ -1,6 +1,6 @@
 """Points whose coordinates have names."""
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from keyword import iskeyword
 from typing import Any, TypeVar
@@ -17,6 +17,8 @@ T = TypeVar("T")
 @dataclass(frozen=True, eq=False)
 class Points:
     """n points in d named coordinates: `p.x` is the column (n, 1) of the coordinate "x".
+
+    In conditions of a problem with unknown numbers these have columns too, by their names.
 
     Args:
         coords: the coordinates (n, d).
@@ -42,6 +44,8 @@ class Points:
     data: Tensor | None = None
     # The cache of a `Batch`, None for other points.
     known: dict[Hashable, Any] | None = field(default=None, init=False, repr=False)
+    # The values (n, 1) of unknown numbers, by their names.
+    numbers: Mapping[str, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         shape = tuple(self.coords.shape)
@@ -61,7 +65,9 @@ class Points:
 
     def __getattr__(self, name: str) -> Column:
         # Read __dict__, because copy and pickle request attributes before the fields exist.
-        names = self.__dict__.get("names", ())
+        names, numbers = self.__dict__.get("names", ()), self.__dict__.get("numbers", {})
+        if name in numbers:
+            return numbers[name]
         if name not in names:
             raise AttributeError(
                 f"points have no coordinate {name!r}; their coordinates are {', '.join(names)}"
@@ -100,6 +106,12 @@ class Points:
         if self.normals is None:
             raise InputError("points have no normals to turn")
         return replace(self, normals=-self.normals)
+
+    def with_numbers(self, numbers: Mapping[str, Tensor]) -> "Points":
+        """Return the same points, without a cache, with the values (n, 1) of unknown numbers."""
+        found = Points(self.coords, self.names, self.normals, self.data)
+        object.__setattr__(found, "numbers", numbers)
+        return found
 
     def on_both_sides(self, bounds: tuple[Tensor, Tensor]) -> "Points":
         """Return two points for each one, on both sides of the boundary, (2n,).

@@ -32,16 +32,17 @@ class Numbered:
         return self.equation(p, join([u, numbers]))
 
     def slopes(self, p: Points, u: Jet) -> tuple[list[Tensor], Tensor]:
-        """The derivatives of the residuals at n points, in their own rows.
+        """The derivatives of the residuals at n points, of which each row combines n / r.
 
         Returns:
             For each equation those by the parts of the jet of the fields, (n, parts, m), and those
-            by the coefficients c of the numbers, (n, equations, k).
+            by the coefficients c of the numbers, (r, equations, k).
         """
-        _, found = slopes_by_parts(partial(self.equation, p), self.constants.beside(u))
+        values, found = slopes_by_parts(partial(self.equation, p), self.constants.beside(u))
         fields = u.value.shape[-1]
         numbers = torch.stack([one.value[:, fields:] for one in found], dim=1)
-        return [one.stacked()[..., :fields] for one in found], numbers * self.constants.slopes
+        by_row = numbers.unflatten(0, (len(values), -1)).sum(dim=1)
+        return [one.stacked()[..., :fields] for one in found], by_row * self.constants.slopes
 
 
 @dataclass(frozen=True, eq=False)

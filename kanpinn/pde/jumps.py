@@ -39,11 +39,12 @@ class Jump:
 def prescribed_data(problem: BoundaryValueProblem) -> dict[str, list[Prescribed]]:
     """Return the prescribed values of each field, by its name, in the order of the conditions.
 
-    Fields without prescribed values have an empty list.
+    Fields without prescribed values have an empty list. Values that depend on unknown numbers are
+    left out.
     """
     found: dict[str, list[Prescribed]] = {name: [] for name in problem.fields}
     for condition in problem.conditions():
-        for one in condition.prescribed(problem.fields):
+        for one in () if condition.numbers else condition.prescribed(problem.fields):
             found[one.field].append(one)
     return found
 

@@ -28,8 +28,8 @@ class Natural(OnBoundary):
         boundary: the part.
         energy: the density in the domain.
         others: the densities on this part, with their names in messages.
-        fields: the number of fields of the problem.
-        free: the numbers of those that are not prescribed there.
+        columns: the number of fields and unknown numbers of the problem.
+        free: the numbers of the fields that are not prescribed there.
         what: the name of `energy` in messages.
 
     fixes_constant: whether the densities on the boundary are not affine in the fields.
@@ -37,7 +37,7 @@ class Natural(OnBoundary):
 
     energy: Density
     others: Sequence[tuple[Density, str]]
-    fields: int
+    columns: int
     free: Sequence[int]
     what: str
 
@@ -46,7 +46,7 @@ class Natural(OnBoundary):
     def __post_init__(self) -> None:
         super().__post_init__()
         p = Points.cat(piece.gauss(3) for piece in self.pieces)
-        jet, _ = random_jets(self._of_all, p, self.fields)
+        jet, _ = random_jets(self._of_all, p, self.columns)
         change = self._of_all(p, replace(jet, value=jet.value + 1)) - self._of_all(p, jet)
         vars(self)["fixes_constant"] = bool(self.others and change.abs().max() > 1e-10)
 
@@ -55,11 +55,19 @@ class Natural(OnBoundary):
         return False  # it is made of the energy
 
     def _of_all(self, p: Points, u: Jet) -> Tensor:
-        return self.residual(p, *(u[i] for i in range(self.fields)))
+        return self.residual(p, *(u[i] for i in range(self.columns)))
 
-    def residual(self, p: Points, *fields: Jet) -> Tensor:
-        """Return ∂b/∂u + n·∂e/∂∇u for the fields that are free, (n, their number)."""
-        found = natural_residual(self.energy, self.others, p, fields, self.what)
+    def stacked_residual(self, fields: Sequence[str], what: str, p: Points, u: Jet) -> Tensor:
+        return self._of_all(p, u)
+
+    def residual(self, p: Points, *columns: Jet) -> Tensor:
+        """Return ∂b/∂u + n·∂e/∂∇u for the fields that are free, (n, their number).
+
+        Args:
+            p: the points.
+            columns: the jets of the fields, followed by those of unknown numbers.
+        """
+        found = natural_residual(self.energy, self.others, p, columns, self.what)
         return found[:, list(self.free)]
 
 
@@ -67,6 +75,7 @@ def with_natural(
     conditions: Sequence[Condition],
     domain: Domain,
     fields: Sequence[str],
+    columns: Sequence[str],
     energy: Density,
     on_walls: OnWalls,
     what: str,
@@ -79,6 +88,7 @@ def with_natural(
         conditions: those that are stated.
         domain: the domain, without a time.
         fields: the names of the problem's fields.
+        columns: those of the fields and unknown numbers.
         energy, what: the density in the domain, and its name in messages.
         on_walls: parts of the boundary with the density there.
 
@@ -98,7 +108,7 @@ def with_natural(
     densities = [(one, f"boundary_energies()[{i}]") for i, (_, one) in enumerate(on_walls)]
     found = [
         Natural(
-            Boundary(tuple(pieces)), energy, [densities[i] for i in there], len(fields), free, what
+            Boundary(tuple(pieces)), energy, [densities[i] for i in there], len(columns), free, what
         )
         for (free, there), pieces in alike.items()
     ]

@@ -13,6 +13,7 @@ from kanpinn.geometry import Boundary, Points
 from kanpinn.jets import Jet
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.conditions import Condition
+from kanpinn.pde.conditions.numbered import with_numbers
 from kanpinn.pde.evaluate import jets_of_fields, stack_equations
 from kanpinn.pde.exact_solution import derived_source
 from kanpinn.pde.natural import check_energy, with_natural
@@ -33,7 +34,9 @@ class Problem(BoundaryValueProblem):
     `error_fields` names the fields whose errors enter the overall error norms; by default all do.
     `free_constant` names the fields, such as a pressure, that the problem determines only up to a
     constant; their errors are computed without their means. `unknowns` maps the names of unknown
-    numbers and coefficient fields, which a solve finds from measurements, to an `Unknown` each.
+    numbers and coefficient fields, which a solve finds from measurements, to an `Unknown` each. The
+    residual takes the numbers as jets, after the fields. In the data of conditions they are columns
+    of the points, `p.k`, or names in formulas: kp.Robin(walls, "k", 1.0, "20*k").
 
     `invariants(p, u)`, for evolutions, is optional. It returns the densities of integrals over
     space that do not change in time, a dict from names to (n, 1), such as {"mass": u.value}; of an
@@ -180,14 +183,20 @@ class Problem(BoundaryValueProblem):
         return self.derived_from == "energy" or type(self).residual is Problem.residual
 
     def completed(self, conditions: Sequence[Condition]) -> Sequence[Condition]:
-        """Return conditions with the natural ones, if the equation is derived from `energy`."""
+        """Return conditions with the names of the unknown numbers on which some of them depend.
+
+        If the equation is derived from `energy`, the natural ones are added.
+        """
+        if self.unknowns and (numbers := list(self.numbers)):
+            conditions = [with_numbers(one, self.fields, numbers) for one in conditions]
         if not self.is_stationary:
             return conditions
         name = f"{type(self).__name__}.energy"
         check_arguments(name, self.energy, self.columns)
         check_energy(self.energy, self.domain, len(self.columns), name)
         parts = self.boundary_energies()
-        return with_natural(conditions, self.domain, self.fields, self.energy, parts, name)
+        columns, energy = self.columns, self.energy
+        return with_natural(conditions, self.domain, self.fields, columns, energy, parts, name)
 
     def equation(self, p: Points, u: Jet) -> Tensor:
         """Return the residual as one tensor, (n, equations), from the jet of all columns.

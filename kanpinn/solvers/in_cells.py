@@ -30,6 +30,12 @@ def in_cells(problem: BoundaryValueProblem, network: Cells, boundary: str, form:
             "have the conditions in their least-squares problem"
         )
     refuse_weights(problem, network)
+    for i, condition in enumerate(problem.conditions()):
+        if condition.numbers and not (condition.pieces or condition.kinks):
+            raise InputError(
+                f"conditions()[{i}], a {type(condition).__name__}, depends on unknown numbers: in "
+                "cells conditions on boundaries and interfaces may do so"
+            )
     names, around = problem.domain.names, periodic_axes(problem)
     axes = frozenset(around.values())
     for axis in axes:

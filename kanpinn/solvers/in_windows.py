@@ -33,6 +33,13 @@ def in_windows(
             'boundary must be "exact" or "auto" for a network in time windows, got "penalty": '
             "a march satisfies conditions at walls exactly"
         )
+    last = problem.domain.dim - 1
+    for i, condition in enumerate(problem.conditions()):
+        if condition.numbers and any(piece.side == (last, False) for piece in condition.pieces):
+            raise InputError(
+                f"conditions()[{i}], a {type(condition).__name__}, has initial values that depend "
+                "on unknown numbers: a march takes these in the equation and at walls"
+            )
     follows = "a march takes short windows and intervals for it if the equation smooths it"
     network.order = order_in_time(problem)
     if network.in_space and not network.of_splines:

@@ -11,7 +11,7 @@ from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.geometry.points import Batch
-from kanpinn.jets import Channels, Coordinates, largest_of_orders, slopes_by_parts
+from kanpinn.jets import Channels, Coordinates, Jet, largest_of_orders, slopes_by_parts
 from kanpinn.loss.terms import ResidualTerm
 
 INSIDE, OUTSIDE = 0, 1
@@ -75,6 +75,8 @@ class CoupledContacts:
         coefficients: the present solution, (N, L, m).
 
     Attributes:
+        points: those on both sides, (2 c q,).
+        values: the parts of the jets of the present solution there, (c, q, 2, parts, m).
         slopes: the derivatives of the fluxes by the parts of the fields' jets inside and outside,
             (2, c, q, equations, parts, m).
         right: what the slopes times the parts of the solution's jets are to be, (c, q, equations).
@@ -97,7 +99,9 @@ class CoupledContacts:
             )
             for side in (INSIDE, OUTSIDE)
         ]
-        self.slopes, self.right = self._linearised(torch.stack(jets, dim=2))
+        self.values = torch.stack(jets, dim=2)
+        self.points = Batch.made_of(contacts.points.on_both_sides(geometry.domain.bounds))
+        self.slopes, self.right = self._linearised()
 
     @property
     def cells(self) -> tuple[list[int], list[int]]:
@@ -105,16 +109,21 @@ class CoupledContacts:
         inside, outside = self.contacts.sides
         return inside.cells.tolist(), outside.cells.tolist()
 
-    def _linearised(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """The slopes and the right-hand sides; values: of the jets, (c, q, 2, parts, m)."""
-        contacts, shape = self.contacts, values.shape[:3]
-        points = Batch.made_of(contacts.points.on_both_sides(self.geometry.domain.bounds))
-        like = Coordinates(contacts.channels, points.coords, torch.ones_like(points.coords[0]))
-        jet = like.dense().unstacked(values.flatten(0, 2))
+    @property
+    def jet(self) -> Jet:
+        """The jet of the present solution at the points on both sides."""
+        channels, points = self.contacts.channels, self.points
+        like = Coordinates(channels, points.coords, torch.ones_like(points.coords[0]))
+        return like.dense().unstacked(self.values.flatten(0, 2))
+
+    def _linearised(self) -> tuple[Tensor, Tensor]:
+        """The slopes and the right-hand sides."""
+        values, jet = self.values, self.jet
+        shape = values.shape[:3]
         slopes = [values.new_zeros(*shape, 0, *values.shape[3:])]
         rights = [values.new_zeros(*shape[:2], 0)]
-        for term in contacts.terms:
-            residual, found = slopes_by_parts(partial(term.equation, points), jet)
+        for term in self.contacts.terms:
+            residual, found = slopes_by_parts(partial(term.equation, self.points), jet)
             one = torch.stack([slope.stacked() for slope in found], dim=1).unflatten(0, shape)
             slopes.append(one)
             known = torch.einsum("cqsepm,cqspm->cqe", one, values)

@@ -1,25 +1,35 @@
-"""How the equation in cells changes with unknown numbers."""
+"""How equation and conditions in cells change with unknown numbers."""
 
+import torch
 from torch import Tensor
 
-from kanpinn.cells.system.cell_system import CellSystem
-from kanpinn.cells.system.cell_terms import SampledTerm
+from kanpinn.cells.system.cell_system import AnyTerm, CellSystem
+from kanpinn.geometry import Points
+from kanpinn.jets import Jet
 from kanpinn.loss.numbered import Numbered
+from kanpinn.loss.terms import ResidualTerm
 
 
-def rates_by_numbers(system: CellSystem, coefficients: Tensor) -> dict[SampledTerm, Tensor]:
+def rates_by_numbers(system: CellSystem, coefficients: Tensor) -> dict[AnyTerm, Tensor]:
     """The right-hand sides of the derivatives of the solution by K numbers, (c, q, equations, K).
 
-    They are the negative derivatives of the equation's residuals.
+    They are the negative derivatives of the residuals.
 
     Args:
-        system: the least-squares problem, whose equation is `Numbered`.
+        system: the least-squares problem, all of whose terms are `Numbered`.
         coefficients: the solution at which the derivatives are taken, (N, L, m).
     """
-    found = {}
-    for term in system.equation:
-        equation = term.term.equation
-        assert isinstance(equation, Numbered)
-        _, rates = equation.slopes(term.at.points, term.jet(coefficients))
-        found[term] = -rates.unflatten(0, term.at.weights.shape)
+    found: dict[AnyTerm, Tensor] = {}
+    for term in (*system.equation, *system.walls):
+        rates = _rates(term.term, term.at.points, term.jet(coefficients))
+        found[term] = rates.unflatten(0, term.at.weights.shape)
+    for contact in system.interfaces:
+        if terms := contact.contacts.terms:
+            each = [_rates(term, contact.points, contact.jet) for term in terms]
+            found[contact] = torch.cat(each, dim=1).unflatten(0, contact.right.shape[:2])
     return found
+
+
+def _rates(term: ResidualTerm, p: Points, u: Jet) -> Tensor:
+    assert isinstance(term.equation, Numbered)
+    return -term.equation.slopes(p, u)[1]

@@ -13,6 +13,7 @@ from kanpinn.cells.problems.cell_problem import (
 from kanpinn.cells.problems.in_box import ProblemInBox
 from kanpinn.cells.problems.in_plane import ProblemInPlane
 from kanpinn.cells.problems.in_space import ProblemInSpace
+from kanpinn.cells.system.constants import is_mean
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar.planar import Planar
 from kanpinn.loss.numbered import Numbered
@@ -35,9 +36,14 @@ def problem_in_cells(residuals: Residuals) -> CellProblem:
             "cells determine unknown numbers: an unknown coefficient field takes a network of its "
             "own, kp.Beside, and LeastSquares"
         )
-    if constants is not None and isinstance(first := loss[0], ResidualTerm):
+    if constants is not None:
         loss = [one for one in loss if not one.measured]  # `NumberSearch` takes the data
-        loss[0] = replace(first, equation=Numbered(first.equation, constants))
+        loss = [
+            replace(one, equation=Numbered(one.equation, constants))
+            if isinstance(one, ResidualTerm) and not is_mean(one)
+            else one
+            for one in loss
+        ]
     terms = terms_for_cells(loss, domain)
     return problem_of_terms(terms, domain, counted_fields(residuals), fields)
 

@@ -20,6 +20,8 @@ from kanpinn.cells.system.shared_functions import SharedFunctions, SharedSum
 from kanpinn.cells.system.shared_rows import SharedRows
 from kanpinn.cells.system.start_traces import traces_of
 
+AnyTerm = SampledTerm | CoupledContacts
+
 
 @dataclass(frozen=True, eq=False)
 class CellField:
@@ -167,7 +169,7 @@ class CellSystem:
 
     def solve_with(
         self,
-        more: Mapping[SampledTerm, Tensor],
+        more: Mapping[AnyTerm, Tensor],
         near: Tensor | None = None,
         accuracy: float = 1e-12,
     ) -> tuple[CellSolution, Tensor]:
@@ -183,8 +185,7 @@ class CellSystem:
         Raises:
             LinAlgError: if a residual is not finite.
         """
-        every: list[SampledTerm | CoupledContacts]
-        every = [*self.equation, *self.walls, *self.interfaces]
+        every: list[AnyTerm] = [*self.equation, *self.walls, *self.interfaces]
         count = next(iter(more.values())).shape[-1] if more else 0
         values = {
             one: torch.cat([one.right[..., None], _further(one, more, count)], dim=-1)
@@ -268,10 +269,6 @@ class CellSystem:
         return all(one.is_linear(other.coefficients, shared) for one in terms)
 
 
-def _further(
-    term: SampledTerm | CoupledContacts, more: Mapping[SampledTerm, Tensor], count: int
-) -> Tensor:
+def _further(term: AnyTerm, more: Mapping[AnyTerm, Tensor], count: int) -> Tensor:
     """The further right-hand sides of a term, (c, q, equations, count)."""
-    if isinstance(term, SampledTerm) and term in more:
-        return more[term]
-    return term.right.new_zeros(*term.right.shape, count)
+    return more[term] if term in more else term.right.new_zeros(*term.right.shape, count)

@@ -119,7 +119,8 @@ def numbers_of(
         problem: the problem.
         built_in: whether the surrogate has the given prescribed values built in.
     """
-    data = [one.prescribed(problem.fields) for one in problem.conditions()]
+    conditions = problem.conditions()
+    data = [[] if one.numbers else one.prescribed(problem.fields) for one in conditions]
     return frozenset(i for i, found in enumerate(data) if found and all(map(built_in, found)))
 
 

@@ -61,6 +61,8 @@ class Condition(ABC):
         surface: the measure of its `seats`, by which it gets its share of the boundary points; 0
             for conditions that do not hold on a boundary.
         measurements: the number of measured points; 0 for conditions that are no measurements.
+        numbers: the names of the problem's unknown numbers, in their order, if its data depend on
+            some of them; otherwise (). Their values are columns of the points, such as `p.k`.
 
     Raises:
         InputError: for a weight that is not positive and finite, for a place (boundary, piece,
@@ -90,6 +92,7 @@ class Condition(ABC):
     sites: int = dataclasses.field(default=1, init=False, repr=False, compare=False)
     surface: float = dataclasses.field(default=0.0, init=False, repr=False, compare=False)
     measurements: int = dataclasses.field(default=0, init=False, repr=False, compare=False)
+    numbers: tuple[str, ...] = dataclasses.field(default=(), init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         kind = type(self).__name__
@@ -190,12 +193,15 @@ class Condition(ABC):
             fields: the names of the problem's fields.
             what: the name of the condition in messages.
             p: the condition's points.
-            u: the jet of all fields at these points.
+            u: the jet of all fields at these points, followed by those of unknown numbers.
 
         Raises:
             InputError: where the residual has another shape.
         """
         columns = jets_of_fields(u)
+        if self.numbers:
+            values = [one.value for one in columns[len(fields) :]]
+            p = p.with_numbers(dict(zip(self.numbers, values, strict=True)))
         about = [columns[fields.index(name)] for name in self.about or fields]
         return stack_equations(self.residual(p, *about), len(p) // self.sites, what)
 

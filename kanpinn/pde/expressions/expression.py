@@ -101,7 +101,7 @@ class Expression:
             InputError: for a name in the formula that is none of the points' coordinates, or a
                 coordinate with the name of a constant, function or parameter.
         """
-        self.check(p.names)
+        self.check([*p.names, *p.numbers])
         constant = self.tree.constant
         return self.tree.at(p) if constant is None else torch.full_like(p.coords[:, :1], constant)
 

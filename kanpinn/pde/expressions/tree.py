@@ -119,7 +119,7 @@ class Constant(Node):
 
 @dataclass(frozen=True)
 class Coordinate(Node):
-    """A coordinate of the points, given by its name."""
+    """A coordinate of the points, or an unknown number, given by its name."""
 
     name: str
 
@@ -128,8 +128,8 @@ class Coordinate(Node):
         return (self.name,)
 
     def at(self, p: Points) -> Tensor:
-        axis = p.names.index(self.name)
-        return p.coords[:, axis : axis + 1]
+        found: Tensor = getattr(p, self.name)
+        return found
 
 
 @dataclass(frozen=True)
