@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer
+from kanpinn.cells.basis_functions import begun_outputs, beside_functions
 from kanpinn.cells.cell_layer import CellLayer
 from kanpinn.cells.corner_layer import CornerLayer
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.tree import Tree
-from kanpinn.jets import Channels, Coordinates, Jet
+from kanpinn.jets import Channels, Coordinates, Jet, join
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.layer import Layers, Tape
 from kanpinn.networks.network import Network, check_width
@@ -38,6 +39,8 @@ class Cells(Network):
         degree: k, from 1 to 30.
         cells: the number of cells along each coordinate before any is halved, or one number for
             all. They are boxes of the same shape as the domain's bounding box for equal numbers.
+        coefficient: a network of unknown coefficient fields, which are the last of the fields. Its
+            output layer, which is looked for, begins at zero.
         dtype: of the coefficients.
 
     Raises:
@@ -67,6 +70,7 @@ class Cells(Network):
         degree: int = 12,
         cells: int | Sequence[int] = 4,
         *,
+        coefficient: Network | None = None,
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
@@ -87,6 +91,9 @@ class Cells(Network):
         if len(counts) != inputs:
             raise InputError(f"cells must be one number or {inputs}, got {cells!r}")
         tree = Tree.uniform([integer("cells", one) for one in counts])
+        self.coefficient = coefficient
+        if coefficient is not None:
+            fields -= begun_outputs(coefficient, width)
         layer = CellLayer(tree, LocalPolynomials(degree, inputs), fields)
         self.layers = cast(Sequence[CellLayer], Layers([layer.to(dtype)]))
         self._directions: CellLayer | None = None
@@ -119,8 +126,14 @@ class Cells(Network):
         return len(self.tree)
 
     @property
+    def own_fields(self) -> int:
+        """The number of fields that are polynomials in cells: all but unknown coefficients."""
+        return self.layer.coefficients.shape[2]
+
+    @property
     def width(self) -> tuple[int, ...]:
-        return (self.polynomials.dim, self.layer.coefficients.shape[2])
+        others = 0 if self.coefficient is None else self.coefficient.width[-1]
+        return (self.polynomials.dim, self.own_fields + others)
 
     @property
     def max_order(self) -> int | None:
@@ -132,7 +145,9 @@ class Cells(Network):
         return (self.tree.undivided.boxes + 1) / 2
 
     def prepare(self, x: Tensor) -> None:
-        """Do nothing: the cells cover the bounding box of the domain wherever the points are."""
+        """Place the grids of a coefficient's network; the cells do not depend on points."""
+        if self.coefficient is not None:
+            self.coefficient.prepare(x)
 
     def richer(self, more: int = 2) -> "Cells":
         """A network on the same cells with the same function, of a higher degree.
@@ -165,12 +180,15 @@ class Cells(Network):
     def follow_numbers(self, directions: Tensor) -> None:
         """Take the derivatives of the fields by unknown numbers, on the present cells.
 
-        directions: those of all fields by the first number, the second, …, (N, L, K m).
+        They are those of the fields in cells by the coefficients of the coefficient's network, if
+        there is one, and then by the unknown numbers.
+
+        directions: of all these fields by the first number, the second, …, (N, L, K m).
         """
         self._directions = self._layer_of(
             self.polynomials, self.tree, self.layer.frames, directions
         ).requires_grad_(False)
-        count = directions.shape[2] // self.width[-1]
+        count = directions.shape[2] // self.own_fields
         self.sensitivities = Sensitivities(self._directions.coefficients.new_zeros(count))
 
     def forget_numbers(self) -> None:
@@ -187,14 +205,20 @@ class Cells(Network):
         return made
 
     def jet(self, coordinates: Jet | Coordinates, tape: Tape | None = None) -> Jet:
-        found = super().jet(coordinates, tape)
+        found, known = super().jet(coordinates, tape), self.coefficient
         if self.corners is not None:
             assert isinstance(coordinates, Coordinates)
             found = found + self.corners.jet(coordinates, self.tree)
+        if known is not None:
+            found = join([found, known.jet(coordinates, tape)])
         if self.sensitivities is None or tape is None:  # they add nothing but a Jacobian
             return found
         assert self._directions is not None
-        return found + self.sensitivities(self._directions(coordinates), tape)
+        directions = self._directions(coordinates)
+        if known is not None:
+            count = len(self.sensitivities.coefficients)
+            directions = beside_functions(directions, known, coordinates, count)
+        return found + self.sensitivities(directions, tape)
 
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
         # A saved network may have functions of corners, and derivatives by unknown numbers.
@@ -202,7 +226,7 @@ class Cells(Network):
         self.corners = None
         if (corners := state.get(f"{prefix}corners.corners")) is not None:
             none = corners.new_zeros(0, 5)
-            self.corners = CornerLayer(corners, none, none[:, :4], self.width[-1])
+            self.corners = CornerLayer(corners, none, none[:, :4], self.own_fields)
         if (numbers := state.get(f"{prefix}sensitivities.coefficients")) is not None:
             count, size, fields = self.layer.coefficients.shape
             self.follow_numbers(numbers.new_zeros(count, size, len(numbers) * fields))
@@ -243,6 +267,7 @@ def require_cells(network: Network) -> Cells:
         raise InputError(
             'dissection is for networks in cells, network.type = "cells": this one is a '
             f"{type(network).__name__}"
+            + (", expected Cells(…, coefficient=…)" if len(network.parts) > 1 else "")
         )
     return network
 

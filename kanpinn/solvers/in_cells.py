@@ -6,6 +6,7 @@ from kanpinn.cells.geometry.divided import regions_of
 from kanpinn.networks.constraints.boundary_data import Imposition
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.eigen_problem import EigenProblem
+from kanpinn.pde.problem import Problem
 from kanpinn.solvers.own_methods import inputs_of, periodic_axes, refuse_unfit, refuse_weights
 
 
@@ -36,6 +37,7 @@ def in_cells(problem: BoundaryValueProblem, network: Cells, boundary: str, form:
                 f"conditions()[{i}], a {type(condition).__name__}, depends on unknown numbers: in "
                 "cells conditions on boundaries and interfaces may do so"
             )
+    _refuse_coefficients(problem, network)
     names, around = problem.domain.names, periodic_axes(problem)
     axes = frozenset(around.values())
     for axis in axes:
@@ -57,3 +59,27 @@ def in_cells(problem: BoundaryValueProblem, network: Cells, boundary: str, form:
         )
     network.layer.divide(regions_of(problem.domain, kinks))
     return Imposition(None, met=frozenset(around))
+
+
+def _refuse_coefficients(problem: BoundaryValueProblem, network: Cells) -> None:
+    """Refuse coefficient fields without a network of their own, and conditions that prescribe them.
+
+    Raises:
+        InputError: naming the fields, or the condition and the field.
+    """
+    unknowns = problem.unknowns if isinstance(problem, Problem) else {}
+    others = [name for name in problem.fields if name in unknowns]
+    if others != list(problem.fields[network.own_fields :]):
+        names = ", ".join(others) or "none"
+        raise InputError(
+            "in cells unknown coefficient fields are the last fields and have a network of their "
+            "own, as in Cells([2, 2], coefficient=KAN([2, 1])): the coefficient fields of "
+            f"{type(problem).__name__} are {names}"
+        )
+    for i, condition in enumerate(problem.conditions()):
+        about = {*condition.about, *(one.field for one in condition.prescribed(problem.fields))}
+        if not condition.measurements and (found := [name for name in others if name in about]):
+            raise InputError(
+                f"conditions()[{i}], a {type(condition).__name__}, is about the unknown "
+                f"coefficient {found[0]}: in cells such a field takes measurements, kp.Observed"
+            )

@@ -85,7 +85,7 @@ class Dissection(Optimizer):
     def start(self, residuals: Residuals, seed: int) -> DissectionStage:
         settings = CellSettings(self.tolerance, self.cells, self.bulk)
         network = require_cells(residuals.surrogate.network)
-        if network.constants is not None:
+        if network.constants is not None or network.coefficient is not None:
             return NumberStage(settings, residuals, seed)
         network.forget_numbers()  # those of another problem
         return DissectionStage(settings, residuals)

@@ -49,14 +49,17 @@ def with_shared_functions(problem: CellProblem, surrogate: Surrogate) -> CellPro
     """The problem with the functions of its corners, which the network gets, and its enrichment.
 
     Raises:
-        InputError: for known functions and unknown numbers together.
+        InputError: for known functions and unknowns together.
     """
     network = require_cells(surrogate.network)
-    fields, patches, found = network.width[-1], list[CornerPatch](), None
-    if network.constants is None:  # otherwise derivatives by the numbers are polynomials in cells
+    fields, patches, found = network.own_fields, list[CornerPatch](), None
+    known = network.constants is None and network.coefficient is None
+    if known:  # otherwise derivatives by the unknowns are polynomials in cells
         patches += problem.corner_patches(network.tree.roots)
     elif network.enrichment is not None:
-        raise InputError("cells take no enrichment() where there are unknown numbers")
+        raise InputError(
+            "cells take no enrichment() where there are unknown numbers or coefficient fields"
+        )
     if patches:
         found = corner_layer(patches, problem, fields).to(network.layer.coefficients.device)
     if found is None or not found.same(network.corners):

@@ -1,22 +1,22 @@
-"""How equation and conditions in cells change with unknown numbers."""
+"""How equation and conditions in cells change with unknowns."""
 
 import torch
 from torch import Tensor
 
 from kanpinn.cells.system.cell_system import AnyTerm, CellSystem
+from kanpinn.cells.unknowns import Searched
 from kanpinn.geometry import Points
 from kanpinn.jets import Jet
-from kanpinn.loss.numbered import Numbered
 from kanpinn.loss.terms import ResidualTerm
 
 
 def rates_by_numbers(system: CellSystem, coefficients: Tensor) -> dict[AnyTerm, Tensor]:
-    """The right-hand sides of the derivatives of the solution by K numbers, (c, q, equations, K).
+    """The right-hand sides of the derivatives of the solution by K unknowns, (c, q, equations, K).
 
     They are the negative derivatives of the residuals.
 
     Args:
-        system: the least-squares problem, all of whose terms are `Numbered`.
+        system: the least-squares problem, all of whose terms are `Searched`.
         coefficients: the solution at which the derivatives are taken, (N, L, m).
     """
     found: dict[AnyTerm, Tensor] = {}
@@ -31,5 +31,5 @@ def rates_by_numbers(system: CellSystem, coefficients: Tensor) -> dict[AnyTerm, 
 
 
 def _rates(term: ResidualTerm, p: Points, u: Jet) -> Tensor:
-    assert isinstance(term.equation, Numbered)
-    return -term.equation.slopes(p, u)[1]
+    assert isinstance(term.equation, Searched)
+    return -term.equation.rates(p, u)

@@ -14,6 +14,7 @@ from kanpinn.cells.numbers.cell_fit import CellFit
 from kanpinn.cells.numbers.derivatives import rates_by_numbers
 from kanpinn.cells.problems.cell_problem import CellProblem
 from kanpinn.cells.system.cell_system import CellSolution, CellSystem
+from kanpinn.cells.unknowns import Unknowns
 from kanpinn.linalg.triangle import TriangularFactor
 from kanpinn.loss.numbered import largest_misfit, spread_of_data
 from kanpinn.loss.residuals import Residuals
@@ -41,7 +42,7 @@ class NumberSearch:
         tried: the number of other starts so far.
         best, best_loss: the numbers at the best end of a search, and its loss.
         now: the latest accepted fit, from which a refused step is shortened; None if there is none.
-        damping: of the next step. refused: the number of steps in a row that were not accepted.
+        damping: of the next step. idle: the number of steps in a row that did not lower the loss.
         predicted: the loss after the latest step, to first order.
 
     Raises:
@@ -52,30 +53,30 @@ class NumberSearch:
     """
 
     starts = 8  # other starts that are tried
-    kept = tuple("settled moved damping refused tried may_restart predicted best best_loss".split())
+    kept = tuple("settled moved damping idle tried may_restart predicted best best_loss".split())
 
     def __init__(self, residuals: Residuals, problem: CellProblem, seed: int) -> None:
         self.surrogate, self.problem, self.seed = residuals.surrogate, problem, seed
         self.network = require_cells(self.surrogate.network)
-        assert self.network.constants is not None
-        self.constants = self.network.constants
+        self.unknowns = Unknowns(self.surrogate)
         terms = residuals.terms
         self.data = [one for one in terms if one.measured and isinstance(one, ResidualTerm)]
         if not self.data:
             raise InputError(
-                "unknown numbers in cells need measurements, such as kp.Observed: there are none"
+                "unknowns in cells need measurements, such as kp.Observed: there are none"
             )
         spreads = [spread_of_data(term, self.surrogate) for term in self.data]
         self.rows = sum(t.rows * count for t, (count, _) in zip(self.data, spreads, strict=True))
         self.spread = sum(spread for _, spread in spreads)
-        self.settled, self.moved, self.may_restart, self.tried = False, False, True, 0
+        self.settled, self.moved, self.tried = False, False, 0
+        self.may_restart = self.network.constants is not None  # fields have no other start
         self.best, self.best_loss = self._numbers(), math.inf
         self._begin()
 
     def _begin(self) -> None:
         """Begin a search from the present numbers."""
         self.now: CellFit | None = None
-        self.damping, self.refused, self.predicted = 0.0, 0, math.inf
+        self.damping, self.idle, self.predicted = 0.0, 0, math.inf
 
     def state_dict(self) -> dict[str, Any]:
         """The state, for a checkpoint."""
@@ -124,19 +125,22 @@ class NumberSearch:
             The fields after the step, (N, L, m).
         """
         patience = 6
-        now, enough = self.now, max(fit.slight, 1e-20 * self.spread)
+        now, enough = self.now, max(len(fit.numbers) * fit.slight, 1e-20 * self.spread)
+        lowered = now is None or fit.loss < now.loss - enough
+        self.idle = 0 if lowered else self.idle + 1
+        self.settled = self.idle >= patience
         if now is not None and fit.loss > now.loss + enough:
-            fit, self.refused = now, self.refused + 1
-            self.damping, self.settled = max(10 * self.damping, 1e-2), self.refused >= patience
+            fit, self.damping = now, max(10 * self.damping, 1e-2)
         else:
             expected = abs(fit.loss - self.predicted) <= max(0.1 * fit.loss, enough)
-            self.settled = expected and fit.possible <= enough
-            self.damping = self.damping / 10 if expected and self.damping > 1e-3 else 0.0
-            self.now, self.refused = fit, 0
+            self.settled |= expected and fit.possible <= enough
+            if not self.settled:  # a longer step might leave the minimum
+                self.damping = self.damping / 10 if expected and self.damping > 1e-3 else 0.0
+            self.now = fit
         if self.settled and self.may_restart and not self._fits(fit.loss):
             return self._restarted(fit)
         self.moved = not self.settled
-        step = self.constants.limited(fit.numbers, fit.model.damped().step(self.damping))
+        step = self.unknowns.limited(fit.numbers, fit.model.damped().step(self.damping))
         self.predicted = fit.model.loss(step)
         self._assign(fit.numbers + step)
         return fit.moved(step)
@@ -149,7 +153,7 @@ class NumberSearch:
         self.tried, self.settled, self.moved = self.tried + 1, False, True
         if self.tried <= self.starts:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.tried)
-            self._assign(self.constants.random(generator).double().cpu())
+            self._assign(self.unknowns.random(generator))
         else:
             self.may_restart = False
             self._assign(self.best)
@@ -184,7 +188,7 @@ class NumberSearch:
         )
         change = self._model(surrogate).damped().step(0.0) - own.damped().step(0.0)
         assert self.network.sensitivities is not None
-        self.network.sensitivities.errors.copy_(change.abs())
+        self.network.sensitivities.errors.copy_(change)
 
     def _check_free(self, system: CellSystem) -> None:
         """Refuse data of a field that is determined only up to a constant."""
@@ -202,12 +206,12 @@ class NumberSearch:
                 )
 
     def _numbers(self) -> Tensor:
-        return self.constants.coefficients.detach().double().cpu().clone()
+        return self.unknowns.values
 
     @torch.no_grad()
     def _assign(self, numbers: Tensor) -> None:
         """Give numbers to the equation, whose source may depend on them."""
-        self.constants.coefficients.copy_(numbers)
+        self.unknowns.assign(numbers)
         self.problem.forget_sources()
 
     @torch.no_grad()

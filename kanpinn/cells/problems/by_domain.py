@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kanpinn._support.errors import InputError
+from kanpinn.cells.cells import require_cells
 from kanpinn.cells.problems.cell_problem import (
     CellProblem,
     CellTerms,
@@ -14,9 +15,9 @@ from kanpinn.cells.problems.in_box import ProblemInBox
 from kanpinn.cells.problems.in_plane import ProblemInPlane
 from kanpinn.cells.problems.in_space import ProblemInSpace
 from kanpinn.cells.system.constants import is_mean
+from kanpinn.cells.unknowns import Searched, Unknowns
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar.planar import Planar
-from kanpinn.loss.numbered import Numbered
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 
@@ -30,22 +31,18 @@ def problem_in_cells(residuals: Residuals) -> CellProblem:
     domain = residuals.surrogate.domain
     assert isinstance(domain, Domain)
     surrogate, loss = residuals.surrogate, list(residuals.terms)
-    constants, fields = surrogate.network.constants, surrogate.network.width[-1]
-    if any(surrogate.coefficients):
-        raise InputError(
-            "cells determine unknown numbers: an unknown coefficient field takes a network of its "
-            "own, kp.Beside, and LeastSquares"
-        )
-    if constants is not None:
+    network, unknowns = require_cells(surrogate.network), Unknowns(surrogate)
+    own = network.own_fields
+    if unknowns.layers:
         loss = [one for one in loss if not one.measured]  # `NumberSearch` takes the data
         loss = [
-            replace(one, equation=Numbered(one.equation, constants))
+            replace(one, equation=Searched(one.equation, unknowns))
             if isinstance(one, ResidualTerm) and not is_mean(one)
             else one
             for one in loss
         ]
     terms = terms_for_cells(loss, domain)
-    return problem_of_terms(terms, domain, counted_fields(residuals), fields)
+    return problem_of_terms(terms, domain, counted_fields(residuals, own), own)
 
 
 def problem_of_terms(

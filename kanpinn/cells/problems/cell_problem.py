@@ -185,11 +185,17 @@ class CellProblem(ABC):
                     term.right = term.right + found
 
 
-def counted_fields(residuals: Residuals) -> Sequence[int]:
-    """The numbers of the fields whose errors count: all, if the loss belongs to no problem."""
-    if residuals.family is not None:
-        return residuals.family.counted
-    return range(residuals.surrogate.network.width[-1])
+def counted_fields(residuals: Residuals, fields: int) -> Sequence[int]:
+    """The numbers of the fields in cells whose errors count.
+
+    They are all if the loss belongs to no problem, or none of those that count is in cells.
+
+    Args:
+        residuals: the loss.
+        fields: the number of fields in cells.
+    """
+    chosen = range(fields) if residuals.family is None else residuals.family.counted
+    return [one for one in chosen if one < fields] or range(fields)
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,9 @@ class CellMarchStage(MarchProgress):
         self.network = network
         terms = sorted_terms(residuals.terms, surrogate).in_float64()
         terms = with_orders(terms, network.fields, 1, "radau")
-        problem = problem_in_space(terms, domain, counted_fields(residuals), network.fields)
+        problem = problem_in_space(
+            terms, domain, counted_fields(residuals, network.fields), network.fields
+        )
         most = 9  # stages, beyond which a window has many least-squares problems
         limits = settings.tolerance, settings.windows, settings.stages
         scales = time_scales_of(terms, surrogate, settings.tolerance)

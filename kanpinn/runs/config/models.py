@@ -8,7 +8,6 @@ from pathlib import Path
 from types import GenericAlias
 from typing import Any, ClassVar, Literal, cast
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, create_model
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema
@@ -16,7 +15,7 @@ from pydantic_core import CoreSchema
 from kanpinn._support.errors import InputError
 from kanpinn._support.wording import nearest, show
 from kanpinn.runs.config.classes import blaming, sources_of
-from kanpinn.runs.config.signatures import descriptions, hints_of
+from kanpinn.runs.config.signatures import descriptions, hints_of, is_unwritable
 
 ARGUMENT = "arg_"  # prefix of the fields for arguments, which then never shadow pydantic's names
 
@@ -171,7 +170,7 @@ def table_of(
         elif p.kind is p.VAR_KEYWORD:
             shared = hints_of(typing.get_args(hint)[0])
             fields |= {key: (one, None) for key, one in shared.items()}
-        elif p.kind is not p.VAR_POSITIONAL and hint not in (torch.dtype, torch.device):
+        elif p.kind is not p.VAR_POSITIONAL and not is_unwritable(hint):
             fields[p.name] = (hint, ... if p.default is p.empty else p.default)
     if further:  # the function takes any keyword, so the table takes any key
         base = type(base.__name__, (base,), further | {"__module__": __name__}, extra="allow")

@@ -130,6 +130,22 @@ class ProblemNetwork(NetworkTable, WithBoundary):
     """A network for a problem."""
 
 
+class ProblemCells(ProblemNetwork):
+    """A network in cells for a problem, with one of its own for unknown coefficient fields."""
+
+    arg_coefficient: Annotated[Named, PARTS] = Field(  # type: ignore[assignment]
+        default=None,
+        alias="coefficient",
+        description="A network of unknown coefficient fields, which are the last of the fields.",
+    )
+
+    def build(self, path: str, directory: Path, *, seed: int = 0, **defaults: Any) -> Any:
+        made, table = {}, self.arg_coefficient
+        if table is not None:
+            made["coefficient"] = table.build(f"{path}.coefficient", directory, seed=seed)
+        return super().build(path, directory, made=made, **defaults)
+
+
 class OwnProblemNetwork(OwnNetwork, WithBoundary, extra="allow"):
     """A network of the user's own for a problem."""
 
@@ -144,8 +160,10 @@ class AutoNetwork(AutoTable, WithBoundary):
 
 SIGN = ' with type = "..."'
 FIT_NETWORKS = Variants(PARTS.tables | {"beside": BesideTable}, example=SIGN)
+IN_CELLS = table_of(cells.Cells, "network_cells", ProblemCells, type=(Literal["cells"], ...))
 EIGEN_NETWORKS = Variants(
-    tables_of(ALONE, "network", ProblemNetwork) | {OWN: OwnProblemNetwork, "beside": ProblemBeside},
+    tables_of(ALONE, "network", ProblemNetwork)
+    | {"cells": IN_CELLS, OWN: OwnProblemNetwork, "beside": ProblemBeside},
     example=SIGN,
 )
 SOLVE_NETWORKS = Variants(EIGEN_NETWORKS.tables | {"auto": AutoNetwork}, example=SIGN)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import UnionType
 from typing import Any
 
+import torch
+
 
 def hints_of(target: Callable[..., Any]) -> dict[str, Any]:
     """Return the types of the arguments of a class or function, as far as a file can give them.
@@ -32,6 +34,13 @@ def _writable(hint: Any) -> Any:
     if origin in (Mapping, Sequence):
         return origin[tuple(_writable(part) for part in parts)]
     return hint
+
+
+def is_unwritable(hint: Any) -> bool:
+    """Return whether a type is one that a file has other keys for: dtypes, devices, networks."""
+    kinds = typing.get_args(hint) or (hint,)
+    modules = any(isinstance(one, type) and issubclass(one, torch.nn.Module) for one in kinds)
+    return modules or hint in (torch.dtype, torch.device)
 
 
 def descriptions(target: Any) -> dict[str, str]:

@@ -1,0 +1,115 @@
+"""What a search in cells determines, and the terms that depend on it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanpinn.cells.cells import Cells
+from kanpinn.geometry import Points
+from kanpinn.jets import Jet, join
+from kanpinn.loss.residuals import frozen
+from kanpinn.networks.layer import Layer, Tape, get_coefficients, set_coefficients
+from kanpinn.networks.surrogate import Surrogate
+
+
+@dataclass(frozen=True, eq=False)
+class Unknowns:
+    """The coefficients of the network of coefficient fields, followed by the unknown numbers.
+
+    surrogate: its network is in cells.
+    """
+
+    surrogate: Surrogate
+
+    @property
+    def network(self) -> Cells:
+        """The network in cells."""
+        network = self.surrogate.network
+        assert isinstance(network, Cells)
+        return network
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers whose coefficients are looked for."""
+        coefficient, constants = self.network.coefficient, self.network.constants
+        found = [] if coefficient is None else list(coefficient.output_layers)
+        return found if constants is None else [*found, constants]
+
+    @property
+    def values(self) -> Tensor:
+        """The present values, (K,)."""
+        return get_coefficients(self.layers).double().cpu()
+
+    def assign(self, values: Tensor) -> None:
+        """Take other values, (K,)."""
+        set_coefficients(self.layers, values.to(self.surrogate.low))
+
+    def beside(self, p: Points, u: Jet, tape: Tape | None = None) -> Jet:
+        """The jet of the fields in cells, followed by those of coefficient fields and numbers.
+
+        Args:
+            p: n points.
+            u: the jet of the fields in cells there.
+            tape: records the layers whose Jacobian is wanted.
+        """
+        surrogate, channels, found = self.surrogate, u.channels, [u]
+        if (network := self.network.coefficient) is not None:
+            inputs = p.once((surrogate, channels), lambda: surrogate.coordinates(p, channels))
+            c = network.jet(inputs, tape)
+            kinds = surrogate.coefficients[u.value.shape[1] :]
+            found += [c[i] if one is None else one.of(c[i]) for i, one in enumerate(kinds)]
+        if (constants := self.network.constants) is not None:
+            numbers = constants(u, tape)
+            found += [numbers[i] for i in range(len(constants.unknowns))]
+        return join([one for part in found for one in part.components()])
+
+    def limited(self, old: Tensor, change: Tensor) -> Tensor:
+        """A change of the values that is not too large for positive numbers; (K,) each."""
+        if (constants := self.network.constants) is None:
+            return change
+        first = len(old) - len(constants.unknowns)
+        return torch.cat([change[:first], constants.limited(old[first:], change[first:])])
+
+    def random(self, generator: torch.Generator) -> Tensor:
+        """Values (K,) for another start: random numbers, and coefficient fields as they began."""
+        found = torch.zeros_like(self.values)
+        if (constants := self.network.constants) is not None:
+            drawn = constants.random(generator).to(found)
+            found[len(found) - len(drawn) :] = drawn
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Searched:
+    """An equation of fields in cells with the present values of the unknowns.
+
+    Args:
+        equation: takes the jets of all fields, followed by those of the numbers.
+        unknowns: the unknowns.
+    """
+
+    equation: Callable[[Points, Jet], Tensor]
+    unknowns: Unknowns
+
+    def __call__(self, p: Points, u: Jet) -> Tensor:
+        with torch.no_grad():
+            others = self.unknowns.beside(p, u.map(Tensor.detach)).components()
+        own = u.components()
+        return self.equation(p, join([*own, *others[len(own) :]]))
+
+    def rates(self, p: Points, u: Jet) -> Tensor:
+        """The derivatives of the residuals by the K unknowns, (rows, equations, K)."""
+        tape = Tape(self.unknowns.layers)
+        with torch.enable_grad(), frozen(self.unknowns.surrogate):
+            residual = self.equation(p, self.unknowns.beside(p, u, tape))
+        rows, equations = residual.shape
+        if not residual.requires_grad:
+            return residual.new_zeros(rows, equations, len(self.unknowns.values))
+        sites = len(p) // rows
+        columns: Sequence[Tensor] = [
+            tape.jacobian(residual[:, e], retain=e + 1 < equations, sites=sites)
+            for e in range(equations)
+        ]
+        return torch.stack(list(columns), dim=1)
