@@ -41,7 +41,7 @@ class EnergyTerm(Term):
     def linearised(self, surrogate: Surrogate, points: Points, tape: Tape) -> Tensor:
         assert points.data is not None
         u = surrogate.jet(points, self.channels, tape)
-        root = _root(curvature(lambda jet: self.equation(points, jet), u))
+        root = _root(_hessian(lambda jet: self.equation(points, jet), u))
         return (points.data / 2).sqrt() * torch.einsum("nkq,nq->nk", root, _flat(u.parts()))
 
     @torch.enable_grad()
@@ -61,7 +61,7 @@ class EnergyTerm(Term):
         rates = (2 / (high - low)).to(points.coords)
         u = surrogate.jet(points, self.channels).dense()
         sizes = u.with_parts([_sizes(part, rates) for part in u.parts()])
-        curvatures = curvature(lambda jet: self.equation(points, jet), sizes).diagonal(
+        curvatures = _hessian(lambda jet: self.equation(points, jet), sizes).diagonal(
             dim1=1, dim2=2
         )
         return float((curvatures * _flat(sizes.parts()).square()).mean(dim=0).max())
@@ -87,13 +87,8 @@ def _flat(parts: Sequence[Tensor]) -> Tensor:
     return torch.cat([part.flatten(1) for part in parts], dim=1)
 
 
-def curvature(density: Callable[[Jet], Tensor], u: Jet) -> Tensor:
-    """∂²e/∂q² at each point, (n, len(q), len(q)), where q is all entries of the jet.
-
-    Args:
-        density: gives e, (n, 1).
-        u: the jet.
-    """
+def _hessian(density: Callable[[Jet], Tensor], u: Jet) -> Tensor:
+    """∂²e/∂q² at each point, (n, len(q), len(q)), where q is all entries of the jet."""
     leaves = [part.detach().requires_grad_() for part in u.parts()]
     slopes = _flat(_gradients(density(u.with_parts(leaves)).sum(), leaves))
     columns = [_flat(_gradients(slope.sum(), leaves)) for slope in slopes.unbind(1)]

@@ -130,7 +130,7 @@ def _fixed(condition: Condition, piece: Piece, fields: Sequence[str]) -> set[str
     return found or set(about)
 
 
-def check_energy(energy: Density, domain: Domain, count: int, what: str) -> None:
+def check_energy(energy: Density, domain: Domain, count: int, what: str) -> int:
     """Refuse a density whose derivatives by the coordinates are not those of its values.
 
     They are compared with differences at a few points, for random fields. Where a coefficient is
@@ -140,6 +140,9 @@ def check_energy(energy: Density, domain: Domain, count: int, what: str) -> None
         energy, what: the density, and its name in messages.
         domain: its domain.
         count: the number of fields and unknown numbers.
+
+    Returns:
+        The order of the highest derivatives in the density.
 
     Raises:
         InputError: see above, and for a problem with a time.
@@ -159,23 +162,29 @@ def check_energy(energy: Density, domain: Domain, count: int, what: str) -> None
     steps = 1e-5 * (domain.bounds[1] - domain.bounds[0])
     with torch.enable_grad():
         at = Integrand.at(energy, p, columns, what)
-        for k, flux in enumerate(at.slopes(at.density)[2]):
-            for axis, step in enumerate(torch.diag(steps)):
-                exact = at.slopes(flux[:, axis])[0][:, axis]
-                ends = [_fluxes(energy, p, columns, h * step, what)[k][:, axis] for h in (-1, 1)]
-                gap = (ends[1] - ends[0])[:, 0] / (2 * steps[axis]) - exact
-                size = flux[:, axis].abs().max() / (steps[axis] * 1e5) + exact.abs().max()
+        for axis, step in enumerate(torch.diag(steps)):
+            ends = [_fluxes(energy, p, columns, sign * step, what) for sign in (-1, 1)]
+            for own, *both in zip(_columns(at), *ends, strict=True):
+                exact = at.slopes(own)[0][:, axis]
+                gap = (both[1] - both[0])[:, 0] / (2 * steps[axis]) - exact
+                size = own.abs().max() / (steps[axis] * 1e5) + exact.abs().max()
                 if float(gap.detach().abs().max()) > 1e-4 * float(size.detach()):
                     raise InputError(
                         f"{what} has a coefficient whose derivative by {domain.names[axis]} is not "
                         "that of its values: compute it from p by functions of torch, without "
                         "detach() or NumPy"
                     )
+    return at.order
+
+
+def _columns(at: Integrand) -> list[Tensor]:
+    """The derivatives of a density by those of the fields, (n, 1) each."""
+    _, by_levels = at.slopes(at.density)
+    return [one for level in by_levels[1:] for slope in level for one in slope.split(1, dim=1)]
 
 
 def _fluxes(
     energy: Density, p: Points, fields: Sequence[Jet], shift: Tensor, what: str
 ) -> list[Tensor]:
-    """The derivatives of a density by the gradients at shifted points, (n, d, 1) each."""
-    at = Integrand.at(energy, Points(p.coords + shift, p.names), fields, what)
-    return at.slopes(at.density)[2]
+    """The derivatives of a density by those of the fields at shifted points, (n, 1) each."""
+    return _columns(Integrand.at(energy, Points(p.coords + shift, p.names), fields, what))

@@ -109,7 +109,8 @@ class Problem(BoundaryValueProblem):
 
         A class without `residual` is solved by the equation and the natural conditions that are
         derived from its densities, as is any network in cells whose form is "energy". Its solution
-        is then a stationary point of the energy.
+        is then a stationary point of the energy. Where the density contains second derivatives, no
+        conditions are derived.
 
         Raises:
             InputError: where the class does not define an energy.
@@ -193,8 +194,15 @@ class Problem(BoundaryValueProblem):
             return conditions
         name = f"{type(self).__name__}.energy"
         check_arguments(name, self.energy, self.columns)
-        check_energy(self.energy, self.domain, len(self.columns), name)
+        order = check_energy(self.energy, self.domain, len(self.columns), name)
         parts = self.boundary_energies()
+        if order > 1:
+            if parts:
+                raise InputError(
+                    f"{name} contains second derivatives, for which boundary_energies() must be "
+                    "empty: state all conditions in conditions()"
+                )
+            return conditions
         columns, energy = self.columns, self.energy
         return with_natural(conditions, self.domain, self.fields, columns, energy, parts, name)
 

@@ -7,11 +7,13 @@ energy is zero for all test functions where, for each field u_k,
     ∂b/∂u_k + Σ_i n_i ∂e/∂(∂_i u_k) = 0             on the boundary,
 
 the latter unless u_k is prescribed. The total derivative along x_i is computed by the chain rule,
-so that coefficients may depend on x, and is exact.
+so that coefficients may depend on x, and is exact. Second derivatives in the density add
+Σ_ij d²/dx_i dx_j ∂e/∂(∂_ij u_k) to the equation; then no conditions are derived.
 
 Reference: Courant and Hilbert, Methods of Mathematical Physics I (1953), chapter IV.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -21,10 +23,11 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
-from kanpinn.jets import Channels, Jet, MissingChannel
+from kanpinn.jets import Channels, Jet, MissingChannel, partial
 from kanpinn.pde.evaluate import stack_equations
 
 Density = Callable[..., Tensor]
+Levels = Sequence[Sequence[Tensor]]  # of each order r the derivatives of each field, (n, d^r)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,17 +37,19 @@ class Integrand:
     Args:
         density: its values, (n, 1).
         coords: the points, (n, d).
-        values: of the m fields, (n, 1) each.
-        gradients: of the fields, (n, d, 1) each; empty where the jets carry none.
+        levels: the derivatives of the fields by all coordinates, the values first.
+        order: the highest derivatives in the density.
     """
 
     density: Tensor
     coords: Tensor
-    values: Sequence[Tensor]
-    gradients: Sequence[Tensor]
+    levels: Levels
+    order: int
 
     @classmethod
-    def at(cls, density: Density, p: Points, fields: Sequence[Jet], what: str) -> "Integrand":
+    def at(
+        cls, density: Density, p: Points, fields: Sequence[Jet], what: str, further: bool = False
+    ) -> "Integrand":
         """The density at points; call it where gradients are recorded.
 
         Args:
@@ -52,36 +57,40 @@ class Integrand:
             p: n points.
             fields: the jet of each field there.
             what: the name of the function in messages.
+            further: whether the levels go on up to twice the order of the density.
 
         Raises:
-            InputError: where the density has another shape, or contains second derivatives.
-            MissingChannel: where it needs gradients that the jets do not carry.
+            InputError: where the density has another shape, or contains third derivatives.
+            MissingChannel: where derivatives are needed that the jets do not carry.
         """
         own = p.once(_traced, lambda: _traced(p))
-        values = [_entry(u.value) for u in fields]
-        gradients = [_entry(u.gradient) for u in fields if u.gradient is not None]
-        channels = Channels(p.names, gradient=bool(gradients))
+        order, directions = 0, Channels(p.names)
         while True:
+            levels = [[_entry(_derivatives(u, r)) for u in fields] for r in range(order + 1)]
             try:
-                found = density(own, *_jets(channels, values, gradients))
+                found = density(own, *_jets(levels, directions))
                 break
             except MissingChannel as missing:
-                if missing.needed.derivative_order > 1:
+                needed = missing.needed
+                if needed.derivative_order > 2:
                     raise InputError(
-                        f"{what} contains derivatives of order {missing.needed.derivative_order}: "
-                        "an equation is derived from densities of values and gradients only"
+                        f"{what} contains derivatives of order {needed.derivative_order}: an "
+                        "equation is derived from densities with derivatives up to second order"
                     ) from None
-                if not gradients:
-                    raise MissingChannel(Channels(p.names, gradient=True)) from None
-                channels = channels | missing.needed
+                order = max(order, needed.derivative_order)
+                directions = directions | Channels(
+                    p.names, directions=needed.directions, order=needed.order
+                )
         found = stack_equations(found, len(p), what)
         if found.shape[1] != 1:
             raise InputError(f"{what} must have shape (n, 1), got {tuple(found.shape)}")
-        return cls(found, own.coords, values, gradients)
+        for r in range(order + 1, 2 * order + 1) if further else ():
+            levels.append([_entry(_derivatives(u, r)) for u in fields])
+        return cls(found, own.coords, levels, order)
 
-    def slopes(self, of: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """The derivatives of a column, by the points, the values and the gradients."""
-        entries = [self.coords, *self.values, *self.gradients]
+    def slopes(self, of: Tensor) -> tuple[Tensor, Levels]:
+        """The derivatives of a column (n, 1), by the points (n, d) and by the levels."""
+        entries = [self.coords, *(one for level in self.levels for one in level)]
         found = [torch.zeros_like(one) for one in entries]
         if of.requires_grad:
             found = list(
@@ -89,8 +98,18 @@ class Integrand:
                     of.sum(), entries, create_graph=True, allow_unused=True, materialize_grads=True
                 )
             )
-        m = len(self.values)
-        return found[0], found[1 : 1 + m], found[1 + m :]
+        m = len(self.levels[0])
+        return found[0], [found[i : i + m] for i in range(1, len(found), m)]
+
+    def along(self, of: Tensor, axis: int) -> Tensor:
+        """The total derivative of a column (n, 1) by a coordinate, (n, 1)."""
+        by_coords, by_levels = self.slopes(of)
+        change, d = by_coords[:, axis, None], self.coords.shape[1]
+        for slopes, higher in zip(by_levels, self.levels[1:], strict=False):
+            for slope, derivatives in zip(slopes, higher, strict=True):
+                rate = derivatives.unflatten(1, (d, -1))[:, axis]
+                change = change + (slope * rate).sum(dim=1, keepdim=True)
+        return change
 
 
 def _traced(p: Points) -> Points:
@@ -103,15 +122,44 @@ def _entry(part: Tensor) -> Tensor:
     return part.view_as(part) if part.requires_grad else part.detach().requires_grad_()
 
 
-def _jets(channels: Channels, values: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Jet]:
-    """Jets with these values and gradients, and with first derivatives along directions."""
+def _derivatives(u: Jet, order: int) -> Tensor:
+    """The derivatives of an order of one field by all coordinates, (n, d^order).
+
+    Raises:
+        MissingChannel: where the jet does not carry them.
+    """
+    names = u.channels.names
+    if order == 0:
+        return u.value
+    if order == 1:
+        return torch.cat([partial(u, name) for name in names], dim=1)
+    made: dict[tuple[str, ...], Tensor] = {}
+    columns = []
+    for which in itertools.product(names, repeat=order):
+        key = tuple(sorted(which, key=names.index))
+        if key not in made:
+            made[key] = partial(u, *key)
+        columns.append(made[key])
+    return torch.cat(columns, dim=1)
+
+
+def _jets(levels: Levels, directions: Channels) -> list[Jet]:
+    """Jets with the derivatives of some levels, and with those along directions."""
+    order, names = len(levels) - 1, directions.names
+    second = "hessian" if order > 1 else "none"
+    channels = directions | Channels(names, gradient=order > 0, second=second)
     jets = []
-    for k, value in enumerate(values):
-        gradient, lines = gradients[k] if channels.gradient else None, None
+    for k, value in enumerate(levels[0]):
+        parts = [level[k][..., None] for level in levels[1:]] + [None, None]
+        lines = None
         if channels.directions:
             steps = value.new_tensor(channels.directions)
-            lines = torch.einsum("ndm,ld->nlm", gradients[k], steps)[:, :, None]
-        jets.append(Jet(channels, value, gradient, None, lines))
+            along = [levels[1][k] @ steps.T]
+            if channels.order > 1:
+                bends = levels[2][k].unflatten(1, (len(names), -1))
+                along.append(torch.einsum("nab,la,lb->nl", bends, steps, steps))
+            lines = torch.stack(along, dim=2)[..., None]
+        jets.append(Jet(channels, value, parts[0], parts[1], lines))
     return jets
 
 
@@ -130,19 +178,18 @@ def euler_lagrange(
     Raises:
         InputError: as `Integrand.at`.
     """
-    recorded = _recorded(columns)
+    recorded, axes = _recorded(columns), range(len(p.names))
     with torch.enable_grad():
-        try:
-            found = Integrand.at(energy, p, columns, what)
-        except MissingChannel:
-            raise MissingChannel(Channels(p.names, second="hessian")) from None
-        if found.gradients and columns[0].channels.second != "hessian":
-            raise MissingChannel(Channels(p.names, second="hessian"))
-        _, by_values, by_gradients = found.slopes(found.density)
-        equations = by_values[:fields]
-        for k, slopes in enumerate(by_gradients[:fields]):
-            for axis in range(len(p.names)):
-                equations[k] = equations[k] - _along(found, slopes[:, axis], columns, axis)
+        found = Integrand.at(energy, p, columns, what, further=True)
+        by_values, *others = found.slopes(found.density)[1][: found.order + 1]
+        equations = list(by_values[:fields])
+        for r, by_derivatives in enumerate(others, start=1):
+            for k, slopes in enumerate(by_derivatives[:fields]):
+                for number, which in enumerate(itertools.product(axes, repeat=r)):
+                    term = slopes[:, number, None]
+                    for axis in which:
+                        term = found.along(term, axis)
+                    equations[k] = equations[k] + (-1) ** r * term
         residual = torch.cat(equations, dim=1)
     return residual if recorded else residual.detach()
 
@@ -150,18 +197,6 @@ def euler_lagrange(
 def _recorded(fields: Sequence[Jet]) -> bool:
     """Whether derivatives of results by the jets may be wanted."""
     return torch.is_grad_enabled() and any(t.requires_grad for u in fields for t in u.parts())
-
-
-def _along(found: Integrand, flux: Tensor, fields: Sequence[Jet], axis: int) -> Tensor:
-    """The total derivative of a column along a coordinate, (n, 1)."""
-    by_coords, by_values, by_gradients = found.slopes(flux)
-    change = by_coords[:, axis, None]
-    for k, u in enumerate(fields):
-        assert u.second is not None
-        bend = u.second.unflatten(1, (len(found.coords[0]), -1))[:, axis]  # of the gradient
-        change = change + by_values[k] * found.gradients[k][:, axis]
-        change = change + (by_gradients[k] * bend).sum(dim=1)
-    return change
 
 
 def natural_residual(
@@ -174,7 +209,7 @@ def natural_residual(
     """The residual of the natural conditions at n points with normals, (n, m).
 
     Args:
-        energy: the density in the domain.
+        energy: the density in the domain, without second derivatives.
         others: the densities on the boundary at these points, with their names in messages.
         p, fields, what: as for `euler_lagrange`.
 
@@ -185,9 +220,9 @@ def natural_residual(
     recorded = _recorded(fields)
     with torch.enable_grad():
         inside = Integrand.at(energy, p, fields, what)
-        _, _, by_gradients = inside.slopes(inside.density)
-        zeros = [torch.zeros_like(value) for value in inside.values]
-        columns = [(p.normals[..., None] * one).sum(dim=1) for one in by_gradients] or zeros
+        columns = [torch.zeros_like(value) for value in inside.levels[0]]
+        for by_gradients in inside.slopes(inside.density)[1][1:]:
+            columns = [(p.normals * one).sum(dim=1, keepdim=True) for one in by_gradients]
         values = [Jet(Channels(p.names), u.value) for u in fields]
         for density, name in others:
             try:
@@ -197,7 +232,7 @@ def natural_residual(
                     f"{name} contains derivatives: a natural condition is derived from densities "
                     "of values only"
                 ) from None
-            _, by_values, _ = wall.slopes(wall.density)
+            (by_values,) = wall.slopes(wall.density)[1]
             columns = [one + other for one, other in zip(columns, by_values, strict=True)]
         residual = torch.cat(columns, dim=1)
     return residual if recorded else residual.detach()

@@ -11,9 +11,9 @@ from kanpinn._support.status import CONVERGED
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, Jet
-from kanpinn.loss.energy import curvature
-from kanpinn.pde.evaluate import jets_of_fields
+from kanpinn.pde.evaluate import find_channels, jets_of_fields
 from kanpinn.pde.problem import Problem
+from kanpinn.pde.stationary import Density, Integrand
 
 
 @dataclass(frozen=True)
@@ -44,35 +44,54 @@ class Curvature:
             count: the number of points in the domain.
         """
         rounding = 1e-9
-        p = sample(problem.domain, count, "sobol")
-        found = _hessian(problem.energy, p, evaluate(p, Channels(p.names, gradient=True)))
+        p, what = sample(problem.domain, count, "sobol"), f"{type(problem).__name__}.energy"
+        found, order = _hessian(problem.energy, p, evaluate, what)
         size = found.abs().amax(dim=(1, 2)) + torch.finfo(found.dtype).tiny
         convex = bool((torch.linalg.eigvalsh(found)[:, 0] >= -rounding * size).all())
-        concave = _least_along(found, len(p.names), len(problem.fields)) < -rounding * size
+        where = None
+        if order == 1:
+            concave = _least_along(found, len(p.names), len(problem.fields)) < -rounding * size
+            where = p.show(int(concave.to(torch.uint8).argmax())) if bool(concave.any()) else None
         for part, density in problem.boundary_energies():
             q = sample(part, 64, "uniform")
-            wall = _hessian(density, q, evaluate(q, Channels(q.names)))
+            wall, _ = _hessian(density, q, evaluate, what)
             convex &= bool((torch.linalg.eigvalsh(wall)[:, 0] >= -rounding).all())
-        where = p.show(int(concave.to(torch.uint8).argmax())) if bool(concave.any()) else None
         return cls(convex, where)
 
 
-def _hessian(density: Callable[..., Tensor], p: Points, u: Jet) -> Tensor:
+def _hessian(
+    density: Density, p: Points, evaluate: Callable[[Points, Channels], Jet], what: str
+) -> tuple[Tensor, int]:
+    """The second derivatives of a density by values and derivatives of the fields, and its order.
+
+    Returns:
+        (n, q, q) for q = m + d m + …: the values of m fields, then all first derivatives of one
+        field after the other, then the second ones.
+    """
     with torch.enable_grad():
-        return curvature(lambda jet: density(p, *jets_of_fields(jet)), u)
+        _, at = find_channels(
+            lambda c: Integrand.at(density, p, jets_of_fields(evaluate(p, c)), what), p.names
+        )
+        rows = [_flat(at, column) for column in _flat(at, at.density).unbind(dim=1)]
+    return torch.stack(rows, dim=1).detach(), at.order
+
+
+def _flat(at: Integrand, of: Tensor) -> Tensor:
+    _, by_levels = at.slopes(of.view(-1, 1))
+    return torch.cat([slope for level in by_levels for slope in level], dim=1)
 
 
 def _least_along(hessian: Tensor, d: int, m: int) -> Tensor:
     """The least curvature for gradients a ⊗ ξ with unit vectors ξ and a at each point, (n,).
 
-    hessian: by the values of m fields, then by their gradients, (n, m + d m, m + d m).
+    hessian: see `_hessian`, of order 1.
     """
-    block = hessian[:, m:, m:].unflatten(2, (d, m)).unflatten(1, (d, m))
+    block = hessian[:, m:, m:].unflatten(2, (m, d)).unflatten(1, (m, d))
     if m == 1:
-        return torch.linalg.eigvalsh(block[:, :, 0, :, 0])[:, 0]
+        return torch.linalg.eigvalsh(block[:, 0, :, 0])[:, 0]
     draws = torch.randn(128, d, generator=Generator().manual_seed(0), dtype=hessian.dtype)
     directions = draws / draws.norm(dim=1, keepdim=True)
-    acoustic = torch.einsum("naibj,ra,rb->nrij", block, directions, directions)
+    acoustic = torch.einsum("niajb,ra,rb->nrij", block, directions, directions)
     return torch.linalg.eigvalsh(acoustic)[..., 0].amin(dim=1)
 
 

@@ -8,6 +8,7 @@ from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import jet_of
 from kanpinn.pde.boundary_value_problem import stated
+from kanpinn.pde.evaluate import find_channels
 from kanpinn.pde.problem import by_energy
 from kanpinn.pde.stationary import euler_lagrange, natural_residual
 
@@ -63,6 +64,31 @@ def test_the_equation_is_the_divergence_of_the_derived_fluxes(generator):
     torch.testing.assert_close(found, torch.cat(wanted, dim=1), rtol=1e-9, atol=1e-9)
 
 
+def test_second_derivatives_of_a_density_give_those_of_the_moments(generator):
+    """The equation of a (Δu)²/2 + b u_xy² / 2 is Δ(a Δu) + ∂_xy(b u_xy) = 0."""
+    p = Points(torch.rand(7, 2, generator=generator, dtype=torch.float64), ("x", "y"))
+    a, b = lambda x, y: 1 + x**2 * y, lambda x, y: torch.exp(x - y)
+
+    def density(p, u):
+        laplacian, twist = (
+            kp.directional(u, (1, 0), 2) + kp.partial(u, "y", "y"),
+            kp.partial(u, *"xy"),
+        )
+        return (a(p.x, p.y) * laplacian**2 + b(p.x, p.y) * twist**2) / 2
+
+    def moments(x):
+        x, y = x[:, :1], x[:, 1:]
+        bend = -5 * torch.sin(2 * x + y) * a(x, y)
+        return torch.cat([bend, -2 * torch.sin(2 * x + y) * b(x, y)], dim=1)
+
+    wanted = jet_of(moments, p.coords, HESSIAN)
+    _, found = find_channels(
+        lambda c: euler_lagrange(density, p, [jet_of(FIELDS[0], p.coords, c)], "e", 1), p.names
+    )
+    bend, twist = wanted[0], wanted[1]
+    torch.testing.assert_close(found, kp.laplacian(bend) + kp.partial(twist, "x", "y"))
+
+
 def test_natural_conditions_are_fluxes_and_derivatives_on_the_boundary():
     p = sample(SQUARE.boundary["x_max", "y_min"], 9, "uniform")
     jets = [jet_of(f, p.coords, HESSIAN) for f in FIELDS]
@@ -109,7 +135,14 @@ class Twisted(Membrane):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"energy": lambda self, p, u: kp.laplacian(u) ** 2}, "contains derivatives of order 2"),
+        ({"energy": lambda self, p, u: kp.partial(u, *"xxy") ** 2}, "derivatives of order 3"),
+        (
+            {
+                "energy": lambda self, p, u: kp.laplacian(u) ** 2,
+                "boundary_energies": lambda self: [(SQUARE.boundary, lambda p, u: u.value)],
+            },
+            "contains second derivatives, for which",
+        ),
         (
             {"energy": lambda self, p, u: p.x.detach() * kp.partial(u, "x") ** 2},
             "whose derivative by x is not that of its values",

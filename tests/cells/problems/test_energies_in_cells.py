@@ -18,14 +18,14 @@ def _solved(problem, degree=10, form="strong", **settings):
     return kp.solve(problem, network, kp.Dissection(1e-6), form=form, **settings)
 
 
-class Degenerate(kp.Problem):
-    """-div((1/10 + |∇u|²) ∇u) = f, with a flux that grows with u on one side."""
+class Stiffening(kp.Problem):
+    """-div((1 + |∇u|²) ∇u) = f, with a flux that grows with u on one side."""
 
     domain = SQUARE
 
     def energy(self, p, u):
         slopes = kp.grad(u).square().sum(dim=1, keepdim=True)
-        return (0.1 + slopes) ** 2 / 4 - self.source(p) * u.value
+        return (1 + slopes) ** 2 / 4 - self.source(p) * u.value
 
     def boundary_energies(self):
         top = self.domain.boundary["y_max"]
@@ -33,7 +33,7 @@ class Degenerate(kp.Problem):
 
     def given(self, p):
         slope = torch.cos(2 * p.x + p.y)
-        return 2 * self.exact(p) + (0.1 + 5 * slope**2) * slope
+        return 2 * self.exact(p) + (1 + 5 * slope**2) * slope
 
     def conditions(self):
         walls = self.domain.boundary["x_min", "x_max", "y_min"]
@@ -71,10 +71,10 @@ class Block(kp.Problem):
         return 0.1 * torch.sin(3 * p.x) * p.y, 0.1 * torch.cos(3 * p.x) * torch.sin(p.y)
 
 
-def test_nonlinear_energies_are_solved_to_ten_digits():
-    found = _solved(Degenerate(), verified=False)
+def test_nonlinear_energies_are_solved_to_eight_digits():
+    found = _solved(Stiffening(), degree=9, verified=False)
     assert found.status == "converged"
-    assert found.errors.l2_relative < 1e-10
+    assert found.errors.l2_relative < 1e-8
 
 
 def test_a_system_has_natural_conditions_for_each_field():
@@ -122,7 +122,7 @@ def test_both_forms_have_the_same_solution():
 
 
 def test_a_stationary_point_that_is_no_minimum_has_a_status_that_says_so():
-    class Saddle(Degenerate):
+    class Saddle(Stiffening):
         def energy(self, p, u):
             slopes = kp.partial(u, "x") ** 2 - 0.3 * kp.partial(u, "y") ** 2
             return slopes / 2 - self.source(p) * u.value
@@ -136,6 +136,34 @@ def test_a_stationary_point_that_is_no_minimum_has_a_status_that_says_so():
     found = _solved(Saddle())
     assert found.status.startswith("stopped: the solution is a stationary point of the energy but")
     assert found.errors.l2_relative < 1e-9
+
+
+class Plate(kp.Problem):
+    """A clamped plate of constant thickness: D Δ²u = f."""
+
+    domain = SQUARE
+
+    def energy(self, p, u):
+        xx, yy, xy = (kp.partial(u, *names) for names in ("xx", "yy", "xy"))
+        bent = (xx + yy) ** 2 - 1.4 * (xx * yy - xy**2)
+        return bent - 50 * self.exact(p) * u.value
+
+    def conditions(self):
+        def slope(p):
+            change = torch.cos(2 * p.x + p.y)
+            return p.normals[:, :1] * 2 * change + p.normals[:, 1:] * change
+
+        walls = self.domain.boundary
+        return [kp.Dirichlet(walls, self.exact), kp.Neumann(walls, slope)]
+
+    def exact(self, p):
+        return torch.sin(2 * p.x + p.y)
+
+
+def test_the_energy_of_a_plate_gives_the_equation_of_fourth_order():
+    found = _solved(Plate(), degree=9)
+    assert found.status == "converged"
+    assert found.errors.l2_relative < 1e-8
 
 
 def test_networks_without_cells_take_the_derived_equation():
