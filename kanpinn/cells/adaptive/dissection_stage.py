@@ -161,11 +161,12 @@ class DissectionStage(Stage):
             if self.newton.steps:
                 return system, before
             part, steep = 4, cells_in_layers(system) | cells_with_waves(system)
-            tree = system.geometry.tree
-            after = tree.count_when_split(steep)
+            chosen = self.problem.coordinates(system.geometry, steep)
+            chosen = chosen & steep.any(dim=1, keepdim=True)
+            after = system.geometry.tree.count_when_split(chosen)
             if after == len(steep) or part * after > self.settings.cells:
                 return system, before  # the rest is left to the indicator
-            self._split(steep)
+            self._split(chosen)
 
     def _solved(self, system: CellSystem) -> CellSolution:
         """The solution of the least-squares problem, which the network gets.
@@ -255,9 +256,8 @@ class DissectionStage(Stage):
     ) -> Tensor:
         """The coordinates in which cells with a part of the squared error are halved, (N, d)."""
         cells = bulk(errors * self.problem.divisible(system.geometry), part)
-        along = coordinates_to_halve(system.polynomials, found.coefficients)
-        along |= self.problem.only_alike(system.geometry)[:, None]
-        return cells[:, None] & along
+        steep = coordinates_to_halve(system.polynomials, found.coefficients)
+        return cells[:, None] & self.problem.coordinates(system.geometry, steep)
 
     def _split(self, chosen: Tensor) -> None:
         """Halve cells; the solution stays the same function."""

@@ -1,13 +1,16 @@
 """Edges and vertices of a solid at which solutions are singular, and the cells at them."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.corners import SingularCorners
+from kanpinn.cells.tree import Tree
 from kanpinn.geometry.creases import Creases
 
 
@@ -24,20 +27,25 @@ class SingularEdges:
     were up to 10 times larger for β = 5/4 than for β = 1/2. For β = 3/4, with q = 1/2 and the
     degree 7, they were two thirds of those for β = 1/2. Errors are 3 times those of the best
     approximation. What is more than that is smooth, and largest at the edges, in cells that are not
-    small there: with smaller cells at all edges they fall. Cells at a vertex are halved several
-    times at once; along edges that would make too many cells.
+    small there: with smaller cells at all edges they fall.
+
+    Cells at a vertex are halved several times at once. So are those at an edge along a coordinate,
+    in the other two coordinates, so that they are long and thin. Along other edges that would make
+    too many cells.
 
     Args:
         creases: the edges.
         vertices: the vertices, at which cells are halved several times at once; its power is β.
         power: the exponent α.
         unresolved: by how much more of its indicator is an error in a cell at a vertex.
+        bits: the largest number of halvings of the domain's width across an edge.
     """
 
     creases: Creases
     vertices: SingularCorners
     power: float = 1.0
     unresolved: float = 30.0
+    bits: int = 22
 
     @classmethod
     def of(cls, creases: Creases) -> "SingularEdges":
@@ -75,13 +83,128 @@ class SingularEdges:
         degrees 5 to 7, that was a factor of 3 to 24. With `unresolved` cells at vertices become
         small before larger cells are halved.
         """
-        parts = geometry.tree.widths.amax(dim=1)
-        found, boxes = torch.ones_like(parts), geometry.physical(geometry.tree.boxes)
-        for segment, angle in zip(self.creases.segments, self.creases.angles, strict=True):
-            growth = torch.where(_meets(boxes, segment), parts ** (math.pi / angle - 1), 1.0)
+        found, touched = torch.ones(len(geometry.tree)).double(), self._touched(geometry)
+        for number, exponent in enumerate(self._exponents.tolist()):
+            parts = (geometry.tree.widths * self._across[number]).amax(dim=1)
+            growth = torch.where(touched[:, number], parts ** (exponent - 1), 1.0)
             found = found.maximum(growth)
         at_vertex = self.vertices.touched(geometry).any(dim=1)
         return torch.where(at_vertex, found.clamp_min(self.unresolved), found)
+
+    @property
+    def _exponents(self) -> Tensor:
+        """λ of each edge, (s,)."""
+        return math.pi / self.creases.angles
+
+    @cached_property
+    def _across(self) -> Tensor:
+        """The coordinates across each edge, a mask (s, 3): all, if it is not along a coordinate."""
+        along = self.creases.segments.diff(dim=1)[:, 0].abs()
+        straight = along > (1 - 1e-9) * along.sum(dim=1, keepdim=True)
+        return ~straight
+
+    def _touched(self, geometry: CellGeometry) -> Tensor:
+        """Which cells meet which edges, a mask (N, s)."""
+        boxes = geometry.physical(geometry.tree.boxes)
+        found = [_meets(boxes, segment) for segment in self.creases.segments]
+        return torch.stack(found, dim=1) if found else torch.zeros(len(boxes), 0).bool()
+
+    def _across_cells(self, geometry: CellGeometry) -> Tensor:
+        """The coordinates across the edges that cells meet, a mask (N, 3)."""
+        return (self._touched(geometry)[..., None] & self._across).any(dim=1)
+
+    def coordinates(self, geometry: CellGeometry, steep: Tensor, other: Tensor) -> Tensor:
+        """The coordinates in which cells are halved, if at all, a mask (N, 3).
+
+        At an edge polynomials resolve the solution in no coordinate across it, and their terms tell
+        little. So cells there are halved along the edge only if they are not to be halved across.
+
+        Args:
+            geometry: the cells.
+            steep: the coordinates in which the solution is steep, (N, 3).
+            other: those in which cells are halved that are not at an edge along a coordinate.
+        """
+        across = self._across_cells(geometry)
+        is_thin = across.any(dim=1) & ~across.all(dim=1)
+        touched = (steep & across).any(dim=1, keepdim=True)
+        return torch.where(is_thin[:, None], torch.where(touched, across, steep), other)
+
+    def _finest(self, tree: Tree) -> int:
+        """The level of the thinnest cells at edges."""
+        return self.bits - math.ceil(math.log2(max(tree.roots)))
+
+    def divisible(self, geometry: CellGeometry) -> Tensor:
+        """The cells that are not as small as rounding permits, a mask (N,)."""
+        tree = geometry.tree
+        thinnest = (self._across_cells(geometry) & (tree.level >= self._finest(tree))).any(dim=1)
+        return self.vertices.divisible(geometry) & ~thinnest
+
+    def refined(
+        self,
+        geometry: CellGeometry,
+        chosen: Tensor,
+        left: float,
+        cells: Callable[[Tree], CellGeometry],
+    ) -> CellGeometry:
+        """The cells when some are halved, those at vertices and edges several times at once.
+
+        Args:
+            geometry: the present cells.
+            chosen: the coordinates in which cells are halved, a mask (N, 3).
+            left: the part of the error that is to be left.
+            cells: gives the cells of a tree that are in the domain.
+        """
+        halved = self.vertices.refined(geometry, chosen, left, cells)
+        left = max(self.vertices.least, min(self.vertices.contraction, left))
+        times = (-math.log2(left) / (2 * self._exponents)).ceil().long()
+        thinned, most = chosen.any(dim=1) & ~chosen.all(dim=1), self._finest(geometry.tree)
+        return self._thinned(geometry, times, thinned, most, halved, cells)
+
+    def deeper(self, geometry: CellGeometry, cells: Callable[[Tree], CellGeometry]) -> CellGeometry:
+        """The cells when those at vertices and edges are so much smaller that errors are a quarter.
+
+        At edges these are the cells that are thin: others have not been found to have large errors.
+        """
+        halved, spare, tree = self.vertices.deeper(geometry, cells), 2, geometry.tree
+        times, most = (1 / self._exponents).ceil().long(), self._finest(tree) + spare
+        thin = tree.level.amin(dim=1) < tree.level.amax(dim=1)
+        return self._thinned(geometry, times, thin, most, halved, cells)
+
+    def _thinned(
+        self,
+        geometry: CellGeometry,
+        times: Tensor,
+        chosen: Tensor,
+        most: int,
+        halved: CellGeometry,
+        cells: Callable[[Tree], CellGeometry],
+    ) -> CellGeometry:
+        """The cells when those that are chosen are halved several times across edges.
+
+        Args:
+            geometry: the cells before.
+            times: the numbers of halvings at each edge, (s,).
+            chosen: the cells to be halved, if they are at an edge along a coordinate, a mask (N,).
+            most: the largest level across an edge.
+            halved: the cells of which those at edges are halved further.
+            cells: see `refined`.
+        """
+        thin = ~self._across.all(dim=1)
+        chosen = chosen & ~self.vertices.touched(geometry).any(dim=1)
+        at = self._touched(geometry) & thin & chosen[:, None]
+        steps = (at[..., None] & self._across) * times[:, None]
+        if not bool(steps.any()):
+            return halved
+        goal = torch.where(steps.amax(dim=1) > 0, geometry.tree.level + steps.amax(dim=1), 0)
+        goal = goal.clamp_max(most)
+        while True:
+            tree = halved.tree
+            before = geometry.tree.locate(tree.boxes.mean(dim=1), tree.region)
+            touched = (self._touched(halved)[:, thin, None] & self._across[thin]).any(dim=1)
+            coarse = touched & (tree.level < goal[before])
+            if not bool(coarse.any()):
+                return halved
+            halved = cells(tree.split(coarse)[0])
 
 
 def _corners(boxes: Tensor) -> Tensor:

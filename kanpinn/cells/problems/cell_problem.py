@@ -76,9 +76,12 @@ class CellProblem(ABC):
         """The cells that can be halved in spite of rounding, a mask (N,)."""
         return torch.ones(len(geometry.tree), dtype=torch.bool)
 
-    def only_alike(self, geometry: CellGeometry) -> Tensor:
-        """The cells that are halved in all coordinates or in none, a mask (N,)."""
-        return torch.zeros(len(geometry.tree), dtype=torch.bool)
+    def coordinates(self, geometry: CellGeometry, steep: Tensor) -> Tensor:
+        """The coordinates in which cells are halved, if at all, a mask (N, d).
+
+        steep: those in which the solution is steep, a mask (N, d).
+        """
+        return steep
 
     def refined(self, geometry: CellGeometry, chosen: Tensor, left: float = 1.0) -> CellGeometry:
         """The cells when some are halved, those at singular corners several times at once.

@@ -43,8 +43,9 @@ class ProblemInCutCells(CellProblem):
     def divisible(self, geometry: CellGeometry) -> Tensor:
         return self.corners.divisible(geometry)
 
-    def only_alike(self, geometry: CellGeometry) -> Tensor:
-        return ~geometry.whole_cells | self.corners.touched(geometry).any(dim=1)
+    def coordinates(self, geometry: CellGeometry, steep: Tensor) -> Tensor:
+        alike = ~geometry.whole_cells | self.corners.touched(geometry).any(dim=1)
+        return steep | alike[:, None]
 
     def refined(self, geometry: CellGeometry, chosen: Tensor, left: float = 1.0) -> CellGeometry:
         return self.corners.refined(geometry, chosen, left, self.cells)

@@ -94,6 +94,18 @@ class ProblemInSpace(ProblemInCutCells):
         places = SolidWalls(geometry, self.cutter, polynomials)
         return [(term, at) for term in self.conditions for at in places.of(term.pieces)]
 
+    def coordinates(self, geometry: CellGeometry, steep: Tensor) -> Tensor:
+        return self.edges.coordinates(geometry, steep, super().coordinates(geometry, steep))
+
+    def divisible(self, geometry: CellGeometry) -> Tensor:
+        return self.edges.divisible(geometry)
+
+    def refined(self, geometry: CellGeometry, chosen: Tensor, left: float = 1.0) -> CellGeometry:
+        return self.edges.refined(geometry, chosen, left, self.cells)
+
+    def deeper(self, geometry: CellGeometry) -> CellGeometry:
+        return self.edges.deeper(geometry, self.cells)
+
     def weights(self, geometry: CellGeometry) -> Tensor:
         return self.edges.weights(geometry)
 

@@ -131,3 +131,30 @@ def test_a_sphere_of_triangles_is_one_sheet_and_a_box_has_six():
     for mesh, count in ((trimesh.creation.icosphere(2), 1), (trimesh.creation.box((1, 2, 3)), 6)):
         (piece,) = kp.Surface(mesh.vertices, mesh.faces).boundary.pieces
         assert len(piece.sheets) == count
+
+
+class AlongEdge(kp.Problem):
+    """-Δu = f in an L-shaped prism; u = r^(2/3) sin(2θ/3) cos z at its edge."""
+
+    domain = kp.Box(x=(-1, 1), y=(-1, 1), z=(0, 1)) - kp.Box(x=(0, 1), y=(-1, 0), z=(0, 1))
+
+    def residual(self, p, u):
+        return -kp.laplacian(u) - self.exact(p)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+    def exact(self, p):
+        angle = torch.atan2(p.y, p.x)
+        angle = torch.where(angle < -1e-12, angle + 2 * math.pi, angle)
+        radius = torch.sqrt(p.x**2 + p.y**2)
+        return radius ** (2 / 3) * torch.sin(2 / 3 * angle) * torch.cos(p.z)
+
+
+def test_cells_at_an_edge_that_points_inwards_are_thin_and_long():
+    network = kp.Cells([3, 1], 5, [4, 4, 1])
+    solution = kp.solve(AlongEdge(), network, kp.Dissection(1e-3, steps=2), seed=0, verified=False)
+    tree = solution.network.tree
+    at_edge = ((tree.boxes[:, 0] <= 0) & (tree.boxes[:, 1] >= 0))[:, :2].all(dim=1)
+    assert tree.level[at_edge, :2].min() >= 5 and tree.level[at_edge, 2].max() == 0
+    assert solution.errors.l2_relative < 2e-3
