@@ -71,7 +71,7 @@ class FaceSolver:
             rights: the right-hand sides.
             start: traces near them, from which conjugate gradients start.
             accuracy: at which conjugate gradients end, the relative error in the root of the
-                functional. Relative errors in L2 were at most a few times as large.
+                functional.
 
         Raises:
             LinAlgError: if an entry is not finite.
