@@ -1,6 +1,7 @@
 """The singular functions of solutions at corners of a domain in the plane."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -30,18 +31,6 @@ class Power:
     def degree(self) -> float:
         """a + n: the function is like the power a + n of the distance from w = 0."""
         return self.exponent + self.conjugate
-
-    def derivative(self, w: Tensor, log: Tensor, of_w: int, of_conjugate: int) -> Tensor:
-        """∂^i/∂w^i ∂^j/∂w̄^j of the complex function; log: ln w."""
-        factor = float(math.perm(self.conjugate, of_conjugate))
-        # d/dw (A w^b ln w + B w^b) = b A w^(b - 1) ln w + (A + b B) w^(b - 1)
-        with_log, plain, exponent = float(self.logarithm), 1.0 - self.logarithm, self.exponent
-        for _ in range(of_w):
-            with_log, plain = exponent * with_log, with_log + exponent * plain
-            exponent -= 1
-        found = torch.exp(exponent * log) * (with_log * log + plain if self.logarithm else plain)
-        left = self.conjugate - of_conjugate
-        return factor * found * w.conj() ** left if left > 0 else factor * found
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,22 +70,39 @@ class CornerFunctions:
         log = w.log()
         parts = _by_conjugates(channels, turned)
         found = coords.new_zeros(len(coords), len(parts), len(self.powers), 2)
-        for number, power in enumerate(self.powers):
-            known: dict[tuple[int, int], Tensor] = {}
-            for part, factors in enumerate(parts):
-                total = torch.zeros_like(w)
-                for orders, factor in factors:
-                    if orders[1] > power.conjugate:
-                        continue
-                    if orders not in known:
-                        known[orders] = power.derivative(w, log, *orders)
-                    total = total + factor * known[orders]
-                found[:, part, number] = torch.view_as_real(total)
+        known: dict[tuple[int, int], Tensor] = {}
+        for part, factors in enumerate(parts):
+            total = torch.zeros(len(w), len(self.powers), dtype=w.dtype)
+            for orders, factor in factors:
+                if orders not in known:
+                    known[orders] = _derivatives(self.powers, w[:, None], log[:, None], *orders)
+                total = total + factor * known[orders]
+            found[:, part] = torch.view_as_real(total)
         if bool(corner.any()):
             degrees = torch.tensor([power.degree for power in self.powers], dtype=found.dtype)
             beyond = orders_of_parts(channels)[:, None] > degrees
             found[corner] = torch.where(beyond[..., None], torch.inf, found[corner])
         return found.flatten(2)
+
+
+def _derivatives(
+    powers: Sequence[Power], w: Tensor, log: Tensor, of_w: int, of_conjugate: int
+) -> Tensor:
+    """∂^i/∂w^i ∂^j/∂w̄^j of the complex functions of powers, (n, powers).
+
+    w, log: the numbers w and ln w, (n, 1) each. of_w, of_conjugate: i and j.
+    """
+    factors = w.real.new_tensor([math.perm(one.conjugate, of_conjugate) for one in powers])
+    left = w.real.new_tensor([max(0, one.conjugate - of_conjugate) for one in powers])
+    exponents = w.real.new_tensor([one.exponent for one in powers])
+    # d/dw (A w^b ln w + B w^b) = b A w^(b - 1) ln w + (A + b B) w^(b - 1)
+    with_log = w.real.new_tensor([float(one.logarithm) for one in powers])
+    plain = 1 - with_log
+    for _ in range(of_w):
+        with_log, plain = exponents * with_log, with_log + exponents * plain
+        exponents = exponents - 1
+    both = torch.exp(exponents * log + left * log.conj())
+    return factors * both * (with_log * log + plain)
 
 
 @lru_cache(maxsize=100)

@@ -298,3 +298,19 @@ def test_an_integral_of_a_field_without_a_free_constant_is_refused():
 
     with pytest.raises(kp.InputError, match="its field is determined without it"):
         solved_in_cells(Both(), 6, 2)
+
+
+def test_an_equation_without_derivatives_is_solved_without_conditions():
+    class Algebraic(kp.Problem):
+        domain = kp.Box(x=(0, 1), y=(0, 1))
+
+        def residual(self, p, u):
+            return 2 * u.value - torch.sin(p.x)
+
+        def conditions(self):
+            return []
+
+    solution = kp.solve(Algebraic(), kp.Cells([2, 1], 6, 1), kp.Dissection(1e-5), verified=False)
+    x = torch.rand(20, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    gap = solution.surrogate(kp.geometry.Points(x, ("x", "y"))) - torch.sin(x[:, :1]) / 2
+    assert gap.abs().max() < 1e-5

@@ -55,8 +55,8 @@ class Bessel(kp.Problem):
         return total * torch.sin(self.power * theta) + torch.sin(p.x + 2 * p.y)
 
 
-def solved(problem, tolerance=1e-8, cells=2):
-    network = kp.Cells([2, len(problem.fields)], 12, cells)
+def solved(problem, tolerance=1e-8, degree=12):
+    network = kp.Cells([2, len(problem.fields)], degree, 2)
     return kp.solve(problem, network, kp.Dissection(tolerance), verified=False)
 
 
@@ -83,16 +83,16 @@ def test_jets_of_corner_functions_are_their_derivatives():
 
 @pytest.mark.parametrize(("angle", "mixed"), [(275, False), (330, False), (300, True)])
 def test_few_cells_are_enough_at_a_corner_that_points_inwards(angle, mixed):
-    solution = solved(Bessel(angle, mixed), 1e-7)
+    solution = solved(Bessel(angle, mixed), 1e-6, 10)
     assert solution.status == "converged" and solution.network.count < 80
-    assert solution.errors.l2_relative < 1e-8
+    assert solution.errors.l2_relative < 3e-7
     estimated = solution.history.rows[-1]["estimated_error"]
-    assert estimated < 1e-7 and solution.errors.l2_relative < 3 * estimated + 1e-10
+    assert estimated < 1e-6 and solution.errors.l2_relative < 3 * estimated + 1e-10
 
 
 def test_singular_functions_go_with_the_network(tmp_path):
-    solution = solved(Bessel(270), 1e-6)
-    other = kp.Cells([2, 1], 12, 2)
+    solution = solved(Bessel(270), 1e-5, 8)
+    other = kp.Cells([2, 1], 8, 2)
     other.load_state_dict(copy.deepcopy(solution.network.state_dict()))
     x = 2 * torch.rand(200, 2, generator=torch.Generator().manual_seed(0), dtype=F) - 1
     assert torch.equal(other(x), solution.network(x))
@@ -100,8 +100,36 @@ def test_singular_functions_go_with_the_network(tmp_path):
         Points(torch.zeros(1, 2, dtype=F), ("x", "y")), Channels(("x", "y"), gradient=True)
     )
     assert corner.value.abs().max() < 1e-5 and corner.gradient.isfinite().all()
-    solved_again = solved(kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="x * y"), 1e-6)
+    solved_again = solved(kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="x * y"), 1e-6, 4)
     assert solved_again.network.corners is None
+
+
+class TwoFields(Bessel):
+    """Two harmonic functions, of which only the second has a flux on the last side."""
+
+    fields = ("u", "v")
+
+    def residual(self, p, u, v):
+        return torch.cat([kp.laplacian(u), kp.laplacian(v)], dim=1)
+
+    def conditions(self):
+        walls = self.domain.boundary
+        *others, last = walls.names
+        return [
+            kp.Dirichlet(walls, lambda p: self.exact(p)[:, :1], field="u"),
+            kp.Dirichlet(walls[tuple(others)], lambda p: self.exact(p)[:, 1:], field="v"),
+            kp.Neumann(walls[last], 0.0, field="v"),
+        ]
+
+    def exact(self, p):
+        r, theta = self.corner.polar(p.coords)
+        powers = self.power, self.power / 2
+        return torch.cat([r**one * torch.sin(one * theta) for one in powers], dim=1)
+
+
+def test_each_field_has_the_powers_of_its_own_conditions():
+    solution = solved(TwoFields(280), 1e-4, 8)
+    assert solution.errors.l2_relative < 1e-6 and solution.network.count < 40
 
 
 class AroundHole(kp.Problem):
@@ -119,13 +147,13 @@ class AroundHole(kp.Problem):
 
 
 def test_functions_of_a_hole_s_corners_jump_nowhere_in_the_domain():
-    coarse, fine = solved(AroundHole(), 1e-4), solved(AroundHole(), 1e-6)
+    coarse, fine = solved(AroundHole(), 1e-3, 6), solved(AroundHole(), 1e-4, 8)
     x = 2 * torch.rand(500, 2, generator=torch.Generator().manual_seed(0), dtype=F) - 1
     x = x[AroundHole.domain.contains(x)]
     points = Points(x, ("x", "y"))
     gap = coarse.surrogate(points) - fine.surrogate(points)
     assert len(fine.network.corners.corners) == 4
-    assert gap.norm() < 3e-4 * fine.surrogate(points).norm()
+    assert gap.norm() < 1e-3 * fine.surrogate(points).norm()
 
 
 class KnownPeak(kp.Problem):

@@ -2,8 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -21,14 +21,15 @@ class PlaneCorner:
         outline: the boundary.
         before, after: the numbers of the curves that end and start at the corner.
         angle: the interior angle ω.
-        mixed: whether other derivatives are prescribed on one side than on the other.
+        mixed: whether other derivatives are prescribed on one side than on the other; of several
+            fields for some, then both.
     """
 
     outline: Outline
     before: int
     after: int
     angle: float
-    mixed: bool
+    mixed: tuple[bool, ...]
 
     @property
     def at(self) -> tuple[float, float]:
@@ -38,7 +39,7 @@ class PlaneCorner:
     @property
     def exponent(self) -> float:
         """The least exponent λ: π/ω, or π/(2ω) if the conditions on both sides differ."""
-        return math.pi / self.angle * (0.5 if self.mixed else 1.0)
+        return math.pi / self.angle * (0.5 if any(self.mixed) else 1.0)
 
     @property
     def direction(self) -> float:
@@ -97,10 +98,10 @@ class PlaneCorner:
         """
         near = 1e-9
         found: dict[tuple[float, int], Power] = {}
-        for number in itertools.count(1):
-            exponent = (number - 0.5 * self.mixed) * math.pi / self.angle
+        for number, mixed in itertools.product(range(1, math.ceil(2 * top) + 2), self.mixed):
+            exponent = (number - 0.5 * mixed) * math.pi / self.angle
             if exponent >= top:
-                break
+                continue
             logarithm = abs(exponent - round(exponent)) < near
             exponent = float(round(exponent)) if logarithm else exponent
             for more in range(math.ceil(top - exponent)):
@@ -135,18 +136,20 @@ class PlaneCorner:
         return None
 
 
-def singular_corners(outline: Outline, kinds: Sequence[frozenset[int]]) -> list[PlaneCorner]:
+def singular_corners(
+    outline: Outline, mixed: Callable[[PlaneCorner], tuple[bool, ...]]
+) -> list[PlaneCorner]:
     """The corners at which solutions behave like r^λ with an exponent λ < 2.
 
     Args:
         outline: the boundary.
-        kinds: for each curve of the boundary the orders of the derivatives in its conditions.
+        mixed: whether conditions differ from side to side at a corner, see `PlaneCorner`.
     """
     largest, found = 1.9, []  # a right angle has 2, up to rounding
     for curve, (after, angle) in enumerate(outline.interior_angles):
-        mixed = kinds[curve] != kinds[after]
-        one = PlaneCorner(outline, curve, after, angle, mixed)
-        smooth = not mixed and abs(angle - math.pi) <= outline.sharp
+        one = PlaneCorner(outline, curve, after, angle, (False,))
+        one = replace(one, mixed=mixed(one))
+        smooth = not any(one.mixed) and abs(angle - math.pi) <= outline.sharp
         if one.exponent < largest and not smooth:
             found.append(one)
     return found

@@ -24,7 +24,7 @@ from kanpinn.cells.geometry.seams import contacts
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.problems.cell_problem import CellTerms, TermAt
 from kanpinn.cells.problems.in_cut_cells import ProblemInCutCells
-from kanpinn.cells.problems.principal_part import is_laplacian
+from kanpinn.cells.problems.principal_part import is_laplacian, orders_by_field
 from kanpinn.cells.system.corner_patch import CornerPatch
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.domain import Domain
@@ -92,13 +92,26 @@ class ProblemInPlane(ProblemInCutCells):
         """The corners of the domain at which solutions are singular."""
         plane = planar(self.domain)
         assert plane is not None
-        kinds = [
-            frozenset(
-                term.channels.derivative_order for term in self.conditions if piece in term.pieces
-            )
-            for piece in pieces_of_curves(plane, self.domain)
-        ]
-        return singular_corners(Outline(plane), kinds)
+        return singular_corners(Outline(plane), self._mixed)
+
+    def _mixed(self, corner: PlaneCorner) -> tuple[bool, ...]:
+        """Whether conditions differ from side to side at a corner: of some fields, of others.
+
+        Only where each field is like a solution of Laplace's equation fields count by themselves.
+        """
+        plane = corner.outline.domain
+        pieces = pieces_of_curves(plane, self.domain)
+        by_field, together = [], []
+        for number in (corner.before, corner.after):
+            terms = [term for term in self.conditions if pieces[number] in term.pieces]
+            by_field.append(orders_by_field(terms, plane.curves[number], self.fields))
+            together.append({term.channels.derivative_order for term in terms})
+        if self.fields == 1 or not is_laplacian(self.equation, corner, self.fields):
+            return (together[0] != together[1],)
+        found = {one != other for one, other in zip(*by_field, strict=True)}
+        # Conditions that tie fields together may be of either kind.
+        tied = any(len(orders) > 1 for orders in (*by_field[0], *by_field[1]))
+        return (False, True) if tied else tuple(sorted(found))
 
     @cached_property
     def corners(self) -> SingularCorners:

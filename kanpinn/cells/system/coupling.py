@@ -93,9 +93,10 @@ class Coupling:
         A polynomial of this size has derivatives in the equation of at most the size 1. Its values
         do not count where there are derivatives: the term k² u of a wave does not bound errors.
         """
-        derivatives = self.of_polynomials[:, :, 1:].amax(dim=(1, 2))  # (N, m)
+        values, *others = self.of_polynomials.amax(dim=1).unbind(dim=1)  # (N, m) each
+        derivatives = torch.stack(others or [values]).amax(dim=0)
         algebraic = torch.tensor(self.orders) == 0
-        largest = torch.where(algebraic, self.of_polynomials[:, :, 0].amax(dim=1), derivatives)
+        largest = torch.where(algebraic, values, derivatives)
         return torch.where(largest > 0, 1 / largest.clamp_min(1e-300), 0).amax(dim=1)
 
     def of_condition(self, sizes: Tensor, weights: Tensor) -> Tensor:
