@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
+from kanpinn._support.wording import show
 from kanpinn.geometry import Boundary, Domain, Piece, Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Jet
@@ -128,6 +129,35 @@ def _fixed(condition: Condition, piece: Piece, fields: Sequence[str]) -> set[str
             "kp.Dirichlet prescribes"
         )
     return found or set(about)
+
+
+def check_fluxes(conditions: Sequence[Condition], on_walls: OnWalls, name: str) -> None:
+    """Refuse fluxes that are stated as a condition, but not as a density on the boundary.
+
+    Args:
+        conditions: those that are stated.
+        on_walls: what `boundary_energies` returned.
+        name: the name of the problem.
+
+    Raises:
+        InputError: naming the condition; or for densities of another kind.
+    """
+    for i, pair in enumerate(on_walls):
+        match pair:
+            case (Boundary(), density) if callable(density):
+                continue
+        raise InputError(
+            f"{name}.boundary_energies()[{i}] must be a pair of a part of the boundary and a "
+            f"function (p, u, …), such as (domain.boundary, density), got {show(pair)}"
+        )
+    covered = {piece for part, _ in on_walls for piece in part.pieces}
+    for index, condition in enumerate(conditions):
+        if condition.needs_energy and not covered.issuperset(condition.pieces):
+            raise InputError(
+                f"conditions()[{index}], a {type(condition).__name__}, is natural for an energy, "
+                f"but {name}.boundary_energies() has no density there: for ∂u/∂n = g it is -g u, "
+                "for ∂u/∂n + αu = g it is αu²/2 - g u"
+            )
 
 
 def check_energy(energy: Density, domain: Domain, count: int, what: str) -> int:

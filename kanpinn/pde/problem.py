@@ -16,7 +16,7 @@ from kanpinn.pde.conditions import Condition
 from kanpinn.pde.conditions.numbered import with_numbers
 from kanpinn.pde.evaluate import jets_of_fields, stack_equations
 from kanpinn.pde.exact_solution import derived_source
-from kanpinn.pde.natural import check_energy, with_natural
+from kanpinn.pde.natural import check_energy, check_fluxes, with_natural
 from kanpinn.pde.stationary import euler_lagrange
 from kanpinn.pde.unknown import Unknown
 from kanpinn.pde.validate import check_arguments, check_fields, check_subset, check_unknowns
@@ -203,6 +203,7 @@ class Problem(BoundaryValueProblem):
                     "empty: state all conditions in conditions()"
                 )
             return conditions
+        check_fluxes(conditions, parts, type(self).__name__)
         columns, energy = self.columns, self.energy
         return with_natural(conditions, self.domain, self.fields, columns, energy, parts, name)
 

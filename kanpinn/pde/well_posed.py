@@ -115,6 +115,12 @@ def _findings(
 def _check_count(problem: BoundaryValueProblem, count: int) -> None:
     """Refuse a system with fewer equations than fields."""
     fields = problem.fields
+    unknown = [one for one in getattr(problem, "unknowns", {}) if one in fields]
+    if count < len(fields) > 1 and unknown:
+        raise InputError(
+            f"{type(problem).__name__} has no measurements from which the unknown field "
+            f"{unknown[0]} could be found: add kp.Observed to conditions()"
+        )
     if count < len(fields) > 1:
         many = f"{count} equation" + "s" * (count > 1)
         raise InputError(

@@ -26,6 +26,7 @@ from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, stated
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.pde.jumps import jumps
+from kanpinn.pde.natural import check_fluxes
 from kanpinn.pde.problem import Problem, by_energy
 from kanpinn.pde.unknown import Unknown
 from kanpinn.pde.well_posed import check_well_posed
@@ -71,7 +72,7 @@ def discretize(
     if form == "energy" and isinstance(network, Cells):
         problem, form = by_energy(problem), "strong"
     if form == "energy":
-        _check_natural(problem)
+        check_fluxes(problem.conditions(), problem.boundary_energies(), type(problem).__name__)
         if problem.unknowns:
             raise InputError(
                 f'form must be "strong" for {type(problem).__name__}, which has unknowns: '
@@ -188,21 +189,6 @@ def check_inputs_and_fields(
             f"network.width must start with {counts[0]} inputs for the coordinates "
             f"{', '.join(domain.names)}, got {list(width)}"
         )
-
-
-def _check_natural(problem: Problem) -> None:
-    """Check that the energy has a boundary density for every natural condition that needs one.
-
-    Raises:
-        InputError: if a condition's boundary has no density; the message names the condition.
-    """
-    covered = {piece for part, _ in problem.boundary_energies() for piece in part.pieces}
-    for index, condition in enumerate(problem.conditions()):
-        if condition.needs_energy and not covered.issuperset(condition.pieces):
-            raise InputError(
-                f"conditions()[{index}], a {type(condition).__name__}, is natural in the form "
-                f'"energy", but {type(problem).__name__}.boundary_energies() has no density there'
-            )
 
 
 def checked_weights(weights: Mapping[str, float | int] | None) -> dict[str, float]:

@@ -81,6 +81,16 @@ class Verification:
         return math.isfinite(self.fresh) and self.fresh <= usual * self.rounding < math.inf
 
     @property
+    def small(self) -> bool:
+        """Whether the residual is small relative to the terms of the equation and the conditions.
+
+        A condition whose terms all vanish, such as a flux zero along a field that does not change
+        there, has no scale of its own: the whole residual then counts relative to the equation.
+        """
+        largest = 0.1  # of a solution
+        return self.is_rounding or self.relative <= largest or self.fresh <= self.negligible
+
+    @property
     def words(self) -> str:
         """A sentence that compares the two losses."""
         place = ", ".join(f"{name} = {value:.4g}" for name, value in self.where.items())
@@ -119,8 +129,7 @@ def judged_status(status: str, found: Verification | None, discretization: Discr
     ended = "" if converged else f" ({status})"
     if found.overfitted:
         return f"{OVERFITTED}: {found.words}; more points help, these are {sizes}{ended}"
-    small = 0.1  # the residual of a solution, relative to the terms of its equation
-    if converged and not (found.is_rounding or found.relative <= small):
+    if converged and not found.small:
         return (
             f"stopped: the residual is still {found.relative:.0%} of the terms of the equation; "
             f"a larger network helps, this has {sizes}"

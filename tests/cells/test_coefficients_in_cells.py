@@ -85,6 +85,24 @@ def test_intervals_from_noisy_data_hold_the_coefficient():
     assert 0.88 < sum(held) / 3 <= 1
 
 
+def test_the_status_says_that_the_network_of_the_coefficient_is_too_coarse():
+    """The misfit of nearly exact data by one cubic each is smooth, and beside noise not seen."""
+    for noise, visible in ((1e-5, True), (1e-2, False)):
+        problem = library.class_of("inverse_diffusion", "InverseDiffusion")(noise=noise)
+        solution = kp.solve(problem, cells(), kp.Dissection(1e-4), verified=False)
+        words = "intervals leave out the error of the coefficient's network, which is visible"
+        assert solution.success and (words in solution.status) == visible
+
+
+def test_an_unknown_field_needs_measurements():
+    class Unmeasured(Ground):
+        def conditions(self):
+            return super().conditions()[:-1]
+
+    with pytest.raises(kp.InputError, match="no measurements from which the unknown field a"):
+        kp.solve(Unmeasured(), cells(), kp.Dissection(1e-6))
+
+
 def test_a_network_is_saved_with_its_coefficient():
     solution = kp.solve(Ground(), cells(), kp.Dissection(1e-6), verified=False)
     other = cells()

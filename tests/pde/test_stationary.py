@@ -158,6 +158,18 @@ class Twisted(Membrane):
             },
             r"boundary_energies\(\)\[0\] contains derivatives",
         ),
+        (
+            {"boundary_energies": lambda self: [SQUARE.boundary]},
+            r"boundary_energies\(\)\[0\] must be a pair of a part of the boundary",
+        ),
+        (
+            {"boundary_energies": lambda self: [("x_max", lambda p, u: u.value)]},
+            r"boundary_energies\(\)\[0\] must be a pair of a part of the boundary",
+        ),
+        (
+            {"conditions": lambda self: [kp.Neumann(SQUARE.boundary["x_max"], 1.0)]},
+            r"conditions\(\)\[0\], a Neumann, is natural for an energy",
+        ),
     ],
 )
 def test_energies_without_an_equation_are_refused(changes, message):

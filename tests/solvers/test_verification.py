@@ -109,6 +109,23 @@ def test_a_condition_that_does_not_hold_has_not_converged():
     assert solution.status.startswith("stopped: the residual is still ")
 
 
+def test_a_flux_that_is_zero_everywhere_needs_no_scale():
+    """u depends on y alone, so both terms of the flux through the other sides are rounding."""
+
+    class Column(kp.Problem):
+        domain = kp.Box(x=(0, 1), y=(0, 1))
+
+        def residual(self, p, u):
+            return kp.laplacian(u) + torch.cos(p.y)
+
+        def conditions(self):
+            walls = self.domain.boundary
+            return [kp.Dirichlet(walls["y_min"]), kp.Neumann(walls["x_min", "x_max", "y_max"])]
+
+    solution = kp.solve(Column(), kp.Cells([2, 1], degree=8, cells=2), kp.Dissection(1e-8))
+    assert solution.status == "converged"
+
+
 def test_the_loss_at_fresh_points_is_the_mean_over_the_domain():
     solution = solve(Known(), kp.Collocation(900, 120), width=6, boundary="penalty")
     points, weights = solution.problem.domain.quadrature(64)

@@ -19,6 +19,7 @@ from kanpinn.linalg.triangle import TriangularFactor
 from kanpinn.loss.numbered import largest_misfit, spread_of_data
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
+from kanpinn.loss.white_misfit import likeness_of_neighbours
 from kanpinn.networks.surrogate import Surrogate
 
 
@@ -44,6 +45,7 @@ class NumberSearch:
         now: the latest accepted fit, from which a refused step is shortened; None if there is none.
         damping: of the next step. idle: the number of steps in a row that did not lower the loss.
         predicted: the loss after the latest step, to first order.
+        left: the part of the loss that better cells leave, 0 before it is known.
 
     Raises:
         InputError: where there are no data.
@@ -53,7 +55,9 @@ class NumberSearch:
     """
 
     starts = 8  # other starts that are tried
-    kept = tuple("settled moved damping idle tried may_restart predicted best best_loss".split())
+    kept = tuple(
+        "settled moved damping idle tried may_restart predicted best best_loss left".split()
+    )
 
     def __init__(self, residuals: Residuals, problem: CellProblem, seed: int) -> None:
         self.surrogate, self.problem, self.seed = residuals.surrogate, problem, seed
@@ -68,7 +72,7 @@ class NumberSearch:
         spreads = [spread_of_data(term, self.surrogate) for term in self.data]
         self.rows = sum(t.rows * count for t, (count, _) in zip(self.data, spreads, strict=True))
         self.spread = sum(spread for _, spread in spreads)
-        self.settled, self.moved, self.tried = False, False, 0
+        self.settled, self.moved, self.tried, self.left = False, False, 0, 0.0
         self.may_restart = self.network.constants is not None  # fields have no other start
         self.best, self.best_loss = self._numbers(), math.inf
         self._begin()
@@ -170,7 +174,29 @@ class NumberSearch:
     def verdict(self, status: str) -> str:
         """The status of a solve that has ended; status: what is said of the fields."""
         loss = self._model(self.surrogate).loss()
-        return status if self._fits(loss) else "stopped: no start leads to a fit of the data"
+        if not self._fits(loss):
+            return "stopped: no start leads to a fit of the data"
+        if self.network.coefficient is not None and self._misfit_is_smooth():
+            return (
+                f"{status}{';' if ':' in status else ':'} intervals leave out the error of the "
+                "coefficient's network, which is visible: the data's misfit is alike at "
+                "neighbouring points; a finer network helps"
+            )
+        return status
+
+    @torch.no_grad()
+    def _misfit_is_smooth(self) -> bool:
+        """Whether a misfit that better cells would leave varies smoothly, unlike noise."""
+        few, surely = 16, 4.0  # points, and standard deviations
+        by_cells = 0.5  # of the misfit, which intervals contain
+        for term in self.data:
+            if term.sites == 1 and term.rows >= few and self.left > by_cells**2:
+                misfit = term.residual(self.surrogate, term.points).double().cpu()
+                low, high = self.surrogate.low, self.surrogate.high
+                places = ((term.points.coords - low) / (high - low)).double().cpu()
+                if likeness_of_neighbours(places, misfit) > surely:
+                    return True
+        return False
 
     def measure_errors(self, better: CellSystem, coefficients: Tensor) -> None:
         """Give the network the errors of the numbers that are due to the cells.
@@ -186,7 +212,10 @@ class NumberSearch:
         surrogate.network = self.network.with_fields(
             better.polynomials, geometry.tree, geometry.frames, coefficients
         )
-        change = self._model(surrogate).damped().step(0.0) - own.damped().step(0.0)
+        finer = self._model(surrogate)
+        step = finer.damped().step(0.0)
+        change = step - own.damped().step(0.0)
+        self.left = finer.loss(step) / max(own.loss(), torch.finfo().tiny)
         assert self.network.sensitivities is not None
         self.network.sensitivities.errors.copy_(change)
 

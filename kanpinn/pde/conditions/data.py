@@ -125,8 +125,14 @@ class Observed(Condition):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at = torch.as_tensor(self.at, dtype=torch.float64)
-        values = torch.as_tensor(self.values, dtype=torch.float64)
+        try:
+            at = torch.as_tensor(self.at, dtype=torch.float64)
+            values = torch.as_tensor(self.values, dtype=torch.float64)
+        except (TypeError, ValueError, RuntimeError):
+            raise InputError(
+                "Observed takes arrays of numbers as points and values, got "
+                f"{type(self.at).__name__} and {type(self.values).__name__}"
+            ) from None
         values = values[:, None] if values.ndim == 1 else values
         d = self.domain.dim
         if at.ndim != 2 or at.shape[1] != d or values.ndim != 2 or len(at) != len(values):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from torch import Generator, Tensor
 
+from kanpinn._support.errors import InputError
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.jets import Jet
@@ -21,22 +22,31 @@ def with_numbers(condition: Condition, fields: Sequence[str], numbers: Sequence[
         condition: the condition.
         fields: the names of the problem's fields.
         numbers: the names of its unknown numbers.
+
+    Raises:
+        InputError: for data that are invalid also with the numbers, such as an unknown name.
     """
     view = copy.copy(condition)
     vars(view)["numbers"] = tuple(numbers)
     columns = len(fields) + len(numbers)
     p = condition.points(Collocation(5, 16, "uniform"), 1.0, Generator().manual_seed(0))
-    if _evaluates(condition, fields, p, columns) or not _evaluates(view, fields, p, columns):
-        return condition  # what its functions raise they raise again in the solve
-    return view
+    if _failure(condition, fields, p, columns) is None:
+        return condition
+    failure = _failure(view, fields, p, columns)
+    if isinstance(failure, InputError):
+        raise failure  # which names the numbers too
+    # What the user's own functions raise they raise again in the solve.
+    return view if failure is None else condition
 
 
-def _evaluates(condition: Condition, fields: Sequence[str], p: Points, columns: int) -> bool:
+def _failure(
+    condition: Condition, fields: Sequence[str], p: Points, columns: int
+) -> Exception | None:
     def residual(p: Points, u: Jet) -> Tensor:
         return condition.stacked_residual(fields, "a condition", p, u)
 
     try:
         random_jets(residual, p, columns)
-    except Exception:  # by the user's own functions
-        return False
-    return True
+    except Exception as failure:  # by the user's own functions
+        return failure
+    return None
