@@ -24,7 +24,7 @@ from common.pieces import Pieces
 from matplotlib.figure import Figure
 
 from kanpinn._support.files import write_text
-from kanpinn.plotting.style import PALETTE, new_figure, save, tidy
+from kanpinn.plotting.style import MARKERS, PALETTE, new_figure, save, tidy
 
 NAME = Path(__file__).stem
 HEAD = (
@@ -96,18 +96,23 @@ def _beside(cells: Solved, own: Sequence[Solved]) -> verdicts.Figure:
 
 def draw(wanted: Sequence[Case], found: Sequence[Solved]) -> Figure:
     """Draw errors over seconds: cells of all cases, and finite elements as lines."""
-    figure = new_figure(6.0, 4.0)
+    figure = new_figure(7.5, 4.2)
     axes = figure.subplots()
     for number, case in enumerate(wanted):
-        color = PALETTE[number % len(PALETTE)]
+        turn, which = divmod(number, len(PALETTE))
+        color, marker = PALETTE[which], MARKERS[turn % len(MARKERS)]
         own = [s for s in found if s.case == case.name]
         cells, elements = ([s for s in own if s.way == way] for way in ("cells", "P4"))
-        axes.plot([s.seconds for s in cells], [s.error for s in cells], "o-", color=color)
+        axes.plot(
+            [s.seconds for s in cells],
+            [s.error for s in cells],
+            marker=marker,
+            color=color,
+            label=case.name,
+        )
         axes.plot([s.seconds for s in elements], [s.error for s in elements], "--", color=color)
-        place = (cells[-1].seconds, cells[-1].error)
-        axes.annotate(case.name, place, (5, 3), textcoords="offset points", fontsize=7, color=color)
     axes.set(xscale="log", yscale="log", xlabel="processor seconds", ylabel="relative $L^2$ error")
-    axes.margins(x=0.25, y=0.1)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8, frameon=False)
     axes.grid(linewidth=0.4, color="#dddddd")
     tidy(axes)
     return figure
