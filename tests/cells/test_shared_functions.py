@@ -81,6 +81,16 @@ def test_jets_of_corner_functions_are_their_derivatives():
     assert not laplacian.any()  # exactly
 
 
+class Membrane(kp.EigenProblem):
+    domain = kp.Box(x=(0, 1), y=(0, 1))
+
+    def operator(self, p, u):
+        return -kp.laplacian(u)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary)]
+
+
 @pytest.mark.parametrize(("angle", "mixed"), [(275, False), (330, False), (300, True)])
 def test_few_cells_are_enough_at_a_corner_that_points_inwards(angle, mixed):
     solution = solved(Bessel(angle, mixed), 1e-6, 10)
@@ -102,6 +112,10 @@ def test_singular_functions_go_with_the_network(tmp_path):
     assert corner.value.abs().max() < 1e-5 and corner.gradient.isfinite().all()
     solved_again = solved(kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="x * y"), 1e-6, 4)
     assert solved_again.network.corners is None
+    network = kp.Cells([2, 1], 6, 1)
+    network.corners = solution.network.corners
+    modes = kp.eigen(Membrane(), network, 1, optimizers=kp.Dissection(1e-2))
+    assert modes.network.corners is None
 
 
 class TwoFields(Bessel):

@@ -69,6 +69,7 @@ class CellSearch:
         self.discretization, self.count, self.near = discretization, count, near
         self.settings, self.up = settings, up
         self.network = require_cells(discretization.surrogate.network)
+        self.network.corners = None  # those of a problem that was solved before
         self.generator = torch.Generator().manual_seed(discretization.seed)
         end = -size / 4 if up else size / 4
         self._shift_to(end if near is None else near + 1e-3 * size)
