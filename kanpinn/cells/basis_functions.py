@@ -67,9 +67,8 @@ def begun_outputs(coefficient: Network, width: Sequence[int]) -> int:
         InputError: for a network of another kind, with other inputs, or too many outputs.
     """
     if not isinstance(coefficient, Network) or coefficient.solved_by:
-        raise InputError(
-            f"coefficient must be a network such as KAN([{width[0]}, 1]), got {coefficient!r}"
-        )
+        got = type(coefficient).__name__ if isinstance(coefficient, Network) else repr(coefficient)
+        raise InputError(f"coefficient must be a network such as KAN([{width[0]}, 1]), got {got}")
     inputs, *_, outputs = coefficient.width
     if inputs != width[0] or outputs >= width[-1]:
         raise InputError(
