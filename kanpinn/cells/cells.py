@@ -1,6 +1,5 @@
 """Networks in cells: a small KAN in each box of a tree."""
 
-import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, ClassVar, cast
@@ -12,9 +11,10 @@ from kanpinn._support.errors import InputError, integer
 from kanpinn.cells.basis_functions import begun_outputs, beside_functions
 from kanpinn.cells.cell_layer import CellLayer
 from kanpinn.cells.corner_layer import CornerLayer
+from kanpinn.cells.kan_of_polynomials import kan_of_polynomials
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.tree import Tree
-from kanpinn.jets import Channels, Coordinates, Jet, join
+from kanpinn.jets import Coordinates, Jet, join
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.layer import Layers, Tape
 from kanpinn.networks.network import Network, check_width
@@ -232,29 +232,15 @@ class Cells(Network):
             self.follow_numbers(numbers.new_zeros(count, size, len(numbers) * fields))
         super()._load_from_state_dict(state, prefix, *args)
 
-    @torch.no_grad()
     def kan(self, cell: int) -> KAN:
         """The KAN of one cell, of its own coordinates in [-1, 1]^d: the same polynomials.
 
-        Its inner edges are affine in evenly spread directions of the plane, or in random ones in
-        more coordinates, and its outer edges are polynomials on one interval.
+        Singular functions of corners and known functions are not in it. See `kan_of_polynomials`.
 
         Args:
             cell: the number of the cell.
         """
-        polynomials, (dim, fields) = self.polynomials, self.width
-        units = 1 if dim == 1 else math.comb(self.degree + dim - 1, dim - 1)
-        made = KAN([dim, units, fields], [1, self.degree], 1, base=None, dtype=torch.float64)
-        directions = _directions(units, dim)
-        directions = directions / directions.abs().sum(dim=1, keepdim=True)  # into [-1, 1]
-        first, last = made.layers
-        first.coefficients.copy_(torch.stack([-directions.T, directions.T], dim=1))
-        points, _ = polynomials.rule(more=2)
-        values = last.basis.values(first(_plain(points)).value, 0)[:, 0].flatten(1)
-        wanted = polynomials.values(points) @ self.layer.coefficients[cell].double().cpu()
-        found = torch.linalg.lstsq(values, wanted, driver="gelsd").solution
-        last.coefficients.copy_(found.view(units, -1, fields))
-        return made
+        return kan_of_polynomials(self.polynomials, self.layer.coefficients[cell].double().cpu())
 
 
 def require_cells(network: Network) -> Cells:
@@ -270,19 +256,3 @@ def require_cells(network: Network) -> Cells:
             + (", expected Cells(…, coefficient=…)" if len(network.parts) > 1 else "")
         )
     return network
-
-
-def _directions(count: int, dim: int) -> Tensor:
-    """Unit vectors, (count, d): evenly spread in the plane, random in more dimensions."""
-    if dim == 2:
-        angles = torch.arange(count, dtype=torch.float64) * (math.pi / count)
-        return torch.stack([angles.cos(), angles.sin()], dim=1)
-    generator = torch.Generator().manual_seed(0)
-    found = torch.randn(count, dim, generator=generator, dtype=torch.float64)
-    return found / found.norm(dim=1, keepdim=True)
-
-
-def _plain(x: Tensor) -> Coordinates:
-    """Coordinates of points, without derivatives."""
-    names = tuple(f"x{i}" for i in range(x.shape[1]))
-    return Coordinates(Channels(names), x, torch.ones_like(x[0]))
