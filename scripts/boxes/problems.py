@@ -167,12 +167,13 @@ def cases(smoke: bool) -> list[Case]:
         case("boundary layer", layer, 60, Weak(layer.source, layer.width, (2.0, 1.0))),
         case("oscillatory", wave, 60, Weak(wave.source, reaction=wave.reaction)),
         case("corner of 270°", l_shape, 60, Weak(lambda p: torch.zeros_like(p.x))),
+        case(
+            "corner with reaction", reaction, 60, Weak(reaction.source, reaction=reaction.reaction)
+        ),
     ]
     if smoke:
         return found
     found.insert(1, case("circular front", front, 60, Weak(front.source)))
-    weak = Weak(reaction.source, reaction=reaction.reaction)
-    found.append(case("corner with reaction", reaction, 60, weak))
     found += [case(f"corner of {angle}°", corner(angle), 60) for angle in (225, 315)]
     for k, degree, rough, fine in ((40, 20, 2, 4), (100, 24, 20, 60), (200, 24, 90, 180)):
         waves = solve_job("helmholtz40", [f"problem.parameters={{wavenumber={k}}}"]).problem
