@@ -69,9 +69,10 @@ class Points:
         if name in numbers:
             return numbers[name]
         if name not in names:
-            raise AttributeError(
-                f"points have no coordinate {name!r}; their coordinates are {', '.join(names)}"
-            )
+            known = f"their coordinates are {', '.join(names)}"
+            if numbers:
+                known += f", the unknown numbers {', '.join(numbers)}"
+            raise AttributeError(f"points have no coordinate {name!r}; {known}")
         column = names.index(name)
         return self.coords[:, column : column + 1]
 

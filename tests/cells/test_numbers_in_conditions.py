@@ -169,3 +169,11 @@ def test_a_name_that_is_no_unknown_number_is_refused():
 
     with pytest.raises(kp.InputError, match="unknown name k"):
         kp.solve(Wrong(), *NETWORKS["cells"]())
+
+
+def test_a_column_that_is_no_unknown_number_is_refused_with_the_names_of_those_there_are():
+    class Wrong(Fin):
+        tip = staticmethod(lambda p: p.k * p.x)
+
+    with pytest.raises(AttributeError, match="are x, y, the unknown numbers h, a"):
+        kp.solve(Wrong(), *NETWORKS["cells"]())

@@ -24,7 +24,8 @@ def with_numbers(condition: Condition, fields: Sequence[str], numbers: Sequence[
         numbers: the names of its unknown numbers.
 
     Raises:
-        InputError: for data that are invalid also with the numbers, such as an unknown name.
+        InputError, AttributeError: for data that are invalid also with the numbers, such as an
+            unknown name.
     """
     view = copy.copy(condition)
     vars(view)["numbers"] = tuple(numbers)
@@ -33,9 +34,9 @@ def with_numbers(condition: Condition, fields: Sequence[str], numbers: Sequence[
     if _failure(condition, fields, p, columns) is None:
         return condition
     failure = _failure(view, fields, p, columns)
-    if isinstance(failure, InputError):
+    if isinstance(failure, InputError | AttributeError):
         raise failure  # which names the numbers too
-    # What the user's own functions raise they raise again in the solve.
+    # What else the user's own functions raise they raise again in the solve.
     return view if failure is None else condition
 
 
