@@ -16,7 +16,7 @@ from kanpinn.pde.problem import Problem
 
 
 @dataclass(frozen=True, eq=False)
-class Natural:
+class NaturalPiece:
     """A piece with a flux condition κ (A∂u/∂n + α u) = h, as is a Neumann or Robin condition.
 
     Args:
@@ -41,7 +41,7 @@ class Natural:
 
 
 @dataclass(frozen=True, eq=False)
-class Fixed:
+class FixedPiece:
     """A piece with prescribed values.
 
     Args:
@@ -62,8 +62,8 @@ class Sides:
         natural: those with prescribed fluxes.
     """
 
-    fixed: tuple[Fixed, ...]
-    natural: tuple[Natural, ...]
+    fixed: tuple[FixedPiece, ...]
+    natural: tuple[NaturalPiece, ...]
 
 
 def sides_of(problem: Problem, operator: Operator) -> Sides:
@@ -91,7 +91,7 @@ def sides_of(problem: Problem, operator: Operator) -> Sides:
         elif any(one.rate is not None for one in data):
             raise Unbounded(f"a rate is prescribed on {piece.name}")
         else:
-            fixed.append(Fixed(piece, held[0]))
+            fixed.append(FixedPiece(piece, held[0]))
     return Sides(tuple(fixed), tuple(natural))
 
 
@@ -105,7 +105,9 @@ def _check_outflow(piece: Piece, operator: Operator) -> None:
         raise Unbounded(f"there is no condition on {piece.name}")
 
 
-def _natural(problem: Problem, operator: Operator, piece: Piece, condition: Condition) -> Natural:
+def _natural(
+    problem: Problem, operator: Operator, piece: Piece, condition: Condition
+) -> NaturalPiece:
     """Return the flux condition on a piece.
 
     Raises:
@@ -129,4 +131,4 @@ def _natural(problem: Problem, operator: Operator, piece: Piece, condition: Cond
     least, largest = float(alpha.min()) + outflow, float(alpha.max()) + operator.convection / 2
     if least < -1e-12 * abs(largest):
         raise Unbounded(f"{what} is not coercive: α + b·n/2 is {least:.3g}")
-    return Natural(piece, equation, float(kappa.abs().min()), max(least, 0.0), largest)
+    return NaturalPiece(piece, equation, float(kappa.abs().min()), max(least, 0.0), largest)
