@@ -16,7 +16,8 @@ from kanpinn.pde.conditions import Condition
 from kanpinn.pde.conditions.numbered import with_numbers
 from kanpinn.pde.evaluate import jets_of_fields, stack_equations
 from kanpinn.pde.exact_solution import derived_source
-from kanpinn.pde.natural import check_energy, check_fluxes, with_natural
+from kanpinn.pde.natural import with_natural
+from kanpinn.pde.refused_energies import check_boundary_energies, check_energy
 from kanpinn.pde.stationary import euler_lagrange
 from kanpinn.pde.unknown import Unknown
 from kanpinn.pde.validate import check_arguments, check_fields, check_subset, check_unknowns
@@ -194,7 +195,8 @@ class Problem(BoundaryValueProblem):
             return conditions
         name = f"{type(self).__name__}.energy"
         check_arguments(name, self.energy, self.columns)
-        order = check_energy(self.energy, self.domain, len(self.columns), name)
+        count, energy = len(self.columns), self.energy
+        order = check_energy(energy, self.domain, count, name)
         parts = self.boundary_energies()
         if order > 1:
             if parts:
@@ -203,9 +205,8 @@ class Problem(BoundaryValueProblem):
                     "empty: state all conditions in conditions()"
                 )
             return conditions
-        check_fluxes(conditions, parts, type(self).__name__)
-        columns, energy = self.columns, self.energy
-        return with_natural(conditions, self.domain, self.fields, columns, energy, parts, name)
+        check_boundary_energies(conditions, parts, type(self).__name__)
+        return with_natural(conditions, self.domain, self.fields, count, energy, parts, name)
 
     def equation(self, p: Points, u: Jet) -> Tensor:
         """Return the residual as one tensor, (n, equations), from the jet of all columns.

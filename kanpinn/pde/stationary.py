@@ -21,12 +21,13 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.geometry import Points
+from kanpinn.geometry import Boundary, Points
 from kanpinn.geometry.points import Batch
 from kanpinn.jets import Channels, Jet, MissingChannel, partial
 from kanpinn.pde.evaluate import stack_equations
 
 Density = Callable[..., Tensor]
+OnWalls = Sequence[tuple[Boundary, Density]]
 Levels = Sequence[Sequence[Tensor]]  # of each order r the derivatives of each field, (n, d^r)
 
 

@@ -26,8 +26,8 @@ from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, stated
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.pde.jumps import jumps
-from kanpinn.pde.natural import check_fluxes
 from kanpinn.pde.problem import Problem, by_energy
+from kanpinn.pde.refused_energies import check_boundary_energies
 from kanpinn.pde.unknown import Unknown
 from kanpinn.pde.well_posed import check_well_posed
 from kanpinn.solvers.discretization import (
@@ -66,18 +66,7 @@ def discretize(
             f"{type(problem).__name__} is no problem for kanpinn.solve: expected "
             "kanpinn.eigen(problem, network)"
         )
-    problem, form = stated(problem, Problem), settings.form
-    if form not in FORMS:
-        raise InputError(f'form must be "strong" or "energy", got {form!r}')
-    if form == "energy" and isinstance(network, Cells):
-        problem, form = by_energy(problem), "strong"
-    if form == "energy":
-        check_fluxes(problem.conditions(), problem.boundary_energies(), type(problem).__name__)
-        if problem.unknowns:
-            raise InputError(
-                f'form must be "strong" for {type(problem).__name__}, which has unknowns: '
-                "an energy does not determine its own coefficients"
-            )
+    problem, form = _in_form(stated(problem, Problem), network, settings.form)
     if problem.invariants is not None:
         check_invariants(problem)
     balance = settings.balance
@@ -102,6 +91,30 @@ def discretize(
         return StrongDiscretization(problem, surrogate, points, weights, seed, met, scales, balance)
     met |= {i for i, c in enumerate(problem.conditions()) if c.is_natural}
     return EnergyDiscretization(problem, surrogate, points, weights, seed, met, scales, balance)
+
+
+def _in_form(problem: Problem, network: Network, form: str) -> tuple[Problem, str]:
+    """Return the problem and the form in which a network solves it.
+
+    Cells solve the equation that is derived from an energy.
+
+    Raises:
+        InputError: for an unknown form, or an energy that cannot be minimised.
+    """
+    if form not in FORMS:
+        raise InputError(f'form must be "strong" or "energy", got {form!r}')
+    if form == "strong":
+        return problem, form
+    if isinstance(network, Cells):
+        return by_energy(problem), "strong"
+    name, parts = type(problem).__name__, problem.boundary_energies()
+    check_boundary_energies(problem.conditions(), parts, name)
+    if problem.unknowns:
+        raise InputError(
+            f'form must be "strong" for {name}, which has unknowns: an energy does not determine '
+            "its own coefficients"
+        )
+    return problem, form
 
 
 def build_surrogate(
