@@ -123,7 +123,8 @@ class Problem(BoundaryValueProblem):
 
         The function returns the density (n, 1). Neumann and Robin conditions are natural in the
         energy form, which ignores their residuals, so their data enter here: for ∂u/∂n = g the
-        density is -g u, for ∂u/∂n + αu = g it is αu²/2 - g u.
+        density is -g u, for ∂u/∂n + αu = g it is αu²/2 - g u. Where all fields are prescribed a
+        density changes nothing.
         """
         return ()
 
@@ -205,7 +206,7 @@ class Problem(BoundaryValueProblem):
                     "empty: state all conditions in conditions()"
                 )
             return conditions
-        check_boundary_energies(conditions, parts, type(self).__name__)
+        check_boundary_energies(conditions, parts, self.fields, type(self).__name__)
         return with_natural(conditions, self.domain, self.fields, count, energy, parts, name)
 
     def equation(self, p: Points, u: Jet) -> Tensor:

@@ -1,5 +1,6 @@
 """The densities of an energy that are refused, in the domain and on the boundary."""
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -75,16 +76,21 @@ def _at_shifted(
     return _columns(Integrand.at(energy, Points(p.coords + shift, p.names), fields, what))
 
 
-def check_boundary_energies(conditions: Sequence[Condition], on_walls: OnWalls, name: str) -> None:
-    """Refuse fluxes that are stated as a condition, but not as a density on the boundary.
+def check_boundary_energies(
+    conditions: Sequence[Condition], on_walls: OnWalls, fields: Sequence[str], name: str
+) -> None:
+    """Refuse densities on the boundary that change nothing, and fluxes that are not among them.
+
+    A density changes nothing where all fields are prescribed: its integral is the same for all.
 
     Args:
         conditions: those that are stated.
         on_walls: what `boundary_energies` returned.
+        fields: the names of the problem's fields.
         name: the name of the problem.
 
     Raises:
-        InputError: naming the condition; or for densities of another kind.
+        InputError: naming the density or the condition; or for densities of another kind.
     """
     for i, pair in enumerate(on_walls):
         match pair:
@@ -94,6 +100,14 @@ def check_boundary_energies(conditions: Sequence[Condition], on_walls: OnWalls, 
             f"{name}.boundary_energies()[{i}] must be a pair of a part of the boundary and a "
             f"function (p, u, …), such as (domain.boundary, density), got {show(pair)}"
         )
+    data = [one for condition in conditions for one in condition.prescribed(fields)]
+    given = {(one.piece, one.field) for one in data}
+    for i, (part, _) in enumerate(on_walls):
+        if given.issuperset(itertools.product(part.pieces, fields)):
+            raise InputError(
+                f"{name}.boundary_energies()[{i}] changes nothing: all fields are prescribed on "
+                f"{', '.join(piece.name for piece in part.pieces)}"
+            )
     covered = {piece for part, _ in on_walls for piece in part.pieces}
     for index, condition in enumerate(conditions):
         if condition.needs_energy and not covered.issuperset(condition.pieces):

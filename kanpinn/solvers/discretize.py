@@ -108,7 +108,7 @@ def _in_form(problem: Problem, network: Network, form: str) -> tuple[Problem, st
     if isinstance(network, Cells):
         return by_energy(problem), "strong"
     name, parts = type(problem).__name__, problem.boundary_energies()
-    check_boundary_energies(problem.conditions(), parts, name)
+    check_boundary_energies(problem.conditions(), parts, problem.fields, name)
     if problem.unknowns:
         raise InputError(
             f'form must be "strong" for {name}, which has unknowns: an energy does not determine '

@@ -167,6 +167,14 @@ class Twisted(Membrane):
             r"boundary_energies\(\)\[0\] must be a pair of a part of the boundary",
         ),
         (
+            {
+                "boundary_energies": lambda self: [
+                    (SQUARE.boundary["x_min"], lambda p, u: u.value**2)
+                ]
+            },
+            r"boundary_energies\(\)\[0\] changes nothing: all fields are prescribed on x_min",
+        ),
+        (
             {"conditions": lambda self: [kp.Neumann(SQUARE.boundary["x_max"], 1.0)]},
             r"conditions\(\)\[0\], a Neumann, is natural for an energy",
         ),
