@@ -12,7 +12,7 @@ from kanpinn.networks import KAN
 from kanpinn.solvers.comparison import LARGEST_CONTRACTION, compare
 from kanpinn.solvers.discretize import discretize
 from kanpinn.solvers.error_bound import error_bound
-from kanpinn.solvers.finer import finer_solves, with_more_singular_functions
+from kanpinn.solvers.finer import finer_solves, why_not_finer, with_more_singular_functions
 from kanpinn.solvers.own_errors import own_errors
 from kanpinn.solvers.settings import SolveSettings
 from kanpinn.solvers.solution import Solution
@@ -28,15 +28,15 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
     The second network has the hidden functions of the first one and additional random ones, or
     finer grids, and more of the problem's singular functions (`finer_solves`), so its residual is
     smaller, and the distance of the two solutions approximates the error L⁻¹r for the residual r of
-    the first. If the second residual is ρ times the first, the error may be larger by
-    the factor 1 / (1 - ρ), which is included. There is no estimate, `Estimate.errors` is None,
-    where one of the solutions is overfitted (`Verification`), where ρ > 0.7 though the residual is
-    not rounding error, and where the second error, taken for ρ times the first, is above 0.3.
-    In cells the estimate of the solve itself takes its place then, as at corners, where residuals
-    grow without limit. Energies have no ρ, and their estimate may be somewhat low; it includes the
-    misfit of penalised conditions, and is not given where that is above 0.3 of the solution. Only
-    the output layer is solved for, which takes a fraction of the training time; time windows are
-    marched again.
+    the first. If the second residual is ρ times the first, the error may be larger by the factor
+    1 / (1 - ρ), which is included. There is no estimate, `Estimate.errors` is None, where one of
+    the solutions is overfitted (`Verification`), where ρ > 0.7 though the residual is not rounding
+    error, and where the second error, taken for ρ times the first, is above 0.3. In cells the
+    estimate of the solve itself takes its place then, as at corners, where residuals grow without
+    limit. Coefficient fields in cells have no estimate, since only the cells would be finer.
+    Energies have no ρ, and their estimate may be somewhat low; it includes the misfit of penalised
+    conditions, and is not given where that is above 0.3 of the solution. Only the output layer is
+    solved for, which takes a fraction of the training time; time windows are marched again.
 
     Args:
         solution: the solution whose errors are estimated.
@@ -58,8 +58,11 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
     """
     begun, enough = time.perf_counter(), 0.1  # with less of the residual left, no further solve
     verification, made = solution.verification, list[tuple[Estimate, Solution | None]]()
+    doubt = why_not_finer(solution)
     if verification is not None and verification.overfitted:
-        made.append((Estimate(None, None, 0.0, verification.words), None))
+        doubt = verification.words
+    if doubt:
+        made.append((Estimate(None, None, 0.0, doubt), None))
     else:
         for found in finer_solutions(solution, wider):
             estimate = _by(solution, found)

@@ -88,6 +88,18 @@ def finer_solves(solution: Solution, factor: float, seed: int) -> Iterator[Finer
         yield Finer(made, methods, points, boundary)
 
 
+def why_not_finer(solution: Solution) -> str:
+    """Return why no finer discretization shows a solution's error; empty if one may."""
+    network = solution.network
+    if not isinstance(network, Cells) or network.coefficient is None:
+        return ""
+    names = ", ".join(solution.fields[network.own_fields :])
+    return (
+        f"an estimate refines the cells, not the network of the coefficient {names}, of which the "
+        "95% intervals say how well it is known"
+    )
+
+
 def with_more_singular_functions(problem: Problem, factor: float) -> Problem:
     """Return the problem with more of its known functions where their number can be changed.
 

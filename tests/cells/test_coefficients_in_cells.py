@@ -70,6 +70,9 @@ def test_exact_data_give_the_coefficient(positive):
     found, exact = solution.covariance.field(p, 1), problem.exact(p)[1][:, 0]
     assert (found.value - exact).abs().max() < 1e-6
     assert ((found.low <= exact) & (exact <= found.high)).double().mean() > 0.9
+    estimate = kp.estimate_error(solution)
+    assert estimate.errors is None
+    assert "not the network of the coefficient a" in estimate.reason
 
 
 def test_intervals_from_noisy_data_hold_the_coefficient():
