@@ -6,7 +6,7 @@ from kanpinn.cells import Cells
 from kanpinn.plotting.drifts import drifts_figure
 from kanpinn.plotting.edges import edges_figure, edges_of
 from kanpinn.plotting.evolutions import evolution_figures
-from kanpinn.plotting.history import history_figure
+from kanpinn.plotting.history import has_course, history_figure
 from kanpinn.plotting.outlines import outline_of
 from kanpinn.plotting.solutions import residual_figure, solution_figure
 from kanpinn.plotting.streamlines import streamlines_figure
@@ -21,10 +21,11 @@ from kanpinn.solvers.solution import Solution
 def draw_figures(solution: Solution, folder: Path, fields: GridFields | None = None) -> list[Path]:
     """Draw solution.png, history.png and, for KANs, edges.png.
 
-    A system has a file solution_u.png for each field u, and residuals.png. Unknown numbers are
-    drawn in unknowns.png, the confidence intervals of a coefficient a in interval_a.png, the drift
-    of invariants in drifts.png, cells in the plane in cells.png, flows in the plane in
-    streamlines.png. With a time there are also the figures of `evolution_figures`.
+    A history with a single value has no figure. A system has a file solution_u.png for each field
+    u, and residuals.png. Unknown numbers are drawn in unknowns.png, the confidence intervals of a
+    coefficient a in interval_a.png, the drift of invariants in drifts.png, cells in the plane in
+    cells.png, flows in the plane in streamlines.png. With a time there are also the figures of
+    `evolution_figures`.
 
     Args:
         solution: the solution of a problem in any dimension; above two dimensions, it is drawn on
@@ -62,7 +63,7 @@ def draw_figures(solution: Solution, folder: Path, fields: GridFields | None = N
     if time is not None and time == domain.names[-1] and domain.dim <= 3:
         figures = evolution_figures(solution)
         paths += [save(figure, folder / f"{name}.png") for name, figure in figures]
-    if solution.history.rows:
+    if has_course(solution.history):
         paths.append(save(history_figure(solution), folder / "history.png"))
     edges = edges_of(solution)
     if any(edges):

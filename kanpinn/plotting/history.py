@@ -36,6 +36,14 @@ ESTIMATED = (
 CELLS = (HistoryCurve("cells", "cells", BLUE, "-", "o"),)
 
 
+def has_course(history: History) -> bool:
+    """Whether a curve has two values or more: a figure of single ones shows no course."""
+    if not history.rows:
+        return False
+    names = {curve.column for curve in _curves(history)} & set(history.names)
+    return any(_drawable(history.column(name)).sum() > 1 for name in names)
+
+
 def history_figure(solution: Solution) -> Figure:
     """Return a figure with the loss and the errors against steps and against seconds.
 
@@ -46,8 +54,7 @@ def history_figure(solution: Solution) -> Figure:
     in_cells = "cells" in solution.history.names
     figure = new_figure(9.0, 3.6)
     left, right, *more = figure.subplots(1, 2 + in_cells, sharey="none" if in_cells else "all")
-    # A march and a solve in cells have no loss that their steps lower.
-    curves = ESTIMATED if "estimated_error" in solution.history.rows[-1] else CURVES
+    curves = _curves(solution.history)
     plot_history(left, solution.history, titles, "step", curves=curves)
     plot_history(right, solution.history, titles, "seconds", curves=curves)
     if in_cells:
@@ -66,6 +73,11 @@ def history_figure(solution: Solution) -> Figure:
         fontsize=9,
     )
     return figure
+
+
+def _curves(history: History) -> Sequence[HistoryCurve]:
+    """The columns to draw: a march and a solve in cells have no loss that their steps lower."""
+    return ESTIMATED if "estimated_error" in history.rows[-1] else CURVES
 
 
 def plot_history(
@@ -94,7 +106,7 @@ def plot_history(
     at = history.column(x)
     for curve in curves:
         values = history.column(curve.column) if curve.column in history.names else at[:0]
-        shown = numpy.isfinite(values) & (values > 0)
+        shown = _drawable(values)
         if not shown.any():
             continue  # no value to draw: H1 errors against a reference without derivatives
         ax.plot(
@@ -125,6 +137,11 @@ def plot_history(
     ax.set_xlabel("steps" if x == "step" else "seconds in the optimizers")
     ax.grid(axis="y", linewidth=0.4, color="#dddddd")
     return tidy(ax)
+
+
+def _drawable(values: numpy.ndarray) -> numpy.ndarray:
+    """Which values a logarithmic axis can show, a mask (n,)."""
+    return numpy.isfinite(values) & (values > 0)
 
 
 def _mark_stages(

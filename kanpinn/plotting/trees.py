@@ -50,7 +50,7 @@ def cells_figure(
 def _plot_levels(
     ax: Axes, boxes: numpy.ndarray, level: numpy.ndarray, outline: Path | None
 ) -> None:
-    """Plot boxes in the colours of their levels, with a colour bar.
+    """Plot boxes in the colours of their levels, with a colour bar if there are several.
 
     Args:
         ax: the axes to draw in.
@@ -59,17 +59,22 @@ def _plot_levels(
             in which it was halved most, (N,).
         outline: clips the boxes.
     """
-    top = int(level.max())
+    least, top = int(level.min()), int(level.max())
     drawn = _drawn(ax, boxes, outline, "white", GREY)
-    colours = ListedColormap(colormaps["Blues"](numpy.linspace(0.05, 0.8, top + 1)))
-    bounds = numpy.arange(-0.5, top + 1.5)
-    drawn.set(array=level, cmap=colours, norm=BoundaryNorm(bounds, top + 1))
+    colours = ListedColormap(colormaps["Blues"](numpy.linspace(0.05, 0.8, top - least + 1)))
+    bounds = numpy.arange(least - 0.5, top + 1.5)
+    drawn.set(array=level, cmap=colours, norm=BoundaryNorm(bounds, colours.N))
+    ax.tick_params(labelsize=STYLE.small)
+    if top == least:
+        ax.set_title(f"all cells have level {top}", fontsize=10)
+        return
     ax.set_title("levels of the cells", fontsize=10)
     place = ax.inset_axes((1.03, 0.0, 0.04, 1.0))
-    bar = ax.figure.colorbar(drawn, cax=place, ticks=range(0, top + 1, 1 + top // 12))
+    ticks = range(least, top + 1, 1 + (top - least) // 12)
+    bar = ax.figure.colorbar(drawn, cax=place, ticks=ticks)
     bar.ax.tick_params(labelsize=STYLE.small, length=0)
+    bar.minorticks_off()
     bar.outline.set_visible(False)
-    ax.tick_params(labelsize=STYLE.small)
 
 
 def _drawn(

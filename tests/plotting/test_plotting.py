@@ -235,6 +235,19 @@ def test_cells_are_drawn_where_they_are_and_coloured_by_their_levels():
     assert right.get_xlim() == left.get_xlim() == (0, 4)
 
 
+def test_cells_of_one_level_need_no_colour_bar_and_one_step_no_history(tmp_path):
+    problem = Laplace(x=(0, 4), y=(0, 1))
+    problem.exact = None
+    solution = kp.solve(problem, kp.Cells([2, 1], 3, [2, 1]), kp.Dissection(steps=1))
+    assert "history" not in {path.stem for path in draw_figures(solution, tmp_path)}
+    network = solution.network
+    tree, _ = network.tree.split(torch.ones(2, 2, dtype=torch.bool))
+    network.layer.reset(tree, tree.boxes, torch.zeros(8, 10, 1, dtype=torch.float64))
+    figure = cells_figure(solution, on_grid(solution))
+    assert panels_of(figure)[1] == "all cells have level 1"
+    assert not figure.axes[1].child_axes
+
+
 def test_residuals_of_a_system_have_their_own_figure_and_no_panel_is_empty():
     fields = on_grid(solve(Linear(x=(0, 1), y=(0, 1)), kp.KAN([2, 2, 2], grid=1)))
     assert panels_of(solution_figure(fields, "v")) == ["$v$", "exact $v$", "|error of $v$|"]
