@@ -9,11 +9,11 @@ class Fichera(kp.Problem):
     """-Δu = f in (-1, 1)³ without [0, 1)³; u = r^q, with the distance r from the origin.
 
     Hard: the gradient is infinite at the vertex, and f is not square integrable there for q ≤ 1/2,
-    so that the squared residual of an approximation has no minimum close to u. For q = 1/2 and
-    degree 5, in cells that are halved towards the vertex eight times or more, the relative error of
-    the best polynomials is 2e-5, and that of degree 7 2e-6. With rows that are weighted by
-    distances the least-squares solution of degree 7 has 5e-6 to 8e-6, that of
-    degree 9 5e-7.
+    so that the squared residual of an approximation has no minimum close to u. For q = 1/2, in
+    cells that are halved towards the vertex eight times or more, the best polynomials have the
+    relative error 2e-5 with the degree 5, and 2e-6 with the degree 7. With rows that are weighted
+    by distances, the least-squares solution has 5e-6 to 8e-6 with the degree 7, and 5e-7 with the
+    degree 9.
 
     Args:
         power: q, above 0.

@@ -9,8 +9,8 @@ class SoapFilm(kp.Problem):
     """The least area ∫ √(1 + |∇u|²) over 1 < r < 3, u given on both circles.
 
     The film is a catenoid, u = c arcosh(r/c) with c = 0.9. The class states the energy alone: the
-    equation, div(∇u / √(1 + |∇u|²)) = 0, is derived from it. Hard about it: the film is steep at
-    the inner ring, where its slope is 2, and a larger c than 1 would have none.
+    equation, div(∇u / √(1 + |∇u|²)) = 0, is derived from it. Hard: the film is steep at the inner
+    ring, where its slope is 2; for c = 1 the slope would be infinite.
     """
 
     domain = kp.Annulus((0, 0), 1, 3)

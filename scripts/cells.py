@@ -2,10 +2,10 @@
 
 What: relative L2 errors, estimated errors, unknowns and processor seconds of `kp.Cells` from 4 × 4
 cells with `kp.Dissection` on two peaks, a circular front, a boundary layer, an oscillation that
-becomes faster towards a corner, corners that point inwards, all to 1e-8, and on Helmholtz' equation
-with wave numbers 40, 100 and 200 close to a resonance, to 1e-8 and 1e-12. Five of these are also
-solved in cells to larger tolerances and by quartic finite elements of scikit-fem, whose triangles
-are refined where the true error is largest.
+becomes faster towards a corner, corners that point inwards, one of them with a reaction, all to
+1e-8, and on Helmholtz' equation with wave numbers 40, 100 and 200 close to a resonance, to 1e-8 and
+1e-12. Six of these are also solved in cells to larger tolerances and by quartic finite elements of
+scikit-fem, whose triangles are refined where the true error is largest.
 
 How long: half an hour of one core; --smoke: seconds, its numbers mean nothing.
 

@@ -1,4 +1,4 @@
-"""Networks of coefficient fields beside cells: their start, and the functions they are sums of."""
+"""Networks of coefficient fields beside cells: their start, and the functions in their sums."""
 
 from collections.abc import Sequence
 

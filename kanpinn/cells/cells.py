@@ -40,7 +40,7 @@ class Cells(Network):
         cells: the number of cells along each coordinate before any is halved, or one number for
             all. They are boxes of the same shape as the domain's bounding box for equal numbers.
         coefficient: a network of unknown coefficient fields, which are the last of the fields. Its
-            output layer, which is looked for, begins at zero.
+            output layer, which the solve finds, begins at zero.
         dtype: of the coefficients.
 
     Raises:

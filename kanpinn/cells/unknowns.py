@@ -32,7 +32,7 @@ class Unknowns:
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers whose coefficients are looked for."""
+        """The layers whose coefficients are searched for."""
         coefficient, constants = self.network.coefficient, self.network.constants
         found = [] if coefficient is None else list(coefficient.output_layers)
         return found if constants is None else [*found, constants]

@@ -11,8 +11,9 @@ def likeness_of_neighbours(places: Tensor, misfit: Tensor) -> float:
     """Return by how many standard deviations the misfits at nearest neighbours are too alike.
 
     The sum of the products of the misfits of each point and of its nearest neighbour is zero on
-    average for independent errors, and positive for a misfit that varies smoothly. Nearest
-    neighbours of each other count twice, which are 62 % of random points in the plane.
+    average for independent errors, and positive for a misfit that varies smoothly. If each of two
+    points is the nearest neighbour of the other, their product counts twice; 62 % of random points
+    in the plane are in such pairs.
 
     Args:
         places: the points, (n, d), n ≥ 2.

@@ -104,14 +104,13 @@ class Problem(BoundaryValueProblem):
     def energy(self, p: Points, *fields: Jet) -> Tensor:
         """Return the density (n, 1) of the energy that the solution minimises.
 
-        The density has to be convex in the fields' jets. A solve whose form is "energy" uses it in
-        place of `residual`, for solutions that are not smooth enough for the strong form. For
-        -div(a ∇u) = f it is a |∇u|²/2 - f u.
+        For -div(a ∇u) = f the density is a |∇u|²/2 - f u. If it is convex in the fields' jets, the
+        energy has a minimum. A solve whose form is "energy" minimises it in place of the squared
+        residual, for solutions that are not smooth enough for the strong form.
 
-        A class without `residual` is solved by the equation and the natural conditions that are
-        derived from its densities, as is any network in cells whose form is "energy". Its solution
-        is then a stationary point of the energy. Where the density contains second derivatives, no
-        conditions are derived.
+        If the class has no `residual`, or in cells if the form is "energy", the equation and the
+        natural conditions are derived from the densities. The solution is then a stationary point
+        of the energy. Where the density contains second derivatives, no conditions are derived.
 
         Raises:
             InputError: where the class does not define an energy.

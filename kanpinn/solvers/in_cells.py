@@ -35,7 +35,7 @@ def in_cells(problem: BoundaryValueProblem, network: Cells, boundary: str, form:
         if condition.numbers and not (condition.pieces or condition.kinks):
             raise InputError(
                 f"conditions()[{i}], a {type(condition).__name__}, depends on unknown numbers: in "
-                "cells conditions on boundaries and interfaces may do so"
+                "cells only conditions on boundaries and interfaces may do so"
             )
     _refuse_coefficients(problem, network)
     names, around = problem.domain.names, periodic_axes(problem)

@@ -38,7 +38,7 @@ def in_windows(
         if condition.numbers and any(piece.side == (last, False) for piece in condition.pieces):
             raise InputError(
                 f"conditions()[{i}], a {type(condition).__name__}, has initial values that depend "
-                "on unknown numbers: a march takes these in the equation and at walls"
+                "on unknown numbers: a march takes unknown numbers in the equation and at walls"
             )
     follows = "a march takes short windows and intervals for it if the equation smooths it"
     network.order = order_in_time(problem)

@@ -21,8 +21,8 @@ class Curvature:
     """The signs of the curvature of an energy's density at a solution.
 
     Where the density is convex in values and gradients at all points, the second variation of the
-    energy is at least zero. A minimum needs convexity in gradients of rank one (Legendre and
-    Hadamard), which is all that is necessary.
+    energy is at least zero. For a minimum only convexity in gradients of rank one is necessary
+    (Legendre and Hadamard).
 
     Args:
         convex: whether the densities are convex at all points.
@@ -112,13 +112,13 @@ def judged_by_curvature(
     found = Curvature.at(problem, evaluate)
     if found.where is not None:
         return (
-            "stopped: the solution is a stationary point of the energy but no minimum, its density "
+            "stopped: the solution is a stationary point of the energy but no minimum: the density "
             f"is concave in the gradient at {found.where}"
         )
     if not found.convex:
         warnings.warn(
             f"{type(problem).__name__}.energy is not convex at the solution, which is a stationary "
-            "point: whether it is a minimum has not been found out",
+            "point: it is not known whether it is a minimum",
             stacklevel=4,
         )
     return status

@@ -63,11 +63,11 @@ def errors_by_comparison(
 
     The difference of the best solution from the present one shows the error in each cell, and is
     all that is needed if it is small enough. Otherwise two further solutions tell where the
-    error comes from: one with the integrals alone, and one with these and the smaller cells. The
-    errors that these two show, wherever they are, are attributed to the cells with such a source or
-    corner. Indicators do not see errors that come from elsewhere, such as those of waves near
-    a resonance, or behind a layer that is not resolved. The part of the error above the cell's
-    indicator is therefore distributed among all cells in proportion to their squared
+    error comes from: one with the more accurate integrals alone, and one with these and the smaller
+    cells. The errors that these two show, wherever they are, are attributed to the cells with such
+    a source or corner. Indicators do not see errors that come from elsewhere, such as those of
+    waves near a resonance, or behind a layer that is not resolved. The part of the error above the
+    cell's indicator is therefore distributed among all cells in proportion to their squared
     indicators: halving the cell itself would not reduce it.
 
     Args:

@@ -14,8 +14,9 @@ def coordinates_to_halve(polynomials: LocalPolynomials, coefficients: Tensor) ->
     What the polynomials leave out is taken to be like their terms of the highest two degrees.
     Halving in one coordinate multiplies a term of the degree n in it by about 2^-n, and doubles the
     cells. So the coordinates are those with the largest logarithm of the reduction per halving. All
-    are taken if the best ones are not better by a third: where many features are unresolved, the
-    terms tell little. With equal chances an oblique front took 11 trees in place of 8.
+    coordinates are taken unless others exceed them in this by a third: where many features are
+    unresolved, the terms tell little. Without this preference an oblique front took 11 trees in
+    place of 8.
 
     Args:
         polynomials: the functions of a cell.

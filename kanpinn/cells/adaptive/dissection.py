@@ -29,9 +29,9 @@ class Dissection(Optimizer):
     compared with one of a degree that is higher by 2, in smaller cells at singular corners and with
     more accurate integrals of a singular source, and its residuals are integrated at other points.
 
-    Unknown numbers are found from data by steps of the Levenberg–Marquardt method. At each the
+    Unknown numbers are found from data by steps of the Levenberg–Marquardt method. At each step the
     fields are the solution for the present numbers, and other right-hand sides give the derivatives
-    of the fields by them. So the tolerance is that of the fields for given numbers.
+    of the fields by the numbers. So the tolerance is that of the fields for given numbers.
 
     Args:
         tolerance: the relative error, in L2, at which to stop.

@@ -61,7 +61,7 @@ class DissectionStage(Stage):
         error: the estimated error on the last tree that was solved on.
         newton: the changes by the steps of Newton's method.
         origin: the solution on the tree before, given on the present tree, (N, L, m).
-        origin_numbers: the coefficients of the functions in it that cells share.
+        origin_numbers: the coefficients of the shared functions in it.
         chosen: the coordinates in which cells are halved before the next solve, a mask (N, d);
             None on a tree that is new.
     """

@@ -16,7 +16,7 @@ from kanpinn.cells.tree import Tree
 class SingularCorners:
     """The corners at which solutions behave like r^λ with an exponent λ < 2.
 
-    Where cells have singular functions themselves, up to a degree, the exponent is that degree.
+    Where cells have the singular functions below a degree, that degree takes the place of λ.
 
     The second derivatives of r^λ are not square integrable for λ < 1, and then the least-squares
     functional has no minimum close to the solution. Therefore the rows of each cell are multiplied
@@ -57,11 +57,11 @@ class SingularCorners:
         )
 
     def with_functions(self, points: Sequence[Tensor], top: float) -> "SingularCorners":
-        """These corners, at some of which cells have the singular functions.
+        """The same corners, at some of which cells have the singular functions.
 
         Args:
-            points: these corners, (2,) each.
-            top: the degree below which they have all.
+            points: the corners with these functions, (2,) each.
+            top: the degree below which cells have all of them.
         """
         exponents = self.exponents.clone()
         for one in points:

@@ -21,8 +21,8 @@ class PlaneCorner:
         outline: the boundary.
         before, after: the numbers of the curves that end and start at the corner.
         angle: the interior angle ω.
-        mixed: whether other derivatives are prescribed on one side than on the other; of several
-            fields for some, then both.
+        mixed: whether the conditions on the two sides prescribe derivatives of different orders;
+            both values if they do so for some fields, but not for others.
     """
 
     outline: Outline
@@ -143,7 +143,7 @@ def singular_corners(
 
     Args:
         outline: the boundary.
-        mixed: whether conditions differ from side to side at a corner, see `PlaneCorner`.
+        mixed: gives `PlaneCorner.mixed` of a corner.
     """
     largest, found = 1.9, []  # a right angle has 2, up to rounding
     for curve, (after, angle) in enumerate(outline.interior_angles):

@@ -26,8 +26,8 @@ class SingularEdges:
     those near the vertex. At the vertex of a cube without an octant, with q = 1/4 and 1/2, errors
     were up to 10 times larger for β = 5/4 than for β = 1/2. For β = 3/4, with q = 1/2 and the
     degree 7, they were two thirds of those for β = 1/2. Errors are 3 times those of the best
-    approximation. What is more than that is smooth, and largest at the edges, in cells that are not
-    small there: with smaller cells at all edges they fall.
+    approximation. The other two thirds are smooth, and largest in cells at the edges that are not
+    small: with smaller cells at all edges these errors fall.
 
     Cells at a vertex are halved several times at once. So are those at an edge along a coordinate,
     in the other two coordinates, so that they are long and thin. Along other edges that would make
@@ -37,7 +37,7 @@ class SingularEdges:
         creases: the edges.
         vertices: the vertices, at which cells are halved several times at once; its power is β.
         power: the exponent α.
-        unresolved: by how much more of its indicator is an error in a cell at a vertex.
+        unresolved: the factor by which errors in cells at a vertex exceed their indicators.
         bits: the largest number of halvings of the domain's width across an edge.
     """
 

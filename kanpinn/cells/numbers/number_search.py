@@ -179,8 +179,8 @@ class NumberSearch:
         if self.network.coefficient is not None and self._misfit_is_smooth():
             return (
                 f"{status}{';' if ':' in status else ':'} intervals leave out the error of the "
-                "coefficient's network, which is visible: the data's misfit is alike at "
-                "neighbouring points; a finer network helps"
+                "coefficient's network, which is visible: the data's misfit varies smoothly from "
+                "point to point; a finer network helps"
             )
         return status
 
@@ -188,7 +188,7 @@ class NumberSearch:
     def _misfit_is_smooth(self) -> bool:
         """Whether a misfit that better cells would leave varies smoothly, unlike noise."""
         few, surely = 16, 4.0  # points, and standard deviations
-        by_cells = 0.5  # of the misfit, which intervals contain
+        by_cells = 0.5  # better cells leave at least this part of the misfit
         for term in self.data:
             if term.sites == 1 and term.rows >= few and self.left > by_cells**2:
                 misfit = term.residual(self.surrogate, term.points).double().cpu()

@@ -95,9 +95,9 @@ class ProblemInPlane(ProblemInCutCells):
         return singular_corners(Outline(plane), self._mixed)
 
     def _mixed(self, corner: PlaneCorner) -> tuple[bool, ...]:
-        """Whether conditions differ from side to side at a corner: of some fields, of others.
+        """Whether the conditions on both sides of a corner differ, see `PlaneCorner.mixed`.
 
-        Only where each field is like a solution of Laplace's equation fields count by themselves.
+        Each field counts by itself only where all are like solutions of Laplace's equation.
         """
         plane = corner.outline.domain
         pieces = pieces_of_curves(plane, self.domain)

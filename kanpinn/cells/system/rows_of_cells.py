@@ -159,7 +159,7 @@ class RowsOfCells:
         return min(halvings, fill, key=lambda one: one.operations)
 
     def size(self, cell: int) -> Size:
-        """The levels and the weight of a cell: with them rows of a term are alike, or differ."""
+        """The levels and the weight of a cell, on which its rows of a term depend."""
         return tuple(self.geometry.tree.level[cell].tolist()), float(self.weights[cell])
 
     @cached_property

@@ -59,10 +59,11 @@ class SharedRows:
     def bounds(self, cell: int) -> Tensor:
         """Rows (r, q) that keep coefficients small, in the first cell of each block.
 
-        Where polynomials give a part of the functions, this part is not determined twice. The rows
-        are multiples of the unit matrix, by the weight of a jump of the size 1 times `least`. With
-        a multiple between 1e-8 and 1e-10 errors were those without such functions; smaller ones
-        let coefficients grow, and rounding with them; larger ones are seen in the solution.
+        Polynomials nearly represent a part of the functions, whose coefficients only these rows
+        determine. The rows are the unit matrix times `least` and the weight of a jump of the size
+        1. With `least` between 1e-10 and 1e-8 such functions did not make errors larger. With
+        smaller values the coefficients grow, and rounding errors with them; larger values change
+        the solution.
         """
         least, blocks = 1e-9, self.of(cell)
         sizes = [self.functions[block].count for block in blocks]

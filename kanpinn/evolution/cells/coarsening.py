@@ -14,9 +14,9 @@ def coarsened(state: CellState, allowed: float, least: int) -> CellState:
     """Nearly the same functions in fewer cells; the same state if too few can be saved.
 
     A family is the 2^d cells that a box has been halved into. It gives way to the box if a
-    polynomial there has the solution with a degree lower by 2. So the solution may still move or
-    steepen a little before the box has to be halved again, and the error is much smaller than
-    `allowed`. Cells that a boundary cuts stay.
+    polynomial there, of a degree lower by 2, is the solution up to a small error. So the solution
+    may still move or steepen a little before the box has to be halved again, and the error is much
+    smaller than `allowed`. Cells that a boundary cuts stay.
 
     Args:
         state: the functions and their cells.

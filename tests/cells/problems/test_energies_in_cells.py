@@ -79,7 +79,7 @@ def test_nonlinear_energies_are_solved_to_eight_digits():
 
 def test_a_system_has_natural_conditions_for_each_field():
     """The shear is zero on the rollers at x = 0, since v has no slope along x there."""
-    with pytest.warns(UserWarning, match="not been found out"):
+    with pytest.warns(UserWarning, match="not known whether it is a minimum"):
         found = _solved(Block(), form="energy")
     assert found.status == "converged"
     assert found.errors.l2_relative < 1e-9
