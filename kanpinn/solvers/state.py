@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from threading import Thread
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
@@ -162,9 +163,12 @@ class SolverState:
         if self.interrupted:
             raise KeyboardInterrupt
         self.interrupted = True
-        LOG.info(
+        message = (
             "interrupted: the present step ends first; Ctrl-C again interrupts the step itself"
         )
+        # In a thread: the signal may come while this thread writes, and streams refuse that it
+        # writes again from within.
+        Thread(target=LOG.info, args=(message,)).start()
 
     def state_dict(self) -> dict[str, Any]:
         """The state as tensors and plain values, for a checkpoint from which `begin` continues."""

@@ -1,7 +1,11 @@
 """The solve loop: seeds, failures, interruption, checkpoints, and other people's solvers."""
 
 import copy
+import io
+import logging
 import math
+import signal
+import threading
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -30,6 +34,10 @@ def steps_of(problem, network, *settings, **options):
 
 def coefficients(solution) -> torch.Tensor:
     return get_coefficients(list(solution.network.layers))
+
+
+def raised(_: object) -> None:
+    raise
 
 
 SEQUENCE = [kp.Adam(steps=3), kp.LBFGS(steps=2, iterations=4), kp.LevenbergMarquardt(steps=2)]
@@ -242,8 +250,6 @@ def test_an_interrupted_run_stops_after_the_step_under_way():
 
 
 def test_ctrl_c_is_an_interruption_and_the_old_handler_comes_back():
-    import signal
-
     before = signal.getsignal(signal.SIGINT)
 
     def press(run: SolverState) -> None:
@@ -254,6 +260,47 @@ def test_ctrl_c_is_an_interruption_and_the_old_handler_comes_back():
     assert solution.status == "stopped: interrupted"
     assert solution.history.column("step")[-1] == 2
     assert signal.getsignal(signal.SIGINT) == before
+
+
+class _PressedWhileItWrites(io.RawIOBase):
+    """A file during whose first write Ctrl-C is pressed."""
+
+    def __init__(self):
+        self.text, self.pressed = "", False
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data) -> int:
+        if not self.pressed:
+            self.pressed = True
+            signal.raise_signal(signal.SIGINT)
+        self.text += bytes(data).decode()
+        return len(data)
+
+
+def test_ctrl_c_while_a_line_is_written_is_an_interruption():
+    file = _PressedWhileItWrites()
+    stream = io.TextIOWrapper(io.BufferedWriter(file), line_buffering=True)
+    handler, log = logging.StreamHandler(stream), logging.getLogger("kanpinn")
+    handler.handleError = raised  # an error of the stream must not be printed and forgotten
+    others, level = set(threading.enumerate()), log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+
+    def write(run: SolverState) -> None:
+        log.info("step %d", run.progress.step)
+
+    try:
+        solution = steps_of(Line(), kan(), kp.Adam(steps=9), observers=[write])
+        for thread in set(threading.enumerate()) - others:
+            thread.join()
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+    assert solution.status == "stopped: interrupted"
+    lines = [line for line in file.text.splitlines() if "step" in line]
+    assert sorted(line.split(":")[0] for line in lines) == ["interrupted", "step 1"]
 
 
 STAGES = [
