@@ -57,37 +57,67 @@ def verify(
     with together():
         if scan is None:
             scan = scan_data(discretization)
-        mean = _mean_in_domain(discretization, term, surrogate, scan.places)
-        conditions = misfits(discretization, surrogate)
-        boundary = sum(one.weight * square for one, square in conditions)
-        if conditions:
-            boundary += misfit_of_spikes(discretization)
-        inside = replace(term, points=_some(mean.points, 2048))
-        weighed = [
-            (replace(one, weight=weights["boundary"] * one.weight), square)
-            for one, square in conditions
-        ]
-        rounding = _rounded([inside, *(one for one, _ in weighed)], surrogate)
-        scales = _Scales.of(inside, mean.value, weighed, surrogate)
-        # Each term of an equation is rounded, also where all coefficients of the network are zero.
-        rounding += torch.finfo(surrogate.low.dtype).eps ** 2 * scales.weighted
-    inner, outer = term.weight * mean.value, weights["boundary"] * boundary
+        found = _measured(discretization, term, surrogate, scan.places)
+    mean, scales = found.inside, found.scales
+    inner, outer = term.weight * mean.value, weights["boundary"] * found.boundary
     return Verification(
         own=sum(one.weight * own[one.name] for one in seen) if fitted else inner + outer,
         fresh=inner + outer,
         error=term.weight * mean.error,
         interior=mean.value,
-        boundary=boundary,
+        boundary=found.boundary,
         measured=data / weights["boundary"] if data else 0.0,
         relative=math.sqrt(scales.relative),
         reacts=any(scales.parts[: len(discretization.problem.columns)]),
         negligible=1e-16 * term.weight * scales.largest,
-        rounding=rounding,
+        rounding=found.rounding,
         where=dict(zip(term.points.names, mean.where.tolist(), strict=True)),
         on_boundary=outer > inner,
         points=mean.evaluations,
         seconds=time.perf_counter() - begun,
     )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What evaluations at fresh points give.
+
+    inside: the mean squared residual of the equation. boundary: the loss of the conditions, with
+    the weight of the boundary as 1. scales: the sizes of the terms. rounding: the part of the loss
+    that is rounding error.
+    """
+
+    inside: "_Mean"
+    boundary: float
+    scales: "_Scales"
+    rounding: float
+
+
+def _measured(
+    discretization: Discretization, term: ResidualTerm, surrogate: Surrogate, places: Tensor
+) -> _Measured:
+    """Evaluate the equation and the conditions at fresh points.
+
+    Args:
+        discretization: the discretization.
+        term: the equation.
+        surrogate: the solution.
+        places: where source and coefficients vary fast.
+    """
+    mean = _mean_in_domain(discretization, term, surrogate, places)
+    conditions = misfits(discretization, surrogate)
+    boundary = sum(one.weight * square for one, square in conditions)
+    if conditions:
+        boundary += misfit_of_spikes(discretization)
+    inside, weight = replace(term, points=_some(mean.points, 2048)), discretization.weights
+    weighed = [
+        (replace(one, weight=weight["boundary"] * one.weight), square) for one, square in conditions
+    ]
+    scales = _Scales.of(inside, mean.value, weighed, surrogate)
+    rounding = _rounded([inside, *(one for one, _ in weighed)], surrogate)
+    # Each term of an equation is rounded, also where all coefficients of the network are zero.
+    rounding += torch.finfo(surrogate.low.dtype).eps ** 2 * scales.weighted
+    return _Measured(mean, boundary, scales, rounding)
 
 
 def _some(points: Points, most: int) -> Points:

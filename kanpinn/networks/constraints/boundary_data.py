@@ -78,24 +78,7 @@ def choose_imposition(
     if boundary == "penalty":
         return Imposition(None)
     try:
-        if found:
-            raise NotExact(str(found[0]))
-        if problem.enrichment():
-            raise NotExact(
-                "exact imposition does not go with the known functions of "
-                f"{type(problem).__name__}.enrichment(), which need not vanish on the boundary"
-            )
-        lifting, data = walls or boundary == "exact", prescribed_data(problem)
-        if walls:
-            data = {name: [d for d in own if not at_start(d)] for name, own in data.items()}
-        maps = [
-            _of_field(problem.domain, name, data[name], rough, lifting) for name in problem.fields
-        ]
-        if all(one is None for one in maps):
-            return Imposition(None)
-        # The maps build in values but no rates, which only networks in time windows build in.
-        met = numbers_of(problem, lambda one: one.rate is None and not (walls and at_start(one)))
-        return Imposition(maps[0] if len(maps) == 1 else Fieldwise(tuple(maps)), met)
+        return _built_in(problem, found, rough, walls, lifting=walls or boundary == "exact")
     except NotExact as reason:
         if boundary == "exact":
             other = "auto" if walls else "penalty"
@@ -103,6 +86,36 @@ def choose_imposition(
                 f'boundary = "exact" is impossible here, use "{other}": {reason}'
             ) from None
         return Imposition(None, why=str(reason))
+
+
+def _built_in(
+    problem: BoundaryValueProblem, found: Sequence[Jump], rough: bool, walls: bool, lifting: bool
+) -> Imposition:
+    """Build the data into the surrogate.
+
+    Args:
+        problem, found, rough, walls: as for `choose_imposition`.
+        lifting: whether non-zero data on domains that are no boxes are built in too.
+
+    Raises:
+        NotExact: where that is impossible.
+    """
+    if found:
+        raise NotExact(str(found[0]))
+    if problem.enrichment():
+        raise NotExact(
+            "exact imposition does not go with the known functions of "
+            f"{type(problem).__name__}.enrichment(), which need not vanish on the boundary"
+        )
+    data = prescribed_data(problem)
+    if walls:
+        data = {name: [d for d in own if not at_start(d)] for name, own in data.items()}
+    maps = [_of_field(problem.domain, name, data[name], rough, lifting) for name in problem.fields]
+    if all(one is None for one in maps):
+        return Imposition(None)
+    # The maps build in values but no rates, which only networks in time windows build in.
+    met = numbers_of(problem, lambda one: one.rate is None and not (walls and at_start(one)))
+    return Imposition(maps[0] if len(maps) == 1 else Fieldwise(tuple(maps)), met)
 
 
 def at_start(data: Prescribed) -> bool:
