@@ -12,6 +12,7 @@ from kanpinn.geometry import Boundary, Domain, Piece, Points
 from kanpinn.jets import Jet
 from kanpinn.pde.conditions import Condition
 from kanpinn.pde.conditions.condition import OnBoundary
+from kanpinn.pde.evaluate import jets_of_fields
 from kanpinn.pde.random_jets import random_jets
 from kanpinn.pde.stationary import Density, OnWalls, natural_residual
 
@@ -51,7 +52,7 @@ class Natural(OnBoundary):
         return False  # it is made of the energy
 
     def _of_all(self, p: Points, u: Jet) -> Tensor:
-        return self.residual(p, *(u[i] for i in range(self.columns)))
+        return self.residual(p, *jets_of_fields(u))
 
     def stacked_residual(self, fields: Sequence[str], what: str, p: Points, u: Jet) -> Tensor:
         return self._of_all(p, u)

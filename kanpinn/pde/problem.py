@@ -4,7 +4,7 @@ import copy
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 from torch import Tensor
 
@@ -71,7 +71,7 @@ class Problem(BoundaryValueProblem):
     outflow: Callable[..., Mapping[str, Tensor]] | None = None
     quantities: Callable[..., Mapping[str, Tensor | float]] | None = None
     velocity_fields: tuple[str, str] | None = None
-    derived_from: ClassVar[str] = "residual"  # "energy" in a copy that `by_energy` made
+    ignores_residual: bool = False  # True in a copy that `by_energy` made
 
     def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:
         """Return the residual at n points in the domain, which is zero for the solution.
@@ -166,7 +166,7 @@ class Problem(BoundaryValueProblem):
             check_unknowns(name, self.unknowns, self.fields, self.domain.names)
         if not (self.exact is None or callable(self.exact)):
             raise InputError(f"{name}.exact must be a method, or None, got {self.exact!r}")
-        if self.is_stationary and type(self).energy is Problem.energy:
+        if self.is_from_energy and type(self).energy is Problem.energy:
             raise InputError(f"{name} has neither residual(p, …) nor energy(p, …)")
         check_arguments(f"{name}.residual", self.residual, self.columns)
         if self.outflow is not None and self.invariants is None:
@@ -180,9 +180,9 @@ class Problem(BoundaryValueProblem):
         check_arguments(f"{name}.reference", self.reference, None)
 
     @property
-    def is_stationary(self) -> bool:
+    def is_from_energy(self) -> bool:
         """Whether the equation is derived from `energy`."""
-        return self.derived_from == "energy" or type(self).residual is Problem.residual
+        return self.ignores_residual or type(self).residual is Problem.residual
 
     def completed(self, conditions: Sequence[Condition]) -> Sequence[Condition]:
         """Return conditions with the names of the unknown numbers on which some of them depend.
@@ -191,7 +191,7 @@ class Problem(BoundaryValueProblem):
         """
         if self.unknowns and (numbers := list(self.numbers)):
             conditions = [with_numbers(one, self.fields, numbers) for one in conditions]
-        if not self.is_stationary:
+        if not self.is_from_energy:
             return conditions
         name = f"{type(self).__name__}.energy"
         check_arguments(name, self.energy, self.columns)
@@ -215,7 +215,7 @@ class Problem(BoundaryValueProblem):
             InputError: where the residual has another shape.
         """
         derived = functools.partial(Problem.residual, self)
-        residual = derived if self.is_stationary else self.residual
+        residual = derived if self.ignores_residual else self.residual
         return stack_equations(residual(p, *jets_of_fields(u)), len(p), "residual")
 
 
@@ -231,11 +231,11 @@ def by_energy(problem: P) -> P:
     Raises:
         InputError: where no equation can be derived from the energy, see `check_energy`.
     """
-    if problem.is_stationary:
+    if problem.is_from_energy:
         return problem
     view = copy.copy(problem)
     # object's own setter works also for a problem that is a frozen dataclass.
-    object.__setattr__(view, "derived_from", "energy")
+    object.__setattr__(view, "ignores_residual", True)
     conditions = tuple(view.completed(problem.conditions()))
     object.__setattr__(view, "conditions", functools.partial(tuple, conditions))
     return view

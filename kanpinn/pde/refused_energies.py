@@ -12,6 +12,7 @@ from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Jet
 from kanpinn.pde.conditions import Condition
+from kanpinn.pde.evaluate import jets_of_fields
 from kanpinn.pde.random_jets import random_jets
 from kanpinn.pde.stationary import Density, Integrand, OnWalls, euler_lagrange
 
@@ -40,11 +41,11 @@ def check_energy(energy: Density, domain: Domain, count: int, what: str) -> int:
         )
 
     def equation(p: Points, u: Jet) -> Tensor:
-        return euler_lagrange(energy, p, [u[i] for i in range(count)], what, count)
+        return euler_lagrange(energy, p, jets_of_fields(u), what, count)
 
     p = sample(domain, 5, "uniform")
     jet, _ = random_jets(equation, p, count)
-    columns = [jet[i] for i in range(count)]
+    columns = jets_of_fields(jet)
     steps = 1e-5 * (domain.bounds[1] - domain.bounds[0])
     with torch.enable_grad():
         at = Integrand.at(energy, p, columns, what)

@@ -107,7 +107,7 @@ def judged_by_curvature(
         problem: the problem.
         evaluate: gives the jet of the solution at points.
     """
-    if not status.startswith(CONVERGED) or not problem.is_stationary or problem.numbers:
+    if not status.startswith(CONVERGED) or not problem.is_from_energy or problem.numbers:
         return status
     found = Curvature.at(problem, evaluate)
     if found.where is not None:
