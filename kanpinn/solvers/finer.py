@@ -59,22 +59,7 @@ def finer_solves(solution: Solution, factor: float, seed: int) -> Iterator[Finer
         networks = [_stretched(network, factor, seed)]
         methods = [m for m in solution.optimizers if isinstance(m, Equidistribute)] or methods
     elif isinstance(network, KAN) and len(hidden) == 1:
-        more, least = math.ceil(factor * hidden[0]), 64
-        sizes = [(max(more, least), 1.0)]
-        if more <= least:  # a trained network: a finer grid at first
-            sizes.insert(0, (more, factor))
-        inputs, _, outputs = network.width
-        intervals = network.layers[-1].basis.intervals
-        networks = [
-            random_like(
-                network,
-                [inputs, units, outputs],
-                seed,
-                intervals=math.ceil(finer * intervals),
-                own=True,
-            )
-            for units, finer in sizes
-        ]
+        networks = _with_more_units(network, factor, seed)
     else:
         networks = [_other(network, factor, seed)]
     for made in networks:
@@ -124,6 +109,26 @@ def _stretched(network: KAN, factor: float, seed: int) -> KAN:
     intervals, units = (own, [math.ceil(factor * hidden[-1])]) if hidden else (own * factor, [])
     width = [inputs, *units, outputs]
     return random_like(network, width, seed, intervals=math.ceil(intervals), first=1, stretch=True)
+
+
+def _with_more_units(network: KAN, factor: float, seed: int) -> list[KAN]:
+    """Return KANs with the hidden functions of one with a single hidden layer, and random ones."""
+    inputs, units, outputs = network.width
+    more, least = math.ceil(factor * units), 64
+    sizes = [(max(more, least), 1.0)]
+    if more <= least:  # a trained network: a finer grid at first
+        sizes.insert(0, (more, factor))
+    intervals = network.layers[-1].basis.intervals
+    return [
+        random_like(
+            network,
+            [inputs, count, outputs],
+            seed,
+            intervals=math.ceil(finer * intervals),
+            own=True,
+        )
+        for count, finer in sizes
+    ]
 
 
 def _other(network: Network, factor: float, seed: int) -> KAN:

@@ -31,34 +31,25 @@ def in_cells(problem: BoundaryValueProblem, network: Cells, boundary: str, form:
             "have the conditions in their least-squares problem"
         )
     refuse_weights(problem, network)
+    _refuse_numbers(problem)
+    _refuse_coefficients(problem, network)
+    around = periodic_axes(problem)
+    axes = frozenset(around.values())
+    kinks = [piece for condition in problem.conditions() for piece in condition.kinks]
+    _refuse_together(problem, network, axes, bool(kinks))
+    network.layer.go_around(axes)
+    network.layer.divide(regions_of(problem.domain, kinks))
+    return Imposition(None, met=frozenset(around))
+
+
+def _refuse_numbers(problem: BoundaryValueProblem) -> None:
+    """Refuse unknown numbers in conditions elsewhere than on boundaries and interfaces."""
     for i, condition in enumerate(problem.conditions()):
         if condition.numbers and not (condition.pieces or condition.kinks):
             raise InputError(
                 f"conditions()[{i}], a {type(condition).__name__}, depends on unknown numbers: in "
                 "cells only conditions on boundaries and interfaces may do so"
             )
-    _refuse_coefficients(problem, network)
-    names, around = problem.domain.names, periodic_axes(problem)
-    axes = frozenset(around.values())
-    for axis in axes:
-        if network.tree.roots[axis] < 2:
-            raise InputError(
-                f"network.cells must be at least 2 along {names[axis]}, which is periodic, got 1"
-            )
-    network.layer.go_around(axes)
-    kinks = [piece for condition in problem.conditions() for piece in condition.kinks]
-    if problem.enrichment() and (kinks or axes or isinstance(problem, EigenProblem)):
-        raise InputError(
-            f"{type(problem).__name__} has enrichment(), which cells take neither with an "
-            "Interface nor with a periodic coordinate, nor for eigenvalues"
-        )
-    if kinks and axes:
-        raise InputError(
-            f"{type(problem).__name__} has an Interface and a periodic coordinate, which cells do "
-            "not take together"
-        )
-    network.layer.divide(regions_of(problem.domain, kinks))
-    return Imposition(None, met=frozenset(around))
 
 
 def _refuse_coefficients(problem: BoundaryValueProblem, network: Cells) -> None:
@@ -83,3 +74,36 @@ def _refuse_coefficients(problem: BoundaryValueProblem, network: Cells) -> None:
                 f"conditions()[{i}], a {type(condition).__name__}, is about the unknown "
                 f"coefficient {found[0]}: in cells such a field takes measurements, kp.Observed"
             )
+
+
+def _refuse_together(
+    problem: BoundaryValueProblem, network: Cells, axes: frozenset[int], divided: bool
+) -> None:
+    """Refuse what cells do not take together.
+
+    Args:
+        problem: the problem.
+        network: the network.
+        axes: the coordinates that are periodic.
+        divided: whether interfaces divide the domain.
+
+    Raises:
+        InputError: for a single cell along a periodic coordinate, known functions with any of the
+            others, and an interface with a periodic coordinate.
+    """
+    name = type(problem).__name__
+    for axis in axes:
+        if network.tree.roots[axis] < 2:
+            raise InputError(
+                f"network.cells must be at least 2 along {problem.domain.names[axis]}, which is "
+                "periodic, got 1"
+            )
+    if problem.enrichment() and (divided or axes or isinstance(problem, EigenProblem)):
+        raise InputError(
+            f"{name} has enrichment(), which cells take neither with an Interface nor with a "
+            "periodic coordinate, nor for eigenvalues"
+        )
+    if divided and axes:
+        raise InputError(
+            f"{name} has an Interface and a periodic coordinate, which cells do not take together"
+        )
