@@ -114,6 +114,6 @@ def check_boundary_energies(
         if condition.needs_energy and not covered.issuperset(condition.pieces):
             raise InputError(
                 f"conditions()[{index}], a {type(condition).__name__}, is natural for an energy, "
-                f"but {name}.boundary_energies() has no density there: for ∂u/∂n = g it is -g u, "
-                "for ∂u/∂n + αu = g it is αu²/2 - g u"
+                f"but {name}.boundary_energies() has no density there: the density for ∂u/∂n = g "
+                "is -g u, and for ∂u/∂n + αu = g it is αu²/2 - g u"
             )

@@ -80,8 +80,8 @@ def why_not_finer(solution: Solution) -> str:
         return ""
     names = ", ".join(solution.fields[network.own_fields :])
     return (
-        f"an estimate refines the cells, not the network of the coefficient {names}, of which the "
-        "95% intervals say how well it is known"
+        f"an estimate refines the cells, but not the network of the coefficient {names}, whose 95% "
+        "intervals say how well it is known"
     )
 
 

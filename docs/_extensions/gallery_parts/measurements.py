@@ -37,7 +37,7 @@ def _origin(record: dict[str, Any]) -> str:
     return (
         f"The run of the pictures: {code(record['command'])} on one thread, with kanpinn "
         f"{versions['kanpinn']} and torch {versions['torch']}, on {record['made'][:10]}. "
-        f"It ended as: {plain(record['status'])}."
+        f"Its status: {plain(record['status'])}."
     )
 
 
@@ -133,15 +133,16 @@ def _seconds(entry: Entry, record: dict[str, Any]) -> str:
             "`python scripts/scoreboard.py` on two idle cores)"
         )
     if entry.file.seconds is not None:
-        parts.append(f"{entry.file.seconds:g} s of one idle core (told by the problem file)")
+        parts.append(f"{entry.file.seconds:g} s of one idle core (as the problem file says)")
     total = record["seconds"]["total"]
     how = f"{total:.3g} s by the clock in this run"
     if record["load"] > LOADED:
-        how += ", while other programs used the same two cores, so that it says little"
+        how += ", while other programs used the same two cores, so that this number says little"
     parts.append(how)
+    with_estimate = ", the estimate" if record.get("estimate") else ""
     rest = (
-        f"The whole command took {record['cpu_seconds']:.3g} s of the processor, with imports, the "
-        "estimate and the figures."
+        f"The whole command took {record['cpu_seconds']:.3g} s of the processor, with imports"
+        f"{with_estimate} and figures."
     )
     return f"Seconds of the solve: {'; '.join(parts)}. {rest}"
 

@@ -9,7 +9,7 @@ SAID = {  # by the names of the figures of a run: the alternative text, and the 
     "modes": ("Maps of the first modes, each titled by its eigenvalue.", "The first modes."),
     "agreement": (
         "Scatter plot of fitted values over the values of the data, which lie along the diagonal.",
-        "Fitted values over those of the data, for the parts for training, validation and test.",
+        "Fitted values over those of the data, for training, validation and test.",
     ),
     "confusion": (
         "Tables that count the rows of each true class by the class that the network gives.",
@@ -17,7 +17,7 @@ SAID = {  # by the names of the figures of a run: the alternative text, and the 
     ),
     "streamlines": (
         "Map of the speed of the flow with its streamlines.",
-        "The speed, and streamlines; of a flow in time at the last moment.",
+        "The speed and streamlines, for a flow in time those at the last moment.",
     ),
     "snapshots": (
         "The solution over space at some times, from the first to the last.",
@@ -34,7 +34,7 @@ SAID = {  # by the names of the figures of a run: the alternative text, and the 
     ),
     "cells": (
         "Two maps: the solution with the edges of the cells, and how often each cell was halved.",
-        "The cells: left on the solution, right by how often they were halved.",
+        "Left: the solution with the cells. Right: how often each cell was halved.",
     ),
     "edges": (
         "Small plots of the functions on the edges of the network, one for each edge.",
