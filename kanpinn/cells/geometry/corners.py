@@ -1,7 +1,7 @@
 """Corners of a domain in the plane at which solutions are singular, and the cells around them."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -9,11 +9,12 @@ from torch import Tensor
 
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.plane_corners import PlaneCorner
+from kanpinn.cells.geometry.singularities import CellsOf, Singularities
 from kanpinn.cells.tree import Tree
 
 
 @dataclass(frozen=True, eq=False)
-class SingularCorners:
+class SingularCorners(Singularities):
     """The corners at which solutions behave like r^λ with an exponent λ < 2.
 
     Where cells have the singular functions below a degree, that degree takes the place of λ.
@@ -117,8 +118,11 @@ class SingularCorners:
         """The level of the smallest cells at corners."""
         return self.bits - math.ceil(math.log2(max(tree.roots)))
 
+    def coordinates(self, geometry: CellGeometry, steep: Tensor) -> Tensor:
+        alike = ~geometry.whole_cells | self.touched(geometry).any(dim=1)
+        return steep | alike[:, None]
+
     def divisible(self, geometry: CellGeometry) -> Tensor:
-        """The cells that are not as small as the smallest ones at corners, a mask (N,)."""
         smallest = geometry.tree.level.amin(dim=1) >= self.finest(geometry.tree)
         return ~(smallest & self.touched(geometry).any(dim=1))
 
@@ -128,20 +132,8 @@ class SingularCorners:
         return 2 * (self.exponents + min(self.power, 1.0) - 1)
 
     def refined(
-        self,
-        geometry: CellGeometry,
-        chosen: Tensor,
-        left: float,
-        cells: Callable[[Tree], CellGeometry],
+        self, geometry: CellGeometry, chosen: Tensor, left: float, cells: CellsOf
     ) -> CellGeometry:
-        """The cells when some are halved, those at corners several times at once.
-
-        Args:
-            geometry: the present cells.
-            chosen: the coordinates in which cells are halved, a mask (N, d).
-            left: the part of the error that is to be left.
-            cells: gives the cells of a tree that are in the domain.
-        """
         touched, deepest = self.touched(geometry), self._deepest(geometry)
         left = max(self.least, min(self.contraction, left))
         times = (-math.log2(left) / self._rates).ceil().long()
@@ -155,19 +147,14 @@ class SingularCorners:
         level = geometry.tree.level.amin(dim=1, keepdim=True)
         return torch.where(self.touched(geometry), level, 0).amax(dim=0)
 
-    def deeper(self, geometry: CellGeometry, cells: Callable[[Tree], CellGeometry]) -> CellGeometry:
-        """The cells when those at corners are so much smaller that the error there is a quarter."""
+    def deeper(self, geometry: CellGeometry, cells: CellsOf) -> CellGeometry:
         deepest, spare = self._deepest(geometry), 2
         times = (2 / self._rates).ceil().long()
         goal = (deepest + times).clamp_max(self.finest(geometry.tree) + spare)
         return self._towards(geometry, goal, 1e-6, cells)
 
     def _towards(
-        self,
-        geometry: CellGeometry,
-        goal: Tensor,
-        near: float,
-        cells: Callable[[Tree], CellGeometry],
+        self, geometry: CellGeometry, goal: Tensor, near: float, cells: CellsOf
     ) -> CellGeometry:
         """The cells when those that are near corners are halved up to a level.
 

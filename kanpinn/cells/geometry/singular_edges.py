@@ -1,7 +1,6 @@
 """Edges and vertices of a solid at which solutions are singular, and the cells at them."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,12 +9,14 @@ from torch import Tensor
 
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.corners import SingularCorners
+from kanpinn.cells.geometry.segments import corners_of, farthest, meets
+from kanpinn.cells.geometry.singularities import CellsOf, Singularities
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.creases import Creases
 
 
 @dataclass(frozen=True, eq=False)
-class SingularEdges:
+class SingularEdges(Singularities):
     """The edges of a solid at which its boundary turns inwards, and the vertices between them.
 
     At the distance r from an edge with the interior angle ω solutions behave like r^λ, λ = π/ω for
@@ -64,11 +65,11 @@ class SingularEdges:
         It is a power of the fourth root of two, so that many cells have the same. With powers of
         the root of two errors were up to 1.3 times larger, with powers of two up to three times.
         """
-        corners = _corners(geometry.physical(geometry.frames))
+        corners = corners_of(geometry.physical(geometry.frames))
         size = float(geometry.half.max())
         points = self.creases.vertices[:, None].expand(-1, 2, -1)
         vertex, edge = (
-            _farthest(corners, segments, size) for segments in (points, self.creases.segments)
+            farthest(corners, segments, size) for segments in (points, self.creases.segments)
         )
         exponent = self.vertices.power * vertex.log2()
         exponent += self.power * (edge / vertex).clamp_max(1).log2()
@@ -106,14 +107,14 @@ class SingularEdges:
     def _touched(self, geometry: CellGeometry) -> Tensor:
         """Which cells meet which edges, a mask (N, s)."""
         boxes = geometry.physical(geometry.tree.boxes)
-        found = [_meets(boxes, segment) for segment in self.creases.segments]
+        found = [meets(boxes, segment) for segment in self.creases.segments]
         return torch.stack(found, dim=1) if found else torch.zeros(len(boxes), 0).bool()
 
     def _across_cells(self, geometry: CellGeometry) -> Tensor:
         """The coordinates across the edges that cells meet, a mask (N, 3)."""
         return (self._touched(geometry)[..., None] & self._across).any(dim=1)
 
-    def coordinates(self, geometry: CellGeometry, steep: Tensor, other: Tensor) -> Tensor:
+    def coordinates(self, geometry: CellGeometry, steep: Tensor) -> Tensor:
         """The coordinates in which cells are halved, if at all, a mask (N, 3).
 
         At an edge polynomials resolve the solution in no coordinate across it, and their terms tell
@@ -122,8 +123,8 @@ class SingularEdges:
         Args:
             geometry: the cells.
             steep: the coordinates in which the solution is steep, (N, 3).
-            other: those in which cells are halved that are not at an edge along a coordinate.
         """
+        other = self.vertices.coordinates(geometry, steep)
         across = self._across_cells(geometry)
         is_thin = across.any(dim=1) & ~across.all(dim=1)
         touched = (steep & across).any(dim=1, keepdim=True)
@@ -134,33 +135,20 @@ class SingularEdges:
         return self.bits - math.ceil(math.log2(max(tree.roots)))
 
     def divisible(self, geometry: CellGeometry) -> Tensor:
-        """The cells that are not as small as rounding permits, a mask (N,)."""
         tree = geometry.tree
         thinnest = (self._across_cells(geometry) & (tree.level >= self._finest(tree))).any(dim=1)
         return self.vertices.divisible(geometry) & ~thinnest
 
     def refined(
-        self,
-        geometry: CellGeometry,
-        chosen: Tensor,
-        left: float,
-        cells: Callable[[Tree], CellGeometry],
+        self, geometry: CellGeometry, chosen: Tensor, left: float, cells: CellsOf
     ) -> CellGeometry:
-        """The cells when some are halved, those at vertices and edges several times at once.
-
-        Args:
-            geometry: the present cells.
-            chosen: the coordinates in which cells are halved, a mask (N, 3).
-            left: the part of the error that is to be left.
-            cells: gives the cells of a tree that are in the domain.
-        """
         halved = self.vertices.refined(geometry, chosen, left, cells)
         left = max(self.vertices.least, min(self.vertices.contraction, left))
         times = (-math.log2(left) / (2 * self._exponents)).ceil().long()
         thinned, most = chosen.any(dim=1) & ~chosen.all(dim=1), self._finest(geometry.tree)
         return self._thinned(geometry, times, thinned, most, halved, cells)
 
-    def deeper(self, geometry: CellGeometry, cells: Callable[[Tree], CellGeometry]) -> CellGeometry:
+    def deeper(self, geometry: CellGeometry, cells: CellsOf) -> CellGeometry:
         """The cells when those at vertices and edges are so much smaller that errors are a quarter.
 
         At edges these are the cells that are thin: others have not been found to have large errors.
@@ -177,7 +165,7 @@ class SingularEdges:
         chosen: Tensor,
         most: int,
         halved: CellGeometry,
-        cells: Callable[[Tree], CellGeometry],
+        cells: CellsOf,
     ) -> CellGeometry:
         """The cells when those that are chosen are halved several times across edges.
 
@@ -205,43 +193,3 @@ class SingularEdges:
             if not bool(coarse.any()):
                 return halved
             halved = cells(tree.split(coarse)[0])
-
-
-def _corners(boxes: Tensor) -> Tensor:
-    """All corners of boxes, (N, 8, 3), from their lower and upper ones, (N, 2, 3)."""
-    picked = torch.cartesian_prod(*[torch.arange(2)] * 3)
-    return torch.stack([boxes[:, picked[:, axis], axis] for axis in range(3)], dim=2)
-
-
-def _farthest(corners: Tensor, segments: Tensor, size: float) -> Tensor:
-    """The distance of each cell's farthest corner from the nearest of some segments, (N,).
-
-    Args:
-        corners: of the cells, (N, 8, 3).
-        segments: the two ends of each, (s, 2, 3), which are equal for a point.
-        size: the unit of the returned distances, which are at most 1.
-    """
-    found = torch.full((len(corners),), size, dtype=torch.float64)
-    for segment in segments:
-        found = found.minimum(_distances(corners, segment).amax(dim=1))
-    return found / size
-
-
-def _distances(points: Tensor, segment: Tensor) -> Tensor:
-    """The distances of points from a segment, (N, q); points: (N, q, 3); segment: (2, 3)."""
-    start, along = segment[0], segment[1] - segment[0]
-    share = ((points - start) @ along / along.square().sum().clamp_min(1e-300)).clamp(0, 1)
-    return (points - start - share[..., None] * along).norm(dim=2)
-
-
-def _meets(boxes: Tensor, segment: Tensor) -> Tensor:
-    """Which boxes a segment goes through or touches, a mask (N,); boxes: (N, 2, 3)."""
-    start, along = segment[0], segment[1] - segment[0]
-    room = 1e-6 * (boxes[:, 1] - boxes[:, 0])
-    low, high = boxes[:, 0] - room - start, boxes[:, 1] + room - start
-    flat = along.abs() < 1e-12 * along.norm()
-    steps = torch.where(flat, 1.0, along)
-    one, other = low / steps, high / steps
-    first = torch.where(flat, -torch.inf, one.minimum(other)).amax(dim=1).clamp_min(0)
-    last = torch.where(flat, torch.inf, one.maximum(other)).amin(dim=1).clamp_max(1)
-    return (first <= last) & (~flat | ((low <= 0) & (high >= 0))).all(dim=1)

@@ -14,6 +14,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.geometry.contacts import CoupledContacts
+from kanpinn.cells.geometry.singularities import Singularities
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.system.cell_system import CellSystem
 from kanpinn.cells.system.cell_terms import SampledTerm
@@ -72,16 +73,21 @@ class CellProblem(ABC):
     def cells(self, tree: Tree) -> CellGeometry:
         """The leaves of a tree that contain a part of the domain."""
 
+    @property
+    def singularities(self) -> Singularities:
+        """The points at which solutions are singular, and where cells become small."""
+        return Singularities()
+
     def divisible(self, geometry: CellGeometry) -> Tensor:
         """The cells that can be halved in spite of rounding, a mask (N,)."""
-        return torch.ones(len(geometry.tree), dtype=torch.bool)
+        return self.singularities.divisible(geometry)
 
     def coordinates(self, geometry: CellGeometry, steep: Tensor) -> Tensor:
         """The coordinates in which cells are halved, if at all, a mask (N, d).
 
         steep: those in which the solution is steep, a mask (N, d).
         """
-        return steep
+        return self.singularities.coordinates(geometry, steep)
 
     def refined(self, geometry: CellGeometry, chosen: Tensor, left: float = 1.0) -> CellGeometry:
         """The cells when some are halved, those at singular corners several times at once.
@@ -91,11 +97,11 @@ class CellProblem(ABC):
             chosen: the coordinates in which cells are halved, a mask (N, d).
             left: the part of the error that is to be left.
         """
-        return self.cells(geometry.tree.split(chosen)[0])
+        return self.singularities.refined(geometry, chosen, left, self.cells)
 
     def deeper(self, geometry: CellGeometry) -> CellGeometry:
         """Smaller cells where a higher degree does not show the error of a solution."""
-        return geometry
+        return self.singularities.deeper(geometry, self.cells)
 
     @abstractmethod
     def start(self, tree: Tree) -> CellGeometry:
@@ -118,14 +124,6 @@ class CellProblem(ABC):
     ) -> list[CoupledContacts]:
         """The arcs at which cells of two regions meet; the arguments are those of `on`."""
         return []
-
-    def weights(self, geometry: CellGeometry) -> Tensor:
-        """The factors of the rows of cells, (N,)."""
-        return torch.ones(len(geometry.tree), dtype=torch.float64)
-
-    def pollution(self, geometry: CellGeometry) -> Tensor:
-        """The factors by which errors are larger elsewhere than in their own cell, (N,)."""
-        return torch.ones(len(geometry.tree), dtype=torch.float64)
 
     def on(
         self,
@@ -158,7 +156,8 @@ class CellProblem(ABC):
         if integrated and len(self.patches) == len(self.shared):
             self._integrate_sources(geometry, equation, limit)
         contacts = self.coupled_contacts(geometry, polynomials, coefficients)
-        factors = self.weights(geometry), self.pollution(geometry)
+        singular = self.singularities
+        factors = singular.weights(geometry), singular.pollution(geometry)
         of_functions = polynomials, equation, walls, self.counted
         return CellSystem(geometry, *of_functions, *factors, contacts, self.shared)
 

@@ -1,4 +1,4 @@
-"""Problems in cells that a boundary cuts: the first cells, and smaller ones at singular corners."""
+"""Problems in cells that a boundary cuts: the first cells are small enough for the boundary."""
 
 from abc import abstractmethod
 from typing import ClassVar
@@ -8,7 +8,6 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
-from kanpinn.cells.geometry.corners import SingularCorners
 from kanpinn.cells.problems.cell_problem import CellProblem
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.domain import Domain
@@ -25,33 +24,9 @@ class ProblemInCutCells(CellProblem):
     most: ClassVar[int]
     tiny: ClassVar[str]
 
-    @property
-    @abstractmethod
-    def corners(self) -> SingularCorners:
-        """The points at which solutions are singular, and where cells become small."""
-
     @abstractmethod
     def too_large(self, tree: Tree) -> Tensor:
         """The cells that are too large for the boundary in them, a mask (N,)."""
-
-    def weights(self, geometry: CellGeometry) -> Tensor:
-        return self.corners.weights(geometry)
-
-    def pollution(self, geometry: CellGeometry) -> Tensor:
-        return self.corners.pollution(geometry)
-
-    def divisible(self, geometry: CellGeometry) -> Tensor:
-        return self.corners.divisible(geometry)
-
-    def coordinates(self, geometry: CellGeometry, steep: Tensor) -> Tensor:
-        alike = ~geometry.whole_cells | self.corners.touched(geometry).any(dim=1)
-        return steep | alike[:, None]
-
-    def refined(self, geometry: CellGeometry, chosen: Tensor, left: float = 1.0) -> CellGeometry:
-        return self.corners.refined(geometry, chosen, left, self.cells)
-
-    def deeper(self, geometry: CellGeometry) -> CellGeometry:
-        return self.corners.deeper(geometry, self.cells)
 
     def start(self, tree: Tree) -> CellGeometry:
         for _ in range(self.most):

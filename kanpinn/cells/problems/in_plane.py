@@ -114,7 +114,7 @@ class ProblemInPlane(ProblemInCutCells):
         return (False, True) if tied else tuple(sorted(found))
 
     @cached_property
-    def corners(self) -> SingularCorners:
+    def singularities(self) -> SingularCorners:
         """The points at which solutions are singular."""
         found = junctions(
             self.division, self.interfaces, self.conditions, self.domain.bounds, self.fields

@@ -11,7 +11,6 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.cell_points import CellPoints
-from kanpinn.cells.geometry.corners import SingularCorners
 from kanpinn.cells.geometry.inside_points import gauss_inside
 from kanpinn.cells.geometry.singular_edges import SingularEdges
 from kanpinn.cells.geometry.solid_geometry import SolidCutter, SolidGeometry
@@ -66,16 +65,12 @@ class ProblemInSpace(ProblemInCutCells):
         return SolidCutter(self.domain)
 
     @cached_property
-    def edges(self) -> SingularEdges:
+    def singularities(self) -> SingularEdges:
         """The edges and vertices at which solutions are singular."""
         return SingularEdges.of(self.domain.creases)
 
     def cells(self, tree: Tree) -> SolidGeometry:
         return self.cutter.cut(tree)
-
-    @property
-    def corners(self) -> SingularCorners:
-        return self.edges.vertices
 
     def too_large(self, tree: Tree) -> Tensor:
         """The cells that are too large for the boundary in them, a mask (N,).
@@ -93,24 +88,6 @@ class ProblemInSpace(ProblemInCutCells):
         assert isinstance(geometry, SolidGeometry)
         places = SolidWalls(geometry, self.cutter, polynomials)
         return [(term, at) for term in self.conditions for at in places.of(term.pieces)]
-
-    def coordinates(self, geometry: CellGeometry, steep: Tensor) -> Tensor:
-        return self.edges.coordinates(geometry, steep, super().coordinates(geometry, steep))
-
-    def divisible(self, geometry: CellGeometry) -> Tensor:
-        return self.edges.divisible(geometry)
-
-    def refined(self, geometry: CellGeometry, chosen: Tensor, left: float = 1.0) -> CellGeometry:
-        return self.edges.refined(geometry, chosen, left, self.cells)
-
-    def deeper(self, geometry: CellGeometry) -> CellGeometry:
-        return self.edges.deeper(geometry, self.cells)
-
-    def weights(self, geometry: CellGeometry) -> Tensor:
-        return self.edges.weights(geometry)
-
-    def pollution(self, geometry: CellGeometry) -> Tensor:
-        return self.edges.pollution(geometry)
 
     def inside(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[CellPoints]:
         assert isinstance(geometry, SolidGeometry)

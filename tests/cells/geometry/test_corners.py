@@ -38,7 +38,7 @@ def in_plane(domain, flux=()):
 
 def exponents(domain, flux=()):
     """The corners with the exponents of their singular functions."""
-    found = in_plane(domain, flux).corners
+    found = in_plane(domain, flux).singularities
     return dict(zip(map(tuple, found.points.tolist()), found.exponents.tolist(), strict=True))
 
 
@@ -60,14 +60,14 @@ def test_the_kind_of_condition_may_change_on_a_straight_side():
 def test_a_disk_has_no_corners_and_no_weights():
     problem = in_plane(kp.Disk((0, 0), 1))
     geometry = problem.start(Tree.uniform([4, 4]))
-    assert bool((problem.corners.weights(geometry) == 1).all())
+    assert bool((problem.singularities.weights(geometry) == 1).all())
     assert bool(problem.divisible(geometry).all())
     assert problem.deeper(geometry) is geometry
 
 
 def at_corner(problem, geometry):
     """The widths of the cells at the first corner, relative to the domain's width."""
-    touched = problem.corners.touched(geometry)[:, 0]
+    touched = problem.singularities.touched(geometry)[:, 0]
     return geometry.tree.widths[touched].amax(dim=1) / 2
 
 
@@ -75,15 +75,17 @@ def test_cells_at_a_corner_are_halved_until_rounding_forbids_it():
     problem = in_plane(NOTCHED)
     geometry = problem.start(Tree.uniform([4, 4]))
     for _ in range(20):
-        chosen = problem.corners.touched(geometry)[:, 0] & problem.divisible(geometry)
+        chosen = problem.singularities.touched(geometry)[:, 0] & problem.divisible(geometry)
         if not bool(chosen.any()):
             break
         before = len(geometry.tree)
         geometry = problem.refined(geometry, geometry.tree.everywhere(chosen))
         assert len(geometry.tree) > before
-    assert float(at_corner(problem, geometry).max()) == 2.0**-problem.corners.bits
-    assert float(at_corner(problem, problem.deeper(geometry)).max()) < 2.0**-problem.corners.bits
-    weights = problem.corners.weights(geometry)
+    assert float(at_corner(problem, geometry).max()) == 2.0**-problem.singularities.bits
+    assert (
+        float(at_corner(problem, problem.deeper(geometry)).max()) < 2.0**-problem.singularities.bits
+    )
+    weights = problem.singularities.weights(geometry)
     assert bool((weights.log2() == weights.log2().round()).all())
     assert float(weights[~problem.divisible(geometry)].max()) < 1e-9
     assert float(weights.max()) == 1.0
