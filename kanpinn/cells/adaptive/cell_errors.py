@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kanpinn.cells.adaptive.solved_tree import SolvedTree
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.geometry.cut_geometry import CellCutter
@@ -29,20 +30,18 @@ class BetterSolution:
     error: Tensor
 
 
-def better_solution(
-    problem: CellProblem, system: CellSystem, found: CellSolution, accuracy: float
-) -> BetterSolution:
+def better_solution(problem: CellProblem, solved: SolvedTree, accuracy: float) -> BetterSolution:
     """The solution of a degree that is higher by 2, in smaller cells at singular corners.
 
     The integrals of a singular source are also more accurate.
 
     Args:
         problem: the problem.
-        system: its least-squares problem on the present cells.
-        found: the solution of that.
+        solved: its solution on the present cells.
         accuracy: of conjugate gradients, see `CellSystem.solve`.
     """
-    more, own, coarse = 2, system.polynomials, system.geometry
+    more, system, found = 2, solved.system, solved.solution
+    own, coarse = system.polynomials, system.geometry
     richer, fine = LocalPolynomials(own.degree + more, own.dim), problem.deeper(coarse)
     start = richer.padded(prolonged(own, coarse.tree, coarse.frames, found.coefficients, fine))
     before = CellField(start, found.numbers)
@@ -53,8 +52,7 @@ def better_solution(
 
 def errors_by_comparison(
     problem: CellProblem,
-    system: CellSystem,
-    found: CellSolution,
+    solved: SolvedTree,
     better: BetterSolution,
     enough: float,
     accuracy: float,
@@ -72,13 +70,13 @@ def errors_by_comparison(
 
     Args:
         problem: the problem.
-        system: its least-squares problem on the present cells.
-        found: the solution of that.
+        solved: its solution on the present cells.
         better: the best solution, see `better_solution`.
         enough: the L2 norm of an error after which no cells are halved.
         accuracy: of conjugate gradients, see `CellSystem.solve`.
     """
-    own, coarse, fine = system.polynomials, system.geometry, better.system.geometry
+    system, found, fine = solved.system, solved.solution, better.system.geometry
+    own, coarse = system.polynomials, system.geometry
     parents = coarse.tree.locate(fine.frames.mean(dim=1), fine.tree.region)
     squares, present = torch.zeros_like(found.shares), CellField(found.coefficients, found.numbers)
     indicated, change = system.indicators(found).square(), better.error
@@ -93,21 +91,21 @@ def errors_by_comparison(
         missed = _missed_sources(problem, system)
         if bool(missed.any()):
             square, present = improved(coarse, present)
-            squares += _shared(square, missed)
+            squares += _distributed(square, missed)
         moved = prolonged(own, coarse.tree, coarse.frames, present.coefficients, fine)
         start = CellField(moved, present.numbers)
         if fine is not coarse:
             square, start = improved(fine, start)
             halved = parents.bincount(minlength=len(squares)) > 1
-            squares += _shared(square, torch.where(halved, indicated, 0))
+            squares += _distributed(square, torch.where(halved, indicated, 0))
         padded = better.system.polynomials.padded(start.coefficients)
         change = _difference(better.system, better.solution, CellField(padded, start.numbers))
     shown = torch.zeros_like(squares).index_add(0, parents, change.square())
     local = torch.minimum(shown, indicated)
-    return (squares + local + _shared((shown - local).sum(), indicated)).sqrt()
+    return (squares + local + _distributed((shown - local).sum(), indicated)).sqrt()
 
 
-def _shared(square: Tensor, parts: Tensor) -> Tensor:
+def _distributed(square: Tensor, parts: Tensor) -> Tensor:
     """Distribute a squared error among the cells in proportion to `parts`, (N,)."""
     return parts * (square / parts.sum().clamp_min(1e-300))
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from kanpinn._support.errors import InputError, integer, number
-from kanpinn.cells.adaptive.dissection_stage import CellSettings, DissectionStage
+from kanpinn.cells.adaptive.cell_settings import CellSettings
+from kanpinn.cells.adaptive.dissection_stage import DissectionStage
 from kanpinn.cells.adaptive.number_stage import NumberStage
 from kanpinn.cells.cells import require_cells
 from kanpinn.loss.residuals import Residuals

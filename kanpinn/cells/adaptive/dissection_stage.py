@@ -1,7 +1,7 @@
 """The state of a solve in cells: solves on one tree after the other, and estimates of the error."""
 
 import math
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, replace
 from typing import Any
 
 from torch import Tensor
@@ -13,6 +13,7 @@ from kanpinn.cells.adaptive.cell_errors import (
     errors_by_comparison,
     errors_by_missed_residuals,
 )
+from kanpinn.cells.adaptive.cell_settings import CellSettings
 from kanpinn.cells.adaptive.coordinates import coordinates_to_halve
 from kanpinn.cells.adaptive.error_progress import ErrorProgress, status_of_error
 from kanpinn.cells.adaptive.halving import bulk, part_to_halve, why_no_smaller
@@ -23,6 +24,7 @@ from kanpinn.cells.adaptive.shared_parts import (
     take_shared_numbers,
     with_shared_functions,
 )
+from kanpinn.cells.adaptive.solved_tree import SolvedTree
 from kanpinn.cells.adaptive.waves import cells_with_waves
 from kanpinn.cells.cells import require_cells
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
@@ -33,25 +35,6 @@ from kanpinn.cells.system.constants import mean_terms, set_constants
 from kanpinn.cells.system.memory import no_comparison, too_many
 from kanpinn.loss.residuals import Residuals
 from kanpinn.optimizers.method import Stage, Step
-
-
-@dataclass(frozen=True)
-class CellSettings:
-    """The settings of a solve in cells, see `Dissection`."""
-
-    tolerance: float
-    cells: int
-    bulk: float
-
-    @property
-    def accuracy(self) -> float:
-        """The relative error at which conjugate gradients end: far below the tolerance.
-
-        It is the error in the root of the functional. In L2 the relative errors were 4 times as
-        large for Poisson's equation, and 200 times for elasticity.
-        """
-        part, rounding = 1e-5, 1e-12
-        return max(rounding, part * self.tolerance)
 
 
 class DissectionStage(Stage):
@@ -122,26 +105,23 @@ class DissectionStage(Stage):
             self._split(self.chosen)
         system, before = self._system()
         found = self._solved(system)
-        size = system.size(found) or 1.0
-        indicators = system.indicators(found) / size
         words = f"{self.network.count} cells, {found.coefficients.numel()} unknowns"
-        self.newton.add(system.size(found.minus(before)) / size)
-        return self._judged(found, system, indicators, words)
+        solved = SolvedTree(system, found, words)
+        self.newton.add(system.size(found.minus(before)) / solved.size)
+        return self._judged(solved)
 
-    def _judged(
-        self, found: CellSolution, system: CellSystem, indicators: Tensor, words: str
-    ) -> Step:
+    def _judged(self, solved: SolvedTree) -> Step:
         """Go on with Newton's method, or estimate the error if its steps on a tree are done."""
         newton = self.newton
         part, ratio = 0.1, self.error.ratio or self.error.usual  # part: left to Newton's steps
-        enough = max(1e-13, part * ratio * float(indicators.norm()))
-        if min(newton.change, newton.left) > enough and not system.is_linear(found):
-            words += f", change by Newton's method {newton.change:.1e}"
+        enough = max(1e-13, part * ratio * float(solved.indicators.norm()))
+        if min(newton.change, newton.left) > enough and not solved.is_linear:
+            words = f"{solved.words}, change by Newton's method {newton.change:.1e}"
             if newton.stagnates:
                 self.error.forget()
-                return self._refined(found, system, indicators, words)
-            return Step(float(found.shares.sum()), words=words)
-        return self._assessed(found, system, indicators, words)
+                return self._refined(replace(solved, words=words), solved.indicators)
+            return Step(solved.loss, words=words)
+        return self._assessed(solved)
 
     def _system(self) -> tuple[CellSystem, CellField]:
         """The least-squares problem and the present solution.
@@ -184,55 +164,49 @@ class DissectionStage(Stage):
         """The solution of the least-squares problem."""
         return system.solve(self._present(), self.settings.accuracy)
 
-    def _better(self, found: CellSolution, system: CellSystem) -> BetterSolution:
+    def _better(self, solved: SolvedTree) -> BetterSolution:
         """A better solution on the same tree, with which the present one is compared."""
-        return better_solution(self.problem, system, found, self.settings.accuracy)
+        return better_solution(self.problem, solved, self.settings.accuracy)
 
-    def _assessed(
-        self, found: CellSolution, system: CellSystem, indicators: Tensor, words: str
-    ) -> Step:
+    def _assessed(self, solved: SolvedTree) -> Step:
         """Estimate the error of the solution on a tree, and halve cells if it is too large."""
-        settings, progress, errors = self.settings, self.error, indicators
-        before, size = progress.estimate, system.size(found) or 1.0
+        settings, progress, errors = self.settings, self.error, solved.indicators
+        before, system, found = progress.estimate, solved.system, solved.solution
         origin = CellField(self.origin, self.origin_numbers)
-        change = system.size(found.minus(origin)) / size
-        progress.extrapolate(float(indicators.norm()), change)
-        chosen = self._to_halve(found, system, errors, settings.bulk)
+        change = system.size(found.minus(origin)) / solved.size
+        progress.extrapolate(float(errors.norm()), change)
+        chosen = self._to_halve(solved, errors, settings.bulk)
         last = progress.compared or why_no_smaller(
             self.problem, system, errors, chosen, settings.cells
         )
         if progress.expected <= settings.tolerance or last:
             if uncompared := no_comparison(system):
-                return self._refined(found, system, errors, words, uncompared=uncompared)
-            better, enough = self._better(found, system), settings.tolerance * size
-            shown = errors_by_comparison(
-                self.problem, system, found, better, enough, settings.accuracy
-            )
-            errors = shown / size
+                return self._refined(solved, errors, uncompared=uncompared)
+            better, enough = self._better(solved), settings.tolerance * solved.size
+            shown = errors_by_comparison(self.problem, solved, better, enough, settings.accuracy)
+            errors = shown / solved.size
             progress.compare(float(errors.norm()))
-            unseen = errors_by_missed_residuals(system, found) / size
+            unseen = errors_by_missed_residuals(system, found) / solved.size
             if float(unseen.norm()) > settings.tolerance:
                 errors = errors + unseen
                 progress.estimate = float(errors.norm())
         finished = status_of_error(progress.estimate, before, settings.tolerance)
-        return self._refined(found, system, errors, words, finished or None)
+        return self._refined(solved, errors, finished)
 
     def _refined(
-        self,
-        found: CellSolution,
-        system: CellSystem,
-        errors: Tensor,
-        words: str,
-        finished: str | None = None,
-        uncompared: str = "",
+        self, solved: SolvedTree, errors: Tensor, finished: str = "", uncompared: str = ""
     ) -> Step:
         """Choose the cells to halve before the next step, unless the solve has finished.
 
-        uncompared: why the solution cannot be compared with a better one, in words; "" if it can.
+        Args:
+            solved: the present solution.
+            errors: of it in each cell, (N,).
+            finished: the status if the solve has finished; "" if not.
+            uncompared: why the solution cannot be compared with a better one; "" if it can.
         """
-        settings, estimate = self.settings, self.error.estimate
+        settings, estimate, words = self.settings, self.error.estimate, solved.words
         part = part_to_halve(settings.tolerance, estimate, settings.bulk)
-        self.chosen = self._to_halve(found, system, errors, part)
+        self.chosen = self._to_halve(solved, errors, part)
         reached, notes = "Newton's method does not converge on these", {"cells": float(len(errors))}
         if uncompared:
             reached = "the error has not been estimated"
@@ -240,19 +214,18 @@ class DissectionStage(Stage):
             reached = f"the estimated relative error is {estimate:.1e}"
             notes["estimated_error"] = estimate
             words += f", estimated error {estimate:.1e}"
-        why = why_no_smaller(self.problem, system, errors, self.chosen, settings.cells)
+        why = why_no_smaller(self.problem, solved.system, errors, self.chosen, settings.cells)
         why = why or uncompared
-        if finished is None and why:
+        if why and not finished:
             finished = f"stopped: {why}; {reached}"
-        return Step(float(found.shares.sum()), finished=finished, notes=notes, words=words)
+        return Step(solved.loss, finished=finished or None, notes=notes, words=words)
 
-    def _to_halve(
-        self, found: CellSolution, system: CellSystem, errors: Tensor, part: float
-    ) -> Tensor:
+    def _to_halve(self, solved: SolvedTree, errors: Tensor, part: float) -> Tensor:
         """The coordinates in which cells with a part of the squared error are halved, (N, d)."""
-        cells = bulk(errors * self.problem.divisible(system.geometry), part)
-        steep = coordinates_to_halve(system.polynomials, found.coefficients)
-        return cells[:, None] & self.problem.coordinates(system.geometry, steep)
+        geometry, polynomials = solved.system.geometry, solved.system.polynomials
+        cells = bulk(errors * self.problem.divisible(geometry), part)
+        steep = coordinates_to_halve(polynomials, solved.solution.coefficients)
+        return cells[:, None] & self.problem.coordinates(geometry, steep)
 
     def _split(self, chosen: Tensor) -> None:
         """Halve cells; the solution stays the same function."""

@@ -6,7 +6,9 @@ from typing import Any
 from torch import Tensor
 
 from kanpinn.cells.adaptive.cell_errors import BetterSolution
-from kanpinn.cells.adaptive.dissection_stage import CellSettings, DissectionStage
+from kanpinn.cells.adaptive.cell_settings import CellSettings
+from kanpinn.cells.adaptive.dissection_stage import DissectionStage
+from kanpinn.cells.adaptive.solved_tree import SolvedTree
 from kanpinn.cells.numbers.number_search import NumberSearch
 from kanpinn.cells.system.cell_system import CellSolution, CellSystem
 from kanpinn.cells.system.memory import no_comparison
@@ -38,34 +40,26 @@ class NumberStage(DissectionStage):
     def _solution(self, system: CellSystem) -> CellSolution:
         return self.search.solved(system, self._present())
 
-    def _judged(
-        self, found: CellSolution, system: CellSystem, indicators: Tensor, words: str
-    ) -> Step:
+    def _judged(self, solved: SolvedTree) -> Step:
         if self.search.settled or self.newton.stagnates:
-            return super()._judged(found, system, indicators, words)
+            return super()._judged(solved)
         if self.search.moved:
             self.newton.slow = 0  # the solution has changed with the numbers
-        return Step(float(found.shares.sum()), words=f"{words}, {self.search.words}")
+        return Step(solved.loss, words=f"{solved.words}, {self.search.words}")
 
-    def _better(self, found: CellSolution, system: CellSystem) -> BetterSolution:
-        better = super()._better(found, system)
+    def _better(self, solved: SolvedTree) -> BetterSolution:
+        better = super()._better(solved)
         self.search.measure_errors(better.system, better.solution.coefficients)
         return better
 
     def _refined(
-        self,
-        found: CellSolution,
-        system: CellSystem,
-        errors: Tensor,
-        words: str,
-        finished: str | None = None,
-        uncompared: str = "",
+        self, solved: SolvedTree, errors: Tensor, finished: str = "", uncompared: str = ""
     ) -> Step:
-        step = super()._refined(found, system, errors, words, finished, uncompared)
+        step = super()._refined(solved, errors, finished, uncompared)
         if step.finished is None:
             return step
-        if self.newton.stagnates and not no_comparison(system):
-            self._better(found, system)  # the solution has not been compared with it before
+        if self.newton.stagnates and not no_comparison(solved.system):
+            self._better(solved)  # the solution has not been compared with it before
         return replace(step, finished=self.search.verdict(step.finished))
 
     def _split(self, chosen: Tensor) -> None:
