@@ -26,8 +26,8 @@ def coarsened(state: CellState, allowed: float, least: int) -> CellState:
     Reference: Berger and Colella, Local adaptive mesh refinement for shock hydrodynamics (1989).
     """
     polynomials, tree, fewer = state.polynomials, state.geometry.tree, 2
-    family = families(tree, state.geometry.whole_cells)
-    parts = parts_of(polynomials)
+    family = leaves_of_boxes(tree, state.geometry.whole_cells)
+    parts = on_parts(polynomials)
     own = state.functions[:, family]  # (n, f, 2^d, L, m)
     larger = torch.einsum("plk,nfplm->nfkm", parts, own) / len(parts)
     simple = larger[0].clone()
@@ -39,12 +39,12 @@ def coarsened(state: CellState, allowed: float, least: int) -> CellState:
     chosen = order[squares.cumsum(0) <= allowed**2]
     if len(chosen) * (len(parts) - 1) < max(1, least):
         return state
-    larger_tree, kept = merged(tree, family[chosen])
+    larger_tree, kept = with_boxes(tree, family[chosen])
     functions = torch.cat([state.functions[:, kept], larger[:, chosen]], dim=1)
     return replace(state, geometry=state.problem.cells(larger_tree), functions=functions)
 
 
-def families(tree: Tree, whole: Tensor) -> Tensor:
+def leaves_of_boxes(tree: Tree, whole: Tensor) -> Tensor:
     """The leaves that together fill a box which was halved in all coordinates, (f, 2^d).
 
     whole: the leaves that may be in a family, a mask (N,).
@@ -59,7 +59,7 @@ def families(tree: Tree, whole: Tensor) -> Tensor:
     return found[(found >= 0).all(dim=1)]
 
 
-def parts_of(polynomials: LocalPolynomials) -> Tensor:
+def on_parts(polynomials: LocalPolynomials) -> Tensor:
     """The coefficients of the polynomials of a box in each of its 2^d parts, (2^d, L, L)."""
     dim = polynomials.dim
     low = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0]).double()] * dim).view(-1, dim)
@@ -67,7 +67,7 @@ def parts_of(polynomials: LocalPolynomials) -> Tensor:
     return polynomials.restricted(low, torch.ones_like(low), unit)
 
 
-def merged(tree: Tree, family: Tensor) -> tuple[Tree, Tensor]:
+def with_boxes(tree: Tree, family: Tensor) -> tuple[Tree, Tensor]:
     """The tree in which families give way to their boxes, and the leaves that are kept.
 
     The leaves that are kept come first, then the boxes in the order of the families.
