@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer
-from kanpinn.cells.basis_functions import begun_outputs, beside_functions
 from kanpinn.cells.cell_layer import CellLayer
+from kanpinn.cells.coefficient_network import begun_outputs, beside_functions
 from kanpinn.cells.corner_layer import CornerLayer
 from kanpinn.cells.kan_of_polynomials import kan_of_polynomials
 from kanpinn.cells.polynomials import LocalPolynomials

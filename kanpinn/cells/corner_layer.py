@@ -61,12 +61,11 @@ class CornerLayer(nn.Module):
         """The jet of the sum at points; tree: the cells."""
         at, channels = coordinates.value, coordinates.channels
         found: Tensor | None = None
-        place, middles = at.detach().cpu(), tree.boxes.mean(dim=1)
+        place = at.detach().cpu()
         cells = tree.locate(place, torch.zeros(len(place), dtype=torch.long))
         for number, (x, y, direction, radius) in enumerate(self.corners.tolist()):
-            low, high = self.boxes[self.boxes[:, 0] == number, 1:].cpu().view(-1, 2, 2).unbind(1)
-            own = ((middles[:, None] > low) & (middles[:, None] < high)).all(dim=2).any(dim=1)
-            some = own[cells].nonzero()[:, 0].to(at.device)
+            boxes = self.boxes[self.boxes[:, 0] == number, 1:].cpu().view(-1, 2, 2)
+            some = tree.inside(boxes)[cells].nonzero()[:, 0].to(at.device)
             powers = self.powers[:, 0] == number
             functions = CornerFunctions(direction, radius, powers_of(self.powers[powers, 1:]))
             offsets = (at[some] - at.new_tensor((x, y))) / coordinates.scale

@@ -115,6 +115,11 @@ class Tree:
             found[lost] = gaps.argmin(dim=1)
         return found
 
+    def inside(self, boxes: Tensor) -> Tensor:
+        """The leaves whose middles are in one of some boxes (b, 2, d), a mask (N,)."""
+        middles, (low, high) = self.boxes.mean(dim=1)[:, None], boxes.unbind(1)
+        return ((middles > low) & (middles < high)).all(dim=2).any(dim=1)
+
     def everywhere(self, cells: Tensor) -> Tensor:
         """Mark all coordinates of some leaves, a mask (N, d); cells: a mask (N,)."""
         return cells[:, None].expand(-1, self.dim)

@@ -24,7 +24,7 @@ from kanpinn.cells.geometry.seams import contacts
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.problems.cell_problem import CellTerms, TermAt
 from kanpinn.cells.problems.in_cut_cells import ProblemInCutCells
-from kanpinn.cells.problems.principal_part import is_laplacian, orders_by_field
+from kanpinn.cells.problems.terms_at_corner import is_laplacian, orders_by_field
 from kanpinn.cells.system.corner_patch import CornerPatch
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.domain import Domain

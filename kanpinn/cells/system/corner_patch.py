@@ -33,7 +33,7 @@ class CornerPatch(SharedFunctions):
         return self.functions.count * self.fields
 
     def members(self, geometry: CellGeometry) -> Tensor:
-        return in_boxes(geometry.tree.boxes.mean(dim=1), self.boxes)
+        return geometry.tree.inside(self.boxes)
 
     def stacked(self, points: Points, channels: Channels) -> Tensor:
         jets = self.functions.stacked(points.coords - self.at, channels)
@@ -47,9 +47,3 @@ class CornerPatch(SharedFunctions):
         meets = ((low < above - least) & (high > below + least)).all(dim=2)
         larger = (high - low > above - below + least).any(dim=2)
         return (meets & larger).any(dim=1)
-
-
-def in_boxes(points: Tensor, boxes: Tensor) -> Tensor:
-    """Which points (n, 2) are in one of some boxes (b, 2, 2), a mask (n,)."""
-    low, high = boxes.unbind(1)
-    return ((points[:, None] > low) & (points[:, None] < high)).all(dim=2).any(dim=1)
