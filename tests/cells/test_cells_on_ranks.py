@@ -6,7 +6,7 @@ import torch
 from ranks import Ranks
 
 import kanpinn as kp
-from kanpinn.cells.merges import merge_order
+from kanpinn.cells.system.elimination_order import merge_order
 from kanpinn.cells.system.face_solver import FaceSolver
 from kanpinn.cells.tree import Tree
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kanpinn.cells.merges import merge_order
+from kanpinn.cells.system.elimination_order import merge_order
 from kanpinn.cells.tree import Tree
 
 F = torch.float64

@@ -71,9 +71,9 @@ class CellFactors:
             reduced = []
             following = [*self.groups[1:], None]
             for group, after, own in zip(self.groups, following, rights, strict=True):
-                reduced.append(group.shared.elimination.reduced(own))
-                if not again and (after is None or after.shared is not group.shared):
-                    group.shared.forget_reflections()
+                reduced.append(group.model.elimination.reduced(own))
+                if not again and (after is None or after.model is not group.model):
+                    group.model.forget_reflections()
             faces = None if again else FaceSolver(self.tree, self.coarse, self._fronts())
         below: dict[int, Array] = {}
         for group, left in zip(self.groups, reduced, strict=True):

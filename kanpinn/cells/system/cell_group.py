@@ -135,11 +135,11 @@ class CellElimination:
 
 
 @dataclass(eq=False)
-class SharedElimination:
-    """The elimination of cells whose rows have the same matrix up to a factor.
+class ModelElimination:
+    """The elimination of a cell, the model of all whose rows have the same matrix up to a factor.
 
     Args:
-        rows: makes the rows of one of these cells. They are made when they are needed, as they take
+        rows: makes the rows of the model. They are made when they are needed, as they take
             more memory than their triangles.
     """
 
@@ -171,19 +171,19 @@ class CellGroup:
         faces: of each cell the numbers of its faces, of the arcs at which it meets cells of other
             regions, and of the shared functions that it has, (c, f).
         shape: the numbers of rows, r + t, and of coefficients, L m, of a cell.
-        shared: the elimination of cells whose matrix is this one up to a factor.
-        factor: by which the matrix is that of `shared`.
+        model: the elimination of a cell whose matrix is this one up to a factor.
+        factor: by which the matrix is that of `model`.
     """
 
     cells: Sequence[int]
     faces: Array
     shape: tuple[int, int]
-    shared: SharedElimination
+    model: ModelElimination
     factor: float
 
     def fronts(self) -> Iterator[tuple[int, BlockRows]]:
         """The rows for the traces that remain when the coefficients of a cell are eliminated."""
-        _, _, traces = self.shared.triangle
+        _, _, traces = self.model.triangle
         for cell, faces in zip(self.cells, self.faces, strict=True):
             yield cell, BlockRows(faces, traces, self.factor)
 
@@ -194,7 +194,7 @@ class CellGroup:
             reduced: the right-hand sides.
             known: the traces on the faces of each cell, (c, t, n).
         """
-        triangle, rest, traces = self.shared.triangle
+        triangle, rest, traces = self.model.triangle
         count, columns, each = reduced.own.shape
         own = reduced.own / self.factor - rest @ known
         flat = np.moveaxis(own, 1, 0).reshape(columns, count * each)

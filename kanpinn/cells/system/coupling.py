@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.cells.geometry.cell_sides import CellSide
-from kanpinn.cells.geometry.face_traces import Ends, SideTrace
+from kanpinn.cells.geometry.face_traces import Ends, FaceTraces, SideTrace
 from kanpinn.cells.polynomials import LocalPolynomials
 
 
@@ -149,6 +149,11 @@ class Traces:
     def size(self, shared: bool) -> int:
         """The number of all unknowns of a trace; shared: see `sizes`."""
         return sum(sum(self.sizes(field, shared)) for field in range(len(self.orders)))
+
+    def sizes_on(self, faces: FaceTraces) -> list[int]:
+        """The numbers of unknowns of all traces on faces."""
+        single, shared = self.size(shared=False), self.size(shared=True)
+        return [single] * faces.single + [shared] * len(faces.shared)
 
     def coarse(self, low: int, shared: bool) -> Tensor:
         """Which unknowns of a trace have a degree of at most `low` - j, a mask (size,).

@@ -1,6 +1,5 @@
 """The rows of all cells in their least-squares problem: matrices and right-hand sides."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -14,17 +13,16 @@ from torch import Tensor
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.contacts import CoupledContacts
 from kanpinn.cells.geometry.face_traces import SideTrace
-from kanpinn.cells.merges import merge_order, work_of_cells
 from kanpinn.cells.system.cell_factors import CellFactors
-from kanpinn.cells.system.cell_group import CellGroup, CellRows, SharedElimination
+from kanpinn.cells.system.cell_group import CellGroup, CellRows, ModelElimination
 from kanpinn.cells.system.cell_terms import PlacedTerm, SampledTerm
+from kanpinn.cells.system.coarse_traces import coarse_traces
 from kanpinn.cells.system.contact_rows import PlacedContact
 from kanpinn.cells.system.coupling import Coupling, Traces
+from kanpinn.cells.system.elimination_order import elimination_order, work_of_cells
 from kanpinn.cells.system.equal_rows import ProjectedReflections
 from kanpinn.cells.system.shared_rows import SharedRows
 from kanpinn.cells.system.similar_cells import EqualCells, RowSizes
-from kanpinn.linalg.elimination_tree import EliminationTree
-from kanpinn.linalg.local_order import order_of_least_fill
 from kanpinn.linalg.reflections import Reflections
 
 Array = NDArray[Any]
@@ -58,9 +56,7 @@ class RowsOfCells:
     @cached_property
     def trace_sizes(self) -> Array:
         """The numbers of unknowns on all faces, on all arcs of interfaces, of shared functions."""
-        own = self.geometry.traces
-        sizes = [self.traces.size(shared=False)] * own.single
-        sizes += [self.traces.size(shared=True)] * len(own.shared)
+        sizes = self.traces.sizes_on(self.geometry.traces)
         both = {one.number: one.rows.size for own in self.contacts for one in own}
         sizes += [both[number] for number in sorted(both)]
         return np.array(sizes + list(self.shared.sizes), dtype=np.int64)
@@ -74,25 +70,26 @@ class RowsOfCells:
 
     @cached_property
     def cell_factors(self) -> CellFactors:
-        """The factors of the problem, in which similar cells share their elimination."""
+        """The factors of the problem; cells that are alike up to a factor are eliminated once."""
         found: dict[Any, list[int]] = {}
         for cell, sides in enumerate(self.geometry.sides):
             terms = [one.term for one in self.terms[cell]]
-            shared = all(term.is_alike for term in terms)
+            alike = all(term.is_alike for term in terms)
             names = tuple(id(term) for term in terms)
-            shared = shared and not (self.contacts[cell] or (self.free_fields and cell == 0))
-            shared = shared and not self.shared.of(cell)
-            key = (self.size(cell), tuple(at.kind for at in sides), names) if shared else cell
+            alike = alike and not (self.contacts[cell] or (self.free_fields and cell == 0))
+            alike = alike and not self.shared.of(cell)
+            key = (self.size(cell), tuple(at.kind for at in sides), names) if alike else cell
             found.setdefault(key, []).append(cell)
         faces = [self.blocks(cell) for cell in range(len(self.geometry.sides))]
         similar = self._similar(found)
         models = [own[0][0][0] for own in similar]  # one cell of each, whose rows are eliminated
         shapes = [self._shape(model, faces[model]) for model in models]
         together = [[cell for cells, _ in own for cell in cells] for own in similar]
-        tree = self._order(faces, work_of_cells(together, shapes, len(faces)))
+        work = work_of_cells(together, shapes, len(faces))
+        tree = elimination_order(self.geometry.tree, faces, self.trace_sizes, work)
         local, groups = set(tree.local), []
         for own, model, shape in zip(similar, models, shapes, strict=True):
-            elimination, (_, unit) = SharedElimination(partial(self._rows, model)), own[0]
+            elimination, (_, unit) = ModelElimination(partial(self._rows, model)), own[0]
             for cells, size in own:
                 if here := [cell for cell in cells if cell in local]:
                     numbers = np.stack([faces[cell] for cell in here])
@@ -130,33 +127,9 @@ class RowsOfCells:
     @cached_property
     def _coarse(self) -> Array:
         """Which traces have low degrees, (unknowns,): all of those that are not on faces."""
-        own, plane = self.geometry.traces, self.geometry.tree.dim < 3
-        low, most = (3, 400_000) if plane else (2, 40_000)  # so many are eliminated in seconds
-        waves = min(self.coupling.phase, self.traces.polynomials.degree / 2 - low)
-        low += math.ceil(max(0.0, waves))
-
-        def chosen(low: int) -> Array:
-            single, shared = (self.traces.coarse(low, one).numpy() for one in (False, True))
-            return np.concatenate([np.tile(single, own.single), np.tile(shared, len(own.shared))])
-
-        while low > 1 and chosen(low).sum() > most:
-            low -= 1
-        of_faces, size = chosen(low), int(self.trace_sizes.sum())
-        return np.concatenate([of_faces, np.ones(size - len(of_faces), dtype=bool)])
-
-    def _order(self, faces: Sequence[Array], work: Array) -> EliminationTree:
-        """The order of the elimination: of two that are possible, the one with less work.
-
-        Args:
-            faces: the numbers of the traces of each cell.
-            work: the operations for each cell before, (N,).
-        """
-        tree, sizes = self.geometry.tree, self.trace_sizes
-        halvings = EliminationTree(faces, sizes, merge_order(tree), work)
-        if len(tree.level.unique(dim=0)) == 1:
-            return halvings
-        fill = EliminationTree(faces, sizes, order_of_least_fill(faces, sizes), work)
-        return min(halvings, fill, key=lambda one: one.operations)
+        of_faces = coarse_traces(self.geometry, self.coupling, self.traces)
+        others = np.ones(int(self.trace_sizes.sum()) - len(of_faces), dtype=bool)
+        return np.concatenate([of_faces, others])
 
     def size(self, cell: int) -> Size:
         """The levels and the weight of a cell, on which its rows of a term depend."""

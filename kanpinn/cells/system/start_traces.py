@@ -27,8 +27,7 @@ def traces_of(geometry: CellGeometry, traces: Traces, coefficients: Tensor) -> A
         coefficients: of the function, (N, L, m).
     """
     own = geometry.traces
-    sizes = [traces.size(shared=False)] * own.single + [traces.size(shared=True)] * len(own.shared)
-    starts = np.cumsum([0, *sizes])
+    starts = np.cumsum([0, *traces.sizes_on(own)])
     alike: dict[tuple[CellSide, bool], list[tuple[int, float, int]]] = defaultdict(list)
     for cell, sides in enumerate(geometry.sides):
         for at in sides:

@@ -1,4 +1,4 @@
-"""The order in which neighbouring cells are merged, and the work for each before that."""
+"""The order in which cells are merged when traces are eliminated, and the work before that."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,9 +7,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kanpinn.cells.tree import Tree
-from kanpinn.linalg.elimination_tree import Merge
+from kanpinn.linalg.elimination_tree import EliminationTree, Merge
+from kanpinn.linalg.local_order import order_of_least_fill
 
 Array = NDArray[Any]
+
+
+def elimination_order(
+    tree: Tree, faces: Sequence[Array], sizes: Array, work: Array
+) -> EliminationTree:
+    """The order of the elimination: of two that are possible, the one with less work.
+
+    Args:
+        tree: the cells.
+        faces: the numbers of the traces of each cell.
+        sizes: the numbers of unknowns of all traces.
+        work: the operations for each cell before, (N,).
+    """
+    halvings = EliminationTree(faces, sizes, merge_order(tree), work)
+    if len(tree.level.unique(dim=0)) == 1:
+        return halvings
+    fill = EliminationTree(faces, sizes, order_of_least_fill(faces, sizes), work)
+    return min(halvings, fill, key=lambda one: one.operations)
 
 
 def merge_order(tree: Tree) -> list[Merge]:
