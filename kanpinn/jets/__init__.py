@@ -19,6 +19,7 @@ from kanpinn.jets.operators import normal_derivative as normal_derivative
 from kanpinn.jets.operators import partial as partial
 from kanpinn.jets.parts import coefficients_along as coefficients_along
 from kanpinn.jets.parts import derivatives_of_parts as derivatives_of_parts
+from kanpinn.jets.parts import jet_of_stacked as jet_of_stacked
 from kanpinn.jets.parts import largest_of_orders as largest_of_orders
 from kanpinn.jets.parts import orders_of_parts as orders_of_parts
 from kanpinn.jets.parts import parts_along as parts_along

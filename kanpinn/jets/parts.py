@@ -133,3 +133,8 @@ def zero_jet(channels: Channels, like: Tensor, fields: int) -> Jet:
         shape = len(channels.directions), channels.order, fields
         lines = like.new_zeros(len(like), *shape)
     return Jet(channels, like.new_zeros(len(like), fields), gradient, second, lines)
+
+
+def jet_of_stacked(channels: Channels, rows: Tensor) -> Jet:
+    """The jet of m fields at n points whose `stacked` parts are given, (n, parts, m)."""
+    return zero_jet(channels, rows, 1).unstacked(rows)

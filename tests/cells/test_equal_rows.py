@@ -8,8 +8,9 @@ import kanpinn as kp
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.system.cell_terms import PlacedTerm, SampledTerm
+from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.cells.system.equal_rows import ProjectedReflections
+from kanpinn.cells.system.placed_term import PlacedTerm
 from kanpinn.cells.tree import Tree
 from kanpinn.loss.terms import residual_term
 from kanpinn.networks.surrogate import Surrogate

@@ -12,7 +12,8 @@ from kanpinn.cells.geometry.cut_geometry import CellCutter
 from kanpinn.cells.geometry.prolongation import prolonged
 from kanpinn.cells.polynomials import LocalPolynomials, closed_rule
 from kanpinn.cells.problems.cell_problem import CellProblem
-from kanpinn.cells.system.cell_system import CellField, CellSolution, CellSystem
+from kanpinn.cells.system.cell_fields import CellField
+from kanpinn.cells.system.cell_system import CellSolution, CellSystem
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,8 +137,8 @@ def _difference(system: CellSystem, after: CellField, before: CellField) -> Tens
 
     In fields that are determined up to a constant, the mean of the difference does not count.
     """
-    gap = after.minus(before)
-    return system.norms(system.without_means(gap.coefficients, gap.numbers), gap.numbers)
+    norms = system.norms
+    return norms.of_cells(norms.without_means(after.minus(before), system.free_fields))
 
 
 def errors_by_missed_residuals(system: CellSystem, found: CellSolution) -> Tensor:
@@ -155,7 +156,7 @@ def errors_by_missed_residuals(system: CellSystem, found: CellSolution) -> Tenso
     local, weights = closed_rule(count, dim)
     if system.interfaces:  # a side on an interface may have a sliver of the other region
         local = local * (1 - 4 * CellCutter.sliver)
-    squares, shared = torch.zeros_like(found.shares), system.sum_of(found.numbers)
+    squares, shared = torch.zeros_like(found.shares), system.shared.sum(found.numbers)
     for term, factors in zip(system.equation, system.factors, strict=True):
         if term.at.alike:
             at = CellPoints.inside(system.geometry, term.at.cells, local, weights)

@@ -30,7 +30,8 @@ from kanpinn.cells.cells import require_cells
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.prolongation import prolonged
 from kanpinn.cells.problems.by_domain import problem_in_cells
-from kanpinn.cells.system.cell_system import CellField, CellSolution, CellSystem
+from kanpinn.cells.system.cell_fields import CellField
+from kanpinn.cells.system.cell_system import CellSolution, CellSystem
 from kanpinn.cells.system.constants import mean_terms, set_constants
 from kanpinn.cells.system.memory import no_comparison, too_many
 from kanpinn.loss.residuals import Residuals
@@ -107,7 +108,7 @@ class DissectionStage(Stage):
         found = self._solved(system)
         words = f"{self.network.count} cells, {found.coefficients.numel()} unknowns"
         solved = SolvedTree(system, found, words)
-        self.newton.add(system.size(found.minus(before)) / solved.size)
+        self.newton.add(system.norms.total(found.minus(before)) / solved.size)
         return self._judged(solved)
 
     def _judged(self, solved: SolvedTree) -> Step:
@@ -173,7 +174,7 @@ class DissectionStage(Stage):
         settings, progress, errors = self.settings, self.error, solved.indicators
         before, system, found = progress.estimate, solved.system, solved.solution
         origin = CellField(self.origin, self.origin_numbers)
-        change = system.size(found.minus(origin)) / solved.size
+        change = system.norms.total(found.minus(origin)) / solved.size
         progress.extrapolate(float(errors.norm()), change)
         chosen = self._to_halve(solved, errors, settings.bulk)
         last = progress.compared or why_no_smaller(

@@ -25,7 +25,7 @@ class SolvedTree:
     @cached_property
     def size(self) -> float:
         """The L2 norm of the solution, in units of which errors are; 1 if it is zero."""
-        return self.system.size(self.solution) or 1.0
+        return self.system.norms.total(self.solution) or 1.0
 
     @cached_property
     def indicators(self) -> Tensor:

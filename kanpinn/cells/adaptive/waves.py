@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from kanpinn.cells.system.cell_system import CellField, CellSystem
+from kanpinn.cells.system.cell_fields import CellField
+from kanpinn.cells.system.cell_system import CellSystem
 from kanpinn.jets import Channels, coefficients_along
 
 

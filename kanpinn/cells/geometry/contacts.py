@@ -11,7 +11,7 @@ from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.geometry.points import Batch
-from kanpinn.jets import Channels, Coordinates, Jet, largest_of_orders, slopes_by_parts
+from kanpinn.jets import Channels, Jet, jet_of_stacked, largest_of_orders, slopes_by_parts
 from kanpinn.loss.terms import ResidualTerm
 
 INSIDE, OUTSIDE = 0, 1
@@ -112,9 +112,7 @@ class CoupledContacts:
     @property
     def jet(self) -> Jet:
         """The jet of the present solution at the points on both sides."""
-        channels, points = self.contacts.channels, self.points
-        like = Coordinates(channels, points.coords, torch.ones_like(points.coords[0]))
-        return like.dense().unstacked(self.values.flatten(0, 2))
+        return jet_of_stacked(self.contacts.channels, self.values.flatten(0, 2))
 
     def _linearised(self) -> tuple[Tensor, Tensor]:
         """The slopes and the right-hand sides."""

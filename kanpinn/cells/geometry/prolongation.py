@@ -28,3 +28,20 @@ def prolonged(
     scale = 2 / (outer_high - outer_low)
     corner, width = (low - outer_low) * scale - 1, (high - low) * scale
     return polynomials.restricted(corner, width, coefficients[parents])
+
+
+def all_prolonged(
+    polynomials: LocalPolynomials, coarse: CellGeometry, functions: Tensor, fine: CellGeometry
+) -> Tensor:
+    """The same functions in smaller cells, (n, N, L, m).
+
+    Args:
+        polynomials: the functions of a cell.
+        coarse, fine: the cells, and the smaller ones.
+        functions: the coefficients of n functions, (n, N, L, m).
+    """
+    if fine is coarse:
+        return functions
+    together = functions.movedim(0, 2).flatten(2)
+    found = prolonged(polynomials, coarse.tree, coarse.frames, together, fine)
+    return found.unflatten(2, (len(functions), -1)).movedim(2, 0)

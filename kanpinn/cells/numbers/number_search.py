@@ -13,7 +13,9 @@ from kanpinn.cells.cells import require_cells
 from kanpinn.cells.numbers.cell_fit import CellFit
 from kanpinn.cells.numbers.derivatives import rates_by_numbers
 from kanpinn.cells.problems.cell_problem import CellProblem
+from kanpinn.cells.system.cell_fields import CellField
 from kanpinn.cells.system.cell_system import CellSolution, CellSystem
+from kanpinn.cells.system.constants import refuse_free_data
 from kanpinn.cells.unknowns import Unknowns
 from kanpinn.linalg.triangle import TriangularFactor
 from kanpinn.loss.numbered import largest_misfit, spread_of_data
@@ -109,13 +111,14 @@ class NumberSearch:
         """
         found, directions = system.solve_with(rates_by_numbers(system, before))
         self._show(system, found.coefficients, directions)
-        self._check_free(system)
+        refuse_free_data(system, self.surrogate, self.data)
         fit = CellFit(
             self._model(self.surrogate), self.rows, self._numbers(), found.coefficients, directions
         )
         self.moved, near = False, 1e-2
-        change = system.norm(system.without_means(found.coefficients - before))
-        if not self.settled and change > near * system.norm(found.coefficients):
+        norms, change = system.norms, found.minus(CellField(before))
+        change = norms.without_means(change, system.free_fields)
+        if not self.settled and norms.total(change) > near * norms.total(found):
             if not system.is_linear(found):
                 return found  # it is not yet the solution for these numbers
         fields = self._stepped(fit)
@@ -218,21 +221,6 @@ class NumberSearch:
         self.left = finer.loss(step) / max(own.loss(), torch.finfo().tiny)
         assert self.network.sensitivities is not None
         self.network.sensitivities.errors.copy_(change)
-
-    def _check_free(self, system: CellSystem) -> None:
-        """Refuse data of a field that is determined only up to a constant."""
-        for term in self.data if system.free_fields else ():
-            jet = self.surrogate.jet(term.points, term.channels)
-            before = term.equation(term.points, jet)
-            value = jet.value.clone()
-            value[:, system.free_fields] += 1.0
-            after = term.equation(term.points, jet.with_parts([value, *jet.parts()[1:]]))
-            if not torch.equal(before, after):
-                raise InputError(
-                    f"the data of the term {term.name} are of a field that equation and "
-                    "conditions on the boundary determine only up to a constant: cells take data "
-                    "of other fields"
-                )
 
     def _numbers(self) -> Tensor:
         return self.unknowns.values

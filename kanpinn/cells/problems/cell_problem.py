@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
-import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
@@ -20,7 +19,7 @@ from kanpinn.cells.system.cell_system import CellSystem
 from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.cells.system.constants import is_mean
 from kanpinn.cells.system.corner_patch import CornerPatch
-from kanpinn.cells.system.shared_functions import SharedFunctions, SharedSum
+from kanpinn.cells.system.shared_functions import SharedFunctions, SharedInCells
 from kanpinn.cells.system.source_moments import SourceMoments
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.domain import Domain
@@ -147,10 +146,11 @@ class CellProblem(ABC):
             integrated: whether integrals of sources are computed; otherwise the source is that at
                 the points, as for the moments of an evolution, which have one each.
         """
-        shared = self._shared_sum(geometry, coefficients, numbers)
+        shared = SharedInCells.of(self.shared, geometry, coefficients.shape[2])
+        present = shared.sum(numbers)
         places = [(self.equation, at) for at in self.inside(geometry, polynomials)]
         places, count = places + self.walls(geometry, polynomials), len(places)
-        terms = [SampledTerm(*one, polynomials, coefficients, shared) for one in places]
+        terms = [SampledTerm(*one, polynomials, coefficients, present) for one in places]
         equation, walls = terms[:count], terms[count:]
         # A source that known functions balance is balanced at points, not in integrals.
         if integrated and len(self.patches) == len(self.shared):
@@ -159,17 +159,7 @@ class CellProblem(ABC):
         singular = self.singularities
         factors = singular.weights(geometry), singular.pollution(geometry)
         of_functions = polynomials, equation, walls, self.counted
-        return CellSystem(geometry, *of_functions, *factors, contacts, self.shared)
-
-    def _shared_sum(
-        self, geometry: CellGeometry, coefficients: Tensor, numbers: Sequence[Tensor]
-    ) -> SharedSum | None:
-        """The present sums of shared functions; None if there are no such functions."""
-        if not self.shared:
-            return None
-        numbers = numbers or [coefficients.new_zeros(one.count) for one in self.shared]
-        members = torch.stack([one.members(geometry) for one in self.shared])
-        return SharedSum(self.shared, members, numbers, coefficients.shape[2])
+        return CellSystem(geometry, *of_functions, *factors, contacts, shared)
 
     def _integrate_sources(
         self, geometry: CellGeometry, terms: Sequence[SampledTerm], limit: bool

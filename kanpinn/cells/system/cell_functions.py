@@ -45,6 +45,21 @@ def jets_at(
     return torch.cat(found)[torch.cat(cells).argsort()]
 
 
+def sums_at(
+    at: CellPoints,
+    polynomials: LocalPolynomials,
+    channels: Channels,
+    coefficients: Tensor,
+    shared: SharedSum | None,
+) -> Tensor:
+    """The stacked jets of polynomials and shared functions together, (c, q, parts, m).
+
+    The arguments are those of `jets_at`, and the sums of shared functions; None without any.
+    """
+    found = jets_at(at, polynomials, channels, coefficients)
+    return found if shared is None else found + shared.stacked(at, channels)
+
+
 def square_integrals(
     at: CellPoints,
     polynomials: LocalPolynomials,
@@ -95,13 +110,11 @@ def _without(shared: SharedSum | None, at: CellPoints) -> Tensor:
     """The cells that have no shared functions, a mask (c,)."""
     if shared is None:
         return torch.ones(len(at.cells), dtype=torch.bool)
-    return ~shared.members[:, at.cells].any(dim=0)
+    return ~shared.functions.members[:, at.cells].any(dim=0)
 
 
 def _values(
     at: CellPoints, polynomials: LocalPolynomials, coefficients: Tensor, shared: SharedSum | None
 ) -> Tensor:
     """The values of the fields at points of cells, (c, q, m)."""
-    channels = Channels(at.points.names)
-    found = jets_at(at, polynomials, channels, coefficients)
-    return (found if shared is None else found + shared.stacked(at, channels))[:, :, 0]
+    return sums_at(at, polynomials, Channels(at.points.names), coefficients, shared)[:, :, 0]

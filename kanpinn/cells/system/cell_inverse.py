@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kanpinn.cells.system.cell_system import CellSystem
-from kanpinn.cells.system.cell_terms import PlacedTerm, SampledTerm
+from kanpinn.cells.system.cell_terms import SampledTerm
+from kanpinn.cells.system.placed_term import PlacedTerm
 from kanpinn.loss.terms import ResidualTerm
 
 Array = NDArray[Any]

@@ -10,34 +10,18 @@ from torch import Tensor
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.contacts import CoupledContacts
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.system.cell_functions import integrals, square_integrals
-from kanpinn.cells.system.cell_terms import PlacedTerm, SampledTerm
+from kanpinn.cells.system.cell_fields import CellField, CellNorms
+from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.cells.system.contact_rows import ContactRows, PlacedContact, placed
 from kanpinn.cells.system.coupling import Coupling, Traces
+from kanpinn.cells.system.placed_term import PlacedTerm
 from kanpinn.cells.system.region_scales import region_scales
 from kanpinn.cells.system.rows_of_cells import RowsOfCells
-from kanpinn.cells.system.shared_functions import SharedFunctions, SharedSum
+from kanpinn.cells.system.shared_functions import SharedInCells
 from kanpinn.cells.system.shared_rows import SharedRows
 from kanpinn.cells.system.start_traces import traces_of
 
 AnyTerm = SampledTerm | CoupledContacts
-
-
-@dataclass(frozen=True, eq=False)
-class CellField:
-    """A function: polynomials in all cells, and functions that cells share.
-
-    coefficients: (N, L, m). numbers: the coefficients of the shared functions, (count,) of each
-    kind.
-    """
-
-    coefficients: Tensor
-    numbers: Sequence[Tensor] = ()
-
-    def minus(self, other: "CellField") -> "CellField":
-        """The difference from another function on the same cells."""
-        pairs = zip(self.numbers, other.numbers, strict=True)
-        return CellField(self.coefficients - other.coefficients, [a - b for a, b in pairs])
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +63,8 @@ class CellSystem:
     counted: Sequence[int]
     weights: Tensor
     pollution: Tensor
-    interfaces: Sequence[CoupledContacts] = ()
-    shared: Sequence[SharedFunctions] = ()
+    interfaces: Sequence[CoupledContacts]
+    shared: SharedInCells
 
     @cached_property
     def factors(self) -> list[Tensor]:
@@ -192,7 +176,7 @@ class CellSystem:
             for one in every
         }
         start = None
-        if near is not None and not (more or self.interfaces or self.shared):
+        if near is not None and not (more or self.interfaces or len(self.shared)):
             start = traces_of(self.geometry, self.traces, near)
         found, shares, traces = self.rows.cell_factors.solve(
             self.rows.rights(values), start=start, accuracy=accuracy
@@ -201,71 +185,25 @@ class CellSystem:
         coefficients = torch.from_numpy(found).unflatten(1, (-1, fields))
         squares = torch.from_numpy(shares[:, 0]) / self.weights**2
         others = coefficients[..., 1:].transpose(2, 3).flatten(2)
-        last = torch.from_numpy(traces[len(traces) - sum(self.rows.shared.sizes) :, 0])
-        numbers = last.split(self.rows.shared.sizes) if self.shared else ()
+        sizes = self.shared.sizes
+        numbers = (
+            torch.from_numpy(traces[len(traces) - sum(sizes) :, 0]).split(sizes) if sizes else ()
+        )
         return CellSolution(coefficients[..., 0].contiguous(), numbers, shares=squares), others
 
     def indicators(self, found: CellSolution) -> Tensor:
         """The error by each cell up to a common factor, (N,): by the root of its share."""
         return found.shares.sqrt() * self.coupling.errors * self.pollution
 
-    def sum_of(self, numbers: Sequence[Tensor]) -> SharedSum | None:
-        """The sums of the shared functions; None without any.
-
-        numbers: their coefficients, (count,) of each kind.
-        """
-        if not numbers:
-            return None
-        return SharedSum(self.shared, self.rows.shared.members, numbers, len(self.coupling.orders))
-
-    def norms(self, coefficients: Tensor, numbers: Sequence[Tensor] = ()) -> Tensor:
-        """The L2 norms of the counted fields together over each cell's part of the domain, (N,).
-
-        Args:
-            coefficients: of the polynomials, (N, L, m).
-            numbers: those of the shared functions, (count,) of each kind; zero by default.
-        """
-        squares = torch.empty(len(coefficients), dtype=coefficients.dtype)
-        counted, shared = list(self.counted), self.sum_of(numbers)
-        for term in self.equation:
-            own = square_integrals(term.at, self.polynomials, coefficients, counted, shared)
-            squares[term.at.cells] = own
-        return squares.sqrt()
-
-    def means(self, coefficients: Tensor, numbers: Sequence[Tensor] = ()) -> Tensor:
-        """The means of the fields over the domain, (m,); the arguments are those of `norms`."""
-        places, shared = [term.at for term in self.equation], self.sum_of(numbers)
-        parts = [integrals(at, self.polynomials, coefficients, shared) for at in places]
-        return torch.cat(parts).sum(dim=0) / sum(float(at.weights.sum()) for at in places)
-
-    def without_means(
-        self,
-        coefficients: Tensor,
-        numbers: Sequence[Tensor] = (),
-        fields: Sequence[int] | None = None,
-    ) -> Tensor:
-        """The coefficients of the same functions minus the means of some fields, (N, L, m).
-
-        Args:
-            coefficients, numbers: of the functions, see `norms`.
-            fields: the numbers of the fields; by default those of `free_fields`.
-        """
-        found, unit = coefficients.clone(), 2 ** (self.polynomials.dim / 2)
-        for one in self.free_fields if fields is None else fields:
-            found[:, 0, one] -= self.means(coefficients, numbers)[one] * unit
-        return found
-
-    def norm(self, coefficients: Tensor, numbers: Sequence[Tensor] = ()) -> float:
-        """The L2 norm of the counted fields over the domain; the arguments are as in `norms`."""
-        return float(self.norms(coefficients, numbers).square().sum().sqrt())
-
-    def size(self, one: CellField) -> float:
-        """The L2 norm of the counted fields of a function over the domain."""
-        return self.norm(one.coefficients, one.numbers)
+    @cached_property
+    def norms(self) -> CellNorms:
+        """Norms and means of functions in the cells."""
+        places = [term.at for term in self.equation]
+        return CellNorms(places, self.polynomials, self.counted, self.shared)
 
     def is_linear(self, other: CellField) -> bool:
         """Whether equation and conditions have the same linearisation about another solution."""
-        terms, shared = (*self.equation, *self.walls), self.sum_of(other.numbers)
+        terms, shared = (*self.equation, *self.walls), self.shared.sum(other.numbers)
         return all(one.is_linear(other.coefficients, shared) for one in terms)
 
 

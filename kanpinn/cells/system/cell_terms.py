@@ -1,7 +1,6 @@
 """The equation and the conditions of a problem at the points of cells."""
 
 import copy
-from dataclasses import dataclass
 from functools import cached_property, partial
 
 import torch
@@ -10,11 +9,11 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.system.cell_functions import jets_at
+from kanpinn.cells.system.cell_functions import sums_at
 from kanpinn.cells.system.shared_functions import SharedSum
 from kanpinn.jets import (
-    Coordinates,
     Jet,
+    jet_of_stacked,
     largest_of_orders,
     parts_along,
     slopes_by_parts,
@@ -73,11 +72,13 @@ class SampledTerm:
 
     def jet(self, coefficients: Tensor, shared: SharedSum | None = None) -> Jet:
         """The jet of a function at all points; the arguments are those of the class."""
-        at, channels = self.at, self.term.channels
-        values = jets_at(at, self.polynomials, channels, coefficients)
-        values = (values if shared is None else values + shared.stacked(at, channels)).flatten(0, 1)
-        like = Coordinates(channels, at.points.coords, torch.ones_like(at.points.coords[0]))
-        return like.dense().unstacked(values)
+        return self._jet_at(self.at, coefficients, shared)
+
+    def _jet_at(self, at: CellPoints, coefficients: Tensor, shared: SharedSum | None) -> Jet:
+        """The jet of a function at other points."""
+        channels = self.term.channels
+        found = sums_at(at, self.polynomials, channels, coefficients, shared)
+        return jet_of_stacked(channels, found.flatten(0, 1))
 
     def functions(self, place: int) -> Tensor:
         """The jets of the polynomials of cell number `place` here, (q, parts, L).
@@ -147,12 +148,8 @@ class SampledTerm:
         found = []
         for some in torch.arange(len(at.cells)).split(max(1, 2**17 // len(at.local))):
             own = at.some(some)
-            values = jets_at(own, self.polynomials, self.term.channels, coefficients)
-            if shared is not None:
-                values = values + shared.stacked(own, self.term.channels)
-            coords = own.points.coords
-            like = Coordinates(self.term.channels, coords, torch.ones_like(coords[0])).dense()
-            residual = self.term.equation(own.points, like.unstacked(values.flatten(0, 1)))
+            jet = self._jet_at(own, coefficients, shared)
+            residual = self.term.equation(own.points, jet)
             squares = (residual * factors).square().sum(dim=1).view(own.weights.shape)
             squares = torch.where(squares.isfinite(), squares, 0)  # as a source at a corner
             found.append((own.weights * squares).sum(dim=1))
@@ -202,59 +199,3 @@ class SampledTerm:
         other = SampledTerm(self.term, self.at.some(few), self.polynomials, coefficients, shared)
         gap = (self.slopes[few] - other.slopes).abs().max()
         return bool(gap <= rounding * self.slopes.abs().max())
-
-
-@dataclass(frozen=True, eq=False)
-class PlacedTerm:
-    """A term in one cell.
-
-    Args:
-        term: the term.
-        place: the number of the cell in the term.
-        factors: of its equations, (equations,).
-    """
-
-    term: SampledTerm
-    place: int
-    factors: Tensor
-
-    @cached_property
-    def weights(self) -> Tensor:
-        """The roots of the weights of the equations at all points, (q, equations)."""
-        return self.term.at.weights[self.place].sqrt()[:, None] * self.factors
-
-    @cached_property
-    def used(self) -> Tensor:
-        """The points that have a weight, a mask (q,)."""
-        return (self.weights != 0).any(dim=1)
-
-    @property
-    def row_count(self) -> int:
-        """The number of rows."""
-        return int(self.used.sum()) * len(self.factors)
-
-    def rows(self) -> Tensor:
-        """The rows for the coefficients of the cell, (rows, L m)."""
-        return self.term.matrix(self.place, self.weights)
-
-    def of(self, coefficients: Tensor) -> Tensor:
-        """The rows times the coefficients of n functions, (rows, n), without making the rows.
-
-        coefficients: of the functions in the cell, (L m, n).
-        """
-        functions = self.term.functions(self.place)[self.used]  # (q, parts, L)
-        slopes = self.term.slopes[self.place][self.used][:, :, self.term.parts]
-        slopes = slopes * self.weights[self.used][..., None, None]  # (q, e, parts, m)
-        each = coefficients.unflatten(0, (functions.shape[2], -1))  # (L, m, n)
-        jets = (functions.flatten(0, 1) @ each.flatten(1)).view(
-            *functions.shape[:2], *each.shape[1:]
-        )
-        return (slopes.flatten(2) @ jets.flatten(1, 2)).flatten(0, 1)
-
-    def weighed(self, values: Tensor) -> Tensor:
-        """Values of the equations times the roots of their weights, (c, rows, n).
-
-        values: at all points of cells like this one, (c, q, equations, n); points without a weight
-            are left out.
-        """
-        return (values[:, self.used] * self.weights[self.used][..., None]).flatten(1, 2)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.cells.cells import Cells
+from kanpinn.cells.system.cell_fields import CellField
 from kanpinn.cells.system.cell_system import CellSystem
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm, Term
@@ -50,7 +51,7 @@ def set_constants(
     assert isinstance(network, Cells)
     left = list(means)
     for field in system.free_fields:
-        residuals = [[_residual(t, surrogate, field, c) for c in (0.0, 1.0)] for t in left]
+        residuals = [[float(_residual(t, surrogate, [field], c)) for c in (0.0, 1.0)] for t in left]
         seen = [i for i, (before, after) in enumerate(residuals) if before != after]
         if seen:
             before, after = residuals[seen[0]]
@@ -58,8 +59,8 @@ def set_constants(
             del left[seen[0]]
         else:
             present = network.layer.coefficients.double().cpu()
-            found = system.without_means(present, numbers, [field])
-            network.layer.coefficients.copy_(found)
+            found = system.norms.without_means(CellField(present, numbers), [field])
+            network.layer.coefficients.copy_(found.coefficients)
     if left:
         raise InputError(
             f"the term {left[0].name} cannot be imposed on cells: its field is determined without "
@@ -72,9 +73,28 @@ def _add(network: Cells, field: int, constant: float) -> None:
     network.layer.coefficients[:, 0, field] += constant * 2 ** (network.polynomials.dim / 2)
 
 
-def _residual(term: ResidualTerm, surrogate: Surrogate, field: int, constant: float) -> float:
-    """The residual of a term where a constant is added to a field."""
+def refuse_free_data(
+    system: CellSystem, surrogate: Surrogate, data: Sequence[ResidualTerm]
+) -> None:
+    """Refuse data of a field that is determined only up to a constant.
+
+    Raises:
+        InputError: for such data.
+    """
+    for term in data if system.free_fields else ():
+        before, after = (_residual(term, surrogate, system.free_fields, c) for c in (0.0, 1.0))
+        if not torch.equal(before, after):
+            raise InputError(
+                f"the data of the term {term.name} are of a field that equation and conditions on "
+                "the boundary determine only up to a constant: cells take data of other fields"
+            )
+
+
+def _residual(
+    term: ResidualTerm, surrogate: Surrogate, fields: Sequence[int], constant: float
+) -> Tensor:
+    """The residual of a term where a constant is added to some fields."""
     jet = surrogate.jet(term.points, term.channels)
     value = jet.value.clone()
-    value[:, field] += constant
-    return float(term.equation(term.points, jet.with_parts([value, *jet.parts()[1:]])))
+    value[:, list(fields)] += constant
+    return term.equation(term.points, jet.with_parts([value, *jet.parts()[1:]]))

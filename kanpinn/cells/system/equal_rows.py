@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kanpinn.cells.system.cell_terms import PlacedTerm
+from kanpinn.cells.system.placed_term import PlacedTerm
 from kanpinn.linalg.reflections import Reflections
 
 Array = NDArray[Any]

@@ -15,12 +15,13 @@ from kanpinn.cells.geometry.contacts import CoupledContacts
 from kanpinn.cells.geometry.face_traces import SideTrace
 from kanpinn.cells.system.cell_factors import CellFactors
 from kanpinn.cells.system.cell_group import CellGroup, CellRows, ModelElimination
-from kanpinn.cells.system.cell_terms import PlacedTerm, SampledTerm
+from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.cells.system.coarse_traces import coarse_traces
 from kanpinn.cells.system.contact_rows import PlacedContact
 from kanpinn.cells.system.coupling import Coupling, Traces
 from kanpinn.cells.system.elimination_order import elimination_order, work_of_cells
 from kanpinn.cells.system.equal_rows import ProjectedReflections
+from kanpinn.cells.system.placed_term import PlacedTerm
 from kanpinn.cells.system.shared_rows import SharedRows
 from kanpinn.cells.system.similar_cells import EqualCells, RowSizes
 from kanpinn.linalg.reflections import Reflections
@@ -59,13 +60,13 @@ class RowsOfCells:
         sizes = self.traces.sizes_on(self.geometry.traces)
         both = {one.number: one.rows.size for own in self.contacts for one in own}
         sizes += [both[number] for number in sorted(both)]
-        return np.array(sizes + list(self.shared.sizes), dtype=np.int64)
+        return np.array(sizes + list(self.shared.functions.sizes), dtype=np.int64)
 
     def blocks(self, cell: int) -> Array:
         """The numbers of the unknowns of a cell: on its faces, on its arcs, of shared functions."""
         numbers = [at.trace for at in self.geometry.sides[cell]]
         numbers += [one.number for one in self.contacts[cell]]
-        first = len(self.trace_sizes) - len(self.shared.sizes)
+        first = len(self.trace_sizes) - len(self.shared.functions.sizes)
         return np.array(numbers + [first + one for one in self.shared.of(cell)], dtype=np.int64)
 
     @cached_property

@@ -28,33 +28,67 @@ class SharedFunctions(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class SharedInCells:
+    """The functions of several kinds that the cells of a tree share.
+
+    Args:
+        kinds: those of each kind.
+        members: the cells that have them, (kinds, N).
+        fields: the number m of fields.
+    """
+
+    kinds: Sequence[SharedFunctions]
+    members: Tensor
+    fields: int
+
+    @classmethod
+    def of(
+        cls, functions: Sequence[SharedFunctions], geometry: CellGeometry, fields: int
+    ) -> "SharedInCells":
+        """Some functions in some cells."""
+        none = torch.zeros(0, len(geometry.tree), dtype=torch.bool)
+        members = torch.cat([none, *(one.members(geometry)[None] for one in functions)])
+        return cls(functions, members, fields)
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    @property
+    def sizes(self) -> list[int]:
+        """The number of functions of each kind."""
+        return [one.count for one in self.kinds]
+
+    def sum(self, numbers: Sequence[Tensor]) -> "SharedSum | None":
+        """The sums of the functions; None without any.
+
+        numbers: the coefficients of those of each kind, (count,) each; none where they are zero.
+        """
+        return SharedSum(self, numbers) if numbers else None
+
+
+@dataclass(frozen=True, eq=False)
 class SharedSum:
     """The sums of shared functions in all cells.
 
     Args:
-        functions: of several kinds.
-        members: the cells that have those of each kind, (kinds, N).
+        functions: the functions.
         numbers: the coefficients of those of each kind, (count,) each.
-        fields: the number m of fields.
     """
 
-    functions: Sequence[SharedFunctions]
-    members: Tensor
+    functions: SharedInCells
     numbers: Sequence[Tensor]
-    fields: int
 
     def stacked(self, at: CellPoints, channels: Channels) -> Tensor:
         """The stacked jets of the sums at points of cells, (c, q, parts, m)."""
         (cells, each), most = at.weights.shape, 2**20  # numbers of functions at once
+        fields, kinds = self.functions.fields, (self.functions.kinds, self.functions.members)
         parts = len(derivatives_of_parts(channels))
-        found = at.weights.new_zeros(cells, each, parts, self.fields)
-        for functions, members, numbers in zip(
-            self.functions, self.members, self.numbers, strict=True
-        ):
+        found = at.weights.new_zeros(cells, each, parts, fields)
+        for functions, members, numbers in zip(*kinds, self.numbers, strict=True):
             own = members[at.cells].nonzero()[:, 0]
             if not len(own) or not bool(numbers.any()):
                 continue
-            together = max(1, most // (each * parts * self.fields * functions.count))
+            together = max(1, most // (each * parts * fields * functions.count))
             for some in own.split(together):
                 jets = functions.stacked(at.some(some).points, channels) @ numbers
                 found[some] += jets.unflatten(0, (len(some), each))

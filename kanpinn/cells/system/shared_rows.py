@@ -1,6 +1,5 @@
 """The rows of functions that many cells share, such as the singular functions of a corner."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,9 +10,9 @@ from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.geometry.cell_sides import SidePart
 from kanpinn.cells.geometry.face_traces import SideTrace
-from kanpinn.cells.system.cell_terms import PlacedTerm
 from kanpinn.cells.system.coupling import Coupling, Traces
-from kanpinn.cells.system.shared_functions import SharedFunctions
+from kanpinn.cells.system.placed_term import PlacedTerm
+from kanpinn.cells.system.shared_functions import SharedInCells
 from kanpinn.geometry.points import Points
 from kanpinn.jets import Channels
 
@@ -23,32 +22,21 @@ class SharedRows:
     """The rows of shared functions in the least-squares problem of all cells.
 
     Args:
-        functions: one block of unknowns for each.
+        functions: the functions, with a block of unknowns for each kind.
         geometry: the cells.
         traces: the unknowns on faces.
         coupling: the weights of jumps.
     """
 
-    functions: Sequence[SharedFunctions]
+    functions: SharedInCells
     geometry: CellGeometry
     traces: Traces
     coupling: Coupling
 
-    @property
-    def sizes(self) -> list[int]:
-        """The number of unknowns of each block."""
-        return [one.count for one in self.functions]
-
-    @cached_property
-    def members(self) -> Tensor:
-        """Which cells have which functions, (blocks, N)."""
-        none = torch.zeros(0, len(self.geometry.tree), dtype=torch.bool)
-        return torch.cat([none, *(one.members(self.geometry)[None] for one in self.functions)])
-
     @cached_property
     def _of_cells(self) -> list[list[int]]:
         found: list[list[int]] = [[] for _ in self.geometry.sides]
-        for block, cell in self.members.nonzero().tolist():
+        for block, cell in self.functions.members.nonzero().tolist():
             found[cell].append(block)
         return found
 
@@ -66,10 +54,10 @@ class SharedRows:
         the solution.
         """
         least, blocks = 1e-9, self.of(cell)
-        sizes = [self.functions[block].count for block in blocks]
+        sizes = [self.functions.kinds[block].count for block in blocks]
         found = self.geometry.half.new_zeros(0, sum(sizes))
         for place, block in enumerate(blocks):
-            cells = self.members[block].nonzero()[:, 0]
+            cells = self.functions.members[block].nonzero()[:, 0]
             if int(cells[0]) == cell:
                 rows = found.new_zeros(sizes[place], sum(sizes))
                 start = sum(sizes[:place])
@@ -95,15 +83,15 @@ class SharedRows:
         functions themselves are smooth from cell to cell.
         """
         faces, own = self.geometry.faces, self.geometry.traces
-        differ = self.members[:, faces.lower] != self.members[:, faces.upper]
-        found = torch.zeros(len(self.functions), len(own), dtype=torch.bool)
+        differ = self.functions.members[:, faces.lower] != self.functions.members[:, faces.upper]
+        found = torch.zeros(len(self.functions.kinds), len(own), dtype=torch.bool)
         for block, one in enumerate(differ):
             found[block, own.number[one]] = True
         return found
 
     def _jets(self, cell: int, points: Points, channels: Channels) -> Tensor:
         """The stacked jets of a cell's functions at points, (n, parts, m, q)."""
-        parts = [self.functions[block].stacked(points, channels) for block in self.of(cell)]
+        parts = [self.functions.kinds[block].stacked(points, channels) for block in self.of(cell)]
         return torch.cat(parts, dim=3)
 
     def of_term(self, one: PlacedTerm, cell: int) -> Tensor:
@@ -122,7 +110,7 @@ class SharedRows:
         side, polynomials, orders = at.side, self.traces.polynomials, self.traces.orders
         size = self.traces.size(shared=at.within is not None)
         blocks = self.of(cell)
-        found = [weights.new_zeros(size, self.functions[block].count) for block in blocks]
+        found = [weights.new_zeros(size, self.functions.kinds[block].count) for block in blocks]
         for own, block in zip(found, blocks, strict=True):
             if not bool(self._crossing[block, at.trace]):
                 continue
@@ -135,7 +123,7 @@ class SharedRows:
             direction = tuple(float(i == side.axis) for i in range(len(names)))
             channels = Channels(names, directions=(direction,), order=max(1, max(orders) - 1))
             # The value is the first part, and derivatives along the direction are the last ones.
-            jets = self.functions[block].stacked(where.points, channels)
+            jets = self.functions.kinds[block].stacked(where.points, channels)
             start = 0
             for field in range(len(orders)):
                 for j, count in enumerate(self.traces.sizes(field, at.within is not None)):

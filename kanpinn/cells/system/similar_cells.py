@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from kanpinn.cells.system.cell_terms import PlacedTerm
+from kanpinn.cells.system.placed_term import PlacedTerm
 
 
 class EqualCells(NamedTuple):

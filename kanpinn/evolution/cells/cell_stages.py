@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kanpinn.cells.system.cell_fields import CellField
 from kanpinn.cells.system.cell_system import CellSystem
 from kanpinn.evolution.cells.linearised_cells import LinearisedCells
 from kanpinn.evolution.time.polynomials import ErrorForm, at_moments, error_form_of_ratio
@@ -129,7 +130,8 @@ class CellStages:
         system = self.of_real
         for field in system.free_fields:
             flat = values.flatten(0, -4) if values.ndim > 3 else values[None]
-            flat = torch.stack([system.without_means(one, fields=[field]) for one in flat])
+            each = [system.norms.without_means(CellField(one), [field]) for one in flat]
+            flat = torch.stack([one.coefficients for one in each])
             values = flat.view_as(values)
         return values
 

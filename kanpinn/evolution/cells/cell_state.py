@@ -9,9 +9,10 @@ from torch import Tensor
 
 from kanpinn.cells.adaptive.halving import bulk, part_to_halve
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
-from kanpinn.cells.geometry.prolongation import prolonged
+from kanpinn.cells.geometry.prolongation import all_prolonged
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.problems.cell_problem import CellProblem
+from kanpinn.cells.system.cell_fields import CellField
 from kanpinn.cells.system.cell_system import CellSystem
 from kanpinn.evolution.cells.in_space import points_at_time
 from kanpinn.evolution.terms.evolution_terms import initial_values
@@ -47,7 +48,7 @@ class CellState:
 
     def norm(self, function: Tensor) -> float:
         """The L2 norm of the counted fields of a function over the domain; (N, L, m)."""
-        return self.places.norm(function)
+        return self.places.norms.total(CellField(function))
 
     def too_large(self, errors: Tensor, allowed: float) -> Tensor:
         """The cells with the largest errors of all that can be halved, in all coordinates, (N, d).
@@ -67,9 +68,7 @@ class CellState:
 
     def moved(self, geometry: CellGeometry) -> "CellState":
         """The same functions in smaller cells."""
-        old, together = self.geometry, self.functions.movedim(0, 2).flatten(2)
-        found = prolonged(self.polynomials, old.tree, old.frames, together, geometry)
-        functions = found.unflatten(2, (len(self.functions), -1)).movedim(2, 0)
+        functions = all_prolonged(self.polynomials, self.geometry, self.functions, geometry)
         return replace(self, geometry=geometry, functions=functions)
 
 

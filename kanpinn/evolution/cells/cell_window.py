@@ -62,7 +62,7 @@ def solve_cell_window(
     window = replace(window, iterations=steps, rate=rate)
     if not converged:
         return CellWindow(equations, values, window, torch.zeros_like(values[0]))
-    norm = equations.cells.base.norm
+    norm = equations.cells.norm
     size = max(size, own := norm(values[-1])) or 1.0
     found = equations.error_in_time(values) * equations.form.mean
     series = window.series().unflatten(1, values.shape[1:3])
@@ -77,7 +77,7 @@ def _iterated(
     equations: CellStages, guess: Tensor, size: float, precision: float
 ) -> tuple[Tensor, int, float, bool]:
     """Newton's method: the values, the number of steps, their rate, and whether it converges."""
-    norm, values, most = equations.cells.base.norm, guess, 12
+    norm, values, most = equations.cells.norm, guess, 12
     first, last, rate = 0.0, math.inf, 0.0
     wanted = equations.wanted(values)
     for count in range(1, most + 1):

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from kanpinn.cells.geometry.contacts import CoupledContacts
+from kanpinn.cells.system.cell_fields import CellField
 from kanpinn.cells.system.cell_functions import jets_at
 from kanpinn.cells.system.cell_system import CellSystem
 from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.evolution.cells.in_space import AtMoment, at_moment
 from kanpinn.geometry.points import Points
-from kanpinn.jets import Coordinates, Jet
+from kanpinn.jets import Jet, jet_of_stacked
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +27,6 @@ class TermInCells:
 
     sampled: SampledTerm
     _jets: dict[tuple[float, ...], Tensor] = field(default_factory=dict, repr=False)
-
-    @cached_property
-    def like(self) -> Jet:
-        """A jet at the points with the channels of the term."""
-        coords, channels = self.sampled.at.points.coords, self.sampled.term.channels
-        return Coordinates(channels, coords, torch.ones_like(coords[0])).dense()
 
     def parts(self, coefficients: Tensor) -> Tensor:
         """The parts of the jets of functions at all points, (c, q, parts, f).
@@ -47,7 +42,7 @@ class TermInCells:
         parts: those of their jets, (c, q, parts, 2 m).
         """
         term, at = at_moment(self.sampled.term, time), self.sampled.at
-        jet = self.like.unstacked(parts.flatten(0, 1))
+        jet = jet_of_stacked(self.sampled.term.channels, parts.flatten(0, 1))
         return term.equation(at.points, jet).unflatten(0, parts.shape[:2])
 
     def in_time(self, coefficients: Tensor) -> tuple[Points, Jet]:
@@ -57,7 +52,7 @@ class TermInCells:
         """
         moment = self.sampled.term.equation
         assert isinstance(moment, AtMoment)
-        jet = self.like.unstacked(self.parts(coefficients).flatten(0, 1))
+        jet = jet_of_stacked(self.sampled.term.channels, self.parts(coefficients).flatten(0, 1))
         return moment.at(self.sampled.at.points, jet)
 
     def wanted(self, parts: Tensor, time: float) -> Tensor:
@@ -129,6 +124,10 @@ class LinearisedCells:
     def terms(self) -> Sequence[TermInCells]:
         """Equation and conditions."""
         return [*self.equation, *self.walls]
+
+    def norm(self, function: Tensor) -> float:
+        """The L2 norm of the counted fields of a function over the domain; (N, L, m)."""
+        return self.base.norms.total(CellField(function))
 
     @property
     def fields(self) -> int:

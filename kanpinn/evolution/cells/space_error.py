@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
-from kanpinn.cells.geometry.prolongation import prolonged
+from kanpinn.cells.geometry.prolongation import all_prolonged
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.problems.cell_problem import CellProblem
+from kanpinn.cells.system.cell_fields import CellField
 from kanpinn.cells.system.cell_system import CellSolution
 from kanpinn.evolution.cells.cell_stages import CellStages, values_and_rates
 from kanpinn.evolution.cells.linearised_cells import LinearisedCells
@@ -80,7 +81,7 @@ class AddedError:
             known: the error of one step of this or a similar window.
             indicated: the indicator of the error in this window.
         """
-        norm, factor = equations.cells.base.norm, indicated / (known.indicated or 1.0)
+        norm, factor = equations.cells.norm, indicated / (known.indicated or 1.0)
         size, rate = norm(known.shape), equations.rates[equations.real]
         if size:
             rights = [rate * one.of_rates(one.parts(known.shape)) for one in equations.cells.terms]
@@ -163,7 +164,7 @@ def compared_in_space(
     parents = coarse.tree.locate(fine.frames.mean(dim=1), fine.tree.region)
     kept = parents.bincount(minlength=len(coarse.tree)) == 1
     together = torch.cat([equations.initial[None], values, before[None]])
-    *states, before = _prolonged(own, coarse, together, fine)
+    *states, before = all_prolonged(own, coarse, together, fine)
     squares, shape = torch.zeros(len(coarse.tree)).double(), torch.zeros_like(values[0])
     alike = kept[parents].nonzero()[:, 0]
     if fine is not coarse:
@@ -177,20 +178,9 @@ def compared_in_space(
     squares.index_add_(0, parents, norms.square())
     change = after - richer.padded(before)
     shape[parents[alike]] += change[alike, : own.size]
-    total, part = float(squares.sum()), base.norm(shape)
+    total, part = float(squares.sum()), equations.cells.norm(shape)
     beyond = max(0.0, total - part**2) ** 0.5
     return SpaceError(shape, squares.sqrt(), beyond, float(indicators.norm()), equations.length)
-
-
-def _prolonged(
-    polynomials: LocalPolynomials, coarse: CellGeometry, states: Tensor, fine: CellGeometry
-) -> Tensor:
-    """The same functions in smaller cells, (n, N, L, m)."""
-    if fine is coarse:
-        return states
-    together = states.movedim(0, 2).flatten(2)
-    found = prolonged(polynomials, coarse.tree, coarse.frames, together, fine)
-    return found.unflatten(2, (len(states), -1)).movedim(2, 0)
 
 
 def _solved(
@@ -219,4 +209,4 @@ def _solved(
     cells = LinearisedCells.of(places, both, time)
     there = CellStages(cells, equations.stages, equations.start, equations.length, initial)
     after, _ = probe(there, values)
-    return after, cells.base.norms(there.centred(after - before))
+    return after, cells.base.norms.of_cells(CellField(there.centred(after - before)))

@@ -12,6 +12,7 @@ from kanpinn.cells.geometry.divided import divided
 from kanpinn.cells.geometry.outline import Outline
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.problems.in_plane import ProblemInPlane
+from kanpinn.cells.system.cell_fields import CellField
 from kanpinn.cells.tree import Tree
 from kanpinn.jets import Channels
 from kanpinn.loss.terms import ResidualTerm
@@ -183,7 +184,7 @@ def test_norms_count_the_part_of_a_cell_in_the_domain(geometry):
     division = divided(geometry.domain, [])
     problem = ProblemInPlane(geometry.domain, division, term, [], [0])
     system = problem.on(geometry, polynomials, ones)
-    area = float(system.norms(ones).square().sum())
+    area = float(system.norms.of_cells(CellField(ones)).square().sum())
     assert area == pytest.approx(geometry.domain.measure, rel=0.03)
 
 
