@@ -16,19 +16,16 @@ from kanpinn.evolution.cells.cell_state import CellState, initial_state
 from kanpinn.evolution.cells.cell_window import CellWindow, solve_cell_window
 from kanpinn.evolution.cells.cell_windows import CellWindows
 from kanpinn.evolution.cells.coarsening import coarsened
-from kanpinn.evolution.cells.linearised_cells import LinearisedCells, TermInCells
+from kanpinn.evolution.cells.linearised_cells import LinearisedCells
 from kanpinn.evolution.cells.space_error import (
     AddedError,
     Probe,
     SpaceError,
     compared_in_space,
 )
-from kanpinn.evolution.growth import Growth, GrowthTest
 from kanpinn.evolution.terms.evolution_terms import EvolutionTerms
 from kanpinn.evolution.time.stages import Stages, stages
 from kanpinn.evolution.window.window import Window
-from kanpinn.geometry.domain import Domain
-from kanpinn.pde.symbols import Linearised
 
 KEPT = ("time", "size", "expected", "beyond", "about", "used")
 
@@ -89,22 +86,6 @@ class CellFront:
         found, errors = initial_state(state, self.terms.initial, self.times[0], names)
         self.size = self.expected = found.norm(found.value)
         return found, errors
-
-    @torch.no_grad()
-    def growth(self, domain: Domain) -> Growth | None:
-        """Waves that grow without bound at the first moment; None if there are none.
-
-        domain: in space and time.
-        """
-        test, equation = GrowthTest(), self.terms.equation.equation
-        both = torch.cat([self.state.value, torch.zeros_like(self.state.value)], dim=-1)
-        points, jet = TermInCells(self.state.places.equation[0]).in_time(both)
-        few = torch.linspace(0, len(points) - 1, min(test.places, len(points))).long()
-        linearised = Linearised.at(equation, points[few], jet.rows(few))
-        if linearised.equations != self.network.fields:
-            return None
-        low, high = domain.bounds
-        return test.at(linearised, points[few], high - low, 1)
 
     def refine(self, errors: Tensor, allowed: float) -> bool:
         """Halve the cells with the largest errors in space; False if they cannot be halved.

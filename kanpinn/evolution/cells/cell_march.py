@@ -12,6 +12,7 @@ from kanpinn.evolution.cells.cell_front import CellFront
 from kanpinn.evolution.cells.cell_stages import CellStages
 from kanpinn.evolution.cells.cell_window import CellWindow
 from kanpinn.evolution.cells.cell_windows import CellWindows
+from kanpinn.evolution.cells.growth_in_cells import growth_in_cells
 from kanpinn.evolution.cells.in_space import problem_in_space
 from kanpinn.evolution.cells.space_error import AddedError, early_step, last_step
 from kanpinn.evolution.growth import refuse_growth
@@ -78,7 +79,7 @@ class CellMarchStage(MarchProgress):
         super().__init__(domain, *limits, StageChoice(most), scales)
         low, high = (float(corner[-1]) for corner in domain.bounds)
         self.front = CellFront(terms, problem, network, (low, high))
-        refuse_growth(self.front.growth(domain))
+        refuse_growth(growth_in_cells(self.front.state, terms.equation, domain))
         self.begun, self.stopped = False, ""
 
     def _resolve_start(self, scheme: Stages, length: float) -> None:
