@@ -83,6 +83,22 @@ class CellLayer(Layer):
         )
         self.coefficients = nn.Parameter(coefficients.to(like))
 
+    def with_functions(
+        self, polynomials: LocalPolynomials, tree: Tree, frames: Tensor, coefficients: Tensor
+    ) -> "CellLayer":
+        """A layer of other functions in the same regions of the domain.
+
+        Args:
+            polynomials: the functions of each cell.
+            tree: the cells.
+            frames: the lower and upper corners of their frames, (N, 2, d).
+            coefficients: of n_out functions, (N, L, n_out).
+        """
+        made = CellLayer(tree, polynomials, coefficients.shape[2]).to(self.coefficients)
+        made.sides = self.sides
+        made.reset(tree, frames, coefficients)
+        return made
+
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
         # A saved network may have another tree than this one was created with.
         for name in ("level", "place", "region", "frames", "sides"):

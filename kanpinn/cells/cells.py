@@ -172,7 +172,7 @@ class Cells(Network):
             coefficients: of the fields, (N, L, m).
         """
         made = deepcopy(self)
-        layer = self._layer_of(polynomials, tree, frames, coefficients)
+        layer = self.layer.with_functions(polynomials, tree, frames, coefficients)
         made.layers = cast(Sequence[CellLayer], Layers([layer]))
         return made
 
@@ -185,7 +185,7 @@ class Cells(Network):
 
         directions: of all these fields by the first number, the second, …, (N, L, K m).
         """
-        self._directions = self._layer_of(
+        self._directions = self.layer.with_functions(
             self.polynomials, self.tree, self.layer.frames, directions
         ).requires_grad_(False)
         count = directions.shape[2] // self.own_fields
@@ -194,15 +194,6 @@ class Cells(Network):
     def forget_numbers(self) -> None:
         """Forget the derivatives by unknown numbers."""
         self.sensitivities = self._directions = None
-
-    def _layer_of(
-        self, polynomials: LocalPolynomials, tree: Tree, frames: Tensor, coefficients: Tensor
-    ) -> CellLayer:
-        """A layer of other functions in the same regions; the arguments are as in `with_fields`."""
-        made = CellLayer(tree, polynomials, coefficients.shape[2]).to(self.layer.coefficients)
-        made.sides = self.layer.sides
-        made.reset(tree, frames, coefficients)
-        return made
 
     def jet(self, coordinates: Jet | Coordinates, tape: Tape | None = None) -> Jet:
         found, known = super().jet(coordinates, tape), self.coefficient

@@ -82,7 +82,7 @@ class Unknowns:
 
 
 @dataclass(frozen=True, eq=False)
-class Searched:
+class WithUnknowns:
     """An equation of fields in cells with the present values of the unknowns.
 
     Args:

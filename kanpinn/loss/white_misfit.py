@@ -6,6 +6,9 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from kanpinn.loss.terms import ResidualTerm
+from kanpinn.networks.surrogate import Surrogate
+
 
 def likeness_of_neighbours(places: Tensor, misfit: Tensor) -> float:
     """Return by how many standard deviations the misfits at nearest neighbours are too alike.
@@ -34,3 +37,15 @@ def likeness_of_neighbours(places: Tensor, misfit: Tensor) -> float:
     alike = (misfit * misfit[neighbour]).sum(dim=0) / squares.clamp(min=torch.finfo().tiny)
     count = len(places) * misfit.shape[1]
     return float(alike.mean()) * math.sqrt(count / (1 + mutual))
+
+
+@torch.no_grad()
+def misfit_is_smooth(term: ResidualTerm, surrogate: Surrogate) -> bool:
+    """Whether the misfit of data at single points varies smoothly between them, unlike noise."""
+    few, surely = 16, 4.0  # points, and standard deviations
+    if term.sites > 1 or term.rows < few:
+        return False
+    misfit = term.residual(surrogate, term.points).double().cpu()
+    low, high = surrogate.low, surrogate.high
+    places = ((term.points.coords - low) / (high - low)).double().cpu()
+    return likeness_of_neighbours(places, misfit) > surely

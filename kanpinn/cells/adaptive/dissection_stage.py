@@ -19,7 +19,7 @@ from kanpinn.cells.adaptive.error_progress import ErrorProgress, status_of_error
 from kanpinn.cells.adaptive.halving import bulk, part_to_halve, why_no_smaller
 from kanpinn.cells.adaptive.layers import cells_in_layers
 from kanpinn.cells.adaptive.newton import NewtonProgress
-from kanpinn.cells.adaptive.shared_parts import (
+from kanpinn.cells.adaptive.shared_in_network import (
     shared_numbers,
     take_shared_numbers,
     with_shared_functions,

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
-from kanpinn.cells.geometry.corners import SingularCorners
 from kanpinn.cells.geometry.segments import corners_of, farthest, meets
+from kanpinn.cells.geometry.singular_corners import SingularCorners
 from kanpinn.cells.geometry.singularities import CellsOf, Singularities
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.creases import Creases

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.cells.system.cell_system import AnyTerm, CellSystem
-from kanpinn.cells.unknowns import Searched
+from kanpinn.cells.unknowns import WithUnknowns
 from kanpinn.geometry import Points
 from kanpinn.jets import Jet
 from kanpinn.loss.terms import ResidualTerm
@@ -16,7 +16,7 @@ def rates_by_numbers(system: CellSystem, coefficients: Tensor) -> dict[AnyTerm, 
     They are the negative derivatives of the residuals.
 
     Args:
-        system: the least-squares problem, all of whose terms are `Searched`.
+        system: the least-squares problem, all of whose terms are `WithUnknowns`.
         coefficients: the solution at which the derivatives are taken, (N, L, m).
     """
     found: dict[AnyTerm, Tensor] = {}
@@ -31,5 +31,5 @@ def rates_by_numbers(system: CellSystem, coefficients: Tensor) -> dict[AnyTerm, 
 
 
 def _rates(term: ResidualTerm, p: Points, u: Jet) -> Tensor:
-    assert isinstance(term.equation, Searched)
+    assert isinstance(term.equation, WithUnknowns)
     return -term.equation.rates(p, u)

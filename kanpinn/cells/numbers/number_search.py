@@ -21,7 +21,7 @@ from kanpinn.linalg.triangle import TriangularFactor
 from kanpinn.loss.numbered import largest_misfit, spread_of_data
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
-from kanpinn.loss.white_misfit import likeness_of_neighbours
+from kanpinn.loss.white_misfit import misfit_is_smooth
 from kanpinn.networks.surrogate import Surrogate
 
 
@@ -187,19 +187,11 @@ class NumberSearch:
             )
         return status
 
-    @torch.no_grad()
     def _misfit_is_smooth(self) -> bool:
         """Whether a misfit that better cells would leave varies smoothly, unlike noise."""
-        few, surely = 16, 4.0  # points, and standard deviations
         by_cells = 0.5  # better cells leave at least this part of the misfit
-        for term in self.data:
-            if term.sites == 1 and term.rows >= few and self.left > by_cells**2:
-                misfit = term.residual(self.surrogate, term.points).double().cpu()
-                low, high = self.surrogate.low, self.surrogate.high
-                places = ((term.points.coords - low) / (high - low)).double().cpu()
-                if likeness_of_neighbours(places, misfit) > surely:
-                    return True
-        return False
+        left = self.left > by_cells**2
+        return left and any(misfit_is_smooth(term, self.surrogate) for term in self.data)
 
     def measure_errors(self, better: CellSystem, coefficients: Tensor) -> None:
         """Give the network the errors of the numbers that are due to the cells.

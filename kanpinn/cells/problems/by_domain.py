@@ -15,7 +15,7 @@ from kanpinn.cells.problems.in_box import ProblemInBox
 from kanpinn.cells.problems.in_plane import ProblemInPlane
 from kanpinn.cells.problems.in_space import ProblemInSpace
 from kanpinn.cells.system.constants import is_mean
-from kanpinn.cells.unknowns import Searched, Unknowns
+from kanpinn.cells.unknowns import Unknowns, WithUnknowns
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar.planar import Planar
 from kanpinn.loss.residuals import Residuals
@@ -36,7 +36,7 @@ def problem_in_cells(residuals: Residuals) -> CellProblem:
     if unknowns.layers:
         loss = [one for one in loss if not one.measured]  # `NumberSearch` takes the data
         loss = [
-            replace(one, equation=Searched(one.equation, unknowns))
+            replace(one, equation=WithUnknowns(one.equation, unknowns))
             if isinstance(one, ResidualTerm) and not is_mean(one)
             else one
             for one in loss

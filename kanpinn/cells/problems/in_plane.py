@@ -12,7 +12,6 @@ from kanpinn.cells.geometry.arc_points import gauss_on_arcs
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.geometry.contacts import CoupledContacts
-from kanpinn.cells.geometry.corners import SingularCorners
 from kanpinn.cells.geometry.cut_geometry import CellCutter, CutGeometry
 from kanpinn.cells.geometry.divided import divided, pieces_of_curves
 from kanpinn.cells.geometry.first_cells import too_large
@@ -21,6 +20,7 @@ from kanpinn.cells.geometry.junctions import junctions
 from kanpinn.cells.geometry.outline import Outline
 from kanpinn.cells.geometry.plane_corners import PlaneCorner, singular_corners
 from kanpinn.cells.geometry.seams import contacts
+from kanpinn.cells.geometry.singular_corners import SingularCorners
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.problems.cell_problem import CellTerms, TermAt
 from kanpinn.cells.problems.in_cut_cells import ProblemInCutCells
