@@ -92,21 +92,21 @@ def errors_by_comparison(
         missed = _missed_sources(problem, system)
         if bool(missed.any()):
             square, present = improved(coarse, present)
-            squares += _distributed(square, missed)
+            squares += distributed(square, missed)
         moved = prolonged(own, coarse.tree, coarse.frames, present.coefficients, fine)
         start = CellField(moved, present.numbers)
         if fine is not coarse:
             square, start = improved(fine, start)
             halved = parents.bincount(minlength=len(squares)) > 1
-            squares += _distributed(square, torch.where(halved, indicated, 0))
+            squares += distributed(square, torch.where(halved, indicated, 0))
         padded = better.system.polynomials.padded(start.coefficients)
         change = _difference(better.system, better.solution, CellField(padded, start.numbers))
     shown = torch.zeros_like(squares).index_add(0, parents, change.square())
     local = torch.minimum(shown, indicated)
-    return (squares + local + _distributed((shown - local).sum(), indicated)).sqrt()
+    return (squares + local + distributed((shown - local).sum(), indicated)).sqrt()
 
 
-def _distributed(square: Tensor, parts: Tensor) -> Tensor:
+def distributed(square: Tensor, parts: Tensor) -> Tensor:
     """Distribute a squared error among the cells in proportion to `parts`, (N,)."""
     return parts * (square / parts.sum().clamp_min(1e-300))
 

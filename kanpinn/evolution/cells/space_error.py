@@ -8,6 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from kanpinn.cells.adaptive.cell_errors import distributed
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.prolongation import all_prolonged
 from kanpinn.cells.polynomials import LocalPolynomials
@@ -170,7 +171,7 @@ def compared_in_space(
     if fine is not coarse:
         after, norms = _solved(problem, fine, own, equations, states, before, probe)
         parts = torch.where(kept, 0, indicators.square())
-        squares += parts * (norms.square().sum() / parts.sum().clamp_min(1e-300))
+        squares += distributed(norms.square().sum(), parts)
         shape[parents[alike]] += (after - before)[alike]
         before = after
     states = [richer.padded(one) for one in states]
