@@ -5,6 +5,7 @@ that does what such a process does, and `Forked` starts the commands that a fork
 """
 
 import atexit
+import gc
 import os
 import runpy
 import select
@@ -96,6 +97,7 @@ class Command:
 def _start(
     arguments: list[str], folder: str, environment: dict[str, str], out: Any, errors: Any
 ) -> None:
+    gc.freeze()  # searches for garbage need not visit, and copy, what the server has imported
     os.setsid()
     os.chdir(folder)
     os.dup2(out.fileno(), 1)
@@ -119,6 +121,7 @@ class Forked(subprocess.Popen):
 
 def become(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
     """Do what `python ARGUMENTS` does with the standard streams of this process, and end it."""
+    gc.freeze()
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     resource_tracker._resource_tracker.__init__()  # its pipe is closed
     # What this process, not the command, has to end: other processes, files, threads.

@@ -1,5 +1,6 @@
 """Processes that act as the ranks of a process group, for the tests of distributed solves."""
 
+import gc
 import os
 import traceback
 from collections.abc import Callable, Iterator
@@ -57,6 +58,7 @@ def _answer(connection: Connection) -> Any:
 
 
 def _serve(connection: Connection) -> None:
+    gc.freeze()  # what the server has imported
     torch.set_num_threads(1)
     while True:
         try:

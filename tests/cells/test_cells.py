@@ -128,9 +128,9 @@ class Resonance(OnWalls):
 
 
 def test_the_estimate_sees_errors_that_a_resonance_amplifies():
-    solution = solved_in_cells(Resonance(), 6, 4, tolerance=1e-5, steps=30)
+    solution = solved_in_cells(Resonance(), 6, 4, tolerance=1e-4, steps=30)
     estimated = solution.history.column("estimated_error")[-1]
-    assert solution.status == "converged" and estimated <= 1e-5
+    assert solution.status == "converged" and estimated <= 1e-4
     assert 0.2 * estimated < error_of(solution) < 3 * estimated
 
 

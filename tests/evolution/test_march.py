@@ -21,7 +21,7 @@ F = torch.float64
 class Travelling(kp.Problem):
     """u_t + u u_x = ν u_xx, whose exact solution is a front tanh that travels at speed 1."""
 
-    domain = kp.Box(x=(-1, 1), t=(0, 0.5))
+    domain = kp.Box(x=(-1, 1), t=(0, 0.2))
     viscosity = 0.02
 
     def residual(self, p, u):
@@ -242,7 +242,7 @@ def test_intervals_are_fine_where_the_front_is():
     solution = solved(Steep(), 1e-6, errors=False)
     (breaks,) = solution.network.breaks()
     widths, middle = breaks.diff(), (breaks[1:] + breaks[:-1]) / 2
-    assert -0.1 < middle[widths.argmin()] < 0.6  # where the front has been
+    assert -0.1 < middle[widths.argmin()] < 0.3  # where the front has been
     assert widths.max() > 5 * widths.min()
 
 
@@ -516,7 +516,7 @@ def test_conditions_that_do_not_hold_at_all_times_are_refused():
 
     class AtFirst(Travelling):
         def conditions(self):
-            ends = kp.Box(x=(-1, 0), t=(0, 0.1)).boundary["x_max"]
+            ends = kp.Box(x=(-1, 0), t=(0, 0.04)).boundary["x_max"]
             held = kp.Constraint(ends, lambda p, u: u.value - self.exact(p))
             return [*super().conditions(), held]
 

@@ -97,6 +97,6 @@ class FirstOfPair(Pair):
 def test_cells_are_halved_for_the_fields_whose_errors_count():
     for problem, halved in ((FirstOfPair(), False), (Pair(), True)):
         network = kp.Cells([2, 2], 8, 2)
-        solution = kp.solve(problem, network, kp.Dissection(1e-6), verified=False)
-        assert solution.status == "converged" and solution.errors.l2_relative < 3e-6
+        solution = kp.solve(problem, network, kp.Dissection(1e-4), verified=False)
+        assert solution.status == "converged" and solution.errors.l2_relative < 3e-4
         assert (network.count > 30) == halved

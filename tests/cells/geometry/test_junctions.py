@@ -102,7 +102,7 @@ class Chequered(Divided):
 
 
 def test_a_singular_solution_at_a_crossing_is_found():
-    solution = solved_in_cells(Chequered(3.0), 8, 4, tolerance=1e-3, steps=20)  # λ = 2/3
+    solution = solved_in_cells(Chequered(3.0), 5, 4, tolerance=3e-3, steps=20)  # λ = 2/3
     estimated = solution.history.column("estimated_error")[-1]
-    assert solution.status == "converged" and estimated <= 1e-3
-    assert 0.1 * estimated < error_of(solution) < 3 * estimated
+    assert solution.status == "converged" and estimated <= 3e-3
+    assert 0.3 * estimated < error_of(solution) < 3 * estimated

@@ -24,7 +24,7 @@ def walls_of(domain):
 class Heat(kp.Problem):
     """u_t = Δu + f in a disk with a hole; the solution is a sum of two products."""
 
-    domain = (kp.Disk((0, 0), 1.0) - kp.Disk((0.3, 0.2), 0.25, name="hole")).over(t=(0, 0.3))
+    domain = (kp.Disk((0, 0), 1.0) - kp.Disk((0.3, 0.2), 0.25, name="hole")).over(t=(0, 0.1))
 
     def residual(self, p, u):
         source = torch.sin(3 * p.x + p.y) * (4 * torch.cos(4 * p.t) + 10 * torch.sin(4 * p.t))
@@ -181,6 +181,12 @@ class Bump(kp.Problem):
         return [kp.Initial(self.domain, self.exact), kp.Dirichlet(ends, self.exact)]
 
 
+class Moved(Bump):
+    """The bump moves by six of its widths."""
+
+    domain = kp.Box(x=(0, 1), t=(0, 0.4))
+
+
 def test_cells_follow_a_bump_and_a_checkpoint_goes_on():
     network, kept = kp.CellWindows([2, 1], degree=8, cells=2), {}
 
@@ -188,15 +194,15 @@ def test_cells_follow_a_bump_and_a_checkpoint_goes_on():
         if state.progress.step == 4:
             kept.update(copy.deepcopy(state.state_dict()))
 
-    solution = solved(Bump(), network, 1e-4, observers=[keep])
+    solution = solved(Moved(), network, 1e-3, observers=[keep])
     assert solution.status == "converged"
-    assert error_of(solution)[0].max() < 1e-4
+    assert error_of(solution)[0].max() < 1e-3
     early, late = (one.layer.tree for one in (network.members[0], network.members[-1]))
     first = torch.tensor([[-0.6]], dtype=F)  # where the bump begins, x = 0.2
     widths = [float(tree.widths[tree.locate(first, torch.tensor([0]))]) for tree in (early, late)]
     assert widths[1] >= 4 * widths[0]  # cells behind the bump have become larger again
     assert len(late) <= 1.5 * len(early)
-    again = solved(Bump(), kp.CellWindows([2, 1], 8, 2), 1e-4, checkpoint=kept)
+    again = solved(Moved(), kp.CellWindows([2, 1], 8, 2), 1e-3, checkpoint=kept)
     points = torch.rand(50, 2, generator=torch.Generator().manual_seed(1), dtype=F)
     assert torch.allclose(again(points), solution(points), atol=1e-9, rtol=0)
 
@@ -215,16 +221,18 @@ class Spreading(Bump):
 
 
 def test_cells_become_larger_where_a_solution_becomes_smooth():
-    network = kp.CellWindows([2, 1], degree=8, cells=4)
-    solution = solved(Spreading(), network, 1e-5)
+    network = kp.CellWindows([2, 1], degree=6, cells=4)
+    solution = solved(Spreading(), network, 1e-3)
     counts = [len(one.layer.tree) for one in network.members]
     assert solution.status == "converged"
-    assert error_of(solution)[0].max() < 1e-5
+    assert error_of(solution)[0].max() < 5e-4
     assert counts[-1] < 0.7 * max(counts)
 
 
 class Transport(Bump):
     """u_t + 5 u_x = u_xx / 100, periodic: a wave that moves and decays slowly."""
+
+    domain = kp.Box(x=(0, 1), t=(0, 0.4))
 
     def exact(self, p):
         decay = torch.exp(-0.04 * math.pi**2 * p.t)
@@ -238,10 +246,10 @@ class Transport(Bump):
 
 
 def test_windows_that_are_short_beside_the_cells_are_stable():
-    march = kp.March(windows=100, stages=3)
+    march = kp.March(windows=40, stages=3)
     network = kp.CellWindows([2, 1], degree=5, cells=4)
     solution = kp.solve(Transport(), network, march, errors=False, verified=False)
-    assert error_of(solution)[0] < 1e-2
+    assert error_of(solution)[0] < 2e-4
 
 
 class Pulse(Bump):
@@ -257,9 +265,9 @@ class Pulse(Bump):
 
 
 def test_a_coefficient_that_varies_for_a_moment_only():
-    solution = solved(Pulse(), kp.CellWindows([2, 1], degree=7, cells=2), 1e-4)
+    solution = solved(Pulse(), kp.CellWindows([2, 1], degree=7, cells=2), 1e-3)
     assert solution.status == "converged"
-    assert error_of(solution)[0] < 1e-4
+    assert error_of(solution)[0] < 1e-3
 
 
 def test_a_march_ends_where_cells_would_be_too_many():
