@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.regions import Regions
+from kanpinn.cells.regions import PlaneRegions, Regions
 from kanpinn.cells.tree import Tree
 from kanpinn.jets import Channels, Coordinates, Jet
 from kanpinn.jets.parts import derivatives_of_parts
@@ -26,7 +26,7 @@ class CellLayer(Layer):
         n_out: the number of outputs.
 
     coefficients: (N, L, n_out), of L orthonormal polynomials in each of N boxes. frames: the lower
-    and upper corners of the frames, (N, 2, d). sides: of the regions, see `Regions`, (S, 9).
+    and upper corners of the frames, (N, 2, d). sides: of the regions, see `Regions`.
     """
 
     level: Tensor
@@ -42,7 +42,7 @@ class CellLayer(Layer):
         self.register_buffer("place", tree.place)
         self.register_buffer("region", tree.region)
         self.register_buffer("frames", tree.boxes)
-        self.register_buffer("sides", Regions.whole().sides)
+        self.register_buffer("sides", PlaneRegions.whole().sides)
         zeros = torch.zeros(len(tree), polynomials.size, n_out, dtype=torch.float64)
         self.coefficients = nn.Parameter(zeros)
         self._tree: Tree | None = tree
@@ -58,7 +58,7 @@ class CellLayer(Layer):
     @property
     def regions(self) -> Regions:
         """The regions of the domain, on the CPU."""
-        return Regions(self.sides.cpu())
+        return Regions.restored(self.sides.cpu(), len(self.roots))
 
     def divide(self, regions: Regions) -> None:
         """Take other regions of the domain, and begin with cells for all of them."""

@@ -30,7 +30,7 @@ class Cells(Network):
     least-squares problem as the equation, and are halved where the error is largest. The domain is
     a box, or any domain in the plane or in space whose boundary consists of triangles, or of parts
     of boxes and balls. Cells outside of it are left out, and those that its boundary cuts have the
-    polynomials of the bounding box of their part. Where a condition `Interface` divides the plane,
+    polynomials of the bounding box of their part. Where a condition `Interface` divides the domain,
     a cell that it cuts has polynomials on either side. Cells around a corner of the plane may have
     its singular functions too, see `CornerLayer`.
 

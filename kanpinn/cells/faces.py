@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -25,6 +26,17 @@ class Faces:
 
     def __len__(self) -> int:
         return len(self.axis)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Faces"], counts: Sequence[int]) -> "Faces":
+        """The faces of several lists of cells; counts: the numbers of cells in each list."""
+        starts = list(accumulate(counts, initial=0))[:-1]
+        return cls(
+            torch.cat([one.axis for one in parts]),
+            torch.cat([one.lower + start for one, start in zip(parts, starts, strict=True)]),
+            torch.cat([one.upper + start for one, start in zip(parts, starts, strict=True)]),
+            torch.cat([one.corners for one in parts]),
+        )
 
     @classmethod
     def between(

@@ -1,36 +1,66 @@
 """The regions into which interfaces divide a domain: to which of them points belong."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from kanpinn.geometry.curves.sides import abscissa
 from kanpinn.geometry.planar.planar import Planar
+from kanpinn.geometry.solid.ball import Ball
+from kanpinn.geometry.solid.divide3d import SolidDivision
 
 
 @dataclass(frozen=True, eq=False)
-class Regions:
-    """The regions of a domain of the plane, by the monotone parts of their boundaries.
+class Regions(ABC):
+    """The regions of a domain.
 
     Args:
-        sides: the number of the region, the ends low and high of the interval of y, 1 for a part
-            that runs upwards or -1, and cx, cy, p, q and A of its graph x(y), see `Side`, (S, 9).
-            The coordinates are those in which the domain's bounding box is [-1, 1]². Without
-            sides there is one region, all points.
+        sides: what bounds them, a row for each side. The coordinates are those in which the
+            domain's bounding box is [-1, 1]^d. Without sides there is one region, all points.
     """
 
     sides: Tensor
 
     @classmethod
-    def whole(cls) -> "Regions":
+    def whole(cls) -> Self:
         """One region."""
         return cls(torch.zeros(0, 9, dtype=torch.float64))
 
+    @staticmethod
+    def restored(sides: Tensor, dim: int) -> "Regions":
+        """The regions of a domain of d coordinates with given sides."""
+        return SpaceRegions(sides) if dim == 3 else PlaneRegions(sides)
+
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """The number of regions."""
+
+    @abstractmethod
+    def of_points(self, x: Tensor) -> Tensor:
+        """The numbers of the regions that points of [-1, 1]^d belong to, (n, d) → (n,).
+
+        A point on boundaries of regions belongs to one of them, and one outside the domain to the
+        region 0.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneRegions(Regions):
+    """The regions of a domain of the plane, by the monotone parts of their boundaries.
+
+    Args:
+        sides: the number of the region, the ends low and high of the interval of y, 1 for a part
+            that runs upwards or -1, and cx, cy, p, q and A of its graph x(y), see `Side`, (S, 9).
+    """
+
     @classmethod
-    def of(cls, domains: Sequence[Planar], bounds: tuple[Tensor, Tensor]) -> "Regions":
+    def of(cls, domains: Sequence[Planar], bounds: tuple[Tensor, Tensor]) -> "PlaneRegions":
         """The regions of a domain.
 
         Args:
@@ -53,15 +83,9 @@ class Regions:
 
     @property
     def count(self) -> int:
-        """The number of regions."""
         return 1 + int(self.sides[:, 0].max()) if len(self.sides) else 1
 
     def of_points(self, x: Tensor) -> Tensor:
-        """The numbers of the regions that points of [-1, 1]^d belong to, (n, d) → (n,).
-
-        A point on boundaries of regions belongs to one of them, and one outside the domain to the
-        region 0.
-        """
         if not len(self.sides):
             return torch.zeros(len(x), dtype=torch.long)
         rows = max(1, 2**21 // len(self.sides))  # the number of point-side pairs bounds the memory
@@ -85,3 +109,47 @@ class Regions:
         windings = x.new_zeros(len(x), self.count).index_add(1, number.long(), passed)
         best = windings.max(dim=1)
         return torch.where(best.values > 0.5, best.indices, -1)
+
+
+@dataclass(frozen=True, eq=False)
+class SpaceRegions(Regions):
+    """The regions of a solid, by the balls and boxes around them.
+
+    Args:
+        sides: 1 for a ball or 0 for a box, and the lower and the upper corner of a box around it,
+            (S, 7). Rows are numbered from 1; a point is in the region of the last one that contains
+            it, or in the region 0.
+    """
+
+    @classmethod
+    def of(cls, division: SolidDivision, bounds: tuple[Tensor, Tensor]) -> "SpaceRegions":
+        """The regions of a divided solid; bounds: its lowest and its highest corner, (3,) each.
+
+        Boxes are larger by a little where they end at the solid's boundary.
+        """
+        low, high = bounds
+        rows, near = [], 1e-9
+        for number, solid in enumerate(division.inner, 1):
+            first, last = ((end - low) / (high - low) * 2 - 1 for end in solid.bounds)
+            if not isinstance(solid, Ball):
+                given = [one.piece.side for one in division.seams if one.inside == number]
+                for axis in range(3):
+                    first[axis] -= 0 if (axis, False) in given else near
+                    last[axis] += 0 if (axis, True) in given else near
+            rows.append(torch.cat([first.new_tensor([isinstance(solid, Ball)]), first, last]))
+        return cls(torch.stack(rows))
+
+    @property
+    def count(self) -> int:
+        return 1 + len(self.sides)
+
+    def of_points(self, x: Tensor) -> Tensor:
+        found = torch.zeros(len(x), dtype=torch.long)
+        for number, (is_ball, *corners) in enumerate(self.sides, 1):
+            low, high = torch.stack(corners).view(2, 3)
+            if is_ball:
+                inside = (((2 * x - low - high) / (high - low)).square().sum(dim=1)) <= 1
+            else:
+                inside = ((x >= low) & (x <= high)).all(dim=1)
+            found[inside] = number
+        return found

@@ -1,4 +1,4 @@
-"""Where cells of two regions meet at an interface: arcs, and the fluxes there."""
+"""Where cells of two regions meet at an interface: arcs or patches, and the fluxes there."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,33 +19,33 @@ INSIDE, OUTSIDE = 0, 1
 
 @dataclass(frozen=True, eq=False)
 class Contacts:
-    """Arcs of an interface between a cell inside and a cell outside of it.
+    """Parts of an interface between a cell inside and a cell outside of it: arcs or patches.
 
     A field is continuous there, and the terms prescribe its flux, or if there is none its normal
-    derivative is continuous. As on faces both sides are compared with a trace: polynomials of the
-    arc's parameter in [-1, 1] for each field, and for each flux.
+    derivative is continuous. As on faces both sides are compared with a trace for each field, and
+    for each flux: polynomials of the arc's parameter, or of two coordinates along the patch.
 
     Args:
         terms: the conditions on the flux, each row of which belongs to a point inside and one
             outside, in this order.
         sides: the same points as those of the cells inside and of those outside; their normals
             point out.
-        nodes, weights: of a rule on [-1, 1], at whose nodes the points are on each arc, (q,).
-        lengths: of the arcs, (c,).
+        traces: the polynomials, which span those of lower degrees first.
+        onto: functions of these degrees that are orthonormal on each part, at its points, times
+            weights, (c, q, polynomials).
     """
 
     terms: Sequence[ResidualTerm]
     sides: tuple[CellPoints, CellPoints]
-    nodes: Tensor
-    weights: Tensor
-    lengths: Tensor
+    traces: LocalPolynomials
+    onto: Tensor
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self.onto)
 
     @property
     def points(self) -> Batch:
-        """The points of all arcs, (c q,)."""
+        """The points of all parts, (c q,)."""
         return self.sides[INSIDE].points
 
     @cached_property
@@ -58,18 +58,18 @@ class Contacts:
 
     @cached_property
     def normals(self) -> Tensor:
-        """The mean unit normal of each arc, (c, d)."""
-        normals = self.points.normals
+        """The mean unit normal of each part, (c, d)."""
+        normals, weights = self.points.normals, self.sides[INSIDE].weights
         assert normals is not None
-        mean = normals.unflatten(0, (len(self), -1)).mean(dim=1)
+        mean = torch.einsum("cqd,cq->cd", normals.unflatten(0, weights.shape), weights)
         return mean / mean.norm(dim=1, keepdim=True)
 
 
 class CoupledContacts:
-    """The fluxes at arcs of an interface, linearised at the present solution.
+    """The fluxes at parts of an interface, linearised at the present solution.
 
     Args:
-        contacts: the arcs.
+        contacts: the parts.
         geometry: the cells.
         polynomials: the functions of a cell.
         coefficients: the present solution, (N, L, m).
@@ -105,7 +105,7 @@ class CoupledContacts:
 
     @property
     def cells(self) -> tuple[list[int], list[int]]:
-        """The cells inside and outside of each arc."""
+        """The cells inside and outside of each part."""
         inside, outside = self.contacts.sides
         return inside.cells.tolist(), outside.cells.tolist()
 
@@ -129,7 +129,7 @@ class CoupledContacts:
         return torch.cat(slopes, dim=3).permute(2, 0, 1, 3, 4, 5), torch.cat(rights, dim=2)
 
     def functions(self, side: int, place: int) -> Tensor:
-        """The stacked jets of a cell's polynomials at the points of an arc, (q, parts, L)."""
+        """The stacked jets of a cell's polynomials at the points of a part, (q, parts, L)."""
         at = self.contacts.sides[side]
         return self.polynomials.stacked(self.contacts.channels, at.at(place), at.scale[place])
 

@@ -46,15 +46,11 @@ class CutGeometry(CellGeometry):
             replace(one.arcs, cell=one.arcs.cell + cell, curve=one.arcs.curve + number)
             for one, cell, number in zip(parts, cells[:-1], numbers[:-1], strict=True)
         ]
-        faces = [
-            replace(one.faces, lower=one.faces.lower + cell, upper=one.faces.upper + cell)
-            for one, cell in zip(parts, cells[:-1], strict=True)
-        ]
         return cls(
             Tree.joined([one.tree for one in parts]),
             parts[0].domain,
             torch.cat([one.frames for one in parts]),
-            Faces(**_concatenated(faces)),
+            Faces.joined([one.faces for one in parts], [len(one.tree) for one in parts]),
             Arcs(**_concatenated(arcs)),
             torch.cat([one.is_cut for one in parts]),
         )

@@ -1,25 +1,25 @@
-"""The regions into which interfaces divide a domain of the plane."""
+"""The regions into which interfaces divide a domain."""
 
 from collections.abc import Sequence
 
 from kanpinn._support.errors import InputError
-from kanpinn.cells.regions import Regions
+from kanpinn.cells.regions import PlaneRegions, Regions, SpaceRegions
 from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar.combine2d import planar
 from kanpinn.geometry.planar.divide2d import Division
 from kanpinn.geometry.planar.planar import Planar
+from kanpinn.geometry.solid.divide3d import SolidDivision
 
 
 def divided(domain: Domain, kinks: Sequence[Piece]) -> Division:
     """A domain of the plane, divided by the pieces of interfaces; one region if there are none.
 
     Raises:
-        InputError: if they do not divide it, or the domain is not in the plane.
+        InputError: if they do not divide it.
     """
     plane = planar(domain)
-    if plane is None:
-        raise InputError(f"cells take interfaces in domains of the plane only, got {domain!r}")
+    assert plane is not None
     return Division.of(plane, pieces_of_curves(plane, domain), kinks)
 
 
@@ -27,11 +27,17 @@ def regions_of(domain: Domain, kinks: Sequence[Piece]) -> Regions:
     """The regions into which the pieces of interfaces divide a domain.
 
     Raises:
-        InputError: if they do not divide it, or the domain is not in the plane.
+        InputError: if they do not divide it, or the domain is neither in the plane nor in space.
     """
     if not kinks:
-        return Regions.whole()
-    return Regions.of(divided(domain, kinks).domains, domain.bounds)
+        return PlaneRegions.whole()
+    if domain.dim == 3 and domain.time_name is None:
+        return SpaceRegions.of(SolidDivision.of(domain, kinks), domain.bounds)
+    if planar(domain) is None:
+        raise InputError(
+            f"cells take interfaces in domains of the plane and of space only, got {domain!r}"
+        )
+    return PlaneRegions.of(divided(domain, kinks).domains, domain.bounds)
 
 
 def pieces_of_curves(plane: Planar, domain: Domain) -> Sequence[Piece]:

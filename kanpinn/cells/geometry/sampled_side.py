@@ -9,6 +9,7 @@ from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.cell_sides import CellSide, derivatives_across
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.geometry.rules import gauss_product
+from kanpinn.geometry.solid.divide3d import SolidPart
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +23,7 @@ class SampledFace:
         axis: the coordinate that is constant.
         low, high: the corners of a rectangle around the part in physical space, (3,) each.
         geometry: the cells.
+        solid: the part of the solid that they are in.
         step: the distance from the face at which points on both sides of it are tested.
     """
 
@@ -29,6 +31,7 @@ class SampledFace:
     low: Tensor
     high: Tensor
     geometry: CellGeometry
+    solid: SolidPart
     step: float
 
     def traces(self, polynomials: LocalPolynomials) -> tuple[Tensor, Tensor]:
@@ -45,7 +48,7 @@ class SampledFace:
         places[:, others] = unit
         points = self.low + places * size
         across = torch.eye(3, dtype=unit.dtype)[self.axis] * self.step
-        contains = self.geometry.domain.contains
+        contains = self.solid.contains
         inside = contains(points - across) & contains(points + across)
         roots = (4 * weights[inside]).sqrt()  # as on [-1, 1]²
         values = functions.values(2 * unit[inside] - 1) * roots[:, None]

@@ -10,24 +10,35 @@ from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.geometry.contacts import Contacts
 from kanpinn.cells.geometry.cut_geometry import CutGeometry
 from kanpinn.cells.geometry.outline import Arcs
+from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.geometry.planar.divide2d import DivisionEdge
 from kanpinn.geometry.rules import gauss_legendre
 from kanpinn.loss.terms import ResidualTerm
 
 
 def contacts(
-    geometry: CutGeometry, edges: Sequence[DivisionEdge], terms: Sequence[ResidualTerm], count: int
+    geometry: CutGeometry,
+    edges: Sequence[DivisionEdge],
+    terms: Sequence[ResidualTerm],
+    degree: int,
+    count: int,
 ) -> Iterator[Contacts]:
     """The arcs of all interfaces, those of each of their pieces together.
+
+    The degree of the traces is somewhat higher than that of the cells: on an arc that is bent the
+    functions of cells are no polynomials of the arc's parameter.
 
     Args:
         geometry: the cells.
         edges: the curves around all regions, as they are numbered in the geometry.
         terms: the conditions on interfaces.
+        degree: of the functions of cells.
         count: the number of Gauss points on each arc.
     """
     unit, weights = gauss_legendre(count)
-    nodes, weights = 2 * unit - 1, 2 * weights
+    more = 2
+    traces = LocalPolynomials(degree + more, 1)
+    onto = traces.values(2 * unit[:, None] - 1) * 2 * weights[:, None]
     back = {edge.seam: number for number, edge in enumerate(edges) if edge.reverse}
     for number, edge in enumerate(edges):
         if edge.seam < 0 or edge.reverse:
@@ -38,7 +49,8 @@ def contacts(
         points, shares = gauss_on_arcs(edge.curve, first, last, count)
         one, other = (CellPoints.of(geometry, cells, points, shares) for cells in (inside, outside))
         own = [term for term in terms if edge.piece in term.kinks]
-        yield Contacts(own, (one, other), nodes, weights, shares.sum(dim=1))
+        roots = (shares.sum(dim=1) / 2).sqrt()
+        yield Contacts(own, (one, other), traces, roots[:, None, None] * onto)
 
 
 def _common(arcs: Arcs, one: int, other: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -13,8 +13,7 @@ from kanpinn.cells.geometry.cell_sides import CellSide, SidePart
 from kanpinn.cells.geometry.sampled_side import SampledFace, SampledSide
 from kanpinn.cells.geometry.solid_parts import CellPart, PartFinder, narrowed
 from kanpinn.cells.tree import Tree
-from kanpinn.geometry.boundary import Piece
-from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.solid.divide3d import SolidPart
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,14 +25,33 @@ class SolidGeometry(CellGeometry):
         sampled: the faces of which only a part is in the solid, a mask (F,).
         step: the distance from a face at which points on both sides of it are tested, divided by
             the width of the smaller cell.
-        lost: the boxes of the tree that have no cell, because they are outside or their part of the
-            solid is too small: their corners in physical space, (n, 2, 3).
+        solids: the parts into which interfaces divide the solid, one for each region.
+        lost: the boxes of the tree that have no cell of a region, because they are outside or their
+            part of it is too small: their corners in physical space, (n, 2, 3) for each region.
     """
 
     parts: Sequence[CellPart]
     sampled: Tensor
     step: float
-    lost: Tensor
+    solids: Sequence[SolidPart]
+    lost: Sequence[Tensor]
+
+    @classmethod
+    def joined(cls, parts: Sequence["SolidGeometry"]) -> "SolidGeometry":
+        """The cells of all regions; parts: those of each region."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            Tree.joined([one.tree for one in parts]),
+            parts[0].domain,
+            torch.cat([one.frames for one in parts]),
+            Faces.joined([one.faces for one in parts], [len(one.tree) for one in parts]),
+            [part for one in parts for part in one.parts],
+            torch.cat([one.sampled for one in parts]),
+            parts[0].step,
+            [solid for one in parts for solid in one.solids],
+            [lost for one in parts for lost in one.lost],
+        )
 
     @cached_property
     def is_cut(self) -> Tensor:
@@ -51,7 +69,8 @@ class SolidGeometry(CellGeometry):
             low, high = self.physical(faces.corners[number])
             axis = int(faces.axis[number])
             step = self.step * float(self.lengths[number])
-            found[number] = SampledFace(axis, low, high, self, step)
+            solid = self.solids[int(self.tree.region[faces.lower[number]])]
+            found[number] = SampledFace(axis, low, high, self, solid, step)
         return found
 
     def _side(self, cell: int, face: int, whole: SidePart) -> CellSide:
@@ -62,30 +81,27 @@ class SolidGeometry(CellGeometry):
 
 @dataclass(frozen=True, eq=False)
 class SolidCutter:
-    """Cuts the cells of trees by the boundary of a solid.
+    """Cuts the cells of trees by the boundary of a solid, or of a part of it between interfaces.
 
     Args:
-        domain: the solid; its bounding box is that of the trees.
+        solid: the part.
+        region: its number.
         known: the parts of cells that have been found, by level and place; None for boxes without
             a part.
     """
 
-    domain: Domain
+    solid: SolidPart
+    region: int = 0
     known: dict[tuple[int, ...], CellPart | None] = field(default_factory=dict)
-
-    @cached_property
-    def sheets(self) -> list[tuple[Piece, Piece]]:
-        """The smooth parts of the boundary, each with the piece that it belongs to."""
-        return [(sheet, piece) for piece in self.domain.boundary.pieces for sheet in piece.sheets]
 
     @cached_property
     def finder(self) -> PartFinder:
         """Finds the parts of single cells."""
-        return PartFinder(self.domain, [sheet for sheet, _ in self.sheets])
+        return PartFinder(self.solid)
 
     def boxes(self, tree: Tree) -> Tensor:
         """The corners of the cells in physical space, (N, 2, 3)."""
-        low, high = self.domain.bounds
+        low, high = self.solid.domain.bounds
         return low + (tree.boxes + 1) / 2 * (high - low)
 
     def parts(self, tree: Tree) -> list[CellPart | None]:
@@ -99,13 +115,14 @@ class SolidCutter:
         return found
 
     def cut(self, tree: Tree) -> SolidGeometry:
-        """The cells that contain a part of the solid."""
+        """The cells of the region that contain a part of the solid."""
+        tree = tree.only(tree.region == self.region)
         found = self.parts(tree)
         kept = torch.tensor([part is not None for part in found], dtype=torch.bool)
         boxes = self.boxes(tree)
         lost = [box for box, part in zip(boxes, found, strict=True) if part is None]
         tree, parts = tree.only(kept), [part for part in found if part is not None]
-        low, high = self.domain.bounds
+        low, high = self.solid.domain.bounds
         frames = (torch.stack([part.frame for part in parts]) - low) / (high - low) * 2 - 1
         is_cut = torch.tensor([part.is_cut for part in parts], dtype=torch.bool)
         frames = torch.where(is_cut[:, None, None], frames, tree.boxes)
@@ -113,13 +130,14 @@ class SolidCutter:
         none = torch.zeros(0, 2, 3, dtype=torch.float64)
         return SolidGeometry(
             tree,
-            self.domain,
+            self.solid.domain,
             frames,
             faces,
             parts,
             sampled,
             self.finder.sliver,
-            torch.stack(lost) if lost else none,
+            [self.solid],
+            [torch.stack(lost) if lost else none],
         )
 
     def _divided(self, tree: Tree, frames: Tensor, is_cut: Tensor) -> tuple[Faces, Tensor]:
@@ -130,7 +148,7 @@ class SolidCutter:
             frames: the corners of their frames in the tree's coordinates, (N, 2, 3).
             is_cut: the cells that the boundary cuts, a mask (N,).
         """
-        faces, (bottom, top) = tree.faces, self.domain.bounds
+        faces, (bottom, top) = tree.faces, self.solid.domain.bounds
         half = (top - bottom) / 2
         near = is_cut[faces.lower] | is_cut[faces.upper]
         numbers = near.nonzero()[:, 0]
@@ -150,7 +168,7 @@ class SolidCutter:
         across = torch.zeros_like(width).scatter(1, axis[:, None], 1.0)
         step = self.finder.sliver * (across * width * half)
         low, high = bottom + (low + 1) * half, bottom + (high + 1) * half
-        low, high, share = narrowed(self.domain, low, high, step, self.finder.nodes)
+        low, high, share = narrowed(self.solid, low, high, step, self.finder.nodes)
         kept = share > 0
         corners = (torch.stack([low, high], dim=1) - bottom) / half - 1
         plain = (~near).nonzero()[:, 0]

@@ -1,16 +1,14 @@
 """The parts of single cells in a solid, found by sampling."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kanpinn.geometry.boundary import Piece
-from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.rules import gauss_product
+from kanpinn.geometry.solid.divide3d import SolidPart
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,15 +36,13 @@ class PartFinder:
     """Finds the parts of cells in a solid.
 
     Args:
-        domain: the solid.
-        sheets: the smooth parts of its boundary.
+        solid: the solid, or a part of it between interfaces.
         sliver: parts that are thinner than this fraction of a cell's width are ignored.
         nodes: the number of sample points along each coordinate. Parts that are thinner than about
             1/nodes² of a cell may be missed; the neighbours' polynomials are used there.
     """
 
-    domain: Domain
-    sheets: Sequence[Piece]
+    solid: SolidPart
     sliver: float = 1e-6
     nodes: int = 10
 
@@ -54,7 +50,7 @@ class PartFinder:
         """The part of a cell, None if there is none; low, high: the cell's corners, (3,) each."""
         near, step = [], 2 * self.sliver * (high - low)
         spread, is_cut = 0.0, False
-        for number in range(len(self.sheets)):
+        for number in range(len(self.solid.sheets)):
             points = self.bounding(number, low, high, self.nodes)[0]
             if not len(points):
                 continue
@@ -67,7 +63,7 @@ class PartFinder:
             is_cut |= bool(inner.all(dim=1).any())
         numbers = tuple(number for number, _ in near)
         if not is_cut:
-            inside = bool(self.domain.contains((low + high)[None] / 2))
+            inside = bool(self.solid.contains((low + high)[None] / 2))
             return CellPart(torch.stack([low, high]), False, numbers) if inside else None
         found = self._framed(low, high, torch.cat([coords for _, coords in near]))
         if found is None:
@@ -85,14 +81,27 @@ class PartFinder:
         Returns:
             n points with normals, and their weights, (n,).
         """
-        room = self.sliver * (high - low)
-        points, weights = self.sheets[number].in_box(low - room, high + room, nodes)
+        room, sheet = self.sliver * (high - low), self.solid.sheets[number][0]
+        points, weights = sheet.in_box(low - room, high + room, nodes)
+        own = self.bounds(points, low, high)
+        return points[own], weights[own]
+
+    def bounds(self, points: Points, low: Tensor, high: Tensor) -> Tensor:
+        """Which points of the boundary bound a cell's part of the solid, a mask (n,).
+
+        Args:
+            points: points with normals out of the solid.
+            low, high: the corners of the cell, (3,) each.
+        """
         assert points.normals is not None
+        room = self.sliver * (high - low)
         inward = points.coords - 2 * room * points.normals
         own = ((inward > low - room) & (inward < high + room)).all(dim=1)
         # A sheet along a side bounds the cell on its inner side only.
         own &= (((inward >= low) & (inward <= high)) | (points.normals.abs() < 0.5)).all(dim=1)
-        return points[own], weights[own]
+        if not self.solid.is_whole:  # a wall may bound another part of the solid
+            own &= self.solid.contains(inward)
+        return own
 
     def _framed(self, low: Tensor, high: Tensor, bounding: Tensor) -> tuple[Tensor, bool] | None:
         """A box around a cut cell's part, (2, 3), and whether it is connected.
@@ -103,7 +112,7 @@ class PartFinder:
         first, last, pad = low, high, 1 / self.nodes
         for _ in range(3):
             at = first + unit * (last - first)
-            inside = self.domain.contains(at)
+            inside = self.solid.contains(at)
             around = torch.cat([at[inside], bounding])
             if not bool(inside.any()):
                 tight = bounding.amin(dim=0), bounding.amax(dim=0)
@@ -118,7 +127,11 @@ class PartFinder:
         if not bool(inside.any()):
             return None
         room = 0.02 * (tight[1] - tight[0])
-        frame = torch.stack([(tight[0] - room).maximum(low), (tight[1] + room).minimum(high)])
+        # A part that nearly reaches a side of the cell goes on beyond it: it has a face there.
+        reach = pad * (tight[1] - tight[0])
+        first = torch.where(tight[0] - reach < low, low, tight[0] - room)
+        last = torch.where(tight[1] + reach > high, high, tight[1] + room)
+        frame = torch.stack([first, last])
         if bool((frame[1] - frame[0] < self.sliver * (high - low)).any()):
             return None
         return frame, _connected(inside.view((self.nodes,) * 3))
@@ -135,12 +148,12 @@ def _connected(inside: Tensor) -> bool:
 
 
 def narrowed(
-    domain: Domain, low: Tensor, high: Tensor, step: Tensor, nodes: int
+    solid: SolidPart, low: Tensor, high: Tensor, step: Tensor, nodes: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Shrink rectangles to the parts that have the solid on both sides.
 
     Args:
-        domain: the solid.
+        solid: the solid.
         low, high: the corners of rectangles, (F, 3) each.
         step: from the rectangles to points on one side, (F, 3).
         nodes: the number of sample points along each coordinate.
@@ -160,7 +173,7 @@ def narrowed(
         first, last = low[active, None], high[active, None]
         at = first + _lifted(unit, last - first) * (last - first)
         sides = (at + sign * step[active, None] for sign in (-1, 1))
-        both = [domain.contains(side.flatten(0, 1)).view(at.shape[:2]) for side in sides]
+        both = [solid.contains(side.flatten(0, 1)).view(at.shape[:2]) for side in sides]
         inside = both[0] & both[1]
         share[active] = inside.double().mean(dim=1)
         some = inside.any(dim=1)

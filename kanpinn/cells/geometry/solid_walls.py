@@ -20,7 +20,7 @@ class SolidWalls:
 
     Args:
         geometry: the cells.
-        cutter: gives the smooth parts of the boundary.
+        cutter: gives the smooth parts of the boundary of a region.
         polynomials: the functions of a cell.
     """
 
@@ -33,7 +33,7 @@ class SolidWalls:
 
         All cells with a whole side on the boundary have their points at the same places of it.
         """
-        for number, (_, piece) in enumerate(self.cutter.sheets):
+        for number, (_, piece) in enumerate(self.cutter.solid.sheets):
             if piece in pieces:
                 yield from self._of_sheet(number)
 
@@ -43,10 +43,10 @@ class SolidWalls:
         sides: dict[tuple[int, bool], list[int]] = {}
         sampled: list[tuple[int, Points, Tensor]] = []
         boxes = self.cutter.boxes(geometry.tree)
-        for cell, part in enumerate(geometry.parts):
+        for cell in (geometry.tree.region == self.cutter.region).nonzero()[:, 0].tolist():
+            part, (low, high) = geometry.parts[cell], boxes[cell]
             if number not in part.sheets:
                 continue
-            low, high = boxes[cell]
             points, weights = finder.bounding(number, low, high, self.polynomials.degree + more)
             side = None if part.is_cut else _whole_side(points, weights, high - low)
             if side is not None:
@@ -62,13 +62,13 @@ class SolidWalls:
 
     def _lost(self, number: int) -> Iterator[tuple[int, Points, Tensor]]:
         """Points of the boundary in boxes without a cell, as points of the nearest cells."""
-        geometry, few = self.geometry, 4
+        geometry, few, region = self.geometry, 4, self.cutter.region
         low, high = geometry.domain.bounds
-        for box in geometry.lost:
+        for box in geometry.lost[region]:
             points, weights = self.cutter.finder.bounding(number, box[0], box[1], few)
             if len(points):
                 at = (points.coords - low) / (high - low) * 2 - 1
-                cells = geometry.tree.locate(at, torch.zeros(len(at), dtype=torch.long))
+                cells = geometry.tree.locate(at, torch.full((len(at),), region))
                 for cell in cells.unique().tolist():
                     own = cells == cell
                     yield cell, points[own], weights[own]

@@ -165,7 +165,7 @@ class ProblemInPlane(ProblemInCutCells):
     ) -> list[CoupledContacts]:
         assert isinstance(geometry, CutGeometry)
         count = polynomials.degree + 2 * self.more
-        found = contacts(geometry, self.edges, self.interfaces, count)
+        found = contacts(geometry, self.edges, self.interfaces, polynomials.degree, count)
         return [CoupledContacts(one, geometry, polynomials, coefficients) for one in found]
 
     def _in_cut_cells(self, geometry: CutGeometry, region: int, count: int) -> Iterator[CellPoints]:

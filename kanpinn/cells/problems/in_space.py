@@ -1,25 +1,27 @@
-"""A problem in a solid, in cut cells."""
+"""A problem in a solid, with or without interfaces, in cut cells."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import InputError
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.cell_points import CellPoints
+from kanpinn.cells.geometry.contacts import CoupledContacts
 from kanpinn.cells.geometry.inside_points import gauss_inside
 from kanpinn.cells.geometry.singular_edges import SingularEdges
 from kanpinn.cells.geometry.solid_geometry import SolidCutter, SolidGeometry
+from kanpinn.cells.geometry.solid_seams import SolidSeams
 from kanpinn.cells.geometry.solid_walls import SolidWalls
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.problems.cell_problem import CellTerms, TermAt
 from kanpinn.cells.problems.in_cut_cells import ProblemInCutCells
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.solid.divide3d import SolidDivision
 from kanpinn.loss.terms import ResidualTerm
 
 
@@ -29,40 +31,38 @@ class ProblemInSpace(ProblemInCutCells):
 
     A cell of which only a part is in the solid is cut: it has the equation at points of that part,
     and the conditions at points of the boundary in it. Its polynomials are those of a box around
-    the part, and its faces are the parts of its sides in the solid.
+    the part, and its faces are the parts of its sides in the solid. Where an interface divides a
+    box of the tree, it has a cut cell for each region; they meet at a patch of the interface.
 
     Args:
         domain: the solid.
+        division: its regions.
         equation: the equation.
         conditions: the conditions on its boundary.
         counted: the numbers of the fields whose errors count.
+        interfaces: the conditions on interfaces.
     """
 
     domain: Domain
+    division: SolidDivision
     equation: ResidualTerm
     conditions: Sequence[ResidualTerm]
     counted: Sequence[int]
+    interfaces: Sequence[ResidualTerm] = ()
     most: ClassVar[int] = 12  # where a boundary touches itself, each halving doubles the cells
     tiny: ClassVar[str] = "smaller than 2^-{most} of the domain's size"
 
     @classmethod
     def of(cls, terms: CellTerms, domain: Domain, counted: Sequence[int]) -> "ProblemInSpace":
-        """The problem of an equation and conditions on whole pieces of the boundary.
-
-        Raises:
-            InputError: for conditions on interfaces.
-        """
-        if terms.interfaces:
-            raise InputError(
-                f"the term {terms.interfaces[0].name} cannot be imposed on cells in space: "
-                "interfaces are for domains in the plane"
-            )
-        return cls(domain, terms.equation, terms.conditions, counted)
+        """The problem of an equation and conditions on whole pieces of the boundary."""
+        kinks = [piece for term in terms.interfaces for piece in term.kinks]
+        division, interfaces = SolidDivision.of(domain, kinks), terms.interfaces
+        return cls(domain, division, terms.equation, terms.conditions, counted, interfaces)
 
     @cached_property
-    def cutter(self) -> SolidCutter:
-        """It cuts cells by the boundary."""
-        return SolidCutter(self.domain)
+    def cutters(self) -> list[SolidCutter]:
+        """They cut cells by the boundary of each region."""
+        return [SolidCutter(part, number) for number, part in enumerate(self.division.parts)]
 
     @cached_property
     def singularities(self) -> SingularEdges:
@@ -70,7 +70,7 @@ class ProblemInSpace(ProblemInCutCells):
         return SingularEdges.of(self.domain.creases)
 
     def cells(self, tree: Tree) -> SolidGeometry:
-        return self.cutter.cut(tree)
+        return SolidGeometry.joined([cutter.cut(tree) for cutter in self.cutters])
 
     def too_large(self, tree: Tree) -> Tensor:
         """The cells that are too large for the boundary in them, a mask (N,).
@@ -80,21 +80,41 @@ class ProblemInSpace(ProblemInCutCells):
         or if its part of the solid is not connected.
         """
         most = 0.6  # radians from the mean normal
-        parts = self.cutter.parts(tree)
-        large = [one is not None and (one.spread > most or not one.connected) for one in parts]
-        return torch.tensor(large, dtype=torch.bool)
+        found = torch.zeros(len(tree), dtype=torch.bool)
+        for cutter in self.cutters:
+            own = tree.region == cutter.region
+            parts = cutter.parts(tree.only(own))
+            large = [one is not None and (one.spread > most or not one.connected) for one in parts]
+            found[own] = torch.tensor(large, dtype=torch.bool)
+        return found
 
     def walls(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[TermAt]:
         assert isinstance(geometry, SolidGeometry)
-        places = SolidWalls(geometry, self.cutter, polynomials)
-        return [(term, at) for term in self.conditions for at in places.of(term.pieces)]
+        places = [SolidWalls(geometry, cutter, polynomials) for cutter in self.cutters]
+        return [
+            (term, at) for term in self.conditions for own in places for at in own.of(term.pieces)
+        ]
+
+    def coupled_contacts(
+        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
+    ) -> list[CoupledContacts]:
+        assert isinstance(geometry, SolidGeometry)
+        seams = SolidSeams(geometry, self.cutters, self.division.seams)
+        found = seams.contacts(self.interfaces, polynomials.degree)
+        return [CoupledContacts(one, geometry, polynomials, coefficients) for one in found]
 
     def inside(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[CellPoints]:
         assert isinstance(geometry, SolidGeometry)
         found: list[CellPoints] = []
         more, many = 3, 4  # many, so that enough are left in a cut cell
-        whole = (~geometry.is_cut).nonzero()[:, 0]
-        if len(whole):
-            found.append(CellPoints.inside(geometry, whole, *polynomials.rule(more)))
-        cut, count = geometry.is_cut.nonzero()[:, 0], polynomials.degree + many
-        return found + list(gauss_inside(geometry, cut, self.domain.contains, count))
+        count = polynomials.degree + many
+        # On an interface rounding decides on which side a coefficient is evaluated.
+        near = 1e-10 * float(geometry.half.max()) if self.interfaces else 0.0
+        for region, part in enumerate(self.division.parts):  # in each coefficients may be the same
+            own = geometry.tree.region == region
+            whole = (own & ~geometry.is_cut).nonzero()[:, 0]
+            if len(whole):
+                found.append(CellPoints.inside(geometry, whole, *polynomials.rule(more)))
+            cut = (own & geometry.is_cut).nonzero()[:, 0]
+            found += gauss_inside(geometry, cut, partial(part.contains, tolerance=-near), count)
+        return found

@@ -2,25 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from kanpinn.cells.geometry.contacts import CoupledContacts
-from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.system.coupling import Coupling
 
 
 @dataclass(frozen=True, eq=False)
 class ContactRows:
-    """The rows that couple cells at arcs of an interface: forms of their jets minus traces.
+    """The rows that couple cells at parts of an interface: forms of their jets minus traces.
 
     The forms are values and normal derivatives of fields, which have the same trace on both sides,
     and fluxes, whose trace is that of the outside. So the flux inside has the other sign.
 
     Args:
-        coupled: the arcs, and the fluxes there.
+        coupled: the parts, and the fluxes there.
         forms: the factors of the parts of jets in each form, (2, c, q, forms, parts, m).
         weights: the square roots of the weights, (2, c, forms).
         signs: those of the traces, (2, forms).
@@ -33,7 +31,7 @@ class ContactRows:
 
     @classmethod
     def of(cls, coupled: CoupledContacts, coupling: Coupling) -> "ContactRows":
-        """The rows of arcs with the weights of a coupling."""
+        """The rows with the weights of a coupling."""
         contacts, orders = coupled.contacts, list(enumerate(coupling.orders))
         with_flux = (coupled.sizes[..., 1:, :] > 0).flatten(0, -2).any(dim=0).tolist()
         continuous = [f for f, order in orders if order > 0]
@@ -64,68 +62,54 @@ class ContactRows:
             jumps.new_tensor(signs),
         )
 
-    @cached_property
-    def trace(self) -> LocalPolynomials:
-        """The traces' polynomials.
-
-        Their degree is somewhat higher than that of the cells: on an arc that is bent these are no
-        polynomials of the arc's parameter.
-        """
-        more = 2
-        return LocalPolynomials(self.coupled.polynomials.degree + more, 1)
-
     @property
     def size(self) -> int:
-        """The number of unknowns of an arc's traces."""
-        return self.trace.size * self.signs.shape[1]
+        """The number of unknowns of the traces on one part."""
+        return self.coupled.contacts.traces.size * self.signs.shape[1]
 
-    @cached_property
-    def _onto(self) -> Tensor:
-        """The integrals of functions times the traces' polynomials, by the rule, (traces, q)."""
-        contacts = self.coupled.contacts
-        return (self.trace.values(contacts.nodes[:, None]) * contacts.weights[:, None]).T
+    def coarse(self, low: int) -> Tensor:
+        """Which of these unknowns have a degree of at most `low`, a mask (size,)."""
+        traces = self.coupled.contacts.traces
+        own = torch.arange(traces.size) < traces.count(min(low, traces.degree))
+        return own.repeat(self.signs.shape[1])
 
     def rows(self, side: int, place: int) -> tuple[Tensor, Tensor]:
-        """The rows of the cell on one side of an arc.
+        """The rows of the cell on one side of a part.
 
         Args:
             side: INSIDE or OUTSIDE.
-            place: the number of the arc.
+            place: the number of the part.
 
         Returns:
             (rows, L m), and the diagonal (rows,) of the traces' matrix.
         """
-        weights = self.scaled(side, place)
+        weights, onto = self.weights[side, place], self.coupled.contacts.onto[place]
         functions = self.coupled.functions(side, place)
-        found = torch.einsum("iq,qfpm,qpl->film", self._onto, self.forms[side, place], functions)
-        diagonal = (weights * self.signs[side]).repeat_interleave(self.trace.size)
+        found = torch.einsum("qi,qfpm,qpl->film", onto, self.forms[side, place], functions)
+        diagonal = (weights * self.signs[side]).repeat_interleave(onto.shape[1])
         return (found * weights[:, None, None, None]).flatten(2).flatten(0, 1), diagonal
 
     def rights(self, side: int, place: int, fluxes: Tensor) -> Tensor:
         """The right-hand sides of the rows, (rows, n): half of the fluxes' on each side.
 
-        fluxes: right-hand sides at the points of the arc, (q, equations, n).
+        fluxes: right-hand sides at the points of the part, (q, equations, n).
         """
-        weights, equations = self.scaled(side, place), fluxes.shape[1]
-        found = fluxes.new_zeros(len(weights), self.trace.size, fluxes.shape[2])
+        weights, equations = self.weights[side, place], fluxes.shape[1]
+        onto = self.coupled.contacts.onto[place]
+        found = fluxes.new_zeros(len(weights), onto.shape[1], fluxes.shape[2])
         if equations:
-            found[-equations:] = torch.einsum("iq,qen->ein", self._onto, fluxes) / 2
+            found[-equations:] = torch.einsum("qi,qen->ein", onto, fluxes) / 2
         return (found * weights[:, None, None]).flatten(0, 1)
-
-    def scaled(self, side: int, place: int) -> Tensor:
-        """The weights times the root of the arc's length, by that of [-1, 1], (forms,)."""
-        length = self.coupled.contacts.lengths[place]
-        return self.weights[side, place] * (length / 2).sqrt()
 
 
 @dataclass(frozen=True, eq=False)
 class PlacedContact:
-    """One of the two cells that meet at an arc.
+    """One of the two cells that meet at a part of an interface.
 
     Args:
-        rows: the rows of several arcs.
+        rows: the rows of several parts.
         side: INSIDE or OUTSIDE.
-        place: the number of the arc among these.
+        place: the number of the part among these.
         number: that of its traces among all traces.
     """
 
@@ -144,12 +128,12 @@ class PlacedContact:
 
 
 def placed(rows: Sequence[ContactRows], cells: int, traces: int) -> list[list[PlacedContact]]:
-    """For each cell the arcs at which it meets cells of other regions.
+    """For each cell the parts of interfaces at which it meets cells of other regions.
 
     Args:
-        rows: those of all arcs.
+        rows: those of all parts.
         cells: the number of cells.
-        traces: the number of traces on faces, after which those on arcs are numbered.
+        traces: the number of traces on faces, after which those on interfaces are numbered.
     """
     found: list[list[PlacedContact]] = [[] for _ in range(cells)]
     for one in rows:

@@ -17,7 +17,7 @@ from kanpinn.cells.system.cell_factors import CellFactors
 from kanpinn.cells.system.cell_group import CellGroup, CellRows, ModelElimination
 from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.cells.system.coarse_traces import coarse_traces
-from kanpinn.cells.system.contact_rows import PlacedContact
+from kanpinn.cells.system.contact_rows import ContactRows, PlacedContact
 from kanpinn.cells.system.coupling import Coupling, Traces
 from kanpinn.cells.system.elimination_order import elimination_order, work_of_cells
 from kanpinn.cells.system.equal_rows import ProjectedReflections
@@ -58,9 +58,14 @@ class RowsOfCells:
     def trace_sizes(self) -> Array:
         """The numbers of unknowns on all faces, on all arcs of interfaces, of shared functions."""
         sizes = self.traces.sizes_on(self.geometry.traces)
-        both = {one.number: one.rows.size for own in self.contacts for one in own}
-        sizes += [both[number] for number in sorted(both)]
+        sizes += [one.size for one in self._contact_rows]
         return np.array(sizes + list(self.shared.functions.sizes), dtype=np.int64)
+
+    @cached_property
+    def _contact_rows(self) -> list[ContactRows]:
+        """The rows at each part of an interface."""
+        both = {one.number: one.rows for own in self.contacts for one in own}
+        return [both[number] for number in sorted(both)]
 
     def blocks(self, cell: int) -> Array:
         """The numbers of the unknowns of a cell: on its faces, on its arcs, of shared functions."""
@@ -127,10 +132,9 @@ class RowsOfCells:
 
     @cached_property
     def _coarse(self) -> Array:
-        """Which traces have low degrees, (unknowns,): all of those that are not on faces."""
-        of_faces = coarse_traces(self.geometry, self.coupling, self.traces)
-        others = np.ones(int(self.trace_sizes.sum()) - len(of_faces), dtype=bool)
-        return np.concatenate([of_faces, others])
+        """Which traces have low degrees, (unknowns,); the functions that cells share are coarse."""
+        traces = coarse_traces(self.geometry, self.coupling, self.traces, self._contact_rows)
+        return np.concatenate([traces, np.ones(sum(self.shared.functions.sizes), dtype=bool)])
 
     def size(self, cell: int) -> Size:
         """The levels and the weight of a cell, on which its rows of a term depend."""

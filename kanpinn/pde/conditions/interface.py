@@ -21,9 +21,10 @@ class Interface(Condition):
 
     The interface is the boundary of a part of the domain, and n points out of that part. The
     surrogate has to have a kink at the interface: give its network the distance |φ(x)| from the
-    interface as a further input, by `Problem.inputs`. Networks in cells of the plane (`Cells`) need
-    no such input and leave it out: they are divided by the interface. In the energy form the
-    condition with flux = 0 is natural and need not be listed.
+    interface as a further input, by `Problem.inputs`. Networks in cells (`Cells`) need no such
+    input and leave it out: they are divided by the interface, which in space consists of spheres
+    and faces of boxes. In the energy form the condition with flux = 0 is natural and need not be
+    listed.
 
     Args:
         domain: the whole domain.

@@ -12,6 +12,7 @@ from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.problems.in_space import ProblemInSpace
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry import Points
+from kanpinn.geometry.solid.divide3d import SolidDivision
 
 CUBE = kp.Box(x=(-1, 1), y=(-1, 1), z=(-1, 1))
 OCTANT = kp.Box(x=(0, 1), y=(0, 1), z=(0, 1))
@@ -92,12 +93,12 @@ def test_errors_fall_fast_with_the_degree():
 
 @pytest.mark.parametrize("domain", [BITTEN, _prism(), CUBE - OCTANT], ids=["ball", "prism", "cube"])
 def test_points_represent_volumes_and_areas(domain):
-    problem = ProblemInSpace(domain, None, (), (0,))
+    problem = ProblemInSpace(domain, SolidDivision.of(domain), None, (), (0,))
     geometry, polynomials = problem.start(Tree.uniform((3, 3, 3))), LocalPolynomials(6, 3)
     inside = problem.inside(geometry, polynomials)
     volume = sum(float(at.weights.sum()) for at in inside)
     assert volume == pytest.approx(domain.measure, rel=0.01)
-    walls = SolidWalls(geometry, problem.cutter, polynomials)
+    walls = SolidWalls(geometry, problem.cutters[0], polynomials)
     for piece in domain.boundary.pieces:
         area = sum(float(at.weights.sum()) for at in walls.of([piece]))
         assert area == pytest.approx(piece.measure, rel=0.02)

@@ -5,7 +5,7 @@ import torch
 from cases import error_of, solved_in_cells
 
 import kanpinn as kp
-from kanpinn.cells.regions import Regions
+from kanpinn.cells.regions import PlaneRegions
 
 F = torch.float64
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
@@ -162,7 +162,7 @@ def test_a_network_knows_the_sides_of_an_interface_after_saving():
 
 def test_points_belong_to_the_region_around_them():
     inner, outer = kp.Disk((0.5, 0.5), 0.25), kp.Box(x=(0, 1), y=(0, 2)) - kp.Disk((0.5, 0.5), 0.25)
-    regions = Regions.of([outer, inner], outer.bounds)
+    regions = PlaneRegions.of([outer, inner], outer.bounds)
     p = kp.Box(x=(0, 1), y=(0, 2)).gauss(2000)
     scaled = p.coords * torch.tensor([2.0, 1.0]) - 1
     expected = ((p.x - 0.5) ** 2 + (p.y - 0.5) ** 2 < 0.25**2)[:, 0]
