@@ -516,7 +516,7 @@ def test_conditions_that_do_not_hold_at_all_times_are_refused():
 
     class AtFirst(Travelling):
         def conditions(self):
-            ends = kp.Box(x=(-1, 0), t=(0, 0.04)).boundary["x_max"]
+            ends = kp.Box(x=(-1, 0), t=(0, 0.15)).boundary["x_max"]
             held = kp.Constraint(ends, lambda p, u: u.value - self.exact(p))
             return [*super().conditions(), held]
 

@@ -59,8 +59,7 @@ def sorted_terms(terms: Sequence[Term], surrogate: Surrogate) -> EvolutionTerms:
         if float((moments - low).abs().max()) <= same:
             initial.append(term)
         elif float(moments.max() - moments.min()) > same or len(moments) == 1:
-            gap = min(0.75, 12 / len(moments))  # random points hardly leave so much of the time
-            if len(moments) >= 8 and moments.max() - moments.min() < (1 - gap) * (high - low):
+            if not _holds_at_all_times(term, low, high):
                 raise InputError(_refusal(term, "it does not hold at all times"))
             walls.append(_once_for_each_place(term))
         else:
@@ -71,6 +70,22 @@ def sorted_terms(terms: Sequence[Term], surrogate: Surrogate) -> EvolutionTerms:
             f"none where {surrogate.domain.names[-1]}, the last coordinate, begins"
         )
     return EvolutionTerms(equation, initial, walls)
+
+
+def _holds_at_all_times(term: ResidualTerm, low: float, high: float) -> bool:
+    """Whether a condition holds from the first moment to the last one.
+
+    Of a condition elsewhere than on pieces of a boundary only its points are known. It is refused
+    where random ones hardly leave so much of the time.
+    """
+    if not term.pieces:
+        moments = term.points.coords[:, -1]
+        gap = min(0.75, 12 / len(moments))
+        return len(moments) < 8 or float(moments.max() - moments.min()) >= (1 - gap) * (high - low)
+    nodes, gap = 8, 0.05  # the first node of Gauss is at 2 % of an interval
+    lasting = [piece for piece in term.pieces if piece.at_time is None]
+    of_pieces = (piece.quadrature(nodes)[0].coords[:, -1] for piece in lasting)
+    return all(float(t.max() - t.min()) >= (1 - gap) * (high - low) for t in of_pieces)
 
 
 def as_residual_term(term: Term, method: str) -> ResidualTerm:
