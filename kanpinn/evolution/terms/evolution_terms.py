@@ -75,17 +75,19 @@ def sorted_terms(terms: Sequence[Term], surrogate: Surrogate) -> EvolutionTerms:
 def _holds_at_all_times(term: ResidualTerm, low: float, high: float) -> bool:
     """Whether a condition holds from the first moment to the last one.
 
-    Of a condition elsewhere than on pieces of a boundary only its points are known. It is refused
-    where random ones hardly leave so much of the time.
+    Pieces of the boundary at one moment, which belong to a whole boundary, do not matter. Of a
+    condition elsewhere than on pieces only its points are known: it is refused where random ones
+    hardly leave so much of the time.
     """
     if not term.pieces:
         moments = term.points.coords[:, -1]
         gap = min(0.75, 12 / len(moments))
         return len(moments) < 8 or float(moments.max() - moments.min()) >= (1 - gap) * (high - low)
     nodes, gap = 8, 0.05  # the first node of Gauss is at 2 % of an interval
-    lasting = [piece for piece in term.pieces if piece.at_time is None]
-    of_pieces = (piece.quadrature(nodes)[0].coords[:, -1] for piece in lasting)
-    return all(float(t.max() - t.min()) >= (1 - gap) * (high - low) for t in of_pieces)
+    each = [piece.quadrature(nodes)[0].coords[:, -1] for piece in term.pieces]
+    lengths = [float(own.max() - own.min()) / (high - low) for own in each]
+    lasting = [length for length in lengths if length > 1e-9]
+    return bool(lasting) and min(lasting) >= 1 - gap
 
 
 def as_residual_term(term: Term, method: str) -> ResidualTerm:
