@@ -43,6 +43,7 @@ TARGETS = {
     "two_peaks": Target(1e-8, 20),
     "holes": Target(1e-8, 30),
     "dielectric": Target(1e-8, 20),
+    "dielectric_ball": Target(1e-5, 60),
     "reentrant_corner": Target(1e-8, 20),
     "circular_front": Target(1e-8, 20),
     "bracket": Target(1e-4, 60),

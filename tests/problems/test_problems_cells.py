@@ -91,12 +91,15 @@ def test_the_file_of_the_bracket_solves_it_as_accurately_as_is_asked():
 
 
 @pytest.mark.parametrize("ratio", [80.0, 0.01])
-def test_the_exact_solution_has_the_flux_of_a_dielectric_on_both_sides(ratio, generator):
-    problem = library.class_of("dielectric", "Dielectric")(ratio)
-    rim = problem.disk.boundary.quadrature(15)[0].on_both_sides(problem.domain.bounds)
-    inner = 0.9 * (2 * torch.rand(80, 2, generator=generator, dtype=F) - 1)
-    anywhere = Points(inner, rim.names)
+@pytest.mark.parametrize(
+    ("name", "cls"), [("dielectric", "Dielectric"), ("dielectric_ball", "DielectricBall")]
+)
+def test_the_exact_solution_has_the_flux_of_a_dielectric_on_both_sides(name, cls, ratio, generator):
+    problem = library.class_of(name, cls)(ratio)
     values, flux = problem.conditions()
+    rim = flux.on.quadrature(9)[0].on_both_sides(problem.domain.bounds)
+    inner = 0.9 * (2 * torch.rand(80, problem.domain.dim, generator=generator, dtype=F) - 1)
+    anywhere = Points(inner, rim.names)
     jets = []
     for p in (rim, anywhere):
         exact = lambda x: problem.exact(Points(x[None], p.names))[0]  # noqa: E731, B023

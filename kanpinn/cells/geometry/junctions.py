@@ -1,17 +1,14 @@
 """Points where interfaces have corners, cross or end at walls: exponents of the solutions there."""
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from kanpinn.cells.geometry.flux_exponents import FluxSizes, least_exponent
 from kanpinn.geometry.planar.divide2d import Division, DivisionEdge
-from kanpinn.jets import orders_of_parts, slopes_by_parts, zero_jet
 from kanpinn.loss.terms import ResidualTerm
 
 
@@ -52,7 +49,7 @@ def junctions(
 
     Reference: Kellogg, On the Poisson equation with intersecting interfaces (1975).
     """
-    fluxes = _Fluxes(interfaces, bounds, fields)
+    fluxes = FluxSizes(interfaces, bounds, fields)
     near = 1e-9 * float(torch.stack(bounds).abs().max())
     found: list[tuple[tuple[float, float], float]] = []
     for edge in (edge for edges in division.edges for edge in edges if edge.seam >= 0):
@@ -68,7 +65,7 @@ def junctions(
 def _around(
     point: tuple[float, float],
     division: Division,
-    fluxes: "_Fluxes",
+    fluxes: FluxSizes,
     near: float,
 ) -> list[RegionSector]:
     """The sectors around a point, counter-clockwise, from a wall if there is one."""
@@ -80,7 +77,9 @@ def _around(
             angle = (_direction(last[0], 1.0) - _direction(first[0], 0.0)) % (2 * math.pi)
             seam = first[0] if first[0].seam >= 0 else last[0]
             start = 0.0 if seam is first[0] else 1.0
-            sectors.append(RegionSector(first[0], last[0], angle, fluxes.coefficient(seam, start)))
+            sectors.append(
+                RegionSector(first[0], last[0], angle, _coefficient(seam, start, fluxes))
+            )
         elif first or last:
             return []
     after = {sector.first.seam: sector for sector in sectors}
@@ -96,30 +95,13 @@ def _direction(edge: DivisionEdge, t: float) -> float:
     return math.atan2(-y, -x) if t else math.atan2(y, x)
 
 
-@dataclass(frozen=True)
-class _Fluxes:
-    """The conditions on the fluxes, the corners of the domain, and the number of fields."""
-
-    interfaces: Sequence[ResidualTerm]
-    bounds: tuple[Tensor, Tensor]
-    fields: int
-
-    def coefficient(self, edge: DivisionEdge, t: float) -> float:
-        """The coefficient of the flux on the left of an edge, close to one of its ends."""
-        beside = 1e-3  # of the edge
-        curve = edge.curve.part(1.0, 0.0) if edge.reverse else edge.curve
-        t = 1 - t if edge.reverse else t
-        at = curve.points_at(torch.tensor([abs(t - beside)], dtype=torch.float64))
-        p, largest = at.on_both_sides(self.bounds), 0.0
-        for term in self.interfaces:
-            if edge.piece in term.kinks:
-                zero = zero_jet(term.channels, p.coords, self.fields)
-                _, slopes = slopes_by_parts(partial(term.equation, p), zero)
-                first = orders_of_parts(term.channels) > 0
-                for one in slopes:
-                    own = one.stacked()[int(edge.reverse), first]
-                    largest = max(largest, float(own.abs().max()))
-        return largest
+def _coefficient(edge: DivisionEdge, t: float, fluxes: FluxSizes) -> float:
+    """The coefficient of the flux on the left of an edge, close to one of its ends."""
+    beside = 1e-3  # of the edge
+    curve = edge.curve.part(1.0, 0.0) if edge.reverse else edge.curve
+    t = 1 - t if edge.reverse else t
+    at = curve.points_at(torch.tensor([abs(t - beside)], dtype=torch.float64))
+    return fluxes.on_both_sides(edge.piece, at)[int(edge.reverse)]
 
 
 def _exponent(sectors: Sequence[RegionSector], conditions: Sequence[ResidualTerm]) -> float | None:
@@ -129,29 +111,4 @@ def _exponent(sectors: Sequence[RegionSector], conditions: Sequence[ResidualTerm
         any(term.channels.derivative_order for term in conditions if edge.piece in term.pieces)
         for edge in walls
     ]
-    exponents = np.linspace(0.02, 1.9, 400)
-    values = [_mismatch(sectors, fluxes, exponent) for exponent in exponents]
-    for (low, high), (one, other) in zip(
-        itertools.pairwise(exponents), itertools.pairwise(values), strict=True
-    ):
-        if one * other < 0:
-            return float(low + (high - low) * one / (one - other))
-    return None
-
-
-def _mismatch(sectors: Sequence[RegionSector], fluxes: Sequence[bool], exponent: float) -> float:
-    """What vanishes if r^λ φ(θ) meets the conditions on walls, or goes on around the point.
-
-    Args:
-        sectors: from wall to wall, or all around.
-        fluxes: whether the flux is given on both walls; empty without walls.
-        exponent: λ.
-    """
-    total = np.eye(2)  # of φ and a φ', from the first edge to the last one
-    for one in sectors:
-        c, s = math.cos(exponent * one.angle), math.sin(exponent * one.angle)
-        size = one.coefficient * exponent
-        total = np.array([[c, s / size], [-size * s, c]]) @ total
-    if not fluxes:
-        return float(2 - np.trace(total))
-    return float(total[int(fluxes[1]), int(not fluxes[0])])
+    return least_exponent([(one.angle, one.coefficient) for one in sectors], fluxes)

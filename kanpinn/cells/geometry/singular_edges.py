@@ -1,7 +1,7 @@
 """Edges and vertices of a solid at which solutions are singular, and the cells at them."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -17,7 +17,9 @@ from kanpinn.geometry.creases import Creases
 
 @dataclass(frozen=True, eq=False)
 class SingularEdges(Singularities):
-    """The edges of a solid at which its boundary turns inwards, and the vertices between them.
+    """The edges at which solutions are singular, and the vertices between them.
+
+    The boundary of a solid turns inwards there, or two faces of an interface meet.
 
     At the distance r from an edge with the interior angle ω solutions behave like r^λ, λ = π/ω for
     Laplace's equation and values on both sides. As at corners in the plane the rows of each cell
@@ -35,14 +37,16 @@ class SingularEdges(Singularities):
     too many cells.
 
     Args:
-        creases: the edges.
+        segments: the edges, (s, 2, 3).
+        exponents: λ of each, (s,).
         vertices: the vertices, at which cells are halved several times at once; its power is β.
         power: the exponent α.
         unresolved: the factor by which errors in cells at a vertex exceed their indicators.
         bits: the largest number of halvings of the domain's width across an edge.
     """
 
-    creases: Creases
+    segments: Tensor
+    exponents: Tensor
     vertices: SingularCorners
     power: float = 1.0
     unresolved: float = 30.0
@@ -57,7 +61,19 @@ class SingularEdges(Singularities):
         """
         exponents, beta = torch.ones(len(creases.vertices), dtype=torch.float64), 0.75
         least = 1e-8  # solves take so long that there is none on trees in between
-        return cls(creases, SingularCorners(creases.vertices, exponents, beta, least=least))
+        vertices = SingularCorners(creases.vertices, exponents, beta, least=least)
+        return cls(creases.segments, math.pi / creases.angles, vertices)
+
+    def beside(self, segments: Tensor, exponents: Tensor, vertices: Tensor) -> "SingularEdges":
+        """These edges and vertices, and further ones; the arguments are those of the class."""
+        points = torch.cat([self.vertices.points, vertices])
+        ones = torch.ones(len(points), dtype=torch.float64)
+        return replace(
+            self,
+            segments=torch.cat([self.segments, segments]),
+            exponents=torch.cat([self.exponents, exponents]),
+            vertices=replace(self.vertices, points=points, exponents=ones),
+        )
 
     def weights(self, geometry: CellGeometry) -> Tensor:
         """The factor of each cell's rows, (N,).
@@ -67,10 +83,8 @@ class SingularEdges(Singularities):
         """
         corners = corners_of(geometry.physical(geometry.frames))
         size = float(geometry.half.max())
-        points = self.creases.vertices[:, None].expand(-1, 2, -1)
-        vertex, edge = (
-            farthest(corners, segments, size) for segments in (points, self.creases.segments)
-        )
+        points = self.vertices.points[:, None].expand(-1, 2, -1)
+        vertex, edge = (farthest(corners, segments, size) for segments in (points, self.segments))
         exponent = self.vertices.power * vertex.log2()
         exponent += self.power * (edge / vertex).clamp_max(1).log2()
         return 2.0 ** ((4 * exponent).round() / 4)
@@ -85,29 +99,24 @@ class SingularEdges(Singularities):
         small before larger cells are halved.
         """
         found, touched = torch.ones(len(geometry.tree)).double(), self._touched(geometry)
-        for number, exponent in enumerate(self._exponents.tolist()):
+        for number, exponent in enumerate(self.exponents.tolist()):
             parts = (geometry.tree.widths * self._across[number]).amax(dim=1)
             growth = torch.where(touched[:, number], parts ** (exponent - 1), 1.0)
             found = found.maximum(growth)
         at_vertex = self.vertices.touched(geometry).any(dim=1)
         return torch.where(at_vertex, found.clamp_min(self.unresolved), found)
 
-    @property
-    def _exponents(self) -> Tensor:
-        """λ of each edge, (s,)."""
-        return math.pi / self.creases.angles
-
     @cached_property
     def _across(self) -> Tensor:
         """The coordinates across each edge, a mask (s, 3): all, if it is not along a coordinate."""
-        along = self.creases.segments.diff(dim=1)[:, 0].abs()
+        along = self.segments.diff(dim=1)[:, 0].abs()
         straight = along > (1 - 1e-9) * along.sum(dim=1, keepdim=True)
         return ~straight
 
     def _touched(self, geometry: CellGeometry) -> Tensor:
         """Which cells meet which edges, a mask (N, s)."""
         boxes = geometry.physical(geometry.tree.boxes)
-        found = [meets(boxes, segment) for segment in self.creases.segments]
+        found = [meets(boxes, segment) for segment in self.segments]
         return torch.stack(found, dim=1) if found else torch.zeros(len(boxes), 0).bool()
 
     def _across_cells(self, geometry: CellGeometry) -> Tensor:
@@ -144,7 +153,7 @@ class SingularEdges(Singularities):
     ) -> CellGeometry:
         halved = self.vertices.refined(geometry, chosen, left, cells)
         left = max(self.vertices.least, min(self.vertices.contraction, left))
-        times = (-math.log2(left) / (2 * self._exponents)).ceil().long()
+        times = (-math.log2(left) / (2 * self.exponents)).ceil().long()
         thinned, most = chosen.any(dim=1) & ~chosen.all(dim=1), self._finest(geometry.tree)
         return self._thinned(geometry, times, thinned, most, halved, cells)
 
@@ -154,7 +163,7 @@ class SingularEdges(Singularities):
         At edges these are the cells that are thin: others have not been found to have large errors.
         """
         halved, spare, tree = self.vertices.deeper(geometry, cells), 2, geometry.tree
-        times, most = (1 / self._exponents).ceil().long(), self._finest(tree) + spare
+        times, most = (1 / self.exponents).ceil().long(), self._finest(tree) + spare
         thin = tree.level.amin(dim=1) < tree.level.amax(dim=1)
         return self._thinned(geometry, times, thin, most, halved, cells)
 

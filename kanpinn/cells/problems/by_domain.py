@@ -64,7 +64,7 @@ def problem_of_terms(
     if isinstance(domain, Planar) or (domain.is_box and domain.dim == 2):
         return ProblemInPlane.of(terms, domain, counted, fields)
     if domain.dim == 3 and domain.time_name is None:
-        return ProblemInSpace.of(terms, domain, counted)
+        return ProblemInSpace.of(terms, domain, counted, fields)
     raise InputError(
         f"cells are for boxes and for domains of two and three coordinates, got {domain!r}"
     )

@@ -8,9 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from kanpinn.cells.geometry.box_edges import edges_of_boxes
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.geometry.contacts import CoupledContacts
+from kanpinn.cells.geometry.flux_exponents import FluxSizes
 from kanpinn.cells.geometry.inside_points import gauss_inside
 from kanpinn.cells.geometry.singular_edges import SingularEdges
 from kanpinn.cells.geometry.solid_geometry import SolidCutter, SolidGeometry
@@ -41,6 +43,7 @@ class ProblemInSpace(ProblemInCutCells):
         conditions: the conditions on its boundary.
         counted: the numbers of the fields whose errors count.
         interfaces: the conditions on interfaces.
+        fields: the number of fields.
     """
 
     domain: Domain
@@ -49,15 +52,19 @@ class ProblemInSpace(ProblemInCutCells):
     conditions: Sequence[ResidualTerm]
     counted: Sequence[int]
     interfaces: Sequence[ResidualTerm] = ()
+    fields: int = 1
     most: ClassVar[int] = 12  # where a boundary touches itself, each halving doubles the cells
     tiny: ClassVar[str] = "smaller than 2^-{most} of the domain's size"
 
     @classmethod
-    def of(cls, terms: CellTerms, domain: Domain, counted: Sequence[int]) -> "ProblemInSpace":
+    def of(
+        cls, terms: CellTerms, domain: Domain, counted: Sequence[int], fields: int
+    ) -> "ProblemInSpace":
         """The problem of an equation and conditions on whole pieces of the boundary."""
         kinks = [piece for term in terms.interfaces for piece in term.kinks]
-        division, interfaces = SolidDivision.of(domain, kinks), terms.interfaces
-        return cls(domain, division, terms.equation, terms.conditions, counted, interfaces)
+        division = SolidDivision.of(domain, kinks)
+        conditions, interfaces = terms.conditions, terms.interfaces
+        return cls(domain, division, terms.equation, conditions, counted, interfaces, fields)
 
     @cached_property
     def cutters(self) -> list[SolidCutter]:
@@ -67,7 +74,8 @@ class ProblemInSpace(ProblemInCutCells):
     @cached_property
     def singularities(self) -> SingularEdges:
         """The edges and vertices at which solutions are singular."""
-        return SingularEdges.of(self.domain.creases)
+        fluxes = FluxSizes(self.interfaces, self.domain.bounds, self.fields)
+        return SingularEdges.of(self.domain.creases).beside(*edges_of_boxes(self.division, fluxes))
 
     def cells(self, tree: Tree) -> SolidGeometry:
         return SolidGeometry.joined([cutter.cut(tree) for cutter in self.cutters])
