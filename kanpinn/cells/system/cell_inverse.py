@@ -71,7 +71,7 @@ class CellInverse:
         Raises:
             LinAlgError: if an entry of the problem is not finite.
         """
-        factors, sizes = self.system.rows.cell_factors, np.zeros(coefficients.shape[2])
+        factors, sizes = self.system.cell_factors, np.zeros(coefficients.shape[2])
 
         def rights() -> Iterator[Array]:
             for group, masses in zip(factors.groups, self._masses, strict=True):
@@ -96,7 +96,7 @@ class CellInverse:
         """
         masses = dict(zip(map(id, self.system.equation), self.mass, strict=True))
         found = []
-        for group in self.system.rows.cell_factors.groups:
+        for group in self.system.cell_factors.groups:
             equations = [self.system.rows.terms[cell][0] for cell in group.cells]
             placed = [replace(one, term=masses[id(one.term)]) for one in equations]
             found.append(placed[:1] if placed[0].term.is_alike else placed)
@@ -110,7 +110,7 @@ class CellInverse:
         for functions that the points do not see.
         """
         found, tiny = [], 1e-6
-        for group in self.system.rows.cell_factors.groups:
+        for group in self.system.cell_factors.groups:
             roots = []
             for cell in group.cells:
                 one = self.system.rows.terms[cell][0]
@@ -141,7 +141,7 @@ class CellInverse:
     def _by_cells(self, parts: Tensor, apply: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """Apply R or its inverse to the parts of functions in all cells, (N, L m, n)."""
         found = torch.empty_like(parts)
-        for group, root in zip(self.system.rows.cell_factors.groups, self._roots, strict=True):
+        for group, root in zip(self.system.cell_factors.groups, self._roots, strict=True):
             own = parts[group.cells].unflatten(1, (root.shape[1], -1)).flatten(2)
             found[group.cells] = apply(root, own).reshape(parts[group.cells].shape)
         return found

@@ -1,15 +1,18 @@
 """The least-squares problem of all cells: its terms, its solution, and each cell's share of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.contacts import CoupledContacts
 from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.system.cell_factors import CellFactors
 from kanpinn.cells.system.cell_fields import CellField, CellNorms
 from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.cells.system.contact_rows import ContactRows, PlacedContact, placed
@@ -22,6 +25,7 @@ from kanpinn.cells.system.shared_rows import SharedRows
 from kanpinn.cells.system.start_traces import traces_of
 
 AnyTerm = SampledTerm | CoupledContacts
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +143,15 @@ class CellSystem:
             SharedRows(self.shared, self.geometry, self.traces, self.coupling),
         )
 
+    @cached_property
+    def cell_factors(self) -> CellFactors:
+        """The factors of the problem."""
+        return self.rows.cell_factors()
+
+    def rights(self, values: Mapping[AnyTerm, Tensor]) -> Iterator[Array]:
+        """The right-hand sides of all rows, see `RowsOfCells.rights`."""
+        return self.rows.rights(self.cell_factors.groups, values)
+
     def solve(self, near: Tensor | None = None, accuracy: float = 1e-12) -> CellSolution:
         """Solve the least-squares problem.
 
@@ -178,8 +191,8 @@ class CellSystem:
         start = None
         if near is not None and not (more or self.interfaces or len(self.shared)):
             start = traces_of(self.geometry, self.traces, near)
-        found, shares, traces = self.rows.cell_factors.solve(
-            self.rows.rights(values), start=start, accuracy=accuracy
+        found, shares, traces = self.cell_factors.solve(
+            self.rights(values), start=start, accuracy=accuracy
         )
         fields = len(self.coupling.orders)
         coefficients = torch.from_numpy(found).unflatten(1, (-1, fields))

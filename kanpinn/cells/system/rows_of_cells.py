@@ -74,9 +74,12 @@ class RowsOfCells:
         first = len(self.trace_sizes) - len(self.shared.functions.sizes)
         return np.array(numbers + [first + one for one in self.shared.of(cell)], dtype=np.int64)
 
-    @cached_property
     def cell_factors(self) -> CellFactors:
-        """The factors of the problem; cells that are alike up to a factor are eliminated once."""
+        """The factors of the problem; cells that are alike up to a factor are eliminated once.
+
+        They refer to these rows. They are not kept here: objects that refer to each other stay in
+        memory until Python searches for such cycles.
+        """
         found: dict[Any, list[int]] = {}
         for cell, sides in enumerate(self.geometry.sides):
             terms = [one.term for one in self.terms[cell]]
@@ -153,15 +156,19 @@ class RowsOfCells:
         rows += len(self.shared.bounds(cell))
         return rows, self.traces.polynomials.size * len(self.coupling.orders)
 
-    def rights(self, values: Mapping[SampledTerm | CoupledContacts, Tensor]) -> Iterator[Array]:
+    def rights(
+        self, groups: Sequence[CellGroup], values: Mapping[SampledTerm | CoupledContacts, Tensor]
+    ) -> Iterator[Array]:
         """The right-hand sides of the rows of each group's cells, (c, rows, n), one by one.
 
-        values: those of terms and of interfaces at their points, (c, q, equations, n); zero for
-            those without.
+        Args:
+            groups: those of the factors.
+            values: those of terms and of interfaces at their points, (c, q, equations, n); zero for
+                those without.
         """
         some = next(iter(values.values()))
         each, dtype = some.shape[-1], some.numpy().dtype
-        for group in self.cell_factors.groups:
+        for group in groups:
             first, start = group.cells[0], 0
             rights = np.zeros((len(group.cells), group.shape[0], each), dtype)
             for number, one in enumerate(self.terms[first]):

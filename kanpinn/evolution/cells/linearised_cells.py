@@ -167,6 +167,6 @@ class LinearisedCells:
         system = self.system(rate)
         both = zip((*system.equation, *system.walls), rights, strict=True)
         values: dict[SampledTerm | CoupledContacts, Tensor] = dict(both)
-        found, shares, _ = system.rows.cell_factors.solve(system.rows.rights(values), again=True)
+        found, shares, _ = system.cell_factors.solve(system.rights(values), again=True)
         coefficients = torch.from_numpy(found).unflatten(1, (-1, self.fields))
         return coefficients, torch.from_numpy(shares)
