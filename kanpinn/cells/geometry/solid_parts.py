@@ -81,7 +81,8 @@ class PartFinder:
         Returns:
             n points with normals, and their weights, (n,).
         """
-        room, sheet = self.sliver * (high - low), self.solid.sheets[number][0]
+        sheet = self.solid.sheets[number][0]
+        room = 2 * self.sliver * (high - low)  # as far beyond a side as `bounds` asks for points
         points, weights = sheet.in_box(low - room, high + room, nodes)
         own = self.bounds(points, low, high)
         return points[own], weights[own]
@@ -110,7 +111,7 @@ class PartFinder:
         """
         unit, _ = gauss_product(self.nodes, 3)
         first, last, pad = low, high, 1 / self.nodes
-        for _ in range(3):
+        for _ in range(8):  # each narrows the box to about a tenth, until it is as thin as a sliver
             at = first + unit * (last - first)
             inside = self.solid.contains(at)
             around = torch.cat([at[inside], bounding])

@@ -90,7 +90,7 @@ class SolidSeams:
         for inside, outside in sorted(self._pairs(seam)):
             both = self._boxes[[inside, outside]]
             low, high = both[:, 0].amax(dim=0), both[:, 1].amin(dim=0)
-            room = finders[0].sliver * (both[:, 1] - both[:, 0]).amin(dim=0)
+            room = 2 * finders[0].sliver * (both[:, 1] - both[:, 0]).amin(dim=0)
             points, weights = seam.piece.in_box(low - room, high + room, degree + more)
             own = finders[0].bounds(points, *both[0]) & finders[1].bounds(points.turned(), *both[1])
             if bool(own.any()):

@@ -71,6 +71,9 @@ DIVIDED = {
     "planes in cells": (CUBE, part(up_to(-0.3), 10.0, "x_max"), part(up_to(0.37), 0.1, "x_max")),
     "a plane on sides of cells": (CUBE, part(up_to(0), 10.0, "x_max")),
     "a plane beside sides of cells": (CUBE, part(up_to(3e-8), 10.0, "x_max")),
+    "a plane that leaves slivers out": (CUBE, part(up_to(1.5e-6), 10.0, "x_max")),
+    "a plane that leaves thin slivers": (CUBE, part(up_to(1e-5), 10.0, "x_max")),
+    "a plane that leaves slivers": (CUBE, part(up_to(1e-3), 10.0, "x_max")),
 }
 
 
