@@ -90,16 +90,7 @@ class CoupledContacts:
         coefficients: Tensor,
     ) -> None:
         self.contacts, self.geometry, self.polynomials = contacts, geometry, polynomials
-        jets = [
-            torch.stack(
-                [
-                    torch.einsum("qpl,lm->qpm", self.functions(side, place), coefficients[cell])
-                    for place, cell in enumerate(contacts.sides[side].cells.tolist())
-                ]
-            )
-            for side in (INSIDE, OUTSIDE)
-        ]
-        self.values = torch.stack(jets, dim=2)
+        self.values = self.jets(coefficients)
         self.points = Batch.made_of(contacts.points.on_both_sides(geometry.domain.bounds))
         self.slopes, self.right = self._linearised()
 
@@ -108,6 +99,22 @@ class CoupledContacts:
         """The cells inside and outside of each part."""
         inside, outside = self.contacts.sides
         return inside.cells.tolist(), outside.cells.tolist()
+
+    def jets(self, coefficients: Tensor) -> Tensor:
+        """The parts of the jets of a function on both sides, (c, q, 2, parts, m).
+
+        coefficients: of the function, (N, L, m).
+        """
+        jets = [
+            torch.stack(
+                [
+                    torch.einsum("qpl,lm->qpm", self.functions(side, place), coefficients[cell])
+                    for place, cell in enumerate(self.cells[side])
+                ]
+            )
+            for side in (INSIDE, OUTSIDE)
+        ]
+        return torch.stack(jets, dim=2)
 
     @property
     def jet(self) -> Jet:

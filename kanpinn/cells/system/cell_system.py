@@ -124,10 +124,14 @@ class CellSystem:
         return found
 
     @cached_property
+    def contact_rows(self) -> list[ContactRows]:
+        """The rows at the parts of interfaces."""
+        return [ContactRows.of(one, self.coupling) for one in self.interfaces]
+
+    @cached_property
     def contacts(self) -> list[list[PlacedContact]]:
         """For each cell the arcs at which it meets cells of other regions."""
-        rows = [ContactRows.of(one, self.coupling) for one in self.interfaces]
-        return placed(rows, len(self.geometry.tree), len(self.geometry.traces))
+        return placed(self.contact_rows, len(self.geometry.tree), len(self.geometry.traces))
 
     @cached_property
     def rows(self) -> RowsOfCells:
@@ -189,8 +193,8 @@ class CellSystem:
             for one in every
         }
         start = None
-        if near is not None and not (more or self.interfaces or len(self.shared)):
-            start = traces_of(self.geometry, self.traces, near)
+        if near is not None and not (more or len(self.shared)):
+            start = traces_of(self.geometry, self.traces, self.contact_rows, near)
         found, shares, traces = self.cell_factors.solve(
             self.rights(values), start=start, accuracy=accuracy
         )

@@ -73,6 +73,20 @@ class ContactRows:
         own = torch.arange(traces.size) < traces.count(min(low, traces.degree))
         return own.repeat(self.signs.shape[1])
 
+    def traces(self, coefficients: Tensor) -> Tensor:
+        """The traces with which the rows of a function are least, (c, size).
+
+        coefficients: of the function, (N, L, m).
+        """
+        onto, right = self.coupled.contacts.onto, self.coupled.right
+        jets = self.coupled.jets(coefficients)
+        found = torch.einsum("cqi,scqfpm,cqspm->scfi", onto, self.forms, jets)
+        if right.shape[2]:
+            found[:, :, -right.shape[2] :] -= torch.einsum("cqi,cqe->cei", onto, right) / 2
+        squares = self.weights.square()
+        shares = squares / squares.sum(dim=0) * self.signs[:, None]
+        return (found * shares[..., None]).sum(dim=0).flatten(1)
+
     def rows(self, side: int, place: int) -> tuple[Tensor, Tensor]:
         """The rows of the cell on one side of a part.
 

@@ -1,6 +1,7 @@
-"""The traces of a known function on the faces of cells, from which an iteration starts."""
+"""The traces of a known function on faces and interfaces, from which an iteration starts."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,19 @@ from torch import Tensor
 
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.cell_sides import CellSide
+from kanpinn.cells.system.contact_rows import ContactRows
 from kanpinn.cells.system.coupling import Traces
 
 Array = NDArray[Any]
 
 
-def traces_of(geometry: CellGeometry, traces: Traces, coefficients: Tensor) -> Array:
-    """The traces of a function, those of all faces one after the other, (unknowns, 1).
+def traces_of(
+    geometry: CellGeometry,
+    traces: Traces,
+    contacts: Sequence[ContactRows],
+    coefficients: Tensor,
+) -> Array:
+    """The traces of a function, of all faces and then of all interfaces, (unknowns, 1).
 
     On a face that several smaller cells share they are those of the larger cell, on others those of
     the lower one.
@@ -24,6 +31,7 @@ def traces_of(geometry: CellGeometry, traces: Traces, coefficients: Tensor) -> A
     Args:
         geometry: the cells.
         traces: the unknowns on a face.
+        contacts: the rows at the parts of interfaces.
         coefficients: of the function, (N, L, m).
     """
     own = geometry.traces
@@ -41,4 +49,5 @@ def traces_of(geometry: CellGeometry, traces: Traces, coefficients: Tensor) -> A
         values = traces.values(side, torch.tensor(scales), shared, coefficients[list(cells)])
         places = starts[list(numbers)][:, None] + np.arange(values.shape[1])
         found[places, 0] = values.numpy()
-    return found
+    across = [one.traces(coefficients).flatten().numpy()[:, None] for one in contacts]
+    return np.concatenate([found, *across])
