@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.cells.faces import Faces
+from kanpinn.cells.gaps import gaps
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.cell_sides import CellSide, SidePart
 from kanpinn.cells.geometry.sampled_side import SampledFace, SampledSide
@@ -26,8 +27,8 @@ class SolidGeometry(CellGeometry):
         step: the distance from a face at which points on both sides of it are tested, divided by
             the width of the smaller cell.
         solids: the parts into which interfaces divide the solid, one for each region.
-        lost: the boxes of the tree that have no cell of a region, because they are outside or their
-            part of it is too small: their corners in physical space, (n, 2, 3) for each region.
+        lost: boxes without a cell of a region in which a part of it is bounded that was too small
+            for a cell: their corners in physical space, (n, 2, 3) for each region.
     """
 
     parts: Sequence[CellPart]
@@ -88,11 +89,13 @@ class SolidCutter:
         region: its number.
         known: the parts of cells that have been found, by level and place; None for boxes without
             a part.
+        bounded: whether sheets bound the region in boxes without a cell, by level and place.
     """
 
     solid: SolidPart
     region: int = 0
     known: dict[tuple[int, ...], CellPart | None] = field(default_factory=dict)
+    bounded: dict[tuple[int, ...], bool] = field(default_factory=dict)
 
     @cached_property
     def finder(self) -> PartFinder:
@@ -119,15 +122,12 @@ class SolidCutter:
         tree = tree.only(tree.region == self.region)
         found = self.parts(tree)
         kept = torch.tensor([part is not None for part in found], dtype=torch.bool)
-        boxes = self.boxes(tree)
-        lost = [box for box, part in zip(boxes, found, strict=True) if part is None]
         tree, parts = tree.only(kept), [part for part in found if part is not None]
         low, high = self.solid.domain.bounds
         frames = (torch.stack([part.frame for part in parts]) - low) / (high - low) * 2 - 1
         is_cut = torch.tensor([part.is_cut for part in parts], dtype=torch.bool)
         frames = torch.where(is_cut[:, None, None], frames, tree.boxes)
         faces, sampled = self._divided(tree, frames, is_cut)
-        none = torch.zeros(0, 2, 3, dtype=torch.float64)
         return SolidGeometry(
             tree,
             self.solid.domain,
@@ -137,8 +137,23 @@ class SolidCutter:
             sampled,
             self.finder.sliver,
             [self.solid],
-            [torch.stack(lost) if lost else none],
+            [self._lost(tree)],
         )
+
+    def _lost(self, tree: Tree) -> Tensor:
+        """The boxes without a cell in which sheets bound the region, (n, 2, 3).
+
+        tree: the cells of the region.
+        """
+        level, place = gaps(tree)
+        without = Tree(tree.roots, level, place, torch.zeros(len(level), dtype=torch.long))
+        boxes, keys = self.boxes(without), torch.cat([level, place], dim=1).tolist()
+        lost = []
+        for key, (low, high) in zip(map(tuple, keys), boxes, strict=True):
+            if key not in self.bounded:
+                self.bounded[key] = self.finder.is_bounded(low, high)
+            lost.append(self.bounded[key])
+        return boxes[torch.tensor(lost, dtype=torch.bool)]
 
     def _divided(self, tree: Tree, frames: Tensor, is_cut: Tensor) -> tuple[Faces, Tensor]:
         """The faces in the solid, and which of them are not whole rectangles, a mask (F,).

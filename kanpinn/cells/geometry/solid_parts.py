@@ -87,6 +87,11 @@ class PartFinder:
         own = self.bounds(points, low, high)
         return points[own], weights[own]
 
+    def is_bounded(self, low: Tensor, high: Tensor) -> bool:
+        """Whether any sheet bounds the solid in a box; low, high: its corners, (3,) each."""
+        numbers = range(len(self.solid.sheets))
+        return any(len(self.bounding(number, low, high, self.nodes)[0]) for number in numbers)
+
     def bounds(self, points: Points, low: Tensor, high: Tensor) -> Tensor:
         """Which points of the boundary bound a cell's part of the solid, a mask (n,).
 

@@ -61,17 +61,29 @@ class SolidWalls:
         yield from self._padded(sampled)
 
     def _lost(self, number: int) -> Iterator[tuple[int, Points, Tensor]]:
-        """Points of the boundary in boxes without a cell, as points of the nearest cells."""
+        """Points of the boundary in boxes without a cell, as points of the nearest cells.
+
+        The boxes are halved until they are as small as these cells.
+        """
         geometry, few, region = self.geometry, 4, self.cutter.region
-        low, high = geometry.domain.bounds
-        for box in geometry.lost[region]:
-            points, weights = self.cutter.finder.bounding(number, box[0], box[1], few)
-            if len(points):
-                at = (points.coords - low) / (high - low) * 2 - 1
-                cells = geometry.tree.locate(at, torch.full((len(at),), region))
-                for cell in cells.unique().tolist():
-                    own = cells == cell
-                    yield cell, points[own], weights[own]
+        (bottom, top), widths = geometry.domain.bounds, geometry.tree.widths * geometry.half
+        boxes = list(geometry.lost[region])
+        while boxes:
+            low, high = boxes.pop()
+            points, weights = self.cutter.finder.bounding(number, low, high, few)
+            at = (points.coords - bottom) / (top - bottom) * 2 - 1
+            cells = geometry.tree.locate(at, torch.full((len(at),), region))
+            large = high - low > 1.5 * widths[cells]
+            if bool(large.any()):
+                axis = int(large.any(dim=0).long().argmax())
+                middle = torch.arange(3) == axis
+                halfway = (low + high) / 2
+                boxes.append(torch.stack([low, torch.where(middle, halfway, high)]))
+                boxes.append(torch.stack([torch.where(middle, halfway, low), high]))
+                continue
+            for cell in cells.unique().tolist():
+                own = cells == cell
+                yield cell, points[own], weights[own]
 
     def _padded(self, sampled: Sequence[tuple[int, Points, Tensor]]) -> Iterator[CellPoints]:
         """Batches of cells with similar numbers of points, filled up by points of weight 0."""
