@@ -93,7 +93,8 @@ class SolidDivision:
         """
         groups: dict[Ball | Box, list[Piece]] = {}
         for piece in interfaces:
-            groups.setdefault(_solid(piece), []).append(piece)
+            if piece not in (own := groups.setdefault(_solid(piece), [])):
+                own.append(piece)  # several conditions may be about the same piece
         for solid, pieces in groups.items():
             _check_inside(domain, pieces)
             _check_closed(domain, solid, pieces)

@@ -5,9 +5,16 @@ import torch
 from cases import error_of, solved_in_cells
 
 import kanpinn as kp
+from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.problems.by_domain import problem_in_cells
 from kanpinn.cells.regions import SpaceRegions
+from kanpinn.cells.system.face_solver import FaceSolver
+from kanpinn.cells.system.start_traces import traces_of
+from kanpinn.cells.tree import Tree
 from kanpinn.geometry.solid.divide3d import SolidDivision
 from kanpinn.solvers.auto.traits import Traits
+from kanpinn.solvers.discretize import discretize
+from kanpinn.solvers.settings import SolveSettings
 
 F = torch.float64
 CUBE = kp.Box(x=(-1, 1), y=(-1, 1), z=(-1, 1))
@@ -96,6 +103,24 @@ def test_the_estimate_is_honest_and_cells_are_halved():
     assert 0.3 * estimated < error_of(solution) < 3 * estimated
 
 
+def test_the_traces_on_an_interface_of_a_solution_are_those_of_its_functions(monkeypatch):
+    problem = Layered(CUBE, part(up_to(0.37), 10.0, "x_max"))
+    settings = SolveSettings(points=kp.Collocation(100, 40))
+    discretization = discretize(problem, kp.Cells([3, 1], 4, 2), settings)
+    discretization.prepare()
+    own, polynomials = problem_in_cells(discretization.residuals()), LocalPolynomials(4, 3)
+    geometry = own.start(Tree.uniform((2, 2, 2)).divided(2))
+    zero = torch.zeros(len(geometry.tree), polynomials.size, 1, dtype=F)
+    system, solve, found = own.on(geometry, polynomials, zero), FaceSolver.solve, []
+    kept = lambda *given: found.append(solve(*given)) or found[-1]  # noqa: E731
+    monkeypatch.setattr(FaceSolver, "solve", kept)
+    solution = system.solve(zero)
+    traces = traces_of(geometry, system.traces, system.contact_rows, solution.coefficients)
+    on_faces = sum(system.traces.sizes_on(geometry.traces))
+    assert traces.shape == found[0].shape and abs(found[0][on_faces:]).max() > 0.5
+    assert abs(traces - found[0])[on_faces:].max() < 1e-9
+
+
 class Sphere(kp.Problem):
     """A dielectric ball in a uniform field: ∇·(a ∇u) = 0, a = 10 inside and 1 outside."""
 
@@ -143,6 +168,7 @@ def test_points_belong_to_the_smallest_ball_or_box_around_them():
     block, ball = kp.Box(x=(0, 0.7), y=(0, 2), z=(0, 1)), kp.Ball((0.3, 1, 0.5), 0.2)
     division = SolidDivision.of(domain, [*ball.boundary.pieces, *block.boundary["x_max"].pieces])
     assert division.inner == (block, ball)
+    assert len(SolidDivision.of(domain, ball.boundary.pieces * 2).seams) == 1
     assert [(one.inside, one.outside) for one in division.seams] == [(1, 0), (2, 1)]
     p = domain.gauss(2000)
     expected = (p.x < 0.7).long()[:, 0] + ball.contains(p.coords).long()
