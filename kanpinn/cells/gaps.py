@@ -42,4 +42,5 @@ def gaps(tree: Tree) -> tuple[Tensor, Tensor]:
         own = 2 * number[own] + upper
         level = level.repeat_interleave(2, dim=0)
         place = torch.stack([place, place + step], dim=1).flatten(0, 1)
-    return torch.cat(found).tensor_split(2, dim=1)
+    level, place = torch.cat(found).tensor_split(2, dim=1)
+    return level, place

@@ -93,8 +93,8 @@ class SolidDivision:
         """
         groups: dict[Ball | Box, list[Piece]] = {}
         for piece in interfaces:
-            if piece not in (own := groups.setdefault(_solid(piece), [])):
-                own.append(piece)  # several conditions may be about the same piece
+            if piece not in (pieces := groups.setdefault(_solid(piece), [])):
+                pieces.append(piece)  # several conditions may be about the same piece
         for solid, pieces in groups.items():
             _check_inside(domain, pieces)
             _check_closed(domain, solid, pieces)
