@@ -22,3 +22,9 @@ def show(value: Any) -> str:
         text = str(value)
     text = text.replace("NaN", "nan").replace("Infinity", "inf")
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def of_class(value: Any) -> str:
+    """Return the name of a value's class with its article, such as "an Interface"."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"

@@ -9,6 +9,7 @@ from typing import ClassVar, TypeVar
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
+from kanpinn._support.wording import of_class
 from kanpinn.geometry import Domain, Points
 from kanpinn.jets import Jet
 from kanpinn.pde.conditions import Condition
@@ -135,7 +136,7 @@ def stated(problem: P, kind: type = BoundaryValueProblem) -> P:
             raise InputError(f"{name}.conditions() must list conditions, got {conditions!r}")
         if unknown := [field for field in condition.about if field not in fields]:
             raise InputError(
-                f"{name} has no field {unknown[0]!r}, which a {type(condition).__name__} names: "
+                f"{name} has no field {unknown[0]!r}, which {of_class(condition)} names: "
                 f"its fields are {', '.join(fields)}"
             )
     noises = [c.noise for c in conditions if c.measurements]

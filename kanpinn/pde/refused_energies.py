@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn._support.wording import show
+from kanpinn._support.wording import of_class, show
 from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Jet
@@ -113,7 +113,7 @@ def check_boundary_energies(
     for index, condition in enumerate(conditions):
         if condition.needs_energy and not covered.issuperset(condition.pieces):
             raise InputError(
-                f"conditions()[{index}], a {type(condition).__name__}, is natural for an energy, "
+                f"conditions()[{index}], {of_class(condition)}, is natural for an energy, "
                 f"but {name}.boundary_energies() has no density there: the density for ∂u/∂n = g "
                 "is -g u, and for ∂u/∂n + αu = g it is αu²/2 - g u"
             )

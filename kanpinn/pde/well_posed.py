@@ -9,6 +9,7 @@ import torch
 from torch import Generator
 
 from kanpinn._support.errors import InputError
+from kanpinn._support.wording import of_class
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import Collocation, sample
@@ -54,7 +55,7 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
     own = problem.domain.boundary.pieces
     for index, condition in enumerate(conditions):
         if not condition.is_at_boundary or any(piece not in own for piece in condition.pieces):
-            what = f"conditions()[{index}], a {type(condition).__name__},"
+            what = f"conditions()[{index}], {of_class(condition)},"
             _check_place(problem, condition, places[index], what)
     try:
         found = _findings(problem, conditions, places, strong)

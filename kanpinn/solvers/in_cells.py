@@ -1,6 +1,7 @@
 """How networks in cells take the data and the settings of a solve."""
 
 from kanpinn._support.errors import InputError
+from kanpinn._support.wording import of_class
 from kanpinn.cells import Cells
 from kanpinn.cells.geometry.divided import regions_of
 from kanpinn.networks.constraints.boundary_data import Imposition
@@ -47,7 +48,7 @@ def _refuse_numbers(problem: BoundaryValueProblem) -> None:
     for i, condition in enumerate(problem.conditions()):
         if condition.numbers and not (condition.pieces or condition.kinks):
             raise InputError(
-                f"conditions()[{i}], a {type(condition).__name__}, depends on unknown numbers: in "
+                f"conditions()[{i}], {of_class(condition)}, depends on unknown numbers: in "
                 "cells only conditions on boundaries and interfaces may do so"
             )
 
@@ -71,7 +72,7 @@ def _refuse_coefficients(problem: BoundaryValueProblem, network: Cells) -> None:
         about = {*condition.about, *(one.field for one in condition.prescribed(problem.fields))}
         if not condition.measurements and (found := [name for name in others if name in about]):
             raise InputError(
-                f"conditions()[{i}], a {type(condition).__name__}, is about the unknown "
+                f"conditions()[{i}], {of_class(condition)}, is about the unknown "
                 f"coefficient {found[0]}: in cells such a field takes measurements, kp.Observed"
             )
 

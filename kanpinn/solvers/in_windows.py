@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from kanpinn._support.errors import InputError
+from kanpinn._support.wording import of_class
 from kanpinn.evolution import CellWindows, Windows
 from kanpinn.evolution.terms.time_derivatives import order_in_time
 from kanpinn.geometry import Box
@@ -37,7 +38,7 @@ def in_windows(
     for i, condition in enumerate(problem.conditions()):
         if condition.numbers and any(piece.side == (last, False) for piece in condition.pieces):
             raise InputError(
-                f"conditions()[{i}], a {type(condition).__name__}, has initial values that depend "
+                f"conditions()[{i}], {of_class(condition)}, has initial values that depend "
                 "on unknown numbers: a march takes unknown numbers in the equation and at walls"
             )
     follows = "a march takes short windows and intervals for it if the equation smooths it"

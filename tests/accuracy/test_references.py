@@ -259,7 +259,7 @@ def changed(problem, **methods):
                     kp.Observed(s.domain, [[-0.5, -0.5]], [0.1]),
                 ],
             ),
-            "do not take a Observed",
+            "do not take an Observed",
         ),
     ],
 )

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from kanpinn._support.errors import InputError
+from kanpinn._support.wording import of_class
 from kanpinn.accuracy.references.coefficients import Coefficients, coefficients_of
 from kanpinn.geometry import Boundary, Curve, Domain, Piece, Planar, Points
 from kanpinn.pde.conditions import Condition, Constraint, Integral
@@ -82,7 +83,7 @@ def fem_conditions(problem: Problem, domain: Planar) -> BoundaryConditions:
             mean = condition
         if pieces is None:
             raise InputError(
-                f"conditions()[{index}]: finite elements do not take a {type(condition).__name__}"
+                f"conditions()[{index}]: finite elements do not take {of_class(condition)}"
             )
         for piece in pieces:
             for number in _numbers(piece, domain):

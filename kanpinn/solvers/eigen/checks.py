@@ -7,6 +7,7 @@ import torch
 from torch import Generator
 
 from kanpinn._support.errors import InputError
+from kanpinn._support.wording import of_class
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Jet
@@ -43,7 +44,7 @@ def check_linear(problem: EigenProblem) -> None:
         )
     for index, condition in enumerate(problem.conditions()):
         places = condition.points(FEW, 1.0, Generator().manual_seed(0))
-        what = f"{name}.conditions()[{index}], a {type(condition).__name__},"
+        what = f"{name}.conditions()[{index}], {of_class(condition)},"
         equation = partial(condition.stacked_residual, problem.fields, what)
         _check(equation, places, len(problem.fields), what)
 
