@@ -159,7 +159,7 @@ def test_integrals_in_cells_do_not_depend_on_unknown_numbers():
             density = lambda p, u: p.h * u.value  # noqa: E731
             return [*super().conditions(), kp.Integral(self.domain, 1.0, density)]
 
-    with pytest.raises(kp.InputError, match="a Integral, depends on unknown numbers"):
+    with pytest.raises(kp.InputError, match="an Integral, depends on unknown numbers"):
         kp.solve(Mean(), *NETWORKS["cells"]())
 
 
