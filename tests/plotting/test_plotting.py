@@ -442,7 +442,6 @@ def test_flows_have_streamlines(tmp_path):
     class Shear(Linear):
         velocity_fields = ("u", "v")
 
-    disk = kp.Disk((0, 0), 1)
-    for domain in (kp.Box(x=(0, 2), y=(0, 1)), disk, disk.over(t=(0, 1))):
+    for domain in (kp.Box(x=(0, 2), y=(0, 1)), kp.Disk((0, 0), 1).over(t=(0, 1))):
         solution = solve(Shear(domain), kp.MLP([domain.dim, 4, 2]))
         assert "streamlines.png" in [path.name for path in draw_figures(solution, tmp_path)]
