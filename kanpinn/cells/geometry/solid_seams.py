@@ -17,7 +17,7 @@ from kanpinn.loss.terms import ResidualTerm
 
 
 @dataclass(frozen=True, eq=False)
-class Patch:
+class SeamPatch:
     """The part of an interface between two cells.
 
     Args:
@@ -83,7 +83,7 @@ class SolidSeams:
             for start in range(0, len(found), together):
                 yield self._batch(found[start : start + together], own, traces)
 
-    def _patches(self, seam: Seam, degree: int) -> Iterator[Patch]:
+    def _patches(self, seam: Seam, degree: int) -> Iterator[SeamPatch]:
         """The patches of a piece of an interface; degree: of the functions of cells."""
         more = 6  # the number of points along each coordinate above the degree
         finders = [self.cutters[one].finder for one in (seam.inside, seam.outside)]
@@ -94,7 +94,7 @@ class SolidSeams:
             points, weights = seam.piece.in_box(low - room, high + room, degree + more)
             own = finders[0].bounds(points, *both[0]) & finders[1].bounds(points.turned(), *both[1])
             if bool(own.any()):
-                yield Patch(inside, outside, points[own], weights[own])
+                yield SeamPatch(inside, outside, points[own], weights[own])
 
     def _pairs(self, seam: Seam) -> set[tuple[int, int]]:
         """The cells inside and outside that may meet at a piece of an interface.
@@ -137,7 +137,7 @@ class SolidSeams:
         return tree.locate(at, torch.full((len(at),), region)).unique().tolist()
 
     def _batch(
-        self, patches: Sequence[Patch], terms: Sequence[ResidualTerm], traces: LocalPolynomials
+        self, patches: Sequence[SeamPatch], terms: Sequence[ResidualTerm], traces: LocalPolynomials
     ) -> Contacts:
         """Some patches, filled up by points of weight 0 to the same number of points."""
         longest = max(len(one.weights) for one in patches)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from cases import error_of, solved_in_cells
+from layered import Layered, part
 
 import kanpinn as kp
 from kanpinn.cells.regions import PlaneRegions
@@ -11,46 +12,17 @@ F = torch.float64
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
 
 
-class Layered(kp.Problem):
-    """∇·(a ∇u) = f with a = 1 in a domain, other values in parts of it, and a smooth u.
+class InPlane(Layered):
+    """u = sin(2x + 0.3) exp(0.7 y)."""
 
-    parts: for each part of the domain its interface and the value of a.
-    """
-
-    def __init__(self, domain, *parts):
-        self.domain, self.parts = domain, parts
-
-    def a(self, p):
-        found = torch.ones_like(p.x)
-        for part, _, value in self.parts:
-            inside = part.contains(p.coords)[:, None]
-            found = torch.where(inside, p.x.new_tensor(value), found)
-        return found
+    factor = 3.51
 
     def exact(self, p):
         return torch.sin(2 * p.x + 0.3) * torch.exp(0.7 * p.y)
 
-    def residual(self, p, u):
-        return self.a(p) * (kp.laplacian(u) + 3.51 * self.exact(p))
-
-    def flux(self, p):
-        """The jump of a times ∂u/∂n at points on both sides in turn."""
-        a = self.a(p)
-        jump = (a[1::2] - a[0::2]).repeat_interleave(2, dim=0)
+    def gradient(self, p):
         along = 2 * torch.cos(2 * p.x + 0.3) * torch.exp(0.7 * p.y)
-        slope = torch.cat([along, 0.7 * self.exact(p)], dim=1)
-        return jump * (p.normals * slope).sum(dim=1, keepdim=True)
-
-    def conditions(self):
-        interfaces = [
-            kp.Interface(self.domain, boundary, self.a, flux=self.flux)
-            for _, boundary, _ in self.parts
-        ]
-        return [kp.Dirichlet(self.domain.boundary, self.exact), *interfaces]
-
-
-def part(domain, value, *names):
-    return domain, domain.boundary[names] if names else domain.boundary, value
+        return torch.cat([along, 0.7 * self.exact(p)], dim=1)
 
 
 DIVIDED = {
@@ -88,7 +60,7 @@ DIVIDED = {
 
 @pytest.mark.parametrize("name", DIVIDED)
 def test_a_smooth_solution_is_found_across_interfaces(name):
-    assert error_of(solved_in_cells(Layered(*DIVIDED[name]), 8, 4)) < 1e-6
+    assert error_of(solved_in_cells(InPlane(*DIVIDED[name]), 8, 4)) < 1e-6
 
 
 class Cylinder(kp.Problem):
@@ -200,11 +172,11 @@ def test_fields_without_a_flux_have_continuous_slopes():
 
 def test_what_cells_do_not_take_is_said_in_words():
     cells = kp.Cells([2, 1], 4, 4)
-    problem = Layered(SQUARE, part(kp.Box(x=(0, 0.3), y=(0, 0.7)), 10.0, "x_max"))
+    problem = InPlane(SQUARE, part(kp.Box(x=(0, 0.3), y=(0, 0.7)), 10.0, "x_max"))
     with pytest.raises(kp.InputError, match="must be closed or end on the domain's boundary"):
         kp.solve(problem, cells, kp.Dissection())
 
-    class Around(Layered):
+    class Around(InPlane):
         def conditions(self):
             walls = self.domain.boundary["y_min", "y_max"]
             around = kp.Periodic(self.domain, "x")

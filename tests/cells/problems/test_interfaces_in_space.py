@@ -3,6 +3,7 @@
 import pytest
 import torch
 from cases import error_of, solved_in_cells
+from layered import Layered, part
 
 import kanpinn as kp
 from kanpinn.cells.polynomials import LocalPolynomials
@@ -24,49 +25,19 @@ def up_to(x):
     return kp.Box(x=(-1, x), y=(-1, 1), z=(-1, 1))
 
 
-class Layered(kp.Problem):
-    """∇·(a ∇u) = f with a = 1 in a domain, other values in parts of it, and a smooth u.
+class InSpace(Layered):
+    """u = sin(x + 0.3) exp(0.7 y) cos z."""
 
-    parts: for each part of the domain its interface and the value of a.
-    """
-
-    def __init__(self, domain, *parts):
-        self.domain, self.parts = domain, parts
-
-    def a(self, p):
-        found = torch.ones_like(p.x)
-        for part, _, value in self.parts:
-            inside = part.contains(p.coords)[:, None]
-            found = torch.where(inside, p.x.new_tensor(value), found)
-        return found
+    factor = 1.51
 
     def exact(self, p):
         return torch.sin(p.x + 0.3) * torch.exp(0.7 * p.y) * torch.cos(p.z)
 
-    def residual(self, p, u):
-        return self.a(p) * (kp.laplacian(u) + 1.51 * self.exact(p))
-
-    def flux(self, p):
-        """The jump of a times ∂u/∂n at points on both sides in turn."""
-        a, grown = self.a(p), torch.exp(0.7 * p.y)
-        jump = (a[1::2] - a[0::2]).repeat_interleave(2, dim=0)
-        slopes = [
-            torch.cos(p.x + 0.3) * grown * torch.cos(p.z),
-            0.7 * self.exact(p),
-            -torch.sin(p.x + 0.3) * grown * torch.sin(p.z),
-        ]
-        return jump * (p.normals * torch.cat(slopes, dim=1)).sum(dim=1, keepdim=True)
-
-    def conditions(self):
-        interfaces = [
-            kp.Interface(self.domain, boundary, self.a, flux=self.flux)
-            for _, boundary, _ in self.parts
-        ]
-        return [kp.Dirichlet(self.domain.boundary, self.exact), *interfaces]
-
-
-def part(domain, value, *names):
-    return domain, domain.boundary[names] if names else domain.boundary, value
+    def gradient(self, p):
+        grown = torch.exp(0.7 * p.y)
+        along = torch.cos(p.x + 0.3) * grown * torch.cos(p.z)
+        down = -torch.sin(p.x + 0.3) * grown * torch.sin(p.z)
+        return torch.cat([along, 0.7 * self.exact(p), down], dim=1)
 
 
 DIVIDED = {
@@ -86,17 +57,17 @@ DIVIDED = {
 
 @pytest.mark.parametrize("name", DIVIDED)
 def test_a_smooth_solution_is_found_across_planes(name):
-    assert error_of(solved_in_cells(Layered(*DIVIDED[name]), 5, 2)) < 2e-4
+    assert error_of(solved_in_cells(InSpace(*DIVIDED[name]), 5, 2)) < 2e-4
 
 
 def test_a_smooth_solution_is_found_across_a_sphere_beside_a_plane():
     ball = part(kp.Ball((-0.1, 0.1, 0), 0.6), 7.0)
-    problem = Layered(CUBE, part(up_to(0.75), 0.1, "x_max"), ball)
+    problem = InSpace(CUBE, part(up_to(0.75), 0.1, "x_max"), ball)
     assert error_of(solved_in_cells(problem, 4, 2)) < 2e-4
 
 
 def test_the_estimate_is_honest_and_cells_are_halved():
-    problem = Layered(CUBE, part(up_to(0.37), 10.0, "x_max"))
+    problem = InSpace(CUBE, part(up_to(0.37), 10.0, "x_max"))
     solution = solved_in_cells(problem, 6, 2, tolerance=1e-6, steps=10)
     estimated = solution.history.column("estimated_error")[-1]
     assert solution.status == "converged" and estimated <= 1e-6
@@ -104,7 +75,7 @@ def test_the_estimate_is_honest_and_cells_are_halved():
 
 
 def test_the_traces_on_an_interface_of_a_solution_are_those_of_its_functions(monkeypatch):
-    problem = Layered(CUBE, part(up_to(0.37), 10.0, "x_max"))
+    problem = InSpace(CUBE, part(up_to(0.37), 10.0, "x_max"))
     settings = SolveSettings(points=kp.Collocation(100, 40))
     discretization = discretize(problem, kp.Cells([3, 1], 4, 2), settings)
     discretization.prepare()
@@ -197,14 +168,14 @@ REFUSED = {
 @pytest.mark.parametrize("message", REFUSED)
 def test_what_does_not_divide_a_solid_is_refused(message):
     with pytest.raises(kp.InputError, match=message):
-        kp.solve(Layered(CUBE, REFUSED[message]), kp.Cells([3, 1], 4, 2), kp.Dissection())
+        kp.solve(InSpace(CUBE, REFUSED[message]), kp.Cells([3, 1], 4, 2), kp.Dissection())
 
 
 def test_interfaces_that_meet_are_refused_and_automatic_solves_know_of_cells():
     one = part(up_to(0.1), 10.0, "x_max")
     across = part(kp.Ball((0.1, 0, 0), 0.3), 5.0)
     with pytest.raises(kp.InputError, match="must not meet"):
-        kp.solve(Layered(CUBE, one, across), kp.Cells([3, 1], 4, 2), kp.Dissection())
-    traits = Traits.of(Layered(CUBE, one))
+        kp.solve(InSpace(CUBE, one, across), kp.Cells([3, 1], 4, 2), kp.Dissection())
+    traits = Traits.of(InSpace(CUBE, one))
     assert traits.kinked and traits.takes_cells
-    assert not Traits.of(Layered(CUBE, one, across)).takes_cells
+    assert not Traits.of(InSpace(CUBE, one, across)).takes_cells
