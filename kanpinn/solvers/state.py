@@ -166,8 +166,8 @@ class SolverState:
         message = (
             "interrupted: the present step ends first; Ctrl-C again interrupts the step itself"
         )
-        # In a thread: the signal may come while this thread writes, and streams refuse that it
-        # writes again from within.
+        # Another thread writes it: the signal may arrive while this one writes, and a stream
+        # refuses a second write from within the first.
         Thread(target=LOG.info, args=(message,)).start()
 
     def state_dict(self) -> dict[str, Any]:
