@@ -71,7 +71,7 @@ def plane_of(domain: Domain) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class RegularGrid:
     """The product grid of some coordinates, with the others held fixed.
 
     columns: the values of each coordinate, float64; a single one where it does not vary.
@@ -88,7 +88,7 @@ class Grid:
         free: Collection[str],
         nodes: int | None = None,
         at: Mapping[str, float] | None = None,
-    ) -> "Grid":
+    ) -> "RegularGrid":
         """Return an equispaced grid that includes the ends of the ranges.
 
         Args:
@@ -154,7 +154,7 @@ def sampled(
         free, nodes, at: as for `on_grid`.
     """
     free = tuple(domain.names[:3]) if free is None else tuple(free)
-    grid = Grid.of(ranges_of(domain), free, nodes, at)
+    grid = RegularGrid.of(ranges_of(domain), free, nodes, at)
     others = [name for name in domain.names if name not in free]
     if len(others) == 1 and not domain.is_box and others[0] not in (at or {}):
         grid.columns[others[0]] = _largest_cut(domain, grid, others[0])
@@ -172,7 +172,7 @@ def ranges_of(domain: Domain) -> dict[str, tuple[float, float]]:
     return dict(zip(domain.names, zip(*corners, strict=True), strict=True))
 
 
-def _largest_cut(domain: Domain, grid: Grid, name: str) -> Tensor:
+def _largest_cut(domain: Domain, grid: RegularGrid, name: str) -> Tensor:
     """The value of one coordinate, (1,), with which a cut has many points in the domain.
 
     It is that of the centre, unless a cut beside it has more than twice as many. A cut along a side
@@ -189,7 +189,7 @@ def _largest_cut(domain: Domain, grid: Grid, name: str) -> Tensor:
         found = []
         for shift in (-beside, beside):
             at = torch.tensor([low + (share + shift) * (high - low)], dtype=torch.float64)
-            cut = Grid({**grid.columns, name: at}, grid.free)
+            cut = RegularGrid({**grid.columns, name: at}, grid.free)
             found.append(int(domain.contains(cut.coords).sum()))
         counts[share] = min(found)
     best = max(counts, key=counts.__getitem__)

@@ -14,7 +14,7 @@ from kanpinn.plotting.notation import cut_title
 from kanpinn.plotting.notebook import Card, CardTable, Drawing, panels
 from kanpinn.plotting.notebook.panels import SMALL, Given, returned, small_axes, values_words
 from kanpinn.plotting.notebook.places import fixed_values, varying_names
-from kanpinn.solvers.regular_grid import Grid, GridFields
+from kanpinn.solvers.regular_grid import GridFields, RegularGrid
 
 
 def plot(
@@ -51,7 +51,7 @@ def _sample(
     free = [name for name in ranges if name not in fixed]
     if along is None:
         along = [name for name in free if ranges[name][0] < ranges[name][1]][:2]
-    grid = Grid.of(ranges, varying_names(free, along), nodes, fixed)
+    grid = RegularGrid.of(ranges, varying_names(free, along), nodes, fixed)
     values = {str(number): column for number, column in enumerate(formula(grid.coords).unbind(1))}
     return grid.fields(values, tuple(values))
 
