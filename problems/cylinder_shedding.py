@@ -15,9 +15,9 @@ class CylinderShedding(Cylinder):
     The greatest speed of the inflow is 3/2 and ν = 1/1000, so that Re = 100. After some seconds the
     flow is periodic. There is no exact solution. In the published results of the benchmark the
     greatest drag coefficient is between 3.22 and 3.24, the greatest lift coefficient between 0.99
-    and 1.01, and the Strouhal number between 0.295 and 0.305. With polynomials of degree 8 and 10
-    and a march to 3e-3 and 2e-3 both greatest lift coefficients are 0.9889, just below that range.
-    The initial value is the steady flow with 20 times the viscosity.
+    and 1.01, and the Strouhal number between 0.295 and 0.305. Cells of degree 8 and of degree 10,
+    with the tolerances 3e-3 and 2e-3, both give a greatest lift coefficient of 0.989, just below
+    that range. The initial value is the steady flow with 20 times the viscosity.
 
     Hard: pressure and velocity are coupled by a constraint, and vortices grow from a small
     asymmetry, over a time that is long compared with their period of 1/3.
