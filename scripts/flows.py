@@ -33,8 +33,9 @@ from kanpinn._support.files import write_text
 
 NAME = Path(__file__).stem
 HEAD = (
-    "| flow | quantity | found | published | difference | estimated | unknowns | seconds |\n"
-    "|---|---|---|---|---|---|---|---|\n"
+    "| flow | quantity | found | published | difference | estimated | unknowns | seconds | "
+    "status |\n"
+    "|---|---|---|---|---|---|---|---|---|\n"
 )
 
 
@@ -79,13 +80,14 @@ class Flow:
 
 @dataclass(frozen=True)
 class Solved:
-    """A flow with the quantities that were found, and what they took."""
+    """A flow with the quantities that were found, what they took, and how the solve ended."""
 
     flow: Flow
     found: Mapping[str, float]
     estimated: float
     unknowns: int
     seconds: float
+    status: str
 
 
 FLOWS = (
@@ -185,12 +187,12 @@ def solved(flow: Flow) -> Solved:
     seconds = time.process_time() - begun
     estimated = solution.history.rows[-1].get("estimated_error", math.nan)
     found = {known.name: known.of(solution) for known in flow.published}
-    return Solved(flow, found, estimated, solution.parameters, seconds)
+    return Solved(flow, found, estimated, solution.parameters, seconds, solution.status)
 
 
 def lines(one: Solved) -> str:
     """The rows of a flow in the table."""
-    last = f"{one.estimated:.1e} | {one.unknowns} | {one.seconds:.0f} |\n"
+    last = f"{one.estimated:.1e} | {one.unknowns} | {one.seconds:.0f} | {one.status} |\n"
     return "".join(
         f"| {one.flow.name} | {known.name} | {one.found[known.name]:.10g} | {known.value:.10g} | "
         f"{one.found[known.name] - known.value:.1e} | {last}"
@@ -199,12 +201,13 @@ def lines(one: Solved) -> str:
 
 
 def judged(found: Sequence[Solved]) -> dict[str, verdicts.Figure]:
-    """Each number beside the published one."""
+    """Each number beside the published one; those of a solve that failed are not met."""
     return {
         f"{one.flow.name}: {known.name}": {
             "value": one.found[known.name],
             "target": f"{known.value:.10g} up to {known.wanted:g}",
-            "met": abs(one.found[known.name] - known.value) <= known.wanted,
+            "met": one.status == "converged"
+            and abs(one.found[known.name] - known.value) <= known.wanted,
         }
         for one in found
         for known in one.flow.published

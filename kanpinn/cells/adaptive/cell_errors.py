@@ -65,9 +65,7 @@ def errors_by_comparison(
     error comes from: one with the more accurate integrals alone, and one with these and the smaller
     cells. The errors that these two show, wherever they are, are attributed to the cells with such
     a source or corner. Indicators do not see errors that come from elsewhere, such as those of
-    waves near a resonance, or behind a layer that is not resolved. The part of the error above the
-    cell's indicator is therefore distributed among all cells in proportion to their squared
-    indicators: halving the cell itself would not reduce it.
+    waves near a resonance, or behind a layer that is not resolved; see `attributed`.
 
     Args:
         problem: the problem.
@@ -102,8 +100,23 @@ def errors_by_comparison(
         padded = better.system.polynomials.padded(start.coefficients)
         change = _difference(better.system, better.solution, CellField(padded, start.numbers))
     shown = torch.zeros_like(squares).index_add(0, parents, change.square())
-    local = torch.minimum(shown, indicated)
-    return (squares + local + distributed((shown - local).sum(), indicated)).sqrt()
+    return (squares + attributed(shown, indicated)).sqrt()
+
+
+def attributed(shown: Tensor, indicated: Tensor) -> Tensor:
+    """The squared errors that cells cause, (N,), with the sum of those that are shown in cells.
+
+    A cell causes its own error up to its indicator. The rest comes from elsewhere, and halving the
+    cell would not reduce it. It is distributed among all cells in proportion to what they cause of
+    their own errors. In proportion to the indicators alone it went to the small cells at the ends
+    of a sliding lid, whose indicators are up to 100 times their errors, while the vortex was wrong
+    by 9 % because of walls with large cells.
+
+    Args:
+        shown, indicated: the squared errors and the squared indicators, (N,).
+    """
+    own = torch.minimum(shown, indicated)
+    return own + distributed((shown - own).sum(), own)
 
 
 def distributed(square: Tensor, parts: Tensor) -> Tensor:
