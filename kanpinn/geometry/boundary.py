@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn._support.shapes import Column, Coords, Vector, Weights
+from kanpinn._support.shapes import Column, Coords, Weights
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.region import Mapped, Region
+from kanpinn.geometry.rules_in_boxes import RulesInBoxes
 
 
 @dataclass(frozen=True)
@@ -91,17 +93,14 @@ class Piece(Region):
         """The smooth parts of the piece, which meet at sharp edges, as pieces."""
         return (self,)
 
-    def in_box(self, low: Vector, high: Vector, nodes: int) -> tuple[Points, Weights]:
-        """Return a rule on the part of the piece in a box.
+    def in_boxes(self, boxes: Tensor, nodes: int) -> RulesInBoxes:
+        """Return rules on the parts of the piece in boxes.
 
-        The weights approximate the area of the part, but their sum need not be exact.
+        The weights approximate the area of each part, but their sum need not be exact.
 
         Args:
-            low, high: the lower and upper corners of the box, (d,) each.
-            nodes: about the number of points along each of the part's coordinates.
-
-        Returns:
-            n points with normals, and positive weights (n,).
+            boxes: the lower and upper corners of the boxes, (B, 2, d).
+            nodes: about the number of points along each coordinate of a part.
 
         Raises:
             InputError: if the piece is not a face of a box, a sphere in three dimensions, or a set
@@ -183,9 +182,8 @@ class Turned(MappedPiece, Derived):
         points, weights = self.piece.quadrature(nodes)
         return points.turned(), weights
 
-    def in_box(self, low: Vector, high: Vector, nodes: int) -> tuple[Points, Weights]:
-        points, weights = self.piece.in_box(low, high, nodes)
-        return points.turned(), weights
+    def in_boxes(self, boxes: Tensor, nodes: int) -> RulesInBoxes:
+        return self.piece.in_boxes(boxes, nodes).turned()
 
     def gauss(self, n: int) -> Points:
         return self.piece.gauss(n).turned()

@@ -7,14 +7,16 @@ from functools import partial
 from numbers import Real
 
 import torch
+from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
+from kanpinn._support.shapes import Column, Coords, Mask, Vector
 from kanpinn.geometry.boundary import Boundary, MappedPiece, Walls
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points, check_names
 from kanpinn.geometry.region import Mapped
 from kanpinn.geometry.rules import cube_rim, gauss_product
+from kanpinn.geometry.rules_in_boxes import RulesInBoxes
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -139,22 +141,23 @@ class Face(MappedPiece):
     def rim(self) -> Points:
         return self.image(cube_rim(self.dim))
 
-    def in_box(self, low: Vector, high: Vector, nodes: int) -> tuple[Points, Weights]:
-        """Return the Gauss rule on the rectangle that the face and the box have in common."""
-        first, last = (corner.clone() for corner in self.box.bounds)
-        first[self.axis] = last[self.axis] = self._end
-        first, last = torch.maximum(first, low), torch.minimum(last, high)
-        size = torch.cat([(last - first)[: self.axis], (last - first)[self.axis + 1 :]])
-        if not low[self.axis] <= self._end <= high[self.axis] or bool((size <= 0).any()):
-            none = torch.zeros(0, len(self.names), dtype=torch.float64)
-            return Points(none, self.names, none), none[:, 0]
+    def in_boxes(self, boxes: Tensor, nodes: int) -> RulesInBoxes:
+        """Return the Gauss rules on the rectangles that the face has in common with boxes."""
+        others = [axis for axis in range(len(self.names)) if axis != self.axis]
+        low, high = torch.maximum(self.box.bounds[0], boxes[:, 0]), boxes[:, 1]
+        high = torch.minimum(self.box.bounds[1], high)
+        met = (boxes[:, 0, self.axis] <= self._end) & (self._end <= boxes[:, 1, self.axis])
+        met &= (high > low)[:, others].all(dim=1)
+        chosen, size = met.nonzero()[:, 0], (high - low)[met]
         unit, weights = gauss_product(nodes, self.dim)
-        points = self.image(unit)
-        before, after = unit[:, : self.axis], unit[:, self.axis :]
-        places = torch.cat([before, torch.zeros_like(unit[:, :1]), after], dim=1)
-        return Points(first + places * (last - first), self.names, points.normals), (
-            weights * size.prod()
-        )
+        coords = low[met][:, None].repeat(1, len(unit), 1)
+        coords[:, :, others] += unit * size[:, None, others]
+        coords[:, :, self.axis] = self._end
+        normals = torch.zeros_like(coords)
+        normals[:, :, self.axis] = 1 if self.upper else -1
+        areas = torch.outer(size[:, others].prod(dim=1), weights).flatten()
+        points = Points(coords.flatten(0, 1), self.names, normals.flatten(0, 1))
+        return RulesInBoxes(chosen.repeat_interleave(len(unit)), points, areas)
 
     @property
     def _end(self) -> float:

@@ -7,8 +7,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from kanpinn.cells.legendre import legendre_at
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.jets import Channels
 
 
 class CellSide(ABC):
@@ -72,26 +72,42 @@ def _traces(polynomials: LocalPolynomials, side: SidePart, orders: int) -> list[
     face = polynomials.on_face
     nodes, weights = face.rule()
     onto = face.values(nodes) * weights[:, None]
-    return derivatives_across(polynomials, side, side.points(nodes), orders, onto)
+    return derivatives_across(polynomials, side.axis, side.points(nodes), orders, onto)
 
 
 def derivatives_across(
-    polynomials: LocalPolynomials, side: CellSide, local: Tensor, orders: int, onto: Tensor
+    polynomials: LocalPolynomials, axis: int, local: Tensor, orders: int, onto: Tensor
 ) -> list[Tensor]:
     """The derivatives of a cell's functions across a side, by functions on the face.
 
     Args:
         polynomials: the functions of the cell.
-        side: the side.
-        local: points on it in the cell's own coordinates, (q, d).
+        axis: the coordinate that is constant on the side.
+        local: q ≥ 1 points on it in the cell's own coordinates, (q, d), or on several sides,
+            (s, q, d).
         orders: the number of orders, from 0.
-        onto: the functions on the face at the points, times weights, (q, face functions).
+        onto: the functions on the face at the points, times weights, (q, face functions), or on
+            several faces, (s, q, face functions).
 
     Returns:
-        (L, face functions) for each order.
+        (L, face functions) for each order, or (s, L, face functions).
     """
-    direction = tuple(float(i == side.axis) for i in range(polynomials.dim))
-    names = tuple(f"x{i}" for i in range(polynomials.dim))
-    channels = Channels(names, directions=(direction,), order=max(1, orders - 1))
-    jets = polynomials.stacked(channels, local, torch.ones_like(local[0]))
-    return [jets[:, j].T @ onto for j in range(orders)]
+    face = polynomials.on_face
+    others = [i for i in range(polynomials.dim) if i != axis]
+    along = face.values(local[..., others].flatten(0, -2)).unflatten(0, local.shape[:-1])
+    matrices = (along.mT @ onto)[..., _along(polynomials, axis), :]
+    # Each polynomial is a product of one along the side and one across it, where x is constant.
+    across = legendre_at(local[..., 0, axis].flatten(), polynomials.degree, orders)
+    factors = [one[polynomials.powers[:, axis]].T for one in across[:orders]]
+    return [one.view(*matrices.shape[:-1], 1) * matrices for one in factors]
+
+
+@lru_cache(maxsize=100)
+def _along(polynomials: LocalPolynomials, axis: int) -> Tensor:
+    """The number of the polynomial along a side that each of a cell's polynomials contains, (L,).
+
+    axis: the coordinate that is constant on the side.
+    """
+    numbers = {power: i for i, power in enumerate(map(tuple, polynomials.on_face.powers.tolist()))}
+    powers = polynomials.powers.tolist()
+    return torch.tensor([numbers[tuple(one[:axis] + one[axis + 1 :])] for one in powers])

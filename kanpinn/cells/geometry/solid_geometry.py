@@ -11,7 +11,7 @@ from kanpinn.cells.faces import Faces
 from kanpinn.cells.gaps import gaps
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.cell_sides import CellSide, SidePart
-from kanpinn.cells.geometry.sampled_side import SampledFace, SampledSide
+from kanpinn.cells.geometry.sampled_side import SampledFaces, SampledSide
 from kanpinn.cells.geometry.solid_parts import CellPart, PartFinder, narrowed
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.solid.divide3d import SolidPart
@@ -64,20 +64,18 @@ class SolidGeometry(CellGeometry):
         return ~self.is_cut
 
     @cached_property
-    def _faces(self) -> dict[int, SampledFace]:
-        faces, found = self.faces, {}
-        for number in self.sampled.nonzero()[:, 0].tolist():
-            low, high = self.physical(faces.corners[number])
-            axis = int(faces.axis[number])
-            step = self.step * float(self.lengths[number])
-            solid = self.solids[int(self.tree.region[faces.lower[number]])]
-            found[number] = SampledFace(axis, low, high, self, solid, step)
-        return found
+    def _rows(self) -> Tensor:
+        """The number of each face among the sampled ones, -1 for the others, (F,)."""
+        return torch.where(self.sampled, self.sampled.long().cumsum(dim=0) - 1, -1)
+
+    @cached_property
+    def _faces(self) -> SampledFaces:
+        numbers = self.sampled.nonzero()[:, 0]
+        return SampledFaces(numbers, self, self.solids, self.step * self.lengths[numbers])
 
     def _side(self, cell: int, face: int, whole: SidePart) -> CellSide:
-        if face not in self._faces:
-            return whole
-        return SampledSide(whole.axis, whole.upper, cell, self._faces[face])
+        row = int(self._rows[face])
+        return whole if row < 0 else SampledSide(whole.axis, whole.upper, row, self._faces)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,13 +107,11 @@ class SolidCutter:
 
     def parts(self, tree: Tree) -> list[CellPart | None]:
         """The part of the solid in each cell; None if there is none."""
-        keys = torch.cat([tree.level, tree.place], dim=1).tolist()
-        found = []
-        for key, (low, high) in zip(map(tuple, keys), self.boxes(tree), strict=True):
-            if key not in self.known:
-                self.known[key] = self.finder.part(low, high)
-            found.append(self.known[key])
-        return found
+        keys, boxes = _keys(tree), self.boxes(tree)
+        rows = [row for row, key in enumerate(keys) if key not in self.known]
+        new = self.finder.parts(boxes[rows])
+        self.known.update(zip((keys[row] for row in rows), new, strict=True))
+        return [self.known[key] for key in keys]
 
     def cut(self, tree: Tree) -> SolidGeometry:
         """The cells of the region that contain a part of the solid."""
@@ -147,13 +143,11 @@ class SolidCutter:
         """
         level, place = gaps(tree)
         without = Tree(tree.roots, level, place, torch.zeros(len(level), dtype=torch.long))
-        boxes, keys = self.boxes(without), torch.cat([level, place], dim=1).tolist()
-        lost = []
-        for key, (low, high) in zip(map(tuple, keys), boxes, strict=True):
-            if key not in self.bounded:
-                self.bounded[key] = self.finder.is_bounded(low, high)
-            lost.append(self.bounded[key])
-        return boxes[torch.tensor(lost, dtype=torch.bool)]
+        boxes, keys = self.boxes(without), _keys(without)
+        rows = [row for row, key in enumerate(keys) if key not in self.bounded]
+        new = self.finder.are_bounded(boxes[rows]).tolist()
+        self.bounded.update(zip((keys[row] for row in rows), new, strict=True))
+        return boxes[torch.tensor([self.bounded[key] for key in keys], dtype=torch.bool)]
 
     def _divided(self, tree: Tree, frames: Tensor, is_cut: Tensor) -> tuple[Faces, Tensor]:
         """The faces in the solid, and which of them are not whole rectangles, a mask (F,).
@@ -191,3 +185,8 @@ class SolidCutter:
         every = torch.cat([faces.corners[plain], corners[kept]])
         sampled = torch.cat([torch.zeros(len(plain), dtype=torch.bool), share[kept] < 1])
         return Faces(faces.axis[chosen], faces.lower[chosen], faces.upper[chosen], every), sampled
+
+
+def _keys(tree: Tree) -> list[tuple[int, ...]]:
+    """The levels and the place of each cell."""
+    return [tuple(key) for key in torch.cat([tree.level, tree.place], dim=1).tolist()]

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.rules import gauss_product
+from kanpinn.geometry.rules_in_boxes import RulesInBoxes
 from kanpinn.geometry.solid.divide3d import SolidPart
 
 
@@ -46,60 +47,65 @@ class PartFinder:
     sliver: float = 1e-6
     nodes: int = 10
 
-    def part(self, low: Tensor, high: Tensor) -> CellPart | None:
-        """The part of a cell, None if there is none; low, high: the cell's corners, (3,) each."""
-        near, step = [], 2 * self.sliver * (high - low)
-        spread, is_cut = 0.0, False
+    def parts(self, boxes: Tensor) -> list[CellPart | None]:
+        """The parts of cells, None for cells without one; boxes: their corners, (N, 2, 3)."""
+        count, step = len(boxes), 2 * self.sliver * (boxes[:, 1] - boxes[:, 0])
+        spread, is_cut = boxes.new_zeros(count), torch.zeros(count, dtype=torch.bool)
+        near = torch.zeros(len(self.solid.sheets), count, dtype=torch.bool)
+        extents = [RulesInBoxes.none(self.solid.domain.names).extents(count)]
         for number in range(len(self.solid.sheets)):
-            points = self.bounding(number, low, high, self.nodes)[0]
-            if not len(points):
-                continue
-            assert points.normals is not None
-            near.append((number, points.coords))
-            mean = points.normals.mean(dim=0)
-            cosine = points.normals @ (mean / mean.norm().clamp_min(1e-300))
-            spread = max(spread, float(cosine.amin().clamp(-1, 1).acos()))
-            inner = (points.coords > low + step) & (points.coords < high - step)
-            is_cut |= bool(inner.all(dim=1).any())
-        numbers = tuple(number for number, _ in near)
-        if not is_cut:
-            inside = bool(self.solid.contains((low + high)[None] / 2))
-            return CellPart(torch.stack([low, high]), False, numbers) if inside else None
-        found = self._framed(low, high, torch.cat([coords for _, coords in near]))
-        if found is None:
-            return None
-        return CellPart(found[0], True, numbers, spread, found[1])
+            found = self.bounding(number, boxes, self.nodes)
+            coords, box = found.points.coords, found.box
+            near[number] = found.counts(count) > 0
+            extents.append(found.extents(count))
+            spread = torch.maximum(spread, _spread(found, count))
+            low, high = boxes[box, 0] + step[box], boxes[box, 1] - step[box]
+            is_cut[box[((coords > low) & (coords < high)).all(dim=1)]] = True
+        inside = self.solid.contains(boxes.mean(dim=1))
+        ends = torch.stack(extents)
+        around = torch.stack([ends[:, :, 0].amin(dim=0), ends[:, :, 1].amax(dim=0)], dim=1)
+        frames, connected, kept = boxes.clone(), torch.ones_like(is_cut), inside | is_cut
+        together = 2**20 // self.nodes**3  # cells, which bounds the memory
+        for some in is_cut.nonzero()[:, 0].split(together):
+            frames[some], connected[some], kept[some] = self._framed(boxes[some], around[some])
+        spread[~is_cut] = 0
+        numbers = [tuple(one.nonzero()[:, 0].tolist()) for one in near.T]
+        return [
+            CellPart(frames[i], bool(is_cut[i]), numbers[i], float(spread[i]), bool(connected[i]))
+            if kept[i]
+            else None
+            for i in range(count)
+        ]
 
-    def bounding(self, number: int, low: Tensor, high: Tensor, nodes: int) -> tuple[Points, Tensor]:
-        """A rule on the part of a sheet that bounds a cell's part of the solid.
+    def bounding(self, number: int, boxes: Tensor, nodes: int) -> RulesInBoxes:
+        """Rules on the parts of a sheet that bound the cells' parts of the solid.
 
         Args:
             number: that of the sheet.
-            low, high: the corners of the cell, (3,) each.
+            boxes: the corners of the cells, (N, 2, 3).
             nodes: about the number of points along each coordinate.
-
-        Returns:
-            n points with normals, and their weights, (n,).
         """
-        sheet = self.solid.sheets[number][0]
-        room = 2 * self.sliver * (high - low)  # as far beyond a side as `bounds` asks for points
-        points, weights = sheet.in_box(low - room, high + room, nodes)
-        own = self.bounds(points, low, high)
-        return points[own], weights[own]
+        room = 2 * self.sliver * (boxes[:, 1] - boxes[:, 0])  # as far as `bounds` asks for points
+        wider = torch.stack([boxes[:, 0] - room, boxes[:, 1] + room], dim=1)
+        found = self.solid.sheets[number][0].in_boxes(wider, nodes)
+        return found.some(self.bounds(found.points, boxes[found.box]))
 
-    def is_bounded(self, low: Tensor, high: Tensor) -> bool:
-        """Whether any sheet bounds the solid in a box; low, high: its corners, (3,) each."""
-        numbers = range(len(self.solid.sheets))
-        return any(len(self.bounding(number, low, high, self.nodes)[0]) for number in numbers)
+    def are_bounded(self, boxes: Tensor) -> Tensor:
+        """In which boxes any sheet bounds the solid, a mask (N,); boxes: (N, 2, 3)."""
+        found = torch.zeros(len(boxes), dtype=torch.bool)
+        for number in range(len(self.solid.sheets)):
+            found[self.bounding(number, boxes, self.nodes).box] = True
+        return found
 
-    def bounds(self, points: Points, low: Tensor, high: Tensor) -> Tensor:
-        """Which points of the boundary bound a cell's part of the solid, a mask (n,).
+    def bounds(self, points: Points, boxes: Tensor) -> Tensor:
+        """Which points of the boundary bound the part of the solid in a cell, a mask (n,).
 
         Args:
             points: points with normals out of the solid.
-            low, high: the corners of the cell, (3,) each.
+            boxes: the corners of a cell for each point, (n, 2, 3).
         """
         assert points.normals is not None
+        low, high = boxes.unbind(dim=1)
         room = self.sliver * (high - low)
         inward = points.coords - 2 * room * points.normals
         own = ((inward > low - room) & (inward < high + room)).all(dim=1)
@@ -109,48 +115,72 @@ class PartFinder:
             own &= self.solid.contains(inward)
         return own
 
-    def _framed(self, low: Tensor, high: Tensor, bounding: Tensor) -> tuple[Tensor, bool] | None:
-        """A box around a cut cell's part, (2, 3), and whether it is connected.
+    def _framed(self, boxes: Tensor, bounding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Boxes around the parts of cut cells.
 
-        bounding: points of the boundary in the cell, (n, 3).
+        Args:
+            boxes: the corners of the cells, (c, 2, 3).
+            bounding: the lowest and highest coordinates of the boundary in each cell, (c, 2, 3).
+
+        Returns:
+            The boxes, (c, 2, 3), whether each part is connected, (c,), and which cells have one
+            that is not too thin, (c,).
         """
         unit, _ = gauss_product(self.nodes, 3)
-        first, last, pad = low, high, 1 / self.nodes
+        (low, high), pad = boxes.unbind(dim=1), 1 / self.nodes
+        first, last = low.clone(), high.clone()
+        tight = bounding.clone()
+        inside = torch.zeros(len(boxes), len(unit), dtype=torch.bool)
+        active = torch.arange(len(boxes))
         for _ in range(8):  # each narrows the box to about a tenth, until it is as thin as a sliver
-            at = first + unit * (last - first)
-            inside = self.solid.contains(at)
-            around = torch.cat([at[inside], bounding])
-            if not bool(inside.any()):
-                tight = bounding.amin(dim=0), bounding.amax(dim=0)
-            else:
-                tight = around.amin(dim=0), around.amax(dim=0)
-            room = pad * (last - first)
-            before = last - first
-            first = torch.maximum(low, tight[0] - room)
-            last = torch.minimum(high, tight[1] + room)
-            if bool((last - first > 0.7 * before).all()):
-                break
-        if not bool(inside.any()):
-            return None
-        room = 0.02 * (tight[1] - tight[0])
+            before = (last - first)[active]
+            at = first[active, None] + unit * before[:, None]
+            own = self.solid.contains(at.flatten(0, 1)).view(at.shape[:2])
+            inside[active] = own
+            start = torch.where(own[..., None], at, torch.inf).amin(dim=1)
+            stop = torch.where(own[..., None], at, -torch.inf).amax(dim=1)
+            tight[active, 0] = start.minimum(bounding[active, 0])
+            tight[active, 1] = stop.maximum(bounding[active, 1])
+            first[active] = low[active].maximum(tight[active, 0] - pad * before)
+            last[active] = high[active].minimum(tight[active, 1] + pad * before)
+            active = active[~((last - first)[active] > 0.7 * before).all(dim=1)]
+        room = 0.02 * (tight[:, 1] - tight[:, 0])
         # A part that nearly reaches a side of the cell goes on beyond it: it has a face there.
-        reach = pad * (tight[1] - tight[0])
-        first = torch.where(tight[0] - reach < low, low, tight[0] - room)
-        last = torch.where(tight[1] + reach > high, high, tight[1] + room)
-        frame = torch.stack([first, last])
-        if bool((frame[1] - frame[0] < self.sliver * (high - low)).any()):
-            return None
-        return frame, _connected(inside.view((self.nodes,) * 3))
+        reach = pad * (tight[:, 1] - tight[:, 0])
+        first = torch.where(tight[:, 0] - reach < low, low, tight[:, 0] - room)
+        last = torch.where(tight[:, 1] + reach > high, high, tight[:, 1] + room)
+        thin = (last - first < self.sliver * (high - low)).any(dim=1)
+        connected = _connected(inside.view(-1, *(self.nodes,) * 3))
+        return torch.stack([first, last], dim=1), connected, inside.any(dim=1) & ~thin
 
 
-def _connected(inside: Tensor) -> bool:
-    """Whether the points of a mask on a grid are connected, apart from small components."""
-    from scipy.ndimage import label  # the import takes a tenth of a second
+def _spread(found: RulesInBoxes, boxes: int) -> Tensor:
+    """The largest angle between normals in each of all boxes and their mean, (boxes,)."""
+    means = found.normals.new_zeros(boxes, 3).index_add(0, found.box, found.normals)
+    means = means / means.norm(dim=1, keepdim=True).clamp_min(1e-300)
+    cosines = (found.normals * means[found.box]).sum(dim=1)
+    least = torch.ones(boxes, dtype=cosines.dtype).scatter_reduce(0, found.box, cosines, "amin")
+    return least.clamp(-1, 1).acos()
+
+
+def _connected(inside: Tensor) -> Tensor:
+    """Whether the points of masks on grids are connected, apart from small components, (c,).
+
+    inside: the masks, (c, n, n, n).
+    """
+    from scipy.ndimage import generate_binary_structure, label  # takes a tenth of a second
 
     least = 0.05  # of all points
-    numbers, _ = label(inside.numpy())
-    sizes = np.bincount(numbers.ravel())[1:]
-    return int((sizes > least * sizes.sum()).sum()) <= 1
+    neighbours = generate_binary_structure(4, 1)
+    neighbours[[0, 2]] = False  # not in other grids
+    numbers, count = label(inside.numpy(), neighbours)
+    sizes = np.bincount(numbers.ravel(), minlength=count + 1)[1:]
+    grid = np.zeros(count, dtype=np.int64)
+    places = np.nonzero(numbers)
+    grid[numbers[places] - 1] = places[0]
+    totals = np.bincount(grid, sizes, len(inside))
+    large = np.bincount(grid[sizes > least * totals[grid]], minlength=len(inside))
+    return torch.from_numpy(large <= 1)
 
 
 def narrowed(
@@ -176,8 +206,7 @@ def narrowed(
     for _ in range(3):
         if not len(active):
             break
-        first, last = low[active, None], high[active, None]
-        at = first + _lifted(unit, last - first) * (last - first)
+        at = on_rectangles(unit, low[active], high[active])
         sides = (at + sign * step[active, None] for sign in (-1, 1))
         both = [solid.contains(side.flatten(0, 1)).view(at.shape[:2]) for side in sides]
         inside = both[0] & both[1]
@@ -194,12 +223,14 @@ def narrowed(
     return low, high, share
 
 
-def _lifted(unit: Tensor, sizes: Tensor) -> Tensor:
-    """Points of [0, 1]², (q, 2), with a zero coordinate across each rectangle, (F, q, 3).
+def on_rectangles(unit: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Points of [0, 1]², (q, 2), moved to rectangles across axes, (F, q, 3).
 
-    sizes: of the rectangles, (F, 1, 3), zero across each.
+    low, high: the corners of the rectangles, (F, 3) each, equal in the coordinate across each one.
     """
-    flat = sizes[:, 0] <= 0  # the axis across each rectangle
+    sizes = high - low
+    flat = sizes <= 0  # the axis across each rectangle
     places = (~flat).long().cumsum(dim=1) - 1
     found = unit.T[places.clamp_min(0)]  # (F, 3, q)
-    return torch.where(flat[..., None], 0.0, found).transpose(1, 2)
+    lifted = torch.where(flat[..., None], 0.0, found).transpose(1, 2)
+    return low[:, None] + lifted * sizes[:, None]

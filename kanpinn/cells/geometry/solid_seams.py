@@ -9,45 +9,13 @@ from torch import Tensor
 
 from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.geometry.contacts import Contacts
+from kanpinn.cells.geometry.orthonormal import orthonormal
 from kanpinn.cells.geometry.solid_geometry import SolidCutter, SolidGeometry
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.geometry.points import Batch, Points
+from kanpinn.geometry.rules_in_boxes import RulesInBoxes
 from kanpinn.geometry.solid.divide3d import Seam
 from kanpinn.loss.terms import ResidualTerm
-
-
-@dataclass(frozen=True, eq=False)
-class SeamPatch:
-    """The part of an interface between two cells.
-
-    Args:
-        inside, outside: the numbers of the cells.
-        points: of a rule on the part, with normals out of the cell inside.
-        weights: of the rule, (n,).
-    """
-
-    inside: int
-    outside: int
-    points: Points
-    weights: Tensor
-
-    def onto(self, traces: LocalPolynomials) -> Tensor:
-        """Orthonormal functions at the points times weights, (n, polynomials).
-
-        They are polynomials of two coordinates in the plane across the mean normal, those of lower
-        degrees first. With fewer points than functions the last functions are zero.
-        """
-        normals, found = self.points.normals, self.weights.new_zeros(len(self.weights), traces.size)
-        assert normals is not None
-        mean = self.weights @ normals
-        across = torch.linalg.svd(mean[None]).Vh[1:]
-        flat = self.points.coords @ across.T
-        low, high = flat.amin(dim=0), flat.amax(dim=0)
-        local = (2 * flat - low - high) / (high - low).clamp_min(1e-300)
-        roots = self.weights.sqrt()[:, None]
-        orthonormal = torch.linalg.qr(traces.values(local) * roots).Q
-        found[:, : orthonormal.shape[1]] = orthonormal * roots
-        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,25 +44,40 @@ class SolidSeams:
             terms: the conditions on interfaces.
             degree: of the functions of cells.
         """
+        more = 6  # the number of points along each coordinate above the degree
         together, traces = 32, LocalPolynomials(degree, 2)
         for seam in self.seams:
             own = [term for term in terms if seam.piece in term.kinks]
-            found = sorted(self._patches(seam, degree), key=lambda one: len(one.weights))
-            for start in range(0, len(found), together):
-                yield self._batch(found[start : start + together], own, traces)
+            pairs = torch.tensor(sorted(self._pairs(seam)), dtype=torch.long).view(-1, 2)
+            rules = self._patches(seam, pairs, degree + more)
+            for numbers, points, weights in rules.padded(together):
+                batch = Batch.made_of(points)
+                inside, outside = (
+                    CellPoints.of(self.geometry, cells, batch, weights)
+                    for cells in pairs[numbers].unbind(dim=1)
+                )
+                onto = _functions(traces, points, weights)
+                yield Contacts(own, (inside, outside), traces, onto)
 
-    def _patches(self, seam: Seam, degree: int) -> Iterator[SeamPatch]:
-        """The patches of a piece of an interface; degree: of the functions of cells."""
-        more = 6  # the number of points along each coordinate above the degree
-        finders = [self.cutters[one].finder for one in (seam.inside, seam.outside)]
-        for inside, outside in sorted(self._pairs(seam)):
-            both = self._boxes[[inside, outside]]
-            low, high = both[:, 0].amax(dim=0), both[:, 1].amin(dim=0)
-            room = 2 * finders[0].sliver * (both[:, 1] - both[:, 0]).amin(dim=0)
-            points, weights = seam.piece.in_box(low - room, high + room, degree + more)
-            own = finders[0].bounds(points, *both[0]) & finders[1].bounds(points.turned(), *both[1])
-            if bool(own.any()):
-                yield SeamPatch(inside, outside, points[own], weights[own])
+    def _patches(self, seam: Seam, pairs: Tensor, nodes: int) -> RulesInBoxes:
+        """Rules on the patches of a piece of an interface between cells.
+
+        Args:
+            seam: the piece.
+            pairs: the numbers of pairs of cells, (p, 2): that inside, then that outside.
+            nodes: about the number of points along each coordinate.
+
+        Returns:
+            Points with the numbers of the pairs, and normals out of the cells inside.
+        """
+        inner, outer = (self.cutters[one].finder for one in (seam.inside, seam.outside))
+        both = self._boxes[pairs]  # (p, 2, 2, 3)
+        low, high = both[:, :, 0].amax(dim=1), both[:, :, 1].amin(dim=1)
+        room = 2 * inner.sliver * (both[:, :, 1] - both[:, :, 0]).amin(dim=1)
+        rules = seam.piece.in_boxes(torch.stack([low - room, high + room], dim=1), nodes)
+        own = inner.bounds(rules.points, both[rules.box, 0])
+        own &= outer.bounds(rules.points.turned(), both[rules.box, 1])
+        return rules.some(own)
 
     def _pairs(self, seam: Seam) -> set[tuple[int, int]]:
         """The cells inside and outside that may meet at a piece of an interface.
@@ -104,11 +87,8 @@ class SolidSeams:
         """
         inner, outer = (self._near(seam, number) for number in (seam.inside, seam.outside))
         found = self._in_same_boxes(inner, outer)
-        for cell in inner:
-            found |= {(cell, other) for other in self._neighbours(seam, cell, seam.outside)}
-        for cell in outer:
-            found |= {(other, cell) for other in self._neighbours(seam, cell, seam.inside)}
-        return found
+        found |= self._neighbours(seam, inner, seam.outside)
+        return found | {(other, one) for one, other in self._neighbours(seam, outer, seam.inside)}
 
     def _near(self, seam: Seam, region: int) -> list[int]:
         """The cells of a region that a piece of an interface bounds."""
@@ -124,34 +104,44 @@ class SolidSeams:
         both = ((boxes.get(tuple(keys[cell])), cell) for cell in outer)
         return {(one, other) for one, other in both if one is not None}
 
-    def _neighbours(self, seam: Seam, cell: int, region: int) -> list[int]:
-        """The cells of another region beyond some points of a piece of an interface in a cell."""
+    def _neighbours(self, seam: Seam, cells: Sequence[int], region: int) -> set[tuple[int, int]]:
+        """Cells of one region, and those of another region beyond some points of an interface.
+
+        Args:
+            seam: the piece of the interface.
+            cells: the numbers of the cells, all of the same region.
+            region: the other region.
+        """
+        if not cells:
+            return set()
         few, tree = 4, self.geometry.tree
-        cutter = self.cutters[int(tree.region[cell])]
-        first, last = self._boxes[cell]
-        points, _ = cutter.finder.bounding(cutter.solid.number_of(seam.piece), first, last, few)
-        assert points.normals is not None
-        beyond = points.coords + 2 * cutter.finder.sliver * (last - first) * points.normals
+        cutter, boxes = self.cutters[int(tree.region[cells[0]])], self._boxes[cells]
+        rules = cutter.finder.bounding(cutter.solid.number_of(seam.piece), boxes, few)
+        widths = (boxes[:, 1] - boxes[:, 0])[rules.box]
+        beyond = rules.points.coords + 2 * cutter.finder.sliver * widths * rules.normals
         low, high = self.geometry.domain.bounds
         at = (beyond - low) / (high - low) * 2 - 1
-        return tree.locate(at, torch.full((len(at),), region)).unique().tolist()
+        others = tree.locate(at, torch.full((len(at),), region))
+        return set(zip(torch.tensor(cells)[rules.box].tolist(), others.tolist(), strict=True))
 
-    def _batch(
-        self, patches: Sequence[SeamPatch], terms: Sequence[ResidualTerm], traces: LocalPolynomials
-    ) -> Contacts:
-        """Some patches, filled up by points of weight 0 to the same number of points."""
-        longest = max(len(one.weights) for one in patches)
-        weights = torch.zeros(len(patches), longest, dtype=torch.float64)
-        onto = torch.zeros(len(patches), longest, traces.size, dtype=torch.float64)
-        filled = []
-        for place, one in enumerate(patches):
-            count = len(one.weights)
-            weights[place, :count], onto[place, :count] = one.weights, one.onto(traces)
-            filled.append(one.points[torch.arange(longest).where(torch.arange(longest) < count, 0)])
-        points = Batch.made_of(Points.cat(filled))
-        sides = (
-            CellPoints.of(self.geometry, torch.tensor(cells), points, weights)
-            for cells in ([one.inside for one in patches], [one.outside for one in patches])
-        )
-        inside, outside = sides
-        return Contacts(terms, (inside, outside), traces, onto)
+
+def _functions(traces: LocalPolynomials, points: Points, weights: Tensor) -> Tensor:
+    """Orthonormal functions at the points of patches times weights, (p, q, polynomials).
+
+    They are polynomials of two coordinates in the plane across the mean normal, those of lower
+    degrees first. With fewer points than functions the last functions are zero.
+
+    Args:
+        traces: the polynomials.
+        points: those of the first patch first, with normals.
+        weights: of the rules, (p, q); 0 for points that only fill up, which come last.
+    """
+    assert points.normals is not None
+    coords, normals = (x.unflatten(0, weights.shape) for x in (points.coords, points.normals))
+    means = (weights[..., None] * normals).sum(dim=1, keepdim=True)
+    across = torch.linalg.svd(means).Vh[:, 1:]
+    flat = coords @ across.mT
+    low, high = flat.amin(dim=1, keepdim=True), flat.amax(dim=1, keepdim=True)
+    local = (2 * flat - low - high) / (high - low).clamp_min(1e-300)
+    values = traces.values(local.flatten(0, 1)).unflatten(0, weights.shape)
+    return orthonormal(values, weights)

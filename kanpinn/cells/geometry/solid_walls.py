@@ -1,5 +1,6 @@
 """Points of the boundary of a solid in its cells."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,8 @@ from kanpinn.cells.geometry.cell_sides import SidePart
 from kanpinn.cells.geometry.solid_geometry import SolidCutter, SolidGeometry
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.geometry.boundary import Piece
-from kanpinn.geometry.points import Batch, Points
+from kanpinn.geometry.points import Batch
+from kanpinn.geometry.rules_in_boxes import RulesInBoxes
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,83 +42,77 @@ class SolidWalls:
     def _of_sheet(self, number: int) -> Iterator[CellPoints]:
         geometry, finder = self.geometry, self.cutter.finder
         more = 4  # the number of points along each coordinate above the degree
-        sides: dict[tuple[int, bool], list[int]] = {}
-        sampled: list[tuple[int, Points, Tensor]] = []
-        boxes = self.cutter.boxes(geometry.tree)
-        for cell in (geometry.tree.region == self.cutter.region).nonzero()[:, 0].tolist():
-            part, (low, high) = geometry.parts[cell], boxes[cell]
-            if number not in part.sheets:
-                continue
-            points, weights = finder.bounding(number, low, high, self.polynomials.degree + more)
-            side = None if part.is_cut else _whole_side(points, weights, high - low)
-            if side is not None:
-                sides.setdefault(side, []).append(cell)
-            elif len(points):
-                sampled.append((cell, points, weights))
-        sampled += self._lost(number)
-        for (axis, upper), cells in sides.items():
-            rule = self.polynomials.on_face.rule(more - 1)
-            side_part = SidePart.whole(axis, upper, 3)
-            yield CellPoints.on_side(geometry, torch.tensor(cells), side_part, *rule)
-        yield from self._padded(sampled)
+        near = torch.tensor([number in part.sheets for part in geometry.parts], dtype=torch.bool)
+        near &= geometry.tree.region == self.cutter.region
+        cells, boxes = near.nonzero()[:, 0], self.cutter.boxes(geometry.tree)[near]
+        rules = finder.bounding(number, boxes, self.polynomials.degree + more)
+        is_side, axes, upper = _whole_sides(rules, boxes)
+        is_side &= ~geometry.is_cut[cells]
+        for axis, end in itertools.product(range(3), (False, True)):
+            own = is_side & (axes == axis) & (upper == end)
+            if bool(own.any()):
+                rule = self.polynomials.on_face.rule(more - 1)
+                yield CellPoints.on_side(geometry, cells[own], SidePart.whole(axis, end, 3), *rule)
+        sampled = rules.some(~is_side[rules.box]).numbered(cells)
+        together = 32
+        every = RulesInBoxes.joined([sampled, *self._lost(number)])
+        for some, points, weights in every.padded(together):
+            yield CellPoints.of(geometry, some, Batch.made_of(points), weights)
 
-    def _lost(self, number: int) -> Iterator[tuple[int, Points, Tensor]]:
+    def _lost(self, number: int) -> Iterator[RulesInBoxes]:
         """Points of the boundary in boxes without a cell, as points of the nearest cells.
 
         The boxes are halved until they are as small as these cells.
         """
         geometry, few, region = self.geometry, 4, self.cutter.region
         (bottom, top), widths = geometry.domain.bounds, geometry.tree.widths * geometry.half
-        boxes = list(geometry.lost[region])
-        while boxes:
-            low, high = boxes.pop()
-            points, weights = self.cutter.finder.bounding(number, low, high, few)
-            at = (points.coords - bottom) / (top - bottom) * 2 - 1
+        boxes = geometry.lost[region]
+        while len(boxes):
+            rules = self.cutter.finder.bounding(number, boxes, few)
+            at = (rules.points.coords - bottom) / (top - bottom) * 2 - 1
             cells = geometry.tree.locate(at, torch.full((len(at),), region))
-            large = high - low > 1.5 * widths[cells]
-            if bool(large.any()):
-                axis = int(large.any(dim=0).long().argmax())
-                middle = torch.arange(3) == axis
-                halfway = (low + high) / 2
-                boxes.append(torch.stack([low, torch.where(middle, halfway, high)]))
-                boxes.append(torch.stack([torch.where(middle, halfway, low), high]))
-                continue
-            for cell in cells.unique().tolist():
-                own = cells == cell
-                yield cell, points[own], weights[own]
-
-    def _padded(self, sampled: Sequence[tuple[int, Points, Tensor]]) -> Iterator[CellPoints]:
-        """Batches of cells with similar numbers of points, filled up by points of weight 0."""
-        together = 32
-        order = sorted(sampled, key=lambda one: len(one[1]))
-        for start in range(0, len(order), together):
-            some = order[start : start + together]
-            longest = len(some[-1][1])
-            rows = [
-                torch.arange(longest).where(torch.arange(longest) < len(p), 0) for _, p, _ in some
-            ]
-            points = Points.cat(p[row] for (_, p, _), row in zip(some, rows, strict=True))
-            weights = torch.zeros(len(some), longest, dtype=torch.float64)
-            for place, (_, own, weight) in enumerate(some):
-                weights[place, : len(own)] = weight
-            cells = torch.tensor([cell for cell, _, _ in some])
-            yield CellPoints.of(self.geometry, cells, Batch.made_of(points), weights)
+            size = boxes[:, 1] - boxes[:, 0]
+            wider = torch.zeros(len(boxes), 3, dtype=torch.long)
+            wider.index_add_(0, rules.box, (size[rules.box] > 1.5 * widths[cells]).long())
+            large = (wider > 0).any(dim=1)
+            own = ~large[rules.box]
+            yield RulesInBoxes.joined(
+                [RulesInBoxes(cells[own], rules.points[own], rules.weights[own])]
+            )
+            boxes = _halves(boxes[large], (wider[large] > 0).long().argmax(dim=1))
 
 
-def _whole_side(points: Points, weights: Tensor, widths: Tensor) -> tuple[int, bool] | None:
-    """The axis and the end of the side of a cell that the boundary covers; None if it does not.
+def _whole_sides(rules: RulesInBoxes, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Which cells have a side that the boundary covers, and the axis and the end of that side.
 
     Args:
-        points: n points in one side of a cell.
-        weights: their weights, (n,).
-        widths: of the cell, (3,).
+        rules: on the boundary in each cell.
+        boxes: the corners of the cells, (c, 2, 3).
+
+    Returns:
+        A mask (c,), the axes, (c,), and whether it is the upper end, (c,).
     """
-    if not len(points):
-        return None
-    assert points.normals is not None
-    normal, rounding = points.normals[0], 1e-5
-    axis = int(normal.abs().argmax())
-    area = widths.prod() / widths[axis]
-    if normal.abs().sum() > 1 + rounding or abs(float(weights.sum() / area) - 1) > rounding:
-        return None
-    return axis, bool(normal[axis] > 0)
+    rounding, counts = 1e-5, rules.counts(len(boxes))
+    first = (counts.cumsum(dim=0) - counts).clamp_max(max(0, len(rules.box) - 1))
+    normals = rules.normals[first] if len(rules.box) else torch.zeros_like(boxes[:, 0])
+    axes = normals.abs().argmax(dim=1)
+    widths = boxes[:, 1] - boxes[:, 0]
+    sizes = widths.prod(dim=1) / widths.gather(1, axes[:, None])[:, 0]
+    areas = torch.zeros_like(sizes).index_add(0, rules.box, rules.weights)
+    covered = (areas / sizes - 1).abs() <= rounding
+    straight = normals.abs().sum(dim=1) <= 1 + rounding
+    upper = normals.gather(1, axes[:, None])[:, 0] > 0
+    return (counts > 0) & covered & straight, axes, upper
+
+
+def _halves(boxes: Tensor, axes: Tensor) -> Tensor:
+    """Both halves of boxes, (2 n, 2, 3).
+
+    Args:
+        boxes: their corners, (n, 2, 3).
+        axes: the coordinate in which each one is halved, (n,).
+    """
+    halved = torch.nn.functional.one_hot(axes, 3).bool()
+    middle, low, high = boxes.mean(dim=1), boxes[:, 0], boxes[:, 1]
+    lower = torch.stack([low, torch.where(halved, middle, high)], dim=1)
+    return torch.cat([lower, torch.stack([torch.where(halved, middle, low), high], dim=1)])

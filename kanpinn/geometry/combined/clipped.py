@@ -6,14 +6,16 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
+from torch import Tensor
 
 from kanpinn._support.errors import integer
-from kanpinn._support.shapes import Coords, Mask, Vector, Weights
+from kanpinn._support.shapes import Coords, Mask, Weights
 from kanpinn.geometry.boundary import Derived, MappedPiece, Piece, Turned
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.quadrature import accepted_share, clipped_error, equal_weights, sobol
 from kanpinn.geometry.region import Draw, longer
+from kanpinn.geometry.rules_in_boxes import RulesInBoxes
 
 Rule = Callable[[int], tuple[Points, Weights]]
 
@@ -110,19 +112,20 @@ class Clipped(Derived):
     def sheets(self) -> tuple[Piece, ...]:
         return tuple(replace(self, piece=sheet) for sheet in self.piece.sheets)
 
-    def in_box(self, low: Vector, high: Vector, nodes: int) -> tuple[Points, Weights]:
-        least, tries, pad = 0.7, 2, 2 / nodes  # part of the points; parts of the box's widths
-        points, weights = self.piece.in_box(low, high, nodes)
-        for _ in range(tries):
-            kept, points = self.keep(points)
-            if not kept.any() or kept.double().mean() > least:
-                break
-            found, room = points.coords[kept], pad * (high - low)
-            low = torch.maximum(low, found.amin(dim=0) - room)
-            high = torch.minimum(high, found.amax(dim=0) + room)
-            points, weights = self.piece.in_box(low, high, nodes)
-        kept, points = self.keep(points)
-        return points[kept], weights[kept]
+    def in_boxes(self, boxes: Tensor, nodes: int) -> RulesInBoxes:
+        least, tries, pad = 0.7, 2, 2 / nodes  # part of the points; parts of the boxes' widths
+        every, parts = torch.arange(len(boxes)), [RulesInBoxes.none(self.names)]
+        while len(boxes):
+            rules = self.piece.in_boxes(boxes, nodes)
+            kept, points = self.keep(rules.points)
+            found = RulesInBoxes(rules.box, points, rules.weights).some(kept)
+            counts = found.counts(len(boxes))
+            share = counts / rules.counts(len(boxes)).clamp_min(1)
+            again = (counts > 0) & (share <= least) & (tries > 0)
+            parts.append(found.some(~again[found.box]).numbered(every))
+            axes, tries = range(boxes.shape[2]), tries - 1
+            boxes, every = found.around(boxes, pad, axes)[again], every[again]
+        return RulesInBoxes.joined(parts)
 
     def rule_error(self, nodes: int) -> float:
         if self.exact is not None:

@@ -8,6 +8,7 @@ from functools import partial
 from numbers import Real
 
 import torch
+from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
@@ -16,6 +17,7 @@ from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points, check_names
 from kanpinn.geometry.region import Mapped, Region
 from kanpinn.geometry.rules import check_size, jacobi
+from kanpinn.geometry.rules_in_boxes import RulesInBoxes
 from kanpinn.geometry.solid.casting import Hits, cast
 from kanpinn.geometry.solid.spherical import sphere_area, sphere_from_unit, sphere_rule
 
@@ -182,33 +184,36 @@ class Sphere(MappedPiece):
         normals, weights = sphere_rule(integer("nodes", nodes), self.ball.dim)
         return self._at(normals), self.ball.radius**self.dim * weights
 
-    def in_box(self, low: Vector, high: Vector, nodes: int) -> tuple[Points, Weights]:
+    def in_boxes(self, boxes: Tensor, nodes: int) -> RulesInBoxes:
         if self.ball.dim != 3:
-            return super().in_box(low, high, nodes)
-        center, radius = low.new_tensor(self.ball.center), self.ball.radius
-        reach = radius / 2**0.5  # of the part of the sphere that is steepest along one axis
-        none = torch.zeros(0, 3, dtype=torch.float64)
-        parts = [(Points(none, self.names, none), none[:, 0])]
-        nearest = torch.maximum(low - center, center - high).clamp_min(0).norm()
-        farthest = torch.maximum((low - center).abs(), (high - center).abs()).norm()
-        if nearest > radius or farthest < radius:
-            return parts[0]
+            return super().in_boxes(boxes, nodes)
+        center, radius = boxes.new_tensor(self.ball.center), self.ball.radius
+        offsets = boxes - center
+        nearest = torch.maximum(offsets[:, 0], -offsets[:, 1]).clamp_min(0).norm(dim=1)
+        farthest = offsets.abs().amax(dim=1).norm(dim=1)
+        met = (nearest <= radius) & (farthest >= radius)
+        # A part of the sphere is steepest along one axis: it is a graph over the other two.
+        reach, least = radius / 2**0.5, (1 - 1e-9) * radius / 3**0.5
+        parts = [RulesInBoxes.none(self.names)]
         for axis, sign in itertools.product(range(3), (-1, 1)):
-            first, last = torch.maximum(low, center - reach), torch.minimum(high, center + reach)
-            first[axis], last[axis] = low[axis], high[axis]
+            along = (sign * offsets[:, :, axis]).amax(dim=1)
+            chosen = (met & (along >= least)).nonzero()[:, 0]
+            some = boxes[chosen].clamp(center - reach, center + reach)
+            some[:, :, axis] = boxes[chosen, :, axis]
             hits = partial(self._hits, axis, sign)
-            parts.append(cast(hits, self.names, axis, (first, last), nodes))
-        return Points.cat(points for points, _ in parts), torch.cat([w for _, w in parts])
+            parts.append(cast(hits, self.names, axis, some, nodes).numbered(chosen))
+        return RulesInBoxes.joined(parts)
 
-    def _hits(self, axis: int, sign: int, lines: Coords) -> Hits:
+    def _hits(self, axis: int, sign: int, lines: Tensor, boxes: Tensor) -> Hits:
         """Where lines along an axis meet the sixth of the sphere that faces along this axis.
 
         Args:
             axis, sign: the axis, and the direction along it, 1 or -1.
-            lines: the other two coordinates of each line, (n, 2).
+            lines: the other two coordinates of each line, (k, q, 2).
+            boxes: not used, since all of them meet the same surface.
         """
         center, radius = self.ball.center, self.ball.radius
-        offsets = lines - lines.new_tensor(center[:axis] + center[axis + 1 :])
+        offsets = lines.flatten(0, 1) - lines.new_tensor(center[:axis] + center[axis + 1 :])
         height = radius**2 - offsets.square().sum(dim=1)
         met = (height >= offsets.square().amax(dim=1)).nonzero()[:, 0]
         along = sign * height[met].sqrt()[:, None]

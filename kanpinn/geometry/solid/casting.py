@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from kanpinn._support.shapes import Coords, Vector, Weights
+from kanpinn._support.shapes import Coords
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.rules import gauss_product
+from kanpinn.geometry.rules_in_boxes import RulesInBoxes
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,7 +16,7 @@ class Hits:
     """Points at which lines meet a surface.
 
     Args:
-        line: the number of the line of each point, (n,).
+        line: the number of the line of each point, not decreasing, (n,).
         coords: the points, (n, 3).
         normals: the unit normals of the surface there, (n, 3).
     """
@@ -27,47 +27,45 @@ class Hits:
 
 
 def cast(
-    hits: Callable[[Coords], Hits],
+    hits: Callable[[Tensor, Tensor], Hits],
     names: tuple[str, ...],
     axis: int,
-    box: tuple[Vector, Vector],
+    boxes: Tensor,
     nodes: int,
-) -> tuple[Points, Weights]:
-    """Return a rule on the part of a surface in a box.
+) -> RulesInBoxes:
+    """Return rules on the parts of a surface in boxes.
 
     The lines go through the points of a Gauss rule on a rectangle across the axis. The weight of a
     line is an area of this rectangle, which is divided by the cosine of the surface's slope. If the
     surface is met over a small part of the rectangle only, other lines through that part are used.
 
     Args:
-        hits: gives the points where lines meet the surface, for the other two coordinates of the
-            lines, (n, 2).
+        hits: gives the points where lines meet the surface, for the other two coordinates of q
+            lines in each of k boxes, (k, q, 2), and the numbers of these boxes, (k,).
         names: the names of the coordinates.
         axis: the direction of the lines.
-        box: its lower and upper corner, (3,) each.
+        boxes: the lower and upper corners, (B, 2, 3). Boxes without an interior have no points.
         nodes: the number of lines along each of the two other coordinates.
-
-    Returns:
-        n points with normals, and positive weights (n,).
     """
     others = [i for i in range(3) if i != axis]
-    first, last = (corner[others] for corner in box)
-    tries, least, pad = 2, 0.7, 2 / nodes  # parts of the rectangle's widths
+    least, pad = 0.7, 2 / nodes  # parts of the rectangle's widths
     unit, weights = gauss_product(nodes, 2)
-    while True:
-        empty = bool((last <= first).any())
-        found = hits(first + unit[: 0 if empty else None] * (last - first))
+
+    def met(chosen: Tensor, boxes: Tensor) -> RulesInBoxes:
+        first, size = boxes[:, 0, others], (boxes[:, 1] - boxes[:, 0])[:, others]
+        found = hits(first[:, None] + unit * size[:, None], chosen)
+        place, line = found.line // len(unit), found.line % len(unit)
         along = found.coords[:, axis]
-        kept = (along >= box[0][axis]) & (along <= box[1][axis])
-        tries -= 1
-        if not tries or not kept.any():
-            break
-        at, room = found.coords[kept][:, others], pad * (last - first)
-        low = torch.maximum(first, at.amin(dim=0) - room)
-        high = torch.minimum(last, at.amax(dim=0) + room)
-        if bool((high - low > least * (last - first)).all()):
-            break
-        first, last = low, high
-    areas = weights[found.line] * (last - first).prod() / found.normals[:, axis].abs()
-    points = Points(found.coords, names, found.normals)
-    return points[kept], areas[kept]
+        kept = (along >= boxes[place, 0, axis]) & (along <= boxes[place, 1, axis])
+        areas = weights[line] * size.prod(dim=1)[place] / found.normals[:, axis].abs()
+        rules = RulesInBoxes(place, Points(found.coords, names, found.normals), areas)
+        return rules.some(kept)
+
+    chosen = (boxes[:, 1] > boxes[:, 0])[:, others].all(dim=1).nonzero()[:, 0]
+    boxes = boxes[chosen]
+    rules = met(chosen, boxes)
+    around = rules.around(boxes, pad, others)
+    shares = (around[:, 1] - around[:, 0]) / (boxes[:, 1] - boxes[:, 0])
+    narrow = (shares[:, others] <= least).any(dim=1)
+    again = met(chosen[narrow], around[narrow]).numbered(narrow.nonzero()[:, 0])
+    return RulesInBoxes.joined([rules.some(~narrow[rules.box]), again]).numbered(chosen)

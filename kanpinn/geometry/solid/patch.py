@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import integer
-from kanpinn._support.shapes import Coords, Vector, Weights
+from kanpinn._support.shapes import Coords, Weights
 from kanpinn.geometry.boundary import MappedPiece
 from kanpinn.geometry.points import Points, morton_order
 from kanpinn.geometry.region import Region
+from kanpinn.geometry.rules_in_boxes import RulesInBoxes
 from kanpinn.geometry.solid.casting import Hits, cast
 from kanpinn.geometry.solid.triangles import area_vectors, smooth_parts, surface_rule
 
@@ -73,41 +74,80 @@ class Patch(MappedPiece):
     def sheets(self) -> tuple["Patch", ...]:
         return self._sheets
 
-    def in_box(self, low: Vector, high: Vector, nodes: int) -> tuple[Points, Weights]:
-        first, last = self._extents
-        near = ((first <= high) & (last >= low)).all(dim=1)
-        axes = self._normals.abs().argmax(dim=1)
-        parts = []
-        for axis in range(3):
-            own = (near & (axes == axis)).nonzero()[:, 0]
-            if len(own):
-                start, stop = first[own].amin(dim=0), last[own].amax(dim=0)
-                box = torch.maximum(low, start), torch.minimum(high, stop)
-                box[0][axis], box[1][axis] = low[axis], high[axis]
-                hits = partial(self._hits, own, axis)
-                parts.append(cast(hits, self.names, axis, box, nodes))
-        none = torch.zeros(0, 3, dtype=torch.float64)
-        parts.append((Points(none, self.names, none), none[:, 0]))
-        return Points.cat(points for points, _ in parts), torch.cat([w for _, w in parts])
+    def in_boxes(self, boxes: Tensor, nodes: int) -> RulesInBoxes:
+        most = 2**22  # pairs of boxes and triangles, which bounds the memory
+        parts, axes = [RulesInBoxes.none(self.names)], self._normals.abs().argmax(dim=1)
+        for some in torch.arange(len(boxes)).split(max(1, most // len(self._corners))):
+            for axis in range(3):
+                own = (axes == axis).nonzero()[:, 0]
+                if len(own):
+                    found = self._in_boxes(own, axis, boxes[some], nodes)
+                    parts.append(found.numbered(some))
+        return RulesInBoxes.joined(parts)
 
-    def _hits(self, chosen: Tensor, axis: int, lines: Coords) -> Hits:
-        """Where lines along an axis meet some triangles; an edge belongs to both of its triangles.
+    def _in_boxes(self, own: Tensor, axis: int, boxes: Tensor, nodes: int) -> RulesInBoxes:
+        """The rules on parts of some triangles, which are steepest along an axis.
 
         Args:
-            chosen: the numbers of the triangles, (t,).
+            own: the numbers of the triangles, (t,).
             axis: the axis.
-            lines: the other two coordinates of each line, (n, 2).
+            boxes, nodes: see `in_boxes`.
         """
-        corners, normals = self._corners[chosen], self._normals[chosen]
+        first, last = self._extents[0][own], self._extents[1][own]
+        near = ((first <= boxes[:, None, 1]) & (last >= boxes[:, None, 0])).all(dim=2)
+        box, place = near.nonzero().unbind(dim=1)
+        rows = box[:, None].expand(-1, 3)
+        start = torch.full_like(boxes[:, 0], torch.inf)
+        start = start.scatter_reduce(0, rows, first[place], "amin")
+        stop = torch.full_like(boxes[:, 1], -torch.inf)
+        stop = stop.scatter_reduce(0, rows, last[place], "amax")
+        some = torch.stack([boxes[:, 0].maximum(start), boxes[:, 1].minimum(stop)], dim=1)
+        some[:, :, axis] = boxes[:, :, axis]
+        hits = partial(self._hits, (box, own[place]), axis)
+        return cast(hits, self.names, axis, some, nodes)
+
+    def _hits(self, near: tuple[Tensor, Tensor], axis: int, lines: Tensor, boxes: Tensor) -> Hits:
+        """Where lines along an axis meet triangles; an edge belongs to both of its triangles.
+
+        Args:
+            near: pairs of boxes and triangles that may meet: the numbers of both, (p,) each.
+            axis: the axis.
+            lines: the other two coordinates of q lines in each of k boxes, (k, q, 2).
+            boxes: the numbers of these boxes, (k,).
+        """
+        each, most = lines.shape[1], 2**20  # lines with a triangle, which bounds the memory
+        asked = torch.isin(near[0], boxes)
+        place, triangle = torch.searchsorted(boxes, near[0][asked]), near[1][asked]
+        found = [
+            self._met(triangle[some], axis, lines[place[some]], each * place[some])
+            for some in torch.arange(len(place)).split(max(1, most // each))
+        ]
+        line, coords, normals = (torch.cat(one) for one in zip(*found, strict=True))
+        order = line.argsort(stable=True)
+        return Hits(line[order], coords[order], normals[order])
+
+    def _met(
+        self, triangles: Tensor, axis: int, lines: Tensor, first: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Which of q lines meet each of some triangles, and the points and normals there.
+
+        Args:
+            triangles: their numbers, (p,).
+            axis: that of the lines.
+            lines: their other two coordinates, (p, q, 2).
+            first: the number of the first of the lines, (p,).
+        """
+        corners = self._corners[triangles]
         flat = torch.cat([corners[..., :axis], corners[..., axis + 1 :]], dim=2)
-        start, (u, v) = flat[:, 0], (flat[:, i] - flat[:, 0] for i in (1, 2))
-        area = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
-        gap = lines[:, None] - start
-        s = (gap[..., 0] * v[:, 1] - gap[..., 1] * v[:, 0]) / area
-        t = (u[:, 0] * gap[..., 1] - u[:, 1] * gap[..., 0]) / area
-        line, met = ((s >= 0) & (t >= 0) & (s + t <= 1)).nonzero().unbind(1)
-        shares = torch.stack([1 - s - t, s, t], dim=2)[line, met]
-        return Hits(line, (shares[:, :, None] * corners[met]).sum(dim=1), normals[met])
+        start, (u, v) = flat[:, :1], (flat[:, i, None] - flat[:, 0, None] for i in (1, 2))
+        area = u[..., 0] * v[..., 1] - u[..., 1] * v[..., 0]
+        gap = lines - start
+        s = (gap[..., 0] * v[..., 1] - gap[..., 1] * v[..., 0]) / area
+        t = (u[..., 0] * gap[..., 1] - u[..., 1] * gap[..., 0]) / area
+        met, line = ((s >= 0) & (t >= 0) & (s + t <= 1)).nonzero().unbind(dim=1)
+        shares = torch.stack([1 - s - t, s, t], dim=2)[met, line]
+        coords = (shares[:, :, None] * corners[met]).sum(dim=1)
+        return first[met] + line, coords, self._normals[triangles[met]]
 
     @cached_property
     def _sheets(self) -> tuple["Patch", ...]:

@@ -1,0 +1,112 @@
+"""Rules on the parts of a surface in many boxes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.shapes import Coords, Weights
+from kanpinn.geometry.points import Points
+
+
+@dataclass(frozen=True, eq=False)
+class RulesInBoxes:
+    """A rule on the part of a surface in each of some boxes, all in one table.
+
+    Args:
+        box: the number of the box of each point, not decreasing, (n,).
+        points: the points, with normals.
+        weights: of the rules, positive, (n,).
+    """
+
+    box: Tensor
+    points: Points
+    weights: Weights
+
+    @classmethod
+    def none(cls, names: tuple[str, ...]) -> "RulesInBoxes":
+        """No points; names: of the coordinates."""
+        none = torch.zeros(0, len(names), dtype=torch.float64)
+        return cls(torch.zeros(0, dtype=torch.long), Points(none, names, none), none[:, 0])
+
+    @classmethod
+    def joined(cls, parts: Sequence["RulesInBoxes"]) -> "RulesInBoxes":
+        """The points of all parts; in each box those of the first part come first."""
+        box = torch.cat([part.box for part in parts])
+        points = Points.cat(part.points for part in parts)
+        every = cls(box, points, torch.cat([part.weights for part in parts]))
+        return every.some(box.argsort(stable=True))
+
+    @property
+    def normals(self) -> Coords:
+        """The normals at the points, (n, d)."""
+        assert self.points.normals is not None
+        return self.points.normals
+
+    def some(self, kept: Tensor) -> "RulesInBoxes":
+        """Some of the points; kept: a mask (n,) or their numbers here."""
+        return RulesInBoxes(self.box[kept], self.points[kept], self.weights[kept])
+
+    def numbered(self, numbers: Tensor) -> "RulesInBoxes":
+        """The same points in boxes of other numbers; numbers: of the boxes, increasing, (B,)."""
+        return RulesInBoxes(numbers[self.box], self.points, self.weights)
+
+    def turned(self) -> "RulesInBoxes":
+        """The same points with reversed normals."""
+        return RulesInBoxes(self.box, self.points.turned(), self.weights)
+
+    def counts(self, boxes: int) -> Tensor:
+        """The number of points in each of all boxes, (boxes,)."""
+        return torch.bincount(self.box, minlength=boxes)
+
+    def extents(self, boxes: int) -> Tensor:
+        """The lowest and the highest coordinates of the points in each box, (boxes, 2, d).
+
+        They are inf and -inf in boxes without points. boxes: the number of boxes.
+        """
+        coords = self.points.coords
+        own = self.box[:, None].expand_as(coords)
+        ends = [
+            coords.new_full((boxes, coords.shape[1]), none).scatter_reduce(0, own, coords, kind)
+            for none, kind in ((torch.inf, "amin"), (-torch.inf, "amax"))
+        ]
+        return torch.stack(ends, dim=1)
+
+    def around(self, boxes: Tensor, pad: float, axes: Sequence[int]) -> Tensor:
+        """Boxes around the points of each box and within it, (B, 2, d).
+
+        Args:
+            boxes: the corners of the boxes, (B, 2, d). Those without points stay as they are.
+            pad: the distance of the points from the new boxes, in widths of the old ones.
+            axes: the coordinates in which boxes become narrower.
+        """
+        room = pad * (boxes[:, 1] - boxes[:, 0])
+        ends, found = self.extents(len(boxes)), boxes.clone()
+        low = torch.maximum(boxes[:, 0], ends[:, 0] - room)
+        high = torch.minimum(boxes[:, 1], ends[:, 1] + room)
+        some = self.counts(len(boxes)) > 0
+        for axis in axes:
+            found[some, 0, axis], found[some, 1, axis] = low[some, axis], high[some, axis]
+        return found
+
+    def padded(self, together: int) -> Iterator[tuple[Tensor, Points, Tensor]]:
+        """Yield batches of boxes with similar numbers of points, those with few points first.
+
+        In each box the points are filled up to the same number by its first point.
+
+        Args:
+            together: the largest number of boxes in a batch.
+
+        Returns:
+            The numbers of k boxes, (k,), their points, (k q,), and the weights, (k, q), which are 0
+            for points that fill up.
+        """
+        boxes, counts = self.box.unique_consecutive(return_counts=True)
+        starts = counts.cumsum(dim=0) - counts
+        for some in counts.argsort(stable=True).split(together) if len(boxes) else ():
+            place = torch.arange(int(counts[some[-1]]))
+            used = place < counts[some, None]
+            rows = starts[some, None] + torch.where(used, place, 0)
+            weights = torch.where(used, self.weights[rows], 0)
+            yield boxes[some], self.points[rows.flatten()], weights
