@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.wording import of_class
-from kanpinn.geometry import Domain, Points
+from kanpinn.geometry import Domain, Piece, Points
 from kanpinn.jets import Jet
 from kanpinn.pde.conditions import Condition
 
@@ -110,7 +110,8 @@ def stated(problem: P, kind: type = BoundaryValueProblem) -> P:
     The class's own `conditions` is called once. The solve, the check of the exact solution, the
     reference and the error estimate then use the same conditions, even if that method draws random
     noise. A problem that this function returned is returned unchanged. Conditions may only be about
-    fields of the problem, and measurements have either all a known noise or none.
+    fields of the problem, measurements have either all a known noise or none, and each piece of an
+    interface has one condition.
 
     Args:
         problem: the problem.
@@ -145,9 +146,24 @@ def stated(problem: P, kind: type = BoundaryValueProblem) -> P:
             f"{name}.conditions() has data with noise = None beside some with a known one, "
             f"{noises}: give that of all, or of none"
         )
+    _check_interfaces(name, conditions)
     conditions = problem.completed(conditions)
     view = copy.copy(problem)
     # object's own setter works also for a problem that is a frozen dataclass.
     object.__setattr__(view, "conditions", functools.partial(tuple, tuple(conditions)))
     object.__setattr__(view, "is_stated", True)
     return view
+
+
+def _check_interfaces(name: str, conditions: Sequence[Condition]) -> None:
+    """Refuse a piece of an interface that is named twice; name: of the problem's class."""
+    seen: dict[Piece, int] = {}
+    for index, condition in enumerate(conditions):
+        for piece in condition.kinks:
+            if piece in seen:
+                raise InputError(
+                    f"{name}.conditions() must name each piece of an interface once, got "
+                    f"{piece.name!r} in conditions()[{seen[piece]}] and conditions()[{index}]: "
+                    f"{of_class(condition)} holds for all fields, with one coefficient and flux"
+                )
+            seen[piece] = index

@@ -85,3 +85,41 @@ def test_single_precision_cannot_tell_the_sides():
     network = kp.KAN([3, 4, 1], degree=5, grid=2, dtype=torch.float32)
     with pytest.raises(kp.InputError, match="Interface needs float64"):
         kp.solve(Inclusion(), network, boundary="penalty")
+
+
+class Named(Inclusion):
+    """Two conditions on the same piece: the second one with another coefficient, or with the same.
+
+    The pieces are equal, but made anew, as in a class that makes its shapes when it is asked.
+    """
+
+    def __init__(self, domain, part, name, second):
+        self.domain, self.part, self.name, self.second = domain, part, name, second
+
+    def conditions(self):
+        first, again = (kp.Boundary(self.part().boundary[self.name].pieces) for _ in range(2))
+        return [
+            kp.Dirichlet(self.domain.boundary, 0.0),
+            kp.Interface(self.domain, first, 2.0),
+            kp.Interface(self.domain, again, self.second),
+        ]
+
+
+@pytest.mark.parametrize("second", [2.0, 3.0], ids=["the same", "another"])
+@pytest.mark.parametrize(
+    ("domain", "part", "name"),
+    [
+        (Inclusion.domain, lambda: kp.Disk((0, 0), 0.5), "circle"),
+        (kp.Box(x=(-1, 1), y=(-1, 1), z=(-1, 1)), lambda: kp.Ball((0, 0, 0), 0.5), "sphere"),
+        (
+            kp.Box(x=(0, 2), y=(0, 1), z=(0, 1)),
+            lambda: kp.Box(x=(0, 1.2), y=(0, 1), z=(0, 1)),
+            "x_max",
+        ),
+    ],
+    ids=["disk", "ball", "face"],
+)
+def test_a_piece_that_two_interfaces_name_is_refused(domain, part, name, second):
+    network = kp.Cells([domain.dim, 1], 3, 2)
+    with pytest.raises(kp.InputError, match=rf"piece of an interface once, got '{name}' in .*\[1\]"):
+        kp.solve(Named(domain, part, name, second), network, kp.Dissection(steps=1))

@@ -84,8 +84,8 @@ class SolidDivision:
 
         Args:
             domain: the solid.
-            interfaces: spheres, and faces of boxes. Of a box all faces are given that are not on
-                the boundary of the solid.
+            interfaces: spheres, and faces of boxes, each once. Of a box all faces are given that
+                are not on the boundary of the solid.
 
         Raises:
             InputError: if an interface consists of something else, leaves the solid, ends inside
@@ -93,8 +93,7 @@ class SolidDivision:
         """
         groups: dict[Ball | Box, list[Piece]] = {}
         for piece in interfaces:
-            if piece not in (pieces := groups.setdefault(_solid(piece), [])):
-                pieces.append(piece)  # several conditions may be about the same piece
+            groups.setdefault(_solid(piece), []).append(piece)
         for solid, pieces in groups.items():
             _check_inside(domain, pieces)
             _check_closed(domain, solid, pieces)
