@@ -3,6 +3,7 @@
 A `Method` has the settings, a `Stage` the state of a method that is working on residuals.
 """
 
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -55,6 +56,9 @@ class Stage(ABC):
         residuals: the terms of the loss; the loop replaces them when the points change.
         kept: the names of the attributes that a checkpoint stores, tensors and plain values.
         part: the fraction of the work that is done; None where only the number of steps tells.
+        expected_seconds: what the next step is expected to take; None where it takes about as long
+            as those before on average.
+        seconds_left: how long the next step may take; the loop sets it before each step.
         steady: whether equal parts take about equal times, so that the time left can be told.
         all_or_nothing: whether a step that breaks down leaves the network as it was.
     """
@@ -62,6 +66,8 @@ class Stage(ABC):
     residuals: Residuals
     kept: tuple[str, ...] = ()
     part: float | None = None
+    expected_seconds: float | None = None
+    seconds_left: float = math.inf
     steady: bool = True
     all_or_nothing: bool = False
 

@@ -61,9 +61,10 @@ def run_stages(
                 elif progress.stage_step >= limit:
                     reason = state.stopped(f"limit of {limit} steps")
                     reason = f"{reason}; {state.optimizer.advice}"
-                elif late := state.clock.spent(progress):
+                elif late := state.clock.spent(progress, stage.expected_seconds):
                     state.status = state.stopped(late) if progress.step else f"{FAILED}: {late}"
                 else:
+                    stage.seconds_left = state.clock.left
                     _take_step(state, stage, measure, observers)
             incomplete = progress.finished is None and stage.short()
             if state.status is None and (reason.startswith(FAILED) or incomplete):

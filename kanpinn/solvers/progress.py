@@ -1,5 +1,6 @@
 """The progress of a solve: its step counters, and the time that its steps take."""
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,19 +59,24 @@ class Clock:
         yield
         self.seconds[stage_index] += time.perf_counter() - begun
 
-    def spent(self, progress: StepCounts) -> str | None:
+    def spent(self, progress: StepCounts, own: float | None = None) -> str | None:
         """The reason why the budget leaves no time for another step; None if there is time.
 
-        The step is predicted to take the mean time of this optimizer's steps. If it is the first
-        one, that is what it is expected to take or, where this is not known, the mean time of all
-        steps. The first step of a solve is taken unless it is expected to take more than a second
-        and more than twice the budget: what is expected may be up to twice what it takes.
+        The step is predicted to take the mean time of this optimizer's steps, unless this tells
+        another one. If it is the first one, that is what it is expected to take or, where this is
+        not known, the mean time of all steps. The first step of a solve is taken unless it is
+        expected to take more than a second and more than twice the budget: what is expected may be
+        up to twice what it takes.
+
+        Args:
+            progress: the step counters.
+            own: what the optimizer expects of its next step, see `Stage.expected_seconds`.
         """
         if self.budget_seconds is None:
             return None
         mean = sum(self.seconds) / max(1, progress.step)
         if progress.stage_step:
-            mean = self.seconds[progress.stage_index] / progress.stage_step
+            mean = own or self.seconds[progress.stage_index] / progress.stage_step
         elif self.expected is not None:
             mean = self.expected.seconds
         if not progress.step:
@@ -86,3 +92,11 @@ class Clock:
             f"the budget of {self.budget_seconds:g} s leaves no time for another step "
             f"({seconds:.3g} s are used, a step takes {step:.2g} s)"
         )
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left of the budget, on the slowest rank; infinite without one."""
+        if self.budget_seconds is None:
+            return math.inf
+        used = torch.tensor([[sum(self.seconds)]], dtype=torch.float64)
+        return self.budget_seconds - float(extremes(used)[1])

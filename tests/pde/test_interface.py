@@ -121,5 +121,7 @@ class Named(Inclusion):
 )
 def test_a_piece_that_two_interfaces_name_is_refused(domain, part, name, second):
     network = kp.Cells([domain.dim, 1], 3, 2)
-    with pytest.raises(kp.InputError, match=rf"piece of an interface once, got '{name}' in .*\[1\]"):
+    with pytest.raises(
+        kp.InputError, match=rf"piece of an interface once, got '{name}' in .*\[1\]"
+    ):
         kp.solve(Named(domain, part, name, second), network, kp.Dissection(steps=1))

@@ -9,11 +9,15 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.solvers.auto.candidates import families, first_choice
+from kanpinn.solvers.auto.candidates import Family, families, first_choice
+from kanpinn.solvers.auto.choice import Choice
+from kanpinn.solvers.auto.climb import Climb
 from kanpinn.solvers.auto.confirming import finer_solution
+from kanpinn.solvers.auto.low_dim import LowDim
 from kanpinn.solvers.auto.search import TrialSearch
 from kanpinn.solvers.auto.traits import Traits
 from kanpinn.solvers.auto.trial import Trial
+from kanpinn.solvers.auto.turns import turns
 
 
 class Ripple(kp.Problem):
@@ -191,6 +195,7 @@ def test_an_exact_solution_plays_no_part():
 def test_a_small_budget_allows_the_first_trial_only():
     solution = kp.auto(Ripple(), tolerance=1e-15, budget_seconds=1e-3)
     assert solution.status.startswith("stopped: its error is not known, since no other trial")
+    assert solution.status.endswith("(the budget of 0.001 s ended the search)")
     assert solution.errors.l2_relative < 1e-2 and not solution.success
     assert "0 s are left" in solution.log[-1] or "ends here" in solution.log[-1]
 
@@ -314,3 +319,24 @@ def test_points_are_even_on_domains_with_holes(domain, sampler):
             return []
 
     assert Traits.of(Somewhere()).sampler == sampler
+
+
+def test_a_dear_trial_waits_until_networks_of_other_kinds_have_been_tried():
+    low_dim = LowDim(Traits.of(Ripple()))
+    cells = Choice(kp.Cells, {}, kp.Collocation(10, 10), (kp.Dissection(),), work=1.0)
+    dear, other, fine = (
+        Climb(Family(name, choices))
+        for name, choices in (
+            ("smooth", tuple(low_dim.smooth())),
+            ("cells", (cells,)),
+            ("fine", tuple(low_dim.fine())),
+        )
+    )
+    made = turns([dear, other, fine], lambda: False)
+    assert next(made) == (dear, 0.25)  # cells are to come
+    dear.postponed = True
+    assert next(made) == (other, 1.0)  # only networks of a kind that has been tried
+    other.ended = "there is no larger one"
+    assert next(made) == (fine, 1.0)
+    fine.ended = "there is no larger one"
+    assert [next(made) for _ in range(2)] == [(dear, 1.0)] * 2

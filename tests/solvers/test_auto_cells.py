@@ -9,7 +9,7 @@ from cases import OnWalls, error_of
 import kanpinn as kp
 from kanpinn.cells import Cells
 from kanpinn.solvers.auto.candidates import families, first_choice
-from kanpinn.solvers.auto.judging import judged_alone
+from kanpinn.solvers.auto.judging import judge, judged_alone
 from kanpinn.solvers.auto.steepness import Steepness
 from kanpinn.solvers.auto.traits import Traits
 from kanpinn.solvers.auto.trial import Trial
@@ -167,3 +167,11 @@ def test_corners_that_point_inwards_take_cells_with_the_estimates_of_their_solve
     estimated, true = solution.estimate.errors, solution.errors
     assert 1 / 3 < estimated.l2_relative / true.l2_relative < 3
     assert math.isnan(estimated.h1_relative) and "H1" not in str(solution.estimate)
+
+
+def test_the_same_solution_found_again_has_the_error_that_its_solve_estimates():
+    problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="sin(x)*exp(y)")
+    solution = kp.solve(problem, kp.Cells([2, 1], 12, 2), kp.Dissection(1e-4))
+    trial = Trial(first_choice(problem), solution, seconds=0.1)
+    verdict = judge(trial, trial)
+    assert verdict.first.error == verdict.second.error == trial.own_error > 0

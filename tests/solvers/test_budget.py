@@ -1,6 +1,8 @@
 """A run within a budget of seconds, and an error compared with a tolerance."""
 
 import dataclasses
+import itertools
+import math
 import time
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import torch
 from cases import Line
 
 import kanpinn as kp
+from kanpinn.cells.adaptive.solve_pace import SolvePace
 from kanpinn.loss.residuals import Residuals
 from kanpinn.optimizers import Stage, Step
 from kanpinn.optimizers.step_cost import StepCost
@@ -176,3 +179,55 @@ def test_a_file_with_a_budget_and_a_tolerance(tmp_path: Path):
         kp.InputError, match=r"run\.tolerance = 1e-06: expected to be left out, since a fit"
     ):
         Config.read(fit, ["run.tolerance=1e-6"]).build()
+
+
+@dataclasses.dataclass(frozen=True)
+class Growing(Sleeper):
+    """Steps that each take twice as long as the one before, and say so."""
+
+    def start(self, residuals: Residuals, seed: int) -> Stage:
+        return _Growing()
+
+
+class _Growing(Stage):
+    expected_seconds = PAUSE
+
+    def __init__(self) -> None:
+        self.left = []
+
+    def step(self) -> Step:
+        self.left.append(self.seconds_left)
+        time.sleep(self.expected_seconds)
+        self.expected_seconds *= 2
+        return Step(1.0)
+
+
+def test_a_stage_tells_what_its_next_step_takes_and_is_told_what_is_left():
+    seen, budget = [], 10 * PAUSE
+    solution = solve(optimizers=Growing(), budget_seconds=budget, observers=[seen.append])
+    assert solution.history.steps <= 3  # of 1, 2 and 4 pauses; their mean would permit a fourth
+    left = seen[-1].stage.left
+    assert left[0] == budget and all(a - b >= PAUSE for a, b in itertools.pairwise(left))
+    solve(optimizers=Growing(steps=1), observers=[seen.append])
+    assert seen[-1].stage.left == [math.inf]
+
+
+def test_the_time_of_a_solve_in_cells_follows_from_those_before():
+    pace = SolvePace()
+    assert pace.on(100) is None
+    pace.see(100, 1.0)
+    assert pace.on(100) == 1.0 and 2 < pace.on(200) < 4
+    pace.see(400, 8.0)  # like the power 1.5
+    assert pace.on(800) == pytest.approx(8 * 2**1.5)
+    pace.see(1600, 1000.0)  # the machine was busy: no solve takes time like the power 3.5
+    assert pace.on(3200) == pytest.approx(4000)
+
+
+def test_a_comparison_that_does_not_fit_into_the_budget_is_left_out():
+    problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="exp(-20*(x - y)**2)")
+    network, method = kp.Cells([2, 1], degree=8, cells=4), kp.Dissection(tolerance=0.5)
+    assert kp.solve(problem, network, method).status == "converged"
+    late = kp.solve(problem, kp.Cells([2, 1], 8, 4), method, budget_seconds=1e-6)
+    assert late.status.startswith("stopped: the budget leaves no time for the comparison with a")
+    assert "degree 10 (0 s are left" in late.status
+    assert late.history.steps == 1 and kp.estimate_error(late).errors is not None

@@ -1,6 +1,7 @@
 """The state of a solve in cells: solves on one tree after the other, and estimates of the error."""
 
 import math
+import time
 from dataclasses import astuple, replace
 from typing import Any
 
@@ -24,6 +25,7 @@ from kanpinn.cells.adaptive.shared_in_network import (
     take_shared_numbers,
     with_shared_functions,
 )
+from kanpinn.cells.adaptive.solve_pace import SolvePace
 from kanpinn.cells.adaptive.solved_tree import SolvedTree
 from kanpinn.cells.adaptive.waves import cells_with_waves
 from kanpinn.cells.cells import require_cells
@@ -44,6 +46,7 @@ class DissectionStage(Stage):
     Attributes:
         error: the estimated error on the last tree that was solved on.
         newton: the changes by the steps of Newton's method.
+        pace: the time of the solves.
         origin: the solution on the tree before, given on the present tree, (N, L, m).
         origin_numbers: the coefficients of the shared functions in it.
         chosen: the coordinates in which cells are halved before the next solve, a mask (N, d);
@@ -59,7 +62,7 @@ class DissectionStage(Stage):
         self.network = require_cells(residuals.surrogate.network)
         self.means = mean_terms(residuals)
         self.problem = with_shared_functions(problem_in_cells(residuals), residuals.surrogate)
-        self.error, self.newton = ErrorProgress(), NewtonProgress()
+        self.error, self.newton, self.pace = ErrorProgress(), NewtonProgress(), SolvePace()
         self.chosen: Tensor | None = None
         self.origin = self._moved(self.problem.start(self.network.tree))
         self.origin_numbers = shared_numbers(self.network)
@@ -68,6 +71,12 @@ class DissectionStage(Stage):
     def part(self) -> float:  # type: ignore[override]
         """How far the solve is, from 0 to 1."""
         return self.error.part(self.settings.tolerance)
+
+    @property
+    def expected_seconds(self) -> float | None:  # type: ignore[override]
+        """What the next solve is expected to take; None before the first one."""
+        tree, chosen = self.network.tree, self.chosen
+        return self.pace.on(len(tree) if chosen is None else tree.count_when_split(chosen))
 
     @property
     def progress(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -102,10 +111,12 @@ class DissectionStage(Stage):
         return self._present()
 
     def step(self) -> Step:
+        begun = time.perf_counter()
         if self.chosen is not None:
             self._split(self.chosen)
         system, before = self._system()
         found = self._solved(system)
+        self.pace.see(len(system.geometry.tree), time.perf_counter() - begun)
         words = f"{self.network.count} cells, {found.coefficients.numel()} unknowns"
         solved = SolvedTree(system, found, words)
         self.newton.add(system.norms.total(found.minus(before)) / solved.size)
@@ -181,10 +192,10 @@ class DissectionStage(Stage):
             self.problem, system, errors, chosen, settings.cells
         )
         if progress.expected <= settings.tolerance or last:
-            if uncompared := no_comparison(system):
+            if uncompared := no_comparison(system) or self.pace.too_late(system, self.seconds_left):
                 return self._refined(solved, errors, uncompared=uncompared)
-            better, enough = self._better(solved), settings.tolerance * solved.size
-            shown = errors_by_comparison(self.problem, solved, better, enough, settings.accuracy)
+            with self.pace.comparing():
+                shown = self._compared(solved)
             errors = shown / solved.size
             progress.compare(float(errors.norm()))
             unseen = errors_by_missed_residuals(system, found) / solved.size
@@ -193,6 +204,11 @@ class DissectionStage(Stage):
                 progress.estimate = float(errors.norm())
         finished = status_of_error(progress.estimate, before, settings.tolerance)
         return self._refined(solved, errors, finished)
+
+    def _compared(self, solved: SolvedTree) -> Tensor:
+        """The L2 norm of the error that each cell causes, by better solutions, (N,)."""
+        better, enough = self._better(solved), self.settings.tolerance * solved.size
+        return errors_by_comparison(self.problem, solved, better, enough, self.settings.accuracy)
 
     def _refined(
         self, solved: SolvedTree, errors: Tensor, finished: str = "", uncompared: str = ""

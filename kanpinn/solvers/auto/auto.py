@@ -45,7 +45,8 @@ def auto(
     Above three dimensions: such sums, linear inner functions, and inner functions found by variable
     projection. A family is left after trials that lower the residual little. When all have been
     tried, that with the least residual goes on, at first with other points, until the time is used
-    up.
+    up. While networks of another kind have not been tried, a trial that would take more than a
+    quarter of the time left is postponed.
 
     Two successive solutions give the errors of both: if the second one's residual at fresh points
     is ρ times the first one's, the first error is their distance / (1 - ρ), and the second error is
@@ -66,7 +67,8 @@ def auto(
         problem: the equation, its domain and conditions.
         tolerance: the estimated relative L2 error at which trials end; None for 1e-9.
         budget_seconds: for all trials; None for 300. Except for the first one, no trial starts that
-            is forecast to take longer than the time left.
+            is forecast to take longer than the time left, and within a trial no step. Where a
+            machine becomes slower meanwhile, a step that has begun still ends.
         boundary, reference, errors, seed, observers: as for `solve`.
         dtype, device: of the networks.
         announce: called before each trial with the choice, the name of its family and the state of

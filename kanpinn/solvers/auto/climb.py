@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field, replace
 
+from kanpinn.networks import Network
 from kanpinn.solvers.auto.candidates import Family
 from kanpinn.solvers.auto.choice import Choice
 from kanpinn.solvers.auto.judging import Verdict
@@ -20,6 +21,8 @@ class Climb:
     Args:
         family: whose choices are tried.
         ended: why no further choice is tried; empty while some may be.
+        postponed: whether other families are tried first, since the next trial would take much of
+            the time left.
         trials: all trials so far.
         idle: the number of idle trials in a row.
         taken: the number of the family's choices that have been tried.
@@ -34,6 +37,7 @@ class Climb:
 
     family: Family
     ended: str = ""
+    postponed: bool = False
     trials: list[Trial] = field(default_factory=list)
     idle: float = 0.0
     taken: int = 0
@@ -42,6 +46,11 @@ class Climb:
     stalled: float = 0.5
     grown: float = 2.0
     energy_rounding: float = 1e-6
+
+    @property
+    def kind(self) -> type[Network]:
+        """The class of the family's networks."""
+        return self.family.choices[0].kind
 
     @property
     def last(self) -> Trial | None:

@@ -3,25 +3,29 @@
 import time
 from dataclasses import replace
 
-from kanpinn._support.status import FAILED
+from kanpinn._support.status import FAILED, OVERFITTED
 from kanpinn.accuracy.norms import ErrorNorm
 from kanpinn.accuracy.references import Recipe, reference_of
 from kanpinn.solvers.error_estimate import judged_by_tolerance
 from kanpinn.solvers.solution import Solution
 
 
-def judged(solution: Solution, tolerance: float) -> Solution:
+def judged(solution: Solution, tolerance: float, ended: str) -> Solution:
     """Return the solution of the best trial with a status by its estimated error.
 
     Args:
         solution: the solution; one that has failed keeps its status.
         tolerance: the largest acceptable relative L2 error.
+        ended: why the search has ended before all trials were made; empty if it has not. The status
+            has it in place of what has ended the trial.
     """
     if solution.status.startswith(FAILED):
         return solution
+    if ended and not solution.status.startswith(OVERFITTED):
+        solution = replace(solution, status=f"stopped: {ended}")
     if solution.estimate is None:
         why = "its error is not known, since no other trial followed"
-        return replace(solution, status=f"stopped: {why} ({solution.status})")
+        return replace(solution, status=f"stopped: {why} ({ended or solution.status})")
     return judged_by_tolerance(solution, tolerance)
 
 

@@ -69,7 +69,9 @@ def _by_own_error(one: Trial, other: Trial, distance: Comparison, error: float) 
         distance: of the two.
         error: of the trial in cells, relative in L2.
     """
-    norms, nan = distance.norms, math.nan
+    norms, nan, own = distance.norms, math.nan, own_errors(other.solution)
+    if own is not None and not norms.l2_relative:  # the same solution, found again
+        norms = own
     if distance.doubt or is_notched(one.solution.problem.domain):
         norms = replace(norms, h1=nan, h1_relative=nan, h1_squared=nan)
     gap = max(norms.l2_relative, torch.finfo(torch.float64).tiny)

@@ -1,7 +1,7 @@
 """The search for a solution by trials, family after family."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,13 +17,14 @@ from kanpinn.solvers.auto.choice import Choice
 from kanpinn.solvers.auto.climb import Climb
 from kanpinn.solvers.auto.confirming import finer_solution
 from kanpinn.solvers.auto.final_errors import judged
-from kanpinn.solvers.auto.forecast import affordable, unaffordable
+from kanpinn.solvers.auto.forecast import affordable, beside_steps, unaffordable
 from kanpinn.solvers.auto.journal import Journal, LastState
 from kanpinn.solvers.auto.judging import Verdict, checked, judge, judged_alone
 from kanpinn.solvers.auto.starting import start
 from kanpinn.solvers.auto.traits import Traits
 from kanpinn.solvers.auto.trial import Trial, noise_of
 from kanpinn.solvers.auto.trial_clock import TrialClock
+from kanpinn.solvers.auto.turns import turns
 from kanpinn.solvers.discretize import discretize
 from kanpinn.solvers.error_estimate import ENDED
 from kanpinn.solvers.solution import Solution
@@ -88,8 +89,8 @@ class TrialSearch:
         """Try family after family until the tolerance is met or the time is used up."""
         load_libraries()
         climbs = [Climb(family) for family in families(Traits.of(self.problem))]
-        for climb in self._turns(climbs):
-            self._step(climb)
+        for climb, part in turns(climbs, self._is_over):
+            self._step(climb, part)
             if self._is_over():
                 climb.ended = climb.ended or "the search ends here"
             if climb.ended:
@@ -101,16 +102,8 @@ class TrialSearch:
         assert self.best is not None
         return self._finished(self.best if self.interrupted else self._confirmed(self.best))
 
-    def _turns(self, climbs: Sequence[Climb]) -> Iterator[Climb]:
-        """Yield the climb that makes the next step: each until it is idle, then the best one."""
-        for climb in climbs:
-            while not (self._is_over() or climb.ended or climb.is_idle):
-                yield climb
-        while not self._is_over() and (left := [one for one in climbs if not one.ended]):
-            yield min(left, key=lambda one: one.loss)
-
-    def _step(self, climb: Climb) -> None:
-        """Make one trial of a family, or note why there is none."""
+    def _step(self, climb: Climb, part: float) -> None:
+        """Make one trial of a family, or note why there is none; part: of the time left for it."""
         planned = climb.following()
         if planned is None:
             climb.ended = "there is no larger one"
@@ -118,7 +111,7 @@ class TrialSearch:
         if self.problem.unknowns:  # intervals are right for weights of one only
             planned = replace(planned, balanced=False)
         known = climb.last or self.best
-        choice, late = self._fitting(planned, known, climb)
+        choice, late = self._fitting(planned, known, climb, part)
         if choice is None:
             return
         try:
@@ -136,12 +129,17 @@ class TrialSearch:
         climb.ended = climb.ended or late
 
     def _fitting(
-        self, choice: Choice, known: Trial | None, climb: Climb
+        self, choice: Choice, known: Trial | None, climb: Climb, part: float
     ) -> tuple[Choice | None, str]:
         """Return a choice that fits into the time left, if any, and why it is not the given one."""
         late = None if known is None else unaffordable(choice, known, self._left)
         if known is None or late is None:
-            return choice, ""
+            climb.postponed = (
+                known is not None
+                and part < 1
+                and bool(unaffordable(choice, known, part * self._left))
+            )
+            return (None if climb.postponed else choice), ""
         self.late = self.late or f"{choice}, {late}"
         smaller = None if climb.last is None else affordable(choice, known, self._left)
         if smaller is None:
@@ -157,7 +155,8 @@ class TrialSearch:
         start(discretization, known)
         if (done := journal.found(choice)) is None:
             self.announce(choice, why, journal.state)
-        budget = max(self._left, 1e-3) if done is None else done["budget"]
+        left = self._left - (0.0 if known is None else beside_steps(choice, known))
+        budget = max(left, 1e-3) if done is None else done["budget"]
         solution = solve_discretized(
             discretization,
             choice.optimizers,
@@ -252,4 +251,6 @@ class TrialSearch:
         solution = replace(best.solution, seconds=self.clock.seconds, log=tuple(self.log))
         if self.interrupted:
             return replace(solution, status=STOPPED_BY_USER)
-        return judged(solution, self.tolerance)
+        is_late = self._left <= 0 or self.late
+        why = f"the budget of {self.budget_seconds:g} s ended the search" if is_late else ""
+        return judged(solution, self.tolerance, why)
