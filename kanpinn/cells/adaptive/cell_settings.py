@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from kanpinn.cells.system.cell_system import CellSystem
+
 
 @dataclass(frozen=True)
 class CellSettings:
@@ -13,10 +15,15 @@ class CellSettings:
 
     @property
     def accuracy(self) -> float:
-        """The relative error at which conjugate gradients end: far below the tolerance.
+        """The relative accuracy of each least-squares problem: far below the tolerance.
 
-        It is the error in the root of the functional. In L2 the relative errors were 4 times as
-        large for Poisson's equation, and 200 times for elasticity.
+        It is that in the root of the functional. In L2 the relative errors of conjugate gradients
+        were 4 times as large for Poisson's equation, and 200 times for elasticity.
         """
-        part, rounding = 1e-5, 1e-12
-        return max(rounding, part * self.tolerance)
+        part = 1e-5
+        return part * self.tolerance
+
+    @property
+    def corrects(self) -> bool:
+        """Whether solutions of least-squares problems are corrected, for which factors are kept."""
+        return self.accuracy < CellSystem.by_one_solve

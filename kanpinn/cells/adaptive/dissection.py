@@ -21,11 +21,12 @@ class Dissection(Optimizer):
     Each step is one least-squares solve. A tree takes one step for a linear equation, and several,
     those of Newton's method, for a nonlinear one. The coefficients of each cell are eliminated
     first, then the traces on faces in the order of a nested dissection; for many cells conjugate
-    gradients find the traces. After the last step on a tree the fewest cells are halved that have
-    the part `bulk` of the sum of squared indicators, or a smaller part near the tolerance. A cell's
-    indicator is the size of an error whose residual is the root of the cell's share of the
-    functional: h² times this root for -Δu. They are halved in those coordinates in which the
-    highest degrees carry the error. The ratio of errors to indicators follows from the
+    gradients find the traces. For tolerances below 1e-10 the same factors also correct the solution
+    for rounding, which takes twice the memory. After the last step on a tree the fewest cells are
+    halved that have the part `bulk` of the sum of squared indicators, or a smaller part near the
+    tolerance. A cell's indicator is the size of an error whose residual is the root of the cell's
+    share of the functional: h² times this root for -Δu. They are halved in those coordinates in
+    which the highest degrees carry the error. The ratio of errors to indicators follows from the
     change of the solution from one tree to the next. Before the solve ends, the solution is
     compared with one of a degree that is higher by 2, in smaller cells at singular corners and with
     more accurate integrals of a singular source, and its residuals are integrated at other points.

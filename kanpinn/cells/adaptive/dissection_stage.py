@@ -161,8 +161,11 @@ class DissectionStage(Stage):
         Raises:
             InputError: if the cells that the solve begins with are too many.
         """
-        network, geometry, most = self.network, system.geometry, self.settings.cells
-        if not self.newton.steps and (why := too_many(system, network.count, most)):
+        network, geometry, settings = self.network, system.geometry, self.settings
+        kept = int(settings.corrects)
+        if not self.newton.steps and (
+            why := too_many(system, network.count, settings.cells, kept=kept)
+        ):
             raise InputError(f"{network.count} cells of degree {network.degree} {why}")
         found = self._solution(system)
         network.layer.reset(geometry.tree, geometry.frames, found.coefficients)
@@ -188,11 +191,11 @@ class DissectionStage(Stage):
         change = system.norms.total(found.minus(origin)) / solved.size
         progress.extrapolate(float(errors.norm()), change)
         chosen = self._to_halve(solved, errors, settings.bulk)
-        last = progress.compared or why_no_smaller(
-            self.problem, system, errors, chosen, settings.cells
-        )
+        last = progress.compared or self._why_no_smaller(solved, errors, chosen)
         if progress.expected <= settings.tolerance or last:
-            if uncompared := no_comparison(system) or self.pace.too_late(system, self.seconds_left):
+            uncompared = no_comparison(system, again=settings.corrects)
+            uncompared = uncompared or self.pace.too_late(system, self.seconds_left)
+            if uncompared:
                 return self._refined(solved, errors, uncompared=uncompared)
             with self.pace.comparing():
                 shown = self._compared(solved)
@@ -231,11 +234,15 @@ class DissectionStage(Stage):
             reached = f"the estimated relative error is {estimate:.1e}"
             notes["estimated_error"] = estimate
             words += f", estimated error {estimate:.1e}"
-        why = why_no_smaller(self.problem, solved.system, errors, self.chosen, settings.cells)
-        why = why or uncompared
+        why = self._why_no_smaller(solved, errors, self.chosen) or uncompared
         if why and not finished:
             finished = f"stopped: {why}; {reached}"
         return Step(solved.loss, finished=finished or None, notes=notes, words=words)
+
+    def _why_no_smaller(self, solved: SolvedTree, errors: Tensor, chosen: Tensor) -> str:
+        """Why cells cannot be halved, in words; empty if they can."""
+        most, kept = self.settings.cells, int(self.settings.corrects)
+        return why_no_smaller(self.problem, solved.system, errors, chosen, most, kept=kept)
 
     def _to_halve(self, solved: SolvedTree, errors: Tensor, part: float) -> Tensor:
         """The coordinates in which cells with a part of the squared error are halved, (N, d)."""

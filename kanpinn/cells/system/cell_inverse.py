@@ -85,8 +85,9 @@ class CellInverse:
                 np.add(sizes, np.einsum("crn,crn->n", own, own), out=sizes)
                 yield own
 
-        found, shares, _ = factors.solve(rights(), again=True)
-        return CellImages(*(torch.from_numpy(part) for part in (found, shares, sizes)))
+        found = factors.solve(rights(), again=True)
+        parts = found.coefficients, found.shares, sizes
+        return CellImages(*map(torch.from_numpy, parts))
 
     @cached_property
     def _masses(self) -> list[list[PlacedTerm]]:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, ClassVar
 
 import torch
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from torch import Tensor
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.contacts import CoupledContacts
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.system.cell_factors import CellFactors
+from kanpinn.cells.system.cell_factors import CellFactors, SolvedFactors
 from kanpinn.cells.system.cell_fields import CellField, CellNorms
 from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.cells.system.contact_rows import ContactRows, PlacedContact, placed
@@ -58,8 +58,11 @@ class CellSystem:
             (N,).
         interfaces: the arcs at which cells of two regions meet.
         shared: functions that cells share.
+
+    by_one_solve: the relative accuracy of one solve without refinement.
     """
 
+    by_one_solve: ClassVar[float] = 1e-15
     geometry: CellGeometry
     polynomials: LocalPolynomials
     equation: Sequence[SampledTerm]
@@ -156,12 +159,17 @@ class CellSystem:
         """The right-hand sides of all rows, see `RowsOfCells.rights`."""
         return self.rows.rights(self.cell_factors.groups, values)
 
+    def _residuals(self, values: Mapping[AnyTerm, Tensor], found: SolvedFactors) -> Iterator[Array]:
+        """The right-hand sides of all rows minus the rows times a solution."""
+        return self.rows.residuals(self.cell_factors, self.rights(values), found)
+
     def solve(self, near: Tensor | None = None, accuracy: float = 1e-12) -> CellSolution:
         """Solve the least-squares problem.
 
         Args:
             near: a solution near this one, (N, L, m), from which an iteration starts.
-            accuracy: see `FaceSolver.solve`.
+            accuracy: the relative error that may be left, see `FaceSolver.solve`. If it is below
+                `by_one_solve`, the solution is refined, see `CellFactors.solve`.
 
         Raises:
             LinAlgError: if a residual is not finite.
@@ -195,12 +203,13 @@ class CellSystem:
         start = None
         if near is not None and not (more or len(self.shared)):
             start = traces_of(self.geometry, self.traces, self.contact_rows, near)
-        found, shares, traces = self.cell_factors.solve(
-            self.rights(values), start=start, accuracy=accuracy
+        residuals = partial(self._residuals, values) if accuracy < self.by_one_solve else None
+        found = self.cell_factors.solve(
+            self.rights(values), residuals=residuals, start=start, accuracy=accuracy
         )
-        fields = len(self.coupling.orders)
-        coefficients = torch.from_numpy(found).unflatten(1, (-1, fields))
-        squares = torch.from_numpy(shares[:, 0]) / self.weights**2
+        fields, traces = len(self.coupling.orders), found.traces
+        coefficients = torch.from_numpy(found.coefficients).unflatten(1, (-1, fields))
+        squares = torch.from_numpy(found.shares[:, 0]) / self.weights**2
         others = coefficients[..., 1:].transpose(2, 3).flatten(2)
         sizes = self.shared.sizes
         numbers = (

@@ -30,7 +30,7 @@ class FaceSolver:
         tree: the order of the elimination.
         coarse: which traces have low degrees, (unknowns,).
         fronts: the rows of this rank's cells.
-        again: whether factors are kept for further right-hand sides.
+        times: how often it will solve. Factors are kept if it is more than once.
     """
 
     def __init__(
@@ -39,10 +39,10 @@ class FaceSolver:
         coarse: Array,
         fronts: Mapping[int, BlockRows],
         *,
-        again: bool = False,
+        times: int = 1,
     ) -> None:
-        many = 1e12 if again else 1e10  # operations: kept factors serve many right-hand sides
-        self._tree, self._fronts, self._again = tree, fronts, again
+        many = 1e10 * times  # operations of an elimination, whose factors serve all solves
+        self._tree, self._fronts, self._again = tree, fronts, times > 1
         is_cheap = tree.operations < many and self._bytes <= machine_memory()
         # For a single cell nothing is coarse.
         one_level = not coarse.any() or 2 * coarse.sum() > len(coarse)
@@ -71,19 +71,19 @@ class FaceSolver:
             rights: the right-hand sides.
             start: traces near them, from which conjugate gradients start.
             accuracy: at which conjugate gradients end, the relative error in the root of the
-                functional.
+                functional, but at least 1e-12.
 
         Raises:
             LinAlgError: if an entry is not finite.
             NumericalError: if conjugate gradients do not converge, and there is too little memory
                 for an elimination.
         """
-        few, many, slower = 100, 1000, 12
+        few, many, slower, rounding = 100, 1000, 12, 1e-12
         if not self._by_elimination:
             # Operations of an elimination are faster, by the factor `slower`.
             ratio = self._tree.operations / (slower * self._two_level.operations)
             most = int(min(max(few, ratio), many))
-            found = self._two_level.solve(rights, accuracy, most, start)
+            found = self._two_level.solve(rights, max(accuracy, rounding), most, start)
             if found is not None:
                 return found
             self._by_elimination = True

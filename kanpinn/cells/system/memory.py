@@ -84,16 +84,17 @@ def system_bytes(system: CellSystem, count: int, *, again: bool = False, more: i
     return int(factors * (2 if again else 1) + 8 * numbers)
 
 
-def no_comparison(system: CellSystem, *, kept: int = 0) -> str:
+def no_comparison(system: CellSystem, *, kept: int = 0, again: bool = False) -> str:
     """Why a solution cannot be compared with one of a degree that is higher by 2; empty if it can.
 
     Args:
         system: the system.
         kept: how many systems are kept for further right-hand sides, beside the one of the higher
             degree; a complex one counts twice. If 0, that one is not kept either.
+        again: whether the factors of that one are kept all the same, until it is refined.
     """
     count, more = len(system.geometry.tree), 2
-    size = system_bytes(system, count, again=kept > 0, more=more)
+    size = system_bytes(system, count, again=again or kept > 0, more=more)
     size += kept * system_bytes(system, count, again=True)
     why, degree = _too_large(size), system.polynomials.degree + more
     return why and f"the comparison with a solution of degree {degree} {why}"

@@ -1,6 +1,6 @@
 """The rows of all cells in their least-squares problem: matrices and right-hand sides."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -13,7 +13,7 @@ from torch import Tensor
 from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.contacts import CoupledContacts
 from kanpinn.cells.geometry.face_traces import SideTrace
-from kanpinn.cells.system.cell_factors import CellFactors
+from kanpinn.cells.system.cell_factors import CellFactors, SolvedFactors
 from kanpinn.cells.system.cell_group import CellGroup, CellRows, ModelElimination
 from kanpinn.cells.system.cell_terms import SampledTerm
 from kanpinn.cells.system.coarse_traces import coarse_traces
@@ -184,6 +184,34 @@ class RowsOfCells:
                     rights[0, rows] = contact.weighed(known).numpy()
             yield rights
 
+    def residuals(
+        self, factors: CellFactors, rights: Iterable[Array], found: SolvedFactors
+    ) -> Iterator[Array]:
+        """The right-hand sides minus the rows times a solution, for each group's cells.
+
+        Args:
+            factors: those of the problem.
+            rights: see `rights`.
+            found: the solution.
+        """
+        for group, own in zip(factors.groups, rights, strict=True):
+            cells, rows, each = own.shape
+            known = found.coefficients[group.cells], found.traces[factors.columns_of(group)]
+            inner, outer = (np.moveaxis(one, 1, 0).reshape(-1, cells * each) for one in known)
+            rows_times = self._times(group, inner, outer).reshape(rows, cells, each)
+            yield own - np.moveaxis(rows_times, 1, 0)
+
+    def _times(self, group: CellGroup, inner: Array, outer: Array) -> Array:
+        """The rows of a group's cells times coefficients (L m, n) and traces (t + q, n)."""
+        cell, coefficients = group.cells[0], torch.from_numpy(inner)
+        parts = [one.of(coefficients).numpy() for one in self.terms[cell]]
+        parts.append(self._without_right(cell).numpy() @ inner)
+        on_sides, traces = self._at_sides(cell)
+        count = len(traces)
+        parts.append(on_sides @ inner - traces @ outer[:count])
+        found = np.concatenate(parts)
+        return found + self._shared_rows(cell) @ outer[count:] if self.shared.of(cell) else found
+
     @cached_property
     def _face_weights(self) -> Tensor:
         """The roots of the weights on each face for its lower and upper cell, (2, F, j, m)."""
@@ -202,16 +230,28 @@ class RowsOfCells:
     def _rows(self, cell: int) -> CellRows:
         """The rows of a cell."""
         equation, *walls = self.terms[cell]
+        conditions = [*(one.rows() for one in walls), self._without_right(cell)]
         first = self._triangle(cell, equation)
-        conditions = [equation.factors.new_zeros(0, first.shape[1])]
-        conditions += [one.rows() for one in walls]
-        if cell == 0:  # a row for each constant that nothing determines
-            constants = conditions[0].new_zeros(len(self.free_fields), first.shape[1])
-            constants[range(len(constants)), self.free_fields] = float(np.abs(first.triangle).max())
-            conditions.append(constants)
-        if bounds := len(self.shared.bounds(cell)):
-            conditions.append(conditions[0].new_zeros(bounds, first.shape[1]))
-        outer, traces = [conditions[0]], [equation.factors.new_zeros(0, 0)]
+        outer, traces = self._at_sides(cell)
+        shared = self._shared_rows(cell) if self.shared.of(cell) else None
+        return CellRows(first, _joined(conditions), outer, traces, shared)
+
+    def _without_right(self, cell: int) -> Tensor:
+        """The rows of a cell whose right-hand sides are zero, beside those on its faces."""
+        equation = self.terms[cell][0]
+        columns = self.traces.polynomials.size * len(self.coupling.orders)
+        count = len(self.free_fields) if cell == 0 else 0
+        found = equation.factors.new_zeros(count + len(self.shared.bounds(cell)), columns)
+        if count:  # a row for each constant that nothing determines
+            size = float(np.abs(self._triangle(cell, equation).triangle).max())
+            found[range(count), self.free_fields] = size
+        return found
+
+    def _at_sides(self, cell: int) -> tuple[Array, Array]:
+        """The rows on a cell's faces and arcs: for its coefficients and for the traces there."""
+        columns = self.traces.polynomials.size * len(self.coupling.orders)
+        empty = self.terms[cell][0].factors
+        outer, traces = [empty.new_zeros(0, columns)], [empty.new_zeros(0, 0)]
         for at in self.geometry.sides[cell]:
             scale = float(self.geometry.scale[cell, at.side.axis])
             own, matrix = self.traces.rows(at, scale, self._weights_at(at))
@@ -221,9 +261,7 @@ class RowsOfCells:
             own, diagonal = contact.of_cell()
             outer.append(own)
             traces.append(diagonal.diag())
-        together = torch.block_diag(*traces).numpy()
-        shared = self._shared_rows(cell) if self.shared.of(cell) else None
-        return CellRows(first, _joined(conditions), _joined(outer), together, shared)
+        return _joined(outer), torch.block_diag(*traces).numpy()
 
     def _shared_rows(self, cell: int) -> Array:
         """The rows of the functions that a cell shares with others, (r + t, q)."""

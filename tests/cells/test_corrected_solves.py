@@ -1,0 +1,99 @@
+"""Least-squares problems in cells: the same factors give a correction, which removes rounding."""
+
+import numpy as np
+import pytest
+import torch
+from cases import error_of
+from layered import Layered, part
+from library import class_of
+
+import kanpinn as kp
+from kanpinn.cells.system.cell_factors import SolvedFactors
+from kanpinn.cells.system.cell_system import CellSystem
+from kanpinn.linalg.elimination_tree import EliminationTree
+
+SQUARE = kp.Box(x=(0, 1), y=(0, 1))
+CORNER = kp.Polygon([(0, 0), (1, 0), (1, 0.5), (0.5, 0.5), (0.5, 1), (0, 1)])
+WAVE = "sin(3*x + 1) * exp(y)"
+
+
+class Enclosed(kp.Problem):
+    """-Δu = 2π² cos(πx) cos(πy) with zero flux: u is determined up to a constant."""
+
+    domain = SQUARE
+    free_constant = ("u",)
+
+    def residual(self, p, u):
+        return -kp.laplacian(u) - 2 * torch.pi**2 * self.exact(p)
+
+    def conditions(self):
+        return [kp.Neumann(self.domain.boundary, 0.0), kp.Integral(self.domain, 0.0)]
+
+    def exact(self, p):
+        return torch.cos(torch.pi * p.x) * torch.cos(torch.pi * p.y)
+
+
+class Ring(Layered):
+    """Two coefficients, inside a circle and around it."""
+
+    factor = 9.0
+
+    def exact(self, p):
+        return torch.sin(3 * p.x + 1)
+
+    def gradient(self, p):
+        slope = 3 * torch.cos(3 * p.x + 1)
+        return torch.cat([slope, torch.zeros_like(slope)], dim=1)
+
+
+PROBLEMS = {
+    "square": kp.Poisson(SQUARE, exact=WAVE),
+    "functions of a corner": kp.Poisson(CORNER, exact=WAVE),
+    "hole": kp.Poisson(SQUARE - kp.Disk((0.4, 0.6), 0.17), exact=WAVE),
+    "constant": Enclosed(),
+    "interface": Ring(SQUARE, part(kp.Disk((0.5, 0.4), 0.22), 7.0)),
+}
+
+
+@pytest.fixture
+def corrections(monkeypatch):
+    """The relative sizes of all corrections; every least-squares problem is solved twice."""
+    sizes, add = [], SolvedFactors.corrected
+
+    def counted(self, change):
+        whole = [np.abs(one.coefficients).max() for one in (change, self)]
+        sizes.append(whole[0] / whole[1])
+        return add(self, change)
+
+    monkeypatch.setattr(CellSystem, "by_one_solve", 1.0)
+    monkeypatch.setattr(SolvedFactors, "corrected", counted)
+    return sizes
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS.keys())
+def test_the_residuals_of_a_solution_are_those_of_all_rows(problem, corrections):
+    """If a row were missing or wrong, the correction would be as large as the solution."""
+    solution = kp.solve(problem, kp.Cells([2, 1], 5, 3), kp.Dissection(1e-4), verified=False)
+    assert solution.status == "converged"
+    assert 0 < len(corrections)
+    assert max(corrections) < 1e-9
+
+
+def test_conjugate_gradients_are_corrected_too(corrections, monkeypatch):
+    monkeypatch.setattr(EliminationTree, "operations", property(lambda self: 1e30))
+    problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1), z=(0, 1)), exact="sin(x + 2*y) * z")
+    solution = kp.solve(problem, kp.Cells([3, 1], 5, 3), kp.Dissection(1e-4), verified=False)
+    assert solution.status == "converged"
+    assert max(corrections) < 1e-9
+
+
+def test_the_correction_removes_the_rounding_of_waves_near_a_resonance(monkeypatch):
+    def error():
+        problem = class_of("helmholtz40", "WavePacket")()
+        method = kp.Dissection(1e-12)
+        return error_of(kp.solve(problem, kp.Cells([2, 1], 20, 8), method, verified=False))
+
+    corrected = error()
+    monkeypatch.setattr(CellSystem, "by_one_solve", 0.0)
+    assert corrected < 2e-13
+    assert error() > 5 * corrected
