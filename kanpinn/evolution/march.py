@@ -47,9 +47,11 @@ class March(Optimizer):
     derivative in time follow from the stages alone.
 
     With cells in space (`CellWindows`) each step of Newton's method solves a few least-squares
-    problems in cells, with factors that are kept for further windows of the same length. The error
-    in space is found by comparisons with a higher degree and with smaller cells at singular
-    corners, and cells are halved where it is large.
+    problems in cells, with factors that are kept for further windows of the same length while
+    Newton's method converges fast with them. The error in space is found by comparisons with a
+    higher degree and with smaller cells at singular corners, and cells are halved where it is
+    large. If at any time more than the tolerance is left of the errors in space of all windows, the
+    status says that the cells do not resolve the solution.
 
     Args:
         tolerance: the largest error, relative to the solution, that a window may add by its

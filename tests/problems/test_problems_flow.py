@@ -206,9 +206,24 @@ def test_what_flows_in_above_the_step_flows_out_and_separates():
     assert slope[0] < 0 < slope[-1]  # it flows back behind the step, and forth where it is closed
 
 
+def test_the_vortices_behind_the_cylinder_keep_volume_and_vanish_at_walls(monkeypatch):
+    monkeypatch.syspath_prepend(library.PROBLEMS)
+    problem = build("cylinder_shedding", "CylinderShedding")
+    x, y = torch.linspace(0, 2.2, 45).double(), torch.linspace(0, problem.height, 9).double()
+    p = Points(torch.cartesian_prod(x, y).requires_grad_(), ("x", "y"))
+    flow = problem.vortices(p)
+    (along, _), (_, across) = (
+        torch.autograd.grad(one.sum(), p.coords, retain_graph=True)[0].T for one in flow.T
+    )
+    torch.testing.assert_close(along, -across)
+    at_walls = (p.x <= 0.25) | (p.y == 0) | (p.y == problem.height)
+    assert flow[at_walls[:, 0]].abs().max() < 1e-12 < flow.abs().max()
+
+
 def test_the_force_on_the_cylinder_at_the_start_is_that_of_the_steady_flow(monkeypatch):
     monkeypatch.syspath_prepend(library.PROBLEMS)
     problem = build("cylinder_shedding", "CylinderShedding", end=0.02)
+    problem.vortices = lambda p: torch.zeros(len(p), 2)
     problem.viscosity = problem.steady.problem.viscosity
     march = kp.March(tolerance=1e-2, regrade=False, windows=1)
     network = kp.CellWindows([3, 3], 5, [11, 2])

@@ -27,7 +27,7 @@ from kanpinn.evolution.terms.evolution_terms import EvolutionTerms
 from kanpinn.evolution.time.stages import Stages, stages
 from kanpinn.evolution.window.window import Window
 
-KEPT = ("time", "size", "expected", "beyond", "about", "used")
+KEPT = ("time", "size", "expected", "beyond", "about", "window", "served", "rate")
 
 
 class CellFront:
@@ -47,7 +47,9 @@ class CellFront:
         beyond: the L2 norm of the error in space that cells cannot represent.
         linearised: the linearised equation with its factors; None if it must be made anew.
         about: the values and rates, and the moment, about which it is linearised.
-        used: whether a window has been solved with it.
+        window: the number of stages and the length of the windows that it is for.
+        served: the number of windows that have been solved with it.
+        rate: that of Newton's steps in the first window that has been solved with it.
         compared: the latest errors in space that comparisons have shown, on the present cells.
         latest: the last window, from which the next one is extrapolated.
     """
@@ -63,7 +65,7 @@ class CellFront:
         self.time, self.size, self.expected, self.beyond = times[0], 0.0, 0.0, 0.0
         self.linearised: LinearisedCells | None = None
         self.about: tuple[Tensor, float] | None = None
-        self.used = False
+        self.window, self.served, self.rate = (0, 0.0), 0, 0.0
         self.compared: list[SpaceError] = []
         self.latest: Window | None = None
         self.state, self.first_errors = self._initial(self._at_rest())
@@ -72,6 +74,11 @@ class CellFront:
     def count(self) -> int:
         """The number of cells."""
         return len(self.state.geometry.tree)
+
+    @property
+    def keeps_factors(self) -> bool:
+        """Whether the next window has the factors of the last one, if it is equally long."""
+        return self.linearised is not None
 
     def _at_rest(self, tree: Tree | None = None) -> CellState:
         problem, network = self.problem, self.network
@@ -147,26 +154,32 @@ class CellFront:
         return start + self.latest.guess(scheme, self.time, length).view_as(start)
 
     def equations(self, scheme: Stages, length: float) -> CellStages:
-        """The equations of the next window."""
-        if self.linearised is None:
+        """The equations of the next window.
+
+        Windows of another length have other factors. So they are linearised anew, which costs
+        little beside the factors, and lets Newton's method converge fast.
+        """
+        window = scheme.count, length
+        if self.linearised is None or window != self.window:
+            self.linearised, self.window, self.served = None, window, 0
             guess, middle = self.guess(scheme, length), self.time + length / 2
             self.about = values_and_rates(scheme, length, self.state.value, guess, 0.5), middle
-            self.linearised, self.used = self._linearised(self.about), False
-        equations = CellStages(self.linearised, scheme, self.time, length, self.state.value)
-        self.linearised.forget_others(equations.rates)
-        return equations
+            self.linearised = self._linearised(self.about)
+        return CellStages(self.linearised, scheme, self.time, length, self.state.value)
 
     def _linearised(self, about: tuple[Tensor, float]) -> LinearisedCells:
         return LinearisedCells.of(self.state.places, *about, self.terms.algebraic)
 
     def tried(self, scheme: Stages, length: float, precision: float) -> CellWindow:
         """Solve a window; again with a new linearisation, if it was solved with an older one."""
-        guess, old = self.guess(scheme, length), self.used
-        done = solve_cell_window(self.equations(scheme, length), guess, self.size, precision)
-        if old and not done.window.converged:
-            self.linearised = None
-            done = solve_cell_window(self.equations(scheme, length), guess, self.size, precision)
-        self.used = True
+        guess, equations = self.guess(scheme, length), self.equations(scheme, length)
+        done = solve_cell_window(equations, guess, self.size, precision)
+        if self.served and not done.window.converged:
+            self.linearised, equations = None, self.equations(scheme, length)
+            done = solve_cell_window(equations, guess, self.size, precision)
+        if not self.served:
+            self.rate = done.window.rate
+        self.served += 1
         return done
 
     def added(self, equations: CellStages, values: Tensor, probe: Probe) -> AddedError:
@@ -189,25 +202,34 @@ class CellFront:
     def go_on(self, done: CellWindow, added: AddedError, time: float) -> None:
         """Go on to the end of a solved window.
 
+        The linearisation is kept for the next window if Newton's steps there are expected to
+        converge at least at the rate `slow`. More of them would cost more than new factors.
+
         Args:
             done: the window.
             added: the error in space that it adds.
             time: the time of its end.
         """
-        slow = 0.2  # rate of Newton's steps with one linearisation
+        slow, growth = 0.3, 8.0 if self.served == 1 else 3.0  # from one window to the next
         in_time, in_space = done.equations.carried(self.state.functions[1:])
         errors = _together(in_time, done.error), _together(in_space, added.shape)
         self.state = replace(self.state, functions=torch.stack([done.end, *errors]))
         self.size, self.beyond = max(self.size, done.window.size), added.beyond
         self.time, self.latest = time, done.window
-        if done.window.rate > slow:
+        if done.window.rate * growth > slow:
             self.linearised = self.about = None
 
     @property
     def error(self) -> float:
         """The estimated error at the present moment, relative to the solution."""
-        in_time, in_space = (self.state.norm(one) for one in self.state.functions[1:])
-        return (in_time + math.hypot(in_space, self.beyond)) / (self.size or 1.0)
+        in_time = self.state.norm(self.state.functions[1]) / (self.size or 1.0)
+        return in_time + self.error_in_space
+
+    @property
+    def error_in_space(self) -> float:
+        """The part of `error` that the cells of all windows so far have caused."""
+        in_space = self.state.norm(self.state.functions[2])
+        return math.hypot(in_space, self.beyond) / (self.size or 1.0)
 
     def state_dict(self) -> dict[str, Any]:
         """The state that `load_state_dict` restores, as tensors and plain values."""

@@ -1,7 +1,7 @@
 """Marching in time with cells in space: one window after the other, with controlled errors."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -178,9 +178,9 @@ class CellMarchStage(MarchProgress):
         end = self.scaled_end(window, last)
         self.network.add(end, geometry.tree, geometry.frames, done.series, first=not self.accepted)
         time = self.begin + self.duration if last else window.start + window.length
-        if self.settings.windows is None:
-            self.limited |= added.total > 2 * self._allowed(window.length)
         front.go_on(done, added, time)
+        if self.settings.windows is None:
+            self.limited |= front.error_in_space > self.settings.tolerance
         self.squares += window.length * max(before, front.error, window.error) ** 2
         self.accepted, self.refused = self.accepted + 1, 0
         self._follow(window)
@@ -188,13 +188,13 @@ class CellMarchStage(MarchProgress):
             front.coarsen(self._allowed(self.control.length))
 
     def _follow(self, window: Window) -> None:
-        """Choose the next window, of the same length if possible, for which factors are kept."""
+        """Choose the next window, of the same length if the factors are kept for it."""
         least, most = 0.92, 1.6  # the length that would be best over the present one
         control, length, count = self.control, window.length, window.stages.count
-        control.follow(window.tried)
+        control.follow(replace(window.tried, rate=self.front.rate))
         if self.settings.windows is not None:
             control.length = self.duration / self.settings.windows
-        elif least * length <= control.length <= most * length:
+        elif self.front.keeps_factors and least * length <= control.length <= most * length:
             control.length, control.stages = length, count
 
     def _accepted(self, done: CellWindow, added: AddedError, last: bool) -> Step:

@@ -149,11 +149,6 @@ class LinearisedCells:
             self._systems[rate] = replace(self.base, equation=both[0], walls=both[1])
         return self._systems[rate]
 
-    def forget_others(self, rates: Sequence[complex]) -> None:
-        """Free the memory of the factors for all other rates."""
-        for rate in set(self._systems) - set(rates):
-            del self._systems[rate]
-
     def solve(self, rate: complex, rights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Solve (K + rate M) u = b.
 

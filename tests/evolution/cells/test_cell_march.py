@@ -9,6 +9,8 @@ import pytest
 import torch
 
 import kanpinn as kp
+from kanpinn.evolution.cells import cell_front
+from kanpinn.evolution.cells.cell_window import solve_cell_window
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
 
@@ -250,6 +252,36 @@ def test_windows_that_are_short_beside_the_cells_are_stable():
     network = kp.CellWindows([2, 1], degree=5, cells=4)
     solution = kp.solve(Transport(), network, march, errors=False, verified=False)
     assert error_of(solution)[0] < 2e-4
+
+
+@pytest.mark.parametrize(("degree", "resolved"), [(5, True), (4, False)])
+def test_cells_that_stay_are_judged_by_the_errors_that_are_left_of_all_windows(degree, resolved):
+    tolerance, network = 1e-4, kp.CellWindows([2, 1], degree, cells=4)
+    march = kp.March(tolerance, regrade=False)
+    solution = kp.solve(Transport(), network, march, errors=False, verified=False)
+    (error,), estimated = error_of(solution)
+    added = sum(row.get("space_error", 0.0) for row in solution.history.rows)
+    assert added > 1.2 * tolerance  # the equation damps them
+    assert (solution.status == "converged") == (error < tolerance) == resolved
+    assert estimated / 3 < error < 3 * estimated
+
+
+def test_a_linearisation_is_for_windows_of_one_length_and_dropped_before_it_fails(monkeypatch):
+    tried = []
+
+    def solve(equations, *rest):
+        done = solve_cell_window(equations, *rest)
+        tried.append((equations.cells, equations.length, done.window.converged))
+        return done
+
+    monkeypatch.setattr(cell_front, "solve_cell_window", solve)
+    march = kp.March(1e-2, regrade=False)
+    kp.solve(Wave(), kp.CellWindows([2, 2], 4, 4), march, errors=False, verified=False)
+    lengths = {}
+    for cells, length, converged in tried:
+        assert converged
+        assert lengths.setdefault(id(cells), length) == length
+    assert 1 < len(lengths) < len(tried)
 
 
 class Pulse(Bump):
