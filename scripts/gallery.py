@@ -11,7 +11,7 @@ command, with imports, estimate and figures.
 An entry that was made from the same files is not made again, unless --again is given: the call can
 be stopped at any time and goes on when it is made again.
 
-How long: an hour of one core, of which cylinder_shedding takes ten minutes; --smoke: ten
+How long: an hour of one core, of which cylinder_shedding takes seven minutes; --smoke: ten
 seconds, for one small problem.
 
 Writes to --output: NAME/record.json and NAME/*.png for each problem, and gallery.json. The site's

@@ -254,14 +254,13 @@ def test_windows_that_are_short_beside_the_cells_are_stable():
     assert error_of(solution)[0] < 2e-4
 
 
-@pytest.mark.parametrize(("degree", "resolved"), [(5, True), (4, False)])
-def test_cells_that_stay_are_judged_by_the_errors_that_are_left_of_all_windows(degree, resolved):
-    tolerance, network = 1e-4, kp.CellWindows([2, 1], degree, cells=4)
-    march = kp.March(tolerance, regrade=False)
+@pytest.mark.parametrize(("tolerance", "resolved"), [(5e-4, True), (1e-4, False)])
+def test_cells_that_stay_are_judged_by_the_errors_that_are_left_of_all_windows(tolerance, resolved):
+    march, network = kp.March(tolerance, regrade=False), kp.CellWindows([2, 1], 4, cells=4)
     solution = kp.solve(Transport(), network, march, errors=False, verified=False)
     (error,), estimated = error_of(solution)
     added = sum(row.get("space_error", 0.0) for row in solution.history.rows)
-    assert added > 1.2 * tolerance  # the equation damps them
+    assert added > 2 * tolerance  # the equation damps them
     assert (solution.status == "converged") == (error < tolerance) == resolved
     assert estimated / 3 < error < 3 * estimated
 
@@ -275,7 +274,7 @@ def test_a_linearisation_is_for_windows_of_one_length_and_dropped_before_it_fail
         return done
 
     monkeypatch.setattr(cell_front, "solve_cell_window", solve)
-    march = kp.March(1e-2, regrade=False)
+    march = kp.March(1e-3, stages=3, regrade=False)
     kp.solve(Wave(), kp.CellWindows([2, 2], 4, 4), march, errors=False, verified=False)
     lengths = {}
     for cells, length, converged in tried:
