@@ -16,6 +16,7 @@ from kanpinn.evolution.cells.cell_state import CellState, initial_state
 from kanpinn.evolution.cells.cell_window import CellWindow, solve_cell_window
 from kanpinn.evolution.cells.cell_windows import CellWindows
 from kanpinn.evolution.cells.coarsening import coarsened
+from kanpinn.evolution.cells.kept_linearisation import KeptLinearisation
 from kanpinn.evolution.cells.linearised_cells import LinearisedCells
 from kanpinn.evolution.cells.space_error import (
     AddedError,
@@ -27,7 +28,7 @@ from kanpinn.evolution.terms.evolution_terms import EvolutionTerms
 from kanpinn.evolution.time.stages import Stages, stages
 from kanpinn.evolution.window.window import Window
 
-KEPT = ("time", "size", "expected", "beyond", "about", "window", "served", "rate")
+KEPT = ("time", "size", "expected", "beyond")
 
 
 class CellFront:
@@ -45,11 +46,7 @@ class CellFront:
         expected: the largest L2 norm of the solution so far and in the next window.
         state: the solution there, and its estimated errors in time and in space, (3, N, L, m).
         beyond: the L2 norm of the error in space that cells cannot represent.
-        linearised: the linearised equation with its factors; None if it must be made anew.
-        about: the values and rates, and the moment, about which it is linearised.
-        window: the number of stages and the length of the windows that it is for.
-        served: the number of windows that have been solved with it.
-        rate: that of Newton's steps in the first window that has been solved with it.
+        kept: the linearised equation with its factors; None if it must be made anew.
         compared: the latest errors in space that comparisons have shown, on the present cells.
         latest: the last window, from which the next one is extrapolated.
     """
@@ -63,9 +60,7 @@ class CellFront:
     ) -> None:
         self.terms, self.problem, self.network, self.times = terms, problem, network, times
         self.time, self.size, self.expected, self.beyond = times[0], 0.0, 0.0, 0.0
-        self.linearised: LinearisedCells | None = None
-        self.about: tuple[Tensor, float] | None = None
-        self.window, self.served, self.rate = (0, 0.0), 0, 0.0
+        self.kept: KeptLinearisation | None = None
         self.compared: list[SpaceError] = []
         self.latest: Window | None = None
         self.state, self.first_errors = self._initial(self._at_rest())
@@ -74,11 +69,6 @@ class CellFront:
     def count(self) -> int:
         """The number of cells."""
         return len(self.state.geometry.tree)
-
-    @property
-    def keeps_factors(self) -> bool:
-        """Whether the next window has the factors of the last one, if it is equally long."""
-        return self.linearised is not None
 
     def _at_rest(self, tree: Tree | None = None) -> CellState:
         problem, network = self.problem, self.network
@@ -132,7 +122,7 @@ class CellFront:
         self.state = replace(state, functions=functions)
         if self.latest is not None:
             self.latest = replace(self.latest, states=states.flatten(1, 2))
-        self.linearised, self.about, self.compared = None, None, []
+        self.kept, self.compared = None, []
         return True
 
     def why_too_many(self, errors: Tensor, allowed: float, equations: CellStages, most: int) -> str:
@@ -154,32 +144,31 @@ class CellFront:
         return start + self.latest.guess(scheme, self.time, length).view_as(start)
 
     def equations(self, scheme: Stages, length: float) -> CellStages:
-        """The equations of the next window.
+        """The equations of the next window."""
+        cells = self._kept_for(scheme, length).cells
+        return CellStages(cells, scheme, self.time, length, self.state.value)
 
-        Windows of another length have other factors. So they are linearised anew, which costs
-        little beside the factors, and lets Newton's method converge fast.
-        """
+    def _kept_for(self, scheme: Stages, length: float) -> KeptLinearisation:
+        """The linearisation for the next window, which is made anew if need be."""
         window = scheme.count, length
-        if self.linearised is None or window != self.window:
-            self.linearised, self.window, self.served = None, window, 0
+        if self.kept is None or self.kept.slow or self.kept.window != window:
             guess, middle = self.guess(scheme, length), self.time + length / 2
-            self.about = values_and_rates(scheme, length, self.state.value, guess, 0.5), middle
-            self.linearised = self._linearised(self.about)
-        return CellStages(self.linearised, scheme, self.time, length, self.state.value)
+            about = values_and_rates(scheme, length, self.state.value, guess, 0.5), middle
+            self.kept = KeptLinearisation(self._linearised(about), about, window)
+        return self.kept
 
     def _linearised(self, about: tuple[Tensor, float]) -> LinearisedCells:
         return LinearisedCells.of(self.state.places, *about, self.terms.algebraic)
 
     def tried(self, scheme: Stages, length: float, precision: float) -> CellWindow:
         """Solve a window; again with a new linearisation, if it was solved with an older one."""
-        guess, equations = self.guess(scheme, length), self.equations(scheme, length)
-        done = solve_cell_window(equations, guess, self.size, precision)
-        if self.served and not done.window.converged:
-            self.linearised, equations = None, self.equations(scheme, length)
-            done = solve_cell_window(equations, guess, self.size, precision)
-        if not self.served:
-            self.rate = done.window.rate
-        self.served += 1
+        guess, kept = self.guess(scheme, length), self._kept_for(scheme, length)
+        done = solve_cell_window(self.equations(scheme, length), guess, self.size, precision)
+        if kept.served and not done.window.converged:
+            self.kept = None
+            kept = self._kept_for(scheme, length)
+            done = solve_cell_window(self.equations(scheme, length), guess, self.size, precision)
+        kept.serve(done.window.rate)
         return done
 
     def added(self, equations: CellStages, values: Tensor, probe: Probe) -> AddedError:
@@ -202,22 +191,16 @@ class CellFront:
     def go_on(self, done: CellWindow, added: AddedError, time: float) -> None:
         """Go on to the end of a solved window.
 
-        The linearisation is kept for the next window if Newton's steps there are expected to
-        converge at least at the rate `slow`. More of them would cost more than new factors.
-
         Args:
             done: the window.
             added: the error in space that it adds.
             time: the time of its end.
         """
-        slow, growth = 0.3, 8.0 if self.served == 1 else 3.0  # from one window to the next
         in_time, in_space = done.equations.carried(self.state.functions[1:])
         errors = _together(in_time, done.error), _together(in_space, added.shape)
         self.state = replace(self.state, functions=torch.stack([done.end, *errors]))
         self.size, self.beyond = max(self.size, done.window.size), added.beyond
         self.time, self.latest = time, done.window
-        if done.window.rate * growth > slow:
-            self.linearised = self.about = None
 
     @property
     def error(self) -> float:
@@ -237,6 +220,7 @@ class CellFront:
         return {name: getattr(self, name) for name in KEPT} | {
             "tree": (tree.level, tree.place, tree.region),
             "functions": self.state.functions,
+            "kept": None if self.kept is None else vars(self.kept) | {"cells": None},
             "compared": [vars(one).copy() for one in self.compared],
             "latest": None
             if last is None
@@ -254,7 +238,9 @@ class CellFront:
         if state["latest"] is not None:
             count, *last = state["latest"]
             self.latest = Window.of_states(stages(count), *last)
-        self.linearised = None if self.about is None else self._linearised(self.about)
+        self.kept = None
+        if (kept := state["kept"]) is not None:
+            self.kept = KeptLinearisation(**kept | {"cells": self._linearised(kept["about"])})
 
 
 def _together(one: Tensor, other: Tensor) -> Tensor:

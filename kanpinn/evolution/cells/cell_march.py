@@ -191,10 +191,12 @@ class CellMarchStage(MarchProgress):
         """Choose the next window, of the same length if the factors are kept for it."""
         least, most = 0.92, 1.6  # the length that would be best over the present one
         control, length, count = self.control, window.length, window.stages.count
-        control.follow(replace(window.tried, rate=self.front.rate))
+        kept = self.front.kept
+        assert kept is not None  # the window has been solved with it
+        control.follow(replace(window.tried, rate=kept.rate))
         if self.settings.windows is not None:
             control.length = self.duration / self.settings.windows
-        elif self.front.keeps_factors and least * length <= control.length <= most * length:
+        elif not kept.slow and least * length <= control.length <= most * length:
             control.length, control.stages = length, count
 
     def _accepted(self, done: CellWindow, added: AddedError, last: bool) -> Step:
