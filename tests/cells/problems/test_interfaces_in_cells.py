@@ -63,6 +63,12 @@ def test_a_smooth_solution_is_found_across_interfaces(name):
     assert error_of(solved_in_cells(InPlane(*DIVIDED[name]), 8, 4)) < 1e-6
 
 
+def test_a_line_inside_cells_is_found_as_accurately_as_one_on_their_sides():
+    lines = [part(kp.Box(x=(-1, at), y=(-1, 1)), 10.0, "x_max") for at in (0.0, -0.06, -0.2499)]
+    errors = [error_of(solved_in_cells(InPlane(SQUARE, one), 5, 8)) for one in lines]
+    assert max(errors) < 1.5 * min(errors)  # from 8 × 8 cells, which no corner halves
+
+
 class Cylinder(kp.Problem):
     """A dielectric cylinder in a uniform field: ∇·(a ∇u) = 0, a = ratio inside and 1 outside."""
 
