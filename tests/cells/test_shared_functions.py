@@ -8,9 +8,13 @@ import torch
 from numpy.testing import assert_allclose
 
 import kanpinn as kp
+from kanpinn.cells.adaptive.shared_in_network import with_shared_functions
 from kanpinn.cells.corner_functions import CornerFunctions, Power
+from kanpinn.cells.problems.by_domain import problem_in_cells
 from kanpinn.geometry.points import Points
 from kanpinn.jets import Channels, jet_of
+from kanpinn.solvers.discretize import discretize
+from kanpinn.solvers.settings import SolveSettings
 
 F = torch.float64
 
@@ -101,7 +105,7 @@ def test_few_cells_are_enough_at_a_corner_that_points_inwards(angle, mixed):
 
 
 def test_singular_functions_go_with_the_network(tmp_path):
-    solution = solved(Bessel(270), 1e-5, 8)
+    solution = solved(Bessel(270), 1e-6, 8)
     other = kp.Cells([2, 1], 8, 2)
     other.load_state_dict(copy.deepcopy(solution.network.state_dict()))
     x = 2 * torch.rand(200, 2, generator=torch.Generator().manual_seed(0), dtype=F) - 1
@@ -116,6 +120,45 @@ def test_singular_functions_go_with_the_network(tmp_path):
     network.corners = solution.network.corners
     modes = kp.eigen(Membrane(), network, 1, optimizers=kp.Dissection(1e-2))
     assert modes.network.corners is None
+
+
+class Torsion(kp.Problem):
+    """-Δu = 1 with u = 0 on the boundary of a square, like r² ln r at its corners."""
+
+    domain = kp.Polygon([(0, 0), (1, 0), (1, 1), (0, 1)])
+
+    def residual(self, p, u):
+        return kp.laplacian(u) + 1
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, 0.0)]
+
+
+def test_few_cells_are_enough_where_a_right_angle_gives_a_logarithm():
+    solution = solved(Torsion(), 1e-9)
+    assert solution.status == "converged" and solution.network.count < 60
+    middle = 1 / 8  # u there by the Fourier series
+    for n in range(1, 20, 2):
+        middle -= 4 / (math.pi * n) ** 3 * math.sin(n * math.pi / 2) / math.cosh(n * math.pi / 2)
+    assert float(solution(torch.tensor([[0.5, 0.5]], dtype=F))) == pytest.approx(middle, rel=2e-9)
+
+
+def test_bounds_of_coefficients_do_not_grow_while_cells_are_halved():
+    settings, network = SolveSettings(points=kp.Collocation(100, 40)), kp.Cells([2, 1], 4, 2)
+    discretization = discretize(Bessel(270), network, settings, 0)
+    discretization.prepare()
+    residuals = discretization.residuals()
+    problem = with_shared_functions(problem_in_cells(residuals), residuals.surrogate)
+    geometry, found = problem.start(network.tree), []
+    for _ in range(5):
+        zero = torch.zeros(len(geometry.tree), network.polynomials.size, 1, dtype=F)
+        shared = problem.on(geometry, network.polynomials, zero).rows.shared
+        bounds = [shared.bounds(cell) for cell in range(len(zero))]
+        found.append(max(float(one.max()) for one in bounds if one.numel()))
+        at = torch.tensor([[0.3, 0.2]], dtype=F)
+        chosen = torch.arange(len(zero)) == geometry.tree.locate(at, torch.zeros(1).long())
+        geometry = problem.refined(geometry, geometry.tree.everywhere(chosen))
+    assert max(found) < 2 * found[0]  # in proportion to the smallest cells they grow by 13
 
 
 class TwoFields(Bessel):

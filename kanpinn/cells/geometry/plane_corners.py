@@ -137,19 +137,22 @@ class PlaneCorner:
 
 
 def singular_corners(
-    outline: Outline, mixed: Callable[[PlaneCorner], tuple[bool, ...]]
+    outline: Outline, mixed: Callable[[PlaneCorner], tuple[bool, ...]], top: float
 ) -> list[PlaneCorner]:
-    """The corners at which solutions behave like r^λ with an exponent λ < 2.
+    """The corners at which solutions behave like r^λ with an exponent λ below `top`.
+
+    At a right angle λ is 2, and solutions are like r² ln r unless the source is zero there.
 
     Args:
         outline: the boundary.
         mixed: gives `PlaneCorner.mixed` of a corner.
+        top: the exponent that is not reached.
     """
-    largest, found = 1.9, []  # a right angle has 2, up to rounding
+    found = []
     for curve, (after, angle) in enumerate(outline.interior_angles):
         one = PlaneCorner(outline, curve, after, angle, (False,))
         one = replace(one, mixed=mixed(one))
         smooth = not any(one.mixed) and abs(angle - math.pi) <= outline.sharp
-        if one.exponent < largest and not smooth:
+        if one.exponent < top and not smooth:
             found.append(one)
     return found

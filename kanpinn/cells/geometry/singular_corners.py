@@ -51,10 +51,12 @@ class SingularCorners(Singularities):
 
     @classmethod
     def of(cls, found: Sequence[PlaneCorner]) -> "SingularCorners":
-        """Some corners of a domain."""
+        """Those of some corners of a domain that need weights or small cells."""
+        largest = 1.9  # a right angle has 2, up to rounding
+        needy = [one for one in found if one.exponent < largest]
         return cls(
-            torch.tensor([one.at for one in found], dtype=torch.float64).view(-1, 2),
-            torch.tensor([one.exponent for one in found], dtype=torch.float64),
+            torch.tensor([one.at for one in needy], dtype=torch.float64).view(-1, 2),
+            torch.tensor([one.exponent for one in needy], dtype=torch.float64),
         )
 
     def with_functions(self, points: Sequence[Tensor], top: float) -> "SingularCorners":

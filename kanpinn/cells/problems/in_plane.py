@@ -89,10 +89,10 @@ class ProblemInPlane(ProblemInCutCells):
 
     @cached_property
     def own_corners(self) -> list[PlaneCorner]:
-        """The corners of the domain at which solutions are singular."""
+        """The corners of the domain at which solutions are like r^λ with λ below `top`."""
         plane = planar(self.domain)
         assert plane is not None
-        return singular_corners(Outline(plane), self._mixed)
+        return singular_corners(Outline(plane), self._mixed, self.top)
 
     def _mixed(self, corner: PlaneCorner) -> tuple[bool, ...]:
         """Whether the conditions on both sides of a corner differ, see `PlaneCorner.mixed`.
