@@ -36,8 +36,8 @@ def first_choice(problem: Problem) -> Choice:
     return next(families(Traits.of(problem))).choices[0]
 
 
-def families(traits: Traits) -> Iterator[Family]:
-    """Yield the families that suit a problem, the cheapest first.
+def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
+    """Yield the families that suit a problem, the cheapest first; tolerance: the wanted one.
 
     A problem with an energy defines its solution as the minimum, which may be too rough for the
     strong form; then the residual is no measure of the error. So the energy is minimised first, and
@@ -63,7 +63,7 @@ def families(traits: Traits) -> Iterator[Family]:
         yield Family("splines", tuple(low_dim.splines()))
         yield Family("splines in stretched coordinates", tuple(low_dim.stretched()))
     steep = traits.steepness.is_steep and not traits.marches
-    cells = [Family("cells", tuple(_cells(traits)))] if traits.takes_cells else []
+    cells = [Family("cells", tuple(_cells(traits, tolerance)))] if traits.takes_cells else []
     early = steep or traits.kinked or traits.notched or traits.pierced
     yield from cells if early else []
     patience, smooth = 1.0 if cells else 2.0, tuple(low_dim.smooth())
@@ -78,8 +78,14 @@ def families(traits: Traits) -> Iterator[Family]:
         yield Family("sums of functions of one coordinate", tuple(low_dim.splines()))
 
 
-def _cells(traits: Traits) -> Iterator[Choice]:
-    """Yield networks in cells with smaller and smaller tolerances, each from the cells before."""
+def _cells(traits: Traits, wanted: float) -> Iterator[Choice]:
+    """Yield networks in cells with smaller and smaller tolerances, each from the cells before.
+
+    The last one is half of the wanted tolerance, as errors were up to 1.1 times their estimates.
+    Before a very small one none is tried that is nearly as small: its solve would not be corrected
+    for rounding, which an estimate does not see.
+    """
+    least = 0.5 * wanted
     degree, count, waves = 12 if traits.dim == 2 else 7, 4, traits.steepness.mean_waves
     if traits.dim == 2 and waves > degree:
         # Measured: waves are resolved where the degree is above their phase over a cell by 10.
@@ -87,7 +93,7 @@ def _cells(traits: Traits) -> Iterator[Choice]:
         largest = 64  # cells along each coordinate, above which a first solve takes too long
         count = min(largest, max(count, 2 ** math.ceil(math.log2(waves / most))))
         degree = min(Cells.highest, max(degree, math.ceil(waves / count) + 10))
-    for tolerance in (1e-4, 1e-7, 1e-9, 1e-11):
+    for tolerance in (*(one for one in (1e-4, 1e-7) if one > wanted), least):
         yield Choice(
             Cells,
             {"width": [traits.dim, traits.fields], "degree": degree, "cells": count},

@@ -88,7 +88,7 @@ class TrialSearch:
     def run(self) -> Solution:
         """Try family after family until the tolerance is met or the time is used up."""
         load_libraries()
-        climbs = [Climb(family) for family in families(Traits.of(self.problem))]
+        climbs = [Climb(family) for family in families(Traits.of(self.problem), self.tolerance)]
         for climb, part in turns(climbs, self._is_over):
             self._step(climb, part)
             if self._is_over():
