@@ -231,3 +231,20 @@ def test_a_comparison_that_does_not_fit_into_the_budget_is_left_out():
     assert late.status.startswith("stopped: the budget leaves no time for the comparison with a")
     assert "degree 10 (0 s are left" in late.status
     assert late.history.steps == 1 and kp.estimate_error(late).errors is not None
+
+
+def test_fewer_cells_are_halved_where_little_time_is_left(monkeypatch):
+    def cells_of(solution):
+        return solution.history.column("cells")
+
+    problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="exp(-50*((x - 0.3)**2 + (y - 0.6)**2))")
+    method = kp.Dissection(tolerance=1e-9, steps=2)
+    free = cells_of(kp.solve(problem, kp.Cells([2, 1], 6, 4), method, errors=False))
+    with monkeypatch.context() as patched:
+        patched.setattr(SolvePace, "cells_within", lambda pace, left: 2 * pace.cells)
+        few = cells_of(kp.solve(problem, kp.Cells([2, 1], 6, 4), method, errors=False))
+    assert few[-2] == free[-2] == 16 and 16 < few[-1] <= 32 < free[-1]
+    pace = SolvePace(cells=100, seconds=2.0, power=1.5)
+    pace.begin()
+    assert pace.cells_within(math.inf) == math.inf
+    assert pace.cells_within(2.0 * 4**1.5) == pytest.approx(400, rel=0.01)

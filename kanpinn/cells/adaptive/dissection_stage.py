@@ -1,7 +1,6 @@
 """The state of a solve in cells: solves on one tree after the other, and estimates of the error."""
 
 import math
-import time
 from dataclasses import astuple, replace
 from typing import Any
 
@@ -15,9 +14,8 @@ from kanpinn.cells.adaptive.cell_errors import (
     errors_by_missed_residuals,
 )
 from kanpinn.cells.adaptive.cell_settings import CellSettings
-from kanpinn.cells.adaptive.coordinates import coordinates_to_halve
 from kanpinn.cells.adaptive.error_progress import ErrorProgress, status_of_error
-from kanpinn.cells.adaptive.halving import bulk, part_to_halve, why_no_smaller
+from kanpinn.cells.adaptive.halving import part_to_halve, to_halve, why_no_smaller
 from kanpinn.cells.adaptive.layers import cells_in_layers
 from kanpinn.cells.adaptive.newton import NewtonProgress
 from kanpinn.cells.adaptive.shared_in_network import (
@@ -111,12 +109,12 @@ class DissectionStage(Stage):
         return self._present()
 
     def step(self) -> Step:
-        begun = time.perf_counter()
+        self.pace.begin()
         if self.chosen is not None:
             self._split(self.chosen)
         system, before = self._system()
         found = self._solved(system)
-        self.pace.see(len(system.geometry.tree), time.perf_counter() - begun)
+        self.pace.see(len(system.geometry.tree), self.pace.spent)
         words = f"{self.network.count} cells, {found.coefficients.numel()} unknowns"
         solved = SolvedTree(system, found, words)
         self.newton.add(system.norms.total(found.minus(before)) / solved.size)
@@ -190,7 +188,7 @@ class DissectionStage(Stage):
         origin = CellField(self.origin, self.origin_numbers)
         change = system.norms.total(found.minus(origin)) / solved.size
         progress.extrapolate(float(errors.norm()), change)
-        chosen = self._to_halve(solved, errors, settings.bulk)
+        chosen = to_halve(self.problem, solved, errors, settings.bulk)
         last = progress.compared or self._why_no_smaller(solved, errors, chosen)
         if progress.expected <= settings.tolerance or last:
             uncompared = no_comparison(system, again=settings.corrects)
@@ -226,7 +224,8 @@ class DissectionStage(Stage):
         """
         settings, estimate, words = self.settings, self.error.estimate, solved.words
         part = part_to_halve(settings.tolerance, estimate, settings.bulk)
-        self.chosen = self._to_halve(solved, errors, part)
+        most = self.pace.cells_within(self.seconds_left)
+        self.chosen = to_halve(self.problem, solved, errors, part, most)
         reached, notes = "Newton's method does not converge on these", {"cells": float(len(errors))}
         if uncompared:
             reached = "the error has not been estimated"
@@ -243,13 +242,6 @@ class DissectionStage(Stage):
         """Why cells cannot be halved, in words; empty if they can."""
         most, kept = self.settings.cells, int(self.settings.corrects)
         return why_no_smaller(self.problem, solved.system, errors, chosen, most, kept=kept)
-
-    def _to_halve(self, solved: SolvedTree, errors: Tensor, part: float) -> Tensor:
-        """The coordinates in which cells with a part of the squared error are halved, (N, d)."""
-        geometry, polynomials = solved.system.geometry, solved.system.polynomials
-        cells = bulk(errors * self.problem.divisible(geometry), part)
-        steep = coordinates_to_halve(polynomials, solved.solution.coefficients)
-        return cells[:, None] & self.problem.coordinates(geometry, steep)
 
     def _split(self, chosen: Tensor) -> None:
         """Halve cells; the solution stays the same function."""

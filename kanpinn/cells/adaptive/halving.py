@@ -1,8 +1,12 @@
 """Which cells are halved, and why they cannot be."""
 
+import math
+
 import torch
 from torch import Tensor
 
+from kanpinn.cells.adaptive.coordinates import coordinates_to_halve
+from kanpinn.cells.adaptive.solved_tree import SolvedTree
 from kanpinn.cells.problems.cell_problem import CellProblem
 from kanpinn.cells.system.cell_system import CellSystem
 from kanpinn.cells.system.memory import too_many
@@ -19,6 +23,30 @@ def bulk(errors: Tensor, part: float) -> Tensor:
     mask = torch.zeros_like(errors, dtype=torch.bool)
     mask[order[:count]] = True
     return mask
+
+
+def to_halve(
+    problem: CellProblem, solved: SolvedTree, errors: Tensor, part: float, most: float = math.inf
+) -> Tensor:
+    """The coordinates in which cells with a part of the squared error are halved, (N, d).
+
+    Args:
+        problem: the problem.
+        solved: its solution.
+        errors: of it in each cell, (N,).
+        part: of the squared error. It is made smaller, down to a third, where there would be more
+            than `most` cells; where there still are, it is not.
+        most: the wanted number of cells.
+    """
+    divisible = problem.divisible(solved.system.geometry)
+    steep = coordinates_to_halve(solved.system.polynomials, solved.solution.coefficients)
+    steep = problem.coordinates(solved.system.geometry, steep)
+    found = [bulk(errors * divisible, part)[:, None] & steep]
+    for smaller in (0.9, 0.8, 0.65, 0.5, 0.35):
+        if solved.system.geometry.tree.count_when_split(found[-1]) <= most:
+            return found[-1]
+        found.append(bulk(errors * divisible, smaller * part)[:, None] & steep)
+    return found[0]
 
 
 def part_to_halve(tolerance: float, estimate: float, most: float) -> float:

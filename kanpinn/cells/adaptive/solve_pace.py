@@ -22,17 +22,28 @@ class SolvePace:
         power: solves take time like this power of the number of cells, as the last two trees say.
         dearer: the time of the last comparison over that of the solve on the same tree; 0 if there
             was none.
+        begun: when the present step has begun, by `time.perf_counter`.
     """
 
     cells: int = 0
     seconds: float = 0.0
     power: float = 1.25
     dearer: float = 0.0
+    begun: float = 0.0
+
+    def begin(self) -> None:
+        """Note that a step begins now."""
+        self.begun = time.perf_counter()
+
+    @property
+    def spent(self) -> float:
+        """The seconds of the present step so far, on the slowest rank."""
+        seconds = torch.tensor([[time.perf_counter() - self.begun]], dtype=torch.float64)
+        return float(extremes(seconds)[1])
 
     def see(self, cells: int, seconds: float) -> None:
         """Take the time of a solve; cells: their number."""
         least, most = 1.0, 2.0  # for conjugate gradients, and for elimination in space
-        seconds = _slowest(seconds)
         if self.seconds > 0 and cells > 1.2 * self.cells:
             power = math.log(seconds / self.seconds) / math.log(cells / self.cells)
             self.power = min(max(power, least), most)
@@ -45,12 +56,21 @@ class SolvePace:
         """
         return self.seconds * (cells / self.cells) ** self.power if self.cells else None
 
+    def cells_within(self, left: float) -> float:
+        """The number of cells on which the next solve is expected to fit into what is left.
+
+        left: the seconds that were left when the present step began.
+        """
+        if math.isinf(left):
+            return math.inf
+        return self.cells * (max(left - self.spent, 0.0) / self.seconds) ** (1 / self.power)
+
     @contextmanager
     def comparing(self) -> Iterator[None]:
         """Take the time spent inside the context for that of a comparison on the last tree."""
-        begun = time.perf_counter()
+        before = self.spent
         yield
-        self.dearer = _slowest(time.perf_counter() - begun) / self.seconds
+        self.dearer = (self.spent - before) / self.seconds
 
     def too_late(self, system: CellSystem, left: float) -> str:
         """Why no time is left for a comparison with a better solution; empty if there is.
@@ -69,8 +89,3 @@ class SolvePace:
             "the budget leaves no time for the comparison with a solution of degree "
             f"{richer.degree} ({left:.3g} s are left, it takes some {seconds:.2g} s)"
         )
-
-
-def _slowest(seconds: float) -> float:
-    """The longest time of all ranks, by which all of them decide the same."""
-    return float(extremes(torch.tensor([[seconds]], dtype=torch.float64))[1])
