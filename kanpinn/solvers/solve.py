@@ -75,9 +75,11 @@ def solve(
             solution whose residual is small at these alone has the status "overfitted: ...".
         seed: the seed of points and optimizers; the network has its own.
         budget_seconds: the most seconds that the steps may take: no step is begun that would
-            exceed it, at the mean time of earlier steps or, for an optimizer's first one, at what
-            it is expected to take. Where the very first one would take more than a second and more
-            than twice the budget, the solve fails and says what it takes.
+            exceed it, at the mean time of earlier steps or, for an optimizer's first one and for
+            those in cells, at what it is expected to take. In cells fewer of them are halved where
+            that fits, and a comparison with a better solution is left out where it does not. Where
+            the very first step would take more than a second and more than twice the budget, the
+            solve fails and says what it takes.
         observers: called with the `SolverState` after every step, such as `Progress()`. Those that
             are context managers are entered for the time of the steps.
         checkpoint: a `SolverState.state_dict()` from which the solve continues.
