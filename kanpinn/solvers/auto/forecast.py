@@ -10,12 +10,12 @@ def forecast(choice: Choice, known: Trial) -> float:
 
     The optimizers' time is proportional to the work, the rest to the number of interior points.
     A network in cells goes on from the cells of the other trial, and its solve may end after any
-    step. Its first step takes about as long as the last step of the other trial. It is of use only
-    if one on smaller cells follows, which takes half as long again.
+    step. Its first step takes about as long as the last step of the other trial, and is of use only
+    if there is some time left for one on smaller cells.
     """
     rows, beside = known.solution.history.rows, beside_steps(choice, known)
     if choice.kind is known.choice.kind is Cells and len(rows) > 1:
-        return 2.5 * float(rows[-1]["seconds"] - rows[-2]["seconds"]) + beside
+        return 1.5 * float(rows[-1]["seconds"] - rows[-2]["seconds"]) + beside
     return sum(known.solution.optimizer_seconds) * choice.work / known.choice.work + beside
 
 
