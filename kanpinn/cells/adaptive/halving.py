@@ -34,18 +34,18 @@ def to_halve(
         problem: the problem.
         solved: its solution.
         errors: of it in each cell, (N,).
-        part: of the squared error. It is made smaller, down to a third, where there would be more
-            than `most` cells; where there still are, it is not.
+        part: of the squared error. Where there would be more than `most` cells, a smaller part is
+            taken, down to a third of this one; where there still are, this one is.
         most: the wanted number of cells.
     """
-    divisible = problem.divisible(solved.system.geometry)
+    divisible, tree = problem.divisible(solved.system.geometry), solved.system.geometry.tree
     steep = coordinates_to_halve(solved.system.polynomials, solved.solution.coefficients)
     steep = problem.coordinates(solved.system.geometry, steep)
-    found = [bulk(errors * divisible, part)[:, None] & steep]
-    for smaller in (0.9, 0.8, 0.65, 0.5, 0.35):
-        if solved.system.geometry.tree.count_when_split(found[-1]) <= most:
-            return found[-1]
+    found: list[Tensor] = []
+    for smaller in (1.0, 0.9, 0.8, 0.65, 0.5, 0.35):
         found.append(bulk(errors * divisible, smaller * part)[:, None] & steep)
+        if tree.count_when_split(found[-1]) <= most:
+            return found[-1]
     return found[0]
 
 
