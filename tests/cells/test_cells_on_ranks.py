@@ -65,6 +65,16 @@ def test_ranks_find_what_one_process_finds(ranks, domain, size):
         assert np.allclose(found, wanted, rtol=0, atol=1e-10)
 
 
+def _solved_in_one_cell():
+    problem = kp.Poisson(DOMAINS["a box"], exact="sin(x)*exp(y)")
+    return kp.solve(problem, kp.Cells([2, 1], 8, 1), kp.Dissection(1e-4)).errors.l2_relative
+
+
+def test_a_rank_may_have_no_cell(ranks):
+    one, other = ranks.run(2, _solved_in_one_cell)
+    assert one == other < 1e-7
+
+
 def _solved_by_gradients(domain):
     """What `_solved` returns, by conjugate gradients, as for many cells."""
     start = FaceSolver.__init__

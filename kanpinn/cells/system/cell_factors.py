@@ -114,7 +114,8 @@ class CellFactors:
 
         kept: whether the reflections of cells are needed again.
         """
-        found, following = [], [*self.groups[1:], None]
+        # A rank may have no cells.
+        found, following = [], [*self.groups[1:], None][: len(self.groups)]
         for group, after, own in zip(self.groups, following, rights, strict=True):
             found.append(group.model.elimination.reduced(own))
             if not kept and (after is None or after.model is not group.model):

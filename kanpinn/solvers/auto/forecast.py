@@ -1,5 +1,6 @@
 """Forecasts of the time of a trial, and the choice of one that fits into the time left."""
 
+from kanpinn._support.distributed import from_first
 from kanpinn.cells import Cells
 from kanpinn.solvers.auto.choice import Choice
 from kanpinn.solvers.auto.trial import Trial
@@ -15,7 +16,8 @@ def forecast(choice: Choice, known: Trial) -> float:
     """
     rows, beside = known.solution.history.rows, beside_steps(choice, known)
     if choice.kind is known.choice.kind is Cells and len(rows) > 1:
-        return 1.5 * float(rows[-1]["seconds"] - rows[-2]["seconds"]) + beside
+        last = from_first(float(rows[-1]["seconds"] - rows[-2]["seconds"]))  # the same on all ranks
+        return 1.5 * last + beside
     return sum(known.solution.optimizer_seconds) * choice.work / known.choice.work + beside
 
 
