@@ -1,5 +1,6 @@
 """A run within a budget of seconds, and an error compared with a tolerance."""
 
+import copy
 import dataclasses
 import itertools
 import math
@@ -248,3 +249,20 @@ def test_fewer_cells_are_halved_where_little_time_is_left(monkeypatch):
     pace.begin()
     assert pace.cells_within(math.inf) == math.inf
     assert pace.cells_within(2.0 * 4**1.5) == pytest.approx(400, rel=0.01)
+
+
+def test_a_resumed_solve_in_cells_knows_what_its_next_step_takes(monkeypatch):
+    monkeypatch.setattr(SolvePace, "on", lambda pace, cells: math.inf if pace.cells else None)
+    problem, states = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="exp(-50*(x - y)**2)"), [None]
+    for _ in range(2):
+        solution = kp.solve(
+            problem,
+            kp.Cells([2, 1], 6, 4),
+            kp.Dissection(1e-9),
+            budget_seconds=1e4,
+            observers=[lambda state: states.append(copy.deepcopy(state.state_dict()))],
+            checkpoint=states[-1],
+            verified=False,
+        )
+        assert solution.history.steps == 1
+        assert "leaves no time for another step" in solution.status

@@ -77,14 +77,15 @@ class DissectionStage(Stage):
         return self.pace.on(len(tree) if chosen is None else tree.count_when_split(chosen))
 
     @property
-    def progress(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """The states of `error` and `newton`, for a checkpoint."""
-        return astuple(self.error), astuple(self.newton)
+    def progress(self) -> list[tuple[Any, ...]]:
+        """The states of `error`, `newton` and `pace`, for a checkpoint."""
+        return [astuple(one) for one in (self.error, self.newton, self.pace)]
 
     @progress.setter
-    def progress(self, states: tuple[tuple[Any, ...], tuple[Any, ...]]) -> None:
-        error, newton = states
+    def progress(self, states: list[tuple[Any, ...]]) -> None:
+        error, newton, pace = states
         self.error, self.newton = ErrorProgress(*error), NewtonProgress(*newton)
+        self.pace = SolvePace(*pace)
 
     def _field(self) -> CellField:
         """The present solution."""
@@ -159,11 +160,9 @@ class DissectionStage(Stage):
         Raises:
             InputError: if the cells that the solve begins with are too many.
         """
-        network, geometry, settings = self.network, system.geometry, self.settings
-        kept = int(settings.corrects)
-        if not self.newton.steps and (
-            why := too_many(system, network.count, settings.cells, kept=kept)
-        ):
+        network, geometry, most = self.network, system.geometry, self.settings.cells
+        kept = int(self.settings.corrects)
+        if not self.newton.steps and (why := too_many(system, network.count, most, kept=kept)):
             raise InputError(f"{network.count} cells of degree {network.degree} {why}")
         found = self._solution(system)
         network.layer.reset(geometry.tree, geometry.frames, found.coefficients)
