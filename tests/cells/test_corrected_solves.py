@@ -10,6 +10,7 @@ from library import class_of
 import kanpinn as kp
 from kanpinn.cells.system.cell_factors import SolvedFactors
 from kanpinn.cells.system.cell_system import CellSystem
+from kanpinn.cells.system.face_solver import FaceSolver
 from kanpinn.linalg.elimination_tree import EliminationTree
 
 SQUARE = kp.Box(x=(0, 1), y=(0, 1))
@@ -85,10 +86,42 @@ def test_the_residuals_of_a_solution_are_those_of_all_rows(problem, corrections)
 
 def test_conjugate_gradients_are_corrected_too(corrections, monkeypatch):
     monkeypatch.setattr(EliminationTree, "operations", property(lambda self: 1e30))
+    monkeypatch.delattr(FaceSolver, "_dissected")  # there is no elimination
     problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1), z=(0, 1)), exact="sin(x + 2*y) * z")
     solution = kp.solve(problem, kp.Cells([3, 1], 5, 3), kp.Dissection(1e-4), verified=False)
     assert solution.status == "converged"
     assert max(corrections) < 1e-9
+
+
+class Decay(kp.Problem):
+    """-Δu + k u = 0 with u = exp(x) on the boundary, and data inside that say k = 1."""
+
+    domain = SQUARE
+
+    def __init__(self):
+        self.unknowns = {"k": kp.Unknown(2.0)}
+
+    def residual(self, p, u, k):
+        return -kp.laplacian(u) + k.value * u.value
+
+    def conditions(self):
+        at = torch.tensor([[0.3, 0.4], [0.6, 0.7]], dtype=torch.float64)
+        data = kp.Observed(self.domain, at, at[:, :1].exp())
+        return [kp.Dirichlet(self.domain.boundary, lambda p: p.x.exp()), data]
+
+
+def test_solutions_with_derivatives_by_numbers_are_corrected_for_small_tolerances(monkeypatch):
+    shapes, add = [], SolvedFactors.corrected
+
+    def counted(self, change):
+        shapes.append(change.coefficients.shape[2])
+        assert np.abs(change.coefficients).max() < 1e-9 * np.abs(self.coefficients).max()
+        return add(self, change)
+
+    monkeypatch.setattr(SolvedFactors, "corrected", counted)
+    solution = kp.solve(Decay(), kp.Cells([2, 1], 10, 2), kp.Dissection(1e-11), verified=False)
+    assert solution.estimated["k"].value == pytest.approx(1.0, abs=1e-9)
+    assert shapes.count(2) > 1  # the solution, and its derivative by k
 
 
 def test_the_correction_removes_the_rounding_of_waves_near_a_resonance(monkeypatch):

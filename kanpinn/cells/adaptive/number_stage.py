@@ -38,7 +38,8 @@ class NumberStage(DissectionStage):
         self.search.load_state_dict(state)
 
     def _solution(self, system: CellSystem) -> CellSolution:
-        return self.search.solved(system, self._present())
+        least = 1e-12  # also for derivatives by the numbers
+        return self.search.solved(system, self._present(), min(least, self.settings.accuracy))
 
     def _judged(self, solved: SolvedTree) -> Step:
         if self.search.settled or self.newton.stagnates:
@@ -58,7 +59,8 @@ class NumberStage(DissectionStage):
         step = super()._refined(solved, errors, finished, uncompared)
         if step.finished is None:
             return step
-        if self.newton.stagnates and not no_comparison(solved.system):
+        again = self.settings.corrects
+        if self.newton.stagnates and not no_comparison(solved.system, again=again):
             self._better(solved)  # the solution has not been compared with it before
         return replace(step, finished=self.search.verdict(step.finished))
 

@@ -99,17 +99,18 @@ class NumberSearch:
         """Go on with other cells, from the same numbers."""
         self.settled, self.may_restart, self.now = False, False, None
 
-    def solved(self, system: CellSystem, before: Tensor) -> CellSolution:
+    def solved(self, system: CellSystem, before: Tensor, accuracy: float) -> CellSolution:
         """The solution for better numbers, which the network gets, with the derivatives by them.
 
         Args:
             system: the least-squares problem for the present numbers.
             before: the solution about which it is linearised, (N, L, m).
+            accuracy: see `CellSystem.solve`.
 
         Raises:
             InputError: if data depend on a constant that the equation leaves open.
         """
-        found, directions = system.solve_with(rates_by_numbers(system, before))
+        found, directions = system.solve_with(rates_by_numbers(system, before), accuracy=accuracy)
         self._show(system, found.coefficients, directions)
         refuse_free_data(system, self.surrogate, self.data)
         fit = CellFit(
