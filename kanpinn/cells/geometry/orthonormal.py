@@ -18,7 +18,7 @@ def orthonormal(values: Tensor, weights: Tensor) -> Tensor:
     roots, found = weights.sqrt()[..., None], torch.zeros_like(values)
     some = torch.linalg.qr(values * roots).Q
     counts = (weights > 0).sum(dim=1)[:, None]
-    # Rows of zeros stay zero in the functions that belong to the other rows.
+    # With fewer points than functions the last columns of Q are not zero at points that fill up.
     some = torch.where((torch.arange(some.shape[2]) < counts)[:, None], some, 0)
     found[:, :, : some.shape[2]] = some * roots
     return found
