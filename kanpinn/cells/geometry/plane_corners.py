@@ -92,11 +92,12 @@ class PlaneCorner:
 
         Solutions of Laplace's equation are sums of r^λ_j sin(λ_j θ), or with the cosine. Terms of
         lower order in the equation, coefficients that vary, and curves at the corner add products
-        of these with polynomials. Where λ_j is an integer, ln r takes the place of the power.
+        of these with polynomials. Where λ_j is an integer n, up to a small ε, r^n ln r takes the
+        place of the power: r^(n + ε) is r^n + ε r^n ln r up to ε², and nearly a polynomial.
 
         top: the degree that is not reached.
         """
-        near = 1e-9
+        near = 1e-6
         found: dict[tuple[float, int], Power] = {}
         for number, mixed in itertools.product(range(1, math.ceil(2 * top) + 2), self.mixed):
             exponent = (number - 0.5 * mixed) * math.pi / self.angle
