@@ -8,6 +8,7 @@ from cases import OnWalls, error_of
 
 import kanpinn as kp
 from kanpinn.cells import Cells
+from kanpinn.cells.adaptive.solve_pace import SolvePace
 from kanpinn.solvers.auto.candidates import families, first_choice
 from kanpinn.solvers.auto.judging import judge, judged_alone
 from kanpinn.solvers.auto.steepness import Steepness
@@ -175,3 +176,21 @@ def test_the_same_solution_found_again_has_the_error_that_its_solve_estimates():
     trial = Trial(first_choice(problem), solution, seconds=0.1)
     verdict = judge(trial, trial)
     assert verdict.first.error == verdict.second.error == trial.own_error > 0
+
+
+def test_a_search_that_ends_early_does_not_say_that_its_budget_ended_it():
+    corner = kp.Polygon([(0, 0), (1, 0), (1, 0.5), (0.5, 0.5), (0.5, 1), (0, 1)])
+    problem = kp.Poisson(corner, exact="sin(3*x + 1) * exp(y)")
+    solution = kp.auto(problem, tolerance=1e-16, budget_seconds=1000)
+    assert solution.seconds < 500
+    assert "above the tolerance" in solution.status and "budget" not in solution.status
+
+
+def test_an_error_that_no_comparison_has_confirmed_does_not_converge(monkeypatch):
+    too_late = SolvePace.too_late
+    monkeypatch.setattr(SolvePace, "too_late", lambda pace, system, _: too_late(pace, system, 0.0))
+    exact = "exp(-300*((x - 0.3)**2 + (y - 0.6)**2))"
+    solution = kp.auto(kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact=exact), tolerance=1e-6)
+    assert solution.estimate.errors.l2_relative < 1e-6
+    assert solution.status.startswith("stopped: the estimated relative L2 error")
+    assert solution.status.endswith("but no comparison with a better solution has confirmed it")

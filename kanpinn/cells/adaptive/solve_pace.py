@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from kanpinn._support.distributed import extremes
+from kanpinn._support.status import UNCOMPARED
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.system.cell_system import CellSystem
 
@@ -86,6 +87,6 @@ class SolvePace:
         if seconds <= left:
             return ""
         return (
-            "the budget leaves no time for the comparison with a solution of degree "
+            f"the budget leaves no time for {UNCOMPARED} "
             f"{richer.degree} ({left:.3g} s are left, it takes some {seconds:.2g} s)"
         )

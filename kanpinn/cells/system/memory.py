@@ -3,6 +3,7 @@
 import math
 
 from kanpinn._support.memory import machine_memory, written_size
+from kanpinn._support.status import UNCOMPARED
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.system.cell_system import CellSystem
 from kanpinn.cells.system.coupling import Traces
@@ -97,7 +98,7 @@ def no_comparison(system: CellSystem, *, kept: int = 0, again: bool = False) -> 
     size = system_bytes(system, count, again=again or kept > 0, more=more)
     size += kept * system_bytes(system, count, again=True)
     why, degree = _too_large(size), system.polynomials.degree + more
-    return why and f"the comparison with a solution of degree {degree} {why}"
+    return why and f"{UNCOMPARED} {degree} {why}"
 
 
 def _too_large(size: int) -> str:

@@ -3,7 +3,7 @@
 import time
 from dataclasses import replace
 
-from kanpinn._support.status import FAILED, OVERFITTED
+from kanpinn._support.status import CONVERGED, FAILED, OVERFITTED, UNCOMPARED
 from kanpinn.accuracy.norms import ErrorNorm
 from kanpinn.accuracy.references import Recipe, reference_of
 from kanpinn.solvers.error_estimate import judged_by_tolerance
@@ -14,19 +14,26 @@ def judged(solution: Solution, tolerance: float, ended: str) -> Solution:
     """Return the solution of the best trial with a status by its estimated error.
 
     Args:
-        solution: the solution; one that has failed keeps its status.
+        solution: the solution; one that has failed keeps its status. One in cells that has not been
+            compared with a better one does not converge, as its estimate is extrapolated.
         tolerance: the largest acceptable relative L2 error.
         ended: why the search has ended before all trials were made; empty if it has not. The status
             has it in place of what has ended the trial.
     """
     if solution.status.startswith(FAILED):
         return solution
+    uncompared = UNCOMPARED in solution.status
     if ended and not solution.status.startswith(OVERFITTED):
         solution = replace(solution, status=f"stopped: {ended}")
     if solution.estimate is None:
         why = "its error is not known, since no other trial followed"
         return replace(solution, status=f"stopped: {why} ({ended or solution.status})")
-    return judged_by_tolerance(solution, tolerance)
+    found = judged_by_tolerance(solution, tolerance)
+    if uncompared and found.status.startswith(CONVERGED):
+        _, estimated = found.status.split(": ")
+        why = "no comparison with a better solution has confirmed it"
+        found = replace(found, status=f"stopped: {estimated}, but {why}")
+    return found
 
 
 def measured(solution: Solution, recipe: Recipe | None) -> Solution:

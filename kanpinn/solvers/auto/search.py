@@ -9,7 +9,7 @@ import torch
 
 from kanpinn._support.distributed import from_first, together
 from kanpinn._support.errors import InputError, integer, number
-from kanpinn._support.status import STOPPED_BY_USER
+from kanpinn._support.status import OUT_OF_TIME, STOPPED_BY_USER
 from kanpinn.optimizers import load_libraries
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.auto.candidates import families
@@ -17,7 +17,7 @@ from kanpinn.solvers.auto.choice import Choice
 from kanpinn.solvers.auto.climb import Climb
 from kanpinn.solvers.auto.confirming import finer_solution
 from kanpinn.solvers.auto.final_errors import judged
-from kanpinn.solvers.auto.forecast import affordable, beside_steps, unaffordable
+from kanpinn.solvers.auto.forecast import affordable, beside_steps, forecast, unaffordable
 from kanpinn.solvers.auto.journal import Journal, LastState
 from kanpinn.solvers.auto.judging import Verdict, checked, judge, judged_alone
 from kanpinn.solvers.auto.starting import start
@@ -134,13 +134,11 @@ class TrialSearch:
         """Return a choice that fits into the time left, if any, and why it is not the given one."""
         late = None if known is None else unaffordable(choice, known, self._left)
         if known is None or late is None:
-            climb.postponed = (
-                known is not None
-                and part < 1
-                and bool(unaffordable(choice, known, part * self._left))
-            )
+            most = part * self._left
+            climb.postponed = part < 1 and known is not None and forecast(choice, known) > most
             return (None if climb.postponed else choice), ""
-        self.late = self.late or f"{choice}, {late}"
+        if choice.kind is known.choice.kind:  # the work of others has another unit
+            self.late = self.late or f"{choice}, {late}"
         smaller = None if climb.last is None else affordable(choice, known, self._left)
         if smaller is None:
             climb.ended = late
@@ -251,6 +249,6 @@ class TrialSearch:
         solution = replace(best.solution, seconds=self.clock.seconds, log=tuple(self.log))
         if self.interrupted:
             return replace(solution, status=STOPPED_BY_USER)
-        is_late = self._left <= 0 or self.late
+        is_late = self._left <= 0 or self.late or solution.status.startswith(OUT_OF_TIME)
         why = f"the budget of {self.budget_seconds:g} s ended the search" if is_late else ""
         return judged(solution, self.tolerance, why)
