@@ -54,14 +54,14 @@ def auto(
     overfitted, their distance is no measure of the errors, which are then not known. A second error
     is a guess that may be 100 times too high: within the tolerance, or at the end, a solution with
     1.25 times the hidden units replaces it, as in `estimate_error`, if time is left. Networks in
-    cells estimate their own errors. An overfitted trial is made again with more points. For
-    energies, ρ is the ratio of successive distances, and the second error is ρ times the first.
-    With noisy data, the smallest network that fits them as well as the next larger one is kept, and
-    its error estimate includes the noise. Except for energies, time windows, cells, data and
-    unknowns, residuals are divided by their sizes (`balance="sizes"` of `solve`), so that the units
-    of coordinates, fields and equations do not matter. Neither the problem's name nor its exact
-    solution influences a choice. `Solution.log` lists the trials, the reasons, and what would be
-    tried with more time.
+    cells estimate their own errors; if no time is left to compare one with a better solution, the
+    status is "stopped". An overfitted trial is made again with more points. For energies, ρ is the
+    ratio of successive distances, and the second error is ρ times the first. With noisy data, the
+    smallest network that fits them as well as the next larger one is kept, and its error estimate
+    includes the noise. Except for energies, time windows, cells, data and unknowns, residuals are
+    divided by their sizes (`balance="sizes"` of `solve`), so that the units of coordinates, fields
+    and equations do not matter. Neither the problem's name nor its exact solution influences a
+    choice. `Solution.log` lists the trials, the reasons, and what would be tried with more time.
 
     Args:
         problem: the equation, its domain and conditions.
