@@ -5,7 +5,7 @@ What: the least and greatest velocities on the middle lines of the cavity at Re 
 cylinder at Re = 20, and where the flow behind the step at Re = 800 separates and reattaches; with
 estimated errors, unknowns and processor seconds.
 
-How long: twenty minutes of one core; --smoke: seconds, its numbers mean nothing.
+How long: seven minutes of one core; --smoke: seconds, its numbers mean nothing.
 
 Writes to --output: flows.md, flows.json.
 
