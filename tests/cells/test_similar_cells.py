@@ -53,9 +53,9 @@ def test_rows_of_similar_cells_differ_by_a_factor(similar):
     rows, groups = similar[-1]
     assert len(groups) < sum(map(len, groups))
     for (first, unit), *others in groups:
-        model = rows._rows(first[0])
+        model = rows.rows(first[0])
         for cells, size in others:
-            own, factor = rows._rows(cells[0]), size / unit
+            own, factor = rows.rows(cells[0]), size / unit
             assert_allclose(own.equation.triangle, factor * model.equation.triangle, atol=1e-11)
             for name in ("conditions", "outer", "traces"):
                 assert_allclose(getattr(own, name), factor * getattr(model, name), atol=1e-11)

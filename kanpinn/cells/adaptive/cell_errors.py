@@ -141,7 +141,7 @@ def _change(system: CellSystem, before: CellField, accuracy: float) -> tuple[Ten
         before: the other one.
         accuracy: see `CellSystem.solve`.
     """
-    after = system.solve(before.coefficients, accuracy)
+    after = system.solve(before, accuracy)
     return _difference(system, after, before), after
 
 

@@ -174,7 +174,7 @@ class DissectionStage(Stage):
 
     def _solution(self, system: CellSystem) -> CellSolution:
         """The solution of the least-squares problem."""
-        return system.solve(self._present(), self.settings.accuracy)
+        return system.solve(self._field(), self.settings.accuracy)
 
     def _better(self, solved: SolvedTree) -> BetterSolution:
         """A better solution on the same tree, with which the present one is compared."""

@@ -164,11 +164,11 @@ class CellSystem:
         """The right-hand sides of all rows minus the rows times a solution."""
         return self.rows.residuals(self.cell_factors, self.rights(values), found)
 
-    def solve(self, near: Tensor | None = None, accuracy: float = 1e-12) -> CellSolution:
+    def solve(self, near: CellField | None = None, accuracy: float = 1e-12) -> CellSolution:
         """Solve the least-squares problem.
 
         Args:
-            near: a solution near this one, (N, L, m), from which an iteration starts.
+            near: a function near the solution, from which an iteration starts.
             accuracy: the relative error that may be left, see `FaceSolver.solve`. If it is below
                 `by_one_solve`, the solution is refined, see `CellFactors.solve`.
 
@@ -180,7 +180,7 @@ class CellSystem:
     def solve_with(
         self,
         more: Mapping[AnyTerm, Tensor],
-        near: Tensor | None = None,
+        near: CellField | None = None,
         accuracy: float = 1e-12,
     ) -> tuple[CellSolution, Tensor]:
         """Solve the problem, and with the same matrix for K further right-hand sides.
@@ -202,8 +202,9 @@ class CellSystem:
             for one in every
         }
         start = None
-        if near is not None and not (more or len(self.shared)):
-            start = traces_of(self.geometry, self.traces, self.contact_rows, near)
+        if near is not None and not more and len(near.numbers) == len(self.shared):
+            members = self.shared.members.any(dim=0)
+            start = traces_of(self.geometry, self.traces, self.contact_rows, members, near)
         residuals = partial(self._residuals, values) if accuracy < self.by_one_solve else None
         found = self.cell_factors.solve(
             self.rights(values), residuals=residuals, start=start, accuracy=accuracy
