@@ -64,7 +64,10 @@ class CellFactors:
 
     @cached_property
     def _faces(self) -> FaceSolver:
-        return FaceSolver(self.tree, self.coarse, self._fronts(), times=100)
+        return self._solver(100)
+
+    def _solver(self, times: int) -> FaceSolver:
+        return FaceSolver(self.tree, self.coarse, self._fronts(), times=times)
 
     def solve(
         self,
@@ -77,8 +80,8 @@ class CellFactors:
     ) -> SolvedFactors:
         """Solve the problem; with several ranks all get the same.
 
-        With `residuals` the solution is refined: the same factors give its correction. One
-        correction reduced the relative error by rounding from 2e-12 to 4e-14 for waves, since the
+        With `residuals` the solution is corrected by the same factors (iterative refinement). One
+        correction reduced the relative error by rounding from 2e-12 to 1e-14 for waves, since the
         rows of equation and jumps differ in size by many powers of ten.
 
         Args:
@@ -96,12 +99,7 @@ class CellFactors:
         kept, enough = again or residuals is not None, 1e-3
         with together():
             reduced = self._reduced(rights, kept)
-            times = 2 if residuals else 1
-            faces = (
-                self._faces
-                if again
-                else FaceSolver(self.tree, self.coarse, self._fronts(), times=times)
-            )
+            faces = self._faces if again else self._solver(2 if residuals else 1)
         found = self._found(reduced, faces, start, accuracy)
         if residuals is None:
             return found

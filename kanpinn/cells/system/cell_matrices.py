@@ -49,6 +49,11 @@ class CellMatrices:
     free_fields: Sequence[int]
     shared: SharedRows
 
+    @property
+    def columns(self) -> int:
+        """The number of coefficients of a cell, L m."""
+        return self.traces.polynomials.size * len(self.coupling.orders)
+
     def size(self, cell: int) -> Size:
         """The levels and the weight of a cell, on which its rows of a term depend."""
         return tuple(self.geometry.tree.level[cell].tolist()), float(self.weights[cell])
@@ -96,9 +101,8 @@ class CellMatrices:
     def _without_right(self, cell: int) -> Tensor:
         """The rows of a cell whose right-hand sides are zero, beside those on its faces."""
         equation = self.terms[cell][0]
-        columns = self.traces.polynomials.size * len(self.coupling.orders)
         count = len(self.free_fields) if cell == 0 else 0
-        found = equation.factors.new_zeros(count + len(self.shared.bounds(cell)), columns)
+        found = equation.factors.new_zeros(count + len(self.shared.bounds(cell)), self.columns)
         if count:  # a row for each constant that nothing determines
             size = float(np.abs(self._triangle(cell, equation).triangle).max())
             found[range(count), self.free_fields] = size
@@ -106,9 +110,8 @@ class CellMatrices:
 
     def _at_sides(self, cell: int) -> tuple[Array, Array]:
         """The rows on a cell's faces and arcs: for its coefficients and for the traces there."""
-        columns = self.traces.polynomials.size * len(self.coupling.orders)
         empty = self.terms[cell][0].factors
-        outer, traces = [empty.new_zeros(0, columns)], [empty.new_zeros(0, 0)]
+        outer, traces = [empty.new_zeros(0, self.columns)], [empty.new_zeros(0, 0)]
         for at in self.geometry.sides[cell]:
             scale = float(self.geometry.scale[cell, at.side.axis])
             own, matrix = self.traces.rows(at, scale, self.weights_at(at))

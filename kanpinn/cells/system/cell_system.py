@@ -170,7 +170,7 @@ class CellSystem:
         Args:
             near: a function near the solution, from which an iteration starts.
             accuracy: the relative error that may be left, see `FaceSolver.solve`. If it is below
-                `by_one_solve`, the solution is refined, see `CellFactors.solve`.
+                `by_one_solve`, the solution is corrected, see `CellFactors.solve`.
 
         Raises:
             LinAlgError: if a residual is not finite.

@@ -92,7 +92,7 @@ def no_comparison(system: CellSystem, *, kept: int = 0, again: bool = False) -> 
         system: the system.
         kept: how many systems are kept for further right-hand sides, beside the one of the higher
             degree; a complex one counts twice. If 0, that one is not kept either.
-        again: whether the factors of that one are kept all the same, until it is refined.
+        again: whether the factors of that one are kept all the same, until it is corrected.
     """
     count, more = len(system.geometry.tree), 2
     size = system_bytes(system, count, again=again or kept > 0, more=more)

@@ -76,8 +76,7 @@ class RowsOfCells(CellMatrices):
                 if here := [cell for cell in cells if cell in local]:
                     numbers = np.stack([faces[cell] for cell in here])
                     groups.append(CellGroup(here, numbers, shape, elimination, size / unit))
-        columns = self.traces.polynomials.size * len(self.coupling.orders)
-        return CellFactors(groups, tree, self._coarse, columns)
+        return CellFactors(groups, tree, self._coarse, self.columns)
 
     def _similar(self, equal: Mapping[Any, list[int]]) -> list[list[EqualCells]]:
         """Groups of equal cells, in lists of those whose matrices differ by a factor.
@@ -118,7 +117,7 @@ class RowsOfCells(CellMatrices):
         rows = sum(one.row_count for one in self.terms[cell]) + int(self.trace_sizes[own].sum())
         rows += len(self.free_fields) if cell == 0 else 0
         rows += len(self.shared.bounds(cell))
-        return rows, self.traces.polynomials.size * len(self.coupling.orders)
+        return rows, self.columns
 
     def rights(
         self, groups: Sequence[CellGroup], values: Mapping[SampledTerm | CoupledContacts, Tensor]
