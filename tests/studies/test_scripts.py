@@ -119,6 +119,7 @@ INSIDES = {
         "accuracy.references.mesh",
         "accuracy.references.meshing",
     },
+    "growth": {"cells.system.cell_system"},
     "hostile": {
         "__main__",
         "accuracy.norms",
