@@ -38,7 +38,12 @@ class PlaneCorner:
 
     @property
     def exponent(self) -> float:
-        """The least exponent λ: π/ω, or π/(2ω) if the conditions on both sides differ."""
+        """The least exponent λ: π/ω, or π/(2ω) if the conditions on both sides differ.
+
+        It is infinite at a cusp, where two curves meet at the angle 0.
+        """
+        if self.angle == 0:
+            return math.inf
         return math.pi / self.angle * (0.5 if any(self.mixed) else 1.0)
 
     @property

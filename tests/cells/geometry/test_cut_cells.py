@@ -24,6 +24,8 @@ DOMAINS = {
     "a disk": kp.Disk((0.3, -0.2), 1.0),
     "a round hole": SQUARE - kp.Disk((0.41, 0.57), 0.15),
     "a hole that touches lines of cells": SQUARE - kp.Disk((0.5, 0.5), 0.25),
+    "a hole that touches a wall": SQUARE - kp.Disk((0.1, 0.5), 0.1),
+    "circles that touch": kp.Disk((0, 0), 1) - kp.Disk((0.5, 0), 0.5),
     "an annulus": kp.Disk((0, 0), 1.0) - kp.Disk((0.4, 0.1), 0.2),
     "an arc that turns in its middle": kp.Sector((0, 0), 1, -math.pi / 2, math.pi / 2)
     | kp.Box(x=(-1, 0), y=(-1, 1.6)),
