@@ -143,10 +143,29 @@ class EliminationTree:
         return [node for node in self.places if not self._alone[node]]
 
     @cached_property
+    def subtrees(self) -> list[int]:
+        """The roots of the largest subtrees of single ranks, in order."""
+        parents = {one: node for node, pair in self.pairs.items() for one in pair}
+        own = (node for node in self.places if self._alone[node])
+        return [node for node in own if node == self.root or not self._alone[parents[node]]]
+
+    @cached_property
     def local(self) -> list[int]:
         """The nodes of this rank's subtrees, in order."""
         own = (node for node in self.places if self._alone[node])
         return [node for node in own if self.owners[node] == rank()]
+
+    @cached_property
+    def block_owners(self) -> Array:
+        """The rank that eliminates each block, (B,)."""
+        owners = [self.owners[node] for node in [*self.places, self.root]]
+        return np.array(owners)[self.eliminated_at]
+
+    @cached_property
+    def shared_blocks(self) -> Array:
+        """The blocks that leaves of several ranks have, a mask (B,)."""
+        above = [self.places[node] for node in self.above]
+        return np.isin(self.eliminated_at, [*above, len(self.places)] if above else [])
 
     @cached_property
     def _alone(self) -> dict[int, bool]:

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from kanpinn._support.distributed import extremes, together
 from kanpinn.linalg.alike_fronts import alike_fronts
 from kanpinn.linalg.dissection import BlockRows, check_finite
-from kanpinn.linalg.two_level_inverse import TwoLevelInverse, of_all
+from kanpinn.linalg.elimination_tree import EliminationTree
+from kanpinn.linalg.frontal_inverse import of_all
+from kanpinn.linalg.two_level_inverse import TwoLevelInverse
 
 Array = NDArray[Any]
 
@@ -27,12 +29,11 @@ class TwoLevel:
     one with Aᴴ. The error by rounding in AᴴA is corrected: the iterations begin again with the
     residual of A, until that is small enough.
 
-    With several ranks each has some of the fronts and the whole preconditioner, and all get the
+    With several ranks each has some of the fronts and a part of the preconditioner, and all get the
     same x.
 
     Args:
-        blocks: the numbers of the blocks of each front, those of other ranks included.
-        sizes: the numbers of unknowns of the blocks, (B,).
+        tree: the blocks of each front, the numbers of their unknowns, and the fronts of each rank.
         fronts: the rows of this rank's fronts by number; those with the same matrix up to a factor
             share an array.
         coarse: whether each unknown is a coarse one, (N,).
@@ -45,24 +46,18 @@ class TwoLevel:
     """
 
     def __init__(
-        self,
-        blocks: Sequence[Array],
-        sizes: Array,
-        fronts: Mapping[int, BlockRows],
-        coarse: Array,
+        self, tree: EliminationTree, fronts: Mapping[int, BlockRows], coarse: Array
     ) -> None:
         with together():
             check_finite(one.rows for one in fronts.values())
-            self._groups = alike_fronts(sizes, fronts)
-        self._count = int(sizes.sum())
+            self._groups = alike_fronts(tree.sizes, fronts)
+        self._count = int(tree.sizes.sum())
         none = [np.zeros(0, dtype=np.int64)]
         self._columns = np.concatenate(none + [one.columns.ravel() for one in self._groups])
         is_complex = _on_any_rank(any(np.iscomplexobj(one.rows) for one in self._groups))
         self._dtype = complex if is_complex else float
-        self._preconditioned = TwoLevelInverse(
-            blocks, sizes, fronts, self._groups, coarse, self._dtype
-        )
-        unknowns = np.array([float(sizes[one].sum()) for one in blocks])
+        self._preconditioned = TwoLevelInverse(tree, self._groups, coarse, self._dtype)
+        unknowns = np.array([float(tree.sizes[one].sum()) for one in tree.blocks])
         self.operations = 4 * float(np.square(unknowns).sum())
 
     def solve(
@@ -90,7 +85,8 @@ class TwoLevel:
         with together():
             check_finite(rights.values())
         given = [np.stack([rights[number] for number in one.numbers]) for one in self._groups]
-        slope, count, before = self._adjoint(given), 0, np.inf
+        each = _most(max((one.shape[2] for one in given), default=0))  # a rank may have no front
+        slope, count, before = self._adjoint(given, each), 0, np.inf
         first = _inner(slope, self._preconditioned(slope))
         found, rest = np.zeros_like(slope), first
         if start is not None:
@@ -139,21 +135,23 @@ class TwoLevel:
     def _slope(self, given: Sequence[Array], found: Array) -> Array:
         """Aᴴ (b - A x), (N, n), for b of the fronts of each group, (c, r, n), and x, (N, n)."""
         products = [one.product(found) for one in self._groups]
-        return self._adjoint([b - own for b, own in zip(given, products, strict=True)])
+        rest = [b - own for b, own in zip(given, products, strict=True)]
+        return self._adjoint(rest, found.shape[1])
 
     def _normal(self, unknowns: Array) -> Array:
         """AᴴA x, (N, n)."""
-        return self._gathered([one.normal(unknowns) for one in self._groups])
+        return self._gathered([one.normal(unknowns) for one in self._groups], unknowns.shape[1])
 
-    def _adjoint(self, rows: Sequence[Array]) -> Array:
-        """Aᴴ y, (N, n), for the rows of each group, (c, r, n)."""
-        return self._gathered(
-            [one.adjoint(own) for one, own in zip(self._groups, rows, strict=True)]
-        )
+    def _adjoint(self, rows: Sequence[Array], each: int) -> Array:
+        """Aᴴ y, (N, n), for the rows of each group, (c, r, n); each: n."""
+        parts = [one.adjoint(own) for one, own in zip(self._groups, rows, strict=True)]
+        return self._gathered(parts, each)
 
-    def _gathered(self, parts: Sequence[Array]) -> Array:
-        """The sums of the values that the fronts of each group have, (c, t, n): (N, n)."""
-        each = _most(max((one.shape[2] for one in parts), default=0))
+    def _gathered(self, parts: Sequence[Array], each: int) -> Array:
+        """The sums of the values that the fronts of each group have, (c, t, n): (N, n).
+
+        each: n.
+        """
         flat = [np.zeros((0, each), self._dtype)] + [one.reshape(-1, each) for one in parts]
         columns = [self._added(column) for column in np.concatenate(flat).T]
         return of_all(np.stack(columns, axis=1))

@@ -1,19 +1,16 @@
 """The preconditioner on two levels of a sparse least-squares problem."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, diags_array
-from scipy.sparse.linalg import splu
 
-from kanpinn._support.distributed import summed
+from kanpinn._support.distributed import rank
 from kanpinn.linalg.alike_fronts import AlikeFronts
-from kanpinn.linalg.dissection import BlockRows
-from kanpinn.linalg.elimination import columns_of_blocks
+from kanpinn.linalg.elimination_tree import EliminationTree
+from kanpinn.linalg.frontal_inverse import FrontalInverse, of_all
 
 Array = NDArray[Any]
 
@@ -21,47 +18,31 @@ Array = NDArray[Any]
 class TwoLevelInverse:
     """The sum of the inverses of AᴴA in each block of unknowns, and in all coarse unknowns.
 
-    With several ranks each has some of the fronts, and all have the whole sum.
+    With several ranks each has some of the fronts and a part of both inverses, and all get the sum.
 
     Args:
-        blocks: the numbers of the blocks of each front, those of other ranks included.
-        sizes: the numbers of unknowns of the blocks, (B,).
-        fronts: the rows of this rank's fronts by number.
-        groups: these fronts, those with the same matrix together.
+        tree: the blocks of each front, the numbers of their unknowns, and the fronts of each rank.
+        groups: the fronts of this rank, those with the same matrix together.
         coarse: whether each unknown is a coarse one, (N,).
         dtype: of the numbers, float or complex.
     """
 
     def __init__(
-        self,
-        blocks: Sequence[Array],
-        sizes: Array,
-        fronts: Mapping[int, BlockRows],
-        groups: Sequence[AlikeFronts],
-        coarse: Array,
-        dtype: type,
+        self, tree: EliminationTree, groups: Sequence[AlikeFronts], coarse: Array, dtype: type
     ) -> None:
-        self._blocks = _block_inverses(sizes, fronts, groups, dtype)
+        self._blocks = _block_inverses(tree, groups, dtype)
         self._coarse = np.flatnonzero(coarse)
-        self._factor = splu(
-            _coarse_matrix(blocks, sizes, groups, coarse, dtype),
-            permc_spec="MMD_AT_PLUS_A",
-            diag_pivot_thresh=0.0,
-            options={"SymmetricMode": True},
-        )
+        counts = np.bincount(np.repeat(np.arange(len(tree.sizes)), tree.sizes), coarse)
+        matrices = _CoarseMatrices(groups, coarse)
+        self._together = FrontalInverse(tree, counts.astype(np.int64), matrices, dtype)
 
     def __call__(self, slope: Array) -> Array:
         """The product with vectors, (N, n)."""
         found = np.zeros_like(slope)
         for one in self._blocks:
             found[one.columns] = one(slope)
-        found[self._coarse] += self._factor.solve(np.ascontiguousarray(slope[self._coarse]))
-        return found
-
-
-def of_all(values: Array) -> Array:
-    """The sum of the values of all ranks."""
-    return summed([torch.from_numpy(values)])[0].numpy()
+        found[self._coarse] += self._together(slope[self._coarse])
+        return of_all(found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,12 +71,10 @@ class _BlockInverses:
 
 
 def _block_inverses(
-    sizes: Array,
-    fronts: Mapping[int, BlockRows],
-    groups: Sequence[AlikeFronts],
-    dtype: type,
+    tree: EliminationTree, groups: Sequence[AlikeFronts], dtype: type
 ) -> list[_BlockInverses]:
-    """The inverses in all blocks."""
+    """The inverses in the blocks of this rank."""
+    sizes = tree.sizes
     matrices, places = {}, np.zeros(len(sizes), dtype=np.int64)
     for size in np.unique(sizes):
         alike = np.flatnonzero(sizes == size)
@@ -104,13 +83,16 @@ def _block_inverses(
     for one in groups:
         for number, factor in zip(one.numbers, one.factors, strict=True):
             start = 0
-            for block in fronts[number].blocks:
+            for block in tree.blocks[number]:
                 part = slice(start, start := start + int(sizes[block]))
                 matrices[int(sizes[block])][places[block]] += factor**2 * one.gram[part, part]
     found, starts = [], np.cumsum(sizes) - sizes
     for size, own in matrices.items():
-        matrix = of_all(own)
-        columns = starts[sizes == size][:, None] + np.arange(size)
+        numbers = np.flatnonzero(sizes == size)
+        of_several = tree.shared_blocks[numbers]
+        own[of_several] = of_all(own[of_several])
+        here = tree.block_owners[numbers] == rank()
+        matrix, columns = own[here], starts[numbers[here]][:, None] + np.arange(size)
         lengths = np.einsum("bii->b", matrix).real
         lengths = np.where(lengths > 0, lengths, 1.0)[:, None, None]
         scaled = matrix / lengths
@@ -146,29 +128,23 @@ def _inverses(matrices: Array) -> Array:
     return found
 
 
-def _coarse_matrix(
-    blocks: Sequence[Array],
-    sizes: Array,
-    groups: Sequence[AlikeFronts],
-    coarse: Array,
-    dtype: type,
-) -> Any:
-    """AᴴA in the coarse unknowns."""
-    numbers, starts = np.cumsum(coarse) - 1, np.cumsum(sizes) - sizes
-    columns = [columns_of_blocks(one, starts, sizes) for one in blocks]
-    own = [numbers[one[coarse[one]]] for one in columns]
-    counts = np.array([len(one) ** 2 for one in own])
-    first = np.cumsum(counts) - counts
-    values: Array = np.zeros(int(counts.sum()), dtype)
-    for group in groups:
-        kept = np.flatnonzero(coarse[group.columns[0]])
-        part = group.gram[np.ix_(kept, kept)].ravel()
-        for number, factor in zip(group.numbers, group.factors, strict=True):
-            values[first[number] : first[number] + len(part)] = factor**2 * part
-    rows = np.concatenate([np.repeat(one, len(one)) for one in own])
-    found = coo_array((of_all(values), (rows, np.concatenate([np.tile(o, len(o)) for o in own]))))
-    found = found.tocsc()
-    little, diagonal = 1e-14, found.diagonal().real
-    size = np.where(diagonal > 0, diagonal, diagonal.max(initial=0.0) or 1.0)
-    # With this addition, unknowns that nothing determines have a pivot.
-    return (found + diags_array(little * size)).tocsc()
+class _CoarseMatrices:
+    """AᴴA of single fronts in the coarse unknowns.
+
+    groups, coarse: see `TwoLevelInverse`.
+    """
+
+    def __init__(self, groups: Sequence[AlikeFronts], coarse: Array) -> None:
+        self._parts: dict[int, tuple[Array, float]] = {}
+        for group in groups:
+            kept = np.flatnonzero(coarse[group.columns[0]])
+            part = group.gram[np.ix_(kept, kept)]
+            # With this addition, unknowns that nothing determines have a pivot.
+            part[range(len(kept)), range(len(kept))] *= 1 + 1e-14
+            for number, factor in zip(group.numbers, group.factors, strict=True):
+                self._parts[number] = part, float(factor)
+
+    def __call__(self, number: int) -> Array:
+        """The matrix of a front."""
+        part, factor = self._parts[number]
+        return factor**2 * part

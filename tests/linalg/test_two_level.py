@@ -6,11 +6,15 @@ import torch
 from numpy.testing import assert_allclose
 
 from kanpinn.linalg.dissection import BlockRows
+from kanpinn.linalg.elimination_tree import EliminationTree
+from kanpinn.linalg.local_order import order_of_least_fill
 from kanpinn.linalg.two_level import TwoLevel
 
 
 def _two_level(sizes, fronts, coarse):
-    return TwoLevel([one.blocks for one in fronts.values()], sizes, fronts, coarse)
+    blocks = [one.blocks for one in fronts.values()]
+    tree = EliminationTree(blocks, sizes, order_of_least_fill(blocks, sizes), np.zeros(len(blocks)))
+    return TwoLevel(tree, fronts, coarse)
 
 
 def _chain(count, size, seed, is_complex=False):

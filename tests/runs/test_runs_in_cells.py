@@ -116,7 +116,7 @@ def test_cells_that_do_not_fit_into_memory_are_refused_with_the_number(config, m
 
 
 def test_a_comparison_that_does_not_fit_into_memory_is_left_out(monkeypatch):
-    monkeypatch.setattr("kanpinn.cells.system.memory.machine_memory", lambda: 2.1e6)
+    monkeypatch.setattr("kanpinn.cells.system.memory.machine_memory", lambda: 1.8e6)
     network, settings = kp.Cells([2, 1], 8, 4), kp.Dissection(tolerance=0.5, bulk=0.05)
     solution = kp.solve(_Smooth(), network, settings)
     words = r"stopped: the comparison with a solution of degree 10 would need .* MB of memory, .*;"

@@ -56,7 +56,7 @@ class FaceSolver:
 
     @cached_property
     def _two_level(self) -> TwoLevel:
-        return TwoLevel(self._tree.blocks, self._tree.sizes, self._fronts, self._coarse)
+        return TwoLevel(self._tree, self._fronts, self._coarse)
 
     @cached_property
     def _dissected(self) -> Dissected:
