@@ -16,12 +16,28 @@ from kanpinn.linalg.elimination_tree import EliminationTree
 Array = NDArray[Any]
 
 
+class Scratch:
+    """Memory that is used again and again: taking much new memory takes as long as the products.
+
+    dtype: of the numbers.
+    """
+
+    def __init__(self, dtype: type) -> None:
+        self._numbers: Array = np.empty(0, dtype)
+
+    def matrix(self, rows: int, columns: int) -> Array:
+        """A matrix of any numbers, which are overwritten by those of the next one."""
+        if rows * columns > len(self._numbers):
+            self._numbers = np.empty(rows * columns, self._numbers.dtype)
+        return self._numbers[: rows * columns].reshape(rows, columns)
+
+
 @dataclass(frozen=True, eq=False)
 class Front:
     """A Hermitian matrix in some of the unknowns.
 
     Args:
-        places: those of its unknowns in the order of their elimination, ascending, (c,).
+        places: those of its unknowns in the order of their elimination, (c,).
         matrix: (c, c).
     """
 
@@ -29,16 +45,19 @@ class Front:
     matrix: Array
 
     @classmethod
-    def merged(cls, parts: Sequence["Front"]) -> "Front":
-        """The sum of some fronts."""
+    def merged(cls, parts: Sequence["Front"], scratch: Scratch) -> "Front":
+        """The sum of some fronts, with ascending places.
+
+        scratch: for its matrix.
+        """
         places = np.unique(np.concatenate([one.places for one in parts]))
-        matrix = np.zeros((len(places), len(places)), np.result_type(*(p.matrix for p in parts)))
-        for number, one in enumerate(parts):
-            there = np.ix_(*[np.searchsorted(places, one.places)] * 2)
-            if number:
-                matrix[there] += one.matrix
-            else:
-                matrix[there] = one.matrix
+        matrix = scratch.matrix(len(places), len(places))
+        matrix[:] = 0
+        for one in parts:
+            for rows, from_rows in (runs := _runs(np.searchsorted(places, one.places))):
+                into, own = matrix[rows], one.matrix[from_rows]
+                for columns, from_columns in runs:
+                    into[:, columns] += own[:, from_columns]
         return cls(places, matrix)
 
 
@@ -58,12 +77,14 @@ class Eliminated:
     rest: Array
 
     @classmethod
-    def of(cls, front: Front, count: int) -> tuple["Eliminated", Front]:
+    def of(cls, front: Front, count: int, scratch: Scratch) -> tuple["Eliminated", Front]:
         """The step for the first `count` unknowns of a front, and the front of the others."""
         inner, outer = front.places[:count], front.places[count:]
         root = inverse_root(front.matrix[:count, :count])
-        half = root.conj().T @ front.matrix[:count, count:]
-        left = front.matrix[count:, count:] - half.conj().T @ half
+        half = scratch.matrix(count, len(outer))
+        np.matmul(root.conj().T, front.matrix[:count, count:], out=half)
+        left = half.conj().T @ half
+        np.subtract(front.matrix[count:, count:], left, out=left)
         step = cls(slice(inner[0], inner[0] + count), outer, root @ root.conj().T, root @ half)
         return step, Front(outer, left)
 
@@ -113,12 +134,14 @@ class FrontalInverse:
         counts = np.bincount(at, sizes, len(tree.places) + 1).astype(np.int64)
         self._ends = np.concatenate([[0], np.cumsum(counts)])
         waiting: dict[int, Front] = {}
+        self._scratch = Scratch(dtype), Scratch(dtype)
         with together():
             own = [one for one in tree.subtrees if tree.owners[one] == rank()]
             self._below = [step for one in own for step in self._subtree(one, waiting)]
         if tree.above:
             waiting = {root: self._shared(root, waiting.get(root)) for root in tree.subtrees}
         self._above = [step for node in tree.above for step in self._merge(node, waiting)]
+        del self._scratch
         self._top = _ranges(self._above)
         # Each unknown is in the part of one rank.
         self._counted = _ranges(self._below if rank() else self._below + self._above)
@@ -178,13 +201,15 @@ class FrontalInverse:
         self, node: int, parts: Sequence[Front], waiting: dict[int, Front]
     ) -> Iterator[Eliminated]:
         """The step that merges fronts to a node, if it eliminates unknowns; its front waits."""
-        front, is_root = Front.merged(parts), node == self._tree.root
+        of_front, of_step = self._scratch
+        front, is_root = Front.merged(parts, of_front), node == self._tree.root
         end = self._ends[-1 if is_root else self._tree.places[node] + 1]
         count = int(np.searchsorted(front.places, end))
         if count:
-            step, front = Eliminated.of(front, count)
+            step, waiting[node] = Eliminated.of(front, count, of_step)
             yield step
-        waiting[node] = front
+        else:
+            waiting[node] = Front(front.places, front.matrix.copy())
 
     def _places(self, leaf: int) -> Array:
         """The places of the unknowns of a leaf in the order of their elimination."""
@@ -217,6 +242,13 @@ def inverse_root(matrix: Array) -> Array:
     known = values > singular * values[-1]
     roots = np.where(known, 1 / np.sqrt(np.where(known, values, 1.0)), 0.0)
     return vectors * roots * scale[:, None]
+
+
+def _runs(places: Array) -> list[tuple[slice, slice]]:
+    """Where some places are one after the other: the places, and where these are in the array."""
+    ends = np.flatnonzero(np.diff(places) != 1) + 1
+    bounds = zip([0, *ends.tolist()], [*ends.tolist(), len(places)], strict=True)
+    return [(slice(places[i], places[i] + j - i), slice(i, j)) for i, j in bounds if j > i]
 
 
 def _ranges(steps: Sequence[Eliminated]) -> Array:

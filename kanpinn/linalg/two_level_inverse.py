@@ -74,25 +74,25 @@ def _block_inverses(
     tree: EliminationTree, groups: Sequence[AlikeFronts], dtype: type
 ) -> list[_BlockInverses]:
     """The inverses in the blocks of this rank."""
-    sizes = tree.sizes
+    sizes, own = tree.sizes, tree.block_owners == rank()
     matrices, places = {}, np.zeros(len(sizes), dtype=np.int64)
     for size in np.unique(sizes):
-        alike = np.flatnonzero(sizes == size)
+        alike = np.flatnonzero((sizes == size) & (own | tree.shared_blocks))
         places[alike] = np.arange(len(alike))
-        matrices[int(size)] = np.zeros((len(alike), size, size), dtype)
+        matrices[int(size)] = alike, np.zeros((len(alike), size, size), dtype)
     for one in groups:
         for number, factor in zip(one.numbers, one.factors, strict=True):
             start = 0
             for block in tree.blocks[number]:
                 part = slice(start, start := start + int(sizes[block]))
-                matrices[int(sizes[block])][places[block]] += factor**2 * one.gram[part, part]
+                matrices[int(sizes[block])][1][places[block]] += factor**2 * one.gram[part, part]
     found, starts = [], np.cumsum(sizes) - sizes
-    for size, own in matrices.items():
-        numbers = np.flatnonzero(sizes == size)
+    for size, (numbers, matrix) in matrices.items():
         of_several = tree.shared_blocks[numbers]
-        own[of_several] = of_all(own[of_several])
-        here = tree.block_owners[numbers] == rank()
-        matrix, columns = own[here], starts[numbers[here]][:, None] + np.arange(size)
+        if len(tree.above):
+            matrix[of_several] = of_all(matrix[of_several])
+            numbers, matrix = numbers[own[numbers]], matrix[own[numbers]]
+        columns = starts[numbers][:, None] + np.arange(size)
         lengths = np.einsum("bii->b", matrix).real
         lengths = np.where(lengths > 0, lengths, 1.0)[:, None, None]
         scaled = matrix / lengths
