@@ -9,11 +9,14 @@ from cases import OnWalls, error_of
 import kanpinn as kp
 from kanpinn.cells import Cells
 from kanpinn.cells.adaptive.solve_pace import SolvePace
+from kanpinn.jets import Channels
 from kanpinn.solvers.auto.candidates import families, first_choice
 from kanpinn.solvers.auto.judging import judge, judged_alone
+from kanpinn.solvers.auto.starting import start
 from kanpinn.solvers.auto.steepness import Steepness
 from kanpinn.solvers.auto.traits import Traits
 from kanpinn.solvers.auto.trial import Trial
+from kanpinn.solvers.discretize import discretize
 
 
 class Equation(OnWalls):
@@ -122,6 +125,31 @@ def test_cells_are_first_around_small_holes():
         for radius in (0.02, 0.3)
     ]
     assert kinds == [Cells, kp.KAN]
+
+
+class CubicInL(kp.Problem):
+    """-Δu + u³ = 1 in an L, u = 0 on its sides: u is singular at the corner."""
+
+    domain = kp.LShape()
+
+    def residual(self, p, u):
+        return u.value**3 - kp.laplacian(u) - 1
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, 0.0)]
+
+
+def test_a_trial_in_cells_starts_from_the_solution_before_and_its_functions_of_corners():
+    # Newton's method did not converge from the polynomials alone.
+    problem, cells = CubicInL(), kp.Cells([2, 1], 6, 4)
+    choice = next(f for f in families(Traits.of(problem)) if f.name == "cells").choices[0]
+    known = kp.solve(problem, kp.Cells([2, 1], 6, 4), kp.Dissection(1e-3))
+    discretization = discretize(problem, cells, choice.settings("auto"), 0)
+    start(discretization, Trial(choice, known, 1.0))
+    points = problem.domain.gauss(400)
+    found = discretization.surrogate.evaluate(points, Channels(("x", "y"))).value
+    assert torch.allclose(found, known(points), atol=1e-13)
+    assert known.network.corners is not None
 
 
 class Three(OnWalls):

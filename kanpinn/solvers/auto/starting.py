@@ -5,6 +5,7 @@ import copy
 import torch
 
 from kanpinn.cells import Cells
+from kanpinn.cells.adaptive.shared_in_network import shared_numbers, take_shared_numbers
 from kanpinn.networks import KAN
 from kanpinn.networks.layer import get_coefficients
 from kanpinn.pde.problem import Problem
@@ -25,8 +26,7 @@ def start(discretization: Discretization[Problem], known: Trial | None) -> None:
         network.constants = copy.deepcopy(known.solution.network.constants)
     if isinstance(network, Cells):
         if known is not None and isinstance(known.solution.network, Cells):
-            before = known.solution.network.layer
-            network.layer.reset(before.tree, before.frames, before.coefficients)
+            _take_function(network, known.solution.network)
         return
     warm = isinstance(network, KAN) and not (unknowns or network.stretched)
     if warm and known is not None and known.repeats and known.choice.form == "strong":
@@ -36,3 +36,11 @@ def start(discretization: Discretization[Problem], known: Trial | None) -> None:
         sizes = discretization.scales.fields.to(get_coefficients(layers))
         with torch.no_grad():
             layers[0].coefficients.mul_(sizes)
+
+
+def _take_function(network: Cells, known: Cells) -> None:
+    """Give a network the cells of another one and its function, that of its corners included."""
+    before = known.layer
+    network.layer.reset(before.tree, before.frames, before.coefficients)
+    network.corners = copy.deepcopy(known.corners)
+    take_shared_numbers(network, shared_numbers(known))
