@@ -11,8 +11,8 @@ from kanpinn._support.distributed import extremes, together
 from kanpinn.linalg.alike_fronts import alike_fronts
 from kanpinn.linalg.dissection import BlockRows, check_finite
 from kanpinn.linalg.elimination_tree import EliminationTree
-from kanpinn.linalg.frontal_inverse import of_all
 from kanpinn.linalg.two_level_inverse import TwoLevelInverse
+from kanpinn.linalg.unknowns_of_rank import UnknownsOfRank
 
 Array = NDArray[Any]
 
@@ -29,8 +29,9 @@ class TwoLevel:
     one with Aᴴ. The error by rounding in AᴴA is corrected: the iterations begin again with the
     residual of A, until that is small enough.
 
-    With several ranks each has some of the fronts and a part of the preconditioner, and all get the
-    same x.
+    With several ranks each has some of the fronts, and of all vectors the entries of the unknowns
+    of these fronts. Each iteration adds up what ranks have for the unknowns that they share, and
+    takes the sums for the inner products along. All get the same x.
 
     Args:
         tree: the blocks of each front, the numbers of their unknowns, and the fronts of each rank.
@@ -50,13 +51,15 @@ class TwoLevel:
     ) -> None:
         with together():
             check_finite(one.rows for one in fronts.values())
-            self._groups = alike_fronts(tree.sizes, fronts)
-        self._count = int(tree.sizes.sum())
+            self._unknowns = UnknownsOfRank.of(tree)
+            self._groups = alike_fronts(self._unknowns.sizes, fronts)
         none = [np.zeros(0, dtype=np.int64)]
         self._columns = np.concatenate(none + [one.columns.ravel() for one in self._groups])
         is_complex = _on_any_rank(any(np.iscomplexobj(one.rows) for one in self._groups))
         self._dtype = complex if is_complex else float
-        self._preconditioned = TwoLevelInverse(tree, self._groups, coarse, self._dtype)
+        self._preconditioned = TwoLevelInverse(
+            tree, self._unknowns, self._groups, coarse[self._unknowns.places], self._dtype
+        )
         unknowns = np.array([float(tree.sizes[one].sum()) for one in tree.blocks])
         self.operations = 4 * float(np.square(unknowns).sum())
 
@@ -87,43 +90,52 @@ class TwoLevel:
         given = [np.stack([rights[number] for number in one.numbers]) for one in self._groups]
         each = _most(max((one.shape[2] for one in given), default=0))  # a rank may have no front
         slope, count, before = self._adjoint(given, each), 0, np.inf
-        first = _inner(slope, self._preconditioned(slope))
-        found, rest = np.zeros_like(slope), first
+        change, rest = self._preconditioned(slope)
+        found, first = np.zeros_like(slope), rest
         if start is not None:
-            nearer = self._slope(given, start := start.astype(self._dtype))
-            left = _inner(nearer, self._preconditioned(nearer))
+            start = start[self._unknowns.places].astype(self._dtype)
+            nearer = self._slope(given, start)
+            nearer_change, left = self._preconditioned(nearer)
             if _largest(left, first) < 1:
-                found, slope, rest = start, nearer, left
+                found, slope, change, rest = start, nearer, nearer_change, left
         while (reached := _largest(rest, first)) > tolerance:
             if reached > before / 2:  # rounding in A x is all that is left, or AᴴA is too inexact
-                return found if reached < 1e3 * tolerance else None
-            correction, count = self._iterated(slope, first, tolerance, count, most)
+                if reached < 1e3 * tolerance:
+                    break
+                return None
+            correction, count = self._iterated(slope, change, rest, first, tolerance, count, most)
             if correction is None:
                 return None
             found, before = found + correction, reached
             slope = self._slope(given, found)
-            rest = _inner(slope, self._preconditioned(slope))
-        return found
+            change, rest = self._preconditioned(slope)
+        return self._unknowns.whole(found)
 
     def _iterated(
-        self, slope: Array, first: Array, tolerance: float, count: int, most: int
+        self,
+        slope: Array,
+        change: Array,
+        size: Array,
+        first: Array,
+        tolerance: float,
+        count: int,
+        most: int,
     ) -> tuple[Array | None, int]:
         """The x for AᴴA x = s by conjugate gradients, or None, and the number of iterations so far.
 
         Args:
-            slope: s, (N, n).
+            slope: s, (m, n).
+            change, size: what the preconditioner makes of it.
             first: the square of what the error is relative to, (n,).
             tolerance, most: see `solve`.
             count: the number of iterations before.
         """
-        direction = change = self._preconditioned(slope)
-        found, size = np.zeros_like(change), _inner(slope, change)
+        direction, found = change, np.zeros_like(change)
         for number in range(count + 1, most + 1):
-            product = self._normal(direction)
-            step = _ratio(size, _inner(direction, product))
+            product, curvature = self._normal(direction)
+            step = _ratio(size, curvature)
             found, slope = found + step * direction, slope - step * product
-            change = self._preconditioned(slope)
-            before, size = size, _inner(slope, change)
+            before, (change, size) = size, self._preconditioned(slope)
             reached = _largest(size, first)
             if reached <= tolerance:
                 return found, number
@@ -133,34 +145,36 @@ class TwoLevel:
         return None, most
 
     def _slope(self, given: Sequence[Array], found: Array) -> Array:
-        """Aᴴ (b - A x), (N, n), for b of the fronts of each group, (c, r, n), and x, (N, n)."""
+        """Aᴴ (b - A x), (m, n), for b of the fronts of each group, (c, r, n), and x, (m, n)."""
         products = [one.product(found) for one in self._groups]
         rest = [b - own for b, own in zip(given, products, strict=True)]
         return self._adjoint(rest, found.shape[1])
 
-    def _normal(self, unknowns: Array) -> Array:
-        """AᴴA x, (N, n)."""
-        return self._gathered([one.normal(unknowns) for one in self._groups], unknowns.shape[1])
+    def _normal(self, unknowns: Array) -> tuple[Array, Array]:
+        """AᴴA x, (m, n), and xᴴ AᴴA x, (n,)."""
+        own = self._gathered([one.normal(unknowns) for one in self._groups], unknowns.shape[1])
+        return self._unknowns.added(own, np.einsum("ij,ij->j", unknowns.conj(), own).real)
 
     def _adjoint(self, rows: Sequence[Array], each: int) -> Array:
-        """Aᴴ y, (N, n), for the rows of each group, (c, r, n); each: n."""
+        """Aᴴ y, (m, n), for the rows of each group, (c, r, n); each: n."""
         parts = [one.adjoint(own) for one, own in zip(self._groups, rows, strict=True)]
-        return self._gathered(parts, each)
+        return self._unknowns.added(self._gathered(parts, each), np.zeros(each))[0]
 
     def _gathered(self, parts: Sequence[Array], each: int) -> Array:
-        """The sums of the values that the fronts of each group have, (c, t, n): (N, n).
+        """The sums of the values that this rank's fronts have for its unknowns, (m, n).
 
-        each: n.
+        Args:
+            parts: the values of the fronts of each group, (c, t, n).
+            each: n.
         """
         flat = [np.zeros((0, each), self._dtype)] + [one.reshape(-1, each) for one in parts]
-        columns = [self._added(column) for column in np.concatenate(flat).T]
-        return of_all(np.stack(columns, axis=1))
+        return np.stack([self._added(column) for column in np.concatenate(flat).T], axis=1)
 
     def _added(self, values: Array) -> Array:
-        """The sum of the values that this rank's fronts have for each unknown, (N,)."""
+        """The sums of the values that fronts have for each unknown, (m,)."""
         if np.iscomplexobj(values):
             return self._added(values.real) + 1j * self._added(values.imag)
-        return np.bincount(self._columns, values, self._count)
+        return np.bincount(self._columns, values, len(self._unknowns.places))
 
 
 def _most(count: int) -> int:
@@ -170,12 +184,6 @@ def _most(count: int) -> int:
 
 def _on_any_rank(condition: bool) -> bool:
     return bool(_most(int(condition)))
-
-
-def _inner(one: Array, other: Array) -> Array:
-    """The inner products of the columns, (n,)."""
-    found: Array = np.einsum("ij,ij->j", one.conj(), other).real
-    return found
 
 
 def _largest(squares: Array, others: Array) -> float:

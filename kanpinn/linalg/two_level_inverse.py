@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kanpinn._support.distributed import rank
 from kanpinn.linalg.alike_fronts import AlikeFronts
 from kanpinn.linalg.elimination_tree import EliminationTree
-from kanpinn.linalg.frontal_inverse import FrontalInverse, of_all
+from kanpinn.linalg.frontal_inverse import FrontalInverse
+from kanpinn.linalg.unknowns_of_rank import UnknownsOfRank, of_all
 
 Array = NDArray[Any]
 
@@ -18,31 +18,39 @@ Array = NDArray[Any]
 class TwoLevelInverse:
     """The sum of the inverses of AᴴA in each block of unknowns, and in all coarse unknowns.
 
-    With several ranks each has some of the fronts and a part of both inverses, and all get the sum.
+    With several ranks each has the parts in its own unknowns.
 
     Args:
-        tree: the blocks of each front, the numbers of their unknowns, and the fronts of each rank.
+        tree: the blocks of each front, and the fronts of each rank.
+        unknowns: those of this rank.
         groups: the fronts of this rank, those with the same matrix together.
-        coarse: whether each unknown is a coarse one, (N,).
+        coarse: whether each unknown of this rank is a coarse one, (m,).
         dtype: of the numbers, float or complex.
     """
 
     def __init__(
-        self, tree: EliminationTree, groups: Sequence[AlikeFronts], coarse: Array, dtype: type
+        self,
+        tree: EliminationTree,
+        unknowns: UnknownsOfRank,
+        groups: Sequence[AlikeFronts],
+        coarse: Array,
+        dtype: type,
     ) -> None:
-        self._blocks = _block_inverses(tree, groups, dtype)
-        self._coarse = np.flatnonzero(coarse)
-        counts = np.bincount(np.repeat(np.arange(len(tree.sizes)), tree.sizes), coarse)
-        matrices = _CoarseMatrices(groups, coarse)
-        self._together = FrontalInverse(tree, counts.astype(np.int64), matrices, dtype)
+        self._unknowns, self._coarse = unknowns, np.flatnonzero(coarse)
+        self._blocks = _block_inverses(tree, unknowns, groups, dtype)
+        blocks = np.repeat(np.arange(len(tree.sizes)), unknowns.sizes)
+        counts = np.bincount(blocks, coarse, len(tree.sizes)).astype(np.int64)
+        self._together = FrontalInverse(tree, counts, _CoarseMatrices(groups, coarse), dtype)
 
-    def __call__(self, slope: Array) -> Array:
-        """The product with vectors, (N, n)."""
+    def __call__(self, slope: Array) -> tuple[Array, Array]:
+        """The product with vectors (m, n), and the inner products of both, (n,)."""
         found = np.zeros_like(slope)
         for one in self._blocks:
             found[one.columns] = one(slope)
-        found[self._coarse] += self._together(slope[self._coarse])
-        return of_all(found)
+        own = self._unknowns.products(slope, found)
+        together, products = self._together(slope[self._coarse], own)
+        found[self._coarse] += together
+        return found, products
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +79,13 @@ class _BlockInverses:
 
 
 def _block_inverses(
-    tree: EliminationTree, groups: Sequence[AlikeFronts], dtype: type
+    tree: EliminationTree, unknowns: UnknownsOfRank, groups: Sequence[AlikeFronts], dtype: type
 ) -> list[_BlockInverses]:
     """The inverses in the blocks of this rank."""
-    sizes, own = tree.sizes, tree.block_owners == rank()
+    sizes = unknowns.sizes
     matrices, places = {}, np.zeros(len(sizes), dtype=np.int64)
-    for size in np.unique(sizes):
-        alike = np.flatnonzero((sizes == size) & (own | tree.shared_blocks))
+    for size in np.unique(tree.sizes):  # all ranks have the same
+        alike = np.flatnonzero(sizes == size)
         places[alike] = np.arange(len(alike))
         matrices[int(size)] = alike, np.zeros((len(alike), size, size), dtype)
     for one in groups:
@@ -89,9 +97,7 @@ def _block_inverses(
     found, starts = [], np.cumsum(sizes) - sizes
     for size, (numbers, matrix) in matrices.items():
         of_several = tree.shared_blocks[numbers]
-        if len(tree.above):
-            matrix[of_several] = of_all(matrix[of_several])
-            numbers, matrix = numbers[own[numbers]], matrix[own[numbers]]
+        matrix[of_several] = of_all(matrix[of_several])
         columns = starts[numbers][:, None] + np.arange(size)
         lengths = np.einsum("bii->b", matrix).real
         lengths = np.where(lengths > 0, lengths, 1.0)[:, None, None]

@@ -1,13 +1,16 @@
 """The inverse of a sparse matrix in the order of a tree, against dense linear algebra."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ranks import Ranks
 
-from kanpinn._support.distributed import rank
 from kanpinn.linalg.elimination_tree import EliminationTree
-from kanpinn.linalg.frontal_inverse import FrontalInverse, inverse_root, of_all
+from kanpinn.linalg.frontal_inverse import FrontalInverse
+from kanpinn.linalg.hermitian_fronts import inverse_root
 from kanpinn.linalg.local_order import order_of_least_fill
+from kanpinn.linalg.unknowns_of_rank import UnknownsOfRank
 
 
 def _grid(seed, size, is_complex=False, side=6):
@@ -41,9 +44,12 @@ def _grid(seed, size, is_complex=False, side=6):
 @pytest.mark.parametrize("size", [2, 20])
 def test_the_inverse_is_that_of_dense_linear_algebra(size, is_complex):
     tree, leaves, total = _grid(0, size, is_complex)
-    found = FrontalInverse(tree, tree.sizes, leaves.__getitem__, total.dtype.type)
+    inverse = FrontalInverse(tree, tree.sizes, leaves.__getitem__, total.dtype.type)
     right = np.random.default_rng(1).standard_normal((len(total), 2)).astype(total.dtype)
-    assert np.allclose(total @ found(right), right, rtol=0, atol=1e-8 * np.abs(right).max())
+    found, products = inverse(right, np.array([0.0, 5.0]))
+    assert np.allclose(total @ found, right, rtol=0, atol=1e-8 * np.abs(right).max())
+    wanted = [(right[:, i].conj() @ found[:, i]).real + 5 * i for i in range(2)]
+    assert np.allclose(products, wanted, rtol=1e-10)
 
 
 @pytest.mark.parametrize("is_complex", [False, True])
@@ -61,45 +67,49 @@ def test_a_singular_matrix_has_an_inverse_where_it_is_not_singular(is_complex):
 
 def test_unknowns_without_entries_stay_zero():
     tree, leaves, total = _grid(3, 2)
-    columns = np.cumsum(tree.sizes) - tree.sizes
-    blind = next(b for b in range(len(tree.sizes)) if tree.sizes[b])
-    for own, matrix in zip(tree.blocks, leaves, strict=True):
-        if blind in own:
-            place = int(tree.sizes[own[: list(own).index(blind)]].sum())
-            matrix[place] = matrix[:, place] = 0
-    seen = np.delete(np.arange(len(total)), columns[blind])
-    found = FrontalInverse(tree, tree.sizes, leaves.__getitem__, float)
-    right = np.ones((len(total), 1))
-    product = found(right)
-    assert product[columns[blind]] == 0
-    assert np.allclose((total @ product)[seen], 1, rtol=0, atol=1e-8)
+    ends = np.cumsum(tree.sizes)
+    hidden, blind = np.flatnonzero(tree.sizes)[:2]  # a block of no leaf, and one without entries
+    places = [np.repeat(~np.isin(own, [hidden]), tree.sizes[own]) for own in tree.blocks]
+    leaves = [one[np.ix_(kept, kept)] for one, kept in zip(leaves, places, strict=True)]
+    blocks = [own[own != hidden] for own in tree.blocks]
+    for own, matrix in zip(blocks, leaves, strict=True):
+        some = np.repeat(own == blind, tree.sizes[own])
+        matrix[some] = matrix[:, some] = 0
+    tree = replace(tree, blocks=blocks)
+    unseen = np.concatenate([np.arange(ends[b] - tree.sizes[b], ends[b]) for b in (hidden, blind)])
+    seen = np.delete(np.arange(len(total)), unseen)
+    inverse = FrontalInverse(tree, tree.sizes, leaves.__getitem__, float)
+    product, _ = inverse(np.ones((len(total), 1)), np.zeros(1))
+    assert (product[unseen] == 0).all()
+    assert np.allclose(total[np.ix_(seen, seen)] @ product[seen], 1, rtol=0, atol=1e-8)
 
 
 def _on_ranks(is_complex):
-    """What the parts of all ranks add up to, for few and for many unknowns."""
+    """The product with ones on all ranks, and its sum, for few and for many unknowns."""
     products = []
     for size in (2, 20):
         tree, leaves, total = _grid(4, size, is_complex)
-        local = set(tree.local)
+        unknowns, local = UnknownsOfRank.of(tree), set(tree.local)
 
         def leaf(number, leaves=leaves, local=local):
             assert number in local
             return leaves[number]
 
-        found = FrontalInverse(tree, tree.sizes, leaf, total.dtype.type)
-        part = found(np.ones((len(total), 1), total.dtype))
-        products.append((rank(), of_all(part)))
+        inverse = FrontalInverse(tree, unknowns.sizes, leaf, total.dtype.type)
+        found, sums = inverse(np.ones((len(unknowns.places), 1), total.dtype), np.ones(1))
+        products.append((unknowns.whole(found), sums))
     return products
 
 
 @pytest.mark.parametrize("is_complex", [False, True])
-def test_the_parts_of_ranks_add_up_to_the_product(tmp_path, is_complex):
-    ranks = Ranks(3, tmp_path)
+def test_ranks_find_the_product_of_one_process(tmp_path, is_complex):
+    ranks, count = Ranks(3, tmp_path), 3
     try:
-        ((_, few), (_, many)) = _on_ranks(is_complex)
-        for number, answer in enumerate(ranks.run(3, _on_ranks, is_complex)):
-            for (here, found), wanted in zip(answer, (few, many), strict=True):
-                assert here == number
-                assert np.allclose(found, wanted, rtol=1e-9, atol=1e-9 * np.abs(wanted).max())
+        wanted, answers = _on_ranks(is_complex), ranks.run(count, _on_ranks, is_complex)
     finally:
         ranks.end()
+    for answer in answers:
+        for (found, sums), (known, one), first in zip(answer, wanted, answers[0], strict=True):
+            assert np.array_equal(found, first[0]) and sums == first[1]
+            assert np.allclose(found, known, rtol=1e-9, atol=1e-9 * np.abs(known).max())
+            assert np.allclose(sums - count, one - 1, rtol=1e-9)
