@@ -69,8 +69,8 @@ def in_cell_windows(
         boundary, form: the arguments of `solve`.
 
     Raises:
-        InputError: for a boundary or form, a weight of a condition, an interface or initial rates
-            that a march with cells does not support.
+        InputError: for a boundary or form, a weight of a condition, or an interface that a march
+            with cells does not support.
     """
     refuse_unfit(problem, _functions(problem), form, "a network in time windows")
     if boundary not in ("auto", "penalty"):
@@ -83,11 +83,7 @@ def in_cell_windows(
         raise InputError(
             f"{type(problem).__name__} has an Interface: a march with cells expects none"
         )
-    if order_in_time(problem) > 1:
-        raise InputError(
-            f"{type(problem).__name__} has initial rates: a march with cells expects equations of "
-            "first order in time; write one of second order as two equations for u and v = u_t"
-        )
+    network.order = order_in_time(problem)
     around = periodic_axes(problem)
     network.go_around(frozenset(around.values()))
     follows = "a march takes short windows and small cells for it if the equation smooths it"

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.system.cell_functions import integrals, square_integrals
+from kanpinn.cells.system.cell_functions import integrals, nearest, square_integrals
 from kanpinn.cells.system.shared_functions import SharedInCells
 
 
@@ -57,6 +57,13 @@ class CellNorms:
     def total(self, one: CellField) -> float:
         """The L2 norm of the counted fields over the domain."""
         return float(self.of_cells(one).square().sum().sqrt())
+
+    def nearest(self, one: CellField, lower: LocalPolynomials) -> Tensor:
+        """The polynomials of a lower degree that are nearest in L2 in each cell, (N, L, m)."""
+        found = torch.zeros_like(one.coefficients[:, : lower.size])
+        for at in self.places:
+            found[at.cells] = nearest(at, self.polynomials, one.coefficients, lower)
+        return found
 
     def means(self, one: CellField) -> Tensor:
         """The means of the fields over the domain, (m,)."""

@@ -106,6 +106,28 @@ def integrals(
     return torch.einsum("cq,cqm->cm", at.weights, values)
 
 
+def nearest(
+    at: CellPoints, polynomials: LocalPolynomials, coefficients: Tensor, lower: LocalPolynomials
+) -> Tensor:
+    """The polynomials of a lower degree that are nearest to a function in L2, (c, L, m).
+
+    Args:
+        at: the points of a quadrature rule in the cells.
+        polynomials: the functions of a cell.
+        coefficients: in all cells, (N, L, m).
+        lower: those of the lower degree.
+    """
+    own = coefficients[at.cells]
+    if at.alike:  # orthonormal in whole cells
+        return own[:, : lower.size]
+    found = torch.zeros_like(own[:, : lower.size])
+    for place in range(len(own)):
+        roots, local = at.weights[place].sqrt()[:, None], at.local[place]
+        matrix, right = lower.values(local), polynomials.values(local) @ own[place]
+        found[place] = torch.linalg.lstsq(roots * matrix, roots * right, driver="gelsd").solution
+    return found
+
+
 def _without(shared: SharedSum | None, at: CellPoints) -> Tensor:
     """The cells that have no shared functions, a mask (c,)."""
     if shared is None:

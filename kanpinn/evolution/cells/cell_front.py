@@ -11,7 +11,7 @@ from torch import Tensor
 from kanpinn.cells.adaptive.halving import why_too_many
 from kanpinn.cells.problems.cell_problem import CellProblem
 from kanpinn.cells.tree import Tree
-from kanpinn.evolution.cells.cell_stages import CellStages, values_and_rates
+from kanpinn.evolution.cells.cell_stages import CellStages, at_time, motion_of
 from kanpinn.evolution.cells.cell_state import CellState, initial_state
 from kanpinn.evolution.cells.cell_window import CellWindow, solve_cell_window
 from kanpinn.evolution.cells.cell_windows import CellWindows
@@ -44,7 +44,7 @@ class CellFront:
         time: up to which the solution is known.
         size: the largest L2 norm of the solution so far.
         expected: the largest L2 norm of the solution so far and in the next window.
-        state: the solution there, and its estimated errors in time and in space, (3, N, L, m).
+        state: the solution there, and its estimated errors in time and in space, (3, N, L, p m).
         beyond: the L2 norm of the error in space that cells cannot represent.
         kept: the linearised equation with its factors; None if it must be made anew.
         compared: the latest errors in space that comparisons have shown, on the present cells.
@@ -73,9 +73,10 @@ class CellFront:
     def _at_rest(self, tree: Tree | None = None) -> CellState:
         problem, network = self.problem, self.network
         geometry = problem.start(network.start) if tree is None else problem.cells(tree)
-        shape = 3, len(geometry.tree), network.polynomials.size, network.fields
+        of_state = network.order * network.fields
+        shape = 3, len(geometry.tree), network.polynomials.size, of_state
         zeros = torch.zeros(*shape, dtype=torch.float64)
-        return CellState(problem, geometry, network.polynomials, zeros)
+        return CellState(problem, geometry, network.polynomials, zeros, network.order)
 
     def _initial(self, state: CellState) -> tuple[CellState, Tensor]:
         """The initial values in the cells of a state, and their errors in each cell, (N,)."""
@@ -137,7 +138,7 @@ class CellFront:
         return why_too_many(equations.of_real, chosen, most, kept=kept)
 
     def guess(self, scheme: Stages, length: float) -> Tensor:
-        """A guess for the values at the stages of the next window, (s, N, L, m)."""
+        """A guess for the values at the stages of the next window, (s, N, L, p m)."""
         start = self.state.value.expand(scheme.count, *self.state.value.shape)
         if self.latest is None:
             return start.clone()
@@ -153,12 +154,14 @@ class CellFront:
         window = scheme.count, length
         if self.kept is None or self.kept.slow or self.kept.window != window:
             guess, middle = self.guess(scheme, length), self.time + length / 2
-            about = values_and_rates(scheme, length, self.state.value, guess, 0.5), middle
+            state = at_time(scheme, length, self.state.value, guess, 0.5)
+            about = motion_of(*state, self.network.fields), middle
             self.kept = KeptLinearisation(self._linearised(about), about, window)
         return self.kept
 
     def _linearised(self, about: tuple[Tensor, float]) -> LinearisedCells:
-        return LinearisedCells.of(self.state.places, *about, self.terms.algebraic)
+        order, algebraic = self.network.order, self.terms.algebraic
+        return LinearisedCells.of(self.state.places, *about, order, algebraic)
 
     def tried(self, scheme: Stages, length: float, precision: float) -> CellWindow:
         """Solve a window; again with a new linearisation, if it was solved with an older one."""
@@ -176,7 +179,7 @@ class CellFront:
 
         Args:
             equations: those of the window.
-            values: at its stages, near the solution, (s, N, L, m).
+            values: at its stages, near the solution, (s, N, L, p m).
             probe: `early_step` or `last_step`.
         """
         found, indicators = probe(equations, values)

@@ -69,10 +69,9 @@ class CellMarchStage(MarchProgress):
         assert isinstance(network, CellWindows) and isinstance(domain, Domain)
         self.network = network
         terms = sorted_terms(residuals.terms, surrogate).in_float64()
-        terms = with_orders(terms, network.fields, 1, "radau")
-        problem = problem_in_space(
-            terms, domain, counted_fields(residuals, network.fields), network.fields
-        )
+        fields, order = network.fields, network.order
+        terms = with_orders(terms, fields, order, "radau")
+        problem = problem_in_space(terms, domain, counted_fields(residuals, fields), fields, order)
         most = 9  # stages, beyond which a window has many least-squares problems
         limits = settings.tolerance, settings.windows, settings.stages
         scales = time_scales_of(terms, surrogate, settings.tolerance)
@@ -176,7 +175,8 @@ class CellMarchStage(MarchProgress):
         front, window = self.front, done.window
         before, geometry = front.error, front.state.geometry
         end = self.scaled_end(window, last)
-        self.network.add(end, geometry.tree, geometry.frames, done.series, first=not self.accepted)
+        series = done.series[..., : self.network.fields]
+        self.network.add(end, geometry.tree, geometry.frames, series, first=not self.accepted)
         time = self.begin + self.duration if last else window.start + window.length
         front.go_on(done, added, time)
         if self.settings.windows is None:

@@ -19,15 +19,15 @@ from kanpinn.evolution.time.stages import Stages
 class CellStages:
     """The collocation equations of a window.
 
-    With the inverse Butcher matrix D = V Λ V⁻¹, the values U_i at the stages satisfy
-    K U_i + M Σ_j D_ij (U_j - u) / h = b_i. In W = V⁻¹ U they are one least-squares problem
-    (K + λ/h M) W_λ = (V⁻¹ b)_λ + λ/h (V⁻¹ 1)_λ M u for each eigenvalue λ.
+    With the inverse Butcher matrix D = V Λ V⁻¹, the states X_i at the stages have the derivatives
+    Σ_j D_ij (X_j - x) / h in time. For W = V⁻¹ X these are λ/h W_λ - λ/h (V⁻¹ 1)_λ x, so that there
+    is one least-squares problem for each eigenvalue λ, see `LinearisedCells.solve`.
 
     Args:
         cells: the linearised equation.
         stages: the stages, an odd number of them, so that one eigenvalue is real.
         start, length: the first moment and the length h.
-        initial: the state u at the start, (N, L, m).
+        initial: the state x at the start, (N, L, p m).
     """
 
     cells: LinearisedCells
@@ -56,45 +56,46 @@ class CellStages:
         """The form of the error in time, see `error_in_time`."""
         return error_form_of_ratio(self.stages, float(self.stages.eigenvalues[self.real].real))
 
-    def both(self, values: Tensor) -> Tensor:
-        """Values and rates at the stages from the values, (s, N, L, 2 m); values: (s, N, L, m)."""
+    def motions(self, states: Tensor) -> Tensor:
+        """The motions at the stages, (s, N, L, (p + 1) m), from the states, (s, N, L, p m)."""
         slopes = torch.from_numpy(self.stages.slopes / self.length)
-        return torch.cat([values, torch.tensordot(slopes, values - self.initial, dims=1)], dim=-1)
+        rates = torch.tensordot(slopes, states - self.initial, dims=1)
+        return motion_of(states, rates, self.cells.fields)
 
-    def at(self, values: Tensor, moment: float) -> Tensor:
-        """Values and rates of the polynomial in time at a moment from 0 to 1, (N, L, 2 m)."""
-        return values_and_rates(self.stages, self.length, self.initial, values, moment)
+    def at(self, states: Tensor, moment: float) -> tuple[Tensor, Tensor]:
+        """The polynomials in time at a moment from 0 to 1, and their rates, (N, L, p m) each."""
+        return at_time(self.stages, self.length, self.initial, states, moment)
 
-    def wanted(self, values: Tensor) -> list[Tensor]:
-        """b at all stages for each term, near given values, (s, c, q, equations) each."""
+    def wanted(self, states: Tensor) -> list[Tensor]:
+        """b at all stages for each term, near given states, (s, c, q, equations) each."""
         times = self.start + self.length * self.stages.nodes
-        both = self.both(values)
+        motions = self.motions(states)
         return [
             torch.stack(
                 [
                     term.wanted(term.parts(own), time)
-                    for own, time in zip(both, times.tolist(), strict=True)
+                    for own, time in zip(motions, times.tolist(), strict=True)
                 ]
             )
             for term in self.cells.terms
         ]
 
-    def are_alike(self, wanted: Sequence[Tensor], other: Sequence[Tensor], values: Tensor) -> bool:
+    def are_alike(self, wanted: Sequence[Tensor], other: Sequence[Tensor], states: Tensor) -> bool:
         """Whether b near two solutions is the same to rounding, as for linear equations.
 
         Args:
             wanted, other: b, see `wanted`.
-            values: the second solution, (s, N, L, m).
+            states: the second solution, (s, N, L, p m).
         """
-        rounding, both = 1e-11, self.both(values)
+        rounding, motions = 1e-11, self.motions(states)
         for term, one, two in zip(self.cells.terms, wanted, other, strict=True):
-            sizes = torch.stack([term.sizes(term.parts(own)) for own in both])
+            sizes = torch.stack([term.sizes(term.parts(own)) for own in motions])
             if not bool(((one - two).abs() <= rounding * (sizes + two.abs())).all()):
                 return False
         return True
 
     def component(self, number: int, wanted: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """W_λ of one eigenvalue, (N, L, m), and each cell's part of its functional, (N,).
+        """W_λ of one eigenvalue, (N, L, p m), and each cell's part of its functional, (N,).
 
         Args:
             number: the number of the eigenvalue.
@@ -103,16 +104,12 @@ class CellStages:
         row, rate = self.stages.rows[number], self.rates[number]
         row = row if isinstance(rate, complex) else row.real
         weights, total = torch.from_numpy(row), _plain(row.sum())
-        rights = []
-        for term, own in zip(self.cells.terms, wanted, strict=True):
-            right = torch.tensordot(weights, own.to(weights.dtype), dims=1)
-            start = term.of_rates(term.parts(self.initial))
-            rights.append((right + rate * total * start)[..., None])
-        found, shares = self.cells.solve(rate, rights)
-        return found[..., 0], shares[:, 0]
+        rights = [torch.tensordot(weights, b.to(weights.dtype), dims=1)[None] for b in wanted]
+        found, shares = self.cells.solve(rate, rate * total * self.initial[None], rights)
+        return found[0], shares[0]
 
-    def values_of(self, components: Sequence[Tensor]) -> Tensor:
-        """The values U at the stages, (s, N, L, m), from W_λ, (N, L, m) for each eigenvalue."""
+    def states_of(self, components: Sequence[Tensor]) -> Tensor:
+        """The states X at the stages, (s, N, L, p m), from W_λ, (N, L, p m) each."""
         columns = torch.from_numpy(self.stages.vectors)
         parts = [
             torch.tensordot(column[:, None], one.to(column.dtype)[None], dims=1).real
@@ -121,81 +118,86 @@ class CellStages:
         return torch.stack(parts).sum(dim=0)
 
     def solved(self, wanted: Sequence[Tensor]) -> Tensor:
-        """The values at the stages, (s, N, L, m), for given b, see `wanted`."""
-        found = self.values_of([self.component(k, wanted)[0] for k in range(len(self.rates))])
+        """The states at the stages, (s, N, L, p m), for given b, see `wanted`."""
+        found = self.states_of([self.component(k, wanted)[0] for k in range(len(self.rates))])
         return self.centred(found)
 
-    def centred(self, values: Tensor) -> Tensor:
-        """Values (…, N, L, m), shifted to mean zero in fields that are free up to a constant."""
-        system = self.of_real
-        for field in system.free_fields:
-            flat = values.flatten(0, -4) if values.ndim > 3 else values[None]
-            each = [system.norms.without_means(CellField(one), [field]) for one in flat]
-            flat = torch.stack([one.coefficients for one in each])
-            values = flat.view_as(values)
-        return values
+    def centred(self, states: Tensor) -> Tensor:
+        """States (…, N, L, p m), shifted to mean zero in fields that are free up to a constant."""
+        system, order = self.of_real, self.cells.order
+        free = [one + r * self.cells.fields for one in system.free_fields for r in range(order)]
+        if free:
+            flat = states.flatten(0, -4) if states.ndim > 3 else states[None]
+            each = [system.norms.without_means(CellField(one), free) for one in flat]
+            states = torch.stack([one.coefficients for one in each]).view_as(states)
+        return states
 
     def carried(self, starts: Tensor) -> Tensor:
-        """The changes of the end that small changes of the start cause, both (n, N, L, m)."""
+        """The changes of the end that small changes of the start cause, both (n, N, L, p m)."""
         ends = torch.zeros_like(starts)
         for number, rate in enumerate(self.rates):
             total = rate * _plain(self.stages.rows[number].sum())
-            rights = []
-            for term in self.cells.terms:
-                own = [total * term.of_rates(term.parts(one)) for one in starts]
-                rights.append(torch.stack(own, dim=-1))
-            found, _ = self.cells.solve(rate, rights)
+            found, _ = self.cells.solve(rate, total * starts)
             last = complex(self.stages.vectors[-1, number])
             factor = last if isinstance(rate, complex) else last.real
-            ends += (factor * found).real.movedim(-1, 0)
+            ends += (factor * found).real
         return self.centred(ends)
 
-    def corrected(self, values: Tensor, moment: float) -> tuple[Tensor, Tensor]:
-        """The polynomial in time at a moment, corrected by a step with the real eigenvalue.
+    def damped(self, state: Tensor) -> Tensor:
+        """What a step with the real eigenvalue leaves of a change of the state, (N, L, p m)."""
+        rate = self.rates[self.real]
+        return self.cells.solve(rate, rate * state[None])[0][0]
+
+    def corrected(self, states: Tensor, moment: float) -> tuple[Tensor, Tensor]:
+        """The polynomials in time at a moment, corrected by a step with the real eigenvalue.
 
         Args:
-            values: the solution at the stages, (s, N, L, m).
+            states: the solution at the stages, (s, N, L, p m).
             moment: from 0 to 1.
 
         Returns:
-            The corrected values, (N, L, m), and each cell's part of the functional, (N,).
+            The corrected state, (N, L, p m), and each cell's part of the functional, (N,).
         """
-        rate, both = self.rates[self.real], self.at(values, moment)
-        time, fields = self.start + moment * self.length, both.shape[-1] // 2
-        rights = []
-        for term in self.cells.terms:
-            parts = term.parts(both)
-            own = parts[..., :fields]
-            right = term.applied(own) + rate * term.of_rates(own) - term.residual(parts, time)
-            rights.append(right[..., None])
-        found, shares = self.cells.solve(rate, rights)  # jumps between cells become zero
-        return self.centred(found[..., 0]), shares[:, 0]
+        rate, (state, slope) = self.rates[self.real], self.at(states, moment)
+        motion = motion_of(state, slope, self.cells.fields)
+        time = self.start + moment * self.length
+        rights = [term.wanted(term.parts(motion), time)[None] for term in self.cells.terms]
+        found, shares = self.cells.solve(rate, (rate * state - slope)[None], rights)
+        return self.centred(found[0]), shares[0]  # jumps between cells become zero
 
-    def error_in_time(self, values: Tensor) -> Tensor:
-        """The error of the polynomials in time at the moment of `form`, (N, L, m).
+    def error_in_time(self, states: Tensor) -> Tensor:
+        """The error of the polynomials in time at the moment of `form`, (N, L, p m).
 
         At this moment the ratio of the error's derivative to the error is the real eigenvalue, so
         that the least-squares problem for the error is the one of this eigenvalue.
         """
-        found, moment = self.corrected(values, self.form.moment)[0], self.form.moment
-        return found - self.at(values, moment)[..., : found.shape[-1]]
+        moment = self.form.moment
+        return self.corrected(states, moment)[0] - self.at(states, moment)[0]
 
 
-def values_and_rates(
-    stages: Stages, length: float, initial: Tensor, values: Tensor, moment: float
-) -> Tensor:
-    """Values and rates of a window's polynomial in time, (N, L, 2 m).
+def at_time(
+    stages: Stages, length: float, initial: Tensor, states: Tensor, moment: float
+) -> tuple[Tensor, Tensor]:
+    """A window's polynomials in time at a moment, and their rates, (N, L, p m) each.
 
     Args:
         stages, length: of the window.
-        initial: the state at the start, (N, L, m).
-        values: those at the stages, (s, N, L, m).
+        initial: the state at the start, (N, L, p m).
+        states: those at the stages, (s, N, L, p m).
         moment: from 0 to 1 in the window.
     """
-    states = torch.cat([initial[None], values - initial])
+    changes = torch.cat([initial[None], states - initial])
     rates = at_moments(stages, np.array([moment]), length, 1, 1).rates
-    found = [torch.tensordot(torch.from_numpy(one[0]), states, dims=1) for one in rates]
-    return torch.cat(found, dim=-1)
+    state, slope = (torch.tensordot(torch.from_numpy(one[0]), changes, dims=1) for one in rates)
+    return state, slope
+
+
+def motion_of(states: Tensor, rates: Tensor, fields: int) -> Tensor:
+    """The motions of states with given rates of change, (…, (p + 1) m).
+
+    states, rates: (…, p m). fields: m.
+    """
+    return torch.cat([states, rates[..., -fields:]], dim=-1)
 
 
 def _plain(value: complex) -> complex:

@@ -27,27 +27,38 @@ class CellState:
         problem: the evolution in space.
         geometry: the cells.
         polynomials: the functions of each.
-        functions: the coefficients of the solution and then of the others, (n, N, L, m).
+        functions: the coefficients of the solution and then of the others, (n, N, L, p m).
+        order: p, that of the evolution in time.
     """
 
     problem: CellProblem
     geometry: CellGeometry
     polynomials: LocalPolynomials
     functions: Tensor
+    order: int
 
     @property
     def value(self) -> Tensor:
-        """The solution, (N, L, m)."""
+        """The solution, (N, L, p m)."""
         return self.functions[0]
+
+    @property
+    def fields(self) -> int:
+        """The number of fields m."""
+        return self.functions.shape[-1] // self.order
+
+    @property
+    def motion(self) -> Tensor:
+        """The solution with a derivative of order p that is zero, (N, L, (p + 1) m)."""
+        return torch.nn.functional.pad(self.value, (0, self.fields))
 
     @cached_property
     def places(self) -> CellSystem:
-        """The evolution in the cells at its first moment, about the solution with zero rates."""
-        both = torch.cat([self.value, torch.zeros_like(self.value)], dim=-1)
-        return self.problem.on(self.geometry, self.polynomials, both, integrated=False)
+        """The evolution in the cells at its first moment, about `motion`."""
+        return self.problem.on(self.geometry, self.polynomials, self.motion, integrated=False)
 
     def norm(self, function: Tensor) -> float:
-        """The L2 norm of the counted fields of a function over the domain; (N, L, m)."""
+        """The L2 norm of the counted fields of a function over the domain; (N, L, p m)."""
         return self.places.norms.total(CellField(function))
 
     def too_large(self, errors: Tensor, allowed: float) -> Tensor:
@@ -84,11 +95,13 @@ def initial_state(
         names: of all coordinates.
     """
     polynomials, like, counted = state.polynomials, state.value, list(state.problem.counted)
+    fields, order = state.fields, state.order
     richer = LocalPolynomials(polynomials.degree + 2, polynomials.dim)
     found, squares = torch.zeros_like(like), like.new_zeros(len(like))
     for at in state.problem.inside(state.geometry, richer):  # points that do not fit by chance
-        points, m = points_at_time(at.points, time, names), like.shape[2]
-        wanted = initial_values(terms, points, m)[0].unflatten(0, at.weights.shape)
+        points = points_at_time(at.points, time, names)
+        wanted = torch.cat([*initial_values(terms, points, fields)[:order]], dim=1)
+        wanted = wanted.unflatten(0, at.weights.shape)
         for place, cell in enumerate(at.cells.tolist()):
             roots = at.weights[place].sqrt()[:, None]
             matrix = polynomials.values(at.at(place)) * roots

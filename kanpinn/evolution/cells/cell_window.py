@@ -19,10 +19,10 @@ class CellWindow:
 
     Args:
         equations: its equations.
-        values: the solution at the stages, (s, N, L, m).
+        values: the solution at the stages, (s, N, L, p m).
         window: its polynomials in time, with the coefficients of all cells one after the other,
             and what the controller needs.
-        error: the coefficients of the error in time, (N, L, m).
+        error: the coefficients of the error in time, (N, L, p m).
     """
 
     equations: CellStages
@@ -32,12 +32,12 @@ class CellWindow:
 
     @property
     def end(self) -> Tensor:
-        """The state at the end, (N, L, m)."""
+        """The state at the end, (N, L, p m)."""
         return self.values[-1]
 
     @property
     def series(self) -> Tensor:
-        """The Legendre series of the polynomials in time, (s + 1, N, L, m)."""
+        """The Legendre series of the polynomials in time, (s + 1, N, L, p m)."""
         return self.window.series().unflatten(1, self.error.shape[:2])
 
 
@@ -48,7 +48,7 @@ def solve_cell_window(
 
     Args:
         equations: its equations.
-        guess: of the values at the stages, (s, N, L, m).
+        guess: of the values at the stages, (s, N, L, p m).
         size: the L2 norm of the solution.
         precision: the error of Newton's method relative to it.
     """

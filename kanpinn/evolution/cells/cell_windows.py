@@ -110,6 +110,7 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
             )
         first = Cells([inputs - 1, *rest], degree, cells, dtype=dtype)
         self.start, self.polynomials, self.fields = first.tree, first.polynomials, first.width[-1]
+        self.order = 1  # in time
         self._of = nn.ModuleList([CellsInWindow(first.layer, 1)])
         self.register_buffer("ends", torch.tensor([0.0, 2.0], dtype=dtype))
 

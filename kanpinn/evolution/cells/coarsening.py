@@ -28,7 +28,7 @@ def coarsened(state: CellState, allowed: float, least: int) -> CellState:
     polynomials, tree, fewer = state.polynomials, state.geometry.tree, 2
     family = leaves_of_boxes(tree, state.geometry.whole_cells)
     parts = on_parts(polynomials)
-    own = state.functions[:, family]  # (n, f, 2^d, L, m)
+    own = state.functions[:, family]  # (n, f, 2^d, L, p m)
     larger = torch.einsum("plk,nfplm->nfkm", parts, own) / len(parts)
     simple = larger[0].clone()
     simple[:, polynomials.count(polynomials.degree - fewer) :] = 0

@@ -19,12 +19,11 @@ def growth_in_cells(state: CellState, equation: ResidualTerm, domain: Domain) ->
         equation: in space and time.
         domain: in space and time.
     """
-    test, value = GrowthTest(), state.value
-    both = torch.cat([value, torch.zeros_like(value)], dim=-1)
-    points, jet = TermInCells(state.places.equation[0]).in_time(both)
+    test = GrowthTest()
+    points, jet = TermInCells(state.places.equation[0]).in_time(state.motion)
     few = torch.linspace(0, len(points) - 1, min(test.places, len(points))).long()
     linearised = Linearised.at(equation.equation, points[few], jet.rows(few))
-    if linearised.equations != value.shape[-1]:
+    if linearised.equations != state.fields:
         return None
     low, high = domain.bounds
-    return test.at(linearised, points[few], high - low, 1)
+    return test.at(linearised, points[few], high - low, state.order)

@@ -24,26 +24,28 @@ from kanpinn.loss.terms import ResidualTerm
 class AtMoment:
     """The residual of a term in space and time at one moment, a function of points in space.
 
-    Its 2 m fields are the values of the m fields, followed by their rates in time.
+    Its fields are the motion of the m fields: their values, followed by their derivatives in time
+    up to the order p of the evolution.
 
     Args:
         term: the term in space and time.
         time: the moment.
+        order: p.
     """
 
     term: ResidualTerm
     time: float
+    order: int
 
-    def __call__(self, points: Points, both: Jet) -> Tensor:
-        return self.term.equation(*self.at(points, both))
+    def __call__(self, points: Points, motion: Jet) -> Tensor:
+        return self.term.equation(*self.at(points, motion))
 
-    def at(self, points: Points, both: Jet) -> tuple[Points, Jet]:
+    def at(self, points: Points, motion: Jet) -> tuple[Points, Jet]:
         """The points in space and time, and the jets of the m fields there."""
-        jet = in_space_and_time(both, self.term.channels)
-        like = jet.value
-        rates = [like.new_zeros(1, 2) for _ in range(max(2, jet.channels.order) + 1)]
-        rates[0][0, 0] = rates[1][0, 1] = 1  # value + (t - time) · rate
-        there = in_time(jet, rates, like.shape[1] // 2)
+        jet, count = in_space_and_time(motion, self.term.channels), self.order + 1
+        highest = max(2, jet.channels.order)
+        powers = torch.eye(highest + 1, count).to(jet.value)  # (t - time)^r / r! at the moment
+        there = in_time(jet, powers[:, None].unbind(), jet.value.shape[1] // count)
         return points_at_time(points, self.time, self.term.points.names), there
 
 
@@ -90,15 +92,16 @@ def at_moment(term: ResidualTerm, time: float) -> ResidualTerm:
 
 
 def problem_in_space(
-    terms: EvolutionTerms, domain: Domain, counted: Sequence[int], fields: int
+    terms: EvolutionTerms, domain: Domain, counted: Sequence[int], fields: int, order: int
 ) -> CellProblem:
-    """The problem in space of an evolution at its first moment, of values and rates of all fields.
+    """The problem in space of an evolution at its first moment, for the motion of all fields.
 
     Args:
         terms: the terms of the evolution.
         domain: in space and time.
         counted: the numbers of the fields whose errors count.
         fields: the number of fields m.
+        order: p, that of the evolution in time.
 
     Raises:
         InputError: for a domain or conditions that networks in cells do not support.
@@ -111,12 +114,12 @@ def problem_in_space(
             term,
             points=Points(coords, space.names, None if normals is None else normals[:, :-1]),
             channels=channels_in_space(term.channels),
-            equation=AtMoment(term, start),
+            equation=AtMoment(term, start, order),
             pieces=tuple(filter(None, (_piece_in_space(piece, space) for piece in term.pieces))),
         )
 
     found = [moved(term) for term in (terms.equation, *terms.walls)]
-    return problem_of_terms(terms_for_cells(found, space), space, counted, 2 * fields)
+    return problem_of_terms(terms_for_cells(found, space), space, counted, (order + 1) * fields)
 
 
 def _piece_in_space(piece: Piece, space: Domain) -> Piece | None:

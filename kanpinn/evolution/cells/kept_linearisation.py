@@ -17,7 +17,7 @@ class KeptLinearisation:
 
     Args:
         cells: the linearised equation, which keeps the factors.
-        about: the values and rates, and the moment, about which it is linearised.
+        about: the motion and the moment about which it is linearised.
         window: the number of stages and the length of the windows.
         served: the number of windows that have been solved with it.
         rate: that of Newton's steps in the first of them.

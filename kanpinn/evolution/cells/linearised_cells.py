@@ -19,7 +19,7 @@ from kanpinn.jets import Jet, jet_of_stacked
 
 @dataclass(frozen=True, eq=False)
 class TermInCells:
-    """A term at points of cells, for values and rates at any moment.
+    """A term at points of cells, for the motion of the fields at any moment.
 
     Args:
         sampled: the term, linearised at one moment.
@@ -31,15 +31,17 @@ class TermInCells:
     def parts(self, coefficients: Tensor) -> Tensor:
         """The parts of the jets of functions at all points, (c, q, parts, f).
 
-        coefficients: of the functions in all cells, (N, L, f).
+        coefficients: of the functions in all cells, (N, L, f); real or complex.
         """
+        if coefficients.is_complex():
+            return torch.complex(self.parts(coefficients.real), self.parts(coefficients.imag))
         one = self.sampled
         return jets_at(one.at, one.polynomials, one.term.channels, coefficients, self._jets)
 
     def residual(self, parts: Tensor, time: float) -> Tensor:
-        """The residuals of values and rates at a moment, (c, q, equations).
+        """The residuals of a motion at a moment, (c, q, equations).
 
-        parts: those of their jets, (c, q, parts, 2 m).
+        parts: those of its jets, (c, q, parts, (p + 1) m).
         """
         term, at = at_moment(self.sampled.term, time), self.sampled.at
         jet = jet_of_stacked(self.sampled.term.channels, parts.flatten(0, 1))
@@ -48,7 +50,7 @@ class TermInCells:
     def in_time(self, coefficients: Tensor) -> tuple[Points, Jet]:
         """The points in space and time, and the jets of the fields there.
 
-        coefficients: of values and rates, (N, L, 2 m).
+        coefficients: of the motion, (N, L, (p + 1) m).
         """
         moment = self.sampled.term.equation
         assert isinstance(moment, AtMoment)
@@ -56,34 +58,41 @@ class TermInCells:
         return moment.at(self.sampled.at.points, jet)
 
     def wanted(self, parts: Tensor, time: float) -> Tensor:
-        """b near given values and rates: slopes times these minus residuals, (c, q, equations)."""
+        """b near a motion: its slopes times this minus residuals, (c, q, equations)."""
         return self.applied(parts) - self.residual(parts, time)
 
     def applied(self, parts: Tensor) -> Tensor:
-        """The slopes times values and rates, or times values alone, (c, q, equations)."""
-        slopes = self.sampled.slopes[..., : parts.shape[3]]
-        return torch.einsum("cqepf,cqpf->cqe", slopes, parts)
+        """The slopes times a motion, (c, q, equations)."""
+        return torch.einsum("cqepf,cqpf->cqe", self.sampled.slopes, parts)
 
     def sizes(self, parts: Tensor) -> Tensor:
         """The sums of the absolute values that `applied` adds, (c, q, equations)."""
-        slopes = self.sampled.slopes[..., : parts.shape[3]]
-        return torch.einsum("cqepf,cqpf->cqe", slopes.abs(), parts.abs())
+        return torch.einsum("cqepf,cqpf->cqe", self.sampled.slopes.abs(), parts.abs())
 
     def of_rates(self, parts: Tensor) -> Tensor:
-        """The slopes times rates, (c, q, equations); parts: (c, q, parts, m)."""
-        return torch.einsum("cqepf,cqpf->cqe", self.sampled.slopes[..., parts.shape[3] :], parts)
+        """The slopes times the derivatives in time, (c, q, equations).
+
+        parts: those of their jets, (c, q, parts, p m); real or complex.
+        """
+        slopes = self.sampled.slopes[..., -parts.shape[3] :].to(parts.dtype)
+        return torch.einsum("cqepf,cqpf->cqe", slopes, parts)
 
 
 @dataclass(frozen=True, eq=False)
 class LinearisedCells:
-    """An evolution in cells, K u + M u' = b, linearised at one moment.
+    """An evolution in cells, K u + M u' = b or K u + M u' + N u'' = b, linearised at one moment.
+
+    Its order in time p is 1 or 2. The state is u, or u and u', and the motion is the state and the
+    derivative of order p.
 
     Args:
-        base: the equation and the conditions for 2 m fields, values and rates.
+        base: the equation and the conditions for the motion of m fields, (p + 1) m fields.
+        order: p.
         algebraic: the numbers of the fields of which no equation has a rate.
     """
 
     base: CellSystem
+    order: int
     algebraic: Sequence[int] = ()
     _systems: dict[complex, CellSystem] = field(default_factory=dict, repr=False)
 
@@ -91,24 +100,25 @@ class LinearisedCells:
     def of(
         cls,
         places: CellSystem,
-        both: Tensor,
+        motion: Tensor,
         time: float,
+        order: int,
         algebraic: Sequence[int] = (),
     ) -> "LinearisedCells":
         """The linearisation.
 
         Args:
             places: the evolution in the cells, at any moment and about any solution.
-            both: the values and rates about which it is linearised, (N, L, 2 m).
+            motion: about which it is linearised, (N, L, (p + 1) m).
             time: the moment.
-            algebraic: see above.
+            order, algebraic: see above.
         """
 
         def moved(one: SampledTerm) -> SampledTerm:
-            return SampledTerm(at_moment(one.term, time), one.at, one.polynomials, both)
+            return SampledTerm(at_moment(one.term, time), one.at, one.polynomials, motion)
 
         equation, walls = ([moved(one) for one in s] for s in (places.equation, places.walls))
-        return cls(replace(places, equation=equation, walls=walls), algebraic)
+        return cls(replace(places, equation=equation, walls=walls), order, algebraic)
 
     @cached_property
     def equation(self) -> list[TermInCells]:
@@ -126,22 +136,23 @@ class LinearisedCells:
         return [*self.equation, *self.walls]
 
     def norm(self, function: Tensor) -> float:
-        """The L2 norm of the counted fields of a function over the domain; (N, L, m)."""
+        """The L2 norm of the counted fields of a state over the domain; (N, L, p m)."""
         return self.base.norms.total(CellField(function))
 
     @property
     def fields(self) -> int:
         """The number of fields m."""
-        return self.base.equation[0].slopes.shape[-1] // 2
+        return self.base.equation[0].slopes.shape[-1] // (self.order + 1)
 
     def system(self, rate: complex) -> CellSystem:
-        """The least-squares problem (K + rate M) u = b, whose factors are kept."""
+        """The least-squares problem (K + rate M + rate² N) u = b, whose factors are kept."""
         if rate not in self._systems:
-            m = self.fields
 
             def at_rate(term: SampledTerm) -> SampledTerm:
-                slopes = term.slopes[..., :m] + rate * term.slopes[..., m:]
-                return term.with_slopes(slopes)
+                value, *others = term.slopes.split(self.fields, dim=-1)
+                for power, one in enumerate(others, 1):
+                    value = value + rate**power * one
+                return term.with_slopes(value)
 
             both = [
                 [at_rate(one) for one in some] for some in (self.base.equation, self.base.walls)
@@ -149,19 +160,30 @@ class LinearisedCells:
             self._systems[rate] = replace(self.base, equation=both[0], walls=both[1])
         return self._systems[rate]
 
-    def solve(self, rate: complex, rights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Solve (K + rate M) u = b.
+    def solve(
+        self, rate: complex, starts: Tensor, rights: Sequence[Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Find states x with the derivative in time x' = rate x - s that satisfy the equation.
 
         Args:
             rate: real or complex.
-            rights: b for each of `terms`, (c, q, equations, n).
+            starts: s, (n, N, L, p m).
+            rights: b for each of `terms`, (n, c, q, equations); None for zero.
 
         Returns:
-            The coefficients (N, L, m, n), and each cell's part of the functional, (N, n).
+            The states (n, N, L, p m), and each cell's part of the functional, (n, N).
         """
-        system = self.system(rate)
-        both = zip((*system.equation, *system.walls), rights, strict=True)
-        values: dict[SampledTerm | CoupledContacts, Tensor] = dict(both)
+        system, m = self.system(rate), self.fields
+        less = [torch.zeros_like(starts[..., :m])]  # the derivative r is rate^r u - less[r]
+        for one in starts.split(m, dim=-1):
+            less.append(rate * less[-1] + one)
+        known = torch.cat(less[1:], dim=-1)
+        values: dict[SampledTerm | CoupledContacts, Tensor] = {}
+        for k, own in enumerate((*system.equation, *system.walls)):
+            term = self.terms[k]
+            right = torch.stack([term.of_rates(term.parts(one)) for one in known])
+            values[own] = (right if rights is None else right + rights[k]).movedim(0, -1)
         found = system.cell_factors.solve(system.rights(values), again=True)
-        coefficients = torch.from_numpy(found.coefficients).unflatten(1, (-1, self.fields))
-        return coefficients, torch.from_numpy(found.shares)
+        fields = torch.from_numpy(found.coefficients).unflatten(1, (-1, m)).movedim(-1, 0)
+        states = [rate**r * fields - less[r] for r in range(self.order)]
+        return torch.cat(states, dim=-1), torch.from_numpy(found.shares).T

@@ -13,9 +13,9 @@ from kanpinn.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.cells.geometry.prolongation import all_prolonged
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.problems.cell_problem import CellProblem
-from kanpinn.cells.system.cell_fields import CellField
+from kanpinn.cells.system.cell_fields import CellField, CellNorms
 from kanpinn.cells.system.cell_system import CellSolution
-from kanpinn.evolution.cells.cell_stages import CellStages, values_and_rates
+from kanpinn.evolution.cells.cell_stages import CellStages, at_time, motion_of
 from kanpinn.evolution.cells.linearised_cells import LinearisedCells
 
 
@@ -24,7 +24,7 @@ class SpaceError:
     """The error in space of one step in a window, with the real eigenvalue.
 
     Args:
-        shape: the part of the error that the cells can represent, (N, L, m).
+        shape: the part of the error that the cells can represent, (N, L, p m).
         cells: the L2 norm of the whole error that each cell causes, (N,).
         beyond: the L2 norm of the part that the cells cannot represent.
         indicated: the indicator of the error, see `CellSystem.indicators`; the error of a similar
@@ -57,7 +57,7 @@ class AddedError:
     """The error in space that a window adds at its end.
 
     Args:
-        shape: the part of the error that the cells can represent, (N, L, m).
+        shape: the part of the error that the cells can represent, (N, L, p m).
         cells: the L2 norm of the error that each cell causes, (N,).
         beyond: the L2 norm of the part that the cells cannot represent.
         total: the L2 norm of the whole error.
@@ -83,11 +83,9 @@ class AddedError:
             indicated: the indicator of the error in this window.
         """
         norm, factor = equations.cells.norm, indicated / (known.indicated or 1.0)
-        size, rate = norm(known.shape), equations.rates[equations.real]
+        size = norm(known.shape)
         if size:
-            rights = [rate * one.of_rates(one.parts(known.shape)) for one in equations.cells.terms]
-            damped, _ = equations.cells.solve(rate, [one[..., None] for one in rights])
-            left = norm(damped[..., 0]) / size
+            left = norm(equations.damped(known.shape)) / size
             real = float(equations.stages.eigenvalues[equations.real].real)
             factor *= _accumulated(real, real * (1 / max(left, 0.1 / real) - 1))
         shape, beyond = factor * known.shape, factor * known.beyond
@@ -109,10 +107,10 @@ def early_step(equations: CellStages, values: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         equations: those of a window.
-        values: at the stages, near the solution, (s, N, L, m).
+        values: at the stages, near the solution, (s, N, L, p m).
 
     Returns:
-        The mean, (N, L, m), and for each cell `CellSystem.indicators` of its error, (N,).
+        The mean, (N, L, p m), and for each cell `CellSystem.indicators` of its error, (N,).
     """
     real = equations.real
     found, shares = equations.component(real, equations.wanted(values))
@@ -125,10 +123,10 @@ def last_step(equations: CellStages, values: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         equations: those of a window.
-        values: the solution at the stages, (s, N, L, m).
+        values: the solution at the stages, (s, N, L, p m).
 
     Returns:
-        The solution, (N, L, m), and for each cell `CellSystem.indicators` of its error, (N,).
+        The solution, (N, L, p m), and for each cell `CellSystem.indicators` of its error, (N,).
     """
     found, shares = equations.corrected(values, 1.0)
     return found, _indicators(equations, shares)
@@ -154,7 +152,7 @@ def compared_in_space(
     Args:
         problem: the evolution in space.
         equations: those of the window.
-        values: at the stages, near the solution, (s, N, L, m).
+        values: at the stages, near the solution, (s, N, L, p m).
         probe: the step that is compared, `early_step` or `last_step`.
     """
     more, base = 2, equations.cells.base
@@ -169,16 +167,17 @@ def compared_in_space(
     squares, shape = torch.zeros(len(coarse.tree)).double(), torch.zeros_like(values[0])
     alike = kept[parents].nonzero()[:, 0]
     if fine is not coarse:
-        after, norms = _solved(problem, fine, own, equations, states, before, probe)
+        after, norms = _solved(problem, fine, own, equations, states, probe)
+        change = CellField(after - before)
         parts = torch.where(kept, 0, indicators.square())
-        squares += distributed(norms.square().sum(), parts)
-        shape[parents[alike]] += (after - before)[alike]
+        squares += distributed(norms.of_cells(change).square().sum(), parts)
+        shape[parents[alike]] += change.coefficients[alike]
         before = after
     states = [richer.padded(one) for one in states]
-    after, norms = _solved(problem, fine, richer, equations, states, richer.padded(before), probe)
-    squares.index_add_(0, parents, norms.square())
-    change = after - richer.padded(before)
-    shape[parents[alike]] += change[alike, : own.size]
+    after, norms = _solved(problem, fine, richer, equations, states, probe)
+    change = CellField(after - richer.padded(before))
+    squares.index_add_(0, parents, norms.of_cells(change).square())
+    shape[parents[alike]] += norms.nearest(change, own)[alike]
     total, part = float(squares.sum()), equations.cells.norm(shape)
     beyond = max(0.0, total - part**2) ** 0.5
     return SpaceError(shape, squares.sqrt(), beyond, float(indicators.norm()), equations.length)
@@ -190,24 +189,21 @@ def _solved(
     polynomials: LocalPolynomials,
     equations: CellStages,
     states: Sequence[Tensor],
-    before: Tensor,
     probe: Probe,
-) -> tuple[Tensor, Tensor]:
-    """The result of a step in other cells, (N, L, m), and the L2 norms of its change there, (N,).
+) -> tuple[Tensor, CellNorms]:
+    """The result of a step in other cells, (N, L, p m), and the norms of functions there.
 
     Args:
         problem: the evolution in space.
         geometry, polynomials: the other cells.
         equations: those of the window.
-        states: the start and the values at the stages in the other cells, (N, L, m) each.
-        before: the result of the step in the cells of the window, (N, L, m).
+        states: the start and the states at the stages in the other cells, (N, L, p m) each.
         probe: the step.
     """
-    time = equations.start + equations.length / 2
+    scheme, length, own = equations.stages, equations.length, equations.cells
     initial, values = states[0], torch.stack(list(states[1:]))
-    both = values_and_rates(equations.stages, equations.length, initial, values, 0.5)
-    places = problem.on(geometry, polynomials, both, integrated=False)
-    cells = LinearisedCells.of(places, both, time)
-    there = CellStages(cells, equations.stages, equations.start, equations.length, initial)
-    after, _ = probe(there, values)
-    return after, cells.base.norms.of_cells(CellField(there.centred(after - before)))
+    motion = motion_of(*at_time(scheme, length, initial, values, 0.5), own.fields)
+    places = problem.on(geometry, polynomials, motion, integrated=False)
+    cells = LinearisedCells.of(places, motion, equations.start + length / 2, own.order)
+    there = CellStages(cells, scheme, equations.start, length, initial)
+    return there.centred(probe(there, values)[0]), cells.base.norms

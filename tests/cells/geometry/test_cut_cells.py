@@ -176,18 +176,33 @@ def test_a_network_is_the_same_function_after_saving():
     assert torch.equal(other(x), solution.network(x))
 
 
-def test_norms_count_the_part_of_a_cell_in_the_domain(geometry):
+def norms_on(geometry, polynomials):
+    """The norms of polynomials in cells."""
     channels = Channels(("x", "y"), gradient=True, second="laplacian")
     points = geometry.domain.gauss(1)
     term = ResidualTerm("interior", points, 1.0, channels, lambda p, u: kp.laplacian(u))
+    zeros = torch.zeros(len(geometry.tree), polynomials.size, 1, dtype=F)
+    division = divided(geometry.domain, [])
+    problem = ProblemInPlane(geometry.domain, division, term, [], [0])
+    return problem.on(geometry, polynomials, zeros).norms
+
+
+def test_norms_count_the_part_of_a_cell_in_the_domain(geometry):
     polynomials = LocalPolynomials(4, 2)
     ones = torch.zeros(len(geometry.tree), polynomials.size, 1, dtype=F)
     ones[:, 0] = 2.0  # times 1/2, the first orthonormal polynomial
-    division = divided(geometry.domain, [])
-    problem = ProblemInPlane(geometry.domain, division, term, [], [0])
-    system = problem.on(geometry, polynomials, ones)
-    area = float(system.norms.of_cells(CellField(ones)).square().sum())
+    area = float(norms_on(geometry, polynomials).of_cells(CellField(ones)).square().sum())
     assert area == pytest.approx(geometry.domain.measure, rel=0.03)
+
+
+def test_nearest_polynomials_leave_what_is_orthogonal_to_them(geometry):
+    richer, lower = LocalPolynomials(5, 2), LocalPolynomials(3, 2)
+    norms, generator = norms_on(geometry, richer), torch.Generator().manual_seed(0)
+    some = torch.randn(len(geometry.tree), richer.size, 1, dtype=F, generator=generator)
+    nearest = richer.padded(norms.nearest(CellField(some), lower))
+    whole, near, left = (norms.of_cells(CellField(one)) for one in (some, nearest, some - nearest))
+    torch.testing.assert_close(near.square() + left.square(), whole.square())
+    torch.testing.assert_close(norms.nearest(CellField(nearest), lower), nearest[:, : lower.size])
 
 
 def test_what_cut_cells_cannot_do_is_said_in_words():

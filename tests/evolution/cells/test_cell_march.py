@@ -356,18 +356,9 @@ class Unknown(Bump):
         return kp.partial(u, "t") - a * kp.partial(u, "x", "x")
 
 
-class Second(Bump):
-    """An equation of second order in time."""
-
-    def conditions(self):
-        ends = self.domain.boundary["x_min", "x_max"]
-        return [kp.Initial(self.domain, self.exact, 0.0), kp.Dirichlet(ends, self.exact)]
-
-
 @pytest.mark.parametrize(
     ("problem", "march", "said"),
     [
-        (Second(), kp.March(), "initial rates"),
         (Backward(), kp.March(), "ill-posed forward in t"),
         (Weighted(), kp.March(), "weight of conditions.* must be left out"),
         (Unknown(), kp.March(), "without unknowns"),
