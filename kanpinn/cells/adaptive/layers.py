@@ -25,7 +25,8 @@ def cells_in_layers(system: CellSystem) -> Tensor:
     for axis, upper, cells in geometry.tree.ends:
         rates = torch.zeros(len(geometry.tree), dtype=torch.float64)
         for term in system.equation:
-            rates[term.at.cells] = _rates(term, axis, upper)
+            places = torch.isin(term.at.cells, cells).nonzero()[:, 0]
+            rates[term.at.cells[places]] = _rates(term, places, axis, upper)
         steep = rates * geometry.widths[:, axis] > steepest
         found[cells, axis] |= (steep & _with_values(system, axis, upper))[cells]
     return found
@@ -44,11 +45,15 @@ def _with_values(system: CellSystem, axis: int, upper: bool) -> Tensor:
     return found
 
 
-def _rates(term: SampledTerm, axis: int, upper: bool) -> Tensor:
-    """The largest b/ε of all fields in the cells of a term, towards an end of an axis, (c,)."""
-    tiny = 1e-14 * term.slopes.abs().amax(dim=(1, 2, 3, 4))[:, None, None, None]
+def _rates(term: SampledTerm, places: Tensor, axis: int, upper: bool) -> Tensor:
+    """The largest b/ε of all fields in some cells of a term, towards an end of an axis, (c,).
+
+    places: the numbers of the cells in the term, (c,).
+    """
+    slopes = term.slopes[places]
+    tiny = 1e-14 * slopes.abs().amax(dim=(1, 2, 3, 4))[:, None, None, None]
     first, second = (
-        coefficients_along(term.slopes, term.term.channels, axis, order) for order in (1, 2)
+        coefficients_along(slopes, term.term.channels, axis, order) for order in (1, 2)
     )
     ratios = torch.where(second.abs() > tiny, -first / second, 0.0)
     return (ratios if upper else -ratios).amax(dim=(1, 2, 3))
