@@ -194,7 +194,9 @@ class ErrorNorm:
                     else [
                         (points, weights / measure)
                         for cell in self.problem.cells()
-                        for points, weights in domain_rule(cell, nodes, draws=draws, seed=seed)
+                        for points, weights in domain_rule(
+                            cell, nodes, draws=draws, chunk=2**15, seed=seed
+                        )
                     ]
                 )
                 self._size = self._size or sum(len(points) for points, _ in chunks)

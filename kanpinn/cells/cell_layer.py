@@ -108,6 +108,11 @@ class CellLayer(Layer):
         self._tree = None
         super()._load_from_state_dict(state, prefix, *args)
 
+    @property
+    def numbers_at_point(self) -> int:
+        """One for each edge of the KAN in a single cell."""
+        return self.polynomials.size * self.coefficients.shape[2]
+
     def evaluate(self, h: Jet | Coordinates) -> Jet:
         most = 2**22  # numbers at once: 32 MiB in float64
         fields, side = self.coefficients.shape[2], self.polynomials.degree + 1

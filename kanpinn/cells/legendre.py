@@ -19,7 +19,8 @@ def legendre_at(x: Tensor, degree: int, order: int) -> list[Tensor]:
         before = found[n - 1] * (-n / (n + 1))
         found.append(torch.addcmul(before, x, found[n], value=(2 * n + 1) / (n + 1)))
     values = torch.stack(found)
-    return [matrix.to(values) @ values for matrix in _to_legendre(degree)[: order + 1]]
+    first, *others = (one.to(values) for one in _to_legendre(degree)[: order + 1])
+    return [first.diagonal()[:, None] * values, *(one @ values for one in others)]
 
 
 @lru_cache(maxsize=100)

@@ -5,9 +5,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, reduce
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from kanpinn.cells.legendre import derivatives_of_legendre, legendre_at
@@ -89,6 +91,11 @@ class LocalPolynomials:
     def _columns(self) -> Tensor:
         """The degree of each polynomial in each coordinate, (d, L)."""
         return self.powers.T.contiguous()
+
+    @cached_property
+    def columns(self) -> list[NDArray[Any]]:
+        """The degree of each polynomial in each coordinate, (L,) for each of them."""
+        return [one.numpy() for one in self._columns]
 
     def evaluated(
         self, channels: Channels, x: Tensor, scale: Tensor, coefficients: Tensor

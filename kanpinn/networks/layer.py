@@ -1,6 +1,7 @@
 """Layers, which are linear in their coefficients, and the tape that gives their Jacobian."""
 
 import functools
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,12 @@ class Layer(nn.Module, ABC):
     @abstractmethod
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
         """Write Φᵀδ of each point into `out`, zeros of shape (coefficients.numel(), n)."""
+
+    @property
+    def numbers_at_point(self) -> int:
+        """How many numbers of one kind the evaluation at a point takes: one for each edge."""
+        shape = self.coefficients.shape
+        return math.prod(shape[::2])
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:
         """The output jet, computed in the fastest way that does not give a Jacobian."""

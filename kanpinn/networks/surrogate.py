@@ -1,6 +1,5 @@
 """The surrogate of a solution: the domain's affine map, a network and an output map."""
 
-import math
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
@@ -116,8 +115,8 @@ class Surrogate(nn.Module):
         if tape is None and not torch.is_grad_enabled():
             # At a point each edge of a KAN and each unit of an MLP takes up to 100 bytes, for its
             # value, its derivatives and copies.
-            most, shapes = 2**22, [layer.coefficients.shape for layer in self.network.layers]
-            size = max(256, most // max(math.prod(shape[::2]) for shape in shapes))
+            most = 2**22
+            size = max(256, most // max(one.numbers_at_point for one in self.network.layers))
             if len(points) > size:
                 starts = range(0, len(points), size)
                 return stack(

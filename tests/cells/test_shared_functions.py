@@ -105,7 +105,7 @@ def test_few_cells_are_enough_at_a_corner_that_points_inwards(angle, mixed):
 
 
 def test_singular_functions_go_with_the_network(tmp_path):
-    solution = solved(Bessel(270), 1e-6, 8)
+    solution = solved(Bessel(270), 1e-7, 8)
     other = kp.Cells([2, 1], 8, 2)
     other.load_state_dict(copy.deepcopy(solution.network.state_dict()))
     x = 2 * torch.rand(200, 2, generator=torch.Generator().manual_seed(0), dtype=F) - 1

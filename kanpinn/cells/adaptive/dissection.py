@@ -23,13 +23,14 @@ class Dissection(Optimizer):
     first, then the traces on faces in the order of a nested dissection; for many cells conjugate
     gradients find the traces. For tolerances below 1e-10 the same factors also correct the solution
     for rounding, which takes twice the memory. After the last step on a tree the fewest cells are
-    halved that have the part `bulk` of the sum of squared indicators, or a smaller part near the
-    tolerance. A cell's indicator is the size of an error whose residual is the root of the cell's
-    share of the functional: h² times this root for -Δu. They are halved in those coordinates in
-    which the highest degrees carry the error. The ratio of errors to indicators follows from the
-    change of the solution from one tree to the next. Before the solve ends, the solution is
-    compared with one of a degree that is higher by 2, in smaller cells at singular corners and with
-    more accurate integrals of a singular source, and its residuals are integrated at other points.
+    halved that have the part `bulk` of the sum of squared indicators. Where the error is less than
+    100 times the tolerance, those are halved for which the tolerance has no room. A cell's
+    indicator is the size of an error whose residual is the root of the cell's share of the
+    functional: h² times this root for -Δu. They are halved in those coordinates in which the
+    highest degrees carry the error. The ratio of errors to indicators follows from the change of
+    the solution from one tree to the next. Before the solve ends, the solution is compared with one
+    of a degree that is higher by 2, in smaller cells at singular corners and with more accurate
+    integrals of a singular source, and its residuals are integrated at other points.
 
     Unknown numbers are found from data by steps of the Levenberg–Marquardt method. At each step the
     fields are the solution for the present numbers, and other right-hand sides give the derivatives
@@ -38,7 +39,8 @@ class Dissection(Optimizer):
     Args:
         tolerance: the relative error, in L2, at which to stop.
         cells: the largest number of cells.
-        bulk: the part of the squared error that the cells to be halved have at most, up to 1.
+        bulk: the part of the squared error that the cells to be halved have, up to 1, while the
+            error is more than 100 times the tolerance.
         steps: the largest number of solves.
 
     Raises:

@@ -186,7 +186,7 @@ class DissectionStage(Stage):
         before, system, found = progress.estimate, solved.system, solved.solution
         origin = CellField(self.origin, self.origin_numbers)
         change = system.norms.total(found.minus(origin)) / solved.size
-        progress.extrapolate(float(errors.norm()), change)
+        progress.extrapolate(float(errors.norm()), change, solved.left_out)
         chosen = to_halve(self.problem, solved, errors, settings.bulk)
         last = progress.compared or self._why_no_smaller(solved, errors, chosen)
         if progress.expected <= settings.tolerance or last:
@@ -222,7 +222,7 @@ class DissectionStage(Stage):
             uncompared: why the solution cannot be compared with a better one; "" if it can.
         """
         settings, estimate, words = self.settings, self.error.estimate, solved.words
-        part = part_to_halve(settings.tolerance, estimate, settings.bulk)
+        part = part_to_halve(settings.tolerance, self.error.expected, settings.bulk)
         most = self.pace.cells_within(self.seconds_left)
         self.chosen = to_halve(self.problem, solved, errors, part, most)
         reached, notes = "Newton's method does not converge on these", {"cells": float(len(errors))}

@@ -52,14 +52,16 @@ def to_halve(
 def part_to_halve(tolerance: float, estimate: float, most: float) -> float:
     """The part of the squared error that the cells to be halved have.
 
-    Near the tolerance fewer cells are halved: the others may keep half of the squared tolerance.
+    Within `reach` times the tolerance all cells are halved at once for which the tolerance has no
+    room: the others keep 0.7 of the squared tolerance. Each further tree would cost another solve.
 
     Args:
         tolerance, estimate: the wanted and the estimated error.
-        most: the largest part.
+        most: the largest part where the error is larger than that.
     """
-    least = 0.5
-    enough = 1 - 0.5 * min(1.0, tolerance / (estimate or 1.0)) ** 2
+    least, reach, left = 0.5, 100.0, 0.7
+    enough = 1 - left * min(1.0, tolerance / (estimate or 1.0)) ** 2
+    most = most if estimate > reach * tolerance else 1.0
     return min(most, max(least, enough))
 
 

@@ -5,6 +5,7 @@ from functools import cached_property
 
 from torch import Tensor
 
+from kanpinn.cells.adaptive.left_out import left_out
 from kanpinn.cells.system.cell_system import CellSolution, CellSystem
 
 
@@ -31,6 +32,14 @@ class SolvedTree:
     def indicators(self) -> Tensor:
         """The relative error by each cell up to a common factor, (N,)."""
         return self.system.indicators(self.solution) / self.size
+
+    @property
+    def left_out(self) -> float:
+        """The relative error by the terms that the polynomials leave out, see `left_out`."""
+        system, geometry = self.system, self.system.geometry
+        own = self.solution.coefficients[..., list(system.counted)]
+        volumes = geometry.extents.prod(dim=1)
+        return float(left_out(system.polynomials, own, volumes).norm()) / self.size
 
     @property
     def loss(self) -> float:

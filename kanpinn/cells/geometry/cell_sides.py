@@ -58,7 +58,9 @@ class SidePart(CellSide):
         return torch.cat([along[:, : self.axis], at, along[:, self.axis :]], dim=1)
 
     def traces(self, polynomials: LocalPolynomials, orders: int) -> list[Tensor]:
-        return _traces(polynomials, self, orders)
+        onto = restriction(polynomials.on_face, self.low, self.high)
+        own = onto[_along(polynomials, self.axis)]
+        return [own * one for one in _across(polynomials, self.axis, self.upper, orders)]
 
     def area(self, widths: Tensor) -> Tensor:
         """The area of the part over that of [-1, 1]^(d-1), (c,); widths: of the frames, (c, d)."""
@@ -67,12 +69,43 @@ class SidePart(CellSide):
         return (others * parts / 2).prod(dim=1)
 
 
-@lru_cache(maxsize=10_000)
-def _traces(polynomials: LocalPolynomials, side: SidePart, orders: int) -> list[Tensor]:
-    face = polynomials.on_face
-    nodes, weights = face.rule()
-    onto = face.values(nodes) * weights[:, None]
-    return derivatives_across(polynomials, side.axis, side.points(nodes), orders, onto)
+@lru_cache(maxsize=20_000)
+def restriction(
+    polynomials: LocalPolynomials, low: tuple[float, ...], high: tuple[float, ...]
+) -> Tensor:
+    """The coefficients of all polynomials on a part of their box, (L, L), one in each row.
+
+    Args:
+        polynomials: the polynomials.
+        low, high: the corners of the part, (d,).
+    """
+    found = torch.ones(polynomials.size, polynomials.size, dtype=torch.float64)
+    for own, *ends in zip(polynomials.powers.T, low, high, strict=True):
+        found = found * _restriction(polynomials.degree, *ends)[own[:, None], own]
+    return found
+
+
+@lru_cache(maxsize=20_000)
+def _restriction(degree: int, low: float, high: float) -> Tensor:
+    """The coefficients of Legendre polynomials on a part of [-1, 1], (k + 1, k + 1)."""
+    nodes, values = _at_nodes(degree)
+    inner = (low + high) / 2 + nodes * ((high - low) / 2)
+    return legendre_at(inner, degree, 0)[0] @ values
+
+
+@lru_cache(maxsize=100)
+def _at_nodes(degree: int) -> tuple[Tensor, Tensor]:
+    """Gauss nodes of [-1, 1], (q,), and Legendre polynomials there times weights, (q, k + 1)."""
+    nodes, weights = LocalPolynomials(degree, 1).rule()
+    return nodes[:, 0], (legendre_at(nodes[:, 0], degree, 0)[0] * weights).T
+
+
+@lru_cache(maxsize=1000)
+def _across(polynomials: LocalPolynomials, axis: int, upper: bool, orders: int) -> list[Tensor]:
+    """The derivatives across a side of the factor of each polynomial in that coordinate, (L, 1)."""
+    end = torch.tensor([1.0 if upper else -1.0], dtype=torch.float64)
+    powers = polynomials.powers[:, axis]
+    return [one[powers] for one in legendre_at(end, polynomials.degree, orders)[:orders]]
 
 
 def derivatives_across(

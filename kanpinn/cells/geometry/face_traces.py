@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -32,7 +33,7 @@ class FaceTraces:
     larger_cell: Tensor
     shared: Sequence[tuple[int, int, bool, int]]
 
-    @property
+    @cached_property
     def single(self) -> int:
         """The number of traces of single faces."""
         return int((self.larger_cell < 0).sum())

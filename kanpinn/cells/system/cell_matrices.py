@@ -110,18 +110,17 @@ class CellMatrices:
 
     def _at_sides(self, cell: int) -> tuple[Array, Array]:
         """The rows on a cell's faces and arcs: for its coefficients and for the traces there."""
-        empty = self.terms[cell][0].factors
-        outer, traces = [empty.new_zeros(0, self.columns)], [empty.new_zeros(0, 0)]
+        outer, traces = [np.zeros((0, self.columns))], []
+        scales = self.geometry.scale[cell].tolist()
         for at in self.geometry.sides[cell]:
-            scale = float(self.geometry.scale[cell, at.side.axis])
-            own, matrix = self.traces.rows(at, scale, self.weights_at(at))
+            own, matrix = self.traces.rows(at, scales[at.side.axis], self.weights_at(at))
             outer.append(own)
             traces.append(matrix)
         for contact in self.contacts[cell]:
-            own, diagonal = contact.of_cell()
+            own, diagonal = (one.numpy() for one in contact.of_cell())
             outer.append(own)
-            traces.append(diagonal.diag())
-        return _joined(outer), torch.block_diag(*traces).numpy()
+            traces.append(np.diag(diagonal))
+        return np.concatenate([one.T for one in outer], axis=1).T, _diagonal(traces)
 
     def _shared_rows(self, cell: int) -> Array:
         """The rows of the functions that a cell shares with others, (r + t, q)."""
@@ -141,6 +140,16 @@ class CellMatrices:
         if key not in self._triangles:
             self._triangles[key] = ProjectedReflections.of(equation)
         return self._triangles[key]
+
+
+def _diagonal(blocks: Sequence[Array]) -> Array:
+    """Square matrices along the diagonal of one, (t, t)."""
+    size, start = sum(map(len, blocks)), 0
+    found = np.zeros((size, size), np.result_type(float, *blocks))
+    for block in blocks:
+        own = slice(start, start := start + len(block))
+        found[own, own] = block
+    return found
 
 
 def _joined(rows: Sequence[Tensor]) -> Array:

@@ -10,6 +10,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.system.cell_functions import sums_at
+from kanpinn.cells.system.placed_derivatives import PlacedDerivatives
 from kanpinn.cells.system.shared_functions import SharedSum
 from kanpinn.jets import (
     Jet,
@@ -102,7 +103,7 @@ class SampledTerm:
         slopes: of any number m of fields, (c, q, equations, parts, m); may be complex.
         """
         made = copy.copy(self)
-        for name in ("sizes", "is_alike", "parts"):
+        for name in ("sizes", "is_alike", "parts", "_derivatives"):
             vars(made).pop(name, None)
         made.slopes, made._functions = slopes, {}
         return made
@@ -169,25 +170,37 @@ class SampledTerm:
         there = self.slopes.abs().amax(dim=(0, 1, 2, 4)) > 0
         return there.nonzero()[:, 0].tolist() or [0]
 
-    def matrix(self, place: int, weights: Tensor) -> Tensor:
+    def matrix(self, place: int, weights: Tensor, used: slice | Tensor) -> Tensor:
         """Multiples of the equations of the functions of cell number `place` here.
 
         All fields of each polynomial stand side by side.
 
-        weights: the factors, (q, equations). Points where they are zero are left out.
+        Args:
+            place: the number of the cell.
+            weights: the factors at the points, (q, equations).
+            used: which of the cell's points these are.
 
         Returns:
             (rows, L m), the numbers of each function side by side in memory.
         """
-        used = (weights != 0).any(dim=1)
-        slopes = self.slopes[place][used] * weights[used][..., None, None]  # (q, e, parts, m)
-        functions = self.functions(place).permute(2, 1, 0)[:, :, used]  # (L, parts, q)
+        slopes = self.slopes[place][used] * weights[..., None, None]  # (q, e, parts, m)
         factors = slopes.permute(2, 3, 0, 1)
+        if not self.at.alike:
+            derivatives = self._derivatives.of_cell(place, used)
+            channels, scale = self.term.channels, self.at.scale[place].tolist()
+            sums = derivatives.summed(channels, scale, self.parts, factors.numpy())
+            return torch.from_numpy(sums).flatten(2).flatten(0, 1).T
+        functions = self.functions(place).permute(2, 1, 0)[:, :, used]  # (L, parts, q)
         found = total(
             functions[:, number, None, :, None] * factors[part]
             for number, part in enumerate(self.parts)
         )
         return found.flatten(2).flatten(0, 1).T
+
+    @cached_property
+    def _derivatives(self) -> PlacedDerivatives:
+        """The derivatives of the polynomials at the points of each cell."""
+        return PlacedDerivatives(self.polynomials, self.at.local, self.term.channels)
 
     def is_linear(self, coefficients: Tensor, shared: SharedSum | None = None) -> bool:
         """Whether the slopes are the same for another solution, tried in a few cells.

@@ -1,14 +1,19 @@
 """How cells are coupled: the weights of jumps between them, and the traces on their faces."""
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from kanpinn.cells.geometry.cell_sides import CellSide
-from kanpinn.cells.geometry.face_traces import Ends, FaceTraces, SideTrace
+from kanpinn.cells.geometry.cell_sides import CellSide, restriction
+from kanpinn.cells.geometry.face_traces import FaceTraces, SideTrace
 from kanpinn.cells.polynomials import LocalPolynomials
+
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +189,7 @@ class Traces:
                 parts.append(scales[:, None].to(own) ** j * own)
         return torch.cat(parts, dim=1)
 
-    def rows(self, at: SideTrace, scale: float, weights: Tensor) -> tuple[Tensor, Tensor]:
+    def rows(self, at: SideTrace, scale: float, weights: Tensor) -> tuple[Array, Array]:
         """The rows of a cell's functions, and those of the traces, on a part of a side.
 
         Args:
@@ -196,24 +201,18 @@ class Traces:
             The rows (rows, L m), contiguous in memory for each function, and the traces' matrix
             (rows, rows).
         """
-        fields, shared = len(self.orders), at.within is not None
-        matrices = at.side.traces(self.polynomials, max(self.orders, default=0))
+        fields, shared, onto = len(self.orders), at.within is not None, None
+        every = at.side.traces(self.polynomials, max(self.orders, default=0))
+        matrices, factors = [one.numpy() for one in every], weights.tolist()
+        if at.within is not None:
+            onto = restriction(self.polynomials.on_face, *at.within).numpy().T
         size, start = self.size(shared), 0
-        found = weights.new_zeros(self.polynomials.size, fields, size)
-        traces = weights.new_zeros(size, size)
-        onto = None if at.within is None else _on_part(self.polynomials.on_face, at.within)
+        found = np.zeros((self.polynomials.size, fields, size))
+        traces = np.zeros((size, size))
         for field in range(fields):
             for j, count in enumerate(self.sizes(field, shared)):
-                rows, weight = slice(start, start := start + count), float(weights[j, field])
-                found[:, field, rows] = matrices[j][:, :count] * (weight * scale**j)
-                own = torch.eye(count, dtype=found.dtype) if onto is None else onto[:count, :count]
-                traces[rows, rows] = weight / at.unit**j * own
-        return found.flatten(0, 1).T, traces
-
-
-@lru_cache(maxsize=1000)
-def _on_part(face: LocalPolynomials, within: Ends) -> Tensor:
-    """The matrix (L, L) that gives the coefficients of functions of a face on a part of it."""
-    low, high = torch.tensor(within, dtype=torch.float64)[:, None]
-    unit = torch.eye(face.size, dtype=torch.float64)[None]
-    return face.restricted(low, high - low, unit)[0]
+                rows, weight = slice(start, start := start + count), factors[j][field]
+                np.multiply(matrices[j][:, :count], weight * scale**j, out=found[:, field, rows])
+                own = np.eye(count) if onto is None else onto[:count, :count]
+                np.multiply(own, weight / at.unit**j, out=traces[rows, rows])
+        return found.reshape(-1, size).T, traces

@@ -28,18 +28,20 @@ class PlacedTerm:
         return self.term.at.weights[self.place].sqrt()[:, None] * self.factors
 
     @cached_property
-    def used(self) -> Tensor:
-        """The points that have a weight, a mask (q,)."""
-        return (self.weights != 0).any(dim=1)
+    def used(self) -> slice | Tensor:
+        """The points that have a weight: a slice of the first ones or, of others, a mask (q,)."""
+        mask = (self.weights != 0).any(dim=1)
+        count = int(mask.sum())
+        return slice(0, count) if bool(mask[:count].all()) else mask
 
-    @property
+    @cached_property
     def row_count(self) -> int:
         """The number of rows."""
-        return int(self.used.sum()) * len(self.factors)
+        return self.weights[self.used].numel()
 
     def rows(self) -> Tensor:
         """The rows for the coefficients of the cell, (rows, L m)."""
-        return self.term.matrix(self.place, self.weights)
+        return self.term.matrix(self.place, self.weights[self.used], self.used)
 
     def of(self, coefficients: Tensor) -> Tensor:
         """The rows times the coefficients of n functions, (rows, n), without making the rows.

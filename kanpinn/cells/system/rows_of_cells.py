@@ -54,7 +54,8 @@ class RowsOfCells(CellMatrices):
         memory until Python searches for such cycles.
         """
         found: dict[Any, list[int]] = {}
-        for cell, sides in enumerate(self.geometry.sides):
+        for cell in self._by_terms():
+            sides = self.geometry.sides[cell]
             terms = [one.term for one in self.terms[cell]]
             alike = all(term.is_alike for term in terms)
             names = tuple(id(term) for term in terms)
@@ -77,6 +78,13 @@ class RowsOfCells(CellMatrices):
                     numbers = np.stack([faces[cell] for cell in here])
                     groups.append(CellGroup(here, numbers, shape, elimination, size / unit))
         return CellFactors(groups, tree, self._coarse, self.columns)
+
+    def _by_terms(self) -> list[int]:
+        """The cells in the order of the equation's terms, which make rows of several at once."""
+        equations = [own[0] for own in self.terms]
+        numbers: dict[int, int] = {}
+        places = [(numbers.setdefault(id(e.term), len(numbers)), e.place) for e in equations]
+        return sorted(range(len(places)), key=places.__getitem__)
 
     def _similar(self, equal: Mapping[Any, list[int]]) -> list[list[EqualCells]]:
         """Groups of equal cells, in lists of those whose matrices differ by a factor.

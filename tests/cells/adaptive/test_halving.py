@@ -1,4 +1,4 @@
-"""Which cells are halved where little time is left."""
+"""Which cells are halved: near the tolerance, and where little time is left."""
 
 import math
 from types import SimpleNamespace
@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from kanpinn.cells.adaptive.halving import to_halve
+from kanpinn.cells.adaptive.error_progress import ErrorProgress
+from kanpinn.cells.adaptive.halving import part_to_halve, to_halve
+from kanpinn.cells.adaptive.left_out import left_out
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.tree import Tree
 
@@ -27,3 +29,31 @@ def test_a_part_of_the_cells_down_to_a_third_is_halved_where_not_all_fit(most, h
     )
     chosen = to_halve(problem, solved, torch.ones(100).double(), 1.0, most)
     assert int(chosen.any(dim=1).sum()) == halved
+
+
+def test_near_the_tolerance_the_other_cells_keep_an_error_below_it():
+    for estimate in (3e-8, 3e-7, 9e-7):
+        left = (1 - part_to_halve(1e-8, estimate, 0.9)) ** 0.5 * estimate
+        assert 0.8e-8 < left < 0.9e-8
+    assert part_to_halve(1e-8, 2e-6, 0.9) == 0.9
+    assert part_to_halve(1e-8, 1e-8, 0.9) == 0.5
+
+
+@pytest.mark.parametrize("factor", [0.05, 0.3, 0.8])
+def test_what_polynomials_leave_out_follows_from_a_geometric_decay(factor):
+    """The terms of a degree n have the norm q^n in two cells, one of twice the other's volume."""
+    polynomials = LocalPolynomials(9, 2)
+    degrees = polynomials.powers.sum(dim=1)
+    own = factor**degrees / (degrees + 1.0).sqrt()  # n + 1 terms of the degree n
+    volumes = torch.tensor([4.0, 8.0]).double()
+    found = left_out(polynomials, own.double()[None, :, None].expand(2, -1, 1), volumes)
+    rest = sum(factor ** (2 * n) for n in range(10, 400)) ** 0.5
+    torch.testing.assert_close(found, rest * (volumes / 4).sqrt())
+
+
+def test_the_first_error_is_supposed_between_what_is_left_out_and_the_indicator():
+    progress = ErrorProgress()
+    progress.extrapolate(1e-4, 1.0, rest=1e-9)
+    assert progress.expected == pytest.approx(1e-7) and math.isinf(progress.estimate)
+    progress.extrapolate(1e-6, 1e-5, rest=1e-12)  # the ratio is known now
+    assert progress.expected == progress.estimate == pytest.approx(1e-7)

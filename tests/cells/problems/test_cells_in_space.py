@@ -107,7 +107,7 @@ def test_points_represent_volumes_and_areas(domain):
 def test_small_cells_at_a_vertex_that_points_inwards():
     problem = Solved(CUBE - OCTANT, lambda p: (p.x**2 + p.y**2 + p.z**2) ** 0.25)
     network = kp.Cells([3, 1], 3, 2)
-    kp.solve(problem, network, kp.Dissection(tolerance=0.1, steps=2), seed=0, errors=False)
+    kp.solve(problem, network, kp.Dissection(tolerance=0.01, steps=2), seed=0, errors=False)
     tree = network.tree
     at_vertex = ((tree.boxes[:, 0] <= 0) & (tree.boxes[:, 1] >= 0)).all(dim=1)
     assert (tree.level[at_vertex] == tree.level.max()).all()
