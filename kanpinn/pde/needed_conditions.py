@@ -122,6 +122,29 @@ def lacking_conditions(problem: BoundaryValueProblem) -> Lack | None:
     return None
 
 
+def excess_conditions(problem: BoundaryValueProblem) -> str:
+    """Where a problem has more conditions than its equation needs, as a clause; empty if nowhere.
+
+    Examined are the walls on which more conditions hold than there are fields. Problems that
+    `lacking_conditions` leaves out are not examined.
+    """
+    domain, conditions = problem.domain, problem.conditions()
+    if domain.dim == 1 or any(c.measurements or c.inside for c in conditions):
+        return ""
+    full = [
+        piece
+        for piece in domain.boundary.pieces
+        if sum(piece in c.pieces for c in conditions) > len(problem.fields)
+    ]
+    if not full or not (examined := _Examined(problem)).is_square:
+        return ""
+    for side in map(examined.side, full):
+        if side.degree and side.given > side.needed and side.axis != examined.time:
+            few = f"{side.piece.name} has {_counted(side.given)}, and the equation needs"
+            return f"{few} {side.needed} there"
+    return ""
+
+
 class _Examined:
     """A problem whose equation is linearised at points of its boundary."""
 

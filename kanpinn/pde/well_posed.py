@@ -18,7 +18,7 @@ from kanpinn.pde.balance_of_data import Imbalance, imbalance, pure_fluxes
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.conditions import Condition
 from kanpinn.pde.evaluate import ResidualFunction
-from kanpinn.pde.needed_conditions import Lack, lacking_conditions
+from kanpinn.pde.needed_conditions import Lack, excess_conditions, lacking_conditions
 from kanpinn.pde.random_jets import random_jets
 
 
@@ -34,7 +34,8 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
     - Every field is determined completely, not only up to a constant, unless `free_constant`
       names it.
     - Each side has as many conditions as the equation needs there (`lacking_conditions`). A lack
-      that is not certain is only warned of.
+      that is not certain is only warned of, and so are conditions in excess, which may agree
+      (`excess_conditions`).
     - The data of a pure Neumann problem balance (`imbalance`).
 
     If the user's own functions raise an exception, all checks but the first are skipped.
@@ -65,6 +66,11 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
         _check_count(problem, found.equations)
     if found.lack is not None:
         _say_lack(problem, found.lack)
+    if found.excess:
+        warnings.warn(
+            f"{type(problem).__name__} has no solution unless its conditions agree: {found.excess}",
+            stacklevel=5,
+        )
     if found.free:
         _refuse_free(problem, found.free[0])
     if found.unbalanced is not None and found.unbalanced.relative > 0:
@@ -76,13 +82,14 @@ class _Findings:
     """What evaluations of a problem's equations and conditions show.
 
     equations: their number in the domain, 0 for a problem with one field. free: the fields that are
-    determined up to a constant only. lack: conditions that are missing. unbalanced: the data of a
-    pure Neumann problem.
+    determined up to a constant only. lack: conditions that are missing. excess: where there are
+    too many. unbalanced: the data of a pure Neumann problem.
     """
 
     equations: int
     free: Sequence[str]
     lack: Lack | None = None
+    excess: str = ""
     unbalanced: Imbalance | None = None
 
 
@@ -93,7 +100,7 @@ def _findings(
     strong: bool,
 ) -> _Findings:
     """Evaluate equations and conditions at a few points, for random jets there."""
-    fields, lack, unbalanced = problem.fields, None, None
+    fields, lack, excess, unbalanced = problem.fields, None, "", None
     names = [name for name in fields if name not in problem.free_constant]
     probes = _probes(problem, places)
     seen = {name for name in names for probe in probes if _sees(*probe, fields.index(name))}
@@ -108,9 +115,10 @@ def _findings(
         one_each = pieces.issuperset(problem.domain.boundary.pieces)
         if not (one_each and len(fields) == 1 and order <= 2 and not problem.domain.time_name):
             lack = lacking_conditions(problem)
+        excess = "" if lack else excess_conditions(problem)
         if not any(c.fixes_constant for c in conditions) and pure_fluxes(problem):
             unbalanced = imbalance(problem)
-    return _Findings(count, [name for name in names if name not in seen], lack, unbalanced)
+    return _Findings(count, [name for name in names if name not in seen], lack, excess, unbalanced)
 
 
 def _check_count(problem: BoundaryValueProblem, count: int) -> None:

@@ -8,7 +8,7 @@ import torch
 import kanpinn as kp
 from kanpinn.jets import biharmonic
 from kanpinn.pde.balance_of_data import imbalance, pure_fluxes
-from kanpinn.pde.needed_conditions import lacking_conditions
+from kanpinn.pde.needed_conditions import excess_conditions, lacking_conditions
 from kanpinn.pde.well_posed import check_well_posed
 
 SQUARE, DISK = kp.Box(x=(0, 2), y=(-1, 1)), kp.Disk((0, 0), 1.5)
@@ -131,7 +131,8 @@ FIELDS = {stokes: ("u", "v", "q"), cauchy_riemann: ("u", "v"), pendulum: ("u", "
 def test_a_solution_is_unique_with_all_conditions_and_without_any_it_is_not(name):
     domain, residual, conditions = NEEDED[name]
     fields = FIELDS.get(residual, ("u",))
-    assert lacking_conditions(Stated(domain, residual, conditions, fields)) is None
+    stated = Stated(domain, residual, conditions, fields)
+    assert lacking_conditions(stated) is None and not excess_conditions(stated)
     for left in range(len(conditions)):
         fewer = [c for index, c in enumerate(conditions) if index != left]
         lack = lacking_conditions(Stated(domain, residual, fewer, fields))
@@ -173,6 +174,13 @@ def test_more_conditions_elsewhere_may_make_up_for_a_lack():
     """Cauchy's data on one side determine a harmonic function, though not continuously."""
     conditions = values(SQUARE, "x_min", "y_min", "y_max") + fluxes(SQUARE, "x_min")
     with pytest.warns(UserWarning, match="may have more than one solution.*x_max has no condition"):
+        check_well_posed(Stated(SQUARE, laplace, conditions))
+
+
+def test_a_side_with_a_value_and_a_flux_has_one_condition_too_many():
+    conditions = [kp.Dirichlet(SQUARE.boundary), *fluxes(SQUARE, "x_min")]
+    text = "no solution unless .*: x_min has 2 conditions, and the equation needs 1 there"
+    with pytest.warns(UserWarning, match=text):
         check_well_posed(Stated(SQUARE, laplace, conditions))
 
 
