@@ -118,7 +118,7 @@ class DissectionStage(Stage):
         self.pace.see(len(system.geometry.tree), self.pace.spent)
         words = f"{self.network.count} cells, {found.coefficients.numel()} unknowns"
         solved = SolvedTree(system, found, words)
-        self.newton.add(system.norms.total(found.minus(before)) / solved.size)
+        self.newton.add(system.norms.total(found.minus(before)) / solved.size, solved.size)
         return self._judged(solved)
 
     def _judged(self, solved: SolvedTree) -> Step:

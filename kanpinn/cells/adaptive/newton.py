@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass
@@ -10,12 +11,13 @@ class NewtonProgress:
 
     Attributes:
         change: the relative change by the latest step on the present tree; infinite before one.
-        rate: that change over the change before it. After the first step on a tree it is what is
-            expected of the next step, as changes by Newton's method are multiples of the squares
-            of those before.
+        rate: the latest change over the one before it, neither of them relative. Where Newton's
+            method halves a solution that is far too large, relative changes stay the same, though
+            it converges. After the first step on a tree it is what is expected of the next step,
+            as changes by Newton's method are multiples of the squares of those before.
         curvature: the latest rate over the change before it; infinite before two steps.
-        slow: how many steps in a row had a rate above 1/2.
         steps: the number of all steps, on all trees.
+        recent: the norms of the latest changes on the present tree, `patience` + 1 of them at most.
 
     Reference: Deuflhard, Newton Methods for Nonlinear Problems (2011), section 2.1, for the rate.
     """
@@ -23,18 +25,19 @@ class NewtonProgress:
     change: float = math.inf
     rate: float = 1.0
     curvature: float = math.inf
-    slow: int = 0
     steps: int = 0
+    recent: tuple[float, ...] = ()
+    patience: ClassVar[int] = 4
 
-    def add(self, change: float) -> None:
-        """Count a step that has changed the solution."""
-        if math.isfinite(self.change):
-            self.rate = change / self.change if self.change else 0.0
+    def add(self, change: float, size: float = 1.0) -> None:
+        """Count a step that has changed the solution by a part `change` of its norm `size`."""
+        if self.recent:
+            self.rate = change * size / self.recent[-1] if self.recent[-1] else 0.0
             self.curvature = self.rate / self.change if self.change else 0.0
-            self.slow = self.slow + 1 if self.rate > 0.5 else 0
         else:
             self.rate = min(1.0, self.curvature * change) if change else 0.0
         self.change, self.steps = change, self.steps + 1
+        self.recent = (*self.recent[-self.patience :], change * size)
 
     @property
     def left(self) -> float:
@@ -43,9 +46,13 @@ class NewtonProgress:
 
     @property
     def stagnates(self) -> bool:
-        """Whether several steps have not contracted, as on a tree that is far too coarse."""
-        patience = 4
-        return self.slow >= patience
+        """Whether several steps have contracted little, as on a tree that is far too coarse.
+
+        Far from the solution of u³ = f the rate is 2/3, which is fast enough.
+        """
+        slow = 0.75
+        enough = slow**self.patience * self.recent[0] if self.recent else math.inf
+        return len(self.recent) > self.patience and self.recent[-1] > enough
 
     def on_new_tree(self) -> "NewtonProgress":
         """The state before the first step on another tree."""

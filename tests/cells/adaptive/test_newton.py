@@ -36,6 +36,15 @@ def test_steps_that_do_not_contract_are_seen():
     assert progress.stagnates and not progress.on_new_tree().stagnates
 
 
+def test_steps_that_halve_a_solution_that_is_far_too_large_contract():
+    progress, x = NewtonProgress(), 1e6
+    for _ in range(25):  # for x³ = 1: each step changes x by a third of it
+        before, x = x, (2 * x + x**-2) / 3
+        progress.add(abs(x - before) / x, x)
+        assert not progress.stagnates
+    assert progress.rate == pytest.approx(2 / 3, rel=1e-3)
+
+
 def test_steps_are_counted_on_all_trees_and_a_failure_leaves_no_estimate():
     progress = NewtonProgress()
     for change in (1.0, 0.1):
