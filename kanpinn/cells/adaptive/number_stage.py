@@ -45,7 +45,7 @@ class NumberStage(DissectionStage):
         if self.search.settled or self.newton.stagnates:
             return super()._judged(solved)
         if self.search.moved:
-            self.newton.slow = 0  # the solution has changed with the numbers
+            self.newton.recent = self.newton.recent[-1:]  # the numbers have changed the solution
         return Step(solved.loss, words=f"{solved.words}, {self.search.words}")
 
     def _better(self, solved: SolvedTree) -> BetterSolution:
