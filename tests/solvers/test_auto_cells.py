@@ -11,6 +11,7 @@ from kanpinn.cells import Cells
 from kanpinn.cells.adaptive.solve_pace import SolvePace
 from kanpinn.jets import Channels
 from kanpinn.solvers.auto.candidates import families, first_choice
+from kanpinn.solvers.auto.forecast import forecast
 from kanpinn.solvers.auto.judging import judge, judged_alone
 from kanpinn.solvers.auto.starting import start
 from kanpinn.solvers.auto.steepness import Steepness
@@ -52,6 +53,20 @@ def test_cells_are_tried_first_for_many_waves():
     assert choice.kind is Cells
     per_cell = 60 / choice.arguments["cells"]
     assert choice.arguments["degree"] >= per_cell + 10
+
+
+def test_evolutions_in_domains_of_the_plane_are_marched_in_cells_first():
+    ring, square = kp.Annulus((0, 0), 0.5, 1), kp.Box(x=(0, 1), y=(0, 1), t=(0, 1))
+    assert first_choice(kp.Wave(ring.over(t=(0, 1)), exact="sin(x + t)")).kind is kp.CellWindows
+    assert first_choice(kp.Heat(square, exact="exp(-t) * sin(x)")).kind is kp.Windows
+
+
+def test_times_are_forecast_from_networks_of_the_same_class():
+    smooth, cells = (one.choices[0] for one in [*families(Traits.of(equation()))][:2])
+    solution = kp.solve(equation(), kp.KAN([2, 4, 1]), kp.LeastSquares(), verified=False)
+    assert forecast(smooth, Trial(smooth, solution, 1.0)) > 0.0
+    assert forecast(cells, Trial(smooth, solution, 1.0)) == 0.0
+    assert forecast(smooth, Trial(cells, solution, 1.0)) == math.inf
 
 
 def test_other_problems_take_cells_after_one_network():

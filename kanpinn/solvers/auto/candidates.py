@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from kanpinn.cells import Cells, Dissection
-from kanpinn.evolution import March, Shooting, Windows
+from kanpinn.evolution import CellWindows, March, Shooting, Windows
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.optimizers import Optimizer
 from kanpinn.pde.problem import Problem
@@ -24,11 +24,13 @@ class Family:
         choices: from small to large.
         patience: the number of trials in a row that lower the residual little, after which another
             family is tried.
+        part: of the time left that a trial may take while networks of another class are to come.
     """
 
     name: str
     choices: tuple[Choice, ...]
     patience: float = 2.0
+    part: float = 0.25
 
 
 def first_choice(problem: Problem) -> Choice:
@@ -59,6 +61,10 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
         yield Family("random inner functions, by the energy", tuple(low_dim.energies()))
     if traits.marches:
         yield Family("windows in time", tuple(_windows(traits, March)))
+    if traits.marches_in_cells:
+        marches = tuple(_cell_windows(traits, tolerance))
+        # Other networks have rarely been as accurate in any time.
+        yield Family("windows in time, cells in space", marches, part=0.6)
     if traits.dim == 1 and traits.boxed:
         yield Family("splines", tuple(low_dim.splines()))
         yield Family("splines in stretched coordinates", tuple(low_dim.stretched()))
@@ -100,6 +106,20 @@ def _cells(traits: Traits, wanted: float) -> Iterator[Choice]:
             Collocation(1681, 164, "gauss"),
             (Dissection(tolerance),),
             work=tolerance ** (-1.5 * traits.dim / (degree + 1)),
+            balanced=False,  # cells weigh the equation against their jumps themselves
+        )
+
+
+def _cell_windows(traits: Traits, wanted: float) -> Iterator[Choice]:
+    """Yield marches with cells in space, at the last to half of the wanted tolerance."""
+    degree, cells = 8, 2
+    for tolerance in (*(one for one in (1e-4,) if one > wanted), 0.5 * wanted):
+        yield Choice(
+            CellWindows,
+            {"width": [traits.dim, traits.fields], "degree": degree, "cells": cells},
+            Collocation(1681, 164, "gauss"),
+            (March(tolerance),),
+            work=tolerance ** (-3 / (degree + 1)),
             balanced=False,  # cells weigh the equation against their jumps themselves
         )
 

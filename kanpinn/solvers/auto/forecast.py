@@ -1,5 +1,7 @@
 """Forecasts of the time of a trial, and the choice of one that fits into the time left."""
 
+import math
+
 from kanpinn._support.distributed import from_first
 from kanpinn.cells import Cells
 from kanpinn.solvers.auto.choice import Choice
@@ -10,12 +12,17 @@ def forecast(choice: Choice, known: Trial) -> float:
     """Return the seconds that a choice would take, extrapolated from another trial.
 
     The optimizers' time is proportional to the work, the rest to the number of interior points.
+    Nothing is known, and no time forecast, from networks of another class, whose work has another
+    unit; families begin with small networks. What cells do not resolve, no other network does, at
+    least not in any time that was tried: after cells the time of other networks is infinite.
     A network in cells goes on from the cells of the other trial, and its solve may end after any
     step. Its first step takes about as long as the last step of the other trial, and is of use only
     if there is some time left for one on smaller cells.
     """
+    if choice.kind is not known.choice.kind:
+        return math.inf if known.choice.kind is Cells else 0.0
     rows, beside = known.solution.history.rows, beside_steps(choice, known)
-    if choice.kind is known.choice.kind is Cells and len(rows) > 1:
+    if choice.kind is Cells and len(rows) > 1:
         last = from_first(float(rows[-1]["seconds"] - rows[-2]["seconds"]))  # the same on all ranks
         return 1.5 * last + beside
     return sum(known.solution.optimizer_seconds) * choice.work / known.choice.work + beside
@@ -32,6 +39,8 @@ def unaffordable(choice: Choice, known: Trial, left: float) -> str | None:
     seconds = forecast(choice, known)
     if seconds <= left:
         return None
+    if math.isinf(seconds):
+        return "networks in cells have been more accurate"
     return f"the next one would take {seconds:.2g} s, {max(left, 0):.2g} s are left"
 
 

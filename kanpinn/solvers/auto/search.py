@@ -137,7 +137,7 @@ class TrialSearch:
             most = part * self._left
             climb.postponed = part < 1 and known is not None and forecast(choice, known) > most
             return (None if climb.postponed else choice), ""
-        if choice.kind is known.choice.kind:  # the work of others has another unit
+        if choice.kind is known.choice.kind:
             self.late = self.late or f"{choice}, {late}"
         smaller = None if climb.last is None else affordable(choice, known, self._left)
         if smaller is None:

@@ -37,6 +37,8 @@ class Traits:
         marches: whether the problem can be marched in time: an evolution in one space dimension or
             none, or without unknowns in a rectangle, whose conditions hold at the first moment or
             at all times.
+        marches_in_cells: whether it can be marched in time with cells in space: an evolution in a
+            domain of the plane, without unknowns and kinks, with conditions as for `marches`.
         takes_cells: whether networks in cells suit it: in a box of two or three coordinates, a
             domain in the plane or a solid, without unknowns.
         kinked: whether solutions have kinks at interfaces that networks in cells know of.
@@ -58,6 +60,7 @@ class Traits:
     numbers: bool = False
     uneven: bool = False
     marches: bool = False
+    marches_in_cells: bool = False
     takes_cells: bool = False
     kinked: bool = False
     notched: bool = False
@@ -81,6 +84,7 @@ class Traits:
         boxed = isinstance(problem.domain, Box) and known is None
         cut = isinstance(problem.domain, Planar) or (dim == 3 and problem.domain.time_name is None)
         kinks = [piece for condition in conditions for piece in condition.kinks]
+        evolves = known is None and _is_evolution(problem)
         takes_cells = 1 < dim <= 3 and (boxed or (cut and known is None)) and not problem.unknowns
         if kinks:
             takes_cells = not problem.unknowns and _divides(problem, kinks)
@@ -95,7 +99,8 @@ class Traits:
             unknown=tuple(name in problem.unknowns for name in problem.fields),
             numbers=bool(problem.unknowns) and bool(problem.numbers),
             uneven=1 < dim <= 3 and _uneven(problem.domain),
-            marches=known is None and _marches(problem),
+            marches=evolves and _marches(problem),
+            marches_in_cells=evolves and dim == 3 and not (kinks or problem.unknowns),
             takes_cells=takes_cells,
             kinked=takes_cells and bool(kinks),
             notched=is_notched(problem.domain),
@@ -117,9 +122,13 @@ def _divides(problem: Problem, kinks: Sequence[Piece]) -> bool:
 
 def _marches(problem: Problem) -> bool:
     most = 3 if isinstance(problem.domain, Box) and not problem.unknowns else 2
-    if problem.domain.dim > most or problem.enrichment():
-        return False
-    if any(name in problem.unknowns for name in problem.fields):
+    unknown = any(name in problem.unknowns for name in problem.fields)
+    return problem.domain.dim <= most and not unknown
+
+
+def _is_evolution(problem: Problem) -> bool:
+    """Return whether all conditions hold at the first moment, some of them, or at all times."""
+    if problem.enrichment():
         return False
     low, high = (float(corner[-1]) for corner in problem.domain.bounds)
     conditions = [c for c in problem.conditions() if not c.measurements]
