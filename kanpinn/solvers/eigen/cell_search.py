@@ -228,9 +228,10 @@ class CellSearch:
     def _found(self, pairs: CellPairs, errors: Tensor, status: str) -> CellSpectrum:
         """The result; the network gets the cells."""
         values, geometry = pairs.values[: self.count], self.geometry
-        ordered = order(values, self.near, self.up)
+        estimates = errors * self._sizes(values)
+        visible = values.imag.where(values.imag.abs() > estimates, 0)  # others would change places
+        ordered = order(torch.complex(values.real, visible), self.near, self.up)
         layer = self.network.layer
         size = (len(geometry.tree), *layer.coefficients.shape[1:])
         layer.reset(geometry.tree, geometry.frames, torch.zeros(size))
-        estimates = errors * self._sizes(values)
         return CellSpectrum(pairs.polished(pairs.nearest[ordered]), estimates[ordered], status)
