@@ -249,6 +249,7 @@ def test_products_are_for_boxes():
         solved(Round(), 1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:.* unless its conditions agree")
 def test_a_wall_whose_value_is_prescribed_twice():
     class Twice(Front):
         def conditions(self):

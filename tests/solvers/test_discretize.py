@@ -56,6 +56,7 @@ def test_data_that_agree_are_met_exactly_face_by_face():
     torch.testing.assert_close(surrogate(points), linear(points), rtol=0, atol=1e-14)
 
 
+@pytest.mark.filterwarnings("ignore:.* unless its conditions agree")
 def test_two_conditions_on_one_face_are_refused():
     for value, words in ((0.0, "two conditions prescribe u on x_min"), (1.0, "disagree .* x_min")):
         twice = kp.Dirichlet(SQUARE.boundary), kp.Dirichlet(SQUARE.boundary["x_min"], value)
