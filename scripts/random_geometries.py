@@ -5,7 +5,7 @@ What: relative L2 errors, estimated errors, unknowns and processor seconds of `k
 solution are drawn at random, twice for each pair: kanpinn was tuned on the first half, and the
 second half was kept aside.
 
-How long: half an hour of one core; --smoke: seconds, its numbers mean nothing.
+How long: six minutes of one core; --smoke: seconds, its numbers mean nothing.
 
 Writes to --output: random_geometries.md, random_geometries.png, random_geometries.json, and
 pieces/, the solves: a run that was stopped continues from them.
