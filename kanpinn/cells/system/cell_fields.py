@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kanpinn.cells.geometry.cell_points import CellPoints
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.system.cell_functions import integrals, nearest, square_integrals
+from kanpinn.cells.system.cell_functions import integrals, nearest_polynomials, square_integrals
 from kanpinn.cells.system.shared_functions import SharedInCells
 
 
@@ -62,7 +62,7 @@ class CellNorms:
         """The polynomials of a lower degree that are nearest in L2 in each cell, (N, L, m)."""
         found = torch.zeros_like(one.coefficients[:, : lower.size])
         for at in self.places:
-            found[at.cells] = nearest(at, self.polynomials, one.coefficients, lower)
+            found[at.cells] = nearest_polynomials(at, self.polynomials, one.coefficients, lower)
         return found
 
     def means(self, one: CellField) -> Tensor:

@@ -106,7 +106,7 @@ def integrals(
     return torch.einsum("cq,cqm->cm", at.weights, values)
 
 
-def nearest(
+def nearest_polynomials(
     at: CellPoints, polynomials: LocalPolynomials, coefficients: Tensor, lower: LocalPolynomials
 ) -> Tensor:
     """The polynomials of a lower degree that are nearest to a function in L2, (c, L, m).

@@ -11,7 +11,7 @@ from torch import Tensor
 from kanpinn.cells.adaptive.halving import why_too_many
 from kanpinn.cells.problems.cell_problem import CellProblem
 from kanpinn.cells.tree import Tree
-from kanpinn.evolution.cells.cell_stages import CellStages, at_time, motion_of
+from kanpinn.evolution.cells.cell_stages import CellStages, motion_of, state_at
 from kanpinn.evolution.cells.cell_state import CellState, initial_state
 from kanpinn.evolution.cells.cell_window import CellWindow, solve_cell_window
 from kanpinn.evolution.cells.cell_windows import CellWindows
@@ -108,7 +108,7 @@ class CellFront:
         self._moved(coarsened(self._with_stages(), part * allowed, int(worth * self.count)))
 
     def _with_stages(self) -> CellState:
-        """The state, and with it the last window's values, which move to other cells as well."""
+        """The state, and with it the last window's states, which move to other cells as well."""
         state, latest = self.state, self.latest
         if latest is None:
             return state
@@ -138,7 +138,7 @@ class CellFront:
         return why_too_many(equations.of_real, chosen, most, kept=kept)
 
     def guess(self, scheme: Stages, length: float) -> Tensor:
-        """A guess for the values at the stages of the next window, (s, N, L, p m)."""
+        """A guess for the states at the stages of the next window, (s, N, L, p m)."""
         start = self.state.value.expand(scheme.count, *self.state.value.shape)
         if self.latest is None:
             return start.clone()
@@ -154,7 +154,7 @@ class CellFront:
         window = scheme.count, length
         if self.kept is None or self.kept.slow or self.kept.window != window:
             guess, middle = self.guess(scheme, length), self.time + length / 2
-            state = at_time(scheme, length, self.state.value, guess, 0.5)
+            state = state_at(scheme, length, self.state.value, guess, 0.5)
             about = motion_of(*state, self.network.fields), middle
             self.kept = KeptLinearisation(self._linearised(about), about, window)
         return self.kept
@@ -174,20 +174,20 @@ class CellFront:
         kept.serve(done.window.rate)
         return done
 
-    def added(self, equations: CellStages, values: Tensor, probe: Probe) -> AddedError:
+    def added(self, equations: CellStages, states: Tensor, probe: Probe) -> AddedError:
         """The error in space that a window adds, estimated by one of two steps.
 
         Args:
             equations: those of the window.
-            values: at its stages, near the solution, (s, N, L, p m).
+            states: at its stages, near the solution, (s, N, L, p m).
             probe: `early_step` or `last_step`.
         """
-        found, indicators = probe(equations, values)
+        found, indicators = probe(equations, states)
         self.expected, indicated = max(self.size, self.state.norm(found)), float(indicators.norm())
         for known in reversed(self.compared):
             if known.holds_for(indicated, equations):
                 return AddedError.of(equations, known, indicated)
-        known = compared_in_space(self.problem, equations, values, probe)
+        known = compared_in_space(self.problem, equations, states, probe)
         self.compared = [*self.compared[-1:], known]  # those of early and of last steps
         return AddedError.of(equations, known, indicated)
 

@@ -111,7 +111,7 @@ class CellMarchStage(MarchProgress):
                 self.refused += 1
                 self.control.shorten(done.window.tried, self.refused)
                 return self._refused(done)
-            added = front.added(done.equations, done.values, last_step)
+            added = front.added(done.equations, done.states, last_step)
             allowed = self._allowed(length)
             good = added.total <= allowed or not tries
             if good or not self._refine(added.cells, allowed, done.equations):

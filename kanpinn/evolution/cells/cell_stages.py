@@ -64,7 +64,7 @@ class CellStages:
 
     def at(self, states: Tensor, moment: float) -> tuple[Tensor, Tensor]:
         """The polynomials in time at a moment from 0 to 1, and their rates, (N, L, p m) each."""
-        return at_time(self.stages, self.length, self.initial, states, moment)
+        return state_at(self.stages, self.length, self.initial, states, moment)
 
     def wanted(self, states: Tensor) -> list[Tensor]:
         """b at all stages for each term, near given states, (s, c, q, equations) each."""
@@ -175,7 +175,7 @@ class CellStages:
         return self.corrected(states, moment)[0] - self.at(states, moment)[0]
 
 
-def at_time(
+def state_at(
     stages: Stages, length: float, initial: Tensor, states: Tensor, moment: float
 ) -> tuple[Tensor, Tensor]:
     """A window's polynomials in time at a moment, and their rates, (N, L, p m) each.

@@ -36,7 +36,8 @@ def auto(
 
     Trials run in families, each from small to large networks. Up to three dimensions: the minimum
     of an energy if the problem's class gives one, for evolutions in time alone, in one space
-    dimension or in a rectangle windows in time, in one dimension splines, also in coordinates that
+    dimension or in a rectangle windows in time, for those in the plane also with cells in space, in
+    one dimension splines, also in coordinates that
     the solution stretches, random inner functions, finer grids, and sums of functions of one
     coordinate. In boxes of two and three dimensions, domains in the plane and solids, networks in
     cells come before random inner functions for many waves, outflow layers, corners and edges that
@@ -46,7 +47,7 @@ def auto(
     projection. A family is left after trials that lower the residual little. When all have been
     tried, that with the least residual goes on, at first with other points, until the time is used
     up. While networks of another kind have not been tried, a trial that would take more than a
-    quarter of the time left is postponed.
+    quarter of the time left is postponed, or more than 0.6 of it for a march with cells in space.
 
     Two successive solutions give the errors of both: if the second one's residual at fresh points
     is ρ times the first one's, the first error is their distance / (1 - ρ), and the second error is

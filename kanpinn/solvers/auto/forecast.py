@@ -13,8 +13,8 @@ def forecast(choice: Choice, known: Trial) -> float:
 
     The optimizers' time is proportional to the work, the rest to the number of interior points.
     Nothing is known, and no time forecast, from networks of another class, whose work has another
-    unit; families begin with small networks. What cells do not resolve, no other network does, at
-    least not in any time that was tried: after cells the time of other networks is infinite.
+    unit; families begin with small networks. After a solution in cells the time of other networks
+    is infinite: on an L-shape they took minutes and were less accurate.
     A network in cells goes on from the cells of the other trial, and its solve may end after any
     step. Its first step takes about as long as the last step of the other trial, and is of use only
     if there is some time left for one on smaller cells.
