@@ -23,15 +23,8 @@ if TYPE_CHECKING:
     from kanpinn.accuracy import Reference as Reference
     from kanpinn.accuracy import fit_order as fit_order
     from kanpinn.accuracy import observed_order as observed_order
-    from kanpinn.cells import Cells as Cells
-    from kanpinn.cells import Dissection as Dissection
     from kanpinn.data import Data as Data
     from kanpinn.data import Table as Table
-    from kanpinn.evolution import CellWindows as CellWindows
-    from kanpinn.evolution import Equidistribute as Equidistribute
-    from kanpinn.evolution import March as March
-    from kanpinn.evolution import Shooting as Shooting
-    from kanpinn.evolution import Windows as Windows
     from kanpinn.geometry import Annulus as Annulus
     from kanpinn.geometry import Arc as Arc
     from kanpinn.geometry import Ball as Ball
@@ -101,11 +94,10 @@ if TYPE_CHECKING:
     from kanpinn.pde import Unknown as Unknown
     from kanpinn.pde import Wave as Wave
     from kanpinn.runs.progress import Progress as Progress
-    from kanpinn.runs.results.kinds import load as load
+    from kanpinn.runs.progress import StudyProgress as StudyProgress
+    from kanpinn.runs.results import load as load
     from kanpinn.runs.study import Study as Study
-    from kanpinn.runs.study.progress import StudyProgress as StudyProgress
     from kanpinn.runs.study.sweep import sweep as sweep
-    from kanpinn.solvers import Continuation as Continuation
     from kanpinn.solvers import Eigensolution as Eigensolution
     from kanpinn.solvers import Fitted as Fitted
     from kanpinn.solvers import Scores as Scores
@@ -117,6 +109,14 @@ if TYPE_CHECKING:
     from kanpinn.solvers import estimate_error as estimate_error
     from kanpinn.solvers import fit as fit
     from kanpinn.solvers import solve as solve
+    from kanpinn.spaces import Cells as Cells
+    from kanpinn.spaces import CellWindows as CellWindows
+    from kanpinn.spaces import Windows as Windows
+    from kanpinn.tasks import Continuation as Continuation
+    from kanpinn.tasks import Dissection as Dissection
+    from kanpinn.tasks import Equidistribute as Equidistribute
+    from kanpinn.tasks import March as March
+    from kanpinn.tasks import Shooting as Shooting
 
 # The same names for run time; a test holds the two lists together.
 _NAMES = {
@@ -134,9 +134,7 @@ _NAMES = {
         "fit_order",
         "observed_order",
     ),
-    "cells": ("Cells", "Dissection"),
     "data": ("Data", "Table"),
-    "evolution": ("CellWindows", "Equidistribute", "March", "Shooting", "Windows"),
     "geometry": (
         "Annulus",
         "Arc",
@@ -211,13 +209,11 @@ _NAMES = {
         "Unknown",
         "Wave",
     ),
-    "runs.progress": ("Progress",),
-    "runs.results.kinds": ("load",),
+    "runs.progress": ("Progress", "StudyProgress"),
+    "runs.results": ("load",),
     "runs.study": ("Study",),
-    "runs.study.progress": ("StudyProgress",),
     "runs.study.sweep": ("sweep",),
     "solvers": (
-        "Continuation",
         "Eigensolution",
         "Fitted",
         "Scores",
@@ -230,6 +226,8 @@ _NAMES = {
         "fit",
         "solve",
     ),
+    "spaces": ("CellWindows", "Cells", "Windows"),
+    "tasks": ("Continuation", "Dissection", "Equidistribute", "March", "Shooting"),
 }
 _ROOM_OF = {name: room for room, names in _NAMES.items() for name in names}
 __all__ = sorted(_ROOM_OF)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kanpinn.runs.study import Study
-from kanpinn.runs.study.columns import empty
+from kanpinn.runs.study.table import empty
 
 Error = Callable[..., float | str | None]
 SETTINGS: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""One solve by several processes, through torch.distributed.
+"""One solve by several processes, through torch.distributed, and the threads of each.
 
 If a process group is initialised (by torchrun or by the caller), its processes, the ranks, do one
 solve. Each rank evaluates its share of the points; sums, extremes and triangular factors are
@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, NumericalError
@@ -223,3 +224,28 @@ def _described(error: Exception) -> tuple[int, str]:
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{os.path.basename(frame.filename)}:{frame.lineno} in {frame.name}, rank {rank()}"
     return KINDS.index(NumericalError), f"{type(error).__name__}: {error} ({where})"
+
+
+def set_threads(count: int) -> None:
+    """Set the number of threads of torch and of the BLAS libraries of NumPy and SciPy.
+
+    Each library has threads of its own, which wait for work in a loop: several threads in both
+    torch and BLAS take the cores from each other.
+    """
+    torch.set_num_threads(count)
+    threadpool_limits(count, user_api="blas")
+
+
+@contextmanager
+def on_threads(count: int | None) -> Iterator[None]:
+    """Set the number of threads in the block; None leaves it as it is."""
+    if count is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        with threadpool_limits(count, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,5 +1,9 @@
-"""The exceptions that kanpinn raises on purpose, and the checks that every room needs."""
+"""The exceptions that kanpinn raises on purpose, common checks of arguments, and the words of
+messages and statuses.
+"""
 
+import difflib
+import json
 import math
 import operator
 from collections.abc import Iterable, Iterator
@@ -116,3 +120,37 @@ def number(name: str, value: Any, least: float = 0.0, *, above: bool = False) ->
     if not real or value < least or (above and value == least):
         bound = f" {'above' if above else 'of at least'} {least:g}" if least > -math.inf else ""
         raise InputError(f"{name} must be a finite number{bound}, got {value!r}")
+
+
+CONVERGED = "converged"
+FAILED = "failed"
+OVERFITTED = "overfitted"  # the residual of the solution is small at its own points alone
+STOPPED_BY_USER = "stopped: interrupted"  # by Ctrl-C or an observer
+OUT_OF_TIME = "stopped: the budget"
+# Why a solve in cells has not compared its solution with a better one begins with these words.
+UNCOMPARED = "the comparison with a solution of degree"
+UNUSABLE = (FAILED, OVERFITTED)  # results that are not to be used
+
+
+def nearest(word: Any, choices: Iterable[Any]) -> str:
+    """Return the clause '; did you mean "..."?', or "" if no choice is similar to the word."""
+    names = [str(c) for c in choices]
+    lowered = {n.lower(): n for n in names}
+    close = difflib.get_close_matches(str(word).lower(), lowered, n=1)
+    return f"; did you mean {show(lowered[close[0]])}?" if close else ""
+
+
+def show(value: Any) -> str:
+    """Return a value as a problem file would write it, cut to 60 characters."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        text = str(value)
+    text = text.replace("NaN", "nan").replace("Infinity", "inf")
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def of_class(value: Any) -> str:
+    """Return the name of a value's class with its article, such as "an Interface"."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"

@@ -1,11 +1,14 @@
-"""Handlers of Ctrl-C (SIGINT) outside the solve loop, which has a handler of its own."""
+"""Handlers of Ctrl-C (SIGINT) outside the solve loop, which has a handler of its own, and
+observers that are context managers.
+"""
 
 import functools
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
 
 INTERRUPTED = 130  # the exit code
 
@@ -34,3 +37,17 @@ def handling(handler: Callable[..., object]) -> Iterator[None]:
 # For imports: there Ctrl-C ends the process at once, since the imported code could turn a
 # KeyboardInterrupt into another exception.
 importing = functools.partial(handling, leave)
+
+
+@contextmanager
+def entered(observers: Sequence[Any]) -> Iterator[None]:
+    """Enter those observers that are context managers for the time of the block.
+
+    They leave it however the block ends. One that is entered already, for several solves, is
+    entered a second time.
+    """
+    with ExitStack() as stack:
+        for one in observers:
+            if isinstance(one, AbstractContextManager):
+                stack.enter_context(one)
+        yield

@@ -1,7 +1,10 @@
-"""Results that notebooks show as tables with a picture."""
+"""Results that notebooks show as tables with a picture, and HTML templates."""
 
+from functools import cache
 from importlib import import_module
 from typing import Any, ClassVar
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 
 class Shown:
@@ -24,3 +27,21 @@ class Shown:
 
     def _view(self) -> Any:
         return import_module(self.shown_by)
+
+
+@cache
+def template(package: str, name: str) -> Template:
+    """Return a template that escapes every text.
+
+    Args:
+        package: the package in whose folder the file is, such as "kanpinn.runs.report".
+        name: the name of the file.
+    """
+    environment = Environment(
+        loader=PackageLoader(package, ""),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    return environment.get_template(name)

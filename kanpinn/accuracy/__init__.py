@@ -3,7 +3,7 @@
 from kanpinn.accuracy.bounds import Bound as Bound
 from kanpinn.accuracy.confidence import Estimated as Estimated
 from kanpinn.accuracy.errors import Errors as Errors
-from kanpinn.accuracy.estimate import Estimate as Estimate
+from kanpinn.accuracy.errors import Estimate as Estimate
 from kanpinn.accuracy.invariants import Invariant as Invariant
 from kanpinn.accuracy.norms import ErrorNorm as ErrorNorm
 from kanpinn.accuracy.orders import fit_order as fit_order

@@ -9,17 +9,16 @@ import torch
 from numpy import ndarray
 from torch import Tensor
 
-from kanpinn.evolution.function_space import space_of
-from kanpinn.evolution.network_of_windows import NetworkOfWindows
-from kanpinn.evolution.windows import Windows
 from kanpinn.geometry import Points
 from kanpinn.geometry.quadrature import domain_rule
 from kanpinn.geometry.rules import gauss_legendre, tensor_grid
 from kanpinn.jets import Channels
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.pde.densities import Densities, check_densities, densities_at
 from kanpinn.pde.evaluate import find_channels
 from kanpinn.pde.problem import Problem
+from kanpinn.pde.verify import Densities, check_densities, densities_at
+from kanpinn.spaces.function_space import space_of
+from kanpinn.spaces.windows import NetworkOfWindows, Windows
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,14 +8,13 @@ from typing import Annotated
 import typer
 
 import kanpinn
-from kanpinn.cli.check import check_command, schema_command
 from kanpinn.cli.completion import completion_command
 from kanpinn.cli.doctor import doctor_command
 from kanpinn.cli.figures import export_command, plot_command, report_command
 from kanpinn.cli.interpret import interpret_command
 from kanpinn.cli.listing import list_command
 from kanpinn.cli.new import new_command
-from kanpinn.cli.solve import fit_command, solve_command
+from kanpinn.cli.solve import check_command, fit_command, schema_command, solve_command
 from kanpinn.cli.study import study_command
 
 app = typer.Typer(

@@ -14,8 +14,7 @@ import kanpinn
 from kanpinn._support.errors import NumericalError
 from kanpinn._support.interrupts import importing
 from kanpinn._support.memory import free_memory, machine_memory, written_size
-from kanpinn.cli.screen import reporting
-from kanpinn.cli.text_table import plain_table
+from kanpinn.cli.screen import plain_table, reporting
 
 if TYPE_CHECKING:
     from kanpinn.solvers.solution import Solution

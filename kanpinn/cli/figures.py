@@ -11,8 +11,7 @@ import typer
 from kanpinn._support.errors import InputError
 from kanpinn._support.interrupts import importing
 from kanpinn.cli.options import Open, RunPath, Trust
-from kanpinn.cli.screen import reporting
-from kanpinn.cli.viewer import show_page
+from kanpinn.cli.screen import reporting, show_page
 
 
 class Format(Enum):
@@ -44,7 +43,7 @@ def plot_command(
 def _run_figures(run: Path, trust: bool) -> list[Path]:
     with importing():
         from kanpinn.runs.results import config_of, load
-        from kanpinn.runs.results.kinds import CONTENTS
+        from kanpinn.runs.results.folder import CONTENTS
         from kanpinn.runs.results.record import run_folder
 
     found = run_folder(run)

@@ -10,12 +10,11 @@ from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.interrupts import importing
 from kanpinn.cli.figures import writing
 from kanpinn.cli.options import RunPath, Trust
-from kanpinn.cli.screen import note, reporting
-from kanpinn.cli.text_table import plain_table
+from kanpinn.cli.screen import note, plain_table, reporting
 
 if TYPE_CHECKING:
-    from kanpinn.interpret.formulas.formula import EdgeRow, Formula
-    from kanpinn.solvers.fit import Fitted
+    from kanpinn.interpret.formula import EdgeRow, Formula
+    from kanpinn.solvers.fitted import Fitted
     from kanpinn.solvers.solution import Solution
 
 HEADS = ("edge", "function", "a", "b", "c", "d", "R²", "complexity")
@@ -57,8 +56,8 @@ def interpret_command(
     with reporting():
         with importing():
             from kanpinn.interpret.interpret import interpret as read
-            from kanpinn.interpret.pruning.scores import kan_of
-            from kanpinn.interpret.univariate.library import functions
+            from kanpinn.interpret.pruning import kan_of
+            from kanpinn.interpret.univariate import functions
             from kanpinn.runs.results import config_of, load
             from kanpinn.runs.results.record import run_folder
 
@@ -116,7 +115,7 @@ def _write(
     import sympy
 
     from kanpinn._support.files import write_text
-    from kanpinn.interpret.picture import draw_network
+    from kanpinn.interpret.pictures import draw_network
     from kanpinn.plotting.style import save
     from kanpinn.runs.results.record import write_record
 

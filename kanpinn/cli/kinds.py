@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from kanpinn.cli.text_table import plain_table
+from kanpinn.cli.screen import plain_table
 
 if TYPE_CHECKING:
     from kanpinn.jets import Channels
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kanpinn.pde.verify import Defect
     from kanpinn.runs.config import Config, EigenJob, FitJob, Job, SolveJob
     from kanpinn.solvers.eigen import Eigensolution
-    from kanpinn.solvers.fit import Fitted
+    from kanpinn.solvers.fitted import Fitted
     from kanpinn.solvers.solution import Solution
 
 Line = tuple[str, str]
@@ -189,8 +189,8 @@ def _network(config: "Config", job: "Job") -> Line:
 
 def _boundary_data(job: "SolveJob | EigenJob") -> Line:
     """Return how boundary data are imposed; cells always have them in their least squares."""
-    from kanpinn.cells import Cells
-    from kanpinn.networks.constraints.boundary_data import describe_imposition
+    from kanpinn.networks.constraints import describe_imposition
+    from kanpinn.spaces.cells.cells import Cells
 
     in_cells, energy = isinstance(job.network, Cells), job.settings.form == "energy"
     boundary = "penalty" if in_cells else job.settings.boundary

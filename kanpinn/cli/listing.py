@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kanpinn._support.errors import InputError
+from kanpinn._support.errors import FAILED, UNUSABLE, InputError
 from kanpinn._support.interrupts import importing
-from kanpinn._support.status import FAILED, UNUSABLE
 from kanpinn.cli.options import RESULTS, Output
-from kanpinn.cli.screen import note, reporting
-from kanpinn.cli.text_table import plain_table
+from kanpinn.cli.screen import note, plain_table, reporting
 
 if TYPE_CHECKING:
     from kanpinn.runs.config import Config

@@ -6,10 +6,8 @@ from typing import Annotated
 
 import typer
 
-from kanpinn._support.errors import InputError
-from kanpinn._support.wording import nearest
-from kanpinn.cli.screen import note, reporting
-from kanpinn.cli.text_table import plain_table
+from kanpinn._support.errors import InputError, nearest
+from kanpinn.cli.screen import note, plain_table, reporting
 from kanpinn.runs.library import LibraryFile, copy_problem, library, read_entry
 
 CLASS = '''"""A problem for kanpinn to start from: replace what the class says by your own."""

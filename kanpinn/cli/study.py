@@ -120,8 +120,7 @@ def _executor(
     if where is Where.PROCESSES:
         return contextlib.nullcontext()
     with importing():
-        from kanpinn.runs.study.executors import dask_workers
-        from kanpinn.runs.study.jobs import batch_workers, job_options
+        from kanpinn.runs.study.executors import batch_workers, dask_workers, job_options
     if where is Where.DASK:
         return dask_workers(address, workers)
     assert workers is not None
@@ -133,8 +132,8 @@ def _sweep(
     study: "StudyFile", output: Path, workers: int | None, quiet: bool, executor: "Executors"
 ) -> "Study":
     with importing():
+        from kanpinn.runs.progress import StudyProgress
         from kanpinn.runs.study import sweep
-        from kanpinn.runs.study.progress import StudyProgress
 
     kept = _Kept()
     shown: Any = contextlib.nullcontext() if quiet else StudyProgress()

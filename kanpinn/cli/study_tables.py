@@ -5,10 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 from typing import Any
 
-from kanpinn._support.status import CONVERGED, OVERFITTED
-from kanpinn.cli.text_table import plain_table
-from kanpinn.runs.report.dimensions import is_seed, names_of, short
-from kanpinn.runs.study.table import Row, Study, has_failed
+from kanpinn._support.errors import CONVERGED, OVERFITTED
+from kanpinn.cli.screen import plain_table
+from kanpinn.runs.study.table import Row, Study, has_failed, is_seed, names_of, short
 
 SIZES = {"parameters": "{:.0f}", "seconds": "{:.2f}"}
 TITLES = {"l2_relative": "rel. L2", "h1_relative": "rel. H1"}

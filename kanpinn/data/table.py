@@ -1,17 +1,135 @@
-"""A table of inputs and targets."""
+"""Tables of inputs and targets to fit: read from files, sampled from functions, split into
+parts.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import InputError
-from kanpinn._support.wording import nearest
-from kanpinn.data.table_files import read_rows
+from kanpinn._support.errors import InputError, integer, nearest, show
+from kanpinn.data.column_files import Cells, flat_column, numbers, read_columns
 from kanpinn.geometry import Domain, Points
 from kanpinn.geometry.sampling import sample
+
+KINDS = ("numbers", "classes")
+Names = tuple[str, ...]
+
+
+def read_rows(
+    path: Path,
+    inputs: Sequence[str] | None,
+    targets: str | Sequence[str] | None,
+    kind: str,
+    classes: Sequence[str] | None,
+) -> tuple[Tensor, Tensor, Names, Names, Names]:
+    """Return the arguments of `Table` from a file; the arguments are those of `Table.read`.
+
+    Returns:
+        Inputs (n, d), targets (n, m) or class numbers (n,), the names of the inputs, the names of
+        the targets, and the names of the classes (empty for numbers).
+
+    Raises:
+        InputError: as for `Table.read`; the message names the file and the column.
+    """
+    if kind not in KINDS:
+        raise InputError(f"kind must be one of {KINDS}, got {kind!r}")
+    if classes and kind != "classes":
+        raise InputError(f'classes are for kind "classes", got {list(classes)} and kind "{kind}"')
+    columns = read_columns(path)
+    outputs, names = _chosen(path, columns, inputs, targets)
+    cells = _rows(path, columns, (*names, *outputs))
+    values = _numbers(path, cells, names)
+    if kind == "numbers":
+        return values, _numbers(path, cells, outputs), names, outputs, ()
+    if len(outputs) != 1:
+        raise InputError(f"{path}: classes are one target column, got {show(outputs)}")
+    labels, found = _classes(path, outputs[0], cells[outputs[0]])
+    if classes:
+        labels, found = _renumbered(path, outputs[0], labels, found, classes)
+    return values, labels, names, outputs, found
+
+
+def _chosen(
+    path: Path,
+    columns: dict[str, Cells],
+    inputs: Sequence[str] | None,
+    targets: str | Sequence[str] | None,
+) -> tuple[Names, Names]:
+    """Return the names of the target columns and of the input columns."""
+    if targets is None:
+        targets = list(columns)[-1:]
+    wanted = [targets] if isinstance(targets, str) else list(targets)
+    taken = [name for name in columns if name and name not in wanted]
+    chosen = taken if inputs is None else list(inputs)
+    both = [*chosen, *wanted]
+    for name in both:
+        if name not in columns:
+            there = ", ".join(columns) or "none"
+            hint = nearest(name, columns)
+            raise InputError(f"{path} has no column {name!r}{hint} (its columns are {there})")
+    if not chosen or not wanted or len({*both}) < len(both):
+        raise InputError(
+            f"{path}: expected inputs and targets, different columns of {list(columns)}, got "
+            f"inputs {chosen} and targets {wanted}"
+        )
+    return tuple(wanted), tuple(chosen)
+
+
+def _rows(path: Path, columns: dict[str, Cells], names: Names) -> dict[str, numpy.ndarray]:
+    """Return the named columns with one value per row, (n,) each."""
+    flat = {name: flat_column(path, name, columns[name]) for name in names}
+    first = flat[names[0]]
+    if not len(first):
+        raise InputError(f"{path} has no rows")
+    for name, cells in flat.items():
+        if len(cells) != len(first):
+            raise InputError(f"{path}: {name} has {len(cells)} rows, {names[0]} has {len(first)}")
+    return flat
+
+
+def _numbers(path: Path, cells: dict[str, numpy.ndarray], names: Names) -> Tensor:
+    """Return columns of numbers as one tensor, (n, columns)."""
+    read = [torch.from_numpy(numbers(path, name, cells[name])) for name in names]
+    return torch.stack(read, dim=1)
+
+
+def _classes(path: Path, name: str, labels: numpy.ndarray) -> tuple[Tensor, Names]:
+    """Return class numbers (n,) and the names of the classes, sorted by value or alphabetically."""
+    try:
+        labels = numpy.asarray(labels, dtype=numpy.float64)
+    except ValueError:
+        labels = labels.astype(str)
+        missing = labels == ""
+    else:
+        missing = ~numpy.isfinite(labels)
+    if missing.any():
+        raise InputError(f"{path}: {name} has no class in row {int(missing.argmax()) + 1}")
+    found, numbered = numpy.unique(labels, return_inverse=True)
+    return torch.from_numpy(numbered.ravel()), tuple(map(_called, found.tolist()))
+
+
+def _called(label: float | str) -> str:
+    if isinstance(label, str):
+        return label
+    return str(int(label) if label.is_integer() else label)
+
+
+def _renumbered(
+    path: Path, name: str, numbered: Tensor, found: Sequence[str], classes: Sequence[str]
+) -> tuple[Tensor, Names]:
+    """Return the class numbers (n,) in the order of the given classes, and the given classes."""
+    for one in found:
+        if one not in classes:
+            raise InputError(
+                f"{path}: {name} has the class {one!r}{nearest(one, classes)} (the classes are "
+                f"{', '.join(classes)})"
+            )
+    places = torch.tensor([classes.index(one) for one in found])
+    return places[numbered], tuple(classes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,3 +292,117 @@ def _distinct(what: str, names: Sequence[str], count: int) -> tuple[str, ...]:
     if len(names) != count or len(set(names)) < count:
         raise InputError(f"{what} must be {count} different names, got {list(names)}")
     return tuple(names)
+
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """The data for a fit.
+
+    Args:
+        train: the rows to which the network is fitted.
+        validation: the rows whose error decides which state of the network is kept.
+        test: the rows on which the result is assessed.
+
+    Raises:
+        InputError: if the parts differ in columns or classes, an input or a target of `train` is
+            constant, or all rows of `train` have one class.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> x = torch.linspace(-1, 1, 100)[:, None]
+        >>> rows = kp.Table(x[::2], x[::2] ** 2)
+        >>> data = kp.Data(train=rows, test=kp.Table(x[1::2], x[1::2] ** 2))
+        >>> {name: len(part) for name, part in data.parts.items()}
+        {'train': 50, 'test': 50}
+    """
+
+    train: Table
+    validation: Table | None = None
+    test: Table | None = None
+
+    def __post_init__(self) -> None:
+        for name, table in self.parts.items():
+            for what in ("names", "outputs", "classes"):
+                own, other = getattr(self.train, what), getattr(table, what)
+                if own != other:
+                    raise InputError(f"{name} and train differ in {what}: {other} and {own}")
+        _check_variation(self.train)
+
+    @property
+    def parts(self) -> dict[str, Table]:
+        """The given parts, by name."""
+        given = zip(PARTS, (self.train, self.validation, self.test), strict=True)
+        return {name: table for name, table in given if table is not None}
+
+    @staticmethod
+    def split(
+        table: Table,
+        validation: float | int = 0.0,
+        test: float | int = 0.2,
+        *,
+        seed: int = 0,
+        groups: Tensor | None = None,
+    ) -> "Data":
+        """Split a table at random into parts.
+
+        Args:
+            table: all rows, n of them.
+            validation, test: shares of the rows or, with groups, of the groups, each in [0, 1); 0
+                for no such part.
+            seed: the seed of the random choice.
+            groups: (n,) or (n, q); rows with equal values here go into the same part, so that
+                no row similar to a test row is in the training part.
+
+        Raises:
+            InputError: if a share is outside [0, 1) or leaves a part without rows, or `groups` has
+                another length than the table.
+        """
+        for name, share in (("validation", validation), ("test", test)):
+            if not 0 <= share < 1:
+                raise InputError(f"{name} must be a share from 0 to 1, got {share!r}")
+        chosen = torch.arange(len(table)) if groups is None else _numbered(groups, len(table))
+        count = int(chosen.max()) + 1
+        generator = torch.Generator().manual_seed(integer("seed", seed, least=0))
+        rank = torch.empty(count, dtype=torch.int64)
+        rank[torch.randperm(count, generator=generator)] = torch.arange(count)
+        first, second = round(test * count), round((test + validation) * count)
+        place = rank[chosen]
+        rows = (place >= second, (place >= first) & (place < second), place < first)
+        parts = []
+        for name, part, share in zip(PARTS, rows, (1.0, validation, test), strict=True):
+            if share and not part.any():
+                there = f"{count} rows" if groups is None else f"{count} groups of rows"
+                raise InputError(
+                    f"{name} is left without rows: there are {there}, validation = "
+                    f"{validation:g}, test = {test:g}"
+                )
+            parts.append(table[part] if share else None)
+        assert parts[0] is not None
+        return Data(parts[0], parts[1], parts[2])
+
+
+def _numbered(groups: Tensor, rows: int) -> Tensor:
+    """Return the group of each row as an index from 0, (n,)."""
+    if len(groups) != rows:
+        raise InputError(f"groups must have {rows} rows as the table, got {len(groups)}")
+    return torch.unique(groups, dim=0, return_inverse=True)[1]
+
+
+def _check_variation(train: Table) -> None:
+    """Refuse constant inputs or targets, and a single class."""
+    columns = {f"input {n!r}": x for n, x in zip(train.names, train.inputs.T, strict=True)}
+    if not train.classes:
+        columns |= {f"target {n!r}": y for n, y in zip(train.outputs, train.targets.T, strict=True)}
+    for name, column in columns.items():
+        if bool((column == column[0]).all()):
+            raise InputError(
+                f"the {name} is constant, {float(column[0]):g} in all rows to train with: leave it "
+                "out"
+            )
+    if train.classes and bool((train.targets == train.targets[0]).all()):
+        name = train.classes[int(train.targets[0])]
+        raise InputError(f"all rows to train with are of one class, {name!r}")

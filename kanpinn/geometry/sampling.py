@@ -1,16 +1,19 @@
-"""Collocation points in domains and on boundaries."""
+"""Collocation points: samples by name, samples where residuals are large, and trees of boxes
+with known integrals.
+"""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
-from kanpinn._support.errors import InputError, integer, one_of
+from kanpinn._support.errors import InputError, NumericalError, integer, one_of
 from kanpinn._support.shapes import Coords, Vector, Weights
 from kanpinn.geometry.boundary import Boundary
-from kanpinn.geometry.points import Points
+from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.points import Points, morton_order
 from kanpinn.geometry.region import Region
 from kanpinn.geometry.rules import axis_counts, tensor_grid
 
@@ -37,7 +40,7 @@ class Collocation:
         InputError: if a count is out of range, the sampler or the adaptive method is unknown, or a
             fixed rule is to be resampled.
 
-    Reference: see `kanpinn.geometry.adaptive`.
+    Reference: see `kanpinn.geometry.sampling`.
 
     Example:
         >>> import kanpinn as kp
@@ -243,3 +246,251 @@ def _shares(measures: list[float], n: int) -> list[int]:
     for i in by_remainder[: spare - sum(shares)]:
         shares[i] += 1
     return [1 + share for share in shares]
+
+
+Sizes = Callable[[Points], Tensor]  # the residual's size |r| at points, (n,)
+
+
+def rad(domain: Domain, n: int, sizes: Sizes, generator: Generator) -> Points:
+    """Draw n points with a density proportional to |r| / mean |r| + 1 out of 8 n Sobol points.
+
+    In expectation half of the points are uniformly distributed and half follow |r|. The candidates
+    are ordered along a Morton curve, which keeps neighbours together, and divided into n parts of
+    equal probability; one point is drawn from each part. This leaves smaller gaps than independent
+    draws. Each candidate is drawn at most once, so the density nowhere exceeds eight times the
+    uniform density.
+
+    Args:
+        domain: the domain in which the points lie.
+        n: the number of points.
+        sizes: returns the absolute residual |r| at points, (n,).
+        generator: the CPU random generator.
+
+    Returns:
+        n points.
+
+    Reference: Wu, Zhu, Tan, Kartha and Lu, A comprehensive study of non-adaptive and residual-based
+    adaptive sampling (2023), RAD with k = c = 1.
+
+    Raises:
+        NumericalError: if a residual is not finite.
+    """
+    found = sample(domain, 8 * n, "sobol", generator)
+    found = found[morton_order(found.coords)]
+    size = _finite(sizes(found)).to(found.coords)
+    density = size / size.mean().clamp_min(torch.finfo(size.dtype).tiny) + 1
+    return found[_systematic(density, n, generator)]
+
+
+def r3(current: Points, domain: Domain, sampler: str, sizes: Sizes, generator: Generator) -> Points:
+    """Retain the points with |r| above its mean and replace the others by new samples.
+
+    Args:
+        current: the n current collocation points.
+        domain: the domain in which new points are drawn.
+        sampler: the sampler of the new points, one of SAMPLERS.
+        sizes: returns the absolute residual |r| at points, (n,).
+        generator: the CPU random generator.
+
+    Returns:
+        The retained points, then the new ones: n points in all, or a few more if the sampler is a
+        product rule.
+
+    Reference: Daw, Bu, Wang, Perdikaris and Karpatne, Mitigating propagation failures in
+    physics-informed neural networks using retain-resample-release sampling (2023).
+
+    Raises:
+        NumericalError: if a residual is not finite.
+    """
+    size = _finite(sizes(current))
+    retained = current[size > size.mean()]
+    fresh = sample(domain, max(1, len(current) - len(retained)), sampler, generator)
+    like = current.coords
+    return Points.cat([retained, fresh.to(like.dtype, like.device)])
+
+
+def _finite(size: Tensor) -> Tensor:
+    bad = int((~size.isfinite()).sum())
+    if bad:
+        raise NumericalError(
+            f"points cannot follow the residual, which is not a finite number at {bad} of "
+            f"{len(size)} candidates"
+        )
+    return size
+
+
+def _systematic(density: Tensor, n: int, generator: Generator) -> Tensor:
+    """Draw n distinct indices, index i with probability min(1, c density_i); n < len(density)."""
+    share = density / density.sum()
+    # Indices with probability 1 are drawn exactly once; the others share the remaining draws.
+    for _ in range(20):
+        certain = n * share >= 1
+        left = n - int(certain.sum())
+        rest = torch.where(certain, 0, density)
+        grown = torch.where(certain, 1 / n, rest / rest.sum() * (left / n))
+        if bool((n * grown <= 1 + 1e-9).all()):
+            break
+        share = grown
+    reached = (n * grown).cumsum(0)
+    start = torch.rand((), dtype=density.dtype, generator=generator).to(density)
+    marks = torch.arange(n).to(density) + start
+    return torch.searchsorted(reached, marks).clamp_max(len(density) - 1)
+
+
+LONGEST = 8.0  # the largest ratio of a box's sides, each relative to that of the bounding box
+
+
+class SampleTree:
+    """The mean of a function over a domain by stratified sampling, with boxes that are refined.
+
+    The bounding box is divided into equal boxes with the same number of points each. The caller
+    evaluates the function at the `pending` points and gives the values to `add`; `refine` halves
+    boxes and makes the points of the halves pending. The mean of x² over the unit disk is 1/4:
+
+    >>> from kanpinn.geometry import Disk
+    >>> tree = SampleTree(Disk((0, 0), 1))
+    >>> tree.add(tree.pending.x[:, 0] ** 2)
+    >>> while tree.refine(tolerance=0.005, most=20_000):
+    ...     tree.add(tree.pending.x[:, 0] ** 2)
+    >>> abs(tree.mean - 0.25) < 3 * tree.error < 0.004
+    True
+
+    Points outside the domain count as zero.
+
+    Args:
+        domain: the domain.
+        places: points (k, d), around which the first boxes are halved until their sides are small.
+        smallest: the largest side of the boxes around places, relative to the bounding box.
+        seed: the seed of the points.
+        first: about the number of points in the first boxes, apart from those around places.
+        each: the number of points in every box.
+
+    Attributes:
+        pending: the points inside the domain at which the function is to be evaluated.
+        coords: all points of all boxes, (boxes, each, d).
+        inside: which of them lie in the domain, (boxes, each).
+        mean: the mean of the function over the domain.
+        error: the standard error of the mean.
+        largest: the centre (d,) of the box with the largest share of the mean.
+        evaluations: the number of points at which the function has been evaluated.
+
+    Reference: Press and Farrar, Recursive stratified sampling for multidimensional Monte Carlo
+    integration (1990).
+    """
+
+    def __init__(
+        self,
+        domain: Domain,
+        places: Coords | None = None,
+        smallest: float = 2.0**-12,
+        *,
+        seed: int = 0,
+        first: int = 1024,
+        each: int = 8,
+    ) -> None:
+        self.domain, self.evaluations, d = domain, 0, domain.dim
+        self._low, self._high = domain.bounds
+        self._generator = torch.Generator().manual_seed(seed)
+        per_axis = max(1, round((first / each) ** (1 / d)))
+        self._each = max(each, first // per_axis**d)
+        axis = torch.arange(per_axis, dtype=torch.float64) / per_axis
+        corners = torch.cartesian_prod(*[axis] * d).reshape(-1, d)
+        size = self._high - self._low
+        self._lows = self._low + corners * size
+        self._highs = self._lows + size / per_axis
+        if places is not None and len(places):
+            self._focus(places, smallest)
+        self._values = size.new_zeros(0, self._each)
+        self.coords, self.inside = self._drawn(self._lows, self._highs)
+
+    def add(self, values: Tensor) -> None:
+        """Enter the values (n,) of the function, which are at least 0, at the pending points."""
+        inside = self.inside[len(self._values) :]
+        drawn = torch.zeros(inside.shape, dtype=torch.float64)
+        drawn[inside] = values.to(drawn)
+        self._values = torch.cat([self._values, drawn])
+        self.evaluations += len(values)
+        volumes = (self._highs - self._lows).prod(dim=1)
+        measure = float(volumes @ self.inside.double().mean(dim=1)) or 1.0
+        shares = volumes * self._values.mean(dim=1)
+        self._errors = volumes * self._values.std(dim=1) / math.sqrt(self._each)
+        self.mean = float(shares.sum()) / measure
+        self.error = float(self._errors.square().sum().sqrt()) / measure
+        at = int(shares.argmax())
+        self.largest = (self._lows[at] + self._highs[at]) / 2
+
+    def refine(self, tolerance: float, most: int) -> bool:
+        """Halve the boxes that make most of the standard error; their new points are pending.
+
+        Args:
+            tolerance: the largest standard error, relative to the mean.
+            most: the largest number of evaluations in all; points outside the domain are at most
+                three times as many.
+
+        Returns:
+            Whether there are pending points; False where nothing is left to do, or `most` is met.
+        """
+        left = min(most - self.evaluations, 4 * most - self._values.numel())
+        count = max(left // (2 * self._each), 0)  # of boxes that may be halved
+        if not (count and self.error > tolerance * self.mean):
+            return False
+        order = self._errors.argsort(descending=True)
+        squares = self._errors[order].square().cumsum(0)
+        chosen = torch.zeros(len(order), dtype=torch.bool)
+        chosen[order[: min(count, 1 + int((squares < 0.7 * squares[-1]).sum()))]] = True
+        self._halve(chosen)
+        return True
+
+    def _focus(self, places: Coords, smallest: float) -> None:
+        """Halve the boxes around places along their longest sides until these are small."""
+        while True:
+            sides = (self._highs - self._lows) / (self._high - self._low)
+            around = (places[:, None] >= self._lows) & (places[:, None] < self._highs)
+            chosen = around.all(dim=2).any(dim=0) & (sides.amax(dim=1) > smallest)
+            if not chosen.any():
+                return
+            low, high, axis = self._lows[chosen], self._highs[chosen], sides[chosen].argmax(dim=1)
+            rows, middle = torch.arange(len(low)), (low + high) / 2
+            left, right = high.clone(), low.clone()
+            left[rows, axis] = right[rows, axis] = middle[rows, axis]
+            self._lows = torch.cat([self._lows[~chosen], low, right])
+            self._highs = torch.cat([self._highs[~chosen], left, high])
+
+    def _halve(self, chosen: Tensor) -> None:
+        """Halve the chosen boxes, each along the axis whose halves have the most different means.
+
+        A side that is LONGEST times shorter than the longest one is not halved; where means are
+        equal, the longest side is.
+        """
+        low, high, values = self._lows[chosen], self._highs[chosen], self._values[chosen][..., None]
+        middle, rows = (low + high) / 2, torch.arange(len(low))
+        upper = self.coords[chosen] > middle[:, None]
+        above = (values * upper).sum(dim=1) / upper.sum(dim=1).clamp_min(1)
+        below = (values * ~upper).sum(dim=1) / (~upper).sum(dim=1).clamp_min(1)
+        sides = (high - low) / (self._high - self._low)
+        sides = sides / sides.amax(dim=1, keepdim=True)
+        score = (above - below).abs() + (1e-3 * values.mean(dim=1) + 1e-300) * sides
+        axis = torch.where(sides > 1 / LONGEST, score, -1.0).argmax(dim=1)
+        left, right = high.clone(), low.clone()
+        left[rows, axis] = right[rows, axis] = middle[rows, axis]
+        lows, highs = torch.cat([low, right]), torch.cat([left, high])
+        coords, inside = self._drawn(lows, highs)
+        self._lows = torch.cat([self._lows[~chosen], lows])
+        self._highs = torch.cat([self._highs[~chosen], highs])
+        self.coords = torch.cat([self.coords[~chosen], coords])
+        self.inside = torch.cat([self.inside[~chosen], inside])
+        self._values = self._values[~chosen]
+
+    def _drawn(self, lows: Tensor, highs: Tensor) -> tuple[Tensor, Tensor]:
+        """Draw a Latin hypercube of points in each box; those inside the domain are pending.
+
+        Returns:
+            The points, (boxes, each, d), and which of them lie inside, (boxes, each).
+        """
+        shape = len(lows), self._each, self.domain.dim
+        strata = torch.rand(shape, generator=self._generator).argsort(dim=1)
+        within = torch.rand(shape, generator=self._generator, dtype=torch.float64)
+        coords = lows[:, None] + (strata + within) / self._each * (highs - lows)[:, None]
+        inside = self.domain.contains(coords.flatten(0, 1)).view(shape[:2])
+        self.pending = Points(coords[inside], self.domain.names)
+        return coords, inside

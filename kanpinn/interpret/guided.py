@@ -5,18 +5,13 @@ from dataclasses import dataclass, replace
 
 from kanpinn._support.errors import InputError, number
 from kanpinn.interpret.deadline import NEVER, Deadline
-from kanpinn.interpret.formulas.formula import Formula, formula_of
-from kanpinn.interpret.graphs.curves import Symbolic
-from kanpinn.interpret.graphs.graph import Graph, check_edges
-from kanpinn.interpret.graphs.growth import connected
-from kanpinn.interpret.graphs.own import own_graph
-from kanpinn.interpret.graphs.refit import refit
-from kanpinn.interpret.graphs.rows import Rows
+from kanpinn.interpret.formula import Formula, formula_of
+from kanpinn.interpret.graph import Graph, Rows, Symbolic, check_edges, own_graph, refit
+from kanpinn.interpret.growth import connected
 from kanpinn.interpret.search import Search
+from kanpinn.interpret.snapping import Snapping
 from kanpinn.interpret.sources import Result, source_of
-from kanpinn.interpret.univariate.candidates import Snapping
-from kanpinn.interpret.univariate.library import functions
-from kanpinn.interpret.univariate.univariate import Univariate
+from kanpinn.interpret.univariate import Univariate, functions
 from kanpinn.pde.problem import Problem
 
 

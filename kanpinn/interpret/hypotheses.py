@@ -1,19 +1,191 @@
-"""Graphs of splines to be read as formulas: a result's own edges, and fits of smaller KANs."""
+"""Graphs that may explain the data: other shapes of networks, sparse networks, products and
+grown graphs.
+"""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
+from kanpinn._support.errors import InputError
 from kanpinn.data import Table
 from kanpinn.interpret.deadline import Deadline
-from kanpinn.interpret.graphs.graph import Graph
-from kanpinn.interpret.graphs.growth import grown, straightened, trimmed
-from kanpinn.interpret.graphs.own import own_graph
-from kanpinn.interpret.graphs.rows import Rows
-from kanpinn.interpret.products import products
-from kanpinn.interpret.shapes import Shape, fits_of, fitted
-from kanpinn.interpret.sparse import Skeleton, skeletons
+from kanpinn.interpret.graph import Graph, Rows, own_graph
+from kanpinn.interpret.growth import grown, products, straightened, trimmed
+from kanpinn.interpret.pruning import prune, prune_greedily
+from kanpinn.loss.sparsity import Sparsity
+from kanpinn.networks import KAN
 from kanpinn.networks.surrogate import Surrogate
+from kanpinn.optimizers import LeastSquares, LevenbergMarquardt, Optimizer, VariableProjection
+from kanpinn.solvers.fit import fit
+
+
+@dataclass(frozen=True, eq=False)
+class Skeleton:
+    """The units of a KAN per layer and its edges, a mask (n_in, n_out) for each layer."""
+
+    width: tuple[int, ...]
+    kept: tuple[Tensor, ...]
+
+    @property
+    def name(self) -> str:
+        """The masks as text, equal for equal skeletons."""
+        return str([mask.int().tolist() for mask in self.kept])
+
+    @property
+    def edges(self) -> int:
+        """The number of edges."""
+        return sum(int(mask.sum()) for mask in self.kept)
+
+
+def sparse_skeleton(
+    table: Table, hidden: tuple[int, ...], strength: float, seed: int
+) -> Skeleton | None:
+    """Return the edges that remain of a KAN after a sparse fit and pruning.
+
+    The KAN is first fitted with a penalty on the L1 norm and the entropy of its edges (`Sparsity`),
+    and edges with low scores are removed. It is then trained without the penalty, and edges and
+    units are removed one by one as long as the loss hardly grows.
+
+    Args:
+        table: the data.
+        hidden: the number of units of each hidden layer at the start.
+        strength: the weight of the penalty.
+        seed: the seed for the network and the fit.
+
+    Returns:
+        The skeleton, or None if the network became constant or no longer fits the data.
+    """
+    degree, grid = 3, 5
+    structureless = 0.1  # share of the targets' variance: a larger loss means wrong edges were cut
+    factor, enough = 4.0, 1e-6  # removals may raise the loss by this factor, or to this value
+    threshold = 1e-2  # edges with lower scores are removed
+    sparse_steps, polish_steps, cut_steps = 50, 20, 10
+    width = (table.inputs.shape[1], *hidden, table.targets.shape[1])
+    network = KAN(width, degree=degree, grid=grid, seed=seed)
+    optimizer = LevenbergMarquardt(steps=sparse_steps)
+    found = fit(network, table, optimizer, sparsity=Sparsity(strength), seed=seed)
+    try:
+        pruned = prune(found, threshold)
+    except InputError:  # the network is constant, or no edge reaches the threshold
+        return None
+    pruned = pruned.trained(LevenbergMarquardt(steps=polish_steps))
+    pruned = prune_greedily(pruned, factor, steps=cut_steps, enough=enough)
+    if pruned.losses[1] > structureless:
+        return None
+    layers = pruned.network.layers
+    return Skeleton(tuple(pruned.network.width), tuple(layer.kept.clone() for layer in layers))
+
+
+def skeletons(table: Table, seed: int, deadline: Deadline) -> Iterator[Skeleton]:
+    """Yield different skeletons, found from several starts with one and with two hidden layers.
+
+    No fit begins after the deadline.
+    """
+    shallow, deep = (5,), (4, 2)  # hidden units at the start
+    starts = [(shallow, 1e-2), (shallow, 1e-2), (shallow, 3e-3), (deep, 3e-3), (deep, 1e-2)]
+    known = set()
+    for number, (hidden, strength) in enumerate([*starts, *starts]):
+        if deadline.over:
+            return
+        found = sparse_skeleton(table, hidden, strength, 100 * seed + number)
+        if found is not None and found.name not in known:
+            known.add(found.name)
+            yield found
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The shape of a KAN that is fitted to data.
+
+    Args:
+        width: the number of units of each layer, inputs and outputs included.
+        degree: the spline degree of each layer of edges.
+        grid: the number of grid intervals of each layer of edges.
+        rounds: the rounds of random starts of the variable projection.
+    """
+
+    width: tuple[int, ...]
+    degree: tuple[int, ...]
+    grid: tuple[int, ...]
+    rounds: int = 4
+
+
+def shapes_of(width: tuple[int, ...]) -> list[Shape]:
+    """Return the shapes to try for these numbers of units, in this order.
+
+    The first shapes have simple inner functions, since a function can be written as a KAN in many
+    ways and the simplest is wanted. Quadratic outer functions make products, as in
+    xy = ((x + y)² - (x - y)²) / 4.
+    """
+    if len(width) == 2:
+        return [Shape(width, (7,), (12,), 0)]
+    if len(width) > 3:
+        deep = len(width) - 3
+        return [
+            Shape(width, (2, *[5] * deep, 3), (1, *[6] * deep, 3), 6),
+            Shape(width, (3, *[5] * deep, 5), (1, *[4] * deep, 4), 6),
+        ]
+    plain = [
+        Shape(width, (1, 7), (1, 16), 2),
+        Shape(width, (3, 7), (1, 12), 4),
+        Shape(width, (5, 7), (3, 12), 4),
+    ]
+    return plain if width[1] == 1 else [*plain, Shape(width, (5, 2), (4, 1), 12)]
+
+
+def fitted(shape: Shape, table: Table, seed: int, kept: Sequence[Tensor] | None = None) -> Graph:
+    """Fit a KAN of this shape by variable projection from random starts and return its graph.
+
+    A KAN without hidden units is fitted by linear least squares instead.
+
+    Args:
+        shape: the shape of the KAN.
+        table: the data.
+        seed: the seed for the random starts.
+        kept: the edges of the KAN, a mask (n_in, n_out) for each layer; all by default.
+    """
+    network = KAN(shape.width, degree=shape.degree, grid=shape.grid, seed=seed)
+    for layer, mask in zip(network.layers, kept or (), strict=False):
+        layer.kept = mask.clone()
+        layer.coefficients.detach().masked_fill_(~mask[:, None], 0)
+    graph = own_graph(fit(network, table, _optimizer(shape, kept is None), seed=seed).surrogate)
+    assert graph is not None
+    return graph
+
+
+def _optimizer(shape: Shape, prune: bool) -> Optimizer:
+    starts = 20
+    # Share of the zero solution's loss: only a practically exact start ends the search.
+    exact = 1e-12
+    if len(shape.width) == 2:
+        return LeastSquares()
+    coarse = max(1, shape.grid[-1] // 2)
+    return VariableProjection(
+        rounds=shape.rounds, starts=starts, coarse=coarse, tolerance=exact, prune=prune
+    )
+
+
+def fits_of(skeleton: Skeleton, table: Table, seed: int, deadline: Deadline) -> Iterator[Graph]:
+    """Yield fitted graphs with a skeleton's edges, at least one, until the deadline.
+
+    The shape with quadratic outer functions has all edges between the skeleton's units, because
+    products need them.
+    """
+    apart = 1000  # distance between the seeds of repeated fits
+    shapes = shapes_of(skeleton.width)
+    # About one fit in three misses the structure. Cheap fits are therefore repeated with other
+    # seeds, before quadratic outer functions are tried, which can express any product.
+    cheap = len(skeleton.width) == 3 and skeleton.width[1] <= 2
+    again = [(shape, seed + apart * k) for k in (1, 2) for shape in shapes[1:3] if cheap]
+    first = [(shape, seed) for shape in shapes]
+    chances = [*first[:3], *again, *first[3:]]
+    for number, (shape, chance) in enumerate(chances):
+        if number and deadline.over:
+            return
+        kept = None if shape.degree[-1] == 2 else skeleton.kept
+        yield fitted(shape, table, chance, kept)
 
 
 def hypotheses(
@@ -75,8 +247,8 @@ def _plainest(fits: Iterator[Graph], rows: Rows, deadline: Deadline) -> Graph:
     """Return the first fit whose error is small enough; if there is none, the best fit."""
     clear = 1e-5  # relative error below which the shape is taken for that of the function
     found = []
-    for fit in fits:
-        found.append(_grown(fit, rows, deadline))
+    for sparse in fits:
+        found.append(_grown(sparse, rows, deadline))
         if rows.error(found[-1]) <= clear:
             break
     return min(found, key=rows.error)

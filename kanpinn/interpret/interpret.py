@@ -6,16 +6,12 @@ from functools import cache, partial
 
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn.interpret.deadline import NEVER, Deadline
-from kanpinn.interpret.formulas.formula import Formula, formula_of
-from kanpinn.interpret.graphs.graph import Graph, Key, check_edges
-from kanpinn.interpret.graphs.own import own_graph
-from kanpinn.interpret.graphs.rows import Rows
-from kanpinn.interpret.hypotheses import hypotheses
+from kanpinn.interpret.formula import Formula, formula_of
+from kanpinn.interpret.graph import Graph, Key, Rows, check_edges, own_graph
+from kanpinn.interpret.hypotheses import Shape, hypotheses
 from kanpinn.interpret.search import EXACT, Found, Search
-from kanpinn.interpret.shapes import Shape
 from kanpinn.interpret.sources import Result, Source, source_of
-from kanpinn.interpret.univariate.library import functions
-from kanpinn.interpret.univariate.univariate import Univariate
+from kanpinn.interpret.univariate import Univariate, functions
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.problem import Problem
 

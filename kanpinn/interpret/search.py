@@ -11,14 +11,10 @@ import torch
 from torch import Tensor
 
 from kanpinn.interpret.deadline import NEVER, Deadline
-from kanpinn.interpret.graphs.curves import Symbolic
-from kanpinn.interpret.graphs.graph import Graph, Key
-from kanpinn.interpret.graphs.refit import refit
-from kanpinn.interpret.graphs.rows import Rows
-from kanpinn.interpret.univariate.candidates import Candidate, Snapping
-from kanpinn.interpret.univariate.samples import LEAST
-from kanpinn.interpret.univariate.snapping import snap
-from kanpinn.interpret.univariate.univariate import Univariate
+from kanpinn.interpret.graph import Graph, Key, Rows, Symbolic, refit
+from kanpinn.interpret.polish import LEAST
+from kanpinn.interpret.snapping import Candidate, Snapping, snap
+from kanpinn.interpret.univariate import Univariate
 
 EXACT = 1e-10  # relative error below which a formula is taken for the function itself
 PERFECT = 10.0  # a function whose error is below this multiple of the graph's fits perfectly

@@ -7,13 +7,13 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.interpret.graphs.rows import Rows
-from kanpinn.interpret.pruning.pruned import Pruned
+from kanpinn.interpret.graph import Rows
+from kanpinn.interpret.pruning import Pruned
 from kanpinn.interpret.search import EXACT
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.problem import Problem
 from kanpinn.pde.verify import defects_of
-from kanpinn.solvers.fit import Fitted
+from kanpinn.solvers.fitted import Fitted
 from kanpinn.solvers.solution import Solution
 
 Result = Solution | Fitted | Pruned

@@ -1,11 +1,11 @@
 """Jets: a field with its derivatives at points, the operators on them, and jets by autograd."""
 
-from kanpinn.jets.autograd_jet import jet_of as jet_of
-from kanpinn.jets.channels import SECOND_KINDS as SECOND_KINDS
-from kanpinn.jets.channels import Channels as Channels
-from kanpinn.jets.channels import MissingChannel as MissingChannel
-from kanpinn.jets.coordinates import Coordinates as Coordinates
+from kanpinn.jets.jet import SECOND_KINDS as SECOND_KINDS
+from kanpinn.jets.jet import Channels as Channels
+from kanpinn.jets.jet import Coordinates as Coordinates
 from kanpinn.jets.jet import Jet as Jet
+from kanpinn.jets.jet import MissingChannel as MissingChannel
+from kanpinn.jets.jet import jet_of as jet_of
 from kanpinn.jets.jet import join as join
 from kanpinn.jets.jet import stack as stack
 from kanpinn.jets.jet import total as total
@@ -23,5 +23,5 @@ from kanpinn.jets.parts import jet_of_stacked as jet_of_stacked
 from kanpinn.jets.parts import largest_of_orders as largest_of_orders
 from kanpinn.jets.parts import orders_of_parts as orders_of_parts
 from kanpinn.jets.parts import parts_along as parts_along
+from kanpinn.jets.parts import slopes_by_parts as slopes_by_parts
 from kanpinn.jets.parts import zero_jet as zero_jet
-from kanpinn.jets.slopes import slopes_by_parts as slopes_by_parts

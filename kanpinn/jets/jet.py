@@ -1,23 +1,102 @@
-"""Jets, which hold a field's values and the derivatives that are needed, and their algebra.
-
-A `Jet` holds, at n points and for m components, the value and optionally the gradient, one kind
-of second derivatives and derivatives along lines up to fourth order. Sums, products and
-compositions of jets are plain algebra on these tensors (Leibniz, Faà di Bruno): no nested
-differentiation.
+"""Jets: a field with its derivatives at points, the channels that it carries, its coordinates,
+and jets of functions by autograd.
 """
 
 import functools
 import math
 import operator
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kanpinn.jets.channels import Channels
+from kanpinn._support.errors import InputError
+
+SECOND_KINDS = ("none", "laplacian", "diagonal", "hessian")
+
+
+@dataclass(frozen=True)
+class Channels:
+    """The derivatives that a jet carries.
+
+    Args:
+        names: the names of the d coordinates.
+        gradient: whether the first derivatives are carried.
+        second: "laplacian" carries one channel of second derivatives, "diagonal" d, "hessian" d²;
+            each includes the ones before it and implies the gradient. "none" carries none.
+        directions: constant directions of directional derivatives, d numbers each.
+        order: the highest order of the directional derivatives, at most 4; all lower ones are
+            carried too.
+
+    dim: the number of coordinates d. derivative_order: the highest derivative in the jet, 0 … 4.
+    second_count: the number of second derivatives in the jet: 0, 1, d or d².
+
+    Raises:
+        InputError: for an unknown kind of second derivatives.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> carried = kp.Channels(("x", "y"), second="laplacian")
+        >>> carried.gradient, carried.second_count, carried.derivative_order
+        (True, 1, 2)
+    """
+
+    names: tuple[str, ...]
+    gradient: bool = False
+    second: str = "none"
+    directions: tuple[tuple[float, ...], ...] = ()
+    order: int = 0
+    dim: int = field(init=False, repr=False, compare=False)
+    derivative_order: int = field(init=False, repr=False, compare=False)
+    second_count: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.second not in SECOND_KINDS:
+            raise InputError(f"second must be one of {SECOND_KINDS}, got {self.second!r}")
+        d, second = len(self.names), self.second != "none"
+        gradient = self.gradient or second
+        counts = {"none": 0, "laplacian": 1, "diagonal": d, "hessian": d * d}
+        object.__setattr__(self, "gradient", gradient)
+        object.__setattr__(self, "dim", d)
+        object.__setattr__(self, "derivative_order", max(int(gradient), 2 * second, self.order))
+        object.__setattr__(self, "second_count", counts[self.second])
+
+    def __or__(self, other: "Channels") -> "Channels":
+        """The channels that carry all derivatives of both operands."""
+        return Channels(
+            self.names,
+            self.gradient or other.gradient,
+            max(self.second, other.second, key=SECOND_KINDS.index),
+            tuple(dict.fromkeys(self.directions + other.directions)),
+            max(self.order, other.order),
+        )
+
+
+@dataclass(eq=False)
+class MissingChannel(Exception):
+    """Raised for a derivative that a jet does not carry; `needed` are channels that contain it."""
+
+    needed: Channels
+
+
+def second_of_diagonal(diagonal: Tensor, kind: str) -> Tensor:
+    """The second derivatives of a sum of univariate functions, in the layout of a kind.
+
+    Args:
+        diagonal: (n, d, m), the second derivative of each function.
+        kind: a value of `Channels.second` other than "none".
+
+    Returns:
+        (n, s, m) with s = 1, d or d².
+    """
+    if kind == "laplacian":
+        return diagonal.sum(dim=1, keepdim=True)
+    if kind == "diagonal":
+        return diagonal
+    return torch.diag_embed(diagonal.transpose(1, 2)).movedim(1, -1).flatten(1, 2)
 
 
 @dataclass(frozen=True)
@@ -253,3 +332,157 @@ def total(terms: Iterable[Tensor]) -> Tensor:
 def _spread(phi: Tensor, inner: Tensor) -> tuple[int, ...]:
     """The shape with which φ (n, m) is broadcast to a channel (n, …, m)."""
     return (phi.shape[0], *(1,) * (inner.ndim - 2), phi.shape[1])
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """The jet of the (scaled) coordinates; its gradient ∂_a x_i = scale_i δ_ai is not stored.
+
+    value: (n, d); scale: the constant derivative of each coordinate, (d,).
+    """
+
+    channels: Channels
+    value: Tensor
+    scale: Tensor
+
+    @cached_property
+    def known(self) -> dict[Hashable, Any]:
+        """A cache, empty at first, of results that depend on this jet alone, by key.
+
+        A network stores here what it computes from its inputs without its coefficients.
+        """
+        return {}
+
+    def sum_of_edges(self, edges: Tensor) -> Jet:
+        """The jet of Σ_i φ_io(x_i), the output of a layer of edge functions.
+
+        Args:
+            edges: φ, φ', φ'', … at the coordinates, (n, r, d, n_out).
+        """
+        gradient = second = lines = None
+        channels, scale = self.channels, self.scale[:, None]
+        outer = edges.unbind(1)
+        if channels.gradient:
+            gradient = outer[1] * scale
+        if channels.second != "none":
+            second = second_of_diagonal(outer[2] * scale**2, channels.second)
+        if channels.directions:
+            steps = self.value.new_tensor(channels.directions) * self.scale
+            powers = torch.stack([steps**r for r in range(1, channels.order + 1)], dim=1)
+            lines = torch.einsum("nrio,lri->nlro", edges[:, 1 : channels.order + 1], powers)
+        return Jet(channels, outer[0].sum(dim=1), gradient, second, lines)
+
+    def parts(self) -> list[Tensor]:
+        """The tensors that depend on the point: the value alone."""
+        return [self.value]
+
+    def rows(self, index: Tensor | slice) -> "Coordinates":
+        """The coordinates of some of the points; index: their indices, a mask or a slice."""
+        return replace(self, value=self.value[index])
+
+    def affine(self, factor: Tensor, shift: Tensor) -> "Coordinates":
+        """The coordinates factor · x + shift, both (d,)."""
+        return replace(self, value=self.value * factor + shift, scale=self.scale * factor)
+
+    def dense(self) -> Jet:
+        """The same as a `Jet`, whose d × d gradient is a view without storage of its own."""
+        one = torch.diag(self.scale).expand(len(self.value), -1, -1)
+        channels, n, d = self.channels, *self.value.shape
+        gradient = one if channels.gradient else None
+        second = lines = None
+        if channels.second != "none":
+            second = self.value.new_zeros(1, channels.second_count, d).expand(n, -1, -1)
+        if channels.directions:
+            first = self.value.new_tensor(channels.directions) * self.scale
+            lines = torch.zeros_like(first)[:, None].repeat(1, channels.order, 1)
+            lines[:, 0] = first
+            lines = lines.expand(n, -1, -1, -1)
+        return Jet(channels, self.value, gradient, second, lines)
+
+
+def jet_of(function: Callable[[Tensor], Tensor], coords: Tensor, channels: Channels) -> Jet:
+    """The jet of any differentiable function by nested automatic differentiation.
+
+    It is slower than a network's own jets, but needs no formulas. Many functions of few coordinates
+    are differentiated in forward mode, with one pass per coordinate instead of one per function.
+
+    Args:
+        function: maps (n, d) to (n, m), each row independently of the others.
+        coords: the points, (n, d).
+        channels: the derivatives that the jet carries.
+    """
+    x = coords.detach().clone().requires_grad_()
+    gradients: list[Tensor] = []
+    seconds: list[Tensor] = []
+    lines: list[Tensor] = []
+    with torch.enable_grad():
+        value = function(x)
+        if value.ndim == 2 and value.shape[1] > 2 * channels.dim:
+            return _forward_jet(function, x.detach(), channels)
+        for j in range(value.shape[1]):
+            u = value[:, [j]]
+            if channels.gradient:
+                first = _derivative(u, x)
+                gradients.append(first[..., None])
+            if channels.second != "none":
+                rows = [_derivative(first[:, [a]], x) for a in range(channels.dim)]
+                if channels.second == "hessian":
+                    seconds.append(torch.cat(rows, dim=1)[..., None])
+                else:
+                    diagonal = torch.stack([row[:, a] for a, row in enumerate(rows)], dim=1)
+                    seconds.append(second_of_diagonal(diagonal[..., None], channels.second))
+            if channels.directions:
+                steps = x.new_tensor(channels.directions)
+                along = [_line(u, x, step, channels.order) for step in steps]
+                lines.append(torch.stack(along, dim=1))
+    parts = (
+        torch.cat(part, dim=-1).detach() if part else None for part in (gradients, seconds, lines)
+    )
+    return Jet(channels, value.detach(), *parts)
+
+
+def _forward_jet(function: Callable[[Tensor], Tensor], x: Tensor, channels: Channels) -> Jet:
+    def along(f: Callable[[Tensor], Tensor], v: Tensor) -> Callable[[Tensor], Tensor]:
+        return lambda y: torch.func.jvp(f, (y,), (v.expand_as(y),))[1]
+
+    axes = torch.eye(channels.dim).to(x)
+    slopes = [along(function, e) for e in axes]
+    gradient = second = lines = None
+    if channels.gradient:
+        gradient = torch.stack([slope(x) for slope in slopes], dim=1)
+    if channels.second == "hessian":
+        rows = [along(slope, e)(x) for slope in slopes for e in axes]
+        second = torch.stack(rows, dim=1)
+    elif channels.second != "none":
+        diagonal = [along(slope, e)(x) for slope, e in zip(slopes, axes, strict=True)]
+        second = second_of_diagonal(torch.stack(diagonal, dim=1), channels.second)
+    if channels.directions:
+        steps = x.new_tensor(channels.directions)
+        lines = torch.stack([_powers(function, v, channels.order, along, x) for v in steps], dim=1)
+    return Jet(channels, function(x), gradient, second, lines)
+
+
+def _powers(
+    function: Callable[[Tensor], Tensor], v: Tensor, order: int, along: Callable, x: Tensor
+) -> Tensor:
+    """∂_v f, ∂_v² f, … at x, (n, order, m)."""
+    terms = []
+    for _ in range(order):
+        function = along(function, v)
+        terms.append(function(x))
+    return torch.stack(terms, dim=1)
+
+
+def _line(u: Tensor, x: Tensor, step: Tensor, order: int) -> Tensor:
+    terms = []
+    for _ in range(order):
+        u = _derivative(u, x) @ step[:, None]
+        terms.append(u)
+    return torch.stack(terms, dim=1)
+
+
+def _derivative(u: Tensor, x: Tensor) -> Tensor:
+    if not u.requires_grad:
+        return torch.zeros_like(x)
+    (grad,) = torch.autograd.grad(u.sum(), x, create_graph=True, allow_unused=True)
+    return torch.zeros_like(x) if grad is None else grad

@@ -14,8 +14,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets.channels import SECOND_KINDS, Channels, MissingChannel
-from kanpinn.jets.jet import Jet, total
+from kanpinn.jets.jet import SECOND_KINDS, Channels, Jet, MissingChannel, total
 
 
 def grad(u: Jet) -> Tensor:

@@ -1,4 +1,6 @@
-"""The loss of a problem for one surrogate: its value, its gradient and its Jacobian, row by row."""
+"""Residuals of all terms with their Jacobians in chunks of points, and weights that balance the
+terms.
+"""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +14,7 @@ from torch import Tensor
 from kanpinn._support.distributed import share, summed, together
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
-from kanpinn.linalg.triangle import TriangularFactor
-from kanpinn.linalg.tsqr import Fold
+from kanpinn.linalg.qr import Fold, TriangularFactor
 from kanpinn.loss.terms import Term
 from kanpinn.networks.layer import Layer, Tape, get_coefficients
 from kanpinn.networks.surrogate import Surrogate
@@ -211,3 +212,51 @@ def frozen(module: torch.nn.Module) -> Iterator[None]:
     finally:
         for p in parameters:
             p.requires_grad_(True)
+
+
+BALANCES = ("ntk", "gradients")
+
+
+def balance_factors(residuals: Residuals, by: str, bound: float = 1e6) -> dict[str, float]:
+    """The balancing factor of each term by its name, at the network's present coefficients.
+
+    Args:
+        residuals: the loss; all its terms are means of squared residuals.
+        by: "ntk" makes the mean squared row of the Jacobian equal for all terms (it is the trace
+            of the term's neural tangent kernel divided by its number of rows); "gradients" makes
+            the norm of the gradient of the mean square equal for all terms.
+        bound: factors are clipped to [1 / bound, bound].
+
+    Returns:
+        The factors; the interior's is 1, as is that of a term whose Jacobian or gradient is zero.
+    """
+    measure = _mean_square_of_jacobian if by == "ntk" else _length_of_gradient
+    sizes = {
+        term.name: measure(Residuals(residuals.surrogate, [replace(term, weight=1.0, factor=1.0)]))
+        for term in residuals.terms
+    }
+    first = sizes.get("interior", max(sizes.values(), default=1.0))
+    if not first > 0:  # the equation's residual is constant: it gives no scale for the others
+        return dict.fromkeys(sizes, 1.0)
+    return {
+        name: min(max(first / size, 1 / bound), bound) if size > 0 else 1.0
+        for name, size in sizes.items()
+    }
+
+
+def _mean_square_of_jacobian(residuals: Residuals) -> float:
+    """The mean of ‖∂r/∂coefficients‖² over the rows."""
+    total = torch.zeros((), dtype=torch.float64)
+    with together():
+        for jacobian, _ in residuals.rows(residuals.surrogate.network.all_layers):
+            total = total + jacobian.double().square().sum().cpu()
+    return float(summed([total])[0])
+
+
+def _length_of_gradient(residuals: Residuals) -> float:
+    """The norm of the gradient of mean ‖r‖² with respect to all trainable coefficients."""
+    residuals.backward()
+    gradients = [p.grad for p in residuals.surrogate.parameters() if p.grad is not None]
+    for p in residuals.surrogate.parameters():
+        p.grad = None
+    return sum(float(gradient.square().sum()) for gradient in gradients) ** 0.5

@@ -1,5 +1,6 @@
-"""Kolmogorov–Arnold networks."""
+"""Kolmogorov-Arnold networks."""
 
+import copy
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -11,10 +12,9 @@ from torch import Tensor
 from kanpinn._support.distributed import extremes
 from kanpinn._support.errors import InputError, integer
 from kanpinn.networks.basis import BASES, Basis
-from kanpinn.networks.kan_layer import KANLayer
+from kanpinn.networks.kan_layer import KANLayer, identity
 from kanpinn.networks.layer import Layers
 from kanpinn.networks.network import Network, check_width
-from kanpinn.networks.stretching import identity
 
 MARGIN = 0.05  # margin of a hidden grid around the activations, relative to their range
 
@@ -253,3 +253,43 @@ def _per_layer(name: str, value: int | Sequence[int], layers: int) -> list[int]:
             raise InputError(f"{name} must be one number or {layers}, one per layer, got {value!r}")
         return [integer(name, v) for v in value]
     return [integer(name, value)] * layers
+
+
+@torch.no_grad()
+def random_like(
+    network: KAN,
+    width: Sequence[int],
+    seed: int,
+    *,
+    intervals: int | None = None,
+    basis: str | None = None,
+    first: int = 0,
+    own: bool = False,
+    stretch: bool = False,
+) -> KAN:
+    """Return a random KAN with at most one hidden layer and the degrees and grids of a network.
+
+    Args:
+        network: gives the degrees and grids of its first and its last layer, dtype and device.
+        width: units per layer, [inputs, outputs] or [inputs, hidden, outputs].
+        seed: of the random functions.
+        intervals: of the output layer's grid; by default as many as the network's.
+        basis: as for `KAN`; by default that of the network.
+        first: the index of the network's layer that is taken for its first one.
+        own: whether the first hidden functions are those of the network.
+        stretch: whether it stretches the coordinates before its first layer as the network does.
+    """
+    ends = [network.layers[first], network.layers[-1]][3 - len(width) :]
+    degrees, grids = [one.basis.degree for one in ends], [one.basis.intervals for one in ends]
+    grids[-1] = grids[-1] if intervals is None else intervals
+    made = KAN(width, degrees, grids, basis=basis or network.basis_name, stretch=stretch, seed=seed)
+    if stretch:
+        made.layers[0].load_state_dict(network.layers[0].state_dict())
+    if own:
+        layer, known = made.layers[0], ends[0].coefficients
+        if known.shape[:2] == layer.coefficients.shape[:2]:  # not with a base term
+            layer.basis = copy.deepcopy(ends[0].basis).to("cpu", layer.coefficients.dtype)
+            layer.randomise(torch.Generator().manual_seed(seed))  # on its knots, where some are new
+            layer.coefficients[:, :, : known.shape[2]] = known.to(layer.coefficients)
+    like = next(network.parameters())
+    return made.to(like.device, like.dtype)

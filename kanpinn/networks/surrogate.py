@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Coordinates, Jet, join, stack
-from kanpinn.networks.known_function import Function, Known
+from kanpinn.networks.enrichment import Function, Known
 from kanpinn.networks.layer import Tape
 from kanpinn.networks.network import Network
 from kanpinn.pde.unknown import Unknown

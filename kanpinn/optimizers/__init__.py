@@ -6,16 +6,16 @@ output layer that several of them use.
 
 from kanpinn.optimizers.first_order import LBFGS as LBFGS
 from kanpinn.optimizers.first_order import Adam as Adam
-from kanpinn.optimizers.insert_knots import InsertKnots as InsertKnots
 from kanpinn.optimizers.least_squares import LeastSquares as LeastSquares
 from kanpinn.optimizers.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
-from kanpinn.optimizers.libraries import load_libraries as load_libraries
 from kanpinn.optimizers.method import Method as Method
 from kanpinn.optimizers.method import Optimizer as Optimizer
 from kanpinn.optimizers.method import Stage as Stage
 from kanpinn.optimizers.method import Step as Step
 from kanpinn.optimizers.method import Transform as Transform
 from kanpinn.optimizers.method import as_methods as as_methods
+from kanpinn.optimizers.method import load_libraries as load_libraries
+from kanpinn.optimizers.refine import InsertKnots as InsertKnots
 from kanpinn.optimizers.refine import Refine as Refine
 from kanpinn.optimizers.ss_broyden import SSBroyden as SSBroyden
 from kanpinn.optimizers.variable_projection import VariableProjection as VariableProjection

@@ -6,11 +6,9 @@ from typing import Any
 
 import torch
 
-from kanpinn._support.errors import integer, number
-from kanpinn._support.status import CONVERGED
+from kanpinn._support.errors import CONVERGED, integer, number
 from kanpinn.loss.residuals import Residuals
-from kanpinn.optimizers.method import INDEPENDENT, Optimizer, Stage, Step
-from kanpinn.optimizers.step_cost import StepCost, gradient_cost
+from kanpinn.optimizers.method import INDEPENDENT, Optimizer, Stage, Step, StepCost, gradient_cost
 
 
 @dataclass(frozen=True)

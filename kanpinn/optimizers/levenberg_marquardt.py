@@ -4,16 +4,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from kanpinn._support.errors import integer, number
-from kanpinn._support.status import CONVERGED
-from kanpinn.linalg.triangle import DampedSteps, TriangularFactor
+from kanpinn._support.errors import CONVERGED, integer, number
+from kanpinn.linalg.qr import DampedSteps, TriangularFactor
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.networks.network import Network
-from kanpinn.optimizers.damping import Probes, best_damping
-from kanpinn.optimizers.method import INDEPENDENT, Optimizer, Stage, Step
-from kanpinn.optimizers.output_layer import is_stationary, rounding_of
-from kanpinn.optimizers.step_cost import StepCost, dense_cost
+from kanpinn.optimizers.method import INDEPENDENT, Optimizer, Stage, Step, StepCost, dense_cost
+from kanpinn.optimizers.output_layer import Probes, best_damping, is_stationary, rounding_of
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,159 @@
-"""Self-scaled Broyden: a quasi-Newton method with a dense inverse Hessian."""
+"""Self-scaled Broyden methods with a line search for the Wolfe conditions."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import InputError, integer, number
-from kanpinn._support.status import CONVERGED
+from kanpinn._support.errors import CONVERGED, InputError, integer, number
 from kanpinn.loss.residuals import Residuals
-from kanpinn.optimizers.broyden_update import updated
 from kanpinn.optimizers.first_order import trainable
 from kanpinn.optimizers.method import INDEPENDENT, Optimizer, Stage, Step
-from kanpinn.optimizers.wolfe import LinePoint, strong_wolfe
+
+
+def updated(inverse: Tensor | None, s: Tensor, y: Tensor, curvature: float) -> Tensor | None:
+    """Return the inverse Hessian after a step s that changed the gradient by y.
+
+    H⁺ = [H - Hy yᵀH / yᵀHy + φ (yᵀHy) v vᵀ] / τ + s sᵀ / yᵀs, v = s / yᵀs - Hy / yᵀHy, with φ and
+    τ from a = bh - 1, b = sᵀH⁻¹s / yᵀs and h = yᵀHy / yᵀs. It is positive definite if H is and
+    yᵀs > 0; if yᵀs ≤ 0, H is returned unchanged.
+
+    Args:
+        inverse: H, (P, P), changed in place; None for the identity, which is then scaled by the
+            first step (τ = h / σ).
+        s: the step, (P,).
+        y: the change of the gradient, (P,).
+        curvature: sᵀH⁻¹s; for a step s = -t H g along the gradient g it is -t sᵀg.
+
+    Returns:
+        The new inverse Hessian, (P, P); `inverse` itself if yᵀs ≤ 0.
+
+    Reference: Urbán, Stefanou and Pons (2025), after Al-Baali (1998).
+    """
+    ys = float(y @ s)
+    if not ys > 0:
+        return inverse
+    h_y = y if inverse is None else inverse @ y
+    yhy = float(y @ h_y)
+    phi, tau = _scaling(curvature / ys, yhy / ys, len(s), inverse is None)
+    if inverse is None:
+        inverse = torch.eye(len(s), dtype=s.dtype, device=s.device)
+    across = -phi / (ys * tau)
+    small = s.new_tensor(
+        [[phi * yhy / (ys**2 * tau) + 1 / ys, across], [across, (phi - 1) / (yhy * tau)]]
+    )
+    both = torch.stack([s, h_y], dim=1)
+    return inverse.addmm_(both @ small, both.T, beta=1 / tau)
+
+
+def _scaling(b: float, h: float, n: int, first: bool) -> tuple[float, float]:
+    """Return φ of Broyden's class for the inverse (1: BFGS, 0: DFP), and τ, the Hessian's scale."""
+    a = max(b * h - 1, 1e-14)  # >= 0 by Cauchy and Schwarz
+    rho = min(1.0, h / ((1 + a) * (1 + math.sqrt(a / (1 + a)))))  # h (1 - c), c² = a / (1 + a)
+    theta = max((rho - 1) / a, min(1 / rho, (1 - b) / b))
+    sigma = 1 + a * theta
+    phi = (1 - theta) / sigma
+    if first:
+        return phi, h / sigma
+    scale, power = min(1.0, 1 / b), sigma ** (-1 / max(n - 1, 1))
+    return phi, min(scale * power, sigma) if theta <= 0 else scale * min(power, 1 / theta)
+
+
+@dataclass(frozen=True)
+class LinePoint:
+    """The loss, and its derivative along the search line, at one step length."""
+
+    length: float
+    loss: float
+    slope: float
+
+
+def strong_wolfe(
+    at: Callable[[float], LinePoint],
+    start: LinePoint,
+    length: float,
+    decrease: float = 1e-4,
+    curvature: float = 0.9,
+    most: int = 25,
+) -> LinePoint | None:
+    """Return a step length t with φ(t) ≤ φ(0) + c₁ t φ'(0) and |φ'(t)| ≤ c₂ |φ'(0)|.
+
+    If the search ends by rounding errors or the limit of evaluations, the trial with the lowest
+    loss is returned, provided that it lowers the loss. A loss that is not finite counts as too
+    high.
+
+    Args:
+        at: evaluates φ, the loss along the line, and its slope at a step length.
+        start: the trial of length 0; its slope is negative.
+        length: the step length that is tried first.
+        decrease: c₁, between 0 and c₂.
+        curvature: c₂, below 1; 0.9 suits quasi-Newton methods, 0.1 makes the search nearly exact.
+        most: the largest number of evaluations.
+
+    Returns:
+        The trial at t; None if no trial lowers the loss.
+
+    Reference: Nocedal and Wright, Numerical Optimization (2006), algorithms 3.5 and 3.6.
+    """
+    low, high, trials = start, None, []
+    for _ in range(most):
+        trial = at(length)
+        trials.append(trial)
+        if not trial.loss <= start.loss + decrease * length * start.slope or (
+            low is not start and trial.loss >= low.loss
+        ):
+            high = trial
+        elif abs(trial.slope) <= -curvature * start.slope:
+            return trial
+        elif trial.slope * (1.0 if high is None else high.length - low.length) >= 0:
+            low, high = trial, low
+        else:
+            low = trial
+        if high is None:
+            length = _beyond(start if len(trials) < 2 else trials[-2], trial)
+            continue
+        fall = abs(low.slope * (high.length - low.length))
+        rounding = math.isfinite(high.loss) and fall <= 1e-15 * abs(low.loss)
+        if rounding or abs(high.length - low.length) <= 1e-12 * low.length:
+            break
+        length = _between(low, high)
+    best = min(trials, key=lambda each: each.loss if math.isfinite(each.loss) else math.inf)
+    return best if best.loss < start.loss else None
+
+
+def _beyond(before: LinePoint, last: LinePoint) -> float:
+    """Return the minimum of the cubic through both trials, limited to 2 to 10 times the last."""
+    found = _cubic_minimum(before, last)
+    most, least = 10 * last.length, 2 * last.length
+    return most if found is None or found < before.length else min(max(found, least), most)
+
+
+def _between(low: LinePoint, high: LinePoint) -> float:
+    """Return the minimum of the cubic through both trials, at least 10 % away from the ends."""
+    left, right = sorted((low.length, high.length))
+    found = _cubic_minimum(low, high)
+    if found is None:
+        return (left + right) / 2
+    margin = 0.1 * (right - left)
+    return min(max(found, left + margin), right - margin)
+
+
+def _cubic_minimum(a: LinePoint, b: LinePoint) -> float | None:
+    """Return the minimum of the cubic through both trials, equation 3.59; None if it has none."""
+    if not all(abs(x) < 1e100 for x in (a.loss, b.loss, a.slope, b.slope)):
+        return None  # their squares would overflow
+    first = a.slope + b.slope - 3 * (a.loss - b.loss) / (a.length - b.length)
+    square = first**2 - a.slope * b.slope
+    if square < 0:
+        return None
+    second = math.copysign(math.sqrt(square), b.length - a.length)
+    below = b.slope - a.slope + 2 * second
+    if below == 0:
+        return None
+    return b.length - (b.length - a.length) * (b.slope + second - first) / below
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,305 @@
-"""Variable projection: a search for structured solutions with about a hundred parameters."""
+"""Variable projection: Gauss-Newton on the inner layers with the output layer eliminated, from
+many starts.
+"""
 
-from dataclasses import asdict, dataclass
+import itertools
+import math
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from kanpinn._support.errors import InputError, integer
-from kanpinn._support.status import CONVERGED
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import CONVERGED, InputError, integer
+from kanpinn.linalg.qr import TriangularFactor, fold, outside_range
 from kanpinn.loss.residuals import Residuals
+from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import INDEPENDENT, Optimizer, Stage, Step, require_kan
-from kanpinn.optimizers.multi_start import MultiStart
-from kanpinn.optimizers.projection import Descent, Projection
+from kanpinn.optimizers.output_layer import Probes, best_damping, solve_output
+
+
+class Projection:
+    """The projected loss f(θ) = min_c ‖r(θ, c)‖² of the inner coefficients θ, with a fixed gauge.
+
+    The output coefficients c are the least-squares solution for given inner functions, found by
+    damped Gauss–Newton steps if the residual is nonlinear in u. Constant shifts between the edges
+    into a hidden unit, and the scale and shift of the unit itself, can be undone by other
+    coefficients. They are fixed before each solve, since these directions would dominate the step.
+
+    Args:
+        residuals: the terms of the loss; the surrogate's network is a KAN with a hidden layer.
+        linear: whether the residual is affine in the output coefficients; None if not known yet.
+        reach: the fraction of the output layer's grid [-1, 1] that the hidden units fill, below 1.
+
+    Attributes:
+        rank: that of the last solve; 0 if to first order the residual does not depend on u.
+        evaluations: the number of evaluations of the loss and of Jacobians so far.
+
+    Reference: Golub and Pereyra (1973); Kaufman (1975) for the Jacobian (I - QQᵀ) J_inner.
+    """
+
+    def __init__(
+        self, residuals: Residuals, linear: bool | None = None, reach: float = 0.98
+    ) -> None:
+        self.residuals, self.linear, self.reach = residuals, linear, reach
+        self.network = require_kan(residuals.surrogate.network, "variable_projection")
+        self.evaluations, self.rank = 0, -1
+        self._inputs = residuals.surrogate.inputs_at(residuals.points)
+
+    @property
+    def inner(self) -> Tensor:
+        """θ, the coefficients of all layers but the output layer, (p,)."""
+        return get_coefficients(self.network.layers[:-1])
+
+    def zero(self) -> float:
+        """Set the output layer to zero; return the loss, to which others are compared."""
+        for layer in self.network.output_layers:
+            layer.coefficients.detach().zero_()
+        return self.residuals.loss()
+
+    @property
+    def outer(self) -> Tensor:
+        """c, the output layer's coefficients, (q,)."""
+        return get_coefficients(self.network.output_layers)
+
+    def __call__(self, inner: Tensor, outer: Tensor | None = None) -> float:
+        """Return f(θ), and leave the network at θ with its gauge fixed and output layer solved for.
+
+        Args:
+            inner: θ, (p,).
+            outer: the start of the steps in c if the residual is nonlinear, (q,). By default it is
+                zero or, if the residual has no finite derivative there or does not depend on u to
+                first order, all ones or all minus ones.
+
+        Returns:
+            The loss; infinite if the residual or its derivatives are not finite at the start.
+        """
+        set_coefficients(self.network.layers[:-1], inner)
+        self._fix_gauge()
+        if self.linear:
+            return self._solved(self.outer)
+        starts = [torch.full_like(self.outer, value) for value in (0.0, 1.0, -1.0)]
+        for start in starts if outer is None else [outer]:
+            if math.isfinite(loss := self._solved(start)) and self.rank:
+                break
+            self.linear = False
+        return loss
+
+    @torch.no_grad()
+    def _fix_gauge(self) -> None:
+        last_hidden = len(self.network.layers) - 2
+        activations = self.network.activations(self._inputs)
+        inputs = next(itertools.islice(activations, last_hidden, None))
+        self.network.layers[-2].spread(inputs, self.reach)
+
+    def _solved(self, outer: Tensor) -> float:
+        """Solve for the output layer from the given coefficients; return the loss.
+
+        For a nonlinear residual the step is repeated, at most twenty times, until it lowers the
+        loss by less than a thousandth.
+        """
+        set_coefficients(self.network.output_layers, outer)
+        loss = math.inf
+        for _ in range(20):
+            outer = self.outer
+            try:
+                done = solve_output(self.residuals, linear=self.linear)
+            except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+                set_coefficients(self.network.output_layers, outer)
+                break
+            loss, self.rank = done.loss, done.rank
+            self.evaluations += done.evaluations
+            if self.linear is None:
+                self.linear = done.linear
+            if self.linear or done.stationary or done.loss > (1 - 1e-3) * done.before:
+                break
+        return loss
+
+    def step(self, loss: float, damping: float) -> tuple[float, float]:
+        """Take one damped Gauss–Newton step in θ from the network's present coefficients.
+
+        No step is taken if no damping lowers the loss, or if derivatives of the residual are not
+        finite.
+
+        Args:
+            loss: f(θ) at the present coefficients.
+            damping: the damping that is tried first.
+
+        Returns:
+            The loss after the step, and the damping.
+        """
+        start = self.inner, self.outer
+        try:
+            steps = self._projected_triangle().damped()
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+            self.evaluations += 1
+            return loss, damping
+        reached: dict[float, tuple[Tensor, Tensor]] = {}
+
+        def loss_at(damping: float) -> float:
+            # All trials start from the same output layer, so that f does not depend on the order
+            # of the dampings.
+            loss = self(start[0] + steps.step(damping), start[1])
+            reached[damping] = self.inner, self.outer
+            return loss
+
+        damping, lowest = best_damping(Probes(loss_at), damping, loss)
+        lower = lowest < loss
+        inner, outer = reached[damping] if lower else start
+        set_coefficients(self.network.layers[:-1], inner)
+        set_coefficients(self.network.output_layers, outer)
+        return min(lowest, loss), damping
+
+    def _projected_triangle(self) -> TriangularFactor:
+        """Return the factor of (I - QQᵀ)[J_inner, r], Q a basis of the range of J_output.
+
+        It comes from the factor [R₁₁, R₁₂; 0, R₂₂] of [J_output, J_inner, r]: its rows are R₂₂ and
+        the part of R₁₂ that is orthogonal to the range of R₁₁, if R₁₁ is singular.
+        """
+        split = self.inner.numel()
+        rows = self.residuals.rows(self.network.all_layers)
+        factor = fold((j.roll(-split, dims=1), r) for j, r in rows).factor
+        outputs = get_coefficients(self.network.output_layers).numel()
+        left, upper = factor[:outputs, :outputs], factor[:outputs, outputs:]
+        remains = torch.cat([outside_range(left, upper), factor[outputs:, outputs:]])
+        return TriangularFactor(torch.linalg.qr(remains, mode="r").R)
+
+
+@dataclass
+class Descent:
+    """A sequence of Gauss–Newton steps on a projected loss, from one start or on one grid.
+
+    Args:
+        loss: the projected loss at the network's present coefficients.
+        damping: that of the last step.
+        steps: the number of steps so far.
+        stalled: whether the last step lowered the loss too little or was the last one allowed.
+    """
+
+    loss: float = math.inf
+    damping: float = 1.0
+    steps: int = 0
+    stalled: bool = False
+
+    def step(self, projection: Projection, least_fall: float, most: int) -> int:
+        """Take one step; return the number of evaluations.
+
+        Args:
+            projection: the projected loss.
+            least_fall: the descent has stalled if a step lowers the loss by less than this
+                fraction.
+            most: the number of steps after which the descent has stalled in any case.
+        """
+        before, spent = self.loss, projection.evaluations
+        self.loss, self.damping = projection.step(before, self.damping)
+        self.steps += 1
+        self.stalled = not self.loss < before * (1 - least_fall) or self.steps >= most
+        return projection.evaluations - spent
+
+
+@dataclass
+class MultiStart:
+    """The state of a search among random smooth inner functions.
+
+    Each round draws random starts, computes their projected losses, and follows the best few by
+    Gauss–Newton steps, one start after the other.
+
+    Args:
+        rounds: the largest number of rounds.
+        starts: the number of random starts in each round.
+        follow: the number of starts that are followed in each round.
+        tolerance: a start has arrived if its loss is at most this fraction of `zero`.
+        seed: for the random starts.
+        zero: the loss of the zero network; that of the first start if the former is not finite.
+        round: the number of rounds so far.
+        drawn: the number of random starts so far.
+        waiting: the inner coefficients of starts that are still to be followed, (p,) each.
+        descent: the steps from the present start.
+        best: the inner coefficients with the lowest loss at the end of a descent so far, (p,).
+        best_loss: that loss.
+    """
+
+    rounds: int
+    starts: int
+    follow: int
+    tolerance: float
+    seed: int
+    zero: float = math.nan
+    round: int = 0
+    drawn: int = 0
+    waiting: list[Tensor] = field(default_factory=list)
+    descent: Descent = field(default_factory=Descent)
+    best: Tensor | None = None
+    best_loss: float = math.inf
+
+    @property
+    def arrived(self) -> bool:
+        """Whether the loss of the present start is low enough to end the search."""
+        return self.descent.loss <= self.tolerance * self.zero
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no start is waiting and no further round is allowed."""
+        return self.round >= self.rounds and not self.waiting
+
+    def screen(self, projection: Projection) -> None:
+        """Draw rounds until one has starts of finite loss; put its best ones into `waiting`."""
+        tried: list[tuple[float, Tensor]] = []
+        while not tried and self.round < self.rounds:
+            drawn = [self.random_start(projection) for _ in range(self.starts)]
+            tried = [start for start in drawn if math.isfinite(start[0])]
+            self.round += 1
+        if tried and not math.isfinite(self.zero):
+            self.zero = tried[0][0]  # the loss at u = 0 is not finite, for example log u
+        tried.sort(key=lambda start: start[0])
+        self.waiting = [inner for _, inner in tried[: self.follow]]
+
+    def random_start(self, projection: Projection) -> tuple[float, Tensor]:
+        """Draw random smooth inner functions; return their projected loss and coefficients (p,)."""
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.drawn)
+        self.drawn += 1
+        for layer in projection.network.layers[:-1]:
+            # Quadratics: measured, starts of higher degree arrive half as often.
+            layer.randomise(generator, degree=2, decay=0.5)
+        return projection(projection.inner), projection.inner
+
+    def next_start(self, projection: Projection) -> None:
+        """Set the network to the next waiting start and begin a descent from it."""
+        inner, *self.waiting = self.waiting
+        self.descent = Descent(projection(inner))
+
+    def step(self, projection: Projection) -> int:
+        """Take one step of the present descent; return the number of evaluations."""
+        # Measured: starts that arrive lose more than 3 % of the loss a step, and need under 40.
+        return self.descent.step(projection, least_fall=3e-2, most=40)
+
+    def end_descent(self, projection: Projection) -> None:
+        """Store the end of the descent as `best` if its loss is the lowest so far."""
+        if self.descent.loss < self.best_loss:
+            self.best_loss, self.best = self.descent.loss, projection.inner
+
+    def go_to_best(self, projection: Projection) -> float:
+        """Set the network to the end of the best descent; return the loss.
+
+        Raises:
+            LinAlgError: if no start had a finite loss.
+        """
+        if self.best is None:
+            raise torch.linalg.LinAlgError(  # type: ignore[attr-defined]
+                f"the residual has no finite number from any of {self.drawn} random starts"
+            )
+        return projection(self.best)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state without the settings, which a resumed run may change."""
+        settings = ("rounds", "starts", "follow", "tolerance", "seed")
+        return {name: value for name, value in asdict(self).items() if name not in settings}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the state that `state_dict` returned."""
+        vars(self).update(state | {"descent": Descent(**state["descent"])})
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,22 @@
-"""The base class of problems: a differential equation on a domain, with conditions."""
+"""The base of all problems: equations in a domain with conditions, their unknown parameters,
+and jumps of their data.
+"""
 
 import copy
 import functools
+import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
 from torch import Tensor
 
-from kanpinn._support.errors import InputError
-from kanpinn._support.wording import of_class
+from kanpinn._support.errors import InputError, of_class
 from kanpinn.geometry import Domain, Piece, Points
 from kanpinn.jets import Jet
 from kanpinn.pde.conditions import Condition
+from kanpinn.pde.conditions.condition import Prescribed
 
 
 class BoundaryValueProblem(ABC):
@@ -167,3 +171,136 @@ def _check_interfaces(name: str, conditions: Sequence[Condition]) -> None:
                     f"{of_class(condition)} holds for all fields, with one coefficient and flux"
                 )
             seen[piece] = index
+
+
+@dataclass(frozen=True)
+class Jump:
+    """A jump: two conditions prescribe different values for a field at one point.
+
+    Args:
+        field: the name of the field.
+        gap: the absolute difference of the two values.
+        place: the point as text, for messages.
+        pieces: the names of the two boundary pieces; equal if both conditions are on one piece.
+        contradictory: whether both conditions are on one piece, and disagree by more than the last
+            digits of measured data.
+    """
+
+    field: str
+    gap: float
+    place: str
+    pieces: tuple[str, str]
+    contradictory: bool = False
+
+    def __str__(self) -> str:
+        where = " meets ".join(self.pieces) if len(set(self.pieces)) > 1 else self.pieces[0]
+        return (
+            f"the values prescribed for {self.field} disagree by {self.gap:.3g} at {self.place}, "
+            f"{'where' if len(set(self.pieces)) > 1 else 'on'} {where}"
+        )
+
+
+def prescribed_data(problem: BoundaryValueProblem) -> dict[str, list[Prescribed]]:
+    """Return the prescribed values of each field, by its name, in the order of the conditions.
+
+    Fields without prescribed values have an empty list. Values that depend on unknown numbers are
+    left out.
+    """
+    found: dict[str, list[Prescribed]] = {name: [] for name in problem.fields}
+    for condition in problem.conditions():
+        for one in () if condition.numbers else condition.prescribed(problem.fields):
+            found[one.field].append(one)
+    return found
+
+
+def jumps(problem: BoundaryValueProblem) -> list[Jump]:
+    """Return the jumps of the problem's prescribed values, the largest gap first.
+
+    There is at most one jump, the largest, for each field and each pair of prescribed pieces.
+    Differences that are rounding, or the last digits of measured data, are not jumps.
+    """
+    low, high = problem.domain.bounds
+    reach = 1e-9 * float((high - low).max())  # points closer than this are the same
+    found: list[Jump] = []
+    for data in prescribed_data(problem).values():
+        # The data of a single condition have no jumps, and skipping them saves time: in many
+        # dimensions the rims have many points.
+        if len({id(one.condition) for one in data}) > 1:
+            found += _of_field(data, reach)
+    return sorted(found, key=lambda jump: -jump.gap)
+
+
+def _of_field(data: Sequence[Prescribed], reach: float) -> Iterator[Jump]:
+    rims = [one.piece.rim for one in data]
+    for (a, p), (b, q) in itertools.combinations(zip(data, rims, strict=True), 2):
+        if a.condition is b.condition:
+            continue
+        if a.piece == b.piece:
+            p = q = a.piece.gauss(9)
+        p, q = _within(p, q, reach), _within(q, p, reach)
+        # torch.cdist would lose half of the digits.
+        gaps = (p.coords[:, None] - q.coords).norm(dim=2)
+        i, j = (gaps <= reach).nonzero(as_tuple=True)
+        if len(i) and (jump := _largest(a, p[i], b, q[j])) is not None:
+            yield jump
+
+
+def _within(p: Points, q: Points, reach: float) -> Points:
+    """Return the points of p that lie in the bounding box of q, enlarged by reach."""
+    if not len(q):
+        return p[:0]
+    low, high = q.coords.amin(dim=0) - reach, q.coords.amax(dim=0) + reach
+    return p[((p.coords >= low) & (p.coords <= high)).all(dim=1)]
+
+
+def _largest(a: Prescribed, p: Points, b: Prescribed, q: Points) -> Jump | None:
+    """Return the largest jump between a at p and b at q, which are the same points, or None."""
+    u, v = a.values(p), b.values(q)
+    # Values that are NaN or infinite at a corner do not count as a disagreement.
+    gaps = (u - v).abs().nan_to_num(0.0, 0.0)[:, 0]
+    size = max(float(t.abs().nan_to_num(0.0, 0.0).max()) for t in (u, v))
+    if gaps.max() <= 1e-8 * (1 + size):  # rounding, or few digits
+        return None
+    worst = int(gaps.argmax())
+    gap, names = float(gaps[worst]), (a.piece.name, b.piece.name)
+    digits = 1e-4  # the relative difference of data that are known to few digits
+    return Jump(a.field, gap, p.show(worst), names, a.piece == b.piece and gap > digits * size)
+
+
+def with_parameter(problem: P, name: str, value: float) -> P:
+    """Return a copy of the problem with another value of a parameter.
+
+    The conditions may depend on the parameter, so for a problem that `stated` returned they are
+    made and checked again.
+
+    Args:
+        problem: the problem.
+        name: the name of the parameter, an attribute that the problem's methods read.
+        value: the parameter's new value.
+
+    Raises:
+        InputError: where the problem has no number as an attribute of that name.
+    """
+    parameter_of(problem, name)
+    view = copy.copy(problem)
+    object.__setattr__(view, name, value)
+    if not problem.is_stated:
+        return view
+    del view.__dict__["conditions"], view.__dict__["is_stated"]
+    return stated(view)
+
+
+def parameter_of(problem: BoundaryValueProblem, name: str) -> float:
+    """Return the value of a parameter: an attribute of the problem that is a number.
+
+    Raises:
+        InputError: where the problem has no such attribute.
+    """
+    found = {k: v for k, v in vars(problem).items() if isinstance(v, int | float)}
+    if name not in found:
+        there = ", ".join(found) or "none"
+        raise InputError(
+            f"{type(problem).__name__} has no parameter {name!r}: its attributes that are numbers "
+            f"are {there}"
+        )
+    return float(found[name])

@@ -10,7 +10,7 @@ from kanpinn.geometry import Points
 from kanpinn.jets import Jet
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.evaluate import jets_of_fields, stack_equations
-from kanpinn.pde.validate import check_arguments, check_fields
+from kanpinn.pde.unknown import check_arguments, check_fields
 
 Columns = Tensor | Jet | tuple[Tensor | Jet, ...]
 

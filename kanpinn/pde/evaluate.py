@@ -1,14 +1,16 @@
-"""Helpers that evaluate a problem's functions: shapes of results, and derivatives in use."""
+"""Functions of points: their values with checked shapes, and random jets to evaluate residuals
+with.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets import Channels, Jet, MissingChannel
+from kanpinn.jets import Channels, Jet, MissingChannel, zero_jet
 
 T = TypeVar("T")
 ResidualFunction = Callable[[Points, Jet], Tensor]  # gives (n, equations) at n points
@@ -67,3 +69,16 @@ def find_channels(evaluate: Callable[[Channels], T], names: tuple[str, ...]) -> 
                     "the residual takes a derivative of something that is not the solution's jet"
                 ) from None
             channels = wider
+
+
+def random_jets(equation: ResidualFunction, points: Points, m: int) -> tuple[Jet, Jet]:
+    """Return two random jets of m fields at the points, with the derivatives the equation uses."""
+    channels, _ = find_channels(lambda c: equation(points, _random_jet(points, c, m)), points.names)
+    return _random_jet(points, channels, m), _random_jet(points, channels, m, seed=1)
+
+
+def _random_jet(points: Points, channels: Channels, m: int, seed: int = 0) -> Jet:
+    """Return a jet of random numbers in [½, 1½), reproducible for a given seed."""
+    generator = Generator().manual_seed(seed)
+    zero = zero_jet(channels, points.coords, m)
+    return zero.map(lambda t: 0.5 + torch.rand(t.shape, generator=generator, dtype=t.dtype))

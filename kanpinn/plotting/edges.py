@@ -10,12 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kanpinn.networks.beside import Beside
+from kanpinn.networks.combined import Beside
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.network import Network
-from kanpinn.plotting.notation import symbol
-from kanpinn.plotting.style import BLUE, GREY, ORANGE, STYLE, new_figure, tidy
-from kanpinn.solvers.fit import Fitted
+from kanpinn.plotting.style import BLUE, GREY, ORANGE, STYLE, new_figure, symbol, tidy
+from kanpinn.solvers.fitted import Fitted
 from kanpinn.solvers.solution import Solution
 
 

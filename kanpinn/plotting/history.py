@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kanpinn.plotting.style import BLUE, GREEN, GREY, STYLE, VERMILLION, new_figure, tidy
-from kanpinn.solvers.history import History
 from kanpinn.solvers.solution import Solution
+from kanpinn.solvers.state import History
 
 
 class HistoryCurve(NamedTuple):

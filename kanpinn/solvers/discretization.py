@@ -10,13 +10,11 @@ import torch
 from kanpinn._support.distributed import share
 from kanpinn.geometry import Boundary, Points, Region
 from kanpinn.geometry.sampling import Collocation, measure_in, sample, weighted_sample
-from kanpinn.loss.energy import energy_terms
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.scales import Scales
-from kanpinn.loss.terms import ResidualTerm, Term, condition_terms, residual_term
+from kanpinn.loss.terms import ResidualTerm, Term, condition_terms, energy_terms, residual_term
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.pde.boundary_value_problem import P
-from kanpinn.pde.parameters import parameter_of, with_parameter
+from kanpinn.pde.boundary_value_problem import P, parameter_of, with_parameter
 from kanpinn.pde.problem import Problem
 
 EPOCHS_APART = 1_000_003  # between the seeds of the points of two epochs: a prime

@@ -1,23 +1,391 @@
-"""An estimate of a solution's error: its distance from the solution of a finer network."""
+"""Error estimates: the comparison of a solution with a finer one, and guaranteed bounds where
+theory gives them.
+"""
 
+import copy
 import dataclasses
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor
 
 from kanpinn._support.distributed import together
-from kanpinn._support.status import CONVERGED, FAILED, OVERFITTED, STOPPED_BY_USER
-from kanpinn.accuracy.bounds import Bound
-from kanpinn.accuracy.estimate import Estimate
-from kanpinn.networks import KAN
-from kanpinn.solvers.comparison import LARGEST_CONTRACTION, compare
-from kanpinn.solvers.discretize import discretize
-from kanpinn.solvers.error_bound import error_bound
-from kanpinn.solvers.finer import finer_solves, why_not_finer, with_more_singular_functions
-from kanpinn.solvers.own_errors import own_errors
-from kanpinn.solvers.settings import SolveSettings
+from kanpinn._support.errors import CONVERGED, FAILED, OVERFITTED, STOPPED_BY_USER
+from kanpinn.accuracy.bounds import Approximate, Bound, Majorant, Unbounded
+from kanpinn.accuracy.errors import Errors, Estimate
+from kanpinn.accuracy.norms import ErrorNorm
+from kanpinn.accuracy.references import FunctionReference
+from kanpinn.geometry import Points
+from kanpinn.geometry.quadrature import rule_of_pieces
+from kanpinn.geometry.sampling import Collocation, sample, weighted_sample
+from kanpinn.jets import Channels, Jet
+from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.terms import ResidualTerm
+from kanpinn.networks import KAN, Network
+from kanpinn.networks.kan import random_like
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.optimizers import LeastSquares, Method
+from kanpinn.optimizers.output_layer import solve_output
+from kanpinn.pde.problem import Problem
+from kanpinn.solvers.discretization import Discretization
+from kanpinn.solvers.discretize import SolveSettings, discretize
 from kanpinn.solvers.solution import Solution
-from kanpinn.solvers.solve import solve_discretized
-from kanpinn.solvers.warm_start import start_from
+from kanpinn.solvers.solve import default_points, solve_discretized
+from kanpinn.solvers.state import perturbed
+from kanpinn.solvers.verification import Verification, boundary_misfit, verify
+from kanpinn.spaces.cells.cells import Cells
+from kanpinn.spaces.windows import NetworkOfWindows
+from kanpinn.tasks.adaptive import Dissection
+from kanpinn.tasks.equidistribute import Equidistribute
+from kanpinn.tasks.march import March
+from kanpinn.tasks.parameters import Shooting
+
+
+def own_error(solution: Solution) -> float | None:
+    """The relative L2 error that the solve has estimated; None for networks other than cells."""
+    if not isinstance(solution.network, Cells):
+        return None
+    return solution.history.rows[-1].get("estimated_error")
+
+
+def own_errors(solution: Solution) -> Errors | None:
+    """The estimated error as norms; those in H1 are NaN.
+
+    Most of an H1 error is in the smallest cells, and the solve does not estimate it.
+    """
+    relative, nan = own_error(solution), math.nan
+    if relative is None:
+        return None
+    values = solution(sample(solution.problem.domain, 1000, "sobol"))
+    counted = values[:, solution.discretization.counted]
+    error = relative * float(counted.square().sum(dim=1).mean().sqrt())
+    return Errors(error, relative, error**2, nan, nan, nan)
+
+
+def start_from(known: Solution, discretization: Discretization) -> None:
+    """Fit a discretization's output layer to a known solution by least squares, in place.
+
+    From there Newton's method needs a few steps; from zero it would need many.
+    """
+    discretization.prepare()
+    inside, names = discretization.points()[0], discretization.problem.domain.names
+
+    def distance(p: Points, u: Jet) -> Tensor:
+        return u.value - known(p)
+
+    term = ResidualTerm("values", inside, 1.0, Channels(names), distance)
+    solve_output(Residuals(discretization.surrogate, [term]), linear=True)
+
+
+@dataclass(frozen=True)
+class Finer:
+    """The network, the optimizers, the points and the form of the conditions of a finer solve."""
+
+    network: Network
+    optimizers: Sequence[Method]
+    points: Collocation
+    boundary: str
+
+
+def finer_solves(solution: Solution, factor: float, seed: int) -> Iterator[Finer]:
+    """Yield finer discretizations, from cheap to expensive.
+
+    They have more points, other ones, and the solution's hidden functions beside random ones. A
+    network with few hidden units, which is one that was trained, gets a few more units and a finer
+    grid of its output layer, and then 64 units. Time windows get a smaller tolerance, from which
+    their grids in space and their stages follow. Networks in cells get a higher degree. A KAN
+    without hidden units gets finer grids. Coordinates that the solution has stretched are stretched
+    again by the finer one.
+
+    Args:
+        solution: the solution.
+        factor: by which there are more hidden units, grid intervals and points.
+        seed: of the random functions.
+    """
+    network, own = solution.network, solution.discretization.collocation
+    if isinstance(network, NetworkOfWindows):
+        yield _finer_windows(solution, network)
+        return
+    if isinstance(network, Cells):
+        dissection = solution.optimizers[-1]
+        assert isinstance(dissection, Dissection)
+        yield Finer(network.richer(), [dissection.finer()], own, "penalty")
+        return
+    hidden, methods = network.width[1:-1], list[Method]([LeastSquares()])
+    boundary = "penalty" if solution.surrogate.output is None else "exact"
+    if isinstance(network, KAN) and network.stretched:
+        networks = [_stretched(network, factor, seed)]
+        methods = [m for m in solution.optimizers if isinstance(m, Equidistribute)] or methods
+    elif isinstance(network, KAN) and len(hidden) == 1:
+        networks = _with_more_units(network, factor, seed)
+    else:
+        networks = [_other(network, factor, seed)]
+    for made in networks:
+        points = replace(
+            own,
+            interior=max(math.ceil(factor * own.interior), default_points(made).interior),
+            boundary=math.ceil(factor * own.boundary),
+            resample=0,
+            adapt=None,
+        )
+        yield Finer(made, methods, points, boundary)
+
+
+def why_not_finer(solution: Solution) -> str:
+    """Return why no finer discretization shows a solution's error; empty if one may."""
+    network = solution.network
+    if not isinstance(network, Cells) or network.coefficient is None:
+        return ""
+    names = ", ".join(solution.fields[network.own_fields :])
+    return (
+        f"an estimate refines the cells, but not the network of the coefficient {names}, whose 95% "
+        "intervals say how well it is known"
+    )
+
+
+def with_more_singular_functions(problem: Problem, factor: float) -> Problem:
+    """Return the problem with more of its known functions where their number can be changed.
+
+    What the solution's own functions cut off is seen by their successors only.
+    """
+    more = [f.richer(factor) if hasattr(f, "richer") else f for f in problem.enrichment()]
+    made = copy.copy(problem)
+    vars(made)["enrichment"] = lambda: more
+    return made
+
+
+def _finer_windows(solution: Solution, network: NetworkOfWindows[Network]) -> Finer:
+    march = solution.optimizers[-1]
+    assert isinstance(march, March | Shooting)
+    return Finer(network.anew(), [march.finer()], solution.discretization.collocation, "auto")
+
+
+def _stretched(network: KAN, factor: float, seed: int) -> KAN:
+    """Return a KAN with the coordinates that a network stretches, and more units or finer grids."""
+    inputs, *hidden, outputs = network.width[1:]
+    own = network.layers[-1].basis.intervals
+    intervals, units = (own, [math.ceil(factor * hidden[-1])]) if hidden else (own * factor, [])
+    width = [inputs, *units, outputs]
+    return random_like(network, width, seed, intervals=math.ceil(intervals), first=1, stretch=True)
+
+
+def _with_more_units(network: KAN, factor: float, seed: int) -> list[KAN]:
+    """Return KANs with the hidden functions of one with a single hidden layer, and random ones."""
+    inputs, units, outputs = network.width
+    more, least = math.ceil(factor * units), 64
+    sizes = [(max(more, least), 1.0)]
+    if more <= least:  # a trained network: a finer grid at first
+        sizes.insert(0, (more, factor))
+    intervals = network.layers[-1].basis.intervals
+    return [
+        random_like(
+            network,
+            [inputs, count, outputs],
+            seed,
+            intervals=math.ceil(finer * intervals),
+            own=True,
+        )
+        for count, finer in sizes
+    ]
+
+
+def _other(network: Network, factor: float, seed: int) -> KAN:
+    """Return a random KAN for a network of another kind, or with none or several hidden layers."""
+    inputs, *hidden, outputs = network.width
+    least = 64  # hidden units
+    if not isinstance(network, KAN):
+        like = next(network.parameters())
+        made = KAN([inputs, least, outputs], 9, [4, 10], seed=seed)
+        return made.to(like.device, like.dtype)
+    if not hidden:
+        finer = math.ceil(factor * network.layers[-1].basis.intervals)
+        return random_like(network, [inputs, outputs], seed, intervals=finer)
+    units = max(math.ceil(factor * hidden[-1]), least)
+    return random_like(network, [inputs, units, outputs], seed)
+
+
+LARGEST_CONTRACTION = 0.7  # with more of the residual left, the distance is no measure of the error
+LARGEST_ERROR = 0.3  # relative, of the finer solution: with a larger one it is no reference
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The comparison of a solution with a finer one.
+
+    Args:
+        norms: the error norms of the solution against the finer one.
+        contraction: the finer one's root mean square residual over the solution's, at points that
+            neither was trained on; None for energies, which have no residual.
+        is_rounding: whether the solution's residual is rounding error.
+        doubt: why the distance is no measure of the error; empty if it is.
+        overfitted: whether the doubt is that one of the solutions is overfitted.
+        misfit: for energies, the root mean square misfit of penalised conditions relative to the
+            root mean square of the finer solution. Both solutions have it in common, so that their
+            distance does not show it.
+    """
+
+    norms: Errors
+    contraction: float | None
+    is_rounding: bool = False
+    doubt: str = ""
+    overfitted: bool = False
+    misfit: float = 0.0
+
+    def with_misfit(self, norms: Errors) -> Errors:
+        """Return norms of the error with what the misfit causes inside.
+
+        For elliptic problems this is at most about the misfit at the boundary, and about twice as
+        much relative to the H1 norm.
+        """
+        if not self.misfit or not norms.l2_relative:
+            return norms
+        h1 = 1 + 2 * self.misfit / norms.h1_relative
+        return dataclasses.replace(
+            norms.scaled(1 + self.misfit / norms.l2_relative),
+            h1=h1 * norms.h1,
+            h1_relative=h1 * norms.h1_relative,
+            h1_squared=h1**2 * norms.h1_squared,
+        )
+
+
+def compare(solution: Solution, finer: Solution) -> Comparison:
+    """Compare a solution with a finer one."""
+    rule = _rule_for(solution.problem, finer.network.pieces)
+    source = FunctionReference("a finer solution", finer.surrogate.evaluate, rule)
+    norms = ErrorNorm(solution.problem, source)(solution.surrogate.evaluate)
+    mine, its = (
+        one.verification or verify(one.discretization, one.residuals, one.loss_terms)
+        for one in (solution, finer)
+    )
+    if mine is None or its is None:  # energies
+        size = norms.l2 / norms.l2_relative if norms.l2_relative else math.inf
+        misfit = boundary_misfit(solution.discretization) / size
+        doubt = ""
+        if not misfit <= LARGEST_ERROR:
+            doubt = f"conditions have the relative misfit {misfit:.1e}: a larger weight helps"
+        return Comparison(norms, None, doubt=doubt, misfit=misfit)
+    weighing = finer.discretization.weights
+    before, after = mine.loss(weighing), its.loss(weighing)
+    ratio = math.sqrt(after / before) if before > 0 else 0.0
+    doubt = _doubt(mine, its, ratio, norms.l2_relative, finer)
+    return Comparison(
+        norms, ratio, mine.is_rounding, doubt, overfitted=mine.overfitted or its.overfitted
+    )
+
+
+def _rule_for(problem: Problem, pieces: Tensor | None) -> tuple[Points, Tensor] | None:
+    """Return a quadrature rule for norms of the difference; None for the usual one.
+
+    pieces: of a box, in each of which the finer solution is smooth; None if there are none.
+    """
+    if pieces is not None and problem.domain.is_box:
+        # A rule of the whole time may miss all that happens in some windows, or in a part of one.
+        each = math.ceil((20_000 if problem.domain.dim == 1 else 4000) / len(pieces))
+        ((points, weights),) = rule_of_pieces(problem.domain, pieces, each, chunk=2**20)
+    elif problem.domain.dim == 3:
+        # A product of Gauss rules is too expensive; Sobol points are accurate to a few percent.
+        generator = torch.Generator().manual_seed(7919)
+        points, weights = weighted_sample(problem.cells(), 4000, "sobol", generator)
+    else:
+        return None
+    return points, weights / problem.domain.measure
+
+
+def _doubt(
+    mine: Verification, its: Verification, ratio: float, distance: float, finer: Solution
+) -> str:
+    """Return why the distance of a finer solution is no measure of the error; empty if it is.
+
+    Args:
+        mine: the residual of the solution at fresh points.
+        its: that of the finer one.
+        ratio: of their root mean squares.
+        distance: the relative L2 norm of the difference.
+        finer: the finer solution.
+    """
+    if mine.overfitted:
+        return mine.words
+    if its.overfitted:
+        return f"the finer network is overfitted, {its.words}"
+    newton = all(one.output_layer_only for one in finer.optimizers)
+    if not mine.is_rounding:
+        if not mine.error <= mine.fresh / 2:
+            return f"the mean squared residual is known to {mine.error / mine.fresh:.0%} only"
+        if not ratio <= LARGEST_CONTRACTION:
+            return f"a finer network leaves {ratio:.0%} of the residual"
+        if not ratio / (1 - ratio) * distance <= LARGEST_ERROR:
+            return (
+                f"a finer network, which leaves {ratio:.0%} of the residual, is inaccurate itself"
+            )
+    if newton and finer.status.startswith("stopped: limit of") and not its.is_rounding:
+        return "the steps of the finer solve have not converged: more of them help"
+    return ""
+
+
+@torch.no_grad()
+def error_bound(solution: Solution, finer: Solution | None = None) -> Bound:
+    """Bound the errors of a solution by its residual.
+
+    There are bounds for linear equations of second order for one field, elliptic or parabolic, that
+    are coercive: c - div(b)/2 is above -λ, where λ is a lower bound of the least eigenvalue of
+    -div(A∇u). They hold for any network but time windows, however it was trained.
+    `Bound` says what in them is proved and what is computed.
+
+    Args:
+        solution: the solution whose errors are bounded.
+        finer: a better solution of the same problem, which may make the bounds smaller.
+
+    Returns:
+        The bounds, or the reason why there are none.
+
+    Reference: Repin, A posteriori error estimation for variational problems with uniformly convex
+    functionals (2000).
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), source="exp(x)", boundary="0")
+        >>> bound = kp.error_bound(kp.solve(problem, kp.KAN([1, 1], degree=7, grid=8)))
+        >>> bound.l2_relative < 1e-6
+        True
+    """
+    if isinstance(solution.network, NetworkOfWindows):
+        return Bound(reason="the network is not one function but one for each window of time")
+    try:
+        known = None if finer is None else _approximate(finer)
+        return Majorant(solution.problem)(_approximate(solution), known)
+    except Unbounded as found:
+        return Bound(reason=str(found))
+
+
+def _approximate(solution: Solution) -> Approximate:
+    """Return a solution with its conditions that hold exactly and its residual at fresh points."""
+    discretization = solution.discretization
+    found = solution.verification or verify(discretization, solution.residuals, solution.loss_terms)
+    if found is None:  # an energy
+        generator = torch.Generator().manual_seed(61)
+        points = sample(solution.problem.domain, 4096, "sobol", generator)
+        squares = solution.residual(points).double().square().sum(dim=1)
+        mean, error = float(squares.mean()), float(squares.std()) / 64
+    else:
+        mean, error = found.interior, found.error / (discretization.weights["interior"] or 1.0)
+        if discretization.scales is not None:  # the verified residual has this factor
+            factor = float(discretization.scales.equations[0])
+            mean, error = mean / factor**2, error / factor**2
+    evaluate, noise = solution.surrogate.evaluate, partial(_noise, solution.surrogate)
+    return Approximate(evaluate, discretization.met, mean, error, noise)
+
+
+def _noise(surrogate: Surrogate, p: Points, channels: Channels) -> Jet:
+    """Return the change of the solution by rounding errors of the coefficients."""
+    before = surrogate.evaluate(p, channels)
+    with perturbed(surrogate.network, seed=67):
+        after = surrogate.evaluate(p, channels)
+    return after + -1 * before
+
 
 ENDED = (FAILED, STOPPED_BY_USER)  # the status of a solve whose solution gives no estimate
 

@@ -1,16 +1,206 @@
-"""The fields of a solution and the modes of an eigenvalue problem on a regular grid."""
+"""The fields of a solution and the modes of an eigenvalue problem on a regular grid, for files
+and figures.
+"""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
+import numpy
 import torch
 from torch import Tensor
 
-from kanpinn.geometry import Points
+from kanpinn.geometry import Domain, Points
 from kanpinn.jets import Channels
 from kanpinn.pde.evaluate import stack_equations
 from kanpinn.solvers.eigen import Eigensolution
-from kanpinn.solvers.regular_grid import KNOWN, GridFields, sampled
 from kanpinn.solvers.solution import Solution
+
+NODES = {1: 401, 2: 129, 3: 33}  # per axis, by the number of axes: they take at most about a second
+KNOWN = ("exact", "reference")  # names of the fields that a solution is compared with
+
+
+@dataclass(frozen=True, eq=False)
+class GridFields:
+    """Fields on the product grid of `axes`, NaN outside the domain.
+
+    axes: the grid points of each coordinate that varies, in order. values: arrays with one index
+    per axis, by name: each field ("u"); "exact" (or "reference" if there is no exact solution) and
+    "error" = approximate - exact ("exact_u", "error_u" for several fields); "residual"
+    ("residual_0", … for several equations); for an unknown field a also "low_a" and "high_a", the
+    ends of its 95% intervals. fixed: the values of the coordinates that do not vary.
+    fields: the names of the problem's fields.
+    """
+
+    axes: dict[str, numpy.ndarray]
+    values: dict[str, numpy.ndarray]
+    fixed: dict[str, float]
+    fields: tuple[str, ...]
+
+    def of(self, field: str) -> dict[str, numpy.ndarray]:
+        """One field's "solution" and, if known, "exact" or "reference", and "error"."""
+        suffix = f"_{field}" if len(self.fields) > 1 else ""
+        found = {"solution": self.values[field]}
+        for name in (*KNOWN, "error"):
+            if name + suffix in self.values:
+                found[name] = self.values[name + suffix]
+        return found
+
+    @property
+    def arrays(self) -> dict[str, numpy.ndarray]:
+        """The values for a file, renamed where a field has the name of a coordinate."""
+        taken = {*self.axes, *self.fixed}
+        return {f"field_{k}" if k in taken else k: v for k, v in self.values.items()}
+
+    @property
+    def residuals(self) -> dict[str, numpy.ndarray]:
+        """The residual of each equation, by name."""
+        return {k: v for k, v in self.values.items() if k.startswith("residual")}
+
+    def ends(self, field: str) -> tuple[numpy.ndarray, numpy.ndarray]:
+        """The lower and upper ends of an unknown field's 95% intervals."""
+        return self.values[f"low_{field}"], self.values[f"high_{field}"]
+
+
+def plane_of(domain: Domain) -> tuple[str, ...]:
+    """The names of the coordinates that a figure shows, in the domain's order.
+
+    Up to two coordinates are all shown. Of three with time among them, the figure shows the two of
+    space; of more with time, the first one of space and time. Without time it shows the first two.
+    """
+    names, time = domain.names, domain.time_name
+    space = tuple(name for name in names if name != time)
+    if len(names) < 3:
+        return names
+    chosen = space[:2] if time is None or len(names) == 3 else (space[0], time)
+    return tuple(name for name in names if name in chosen)
+
+
+@dataclass(frozen=True, eq=False)
+class RegularGrid:
+    """The product grid of some coordinates, with the others held fixed.
+
+    columns: the values of each coordinate, float64; a single one where it does not vary.
+    free: the names of those that vary.
+    """
+
+    columns: dict[str, Tensor]
+    free: Collection[str]
+
+    @classmethod
+    def of(
+        cls,
+        ranges: Mapping[str, tuple[float, float]],
+        free: Collection[str],
+        nodes: int | None = None,
+        at: Mapping[str, float] | None = None,
+    ) -> "RegularGrid":
+        """Return an equispaced grid that includes the ends of the ranges.
+
+        Args:
+            ranges: the least and the greatest value of each coordinate, by name.
+            free: the names of at most three coordinates that vary.
+            nodes: points per axis, by default 401, 129 or 33 for one, two or three axes.
+            at: values of the others; by default the middles of their ranges.
+        """
+        count, at = NODES[len(free)] if nodes is None else nodes, at or {}
+        columns = {
+            name: torch.linspace(low, high, count, dtype=torch.float64)
+            if name in free
+            else torch.tensor([at.get(name, (low + high) / 2)], dtype=torch.float64)
+            for name, (low, high) in ranges.items()
+        }
+        return cls(columns, free)
+
+    @property
+    def coords(self) -> Tensor:
+        """The coordinates of the n points, (n, d)."""
+        return torch.cartesian_prod(*self.columns.values()).reshape(-1, len(self.columns))
+
+    def fields(
+        self, values: Mapping[str, Tensor], names: tuple[str, ...], inside: Tensor | None = None
+    ) -> GridFields:
+        """Return functions on the grid.
+
+        Args:
+            values: their values at the points that are inside, by name.
+            names: the names that are fields.
+            inside: whether each point is inside, (n,); by default all are.
+        """
+        axes = {name: self.columns[name].numpy() for name in self.columns if name in self.free}
+        fixed = {name: float(x) for name, x in self.columns.items() if name not in self.free}
+        shape = tuple(map(len, axes.values()))
+        if inside is None:
+            inside = torch.ones(math.prod(shape), dtype=torch.bool)
+        grids = {name: with_gaps(x, inside).reshape(shape) for name, x in values.items()}
+        return GridFields(axes, grids, fixed, names)
+
+
+def with_gaps(values: Tensor, inside: Tensor) -> numpy.ndarray:
+    """Return values at the points that are inside as an array for all points, NaN at the others."""
+    whole = torch.full((len(inside),), torch.nan, dtype=torch.float64)
+    whole[inside] = values.double().cpu()
+    return whole.numpy()
+
+
+def sampled(
+    domain: Domain,
+    evaluate: Callable[[Points], Mapping[str, Tensor]],
+    fields: tuple[str, ...],
+    free: Sequence[str] | None = None,
+    nodes: int | None = None,
+    at: Mapping[str, float] | None = None,
+) -> GridFields:
+    """Sample functions on the grid of `on_grid`, at the points that lie in the domain.
+
+    Args:
+        domain: the domain, whose bounding box the grid covers.
+        evaluate: gives columns (n,) by name at n points.
+        fields: the names that are fields.
+        free, nodes, at: as for `on_grid`.
+    """
+    free = tuple(domain.names[:3]) if free is None else tuple(free)
+    grid = RegularGrid.of(ranges_of(domain), free, nodes, at)
+    others = [name for name in domain.names if name not in free]
+    if len(others) == 1 and not domain.is_box and others[0] not in (at or {}):
+        grid.columns[others[0]] = _largest_cut(domain, grid, others[0])
+    coords = grid.coords
+    inside = torch.ones(len(coords), dtype=torch.bool)
+    if not domain.is_box:
+        low, high = domain.bounds
+        inside = domain.contains(coords, tolerance=1e-12 * float((high - low).max()))
+    return grid.fields(evaluate(Points(coords[inside], domain.names)), fields, inside)
+
+
+def ranges_of(domain: Domain) -> dict[str, tuple[float, float]]:
+    """Return the ends of a domain's bounding box, by the names of the coordinates."""
+    corners = (map(float, corner) for corner in domain.bounds)
+    return dict(zip(domain.names, zip(*corners, strict=True), strict=True))
+
+
+def _largest_cut(domain: Domain, grid: RegularGrid, name: str) -> Tensor:
+    """The value of one coordinate, (1,), with which a cut has many points in the domain.
+
+    It is that of the centre, unless a cut beside it has more than twice as many. A cut along a side
+    of the domain counts as the smaller one of those on both sides of it.
+
+    Args:
+        domain: the domain.
+        grid: the grid, whose value of this coordinate is not used.
+        name: the coordinate.
+    """
+    low, high = ranges_of(domain)[name]
+    beside, counts = 1e-4, {}
+    for share in (0.5, 0.375, 0.625, 0.25, 0.75):
+        found = []
+        for shift in (-beside, beside):
+            at = torch.tensor([low + (share + shift) * (high - low)], dtype=torch.float64)
+            cut = RegularGrid({**grid.columns, name: at}, grid.free)
+            found.append(int(domain.contains(cut.coords).sum()))
+        counts[share] = min(found)
+    best = max(counts, key=counts.__getitem__)
+    share = best if counts[best] > 2 * counts[0.5] else 0.5
+    return torch.tensor([low + share * (high - low)], dtype=torch.float64)
 
 
 @torch.no_grad()

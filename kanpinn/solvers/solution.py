@@ -1,36 +1,225 @@
-"""The result of a solve."""
+"""The result of a solve: values, derivatives, integrals, quantities, pictures, intervals of
+unknowns.
+"""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import copy
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import one_of
-from kanpinn._support.status import CONVERGED
+from kanpinn._support.errors import CONVERGED, InputError, one_of
+from kanpinn._support.shown import Shown
 from kanpinn.accuracy.confidence import Covariance, Estimated, HalfWidths
-from kanpinn.accuracy.errors import Errors
-from kanpinn.accuracy.estimate import Estimate
+from kanpinn.accuracy.errors import Errors, Estimate
 from kanpinn.accuracy.invariants import Invariant, invariants_of
 from kanpinn.accuracy.references import Reference
 from kanpinn.geometry import Boundary, Domain, Points
+from kanpinn.geometry.product import at_one_time
+from kanpinn.geometry.quadrature import domain_rule
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, Jet, normal_derivative
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import PROBE_POINTS
+from kanpinn.networks.combined import with_more_functions
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import Method
-from kanpinn.pde.evaluate import find_channels
+from kanpinn.pde.evaluate import find_channels, jets_of_fields, stack_equations
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization
-from kanpinn.solvers.drawn_fields import DrawnFields
-from kanpinn.solvers.history import History
-from kanpinn.solvers.integrals import integral, points_of_region, rules_of
-from kanpinn.solvers.quantities import quantities_of
-from kanpinn.solvers.richer import richer_residuals
+from kanpinn.solvers.state import History
 from kanpinn.solvers.verification import Verification
+
+
+class DrawnFields(Shown):
+    """The part of a `Solution` that draws it, and shows it in notebooks."""
+
+    shown_by = "kanpinn.plotting.notebook.solutions"
+
+    def plot(
+        self,
+        field: str | None = None,
+        *,
+        along: str | Sequence[str] | None = None,
+        cut: tuple[Sequence[float | int], Sequence[float | int]] | None = None,
+        at: Mapping[str, float | int] | None = None,
+        time: float | int | Sequence[float | int] | None = None,
+        error: bool = False,
+        nodes: int | None = None,
+        ax: Any = None,
+    ) -> Any:
+        """Draw fields as lines over one coordinate or along a cut, or as maps over two.
+
+        Lines have the exact solution beside them, or the reference if it has been made already, and
+        an unknown field its 95% interval. Where the domain has more coordinates than are drawn, the
+        title says at which values the others are held: without `at` and `time`, at the centre of
+        the domain.
+
+        Args:
+            field: the name of a field; by default there is a panel for each field.
+            along: the name of the coordinate, or the names of two, that vary; by default both of a
+                plane, and at most two.
+            cut: the ends of a straight cut, ((x0, y0), (x1, y1)), in the coordinates that are not
+                fixed by `at` or `time`. The horizontal axis is the distance from the first end.
+            at: values of coordinates that do not vary, by name.
+            time: the time, or several of them: lines of one panel, or a map for each.
+            error: whether to draw the absolute value of the error, on a logarithmic scale, in place
+                of the field.
+            nodes: points along each axis; by default 401 of a line, 129 of a map.
+            ax: axes of Matplotlib to draw in, one for each panel; by default those of a new figure
+                of pyplot, which notebooks show.
+
+        Returns:
+            The `matplotlib.axes.Axes`; for several panels an array of them, (fields,) or, for maps
+            at several times, (times,) or (fields, times).
+
+        Raises:
+            InputError: for a name that is no field or coordinate, a place outside the domain's box,
+                errors of a problem without an exact solution or a reference with values
+                everywhere, or another number of axes than of panels.
+
+        Example:
+            >>> import kanpinn as kp
+            >>> from matplotlib.figure import Figure
+            >>> problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), source="1", boundary="0")
+            >>> solution = kp.solve(problem, kp.KAN([2, 16, 1], grid=4))
+            >>> ax = solution.plot(cut=((0, 0.5), (1, 0.5)), ax=Figure().subplots())
+            >>> ax.get_xlabel(), ax.get_ylabel()
+            ('distance from (0, 0.5) to (1, 0.5)', '$u$')
+        """
+        options = {"along": along, "cut": cut, "at": at, "time": time}
+        return self._view().plot(self, field, **options, error=error, nodes=nodes, ax=ax)
+
+
+def quantities_of(problem: Problem, solution: object) -> dict[str, float]:
+    """Return the quantities of a problem's solution by name; empty if the class defines none.
+
+    Raises:
+        InputError: unless `quantities` returns a dict from names to real numbers, or to tensors
+            with one real element.
+    """
+    if problem.quantities is None:
+        return {}
+    found, where = problem.quantities(solution), f"{type(problem).__name__}.quantities"
+    if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
+        raise InputError(f"{where} must return a dict from names to numbers, got {found!r}")
+    return {name: _number(value, f"{where}: {name}") for name, value in found.items()}
+
+
+def _number(value: object, where: str) -> float:
+    number = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+    if isinstance(number, bool) or not isinstance(number, Real):
+        raise InputError(f"{where} must be a real number, got {value!r}")
+    return float(number)
+
+
+def rules_of(region: Domain | Boundary, nodes: int) -> Iterable[tuple[Points, Tensor]]:
+    """Quadrature rules on the parts of a region.
+
+    Args:
+        region: a domain, a boundary or a part of one.
+        nodes: of Gauss' rules, per axis.
+
+    Raises:
+        InputError: for anything else, such as the name of a piece.
+    """
+    if isinstance(region, Boundary):
+        return [region.quadrature(nodes)]
+    if not isinstance(region, Domain):
+        raise InputError(
+            f"an integral is over a domain or a boundary, got {region!r}; a piece is a boundary by "
+            'its name, such as problem.domain.boundary["x_min"]'
+        )
+    return domain_rule(region, nodes)
+
+
+def points_of_region(domain: Domain, points: Points, time: float | None) -> Points:
+    """The points of a region, at a time if they are points in space.
+
+    Args:
+        domain: the domain of the problem.
+        points: points of a part of the domain, or of the domain in space.
+        time: the moment for points in space.
+
+    Raises:
+        InputError: unless the points, with the time, have the coordinates of the domain.
+    """
+    if time is not None:
+        if domain.time_name is None:
+            raise InputError(f"the problem has no coordinate of time, got time={time}")
+        points = at_one_time(points, time, domain.time_name)
+    if points.names != domain.names:
+        at = "" if time is None else " at a time"
+        raise InputError(
+            f"expected a region with the coordinates {domain.names}, got one with "
+            f"{points.names}{at}"
+        )
+    return points
+
+
+def integral(
+    surrogate: Surrogate,
+    rules: Iterable[tuple[Points, Tensor]],
+    density: Callable[..., Tensor] | None,
+) -> Tensor:
+    """The sum of a density (n, m) at the points of some rules times their weights, (m,).
+
+    Args:
+        surrogate: the fields.
+        rules: points and weights.
+        density: see `Solution.integral`.
+    """
+    parts = []
+    for points, weights in rules:
+        found = _values(surrogate, points, density)
+        parts.append(weights.to(found) @ found)
+    return torch.stack(parts).sum(dim=0)
+
+
+def _values(surrogate: Surrogate, p: Points, density: Callable[..., Tensor] | None) -> Tensor:
+    if density is None:
+        return surrogate(p)
+
+    def evaluate(channels: Channels) -> Tensor:
+        found = density(p, *jets_of_fields(surrogate.evaluate(p, channels)))
+        return stack_equations(found, len(p), "density")
+
+    return find_channels(evaluate, p.names)[1]
+
+
+def richer_residuals(discretization: Discretization[Problem], residuals: Residuals) -> Residuals:
+    """Return the loss of a solution in a network with additional functions, at other points.
+
+    The fields that are solved for get more functions; unknown coefficient fields do not, since
+    their network is part of what a user states. The function itself is the same at first.
+
+    Args:
+        discretization: that of the solve.
+        residuals: the loss at its end.
+    """
+    surrogate, seed = copy.deepcopy(residuals.surrogate), discretization.seed + 7919
+    fields = range(surrogate.network.width[-1])
+    known = dict(enumerate(surrogate.coefficients))
+    outputs = [i for i in fields if known.get(i) is None]
+    surrogate.network = with_more_functions(surrogate.network, outputs, seed)
+    count = sum(layer.coefficients.numel() for layer in surrogate.network.output_layers)
+    chosen = discretization.collocation
+    points = replace(
+        chosen,
+        interior=max(2 * chosen.interior, math.ceil(1.5 * count / len(outputs))),
+        boundary=2 * chosen.boundary,
+        resample=0,
+        adapt=None,
+    )
+    made = replace(discretization, surrogate=surrogate, collocation=points, seed=seed)
+    made.prepare()
+    return made.residuals()
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -1,33 +1,75 @@
-"""`solve`: compute the solution of a PDE from a problem, a network, optimizers and points."""
+"""The solve of a PDE: `solve`, the same from a discretized problem, and the defaults by the
+kind of network.
+"""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kanpinn._support.distributed import from_first, same, together, world
-from kanpinn._support.errors import InputError, instance, integer
-from kanpinn._support.status import STOPPED_BY_USER
-from kanpinn._support.threads import on_threads
+from kanpinn._support.distributed import from_first, on_threads, same, together, world
+from kanpinn._support.errors import STOPPED_BY_USER, InputError, instance, integer
 from kanpinn.accuracy.norms import ErrorNorm
 from kanpinn.accuracy.references import Recipe, Reference, reference_of
 from kanpinn.geometry.sampling import Collocation
-from kanpinn.networks.network import Network
-from kanpinn.optimizers import Method, as_methods, load_libraries
+from kanpinn.networks import Network
+from kanpinn.optimizers import Method, Optimizer, as_methods, load_libraries
+from kanpinn.optimizers.least_squares import LeastSquares
 from kanpinn.pde.problem import Problem
-from kanpinn.solvers.adaptation import losses_of
-from kanpinn.solvers.defaults import default_optimizer, default_points
+from kanpinn.solvers.data_scan import DataScan, scan_data, warn_of_breaks
 from kanpinn.solvers.discretization import Discretization
-from kanpinn.solvers.discretize import discretize
-from kanpinn.solvers.fresh_points import verify
-from kanpinn.solvers.loop import run_stages
-from kanpinn.solvers.measure import ErrorMeasure
-from kanpinn.solvers.resonance import judged_by_resonance
-from kanpinn.solvers.settings import SolveSettings
+from kanpinn.solvers.discretize import SolveSettings, discretize
+from kanpinn.solvers.loop import ErrorMeasure, run_stages
+from kanpinn.solvers.losses import losses_of
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import Observer, SolverState, begin
-from kanpinn.solvers.stationary_points import judged_by_curvature
-from kanpinn.solvers.steep_data import DataScan, scan_data, warn_of_breaks
-from kanpinn.solvers.verification import Verification, judged_status
+from kanpinn.solvers.verification import (
+    Verification,
+    judged_by_curvature,
+    judged_by_resonance,
+    judged_status,
+    verify,
+)
+from kanpinn.spaces.cell_windows import CellWindows
+from kanpinn.spaces.cells.cells import Cells
+from kanpinn.spaces.windows import Windows
+from kanpinn.tasks.adaptive import Dissection
+from kanpinn.tasks.march import March
+from kanpinn.tasks.parameters import Shooting
+
+
+def default_optimizer(network: Network) -> Optimizer:
+    """The default optimizer of a network.
+
+    It is `LeastSquares` of the output layer, `Dissection` for networks in cells, `March` for
+    networks in time windows, and `Shooting` for those with unknown numbers.
+    """
+    if isinstance(network, Cells):
+        return Dissection()
+    if isinstance(network, CellWindows):
+        return March()
+    if not isinstance(network, Windows):
+        return LeastSquares()
+    return March() if network.constants is None else Shooting()
+
+
+def default_points(network: Network) -> Collocation:
+    """The default number of collocation points, and their sampler, for a network.
+
+    There are 1.4 interior points per coefficient of the output layer, and at least 1681. Up to
+    three inputs they are Gauss points, with 4 √(interior) points, at least 164, on the boundary.
+    Above, where products of Gauss rules are too large, they are Sobol points, with a quarter as
+    many on the boundary as in the interior. Networks in time windows with hidden layers take Sobol
+    points, too, with twice as many on the boundary as there are coefficients, and at least 400.
+    """
+    coefficients = sum(part.layers[-1].coefficients.numel() for part in network.parts)
+    interior = max(1681, math.ceil(1.4 * coefficients))
+    if isinstance(network, Windows) and network.in_space and not network.of_splines:
+        # A march takes each place at walls once: points of a product with the time share places.
+        return Collocation(interior, max(400, 2 * coefficients), "sobol")
+    if network.width[0] > 3:
+        return Collocation(interior, math.ceil(interior / 4), "sobol")
+    return Collocation(interior, max(164, math.ceil(4 * interior**0.5)), "gauss")
 
 
 def solve(

@@ -1,22 +1,244 @@
-"""The state of a solve, which the loop advances, observers read and checkpoints contain."""
+"""The state of a solve, which the loop advances, observers read and checkpoints contain:
+history, counters, clock, kept networks.
+"""
 
 import logging
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Thread
 from typing import Any, Protocol, runtime_checkable
 
+import numpy
+import torch
 from torch import Tensor
 
+from kanpinn._support.distributed import extremes
 from kanpinn._support.errors import expecting, number
 from kanpinn.loss.residuals import Residuals
+from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.optimizers import Method, Stage
-from kanpinn.solvers.history import History
-from kanpinn.solvers.kept_states import NUMBERS, Best, Least, copied
+from kanpinn.optimizers import Method, Stage, Step
+from kanpinn.optimizers.method import StepCost
 from kanpinn.solvers.losses import Losses
-from kanpinn.solvers.progress import Clock, StepCounts
+
+UNKNOWN = "unknown_"  # prefix of a problem's unknown numbers in the history
+
+
+@dataclass
+class History:
+    """One row per recorded step: step, stage, loss, evaluations, seconds, and errors if known.
+
+    The value of an unknown number "viscosity" is recorded as "unknown_viscosity".
+    """
+
+    rows: list[dict[str, float | int]] = field(default_factory=list)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all quantities in any row, in the order of their first appearance."""
+        return list(dict.fromkeys(name for row in self.rows for name in row))
+
+    @property
+    def steps(self) -> int:
+        """The number of steps done."""
+        return int(self.rows[-1]["step"]) if self.rows else 0
+
+    def column(self, name: str) -> numpy.ndarray:
+        """One quantity over all rows, (rows,); NaN in rows without it."""
+        return numpy.array([row.get(name, numpy.nan) for row in self.rows], dtype=float)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass
+class StepCounts:
+    """The step counters of a solve, which checkpoints contain.
+
+    Args:
+        stage_index: the index of the present optimizer, from 0.
+        stage_step: the steps that it has done.
+        step: the steps done by all optimizers.
+        finished: why the optimizer takes no further step; None while it does.
+    """
+
+    stage_index: int = 0
+    stage_step: int = 0
+    step: int = 0
+    finished: str | None = None
+
+    def next_stage(self) -> None:
+        """Advance the counters to the next optimizer."""
+        self.stage_index, self.stage_step, self.finished = self.stage_index + 1, 0, None
+
+
+@dataclass
+class Clock:
+    """The time that the steps of each optimizer take, and the budget for all of them.
+
+    Args:
+        budget_seconds: the most seconds that all steps may take, including steps before a
+            checkpoint; None for no limit.
+        seconds: the seconds of each optimizer so far.
+        earlier: the seconds spent before this process continued the solve.
+        expected: what the first step of the present optimizer is expected to take; None where there
+            is no budget, or it is not known.
+    """
+
+    budget_seconds: float | int | None = None
+    seconds: list[float] = field(default_factory=list)
+    earlier: float = 0.0
+    expected: StepCost | None = None
+
+    @contextmanager
+    def timed(self, stage_index: int) -> Iterator[None]:
+        """Add the time spent inside the context to the seconds of an optimizer."""
+        self.seconds += [0.0] * (stage_index + 1 - len(self.seconds))
+        begun = time.perf_counter()
+        yield
+        self.seconds[stage_index] += time.perf_counter() - begun
+
+    def spent(self, progress: StepCounts, own: float | None = None) -> str | None:
+        """The reason why the budget leaves no time for another step; None if there is time.
+
+        The step is predicted to take the mean time of this optimizer's steps, unless this tells
+        another one. If it is the first one, that is what it is expected to take or, where this is
+        not known, the mean time of all steps. The first step of a solve is taken unless it is
+        expected to take more than a second and more than twice the budget: what is expected may be
+        up to twice what it takes.
+
+        Args:
+            progress: the step counters.
+            own: what the optimizer expects of its next step, see `Stage.expected_seconds`.
+        """
+        if self.budget_seconds is None:
+            return None
+        mean = sum(self.seconds) / max(1, progress.step)
+        if progress.stage_step:
+            mean = own or self.seconds[progress.stage_index] / progress.stage_step
+        elif self.expected is not None:
+            mean = self.expected.seconds
+        if not progress.step:
+            mean = mean / 2 if mean > 1 else 0.0
+        used = torch.tensor([[sum(self.seconds), mean]], dtype=torch.float64)
+        seconds, step = extremes(used)[1].tolist()  # the slowest rank decides
+        if seconds + step <= self.budget_seconds:
+            return None
+        if not progress.step:
+            given = f"the budget of {self.budget_seconds:g} s"
+            return f"{given} is too small: a step takes {self.expected}"
+        return (
+            f"the budget of {self.budget_seconds:g} s leaves no time for another step "
+            f"({seconds:.3g} s are used, a step takes {step:.2g} s)"
+        )
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left of the budget, on the slowest rank; infinite without one."""
+        if self.budget_seconds is None:
+            return math.inf
+        used = torch.tensor([[sum(self.seconds)]], dtype=torch.float64)
+        return self.budget_seconds - float(extremes(used)[1])
+
+
+NUMBERS = frozenset({"value", "loss", "step", "waited"})  # what a kept state has besides a network
+
+
+def copied(network: Network) -> dict[str, Tensor]:
+    """A copy of the network's state."""
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+@contextmanager
+def perturbed(network: Network, seed: int) -> Iterator[None]:
+    """Change each coefficient by a relative rounding error of random sign, for a while."""
+    kept = [one.clone() for one in network.parameters()]
+    generator = torch.Generator().manual_seed(seed)
+    try:
+        for one in network.parameters():
+            signs = 2 * torch.randint(2, one.shape, generator=generator) - 1
+            one.mul_(1 + torch.finfo(one.dtype).eps * signs.to(one))
+        yield
+    finally:
+        for one, before in zip(network.parameters(), kept, strict=True):
+            one.copy_(before)
+
+
+@dataclass
+class Best:
+    """The state with the least value of one quantity of the history, such as a validation error.
+
+    Args:
+        quantity: its name in the history.
+        patience: the solve ends after this many measured steps of one optimizer without a lower
+            value; None for no such limit. It also ends if an optimizer that lowers the loss, other
+            than the first, ends without a lower value: on finer grids the value would only grow.
+        value, step, network: the least value, the step after which it was measured, and the
+            network's state at that step.
+        waited: measured steps of this optimizer since the value fell.
+    """
+
+    quantity: str
+    patience: int | None = None
+    value: float = math.inf
+    step: int = 0
+    waited: int = 0
+    network: dict[str, Tensor] | None = None
+
+    def see(self, row: Mapping[str, float], step: int, network: Network) -> None:
+        """Keep a copy of the network's state if a row of the history has a lower value."""
+        value = row.get(self.quantity, math.nan)
+        self.waited += value >= self.value
+        if value < self.value:
+            self.value, self.step, self.waited = value, step, 0
+            self.network = copied(network)
+
+    def verdict(self, progress: StepCounts, optimizer: Method, residuals: Residuals) -> str | None:
+        """The status with which the solve should end after this step; None if it should go on."""
+        ended = progress.finished is not None or progress.stage_step >= optimizer.steps
+        since = progress.step - progress.stage_step  # steps of earlier optimizers
+        if self.patience is not None and self.waited >= self.patience:
+            return f"stopped: the validation error has not fallen since step {self.step}"
+        if ended and optimizer.lowers_loss and self.step <= since and progress.stage_index:
+            parameters = residuals.surrogate.network.parameter_count
+            rows = sum(term.rows for term in residuals.terms)
+            sizes = f"{parameters} parameters for {rows} rows"
+            return f"stopped: the validation error no longer falls ({sizes})"
+        return None
+
+
+@dataclass
+class Least:
+    """The state with the least loss of one optimizer, to which a diverging solve returns.
+
+    Args:
+        loss: the least loss.
+        step: the number of the step after which the network had that loss.
+        network: the network's state after that step; None while it is the present state.
+    """
+
+    loss: float = math.inf
+    step: int = 0
+    network: dict[str, Tensor] | None = None
+
+    def see(self, done: Step, number: int, before: dict[str, Tensor] | None) -> None:
+        """Keep the state after a step if its loss is the least.
+
+        Args:
+            done: the result of the step.
+            number: the number of the step.
+            before: the network's state before the step; None for a method to whose states no solve
+                returns.
+        """
+        if self.step == number - 1:
+            self.network = before
+        if done.loss <= self.loss:
+            self.loss, self.step = done.loss, number - done.loss_lags
+            self.network = before if done.loss_lags else None
+
 
 LOG = logging.getLogger("kanpinn")
 

@@ -4,10 +4,9 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
-from kanpinn.accuracy.errors import Errors
-from kanpinn.accuracy.estimate import Estimate
+from kanpinn.accuracy.errors import Errors, Estimate
 from kanpinn.solvers.eigen import Eigensolution
-from kanpinn.solvers.fit import Fitted
+from kanpinn.solvers.fitted import Fitted
 from kanpinn.solvers.solution import Solution
 
 ABSENT = "-"

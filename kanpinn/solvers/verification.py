@@ -1,12 +1,33 @@
-"""The residual of a solution at points that no step has seen, beside that at its own."""
+"""The checks of a solution: its residual at points that no step has seen, resonances, and the
+curvature of an energy.
+"""
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from kanpinn._support.status import CONVERGED, OVERFITTED
+import torch
+from torch import Generator, Tensor
+
+from kanpinn._support.distributed import together, world
+from kanpinn._support.errors import CONVERGED, FAILED, OVERFITTED
+from kanpinn.geometry import Points
+from kanpinn.geometry.points import Batch
+from kanpinn.geometry.sampling import SampleTree, sample, weighted_sample
+from kanpinn.jets import Channels, Jet
+from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.terms import ResidualTerm
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.pde.energies import Density, Integrand
+from kanpinn.pde.evaluate import find_channels, jets_of_fields
+from kanpinn.pde.problem import Problem
+from kanpinn.pde.symbols import Linearised
+from kanpinn.solvers.data_scan import CHUNK, DataScan, scan_data
 from kanpinn.solvers.discretization import Discretization
+from kanpinn.solvers.state import perturbed
 
 
 @dataclass(frozen=True)
@@ -133,5 +154,527 @@ def judged_status(status: str, found: Verification | None, discretization: Discr
         return (
             f"stopped: the residual is still {found.relative:.0%} of the terms of the equation; "
             f"a larger network helps, this has {sizes}"
+        )
+    return status
+
+
+def rows_of(term: ResidualTerm, surrogate: Surrogate, points: Points, zero: bool = False) -> Tensor:
+    """Return the residuals of a term, (rows, equations), in float64 on the CPU.
+
+    With `zero` they are those of the function 0, the data.
+    """
+    if not len(points):  # all pending points are outside the domain
+        return torch.zeros(0, 1, dtype=torch.float64)
+    own = points.to(surrogate.low.dtype, surrogate.low.device)
+    size = max(CHUNK // term.sites, 1) * term.sites
+    starts = range(0, len(own), size)
+    blocks = [own[i : i + size] for i in starts]
+    if zero:
+        like = surrogate.jet(own[:1], term.channels) * 0.0
+        parts = [
+            term.equation(p, like.map(lambda t: t.expand(len(p), *t.shape[1:])))  # noqa: B023
+            for p in blocks
+        ]
+    else:
+        parts = [term.residual(surrogate, p) for p in blocks]
+    return torch.cat(parts).double().cpu()
+
+
+def term_sizes(term: ResidualTerm, surrogate: Surrogate, inside: Points) -> list[float]:
+    """Return the mean squares of an equation's source and of the part of each entry of the jet.
+
+    The source is the residual of the function 0. The part of an entry, such as u_xx, is the change
+    of the residual where it is replaced by 0. It is 0 where the equation is not finite then. The
+    values of the fields are the first entries.
+
+    Args:
+        term: the equation, with points.
+        surrogate: the solution.
+        inside: points in the domain whose jets are taken: on the boundary they may vanish.
+    """
+    count = min(256, len(term.points), len(inside))
+    like = surrogate.low.dtype, surrogate.low.device
+    points = Batch.made_of(term.points[:count].to(*like))
+    channels = term.channels
+    # The sum of the u_ii says nothing of their sizes where they cancel, as in Laplace's equation.
+    if channels.second == "laplacian":
+        channels = replace(channels, second="diagonal")
+    u = surrogate.jet(inside[:count].to(*like), channels)
+    whole, source = term.equation(points, u), term.equation(points, u * 0)
+    sizes = [float(source.square().sum(dim=1).mean())]
+    for k, part in enumerate(u.parts()):
+        for i in range(part.shape[1]):
+            parts = u.parts()
+            parts[k] = part.clone()
+            parts[k][:, i] = 0
+            change = whole - term.equation(points, u.with_parts(parts))
+            sizes.append(float(change.square().sum(dim=1).mean()))
+    return [size if math.isfinite(size) else 0.0 for size in sizes]
+
+
+@torch.no_grad()
+def misfits(
+    discretization: Discretization, surrogate: Surrogate
+) -> list[tuple[ResidualTerm, float]]:
+    """Return the conditions at fresh points, each with its mean squared residual.
+
+    Conditions that hold exactly have none, and measurements are left out. In the terms the weight
+    of the boundary is 1.
+    """
+    terms = [one for one in _fresh_conditions(discretization) if not one.measured]
+    squares = [rows_of(one, surrogate, one.points).square().sum(dim=1).mean() for one in terms]
+    return list(zip(terms, map(float, squares), strict=True))
+
+
+def boundary_misfit(discretization: Discretization) -> float:
+    """Return the root mean square residual of the penalised conditions at fresh points.
+
+    It is 0 where all conditions hold exactly.
+    """
+    found = misfits(discretization, discretization.surrogate)
+    return math.sqrt(sum(one.weight * square for one, square in found))
+
+
+def _fresh_conditions(discretization: Discretization) -> list[ResidualTerm]:
+    """Return the terms of the conditions at fresh points, with the weight of the boundary as 1."""
+    chosen = discretization.collocation
+    count = max(4 * chosen.boundary, 4096)
+    points = replace(chosen, boundary=count, sampler="uniform", resample=0, adapt=None)
+    even, seed = dict.fromkeys(discretization.weights, 1.0), discretization.seed + 23
+    return replace(discretization, collocation=points, seed=seed, weights=even).penalties()
+
+
+def misfit_of_spikes(discretization: Discretization) -> float:
+    """The part of the loss of the conditions where their data are far steeper than elsewhere.
+
+    Fresh points may miss a spike in data on a wall. On the walls of domains with two coordinates
+    the data of all conditions are therefore scanned at equal distances; the residual is evaluated
+    at all points of those short stretches whose values differ ten times as much as they usually do.
+    """
+    count, stretch, few = 2**16, 64, 8
+    if discretization.problem.domain.dim != 2:
+        return 0.0
+    chosen = discretization.collocation
+    points = replace(chosen, boundary=count, sampler="grid", resample=0, adapt=None)
+    even = dict.fromkeys(discretization.weights, 1.0)
+    total, surrogate = 0.0, discretization.surrogate
+    for term in replace(discretization, collocation=points, weights=even).penalties():
+        if term.measured or term.sites > 1 or len(term.points) < few * stretch:
+            continue
+        data = rows_of(term, surrogate, term.points, zero=True)
+        whole = len(data) // stretch
+        boxes = data[: whole * stretch].unflatten(0, (whole, stretch))
+        spans = boxes.amax(dim=1) - boxes.amin(dim=1)
+        usual = spans.quantile(0.9, dim=0) + 1e-12 * data.abs().amax(dim=0) + 1e-300
+        steepness, steepest = (spans / usual).amax(dim=1).topk(few)
+        for box in steepest[steepness > 10].tolist():
+            inside = term.points[box * stretch : (box + 1) * stretch]
+            squares = rows_of(term, surrogate, inside).square().sum()
+            total += term.weight * float(squares) / len(data)
+    return total
+
+
+@torch.no_grad()
+def verify(
+    discretization: Discretization,
+    residuals: Residuals,
+    own: Mapping[str, float],
+    scan: DataScan | None = None,
+    fitted: bool = True,
+) -> Verification | None:
+    """Compare the loss of a solution at fresh points with that at the points of its solve.
+
+    Fresh points of the conditions are random, four times as many as their own and at least 4096:
+    data may have a spike between the solve's points. With several ranks each computes the same.
+
+    Args:
+        discretization: the discretization that was solved.
+        residuals: the loss at the end of the solve.
+        own: its value for each term, as `Solution.loss_terms`.
+        scan: what a scan of the problem's data has found; by default they are scanned here.
+        fitted: whether the solve has lowered the residual at its points. Otherwise these say
+            nothing, and the loss at fresh points counts as its own.
+
+    Returns:
+        The comparison; None for an energy, which has no residual.
+    """
+    if discretization.form != "strong":
+        return None
+    begun, weights = time.perf_counter(), discretization.weights
+    seen = [one for one in residuals.terms if not one.measured]
+    data = sum(one.weight * own[one.name] for one in residuals.terms if one.measured)
+    surrogate, term = residuals.surrogate, residuals.terms[0]
+    assert isinstance(term, ResidualTerm)
+    with together():
+        if scan is None:
+            scan = scan_data(discretization)
+        found = _measured(discretization, term, surrogate, scan.places)
+    mean, scales = found.inside, found.scales
+    inner, outer = term.weight * mean.value, weights["boundary"] * found.boundary
+    return Verification(
+        own=sum(one.weight * own[one.name] for one in seen) if fitted else inner + outer,
+        fresh=inner + outer,
+        error=term.weight * mean.error,
+        interior=mean.value,
+        boundary=found.boundary,
+        measured=data / weights["boundary"] if data else 0.0,
+        relative=math.sqrt(scales.relative),
+        reacts=any(scales.parts[: len(discretization.problem.columns)]),
+        negligible=1e-16 * term.weight * scales.largest,
+        rounding=found.rounding,
+        where=dict(zip(term.points.names, mean.where.tolist(), strict=True)),
+        on_boundary=outer > inner,
+        points=mean.evaluations,
+        seconds=time.perf_counter() - begun,
+    )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What evaluations at fresh points give.
+
+    inside: the mean squared residual of the equation. boundary: the loss of the conditions, with
+    the weight of the boundary as 1. scales: the sizes of the terms. rounding: the part of the loss
+    that is rounding error.
+    """
+
+    inside: "_Mean"
+    boundary: float
+    scales: "_Scales"
+    rounding: float
+
+
+def _measured(
+    discretization: Discretization, term: ResidualTerm, surrogate: Surrogate, places: Tensor
+) -> _Measured:
+    """Evaluate the equation and the conditions at fresh points.
+
+    Args:
+        discretization: the discretization.
+        term: the equation.
+        surrogate: the solution.
+        places: where source and coefficients vary fast.
+    """
+    mean = _mean_in_domain(discretization, term, surrogate, places)
+    conditions = misfits(discretization, surrogate)
+    boundary = sum(one.weight * square for one, square in conditions)
+    if conditions:
+        boundary += misfit_of_spikes(discretization)
+    inside, weight = replace(term, points=_some(mean.points, 2048)), discretization.weights
+    weighed = [
+        (replace(one, weight=weight["boundary"] * one.weight), square) for one, square in conditions
+    ]
+    scales = _Scales.of(inside, mean.value, weighed, surrogate)
+    rounding = _rounded([inside, *(one for one, _ in weighed)], surrogate)
+    # Each term of an equation is rounded, also where all coefficients of the network are zero.
+    rounding += torch.finfo(surrogate.low.dtype).eps ** 2 * scales.weighted
+    return _Measured(mean, boundary, scales, rounding)
+
+
+def _some(points: Points, most: int) -> Points:
+    """Return at most so many of the points, chosen at random."""
+    chosen = torch.randperm(len(points), generator=torch.Generator().manual_seed(37))
+    return points[chosen[:most]]
+
+
+def _rounded(terms: Sequence[ResidualTerm], surrogate: Surrogate) -> float:
+    """Return the mean square by which rounding of the coefficients changes the weighted terms."""
+    before = [rows_of(term, surrogate, term.points) for term in terms]
+    with perturbed(surrogate.network, seed=31):
+        after = [rows_of(term, surrogate, term.points) for term in terms]
+    both = zip(terms, before, after, strict=True)
+    return sum(t.weight * float((b - a).square().sum(dim=1).mean()) for t, a, b in both)
+
+
+@dataclass(frozen=True)
+class _Scales:
+    """The sizes of the terms of an equation and its conditions, as mean squares.
+
+    parts: those of the equation's terms that depend on the solution. largest: the greatest of its
+    terms, the source among them. weighted: the greatest ones of the equation and of each condition,
+    with the weights in the loss, added up. relative: the greatest residual relative to these.
+    """
+
+    parts: Sequence[float]
+    largest: float
+    weighted: float
+    relative: float
+
+    @classmethod
+    def of(
+        cls,
+        inside: ResidualTerm,
+        residual: float,
+        conditions: Sequence[tuple[ResidualTerm, float]],
+        surrogate: Surrogate,
+    ) -> "_Scales":
+        """Evaluate the terms.
+
+        Args:
+            inside: the equation, with points in the domain.
+            residual: its mean squared residual.
+            conditions: the conditions with theirs.
+            surrogate: the solution.
+        """
+        source, *parts = term_sizes(inside, surrogate, inside.points)
+        largest = max(source, *parts)
+        shares = [residual / largest if largest else math.inf if residual else 0.0]
+        weighted = inside.weight * largest
+        for one, square in conditions:
+            if one.sites == 1 and (scale := max(term_sizes(one, surrogate, inside.points))):
+                shares.append(square / scale)
+                weighted += one.weight * scale
+        return cls(parts, largest, weighted, max(shares))
+
+
+@dataclass(frozen=True)
+class _Mean:
+    """A mean over the domain, its standard error, where the function is largest, the points."""
+
+    value: float
+    error: float
+    where: Tensor
+    points: Points
+    evaluations: int
+
+
+def _mean_in_domain(
+    discretization: Discretization, term: ResidualTerm, surrogate: Surrogate, places: Tensor
+) -> _Mean:
+    """Return the mean squared residual of the equation at fresh points.
+
+    They are random in the boxes of a tree, which is refined first where source and coefficients
+    vary fastest, then where the residual does, until the standard error of the mean is a fifth of
+    it, or there are twice as many as the solve has, within 2048 and 8192. Above three dimensions
+    they are uniformly random, and in a domain that fills little of its bounding box they are Gauss
+    points.
+    """
+    tolerance = 0.2  # relative standard error of the mean square
+    most = min(max(2 * discretization.collocation.interior, 2048), 8192)  # fresh points
+    seed, domain = discretization.seed + 17, discretization.problem.domain
+    low, high = domain.bounds
+    thin = domain.measure < 0.05 * float((high - low).prod())
+    if thin or domain.dim > 3:
+        sampler = "gauss" if domain.dim <= 3 else "uniform"
+        generator = torch.Generator().manual_seed(seed)
+        points, weights = weighted_sample([domain], 2048, sampler, generator)
+        values = rows_of(term, surrogate, points).square().sum(dim=1)
+        mean_square = float(weights @ values / weights.sum())
+        error = float(values.std()) / math.sqrt(len(values))
+        where = points.coords[(weights * values).argmax()]
+        return _Mean(mean_square, error, where, points, len(points))
+    tree = SampleTree(domain, places, seed=seed)
+    tree.add(rows_of(term, surrogate, tree.pending).square().sum(dim=1))
+    while tree.refine(tolerance, most):
+        tree.add(rows_of(term, surrogate, tree.pending).square().sum(dim=1))
+    points = Points(tree.coords[tree.inside], domain.names)
+    return _Mean(tree.mean, tree.error, tree.largest, points, tree.evaluations)
+
+
+def judged_by_resonance(
+    status: str, found: Verification, discretization: Discretization, residuals: Residuals
+) -> str:
+    """Return the status of a solve of one step, which has failed if the problem is singular.
+
+    Problems in time, whose initial values determine the solution, are not examined.
+
+    Args:
+        status: the status so far.
+        found: the verification of the solution.
+        discretization: the discretization that was solved.
+        residuals: the loss.
+    """
+    if not status.startswith(CONVERGED) or discretization.problem.domain.time_name is not None:
+        return status
+    nearest = resonance(discretization, residuals, found)
+    return f"{FAILED}: {nearest.words}" if nearest is not None and nearest.matters else status
+
+
+@dataclass(frozen=True)
+class Resonance:
+    """A function that nearly solves the homogeneous problem.
+
+    Args:
+        residual: the root mean square of its residual in the equation and the conditions, where
+            its own root mean square is 1: the smallest singular value of the problem.
+        coefficient: the root mean square of the coefficient of u in the equation, with which
+            `residual` is compared.
+        error: how large a multiple of the function the residual of the solution may hide, relative
+            to the solution.
+    """
+
+    residual: float
+    coefficient: float
+    error: float
+
+    @property
+    def matters(self) -> bool:
+        """Whether the solution is not determined.
+
+        It may be wrong by more than 5 %, or its error is chance, as rounding errors of the data are
+        amplified by a factor of 1e9.
+        """
+        ratio = self.residual / self.coefficient  # the smallest singular value, without units
+        return ratio <= 1e-9 or (ratio <= 1e-3 and self.error > 0.05)
+
+    @property
+    def words(self) -> str:
+        """A clause for the status."""
+        return (
+            "the problem is singular to rounding, as at a resonance: with all data zero, a "
+            f"function of size 1 solves it up to a residual of {self.residual:.1e}"
+        )
+
+
+def resonance(
+    discretization: Discretization, residuals: Residuals, found: Verification
+) -> Resonance | None:
+    """Return the function of the network's output space with the smallest residual.
+
+    It minimises ‖J c‖ / ‖Φ c‖, where J are the rows of the loss, and Φ the values of the basis
+    functions at the points of the equation. It costs about as much as the least-squares solve.
+
+    Args:
+        discretization: of a steady problem whose residual is affine in the output layer.
+        residuals: the loss.
+        found: the verification of the solution.
+
+    Returns:
+        The function's residual; None with several ranks, and where the equation has no term in the
+        fields themselves, which a resonance needs.
+    """
+    if world() > 1:
+        return None
+    surrogate, term = residuals.surrogate, residuals.terms[0]
+    assert isinstance(term, ResidualTerm)
+    points = term.points[:: max(1, len(term.points) // 256)]
+    batch = Batch.made_of(points)
+    coefficients = Linearised.at(
+        term.equation, batch, surrogate.evaluate(batch, term.channels)
+    ).parts[0]
+    coefficient = float(coefficients.square().sum(dim=(1, 2, 3)).mean().sqrt())
+    if coefficient == 0:
+        return None
+    layers = surrogate.network.output_layers
+    matrix = residuals.model(layers).matrix
+    length = torch.linalg.vector_norm(matrix, dim=0)
+    scale = torch.where(length > 0, length, 1.0)
+    _, s, vh = torch.linalg.svd(matrix / scale, full_matrices=False)
+    kept = s > 5 * torch.finfo(s.dtype).eps * s[0]
+    modes = (vh[kept] / scale).T / s[kept]  # columns with ‖J c‖ = 1
+    channels = Channels(points.names)
+    values = ResidualTerm("values", points, 1.0, channels, lambda _, u: u.value)
+    rows = Residuals(surrogate, [values]).rows(layers)
+    largest = float(torch.linalg.matrix_norm(torch.cat([j @ modes for j, _ in rows]), 2))
+    size = float(surrogate(points).square().sum(dim=1).mean().sqrt())
+    residual = 1 / largest if largest else math.inf
+    error = math.sqrt(found.fresh) / residual / size if size else math.inf
+    return Resonance(residual, coefficient, error)
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """The signs of the curvature of an energy's density at a solution.
+
+    Where the density is convex in values and gradients at all points, the second variation of the
+    energy is at least zero. For a minimum only convexity in gradients of rank one is necessary
+    (Legendre and Hadamard).
+
+    Args:
+        convex: whether the densities are convex at all points.
+        where: a point at which the necessary condition fails; None if there is none.
+    """
+
+    convex: bool
+    where: str | None
+
+    @classmethod
+    def at(
+        cls, problem: Problem, evaluate: Callable[[Points, Channels], Jet], count: int = 512
+    ) -> "Curvature":
+        """The curvature at points in the domain and on the boundary.
+
+        Args:
+            problem: has the energy.
+            evaluate: gives the jet of the fields at points.
+            count: the number of points in the domain.
+        """
+        rounding = 1e-9
+        p, what = sample(problem.domain, count, "sobol"), f"{type(problem).__name__}.energy"
+        found, order = _hessian(problem.energy, p, evaluate, what)
+        size = found.abs().amax(dim=(1, 2)) + torch.finfo(found.dtype).tiny
+        convex = bool((torch.linalg.eigvalsh(found)[:, 0] >= -rounding * size).all())
+        where = None
+        if order == 1:
+            concave = _least_along(found, len(p.names), len(problem.fields)) < -rounding * size
+            where = p.show(int(concave.to(torch.uint8).argmax())) if bool(concave.any()) else None
+        for part, density in problem.boundary_energies():
+            q = sample(part, 64, "uniform")
+            wall, _ = _hessian(density, q, evaluate, what)
+            convex &= bool((torch.linalg.eigvalsh(wall)[:, 0] >= -rounding).all())
+        return cls(convex, where)
+
+
+def _hessian(
+    density: Density, p: Points, evaluate: Callable[[Points, Channels], Jet], what: str
+) -> tuple[Tensor, int]:
+    """The second derivatives of a density by values and derivatives of the fields, and its order.
+
+    Returns:
+        (n, q, q) for q = m + d m + …: the values of m fields, then all first derivatives of one
+        field after the other, then the second ones.
+    """
+    with torch.enable_grad():
+        _, at = find_channels(
+            lambda c: Integrand.at(density, p, jets_of_fields(evaluate(p, c)), what), p.names
+        )
+        rows = [_flat(at, column) for column in _flat(at, at.density).unbind(dim=1)]
+    return torch.stack(rows, dim=1).detach(), at.order
+
+
+def _flat(at: Integrand, of: Tensor) -> Tensor:
+    _, by_levels = at.slopes(of.view(-1, 1))
+    return torch.cat([slope for level in by_levels for slope in level], dim=1)
+
+
+def _least_along(hessian: Tensor, d: int, m: int) -> Tensor:
+    """The least curvature for gradients a ⊗ ξ with unit vectors ξ and a at each point, (n,).
+
+    hessian: see `_hessian`, of order 1.
+    """
+    block = hessian[:, m:, m:].unflatten(2, (m, d)).unflatten(1, (m, d))
+    if m == 1:
+        return torch.linalg.eigvalsh(block[:, 0, :, 0])[:, 0]
+    draws = torch.randn(128, d, generator=Generator().manual_seed(0), dtype=hessian.dtype)
+    directions = draws / draws.norm(dim=1, keepdim=True)
+    acoustic = torch.einsum("niajb,ra,rb->nrij", block, directions, directions)
+    return torch.linalg.eigvalsh(acoustic)[..., 0].amin(dim=1)
+
+
+def judged_by_curvature(
+    status: str, problem: Problem, evaluate: Callable[[Points, Channels], Jet]
+) -> str:
+    """Return the status of a solve by the equation of an energy, which finds stationary points.
+
+    A warning says where the solution has not been shown to be a minimum.
+
+    Args:
+        status: the status so far.
+        problem: the problem.
+        evaluate: gives the jet of the solution at points.
+    """
+    if not status.startswith(CONVERGED) or not problem.is_from_energy or problem.numbers:
+        return status
+    found = Curvature.at(problem, evaluate)
+    if found.where is not None:
+        return (
+            "stopped: the solution is a stationary point of the energy but no minimum: the density "
+            f"is concave in the gradient at {found.where}"
+        )
+    if not found.convex:
+        warnings.warn(
+            f"{type(problem).__name__}.energy is not convex at the solution, which is a stationary "
+            "point: it is not known whether it is a minimum",
+            stacklevel=4,
         )
     return status

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from kanpinn.interpret import Graph
-from kanpinn.interpret.graphs.refit import covering
+from kanpinn.interpret.graph import covering
 from kanpinn.linalg import fold
-from kanpinn.optimizers.damping import Probes, best_damping
+from kanpinn.optimizers.output_layer import Probes, best_damping
 
 MIXED = 1e-2  # of the class itself in the curvature: a row that is quite wrong must not drown all
 STALLED, IDLE = 1e-3, 3

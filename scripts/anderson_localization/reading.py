@@ -7,8 +7,8 @@ from anderson_localization.logistic import Rows, cross_entropy, refit
 from torch import Tensor
 
 from kanpinn.interpret import Graph, Symbolic, snap
-from kanpinn.interpret.graphs.graph import Key
-from kanpinn.interpret.univariate.candidates import Candidate
+from kanpinn.interpret.graph import Key
+from kanpinn.interpret.snapping import Candidate
 
 FUNCTIONS = ("0", "x", "x^2", "x^3", "1/x", "sqrt", "exp", "log", "abs", "sin", "tanh", "cosh")
 BEAM, SAMPLES = 4, 200

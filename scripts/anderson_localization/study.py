@@ -14,7 +14,7 @@ from torch import Tensor
 
 import kanpinn as kp
 from kanpinn.interpret import Graph, prune_greedily
-from kanpinn.interpret.graphs.graph import graph_of
+from kanpinn.interpret.graph import graph_of
 
 WORTH = 1.2  # by which factor pruning may raise the loss
 

@@ -12,8 +12,7 @@ from kanpinn import load
 from kanpinn.plotting.fields import two_signed
 from kanpinn.plotting.style import STYLE, new_figure, save
 from kanpinn.solvers import Solution
-from kanpinn.solvers.grid_fields import on_grid
-from kanpinn.solvers.regular_grid import plane_of
+from kanpinn.solvers.grid_fields import on_grid, plane_of
 
 Plane = Mapping[str, numpy.ndarray]
 MODE = re.compile(r"(.*)_(\d+)(_real)?")  # the name of a mode's field, not of an imaginary part

@@ -9,10 +9,8 @@ from numpy.polynomial.legendre import leggauss
 from skfem import BilinearForm, CellBasis, ElementTriP4, ElementVector, MeshTri1, condense, solve
 from skfem.helpers import ddot, sym_grad, trace
 
-from kanpinn.accuracy.references.blending import Blending
-from kanpinn.accuracy.references.finite_elements import FiniteElements
-from kanpinn.accuracy.references.mesh import CurvedMesh, velocity
-from kanpinn.accuracy.references.meshing import mesh_of
+from kanpinn.accuracy.references.finite_elements import Blending, FiniteElements
+from kanpinn.accuracy.references.meshing import CurvedMesh, mesh_of, velocity
 from kanpinn.geometry import Planar, Points
 from kanpinn.jets import Channels
 

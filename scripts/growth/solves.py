@@ -70,7 +70,7 @@ def measured(case: Case) -> Solve:
 def solve(case: Case) -> Any:
     """The solution in cells of a case, by one least-squares solve."""
     import kanpinn as kp
-    from kanpinn.cells.system.cell_system import CellSystem
+    from kanpinn.spaces.cells.system.cell_system import CellSystem
 
     CellSystem.by_one_solve = 0.0  # no correction for rounding, which so small a tolerance has
     network = kp.Cells([case.dim, 1], case.degree, case.side)

@@ -9,7 +9,7 @@ from knot_theory.attribution import accuracies, attribution
 from knot_theory.knots import TRANSLATIONS, Knots, only
 
 import kanpinn as kp
-from kanpinn.solvers.fit.scores import criterion
+from kanpinn.solvers.fitted import criterion
 
 STRENGTHS = (1e-4, 3e-4, 1e-3)  # of L1 and entropy
 RANDOM, GROUPED = "random", "grouped"

@@ -5,16 +5,7 @@ from collections.abc import Iterable, Sequence
 from poster import paper
 from poster.figure3_curves import DEPTHS, POSTER_KAN, POSTER_MLP
 from poster.figure3_data import ERRORS, Range, Runs, Series, Summary, slope, summarise
-from poster.figure3_prose import (
-    BELOW,
-    DIFFERENCES,
-    FAIR,
-    HEAD,
-    ORDERS,
-    PROTOCOL,
-    REASONS,
-    VERDICT,
-)
+from poster.figure3_prose import BELOW, DIFFERENCES, FAIR, HEAD, ORDERS, PROTOCOL, REASONS, VERDICT
 
 NAMES = {"penalty": "the poster's loss", "exact": "boundary values met exactly"}
 Rows = Iterable[Sequence[str]]

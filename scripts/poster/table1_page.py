@@ -5,16 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy
 from poster import paper
 from poster.table1_orders import Series, excess, find, one
-from poster.table1_studies import (
-    BEST_H1,
-    BEST_L2,
-    BUILT,
-    EXACT,
-    HARD,
-    RANDOM,
-    REFINED,
-    RESIDUAL,
-)
+from poster.table1_studies import BEST_H1, BEST_L2, BUILT, EXACT, HARD, RANDOM, REFINED, RESIDUAL
 
 # What is compared: study, setting, words.
 REASONS = (

@@ -10,7 +10,7 @@ from numpy import ndarray
 from references.cases import Case
 from references.spectral import solve
 
-from kanpinn.accuracy.references.tabulated import GridData
+from kanpinn.accuracy.references.data_file import GridData
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels
 

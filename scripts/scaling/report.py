@@ -11,16 +11,7 @@ from scaling import paper
 from scaling.paper import Fold
 from scaling.timing import Scaling
 
-from kanpinn.plotting.style import (
-    BLUE,
-    GREY,
-    MARKERS,
-    PALETTE,
-    STYLE,
-    VERMILLION,
-    new_figure,
-    tidy,
-)
+from kanpinn.plotting.style import BLUE, GREY, MARKERS, PALETTE, STYLE, VERMILLION, new_figure, tidy
 
 SCALES = {"bytes": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 

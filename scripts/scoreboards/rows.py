@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from kanpinn._support.status import UNUSABLE
+from kanpinn._support.errors import UNUSABLE
 
 HAND, AUTO = "hand", "auto"
 

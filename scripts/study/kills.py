@@ -15,8 +15,8 @@ from study.cases import PROBLEM, steady
 
 import kanpinn as kp
 from kanpinn._support.files import only_one
+from kanpinn.runs.study.plan import LOCKS
 from kanpinn.runs.study.table import RUNS
-from kanpinn.runs.study.work import LOCKS
 
 Files = dict[Path, tuple[int, str]]  # when each was last written, and its content's hash
 

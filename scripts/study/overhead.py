@@ -16,12 +16,10 @@ import kanpinn as kp
 from kanpinn.runs.config import Config, SolveJob
 from kanpinn.runs.results import folder as folders
 from kanpinn.runs.results.checkpoint import write_checkpoint
-from kanpinn.runs.results.contents import Contents
-from kanpinn.runs.results.kinds import run_record
-from kanpinn.runs.results.solves import SolveContents
-from kanpinn.runs.study.plan import plan, version
+from kanpinn.runs.results.contents import Contents, SolveContents
+from kanpinn.runs.results.folder import run_record
+from kanpinn.runs.study.plan import Task, execute, plan, version
 from kanpinn.runs.study.table import RUNS
-from kanpinn.runs.study.work import Task, execute
 
 PARTS: dict[str, tuple[Any, Callable[..., Any]]] = {
     "problem, network, points built": (Config, Config.build),

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from kanpinn._support.pace import Pace
+from kanpinn._support.files import Pace
 
 
 @pytest.mark.parametrize(("cost", "pause"), [(0.0, 10.0), (0.25, 10.0), (3.0, 60.0)])

@@ -8,17 +8,12 @@ import torch
 
 import kanpinn as kp
 from kanpinn.accuracy.bounds import Approximate, Majorant, Unbounded
-from kanpinn.accuracy.bounds.constants import barrier, constants_of
-from kanpinn.accuracy.bounds.flux import flux_bound
-from kanpinn.accuracy.bounds.grid import grid_over
-from kanpinn.accuracy.bounds.misfit import extension
-from kanpinn.accuracy.bounds.norms import residual_of
-from kanpinn.accuracy.bounds.operator import operator_of
-from kanpinn.accuracy.bounds.sides import sides_of
+from kanpinn.accuracy.bounds.grid import extension, flux_bound, grid_over, residual_of
+from kanpinn.accuracy.bounds.operator import barrier, constants_of, operator_of, sides_of
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, jet_of
 from kanpinn.pde.boundary_value_problem import stated
-from kanpinn.solvers.error_bound import _approximate
+from kanpinn.solvers.error_estimate import _approximate
 
 SQUARE = kp.Box(x=(0, 2), y=(0, 1))
 HOLED = kp.Box(x=(-1, 1), y=(-1, 1)) - kp.Disk((0.3, 0.2), 0.3)

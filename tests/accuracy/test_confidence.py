@@ -15,14 +15,12 @@ from toy_inverse import LINE, Field, Toy, solved
 from typer.testing import CliRunner
 
 import kanpinn as kp
-from kanpinn.accuracy.confidence import Noise
-from kanpinn.accuracy.confidence.approximation import approximation, contraction
-from kanpinn.accuracy.confidence.dependence import dependences
+from kanpinn.accuracy.confidence import Noise, approximation, contraction, dependences
 from kanpinn.cli import app
 from kanpinn.optimizers import Adam, LevenbergMarquardt, SSBroyden
-from kanpinn.optimizers.reduced import unknown_columns
+from kanpinn.optimizers.output_layer import unknown_columns
 from kanpinn.plotting.edges import edges_of
-from kanpinn.plotting.unknowns import unknown_figures
+from kanpinn.plotting.figures import unknown_figures
 from kanpinn.solvers.grid_fields import on_grid
 from kanpinn.solvers.tables import unknowns
 

@@ -14,7 +14,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.accuracy.orders import Fit, Theory, before_level, fit_order, theoretical_order
 from kanpinn.networks.basis import BSplines
 from kanpinn.networks.basis.basis import project
-from kanpinn.networks.basis.spline_spaces import uniform_knots
+from kanpinn.networks.basis.splines import uniform_knots
 
 GRIDS = (8, 16, 32)
 SIZES = (4, 8, 16, 32, 64)

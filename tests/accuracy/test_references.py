@@ -15,7 +15,7 @@ from kanpinn.accuracy.norms import ErrorNorm
 from kanpinn.accuracy.references import reference_of
 from kanpinn.accuracy.references.meshing import mesh_of
 from kanpinn.cli import app
-from kanpinn.geometry.planar.combine2d import planar
+from kanpinn.geometry.combining import planar
 
 HOLE = kp.Disk((0.3, 0.1), 0.25, name="hole")
 DISK = kp.Disk((0, 0), 1)
@@ -153,8 +153,7 @@ def test_boundary_vertices_stay_on_the_curves_when_a_mesh_is_refined(name):
 @pytest.mark.parametrize("degree", [1, 2, 3, 4])
 def test_the_error_falls_by_the_promised_order(degree):
     """L2 like h^(k+1), H1 like h^k, on a domain with a curved boundary."""
-    from kanpinn.accuracy.references.boundary_conditions import fem_conditions
-    from kanpinn.accuracy.references.weak_form import finite_element_solution
+    from kanpinn.accuracy.references.finite_elements import fem_conditions, finite_element_solution
 
     problem = Known()
     problem.domain = RING

@@ -6,9 +6,8 @@ import torch
 from ranks import Ranks
 
 import kanpinn as kp
-from kanpinn.cells.system.elimination_order import merge_order
-from kanpinn.cells.system.face_solver import FaceSolver
-from kanpinn.cells.tree import Tree
+from kanpinn.spaces.cells.system.elimination import FaceSolver, merge_order
+from kanpinn.spaces.cells.tree import Tree
 
 
 class Peak(kp.Problem):

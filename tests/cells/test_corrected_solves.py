@@ -8,10 +8,9 @@ from layered import Layered, part
 from library import class_of
 
 import kanpinn as kp
-from kanpinn.cells.system.cell_factors import SolvedFactors
-from kanpinn.cells.system.cell_system import CellSystem
-from kanpinn.cells.system.face_solver import FaceSolver
 from kanpinn.linalg.elimination_tree import EliminationTree
+from kanpinn.spaces.cells.system.cell_system import CellSystem
+from kanpinn.spaces.cells.system.elimination import FaceSolver, SolvedFactors
 
 SQUARE = kp.Box(x=(0, 1), y=(0, 1))
 CORNER = kp.Polygon([(0, 0), (1, 0), (1, 0.5), (0.5, 0.5), (0.5, 1), (0, 1)])

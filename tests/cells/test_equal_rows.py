@@ -5,15 +5,13 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.cells.geometry.cell_geometry import CellGeometry
-from kanpinn.cells.geometry.cell_points import CellPoints
-from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.system.cell_terms import SampledTerm
-from kanpinn.cells.system.equal_rows import ProjectedReflections
-from kanpinn.cells.system.placed_term import PlacedTerm
-from kanpinn.cells.tree import Tree
 from kanpinn.loss.terms import residual_term
 from kanpinn.networks.surrogate import Surrogate
+from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, CellPoints
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.system.elimination import ProjectedReflections
+from kanpinn.spaces.cells.system.terms import PlacedTerm, SampledTerm
+from kanpinn.spaces.cells.tree import Tree
 
 F = torch.float64
 BOX = kp.Box(x=(0, 1), y=(0, 2), z=(0, 1))

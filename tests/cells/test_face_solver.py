@@ -7,12 +7,11 @@ from cases import OnWalls
 
 import kanpinn as kp
 from kanpinn._support.errors import NumericalError
-from kanpinn.cells.system import face_solver
-from kanpinn.cells.system.face_solver import FaceSolver
-from kanpinn.cells.system.rows_of_cells import RowsOfCells
 from kanpinn.linalg.elimination_tree import EliminationTree
-from kanpinn.linalg.two_level import TwoLevel
-from kanpinn.linalg.two_level_inverse import TwoLevelInverse
+from kanpinn.linalg.two_level import TwoLevel, TwoLevelInverse
+from kanpinn.spaces.cells.system import elimination
+from kanpinn.spaces.cells.system.elimination import FaceSolver
+from kanpinn.spaces.cells.system.rows import RowsOfCells
 
 
 class Waves(OnWalls):
@@ -90,7 +89,7 @@ def test_cells_are_eliminated_where_conjugate_gradients_are_slow(iterations, mon
     monkeypatch.setattr(TwoLevel, "solve", lambda self, *arguments: None)
     _, error = solved(Waves(5.0), 5)
     assert error < 1e-3
-    monkeypatch.setattr(face_solver, "machine_memory", lambda: 1e6)
+    monkeypatch.setattr(elimination, "machine_memory", lambda: 1e6)
     with pytest.raises(NumericalError, match=r"is not solved by .* its elimination would need"):
         solved(Waves(5.0), 5)
 

@@ -6,7 +6,7 @@ import weakref
 import pytest
 
 import kanpinn as kp
-from kanpinn.cells.system.cell_factors import CellFactors
+from kanpinn.spaces.cells.system.elimination import CellFactors
 
 PULSE = "exp(-100 * ((x - 0.4)**2 + (y - 0.3)**2))"
 SQUARE = kp.Box(x=(0, 1), y=(0, 1))

@@ -4,12 +4,10 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.cells.gaps import gaps
-from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.problems.by_domain import problem_in_cells
-from kanpinn.cells.tree import Tree
-from kanpinn.solvers.discretize import discretize
-from kanpinn.solvers.settings import SolveSettings
+from kanpinn.solvers.discretize import SolveSettings, discretize
+from kanpinn.spaces.cells.domains import problem_in_cells
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.tree import Tree, gaps
 
 
 def test_leaves_and_gaps_fill_the_domain_and_do_not_overlap(generator):

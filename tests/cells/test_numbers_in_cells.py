@@ -112,7 +112,7 @@ def test_where_memory_permits_no_better_solution_none_is_made_for_the_numbers(mo
     def solution_of_higher_degree(*_):
         raise AssertionError
 
-    stage = "kanpinn.cells.adaptive.dissection_stage"
+    stage = "kanpinn.tasks.adaptive"
     monkeypatch.setattr(f"{stage}.no_comparison", lambda *_, **__: "there is not enough memory")
     monkeypatch.setattr(f"{stage}.better_solution", solution_of_higher_degree)
     solution = solved(Absorbed(noise=0.5), verified=False)

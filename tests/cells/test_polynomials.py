@@ -5,8 +5,8 @@ import math
 import torch
 
 import kanpinn as kp
-from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.jets import Channels, Coordinates
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
 
 F = torch.float64
 

@@ -8,13 +8,12 @@ import torch
 from numpy.testing import assert_allclose
 
 import kanpinn as kp
-from kanpinn.cells.adaptive.shared_in_network import with_shared_functions
-from kanpinn.cells.corner_functions import CornerFunctions, Power
-from kanpinn.cells.problems.by_domain import problem_in_cells
 from kanpinn.geometry.points import Points
 from kanpinn.jets import Channels, jet_of
-from kanpinn.solvers.discretize import discretize
-from kanpinn.solvers.settings import SolveSettings
+from kanpinn.solvers.discretize import SolveSettings, discretize
+from kanpinn.spaces.cells.domains import problem_in_cells
+from kanpinn.spaces.cells.geometry.corner_functions import CornerFunctions, Power
+from kanpinn.spaces.cells.problem import with_shared_functions
 
 F = torch.float64
 

@@ -7,7 +7,7 @@ from cases import OnWalls
 from numpy.testing import assert_allclose
 
 import kanpinn as kp
-from kanpinn.cells.system.rows_of_cells import RowsOfCells
+from kanpinn.spaces.cells.system.rows import RowsOfCells
 
 
 class Peak(OnWalls):

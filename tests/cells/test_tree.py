@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from kanpinn.cells.system.elimination_order import merge_order
-from kanpinn.cells.tree import Tree
+from kanpinn.spaces.cells.system.elimination import merge_order
+from kanpinn.spaces.cells.tree import Tree
 
 F = torch.float64
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from kanpinn.cli import app, doctor
-from kanpinn.cli.files_here import only_file
+from kanpinn.cli.options import only_file
 from kanpinn.runs.progress import Progress
 
 

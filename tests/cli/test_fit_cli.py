@@ -19,10 +19,10 @@ from kanpinn.cli import app
 from kanpinn.optimizers import Step
 from kanpinn.optimizers.first_order import AdamStage
 from kanpinn.plotting.fits import confusion, draw_fit, plot_confusion, scores_figure
-from kanpinn.plotting.notation import symbol
+from kanpinn.plotting.style import symbol
 from kanpinn.runs.config import Config, document_schema
 from kanpinn.runs.progress import shown_numbers
-from kanpinn.solvers.fit.scores import score
+from kanpinn.solvers.fitted import score
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 FILES = sorted(PROBLEMS.glob("fit_*.toml"))
@@ -271,7 +271,7 @@ def test_a_loaded_fit_is_the_one_that_was_saved(file: str, missing: str) -> None
 
 
 def test_large_data_stay_where_they_are_and_must_not_change(monkeypatch) -> None:
-    monkeypatch.setattr("kanpinn.runs.results.named_files.LARGE", 1000)
+    monkeypatch.setattr("kanpinn.runs.results.sources.LARGE", 1000)
     run = fit("wave.toml")
     assert not (run / "wave.csv").exists()
     assert isinstance(kp.load(run), kp.Fitted)

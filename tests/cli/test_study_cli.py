@@ -18,7 +18,7 @@ import kanpinn as kp
 from kanpinn.cli import app
 from kanpinn.cli.study_tables import failure_lines, settings_table
 from kanpinn.runs.study import Tally
-from kanpinn.runs.study.columns import empty
+from kanpinn.runs.study.table import empty
 
 CLASS = '''
 """u'' = -9 sin 3t."""
@@ -204,7 +204,7 @@ def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(
             signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr("kanpinn.runs.study.progress.StudyProgress.__call__", interrupted)
+        patch.setattr("kanpinn.runs.progress.StudyProgress.__call__", interrupted)
         done = study()
     assert done.exit_code == 130
     kept = [row for row in the_study().rows if row["status"] == "converged"]

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from kanpinn.cli.text_table import plain_table
+from kanpinn.cli.screen import plain_table
 
 ERRORS = [
     ["error", "absolute", "relative", "squared"],

@@ -11,8 +11,8 @@ sys.path.append(str(Path(__file__).parents[2] / "docs" / "_extensions"))
 from reference_parts import commands, docstrings, groups, names, toml_tables
 
 from kanpinn.cli import app
-from kanpinn.runs.config.domains import DOMAINS
 from kanpinn.runs.config.named import FIT_STAGES, OWN, SOLVE_NETWORKS
+from kanpinn.runs.config.problems import DOMAINS
 
 PAGES = dict(toml_tables.pages())
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from kanpinn.evolution.window.control import Control, StageChoice, Tried
-from kanpinn.evolution.window.window_solve import errors_by_decay
+from kanpinn.spaces.window import Control, StageChoice, Tried
+from kanpinn.tasks.collocation import errors_by_decay
 
 
 def test_decay_goes_on_below_rounding():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.evolution.stretching.stretches import equidistributed, no_stretch, unstretched
+from kanpinn.tasks.equidistribute import equidistributed, no_stretch, unstretched
 
 F = torch.float64
 

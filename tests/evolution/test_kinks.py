@@ -9,8 +9,7 @@ import reference
 import torch
 
 import kanpinn as kp
-from kanpinn.evolution.grading import graded_breaks
-from kanpinn.evolution.kinks import breaks_with, kinks_of
+from kanpinn.spaces.function_space import breaks_with, graded_breaks, kinks_of
 
 F = torch.float64
 

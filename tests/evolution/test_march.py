@@ -8,12 +8,12 @@ import torch
 from cases import error_of
 
 import kanpinn as kp
-from kanpinn.evolution.grading import graded_breaks
-from kanpinn.evolution.march_words import MarchWords
-from kanpinn.evolution.window.control import Control, Tried, windows_left
 from kanpinn.geometry import Points
 from kanpinn.runs.progress import Progress
 from kanpinn.solvers.state import SolverState
+from kanpinn.spaces.function_space import graded_breaks
+from kanpinn.spaces.window import Control, Tried, windows_left
+from kanpinn.tasks.march_progress import MarchWords
 
 F = torch.float64
 

@@ -274,7 +274,7 @@ def test_the_iterations_converge(monkeypatch):
         assert not failed
         return found, failed
 
-    monkeypatch.setattr("kanpinn.evolution.space.product_solve.gmres", counted)
+    monkeypatch.setattr("kanpinn.spaces.products.gmres", counted)
     solved(Mixed(), 1e-4)
     assert steps and max(steps) < 40
 

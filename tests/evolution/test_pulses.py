@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.evolution.time.time_scales import TimeScales
 from kanpinn.geometry.sampling import sample
+from kanpinn.spaces.evolution_terms import TimeScales
 
 F = torch.float64
 TIMES = (torch.arange(2048, dtype=F) + 0.5) / 2048

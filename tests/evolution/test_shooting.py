@@ -9,7 +9,7 @@ from scipy.integrate import solve_ivp
 
 import kanpinn as kp
 from kanpinn.networks.layer import Tape
-from kanpinn.solvers.auto.candidates import first_choice
+from kanpinn.solvers.auto.choices import first_choice
 from kanpinn.solvers.state import SolverState
 
 F = torch.float64

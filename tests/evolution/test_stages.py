@@ -7,8 +7,7 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.evolution.time.polynomials import at_moments, at_stages
-from kanpinn.evolution.time.stages import lagrange, legendre_series, stages
+from kanpinn.spaces.time_schemes import at_moments, at_stages, lagrange, legendre_series, stages
 
 F = torch.float64
 KINDS = [(kind, s) for kind in ("radau", "gauss") for s in (1, 2, 3, 5, 8, 11)]

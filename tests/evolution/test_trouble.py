@@ -7,12 +7,12 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.evolution.growth import GrowthTest
 from kanpinn.geometry import Points
-from kanpinn.pde.random_jets import random_jets
+from kanpinn.pde.evaluate import random_jets
 from kanpinn.pde.symbols import Linearised
 from kanpinn.runs.config import Config
 from kanpinn.runs.results import RunFolder, config_of
+from kanpinn.tasks.growth import GrowthTest
 
 d = kp.partial
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.evolution.space.separable import legendre
-from kanpinn.evolution.time.in_time import in_time
 from kanpinn.jets import Channels, Coordinates, Jet, jet_of
-from kanpinn.networks.constraints.periodic_inputs import Circles
-from kanpinn.networks.known_function import Known
+from kanpinn.networks.constraints import Circles
+from kanpinn.networks.enrichment import Known
 from kanpinn.networks.layer import get_coefficients
+from kanpinn.spaces.jets_in_time import in_time
+from kanpinn.spaces.windows import legendre
 
 F = torch.float64
 NAMES = ("x", "t")

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.geometry.planar.combine2d import planar
-from kanpinn.geometry.planar.divide2d import Division
+from kanpinn.geometry.combining import planar
+from kanpinn.geometry.division import Division
 
 SQUARE = kp.Box(x=(0, 1), y=(0, 1))
 

@@ -27,9 +27,9 @@ from kanpinn.geometry import (
     Segment,
     Triangle,
 )
-from kanpinn.geometry.curves.crossings import crossings
-from kanpinn.geometry.planar.combine2d import combine2d
-from kanpinn.geometry.planar.slabs import slab_rule, slabs
+from kanpinn.geometry.combining import combine2d
+from kanpinn.geometry.curves import crossings
+from kanpinn.geometry.planar import slab_rule, slabs
 from kanpinn.geometry.sampling import sample
 
 PI = math.pi

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.geometry.sample_tree import SampleTree
+from kanpinn.geometry.sampling import SampleTree
 
 BOX = kp.Box(x=(-1, 1), y=(0, 3))
 DISK = kp.Disk((0.3, -0.2), 0.7)

@@ -7,7 +7,7 @@ import sympy
 import torch
 
 from kanpinn._support.errors import InputError
-from kanpinn.interpret.formulas.constants import recognise
+from kanpinn.interpret.rounding import recognise
 
 KNOWN = ["1", "-3", "12", "1/2", "-2/3", "7/4", "pi", "-pi/2", "2*pi", "pi**2", "pi/4", "E"]
 KNOWN += ["sqrt(2)", "-sqrt(3)/2", "1/pi", "sqrt(pi)", "3*pi/2", "sqrt(10)", "3/10", "1/E"]

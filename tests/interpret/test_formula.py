@@ -7,17 +7,14 @@ import torch
 
 import kanpinn as kp
 from kanpinn.data import Data, Table
-from kanpinn.interpret.formulas.composition import compose, evaluate_expression
-from kanpinn.interpret.formulas.rounding import Rounded
-from kanpinn.interpret.formulas.simplify import simplest
-from kanpinn.interpret.graphs.curves import Symbolic
-from kanpinn.interpret.graphs.graph import Graph
-from kanpinn.interpret.graphs.own import own_graph
+from kanpinn.interpret.formula import compose, evaluate_expression, simplest
+from kanpinn.interpret.graph import Graph, Symbolic, own_graph
 from kanpinn.interpret.guided import read
+from kanpinn.interpret.hypotheses import Shape, shapes_of
 from kanpinn.interpret.interpret import interpret
-from kanpinn.interpret.shapes import Shape, shapes_of
+from kanpinn.interpret.rounding import Rounded
 from kanpinn.interpret.sources import source_of
-from kanpinn.interpret.univariate.library import LIBRARY
+from kanpinn.interpret.univariate import LIBRARY
 from kanpinn.solvers.fit import fit
 
 X, Y = sympy.symbols("x y", real=True)

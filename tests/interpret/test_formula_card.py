@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 import kanpinn as kp
 from kanpinn.interpret import Formula
-from kanpinn.interpret.graphs.graph import Graph
+from kanpinn.interpret.graph import Graph
 
 X, Y = sympy.symbols("x length<b>", real=True)
 

@@ -5,15 +5,22 @@ import reference
 import torch
 
 import kanpinn as kp
-from kanpinn.interpret.formulas.normal import normal_form, redundant
-from kanpinn.interpret.formulas.rounding import Rounded, rounded
-from kanpinn.interpret.graphs.curves import Spline, Symbolic
-from kanpinn.interpret.graphs.graph import Graph, check_edges, graph_of, relative_error, split_layer
-from kanpinn.interpret.graphs.growth import connected, grown, straightened, trimmed
-from kanpinn.interpret.graphs.refit import covering, refit
-from kanpinn.interpret.graphs.rows import Rows
+from kanpinn.interpret.graph import (
+    Graph,
+    Rows,
+    Spline,
+    Symbolic,
+    check_edges,
+    covering,
+    graph_of,
+    refit,
+    relative_error,
+    split_layer,
+)
+from kanpinn.interpret.growth import connected, grown, straightened, trimmed
+from kanpinn.interpret.rounding import Rounded, normal_form, redundant, rounded
 from kanpinn.interpret.search import Search
-from kanpinn.interpret.univariate.library import LIBRARY
+from kanpinn.interpret.univariate import LIBRARY
 
 
 def kan(width=(2, 2, 1), degree=3, grid=4, seed=1):

@@ -9,9 +9,7 @@ import sympy
 import torch
 
 from kanpinn._support.errors import InputError
-from kanpinn.interpret.univariate.bessel import bessel_j0
-from kanpinn.interpret.univariate.library import LIBRARY, functions
-from kanpinn.interpret.univariate.univariate import Univariate
+from kanpinn.interpret.univariate import LIBRARY, Univariate, bessel_j0, functions
 
 ALL = list(LIBRARY.values())
 TWINS = [f for f in ALL if f.twin]

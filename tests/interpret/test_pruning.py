@@ -8,7 +8,7 @@ import reference
 import torch
 
 import kanpinn as kp
-from kanpinn.interpret.pruning.strategies import prune, prune_greedily
+from kanpinn.interpret.pruning import prune, prune_greedily
 from kanpinn.loss.residuals import Residuals
 from kanpinn.runs.results.hdf5 import new_file, read_state, write_run
 

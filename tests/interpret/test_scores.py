@@ -6,8 +6,8 @@ import torch
 
 import kanpinn as kp
 from kanpinn.geometry import Points
-from kanpinn.interpret.pruning import scores
-from kanpinn.interpret.pruning.scores import Moments, edge_values, score_edges
+from kanpinn.interpret import pruning
+from kanpinn.interpret.pruning import Moments, edge_values, score_edges
 from kanpinn.networks import Surrogate
 
 BOX = kp.Box(x=(-1, 1), y=(-1, 1), z=(-1, 1))
@@ -67,7 +67,7 @@ def test_chunks_do_not_matter(generator, monkeypatch):
     surrogate = Surrogate(kp.KAN([3, 4, 2], seed=1), BOX)
     p = random_points(generator, 100)
     whole = score_edges(surrogate, p)
-    monkeypatch.setattr(scores, "CHUNK", 7)
+    monkeypatch.setattr(pruning, "CHUNK", 7)
     assert len(list(edge_values(surrogate, p))) == 15
     parts = score_edges(surrogate, p)
     for name in ("means", "deviations", "by_output"):

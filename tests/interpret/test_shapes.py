@@ -9,18 +9,16 @@ import torch
 
 import kanpinn as kp
 from kanpinn.data import Table
-from kanpinn.interpret.formulas.composition import compose, evaluate_expression
-from kanpinn.interpret.formulas.normal import normal_form, redundant
-from kanpinn.interpret.formulas.rounding import Rounded, rounded
-from kanpinn.interpret.graphs.curves import Symbolic
-from kanpinn.interpret.graphs.graph import Graph, relative_error
+from kanpinn.interpret.formula import compose, evaluate_expression
+from kanpinn.interpret.graph import Graph, Symbolic, relative_error
+from kanpinn.interpret.growth import products
 from kanpinn.interpret.guided import read
+from kanpinn.interpret.hypotheses import sparse_skeleton
 from kanpinn.interpret.interpret import interpret
-from kanpinn.interpret.picture import draw_network
-from kanpinn.interpret.products import products
-from kanpinn.interpret.pruning.strategies import prune
-from kanpinn.interpret.sparse import sparse_skeleton
-from kanpinn.interpret.univariate.library import LIBRARY
+from kanpinn.interpret.pictures import draw_network
+from kanpinn.interpret.pruning import prune
+from kanpinn.interpret.rounding import Rounded, normal_form, redundant, rounded
+from kanpinn.interpret.univariate import LIBRARY
 from kanpinn.solvers.fit import fit
 
 

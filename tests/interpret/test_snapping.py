@@ -8,10 +8,8 @@ import sympy
 import torch
 
 from kanpinn._support.errors import InputError
-from kanpinn.interpret.univariate.library import LIBRARY
-from kanpinn.interpret.univariate.rating import AT_END, LIMIT
-from kanpinn.interpret.univariate.snapping import snap
-from kanpinn.interpret.univariate.univariate import Univariate
+from kanpinn.interpret.snapping import AT_END, LIMIT, snap
+from kanpinn.interpret.univariate import LIBRARY, Univariate
 
 VARYING = [f for f in LIBRARY.values() if f.name != "0"]
 # The windows of arguments that the tests draw from: where each function is itself.

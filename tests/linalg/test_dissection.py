@@ -5,9 +5,8 @@ import pytest
 import torch
 from ranks import Ranks
 
-from kanpinn.linalg.dissection import BlockRows, Dissected, solve_dissected
-from kanpinn.linalg.elimination_tree import EliminationTree, shared_subtrees
-from kanpinn.linalg.local_order import order_of_least_fill
+from kanpinn.linalg.elimination_tree import EliminationTree, order_of_least_fill, shared_subtrees
+from kanpinn.linalg.nested_dissection import BlockRows, Dissected, solve_dissected
 
 
 def _random_problem(seed, rows, is_complex=False, count=9):

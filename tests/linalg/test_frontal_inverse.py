@@ -6,11 +6,8 @@ import numpy as np
 import pytest
 from ranks import Ranks
 
-from kanpinn.linalg.elimination_tree import EliminationTree
-from kanpinn.linalg.frontal_inverse import FrontalInverse
-from kanpinn.linalg.hermitian_fronts import inverse_root
-from kanpinn.linalg.local_order import order_of_least_fill
-from kanpinn.linalg.unknowns_of_rank import UnknownsOfRank
+from kanpinn.linalg.elimination_tree import EliminationTree, UnknownsOfRank, order_of_least_fill
+from kanpinn.linalg.frontal_inverse import FrontalInverse, inverse_root
 
 
 def _grid(seed, size, is_complex=False, side=6):

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from kanpinn.linalg import multifrontal_qr as fronts
-from kanpinn.linalg.tsqr import fold
+from kanpinn.linalg import qr as fronts
+from kanpinn.linalg.qr import fold
 
 SIZE, BAND, COUNT = 300, 40, 900
 

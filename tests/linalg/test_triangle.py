@@ -4,9 +4,8 @@ import numpy
 import pytest
 import torch
 
-from kanpinn.linalg import triangle as linalg
-from kanpinn.linalg.triangle import column_scale
-from kanpinn.linalg.tsqr import fold
+from kanpinn.linalg import qr as linalg
+from kanpinn.linalg.qr import column_scale, fold
 
 
 @pytest.fixture

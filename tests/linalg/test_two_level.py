@@ -5,9 +5,8 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from kanpinn.linalg.dissection import BlockRows
-from kanpinn.linalg.elimination_tree import EliminationTree
-from kanpinn.linalg.local_order import order_of_least_fill
+from kanpinn.linalg.elimination_tree import EliminationTree, order_of_least_fill
+from kanpinn.linalg.nested_dissection import BlockRows
 from kanpinn.linalg.two_level import TwoLevel
 
 

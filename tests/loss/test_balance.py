@@ -9,8 +9,7 @@ from cases import POISSON_FILE, Coupled, Cubic, Known, Line, Square, terms_at
 
 import kanpinn as kp
 from kanpinn.geometry import Points
-from kanpinn.loss.balance import balance_factors
-from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.residuals import Residuals, balance_factors
 from kanpinn.networks import Surrogate
 from kanpinn.networks.layer import get_coefficients
 

@@ -17,7 +17,7 @@ from kanpinn.jets import Channels
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import residual_term
 from kanpinn.networks import KAN, Surrogate
-from kanpinn.networks.constraints.box import ExactDirichlet
+from kanpinn.networks.constraints import ExactDirichlet
 from kanpinn.networks.kan_layer import KANLayer
 
 WEIGHTS = {"interior": 0.01, "boundary": 2.0}

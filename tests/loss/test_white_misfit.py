@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kanpinn.loss.white_misfit import likeness_of_neighbours
+from kanpinn.loss.parameters import likeness_of_neighbours
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])

@@ -9,12 +9,15 @@ import torch
 
 import kanpinn as kp
 from kanpinn.geometry.sampling import sample
-from kanpinn.networks.constraints.boundary_data import choose_imposition, describe_imposition
-from kanpinn.networks.constraints.distance import distance
-from kanpinn.networks.constraints.lifting import NotExact, polynomial_lift
-from kanpinn.pde.jumps import jumps
-from kanpinn.solvers.discretize import discretize
-from kanpinn.solvers.settings import SolveSettings
+from kanpinn.networks.constraints import (
+    NotExact,
+    choose_imposition,
+    describe_imposition,
+    distance,
+    polynomial_lift,
+)
+from kanpinn.pde.boundary_value_problem import jumps
+from kanpinn.solvers.discretize import SolveSettings, discretize
 
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
 DISK = kp.Disk((0, 0), 1.0)

@@ -13,7 +13,7 @@ from kanpinn.geometry.points import Batch
 from kanpinn.jets import SECOND_KINDS, Channels
 from kanpinn.loss.residuals import frozen
 from kanpinn.networks import Surrogate
-from kanpinn.networks.constraints.box import ExactDirichlet, on_box
+from kanpinn.networks.constraints import ExactDirichlet, on_box
 from kanpinn.networks.layer import Tape, get_coefficients, set_coefficients
 
 NAMES = ("x", "y")

@@ -13,11 +13,7 @@ from scipy.interpolate import BSpline
 from kanpinn._support.errors import InputError
 from kanpinn.networks.basis import BSplines
 from kanpinn.networks.basis.basis import project
-from kanpinn.networks.basis.spline_spaces import (
-    knots_from_breaks,
-    refinement_matrix,
-    uniform_knots,
-)
+from kanpinn.networks.basis.splines import knots_from_breaks, refinement_matrix, uniform_knots
 
 DEGREES = range(1, 12)
 

@@ -8,9 +8,9 @@ import torch
 from cases import Coupled, Cubic, Line, Square
 
 import kanpinn as kp
-from kanpinn.geometry.adaptive import _systematic, r3, rad
+from kanpinn.geometry.sampling import _systematic, r3, rad
 from kanpinn.networks.layer import get_coefficients
-from kanpinn.optimizers.insert_knots import inserted
+from kanpinn.optimizers.refine import inserted
 
 SQUARE = kp.Box(x=(0, 1), y=(-1, 1))
 

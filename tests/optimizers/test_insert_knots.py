@@ -6,7 +6,7 @@ from cases import Line
 from test_adaptive import Layer
 
 import kanpinn as kp
-from kanpinn.optimizers.insert_knots import inserted
+from kanpinn.optimizers.refine import inserted
 
 
 @pytest.mark.parametrize(("points", "error"), [(40, 1e-2), (100, 1e-4), (400, 1e-7)])

@@ -16,7 +16,7 @@ from kanpinn.jets import Coordinates
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks import Surrogate
 from kanpinn.networks.layer import get_coefficients, set_coefficients
-from kanpinn.optimizers.projection import Projection
+from kanpinn.optimizers.variable_projection import Projection
 
 
 class Nonlinear(Waves):

@@ -7,7 +7,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn.jets import Channels, Jet
-from kanpinn.networks.constraints.boundary_data import choose_imposition
+from kanpinn.networks.constraints import choose_imposition
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.verify import exact_defects
 from kanpinn.pde.well_posed import check_well_posed

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import kanpinn as kp
 from kanpinn._support.errors import InputError
-from kanpinn.pde.expressions.tree import FUNCTIONS
+from kanpinn.pde.expressions import FUNCTIONS
 
 X, Y = numpy.random.default_rng(0).uniform(-2, 2, (2, 50))
 POINTS = kp.Points(torch.tensor(numpy.stack([X, Y], axis=1)), ("x", "y"))

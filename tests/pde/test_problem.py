@@ -11,9 +11,8 @@ from kanpinn.geometry.points import Batch
 from kanpinn.jets import Channels
 from kanpinn.loss.terms import residual_term
 from kanpinn.networks import Surrogate
-from kanpinn.pde.boundary_value_problem import stated
+from kanpinn.pde.boundary_value_problem import stated, with_parameter
 from kanpinn.pde.exact_solution import exact_residual
-from kanpinn.pde.parameters import with_parameter
 
 
 class Given(kp.Problem):

@@ -8,9 +8,9 @@ from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import jet_of
 from kanpinn.pde.boundary_value_problem import stated
+from kanpinn.pde.energies import euler_lagrange, natural_residual
 from kanpinn.pde.evaluate import find_channels
 from kanpinn.pde.problem import by_energy
-from kanpinn.pde.stationary import euler_lagrange, natural_residual
 
 SQUARE = kp.Box(x=(0, 1), y=(0, 1))
 FIELDS = (

@@ -7,9 +7,13 @@ import torch
 
 import kanpinn as kp
 from kanpinn.jets import biharmonic
-from kanpinn.pde.balance_of_data import imbalance, pure_fluxes
-from kanpinn.pde.needed_conditions import excess_conditions, lacking_conditions
-from kanpinn.pde.well_posed import check_well_posed
+from kanpinn.pde.well_posed import (
+    check_well_posed,
+    excess_conditions,
+    imbalance,
+    lacking_conditions,
+    pure_fluxes,
+)
 
 SQUARE, DISK = kp.Box(x=(0, 2), y=(-1, 1)), kp.Disk((0, 0), 1.5)
 FILM, TUBE = kp.Box(x=(0, 2), t=(0, 1)), kp.Disk((0, 0), 1.5).over(t=(0, 1))

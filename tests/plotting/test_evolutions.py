@@ -8,10 +8,16 @@ import torch
 
 import kanpinn as kp
 from kanpinn.plotting import draw_figures
-from kanpinn.plotting.evolutions import evolution_figures
-from kanpinn.plotting.snapshots import Components, components_figure, phase_figure, snapshots_figure
-from kanpinn.plotting.steps import WindowsTried, steps_figure
-from kanpinn.solvers.history import History
+from kanpinn.plotting.evolution import (
+    Components,
+    WindowsTried,
+    components_figure,
+    evolution_figures,
+    phase_figure,
+    snapshots_figure,
+    steps_figure,
+)
+from kanpinn.solvers.state import History
 
 
 class Rod(kp.Problem):

@@ -8,11 +8,9 @@ import torch
 from matplotlib.collections import LineCollection
 
 import kanpinn as kp
-from kanpinn.interpret.picture import draw_network
-from kanpinn.interpret.pruning.scores import score_edges
-from kanpinn.interpret.pruning.strategies import prune
-from kanpinn.plotting.network import Link, network_figure
-from kanpinn.plotting.network_layout import Layout
+from kanpinn.interpret.pictures import draw_network
+from kanpinn.interpret.pruning import prune, score_edges
+from kanpinn.plotting.network import Layout, Link, network_figure
 from kanpinn.plotting.style import save
 
 BOX = kp.Box(x=(-1, 1), y=(-1, 1))

@@ -14,15 +14,17 @@ from kanpinn.accuracy.references import DataFile
 from kanpinn.geometry import Domain
 from kanpinn.plotting import draw_figures, plot_edge, plot_history, plot_magnitude, plot_values
 from kanpinn.plotting.edges import Edge, edges_figure, edges_of
-from kanpinn.plotting.fields import continued
-from kanpinn.plotting.notation import cut_title, symbol
-from kanpinn.plotting.outlines import outline_of
-from kanpinn.plotting.solutions import residual_figure, solution_figure
-from kanpinn.plotting.streamlines import plot_streamlines
-from kanpinn.plotting.trees import cells_figure
-from kanpinn.solvers.grid_fields import on_grid
-from kanpinn.solvers.history import History
-from kanpinn.solvers.regular_grid import plane_of
+from kanpinn.plotting.fields import (
+    cells_figure,
+    continued,
+    outline_of,
+    plot_streamlines,
+    residual_figure,
+    solution_figure,
+)
+from kanpinn.plotting.style import cut_title, symbol
+from kanpinn.solvers.grid_fields import on_grid, plane_of
+from kanpinn.solvers.state import History
 
 
 class Laplace(kp.Problem):
@@ -51,7 +53,7 @@ class Linear(Laplace):
 
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch) -> None:
-    monkeypatch.setattr("kanpinn.solvers.regular_grid.NODES", {1: 21, 2: 11, 3: 5})
+    monkeypatch.setattr("kanpinn.solvers.grid_fields.NODES", {1: 21, 2: 11, 3: 5})
 
 
 @pytest.fixture

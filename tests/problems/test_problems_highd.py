@@ -12,11 +12,10 @@ import kanpinn as kp
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels
-from kanpinn.networks.basis.spline_spaces import uniform_knots
+from kanpinn.networks.basis.splines import uniform_knots
 from kanpinn.networks.kan import MARGIN
-from kanpinn.solvers.defaults import default_points
-from kanpinn.solvers.discretize import discretize
-from kanpinn.solvers.settings import SolveSettings
+from kanpinn.solvers.discretize import SolveSettings, discretize
+from kanpinn.solvers.solve import default_points
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 KNOWN = {

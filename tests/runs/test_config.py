@@ -18,16 +18,12 @@ from kanpinn.accuracy.references import FEM, DataFile
 from kanpinn.cli.new import new_command as new
 from kanpinn.geometry import Domain
 from kanpinn.runs.config import Config, document_schema
-from kanpinn.runs.config.classes import load_class
-from kanpinn.runs.config.domains import DOMAINS, ShapeTable
-from kanpinn.runs.config.models import TomlTable, table_of
+from kanpinn.runs.config.models import TomlTable, load_class, read_table, table_of
 from kanpinn.runs.config.named import OPTIMIZERS
-from kanpinn.runs.config.overrides import Override, override
-from kanpinn.runs.config.problems import EQUATIONS
-from kanpinn.runs.config.reading import read_table
+from kanpinn.runs.config.problems import DOMAINS, EQUATIONS, ShapeTable
+from kanpinn.runs.config.toml import Override, override
 from kanpinn.runs.results import RunFolder
-from kanpinn.runs.results.named_files import source_texts
-from kanpinn.runs.results.sources import copy_sources
+from kanpinn.runs.results.sources import copy_sources, source_texts
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 FILES = sorted(PROBLEMS.glob("*.toml"))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.runs import needed_files
+from kanpinn.runs import library as libraries
 from kanpinn.runs.config import Config
 from kanpinn.runs.results import RunFolder
 
@@ -62,19 +62,19 @@ def test_a_run_folder_has_the_data_and_modules_of_its_class(tmp_path: Path) -> N
 def test_data_that_are_too_large_stay_where_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(needed_files, "LARGEST", 10)
+    monkeypatch.setattr(libraries, "LARGEST", 10)
     own = tmp_path / "a.py"
     own.write_text("X = 'b.csv', 'c.csv', '.h5', '.npz'", encoding="utf-8")
     for name, size in (("b.csv", 10), ("c.csv", 11), ("a.h5", 10), ("a.npz", 11)):
         (tmp_path / name).write_bytes(bytes(size))
-    assert [path.name for path in needed_files.needed_files(own)] == ["b.csv"]
-    assert [path.name for path in needed_files.namesakes(own)] == ["a.h5"]
+    assert [path.name for path in libraries.needed_files(own)] == ["b.csv"]
+    assert [path.name for path in libraries.namesakes(own)] == ["a.h5"]
 
 
 def test_references_of_the_library_are_found() -> None:
     found = {
-        name: {path.name for path in needed_files.namesakes(library.PROBLEMS / f"{name}.py")}
-        | {path.name for path in needed_files.needed_files(library.PROBLEMS / f"{name}.py")}
+        name: {path.name for path in libraries.namesakes(library.PROBLEMS / f"{name}.py")}
+        | {path.name for path in libraries.needed_files(library.PROBLEMS / f"{name}.py")}
         for name in ("lotka_volterra", "bracket", "cavity")
     }
     assert found["lotka_volterra"] == {"lotka_volterra.h5"}

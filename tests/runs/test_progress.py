@@ -128,7 +128,7 @@ class Kernel:
 
 def test_in_a_notebook_one_line_is_updated(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "IPython", kernel := Kernel())
-    monkeypatch.setattr("kanpinn.runs.live_line.time.monotonic", itertools.count().__next__)
+    monkeypatch.setattr("kanpinn.runs.progress.time.monotonic", itertools.count().__next__)
     points = kp.Collocation(20, 2)
     kp.solve(
         Line(), kp.KAN([1, 2, 1], grid=2), STAGES, points, boundary="penalty",

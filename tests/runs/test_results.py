@@ -84,7 +84,7 @@ SOLVE = {"type": "least_squares"}
 @pytest.fixture(autouse=True)
 def quick(request, monkeypatch) -> None:
     """Coarse grids and no figures, but in tests marked otherwise by asking for `figures`."""
-    monkeypatch.setattr("kanpinn.solvers.regular_grid.NODES", {1: 11, 2: 9, 3: 5})
+    monkeypatch.setattr("kanpinn.solvers.grid_fields.NODES", {1: 11, 2: 9, 3: 5})
     if "figures" not in request.fixturenames:
         monkeypatch.setattr("kanpinn.plotting.draw_figures", lambda *_: [])
 

@@ -9,9 +9,9 @@ import pytest
 from html_pages import Page
 from typer.testing import CliRunner
 
-from kanpinn.cli import app, viewer
+from kanpinn.cli import app, screen
 from kanpinn.runs.config import Config
-from kanpinn.runs.report.run_numbers import headline, value_tables, value_text
+from kanpinn.runs.report.run_page import headline, value_tables, value_text
 
 POISSON = Path(__file__).parents[2] / "problems" / "poisson2d_small.toml"
 FAST = ["network.width=[2,24,1]", "network.degree=5", "network.grid=4", "network.boundary=exact"]
@@ -101,10 +101,10 @@ def test_records_of_every_kind_have_their_numbers() -> None:
 
 def test_open_shows_the_page_or_says_why_not(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(viewer.webbrowser, "open", lambda address: opened.append(address) or True)
+    monkeypatch.setattr(screen.webbrowser, "open", lambda address: opened.append(address) or True)
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(viewer.sys, "platform", "linux")
+    monkeypatch.setattr(screen.sys, "platform", "linux")
     done = CliRunner().invoke(app, ["report", str(run), "--open"])
     assert "there is no display here" in done.stderr and not opened
     monkeypatch.setenv("DISPLAY", ":0")

@@ -34,10 +34,8 @@ from kanpinn._support.files import FolderLock, Locked, only_one
 from kanpinn.runs.config import Config
 from kanpinn.runs.results import RunFolder
 from kanpinn.runs.study import StudyFile, Tally
-from kanpinn.runs.study.columns import empty
-from kanpinn.runs.study.plan import Entry, fingerprint, plan, version
-from kanpinn.runs.study.table import RUNS
-from kanpinn.runs.study.work import LOCKS, Outcome, Task, execute
+from kanpinn.runs.study.plan import LOCKS, Entry, Outcome, Task, execute, fingerprint, plan, version
+from kanpinn.runs.study.table import RUNS, empty
 from kanpinn.solvers.state import SolverState
 
 SOURCE = '''

@@ -22,10 +22,8 @@ from forks import CONTEXT
 import kanpinn as kp
 from kanpinn._support.errors import InputError
 from kanpinn.runs.study import Tally, executors
-from kanpinn.runs.study.executors import dask_workers
-from kanpinn.runs.study.jobs import batch_workers, job_options, job_script
-from kanpinn.runs.study.plan import version
-from kanpinn.runs.study.work import Task, execute
+from kanpinn.runs.study.executors import batch_workers, dask_workers, job_options, job_script
+from kanpinn.runs.study.plan import Task, execute, version
 
 LINE = """
 import os, pathlib, time

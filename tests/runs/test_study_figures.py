@@ -15,11 +15,9 @@ from matplotlib.transforms import Bbox
 from kanpinn._support.errors import InputError
 from kanpinn.plotting import ErrorCurve, plot_curves, plot_spreads
 from kanpinn.plotting.convergence import style_of
-from kanpinn.plotting.notation import number_text
-from kanpinn.runs.report.curves import curves
-from kanpinn.runs.report.dimensions import dimensions, names_of, sizes_of
-from kanpinn.runs.report.figures import draw_study, figure_of
-from kanpinn.runs.report.pictures import pictures
+from kanpinn.plotting.style import number_text
+from kanpinn.runs.report.pictures import curves, draw_study, figure_of, pictures
+from kanpinn.runs.study.table import dimensions, names_of, sizes_of
 
 GRIDS, SEEDS = [4, 8, 16, 32], [0, 1, 2]
 ADAM = [[{"type": "adam", "rate": r, "steps": 9}] for r in (0.1, 0.01)]

@@ -6,8 +6,8 @@ import logging
 import pytest
 from rich.console import Console
 
+from kanpinn.runs.progress import StudyProgress, study_line
 from kanpinn.runs.study import Tally
-from kanpinn.runs.study.progress import StudyProgress, study_line
 
 
 def tally(done: int, seconds: float, **others: float | int | None) -> Tally:

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from kanpinn.accuracy.orders import fit_order
 from kanpinn.cli import app
 from kanpinn.runs.config import Config
-from kanpinn.runs.report.origin import environment, problem_toml, study_toml
-from kanpinn.runs.report.page import study_html, write_report
+from kanpinn.runs.report.document import environment, problem_toml, study_toml
+from kanpinn.runs.report.study_page import study_html, write_report
 from kanpinn.runs.study import Study, StudyFile
 from kanpinn.runs.study.plan import plan
 
@@ -185,7 +185,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused(study, monkeypatch, comma
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("kanpinn.runs.report.page.write_text", full)
-    monkeypatch.setattr("kanpinn.runs.report.figures.save", full)
+    monkeypatch.setattr("kanpinn._support.files.write_text", full)
+    monkeypatch.setattr("kanpinn.plotting.style.save", full)
     refused = CliRunner().invoke(app, [command, str(study.path)])
     assert refused.exit_code == 2 and "No space left on device" in refused.output

@@ -7,7 +7,7 @@ import pytest
 
 from kanpinn._support.errors import InputError
 from kanpinn.runs.config import Config, load_toml
-from kanpinn.runs.config.overrides import Override
+from kanpinn.runs.config.toml import Override
 
 DEEP = "nested more than 32 deep"
 HOSTILE = {

@@ -9,15 +9,10 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.solvers.auto.candidates import Family, families, first_choice
-from kanpinn.solvers.auto.choice import Choice
-from kanpinn.solvers.auto.climb import Climb
-from kanpinn.solvers.auto.confirming import finer_solution
-from kanpinn.solvers.auto.low_dim import LowDim
-from kanpinn.solvers.auto.search import TrialSearch
+from kanpinn.solvers.auto.choices import Choice, Family, LowDim, families, first_choice
+from kanpinn.solvers.auto.search import Climb, TrialSearch, finer_solution, turns
 from kanpinn.solvers.auto.traits import Traits
-from kanpinn.solvers.auto.trial import Trial
-from kanpinn.solvers.auto.turns import turns
+from kanpinn.solvers.auto.trials import Trial
 
 
 class Ripple(kp.Problem):

@@ -7,17 +7,14 @@ import torch
 from cases import OnWalls, error_of
 
 import kanpinn as kp
-from kanpinn.cells import Cells
-from kanpinn.cells.adaptive.solve_pace import SolvePace
 from kanpinn.jets import Channels
-from kanpinn.solvers.auto.candidates import families, first_choice
-from kanpinn.solvers.auto.forecast import forecast
-from kanpinn.solvers.auto.judging import judge, judged_alone
-from kanpinn.solvers.auto.starting import start
-from kanpinn.solvers.auto.steepness import Steepness
-from kanpinn.solvers.auto.traits import Traits
-from kanpinn.solvers.auto.trial import Trial
+from kanpinn.solvers.auto.choices import families, first_choice
+from kanpinn.solvers.auto.search import forecast, start
+from kanpinn.solvers.auto.traits import Steepness, Traits
+from kanpinn.solvers.auto.trials import Trial, judge, judged_alone
 from kanpinn.solvers.discretize import discretize
+from kanpinn.spaces.cells.cells import Cells
+from kanpinn.tasks.adaptive import SolvePace
 
 
 class Equation(OnWalls):

@@ -9,7 +9,7 @@ import torch
 import kanpinn as kp
 from kanpinn.runs.config import Config
 from kanpinn.runs.results import RunFolder
-from kanpinn.runs.results.trials import config_to_resume, read_trials, write_trials
+from kanpinn.runs.results.folder import config_to_resume, read_trials, write_trials
 
 
 class Killed(Exception):

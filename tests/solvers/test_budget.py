@@ -12,13 +12,12 @@ import torch
 from cases import Line
 
 import kanpinn as kp
-from kanpinn.cells.adaptive.solve_pace import SolvePace
 from kanpinn.loss.residuals import Residuals
 from kanpinn.optimizers import Stage, Step
-from kanpinn.optimizers.step_cost import StepCost
-from kanpinn.solvers.discretize import discretize
+from kanpinn.optimizers.method import StepCost
+from kanpinn.solvers.discretize import SolveSettings, discretize
 from kanpinn.solvers.error_estimate import judged_by_tolerance
-from kanpinn.solvers.settings import SolveSettings
+from kanpinn.tasks.adaptive import SolvePace
 
 PAUSE = 0.02
 

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.solvers.defaults import default_points
-from kanpinn.solvers.discretize import discretize
-from kanpinn.solvers.settings import SolveSettings
+from kanpinn.solvers.discretize import SolveSettings, discretize
+from kanpinn.solvers.solve import default_points
 
 SQUARE = kp.Box(x=(0, 1), y=(0, 1))
 

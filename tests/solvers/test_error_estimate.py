@@ -11,10 +11,9 @@ from cases import Known, Waves
 from typer.testing import CliRunner
 
 import kanpinn as kp
-from kanpinn.cells.problems.in_plane import ProblemInPlane
 from kanpinn.cli import app
-from kanpinn.solvers.error_estimate import estimate_error, judged_by_tolerance
-from kanpinn.solvers.finer import finer_solves
+from kanpinn.solvers.error_estimate import estimate_error, finer_solves, judged_by_tolerance
+from kanpinn.spaces.cells.domains import ProblemInPlane
 
 
 class Cubic(Known):

@@ -14,9 +14,8 @@ from kanpinn._support.errors import InputError
 from kanpinn.jets import Channels
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.layer import get_coefficients, set_coefficients
-from kanpinn.solvers.fit.frame import frame
-from kanpinn.solvers.fit.scores import score
-from kanpinn.solvers.fit.terms import CrossEntropy, loss_term, points_of
+from kanpinn.solvers.fit import scaled_surrogate
+from kanpinn.solvers.fitted import CrossEntropy, loss_term, points_of, score
 
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
 LM = kp.LevenbergMarquardt
@@ -55,7 +54,7 @@ def coefficients(fitted: kp.Fitted) -> torch.Tensor:
 
 def loss_of(network: kp.KAN, table: kp.Table) -> Residuals:
     """The loss of a fit before its first step."""
-    surrogate = frame(network, table, None)
+    surrogate = scaled_surrogate(network, table, None)
     points = points_of(table, surrogate)
     surrogate.prepare(points)
     deviation = None if table.classes else surrogate.output.deviation

@@ -7,7 +7,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn.geometry import Points
-from kanpinn.solvers.fit.frame import frame
+from kanpinn.solvers.fit import scaled_surrogate
 
 NAMES = ("x", "y")
 
@@ -21,7 +21,7 @@ def rows(count: int = 40) -> kp.Table:
 
 def test_bounds_are_mapped_to_the_unit_box_and_hold_the_first_grid():
     network, table = kp.KAN([2, 2, 1], grid=4), rows()
-    surrogate = frame(network, table, None, {"y": (-1, 3)})
+    surrogate = scaled_surrogate(network, table, None, {"y": (-1, 3)})
     low, high = table.inputs[:, 0].aminmax()
     corners = torch.tensor([[float(low), -1], [float(high), 3]], dtype=torch.float64)
     inputs = surrogate.inputs_at(Points(corners, NAMES))
@@ -31,7 +31,7 @@ def test_bounds_are_mapped_to_the_unit_box_and_hold_the_first_grid():
 
 def test_a_quantile_grid_reaches_the_bounds():
     network = kp.KAN([2, 2, 1], grid=4)
-    frame(network, rows(), "quantile", {"x": (-2, 2), "y": (-0.1, 0.1)})
+    scaled_surrogate(network, rows(), "quantile", {"x": (-2, 2), "y": (-0.1, 0.1)})
     breaks = network.layers[0].basis.breaks
     ends = torch.tensor([[-1.0, 1.0]] * 2).double()
     torch.testing.assert_close(breaks[:, [0, -1]], ends, rtol=0, atol=1e-15)
@@ -51,7 +51,7 @@ def test_what_lies_between_the_rows_and_the_bounds_is_fitted_as_the_rows_are():
 
 def test_the_first_grid_of_standardised_inputs_reaches_a_deviation():
     network, table = kp.KAN([2, 2, 1], grid=4), rows()
-    surrogate = frame(network, table, "standard")
+    surrogate = scaled_surrogate(network, table, "standard")
     layer = network.layers[0]
     assert torch.equal(layer.basis.breaks[:, [0, -1]], torch.tensor([[-1.0, 1.0]] * 2).double())
     outside = surrogate.inputs_at(Points(table.inputs, NAMES)).abs() > 1

@@ -10,7 +10,7 @@ import kanpinn as kp
 from kanpinn._support.errors import InputError
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.optimizers import LevenbergMarquardt
-from kanpinn.optimizers.reduced import solve_reduced
+from kanpinn.optimizers.output_layer import solve_reduced
 
 
 @pytest.mark.parametrize("positive", [False, True])

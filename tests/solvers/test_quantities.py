@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.runs.results.solves import SolveContents
+from kanpinn.runs.results.contents import SolveContents
 from kanpinn.solvers import tables
 
 

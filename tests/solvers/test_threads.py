@@ -6,7 +6,7 @@ import torch
 from threadpoolctl import threadpool_info
 
 import kanpinn as kp
-from kanpinn._support.threads import on_threads
+from kanpinn._support.distributed import on_threads
 from kanpinn.runs.config import Config
 
 

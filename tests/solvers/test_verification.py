@@ -11,12 +11,9 @@ from typer.testing import CliRunner
 
 import kanpinn as kp
 from kanpinn.cli import app
-from kanpinn.solvers.discretize import discretize
-from kanpinn.solvers.fresh_points import verify
-from kanpinn.solvers.resonance import resonance
-from kanpinn.solvers.settings import SolveSettings
-from kanpinn.solvers.steep_data import scan_data
-from kanpinn.solvers.term_values import rows_of
+from kanpinn.solvers.data_scan import scan_data
+from kanpinn.solvers.discretize import SolveSettings, discretize
+from kanpinn.solvers.verification import resonance, rows_of, verify
 
 
 class Spike(kp.Problem):

@@ -8,9 +8,8 @@ from reference_parts.toml_types import Schema, default_words, type_words
 
 import kanpinn
 from kanpinn.runs.config import document_schema
-from kanpinn.runs.config.domains import SHAPES
 from kanpinn.runs.config.named import NETWORKS, OPTIMIZERS
-from kanpinn.runs.config.problems import EQUATIONS
+from kanpinn.runs.config.problems import EQUATIONS, SHAPES
 
 
 @dataclass(frozen=True)

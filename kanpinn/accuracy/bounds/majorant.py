@@ -5,17 +5,20 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 
-from kanpinn.accuracy.bounds.bound import Bound
-from kanpinn.accuracy.bounds.coefficients import Unbounded
-from kanpinn.accuracy.bounds.constants import barrier, constants_of
-from kanpinn.accuracy.bounds.flux import flux_bound
-from kanpinn.accuracy.bounds.grid import grid_over
-from kanpinn.accuracy.bounds.misfit import Extension, extension
-from kanpinn.accuracy.bounds.norms import Norms, noise_norms, norms_of, residual_of
-from kanpinn.accuracy.bounds.operator import operator_of
-from kanpinn.accuracy.bounds.sides import sides_of
+from kanpinn.accuracy.bounds.grid import (
+    Extension,
+    Norms,
+    extension,
+    flux_bound,
+    grid_over,
+    noise_norms,
+    norms_of,
+    residual_of,
+)
+from kanpinn.accuracy.bounds.operator import Unbounded, barrier, constants_of, operator_of, sides_of
+from kanpinn.accuracy.errors import Bound
 from kanpinn.accuracy.references.reference import Approximation
-from kanpinn.pde.jumps import jumps
+from kanpinn.pde.boundary_value_problem import jumps
 from kanpinn.pde.problem import Problem
 
 

@@ -1,15 +1,130 @@
-"""A linear equation of second order, -div(A∇u) + b·∇u + c u = f, by extremes of A, b and c."""
+"""A linear equation of second order, -div(A∇u) + b·∇u + c u = f: its coefficients, its boundary
+conditions, and the constants of its stability.
+"""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from kanpinn.accuracy.bounds.coefficients import OperatorCoefficients, Unbounded, read_coefficients
-from kanpinn.geometry import Points
+from kanpinn.accuracy.references.reference import Approximation
+from kanpinn.geometry import Domain, Piece, Points
+from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import sample
+from kanpinn.jets import Channels, zero_jet
+from kanpinn.pde.conditions import Condition
+from kanpinn.pde.evaluate import ResidualFunction, find_channels
 from kanpinn.pde.problem import Problem
+
+
+class Unbounded(Exception):
+    """Raised where the theory of the bounds does not apply; the message says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class OperatorCoefficients:
+    """The linear expression A:D²u + B·∇u + C u at n points.
+
+    Args:
+        second: A, symmetric, (n, d, d).
+        first: B, (n, d).
+        zeroth: C, (n,).
+    """
+
+    second: Tensor
+    first: Tensor
+    zeroth: Tensor
+
+    def times(self, factor: float) -> "OperatorCoefficients":
+        """The expression multiplied by a number."""
+        return OperatorCoefficients(factor * self.second, factor * self.first, factor * self.zeroth)
+
+    @property
+    def are_constant(self) -> bool:
+        """Whether all coefficients are the same at all points, to rounding."""
+        parts = (self.second, self.first, self.zeroth)
+        sizes = [float(one.abs().max()) for one in parts]
+        spans = [float((one.amax(dim=0) - one.amin(dim=0)).max()) for one in parts]
+        return all(a <= 1e-12 * b for a, b in zip(spans, sizes, strict=True))
+
+
+def read_coefficients(
+    equation: ResidualFunction, points: Points, what: str
+) -> OperatorCoefficients:
+    """Read the coefficients of an affine expression of a scalar field's jet.
+
+    The expression is evaluated with jets that have a single entry, and its values for random jets
+    are compared with those that the coefficients give.
+
+    >>> from kanpinn import laplacian
+    >>> p = Points(torch.tensor([[0.5, 0.0]], dtype=torch.float64), ("x", "y"))
+    >>> found = read_coefficients(lambda p, u: p.x * u.value - laplacian(u) - 3, p, "residual")
+    >>> found.second[0].tolist(), found.zeroth.tolist()
+    ([[-1.0, 0.0], [0.0, -1.0]], [0.5])
+
+    Args:
+        equation: the expression.
+        points: n points, in float64.
+        what: the name of the expression in messages.
+
+    Raises:
+        Unbounded: where the expression is not affine, not finite, has derivatives above the second
+            order or more than one column.
+    """
+    p = Batch.made_of(points)
+    channels, rest = find_channels(lambda c: equation(p, zero_jet(c, p.coords, 1)), p.names)
+    if channels.derivative_order > 2:
+        raise Unbounded(f"{what} has derivatives of order {channels.derivative_order}")
+    if rest.shape[1] != 1:
+        raise Unbounded(f"{what} is a system of {rest.shape[1]} equations")
+    zero, generator = zero_jet(channels, p.coords, 1), torch.Generator().manual_seed(41)
+    drawn = [torch.randn(t.shape, generator=generator, dtype=t.dtype) for t in zero.parts()]
+    slopes, scale = [], rest[:, 0].abs().clamp_min(1)  # so that the source hides no digits
+    for k, part in enumerate(zero.parts()):
+        for column in range(part[0].numel()):
+            parts = zero.parts()
+            parts[k] = part.clone()
+            parts[k].flatten(1)[:, column] = scale
+            slopes.append((equation(p, zero.with_parts(parts)) - rest)[:, 0] / scale)
+    slope = torch.stack(slopes, dim=1)
+    terms = slope * torch.cat([part.flatten(1) for part in drawn], dim=1)
+    predicted, size = rest[:, 0] + terms.sum(dim=1), rest[:, 0].abs() + terms.abs().sum(dim=1)
+    tried = equation(p, zero.with_parts(drawn))[:, 0]
+    if not bool(tried.isfinite().all() and predicted.isfinite().all()):
+        raise Unbounded(f"{what} is not finite everywhere")
+    if bool(((tried - predicted).abs() > 1e-10 * size).any()):
+        raise Unbounded(f"{what} is not linear in the solution")
+    symbols = _symbols(channels)
+    second = torch.einsum("ne,eab->nab", slope, symbols.second)
+    return OperatorCoefficients(second, slope @ symbols.first, slope @ symbols.zeroth)
+
+
+def _symbols(channels: Channels) -> OperatorCoefficients:
+    """Return the entries of a scalar jet as expressions A:D²u + B·∇u + C u, one a row."""
+    d = channels.dim
+    axes = torch.eye(d, dtype=torch.float64)
+    nothing, none = torch.zeros(d, d, dtype=torch.float64), torch.zeros(d, dtype=torch.float64)
+    rows = [(nothing, none, 1.0)]
+    if channels.gradient:
+        rows += [(nothing, axis, 0.0) for axis in axes]
+    if channels.second == "laplacian":
+        rows.append((axes, none, 0.0))
+    elif channels.second == "diagonal":
+        rows += [(torch.outer(axis, axis), none, 0.0) for axis in axes]
+    elif channels.second == "hessian":
+        rows += [(torch.outer(a, b), none, 0.0) for a in axes for b in axes]
+    for direction in channels.directions:
+        v = torch.tensor(direction, dtype=torch.float64)
+        orders = [(nothing, v, 0.0), (torch.outer(v, v), none, 0.0)]
+        rows += orders[: channels.order]
+    second, first, zeroth = zip(*rows, strict=True)
+    even = torch.stack(second)
+    even = (even + even.transpose(1, 2)) / 2
+    return OperatorCoefficients(even, torch.stack(first), torch.tensor(zeroth, dtype=torch.float64))
+
 
 ROUNDING = 1e-7  # relative; what is smaller is an error of difference quotients
 DIFFERENCE = 5e-4  # the step of difference quotients, relative to the sides of the domain
@@ -204,3 +319,252 @@ def _slopes(function: Callable[[Tensor], Tensor], x: Tensor, h: Tensor) -> Tenso
         twice = function(x + 2 * axis) - function(x - 2 * axis)
         found.append((8 * once - twice) / (12 * step))
     return torch.stack(found, dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class NaturalPiece:
+    """A piece with a flux condition κ (A∂u/∂n + α u) = h, as is a Neumann or Robin condition.
+
+    Args:
+        piece: the piece of the boundary.
+        equation: the residual of the condition, ± the misfit times κ.
+        scale: the least |κ|.
+        alpha: the least value of α + b·n/2.
+        largest: the largest value of it.
+    """
+
+    piece: Piece
+    equation: ResidualFunction
+    scale: float
+    alpha: float
+    largest: float
+
+    def misfit(self, jet: Approximation, nodes: int) -> float:
+        """The norm of h/κ - (A∂v/∂n + α v) on the piece, by a rule with so many nodes an axis."""
+        p, weights = self.piece.quadrature(nodes)
+        _, values = find_channels(lambda c: self.equation(p, jet(p, c)), p.names)
+        return math.sqrt(float(weights @ values[:, 0].square())) / self.scale
+
+
+@dataclass(frozen=True, eq=False)
+class FixedPiece:
+    """A piece with prescribed values.
+
+    Args:
+        piece: the piece of the boundary.
+        number: the index of its condition in `conditions()`.
+    """
+
+    piece: Piece
+    number: int
+
+
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """The pieces of a domain's boundary by what is prescribed on them.
+
+    Args:
+        fixed: those with prescribed values.
+        natural: those with prescribed fluxes.
+    """
+
+    fixed: tuple[FixedPiece, ...]
+    natural: tuple[NaturalPiece, ...]
+
+
+def sides_of(problem: Problem, operator: Operator) -> Sides:
+    """Sort the pieces of the boundary by the conditions that hold there.
+
+    Raises:
+        Unbounded: for a condition of another kind, two conditions on one piece, a piece without
+            condition that is no outflow, and a Robin condition with a negative α + b·n/2.
+    """
+    conditions, fixed, natural = problem.conditions(), [], []
+    own = problem.domain.boundary.pieces
+    for condition in conditions:
+        if not condition.pieces or any(piece not in own for piece in condition.pieces):
+            raise Unbounded(f"{type(condition).__name__} does not hold on a side of the domain")
+    for piece in own:
+        held = [i for i, one in enumerate(conditions) if piece in one.pieces]
+        if len(held) > 1:
+            raise Unbounded(f"there are several conditions on {piece.name}")
+        if not held:
+            _check_outflow(piece, operator)
+            continue
+        data = conditions[held[0]].prescribed(problem.fields)
+        if not data:
+            natural.append(_natural(problem, operator, piece, conditions[held[0]]))
+        elif any(one.rate is not None for one in data):
+            raise Unbounded(f"a rate is prescribed on {piece.name}")
+        else:
+            fixed.append(FixedPiece(piece, held[0]))
+    return Sides(tuple(fixed), tuple(natural))
+
+
+def _check_outflow(piece: Piece, operator: Operator) -> None:
+    """Raise `Unbounded` unless A n = 0 and b·n ≥ 0, as at the end of time."""
+    p = piece.gauss(32)
+    found = operator.at(p)
+    assert p.normals is not None
+    conormal = torch.einsum("nab,nb->na", found.second, p.normals)
+    if bool(conormal.abs().max() > 0) or operator.least_outflow(p, found) < 0:
+        raise Unbounded(f"there is no condition on {piece.name}")
+
+
+def _natural(
+    problem: Problem, operator: Operator, piece: Piece, condition: Condition
+) -> NaturalPiece:
+    """Return the flux condition on a piece.
+
+    Raises:
+        Unbounded: where it is none, or α + b·n/2 is negative.
+    """
+    what = f"the condition on {piece.name}"
+    equation = partial(condition.stacked_residual, problem.fields, what)
+    p = piece.gauss(32)
+    read, found = read_coefficients(equation, p, what), operator.at(p)
+    assert p.normals is not None
+    flux = -torch.einsum("nab,nb->na", found.second, p.normals)  # A n
+    size = flux.square().sum(dim=1)
+    if bool(read.second.abs().max() > 0) or not bool(size.min() > 0):
+        raise Unbounded(f"{what} prescribes neither a value nor a flux")
+    kappa = (read.first * flux).sum(dim=1) / size
+    rest = (read.first - kappa[:, None] * flux).abs().max()
+    if not bool(kappa.abs().min() > 0) or bool(rest > 1e-9 * read.first.abs().max()):
+        raise Unbounded(f"{what} prescribes neither a value nor a flux")
+    alpha = read.zeroth / kappa
+    outflow = operator.least_outflow(p, found) / 2
+    least, largest = float(alpha.min()) + outflow, float(alpha.max()) + operator.convection / 2
+    if least < -1e-12 * abs(largest):
+        raise Unbounded(f"{what} is not coercive: α + b·n/2 is {least:.3g}")
+    return NaturalPiece(piece, equation, float(kappa.abs().min()), max(least, 0.0), largest)
+
+
+@dataclass(frozen=True)
+class InequalityConstants:
+    """The constants of the bounds, for all w that vanish where values are prescribed.
+
+    Args:
+        least: λ with S(w) = ∫ A∇w·∇w + γ w² + ∫ α w² ≥ λ ∫ w², where γ = max(c - div(b)/2, 0).
+        factor: B(w, w) ≥ factor · S(w), 1 unless c - div(b)/2 is negative somewhere.
+        traces: for each natural piece T with ∫ w² ≤ T² S(w), the integral over the piece.
+    """
+
+    least: float
+    factor: float
+    traces: tuple[float, ...]
+
+    @property
+    def friedrichs(self) -> float:
+        """C with ‖w‖ ≤ C |||w|||."""
+        return 1 / math.sqrt(self.least)
+
+
+def constants_of(problem: Problem, operator: Operator, sides: Sides) -> InequalityConstants:
+    """Return the constants of the bounds from a box around the domain, or that is the domain.
+
+    In a box they follow from the least eigenvalue k² of -w'' on each axis, with the conditions of
+    its two sides. Functions that vanish on the whole boundary of another domain are continued by 0
+    into its bounding box.
+
+    Raises:
+        Unbounded: where no constant is known, or the problem is not coercive.
+
+    Reference: Repin, A Posteriori Estimates for Partial Differential Equations (2008), section 1.4;
+    Mikhlin, Constants in Some Inequalities of Analysis (1986).
+    """
+    domain, a = problem.domain, operator.diffusion
+    lengths = domain.bounds[1] - domain.bounds[0]
+    ends = torch.full((domain.dim, 2), math.inf, dtype=torch.float64)
+    if not domain.is_box and sides.natural:
+        raise Unbounded(
+            "no Friedrichs constant is known: a flux is prescribed, and the domain is no box"
+        )
+    for one in sides.natural:
+        axis, upper = _side(one.piece)
+        ends[axis, int(upper)] = one.alpha / float(a[axis])
+    wave = [_least_wave(float(n), *map(float, e)) for n, e in zip(lengths, ends, strict=True)]
+    of_diffusion = sum(float(a_i) * k**2 for a_i, k in zip(a, wave, strict=True))
+    gamma = operator.effective_reaction[0]
+    least, factor = of_diffusion + max(gamma, 0.0), 1.0
+    if gamma < 0:
+        factor = 1 + gamma / of_diffusion if of_diffusion else -math.inf
+    if factor <= 0:
+        raise Unbounded(
+            f"the problem is not coercive: c - div(b)/2 is {gamma:.3g} somewhere, and the least "
+            f"eigenvalue without it is known to be above {of_diffusion:.3g} only"
+        )
+    if least <= 0:
+        raise Unbounded("the problem is not coercive: neither a value nor c fixes a constant")
+    return InequalityConstants(
+        least, factor, _traces(operator, sides, lengths.tolist(), ends, least)
+    )
+
+
+def _side(piece: Piece) -> tuple[int, bool]:
+    side = piece.side
+    if side is None:
+        raise Unbounded(f"{piece.name} is no side of a box")
+    return side
+
+
+def _traces(
+    operator: Operator, sides: Sides, lengths: list[float], ends: torch.Tensor, least: float
+) -> tuple[float, ...]:
+    """Return T for each natural piece of a box, the least of those that apply."""
+    found = []
+    for one in sides.natural:
+        axis, upper = _side(one.piece)
+        a, length = float(operator.diffusion[axis]), lengths[axis]
+        squares = [1 / (length * least) + 2 / math.sqrt(least * a)]
+        if one.alpha > 0:
+            squares.append(1 / one.alpha)
+        if math.isinf(ends[axis, int(not upper)]):
+            squares.append(length / a)
+        found.append(math.sqrt(min(squares)))
+    return tuple(found)
+
+
+def _least_wave(length: float, low: float, high: float) -> float:
+    """Return the least k with -w'' = k² w in an interval, ∂w/∂n = -low w and -high w at its ends.
+
+    It is the solution of k·length = π - atan(k / low) - atan(k / high).
+    """
+
+    def excess(k: float) -> float:
+        return k * length - math.pi + math.atan2(k, low) + math.atan2(k, high)
+
+    if low == high == 0:
+        return 0.0
+    below, above = 0.0, math.pi / length
+    for _ in range(200):
+        middle = (below + above) / 2
+        below, above = (middle, above) if excess(middle) < 0 else (below, middle)
+    return below
+
+
+def barrier(domain: Domain, operator: Operator) -> float:
+    """Return a bound of max |w| for all w with |Lw| ≤ 1 that vanish where values are prescribed.
+
+    It is the largest value of a function ψ of one coordinate with Lψ ≥ 1 and ψ ≥ 0, for the best
+    coordinate, or 1 / min c. The maximum principle must hold, so c ≥ 0.
+
+    Reference: Gilbarg and Trudinger, Elliptic Partial Differential Equations of Second Order
+    (2001), theorem 3.7.
+    """
+    least = operator.potential[0]
+    found = [1 / least] if least > 0 else []
+    low, high = domain.bounds
+    columns = (high - low, operator.diffusion, *operator.transport)
+    for length, a, slow, fast in zip(*(one.tolist() for one in columns), strict=True):
+        if slow > 0 or fast < 0:
+            found.append(length / min(abs(slow), abs(fast)))
+        speed = max(abs(slow), abs(fast))
+        if a > 0:
+            kappa = speed * length / (2 * a)  # half the Péclet number
+            # (a / speed²) (exp(κ) - 1 - κ), without cancellation for small κ
+            series = 0.5 + kappa
+            if kappa > 1e-3:
+                series = (math.exp(kappa) - 1 - kappa) / kappa**2 if kappa < 700 else math.inf
+            found.append(length**2 / (4 * a) * series)
+    return min(found)

@@ -11,14 +11,13 @@ import torch
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn.accuracy.references.reference import Recipe
 from kanpinn.geometry import Planar
-from kanpinn.geometry.planar.combine2d import planar
+from kanpinn.geometry.combining import planar
 from kanpinn.jets import Channels
 from kanpinn.pde.problem import Problem
 
 if TYPE_CHECKING:  # these import scikit-fem, which takes a third of a second
-    from kanpinn.accuracy.references.boundary_conditions import BoundaryConditions
-    from kanpinn.accuracy.references.finite_elements import FiniteElements
-    from kanpinn.accuracy.references.mesh import CurvedMesh
+    from kanpinn.accuracy.references.finite_elements import BoundaryConditions, FiniteElements
+    from kanpinn.accuracy.references.meshing import CurvedMesh
 
 Change = tuple[float, float]  # in L2 and in H1, relative
 
@@ -67,8 +66,10 @@ class FEM(Recipe):
             InputError: if the problem is not one linear equation of second order in the plane, or
                 has a condition that the finite element method does not support.
         """
-        from kanpinn.accuracy.references.boundary_conditions import fem_conditions
-        from kanpinn.accuracy.references.weak_form import finite_element_solution
+        from kanpinn.accuracy.references.finite_elements import (
+            fem_conditions,
+            finite_element_solution,
+        )
 
         domain = _domain(problem)
         conditions = fem_conditions(problem, domain)
@@ -116,7 +117,7 @@ def _corners(mesh: "CurvedMesh", conditions: "BoundaryConditions") -> Iterator[t
     prescribed on one side and the flux on the other (Grisvard 1985). The number of refinements is
     such that the corner contributes about 2⁻¹⁶ to the H1 error.
     """
-    from kanpinn.accuracy.references.mesh import velocity
+    from kanpinn.accuracy.references.meshing import velocity
 
     leaving = {_end(mesh, i, 0.0): i for i in range(len(mesh.curves))}
     for i, curve in enumerate(mesh.curves):

@@ -8,8 +8,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.networks.basis.basis import Basis, Moved, project
-from kanpinn.networks.basis.spline_spaces import uniform_knots
-from kanpinn.networks.basis.splines import BSplines
+from kanpinn.networks.basis.splines import BSplines, uniform_knots
 
 
 class Chebyshev(Basis):

@@ -1,5 +1,6 @@
-"""B-splines on separate knots for each input, evaluated as piecewise polynomials."""
+"""B-splines: their spaces, refinement and piecewise polynomials."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -8,15 +9,275 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.networks.basis import piecewise
 from kanpinn.networks.basis.basis import Basis, Moved, project
-from kanpinn.networks.basis.spline_spaces import (
-    contains_breaks,
-    knots_from_breaks,
-    refined_breaks,
-    refinement_matrix,
-    uniform_knots,
-)
+
+
+def uniform_knots(low: Tensor, high: Tensor, intervals: int, degree: int) -> Tensor:
+    """Equally spaced knots with `intervals` grid intervals on [low, high], (n_in,) each."""
+    step = (high - low) / intervals
+    index = torch.arange(-degree, intervals + degree + 1, dtype=low.dtype, device=low.device)
+    return low[:, None] + step[:, None] * index
+
+
+def knots_from_breaks(breaks: Tensor, degree: int) -> Tensor:
+    """The knots with given breaks (n_in, G + 1), continued with the widths of the end intervals."""
+    steps = torch.arange(1, degree + 1, dtype=breaks.dtype, device=breaks.device)
+    first, last = breaks[:, 1] - breaks[:, 0], breaks[:, -1] - breaks[:, -2]
+    left = breaks[:, :1] - first[:, None] * steps.flip(0)
+    right = breaks[:, -1:] + last[:, None] * steps
+    return torch.cat([left, breaks, right], dim=1)
+
+
+def refined_breaks(breaks: Tensor, low: Tensor, high: Tensor, intervals: int) -> Tensor:
+    """The breaks of one input on `intervals` intervals of the grid's part in [low, high].
+
+    Old breaks inside are kept, unless less than a quarter of an interval is left to an end. Every
+    interval is split into the same number of equal parts; a remainder gives the widest intervals
+    one part more. If there are fewer new intervals than kept ones, all have equal width. A range of
+    width zero, that of a constant, keeps the whole grid.
+
+    Args:
+        breaks: the old breaks, (G + 1,).
+        low, high: the ends of the range, scalars.
+        intervals: the new number of intervals.
+
+    Returns:
+        (intervals + 1,) increasing breaks.
+    """
+    quarter, narrow = 0.25, 1e-6
+    low, high = torch.maximum(low, breaks[0]), torch.minimum(high, breaks[-1])
+    if high - low < narrow * (breaks[-1] - breaks[0]):
+        low, high = breaks[0], breaks[-1]
+    inner, steps = breaks[1:-1], breaks.diff()
+    stays = (inner - low >= quarter * steps[:-1]) & (high - inner >= quarter * steps[1:])
+    kept = torch.cat([low[None], inner[stays], high[None]])
+    parts, rest = divmod(intervals, len(kept) - 1)
+    if parts == 0:
+        return low + (high - low) * torch.linspace(0, 1, intervals + 1).to(breaks)
+    counts = torch.full((len(kept) - 1,), parts, device=breaks.device)
+    counts[kept.diff().argsort(descending=True, stable=True)[:rest]] += 1
+    pieces = [
+        a + (b - a) * torch.arange(n).to(breaks) / n
+        for a, b, n in zip(kept, kept[1:], counts.tolist(), strict=False)
+    ]
+    return torch.cat([*pieces, high[None]])
+
+
+def contains_breaks(old: Tensor, new: Tensor, degree: int) -> bool:
+    """Whether every inner break of `old` inside the new grid is a knot of `new`.
+
+    If so, the new spline space contains the old one there, and refinement is exact.
+    """
+    inner, (low, high) = old[:, degree + 1 : -degree - 1], _ends(new, degree)
+    tolerance = 1e-12 * (old[:, -1:] - old[:, :1])
+    gap = (inner[:, :, None] - new[:, None, :]).abs().amin(-1) if inner.numel() else inner
+    return bool(((gap <= tolerance) | (inner <= low) | (inner >= high)).all())
+
+
+def _ends(knots: Tensor, degree: int) -> tuple[Tensor, Tensor]:
+    """The first and the last point of the grids, (n_in, 1) each."""
+    return knots[:, degree, None], knots[:, -degree - 1, None]
+
+
+def refinement_matrix(old: Tensor, new: Tensor, degree: int) -> Tensor:
+    """The matrix A (n_in, n_new, n_old): Σ_j c_j B_j = Σ_i (A c)_i B'_i on both grids, exactly.
+
+    The new knots must contain every inner break of the old ones that lies in the new grid. Knots
+    may be inserted, and the range may be cut or widened, where the polynomials of the end intervals
+    continue. A_ij is the blossom of the old piece in the support of B'_i at the new knots
+    t'_{i+1} … t'_{i+k}.
+
+    Args:
+        old, new: the knots, (n_in, n + degree + 1) each, with their own n.
+        degree: k.
+
+    Raises:
+        InputError: if an inner break of `old` is missing in `new`.
+
+    Reference: Ramshaw, Blossoms are polar forms (1989); Cohen, Lyche and Riesenfeld (1980) for
+    nested knots.
+    """
+    if not contains_breaks(old, new, degree):
+        raise InputError("refinement is exact only if the new knots contain the old grid points")
+    n_in, n_old = old.shape[0], old.shape[1] - degree - 1
+    n_new = new.shape[1] - degree - 1
+    arguments = new.unfold(1, degree, 1)[:, 1 : n_new + 1]  # t'_{i+1} … t'_{i+k}
+    (low, high), (first, last) = _ends(old, degree), _ends(new, degree)
+    low, high = torch.maximum(low, first), torch.minimum(high, last)
+    middle = (new[:, :n_new].clamp(low, high) + new[:, degree + 1 :].clamp(low, high)) / 2
+    piece = (middle[..., None] >= old[:, None, degree + 1 : -degree - 1]).sum(-1)
+    rows = torch.arange(n_in, device=old.device)[:, None, None]
+    near = old[rows, piece[..., None] + torch.arange(1, 2 * degree + 1, device=old.device)]
+    local = _blossom(near, arguments, degree)
+    position = piece[..., None] + torch.arange(degree + 1, device=old.device)
+    return old.new_zeros(n_in, n_new, n_old).scatter_(-1, position, local)
+
+
+def _blossom(near: Tensor, arguments: Tensor, degree: int) -> Tensor:
+    """The weights (..., k + 1) of a piece's coefficients in its polar form at k arguments."""
+    shape = (*arguments.shape[:-1], degree + 1, degree + 1)
+    triangle = torch.eye(degree + 1, dtype=near.dtype, device=near.device).expand(shape)
+    for r in range(degree):
+        u = arguments[..., r, None]
+        left, right = near[..., r:degree], near[..., degree : 2 * degree - r]
+        share = ((u - left) / (right - left))[..., None]
+        triangle = (1 - share) * triangle[..., :-1, :] + share * triangle[..., 1:, :]
+    return triangle[..., 0, :]
+
+
+def centres(breaks: Tensor) -> Tensor:
+    """The centre of each piece, (n_in, pieces): its midpoint; outside the grid the end break."""
+    middle = (breaks[:, 1:] + breaks[:, :-1]) / 2
+    return torch.cat([breaks[:, :1], middle, breaks[:, -1:]], dim=1)
+
+
+def locate(x: Tensor, breaks: Tensor) -> Tensor:
+    """The index of the piece that contains each argument, (..., n_in).
+
+    A break belongs to the piece on its right, the last break to the last piece inside.
+    """
+    left = breaks[:, :-1]
+    # For few breaks and many arguments, comparing with each break is faster (measured).
+    if left.shape[1] > 16 or x.numel() <= 1000:
+        by_input = x.movedim(-1, 0).flatten(1).contiguous()
+        found = torch.searchsorted(left.contiguous(), by_input, right=True)
+        count = found.view(x.shape[-1], *x.shape[:-1]).movedim(0, -1)
+    else:
+        count = torch.zeros_like(x, dtype=torch.uint8)  # batched where x is, under torch.vmap
+        for column in left.unbind(1):
+            count += x >= column
+    return count.long() + (x > breaks[:, -1])
+
+
+def piecewise_values(x: Tensor, table: Tensor, breaks: Tensor, order: int = 0) -> Tensor:
+    """The values and derivatives f_im^(r)(x_i) for r = 0 … order.
+
+    Args:
+        x: the arguments, (..., n_in).
+        table: the coefficients, (n_in, pieces, degree + 1, m).
+        breaks: (n_in, pieces - 1).
+        order: the highest derivative.
+
+    Returns:
+        (order + 1, m, ..., n_in), differentiable any number of times in x and the table.
+    """
+    recorded = torch.is_grad_enabled() and (x.requires_grad or table.requires_grad)
+    if recorded or torch._C._are_functorch_transforms_active():
+        return _Values.apply(x, table, breaks, order)[0]
+    return _Values.forward(x, table, breaks, order)[0]  # for few points a third faster (measured)
+
+
+class _Values(torch.autograd.Function):
+    """`values` with its own backward pass: the derivative of the r-th derivative is the next."""
+
+    @staticmethod
+    def forward(x: Tensor, table: Tensor, breaks: Tensor, order: int) -> tuple[Tensor, ...]:
+        piece = locate(x, breaks)
+        extra = int(x.requires_grad)  # the backward pass needs one derivative more
+        position = _position(piece, table.shape)
+        by_power = table.permute(2, 3, 0, 1).flatten(1).unbind(0)
+        near = [t.index_select(0, position.flatten()).view(position.shape) for t in by_power]
+        found = _horner(offset(x, breaks, piece), near, order + extra)
+        return found[: order + 1], found[1:], piece
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        x, table, breaks, ctx.order = inputs
+        ctx.save_for_backward(x, table, breaks, *output[1:])
+        ctx.mark_non_differentiable(*output[1:])
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, *_: Any) -> Any:
+        x, table, breaks, slopes, piece = ctx.saved_tensors
+        to_x = to_table = None
+        if ctx.needs_input_grad[0]:
+            # With gradients enabled, a derivative of this derivative may follow.
+            if torch.is_grad_enabled() or len(slopes) <= ctx.order:
+                slopes = piecewise_values(x, table, breaks, ctx.order + 1)[1:]
+            to_x = (grad * slopes).sum(dim=(0, 1))
+        if ctx.needs_input_grad[1]:
+            weighted = piecewise_moments(offset(x, breaks, piece), grad, table.shape[2])
+            to_table = _scatter(weighted, piece, table.shape)
+        return to_x, to_table, None, None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *inputs: Any) -> Any:
+        """Turn the batch into more points or, if the tables are batched too, into more inputs."""
+        x, table, breaks, order = inputs
+        if in_dims[1] is None and in_dims[2] is None:
+            return _Values.apply(x.movedim(in_dims[0], 0), table, breaks, order), (2, 2, 0)
+        x, table, breaks = (
+            t.expand(info.batch_size, *t.shape) if dim is None else t.movedim(dim, 0)
+            for t, dim in zip((x, table, breaks), in_dims[:3], strict=True)
+        )
+        wide = x.movedim(0, -2).flatten(-2)
+        outputs = _Values.apply(wide, table.flatten(0, 1), breaks.flatten(0, 1), order)
+        split = (info.batch_size, x.shape[-1])
+        return tuple(t.unflatten(-1, split) for t in outputs), (-2, -2, -2)
+
+
+def offset(x: Tensor, breaks: Tensor, piece: Tensor) -> Tensor:
+    """x - centre, (..., n_in), where the centre is that of the piece that contains x."""
+    return x - centres(breaks)[torch.arange(len(breaks), device=x.device), piece]
+
+
+def _position(piece: Tensor, shape: torch.Size) -> Tensor:
+    """The index of function m of each argument's piece in a power's flat table, (m, ..., n_in)."""
+    n_in, pieces, _, m = shape
+    position = piece + torch.arange(0, n_in * pieces, pieces, device=piece.device)
+    if m == 1:
+        return position[None]
+    function = torch.arange(0, m * n_in * pieces, n_in * pieces, device=piece.device)
+    return function.view(-1, *(1,) * piece.ndim) + position
+
+
+def _scatter(moments: list[Tensor], piece: Tensor, shape: torch.Size) -> Tensor:
+    """A table of the moments of each power, summed over the arguments in the same piece."""
+    position = _position(piece, shape).flatten()
+    zero = moments[0].new_zeros(shape[0] * shape[1] * shape[3])
+    sums = [zero.scatter_add(0, position, moment.flatten()) for moment in moments]
+    return torch.stack(sums).view(shape[2], shape[3], *shape[:2]).permute(2, 3, 0, 1)
+
+
+def _horner(s: Tensor, coefficients: list[Tensor], order: int) -> Tensor:
+    """The value and derivatives of Σ_p a_p s^p, by repeated synthetic division."""
+    degree = len(coefficients) - 1
+    values = s.new_empty(order + 1, *coefficients[0].shape)
+    values[degree + 1 :] = 0
+    rows = values.unbind(0)
+    rows[0].copy_(coefficients[degree])
+    for done, a in enumerate(reversed(coefficients[:-1])):
+        if done < order:
+            rows[done + 1].copy_(rows[done])
+        for r in range(min(done, order), 0, -1):
+            torch.addcmul(rows[r - 1], rows[r], s, out=rows[r])
+        torch.addcmul(a, rows[0], s, out=rows[0])
+    for r in range(2, order + 1):
+        rows[r].mul_(math.factorial(r))
+    return values
+
+
+def piecewise_moments(s: Tensor, grad: Tensor, powers: int) -> list[Tensor]:
+    """Σ_r grad_r (s^p)^(r) for p = 0 … powers - 1: the transpose of Horner's rule.
+
+    The weighted sum Σ_r grad_r f^(r) of f = Σ_p a_p s^p is the sum of the moments times a_p.
+
+    Args:
+        s: x - centre, of any shape.
+        grad: the weights, (order + 1, ...), each of the shape of s.
+        powers: the number of powers, degree + 1.
+
+    For w_r = r! grad_r the rule (s f)^(r) = s f^(r) + r f^(r-1) gives w_r ← s w_r + w_{r+1}, and
+    w_0 is the sum.
+    """
+    weights = [math.factorial(r) * g if r > 1 else g for r, g in enumerate(grad.unbind(0))]
+    found = [weights[0]]
+    for left in range(powers - 1, 0, -1):
+        last = [weights[-1] * s] if len(weights) <= left else []
+        pairs = itertools.pairwise(weights)
+        weights = [torch.addcmul(higher, w, s) for w, higher in pairs] + last
+        found.append(weights[0])
+    return found
 
 
 class BSplines(Basis):
@@ -74,7 +335,7 @@ class BSplines(Basis):
             raise InputError(too_much)
         near = knots[:, 1:-1].unfold(1, 2 * k, 1)
         near = torch.cat([near[:, :1], near, near[:, -1:]], dim=1)
-        derivatives = _local_splines(piecewise.centres(self.breaks), near, k)
+        derivatives = _local_splines(centres(self.breaks), near, k)
         local = torch.stack([d / float(math.factorial(r)) for r, d in enumerate(derivatives)], 2)
         local[:, [0, -1], 2:] = 0
         empty = near[..., k] == near[..., k - 1]
@@ -100,9 +361,9 @@ class BSplines(Basis):
         return dense.scatter(-1, index.unsqueeze(-3).expand_as(local), local)
 
     def living(self, x: Tensor, order: int = 0) -> tuple[Tensor, Tensor]:
-        local = piecewise.values(x, self._local, self.breaks, order).movedim(1, -1)
+        local = piecewise_values(x, self._local, self.breaks, order).movedim(1, -1)
         input_ = torch.arange(len(self._living), device=x.device)
-        piece = piecewise.locate(x, self.breaks)
+        piece = locate(x, self.breaks)
         return self._living[input_, piece], local.movedim(0, -3)
 
     def combine(self, x: Tensor, coefficients: Tensor, order: int = 0) -> Tensor:
@@ -112,14 +373,14 @@ class BSplines(Basis):
             index = self._living.flatten(1)[..., None].expand(-1, -1, coefficients.shape[2])
             near = coefficients.gather(1, index).unflatten(1, self._living.shape[1:])
             table = self._local @ near
-        values = piecewise.values(x, table, self.breaks, order)
+        values = piecewise_values(x, table, self.breaks, order)
         return values.movedim(1, -1).movedim(0, -3)
 
     def transposed(self, x: Tensor, weights: Tensor, out: Tensor) -> None:
         n_in, pieces, powers, _ = self._local.shape
-        piece = piecewise.locate(x, self.breaks)
-        s = piecewise.offset(x, self.breaks, piece).T.contiguous()
-        moments = piecewise.moments(s[:, None], weights, powers)
+        piece = locate(x, self.breaks)
+        s = offset(x, self.breaks, piece).T.contiguous()
+        moments = piecewise_moments(s[:, None], weights, powers)
         position = (piece + torch.arange(n_in, device=x.device) * pieces).T.flatten()
         first = self._living[:, :, 0].flatten()
         spline = first.index_select(0, position).view(n_in, 1, 1, -1)

@@ -1,4 +1,4 @@
-"""The base class of conditions, which hold besides the equation at points of their own."""
+"""The base class of conditions, and the values that conditions prescribe."""
 
 import dataclasses
 import math
@@ -8,6 +8,7 @@ from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import ClassVar
 
+import torch
 from torch import Generator, Tensor
 
 from kanpinn._support.errors import InputError, number
@@ -240,3 +241,34 @@ def column_of(values: Columns, m: int, column: int, p: Points) -> Tensor:
     """
     found = values(p, m).to(p.coords)
     return found if found.shape[1] == 1 else found[:, column, None]
+
+
+Value = float | int | Callable[[Points], Tensor]
+Data = Value | str  # a text is a formula
+
+
+def values_of(data: Data, p: Points, m: int, what: str) -> Tensor:
+    """Evaluate a number or a function of points at n points.
+
+    Args:
+        data: the number or function; conditions turn their formulas into functions.
+        p: the points.
+        m: how many fields the values are for.
+        what: the name of the data in messages.
+
+    Returns:
+        (n, 1), or (n, m) where a function gives a column, or a tuple of columns, for each field.
+
+    Raises:
+        InputError: where the function returns another shape.
+    """
+    if not callable(data):
+        return torch.full_like(p.coords[:, :1], float(data))
+    found = stack_equations(data(p), len(p), what)
+    if found.shape[1] not in (1, m):
+        fields = "" if m == 1 else f" or (n, {m}), a column for each field,"
+        raise InputError(
+            f"{what} must have shape (n, 1){fields} with n = {len(p)} points here, got "
+            f"{tuple(found.shape)}"
+        )
+    return found

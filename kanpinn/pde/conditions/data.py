@@ -14,8 +14,7 @@ from kanpinn._support.shapes import Vector
 from kanpinn.geometry import Boundary, Domain, Piece, Points
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.jets import Jet, normal_derivative
-from kanpinn.pde.conditions.condition import Condition, Prescribed, column_of
-from kanpinn.pde.conditions.values import Data, values_of
+from kanpinn.pde.conditions.condition import Condition, Data, Prescribed, column_of, values_of
 
 
 @dataclass(frozen=True)

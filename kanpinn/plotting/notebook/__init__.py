@@ -7,4 +7,4 @@ name (`kanpinn._support.shown`).
 from kanpinn.plotting.notebook.card import Card as Card
 from kanpinn.plotting.notebook.card import CardTable as CardTable
 from kanpinn.plotting.notebook.card import Drawing as Drawing
-from kanpinn.plotting.notebook.panels import panels as panels
+from kanpinn.plotting.notebook.card import panels as panels

@@ -1,15 +1,27 @@
-"""A card: the tables and the picture that a notebook shows of a result, as HTML."""
+"""Notebook cards: tables, a picture, panels, and places for evaluation."""
 
 import base64
 import io
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from torch import Tensor
 
-from kanpinn._support.templates import template
+from kanpinn._support.errors import InputError, number
+from kanpinn._support.shown import template
+from kanpinn.geometry import Domain, Points
+from kanpinn.plotting.fields import AxisValues, map_size
+from kanpinn.plotting.style import new_figure
+from kanpinn.solvers.eigen import Eigensolution
+from kanpinn.solvers.fitted import Fitted
+from kanpinn.solvers.grid_fields import NODES, GridFields, plane_of, ranges_of, with_gaps
+from kanpinn.solvers.solution import Solution
 
 Fact = tuple[str, str]
 
@@ -112,3 +124,232 @@ def png_of(figure: Figure) -> bytes:
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=144)
     return stream.getvalue()
+
+
+Result = Solution | Eigensolution | Fitted
+
+
+def kind_of_problem(problem: Any) -> str:
+    """Return the name of a problem's class."""
+    return type(problem).__name__
+
+
+def network_words(result: Result) -> str:
+    """Return the network with its size, such as "KAN [2, 64, 1], 1024 unknowns, float64"."""
+    network = result.network
+    words = f"{type(network).__name__} {list(network.width)}"
+    if network.pieces is not None:
+        words += f" in {len(network.pieces)} pieces"
+    like = next(iter(network.parameters()))
+    precision = str(like.dtype).removeprefix("torch.")
+    return f"{words}, {result.parameters} unknowns, {precision} on {like.device}"
+
+
+def run_facts(result: Result) -> Iterator[Fact]:
+    """Yield how the run ended, its optimizers, steps and seconds."""
+    yield "status", result.status
+    steps = result.history.steps
+    taken = f"{steps} step{'s' * (steps != 1)} in {result.seconds:.3g} s"
+    if result.processes > 1:
+        taken += f" by {result.processes} processes"
+    titles = ", ".join(one.title for one in result.optimizers)
+    yield "run", f"{titles}: {taken}" if titles else taken
+
+
+SMALL = {1: 201, 2: 65}  # points along each axis of a card's picture, by the number of axes
+Given = Axes | Iterable[Any] | None
+
+
+def panels(ax: Given, count: int, columns: int, size: tuple[float, float]) -> numpy.ndarray:
+    """Return an array of axes, (count,).
+
+    Args:
+        ax: axes, or as many of them as there are panels; by default those of a new figure of
+            pyplot, which notebooks show.
+        count: the number of panels.
+        columns: the most panels in a row of a new figure.
+        size: the width and height of a panel of a new figure, in inches.
+
+    Raises:
+        InputError: if `ax` has not one axes for each panel.
+    """
+    if ax is None:
+        from matplotlib import pyplot  # chooses a backend, which pictures without a screen spare
+
+        (width, height), columns = size, min(columns, count)
+        rows = -(-count // columns)
+        figure = pyplot.figure(figsize=(columns * width, rows * height), layout="constrained")
+        places = figure.subplots(rows, columns, squeeze=False).ravel()
+        for unused in places[count:]:
+            unused.remove()
+        return places[:count]
+    given = [ax] if isinstance(ax, Axes) else numpy.ravel(numpy.asarray(ax, dtype=object)).tolist()
+    if len(given) != count or not all(isinstance(one, Axes) for one in given):
+        wanted = "axes of Matplotlib"
+        if count > 1:
+            wanted = f"{count} {wanted}, one for each panel"
+        raise InputError(f"ax must be {wanted}, got {ax!r}")
+    found = numpy.empty(count, dtype=object)
+    found[:] = given
+    return found
+
+
+def small_axes(axes: AxisValues, time: str | None = None) -> Axes:
+    """Return the axes of a new figure for a card: for a line over one axis, or a map over two.
+
+    time: the name of the time coordinate; a map over it does not have equal scales on both axes.
+    """
+    size = (3.6, 2.5) if len(axes) == 1 else map_size(axes, time, 2.2, 2.6)
+    return new_figure(*size).subplots()
+
+
+def values_words(values: numpy.ndarray) -> str:
+    """Return the range of the finite values of a picture in words."""
+    finite = values[numpy.isfinite(values)]
+    if not len(finite):
+        return "no value is finite"
+    low, high = finite.min() + 0.0, finite.max() + 0.0  # no negative zeros
+    return f"values from {low:.4g} to {high:.4g}"
+
+
+def returned(drawn: numpy.ndarray) -> Any:
+    """Return the axes of a single panel, or an array without the dimensions of length one."""
+    return drawn.item() if drawn.size == 1 else drawn.squeeze()
+
+
+DISTANCE = "distance"  # the name of the axis along a cut
+Ends = tuple[Sequence[float | int], Sequence[float | int]]
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A part of a domain with one or two dimensions.
+
+    Args:
+        domain: the domain.
+        along: the names of the one or two coordinates that vary; empty for a cut.
+        cut: the ends of a straight cut, in the coordinates that are not fixed; None without one.
+        at: the values of the fixed coordinates, by name. Those of the others are chosen by
+            `on_grid`.
+    """
+
+    domain: Domain
+    along: tuple[str, ...]
+    cut: Ends | None
+    at: Mapping[str, float | int]
+
+    @classmethod
+    def of(
+        cls,
+        domain: Domain,
+        along: str | Sequence[str] | None = None,
+        cut: Ends | None = None,
+        at: Mapping[str, float | int] | None = None,
+    ) -> "Place":
+        """Check what a user has chosen, and choose the rest.
+
+        Raises:
+            InputError: for names that are no coordinates, values outside the domain's box, or a cut
+                whose ends have not one number for each coordinate that is not fixed.
+        """
+        at = fixed_values(ranges_of(domain), at or {})
+        free = tuple(name for name in domain.names if name not in at)
+        if cut is not None and along is not None:
+            raise InputError(f"cut and along exclude each other, got along = {along!r} as well")
+        if cut is not None:
+            return cls(domain, (), _ends(cut, free), at)
+        if along is None:
+            shown = [name for name in plane_of(domain) if name in free]
+            more = [name for name in free if name not in shown]
+            along = [*shown, *more][:2] if len(free) > 2 else free
+        return cls(domain, varying_names(free, along), None, at)
+
+    @property
+    def dim(self) -> int:
+        """One for lines, two for maps."""
+        return 1 if self.cut is not None else len(self.along)
+
+    @property
+    def label(self) -> str | None:
+        """The label of the horizontal axis of a cut; None where it is that of a coordinate."""
+        if self.cut is None:
+            return None
+        start, end = (f"({', '.join(f'{x:.4g}' for x in one)})" for one in self.cut)
+        return f"distance from {start} to {end}"
+
+    def on_cut(
+        self,
+        evaluate: Callable[[Points], Mapping[str, Tensor]],
+        fields: tuple[str, ...],
+        nodes: int | None,
+    ) -> GridFields:
+        """Evaluate functions at equidistant points of the cut; NaN outside the domain."""
+        assert self.cut is not None
+        start, end = (torch.tensor(one, dtype=torch.float64) for one in self.cut)
+        share = torch.linspace(0, 1, NODES[1] if nodes is None else nodes, dtype=torch.float64)
+        moving = iter((start + share[:, None] * (end - start)).unbind(1))
+        columns = [
+            torch.full_like(share, self.at[name]) if name in self.at else next(moving)
+            for name in self.domain.names
+        ]
+        coords = torch.stack(columns, dim=1)
+        inside = self.domain.contains(coords, tolerance=1e-12 * float(coords.abs().max()))
+        if not bool(inside.any()):
+            raise InputError(f"cut must meet the domain {self.domain!r}, got {self.cut!r}")
+        values = evaluate(Points(coords[inside], self.domain.names))
+        grids = {name: with_gaps(column, inside) for name, column in values.items()}
+        distances: numpy.ndarray = (share * math.dist(*self.cut)).numpy()
+        return GridFields({DISTANCE: distances}, grids, dict(self.at), fields)
+
+
+def fixed_values(
+    ranges: Mapping[str, tuple[float, float]], at: Mapping[str, float | int]
+) -> dict[str, float]:
+    """Return the checked values of fixed coordinates.
+
+    Args:
+        ranges: the least and the greatest value of each coordinate, by name.
+        at: the values to check, by name.
+
+    Raises:
+        InputError: for another name, or a value outside the range.
+    """
+    for name, value in at.items():
+        if name not in ranges:
+            raise InputError(f"at must name some of {', '.join(ranges)}, got {name!r}")
+        low, high = ranges[name]
+        number(f"at[{name!r}]", value, -math.inf)
+        margin = 1e-12 * (high - low)
+        if not low - margin <= value <= high + margin:
+            raise InputError(f"{name} must lie between {low:g} and {high:g}, got {value:g}")
+    return {name: float(value) for name, value in at.items()}
+
+
+def _ends(cut: Ends, free: Sequence[str]) -> Ends:
+    """Return the checked ends of a cut."""
+    try:
+        start, end = (tuple(map(float, one)) for one in cut)
+    except (TypeError, ValueError):
+        raise InputError(f"cut must be two points, ((0, 0), (1, 1)), got {cut!r}") from None
+    if not len(start) == len(end) == len(free) or start == end:
+        names = ", ".join(free)
+        raise InputError(f"cut must be two different points of ({names}), got {cut!r}")
+    return start, end
+
+
+def varying_names(free: Sequence[str], along: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the checked names of coordinates that vary, in the order of `free`.
+
+    Args:
+        free: the names of all coordinates that are not fixed.
+        along: the name of one coordinate, or the names of one or two.
+
+    Raises:
+        InputError: for other names, or another number of them.
+    """
+    if not free:
+        raise InputError("time and at leave no coordinate to draw over")
+    names = (along,) if isinstance(along, str) else tuple(along)
+    if not set(names) <= set(free) or len(set(names)) != len(names) or len(names) not in (1, 2):
+        raise InputError(f"along must be one or two of {', '.join(free)}, got {along!r}")
+    return tuple(name for name in free if name in names)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from kanpinn.accuracy.estimate import Estimate
+from kanpinn.accuracy.errors import Estimate
 from kanpinn.plotting.notebook.card import Card, CardTable
 from kanpinn.solvers import tables
 

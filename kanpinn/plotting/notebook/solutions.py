@@ -7,26 +7,36 @@ import numpy
 from matplotlib.axes import Axes
 
 from kanpinn._support.errors import InputError, one_of
-from kanpinn.plotting.fields import limits_of, map_size, plot_lines, plot_magnitude, plot_values
-from kanpinn.plotting.notation import cut_title, number_text, symbol
-from kanpinn.plotting.notebook.card import Card, CardTable, Drawing, Fact
-from kanpinn.plotting.notebook.panels import (
+from kanpinn.plotting.evolution import plot_moments
+from kanpinn.plotting.fields import (
+    limits_of,
+    map_size,
+    outline_of,
+    plot_lines,
+    plot_magnitude,
+    plot_values,
+)
+from kanpinn.plotting.figures import plot_band
+from kanpinn.plotting.notebook.card import (
     SMALL,
+    Card,
+    CardTable,
+    Drawing,
+    Ends,
+    Fact,
     Given,
+    Place,
+    kind_of_problem,
+    network_words,
     panels,
     returned,
+    run_facts,
     small_axes,
     values_words,
 )
-from kanpinn.plotting.notebook.places import Ends, Place
-from kanpinn.plotting.notebook.words import kind_of_problem, network_words, run_facts
-from kanpinn.plotting.outlines import outline_of
-from kanpinn.plotting.snapshots import plot_moments
-from kanpinn.plotting.style import STYLE
-from kanpinn.plotting.unknowns import plot_band
+from kanpinn.plotting.style import STYLE, cut_title, number_text, symbol
 from kanpinn.solvers import tables
-from kanpinn.solvers.grid_fields import fields_at_points, on_grid
-from kanpinn.solvers.regular_grid import KNOWN, GridFields
+from kanpinn.solvers.grid_fields import KNOWN, GridFields, fields_at_points, on_grid
 from kanpinn.solvers.solution import Solution
 
 

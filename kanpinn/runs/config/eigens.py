@@ -9,19 +9,15 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from kanpinn._support.errors import InputError, expecting
-from kanpinn.cells import Cells, Dissection
 from kanpinn.networks import Network
 from kanpinn.pde.eigen_problem import EigenProblem
-from kanpinn.runs.config.classes import blaming
-from kanpinn.runs.config.files import File, PointsTable, Weight
-from kanpinn.runs.config.job import Job
-from kanpinn.runs.config.limits import check_points
-from kanpinn.runs.config.models import FixedTable
-from kanpinn.runs.config.named import EIGEN_NETWORKS, FIT_STAGES, Named, WithBoundary
+from kanpinn.runs.config.job import File, Job, PointsTable, Weight
+from kanpinn.runs.config.models import FixedTable, blaming
+from kanpinn.runs.config.named import EIGEN_NETWORKS, FIT_STAGES, Named, WithBoundary, check_points
 from kanpinn.runs.config.problems import EigenClassTable
 from kanpinn.solvers.auto.search import Announce
 from kanpinn.solvers.discretization import Discretization
-from kanpinn.solvers.discretize import check_inputs_and_fields
+from kanpinn.solvers.discretize import SolveSettings, check_inputs_and_fields
 from kanpinn.solvers.eigen import (
     Eigensolution,
     default_eigen_points,
@@ -30,8 +26,9 @@ from kanpinn.solvers.eigen import (
     prepare,
     restored,
 )
-from kanpinn.solvers.settings import SolveSettings
 from kanpinn.solvers.state import Observer
+from kanpinn.spaces.cells.cells import Cells
+from kanpinn.tasks.adaptive import Dissection
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -1,21 +1,241 @@
-"""Tables of a file as pydantic models, made from the signatures of the classes they describe."""
+"""Pydantic models of the tables of a TOML file, derived from the signatures of the classes that
+the tables configure.
+"""
 
+import hashlib
+import importlib
+import importlib.util
 import inspect
+import itertools
+import json
+import math
 import re
+import sys
+import traceback
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import GenericAlias
-from typing import Any, ClassVar, Literal, cast
+from types import GenericAlias, MappingProxyType, ModuleType, UnionType
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, create_model
+import torch
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
+from pydantic.annotated_handlers import GetCoreSchemaHandler
 from pydantic.fields import FieldInfo
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, core_schema
 
-from kanpinn._support.errors import InputError
-from kanpinn._support.wording import nearest, show
-from kanpinn.runs.config.classes import blaming, sources_of
-from kanpinn.runs.config.signatures import descriptions, hints_of, is_unwritable
+from kanpinn._support.errors import InputError, nearest, show
+
+
+def hints_of(target: Callable[..., Any]) -> dict[str, Any]:
+    """Return the types of the arguments of a class or function, as far as a file can give them.
+
+    The result is empty if an annotation cannot be resolved; then nothing is checked.
+    """
+    try:
+        hints = typing.get_type_hints(vars(target).get("__init__", target), include_extras=True)
+    except (NameError, TypeError):
+        return {}
+    hints.pop("return", None)
+    return {name: _writable(hint) for name, hint in hints.items()}
+
+
+def _writable(hint: Any) -> Any:
+    """Return the part of a type that a file can give: no functions, and lists for iterables."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, UnionType):
+        kept = [_writable(part) for part in parts if typing.get_origin(part) is not Callable]
+        return typing.Union[tuple(kept)]  # noqa: UP007 (of parts that are known only here)
+    if origin is Iterable:
+        return list[_writable(parts[0])]  # type: ignore[misc]
+    if origin in (Mapping, Sequence):
+        return origin[tuple(_writable(part) for part in parts)]
+    return hint
+
+
+def is_unwritable(hint: Any) -> bool:
+    """Return whether a type is one that a file has other keys for: dtypes, devices, networks."""
+    kinds = typing.get_args(hint) or (hint,)
+    modules = any(isinstance(one, type) and issubclass(one, torch.nn.Module) for one in kinds)
+    return modules or hint in (torch.dtype, torch.device)
+
+
+def descriptions(target: Any) -> dict[str, str]:
+    """Return the descriptions of arguments in the docstrings of a class and its bases.
+
+    They are the entries under "Args:", by the name of the argument.
+    """
+    found: dict[str, str] = {}
+    for one in reversed(getattr(target, "__mro__", (target,))):
+        for names, text in _entries(inspect.cleandoc(one.__doc__ or "")):
+            found |= dict.fromkeys(names.split(", "), " ".join(text.split()))
+    return found
+
+
+def _entries(doc: str) -> Iterator[tuple[str, str]]:
+    """Yield the names and the text of each entry under "Args:"."""
+    section = re.search(r"^Args:\n((?:[ ]+.*\n?|\n)+)", doc, re.MULTILINE)
+    if section:
+        yield from re.findall(
+            r"^ {4}([\w, ]+): ((?:.*\n?)(?:^ {8}.*\n?)*)", section[1], re.MULTILINE
+        )
+
+
+def load_class(
+    spec: str,
+    base: type,
+    directory: Path,
+    path: str,
+    elsewhere: Mapping[type, str] = MappingProxyType({}),
+) -> type:
+    """Load the class named "file.py:Class" or "package.module:Class".
+
+    Args:
+        spec: the name of the class.
+        base: the class of which it must be a subclass.
+        directory: the folder in which the file is looked for.
+        path: the dotted path of the key that names the class, for messages.
+        elsewhere: what is said of subclasses of other classes, which belong elsewhere in a file.
+
+    Raises:
+        InputError: if there is no such class, it is no subclass of `base` or lacks abstract
+            methods, or its module cannot be imported.
+    """
+    where, _, name = spec.rpartition(":")
+    at = f'{path} = "{spec[:200]}"'
+    if not (where and where.isprintable() and name.isidentifier()):
+        raise InputError(f'{at}: expected "file.py:Class" or "package.module:Class"')
+    module = _from_file(where, directory, at) if where.endswith(".py") else _named(where, at)
+    found = getattr(module, name, None)
+    if found is None:
+        names = [n for n, value in vars(module).items() if inspect.isclass(value)]
+        raise InputError(f"{at}: {where} has no class {name}{nearest(name, names)}")
+    kind = f"kanpinn.{base.__name__}"
+    if not (inspect.isclass(found) and issubclass(found, base)):
+        for other, advice in elsewhere.items():
+            if inspect.isclass(found) and issubclass(found, other):
+                raise InputError(f"{at} {advice}")
+        raise InputError(f"{at}: expected a subclass of {kind}")
+    if missing := sorted(getattr(found, "__abstractmethods__", ())):
+        raise InputError(
+            f"{at}: the class does not define what every {kind} has: {', '.join(missing)}"
+        )
+    return found
+
+
+def _from_file(where: str, directory: Path, at: str) -> ModuleType:
+    """Import a file under a module name of its own, so that files of one name do not collide."""
+    file = (directory / where).resolve()
+    if not file.is_file():
+        beside = file.parent.glob("*.py") if file.parent.is_dir() else ()
+        raise InputError(
+            f"{at}: there is no file {where}{nearest(file.name, [f.name for f in beside])}"
+        )
+    name = f"{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look up the module of a class
+    before = set(sys.modules)
+    sys.path.insert(0, str(file.parent))  # a class file may import its neighbours
+    try:
+        with blaming(at, module):
+            spec.loader.exec_module(module)
+    except InputError:
+        raise
+    except (SyntaxError, ValueError) as error:  # a file that is not text has no line to name
+        raise InputError(f"{at}: {type(error).__name__}: {error}") from error
+    finally:  # other files must not find this file's neighbours
+        sys.path.remove(str(file.parent))
+        for added in set(sys.modules) - before:
+            origin = Path(getattr(sys.modules[added], "__file__", None) or "")
+            if (origin.parent, origin.stem) == (file.parent, added):
+                del sys.modules[added]
+    return module
+
+
+def _named(where: str, at: str) -> ModuleType:
+    try:
+        return importlib.import_module(where)
+    except ModuleNotFoundError as error:
+        if error.name and f"{where}.".startswith(f"{error.name}."):
+            raise InputError(f"{at}: there is no module {error.name}") from None
+        raise InputError(f"{at}: {error}") from error
+    except Exception as error:  # a user's module may raise anything
+        raise InputError(f"{at}: {type(error).__name__}: {error}") from error
+
+
+def sources_of(*owners: Any) -> tuple[Path, ...]:
+    """Return the files of modules, classes, functions and instances that are not kanpinn's own."""
+    named = [owner if hasattr(owner, "__name__") else type(owner) for owner in owners]
+    files = {
+        inspect.getfile(one)
+        for one in named
+        if getattr(one, "__module__", "").partition(".")[0] not in ("kanpinn", "builtins")
+    }
+    return tuple(Path(file).resolve() for file in sorted(files))
+
+
+@contextmanager
+def blaming(what: str, *owners: Any) -> Iterator[None]:
+    """Turn an exception raised in a file of the user's into an InputError with file and line.
+
+    Exceptions raised elsewhere are not changed.
+
+    Args:
+        what: the beginning of the message, such as the name of the class.
+        owners: modules, classes, functions and instances; those that are not kanpinn's own are the
+            user's.
+
+    Raises:
+        InputError: in place of an exception raised in the user's files.
+    """
+    try:
+        yield
+    except Exception as error:  # a user's file may raise anything
+        place = _place(error, sources_of(*owners))
+        if place is None:
+            raise
+        text = str(error).strip()
+        if not isinstance(error, InputError):
+            text = f"{type(error).__name__}: {text.partition(chr(10))[0]}"
+        raise InputError(f"{what}{place}: {text}") from error
+
+
+def _place(error: Exception, files: tuple[Path, ...]) -> str | None:
+    """Return " at file:line in function" for the innermost frame in one of the files."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" at {error.filename}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    for frame in reversed(frames):
+        if Path(frame.filename).resolve() in files:
+            function = "" if frame.name == "<module>" else f" in {frame.name}"
+            return f" at {frame.filename}:{frame.lineno}{function}"
+    return None
+
+
+def offered(base: type, *rooms: ModuleType) -> dict[str, type]:
+    """Return the concrete subclasses of `base` that packages list in their `__init__`.
+
+    The keys are the names in snake case, such as "least_squares": these are the names in a file.
+    """
+    found = {name: value for room in rooms for name, value in vars(room).items()}
+    return {
+        re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower(): value
+        for name, value in sorted(found.items())
+        if inspect.isclass(value) and issubclass(value, base) and not inspect.isabstract(value)
+    }
+
 
 ARGUMENT = "arg_"  # prefix of the fields for arguments, which then never shadow pydantic's names
 
@@ -208,3 +428,241 @@ def _spelling(value: Any, message: str) -> str:
     if "did you mean" in message:
         return ""
     return nearest(value, [w for w in re.findall(r"\w+", message) if w != value][1:])
+
+
+OWN = "own"  # the name of the table of a class of the user's own
+
+
+@dataclass(frozen=True, eq=False)
+class Variants:
+    """A discriminated union of tables: the annotation of a field that takes one of several tables.
+
+    Args:
+        tables: the tables, by the value of the key that tells them apart, or by the key itself if
+            only one table has it.
+        keys: the keys that tell the tables apart, with a word for what each one names. A file gives
+            exactly one of them.
+        sample: a value of the last key, for messages.
+        example: the beginning of such a table, for messages.
+    """
+
+    tables: dict[str, type[TomlTable]]
+    keys: Mapping[str, str] = field(default_factory=lambda: {"type": ""})
+    sample: str = ""
+    example: str = ""
+
+    def enter(self, location: list[int | str]) -> type[TomlTable]:
+        """Remove the first entry of a pydantic location and return the table that it names."""
+        return self.tables[str(location.pop(0))]
+
+    @property
+    def key(self) -> str:
+        """The key whose value is the name of a table, such as "type"."""
+        return [*self.keys][-1]
+
+    def tag(self, table: Any) -> str | None:
+        """Return the name of a table in `tables`; None if its keys do not determine one."""
+        given = [key for key in self.keys if key in table] if isinstance(table, dict) else []
+        if len(given) != 1:
+            return None
+        name = given[0] if given[0] in self.tables else table[given[0]]
+        if not isinstance(name, str):
+            return None
+        return OWN if ":" in name and OWN in self.tables else name
+
+    def unusable(self, path: str, table: Any) -> str:
+        """Return the error message for a value that matches none of the tables.
+
+        Args:
+            path: the dotted path of the value.
+            table: the value.
+        """
+        if not isinstance(table, dict):
+            return f"{path} = {show(table)}: expected a table{self.example}"
+        given = [key for key in self.keys if key in table]
+        if len(given) > 1:
+            expected = " or ".join(self.keys[key] for key in reversed(given))
+            return f"{path}.{given[-1]}: expected {expected}, not both"
+        names = [name for name in self.tables if name not in (OWN, *self.keys)]
+        if given:
+            known = ' or "module:Class"' if OWN in self.tables else ""
+            known = f"one of {', '.join(names)}{known}{nearest(table[self.key], names)}"
+            return f"{path}.{self.key} = {show(table[self.key])}: expected {known}"
+        expected = ", or ".join(self.keys.values()) or f"one of {', '.join(names)}"
+        hint = "".join(nearest(key, self.keys) for key in [*table][:1])
+        return f"{path}.{next(iter(self.keys))} is missing: expected {expected}{self.sample}{hint}"
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        choices = {tag: handler.generate_schema(table) for tag, table in self.tables.items()}
+        return core_schema.tagged_union_schema(choices, self.tag)
+
+
+T = TypeVar("T", bound=TomlTable)
+NAMES = {
+    "integer": ("an integer", "integers"),
+    "number": ("a number", "numbers"),
+    "string": ("a text", "texts"),
+    "boolean": ("true or false", "truth values"),
+    "array": ("a list", "lists"),
+    "object": ("a table", "tables"),
+}
+BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+
+
+def read_table(model: type[T], data: Any, path: str = "") -> T:
+    """Check plain values against a model and return the table.
+
+    Args:
+        model: the model of the table.
+        data: the values, such as those that `tomllib` returns.
+        path: the dotted path of the table in its file, for messages.
+
+    Raises:
+        InputError: one line for each of the first 20 faults, with the key's path, its value and
+            what was expected.
+    """
+    most = 20
+    try:
+        text = json.dumps(data, allow_nan=False)
+    except (TypeError, ValueError):
+        lines = [*itertools.islice(_not_plain(data, path), most)]
+        raise InputError("\n".join(lines)) from None
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        lines = [_told(model, one["type"], one["loc"], data, path) for one in faults[:most]]
+        lines += [f"there are {len(faults) - most} faults more"] if len(faults) > most else []
+        raise InputError("\n".join(dict.fromkeys(lines))) from None
+
+
+@contextmanager
+def naming(path: str, keys: Container[str], otherwise: str = "") -> Iterator[None]:
+    """Prefix error messages about keys of a table with the path of the table.
+
+    A message is about a key if its first word is the key.
+
+    Args:
+        path: the dotted path of the table.
+        keys: the keys of the table.
+        otherwise: the prefix of all other messages.
+
+    Raises:
+        InputError: every InputError of the body, with the prefix added to its message.
+    """
+    try:
+        yield
+    except InputError as error:
+        known = str(error).partition(" ")[0] in keys
+        raise InputError(f"{path}.{error}" if known else f"{otherwise}{error}") from error
+
+
+def _not_plain(value: Any, path: str) -> Iterator[str]:
+    """Yield a message for each value that strict JSON cannot hold: NaN, infinities, dates."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _not_plain(inner, f"{path}.{key}".lstrip("."))
+    elif isinstance(value, (list, tuple)):
+        for index, inner in enumerate(value):
+            yield from _not_plain(inner, f"{path}[{index}]")
+    elif type(value) is float and not math.isfinite(value):
+        yield f"{path} = {show(value)}: expected a finite number"
+    elif value is not None and type(value) not in (bool, int, float, str):
+        yield f"{path} = {value}: expected a number, a text, a list or a table"
+
+
+def _told(
+    table: type[TomlTable], kind: str, location: tuple[int | str, ...], value: Any, path: str
+) -> str:
+    """Return the message for a fault that pydantic has found.
+
+    Args:
+        table: the model that was checked.
+        kind: the type of the fault, in pydantic's words.
+        location: the keys and indices that lead to the fault. After the key of a discriminated
+            union comes the name of its table; after the key of any other value comes the type
+            that was tried, which is left out: the message is about the key.
+        value: the values that were checked.
+        path: the dotted path of the table.
+    """
+    if not location:
+        return f"{path} = {show(value)}: expected a table"
+    rest = list(location)
+    while True:
+        key, above = str(rest.pop(0)), path
+        path, field = f"{path}.{key}".lstrip("."), table.by_key().get(key)
+        if field is None and kind == "extra_forbidden":
+            return table.refusal(above, key, value[key])
+        if field is None:  # a key of a table that takes any key
+            value, schema = value[key], table.model_json_schema()["additionalProperties"]
+            break
+        inner, schema = _inner(field), _schema(field)
+        if kind == "missing" and not rest:
+            return _missing(path, field, inner)
+        value = value[key]
+        if inner is None or not (rest or kind.startswith("union_tag")):
+            break
+        if rest and type(rest[0]) is int:
+            path, value = f"{path}[{rest[0]}]", value[rest.pop(0)]
+        if not rest:
+            return cast(Variants, inner).unusable(path, value)
+        table = inner.enter(rest)
+    what = (field and field.title) or describe(schema)
+    what += f" [[{key}]]" if schema.get("type") == "array" and not above else ""
+    return f"{path} = {show(value)}: expected {what}{nearest(value, schema.get('enum', ()))}"
+
+
+def _missing(path: str, field: FieldInfo, inner: Variants | type[TomlTable] | None) -> str:
+    expected = field.title or describe(_schema(field))
+    if inner is not None:
+        expected = ("a table" if "." in path else f"a section [{path}]") + inner.example
+    return f"{path} is missing: expected {expected}"
+
+
+def _inner(field: FieldInfo) -> Variants | type[TomlTable] | None:
+    """Return the tables that a field takes, by itself or in a list; None for other values."""
+    waiting = [*field.metadata, field.annotation]
+    for hint in waiting:
+        if isinstance(hint, Variants) or (isinstance(hint, type) and issubclass(hint, TomlTable)):
+            return hint
+        waiting += reversed(typing.get_args(hint))
+    return None
+
+
+def _schema(field: FieldInfo) -> dict[str, Any]:
+    hint: Any = Annotated[(field.annotation, *field.metadata, "")]
+    return TypeAdapter(hint).json_schema()
+
+
+def describe(schema: Mapping[str, Any]) -> str:
+    """Return in words which values a JSON schema allows, such as "a list of integers"."""
+    if "enum" in schema:
+        return " or ".join(show(choice) for choice in schema["enum"])
+    if "anyOf" in schema:
+        kinds = [describe(s) for s in schema["anyOf"] if s.get("type") != "null"]
+        if "a number" in kinds:
+            kinds = [kind for kind in kinds if kind != "an integer"]
+        return " or ".join(dict.fromkeys(kinds))
+    kind = schema.get("type", "object" if {"oneOf", "$ref"} & {*schema} else None)
+    if kind not in NAMES:
+        return "another value"
+    inner = schema.get("items" if kind == "array" else "additionalProperties")
+    text = NAMES[kind][0] + _of_what(inner or {})
+    text += f", at least {schema['minItems']}" if "minItems" in schema and "items" in schema else ""
+    limits = " and ".join(f"{sign} {schema[b]}" for b, sign in BOUNDS.items() if b in schema)
+    return f"{text} {limits}".rstrip()
+
+
+def _of_what(schema: Mapping[str, Any] | bool) -> str:
+    """Return the kind of a list's or table's values in words, " of integers"; "" if unknown."""
+    if schema is True or schema is False:
+        return ""
+    kinds = [one.get("type") for one in schema.get("anyOf", [schema])]
+    kind = "number" if "number" in kinds else kinds[0]
+    if "oneOf" in schema:
+        kind = "object"
+    more = " or texts" if kind == "number" and "string" in kinds else ""
+    more += _of_what(schema["items"]) if kind == "array" else ""
+    return f" of {NAMES[kind][1]}{more}" if kind in NAMES else ""

@@ -1,23 +1,167 @@
-"""The tables of problems: problem classes of the user, and the common equations."""
+"""Problem files' tables of the problem and its domain."""
 
+import functools
+import operator
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from kanpinn._support.errors import InputError
+from kanpinn.geometry import (
+    Annulus,
+    Ball,
+    Box,
+    Disk,
+    Domain,
+    Ellipse,
+    LShape,
+    Mesh,
+    Polygon,
+    Sector,
+    Surface,
+    Triangle,
+)
 from kanpinn.pde import equations
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, stated
 from kanpinn.pde.eigen_problem import EigenProblem
-from kanpinn.pde.equations import Equation
+from kanpinn.pde.equation import Equation
 from kanpinn.pde.problem import Problem
-from kanpinn.runs.config.classes import blaming, load_class, offered
-from kanpinn.runs.config.domains import DOMAINS, ShapeTable
-from kanpinn.runs.config.models import FixedTable, TomlTable, table_of, tables_of
-from kanpinn.runs.config.reading import read_table
-from kanpinn.runs.config.variants import Variants
+from kanpinn.runs.config.models import (
+    FixedTable,
+    TomlTable,
+    Variants,
+    blaming,
+    load_class,
+    offered,
+    read_table,
+    table_of,
+    tables_of,
+)
+from kanpinn.runs.config.named import check_shape
+
+
+def interval(**ranges: list[float | int]) -> Domain:
+    """An interval, which is a box in one dimension, with one range such as x = [0, 1]."""
+    if len(ranges) != 1:
+        raise InputError(f"an interval has one coordinate such as x = [0, 1], got {len(ranges)}")
+    return Box(**ranges)
+
+
+def surface(file: str, name: str = "surface", sharp: float | int | None = None) -> Domain:
+    """The solid inside the triangles of a file.
+
+    Args:
+        file: an STL file, or another one that trimesh reads.
+        name: the name of its boundary's pieces.
+        sharp: the angle between triangles, in degrees, above which the boundary has an edge.
+    """
+    return Surface.read(file, name=name, sharp=sharp)
+
+
+def mesh(file: str, name: str = "boundary", arcs: bool = True) -> Domain:
+    """The domain in the plane or the solid that the elements of a file fill.
+
+    Args:
+        file: an MSH file of Gmsh, of the version 2.2 or 4.1.
+        name: the name of the parts of its boundary in no physical group.
+        arcs: false for straight edges only; true for arcs where the nodes lie on circles.
+    """
+    return Mesh(file, name=name, arcs=arcs)
+
+
+class ShapeTable(TomlTable):
+    """The arguments of a shape; with the key `time`, it becomes a domain of space and time."""
+
+    time: Annotated[
+        tuple[float, float] | None,
+        Field(description="The range of a further coordinate t; null for none."),
+    ] = None
+
+    check = staticmethod(check_shape)
+
+    def build(self, path: str, directory: Path, **defaults: Any) -> Domain:
+        space = self.space(path, directory)
+        return space if self.time is None else _over(path, space, self.time)
+
+    def space(self, path: str, directory: Path) -> Domain:
+        """Return the domain without its time."""
+        shape: Domain = super().build(path, directory)
+        return shape
+
+
+class ShapeFileTable(ShapeTable):
+    """A domain that is read from a file."""
+
+    arg_file: Annotated[str, Field(alias="file")]
+
+    def space(self, path: str, directory: Path) -> Domain:
+        made = {"file": str(directory / self.arg_file)}
+        domain: Domain = TomlTable.build(self, path, directory, made=made)
+        return domain
+
+
+DOMAINS = Variants({}, example=' such as { type = "box", x = [0, 1], y = [0, 1] }')
+
+
+class CombinationTable(ShapeTable):
+    """Two or more domains combined, in their order."""
+
+    type: Annotated[
+        Literal["union", "difference", "intersection"], Field(description="How to combine them.")
+    ]
+    of: Annotated[
+        list[Annotated[ShapeTable, DOMAINS]], Field(min_length=2, description="The domains.")
+    ]
+
+    operators: ClassVar[dict[str, Callable[[Domain, Domain], Domain]]] = {
+        "union": operator.or_,
+        "difference": operator.sub,
+        "intersection": operator.and_,
+    }
+
+    def space(self, path: str, directory: Path) -> Domain:
+        domains = [one.build(f"{path}.of[{i}]", directory) for i, one in enumerate(self.of)]
+        try:
+            return functools.reduce(self.operators[self.type], domains)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+
+
+def _over(path: str, space: Domain, time: tuple[float, float]) -> Domain:
+    """Return a domain of space and time.
+
+    A box gets time as one more coordinate, so that its boundary data can be imposed exactly.
+    """
+    try:
+        if isinstance(space, Box) and "t" not in space.names:
+            ranges = {name: (start, end) for name, start, end in space.ranges}
+            return Box(**ranges, t=time)
+        return space.over(t=time)
+    except InputError as error:
+        raise InputError(f"{path}.time: {error}") from None
+
+
+SHAPES: dict[str, Callable[..., Domain]] = {
+    "interval": interval,
+    "box": Box,
+    "disk": Disk,
+    "ellipse": Ellipse,
+    "annulus": Annulus,
+    "sector": Sector,
+    "triangle": Triangle,
+    "polygon": Polygon,
+    "lshape": LShape,
+    "ball": Ball,
+}
+DOMAINS.tables.update(
+    tables_of(SHAPES, "domain", ShapeTable)
+    | tables_of({"surface": surface, "mesh": mesh}, "domain", ShapeFileTable)
+    | dict.fromkeys(CombinationTable.operators, CombinationTable)
+)
+
 
 EQUATIONS = offered(Equation, equations)
 

@@ -9,16 +9,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 
-from kanpinn._support.errors import InputError
-from kanpinn._support.wording import show
+from kanpinn._support.errors import InputError, show
 from kanpinn.accuracy.references import Recipe
 from kanpinn.loss.residuals import Residuals
 from kanpinn.pde.problem import Problem
-from kanpinn.runs.config.classes import blaming
-from kanpinn.runs.config.files import File, PointsTable, Weight
-from kanpinn.runs.config.job import Job
-from kanpinn.runs.config.limits import check_points
-from kanpinn.runs.config.models import FixedTable, TomlTable
+from kanpinn.runs.config.job import File, Job, PointsTable, Weight
+from kanpinn.runs.config.models import FixedTable, TomlTable, blaming
 from kanpinn.runs.config.named import (
     REFERENCES,
     SIGN,
@@ -27,17 +23,15 @@ from kanpinn.runs.config.named import (
     AutoTable,
     Named,
     WithBoundary,
+    check_points,
 )
 from kanpinn.runs.config.problems import PROBLEMS, ProblemTable
-from kanpinn.solvers.adaptation import losses_of
 from kanpinn.solvers.auto import auto, first_choice
 from kanpinn.solvers.auto.search import Announce
-from kanpinn.solvers.defaults import default_optimizer, default_points
-from kanpinn.solvers.discretize import check_inputs_and_fields, discretize
-from kanpinn.solvers.own_methods import inputs_of
-from kanpinn.solvers.settings import SolveSettings
+from kanpinn.solvers.discretize import SolveSettings, check_inputs_and_fields, discretize, inputs_of
+from kanpinn.solvers.losses import losses_of
 from kanpinn.solvers.solution import Solution
-from kanpinn.solvers.solve import solve
+from kanpinn.solvers.solve import default_optimizer, default_points, solve
 from kanpinn.solvers.state import Observer
 
 

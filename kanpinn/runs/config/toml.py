@@ -1,12 +1,16 @@
-"""Reading TOML: files and values, within limits of size and depth."""
+"""TOML files and command-line overrides: reading within limits of size and depth, and setting
+values by dotted keys.
+"""
 
+import copy
 import re
 import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kanpinn._support.errors import InputError
-from kanpinn._support.wording import nearest
+from kanpinn._support.errors import InputError, nearest, show
 
 LARGEST = 2**20  # bytes of a file
 DEEPEST = 32  # tables and lists in each other
@@ -66,3 +70,130 @@ def parse_toml(text: str) -> dict[str, Any]:
     if level:
         raise NotToml(deep)
     return tables
+
+
+KeyPath = tuple[str | int, ...]
+BARE = re.compile(r"[A-Za-z_][\w.:/\\-]*")  # texts that need no quotes
+KEY = re.compile(r"[\w-]+(\[\d+\])*(\.[\w-]+(\[\d+\])*)*")
+
+
+@dataclass(frozen=True)
+class Override:
+    """A value for one key.
+
+    Args:
+        path: the names and indices that lead to the key.
+        value: the value; None removes the key.
+        said: the override as the user gave it, for messages.
+    """
+
+    path: KeyPath
+    value: Any
+    said: str
+
+    @staticmethod
+    def parse(pair: str) -> "Override":
+        """Read KEY=VALUE, such as "network.width=[2, 32, 1]" or "optimizer[0].steps=50".
+
+        The value is TOML, but a name, or a formula of [problem] or [data], needs no quotes. An
+        empty value removes the key. An index one past the end of a list appends an entry.
+
+        Raises:
+            InputError: if the pair cannot be read.
+        """
+        key, equals, text = (part.strip() for part in pair.partition("="))
+        said = f"--set {pair}"
+        if not equals or not KEY.fullmatch(key):
+            raise InputError(f"{said}: expected KEY=VALUE, such as network.width=[2,32,1]")
+        path = _path(key)
+        if len(path) > DEEPEST:
+            raise InputError(f"{show(said)}: a key has at most {DEEPEST} parts")
+        return Override(path, _value(text, said, formula=path[0] in ("problem", "data")), said)
+
+    @staticmethod
+    def of(key: str, value: Any) -> "Override":
+        """Return the override of a key such as "optimizer[0].steps".
+
+        Raises:
+            InputError: if this is not the path of a key.
+        """
+        if not KEY.fullmatch(key):
+            raise InputError(
+                f"{show(key)} is not the path of a key: expected one such as network.grid"
+            )
+        return Override(_path(key), value, f"{key} = {show(value)}")
+
+
+def override(data: dict[str, Any], changes: Sequence[Override]) -> dict[str, Any]:
+    """Return a copy of the tables with the changes made.
+
+    Raises:
+        InputError: if a path leads through a value that is neither a table nor a list.
+    """
+    data = copy.deepcopy(data)
+    for change in changes:
+        _put(data, change, 0)
+    return data
+
+
+def _path(key: str) -> KeyPath:
+    parts = re.findall(r"[\w-]+", key)
+    return tuple(int(p) if p.isdigit() and i else p for i, p in enumerate(parts))
+
+
+def _value(text: str, said: str, formula: bool) -> Any:
+    """Return the value of a text in TOML, or the text itself if it is a name or a formula."""
+    if not text:
+        return None
+    if BARE.fullmatch(text) and text not in ("true", "false", "nan", "inf"):
+        return text
+    try:
+        parsed = parse_toml(f"value = {text}")
+    except NotToml as error:
+        if formula and text[0] not in "[{\"'":
+            return text
+        reason = str(error).partition(" (at")[0]
+        raise InputError(f"{said}: the value {reason}") from None
+    if parsed.keys() != {"value"}:
+        raise InputError(f"{said}: expected one value")
+    return parsed["value"]
+
+
+def _put(place: Any, change: Override, depth: int) -> None:
+    """Set or remove one key; missing tables and lists along its path are created.
+
+    Args:
+        place: the value at the first `depth` parts of the path.
+        change: the override.
+        depth: how many parts of the path lead to `place`.
+
+    Raises:
+        InputError: if the value is neither a table for a name nor a list for an index, or if the
+            list has no such index; with the override as the user gave it.
+    """
+    part, *rest = change.path[depth:]
+    where = spell(change.path[:depth])
+    empty: Any = [] if rest and type(rest[0]) is int else {}
+    match place, part:
+        case dict(), str() if rest:
+            _put(place.setdefault(part, empty), change, depth + 1)
+        case dict(), str() if change.value is None:
+            place.pop(part, None)
+        case dict(), str():
+            place[part] = change.value
+        case list(), int() if part > len(place):
+            raise InputError(f"{change.said}: expected an index of {where} from 0 to {len(place)}")
+        case list(), int() if rest:
+            place += [empty] if part == len(place) else []
+            _put(place[part], change, depth + 1)
+        case list(), int():
+            place[part : part + 1] = [] if change.value is None else [change.value]
+        case _:
+            expected = "list" if type(part) is int else "table"
+            raise InputError(f"{change.said}: {where} is not a {expected}")
+
+
+def spell(path: KeyPath) -> str:
+    """Return a path in the form of messages, such as "optimizer[0].steps"."""
+    text = "".join(f"[{part}]" if type(part) is int else f".{part}" for part in path)
+    return text.removeprefix(".")

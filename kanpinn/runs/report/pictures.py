@@ -1,19 +1,163 @@
-"""The pictures of a study: which there are, what they show, their notes and captions."""
+"""The pictures of a study: error curves over a varied key, figures, notes and captions."""
 
+import contextlib
+import inspect
 import re
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from kanpinn.plotting.convergence import THEORY, plot_curves, plot_spreads
-from kanpinn.plotting.curves import ErrorCurve, legend_lines
-from kanpinn.plotting.notation import wrapped
-from kanpinn.runs.report.curves import MEASURED, curves, path_of, setting_labels, usable
-from kanpinn.runs.report.dimensions import Dimension, dimensions, is_seed
-from kanpinn.runs.study.columns import WAITING
-from kanpinn.runs.study.table import Study, has_failed
+from kanpinn._support.errors import InputError
+from kanpinn.accuracy.orders import Theory, theoretical_order
+from kanpinn.networks import KAN
+from kanpinn.plotting.convergence import THEORY, ErrorCurve, legend_lines, plot_curves, plot_spreads
+from kanpinn.plotting.style import GREY, STYLE, new_figure, save, wrapped
+from kanpinn.runs.study.table import WAITING, Dimension, Row, Study, dimensions, has_failed, is_seed
+
+MEASURED = ("parameters", "points", "seconds")
+
+
+def curves(study: Study, against: str, error: str = "l2_relative") -> list[ErrorCurve]:
+    """Return the error curves of a study over a varied key or a measured column.
+
+    There is one curve for each setting of the other keys; runs that differ in their seeds only are
+    replicates. Runs that failed or lack this error are left out. A convergence order is fitted over
+    sizes of networks and numbers of points; a theoretical order is given over grids only.
+    `kanpinn.plotting.plot_curves(axes, curves(...))` draws the curves.
+
+    Args:
+        study: the study.
+        against: a varied key with numeric values, or "parameters", "points" or "seconds".
+        error: a column of the study, such as "l2_relative" or "h1_squared".
+
+    Raises:
+        InputError: if the study has no such key or column, or the key's values are not numbers.
+    """
+    found = dimensions(study)
+    path = path_of(study, found, against)
+    order = path is not None and path.fitted and against != "seconds"
+    made = []
+    for label, indices in _settings(study, found, path, against, error).items():
+        rows = [study.rows[i] for i in indices]
+        numbers = [path.numbers[i] for i in indices] if path and path.numbers else [1.0] * len(rows)
+        x = [row[against] for row in rows] if against in MEASURED else numbers
+        theory = None
+        if order and path is not None and against != "points":
+            theory = _theory(study, path, rows, error)
+        errors = [row[error] for row in rows]
+        made.append(ErrorCurve.of(label, numbers, errors, x=x, order=order, theory=theory))
+    return made
+
+
+def usable(row: Row, *columns: str) -> bool:
+    """Return True if a run has not failed and has positive numbers in these columns."""
+    return not has_failed(row) and all((row[name] or 0) > 0 for name in columns)
+
+
+def path_of(study: Study, found: Sequence[Dimension], against: str) -> Dimension | None:
+    """Return the dimension that varies along a curve, None if no numeric one does.
+
+    Over a measured column it is a dimension along which this column takes different values.
+
+    Raises:
+        InputError: if `against` is neither a measured column nor a numeric key.
+    """
+    if against in MEASURED:
+        for path in sorted(filter(_along, found), key=_rank):
+            if any(len(set(column)) > 1 for column in _within(study, found, path, against)):
+                return path
+        return None
+    for path in found:
+        if path.key == against and path.numbers is not None:
+            return path
+    numeric = [d.key for d in found if d.numbers is not None]
+    expected = ", ".join([*numeric, *MEASURED])
+    raise InputError(f"there is no curve against {against!r}: expected one of {expected}")
+
+
+def _along(dimension: Dimension) -> bool:
+    return dimension.numbers is not None
+
+
+def _rank(path: Dimension) -> tuple[bool, int]:
+    """Sort key: dimensions with a fitted order first, then those with the most values."""
+    return not path.fitted, -len(set(path.labels))
+
+
+def _within(
+    study: Study, found: Sequence[Dimension], path: Dimension, column: str
+) -> Iterator[list[Any]]:
+    """Yield the values of a column for each setting of the dimensions other than `path`."""
+    labels = setting_labels(found, path, len(study.rows))
+    for label in dict.fromkeys(labels):
+        rows = [r for r, own in zip(study.rows, labels, strict=True) if own == label]
+        yield [row[column] for row in rows if usable(row, column)]
+
+
+def setting_labels(found: Sequence[Dimension], path: Dimension | None, count: int) -> list[str]:
+    """Return each row's label from all dimensions but the path: "degree 3, width [2, 8, 1]".
+
+    A dimension that is determined by the path or by another dimension is left out.
+    """
+    others = [d for d in found if d is not path and not (path and d.follows(path))]
+    for one in others[::-1]:
+        if any(one.follows(other) for other in others if other is not one):
+            others.remove(one)
+    parts = [_labels(d, found, others) for d in others]
+    return [", ".join(dict.fromkeys(part[i] for part in parts)) for i in range(count)]
+
+
+def _labels(
+    one: Dimension, found: Sequence[Dimension], others: Sequence[Dimension]
+) -> tuple[str, ...]:
+    """Return labels with the whole value of the key, unless another dimension has a part of it."""
+    alone = all(d in others for d in found if d.key == one.key)
+    return one.whole if alone else one.labels
+
+
+def _settings(
+    study: Study, found: Sequence[Dimension], path: Dimension | None, against: str, error: str
+) -> dict[str, list[int]]:
+    if error not in study.columns:
+        raise InputError(
+            f"{error!r} is not a column of the study: expected one of {', '.join(study.columns)}"
+        )
+    wanted = (error, against) if against in MEASURED else (error,)
+    groups: dict[str, list[int]] = {}
+    for i, label in enumerate(setting_labels(found, path, len(study.rows))):
+        if usable(study.rows[i], *wanted):
+            groups.setdefault(label, []).append(i)
+    return groups
+
+
+def _theory(study: Study, path: Dimension, rows: Sequence[Row], error: str) -> Theory | None:
+    """Return the theoretical order of a KAN over its grid; None unless its degree is the same."""
+    if path.name != "grid" or study.kind == "fit":
+        return None
+    degrees = {_degree(study, row, path.places) for row in (rows[0], rows[-1])}
+    degree = degrees.pop()
+    return None if degrees or degree is None else theoretical_order(degree, error)
+
+
+def _degree(study: Study, row: Row, places: frozenset[int]) -> int | None:
+    """Return the lowest spline degree of the layers whose grids vary; None if it is not a KAN."""
+    with contextlib.suppress(InputError, OSError):
+        network = study.config(row)["network"]
+        if network["type"] == "kan":
+            default = inspect.signature(KAN).parameters["degree"].default
+            degree = network.get("degree", default)
+            if isinstance(degree, int):
+                return degree
+            own = [degree[i] for i in places if i < len(degree)]
+            return min(own if isinstance(network.get("grid"), list) else degree)
+    return None
+
 
 MOST = 12  # curves of a picture: the number of distinct markers
 TITLES = {
@@ -234,3 +378,43 @@ def _explained(made: Mapping[str, Sequence[ErrorCurve]], against: str) -> str:
             " order if it falls at its own best rate."
         )
     return text
+
+
+FIGURES = "figures"
+
+
+def draw_study(study: Study, folder: Path | None = None) -> list[Path]:
+    """Draw the figures of a study, each as PNG and PDF, and return the paths of the files.
+
+    Args:
+        study: the study to draw.
+        folder: where to write, created if it does not exist; by default figures/ in the study's
+            folder.
+
+    Raises:
+        InputError: if no run has an error yet.
+    """
+    folder = study.path / FIGURES if folder is None else folder
+    paths = []
+    for picture in pictures(study):
+        folder.mkdir(parents=True, exist_ok=True)
+        figure = figure_of(picture)
+        paths += [save(figure, folder / f"{picture.name}.{kind}") for kind in ("png", "pdf")]
+    if not paths:
+        raise InputError(f"{study.path}: there is nothing to draw, no run has an error yet")
+    return paths
+
+
+def figure_of(picture: Picture, notes: bool = True) -> Figure:
+    """Return a figure with one panel for each error side by side, and the notes below if wanted."""
+    text = textwrap.wrap(" ".join(picture.notes), 120) if notes else []
+    line, panel = 0.145, 2.2  # inches: a line of text, a panel with curves
+    height = line * len(text)
+    height += panel + line * picture.rows if picture.curves else 0.6 + 0.2 * picture.rows
+    figure = new_figure(7.0, max(height, 1.2))  # the width of two columns of a journal
+    grid = figure.subplots(1, len(picture.errors), squeeze=False, sharey=not picture.curves)
+    for ax, error in zip(grid.flat, picture.errors, strict=True):
+        picture.plot(ax, error).tick_params(labelsize=STYLE.letter)
+    if text:
+        figure.supxlabel("\n".join(text), x=0.01, ha="left", fontsize=STYLE.letter, color=GREY)
+    return figure

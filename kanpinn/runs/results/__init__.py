@@ -5,8 +5,8 @@
 """
 
 from kanpinn.runs.results.folder import RunFolder as RunFolder
-from kanpinn.runs.results.kinds import load as load
-from kanpinn.runs.results.kinds import run_record as run_record
-from kanpinn.runs.results.kinds import to_npz as to_npz
-from kanpinn.runs.results.kinds import to_vtkhdf as to_vtkhdf
+from kanpinn.runs.results.folder import load as load
+from kanpinn.runs.results.folder import run_record as run_record
+from kanpinn.runs.results.folder import to_npz as to_npz
+from kanpinn.runs.results.folder import to_vtkhdf as to_vtkhdf
 from kanpinn.runs.results.record import config_of as config_of

@@ -10,8 +10,7 @@ import torch
 
 from kanpinn._support.errors import InputError, expecting
 from kanpinn._support.files import replacing
-from kanpinn.solvers.history import History
-from kanpinn.solvers.progress import StepCounts
+from kanpinn.solvers.state import History, StepCounts
 
 FORMAT = 1  # of checkpoint.pt; files of another format are refused
 NAME = "checkpoint.pt"

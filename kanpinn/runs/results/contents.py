@@ -1,18 +1,30 @@
-"""`Contents`, the interface by which each kind of run writes and reads its part of a run folder."""
+"""`Contents`, the interface by which each kind of run (solve, eigenvalue problem, fit) writes
+and reads its part of a run folder, and its three implementations.
+"""
 
+import dataclasses
 import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import h5py
 import numpy
+import torch
+from torch import Tensor
 
-from kanpinn.runs.config import Job, Result
+from kanpinn.accuracy.bounds import Bound
+from kanpinn.accuracy.errors import Errors, Estimate
+from kanpinn.runs.config import EigenJob, FitJob, Job, Result, SolveJob
 from kanpinn.runs.results.hdf5 import new_file, write_run, write_vtkhdf
-from kanpinn.solvers.regular_grid import GridFields
+from kanpinn.solvers.eigen import Eigensolution
+from kanpinn.solvers.fitted import Fitted, Scores
+from kanpinn.solvers.grid_fields import GridFields, modes_on_grid, on_grid
+from kanpinn.solvers.solution import Solution
+from kanpinn.solvers.verification import Verification
 
 R = TypeVar("R", bound=Result)
 J = TypeVar("J", bound=Job)
@@ -104,3 +116,323 @@ def with_nan(saved: Mapping[str, float | None]) -> dict[str, float]:
 def as_arrays(fields: GridFields) -> dict[str, numpy.ndarray | float]:
     """Return axes, fixed coordinates and values of fields on a grid by name."""
     return {**fields.axes, **fields.fixed, **fields.arrays}
+
+
+ESTIMATE = ("contraction", "seconds", "reason")  # entries of an estimate besides its errors
+
+
+class SolveContents(Contents[SolveJob, Solution]):
+    """Errors with their reference and estimate in run.json; fields in /fields and fields.vtkhdf."""
+
+    def record(self, result: Solution) -> dict[str, Any]:
+        """Return the entries of run.json for a solve.
+
+        errors: against the exact solution or the reference; None without either.
+        reference: the source of the reference solution and its own relative L2 error.
+        estimate: the errors estimated without an exact solution or a reference; null with the
+        reason where they are not known. Its "bound" has guaranteed bounds, null where they are
+        not known or infinite, or the reason why there are none.
+        verification: the loss at fresh points beside that at the solve's own.
+        estimated: each unknown number with its 95% confidence bounds (null if infinite), the change
+        that one more step would make to it (`step`), whether this is small (`arrived`), whether the
+        network's own error is known (`resolved`), and other numbers from which the data do not tell
+        it (`confounded`).
+        dependences: pairs of unknown numbers that the data hardly tell apart.
+        spreads: the half-widths of the confidence bounds of each unknown field over the domain.
+        noise: the estimated noise of the data, None without unknowns.
+        invariants: for each invariant its value at the first moment, its drift, and the drift
+        relative to the integral of the density's absolute value.
+        quantities: the numbers that the problem computes from its solution, by name; null if the
+        problem's function fails.
+        auto: the log of trials, empty if none were made.
+        seconds: the total excludes the estimate and the computation of the reference.
+        """
+        errors: dict[str, Any] | None = None
+        estimate: dict[str, Any] | None = None
+        if result.errors is not None:
+            errors = asdict(result.errors)
+        if result.estimate is not None:
+            names = [one.name for one in dataclasses.fields(Errors)]
+            unknown: dict[str, Any] = {**dict.fromkeys(names), "fields": {}}
+            known = result.estimate.errors
+            rest = {key: getattr(result.estimate, key) for key in ESTIMATE}
+            estimate = {**(unknown if known is None else asdict(known)), **rest}
+            estimate["bound"] = result.estimate.bound and asdict(result.estimate.bound)
+        for norms in filter(None, (errors, estimate)):
+            for field in norms["fields"].values():
+                del field["fields"]  # a single field has none
+        against = result.reference if errors is not None else None
+        inverse: dict[str, Any] = {"estimated": {}, "dependences": [], "spreads": {}, "noise": None}
+        if result.problem.unknowns:
+            inverse = _of_unknowns(result)
+        return {
+            "errors": errors,
+            "reference": against and {"source": against.source, "error": against.error},
+            "estimate": estimate,
+            "verification": result.verification and asdict(result.verification),
+            **inverse,
+            "invariants": {} if result.problem.invariants is None else _drifts(result),
+            "quantities": _quantities(result),
+            "auto": list(result.log),
+            "seconds": {
+                "total": result.seconds,
+                "optimizers": list(result.optimizer_seconds),
+                "reference": result.reference_seconds,
+            },
+        }
+
+    def grid(self, result: Solution) -> GridFields | None:
+        return on_grid(result) if result.problem.domain.dim <= 3 else None
+
+    def describe_in(self, file: h5py.File, result: Solution) -> None:
+        """Write the name of the problem, and in /invariants their values over time.
+
+        The scale of the group is the time, under the name of its coordinate.
+        """
+        file.attrs["problem"] = type(result.problem).__name__
+        if result.problem.invariants is None:
+            return
+        time = result.problem.domain.names[-1]
+        group = file.create_group("invariants")
+        for name, one in result.invariants.items():
+            if time not in group:
+                group[time] = one.times
+                group[time].make_scale(time)
+            group[name] = one.values
+            group[name].dims[0].label = time
+            group[name].dims[0].attach_scale(group[time])
+
+    def arrays(self, result: Solution) -> dict[str, Any]:
+        return dict(as_arrays(on_grid(result)))
+
+    def draw(self, result: Solution, folder: Path, fields: GridFields | None = None) -> list[Path]:
+        from kanpinn.plotting import draw_figures  # Matplotlib, which a study's workers never need
+
+        return draw_figures(result, folder, fields)
+
+    def restore(self, job: SolveJob, state: Mapping[str, Any], measured: bool) -> Solution:
+        return job.run(checkpoint=state, assessed=measured)
+
+    def saved(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "errors": _errors(record["errors"]),
+            "estimate": _estimate(record["estimate"]),
+            "verification": _verification(record.get("verification")),
+            "log": tuple(record.get("auto", ())),
+            "reference_seconds": record["seconds"]["reference"],
+        }
+
+
+def _of_unknowns(result: Solution) -> dict[str, Any]:
+    """Return the entries of run.json on unknown numbers and fields, which `record` describes."""
+    pairs = result.covariance.dependences() if result.estimated else ()
+    return {
+        "estimated": {name: asdict(one) for name, one in result.estimated.items()},
+        "dependences": [asdict(one) for one in pairs],
+        "spreads": {name: asdict(one) for name, one in result.spreads.items()},
+        "noise": asdict(result.covariance.noise),
+    }
+
+
+def _quantities(result: Solution) -> dict[str, float] | None:
+    """Return the entry of run.json on quantities, which `record` describes."""
+    try:
+        return dict(result.quantities)
+    except Exception:  # the computed result must be saved even if the problem's function fails
+        log.warning("the quantities of the solution could not be computed", exc_info=True)
+        return None
+
+
+def _drifts(result: Solution) -> dict[str, dict[str, float]]:
+    """Return the entry of run.json on invariants, which `record` describes."""
+    names = ("drift", "relative_drift")
+    return {
+        key: {"first": float(one.values[0]), **{name: getattr(one, name) for name in names}}
+        for key, one in result.invariants.items()
+    }
+
+
+def _estimate(saved: Mapping[str, Any] | None) -> Estimate | None:
+    if saved is None:
+        return None
+    rest = {key: saved.get(key, "") for key in ESTIMATE}
+    norms = {key: value for key, value in saved.items() if key not in (*rest, "bound")}
+    errors = None if rest["reason"] else _errors(norms)
+    return Estimate(errors, **rest, bound=_bound(saved.get("bound")))
+
+
+def _bound(saved: Mapping[str, Any] | None) -> Bound | None:
+    if saved is None:
+        return None
+    kept = ("theorem", "constants", "reason")
+    norms: dict[str, Any] = with_nan({key: saved[key] for key in saved if key not in kept})
+    words = {"theorem": saved["theorem"], "reason": saved["reason"]}
+    return Bound(**norms, **words, constants=with_nan(saved["constants"]))
+
+
+def _verification(saved: Mapping[str, Any] | None) -> Verification | None:
+    if saved is None:
+        return None
+    numbers: dict[str, Any] = with_nan({key: saved[key] for key in saved if key != "where"})
+    whole: dict[str, Any] = {name: bool(saved[name]) for name in ("on_boundary", "reacts")}
+    whole["points"] = int(saved["points"])
+    return Verification(**numbers | whole, where=with_nan(saved["where"]))
+
+
+def _errors(saved: Mapping[str, Any] | None) -> Errors | None:
+    if saved is None:
+        return None
+    fields = {name: _one(one) for name, one in saved["fields"].items()}
+    return dataclasses.replace(_one(saved), fields=fields)
+
+
+def _one(saved: Mapping[str, Any]) -> Errors:
+    values = with_nan({name: value for name, value in saved.items() if name != "fields"})
+    return Errors(**values, fields={})
+
+
+LISTS = {  # attributes of an Eigensolution by their keys in the entries of "eigenvalues"
+    "residual": "residual_norms",
+    "bound": "bounds",
+    "estimate": "estimates",
+    "error": "errors",
+}
+
+
+class EigenContents(Contents[EigenJob, Eigensolution]):
+    """Eigenvalues with their bounds and errors in run.json; modes in /modes and fields.vtkhdf."""
+
+    group = "modes"
+
+    def record(self, result: Eigensolution) -> dict[str, Any]:
+        """Return the entries of run.json for the eigenvalues.
+
+        eigenvalues: for each mode real and imaginary part, multiplicity and residual, and, if known
+        (otherwise None), bound, estimate, exact value (exact_real, exact_imaginary) and relative
+        error. unbounded: why there is no bound, None if there is one. unresolved: how many modes
+        were left out.
+        """
+        worst = None if result.errors is None else float(result.errors.max())
+        return {
+            "errors": None if worst is None else {"eigenvalue_relative": worst},
+            "eigenvalues": [_entry(result, index) for index in range(result.count)],
+            "self_adjoint": result.self_adjoint,
+            "unbounded": result.unbounded or None,
+            "unresolved": result.unresolved,
+        }
+
+    def grid(self, result: Eigensolution) -> GridFields | None:
+        few = result.count and result.problem.domain.dim <= 3
+        return modes_on_grid(result) if few else None
+
+    def describe_in(self, file: h5py.File, result: Eigensolution) -> None:
+        file.attrs["problem"] = type(result.problem).__name__
+        file["eigenvalues"] = result.values.cpu().numpy()
+
+    def arrays(self, result: Eigensolution) -> dict[str, Any]:
+        own = {"eigenvalues": result.values.cpu().numpy()}
+        return {**as_arrays(modes_on_grid(result)), **own}
+
+    def draw(
+        self, result: Eigensolution, folder: Path, fields: GridFields | None = None
+    ) -> list[Path]:
+        from kanpinn.plotting import draw_modes  # Matplotlib, which a study's workers never need
+
+        return draw_modes(result, folder, fields)
+
+    def restore(self, job: EigenJob, state: Mapping[str, Any], measured: bool) -> Eigensolution:
+        return job.run(checkpoint=state)
+
+    def saved(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        entries = record["eigenvalues"]
+        lists = {name: _column(entries, key) for key, name in LISTS.items()}
+        return lists | {
+            "values": _numbers(entries, "real", "imaginary"),
+            "exact": _numbers(entries, "exact_real", "exact_imaginary"),
+            "unbounded": record["unbounded"] or "",
+            "self_adjoint": record["self_adjoint"],
+            "unresolved": record["unresolved"],
+        }
+
+
+def _entry(result: Eigensolution, index: int) -> dict[str, Any]:
+    value = complex(result.values[index])
+    exact = None if result.exact is None else complex(result.exact[index])
+    lists = {key: getattr(result, name) for key, name in LISTS.items()}
+    return {
+        "real": value.real,
+        "imaginary": value.imag,
+        "multiplicity": result.multiplicities[index],
+        **{key: None if found is None else float(found[index]) for key, found in lists.items()},
+        "exact_real": None if exact is None else exact.real,
+        "exact_imaginary": None if exact is None else exact.imag,
+    }
+
+
+def _column(entries: list[dict[str, Any]], key: str) -> Tensor | None:
+    values = [entry[key] for entry in entries]
+    if values and all(value is None for value in values):
+        return None
+    numbers = [math.nan if value is None else value for value in values]
+    return torch.tensor(numbers, dtype=torch.float64)
+
+
+def _numbers(entries: list[dict[str, Any]], real: str, imaginary: str) -> Tensor | None:
+    first, second = (_column(entries, key) for key in (real, imaginary))
+    if first is None or second is None:
+        return None
+    return torch.complex(first, second) if bool(second.any()) else first
+
+
+class FitContents(Contents[FitJob, Fitted]):
+    """Scores on each part of the data in run.json; scaling of inputs and outputs in /network."""
+
+    def record(self, result: Fitted) -> dict[str, Any]:
+        """Return the entries of run.json for a fit.
+
+        errors: the scores of each part of the data. data: names of inputs, targets and classes, and
+        the number of rows of each part.
+        """
+        train = result.data.train
+        return {
+            "errors": {part: asdict(scores) for part, scores in result.scores.items()},
+            "data": {
+                "inputs": list(train.names),
+                "targets": list(train.outputs),
+                "classes": list(train.classes),
+                "rows": {part: len(table) for part, table in result.data.parts.items()},
+            },
+        }
+
+    def grid(self, result: Fitted) -> None:
+        """Return None: a fit has no fields on a grid."""
+
+    def describe_in(self, file: h5py.File, result: Fitted) -> None:
+        """Write the names of the data, and the mean and deviation that unscale the outputs."""
+        train, output = result.data.train, result.surrogate.output
+        file.attrs["inputs"] = list(train.names)
+        file.attrs["outputs"] = list(train.outputs)
+        file.attrs["classes"] = list(train.classes)
+        if output is not None:  # None for classes, whose logits are not scaled
+            for name in ("mean", "deviation"):
+                file["network"].attrs[name] = getattr(output, name).cpu().numpy()
+
+    def arrays(self, result: Fitted) -> dict[str, Any]:
+        arrays: dict[str, Any] = {}
+        for part, table in result.data.parts.items():
+            arrays[f"{part}_inputs"] = table.inputs.numpy()
+            arrays[f"{part}_targets"] = table.targets.numpy()
+            outputs = torch.cat([result(rows) for rows in table.inputs.split(2**13)])
+            arrays[f"{part}_outputs"] = outputs.cpu().numpy()
+        return arrays
+
+    def draw(self, result: Fitted, folder: Path, fields: GridFields | None = None) -> list[Path]:
+        from kanpinn.plotting import draw_fit  # Matplotlib, which a study's workers never need
+
+        return draw_fit(result, folder)
+
+    def restore(self, job: FitJob, state: Mapping[str, Any], measured: bool) -> Fitted:
+        return job.run(checkpoint=state)
+
+    def saved(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        return {"scores": {part: Scores(**saved) for part, saved in record["errors"].items()}}

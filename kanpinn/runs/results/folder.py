@@ -1,5 +1,6 @@
-"""`RunFolder`, the folder of a run that is created or resumed, kept up to date and finished."""
+"""Run folders: created, resumed, kept up to date, finished, loaded and exported."""
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -12,25 +13,404 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kanpinn._support.errors import InputError
+import numpy
+
+from kanpinn._support.errors import FAILED, InputError, expecting
 from kanpinn._support.files import (
     FolderLock,
+    Pace,
     numbered,
     path_component,
     remove_temporaries,
+    replacing,
     to_disk,
 )
-from kanpinn._support.pace import Pace
 from kanpinn.runs.config import Config, Result, chosen_sections
 from kanpinn.runs.results.checkpoint import NAME as CHECKPOINT
-from kanpinn.runs.results.checkpoint import ended_state, write_checkpoint
-from kanpinn.runs.results.kinds import CONTENTS, run_record
-from kanpinn.runs.results.record import PARTIAL, write_run_record
-from kanpinn.runs.results.resuming import resumable
-from kanpinn.runs.results.sources import Sources, code_of, copy_sources
-from kanpinn.runs.results.trials import TRIALS, config_to_resume, write_trials
+from kanpinn.runs.results.checkpoint import ended_state, read_checkpoint, write_checkpoint
+from kanpinn.runs.results.contents import (
+    Contents,
+    EigenContents,
+    FitContents,
+    SolveContents,
+    with_nan,
+)
+from kanpinn.runs.results.hdf5 import read_state, write_vtkhdf
+from kanpinn.runs.results.record import (
+    PARTIAL,
+    RECORD,
+    config_of,
+    outside_grids,
+    read_record,
+    run_folder,
+    write_run_record,
+)
+from kanpinn.runs.results.sources import (
+    Sources,
+    code_of,
+    copy_sources,
+    fingerprints,
+    refuse_foreign_code,
+)
 from kanpinn.solvers.auto import Choice
+from kanpinn.solvers.eigen import Eigensolution
+from kanpinn.solvers.fitted import Fitted
+from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import SolverState
+
+TRIALS = "trials.pt"
+
+
+def write_trials(folder: Path, state: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Write trials.pt atomically.
+
+    Args:
+        folder: the run folder.
+        state: of the search, as `kanpinn.auto` announces it.
+        settings: the sections of the configuration, which leave the rest to the trials.
+    """
+    write_checkpoint(folder, state, settings, [], TRIALS)
+
+
+def read_trials(folder: Path) -> dict[str, Any] | None:
+    """Read trials.pt of a run folder, as `read_checkpoint` does; None if there is none."""
+    return read_checkpoint(folder, TRIALS)
+
+
+def config_to_resume(path: str | os.PathLike[str], trust: bool = False) -> Config:
+    """Return the configuration with which a run is resumed: `config_of`, or that of its search.
+
+    Args:
+        path: the run folder, with or without ".partial", or a file in it.
+        trust: as for `config_of`.
+
+    Raises:
+        InputError: as `config_of`, also for the classes that trials.pt names, and for a damaged
+            trials.pt.
+    """
+    folder = run_folder(path)
+    known, searched = config_of(path, trust), read_trials(folder)
+    if searched is None:
+        return known
+    with expecting(folder / TRIALS):
+        if not trust:
+            refuse_foreign_code(folder, searched["config"], read_record(folder))
+    return Config.from_dict(searched["config"], known.directory, known.name)
+
+
+@dataclass(frozen=True, eq=False)
+class Resumable:
+    """A run that can be resumed: its folder, configuration and state.
+
+    state: the solver's state, None if an unfinished run has no checkpoint yet.
+    earlier: for each time the finished run was resumed, how it had ended before.
+    files: path and sha256 of its data files.
+    """
+
+    path: Path
+    config: Config
+    state: dict[str, Any] | None
+    earlier: list[dict[str, Any]]
+    files: list[dict[str, str]]
+
+
+def resumable(path: str | os.PathLike[str], config: Config) -> Resumable:
+    """Return the run in a folder, to be resumed with this configuration.
+
+    Raises:
+        InputError: if a finished run has no checkpoint or no step left, the settings are of another
+            run, or data files have changed.
+    """
+    found = run_folder(path)
+    if (searched := read_trials(found)) is not None:
+        return _search_to_resume(found, config, searched)
+    record, payload = read_record(found), read_checkpoint(found)
+    with expecting(found / RECORD):
+        check_settings(record["config"], config.to_dict())
+        check_files(record, config)
+        files = list(record.get("files", ()))
+    finished = not found.name.endswith(PARTIAL)
+    if payload is None and finished:
+        raise InputError(f"{found} has no checkpoint to resume from")
+    if payload is None:
+        return Resumable(found, config, None, [], files)
+    check_payload(found, payload, record)
+    state, earlier = payload["run"], list(payload["resumed"])
+    if finished:
+        with expecting(found / RECORD):
+            last = {key: record[key] for key in ("status", "steps", "seconds")}
+            if _goes_on(str(record["status"]), state, record["config"], config.to_dict()):
+                state["finished"] = None
+            else:
+                _check_remaining(found, str(record["status"]), state, config)
+        earlier.append(last)
+    return Resumable(found, config, state, earlier, files)
+
+
+def _search_to_resume(found: Path, config: Config, searched: Mapping[str, Any]) -> Resumable:
+    """Return a run whose trials choose its settings, to go on with these trials."""
+    record = read_record(found)
+    with expecting(found / TRIALS):
+        check_settings(searched["config"], config.to_dict())
+    payload, earlier = read_checkpoint(found), []
+    if payload is not None:
+        earlier = list(payload["resumed"])
+    with expecting(found / RECORD):
+        check_files(record, config)
+        files = list(record.get("files", ()))
+        if not found.name.endswith(PARTIAL):
+            earlier.append({key: record[key] for key in ("status", "steps", "seconds")})
+    return Resumable(found, config, searched["run"], earlier, files)
+
+
+def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Refuse settings with which a run cannot be resumed because they describe another run.
+
+    Steps and tolerance of an optimizer, the time budget and the number of threads may change, and
+    optimizers may be appended.
+
+    Raises:
+        InputError: if another key differs; the message names the first one.
+    """
+    before, after = copy.deepcopy(dict(old)), copy.deepcopy(dict(new))
+    stages = [settings.pop("optimizer", None) or [] for settings in (before, after)]
+    for settings in (before, after):
+        for free in ("threads", "budget_seconds"):
+            settings.get("run", {}).pop(free, None)
+    for number, stage in enumerate(stages[0]):
+        kept = stages[1][number] if number < len(stages[1]) else {}
+        same = {"steps": 0, "tolerance": 0}
+        difference = _difference({**stage, **same}, {**kept, **same})
+        if difference is not None:
+            raise InputError(_refusal(f"optimizer[{number}].{difference}"))
+    difference = _difference(before, after)
+    if difference is not None:
+        raise InputError(_refusal(difference))
+
+
+def check_payload(folder: Path, payload: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint whose settings are not those of the record beside it.
+
+    Args:
+        folder: the run folder.
+        payload: the contents of its checkpoint.
+        record: those of its run.json; the checkpoint of a run that was resumed may have more steps.
+
+    Raises:
+        InputError: if the checkpoint is that of another run.
+    """
+    path = folder / CHECKPOINT
+    with expecting(path):
+        try:
+            check_settings(record["config"], payload["config"])
+        except InputError:
+            raise InputError(
+                f"{path} has other settings than {RECORD}: it is of another run"
+            ) from None
+
+
+def _goes_on(
+    status: str, state: Mapping[str, Any], old: Mapping[str, Any], new: Mapping[str, Any]
+) -> bool:
+    """Whether an optimizer that has failed to reach its tolerance goes on with another one."""
+    number = state["stage_index"]
+    stages = [settings.get("optimizer", []) for settings in (old, new)]  # none in [eigen]
+    if not status.startswith(FAILED) or number >= len(stages[0]):
+        return False
+    before, after = (one[number].get("tolerance") for one in stages)
+    return before != after
+
+
+def _check_remaining(folder: Path, status: str, state: Mapping[str, Any], config: Config) -> None:
+    """Refuse to resume a finished run that has no step left to take.
+
+    Raises:
+        InputError: if no step is left; the message says how the run ended and what can be changed.
+    """
+    if status.startswith(FAILED):
+        advice = " (with another tolerance it can)" if "tolerance" in status else ""
+        raise InputError(f"{folder} cannot be resumed: it {status}{advice}")
+    optimizers = config.build().optimizers
+    stage = state["stage_index"]
+    if stage + 1 < len(optimizers):
+        return
+    limit = stage < len(optimizers) and state["finished"] is None
+    if limit and state["stage_step"] < optimizers[stage].steps:
+        return
+    advice = "raise the steps of its last optimizer, or append one"
+    if status.startswith("converged"):
+        raise InputError(f"{folder} has converged: there is nothing to resume ({advice})")
+    raise InputError(f"{folder} has ended ({status}): to resume it, {advice}")
+
+
+def check_files(record: Mapping[str, Any], config: Config) -> None:
+    """Refuse data files that have changed since the run.
+
+    Raises:
+        InputError: if a file is missing or has changed; the message names it.
+    """
+    found = fingerprints(config.to_dict(), config.directory)
+    for before, now in zip(record.get("files", ()), found, strict=True):
+        if not now["sha256"]:
+            raise InputError(f"{now['path']} is missing: the run has read its data from it")
+        if before["sha256"] != now["sha256"]:
+            raise InputError(f"{now['path']} has changed since the run has read its data from it")
+
+
+def _refusal(key: str) -> str:
+    return (
+        f"{key} differs from the run that is resumed: only steps and tolerance of an optimizer, "
+        "run.budget_seconds and run.threads may change, and optimizers may be appended"
+    )
+
+
+def _difference(a: Any, b: Any) -> str | None:
+    """Return the path of the first key in which two settings differ, None if they are equal.
+
+    The path is "" if the settings themselves are different values.
+    """
+    match a, b:
+        case Mapping(), Mapping():
+            for key in {**a, **b}:
+                inner = _difference(a.get(key), b.get(key))
+                if inner is not None:
+                    return f"{key}.{inner}" if inner else str(key)
+            return None
+    return None if a == b else ""
+
+
+CONTENTS: dict[str, Contents[Any, Any]] = {  # by the kind of the problem file
+    "problem": SolveContents(),
+    "eigen": EigenContents(),
+    "fit": FitContents(),
+}
+KINDS = {Solution: "problem", Eigensolution: "eigen", Fitted: "fit"}
+
+
+def run_record(result: Result, config: Config) -> dict[str, Any]:
+    """Return the entries of run.json that a result adds to those known at the start of the run.
+
+    success: whether the run has converged. seconds: times without imports and figures. loss: the
+    total, and the mean of each term without its weight. outside_grids: for each layer, the fraction
+    of the first term's points at which an input of the layer lies outside its grid; None for layers
+    without a grid.
+    """
+    rows = result.history.rows
+    common = {
+        "processes": result.processes,
+        "status": result.status,
+        "success": result.success,
+        "parameters": result.parameters,
+        "seconds": {"total": result.seconds, "optimizers": list(result.optimizer_seconds)},
+        "steps": result.history.steps,
+        "loss": {"total": rows[-1]["loss"] if rows else None, "terms": dict(result.loss_terms)},
+        "points": {term.name: len(term.points) for term in result.residuals.terms},
+        "width": list(result.network.width),
+        "outside_grids": outside_grids(result),
+    }
+    return common | CONTENTS[config.file.kind].record(result)
+
+
+def load(path: str | os.PathLike[str], *, trust: bool = False) -> Solution | Eigensolution | Fitted:
+    """Read the solution, the modes or the fit that a run folder holds.
+
+    It runs the class files in the folder, as a script would.
+
+    The result has its errors or scores, status and history as they were saved. For an unfinished
+    run ("….partial") it is the state of the last checkpoint, with errors computed from it. Without
+    checkpoint.pt the network is read from result.h5.
+
+    Args:
+        path: the run folder, with or without ".partial", or a file in it.
+        trust: whether class files may be run that are outside the folder, or are not those that
+            the run has used, as the hashes in run.json say.
+
+    Returns:
+        A callable result of the kind of the run.
+
+    Raises:
+        InputError: if there is no run folder, it holds neither a checkpoint nor a result, data
+            files of the run are missing or have changed, or class files are refused.
+
+    Example:
+        >>> from concurrent.futures import ThreadPoolExecutor
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> import kanpinn as kp
+        >>> interval = {"type": "box", "x": [0, 1]}
+        >>> base = {
+        ...     "problem": {"equation": "poisson", "domain": interval, "exact": "sin(x)"},
+        ...     "network": {"type": "kan", "width": [1, 1], "degree": 5},
+        ... }
+        >>> with TemporaryDirectory() as folder, ThreadPoolExecutor(1) as here:
+        ...     study = kp.sweep(base, {"run.seed": [0]}, output=folder, executor=here)
+        ...     solution = kp.load(Path(study.path, "runs", study.rows[0]["run"]))
+        >>> solution.status
+        'converged'
+    """
+    folder = run_folder(path)
+    record, config = read_record(folder), config_of(folder, trust)
+    with expecting(folder / RECORD):
+        check_files(record, config)
+    job, contents = config.build(), CONTENTS[config.file.kind]
+    payload = read_checkpoint(folder)
+    if payload is not None:
+        check_payload(folder, payload, record)
+    state = read_state(folder / "result.h5") if payload is None else payload["run"]
+    if state is None:
+        raise InputError(f"{folder} holds neither a checkpoint nor a result yet")
+    # With the stage index past the last stage, `restore` assembles the result and takes no step.
+    state = {**state, "stage": None, "stage_index": len(job.optimizers), "finished": None}
+    unfinished = folder.name.endswith(PARTIAL)
+    result = contents.restore(job, state, unfinished)
+    if unfinished:
+        status = f"stopped: not finished, at step {state['step']}"
+        return dataclasses.replace(result, status=status)
+    with expecting(folder / RECORD):
+        common = {
+            "status": str(record["status"]),
+            "seconds": float(record["seconds"]["total"]),
+            "optimizer_seconds": list(record["seconds"]["optimizers"]),
+            "loss_terms": with_nan(record["loss"]["terms"]),
+            "processes": int(record.get("processes", 1)),
+        }
+        return dataclasses.replace(result, **common, **contents.saved(record))
+
+
+def to_npz(result: Solution | Eigensolution | Fitted, path: str | os.PathLike[str]) -> None:
+    """Write a solution's fields or modes on a grid, with the coordinates of its axes, as .npz.
+
+    Above three dimensions the grid is that of the first three coordinates, with the others fixed at
+    the centre. For a fit the file has, for each part of the data, the inputs (n, d), the targets
+    (n, m) or class numbers (n,), and the fitted values or logits: "test_inputs", "test_targets",
+    "test_outputs".
+    """
+    arrays = CONTENTS[KINDS[type(result)]].arrays(result)
+    with replacing(Path(path)) as temporary, temporary.open("wb") as file:
+        numpy.savez_compressed(file, **arrays)
+
+
+def to_vtkhdf(result: Solution | Eigensolution | Fitted, path: str | os.PathLike[str]) -> None:
+    """Write a solution's fields, or modes, on a regular grid as a VTKHDF file.
+
+    Raises:
+        InputError: if the domain has more than three dimensions, the result is a fit, or no mode
+            was found.
+    """
+    fields = CONTENTS[KINDS[type(result)]].grid(result)
+    if fields is None:
+        raise InputError(_no_image(result))
+    write_vtkhdf(fields, Path(path))
+
+
+def _no_image(result: Solution | Eigensolution | Fitted) -> str:
+    """Return the message why a result has no fields on a grid."""
+    problem = getattr(result, "problem", None)
+    if problem is None:
+        return "a fit has no fields on a grid: --format npz writes data and fitted values"
+    if problem.domain.dim > 3:
+        return f"VTKHDF is for up to 3 dimensions, the domain has {problem.domain.dim}"
+    return "no mode was found: there is nothing to write"
 
 
 @dataclass(eq=False, kw_only=True)

@@ -13,15 +13,15 @@ import torch
 
 from kanpinn._support.errors import InputError, expecting
 from kanpinn._support.files import replacing
-from kanpinn.cells.cell_layer import CellLayer
-from kanpinn.evolution.network_of_windows import NetworkOfWindows
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.layer import Layer
 from kanpinn.networks.mlp import DenseLayer
 from kanpinn.runs.config import Result
 from kanpinn.runs.results.checkpoint import ended_state
-from kanpinn.solvers.history import History
-from kanpinn.solvers.regular_grid import GridFields
+from kanpinn.solvers.grid_fields import GridFields
+from kanpinn.solvers.state import History
+from kanpinn.spaces.cells.cells import CellLayer
+from kanpinn.spaces.windows import NetworkOfWindows
 
 WINDOWS = "windows"  # the group that holds the ends of the time windows
 BESIDE = ("enrichment", "corners", "constants")
@@ -54,7 +54,8 @@ def write_run(file: h5py.File, result: Result, settings: Mapping[str, Any]) -> N
     coordinate in the attribute "roots", how often each cell is halved in each coordinate, "level",
     and its "place" among the boxes of its size, (N, d) each, so that its lower corner is -1 + 2
     place / (roots 2^level) in [-1, 1]^d. A box that interfaces divide has a cell for each "region",
-    whose boundary is in "sides", see `kanpinn.cells.regions.Regions`. The frame of a cell is the
+    whose boundary is in "sides", see
+    `kanpinn.spaces.cells.geometry.regions.Regions`. The frame of a cell is the
     cell, or the bounding box of its part of the domain, and the cell's own coordinates map it to
     [-1, 1]^d: "frames" has the corners, (N, 2, d). The layer's coefficients (N, L, m) are those of
     the L products of orthonormal Legendre polynomials of these coordinates, up to the total degree

@@ -5,6 +5,6 @@ is its progress.
 """
 
 from kanpinn.runs.study.sweep import StudyFile as StudyFile
+from kanpinn.runs.study.sweep import Tally as Tally
 from kanpinn.runs.study.sweep import sweep as sweep
-from kanpinn.runs.study.sweeping import Tally as Tally
 from kanpinn.runs.study.table import Study as Study

@@ -1,6 +1,6 @@
 """The choice of network, points and optimizers by traits of the problem and by trials."""
 
-from kanpinn.solvers.auto.auto import auto as auto
-from kanpinn.solvers.auto.candidates import first_choice as first_choice
-from kanpinn.solvers.auto.choice import Choice as Choice
+from kanpinn.solvers.auto.choices import Choice as Choice
+from kanpinn.solvers.auto.choices import first_choice as first_choice
 from kanpinn.solvers.auto.search import TrialSearch as TrialSearch
+from kanpinn.solvers.auto.search import auto as auto

@@ -1,35 +1,439 @@
-"""The search for a solution by trials, family after family."""
+"""The search for a solution by trials: `auto`, the climbs of the families, the forecasts and
+the journal.
+"""
 
+import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from kanpinn._support.distributed import from_first, together
-from kanpinn._support.errors import InputError, integer, number
-from kanpinn._support.status import OUT_OF_TIME, STOPPED_BY_USER
+from kanpinn._support.errors import (
+    CONVERGED,
+    FAILED,
+    OUT_OF_TIME,
+    OVERFITTED,
+    STOPPED_BY_USER,
+    UNCOMPARED,
+    InputError,
+    expecting,
+    integer,
+    number,
+)
+from kanpinn._support.interrupts import entered
+from kanpinn.accuracy.norms import ErrorNorm
+from kanpinn.accuracy.references import Recipe, reference_of
+from kanpinn.networks import KAN, Network
+from kanpinn.networks.layer import get_coefficients
 from kanpinn.optimizers import load_libraries
+from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.problem import Problem
-from kanpinn.solvers.auto.candidates import families
-from kanpinn.solvers.auto.choice import Choice
-from kanpinn.solvers.auto.climb import Climb
-from kanpinn.solvers.auto.confirming import finer_solution
-from kanpinn.solvers.auto.final_errors import judged
-from kanpinn.solvers.auto.forecast import affordable, beside_steps, forecast, unaffordable
-from kanpinn.solvers.auto.journal import Journal, LastState
-from kanpinn.solvers.auto.judging import Verdict, checked, judge, judged_alone
-from kanpinn.solvers.auto.starting import start
+from kanpinn.solvers.auto.choices import Choice, Family, families
 from kanpinn.solvers.auto.traits import Traits
-from kanpinn.solvers.auto.trial import Trial, noise_of
-from kanpinn.solvers.auto.trial_clock import TrialClock
-from kanpinn.solvers.auto.turns import turns
+from kanpinn.solvers.auto.trials import Trial, Verdict, checked, judge, judged_alone, noise_of
+from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.discretize import discretize
-from kanpinn.solvers.error_estimate import ENDED
+from kanpinn.solvers.error_estimate import (
+    ENDED,
+    LARGEST_CONTRACTION,
+    finer_solutions,
+    judged_by_tolerance,
+    start_from,
+)
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.solve import solve_discretized
-from kanpinn.solvers.state import Observer
+from kanpinn.solvers.state import Observer, SolverState
+from kanpinn.spaces.cells.cells import Cells
+from kanpinn.spaces.cells.problem import shared_numbers, take_shared_numbers
+
+
+@dataclass
+class TrialClock:
+    """The seconds that a search has taken, by rank 0's clock, so that all ranks decide the same.
+
+    Args:
+        earlier: the seconds before this process continued the search.
+        begun: when this process began, by `time.perf_counter`.
+    """
+
+    earlier: float = 0.0
+    begun: float = field(default_factory=time.perf_counter)
+
+    def set(self, seconds: float) -> None:
+        """Let the clock show these seconds now."""
+        self.earlier, self.begun = seconds, time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """The seconds so far; every rank must ask at the same moments."""
+        return from_first(self.earlier + time.perf_counter() - self.begun)
+
+
+def trials_of(checkpoint: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Return the trials of a search's state; none without a state.
+
+    Raises:
+        InputError: if it is not the state of a search.
+    """
+    if checkpoint is None:
+        return []
+    with expecting("the checkpoint of the trials"):
+        found = [dict(trial) for trial in checkpoint["trials"]]
+        for trial in found:
+            trial["choice"], trial["run"], float(trial["budget"]), float(trial["elapsed"])
+    return found
+
+
+@dataclass
+class Journal:
+    """The trials that a search has made, and those that an earlier process made before it.
+
+    A trial that has been made before is not made again: its solve continues from its last state,
+    which leaves no step to take. So the search decides as it did before, and then goes on.
+
+    Args:
+        clock: of the search; it shows the time of the earlier process after each of its trials.
+        earlier: the trials of the earlier process, by the states that it announced.
+        made: the trials so far.
+    """
+
+    clock: TrialClock
+    earlier: Sequence[Mapping[str, Any]] = ()
+    made: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The state from which a search continues: tensors and plain values."""
+        return {"trials": list(self.made)}
+
+    def found(self, choice: object) -> Mapping[str, Any] | None:
+        """Return the next earlier trial if it has this choice; if not, forget all that follow."""
+        number = len(self.made)
+        if number < len(self.earlier) and self.earlier[number]["choice"] == str(choice):
+            return self.earlier[number]
+        self.earlier = self.earlier[:number]
+        return None
+
+    def add(self, choice: object, run: SolverState | None, budget: float) -> None:
+        """Add a trial.
+
+        Args:
+            choice: its settings.
+            run: its last state; None if it has taken no step.
+            budget: the seconds that its steps were allowed.
+        """
+        known = self.found(choice)
+        if known is not None:
+            self.clock.set(float(known["elapsed"]))
+            self.made.append(dict(known))
+            return
+        state = None if run is None else run.state_dict()
+        one = {"choice": str(choice), "run": state, "budget": budget}
+        self.made.append({**one, "elapsed": self.clock.seconds})
+
+
+@dataclass
+class LastState:
+    """Observer of a solve that keeps its last state; None before the first step."""
+
+    state: SolverState | None = None
+
+    def __call__(self, state: SolverState) -> None:
+        """Keep the state."""
+        self.state = state
+
+
+def forecast(choice: Choice, known: Trial) -> float:
+    """Return the seconds that a choice would take, extrapolated from another trial.
+
+    The optimizers' time is proportional to the work, the rest to the number of interior points.
+    Nothing is known, and no time forecast, from networks of another class, whose work has another
+    unit; families begin with small networks. After a solution in cells the time of other networks
+    is infinite: on an L-shape they took minutes and were less accurate.
+    A network in cells goes on from the cells of the other trial, and its solve may end after any
+    step. Its first step takes about as long as the last step of the other trial, and is of use only
+    if there is some time left for one on smaller cells.
+    """
+    if choice.kind is not known.choice.kind:
+        return math.inf if known.choice.kind is Cells else 0.0
+    rows, beside = known.solution.history.rows, beside_steps(choice, known)
+    if choice.kind is Cells and len(rows) > 1:
+        last = from_first(float(rows[-1]["seconds"] - rows[-2]["seconds"]))  # the same on all ranks
+        return 1.5 * last + beside
+    return sum(known.solution.optimizer_seconds) * choice.work / known.choice.work + beside
+
+
+def beside_steps(choice: Choice, known: Trial) -> float:
+    """Return the seconds that a choice would take beside its steps, from those of another trial."""
+    beside = known.seconds - sum(known.solution.optimizer_seconds)
+    return beside * choice.points.interior / known.choice.points.interior
+
+
+def unaffordable(choice: Choice, known: Trial, left: float) -> str | None:
+    """Return why a choice does not fit into the time left, in words; None if it does."""
+    seconds = forecast(choice, known)
+    if seconds <= left:
+        return None
+    if math.isinf(seconds):
+        return "networks in cells have been more accurate"
+    return f"the next one would take {seconds:.2g} s, {max(left, 0):.2g} s are left"
+
+
+def affordable(
+    choice: Choice, known: Trial, left: float, worth: float = 1.1, safe: float = 0.9
+) -> Choice | None:
+    """Return a smaller version of a choice that fits into the time left, or None.
+
+    Args:
+        choice: one that would take too long.
+        known: the trial before.
+        left: the seconds left.
+        worth: the result has at least this many times the hidden units of `known`, or is None.
+        safe: the part of the seconds left that is used, since forecasts may be too low.
+    """
+    if not known.choice.units or known.choice.kind is not choice.kind:
+        return None
+    part = (safe * max(left, 0.0) / forecast(choice, known)) ** (1 / 3)
+    enough = part * choice.units >= worth * known.choice.units
+    return choice.smaller(part) if enough else None
+
+
+@dataclass(eq=False)
+class Climb:
+    """The trials of one family, from small networks to larger ones.
+
+    A climb is idle after trials that lowered the residual little. Others are tried then; if time is
+    left, an idle climb goes on: once with other points, then with larger networks.
+
+    Args:
+        family: whose choices are tried.
+        ended: why no further choice is tried; empty while some may be.
+        postponed: whether other families are tried first, since the next trial would take much of
+            the time left.
+        trials: all trials so far.
+        idle: the number of idle trials in a row.
+        taken: the number of the family's choices that have been tried.
+        other_points: whether other points have been tried with the same network.
+        sampler: of the points; None for that of the family's choices.
+        stalled: a trial is idle if its residual is more than this part of the one before.
+        grown: an idle trial counts half if its residual at fresh points is more than this times
+            the one before: the solution is not resolved yet, but a larger network may resolve it.
+        energy_rounding: the least error that an energy can resolve, about the root of its rounding
+            error.
+    """
+
+    family: Family
+    ended: str = ""
+    postponed: bool = False
+    trials: list[Trial] = field(default_factory=list)
+    idle: float = 0.0
+    taken: int = 0
+    other_points: bool = False
+    sampler: str | None = None
+    stalled: float = 0.5
+    grown: float = 2.0
+    energy_rounding: float = 1e-6
+
+    @property
+    def kind(self) -> type[Network]:
+        """The class of the family's networks."""
+        return self.family.choices[0].kind
+
+    @property
+    def last(self) -> Trial | None:
+        """The last trial; None before the first one."""
+        return self.trials[-1] if self.trials else None
+
+    @property
+    def loss(self) -> float:
+        """The least loss at fresh points of all trials; infinite where it is not known."""
+        return min((trial.loss for trial in self.trials), default=math.inf)
+
+    def far_behind(self, trial: Trial) -> Trial | None:
+        """The latest trial but the last whose residual is large beside that of another trial."""
+        most = LARGEST_CONTRACTION**2
+        far = [one for one in self.trials[:-1] if trial.loss <= most * one.loss]
+        return far[-1] if far else None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the last trials lowered the residual little."""
+        return self.idle >= self.family.patience
+
+    def following(self) -> Choice | None:
+        """Return the next choice to try; None if there is no larger one."""
+        if (other := self._with_other_points()) is not None:
+            return other
+        if self.taken == len(self.family.choices):
+            return None
+        choice = self.family.choices[self.taken]
+        if self.sampler is None:
+            return choice
+        return replace(choice, points=replace(choice.points, sampler=self.sampler))
+
+    def see(self, verdict: Verdict, tried: Choice) -> None:
+        """Update the climb with a trial.
+
+        Args:
+            verdict: on the trial.
+            tried: the choice of the trial as `following` returned it.
+        """
+        trial, before = verdict.second, self.loss
+        idle = self.last is not None and verdict.part > self.stalled
+        step = 0.5 if verdict.part > self.grown else 1.0
+        if self._with_other_points() is not None:
+            self.other_points = True
+            if trial.loss < self.stalled**2 * before:
+                self.sampler = tried.points.sampler
+        else:
+            self.taken += 1
+        self.idle = self.idle + step if idle else 0.0
+        self.trials.append(trial)
+        self.ended = self._saturated(verdict)
+
+    def _with_other_points(self) -> Choice | None:
+        """Return the last choice with other points, if that is what an idle climb tries next."""
+        if self.last is None or self.other_points or not self.is_idle:
+            return None
+        return self.last.choice.with_other_points()
+
+    def _saturated(self, verdict: Verdict) -> str:
+        """Return why a comparison could not show a larger network to be better, else ""."""
+        energy = verdict.second.choice.form == "energy"
+        if energy and verdict.second.error <= self.energy_rounding:
+            return "rounding of the energy limits the accuracy"
+        if verdict.settled:
+            return "the last one fits the data no better"
+        found = verdict.second.solution.verification
+        if self.idle and found is not None and found.is_rounding:
+            return "the residual is rounding error"
+        return ""
+
+
+def turns(climbs: Sequence[Climb], is_over: Callable[[], bool]) -> Iterator[tuple[Climb, float]]:
+    """Yield the climb that makes the next step, and the part of the time left that it may take.
+
+    Each climbs until it is idle; then that with the least residual goes on. While networks of a
+    kind that has not been tried are to come, a trial may take a part of the time left, see
+    `Family`. A climb whose next trial would take more is postponed.
+
+    Args:
+        climbs: those of all families, in order.
+        is_over: whether the search ends before the next step.
+    """
+    for place, climb in enumerate(climbs, 1):
+        tried, later = ({one.kind for one in some} for some in (climbs[:place], climbs[place:]))
+        part = climb.family.part if later - tried else 1.0
+        while not (is_over() or climb.ended or climb.is_idle or climb.postponed):
+            yield climb, part
+    while not is_over() and (left := [one for one in climbs if not one.ended]):
+        yield min(left, key=lambda one: one.loss), 1.0
+
+
+def finer_solution(
+    trial: Trial, left: float, wider: float = 1.25, dearer: float = 4.0
+) -> Solution | None:
+    """Return a finer solution than that of a trial, if it is of use and there is time for it.
+
+    What an earlier trial says of a later one's error is a guess from their residuals: it was up to
+    100 times too high for smooth solutions, whose errors decrease faster. A finer solution is for
+    the later trial what that one is for the earlier one. Networks in cells have
+    already been compared with a better solution.
+
+    Args:
+        trial: the later one of two trials, or the only one.
+        left: the seconds left.
+        wider: the factor by which the finer network has more hidden units and points.
+        dearer: the most that its solve may take relative to that of the trial.
+    """
+    found = trial.solution.verification
+    known = found is not None and not (found.overfitted or trial.failed or trial.observed)
+    if trial.own_error is not None or trial.confirmed or not known or dearer * trial.seconds > left:
+        return None
+    return next(finer_solutions(trial.solution, wider, left))
+
+
+def judged(solution: Solution, tolerance: float, ended: str) -> Solution:
+    """Return the solution of the best trial with a status by its estimated error.
+
+    Args:
+        solution: the solution; one that has failed keeps its status. One in cells that has not been
+            compared with a better one does not converge, as its estimate is extrapolated.
+        tolerance: the largest acceptable relative L2 error.
+        ended: why the search has ended before all trials were made; empty if it has not. The status
+            has it in place of what has ended the trial.
+    """
+    if solution.status.startswith(FAILED):
+        return solution
+    uncompared = UNCOMPARED in solution.status
+    if ended and not solution.status.startswith(OVERFITTED):
+        solution = replace(solution, status=f"stopped: {ended}")
+    if solution.estimate is None:
+        why = "its error is not known, since no other trial followed"
+        return replace(solution, status=f"stopped: {why} ({ended or solution.status})")
+    found = judged_by_tolerance(solution, tolerance)
+    if uncompared and found.status.startswith(CONVERGED):
+        _, estimated = found.status.split(": ")
+        why = "no comparison with a better solution has confirmed it"
+        found = replace(found, status=f"stopped: {estimated}, but {why}")
+    return found
+
+
+def measured(solution: Solution, recipe: Recipe | None) -> Solution:
+    """Return the solution with its errors, if there is an exact solution or a reference.
+
+    Errors are measured once, at the end, since no choice depends on them. The solution's seconds
+    do not include the time to compute a reference.
+    """
+    begun = time.perf_counter()
+    problem, evaluate = solution.problem, solution.surrogate.evaluate
+    known = reference_of(problem, recipe)
+    if known is None and problem.exact is None:
+        return solution
+    norm = ErrorNorm(problem, known)
+    waited = 0.0 if known is None else time.perf_counter() - begun
+    errors = norm.converged(evaluate, solution.network.pieces)
+    seconds = solution.seconds + time.perf_counter() - begun - waited
+    return replace(
+        solution, errors=errors, reference=known, reference_seconds=waited, seconds=seconds
+    )
+
+
+def start(discretization: Discretization[Problem], known: Trial | None) -> None:
+    """Start a network from a known solution, or from an output of the solution's size, in place.
+
+    Args:
+        discretization: of the trial to come.
+        known: an earlier trial; its unknown numbers are a start too.
+    """
+    network, unknowns = discretization.surrogate.network, discretization.problem.unknowns
+    if known is not None and unknowns:
+        network.constants = copy.deepcopy(known.solution.network.constants)
+    if isinstance(network, Cells):
+        if known is not None and isinstance(known.solution.network, Cells):
+            _take_function(network, known.solution.network)
+        return
+    warm = isinstance(network, KAN) and not (unknowns or network.stretched)
+    if warm and known is not None and known.repeats and known.choice.form == "strong":
+        start_from(known.solution, discretization)
+    elif discretization.scales is not None and isinstance(network, KAN):
+        layers = network.output_layers
+        sizes = discretization.scales.fields.to(get_coefficients(layers))
+        with torch.no_grad():
+            layers[0].coefficients.mul_(sizes)
+
+
+def _take_function(network: Cells, known: Cells) -> None:
+    """Give a network the cells of another one and its function, that of its corners included."""
+    before = known.layer
+    network.layer.reset(before.tree, before.frames, before.coefficients)
+    network.corners = copy.deepcopy(known.corners)
+    take_shared_numbers(network, shared_numbers(known))
+
 
 # Of a choice of trials, the reason for it, and the state of the search.
 Announce = Callable[[Choice, str, Mapping[str, Any]], None]
@@ -252,3 +656,102 @@ class TrialSearch:
         is_late = self._left <= 0 or self.late or solution.status.startswith(OUT_OF_TIME)
         why = f"the budget of {self.budget_seconds:g} s ended the search" if is_late else ""
         return judged(solution, self.tolerance, why)
+
+
+def auto(
+    problem: Problem,
+    *,
+    tolerance: float | int | None = None,
+    budget_seconds: float | int | None = None,
+    boundary: str = "auto",
+    reference: Recipe | None = None,
+    errors: bool = True,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device | str = "cpu",
+    observers: Sequence[Observer] = (),
+    announce: Announce | None = None,
+    checkpoint: Mapping[str, Any] | None = None,
+) -> Solution:
+    """Solve a PDE with a network, points and optimizers that are chosen by trials.
+
+    Trials run in families, each from small to large networks. Up to three dimensions: the minimum
+    of an energy if the problem's class gives one, for evolutions in time alone, in one space
+    dimension or in a rectangle windows in time, for those in the plane also with cells in space, in
+    one dimension splines, also in coordinates that
+    the solution stretches, random inner functions, finer grids, and sums of functions of one
+    coordinate. In boxes of two and three dimensions, domains in the plane and solids, networks in
+    cells come before random inner functions for many waves, outflow layers, corners and edges that
+    point inwards and small holes in the plane, and otherwise after them; in space after the three
+    smallest of them, since larger ones take longer than cells.
+    Above three dimensions: such sums, linear inner functions, and inner functions found by variable
+    projection. A family is left after trials that lower the residual little. When all have been
+    tried, that with the least residual goes on, at first with other points, until the time is used
+    up. While networks of another kind have not been tried, a trial that would take more than a
+    quarter of the time left is postponed, or more than 0.6 of it for a march with cells in space.
+
+    Two successive solutions give the errors of both: if the second one's residual at fresh points
+    is ρ times the first one's, the first error is their distance / (1 - ρ), and the second error is
+    ρ^0.8 times that, as errors decrease more slowly than residuals. Where ρ > 0.7 or a solution is
+    overfitted, their distance is no measure of the errors, which are then not known. A second error
+    is a guess that may be 100 times too high: within the tolerance, or at the end, a solution with
+    1.25 times the hidden units replaces it, as in `estimate_error`, if time is left. Networks in
+    cells estimate their own errors; if no time is left to compare one with a better solution, the
+    status is "stopped". An overfitted trial is made again with more points. For energies, ρ is the
+    ratio of successive distances, and the second error is ρ times the first. With noisy data, the
+    smallest network that fits them as well as the next larger one is kept, and its error estimate
+    includes the noise. Except for energies, time windows, cells, data and unknowns, residuals are
+    divided by their sizes (`balance="sizes"` of `solve`), so that the units of coordinates, fields
+    and equations do not matter. Neither the problem's name nor its exact solution influences a
+    choice. `Solution.log` lists the trials, the reasons, and what would be tried with more time.
+
+    Args:
+        problem: the equation, its domain and conditions.
+        tolerance: the estimated relative L2 error at which trials end; None for 1e-9.
+        budget_seconds: for all trials; None for 300. Except for the first one, no trial starts that
+            is forecast to take longer than the time left, and within a trial no step. Where a
+            machine becomes slower meanwhile, a step that has begun still ends.
+        boundary, reference, errors, seed, observers: as for `solve`.
+        dtype, device: of the networks.
+        announce: called before each trial with the choice, the name of its family and the state of
+            the search, and at the end with the choice that is kept; None to announce nothing.
+        checkpoint: a state of a search, as `announce` got it, which goes on with what is left of
+            the budget. The problem, the seed and `boundary` must be those of that search.
+
+    With a torch.distributed process group, all its processes make each trial together, and decide
+    by the clock of the first one.
+
+    Returns:
+        The solution with the least estimated error or, where no error is known, with the least
+        residual at fresh points; then the status is "failed: ...".
+
+    Raises:
+        InputError: if the parts of the problem do not fit together, or the checkpoint is not
+            the state of a search.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), exact="sin(pi*x)")
+        >>> solution = kp.auto(problem, tolerance=1e-6)
+        >>> solution.errors.l2_relative < 1e-6
+        True
+    """
+    search = TrialSearch(
+        problem=stated(problem, Problem),
+        boundary=boundary,
+        seed=seed,
+        dtype=dtype,
+        device=device,
+        tolerance=TrialSearch.tolerance if tolerance is None else tolerance,
+        budget_seconds=TrialSearch.budget_seconds if budget_seconds is None else budget_seconds,
+        observers=observers,
+        announce=announce or _silent,
+        earlier=trials_of(checkpoint),
+    )
+    with entered(observers):  # around all trials: one line shows the progress of all
+        solution = search.run()
+    return measured(solution, reference) if errors else solution
+
+
+def _silent(choice: Choice, why: str, state: Mapping[str, Any]) -> None:
+    """Announce nothing."""

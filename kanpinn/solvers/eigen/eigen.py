@@ -1,31 +1,361 @@
-"""The solve of an eigenvalue problem, from problem, network and points to modes."""
+"""`eigen`: the smallest few eigenvalues of a linear operator and their modes; its checks, its
+status, and its solution made again from a stored run.
+"""
 
 import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import torch
+from torch import Generator, Tensor
 
-from kanpinn._support.distributed import world
-from kanpinn._support.errors import InputError, instance, integer, number
-from kanpinn._support.threads import on_threads
-from kanpinn.cells import Cells, Dissection
-from kanpinn.cells.cells import require_cells
-from kanpinn.geometry.sampling import Collocation
+from kanpinn._support.distributed import on_threads, world
+from kanpinn._support.errors import InputError, instance, integer, number, of_class
+from kanpinn.geometry import Points
+from kanpinn.geometry.sampling import Collocation, sample
+from kanpinn.jets import Jet
+from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.network import Network
+from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import Method, load_libraries
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.eigen_problem import EigenProblem
+from kanpinn.pde.evaluate import ResidualFunction, random_jets
 from kanpinn.solvers.discretization import Discretization, StrongDiscretization
-from kanpinn.solvers.discretize import build_surrogate, checked_weights
-from kanpinn.solvers.eigen.checks import check_linear
-from kanpinn.solvers.eigen.eigensolution import Eigensolution
-from kanpinn.solvers.eigen.finding import find_modes, modes_in_cells, search_in_cells
-from kanpinn.solvers.eigen.finish import failed, finish
-from kanpinn.solvers.eigen.pencil import rule
-from kanpinn.solvers.own_methods import check_unweighted
-from kanpinn.solvers.settings import SolveSettings
+from kanpinn.solvers.discretize import (
+    SolveSettings,
+    build_surrogate,
+    check_unweighted,
+    checked_weights,
+)
+from kanpinn.solvers.eigen.eigensolution import Eigensolution, paired_exact_values, relative_errors
+from kanpinn.solvers.eigen.modes import (
+    Modes,
+    ModeSamples,
+    as_modes,
+    channels_at,
+    density_of,
+    each,
+    rule,
+    samples,
+    widened,
+)
+from kanpinn.solvers.eigen.search import (
+    FoundModes,
+    find_modes,
+    fresh_points,
+    modes_in_cells,
+    search_in_cells,
+)
+from kanpinn.solvers.eigen.spectrum import kato_temple, rayleigh_gaps, residual_norms, rounding
+from kanpinn.solvers.state import History
+from kanpinn.spaces.cells.cells import Cells, require_cells
+from kanpinn.tasks.adaptive import Dissection
+
+FEW = Collocation(5, 16, "uniform")
+
+
+def check_linear(problem: EigenProblem) -> None:
+    """Raise if the operator, the mass or a condition is not linear and homogeneous.
+
+    Raises:
+        InputError: if one of them is not, with its name and the deviation; if the mass has another
+            number of equations than the operator, or derivatives of the same or a higher order.
+    """
+    name = type(problem).__name__
+    points = sample(problem.domain, FEW.interior, FEW.sampler)
+    columns, orders = [], []
+    for what, equation in (("operator", problem.operator_values), ("mass", problem.mass_values)):
+        jet = _check(equation, points, len(problem.fields), f"{name}.{what}")
+        orders.append(jet.channels.derivative_order)
+        columns.append(equation(points, jet).shape[1])
+    if columns[0] != columns[1]:
+        raise InputError(
+            f"{name}.mass must have as many equations as the operator: expected {columns[0]}, got "
+            f"{columns[1]}"
+        )
+    if orders[0] <= orders[1]:
+        raise InputError(
+            f"{name}.operator has derivatives up to order {orders[0]}, its mass up to {orders[1]}: "
+            "the eigenvalues are isolated only if the operator has the higher order"
+        )
+    for index, condition in enumerate(problem.conditions()):
+        places = condition.points(FEW, 1.0, Generator().manual_seed(0))
+        what = f"{name}.conditions()[{index}], {of_class(condition)},"
+        equation = partial(condition.stacked_residual, problem.fields, what)
+        _check(equation, places, len(problem.fields), what)
+
+
+def _check(
+    equation: ResidualFunction, points: Points, m: int, what: str, rounding: float = 1e-8
+) -> Jet:
+    """Raise if an equation is not linear and homogeneous in the jet, up to `rounding` · its size.
+
+    Returns:
+        A random jet with the derivatives that the equation uses.
+    """
+    jets = random_jets(equation, points, m)
+    first, second = (equation(points, jet) for jet in jets)
+    size = float(torch.maximum(first.abs().max(), second.abs().max()))
+    if not math.isfinite(size):
+        raise InputError(f"{what} must be finite: at some point of the domain it gives {size:g}")
+    rest = float(equation(points, jets[0] * 0.0).abs().max())
+    if not rest <= rounding * size:
+        raise InputError(f"{what} must be homogeneous: for u = 0 it gives {rest:.3g}, expected 0")
+    mixed = equation(points, jets[0] * 2.0 - jets[1] * 3.0)
+    gap = float((mixed - (2 * first - 3 * second)).abs().max())
+    if not gap <= rounding * size:
+        raise InputError(
+            f"{what} must be linear in the fields: it gives something else for 2u - 3v than "
+            f"2 times that for u less 3 times that for v (by {gap:.1e} of {size:.1e})"
+        )
+    return jets[0]
+
+
+ADVICE = "more units, or points, would show more"
+
+
+def status_of(
+    found: FoundModes, values: Tensor, unknown: Tensor, count: int, near: float | None
+) -> str:
+    """Return the status of a solve for `count` eigenvalues, in words.
+
+    Args:
+        found: the resolved modes.
+        values: their first eigenvalues, at most `count`.
+        unknown: the expected error of each value, (len(values),).
+        count: the number of eigenvalues requested.
+        near: the number they should be nearest to; None for those at the end of the spectrum.
+    """
+    poor_from, named_at_most = 1e-3, 6  # a relative error of 0.1 % is good enough
+    if near is not None and found.nearer:
+        return (
+            f"stopped: eigenvalues nearer to {near:g} are not resolved ({found.nearer}): {ADVICE}"
+        )
+    if len(values) < count:
+        return f"stopped: only {len(values)} of {count} eigenvalues are resolved: {ADVICE}"
+    distances = (values - found.spectrum.shift).abs()
+    part = unknown / torch.maximum(values.abs(), 1e-3 * distances)  # an eigenvalue may be zero
+    poor = [str(index + 1) for index, share in enumerate(part.tolist()) if not share <= poor_from]
+    if not poor:
+        return "converged"
+    named = f"{', '.join(poor[:named_at_most])}{', …' if len(poor) > named_at_most else ''}"
+    which = f"eigenvalues {named} are" if len(poor) > 1 else f"eigenvalue {named} is"
+    return f"stopped: {which} known to {float(part.max()):.1%} only: {ADVICE}"
+
+
+def not_self_adjoint(asymmetry: float) -> str:
+    """Return in words why a problem was not solved as a self-adjoint one.
+
+    Args:
+        asymmetry: the measured asymmetry; infinite if the problem says so itself or has no forms.
+    """
+    if math.isinf(asymmetry):
+        return "the problem is not self-adjoint"
+    return (
+        f"the problem was not found to be self-adjoint (asymmetry {asymmetry:.0e}); where it is, "
+        "more points show it, or self_adjoint = True says so"
+    )
+
+
+def finish(
+    discretization: Discretization[EigenProblem],
+    found: FoundModes,
+    count: int,
+    near: float | None,
+    started: float,
+) -> Eigensolution:
+    """Return the first `count` modes, normalised, with residuals, bounds, errors and status."""
+    first = found.modes[torch.arange(min(count, len(found.modes.values)))]
+    if not len(first.values):
+        return failed(
+            discretization, f"no eigenvalue is resolved: {ADVICE}", started, found.unresolved
+        )
+    problem, m = discretization.problem, len(discretization.problem.fields)
+    values = first.values
+    seen = samples(problem, widened(discretization.surrogate, first.columns, m), found.fresh)
+    modes = _normalised(first, seen, found.self_adjoint)
+    surrogate = widened(discretization.surrogate, modes.columns, m)
+    bounds, estimates, unbounded = _bounds(discretization, found, values, seen)
+    norms, exact = residual_norms(values, seen), paired_exact_values(problem, values, near)
+    residuals = Residuals(surrogate, terms_of(discretization, surrogate, values))
+    by_term, history = residuals.term_values(), History()
+    loss = sum(term.weight * by_term[term.name] for term in residuals.terms)
+    seconds = time.perf_counter() - started
+    history.rows.append(
+        {
+            "step": 1,
+            "stage": 0,
+            "loss": loss,
+            "evaluations": 1,
+            "seconds": seconds,
+            "modes": len(values),
+        }
+    )
+    return Eigensolution(
+        discretization=discretization,
+        surrogate=surrogate,
+        residuals=residuals,
+        values=values,
+        residual_norms=norms,
+        bounds=bounds,
+        unbounded=unbounded,
+        estimates=estimates,
+        self_adjoint=found.self_adjoint,
+        exact=exact,
+        errors=None if exact is None else relative_errors(values, exact),
+        unresolved=found.unresolved,
+        status=found.status
+        or status_of(found, values, norms if estimates is None else estimates, count, near),
+        history=history,
+        seconds=seconds,
+        loss_terms=by_term,
+        optimizer_seconds=[seconds],
+    )
+
+
+def failed(
+    discretization: Discretization[EigenProblem], reason: str, started: float, unresolved: int = 0
+) -> Eigensolution:
+    """Return an `Eigensolution` without modes whose status says why the solve has failed."""
+    none = discretization.surrogate.low.new_zeros(0)
+    return Eigensolution(
+        discretization=discretization,
+        surrogate=discretization.surrogate,
+        residuals=Residuals(discretization.surrogate, discretization.terms()),
+        values=none,
+        residual_norms=none,
+        bounds=None,
+        unbounded="there are no modes",
+        estimates=None,
+        self_adjoint=False,
+        exact=None,
+        errors=None,
+        unresolved=unresolved,
+        status=f"failed: {reason}",
+        history=History(),
+        seconds=time.perf_counter() - started,
+        loss_terms={},
+    )
+
+
+def _bounds(
+    discretization: Discretization[EigenProblem],
+    found: FoundModes,
+    values: Tensor,
+    seen: ModeSamples,
+) -> tuple[Tensor | None, Tensor | None, str]:
+    """Return error bounds and estimates, (count,) each, or None, and why there are no bounds."""
+    if found.estimates is not None:
+        return None, found.estimates, "cells meet conditions and continuity in least squares"
+    density, unbounded = _density(discretization, found)
+    if density is None:
+        return None, None, unbounded
+    noise, norms = rounding(values, found.spectrum), residual_norms(values, seen, density)
+    others = found.modes.values[len(values) :]
+    expected = kato_temple(values, norms, others) + rayleigh_gaps(values, seen) + noise
+    return norms + noise, torch.minimum(norms + noise, expected), unbounded
+
+
+def _normalised(modes: Modes, seen: ModeSamples, self_adjoint: bool) -> Modes:
+    """Return modes with a positive largest value, and ∫ |u|² = 1 unless they are orthonormal."""
+    u = as_modes(seen.fields, modes.values)
+    largest = u.gather(0, u.abs().argmax(dim=0, keepdim=True))[0]
+    factor = largest.abs() / largest
+    if not self_adjoint:
+        factor = factor / torch.linalg.vector_norm(u, dim=0)
+    return Modes(modes.values, modes.coefficients * factor)
+
+
+def _density(
+    discretization: Discretization[EigenProblem], found: FoundModes
+) -> tuple[Tensor | None, str]:
+    """Return the density ρ (n, 1) of the bounds' norms; or None, and why there are no bounds."""
+    if not found.self_adjoint:
+        return None, not_self_adjoint(found.asymmetry)
+    if discretization.penalties():
+        return None, "conditions are met by the penalty, not exactly"
+    density = density_of(discretization.problem, discretization.surrogate, found.fresh)
+    if density is None:
+        return None, "the mass is no multiplication by a positive function"
+    return density, ""
+
+
+def terms_of(
+    discretization: Discretization[EigenProblem], surrogate: Surrogate, values: Tensor
+) -> list[Term]:
+    """Return the loss terms of all modes: L u - λ M u, and the conditions not met exactly."""
+    problem, m = discretization.problem, len(discretization.problem.fields)
+    left, right = (each(e, m) for e in (problem.operator_values, problem.mass_values))
+
+    def equation(p: Points, u: Jet) -> Tensor:
+        lhs, rhs = as_modes(left(p, u), values), as_modes(right(p, u), values)
+        rest = (lhs - values * rhs).flatten(1)
+        return torch.cat([rest.real, rest.imag], dim=1) if rest.is_complex() else rest
+
+    points = rule(discretization)
+    channels = channels_at(surrogate, [equation], points)
+    inside = ResidualTerm(
+        "interior", points, discretization.weights["interior"], channels, equation
+    )
+    outside = [
+        replace(term, equation=_flat(each(term.equation, m))) for term in discretization.penalties()
+    ]
+    return [inside, *outside]
+
+
+def _flat(equation: ResidualFunction) -> ResidualFunction:
+    return lambda p, u: equation(p, u).flatten(1)
+
+
+def restored(
+    discretization: Discretization[EigenProblem], state: Mapping[str, Any]
+) -> Eigensolution:
+    """Return the modes of a saved state; each eigenvalue minimises ‖L u - λ M u‖ of its mode.
+
+    There are no bounds and no errors, and the status is a failure for an unknown reason.
+
+    Args:
+        discretization: of the eigenvalue problem, with the network before the solve.
+        state: a `SolverState.state_dict()`.
+    """
+    without, rows = failed(discretization, "not known", time.perf_counter()), list(state["history"])
+    if not rows:
+        return without
+    problem, count = discretization.problem, int(rows[-1]["modes"])
+    m = len(problem.fields)
+    network = discretization.surrogate.network
+    last = state["network"][f"layers.{len(network.layers) - 1}.coefficients"]
+    size = sum(layer.coefficients.numel() for layer in network.output_layers)
+    columns = last.new_zeros(size, last.shape[-1] // m)
+    surrogate = widened(discretization.surrogate, columns.to(discretization.surrogate.low), m)
+    surrogate.network.load_state_dict(state["network"])
+    seen = samples(problem, surrogate, fresh_points(discretization))
+    values = _quotients(seen.operator, seen.mass, count)
+    residuals = Residuals(surrogate, terms_of(discretization, surrogate, values))
+    return replace(
+        without,
+        surrogate=surrogate,
+        residuals=residuals,
+        values=values,
+        residual_norms=residual_norms(values, seen),
+        history=History(rows),
+        seconds=sum(state["seconds"]),
+        loss_terms=residuals.term_values(),
+        optimizer_seconds=list(state["seconds"]),
+    )
+
+
+def _quotients(left: Tensor, right: Tensor, count: int) -> Tensor:
+    """Return ∫ Mu*·Lu / ∫ |Mu|² of each mode, (count,); complex if there are 2 count columns."""
+    like = left.new_zeros(count)
+    like = like if left.shape[1] == count else like.to(like.dtype.to_complex())
+    left, right = as_modes(left, like), as_modes(right, like)
+    return (right.conj() * left).sum(dim=0) / right.abs().square().sum(dim=0)
 
 
 def eigen(

@@ -1,14 +1,30 @@
-"""The eigenvalues of a rectangular pencil, from the least-squares inverse of its operator."""
+"""Eigenpairs nearest to a shift: of a rectangular pencil by the least-squares inverse of its
+operator, of cells by a Krylov space of that inverse; orthonormal modes of self-adjoint
+problems and the errors of eigenvalues.
+"""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy
 import torch
 from torch import Tensor
 
-from kanpinn.linalg.triangle import column_scale, rank_tolerance
-from kanpinn.solvers.eigen.modes import Modes
-from kanpinn.solvers.eigen.pencil import Pencil
+from kanpinn.geometry import Points
+from kanpinn.jets import Jet
+from kanpinn.linalg.arnoldi import KrylovSpace, krylov_spaces
+from kanpinn.linalg.qr import column_scale, rank_tolerance
+from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.terms import ResidualTerm, residual_term
+from kanpinn.pde.eigen_problem import EigenProblem
+from kanpinn.solvers.discretization import Discretization
+from kanpinn.solvers.eigen.eigensolution import SAME
+from kanpinn.solvers.eigen.modes import Modes, ModeSamples, Pencil, as_modes
+from kanpinn.spaces.cells.domains import problem_in_cells
+from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, prolonged
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.problem import CellProblem
+from kanpinn.spaces.cells.system.cell_system import CellInverse
 
 RESOLVED = 0.1  # an eigenvalue is resolved if its residual is below this part of ‖(L - σM) u‖
 REAL = 1e-8  # an imaginary part below this part of |λ - σ| is rounding of a double eigenvalue
@@ -164,3 +180,342 @@ def real_parts(modes: Modes, shift: float) -> Modes:
     if bool(real.all()):
         return Modes(values.real, vectors.real)
     return Modes(values, vectors)
+
+
+# Relative to the largest entry; a smaller asymmetry comes from the quadrature or the penalty.
+SYMMETRIC = 1e-5
+
+
+@dataclass(frozen=True)
+class Subspace:
+    """An orthonormal real basis of the span of some eigenvectors, in the order of these.
+
+    Args:
+        columns: (r, q), the basis; its first k columns span the first k eigenvectors.
+        values: (q,), the real parts of the eigenvalues that the columns belong to.
+    """
+
+    columns: Tensor
+    values: Tensor
+
+
+def subspace(found: Spectrum, which: Tensor, dependent: float = 1e-8) -> Subspace:
+    """Return an orthonormal real basis of the span of the selected eigenvectors.
+
+    Args:
+        found: the spectrum whose eigenvectors are taken.
+        which: indices of the eigenvectors, in order, complex conjugates next to each other.
+        dependent: a unit vector counts as linearly dependent and is left out if its part
+            orthogonal to the vectors before it is shorter than this.
+    """
+    vectors, values = found.vectors[:, which], found.values[which]
+    real = torch.where(values.imag < 0, vectors.imag, vectors.real)
+    columns, rest = torch.linalg.qr(real / torch.linalg.vector_norm(real, dim=0))
+    kept = rest.diagonal().abs() > dependent
+    return Subspace(columns[:, kept], values.real[kept])
+
+
+def asymmetry(samples: ModeSamples) -> float:
+    """Return the relative asymmetry of the bilinear forms ∫ u·Lv and ∫ u·Mv on the samples.
+
+    It is the larger of the two forms' largest |a_ij - a_ji| over their largest |a_ij|. For a
+    self-adjoint problem it is zero for any functions that satisfy the conditions, except for the
+    error of the quadrature rule and, where conditions are penalised, for their residuals. It is
+    infinite if there are not as many equations as fields, or if ∫ u·Mv is not positive definite.
+    """
+    if len(samples.operator) != len(samples.fields):
+        return math.inf
+    forms = [samples.fields.T @ side for side in (samples.operator, samples.mass)]
+    if torch.linalg.cholesky_ex(_symmetric(forms[1])).info != 0:
+        return math.inf
+    tiny = torch.finfo(forms[0].dtype).tiny
+    sizes = [form.abs().max().clamp_min(tiny) for form in forms]
+    gaps = [(form - form.T).abs().max() for form in forms]
+    return max(float(gap / size) for gap, size in zip(gaps, sizes, strict=True))
+
+
+def orthonormal_modes(found: Spectrum, space: Subspace, samples: ModeSamples) -> Modes:
+    """Return the eigenpairs of K on an invariant subspace, orthonormal for ∫ u·Mv.
+
+    K is brought to Schur form, which makes each mode orthogonal to the modes before it. So later
+    modes, which are less well resolved, do not change earlier ones. The diagonal blocks of equal
+    eigenvalues are made symmetric; the antisymmetric part that rounding and discretisation leave
+    in a block changes its eigenvalues only to second order.
+
+    Args:
+        found: the spectrum with K and its basis.
+        space: the invariant subspace of K.
+        samples: the functions of the subspace's columns at the points of a quadrature rule.
+    """
+    gram = torch.linalg.cholesky(_symmetric(samples.fields.T @ samples.mass)).T  # G = RᵀR
+    inner = space.columns.T @ found.inverse @ space.columns  # triangular but for complex pairs
+    schur = gram @ torch.linalg.solve_triangular(gram, inner, upper=True, left=False)
+    gaps = (space.values[:, None] - space.values).abs()
+    schur = schur * (gaps <= SAME * (space.values - found.shift).abs())
+    mu, rotation = torch.linalg.eigh(_symmetric(schur))
+    columns = torch.linalg.solve_triangular(gram, rotation, upper=True)
+    return Modes(found.shift + 1 / mu, found.basis @ (space.columns @ columns))
+
+
+def _symmetric(matrix: Tensor) -> Tensor:
+    return (matrix + matrix.T) / 2
+
+
+def residual_norms(values: Tensor, samples: ModeSamples, density: Tensor | None = None) -> Tensor:
+    """Return ‖L u - λ M u‖ / ‖u‖ of each mode, (count,).
+
+    With a density ρ, where M u = ρ u, the squared norms are ∫ r²/ρ and ∫ ρ u²: those in which
+    M⁻¹L is self-adjoint.
+
+    Args:
+        values: the eigenvalues λ, (count,).
+        samples: of the modes.
+        density: ρ at the points of the samples, (n, 1); None for plain L2 norms.
+    """
+    left, right, u = (
+        as_modes(part, values) for part in (samples.operator, samples.mass, samples.fields)
+    )
+    rest = left - values * right
+    if density is not None:
+        root = density.sqrt().repeat_interleave(len(u) // len(density), dim=0)
+        rest, u = rest / root, u * root
+    return torch.linalg.vector_norm(rest, dim=0) / torch.linalg.vector_norm(u, dim=0)
+
+
+def relative_residuals(values: Tensor, samples: ModeSamples, shift: float) -> Tensor:
+    """Return ‖L u - λ M u‖ / ‖L u - σ M u‖ of each mode, (count,); near 1 for spurious modes."""
+    left, right = (as_modes(part, values) for part in (samples.operator, samples.mass))
+    norms = [torch.linalg.vector_norm(left - x * right, dim=0) for x in (values, shift)]
+    return norms[0] / norms[1].clamp_min(torch.finfo(norms[1].dtype).tiny)
+
+
+def rayleigh_gaps(values: Tensor, samples: ModeSamples) -> Tensor:
+    """Return |λ - ∫ u·Lu / ∫ u·Mu| of each mode, (count,).
+
+    The samples are at points of another quadrature rule than that of the solve.
+    """
+    left, right, u = (
+        as_modes(part, values) for part in (samples.operator, samples.mass, samples.fields)
+    )
+    return ((u * (left - values * right)).sum(dim=0) / (u * right).sum(dim=0)).abs()
+
+
+def rounding(values: Tensor, found: Spectrum, safety: float = 4.0) -> Tensor:
+    """Return the error of each λ = σ + 1/μ if μ is off by `safety` · eps · ‖K‖, (count,)."""
+    nearest = float((found.values - found.shift).abs().min())
+    eps = safety * torch.finfo(found.basis.dtype).eps
+    return eps * (values - found.shift).abs() ** 2 / nearest
+
+
+def kato_temple(values: Tensor, norms: Tensor, others: Tensor) -> Tensor:
+    """Return the Kato-Temple error estimate ‖R‖² / gap of each eigenvalue, (count,).
+
+    R are the residuals of all values that agree with the eigenvalue, and gap is its distance from
+    the nearest one that does not. The estimate is at most the residual norm of the eigenvalue, and
+    equals it where no gap is known.
+
+    Args:
+        values: the eigenvalues, (count,).
+        norms: their residual norms, (count,).
+        others: further eigenvalues of the problem, which serve for the gaps only.
+
+    Reference: Kato, On the upper and lower bounds of eigenvalues (1949); Davis and Kahan, The
+    rotation of eigenvectors by a perturbation (1970), for several that agree.
+    """
+    everything = torch.cat([values, others])
+    found = torch.empty_like(values)
+    for i, value in enumerate(values):
+        same = (values - value).abs() <= SAME * value.abs() + norms[i]
+        apart = (everything - value).abs()
+        apart = apart[apart > SAME * value.abs() + norms[i]]
+        gap = float(apart.min()) if len(apart) else math.nan
+        squares = float(norms[same].square().sum())
+        found[i] = min(float(norms[i]), squares / gap) if gap > 0 else norms[i]
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class ShiftedProblem:
+    """(L - σM) v = M u in cells, with homogeneous conditions.
+
+    Args:
+        shift: σ.
+        up: whether the spectrum is bounded from below, not from above.
+        problem: L - σM and the conditions.
+        mass: M.
+        fields: the number of fields m.
+    """
+
+    shift: float
+    up: bool
+    problem: CellProblem
+    mass: ResidualTerm
+    fields: int
+
+    @classmethod
+    def of(
+        cls, discretization: Discretization[EigenProblem], shift: float, up: bool
+    ) -> "ShiftedProblem":
+        """The problem of a discretization; up: see above.
+
+        Raises:
+            InputError: for what cells cannot solve.
+        """
+        problem, surrogate = discretization.problem, discretization.surrogate
+
+        def shifted(p: Points, u: Jet) -> Tensor:
+            return problem.operator_values(p, u) - shift * problem.mass_values(p, u)
+
+        points = discretization.points()[0]
+        operator, mass = (
+            residual_term(what, equation, points, surrogate, what)
+            for what, equation in (("operator", shifted), ("mass", problem.mass_values))
+        )
+        residuals = Residuals(surrogate, [operator, *discretization.penalties()], discretization)
+        return cls(shift, up, problem_in_cells(residuals), mass, len(problem.fields))
+
+    def inverse(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> CellInverse:
+        """The map from u to v on some cells."""
+        size = (len(geometry.tree), polynomials.size, self.fields)
+        zero = torch.zeros(size, dtype=torch.float64)
+        return CellInverse.of(self.problem.on(geometry, polynomials, zero), self.mass)
+
+
+@dataclass(frozen=True, eq=False)
+class CellPairs:
+    """The eigenpairs nearest to a shift on some cells.
+
+    Args:
+        spectrum: all approximate eigenpairs of the Krylov space; their residuals are those of its
+            projection.
+        nearest: the indices of those that are nearest to the shift, in this order, (k,).
+        inverse: the map T of which they are eigenpairs.
+    """
+
+    spectrum: Spectrum
+    nearest: Tensor
+    inverse: CellInverse
+
+    @property
+    def values(self) -> Tensor:
+        """The nearest eigenvalues, (k,)."""
+        return self.spectrum.values[self.nearest]
+
+    def block(self, count: int) -> Tensor:
+        """Real functions that span the first `count` modes, (N, L m, n) with n about `count`."""
+        columns = subspace(self.spectrum, self._closed(self.nearest[:count])).columns
+        return self._by_cells(self.spectrum.basis @ columns)
+
+    def _by_cells(self, functions: Tensor) -> Tensor:
+        """Coefficients (N L m, n) in the shape (N, L m, n)."""
+        return functions.unflatten(0, (len(self.inverse.system.geometry.tree), -1))
+
+    def _closed(self, which: Tensor) -> Tensor:
+        """Indices with those of the complex conjugates that are missing, beside them."""
+        values = self.spectrum.values
+        found: list[int] = []
+        for index in which.tolist():
+            if index not in found:
+                found.append(index)
+                if values[index].imag:
+                    apart = (values - values[index].conj()).abs()
+                    found.append(int(apart.argmin()))
+        return torch.tensor(found)
+
+    def polished(self, which: Tensor) -> Spectrum:
+        """Some eigenpairs with their modes T u / μ in place of u, which have smaller residuals."""
+        found = self.spectrum
+        columns = subspace(found, self._closed(which)).columns
+        inner = columns.T @ found.inverse @ columns
+        functions = self._by_cells(found.basis @ columns)
+        images = self.inverse(functions).coefficients.flatten(0, 1)
+        basis = torch.linalg.solve(inner, images, left=False)
+        vectors = columns.T.to(found.vectors) @ found.vectors[:, which]
+        vectors = vectors / torch.linalg.vector_norm(vectors, dim=0)
+        values, residuals = found.values[which], found.residuals[which]
+        return Spectrum(found.shift, values, vectors, residuals, basis, inner, found.up)
+
+    def shares(self, count: int) -> Tensor:
+        """The relative error of μ = 1/(λ - σ) that each cell is responsible for, (N, count).
+
+        It holds for modes of self-adjoint problems, see `CellInverse`.
+        """
+        which = self.nearest[:count]
+        modes = self.spectrum.basis.to(self.spectrum.vectors) @ self.spectrum.vectors[:, which]
+        images = self.inverse(self._by_cells(torch.view_as_real(modes).flatten(1)))
+        shares, sizes = (
+            t.unflatten(-1, (-1, 2)).sum(dim=-1) for t in (images.shares, images.sizes)
+        )
+        return shares / sizes
+
+
+def moved_block(
+    block: Tensor, polynomials: LocalPolynomials, old: CellGeometry, new: CellGeometry
+) -> Tensor:
+    """The coefficients of the same functions in other cells, which halve some of the old ones.
+
+    block: the coefficients in the old cells, (N, L m, n).
+    """
+    if new is old:
+        return block
+    fields = block.shape[1] // polynomials.size
+    parts = block.unflatten(1, (polynomials.size, -1)).flatten(2)
+    moved = prolonged(polynomials, old.tree, old.frames, parts, new)
+    return moved.unflatten(2, (fields, -1)).flatten(1, 2)
+
+
+def nearest_pairs(
+    shifted: ShiftedProblem, inverse: CellInverse, block: Tensor, count: int, tolerance: float
+) -> CellPairs:
+    """The eigenpairs of T = (L - σM)⁻¹ M with the largest μ = 1/(λ - σ).
+
+    The Krylov space grows until the relative errors of the first `count` values are below the
+    tolerance. They are about r (r + δ) for relative residuals r, where δ is the part of the
+    operator that is not normal.
+
+    Args:
+        shifted: the problem with σ.
+        inverse: T on some cells.
+        block: start functions, (N, L m, p).
+        count: the number of pairs.
+        tolerance: of the values μ.
+    """
+    most = max(12 * block.shape[-1], 100)  # columns of a space, after which it starts anew
+
+    def apply(x: Tensor) -> Tensor:
+        return inverse.coordinates(inverse(inverse.coefficients(x)).coefficients)
+
+    best = torch.inf
+    for _ in range(4):
+        for space in krylov_spaces(apply, inverse.coordinates(block)):
+            found = _spectrum(space, shifted)
+            nearest = (found.values - shifted.shift).abs().argsort()
+            error = _error(space, found, nearest[:count])
+            if error <= tolerance or space.basis.shape[1] >= min(most, len(space.basis) // 2):
+                break
+        basis = inverse.coefficients(space.basis).flatten(0, 1)
+        pairs = CellPairs(replace(found, basis=basis), nearest, inverse)
+        if error <= tolerance or error > 0.5 * best:
+            break
+        best, block = error, pairs.block(block.shape[-1])
+    return pairs
+
+
+def _spectrum(space: KrylovSpace, shifted: ShiftedProblem) -> Spectrum:
+    mu, vectors = torch.linalg.eig(space.matrix)
+    residuals, values = space.residuals(mu, vectors), shifted.shift + 1 / mu
+    return Spectrum(
+        shifted.shift, values, vectors, residuals, space.basis, space.matrix, shifted.up
+    )
+
+
+def _error(space: KrylovSpace, found: Spectrum, which: Tensor) -> float:
+    """The estimated relative error of some values μ by what is missing in a Krylov space."""
+    if space.basis.shape[1] < 2 * len(which):
+        return torch.inf
+    columns = subspace(found, which).columns
+    image = space.matrix.T @ columns
+    smallest = 1 / (found.values[which] - found.shift).abs().max()
+    normal = torch.linalg.matrix_norm(image - columns @ (columns.T @ image), 2) / smallest
+    residual = float(found.residuals[which].max())
+    return residual * min(1.0, residual + float(normal))

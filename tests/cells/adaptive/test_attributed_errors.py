@@ -2,7 +2,7 @@
 
 import torch
 
-from kanpinn.cells.adaptive.cell_errors import attributed
+from kanpinn.tasks.cell_errors import attributed
 
 
 def test_an_error_below_its_indicator_is_that_of_its_own_cell():

@@ -5,8 +5,8 @@ import torch
 from cases import OnWalls, error_of
 
 import kanpinn as kp
-from kanpinn.cells.adaptive.coordinates import coordinates_to_halve
-from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.tasks.refinement import coordinates_to_halve
 
 
 def fitted(function, dim, degree=8):

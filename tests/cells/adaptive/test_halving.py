@@ -6,11 +6,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from kanpinn.cells.adaptive.error_progress import ErrorProgress
-from kanpinn.cells.adaptive.halving import part_to_halve, to_halve
-from kanpinn.cells.adaptive.left_out import left_out
-from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.tree import Tree
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.tree import Tree
+from kanpinn.tasks.cell_errors import ErrorProgress, left_out
+from kanpinn.tasks.refinement import part_to_halve, to_halve
 
 
 @pytest.mark.parametrize(

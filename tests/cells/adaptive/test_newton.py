@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.cells.adaptive.error_progress import ErrorProgress
-from kanpinn.cells.adaptive.newton import NewtonProgress
+from kanpinn.tasks.adaptive import NewtonProgress
+from kanpinn.tasks.cell_errors import ErrorProgress
 
 
 def test_the_changes_that_are_left_follow_from_the_rate():

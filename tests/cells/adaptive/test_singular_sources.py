@@ -7,7 +7,7 @@ import torch
 from cases import OnWalls, error_of
 
 import kanpinn as kp
-from kanpinn.cells.system.cell_system import CellSystem
+from kanpinn.spaces.cells.system.cell_system import CellSystem
 
 
 class InteriorLine(OnWalls):

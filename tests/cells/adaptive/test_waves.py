@@ -7,9 +7,9 @@ import torch
 from cases import OnWalls, error_of
 
 import kanpinn as kp
-from kanpinn.cells.adaptive.waves import waves_along
 from kanpinn.jets import slopes_by_parts, zero_jet
 from kanpinn.pde.evaluate import find_channels
+from kanpinn.tasks.refinement import waves_along
 
 
 class Oscillatory(OnWalls):

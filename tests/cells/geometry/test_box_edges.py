@@ -7,12 +7,10 @@ import torch
 from scipy.optimize import brentq
 
 import kanpinn as kp
-from kanpinn.cells.geometry.box_edges import edges_of_boxes
-from kanpinn.cells.geometry.flux_exponents import FluxSizes
-from kanpinn.cells.problems.by_domain import problem_in_cells
-from kanpinn.cells.tree import Tree
-from kanpinn.solvers.discretize import discretize
-from kanpinn.solvers.settings import SolveSettings
+from kanpinn.solvers.discretize import SolveSettings, discretize
+from kanpinn.spaces.cells.domains import problem_in_cells
+from kanpinn.spaces.cells.geometry.flux_exponents import FluxSizes, edges_of_boxes
+from kanpinn.spaces.cells.tree import Tree
 
 CUBE = kp.Box(x=(-1, 1), y=(-1, 1), z=(-1, 1))
 CORNER = kp.Box(x=(-1, 0.1), y=(-1, 0), z=(-1, 0.2))

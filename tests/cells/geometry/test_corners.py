@@ -8,13 +8,13 @@ import torch
 from cases import solved_in_cells
 
 import kanpinn as kp
-from kanpinn.cells.geometry.cell_points import CellPoints
-from kanpinn.cells.geometry.divided import divided
-from kanpinn.cells.problems.in_plane import ProblemInPlane
-from kanpinn.cells.tree import Tree
 from kanpinn.geometry.points import Points
 from kanpinn.jets import Channels
 from kanpinn.loss.terms import ResidualTerm
+from kanpinn.spaces.cells.domains import ProblemInPlane
+from kanpinn.spaces.cells.geometry.cell_geometry import CellPoints
+from kanpinn.spaces.cells.geometry.regions import divided
+from kanpinn.spaces.cells.tree import Tree
 
 F = torch.float64
 NOTCHED = kp.Polygon([(0.1, 0.05), (1, 0.4), (0.2, 1), (-0.9, 0.6), (-0.7, -0.8), (0.4, -0.9)])

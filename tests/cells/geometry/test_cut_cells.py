@@ -7,15 +7,14 @@ import torch
 from cases import OnWalls, error_of, solved_in_cells
 
 import kanpinn as kp
-from kanpinn.cells.geometry.cut_geometry import CellCutter
-from kanpinn.cells.geometry.divided import divided
-from kanpinn.cells.geometry.outline import Outline
-from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.problems.in_plane import ProblemInPlane
-from kanpinn.cells.system.cell_fields import CellField
-from kanpinn.cells.tree import Tree
 from kanpinn.jets import Channels
 from kanpinn.loss.terms import ResidualTerm
+from kanpinn.spaces.cells.domains import ProblemInPlane
+from kanpinn.spaces.cells.geometry.plane import CellCutter, Outline
+from kanpinn.spaces.cells.geometry.regions import divided
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.system.functions import CellField
+from kanpinn.spaces.cells.tree import Tree
 
 F = torch.float64
 SQUARE = kp.Box(x=(0, 1), y=(0, 1))

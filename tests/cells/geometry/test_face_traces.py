@@ -5,14 +5,13 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.cells.geometry.cell_geometry import CellGeometry
-from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.problems.by_domain import problem_in_cells
-from kanpinn.cells.system.face_solver import FaceSolver
-from kanpinn.cells.system.start_traces import traces_of
-from kanpinn.cells.tree import Tree
-from kanpinn.solvers.discretize import discretize
-from kanpinn.solvers.settings import SolveSettings
+from kanpinn.solvers.discretize import SolveSettings, discretize
+from kanpinn.spaces.cells.domains import problem_in_cells
+from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.system.coupling import traces_of
+from kanpinn.spaces.cells.system.elimination import FaceSolver
+from kanpinn.spaces.cells.tree import Tree
 
 
 def _graded(dim):

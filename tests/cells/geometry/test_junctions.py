@@ -7,10 +7,9 @@ import torch
 from cases import error_of, solved_in_cells
 
 import kanpinn as kp
-from kanpinn.cells.geometry.junctions import junctions
-from kanpinn.cells.problems.by_domain import problem_in_cells
-from kanpinn.solvers.discretize import discretize
-from kanpinn.solvers.settings import SolveSettings
+from kanpinn.solvers.discretize import SolveSettings, discretize
+from kanpinn.spaces.cells.domains import problem_in_cells
+from kanpinn.spaces.cells.geometry.flux_exponents import junctions
 
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
 CROSS = (

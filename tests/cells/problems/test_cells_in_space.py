@@ -7,12 +7,12 @@ import torch
 import trimesh
 
 import kanpinn as kp
-from kanpinn.cells.geometry.solid_walls import SolidWalls
-from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.problems.in_space import ProblemInSpace
-from kanpinn.cells.tree import Tree
 from kanpinn.geometry import Points
-from kanpinn.geometry.solid.divide3d import SolidDivision
+from kanpinn.geometry.division import SolidDivision
+from kanpinn.spaces.cells.domains import ProblemInSpace
+from kanpinn.spaces.cells.geometry.solid import SolidWalls
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.tree import Tree
 
 CUBE = kp.Box(x=(-1, 1), y=(-1, 1), z=(-1, 1))
 OCTANT = kp.Box(x=(0, 1), y=(0, 1), z=(0, 1))

@@ -6,7 +6,7 @@ from cases import error_of, solved_in_cells
 from layered import Layered, part
 
 import kanpinn as kp
-from kanpinn.cells.regions import PlaneRegions
+from kanpinn.spaces.cells.geometry.regions import PlaneRegions
 
 F = torch.float64
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))

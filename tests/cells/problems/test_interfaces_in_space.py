@@ -6,16 +6,15 @@ from cases import error_of, solved_in_cells
 from layered import Layered, part
 
 import kanpinn as kp
-from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.problems.by_domain import problem_in_cells
-from kanpinn.cells.regions import SpaceRegions
-from kanpinn.cells.system.face_solver import FaceSolver
-from kanpinn.cells.system.start_traces import traces_of
-from kanpinn.cells.tree import Tree
-from kanpinn.geometry.solid.divide3d import SolidDivision
+from kanpinn.geometry.division import SolidDivision
 from kanpinn.solvers.auto.traits import Traits
-from kanpinn.solvers.discretize import discretize
-from kanpinn.solvers.settings import SolveSettings
+from kanpinn.solvers.discretize import SolveSettings, discretize
+from kanpinn.spaces.cells.domains import problem_in_cells
+from kanpinn.spaces.cells.geometry.regions import SpaceRegions
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.system.coupling import traces_of
+from kanpinn.spaces.cells.system.elimination import FaceSolver
+from kanpinn.spaces.cells.tree import Tree
 
 F = torch.float64
 CUBE = kp.Box(x=(-1, 1), y=(-1, 1), z=(-1, 1))

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.evolution.cells import cell_front
-from kanpinn.evolution.cells.cell_window import solve_cell_window
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
+from kanpinn.tasks import cell_march
+from kanpinn.tasks.cells_in_time import solve_cell_window
 
 F = torch.float64
 
@@ -273,7 +273,7 @@ def test_a_linearisation_is_for_windows_of_one_length_and_dropped_before_it_fail
         tried.append((equations.cells, equations.length, done.window.converged))
         return done
 
-    monkeypatch.setattr(cell_front, "solve_cell_window", solve)
+    monkeypatch.setattr(cell_march, "solve_cell_window", solve)
     march = kp.March(1e-3, stages=3, regrade=False)
     kp.solve(Wave(), kp.CellWindows([2, 2], 4, 4), march, errors=False, verified=False)
     lengths = {}

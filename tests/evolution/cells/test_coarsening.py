@@ -2,9 +2,9 @@
 
 import torch
 
-from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.tree import Tree
-from kanpinn.evolution.cells.coarsening import leaves_of_boxes, on_parts, with_boxes
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.tree import Tree
+from kanpinn.tasks.cells_in_time import leaves_of_boxes, on_parts, with_boxes
 
 
 def test_the_parts_of_a_polynomial_give_it_back():

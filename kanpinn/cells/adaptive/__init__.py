@@ -1,1 +1,0 @@
-"""The solve in cells: Newton's method, the estimated error, and the cells that are halved."""

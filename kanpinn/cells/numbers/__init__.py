@@ -1,1 +1,0 @@
-"""Unknown numbers that all cells share, from data."""

@@ -1,1 +1,0 @@
-"""Problems in cells, by the kind of their domain."""

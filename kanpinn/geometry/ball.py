@@ -1,0 +1,306 @@
+"""Balls, and rules and samples on parts of spheres."""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from numbers import Real
+
+import torch
+from scipy.special import betaincinv
+from torch import Tensor
+
+from kanpinn._support.errors import InputError, integer, number
+from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
+from kanpinn.geometry.boundary import Boundary, MappedPiece, Walls
+from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.points import Points, check_names
+from kanpinn.geometry.region import Mapped, Region
+from kanpinn.geometry.rules import check_size, jacobi, tensor_grid
+from kanpinn.geometry.rules_in_boxes import Hits, RulesInBoxes, cast
+
+
+def sphere_area(dim: int) -> float:
+    """Return the measure of the unit sphere in `dim` coordinates: 2π for 2, 4π for 3, 2π² for 4."""
+    return 2 * math.pi ** (dim / 2) / math.gamma(dim / 2)
+
+
+def sphere_from_unit(unit: Tensor) -> Coords:
+    """Map points (n, d - 1) of [0, 1]^(d-1) to the unit sphere in d ≥ 2 coordinates, (n, d).
+
+    The map scales all areas by the same factor. In three coordinates height and angle are uniform
+    (Archimedes).
+    """
+    last = unit.shape[1]
+    shares = [_beta_quantile(unit[:, last - k], k) for k in range(last, 1, -1)]
+    return _embed([(2 * share - 1, 2 * (share * (1 - share)).sqrt()) for share in shares], unit)
+
+
+def sphere_rule(nodes: int, dim: int) -> tuple[Coords, Weights]:
+    """Return a product rule with n = 2·nodes^(d-1) points on the unit sphere.
+
+    It consists of Gauss–Gegenbauer rules in the heights and the trapezoidal rule in the angle, and
+    is exact for polynomials in the coordinates up to degree 2·nodes - 1.
+
+    Args:
+        nodes: the number of nodes per height; the angle has 2·nodes.
+        dim: the number of coordinates d ≥ 2.
+
+    Returns:
+        Points (n, d) and weights (n,).
+
+    Reference: Stroud, Approximate Calculation of Multiple Integrals (1971), section 2.7.
+    """
+    check_size(nodes, 2 * nodes ** (dim - 1))
+    axes, factors = [], []
+    for k in range(dim - 1, 1, -1):
+        heights, weights = jacobi(nodes, k / 2 - 1, k / 2 - 1)
+        axes.append(heights)
+        factors.append(weights)
+    axes.append((torch.arange(2 * nodes, dtype=torch.float64) + 0.5) / (2 * nodes))
+    factors.append(torch.full((2 * nodes,), math.pi / nodes, dtype=torch.float64))
+    grid = tensor_grid(axes)
+    levels = [(height, (1 - height**2).sqrt()) for height in grid[:, :-1].T]
+    return _embed(levels, grid), tensor_grid(factors).prod(dim=1)
+
+
+def _embed(levels: list[tuple[Tensor, Tensor]], unit: Tensor) -> Coords:
+    """Return sphere points from the (height, remaining radius) of each level and the angle.
+
+    The angle is 2π times the last column of unit.
+    """
+    columns, radius = [], torch.ones_like(unit[:, 0])
+    for height, left in levels:
+        columns.append(radius * height)
+        radius = radius * left
+    angle = 2 * math.pi * unit[:, -1]
+    return torch.stack([*columns, radius * angle.cos(), radius * angle.sin()], dim=1)
+
+
+def _beta_quantile(share: Tensor, k: int) -> Tensor:
+    if k == 2:
+        return share
+    # Use scipy, because torch has no inverse of the incomplete beta function.
+    quantiles = betaincinv(k / 2, k / 2, share.detach().cpu().double().numpy())
+    return torch.from_numpy(quantiles).to(share)
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Ball(Mapped, Domain):
+    """The points at most `radius` away from a centre, in d ≥ 3 dimensions.
+
+    The boundary of `Ball((0, 0, 0), 0.3, name="hole")` is one piece, "hole".
+
+    Args:
+        center: the centre, d numbers.
+        radius: the radius, above 0.
+        names: the names of the coordinates; by default ("x", "y", "z") in 3-D and
+            ("x1", "x2", ...) in higher dimensions.
+        name: the name of the boundary piece.
+
+    Raises:
+        InputError: if the centre has fewer than three coordinates or one is not finite, the radius
+            is not above 0, or there are not d valid names.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> f"{kp.Ball((0, 0, 0), 1).measure:.4f}"
+        '4.1888'
+        >>> block = kp.Box(x=(-1, 1), y=(-1, 1), z=(-1, 1)) - kp.Ball((0, 0, 0), 0.5, name="hole")
+        >>> block.boundary["hole"].names
+        ('hole',)
+    """
+
+    center: tuple[float, ...]
+    radius: float
+    axes: tuple[str, ...]
+    name: str
+
+    def __init__(
+        self,
+        center: Sequence[float | int],
+        radius: float | int,
+        *,
+        names: Sequence[str] | None = None,
+        name: str = "sphere",
+    ) -> None:
+        number("radius", radius, above=True)
+        if len(center) < 3:
+            raise InputError(
+                f"center must have three or more coordinates, got {tuple(center)!r}: "
+                "in two dimensions take a Disk, in one a Box"
+            )
+        if not all(isinstance(value, Real) and math.isfinite(value) for value in center):
+            raise InputError(f"center must be finite numbers, got {tuple(center)!r}")
+        object.__setattr__(self, "center", tuple(float(value) for value in center))
+        object.__setattr__(self, "radius", float(radius))
+        object.__setattr__(self, "axes", coordinate_names(names, len(center)))
+        object.__setattr__(self, "name", name)
+
+    def __repr__(self) -> str:
+        return f"Ball({self.center}, {self.radius})"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.axes
+
+    @property
+    def measure(self) -> float:
+        return sphere_area(self.dim) / self.dim * self.radius**self.dim
+
+    @property
+    def bounds(self) -> tuple[Vector, Vector]:
+        center = torch.tensor(self.center, dtype=torch.float64)
+        return center - self.radius, center + self.radius
+
+    @property
+    def boundary(self) -> Boundary:
+        return Boundary((Sphere(self),))
+
+    def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
+        return (coords - coords.new_tensor(self.center)).norm(dim=1) <= self.radius + tolerance
+
+    def contains_box(self, low: Vector, high: Vector) -> bool:
+        center = low.new_tensor(self.center)
+        farthest = torch.maximum((low - center).abs(), (high - center).abs())
+        return farthest.norm().item() <= self.radius
+
+    @property
+    def signed_level(self) -> bool:
+        return True
+
+    @property
+    def smooth_level(self) -> bool:
+        return True
+
+    def level(self, coords: Coords) -> Column:
+        """Return (R² - r²) / 2R at the distance r from the centre; its slope on the sphere is 1."""
+        offsets = coords - coords.new_tensor(self.center)
+        return (self.radius**2 - offsets.square().sum(dim=1, keepdim=True)) / (2 * self.radius)
+
+    def image(self, unit: Coords) -> Points:
+        share = unit[:, :1] ** (1 / self.dim)
+        offsets = self.radius * share * sphere_from_unit(unit[:, 1:])
+        return Points(unit.new_tensor(self.center) + offsets, self.names)
+
+    def quadrature(self, nodes: int) -> tuple[Points, Weights]:
+        """Return the product of a Gauss–Jacobi rule in the radius and a product rule on the sphere.
+
+        It has 2·nodes^d points and is exact for polynomials in the coordinates up to degree
+        2·nodes - 1.
+        """
+        nodes = integer("nodes", nodes)
+        check_size(nodes, 2 * nodes**self.dim)
+        shares, along = jacobi(nodes, 0, self.dim - 1)
+        directions, around = sphere_rule(nodes, self.dim)
+        offsets = self.radius * (1 + shares)[:, None, None] / 2 * directions
+        coords = torch.tensor(self.center, dtype=torch.float64) + offsets.reshape(-1, self.dim)
+        weights = (self.radius / 2) ** self.dim * torch.outer(along, around).reshape(-1)
+        return Points(coords, self.names), weights
+
+    def gauss(self, n: int) -> Points:
+        return Region.gauss(self, n)
+
+
+@dataclass(frozen=True)
+class Sphere(MappedPiece):
+    """The sphere that bounds a ball.
+
+    Args:
+        ball: the ball.
+    """
+
+    ball: Ball
+
+    @property
+    def name(self) -> str:
+        return self.ball.name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.ball.names
+
+    @property
+    def dim(self) -> int:
+        return self.ball.dim - 1
+
+    @property
+    def walls(self) -> Walls:
+        return Walls(spheres=((self.ball.center, self.ball.radius),))
+
+    @property
+    def level(self) -> Callable[[Coords], Column]:
+        return self.ball.level
+
+    @property
+    def measure(self) -> float:
+        return sphere_area(self.ball.dim) * self.ball.radius**self.dim
+
+    def image(self, unit: Coords) -> Points:
+        return self._at(sphere_from_unit(unit))
+
+    def quadrature(self, nodes: int) -> tuple[Points, Weights]:
+        """Return a product rule with 2·nodes^(d-1) points.
+
+        It is exact for polynomials in the coordinates up to degree 2·nodes - 1.
+        """
+        normals, weights = sphere_rule(integer("nodes", nodes), self.ball.dim)
+        return self._at(normals), self.ball.radius**self.dim * weights
+
+    def in_boxes(self, boxes: Tensor, nodes: int) -> RulesInBoxes:
+        if self.ball.dim != 3:
+            return super().in_boxes(boxes, nodes)
+        center, radius = boxes.new_tensor(self.ball.center), self.ball.radius
+        offsets = boxes - center
+        nearest = torch.maximum(offsets[:, 0], -offsets[:, 1]).clamp_min(0).norm(dim=1)
+        farthest = offsets.abs().amax(dim=1).norm(dim=1)
+        met = (nearest <= radius) & (farthest >= radius)
+        # A part of the sphere is steepest along one axis: it is a graph over the other two.
+        reach, least = radius / 2**0.5, (1 - 1e-9) * radius / 3**0.5
+        parts = [RulesInBoxes.none(self.names)]
+        for axis, sign in itertools.product(range(3), (-1, 1)):
+            along = (sign * offsets[:, :, axis]).amax(dim=1)
+            chosen = (met & (along >= least)).nonzero()[:, 0]
+            some = boxes[chosen].clamp(center - reach, center + reach)
+            some[:, :, axis] = boxes[chosen, :, axis]
+            hits = partial(self._hits, axis, sign)
+            parts.append(cast(hits, self.names, axis, some, nodes).numbered(chosen))
+        return RulesInBoxes.joined(parts)
+
+    def _hits(self, axis: int, sign: int, lines: Tensor, boxes: Tensor) -> Hits:
+        """Where lines along an axis meet the sixth of the sphere that faces along this axis.
+
+        Args:
+            axis, sign: the axis, and the direction along it, 1 or -1.
+            lines: the other two coordinates of each line, (k, q, 2).
+            boxes: not used, since all of them meet the same surface.
+        """
+        center, radius = self.ball.center, self.ball.radius
+        offsets = lines.flatten(0, 1) - lines.new_tensor(center[:axis] + center[axis + 1 :])
+        height = radius**2 - offsets.square().sum(dim=1)
+        met = (height >= offsets.square().amax(dim=1)).nonzero()[:, 0]
+        along = sign * height[met].sqrt()[:, None]
+        normals = torch.cat([offsets[met, :axis], along, offsets[met, axis:]], dim=1) / radius
+        return Hits(met, lines.new_tensor(center) + radius * normals, normals)
+
+    def gauss(self, n: int) -> Points:
+        return Region.gauss(self, n)
+
+    def _at(self, normals: Coords) -> Points:
+        center = normals.new_tensor(self.ball.center)
+        return Points(center + self.ball.radius * normals, self.names, normals)
+
+
+def coordinate_names(names: Sequence[str] | None, dim: int) -> tuple[str, ...]:
+    """Return the names as a tuple; the default is (x, y), (x, y, z), or (x1, x2, ...) above 3-D.
+
+    Raises:
+        InputError: unless there are dim valid names, see `check_names`.
+    """
+    if names is None:
+        return ("x", "y", "z")[:dim] if dim <= 3 else tuple(f"x{i + 1}" for i in range(dim))
+    if isinstance(names, str) or len(names) != dim:
+        raise InputError(f"names must be {dim} names of coordinates, got {names!r}")
+    check_names(tuple(names))
+    return tuple(names)

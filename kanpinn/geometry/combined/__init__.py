@@ -1,1 +1,0 @@
-"""Unions, differences and intersections in any dimension, with Gauss rules for boxes and balls."""

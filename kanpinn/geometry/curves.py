@@ -1,0 +1,657 @@
+"""Curves in the plane that bound planar domains: segments and elliptical arcs, and their
+crossings.
+"""
+
+import itertools
+import math
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError, number
+from kanpinn._support.shapes import Column, Coords, Weights
+from kanpinn.geometry.boundary import MappedPiece
+from kanpinn.geometry.conics import Conic, Side, closest
+from kanpinn.geometry.points import Points, check_names
+from kanpinn.geometry.rules import cube_rim, gauss_legendre
+
+Pair = tuple[float | int, float | int]
+XY = ("x", "y")
+
+
+class Curve(MappedPiece):
+    """A smooth curve γ(t), 0 ≤ t ≤ 1, with the domain on its left and normals to the right."""
+
+    @property
+    def dim(self) -> int:
+        return 1
+
+    @property
+    @abstractmethod
+    def start(self) -> Pair:
+        """The first point γ(0)."""
+
+    @property
+    @abstractmethod
+    def stop(self) -> Pair:
+        """The last point γ(1)."""
+
+    @property
+    @abstractmethod
+    def bounds(self) -> tuple[Pair, Pair]:
+        """The lower left and the upper right corner of the curve's bounding box."""
+
+    @abstractmethod
+    def at(self, t: Weights) -> Coords:
+        """Return the points γ(t), (n, 2), at parameters t, (n,)."""
+
+    @abstractmethod
+    def velocity(self, t: Weights) -> Coords:
+        """Return the derivatives γ'(t), (n, 2), at parameters t, (n,)."""
+
+    @abstractmethod
+    def even(self, unit: Weights) -> Weights:
+        """Return the parameters t (n,) at shares (n,) of the arc length, from 0 to 1."""
+
+    @abstractmethod
+    def cuts(self) -> list[float]:
+        """Return parameters from 0 to 1 that divide the curve so that Gauss rules converge fast."""
+
+    @abstractmethod
+    def nearest(self, coords: Coords) -> Coords:
+        """Return the closest points (n, 2) on the curve, twice differentiable in `coords`."""
+
+    @abstractmethod
+    def near(self, coords: Coords, within: float) -> Tensor:
+        """Return a mask (n,) that is True for all points within this distance and few others."""
+
+    @abstractmethod
+    def locate(self, point: Pair, tolerance: float) -> float | None:
+        """Return the parameter t of a point, or None if the curve is not within the tolerance."""
+
+    @abstractmethod
+    def part(self, first: float, last: float) -> "Curve":
+        """Return the part from t = first to t = last, in reverse direction if first > last."""
+
+    @abstractmethod
+    def named(self, name: str) -> "Curve":
+        """Return the same curve under another name."""
+
+    @property
+    def straight(self) -> bool:
+        """True if the curve is a line segment."""
+        return False
+
+    def same_carrier(self, other: "Curve", tolerance: float) -> bool:
+        """Return True if both curves are parts of one line or one ellipse."""
+        return type(self) is type(other) and self.lies_on(other, tolerance)
+
+    @abstractmethod
+    def lies_on(self, other: Any, tolerance: float) -> bool:
+        """Return True if another curve of the same type lies on the same line or ellipse."""
+
+    @abstractmethod
+    def joined(self, other: Any) -> "Curve | None":
+        """Return both curves as one; the other one continues this one on the same line or ellipse.
+
+        None if they run in opposite directions or the ellipse is given by other axes.
+        """
+
+    @abstractmethod
+    def extent(self, coords: Coords) -> Column | None:
+        """Return values (n, 1) that distinguish the curve from the rest of its line or ellipse.
+
+        On the line or ellipse they are > 0 on the curve and < 0 beyond its ends. None for a closed
+        curve.
+        """
+
+    @abstractmethod
+    def moment(self, origin: Pair) -> float:
+        """Return ½ ∫ (x dy - y dx) about an origin; the sum over a boundary is the area inside."""
+
+    @abstractmethod
+    def sides(self, first: float, last: float) -> list[Side]:
+        """Return the monotone parts of the curve as graphs x(y), without horizontal parts.
+
+        Args:
+            first: the height y of the curve's start.
+            last: the height y of its end.
+        """
+
+    @property
+    def rim(self) -> Points:
+        closed = self.start == self.stop
+        return super().rim if closed else self.image(cube_rim(1))
+
+    def image(self, unit: Coords) -> Points:
+        return self.points_at(self.even(unit[:, 0]))
+
+    def quadrature(self, nodes: int) -> tuple[Points, Weights]:
+        unit, weights = gauss_legendre(nodes)
+        ends = torch.tensor(self.cuts(), dtype=torch.float64)
+        t = (ends[:-1, None] + ends.diff()[:, None] * unit).flatten()
+        speed = self.velocity(t).norm(dim=1)
+        return self.points_at(t), (ends.diff()[:, None] * weights).flatten() * speed
+
+    def points_at(self, t: Weights) -> Points:
+        """Return the points γ(t) at parameters t (n,), with normals."""
+        along = self.velocity(t)
+        across = torch.stack([along[:, 1], -along[:, 0]], dim=1)
+        return Points(self.at(t), self.names, across / along.norm(dim=1, keepdim=True))
+
+
+def pair(name: str, value: Any) -> Pair:
+    """Return the value of the argument `name` as two finite floats.
+
+    Raises:
+        InputError: if the value is not a pair of finite numbers.
+    """
+    try:
+        numbers = tuple(value)
+    except TypeError:
+        numbers = ()
+    if len(numbers) != 2 or not all(isinstance(v, Real) and math.isfinite(v) for v in numbers):
+        raise InputError(f"{name} must be two finite numbers, got {value!r}")
+    return float(numbers[0]), float(numbers[1])
+
+
+def two_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of two coordinates as a tuple.
+
+    Raises:
+        InputError: unless they are two valid names, see `check_names`.
+    """
+    names = tuple(names)
+    check_names(names)
+    if len(names) != 2:
+        raise InputError(f"a planar domain must have two coordinates, got names {names}")
+    return names
+
+
+@dataclass(frozen=True)
+class Segment(Curve):
+    """The line segment from a to b.
+
+    Raises:
+        InputError: unless a and b are two different finite points.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> kp.Segment((0, 0), (3, 4), name="ramp").measure
+        5.0
+    """
+
+    a: Pair
+    b: Pair
+    name: str = "segment"
+    names: tuple[str, ...] = XY
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "a", pair("a", self.a))
+        object.__setattr__(self, "b", pair("b", self.b))
+        object.__setattr__(self, "names", two_names(self.names))
+        if self.a == self.b:
+            raise InputError(f"a segment must have two different ends, got {self.a} twice")
+
+    @property
+    def start(self) -> Pair:
+        return self.a
+
+    @property
+    def stop(self) -> Pair:
+        return self.b
+
+    @property
+    def measure(self) -> float:
+        return math.dist(self.a, self.b)
+
+    @property
+    def bounds(self) -> tuple[Pair, Pair]:
+        (ax, ay), (bx, by) = self.a, self.b
+        return (min(ax, bx), min(ay, by)), (max(ax, bx), max(ay, by))
+
+    @property
+    def level(self) -> Callable[[Coords], Column]:
+        return partial(left_of, self.a, self.b)
+
+    def at(self, t: Weights) -> Coords:
+        # lerp is exact at both ends.
+        return torch.lerp(t.new_tensor(self.a), t.new_tensor(self.b), t[:, None])
+
+    def velocity(self, t: Weights) -> Coords:
+        return (t.new_tensor(self.b) - t.new_tensor(self.a)).expand(len(t), 2)
+
+    def even(self, unit: Weights) -> Weights:
+        return unit
+
+    def cuts(self) -> list[float]:
+        return [0.0, 1.0]
+
+    def nearest(self, coords: Coords) -> Coords:
+        a, along = coords.new_tensor(self.a), coords.new_tensor(self.b) - coords.new_tensor(self.a)
+        t = ((coords - a) @ along / (along @ along)).clamp(0, 1)
+        return a + t[:, None] * along
+
+    def near(self, coords: Coords, within: float) -> Tensor:
+        low, high = (coords.new_tensor(corner) for corner in self.bounds)
+        return ((coords >= low - within) & (coords <= high + within)).all(dim=1)
+
+    def locate(self, point: Pair, tolerance: float) -> float | None:
+        (ax, ay), (bx, by) = self.a, self.b
+        dx, dy = bx - ax, by - ay
+        t = ((point[0] - ax) * dx + (point[1] - ay) * dy) / (dx * dx + dy * dy)
+        t = min(max(t, 0.0), 1.0)
+        foot = (ax + t * dx, ay + t * dy)
+        return t if math.dist(foot, point) <= tolerance else None
+
+    def part(self, first: float, last: float) -> "Segment":
+        return replace(self, a=self._point(first), b=self._point(last))
+
+    def named(self, name: str) -> "Segment":
+        return replace(self, name=name)
+
+    @property
+    def straight(self) -> bool:
+        return True
+
+    def extent(self, coords: Coords) -> Column:
+        middle = (coords.new_tensor(self.a) + coords.new_tensor(self.b)) / 2
+        from_middle = (coords - middle).square().sum(dim=1, keepdim=True)
+        return ((self.measure / 2) ** 2 - from_middle) / self.measure
+
+    def joined(self, other: "Segment") -> "Segment":
+        return replace(self, b=other.b)
+
+    def lies_on(self, other: "Segment", tolerance: float) -> bool:
+        ux, uy = ((q - p) / self.measure for p, q in zip(self.a, self.b, strict=True))
+        offsets = (ux * (y - self.a[1]) - uy * (x - self.a[0]) for x, y in (other.a, other.b))
+        return all(abs(offset) <= tolerance for offset in offsets)
+
+    def moment(self, origin: Pair) -> float:
+        ax, ay, bx, by = (
+            end - base for ends in (self.a, self.b) for end, base in zip(ends, origin, strict=True)
+        )
+        return (ax * by - bx * ay) / 2
+
+    def sides(self, first: float, last: float) -> list[Side]:
+        if first == last:
+            return []
+        # Start from the lower end: with another base, rounding on a nearly horizontal line could
+        # give an x outside the range of the two ends.
+        base = (self.a[0], first) if first < last else (self.b[0], last)
+        slope = (self.b[0] - self.a[0]) / (last - first)
+        return [Side.between(first, last, middle=base, slope=slope)]
+
+    def _point(self, t: float) -> Pair:
+        if t in (0.0, 1.0):
+            return self.b if t else self.a
+        (ax, ay), (bx, by) = self.a, self.b
+        return ax + t * (bx - ax), ay + t * (by - ay)
+
+
+def left_of(a: Pair, b: Pair, coords: Coords) -> Column:
+    """Return the signed distance (n, 1) from the line through a and b, > 0 on its left."""
+    (ax, ay), (bx, by) = a, b
+    length = math.dist(a, b)
+    x, y = coords.split(1, dim=1)
+    return (x - ax) * ((ay - by) / length) + (y - ay) * ((bx - ax) / length)
+
+
+TURN = 2 * math.pi  # a full turn in radians
+
+
+@dataclass(frozen=True)
+class Arc(Curve):
+    """An arc of an ellipse, c + R(angle) (a cos θ, b sin θ) for θ from `first` to `last`.
+
+    It runs clockwise if last < first.
+
+    Args:
+        center: the centre c.
+        axes: the semi-axes (a, b), equal for a circle.
+        angle: the counter-clockwise rotation angle of the ellipse, in radians.
+        first, last: the eccentric angles θ of the two ends in radians, at most 2π apart.
+
+    Raises:
+        InputError: if a number is not finite, a semi-axis is ≤ 0, or the arc spans an angle of 0 or
+            of more than 2π.
+
+    Example:
+        >>> import math
+        >>> import kanpinn as kp
+        >>> half = kp.Arc((0, 0), (1, 1), last=math.pi, name="dome")
+        >>> domain = kp.Planar((half, kp.Segment((-1, 0), (1, 0), name="floor")))
+        >>> f"{domain.measure:.4f}", domain.boundary.names
+        ('1.5708', ('dome', 'floor'))
+    """
+
+    center: Pair
+    axes: Pair
+    angle: float | int = 0.0
+    first: float | int = 0.0
+    last: float | int = TURN
+    name: str = "arc"
+    names: tuple[str, ...] = XY
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "center", pair("center", self.center))
+        object.__setattr__(self, "axes", pair("axes", self.axes))
+        object.__setattr__(self, "names", two_names(self.names))
+        for key in ("angle", "first", "last"):
+            number(key, getattr(self, key), -math.inf)
+            object.__setattr__(self, key, float(getattr(self, key)))
+        if min(self.axes) <= 0:
+            raise InputError(f"axes must be positive, got {self.axes}")
+        if not 0 < abs(self.sweep) <= TURN * (1 + 1e-14):
+            raise InputError(
+                f"an arc must span more than 0 and at most 2π, got {self.first} to {self.last}"
+            )
+
+    @property
+    def conic(self) -> Conic:
+        """The ellipse that contains the arc."""
+        return Conic(self.center, self.axes, self.angle)
+
+    @property
+    def sweep(self) -> float:
+        """The angle last - first in radians; it is < 0 for a clockwise arc."""
+        return self.last - self.first
+
+    @property
+    def closed(self) -> bool:
+        """True if the arc is a whole ellipse."""
+        return abs(self.sweep) > TURN - 1e-12
+
+    @property
+    def start(self) -> Pair:
+        return self.conic.point(self.first)
+
+    @property
+    def stop(self) -> Pair:
+        return self.start if self.closed else self.conic.point(self.last)
+
+    @property
+    def measure(self) -> float:
+        ends = self.conic.length(np.array([self.first, self.last]))
+        return abs(float(ends[1] - ends[0]))
+
+    @property
+    def bounds(self) -> tuple[Pair, Pair]:
+        ends = [self.start, self.stop]
+        turning = [a for axis in (0, 1) for a in self._extremes(axis)]
+        corners = np.array(ends + [self.conic.point(a) for a in turning])
+        (lx, ly), (hx, hy) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+        return (lx, ly), (hx, hy)
+
+    @property
+    def level(self) -> Callable[[Coords], Column]:
+        return self.conic.level
+
+    def at(self, t: Weights) -> Coords:
+        return self.conic.at(self.first + self.sweep * t)
+
+    def velocity(self, t: Weights) -> Coords:
+        return self.sweep * self.conic.tangent(self.first + self.sweep * t)
+
+    def even(self, unit: Weights) -> Weights:
+        if self.conic.round:
+            return unit
+        ends = self.conic.length(np.array([self.first, self.last]))
+        wanted = ends[0] + (ends[1] - ends[0]) * unit.detach().cpu().double().numpy()
+        angles = self.conic.angle_at(wanted, self.first, self.last)
+        return unit.new_tensor((angles - self.first) / self.sweep)
+
+    def cuts(self) -> list[float]:
+        low, high = sorted((self.first, self.last))
+        inner = [a for a in self.conic.cuts(low, high) if low + 1e-6 < a < high - 1e-6]
+        return sorted([0.0, 1.0, *((a - self.first) / self.sweep for a in inner)])
+
+    def nearest(self, coords: Coords) -> Coords:
+        low, high = sorted((self.first, self.last))
+        return closest(self.conic, coords, low, high)
+
+    def near(self, coords: Coords, within: float) -> Tensor:
+        # The norm of the local coordinates changes by at most distance / min(axes).
+        radius = self.conic.local(coords).norm(dim=1)
+        return (radius - 1).abs() * min(self.axes) <= within * (1 + 1e-6)
+
+    def locate(self, point: Pair, tolerance: float) -> float | None:
+        angle = self.conic.angle_of(point)
+        reach = tolerance * max(self.axes) / min(self.axes)
+        if math.dist(self.conic.point(angle), point) > reach:
+            return None
+        span, slack = abs(self.sweep), reach / min(self.axes)
+        along = math.copysign(1, self.sweep) * (angle - self.first) % TURN
+        if along > TURN - slack:
+            return 0.0
+        return min(along / span, 1.0) if along <= span + slack else None
+
+    def part(self, first: float, last: float) -> "Arc":
+        return replace(
+            self, first=self.first + self.sweep * first, last=self.first + self.sweep * last
+        )
+
+    def named(self, name: str) -> "Arc":
+        return replace(self, name=name)
+
+    def lies_on(self, other: "Arc", tolerance: float) -> bool:
+        return self.conic.equals(other.conic, tolerance)
+
+    def joined(self, other: "Arc") -> "Arc | None":
+        # The same ellipse may be given by other axes; angles then have another origin.
+        same = self.axes == other.axes and self.angle == other.angle
+        if not same or self.sweep * other.sweep < 0:
+            return None
+        sweep = self.sweep + other.sweep
+        sweep = math.copysign(TURN, sweep) if abs(sweep) > TURN - 1e-9 else sweep
+        return replace(self, last=self.first + sweep)
+
+    def extent(self, coords: Coords) -> Column | None:
+        if self.closed:
+            return None
+        # A counter-clockwise arc lies on the right of its chord from start to stop.
+        start, stop = (self.stop, self.start) if self.sweep > 0 else (self.start, self.stop)
+        return left_of(start, stop, coords)
+
+    def moment(self, origin: Pair) -> float:
+        (x0, y0), (x1, y1) = self.start, self.stop
+        cx, cy = self.center[0] - origin[0], self.center[1] - origin[1]
+        return (math.prod(self.axes) * self.sweep + cx * (y1 - y0) - cy * (x1 - x0)) / 2
+
+    def sides(self, first: float, last: float) -> list[Side]:
+        conic, turning = self.conic, self._extremes(1)
+        angles = [self.first, *turning, self.last]
+        heights = [first, *(conic.extreme(1, a) for a in turning), last]
+        sides = []
+        for i in range(len(angles) - 1):
+            if heights[i] == heights[i + 1]:
+                continue
+            middle = conic.point((angles[i] + angles[i + 1]) / 2)
+            sides.append(conic.side(heights[i], heights[i + 1], middle))
+        if self.closed and len(sides) > 1 and sides[0].up == sides[-1].up:
+            # The common start and end of a whole ellipse does not divide a side.
+            low, high = min(sides[0].low, sides[-1].low), max(sides[0].high, sides[-1].high)
+            return [replace(sides[0], low=low, high=high), *sides[1:-1]]
+        return sides
+
+    def _extremes(self, axis: int) -> list[float]:
+        """Return the angles inside the arc where x (axis 0) or y (axis 1) is extreme, in order."""
+        low, high = sorted((self.first, self.last))
+        base = self.conic.highest(axis)
+        steps = range(math.ceil((low - base) / math.pi), math.floor((high - base) / math.pi) + 1)
+        angles = [base + k * math.pi for k in steps]
+        zero = 1e-12  # angles closer than this count as equal
+        inner = [a for a in angles if low + zero < a < high - zero]
+        return inner if self.sweep > 0 else inner[::-1]
+
+
+def crossings(a: Curve, b: Curve, tolerance: float) -> list[Pair]:
+    """Return the points where two curves cross or touch, and their end points on the other curve.
+
+    Overlapping curves have the two ends of the overlap as their points. Curves that approach each
+    other within the tolerance without crossing have one common point there.
+    """
+    found = [a.start, a.stop, b.start, b.stop, *_CARRIERS[type(a), type(b)](a, b, tolerance)]
+    on = [p for p in found if all(c.locate(p, 2 * tolerance) is not None for c in (a, b))]
+    apart: list[Pair] = []
+    for point in on:
+        if all(math.dist(point, other) > 4 * tolerance for other in apart):
+            apart.append(point)
+    return apart
+
+
+def meeting(
+    first: Sequence[Curve], second: Sequence[Curve], tolerance: float
+) -> list[tuple[int, int]]:
+    """Return the pairs (i, j) for which the bounding boxes of first[i] and second[j] intersect."""
+    (low, high), (low_2, high_2) = (
+        np.array([curve.bounds for curve in curves]).swapaxes(0, 1) for curves in (first, second)
+    )
+    apart = (low[:, None] > high_2 + tolerance) | (low_2 > high[:, None] + tolerance)
+    return [(int(i), int(j)) for i, j in np.argwhere(~apart.any(axis=2))]
+
+
+def divided_at(
+    curve: Curve, points: Sequence[Pair], tolerance: float, shortest: float
+) -> list[Curve]:
+    """Return the parts of a curve between points on it, in its direction.
+
+    Points that would make a part shorter than `shortest` are left out, and so are points that are
+    not on the curve.
+    """
+    found = (curve.locate(point, 4 * tolerance) for point in points)
+    least = shortest / curve.measure
+    cuts = [0.0]
+    for t in sorted(t for t in found if t is not None):
+        if cuts[-1] + least < t < 1 - least:
+            cuts.append(t)
+    return [curve.part(s, t) for s, t in itertools.pairwise([*cuts, 1.0])]
+
+
+def merged(curves: list[Curve], tolerance: float) -> list[Curve]:
+    """Join consecutive curves of the same name on one line or ellipse; keep all other curves."""
+    curves = list(curves)
+    pieces = Counter(curve.name for curve in curves)
+    for curve in [one for one in curves if pieces[one.name] > 1]:
+        while any(one is curve for one in curves):
+            others = [c for c in curves if c.name == curve.name and c is not curve]
+            found = ((c, _whole(curve, c, curves, tolerance)) for c in others)
+            follower, whole = next((pair for pair in found if pair[1]), (None, None))
+            if follower is None or whole is None:
+                break
+            curves = [whole if c is curve else c for c in curves if c is not follower]
+            curve = whole
+    return curves
+
+
+def _whole(first: Curve, second: Curve, curves: Sequence[Curve], tolerance: float) -> Curve | None:
+    """Return both curves as one if the second one continues the first one, otherwise None."""
+    joint, reach = first.stop, 16 * tolerance
+    if math.dist(joint, second.start) > reach:
+        return None
+    # If several curves start at the joint, it is a corner of the domain.
+    corner = sum(math.dist(joint, curve.start) <= reach for curve in curves) != 1
+    if corner or not first.same_carrier(second, 4 * tolerance):
+        return None
+    return first.joined(second)
+
+
+def _lines(a: Segment, b: Segment, tolerance: float) -> list[Pair]:
+    p, q = np.array(a.a), np.array(b.a)
+    along, other = np.array(a.b) - p, np.array(b.b) - q
+    sine = along[0] * other[1] - along[1] * other[0]
+    # Lines with such a small sine of the angle between them count as parallel.
+    if abs(sine) <= 1e-12 * a.measure * b.measure:
+        return []
+    gap = q - p
+    x, y = p + (gap[0] * other[1] - gap[1] * other[0]) / sine * along
+    return [(float(x), float(y))]
+
+
+def _line_and_conic(line: Segment, arc: Arc, tolerance: float) -> list[Pair]:
+    """Intersect a line and an ellipse: roots of |p + t d|² = 1 in the ellipse's local frame."""
+    conic = arc.conic
+    p, end = (conic.local_point(point) for point in (line.a, line.b))
+    d = end - p
+    middle = -(p @ d) / (d @ d)
+    foot = p + middle * d  # the point of the line nearest to the centre
+    depth = 1 - foot @ foot
+    if abs(depth) <= 2 * tolerance / min(conic.axes):
+        steps = [0.0]
+    elif depth < 0:
+        return []
+    else:
+        half = math.sqrt(depth / (d @ d))
+        steps = [-half, half]
+    start, along = np.array(line.a), np.array(line.b) - np.array(line.a)
+    points = [start + (middle + step) * along for step in steps]
+    return [(float(x), float(y)) for x, y in points]
+
+
+def _conics(one: Arc, other: Arc, tolerance: float) -> list[Pair]:
+    """Intersect two ellipses a and b: zeros of F(θ) = |γ_b(θ) in the local frame of a|² - 1.
+
+    F is a trigonometric polynomial of degree 2 and monotone between neighbouring zeros of F'. Such
+    an interval contains one zero if the signs of F at its ends differ. A zero of F' at which F is 0
+    is a point of contact.
+    """
+    if one.same_carrier(other, tolerance):
+        return []
+    a, b = one.conic, other.conic
+    offset = a.local_point(b.center)
+    frame = b.frame @ a.to_local.T
+    c, s = frame @ offset * 2
+    uu, uv, vv = frame[0] @ frame[0], frame[0] @ frame[1], frame[1] @ frame[1]
+    mean = offset @ offset + (uu + vv) / 2 - 1
+
+    def value(t: float) -> float:
+        twice = (uu - vv) / 2 * math.cos(2 * t) + uv * math.sin(2 * t)
+        return float(mean + c * math.cos(t) + s * math.sin(t) + twice)
+
+    turning = _angles((s, 2 * uv), (-c, vv - uu))
+    if not turning:
+        return []
+    contact = 2 * tolerance / min(a.axes)
+    return [b.point(t) for t in _zeros(value, turning, contact)]
+
+
+def _angles(cosines: tuple[float, float], sines: tuple[float, float]) -> list[float]:
+    """Return the zeros of Σ_k cosines_k cos kθ + sines_k sin kθ; some extra angles may occur."""
+    c1, c2, s1, s2 = *cosines, *sines
+    powers = [complex(c2, -s2), complex(c1, -s1), 0.0, complex(c1, s1), complex(c2, s2)]
+    largest = max(abs(power) for power in powers)
+    roots = np.roots([0.0 if abs(power) < 1e-15 * largest else power for power in powers])
+    # Rounding separates double roots e^{iθ} by about the square root of eps, off the unit circle,
+    # hence the wide range of |root|. The callers tolerate extra angles.
+    return sorted(float(np.angle(root)) for root in roots if 0.9 < abs(root) < 1.1)
+
+
+def _zeros(value: Callable[[float], float], turning: list[float], contact: float) -> list[float]:
+    from scipy.optimize import brentq  # the import takes a quarter of a second
+
+    values = [value(t) for t in turning]
+    zeros = [t for t, v in zip(turning, values, strict=True) if abs(v) <= contact]
+    ends = itertools.pairwise([*turning, turning[0] + 2 * math.pi])
+    for (low, high), (first, last) in zip(
+        ends, itertools.pairwise([*values, values[0]]), strict=True
+    ):
+        if min(abs(first), abs(last)) > contact and first * last < 0:
+            zeros.append(brentq(value, low, high, xtol=1e-15, rtol=4 * np.finfo(float).eps))
+    return zeros
+
+
+# The functions that intersect the whole lines or ellipses, by the types of the two curves.
+_CARRIERS: dict[tuple[type, type], Callable[[Any, Any, float], list[Pair]]] = {
+    (Segment, Segment): _lines,
+    (Segment, Arc): _line_and_conic,
+    (Arc, Segment): lambda arc, line, tolerance: _line_and_conic(line, arc, tolerance),
+    (Arc, Arc): _conics,
+}

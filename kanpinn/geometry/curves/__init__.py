@@ -1,1 +1,0 @@
-"""Curves in the plane: segments, arcs, and where they meet."""

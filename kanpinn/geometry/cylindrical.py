@@ -1,0 +1,470 @@
+"""The cylindrical decomposition of a combination of boxes and balls, and Gauss rules on its
+cells.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from kanpinn._support.shapes import Coords, Mask, Weights
+from kanpinn.geometry.boundary import Walls
+from kanpinn.geometry.rules import gauss_legendre
+
+Sphere = tuple[tuple[float, ...], float]  # centre and radius
+
+
+@dataclass(frozen=True)
+class Locus:
+    """A sphere, or its intersection circle with a plane, in slices with given first coordinates.
+
+    Args:
+        axis: the number of coordinates that are given in a slice, and the index of the next axis.
+        center: the centre of the sphere.
+        radius: the radius of the sphere.
+        normal: the normal of the plane; empty for a whole sphere.
+        level: the value of normal·(x - centre) on the plane.
+    """
+
+    axis: int
+    center: tuple[float, ...]
+    radius: float
+    normal: tuple[float, ...] = ()
+    level: float = 0.0
+
+    def on(self, axis: int) -> "Locus":
+        """Return the same sphere or circle in slices with `axis` given coordinates."""
+        return replace(self, axis=axis)
+
+    @property
+    def upright(self) -> "Locus":
+        """The locus with its plane made parallel to the last axis, fixed at the centre's height."""
+        return replace(self, normal=(*self.normal[:-1], 0.0))
+
+    def span(self, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the middle of its interval on the axis and the squared half length, (n,) each.
+
+        The square is < 0 where the slice does not meet the locus.
+
+        Args:
+            before: the given coordinates (n, axis) of the slices.
+        """
+        offsets = before - self.center[: self.axis]
+        square = self.radius**2 - (offsets**2).sum(axis=1)
+        middle = np.full(len(before), self.center[self.axis])
+        if not self.normal:
+            return middle, square
+        known, free = self.normal[: self.axis], np.array(self.normal[self.axis :])
+        length = float(free @ free) or np.nan
+        rest = self.level - offsets @ np.array(known)
+        middle += free[0] * rest / length
+        return middle, (square - rest**2 / length) * (1 - free[0] ** 2 / length)
+
+
+def circles(axis: int, walls: Walls) -> list[Locus]:
+    """Return the intersection circles of spheres with each other and with planes on later axes.
+
+    Circles in planes that are orthogonal to earlier axes are left out.
+    """
+    found = []
+    for sphere, (across, at) in itertools.product(walls.spheres, walls.planes):
+        center, radius = sphere
+        offset = at - center[across]
+        if across > axis and abs(offset) < radius:
+            normal = [0.0] * len(center)
+            normal[across] = 1.0
+            found.append(Locus(axis, center, radius, tuple(normal), offset))
+    for (center, radius), (other, reach) in itertools.combinations(walls.spheres, 2):
+        between = np.subtract(other, center)
+        distance = float(np.linalg.norm(between))
+        if abs(radius - reach) < distance < radius + reach and between[axis:].any():
+            # The plane is the difference of |x - center|² = radius² and |x - other|² = reach².
+            level = (radius**2 - reach**2 + distance**2) / 2
+            found.append(Locus(axis, center, radius, tuple(between.tolist()), level))
+    return found
+
+
+def arrangement_cuts(walls: Walls, size: float) -> list[float]:
+    """Return the first coordinates at which slices in 3-D change their shape, other than at planes.
+
+    At these values a sphere or a circle begins or ends, or the ends of two intervals of the second
+    coordinate coincide.
+
+    Args:
+        walls: the planes and spheres.
+        size: the length scale of the tolerances.
+    """
+    loci = [Locus(0, *sphere) for sphere in walls.spheres] + circles(0, walls)
+    for first, second in itertools.permutations(walls.spheres, 2):
+        # Add where the intersection circle meets the first sphere's equator, its outline along z.
+        loci += [locus.upright for locus in circles(0, Walls(spheres=(first, second)))]
+    exact: list[float] = []
+    for locus in loci:
+        (middle,), (square,) = locus.span(np.zeros((1, 0)))
+        # NaN if one centre is above the other: the circle then does not touch the equator.
+        if square >= 0:
+            exact += [middle - square**0.5, middle + square**0.5]
+    found: list[float] = []
+    # Ends that touch without crossing give a double root, accurate to half of the digits only.
+    for values, least in ((exact, 1e-12 * size), (_coincidences(walls), 1e-7 * size)):
+        for value in sorted(values):
+            if all(abs(value - other) > least for other in found):
+                found.append(float(value))
+    return sorted(found)
+
+
+def _coincidences(walls: Walls) -> list[float]:
+    """Return the first coordinates at which two ends of the second coordinate coincide.
+
+    Ends are m ± √q with m linear and q quadratic; two of them coincide where
+    ((m - m')² - q - q')² = 4 q q'.
+    """
+    low = min(center[0] - radius for center, radius in walls.spheres)
+    high = max(center[0] + radius for center, radius in walls.spheres)
+    nodes = np.cos(np.pi * np.arange(5) / 4)
+    places = (low + high) / 2 + (high - low) / 2 * nodes[:, None]
+    loci = [Locus(1, *sphere) for sphere in walls.spheres] + circles(1, walls)
+    curves = [locus.span(places) for locus in loci]
+    curves += [(np.full(5, at), np.zeros(5)) for axis, at in walls.planes if axis == 1]
+    inverse = np.linalg.inv(np.vander(nodes))
+    found = []
+    for (middle, square), (other, further) in itertools.combinations(curves, 2):
+        gap = (middle - other) ** 2
+        terms = inverse @ ((gap - square - further) ** 2 - 4 * square * further)
+        largest = max(np.abs(gap).max(), np.abs(square).max(), np.abs(further).max()) ** 2
+        terms[np.abs(terms) < 1e-14 * largest] = 0
+        roots = np.roots(terms)
+        real = roots.real[np.abs(roots.imag) < 1e-6]
+        found += [(low + high) / 2 + (high - low) / 2 * root for root in real if abs(root) <= 1]
+    return found
+
+
+Inside = Callable[[Coords], Mask]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """An end of an interval on an axis, as a function of the coordinates before that axis.
+
+    Args:
+        value: the end, if it is constant and locus is None.
+        locus: the sphere or circle whose lowest or highest coordinate is the end, otherwise None.
+        sign: -1 for the lowest coordinate, 1 for the highest; used with a locus only.
+    """
+
+    value: float = 0.0
+    locus: Locus | None = None
+    sign: int = 0
+
+    def at(self, before: np.ndarray) -> np.ndarray:
+        """Return the ends (n,) for given coordinates (n, axis); NaN where there is no end."""
+        if self.locus is None:
+            return np.full(len(before), self.value)
+        middle, square = self.locus.span(before)
+        with np.errstate(invalid="ignore"):
+            return middle + self.sign * np.sqrt(square)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The points between two ends on an axis, with the cells of the remaining axes.
+
+    Args:
+        axis: the index of the axis.
+        low: the lower end.
+        high: the upper end.
+        within: the cells inside this one on the next axis; empty on the last axis.
+    """
+
+    axis: int
+    low: Limit
+    high: Limit
+    within: tuple["Cell", ...]
+
+    @property
+    def ends(self) -> tuple[tuple[Limit, int], ...]:
+        """The two ends, each with the outward direction along the axis: -1 or 1."""
+        return (self.low, -1), (self.high, 1)
+
+    @property
+    def loci(self) -> list[Locus]:
+        """The loci at the ends of the cells on the next axis, without duplicates."""
+        ends = (end for cell in self.within for end, _ in cell.ends)
+        return list(dict.fromkeys(end.locus for end in ends if end.locus is not None))
+
+
+@dataclass(frozen=True)
+class CellSet:
+    """A set that consists of some of the cells between planes and spheres.
+
+    Args:
+        dim: the number of coordinates d, at most 3 if there are spheres.
+        walls: the planes and spheres.
+        inside: returns a mask (n,) of the points (n, d) in the set, constant on each cell.
+        size: the length scale; intervals shorter than 1e-12 · size count as empty.
+    """
+
+    dim: int
+    walls: Walls
+    inside: Inside = field(compare=False)
+    size: float
+
+    @cached_property
+    def tree(self) -> tuple[Cell, ...]:
+        """The cells of the first axis, which contain those of the other axes."""
+        levels: list[tuple[int, list[int], list[tuple[Limit, Limit]]]] = []
+        before = np.zeros((1, 0))
+        for axis in range(self.dim):
+            ends = self._ends(axis)
+            places = np.array([end.at(before) for end in ends]).reshape(len(ends), -1).T
+            # Ends that do not exist are NaN, which sorts last.
+            order = places.argsort(axis=1, kind="stable")
+            places = np.take_along_axis(places, order, axis=1)
+            rows, columns = np.nonzero(np.diff(places) > 1e-12 * self.size)
+            low, high = places[rows, columns], places[rows, columns + 1]
+            pairs = zip(order[rows, columns], order[rows, columns + 1], strict=True)
+            levels.append((len(before), rows.tolist(), [(ends[i], ends[j]) for i, j in pairs]))
+            # An arbitrary share of the interval. At 1/2 the ends of symmetric shapes may coincide.
+            inner = low + 0.43871932 * (high - low)
+            before = np.column_stack([before[rows], inner])
+        flags = self.inside(torch.from_numpy(before)).tolist() if len(before) else []
+        found: list[tuple[Cell, ...] | None] = [() if flag else None for flag in flags]
+        for axis in reversed(range(self.dim)):
+            found = _joined(axis, *levels[axis], found)
+        return tuple(part for cell in found[0] or () for part in self._graded(cell))
+
+    @property
+    def boxes(self) -> list[list[tuple[float, float]]] | None:
+        """The intervals (low, high) on all axes for each cell; None unless all cells are boxes."""
+        if self.dim == 0:
+            return [[]] if self.inside(torch.zeros(1, 0, dtype=torch.float64)) else []
+        if self.walls.spheres and any(_round(cell) for cell in self.tree):
+            return None
+        return list(_intervals(self.tree))
+
+    @cached_property
+    def cuts(self) -> list[float]:
+        """The first coordinates where slices in 3-D change their shape, other than at planes."""
+        curved = self.dim == 3 and self.walls.spheres
+        return arrangement_cuts(self.walls, self.size) if curved else []
+
+    def _graded(self, cell: Cell) -> list[Cell]:
+        """Divide a cell of the first axis into parts at most 30 times as long as a cut is distant.
+
+        The nearest cut on either side is exempt, because `cell_rules` removes its square root by a
+        substitution.
+        """
+        if not self.cuts or not _round(cell):
+            return [cell]
+        low, high = cell.low.value, cell.high.value
+        near = 1e-7 * self.size
+        below = [low - at for at in self.cuts if at <= low + near][-2::-1]
+        above = [at - high for at in self.cuts if at >= high - near][1:]
+        for gaps, end, sign in ((below, low, 1), (above, high, -1)):
+            reach = 30 * max(min(gaps, default=np.inf), near)
+            if reach < (high - low) / 2:
+                middle = Limit(end + sign * reach)
+                parts = (replace(cell, high=middle), replace(cell, low=middle))
+                return [small for part in parts for small in self._graded(part)]
+        return [cell]
+
+    def _ends(self, axis: int) -> list[Limit]:
+        """Return all possible ends of intervals on an axis."""
+        planes = [Limit(at) for across, at in self.walls.planes if across == axis]
+        if self.dim - axis == 3:
+            return planes + [Limit(at) for at in self.cuts]
+        loci = [Locus(axis, *sphere) for sphere in self.walls.spheres]
+        if self.dim - axis == 2:
+            loci += circles(axis, self.walls)
+        return planes + [Limit(locus=locus, sign=sign) for locus in loci for sign in (-1, 1)]
+
+
+def _joined(
+    axis: int,
+    count: int,
+    rows: Sequence[int],
+    pairs: Sequence[tuple[Limit, Limit]],
+    found: Sequence[tuple[Cell, ...] | None],
+) -> list[tuple[Cell, ...] | None]:
+    """Collect the cells on an axis for each of `count` slices; None for a slice without cells.
+
+    Neighbouring cells that contain equal cells are merged, because the shape does not change
+    between them.
+
+    Args:
+        axis: the index of the axis.
+        count: the number of slices.
+        rows: the slice of each interval.
+        pairs: the two ends of each interval.
+        found: the cells of each interval on the next axis, () on the last; None if it is outside.
+    """
+    slices: list[list[Cell | None]] = [[] for _ in range(count)]
+    for row, (low, high), within in zip(rows, pairs, found, strict=True):
+        last = slices[row][-1] if slices[row] else None
+        if within is not None and last is not None and last.within == within:
+            slices[row][-1] = Cell(axis, last.low, high, within)
+        else:
+            slices[row].append(None if within is None else Cell(axis, low, high, within))
+    return [tuple(cell for cell in cells if cell is not None) or None for cells in slices]
+
+
+def _round(cell: Cell) -> bool:
+    return any(end.locus for end, _ in cell.ends) or any(_round(inner) for inner in cell.within)
+
+
+def _intervals(cells: Sequence[Cell]) -> Iterator[list[tuple[float, float]]]:
+    for cell in cells:
+        for others in _intervals(cell.within) if cell.within else [[]]:
+            yield [(cell.low.value, cell.high.value), *others]
+
+
+Rule = tuple[np.ndarray, np.ndarray]  # coordinates (n, k) of the first k axes, and weights (n,)
+
+
+def cells_rule(cells: CellSet, nodes: int, last: int | None = None) -> tuple[Coords, Weights]:
+    """Return a Gauss rule on cells; on boxes it is exact for polynomials of degree 2·nodes - 1.
+
+    Args:
+        cells: the cells in d dimensions.
+        nodes: the number of nodes of each one-dimensional Gauss rule.
+        last: the number of nodes along the last axis if it differs; 1 is enough for the measure.
+
+    Returns:
+        Points (n, d) inside and positive weights (n,).
+    """
+    counts = [nodes] * (cells.dim - 1) + [last or nodes]
+    parts = [rule for _, rule in _rules(cells, counts)]
+    coords = np.concatenate([np.zeros((0, cells.dim)), *(coords for coords, _ in parts)])
+    weights = np.concatenate([np.zeros(0), *(weights for _, weights in parts)])
+    return torch.from_numpy(coords), torch.from_numpy(weights)
+
+
+def sphere_part_rule(
+    cells: CellSet, sphere: tuple[tuple[float, ...], float], nodes: int
+) -> tuple[Coords, Coords, Weights]:
+    """Return a Gauss rule on the part of a sphere that bounds cells in three dimensions.
+
+    Args:
+        cells: the cells in three dimensions.
+        sphere: the centre and the radius of the sphere.
+        nodes: the number of nodes of each one-dimensional Gauss rule.
+
+    Returns:
+        Points (n, 3), unit normals (n, 3) outward from the cells, and weights (n,) whose sum is the
+        area.
+    """
+    (center, radius), circle = sphere, Locus(1, *sphere)
+    parts = [(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0))]
+    for cell, (before, weights) in _rules(cells, [nodes]):
+        for inner in cell.within:
+            sides = [(end, way) for last in inner.within for end, way in last.ends]
+            sides = [(end, way) for end, way in sides if end.locus == circle.on(2)]
+            if not sides:
+                continue
+            angles, along = _arc(inner, circle, before, nodes)
+            middle, square = (x[:, None] for x in circle.span(before))
+            half = np.sqrt(np.maximum(square, 0))
+            # Archimedes: the area element of a sphere is radius · dx · d(angle about the x axis).
+            areas = (radius * weights[:, None] * along).ravel()
+            kept = areas > 0
+            for end, way in sides:
+                y, z = middle + half * np.sin(angles), center[2] + end.sign * half * np.cos(angles)
+                coords = np.column_stack([np.repeat(before, nodes), y.ravel(), z.ravel()])
+                normals = way * end.sign * (coords - center) / radius
+                parts.append((coords[kept], normals[kept], areas[kept]))
+    coords, normals, areas = map(np.concatenate, zip(*parts, strict=True))
+    return torch.from_numpy(coords), torch.from_numpy(normals), torch.from_numpy(areas)
+
+
+def _rules(cells: CellSet, counts: Sequence[int]) -> Iterator[tuple[Cell, Rule]]:
+    """Yield each cell of axis len(counts) - 1 with a rule over the axes up to and including it.
+
+    Args:
+        cells: the cells.
+        counts: the number of Gauss nodes along each of these axes.
+    """
+
+    def walk(
+        some: Sequence[Cell], before: Rule, left: Sequence[int]
+    ) -> Iterator[tuple[Cell, Rule]]:
+        for cell in some:
+            rule = _along(cells, cell, *before, left[0])
+            if len(left) == 1:
+                yield cell, rule
+            else:
+                yield from walk(cell.within, rule, left[1:])
+
+    return walk(cells.tree, (np.zeros((1, 0)), np.ones(1)), counts)
+
+
+def _along(cells: CellSet, cell: Cell, before: np.ndarray, weights: np.ndarray, nodes: int) -> Rule:
+    """Extend a rule over the axes before that of a cell by Gauss rules along the cell's axis."""
+    low, high = cell.low.at(before), cell.high.at(before)
+    share, along = (x.numpy() for x in gauss_legendre(nodes))
+    span = _branches(cells, cell, before, low, high)
+    if span is None:
+        size = (high - low)[:, None]
+        x, scale = low[:, None] + size * share, size * along
+    else:
+        middle, half = (span[0] + span[1]) / 2, (span[1] - span[0]) / 2
+        first, last = (_angle(end - middle, half)[:, None] for end in (low, high))
+        angles = first + (last - first) * share
+        x = middle[:, None] + half[:, None] * np.sin(angles)
+        scale = half[:, None] * np.cos(angles) * (last - first) * along
+    products = (weights[:, None] * scale).ravel()
+    coords = np.column_stack([np.repeat(before, nodes, axis=0), x.ravel()])
+    kept = products > 0  # NaN or ≤ 0 if a cell has no width because of rounding errors
+    return coords[kept], products[kept]
+
+
+def _branches(
+    cells: CellSet, cell: Cell, before: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the branch points (n,) next to the two ends of a cell; None if there are none."""
+    size = high - low
+    if cells.dim - cell.axis == 3:
+        near = 1e-7 * cells.size  # the accuracy of the cuts
+        below = [at for at in cells.cuts if at <= low[0] + near]
+        above = [at for at in cells.cuts if at >= high[0] - near]
+        firsts = [np.full_like(low, at) for at in below[-1:]]
+        lasts = [np.full_like(low, at) for at in above[:1]]
+    else:
+        firsts, lasts = [], []
+        for locus in cell.loci:
+            middle, square = locus.on(cell.axis).span(before)
+            half = np.sqrt(np.maximum(square, 0))
+            firsts.append(middle - half)
+            lasts.append(middle + half)
+    if not (firsts or lasts):
+        return None
+    # A side without a branch point gets one far away from the cell, which has little influence.
+    first = np.max([low - 1e3 * size, *firsts], axis=0)
+    last = np.min([high + 1e3 * size, *lasts], axis=0)
+    return np.minimum(first, low), np.maximum(last, high)
+
+
+def _arc(cell: Cell, circle: Locus, before: np.ndarray, nodes: int) -> Rule:
+    """Return Gauss points and weights, (n, nodes) each, in the angle of n circles around a cell.
+
+    The angle is -π/2 where a circle's coordinate on the cell's axis is lowest and π/2 where it is
+    highest.
+    """
+    middle, square = circle.span(before)
+    half = np.sqrt(np.maximum(square, 0))
+    # At an end of the circle itself arcsin would lose half of the digits, so ±π/2 is set directly.
+    first, last = (
+        np.full((len(before), 1), end.sign * np.pi / 2)
+        if end.locus == circle
+        else _angle(end.at(before) - middle, half)[:, None]
+        for end, _ in cell.ends
+    )
+    share, along = (x.numpy() for x in gauss_legendre(nodes))
+    return first + (last - first) * share, (last - first) * along
+
+
+def _angle(offset: np.ndarray, half: np.ndarray) -> np.ndarray:
+    """Return arcsin(offset / half), accurate also next to ±π/2."""
+    return np.arctan2(offset, np.sqrt(np.maximum((half - offset) * (half + offset), 0)))

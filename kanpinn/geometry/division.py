@@ -1,0 +1,387 @@
+"""Domains in the plane and in space, divided into the parts between interfaces."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn._support.shapes import Coords, Mask
+from kanpinn.geometry.ball import Ball, Sphere
+from kanpinn.geometry.boundary import Piece, Turned
+from kanpinn.geometry.box import Box, Face
+from kanpinn.geometry.curves import Curve, Pair, crossings, divided_at, meeting
+from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.planar import Planar
+from kanpinn.geometry.planar_shapes import rectangle
+
+
+@dataclass(frozen=True)
+class DivisionEdge:
+    """A curve of the boundary of one of the parts.
+
+    Args:
+        curve: the curve, with the part on its left.
+        piece: the piece of the domain's boundary, or of an interface, that it is a part of.
+        seam: the number of the piece of an interface that it is, after these have been divided
+            where they meet; -1 on the domain's boundary.
+        reverse: whether it runs against the interface, so that its part is outside of that.
+    """
+
+    curve: Curve
+    piece: Piece
+    seam: int = -1
+    reverse: bool = False
+
+
+@dataclass(frozen=True)
+class Division:
+    """A domain of the plane, divided into parts.
+
+    Args:
+        domains: the parts.
+        edges: for each part those of its curves, in the order of `Planar.curves`.
+    """
+
+    domains: tuple[Planar, ...]
+    edges: tuple[tuple[DivisionEdge, ...], ...]
+
+    @classmethod
+    def of(
+        cls, domain: Planar, walls: Sequence[Piece], interfaces: Sequence[Piece] = ()
+    ) -> "Division":
+        """Divide a domain by interfaces.
+
+        Args:
+            domain: the domain.
+            walls: for each of its curves the piece that is given for it.
+            interfaces: curves in the domain, closed or with ends on its boundary or on each other.
+
+        Raises:
+            InputError: if an interface is no curve, leaves the domain, ends inside it, or shares a
+                part with the boundary or another interface.
+        """
+        own = [DivisionEdge(curve, wall) for curve, wall in zip(domain.curves, walls, strict=True)]
+        if not interfaces:
+            return cls((domain,), (tuple(own),))
+        divided, cuts = _cut(own, [DivisionEdge(_curve(one), one) for one in interfaces], domain)
+        cuts = [DivisionEdge(one.curve, one.piece, seam) for seam, one in enumerate(cuts)]
+        back = [DivisionEdge(one.curve.part(1.0, 0.0), one.piece, one.seam, True) for one in cuts]
+        parts = _parts(_loops([*divided, *cuts, *back], domain.scale), domain.scale)
+        return cls(
+            tuple(Planar(tuple(edge.curve for edge in part)) for part in parts),
+            tuple(tuple(part) for part in parts),
+        )
+
+
+def _curve(piece: Piece) -> Curve:
+    """A piece of an interface as a curve."""
+    if isinstance(piece, Face) and piece.box.dim == 2:
+        (piece,) = (one for one in rectangle(piece.box).curves if one.name == piece.name)
+    if not isinstance(piece, Curve):
+        raise InputError(f"an interface in the plane must consist of curves, got {piece!r}")
+    return piece
+
+
+def _cut(
+    walls: Sequence[DivisionEdge], cuts: Sequence[DivisionEdge], domain: Planar
+) -> tuple[list[DivisionEdge], list[DivisionEdge]]:
+    """The edges of a boundary and of interfaces, divided where they meet."""
+    tolerance, edges = 1e-12 * domain.scale, [*walls, *cuts]
+    least = 16 * tolerance  # the length of a part
+    curves = [edge.curve for edge in edges]
+    met: list[list[Pair]] = [[] for _ in edges]
+    for i, j in meeting(curves, curves, tolerance):
+        if i < j >= len(walls):
+            points = crossings(curves[i], curves[j], tolerance)
+            met[i] += points
+            met[j] += points
+    found = [
+        [
+            DivisionEdge(part, edge.piece)
+            for part in divided_at(edge.curve, points, tolerance, least)
+        ]
+        for edge, points in zip(edges, met, strict=True)
+    ]
+    made = [part for parts in found[: len(walls)] for part in parts]
+    inner = [part for parts in found[len(walls) :] for part in parts]
+    _check_inside(domain, made, inner, tolerance)
+    return made, inner
+
+
+def _check_inside(
+    domain: Planar, walls: Sequence[DivisionEdge], cuts: Sequence[DivisionEdge], tolerance: float
+) -> None:
+    """Check that the parts of interfaces are inside a domain, and on no wall or other interface.
+
+    Raises:
+        InputError: if one is not.
+    """
+    for number, part in enumerate(cuts):
+        (middle,) = part.curve.at(torch.tensor([0.5], dtype=torch.float64))
+        x, y = middle.tolist()
+        others = [edge.curve for edge in (*walls, *cuts[:number])]
+        if any(other.locate((x, y), 4 * tolerance) is not None for other in others):
+            raise InputError(
+                f"the interface {part.piece.name!r} must have no part in common with the boundary "
+                f"or with another interface, got one at ({x:.6g}, {y:.6g})"
+            )
+        if not bool(domain.encloses(middle[None])):
+            raise InputError(
+                f"the interface {part.piece.name!r} must be inside the domain, got a part of it at "
+                f"({x:.6g}, {y:.6g})"
+            )
+
+
+def _loops(edges: Sequence[DivisionEdge], scale: float) -> list[list[DivisionEdge]]:
+    """The loops of edges with nothing on their left but one part of the domain.
+
+    Raises:
+        InputError: if an interface ends inside the domain.
+    """
+    near = 1e-9 * scale
+    starts = torch.tensor([edge.curve.start for edge in edges], dtype=torch.float64)
+    left, found = set(range(len(edges))), []
+    while left:
+        loop = [min(left)]
+        left.remove(loop[0])
+        while True:
+            stop = torch.tensor(edges[loop[-1]].curve.stop, dtype=torch.float64)
+            after = ((starts - stop).norm(dim=1) < near).nonzero()[:, 0].tolist()
+            best = min(after, key=lambda i: _turn(edges[loop[-1]], edges[i], scale))
+            if best == loop[0]:
+                break
+            loop.append(best)
+            left.remove(best)
+        found.append([edges[i] for i in loop])
+        sides = [(edge.seam, edge.reverse) for edge in found[-1] if edge.seam >= 0]
+        if loose := [seam for seam, way in sides if (seam, not way) in sides]:
+            (edge,) = (e for e in found[-1] if (e.seam, e.reverse) == (loose[0], False))
+            raise InputError(
+                f"the interface {edge.piece.name!r} must be closed or end on the domain's boundary "
+                "or on other interfaces: it must divide the domain"
+            )
+    return found
+
+
+def _turn(edge: DivisionEdge, after: DivisionEdge, scale: float) -> float:
+    """The angle from an edge's end, looking back, clockwise to the next edge, in (0, 2π]."""
+    if edge.seam >= 0 and edge.seam == after.seam and edge.reverse != after.reverse:
+        return 2 * math.pi
+    back, on = _away(edge.curve, scale, at_end=True), _away(after.curve, scale, at_end=False)
+    return (back - on) % (2 * math.pi) or 2 * math.pi
+
+
+def _away(curve: Curve, scale: float, at_end: bool) -> float:
+    """The direction of a curve from one of its ends, a small way along it, as an angle.
+
+    Curves that touch each other have different directions there.
+    """
+    step = min(0.1, 1e-4 * scale / curve.measure)
+    end, inner = curve.at(torch.tensor([1.0, 1 - step] if at_end else [0.0, step]).double())
+    x, y = (inner - end).tolist()
+    return math.atan2(y, x)
+
+
+def _parts(loops: Sequence[list[DivisionEdge]], scale: float) -> list[list[DivisionEdge]]:
+    """The boundary of each part: a loop around it, with those around its holes."""
+    outer = [loop for loop in loops if _area(loop) > 0]
+    around = [Planar(tuple(edge.curve for edge in loop)) for loop in outer]
+    parts = [list(loop) for loop in outer]
+    for loop in loops:
+        if _area(loop) <= 0:
+            beside = _left_of(loop[0].curve, 1e-7 * scale)
+            holders = [i for i, one in enumerate(around) if bool(one.encloses(beside))]
+            parts[min(holders, key=lambda i: around[i].measure)] += loop
+    return parts
+
+
+def _area(loop: Sequence[DivisionEdge]) -> float:
+    return math.fsum(edge.curve.moment(loop[0].curve.start) for edge in loop)
+
+
+def _left_of(curve: Curve, step: float) -> Tensor:
+    """A point on the left of the middle of a curve, (1, 2)."""
+    at = curve.points_at(torch.tensor([0.5], dtype=torch.float64))
+    assert at.normals is not None
+    return at.coords - step * at.normals
+
+
+@dataclass(frozen=True)
+class Seam:
+    """A piece of an interface in a solid.
+
+    Args:
+        piece: the piece, whose normals point out of a ball or a box.
+        inside, outside: the numbers of the parts of the solid on either side.
+    """
+
+    piece: Piece
+    inside: int
+    outside: int
+
+
+@dataclass(frozen=True, eq=False)
+class SolidPart:
+    """A part of a solid.
+
+    Args:
+        domain: the whole solid.
+        within: the ball or box that contains the part; None if no interface is around it.
+        without: the balls and boxes in it that are parts of their own.
+        sheets: the smooth surfaces that may bound the part, with normals out of it, and the pieces
+            that they belong to: of the solid's boundary, and of interfaces.
+    """
+
+    domain: Domain
+    within: Domain | None
+    without: tuple[Domain, ...]
+    sheets: tuple[tuple[Piece, Piece], ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all of the solid."""
+        return self.within is None and not self.without
+
+    def number_of(self, piece: Piece) -> int:
+        """The number of the sheet that is all of a piece of an interface."""
+        return next(number for number, (_, one) in enumerate(self.sheets) if one is piece)
+
+    def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
+        """Which points are in the part, (n,); tolerance: as for domains."""
+        inside = self.domain.contains(coords, tolerance)
+        if self.within is not None:
+            inside = inside & self.within.contains(coords, tolerance)
+        for other in self.without:
+            inside = inside & ~other.contains(coords, -tolerance)
+        return inside
+
+
+@dataclass(frozen=True, eq=False)
+class SolidDivision:
+    """A solid, divided into parts by balls and boxes, which may contain each other.
+
+    Args:
+        inner: the balls and boxes. They are the parts 1, 2, …, each without those that it contains,
+            which come later. The part 0 is the rest of the solid.
+        parts: all parts.
+        seams: the pieces of the interfaces.
+    """
+
+    inner: tuple[Ball | Box, ...]
+    parts: tuple[SolidPart, ...]
+    seams: tuple[Seam, ...]
+
+    @classmethod
+    def of(cls, domain: Domain, interfaces: Sequence[Piece] = ()) -> "SolidDivision":
+        """Divide a solid by interfaces.
+
+        Args:
+            domain: the solid.
+            interfaces: spheres, and faces of boxes, each once. Of a box all faces are given that
+                are not on the boundary of the solid.
+
+        Raises:
+            InputError: if an interface consists of something else, leaves the solid, ends inside
+                it, or meets its boundary or another interface along a surface or a curve.
+        """
+        groups: dict[Ball | Box, list[Piece]] = {}
+        for piece in interfaces:
+            groups.setdefault(_solid(piece), []).append(piece)
+        for solid, pieces in groups.items():
+            _divide3d_check_inside(domain, pieces)
+            _check_closed(domain, solid, pieces)
+        inner = sorted(groups, key=lambda solid: -solid.measure)
+        outside = [_around(groups, inner[:number], solid) for number, solid in enumerate(inner)]
+        seams = [
+            Seam(piece, number, outer)
+            for number, (solid, outer) in enumerate(zip(inner, outside, strict=True), 1)
+            for piece in groups[solid]
+        ]
+        walls = [(sheet, piece) for piece in domain.boundary.pieces for sheet in piece.sheets]
+        parts = []
+        for number, within in enumerate((None, *inner)):
+            others = tuple(
+                one for one, outer in zip(inner, outside, strict=True) if outer == number
+            )
+            own = [(one.piece, one.piece) for one in seams if one.inside == number]
+            beyond = [(_turned(one.piece), one.piece) for one in seams if one.outside == number]
+            parts.append(SolidPart(domain, within, others, (*walls, *own, *beyond)))
+        return cls(tuple(inner), tuple(parts), tuple(seams))
+
+
+def _solid(piece: Piece) -> Ball | Box:
+    """The ball or box to whose boundary a piece belongs."""
+    if isinstance(piece, Sphere) and piece.ball.dim == 3:
+        return piece.ball
+    if isinstance(piece, Face) and piece.box.dim == 3:
+        return piece.box
+    raise InputError(
+        f"an interface in space must consist of whole spheres or faces of boxes, got {piece!r}"
+    )
+
+
+def _turned(piece: Piece) -> Piece:
+    assert isinstance(piece, Sphere | Face)
+    return Turned(piece)
+
+
+def _size(domain: Domain) -> float:
+    low, high = domain.bounds
+    return float((high - low).max())
+
+
+def _samples(piece: Piece) -> Coords:
+    """Points on a piece, some of them close to its rim."""
+    return piece.quadrature(16)[0].coords
+
+
+def _divide3d_check_inside(domain: Domain, pieces: Sequence[Piece]) -> None:
+    """Check that pieces of an interface are inside a solid."""
+    for piece in pieces:
+        at = _samples(piece)
+        outside = ~domain.contains(at, -1e-9 * _size(domain))
+        if bool(outside.any()):
+            x, y, z = at[outside][0].tolist()
+            raise InputError(
+                f"the interface {piece.name!r} must be inside the domain, apart from its edges, "
+                f"got a part of it at ({x:.6g}, {y:.6g}, {z:.6g})"
+            )
+
+
+def _check_closed(domain: Domain, solid: Domain, pieces: Sequence[Piece]) -> None:
+    """Check that no other piece around a ball or box is inside the domain."""
+    for other in solid.boundary.pieces:
+        if other in pieces:
+            continue
+        at = _samples(other)
+        inside = domain.contains(at, -1e-9 * _size(domain))
+        if bool(inside.any()):
+            x, y, z = at[inside][0].tolist()
+            raise InputError(
+                f"the interface {pieces[0].name!r} must divide the domain: the piece "
+                f"{other.name!r} of its boundary is in the domain too, "
+                f"as at ({x:.6g}, {y:.6g}, {z:.6g})"
+            )
+
+
+def _around(
+    groups: dict[Ball | Box, list[Piece]], larger: Sequence[Ball | Box], solid: Ball | Box
+) -> int:
+    """The number of the smallest of some larger solids around a solid; 0 if there is none."""
+    found, near = 0, 1e-9 * _size(solid)
+    for number, other in enumerate(larger, 1):
+        at = torch.cat([_samples(piece) for piece in groups[solid]])
+        inner, outer = other.contains(at, -near), ~other.contains(at, near)
+        beyond = torch.cat([_samples(piece) for piece in groups[other]])
+        around = solid.contains(beyond, near)
+        if bool(inner.all()) and not bool(around.any()):
+            found = number
+        elif not bool(outer.all()) or bool(around.any()):
+            raise InputError(
+                f"the interfaces around {solid!r} and {other!r} must not meet: expected one inside "
+                "the other, or both apart"
+            )
+    return found

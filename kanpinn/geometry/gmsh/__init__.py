@@ -1,1 +1,0 @@
-"""Domains from the mesh files of Gmsh: the file, its elements, and the curves of the boundary."""

@@ -1,1 +1,0 @@
-"""Domains in the plane, by the curves around them: shapes, levels, rules, combinations."""

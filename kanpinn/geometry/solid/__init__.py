@@ -1,1 +1,0 @@
-"""Balls in any dimension, and solids in space by the triangles of their surfaces."""

@@ -1,1 +1,0 @@
-"""Conversion of a graph of formulas to sympy expressions with exact constants."""

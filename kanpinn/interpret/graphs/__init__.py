@@ -1,1 +1,0 @@
-"""KANs as graphs whose edges are splines or formulas, and their fits to data."""

@@ -1,0 +1,235 @@
+"""Pictures of networks, and the notebook card of a formula."""
+
+import html
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.interpret.formula import Formula
+from kanpinn.interpret.pruning import CHUNK, Pruned, kan_of, score_edges
+from kanpinn.interpret.sources import Result
+from kanpinn.loss.residuals import Residuals
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.plotting.fields import limits_of, map_size, plot_lines, plot_values
+from kanpinn.plotting.network import Link, network_figure
+from kanpinn.plotting.notebook import Card, CardTable, Drawing, panels
+from kanpinn.plotting.notebook.card import (
+    SMALL,
+    Given,
+    fixed_values,
+    returned,
+    small_axes,
+    values_words,
+    varying_names,
+)
+from kanpinn.plotting.style import cut_title
+from kanpinn.solvers.grid_fields import GridFields, RegularGrid
+
+
+def draw_network(
+    result: Result,
+    symbolic: Collection[tuple[int, int, int]] = (),
+    *,
+    inputs: Sequence[str] | None = None,
+    outputs: Sequence[str] | None = None,
+) -> Figure:
+    """Draw a result's network; `plotting.style.save` writes the figure as PNG, SVG or PDF.
+
+    Args:
+        result: a `Solution`, a `Fitted` or a `Pruned` of a KAN.
+        symbolic: edges (layer, input, output) that are formulas, drawn in another colour.
+        inputs, outputs: the names of the inputs and outputs, by default the result's own.
+
+    Raises:
+        InputError: if the network is not a KAN, or `symbolic` or the names do not fit it.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.interpret import draw_network
+        >>> x = torch.linspace(-1, 1, 50, dtype=torch.float64)[:, None]
+        >>> fitted = kp.fit(kp.KAN([1, 1]), kp.Table(x, x**2))
+        >>> figure = draw_network(fitted, inputs=["x"], outputs=["y"])
+        >>> len(figure.axes) > 0
+        True
+    """
+    surrogate, width = result.surrogate, kan_of(result.surrogate).width
+    links = list(links_of(surrogate, result.residuals, frozenset(symbolic)))
+    strangers = set(symbolic) - {(link.layer, link.source, link.target) for link in links}
+    if strangers:
+        raise InputError(f"there is no edge {min(strangers)} in a KAN {list(width)}")
+    if inputs is None:
+        named = surrogate.inputs is None
+        names = surrogate.domain.names
+        inputs = names if named else [f"\\xi_{{{i + 1}}}" for i in range(width[0])]
+    if outputs is None:
+        count = width[-1]
+        plain = [f"y{i}" for i in range(count)] if count > 1 else ["y"]
+        outputs = plain if isinstance(result, Pruned) else result.fields
+    return network_figure(width, links, inputs, outputs)
+
+
+def links_of(
+    surrogate: Surrogate, residuals: Residuals, symbolic: Collection[tuple[int, int, int]]
+) -> Iterator[Link]:
+    """Yield the network's edges, each with its curve over the range that its arguments take.
+
+    The range and the scores are those at the points of the loss.
+    """
+    samples = 120  # of each edge function
+    points, network = residuals.points, kan_of(surrogate)
+    scores = score_edges(surrogate, points).edges
+    share = torch.linspace(0, 1, samples).to(surrogate.low)[:, None]
+    for number, (low, high) in enumerate(_ranges(surrogate, residuals)):
+        layer = network.layers[number]
+        x = torch.lerp(low, high, share)
+        y = layer.edges(x)[:, 0].detach()
+        for i, o in layer.kept.nonzero().tolist():
+            curve = x[:, i].cpu().numpy(), y[:, i, o].cpu().numpy()
+            score = float(scores[number][i, o])
+            yield Link(number, i, o, *curve, score, (number, i, o) in symbolic)
+
+
+@torch.no_grad()
+def _ranges(surrogate: Surrogate, residuals: Residuals) -> list[tuple[Tensor, Tensor]]:
+    """Return the least and the greatest value of each layer's inputs, (n_in,) each."""
+    points, found = residuals.points, []
+    for i in range(0, len(points), CHUNK):
+        inputs = surrogate.inputs_at(points[i : i + CHUNK])
+        activations = kan_of(surrogate).activations(inputs)
+        found.append([torch.stack(h.aminmax(dim=0)) for h in activations])
+    together = [torch.stack(parts) for parts in zip(*found, strict=True)]
+    return [(ends[:, 0].amin(dim=0), ends[:, 1].amax(dim=0)) for ends in together]
+
+
+def plot(
+    formula: Formula,
+    output: int | None = None,
+    *,
+    along: str | Sequence[str] | None = None,
+    at: Mapping[str, float | int] | None = None,
+    nodes: int | None = None,
+    ax: Given = None,
+) -> Any:
+    """Draw a formula; the arguments are those of `Formula.plot`."""
+    count = len(formula.expressions)
+    if output is not None and not (type(output) is int and 0 <= output < count):
+        raise InputError(f"output must be an integer from 0 to {count - 1}, got {output!r}")
+    outputs = range(count) if output is None else (output,)
+    fields = _sample(formula, along, at, nodes)
+    size = (4.2, 3.0) if len(fields.axes) == 1 else map_size(fields.axes, None)
+    axes = panels(ax, len(outputs), 3, size)
+    for one, number in zip(axes, outputs, strict=True):
+        _draw(one, fields, number)
+    return returned(axes)
+
+
+def _sample(
+    formula: Formula,
+    along: str | Sequence[str] | None = None,
+    at: Mapping[str, float | int] | None = None,
+    nodes: int | None = None,
+) -> GridFields:
+    """Evaluate all outputs over one or two inputs, by the names "0", "1", …"""
+    ranges = dict(zip(map(str, formula.symbols), formula.ranges, strict=True))
+    fixed = fixed_values(ranges, at or {})
+    free = [name for name in ranges if name not in fixed]
+    if along is None:
+        along = [name for name in free if ranges[name][0] < ranges[name][1]][:2]
+    grid = RegularGrid.of(ranges, varying_names(free, along), nodes, fixed)
+    values = {str(number): column for number, column in enumerate(formula(grid.coords).unbind(1))}
+    return grid.fields(values, tuple(values))
+
+
+def _draw(ax: Axes, fields: GridFields, number: int) -> None:
+    values, label = fields.values[str(number)], "formula"
+    if len(fields.fields) > 1:
+        label = f"formula of output {number}"
+    held = cut_title(fields.fixed) if fields.fixed else ""
+    if len(fields.axes) == 1:
+        ((name, x),) = fields.axes.items()
+        plot_lines(ax, name, x, {label: values}, label)
+        ax.set_title(held, fontsize=9)
+    else:
+        title = f"{label}\n{held}" if held else label
+        plot_values(ax, fields.axes, values, limits_of(values), title)
+
+
+def card(formula: Formula) -> Card:
+    """Return the card of a formula."""
+    return Card(
+        title="Formula" if len(formula.expressions) == 1 else "Formulas",
+        facts=_facts(formula),
+        formulas=_mathematics(formula),
+        draw=lambda: _picture(formula),
+        tables=_tables(formula),
+    )
+
+
+def _facts(formula: Formula) -> Iterator[tuple[str, str]]:
+    yield "text", "; ".join(map(str, formula.expressions))
+    yield "relative error", f"{formula.error:.2e}, on rows that no constant was fitted to"
+    yield "constants", "all are exact" if formula.exact_constants else "some are decimal numbers"
+    if formula.defects:
+        words = "it solves the problem up to rounding"
+        worst = max(formula.defects, key=lambda defect: defect.relative)
+        if not formula.is_identity:
+            words = f"the largest defect is that in {worst.name}: {worst.relative:.1e} of the terms"
+        yield "as a solution", words
+    yield "edges", "of the network itself" if formula.own_edges else "of a smaller network"
+
+
+def _mathematics(formula: Formula) -> Iterator[str]:
+    """Yield the expressions as MathML, which browsers draw without a script."""
+    import sympy
+    from sympy.printing.mathml import mathml
+
+    # Names are written as they are: those of columns of data may have any characters.
+    escaped = {s: sympy.Symbol(html.escape(s.name), **s.assumptions0) for s in formula.symbols}
+    for expression in formula.expressions:
+        content = mathml(expression.xreplace(escaped), printer="presentation")
+        yield (
+            '<math xmlns="http://www.w3.org/1998/Math/MathML" display="inline">'
+            f"<mrow>{_without_entities(content)}</mrow></math>"
+        )
+
+
+def _without_entities(markup: str) -> str:
+    """Return markup with characters in place of names such as &InvisibleTimes;, which XML lacks."""
+
+    def character(found: re.Match[str]) -> str:
+        whole, name = found[0], found[1]
+        return whole if name in ("amp", "lt", "gt", "quot", "apos") else html.unescape(whole)
+
+    return re.sub(r"&(\w+);", character, markup)
+
+
+def _tables(formula: Formula) -> Iterator[CardTable]:
+    """Yield the edges as functions c f(a x + b) + d, at most twelve of them."""
+    most, head = 12, ["edge", "f", "a", "b", "c", "d", "R²"]
+    rows = [
+        [f"{e.layer}: {e.input} → {e.output}", e.function]
+        + [f"{value:.6g}" for value in (e.a, e.b, e.c, e.d)]
+        + [f"{e.r2:.6f}"]
+        for e in formula.edges[:most]
+    ]
+    if rows:
+        caption = "Edges as c f(a x + b) + d"
+        if len(formula.edges) > most:
+            caption += f", {most} of {len(formula.edges)}"
+        yield CardTable(head, rows, caption)
+
+
+def _picture(formula: Formula) -> Drawing:
+    """Draw the first output over the first input, or over the first two."""
+    fields = _sample(formula, nodes=SMALL[min(len(formula.symbols), 2)])
+    ax = small_axes(fields.axes)
+    _draw(ax, fields, 0)
+    over = " and ".join(fields.axes)
+    return Drawing(ax, f"The formula over {over}: {values_words(fields.values['0'])}.")

@@ -1,0 +1,371 @@
+"""Fits of a function of one variable to samples: starts, and the polish of parameters."""
+
+import functools
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.interpret.univariate import Univariate
+
+Array = numpy.ndarray
+
+ROUNDING = 4 * float(numpy.finfo(float).eps)
+LEAST = 8  # different x: twice the number of parameters a, b, c, d
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Standardised samples: values z at t in [-1, 1] with weights w.
+
+    The weights sum to 1; z has weighted mean 0 and weighted mean square 1 (or 0 for a constant).
+    """
+
+    t: Float[Array, " n"]
+    z: Float[Array, " n"]
+    w: Float[Array, " n"]
+
+    def thinned(self, count: int) -> "Samples":
+        """Return at most `count` of the samples, evenly chosen, with both ends."""
+        if len(self.t) <= count:
+            return self
+        at = numpy.linspace(0, len(self.t) - 1, count).round().astype(int)
+        return standard(self.t[at], self.z[at], self.w[at])
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeSamples:
+    """Samples y at x, sorted by x, and the standardised `samples`.
+
+    The two are related by x = middle + half · t and y = mean + deviation · z.
+    """
+
+    x: Float[Array, " n"]
+    y: Float[Array, " n"]
+    samples: Samples
+    middle: float
+    half: float
+    mean: float
+    deviation: float
+
+    @property
+    def rounding(self) -> float:
+        """The rounding error of y."""
+        return ROUNDING * float(abs(self.y).max())
+
+    @property
+    def steepest(self) -> float:
+        """The largest slope of a x + b in t that the samples resolve: half the Nyquist limit."""
+        return math.pi * (len(numpy.unique(self.x)) - 1) / 4
+
+
+def edge(x: Tensor, y: Tensor, weights: Tensor | None) -> EdgeSamples:
+    """Return the `EdgeSamples` of the samples with positive weight.
+
+    Args:
+        x: the arguments, (n,).
+        y: the values, (n,).
+        weights: the weights, (n,); equal ones by default.
+
+    Raises:
+        InputError: if a number is not finite, there are fewer than 8 different x, or the weights
+            are negative or all zero.
+    """
+    weights = torch.ones_like(x) if weights is None else weights
+    at, values, w = (
+        _finite(name, part) for name, part in (("x", x), ("y", y), ("weights", weights))
+    )
+    if (w < 0).any() or not w.sum() > 0:
+        raise InputError(f"weights must be at least 0 and not all 0, got {w.tolist()[:3]} …")
+    order = numpy.argsort(at, kind="stable")
+    at, values, w = (part[order][w[order] > 0] for part in (at, values, w))
+    if (different := len(numpy.unique(at))) < LEAST:
+        raise InputError(f"x must have at least {LEAST} different values, got {different}")
+    middle, half = float(at[0] + at[-1]) / 2, float(at[-1] - at[0]) / 2
+    samples = standard(numpy.clip((at - middle) / half, -1, 1), values, w)
+    mean = float(samples.w @ values)
+    deviation = float(numpy.sqrt(samples.w @ (values - mean) ** 2))
+    return EdgeSamples(at, values, samples, middle, half, mean, deviation)
+
+
+def _finite(name: str, values: Tensor) -> Array:
+    if not bool(values.isfinite().all()):
+        raise InputError(f"{name} must be finite numbers, got NaN or infinity among them")
+    return values.detach().cpu().double().numpy()
+
+
+def standard(t: Array, y: Array, w: Array) -> Samples:
+    """Return samples with y standardised to mean 0 and mean square 1 (or 0 if y is constant)."""
+    w = w / w.sum()
+    z = y - w @ y
+    return Samples(t, z / (numpy.sqrt(w @ z**2) or 1.0), w)
+
+
+NODES = numpy.linspace(-1.0, 1.0, 96)
+_GAPS = numpy.concatenate([[0.0], numpy.logspace(-6, 3, 46)])
+
+
+def starts(function: Univariate, z: Float[Array, " m"], steepest: float, count: int) -> Array:
+    """Return the `count` best windows (k, 2), taken from different parts of the lattice.
+
+    Args:
+        function: the function f.
+        z: the standardised values at `NODES`, (m,).
+        steepest: the largest half-width of a window that the data resolve.
+        count: the number of windows.
+    """
+    windows, features = _lattice(function)
+    quality = (features @ z) ** 2
+    if function.free == "ab":
+        quality[abs(windows[:, 1] - windows[:, 0]) > 2 * steepest] = -1.0
+    groups = numpy.array_split(numpy.arange(len(windows)), min(len(windows), 16 * count))
+    best = numpy.array([group[quality[group].argmax()] for group in groups])
+    return windows[best[numpy.argsort(-quality[best], kind="stable")[:count]]]
+
+
+@functools.lru_cache(maxsize=128)
+def _lattice(function: Univariate) -> tuple[Float[Array, "g 2"], Float[Array, "g m"]]:
+    """Return the windows in which f is regular, and the centred, normalised values of f on each."""
+    windows = _windows(function)
+    windows = windows[function.regular(windows.min(1), windows.max(1))]
+    u = windows[:, :1] * (1 - NODES) / 2 + windows[:, 1:] * (1 + NODES) / 2
+    with torch.no_grad(), numpy.errstate(all="ignore"):
+        values = function(torch.from_numpy(u)).numpy()
+        size = abs(values).max(1)
+        centred = values - values.mean(1, keepdims=True)
+        norm = numpy.sqrt((centred**2).sum(1))
+    varies = numpy.isfinite(norm) & (norm > 1e-12 * size)  # NaN compares as False
+    return windows[varies], centred[varies] / norm[varies, None]
+
+
+def _windows(function: Univariate) -> Float[Array, "g 2"]:
+    if function.free == "":
+        return numpy.array([[-1.0, 1.0]])
+    if function.free == "a":
+        slopes = numpy.concatenate([numpy.logspace(-3, 0, 24), numpy.linspace(1.1, 60.0, 96)])
+        return _mirrored(numpy.stack([-slopes, slopes], axis=1))
+    if function.free == "b":
+        outside = 1 + _GAPS
+        centres = numpy.concatenate([-outside[::-1], numpy.linspace(-1, 1, 61), outside])
+        found = numpy.stack([centres - 1, centres + 1], axis=1)
+    else:
+        found = _of_two(function)
+    return found if function.even_or_odd else _mirrored(found)
+
+
+def _of_two(function: Univariate) -> Float[Array, "g 2"]:
+    """Return the windows (left < right) of a function with both a and b free."""
+    low, high = function.domain
+    if function.pole is not None and function.period is not None:
+        low, high = max(low, function.pole), min(high, function.pole + function.period)
+    if numpy.isfinite(low) and numpy.isfinite(high):
+        shares = 1 / (1 + numpy.exp(-numpy.linspace(-12, 12, 45)))
+        ends = low + (high - low) * numpy.concatenate([[0.0], shares, [1.0]])
+        return numpy.array(list(itertools.combinations(ends, 2)))
+    if numpy.isfinite(low) or numpy.isfinite(high):
+        ends = low + _GAPS if numpy.isfinite(low) else (high - _GAPS)[::-1]
+        return numpy.array(list(itertools.combinations(ends, 2)))
+    if function.period is not None:
+        widths, centres = numpy.arange(0.25, 60.0, 0.25), numpy.arange(16) / 16 * function.period
+        return _centred(widths.repeat(16), numpy.tile(centres, len(widths)))
+    return _unbounded()
+
+
+def _unbounded() -> Float[Array, "g 2"]:
+    # Windows of half-width up to 25 are close enough to find oscillations (the arguments at the
+    # ends change by less than π/2 between windows); wider ones only find single transitions.
+    steep = (32.0, 40.0, 50.0, 64.0, 80.0, 100.0)
+    parts = []
+    for width in (*numpy.logspace(-1.5, -0.2, 10), *numpy.arange(0.6, 25.0, 0.6), *steep):
+        reach = width + 4
+        centres = numpy.linspace(-reach, reach, 2 * int(numpy.ceil(reach / 0.75)) + 1)
+        parts.append(_centred(numpy.full_like(centres, width), centres))
+    return numpy.concatenate(parts)
+
+
+def _centred(widths: Float[Array, " g"], centres: Float[Array, " g"]) -> Float[Array, "g 2"]:
+    return numpy.stack([centres - widths, centres + widths], axis=1)
+
+
+def _mirrored(windows: Float[Array, "g 2"]) -> Float[Array, "h 2"]:
+    return numpy.concatenate([windows, windows[:, ::-1]])
+
+
+# The directions in which a window may move, by the free parameters: its ends move oppositely (a),
+# together (b) or independently (ab).
+_DIRECTIONS = {
+    "": numpy.zeros((0, 2)),
+    "a": numpy.array([[-1.0, 1.0]]),
+    "b": numpy.array([[1.0, 1.0]]),
+    "ab": numpy.eye(2),
+}
+_EPSILON = numpy.finfo(float).eps
+
+
+@dataclass(frozen=True, eq=False)
+class Fits:
+    """The results of k fits: windows with their best c and d.
+
+    Args:
+        windows: the arguments of f at both ends of the data, (k, 2).
+        c, d: the least-squares c and d for the standardised samples.
+        loss: Σ w (z - c f - d)², infinite for windows that are not usable.
+        limit: whether c f and d nearly cancel, so that only the first derivatives of f matter.
+        settled: whether the fit has ended, at a minimum of the loss or in a limit case.
+    """
+
+    windows: Float[Array, "k 2"]
+    c: Float[Array, " k"]
+    d: Float[Array, " k"]
+    loss: Float[Array, " k"]
+    limit: Bool[Array, " k"]
+    settled: Bool[Array, " k"]
+
+    def best(self, count: int) -> Float[Array, "j 2"]:
+        """Return the windows of the `count` lowest losses, without infinite ones."""
+        order = numpy.argsort(self.loss, kind="stable")[:count]
+        return self.windows[order[numpy.isfinite(self.loss[order])]]
+
+
+@dataclass(eq=False)
+class _State:
+    """The state of k fits, with what the next step needs.
+
+    `r` are the residuals (k, n), `jacobian` (k, p, n) the derivatives of c f by the p directions,
+    and `largest` the largest |c f| of each fit.
+    """
+
+    windows: Array
+    c: Array
+    d: Array
+    loss: Array
+    largest: Array
+    r: Array
+    jacobian: Array
+
+    @property
+    def exact(self) -> Array:
+        """True for each fit whose residual is only rounding."""
+        return self.loss <= (2 * _EPSILON) ** 2 * (1 + self.largest**2)
+
+    @property
+    def limit(self) -> Array:
+        """True for each fit in which c f and d nearly cancel."""
+        return self.largest > 1e5  # the size of c f, over the deviation of y
+
+    def rows(self, at: Array) -> "_State":
+        """Return the state of these fits alone."""
+        return _State(*(part[at] for part in vars(self).values()))
+
+    def put(self, at: Array, other: "_State") -> None:
+        """Replace the fits at these positions."""
+        for name, part in vars(self).items():
+            part[at] = getattr(other, name)
+
+
+def polish(function: Univariate, windows: Array, samples: Samples, steps: int) -> Fits:
+    """Run the fits of a function from these windows (k, 2), with at most `steps` steps.
+
+    All fits end as soon as one is exact up to rounding.
+
+    Reference: Golub & Pereyra 1973; Kaufman 1975 for the Jacobian; Marquardt 1963.
+    """
+    stuck = 1e6  # damping above which a fit ends, stopped by rounding or a kink
+    # A fit has converged if an undamped step would remove a smaller share of the loss.
+    least_share = 1e-5
+    state = _state(function, windows.copy(), samples)
+    damping = numpy.full(len(windows), 1e-3)
+    settled = ~numpy.isfinite(state.loss) | (not function.free) | function.jumps
+    for _ in range(steps):
+        if settled.all() or state.exact.any():
+            break
+        at = numpy.flatnonzero(~settled)
+        now = state.rows(at)
+        move, share = _step(function, now, samples.w, damping[at])
+        trial = _state(function, _kept(function, now.windows + move), samples)
+        better = trial.loss < now.loss
+        state.put(at[better], trial.rows(better))
+        damping[at] *= numpy.where(better, 0.04, 10.0)
+        damping = numpy.maximum(damping, 1e-18)
+        settled[at] = (share < least_share) | (damping[at] > stuck) | state.limit[at]
+    return Fits(state.windows, state.c, state.d, state.loss, state.limit, settled | state.exact)
+
+
+def _state(function: Univariate, windows: Array, samples: Samples) -> _State:
+    left, right = windows[:, :1], windows[:, 1:]
+    u = left * (1 - samples.t) / 2 + right * (1 + samples.t) / 2
+    with numpy.errstate(all="ignore"):
+        f, slope = value_and_slope(function, u)
+        mean = f @ samples.w
+        centred = f - mean[:, None]
+        norm = numpy.sqrt((centred**2) @ samples.w)
+        unit = centred / norm[:, None]
+        size = (unit * samples.z) @ samples.w
+        c = size / norm
+        r = samples.z - size[:, None] * unit
+        loss = (r**2) @ samples.w
+        largest = abs(c) * abs(f).max(1)
+        jacobian = _jacobian(function, samples, c[:, None] * slope, unit)
+    usable = function.regular(windows.min(1), windows.max(1)) & numpy.isfinite(loss)
+    loss = numpy.where(usable & numpy.isfinite(jacobian).all((1, 2)), loss, numpy.inf)
+    return _State(windows, c, -c * mean, loss, largest, r, jacobian)
+
+
+def value_and_slope(function: Univariate, u: Array) -> tuple[Array, Array]:
+    """Return f and f' at u, with f' set to 0 at the ends of the domain, where it may diverge."""
+    with torch.enable_grad():
+        at = torch.from_numpy(u).requires_grad_()
+        f = function(at)
+        slope = torch.autograd.grad(f.sum(), at)[0].numpy()
+    at_end = (u <= function.domain[0]) | (u >= function.domain[1])
+    return f.detach().numpy(), numpy.where(at_end, 0.0, slope)
+
+
+def _jacobian(function: Univariate, samples: Samples, slope: Array, unit: Array) -> Array:
+    """Return the derivatives (k, p, n) of c f by the directions, orthogonal to f and constants."""
+    shapes = numpy.stack([(1 - samples.t) / 2, (1 + samples.t) / 2])
+    columns = slope[:, None] * (_DIRECTIONS[function.free] @ shapes)
+    weighted = (samples.w * unit)[:, :, None]
+    for _ in range(2):  # a second pass removes the rounding errors of the first for almost linear f
+        columns -= (columns @ samples.w)[:, :, None]
+        columns -= (columns @ weighted) * unit[:, None]
+    return columns
+
+
+def _step(
+    function: Univariate, state: _State, w: Array, damping: Array
+) -> tuple[Float[Array, "k 2"], Float[Array, " k"]]:
+    """Return each window's damped step, and the share of the loss an undamped one would remove."""
+    root = numpy.sqrt(w)
+    matrix = state.jacobian * root
+    matrix[~_movable(function, state.windows)] = 0.0
+    scale = numpy.sqrt((matrix**2).sum(2))
+    scale[scale == 0] = 1.0
+    left, values, right = numpy.linalg.svd(matrix / scale[:, :, None], full_matrices=False)
+    gain = (right @ (state.r * root)[:, :, None])[:, :, 0]
+    share = (gain**2 * (values > 1e-14)).sum(1) / numpy.maximum(state.loss, 1e-300)
+    gain = gain * values / (values**2 + damping[:, None] + 1e-300)
+    return ((left @ gain[:, :, None])[:, :, 0] / scale) @ _DIRECTIONS[function.free], share
+
+
+def _movable(function: Univariate, windows: Array) -> Bool[Array, "k p"]:
+    """Return a mask of the directions that do not move a window's end off an end of the domain."""
+    stuck = (windows == function.domain[0]) | (windows == function.domain[1])
+    return ~((stuck[:, None] & (_DIRECTIONS[function.free] != 0)).any(2))
+
+
+def _kept(function: Univariate, new: Array) -> Array:
+    """Bring windows back into the domain, by a shift if only b is free, else by clipping."""
+    low, high = function.domain
+    if numpy.isinf(low) and numpy.isinf(high):
+        return new
+    if function.free != "b":
+        return numpy.clip(new, low, high)
+    least, most = new.min(1, keepdims=True), new.max(1, keepdims=True)
+    new = numpy.where(least < low, low + (new - least), new)
+    return numpy.where(most > high, high + (new - most), new)

@@ -1,0 +1,521 @@
+"""Scores of edges and units of a KAN, and smaller KANs without the unimportant ones."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError, integer, number
+from kanpinn.geometry import Points
+from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.sparsity import SparsityTerm
+from kanpinn.networks import KAN
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.optimizers import LevenbergMarquardt, Method, as_methods
+from kanpinn.solvers.fitted import Fitted
+from kanpinn.solvers.loop import run_stages
+from kanpinn.solvers.losses import FixedLoss
+from kanpinn.solvers.solution import Solution
+from kanpinn.solvers.state import begin
+
+CHUNK = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeScores:
+    """Scores of edges and units: B_e = A_o E_e / √(Σ E²) for an edge e from i to o, A_i = Σ B_e.
+
+    E is the standard deviation of an edge's values on the data. The sum under the root is over all
+    edges into the unit o, the sum of B over all edges out of the unit i; A is 1 for an output. The
+    scores are computed for each output by itself; `edges` and `units` are the largest of these.
+
+    Args:
+        means: the mean values of each layer's edges, (n_in, n_out).
+        deviations: the standard deviations E of each layer's edges, (n_in, n_out).
+        by_output: the scores B of each layer's edges for each of the m outputs, (m, n_in, n_out).
+
+    Reference: Liu et al., KAN 2.0 (2024), arXiv 2408.10205, section 4.1; there a unit's own
+    deviation stands for the root, which is the same where its edges are uncorrelated and vanishes
+    where they cancel.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.interpret import score_edges
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="x * y")
+        >>> solution = kp.solve(problem, kp.KAN([2, 3, 1]))
+        >>> scores = score_edges(solution.surrogate, solution.residuals.terms[0].points)
+        >>> [tuple(one.shape) for one in scores.edges]
+        [(2, 3), (3, 1)]
+    """
+
+    means: tuple[Tensor, ...]
+    deviations: tuple[Tensor, ...]
+    by_output: tuple[Tensor, ...]
+
+    @property
+    def edges(self) -> list[Tensor]:
+        """The edges' scores, (n_in, n_out) for each layer."""
+        return [scores.amax(dim=0) for scores in self.by_output]
+
+    @property
+    def units(self) -> list[Tensor]:
+        """The scores of the inputs, then those of the hidden units of each layer, (n_in,) each."""
+        return [scores.sum(dim=2).amax(dim=0) for scores in self.by_output]
+
+    @property
+    def inputs(self) -> Tensor:
+        """The share of each input in each output, (m, d); each row sums to one."""
+        scores = self.by_output[0].sum(dim=2)
+        return scores / scores.sum(dim=1, keepdim=True).clamp_min(torch.finfo(scores.dtype).tiny)
+
+
+def score_edges(surrogate: Surrogate, points: Points) -> EdgeScores:
+    """Return the scores of a KAN's edges on points; the points are evaluated in chunks.
+
+    Raises:
+        InputError: if the network is not a KAN, or there are no points.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.interpret import score_edges
+        >>> x = torch.rand(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        >>> fitted = kp.fit(kp.KAN([2, 1]), kp.Table(x, x[:, :1] ** 2))
+        >>> scores = score_edges(fitted.surrogate, fitted.residuals.terms[0].points)
+        >>> float(scores.edges[0][0, 0]) > 0.99
+        True
+    """
+    network = kan_of(surrogate)
+    if not len(points):
+        raise InputError("scores need points, got none")
+    moments = [Moments() for _ in network.layers]
+    for values in edge_values(surrogate, points):
+        for known, layer_values in zip(moments, values, strict=True):
+            known.add(layer_values)
+    deviations = tuple(known.deviation for known in moments)
+    return EdgeScores(tuple(known.mean for known in moments), deviations, _propagate(deviations))
+
+
+def kan_of(surrogate: Surrogate) -> KAN:
+    """Return the network of a surrogate.
+
+    Raises:
+        InputError: if it is not a KAN.
+    """
+    network = surrogate.network
+    if not isinstance(network, KAN):
+        raise InputError(
+            f"a KAN was expected, got {type(network).__name__}, which has no edge functions"
+        )
+    return network
+
+
+def edge_values(surrogate: Surrogate, points: Points) -> Iterator[list[Tensor]]:
+    """Yield the values of each layer's edges, (n, n_in, n_out) each, for chunks of the points."""
+    for i in range(0, len(points), CHUNK):
+        part = points[i : i + CHUNK].to(surrogate.low.dtype, surrogate.low.device)
+        network = kan_of(surrogate)
+        with torch.no_grad():
+            activations = network.activations(surrogate.inputs_at(part))
+            both = zip(network.layers, activations, strict=True)
+            values = [layer.edges(h)[:, 0] for layer, h in both]
+        yield values
+
+
+class Moments:
+    """The mean and standard deviation of rows that are added in chunks.
+
+    Reference: Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm (1979).
+    """
+
+    def __init__(self) -> None:
+        self.count, self.mean, self._squares = 0, torch.zeros(()), torch.zeros(())
+
+    def add(self, rows: Tensor) -> None:
+        """Add a chunk of rows, (n, ...)."""
+        mean, n = rows.mean(dim=0), len(rows)
+        squares = (rows - mean).square().sum(dim=0)
+        if self.count == 0:
+            self.count, self.mean, self._squares = n, mean, squares
+            return
+        gap, total = mean - self.mean, self.count + n
+        self._squares = self._squares + squares + gap.square() * (self.count * n / total)
+        self.mean = self.mean + gap * (n / total)
+        self.count = total
+
+    @property
+    def deviation(self) -> Tensor:
+        """The standard deviation of each column."""
+        return (self._squares / self.count).sqrt()
+
+
+def _propagate(deviations: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Return the edges' scores for each output, (m, n_in, n_out) for each layer, first to last."""
+    last = deviations[-1]
+    units = torch.eye(last.shape[1], dtype=last.dtype, device=last.device)
+    found = []
+    for e in reversed(deviations):
+        share = e / e.norm(dim=0).clamp_min(torch.finfo(e.dtype).tiny)
+        found.append(units[:, None] * share)
+        units = found[-1].sum(dim=2)
+    return tuple(reversed(found))
+
+
+def copy_of(surrogate: Surrogate) -> Surrogate:
+    """Return a surrogate with a copy of the network; domain, maps and known terms are shared."""
+    shared: list[object] = [surrogate.domain, surrogate.output, surrogate.inputs]
+    if surrogate.network.enrichment is not None:
+        shared.append(surrogate.network.enrichment.known)
+    return copy.deepcopy(surrogate, {id(part): part for part in shared})
+
+
+def kept_edges(network: KAN, scores: EdgeScores, wanted: Sequence[Tensor]) -> list[Tensor]:
+    """Return masks of the edges to keep, (n_in, n_out) for each layer, given the wanted ones.
+
+    A unit without a kept edge out of it is idle, and no edge into it is kept. The strongest edge
+    into every other unit is kept even if it is not wanted.
+    """
+    found: list[Tensor] = []
+    busy = torch.ones_like(wanted[-1][0])
+    for layer, e, want in zip(
+        reversed(network.layers), reversed(scores.deviations), reversed(wanted), strict=True
+    ):
+        strongest = torch.zeros_like(want)
+        strongest[_strongest(layer.kept, e), torch.arange(e.shape[1], device=e.device)] = True
+        keep = layer.kept & (want | strongest) & busy
+        found.insert(0, keep)
+        busy = keep.any(dim=1)
+    return found
+
+
+def _strongest(kept: Tensor, deviations: Tensor) -> Tensor:
+    """Return the input unit of the strongest edge into each unit, (n_out,)."""
+    return deviations.masked_fill(~kept, -1).argmax(dim=0)
+
+
+class Cutter:
+    """A copy of a surrogate from which edges are removed.
+
+    It records the removed `edges` and `units` with their numbers in the original network.
+    """
+
+    def __init__(self, surrogate: Surrogate) -> None:
+        self.surrogate = copy_of(surrogate)
+        self.levels = [list(range(n)) for n in self.network.width]  # the units' original numbers
+        self.edges: list[tuple[int, int, int]] = []
+        self.units: list[tuple[int, int]] = []
+
+    @property
+    def network(self) -> KAN:
+        """The copy's network."""
+        return kan_of(self.surrogate)
+
+    @torch.no_grad()
+    def cut(self, scores: EdgeScores, keep: Sequence[Tensor]) -> None:
+        """Remove all edges but those of the masks of `kept_edges`, and units that become idle.
+
+        The means of the removed edges are added to the strongest edge into the same unit.
+        """
+        for at, (layer, stay) in enumerate(zip(self.network.layers, keep, strict=True)):
+            gone = layer.kept & ~stay
+            constants = (scores.means[at] * gone).sum(dim=0)
+            carriers = _strongest(stay, scores.deviations[at])
+            outputs = torch.arange(len(carriers), device=carriers.device)
+            added = torch.zeros_like(scores.means[at])
+            added[carriers, outputs] = constants
+            layer.add_constants(added)
+            layer.kept = stay
+            layer.coefficients.masked_fill_(~stay[:, None], 0)
+            sources, targets = self.levels[at : at + 2]
+            self.edges += [(at, sources[i], targets[o]) for i, o in gone.nonzero().tolist()]
+        self._remove_idle()
+
+    def _remove_idle(self) -> None:
+        for level in range(len(self.network.layers) - 1, 0, -1):
+            idle = (~self.network.layers[level].kept.any(dim=1)).nonzero().flatten().tolist()
+            for unit in reversed(idle):
+                self.network.remove_unit(level - 1, unit)
+                self.units.append((level, self.levels[level].pop(unit)))
+
+    def copy(self) -> "Cutter":
+        """Return an independent copy of this cutter in its present state."""
+        other = Cutter(self.surrogate)
+        other.levels = [list(level) for level in self.levels]
+        other.edges, other.units = list(self.edges), list(self.units)
+        return other
+
+
+@dataclass(frozen=True, eq=False)
+class Pruned:
+    """A smaller copy of a KAN; the original is not changed.
+
+    Args:
+        original: the result that was pruned.
+        surrogate: the surrogate with the smaller network.
+        residuals: the loss of the copy, without a sparsity term.
+        edges: the removed edges, (layer, input, output), layers counted from 0 and units numbered
+            as in the original.
+        units: the removed hidden units, (level, unit), the first hidden level being 1.
+        change: ‖copy - original‖ / ‖original‖ over the points of the loss.
+        parameters: the numbers of parameters before and after pruning.
+        losses: the losses before and after pruning.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.interpret import prune
+        >>> x = torch.rand(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        >>> pruned = prune(kp.fit(kp.KAN([2, 1]), kp.Table(x, x[:, :1] ** 2)))
+        >>> pruned.edges, pruned.parameters[1] < pruned.parameters[0]
+        (((0, 1, 0),), True)
+    """
+
+    original: "Solution | Fitted | Pruned"
+    surrogate: Surrogate
+    residuals: Residuals
+    edges: tuple[tuple[int, int, int], ...]
+    units: tuple[tuple[int, int], ...]
+    change: float
+    parameters: tuple[int, int]
+    losses: tuple[float, float]
+
+    @property
+    def network(self) -> KAN:
+        """The network inside the surrogate."""
+        return kan_of(self.surrogate)
+
+    def trained(
+        self, optimizers: Method | Sequence[Method] | None = None, *, seed: int = 0
+    ) -> "Pruned":
+        """Return a copy that is trained further, by default with Levenberg–Marquardt.
+
+        The grids are not moved before training, so that it starts from the pruned function.
+
+        Args:
+            optimizers: the method, or the methods to run one after another.
+            seed: the seed of the training.
+        """
+        surrogate = copy_of(self.surrogate)
+        residuals = Residuals(surrogate, self.residuals.terms)
+        chosen = LevenbergMarquardt() if optimizers is None else optimizers
+        stages = as_methods(chosen, surrogate.network, 0)
+        run_stages(begin(FixedLoss(residuals), stages), seed=seed)
+        known = self.original, self.edges, self.units, self.parameters[0], self.losses[0]
+        return described(*known, residuals)
+
+    @property
+    def words(self) -> str:
+        """One line of text on what was removed and how loss and function changed."""
+        what = f"{_count(len(self.edges), 'edge')} and {_count(len(self.units), 'unit')} removed"
+        (many, few), (before, after) = self.parameters, self.losses
+        return (
+            f"{what}, {list(self.network.width)} is left; parameters {many} → {few}, loss "
+            f"{before:.2e} → {after:.2e}, relative change of the function {self.change:.1e}"
+        )
+
+
+def report(result: Solution | Fitted | Pruned, cutter: Cutter) -> Pruned:
+    """Return the `Pruned` of a result and a cutter, the grids adapted to the activations."""
+    before = loss_of(result.residuals)
+    cutter.surrogate.follow(before.points)
+    after = Residuals(cutter.surrogate, before.terms)
+    many = result.surrogate.network.parameter_count
+    edges, units = tuple(cutter.edges), tuple(cutter.units)
+    return described(result, edges, units, many, before.loss(), after)
+
+
+def described(
+    original: Solution | Fitted | Pruned,
+    edges: tuple[tuple[int, int, int], ...],
+    units: tuple[tuple[int, int], ...],
+    parameters: int,
+    loss: float,
+    residuals: Residuals,
+) -> Pruned:
+    """Return the `Pruned` whose copy is the surrogate of the residuals.
+
+    Args:
+        original: the result that was pruned.
+        edges, units: what was removed, as in `Pruned`.
+        parameters: the number of parameters before pruning.
+        loss: the loss before pruning.
+        residuals: the loss of the copy.
+    """
+    surrogate = residuals.surrogate
+    return Pruned(
+        original,
+        surrogate,
+        residuals,
+        edges,
+        units,
+        _change(original.surrogate, surrogate, residuals),
+        (parameters, surrogate.network.parameter_count),
+        (loss, residuals.loss()),
+    )
+
+
+def loss_of(residuals: Residuals) -> Residuals:
+    """Return the residuals without sparsity terms."""
+    terms = [term for term in residuals.terms if not isinstance(term, SparsityTerm)]
+    return Residuals(residuals.surrogate, terms)
+
+
+def _change(old: Surrogate, new: Surrogate, residuals: Residuals) -> float:
+    points, size, gap = residuals.points, 0.0, 0.0
+    for i in range(0, len(points), CHUNK):
+        values = old(points[i : i + CHUNK])
+        size += float(values.square().sum())
+        gap += float((new(points[i : i + CHUNK]) - values).square().sum())
+    return (gap / size) ** 0.5
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def prune(result: Solution | Fitted | Pruned, threshold: float | int = 1e-2) -> Pruned:
+    """Return a copy without the edges whose score is below the threshold, and without idle units.
+
+    The mean value of a removed edge is added to the strongest edge into the same unit. This edge
+    is kept as long as the unit is, so that every output keeps an edge.
+
+    Args:
+        result: a `Solution` or a `Fitted` of a KAN; the scores are computed at its points.
+        threshold: the least score (`EdgeScores.edges`) of an edge that is kept, above 0 and at
+            most 1.
+
+    Raises:
+        InputError: if the threshold is out of range, if the network is not a KAN or is constant, or
+            if every edge would be removed.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.interpret import prune
+        >>> x = torch.rand(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        >>> fitted = kp.fit(kp.KAN([2, 1]), kp.Table(x, x[:, :1] ** 2))
+        >>> prune(fitted, threshold=0.01).edges
+        ((0, 1, 0),)
+    """
+    number("threshold", threshold, above=True)
+    if threshold > 1:
+        raise InputError(f"threshold must be at most 1, got {threshold!r}")
+    cutter = Cutter(result.surrogate)
+    scores = score_edges(result.surrogate, loss_of(result.residuals).points)
+    _check(scores, threshold)
+    wanted = [edges >= threshold for edges in scores.edges]
+    cutter.cut(scores, kept_edges(cutter.network, scores, wanted))
+    return report(result, cutter)
+
+
+def prune_greedily(
+    result: Solution | Fitted | Pruned,
+    factor: float | int = 2.0,
+    *,
+    steps: int = 10,
+    enough: float = 0.0,
+) -> Pruned:
+    """Return a copy from which edges and units are removed one by one, the weakest first.
+
+    Each removal is followed by a few Levenberg–Marquardt steps. If the loss is still too high, the
+    removal is undone, and this edge or unit is not tried again.
+
+    Args:
+        result: a `Solution` or a `Fitted` of a KAN.
+        factor: the factor by which all removals together may raise the loss, at least 1.
+        steps: the largest number of Levenberg–Marquardt steps after each removal.
+        enough: a loss that is accepted in any case.
+
+    Raises:
+        InputError: if the network is not a KAN or is constant.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.interpret import prune_greedily
+        >>> x = torch.rand(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        >>> fitted = kp.fit(kp.KAN([2, 1]), kp.Table(x, x[:, :1] ** 2))
+        >>> prune_greedily(fitted, factor=2.0).edges
+        ((0, 1, 0),)
+    """
+    number("factor", factor, 1.0)
+    integer("steps", steps)
+    number("enough", enough)
+    cutter, residuals = Cutter(result.surrogate), loss_of(result.residuals)
+    _check(score_edges(cutter.surrogate, residuals.points), 0)
+    allowed = max(factor * residuals.loss(), enough)
+    needed: set[tuple[int, ...]] = set()
+    while (removal := _weakest(cutter, residuals, needed)) is not None:
+        name, scores, keep = removal
+        trial = cutter.copy()
+        trial.cut(scores, keep)
+        loss = _polish(Residuals(trial.surrogate, residuals.terms), steps, allowed)
+        if loss <= allowed:
+            cutter = trial
+        else:
+            needed.add(name)
+    return report(result, cutter)
+
+
+Removal = tuple[tuple[int, ...], EdgeScores, list[Tensor]]
+
+
+def _weakest(cutter: Cutter, residuals: Residuals, needed: set[tuple[int, ...]]) -> Removal | None:
+    """Return the next removal to try, or None if every edge and unit is needed."""
+    scores = score_edges(cutter.surrogate, residuals.points)
+    for _, name, wanted in sorted(_removals(cutter, scores), key=lambda found: found[0]):
+        keep = kept_edges(cutter.network, scores, wanted)
+        fewer = any(
+            bool((layer.kept & ~k).any())
+            for layer, k in zip(cutter.network.layers, keep, strict=True)
+        )
+        if name not in needed and fewer:
+            return name, scores, keep
+    return None
+
+
+def _removals(
+    cutter: Cutter, scores: EdgeScores
+) -> Iterator[tuple[float, tuple[int, ...], list[Tensor]]]:
+    """Yield the score, the name and the edges left without it, for each hidden unit and edge."""
+    whole = [layer.kept for layer in cutter.network.layers]
+    for depth, (kept, edges) in enumerate(zip(whole, scores.edges, strict=True)):
+        sources, targets = cutter.levels[depth : depth + 2]
+        for i in range(len(kept)) if depth else []:
+            without = kept.clone()
+            without[i] = False
+            score = float(scores.units[depth][i])
+            yield score, (depth, sources[i]), [*whole[:depth], without, *whole[depth + 1 :]]
+        for i, o in kept.nonzero().tolist():
+            without = kept.clone()
+            without[i, o] = False
+            name = (depth, sources[i], targets[o])
+            yield float(edges[i, o]), name, [*whole[:depth], without, *whole[depth + 1 :]]
+
+
+def _polish(residuals: Residuals, steps: int, allowed: float) -> float:
+    """Take Levenberg–Marquardt steps until the loss is allowed, and return the last loss."""
+    loss = residuals.loss()
+    stage = LevenbergMarquardt(steps=steps).start(residuals, 0)
+    for _ in range(steps):
+        if loss <= allowed:
+            break
+        step = stage.step()
+        loss = step.loss
+        if step.finished is not None:
+            break
+    return loss
+
+
+def _check(scores: EdgeScores, threshold: float | int) -> None:
+    strongest = float(scores.edges[-1].max())
+    if strongest == 0:
+        raise InputError("the network is constant on the points: there is nothing to keep")
+    if strongest < threshold:
+        raise InputError(
+            f"threshold = {threshold:g} would remove every edge: the greatest score of one into an "
+            f"output is {strongest:.3g}"
+        )

@@ -1,0 +1,452 @@
+"""Exact constants in graphs of formulas: normal forms, recognition of constants, rounding with
+a refit.
+"""
+
+import functools
+import math
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from kanpinn._support.errors import InputError, number
+from kanpinn.interpret.graph import Graph, Key, Symbolic, refit
+
+Array = numpy.ndarray
+
+CHANCE = 0.02  # largest probability of an accidental agreement
+# Factors and their description lengths in bits; those of square roots grow with the radicand.
+_FACTORS = {
+    "1": 0.0,
+    "pi": 2.0,
+    "1/pi": 3.0,
+    "E": 3.0,
+    "1/E": 4.0,
+    "sqrt(pi)": 4.0,
+    "pi**2": 4.0,
+    "1/pi**2": 5.0,
+    "1/sqrt(pi)": 5.0,
+    "log(2)": 4.0,
+    "E**2": 5.0,
+} | {f"sqrt({n})": 2.0 + math.log2(n) for n in (2, 3, 5, 6, 7, 10, 11, 13, 14, 15)}
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """Positive constants p/q · factor, sorted by value, with their description lengths in bits.
+
+    A term is (p, q, factor).
+    """
+
+    values: Float[Array, " n"]
+    bits: Float[Array, " n"]
+    terms: tuple[tuple[int, int, str], ...]
+
+
+def recognise(
+    value: float | int, tolerance: float | int, chance: float | int = CHANCE
+) -> Any | None:
+    """Return the simplest sympy number within the tolerance of a value, or None.
+
+    Constants p/q times 1, π, π², e, √n, log 2, … are tried first, the shortest description first;
+    then decimals of up to 6 digits and integers. A constant is accepted if the probability that a
+    random number near the value is within the tolerance of an equally simple constant is at most
+    `chance`. A value no larger than its tolerance is 0, if the tolerance is small against 1.
+
+    Args:
+        value: the computed number.
+        tolerance: the largest distance between the value and the constant.
+        chance: the largest probability of an accidental agreement.
+
+    Raises:
+        InputError: if the value is not finite, the tolerance negative or the chance outside (0, 1].
+    """
+    if not math.isfinite(value):
+        raise InputError(f"value must be a finite number, got {value!r}")
+    number("tolerance", tolerance)
+    number("chance", chance, above=True)
+    if chance > 1:
+        raise InputError(f"chance must be a probability of at most 1, got {chance!r}")
+    import sympy
+
+    value = float(value)
+    # The tolerance is at least the rounding error of the float.
+    reach = max(float(tolerance), 4 * math.ulp(value))
+    if abs(value) <= reach:
+        return sympy.Integer(0) if 2 * reach <= chance else None
+    found = _tabulated(abs(value), reach, chance) or _decimal(abs(value), reach, chance)
+    if found is None:
+        return None
+    top, bottom, factor = found
+    return int(math.copysign(1, value)) * sympy.Rational(top, bottom) * sympy.sympify(factor)
+
+
+def _tabulated(size: float, reach: float, chance: float) -> tuple[int, int, str] | None:
+    table = _table()
+    first, last = numpy.searchsorted(table.values, [size - reach, size + reach], side="left")
+    if first == last:
+        return None
+    best = first + int(table.bits[first:last].argmin())
+    # The density of equally simple constants near the value, counted on [size/2, 3 size/2].
+    low, high = numpy.searchsorted(table.values, [size / 2, 1.5 * size])
+    rivals = int((table.bits[low:high] <= table.bits[best]).sum())
+    return table.terms[best] if max(rivals, 1) * 2 * reach / size <= chance else None
+
+
+def _decimal(size: float, reach: float, chance: float) -> tuple[int, int, str] | None:
+    """Return the decimal with the fewest digits, at most 6, or an integer of any length."""
+    most_digits = 6  # digits of the longest decimal
+    leading = math.floor(math.log10(size))
+    exponents = [leading - digits for digits in range(most_digits)]
+    if leading >= most_digits:
+        exponents.append(0)
+    low, high = numpy.searchsorted(_table().values, [size / 2, 1.5 * size])
+    density = float(high - low) / size  # all constants of the table are simpler
+    for exponent in exponents:
+        step = Fraction(10) ** exponent
+        nearest = round(Fraction(size) / step) * step
+        if 2 * reach * (density + 1 / float(step)) > chance:
+            return None
+        if abs(float(nearest) - size) <= reach:
+            return nearest.numerator, nearest.denominator, "1"
+    return None
+
+
+@functools.cache
+def _table() -> _Table:
+    longest = 12.0  # length of the longest constant in the table
+    import sympy
+
+    found: dict[str, tuple[float, float, tuple[int, int, str]]] = {}
+    for factor, extra in _FACTORS.items():
+        unit = float(sympy.sympify(factor))
+        numbers = _rationals(longest - extra) + (_decimals() if factor == "1" else [])
+        for top, bottom, bits in numbers:
+            value = top / bottom * unit
+            entry = (bits + extra, value, (top, bottom, factor))
+            key = f"{value:.13e}"  # 1/√2 and √2/2 are one number
+            found[key] = min(found.get(key, entry), entry)
+    entries = sorted(found.values(), key=lambda entry: entry[1])
+    sizes, values, terms = zip(*entries, strict=True)
+    return _Table(numpy.array(values), numpy.array(sizes), terms)
+
+
+def _rationals(most: float) -> list[tuple[int, int, float]]:
+    """Return the reduced fractions p/q of length log₂(p) + 1.5 log₂(q) ≤ most, in bits."""
+    found = []
+    for bottom in range(1, int(2 ** (most / 1.5)) + 1):
+        for top in range(1, int(2 ** (most - 1.5 * math.log2(bottom))) + 1):
+            if math.gcd(top, bottom) == 1:
+                found.append((top, bottom, math.log2(top) + 1.5 * math.log2(bottom)))
+    return found
+
+
+def _decimals() -> list[tuple[int, int, float]]:
+    """Return the decimals of up to three digits down to 0.001, with their lengths in bits.
+
+    As decimals they are shorter than as fractions p/q.
+    """
+    found = []
+    for places in (1, 2, 3):
+        for digits in range(1, 1000):
+            ratio = Fraction(digits, 10**places)
+            bits = 1 + math.log2(digits) + 1.5 * places
+            found.append((ratio.numerator, ratio.denominator, bits))
+    return found
+
+
+def normal_form(graph: Graph) -> Graph:
+    """Return a graph of the same function with conventional constants.
+
+    The value of a hidden unit may be shifted and scaled if the edges out of it undo this. In the
+    normal form:
+
+    - d = 0 on all edges into a hidden unit that adds;
+    - a = 1 on the first edge out of a unit whose function has a scale of its own, such as sin; if
+      all functions are powers or logarithms, c = 1 on the first edge into the unit instead;
+    - c = 1 on all factors of a unit that multiplies but the first;
+    - d = 0 on all edges into an output that adds but the first.
+    """
+    graph = _scaled_factors(_without_constants(graph))
+    for layer in range(graph.depth - 1):
+        for unit in range(graph.width[layer + 1]):
+            graph = _normal_unit(graph, layer, unit)
+    return _one_offset(graph)
+
+
+def _without_constants(graph: Graph) -> Graph:
+    """Multiply constant factors into another factor of the same unit and remove their edges."""
+    for layer, unit in sorted(graph.products):
+        into = _symbolic(graph, layer, 2, unit)
+        for key, curve in into.items():
+            if curve.function.name == "0" and len(_symbolic(graph, layer, 2, unit)) > 1:
+                graph = graph.without(key)
+                first, other = next(iter(_symbolic(graph, layer, 2, unit).items()))
+                graph = graph.with_edge(first, _times(other, curve.d))
+    return graph
+
+
+def _scaled_factors(graph: Graph) -> Graph:
+    """Move the scales of all factors of a multiplying unit to the first factor."""
+    for layer, unit in sorted(graph.products):
+        first, *others = _symbolic(graph, layer, 2, unit)
+        for key in others:
+            formulas = graph.formulas()
+            curve = formulas[key]
+            if curve.c:
+                graph = graph.with_edge(first, _times(formulas[first], curve.c))
+                graph = graph.with_edge(key, replace(curve, c=1.0, d=curve.d / curve.c))
+    return graph
+
+
+def _times(curve: Symbolic, factor: float) -> Symbolic:
+    return replace(curve, c=factor * curve.c, d=factor * curve.d)
+
+
+def _normal_unit(graph: Graph, layer: int, unit: int) -> Graph:
+    into = _symbolic(graph, layer, 2, unit)
+    out = _symbolic(graph, layer + 1, 1, unit)
+    if not into or not out:
+        return graph
+    multiplies = (layer, unit) in graph.products
+    shift = 0.0 if multiplies else sum(curve.d for curve in into.values())
+    scaled = [curve.a for curve in out.values() if "a" in curve.function.free]
+    first = next(iter(into.values())).c
+    scale = scaled[0] if scaled else 1 / first if first else math.inf
+    if not math.isfinite(scale) or scale == 0:
+        return graph
+    for at, (key, curve) in enumerate(into.items()):
+        # Set to 1 directly, since scale · c may differ from 1 by rounding.
+        c = 1.0 if at == 0 and not scaled else scale * curve.c
+        if not multiplies:
+            graph = graph.with_edge(key, replace(curve, c=c, d=0.0))
+        elif at == 0:
+            graph = graph.with_edge(key, replace(curve, c=c, d=scale * curve.d))
+    for key, curve in out.items():
+        a = 1.0 if curve.a == scale else curve.a / scale
+        b = curve.b + curve.a * shift
+        parameters = curve.function.canonical(a, b, curve.c, curve.d)
+        graph = graph.with_edge(key, Symbolic(curve.function, *parameters))
+    return graph
+
+
+def _one_offset(graph: Graph) -> Graph:
+    """Move the offsets d of all edges into each adding output to the first of these edges."""
+    last = graph.depth - 1
+    for unit in range(graph.width[-1]):
+        if (last, unit) in graph.products:
+            continue
+        into = _symbolic(graph, last, 2, unit)
+        total = sum(curve.d for curve in into.values())
+        for at, (key, curve) in enumerate(into.items()):
+            graph = graph.with_edge(key, replace(curve, d=total if at == 0 else 0.0))
+    return graph
+
+
+def _symbolic(graph: Graph, layer: int, end: int, unit: int) -> dict[Key, Symbolic]:
+    """Return the formula edges of a layer into (end = 2) or out of (end = 1) a unit."""
+    return {
+        key: curve
+        for key, curve in sorted(graph.formulas().items())
+        if key[0] == layer and key[end] == unit
+    }
+
+
+def redundant(graph: Graph) -> set[tuple[Key, str]]:
+    """Return the parameters (edge, name) that the normal form fixes."""
+    fixed: set[tuple[Key, str]] = set()
+    for layer, unit in graph.products:
+        fixed |= {(key, "c") for key in list(_symbolic(graph, layer, 2, unit))[1:]}
+    for layer in range(graph.depth - 1):
+        for unit in range(graph.width[layer + 1]):
+            into = _symbolic(graph, layer, 2, unit)
+            out = _symbolic(graph, layer + 1, 1, unit)
+            if (layer, unit) not in graph.products:
+                fixed |= {(key, "d") for key in into}
+            scaled = [key for key, curve in out.items() if "a" in curve.function.free]
+            if scaled:
+                fixed.add((scaled[0], "a"))
+            elif into:
+                fixed.add((next(iter(into)), "c"))
+    last = graph.depth - 1
+    for unit in range(graph.width[-1]):
+        if (last, unit) not in graph.products:
+            fixed |= {(key, "d") for key in list(_symbolic(graph, last, 2, unit))[1:]}
+    return fixed
+
+
+Name = tuple[Key, str]
+PLAIN = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)  # values for constants that are not determined
+NULL = 1e-9  # singular values below this share of the largest count as zero
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """A graph, and its recognised constants as sympy numbers, {(edge, name): number}."""
+
+    graph: Graph
+    exact: dict[Name, Any] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[Name]:
+        """The (edge, name) of each entry of `graph.parameters`."""
+        return [
+            (key, name)
+            for key in sorted(self.graph.edges)
+            for name in self.graph.formulas()[key].free
+        ]
+
+    @property
+    def complete(self) -> bool:
+        """True if every constant is recognised or fixed by the normal form."""
+        fixed = redundant(self.graph)
+        return all(name in self.exact or name in fixed for name in self.names)
+
+    def fixed(self, values: dict[Name, Any]) -> "Rounded":
+        """Return the same with these constants recognised and set."""
+        graph = self.graph
+        for (key, name), value in values.items():
+            changed: dict[str, Any] = {name: float(value)}
+            graph = graph.with_edge(key, replace(graph.formulas()[key], **changed))
+        return Rounded(graph, self.exact | values)
+
+
+def rounded(graph: Graph, x: Tensor, y: Tensor) -> Rounded:
+    """Recognise as many constants of a graph in normal form as the data allow.
+
+    Constants that the data do not determine, because a family of formulas gives the same function,
+    are first set to simple values. Then constants close to an exact number are set to it. After
+    each change the other constants are refit; a change that raises the error too much is undone.
+
+    Args:
+        graph: the graph, in its normal form, all of whose edges are formulas.
+        x: the inputs, (n, d).
+        y: the targets, (n, m).
+    """
+    return _Rounding(x, y, Rounded(graph))()
+
+
+class _Rounding:
+    def __init__(self, x: Tensor, y: Tensor, state: Rounded) -> None:
+        least = 1e-13  # relative error that counts as rounding
+        growth = 3.0  # the factor by which a rounded constant may raise the error
+        # A relative error above `noise` is taken for noise, independent from row to row; then the
+        # error may grow by `noisy_growth` only.
+        noise, noisy_growth, sigmas = 1e-6, 1.02, 4.0
+        self.x, self.y, self.state = x, y, state
+        self.scale = float(torch.linalg.norm(y - y.mean(dim=0)))
+        self.start = max(self._error(state), least)
+        # A smooth error, such as that of a solution, can shift constants by more than noise does.
+        noisy = self.start > noise
+        self.growth = noisy_growth if noisy else growth
+        self.reach = (sigmas / math.sqrt(y.numel()) if noisy else 2.0) * self.start
+        self.refused: set[Name] = set()
+
+    def __call__(self) -> Rounded:
+        while self._settle_one():
+            pass
+        self._recognise_all()
+        while self._recognise_one():
+            pass
+        return self.state
+
+    def _error(self, state: Rounded) -> float:
+        error = float(torch.linalg.norm(state.graph(self.x) - self.y)) / self.scale
+        return error if math.isfinite(error) else math.inf
+
+    def _free(self, state: Rounded) -> Tensor:
+        fixed = redundant(state.graph)
+        return torch.tensor([n not in state.exact and n not in fixed for n in state.names])
+
+    def _try(self, values: dict[Name, Any], move: Tensor | None = None) -> bool:
+        """Fix these constants and refit the others; return whether the change was accepted.
+
+        `move` (parameters,) is added to the parameters first.
+        """
+        steps = 40
+        graph = self.state.graph
+        if move is not None:
+            graph = graph.moved(graph.parameters + move)
+        trial = Rounded(graph, self.state.exact).fixed(values)
+        free = self._free(trial)
+        if bool(free.any()):
+            trial = replace(trial, graph=refit(trial.graph, self.x, self.y, steps, free))
+        if self._error(trial) > self.growth * self.start:
+            return False
+        self.state = trial
+        return True
+
+    def _decomposed(self) -> tuple[list[Name], Tensor, Tensor, Tensor]:
+        """Return the singular value decomposition of the Jacobian by the free constants.
+
+        The values are the constants' names, the lengths by which their columns are divided, the
+        singular values and the right singular vectors.
+        """
+        free = self._free(self.state)
+        names = [n for n, f in zip(self.state.names, free.tolist(), strict=True) if f]
+        _, jacobian = self.state.graph.jacobian(self.x)
+        matrix = jacobian.flatten(0, 1)[:, free] / self.scale
+        lengths = torch.linalg.vector_norm(matrix, dim=0).clamp_min(1e-300)
+        _, s, vh = torch.linalg.svd(matrix / lengths, full_matrices=False)
+        return names, lengths, s, vh
+
+    def _settle_one(self) -> bool:
+        """Set one constant that the data do not determine to a simple value, if any is accepted."""
+        share = 0.1  # least norm of a constant's part in the null space
+        names, lengths, s, vh = self._decomposed()
+        null = s <= NULL * s[0] if len(s) else s > 0
+        if not bool(null.any()):
+            return False
+        directions = vh[null]
+        weights = directions.square().sum(dim=0).sqrt()
+        free = self._free(self.state)
+        for k in torch.argsort(-weights).tolist():
+            if names[k] in self.refused or weights[k] < share:
+                continue
+            value = float(self.state.graph.parameters[free][k])
+            # The shortest step in the null space that changes this constant by one.
+            along = directions.T @ directions[:, k] / weights[k] ** 2 * lengths[k] / lengths
+            for plain in sorted(PLAIN, key=lambda p: abs(p - value))[:3]:
+                move = torch.zeros_like(self.state.graph.parameters)
+                move[free] = along * (plain - value)
+                if self._try({names[k]: _plain(plain)}, move):
+                    return True
+            self.refused.add(names[k])
+        return False
+
+    def _guesses(self) -> dict[Name, Any]:
+        names, lengths, s, vh = self._decomposed()
+        if not names:
+            return {}
+        inverse = torch.where(s > NULL * s[0], 1 / s, 0.0)
+        spread = (vh.T * inverse).square().sum(dim=1).sqrt() / lengths
+        values = self.state.graph.parameters[self._free(self.state)]
+        reach = (self.reach * spread).clamp_min(1e-14)
+        guesses = {
+            name: recognise(float(value), float(tolerance))
+            for name, value, tolerance in zip(names, values, reach, strict=True)
+            if name not in self.refused
+        }
+        return {name: guess for name, guess in guesses.items() if guess is not None}
+
+    def _recognise_all(self) -> None:
+        guesses = self._guesses()
+        if guesses:
+            self._try(guesses)
+
+    def _recognise_one(self) -> bool:
+        for name, guess in self._guesses().items():
+            if self._try({name: guess}):
+                return True
+            self.refused.add(name)
+        return False
+
+
+def _plain(value: float) -> Any:
+    import sympy
+
+    return sympy.Rational(value)

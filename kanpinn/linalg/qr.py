@@ -1,0 +1,371 @@
+"""Linear least squares by QR factors of rows in chunks, dense or sparse, on one rank or
+several.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.distributed import together, tree, world
+
+
+@dataclass(frozen=True)
+class TriangularFactor:
+    """The triangular factor [R, z; 0, ρ] of [J, r]: ‖J x + r‖² = ‖R x + z‖² + ρ².
+
+    Args:
+        factor: [R, z; 0, ρ], (k, p + 1) with k ≤ p + 1.
+        constant: is added to the squared norm, so that a quadratic of any value is represented.
+    """
+
+    factor: Tensor
+    constant: float = 0.0
+
+    @property
+    def matrix(self) -> Tensor:
+        """R, (min(n, p), p)."""
+        return self.factor[: self.factor.shape[1] - 1, :-1]
+
+    @property
+    def target(self) -> Tensor:
+        """z = Qᵀr, (min(n, p),)."""
+        return self.factor[: self.factor.shape[1] - 1, -1]
+
+    def loss(self, x: Tensor | None = None) -> float:
+        """Return ‖J x + r‖² + constant for x (p,), by default x = 0."""
+        total = self.factor[:, -1] if x is None else self.factor[:, :-1] @ x + self.factor[:, -1]
+        return float(total @ total) + self.constant
+
+    def towards(self, gradient: Tensor, loss: float) -> "TriangularFactor":
+        """Return a quadratic with the same R, but another gradient and value at x = 0.
+
+        The target z solves 2 Rᵀz = gradient in the directions whose singular values exceed 1e-4 of
+        the largest. The eigenvalues of RᵀR, half the Hessian, are their squares, and quadrature
+        does not resolve smaller ones.
+
+        Args:
+            gradient: of the quadratic at x = 0, (p,).
+            loss: its value at x = 0.
+        """
+        matrix, scale = self.matrix, column_scale(self.matrix)
+        u, s, vh = torch.linalg.svd(matrix / scale, full_matrices=False)
+        kept = s > 1e-4 * s[0]
+        z = u[:, kept] @ ((vh[kept] @ (gradient / scale)) / (2 * s[kept]))
+        factor = torch.cat([matrix, z[:, None]], dim=1)
+        return TriangularFactor(factor, loss - float(z @ z))
+
+    def solve(self, around: Tensor | None = None, rcond: float | None = None) -> tuple[Tensor, int]:
+        """Return the minimum-norm x that minimises ‖R (x - around) + z‖, and the numerical rank.
+
+        The norm is ‖D x‖, where the diagonal matrix D holds the lengths of R's columns.
+
+        Args:
+            around: the point about which the residual is linearised, (p,); 0 by default.
+            rcond: singular values of the scaled R below rcond times the largest are cut off;
+                `rank_tolerance` by default.
+
+        Returns:
+            x, (p,), and the numerical rank.
+        """
+        matrix = self.matrix
+        target = -self.factor[: len(matrix), -1]
+        if around is not None:
+            target = matrix @ around + target
+        scale = column_scale(matrix)
+        rcond = rank_tolerance(target.dtype) if rcond is None else rcond
+        scaled = matrix / scale
+        if (found := _substituted(scaled, target, rcond)) is not None:
+            return found[0] / scale, found[1]
+        filled = scaled.any(dim=1)  # fewer rows than columns are stored as a square with empty ones
+        scaled, target = scaled[filled], target[filled]
+        if target.device.type == "cpu":
+            result = torch.linalg.lstsq(scaled, target[:, None], rcond=rcond, driver="gelsd")
+            return result.solution[:, 0] / scale, int(result.rank)
+        u, s, vh = torch.linalg.svd(scaled, full_matrices=False)
+        kept = s > rcond * s[0]
+        x = vh[kept].T @ ((u.T @ target)[kept] / s[kept])
+        return x / scale, int(kept.sum())
+
+    def damped(self) -> "DampedSteps":
+        """Return the Levenberg–Marquardt steps for all dampings, from one SVD of the scaled R.
+
+        A basis function with no collocation point in its support has a column of rounding errors;
+        its coefficient is not changed.
+        """
+        matrix = self.matrix
+        length = torch.linalg.vector_norm(matrix, dim=0)
+        seen = length >= 5 * torch.finfo(matrix.dtype).eps * length.max()
+        # A basis function that is tiny at all points must not get a huge coefficient: columns
+        # shorter than a millionth of the longest are not scaled up to unit length.
+        scale = column_scale(matrix[:, seen])
+        scale = scale.clamp_min(1e-6 * float(scale.max()))
+        filled = matrix.any(dim=1)
+        scaled, target = matrix[filled][:, seen] / scale, self.target[filled]
+        u, s, vh = torch.linalg.svd(scaled, full_matrices=False)
+        directions = matrix.new_zeros(len(s), matrix.shape[1])
+        directions[:, seen] = vh / scale
+        return DampedSteps(u.T @ target, s, directions)
+
+
+def _substituted(matrix: Tensor, target: Tensor, rcond: float) -> tuple[Tensor, int] | None:
+    """Return the solution of R x = target by back substitution, and the rank; None if it fails.
+
+    It needs no SVD, but R must be square and regular apart from zero rows and columns, with all
+    other singular values above a hundred times the cut-off. The smallest of them is estimated by
+    inverse iteration, slightly too large.
+    """
+    if len(matrix) < matrix.shape[1]:
+        return None
+    empty = matrix.diagonal() == 0
+    if bool(matrix[empty].any() or matrix[:, empty].any()):
+        return None
+    regular = matrix + torch.diag(empty.to(matrix)) if bool(empty.any()) else matrix
+    generator = torch.Generator().manual_seed(0)
+    v = torch.randn(len(regular), 4, generator=generator, dtype=torch.float64).to(regular)
+    for _ in range(3):
+        v = v / torch.linalg.vector_norm(v, dim=0)
+        v = torch.linalg.solve_triangular(regular.T, v, upper=False)
+        v = torch.linalg.solve_triangular(regular, v, upper=True)
+    inverse = float(torch.linalg.vector_norm(v, dim=0).max())
+    least = inverse**-0.5 if inverse else 0.0  # zero if its norm has overflowed before
+    if not least > 100 * rcond * float(torch.linalg.matrix_norm(regular)):
+        return None
+    x = torch.linalg.solve_triangular(regular, target[:, None], upper=True)[:, 0]
+    return x.masked_fill(empty, 0), int((~empty).sum())
+
+
+@dataclass(frozen=True)
+class DampedSteps:
+    """The steps x(λ) = argmin ‖J x + r‖² + λ s₁² ‖D x‖² for all dampings λ.
+
+    D has the column lengths of J on its diagonal; s₁ is the largest singular value of J D⁻¹. The
+    steps come from the SVD U S Vᵀ of J D⁻¹, since forming JᵀJ would square the condition number.
+
+    Args:
+        projected: Uᵀr, (k,).
+        singular: S, in descending order, (k,).
+        directions: Vᵀ D⁻¹, (k, p).
+    """
+
+    projected: Tensor
+    singular: Tensor
+    directions: Tensor
+
+    def step(self, damping: float) -> Tensor:
+        """Return x(λ), (p,), for the damping λ."""
+        s, largest = self.singular, self.singular[:1]  # none where no row depends on a parameter
+        filtered = s / (s**2 + damping * largest**2)
+        # Directions of rounding errors alone would otherwise get arbitrarily long steps.
+        filtered = torch.where(s > 5 * torch.finfo(s.dtype).eps * largest, filtered, 0)
+        return -self.directions.T @ (filtered * self.projected)
+
+
+def rank_tolerance(dtype: torch.dtype) -> float:
+    """Return the default cut-off of singular values, relative to the largest: 50 eps.
+
+    A smaller cut-off lets coefficients and rounding errors grow, a larger one costs accuracy.
+    """
+    return 50 * torch.finfo(dtype).eps
+
+
+def column_scale(matrix: Tensor) -> Tensor:
+    """Return the Euclidean lengths (p,) of the columns of a matrix (n, p), 1 for zero columns."""
+    length = torch.linalg.vector_norm(matrix, dim=0)
+    return torch.where(length > 0, length, torch.ones_like(length))
+
+
+def outside_range(left: Tensor, right: Tensor) -> Tensor:
+    """Return (I - QQᵀ) right, (n, m), with Q an orthonormal basis of the range of `left`.
+
+    Q has fewer than k columns if those of `left` are linearly dependent to rounding.
+
+    Args:
+        left: (n, k).
+        right: (n, m).
+    """
+    u, s, _ = torch.linalg.svd(left / column_scale(left), full_matrices=False)
+    q = u[:, s > rank_tolerance(s.dtype) * s[0]]
+    return right - q @ (q.T @ right)
+
+
+BLOCK = 16  # columns that share one flag for nonzero entries
+WIDTH = 4 * BLOCK  # columns that a front eliminates
+
+Rows = tuple[Tensor, Tensor]  # J (n, p) and r (n,)
+
+
+@dataclass(frozen=True)
+class Front:
+    """The rows that one front of the elimination adds, and the columns in which it is nonzero.
+
+    Args:
+        rows: for each chunk, the indices of the rows that the front adds.
+        columns: the indices of the columns in which these rows, or those of the fronts before, may
+            have nonzero entries; the last one is r.
+        done: the number of leading `columns` in which no later row has entries; the front
+            eliminates them.
+    """
+
+    rows: Sequence[Tensor]
+    columns: Tensor
+    done: int
+
+    def of(self, chunks: Sequence[Rows]) -> Tensor:
+        """Return the rows that the front adds from the chunks, transposed: (columns, n)."""
+        own = [
+            torch.cat([j.T[self.columns[:-1, None], rows], r[None, rows]])
+            for (j, r), rows in zip(chunks, self.rows, strict=True)
+            if len(rows)
+        ]
+        return torch.cat(own, dim=1) if own else chunks[0][1].new_zeros(len(self.columns), 0)
+
+
+def triangular_factor(chunks: Sequence[Rows], above: Tensor | None = None) -> Tensor:
+    """Return the upper triangular R with RᵀR = [J, r]ᵀ[J, r].
+
+    Jacobians of splines are banded: each row has its nonzero entries in a few adjacent columns. QR
+    factorisations of p / WIDTH fronts then take O(n b²) operations for b columns per front, instead
+    of the O(n p²) of a dense QR. Periodic conditions couple the first columns with the last ones,
+    which every front then contains as well.
+
+    Args:
+        chunks: pairs of rows J (n, p) and r (n,).
+        above: further rows [J, r], (m, p + 1), such as the factor of earlier chunks.
+
+    Returns:
+        R, (k, p + 1) with k ≤ p + 1.
+
+    Reference: George and Heath, Solution of sparse linear least squares problems using Givens
+    rotations (1980); Davis, Direct methods for sparse linear systems (2006), chapter 5.
+    """
+    if above is not None:
+        chunks = [(above[:, :-1], above[:, -1]), *chunks]
+    # Measured: fronts are faster from 256 columns on, if at most a quarter of J is nonzero.
+    if chunks[0][0].shape[1] >= 256:
+        entries = sum(int(torch.count_nonzero(j)) for j, _ in chunks)
+        if entries < 0.25 * sum(j.numel() for j, _ in chunks):
+            return _eliminated(chunks)
+    stacked = [torch.cat([j.T, r[None]]) for j, r in chunks]  # column-major, as LAPACK wants it
+    return torch.linalg.qr(torch.cat(stacked, dim=1).T, mode="r").R
+
+
+def _fronts(entries: Sequence[Tensor]) -> Iterator[Front]:
+    """Yield the fronts: each adds the rows whose first nonzero entry is in its WIDTH columns.
+
+    Args:
+        entries: for each chunk a mask (p, n), True where J is nonzero.
+    """
+    size = len(entries[0])
+    last = entries[0].new_ones(1)
+    there = torch.cat([torch.stack([e.any(dim=1) for e in entries]).any(dim=0), last])
+    blocks = [_blocks(e) for e in entries]
+    begins = [b.to(torch.uint8).argmax(dim=0) * BLOCK // WIDTH for b in blocks]
+    used = torch.zeros_like(blocks[0][:, 0])
+    for number in range(size // WIDTH + 1):
+        rows = [(first == number).nonzero()[:, 0] for first in begins]
+        used[: number * WIDTH // BLOCK] = False
+        for b, own in zip(blocks, rows, strict=True):
+            used |= b[:, own].any(dim=1)
+        here = torch.cat([used.repeat_interleave(BLOCK)[:size], last]) & there
+        yield Front(rows, here.nonzero()[:, 0], int(here[: (number + 1) * WIDTH].sum()))
+
+
+def _blocks(entries: Tensor) -> Tensor:
+    """Return a mask (p / BLOCK, n): for each row, the blocks of columns with nonzero entries."""
+    padded = torch.nn.functional.pad(entries, (0, 0, 0, -len(entries) % BLOCK))
+    return padded.unflatten(0, (-1, BLOCK)).any(dim=1)
+
+
+def _eliminated(chunks: Sequence[Rows]) -> Tensor:
+    """Return the factor, front by front; each takes over the rows that the one before has left."""
+    size = chunks[0][0].shape[1] + 1
+    factor = chunks[0][0].new_zeros(size, size).T
+    columns, carried = torch.arange(0, device=factor.device), factor[:0, :0]
+    for front in _fronts([(j != 0).T for j, _ in chunks]):
+        place = torch.searchsorted(front.columns, columns)
+        before = factor.new_zeros(len(front.columns), len(carried)).index_copy(0, place, carried.T)
+        active = torch.cat([before, front.of(chunks)], dim=1).T
+        r = torch.linalg.qr(active, mode="r").R if len(active) > len(carried) else active
+        top, carried = r[: front.done], r[front.done :, front.done :]
+        factor[front.columns[: len(top), None], front.columns] = top
+        columns = front.columns[front.done :]
+    return factor
+
+
+@dataclass
+class Fold:
+    """Accumulates the triangular factor R of rows [J, r] that are added in chunks.
+
+    Each update replaces R by the triangular factor of [R; J_chunk, r_chunk], so that only R and a
+    few chunks are in memory. With several ranks, each adds its own rows; `total` combines their
+    factors in a binary tree.
+
+    Args:
+        factor: R of the rows folded so far, (k, p + 1); None if there are none.
+        waiting: the chunks that are not folded yet.
+
+    Reference: Demmel et al., Communication-optimal parallel and sequential QR (2012), TSQR.
+    """
+
+    factor: Tensor | None = None
+    waiting: list[Rows] = field(default_factory=list)
+
+    def add(self, jacobian: Tensor, residual: Tensor) -> None:
+        """Add the rows J (n, p) and r (n,) to the factor."""
+        self.waiting.append((jacobian, residual))
+        # The p rows of R are factorised along with the chunks: fold only when these have more.
+        if sum(len(r) for _, r in self.waiting) > 2 * jacobian.shape[1]:
+            self.factor = triangular_factor(self.waiting, self.factor)
+            self.waiting = []
+
+    def total(self) -> TriangularFactor:
+        """Return the triangular factor of all rows of all ranks.
+
+        Raises:
+            LinAlgError: if an entry of J or r is not finite.
+        """
+        if self.waiting:
+            self.factor, self.waiting = triangular_factor(self.waiting, self.factor), []
+        assert self.factor is not None, "no rows to fold"
+        factor = self.factor if world() == 1 else _over_ranks(self.factor)
+        if not bool(torch.isfinite(factor).all()):  # LAPACK would print, or hang
+            raise torch.linalg.LinAlgError(  # type: ignore[attr-defined]
+                "a residual or one of its derivatives is not a finite number"
+            )
+        return TriangularFactor(factor)
+
+
+def fold(chunks: Iterable[Rows]) -> TriangularFactor:
+    """Return the triangular factor of [J, r] from all chunks of rows, and from all ranks.
+
+    Args:
+        chunks: pairs of rows J (n, p) and r (n,).
+
+    Raises:
+        LinAlgError: if an entry of J or r is not finite.
+    """
+    rows = Fold()
+    with together():
+        for jacobian, residual in chunks:
+            rows.add(jacobian, residual)
+    return rows.total()
+
+
+def _over_ranks(factor: Tensor) -> Tensor:
+    """Return the factor of all ranks' factors; only their upper triangles are communicated."""
+    size = factor.shape[1]
+    upper = torch.ones(size, size, dtype=torch.bool, device=factor.device).triu()
+
+    def whole(packed: Tensor) -> Tensor:
+        square = factor.new_zeros(size, size)
+        square[upper] = packed
+        return square
+
+    def combined(one: Tensor, other: Tensor) -> Tensor:
+        below = whole(other)
+        return triangular_factor([(below[:, :-1], below[:, -1])], whole(one))[upper]
+
+    padded = torch.cat([factor, factor.new_zeros(size - len(factor), size)])
+    return whole(tree(padded[upper], combined))

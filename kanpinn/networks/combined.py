@@ -1,0 +1,165 @@
+"""Networks side by side, one for each group of components, and sums of networks."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from kanpinn._support.errors import InputError
+from kanpinn.jets import Coordinates, Jet, join
+from kanpinn.networks.kan import KAN, random_like
+from kanpinn.networks.layer import Layer, Tape
+from kanpinn.networks.network import Network
+
+SEEDS = 104_729  # offset of the seeds of parallel networks that have no seeds of their own
+
+
+class Beside(Network):
+    """Several networks whose outputs, one after another, are a problem's fields in their order.
+
+    They share only the coordinates, so that the network of an unknown coefficient can be coarser
+    than that of the solution.
+
+    Args:
+        of: two or more networks with the same inputs.
+
+    Raises:
+        InputError: for fewer, or other inputs.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> network = kp.Beside([kp.KAN([2, 32, 1], degree=7), kp.KAN([2, 1], grid=3)])
+        >>> network.width
+        (2, 2)
+    """
+
+    def __init__(self, of: Sequence[Network]) -> None:
+        super().__init__()
+        if len(of) < 2 or not all(isinstance(one, Network) for one in of):
+            raise InputError(f"of must be two or more networks, got {list(of)!r}")
+        inputs = [one.width[0] for one in of]
+        if len(set(inputs)) > 1:
+            raise InputError(f"of must be networks with the same inputs, got {inputs}")
+        self._of = nn.ModuleList(of)
+
+    @property
+    def parts(self) -> list[Network]:
+        return list(cast(Sequence[Network], self._of))
+
+    @property
+    def layers(self) -> list[Layer]:  # type: ignore[override]
+        """The layers of all networks, one network after another; they are not a chain."""
+        return [layer for part in self.parts for layer in part.layers]
+
+    @property
+    def width(self) -> tuple[int, ...]:
+        """The number of inputs, and the number of outputs of all networks together."""
+        return (self.parts[0].width[0], sum(part.width[-1] for part in self.parts))
+
+    @property
+    def max_order(self) -> int | None:
+        orders = [order for part in self.parts if (order := part.max_order) is not None]
+        return min(orders, default=None)
+
+    @property
+    def output_layers(self) -> list[Layer]:
+        own = [layer for part in self.parts for layer in part.output_layers]
+        return own + [layer for layer in (self.enrichment, self.constants) if layer is not None]
+
+    @property
+    def all_layers(self) -> list[Layer]:
+        inner = [layer for part in self.parts for layer in part.layers[:-1]]
+        return [*inner, *self.output_layers]
+
+    def jet(self, coordinates: Jet | Coordinates, tape: Tape | None = None) -> Jet:
+        return join([part.jet(coordinates, tape) for part in self.parts])
+
+    def prepare(self, x: Tensor) -> None:
+        for part in self.parts:
+            part.prepare(x)
+
+    def follow(self, x: Tensor) -> None:
+        for part in self.parts:
+            part.follow(x)
+
+
+class Sum(Network):
+    """A network plus another one in some of its outputs; the enrichment and numbers are its own.
+
+    Args:
+        first: the network.
+        added: a network with the same inputs and an output for each of `outputs`.
+        outputs: the indices of the outputs to which `added` is added.
+    """
+
+    def __init__(self, first: Network, added: Network, outputs: Sequence[int]) -> None:
+        super().__init__()
+        self.first, self.added = first, added
+        self.enrichment, self.constants = first.enrichment, first.constants
+        like = next(first.parameters())
+        places = torch.zeros(len(outputs), first.width[-1]).to(like)
+        places[torch.arange(len(outputs)), list(outputs)] = 1
+        self.register_buffer("places", places)
+
+    places: Tensor
+
+    @property
+    def layers(self) -> list[Layer]:  # type: ignore[override]
+        """The layers of both networks; they are not a chain."""
+        return [*self.first.layers, *self.added.layers]
+
+    @property
+    def width(self) -> tuple[int, ...]:
+        return self.first.width
+
+    @property
+    def parts(self) -> list[Network]:
+        return self.first.parts
+
+    @property
+    def max_order(self) -> int | None:
+        return self.first.max_order
+
+    @property
+    def output_layers(self) -> list[Layer]:
+        """The output layer of the added network, then those of the first one."""
+        return [self.added.layers[-1], *self.first.output_layers]
+
+    def jet(self, coordinates: Jet | Coordinates, tape: Tape | None = None) -> Jet:
+        extra = self.added.jet(coordinates, tape).map(lambda part: part @ self.places)
+        return self.first.jet(coordinates, tape) + extra
+
+    def prepare(self, x: Tensor) -> None:
+        self.added.prepare(x)
+
+
+@torch.no_grad()
+def with_more_functions(network: Network, outputs: Sequence[int], seed: int) -> Sum:
+    """Return a network plus a KAN of about its size, whose output is zero.
+
+    In one dimension the KAN has no hidden layer, and twice as many intervals as the output layer of
+    the network has coefficients for each output or, without a hidden layer, intervals. Otherwise it
+    has random hidden functions.
+
+    Args:
+        network: its layers become those of the sum.
+        outputs: the indices of the outputs to which functions are added.
+        seed: of the hidden functions.
+    """
+    part = network.parts[0]
+    inputs, *hidden, _ = part.width
+    kan = part if isinstance(part, KAN) else KAN([inputs, 1, 1], 9, 4)
+    width, intervals = (
+        [inputs, max([*hidden[-1:], 16]), len(outputs)],
+        kan.layers[-1].basis.intervals,
+    )
+    if inputs == 1:
+        # Without a hidden layer, the network's own functions are among those on the halved grid.
+        own = part.layers[-1].coefficients.numel() // part.width[-1] if hidden else intervals
+        width, intervals = [inputs, len(outputs)], 2 * own
+    first = int(kan.stretched)
+    added = random_like(kan, width, seed, intervals=intervals, basis="spline", first=first)
+    added.layers[-1].coefficients.zero_()
+    like = next(network.parameters())
+    return Sum(network, added.to(like.device, like.dtype), outputs)

@@ -1,0 +1,443 @@
+"""Energies: the equations of an energy's stationary points, its natural conditions, and the
+energies that are refused.
+"""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError, of_class, show
+from kanpinn.geometry import Boundary, Domain, Piece, Points
+from kanpinn.geometry.points import Batch
+from kanpinn.geometry.sampling import sample
+from kanpinn.jets import Channels, Jet, MissingChannel, partial
+from kanpinn.pde.conditions import Condition
+from kanpinn.pde.conditions.condition import OnBoundary
+from kanpinn.pde.evaluate import jets_of_fields, random_jets, stack_equations
+
+Density = Callable[..., Tensor]
+OnWalls = Sequence[tuple[Boundary, Density]]
+Levels = Sequence[Sequence[Tensor]]  # of each order r the derivatives of each field, (n, d^r)
+
+
+@dataclass(frozen=True, eq=False)
+class Integrand:
+    """A density at n points with what it depends on, by which it can be differentiated.
+
+    Args:
+        density: its values, (n, 1).
+        coords: the points, (n, d).
+        levels: the derivatives of the fields by all coordinates, the values first.
+        order: the highest derivatives in the density.
+    """
+
+    density: Tensor
+    coords: Tensor
+    levels: Levels
+    order: int
+
+    @classmethod
+    def at(
+        cls, density: Density, p: Points, fields: Sequence[Jet], what: str, further: bool = False
+    ) -> "Integrand":
+        """The density at points; call it where gradients are recorded.
+
+        Args:
+            density: the function (p, u, …) that gives the density.
+            p: n points.
+            fields: the jet of each field there.
+            what: the name of the function in messages.
+            further: whether the levels go on up to twice the order of the density.
+
+        Raises:
+            InputError: where the density has another shape, or contains third derivatives.
+            MissingChannel: where derivatives are needed that the jets do not carry.
+        """
+        own = p.once(_traced, lambda: _traced(p))
+        order, directions = 0, Channels(p.names)
+        while True:
+            levels = [[_entry(_derivatives(u, r)) for u in fields] for r in range(order + 1)]
+            try:
+                found = density(own, *_jets(levels, directions))
+                break
+            except MissingChannel as missing:
+                needed = missing.needed
+                if needed.derivative_order > 2:
+                    raise InputError(
+                        f"{what} contains derivatives of order {needed.derivative_order}: an "
+                        "equation is derived from densities with derivatives up to second order"
+                    ) from None
+                order = max(order, needed.derivative_order)
+                directions = directions | Channels(
+                    p.names, directions=needed.directions, order=needed.order
+                )
+        found = stack_equations(found, len(p), what)
+        if found.shape[1] != 1:
+            raise InputError(f"{what} must have shape (n, 1), got {tuple(found.shape)}")
+        for r in range(order + 1, 2 * order + 1) if further else ():
+            levels.append([_entry(_derivatives(u, r)) for u in fields])
+        return cls(found, own.coords, levels, order)
+
+    def slopes(self, of: Tensor) -> tuple[Tensor, Levels]:
+        """The derivatives of a column (n, 1), by the points (n, d) and by the levels."""
+        entries = [self.coords, *(one for level in self.levels for one in level)]
+        found = [torch.zeros_like(one) for one in entries]
+        if of.requires_grad:
+            found = list(
+                torch.autograd.grad(
+                    of.sum(), entries, create_graph=True, allow_unused=True, materialize_grads=True
+                )
+            )
+        m = len(self.levels[0])
+        return found[0], [found[i : i + m] for i in range(1, len(found), m)]
+
+    def along(self, of: Tensor, axis: int) -> Tensor:
+        """The total derivative of a column (n, 1) by a coordinate, (n, 1)."""
+        by_coords, by_levels = self.slopes(of)
+        change, d = by_coords[:, axis, None], self.coords.shape[1]
+        for slopes, higher in zip(by_levels, self.levels[1:], strict=False):
+            for slope, derivatives in zip(slopes, higher, strict=True):
+                rate = derivatives.unflatten(1, (d, -1))[:, axis]
+                change = change + (slope * rate).sum(dim=1, keepdim=True)
+        return change
+
+
+def _traced(p: Points) -> Points:
+    """The same points with coordinates by which results can be differentiated."""
+    return Batch(p.coords.detach().clone().requires_grad_(), p.names, p.normals, p.data)
+
+
+def _entry(part: Tensor) -> Tensor:
+    """An entry of its own for a tensor, so that derivatives by it leave out what it came from."""
+    return part.view_as(part) if part.requires_grad else part.detach().requires_grad_()
+
+
+def _derivatives(u: Jet, order: int) -> Tensor:
+    """The derivatives of an order of one field by all coordinates, (n, d^order).
+
+    Raises:
+        MissingChannel: where the jet does not carry them.
+    """
+    names = u.channels.names
+    if order == 0:
+        return u.value
+    if order == 1:
+        return torch.cat([partial(u, name) for name in names], dim=1)
+    made: dict[tuple[str, ...], Tensor] = {}
+    columns = []
+    for which in itertools.product(names, repeat=order):
+        key = tuple(sorted(which, key=names.index))
+        if key not in made:
+            made[key] = partial(u, *key)
+        columns.append(made[key])
+    return torch.cat(columns, dim=1)
+
+
+def _jets(levels: Levels, directions: Channels) -> list[Jet]:
+    """Jets with the derivatives of some levels, and with those along directions."""
+    order, names = len(levels) - 1, directions.names
+    second = "hessian" if order > 1 else "none"
+    channels = directions | Channels(names, gradient=order > 0, second=second)
+    jets = []
+    for k, value in enumerate(levels[0]):
+        parts = [level[k][..., None] for level in levels[1:]] + [None, None]
+        lines = None
+        if channels.directions:
+            steps = value.new_tensor(channels.directions)
+            along = [levels[1][k] @ steps.T]
+            if channels.order > 1:
+                bends = levels[2][k].unflatten(1, (len(names), -1))
+                along.append(torch.einsum("nab,la,lb->nl", bends, steps, steps))
+            lines = torch.stack(along, dim=2)[..., None]
+        jets.append(Jet(channels, value, parts[0], parts[1], lines))
+    return jets
+
+
+def euler_lagrange(
+    energy: Density, p: Points, columns: Sequence[Jet], what: str, fields: int
+) -> Tensor:
+    """The residual of the equation of an energy at n points, (n, m), one column for each field.
+
+    Args:
+        energy: the density, a function (p, u, …).
+        p: the points.
+        columns: the jets of the m fields, followed by those of unknown numbers.
+        what: the name of the density in messages.
+        fields: the number of fields m.
+
+    Raises:
+        InputError: as `Integrand.at`.
+    """
+    recorded, axes = _recorded(columns), range(len(p.names))
+    with torch.enable_grad():
+        found = Integrand.at(energy, p, columns, what, further=True)
+        by_values, *others = found.slopes(found.density)[1][: found.order + 1]
+        equations = list(by_values[:fields])
+        for r, by_derivatives in enumerate(others, start=1):
+            for k, slopes in enumerate(by_derivatives[:fields]):
+                for number, which in enumerate(itertools.product(axes, repeat=r)):
+                    term = slopes[:, number, None]
+                    for axis in which:
+                        term = found.along(term, axis)
+                    equations[k] = equations[k] + (-1) ** r * term
+        residual = torch.cat(equations, dim=1)
+    return residual if recorded else residual.detach()
+
+
+def _recorded(fields: Sequence[Jet]) -> bool:
+    """Whether derivatives of results by the jets may be wanted."""
+    return torch.is_grad_enabled() and any(t.requires_grad for u in fields for t in u.parts())
+
+
+def natural_residual(
+    energy: Density,
+    others: Sequence[tuple[Density, str]],
+    p: Points,
+    fields: Sequence[Jet],
+    what: str,
+) -> Tensor:
+    """The residual of the natural conditions at n points with normals, (n, m).
+
+    Args:
+        energy: the density in the domain, without second derivatives.
+        others: the densities on the boundary at these points, with their names in messages.
+        p, fields, what: as for `euler_lagrange`.
+
+    Raises:
+        InputError: as `Integrand.at`, and for a density on the boundary that contains derivatives.
+    """
+    assert p.normals is not None
+    recorded = _recorded(fields)
+    with torch.enable_grad():
+        inside = Integrand.at(energy, p, fields, what)
+        columns = [torch.zeros_like(value) for value in inside.levels[0]]
+        for by_gradients in inside.slopes(inside.density)[1][1:]:
+            columns = [(p.normals * one).sum(dim=1, keepdim=True) for one in by_gradients]
+        values = [Jet(Channels(p.names), u.value) for u in fields]
+        for density, name in others:
+            try:
+                wall = Integrand.at(density, p, values, name)
+            except MissingChannel:
+                raise InputError(
+                    f"{name} contains derivatives: a natural condition is derived from densities "
+                    "of values only"
+                ) from None
+            (by_values,) = wall.slopes(wall.density)[1]
+            columns = [one + other for one, other in zip(columns, by_values, strict=True)]
+        residual = torch.cat(columns, dim=1)
+    return residual if recorded else residual.detach()
+
+
+@dataclass(frozen=True, eq=False)
+class Natural(OnBoundary):
+    """The first variation of an energy vanishes on a part of the boundary.
+
+    Args:
+        boundary: the part.
+        energy: the density in the domain.
+        others: the densities on this part, with their names in messages.
+        columns: the number of fields and unknown numbers of the problem.
+        free: the numbers of the fields that are not prescribed there.
+        what: the name of `energy` in messages.
+
+    fixes_constant: whether the densities on the boundary are not affine in the fields.
+    """
+
+    energy: Density
+    others: Sequence[tuple[Density, str]]
+    columns: int
+    free: Sequence[int]
+    what: str
+
+    is_natural: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        p = Points.cat(piece.gauss(3) for piece in self.pieces)
+        jet, _ = random_jets(self._of_all, p, self.columns)
+        change = self._of_all(p, replace(jet, value=jet.value + 1)) - self._of_all(p, jet)
+        vars(self)["fixes_constant"] = bool(self.others and change.abs().max() > 1e-10)
+
+    @property
+    def needs_energy(self) -> bool:
+        return False  # it is made of the energy
+
+    def _of_all(self, p: Points, u: Jet) -> Tensor:
+        return self.residual(p, *jets_of_fields(u))
+
+    def stacked_residual(self, fields: Sequence[str], what: str, p: Points, u: Jet) -> Tensor:
+        return self._of_all(p, u)
+
+    def residual(self, p: Points, *columns: Jet) -> Tensor:
+        """Return ∂b/∂u + n·∂e/∂∇u for the fields that are free, (n, their number).
+
+        Args:
+            p: the points.
+            columns: the jets of the fields, followed by those of unknown numbers.
+        """
+        found = natural_residual(self.energy, self.others, p, columns, self.what)
+        return found[:, list(self.free)]
+
+
+def with_natural(
+    conditions: Sequence[Condition],
+    domain: Domain,
+    fields: Sequence[str],
+    count: int,
+    energy: Density,
+    on_walls: OnWalls,
+    what: str,
+) -> list[Condition]:
+    """The conditions of a problem with the natural ones of its energy.
+
+    The latter take the place of those that are stated as fluxes.
+
+    Args:
+        conditions: those that are stated.
+        domain: the domain, without a time.
+        fields: the names of the problem's fields.
+        count: the number of fields and unknown numbers.
+        energy, what: the density in the domain, and its name in messages.
+        on_walls: parts of the boundary with the density there.
+
+    Raises:
+        InputError: where a condition couples fields on a piece of the boundary, so that none of
+            them is prescribed or free.
+    """
+    essential = [one for one in conditions if not one.is_natural]
+    alike: dict[tuple[tuple[int, ...], tuple[int, ...]], list[Piece]] = defaultdict(list)
+    for piece in domain.boundary.pieces:
+        if not any(piece in one.tied for one in essential):
+            fixed = {name for one in essential for name in _fixed(one, piece, fields)}
+            free = tuple(i for i, name in enumerate(fields) if name not in fixed)
+            there = tuple(i for i, (part, _) in enumerate(on_walls) if piece in part.pieces)
+            if free:
+                alike[free, there].append(piece)
+    densities = [(one, f"boundary_energies()[{i}]") for i, (_, one) in enumerate(on_walls)]
+    found = [
+        Natural(Boundary(tuple(pieces)), energy, [densities[i] for i in there], count, free, what)
+        for (free, there), pieces in alike.items()
+    ]
+    return [*essential, *found]
+
+
+def _fixed(condition: Condition, piece: Piece, fields: Sequence[str]) -> set[str]:
+    """The fields that a condition determines on a piece of the boundary."""
+    if piece not in condition.pieces:
+        return set()
+    about = condition.about or tuple(fields)
+    found = {one.field for one in condition.prescribed(fields) if one.piece == piece}
+    if not found and len(about) > 1:
+        raise InputError(
+            f"a {type(condition).__name__} on {piece.name} couples the fields {', '.join(about)}: "
+            "natural conditions of an energy are derived beside values of single fields, as "
+            "kp.Dirichlet prescribes"
+        )
+    return found or set(about)
+
+
+def check_energy(energy: Density, domain: Domain, count: int, what: str) -> int:
+    """Refuse a density whose derivatives by the coordinates are not those of its values.
+
+    They are compared with differences at a few points, for random fields. Where a coefficient is
+    computed without a graph, as from a table, its derivatives would be missing in the equation.
+
+    Args:
+        energy, what: the density, and its name in messages.
+        domain: its domain.
+        count: the number of fields and unknown numbers.
+
+    Returns:
+        The order of the highest derivatives in the density.
+
+    Raises:
+        InputError: see above, and for a problem with a time.
+    """
+    if domain.time_name is not None:
+        raise InputError(
+            f"{what} has the time {domain.time_name}: an equation is derived from energies of "
+            "problems without a time"
+        )
+
+    def equation(p: Points, u: Jet) -> Tensor:
+        return euler_lagrange(energy, p, jets_of_fields(u), what, count)
+
+    p = sample(domain, 5, "uniform")
+    jet, _ = random_jets(equation, p, count)
+    columns = jets_of_fields(jet)
+    steps = 1e-5 * (domain.bounds[1] - domain.bounds[0])
+    with torch.enable_grad():
+        at = Integrand.at(energy, p, columns, what)
+        for axis, step in enumerate(torch.diag(steps)):
+            ends = [_at_shifted(energy, p, columns, sign * step, what) for sign in (-1, 1)]
+            for own, *both in zip(_columns(at), *ends, strict=True):
+                exact = at.slopes(own)[0][:, axis]
+                gap = (both[1] - both[0])[:, 0] / (2 * steps[axis]) - exact
+                size = own.abs().max() / (steps[axis] * 1e5) + exact.abs().max()
+                if float(gap.detach().abs().max()) > 1e-4 * float(size.detach()):
+                    raise InputError(
+                        f"{what} has a coefficient whose derivative by {domain.names[axis]} is not "
+                        "that of its values: compute it from p by functions of torch, without "
+                        "detach() or NumPy"
+                    )
+    return at.order
+
+
+def _columns(at: Integrand) -> list[Tensor]:
+    """The derivatives of a density by those of the fields, (n, 1) each."""
+    _, by_levels = at.slopes(at.density)
+    return [one for level in by_levels[1:] for slope in level for one in slope.split(1, dim=1)]
+
+
+def _at_shifted(
+    energy: Density, p: Points, fields: Sequence[Jet], shift: Tensor, what: str
+) -> list[Tensor]:
+    """The derivatives of a density by those of the fields at shifted points, (n, 1) each."""
+    return _columns(Integrand.at(energy, Points(p.coords + shift, p.names), fields, what))
+
+
+def check_boundary_energies(
+    conditions: Sequence[Condition], on_walls: OnWalls, fields: Sequence[str], name: str
+) -> None:
+    """Refuse densities on the boundary that change nothing, and fluxes that are not among them.
+
+    A density changes nothing where all fields are prescribed: its integral is the same for all.
+
+    Args:
+        conditions: those that are stated.
+        on_walls: what `boundary_energies` returned.
+        fields: the names of the problem's fields.
+        name: the name of the problem.
+
+    Raises:
+        InputError: naming the density or the condition; or for densities of another kind.
+    """
+    for i, pair in enumerate(on_walls):
+        match pair:
+            case (Boundary(), density) if callable(density):
+                continue
+        raise InputError(
+            f"{name}.boundary_energies()[{i}] must be a pair of a part of the boundary and a "
+            f"function (p, u, …), such as (domain.boundary, density), got {show(pair)}"
+        )
+    data = [one for condition in conditions for one in condition.prescribed(fields)]
+    given = {(one.piece, one.field) for one in data}
+    for i, (part, _) in enumerate(on_walls):
+        if given.issuperset(itertools.product(part.pieces, fields)):
+            raise InputError(
+                f"{name}.boundary_energies()[{i}] changes nothing: all fields are prescribed on "
+                f"{', '.join(piece.name for piece in part.pieces)}"
+            )
+    covered = {piece for part, _ in on_walls for piece in part.pieces}
+    for index, condition in enumerate(conditions):
+        if condition.needs_energy and not covered.issuperset(condition.pieces):
+            raise InputError(
+                f"conditions()[{index}], {of_class(condition)}, is natural for an energy, "
+                f"but {name}.boundary_energies() has no density there: the density for ∂u/∂n = g "
+                "is -g u, and for ∂u/∂n + αu = g it is αu²/2 - g u"
+            )

@@ -1,0 +1,472 @@
+"""Formulas: text that is parsed, against a whitelist, into functions of points."""
+
+import ast
+import functools
+import itertools
+import math
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError, nearest, show
+from kanpinn.geometry.points import Points
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function or an operator of formulas.
+
+    Args:
+        compute: computes the values from those of the arguments, which are tensors, or tensors and
+            Python numbers where `mixed` is True.
+        least, most: the smallest and largest number of arguments, at most 255.
+        mixed: whether constant arguments are passed as Python numbers.
+        truth: whether the result is a condition (true or false), not a number.
+        of: which arguments are conditions: "none", "all", or only the "first".
+    """
+
+    compute: Callable[..., Any]
+    least: int = 1
+    most: int = 1
+    mixed: bool = False
+    truth: bool = False
+    of: str = "none"
+
+
+CONSTANTS = {"pi": math.pi, "e": math.e}
+FUNCTIONS = {
+    name: Function(getattr(torch, name))
+    for name in (
+        *("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh"),
+        *("exp", "log", "sqrt", "abs", "sign", "erf"),
+    )
+} | {
+    "atan2": Function(torch.atan2, 2, 2),
+    "min": Function(lambda *v: functools.reduce(torch.minimum, v), 2, 255),
+    "max": Function(lambda *v: functools.reduce(torch.maximum, v), 2, 255),
+    "where": Function(torch.where, 3, 3, of="first"),
+}
+JUMPS = ("sign", "where")  # functions that can be discontinuous
+OPERATORS = {
+    "Add": Function(lambda a, b: a + b, 2, 2, mixed=True),
+    "Sub": Function(lambda a, b: a - b, 2, 2, mixed=True),
+    "Mult": Function(lambda a, b: a * b, 2, 2, mixed=True),
+    "Div": Function(lambda a, b: a / b, 2, 2, mixed=True),
+    # With a Python number as exponent, autograd gives all derivatives of x**2 at 0.
+    "Pow": Function(lambda a, b: a**b, 2, 2, mixed=True),
+    "USub": Function(lambda a: -a, mixed=True),
+    "UAdd": Function(lambda a: a, mixed=True),
+    "Lt": Function(lambda a, b: a < b, 2, 2, mixed=True, truth=True),
+    "LtE": Function(lambda a, b: a <= b, 2, 2, mixed=True, truth=True),
+    "Gt": Function(lambda a, b: a > b, 2, 2, mixed=True, truth=True),
+    "GtE": Function(lambda a, b: a >= b, 2, 2, mixed=True, truth=True),
+    "And": Function(
+        lambda *v: functools.reduce(torch.logical_and, v), 2, 255, truth=True, of="all"
+    ),
+    "Or": Function(lambda *v: functools.reduce(torch.logical_or, v), 2, 255, truth=True, of="all"),
+    "Not": Function(torch.logical_not, truth=True, of="all"),
+}
+
+
+class Node(ABC):
+    """A node of a formula's tree: the root of a formula or of a part of it."""
+
+    @property
+    def constant(self) -> float | bool | None:
+        """The value of a constant node, or None for any other."""
+        return None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of coordinates below the node, in the order of their first appearance."""
+        return ()
+
+    @property
+    def functions(self) -> frozenset[str]:
+        """The names of the functions and operators at and below the node."""
+        return frozenset()
+
+    @property
+    def is_truth(self) -> bool:
+        """Whether the values are conditions (true or false), not numbers."""
+        return False
+
+    @abstractmethod
+    def at(self, p: Points) -> Tensor:
+        """Return the values at n points, (n, 1), or of shape () for a constant."""
+
+
+@dataclass(frozen=True)
+class Constant(Node):
+    """A constant: a number, or a condition that is true or false at all points."""
+
+    value: float | bool
+
+    @property
+    def constant(self) -> float | bool:
+        return self.value
+
+    @property
+    def is_truth(self) -> bool:
+        return type(self.value) is bool
+
+    def at(self, p: Points) -> Tensor:
+        dtype = torch.bool if self.is_truth else p.coords.dtype
+        return torch.tensor(self.value, dtype=dtype, device=p.coords.device)
+
+
+@dataclass(frozen=True)
+class Coordinate(Node):
+    """A coordinate of the points, or an unknown number, given by its name."""
+
+    name: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def at(self, p: Points) -> Tensor:
+        found: Tensor = getattr(p, self.name)
+        return found
+
+
+@dataclass(frozen=True)
+class Apply(Node):
+    """A function from FUNCTIONS or OPERATORS, applied to one or more argument nodes."""
+
+    name: str
+    arguments: tuple[Node, ...]
+
+    @property
+    def function(self) -> Function:
+        """The function or operator that is applied."""
+        return FUNCTIONS[self.name] if self.name in FUNCTIONS else OPERATORS[self.name]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for one in self.arguments for name in one.names))
+
+    @property
+    def functions(self) -> frozenset[str]:
+        return frozenset({self.name}).union(*(one.functions for one in self.arguments))
+
+    @property
+    def is_truth(self) -> bool:
+        return self.function.truth
+
+    def at(self, p: Points) -> Tensor:
+        found: Tensor
+        if self.function.mixed:
+            values = [one.at(p) if one.constant is None else one.constant for one in self.arguments]
+            found = self.function.compute(*values)
+        else:
+            found = self.function.compute(*(one.at(p) for one in self.arguments))
+        return found
+
+    def folded(self) -> Node:
+        """Return the node itself, or its value as a constant if all arguments are constants.
+
+        Raises:
+            InputError: where the value is not finite.
+        """
+        constants = [one.constant for one in self.arguments]
+        if None in constants:
+            return self
+        tensors = [
+            torch.tensor(value, dtype=torch.bool if one.is_truth else torch.float64)
+            for value, one in zip(constants, self.arguments, strict=True)
+        ]
+        value = self.function.compute(*tensors).item()
+        if not math.isfinite(value):
+            raise InputError(f"a constant is {value}, which is no finite number")
+        return Constant(value)
+
+
+HINTS: dict[type[ast.AST], str] = {
+    ast.BitXor: "powers are written x**2",
+    ast.FloorDiv: "division is written x / y",
+}
+
+
+class Fault(Exception):
+    """The reason why a formula is refused, and the node of Python's syntax tree that causes it."""
+
+    def __init__(self, reason: str, node: ast.AST) -> None:
+        super().__init__(reason)
+        self.reason, self.node = reason, node
+
+
+def parse(text: str, parameters: Mapping[str, float]) -> Node:
+    """Return the tree of a formula, with parameters inserted and constant parts evaluated.
+
+    Args:
+        text: the formula.
+        parameters: the values of names that are no coordinates.
+
+    Raises:
+        InputError: in one line, mostly with the column, where the text is empty, too long or no
+            formula, or contains something that is not on the whitelist.
+    """
+    if not text:
+        raise InputError("a formula is empty: expected one such as sin(pi*x)")
+    if len(text) > (most := 10_000):  # longer texts take long to parse
+        raise InputError(f"{show(text)}: has {len(text)} characters, at most {most} are taken")
+    try:
+        tree = _read(text)
+        _check_depth(tree)
+        node = Parser(parameters).number(tree)
+    except Fault as fault:
+        column = len(text.encode()[: getattr(fault.node, "col_offset", 0)].decode()) + 1
+        raise InputError(f"{show(text)}: {fault.reason} (column {column})") from None
+    return node
+
+
+def _read(text: str) -> ast.expr:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Python only warns of some faults, such as 2if
+            return ast.parse(text, mode="eval").body
+    except SyntaxError as error:
+        reason = (error.msg or "invalid syntax").partition(". Perhaps")[0]
+        place = f" (column {error.offset})" if error.offset else ""
+        raise InputError(f"{show(text)}: {reason}{place}") from None
+    except (MemoryError, RecursionError):
+        raise InputError(f"{show(text)}: is nested too deeply") from None
+    except ValueError as error:  # a null character, an integer of thousands of digits
+        raise InputError(f"{show(text)}: {str(error).partition(':')[0]}") from None
+
+
+def _check_depth(tree: ast.AST, most: int = 60) -> None:
+    """Refuse formulas that are nested too deeply for the recursive functions on their tree."""
+    level = [tree]
+    for _ in range(most):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    if level:
+        raise Fault(f"is nested more than {most} deep", level[0])
+
+
+class Parser:
+    """Translates Python's syntax tree into a formula's tree, and refuses all but the whitelist.
+
+    Args:
+        parameters: the values of names that are no coordinates.
+    """
+
+    def __init__(self, parameters: Mapping[str, float]) -> None:
+        self.values = CONSTANTS | dict(parameters)
+
+    def number(self, tree: ast.expr) -> Node:
+        """Return the node of a tree whose values are numbers; refuse conditions."""
+        node = self.node(tree)
+        if node.is_truth:
+            raise Fault(
+                "a condition stands where a number should: use where(condition, a, b)", tree
+            )
+        return node
+
+    def condition(self, tree: ast.expr) -> Node:
+        """Return the node of a tree whose values are true or false; refuse numbers."""
+        node = self.node(tree)
+        if not node.is_truth:
+            raise Fault("expected a condition such as x < 0", tree)
+        return node
+
+    def node(self, tree: ast.expr) -> Node:
+        """Return the node of a tree whose values are numbers or conditions."""
+        match tree:
+            case ast.Constant() if type(tree.value) in (int, float):
+                return self._constant(tree)
+            case ast.Name():
+                return self._name(tree)
+            case ast.BinOp() | ast.UnaryOp() | ast.BoolOp():
+                return self._operation(tree)
+            case ast.Compare():
+                return self._comparison(tree)
+            case ast.Call(func=ast.Name(id=name)):
+                return self._call(name, tree)
+            case ast.Call():
+                raise Fault("only functions by name can be called", tree)
+            case ast.Attribute():
+                raise Fault(f"attributes are not allowed, here .{tree.attr}", tree)
+        raise Fault(f"{type(tree).__name__} is not allowed, only numbers and formulas are", tree)
+
+    def _constant(self, tree: ast.Constant) -> Node:
+        try:
+            value = float(tree.value)  # type: ignore[arg-type]
+        except OverflowError:
+            value = float("inf")
+        if value == float("inf"):
+            raise Fault("a number is too large", tree)
+        return Constant(value)
+
+    def _name(self, tree: ast.Name) -> Node:
+        if tree.id in FUNCTIONS:
+            raise Fault(f"{tree.id} is a function: {tree.id}(…)", tree)
+        if tree.id in self.values:
+            return Constant(self.values[tree.id])
+        return Coordinate(tree.id)
+
+    def _operation(self, tree: ast.BinOp | ast.UnaryOp | ast.BoolOp) -> Node:
+        name = type(tree.op).__name__
+        if name not in OPERATORS:
+            hint = HINTS.get(type(tree.op), "only + - * / ** are allowed")
+            raise Fault(f"the operator {name} is not allowed: {hint}", tree)
+        match tree:
+            case ast.BinOp():
+                operands = [tree.left, tree.right]
+            case ast.UnaryOp():
+                operands = [tree.operand]
+            case ast.BoolOp():
+                operands = tree.values
+        return self._apply(name, operands, tree)
+
+    def _comparison(self, tree: ast.Compare) -> Node:
+        pairs = itertools.pairwise([tree.left, *tree.comparators])
+        parts = []
+        for operator, pair in zip(tree.ops, pairs, strict=True):
+            name = type(operator).__name__
+            if name not in OPERATORS:
+                raise Fault(f"the comparison {name} is not allowed: only < <= > >= are", tree)
+            parts.append(self._apply(name, list(pair), tree))
+        return parts[0] if len(parts) == 1 else self._folded("And", parts, tree)
+
+    def _call(self, name: str, tree: ast.Call) -> Node:
+        given = len(tree.args)
+        if name not in FUNCTIONS:
+            known = f" (the functions are {', '.join(FUNCTIONS)})"
+            raise Fault(f"unknown function {name}{nearest(name, FUNCTIONS) or known}", tree)
+        if tree.keywords or ast.Starred in map(type, tree.args):
+            raise Fault(f"{name} takes plain arguments only", tree)
+        least, most = FUNCTIONS[name].least, FUNCTIONS[name].most
+        if not least <= given <= most:
+            count = str(least) if least == most else f"{least} or more"
+            raise Fault(f"{name} takes {count} argument{'s' * (most > 1)}, got {given}", tree)
+        return self._apply(name, tree.args, tree)
+
+    def _apply(self, name: str, operands: list[ast.expr], tree: ast.expr) -> Node:
+        of = (FUNCTIONS.get(name) or OPERATORS[name]).of
+        arguments = [
+            (self.condition if of == "all" or (of == "first" and i == 0) else self.number)(operand)
+            for i, operand in enumerate(operands)
+        ]
+        power, most = (arguments[1].constant or 0) if name == "Pow" else 0, 64
+        if abs(power) > most:  # such powers amplify rounding, or are typing errors
+            raise Fault(f"an exponent of {power:g} is too large: at most {most}", tree)
+        return self._folded(name, arguments, tree)
+
+    def _folded(self, name: str, arguments: list[Node], tree: ast.expr) -> Node:
+        try:
+            return Apply(name, tuple(arguments)).folded()
+        except InputError as error:
+            raise Fault(str(error), tree) from None
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Expression:
+    """A formula in the coordinates, such as `Expression("sin(k*x) + y**2", k=3)`.
+
+    An expression is a function of points, which returns (n, 1). The text may contain numbers,
+    coordinates, parameters, pi, e, the operators + - * / **, the functions sin, cos, tan, asin,
+    acos, atan, atan2, sinh, cosh, tanh, exp, log, sqrt, abs, sign, erf, min, max, and
+    where(condition, a, b) with < <= > >= and, or, not. It is parsed, and never evaluated as Python.
+
+    Args:
+        text: the formula.
+        parameters: the values of further names in the formula.
+
+    Raises:
+        InputError: in one line, mostly with the column, for text that is no formula or contains
+            anything else.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> wave = kp.Expression("sin(k*x) + y**2", k=3)
+        >>> wave(kp.Points(torch.tensor([[0.0, 2.0]]), ("x", "y")))
+        tensor([[4.]])
+    """
+
+    text: str
+    parameters: tuple[tuple[str, float], ...]
+    tree: Node = field(compare=False)
+
+    def __init__(self, text: str, /, **parameters: float | int) -> None:
+        check_parameters(parameters)
+        values = {name: float(value) for name, value in parameters.items()}
+        text = " ".join(text.split())  # a formula may take several lines
+        object.__setattr__(self, "text", text)
+        object.__setattr__(self, "parameters", tuple(values.items()))
+        object.__setattr__(self, "tree", parse(text, values))
+
+    def __repr__(self) -> str:
+        given = "".join(f", {name}={value}" for name, value in self.parameters)
+        return f"Expression({show(self.text)}{given})"
+
+    @property
+    def constant(self) -> float | None:
+        """The value of a constant formula, or None for any other."""
+        return self.tree.constant
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of coordinates in the formula, in the order of their first appearance."""
+        return self.tree.names
+
+    @property
+    def functions(self) -> frozenset[str]:
+        """The names of the functions in the formula."""
+        return self.tree.functions & {*FUNCTIONS}
+
+    def check(self, coordinates: Sequence[str]) -> None:
+        """Refuse a formula that cannot be evaluated at points with these coordinates.
+
+        Args:
+            coordinates: the names of the coordinates.
+
+        Raises:
+            InputError: for an unknown name in the formula, or a coordinate with the name of a
+                constant, function or parameter.
+        """
+        given = {name for name, _ in self.parameters}
+        if doubly := {*coordinates} & {*CONSTANTS, *FUNCTIONS, *given}:
+            raise InputError(
+                f"{show(self.text)}: {min(doubly)} is a coordinate, and a constant, a function or "
+                "a parameter as well"
+            )
+        known = [*coordinates, *given]
+        for name in self.names:
+            if name not in known:
+                hint = nearest(name, [*known, *CONSTANTS, *FUNCTIONS])
+                there = f" (the names are {', '.join([*known, *CONSTANTS])})"
+                raise InputError(f"{show(self.text)}: unknown name {name}{hint}{there}")
+
+    def __call__(self, p: Points) -> Tensor:
+        """Return the values (n, 1) at n points, differentiable with respect to the coordinates.
+
+        Raises:
+            InputError: for a name in the formula that is none of the points' coordinates, or a
+                coordinate with the name of a constant, function or parameter.
+        """
+        self.check([*p.names, *p.numbers])
+        constant = self.tree.constant
+        return self.tree.at(p) if constant is None else torch.full_like(p.coords[:, :1], constant)
+
+
+def check_parameters(parameters: Mapping[str, float | int]) -> None:
+    """Refuse parameters that are not finite numbers or have the name of a constant or function.
+
+    Raises:
+        InputError: naming the parameter.
+    """
+    for name, value in parameters.items():
+        if name in CONSTANTS or name in FUNCTIONS:
+            raise InputError(f"parameters cannot have {name}, which has a meaning already")
+        real = isinstance(value, Real) and type(value) is not bool
+        if not real or not math.isfinite(value):
+            raise InputError(f"parameters.{name} must be a finite number, got {value!r}")

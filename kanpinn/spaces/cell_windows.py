@@ -1,0 +1,320 @@
+"""Networks in time windows with cells in space, and the problem in space at one moment that
+they solve.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from kanpinn._support.errors import InputError
+from kanpinn.geometry.boundary import Piece
+from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.points import Batch, Points
+from kanpinn.geometry.product import Wall, at_one_time
+from kanpinn.jets import Channels, Coordinates, Jet
+from kanpinn.loss.terms import ResidualTerm
+from kanpinn.networks.layer import Layers, Tape
+from kanpinn.networks.network import Network, check_width
+from kanpinn.spaces.cells.cells import CellLayer, Cells
+from kanpinn.spaces.cells.domains import problem_of_terms
+from kanpinn.spaces.cells.problem import CellProblem, terms_for_cells
+from kanpinn.spaces.cells.tree import Tree
+from kanpinn.spaces.evolution_terms import EvolutionTerms
+from kanpinn.spaces.function_space import space_of
+from kanpinn.spaces.jets_in_time import Inputs, in_time, time_of
+from kanpinn.spaces.windows import NetworkOfWindows, product_in_time
+
+
+@dataclass(frozen=True, eq=False)
+class AtMoment:
+    """The residual of a term in space and time at one moment, a function of points in space.
+
+    Its fields are the motion of the m fields: their values, followed by their derivatives in time
+    up to the order p of the evolution.
+
+    Args:
+        term: the term in space and time.
+        time: the moment.
+        order: p.
+    """
+
+    term: ResidualTerm
+    time: float
+    order: int
+
+    def __call__(self, points: Points, motion: Jet) -> Tensor:
+        return self.term.equation(*self.at(points, motion))
+
+    def at(self, points: Points, motion: Jet) -> tuple[Points, Jet]:
+        """The points in space and time, and the jets of the m fields there."""
+        jet, count = in_space_and_time(motion, self.term.channels), self.order + 1
+        highest = max(2, jet.channels.order)
+        powers = torch.eye(highest + 1, count).to(jet.value)  # (t - time)^r / r! at the moment
+        there = in_time(jet, powers[:, None].unbind(), jet.value.shape[1] // count)
+        return points_at_time(points, self.time, self.term.points.names), there
+
+
+def points_at_time(points: Points, time: float, names: Sequence[str]) -> Points:
+    """Points in space at a moment; names: of all coordinates."""
+    return Batch.made_of(at_one_time(points, time, names[-1]))
+
+
+def channels_in_space(channels: Channels) -> Channels:
+    """The derivatives in space that are needed for some derivatives in space and time."""
+    directions = tuple(dict.fromkeys(one[:-1] for one in channels.directions if any(one[:-1])))
+    order = channels.order if directions else 0
+    return Channels(channels.names[:-1], channels.gradient, channels.second, directions, order)
+
+
+def in_space_and_time(jet: Jet, channels: Channels) -> Jet:
+    """The jet of fields that are constant in time, with derivatives in space and time.
+
+    Args:
+        jet: with derivatives in space, see `channels_in_space`.
+        channels: those in space and time.
+    """
+    gradient, second, lines = jet.gradient, jet.second, None
+    if gradient is not None:
+        gradient = torch.nn.functional.pad(gradient, (0, 0, 0, 1))
+    if second is not None and channels.second == "diagonal":
+        second = torch.nn.functional.pad(second, (0, 0, 0, 1))
+    elif second is not None and channels.second == "hessian":
+        dim = channels.dim - 1
+        second = second.unflatten(1, (dim, dim))
+        second = torch.nn.functional.pad(second, (0, 0, 0, 1, 0, 1)).flatten(1, 2)
+    if channels.directions:
+        own, (count, fields) = jet.channels.directions, jet.value.shape
+        still = jet.value.new_zeros(count, channels.order, fields)  # along the time alone
+        along = {} if jet.lines is None else dict(zip(own, jet.lines.unbind(1), strict=True))
+        lines = torch.stack([along.get(one[:-1], still) for one in channels.directions], dim=1)
+    return Jet(channels, jet.value, gradient, second, lines)
+
+
+def at_moment(term: ResidualTerm, time: float) -> ResidualTerm:
+    """A term in space at another moment."""
+    assert isinstance(term.equation, AtMoment)
+    return replace(term, equation=replace(term.equation, time=time))
+
+
+def problem_in_space(
+    terms: EvolutionTerms, domain: Domain, counted: Sequence[int], fields: int, order: int
+) -> CellProblem:
+    """The problem in space of an evolution at its first moment, for the motion of all fields.
+
+    Args:
+        terms: the terms of the evolution.
+        domain: in space and time.
+        counted: the numbers of the fields whose errors count.
+        fields: the number of fields m.
+        order: p, that of the evolution in time.
+
+    Raises:
+        InputError: for a domain or conditions that networks in cells do not support.
+    """
+    space, start = space_of(domain), float(domain.bounds[0][-1])
+
+    def moved(term: ResidualTerm) -> ResidualTerm:
+        coords, normals = term.points.coords[:, :-1], term.points.normals
+        return replace(
+            term,
+            points=Points(coords, space.names, None if normals is None else normals[:, :-1]),
+            channels=channels_in_space(term.channels),
+            equation=AtMoment(term, start, order),
+            pieces=tuple(filter(None, (_piece_in_space(piece, space) for piece in term.pieces))),
+        )
+
+    found = [moved(term) for term in (terms.equation, *terms.walls)]
+    return problem_of_terms(terms_for_cells(found, space), space, counted, (order + 1) * fields)
+
+
+def _piece_in_space(piece: Piece, space: Domain) -> Piece | None:
+    """The piece of the boundary in space that belongs to a piece in space and time.
+
+    None for the first or last moment, of which a condition on the whole boundary has the values.
+    """
+    if isinstance(piece, Wall):
+        return piece.piece
+    return next((one for one in space.boundary.pieces if one.side == piece.side), None)
+
+
+class CellsInWindow(Network):
+    """Σ_j P_j(τ) φ_j(x) in one window: Legendre polynomials of its time, and cells in space.
+
+    Args:
+        layer: the φ_j, with an output for each pair of polynomial and field; the field varies
+            fastest.
+        modes: the number of Legendre polynomials.
+    """
+
+    layers: Sequence[CellLayer]
+
+    def __init__(self, layer: CellLayer, modes: int) -> None:
+        super().__init__()
+        self.layers, self.modes = cast(Sequence[CellLayer], Layers([layer])), modes
+
+    @property
+    def layer(self) -> CellLayer:
+        """The layer of all cells."""
+        return self.layers[0]
+
+    @property
+    def width(self) -> tuple[int, ...]:
+        return self.layer.polynomials.dim, self.layer.coefficients.shape[2]
+
+    @property
+    def max_order(self) -> int | None:
+        return self.layer.polynomials.degree
+
+    def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
+        assert isinstance(coordinates, Coordinates)  # such networks have no other inputs
+        channels = coordinates.channels
+        value, scale = coordinates.value[:, :-1], coordinates.scale[:-1]
+        found = super().jet(Coordinates(channels_in_space(channels), value, scale), tape)
+        found = in_space_and_time(found, channels)
+        return product_in_time(found, time_of(coordinates), self.modes)
+
+
+class CellWindows(NetworkOfWindows[CellsInWindow]):
+    """Cells in space for each window of time; the scaled time is the last input. For `March`.
+
+    In each window the output is Σ_j P_j(τ) φ_j(x): Legendre polynomials of the window's time τ in
+    [-1, 1], and functions φ_j of space that are polynomials of total degree k in each cell, as
+    those of `Cells`. The cells are boxes of a tree over the domain in space, which is a box or any
+    domain in the plane. `March` adds one window after another, each with cells of its own, and
+    halves cells where the error is large. After the last window the output is constant in time. A
+    new network has one window.
+
+    Args:
+        width: the number of inputs, of which time is the last one, and that of fields, [3, 1] for
+            one field in the plane.
+        degree: k, from 1 to 30.
+        cells: the number of cells along each coordinate in space before any is halved, or one
+            number for all.
+        dtype: of the coefficients.
+
+    Raises:
+        InputError: for a width with fewer than two inputs or with hidden layers, or for a degree or
+            cells out of range.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> network = kp.CellWindows([3, 1], degree=8, cells=2)
+        >>> len(network.tree)
+        4
+    """
+
+    unweighted = "March weighs equation and conditions by the sizes of the cells"
+    threads = 1  # matrices of single cells are too small for more
+
+    def __init__(
+        self,
+        width: Sequence[int],
+        degree: int = 8,
+        cells: int | Sequence[int] = 4,
+        *,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        super().__init__()
+        inputs, *rest = check_width(width)
+        if inputs < 2:
+            raise InputError(
+                f"width must begin with at least 2 inputs (space and time), got {list(width)}"
+            )
+        if len(rest) != 1:
+            raise InputError(
+                f"width must be the numbers of inputs and of fields, such as [3, 1], got "
+                f"{list(width)}: cells have no hidden layers"
+            )
+        first = Cells([inputs - 1, *rest], degree, cells, dtype=dtype)
+        self.start, self.polynomials, self.fields = first.tree, first.polynomials, first.width[-1]
+        self.order = 1  # in time
+        self._of = nn.ModuleList([CellsInWindow(first.layer, 1)])
+        self.register_buffer("ends", torch.tensor([0.0, 2.0], dtype=dtype))
+
+    @property
+    def tree(self) -> Tree:
+        """The cells of the last window."""
+        return self.members[-1].layer.tree
+
+    @property
+    def width(self) -> tuple[int, ...]:
+        return self.polynomials.dim + 1, self.fields
+
+    @property
+    def max_order(self) -> int | None:
+        return self.polynomials.degree
+
+    @property
+    def parameter_count(self) -> int:
+        """The number of coefficients of all windows."""
+        return sum(one.layer.coefficients.numel() for one in self.members)
+
+    @property
+    def pieces(self) -> Tensor:  # type: ignore[override]
+        """The boxes of all cells and windows in a box in space and time, (c, 2, d) in [0, 1].
+
+        If there are more than 2^14, neighbouring windows are taken together.
+        """
+        ends, found = self.ends.cpu() / 2, []
+        stride = -(-sum(len(one.layer.tree) for one in self.members) // 2**14)
+        chosen = [*range(0, self.count, stride), self.count]
+        for first, last in pairwise(chosen):
+            boxes = (self.members[first].layer.tree.boxes + 1) / 2
+            times = torch.stack([ends[first], ends[last]])[None, :, None]
+            found.append(torch.cat([boxes, times.expand(len(boxes), 2, 1)], dim=2))
+        return self._up_to_end(found)
+
+    def go_around(self, axes: frozenset[int]) -> None:
+        """Make the two ends of the given coordinates in space neighbours, and no other ends."""
+        layer = self.members[0].layer
+        layer.go_around(axes)
+        self.start = layer.tree
+
+    def anew(self) -> "CellWindows":
+        """A new network with the same settings."""
+        made = CellWindows(
+            self.width, self.polynomials.degree, self.start.roots, dtype=self.ends.dtype
+        )
+        made.go_around(self.start.around)
+        return made.to(self.ends.device)
+
+    @torch.no_grad()
+    def add(
+        self, end: float, tree: Tree, frames: Tensor, series: Tensor, first: bool = False
+    ) -> None:
+        """Add a window that begins at the end of the last one.
+
+        Args:
+            end: the end of the new window, in scaled time up to 2.
+            tree, frames: its cells, and the corners of their frames, (N, 2, d).
+            series: the coefficients of each Legendre polynomial, (modes, N, L, m).
+            first: True if the new window replaces all windows so far.
+        """
+        member = self._member(len(series))
+        member.layer.reset(tree, frames, series.movedim(0, 2).flatten(2))
+        if first:
+            self._of, self.ends = nn.ModuleList(), self.ends[:1]
+        for one in self.members:
+            one.requires_grad_(False)
+        self._of.append(member)
+        self.ends = torch.cat([self.ends, self.ends.new_tensor([end])])
+
+    def _member(self, modes: int) -> CellsInWindow:
+        layer = CellLayer(self.start, self.polynomials, modes * self.fields)
+        return CellsInWindow(layer.to(self.ends), modes)
+
+    def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        # A saved network may have other numbers of windows and of polynomials in time. Each layer
+        # takes over the saved tree itself.
+        ends = state[prefix + "ends"]
+        names = [f"{prefix}_of.{i}.layers.0.coefficients" for i in range(len(ends) - 1)]
+        members = [self._member(state[name].shape[2] // self.fields) for name in names]
+        self._of, self.ends = nn.ModuleList(members), torch.empty_like(ends)
+        super()._load_from_state_dict(state, prefix, *args)
+
+    def prepare(self, x: Tensor) -> None:
+        """Do nothing: the cells cover the bounding box of the domain wherever the points are."""

@@ -1,0 +1,608 @@
+"""The network in cells: a small KAN in each box of a tree, with the singular functions of
+corners.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from kanpinn._support.errors import InputError, integer
+from kanpinn.jets import Channels, Coordinates, Jet, join
+from kanpinn.jets.parts import derivatives_of_parts
+from kanpinn.networks.kan import KAN
+from kanpinn.networks.layer import (
+    Layer,
+    Layers,
+    Sensitivities,
+    Tape,
+    get_coefficients,
+    set_coefficients,
+)
+from kanpinn.networks.network import Network, check_width
+from kanpinn.spaces.cells.geometry.corner_functions import CLOSEST, CornerFunctions, Power
+from kanpinn.spaces.cells.geometry.regions import PlaneRegions, Regions
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.tree import Tree
+
+
+class CellLayer(Layer):
+    """y_o = Σ_l c_klo p_l(ξ), polynomials of a box's own coordinates ξ for each box k of a tree.
+
+    The coordinates ξ are in [-1, 1]^d in the box's frame: the box itself, or a smaller one. A box
+    that interfaces divide has polynomials for each region.
+
+    Args:
+        tree: the boxes.
+        polynomials: the polynomials of each.
+        n_out: the number of outputs.
+
+    coefficients: (N, L, n_out), of L orthonormal polynomials in each of N boxes. frames: the lower
+    and upper corners of the frames, (N, 2, d). sides: of the regions, see `Regions`.
+    """
+
+    level: Tensor
+    place: Tensor
+    region: Tensor
+    frames: Tensor
+    sides: Tensor
+
+    def __init__(self, tree: Tree, polynomials: LocalPolynomials, n_out: int) -> None:
+        super().__init__()
+        self.roots, self.around, self.polynomials = tree.roots, tree.around, polynomials
+        self.register_buffer("level", tree.level)
+        self.register_buffer("place", tree.place)
+        self.register_buffer("region", tree.region)
+        self.register_buffer("frames", tree.boxes)
+        self.register_buffer("sides", PlaneRegions.whole().sides)
+        zeros = torch.zeros(len(tree), polynomials.size, n_out, dtype=torch.float64)
+        self.coefficients = nn.Parameter(zeros)
+        self._tree: Tree | None = tree
+
+    @property
+    def tree(self) -> Tree:
+        """The boxes, on the CPU."""
+        if self._tree is None:
+            parts = (self.level.cpu(), self.place.cpu(), self.region.cpu())
+            self._tree = Tree(self.roots, *parts, self.around)
+        return self._tree
+
+    @property
+    def regions(self) -> Regions:
+        """The regions of the domain, on the CPU."""
+        return Regions.restored(self.sides.cpu(), len(self.roots))
+
+    def divide(self, regions: Regions) -> None:
+        """Take other regions of the domain, and begin with cells for all of them."""
+        sides = regions.sides.to(self.sides)
+        if not torch.equal(sides, self.sides):
+            self.sides, tree = sides, self.tree.divided(regions.count)
+            like = self.coefficients
+            self.reset(tree, tree.boxes, like.new_zeros(len(tree), *like.shape[1:]))
+
+    def go_around(self, axes: frozenset[int]) -> None:
+        """Make both ends of some coordinates neighbours, and no other ends."""
+        self.around, self._tree = axes, None
+
+    @torch.no_grad()
+    def reset(self, tree: Tree, frames: Tensor, coefficients: Tensor) -> None:
+        """Take another tree, with the frames of its boxes and coefficients (N, L, n_out)."""
+        like = self.coefficients
+        self.frames = frames.to(like)
+        self._tree, self.around = tree, tree.around
+        self.level, self.place, self.region = (
+            part.to(like.device) for part in (tree.level, tree.place, tree.region)
+        )
+        self.coefficients = nn.Parameter(coefficients.to(like))
+
+    def with_functions(
+        self, polynomials: LocalPolynomials, tree: Tree, frames: Tensor, coefficients: Tensor
+    ) -> "CellLayer":
+        """A layer of other functions in the same regions of the domain.
+
+        Args:
+            polynomials: the functions of each cell.
+            tree: the cells.
+            frames: the lower and upper corners of their frames, (N, 2, d).
+            coefficients: of n_out functions, (N, L, n_out).
+        """
+        made = CellLayer(tree, polynomials, coefficients.shape[2]).to(self.coefficients)
+        made.sides = self.sides
+        made.reset(tree, frames, coefficients)
+        return made
+
+    def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        # A saved network may have another tree than this one was created with.
+        for name in ("level", "place", "region", "frames", "sides"):
+            setattr(self, name, torch.empty_like(state[prefix + name]))
+        saved = state[prefix + "coefficients"]
+        self.coefficients = nn.Parameter(torch.empty_like(saved))
+        self._tree = None
+        super()._load_from_state_dict(state, prefix, *args)
+
+    @property
+    def numbers_at_point(self) -> int:
+        """One for each edge of the KAN in a single cell."""
+        return self.polynomials.size * self.coefficients.shape[2]
+
+    def evaluate(self, h: Jet | Coordinates) -> Jet:
+        most = 2**22  # numbers at once: 32 MiB in float64
+        fields, side = self.coefficients.shape[2], self.polynomials.degree + 1
+        count = max(1, most // (2 * fields * side ** len(self.roots)))
+        number, own, scale = self._own(h)
+        order = number.argsort()
+        starts = range(0, max(1, len(order)), count)
+        chunks = [order[i : i + count] for i in starts]
+        found = [self._values(h.channels, number[i], own[i], scale[i]) for i in chunks]
+        return h.dense().unstacked(torch.cat(found)[order.argsort()])
+
+    def _values(self, channels: Channels, number: Tensor, own: Tensor, scale: Tensor) -> Tensor:
+        """The stacked jets of the fields at some points, (n, parts, m).
+
+        The arguments are what `_own` returns, by ascending numbers of cells. Cells with similar
+        numbers of points, up to the same power of two, are evaluated together.
+        """
+        cells, counts = number.unique_consecutive(return_counts=True)
+        starts, powers = counts.cumsum(0) - counts, (2 * counts - 1).log2().floor()
+        fields, count = self.coefficients.shape[2], len(derivatives_of_parts(channels))
+        found = own.new_empty(len(number), count, fields)
+        for power in powers.unique():
+            some = powers == power
+            each = torch.arange(2 ** int(power), device=number.device)
+            places = starts[some, None] + each.minimum(counts[some, None] - 1)
+            of_cells = scale[starts[some]], self.coefficients[cells[some]]
+            found[places] = self.polynomials.evaluated(channels, own[places], *of_cells)
+        return found
+
+    def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
+        number, own, scale = self._own(h)
+        stacked = self.polynomials.stacked(h.channels, own, scale)
+        column = number.to(stacked)[:, None, None].expand(-1, stacked.shape[1], 1)
+        return torch.cat([stacked, column], dim=2), torch.bmm(stacked, coefficients[number])
+
+    def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
+        return h.dense().unstacked(product)
+
+    @torch.no_grad()
+    def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
+        number = known[:, 0, -1].long()
+        rows = torch.einsum("nps,npo->son", known[..., :-1], delta)
+        shaped = out.view(*self.coefficients.shape, len(number))
+        shaped[number, :, :, torch.arange(len(number))] = rows.permute(2, 0, 1)
+
+    def _own(self, h: Jet | Coordinates) -> tuple[Tensor, Tensor, Tensor]:
+        """The cells of points, the points in the cells' own coordinates, and their scales.
+
+        Returns:
+            The number of the cell of each point, (n,); its coordinates in the cell, in [-1, 1],
+            (n, d); and the derivatives of these by the physical coordinates, (n, d).
+        """
+        assert isinstance(h, Coordinates)  # this layer is the first one
+        x = h.value.detach().cpu()
+        number = self.tree.locate(x, self.regions.of_points(x)).to(h.value.device)
+        low, high = self.frames[number].unbind(1)
+        factor = 2 / (high - low)
+        return number, (h.value - low) * factor - 1, factor * h.scale
+
+
+class CornerLayer(nn.Module):
+    """Σ_j c_j s_j(x) with the singular functions s_j of corners, each in the cells around one.
+
+    Args:
+        corners: of each corner its coordinates ξ, the direction φ and the radius R of its
+            functions, see `CornerFunctions`, (C, 4).
+        boxes: the number of a corner, and a box of cells around it: its lower and its upper corner,
+            (B, 5).
+        powers: the number of a corner, and a, n and l of a `Power`, (P, 4).
+        fields: the number m of fields.
+
+    coefficients: those of the two functions of each power, (2 P, m).
+    """
+
+    corners: Tensor
+    boxes: Tensor
+    powers: Tensor
+
+    def __init__(self, corners: Tensor, boxes: Tensor, powers: Tensor, fields: int) -> None:
+        super().__init__()
+        self.register_buffer("corners", corners)
+        self.register_buffer("boxes", boxes)
+        self.register_buffer("powers", powers)
+        self.coefficients = nn.Parameter(corners.new_zeros(2 * len(powers), fields))
+
+    def same(self, other: "CornerLayer | None") -> bool:
+        """Whether another layer has the same functions."""
+        names = ("corners", "boxes", "powers")
+        return other is not None and all(
+            torch.equal(getattr(self, name), getattr(other, name)) for name in names
+        )
+
+    @property
+    def numbers(self) -> list[Tensor]:
+        """The coefficients of the functions of each corner, (count m,) each, on the CPU."""
+        both = self.coefficients.detach().double().cpu()
+        owner = self.powers[:, 0].cpu().repeat_interleave(2)
+        return [both[owner == corner].flatten() for corner in range(len(self.corners))]
+
+    @torch.no_grad()
+    def assign(self, numbers: Sequence[Tensor]) -> None:
+        """Take other coefficients, see `numbers`."""
+        fields = self.coefficients.shape[1]
+        self.coefficients.copy_(torch.cat([one.view(-1, fields) for one in numbers]))
+
+    def jet(self, coordinates: Coordinates, tree: Tree) -> Jet:
+        """The jet of the sum at points; tree: the cells."""
+        at, channels = coordinates.value, coordinates.channels
+        found: Tensor | None = None
+        place = at.detach().cpu()
+        cells = tree.locate(place, torch.zeros(len(place), dtype=torch.long))
+        for number, (x, y, direction, radius) in enumerate(self.corners.tolist()):
+            boxes = self.boxes[self.boxes[:, 0] == number, 1:].cpu().view(-1, 2, 2)
+            some = tree.inside(boxes)[cells].nonzero()[:, 0].to(at.device)
+            powers = self.powers[:, 0] == number
+            functions = CornerFunctions(direction, radius, powers_of(self.powers[powers, 1:]))
+            offsets = (at[some] - at.new_tensor((x, y))) / coordinates.scale
+            # At the corner itself derivatives are infinite: those close to it are given.
+            inward = offsets.new_tensor((math.cos(direction), math.sin(direction)))
+            least = 2 * CLOSEST * radius
+            offsets = torch.where(offsets.norm(dim=1)[:, None] < least, least * inward, offsets)
+            jets = functions.stacked(offsets, channels)
+            values = jets.to(at) @ self.coefficients[powers.repeat_interleave(2)]
+            if found is None:
+                found = values.new_zeros(len(at), *values.shape[1:])
+            found = found.index_add(0, some, values)
+        assert found is not None
+        return coordinates.dense().unstacked(found)
+
+    def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        for name in ("corners", "boxes", "powers"):
+            setattr(self, name, torch.empty_like(state[prefix + name]))
+        self.coefficients = nn.Parameter(torch.empty_like(state[f"{prefix}coefficients"]))
+        super()._load_from_state_dict(state, prefix, *args)
+
+
+def powers_of(rows: Tensor) -> tuple[Power, ...]:
+    """Powers by their numbers a, n and l, (P, 3)."""
+    return tuple(Power(a, int(n), int(log)) for a, n, log in rows.tolist())
+
+
+@torch.no_grad()
+def kan_of_polynomials(polynomials: LocalPolynomials, coefficients: Tensor) -> KAN:
+    """The KAN [d, W, m] with the values of m polynomials on [-1, 1]^d.
+
+    Its inner edges are affine in evenly spread directions of the plane, or in random ones in more
+    coordinates, and its outer edges are polynomials on one interval. W is the number of monomials
+    of the highest degree.
+
+    Args:
+        polynomials: the basis.
+        coefficients: of the m polynomials, (L, m).
+    """
+    degree, dim, fields = polynomials.degree, polynomials.dim, coefficients.shape[1]
+    units = 1 if dim == 1 else math.comb(degree + dim - 1, dim - 1)
+    made = KAN([dim, units, fields], [1, degree], 1, base=None, dtype=torch.float64)
+    directions = _directions(units, dim)
+    directions = directions / directions.abs().sum(dim=1, keepdim=True)  # into [-1, 1]
+    first, last = made.layers
+    first.coefficients.copy_(torch.stack([-directions.T, directions.T], dim=1))
+    points, _ = polynomials.rule(more=2)
+    values = last.basis.values(first(_plain(points)).value, 0)[:, 0].flatten(1)
+    found = torch.linalg.lstsq(values, polynomials.values(points) @ coefficients, driver="gelsd")
+    last.coefficients.copy_(found.solution.view(units, -1, fields))
+    return made
+
+
+def _directions(count: int, dim: int) -> Tensor:
+    """Unit vectors, (count, d): evenly spread in the plane, random in more dimensions."""
+    if dim == 2:
+        angles = torch.arange(count, dtype=torch.float64) * (math.pi / count)
+        return torch.stack([angles.cos(), angles.sin()], dim=1)
+    generator = torch.Generator().manual_seed(0)
+    found = torch.randn(count, dim, generator=generator, dtype=torch.float64)
+    return found / found.norm(dim=1, keepdim=True)
+
+
+def _plain(x: Tensor) -> Coordinates:
+    """Coordinates of points, without derivatives."""
+    names = tuple(f"x{i}" for i in range(x.shape[1]))
+    return Coordinates(Channels(names), x, torch.ones_like(x[0]))
+
+
+class Cells(Network):
+    """A small KAN in each cell, the boxes of a tree over the domain. `Dissection` solves for them.
+
+    In each cell the output is a polynomial of total degree k. That is a KAN [d, W, m] with affine
+    inner edges in W directions, of which the outer functions have degree k; `kan` gives it. The
+    cells are coupled by their values and derivatives on the faces between them, in the same
+    least-squares problem as the equation, and are halved where the error is largest. The domain is
+    a box, or any domain in the plane or in space whose boundary consists of triangles, or of parts
+    of boxes and balls. Cells outside of it are left out, and those that its boundary cuts have the
+    polynomials of the bounding box of their part. Where a condition `Interface` divides the domain,
+    a cell that it cuts has polynomials on either side. Cells around a corner of the plane may have
+    its singular functions too, see `CornerLayer`.
+
+    Args:
+        width: the numbers of inputs, at most 4, and of fields, such as [2, 1].
+        degree: k, from 1 to 30.
+        cells: the number of cells along each coordinate before any is halved, or one number for
+            all. They are boxes of the same shape as the domain's bounding box for equal numbers.
+        coefficient: a network of unknown coefficient fields, which are the last of the fields. Its
+            output layer, which the solve finds, begins at zero.
+        dtype: of the coefficients.
+
+    Raises:
+        InputError: for hidden layers, or numbers out of range.
+
+    Reference: Jagtap and Karniadakis, Extended physics-informed neural networks (2020), for
+    networks in subdomains; Bensow and Larson, Discontinuous/continuous least-squares finite element
+    methods for elliptic problems (2005), for jumps in least squares.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="exp(x) * sin(y)")
+        >>> solution = kp.solve(problem, kp.Cells([2, 1], degree=10, cells=1), kp.Dissection(1e-6))
+        >>> solution.network.count, solution.errors.l2_relative < 1e-6
+        (1, True)
+    """
+
+    solved_by = "Dissection"
+    unweighted = "Dissection weighs equation and conditions by the sizes of the cells"
+    threads = 1  # matrices of single cells are too small for more
+    most_inputs: ClassVar[int] = 4
+    highest: ClassVar[int] = 30  # degree, beyond which rounding grows faster than errors fall
+
+    def __init__(
+        self,
+        width: Sequence[int],
+        degree: int = 12,
+        cells: int | Sequence[int] = 4,
+        *,
+        coefficient: Network | None = None,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        super().__init__()
+        inputs, *hidden, fields = check_width(width)
+        if hidden:
+            raise InputError(
+                f"width must be [inputs, fields] for Cells, which have no hidden layer of their "
+                f"own, got {list(width)}"
+            )
+        if inputs > self.most_inputs:
+            raise InputError(
+                f"width must have at most {self.most_inputs} inputs for Cells, got {list(width)}: "
+                "a box in more coordinates has too many cells at its boundary"
+            )
+        if integer("degree", degree) > self.highest:
+            raise InputError(f"degree must be at most {self.highest} for Cells, got {degree}")
+        counts = [cells] * inputs if isinstance(cells, int) else list(cells)
+        if len(counts) != inputs:
+            raise InputError(f"cells must be one number or {inputs}, got {cells!r}")
+        tree = Tree.uniform([integer("cells", one) for one in counts])
+        self.coefficient = coefficient
+        if coefficient is not None:
+            fields -= begun_outputs(coefficient, width)
+        layer = CellLayer(tree, LocalPolynomials(degree, inputs), fields)
+        self.layers = cast(Sequence[CellLayer], Layers([layer.to(dtype)]))
+        self._directions: CellLayer | None = None
+        self.corners: CornerLayer | None = None
+
+    @property
+    def layer(self) -> CellLayer:
+        """The layer of all cells."""
+        (layer,) = cast(Sequence[CellLayer], self.layers)
+        return layer
+
+    @property
+    def tree(self) -> Tree:
+        """The cells."""
+        return self.layer.tree
+
+    @property
+    def polynomials(self) -> LocalPolynomials:
+        """The functions of each cell."""
+        return self.layer.polynomials
+
+    @property
+    def degree(self) -> int:
+        """The degree k of the polynomials."""
+        return self.polynomials.degree
+
+    @property
+    def count(self) -> int:
+        """The number of cells."""
+        return len(self.tree)
+
+    @property
+    def own_fields(self) -> int:
+        """The number of fields that are polynomials in cells: all but unknown coefficients."""
+        return self.layer.coefficients.shape[2]
+
+    @property
+    def width(self) -> tuple[int, ...]:
+        others = 0 if self.coefficient is None else self.coefficient.width[-1]
+        return (self.polynomials.dim, self.own_fields + others)
+
+    @property
+    def max_order(self) -> int | None:
+        return self.degree
+
+    @property
+    def pieces(self) -> Tensor:  # type: ignore[override]
+        """The boxes of the cells in the bounding box: their corners, (n, 2, d) in [0, 1]."""
+        return (self.tree.undivided.boxes + 1) / 2
+
+    def prepare(self, x: Tensor) -> None:
+        """Place the grids of a coefficient's network; the cells do not depend on points."""
+        if self.coefficient is not None:
+            self.coefficient.prepare(x)
+
+    def richer(self, more: int = 2) -> "Cells":
+        """A network on the same cells with the same function, of a higher degree.
+
+        more: the difference of the degrees, as far as they are permitted.
+        """
+        degree = min(self.highest, self.degree + more)
+        polynomials = LocalPolynomials(degree, self.polynomials.dim)
+        padded = polynomials.padded(self.layer.coefficients.detach())
+        return self.with_fields(polynomials, self.tree, self.layer.frames, padded)
+
+    @torch.no_grad()
+    def with_fields(
+        self, polynomials: LocalPolynomials, tree: Tree, frames: Tensor, coefficients: Tensor
+    ) -> "Cells":
+        """A copy of the network with other fields, in the same regions of the domain.
+
+        Args:
+            polynomials: the functions of each cell.
+            tree: the cells.
+            frames: the lower and upper corners of their frames, (N, 2, d).
+            coefficients: of the fields, (N, L, m).
+        """
+        made = deepcopy(self)
+        layer = self.layer.with_functions(polynomials, tree, frames, coefficients)
+        made.layers = cast(Sequence[CellLayer], Layers([layer]))
+        return made
+
+    @torch.no_grad()
+    def follow_numbers(self, directions: Tensor) -> None:
+        """Take the derivatives of the fields by unknown numbers, on the present cells.
+
+        They are those of the fields in cells by the coefficients of the coefficient's network, if
+        there is one, and then by the unknown numbers.
+
+        directions: of all these fields by the first number, the second, …, (N, L, K m).
+        """
+        self._directions = self.layer.with_functions(
+            self.polynomials, self.tree, self.layer.frames, directions
+        ).requires_grad_(False)
+        count = directions.shape[2] // self.own_fields
+        self.sensitivities = Sensitivities(self._directions.coefficients.new_zeros(count))
+
+    def forget_numbers(self) -> None:
+        """Forget the derivatives by unknown numbers."""
+        self.sensitivities = self._directions = None
+
+    def jet(self, coordinates: Jet | Coordinates, tape: Tape | None = None) -> Jet:
+        found, known = super().jet(coordinates, tape), self.coefficient
+        if self.corners is not None:
+            assert isinstance(coordinates, Coordinates)
+            found = found + self.corners.jet(coordinates, self.tree)
+        if known is not None:
+            found = join([found, known.jet(coordinates, tape)])
+        if self.sensitivities is None or tape is None:  # they add nothing but a Jacobian
+            return found
+        assert self._directions is not None
+        directions = self._directions(coordinates)
+        if known is not None:
+            count = len(self.sensitivities.coefficients)
+            directions = beside_functions(directions, known, coordinates, count)
+        return found + self.sensitivities(directions, tape)
+
+    def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        # A saved network may have functions of corners, and derivatives by unknown numbers.
+        self.forget_numbers()
+        self.corners = None
+        if (corners := state.get(f"{prefix}corners.corners")) is not None:
+            none = corners.new_zeros(0, 5)
+            self.corners = CornerLayer(corners, none, none[:, :4], self.own_fields)
+        if (numbers := state.get(f"{prefix}sensitivities.coefficients")) is not None:
+            count, size, fields = self.layer.coefficients.shape
+            self.follow_numbers(numbers.new_zeros(count, size, len(numbers) * fields))
+        super()._load_from_state_dict(state, prefix, *args)
+
+    def kan(self, cell: int) -> KAN:
+        """The KAN of one cell, of its own coordinates in [-1, 1]^d: the same polynomials.
+
+        Singular functions of corners and known functions are not in it. See `kan_of_polynomials`.
+
+        Args:
+            cell: the number of the cell.
+        """
+        return kan_of_polynomials(self.polynomials, self.layer.coefficients[cell].double().cpu())
+
+
+def require_cells(network: Network) -> Cells:
+    """Return the network if it is one in cells.
+
+    Raises:
+        InputError: for another kind of network.
+    """
+    if not isinstance(network, Cells):
+        raise InputError(
+            'dissection is for networks in cells, network.type = "cells": this one is a '
+            f"{type(network).__name__}"
+            + (", expected Cells(…, coefficient=…)" if len(network.parts) > 1 else "")
+        )
+    return network
+
+
+@torch.no_grad()
+def functions_of(network: Network, coordinates: Jet | Coordinates) -> Jet:
+    """The jets of the functions that belong to the coefficients of a network's output layers.
+
+    Args:
+        network: the network, with q outputs that are linear in n coefficients.
+        coordinates: the jet of its inputs.
+
+    Returns:
+        The jet of n q components: all outputs for the first coefficient, the second, ….
+    """
+    layers = network.output_layers
+    present = get_coefficients(layers)
+    found = []
+    for unit in torch.eye(len(present)).to(present):
+        set_coefficients(layers, unit)
+        found.append(network.jet(coordinates))
+    set_coefficients(layers, present)
+    return join(found)
+
+
+def beside_functions(
+    directions: Jet, network: Network, coordinates: Jet | Coordinates, count: int
+) -> Jet:
+    """The derivatives of fields in cells, with those of coefficient fields beside them.
+
+    Args:
+        directions: the derivatives of m fields by K numbers, K m components, all fields of one
+            number after the other.
+        network: that of q coefficient fields, whose coefficients are the first of the numbers.
+        coordinates: the jet of its inputs.
+        count: the number of numbers K.
+
+    Returns:
+        The jet of K (m + q) components in the same order.
+    """
+    own = functions_of(network, coordinates)
+    outputs = network.width[-1]
+
+    def joined(one: Tensor, other: Tensor) -> Tensor:
+        by_number = other.unflatten(-1, (-1, outputs))
+        zeros = by_number.new_zeros(*by_number.shape[:-2], count - by_number.shape[-2], outputs)
+        every = torch.cat([by_number, zeros], dim=-2)
+        return torch.cat([one.unflatten(-1, (count, -1)), every], dim=-1).flatten(-2)
+
+    both = zip(directions.parts(), own.parts(), strict=True)
+    return directions.with_parts([joined(one, other) for one, other in both])
+
+
+def begun_outputs(coefficient: Network, width: Sequence[int]) -> int:
+    """The number of coefficient fields of a network; its output layer becomes zero.
+
+    Raises:
+        InputError: for a network of another kind, with other inputs, or too many outputs.
+    """
+    if not isinstance(coefficient, Network) or coefficient.solved_by:
+        got = type(coefficient).__name__ if isinstance(coefficient, Network) else repr(coefficient)
+        raise InputError(f"coefficient must be a network such as KAN([{width[0]}, 1]), got {got}")
+    inputs, *_, outputs = coefficient.width
+    if inputs != width[0] or outputs >= width[-1]:
+        raise InputError(
+            f"coefficient must have {width[0]} inputs and fewer than the {width[-1]} outputs of "
+            f"the Cells, got the width {list(coefficient.width)}"
+        )
+    layers = coefficient.output_layers
+    set_coefficients(layers, torch.zeros_like(get_coefficients(layers)))
+    return outputs

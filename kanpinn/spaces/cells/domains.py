@@ -1,0 +1,656 @@
+"""Problems in cells by the kind of their domain: boxes, domains in the plane, solids."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.geometry import Points
+from kanpinn.geometry.combining import planar
+from kanpinn.geometry.curves import Curve, Segment
+from kanpinn.geometry.division import Division, DivisionEdge, SolidDivision
+from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.planar import Planar
+from kanpinn.jets import (
+    Jet,
+    derivatives_of_parts,
+    join,
+    largest_of_orders,
+    slopes_by_parts,
+    zero_jet,
+)
+from kanpinn.loss.residuals import Residuals, frozen
+from kanpinn.loss.terms import ResidualTerm
+from kanpinn.networks.layer import Layer, Tape, get_coefficients, set_coefficients
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.spaces.cells.cells import Cells, require_cells
+from kanpinn.spaces.cells.geometry.cell_geometry import (
+    CellGeometry,
+    CellPoints,
+    SidePart,
+    gauss_inside,
+)
+from kanpinn.spaces.cells.geometry.flux_exponents import FluxSizes, edges_of_boxes, junctions
+from kanpinn.spaces.cells.geometry.interfaces import CoupledContacts, SolidSeams, contacts
+from kanpinn.spaces.cells.geometry.plane import (
+    CellCutter,
+    CutGeometry,
+    Outline,
+    gauss_on_arcs,
+    too_large,
+)
+from kanpinn.spaces.cells.geometry.regions import divided, pieces_of_curves
+from kanpinn.spaces.cells.geometry.singularities import (
+    PlaneCorner,
+    SingularCorners,
+    SingularEdges,
+    singular_corners,
+)
+from kanpinn.spaces.cells.geometry.solid import SolidCutter, SolidGeometry, SolidWalls
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.problem import (
+    CellProblem,
+    CellTerms,
+    TermAt,
+    counted_fields,
+    is_mean,
+    terms_for_cells,
+)
+from kanpinn.spaces.cells.system.functions import CornerPatch
+from kanpinn.spaces.cells.tree import Tree
+
+
+@dataclass(frozen=True, eq=False)
+class Unknowns:
+    """The coefficients of the network of coefficient fields, followed by the unknown numbers.
+
+    surrogate: its network is in cells.
+    """
+
+    surrogate: Surrogate
+
+    @property
+    def network(self) -> Cells:
+        """The network in cells."""
+        network = self.surrogate.network
+        assert isinstance(network, Cells)
+        return network
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers whose coefficients are searched for."""
+        coefficient, constants = self.network.coefficient, self.network.constants
+        found = [] if coefficient is None else list(coefficient.output_layers)
+        return found if constants is None else [*found, constants]
+
+    @property
+    def values(self) -> Tensor:
+        """The present values, (K,)."""
+        return get_coefficients(self.layers).double().cpu()
+
+    def assign(self, values: Tensor) -> None:
+        """Take other values, (K,)."""
+        set_coefficients(self.layers, values.to(self.surrogate.low))
+
+    def beside(self, p: Points, u: Jet, tape: Tape | None = None) -> Jet:
+        """The jet of the fields in cells, followed by those of coefficient fields and numbers.
+
+        Args:
+            p: n points.
+            u: the jet of the fields in cells there.
+            tape: records the layers whose Jacobian is wanted.
+        """
+        surrogate, channels, found = self.surrogate, u.channels, [u]
+        if (network := self.network.coefficient) is not None:
+            inputs = p.once((surrogate, channels), lambda: surrogate.coordinates(p, channels))
+            c = network.jet(inputs, tape)
+            kinds = surrogate.coefficients[u.value.shape[1] :]
+            found += [c[i] if one is None else one.of(c[i]) for i, one in enumerate(kinds)]
+        if (constants := self.network.constants) is not None:
+            numbers = constants(u, tape)
+            found += [numbers[i] for i in range(len(constants.unknowns))]
+        return join([one for part in found for one in part.components()])
+
+    def limited(self, old: Tensor, change: Tensor) -> Tensor:
+        """A change of the values that is not too large for positive numbers; (K,) each."""
+        if (constants := self.network.constants) is None:
+            return change
+        first = len(old) - len(constants.unknowns)
+        return torch.cat([change[:first], constants.limited(old[first:], change[first:])])
+
+    def random(self, generator: torch.Generator) -> Tensor:
+        """Values (K,) for another start: random numbers, and coefficient fields as they began."""
+        found = torch.zeros_like(self.values)
+        if (constants := self.network.constants) is not None:
+            drawn = constants.random(generator).to(found)
+            found[len(found) - len(drawn) :] = drawn
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class WithUnknowns:
+    """An equation of fields in cells with the present values of the unknowns.
+
+    Args:
+        equation: takes the jets of all fields, followed by those of the numbers.
+        unknowns: the unknowns.
+    """
+
+    equation: Callable[[Points, Jet], Tensor]
+    unknowns: Unknowns
+
+    def __call__(self, p: Points, u: Jet) -> Tensor:
+        with torch.no_grad():
+            others = self.unknowns.beside(p, u.map(Tensor.detach)).components()
+        own = u.components()
+        return self.equation(p, join([*own, *others[len(own) :]]))
+
+    def rates(self, p: Points, u: Jet) -> Tensor:
+        """The derivatives of the residuals by the K unknowns, (rows, equations, K)."""
+        tape = Tape(self.unknowns.layers)
+        with torch.enable_grad(), frozen(self.unknowns.surrogate):
+            residual = self.equation(p, self.unknowns.beside(p, u, tape))
+        rows, equations = residual.shape
+        if not residual.requires_grad:
+            return residual.new_zeros(rows, equations, len(self.unknowns.values))
+        sites = len(p) // rows
+        columns: Sequence[Tensor] = [
+            tape.jacobian(residual[:, e], retain=e + 1 < equations, sites=sites)
+            for e in range(equations)
+        ]
+        return torch.stack(list(columns), dim=1)
+
+
+class ProblemInCutCells(CellProblem):
+    """The equation and the conditions of a problem, for cells of which some are cut by a boundary.
+
+    domain: the domain. most: the largest number of halvings before the first solve. tiny: what is
+    said of the boundary's details where that is not enough, a text with the place {most}.
+    """
+
+    domain: Domain
+    most: ClassVar[int]
+    tiny: ClassVar[str]
+
+    @abstractmethod
+    def too_large(self, tree: Tree) -> Tensor:
+        """The cells that are too large for the boundary in them, a mask (N,)."""
+
+    def start(self, tree: Tree) -> CellGeometry:
+        for _ in range(self.most):
+            large = self.too_large(tree)
+            for patch in self.patches:
+                large = large | patch.cut(tree)
+            halved = tree.everywhere(large) | beside_smaller(tree)
+            if not bool(halved.any()):
+                return self.cells(tree)
+            tree, _ = tree.split(halved)
+        raise InputError(
+            f"the boundary of {self.domain!r} has details that are too small for cells: "
+            f"{self.tiny.format(most=self.most)}, or it touches itself"
+        )
+
+
+def beside_smaller(tree: Tree) -> Tensor:
+    """The coordinates in which cells have more than twice a neighbour's width, a mask (N, d)."""
+    faces, level = tree.faces, tree.level
+    finer = level[faces.upper] - level[faces.lower]
+    found = torch.zeros_like(level).index_add(0, faces.lower, (finer > 1).long())
+    return found.index_add(0, faces.upper, (finer < -1).long()) > 0
+
+
+@dataclass(frozen=True)
+class SideTerm:
+    """A condition on one side of a box.
+
+    Args:
+        term: the condition's residual.
+        axis, upper: the coordinate that is constant there, and whether it is at its upper end.
+    """
+
+    term: ResidualTerm
+    axis: int
+    upper: bool
+
+
+@dataclass(frozen=True, eq=False)
+class ProblemInBox(CellProblem):
+    """The equation and the conditions of a problem in a box.
+
+    Args:
+        domain: the box.
+        equation: the equation.
+        sides: the conditions.
+        counted: the numbers of the fields whose errors count.
+    """
+
+    domain: Domain
+    equation: ResidualTerm
+    sides: Sequence[SideTerm]
+    counted: Sequence[int]
+
+    @classmethod
+    def of(cls, terms: CellTerms, domain: Domain, counted: Sequence[int]) -> "ProblemInBox":
+        """The problem of an equation and conditions on whole sides of a box."""
+        sides = [
+            SideTerm(term, *piece.side)
+            for term in terms.conditions
+            for piece in term.pieces
+            if piece.side is not None
+        ]
+        return cls(domain, terms.equation, sides, counted)
+
+    def cells(self, tree: Tree) -> CellGeometry:
+        return CellGeometry.whole(tree, self.domain)
+
+    def start(self, tree: Tree) -> CellGeometry:
+        return self.cells(tree)
+
+    more = 3  # points of a rule along each coordinate, above the degree
+
+    def inside(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[CellPoints]:
+        cells = torch.arange(len(geometry.tree))
+        return [CellPoints.inside(geometry, cells, *polynomials.rule(self.more))]
+
+    def walls(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[TermAt]:
+        found = []
+        nodes, weights = polynomials.on_face.rule(self.more)
+        for axis, upper, cells in geometry.tree.ends:
+            side = SidePart.whole(axis, upper, geometry.tree.dim)
+            at = CellPoints.on_side(geometry, cells, side, nodes, weights)
+            for one in self.sides:
+                if (one.axis, one.upper) == (axis, upper):
+                    found.append((one.term, at))
+        return found
+
+
+def is_laplacian(equation: ResidualTerm, corner: PlaneCorner, fields: int) -> bool:
+    """Whether the derivatives of the highest order are A Δu near a corner, A a regular matrix.
+
+    Linearisations about zero and about another function are tried, as a coefficient may depend on
+    the solution.
+    """
+    channels, rounding = equation.channels, 1e-9
+    if channels.derivative_order < 2:
+        return False
+    near = 1e-3 * min(1.0, corner.reach)
+    x, y = corner.at
+    at = torch.tensor(
+        [[x + near * math.cos(corner.direction), y + near * math.sin(corner.direction)]],
+        dtype=torch.float64,
+    )
+    points = Points(at, channels.names)
+    zero = zero_jet(channels, at, fields)
+    for jet in (zero, _some(zero)):
+        _, slopes = slopes_by_parts(partial(equation.equation, points), jet)
+        found = torch.stack([one.stacked()[0] for one in slopes])  # (e, parts, m)
+        if len(found) != fields or not bool(found.isfinite().all()):
+            return False
+        orders: dict[tuple[int, ...], Tensor] = {}
+        for part, terms in enumerate(derivatives_of_parts(channels)):
+            for order, factor in terms:
+                if sum(order) > 1:
+                    own = orders.get(order, torch.zeros_like(found[:, 0]))
+                    orders[order] = own + factor * found[:, part]
+        main = orders.pop((2, 0))
+        others = [main - orders.pop((0, 2)), *orders.values()]
+        size = float(main.abs().max())
+        if not float(torch.linalg.svdvals(main).min()) > rounding * size:
+            return False
+        if any(float(one.abs().max()) > rounding * size for one in others):
+            return False
+    return True
+
+
+def orders_by_field(
+    terms: Sequence[ResidualTerm], curve: Curve, fields: int
+) -> list[frozenset[int]]:
+    """The orders of the derivatives of each field in the equations of conditions on a curve.
+
+    An equation counts with its derivatives of the highest order of a field.
+    """
+    found: list[set[int]] = [set() for _ in range(fields)]
+    points = curve.points_at(torch.full((1,), 0.4, dtype=torch.float64))
+    for term in terms:
+        jet = _some(zero_jet(term.channels, points.coords, fields))
+        _, slopes = slopes_by_parts(partial(term.equation, points), jet)
+        sizes = torch.cat([one.stacked() for one in slopes]).abs()  # (e, parts, m)
+        for equation in largest_of_orders(sizes, term.channels):
+            for own, orders in zip(found, equation.T, strict=True):
+                if bool(orders.any()):
+                    own.add(int(orders.nonzero().max()))
+    return [frozenset(one) for one in found]
+
+
+def _some(jet: Jet) -> Jet:
+    """A jet with random parts."""
+    generator = torch.Generator().manual_seed(0)
+    return jet.map(lambda part: torch.rand(part.shape, generator=generator, dtype=part.dtype))
+
+
+@dataclass(frozen=True, eq=False)
+class ProblemInPlane(ProblemInCutCells):
+    """The equation and the conditions of a problem in a domain of the plane.
+
+    A cell of which only a part is in the domain is cut: it has the equation at points of that part,
+    and the conditions at points of the boundary's arcs in it. Its polynomials are those of the
+    bounding box of the part, and its faces are the parts of its sides in the domain. Where an
+    interface divides a box of the tree, it has a cut cell for each region; they meet at the arcs
+    of the interface.
+
+    Args:
+        domain: the domain.
+        division: its regions.
+        equation: the equation.
+        conditions: the conditions on its boundary.
+        counted: the numbers of the fields whose errors count.
+        interfaces: the conditions on interfaces.
+        fields: the number of fields.
+    """
+
+    domain: Domain
+    division: Division
+    equation: ResidualTerm
+    conditions: Sequence[ResidualTerm]
+    counted: Sequence[int]
+    interfaces: Sequence[ResidualTerm] = ()
+    fields: int = 1
+    top: ClassVar[float] = 4.0  # the degree below which cells at corners have singular functions
+    convex: ClassVar[float] = 1.9  # an exponent below that of right angles
+    more: ClassVar[int] = 3  # points of a rule along each coordinate, above the degree
+    most: ClassVar[int] = 40
+    tiny: ClassVar[str] = "two of its corners are closer than 2^-{most} of the domain's size"
+
+    @classmethod
+    def of(
+        cls, terms: CellTerms, domain: Domain, counted: Sequence[int], fields: int
+    ) -> "ProblemInPlane":
+        """The problem of an equation and conditions on whole pieces of the boundary."""
+        kinks = [piece for term in terms.interfaces for piece in term.kinks]
+        division = divided(domain, kinks)
+        conditions, interfaces = terms.conditions, terms.interfaces
+        return cls(domain, division, terms.equation, conditions, counted, interfaces, fields)
+
+    @cached_property
+    def cutters(self) -> list[CellCutter]:
+        """They cut cells by the boundary of each region."""
+        regions = enumerate(self.division.domains)
+        return [CellCutter(Outline(region), self.domain, number) for number, region in regions]
+
+    @cached_property
+    def edges(self) -> list[DivisionEdge]:
+        """The curves around all regions."""
+        return [edge for edges in self.division.edges for edge in edges]
+
+    @cached_property
+    def own_corners(self) -> list[PlaneCorner]:
+        """The corners of the domain at which solutions are like r^λ with λ below a limit.
+
+        In polygons it is `top`, so that right angles count. In domains with curved sides, such as
+        small holes, cells are many. There conjugate gradients converge slowly with functions that
+        polynomials nearly represent: with those of the right angles 50 holes took twice the time.
+        """
+        plane = planar(self.domain)
+        assert plane is not None
+        straight = all(isinstance(curve, Segment) for curve in plane.curves)
+        return singular_corners(Outline(plane), self._mixed, self.top if straight else self.convex)
+
+    def _mixed(self, corner: PlaneCorner) -> tuple[bool, ...]:
+        """Whether the conditions on both sides of a corner differ, see `PlaneCorner.mixed`.
+
+        Each field counts by itself only where all are like solutions of Laplace's equation.
+        """
+        plane = corner.outline.domain
+        pieces = pieces_of_curves(plane, self.domain)
+        by_field, together = [], []
+        for number in (corner.before, corner.after):
+            terms = [term for term in self.conditions if pieces[number] in term.pieces]
+            by_field.append(orders_by_field(terms, plane.curves[number], self.fields))
+            together.append({term.channels.derivative_order for term in terms})
+        if self.fields == 1 or not is_laplacian(self.equation, corner, self.fields):
+            return (together[0] != together[1],)
+        found = {one != other for one, other in zip(*by_field, strict=True)}
+        # Conditions that tie fields together may be of either kind.
+        tied = any(len(orders) > 1 for orders in (*by_field[0], *by_field[1]))
+        return (False, True) if tied else tuple(sorted(found))
+
+    @cached_property
+    def singularities(self) -> SingularCorners:
+        """The points at which solutions are singular."""
+        found = junctions(
+            self.division, self.interfaces, self.conditions, self.domain.bounds, self.fields
+        )
+        corners = SingularCorners.of(self.own_corners).beside(found)
+        return corners.with_functions([one.at for one in self.patches], self.top)
+
+    def corner_patches(self, roots: Sequence[int]) -> Sequence[CornerPatch]:
+        found = []
+        for one in [] if self.interfaces else self.own_corners:
+            boxes = one.boxes(roots, self.domain.bounds)
+            if boxes is not None and is_laplacian(self.equation, one, self.fields):
+                at = torch.tensor(one.at, dtype=torch.float64)
+                found.append(CornerPatch(at, one.functions(self.top), boxes, self.fields))
+        return found
+
+    def cells(self, tree: Tree) -> CutGeometry:
+        parts = [cutter.cut(tree) for cutter in self.cutters]
+        return CutGeometry.joined(parts, [len(edges) for edges in self.division.edges])
+
+    def too_large(self, tree: Tree) -> Tensor:
+        return too_large(tree, self.cutters)
+
+    def inside(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[CellPoints]:
+        assert isinstance(geometry, CutGeometry)
+        # Many, so that enough are left in a cut cell. With 8 errors were 4 times as large.
+        many = 12
+        places: list[CellPoints] = []
+        for region in range(len(self.cutters)):  # in each the coefficients may be the same
+            own = geometry.tree.region == region
+            whole = (own & ~geometry.is_cut).nonzero()[:, 0]
+            if len(whole):
+                places.append(CellPoints.inside(geometry, whole, *polynomials.rule(self.more)))
+            places += self._in_cut_cells(geometry, region, polynomials.degree + many)
+        return places
+
+    def walls(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[TermAt]:
+        assert isinstance(geometry, CutGeometry)
+        found = []
+        for term in self.conditions:
+            at = self._on_arcs(geometry, term, polynomials.degree + self.more + 1)
+            if at is not None:
+                found.append((term, at))
+        return found
+
+    def coupled_contacts(
+        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
+    ) -> list[CoupledContacts]:
+        assert isinstance(geometry, CutGeometry)
+        count = polynomials.degree + 2 * self.more
+        found = contacts(geometry, self.edges, self.interfaces, polynomials.degree, count)
+        return [CoupledContacts(one, geometry, polynomials, coefficients) for one in found]
+
+    def _in_cut_cells(self, geometry: CutGeometry, region: int, count: int) -> Iterator[CellPoints]:
+        """Points of the cut cells of a region: those of a Gauss rule on the frame that are in it.
+
+        count: the number of points along each coordinate.
+        """
+        cells = (geometry.is_cut & (geometry.tree.region == region)).nonzero()[:, 0]
+        # On an interface rounding decides on which side a coefficient is evaluated.
+        near = 1e-10 * float(geometry.half.max()) if self.interfaces else 0.0
+        domain = self.division.domains[region]
+
+        def contains(points: Tensor) -> Tensor:
+            return domain.contains(points, -near) if near else domain.encloses(points)
+
+        return gauss_inside(geometry, cells, contains, count)
+
+    def _on_arcs(self, geometry: CutGeometry, term: ResidualTerm, count: int) -> CellPoints | None:
+        """Gauss points of the arcs on which a condition holds, `count` on each."""
+        arcs = geometry.arcs
+        cells, points, weights = [], [], []
+        for number, edge in enumerate(self.edges):
+            if edge.seam >= 0 or edge.piece not in term.pieces:
+                continue
+            own = arcs.curve == number
+            at, weight = gauss_on_arcs(edge.curve, arcs.first[own], arcs.last[own], count)
+            cells.append(arcs.cell[own])
+            points.append(at)
+            weights.append(weight)
+        if not cells:
+            return None
+        return CellPoints.of(geometry, torch.cat(cells), Points.cat(points), torch.cat(weights))
+
+
+@dataclass(frozen=True, eq=False)
+class ProblemInSpace(ProblemInCutCells):
+    """The equation and the conditions of a problem in a solid.
+
+    A cell of which only a part is in the solid is cut: it has the equation at points of that part,
+    and the conditions at points of the boundary in it. Its polynomials are those of a box around
+    the part, and its faces are the parts of its sides in the solid. Where an interface divides a
+    box of the tree, it has a cut cell for each region; they meet at a patch of the interface.
+
+    Args:
+        domain: the solid.
+        division: its regions.
+        equation: the equation.
+        conditions: the conditions on its boundary.
+        counted: the numbers of the fields whose errors count.
+        interfaces: the conditions on interfaces.
+        fields: the number of fields.
+    """
+
+    domain: Domain
+    division: SolidDivision
+    equation: ResidualTerm
+    conditions: Sequence[ResidualTerm]
+    counted: Sequence[int]
+    interfaces: Sequence[ResidualTerm] = ()
+    fields: int = 1
+    most: ClassVar[int] = 12  # where a boundary touches itself, each halving doubles the cells
+    tiny: ClassVar[str] = "smaller than 2^-{most} of the domain's size"
+
+    @classmethod
+    def of(
+        cls, terms: CellTerms, domain: Domain, counted: Sequence[int], fields: int
+    ) -> "ProblemInSpace":
+        """The problem of an equation and conditions on whole pieces of the boundary."""
+        kinks = [piece for term in terms.interfaces for piece in term.kinks]
+        division = SolidDivision.of(domain, kinks)
+        conditions, interfaces = terms.conditions, terms.interfaces
+        return cls(domain, division, terms.equation, conditions, counted, interfaces, fields)
+
+    @cached_property
+    def cutters(self) -> list[SolidCutter]:
+        """They cut cells by the boundary of each region."""
+        return [SolidCutter(part, number) for number, part in enumerate(self.division.parts)]
+
+    @cached_property
+    def singularities(self) -> SingularEdges:
+        """The edges and vertices at which solutions are singular."""
+        fluxes = FluxSizes(self.interfaces, self.domain.bounds, self.fields)
+        return SingularEdges.of(self.domain.creases).beside(*edges_of_boxes(self.division, fluxes))
+
+    def cells(self, tree: Tree) -> SolidGeometry:
+        return SolidGeometry.joined([cutter.cut(tree) for cutter in self.cutters])
+
+    def too_large(self, tree: Tree) -> Tensor:
+        """The cells that are too large for the boundary in them, a mask (N,).
+
+        A cell is too large if a smooth part of the boundary turns in it by an angle of more than
+        about 1.2, as it does in a cell that is wider than a hole or than the radius of curvature,
+        or if its part of the solid is not connected.
+        """
+        most = 0.6  # radians from the mean normal
+        found = torch.zeros(len(tree), dtype=torch.bool)
+        for cutter in self.cutters:
+            own = tree.region == cutter.region
+            parts = cutter.parts(tree.only(own))
+            large = [one is not None and (one.spread > most or not one.connected) for one in parts]
+            found[own] = torch.tensor(large, dtype=torch.bool)
+        return found
+
+    def walls(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[TermAt]:
+        assert isinstance(geometry, SolidGeometry)
+        places = [SolidWalls(geometry, cutter, polynomials) for cutter in self.cutters]
+        return [
+            (term, at) for term in self.conditions for own in places for at in own.of(term.pieces)
+        ]
+
+    def coupled_contacts(
+        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
+    ) -> list[CoupledContacts]:
+        assert isinstance(geometry, SolidGeometry)
+        seams = SolidSeams(geometry, self.cutters, self.division.seams)
+        found = seams.contacts(self.interfaces, polynomials.degree)
+        return [CoupledContacts(one, geometry, polynomials, coefficients) for one in found]
+
+    def inside(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[CellPoints]:
+        assert isinstance(geometry, SolidGeometry)
+        found: list[CellPoints] = []
+        more, many = 3, 4  # many, so that enough are left in a cut cell
+        count = polynomials.degree + many
+        # On an interface rounding decides on which side a coefficient is evaluated.
+        near = 1e-10 * float(geometry.half.max()) if self.interfaces else 0.0
+        for region, part in enumerate(self.division.parts):  # in each coefficients may be the same
+            own = geometry.tree.region == region
+            whole = (own & ~geometry.is_cut).nonzero()[:, 0]
+            if len(whole):
+                found.append(CellPoints.inside(geometry, whole, *polynomials.rule(more)))
+            cut = (own & geometry.is_cut).nonzero()[:, 0]
+            found += gauss_inside(geometry, cut, partial(part.contains, tolerance=-near), count)
+        return found
+
+
+def problem_in_cells(residuals: Residuals) -> CellProblem:
+    """The problem of a loss, for cells.
+
+    Raises:
+        InputError: for what cells cannot solve.
+    """
+    domain = residuals.surrogate.domain
+    assert isinstance(domain, Domain)
+    surrogate, loss = residuals.surrogate, list(residuals.terms)
+    network, unknowns = require_cells(surrogate.network), Unknowns(surrogate)
+    own = network.own_fields
+    if unknowns.layers:
+        loss = [one for one in loss if not one.measured]  # `NumberSearch` takes the data
+        loss = [
+            replace(one, equation=WithUnknowns(one.equation, unknowns))
+            if isinstance(one, ResidualTerm) and not is_mean(one)
+            else one
+            for one in loss
+        ]
+    terms = terms_for_cells(loss, domain)
+    return problem_of_terms(terms, domain, counted_fields(residuals, own), own)
+
+
+def problem_of_terms(
+    terms: CellTerms, domain: Domain, counted: Sequence[int], fields: int
+) -> CellProblem:
+    """The problem of an equation and conditions, for cells.
+
+    Args:
+        terms: the equation and the conditions.
+        domain: the domain.
+        counted: the numbers of the fields whose errors count.
+        fields: the number of fields.
+
+    Raises:
+        InputError: for a domain that cells cannot fill.
+    """
+    if domain.is_box and not terms.interfaces:
+        return ProblemInBox.of(terms, domain, counted)
+    if isinstance(domain, Planar) or (domain.is_box and domain.dim == 2):
+        return ProblemInPlane.of(terms, domain, counted, fields)
+    if domain.dim == 3 and domain.time_name is None:
+        return ProblemInSpace.of(terms, domain, counted, fields)
+    raise InputError(
+        f"cells are for boxes and for domains of two and three coordinates, got {domain!r}"
+    )

@@ -1,0 +1,522 @@
+"""The cells of a tree in physical space: their sides, the traces on their faces, and points of
+quadrature rules in them.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import torch
+from torch import Tensor
+
+from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.points import Batch, Points
+from kanpinn.geometry.rules import gauss_product
+from kanpinn.spaces.cells.polynomials import LocalPolynomials, legendre_at
+from kanpinn.spaces.cells.tree import Faces, Tree
+
+
+class CellSide(ABC):
+    """A part of a cell's side that is a face of the cell.
+
+    axis: the coordinate that is constant. upper: whether it is at its upper end.
+    """
+
+    axis: int
+    upper: bool
+
+    @abstractmethod
+    def traces(self, polynomials: LocalPolynomials, orders: int) -> list[Tensor]:
+        """The derivatives across of a cell's functions, of the orders 0 to `orders` - 1.
+
+        They are given by orthonormal functions on the face, (L, face functions) for each order:
+        the first ones of these span the polynomials of lower degrees. The derivatives are those by
+        the cell's own coordinate.
+        """
+
+
+@dataclass(frozen=True)
+class SidePart(CellSide):
+    """A rectangular part of a cell's side, in the cell's own coordinates.
+
+    Args:
+        axis: the coordinate that is constant.
+        upper: whether it is 1 there, otherwise -1.
+        low, high: the corners of the part in the other coordinates.
+    """
+
+    axis: int
+    upper: bool
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    @classmethod
+    def whole(cls, axis: int, upper: bool, dim: int) -> "SidePart":
+        """A whole side of a cell of d coordinates."""
+        return cls(axis, upper, (-1.0,) * (dim - 1), (1.0,) * (dim - 1))
+
+    def points(self, nodes: Tensor) -> Tensor:
+        """The points on this part, (q, d); nodes: of a rule on [-1, 1]^(d-1), (q, d - 1)."""
+        low, high = nodes.new_tensor(self.low), nodes.new_tensor(self.high)
+        along = low + (nodes + 1) / 2 * (high - low)
+        at = nodes.new_full((len(nodes), 1), 1.0 if self.upper else -1.0)
+        return torch.cat([along[:, : self.axis], at, along[:, self.axis :]], dim=1)
+
+    def traces(self, polynomials: LocalPolynomials, orders: int) -> list[Tensor]:
+        onto = restriction(polynomials.on_face, self.low, self.high)
+        own = onto[_along(polynomials, self.axis)]
+        return [own * one for one in _across(polynomials, self.axis, self.upper, orders)]
+
+    def area(self, widths: Tensor) -> Tensor:
+        """The area of the part over that of [-1, 1]^(d-1), (c,); widths: of the frames, (c, d)."""
+        others = torch.cat([widths[:, : self.axis], widths[:, self.axis + 1 :]], dim=1)
+        parts = (others.new_tensor(self.high) - others.new_tensor(self.low)) / 2
+        return (others * parts / 2).prod(dim=1)
+
+
+@lru_cache(maxsize=20_000)
+def restriction(
+    polynomials: LocalPolynomials, low: tuple[float, ...], high: tuple[float, ...]
+) -> Tensor:
+    """The coefficients of all polynomials on a part of their box, (L, L), one in each row.
+
+    Args:
+        polynomials: the polynomials.
+        low, high: the corners of the part, (d,).
+    """
+    found = torch.ones(polynomials.size, polynomials.size, dtype=torch.float64)
+    for own, *ends in zip(polynomials.powers.T, low, high, strict=True):
+        found = found * _restriction(polynomials.degree, *ends)[own[:, None], own]
+    return found
+
+
+@lru_cache(maxsize=20_000)
+def _restriction(degree: int, low: float, high: float) -> Tensor:
+    """The coefficients of Legendre polynomials on a part of [-1, 1], (k + 1, k + 1)."""
+    nodes, values = _at_nodes(degree)
+    inner = (low + high) / 2 + nodes * ((high - low) / 2)
+    return legendre_at(inner, degree, 0)[0] @ values
+
+
+@lru_cache(maxsize=100)
+def _at_nodes(degree: int) -> tuple[Tensor, Tensor]:
+    """Gauss nodes of [-1, 1], (q,), and Legendre polynomials there times weights, (q, k + 1)."""
+    nodes, weights = LocalPolynomials(degree, 1).rule()
+    return nodes[:, 0], (legendre_at(nodes[:, 0], degree, 0)[0] * weights).T
+
+
+@lru_cache(maxsize=1000)
+def _across(polynomials: LocalPolynomials, axis: int, upper: bool, orders: int) -> list[Tensor]:
+    """The derivatives across a side of the factor of each polynomial in that coordinate, (L, 1)."""
+    end = torch.tensor([1.0 if upper else -1.0], dtype=torch.float64)
+    powers = polynomials.powers[:, axis]
+    return [one[powers] for one in legendre_at(end, polynomials.degree, orders)[:orders]]
+
+
+def derivatives_across(
+    polynomials: LocalPolynomials, axis: int, local: Tensor, orders: int, onto: Tensor
+) -> list[Tensor]:
+    """The derivatives of a cell's functions across a side, by functions on the face.
+
+    Args:
+        polynomials: the functions of the cell.
+        axis: the coordinate that is constant on the side.
+        local: q ≥ 1 points on it in the cell's own coordinates, (q, d), or on several sides,
+            (s, q, d).
+        orders: the number of orders, from 0.
+        onto: the functions on the face at the points, times weights, (q, face functions), or on
+            several faces, (s, q, face functions).
+
+    Returns:
+        (L, face functions) for each order, or (s, L, face functions).
+    """
+    face = polynomials.on_face
+    others = [i for i in range(polynomials.dim) if i != axis]
+    along = face.values(local[..., others].flatten(0, -2)).unflatten(0, local.shape[:-1])
+    matrices = (along.mT @ onto)[..., _along(polynomials, axis), :]
+    # Each polynomial is a product of one along the side and one across it, where x is constant.
+    across = legendre_at(local[..., 0, axis].flatten(), polynomials.degree, orders)
+    factors = [one[polynomials.powers[:, axis]].T for one in across[:orders]]
+    return [one.view(*matrices.shape[:-1], 1) * matrices for one in factors]
+
+
+@lru_cache(maxsize=100)
+def _along(polynomials: LocalPolynomials, axis: int) -> Tensor:
+    """The number of the polynomial along a side that each of a cell's polynomials contains, (L,).
+
+    axis: the coordinate that is constant on the side.
+    """
+    numbers = {power: i for i, power in enumerate(map(tuple, polynomials.on_face.powers.tolist()))}
+    powers = polynomials.powers.tolist()
+    return torch.tensor([numbers[tuple(one[:axis] + one[axis + 1 :])] for one in powers])
+
+
+Ends = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class FaceTraces:
+    """The traces on faces: polynomials with which the functions of cells are compared there.
+
+    The faces that are whole sides of several whole cells at one side of a larger whole cell share a
+    trace on all of this side. There the larger cell's functions are such polynomials, so that one
+    trace is as accurate as one on each face, and has about a quarter of their unknowns in space.
+
+    Args:
+        number: the number of the trace of each face, (F,). Traces of single faces come first.
+        larger_cell: the cell whose side has the trace if it is shared, otherwise -1, (F,).
+        shared: for each shared trace the larger cell, the coordinate that is constant, whether it
+            is at the upper end of the cell, and the face at the narrowest of the other cells.
+    """
+
+    number: Tensor
+    larger_cell: Tensor
+    shared: Sequence[tuple[int, int, bool, int]]
+
+    @cached_property
+    def single(self) -> int:
+        """The number of traces of single faces."""
+        return int((self.larger_cell < 0).sum())
+
+    def __len__(self) -> int:
+        return self.single + len(self.shared)
+
+    @classmethod
+    def of(cls, tree: Tree, faces: Faces, whole: Tensor) -> "FaceTraces":
+        """The traces on faces; whole: the cells that no boundary cuts, a mask (N,)."""
+        axis = faces.axis[:, None]
+        depth = (tree.level[faces.upper] - tree.level[faces.lower]).scatter(1, axis, 0)
+        at_lower = (depth >= 0).all(dim=1)  # the side of the lower cell contains the other side
+        larger = torch.where(at_lower, faces.lower, faces.upper)
+        keys = (larger * tree.dim + faces.axis) * 2 + at_lower
+        nested = (at_lower | (depth <= 0).all(dim=1)) & depth.any(dim=1)
+        some = nested & whole[faces.lower] & whole[faces.upper]
+        few = keys[some].unique(return_counts=True)
+        several = few[0][few[1] > 1]
+        is_shared = some & torch.isin(keys, several)
+        single = int((~is_shared).sum())
+        number = torch.empty_like(keys)
+        number[~is_shared] = torch.arange(single)
+        number[is_shared] = single + torch.searchsorted(several, keys[is_shared])
+        chosen = is_shared.nonzero()[:, 0]
+        finest = torch.maximum(tree.level[faces.lower], tree.level[faces.upper]).gather(1, axis)
+        chosen = chosen[finest[chosen, 0].argsort(stable=True)]  # the narrowest cells last
+        least = {int(number[face]): face for face in chosen.tolist()}
+        shared = [
+            (int(larger[face]), int(faces.axis[face]), bool(at_lower[face]), face)
+            for _, face in sorted(least.items())
+        ]
+        return cls(number, torch.where(is_shared, larger, -1), shared)
+
+
+@dataclass(frozen=True)
+class SideTrace:
+    """A part of a cell's side, and the trace there.
+
+    Args:
+        side: the part.
+        trace: the number of the trace.
+        face: the number of a face, by whose smaller cell differences from the trace are weighted.
+        area: of the part, over that of [-1, 1]^(d-1).
+        within: the corners of the part in the own coordinates of a shared trace; None for the trace
+            of a single face.
+        width: the width of the smaller cell across the face.
+        unit: the width by which derivatives across the face are multiplied in the trace: that of
+            the larger cell if the trace is shared, otherwise that of the smaller one.
+    """
+
+    side: CellSide
+    trace: int
+    face: int
+    area: float
+    within: Ends | None
+    width: float
+    unit: float
+
+    @property
+    def kind(self) -> tuple[CellSide, Ends | None, float, float]:
+        """What the rows of a cell of given size and weight depend on."""
+        return self.side, self.within, self.width, self.unit
+
+
+@dataclass(frozen=True, eq=False)
+class CellGeometry:
+    """The cells of a tree in physical space.
+
+    Args:
+        tree: the cells.
+        domain: the domain, whose bounding box contains the tree.
+        frames: the lower and upper corners of each cell's frame in the tree's coordinates,
+            (N, 2, d). The cell's own coordinates map the frame to [-1, 1]^d. It is the cell itself,
+            or the bounding box of the part of the cell that is in the domain.
+        faces: the faces between cells, as far as they are in the domain.
+    """
+
+    tree: Tree
+    domain: Domain
+    frames: Tensor
+    faces: Faces
+
+    @classmethod
+    def whole(cls, tree: Tree, domain: Domain) -> "CellGeometry":
+        """The cells of a tree that fills a box."""
+        return cls(tree, domain, tree.boxes, tree.faces)
+
+    @cached_property
+    def half(self) -> Tensor:
+        """Half the widths of the bounding box, (d,)."""
+        low, high = self.domain.bounds
+        return (high - low) / 2
+
+    @cached_property
+    def widths(self) -> Tensor:
+        """The widths of the cells, (N, d)."""
+        return self.tree.widths * self.half
+
+    @cached_property
+    def extents(self) -> Tensor:
+        """The widths of the frames, (N, d)."""
+        return (self.frames[:, 1] - self.frames[:, 0]) * self.half
+
+    @cached_property
+    def scale(self) -> Tensor:
+        """The derivatives of a cell's own coordinates in [-1, 1] by the physical ones, (N, d)."""
+        return 2 / self.extents
+
+    @property
+    def whole_cells(self) -> Tensor:
+        """The cells that no boundary cuts, a mask (N,)."""
+        return torch.ones(len(self.tree), dtype=torch.bool)
+
+    @cached_property
+    def traces(self) -> FaceTraces:
+        """The traces on the faces."""
+        return FaceTraces.of(self.tree, self.faces, self.whole_cells)
+
+    @cached_property
+    def sides(self) -> list[list[SideTrace]]:
+        """For each cell the parts of its sides at which there is a trace."""
+        faces, traces = self.faces, self.traces
+        found: list[list[SideTrace]] = [[] for _ in range(len(self.tree))]
+        areas, widths, numbers = (t.tolist() for t in (self.areas, self.lengths, traces.number))
+        larger = traces.larger_cell.tolist()
+        around = self._ends(traces.larger_cell.clamp_min(0))
+        across = self.widths[traces.larger_cell].gather(1, faces.axis[:, None])[:, 0]
+        units = torch.where(traces.larger_cell < 0, self.lengths, across).tolist()
+        for cells, upper in ((faces.lower, True), (faces.upper, False)):
+            ends = self._ends(cells)
+            for face, (cell, axis) in enumerate(
+                zip(cells.tolist(), faces.axis.tolist(), strict=True)
+            ):
+                if cell != larger[face]:
+                    side = self._side(cell, face, SidePart(axis, upper, *ends[face]))
+                    within = None if larger[face] < 0 else around[face]
+                    sizes = areas[face], within, widths[face], units[face]
+                    found[cell].append(SideTrace(side, numbers[face], face, *sizes))
+        for number, (cell, axis, upper, face) in enumerate(traces.shared, traces.single):
+            side = SidePart.whole(axis, upper, self.tree.dim)
+            area = float(side.area(self.extents[cell][None]))
+            within = side.low, side.high
+            sizes = area, within, widths[face], units[face]
+            found[cell].append(SideTrace(side, number, face, *sizes))
+        return found
+
+    def _ends(self, cells: Tensor) -> list[Ends]:
+        """The corners of each face in the own coordinates of a cell, but for the one across it.
+
+        cells: one for each face, (F,).
+        """
+        low, high = self.frames[cells, :1], self.frames[cells, 1:]
+        corners = ((self.faces.corners - low) / (high - low) * 2 - 1).tolist()
+        axes = self.faces.axis.tolist()
+        return [
+            (tuple(low[:axis] + low[axis + 1 :]), tuple(high[:axis] + high[axis + 1 :]))
+            for axis, (low, high) in zip(axes, corners, strict=True)
+        ]
+
+    def _side(self, cell: int, face: int, whole: SidePart) -> CellSide:
+        """The part of a cell's side that is a face; whole: a rectangle around it."""
+        return whole
+
+    @cached_property
+    def lengths(self) -> Tensor:
+        """The width across each face of the smaller of its cells, (F,)."""
+        widths, faces = self.widths, self.faces
+        axis = faces.axis[:, None]
+        both = [widths[cells].gather(1, axis)[:, 0] for cells in (faces.lower, faces.upper)]
+        return torch.minimum(*both)
+
+    @cached_property
+    def areas(self) -> Tensor:
+        """The area of each face over that of [-1, 1]^(d-1), (F,)."""
+        low, high = self.faces.corners.unbind(1)
+        parts = (high - low) * self.half / 2
+        return parts.scatter(1, self.faces.axis[:, None], 1.0).prod(dim=1)
+
+    def across(self, cells: Tensor, normals: Tensor) -> Tensor:
+        """The widths of cells along unit normals, (c,); normals: (c, d)."""
+        return 1 / (normals / self.widths[cells]).norm(dim=1)
+
+    def coords(self, cells: Tensor, local: Tensor) -> Tensor:
+        """The physical coordinates of points of each of c cells, (c, q, d).
+
+        local: the points in each cell's own coordinates, (q, d) for all cells or (c, q, d).
+        """
+        corner = self.physical(self.frames[cells, 0])
+        return corner[:, None] + (local + 1) / 2 * self.extents[cells][:, None]
+
+    def physical(self, coords: Tensor) -> Tensor:
+        """The physical coordinates of points in the coordinates of the tree, (..., d)."""
+        low, _ = self.domain.bounds
+        return low + (coords + 1) * self.half
+
+    def local(self, cells: Tensor, coords: Tensor) -> Tensor:
+        """The own coordinates of physical points of each of c cells, both (c, q, d)."""
+        corner = self.physical(self.frames[cells, 0])
+        return (coords - corner[:, None]) * self.scale[cells][:, None] - 1
+
+
+@dataclass(frozen=True, eq=False)
+class CellPoints:
+    """Points of some cells.
+
+    Args:
+        cells: the numbers of the cells, (c,).
+        local: the points in each cell's own coordinates, (q, d) if they are in the same places of
+            each cell, otherwise (c, q, d).
+        weights: of a quadrature rule, (c, q); 0 for points that only fill up.
+        points: the points in physical space, those of the first cell first, (c q,).
+        scale: the derivatives of each cell's own coordinates by the physical ones, (c, d).
+    """
+
+    cells: Tensor
+    local: Tensor
+    weights: Tensor
+    points: Batch
+    scale: Tensor
+
+    @property
+    def alike(self) -> bool:
+        """Whether the points are in the same places of each cell."""
+        return self.local.ndim == 2
+
+    def at(self, place: int) -> Tensor:
+        """The points of cell number `place` here in its own coordinates, (q, d)."""
+        return self.local if self.alike else self.local[place]
+
+    def some(self, places: Tensor) -> "CellPoints":
+        """The points of some of the cells; places: the numbers of these cells here, (k,)."""
+        count = self.weights.shape[1]
+        rows = (places[:, None] * count + torch.arange(count)).flatten()
+        local = self.local if self.alike else self.local[places]
+        points = Batch.made_of(self.points[rows])
+        return CellPoints(
+            self.cells[places], local, self.weights[places], points, self.scale[places]
+        )
+
+    @classmethod
+    def of(
+        cls, geometry: CellGeometry, cells: Tensor, points: Points, weights: Tensor
+    ) -> "CellPoints":
+        """Points in physical space as those of some cells; weights: (c, q)."""
+        coords = points.coords.unflatten(0, weights.shape)
+        local, scale = geometry.local(cells, coords), geometry.scale[cells]
+        return cls(cells, local, weights, Batch.made_of(points), scale)
+
+    @classmethod
+    def inside(
+        cls, geometry: CellGeometry, cells: Tensor, local: Tensor, weights: Tensor
+    ) -> "CellPoints":
+        """Points of a rule on [-1, 1]^d, moved into some cells."""
+        coords = geometry.coords(cells, local).flatten(0, 1)
+        areas = (geometry.extents[cells] / 2).prod(dim=1)
+        points = Batch(coords, geometry.domain.names)
+        return cls(cells, local, areas[:, None] * weights, points, geometry.scale[cells])
+
+    @classmethod
+    def on_side(
+        cls, geometry: CellGeometry, cells: Tensor, side: SidePart, nodes: Tensor, weights: Tensor
+    ) -> "CellPoints":
+        """Points of a rule on [-1, 1]^(d-1), moved to a side of some cells, with normals."""
+        local = side.points(nodes)
+        coords = geometry.coords(cells, local).flatten(0, 1)
+        normals = torch.zeros_like(coords)
+        normals[:, side.axis] = 1.0 if side.upper else -1.0
+        areas = side.area(geometry.extents[cells])
+        points = Batch(coords, geometry.domain.names, normals)
+        return cls(cells, local, areas[:, None] * weights, points, geometry.scale[cells])
+
+
+def gauss_inside(
+    geometry: CellGeometry, cells: Tensor, contains: Callable[[Tensor], Tensor], count: int
+) -> Iterator[CellPoints]:
+    """Yield the points of cells that are in a domain, for batches of cells with similar counts.
+
+    Points of weight 0 make the number of points the same for all cells of a batch.
+
+    Args:
+        geometry: the cells.
+        cells: the numbers of the cells, (c,).
+        contains: which physical points are in the domain, (n, d) → (n,).
+        count: the number of points along each coordinate of a frame.
+    """
+    together = 32
+    if not len(cells):
+        return
+    dim = geometry.tree.dim
+    unit, weights = gauss_product(count, dim)
+    local, weights = 2 * unit - 1, 2**dim * weights
+    coords = geometry.coords(cells, local)
+    inside = contains(coords.flatten(0, 1)).view(coords.shape[:2])
+    order = inside.sum(dim=1).argsort()
+    for some in order.split(together):
+        longest = int(inside[some].sum(dim=1).max())
+        first = (~inside[some]).to(torch.uint8).argsort(dim=1, stable=True)[:, :longest]
+        used = inside[some].gather(1, first)
+        own = torch.where(used, first, first[:, :1])  # the first point fills up
+        measures = (geometry.extents[cells[some]] / 2).prod(dim=1)
+        at = coords[some].gather(1, own[..., None].expand(-1, -1, dim))
+        points = Batch(at.flatten(0, 1), geometry.domain.names)
+        weight = torch.where(used, weights[own] * measures[:, None], 0)
+        yield CellPoints(cells[some], local[own], weight, points, geometry.scale[cells[some]])
+
+
+def prolonged(
+    polynomials: LocalPolynomials,
+    tree: Tree,
+    frames: Tensor,
+    coefficients: Tensor,
+    geometry: CellGeometry,
+) -> Tensor:
+    """The coefficients in smaller cells, (N, L, m), of the same function.
+
+    Args:
+        polynomials: the functions of a cell.
+        tree, frames: the larger cells, and the corners of their frames, (n, 2, d).
+        coefficients: of the function in the larger cells, (n, L, m).
+        geometry: the smaller cells.
+    """
+    low, high = geometry.frames.unbind(1)
+    parents = tree.locate((low + high) / 2, geometry.tree.region)
+    outer_low, outer_high = frames[parents].unbind(1)
+    scale = 2 / (outer_high - outer_low)
+    corner, width = (low - outer_low) * scale - 1, (high - low) * scale
+    return polynomials.restricted(corner, width, coefficients[parents])
+
+
+def all_prolonged(
+    polynomials: LocalPolynomials, coarse: CellGeometry, functions: Tensor, fine: CellGeometry
+) -> Tensor:
+    """The same functions in smaller cells, (n, N, L, m).
+
+    Args:
+        polynomials: the functions of a cell.
+        coarse, fine: the cells, and the smaller ones.
+        functions: the coefficients of n functions, (n, N, L, m).
+    """
+    if fine is coarse:
+        return functions
+    together = functions.movedim(0, 2).flatten(2)
+    found = prolonged(polynomials, coarse.tree, coarse.frames, together, fine)
+    return found.unflatten(2, (len(functions), -1)).movedim(2, 0)

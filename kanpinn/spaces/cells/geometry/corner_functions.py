@@ -1,0 +1,137 @@
+"""The singular functions of solutions at corners of a domain in the plane, and their
+derivatives.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from kanpinn.jets import Channels, derivatives_of_parts, orders_of_parts
+
+CLOSEST = 1e-9  # what is closer to a corner than this part of R is the corner up to rounding
+
+
+@dataclass(frozen=True)
+class Power:
+    """The functions Re and Im of w^a w̄^n (ln w)^l of a complex number w, w̄ its conjugate.
+
+    Args:
+        exponent: a.
+        conjugate: n, an integer of at least 0.
+        logarithm: l, 0 or 1.
+    """
+
+    exponent: float
+    conjugate: int = 0
+    logarithm: int = 0
+
+    @property
+    def degree(self) -> float:
+        """a + n: the function is like the power a + n of the distance from w = 0."""
+        return self.exponent + self.conjugate
+
+
+@dataclass(frozen=True, eq=False)
+class CornerFunctions:
+    """Functions of w = e^(-iφ) (z - z₀) / R about a corner z₀, on both sides of the direction φ.
+
+    They jump across the direction opposite to φ, which is outside the domain.
+
+    Args:
+        direction: φ, of the line that halves the interior angle.
+        radius: R.
+        powers: each has two functions.
+    """
+
+    direction: float
+    radius: float
+    powers: tuple[Power, ...]
+
+    @property
+    def count(self) -> int:
+        """The number of functions."""
+        return 2 * len(self.powers)
+
+    def stacked(self, coords: Tensor, channels: Channels) -> Tensor:
+        """The stacked jets of all functions at points, (n, parts, count).
+
+        At the corner itself, up to rounding, derivatives of an order above that of a power are
+        infinite.
+
+        coords: the coordinates of the points minus those of the corner, (n, 2).
+        """
+        turned = complex(math.cos(self.direction), -math.sin(self.direction)) / self.radius
+        z = torch.view_as_complex(coords.contiguous())
+        w = z * turned
+        corner = w.abs() < CLOSEST
+        w = torch.where(corner, CLOSEST, w)
+        log = w.log()
+        parts = _by_conjugates(channels, turned)
+        found = coords.new_zeros(len(coords), len(parts), len(self.powers), 2)
+        known: dict[tuple[int, int], Tensor] = {}
+        for part, factors in enumerate(parts):
+            total = torch.zeros(len(w), len(self.powers), dtype=w.dtype)
+            for orders, factor in factors:
+                if orders not in known:
+                    known[orders] = _derivatives(self.powers, w[:, None], log[:, None], *orders)
+                total = total + factor * known[orders]
+            found[:, part] = torch.view_as_real(total)
+        if bool(corner.any()):
+            degrees = torch.tensor([power.degree for power in self.powers], dtype=found.dtype)
+            beyond = orders_of_parts(channels)[:, None] > degrees
+            found[corner] = torch.where(beyond[..., None], torch.inf, found[corner])
+        return found.flatten(2)
+
+
+def _derivatives(
+    powers: Sequence[Power], w: Tensor, log: Tensor, of_w: int, of_conjugate: int
+) -> Tensor:
+    """∂^i/∂w^i ∂^j/∂w̄^j of the complex functions of powers, (n, powers).
+
+    w, log: the numbers w and ln w, (n, 1) each. of_w, of_conjugate: i and j.
+    """
+    factors = w.real.new_tensor([math.perm(one.conjugate, of_conjugate) for one in powers])
+    left = w.real.new_tensor([max(0, one.conjugate - of_conjugate) for one in powers])
+    exponents = w.real.new_tensor([one.exponent for one in powers])
+    # d/dw (A w^b ln w + B w^b) = b A w^(b - 1) ln w + (A + b B) w^(b - 1)
+    with_log = w.real.new_tensor([float(one.logarithm) for one in powers])
+    plain = 1 - with_log
+    for _ in range(of_w):
+        with_log, plain = exponents * with_log, with_log + exponents * plain
+        exponents = exponents - 1
+    both = torch.exp(exponents * log + left * log.conj())
+    return factors * both * (with_log * log + plain)
+
+
+@lru_cache(maxsize=100)
+def _by_conjugates(
+    channels: Channels, turned: complex
+) -> list[list[tuple[tuple[int, int], complex]]]:
+    """For each part of a stacked jet the derivatives by w and w̄, with factors.
+
+    They follow from ∂/∂x = κ ∂/∂w + κ̄ ∂/∂w̄ and ∂/∂y = i κ ∂/∂w - i κ̄ ∂/∂w̄. Those of a Laplacian
+    by w alone cancel exactly.
+
+    Args:
+        channels: the derivatives.
+        turned: κ, the derivative of w by z.
+    """
+    found = []
+    for terms in derivatives_of_parts(channels):
+        factors: dict[tuple[int, int], complex] = {}
+        for (along_x, along_y), factor in terms:
+            own = {(0, 0): complex(factor)}
+            for by_w in [turned] * along_x + [1j * turned] * along_y:
+                after: dict[tuple[int, int], complex] = {}
+                for (i, j), one in own.items():
+                    after[i + 1, j] = after.get((i + 1, j), 0) + by_w * one
+                    after[i, j + 1] = after.get((i, j + 1), 0) + by_w.conjugate() * one
+                own = after
+            for orders, one in own.items():
+                factors[orders] = factors.get(orders, 0) + one
+        found.append([(orders, one) for orders, one in factors.items() if one])
+    return found

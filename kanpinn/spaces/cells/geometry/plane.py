@@ -1,0 +1,540 @@
+"""Cells that the boundary of a domain in the plane cuts: the outline in arcs, the parts of
+cells, and cells that are too large for the boundary.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kanpinn.geometry.curves import Curve
+from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.planar import Planar
+from kanpinn.geometry.points import Points
+from kanpinn.geometry.rules import gauss_legendre
+from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.spaces.cells.tree import Faces, Tree
+
+
+def gauss_on_arcs(curve: Curve, first: Tensor, last: Tensor, count: int) -> tuple[Points, Tensor]:
+    """The Gauss points of arcs of a curve, those of the first arc first, and weights (a, count).
+
+    Args:
+        curve: the curve.
+        first, last: the parameters at the ends of the arcs, (a,) each.
+        count: the number of points on each arc.
+    """
+    unit, weights = gauss_legendre(count)
+    size = (last - first)[:, None]
+    t = (first[:, None] + size * unit).flatten()
+    speed = curve.velocity(t).norm(dim=1).view(-1, count)
+    return curve.points_at(t), speed * size * weights
+
+
+@dataclass(frozen=True, eq=False)
+class Arcs:
+    """Parts of the boundary's curves, each in one cell and monotone in both coordinates.
+
+    Args:
+        curve: the number of each arc's curve, (a,).
+        first, last: its parameters on the curve, (a,) each.
+        cell: the number of its cell, (a,).
+        ends: the points at its ends, (a, 2, 2).
+        turns: the angle between the tangents at its ends, (a,).
+    """
+
+    curve: Tensor
+    first: Tensor
+    last: Tensor
+    cell: Tensor
+    ends: Tensor
+    turns: Tensor
+
+    def __len__(self) -> int:
+        return len(self.curve)
+
+
+@dataclass(frozen=True, eq=False)
+class CellLines:
+    """The lines on which the sides of a tree's cells lie, in physical coordinates.
+
+    Args:
+        tree: the cells, all of one region.
+        low, half: the lower corner of the tree's box and half its widths, (2,) each.
+        region: the number of the region.
+    """
+
+    tree: Tree
+    low: Tensor
+    half: Tensor
+    region: int = 0
+
+    @cached_property
+    def lines(self) -> tuple[Tensor, Tensor]:
+        """The values of x and those of y, ascending."""
+        same = 1e-12  # values closer than this are the same up to rounding
+        found = []
+        for axis in (0, 1):
+            values = self.tree.boxes[:, :, axis].flatten().unique()
+            kept = torch.cat([torch.tensor([True]), values.diff() > same])
+            found.append(self.low[axis] + (values[kept] + 1) * self.half[axis])
+        return found[0], found[1]
+
+    def locate(self, points: Tensor, inward: Tensor, step: float) -> Tensor:
+        """The cells of points (n, 2), after a step inward of a part of the cell's width, (n,)."""
+        cells = self._cells(points)
+        return self._cells(points + step * inward * self.tree.widths[cells] * self.half)
+
+    def _cells(self, points: Tensor) -> Tensor:
+        """The cells of points (n, 2), (n,)."""
+        region = torch.full((len(points),), self.region)
+        return self.tree.locate((points - self.low) / self.half - 1, region)
+
+
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """The boundary of a domain in the plane, for the cells of any tree.
+
+    Args:
+        domain: the domain.
+        sharp: the least angle in radians by which the boundary turns at a corner.
+    """
+
+    domain: Planar
+    sharp: float = 0.1
+
+    @cached_property
+    def breaks(self) -> list[Tensor]:
+        """For each curve the parameters between which both coordinates are monotone."""
+        return [_breaks(curve) for curve in self.domain.curves]
+
+    @cached_property
+    def interior_angles(self) -> list[tuple[int, float]]:
+        """For each curve the one that goes on at its end, and the angle inside the domain there."""
+        ts = torch.tensor([0.0, 1.0], dtype=torch.float64)
+        curves = self.domain.curves
+        tangents = torch.stack([curve.velocity(ts) for curve in curves])
+        ends = torch.tensor([[curve.start, curve.stop] for curve in curves], dtype=torch.float64)
+        after = torch.cdist(ends[:, 1], ends[:, 0]).argmin(dim=1)
+        angles = math.pi - turned(tangents[:, 1], tangents[after, 0])
+        return list(zip(after.tolist(), angles.tolist(), strict=True))
+
+    @cached_property
+    def corners(self) -> list[tuple[bool, bool]]:
+        """For each curve whether the boundary turns at its start and at its end."""
+        stops = [abs(angle - math.pi) > self.sharp for _, angle in self.interior_angles]
+        starts = [False] * len(stops)
+        for turned, (after, _) in zip(stops, self.interior_angles, strict=True):
+            starts[after] = turned
+        return list(zip(starts, stops, strict=True))
+
+    def arcs(self, grid: CellLines, step: float) -> tuple[Arcs, list[Tensor]]:
+        """The arcs in the cells, and the points in which the boundary meets the lines.
+
+        Args:
+            grid: the lines of the cells.
+            step: how far inside the domain a cell must reach for its arcs, as a part of its width.
+
+        Returns:
+            The arcs, and for x and for y the points that lie on lines of constant x or y, (n, 2).
+        """
+        found: list[tuple[Tensor, ...]] = []
+        meets: list[list[Tensor]] = [[], []]
+        for number, curve in enumerate(self.domain.curves):
+            parts = _crossings(curve, self.breaks[number], grid.lines)
+            for axis in (0, 1):
+                meets[axis].append(curve.at(torch.cat([parts[axis], self.breaks[number]])))
+            ts = torch.cat([*parts, self.breaks[number]]).unique()
+            tiny = 1e-12  # in the parameter: an interval of rounding errors
+            ts = ts[torch.cat([torch.tensor([True]), ts.diff() > tiny])]
+            middle = curve.points_at((ts[1:] + ts[:-1]) / 2)
+            assert middle.normals is not None
+            cells = grid.locate(middle.coords, -middle.normals, step)
+            # An arc goes on across lines of other cells.
+            starts = torch.isin(ts[1:-1], self.breaks[number]) | (cells[1:] != cells[:-1])
+            at = torch.cat([torch.tensor([True]), starts]).nonzero()[:, 0]
+            first, last = ts[at], torch.cat([ts[at[1:]], ts[-1:]])
+            found.append((torch.full_like(at, number), first, last, cells[at]))
+        joined = [torch.cat(same) for same in zip(*found, strict=True)]
+        return self._made(*joined), [torch.cat(points) for points in meets]
+
+    def _made(self, curve: Tensor, first: Tensor, last: Tensor, cell: Tensor) -> Arcs:
+        ends = torch.empty(len(curve), 2, 2, dtype=torch.float64)
+        turns = torch.empty(len(curve), dtype=torch.float64)
+        for number, one in enumerate(self.domain.curves):
+            own = curve == number
+            ts = torch.stack([first[own], last[own]], dim=1)
+            ends[own] = one.at(ts.flatten()).unflatten(0, ts.shape)
+            along = one.velocity(ts.flatten()).unflatten(0, ts.shape)
+            turns[own] = turned(along[:, 0], along[:, 1]).abs()
+        return Arcs(curve, first, last, cell, ends, turns)
+
+
+def turned(vectors: Tensor, others: Tensor) -> Tensor:
+    """The angles from -π to π by which vectors are turned into others, (n,); both (n, 2)."""
+    (x, y), (p, q) = vectors.T, others.T
+    return torch.atan2(x * q - y * p, x * p + y * q)
+
+
+def _breaks(curve: Curve) -> Tensor:
+    """The parameters from 0 to 1 between which both coordinates are monotone."""
+    count = 64  # of intervals, in each of which a coordinate turns at most once
+    ts = torch.linspace(0, 1, count + 1, dtype=torch.float64)
+    found = [ts[[0, -1]]]
+    for axis in (0, 1):
+        speed = curve.velocity(ts)[:, axis]
+        ahead = speed >= 0  # at a zero, one of the two intervals that it divides has the turn
+        turning = (ahead[1:] != ahead[:-1]).nonzero()[:, 0]
+        low, high = ts[turning], ts[turning + 1]
+        rising = ahead[turning + 1]
+        found.append(_bisected(lambda t: curve.velocity(t)[:, axis], low, high, rising))  # noqa: B023
+    breaks = torch.cat(found).unique()
+    near = 1e-9  # of a break to an end, where the end itself is the break
+    inner = breaks[(breaks > near) & (breaks < 1 - near)]
+    return torch.cat([breaks[:1], inner, breaks[-1:]])
+
+
+def _crossings(curve: Curve, breaks: Tensor, lines: tuple[Tensor, Tensor]) -> list[Tensor]:
+    """The parameters at which a curve crosses lines of constant x, and those of constant y."""
+    at = curve.at(breaks)
+    parts, values, axes = [], [], []
+    for axis in (0, 1):
+        near = 1e-12 * float(lines[axis].abs().max())
+        first, last = at[:-1, axis, None], at[1:, axis, None]
+        low, high = torch.minimum(first, last) + near, torch.maximum(first, last) - near
+        part, line = ((lines[axis] > low) & (lines[axis] < high)).nonzero().unbind(1)
+        parts.append(part)
+        values.append(lines[axis][line])
+        axes.append(torch.full_like(part, axis))
+    part, value, which = torch.cat(parts), torch.cat(values), torch.cat(axes)[:, None]
+    first, last = (at[part + more].gather(1, which)[:, 0] for more in (0, 1))
+    found = _zeros(curve, which, value, breaks[part], breaks[part + 1], last > first)
+    return list(found.split([len(one) for one in parts]))
+
+
+def _zeros(
+    curve: Curve, axis: Tensor, value: Tensor, low: Tensor, high: Tensor, rising: Tensor
+) -> Tensor:
+    """The parameters at which coordinates of a curve have given values, (n,).
+
+    Newton's method is used; where it would leave an interval that contains the zero, the middle of
+    the interval is taken.
+
+    Args:
+        curve: the curve.
+        axis: the number of each coordinate, (n, 1).
+        value: the values, (n,).
+        low, high: the ends of intervals in which the coordinates are monotone, (n,) each.
+        rising: whether they increase there, (n,).
+    """
+    most, rounding = 60, 1e-14
+    t = (low + high) / 2
+    for _ in range(most if len(t) else 0):
+        gap = curve.at(t).gather(1, axis)[:, 0] - value
+        above = (gap > 0) == rising
+        low, high = torch.where(above, low, t), torch.where(above, t, high)
+        step = t - gap / curve.velocity(t).gather(1, axis)[:, 0]
+        step = torch.where((step >= low) & (step <= high), step, (low + high) / 2)
+        change, t = float((step - t).abs().max()), step
+        if change < rounding:
+            break
+    return t
+
+
+def _bisected(
+    function: Callable[[Tensor], Tensor], low: Tensor, high: Tensor, rising: Tensor
+) -> Tensor:
+    """The zeros of functions that change sign between two values, (n,) each."""
+    digits = 52  # binary ones
+    if not len(low):
+        return low
+    for _ in range(digits):
+        middle = (low + high) / 2
+        above = (function(middle) > 0) == rising
+        low, high = torch.where(above, low, middle), torch.where(above, middle, high)
+    return (low + high) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class CutGeometry(CellGeometry):
+    """The cells of a tree that have a part of a domain in the plane.
+
+    Args:
+        arcs: the parts of the regions' boundaries in them; the curves of all regions are numbered
+            one after the other.
+        is_cut: the cells that are not whole, a mask (N,).
+    """
+
+    arcs: Arcs
+    is_cut: Tensor
+
+    @property
+    def whole_cells(self) -> Tensor:
+        return ~self.is_cut
+
+    @classmethod
+    def joined(cls, parts: Sequence["CutGeometry"], curves: Sequence[int]) -> "CutGeometry":
+        """The cells of all regions of a domain.
+
+        Args:
+            parts: the cells of each region.
+            curves: the numbers of curves of each region.
+        """
+        cells = list(accumulate((len(one.tree) for one in parts), initial=0))
+        numbers = list(accumulate(curves, initial=0))
+        arcs = [
+            replace(one.arcs, cell=one.arcs.cell + cell, curve=one.arcs.curve + number)
+            for one, cell, number in zip(parts, cells[:-1], numbers[:-1], strict=True)
+        ]
+        return cls(
+            Tree.joined([one.tree for one in parts]),
+            parts[0].domain,
+            torch.cat([one.frames for one in parts]),
+            Faces.joined([one.faces for one in parts], [len(one.tree) for one in parts]),
+            Arcs(**_concatenated(arcs)),
+            torch.cat([one.is_cut for one in parts]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class CellCutter:
+    """Cuts the cells of trees by the boundary of a region.
+
+    Args:
+        outline: the boundary.
+        domain: the domain, all of it; its bounding box is that of the trees.
+        region: the number of the region.
+        sliver: what is thinner than this part of a cell's width counts as nothing.
+    """
+
+    outline: Outline
+    domain: Domain
+    region: int = 0
+    sliver: float = 1e-6
+
+    def grid(self, tree: Tree) -> CellLines:
+        """The lines of the cells of a tree, all of which are of the region."""
+        low, high = self.domain.bounds
+        return CellLines(tree, low, (high - low) / 2, self.region)
+
+    def cut(self, tree: Tree) -> CutGeometry:
+        """The cells of the region, without those outside of it."""
+        tree = tree.only(tree.region == self.region)
+        grid, domain = self.grid(tree), self.outline.domain
+        arcs, meets = self.outline.arcs(grid, self.sliver)
+        boxes = grid.low + (tree.boxes + 1) * grid.half  # (N, 2, 2)
+        inside = domain.encloses(boxes.mean(dim=1))
+        cut = self._cut(arcs, boxes)
+        frames = boxes.clone()
+        frames[cut] = self._frames(arcs, boxes, cut)
+        widths = boxes[:, 1] - boxes[:, 0]
+        thin = ((frames[:, 1] - frames[:, 0]) < self.sliver * widths).any(dim=1)
+        kept = torch.where(cut, ~thin, inside)
+        tree = tree.only(kept)
+        number = torch.where(kept, kept.cumsum(0) - 1, -1)
+        arcs = _renumbered(arcs, number)
+        near = torch.zeros(len(tree), dtype=torch.bool)
+        near[arcs.cell] = True
+        faces = self._faces(self.grid(tree), near, meets)
+        frames = (frames[kept] - grid.low) / grid.half - 1
+        frames = torch.where(cut[kept][:, None, None], frames, tree.boxes)
+        return CutGeometry(tree, self.domain, frames, faces, arcs, cut[kept])
+
+    def _cut(self, arcs: Arcs, boxes: Tensor) -> Tensor:
+        """The cells that the boundary cuts other than along their sides, a mask (N,)."""
+        low, high = boxes[arcs.cell].unbind(1)
+        near = self.sliver * (high - low)
+        first, last = arcs.ends.unbind(1)
+        at_low = ((first - low).abs() <= near) & ((last - low).abs() <= near)
+        at_high = ((first - high).abs() <= near) & ((last - high).abs() <= near)
+        straight = arcs.turns < self.sliver
+        along = (at_low | at_high).any(dim=1) & straight
+        cut = torch.zeros(len(boxes), dtype=torch.bool)
+        cut[arcs.cell[~along]] = True
+        return cut
+
+    def _frames(self, arcs: Arcs, boxes: Tensor, cut: Tensor) -> Tensor:
+        """The bounding boxes of the parts of cut cells inside the domain, (c, 2, 2)."""
+        cells = cut.nonzero()[:, 0]
+        picked = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]])
+        corners = torch.stack([boxes[cells][:, picked[:, axis], axis] for axis in (0, 1)], dim=2)
+        # A corner on the boundary may belong to other cells only, so step into the cell.
+        middle = boxes[cells].mean(dim=1, keepdim=True)
+        moved = corners + 2 * self.sliver * (middle - corners)
+        inside = self.outline.domain.encloses(moved.flatten(0, 1)).view(len(cells), 4, 1)
+        low = torch.where(inside, corners, torch.inf).amin(dim=1)
+        high = torch.where(inside, corners, -torch.inf).amax(dim=1)
+        place = torch.full((len(boxes),), -1)
+        place[cells] = torch.arange(len(cells))
+        here = place[arcs.cell] >= 0
+        own = place[arcs.cell[here], None].expand(-1, 2)
+        low = low.scatter_reduce(0, own, arcs.ends[here].amin(dim=1), "amin")
+        high = high.scatter_reduce(0, own, arcs.ends[here].amax(dim=1), "amax")
+        frames = torch.stack([low, high], dim=1)
+        return frames.clamp(boxes[cells, :1], boxes[cells, 1:])
+
+    def _faces(self, grid: CellLines, near: Tensor, meets: list[Tensor]) -> Faces:
+        """The parts of faces inside the domain.
+
+        Args:
+            grid: the cells.
+            near: which cells the boundary meets, a mask (N,).
+            meets: for x and y the points in which the boundary meets lines of cells, (n, 2) each.
+        """
+        faces = grid.tree.faces
+        corners = grid.low + (faces.corners + 1) * grid.half
+        plain = ~(near[faces.lower] | near[faces.upper])
+        numbers, parts = [plain.nonzero()[:, 0]], [corners[plain]]
+        for axis in (0, 1):
+            own = (~plain & (faces.axis == axis)).nonzero()[:, 0]
+            found, low, high = _divided(corners[own], meets[axis], axis)
+            part = corners[own][found]
+            part[:, 0, 1 - axis], part[:, 1, 1 - axis] = low, high
+            numbers.append(own[found])
+            parts.append(part)
+        chosen, corners = torch.cat(numbers), torch.cat(parts)
+        across, lower, upper = faces.axis[chosen], faces.lower[chosen], faces.upper[chosen]
+        # A part is inside if points beside it in both cells are: on the boundary one is outside.
+        widths = torch.minimum(grid.tree.widths[lower], grid.tree.widths[upper]) * grid.half
+        step = torch.zeros_like(widths).scatter(1, across[:, None], self.sliver) * widths
+        middle = corners.mean(dim=1)
+        inside = torch.arange(len(middle)) < int(plain.sum())
+        rest = ~inside
+        encloses = self.outline.domain.encloses
+        inside[rest] = encloses(middle[rest] - step[rest]) & encloses(middle[rest] + step[rest])
+        corners = (corners[inside] - grid.low) / grid.half - 1
+        return Faces(across[inside], lower[inside], upper[inside], corners)
+
+
+def _renumbered(arcs: Arcs, number: Tensor) -> Arcs:
+    """The arcs of the cells that have a number."""
+    cell = number[arcs.cell]
+    kept = cell >= 0
+    rows = {one.name: getattr(arcs, one.name)[kept] for one in fields(arcs)}
+    return Arcs(**rows | {"cell": cell[kept]})
+
+
+def _concatenated(parts: Sequence[Any]) -> dict[str, Tensor]:
+    """The tensors of records of the same kind, those of the first record first."""
+    return {
+        one.name: torch.cat([getattr(part, one.name) for part in parts]) for one in fields(parts[0])
+    }
+
+
+def _divided(corners: Tensor, points: Tensor, axis: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Divide faces of constant x or y at points.
+
+    Args:
+        corners: the lower and upper corner of each face, (F, 2, 2).
+        points: the points, some of which are on faces, (n, 2).
+        axis: 0 for faces of constant x, 1 for those of constant y.
+
+    Returns:
+        For each part the number of its face, and its ends in the other coordinate, (p,) each.
+    """
+    near, rounding = 1e-9, 1e-15  # of the length of a face, and of the coordinates
+    at, low, high = corners[:, 0, axis], corners[:, 0, 1 - axis], corners[:, 1, 1 - axis]
+    gap = torch.maximum(near * (high - low), rounding * corners.abs().amax(dim=(1, 2)))
+    order = points[:, axis].argsort()
+    points = points[order]
+    first = torch.searchsorted(points[:, axis].contiguous(), at - gap).tolist()
+    last = torch.searchsorted(points[:, axis].contiguous(), at + gap).tolist()
+    number, lows, highs = [], [], []
+    for face, (i, j) in enumerate(zip(first, last, strict=True)):
+        along = points[i:j, 1 - axis]
+        inner = along[(along > low[face] + gap[face]) & (along < high[face] - gap[face])]
+        ends = torch.cat([low[face : face + 1], inner.sort().values, high[face : face + 1]])
+        wide = ends.diff() > gap[face]
+        lows.append(ends[:-1][wide])
+        highs.append(ends[1:][wide])
+        number.append(torch.full((int(wide.sum()),), face))
+    if not number:
+        return torch.zeros(0, dtype=torch.long), at, at
+    return torch.cat(number), torch.cat(lows), torch.cat(highs)
+
+
+def too_large(tree: Tree, cutters: Sequence[CellCutter]) -> Tensor:
+    """The cells that are too large for the boundary in them, a mask (N,).
+
+    A cell is too large if it is wider than its distance from a bend of the boundary plus the bend's
+    radius, if the boundary turns in it by more than 1.0 radians, or if it contains more than
+    one corner of the boundary.
+
+    Args:
+        tree: the cells.
+        cutters: those of all regions, in order.
+    """
+    found = _of_regions(tree, cutters, _too_wide)
+    if not bool(found.any()):  # otherwise most cells and their arcs will change
+        found = _of_regions(tree, cutters, _too_bent)
+    return found
+
+
+def _of_regions(
+    tree: Tree, cutters: Sequence[CellCutter], rule: Callable[[Tree, CellCutter], Tensor]
+) -> Tensor:
+    """The cells that a rule chooses in each region, a mask (N,)."""
+    found = torch.zeros(len(tree), dtype=torch.bool)
+    for cutter in cutters:
+        own = tree.region == cutter.region
+        found[own] = rule(tree.only(own), cutter)
+    return found
+
+
+def _too_bent(tree: Tree, cutter: CellCutter) -> Tensor:
+    """The cells in which the boundary turns too far or has several corners, a mask (N,).
+
+    The arguments are those of `_too_wide`.
+    """
+    most = 1.0  # radians
+    arcs, _ = cutter.outline.arcs(cutter.grid(tree), cutter.sliver)
+    turns = torch.zeros(len(tree), dtype=torch.float64).index_add(0, arcs.cell, arcs.turns)
+    sharp = torch.tensor(cutter.outline.corners)[arcs.curve]
+    at_corner = torch.stack([arcs.first == 0, arcs.last == 1], dim=1) & sharp
+    ends = torch.zeros(len(tree), dtype=torch.long)
+    ends = ends.index_add(0, arcs.cell, at_corner.sum(dim=1))
+    return (turns > most) | (ends > 2)
+
+
+def _too_wide(tree: Tree, cutter: CellCutter) -> Tensor:
+    """The cells that are wider than their distance from a bend plus its radius, a mask (N,).
+
+    The solution around a hole can be continued into the hole, up to a singularity near the centre
+    of curvature. Polynomials of degree k in a cell of the largest width have errors like 6^-k.
+
+    Args:
+        tree: the cells, all of the cutter's region.
+        cutter: the region's.
+    """
+    points, radii = bends(cutter.outline.domain)
+    grid, together = cutter.grid(tree), 2**20
+    found = torch.zeros(len(tree), dtype=torch.bool)
+    if not len(points):
+        return found
+    boxes = grid.low + (tree.boxes + 1) * grid.half
+    for some in torch.arange(len(tree)).split(max(1, together // len(points))):
+        low, high = boxes[some, :, None].unbind(1)
+        reach = torch.maximum(low - points, points - high).clamp_min(0).norm(dim=2) + radii
+        found[some] = (high - low)[:, 0].amax(dim=1) > reach.amin(dim=1)
+    return found
+
+
+def bends(domain: Planar) -> tuple[Tensor, Tensor]:
+    """Points (n, 2) where the boundary is concave, and its radii of curvature there, (n,).
+
+    The boundary of a round hole is concave everywhere, that of a disk nowhere.
+    """
+    ts = torch.linspace(0, 1, 25, dtype=torch.float64)
+    points, radii = [torch.zeros(0, 2, dtype=torch.float64)], [ts[:0]]
+    for curve in domain.curves:
+        at, along = curve.at(ts), curve.velocity(ts)
+        turns = -turned(along[:-1], along[1:])  # the domain is on the left
+        bent = turns > 1e-3
+        points.append(curve.at((ts[1:] + ts[:-1]) / 2)[bent])
+        radii.append((at.diff(dim=0).norm(dim=1) / turns)[bent])
+    return torch.cat(points), torch.cat(radii)

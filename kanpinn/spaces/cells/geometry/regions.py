@@ -1,0 +1,200 @@
+"""The regions into which interfaces divide a domain."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.geometry.ball import Ball
+from kanpinn.geometry.boundary import Piece
+from kanpinn.geometry.combining import planar
+from kanpinn.geometry.conics import abscissa
+from kanpinn.geometry.division import Division, SolidDivision
+from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.planar import Planar
+
+
+@dataclass(frozen=True, eq=False)
+class Regions(ABC):
+    """The regions of a domain.
+
+    Args:
+        sides: what bounds them, a row for each side. The coordinates are those in which the
+            domain's bounding box is [-1, 1]^d. Without sides there is one region, all points.
+    """
+
+    sides: Tensor
+
+    @classmethod
+    def whole(cls) -> Self:
+        """One region."""
+        return cls(torch.zeros(0, 9, dtype=torch.float64))
+
+    @staticmethod
+    def restored(sides: Tensor, dim: int) -> "Regions":
+        """The regions of a domain of d coordinates with given sides."""
+        return SpaceRegions(sides) if dim == 3 else PlaneRegions(sides)
+
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """The number of regions."""
+
+    @abstractmethod
+    def of_points(self, x: Tensor) -> Tensor:
+        """The numbers of the regions that points of [-1, 1]^d belong to, (n, d) → (n,).
+
+        A point on boundaries of regions belongs to one of them, and one outside the domain to the
+        region 0.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneRegions(Regions):
+    """The regions of a domain of the plane, by the monotone parts of their boundaries.
+
+    Args:
+        sides: the number of the region, the ends low and high of the interval of y, 1 for a part
+            that runs upwards or -1, and cx, cy, p, q and A of its graph x(y), see `Side`, (S, 9).
+    """
+
+    @classmethod
+    def of(cls, domains: Sequence[Planar], bounds: tuple[Tensor, Tensor]) -> "PlaneRegions":
+        """The regions of a domain.
+
+        Args:
+            domains: the regions.
+            bounds: the lowest and the highest corner of the whole domain, (2,) each.
+        """
+        if len(domains) == 1:
+            return cls.whole()
+        rows = [
+            (number, s.low, s.high, 1 if s.up else -1, s.cx, s.cy, s.p, s.q, s.A)
+            for number, domain in enumerate(domains)
+            for s in domain.sides
+        ]
+        number, low, high, up, cx, cy, p, q, A = torch.tensor(rows, dtype=torch.float64).T
+        (left, bottom), half = bounds[0], (bounds[1] - bounds[0]) / 2
+        width, height = half
+        low, high, cy = ((y - bottom) / height - 1 for y in (low, high, cy))
+        cx, p, q, A = (cx - left) / width - 1, p * height / width, q * height / width, A / height
+        return cls(torch.stack([number, low, high, up, cx, cy, p, q, A], dim=1))
+
+    @property
+    def count(self) -> int:
+        return 1 + int(self.sides[:, 0].max()) if len(self.sides) else 1
+
+    def of_points(self, x: Tensor) -> Tensor:
+        if not len(self.sides):
+            return torch.zeros(len(x), dtype=torch.long)
+        rows = max(1, 2**21 // len(self.sides))  # the number of point-side pairs bounds the memory
+        found = torch.cat([self._enclosing(part) for part in x.split(rows)])
+        reach, directions = 1e-9, 16
+        for number in range(directions):  # points on the boundary, where rounding decides
+            lost = (found < 0).nonzero()[:, 0]
+            if not len(lost):
+                break
+            angle = (number + 0.5) * 2 * math.pi / directions
+            step = reach * x.new_tensor([math.cos(angle), math.sin(angle)])
+            found[lost] = self._enclosing(x[lost] + step)
+        return found.clamp_min(0)
+
+    def _enclosing(self, x: Tensor) -> Tensor:
+        """The region around each of n points by winding numbers, (n,); -1 where there is none."""
+        number, low, high, up, *shape = self.sides.T
+        y = x[:, 1:]
+        level = (low <= y) & (y < high)
+        passed = up * (level & (abscissa(y, *shape) > x[:, :1]))
+        windings = x.new_zeros(len(x), self.count).index_add(1, number.long(), passed)
+        best = windings.max(dim=1)
+        return torch.where(best.values > 0.5, best.indices, -1)
+
+
+@dataclass(frozen=True, eq=False)
+class SpaceRegions(Regions):
+    """The regions of a solid, by the balls and boxes around them.
+
+    Args:
+        sides: 1 for a ball or 0 for a box, and the lower and the upper corner of a box around it,
+            (S, 7). Rows are numbered from 1; a point is in the region of the last one that contains
+            it, or in the region 0.
+    """
+
+    @classmethod
+    def of(cls, division: SolidDivision, bounds: tuple[Tensor, Tensor]) -> "SpaceRegions":
+        """The regions of a divided solid; bounds: its lowest and its highest corner, (3,) each.
+
+        Boxes are larger by a little where they end at the solid's boundary.
+        """
+        low, high = bounds
+        rows, near = [], 1e-9
+        for number, solid in enumerate(division.inner, 1):
+            first, last = ((end - low) / (high - low) * 2 - 1 for end in solid.bounds)
+            if not isinstance(solid, Ball):
+                given = [one.piece.side for one in division.seams if one.inside == number]
+                for axis in range(3):
+                    first[axis] -= 0 if (axis, False) in given else near
+                    last[axis] += 0 if (axis, True) in given else near
+            rows.append(torch.cat([first.new_tensor([isinstance(solid, Ball)]), first, last]))
+        return cls(torch.stack(rows))
+
+    @property
+    def count(self) -> int:
+        return 1 + len(self.sides)
+
+    def of_points(self, x: Tensor) -> Tensor:
+        found = torch.zeros(len(x), dtype=torch.long)
+        for number, (is_ball, *corners) in enumerate(self.sides, 1):
+            low, high = torch.stack(corners).view(2, 3)
+            if is_ball:
+                inside = (((2 * x - low - high) / (high - low)).square().sum(dim=1)) <= 1
+            else:
+                inside = ((x >= low) & (x <= high)).all(dim=1)
+            found[inside] = number
+        return found
+
+
+def divided(domain: Domain, kinks: Sequence[Piece]) -> Division:
+    """A domain of the plane, divided by the pieces of interfaces; one region if there are none.
+
+    Raises:
+        InputError: if they do not divide it.
+    """
+    plane = planar(domain)
+    assert plane is not None
+    return Division.of(plane, pieces_of_curves(plane, domain), kinks)
+
+
+def regions_of(domain: Domain, kinks: Sequence[Piece]) -> Regions:
+    """The regions into which the pieces of interfaces divide a domain.
+
+    Raises:
+        InputError: if they do not divide it, or the domain is neither in the plane nor in space.
+    """
+    if not kinks:
+        return PlaneRegions.whole()
+    if domain.dim == 3 and domain.time_name is None:
+        return SpaceRegions.of(SolidDivision.of(domain, kinks), domain.bounds)
+    if planar(domain) is None:
+        raise InputError(
+            f"cells take interfaces in domains of the plane and of space only, got {domain!r}"
+        )
+    return PlaneRegions.of(divided(domain, kinks).domains, domain.bounds)
+
+
+def pieces_of_curves(plane: Planar, domain: Domain) -> Sequence[Piece]:
+    """For each curve around a planar domain its piece of the boundary of the domain as it is given.
+
+    Args:
+        plane: the planar domain.
+        domain: the same domain as it is given, planar itself or a box.
+    """
+    if plane is domain:
+        return plane.curves
+    named = {piece.name: piece for piece in domain.boundary.pieces}
+    return [named[curve.name] for curve in plane.curves]

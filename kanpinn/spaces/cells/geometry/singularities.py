@@ -1,0 +1,611 @@
+"""Corners, edges and vertices at which solutions are singular: the cells there, their sizes,
+and the weights of their rows.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from kanpinn.geometry.domain import Creases
+from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.spaces.cells.geometry.corner_functions import CornerFunctions, Power
+from kanpinn.spaces.cells.geometry.plane import Outline
+from kanpinn.spaces.cells.tree import Tree
+
+CellsOf = Callable[[Tree], CellGeometry]  # gives the cells of a tree that are in the domain
+
+
+class Singularities:
+    """The points at which solutions are singular: none, as in a box."""
+
+    def weights(self, geometry: CellGeometry) -> Tensor:
+        """The factors of the rows of cells, (N,)."""
+        return torch.ones(len(geometry.tree), dtype=torch.float64)
+
+    def pollution(self, geometry: CellGeometry) -> Tensor:
+        """The factors by which errors are larger elsewhere than in their own cell, (N,)."""
+        return torch.ones(len(geometry.tree), dtype=torch.float64)
+
+    def divisible(self, geometry: CellGeometry) -> Tensor:
+        """The cells that can be halved in spite of rounding, a mask (N,)."""
+        return torch.ones(len(geometry.tree), dtype=torch.bool)
+
+    def coordinates(self, geometry: CellGeometry, steep: Tensor) -> Tensor:
+        """The coordinates in which cells are halved, if at all, a mask (N, d).
+
+        Args:
+            geometry: the cells.
+            steep: the coordinates in which the solution is steep, a mask (N, d).
+        """
+        return steep
+
+    def refined(
+        self, geometry: CellGeometry, chosen: Tensor, left: float, cells: CellsOf
+    ) -> CellGeometry:
+        """The cells when some are halved, those at singular points several times at once.
+
+        Args:
+            geometry: the present cells.
+            chosen: the coordinates in which cells are halved, a mask (N, d).
+            left: the part of the error that is to be left.
+            cells: gives the cells of a tree that are in the domain.
+        """
+        return cells(geometry.tree.split(chosen)[0])
+
+    def deeper(self, geometry: CellGeometry, cells: CellsOf) -> CellGeometry:
+        """The cells when those at singular points are so much smaller that errors are a quarter.
+
+        There a higher degree does not show the error of a solution.
+
+        Args:
+            geometry: the present cells.
+            cells: see `refined`.
+        """
+        return geometry
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneCorner:
+    """A corner of a domain in the plane, where solutions of Laplace's equation are like r^λ.
+
+    Args:
+        outline: the boundary.
+        before, after: the numbers of the curves that end and start at the corner.
+        angle: the interior angle ω.
+        mixed: whether the conditions on the two sides prescribe derivatives of different orders;
+            both values if they do so for some fields, but not for others.
+    """
+
+    outline: Outline
+    before: int
+    after: int
+    angle: float
+    mixed: tuple[bool, ...]
+
+    @property
+    def at(self) -> tuple[float, float]:
+        """The corner."""
+        return self.outline.domain.curves[self.before].stop
+
+    @property
+    def exponent(self) -> float:
+        """The least exponent λ: π/ω, or π/(2ω) if the conditions on both sides differ.
+
+        It is infinite at a cusp, where two curves meet at the angle 0.
+        """
+        if self.angle == 0:
+            return math.inf
+        return math.pi / self.angle * (0.5 if any(self.mixed) else 1.0)
+
+    @property
+    def direction(self) -> float:
+        """The direction of the line that halves the interior angle."""
+        along = self.outline.domain.curves[self.after].velocity(torch.zeros(1).double())[0]
+        return math.atan2(float(along[1]), float(along[0])) + self.angle / 2
+
+    @cached_property
+    def reach(self) -> float:
+        """The radius of a disk around the corner in which the domain is like a sector.
+
+        No other part of the boundary is in it, and the two curves at the corner stay away from the
+        direction opposite to that of the line that halves the angle.
+        """
+        count = 129  # of points on a curve
+        ts, found = torch.linspace(0, 1, count, dtype=torch.float64), math.inf
+        for number, curve in enumerate(self.outline.domain.curves):
+            line, half = curve.at(ts), count // 2
+            if number == self.before == self.after:
+                rest = [self._beyond(line[: half + 1]), self._beyond(line[half:].flip(0))]
+            elif number in (self.before, self.after):
+                rest = [self._beyond(line if number == self.after else line.flip(0))]
+            else:
+                rest = [line]
+            found = min([found, *(self._distance(one) for one in rest)])
+        return found
+
+    def _beyond(self, points: Tensor) -> Tensor:
+        """The points of a curve that begins here from where it comes back or turns too far."""
+        gaps = points - points.new_tensor(self.at)
+        back = gaps.norm(dim=1).diff(prepend=-gaps.new_ones(1)) <= 0
+        turned = torch.atan2(gaps[:, 1], gaps[:, 0]) - self.direction
+        turned = torch.remainder(turned + math.pi, 2 * math.pi) - math.pi
+        far = turned.abs() > (math.pi + self.angle / 2) / 2  # half way to the opposite direction
+        far[0] = False
+        stop = (back | far).nonzero()[:, 0]
+        return points[int(stop[0]) - 1 :] if len(stop) else points[:0]
+
+    def _distance(self, points: Tensor) -> float:
+        """The distance of a line through points from the corner."""
+        if len(points) < 2:
+            return math.inf
+        gaps = points - points.new_tensor(self.at)
+        first, along = gaps[:-1], gaps.diff(dim=0)
+        part = -(first * along).sum(dim=1) / along.square().sum(dim=1).clamp_min(1e-300)
+        return float((first + part.clamp(0, 1)[:, None] * along).norm(dim=1).min())
+
+    def functions(self, top: float) -> CornerFunctions:
+        """The singular functions, and their products with powers of x and y, up to a degree.
+
+        Solutions of Laplace's equation are sums of r^λ_j sin(λ_j θ), or with the cosine. Terms of
+        lower order in the equation, coefficients that vary, and curves at the corner add products
+        of these with polynomials. Where λ_j is an integer n, up to a small ε, r^n ln r takes the
+        place of the power: r^(n + ε) is r^n + ε r^n ln r up to ε², and nearly a polynomial.
+
+        top: the degree that is not reached.
+        """
+        near = 1e-6
+        found: dict[tuple[float, int], Power] = {}
+        for number, mixed in itertools.product(range(1, math.ceil(2 * top) + 2), self.mixed):
+            exponent = (number - 0.5 * mixed) * math.pi / self.angle
+            if exponent >= top:
+                continue
+            logarithm = abs(exponent - round(exponent)) < near
+            exponent = float(round(exponent)) if logarithm else exponent
+            for more in range(math.ceil(top - exponent)):
+                for conjugate in range(more + 1):
+                    power = Power(exponent + more - conjugate, conjugate, int(logarithm))
+                    found.setdefault((round(power.exponent, 9), conjugate), power)
+        return CornerFunctions(self.direction, min(1.0, self.reach), tuple(found.values()))
+
+    def boxes(self, roots: Sequence[int], bounds: tuple[Tensor, Tensor]) -> Tensor | None:
+        """The largest boxes of a tree around the corner within its reach, (b, 2, 2).
+
+        Args:
+            roots: the numbers of boxes of level 0 along each coordinate.
+            bounds: the lowest and the highest corner of the domain, (2,) each.
+
+        Returns:
+            Their lower and upper corners in the tree's coordinates; None if they would be tiny.
+        """
+        near, levels = 0.5, 12  # near: the distance of boxes from the corner, in their widths
+        low, high = bounds
+        half = (high - low) / 2
+        at = (low.new_tensor(self.at) - low) / half - 1
+        around = torch.cartesian_prod(*[torch.arange(-2.0, 3.0, dtype=at.dtype)] * 2)
+        for level in range(levels):
+            widths = 2 / (at.new_tensor(roots) * 2**level)
+            place = torch.floor((at + 1) / widths) + around
+            boxes = torch.stack([place, place + 1], dim=1) * widths - 1
+            gaps = torch.maximum(boxes[:, 0] - at, at - boxes[:, 1]).clamp_min(0) / widths
+            boxes = boxes[(gaps <= near).all(dim=1)]
+            if float(((boxes - at).abs().amax(dim=1) * half).norm(dim=1).max()) <= self.reach:
+                return boxes
+        return None
+
+
+def singular_corners(
+    outline: Outline, mixed: Callable[[PlaneCorner], tuple[bool, ...]], top: float
+) -> list[PlaneCorner]:
+    """The corners at which solutions behave like r^λ with an exponent λ below `top`.
+
+    At a right angle λ is 2, and solutions are like r² ln r unless the source is zero there.
+
+    Args:
+        outline: the boundary.
+        mixed: gives `PlaneCorner.mixed` of a corner.
+        top: the exponent that is not reached.
+    """
+    found = []
+    for curve, (after, angle) in enumerate(outline.interior_angles):
+        one = PlaneCorner(outline, curve, after, angle, (False,))
+        one = replace(one, mixed=mixed(one))
+        smooth = not any(one.mixed) and abs(angle - math.pi) <= outline.sharp
+        if one.exponent < top and not smooth:
+            found.append(one)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class SingularCorners(Singularities):
+    """The corners at which solutions behave like r^λ with an exponent λ < 2.
+
+    Where cells have the singular functions below a degree, that degree takes the place of λ.
+
+    The second derivatives of r^λ are not square integrable for λ < 1, and then the least-squares
+    functional has no minimum close to the solution. Therefore the rows of each cell are multiplied
+    by the power β of its distance from the nearest corner. For cells of the width h at a corner the
+    error far away from it is h^(2λ) for β ≥ 1, and h^(2(λ + β - 1)) for smaller β. On four
+    domains with λ from 0.54 to 0.81 errors were least for β from 1.25 to 1.75.
+
+    Args:
+        points: the corners, (c, 2).
+        exponents: λ of each, (c,).
+        power: β.
+        contraction: the largest part of the error that is left when cells at a corner are halved.
+        least: the smallest one. In the plane solves on trees in between take little time, and show
+            how small cells have to be.
+        near: the distance from a corner, in units of a cell's width, below which cells around a
+            smaller cell at the corner are halved.
+        bits: the largest number of halvings of the domain's width, limited by rounding.
+
+    Reference: Cox and Fix, On the accuracy of least squares methods in the presence of corner
+    singularities (1984), for the weights; Babuška and Guo, The h-p version of the finite element
+    method (1986), for cells that become smaller by a constant factor towards a corner.
+    """
+
+    points: Tensor
+    exponents: Tensor
+    power: float = 1.25
+    contraction: float = 1e-2
+    least: float = 1e-2
+    near: float = 0.5
+    bits: int = 29
+
+    @classmethod
+    def of(cls, found: Sequence[PlaneCorner]) -> "SingularCorners":
+        """Those of some corners of a domain that need weights or small cells."""
+        largest = 1.9  # a right angle has 2, up to rounding
+        needy = [one for one in found if one.exponent < largest]
+        return cls(
+            torch.tensor([one.at for one in needy], dtype=torch.float64).view(-1, 2),
+            torch.tensor([one.exponent for one in needy], dtype=torch.float64),
+        )
+
+    def with_functions(self, points: Sequence[Tensor], top: float) -> "SingularCorners":
+        """The same corners, at some of which cells have the singular functions.
+
+        Args:
+            points: the corners with these functions, (2,) each.
+            top: the degree below which cells have all of them.
+        """
+        exponents = self.exponents.clone()
+        for one in points:
+            exponents[(self.points == one).all(dim=1)] = top
+        return replace(self, exponents=exponents)
+
+    def beside(self, found: Sequence[tuple[tuple[float, float], float]]) -> "SingularCorners":
+        """These corners, and further points with their exponents."""
+        if not found:
+            return self
+        points = torch.tensor([point for point, _ in found], dtype=torch.float64)
+        exponents = torch.tensor([exponent for _, exponent in found], dtype=torch.float64)
+        return replace(
+            self,
+            points=torch.cat([self.points, points]),
+            exponents=torch.cat([self.exponents, exponents]),
+        )
+
+    def weights(self, geometry: CellGeometry) -> Tensor:
+        """The factors of the rows of cells, (N,): powers of two, so that many are the same."""
+        corners = geometry.physical(geometry.frames)
+        gaps = (corners[:, :, None] - self.points).abs().amax(dim=1)  # (N, c, 2), to the far side
+        distances = gaps.norm(dim=2) / geometry.half.max()
+        distances = distances[:, self.exponents < 2]  # without those that have singular functions
+        ones = torch.ones(len(distances), 1, dtype=distances.dtype)
+        nearest = torch.cat([ones, distances], dim=1).amin(dim=1)
+        return 2.0 ** (self.power * nearest.log2()).round()
+
+    def _gaps(self, tree: Tree, geometry: CellGeometry) -> Tensor:
+        """The distances of the boxes of a tree from corners, in units of their widths, (N, c)."""
+        low, _ = geometry.domain.bounds
+        at = (self.points - low) / geometry.half - 1
+        below, above = (tree.boxes[:, i, None] for i in (0, 1))
+        gaps = torch.maximum(below - at, at - above).clamp_min(0) / tree.widths[:, None]
+        return gaps.amax(dim=2)
+
+    def touched(self, geometry: CellGeometry) -> Tensor:
+        """Which cells are at which corners, a mask (N, c)."""
+        rounding = 1e-6
+        return self._gaps(geometry.tree, geometry) <= rounding
+
+    def pollution(self, geometry: CellGeometry) -> Tensor:
+        """The factors by which errors are larger elsewhere than in the cell of their origin, (N,).
+
+        A cell of the width h at a corner has an error like h^(λ+1), and causes one like h^(2λ).
+        """
+        parts = geometry.tree.widths.amax(dim=1)
+        growth = parts[:, None] ** (self.exponents - 1).clamp_max(0)
+        ones = torch.ones_like(parts[:, None])
+        return torch.cat([ones, torch.where(self.touched(geometry), growth, 1)], dim=1).amax(dim=1)
+
+    def finest(self, tree: Tree) -> int:
+        """The level of the smallest cells at corners."""
+        return self.bits - math.ceil(math.log2(max(tree.roots)))
+
+    def coordinates(self, geometry: CellGeometry, steep: Tensor) -> Tensor:
+        alike = ~geometry.whole_cells | self.touched(geometry).any(dim=1)
+        return steep | alike[:, None]
+
+    def divisible(self, geometry: CellGeometry) -> Tensor:
+        smallest = geometry.tree.level.amin(dim=1) >= self.finest(geometry.tree)
+        return ~(smallest & self.touched(geometry).any(dim=1))
+
+    @property
+    def _rates(self) -> Tensor:
+        """The powers of the width of cells at corners in their part of the error, (c,)."""
+        return 2 * (self.exponents + min(self.power, 1.0) - 1)
+
+    def refined(
+        self, geometry: CellGeometry, chosen: Tensor, left: float, cells: CellsOf
+    ) -> CellGeometry:
+        touched, deepest = self.touched(geometry), self._deepest(geometry)
+        left = max(self.least, min(self.contraction, left))
+        times = (-math.log2(left) / self._rates).ceil().long()
+        marked = (touched & chosen.any(dim=1, keepdim=True)).any(dim=0)
+        tree, _ = geometry.tree.split(chosen)
+        goal = torch.where(marked, deepest + times, 0).clamp_max(self.finest(tree))
+        return self._towards(cells(tree), goal, self.near, cells)
+
+    def _deepest(self, geometry: CellGeometry) -> Tensor:
+        """The level of the smallest cells at each corner, (c,)."""
+        level = geometry.tree.level.amin(dim=1, keepdim=True)
+        return torch.where(self.touched(geometry), level, 0).amax(dim=0)
+
+    def deeper(self, geometry: CellGeometry, cells: CellsOf) -> CellGeometry:
+        deepest, spare = self._deepest(geometry), 2
+        times = (2 / self._rates).ceil().long()
+        goal = (deepest + times).clamp_max(self.finest(geometry.tree) + spare)
+        return self._towards(geometry, goal, 1e-6, cells)
+
+    def _towards(
+        self, geometry: CellGeometry, goal: Tensor, near: float, cells: CellsOf
+    ) -> CellGeometry:
+        """The cells when those that are near corners are halved up to a level.
+
+        Args:
+            geometry: the present cells.
+            goal: the level of the cells at each corner, (c,).
+            near: see the class.
+            cells: as for `refined`.
+        """
+        while True:
+            tree = geometry.tree
+            close = self._gaps(tree, geometry) <= near
+            coarse = close[..., None] & (tree.level[:, None] < goal[:, None])
+            if not bool(coarse.any()):
+                return geometry
+            geometry = cells(tree.split(coarse.any(dim=1))[0])
+
+
+def corners_of(boxes: Tensor) -> Tensor:
+    """All corners of boxes, (N, 8, 3), from their lower and upper ones, (N, 2, 3)."""
+    picked = torch.cartesian_prod(*[torch.arange(2)] * 3)
+    return torch.stack([boxes[:, picked[:, axis], axis] for axis in range(3)], dim=2)
+
+
+def farthest(corners: Tensor, segments: Tensor, size: float) -> Tensor:
+    """The distance of each cell's farthest corner from the nearest of some segments, (N,).
+
+    Args:
+        corners: of the cells, (N, 8, 3).
+        segments: the two ends of each, (s, 2, 3), which are equal for a point.
+        size: the unit of the returned distances, which are at most 1.
+    """
+    found = torch.full((len(corners),), size, dtype=torch.float64)
+    for segment in segments:
+        found = found.minimum(_distances(corners, segment).amax(dim=1))
+    return found / size
+
+
+def _distances(points: Tensor, segment: Tensor) -> Tensor:
+    """The distances of points from a segment, (N, q); points: (N, q, 3); segment: (2, 3)."""
+    start, along = segment[0], segment[1] - segment[0]
+    share = ((points - start) @ along / along.square().sum().clamp_min(1e-300)).clamp(0, 1)
+    return (points - start - share[..., None] * along).norm(dim=2)
+
+
+def meets(boxes: Tensor, segment: Tensor) -> Tensor:
+    """Which boxes a segment goes through or touches, a mask (N,); boxes: (N, 2, 3)."""
+    start, along = segment[0], segment[1] - segment[0]
+    room = 1e-6 * (boxes[:, 1] - boxes[:, 0])
+    low, high = boxes[:, 0] - room - start, boxes[:, 1] + room - start
+    flat = along.abs() < 1e-12 * along.norm()
+    steps = torch.where(flat, 1.0, along)
+    one, other = low / steps, high / steps
+    first = torch.where(flat, -torch.inf, one.minimum(other)).amax(dim=1).clamp_min(0)
+    last = torch.where(flat, torch.inf, one.maximum(other)).amin(dim=1).clamp_max(1)
+    return (first <= last) & (~flat | ((low <= 0) & (high >= 0))).all(dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class SingularEdges(Singularities):
+    """The edges at which solutions are singular, and the vertices between them.
+
+    The boundary of a solid turns inwards there, or two faces of an interface meet.
+
+    At the distance r from an edge with the interior angle ω solutions behave like r^λ, λ = π/ω for
+    Laplace's equation and values on both sides. As at corners in the plane the rows of each cell
+    are multiplied by a power of the distance r. Near a vertex, at the distance R from it, the
+    factor is R^β (r/R)^α. Where u = R^q at a vertex, errors by the smallest cells, of the width h,
+    fall like h^(2(q + β - 1/2)): faster for a larger β. But then the rows of distant cells outweigh
+    those near the vertex. At the vertex of a cube without an octant, with q = 1/4 and 1/2, errors
+    were up to 10 times larger for β = 5/4 than for β = 1/2. For β = 3/4, with q = 1/2 and the
+    degree 7, they were two thirds of those for β = 1/2. Errors are 3 times those of the best
+    approximation. The other two thirds are smooth, and largest in cells at the edges that are not
+    small: with smaller cells at all edges these errors fall.
+
+    Cells at a vertex are halved several times at once. So are those at an edge along a coordinate,
+    in the other two coordinates, so that they are long and thin. Along other edges that would make
+    too many cells.
+
+    Args:
+        segments: the edges, (s, 2, 3).
+        exponents: λ of each, (s,).
+        vertices: the vertices, at which cells are halved several times at once; its power is β.
+        power: the exponent α.
+        unresolved: the factor by which errors in cells at a vertex exceed their indicators.
+        bits: the largest number of halvings of the domain's width across an edge.
+    """
+
+    segments: Tensor
+    exponents: Tensor
+    vertices: SingularCorners
+    power: float = 1.0
+    unresolved: float = 30.0
+    bits: int = 22
+
+    @classmethod
+    def of(cls, creases: Creases) -> "SingularEdges":
+        """The singular edges of a solid with given creases.
+
+        A vertex with u = R^q is like a corner in the plane with the exponent λ = q + 1/2. The value
+        1/2 is taken for q: at the vertex of a cube without one of its octants q is 0.45.
+        """
+        exponents, beta = torch.ones(len(creases.vertices), dtype=torch.float64), 0.75
+        least = 1e-8  # solves take so long that there is none on trees in between
+        vertices = SingularCorners(creases.vertices, exponents, beta, least=least)
+        return cls(creases.segments, math.pi / creases.angles, vertices)
+
+    def beside(self, segments: Tensor, exponents: Tensor, vertices: Tensor) -> "SingularEdges":
+        """These edges and vertices, and further ones; the arguments are those of the class."""
+        points = torch.cat([self.vertices.points, vertices])
+        ones = torch.ones(len(points), dtype=torch.float64)
+        return replace(
+            self,
+            segments=torch.cat([self.segments, segments]),
+            exponents=torch.cat([self.exponents, exponents]),
+            vertices=replace(self.vertices, points=points, exponents=ones),
+        )
+
+    def weights(self, geometry: CellGeometry) -> Tensor:
+        """The factor of each cell's rows, (N,).
+
+        It is a power of the fourth root of two, so that many cells have the same. With powers of
+        the root of two errors were up to 1.3 times larger, with powers of two up to three times.
+        """
+        corners = corners_of(geometry.physical(geometry.frames))
+        size = float(geometry.half.max())
+        points = self.vertices.points[:, None].expand(-1, 2, -1)
+        vertex, edge = (farthest(corners, segments, size) for segments in (points, self.segments))
+        exponent = self.vertices.power * vertex.log2()
+        exponent += self.power * (edge / vertex).clamp_max(1).log2()
+        return 2.0 ** ((4 * exponent).round() / 4)
+
+    def pollution(self, geometry: CellGeometry) -> Tensor:
+        """The ratio of the error everywhere to the error in the cell that causes it, (N,).
+
+        As at a corner in the plane it is h^(λ - 1) for cells of the width h at an edge. At vertices
+        it is 1, but indicators are larger than errors where polynomials resolve the solution, by
+        more than where they do not. For u = R^(1/2) at the vertex of a cube without an octant, and
+        degrees 5 to 7, that was a factor of 3 to 24. With `unresolved` cells at vertices become
+        small before larger cells are halved.
+        """
+        found, touched = torch.ones(len(geometry.tree)).double(), self._touched(geometry)
+        for number, exponent in enumerate(self.exponents.tolist()):
+            parts = (geometry.tree.widths * self._across[number]).amax(dim=1)
+            growth = torch.where(touched[:, number], parts ** (exponent - 1), 1.0)
+            found = found.maximum(growth)
+        at_vertex = self.vertices.touched(geometry).any(dim=1)
+        return torch.where(at_vertex, found.clamp_min(self.unresolved), found)
+
+    @cached_property
+    def _across(self) -> Tensor:
+        """The coordinates across each edge, a mask (s, 3): all, if it is not along a coordinate."""
+        along = self.segments.diff(dim=1)[:, 0].abs()
+        straight = along > (1 - 1e-9) * along.sum(dim=1, keepdim=True)
+        return ~straight
+
+    def _touched(self, geometry: CellGeometry) -> Tensor:
+        """Which cells meet which edges, a mask (N, s)."""
+        boxes = geometry.physical(geometry.tree.boxes)
+        found = [meets(boxes, segment) for segment in self.segments]
+        return torch.stack(found, dim=1) if found else torch.zeros(len(boxes), 0).bool()
+
+    def _across_cells(self, geometry: CellGeometry) -> Tensor:
+        """The coordinates across the edges that cells meet, a mask (N, 3)."""
+        return (self._touched(geometry)[..., None] & self._across).any(dim=1)
+
+    def coordinates(self, geometry: CellGeometry, steep: Tensor) -> Tensor:
+        """The coordinates in which cells are halved, if at all, a mask (N, 3).
+
+        At an edge polynomials resolve the solution in no coordinate across it, and their terms tell
+        little. So cells there are halved along the edge only if they are not to be halved across.
+
+        Args:
+            geometry: the cells.
+            steep: the coordinates in which the solution is steep, (N, 3).
+        """
+        other = self.vertices.coordinates(geometry, steep)
+        across = self._across_cells(geometry)
+        is_thin = across.any(dim=1) & ~across.all(dim=1)
+        touched = (steep & across).any(dim=1, keepdim=True)
+        return torch.where(is_thin[:, None], torch.where(touched, across, steep), other)
+
+    def _finest(self, tree: Tree) -> int:
+        """The level of the thinnest cells at edges."""
+        return self.bits - math.ceil(math.log2(max(tree.roots)))
+
+    def divisible(self, geometry: CellGeometry) -> Tensor:
+        tree = geometry.tree
+        thinnest = (self._across_cells(geometry) & (tree.level >= self._finest(tree))).any(dim=1)
+        return self.vertices.divisible(geometry) & ~thinnest
+
+    def refined(
+        self, geometry: CellGeometry, chosen: Tensor, left: float, cells: CellsOf
+    ) -> CellGeometry:
+        halved = self.vertices.refined(geometry, chosen, left, cells)
+        left = max(self.vertices.least, min(self.vertices.contraction, left))
+        times = (-math.log2(left) / (2 * self.exponents)).ceil().long()
+        thinned, most = chosen.any(dim=1) & ~chosen.all(dim=1), self._finest(geometry.tree)
+        return self._thinned(geometry, times, thinned, most, halved, cells)
+
+    def deeper(self, geometry: CellGeometry, cells: CellsOf) -> CellGeometry:
+        """The cells when those at vertices and edges are so much smaller that errors are a quarter.
+
+        At edges these are the cells that are thin: others have not been found to have large errors.
+        """
+        halved, spare, tree = self.vertices.deeper(geometry, cells), 2, geometry.tree
+        times, most = (1 / self.exponents).ceil().long(), self._finest(tree) + spare
+        thin = tree.level.amin(dim=1) < tree.level.amax(dim=1)
+        return self._thinned(geometry, times, thin, most, halved, cells)
+
+    def _thinned(
+        self,
+        geometry: CellGeometry,
+        times: Tensor,
+        chosen: Tensor,
+        most: int,
+        halved: CellGeometry,
+        cells: CellsOf,
+    ) -> CellGeometry:
+        """The cells when those that are chosen are halved several times across edges.
+
+        Args:
+            geometry: the cells before.
+            times: the numbers of halvings at each edge, (s,).
+            chosen: the cells to be halved, if they are at an edge along a coordinate, a mask (N,).
+            most: the largest level across an edge.
+            halved: the cells of which those at edges are halved further.
+            cells: see `refined`.
+        """
+        thin = ~self._across.all(dim=1)
+        chosen = chosen & ~self.vertices.touched(geometry).any(dim=1)
+        at = self._touched(geometry) & thin & chosen[:, None]
+        steps = (at[..., None] & self._across) * times[:, None]
+        if not bool(steps.any()):
+            return halved
+        goal = torch.where(steps.amax(dim=1) > 0, geometry.tree.level + steps.amax(dim=1), 0)
+        goal = goal.clamp_max(most)
+        while True:
+            tree = halved.tree
+            before = geometry.tree.locate(tree.boxes.mean(dim=1), tree.region)
+            touched = (self._touched(halved)[:, thin, None] & self._across[thin]).any(dim=1)
+            coarse = touched & (tree.level < goal[before])
+            if not bool(coarse.any()):
+                return halved
+            halved = cells(tree.split(coarse)[0])

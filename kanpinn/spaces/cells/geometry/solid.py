@@ -1,0 +1,655 @@
+"""Cells that the boundary of a solid cuts: parts of cells found by sampling, faces represented
+by points, and points of the boundary.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kanpinn.geometry.boundary import Piece
+from kanpinn.geometry.division import SolidPart
+from kanpinn.geometry.points import Batch, Points
+from kanpinn.geometry.rules import gauss_product
+from kanpinn.geometry.rules_in_boxes import RulesInBoxes
+from kanpinn.spaces.cells.geometry.cell_geometry import (
+    CellGeometry,
+    CellPoints,
+    CellSide,
+    SidePart,
+    derivatives_across,
+)
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.tree import Faces, Tree, gaps
+
+
+def orthonormal(values: Tensor, weights: Tensor) -> Tensor:
+    """Orthonormal functions at the points of several rules times weights, (p, q, functions).
+
+    They are orthonormal in the weighted sum over the points of each rule, and the first ones span
+    the same functions as the first ones given. With fewer points than functions the last functions
+    are zero.
+
+    Args:
+        values: of the functions at the points of each rule, (p, q, functions).
+        weights: of the rules, (p, q); 0 for points that only fill up, which come last.
+    """
+    roots, found = weights.sqrt()[..., None], torch.zeros_like(values)
+    some = torch.linalg.qr(values * roots).Q
+    counts = (weights > 0).sum(dim=1)[:, None]
+    # With fewer points than functions the last columns of Q are not zero at points that fill up.
+    some = torch.where((torch.arange(some.shape[2]) < counts)[:, None], some, 0)
+    found[:, :, : some.shape[2]] = some * roots
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class CellPart:
+    """The part of a cell in a solid.
+
+    Args:
+        frame: the corners of a box around it, (2, 3), which is the cell itself if all of it is in
+            the solid.
+        is_cut: whether the boundary goes through the cell.
+        sheets: the numbers of the boundary's sheets that bound it.
+        spread: the largest angle between a normal of a sheet and their mean, in radians.
+        connected: whether it is connected.
+    """
+
+    frame: Tensor
+    is_cut: bool
+    sheets: tuple[int, ...] = ()
+    spread: float = 0.0
+    connected: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class PartFinder:
+    """Finds the parts of cells in a solid.
+
+    Args:
+        solid: the solid, or a part of it between interfaces.
+        sliver: parts that are thinner than this fraction of a cell's width are ignored.
+        nodes: the number of sample points along each coordinate. Parts that are thinner than about
+            1/nodes² of a cell may be missed; the neighbours' polynomials are used there.
+    """
+
+    solid: SolidPart
+    sliver: float = 1e-6
+    nodes: int = 10
+
+    def parts(self, boxes: Tensor) -> list[CellPart | None]:
+        """The parts of cells, None for cells without one; boxes: their corners, (N, 2, 3)."""
+        count, step = len(boxes), 2 * self.sliver * (boxes[:, 1] - boxes[:, 0])
+        spread, is_cut = boxes.new_zeros(count), torch.zeros(count, dtype=torch.bool)
+        near = torch.zeros(len(self.solid.sheets), count, dtype=torch.bool)
+        extents = [RulesInBoxes.none(self.solid.domain.names).extents(count)]
+        for number in range(len(self.solid.sheets)):
+            found = self.bounding(number, boxes, self.nodes)
+            coords, box = found.points.coords, found.box
+            near[number] = found.counts(count) > 0
+            extents.append(found.extents(count))
+            spread = torch.maximum(spread, _spread(found, count))
+            low, high = boxes[box, 0] + step[box], boxes[box, 1] - step[box]
+            is_cut[box[((coords > low) & (coords < high)).all(dim=1)]] = True
+        inside = self.solid.contains(boxes.mean(dim=1))
+        ends = torch.stack(extents)
+        around = torch.stack([ends[:, :, 0].amin(dim=0), ends[:, :, 1].amax(dim=0)], dim=1)
+        frames, connected, kept = boxes.clone(), torch.ones_like(is_cut), inside | is_cut
+        together = 2**20 // self.nodes**3  # cells, which bounds the memory
+        for some in is_cut.nonzero()[:, 0].split(together):
+            frames[some], connected[some], kept[some] = self._framed(boxes[some], around[some])
+        spread[~is_cut] = 0
+        numbers = [tuple(one.nonzero()[:, 0].tolist()) for one in near.T]
+        return [
+            CellPart(frames[i], bool(is_cut[i]), numbers[i], float(spread[i]), bool(connected[i]))
+            if kept[i]
+            else None
+            for i in range(count)
+        ]
+
+    def bounding(self, number: int, boxes: Tensor, nodes: int) -> RulesInBoxes:
+        """Rules on the parts of a sheet that bound the cells' parts of the solid.
+
+        Args:
+            number: that of the sheet.
+            boxes: the corners of the cells, (N, 2, 3).
+            nodes: about the number of points along each coordinate.
+        """
+        room = 2 * self.sliver * (boxes[:, 1] - boxes[:, 0])  # as far as `bounds` asks for points
+        wider = torch.stack([boxes[:, 0] - room, boxes[:, 1] + room], dim=1)
+        found = self.solid.sheets[number][0].in_boxes(wider, nodes)
+        return found.some(self.bounds(found.points, boxes[found.box]))
+
+    def are_bounded(self, boxes: Tensor) -> Tensor:
+        """In which boxes any sheet bounds the solid, a mask (N,); boxes: (N, 2, 3)."""
+        found = torch.zeros(len(boxes), dtype=torch.bool)
+        for number in range(len(self.solid.sheets)):
+            found[self.bounding(number, boxes, self.nodes).box] = True
+        return found
+
+    def bounds(self, points: Points, boxes: Tensor) -> Tensor:
+        """Which points of the boundary bound the part of the solid in a cell, a mask (n,).
+
+        Args:
+            points: points with normals out of the solid.
+            boxes: the corners of a cell for each point, (n, 2, 3).
+        """
+        assert points.normals is not None
+        low, high = boxes.unbind(dim=1)
+        room = self.sliver * (high - low)
+        inward = points.coords - 2 * room * points.normals
+        own = ((inward > low - room) & (inward < high + room)).all(dim=1)
+        # A sheet along a side bounds the cell on its inner side only.
+        own &= (((inward >= low) & (inward <= high)) | (points.normals.abs() < 0.5)).all(dim=1)
+        if not self.solid.is_whole:  # a wall may bound another part of the solid
+            own &= self.solid.contains(inward)
+        return own
+
+    def _framed(self, boxes: Tensor, bounding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Boxes around the parts of cut cells.
+
+        Args:
+            boxes: the corners of the cells, (c, 2, 3).
+            bounding: the lowest and highest coordinates of the boundary in each cell, (c, 2, 3).
+
+        Returns:
+            The boxes, (c, 2, 3), whether each part is connected, (c,), and which cells have one
+            that is not too thin, (c,).
+        """
+        unit, _ = gauss_product(self.nodes, 3)
+        (low, high), pad = boxes.unbind(dim=1), 1 / self.nodes
+        first, last = low.clone(), high.clone()
+        tight = bounding.clone()
+        inside = torch.zeros(len(boxes), len(unit), dtype=torch.bool)
+        active = torch.arange(len(boxes))
+        for _ in range(8):  # each narrows the box to about a tenth, until it is as thin as a sliver
+            before = (last - first)[active]
+            at = first[active, None] + unit * before[:, None]
+            own = self.solid.contains(at.flatten(0, 1)).view(at.shape[:2])
+            inside[active] = own
+            start = torch.where(own[..., None], at, torch.inf).amin(dim=1)
+            stop = torch.where(own[..., None], at, -torch.inf).amax(dim=1)
+            tight[active, 0] = start.minimum(bounding[active, 0])
+            tight[active, 1] = stop.maximum(bounding[active, 1])
+            first[active] = low[active].maximum(tight[active, 0] - pad * before)
+            last[active] = high[active].minimum(tight[active, 1] + pad * before)
+            active = active[~((last - first)[active] > 0.7 * before).all(dim=1)]
+        room = 0.02 * (tight[:, 1] - tight[:, 0])
+        # A part that nearly reaches a side of the cell goes on beyond it: it has a face there.
+        reach = pad * (tight[:, 1] - tight[:, 0])
+        first = torch.where(tight[:, 0] - reach < low, low, tight[:, 0] - room)
+        last = torch.where(tight[:, 1] + reach > high, high, tight[:, 1] + room)
+        thin = (last - first < self.sliver * (high - low)).any(dim=1)
+        connected = _connected(inside.view(-1, *(self.nodes,) * 3))
+        return torch.stack([first, last], dim=1), connected, inside.any(dim=1) & ~thin
+
+
+def _spread(found: RulesInBoxes, boxes: int) -> Tensor:
+    """The largest angle between normals in each of all boxes and their mean, (boxes,)."""
+    means = found.normals.new_zeros(boxes, 3).index_add(0, found.box, found.normals)
+    means = means / means.norm(dim=1, keepdim=True).clamp_min(1e-300)
+    cosines = (found.normals * means[found.box]).sum(dim=1)
+    least = torch.ones(boxes, dtype=cosines.dtype).scatter_reduce(0, found.box, cosines, "amin")
+    return least.clamp(-1, 1).acos()
+
+
+def _connected(inside: Tensor) -> Tensor:
+    """Whether the points of masks on grids are connected, apart from small components, (c,).
+
+    inside: the masks, (c, n, n, n).
+    """
+    from scipy.ndimage import generate_binary_structure, label  # takes a tenth of a second
+
+    least = 0.05  # of all points
+    neighbours = generate_binary_structure(4, 1)
+    neighbours[[0, 2]] = False  # not in other grids
+    numbers, count = label(inside.numpy(), neighbours)
+    sizes = np.bincount(numbers.ravel(), minlength=count + 1)[1:]
+    grid = np.zeros(count, dtype=np.int64)
+    places = np.nonzero(numbers)
+    grid[numbers[places] - 1] = places[0]
+    totals = np.bincount(grid, sizes, len(inside))
+    large = np.bincount(grid[sizes > least * totals[grid]], minlength=len(inside))
+    return torch.from_numpy(large <= 1)
+
+
+def narrowed(
+    solid: SolidPart, low: Tensor, high: Tensor, step: Tensor, nodes: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Shrink rectangles to the parts that have the solid on both sides.
+
+    Args:
+        solid: the solid.
+        low, high: the corners of rectangles, (F, 3) each.
+        step: from the rectangles to points on one side, (F, 3).
+        nodes: the number of sample points along each coordinate.
+
+    Returns:
+        The lower and upper corners of rectangles around the parts, (F, 3) each, and the fraction of
+        the sample points in each rectangle that are in its part, (F,).
+    """
+    share = torch.zeros(len(low), dtype=torch.float64)
+    active = torch.arange(len(low))
+    pad, least = 1 / nodes, 0.7
+    low, high = low.clone(), high.clone()
+    unit, _ = gauss_product(nodes, 2)
+    for _ in range(3):
+        if not len(active):
+            break
+        at = on_rectangles(unit, low[active], high[active])
+        sides = (at + sign * step[active, None] for sign in (-1, 1))
+        both = [solid.contains(side.flatten(0, 1)).view(at.shape[:2]) for side in sides]
+        inside = both[0] & both[1]
+        share[active] = inside.double().mean(dim=1)
+        some = inside.any(dim=1)
+        active, at, inside = active[some], at[some], inside[some, :, None]
+        size = high[active] - low[active]
+        start = torch.where(inside, at, torch.inf).amin(dim=1) - pad * size
+        stop = torch.where(inside, at, -torch.inf).amax(dim=1) + pad * size
+        start, stop = start.maximum(low[active]), stop.minimum(high[active])
+        small = ((stop - start) < least * size).any(dim=1)
+        low[active[small]], high[active[small]] = start[small], stop[small]
+        active = active[small]
+    return low, high, share
+
+
+def on_rectangles(unit: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Points of [0, 1]², (q, 2), moved to rectangles across axes, (F, q, 3).
+
+    low, high: the corners of the rectangles, (F, 3) each, equal in the coordinate across each one.
+    """
+    sizes = high - low
+    flat = sizes <= 0  # the axis across each rectangle
+    places = (~flat).long().cumsum(dim=1) - 1
+    found = unit.T[places.clamp_min(0)]  # (F, 3, q)
+    lifted = torch.where(flat[..., None], 0.0, found).transpose(1, 2)
+    return low[:, None] + lifted * sizes[:, None]
+
+
+Key = tuple[int, bool, LocalPolynomials, int]
+
+
+@dataclass(frozen=True, eq=False)
+class SampledFaces:
+    """The parts of faces in a solid, where these parts are not rectangles.
+
+    The functions on a face are polynomials that are orthonormal in the weighted sum over its
+    points. They are the same for both cells.
+
+    Args:
+        numbers: those of the faces, (s,).
+        geometry: the cells.
+        solids: the parts of the solid, one for each region.
+        steps: the distance from each face at which points on both sides of it are tested, (s,).
+        found: the traces that have not been asked for since they were computed.
+    """
+
+    numbers: Tensor
+    geometry: CellGeometry
+    solids: Sequence[SolidPart]
+    steps: Tensor
+    found: dict[Key, list[Tensor]] = field(default_factory=dict)
+
+    def traces(
+        self, row: int, upper: bool, polynomials: LocalPolynomials, orders: int
+    ) -> list[Tensor]:
+        """The traces of a cell at a face, see `CellSide.traces`.
+
+        Those of several faces are computed together, which is several times as fast. They are kept
+        until they are asked for, which is mostly soon.
+
+        Args:
+            row: the number of the face among these.
+            upper: whether it is at the upper end of the cell.
+            polynomials, orders: see `CellSide.traces`.
+        """
+        together = 32
+        key = row, upper, polynomials, orders
+        if key not in self.found:
+            first = row - row % together
+            rows = torch.arange(first, min(first + together, len(self.numbers)))
+            axes = self.geometry.faces.axis[self.numbers[rows]]
+            for one in axes.unique().tolist():
+                some = rows[axes == one]
+                every = self._together(some, one, upper, polynomials, orders)
+                for place, number in enumerate(some.tolist()):
+                    own = [trace[place] for trace in every]
+                    self.found[number, upper, polynomials, orders] = own
+        return self.found.pop(key)
+
+    def _together(
+        self, rows: Tensor, axis: int, upper: bool, polynomials: LocalPolynomials, orders: int
+    ) -> list[Tensor]:
+        """The traces at several faces across the same axis, (s, L, face functions) each."""
+        more = 4  # the number of points along each coordinate above the degree
+        faces, geometry, numbers = self.geometry.faces, self.geometry, self.numbers[rows]
+        unit, weights = gauss_product(polynomials.degree + more, 2)
+        low, high = geometry.physical(faces.corners[numbers]).unbind(dim=1)
+        points = on_rectangles(unit, low, high)
+        inside = self._inside(points, rows, axis)
+        first = (~inside).to(torch.uint8).argsort(dim=1, stable=True)  # those inside come first
+        weights = torch.where(inside, 4 * weights, 0).gather(1, first)  # as on [-1, 1]²
+        values = polynomials.on_face.values(2 * unit - 1)[first]
+        points = points.gather(1, first[..., None].expand(-1, -1, 3))
+        local = geometry.local((faces.lower if upper else faces.upper)[numbers], points)
+        onto = orthonormal(values, weights)
+        return derivatives_across(polynomials, axis, local, orders, onto)
+
+    def _inside(self, points: Tensor, rows: Tensor, axis: int) -> Tensor:
+        """Which points on faces have the solid on both sides, a mask (s, q).
+
+        Args:
+            points: on each face, (s, q, 3).
+            rows: the numbers of the faces, (s,).
+            axis: that across the faces.
+        """
+        regions = self.geometry.tree.region[self.geometry.faces.lower[self.numbers[rows]]]
+        inside = torch.ones(points.shape[:2], dtype=torch.bool)
+        for region, solid in enumerate(self.solids):
+            own = regions == region
+            for sign in (-1, 1):
+                beside = points[own]
+                beside[:, :, axis] += sign * self.steps[rows[own], None]
+                inside[own] &= solid.contains(beside.flatten(0, 1)).view(beside.shape[:2])
+        return inside
+
+
+@dataclass(frozen=True, eq=False)
+class SampledSide(CellSide):
+    """The side of a cell at a sampled face.
+
+    Args:
+        axis, upper: see `CellSide`.
+        row: the number of the face among the sampled ones.
+        faces: the sampled faces.
+    """
+
+    axis: int
+    upper: bool
+    row: int
+    faces: SampledFaces
+
+    def traces(self, polynomials: LocalPolynomials, orders: int) -> list[Tensor]:
+        return self.faces.traces(self.row, self.upper, polynomials, orders)
+
+
+@dataclass(frozen=True, eq=False)
+class SolidGeometry(CellGeometry):
+    """The cells of a tree that contain a part of a solid.
+
+    Args:
+        parts: the part of the solid in each cell.
+        sampled: the faces of which only a part is in the solid, a mask (F,).
+        step: the distance from a face at which points on both sides of it are tested, divided by
+            the width of the smaller cell.
+        solids: the parts into which interfaces divide the solid, one for each region.
+        lost: boxes without a cell of a region in which a part of it is bounded that was too small
+            for a cell: their corners in physical space, (n, 2, 3) for each region.
+    """
+
+    parts: Sequence[CellPart]
+    sampled: Tensor
+    step: float
+    solids: Sequence[SolidPart]
+    lost: Sequence[Tensor]
+
+    @classmethod
+    def joined(cls, parts: Sequence["SolidGeometry"]) -> "SolidGeometry":
+        """The cells of all regions; parts: those of each region."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            Tree.joined([one.tree for one in parts]),
+            parts[0].domain,
+            torch.cat([one.frames for one in parts]),
+            Faces.joined([one.faces for one in parts], [len(one.tree) for one in parts]),
+            [part for one in parts for part in one.parts],
+            torch.cat([one.sampled for one in parts]),
+            parts[0].step,
+            [solid for one in parts for solid in one.solids],
+            [lost for one in parts for lost in one.lost],
+        )
+
+    @cached_property
+    def is_cut(self) -> Tensor:
+        """The cells that the boundary cuts, a mask (N,)."""
+        return torch.tensor([part.is_cut for part in self.parts], dtype=torch.bool)
+
+    @property
+    def whole_cells(self) -> Tensor:
+        return ~self.is_cut
+
+    @cached_property
+    def _rows(self) -> Tensor:
+        """The number of each face among the sampled ones, -1 for the others, (F,)."""
+        return torch.where(self.sampled, self.sampled.long().cumsum(dim=0) - 1, -1)
+
+    @cached_property
+    def _faces(self) -> SampledFaces:
+        numbers = self.sampled.nonzero()[:, 0]
+        return SampledFaces(numbers, self, self.solids, self.step * self.lengths[numbers])
+
+    def _side(self, cell: int, face: int, whole: SidePart) -> CellSide:
+        row = int(self._rows[face])
+        return whole if row < 0 else SampledSide(whole.axis, whole.upper, row, self._faces)
+
+
+@dataclass(frozen=True, eq=False)
+class SolidCutter:
+    """Cuts the cells of trees by the boundary of a solid, or of a part of it between interfaces.
+
+    Args:
+        solid: the part.
+        region: its number.
+        known: the parts of cells that have been found, by level and place; None for boxes without
+            a part.
+        bounded: whether sheets bound the region in boxes without a cell, by level and place.
+    """
+
+    solid: SolidPart
+    region: int = 0
+    known: dict[tuple[int, ...], CellPart | None] = field(default_factory=dict)
+    bounded: dict[tuple[int, ...], bool] = field(default_factory=dict)
+
+    @cached_property
+    def finder(self) -> PartFinder:
+        """Finds the parts of single cells."""
+        return PartFinder(self.solid)
+
+    def boxes(self, tree: Tree) -> Tensor:
+        """The corners of the cells in physical space, (N, 2, 3)."""
+        low, high = self.solid.domain.bounds
+        return low + (tree.boxes + 1) / 2 * (high - low)
+
+    def parts(self, tree: Tree) -> list[CellPart | None]:
+        """The part of the solid in each cell; None if there is none."""
+        keys, boxes = _keys(tree), self.boxes(tree)
+        rows = [row for row, key in enumerate(keys) if key not in self.known]
+        new = self.finder.parts(boxes[rows])
+        self.known.update(zip((keys[row] for row in rows), new, strict=True))
+        return [self.known[key] for key in keys]
+
+    def cut(self, tree: Tree) -> SolidGeometry:
+        """The cells of the region that contain a part of the solid."""
+        tree = tree.only(tree.region == self.region)
+        found = self.parts(tree)
+        kept = torch.tensor([part is not None for part in found], dtype=torch.bool)
+        tree, parts = tree.only(kept), [part for part in found if part is not None]
+        low, high = self.solid.domain.bounds
+        frames = (torch.stack([part.frame for part in parts]) - low) / (high - low) * 2 - 1
+        is_cut = torch.tensor([part.is_cut for part in parts], dtype=torch.bool)
+        frames = torch.where(is_cut[:, None, None], frames, tree.boxes)
+        faces, sampled = self._divided(tree, frames, is_cut)
+        return SolidGeometry(
+            tree,
+            self.solid.domain,
+            frames,
+            faces,
+            parts,
+            sampled,
+            self.finder.sliver,
+            [self.solid],
+            [self._lost(tree)],
+        )
+
+    def _lost(self, tree: Tree) -> Tensor:
+        """The boxes without a cell in which sheets bound the region, (n, 2, 3).
+
+        tree: the cells of the region.
+        """
+        level, place = gaps(tree)
+        without = Tree(tree.roots, level, place, torch.zeros(len(level), dtype=torch.long))
+        boxes, keys = self.boxes(without), _keys(without)
+        rows = [row for row, key in enumerate(keys) if key not in self.bounded]
+        new = self.finder.are_bounded(boxes[rows]).tolist()
+        self.bounded.update(zip((keys[row] for row in rows), new, strict=True))
+        return boxes[torch.tensor([self.bounded[key] for key in keys], dtype=torch.bool)]
+
+    def _divided(self, tree: Tree, frames: Tensor, is_cut: Tensor) -> tuple[Faces, Tensor]:
+        """The faces in the solid, and which of them are not whole rectangles, a mask (F,).
+
+        Args:
+            tree: the cells.
+            frames: the corners of their frames in the tree's coordinates, (N, 2, 3).
+            is_cut: the cells that the boundary cuts, a mask (N,).
+        """
+        faces, (bottom, top) = tree.faces, self.solid.domain.bounds
+        half = (top - bottom) / 2
+        near = is_cut[faces.lower] | is_cut[faces.upper]
+        numbers = near.nonzero()[:, 0]
+        axis, lower, upper = faces.axis[numbers], faces.lower[numbers], faces.upper[numbers]
+        rows = torch.arange(len(numbers))
+        at = faces.corners[numbers, 0, axis]
+        low = torch.stack([frames[lower, 0], frames[upper, 0], faces.corners[numbers, 0]]).amax(0)
+        high = torch.stack([frames[lower, 1], frames[upper, 1], faces.corners[numbers, 1]]).amin(0)
+        near_side = 1e-9
+        reached = (frames[lower, 1, axis] >= at - near_side) & (
+            frames[upper, 0, axis] <= at + near_side
+        )
+        low[rows, axis] = high[rows, axis] = at
+        reached &= ((high - low) > 0).sum(dim=1) == 2
+        numbers, axis, low, high = numbers[reached], axis[reached], low[reached], high[reached]
+        width = torch.minimum(tree.widths[lower], tree.widths[upper])[reached]
+        across = torch.zeros_like(width).scatter(1, axis[:, None], 1.0)
+        step = self.finder.sliver * (across * width * half)
+        low, high = bottom + (low + 1) * half, bottom + (high + 1) * half
+        low, high, share = narrowed(self.solid, low, high, step, self.finder.nodes)
+        kept = share > 0
+        corners = (torch.stack([low, high], dim=1) - bottom) / half - 1
+        plain = (~near).nonzero()[:, 0]
+        chosen = torch.cat([plain, numbers[kept]])
+        every = torch.cat([faces.corners[plain], corners[kept]])
+        sampled = torch.cat([torch.zeros(len(plain), dtype=torch.bool), share[kept] < 1])
+        return Faces(faces.axis[chosen], faces.lower[chosen], faces.upper[chosen], every), sampled
+
+
+def _keys(tree: Tree) -> list[tuple[int, ...]]:
+    """The levels and the place of each cell."""
+    return [tuple(key) for key in torch.cat([tree.level, tree.place], dim=1).tolist()]
+
+
+@dataclass(frozen=True, eq=False)
+class SolidWalls:
+    """Points of the boundary in the cells of a solid.
+
+    Args:
+        geometry: the cells.
+        cutter: gives the smooth parts of the boundary of a region.
+        polynomials: the functions of a cell.
+    """
+
+    geometry: SolidGeometry
+    cutter: SolidCutter
+    polynomials: LocalPolynomials
+
+    def of(self, pieces: Sequence[Piece]) -> Iterator[CellPoints]:
+        """The points on some pieces, separately for each smooth part of these.
+
+        All cells with a whole side on the boundary have their points at the same places of it.
+        """
+        for number, (_, piece) in enumerate(self.cutter.solid.sheets):
+            if piece in pieces:
+                yield from self._of_sheet(number)
+
+    def _of_sheet(self, number: int) -> Iterator[CellPoints]:
+        geometry, finder = self.geometry, self.cutter.finder
+        more = 4  # the number of points along each coordinate above the degree
+        near = torch.tensor([number in part.sheets for part in geometry.parts], dtype=torch.bool)
+        near &= geometry.tree.region == self.cutter.region
+        cells, boxes = near.nonzero()[:, 0], self.cutter.boxes(geometry.tree)[near]
+        rules = finder.bounding(number, boxes, self.polynomials.degree + more)
+        is_side, axes, upper = _whole_sides(rules, boxes)
+        is_side &= ~geometry.is_cut[cells]
+        for axis, end in itertools.product(range(3), (False, True)):
+            own = is_side & (axes == axis) & (upper == end)
+            if bool(own.any()):
+                rule = self.polynomials.on_face.rule(more - 1)
+                yield CellPoints.on_side(geometry, cells[own], SidePart.whole(axis, end, 3), *rule)
+        sampled = rules.some(~is_side[rules.box]).numbered(cells)
+        together = 32
+        every = RulesInBoxes.joined([sampled, *self._lost(number)])
+        for some, points, weights in every.padded(together):
+            yield CellPoints.of(geometry, some, Batch.made_of(points), weights)
+
+    def _lost(self, number: int) -> Iterator[RulesInBoxes]:
+        """Points of the boundary in boxes without a cell, as points of the nearest cells.
+
+        The boxes are halved until they are as small as these cells.
+        """
+        geometry, few, region = self.geometry, 4, self.cutter.region
+        (bottom, top), widths = geometry.domain.bounds, geometry.tree.widths * geometry.half
+        boxes = geometry.lost[region]
+        while len(boxes):
+            rules = self.cutter.finder.bounding(number, boxes, few)
+            at = (rules.points.coords - bottom) / (top - bottom) * 2 - 1
+            cells = geometry.tree.locate(at, torch.full((len(at),), region))
+            size = boxes[:, 1] - boxes[:, 0]
+            wider = torch.zeros(len(boxes), 3, dtype=torch.long)
+            wider.index_add_(0, rules.box, (size[rules.box] > 1.5 * widths[cells]).long())
+            large = (wider > 0).any(dim=1)
+            own = ~large[rules.box]
+            yield RulesInBoxes.joined(
+                [RulesInBoxes(cells[own], rules.points[own], rules.weights[own])]
+            )
+            boxes = _halves(boxes[large], (wider[large] > 0).long().argmax(dim=1))
+
+
+def _whole_sides(rules: RulesInBoxes, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Which cells have a side that the boundary covers, and the axis and the end of that side.
+
+    Args:
+        rules: on the boundary in each cell.
+        boxes: the corners of the cells, (c, 2, 3).
+
+    Returns:
+        A mask (c,), the axes, (c,), and whether it is the upper end, (c,).
+    """
+    rounding, counts = 1e-5, rules.counts(len(boxes))
+    first = (counts.cumsum(dim=0) - counts).clamp_max(max(0, len(rules.box) - 1))
+    normals = rules.normals[first] if len(rules.box) else torch.zeros_like(boxes[:, 0])
+    axes = normals.abs().argmax(dim=1)
+    widths = boxes[:, 1] - boxes[:, 0]
+    sizes = widths.prod(dim=1) / widths.gather(1, axes[:, None])[:, 0]
+    areas = torch.zeros_like(sizes).index_add(0, rules.box, rules.weights)
+    covered = (areas / sizes - 1).abs() <= rounding
+    straight = normals.abs().sum(dim=1) <= 1 + rounding
+    upper = normals.gather(1, axes[:, None])[:, 0] > 0
+    return (counts > 0) & covered & straight, axes, upper
+
+
+def _halves(boxes: Tensor, axes: Tensor) -> Tensor:
+    """Both halves of boxes, (2 n, 2, 3).
+
+    Args:
+        boxes: their corners, (n, 2, 3).
+        axes: the coordinate in which each one is halved, (n,).
+    """
+    halved = torch.nn.functional.one_hot(axes, 3).bool()
+    middle, low, high = boxes.mean(dim=1), boxes[:, 0], boxes[:, 1]
+    lower = torch.stack([low, torch.where(halved, middle, high)], dim=1)
+    return torch.cat([lower, torch.stack([torch.where(halved, middle, low), high], dim=1)])

@@ -1,0 +1,379 @@
+"""The polynomials of a cell: products of orthonormal Legendre polynomials up to a total degree,
+and their derivatives at any points.
+"""
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property, lru_cache, reduce
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.polynomial import legendre
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kanpinn.geometry.rules import gauss_product, tensor_grid
+from kanpinn.jets import Channels, derivatives_of_parts, total
+
+
+def legendre_at(x: Tensor, degree: int, order: int) -> list[Tensor]:
+    """Orthonormal Legendre polynomials P_0 … P_k at points (n,), and their derivatives.
+
+    Returns:
+        For each order of the derivative from 0 to `order` a tensor (k + 1, n).
+    """
+    found = [torch.ones_like(x), x][: degree + 1]
+    for n in range(1, degree):
+        before = found[n - 1] * (-n / (n + 1))
+        found.append(torch.addcmul(before, x, found[n], value=(2 * n + 1) / (n + 1)))
+    values = torch.stack(found)
+    first, *others = (one.to(values) for one in _to_legendre(degree)[: order + 1])
+    return [first.diagonal()[:, None] * values, *(one @ values for one in others)]
+
+
+@lru_cache(maxsize=100)
+def _to_legendre(degree: int) -> list[Tensor]:
+    """For each order the matrix (k + 1, k + 1) from P_n to derivatives of orthonormal ones."""
+    highest, scale = 4, np.diag(np.sqrt(np.arange(degree + 1) + 0.5))
+    found = []
+    for order in range(highest + 1):
+        series = legendre.legder(scale, order) if order else scale
+        padded = np.zeros_like(scale)
+        padded[: min(len(series), degree + 1)] = series[: degree + 1]
+        found.append(torch.from_numpy(padded.T))
+    return found
+
+
+@lru_cache(maxsize=100)
+def derivatives_of_legendre(degree: int) -> list[Tensor]:
+    """For each order the derivatives of orthonormal polynomials as sums of such, (k + 1, k + 1)."""
+    norms = torch.sqrt(torch.arange(degree + 1, dtype=torch.float64) + 0.5)
+    return [matrix / norms for matrix in _to_legendre(degree)]
+
+
+@dataclass(frozen=True)
+class LocalPolynomials:
+    """All polynomials of total degree at most k in d coordinates on [-1, 1]^d.
+
+    They are the functions of KANs [d, W, 1] with affine inner edges in W evenly spread directions
+    and outer edges that are polynomials of degree k, for W = k + 1 in two dimensions. Their basis
+    consists of orthonormal products of Legendre polynomials, lower degrees first, which loses no
+    digits.
+
+    Args:
+        degree: k.
+        dim: d; without coordinates there is one polynomial, the constant 1.
+
+    Reference: Logan and Shepp, Optimal reconstruction of a function from its projections (1975),
+    for sums of functions of single directions.
+    """
+
+    degree: int
+    dim: int
+
+    @cached_property
+    def powers(self) -> Tensor:
+        """The degrees of each polynomial in each coordinate, (L, d)."""
+        each = itertools.product(range(self.degree + 1), repeat=self.dim)
+        found = sorted((sum(one), one) for one in each if sum(one) <= self.degree)
+        return torch.tensor([one for _, one in found]).view(len(found), self.dim)
+
+    @property
+    def on_face(self) -> "LocalPolynomials":
+        """The polynomials of the same degree on a side, in one coordinate less."""
+        return LocalPolynomials(self.degree, self.dim - 1)
+
+    @property
+    def size(self) -> int:
+        """The number of polynomials L."""
+        return self.count(self.degree)
+
+    def count(self, degree: int) -> int:
+        """The number of those up to a lower total degree, which come first."""
+        return math.comb(degree + self.dim, self.dim) if degree >= 0 else 0
+
+    def stacked(
+        self, channels: Channels, x: Tensor, scale: Tensor, parts: Sequence[int] | None = None
+    ) -> Tensor:
+        """The stacked jets of all polynomials at points, (n, parts, L).
+
+        The values of each polynomial are contiguous in memory, as columns are in LAPACK.
+
+        Args:
+            channels: the derivatives by the physical coordinates.
+            x: the points in the cell's own coordinates in [-1, 1]^d, (n, d).
+            scale: the derivatives of these by the physical ones, (d,), or (n, d) for each point.
+            parts: the numbers of some parts; all by default.
+        """
+        tables, columns = self._tables(channels, x, scale), self._columns.to(x.device)
+
+        @cache
+        def table(axis: int, order: int) -> Tensor:
+            return tables[axis][order].index_select(0, columns[axis])
+
+        def derivative(orders: tuple[int, ...]) -> Tensor:
+            return reduce(torch.mul, [table(*one) for one in enumerate(orders)])
+
+        every = derivatives_of_parts(channels)
+        chosen = every if parts is None else [every[part] for part in parts]
+        found = x.new_empty(self.size, len(chosen), len(x))
+        for part, terms in enumerate(chosen):
+            found[:, part] = total(derivative(orders) * factor for orders, factor in terms)
+        return found.permute(2, 1, 0)
+
+    @cached_property
+    def _columns(self) -> Tensor:
+        """The degree of each polynomial in each coordinate, (d, L)."""
+        return self.powers.T.contiguous()
+
+    @cached_property
+    def columns(self) -> list[NDArray[Any]]:
+        """The degree of each polynomial in each coordinate, (L,) for each of them."""
+        return [one.numpy() for one in self._columns]
+
+    def evaluated(
+        self, channels: Channels, x: Tensor, scale: Tensor, coefficients: Tensor
+    ) -> Tensor:
+        """The stacked jets of a function in c boxes at q points of each, (c, q, parts, m).
+
+        The coordinates are summed one after the other (sum factorisation), which takes fewer
+        operations than `stacked`.
+
+        Args:
+            channels: the derivatives by the physical coordinates.
+            x: the points in each cell's own coordinates, (c, q, d).
+            scale: the derivatives of these by the physical ones, (c, d).
+            coefficients: in each box, (c, L, m).
+        """
+        count, each, _ = x.shape
+        side, full = self.degree + 1, self._in_square(coefficients)
+        scales = scale[:, None].expand_as(x).flatten(0, 1)
+        tables = [
+            [table.unflatten(1, (count, each)).permute(1, 2, 0) for table in own]  # (c, q, k + 1)
+            for own in self._tables(channels, x.flatten(0, 1), scales)
+        ]
+        first = [table @ full.flatten(1).unflatten(1, (side, -1)) for table in tables[0]]
+
+        @cache
+        def derivative(orders: tuple[int, ...]) -> Tensor:
+            found = first[orders[0]]
+            for own, order in zip(tables[1:], orders[1:], strict=True):
+                found = (own[order][..., None] * found.unflatten(2, (side, -1))).sum(dim=2)
+            return found
+
+        parts = [
+            total(derivative(orders) * factor for orders, factor in terms)
+            for terms in derivatives_of_parts(channels)
+        ]
+        return torch.stack(parts, dim=2)
+
+    def _tables(self, channels: Channels, x: Tensor, scale: Tensor) -> list[list[Tensor]]:
+        """For each coordinate the derivatives of the Legendre polynomials, (k + 1, n) each.
+
+        The arguments are those of `stacked`.
+        """
+        tables = legendre_at(x.T.flatten(), self.degree, channels.derivative_order)
+        factors = scale.T if scale.ndim == 2 else scale[:, None]
+        each = [table.unflatten(1, (x.shape[1], len(x))) for table in tables]
+        return [
+            [own[:, axis] * factors[axis] ** order for order, own in enumerate(each)]
+            for axis in range(x.shape[1])
+        ]
+
+    def values(self, x: Tensor) -> Tensor:
+        """The values of all polynomials at points (n, d), (n, L)."""
+        if not self.dim:
+            return x.new_ones(len(x), 1)
+        names = tuple(f"x{i}" for i in range(self.dim))
+        return self.stacked(Channels(names), x, torch.ones_like(x[0]))[:, 0]
+
+    def derived(self, channels: Channels, scale: Tensor, parts: Sequence[int]) -> Tensor:
+        """The coefficients of the parts of jets of all polynomials, (L, parts, L).
+
+        The arguments are those of `stacked`, with a scale (d,) for all points. The functions of the
+        last index are polynomials whose coefficients in the same basis stand along the first one.
+        """
+        matrices, every = derivatives_of_legendre(self.degree), derivatives_of_parts(channels)
+        found = scale.new_zeros(self.size, len(parts), self.size)
+        for number, part in enumerate(parts):
+            for orders, factor in every[part]:
+                each = [
+                    matrices[order][own[None, :], own[:, None]] * scale[axis] ** order
+                    for axis, (order, own) in enumerate(zip(orders, self._columns, strict=True))
+                ]
+                found[:, number] += factor * reduce(torch.mul, each)
+        return found
+
+    def rule(self, more: int = 1) -> tuple[Tensor, Tensor]:
+        """Gauss points of [-1, 1]^d and weights, exact for products of two of the polynomials.
+
+        more: the number of points per coordinate above the degree.
+        """
+        if not self.dim:
+            return torch.zeros(1, 0, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+        unit, weights = gauss_product(self.degree + more, self.dim)
+        return 2 * unit - 1, weights * 2**self.dim
+
+    def padded(self, coefficients: Tensor) -> Tensor:
+        """The coefficients (N, L, m) here of polynomials with fewer coefficients, (N, l, m)."""
+        found = coefficients.new_zeros(len(coefficients), self.size, coefficients.shape[2])
+        found[:, : coefficients.shape[1]] = coefficients
+        return found
+
+    def restricted(self, low: Tensor, width: Tensor, coefficients: Tensor) -> Tensor:
+        """The coefficients of functions on parts of their boxes, (c, L, m).
+
+        Args:
+            low, width: the lower corners of the parts and their widths in the coordinates of the
+                boxes, (c, d) each.
+            coefficients: on the boxes, (c, L, m).
+        """
+        unit, weights = gauss_product(self.degree + 1, 1)
+        nodes, side = 2 * unit[:, 0] - 1, self.degree + 1
+        own = legendre_at(nodes, self.degree, 0)[0] * (2 * weights)  # (k + 1, q)
+        outer = low[..., None] + (nodes + 1) / 2 * width[..., None]  # (c, d, q)
+        values = legendre_at(outer.flatten(), self.degree, 0)[0].unflatten(1, outer.shape)
+        found = self._in_square(coefficients)
+        for axis in range(self.dim):
+            matrices = torch.einsum("iq,jcq->cij", own, values[:, :, axis])
+            parts = found.unflatten(1, (side**axis, side, -1))
+            found = torch.einsum("cij,cajr->cair", matrices, parts.flatten(3)).reshape(found.shape)
+        return found[:, self._places]
+
+    @cached_property
+    def _places(self) -> Tensor:
+        """The index of each polynomial among all products of Legendre polynomials, (L,)."""
+        return self.powers @ (self.degree + 1) ** torch.arange(self.dim - 1, -1, -1)
+
+    def _in_square(self, coefficients: Tensor) -> Tensor:
+        """The coefficients (c, L, m) among those of all products, (c, (k + 1)^d, m)."""
+        count, _, fields = coefficients.shape
+        found = coefficients.new_zeros(count, (self.degree + 1) ** self.dim, fields)
+        found[:, self._places.to(found.device)] = coefficients
+        return found
+
+
+def closed_rule(count: int, dim: int) -> tuple[Tensor, Tensor]:
+    """Points of [-1, 1]^d with some on all sides, and the weights of a quadrature rule.
+
+    Args:
+        count: the number n of points along each coordinate, cos(π i / (n - 1)).
+        dim: d.
+
+    Reference: Clenshaw and Curtis, A method for numerical integration on an automatic computer
+    (1960).
+    """
+    nodes = np.cos(np.pi * np.arange(count) / (count - 1))
+    integrals = np.zeros(count)
+    integrals[::2] = 2 / (1 - np.arange(0, count, 2.0) ** 2)  # of Chebyshev polynomials
+    weights = np.linalg.solve(np.polynomial.chebyshev.chebvander(nodes, count - 1).T, integrals)
+    axes = [torch.from_numpy(nodes)] * dim
+    return tensor_grid(axes), tensor_grid([torch.from_numpy(weights)] * dim).prod(dim=1)
+
+
+Array = NDArray[Any]
+Mixed = tuple[int, ...]  # the orders of a derivative by each coordinate
+
+
+@dataclass(frozen=True)
+class PolynomialTables:
+    """The factors of the derivatives of polynomials at some points: functions of one coordinate.
+
+    Args:
+        polynomials: the polynomials.
+        tables: for each order the derivatives of Legendre polynomials, (k + 1, d, q).
+    """
+
+    polynomials: LocalPolynomials
+    tables: Sequence[Array]
+
+    def summed(
+        self, channels: Channels, scale: Sequence[float], parts: Sequence[int], factors: Array
+    ) -> Array:
+        """The sums of the parts of the polynomials' jets times factors, (L, m, q, e).
+
+        Args:
+            channels: the derivatives by the physical coordinates.
+            scale: the derivatives of the cell's coordinates by the physical ones, (d,).
+            parts: the numbers of the parts.
+            factors: of all parts, (parts, m, q, e).
+        """
+        every, sums = derivatives_of_parts(channels), dict[Mixed, Array]()
+        for part in parts:
+            for orders, factor in every[part]:
+                size = factor * np.prod(np.array(scale) ** orders)
+                own = factors[part] * size
+                sums[orders] = sums[orders] + own if orders in sums else own
+        found = None
+        for orders, own in sums.items():
+            one = self._times(orders, own)
+            found = one if found is None else np.add(found, one, out=found)
+        assert found is not None
+        return found
+
+    def _times(self, orders: Mixed, factors: Array) -> Array:
+        """A derivative of all polynomials times factors, (L, m, q, e); factors: (m, q, e)."""
+        single = factors.shape[0] * factors.shape[2] == 1
+        first = self.tables[orders[0]][:, 0]
+        if single:  # then the factors are not needed for each polynomial
+            first = first * factors[0, :, 0]
+        columns = self.polynomials.columns
+        found = first.take(columns[0], axis=0)
+        for axis in range(1, len(orders)):
+            found = found * self.tables[orders[axis]][:, axis].take(columns[axis], axis=0)
+        if single:
+            return found[:, None, :, None]
+        return found[:, None, :, None] * factors
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedDerivatives:
+    """The derivatives of polynomials at points in other places of each cell.
+
+    Those of many cells are computed together, which is several times as fast. They are kept until
+    those of all these cells have been asked for.
+
+    Args:
+        polynomials: the polynomials.
+        local: the points in each cell's own coordinates, (c, q, d).
+        channels: the derivatives by the physical coordinates.
+        kept: by the number of the first cell of those computed together, their tables,
+            (k + 1, d, cells, q) for each order.
+        asked: for how many of these cells they have been asked.
+    """
+
+    polynomials: LocalPolynomials
+    local: Tensor
+    channels: Channels
+    kept: dict[int, list[Array]] = field(default_factory=dict)
+    asked: Counter[int] = field(default_factory=Counter)
+
+    def of_cell(self, place: int, used: slice | Tensor) -> PolynomialTables:
+        """The tables at the points of a cell.
+
+        Args:
+            place: the number of the cell here.
+            used: which of its points.
+        """
+        points = 2**10  # at once: tables that stay in the processor's cache
+        together = max(1, points // self.local.shape[1])
+        first = place - place % together
+        if first not in self.kept:
+            self.kept[first] = self._tables(self.local[first : first + together])
+        tables = self.kept[first]
+        self.asked[first] += 1
+        if self.asked[first] == tables[0].shape[2]:
+            del self.kept[first], self.asked[first]
+        chosen = used if isinstance(used, slice) else used.numpy()
+        own = [one[:, :, place - first, chosen] for one in tables]
+        return PolynomialTables(self.polynomials, own)
+
+    def _tables(self, local: Tensor) -> list[Array]:
+        """The tables of some cells; local: their points, (cells, q, d)."""
+        order, degree = self.channels.derivative_order, self.polynomials.degree
+        found = legendre_at(local.movedim(2, 0).flatten(), degree, order)
+        return [one.numpy().reshape(-1, local.shape[2], *local.shape[:2]) for one in found]

@@ -1,0 +1,448 @@
+"""The coupling of cells: traces on faces, rows at interfaces, and the traces from which an
+iteration starts.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kanpinn.spaces.cells.geometry.cell_geometry import (
+    CellGeometry,
+    CellSide,
+    FaceTraces,
+    SideTrace,
+    restriction,
+)
+from kanpinn.spaces.cells.geometry.interfaces import CoupledContacts
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.system.functions import CellField
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Coupling:
+    """The weights with which fields and their derivatives are continuous between cells.
+
+    For an equation Σ_r c_r ∂^r u of order o the squared difference of the normal derivative ∂^j u,
+    j < o, of a cell from its trace has the weight Σ_(r>j) c_r² k^(2(r-j)) h^(2j+1-2r). With equal
+    weights on both sides that is half this weight for the squared jump. For -Δu the weights are
+    k⁴/h³ for the value and k²/h for the normal derivative: then the least-squares functional is
+    equivalent to the norm of the residual's solution in each cell, and errors were 1.6 to 4 times
+    those of the best approximation for all degrees, on uniform and on graded cells. With smaller
+    weights errors were larger by orders of magnitude, with larger ones by a factor of up to 10.
+
+    Where c_0 u is large beside c_r ∂^r u, as the rate of change is in short windows of time,
+    c_r (c_r + c_0 h^r / k^(r-1)) takes the place of c_r². Otherwise jumps cost little beside the
+    residual, and windows that are short beside the cells are unstable: errors grew by factors of up
+    to 10^130. With c_0 (h / k)^r windows were still unstable where advection is strong; with
+    c_0 h^r errors in the plane were twice as large.
+
+    Args:
+        sizes: c_r of each field in each cell, for derivatives along each coordinate,
+            (N, d, orders, m).
+        widths: of the cells, (N, d).
+        degree: k.
+        factors: of all rows of each cell, (N,).
+
+    Reference: Bensow and Larson, Discontinuous/continuous least-squares finite element methods for
+    elliptic problems (2005), for the powers of h.
+    """
+
+    sizes: Tensor
+    widths: Tensor
+    degree: int
+    factors: Tensor
+
+    @cached_property
+    def of_polynomials(self) -> Tensor:
+        """c_r / h^r: the terms of a polynomial of the size 1, (N, d, orders, m)."""
+        orders = torch.arange(self.sizes.shape[2])
+        return self.sizes / self.widths[:, :, None, None] ** orders[:, None]
+
+    @cached_property
+    def orders(self) -> list[int]:
+        """The order of the equations in each field."""
+        tiny = 1e-12
+        largest = self.of_polynomials.amax(dim=(0, 1))  # (orders, m)
+        seen = largest > tiny * largest.max()
+        return [int(one.nonzero().max()) if bool(one.any()) else 0 for one in seen.T]
+
+    @property
+    def phase(self) -> float:
+        """The largest √(c_0 h²/c_2) in any cell: the phase of waves over its width, or zero."""
+        none, *rest = self.of_polynomials.amax(dim=1).unbind(dim=1)  # (N, m) each
+        second = rest[1] if len(rest) > 1 else torch.zeros_like(none)
+        return float(torch.where(second > 0, none / second, 0.0).max().sqrt())
+
+    def weights(self, cells: Tensor, normals: Tensor, length: Tensor) -> Tensor:
+        """The square roots of the weights of ∂^j u in some cells, (c, j, m) for j from 0.
+
+        Args:
+            cells: the numbers of the cells, (c,).
+            normals: unit normals of the faces, (c, d).
+            length: h, the width across the face of the smaller of its cells, (c,).
+        """
+        highest = self.sizes.shape[2] - 1
+        powers = normals.abs()[:, :, None] ** torch.arange(highest + 1)
+        sizes = (powers[..., None] * self.sizes[cells]).amax(dim=1)
+        found = sizes.new_zeros(len(cells), max(1, highest), sizes.shape[2])
+        for r in range(1, highest + 1):
+            wide = sizes[:, 0] * length[:, None] ** r * self.degree ** (1.0 - r)
+            squares = sizes[:, r] * (sizes[:, r] + wide)
+            for j in range(r):
+                factor = self.degree ** (2.0 * (r - j)) * length ** (2.0 * j + 1 - 2 * r)
+                found[:, j] += factor[:, None] * squares
+        return found.sqrt() * self.factors[cells, None, None]
+
+    @property
+    def errors(self) -> Tensor:
+        """The error of each cell for a residual of the size 1, up to a common factor, (N,).
+
+        A polynomial of this size has derivatives in the equation of at most the size 1. Its values
+        do not count where there are derivatives: the term k² u of a wave does not bound errors.
+        """
+        values, *others = self.of_polynomials.amax(dim=1).unbind(dim=1)  # (N, m) each
+        derivatives = torch.stack(others or [values]).amax(dim=0)
+        algebraic = torch.tensor(self.orders) == 0
+        largest = torch.where(algebraic, values, derivatives)
+        return torch.where(largest > 0, 1 / largest.clamp_min(1e-300), 0).amax(dim=1)
+
+    def of_condition(self, sizes: Tensor, weights: Tensor) -> Tensor:
+        """The square roots of the weights of a condition's equations, (c, e).
+
+        A condition on ∂^j u has the weight of its jump. One that combines derivatives of several
+        orders has the least of their weights.
+
+        Args:
+            sizes: the largest slopes by derivatives of each order, (c, e, orders, m).
+            weights: see `weights`, (c, j, m).
+        """
+        orders = min(sizes.shape[2], weights.shape[1])
+        sizes, weights = sizes[:, :, :orders], weights[:, None, :orders]
+        there = (sizes > 0) & (weights > 0)
+        ratios = torch.where(there, weights / sizes.clamp_min(1e-300), torch.inf)
+        least = ratios.flatten(2).amin(dim=2)
+        return torch.where(least.isfinite(), least, 1.0)
+
+
+@dataclass(frozen=True)
+class Traces:
+    """The unknowns on faces: polynomials for h^j ∂^j u of each field f, j < o_f.
+
+    Here h is the width of a cell at the face, `SideTrace.unit`. With it the rows of cells that
+    differ only in size often differ only by a factor, see `RowSizes`.
+
+    Their degree is k - j - ⌊k / 6⌋. Jumps are penalised only up to this degree: their parts of the
+    highest degrees are small where the solution is resolved. Leaving these out does not change the
+    errors, and reduces the time of an elimination to two thirds. Traces that several smaller cells
+    share have the degree k - j, as those of the larger cell.
+
+    Args:
+        polynomials: the functions of a cell.
+        orders: o_f of each field.
+    """
+
+    polynomials: LocalPolynomials
+    orders: tuple[int, ...]
+
+    def sizes(self, field: int, shared: bool) -> list[int]:
+        """The number of unknowns of each derivative of a field.
+
+        shared: whether several smaller cells share the trace.
+        """
+        face = self.polynomials.on_face
+        highest = face.degree - (0 if shared else face.degree // 6)
+        return [face.count(highest - j) for j in range(self.orders[field])]
+
+    def size(self, shared: bool) -> int:
+        """The number of all unknowns of a trace; shared: see `sizes`."""
+        return sum(sum(self.sizes(field, shared)) for field in range(len(self.orders)))
+
+    def sizes_on(self, faces: FaceTraces) -> list[int]:
+        """The numbers of unknowns of all traces on faces."""
+        single, shared = self.size(shared=False), self.size(shared=True)
+        return [single] * faces.single + [shared] * len(faces.shared)
+
+    def coarse(self, low: int, shared: bool) -> Tensor:
+        """Which unknowns of a trace have a degree of at most `low` - j, a mask (size,).
+
+        shared: see `sizes`.
+        """
+        count, parts = self.polynomials.on_face.count, [torch.zeros(0, dtype=torch.bool)]
+        for field in range(len(self.orders)):
+            for j, size in enumerate(self.sizes(field, shared)):
+                parts.append(torch.arange(size) < (count(low - j) if low >= j else 0))
+        return torch.cat(parts)
+
+    def values(self, side: CellSide, scales: Tensor, shared: bool, coefficients: Tensor) -> Tensor:
+        """The traces of the functions of c cells on a part of a side, (c, size).
+
+        Args:
+            side: the part, a whole face in the same place of each cell.
+            scales: `SideTrace.unit` times the derivative of the cell's coordinate by the physical
+                one, for each cell, (c,).
+            shared: see `sizes`.
+            coefficients: of the functions, (c, L, m).
+        """
+        matrices = side.traces(self.polynomials, max(self.orders, default=0))
+        parts = [coefficients.new_zeros(len(coefficients), 0)]
+        for field in range(len(self.orders)):
+            for j, count in enumerate(self.sizes(field, shared)):
+                own = coefficients[:, :, field] @ matrices[j][:, :count].to(coefficients)
+                parts.append(scales[:, None].to(own) ** j * own)
+        return torch.cat(parts, dim=1)
+
+    def rows(self, at: SideTrace, scale: float, weights: Tensor) -> tuple[Array, Array]:
+        """The rows of a cell's functions, and those of the traces, on a part of a side.
+
+        Args:
+            at: the part.
+            scale: the derivative of the cell's coordinate by the physical one.
+            weights: of each derivative and field, (j, m).
+
+        Returns:
+            The rows (rows, L m), contiguous in memory for each function, and the traces' matrix
+            (rows, rows).
+        """
+        fields, shared, onto = len(self.orders), at.within is not None, None
+        every = at.side.traces(self.polynomials, max(self.orders, default=0))
+        matrices, factors = [one.numpy() for one in every], weights.tolist()
+        if at.within is not None:
+            onto = restriction(self.polynomials.on_face, *at.within).numpy().T
+        size, start = self.size(shared), 0
+        found = np.zeros((self.polynomials.size, fields, size))
+        traces = np.zeros((size, size))
+        for field in range(fields):
+            for j, count in enumerate(self.sizes(field, shared)):
+                rows, weight = slice(start, start := start + count), factors[j][field]
+                np.multiply(matrices[j][:, :count], weight * scale**j, out=found[:, field, rows])
+                own = np.eye(count) if onto is None else onto[:count, :count]
+                np.multiply(own, weight / at.unit**j, out=traces[rows, rows])
+        return found.reshape(-1, size).T, traces
+
+
+@dataclass(frozen=True, eq=False)
+class ContactRows:
+    """The rows that couple cells at parts of an interface: forms of their jets minus traces.
+
+    The forms are values and normal derivatives of fields, which have the same trace on both sides,
+    and fluxes, whose trace is that of the outside. So the flux inside has the other sign.
+
+    Args:
+        coupled: the parts, and the fluxes there.
+        forms: the factors of the parts of jets in each form, (2, c, q, forms, parts, m).
+        weights: the square roots of the weights, (2, c, forms).
+        signs: those of the traces, (2, forms).
+    """
+
+    coupled: CoupledContacts
+    forms: Tensor
+    weights: Tensor
+    signs: Tensor
+
+    @classmethod
+    def of(cls, coupled: CoupledContacts, coupling: Coupling) -> "ContactRows":
+        """The rows with the weights of a coupling."""
+        contacts, orders = coupled.contacts, list(enumerate(coupling.orders))
+        with_flux = (coupled.sizes[..., 1:, :] > 0).flatten(0, -2).any(dim=0).tolist()
+        continuous = [f for f, order in orders if order > 0]
+        smooth = [f for f, order in orders if order > 1 and not with_flux[f]]
+        like = coupled.slopes[..., :0, :, :]
+        values, normals = (
+            like.new_zeros(*like.shape[:3], len(fields), *like.shape[4:])
+            for fields in (continuous, smooth)
+        )
+        values[..., range(len(continuous)), 0, continuous] = 1.0
+        dim, across = coupled.polynomials.dim, contacts.points.normals
+        assert across is not None
+        across = across.view(*like.shape[1:3], dim)
+        for number, field in enumerate(smooth):
+            normals[..., number, 1 : 1 + dim, field] = across
+        cells = [side.cells for side in contacts.sides]
+        widths = [coupled.geometry.across(one, contacts.normals) for one in cells]
+        least = torch.minimum(*widths)
+        jumps = torch.stack([coupling.weights(one, contacts.normals, least) for one in cells])
+        both = zip(coupled.sizes, jumps, strict=True)
+        fluxes = torch.stack([coupling.of_condition(*one) for one in both])
+        ones = [1.0] * (len(continuous) + len(smooth))
+        signs = [[*ones, *[way] * coupled.right.shape[2]] for way in (-1.0, 1.0)]
+        return cls(
+            coupled,
+            torch.cat([values, normals, coupled.slopes], dim=3),
+            torch.cat([jumps[:, :, 0, continuous], jumps[:, :, 1, smooth], fluxes], dim=2),
+            jumps.new_tensor(signs),
+        )
+
+    @property
+    def size(self) -> int:
+        """The number of unknowns of the traces on one part."""
+        return self.coupled.contacts.traces.size * self.signs.shape[1]
+
+    def coarse(self, low: int) -> Tensor:
+        """Which of these unknowns have a degree of at most `low`, a mask (size,)."""
+        traces = self.coupled.contacts.traces
+        own = torch.arange(traces.size) < traces.count(min(low, traces.degree))
+        return own.repeat(self.signs.shape[1])
+
+    def traces(self, coefficients: Tensor) -> Tensor:
+        """The traces with which the rows of a function are least, (c, size).
+
+        coefficients: of the function, (N, L, m).
+        """
+        onto, right = self.coupled.contacts.onto, self.coupled.right
+        jets = self.coupled.jets(coefficients)
+        found = torch.einsum("cqi,scqfpm,cqspm->scfi", onto, self.forms, jets)
+        if right.shape[2]:
+            found[:, :, -right.shape[2] :] -= torch.einsum("cqi,cqe->cei", onto, right) / 2
+        squares = self.weights.square()
+        shares = squares / squares.sum(dim=0) * self.signs[:, None]
+        return (found * shares[..., None]).sum(dim=0).flatten(1)
+
+    def rows(self, side: int, place: int) -> tuple[Tensor, Tensor]:
+        """The rows of the cell on one side of a part.
+
+        Args:
+            side: INSIDE or OUTSIDE.
+            place: the number of the part.
+
+        Returns:
+            (rows, L m), and the diagonal (rows,) of the traces' matrix.
+        """
+        weights, onto = self.weights[side, place], self.coupled.contacts.onto[place]
+        functions = self.coupled.functions(side, place)
+        found = torch.einsum("qi,qfpm,qpl->film", onto, self.forms[side, place], functions)
+        diagonal = (weights * self.signs[side]).repeat_interleave(onto.shape[1])
+        return (found * weights[:, None, None, None]).flatten(2).flatten(0, 1), diagonal
+
+    def rights(self, side: int, place: int, fluxes: Tensor) -> Tensor:
+        """The right-hand sides of the rows, (rows, n): half of the fluxes' on each side.
+
+        fluxes: right-hand sides at the points of the part, (q, equations, n).
+        """
+        weights, equations = self.weights[side, place], fluxes.shape[1]
+        onto = self.coupled.contacts.onto[place]
+        found = fluxes.new_zeros(len(weights), onto.shape[1], fluxes.shape[2])
+        if equations:
+            found[-equations:] = torch.einsum("qi,qen->ein", onto, fluxes) / 2
+        return (found * weights[:, None, None]).flatten(0, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedContact:
+    """One of the two cells that meet at a part of an interface.
+
+    Args:
+        rows: the rows of several parts.
+        side: INSIDE or OUTSIDE.
+        place: the number of the part among these.
+        number: that of its traces among all traces.
+    """
+
+    rows: ContactRows
+    side: int
+    place: int
+    number: int
+
+    def of_cell(self) -> tuple[Tensor, Tensor]:
+        """The rows of the cell, (r, L m), and the diagonal of the traces' matrix, (r,)."""
+        return self.rows.rows(self.side, self.place)
+
+    def weighed(self, fluxes: Tensor) -> Tensor:
+        """The right-hand sides of the rows, (r, n); fluxes: at the points, (q, equations, n)."""
+        return self.rows.rights(self.side, self.place, fluxes)
+
+
+def placed(rows: Sequence[ContactRows], cells: int, traces: int) -> list[list[PlacedContact]]:
+    """For each cell the parts of interfaces at which it meets cells of other regions.
+
+    Args:
+        rows: those of all parts.
+        cells: the number of cells.
+        traces: the number of traces on faces, after which those on interfaces are numbered.
+    """
+    found: list[list[PlacedContact]] = [[] for _ in range(cells)]
+    for one in rows:
+        for place, both in enumerate(zip(*one.coupled.cells, strict=True)):
+            for side, cell in enumerate(both):
+                found[cell].append(PlacedContact(one, side, place, traces))
+            traces += 1
+    return found
+
+
+def coarse_traces(
+    geometry: CellGeometry, coupling: Coupling, traces: Traces, contacts: Sequence[ContactRows]
+) -> Array:
+    """Which traces have low degrees, those of all faces and then of interfaces, (unknowns,).
+
+    Args:
+        geometry: the cells.
+        coupling: the weights of jumps; with waves in cells higher degrees are coarse too.
+        traces: the unknowns on a face.
+        contacts: the rows of each part of an interface.
+    """
+    own, plane = geometry.traces, geometry.tree.dim < 3
+    low, most = (3, 400_000) if plane else (2, 40_000)  # so many are eliminated in seconds
+    waves = min(coupling.phase, traces.polynomials.degree / 2 - low)
+    low += math.ceil(max(0.0, waves))
+
+    def chosen(low: int) -> Array:
+        single, shared = (traces.coarse(low, one).numpy() for one in (False, True))
+        of_contacts = [one.coarse(low).numpy() for one in contacts]
+        of_faces = [np.tile(single, own.single), np.tile(shared, len(own.shared))]
+        return np.concatenate([*of_faces, *of_contacts])
+
+    while low > 1 and chosen(low).sum() > most:
+        low -= 1
+    return chosen(low)
+
+
+def traces_of(
+    geometry: CellGeometry,
+    traces: Traces,
+    contacts: Sequence[ContactRows],
+    shared: Tensor,
+    function: CellField,
+) -> Array:
+    """The traces of a function, of all faces and all interfaces, and its numbers, (unknowns, 1).
+
+    On a face that several smaller cells share they are those of the larger cell, on others those of
+    the lower one, or of the upper one if the lower one alone shares functions with others: those
+    are in the traces there, and are not computed.
+
+    Args:
+        geometry: the cells.
+        traces: the unknowns on a face.
+        contacts: the rows at the parts of interfaces.
+        shared: the cells that share functions, a mask (N,).
+        function: the function.
+    """
+    own, coefficients = geometry.traces, function.coefficients
+    lower, upper = geometry.faces.lower, geometry.faces.upper
+    chosen = torch.where(shared[lower] & ~shared[upper], upper, lower).tolist()
+    starts = np.cumsum([0, *traces.sizes_on(own)])
+    alike: dict[tuple[CellSide, bool], list[tuple[int, float, int]]] = defaultdict(list)
+    for cell, sides in enumerate(geometry.sides):
+        for at in sides:
+            several = at.trace >= own.single
+            owner = own.shared[at.trace - own.single][0] if several else chosen[at.face]
+            if owner == cell:
+                scale = at.unit * float(geometry.scale[cell, at.side.axis])
+                alike[at.side, several].append((cell, scale, at.trace))
+    found = np.zeros((starts[-1], 1), coefficients.numpy().dtype)
+    for (side, several), every in alike.items():
+        cells, scales, numbers = zip(*every, strict=True)
+        values = traces.values(side, torch.tensor(scales), several, coefficients[list(cells)])
+        places = starts[list(numbers)][:, None] + np.arange(values.shape[1])
+        found[places, 0] = values.numpy()
+    across = [one.traces(coefficients).flatten().numpy()[:, None] for one in contacts]
+    of_shared = [one.numpy()[:, None] for one in function.numbers]
+    return np.concatenate([found, *across, *of_shared])

@@ -1,0 +1,125 @@
+"""The memory that solves in cells take, from counts of stored numbers and measured constants."""
+
+import math
+
+from kanpinn._support.errors import UNCOMPARED
+from kanpinn._support.memory import machine_memory, written_size
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.system.cell_system import CellSystem
+from kanpinn.spaces.cells.system.coupling import Traces
+
+
+def solve_bytes(count: int, dim: int, traces: int) -> int:
+    """The bytes of the factors and fronts of a nested dissection.
+
+    In the plane they grow like N log N, in space like N^(4/3). The constants were fitted to solves
+    in squares and cubes of 8² to 64² and 5³ to 12³ equal cells of degrees 4 to 16; the measured
+    numbers differ from the result by up to a tenth.
+
+    Args:
+        count: the number of cells N.
+        dim: the number of coordinates.
+        traces: the number of unknowns on a face.
+    """
+    growth = {1: 16.0, 2: 1 + 4.4 * math.log2(max(count, 2))}.get(dim, 18 * count ** (1 / 3))
+    return int(8 * traces**2 * count * growth)
+
+
+def two_level_bytes(count: int, dim: int, traces: int, coarse: int) -> int:
+    """The bytes of the preconditioner of conjugate gradients on two levels.
+
+    The constants were fitted to the largest memory in use for 16² to 64² and 8³ to 12³ equal cells
+    with 4 to 16 coarse unknowns on a face; few of them took up to a third more in the plane.
+
+    Args:
+        count: the number of cells N.
+        dim: the number of coordinates.
+        traces, coarse: the numbers of unknowns and of coarse unknowns on a face.
+    """
+    growth = {1: 16.0, 2: 5.5 * math.log2(max(count, 2))}.get(dim, 21 * count ** (1 / 3))
+    of_blocks = 24 * dim * traces**2 * count
+    return int(8 * coarse**2 * count * growth + of_blocks)
+
+
+def factor_bytes(traces: Traces, count: int) -> int:
+    """The bytes that the solution for the traces takes, by that of two methods with fewer of them.
+
+    Args:
+        traces: the unknowns on a face.
+        count: the number of cells.
+    """
+    dim, size = traces.polynomials.dim, traces.size(shared=False)
+    coarse = int(traces.coarse(3 if dim < 3 else 1, shared=False).sum())
+    by_levels = two_level_bytes(count, dim, size, coarse)
+    return min(solve_bytes(count, dim, size), by_levels)
+
+
+def system_bytes(system: CellSystem, count: int, *, again: bool = False, more: int = 0) -> int:
+    """The bytes that a solve takes if there are `count` cells like those of a system.
+
+    Args:
+        system: the system.
+        count: the number of cells.
+        again: whether factors are kept for further right-hand sides. Then memory is also needed for
+            the reflections, and for the rows of those right-hand sides.
+        more: by how much the degree is higher than the system's.
+    """
+    dim, degree, fields = system.geometry.tree.dim, system.polynomials.degree, system.traces.orders
+    polynomials = LocalPolynomials(degree + more, dim)
+    columns = polynomials.size * len(fields)
+    every = Traces(polynomials, fields)
+    traces = every.size(shared=False)
+    outer = 2 * dim * traces * (1 - count ** (-1 / dim))  # cells at walls have fewer faces
+    numbers = 0.0
+    for term in system.equation:
+        cells, points, equations, parts, _ = term.slopes.shape
+        cells = cells * count / len(system.geometry.tree)
+        points *= (1 + more / (degree + 3)) ** dim
+        rows = points * equations
+        # Alike cells of one size share a matrix, but a factor only if they have the same walls.
+        groups, matrices = (min(cells, 3**dim), 1) if term.is_alike else (cells, cells)
+        numbers += 3 * rows * parts * len(fields) * cells  # jets and slopes at the points
+        numbers += groups * (columns + outer) ** 2
+        numbers += 3 * rows * columns + (2 * matrices * rows * columns if again else 0)
+        numbers += groups * outer * columns if again else 0
+    factors = factor_bytes(every, count)
+    return int(factors * (2 if again else 1) + 8 * numbers)
+
+
+def no_comparison(system: CellSystem, *, kept: int = 0, again: bool = False) -> str:
+    """Why a solution cannot be compared with one of a degree that is higher by 2; empty if it can.
+
+    Args:
+        system: the system.
+        kept: how many systems are kept for further right-hand sides, beside the one of the higher
+            degree; a complex one counts twice. If 0, that one is not kept either.
+        again: whether the factors of that one are kept all the same, until it is corrected.
+    """
+    count, more = len(system.geometry.tree), 2
+    size = system_bytes(system, count, again=again or kept > 0, more=more)
+    size += kept * system_bytes(system, count, again=True)
+    why, degree = _too_large(size), system.polynomials.degree + more
+    return why and f"{UNCOMPARED} {degree} {why}"
+
+
+def _too_large(size: int) -> str:
+    """Why a number of bytes is too large, in words; empty if it is not."""
+    memory = machine_memory()
+    if size > memory:
+        there = written_size(int(memory))
+        return f"would need {written_size(size)} of memory, and this machine has {there}"
+    return ""
+
+
+def too_many(system: CellSystem, count: int, most: int, *, kept: int = 0) -> str:
+    """Why `count` cells like those of a system are too many, in words; empty if they are not.
+
+    Args:
+        system: the system.
+        count: the number of cells.
+        most: the largest number of cells.
+        kept: how many systems are kept for further right-hand sides; a complex one counts twice.
+    """
+    if count > most:
+        return f"would be more than cells = {most}"
+    return _too_large(max(1, kept) * system_bytes(system, count, again=kept > 0))

@@ -1,0 +1,299 @@
+"""Moments of an equation's source in cells, integrated adaptively where the quadrature of cells
+is not accurate.
+"""
+
+import itertools
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.distributed import share, summed, together
+from kanpinn.geometry.points import Points
+from kanpinn.jets import zero_jet
+from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, CellPoints
+from kanpinn.spaces.cells.system.terms import SampledTerm
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """Boxes of one level in cells.
+
+    Args:
+        root: the number of the cell of each box, (b,).
+        corner: the lower corners of the boxes in the cells' own coordinates, (b, d).
+        moments: of the source in the boxes' own coordinates, (b, L, e).
+    """
+
+    root: Tensor
+    corner: Tensor
+    moments: Tensor
+
+    def some(self, kept: Tensor) -> "Boxes":
+        """Some of the boxes; kept: a mask (b,)."""
+        return Boxes(self.root[kept], self.corner[kept], self.moments[kept])
+
+
+@dataclass(frozen=True, eq=False)
+class MomentsInBoxes:
+    """The moments of a source in cells and their boxes: integrals times orthonormal polynomials.
+
+    See `SourceMoments`.
+
+    Args:
+        geometry: the cells.
+        term: the equation at points of them.
+        at: the points of the cells that are integrated.
+        tested: the polynomials at the points, times the weights, (L, q).
+        onto_halves: the matrices (2^d, L, L) that give the moments in a box from those in its 2^d
+            halves; the second index is that of a half's moments.
+    """
+
+    geometry: CellGeometry
+    term: SampledTerm
+    at: CellPoints
+    tested: Tensor
+    onto_halves: Tensor
+
+    @classmethod
+    def of(cls, geometry: CellGeometry, term: SampledTerm, places: Tensor) -> "MomentsInBoxes":
+        """The moments in some of the cells of a term; places: their numbers there, (c,)."""
+        at, polynomials = term.at.some(places), term.polynomials
+        weights = term.at.weights[0] * term.at.scale[0].prod()
+        tested = (polynomials.values(at.local) * weights[:, None]).T
+        dim = polynomials.dim
+        corners = torch.tensor(list(itertools.product((-1.0, 0.0), repeat=dim))).double()
+        unit = torch.eye(polynomials.size, dtype=torch.float64).expand(len(corners), -1, -1)
+        halves = polynomials.restricted(corners, torch.ones_like(corners), unit)
+        return cls(geometry, term, at, tested, 2.0**-dim * halves)
+
+    def first(self) -> Boxes:
+        """The cells themselves as boxes."""
+        values = self.term.right[:0]  # a rank may have no cell
+        if len(self.at.cells):
+            values = self._source(self.at.points)
+        moments = self._moments(values)
+        return Boxes(torch.arange(len(moments)), -torch.ones_like(self.at.scale), moments)
+
+    def squares(self, moments: Tensor) -> Tensor:
+        """The sum over the cells of their squared moments (c, L, e) times their areas."""
+        areas = (2 / self.at.scale).prod(dim=1)
+        return (moments.flatten(1).norm(dim=1).square() * areas).sum()
+
+    def missing(self, boxes: Boxes, total: Tensor, halvings: int) -> list[Tensor | None]:
+        """The corrections of the moments of each cell, see `SourceMoments.known`.
+
+        Args:
+            boxes: the cells.
+            total: the sum that `squares` has for all cells of all ranks.
+            halvings: the largest number of halvings.
+        """
+        count, dim = self.at.scale.shape
+        if not count or not float(total):
+            return [None] * count
+        enough = self._enough(boxes.moments, total)
+        changes, sizes = [], torch.full((count,), torch.inf)
+        for level in range(halvings):
+            boxes, change, after = self._halved(boxes, level, enough)
+            changes.append(change)
+            everywhere = boxes.root.bincount(minlength=count) > 0.9 * 2.0 ** (dim * (level + 1))
+            noisy = everywhere & (after > 0.5 * sizes)
+            boxes, sizes = boxes.some(~noisy[boxes.root]), after
+            if not len(boxes.root):
+                break
+        change, rest = torch.stack(changes).sum(dim=0), _rest(changes)
+        latest = changes[-1] + rest - _rest(changes[:-1])
+        both = torch.stack([change + rest, change + rest + latest], dim=1)
+        needed = change.flatten(1).norm(dim=1) > enough
+        return [one if use else None for one, use in zip(both, needed.tolist(), strict=True)]
+
+    def _enough(self, moments: Tensor, total: Tensor) -> Tensor:
+        """The largest permitted error of the moments of each cell, (c,).
+
+        Args:
+            moments: of each cell, (c, L, e).
+            total: see `missing`.
+        """
+        part, rounding, dim = 0.1, 1e-12, self.at.scale.shape[1]
+        orders = self.term.term.channels.derivative_order
+        images = self.term.polynomials.count(self.term.polynomials.degree - orders)
+        left = moments[:, images:].flatten(1).norm(dim=1)
+        widths = (1 / self.at.scale / self.geometry.half).amax(dim=1)
+        # An error of the moments acts everywhere, the source beyond polynomials in its cell only.
+        wanted = part * left * widths ** (1 + (dim - 1) / 2)
+        areas = (2 / self.at.scale).prod(dim=1)
+        return torch.maximum(wanted, rounding * (total / areas).sqrt())
+
+    def _halved(self, boxes: Boxes, level: int, enough: Tensor) -> tuple[Boxes, Tensor, Tensor]:
+        """Halve boxes.
+
+        Args:
+            boxes: of a level.
+            level: theirs.
+            enough: the error that the moments of each cell may have, (c,).
+
+        Returns:
+            The halves that are to be halved again; the changes of the moments of all cells,
+            (c, L, e); and the sum of the norms of the changes in each cell, (c,).
+        """
+        dim, width = boxes.corner.shape[1], 2.0**-level
+        steps = torch.tensor(list(itertools.product((0.0, width), repeat=dim)))
+        corner = (boxes.corner[:, None] + steps.to(boxes.corner)).flatten(0, 1)
+        root = boxes.root.repeat_interleave(len(steps))
+        moments = self._in_boxes(root, corner, width)
+        halves = moments.unflatten(0, (-1, len(steps)))
+        change = torch.einsum("skl,bske->ble", self.onto_halves, halves) - boxes.moments
+        sizes = change.flatten(1).norm(dim=1) * width**dim
+        count = boxes.root.bincount(minlength=len(enough))
+        coarse = sizes * count[boxes.root] > enough[boxes.root]
+        left = Boxes(root, corner, moments).some(coarse.repeat_interleave(len(steps)))
+        total = torch.zeros_like(enough).index_add(0, boxes.root, sizes)
+        return left, self._of_cells(boxes, change, level), total
+
+    def _in_boxes(self, root: Tensor, corner: Tensor, width: float) -> Tensor:
+        """The moments in boxes, (b, L, e); width: theirs in the cells' own coordinates."""
+        nodes, found = self.at.local, []
+        for some in torch.arange(len(root)).split(max(1, 2**17 // len(nodes))):
+            local = corner[some, None] + (nodes + 1) / 2 * width
+            ones = torch.ones(local.shape[:2], dtype=local.dtype)
+            at = CellPoints.inside(self.geometry, self.at.cells[root[some]], local, ones)
+            found.append(self._moments(self._source(at.points)))
+        return torch.cat(found)
+
+    @torch.no_grad()
+    def _source(self, points: Points) -> Tensor:
+        """The source at points of the rule in boxes, (b, q, e); zero where it is not finite."""
+        term = self.term.term
+        jet = zero_jet(term.channels, points.coords, self.term.slopes.shape[-1])
+        found = -term.equation(points, jet)
+        return torch.where(found.isfinite(), found, 0).unflatten(0, (-1, len(self.at.local)))
+
+    def _moments(self, values: Tensor) -> Tensor:
+        """The moments of values at the points of the rule in boxes, (b, q, e) to (b, L, e)."""
+        return torch.einsum("lq,bqe->ble", self.tested, values)
+
+    def _of_cells(self, boxes: Boxes, parts: Tensor, level: int) -> Tensor:
+        """The sums over the boxes of a level of moments (b, L, e), as those of cells, (c, L, e)."""
+        places = ((boxes.corner + 1) / 2 * 2.0**level).round().long()
+        root, dim = boxes.root, places.shape[1]
+        powers = 2 ** torch.arange(dim - 1, -1, -1)
+        for _ in range(level):
+            half, moved = (places % 2 * powers).sum(dim=1), torch.zeros_like(parts)
+            for kind, matrix in enumerate(self.onto_halves):
+                own = half == kind
+                moved[own] = torch.einsum("kl,bke->ble", matrix, parts[own])
+            outer, index = torch.cat([root[:, None], places // 2], dim=1).unique(
+                dim=0, return_inverse=True
+            )
+            parts = parts.new_zeros(len(outer), *parts.shape[1:]).index_add(0, index, moved)
+            root, places = outer[:, 0], outer[:, 1:]
+        return parts.new_zeros(len(self.at.cells), *parts.shape[1:]).index_add(0, root, parts)
+
+
+def _rest(changes: list[Tensor]) -> Tensor:
+    """The sum of the changes by further halvings, for cells with a geometric series of changes.
+
+    changes: of the moments in cells by one halving after the other, (c, L, e) each.
+    """
+    most, alike = 0.95, 0.9
+    if len(changes) < 2:
+        return torch.zeros_like(changes[-1]) if changes else torch.zeros(())
+    last, before = (changes[place].flatten(1) for place in (-1, -2))
+    product, square = (last * before).sum(dim=1), before.square().sum(dim=1)
+    ratio = product / square.clamp_min(1e-300)
+    alike = product > alike * (last.norm(dim=1) * square.sqrt())
+    ratio = torch.where(alike, ratio.clamp_max(most), 0)
+    return changes[-1] * (ratio / (1 - ratio))[:, None, None]
+
+
+@dataclass(frozen=True)
+class SourceMoments:
+    """The integrals of a source times the polynomials of cells, by rules on ever smaller boxes.
+
+    A least-squares solution depends on the source by its integrals times the images of polynomials.
+    The Gauss points of a cell do not give these integrals where the source is singular, as at a
+    line where the solution has the exponent 3/2. Then the solution has errors everywhere, which a
+    comparison with a higher degree does not show. In such cells a polynomial is added to the source
+    at the points, so that their rule gives the integrals that are found by rules on the halves of
+    the cell, the halves of these, and so on. Boxes are halved while that changes the solution by
+    more than a tenth of the error that the cell has anyway. Cells in which the changes are spread
+    evenly and hardly decrease are not halved further: such changes are rounding errors.
+
+    Args:
+        halvings: the largest number of halvings in the plane, where a line crosses 2^n boxes after
+            n of them. In space half as many are made, as a surface crosses 4^n boxes.
+
+    Attributes:
+        known: the corrections of the moments of each cell that has been integrated, (2, L, e), by
+            degree, region, level and place; None where none is needed. The first is extrapolated to
+            infinitely many halvings. The second is changed further, by as much as the last halving
+            changed the first one, for estimates of the error.
+    """
+
+    halvings: int = 6
+    known: dict[tuple[int, ...], Tensor | None] = field(default_factory=dict)
+
+    def corrections(self, geometry: CellGeometry, term: SampledTerm, limit: bool) -> Tensor | None:
+        """The correction of the source at the points of whole cells, (c, q, e); None for zero.
+
+        Args:
+            geometry: the cells.
+            term: the equation at the points of a rule, in the same places of each cell. Its source
+                is the negative residual of zero fields.
+            limit: whether the second correction in `known` is taken, for an estimate of the error.
+        """
+        missing = enumerate(self._in_cells(geometry, term))
+        own = [(place, one[int(limit)]) for place, one in missing if one is not None]
+        if not own:
+            return None
+        functions = term.polynomials.values(term.at.local)
+        result = torch.zeros_like(term.right)
+        for place, moments in own:
+            result[place] = functions @ moments
+        return result
+
+    def apart(self, geometry: CellGeometry, term: SampledTerm) -> Tensor:
+        """The squared L2 norms in cells of the difference of both corrections, (c,).
+
+        The arguments are those of `corrections`.
+        """
+        found = torch.zeros(len(term.at.cells), dtype=torch.float64)
+        for place, one in enumerate(self._in_cells(geometry, term)):
+            if one is not None:
+                found[place] = (one[1] - one[0]).square().sum() / term.at.scale[place].prod()
+        return found
+
+    def _in_cells(self, geometry: CellGeometry, term: SampledTerm) -> list[Tensor | None]:
+        """What `known` has for each cell of a term, whose new cells are integrated first."""
+        tree, cells = geometry.tree, term.at.cells
+        names = torch.cat([tree.region[:, None], tree.level, tree.place], dim=1)[cells]
+        keys = [(term.polynomials.degree, *name) for name in names.tolist()]
+        new = [place for place, key in enumerate(keys) if key not in self.known]
+        if new:
+            found = self._integrated(geometry, term, torch.tensor(new))
+            self.known.update(zip([keys[place] for place in new], found, strict=True))
+        return [self.known[key] for key in keys]
+
+    def _integrated(
+        self, geometry: CellGeometry, term: SampledTerm, places: Tensor
+    ) -> list[Tensor | None]:
+        """What `known` is to have for some cells, of which each rank integrates its share.
+
+        places: their numbers in the term, (c,).
+        """
+        size, equations = term.polynomials.size, term.right.shape[2]
+        both = torch.zeros(len(places), 2, size, equations, dtype=torch.float64)
+        own = share(len(places))
+        with together():
+            boxed = MomentsInBoxes.of(geometry, term, places[own])
+            boxes = boxed.first()
+            squares = boxed.squares(boxes.moments)
+        (total,) = summed([squares])
+        with together():
+            halvings = self.halvings // max(1, term.polynomials.dim - 1)
+            found = boxed.missing(boxes, total, halvings)
+            for place, one in zip(range(len(places))[own], found, strict=True):
+                if one is not None:
+                    both[place] = one
+        (both,) = summed([both])
+        return [one if bool(one.any()) else None for one in both]

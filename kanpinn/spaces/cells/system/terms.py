@@ -1,0 +1,304 @@
+"""The equation and the conditions of a problem, linearised at the points of cells: rows, scales
+and weights.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.jets import Jet, jet_of_stacked, largest_of_orders, parts_along, slopes_by_parts, total
+from kanpinn.loss.terms import ResidualTerm
+from kanpinn.spaces.cells.geometry.cell_geometry import CellPoints
+from kanpinn.spaces.cells.geometry.interfaces import CoupledContacts
+from kanpinn.spaces.cells.polynomials import LocalPolynomials, PlacedDerivatives
+from kanpinn.spaces.cells.system.functions import SharedSum, sums_at
+
+
+class SampledTerm:
+    """A term at points of cells, linearised at the present solution.
+
+    Args:
+        term: the term, each row of which belongs to one point.
+        at: the points.
+        polynomials: the functions of a cell.
+        coefficients: the present solution in all cells, (N, L, m).
+        shared: the functions in it that cells share; None without any.
+
+    Attributes:
+        slopes: the derivatives of the residuals by the parts of the fields' jets,
+            (c, q, equations, parts, m).
+        right: what the slopes times the parts of the solution's jets are to be, (c, q, equations).
+
+    Raises:
+        InputError: if a row ties several points together.
+        LinAlgError: if the residual or one of its derivatives is not finite at a point.
+    """
+
+    def __init__(
+        self,
+        term: ResidualTerm,
+        at: CellPoints,
+        polynomials: LocalPolynomials,
+        coefficients: Tensor,
+        shared: SharedSum | None = None,
+    ) -> None:
+        if term.sites != 1:
+            raise InputError(f"the term {term.name} ties several points together, cells do not")
+        self.term, self.at, self.polynomials = term, at, polynomials
+        self._functions: dict[tuple[float, ...], Tensor] = {}
+        jet = self.jet(coefficients, shared)
+        residual, slopes = slopes_by_parts(partial(term.equation, at.points), jet)
+        found = torch.stack([one.stacked() for one in slopes], dim=1)
+        right = torch.einsum("nepm,npm->ne", found, jet.stacked()) - residual
+        self._check(right.isfinite().all(dim=1) & found.isfinite().flatten(1).all(dim=1))
+        self.slopes, self.right = (t.unflatten(0, at.weights.shape) for t in (found, right))
+
+    def _check(self, finite: Tensor) -> None:
+        """Refuse a residual that is not finite at some of the points; finite: a mask (c q,)."""
+        if not bool(finite.all()):
+            points, first = self.at.points, int((~finite).to(torch.uint8).argmax())
+            pairs = zip(points.names, points.coords[first].tolist(), strict=True)
+            where = ", ".join(f"{name} = {value:.4g}" for name, value in pairs)
+            what = f"the residual of the term {self.term.name} is not finite at {where}"
+            raise torch.linalg.LinAlgError(what)  # type: ignore[attr-defined]
+
+    def jet(self, coefficients: Tensor, shared: SharedSum | None = None) -> Jet:
+        """The jet of a function at all points; the arguments are those of the class."""
+        return self._jet_at(self.at, coefficients, shared)
+
+    def _jet_at(self, at: CellPoints, coefficients: Tensor, shared: SharedSum | None) -> Jet:
+        """The jet of a function at other points."""
+        channels = self.term.channels
+        found = sums_at(at, self.polynomials, channels, coefficients, shared)
+        return jet_of_stacked(channels, found.flatten(0, 1))
+
+    def functions(self, place: int) -> Tensor:
+        """The jets of the polynomials of cell number `place` here, (q, parts, L).
+
+        Only the parts on which the term depends are there.
+        """
+        scale = self.at.scale[place]
+        if not self.at.alike:
+            at = self.at.at(place)
+            return self.polynomials.stacked(self.term.channels, at, scale, self.parts)
+        kind = tuple(scale.tolist())
+        if kind not in self._functions:  # those of all cells of this size
+            channels = self.term.channels
+            found = self.polynomials.stacked(channels, self.at.local, scale, self.parts)
+            self._functions[kind] = found
+        return self._functions[kind]
+
+    def with_slopes(self, slopes: Tensor) -> "SampledTerm":
+        """A term at the same points with other slopes, for other right-hand sides.
+
+        slopes: of any number m of fields, (c, q, equations, parts, m); may be complex.
+        """
+        made = copy.copy(self)
+        for name in ("sizes", "is_alike", "parts", "_derivatives"):
+            vars(made).pop(name, None)
+        made.slopes, made._functions = slopes, {}
+        return made
+
+    @cached_property
+    def sizes(self) -> Tensor:
+        """The largest slope by a derivative of each order, (c, equations, orders, m)."""
+        return largest_of_orders(self.slopes.abs().amax(dim=1), self.term.channels)
+
+    def along(self, factors: Tensor) -> Tensor:
+        """The sizes of the slopes by derivatives along each coordinate, (c, d, orders, m).
+
+        They are root mean squares over the points, of all equations together.
+
+        factors: of the equations, (e,).
+        """
+        channels = self.term.channels
+        squares = self.slopes.abs().square() * factors.square()[:, None, None]
+        means = squares.sum(dim=2).mean(dim=1)  # (c, parts, m)
+        orders = channels.derivative_order + 1
+        found = means.new_zeros(len(means), channels.dim, orders, means.shape[2])
+        for axis in range(channels.dim):
+            for part, order, share in parts_along(channels, axis):
+                own = means[:, part] * share**2
+                found[:, axis, order] = torch.maximum(found[:, axis, order], own)
+        return found.sqrt()
+
+    def squared_residuals(
+        self,
+        at: CellPoints,
+        coefficients: Tensor,
+        factors: Tensor,
+        shared: SharedSum | None = None,
+    ) -> Tensor:
+        """The integrals of the squared residual over cells, by the rule of other points, (c,).
+
+        Args:
+            at: points in the same places of some cells.
+            coefficients: of the solution in all cells, (N, L, m).
+            factors: of the equations, (equations,).
+            shared: the functions in it that cells share; None without any.
+        """
+        found = []
+        for some in torch.arange(len(at.cells)).split(max(1, 2**17 // len(at.local))):
+            own = at.some(some)
+            jet = self._jet_at(own, coefficients, shared)
+            residual = self.term.equation(own.points, jet)
+            squares = (residual * factors).square().sum(dim=1).view(own.weights.shape)
+            squares = torch.where(squares.isfinite(), squares, 0)  # as a source at a corner
+            found.append((own.weights * squares).sum(dim=1))
+        return torch.cat(found)
+
+    @cached_property
+    def is_alike(self) -> bool:
+        """Whether points and slopes are the same in all cells."""
+        if not self.at.alike:
+            return False
+        flat, rounding = self.slopes.flatten(0, 1), 1e-13
+        return bool(((flat - flat[:1]).abs() <= rounding * flat.abs().amax(dim=0)).all())
+
+    @cached_property
+    def parts(self) -> list[int]:
+        """The parts of jets on which the term depends."""
+        there = self.slopes.abs().amax(dim=(0, 1, 2, 4)) > 0
+        return there.nonzero()[:, 0].tolist() or [0]
+
+    def matrix(self, place: int, weights: Tensor, used: slice | Tensor) -> Tensor:
+        """Multiples of the equations of the functions of cell number `place` here.
+
+        All fields of each polynomial stand side by side.
+
+        Args:
+            place: the number of the cell.
+            weights: the factors at the points, (q, equations).
+            used: which of the cell's points these are.
+
+        Returns:
+            (rows, L m), the numbers of each function side by side in memory.
+        """
+        slopes = self.slopes[place][used] * weights[..., None, None]  # (q, e, parts, m)
+        factors = slopes.permute(2, 3, 0, 1)
+        if not self.at.alike:
+            derivatives = self._derivatives.of_cell(place, used)
+            channels, scale = self.term.channels, self.at.scale[place].tolist()
+            sums = derivatives.summed(channels, scale, self.parts, factors.numpy())
+            return torch.from_numpy(sums).flatten(2).flatten(0, 1).T
+        functions = self.functions(place).permute(2, 1, 0)[:, :, used]  # (L, parts, q)
+        found = total(
+            functions[:, number, None, :, None] * factors[part]
+            for number, part in enumerate(self.parts)
+        )
+        return found.flatten(2).flatten(0, 1).T
+
+    @cached_property
+    def _derivatives(self) -> PlacedDerivatives:
+        """The derivatives of the polynomials at the points of each cell."""
+        return PlacedDerivatives(self.polynomials, self.at.local, self.term.channels)
+
+    def is_linear(self, coefficients: Tensor, shared: SharedSum | None = None) -> bool:
+        """Whether the slopes are the same for another solution, tried in a few cells.
+
+        The arguments are those of the class.
+        """
+        most, rounding = 8, 1e-9
+        few = torch.linspace(0, len(self.at.cells) - 1, most).long().unique()
+        other = SampledTerm(self.term, self.at.some(few), self.polynomials, coefficients, shared)
+        gap = (self.slopes[few] - other.slopes).abs().max()
+        return bool(gap <= rounding * self.slopes.abs().max())
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedTerm:
+    """A term in one cell.
+
+    Args:
+        term: the term.
+        place: the number of the cell in the term.
+        factors: of its equations, (equations,).
+    """
+
+    term: SampledTerm
+    place: int
+    factors: Tensor
+
+    @cached_property
+    def weights(self) -> Tensor:
+        """The roots of the weights of the equations at all points, (q, equations)."""
+        return self.term.at.weights[self.place].sqrt()[:, None] * self.factors
+
+    @cached_property
+    def used(self) -> slice | Tensor:
+        """The points that have a weight: a slice of the first ones or, of others, a mask (q,)."""
+        mask = (self.weights != 0).any(dim=1)
+        count = int(mask.sum())
+        return slice(0, count) if bool(mask[:count].all()) else mask
+
+    @cached_property
+    def row_count(self) -> int:
+        """The number of rows."""
+        return self.weights[self.used].numel()
+
+    def rows(self) -> Tensor:
+        """The rows for the coefficients of the cell, (rows, L m)."""
+        return self.term.matrix(self.place, self.weights[self.used], self.used)
+
+    def of(self, coefficients: Tensor) -> Tensor:
+        """The rows times the coefficients of n functions, (rows, n), without making the rows.
+
+        coefficients: of the functions in the cell, (L m, n).
+        """
+        functions = self.term.functions(self.place)[self.used]  # (q, parts, L)
+        slopes = self.term.slopes[self.place][self.used][:, :, self.term.parts]
+        slopes = slopes * self.weights[self.used][..., None, None]  # (q, e, parts, m)
+        each = coefficients.unflatten(0, (functions.shape[2], -1))  # (L, m, n)
+        jets = (functions.flatten(0, 1) @ each.flatten(1)).view(
+            *functions.shape[:2], *each.shape[1:]
+        )
+        return (slopes.flatten(2) @ jets.flatten(1, 2)).flatten(0, 1)
+
+    def weighed(self, values: Tensor) -> Tensor:
+        """Values of the equations times the roots of their weights, (c, rows, n).
+
+        values: at all points of cells like this one, (c, q, equations, n); points without a weight
+            are left out.
+        """
+        return (values[:, self.used] * self.weights[self.used][..., None]).flatten(1, 2)
+
+
+def region_scales(
+    walls: Sequence[SampledTerm], interfaces: Sequence[CoupledContacts], region: Tensor
+) -> Tensor:
+    """The factors of the equation in each region, (R,).
+
+    Let a be the size of a region's coefficient of ∂u/∂n. A residual r of ∇·(a ∇u) changes u in the
+    region by about r/a. Its integral leaves as a flux through regions on the way to walls with
+    given values, and changes u by r/b, if b is the smallest coefficient on the best of these ways.
+    So the factor is 1 / min(a, b). With it solutions for a coefficient of 1e-3 in a disk took a
+    third of the cells that they took without; with 1 / a those for 1e4 took four times as many.
+
+    Args:
+        walls: the conditions on walls.
+        interfaces: the fluxes between regions.
+        region: the region of each cell, (N,).
+    """
+    count = 1 + int(region.max())
+    inner, outer = torch.zeros(2, count, dtype=torch.float64)
+    pairs = []
+    for one in interfaces:
+        sides = [int(region[side.cells[0]]) for side in one.contacts.sides]
+        pairs.append(sides)
+        for side, number in enumerate(sides):
+            inner[number] = max(float(inner[number]), float(one.sizes[side, ..., 1:, :].max()))
+    for wall in walls:
+        if bool((wall.sizes[..., 0, :] > 0).any()):
+            outer[region[wall.at.cells]] = torch.inf
+    if not bool((inner > 0).all() and (outer > 0).any()):
+        return torch.ones(count, dtype=torch.float64)
+    for _ in range(count):  # the longest way passes all regions
+        for near, far in (*pairs, *((b, a) for a, b in pairs)):
+            reached = min(float(outer[near]), float(inner[near]))
+            outer[far] = max(float(outer[far]), reached)
+    return inner.max() / torch.minimum(inner, outer)

@@ -1,0 +1,387 @@
+"""Trees of boxes, and the faces between boxes that are refined in any coordinate."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """The faces between cells: each is where a side of one and a side of another one overlap.
+
+    Args:
+        axis: the coordinate that is constant on each face, (F,).
+        lower, upper: the cells on either side, (F,) each; `lower` is that of smaller coordinates.
+        corners: the lower and the upper corner of each face, (F, 2, d).
+    """
+
+    axis: Tensor
+    lower: Tensor
+    upper: Tensor
+    corners: Tensor
+
+    def __len__(self) -> int:
+        return len(self.axis)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Faces"], counts: Sequence[int]) -> "Faces":
+        """The faces of several lists of cells; counts: the numbers of cells in each list."""
+        starts = list(accumulate(counts, initial=0))[:-1]
+        return cls(
+            torch.cat([one.axis for one in parts]),
+            torch.cat([one.lower + start for one, start in zip(parts, starts, strict=True)]),
+            torch.cat([one.upper + start for one, start in zip(parts, starts, strict=True)]),
+            torch.cat([one.corners for one in parts]),
+        )
+
+    @classmethod
+    def between(
+        cls, places: "BoxPlaces", boxes: Tensor, region: Tensor, around: frozenset[int]
+    ) -> "Faces":
+        """The faces between boxes that do not overlap.
+
+        A coordinate goes around a circle if both of its ends are neighbours. Then a face at these
+        ends has the coordinates of the upper one.
+
+        Args:
+            places: the boxes among those of the same size.
+            boxes: their lower and upper corners, (N, 2, d).
+            region: the numbers of their regions, (N,); boxes of two regions have no faces.
+            around: the coordinates that go around a circle.
+        """
+        parts = []
+        for axis in range(places.level.shape[1]):
+            lower, upper = places.adjacent(axis, region, axis in around)
+            low = torch.maximum(boxes[lower, 0], boxes[upper, 0])
+            high = torch.minimum(boxes[lower, 1], boxes[upper, 1])
+            low[:, axis] = high[:, axis] = boxes[lower, 1, axis]
+            parts.append((torch.full_like(lower, axis), lower, upper, torch.stack([low, high], 1)))
+        return cls(*(torch.cat(same) for same in zip(*parts, strict=True)))
+
+
+@dataclass(frozen=True, eq=False)
+class BoxPlaces:
+    """Boxes that are made by halving, as places among all boxes of the same size.
+
+    Args:
+        roots: the numbers of boxes of level 0 along each coordinate.
+        level: how often each box is halved in each coordinate, (N, d).
+        place: its place along each coordinate, (N, d).
+    """
+
+    roots: Sequence[int]
+    level: Tensor
+    place: Tensor
+
+    def adjacent(self, axis: int, region: Tensor, around: bool) -> tuple[Tensor, Tensor]:
+        """The pairs of boxes of which the upper side of one overlaps the lower side of the other.
+
+        Args:
+            axis: the coordinate that is constant on these sides.
+            region: the numbers of the boxes' regions, (N,); both of a pair have the same.
+            around: whether both ends of the coordinate are neighbours.
+
+        Returns:
+            The first and the second box of each pair, (F,) each.
+        """
+        finest = int(self.level[:, axis].max())
+        start = self.place[:, axis] << (finest - self.level[:, axis])
+        end = start + (1 << (finest - self.level[:, axis]))
+        if around:
+            end %= self.roots[axis] << finest
+        planes = torch.cat([torch.stack([region, one], dim=1) for one in (end, start)])
+        _, plane = planes.unique(dim=0, return_inverse=True)
+        others = [i for i in range(self.level.shape[1]) if i != axis]
+        sides = _Sides(
+            [self.roots[i] for i in others],
+            *(one[:, others].numpy() for one in (self.level, self.place)),
+            *plane.view(2, -1).numpy(),
+        )
+        none = np.zeros((2, 0), dtype=np.int64)
+        pairs = torch.from_numpy(np.concatenate([none, *sides.overlapping()], axis=1))
+        lower, upper = pairs[:, (pairs[0] * len(region) + pairs[1]).argsort()]
+        return lower, upper
+
+
+@dataclass(frozen=True, eq=False)
+class _Sides:
+    """The sides of boxes across one coordinate, by the other coordinates.
+
+    Args:
+        roots: the numbers of boxes of level 0 along the other coordinates.
+        level, place: of the boxes in these, (N, d - 1) each.
+        above, below: the number of the plane of the upper and of the lower side of each box, (N,).
+    """
+
+    roots: Sequence[int]
+    level: np.ndarray
+    place: np.ndarray
+    above: np.ndarray
+    below: np.ndarray
+
+    def overlapping(self) -> Iterator[np.ndarray]:
+        """The boxes whose upper and whose lower sides overlap, in arrays (2, n).
+
+        In each coordinate one of two sides that overlap is a part of the other, or the same. So
+        both have the same place among the larger ones.
+        """
+        kinds, kind = np.unique(self.level, axis=0, return_inverse=True)
+        each = [np.flatnonzero(kind.ravel() == number) for number in range(len(kinds))]
+        for one, lower in zip(kinds, each, strict=True):
+            for other, upper in zip(kinds, each, strict=True):
+                common = np.minimum(one, other)
+                keys = self._keys(self.above[lower], self.place[lower] >> (one - common), common)
+                own = self._keys(self.below[upper], self.place[upper] >> (other - common), common)
+                order = own.argsort()
+                own = own[order]
+                first = own.searchsorted(keys)
+                counts = own.searchsorted(keys, "right") - first
+                if counts.any():
+                    starts = np.repeat(counts.cumsum() - counts - first, counts)
+                    found = upper[order[np.arange(len(starts)) - starts]]
+                    yield np.stack([np.repeat(lower, counts), found])
+
+    def _keys(self, plane: np.ndarray, place: np.ndarray, level: np.ndarray) -> np.ndarray:
+        """One number for each plane and place among the sides of a level, (k,)."""
+        keys = plane
+        for axis, count in enumerate(self.roots):
+            keys = keys * (count << int(level[axis])) + place[:, axis]
+        return keys
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """The leaves of a tree of boxes in [-1, 1]^d: each is a leaf, or halved in some coordinates.
+
+    Where interfaces divide the domain into regions, a box has a leaf for each region that it meets.
+
+    Args:
+        roots: the numbers of boxes of level 0 along each coordinate.
+        level: how often each leaf is halved in each coordinate, (N, d): with the level l it has
+            2^-l times the width of a root.
+        place: its place among the boxes of the same size along each coordinate, (N, d).
+        region: the number of its region, (N,).
+        around: the coordinates that go around a circle, in which both ends are neighbours.
+
+    Reference: Samet, The quadtree and related hierarchical data structures (1984).
+    """
+
+    roots: tuple[int, ...]
+    level: Tensor
+    place: Tensor
+    region: Tensor
+    around: frozenset[int] = frozenset()
+
+    @classmethod
+    def uniform(cls, roots: Sequence[int]) -> "Tree":
+        """The tree whose leaves are its roots, of one region."""
+        axes = [torch.arange(count) for count in roots]
+        place = torch.cartesian_prod(*axes).view(-1, len(axes))
+        region = torch.zeros(len(place), dtype=torch.long)
+        return cls(tuple(roots), torch.zeros_like(place), place, region)
+
+    def __len__(self) -> int:
+        return len(self.level)
+
+    @property
+    def dim(self) -> int:
+        """The number of coordinates d."""
+        return len(self.roots)
+
+    @cached_property
+    def widths(self) -> Tensor:
+        """The widths of the leaves, (N, d)."""
+        return 2 / self._counts(self.level).double()
+
+    @cached_property
+    def low(self) -> Tensor:
+        """The lower corners of the leaves, (N, d)."""
+        return self.place * self.widths - 1
+
+    @cached_property
+    def boxes(self) -> Tensor:
+        """The lower and the upper corner of each leaf, (N, 2, d)."""
+        return torch.stack([self.low, self.low + self.widths], dim=1)
+
+    def _counts(self, level: Tensor) -> Tensor:
+        """The numbers of boxes of levels (k, d) along each coordinate, (k, d)."""
+        return torch.tensor(self.roots) * 2**level
+
+    @cached_property
+    def _sorted(self) -> dict[tuple[int, ...], tuple[Tensor, Tensor]]:
+        """For each size of leaves their keys in order, and their numbers; many leaves first."""
+        found = {}
+        sizes, size, counts = self.level.unique(dim=0, return_inverse=True, return_counts=True)
+        for number in counts.argsort(descending=True).tolist():
+            level, numbers = tuple(sizes[number].tolist()), (size == number).nonzero()[:, 0]
+            keys, order = self._keys(level, self.place[numbers], self.region[numbers]).sort()
+            found[level] = keys, numbers[order]
+        return found
+
+    def _keys(self, level: Sequence[int], place: Tensor, region: Tensor) -> Tensor:
+        """One number for each region and place among the boxes of a size, (k,)."""
+        keys = region
+        for axis, count in enumerate(self.roots):
+            keys = keys * (count << level[axis]) + place[:, axis]
+        return keys
+
+    def locate(self, x: Tensor, region: Tensor) -> Tensor:
+        """The numbers of the leaves that contain points of [-1, 1]^d, (n,).
+
+        A point on a face belongs to the leaf above it. A point in no leaf of its region belongs to
+        the nearest one.
+
+        Args:
+            x: the points, (n, d).
+            region: the regions that they belong to, (n,).
+        """
+        found, lost = torch.full((len(x),), -1), torch.arange(len(x))
+        for level, (keys, numbers) in self._sorted.items():
+            counts = self._counts(torch.tensor([level]))
+            place = ((x[lost] + 1) / 2 * counts).floor().long()
+            wanted = self._keys(level, place.clamp_min(0).minimum(counts - 1), region[lost])
+            at = torch.searchsorted(keys, wanted).clamp_max(len(keys) - 1)
+            here = keys[at] == wanted
+            found[lost[here]] = numbers[at[here]]
+            lost = lost[~here]
+        if len(lost):
+            foreign = region[lost, None] != self.region
+            gaps = torch.where(foreign, torch.inf, torch.zeros_like(self.low[:, 0]))
+            for at, (low, high) in zip(
+                x[lost].T[..., None], self.boxes.permute(2, 1, 0), strict=True
+            ):
+                gaps += torch.maximum(low - at, at - high).clamp_min(0).square()
+            found[lost] = gaps.argmin(dim=1)
+        return found
+
+    def inside(self, boxes: Tensor) -> Tensor:
+        """The leaves whose middles are in one of some boxes (b, 2, d), a mask (N,)."""
+        middles, (low, high) = self.boxes.mean(dim=1)[:, None], boxes.unbind(1)
+        return ((middles > low) & (middles < high)).all(dim=2).any(dim=1)
+
+    def everywhere(self, cells: Tensor) -> Tensor:
+        """Mark all coordinates of some leaves, a mask (N, d); cells: a mask (N,)."""
+        return cells[:, None].expand(-1, self.dim)
+
+    def count_when_split(self, chosen: Tensor) -> int:
+        """The number of leaves after `split`, for one region; chosen: a mask (N, d)."""
+        return int((2 ** chosen.sum(dim=1)).sum())
+
+    def split(self, chosen: Tensor) -> tuple["Tree", Tensor]:
+        """The tree in which leaves are halved in some coordinates, and each leaf's parent.
+
+        A box is halved in all of its regions, in the coordinates that are chosen in any of them.
+        The leaves that are kept come first; their parents are they themselves.
+
+        chosen: the coordinates in which each leaf is halved, a mask (N, d).
+        """
+        boxes, box = self._boxes
+        marked = torch.zeros(len(boxes), self.dim, dtype=torch.long)
+        chosen = marked.index_add(0, box, chosen.long())[box].clamp_max(1)
+        parts = []
+        for pattern in chosen.unique(dim=0):  # that without any halving is the first
+            parents = (chosen == pattern).all(dim=1).nonzero()[:, 0]
+            axes = [torch.arange(1 + int(halved)) for halved in pattern]
+            steps = torch.cartesian_prod(*axes).view(-1, self.dim)
+            place = (self.place[parents] << pattern)[:, None] + steps
+            parents = parents.repeat_interleave(len(steps))
+            parts.append((self.level[parents] + pattern, place.flatten(0, 1), parents))
+        level, place, parents = (torch.cat(same) for same in zip(*parts, strict=True))
+        return Tree(self.roots, level, place, self.region[parents], self.around), parents
+
+    def only(self, kept: Tensor) -> "Tree":
+        """The tree without some of its leaves; kept: a mask (N,)."""
+        return Tree(self.roots, self.level[kept], self.place[kept], self.region[kept], self.around)
+
+    def divided(self, count: int) -> "Tree":
+        """The tree in which each box is a leaf of each of a number of regions."""
+        boxes, _ = self._boxes
+        level, place = boxes.repeat(count, 1).tensor_split(2, dim=1)
+        region = torch.arange(count).repeat_interleave(len(boxes))
+        return Tree(self.roots, level, place, region, self.around)
+
+    @property
+    def undivided(self) -> "Tree":
+        """The tree of the same boxes with one region."""
+        return self.divided(1)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Tree"]) -> "Tree":
+        """The leaves of trees with the same roots, those of the first tree first."""
+        level, place, region = (
+            torch.cat([getattr(part, name) for part in parts])
+            for name in ("level", "place", "region")
+        )
+        return cls(parts[0].roots, level, place, region, parts[0].around)
+
+    @cached_property
+    def _boxes(self) -> tuple[Tensor, Tensor]:
+        """The levels and places of all boxes, each once, (n, 2 d), and each leaf's box, (N,)."""
+        both = torch.cat([self.level, self.place], dim=1)
+        if not bool(self.region.any()):
+            return both, torch.arange(len(both))
+        boxes, box = both.unique(dim=0, return_inverse=True)
+        return boxes, box
+
+    @cached_property
+    def faces(self) -> Faces:
+        """The faces between leaves of the same region."""
+        places = BoxPlaces(self.roots, self.level, self.place)
+        return Faces.between(places, self.boxes, self.region, self.around)
+
+    @cached_property
+    def ends(self) -> list[tuple[int, bool, Tensor]]:
+        """For each axis and each of its ends (True the upper one) the leaves that touch it."""
+        last, found = self._counts(self.level) - 1, []
+        for axis in range(self.dim):
+            for upper in (False, True):
+                at = self.place[:, axis] == (last[:, axis] if upper else 0)
+                if axis in self.around:
+                    at = torch.zeros_like(at)
+                found.append((axis, upper, at.nonzero()[:, 0]))
+        return found
+
+
+def gaps(tree: Tree) -> tuple[Tensor, Tensor]:
+    """The levels and places of boxes that fill what the leaves of a tree leave free, (n, d) each.
+
+    Boxes are halved as long as they contain smaller leaves, in a coordinate in which all of these
+    are smaller. There is always one, because the leaves come from halvings.
+
+    Args:
+        tree: a tree of one region.
+    """
+    whole = Tree.uniform(tree.roots)
+    level, place = whole.level, whole.place
+    own, leaves = whole.locate(tree.boxes.mean(dim=1), torch.zeros(len(tree)).long()), tree
+    found = []
+    while len(level):
+        depth = torch.full_like(level, -1)
+        depth.scatter_reduce_(
+            0,
+            own[:, None].expand(-1, tree.dim),
+            leaves.level - level[own],
+            "amin",
+            include_self=False,
+        )
+        empty = depth[:, 0] < 0
+        found.append(torch.cat([level[empty], place[empty]], dim=1))
+        deepest, axis = depth.max(dim=1)
+        halved = deepest > 0
+        number = halved.long().cumsum(dim=0) - 1
+        kept = halved[own]
+        leaves, own = leaves.only(kept), own[kept]
+        step = torch.zeros_like(level).scatter(1, axis[:, None], 1)
+        finer = (leaves.level - level[own] - step[own]).clamp_min(0)
+        upper = ((leaves.place >> finer) & step[own]).sum(dim=1)
+        level, place, step = (level + step)[halved], (place << step)[halved], step[halved]
+        own = 2 * number[own] + upper
+        level = level.repeat_interleave(2, dim=0)
+        place = torch.stack([place, place + step], dim=1).flatten(0, 1)
+    level, place = torch.cat(found).tensor_split(2, dim=1)
+    return level, place

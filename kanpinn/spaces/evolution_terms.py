@@ -1,0 +1,461 @@
+"""The terms of an evolution: the equation, initial values and boundary conditions; its order in
+time; how fast its data change in time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.geometry import Points
+from kanpinn.jets import Channels, Jet, jet_of, slopes_by_parts, zero_jet
+from kanpinn.loss.terms import PROBE_POINTS, ResidualTerm, Term
+from kanpinn.networks.constraints import at_start
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, prescribed_data
+from kanpinn.spaces.jets_in_time import powers_in_time
+
+
+@dataclass(frozen=True, eq=False)
+class LinearTerm:
+    """A term at n points, linearised at fields that vanish with all derivatives.
+
+    Args:
+        term: the term.
+        points: the points.
+        zero: the jet of such fields.
+        rest: the residuals there, (n, equations).
+        slopes: for each equation the derivatives by the parts of the jets, (n, parts, m).
+    """
+
+    term: ResidualTerm
+    points: Points
+    zero: Jet
+    rest: Tensor
+    slopes: Sequence[Tensor]
+
+    @torch.no_grad()
+    def holds(self) -> bool:
+        """Whether the term equals its linearisation, by a trial with random fields."""
+        generator, rounding = torch.Generator().manual_seed(0), 1e-9
+        trial = self.zero.map(lambda t: torch.randn(t.shape, generator=generator).to(t))
+        found, flat = self.term.equation(self.points, trial), trial.stacked()
+        expected = torch.stack([(one * flat).sum(dim=(1, 2)) for one in self.slopes], dim=1)
+        gap = float((found - self.rest - expected).abs().max())
+        return gap <= rounding * (float(found.abs().max()) + float(expected.abs().max()))
+
+
+def linear_parts(
+    term: ResidualTerm, points: Points, fields: int, channels: Channels | None = None
+) -> LinearTerm:
+    """Linearise a term at fields that vanish.
+
+    Args:
+        term: the term.
+        points: n points.
+        fields: the number of fields m.
+        channels: of the jets, those of the term or more.
+    """
+    channels = term.channels if channels is None else channels
+    zero = zero_jet(channels, points.coords, fields)
+    rest, slopes = slopes_by_parts(partial(term.equation, points), zero)
+    return LinearTerm(term, points, zero, rest, [one.stacked() for one in slopes])
+
+
+@dataclass(frozen=True, eq=False)
+class EvolutionTerms:
+    """The terms of a loss by their part in an evolution.
+
+    equation: the equation. initial: the conditions at the first moment. walls: those that hold at
+    all times, with one point for each place. algebraic: the numbers of the fields of which no
+    equation has a derivative in time.
+    """
+
+    equation: ResidualTerm
+    initial: Sequence[ResidualTerm]
+    walls: Sequence[ResidualTerm]
+    algebraic: Sequence[int] = ()
+
+    def in_float64(self) -> "EvolutionTerms":
+        """The terms at points with 64 bits, in the main memory."""
+
+        def moved(term: ResidualTerm) -> ResidualTerm:
+            return replace(term, points=term.points.to(torch.float64, "cpu"))
+
+        initial, walls = ([moved(one) for one in some] for some in (self.initial, self.walls))
+        return replace(self, equation=moved(self.equation), initial=initial, walls=walls)
+
+
+def sorted_terms(terms: Sequence[Term], surrogate: Surrogate) -> EvolutionTerms:
+    """Sort the terms of a loss, the equation first.
+
+    Raises:
+        InputError: for a term on data, at a moment other than the first one, or that ties different
+            times together; the message names it.
+    """
+    low, high = (float(corner[-1]) for corner in surrogate.domain.bounds)
+    equation, *others = [as_residual_term(term, "march") for term in terms]
+    rounding = 4 * torch.finfo(equation.points.coords.dtype).eps * max(abs(low), abs(high))
+    same = max(1e-9 * (high - low), rounding)
+    initial, walls = [], []
+    for term in others:
+        moments = term.points.coords[:, -1].view(-1, term.sites)
+        if term.points.data is not None:
+            raise InputError(_refusal(term, "it is about data at given points"))
+        if bool(((moments - moments[:, :1]).abs() > same).any()):
+            raise InputError(_refusal(term, "it ties different times together"))
+        if float((moments - low).abs().max()) <= same:
+            initial.append(term)
+        elif float(moments.max() - moments.min()) > same or len(moments) == 1:
+            if not _holds_at_all_times(term, low, high):
+                raise InputError(_refusal(term, "it does not hold at all times"))
+            walls.append(_once_for_each_place(term))
+        else:
+            raise InputError(_refusal(term, "it is about one moment"))
+    if not initial:
+        raise InputError(
+            "march starts from initial values, such as kp.Initial(domain, value): the problem has "
+            f"none where {surrogate.domain.names[-1]}, the last coordinate, begins"
+        )
+    return EvolutionTerms(equation, initial, walls)
+
+
+def _holds_at_all_times(term: ResidualTerm, low: float, high: float) -> bool:
+    """Whether a condition holds from the first moment to the last one.
+
+    Pieces of the boundary at one moment, which belong to a whole boundary, do not matter. Of a
+    condition elsewhere than on pieces only its points are known: it is refused where random ones
+    hardly leave so much of the time.
+    """
+    if not term.pieces:
+        moments = term.points.coords[:, -1]
+        gap = min(0.75, 12 / len(moments))
+        return len(moments) < 8 or float(moments.max() - moments.min()) >= (1 - gap) * (high - low)
+    nodes, gap = 8, 0.05  # the first node of Gauss is at 2 % of an interval
+    each = [piece.quadrature(nodes)[0].coords[:, -1] for piece in term.pieces]
+    lengths = [float(own.max() - own.min()) / (high - low) for own in each]
+    lasting = [length for length in lengths if length > 1e-9]
+    return bool(lasting) and min(lasting) >= 1 - gap
+
+
+def as_residual_term(term: Term, method: str) -> ResidualTerm:
+    """Return the term if it is a sum of squared residuals.
+
+    Args:
+        term: a term of the loss.
+        method: the name of the method that needs such a term, for the error message.
+
+    Raises:
+        InputError: for an energy.
+    """
+    if not isinstance(term, ResidualTerm):
+        raise InputError(f"{method}: the term {term.name} is no mean of squared residuals")
+    return term
+
+
+def _refusal(term: Term, why: str) -> str:
+    return f"the term {term.name} cannot be solved in windows of time: {why}"
+
+
+def _once_for_each_place(term: ResidualTerm) -> ResidualTerm:
+    """The term with one of its rows for each place in space."""
+    places = term.points.coords[:, :-1].reshape(term.rows, -1)
+    if places.shape[1] == 0:
+        return term.chosen(torch.zeros(1, dtype=torch.long))
+    _, which = torch.unique(places, dim=0, return_inverse=True)
+    order = torch.arange(term.rows, device=which.device)
+    first = which.new_full((int(which.max()) + 1,), term.rows)
+    return term.chosen(first.scatter_reduce(0, which, order, "amin"))
+
+
+def initial_values(terms: Sequence[ResidualTerm], points: Points, fields: int) -> Tensor:
+    """The values of the fields at the first moment, and their rates, that the terms prescribe.
+
+    At each point the result is their least-squares solution of least norm, so that what is not
+    prescribed is zero.
+
+    Args:
+        terms: the conditions at the first moment.
+        points: n points there.
+        fields: the number of fields m.
+
+    Returns:
+        (2, n, m).
+    """
+    both = [linear_in_state(term, with_normals(points), fields) for term in terms]
+    matrices, rights = zip(*both, strict=True)
+    found = torch.linalg.pinv(torch.cat(matrices, dim=1)) @ torch.cat(rights, dim=1)[..., None]
+    return -found[..., 0].unflatten(1, (2, fields)).movedim(1, 0)
+
+
+def with_normals(points: Points) -> Points:
+    """Points at the first moment with the outward normals of the domain there."""
+    backwards = torch.zeros_like(points.coords)
+    backwards[:, -1] = -1
+    return Points(points.coords, points.names, backwards)
+
+
+def linear_in_state(term: ResidualTerm, points: Points, fields: int) -> tuple[Tensor, Tensor]:
+    """The residuals of a term that is linear in values and rates, and contains nothing else.
+
+    Args:
+        term: the term.
+        points: n points.
+        fields: the number of fields m.
+
+    Returns:
+        The matrix at each point, (n, equations, 2 m), and the residuals of zero, (n, equations).
+    """
+    channels = term.channels | Channels(points.names, gradient=True)
+    linear = linear_parts(term, points, fields, channels)
+    rows = [torch.cat([s[:, 0], s[:, channels.dim]], dim=1) for s in linear.slopes]
+    return torch.stack(rows, dim=1), linear.rest
+
+
+def order_in_time(problem: BoundaryValueProblem) -> int:
+    """Return the order in time of the initial data: 2 with initial rates, 1 without.
+
+    Raises:
+        InputError: where only some fields have initial rates.
+    """
+    data = prescribed_data(problem)
+    rates = {
+        any(one.rate is not None for one in data[name] if at_start(one)) for name in problem.fields
+    }
+    if len(rates) > 1:
+        raise InputError(
+            f"a network in time windows takes initial rates for all fields or for none, "
+            f"{type(problem).__name__} has them for some"
+        )
+    return 2 if rates.pop() else 1
+
+
+def with_orders(terms: EvolutionTerms, fields: int, order: int, scheme: str) -> EvolutionTerms:
+    """The terms, with the numbers of the algebraic fields.
+
+    Args:
+        terms: the terms.
+        fields: the number of fields.
+        order: 2 with initial rates, 1 without.
+        scheme: that of the collocation in time.
+
+    Raises:
+        InputError: for an equation with a derivative of higher order in time, or of lower order
+            than its initial rates need, or for algebraic fields and Gauss stages.
+    """
+    sizes = _sizes_by_order(terms.equation, fields)
+    _check_order(terms.equation, _highest(sizes), order)
+    # Coefficients may be tiny, but those of derivatives that do not occur are zero.
+    occurs = (sizes[1:] > 0).any(dim=0).any(dim=0)
+    algebraic = (~occurs).nonzero().flatten().tolist() if order == 1 else []
+    if algebraic and scheme == "gauss":
+        raise InputError(
+            'scheme must be "radau" where no equation has a derivative in time of a field, as here '
+            f"of field number {algebraic[0] + 1}, got {scheme!r}: only a method that damps finds it"
+        )
+    return replace(terms, algebraic=algebraic)
+
+
+def _check_order(equation: ResidualTerm, found: int, order: int) -> None:
+    """Check that an equation has the order in time for which its initial data are."""
+    name = equation.points.names[-1]
+    if found < order == 2:
+        raise InputError(
+            f"the initial rates are for an equation of order 2 in {name}, and this one has order "
+            f"{found}; kp.laplacian(u) contains the second derivative in {name}, too"
+        )
+    if found <= order:
+        return
+    raise InputError(
+        f"the equation has a derivative of order {found} in {name}, "
+        + (
+            "and march is for equations of order 1 or 2"
+            if found > 2
+            else "so that march needs initial rates, such as kp.Initial(domain, value, rate)"
+        )
+    )
+
+
+def _highest(sizes: Tensor) -> int:
+    """The highest order of the derivatives in time, from `_sizes_by_order`."""
+    small = 1e-8  # relative to the largest coefficient of the equation
+    occurs = (sizes > small * sizes.amax(dim=(0, 2), keepdim=True)).any(dim=2).any(dim=1)
+    return int(occurs.nonzero().max()) if occurs.any() else 0
+
+
+def _sizes_by_order(equation: ResidualTerm, fields: int) -> Tensor:
+    """The sizes of the coefficients of the derivatives in time, by linearising around a wave.
+
+    Returns:
+        (orders, equations, fields).
+    """
+    points, channels = equation.points[:PROBE_POINTS], equation.channels
+    scales = points.coords.abs().amax(dim=0).clamp_min(1e-300)
+
+    def wave(coords: Tensor) -> Tensor:
+        return (coords / scales).sum(dim=1, keepdim=True).exp()
+
+    def still(coords: Tensor) -> Tensor:
+        return wave(torch.cat([coords[:, :-1], 0 * coords[:, -1:]], dim=1))
+
+    def same(t: Tensor) -> Tensor:
+        return t.expand(*t.shape[:-1], fields)
+
+    jet = jet_of(wave, points.coords, channels).map(same)
+    _, slopes = slopes_by_parts(partial(equation.equation, points), jet)
+    space = jet_of(still, points.coords, channels).map(same)
+    sizes = []
+    for power in powers_in_time(space, channels.derivative_order):
+        rows = [(one.stacked() * power.stacked()).sum(dim=1) for one in slopes]
+        sizes.append(torch.stack([found.abs().amax(dim=0) for found in rows]))
+    return torch.stack(sizes)
+
+
+@dataclass(frozen=True)
+class TimeScales:
+    """Intervals of the whole time, in each of which a polynomial of low degree fits the functions.
+
+    Args:
+        ends: the first moment and the ends of the intervals, in increasing order; empty if nothing
+            limits the windows.
+        share: the largest length of a window that begins in an interval or reaches into it, for
+            each stage, as a part of the length of the interval.
+    """
+
+    ends: tuple[float, ...] = ()
+    share: float = 0.4
+
+    @classmethod
+    def of_samples(cls, samples: Tensor, begin: float, duration: float, small: float) -> Self:
+        """The intervals for functions that are sampled in the middles of equal parts of the time.
+
+        The whole time is halved until polynomials of degree 6 fit all functions in an interval, or
+        until it has 8 samples.
+
+        Args:
+            samples: of c functions, (parts, c), for a number of parts that is a power of two.
+            begin, duration: of the whole time.
+            small: the largest error of the polynomials.
+
+        Raises:
+            InputError: if the number of parts is no power of two, or less than 8.
+        """
+        degree, least = 6, 8
+        parts = len(samples)
+        if parts & (parts - 1) or parts < least:
+            raise InputError(f"samples must be as many as a power of two from {least}, got {parts}")
+        if not samples.shape[1]:
+            return cls()
+        starts, found, width = torch.zeros(1, dtype=torch.long), list[Tensor](), parts
+        while len(starts):
+            pieces = samples.unflatten(0, (-1, width))[starts // width]
+            places = (np.arange(width) + 0.5) / width * 2 - 1
+            powers = np.polynomial.legendre.legvander(places, degree)
+            basis = torch.from_numpy(np.linalg.qr(powers)[0])
+            left = pieces - basis @ (basis.T @ pieces)
+            done = (left.abs().amax(dim=(1, 2)) <= small) | (width <= least)
+            found.append(starts[done] + width)
+            halves = starts[~done, None] + torch.tensor([0, width // 2])
+            starts, width = halves.flatten(), width // 2
+        ends = torch.cat(found).sort().values.double() / parts
+        return cls((begin, *(begin + duration * ends).tolist()))
+
+    def reach(self, time: float, length: float, stages: int) -> float:
+        """The length of the next window: the largest that the intervals permit, up to `length`.
+
+        A window that is too long for an interval that it reaches into ends where this begins, or
+        has the largest length that `share` permits there, whichever is longer.
+
+        Args:
+            time: the moment at which the window begins.
+            length: the wanted length.
+            stages: the number of stages.
+        """
+        for start, end in pairwise(self.ends):
+            if start >= time + length:
+                break
+            if end > time:
+                length = min(length, max(start - time, self.share * stages * (end - start)))
+        return length
+
+
+@torch.no_grad()
+def time_scales_of(terms: EvolutionTerms, surrogate: Surrogate, tolerance: float) -> TimeScales:
+    """The intervals of time that resolve the terms, for fields that are constant in time.
+
+    The terms are sampled at 2048 moments and at most 16 places. A pulse is missed if it is shorter
+    than the time between two samples, or zero at all of these places.
+
+    Args:
+        terms: the terms.
+        surrogate: gives the domain, the fields, and the data that are built in.
+        tolerance: that of the march. Polynomials in the intervals fit each sampled function to a
+            tenth of it, but not less than 1e-6 and not more than 1e-3, in units of its range.
+    """
+    moments, places = 2048, 16
+    low, high = (float(corner[-1]) for corner in surrogate.domain.bounds)
+    parts = (torch.arange(moments, dtype=torch.float64) + 0.5) / moments
+    times = low + (high - low) * parts
+    every = terms.equation, *terms.walls
+    found = [_samples(term, surrogate, times, places) for term in every]
+    small = min(1e-3, max(tolerance / 10, 1e-6))
+    return TimeScales.of_samples(torch.cat(found, dim=1), low, high - low, small)
+
+
+def _samples(term: ResidualTerm, surrogate: Surrogate, times: Tensor, most: int) -> Tensor:
+    """The residuals of a term at some places for two constant fields, zero and a wave.
+
+    Args:
+        term: the term.
+        surrogate: see `time_scales_of`.
+        times: the k times.
+        most: the largest number of places.
+
+    Returns:
+        (k, c): the residuals of zero, and the differences between those of the wave and these, each
+        in units of its range. Those that are constant are left out.
+    """
+    chosen = torch.randperm(term.rows, generator=torch.Generator().manual_seed(0))[:most]
+    places, count, fields = term.chosen(chosen).points, len(times), surrogate.network.width[-1]
+    coords = places.coords.repeat(count, 1)
+    coords[:, -1] = times.repeat_interleave(len(places))
+    normals = None if places.normals is None else places.normals.repeat(count, 1)
+    points = Points(coords, places.names, normals)
+
+    def residual(still: Jet) -> Tensor:
+        jet = still.map(lambda t: t.repeat(count, *(1 for _ in t.shape[1:])))
+        if surrogate.output is not None:
+            jet = surrogate.output.apply(points, jet)
+        return term.equation(points, jet).reshape(count, -1)
+
+    none = residual(zero_jet(term.channels, places.coords, fields))
+    none = none.nan_to_num(0.0, 0.0, 0.0)  # a term may divide by a field
+    wave = residual(_wave(term, places, fields))
+    size = none.abs().amax(dim=0)
+    return torch.cat([_scaled(none, size), _scaled(wave - none, size + wave.abs().amax(dim=0))], 1)
+
+
+def _scaled(samples: Tensor, sizes: Tensor) -> Tensor:
+    """Functions of time in units of their ranges, without those that are constant or infinite.
+
+    samples: (k, c). sizes: of the numbers whose rounding errors they have, (c,).
+    """
+    rounding = 1e-9
+    ranges = samples.amax(dim=0) - samples.amin(dim=0)
+    moving = ranges.isfinite() & (ranges > rounding * sizes)
+    return samples[:, moving] / ranges[moving]
+
+
+def _wave(term: ResidualTerm, places: Points, fields: int) -> Jet:
+    """The jet of fields that do not vanish anywhere, with all derivatives."""
+    scales = places.coords.abs().amax(dim=0).clamp_min(1e-300)
+    wave = jet_of(
+        lambda x: (x / scales).sum(dim=1, keepdim=True).exp(), places.coords, term.channels
+    )
+    return wave.map(lambda t: t.expand(*t.shape[:-1], fields))

@@ -1,0 +1,404 @@
+"""The functions of space of a march with splines or a network: intervals graded by errors,
+breaks at kinks of initial values, projections.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.geometry import Box, Points, Product
+from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.sampling import weighted_sample
+from kanpinn.jets import Channels
+from kanpinn.loss.terms import ResidualTerm
+from kanpinn.networks.basis import BSplines
+from kanpinn.networks.surrogate import Space as Coordinates
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.spaces.evolution_terms import EvolutionTerms, initial_values
+from kanpinn.spaces.galerkin import System
+from kanpinn.spaces.products import ProductSpace, product_system
+from kanpinn.spaces.splines import (
+    ElementSpace,
+    at_places,
+    direct_system,
+    global_space,
+    moment_space,
+    spline_space,
+)
+from kanpinn.spaces.window import Window
+from kanpinn.spaces.windows import Separable, SeparableKAN, Windows
+
+
+def graded_breaks(
+    breaks: Tensor,
+    errors: Tensor,
+    degree: int,
+    error: float,
+    most: int,
+    least: int = 1,
+    kinks: Tensor | None = None,
+) -> Tensor:
+    """Breaks on which splines have a given root mean square error on every interval.
+
+    The error of splines of degree k is proportional to the width of an interval to the power k + 1,
+    and beside a kink to the width at most.
+
+    Args:
+        breaks: the old breaks, (G + 1,).
+        errors: those of splines on each of their intervals, (G,).
+        degree: k.
+        error: the error to aim at.
+        most, least: the largest and the smallest number of intervals.
+        kinks: those of the old breaks that have a kink, and stay; None if there are none.
+
+    Returns:
+        The new breaks, from the first old one to the last. Neighbouring intervals differ in width
+        by a factor of at most 1.5, the widest is an eighth of the whole, and the narrowest 1e-13.
+    """
+    widest, narrowest, ratio, narrower, wider = 1 / 8, 1e-13, 1.5, 10.0, 3.0
+    widths, whole = breaks.diff(), float(breaks[-1] - breaks[0])
+    orders, ends = torch.full_like(widths, degree + 1), breaks[[0, -1]]
+    if kinks is not None:
+        orders[torch.isin(breaks[:-1], kinks) | torch.isin(breaks[1:], kinks)] = 1
+        ends = torch.cat([ends, kinks]).unique()
+    factors = (error / errors.clamp_min(1e-300)) ** (1 / orders)
+    wanted = (widths * factors.clamp(1 / narrower, wider)).clamp(narrowest * whole, widest * whole)
+    # The width may change by the factor `ratio` over its own length: a Lipschitz condition.
+    middle = (breaks[1:] + breaks[:-1]) / 2
+    wanted = (wanted + (ratio - 1) * (middle[:, None] - middle).abs()).amin(dim=1)
+    numbers = torch.cat([breaks.new_zeros(1), (widths / wanted).cumsum(0)])
+    numbers *= min(most, max(least, float(numbers[-1]))) / float(numbers[-1])
+    places = numbers[torch.searchsorted(breaks, ends)].tolist()
+    found = [breaks[:1]]
+    for (low, high), end in zip(itertools.pairwise(places), ends[1:], strict=True):
+        count = max(1, math.ceil((high - low) * (1 - 1e-12)))
+        levels = torch.linspace(low, high, count + 1, dtype=breaks.dtype)[1:-1]
+        right = torch.searchsorted(numbers, levels).clamp(1, len(numbers) - 1)
+        share = (levels - numbers[right - 1]) / (numbers[right] - numbers[right - 1])
+        found += [breaks[right - 1] + share * (breaks[right] - breaks[right - 1]), end[None]]
+    return torch.cat(found)
+
+
+def clamped_knots(breaks: Tensor, degree: int) -> Tensor:
+    """Knots of splines that end at the first and the last break."""
+    return torch.cat([breaks[:1].repeat(degree), breaks, breaks[-1:].repeat(degree)])
+
+
+def knots_around(breaks: Tensor, degree: int) -> Tensor:
+    """Knots that go on around a circle, of which there are degree + 1 breaks or more."""
+    length = breaks[-1] - breaks[0]
+    return torch.cat([breaks[-degree - 1 : -1] - length, breaks, breaks[1 : degree + 1] + length])
+
+
+Values = Callable[[Tensor], Tensor]  # places (n,) → values (n, c)
+
+
+def kinks_of(values: Values, low: float, high: float) -> Tensor:
+    """The places between two ends where a function jumps, or its first derivative does.
+
+    In each of many parts the half with the largest fourth difference is followed down to rounding.
+    With the distance w of the places fourth differences of a smooth function fall like w⁴, at a
+    kink like w, and at a jump not at all. Kinks are found to some 1e-12 of the length.
+
+    Args:
+        values: the function, defined for places (n,) from low to high.
+        low, high: the ends.
+
+    Returns:
+        The places, in increasing order, (k,); none where there are so many that the function is
+        hardly smooth anywhere.
+    """
+    parts, coarse, fine, last, most = 320, 10, 20, 40, 20
+    ends = torch.linspace(low, high, parts + 1, dtype=torch.float64)
+    ends[1:-1] += 0.0137 * (high - low) / parts  # not at round numbers, where kinks often lie
+    start, width = ends[:-1].clone(), ends.diff()
+    size = values(ends).abs().amax()
+    before = torch.zeros_like(start)
+    for halvings in range(last):
+        rest = width.isfinite()
+        fourth, rounding, where = _fourth_differences(values, start, width, size)
+        fourth = torch.where(fourth > rounding, fourth, 0.0)
+        if halvings == coarse:
+            before = fourth
+        if halvings == fine:
+            rest = fourth > before * 2.0 ** (-1.5 * (fine - coarse))
+        elif halvings < fine:
+            rest = fourth > 0
+        going = fourth > 0
+        start = torch.where(going, start + where * width / 8, start)
+        width = torch.where(going, width / 2, width)
+        start, width, before = start[rest], width[rest], before[rest]
+        if not len(start):
+            return start
+    found = (start + width / 2).sort().values
+    return found if len(found) <= most else found[:0]
+
+
+def _fourth_differences(
+    values: Values, start: Tensor, width: Tensor, size: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The largest fourth difference of nine values in each part, its rounding, and its place.
+
+    Args:
+        values: the function.
+        start, width: the parts, (P,).
+        size: of the function.
+
+    Returns:
+        Three tensors (P,); the place is the number, 0 to 4, of the first of the five values.
+    """
+    eps = torch.finfo(start.dtype).eps
+    x = start[:, None] + width[:, None] * torch.arange(9, dtype=start.dtype) / 8
+    found = values(x.flatten()).unflatten(0, x.shape)  # (P, 9, c)
+    fourth = found.diff(n=4, dim=1).abs()
+    slopes = found.diff(dim=1).abs().amax(dim=(1, 2)) / width * 8
+    largest, place = fourth.amax(dim=2).max(dim=1)
+    return largest, 64 * eps * (size + x.abs().amax() * slopes), place
+
+
+def initial_kinks(initial: Sequence[ResidualTerm], surrogate: Surrogate, periodic: bool) -> Tensor:
+    """The kinks of initial values in one coordinate of space, scaled to [-1, 1].
+
+    Args:
+        initial: the conditions at the first moment.
+        surrogate: gives the coordinates and the number of fields.
+        periodic: whether both ends are one place; if it is a kink, both are among the kinks.
+    """
+    (low, first), (high, _) = (corner.tolist() for corner in surrogate.domain.bounds)
+    fields, seam = surrogate.network.width[-1], 1e-9
+
+    def values(xi: Tensor) -> Tensor:
+        x = low + (torch.where(xi > 1, xi - 2, xi) + 1) / 2 * (high - low)
+        points = Points(torch.stack([x, torch.full_like(x, first)], dim=1), surrogate.domain.names)
+        return initial_values(initial, points, fields).movedim(0, 1).flatten(1)
+
+    shift = 0.01 if periodic else 0.0  # around a circle the ends are places like all others
+    found = kinks_of(values, -1 + shift, 1 + shift)
+    at_seam = (found - 1).abs() < seam
+    inner = torch.where(found > 1, found - 2, found)[~at_seam]
+    ends = torch.tensor([-1.0, 1.0] if at_seam.any() else []).double()
+    return torch.cat([inner, ends]).sort().values
+
+
+def breaks_with(breaks: Tensor, kinks: Tensor) -> Tensor:
+    """The breaks with further ones at kinks, which replace those that are close to them.
+
+    breaks: in increasing order, (G + 1,). kinks: from the first to the last, (k,).
+    """
+    kinks = kinks[(kinks > breaks[0]) & (kinks < breaks[-1])]
+    inner, close = breaks[1:-1], 0.3 * float(breaks.diff().min())
+    if len(kinks):
+        inner = inner[(inner[:, None] - kinks).abs().amin(dim=1) > close]
+    return torch.cat([breaks[:1], torch.cat([inner, kinks]).sort().values, breaks[-1:]])
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionSpace:
+    """The functions of space of some windows, and the equations in them.
+
+    Args:
+        network: the network in windows.
+        surrogate: the solution.
+        terms: the equation, the initial values and the conditions at walls.
+        breaks: the ends of the intervals of splines in each coordinate of scaled space, (G + 1,)
+            each; none for a network with hidden layers or without space.
+        kinks: the places in scaled space where the initial values have kinks, (k,), all of them
+            breaks; None if they are not known, or do not matter any more.
+    """
+
+    network: Windows
+    surrogate: Surrogate
+    terms: EvolutionTerms
+    breaks: Sequence[Tensor]
+    kinks: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        for axis, breaks in enumerate(self.breaks):
+            if len(breaks) - 1 < self._least(axis):
+                raise InputError(
+                    f"network.grid must be at least {self._least(axis)} for periodic splines of "
+                    f"degree {self.degree}, got {len(breaks) - 1}"
+                )
+
+    @property
+    def degree(self) -> int:
+        """The degree of the splines, or that of the output layer."""
+        return self.network.members[-1].degree
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """The numbers of intervals of splines in each coordinate; () for other functions."""
+        return tuple(len(breaks) - 1 for breaks in self.breaks)
+
+    @property
+    def count(self) -> int:
+        """The number of products of intervals; 0 for other functions than splines."""
+        return math.prod(self.counts) if self.breaks else 0
+
+    @property
+    def named(self) -> str:
+        """The numbers of intervals in words; "" for other functions."""
+        return " × ".join(map(str, self.counts)) + " intervals" if self.breaks else ""
+
+    @property
+    def is_finest(self) -> bool:
+        """Whether a coordinate has as many intervals as `regraded` ever chooses."""
+        return any(count >= self._most for count in self.counts)
+
+    @property
+    def _most(self) -> int:
+        """The largest number of intervals of a coordinate."""
+        return 3000 if len(self.breaks) == 1 else int(9e4 ** (1 / len(self.breaks)))
+
+    def _least(self, axis: int) -> int:
+        """The smallest number of intervals: around a circle each spline covers degree + 1."""
+        return self.degree + 1 if axis in self.network.around else 1
+
+    @cached_property
+    def pattern(self) -> Separable:
+        """A network for a window, with one polynomial, on these intervals."""
+        made = self.network.member(1)
+        if self.breaks:
+            made.place(self._splines)
+        elif self.network.in_space:
+            made.prepare(self.surrogate.inputs_at(self.rule[0]))
+        return made
+
+    @cached_property
+    def _splines(self) -> list[BSplines]:
+        """The splines of each axis."""
+        degree, around = self.degree, self.network.around
+        extend = [knots_around if i in around else clamped_knots for i in range(len(self.breaks))]
+        both = zip(extend, self.breaks, strict=True)
+        return [BSplines(one(breaks, degree)[None], degree) for one, breaks in both]
+
+    @cached_property
+    def rule(self) -> tuple[Points, Tensor]:
+        """Places at the first moment, and their weights, for functions that vanish nowhere."""
+        count = 2 * self.network.layers[-1].coefficients[..., 0].numel()
+        domain = self.surrogate.domain
+        points, weights = weighted_sample([space_of(domain)], count, "gauss", torch.Generator())
+        first = torch.full_like(points.coords[:, :1], float(domain.bounds[0][-1]))
+        coords = torch.cat([points.coords, first], dim=1)
+        return Points(coords, domain.names), weights
+
+    @cached_property
+    def system(self) -> System:
+        """The equations in the space."""
+        terms, surrogate, order = self.terms, self.surrogate, self.network.order
+        if len(self.breaks) > 1:
+            space_of(surrogate.domain)
+            return product_system(surrogate, terms, self._splines, self.network.around, order)
+        channels, pattern = terms.equation.channels, cast(SeparableKAN, self.pattern)
+        if not self.network.in_space:
+            space = moment_space(surrogate, pattern, channels)
+        elif not self.breaks:
+            space = global_space(surrogate, pattern, *self.rule, channels)
+        else:
+            space = spline_space(surrogate, pattern, channels, bool(self.network.around))
+        return direct_system(surrogate, terms, pattern, space, order)
+
+    def initial(self) -> tuple[Tensor, Tensor]:
+        """The coefficients of the initial values, (order, n, m), and the errors in each element."""
+        system = self.system
+        points = system.interior.points(system.space.places.coords[:1, -1])
+        data = system.interior.data(points)
+        wanted = initial_values(self.terms.initial, points, system.fields)
+        values = [wanted[0] - data.value]
+        if system.order == 2:
+            values.append(wanted[1] - data.gradient[:, -1])  # type: ignore[index]
+        found, _ = self._projected(values)
+        found = system.consistent(found, float(points.coords[0, -1]))
+        return found, system.by_elements(system.space.values(found[:1]) - values[0])
+
+    def moved(self, states: Tensor, old: "FunctionSpace") -> tuple[Tensor, Tensor]:
+        """The coefficients of states of another space, and the first one's change in each element.
+
+        states: (b, n, m).
+        """
+        values = self._values_of(states, old)
+        return self._projected(list(values.unbind(0)))
+
+    def _values_of(self, states: Tensor, old: "FunctionSpace") -> Tensor:
+        """The values of states of another space at the places, (b, places, m)."""
+        space, other = self.system.space, old.system.space
+        if isinstance(space, ProductSpace) and isinstance(other, ProductSpace):
+            return other.values_at(states, [axis.places for axis in space.line])
+        channels = Channels(self.surrogate.domain.names)
+        spread, pattern = cast(ElementSpace, other).spread, cast(SeparableKAN, old.pattern)
+        there = at_places(self.surrogate, pattern, space.places, channels, spread)
+        return there.values(states).unflatten(-1, (len(states), -1)).movedim(1, 0)
+
+    def _projected(self, values: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """The coefficients of values at the places, (b, n, m), and the first one's error."""
+        system = self.system
+        found = torch.stack([system.projection(one) for one in values])
+        gap = system.space.values(found[:1]) - values[0]
+        return found, system.by_elements(gap)
+
+    def size(self, state: Tensor, time: float) -> float:
+        """The root mean square of the solution at a time, with coefficients (order, n, m)."""
+        interior = self.system.interior
+        data = interior.data(interior.points(torch.tensor([time]).double()))
+        return self.system.norm(self.system.space.values(state[:1]) + data.value)
+
+    def error(self, errors: Tensor) -> float:
+        """The root mean square over space of errors in each element, (E,)."""
+        return float((self.system.shares * errors.square()).sum().sqrt())
+
+    def regraded(self, errors: Tensor, error: float, smooth: bool = True) -> "FunctionSpace":
+        """The space with intervals graded for a root mean square error of the splines.
+
+        Args:
+            errors: the present ones on each interval of one coordinate after the other, (Σ G,).
+            error: the one to aim at.
+            smooth: whether the error falls like that of splines for smooth functions; otherwise it
+                is taken to be proportional to the width of an interval.
+        """
+        most, found = self._most, []
+        for axis, (breaks, own) in enumerate(
+            zip(self.breaks, errors.split(self.counts), strict=True)
+        ):
+            part, least = error / math.sqrt(len(self.breaks)), self._least(axis)
+            degree = self.degree if smooth else 0
+            found.append(graded_breaks(breaks, own, degree, part, most, least, self.kinks))
+        return replace(self, breaks=found)
+
+    def with_kinks(self) -> "FunctionSpace":
+        """The space with breaks at the kinks of the initial values, in one coordinate."""
+        if len(self.breaks) > 1:
+            return self
+        (breaks,) = self.breaks
+        kinks = initial_kinks(self.terms.initial, self.surrogate, bool(self.network.around))
+        return replace(self, breaks=[breaks_with(breaks, kinks)], kinks=kinks)
+
+    @torch.no_grad()
+    def member(self, window: Window) -> Separable:
+        """The network of a window that has been solved, or of several copies of its fields."""
+        series = window.series()
+        flat = self.system.space.coefficients(series).permute(1, 0, 2).flatten(1)
+        made = self.pattern.with_outputs(len(series), flat.shape[1])
+        layer = made.layers[-1]
+        layer.coefficients.copy_(flat.view_as(layer.coefficients))
+        return made
+
+
+def space_of(domain: Coordinates) -> Domain:
+    """The domain in space of a domain over a time, which is its last coordinate.
+
+    Raises:
+        InputError: for a domain that is not a product of space and time.
+    """
+    if isinstance(domain, Product):
+        return domain.space
+    if isinstance(domain, Box):
+        ranges = [(name, ends) for name, *ends in domain.ranges]
+        return Box(**dict(ranges[:-1]))
+    raise InputError(f"march is for boxes and domains over a time, got {domain!r}")

@@ -1,0 +1,822 @@
+"""Products of splines in boxes: places, boundary conditions, and linear systems solved by
+iterations with a separable preconditioner.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+import scipy.linalg
+import torch
+from numpy.typing import NDArray
+from scipy.sparse.linalg import LinearOperator, gmres
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.geometry import Points
+from kanpinn.geometry.points import Batch
+from kanpinn.geometry.rules import gauss_legendre, tensor_grid
+from kanpinn.jets import Coordinates, Jet
+from kanpinn.loss.terms import ResidualTerm
+from kanpinn.networks.basis import BSplines
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.spaces.evolution_terms import EvolutionTerms, linear_parts
+from kanpinn.spaces.galerkin import (
+    Factor,
+    LinearSystem,
+    MomentsInTime,
+    MultiIndex,
+    System,
+    TermInSpace,
+    TrialSpace,
+    errors_of_waves,
+    lifetimes_of_waves,
+    multi_indices,
+    parts_from,
+    unit_parts,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """The functions of one coordinate x in [low, high], and a quadrature rule.
+
+    They are combinations of splines. The first `fixed` of them have the values 1 or 0 in the
+    conditions at the ends, one for each condition; the others satisfy them for zero data.
+
+    Args:
+        basis: the splines, whose knots are in scaled coordinates from -1 to 1.
+        low, high: the ends.
+        spread: the combinations, (splines, n).
+        fixed: the number of conditions c.
+        periodic: whether the functions go on around a circle.
+    """
+
+    basis: BSplines
+    low: float
+    high: float
+    spread: Tensor
+    fixed: int
+    periodic: bool
+
+    @property
+    def size(self) -> int:
+        """The number of functions n."""
+        return self.spread.shape[1]
+
+    @property
+    def intervals(self) -> int:
+        return self.basis.intervals
+
+    @cached_property
+    def _counts(self) -> list[int]:
+        """The number of Gauss places in each interval.
+
+        Measured: two are enough to tell splines apart, but near ends, where more of them meet; the
+        error of an L2 projection is that of an exact rule. A cubic term wants twice as many places
+        as functions, and errors are seen only if there are more.
+        """
+        degree, count = self.basis.degree, self.intervals
+        most = math.ceil((degree + 1) / 2)
+        inside = max(2, math.ceil(1.5 * (1 + degree / count) - 0.5))
+        near = 0 if self.periodic else degree // 2
+        numbers = [min(i, count - 1 - i) for i in range(count)]
+        return [max(most, inside) if number < near else inside for number in numbers]
+
+    @cached_property
+    def _rule(self) -> tuple[Tensor, Tensor]:
+        breaks = self.basis.breaks[0]
+        places, weights = [], []
+        for start, width, q in zip(breaks, breaks.diff(), self._counts, strict=False):
+            nodes, parts = (t.to(breaks) for t in gauss_legendre(q))
+            places.append(start + width * nodes)
+            weights.append(width * parts / self.stretch)
+        return torch.cat(places), torch.cat(weights)
+
+    @cached_property
+    def means(self) -> Tensor:
+        """The matrix (G, q) of the mean over the places of each interval."""
+        rows = [torch.full((1, q), 1 / q).double() for q in self._counts]
+        return torch.block_diag(*rows)
+
+    @property
+    def stretch(self) -> float:
+        """The derivative of the scaled coordinate."""
+        return 2 / (self.high - self.low)
+
+    @property
+    def weights(self) -> Tensor:
+        """The weights of the quadrature rule, (q,)."""
+        return self._rule[1]
+
+    @property
+    def places(self) -> Tensor:
+        """The places of the quadrature rule, (q,)."""
+        return self.low + (self._rule[0] + 1) / self.stretch
+
+    @property
+    def shares(self) -> Tensor:
+        """The part of each interval in the whole."""
+        return self.basis.breaks[0].diff() / 2
+
+    @property
+    def shortest_waves(self) -> Tensor:
+        """The ω of waves e^(ω x) with one period in each interval."""
+        return 2j * torch.pi / (self.shares * (self.high - self.low))
+
+    def at(self, places: Tensor, order: int = 0) -> Tensor:
+        """The functions and their derivatives at places, (order + 1, places, n)."""
+        xi = (places - self.low) * self.stretch - 1
+        values = self.basis.values(xi[:, None], order)[:, :, 0].movedim(1, 0)
+        powers = self.stretch ** torch.arange(order + 1, dtype=values.dtype)
+        return (values * powers[:, None, None]) @ self.spread
+
+    @cached_property
+    def functions(self) -> Tensor:
+        """The functions and their first four derivatives at the places, (5, q, n)."""
+        return self.at(self.places, 4)
+
+    @cached_property
+    def tests(self) -> Tensor:
+        """The transposed values of the functions times the weights, (n, q)."""
+        return (self.functions[0] * self.weights[:, None]).T
+
+    @cached_property
+    def projection(self) -> Tensor:
+        """The coefficients of the L2 projection of values at the places, (n, q)."""
+        mass = self.tests @ self.functions[0]
+        return torch.cholesky_solve(self.tests, torch.linalg.cholesky(mass))
+
+    @cached_property
+    def remainder(self) -> Tensor:
+        """What the L2 projection leaves of values at the places, (q, q)."""
+        return torch.eye(len(self.weights)).double() - self.functions[0] @ self.projection
+
+    @cached_property
+    def waves(self) -> "Waves":
+        """The waves of the functions that satisfy the conditions for zero data."""
+        functions = self.functions[:, :, self.fixed :]
+        matrices = (self.tests[self.fixed :] @ functions).numpy()
+        mass, first, second, *_ = matrices
+        form = (second + second.T) / 2
+        if self.periodic:
+            # Waves in both directions have the same second derivative, and differ in the first.
+            apart = 0.1 * math.sqrt(np.abs(form).max() / np.abs(mass).max())
+            form = form + 0.5j * apart * (first - first.T)
+        _, vectors = scipy.linalg.eigh(form, mass)
+        rates = [np.einsum("im,ij,jm->m", vectors.conj(), one, vectors) for one in matrices]
+        padded = np.zeros((self.size, self.size), vectors.dtype)
+        padded[self.fixed :, self.fixed :] = vectors
+        made = torch.from_numpy(padded)
+        return Waves(
+            vectors=made,
+            functions=self.functions.to(made.dtype) @ made,
+            tests=made.mH @ self.tests.to(made.dtype),
+            rates=torch.from_numpy(np.pad(np.stack(rates), ((0, 0), (self.fixed, 0)))),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Waves:
+    """Combinations of functions that differentiation nearly preserves, orthonormal in L2.
+
+    They are complex around a circle. The first ones, for functions that conditions prescribe, are
+    zero.
+
+    Args:
+        vectors: the combinations, columns (n, n).
+        functions: they and their first four derivatives at the places, (5, q, n).
+        tests: their conjugates times the weights, (n, q).
+        rates: the factors by which derivatives of the orders 0 … 4 multiply them, (5, n).
+    """
+
+    vectors: Tensor
+    functions: Tensor
+    tests: Tensor
+    rates: Tensor
+
+
+def free_axis(basis: BSplines, low: float, high: float, periodic: bool) -> Axis:
+    """The splines of one coordinate without conditions at the ends; arguments as for `Axis`."""
+    spread = torch.eye(basis.size).double()
+    if periodic:
+        count = basis.intervals
+        spread = torch.eye(count).double()[torch.arange(basis.size) % count]
+    return Axis(basis, low, high, spread, 0, periodic)
+
+
+def tied_axis(axis: Axis, conditions: Tensor) -> Axis:
+    """The functions of an axis without conditions, combined for some.
+
+    Args:
+        axis: the axis.
+        conditions: what the functions have in each condition, independent rows (c, n).
+    """
+    rows = conditions.numpy()
+    inverse = np.linalg.pinv(rows)
+    rest = scipy.linalg.null_space(rows)
+    spread = axis.spread @ torch.from_numpy(np.hstack([inverse, rest]))
+    return Axis(axis.basis, axis.low, axis.high, spread, len(rows), False)
+
+
+@dataclass(frozen=True, eq=False)
+class ProductSpace(TrialSpace):
+    """Products Π_d ψ_(i_d)(x_d); the functions of the last coordinate vary fastest.
+
+    Args:
+        axes: the functions of each coordinate, for all fields together or for each.
+    """
+
+    axes: Sequence[Sequence[Axis]]
+
+    @property
+    def line(self) -> Sequence[Axis]:
+        """The axes of the first field; those of all have the same places and splines."""
+        return self.axes[0]
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """The numbers of places of the coordinates."""
+        return tuple(len(axis.weights) for axis in self.line)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The numbers of functions of the coordinates."""
+        return tuple(axis.size for axis in self.line)
+
+    def jet(self, y: Tensor) -> Jet:
+        derivative = partial_derivatives(by_axes(y, self.sizes), self.functions)
+        return self.like.with_parts(parts_from(self.like.channels, derivative))
+
+    def values(self, y: Tensor) -> Tensor:
+        derivative = partial_derivatives(by_axes(y, self.sizes), self.functions)
+        return derivative((0,) * self.like.channels.dim)
+
+    @cached_property
+    def functions(self) -> list[Tensor]:
+        return self.tables(lambda axis: axis.functions)
+
+    @cached_property
+    def waves(self) -> list[Waves]:
+        """The waves of each coordinate, with tensors for the fields as in `tables`."""
+        kinds = ("vectors", "functions", "tests", "rates")
+
+        def stacked(d: int, kind: str) -> Tensor:
+            return torch.stack([getattr(own[d].waves, kind) for own in self.axes], dim=-3)
+
+        return [Waves(*(stacked(d, kind) for kind in kinds)) for d in range(len(self.line))]
+
+    def tables(self, of_axis: Callable[[Axis], Tensor]) -> list[Tensor]:
+        """A tensor of each axis, those of the fields in the last dimension but two."""
+        return [
+            torch.stack([of_axis(own[d]) for own in self.axes], dim=-3)
+            for d in range(len(self.line))
+        ]
+
+    def coefficients(self, y: Tensor) -> Tensor:
+        return self._multiplied(y, self.sizes, self.tables(lambda axis: axis.spread))
+
+    def tested(self, values: Tensor) -> Tensor:
+        """The integrals over space of values (k, places, m) times all functions, (k, n, m)."""
+        return self._multiplied(values, self.grid, self.tables(lambda axis: axis.tests))
+
+    def projection(self, values: Tensor) -> Tensor:
+        """The coefficients of the L2 projection of values (k, places, m), (k, n, m)."""
+        return self._multiplied(values, self.grid, self.tables(lambda axis: axis.projection))
+
+    def values_at(self, y: Tensor, places: Sequence[Tensor]) -> Tensor:
+        """The values of Σ_i y_i ψ_i at products of places of each coordinate.
+
+        Args:
+            y: (b, n, m).
+            places: (p_d,) for each coordinate.
+
+        Returns:
+            (b, Π p_d, m).
+        """
+        by_axis = [
+            torch.stack([own[d].at(some)[0] for own in self.axes]) for d, some in enumerate(places)
+        ]
+        return self._multiplied(y, self.sizes, by_axis)
+
+    def _multiplied(self, t: Tensor, sizes: Sequence[int], matrices: Sequence[Tensor]) -> Tensor:
+        """Multiply (b, Π sizes, m) by a matrix (m or 1, new, old) along each coordinate."""
+        found = by_axes(t, sizes)
+        for d, matrix in enumerate(matrices):
+            found = along(found, matrix, d)
+        return found.flatten(2).movedim(1, -1)
+
+
+def by_axes(t: Tensor, sizes: Sequence[int]) -> Tensor:
+    """(b, Π sizes, m) as (b, m, sizes…)."""
+    return t.movedim(-1, 1).unflatten(2, tuple(sizes))
+
+
+def along(t: Tensor, matrix: Tensor, d: int) -> Tensor:
+    """Multiply t, (b, m, n_0, …), by a matrix (m or 1, new, n_d) along coordinate d."""
+    if t.is_complex() and not matrix.is_complex():
+        return torch.complex(along(t.real, matrix, d), along(t.imag, matrix, d))
+    moved = t.movedim(2 + d, -1).to(matrix.dtype)
+    if len(matrix) == 1:
+        found = moved @ matrix[0].T
+    else:
+        found = moved @ matrix.mT.reshape(len(matrix), *[1] * (t.ndim - 4), *matrix.mT.shape[1:])
+    return found.movedim(-1, 2 + d)
+
+
+def partial_derivatives(t: Tensor, tables: Sequence[Tensor]) -> Callable[[MultiIndex], Tensor]:
+    """The derivatives at the places of combinations of products of functions.
+
+    Args:
+        t: the coefficients of b combinations, (b, m, n_0, …).
+        tables: for each coordinate the functions' derivatives at the places by order,
+            (orders, m or 1, q, n).
+
+    Returns:
+        A function of multi-indices with values (places, b·m), all fields of one combination after
+        the other; the last coordinate is time, in which all derivatives vanish.
+    """
+    known: dict[MultiIndex, Tensor] = {(): t}
+
+    def partial(index: MultiIndex) -> Tensor:
+        if index not in known:
+            *before, last = index
+            d = len(before)
+            known[index] = along(partial(tuple(before)), tables[d][last], d)
+        return known[index]
+
+    def derivative(index: MultiIndex) -> Tensor:
+        *space, time = index
+        found = partial(tuple(space) if not time else (0,) * len(space))
+        flat = found.flatten(2).permute(2, 0, 1).flatten(1)
+        return flat if not time else torch.zeros_like(flat)
+
+    return derivative
+
+
+@dataclass(frozen=True, eq=False)
+class SideCondition:
+    """A condition Σ_r γ_r ∂^r u_f / ∂x^r = g on a side of a box.
+
+    Args:
+        axis: the number of the coordinate x.
+        end: its value on the side.
+        field: the number f.
+        factors: the γ_r.
+        data: a function of times (k,) that gives g at the products of the other coordinates'
+            places, (k, places).
+    """
+
+    axis: int
+    end: float
+    field: int
+    factors: tuple[float, ...]
+    data: Callable[[Tensor], Tensor]
+
+    def functional(self, axis: Axis) -> Tensor:
+        """What the functions of the coordinate have in the condition, (n,)."""
+        order = len(self.factors) - 1
+        values = axis.at(torch.tensor([self.end]).double(), order)[:, 0]
+        return torch.tensor(self.factors).double() @ values
+
+
+def side_conditions(
+    term: ResidualTerm, line: Sequence[Axis], fields: int, duration: float
+) -> list[SideCondition]:
+    """Take a condition on sides of a box apart.
+
+    Args:
+        term: the condition.
+        line: the axes, without conditions.
+        fields: the number of fields m.
+        duration: of the evolution.
+
+    Raises:
+        InputError: for a condition that is not linear, ties fields together, varies along a side or
+            in time, contains derivatives along it, or holds on a part of it.
+    """
+    normals = term.points.normals
+    if term.sites > 1 or normals is None:
+        raise InputError(_refusal(term, "it does not hold at single points of walls"))
+    found, left = [], torch.ones(len(normals), dtype=torch.bool)
+    for d, axis in enumerate(line):
+        for sign, end in ((-1.0, axis.low), (1.0, axis.high)):
+            here = (normals[:, d] - sign).abs() < 1e-12
+            if bool(here.any()):
+                left &= ~here
+                _check_whole(term, term.points.coords[here], line, d)
+                found += _Face(term, line, d, end, sign, fields).sides(duration)
+    if bool(left.any()):
+        raise InputError(_refusal(term, "it does not hold on sides of the box"))
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Face:
+    """A term on one side of a box."""
+
+    term: ResidualTerm
+    line: Sequence[Axis]
+    axis: int
+    end: float
+    sign: float
+    fields: int
+
+    def points(self, times: Tensor) -> Points:
+        """The products of the other coordinates' places at each of k times, times first."""
+        ends = torch.tensor([self.end]).double()
+        places = [ends if d == self.axis else one.places for d, one in enumerate(self.line)]
+        grid = torch.stack(torch.meshgrid(*places, indexing="ij"), dim=-1).flatten(0, -2)
+        moments = times.repeat_interleave(len(grid))[:, None]
+        coords = torch.cat([grid.repeat(len(times), 1), moments], dim=1)
+        normals = torch.zeros_like(coords)
+        normals[:, self.axis] = self.sign
+        return Points(coords, self.term.points.names, normals)
+
+    def sides(self, duration: float) -> list[SideCondition]:
+        """One condition for each equation of the term."""
+        first = float(self.term.points.coords[:, -1].min())
+        times = torch.tensor([first, first + 0.37 * duration]).double()
+        points = self.points(times)
+        linear = linear_parts(self.term, points, self.fields)
+        if not linear.holds():
+            raise InputError(_refusal(self.term, "it is not linear"))
+        return [self._side(slopes, e) for e, slopes in enumerate(linear.slopes)]
+
+    def _side(self, slopes: Tensor, equation: int) -> SideCondition:
+        """The condition of one equation; slopes: by the parts of the jets, (n, parts, m)."""
+        channels = self.term.channels
+        own: dict[tuple[int, ...], Tensor] = {}
+        for order in range(channels.derivative_order + 1):
+            for index in multi_indices(channels.dim, order):
+                parts = unit_parts(channels, index)
+                own[index] = torch.einsum("npf,p->nf", slopes, parts)
+        small = 1e-10 * max(float(one.abs().max()) for one in own.values())
+        present = {index: one for index, one in own.items() if float(one.abs().max()) > small}
+        if any(sum(index) > index[self.axis] for index in present):
+            raise InputError(_refusal(self.term, "it has derivatives along the wall or in time"))
+        if any(float((one - one[:1]).abs().max()) > small for one in present.values()):
+            raise InputError(_refusal(self.term, "its factors vary along the wall or in time"))
+        about = {int(f) for one in present.values() for f in (one[0].abs() > small).nonzero()}
+        if len(about) != 1:
+            raise InputError(_refusal(self.term, "it is not about one field"))
+        (field,) = about
+        factors = [0.0] * (channels.derivative_order + 1)
+        for index, one in present.items():
+            factors[index[self.axis]] = float(one[0, field])
+
+        def data(times: Tensor) -> Tensor:
+            found = linear_parts(self.term, self.points(times), self.fields).rest[:, equation]
+            return -found.unflatten(0, (len(times), -1))
+
+        return SideCondition(self.axis, self.end, field, tuple(factors), data)
+
+
+def _check_whole(term: ResidualTerm, coords: Tensor, line: Sequence[Axis], side: int) -> None:
+    """Refuse a condition whose points leave much of a side free."""
+    for d, axis in enumerate(line):
+        if d != side and len(coords) >= 8:
+            ends = coords.new_tensor([axis.low, axis.high])
+            seen = torch.cat([coords[:, d], ends]).sort().values.diff().max()
+            if float(seen) > min(0.75, 24 / len(coords) ** 0.5) * (axis.high - axis.low):
+                raise InputError(_refusal(term, "it holds on a part of a side of the box"))
+
+
+def _refusal(term: ResidualTerm, why: str) -> str:
+    return (
+        f"march cannot impose the term {term.name} with products of splines: {why}; a network with "
+        "a hidden layer may take it"
+    )
+
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class ProductOperators(LinearSystem):
+    """The linearised equation Σ_α a_α ∂^α in a product space; α counts derivatives in time, too.
+
+    Args:
+        space: the space.
+        prescribed: which unknowns are prescribed by conditions on sides, (n, m).
+        factors: the a_α at the places, (places or 1, equations, m).
+    """
+
+    space: ProductSpace
+    prescribed: Tensor
+    factors: Mapping[MultiIndex, Tensor]
+
+    def factored(self, rates: Sequence[complex]) -> "ProductFactor":
+        combined: dict[MultiIndex, Tensor] = {}
+        for (*at, time), one in self.factors.items():
+            index = (*at, 0)
+            scaled = rates[time] * one
+            combined[index] = combined[index] + scaled if index in combined else scaled
+        return ProductFactor(self.space, self.prescribed, combined)
+
+
+def operators_of(
+    space: ProductSpace, prescribed: Tensor, linearised: Tensor, order: int
+) -> ProductOperators:
+    """The operators with given derivatives by the parts of jets.
+
+    Args:
+        space, prescribed: as for `ProductOperators`.
+        linearised: the derivatives of the residuals, (equations, places, parts, m).
+        order: that of the equation in time.
+    """
+    channels, factors = space.like.channels, {}
+    for total in range(channels.derivative_order + 1):
+        for index in multi_indices(channels.dim, total):
+            parts = unit_parts(channels, index)
+            if index[-1] <= order and bool(parts.any()):
+                one = torch.einsum("gnpf,p->ngf", linearised, parts)
+                if bool(one.any()):
+                    factors[index] = one[:1] if bool((one == one[:1]).all()) else one
+    return ProductOperators(space, prescribed, factors)
+
+
+@dataclass(frozen=True, eq=False)
+class ProductFactor(Factor):
+    """An operator Σ_α a_α ∂^α in space, and its approximate inverse.
+
+    The means of the a_α over space give an operator with constant factors, which is diagonal in
+    products of the axes' `Waves`, but for the fields. GMRES with its inverse as preconditioner
+    solves for the unknowns that are not prescribed.
+
+    Args:
+        space: the space.
+        prescribed: which unknowns are prescribed by conditions on sides, (n, m).
+        factors: the a_α at the places, (places or 1, equations, m), real or complex.
+
+    Reference: Lynch, Rice and Thomas, Direct solution of partial difference equations by tensor
+    product methods (1964); Saad and Schultz, GMRES (1986).
+    """
+
+    space: ProductSpace
+    prescribed: Tensor
+    factors: Mapping[MultiIndex, Tensor]
+
+    def solve(self, right: Array) -> Array:
+        """The solution to a relative residual of 1e-3; Newton's method corrects the rest.
+
+        Raises:
+            LinAlgError: if the iterations do not converge; they do in a shorter window.
+        """
+        reach, most = 1e-3, 80
+        space, waves = self.space, self.space.waves
+        given = torch.from_numpy(right).view(self.prescribed.shape)
+        known = torch.where(self.prescribed, given, 0)
+        if bool(self.prescribed.any()):
+            there = self._at_places(by_axes(known[None], space.sizes), space.functions)
+            given = given - space.tested(there[None])[0]
+        adjoint = (one.vectors.mH for one in waves)
+        start = self._inverted(_multiplied(by_axes(given[None], space.sizes), adjoint))
+        shape = start.shape
+
+        def applied(c: Array) -> Array:
+            there = self._at_places(torch.from_numpy(c).view(shape), [o.functions for o in waves])
+            tested = _multiplied(by_axes(there[None], space.grid), (o.tests for o in waves))
+            return self._inverted(tested).flatten().numpy()
+
+        count = start.numel()
+        operator = LinearOperator((count, count), applied, dtype=start.numpy().dtype)
+        found, unsolved = gmres(
+            operator, start.flatten().numpy(), rtol=reach, atol=0.0, restart=most, maxiter=1
+        )
+        if unsolved:
+            raise np.linalg.LinAlgError(f"{most} iterations do not solve a stage's linear system")
+        y = _multiplied(torch.from_numpy(found).view(shape), (one.vectors for one in waves))
+        y = y[0].flatten(1).T
+        if y.is_complex() and not known.is_complex():
+            y = y.real
+        return torch.where(self.prescribed, known, y).flatten().numpy()
+
+    def _at_places(self, t: Tensor, tables: Sequence[Tensor]) -> Tensor:
+        """Σ_α a_α ∂^α of combinations of functions, (1, m, n_0, …), at the places."""
+        derivative = partial_derivatives(t, tables)
+        terms = [(a * derivative(index)[:, None]).sum(dim=2) for index, a in self.factors.items()]
+        return torch.stack(terms).sum(dim=0)
+
+    def _inverted(self, t: Tensor) -> Tensor:
+        """The solution (1, m, n_0, …) for constant factors, in waves."""
+        apart = t[0].movedim(0, -1)[..., None]
+        return (self._inverse @ apart.to(self._inverse.dtype))[..., 0].movedim(-1, 0)[None]
+
+    @cached_property
+    def _inverse(self) -> Tensor:
+        """The inverse of the operator with constant factors for each product of waves."""
+        space, waves = self.space, self.space.waves
+        weights = space.weights.flatten()[:, None, None]
+        fields, own = self.prescribed.shape[1], len(space.axes)
+        symbol: Tensor | float = 0.0
+        for (*index, _), a in self.factors.items():
+            mean = a[0] if len(a) == 1 else (weights * a).sum(dim=0) / weights.sum()
+            columns = []
+            for f in range(fields):
+                rate = torch.ones(()).double()
+                for r, one in zip(index, waves, strict=True):
+                    rate = rate[..., None] * one.rates[f % own, r]
+                columns.append(rate[..., None] * mean[:, f])
+            symbol = symbol + torch.stack(columns, dim=-1)
+        assert isinstance(symbol, Tensor)
+        if own > 1:  # the fields have different waves
+            symbol = torch.diag_embed(symbol.diagonal(dim1=-2, dim2=-1))
+        fixed = self.prescribed.view(*space.sizes, fields)
+        alone = torch.eye(fields).to(symbol)
+        symbol = torch.where((fixed[..., None] | fixed[..., None, :]), alone, symbol)
+        inverse = torch.linalg.inv_ex(symbol).inverse
+        if not bool(inverse.isfinite().all()):
+            raise np.linalg.LinAlgError("a stage's operator is singular")
+        return inverse
+
+
+def _multiplied(t: Tensor, matrices: Iterable[Tensor]) -> Tensor:
+    """Multiply t, (1, m, n_0, …), by a matrix along each coordinate."""
+    for d, matrix in enumerate(matrices):
+        t = along(t, matrix, d)
+    return t
+
+
+@dataclass(frozen=True, eq=False)
+class ProductSystem(System):
+    """A system in a product space. Conditions on sides of the box prescribe some of the unknowns.
+
+    Args:
+        sides: for each field and coordinate the conditions on its sides, in the order of the first
+            functions of the axis.
+    """
+
+    sides: Sequence[Sequence[Sequence[SideCondition]]] = ()
+
+    @property
+    def space(self) -> ProductSpace:
+        return cast(ProductSpace, self.interior.space)
+
+    @torch.no_grad()
+    def residual(self, points: Sequence[Batch], moments: MomentsInTime, states: Tensor) -> Array:
+        (inside,) = points
+        values = torch.tensordot(moments.rates[0], states, dims=1)
+        if bool(self.prescribed.any()):
+            values = values - self._on_sides(moments.times)
+        return self.imposed(self.interior.residual(inside, moments, states), (), values)
+
+    def imposed(self, residual: Tensor, conditions: Sequence[Tensor], values: Tensor) -> Array:
+        found = self.space.tested(residual)
+        return torch.where(self.prescribed, values, found).flatten(1).numpy()
+
+    @cached_property
+    def prescribed(self) -> Tensor:
+        """Which of the unknowns conditions on sides prescribe, (n, m)."""
+        space = self.space
+        found = torch.zeros(*space.sizes, self.fields, dtype=torch.bool)
+        for f, by_axis in enumerate(self.sides):
+            for d, some in enumerate(by_axis):
+                found[..., f].narrow(d, 0, len(some))[...] = True
+        return found.flatten(0, -2)
+
+    def _on_sides(self, times: Tensor) -> Tensor:
+        """The prescribed unknowns at k times, (k, n, m), and zeros."""
+        space = self.space
+        found = torch.zeros(len(times), *space.sizes, self.fields).double()
+        for f, by_axis in enumerate(self.sides):
+            axes = space.axes[f % len(space.axes)]
+            for d, some in reversed(list(enumerate(by_axis))):  # the first coordinate's go before
+                others = [axis for number, axis in enumerate(axes) if number != d]
+                for number, side in enumerate(some):
+                    data = side.data(times).unflatten(1, tuple(len(o.weights) for o in others))
+                    for place, other in enumerate(others):
+                        data = (data.movedim(1 + place, -1) @ other.projection.T).movedim(
+                            -1, 1 + place
+                        )
+                    found[..., f].select(1 + d, number)[...] = data
+        return found.flatten(1, -2)
+
+    @torch.no_grad()
+    def linear(
+        self, linearised: Tensor, moments: MomentsInTime, states: Tensor
+    ) -> ProductOperators:
+        return operators_of(self.space, self.prescribed, linearised[:, 0], self.order)
+
+    @torch.no_grad()
+    def consistent(self, states: Tensor, time: float) -> Tensor:
+        known = self._on_sides(torch.tensor([time]).double())
+        return torch.cat([torch.where(self.prescribed, known, states[:1]), states[1:]])
+
+    def projection(self, values: Tensor) -> Tensor:
+        return self.space.projection(values[None])[0]
+
+    @torch.no_grad()
+    def element_errors(self, linearised: Tensor, residual: Tensor, rate: float) -> Tensor:
+        space, found = self.space, []
+        for d, axis in enumerate(space.line):
+            mean, wave = self._along(linearised, d), axis.shortest_waves
+            sizes = self._by_intervals(self._left(residual, d), d).sqrt()
+            found.append(errors_of_waves(space.like.channels, mean, d, wave, rate, sizes))
+        return torch.cat(found, dim=1)
+
+    def _along(self, linearised: Tensor, d: int) -> Tensor:
+        """The linearised equation in the mean over each interval of a coordinate."""
+        line, slopes = self.space.line, linearised[:, 0].unflatten(1, self.space.grid)
+        others = [1 + number for number in range(len(line)) if number != d]
+        means = torch.tensordot(slopes.mean(dim=others), line[d].means, ([1], [1]))
+        return means.movedim(-1, 1)
+
+    @torch.no_grad()
+    def lifetimes(self, linearised: Tensor) -> Tensor:
+        if self.order > 1:
+            return super().lifetimes(linearised)
+        space, found = self.space, []
+        for d, axis in enumerate(space.line):
+            mean, wave = self._along(linearised, d), axis.shortest_waves
+            found.append(lifetimes_of_waves(space.like.channels, mean, d, wave))
+        return torch.cat(found)
+
+    def by_elements(self, values: Tensor) -> Tensor:
+        found = [
+            self._by_intervals(self._left(values[None], d), d).sum(dim=2).sqrt()[0]
+            for d in range(len(self.space.line))
+        ]
+        return torch.cat(found)
+
+    def _left(self, values: Tensor, d: int) -> Tensor:
+        """What the L2 projection along a coordinate leaves of values (k, places, m)."""
+        there = values.unflatten(1, self.space.grid).movedim(1 + d, -1)
+        return (there @ self.space.line[d].remainder.T).movedim(-1, 1 + d)
+
+    def _by_intervals(self, values: Tensor, d: int) -> Tensor:
+        """The mean squares of values (k, grid…, m) in the intervals of a coordinate, (k, G, m)."""
+        line = self.space.line
+        others = [1 + number for number in range(len(line)) if number != d]
+        return line[d].means @ values.square().mean(dim=others)
+
+    @property
+    def shares(self) -> Tensor:
+        return torch.cat([axis.shares for axis in self.space.line])
+
+
+def product_system(
+    surrogate: Surrogate,
+    terms: EvolutionTerms,
+    splines: Sequence[BSplines],
+    around: Set[int],
+    order: int,
+) -> ProductSystem:
+    """The equations in a box, with the conditions on its sides.
+
+    Args:
+        surrogate: the solution.
+        terms: the equation and the conditions.
+        splines: of each coordinate in space.
+        around: the numbers of the coordinates that go around a circle.
+        order: of the equation in time.
+
+    Raises:
+        InputError: for a condition that products of splines cannot satisfy.
+    """
+    low, high = (corner.tolist() for corner in surrogate.domain.bounds)
+    fields, channels = surrogate.network.width[-1], terms.equation.channels
+    line = [free_axis(basis, low[d], high[d], d in around) for d, basis in enumerate(splines)]
+    sides = [
+        side
+        for term in terms.walls
+        for side in side_conditions(term, line, fields, high[-1] - low[-1])
+    ]
+    by_field = [
+        [[side for side in sides if side.field == f and side.axis == d] for d in range(len(line))]
+        for f in range(fields)
+    ]
+    axes = [
+        [_tied(axis, some) for axis, some in zip(line, by_axis, strict=True)]
+        for by_axis in by_field
+    ]
+    kinds = {tuple((s.axis, s.end, s.factors) for some in own for s in some) for own in by_field}
+    places = tensor_grid([axis.places for axis in line])
+    coords = torch.cat([places, torch.full_like(places[:, :1], low[-1])], dim=1)
+    like = Coordinates(channels, coords, torch.ones_like(coords[0])).dense()
+    space = ProductSpace(
+        places=Points(coords, surrogate.domain.names),
+        weights=tensor_grid([axis.weights for axis in line]).prod(dim=1)[None],
+        like=like.map(lambda t: t[..., :1].contiguous()),
+        size=math.prod(axis.size for axis in line),
+        axes=axes[:1] if len(kinds) == 1 else axes,
+    )
+    interior = TermInSpace(surrogate, terms.equation, space)
+    return ProductSystem(interior, (), order, by_field)
+
+
+def _tied(axis: Axis, sides: Sequence[SideCondition]) -> Axis:
+    """The functions of a coordinate, combined for the conditions of one field on its sides."""
+    if not sides:
+        return axis
+    rows = torch.stack([side.functional(axis) for side in sides])
+    if int(torch.linalg.matrix_rank(rows)) < len(rows):
+        where = sorted({side.end for side in sides})
+        raise InputError(
+            f"the conditions at {', '.join(f'{end:g}' for end in where)} prescribe the same "
+            "quantity twice, or more than the splines of one coordinate can satisfy"
+        )
+    return tied_axis(axis, rows)

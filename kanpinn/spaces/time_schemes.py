@@ -1,0 +1,268 @@
+"""Collocation in time: the stages of Radau IIA and Gauss, and the polynomials through them with
+their rates and errors.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.polynomial import legendre
+from numpy.typing import NDArray
+
+from kanpinn._support.errors import InputError
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Stages:
+    """The s stages of a window of length 1, at which an equation in time holds exactly.
+
+    In a window of length h the solution is the polynomial p of degree s that starts at the given
+    value and satisfies the equation at t + c_i h. With z_i = p(t + c_i h) - p(t) its rates there
+    are h p' = D z. The matrix D = V Λ V⁻¹ is diagonalised, so that the s coupled linear systems of
+    a Newton step become one independent system for each eigenvalue; those of a conjugate pair are
+    conjugate to each other.
+
+    kind: "radau" or "gauss". nodes: c, (s,), increasing in (0, 1]. nodal: the Legendre series of a
+    multiple of Π (τ - c_i) on the window, (s + 1,). slopes: D, (s, s), the inverse of the Butcher
+    matrix. eigenvalues: those of D with imaginary parts of at least 0. vectors: the
+    columns of V that belong to them, doubled for a pair, whose conjugate they stand for as well.
+    rows: the rows of V⁻¹ that belong to them.
+
+    Reference: Butcher, On the implementation of implicit Runge-Kutta methods (1976); Bickart
+    (1977); Hairer and Wanner, Solving Ordinary Differential Equations II (1996), IV.8.
+    """
+
+    kind: str
+    nodes: Array
+    nodal: Array
+    slopes: Array
+    eigenvalues: NDArray[np.complex128]
+    vectors: NDArray[np.complex128]
+    rows: NDArray[np.complex128]
+
+    @property
+    def count(self) -> int:
+        """The number of stages s."""
+        return len(self.nodes)
+
+
+@cache
+def stages(count: int, kind: str = "radau") -> Stages:
+    """Return the stages of Radau IIA, of order 2s - 1, or of Gauss, of order 2s.
+
+    Args:
+        count: s, from 1 to 39. From 12 on the diagonalisation costs digits.
+        kind: "radau", whose last stage is the end of the window and which damps what is stiff;
+            "gauss" is symmetric in time, damps nothing and preserves quadratic invariants.
+
+    Raises:
+        InputError: for another kind, or a number of stages out of range.
+    """
+    if kind not in ("radau", "gauss"):
+        raise InputError(f'the collocation in time must be "radau" or "gauss", got {kind!r}')
+    most = 39
+    if not 1 <= count <= most:
+        raise InputError(f"the number of stages must be from 1 to {most}, got {count!r}")
+    series = np.zeros(count + 1)
+    series[count] = 1
+    if kind == "radau":
+        series[count - 1] = -1  # P_s - P_(s-1) vanishes at 1
+    roots = np.sort(legendre.legroots(series).real)
+    roots -= legendre.legval(roots, series) / legendre.legval(roots, legendre.legder(series))
+    if kind == "radau":
+        roots[-1] = 1
+    slopes = np.linalg.inv(_integrals(roots))
+    values, vectors = np.linalg.eig(slopes)
+    kept = values.imag > -1e-12
+    doubled = np.where(values.imag > 1e-12, 2, 1)
+    rows = np.linalg.inv(vectors)
+    return Stages(
+        kind=kind,
+        nodes=(roots + 1) / 2,
+        nodal=series,
+        slopes=slopes,
+        eigenvalues=values[kept],
+        vectors=(vectors * doubled)[:, kept],
+        rows=rows[kept],
+    )
+
+
+def _integrals(roots: Array) -> Array:
+    """The Butcher matrix: the integrals from 0 to c_i of the Lagrange polynomials of the nodes.
+
+    roots: the nodes scaled to [-1, 1].
+    """
+    count = len(roots)
+    values = legendre.legvander(roots, count)
+    # From -1 on the integral of P_0 is P_1 + 1, and that of P_j is (P_(j+1) - P_(j-1)) / (2j + 1).
+    others = (values[:, 2:] - values[:, :-2]) / (2 * np.arange(1, count) + 1)
+    return np.hstack([values[:, 1:2] + 1, others]) / 2 @ np.linalg.inv(values[:, :-1])
+
+
+def lagrange(nodes: Array, at: Array, order: int = 0) -> Array:
+    """The Lagrange polynomials of some nodes in [0, 1], differentiated, at other places.
+
+    Args:
+        nodes: the nodes, (n,).
+        at: the places, (k,).
+        order: of the derivative, with respect to the nodes' own variable.
+
+    Returns:
+        (k, n): the derivative of polynomial j at place i.
+    """
+    series = np.linalg.inv(legendre.legvander(2 * nodes - 1, len(nodes) - 1))
+    if order:
+        series = 2**order * legendre.legder(series, order)
+    return legendre.legvander(2 * at - 1, len(series) - 1) @ series
+
+
+def legendre_series(nodes: Array) -> Array:
+    """The matrix that turns values at n nodes in [0, 1] into a Legendre series on the interval."""
+    return np.linalg.inv(legendre.legvander(2 * nodes - 1, len(nodes) - 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Polynomials:
+    """The polynomials in time of a window, and their derivatives, at some moments.
+
+    p(t) = Σ_a starts_a(t) u_a + Σ_i unknowns_i(t) y_i. For an equation of first order u_0 is the
+    value at the start, and y_i = p(t_i) - u_0 at the stages. For one of second order u_0 and u_1
+    are value and rate at the start, and y_i = p'(t_i) - u_1.
+
+    Args:
+        rates: for each order of the derivative, from 0, its values at k moments: those of all
+            functions starts_a, and then those of all unknowns_i, (k, order + s).
+        order: of the equation in time.
+    """
+
+    rates: list[Array]
+    order: int
+
+    def stretched(self, length: float) -> "Polynomials":
+        """Those of a window of another length than 1."""
+        powers = np.minimum(np.arange(self.rates[0].shape[1]), self.order - 1.0)
+        rates = [one * length ** (powers - r) for r, one in enumerate(self.rates)]
+        return Polynomials(rates, self.order)
+
+
+def at_stages(stages: Stages, length: float, order: int, highest: int) -> Polynomials:
+    """The polynomials at the stages themselves.
+
+    For an equation of second order the values there are those of the collocation method for value
+    and rate, which is stable, and not of the integral of the rate (see `at_moments`). They are the
+    same at the end.
+
+    Args:
+        stages: the stages.
+        length: the length of the window.
+        order: the order of the equation in time, 1 or 2.
+        highest: the highest derivative.
+    """
+    found = at_moments(stages, stages.nodes, length, order, highest)
+    if order == 1:
+        return found
+    values = np.linalg.inv(stages.slopes / length)
+    return Polynomials([np.hstack([found.rates[0][:, :order], values]), *found.rates[1:]], order)
+
+
+def at_moments(
+    stages: Stages, moments: Array, length: float, order: int, highest: int
+) -> Polynomials:
+    """The polynomials at moments (k,), where the window is from 0 to 1; also beyond it.
+
+    The other arguments are those of `at_stages`. For an equation of second order p is the integral
+    of the polynomial p' of degree s, so that value and rate are continuous.
+    """
+    return _of_unit_window(stages, tuple(moments), order, highest).stretched(length)
+
+
+@lru_cache(maxsize=1000)
+def _of_unit_window(
+    stages: Stages, moments: tuple[float, ...], order: int, highest: int
+) -> Polynomials:
+    """`at_moments` for a window of length 1, which most windows ask for at the same moments."""
+    at, nodes = np.array(moments), np.concatenate([[0.0], stages.nodes])
+    found: list[Array] = [lagrange(nodes, at, r)[:, 1:] for r in range(highest + 1)]
+    if order == 2:
+        gauss, weights = legendre.leggauss(len(nodes))
+        integrals = [m / 2 * weights @ lagrange(nodes, m * (gauss + 1) / 2)[:, 1:] for m in moments]
+        found.insert(0, np.stack(integrals))
+    starts = [np.zeros((len(at), order)) for _ in range(highest + 2)]
+    starts[0][:, 0] = 1
+    if order == 2:
+        starts[0][:, 1], starts[1][:, 1] = at, 1
+    both = zip(starts[: highest + 1], found[: highest + 1], strict=True)
+    return Polynomials([np.hstack(one) for one in both], order)
+
+
+def series_in_time(stages: Stages, length: float, order: int) -> Polynomials:
+    """The matrices that give the Legendre series of a window's polynomials and their rates.
+
+    The polynomials have the degree s + order - 1; the arguments are those of `at_stages`.
+    """
+    return _series_of_unit_window(stages, order).stretched(length)
+
+
+@lru_cache(maxsize=100)
+def _series_of_unit_window(stages: Stages, order: int) -> Polynomials:
+    nodes = (legendre.leggauss(stages.count + order)[0] + 1) / 2
+    values, series = at_moments(stages, nodes, 1.0, order, order), legendre_series(nodes)
+    return Polynomials([series @ one for one in values.rates], order)
+
+
+@dataclass(frozen=True)
+class ErrorForm:
+    """The form ω(τ) of the error of a window's polynomials, between the stages.
+
+    Near the polynomial p that satisfies an equation of order m in time at the stages c_i, its error
+    is proportional to ω, the m-fold integral from 0 of Π (τ - c_i), to leading order.
+
+    Args:
+        moment: a moment between the start and the first stage, near which |ω| is large.
+        ratios: ω^(r) / ω there, for r = 0 … m, where the window has the length 1.
+        mean: the root mean square of ω over the window, in units of |ω| at the moment.
+    """
+
+    moment: float
+    ratios: tuple[float, ...]
+    mean: float
+
+
+@lru_cache(maxsize=100)
+def error_form(stages: Stages, order: int) -> ErrorForm:
+    """The form of the error of a window with some stages, for an equation of some order in time."""
+    return _form_at(stages, order, float(stages.nodes[0] / 2))
+
+
+@lru_cache(maxsize=100)
+def error_form_of_ratio(stages: Stages, ratio: float) -> ErrorForm:
+    """The form of the error for equations of first order, at the moment where ω' / ω = ratio.
+
+    This quotient falls from infinity to 0 between the start and the first stage; ratio: above 0.
+    """
+    low, high, halvings = 0.0, float(stages.nodes[0]), 60
+    for _ in range(halvings):
+        middle = (low + high) / 2
+        if _form_at(stages, 1, middle).ratios[1] > ratio:
+            low = middle
+        else:
+            high = middle
+    return _form_at(stages, 1, low)
+
+
+def _form_at(stages: Stages, order: int, moment: float) -> ErrorForm:
+    series = stages.nodal
+    for _ in range(order):
+        series = legendre.legint(series, lbnd=-1, scl=0.5)
+    values = [
+        2**r * float(legendre.legval(2 * moment - 1, legendre.legder(series, r)))
+        for r in range(order + 1)
+    ]
+    nodes, weights = legendre.leggauss(2 * stages.count)
+    square = weights @ legendre.legval(nodes, series) ** 2 / 2
+    ratios = tuple(value / values[0] for value in values)
+    return ErrorForm(moment, ratios, math.sqrt(square) / abs(values[0]))

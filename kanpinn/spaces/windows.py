@@ -1,0 +1,472 @@
+"""Networks in time windows: in each window polynomials in time times functions of space, a KAN
+or products of splines.
+"""
+
+import copy
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Generic, Self, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from kanpinn._support.errors import InputError, integer
+from kanpinn.jets import Jet
+from kanpinn.networks.basis import Basis, BSplines
+from kanpinn.networks.kan import KAN
+from kanpinn.networks.kan_layer import KANLayer
+from kanpinn.networks.layer import Layer, Layers, Sensitivities, Tape
+from kanpinn.networks.network import Network, check_width
+from kanpinn.networks.product_layer import ProductLayer
+from kanpinn.spaces.jets_in_time import Inputs, by_windows, time_of
+
+
+class Separable(Network):
+    """N(x, τ) = Σ_j P_j(τ) φ_j(x): functions φ_j of space, and Legendre polynomials of the time.
+
+    The network is linear in the coefficients of its output layer. Unlike sums of functions of
+    x + λτ, such products lose no digits as windows become short.
+
+    modes: the number of Legendre polynomials. Last of the outputs of φ are the fields; there is an
+    output for each pair of polynomial and field.
+
+    Reference: Jacob, Howard and Stinis, SPIKANs: separable physics-informed Kolmogorov–Arnold
+    networks (2024), for products of KANs.
+    """
+
+    layers: Sequence[KANLayer | ProductLayer]
+    modes: int
+
+    def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
+        found = super().jet(self.places(coordinates), tape)
+        return product_in_time(found, time_of(coordinates), self.modes)
+
+    @property
+    @abstractmethod
+    def bases(self) -> Sequence[Basis]:
+        """The bases of all layers."""
+
+    @property
+    @abstractmethod
+    def degree(self) -> int:
+        """The degree of the splines of the output layer."""
+
+    @abstractmethod
+    def breaks(self) -> list[Tensor]:
+        """The ends of the intervals of the output layer's splines for each input, (G + 1,) each."""
+
+    @abstractmethod
+    def place(self, splines: Sequence[BSplines]) -> None:
+        """Take splines of each coordinate in space, for a network without hidden layers."""
+
+    def with_outputs(self, modes: int, count: int) -> Self:
+        """A network with the same functions of space, and other outputs, which are zero.
+
+        Both share the tables of their bases.
+
+        Args:
+            modes: the number of its Legendre polynomials.
+            count: the number of its outputs.
+        """
+        made = copy.deepcopy(self, {id(basis): basis for basis in self.bases})
+        made.modes = modes
+        made.layers[-1].reset_outputs(count)
+        return made
+
+    def like(self, tensor: Tensor) -> Self:
+        """The network on the device and in the precision of a tensor: this one if it is there."""
+        own = self.layers[-1].coefficients
+        if (own.device, own.dtype) == (tensor.device, tensor.dtype):
+            return self
+        return copy.deepcopy(self).to(tensor.device, tensor.dtype)  # others share its tables
+
+    def places(self, inputs: Inputs) -> Jet:
+        """The inputs of φ: all inputs but the time, as a jet."""
+        return inputs.dense().map(lambda t: t[..., :-1])
+
+
+class SeparableKAN(Separable, KAN):
+    """Its φ is a KAN. Without space, where time is the only input, φ is a constant of the input 0.
+
+    Args:
+        width: units per layer of φ: first the inputs without the time, last an output for each pair
+            of polynomial and field.
+        modes: the number of Legendre polynomials.
+        settings: further arguments of `KAN`.
+    """
+
+    layers: Sequence[KANLayer]
+
+    def __init__(self, width: Sequence[int], modes: int, **settings: Any) -> None:
+        super().__init__([max(1, width[0]), *width[1:]], **settings)
+        self.modes, self.in_space = modes, width[0] > 0
+
+    @property
+    def bases(self) -> Sequence[Basis]:
+        return [layer.basis for layer in self.layers]
+
+    @property
+    def degree(self) -> int:
+        return self.layers[-1].basis.degree
+
+    def breaks(self) -> list[Tensor]:
+        return list(self.layers[-1].basis.breaks)
+
+    def place(self, splines: Sequence[BSplines]) -> None:
+        (basis,) = splines
+        self.layers[-1].reset(basis)
+
+    def places(self, inputs: Inputs) -> Jet:
+        return super().places(inputs) if self.in_space else inputs.dense() * 0.0
+
+    def activations(self, x: Tensor) -> Iterator[Tensor]:
+        """Yield the inputs of one layer of φ after the other; x has the time as its last column."""
+        return super().activations(x[:, :-1] if self.in_space else torch.zeros_like(x))
+
+
+class SeparableProducts(Separable):
+    """Its φ are sums of products of splines of each coordinate in space, see `ProductLayer`.
+
+    Args:
+        bases: the splines of each coordinate.
+        outputs: one for each pair of polynomial and field.
+        modes: the number of Legendre polynomials.
+    """
+
+    layers: Sequence[ProductLayer]
+
+    def __init__(self, bases: Sequence[BSplines], outputs: int, modes: int) -> None:
+        super().__init__()
+        self.layers = cast(Sequence[ProductLayer], Layers([ProductLayer(bases, outputs)]))
+        self.modes = modes
+
+    @property
+    def bases(self) -> Sequence[Basis]:
+        return self.layers[0].bases
+
+    @property
+    def degree(self) -> int:
+        return self.layers[0].basis.degree
+
+    def breaks(self) -> list[Tensor]:
+        return [basis.breaks[0] for basis in self.layers[0].bases]
+
+    def place(self, splines: Sequence[BSplines]) -> None:
+        self.layers[0].reset(splines)
+
+    @property
+    def width(self) -> tuple[int, ...]:
+        (layer,) = self.layers
+        return len(layer.bases), layer.coefficients.shape[2]
+
+    @property
+    def max_order(self) -> int:
+        return min(basis.degree for basis in self.layers[0].bases)
+
+
+def product_in_time(space: Jet, tau: Jet, modes: int) -> Jet:
+    """The jets of Σ_j P_j(τ) φ_j: Legendre polynomials in time, and functions of space.
+
+    Args:
+        space: the φ_j, with a component for each pair of polynomial and field; the field varies
+            fastest.
+        tau: the window's time, a scalar jet.
+        modes: the number of polynomials.
+    """
+    fields = space.value.shape[-1] // modes
+    polynomials = legendre(tau, modes).map(lambda t: t.repeat_interleave(fields, dim=-1))
+    product = polynomials * space
+    return product.map(lambda t: t.unflatten(-1, (modes, -1)).sum(dim=-2))
+
+
+def legendre(tau: Jet, count: int) -> Jet:
+    """Return the jets of the Legendre polynomials P_0 … P_(count - 1) at a scalar jet τ.
+
+    The recurrences are (j + 1) P_(j+1) = (2j + 1) τ P_j - j P_(j-1), and for each derivative
+    P_(j+1)^(r) = P_(j-1)^(r) + (2j + 1) P_j^(r-1).
+    """
+    at, zero = tau.value, torch.zeros_like(tau.value)
+    found = [zero + 1, at]
+    for j in range(1, count - 1):
+        found.append(((2 * j + 1) * at * found[-1] - j * found[-2]) / (j + 1))
+    orders = [found]
+    for _ in range(max(1, tau.channels.derivative_order)):
+        below, own = orders[-1], [zero, orders[-1][0]]
+        for j in range(1, count - 1):
+            own.append(own[-2] + (2 * j + 1) * below[j])
+        orders.append(own)
+    values = [torch.cat(one[:count], dim=-1) for one in orders]
+    return tau.map(lambda t: t.expand(*t.shape[:-1], count)).chain(values)
+
+
+Member = TypeVar("Member", bound=Network)
+
+
+class NetworkOfWindows(Network, Generic[Member]):
+    """A network for each time window; the scaled time is the last input.
+
+    After the last window the output is constant in time. Its `layers` are those of the last window.
+
+    ends: of the windows in scaled time, (windows + 1,), 0 the first, up to 2.
+    """
+
+    ends: Tensor
+    _of: nn.ModuleList
+    starts_at_zero = True
+    solved_by = "March"
+
+    @property
+    def members(self) -> list[Member]:
+        """The networks of the windows, in the order of time."""
+        return list(cast(Sequence[Member], self._of))
+
+    @property
+    def parts(self) -> list[Network]:
+        return list(self.members)
+
+    @property
+    def layers(self) -> Sequence[Layer]:  # type: ignore[override]
+        """The layers of the last window's network."""
+        return self.members[-1].layers
+
+    @property
+    def count(self) -> int:
+        """The number of windows."""
+        return len(self._of)
+
+    @abstractmethod
+    def anew(self) -> Self:
+        """A new network with the same settings."""
+
+    def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
+        members, last = self.members, self.count - 1
+        return by_windows(
+            coordinates,
+            self.ends.tolist(),
+            lambda i, own: members[i].jet(own, tape if i == last else None),
+        )
+
+    def _up_to_end(self, pieces: list[Tensor]) -> Tensor:
+        """The pieces of all windows, and those after the last one, (c, 2, d) as `pieces`.
+
+        pieces: those of each window, the last one at the end.
+        """
+        end = self.ends[-1].cpu() / 2
+        if end < 1:  # there the output is constant in time
+            rest = pieces[-1].clone()
+            rest[..., -1] = torch.stack([end, end.new_ones(())])
+            pieces = [*pieces, rest]
+        return torch.cat(pieces)
+
+
+class Windows(NetworkOfWindows[Separable]):
+    """A network for each time window; the scaled time is the last input. `March` adds windows.
+
+    In each window the output is Σ_j P_j(τ) φ_j(x): a KAN φ of space, and Legendre polynomials of
+    the window's time τ in [-1, 1] (see `Separable`). A window starts with the value at which the
+    one before it ends, to rounding, or to the error of a projection where its knots are others.
+    After the last window the output is constant in time. A new network has one window. Its `layers`
+    are those of the last window. Without hidden layers φ consists of splines, and in a box of
+    several coordinates of products of splines of each coordinate (see `ProductLayer`).
+
+    Args:
+        width: units per layer, the inputs first, with time as the last input: [2, 1] in one space
+            dimension, [3, 1] in a rectangle, [3, 48, 1] in others, [1, 2] for two fields in time.
+        degree: spline degree per layer, or one for all layers; not used without space.
+        grid: intervals per layer (and coordinate), or one number for all; not used without space.
+        seed: for the random coefficients.
+
+    Raises:
+        InputError: for settings that a `KAN` refuses.
+
+    Reference: Krishnapriyan et al., Characterizing possible failure modes in physics-informed
+    neural networks (2021), and Penwarden et al., A unified scalable framework for causal sweeping
+    strategies (2023), for windows.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> network = kp.Windows([2, 1], degree=9, grid=40)
+        >>> network.width
+        (2, 1)
+    """
+
+    unweighted = "March does not weigh the equation against the conditions, it satisfies both"
+
+    def __init__(
+        self,
+        width: Sequence[int],
+        degree: int | Sequence[int] = 9,
+        grid: int | Sequence[int] = 40,
+        *,
+        seed: int = 0,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        super().__init__()
+        inputs, *rest = check_width(width)
+        self.seed = integer("seed", seed, least=0)
+        self.order, self.around = 1, frozenset[int]()
+        self._width = (inputs - 1, *rest)
+        if not self.in_space:  # a constant, which needs the fewest splines
+            degree, grid = 1, 1
+        self._settings: dict[str, Any] = {"degree": degree, "grid": grid, "dtype": dtype}
+        self._of = nn.ModuleList([self.member(2)])
+        self._directions = nn.ModuleList()  # the sensitivities in each window
+        self.register_buffer("ends", torch.tensor([0.0, 2.0], dtype=dtype))
+
+    def member(self, modes: int, copies: int = 1) -> Separable:
+        """A new network for a window, with the hidden layers of all others, `copies` of fields."""
+        inputs, *hidden, fields = self._width
+        outputs = fields * copies * modes
+        if inputs > 1 and not hidden:
+            degree, grid, dtype = (self._settings[name] for name in ("degree", "grid", "dtype"))
+            made = KAN([inputs, 1], degree, grid, dtype=dtype)
+            bases = [made.layers[0].basis.of_inputs([i]) for i in range(inputs)]
+            return SeparableProducts(cast(Sequence[BSplines], bases), outputs, modes)
+        width = [inputs, *hidden, outputs]
+        return SeparableKAN(width, modes, seed=self.seed, **self._settings)
+
+    @property
+    def width(self) -> tuple[int, ...]:
+        inputs, *rest = self._width
+        return (inputs + 1, *rest)
+
+    @property
+    def max_order(self) -> int | None:
+        return self.members[-1].max_order if self.in_space else 4
+
+    @property
+    def in_space(self) -> bool:
+        """Whether there are inputs besides the time."""
+        return self._width[0] > 0
+
+    @property
+    def of_splines(self) -> bool:
+        """Whether the functions of space are splines or their products: without hidden layers."""
+        return self.in_space and len(self._width) == 2
+
+    def breaks(self) -> list[Tensor]:
+        """The intervals of splines in each coordinate of the last window, (G + 1,) each."""
+        return self.members[-1].breaks() if self.of_splines else []
+
+    @property
+    def pieces(self) -> Tensor:  # type: ignore[override]
+        """The parts of a box in space and time on which the output is smooth, (c, 2, 1 or 2).
+
+        They are the lower and upper corners as fractions of the box: the windows in time, divided
+        by the intervals of splines if there is one coordinate in space. Above 2^14 of them,
+        neighbouring intervals are taken together.
+        """
+        most, found = 2**14, []
+        ends = self.ends.cpu() / 2
+        breaks: list[Tensor] = []
+        if len(self.breaks()) == 1:
+            breaks = [(one.breaks()[0].cpu() + 1) / 2 for one in self.members]
+        stride = -(-sum(map(len, breaks)) // most) or 1
+        for number, (start, end) in enumerate(pairwise(ends)):
+            times = torch.stack([start, end])[None, :, None]
+            if breaks:
+                own = torch.cat([breaks[number][:-1:stride], breaks[number][-1:]])
+                space = torch.stack([own[:-1], own[1:]], dim=1)[..., None]
+                times = torch.cat([space, times.expand(len(space), 2, 1)], dim=2)
+            found.append(times)
+        return self._up_to_end(found)
+
+    @property
+    def parameter_count(self) -> int:
+        """The number of coefficients of all windows, of an enrichment and of constants."""
+        beside = [
+            c.coefficients.numel() for c in (self.enrichment, self.constants) if c is not None
+        ]
+        layers = [layer for one in self.members for layer in one.layers]
+        return sum(beside) + sum(layer.coefficients.numel() for layer in layers)
+
+    def anew(self) -> "Windows":
+        """A new network with the same settings."""
+        degree, grid = self._settings["degree"], self._settings["grid"]
+        made = Windows(self.width, degree, grid, seed=self.seed, dtype=self.ends.dtype)
+        return made.to(self.ends.device)
+
+    @torch.no_grad()
+    def add(self, end: float, member: Separable, first: bool = False) -> None:
+        """Add a window that begins at the end of the last one.
+
+        Args:
+            end: the end of the new window, in scaled time up to 2.
+            member: its network.
+            first: True if the new window replaces all windows so far.
+        """
+        if first:
+            self._set([0.0, end], [member])
+            return
+        self.members[-1].requires_grad_(False)
+        self._of.append(member.like(self.ends))
+        self.ends = torch.cat([self.ends, self.ends.new_tensor([end])])
+
+    @torch.no_grad()
+    def follow_numbers(
+        self,
+        ends: Sequence[float],
+        members: Sequence[Separable],
+        directions: Sequence[Separable],
+        sensitivities: Sensitivities,
+    ) -> None:
+        """Replace all windows by those of a march for the present values of unknown numbers.
+
+        Args:
+            ends: the ends of the windows in scaled time, 0 the first, up to 2.
+            members: their networks.
+            directions: those of the derivatives of all fields by the first number, the second, …
+            sensitivities: the layer that sums the derivatives.
+        """
+        self._set(list(ends), list(members))
+        self._directions = nn.ModuleList([one.like(self.ends) for one in directions])
+        self.sensitivities = sensitivities.to(self.ends.device, self.ends.dtype)
+
+    def _set(self, ends: list[float], members: list[Separable]) -> None:
+        members = [member.like(self.ends) for member in members]
+        for index, member in enumerate(members):
+            member.requires_grad_(index + 1 == len(members))
+        self._of = nn.ModuleList(members)
+        self.ends = self.ends.new_tensor(ends)
+
+    def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        # A saved network may have another number of windows, and layers of other shapes, which the
+        # layers take over by themselves.
+        ends, fields = state[prefix + "ends"].tolist(), self._width[-1]
+        last = f"layers.{len(self.layers) - 1}.coefficients"
+        sizes = [state[f"{prefix}_of.{i}.{last}"].shape[2] for i in range(len(ends) - 1)]
+        members = [self.member(size // fields) for size in sizes]
+        self._set(ends, members)
+        self.sensitivities, self._directions = None, nn.ModuleList()
+        if (numbers := state.get(f"{prefix}sensitivities.coefficients")) is not None:
+            directions = [self.member(size // fields, len(numbers)) for size in sizes]
+            self.follow_numbers(ends, members, directions, Sensitivities(numbers))
+        super()._load_from_state_dict(state, prefix, *args)
+
+    def prepare(self, x: Tensor) -> None:
+        """Nothing: a march places the grids of each window."""
+
+    def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
+        found = super().jet(coordinates, tape)
+        if self.sensitivities is None or tape is None:  # they add nothing but a Jacobian
+            return found
+        directions = cast(Sequence[Separable], self._directions)
+        by_number = by_windows(
+            coordinates, self.ends.tolist(), lambda i, own: directions[i].jet(own)
+        )
+        return found + self.sensitivities(by_number, tape)
+
+
+def require_windows(network: Network) -> Windows:
+    """Return the network if it is one in time windows.
+
+    Raises:
+        InputError: for another kind of network.
+    """
+    if not isinstance(network, Windows):
+        raise InputError(
+            'march is for networks in time windows, network.type = "windows", or "cell_windows" '
+            f"for cells and no unknown numbers: this one is a {type(network).__name__}"
+        )
+    return network

@@ -1,0 +1,7 @@
+"""Tasks over spaces: adaptive least squares, marches in time, parameters, and continuation."""
+
+from kanpinn.tasks.adaptive import Dissection as Dissection
+from kanpinn.tasks.continuation import Continuation as Continuation
+from kanpinn.tasks.equidistribute import Equidistribute as Equidistribute
+from kanpinn.tasks.march import March as March
+from kanpinn.tasks.parameters import Shooting as Shooting

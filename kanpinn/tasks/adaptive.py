@@ -1,0 +1,552 @@
+"""Adaptive least squares in cells: solve, estimate the error, refine the marked cells, until
+the error is small enough.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.distributed import extremes
+from kanpinn._support.errors import UNCOMPARED, InputError, integer, number
+from kanpinn.loss.residuals import Residuals
+from kanpinn.networks.network import Network
+from kanpinn.optimizers.method import Optimizer, Stage, Step
+from kanpinn.spaces.cells.cells import require_cells
+from kanpinn.spaces.cells.domains import problem_in_cells
+from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, prolonged
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.problem import (
+    mean_terms,
+    set_constants,
+    shared_numbers,
+    take_shared_numbers,
+    with_shared_functions,
+)
+from kanpinn.spaces.cells.system.cell_system import CellSolution, CellSystem
+from kanpinn.spaces.cells.system.functions import CellField
+from kanpinn.spaces.cells.system.memory import no_comparison, too_many
+from kanpinn.tasks.cell_errors import (
+    BetterSolution,
+    ErrorProgress,
+    SolvedTree,
+    better_solution,
+    errors_by_comparison,
+    errors_by_missed_residuals,
+    status_of_error,
+)
+from kanpinn.tasks.cell_parameters import NumberSearch
+from kanpinn.tasks.refinement import (
+    cells_in_layers,
+    cells_with_waves,
+    part_to_halve,
+    to_halve,
+    why_no_smaller,
+)
+
+
+@dataclass(frozen=True)
+class CellSettings:
+    """The settings of a solve in cells, see `Dissection`."""
+
+    tolerance: float
+    cells: int
+    bulk: float
+
+    @property
+    def accuracy(self) -> float:
+        """The relative accuracy of each least-squares problem: far below the tolerance.
+
+        It is that in the root of the functional. In L2 the relative errors of conjugate gradients
+        were 4 times as large for Poisson's equation, and 200 times for elasticity.
+        """
+        part = 1e-5
+        return part * self.tolerance
+
+    @property
+    def corrects(self) -> bool:
+        """Whether solutions of least-squares problems are corrected, for which factors are kept."""
+        return self.accuracy < CellSystem.by_one_solve
+
+
+@dataclass
+class NewtonProgress:
+    """The changes of the solution by the steps of Newton's method.
+
+    Attributes:
+        change: the relative change by the latest step on the present tree; infinite before one.
+        rate: the latest change over the one before it, neither of them relative. Where Newton's
+            method halves a solution that is far too large, relative changes stay the same, though
+            it converges. After the first step on a tree it is what is expected of the next step,
+            as changes by Newton's method are multiples of the squares of those before.
+        curvature: the latest rate over the change before it; infinite before two steps.
+        steps: the number of all steps, on all trees.
+        recent: the norms of the latest changes on the present tree, `patience` + 1 of them at most.
+
+    Reference: Deuflhard, Newton Methods for Nonlinear Problems (2011), section 2.1, for the rate.
+    """
+
+    change: float = math.inf
+    rate: float = 1.0
+    curvature: float = math.inf
+    steps: int = 0
+    recent: tuple[float, ...] = ()
+    patience: ClassVar[int] = 4
+
+    def add(self, change: float, size: float = 1.0) -> None:
+        """Count a step that has changed the solution by a part `change` of its norm `size`."""
+        if self.recent:
+            self.rate = change * size / self.recent[-1] if self.recent[-1] else 0.0
+            self.curvature = self.rate / self.change if self.change else 0.0
+        else:
+            self.rate = min(1.0, self.curvature * change) if change else 0.0
+        self.change, self.steps = change, self.steps + 1
+        self.recent = (*self.recent[-self.patience :], change * size)
+
+    @property
+    def left(self) -> float:
+        """The sum of all further changes, if each has the present rate."""
+        return self.change * self.rate / (1 - self.rate) if self.rate < 1 else math.inf
+
+    @property
+    def stagnates(self) -> bool:
+        """Whether several steps have contracted little, as on a tree that is far too coarse.
+
+        Far from the solution of u³ = f the rate is 2/3, which is fast enough.
+        """
+        slow = 0.75
+        enough = slow**self.patience * self.recent[0] if self.recent else math.inf
+        return len(self.recent) > self.patience and self.recent[-1] > enough
+
+    def on_new_tree(self) -> "NewtonProgress":
+        """The state before the first step on another tree."""
+        return NewtonProgress(curvature=self.curvature, steps=self.steps)
+
+
+@dataclass
+class SolvePace:
+    """The time of solves on one tree after the other, and of comparisons with better solutions.
+
+    Attributes:
+        cells, seconds: the number of cells of the last tree, and the time of a solve there.
+        power: solves take time like this power of the number of cells, as the last two trees say.
+        dearer: the time of the last comparison over that of the solve on the same tree; 0 if there
+            was none.
+        begun: when the present step has begun, by `time.perf_counter`.
+    """
+
+    cells: int = 0
+    seconds: float = 0.0
+    power: float = 1.25
+    dearer: float = 0.0
+    begun: float = 0.0
+
+    def begin(self) -> None:
+        """Note that a step begins now."""
+        self.begun = time.perf_counter()
+
+    @property
+    def spent(self) -> float:
+        """The seconds of the present step so far, on the slowest rank."""
+        seconds = torch.tensor([[time.perf_counter() - self.begun]], dtype=torch.float64)
+        return float(extremes(seconds)[1])
+
+    def see(self, cells: int, seconds: float) -> None:
+        """Take the time of a solve; cells: their number."""
+        least, most = 1.0, 2.0  # for conjugate gradients, and for elimination in space
+        if self.seconds > 0 and cells > 1.2 * self.cells:
+            power = math.log(seconds / self.seconds) / math.log(cells / self.cells)
+            self.power = min(max(power, least), most)
+        self.cells, self.seconds = cells, seconds
+
+    def on(self, cells: int) -> float | None:
+        """The seconds that a solve is expected to take; None before the first one.
+
+        cells: their number.
+        """
+        return self.seconds * (cells / self.cells) ** self.power if self.cells else None
+
+    def cells_within(self, left: float) -> float:
+        """The number of cells on which the next solve is expected to fit into what is left.
+
+        left: the seconds that were left when the present step began.
+        """
+        if math.isinf(left):
+            return math.inf
+        return self.cells * (max(left - self.spent, 0.0) / self.seconds) ** (1 / self.power)
+
+    @contextmanager
+    def comparing(self) -> Iterator[None]:
+        """Take the time spent inside the context for that of a comparison on the last tree."""
+        before = self.spent
+        yield
+        self.dearer = (self.spent - before) / self.seconds
+
+    def too_late(self, system: CellSystem, left: float) -> str:
+        """Why no time is left for a comparison with a better solution; empty if there is.
+
+        Args:
+            system: the problem on the last tree, which has been solved.
+            left: the seconds that were left before this solve.
+        """
+        power, more, own = 2, 2, system.polynomials  # power: between 1 and 2 as measured
+        richer = LocalPolynomials(own.degree + more, own.dim)
+        seconds = self.seconds * (self.dearer or (richer.size / own.size) ** power)
+        left = max(left - self.seconds, 0.0)
+        if seconds <= left:
+            return ""
+        return (
+            f"the budget leaves no time for {UNCOMPARED} "
+            f"{richer.degree} ({left:.3g} s are left, it takes some {seconds:.2g} s)"
+        )
+
+
+class DissectionStage(Stage):
+    """The state of a solve in cells: the network has the tree and the solution.
+
+    Attributes:
+        error: the estimated error on the last tree that was solved on.
+        newton: the changes by the steps of Newton's method.
+        pace: the time of the solves.
+        origin: the solution on the tree before, given on the present tree, (N, L, m).
+        origin_numbers: the coefficients of the shared functions in it.
+        chosen: the coordinates in which cells are halved before the next solve, a mask (N, d);
+            None on a tree that is new.
+    """
+
+    kept: tuple[str, ...] = ("progress", "origin", "origin_numbers", "chosen")
+    steady = False  # the solve on the last tree may take longer than all before
+    geometry: CellGeometry
+
+    def __init__(self, settings: CellSettings, residuals: Residuals) -> None:
+        self.settings, self.residuals = settings, residuals
+        self.network = require_cells(residuals.surrogate.network)
+        self.means = mean_terms(residuals)
+        self.problem = with_shared_functions(problem_in_cells(residuals), residuals.surrogate)
+        self.error, self.newton, self.pace = ErrorProgress(), NewtonProgress(), SolvePace()
+        self.chosen: Tensor | None = None
+        self.origin = self._moved(self.problem.start(self.network.tree))
+        self.origin_numbers = shared_numbers(self.network)
+
+    @property
+    def part(self) -> float:  # type: ignore[override]
+        """How far the solve is, from 0 to 1."""
+        return self.error.part(self.settings.tolerance)
+
+    @property
+    def expected_seconds(self) -> float | None:  # type: ignore[override]
+        """What the next solve is expected to take; None before the first one."""
+        tree, chosen = self.network.tree, self.chosen
+        return self.pace.on(len(tree) if chosen is None else tree.count_when_split(chosen))
+
+    @property
+    def progress(self) -> list[tuple[Any, ...]]:
+        """The states of `error`, `newton` and `pace`, for a checkpoint."""
+        return [astuple(one) for one in (self.error, self.newton, self.pace)]
+
+    @progress.setter
+    def progress(self, states: list[tuple[Any, ...]]) -> None:
+        error, newton, pace = states
+        self.error, self.newton = ErrorProgress(*error), NewtonProgress(*newton)
+        self.pace = SolvePace(*pace)
+
+    def _field(self) -> CellField:
+        """The present solution."""
+        return CellField(self._present(), shared_numbers(self.network))
+
+    def _present(self) -> Tensor:
+        return self.network.layer.coefficients.detach().double().cpu()
+
+    def _geometry(self) -> CellGeometry:
+        """The present cells."""
+        if self.geometry.tree is not self.network.tree:  # it was read from a checkpoint
+            self.geometry = self.problem.cells(self.network.tree)
+        return self.geometry
+
+    def _moved(self, geometry: CellGeometry) -> Tensor:
+        """Take other cells for the same function, and return its coefficients there, (N, L, m)."""
+        layer, self.geometry = self.network.layer, geometry
+        if geometry.tree is not layer.tree:
+            frames = layer.frames.double().cpu()
+            present = prolonged(layer.polynomials, layer.tree, frames, self._present(), geometry)
+            layer.reset(geometry.tree, geometry.frames, present)
+        return self._present()
+
+    def step(self) -> Step:
+        self.pace.begin()
+        if self.chosen is not None:
+            self._split(self.chosen)
+        system, before = self._system()
+        found = self._solved(system)
+        self.pace.see(len(system.geometry.tree), self.pace.spent)
+        words = f"{self.network.count} cells, {found.coefficients.numel()} unknowns"
+        solved = SolvedTree(system, found, words)
+        self.newton.add(system.norms.total(found.minus(before)) / solved.size, solved.size)
+        return self._judged(solved)
+
+    def _judged(self, solved: SolvedTree) -> Step:
+        """Go on with Newton's method, or estimate the error if its steps on a tree are done."""
+        newton = self.newton
+        part, ratio = 0.1, self.error.ratio or self.error.usual  # part: left to Newton's steps
+        enough = max(1e-13, part * ratio * float(solved.indicators.norm()))
+        if min(newton.change, newton.left) > enough and not solved.is_linear:
+            words = f"{solved.words}, change by Newton's method {newton.change:.1e}"
+            if newton.stagnates:
+                self.error.forget()
+                return self._refined(replace(solved, words=words), solved.indicators)
+            return Step(solved.loss, words=words)
+        return self._assessed(solved)
+
+    def _system(self) -> tuple[CellSystem, CellField]:
+        """The least-squares problem and the present solution.
+
+        Before the first solve, cells in boundary layers and cells with many waves are halved.
+        """
+        while True:
+            before, polynomials = self._field(), self.network.polynomials
+            system = self.problem.on(
+                self._geometry(), polynomials, before.coefficients, numbers=before.numbers
+            )
+            if self.newton.steps:
+                return system, before
+            part, steep = 4, cells_in_layers(system) | cells_with_waves(system)
+            chosen = self.problem.coordinates(system.geometry, steep)
+            chosen = chosen & steep.any(dim=1, keepdim=True)
+            after = system.geometry.tree.count_when_split(chosen)
+            if after == len(steep) or part * after > self.settings.cells:
+                return system, before  # the rest is left to the indicator
+            self._split(chosen)
+
+    def _solved(self, system: CellSystem) -> CellSolution:
+        """The solution of the least-squares problem, which the network gets.
+
+        Raises:
+            InputError: if the cells that the solve begins with are too many.
+        """
+        network, geometry, most = self.network, system.geometry, self.settings.cells
+        kept = int(self.settings.corrects)
+        if not self.newton.steps and (why := too_many(system, network.count, most, kept=kept)):
+            raise InputError(f"{network.count} cells of degree {network.degree} {why}")
+        found = self._solution(system)
+        network.layer.reset(geometry.tree, geometry.frames, found.coefficients)
+        take_shared_numbers(network, found.numbers)
+        if system.free_fields or self.means:
+            set_constants(system, self.residuals.surrogate, self.means, found.numbers)
+            found = replace(found, coefficients=self._present())
+        return found
+
+    def _solution(self, system: CellSystem) -> CellSolution:
+        """The solution of the least-squares problem."""
+        return system.solve(self._field(), self.settings.accuracy)
+
+    def _better(self, solved: SolvedTree) -> BetterSolution:
+        """A better solution on the same tree, with which the present one is compared."""
+        return better_solution(self.problem, solved, self.settings.accuracy)
+
+    def _assessed(self, solved: SolvedTree) -> Step:
+        """Estimate the error of the solution on a tree, and halve cells if it is too large."""
+        settings, progress, errors = self.settings, self.error, solved.indicators
+        before, system, found = progress.estimate, solved.system, solved.solution
+        origin = CellField(self.origin, self.origin_numbers)
+        change = system.norms.total(found.minus(origin)) / solved.size
+        progress.extrapolate(float(errors.norm()), change, solved.left_out)
+        chosen = to_halve(self.problem, solved, errors, settings.bulk)
+        last = progress.compared or self._why_no_smaller(solved, errors, chosen)
+        if progress.expected <= settings.tolerance or last:
+            uncompared = no_comparison(system, again=settings.corrects)
+            uncompared = uncompared or self.pace.too_late(system, self.seconds_left)
+            if uncompared:
+                return self._refined(solved, errors, uncompared=uncompared)
+            with self.pace.comparing():
+                shown = self._compared(solved)
+            errors = shown / solved.size
+            progress.compare(float(errors.norm()))
+            unseen = errors_by_missed_residuals(system, found) / solved.size
+            if float(unseen.norm()) > settings.tolerance:
+                errors = errors + unseen
+                progress.estimate = float(errors.norm())
+        finished = status_of_error(progress.estimate, before, settings.tolerance)
+        return self._refined(solved, errors, finished)
+
+    def _compared(self, solved: SolvedTree) -> Tensor:
+        """The L2 norm of the error that each cell causes, by better solutions, (N,)."""
+        better, enough = self._better(solved), self.settings.tolerance * solved.size
+        return errors_by_comparison(self.problem, solved, better, enough, self.settings.accuracy)
+
+    def _refined(
+        self, solved: SolvedTree, errors: Tensor, finished: str = "", uncompared: str = ""
+    ) -> Step:
+        """Choose the cells to halve before the next step, unless the solve has finished.
+
+        Args:
+            solved: the present solution.
+            errors: of it in each cell, (N,).
+            finished: the status if the solve has finished; "" if not.
+            uncompared: why the solution cannot be compared with a better one; "" if it can.
+        """
+        settings, estimate, words = self.settings, self.error.estimate, solved.words
+        part = part_to_halve(settings.tolerance, self.error.expected, settings.bulk)
+        most = self.pace.cells_within(self.seconds_left)
+        self.chosen = to_halve(self.problem, solved, errors, part, most)
+        reached, notes = "Newton's method does not converge on these", {"cells": float(len(errors))}
+        if uncompared:
+            reached = "the error has not been estimated"
+        if math.isfinite(estimate):
+            reached = f"the estimated relative error is {estimate:.1e}"
+            notes["estimated_error"] = estimate
+            words += f", estimated error {estimate:.1e}"
+        why = self._why_no_smaller(solved, errors, self.chosen) or uncompared
+        if why and not finished:
+            finished = f"stopped: {why}; {reached}"
+        return Step(solved.loss, finished=finished or None, notes=notes, words=words)
+
+    def _why_no_smaller(self, solved: SolvedTree, errors: Tensor, chosen: Tensor) -> str:
+        """Why cells cannot be halved, in words; empty if they can."""
+        most, kept = self.settings.cells, int(self.settings.corrects)
+        return why_no_smaller(self.problem, solved.system, errors, chosen, most, kept=kept)
+
+    def _split(self, chosen: Tensor) -> None:
+        """Halve cells; the solution stays the same function."""
+        left = self.error.left(self.settings.tolerance)
+        self.origin = self._moved(self.problem.refined(self._geometry(), chosen, left))
+        self.origin_numbers = shared_numbers(self.network)
+        self.newton, self.chosen = self.newton.on_new_tree(), None
+
+
+class NumberStage(DissectionStage):
+    """A solve in cells in which a search for the numbers comes between the solves on each tree.
+
+    search: that for the numbers.
+    """
+
+    kept = (*DissectionStage.kept, "search_state")
+
+    def __init__(self, settings: CellSettings, residuals: Residuals, seed: int) -> None:
+        super().__init__(settings, residuals)
+        self.search = NumberSearch(residuals, self.problem, seed)
+
+    @property
+    def search_state(self) -> dict[str, Any]:
+        """The state of the search, for a checkpoint."""
+        return self.search.state_dict()
+
+    @search_state.setter
+    def search_state(self, state: dict[str, Any]) -> None:
+        self.search.load_state_dict(state)
+
+    def _solution(self, system: CellSystem) -> CellSolution:
+        least = 1e-12  # also for derivatives by the numbers
+        return self.search.solved(system, self._present(), min(least, self.settings.accuracy))
+
+    def _judged(self, solved: SolvedTree) -> Step:
+        if self.search.settled or self.newton.stagnates:
+            return super()._judged(solved)
+        if self.search.moved:
+            self.newton.recent = self.newton.recent[-1:]  # the numbers have changed the solution
+        return Step(solved.loss, words=f"{solved.words}, {self.search.words}")
+
+    def _better(self, solved: SolvedTree) -> BetterSolution:
+        better = super()._better(solved)
+        self.search.measure_errors(better.system, better.solution.coefficients)
+        return better
+
+    def _refined(
+        self, solved: SolvedTree, errors: Tensor, finished: str = "", uncompared: str = ""
+    ) -> Step:
+        step = super()._refined(solved, errors, finished, uncompared)
+        if step.finished is None:
+            return step
+        again = self.settings.corrects
+        if self.newton.stagnates and not no_comparison(solved.system, again=again):
+            self._better(solved)  # the solution has not been compared with it before
+        return replace(step, finished=self.search.verdict(step.finished))
+
+    def _split(self, chosen: Tensor) -> None:
+        super()._split(chosen)
+        self.search.on_new_tree()
+
+
+@dataclass(frozen=True)
+class Dissection(Optimizer):
+    """Solve for a network in cells by least squares, and halve the cells with the largest errors.
+
+    Each step is one least-squares solve. A tree takes one step for a linear equation, and several,
+    those of Newton's method, for a nonlinear one. The coefficients of each cell are eliminated
+    first, then the traces on faces in the order of a nested dissection; for many cells conjugate
+    gradients find the traces. For tolerances below 1e-10 the same factors also correct the solution
+    for rounding, which takes twice the memory. After the last step on a tree the fewest cells are
+    halved that have the part `bulk` of the sum of squared indicators. Where the error is less than
+    100 times the tolerance, those are halved for which the tolerance has no room. A cell's
+    indicator is the size of an error whose residual is the root of the cell's share of the
+    functional: h² times this root for -Δu. They are halved in those coordinates in which the
+    highest degrees carry the error. The ratio of errors to indicators follows from the change of
+    the solution from one tree to the next. Before the solve ends, the solution is compared with one
+    of a degree that is higher by 2, in smaller cells at singular corners and with more accurate
+    integrals of a singular source, and its residuals are integrated at other points.
+
+    Unknown numbers are found from data by steps of the Levenberg–Marquardt method. At each step the
+    fields are the solution for the present numbers, and other right-hand sides give the derivatives
+    of the fields by the numbers. So the tolerance is that of the fields for given numbers.
+
+    Args:
+        tolerance: the relative error, in L2, at which to stop.
+        cells: the largest number of cells.
+        bulk: the part of the squared error that the cells to be halved have, up to 1, while the
+            error is more than 100 times the tolerance.
+        steps: the largest number of solves.
+
+    Raises:
+        InputError: for values out of range; in a solve, for another kind of network, or what cells
+            cannot solve.
+
+    Reference: Dörfler, A convergent adaptive algorithm for Poisson's equation (1996), for the bulk.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="exp(-20*(x - y)**2)")
+        >>> method = kp.Dissection(tolerance=1e-4)
+        >>> solution = kp.solve(problem, kp.Cells([2, 1], degree=10, cells=2), method)
+        >>> solution.status, solution.errors.l2_relative < 1e-4
+        ('converged', True)
+    """
+
+    tolerance: float = 1e-8
+    cells: int = 20_000
+    bulk: float = 0.99
+    steps: int = 100
+    needs_fixed_points = True
+    lowers_loss = False
+    fits_points = False
+
+    def __post_init__(self) -> None:
+        number("tolerance", self.tolerance, above=True)
+        integer("cells", self.cells)
+        integer("steps", self.steps)
+        number("bulk", self.bulk, above=True)
+        if self.bulk > 1:
+            raise InputError(f"bulk must be at most 1, got {self.bulk}")
+
+    def check(self, network: Network) -> None:
+        dtype = require_cells(network).layer.coefficients.dtype
+        if dtype != torch.float64:
+            raise InputError(
+                f"dtype must be float64 for a network in cells, got {dtype}: rounded coefficients "
+                "would not have the accuracy that is estimated"
+            )
+
+    def finer(self) -> "Dissection":
+        """A single solve on the cells that a network of a higher degree has from the beginning."""
+        return replace(self, steps=1)
+
+    def start(self, residuals: Residuals, seed: int) -> DissectionStage:
+        settings = CellSettings(self.tolerance, self.cells, self.bulk)
+        network = require_cells(residuals.surrogate.network)
+        if network.constants is not None or network.coefficient is not None:
+            return NumberStage(settings, residuals, seed)
+        network.forget_numbers()  # those of another problem
+        return DissectionStage(settings, residuals)

@@ -1,0 +1,290 @@
+"""The search for unknown parameters in cells: the fields follow from the parameters, and data
+decide.
+"""
+
+import copy
+import math
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.geometry import Points
+from kanpinn.jets import Jet
+from kanpinn.linalg.qr import TriangularFactor
+from kanpinn.loss.parameters import MisfitModel, largest_misfit, misfit_is_smooth, spread_of_data
+from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.terms import ResidualTerm
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.spaces.cells.cells import require_cells
+from kanpinn.spaces.cells.domains import Unknowns, WithUnknowns
+from kanpinn.spaces.cells.problem import CellProblem, refuse_free_data
+from kanpinn.spaces.cells.system.cell_system import AnyTerm, CellSolution, CellSystem
+from kanpinn.spaces.cells.system.functions import CellField
+
+
+@dataclass(frozen=True, eq=False)
+class CellFit(MisfitModel):
+    """The misfit of data by the solution in cells for some numbers.
+
+    numbers: the coefficients of the numbers, (K,). fields: the solution, (N, L, m). directions: its
+    derivatives by the numbers, (N, L, K m), all fields of one number after the other.
+    """
+
+    numbers: Tensor
+    fields: Tensor
+    directions: Tensor
+
+    def moved(self, change: Tensor) -> Tensor:
+        """The solution for changed numbers to first order, (N, L, m); change: (K,)."""
+        by_number = self.directions.unflatten(2, (len(change), -1))
+        return self.fields + torch.einsum("nlkm,k->nlm", by_number, change)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, for a checkpoint."""
+        state = {one.name: getattr(self, one.name) for one in fields(self)}
+        return state | {"model": self.model.factor}
+
+    @classmethod
+    def of_state(cls, state: dict[str, Any]) -> "CellFit":
+        """The fit whose state `state_dict` has returned."""
+        return cls(**state | {"model": TriangularFactor(state["model"])})
+
+
+def rates_by_numbers(system: CellSystem, coefficients: Tensor) -> dict[AnyTerm, Tensor]:
+    """The right-hand sides of the derivatives of the solution by K unknowns, (c, q, equations, K).
+
+    They are the negative derivatives of the residuals.
+
+    Args:
+        system: the least-squares problem, all of whose terms are `WithUnknowns`.
+        coefficients: the solution at which the derivatives are taken, (N, L, m).
+    """
+    found: dict[AnyTerm, Tensor] = {}
+    for term in (*system.equation, *system.walls):
+        rates = _rates(term.term, term.at.points, term.jet(coefficients))
+        found[term] = rates.unflatten(0, term.at.weights.shape)
+    for contact in system.interfaces:
+        if terms := contact.contacts.terms:
+            each = [_rates(term, contact.points, contact.jet) for term in terms]
+            found[contact] = torch.cat(each, dim=1).unflatten(0, contact.right.shape[:2])
+    return found
+
+
+def _rates(term: ResidualTerm, p: Points, u: Jet) -> Tensor:
+    assert isinstance(term.equation, WithUnknowns)
+    return -term.equation.rates(p, u)
+
+
+class NumberSearch:
+    """Steps of the Levenberg–Marquardt method for the numbers; the fields are solved for at each.
+
+    The derivatives of the fields by the numbers solve the linearised least-squares problem of the
+    cells with other right-hand sides, by the same elimination. So a solution satisfies equation and
+    conditions for all numbers, as far as cells can, and the data alone determine the numbers. If
+    the first search does not lead to a fit of the data, it begins again from other numbers.
+
+    Args:
+        residuals: the loss.
+        problem: the equation and the conditions, for cells.
+        seed: of other starts.
+
+    Attributes:
+        settled: whether the present numbers are those that fit the data, on the present cells.
+        moved: whether the latest step has changed the numbers before they were settled.
+        may_restart: whether other starts may be tried: only on the first cells, a limited number.
+        tried: the number of other starts so far.
+        best, best_loss: the numbers at the best end of a search, and its loss.
+        now: the latest accepted fit, from which a refused step is shortened; None if there is none.
+        damping: of the next step. idle: the number of steps in a row that did not lower the loss.
+        predicted: the loss after the latest step, to first order.
+        left: the part of the loss that better cells leave, 0 before it is known.
+
+    Raises:
+        InputError: where there are no data.
+
+    Reference: Golub and Pereyra (1973), variable projection; Bard, Nonlinear parameter estimation
+    (1974), chapter 8.
+    """
+
+    starts = 8  # other starts that are tried
+    kept = tuple(
+        "settled moved damping idle tried may_restart predicted best best_loss left".split()
+    )
+
+    def __init__(self, residuals: Residuals, problem: CellProblem, seed: int) -> None:
+        self.surrogate, self.problem, self.seed = residuals.surrogate, problem, seed
+        self.network = require_cells(self.surrogate.network)
+        self.unknowns = Unknowns(self.surrogate)
+        terms = residuals.terms
+        self.data = [one for one in terms if one.measured and isinstance(one, ResidualTerm)]
+        if not self.data:
+            raise InputError(
+                "unknowns in cells need measurements, such as kp.Observed: there are none"
+            )
+        spreads = [spread_of_data(term, self.surrogate) for term in self.data]
+        self.rows = sum(t.rows * count for t, (count, _) in zip(self.data, spreads, strict=True))
+        self.spread = sum(spread for _, spread in spreads)
+        self.settled, self.moved, self.tried, self.left = False, False, 0, 0.0
+        self.may_restart = self.network.constants is not None  # fields have no other start
+        self.best, self.best_loss = self._numbers(), math.inf
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin a search from the present numbers."""
+        self.now: CellFit | None = None
+        self.damping, self.idle, self.predicted = 0.0, 0, math.inf
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, for a checkpoint."""
+        now = None if self.now is None else self.now.state_dict()
+        return {name: getattr(self, name) for name in self.kept} | {"now": now}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take a state that `state_dict` has returned."""
+        for name in self.kept:
+            setattr(self, name, state[name])
+        self.now = None if (now := state["now"]) is None else CellFit.of_state(now)
+
+    def on_new_tree(self) -> None:
+        """Go on with other cells, from the same numbers."""
+        self.settled, self.may_restart, self.now = False, False, None
+
+    def solved(self, system: CellSystem, before: Tensor, accuracy: float) -> CellSolution:
+        """The solution for better numbers, which the network gets, with the derivatives by them.
+
+        Args:
+            system: the least-squares problem for the present numbers.
+            before: the solution about which it is linearised, (N, L, m).
+            accuracy: see `CellSystem.solve`.
+
+        Raises:
+            InputError: if data depend on a constant that the equation leaves open.
+        """
+        found, directions = system.solve_with(rates_by_numbers(system, before), accuracy=accuracy)
+        self._show(system, found.coefficients, directions)
+        refuse_free_data(system, self.surrogate, self.data)
+        fit = CellFit(
+            self._model(self.surrogate), self.rows, self._numbers(), found.coefficients, directions
+        )
+        self.moved, near = False, 1e-2
+        norms, change = system.norms, found.minus(CellField(before))
+        change = norms.without_means(change, system.free_fields)
+        if not self.settled and norms.total(change) > near * norms.total(found):
+            if not system.is_linear(found):
+                return found  # it is not yet the solution for these numbers
+        fields = self._stepped(fit)
+        self._show(system, fields, (self.now or fit).directions)
+        return replace(found, coefficients=fields)
+
+    def _stepped(self, fit: CellFit) -> Tensor:
+        """Take a step of the numbers from a new fit, or a shorter one from that before.
+
+        Returns:
+            The fields after the step, (N, L, m).
+        """
+        patience = 6
+        now, enough = self.now, max(len(fit.numbers) * fit.slight, 1e-20 * self.spread)
+        lowered = now is None or fit.loss < now.loss - enough
+        self.idle = 0 if lowered else self.idle + 1
+        self.settled = self.idle >= patience
+        if now is not None and fit.loss > now.loss + enough:
+            fit, self.damping = now, max(10 * self.damping, 1e-2)
+        else:
+            expected = abs(fit.loss - self.predicted) <= max(0.1 * fit.loss, enough)
+            self.settled |= expected and fit.possible <= enough
+            if not self.settled:  # a longer step might leave the minimum
+                self.damping = self.damping / 10 if expected and self.damping > 1e-3 else 0.0
+            self.now = fit
+        if self.settled and self.may_restart and not self._fits(fit.loss):
+            return self._restarted(fit)
+        self.moved = not self.settled
+        step = self.unknowns.limited(fit.numbers, fit.model.damped().step(self.damping))
+        self.predicted = fit.model.loss(step)
+        self._assign(fit.numbers + step)
+        return fit.moved(step)
+
+    def _restarted(self, fit: CellFit) -> Tensor:
+        """Begin again from random numbers, or, if there were enough of them, from the best ones."""
+        if fit.loss < self.best_loss:
+            self.best, self.best_loss = fit.numbers, fit.loss
+        self._begin()
+        self.tried, self.settled, self.moved = self.tried + 1, False, True
+        if self.tried <= self.starts:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.tried)
+            self._assign(self.unknowns.random(generator))
+        else:
+            self.may_restart = False
+            self._assign(self.best)
+        return torch.zeros_like(fit.fields)
+
+    def _fits(self, loss: float) -> bool:
+        return loss <= largest_misfit(self.spread)
+
+    @property
+    def words(self) -> str:
+        """The present state, in words."""
+        return f"start {self.tried} of {self.starts} others" if self.tried else "numbers change"
+
+    def verdict(self, status: str) -> str:
+        """The status of a solve that has ended; status: what is said of the fields."""
+        loss = self._model(self.surrogate).loss()
+        if not self._fits(loss):
+            return "stopped: no start leads to a fit of the data"
+        if self.network.coefficient is not None and self._misfit_is_smooth():
+            return (
+                f"{status}{';' if ':' in status else ':'} intervals leave out the error of the "
+                "coefficient's network, which is visible: the data's misfit varies smoothly from "
+                "point to point; a finer network helps"
+            )
+        return status
+
+    def _misfit_is_smooth(self) -> bool:
+        """Whether a misfit that better cells would leave varies smoothly, unlike noise."""
+        by_cells = 0.5  # better cells leave at least this part of the misfit
+        left = self.left > by_cells**2
+        return left and any(misfit_is_smooth(term, self.surrogate) for term in self.data)
+
+    def measure_errors(self, better: CellSystem, coefficients: Tensor) -> None:
+        """Give the network the errors of the numbers that are due to the cells.
+
+        They are the change of the numbers by a step in a better solution for the same numbers.
+
+        Args:
+            better: the least-squares problem of that solution.
+            coefficients: of that solution, (N, L, m).
+        """
+        surrogate, own = copy.deepcopy(self.surrogate), self._model(self.surrogate)
+        geometry = better.geometry
+        surrogate.network = self.network.with_fields(
+            better.polynomials, geometry.tree, geometry.frames, coefficients
+        )
+        finer = self._model(surrogate)
+        step = finer.damped().step(0.0)
+        change = step - own.damped().step(0.0)
+        self.left = finer.loss(step) / max(own.loss(), torch.finfo().tiny)
+        assert self.network.sensitivities is not None
+        self.network.sensitivities.errors.copy_(change)
+
+    def _numbers(self) -> Tensor:
+        return self.unknowns.values
+
+    @torch.no_grad()
+    def _assign(self, numbers: Tensor) -> None:
+        """Give numbers to the equation, whose source may depend on them."""
+        self.unknowns.assign(numbers)
+        self.problem.forget_sources()
+
+    @torch.no_grad()
+    def _show(self, system: CellSystem, fields: Tensor, directions: Tensor) -> None:
+        """Make the network a solution, with its derivatives by the numbers."""
+        geometry = system.geometry
+        self.network.layer.reset(geometry.tree, geometry.frames, fields)
+        self.network.follow_numbers(directions)
+
+    def _model(self, surrogate: Surrogate) -> TriangularFactor:
+        """The model of the misfit of the data for changes of the numbers."""
+        found = Residuals(surrogate, self.data).model(surrogate.network.output_layers)
+        return TriangularFactor(found.factor.double().cpu())

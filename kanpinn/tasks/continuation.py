@@ -1,0 +1,296 @@
+"""Continuation in a parameter of the problem: Newton's method for one value after another, from
+an easy value to the problem's own.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+import torch
+
+from kanpinn._support.errors import CONVERGED, InputError, integer, number
+from kanpinn.loss.residuals import ProblemFamily, Residuals
+from kanpinn.networks.layer import get_coefficients, set_coefficients
+from kanpinn.networks.network import Network
+from kanpinn.optimizers.least_squares import LeastSquaresStage
+from kanpinn.optimizers.method import Optimizer, Stage, Step
+from kanpinn.optimizers.output_layer import solve_output, solve_reduced
+from kanpinn.spaces.cells.cells import Cells
+from kanpinn.tasks.adaptive import Dissection
+
+
+class NotSolved(Exception):
+    """Newton's method has found no solution for a value of the parameter; the text says why."""
+
+
+class NewtonAtValue(ABC):
+    """Newton's method for one value after the other.
+
+    kept: a number that the next value's solve needs of the last one, which a checkpoint stores.
+    """
+
+    kept: float
+
+    @abstractmethod
+    def solve(self, residuals: Residuals, steps: int, begun: bool) -> int:
+        """Solve for a value, from the present coefficients of the network.
+
+        Args:
+            residuals: the loss for this value.
+            steps: the largest number of Newton steps.
+            begun: whether the network has the solution for an earlier value.
+
+        Returns:
+            The number of Newton steps.
+
+        Raises:
+            NotSolved: if it finds no solution.
+        """
+
+
+@dataclass
+class NewtonInCells(NewtonAtValue):
+    """Newton's method in cells, which are halved until the error is small enough to go on from.
+
+    kept: the ratio of the error to its indicator on the last tree; 0 if none is known.
+    tolerance: the largest relative error.
+    """
+
+    kept: float = 0.0
+    tolerance: float = 3e-2
+
+    def solve(self, residuals: Residuals, steps: int, begun: bool) -> int:
+        stage = Dissection(self.tolerance, steps=steps).start(residuals, 0)
+        stage.error.ratio = self.kept
+        for count in range(1, steps + 1):
+            try:
+                step = stage.step()
+            except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+                raise NotSolved(str(error)) from None
+            if step.converged:
+                self.kept = stage.error.ratio
+                return count
+            if step.finished is not None:
+                raise NotSolved(step.finished)
+        raise NotSolved(f"it does not settle in {steps} steps")
+
+
+@dataclass
+class NewtonOnOutputLayer(NewtonAtValue):
+    """Newton's method on the output layer, until a full step hardly lowers the loss any more.
+
+    kept: the loss of the last solution, relative to that of the zero function.
+    """
+
+    kept: float = 1e-2
+
+    def solve(self, residuals: Residuals, steps: int, begun: bool) -> int:
+        zero = _loss_of_zero(residuals)
+        solve = solve_reduced if residuals.surrogate.has_unknowns else solve_output
+        # After the first value it does not start from zero as well.
+        stage = LeastSquaresStage(residuals, solve, None, begun=begun)
+        before = residuals.loss()
+        for count in range(1, steps + 1):
+            try:
+                step = stage.step()
+            except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+                step = Step(math.nan)
+            if not math.isfinite(step.loss):
+                raise NotSolved("it breaks down")
+            full = step.notes["share"] == 1 and step.notes["damping"] == 0
+            settled = full and step.loss >= 0.99 * before  # Newton's last step hardly lowers it
+            if settled or step.converged:
+                self._accept(step.loss / zero)
+                return count
+            if step.finished is not None:
+                raise NotSolved(step.finished)
+            before = step.loss
+        raise NotSolved(f"it does not settle in {steps} steps")
+
+    def _accept(self, part: float) -> None:
+        """Keep a relative loss if it is that of a solution.
+
+        Beyond a fold there is no solution: Newton's method may settle there, but at a loss of more
+        than a hundred times that of the last solution. A relative loss of 1e-6 is always accepted.
+
+        Args:
+            part: the loss relative to that of the zero function.
+
+        Raises:
+            NotSolved: if it is too large.
+        """
+        most = max(1e-6, min(1e-2, 100 * self.kept))
+        if part > most:
+            raise NotSolved(
+                f"it settles at {part:.2g} of the zero function's loss, more than {most:.2g}: "
+                "there is no solution near, or the network or the points are too coarse for one"
+            )
+        self.kept = part
+
+
+def _loss_of_zero(residuals: Residuals) -> float:
+    """Return the loss with a zero output layer; infinity if it is not finite and positive."""
+    layers = residuals.surrogate.network.output_layers
+    present = get_coefficients(layers)
+    set_coefficients(layers, torch.zeros_like(present))
+    loss = residuals.loss()
+    set_coefficients(layers, present)
+    return loss if 0 < loss < math.inf else math.inf
+
+
+@dataclass(frozen=True)
+class Continuation(Optimizer):
+    """Solve with Newton's method for a sequence of values of a parameter.
+
+    The parameter goes from `initial` to the problem's own value, geometrically if both have the
+    same sign, else linearly; the first increment is a quarter of the way. Newton's method starts
+    from the solution for the last value. On the output layer of a network a value counts as solved
+    if a full Newton step hardly lowers the loss any more, and the loss, relative to that of the
+    zero function, is at most 1e-2 and at most a hundred times that of the last solution (or is
+    below 1e-6). In cells, which are halved on the way, it counts as solved if the estimated
+    relative error is at most 0.03; a `Dissection` after the continuation makes it smaller. If a
+    value took at most half of `solves`, the increment is doubled; if it fails, the last solution is
+    restored and the increment is halved. The history has the losses of the problem itself, not of
+    the easier ones. If the continuation fails, the run fails and later optimizers are not started;
+    a run that ends before the problem's own value reports the value that it reached.
+
+    Args:
+        parameter: the name of an attribute that the problem's residual uses, such as "reynolds".
+        initial: the value of the parameter at which the problem is easy.
+        steps: the largest number of values that are tried.
+        solves: the largest number of Newton steps for each value.
+
+    Raises:
+        InputError: for a name or number that does not fit; in a solve, for a problem without this
+            parameter.
+
+    Reference: Allgower and Georg, Numerical continuation methods (1990).
+
+    Example:
+        >>> import kanpinn as kp
+        >>> steps = [kp.Continuation("reynolds", 10.0, steps=100), kp.Dissection(1e-4)]
+        >>> steps[0].parameter, steps[0].initial
+        ('reynolds', 10.0)
+    """
+
+    parameter: str
+    initial: float | int
+    steps: int = 50
+    solves: int = 8
+    needs_fixed_points = True
+    lowers_loss = False  # easier problems' solutions may raise the problem's loss
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.parameter, str) and self.parameter.isidentifier()):
+            raise InputError(f"parameter must be the name of one, got {self.parameter!r}")
+        number("initial", self.initial, -math.inf)
+        integer("steps", self.steps)
+        integer("solves", self.solves, least=2)
+
+    def check(self, network: Network) -> None:
+        if not isinstance(network, Cells):
+            super().check(network)
+
+    def start(self, residuals: Residuals, seed: int) -> "ContinuationStage":
+        if residuals.family is None:
+            raise InputError("continuation is for solves of a problem, which has parameters")
+        goal = residuals.family.parameter(self.parameter)
+        in_cells = isinstance(residuals.surrogate.network, Cells)
+        newton = NewtonInCells() if in_cells else NewtonOnOutputLayer()
+        return ContinuationStage(self, residuals, residuals.family, goal, newton)
+
+
+@dataclass
+class ContinuationStage(Stage):
+    """The state of a continuation between its steps.
+
+    Args:
+        goal: the problem's own value of the parameter.
+        newton: solves for one value.
+        reached: the fraction of the way from `initial` to `goal` that is solved; negative if
+            `initial` is not solved yet.
+        stride: the next increment, as a fraction of the way.
+        why: why Newton's method failed last.
+    """
+
+    settings: Continuation
+    residuals: Residuals
+    family: ProblemFamily
+    goal: float
+    newton: NewtonAtValue = field(repr=False)
+    reached: float = -1.0
+    stride: float = 0.25
+    why: str = ""
+    kept = ("reached", "stride", "of_last")
+
+    @property
+    def of_last(self) -> float:
+        """What Newton's method keeps of the last value, for a checkpoint."""
+        return self.newton.kept
+
+    @of_last.setter
+    def of_last(self, number: float) -> None:
+        self.newton.kept = number
+
+    def value(self, part: float) -> float:
+        """Return the value of the parameter at a fraction of the way, 0 to 1."""
+        first = float(self.settings.initial)
+        if part >= 1:
+            return self.goal
+        if first * self.goal > 0:
+            return first * (self.goal / first) ** part
+        return first + part * (self.goal - first)
+
+    def step(self) -> Step:
+        part = 0.0 if self.reached < 0 else min(1.0, self.reached + self.stride)
+        value, network = self.value(part), self.residuals.surrogate.network
+        good = {name: t.clone() for name, t in network.state_dict().items()}
+        solves = self._solve(value)
+        if solves:
+            self.reached = part
+            if part > 0 and solves <= self.settings.solves // 2:
+                self.stride *= 2
+        else:
+            network.load_state_dict(good)
+            self.stride = (part - max(self.reached, 0.0)) / 2
+        return Step(
+            self.residuals.loss(),
+            solves or self.settings.solves,
+            finished=self._verdict(),
+            notes={"parameter": value, "solved": float(bool(solves))},
+            words=f"{self.settings.parameter} = {value:.4g} {'solved' if solves else 'not solved'}",
+        )
+
+    def _solve(self, value: float) -> int:
+        """Solve for a value of the parameter; return the number of Newton steps, 0 if it fails."""
+        terms = self.family.varied(self.settings.parameter, value)
+        there = Residuals(self.residuals.surrogate, terms, self.family)
+        try:
+            return self.newton.solve(there, self.settings.solves, self.reached >= 0)
+        except NotSolved as failure:
+            self.why = str(failure)
+            return 0
+
+    def _verdict(self) -> str | None:
+        """Return why the continuation ends here, None if it goes on."""
+        name, first = self.settings.parameter, self.settings.initial
+        if self.reached == 1:
+            return CONVERGED
+        if self.reached < 0:
+            return (
+                f"failed: diverging continuation, Newton's method fails at {name} = {first:g}: "
+                f"{self.why}"
+            )
+        if self.stride < 2.0**-9:
+            return (
+                f"failed: diverging continuation, no solution found beyond {name} = "
+                f"{self.value(self.reached):.4g} on the way to {self.goal:g}, where Newton's "
+                f"method fails: {self.why}; that state is kept"
+            )
+        return None
+
+    def short(self) -> str:
+        if self.reached == 1:
+            return ""
+        value = self.value(max(self.reached, 0.0))
+        return f"reached {self.settings.parameter} = {value:.4g} of {self.goal:g}"

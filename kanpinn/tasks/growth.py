@@ -1,0 +1,226 @@
+"""Whether an equation is well posed forward in time: short waves must not grow without bound.
+
+The equation is linearised at the present solution, and its coefficients are frozen at a place.
+A wave e^(ik·x) then grows like e^(σt), where the symbol of the equation is singular. It is well
+posed if the real parts of all σ are bounded for all k (Petrovskii's condition).
+
+Reference: Kreiss and Lorenz, Initial-boundary value problems and the Navier-Stokes equations
+(1989), chapter 2.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.geometry import Points
+from kanpinn.pde.symbols import Linearised, exponents
+from kanpinn.spaces.galerkin import MomentsInTime
+from kanpinn.tasks.spline_front import FrontInTime
+
+
+@dataclass(frozen=True)
+class Growth:
+    """A wave that grows, and shorter ones without bound.
+
+    Args:
+        rate: the real part of σ.
+        length: the length of the wave.
+        place: the coordinates in space and time of the place, by name.
+    """
+
+    rate: float
+    length: float
+    place: dict[str, float]
+
+    def __str__(self) -> str:
+        where = ", ".join(f"{name} = {value:.4g}" for name, value in self.place.items())
+        time = list(self.place)[-1]
+        return (
+            f"the equation is ill-posed forward in {time} near {where}: waves of length "
+            f"{self.length:.2g} grow at the rate {self.rate:.2g}, and shorter ones without bound; "
+            "a sign may be wrong"
+        )
+
+
+@dataclass(frozen=True)
+class GrowthTest:
+    """The search for waves that grow without bound.
+
+    The growth is that of waves with `numbers` periods in the domain: it has to increase in
+    proportion to the power `power` of their number at least. Very short waves, with `shortest`
+    periods, must not decay: then small terms of high order make up for the growth.
+
+    Args:
+        places: the largest number of places that are examined.
+        negligible: growth of less than this part of the largest |σ| anywhere does not count, since
+            the solution is known to its error only.
+        numbers: of periods.
+        shortest: the number of periods of the shortest waves.
+        power: the least power of the growth.
+        straight: the share of a real part in σ below which it is rounding, in a system: rounding
+            separates σ that are equal by the root of its size.
+    """
+
+    places: int = 24
+    negligible: float = 1e-6
+    numbers: tuple[float, ...] = (1e2, 1e3, 1e4)
+    shortest: float = 1e8
+    power: float = 0.75
+    straight: float = 1e-6
+
+    @torch.no_grad()
+    def find(self, front: FrontInTime, shift: float = 0.5) -> Growth | None:
+        """A wave that grows without bound around the solution at a front; None if there is none.
+
+        shift: where the places are between others, from 0 to 1.
+        """
+        system, time = front.space.system, front.time
+        if len(front.space.surrogate.domain.names) == 1:
+            return None
+        interior, order = system.interior, system.order
+        moments = MomentsInTime.first(time, order, system.highest)
+        states = torch.cat([front.state, torch.zeros_like(front.state[:1])])
+        points = interior.points(moments.times)
+        count = min(self.places, len(points))
+        few = ((torch.arange(count) + shift) * len(points) / count).long()
+        jet = interior.jet(points, moments, states).rows(few)
+        linearised = Linearised.at(interior.term.equation, points[few], jet)
+        if linearised.equations != interior.fields:
+            return None
+        low, high = front.space.surrogate.domain.bounds
+        return self.at(linearised, points[few], high - low, order)
+
+    def at(
+        self, linearised: Linearised, points: Points, lengths: Tensor, order: int
+    ) -> Growth | None:
+        """A wave that grows without bound at one of some places; None if there is none.
+
+        Args:
+            linearised: the equation at the places.
+            points: the places, in space and time.
+            lengths: of the domain, the time last, (d,).
+            order: of the equation in time.
+        """
+        found = self.fastest(linearised, lengths.to(points.coords), order)
+        if found is None:
+            return None
+        row, direction, rate = found
+        place = dict(zip(points.names, points.coords[row].tolist(), strict=True))
+        return Growth(rate, 1 / float((self.numbers[1] * direction).norm()), place)
+
+    def fastest(
+        self, linearised: Linearised, lengths: Tensor, order: int
+    ) -> tuple[int, Tensor, float] | None:
+        """The wave that grows fastest among those that grow without bound; None if none does.
+
+        Args:
+            linearised: the equation at some places.
+            lengths: of the domain, the time last, (d,).
+            order: of the equation in time.
+
+        Returns:
+            The number of the place, the direction of the wave, and the rate of its growth.
+        """
+        found, largest = None, 0.0
+        for row in range(len(linearised.parts[0])):
+            for direction in _directions(lengths):
+                sigma = self._rates(linearised, row, direction, self.numbers[1], order)
+                largest = max(largest, float(abs(sigma).max(initial=0.0)))
+                if self._largest(sigma) > (found[2] if found else 0.0):
+                    rate = self._growth(linearised, row, direction, order)
+                    found = found if rate is None else (row, direction, rate)
+        return found if found and found[2] > self.negligible * largest else None
+
+    def _growth(
+        self, linearised: Linearised, row: int, direction: Tensor, order: int
+    ) -> float | None:
+        """The rate of the middle one of the waves if they grow without bound, else None."""
+        sigmas = [self._rates(linearised, row, direction, n, order) for n in self.numbers]
+        rates = [self._largest(one) for one in sigmas]
+        for (n, rate), (more, faster) in zip(
+            zip(self.numbers[:-1], rates[:-1], strict=True),
+            zip(self.numbers[1:], rates[1:], strict=True),
+            strict=True,
+        ):
+            if rate <= 0 or faster < rate * (more / n) ** self.power:
+                return None
+        last = self._rates(linearised, row, direction, self.shortest, order)
+        if len(last) and last.real.max() < -self.straight * abs(last).max():
+            return None
+        return rates[1]
+
+    def _largest(self, sigma: np.ndarray) -> float:
+        """The largest real part of σ that is not rounding, or 0."""
+        one = 1e-12  # the rounding of a single σ
+        share, rounding = (one, one) if len(sigma) == 1 else (self.straight, 1e-10)
+        least = np.maximum(share * abs(sigma), rounding * abs(sigma).max(initial=0.0))
+        return float(sigma.real[sigma.real > least].max(initial=0.0))
+
+    def _rates(
+        self, linearised: Linearised, row: int, direction: Tensor, number: float, order: int
+    ) -> np.ndarray:
+        """The σ of a wave with a number of periods along a direction, at one of the places."""
+        start = torch.cat([2j * math.pi * number * direction, direction.new_zeros(1)])
+        time = torch.zeros_like(start)
+        time[-1] = 1
+        # In units of time in which the terms of the symbol have one size, no digits are lost.
+        still = linearised.along(row, 0 * start, time)[1 : order + 1]
+        size = float(linearised.symbol(row, start[None]).abs().max())
+        sizes = [abs(one).max() for one in still]
+        scales = [
+            (size / one) ** (1 / r) for r, one in enumerate(sizes, 1) if one > 1e-10 * max(sizes)
+        ]
+        found: list[np.ndarray] = []
+        for step in range(1 if linearised.equations * order == 1 else 3):
+            # Faster σ than fit to the size of the terms come from constraints that are eliminated.
+            scale = (min(scales, default=1.0) or 1.0) * 1e4**step
+            zeta = exponents(linearised.along(row, start, scale * time)[: order + 1])
+            found.append(scale * (zeta[abs(zeta) > 1] if step else zeta))
+        return np.concatenate(found)
+
+
+def refuse_growth(growth: Growth | None) -> None:
+    """Refuse an equation that is ill-posed forward in time.
+
+    growth: that of waves without bound; None if there are none.
+
+    Raises:
+        InputError: where short waves grow without bound.
+    """
+    if growth:
+        raise InputError(f"march cannot solve this problem: {growth}")
+
+
+def growth_after(front: FrontInTime, windows: int) -> Growth | None:
+    """The growth without bound at the end of a window, if there is some.
+
+    One place is examined after each window, another one each time, and then all of them: errors of
+    the solution may turn the sign of a coefficient that vanishes there.
+
+    Args:
+        front: the end of the window.
+        windows: their number so far.
+    """
+    golden, visible = 0.618, 1e-3
+    if GrowthTest(places=1).find(front, golden * windows % 1) is None:
+        return None
+    return GrowthTest(negligible=visible).find(front)
+
+
+def _directions(lengths: Tensor) -> Iterator[Tensor]:
+    """Directions in space along the coordinates and between pairs of them, in periods per length.
+
+    lengths: of the domain, time last.
+    """
+    axes = torch.diag(1 / lengths[:-1])
+    yield from axes
+    for i in range(len(axes)):
+        for j in range(i):
+            for a, b in ((1, 1), (1, 3), (3, 1)):
+                yield a * axes[i] + b * axes[j]
+                yield a * axes[i] - b * axes[j]
