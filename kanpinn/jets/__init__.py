@@ -9,6 +9,8 @@ from kanpinn.jets.jet import jet_of as jet_of
 from kanpinn.jets.jet import join as join
 from kanpinn.jets.jet import stack as stack
 from kanpinn.jets.jet import total as total
+from kanpinn.jets.linearised import ROUNDING as ROUNDING
+from kanpinn.jets.linearised import Linearised as Linearised
 from kanpinn.jets.operators import biharmonic as biharmonic
 from kanpinn.jets.operators import directional as directional
 from kanpinn.jets.operators import div as div
@@ -23,5 +25,4 @@ from kanpinn.jets.parts import jet_of_stacked as jet_of_stacked
 from kanpinn.jets.parts import largest_of_orders as largest_of_orders
 from kanpinn.jets.parts import orders_of_parts as orders_of_parts
 from kanpinn.jets.parts import parts_along as parts_along
-from kanpinn.jets.parts import slopes_by_parts as slopes_by_parts
 from kanpinn.jets.parts import zero_jet as zero_jet

@@ -1,10 +1,8 @@
-"""Jets as matrices: the derivatives of a field, part by part, with their orders, and the slopes
-of residuals by them.
-"""
+"""The parts of stacked jets: which derivatives they are, with their orders, and zeros."""
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -139,27 +137,3 @@ def zero_jet(channels: Channels, like: Tensor, fields: int) -> Jet:
 def jet_of_stacked(channels: Channels, rows: Tensor) -> Jet:
     """The jet of m fields at n points whose `stacked` parts are given, (n, parts, m)."""
     return zero_jet(channels, rows, 1).unstacked(rows)
-
-
-def slopes_by_parts(function: Callable[[Jet], Tensor], jet: Jet) -> tuple[Tensor, list[Jet]]:
-    """The values of a function of a jet, and their derivatives by the parts of the jet.
-
-    Args:
-        function: gives k values at each of n points, or of n/s groups of s points.
-        jet: where it is linearised.
-
-    Returns:
-        The values, (n, k) or (n/s, k), and for each of the k functions a jet whose parts are its
-        derivatives by those of the given one, point by point.
-    """
-    parts = [part.detach().requires_grad_() for part in jet.parts()]
-    with torch.enable_grad():
-        values = function(jet.with_parts(parts))
-        if values.requires_grad:
-            slopes = [
-                torch.autograd.grad(one.sum(), parts, retain_graph=True, materialize_grads=True)
-                for one in values.unbind(dim=1)
-            ]
-        else:  # the function does not depend on the jet
-            slopes = [tuple(map(torch.zeros_like, parts))] * values.shape[1]
-    return values.detach(), [jet.with_parts(one) for one in slopes]

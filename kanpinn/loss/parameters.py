@@ -3,14 +3,14 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
 from kanpinn.geometry import Points
-from kanpinn.jets import Jet, join, slopes_by_parts
+from kanpinn.jets import Jet, Linearised, join
 from kanpinn.linalg.qr import TriangularFactor
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.network import Constants
@@ -33,18 +33,17 @@ class Numbered:
         numbers = self.constants(u).map(Tensor.detach)
         return self.equation(p, join([u, numbers]))
 
-    def slopes(self, p: Points, u: Jet) -> tuple[list[Tensor], Tensor]:
+    def slopes(self, p: Points, u: Jet) -> tuple[Tensor, Tensor]:
         """The derivatives of the residuals at n points, of which each row combines n / r.
 
         Returns:
-            For each equation those by the parts of the jet of the fields, (n, parts, m), and those
-            by the coefficients c of the numbers, (r, equations, k).
+            Those by the parts of the jet of the fields, (n, equations, parts, m), and those by the
+            coefficients c of the numbers, (r, equations, k).
         """
-        values, found = slopes_by_parts(partial(self.equation, p), self.constants.beside(u))
-        fields = u.value.shape[-1]
-        numbers = torch.stack([one.value[:, fields:] for one in found], dim=1)
-        by_row = numbers.unflatten(0, (len(values), -1)).sum(dim=1)
-        return [one.stacked()[..., :fields] for one in found], by_row * self.constants.slopes
+        found = Linearised.at(self.equation, p, self.constants.beside(u))
+        by_fields, by_numbers = found.slopes.tensor_split([u.value.shape[-1]], dim=-1)
+        by_row = by_numbers[:, :, 0].unflatten(0, (len(found.values), -1)).sum(dim=1)
+        return by_fields, by_row * self.constants.slopes
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,10 +11,9 @@ from torch import Generator, Tensor
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import Collocation, sample
-from kanpinn.jets import Channels, Jet
+from kanpinn.jets import Channels, Jet, Linearised, jet_of_stacked
 from kanpinn.pde.evaluate import find_channels
 from kanpinn.pde.problem import Problem
-from kanpinn.pde.symbols import Linearised
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,15 +97,10 @@ class _Rows:
     rates: Tensor
     sites: int = 1
 
+    @torch.no_grad()
     def at_zero(self, fields: Tensor) -> Tensor:
         """The root mean square of each equation's residual for u = 0; 0 where it is not finite."""
-        zero = torch.zeros_like(fields)
-        with torch.no_grad():
-            _, found = find_channels(
-                lambda channels: self.residual(self.points, self._jet(zero, channels)),
-                self.points.names,
-            )
-        size = found.double().square().mean(dim=0).sqrt()
+        size = self._tried(torch.zeros_like(fields))[1].double().square().mean(dim=0).sqrt()
         return size.where(size.isfinite(), torch.zeros_like(size))
 
     def slopes(self, fields: Tensor) -> Tensor:
@@ -116,56 +110,44 @@ class _Rows:
             fields: the sizes of the random fields at which the residual is linearised.
         """
         with torch.no_grad():
-            channels, _ = find_channels(
-                lambda channels: self.residual(self.points, self._jet(fields, channels)),
-                self.points.names,
-            )
-        found = Linearised.at(
-            self.residual, Batch.made_of(self.points), self._jet(fields, channels)
+            channels, _ = self._tried(fields)
+        points = Batch.made_of(self.points)
+        slopes = Linearised.at(self.residual, points, self._jet(fields, channels)).slopes
+        terms = slopes.square().mean(dim=0).sqrt() * self._sizes(channels)[:, None]
+        found = self.sites * terms.sum(dim=1)
+        return found.where(found.isfinite(), torch.zeros_like(found))
+
+    def _tried(self, fields: Tensor) -> tuple[Channels, Tensor]:
+        """The derivatives in the residual, and its values for random fields of given sizes."""
+        return find_channels(
+            lambda channels: self.residual(self.points, self._jet(fields, channels)),
+            self.points.names,
         )
-        ones = self._jet(torch.ones_like(fields), channels, 0)
-        sizes = [t[0].reshape(-1, len(fields)) for t in ones.parts()]
-        rows = []
-        for e in range(found.equations):
-            each = [
-                (part[:, e].square().mean(dim=0).sqrt() * size).sum(dim=0)
-                for part, size in zip(found.parts, sizes, strict=True)
-            ]
-            rows.append(self.sites * torch.stack(each).sum(dim=0))
-        slopes = torch.stack(rows)
-        return slopes.where(slopes.isfinite(), torch.zeros_like(slopes))
 
-    def _jet(self, fields: Tensor, channels: Channels, seed: int | None = 7) -> Jet:
-        """Return random fields of given sizes, and their derivatives of the usual sizes.
+    def _jet(self, fields: Tensor, channels: Channels) -> Jet:
+        """Random fields of given sizes, with derivatives of the usual sizes."""
+        sizes = self._sizes(channels)[:, None] * fields
+        shape, generator = (len(self.points), *sizes.shape), Generator().manual_seed(7)
+        return jet_of_stacked(
+            channels, sizes * torch.randn(shape, generator=generator, dtype=sizes.dtype)
+        )
 
-        With seed 0 every entry is its size.
-        """
-        n, rates = len(self.points), self.rates
-        second = {
-            "none": None,
+    def _sizes(self, channels: Channels) -> Tensor:
+        """The usual sizes of the parts of a stacked jet, for a field of size 1, (parts,)."""
+        rates, found = self.rates, [self.rates.new_ones(1)]
+        if channels.gradient:
+            found.append(rates)
+        squares = {
+            "none": rates[:0],
             "laplacian": rates.square().sum()[None],
             "diagonal": rates.square(),
             "hessian": (rates[:, None] * rates).flatten(),
-        }[channels.second]
-        lines = None
+        }
+        found.append(squares[channels.second])
         if channels.order:
             along = rates.new_tensor(channels.directions).abs() @ rates
-            lines = along[:, None] ** torch.arange(1, channels.order + 1)
-        generator = Generator().manual_seed(seed or 1)
-
-        def drawn(size: Tensor) -> Tensor:
-            whole = (size[..., None] * fields).expand(n, *size.shape, len(fields))
-            if not seed:
-                return whole.clone()
-            return whole * torch.randn(whole.shape, generator=generator, dtype=whole.dtype)
-
-        return Jet(
-            channels,
-            drawn(rates.new_ones(())),
-            drawn(rates) if channels.gradient else None,
-            None if second is None else drawn(second),
-            None if lines is None else drawn(lines),
-        )
+            found.append((along[:, None] ** torch.arange(1, channels.order + 1)).flatten())
+        return torch.cat(found)
 
 
 def _equilibrated(matrix: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,84 +1,10 @@
-"""The symbol of a linearised equation: what it makes of an exponential exp(κ·x)."""
+"""Solutions of the symbols of linearised equations: decaying modes at a boundary, and exponents."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Self
 
 import numpy
 import scipy.linalg
-import torch
-from torch import Tensor
-
-from kanpinn.geometry import Points
-from kanpinn.jets import Channels, Jet, slopes_by_parts
-from kanpinn.pde.evaluate import ResidualFunction
-
-
-@dataclass(frozen=True)
-class Linearised:
-    """The derivatives of k equations with respect to the entries of the jets of m fields.
-
-    Args:
-        channels: the derivatives in the jets.
-        parts: for each tensor of the jet, in the order of `Jet.parts`, the derivatives with respect
-            to its entries, (n, k, entries, m).
-    """
-
-    channels: Channels
-    parts: tuple[Tensor, ...]
-
-    @classmethod
-    def at(cls, equation: ResidualFunction, points: Points, jet: Jet) -> Self:
-        """Linearise an equation at a jet, by automatic differentiation."""
-        _, slopes = slopes_by_parts(partial(equation, points), jet)
-        rows = [[s.reshape(len(points), -1, s.shape[-1]) for s in one.parts()] for one in slopes]
-        return cls(
-            jet.channels, tuple(torch.stack(same, dim=1) for same in zip(*rows, strict=True))
-        )
-
-    @property
-    def equations(self) -> int:
-        """The number of equations k."""
-        return self.parts[0].shape[1]
-
-    def symbol(self, row: int, kappa: Tensor) -> Tensor:
-        """Return M(κ) with (L exp(κ·x) c) = M(κ) c exp(κ·x) at one of the points.
-
-        Args:
-            row: the index of the point.
-            kappa: complex vectors κ, (s, d).
-
-        Returns:
-            The matrices, (s, k, m).
-        """
-        slots = iter(self.parts)
-        found = next(slots)[row, :, 0].to(kappa)[None]
-        if self.channels.gradient:
-            found = found + torch.einsum("sd,kdm->skm", kappa, next(slots)[row].to(kappa))
-        if self.channels.second != "none":
-            squares = kappa[:, :, None] * kappa[:, None]
-            if self.channels.second != "hessian":
-                squares = squares.diagonal(dim1=1, dim2=2)
-            if self.channels.second == "laplacian":
-                squares = squares.sum(dim=1, keepdim=True)
-            found = found + torch.einsum(
-                "sd,kdm->skm", squares.flatten(1), next(slots)[row].to(kappa)
-            )
-        if self.channels.directions:
-            along = kappa @ torch.tensor(self.channels.directions).to(kappa).T
-            powers = torch.stack([along**r for r in range(1, self.channels.order + 1)], dim=2)
-            found = found + torch.einsum(
-                "sd,kdm->skm", powers.flatten(1), next(slots)[row].to(kappa)
-            )
-        return found
-
-    def along(self, row: int, start: Tensor, direction: Tensor) -> numpy.ndarray:
-        """Return the coefficients of M(start + ζ direction) as a polynomial in ζ, (r, k, m)."""
-        count = max(1, self.channels.derivative_order) + 1
-        zeta = torch.exp(2j * torch.pi * torch.arange(count, dtype=torch.float64) / count)
-        values = self.symbol(row, start[None] + zeta[:, None] * direction[None])
-        return torch.fft.fft(values, dim=0).numpy() / count
 
 
 @dataclass(frozen=True)

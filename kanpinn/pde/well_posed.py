@@ -14,11 +14,11 @@ from kanpinn.geometry import Piece, Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.quadrature import domain_rule
 from kanpinn.geometry.sampling import Collocation, sample
-from kanpinn.jets import Channels, Jet, jet_of
+from kanpinn.jets import Channels, Jet, Linearised, jet_of
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.conditions import Condition
 from kanpinn.pde.evaluate import ResidualFunction, find_channels, random_jets
-from kanpinn.pde.symbols import Linearised, WallModes, modes
+from kanpinn.pde.symbols import WallModes, modes
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,13 @@ from kanpinn._support.errors import CONVERGED, FAILED, OVERFITTED
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import SampleTree, sample, weighted_sample
-from kanpinn.jets import Channels, Jet
+from kanpinn.jets import Channels, Jet, Linearised
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.energies import Density, Integrand
 from kanpinn.pde.evaluate import find_channels, jets_of_fields
 from kanpinn.pde.problem import Problem
-from kanpinn.pde.symbols import Linearised
 from kanpinn.solvers.data_scan import CHUNK, DataScan, scan_data
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.state import perturbed
@@ -549,10 +548,8 @@ def resonance(
     assert isinstance(term, ResidualTerm)
     points = term.points[:: max(1, len(term.points) // 256)]
     batch = Batch.made_of(points)
-    coefficients = Linearised.at(
-        term.equation, batch, surrogate.evaluate(batch, term.channels)
-    ).parts[0]
-    coefficient = float(coefficients.square().sum(dim=(1, 2, 3)).mean().sqrt())
+    linear = Linearised.at(term.equation, batch, surrogate.evaluate(batch, term.channels))
+    coefficient = float(linear.slopes[:, :, 0].square().sum(dim=(1, 2)).mean().sqrt())
     if coefficient == 0:
         return None
     layers = surrogate.network.output_layers

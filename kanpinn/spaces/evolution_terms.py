@@ -4,7 +4,6 @@ time; how fast its data change in time.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import pairwise
 from typing import Self
 
@@ -14,58 +13,12 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets import Channels, Jet, jet_of, slopes_by_parts, zero_jet
+from kanpinn.jets import Channels, Jet, Linearised, jet_of, zero_jet
 from kanpinn.loss.terms import PROBE_POINTS, ResidualTerm, Term
 from kanpinn.networks.constraints import at_start
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, prescribed_data
 from kanpinn.spaces.jets_in_time import powers_in_time
-
-
-@dataclass(frozen=True, eq=False)
-class LinearTerm:
-    """A term at n points, linearised at fields that vanish with all derivatives.
-
-    Args:
-        term: the term.
-        points: the points.
-        zero: the jet of such fields.
-        rest: the residuals there, (n, equations).
-        slopes: for each equation the derivatives by the parts of the jets, (n, parts, m).
-    """
-
-    term: ResidualTerm
-    points: Points
-    zero: Jet
-    rest: Tensor
-    slopes: Sequence[Tensor]
-
-    @torch.no_grad()
-    def holds(self) -> bool:
-        """Whether the term equals its linearisation, by a trial with random fields."""
-        generator, rounding = torch.Generator().manual_seed(0), 1e-9
-        trial = self.zero.map(lambda t: torch.randn(t.shape, generator=generator).to(t))
-        found, flat = self.term.equation(self.points, trial), trial.stacked()
-        expected = torch.stack([(one * flat).sum(dim=(1, 2)) for one in self.slopes], dim=1)
-        gap = float((found - self.rest - expected).abs().max())
-        return gap <= rounding * (float(found.abs().max()) + float(expected.abs().max()))
-
-
-def linear_parts(
-    term: ResidualTerm, points: Points, fields: int, channels: Channels | None = None
-) -> LinearTerm:
-    """Linearise a term at fields that vanish.
-
-    Args:
-        term: the term.
-        points: n points.
-        fields: the number of fields m.
-        channels: of the jets, those of the term or more.
-    """
-    channels = term.channels if channels is None else channels
-    zero = zero_jet(channels, points.coords, fields)
-    rest, slopes = slopes_by_parts(partial(term.equation, points), zero)
-    return LinearTerm(term, points, zero, rest, [one.stacked() for one in slopes])
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,9 +166,8 @@ def linear_in_state(term: ResidualTerm, points: Points, fields: int) -> tuple[Te
         The matrix at each point, (n, equations, 2 m), and the residuals of zero, (n, equations).
     """
     channels = term.channels | Channels(points.names, gradient=True)
-    linear = linear_parts(term, points, fields, channels)
-    rows = [torch.cat([s[:, 0], s[:, channels.dim]], dim=1) for s in linear.slopes]
-    return torch.stack(rows, dim=1), linear.rest
+    linear = Linearised.at_zero(term.equation, points, channels, fields)
+    return linear.slopes[:, :, [0, channels.dim]].flatten(2), linear.values
 
 
 def order_in_time(problem: BoundaryValueProblem) -> int:
@@ -308,12 +260,11 @@ def _sizes_by_order(equation: ResidualTerm, fields: int) -> Tensor:
         return t.expand(*t.shape[:-1], fields)
 
     jet = jet_of(wave, points.coords, channels).map(same)
-    _, slopes = slopes_by_parts(partial(equation.equation, points), jet)
+    slopes = Linearised.at(equation.equation, points, jet).slopes
     space = jet_of(still, points.coords, channels).map(same)
     sizes = []
     for power in powers_in_time(space, channels.derivative_order):
-        rows = [(one.stacked() * power.stacked()).sum(dim=1) for one in slopes]
-        sizes.append(torch.stack([found.abs().amax(dim=0) for found in rows]))
+        sizes.append((slopes * power.stacked()[:, None]).sum(dim=2).abs().amax(dim=0))
     return torch.stack(sizes)
 
 

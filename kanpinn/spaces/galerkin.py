@@ -7,7 +7,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
-from kanpinn.jets import Channels, Jet, slopes_by_parts
+from kanpinn.jets import Channels, Jet, Linearised
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.spaces.jets_in_time import in_time
@@ -453,8 +452,8 @@ class TermInSpace:
         """
         points = self.points(moments.times)
         jet = self.jet(points, moments, states)
-        _, slopes = slopes_by_parts(partial(self.term.equation, points), jet)
-        return torch.stack([one.stacked().unflatten(0, self.space.shape) for one in slopes])
+        slopes = Linearised.at(self.term.equation, points, jet).slopes
+        return torch.stack([one.unflatten(0, self.space.shape) for one in slopes.unbind(1)])
 
 
 @dataclass(frozen=True, eq=False)

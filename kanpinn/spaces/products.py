@@ -19,11 +19,11 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.rules import gauss_legendre, tensor_grid
-from kanpinn.jets import Coordinates, Jet
+from kanpinn.jets import Coordinates, Jet, Linearised
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.basis import BSplines
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.spaces.evolution_terms import EvolutionTerms, linear_parts
+from kanpinn.spaces.evolution_terms import EvolutionTerms
 from kanpinn.spaces.galerkin import (
     Factor,
     LinearSystem,
@@ -441,10 +441,13 @@ class _Face:
         first = float(self.term.points.coords[:, -1].min())
         times = torch.tensor([first, first + 0.37 * duration]).double()
         points = self.points(times)
-        linear = linear_parts(self.term, points, self.fields)
-        if not linear.holds():
+        linear = self._linearised(points)
+        if not linear.is_affine():
             raise InputError(_refusal(self.term, "it is not linear"))
-        return [self._side(slopes, e) for e, slopes in enumerate(linear.slopes)]
+        return [self._side(slopes, e) for e, slopes in enumerate(linear.slopes.unbind(1))]
+
+    def _linearised(self, points: Points) -> Linearised:
+        return Linearised.at_zero(self.term.equation, points, self.term.channels, self.fields)
 
     def _side(self, slopes: Tensor, equation: int) -> SideCondition:
         """The condition of one equation; slopes: by the parts of the jets, (n, parts, m)."""
@@ -469,7 +472,7 @@ class _Face:
             factors[index[self.axis]] = float(one[0, field])
 
         def data(times: Tensor) -> Tensor:
-            found = linear_parts(self.term, self.points(times), self.fields).rest[:, equation]
+            found = self._linearised(self.points(times)).values[:, equation]
             return -found.unflatten(0, (len(times), -1))
 
         return SideCondition(self.axis, self.end, field, tuple(factors), data)

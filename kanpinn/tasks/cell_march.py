@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from kanpinn.geometry.domain import Domain
+from kanpinn.jets import Linearised
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.optimizers.method import Step
-from kanpinn.pde.symbols import Linearised
 from kanpinn.spaces.cell_windows import CellWindows, problem_in_space
 from kanpinn.spaces.cells.problem import CellProblem, counted_fields
 from kanpinn.spaces.cells.system.memory import no_comparison, too_many

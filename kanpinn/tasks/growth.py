@@ -18,7 +18,8 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.pde.symbols import Linearised, exponents
+from kanpinn.jets import Linearised
+from kanpinn.pde.symbols import exponents
 from kanpinn.spaces.galerkin import MomentsInTime
 from kanpinn.tasks.spline_front import FrontInTime
 
@@ -127,7 +128,7 @@ class GrowthTest:
             The number of the place, the direction of the wave, and the rate of its growth.
         """
         found, largest = None, 0.0
-        for row in range(len(linearised.parts[0])):
+        for row in range(len(linearised.slopes)):
             for direction in _directions(lengths):
                 sigma = self._rates(linearised, row, direction, self.numbers[1], order)
                 largest = max(largest, float(abs(sigma).max(initial=0.0)))

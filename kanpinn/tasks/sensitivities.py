@@ -128,7 +128,7 @@ class _Linearised:
 
     term: TermInSpace
     moments: MomentsInTime
-    slopes: Sequence[Tensor]
+    slopes: Tensor
     numbers: Tensor
 
     @staticmethod
@@ -150,8 +150,7 @@ class _Linearised:
         count = split.shape[1]
         jet = in_time(term.space.jet(split.flatten(0, 1)), self.moments.rates, count * fields)
         parts = jet.stacked().unflatten(-1, (count, fields))
-        found = [torch.einsum("npf,npkf->nk", slopes, parts) for slopes in self.slopes]
-        change = torch.stack(found, dim=1)  # (points, equations, K)
+        change = torch.einsum("nepf,npkf->nek", self.slopes, parts)
         if numbers:
             change[..., count - self.numbers.shape[2] :] += self.numbers
         rows = change.unflatten(0, (-1, sites)).sum(dim=1)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,7 +10,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Box, Domain, Piece, Planar, Points
 from kanpinn.geometry.sampling import Collocation, sample
-from kanpinn.jets import Channels, coefficients_along, slopes_by_parts, zero_jet
+from kanpinn.jets import Channels, Linearised, coefficients_along, zero_jet
 from kanpinn.pde.evaluate import find_channels
 from kanpinn.pde.problem import Problem
 from kanpinn.spaces.cells.geometry.plane import Outline, bends
@@ -53,11 +52,10 @@ class Steepness:
             return problem.equation(p, zero_jet(channels, p.coords, fields))
 
         channels, _ = find_channels(residual, p.names)
-        zero = zero_jet(channels, p.coords, fields)
-        _, slopes = slopes_by_parts(partial(problem.equation, p), zero)
         if channels.derivative_order != 2:
             return cls()
-        parts, axes = torch.stack([one.stacked() for one in slopes], dim=1), range(channels.dim)
+        linear = Linearised.at_zero(problem.equation, p, channels, fields)
+        parts, axes = linear.slopes, range(channels.dim)
         first, second = (
             max(float(coefficients_along(parts, channels, axis, r).abs().max()) for axis in axes)
             for r in (1, 2)

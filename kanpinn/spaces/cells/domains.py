@@ -19,10 +19,10 @@ from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar import Planar
 from kanpinn.jets import (
     Jet,
+    Linearised,
     derivatives_of_parts,
     join,
     largest_of_orders,
-    slopes_by_parts,
     zero_jet,
 )
 from kanpinn.loss.residuals import Residuals, frozen
@@ -288,8 +288,7 @@ def is_laplacian(equation: ResidualTerm, corner: PlaneCorner, fields: int) -> bo
     points = Points(at, channels.names)
     zero = zero_jet(channels, at, fields)
     for jet in (zero, _some(zero)):
-        _, slopes = slopes_by_parts(partial(equation.equation, points), jet)
-        found = torch.stack([one.stacked()[0] for one in slopes])  # (e, parts, m)
+        found = Linearised.at(equation.equation, points, jet).slopes[0]  # (e, parts, m)
         if len(found) != fields or not bool(found.isfinite().all()):
             return False
         orders: dict[tuple[int, ...], Tensor] = {}
@@ -319,8 +318,7 @@ def orders_by_field(
     points = curve.points_at(torch.full((1,), 0.4, dtype=torch.float64))
     for term in terms:
         jet = _some(zero_jet(term.channels, points.coords, fields))
-        _, slopes = slopes_by_parts(partial(term.equation, points), jet)
-        sizes = torch.cat([one.stacked() for one in slopes]).abs()  # (e, parts, m)
+        sizes = Linearised.at(term.equation, points, jet).slopes[0].abs()  # (e, parts, m)
         for equation in largest_of_orders(sizes, term.channels):
             for own, orders in zip(found, equation.T, strict=True):
                 if bool(orders.any()):

@@ -7,7 +7,8 @@ import torch
 from cases import OnWalls, error_of
 
 import kanpinn as kp
-from kanpinn.jets import slopes_by_parts, zero_jet
+from kanpinn.geometry import Points
+from kanpinn.jets import Linearised, zero_jet
 from kanpinn.pde.evaluate import find_channels
 from kanpinn.tasks.refinement import waves_along
 
@@ -74,12 +75,12 @@ def test_cells_with_many_waves_are_halved_before_the_first_solve(power, count):
     ],
 )
 def test_wave_numbers_do_not_depend_on_how_the_equation_is_written(laplacian):
-    def equation(u):
+    def equation(p, u):
         return 3 * laplacian(u) + 48 * u.value
 
     places = torch.zeros(5, 2).double()
-    channels, _ = find_channels(lambda c: equation(zero_jet(c, places, 1)), ("x", "y"))
-    _, slopes = slopes_by_parts(equation, zero_jet(channels, places, 1))
-    parts = torch.stack([one.stacked() for one in slopes], dim=1)
+    channels, _ = find_channels(lambda c: equation(places, zero_jet(c, places, 1)), ("x", "y"))
+    points = Points(places, ("x", "y"))
+    parts = Linearised.at_zero(equation, points, channels, 1).slopes
     for axis in range(2):
         assert torch.equal(waves_along(parts, channels, axis), torch.full((5,), 4.0).double())

@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.box import Face
 from kanpinn.geometry.division import Division, DivisionEdge, SolidDivision
 from kanpinn.geometry.points import Points
-from kanpinn.jets import orders_of_parts, slopes_by_parts, zero_jet
+from kanpinn.jets import Linearised, orders_of_parts
 from kanpinn.loss.terms import ResidualTerm
 
 
@@ -39,12 +38,11 @@ class FluxSizes:
         p, found = at.on_both_sides(self.bounds), (0.0, 0.0)
         for term in self.interfaces:
             if piece in term.kinks:
-                zero = zero_jet(term.channels, p.coords, self.fields)
-                _, slopes = slopes_by_parts(partial(term.equation, p), zero)
+                linear = Linearised.at_zero(term.equation, p, term.channels, self.fields)
                 first = orders_of_parts(term.channels) > 0
-                for one in slopes:
-                    inside, outside = one.stacked()[:2, first].abs().flatten(1).amax(dim=1).tolist()
-                    found = max(found[0], inside), max(found[1], outside)
+                sizes = linear.slopes[:2, :, first].abs().flatten(1).amax(dim=1)
+                inside, outside = sizes.tolist()
+                found = max(found[0], inside), max(found[1], outside)
         return found
 
 

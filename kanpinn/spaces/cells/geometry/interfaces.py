@@ -4,7 +4,7 @@ space, and the fluxes there.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from kanpinn.geometry.division import DivisionEdge, Seam
 from kanpinn.geometry.points import Batch, Points
 from kanpinn.geometry.rules import gauss_legendre
 from kanpinn.geometry.rules_in_boxes import RulesInBoxes
-from kanpinn.jets import Channels, Jet, jet_of_stacked, largest_of_orders, slopes_by_parts
+from kanpinn.jets import Channels, Jet, Linearised, jet_of_stacked, largest_of_orders
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, CellPoints
 from kanpinn.spaces.cells.geometry.plane import Arcs, CutGeometry, gauss_on_arcs
@@ -134,11 +134,9 @@ class CoupledContacts:
         slopes = [values.new_zeros(*shape, 0, *values.shape[3:])]
         rights = [values.new_zeros(*shape[:2], 0)]
         for term in self.contacts.terms:
-            residual, found = slopes_by_parts(partial(term.equation, self.points), jet)
-            one = torch.stack([slope.stacked() for slope in found], dim=1).unflatten(0, shape)
-            slopes.append(one)
-            known = torch.einsum("cqsepm,cqspm->cqe", one, values)
-            rights.append(known - residual.unflatten(0, shape[:2]))
+            found = Linearised.at(term.equation, self.points, jet)
+            slopes.append(found.slopes.unflatten(0, shape))
+            rights.append(found.right.unflatten(0, shape[:2]))
         return torch.cat(slopes, dim=3).permute(2, 0, 1, 3, 4, 5), torch.cat(rights, dim=2)
 
     def functions(self, side: int, place: int) -> Tensor:

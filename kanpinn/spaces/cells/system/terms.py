@@ -5,13 +5,13 @@ and weights.
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.jets import Jet, jet_of_stacked, largest_of_orders, parts_along, slopes_by_parts, total
+from kanpinn.jets import Jet, Linearised, jet_of_stacked, largest_of_orders, parts_along, total
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.spaces.cells.geometry.cell_geometry import CellPoints
 from kanpinn.spaces.cells.geometry.interfaces import CoupledContacts
@@ -51,12 +51,10 @@ class SampledTerm:
             raise InputError(f"the term {term.name} ties several points together, cells do not")
         self.term, self.at, self.polynomials = term, at, polynomials
         self._functions: dict[tuple[float, ...], Tensor] = {}
-        jet = self.jet(coefficients, shared)
-        residual, slopes = slopes_by_parts(partial(term.equation, at.points), jet)
-        found = torch.stack([one.stacked() for one in slopes], dim=1)
-        right = torch.einsum("nepm,npm->ne", found, jet.stacked()) - residual
-        self._check(right.isfinite().all(dim=1) & found.isfinite().flatten(1).all(dim=1))
-        self.slopes, self.right = (t.unflatten(0, at.weights.shape) for t in (found, right))
+        found = Linearised.at(term.equation, at.points, self.jet(coefficients, shared))
+        slopes, right = found.slopes, found.right
+        self._check(right.isfinite().all(dim=1) & slopes.isfinite().flatten(1).all(dim=1))
+        self.slopes, self.right = (t.unflatten(0, at.weights.shape) for t in (slopes, right))
 
     def _check(self, finite: Tensor) -> None:
         """Refuse a residual that is not finite at some of the points; finite: a mask (c q,)."""
