@@ -98,7 +98,7 @@ class Checkout:
 
 
 def outcome_of(record: Mapping[str, Any]) -> Outcome:
-    """Return the numbers of a run.json by name, errors by "error …" and estimates by "estimate …"."""
+    """Return the numbers of a run.json by name: errors "error …", estimates "estimate …"."""
     numbers = dict(_numbers("error", record.get("errors") or {}))
     numbers |= dict(_numbers("estimate", record.get("estimate") or {}))
     numbers |= dict(_numbers("unknown", record.get("estimated") or {}))
