@@ -114,7 +114,6 @@ if TYPE_CHECKING:
     from kanpinn.spaces import Windows as Windows
     from kanpinn.tasks import Continuation as Continuation
     from kanpinn.tasks import Dissection as Dissection
-    from kanpinn.tasks import Equidistribute as Equidistribute
     from kanpinn.tasks import March as March
     from kanpinn.tasks import Shooting as Shooting
 
@@ -227,7 +226,7 @@ _NAMES = {
         "solve",
     ),
     "spaces": ("CellWindows", "Cells", "Windows"),
-    "tasks": ("Continuation", "Dissection", "Equidistribute", "March", "Shooting"),
+    "tasks": ("Continuation", "Dissection", "March", "Shooting"),
 }
 _ROOM_OF = {name: room for room, names in _NAMES.items() for name in names}
 __all__ = sorted(_ROOM_OF)

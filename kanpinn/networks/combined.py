@@ -158,8 +158,7 @@ def with_more_functions(network: Network, outputs: Sequence[int], seed: int) -> 
         # Without a hidden layer, the network's own functions are among those on the halved grid.
         own = part.layers[-1].coefficients.numel() // part.width[-1] if hidden else intervals
         width, intervals = [inputs, len(outputs)], 2 * own
-    first = int(kan.stretched)
-    added = random_like(kan, width, seed, intervals=intervals, basis="spline", first=first)
+    added = random_like(kan, width, seed, intervals=intervals, basis="spline")
     added.layers[-1].coefficients.zero_()
     like = next(network.parameters())
     return Sum(network, added.to(like.device, like.dtype), outputs)

@@ -12,7 +12,7 @@ from torch import Tensor
 from kanpinn._support.distributed import extremes
 from kanpinn._support.errors import InputError, integer
 from kanpinn.networks.basis import BASES, Basis
-from kanpinn.networks.kan_layer import KANLayer, identity
+from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.layer import Layers
 from kanpinn.networks.network import Network, check_width
 
@@ -29,12 +29,10 @@ class KAN(Network):
         basis: "spline" for B-splines of degree k on G intervals; "chebyshev" for as many Chebyshev
             polynomials, T_0 … T_(G+k-1), on the whole range.
         base: "silu" adds a term w·silu(x) to every edge, None does not.
-        stretch: adds a layer before the first one with a monotone spline for each input, the
-            identity until an optimizer changes it (see `Equidistribute`).
         seed: of the initial coefficients.
 
-    basis_name, stretched: the arguments `basis` and `stretch`. placed: whether the hidden grids
-    have been placed over their activations.
+    basis_name: the argument `basis`. placed: whether the hidden grids have been placed over their
+    activations.
 
     The grids start on [-1, 1]; `prepare` places the hidden ones over the activations. Hidden edges
     start as random smooth polynomials on their grids, so that the activations fill the grids of a
@@ -65,7 +63,6 @@ class KAN(Network):
         *,
         basis: str = "spline",
         base: str | None = None,
-        stretch: bool = False,
         seed: int = 0,
         dtype: torch.dtype = torch.float64,
     ) -> None:
@@ -83,9 +80,6 @@ class KAN(Network):
         for n_in, n_out, k, g in zip(width, width[1:], degrees, grids, strict=False):
             one = torch.ones(n_in, dtype=dtype)
             layers.append(KANLayer(BASES[basis].uniform(-one, one, g, k), n_out, base))
-        self.stretched = stretch
-        if stretch:
-            layers.insert(0, identity(width[0], dtype))
         self.layers = cast(Sequence[KANLayer], Layers(layers))
         self.placed = False
         # Above three dimensions the extremes of an activation lie at corners of the domain that a
@@ -93,7 +87,7 @@ class KAN(Network):
         # range: no resolution is lost, and an edge continues as its end polynomial, not a tangent.
         self._unseen = 0.3 if width[0] > 3 else 0.0
         generator = torch.Generator().manual_seed(seed)
-        for layer in layers[int(stretch) : -1]:
+        for layer in layers[:-1]:
             layer.randomise(generator)
         last = layers[-1].coefficients
         noise = torch.randn(last.shape, generator=generator, dtype=last.dtype)
@@ -263,9 +257,7 @@ def random_like(
     *,
     intervals: int | None = None,
     basis: str | None = None,
-    first: int = 0,
     own: bool = False,
-    stretch: bool = False,
 ) -> KAN:
     """Return a random KAN with at most one hidden layer and the degrees and grids of a network.
 
@@ -275,16 +267,12 @@ def random_like(
         seed: of the random functions.
         intervals: of the output layer's grid; by default as many as the network's.
         basis: as for `KAN`; by default that of the network.
-        first: the index of the network's layer that is taken for its first one.
         own: whether the first hidden functions are those of the network.
-        stretch: whether it stretches the coordinates before its first layer as the network does.
     """
-    ends = [network.layers[first], network.layers[-1]][3 - len(width) :]
+    ends = [network.layers[0], network.layers[-1]][3 - len(width) :]
     degrees, grids = [one.basis.degree for one in ends], [one.basis.intervals for one in ends]
     grids[-1] = grids[-1] if intervals is None else intervals
-    made = KAN(width, degrees, grids, basis=basis or network.basis_name, stretch=stretch, seed=seed)
-    if stretch:
-        made.layers[0].load_state_dict(network.layers[0].state_dict())
+    made = KAN(width, degrees, grids, basis=basis or network.basis_name, seed=seed)
     if own:
         layer, known = made.layers[0], ends[0].coefficients
         if known.shape[:2] == layer.coefficients.shape[:2]:  # not with a base term

@@ -91,8 +91,7 @@ class InsertKnots(Transform):
         count: the number of new knots for each input of a layer. All inputs of a layer get the same
             number, limited by the input with the fewest intervals that may be halved. The history
             has the total over all layers as `inserted`.
-        layers: the indices of the layers, negative ones counted from the last; None for all but a
-            layer that stretches the coordinates.
+        layers: the indices of the layers, negative ones counted from the last; None for all.
 
     Raises:
         InputError: for values out of range; during the solve, for a network that is not a KAN, and
@@ -142,9 +141,9 @@ class InsertKnots(Transform):
         )
 
     def _chosen(self, network: KAN) -> list[KANLayer]:
-        """Return the layers that get knots, by default all but a stretch of the coordinates."""
+        """Return the layers that get knots, by default all."""
         layers = list(network.layers)
-        every = range(int(network.stretched), len(layers))
+        every = range(len(layers))
         wanted = every if self.layers is None else self.layers
         for number in wanted:
             if not -len(layers) <= number < len(layers):

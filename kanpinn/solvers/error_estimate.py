@@ -40,7 +40,6 @@ from kanpinn.solvers.verification import Verification, boundary_misfit, verify
 from kanpinn.spaces.cells.cells import Cells
 from kanpinn.spaces.windows import NetworkOfWindows
 from kanpinn.tasks.adaptive import Dissection
-from kanpinn.tasks.equidistribute import Equidistribute
 from kanpinn.tasks.march import March
 from kanpinn.tasks.parameters import Shooting
 
@@ -98,8 +97,7 @@ def finer_solves(solution: Solution, factor: float, seed: int) -> Iterator[Finer
     network with few hidden units, which is one that was trained, gets a few more units and a finer
     grid of its output layer, and then 64 units. Time windows get a smaller tolerance, from which
     their grids in space and their stages follow. Networks in cells get a higher degree. A KAN
-    without hidden units gets finer grids. Coordinates that the solution has stretched are stretched
-    again by the finer one.
+    without hidden units gets finer grids.
 
     Args:
         solution: the solution.
@@ -117,10 +115,7 @@ def finer_solves(solution: Solution, factor: float, seed: int) -> Iterator[Finer
         return
     hidden, methods = network.width[1:-1], list[Method]([LeastSquares()])
     boundary = "penalty" if solution.surrogate.output is None else "exact"
-    if isinstance(network, KAN) and network.stretched:
-        networks = [_stretched(network, factor, seed)]
-        methods = [m for m in solution.optimizers if isinstance(m, Equidistribute)] or methods
-    elif isinstance(network, KAN) and len(hidden) == 1:
+    if isinstance(network, KAN) and len(hidden) == 1:
         networks = _with_more_units(network, factor, seed)
     else:
         networks = [_other(network, factor, seed)]
@@ -162,15 +157,6 @@ def _finer_windows(solution: Solution, network: NetworkOfWindows[Network]) -> Fi
     march = solution.optimizers[-1]
     assert isinstance(march, March | Shooting)
     return Finer(network.anew(), [march.finer()], solution.discretization.collocation, "auto")
-
-
-def _stretched(network: KAN, factor: float, seed: int) -> KAN:
-    """Return a KAN with the coordinates that a network stretches, and more units or finer grids."""
-    inputs, *hidden, outputs = network.width[1:]
-    own = network.layers[-1].basis.intervals
-    intervals, units = (own, [math.ceil(factor * hidden[-1])]) if hidden else (own * factor, [])
-    width = [inputs, *units, outputs]
-    return random_like(network, width, seed, intervals=math.ceil(intervals), first=1, stretch=True)
 
 
 def _with_more_units(network: KAN, factor: float, seed: int) -> list[KAN]:
@@ -474,7 +460,7 @@ def finer_solutions(
         )
         with together():
             discretization = discretize(problem, finer.network, settings, seed)
-        if repeats and isinstance(finer.network, KAN) and not finer.network.stretched:
+        if repeats and isinstance(finer.network, KAN):
             start_from(solution, discretization)
         yield solve_discretized(
             discretization, finer.optimizers, errors=False, budget_seconds=budget_seconds

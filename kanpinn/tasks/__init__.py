@@ -2,6 +2,5 @@
 
 from kanpinn.tasks.adaptive import Dissection as Dissection
 from kanpinn.tasks.continuation import Continuation as Continuation
-from kanpinn.tasks.equidistribute import Equidistribute as Equidistribute
 from kanpinn.tasks.march import March as March
 from kanpinn.tasks.parameters import Shooting as Shooting

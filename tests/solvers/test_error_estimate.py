@@ -207,33 +207,6 @@ def test_the_command_line_prints_both_and_saves_both(tmp_path):
     assert loaded.estimate.bound.constants == bound["constants"]
 
 
-class Layer(kp.Problem):
-    """-u'' / 1000 + u' = 1, with a layer of width 1e-3."""
-
-    domain = kp.Box(x=(0, 1))
-
-    def residual(self, p, u):
-        return kp.partial(u, "x") - 1e-3 * kp.laplacian(u) - 1.0
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, 0.0)]
-
-    def exact(self, p):
-        return p.x - torch.exp(1e3 * (p.x - 1))
-
-
-def test_coordinates_that_a_solution_stretches_are_stretched_by_a_finer_one():
-    network = kp.KAN([1, 1], degree=9, grid=256, stretch=True)
-    points = kp.Collocation(800, 3, "gauss")
-    solution = kp.solve(Layer(), network, kp.Equidistribute(steps=6), points=points)
-    (finer,) = finer_solves(solution, 1.5, seed=1)
-    assert finer.network.width == (1, 1, 1) and finer.network.stretched
-    assert len(finer.network.layers[-1].coefficients[0]) == 9 + 384
-    found = kp.estimate_error(solution)
-    assert found.contraction < 0.3
-    assert found.errors.l2_relative == pytest.approx(solution.errors.l2_relative, rel=0.3)
-
-
 def test_a_finer_network_has_the_hidden_functions_on_knots_that_were_inserted():
     network, insert = kp.KAN([2, 6, 1], 5, [4, 6]), kp.InsertKnots(count=2, layers=[0])
     solution = kp.solve(Known(), network, [insert, kp.LeastSquares()])

@@ -133,7 +133,6 @@ GROUPS = (
             "Adam",
             "Refine",
             "InsertKnots",
-            "Equidistribute",
             "Method",
             "Optimizer",
             "Transform",

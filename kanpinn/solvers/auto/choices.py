@@ -22,7 +22,6 @@ from kanpinn.spaces.cell_windows import CellWindows
 from kanpinn.spaces.cells.cells import Cells
 from kanpinn.spaces.windows import Windows
 from kanpinn.tasks.adaptive import Dissection
-from kanpinn.tasks.equidistribute import Equidistribute
 from kanpinn.tasks.march import March
 from kanpinn.tasks.parameters import Shooting
 
@@ -106,10 +105,10 @@ class Choice:
     def with_other_points(self) -> "Choice | None":
         """Return the choice with twice as many points by another sampler, or None.
 
-        There is none for energies, whose points are a rule, for marches and cells, which place
-        them, and for stretched networks, which move them.
+        There is none for energies, whose points are a rule, and for marches and cells, which
+        place them.
         """
-        if self.kind is not KAN or self.form == "energy" or self.arguments.get("stretch"):
+        if self.kind is not KAN or self.form == "energy":
             return None
         sampler = "sobol" if self.points.sampler == "gauss" else "gauss"
         if self.arguments["width"][0] > 3:
@@ -160,7 +159,6 @@ class LowDim:
         first_by_energy: the same, for energies.
         last: the largest number of hidden units.
         spline_degree: the degree of networks without a hidden layer.
-        stretched_rows: the number of collocation points per coefficient in stretched coordinates.
         larger: the number of units relative to that of the network before.
         newton_steps: the most Newton steps; a solution that takes more is not resolved.
         rows: the number of collocation points per coefficient of a field.
@@ -182,7 +180,6 @@ class LowDim:
     first_by_energy: int = 16
     last: int = 2000
     spline_degree: int = 9
-    stretched_rows: float = 3.0
     larger: float = 1.6
     newton_steps: int = 8
     rows: float = 1.5
@@ -209,33 +206,17 @@ class LowDim:
         grids = [16 * 2**i for i in range(11)] if self.traits.dim == 1 else [8, 32]
         for grid in grids:
             count = max(self.least_points // 4, math.ceil(self.rows * (self.spline_degree + grid)))
-            steps = LeastSquares(steps=self.newton_steps)
-            yield self._without_hidden(grid, count, steps, 1)
-
-    def stretched(self) -> Iterator[Choice]:
-        """Yield splines in coordinates that the solution stretches, for layers and peaks."""
-        for grid in (64, 256, 1024, 2048, 4096, 8192, 16384):
-            count = math.ceil(self.stretched_rows * (self.spline_degree + grid))
-            yield self._without_hidden(grid, count, Equidistribute(steps=6), 6, stretch=True)
-
-    def _without_hidden(
-        self, grid: int, count: int, method: Method, effort: float, **arguments: Any
-    ) -> Choice:
-        """Return a choice whose Jacobian is sparse, but whose triangular factor is not.
-
-        effort: the time of the method relative to that of a linear solve.
-        """
-        degree, fields = self.spline_degree, self.traits.fields
-        unknowns = self.traits.inputs * fields * (degree + grid)
-        width = [self.traits.inputs, fields]
-        return Choice(
-            KAN,
-            {"width": width, "degree": degree, "grid": grid, **arguments},
-            Collocation(count, self._around(count), self.traits.sampler),
-            (method,),
-            # Measured: n³ for the dense factor, n² for the rows, and as much as n = 1000 anyway.
-            work=effort * (1e9 + 2e3 * unknowns**2 + unknowns**3),
-        )
+            unknowns = self.traits.inputs * self.traits.fields * (self.spline_degree + grid)
+            width = [self.traits.inputs, self.traits.fields]
+            yield Choice(
+                KAN,
+                {"width": width, "degree": self.spline_degree, "grid": grid},
+                Collocation(count, self._around(count), self.traits.sampler),
+                (LeastSquares(steps=self.newton_steps),),
+                # The Jacobian is sparse, but its triangular factor is not. Measured: n³ for the
+                # dense factor, n² for the rows, and as much as n = 1000 anyway.
+                work=1e9 + 2e3 * unknowns**2 + unknowns**3,
+            )
 
     def fine(self) -> Iterator[Choice]:
         """Yield networks with finer and finer grids of the outer functions."""
@@ -446,10 +427,9 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
         yield Family("windows in time, cells in space", marches, part=0.6)
     if traits.dim == 1 and traits.boxed:
         yield Family("splines", tuple(low_dim.splines()))
-        yield Family("splines in stretched coordinates", tuple(low_dim.stretched()))
     steep = traits.steepness.is_steep and not traits.marches
     cells = [Family("cells", tuple(_cells(traits, tolerance)))] if traits.takes_cells else []
-    early = steep or traits.kinked or traits.notched or traits.pierced
+    early = traits.dim == 1 or steep or traits.kinked or traits.notched or traits.pierced
     yield from cells if early else []
     patience, smooth = 1.0 if cells else 2.0, tuple(low_dim.smooth())
     # In space the next network would take longer than the first solve in cells does.
@@ -471,7 +451,7 @@ def _cells(traits: Traits, wanted: float) -> Iterator[Choice]:
     for rounding, which an estimate does not see.
     """
     least = 0.5 * wanted
-    degree, count, waves = 12 if traits.dim == 2 else 7, 4, traits.steepness.mean_waves
+    degree, count, waves = {1: 14, 2: 12, 3: 7}[traits.dim], 4, traits.steepness.mean_waves
     if traits.dim == 2 and waves > degree:
         # Measured: waves are resolved where the degree is above their phase over a cell by 10.
         most = 14

@@ -417,7 +417,7 @@ def start(discretization: Discretization[Problem], known: Trial | None) -> None:
         if known is not None and isinstance(known.solution.network, Cells):
             _take_function(network, known.solution.network)
         return
-    warm = isinstance(network, KAN) and not (unknowns or network.stretched)
+    warm = isinstance(network, KAN) and not unknowns
     if warm and known is not None and known.repeats and known.choice.form == "strong":
         start_from(known.solution, discretization)
     elif discretization.scales is not None and isinstance(network, KAN):
@@ -678,8 +678,7 @@ def auto(
     Trials run in families, each from small to large networks. Up to three dimensions: the minimum
     of an energy if the problem's class gives one, for evolutions in time alone, in one space
     dimension or in a rectangle windows in time, for those in the plane also with cells in space, in
-    one dimension splines, also in coordinates that
-    the solution stretches, random inner functions, finer grids, and sums of functions of one
+    one dimension splines, cells, random inner functions, finer grids, and sums of functions of one
     coordinate. In boxes of two and three dimensions, domains in the plane and solids, networks in
     cells come before random inner functions for many waves, outflow layers, corners and edges that
     point inwards and small holes in the plane, and otherwise after them; in space after the three

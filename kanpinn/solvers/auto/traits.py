@@ -91,7 +91,7 @@ class Traits:
             at all times.
         marches_in_cells: whether it can be marched in time with cells in space: an evolution in a
             domain of the plane, without unknowns and kinks, with conditions as for `marches`.
-        takes_cells: whether networks in cells suit it: in a box of two or three coordinates, a
+        takes_cells: whether networks in cells suit it: in a box of up to three coordinates, a
             domain in the plane or a solid, without unknowns.
         kinked: whether solutions have kinks at interfaces that networks in cells know of.
         notched: whether the domain has a corner in the plane, or an edge in space, that points
@@ -137,7 +137,7 @@ class Traits:
         cut = isinstance(problem.domain, Planar) or (dim == 3 and problem.domain.time_name is None)
         kinks = [piece for condition in conditions for piece in condition.kinks]
         evolves = known is None and _is_evolution(problem)
-        takes_cells = 1 < dim <= 3 and (boxed or (cut and known is None)) and not problem.unknowns
+        takes_cells = dim <= 3 and (boxed or (cut and known is None)) and not problem.unknowns
         if kinks:
             takes_cells = not problem.unknowns and _divides(problem, kinks)
         return Traits(
