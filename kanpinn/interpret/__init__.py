@@ -4,7 +4,6 @@ from kanpinn.interpret.formula import EdgeRow as EdgeRow
 from kanpinn.interpret.formula import Formula as Formula
 from kanpinn.interpret.graph import Graph as Graph
 from kanpinn.interpret.graph import Spline as Spline
-from kanpinn.interpret.graph import Symbolic as Symbolic
 from kanpinn.interpret.guided import Reading as Reading
 from kanpinn.interpret.guided import read as read
 from kanpinn.interpret.interpret import interpret as interpret
@@ -16,4 +15,5 @@ from kanpinn.interpret.pruning import prune_greedily as prune_greedily
 from kanpinn.interpret.pruning import score_edges as score_edges
 from kanpinn.interpret.snapping import snap as snap
 from kanpinn.interpret.univariate import LIBRARY as LIBRARY
+from kanpinn.interpret.univariate import Symbolic as Symbolic
 from kanpinn.interpret.univariate import Univariate as Univariate

@@ -4,16 +4,17 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.interpret.deadline import NEVER, Deadline
-from kanpinn.interpret.univariate import Univariate
+from kanpinn.interpret.univariate import Symbolic
 from kanpinn.linalg.qr import DampedSteps, fold
 from kanpinn.networks.basis import BSplines
+from kanpinn.networks.basis.splines import knots_from_breaks
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers.output_layer import Probes, best_damping
@@ -58,6 +59,13 @@ class Spline:
     knots: Tensor
     degree: int
     parameters: Tensor
+
+    @classmethod
+    def zero(cls, x: Tensor, degree: int, intervals: int) -> "Spline":
+        """Return the zero spline on the range of x (n,)."""
+        breaks = torch.linspace(float(x.min()), float(x.max()), intervals + 1, dtype=x.dtype)
+        knots = knots_from_breaks(breaks[None], degree)[0]
+        return cls(knots, degree, x.new_zeros(intervals + degree))
 
     def moved(self, parameters: Tensor) -> "Spline":
         moved = replace(self, parameters=parameters)
@@ -106,54 +114,6 @@ class Spline:
         breaks[0] = min(float(breaks[0]), low - pad)
         breaks[-1] = max(float(breaks[-1]), high + pad)
         return self.on(breaks)
-
-
-@dataclass(frozen=True)
-class Symbolic:
-    """The formula c f(a x + b) + d; its parameters are the free ones of a and b, then c and d.
-
-    Example:
-        >>> from kanpinn.interpret import LIBRARY, Symbolic
-        >>> edge = Symbolic(LIBRARY["sin"], a=3.0, b=0.0, c=2.0, d=1.0)
-        >>> edge.function.name, edge.c
-        ('sin', 2.0)
-    """
-
-    function: Univariate
-    a: float
-    b: float
-    c: float
-    d: float
-
-    @property
-    def free(self) -> str:
-        """The names of the parameters, one letter each, such as "abcd"."""
-        return self.function.free + ("cd" if self.function.name != "0" else "d")
-
-    @property
-    def parameters(self) -> Tensor:
-        return torch.tensor([getattr(self, name) for name in self.free], dtype=torch.float64)
-
-    def moved(self, parameters: Tensor) -> "Symbolic":
-        return replace(self, **dict(zip(self.free, parameters.tolist(), strict=True)))
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return self.c * self.function(self.a * x + self.b) + self.d
-
-    def derivatives(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.enable_grad():
-            u = (self.a * x + self.b).detach().requires_grad_()
-            f = self.function(u)
-            # A constant function has no autograd graph; its slope is zero.
-            slope = torch.autograd.grad(f.sum(), u)[0] if f.requires_grad else torch.zeros_like(f)
-        slope = torch.where(slope.isinf(), 0.0, slope)  # at an end of the domain, as of sqrt
-        f = f.detach()
-        own = {"a": self.c * slope * x, "b": self.c * slope, "c": f, "d": torch.ones_like(f)}
-        return self.a * self.c * slope, torch.stack([own[name] for name in self.free], dim=1)
-
-    def expression(self, x: Any) -> Any:
-        """Return c f(a x + b) + d for a sympy expression x."""
-        return self.c * self.function.symbol(self.a * x + self.b) + self.d
 
 
 Key = tuple[int, int, int]  # layer, input unit, output unit

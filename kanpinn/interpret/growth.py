@@ -1,8 +1,8 @@
-"""Graphs fitted to data: growth by units, and products of functions of one variable."""
+"""Graphs of splines fitted to data: finer grids, fewer edges, and sums of products."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial, reduce
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -14,17 +14,16 @@ from kanpinn.interpret.graph import (
     Key,
     Rows,
     Spline,
-    Symbolic,
     refit,
     relative_error,
     split_layer,
 )
-from kanpinn.interpret.univariate import LIBRARY
-from kanpinn.networks.basis.splines import knots_from_breaks
+from kanpinn.interpret.univariate import LIBRARY, Symbolic
 
 ROWS = 3  # rows of data required for each parameter
 STEPS, TRIM_STEPS = 20, 12
 FLOOR = 1e-9  # relative error that is small enough to recognise any function
+IDENTITY = Symbolic(LIBRARY["x"], 1.0, 0.0, 1.0, 0.0)
 
 
 def grown(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
@@ -108,24 +107,18 @@ def straightened(graph: Graph, x: Tensor) -> Graph:
                 values = graph.arguments(into[0], x)
                 inner = graph.edges[into[0]]
                 for key in out:
-                    outer = partial(_chain, graph.edges[key], inner)
-                    graph = graph.with_edge(key, _interpolated(outer, values))
-                graph = graph.with_edge(into[0], Symbolic(LIBRARY["x"], 1.0, 0.0, 1.0, 0.0))
+                    outer = graph.edges[key]
+                    composed = _interpolated(lambda u: outer(inner(u)), values)  # noqa: B023
+                    graph = graph.with_edge(key, composed)
+                graph = graph.with_edge(into[0], IDENTITY)
     return graph
-
-
-def _chain(outer: EdgeCurve, inner: EdgeCurve, x: Tensor) -> Tensor:
-    return outer(inner(x))
 
 
 def _interpolated(function: Callable[[Tensor], Tensor], x: Tensor) -> Spline:
     """Return the least-squares spline of a function on the range of x."""
     degree, pieces = 7, 12  # fine enough for the composition of two splines
-    low, high = float(x.min()), float(x.max())
-    breaks = torch.linspace(low, high, pieces + 1, dtype=x.dtype)
-    knots = knots_from_breaks(breaks[None], degree)[0]
-    at = torch.linspace(low, high, 20 * pieces, dtype=x.dtype)
-    blank = Spline(knots, degree, x.new_zeros(pieces + degree))
+    at = torch.linspace(float(x.min()), float(x.max()), 20 * pieces, dtype=x.dtype)
+    blank = Spline.zero(at, degree, pieces)
     _, basis = blank.derivatives(at)
     return blank.moved(torch.linalg.lstsq(basis, function(at)[:, None]).solution[:, 0])
 
@@ -178,7 +171,7 @@ def _sum_of_products(x: Tensor, outputs: int, groups: Groups) -> Graph:
     d, count = x.shape[1], len(groups)
     units = outputs * count
     edges: dict[Key, EdgeCurve] = {
-        (0, i, o * count + k): _zero(x[:, i])
+        (0, i, o * count + k): Spline.zero(x[:, i], degree=5, intervals=6)
         for o in range(outputs)
         for k, group in enumerate(groups)
         for i in group
@@ -186,17 +179,8 @@ def _sum_of_products(x: Tensor, outputs: int, groups: Groups) -> Graph:
     multiplying = frozenset((0, unit) for unit in range(units))
     if count == 1:
         return Graph((d, units), edges, multiplying)
-    straight = Symbolic(LIBRARY["x"], 1.0, 0.0, 1.0, 0.0)
-    sums = {(1, unit, unit // count): straight for unit in range(units)}
+    sums = {(1, unit, unit // count): IDENTITY for unit in range(units)}
     return Graph((d, units, outputs), edges | sums, multiplying)
-
-
-def _zero(x: Tensor) -> Spline:
-    """Return the zero spline on the range of x."""
-    degree, intervals = 5, 6
-    breaks = torch.linspace(float(x.min()), float(x.max()), intervals + 1, dtype=x.dtype)
-    knots = knots_from_breaks(breaks[None], degree)[0]
-    return Spline(knots, degree, x.new_zeros(intervals + degree))
 
 
 def _fitted(

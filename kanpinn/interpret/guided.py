@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from kanpinn._support.errors import InputError, number
 from kanpinn.interpret.deadline import NEVER, Deadline
 from kanpinn.interpret.formula import Formula, formula_of
-from kanpinn.interpret.graph import Graph, Rows, Symbolic, check_edges, own_graph, refit
+from kanpinn.interpret.graph import Graph, Rows, check_edges, own_graph, refit
 from kanpinn.interpret.growth import connected
 from kanpinn.interpret.search import Search
 from kanpinn.interpret.snapping import Snapping
@@ -63,9 +63,8 @@ class Reading:
             InputError: if the edge or the function does not exist, or the function does not fit.
         """
         self._check(layer, i, o)
-        best = self._search([name]).snapping(self.graph, (layer, i, o), self.error).best
-        curve = Symbolic(best.function, *best.parameters)
-        return self._with(self.graph.with_edge((layer, i, o), curve))
+        found = self._search([name]).snapping(self.graph, (layer, i, o), self.error)
+        return self._with(self.graph.with_edge((layer, i, o), found.best.curve))
 
     def remove(self, layer: int, i: int, o: int) -> "Reading":
         """Return the reading without the edge, with all parameters refit.

@@ -14,7 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, number
-from kanpinn.interpret.graph import Graph, Key, Symbolic, refit
+from kanpinn.interpret.graph import Graph, Key, refit
+from kanpinn.interpret.univariate import Symbolic
 
 Array = numpy.ndarray
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.interpret.deadline import NEVER, Deadline
-from kanpinn.interpret.graph import Graph, Key, Rows, Symbolic, refit
+from kanpinn.interpret.graph import Graph, Key, Rows, refit
 from kanpinn.interpret.polish import LEAST
 from kanpinn.interpret.snapping import Candidate, Snapping, snap
 from kanpinn.interpret.univariate import Univariate
@@ -96,8 +96,7 @@ class Search:
         before = max(self.error(graph), self.floor)
         key, candidates = self._clearest(graph, before)
         for candidate in self._promising(candidates, before):
-            curve = Symbolic(candidate.function, *candidate.parameters)
-            trial = self._refit(graph.with_edge(key, curve), snap_steps)
+            trial = self._refit(graph.with_edge(key, candidate.curve), snap_steps)
             error = self.error(trial)
             if error <= allowed * before and self._extend(trial):
                 return True

@@ -1,11 +1,8 @@
-"""The choice of a function of one variable for samples of an edge: candidates, their rating,
-and the best.
-"""
+"""The choice of a function for samples of an edge: a ranking of fits of the whole library."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy
 from jaxtyping import Float
@@ -14,6 +11,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError, nearest, number
 from kanpinn.interpret.polish import (
     NODES,
+    Array,
     EdgeSamples,
     Fits,
     Samples,
@@ -22,7 +20,7 @@ from kanpinn.interpret.polish import (
     starts,
     value_and_slope,
 )
-from kanpinn.interpret.univariate import LIBRARY, Parameters, Univariate, functions
+from kanpinn.interpret.univariate import LIBRARY, Parameters, Symbolic, Univariate, functions
 
 COLUMNS = ("function", "1 - R²", "R²", "complexity", "score", "a", "b", "c", "d", "note")
 
@@ -32,8 +30,7 @@ class Candidate:
     """A fit y ≈ c f(a x + b) + d, with redundant parameters fixed (`Univariate.canonical`).
 
     Args:
-        function: the function f.
-        a, b, c, d: the parameters.
+        curve: c f(a x + b) + d.
         unexplained: 1 - R², the mean square residual over the variance, stored by itself because
             R² near 1 would lose its digits.
         score: the rank of the fit as defined in `snap`; lower is better.
@@ -42,38 +39,21 @@ class Candidate:
         note: a remark on what is wrong with the fit, or "".
     """
 
-    function: Univariate
-    a: float
-    b: float
-    c: float
-    d: float
+    curve: Symbolic
     unexplained: float
     score: float
     uncertainty: Parameters
     note: str = ""
 
     @property
+    def function(self) -> Univariate:
+        """The function f."""
+        return self.curve.function
+
+    @property
     def r2(self) -> float:
         """The coefficient of determination R²."""
         return 1 - self.unexplained
-
-    @property
-    def complexity(self) -> float | int:
-        """The complexity of the function f."""
-        return self.function.complexity
-
-    @property
-    def parameters(self) -> Parameters:
-        """The parameters (a, b, c, d)."""
-        return self.a, self.b, self.c, self.d
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return c f(a x + b) + d, elementwise."""
-        return self.c * self.function(self.a * x + self.b) + self.d
-
-    def expression(self, x: Any) -> Any:
-        """Return c f(a x + b) + d for a sympy expression x."""
-        return self.c * self.function.symbol(self.a * x + self.b) + self.d
 
 
 @dataclass(frozen=True)
@@ -113,20 +93,15 @@ class Snapping:
             raise InputError(f"{name!r} is no candidate{nearest(name, found)}")
         return found[name]
 
-    def rows(self, count: int | None = None) -> list[tuple[str, ...]]:
-        """Return the best `count` candidates as rows of text, one entry for each of `COLUMNS`.
+    def table(self, count: int | None = None) -> str:
+        """Return the best `count` candidates as a text table with aligned columns and a header.
 
         Without a count, all candidates are followed by the refused functions.
         """
-        shown = [_row(candidate) for candidate in self.candidates[:count]]
+        lines = [COLUMNS, *map(_row, self.candidates[:count])]
         if count is None:
             blank = ("",) * (len(COLUMNS) - 2)
-            shown += [(name, *blank, f"refused: {why}") for name, why in self.refused.items()]
-        return shown
-
-    def table(self, count: int | None = None) -> str:
-        """Return the rows as a text table with aligned columns and a header."""
-        lines = [COLUMNS, *self.rows(count)]
+            lines += [(name, *blank, f"refused: {why}") for name, why in self.refused.items()]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         return "\n".join(
             "  ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)).rstrip()
@@ -139,14 +114,12 @@ def _row(candidate: Candidate) -> tuple[str, ...]:
         candidate.function.name,
         f"{candidate.unexplained:.1e}",
         f"{candidate.r2:.6f}",
-        f"{candidate.complexity:g}",
+        f"{candidate.function.complexity:g}",
         f"{candidate.score:.2f}",
-        *(f"{parameter:.6g}" for parameter in candidate.parameters),
+        *(f"{parameter:.6g}" for parameter in candidate.curve.constants),
         candidate.note,
     )
 
-
-Array = numpy.ndarray
 
 NOT_CONVERGED = "not converged: the error was still falling when the steps ended"
 LIMIT = "a limit case: c f(a x + b) and d nearly cancel"
@@ -169,9 +142,8 @@ class Rating:
         error = max(edge.deviation, edge.rounding)
         unexplained = 1.0 if edge.deviation > edge.rounding else 0.0
         score = self._score(unexplained, function.complexity)
-        return Candidate(
-            function, 1.0, 0.0, 0.0, edge.mean, unexplained, score, (0.0, 0.0, 0.0, error)
-        )
+        curve = Symbolic(function, 1.0, 0.0, 0.0, edge.mean)
+        return Candidate(curve, unexplained, score, (0.0, 0.0, 0.0, error))
 
     def candidate(self, function: Univariate, fits: Fits) -> Candidate | None:
         """Return the candidate made of the first of the fits of a function, or of its twin.
@@ -188,7 +160,7 @@ class Rating:
         note = self._note(function, fits)
         strained = note in (NOT_CONVERGED, LIMIT, STEEP)
         score = self._score(unexplained, function.complexity + strained)
-        return Candidate(function, *parameters, unexplained, score, uncertainty, note)
+        return Candidate(Symbolic(function, *parameters), unexplained, score, uncertainty, note)
 
     def _parameters(self, function: Univariate, fits: Fits) -> Parameters:
         edge, (left, right) = self.edge, fits.windows[0]
@@ -332,7 +304,9 @@ def _ranked(chosen: Sequence[Univariate], samples: EdgeSamples, rating: Rating) 
         else:
             refused[function.name] = "it has a pole in the data, or within rounding of them"
     # Twins (sin and cos) fit equally well up to rounding: the one with the smaller |b| is first.
-    return Snapping(tuple(sorted(found, key=lambda c: (round(c.score, 6), abs(c.b)))), refused)
+    return Snapping(
+        tuple(sorted(found, key=lambda c: (round(c.score, 6), abs(c.curve.b)))), refused
+    )
 
 
 def _fit(function: Univariate, samples: EdgeSamples) -> Fits:

@@ -1,11 +1,13 @@
-"""Functions of one variable: the library of candidates, their gauges, and functions with
-parameters.
+"""Functions f of one variable for edges c f(a x + b) + d, and the library of these functions.
+
+A function has gauges: rules that fix the redundant ones of a, b, c, d by a symmetry of f. A gauge
+takes (a, b, c, d) and returns equivalent parameters.
 """
 
 import importlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy
@@ -14,78 +16,6 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, nearest, number
-
-
-def bessel_j0(u: Tensor) -> Tensor:
-    """Return J₀(u) elementwise, differentiable any number of times, also under torch.func."""
-    return _J0.apply(u)
-
-
-class _Elementwise(torch.autograd.Function):
-    """The common base of the two functions: values by scipy, and the saved argument."""
-
-    compute: Callable[[Any], Any]
-
-    @classmethod
-    def _values(cls, u: Tensor) -> Tensor:
-        return torch.as_tensor(numpy.asarray(cls.compute(u.detach().cpu().numpy()))).to(u)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-        ctx.save_for_forward(*inputs)
-
-
-class _J0(_Elementwise):
-    """J₀ with its derivative J₀' = -J₁."""
-
-    compute = staticmethod(scipy.special.j0)
-
-    @staticmethod
-    def forward(u: Tensor) -> Tensor:
-        return _J0._values(u)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return -gradient * _J1.apply(*ctx.saved_tensors)
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
-        return -tangent * _J1.apply(*ctx.saved_tensors)
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None], u: Tensor) -> tuple[Tensor, int | None]:
-        return _J0.apply(u), in_dims[0]
-
-
-class _J1(_Elementwise):
-    """J₁ with its derivative J₁' = J₀ - J₁/u."""
-
-    compute = staticmethod(scipy.special.j1)
-
-    @staticmethod
-    def forward(u: Tensor) -> Tensor:
-        return _J1._values(u)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return gradient * _slope(*ctx.saved_tensors)
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
-        return tangent * _slope(*ctx.saved_tensors)
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None], u: Tensor) -> tuple[Tensor, int | None]:
-        return _J1.apply(u), in_dims[0]
-
-
-def _slope(u: Tensor) -> Tensor:
-    # J₁/u = 1/2 - u²/16 + O(u⁴/384) near 0, where the quotient is 0/0.
-    near = u.abs() < 1e-3
-    quotient = _J1.apply(u) / torch.where(near, torch.ones_like(u), u)
-    return _J0.apply(u) - torch.where(near, 0.5 - u * u / 16, quotient)
-
 
 Parameters = tuple[float, float, float, float]
 Gauge = Callable[[float, float, float, float], Parameters]
@@ -229,6 +159,59 @@ class Univariate:
         return a, b, c, d
 
 
+@dataclass(frozen=True)
+class Symbolic:
+    """The formula c f(a x + b) + d; its parameters are the free ones of a and b, then c and d.
+
+    Example:
+        >>> from kanpinn.interpret import LIBRARY, Symbolic
+        >>> edge = Symbolic(LIBRARY["sin"], a=3.0, b=0.0, c=2.0, d=1.0)
+        >>> edge.function.name, edge.c
+        ('sin', 2.0)
+    """
+
+    function: Univariate
+    a: float
+    b: float
+    c: float
+    d: float
+
+    @property
+    def constants(self) -> Parameters:
+        """All four of (a, b, c, d), free or not."""
+        return self.a, self.b, self.c, self.d
+
+    @property
+    def free(self) -> str:
+        """The names of the parameters, one letter each, such as "abcd"."""
+        return self.function.free + ("cd" if self.function.name != "0" else "d")
+
+    @property
+    def parameters(self) -> Tensor:
+        return torch.tensor([getattr(self, name) for name in self.free], dtype=torch.float64)
+
+    def moved(self, parameters: Tensor) -> "Symbolic":
+        return replace(self, **dict(zip(self.free, parameters.tolist(), strict=True)))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.c * self.function(self.a * x + self.b) + self.d
+
+    def derivatives(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            u = (self.a * x + self.b).detach().requires_grad_()
+            f = self.function(u)
+            # A constant function has no autograd graph; its slope is zero.
+            slope = torch.autograd.grad(f.sum(), u)[0] if f.requires_grad else torch.zeros_like(f)
+        slope = torch.where(slope.isinf(), 0.0, slope)  # at an end of the domain, as of sqrt
+        f = f.detach()
+        own = {"a": self.c * slope * x, "b": self.c * slope, "c": f, "d": torch.ones_like(f)}
+        return self.a * self.c * slope, torch.stack([own[name] for name in self.free], dim=1)
+
+    def expression(self, x: Any) -> Any:
+        """Return c f(a x + b) + d for a sympy expression x."""
+        return self.c * self.function.symbol(self.a * x + self.b) + self.d
+
+
 def functions(names: Sequence[str | Univariate] | None = None) -> tuple[Univariate, ...]:
     """Return the functions with these names, by default all of `LIBRARY`.
 
@@ -261,127 +244,123 @@ def _named(name: str | Univariate) -> Univariate:
     return LIBRARY[name]
 
 
+def _bessel(order: int) -> Callable[[Tensor], Tensor]:
+    """Return J_n, accurate to rounding, elementwise and with all derivatives.
+
+    The values are scipy's: torch.special.bessel_j0 and bessel_j1 have errors of up to 5e-7 and no
+    derivatives.
+    """
+    return lambda u: _Bessel.apply(u, order)
+
+
+class _Bessel(torch.autograd.Function):
+    """J_n(u), with J_n' = (J_{n-1} - J_{n+1}) / 2 and J_0' = -J_1."""
+
+    @staticmethod
+    def forward(u: Tensor, order: int) -> Tensor:
+        values = scipy.special.j0 if order == 0 else lambda x: scipy.special.jv(order, x)
+        return torch.as_tensor(numpy.asarray(values(u.detach().cpu().numpy()))).to(u)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, int], output: Tensor) -> None:
+        u, ctx.order = inputs
+        ctx.save_for_backward(u)
+        ctx.save_for_forward(u)
+
+    @staticmethod
+    def _slope(ctx: Any) -> Tensor:
+        (u,), n = ctx.saved_tensors, ctx.order
+        return (_bessel(n - 1)(u) - _bessel(n + 1)(u)) / 2 if n else -_bessel(1)(u)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient * _Bessel._slope(ctx), None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:
+        return tangent * _Bessel._slope(ctx)
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[int | None, None], u: Tensor, order: int
+    ) -> tuple[Tensor, int | None]:
+        return _Bessel.apply(u, order), in_dims[0]
+
+
+bessel_j0 = _bessel(0)
+
+
 def _sympy(name: str) -> Callable[[Any], Any]:
     # Imported on first use, since importing sympy takes as long as a small fit.
     return lambda u: getattr(importlib.import_module("sympy"), name)(u)
 
 
-_EVEN, _ODD = reflected(1.0), reflected(-1.0)
-_POSITIVE = (0.0, math.inf)
+EVEN, ODD = reflected(1.0), reflected(-1.0)
+POSITIVE, UNIT = (0.0, math.inf), (-1.0, 1.0)
+
+
+def _known(
+    name: str, compute: Any, symbol: Any, complexity: int, *gauges: Gauge, **more: Any
+) -> Univariate:
+    """Return a function of the library; `symbol` may be the name of sympy's function."""
+    symbol = _sympy(symbol) if isinstance(symbol, str) else symbol
+    more["even_or_odd"] = EVEN in gauges or ODD in gauges
+    return Univariate(name, compute, symbol, complexity, gauges=gauges, **more)
 
 
 def _power(name: str, degree: int, complexity: int) -> Univariate:
-    pole, even = (0.0 if degree < 0 else None), degree % 2 == 0
-    gauge = (homogeneous(degree), _EVEN if even else _ODD)
-    power = lambda u: u**degree  # noqa: E731
-    return Univariate(
-        name, power, power, complexity, pole=pole, free="b", even_or_odd=True, gauges=gauge
-    )
+    gauges, power = (homogeneous(degree), ODD if degree % 2 else EVEN), lambda u: u**degree
+    pole = 0.0 if degree < 0 else None
+    return _known(name, power, power, complexity, *gauges, pole=pole, free="b")
 
 
-def _entire(name: str, compute: Any, symbol: Any, complexity: int, gauge: Gauge) -> Univariate:
-    return Univariate(name, compute, symbol, complexity, even_or_odd=True, gauges=(gauge,))
-
-
-_SIN = Univariate(
-    *("sin", torch.sin, _sympy("sin"), 2),
-    period=2 * math.pi,
-    even_or_odd=True,
-    gauges=(_ODD, periodic(math.pi, -1.0)),
+_exp = _sympy("exp")
+_SIN = _known("sin", torch.sin, "sin", 2, ODD, periodic(math.pi, -1.0), period=2 * math.pi)
+_TANH = _known("tanh", torch.tanh, "tanh", 3, ODD)
+_ARCSIN = _known("arcsin", torch.asin, "asin", 4, ODD, domain=UNIT)
+_COS = replace(
+    _known("cos", torch.cos, "cos", 2, EVEN, periodic(math.pi, -1.0), period=2 * math.pi),
+    twin=Twin(_SIN, 1.0, math.pi / 2, 1.0, 0.0),
 )
-_TANH = _entire("tanh", torch.tanh, _sympy("tanh"), 3, _ODD)
-_ARCSIN = Univariate(
-    *("arcsin", torch.asin, _sympy("asin"), 4),
-    domain=(-1.0, 1.0),
-    even_or_odd=True,
-    gauges=(_ODD,),
+_ARCCOS = replace(
+    _known("arccos", torch.acos, "acos", 4, reflected(-1.0, math.pi), domain=UNIT),
+    twin=Twin(_ARCSIN, 1.0, 0.0, -1.0, math.pi / 2),
 )
-
+_SIGMOID = replace(
+    _known("sigmoid", torch.sigmoid, lambda u: 1 / (1 + _exp(-u)), 3, reflected(-1.0, 1.0)),
+    twin=Twin(_TANH, 0.5, 0.0, 0.5, 0.5),
+)
 _ALL = (
-    Univariate("0", torch.zeros_like, lambda u: 0 * u, 0, free="", even_or_odd=True),
-    Univariate(
-        *("x", lambda u: u, lambda u: u, 1),
-        free="",
-        even_or_odd=True,
-        gauges=(linear,),
-    ),
+    _known("0", torch.zeros_like, lambda u: 0 * u, 0, free=""),
+    _known("x", lambda u: u, lambda u: u, 1, linear, free=""),
     _power("x^2", 2, 2),
     _power("x^3", 3, 3),
     _power("x^4", 4, 3),
     _power("1/x", -1, 2),
     _power("1/x^2", -2, 3),
     _power("1/x^3", -3, 4),
-    Univariate(
-        *("sqrt", torch.sqrt, _sympy("sqrt"), 2),
-        domain=_POSITIVE,
+    _known("sqrt", torch.sqrt, "sqrt", 2, homogeneous(0.5), domain=POSITIVE, free="b"),
+    _known(
+        *("1/sqrt", torch.rsqrt, lambda u: 1 / _sympy("sqrt")(u), 3, homogeneous(-0.5)),
+        domain=POSITIVE,
         free="b",
-        gauges=(homogeneous(0.5),),
     ),
-    Univariate(
-        *("1/sqrt", torch.rsqrt, lambda u: 1 / _sympy("sqrt")(u), 3),
-        domain=_POSITIVE,
-        free="b",
-        gauges=(homogeneous(-0.5),),
-    ),
-    Univariate(
-        *("abs", torch.abs, _sympy("Abs"), 3),
-        free="b",
-        even_or_odd=True,
-        gauges=(homogeneous(1.0), _EVEN),
-    ),
-    Univariate("exp", torch.exp, _sympy("exp"), 2, free="a", gauges=(exponential,)),
-    Univariate(
-        *("log", torch.log, _sympy("log"), 2),
-        domain=_POSITIVE,
-        free="b",
-        gauges=(logarithmic,),
-    ),
+    _known("abs", torch.abs, "Abs", 3, homogeneous(1.0), EVEN, free="b"),
+    _known("exp", torch.exp, "exp", 2, exponential, free="a"),
+    _known("log", torch.log, "log", 2, logarithmic, domain=POSITIVE, free="b"),
     _SIN,
-    Univariate(
-        *("cos", torch.cos, _sympy("cos"), 2),
-        period=2 * math.pi,
-        even_or_odd=True,
-        gauges=(_EVEN, periodic(math.pi, -1.0)),
-        twin=Twin(_SIN, 1.0, math.pi / 2, 1.0, 0.0),
-    ),
-    Univariate(
-        *("tan", torch.tan, _sympy("tan"), 3),
-        pole=math.pi / 2,
-        period=math.pi,
-        even_or_odd=True,
-        gauges=(_ODD, periodic(math.pi)),
-    ),
+    _COS,
+    _known("tan", torch.tan, "tan", 3, ODD, periodic(math.pi), pole=math.pi / 2, period=math.pi),
     _TANH,
-    _entire("sinh", torch.sinh, _sympy("sinh"), 3, _ODD),
-    _entire("cosh", torch.cosh, _sympy("cosh"), 3, _EVEN),
+    _known("sinh", torch.sinh, "sinh", 3, ODD),
+    _known("cosh", torch.cosh, "cosh", 3, EVEN),
     _ARCSIN,
-    Univariate(
-        *("arccos", torch.acos, _sympy("acos"), 4),
-        domain=(-1.0, 1.0),
-        gauges=(reflected(-1.0, math.pi),),
-        twin=Twin(_ARCSIN, 1.0, 0.0, -1.0, math.pi / 2),
-    ),
-    _entire("arctan", torch.atan, _sympy("atan"), 4, _ODD),
-    Univariate(
-        *("arctanh", torch.atanh, _sympy("atanh"), 4),
-        domain=(-1.0, 1.0),
-        even_or_odd=True,
-        gauges=(_ODD,),
-    ),
-    _entire("gaussian", lambda u: torch.exp(-u * u), lambda u: _sympy("exp")(-(u**2)), 3, _EVEN),
-    Univariate(
-        *("sigmoid", torch.sigmoid, lambda u: 1 / (1 + _sympy("exp")(-u)), 3),
-        gauges=(reflected(-1.0, 1.0),),
-        twin=Twin(_TANH, 0.5, 0.0, 0.5, 0.5),
-    ),
-    Univariate(
-        *("sgn", torch.sign, _sympy("sign"), 3),
-        free="b",
-        even_or_odd=True,
-        jumps=True,
-        gauges=(homogeneous(0.0), _ODD),
-    ),
-    _entire("j0", bessel_j0, lambda u: importlib.import_module("sympy").besselj(0, u), 4, _EVEN),
+    _ARCCOS,
+    _known("arctan", torch.atan, "atan", 4, ODD),
+    _known("arctanh", torch.atanh, "atanh", 4, ODD, domain=UNIT),
+    _known("gaussian", lambda u: torch.exp(-u * u), lambda u: _exp(-(u**2)), 3, EVEN),
+    _SIGMOID,
+    _known("sgn", torch.sign, "sign", 3, homogeneous(0.0), ODD, free="b", jumps=True),
+    _known("j0", bessel_j0, lambda u: importlib.import_module("sympy").besselj(0, u), 4, EVEN),
 )
-
 LIBRARY: dict[str, Univariate] = {function.name: function for function in _ALL}

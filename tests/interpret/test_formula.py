@@ -8,13 +8,13 @@ import torch
 import kanpinn as kp
 from kanpinn.data import Data, Table
 from kanpinn.interpret.formula import compose, evaluate_expression, simplest
-from kanpinn.interpret.graph import Graph, Symbolic, own_graph
+from kanpinn.interpret.graph import Graph, own_graph
 from kanpinn.interpret.guided import read
 from kanpinn.interpret.hypotheses import Shape, shapes_of
 from kanpinn.interpret.interpret import interpret
 from kanpinn.interpret.rounding import Rounded
 from kanpinn.interpret.sources import source_of
-from kanpinn.interpret.univariate import LIBRARY
+from kanpinn.interpret.univariate import LIBRARY, Symbolic
 from kanpinn.solvers.fit import fit
 
 X, Y = sympy.symbols("x y", real=True)

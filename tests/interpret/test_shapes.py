@@ -10,7 +10,7 @@ import torch
 import kanpinn as kp
 from kanpinn.data import Table
 from kanpinn.interpret.formula import compose, evaluate_expression
-from kanpinn.interpret.graph import Graph, Symbolic, relative_error
+from kanpinn.interpret.graph import Graph, relative_error
 from kanpinn.interpret.growth import products
 from kanpinn.interpret.guided import read
 from kanpinn.interpret.hypotheses import sparse_skeleton
@@ -18,7 +18,7 @@ from kanpinn.interpret.interpret import interpret
 from kanpinn.interpret.pictures import draw_network
 from kanpinn.interpret.pruning import prune
 from kanpinn.interpret.rounding import Rounded, normal_form, redundant, rounded
-from kanpinn.interpret.univariate import LIBRARY
+from kanpinn.interpret.univariate import LIBRARY, Symbolic
 from kanpinn.solvers.fit import fit
 
 
