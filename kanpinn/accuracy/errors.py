@@ -31,7 +31,7 @@ class Errors(Shown):
         (True, True)
     """
 
-    shown_by = "kanpinn.plotting.notebook.norms"
+    shown_by = "kanpinn.plotting.solutions"
 
     l2: float
     l2_relative: float
@@ -153,7 +153,7 @@ class Estimate(Shown):
         (True, '')
     """
 
-    shown_by = "kanpinn.plotting.notebook.estimated"
+    shown_by = "kanpinn.plotting.solutions"
 
     errors: Errors | None
     contraction: float | None

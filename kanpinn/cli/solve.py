@@ -1,5 +1,6 @@
-"""kanpinn solve, fit, check and schema: run, resume or preview a problem file, in one process
-or in several of torchrun.
+"""kanpinn solve, fit, check and schema: run, resume or preview a problem file.
+
+A run may take several processes of torchrun: rank 0 prints, and all end with its exit code.
 """
 
 import contextlib
@@ -8,7 +9,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,7 +21,6 @@ import typer
 from kanpinn._support.errors import STOPPED_BY_USER, UNUSABLE, InputError, NumericalError, expecting
 from kanpinn._support.interrupts import INTERRUPTED, handling, importing, leave
 from kanpinn.cli.figures import run_page
-from kanpinn.cli.kinds import KINDS, Kind
 from kanpinn.cli.options import (
     RESULTS,
     Json,
@@ -37,10 +37,376 @@ from kanpinn.cli.options import (
 from kanpinn.cli.screen import note, plain_table, reporting, show_page
 
 if TYPE_CHECKING:
+    from kanpinn.jets import Channels
+    from kanpinn.pde.verify import Defect
     from kanpinn.runs.config import Config, Job, Result
     from kanpinn.runs.results import RunFolder
     from kanpinn.solvers.auto import Choice
     from kanpinn.solvers.state import Observer, SolverState
+
+COMMANDS = {"problem": "solve", "eigen": "solve", "fit": "fit"}  # by the kind of a file
+Line = tuple[str, str]
+
+
+def _command(name: str, about: str) -> Callable[..., None]:
+    """Return `kanpinn solve` or `kanpinn fit` with its help."""
+    what = "fit" if name == "fit" else "problem"
+
+    def command(
+        file: Annotated[
+            Path | None,
+            typer.Argument(
+                metavar="FILE", help=f"A {what} file (TOML); by default the only one here."
+            ),
+        ] = None,
+        overrides: Overrides = None,
+        json: Json = False,
+        output: Output = RESULTS,
+        seed: Seed = None,
+        quiet: Quiet = False,
+        resume: Resume = None,
+        trust: Trust = False,
+        shown: Open = False,
+    ) -> None:
+        pairs = [*(overrides or ()), *([] if seed is None else [f"run.seed={seed}"])]
+        with ranks(quiet) as group:
+            with importing():
+                from kanpinn._support.distributed import from_first, together
+
+            with group.joined:
+                with together():
+                    config = _configuration(name, file, resume, trust, pairs)
+                    job = build(config, quiet)
+                    defects_of(job)
+                with importing():  # only now: h5py is slow, and bad input is reported before
+                    from kanpinn.runs.results import RunFolder
+                folder: RunFolder | NoFolder
+                with together():
+                    if not group.first:
+                        folder = NoFolder()
+                    elif resume is not None:
+                        folder = RunFolder.resume(resume, config)
+                    else:
+                        folder = RunFolder.create(output, config.name, config)
+                if not group.alone:
+                    folder.state = from_first(folder.state)
+                result = _run(job, folder, quiet)
+            if isinstance(folder, NoFolder):
+                raise typer.Exit
+            result = _finish(job, result, folder)
+            _print(result, folder.path, json, quiet)
+            if shown:
+                show_page(run_page(folder.path))
+            if result.status == STOPPED_BY_USER:
+                raise typer.Exit(INTERRUPTED)
+            raise typer.Exit(1 if result.status.startswith(UNUSABLE) else 0)
+
+    command.__doc__ = about
+    return command
+
+
+solve_command = _command(
+    "solve",
+    """Solve a problem file and print a table of errors.
+
+    Everything else is in a run folder: figures, fields, the network, a checkpoint. With a section
+    [eigen] the problem is an eigenvalue problem, and the table is of eigenvalues.
+
+    Several processes solve it together by torchrun --nproc-per-node 2 -m kanpinn solve FILE.
+    Exit codes: 0 a usable solution, 1 numerical failure or overfitting, 2 bad input,
+    130 interrupted.
+    """,
+)
+fit_command = _command(
+    "fit",
+    """Fit a network to data and print a table of scores.
+
+    Everything else is in a run folder: figures, the network, a checkpoint.
+
+    Exit codes: 0 a usable fit, 1 numerical failure, 2 bad input, 130 interrupted.
+    """,
+)
+
+
+def _print(result: "Result", folder: Path, as_json: bool, quiet: bool) -> None:
+    """Print the summary of a result, run.json, or the folder alone."""
+    from kanpinn.solvers.summary import ending, remarks, tables
+
+    if as_json:
+        typer.echo((folder / "run.json").read_text(encoding="utf-8"), nl=False)
+    elif not quiet:
+        for table in tables(result):
+            typer.echo(plain_table([table.head, *table.rows]))
+        for _, text in remarks(result):
+            typer.echo(text)
+        typer.echo(ending(result))
+    if quiet and not as_json:
+        typer.echo(folder)
+    elif not quiet:
+        typer.echo(f"run folder: {folder}", err=as_json)
+
+
+def _configuration(
+    command: str, file: Path | None, resume: Path | None, trust: bool, pairs: list[str]
+) -> "Config":
+    """Return the configuration of the file, or of the run to resume, with the overrides."""
+    if file is not None and resume is not None:
+        raise InputError(f"{command} takes either a file, or --resume with a run folder")
+    if trust and resume is None:
+        raise InputError("--trust goes with --resume: class files of a problem file are run anyway")
+    with importing():
+        from kanpinn.runs.config import Config
+    if resume is None:
+        file = only_file(command) if file is None else file
+        config, given = Config.read(file, pairs), str(file)
+    else:
+        with importing():
+            from kanpinn.runs.results.folder import config_to_resume
+            from kanpinn.runs.results.record import run_folder
+
+        name = run_folder(resume).parent.name
+        config = config_to_resume(resume, trust).override(pairs)
+        config = dataclasses.replace(config, name=name)
+        given = f"--resume {resume}"
+    if (other := COMMANDS[config.file.kind]) != command:
+        raise InputError(f"{given} is not for kanpinn {command}: expected kanpinn {other} {given}")
+    return config
+
+
+def build(config: "Config", quiet: bool = False) -> "Job":
+    """Return the job of a configuration, after printing its notes and setting the threads."""
+    for line in () if quiet else config.notes:
+        note(f"note: {line}")
+    job = config.build()
+    if (threads := config.threads_of(job)) is not None:
+        from kanpinn._support.distributed import set_threads
+
+        set_threads(threads)
+    return job
+
+
+def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "Result":
+    """Run the job in a folder, which is discarded if an error or Ctrl-C precedes the first step."""
+    with importing():
+        from kanpinn.runs.progress import Progress
+
+    def interrupt(*_: object) -> None:  # before and after the solve loop, which has its own handler
+        folder.keep()
+        raise KeyboardInterrupt
+
+    def announce(choice: "Choice", why: str, state: Mapping[str, Any]) -> None:
+        folder.adopt(choice, why, state)
+        if not quiet:
+            note(f"{why}: {choice}")
+
+    shown: Any = contextlib.nullcontext() if quiet else Progress()
+    try:
+        with handling(interrupt), shown as progress:
+            observers: list[Observer] = [] if progress is None else [progress]
+            return job.run([*observers, folder.checkpoint], folder.state, announce)
+    except (InputError, NumericalError) as error:
+        if not folder.begun:
+            folder.discard()
+            raise
+        folder.fail(" ".join(str(error).split()))
+        note(f"run folder: {folder.path}")
+        raise NumericalError(str(error)) from error
+    except KeyboardInterrupt:
+        if folder.begun:
+            _say_interrupted(folder)
+        else:
+            folder.discard()
+        raise
+    except Exception:  # a checkpoint with wrong contents can raise any at the first step
+        if folder.state is None or folder.begun:
+            raise
+        folder.discard()
+        with expecting("the checkpoint"):
+            raise
+
+
+def _finish(job: "Job", result: "Result", folder: "RunFolder") -> "Result":
+    """Estimate errors if the file asks for it, and write the folder.
+
+    Ctrl-C leaves the folder unfinished at once.
+    """
+
+    def interrupt(*_: object) -> None:
+        folder.keep()
+        _say_interrupted(folder)
+        leave()
+
+    with handling(interrupt):
+        result = _estimated(job, result)
+        folder.finish(result)
+    for layer, share in enumerate(folder.record["outside_grids"]):
+        if share:
+            warnings.warn(
+                f"{share:.1%} of the points lie outside the grids of layer {layer}, where its "
+                "splines continue as straight lines",
+                stacklevel=2,
+            )
+    return result
+
+
+def _estimated(job: Any, result: Any) -> Any:
+    """Add the estimate of errors that [run] asks for, unless the run ended too early."""
+    from kanpinn.solvers.error_estimate import ENDED, estimate_error, judged_by_tolerance
+
+    wanted = getattr(job, "estimate", False) and result.processes == 1
+    if not wanted or result.status.startswith(ENDED):
+        return result
+    known = dataclasses.replace(result, estimate=estimate_error(result, bound=job.bound))
+    return known if job.tolerance is None else judged_by_tolerance(known, job.tolerance)
+
+
+def _say_interrupted(folder: "RunFolder | NoFolder") -> None:
+    note(f"interrupted; the last checkpoint, if there is one, is in {folder.path}")
+
+
+def check_command(file: ProblemFile = None, overrides: Overrides = None) -> None:
+    """Check a file and show what would be run."""
+    with reporting():
+        with importing():
+            from kanpinn.runs.config import Config
+
+        config = Config.read(file or only_file("check"), overrides or ())
+        job = build(config)
+        rows = list(
+            _fit_preview(config, job) if config.file.kind == "fit" else _preview(config, job)
+        )
+        default = " (first trial)" if job.by_trials else " (by default)"
+        for index, optimizer in enumerate(job.optimizers):
+            chosen = "" if "optimizer" in config.sections else default
+            rows.append((f"optimizer[{index}]", f"{optimizer}{chosen}"))
+        typer.echo(plain_table(rows, left=True))
+
+
+def defects_of(job: Any) -> "list[Defect]":
+    """Warn if the exact solution of a solve's problem does not solve it, and return its defects."""
+    from kanpinn.pde.verify import exact_defects
+    from kanpinn.runs.config import SolveJob, blaming
+
+    if not isinstance(job, SolveJob):
+        return []
+    with blaming(type(job.problem).__name__, job.problem):
+        defects = list(exact_defects(job.problem))
+    for defect in defects:
+        if not defect.is_rounding:
+            warnings.warn(
+                f"the exact solution does not satisfy {defect.name}: its residual is "
+                f"{defect.size:.1e} (root mean square), {defect.relative:.1e} of the terms",
+                stacklevel=2,
+            )
+    return defects
+
+
+def _fit_preview(config: "Config", job: Any) -> Iterator[Line]:
+    job.preview()  # refuses settings that do not fit together
+    train = job.data.train
+    counts = ", ".join(f"{len(table)} rows {part}" for part, table in job.data.parts.items())
+    yield "data", f"{config.file.title}: {counts}"
+    yield "inputs", ", ".join(train.names)
+    yield "targets", ", ".join(train.outputs)
+    if train.classes:
+        yield "classes", f"{len(train.classes)}: {', '.join(train.classes)}"
+    yield _network(config, job)
+    yield "batch", f"{job.settings.batch} rows a step" if job.settings.batch else "all rows"
+    yield _threads(config)
+
+
+def _preview(config: "Config", job: Any) -> Iterator[Line]:
+    """Yield names with descriptions of the solve that would be run, except the optimizers."""
+    from kanpinn.networks.constraints.boundary_data import describe_imposition
+    from kanpinn.runs.config import EigenJob, blaming
+    from kanpinn.spaces import Cells
+
+    defects, problem = defects_of(job), job.problem
+    with blaming(type(problem).__name__, problem, job.network):
+        terms = job.preview().terms
+        terms = terms() if callable(terms) else terms
+    if job.by_trials:
+        yield _trials(job)
+    about = (type(problem).__doc__ or "").strip().partition("\n")[0]
+    yield "problem", f"{config.file.title}: {about}"
+    yield "domain", repr(problem.domain)
+    if isinstance(job, EigenJob):
+        which = "smallest" if job.near is None else f"nearest to {job.near:g}"
+        yield "eigenvalues", f"{job.count}, the {which}"
+        yield "exact eigenvalues", "known" if problem.has_exact_eigenvalues else "none"
+    elif not defects:
+        yield "exact solution", _instead(job)
+    for defect in defects:
+        yield "exact solution", f"{defect.name}: {defect.size:.1e} (root mean square)"
+    yield _network(config, job)
+    in_cells, energy = isinstance(job.network, Cells), job.settings.form == "energy"
+    boundary = "penalty" if in_cells else job.settings.boundary  # cells have least squares always
+    words = describe_imposition(problem, boundary, energy)
+    if in_cells and words == boundary:
+        words += ", with weights that follow from the sizes of the cells"
+    yield "boundary data", words
+    yield _threads(config)
+    points = job.settings.points
+    every = f", new ones every {points.resample} steps" if points.resample else ""
+    yield "sampler", points.sampler + every
+    for term in terms:
+        counted = f"{len(term.points)} points, weight {term.weight:g}"
+        yield f"term {term.name}", f"{counted}, uses {_channels(term.channels)}"
+
+
+def _trials(job: Any) -> Line:
+    from kanpinn.solvers.auto import TrialSearch
+
+    tolerance = TrialSearch.tolerance if job.tolerance is None else job.tolerance
+    seconds = job.budget_seconds or TrialSearch.budget_seconds
+    goal = f"until the estimated relative L2 error is {tolerance:g} or {seconds:g} s have passed"
+    return "chosen by trials", f"network, points and optimizers, {goal}; below is the first trial"
+
+
+def _instead(job: Any) -> str:
+    """Return what errors will be measured against in place of an exact solution."""
+    from kanpinn.accuracy.references import reference_of
+
+    reference = reference_of(job.problem, job.reference)
+    if reference is None:
+        return "none: errors cannot be measured"
+    return f"none: errors are measured against {reference!r}"
+
+
+def _network(config: "Config", job: "Job") -> Line:
+    network, run = job.network, config.file.run
+    size = f"{list(network.width)}, {network.parameter_count} parameters"
+    return "network", f"{type(network).__name__} {size}, {run.dtype} on {run.device}"
+
+
+def _threads(config: "Config") -> Line:
+    import torch
+
+    threads = torch.get_num_threads()
+    return "run", f"seed {config.file.run.seed}, {threads} thread{'s' * (threads > 1)}"
+
+
+def _channels(channels: "Channels") -> str:
+    parts = ["the value"]
+    if channels.gradient:
+        parts.append("the gradient")
+    if channels.second != "none":
+        parts.append(f"the {channels.second}")
+    if channels.directions:
+        along = f"{len(channels.directions)} direction(s)"
+        parts.append(f"derivatives to order {channels.order} along {along}")
+    return ", ".join(parts)
+
+
+def schema_command(
+    fit: Annotated[bool, typer.Option("--fit", help="The schema of fit files.")] = False,
+) -> None:
+    """Print the JSON schema of problem or fit files."""
+    with reporting():
+        with importing():
+            from kanpinn.runs.config import document_schema
+
+        typer.echo(json.dumps(document_schema("fit" if fit else "problem"), indent=2))
 
 
 CODE, SEEN = "exit code", "seen by "
@@ -178,249 +544,3 @@ class NoFolder:
 
     def discard(self) -> None:
         """Do nothing: there is no folder to remove."""
-
-
-@dataclass(frozen=True)
-class Wish:
-    """The arguments of `kanpinn solve` and `kanpinn fit`.
-
-    file: the problem file, None for the only one of the working folder or with `resume`.
-    resume: the run folder to resume, or None.
-    trust: whether a run folder may run class files that the run has not used.
-    pairs: "KEY=VALUE" texts that override settings.
-    output: the folder for run folders.
-    json, quiet: what is printed.
-    shown: whether a page with the results is shown in the browser at the end.
-    """
-
-    file: Path | None
-    resume: Path | None
-    trust: bool
-    pairs: list[str]
-    output: Path
-    json: bool
-    quiet: bool
-    shown: bool
-
-
-def solve_command(
-    file: Annotated[
-        Path | None,
-        typer.Argument(metavar="FILE", help="A problem file (TOML); by default the only one here."),
-    ] = None,
-    overrides: Overrides = None,
-    json: Json = False,
-    output: Output = RESULTS,
-    seed: Seed = None,
-    quiet: Quiet = False,
-    resume: Resume = None,
-    trust: Trust = False,
-    shown: Open = False,
-) -> None:
-    """Solve a problem file and print a table of errors.
-
-    Everything else is in a run folder: figures, fields, the network, a checkpoint. With a section
-    [eigen] the problem is an eigenvalue problem, and the table is of eigenvalues.
-
-    Several processes solve it together by torchrun --nproc-per-node 2 -m kanpinn solve FILE.
-    Exit codes: 0 a usable solution, 1 numerical failure or overfitting, 2 bad input,
-    130 interrupted.
-    """
-    pairs = [*(overrides or ()), *([] if seed is None else [f"run.seed={seed}"])]
-    follow("solve", Wish(file, resume, trust, pairs, output, json, quiet, shown))
-
-
-def fit_command(
-    file: Annotated[
-        Path | None,
-        typer.Argument(metavar="FILE", help="A fit file (TOML); by default the only one here."),
-    ] = None,
-    overrides: Overrides = None,
-    json: Json = False,
-    output: Output = RESULTS,
-    seed: Seed = None,
-    quiet: Quiet = False,
-    resume: Resume = None,
-    trust: Trust = False,
-    shown: Open = False,
-) -> None:
-    """Fit a network to data and print a table of scores.
-
-    Everything else is in a run folder: figures, the network, a checkpoint.
-
-    Exit codes: 0 a usable fit, 1 numerical failure, 2 bad input, 130 interrupted.
-    """
-    pairs = [*(overrides or ()), *([] if seed is None else [f"run.seed={seed}"])]
-    follow("fit", Wish(file, resume, trust, pairs, output, json, quiet, shown))
-
-
-def follow(command: str, wish: Wish) -> None:
-    """Run the file, print its results, and exit with the command's exit code."""
-    with ranks(wish.quiet) as group:
-        with importing():
-            from kanpinn._support.distributed import from_first, together
-
-        with group.joined:
-            with together():
-                config = _configuration(command, wish)
-                job, kind = build(config, wish.quiet), KINDS[config.file.kind]
-                kind.check(job)
-            with importing():  # only now: h5py is slow to import, and bad input is reported before
-                from kanpinn.runs.results import RunFolder
-            folder: RunFolder | NoFolder
-            with together():
-                if not group.first:
-                    folder = NoFolder()
-                elif wish.resume is not None:
-                    folder = RunFolder.resume(wish.resume, config)
-                else:
-                    folder = RunFolder.create(wish.output, config.name, config)
-            if not group.alone:
-                folder.state = from_first(folder.state)
-            result = _run(job, folder, wish.quiet)
-        if isinstance(folder, NoFolder):
-            raise typer.Exit
-        result = _finish(kind, job, result, folder)
-        if wish.json:
-            typer.echo((folder.path / "run.json").read_text(encoding="utf-8"), nl=False)
-        elif not wish.quiet:
-            for line in kind.lines(result):
-                typer.echo(line)
-        if wish.quiet and not wish.json:
-            typer.echo(folder.path)
-        elif not wish.quiet:
-            typer.echo(f"run folder: {folder.path}", err=wish.json)
-        if wish.shown:
-            show_page(run_page(folder.path))
-        if result.status == STOPPED_BY_USER:
-            raise typer.Exit(INTERRUPTED)
-        raise typer.Exit(1 if result.status.startswith(UNUSABLE) else 0)
-
-
-def _configuration(command: str, wish: Wish) -> "Config":
-    """Return the configuration of the file, or of the run to resume, with the overrides."""
-    if wish.file is not None and wish.resume is not None:
-        raise InputError(f"{command} takes either a file, or --resume with a run folder")
-    if wish.trust and wish.resume is None:
-        raise InputError("--trust goes with --resume: class files of a problem file are run anyway")
-    with importing():
-        from kanpinn.runs.config import Config
-    if wish.resume is None:
-        file = only_file(command) if wish.file is None else wish.file
-        config, given = Config.read(file, wish.pairs), str(file)
-    else:
-        with importing():
-            from kanpinn.runs.results.folder import config_to_resume
-            from kanpinn.runs.results.record import run_folder
-
-        name = run_folder(wish.resume).parent.name
-        config = config_to_resume(wish.resume, wish.trust).override(wish.pairs)
-        config = dataclasses.replace(config, name=name)
-        given = f"--resume {wish.resume}"
-    if (other := KINDS[config.file.kind].command) != command:
-        raise InputError(f"{given} is not for kanpinn {command}: expected kanpinn {other} {given}")
-    return config
-
-
-def build(config: "Config", quiet: bool = False) -> "Job":
-    """Return the job of a configuration, after printing its notes and setting the threads."""
-    for line in () if quiet else config.notes:
-        note(f"note: {line}")
-    job = config.build()
-    if (threads := config.threads_of(job)) is not None:
-        from kanpinn._support.distributed import set_threads
-
-        set_threads(threads)
-    return job
-
-
-def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "Result":
-    """Run the job in a folder, which is discarded if an error or Ctrl-C precedes the first step."""
-    with importing():
-        from kanpinn.runs.progress import Progress
-
-    def interrupt(*_: object) -> None:  # before and after the solve loop, which has its own handler
-        folder.keep()
-        raise KeyboardInterrupt
-
-    def announce(choice: "Choice", why: str, state: Mapping[str, Any]) -> None:
-        folder.adopt(choice, why, state)
-        if not quiet:
-            note(f"{why}: {choice}")
-
-    shown: Any = contextlib.nullcontext() if quiet else Progress()
-    try:
-        with handling(interrupt), shown as progress:
-            observers: list[Observer] = [] if progress is None else [progress]
-            return job.run([*observers, folder.checkpoint], folder.state, announce)
-    except (InputError, NumericalError) as error:
-        if not folder.begun:
-            folder.discard()
-            raise
-        folder.fail(" ".join(str(error).split()))
-        note(f"run folder: {folder.path}")
-        raise NumericalError(str(error)) from error
-    except KeyboardInterrupt:
-        if folder.begun:
-            _say_interrupted(folder)
-        else:
-            folder.discard()
-        raise
-    except Exception:  # a checkpoint with wrong contents can raise any at the first step
-        if folder.state is None or folder.begun:
-            raise
-        folder.discard()
-        with expecting("the checkpoint"):
-            raise
-
-
-def _finish(kind: Kind, job: "Job", result: "Result", folder: "RunFolder") -> "Result":
-    """Complete the result and write the folder, which Ctrl-C leaves unfinished at once."""
-
-    def interrupt(*_: object) -> None:
-        folder.keep()
-        _say_interrupted(folder)
-        leave()
-
-    with handling(interrupt):
-        result = kind.complete(job, result)
-        folder.finish(result)
-    for layer, share in enumerate(folder.record["outside_grids"]):
-        if share:
-            warnings.warn(
-                f"{share:.1%} of the points lie outside the grids of layer {layer}, where its "
-                "splines continue as straight lines",
-                stacklevel=2,
-            )
-    return result
-
-
-def _say_interrupted(folder: "RunFolder | NoFolder") -> None:
-    note(f"interrupted; the last checkpoint, if there is one, is in {folder.path}")
-
-
-def check_command(file: ProblemFile = None, overrides: Overrides = None) -> None:
-    """Check a file and show what would be run."""
-    with reporting():
-        with importing():
-            from kanpinn.runs.config import Config
-
-        config = Config.read(file or only_file("check"), overrides or ())
-        job = build(config)
-        rows = list(KINDS[config.file.kind].preview(config, job))
-        default = " (first trial)" if job.by_trials else " (by default)"
-        for index, optimizer in enumerate(job.optimizers):
-            chosen = "" if "optimizer" in config.sections else default
-            rows.append((f"optimizer[{index}]", f"{optimizer}{chosen}"))
-        typer.echo(plain_table(rows, left=True))
-
-
-def schema_command(
-    fit: Annotated[bool, typer.Option("--fit", help="The schema of fit files.")] = False,
-) -> None:
-    """Print the JSON schema of problem or fit files."""
-    with reporting():
-        with importing():
-            from kanpinn.runs.config import document_schema
-
-        typer.echo(json.dumps(document_schema("fit" if fit else "problem"), indent=2))

@@ -16,20 +16,23 @@ from kanpinn.interpret.pruning import CHUNK, Pruned, kan_of, score_edges
 from kanpinn.interpret.sources import Result
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.plotting.fields import limits_of, map_size, plot_lines, plot_values
-from kanpinn.plotting.network import Link, network_figure
-from kanpinn.plotting.notebook import Card, CardTable, Drawing, panels
-from kanpinn.plotting.notebook.card import (
+from kanpinn.plotting.card import (
     SMALL,
+    Card,
+    Drawing,
     Given,
     fixed_values,
+    panels,
     returned,
     small_axes,
     values_words,
     varying_names,
 )
+from kanpinn.plotting.fields import limits_of, map_size, plot_lines, plot_values
+from kanpinn.plotting.network import Link, network_figure
 from kanpinn.plotting.style import cut_title
 from kanpinn.solvers.grid_fields import GridFields, RegularGrid
+from kanpinn.solvers.summary import Table
 
 
 def draw_network(
@@ -210,7 +213,7 @@ def _without_entities(markup: str) -> str:
     return re.sub(r"&(\w+);", character, markup)
 
 
-def _tables(formula: Formula) -> Iterator[CardTable]:
+def _tables(formula: Formula) -> Iterator[Table]:
     """Yield the edges as functions c f(a x + b) + d, at most twelve of them."""
     most, head = 12, ["edge", "f", "a", "b", "c", "d", "R²"]
     rows = [
@@ -223,7 +226,7 @@ def _tables(formula: Formula) -> Iterator[CardTable]:
         caption = "Edges as c f(a x + b) + d"
         if len(formula.edges) > most:
             caption += f", {most} of {len(formula.edges)}"
-        yield CardTable(head, rows, caption)
+        yield Table(head, rows, caption)
 
 
 def _picture(formula: Formula) -> Drawing:

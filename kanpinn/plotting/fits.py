@@ -1,6 +1,7 @@
 """Pictures and notebook cards of fits."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,17 @@ from matplotlib.figure import Figure
 from kanpinn._support.errors import InputError, one_of
 from kanpinn.data import Table
 from kanpinn.optimizers import Method, Refine
+from kanpinn.plotting.card import (
+    Card,
+    Drawing,
+    Given,
+    card_of,
+    panels,
+    returned,
+)
 from kanpinn.plotting.edges import edges_figure, edges_of
 from kanpinn.plotting.fields import limits_of
 from kanpinn.plotting.history import HistoryCurve, plot_history
-from kanpinn.plotting.notebook.card import (
-    Card,
-    CardTable,
-    Drawing,
-    Fact,
-    Given,
-    network_words,
-    panels,
-    returned,
-    run_facts,
-)
 from kanpinn.plotting.style import (
     BLACK,
     BLUE,
@@ -37,7 +35,6 @@ from kanpinn.plotting.style import (
     save,
     tidy,
 )
-from kanpinn.solvers import tables
 from kanpinn.solvers.fitted import Fitted, criterion
 from kanpinn.solvers.state import History
 
@@ -136,13 +133,9 @@ def agreement_figure(fitted: Fitted) -> Figure:
     names = fitted.data.train.outputs[:4]
     figure = new_figure(7.6, 3.0 * len(names) + 0.3)
     panels = figure.subplots(len(names), 2, squeeze=False)
-    drawn = {part: drawn_rows(fitted, table) for part, table in shown_parts(fitted).items()}
-    for index, (name, (left, right)) in enumerate(zip(names, panels, strict=True)):
-        columns = {part: (y[:, index], u[:, index]) for part, (y, u) in drawn.items()}
-        plot_agreement(left, columns)
-        left.set(xlabel=f"{plain_text(name)}, data", ylabel=f"{plain_text(name)}, fitted")
-        plot_agreement(right, {part: (y, u - y) for part, (y, u) in columns.items()}, error=True)
-        right.set(xlabel=f"{plain_text(name)}, data", ylabel="fitted - data")
+    for name, (left, right) in zip(names, panels, strict=True):
+        _draw_agreement(left, fitted, name, error=False)
+        _draw_agreement(right, fitted, name, error=True)
     handles = panels[0, 0].get_legend_handles_labels()
     figure.legend(
         *handles, loc="outside upper center", ncols=3, frameon=False, fontsize=STYLE.small
@@ -187,11 +180,15 @@ def drawn_rows(fitted: Fitted, table: Table) -> tuple[numpy.ndarray, numpy.ndarr
 
 def confusion_figure(fitted: Fitted) -> Figure:
     """Return a figure of the confusion matrix of the test rows or, without any, training rows."""
-    classes = fitted.data.train.classes
-    size = max(3.6, 0.42 * len(classes) + 1.6)
-    figure = new_figure(size + 0.6, size)
+    figure = new_figure(*_confusion_size(fitted))
     plot_confusion_of(figure.subplots(), fitted)
     return figure
+
+
+def _confusion_size(fitted: Fitted) -> tuple[float, float]:
+    """Return the width and height of a confusion matrix, in inches."""
+    size = max(3.6, 0.42 * len(fitted.data.train.classes) + 1.6)
+    return size + 0.6, size
 
 
 def plot_confusion_of(ax: Axes, fitted: Fitted) -> Axes:
@@ -247,8 +244,7 @@ def plot(
     if train.classes:
         if target is not None or error:
             raise InputError("target and error are for numbers: this fit is one of classes")
-        size = max(3.6, 0.42 * len(train.classes) + 1.6)
-        axes = panels(ax, 1, 1, (size + 0.6, size))
+        axes = panels(ax, 1, 1, _confusion_size(fitted))
         plot_confusion_of(axes.item(), fitted)
         return returned(axes)
     if target is not None:
@@ -257,6 +253,7 @@ def plot(
     axes = panels(ax, len(names), 3, (3.8, 3.2))
     for one, name in zip(axes, names, strict=True):
         _draw_agreement(one, fitted, name, error)
+        one.legend(fontsize=STYLE.small, frameon=False)
     return returned(axes)
 
 
@@ -269,31 +266,12 @@ def _draw_agreement(ax: Axes, fitted: Fitted, target: str, error: bool) -> None:
     plot_agreement(ax, columns, error)
     name = plain_text(target)
     ax.set(xlabel=f"{name}, data", ylabel="fitted - data" if error else f"{name}, fitted")
-    ax.legend(fontsize=STYLE.small, frameon=False)
 
 
 def card(fitted: Fitted) -> Card:
     """Return the card of a fit."""
-    return Card(
-        title=f"Fit of {', '.join(fitted.data.train.outputs)}",
-        facts=_facts(fitted),
-        draw=lambda: _picture(fitted),
-        tables=_tables(fitted),
-    )
-
-
-def _facts(fitted: Fitted) -> Iterator[Fact]:
-    yield from run_facts(fitted)
-    train = fitted.data.train
-    yield "inputs", ", ".join(train.names)
-    if train.classes:
-        yield "classes", ", ".join(train.classes)
-    yield "network", network_words(fitted)
-
-
-def _tables(fitted: Fitted) -> Iterator[CardTable]:
-    head, *rows = tables.score_rows(fitted)
-    yield CardTable(head, rows)
+    title = f"Fit of {', '.join(fitted.data.train.outputs)}"
+    return card_of(fitted, title, partial(_picture, fitted))
 
 
 def _picture(fitted: Fitted) -> Drawing:
@@ -305,5 +283,6 @@ def _picture(fitted: Fitted) -> Drawing:
         words = f"Confusion matrix of the {part} rows: fitted classes against those of the data."
     else:
         _draw_agreement(ax, fitted, train.outputs[0], error=False)
+        ax.legend(fontsize=STYLE.small, frameon=False)
         words = f"Fitted values of {train.outputs[0]} against the data, with a line of agreement."
     return Drawing(ax, words)

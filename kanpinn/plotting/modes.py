@@ -1,6 +1,7 @@
 """Pictures and notebook cards of eigenmodes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +11,19 @@ from matplotlib.figure import Figure
 from scipy.ndimage import maximum_filter
 
 from kanpinn._support.errors import InputError, one_of
-from kanpinn.plotting.fields import map_size, outline_of, plot_lines, plot_values
-from kanpinn.plotting.notebook.card import (
+from kanpinn.plotting.card import (
     SMALL,
     Card,
-    CardTable,
     Drawing,
-    Fact,
     Given,
     Place,
-    kind_of_problem,
-    network_words,
+    card_of,
     panels,
     returned,
-    run_facts,
     small_axes,
 )
+from kanpinn.plotting.fields import map_size, outline_of, plot_lines, plot_values
 from kanpinn.plotting.style import BLACK, GREY, cut_title, new_figure, save, symbol
-from kanpinn.solvers import tables
 from kanpinn.solvers.eigen import Eigensolution
 from kanpinn.solvers.grid_fields import GridFields, modes_on_grid, plane_of
 
@@ -200,25 +196,8 @@ def _title(solution: Eigensolution, fields: GridFields, number: int, field: str)
 
 def card(solution: Eigensolution) -> Card:
     """Return the card of an eigenvalue problem's solution."""
-    return Card(
-        title=f"Eigenvalues of {kind_of_problem(solution.problem)}",
-        facts=_facts(solution),
-        draw=(lambda: _picture(solution)) if solution.count else None,
-        tables=_tables(solution),
-    )
-
-
-def _facts(solution: Eigensolution) -> Iterator[Fact]:
-    yield from run_facts(solution)
-    yield "fields", f"{', '.join(solution.fields)} over {solution.problem.domain!r}"
-    yield "network", network_words(solution)
-    yield from (("remark", line) for line in tables.remarks(solution))
-
-
-def _tables(solution: Eigensolution) -> Iterator[CardTable]:
-    if solution.count:
-        head, *rows = tables.eigenvalue_rows(solution)
-        yield CardTable(["mode", *head[1:]], rows)
+    draw = partial(_picture, solution) if solution.count else None
+    return card_of(solution, f"Eigenvalues of {type(solution.problem).__name__}", draw)
 
 
 def _picture(solution: Eigensolution) -> Drawing:

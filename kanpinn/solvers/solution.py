@@ -40,7 +40,7 @@ from kanpinn.solvers.verification import Verification
 class DrawnFields(Shown):
     """The part of a `Solution` that draws it, and shows it in notebooks."""
 
-    shown_by = "kanpinn.plotting.notebook.solutions"
+    shown_by = "kanpinn.plotting.solutions"
 
     def plot(
         self,

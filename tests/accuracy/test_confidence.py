@@ -22,7 +22,7 @@ from kanpinn.optimizers.output_layer import unknown_columns
 from kanpinn.plotting.edges import edges_of
 from kanpinn.plotting.figures import unknown_figures
 from kanpinn.solvers.grid_fields import on_grid
-from kanpinn.solvers.tables import unknowns
+from kanpinn.solvers.summary import unknowns
 
 SOURCE = """
 import math, torch

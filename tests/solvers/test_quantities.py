@@ -8,7 +8,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn.runs.results.contents import SolveContents
-from kanpinn.solvers import tables
+from kanpinn.solvers.summary import quantities
 
 
 class Poiseuille(kp.Problem):
@@ -34,7 +34,7 @@ def test_a_flow_through_a_channel_is_a_sixth():
     found = {"flow": pytest.approx(1 / 6, abs=1e-12)}
     solution = solved()
     assert solution.quantities == SolveContents().record(solution)["quantities"] == found
-    assert list(tables.quantities(solution)) == ["flow = 0.1666666667"]
+    assert list(quantities(solution)) == ["flow = 0.1666666667"]
 
 
 def test_numbers_of_numpy_and_torch_are_numbers():
@@ -46,7 +46,7 @@ def test_a_solution_is_kept_if_its_quantities_fail(caplog):
     solution = solved(lambda s: {"flow": 1 / 0})
     assert SolveContents().record(solution)["quantities"] is None
     assert "the quantities of the solution could not be computed" in caplog.text
-    assert list(tables.quantities(solution)) == []
+    assert list(quantities(solution)) == []
 
 
 @pytest.mark.parametrize(

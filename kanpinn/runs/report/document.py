@@ -14,6 +14,7 @@ from kanpinn._support.errors import InputError
 from kanpinn._support.shown import template
 from kanpinn.runs.results.record import read_record
 from kanpinn.runs.study.table import Row, Study
+from kanpinn.solvers.summary import Table
 
 REPORT = "report.html"
 
@@ -23,15 +24,6 @@ class RunLink(NamedTuple):
 
     text: str
     address: str
-
-
-@dataclass(frozen=True, eq=False)
-class ReportTable:
-    """A table with a caption: column heads, and rows whose first cell is the row's head."""
-
-    head: Sequence[str]
-    rows: Sequence[Sequence[str | RunLink]]
-    caption: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +55,7 @@ class Section:
 
     key: str
     title: str
-    tables: Sequence[ReportTable] = ()
+    tables: Sequence[Table] = ()
     figures: Sequence[Figure] = ()
     images: Sequence[Image] = ()
     texts: Sequence[str] = ()

@@ -1,12 +1,11 @@
-"""The report of a run: an HTML page of main numbers, tables of errors, eigenvalues and scores,
-and figures.
-"""
+"""The report of a run: an HTML page of its numbers, figures, settings and environment."""
 
 import base64
 import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -14,16 +13,11 @@ import h5py
 from kanpinn._support.errors import expecting
 from kanpinn._support.files import write_text
 from kanpinn.runs.report import document
-from kanpinn.runs.report.document import REPORT, Image, ReportTable, Section, rendered
+from kanpinn.runs.report.document import REPORT, Image, Section, rendered
+from kanpinn.runs.results.folder import CONTENTS
 from kanpinn.runs.results.record import PARTIAL, RECORD, read_record, run_folder
-
-NORMS = ("l2", "l2_relative", "l2_squared", "h1", "h1_relative", "h1_squared")
-NORM_HEADS = ("L²", "relative L²", "L² squared", "H¹", "relative H¹", "H¹ squared")
-SCORES = {"rmse": "RMSE", "max_error": "largest error", "r2": "R²", "accuracy": "accuracy",
-          "cross_entropy": "cross entropy"}  # fmt: skip
-MODE = {"real": "eigenvalue", "imaginary": "imaginary part", "multiplicity": "multiplicity",
-        "residual": "residual", "bound": "bound", "estimate": "estimate",
-        "error": "relative error"}  # fmt: skip
+from kanpinn.runs.study.table import kind_of
+from kanpinn.solvers.summary import Table, remarks, tables
 
 
 def value_text(value: Any) -> str:
@@ -40,98 +34,25 @@ def value_text(value: Any) -> str:
     return f"{number:.3e}" if abs(number) < 1e-2 or abs(number) >= 1e5 else f"{number:.6g}"
 
 
-def headline(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield names and values of what a reader wants to know first.
+def _result(record: Mapping[str, Any]) -> Any:
+    """Return a finished run's result as its record has it, without the run's code; else None."""
+    if "success" not in record:
+        return None
+    contents = CONTENTS[kind_of(record)]
+    known = contents.saved(record) | contents.shown(record)
+    return SimpleNamespace(status=str(record["status"]), **known)
 
-    Args:
-        record: the contents of run.json.
-    """
+
+def _facts(record: Mapping[str, Any], result: Any) -> Iterator[tuple[str, str]]:
+    """Yield names and values of what a reader wants to know first."""
     yield "status", str(record.get("status", "–"))
-    yield from _errors(record)
-    yield from _estimate(_table(record, "estimate"))
-    for name, one in _table(record, "estimated").items():
-        low, high = value_text(one.get("low")), value_text(one.get("high"))
-        yield f"{name}, with its 95% interval", f"{value_text(one.get('value'))} ({low} … {high})"
-    for name, value in _table(record, "quantities").items():
-        yield name, f"{value:.10g}" if isinstance(value, float | int) else "–"
-    seconds = _table(record, "seconds").get("total")
+    yield from () if result is None else remarks(result)
+    seconds = (record.get("seconds") or {}).get("total")
     yield "seconds, without imports and figures", value_text(seconds)
     yield "unknowns (trainable numbers)", value_text(record.get("parameters"))
-    points = _table(record, "points")
-    if points:
+    if points := record.get("points"):
         yield "points", ", ".join(f"{count} {name}" for name, count in points.items())
     yield "steps", value_text(record.get("steps"))
-
-
-def _errors(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    errors = _table(record, "errors")
-    reference = _table(record, "reference")
-    against = f" against {reference['source']}" if reference.get("source") else ""
-    for key, name in (("l2_relative", "L²"), ("h1_relative", "H¹")):
-        if errors.get(key) is not None:
-            yield f"relative {name} error{against}", value_text(errors[key])
-    if reference.get("error") is not None:
-        yield "relative L² error of the reference itself", value_text(reference["error"])
-    if errors.get("eigenvalue_relative") is not None:
-        yield "largest relative error of eigenvalues", value_text(errors["eigenvalue_relative"])
-    for part, scores in errors.items():
-        for key, name in SCORES.items():
-            if isinstance(scores, dict) and scores.get(key) is not None and part != "fields":
-                yield f"{name}, {part} rows", value_text(scores[key])
-
-
-def _estimate(estimate: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for key, name in (("l2_relative", "L²"), ("h1_relative", "H¹")):
-        if estimate.get(key) is not None:
-            yield f"estimated relative {name} error", value_text(estimate[key])
-    if estimate.get("reason"):
-        yield "estimate of the error", str(estimate["reason"])
-    bound = _table(estimate, "bound")
-    for key, name in (("l2_relative", "L²"), ("energy_relative", "energy")):
-        if bound.get(key) is not None:
-            yield f"guaranteed bound of the relative {name} error", value_text(bound[key])
-
-
-def value_tables(record: Mapping[str, Any]) -> Iterator[ReportTable]:
-    """Yield tables of the errors of each field, of the eigenvalues, and of the drifts.
-
-    Args:
-        record: the contents of run.json.
-    """
-    rows = []
-    for key, words in (("errors", "error"), ("estimate", "estimated error")):
-        errors = _table(record, key)
-        whole = {
-            words: errors,
-            **{f"{words} of {n}": e for n, e in _table(errors, "fields").items()},
-        }
-        for name, one in whole.items():
-            if one.get("l2") is not None:
-                rows.append([name, *(value_text(one.get(norm)) for norm in NORMS)])
-    if rows:
-        yield ReportTable(["", *NORM_HEADS], rows, "Errors: means over the domain")
-    if entries := record.get("eigenvalues"):
-        known = [k for k in MODE if any(one.get(k) is not None for one in entries)]
-        modes = [
-            [str(i), *(_eigen_text(k, one.get(k)) for k in known)]
-            for i, one in enumerate(entries, 1)
-        ]
-        yield ReportTable(["mode", *(MODE[k] for k in known)], modes, "Eigenvalues")
-    if drifts := _table(record, "invariants"):
-        cells = [[name, *(value_text(v) for v in one.values())] for name, one in drifts.items()]
-        heads = [key.replace("_", " ") for key in next(iter(drifts.values()))]
-        yield ReportTable(["invariant", *heads], cells, "Invariants over time")
-
-
-def _eigen_text(key: str, value: Any) -> str:
-    exact = key in ("real", "imaginary") and value is not None
-    return f"{value:.12g}" if exact else value_text(value)
-
-
-def _table(record: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Return a table of a record, empty where there is none."""
-    value = record.get(key)
-    return value if isinstance(value, dict) else {}
 
 
 FIGURES = {  # captions by the beginnings of the files' names, in the order of the page
@@ -194,10 +115,11 @@ def _state(record: Mapping[str, Any]) -> str:
 
 
 def _sections(folder: Path, record: Mapping[str, Any]) -> Iterator[Section]:
-    rows = list(headline(record))
-    yield Section("results", "Results", [ReportTable(["quantity", "value"], rows, "Main numbers")])
-    if tables := list(value_tables(record)):
-        yield Section("tables", "Errors and values", tables)
+    result = _result(record)
+    rows = list(_facts(record, result))
+    yield Section("results", "Results", [Table(["quantity", "value"], rows, "Main numbers")])
+    if result is not None and (found := list(tables(result))):
+        yield Section("tables", "Errors and values", found)
     images = list(_images(folder))
     remedy = "This folder has no figures: kanpinn plot draws those of a finished run."
     yield Section("figures", "Figures", images=images, texts=() if images else (remedy,))
@@ -206,7 +128,7 @@ def _sections(folder: Path, record: Mapping[str, Any]) -> Iterator[Section]:
     settings = record.get("config") or {}
     listing = [("The settings, as a problem file:", document.problem_toml(settings))]
     yield Section("configuration", "Configuration", listings=listing)
-    facts = ReportTable(["name", "value"], document.environment([record]), "Software and hardware")
+    facts = Table(["name", "value"], document.environment([record]), "Software and hardware")
     yield Section("environment", "Environment", [facts])
     yield Section("repeat", "How to run it again", listings=list(_repeat(folder, record)))
 
@@ -238,7 +160,7 @@ def _caption(stem: str) -> str:
     return list(FIGURES.values())[rank].format(of=f" {field}" if field else "")
 
 
-def _history(path: Path, rows: int = 12, columns: int = 8) -> ReportTable | None:
+def _history(path: Path, rows: int = 12, columns: int = 8) -> Table | None:
     """Return a table of steps that are evenly spread over the run, None if there are none."""
     try:
         with h5py.File(path) as file:
@@ -255,7 +177,7 @@ def _history(path: Path, rows: int = 12, columns: int = 8) -> ReportTable | None
     chosen = sorted({round(i * last / (rows - 1)) for i in range(rows)})
     cells = [[f"{step[i]:g}", *(value_text(values[n][i]) for n in names)] for i in chosen]
     caption = f"{len(chosen)} of {len(step)} recorded steps; all are in result.h5"
-    return ReportTable(["step", *(name.replace("_", " ") for name in names)], cells, caption)
+    return Table(["step", *(name.replace("_", " ") for name in names)], cells, caption)
 
 
 def _repeat(folder: Path, record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -12,12 +12,11 @@ from urllib.parse import quote
 from kanpinn._support.errors import FAILED, InputError, one_of
 from kanpinn._support.files import write_text
 from kanpinn.accuracy.orders import Fit
+from kanpinn.plotting.card import Card, Drawing, Given, panels, returned
 from kanpinn.plotting.convergence import ErrorCurve, ErrorRange
-from kanpinn.plotting.notebook import Card, CardTable, Drawing, panels
-from kanpinn.plotting.notebook.card import Given, returned
 from kanpinn.plotting.style import STYLE, inline_svg, new_figure
 from kanpinn.runs.report import document
-from kanpinn.runs.report.document import REPORT, Figure, ReportTable, RunLink, Section, rendered
+from kanpinn.runs.report.document import REPORT, Figure, RunLink, Section, rendered
 from kanpinn.runs.report.pictures import (
     Picture,
     figure_of,
@@ -27,6 +26,7 @@ from kanpinn.runs.report.pictures import (
     usable,
 )
 from kanpinn.runs.study.table import RUNS, WAITING, Row, Study, dimensions, full, has_failed
+from kanpinn.solvers.summary import Table
 
 NAMES = {
     "l2_relative": "relative L² error",
@@ -42,16 +42,16 @@ FORMS = dict.fromkeys(NAMES, "{:.2e}") | {"seconds": "{:.3g}"}
 HEADS = NAMES | {"l2_relative": "rel. L²", "h1_relative": "rel. H¹"}
 
 
-def varied(study: Study) -> ReportTable:
+def varied(study: Study) -> Table:
     """Return the table of the varied keys with their values."""
     rows = []
     for key in study.varied:
         values = list(dict.fromkeys(full(value) for value in study.column(key)))
         rows.append([key, str(len(values)), ", ".join(values)])
-    return ReportTable(["key", "number of values", "values"], rows, "Varied keys and their values")
+    return Table(["key", "number of values", "values"], rows, "Varied keys and their values")
 
 
-def settings_table(study: Study) -> ReportTable:
+def settings_table(study: Study) -> Table:
     """Return the table of the settings with median and range of each error over their seeds."""
     labels = setting_labels(dimensions(study), None, len(study.rows))
     head, errors = ["setting", "runs with an error"], _errors(study)
@@ -68,7 +68,7 @@ def settings_table(study: Study) -> ReportTable:
             [*cells, _median(own, "parameters", "{:.0f}")[0], *_median(own, "seconds", "{:.2g}")]
         )
     head += ["parameters, median", "seconds, median", "range"]
-    return ReportTable(head, rows, "Median and range over the runs of each setting")
+    return Table(head, rows, "Median and range over the runs of each setting")
 
 
 def _median(rows: Sequence[Row], column: str, form: str) -> tuple[str, str]:
@@ -79,12 +79,12 @@ def _median(rows: Sequence[Row], column: str, form: str) -> tuple[str, str]:
     return form.format(spread.median), f"{form} … {form}".format(spread.low, spread.high)
 
 
-def orders_table(drawn: Sequence[Picture]) -> ReportTable | None:
+def orders_table(drawn: Sequence[Picture]) -> Table | None:
     """Return the table of fitted and theoretical orders of convergence; None if none is fitted."""
     head = ["over", "setting", "error", "order, 95% confidence", "best splines", "guaranteed",
             "sizes fitted", "order over all sizes", "runs fitted"]  # fmt: skip
     rows = [row for picture in drawn for row in _orders(picture)]
-    return ReportTable(head, rows, "Fitted and theoretical orders of convergence") if rows else None
+    return Table(head, rows, "Fitted and theoretical orders of convergence") if rows else None
 
 
 def _orders(picture: Picture) -> Iterator[list[str]]:
@@ -110,7 +110,7 @@ def _overall(fit: Fit | None) -> str:
     return "–" if fit is None else str(fit)
 
 
-def failed_runs(study: Study) -> ReportTable | None:
+def failed_runs(study: Study) -> Table | None:
     """Return the table of failure messages with their runs; None if no run failed."""
     messages: dict[str, list[str]] = {}
     for row in study.rows:
@@ -123,7 +123,7 @@ def failed_runs(study: Study) -> ReportTable | None:
         text = message.removeprefix(FAILED).lstrip(": ")
         rows.append([text, str(len(which)), "; ".join(few) + more])
     return (
-        ReportTable(["message", "number of runs", "runs"], rows, "Messages of the failed runs")
+        Table(["message", "number of runs", "runs"], rows, "Messages of the failed runs")
         if rows
         else None
     )
@@ -134,7 +134,7 @@ def varied_values(study: Study, row: Row) -> str:
     return ", ".join(f"{key.rpartition('.')[2]} {full(row[key])}" for key in _telling(study))
 
 
-def runs_table(study: Study, above: str = "") -> ReportTable:
+def runs_table(study: Study, above: str = "") -> Table:
     """Return the table of all runs with links to their folders.
 
     above: the address of the study's folder relative to the page, with "/" at its end.
@@ -147,7 +147,7 @@ def runs_table(study: Study, above: str = "") -> ReportTable:
         rows.append([str(number), *(full(row[key]) for key in keys), *cells, _folder(row, above)])
     head = [HEADS.get(column, column) for column in columns]
     caption = "Each run in the order of the study, with its folder"
-    return ReportTable(["run", *keys, *head, "folder"], rows, caption)
+    return Table(["run", *keys, *head, "folder"], rows, caption)
 
 
 def _errors(study: Study) -> list[str]:
@@ -215,7 +215,7 @@ def _sections(study: Study, found: Sequence[tuple[dict, dict]], above: str) -> I
         yield Section(
             "environment",
             "Environment",
-            [ReportTable(["name", "value"], facts, "Software and hardware of the runs")],
+            [Table(["name", "value"], facts, "Software and hardware of the runs")],
         )
         yield Section("repeat", "How to repeat the study", listings=list(_repeat(study, found[0])))
 
@@ -311,17 +311,17 @@ def _facts(study: Study) -> Iterator[tuple[str, str]]:
     yield "folder", str(study.path)
 
 
-def _tables(study: Study) -> Iterator[CardTable]:
+def _tables(study: Study) -> Iterator[Table]:
     """Yield the table of runs without their folders, or that of the settings of many runs."""
     most = 20
     if len(study.rows) > most:
         settings = settings_table(study)
         rows = [[str(cell) for cell in row] for row in settings.rows]
         more = f", {most} of {len(rows)}" if len(rows) > most else ""
-        yield CardTable(settings.head, rows[:most], settings.caption + more)
+        yield Table(settings.head, rows[:most], settings.caption + more)
     else:
         runs = runs_table(study)
-        yield CardTable(runs.head[:-1], [[str(cell) for cell in row[:-1]] for row in runs.rows])
+        yield Table(runs.head[:-1], [[str(cell) for cell in row[:-1]] for row in runs.rows])
 
 
 def _picture(study: Study) -> Drawing:

@@ -1,14 +1,14 @@
-"""`Contents`, the interface by which each kind of run (solve, eigenvalue problem, fit) writes
-and reads its part of a run folder, and its three implementations.
-"""
+"""What each kind of run writes to its folder and reads from it: solves, eigenvalues, fits."""
 
 import dataclasses
 import logging
 import math
+import typing
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Generic, TypeVar
 
 import h5py
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.accuracy.bounds import Bound
+from kanpinn.accuracy.confidence import Dependence, Estimated, HalfWidths, Noise
 from kanpinn.accuracy.errors import Errors, Estimate
 from kanpinn.runs.config import EigenJob, FitJob, Job, Result, SolveJob
 from kanpinn.runs.results.hdf5 import new_file, write_run, write_vtkhdf
@@ -76,6 +77,10 @@ class Contents(ABC, Generic[J, R]):
     def saved(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Return the attributes of the result that run.json has for this kind only."""
 
+    def shown(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what `kanpinn.solvers.summary` shows of run.json besides `saved`."""
+        return {}
+
     def write(self, result: R, settings: Mapping[str, Any], folder: Path, figures: bool) -> None:
         """Write result.h5 and, if they can be made, fields.vtkhdf and the figures.
 
@@ -111,6 +116,33 @@ class Contents(ABC, Generic[J, R]):
 def with_nan(saved: Mapping[str, float | None]) -> dict[str, float]:
     """Return numbers of run.json with NaN for null, since JSON has no NaN."""
     return {name: math.nan if value is None else float(value) for name, value in saved.items()}
+
+
+D = TypeVar("D")
+
+
+def restored(kind: type[D], saved: Mapping[str, Any] | None, absent: float = math.nan) -> D | None:
+    """Return a dataclass from its values in run.json, None from null.
+
+    absent: stands for numbers that are null, since JSON has neither NaN nor infinity.
+    """
+    if saved is None:
+        return None
+    hints = typing.get_type_hints(kind)
+    return kind(**{name: _value(hints[name], value, absent) for name, value in saved.items()})
+
+
+def _value(hint: Any, value: Any, absent: float) -> Any:
+    """Return a value of run.json in the type of a dataclass's field."""
+    kind = typing.get_origin(hint) or hint
+    if dataclasses.is_dataclass(kind):
+        return restored(typing.cast(Any, kind), value, absent)
+    if kind is dict:
+        inner = typing.get_args(hint)[1]
+        return {key: _value(inner, one, absent) for key, one in value.items()}
+    if kind is float:
+        return absent if value is None else float(value)
+    return kind(value) if kind in (bool, int, tuple) else value
 
 
 def as_arrays(fields: GridFields) -> dict[str, numpy.ndarray | float]:
@@ -215,11 +247,26 @@ class SolveContents(Contents[SolveJob, Solution]):
 
     def saved(self, record: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            "errors": _errors(record["errors"]),
+            "errors": restored(Errors, record["errors"]),
             "estimate": _estimate(record["estimate"]),
-            "verification": _verification(record.get("verification")),
+            "verification": restored(Verification, record.get("verification")),
             "log": tuple(record.get("auto", ())),
             "reference_seconds": record["seconds"]["reference"],
+        }
+
+    def shown(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        noise, reference = restored(Noise, record.get("noise")), record.get("reference")
+        pairs = [restored(Dependence, one) for one in record.get("dependences", ())]
+        drifts = (record.get("invariants") or {}).items()
+        estimated, spreads = (record.get(name) or {} for name in ("estimated", "spreads"))
+        return {
+            "reference": reference and SimpleNamespace(**reference),
+            "problem": SimpleNamespace(unknowns=noise is not None),
+            "estimated": {n: restored(Estimated, x, math.inf) for n, x in estimated.items()},
+            "spreads": {n: restored(HalfWidths, x, math.inf) for n, x in spreads.items()},
+            "covariance": SimpleNamespace(noise=noise, dependences=lambda: pairs),
+            "invariants": {name: SimpleNamespace(**one) for name, one in drifts},
+            "quantities": record.get("quantities") or {},
         }
 
 
@@ -257,38 +304,8 @@ def _estimate(saved: Mapping[str, Any] | None) -> Estimate | None:
         return None
     rest = {key: saved.get(key, "") for key in ESTIMATE}
     norms = {key: value for key, value in saved.items() if key not in (*rest, "bound")}
-    errors = None if rest["reason"] else _errors(norms)
-    return Estimate(errors, **rest, bound=_bound(saved.get("bound")))
-
-
-def _bound(saved: Mapping[str, Any] | None) -> Bound | None:
-    if saved is None:
-        return None
-    kept = ("theorem", "constants", "reason")
-    norms: dict[str, Any] = with_nan({key: saved[key] for key in saved if key not in kept})
-    words = {"theorem": saved["theorem"], "reason": saved["reason"]}
-    return Bound(**norms, **words, constants=with_nan(saved["constants"]))
-
-
-def _verification(saved: Mapping[str, Any] | None) -> Verification | None:
-    if saved is None:
-        return None
-    numbers: dict[str, Any] = with_nan({key: saved[key] for key in saved if key != "where"})
-    whole: dict[str, Any] = {name: bool(saved[name]) for name in ("on_boundary", "reacts")}
-    whole["points"] = int(saved["points"])
-    return Verification(**numbers | whole, where=with_nan(saved["where"]))
-
-
-def _errors(saved: Mapping[str, Any] | None) -> Errors | None:
-    if saved is None:
-        return None
-    fields = {name: _one(one) for name, one in saved["fields"].items()}
-    return dataclasses.replace(_one(saved), fields=fields)
-
-
-def _one(saved: Mapping[str, Any]) -> Errors:
-    values = with_nan({name: value for name, value in saved.items() if name != "fields"})
-    return Errors(**values, fields={})
+    errors = None if rest["reason"] else restored(Errors, norms)
+    return Estimate(errors, **rest, bound=restored(Bound, saved.get("bound")))
 
 
 LISTS = {  # attributes of an Eigensolution by their keys in the entries of "eigenvalues"
@@ -353,6 +370,9 @@ class EigenContents(Contents[EigenJob, Eigensolution]):
             "self_adjoint": record["self_adjoint"],
             "unresolved": record["unresolved"],
         }
+
+    def shown(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        return {"multiplicities": [one["multiplicity"] for one in record["eigenvalues"]]}
 
 
 def _entry(result: Eigensolution, index: int) -> dict[str, Any]:
@@ -435,4 +455,4 @@ class FitContents(Contents[FitJob, Fitted]):
         return job.run(checkpoint=state)
 
     def saved(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        return {"scores": {part: Scores(**saved) for part, saved in record["errors"].items()}}
+        return {"scores": {part: restored(Scores, one) for part, one in record["errors"].items()}}

@@ -43,7 +43,7 @@ def empty(status: str = WAITING, run: str = "", kind: str = "problem") -> dict[s
     return dict.fromkeys(RESULTS[kind]) | {"status": status, "run": run}
 
 
-def _kind_of(record: Mapping[str, Any]) -> str:
+def kind_of(record: Mapping[str, Any]) -> str:
     """Return the kind of run that a run.json is of: "problem", "eigen" or "fit"."""
     if "eigenvalues" in record:
         return "eigen"
@@ -52,7 +52,7 @@ def _kind_of(record: Mapping[str, Any]) -> str:
 
 def columns_of(record: Mapping[str, Any], run: str) -> dict[str, Any]:
     """Return the columns of a finished run from its run.json; `run` is its folder's name."""
-    kind = _kind_of(record)
+    kind = kind_of(record)
     known = {
         "status": record["status"],
         "parameters": record["parameters"],

@@ -1,12 +1,27 @@
 """What a notebook shows of a solution, and `Solution.plot`."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy
 from matplotlib.axes import Axes
 
 from kanpinn._support.errors import InputError, one_of
+from kanpinn.accuracy.errors import Errors, Estimate
+from kanpinn.plotting.card import (
+    SMALL,
+    Card,
+    Drawing,
+    Ends,
+    Given,
+    Place,
+    card_of,
+    panels,
+    returned,
+    small_axes,
+    values_words,
+)
 from kanpinn.plotting.evolution import plot_moments
 from kanpinn.plotting.fields import (
     limits_of,
@@ -17,27 +32,10 @@ from kanpinn.plotting.fields import (
     plot_values,
 )
 from kanpinn.plotting.figures import plot_band
-from kanpinn.plotting.notebook.card import (
-    SMALL,
-    Card,
-    CardTable,
-    Drawing,
-    Ends,
-    Fact,
-    Given,
-    Place,
-    kind_of_problem,
-    network_words,
-    panels,
-    returned,
-    run_facts,
-    small_axes,
-    values_words,
-)
 from kanpinn.plotting.style import STYLE, cut_title, number_text, symbol
-from kanpinn.solvers import tables
 from kanpinn.solvers.grid_fields import KNOWN, GridFields, fields_at_points, on_grid
 from kanpinn.solvers.solution import Solution
+from kanpinn.solvers.summary import ERROR_HEAD, Table, estimate_rows, norm_rows
 
 
 def plot(
@@ -178,36 +176,15 @@ def _where(fields: GridFields) -> str:
     return cut_title(fields.fixed).removeprefix("cut ")
 
 
-def card(solution: Solution) -> Card:
-    """Return the card of a solution."""
-    return Card(
-        title=f"Solution of {kind_of_problem(solution.problem)}",
-        facts=_facts(solution),
-        draw=lambda: _picture(solution),
-        tables=_tables(solution),
-    )
-
-
-def _facts(solution: Solution) -> Iterator[Fact]:
-    problem = solution.problem
-    yield from run_facts(solution)
-    yield "fields", f"{', '.join(solution.fields)} over {problem.domain!r}"
-    yield "network", network_words(solution)
-    if solution.errors is None and solution.estimate is None:
-        yield "error", "not known: the problem has no exact solution and no reference"
-    elif solution.reference is not None and solution.reference.is_ready:
-        yield from (("error", line) for line in filter(None, [tables.against(solution)]))
-    if solution.estimate is not None:
-        yield "estimate", "; ".join(str(solution.estimate).splitlines())
-    if (doubt := tables.rule_error(solution)) is not None:
-        yield "error", doubt
-    yield from (("unknowns", line) for line in tables.unknowns(solution))
-    yield from (("quantity", line) for line in tables.quantities(solution))
-
-
-def _tables(solution: Solution) -> Iterator[CardTable]:
-    if rows := tables.error_rows(solution):
-        yield CardTable(rows[0], rows[1:])
+def card(shown: Solution | Errors | Estimate) -> Card:
+    """Return the card of a solution, of its errors or of their estimate."""
+    if isinstance(shown, Errors):
+        return Card("Errors", tables=[Table(ERROR_HEAD, norm_rows(shown))])
+    if isinstance(shown, Estimate):
+        lines = [("estimate", line) for line in str(shown).splitlines()]
+        found = [Table(ERROR_HEAD, rows)] if (rows := estimate_rows(shown)) else []
+        return Card("Estimated errors", lines, tables=found)
+    return card_of(shown, f"Solution of {type(shown.problem).__name__}", partial(_picture, shown))
 
 
 def _picture(solution: Solution) -> Drawing:

@@ -1,4 +1,4 @@
-"""Notebook cards: tables, a picture, panels, and places for evaluation."""
+"""Cards, which notebooks show of a result, and the axes and places of methods `plot`."""
 
 import base64
 import io
@@ -18,21 +18,8 @@ from kanpinn._support.shown import template
 from kanpinn.geometry import Domain, Points
 from kanpinn.plotting.fields import AxisValues, map_size
 from kanpinn.plotting.style import new_figure
-from kanpinn.solvers.eigen import Eigensolution
-from kanpinn.solvers.fitted import Fitted
 from kanpinn.solvers.grid_fields import NODES, GridFields, plane_of, ranges_of, with_gaps
-from kanpinn.solvers.solution import Solution
-
-Fact = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class CardTable:
-    """A table: the titles of its columns, and its rows of text."""
-
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    caption: str = ""
+from kanpinn.solvers.summary import Fact, Table, remarks, tables
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +55,7 @@ class Card:
     title: str
     facts: Iterable[Fact] = ()
     draw: Callable[[], Drawing] | None = None
-    tables: Iterable[CardTable] = ()
+    tables: Iterable[Table] = ()
     formulas: Iterable[str] = ()
     _failures: list[str] = field(default_factory=list, init=False)
 
@@ -85,7 +72,7 @@ class Card:
             "formulas": self._complete("formulas", self.formulas),
             "picture": self._picture(),
         }
-        card = template("kanpinn.plotting.notebook", "card.html")
+        card = template("kanpinn.plotting", "card.html")
         return card.render(title=self.title, failures=self._failures, **parts)
 
     def _complete(self, what: str, items: Iterable[Any]) -> list[Any]:
@@ -126,27 +113,13 @@ def png_of(figure: Figure) -> bytes:
     return stream.getvalue()
 
 
-Result = Solution | Eigensolution | Fitted
+def card_of(result: Any, title: str, draw: Callable[[], Drawing] | None) -> Card:
+    """Return the card of a solution, of modes or of a fit."""
+    return Card(title, _facts(result), draw, tables(result))
 
 
-def kind_of_problem(problem: Any) -> str:
-    """Return the name of a problem's class."""
-    return type(problem).__name__
-
-
-def network_words(result: Result) -> str:
-    """Return the network with its size, such as "KAN [2, 64, 1], 1024 unknowns, float64"."""
-    network = result.network
-    words = f"{type(network).__name__} {list(network.width)}"
-    if network.pieces is not None:
-        words += f" in {len(network.pieces)} pieces"
-    like = next(iter(network.parameters()))
-    precision = str(like.dtype).removeprefix("torch.")
-    return f"{words}, {result.parameters} unknowns, {precision} on {like.device}"
-
-
-def run_facts(result: Result) -> Iterator[Fact]:
-    """Yield how the run ended, its optimizers, steps and seconds."""
+def _facts(result: Any) -> Iterator[Fact]:
+    """Yield how the run ended, what was solved or fitted by which network, and remarks."""
     yield "status", result.status
     steps = result.history.steps
     taken = f"{steps} step{'s' * (steps != 1)} in {result.seconds:.3g} s"
@@ -154,6 +127,19 @@ def run_facts(result: Result) -> Iterator[Fact]:
         taken += f" by {result.processes} processes"
     titles = ", ".join(one.title for one in result.optimizers)
     yield "run", f"{titles}: {taken}" if titles else taken
+    if hasattr(result, "problem"):
+        yield "fields", f"{', '.join(result.fields)} over {result.problem.domain!r}"
+    else:
+        yield "inputs", ", ".join(result.data.train.names)
+        if result.data.train.classes:
+            yield "classes", ", ".join(result.data.train.classes)
+    network, like = result.network, next(iter(result.network.parameters()))
+    pieces = "" if network.pieces is None else f" in {len(network.pieces)} pieces"
+    size = f"{type(network).__name__} {list(network.width)}{pieces}, {result.parameters} unknowns"
+    yield "network", f"{size}, {str(like.dtype).removeprefix('torch.')} on {like.device}"
+    if getattr(result, "estimate", 0) is None and result.errors is None:
+        yield "error", "not known: the problem has no exact solution and no reference"
+    yield from remarks(result)
 
 
 SMALL = {1: 201, 2: 65}  # points along each axis of a card's picture, by the number of axes

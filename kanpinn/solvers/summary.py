@@ -1,0 +1,196 @@
+"""The summary of a result: tables of text, and remarks, for terminals, notebooks and pages.
+
+A result is a solution, the modes of an eigenvalue problem, a fit, or what run.json says of them.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from kanpinn.accuracy.errors import Errors, Estimate
+from kanpinn.solvers.eigen import Eigensolution
+from kanpinn.solvers.fitted import Fitted
+from kanpinn.solvers.solution import Solution
+
+ABSENT = "-"
+ERROR_HEAD = ("error", "absolute", "relative", "squared")
+Rows = list[list[str]]
+Fact = tuple[str, str]  # a name and a text
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table: the titles of its columns, rows whose first cell names them, and a caption."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    caption: str = ""
+
+
+def tables(result: Any) -> Iterator[Table]:
+    """Yield the tables of a result: its errors, its eigenvalues, or its scores."""
+    if hasattr(result, "scores"):
+        yield _scores(result)
+    elif hasattr(result, "multiplicities"):
+        if len(result.multiplicities):
+            yield _eigenvalues(result)
+    elif rows := error_rows(result):
+        yield Table(ERROR_HEAD, rows)
+
+
+def remarks(result: Any) -> Iterator[Fact]:
+    """Yield what is to be said of a result besides its tables and its status."""
+    if hasattr(result, "multiplicities"):
+        if left := result.unresolved:
+            words = f"modes left out for their residual: {left}, spurious or in need of more units"
+            yield "remark", words
+        if len(result.multiplicities) and result.unbounded:
+            yield "remark", f"no bounds: {result.unbounded}"
+    elif not hasattr(result, "scores"):
+        yield from _of_solution(result)
+
+
+def ending(result: Solution | Eigensolution | Fitted) -> str:
+    """Return a line with status, steps, seconds and number of parameters."""
+    steps = result.history.steps
+    counted = "1 step" if steps == 1 else f"{steps} steps"
+    return f"{result.status} ({counted}, {result.seconds:.2f} s, {result.parameters} parameters)"
+
+
+def error_rows(solution: Any) -> Rows:
+    """Return absolute, relative and squared L2 and H1 errors, estimates and bounds.
+
+    The errors of each field follow those of the whole solution, drifts of invariants come last. The
+    result is empty if nothing is known.
+    """
+    rows = [] if solution.errors is None else norm_rows(solution.errors)
+    rows += [] if solution.estimate is None else estimate_rows(solution.estimate)
+    for name, kept in solution.invariants.items():
+        rows.append([f"drift of {name}", f"{kept.drift:.2e}", f"{kept.relative_drift:.2e}", ""])
+    return rows
+
+
+def norm_rows(errors: Errors, how: str = "") -> Rows:
+    """Return the L2 and H1 errors, then those of each field, under the titles of `ERROR_HEAD`.
+
+    how: what is added to their names, such as ", estimated".
+    """
+    rows: Rows = []
+    for of, e in {
+        "": errors,
+        **{f" of {name}": one for name, one in errors.fields.items()},
+    }.items():
+        norms = {
+            "L2": (e.l2, e.l2_relative, e.l2_squared),
+            "H1": (e.h1, e.h1_relative, e.h1_squared),
+        }
+        for name, values in norms.items():
+            if name == "L2" or not math.isnan(e.h1):  # not known for data without derivatives
+                rows.append([f"{name}{of}{how}", *(f"{v:.2e}" for v in values)])
+    return rows
+
+
+def estimate_rows(estimate: Estimate) -> Rows:
+    """Return estimated errors and guaranteed bounds, under the titles of `ERROR_HEAD`."""
+    rows = [] if estimate.errors is None else norm_rows(estimate.errors, ", estimated")
+    bound = estimate.bound
+    if bound is not None and not bound.reason:
+        pairs = {"L2": (bound.l2, bound.l2_relative), "H1": (bound.h1, bound.h1_relative)}
+        pairs |= {"energy": (bound.energy, bound.energy_relative)}
+        for name, values in pairs.items():
+            if not math.isnan(values[0]):
+                rows.append([f"{name}, bound", *(f"{v:.2e}" for v in (*values, values[0] ** 2))])
+    return rows
+
+
+def _of_solution(solution: Any) -> Iterator[Fact]:
+    errors, estimate = solution.errors, solution.estimate
+    if errors is not None and errors.rule_error > 0.05:
+        yield "error", f"the quadrature error of these norms is about {errors.rule_error:.0%}"
+    yield from (("unknowns", line) for line in unknowns(solution))
+    yield from (("quantity", line) for line in quantities(solution))
+    if estimate is not None and estimate.errors is not None:  # the table has the errors
+        yield "estimate", str(estimate).splitlines()[-1]
+    elif estimate is not None and estimate.reason not in solution.status:
+        yield from (("estimate", line) for line in str(estimate).splitlines())
+    if solution.reference is not None and errors is not None:
+        yield "error", _against(solution.reference, errors)
+
+
+def _against(reference: Any, errors: Errors) -> str:
+    """Return a line on the reference that replaces an exact solution."""
+    own = "is not known" if reference.error is None else f"is about {reference.error:.1e}"
+    line = f"errors are measured against {reference.source}, whose own relative L2 error {own}"
+    least = errors.l2_relative / 10  # its own error must be ten times smaller
+    if reference.error is not None and reference.error > least:
+        line += ": too large to measure that of this solution"
+    return line
+
+
+def unknowns(solution: Any) -> Iterator[str]:
+    """Yield lines on unknown numbers and fields: values, confidence bounds, and data noise."""
+    if not solution.problem.unknowns:
+        return
+    noise = solution.covariance.noise
+    for name, one in solution.estimated.items():
+        true = "" if one.exact is None else f", exact {one.exact:.6g}"
+        yield f"{name} = {one}{true}"
+    for name, spread in solution.spreads.items():
+        yield f"{name}: {spread}"
+    every = [*solution.estimated.values(), *solution.spreads.values()]
+    if noise.failure or any(one.arrived for one in every):
+        yield str(noise)
+        yield from map(str, solution.covariance.dependences())
+
+
+def quantities(solution: Any) -> Iterator[str]:
+    """Yield a line for each number that the problem computes from its solution.
+
+    There is none if the problem's function fails, which the writer of the run folder has logged.
+    """
+    found: Mapping[str, float] = {}
+    with suppress(Exception):
+        found = solution.quantities
+    yield from (f"{name} = {value:.10g}" for name, value in found.items())
+
+
+def _eigenvalues(solution: Any) -> Table:
+    """Return the eigenvalues with multiplicity, residual, and known bounds and errors."""
+    lists = {"residual": solution.residual_norms, "bound": solution.bounds}
+    lists |= {"estimate": solution.estimates, "relative error": solution.errors}
+    known = {name: values for name, values in lists.items() if values is not None}
+    rows = []
+    for index, times in enumerate(solution.multiplicities):
+        value = complex(solution.values[index])
+        text = f"{value.real:.12g}"
+        if solution.values.is_complex():
+            text += f" {'+-'[value.imag < 0]} {abs(value.imag):.12g}i"
+        cells = [f"{float(values[index]):.1e}" for values in known.values()]
+        rows.append([str(index + 1), text, str(times), *cells])
+    return Table(("mode", "eigenvalue", "multiplicity", *known), rows)
+
+
+def _scores(fitted: Any) -> Table:
+    """Return the scores on each part of the data."""
+    rows, classes = [], False
+    for part, s in fitted.scores.items():
+        if classes := s.cross_entropy is not None:
+            cells = [_cell(s.accuracy, ".2%"), _cell(s.cross_entropy, ".3g")]
+        else:
+            cells = [_cell(s.rmse, ".2e"), _cell(s.max_error, ".2e"), _explained(s.r2)]
+        rows.append([part, str(s.rows), *cells])
+    heads = ("accuracy", "cross entropy") if classes else ("RMSE", "max. error", "R²")
+    return Table(("part", "rows", *heads), rows)
+
+
+def _cell(score: float | None, form: str) -> str:
+    return ABSENT if score is None else format(score, form)
+
+
+def _explained(r2: float | None) -> str:
+    """Return R² as text, above 0.999 as "1 - …", so that values near 1 can be compared."""
+    if r2 is None:
+        return ABSENT
+    return f"1 - {1 - r2:.1e}" if r2 > 0.999 else f"{r2:.4f}"
