@@ -317,7 +317,7 @@ def _fit_preview(config: "Config", job: Any) -> Iterator[Line]:
 
 def _preview(config: "Config", job: Any) -> Iterator[Line]:
     """Yield names with descriptions of the solve that would be run, except the optimizers."""
-    from kanpinn.networks.constraints.boundary_data import describe_imposition
+    from kanpinn.networks.constraints import describe_imposition
     from kanpinn.runs.config import EigenJob, blaming
     from kanpinn.spaces import Cells
 

@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from kanpinn.accuracy.errors import Errors, Estimate
-from kanpinn.solvers.eigen import Eigensolution
-from kanpinn.solvers.fitted import Fitted
-from kanpinn.solvers.solution import Solution
 
 ABSENT = "-"
 ERROR_HEAD = ("error", "absolute", "relative", "squared")
@@ -52,7 +49,7 @@ def remarks(result: Any) -> Iterator[Fact]:
         yield from _of_solution(result)
 
 
-def ending(result: Solution | Eigensolution | Fitted) -> str:
+def ending(result: Any) -> str:
     """Return a line with status, steps, seconds and number of parameters."""
     steps = result.history.steps
     counted = "1 step" if steps == 1 else f"{steps} steps"

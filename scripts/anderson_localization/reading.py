@@ -6,7 +6,7 @@ import torch
 from anderson_localization.logistic import Rows, cross_entropy, refit
 from torch import Tensor
 
-from kanpinn.interpret import Graph, Symbolic, snap
+from kanpinn.interpret import Graph, snap
 from kanpinn.interpret.graph import Key
 from kanpinn.interpret.snapping import Candidate
 
@@ -27,7 +27,7 @@ def read(graph: Graph, train: Rows, choose: Rows) -> Graph:
         candidates = _candidates(graph, key, train[0])[:BEAM]
         trials = [_with(graph, key, candidate, train) for candidate in candidates]
         costs = [
-            _cost(trial, choose, candidate.complexity)
+            _cost(trial, choose, candidate.function.complexity)
             for trial, candidate in zip(trials, candidates, strict=True)
         ]
         graph = trials[costs.index(min(costs))]
@@ -35,8 +35,7 @@ def read(graph: Graph, train: Rows, choose: Rows) -> Graph:
 
 
 def _with(graph: Graph, key: Key, candidate: Candidate, train: Rows) -> Graph:
-    curve = Symbolic(candidate.function, *candidate.parameters)
-    return refit(graph.with_edge(key, curve), *train, steps=15)
+    return refit(graph.with_edge(key, candidate.curve), *train, steps=15)
 
 
 def _cost(graph: Graph, rows: Rows, complexity: float) -> float:

@@ -68,40 +68,6 @@ class Tally:
     left: float | None
     error: str = "l2_relative"
 
-    @staticmethod
-    def of(
-        rows: Sequence[Mapping[str, Any]],
-        done: Collection[int],
-        found: int,
-        running: int,
-        seconds: float,
-        errors: Sequence[str],
-    ) -> "Tally":
-        """Compute the tally of a study.
-
-        Args:
-            rows: all rows of the study.
-            done: the indices of the rows whose runs are finished.
-            found: how many of them were finished before this call.
-            running: how many runs are being executed.
-            seconds: the elapsed time.
-            errors: the columns of errors, in the order of preference.
-        """
-        fresh, waiting = len(done) - found, len(rows) - len(done)
-        usable = [row for row in rows if not has_failed(row)]
-        error = next((e for e in errors if any(row[e] for row in usable)), errors[0])
-        return Tally(
-            len(rows),
-            found,
-            len(done),
-            sum(has_failed(rows[index]) for index in done),
-            running,
-            min(filter(None, (row[error] for row in usable)), default=None),
-            seconds,
-            seconds / fresh * waiting if fresh else None if waiting else 0.0,
-            error,
-        )
-
 
 @runtime_checkable
 class StudyObserver(Protocol):
@@ -157,7 +123,7 @@ class Sweep:
             for index in self.tasks:
                 self._submit(executor, index)
             while self._pending:
-                self._observe()
+                self._observe(executor)
                 ready, _ = wait(self._pending, timeout=self.pause, return_when=FIRST_COMPLETED)
                 for future in sorted(ready, key=self._pending.__getitem__):
                     self._collect(future, executor)
@@ -165,7 +131,7 @@ class Sweep:
                     raise InputError(f"the disk of {self.folder} is full: {self._kept()}")
                 if self._pace.is_due:
                     self.write()
-            self._observe()
+            self._observe(executor)
         except BaseException:  # Ctrl-C as well: the table is written before the exception goes on
             for future in self._pending:
                 future.cancel()
@@ -186,7 +152,8 @@ class Sweep:
         try:
             outcome = future.result()
         except CancelledError as gone:
-            raise InputError(f"the executor has been shut down: {self._kept()}") from gone
+            what = "the executor has been shut down, or its scheduler has ended"
+            raise InputError(f"{what}: {self._kept()}") from gone
         except BrokenExecutor as died:
             self._lost[index] += 1
             if self._lost[index] < self.attempts:
@@ -197,6 +164,9 @@ class Sweep:
         except KanpinnError:
             raise
         except Exception as error:  # whatever the failure, the run is a row of the table
+            if isinstance(error.__cause__, ImportError):  # of dask, for what it sends to a worker
+                text = f"the workers cannot import what this process can: {error.__cause__}"
+                raise InputError(text) from error
             outcome = Outcome(empty(f"failed: {message(error)}", kind=self.kind))
         self._take(index, outcome)
 
@@ -245,12 +215,28 @@ class Sweep:
             self._said.add(text)
             warnings.warn(text, stacklevel=5)
 
-    def _observe(self) -> None:
-        running = sum(future.running() for future in self._pending)
-        seconds = time.monotonic() - self.started
-        tally = Tally.of(self.rows, self.done, self.found, running, seconds, ERRORS[self.kind])
+    def _observe(self, executor: Executor | None) -> None:
+        running = getattr(executor, "running", None)  # of dask, whose futures do not tell
+        busy = running() if running else sum(future.running() for future in self._pending)
         for observer in self.observers:
-            observer(tally)
+            observer(self._tally(busy))
+
+    def _tally(self, running: int) -> Tally:
+        seconds, errors = time.monotonic() - self.started, ERRORS[self.kind]
+        fresh, waiting = len(self.done) - self.found, len(self.rows) - len(self.done)
+        usable = [row for row in self.rows if not has_failed(row)]
+        error = next((e for e in errors if any(row[e] for row in usable)), errors[0])
+        return Tally(
+            total=len(self.rows),
+            found=self.found,
+            done=len(self.done),
+            failed=sum(has_failed(self.rows[index]) for index in self.done),
+            running=running,
+            best=min(filter(None, (row[error] for row in usable)), default=None),
+            seconds=seconds,
+            left=seconds / fresh * waiting if fresh else None if waiting else 0.0,
+            error=error,
+        )
 
 
 def _beside(varied: Collection[str], columns: Mapping[str, Any]) -> dict[str, Any]:
