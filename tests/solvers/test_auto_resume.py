@@ -9,7 +9,8 @@ import torch
 import kanpinn as kp
 from kanpinn.runs.config import Config
 from kanpinn.runs.results import RunFolder
-from kanpinn.runs.results.folder import config_to_resume, read_trials, write_trials
+from kanpinn.runs.results.checkpoint import read_checkpoint, write_checkpoint
+from kanpinn.runs.results.folder import TRIALS, config_to_resume
 
 
 class Killed(Exception):
@@ -140,9 +141,9 @@ def test_trials_that_name_foreign_code_are_refused(tmp_path: Path):
     folder = RunFolder.create(tmp_path, "bump", config)
     result = config.build().run([folder.checkpoint], None, folder.adopt)
     path = folder.finish(result, figures=False)
-    state = read_trials(path)
+    state = read_checkpoint(path, TRIALS)
     state["config"]["problem"]["class"] = "../evil.py:Bump"
     (path.parent / "evil.py").write_text("")
-    write_trials(path, state["run"], state["config"])
+    write_checkpoint(path, state["run"], state["config"], [], TRIALS)
     with pytest.raises(kp.InputError, match=r"evil\.py, which is not in that folder"):
         config_to_resume(path)

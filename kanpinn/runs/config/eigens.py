@@ -1,6 +1,5 @@
 """Files of eigenvalue problems, which have a section [eigen], and the jobs that they describe."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,6 @@ from kanpinn.solvers.eigen import (
     prepare,
     restored,
 )
-from kanpinn.solvers.state import Observer
 from kanpinn.spaces.cells.cells import Cells
 from kanpinn.tasks.adaptive import Dissection
 
@@ -47,19 +45,16 @@ class EigenJob(Job):
     count: int
     near: float | None
 
-    def run(
-        self,
-        observers: Sequence[Observer] = (),
-        checkpoint: Mapping[str, Any] | None = None,
-        announce: Announce | None = None,
+    def _run(
+        self, given: dict[str, Any], announce: Announce | None, assessed: bool
     ) -> Eigensolution:
         """Solve the problem, or restore the modes of a finished solve from its checkpoint.
 
         There are no steps, so observers are never called.
         """
-        if checkpoint is not None:
+        if given["checkpoint"] is not None:
             with expecting("the checkpoint"):
-                return restored(self.preview(), checkpoint)
+                return restored(self.preview(), given["checkpoint"])
         with blaming(type(self.problem).__name__, self.problem, self.network):
             return eigen(
                 self.problem,

@@ -2,7 +2,7 @@
 
 import copy
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,6 @@ from kanpinn.runs.config.problems import DOMAINS, ShapeTable
 from kanpinn.solvers.auto.search import Announce
 from kanpinn.solvers.fit import check_columns, fit
 from kanpinn.solvers.fitted import Fitted
-from kanpinn.solvers.state import Observer
 
 PARTS = ("validation", "test")
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -209,13 +208,7 @@ class FitJob(Job):
     sparsity: Sparsity | None = None
     budget_seconds: float | None = None
 
-    def run(
-        self,
-        observers: Sequence[Observer] = (),
-        checkpoint: Mapping[str, Any] | None = None,
-        announce: Announce | None = None,
-    ) -> Fitted:
-        given: dict[str, Any] = {"observers": observers, "checkpoint": checkpoint}
+    def _run(self, given: dict[str, Any], announce: Announce | None, assessed: bool) -> Fitted:
         given["budget_seconds"] = self.budget_seconds
         return self._fit(self.network, self.optimizers, **given)
 

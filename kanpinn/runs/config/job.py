@@ -1,12 +1,10 @@
-"""`Job`, a configured solve, eigenvalue problem or fit, and `[run]`, the table that all kinds
-of files share.
-"""
+"""`Job`, a solve or fit that a file describes, and the sections that files of all kinds have."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -17,42 +15,16 @@ from kanpinn.geometry.sampling import SAMPLERS, Collocation
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks import Network
 from kanpinn.networks.kan_layer import KANLayer
-from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import LeastSquares, Method, Optimizer, Stage
 from kanpinn.runs.config.models import FixedTable, TomlTable, table_of
 from kanpinn.runs.config.named import Named, check_memory
 from kanpinn.solvers.auto.search import Announce
-from kanpinn.solvers.state import History, Observer
+from kanpinn.solvers.eigen import Eigensolution
+from kanpinn.solvers.fitted import Fitted
+from kanpinn.solvers.solution import Solution
+from kanpinn.solvers.state import Observer
 
-
-@runtime_checkable
-class Result(Protocol):
-    """The common interface of the results of solves, of eigenvalue problems and of fits."""
-
-    @property
-    def status(self) -> str: ...
-    @property
-    def success(self) -> bool: ...
-    @property
-    def history(self) -> History: ...
-    @property
-    def seconds(self) -> float: ...
-    @property
-    def optimizer_seconds(self) -> list[float]: ...
-    @property
-    def loss_terms(self) -> dict[str, float]: ...
-    @property
-    def optimizers(self) -> tuple[Method, ...]: ...
-    @property
-    def processes(self) -> int: ...
-    @property
-    def residuals(self) -> Residuals: ...
-    @property
-    def surrogate(self) -> Surrogate: ...
-    @property
-    def network(self) -> Network: ...
-    @property
-    def parameters(self) -> int: ...
+Result = Solution | Eigensolution | Fitted
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -66,13 +38,13 @@ class Job(ABC):
 
     by_trials: ClassVar[bool] = False  # whether trials choose network, points and optimizers
 
-    @abstractmethod
     def run(
         self,
         observers: Sequence[Observer] = (),
         checkpoint: Mapping[str, Any] | None = None,
         announce: Announce | None = None,
-    ) -> Result:
+        assessed: bool = True,
+    ) -> Any:
         """Run the job and return its result.
 
         Args:
@@ -81,10 +53,17 @@ class Job(ABC):
             announce: a function that is called with each choice of settings before its trial, and
                 at the end with the choice that is kept; only jobs whose settings are left to
                 trials make choices.
+            assessed: whether a solve measures errors, and verifies the residual at fresh points.
 
         Raises:
             InputError: also for an error in a file of the user's; the message names file and line.
         """
+        given = {"observers": observers, "checkpoint": checkpoint}
+        return self._run(given, announce, assessed)
+
+    @abstractmethod
+    def _run(self, given: dict[str, Any], announce: Announce | None, assessed: bool) -> Result:
+        """Run the job; `given` has the observers and the checkpoint."""
 
 
 class NoSteps(Optimizer):

@@ -1,7 +1,6 @@
 """Problem files, and the solves that they describe."""
 
 import copy
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,7 +31,6 @@ from kanpinn.solvers.discretize import SolveSettings, check_inputs_and_fields, d
 from kanpinn.solvers.losses import losses_of
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.solve import default_optimizer, default_points, solve
-from kanpinn.solvers.state import Observer
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,20 +55,7 @@ class SolveJob(Job):
     tolerance: float | None = None
     budget_seconds: float | None = None
 
-    def run(
-        self,
-        observers: Sequence[Observer] = (),
-        checkpoint: Mapping[str, Any] | None = None,
-        announce: Announce | None = None,
-        assessed: bool = True,
-    ) -> Solution:
-        """Solve the problem and return the solution; see `kanpinn.solve`.
-
-        Args:
-            observers, checkpoint: as for `Job.run`.
-            announce: not called, as all settings are given.
-            assessed: whether errors are measured, and the residual is verified at fresh points.
-        """
+    def _run(self, given: dict[str, Any], announce: Announce | None, assessed: bool) -> Solution:
         blamed = (self.problem, self.network, *self.optimizers, self.reference)
         with blaming(type(self.problem).__name__, *blamed):
             return solve(
@@ -83,8 +68,7 @@ class SolveJob(Job):
                 verified=assessed,
                 seed=self.seed,
                 budget_seconds=self.budget_seconds,
-                observers=observers,
-                checkpoint=checkpoint,
+                **given,
             )
 
     def preview(self) -> Residuals:
@@ -101,13 +85,7 @@ class AutoJob(SolveJob):
 
     by_trials = True
 
-    def run(
-        self,
-        observers: Sequence[Observer] = (),
-        checkpoint: Mapping[str, Any] | None = None,
-        announce: Announce | None = None,
-        assessed: bool = True,
-    ) -> Solution:
+    def _run(self, given: dict[str, Any], announce: Announce | None, assessed: bool) -> Solution:
         """Solve the problem with settings that trials choose; see `kanpinn.auto`."""
         like = next(self.network.parameters())
         with blaming(type(self.problem).__name__, self.problem, self.reference):
@@ -121,9 +99,8 @@ class AutoJob(SolveJob):
                 seed=self.seed,
                 dtype=like.dtype,
                 device=like.device,
-                observers=observers,
                 announce=announce,
-                checkpoint=checkpoint,
+                **given,
             )
 
 

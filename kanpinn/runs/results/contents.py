@@ -19,7 +19,7 @@ from torch import Tensor
 from kanpinn.accuracy.bounds import Bound
 from kanpinn.accuracy.confidence import Dependence, Estimated, HalfWidths, Noise
 from kanpinn.accuracy.errors import Errors, Estimate
-from kanpinn.runs.config import EigenJob, FitJob, Job, Result, SolveJob
+from kanpinn.runs.config import Result
 from kanpinn.runs.results.hdf5 import new_file, write_run, write_vtkhdf
 from kanpinn.solvers.eigen import Eigensolution
 from kanpinn.solvers.fitted import Fitted, Scores
@@ -28,12 +28,11 @@ from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.verification import Verification
 
 R = TypeVar("R", bound=Result)
-J = TypeVar("J", bound=Job)
 
 log = logging.getLogger(__name__)
 
 
-class Contents(ABC, Generic[J, R]):
+class Contents(ABC, Generic[R]):
     """Writes and reads the files of one kind of run, except checkpoint.pt and the common entries.
 
     The common entries are those that run.json has for every kind.
@@ -64,13 +63,6 @@ class Contents(ABC, Generic[J, R]):
         """Draw the figures into a folder, created if need be, and return the paths of their files.
 
         fields: the result of `grid` if it has been computed already.
-        """
-
-    @abstractmethod
-    def restore(self, job: J, state: Mapping[str, Any], measured: bool) -> R:
-        """Return the result at a state with no step left to take.
-
-        measured: whether the errors are computed, rather than read from run.json by `saved`.
         """
 
     @abstractmethod
@@ -153,7 +145,7 @@ def as_arrays(fields: GridFields) -> dict[str, numpy.ndarray | float]:
 ESTIMATE = ("contraction", "seconds", "reason")  # entries of an estimate besides its errors
 
 
-class SolveContents(Contents[SolveJob, Solution]):
+class SolveContents(Contents[Solution]):
     """Errors with their reference and estimate in run.json; fields in /fields and fields.vtkhdf."""
 
     def record(self, result: Solution) -> dict[str, Any]:
@@ -242,9 +234,6 @@ class SolveContents(Contents[SolveJob, Solution]):
 
         return draw_figures(result, folder, fields)
 
-    def restore(self, job: SolveJob, state: Mapping[str, Any], measured: bool) -> Solution:
-        return job.run(checkpoint=state, assessed=measured)
-
     def saved(self, record: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "errors": restored(Errors, record["errors"]),
@@ -316,7 +305,7 @@ LISTS = {  # attributes of an Eigensolution by their keys in the entries of "eig
 }
 
 
-class EigenContents(Contents[EigenJob, Eigensolution]):
+class EigenContents(Contents[Eigensolution]):
     """Eigenvalues with their bounds and errors in run.json; modes in /modes and fields.vtkhdf."""
 
     group = "modes"
@@ -356,9 +345,6 @@ class EigenContents(Contents[EigenJob, Eigensolution]):
         from kanpinn.plotting import draw_modes  # Matplotlib, which a study's workers never need
 
         return draw_modes(result, folder, fields)
-
-    def restore(self, job: EigenJob, state: Mapping[str, Any], measured: bool) -> Eigensolution:
-        return job.run(checkpoint=state)
 
     def saved(self, record: Mapping[str, Any]) -> dict[str, Any]:
         entries = record["eigenvalues"]
@@ -404,7 +390,7 @@ def _numbers(entries: list[dict[str, Any]], real: str, imaginary: str) -> Tensor
     return torch.complex(first, second) if bool(second.any()) else first
 
 
-class FitContents(Contents[FitJob, Fitted]):
+class FitContents(Contents[Fitted]):
     """Scores on each part of the data in run.json; scaling of inputs and outputs in /network."""
 
     def record(self, result: Fitted) -> dict[str, Any]:
@@ -450,9 +436,6 @@ class FitContents(Contents[FitJob, Fitted]):
         from kanpinn.plotting import draw_fit  # Matplotlib, which a study's workers never need
 
         return draw_fit(result, folder)
-
-    def restore(self, job: FitJob, state: Mapping[str, Any], measured: bool) -> Fitted:
-        return job.run(checkpoint=state)
 
     def saved(self, record: Mapping[str, Any]) -> dict[str, Any]:
         return {"scores": {part: restored(Scores, one) for part, one in record["errors"].items()}}

@@ -61,22 +61,6 @@ from kanpinn.solvers.state import SolverState
 TRIALS = "trials.pt"
 
 
-def write_trials(folder: Path, state: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-    """Write trials.pt atomically.
-
-    Args:
-        folder: the run folder.
-        state: of the search, as `kanpinn.auto` announces it.
-        settings: the sections of the configuration, which leave the rest to the trials.
-    """
-    write_checkpoint(folder, state, settings, [], TRIALS)
-
-
-def read_trials(folder: Path) -> dict[str, Any] | None:
-    """Read trials.pt of a run folder, as `read_checkpoint` does; None if there is none."""
-    return read_checkpoint(folder, TRIALS)
-
-
 def config_to_resume(path: str | os.PathLike[str], trust: bool = False) -> Config:
     """Return the configuration with which a run is resumed: `config_of`, or that of its search.
 
@@ -89,7 +73,7 @@ def config_to_resume(path: str | os.PathLike[str], trust: bool = False) -> Confi
             trials.pt.
     """
     folder = run_folder(path)
-    known, searched = config_of(path, trust), read_trials(folder)
+    known, searched = config_of(path, trust), read_checkpoint(folder, TRIALS)
     if searched is None:
         return known
     with expecting(folder / TRIALS):
@@ -98,69 +82,42 @@ def config_to_resume(path: str | os.PathLike[str], trust: bool = False) -> Confi
     return Config.from_dict(searched["config"], known.directory, known.name)
 
 
-@dataclass(frozen=True, eq=False)
-class Resumable:
-    """A run that can be resumed: its folder, configuration and state.
+def state_to_resume(
+    found: Path, config: Config
+) -> tuple[dict[str, Any] | None, list[dict[str, Any]], list[dict[str, str]]]:
+    """Return what a run folder that is resumed with a configuration goes on from.
 
-    state: the solver's state, None if an unfinished run has no checkpoint yet.
-    earlier: for each time the finished run was resumed, how it had ended before.
-    files: path and sha256 of its data files.
-    """
-
-    path: Path
-    config: Config
-    state: dict[str, Any] | None
-    earlier: list[dict[str, Any]]
-    files: list[dict[str, str]]
-
-
-def resumable(path: str | os.PathLike[str], config: Config) -> Resumable:
-    """Return the run in a folder, to be resumed with this configuration.
+    Returns:
+        The state of the solver or of its search, None if an unfinished run has no checkpoint yet;
+        for each time the finished run was resumed, how it had ended before; path and sha256 of its
+        data files.
 
     Raises:
         InputError: if a finished run has no checkpoint or no step left, the settings are of another
             run, or data files have changed.
     """
-    found = run_folder(path)
-    if (searched := read_trials(found)) is not None:
-        return _search_to_resume(found, config, searched)
     record, payload = read_record(found), read_checkpoint(found)
+    searched, finished = read_checkpoint(found, TRIALS), not found.name.endswith(PARTIAL)
+    known, name = (record, RECORD) if searched is None else (searched, TRIALS)
+    with expecting(found / name):
+        check_settings(known["config"], config.to_dict())
     with expecting(found / RECORD):
-        check_settings(record["config"], config.to_dict())
         check_files(record, config)
         files = list(record.get("files", ()))
-    finished = not found.name.endswith(PARTIAL)
-    if payload is None and finished:
+        last = [{key: record[key] for key in ("status", "steps", "seconds")}] if finished else []
+    if payload is None and finished and searched is None:
         raise InputError(f"{found} has no checkpoint to resume from")
-    if payload is None:
-        return Resumable(found, config, None, [], files)
+    earlier = [] if payload is None else [*payload["resumed"], *last]
+    if searched is not None or payload is None:
+        return searched and searched["run"], earlier or last, files
     check_payload(found, payload, record)
-    state, earlier = payload["run"], list(payload["resumed"])
-    if finished:
-        with expecting(found / RECORD):
-            last = {key: record[key] for key in ("status", "steps", "seconds")}
-            if _goes_on(str(record["status"]), state, record["config"], config.to_dict()):
-                state["finished"] = None
-            else:
-                _check_remaining(found, str(record["status"]), state, config)
-        earlier.append(last)
-    return Resumable(found, config, state, earlier, files)
-
-
-def _search_to_resume(found: Path, config: Config, searched: Mapping[str, Any]) -> Resumable:
-    """Return a run whose trials choose its settings, to go on with these trials."""
-    record = read_record(found)
-    with expecting(found / TRIALS):
-        check_settings(searched["config"], config.to_dict())
-    payload, earlier = read_checkpoint(found), []
-    if payload is not None:
-        earlier = list(payload["resumed"])
+    state, status = payload["run"], str(record["status"])
     with expecting(found / RECORD):
-        check_files(record, config)
-        files = list(record.get("files", ()))
-        if not found.name.endswith(PARTIAL):
-            earlier.append({key: record[key] for key in ("status", "steps", "seconds")})
-    return Resumable(found, config, searched["run"], earlier, files)
+        if finished and _goes_on(status, state, record["config"], config.to_dict()):
+            state["finished"] = None
+        elif finished:
+            _check_remaining(found, status, state, config)
+    return state, earlier, files
 
 
 def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
@@ -279,7 +236,7 @@ def _difference(a: Any, b: Any) -> str | None:
     return None if a == b else ""
 
 
-CONTENTS: dict[str, Contents[Any, Any]] = {  # by the kind of the problem file
+CONTENTS: dict[str, Contents[Any]] = {  # by the kind of the problem file
     "problem": SolveContents(),
     "eigen": EigenContents(),
     "fit": FitContents(),
@@ -311,7 +268,7 @@ def run_record(result: Result, config: Config) -> dict[str, Any]:
     return common | CONTENTS[config.file.kind].record(result)
 
 
-def load(path: str | os.PathLike[str], *, trust: bool = False) -> Solution | Eigensolution | Fitted:
+def load(path: str | os.PathLike[str], *, trust: bool = False) -> Result:
     """Read the solution, the modes or the fit that a run folder holds.
 
     It runs the class files in the folder, as a script would.
@@ -359,13 +316,14 @@ def load(path: str | os.PathLike[str], *, trust: bool = False) -> Solution | Eig
     state = read_state(folder / "result.h5") if payload is None else payload["run"]
     if state is None:
         raise InputError(f"{folder} holds neither a checkpoint nor a result yet")
-    # With the stage index past the last stage, `restore` assembles the result and takes no step.
+    # With the stage index past the last stage, the job assembles the result and takes no step.
     state = {**state, "stage": None, "stage_index": len(job.optimizers), "finished": None}
     unfinished = folder.name.endswith(PARTIAL)
-    result = contents.restore(job, state, unfinished)
+    result = job.run(checkpoint=state, assessed=unfinished)
     if unfinished:
         status = f"stopped: not finished, at step {state['step']}"
-        return dataclasses.replace(result, status=status)
+        stopped: Result = dataclasses.replace(result, status=status)
+        return stopped
     with expecting(folder / RECORD):
         common = {
             "status": str(record["status"]),
@@ -374,10 +332,11 @@ def load(path: str | os.PathLike[str], *, trust: bool = False) -> Solution | Eig
             "loss_terms": with_nan(record["loss"]["terms"]),
             "processes": int(record.get("processes", 1)),
         }
-        return dataclasses.replace(result, **common, **contents.saved(record))
+        loaded: Result = dataclasses.replace(result, **common, **contents.saved(record))
+        return loaded
 
 
-def to_npz(result: Solution | Eigensolution | Fitted, path: str | os.PathLike[str]) -> None:
+def to_npz(result: Result, path: str | os.PathLike[str]) -> None:
     """Write a solution's fields or modes on a grid, with the coordinates of its axes, as .npz.
 
     Above three dimensions the grid is that of the first three coordinates, with the others fixed at
@@ -390,7 +349,7 @@ def to_npz(result: Solution | Eigensolution | Fitted, path: str | os.PathLike[st
         numpy.savez_compressed(file, **arrays)
 
 
-def to_vtkhdf(result: Solution | Eigensolution | Fitted, path: str | os.PathLike[str]) -> None:
+def to_vtkhdf(result: Result, path: str | os.PathLike[str]) -> None:
     """Write a solution's fields, or modes, on a regular grid as a VTKHDF file.
 
     Raises:
@@ -403,7 +362,7 @@ def to_vtkhdf(result: Solution | Eigensolution | Fitted, path: str | os.PathLike
     write_vtkhdf(fields, Path(path))
 
 
-def _no_image(result: Solution | Eigensolution | Fitted) -> str:
+def _no_image(result: Result) -> str:
     """Return the message why a result has no fields on a grid."""
     problem = getattr(result, "problem", None)
     if problem is None:
@@ -512,23 +471,23 @@ class RunFolder:
         Raises:
             InputError: if there is no state to resume from, or the settings are of another run.
         """
-        found = resumable(path, config_to_resume(path) if config is None else config)
-        partial = found.path.with_name(found.path.name.removesuffix(PARTIAL) + PARTIAL)
+        config = config_to_resume(path) if config is None else config
+        found = run_folder(path)
+        state, earlier, files = state_to_resume(found, config)
+        partial = found.with_name(found.name.removesuffix(PARTIAL) + PARTIAL)
         try:
-            os.rename(found.path, partial)
+            os.rename(found, partial)
         except OSError as error:
-            raise InputError(
-                f"{found.path} cannot be renamed to {partial}: {error.strerror}"
-            ) from None
-        config = dataclasses.replace(found.config, directory=partial)
+            raise InputError(f"{found} cannot be renamed to {partial}: {error.strerror}") from None
+        config = dataclasses.replace(config, directory=partial)
         folder = cls(
             path=partial,
             config=config,
             lock=FolderLock(partial),
-            sources=Sources(config.to_dict(), found.files, code_of(config.sections, partial)),
-            state=found.state,
-            earlier=found.earlier,
-            resumed_from=found.path,
+            sources=Sources(config.to_dict(), files, code_of(config.sections, partial)),
+            state=state,
+            earlier=earlier,
+            resumed_from=found,
         )
         remove_temporaries(partial)
         return folder
@@ -543,7 +502,7 @@ class RunFolder:
         """
         if self._searched is None:
             self._searched, self.state = self.sources.settings, None
-        write_trials(self.path, state, self._searched)
+        write_checkpoint(self.path, state, self._searched, [], TRIALS)
         self._trials = len(state["trials"])
         boundary = self.config.sections.get("network", {}).get("boundary", "auto")
         chosen = chosen_sections(choice, boundary)
