@@ -1,6 +1,7 @@
 """kanpinn study: does the runs of a study file."""
 
 import contextlib
+import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -13,7 +14,7 @@ import typer
 from kanpinn._support.errors import InputError, NumericalError
 from kanpinn._support.interrupts import handling, importing, leave
 from kanpinn.cli.options import RESULTS, Output
-from kanpinn.cli.screen import note, reporting
+from kanpinn.cli.screen import note, plain_table, reporting
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -79,17 +80,28 @@ def study_command(
     """
     with reporting(quiet):
         _check(executor, workers, address, cluster or [])
+        with importing():
+            from kanpinn.runs.study import StudyFile
         with handling(_interrupt):
-            result = _sweep(
-                _read(file), output, workers, quiet,
+            study = _sweep(
+                StudyFile.read(file), output, workers, quiet,
                 lambda: _executor(executor, workers, address, cluster or [], output),
             )  # fmt: skip
-        from kanpinn.cli.study_tables import failure_lines
-        from kanpinn.runs.study.table import has_failed
+        from kanpinn.runs.study.table import failure_lines, has_failed, settings_rows, summary_of
 
-        _report(result, as_json, quiet)
-        if any(map(has_failed, result.rows)):
-            raise NumericalError(failure_lines(result))
+        here, folder = Path.cwd(), study.path
+        folder = folder.relative_to(here) if folder.is_relative_to(here) else folder
+        if as_json:
+            typer.echo(json.dumps(summary_of(study), indent=2, ensure_ascii=False, allow_nan=False))
+        elif not quiet:
+            rows, notes = settings_rows(study)
+            typer.echo(plain_table(rows) + (f"\n({notes})" if notes else ""))
+        if not as_json:
+            typer.echo(folder if quiet else f"study: {folder}")
+        elif not quiet:
+            note(f"study: {folder}")
+        if any(map(has_failed, study.rows)):
+            raise NumericalError(failure_lines(study))
 
 
 def _check(where: Where, workers: int | None, address: str | None, cluster: list[str]) -> None:
@@ -106,12 +118,6 @@ def _check(where: Where, workers: int | None, address: str | None, cluster: list
         raise InputError(
             f"--executor {where.value} needs --workers N, the number of runs at a time"
         )
-
-
-def _read(file: Path) -> "StudyFile":
-    with importing():
-        from kanpinn.runs.study import StudyFile
-    return StudyFile.read(file)
 
 
 def _executor(
@@ -166,22 +172,3 @@ def _interrupt(*_: object) -> None:
     """Raise KeyboardInterrupt, on which the table is written; the next Ctrl-C ends at once."""
     signal.signal(signal.SIGINT, leave)
     raise KeyboardInterrupt
-
-
-def _report(study: "Study", as_json: bool, quiet: bool) -> None:
-    from kanpinn.cli.study_tables import json_text, settings_table
-
-    if as_json:
-        typer.echo(json_text(study))
-    elif not quiet:
-        typer.echo(settings_table(study))
-    if not as_json:
-        typer.echo(_shown(study.path) if quiet else f"study: {_shown(study.path)}")
-    elif not quiet:
-        note(f"study: {_shown(study.path)}")
-
-
-def _shown(path: Path) -> Path:
-    """Return the path relative to the working directory if it lies inside it."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path

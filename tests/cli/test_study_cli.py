@@ -16,9 +16,9 @@ from typer.testing import CliRunner, Result
 
 import kanpinn as kp
 from kanpinn.cli import app
-from kanpinn.cli.study_tables import failure_lines, settings_table
+from kanpinn.cli.screen import plain_table
 from kanpinn.runs.study import Tally
-from kanpinn.runs.study.table import empty
+from kanpinn.runs.study.table import empty, failure_lines, settings_rows
 
 CLASS = '''
 """u'' = -9 sin 3t."""
@@ -149,7 +149,8 @@ def test_a_second_call_finds_all_runs() -> None:
 
 def test_of_many_settings_the_best_are_shown() -> None:
     sizes = list(range(24 + 6))
-    shown = settings_table(made(size=sizes, l2_relative=[10.0**-size for size in sizes]))
+    rows, notes = settings_rows(made(size=sizes, l2_relative=[10.0**-size for size in sizes]))
+    shown = f"{plain_table(rows)}\n({notes})"
     head, *rows, note = shown.splitlines()
     assert head.split() == [
         "size",

@@ -1,6 +1,4 @@
-"""The tables that name a class (`network`, `optimizer`, `cells`, ...), and the limits of their
-sizes.
-"""
+"""The tables of networks, optimizers and references, by name, and limits of their sizes."""
 
 import inspect
 import itertools
@@ -109,25 +107,17 @@ def check_network(
         return _check_cells(table, path, ends, times=int(kind is CellWindows))
     if kind not in (KAN, MLP, Windows) or len(table["width"]) < 2:  # which the class refuses
         return
-    most = 100  # splines of a much lower degree already lose all digits to rounding
-    deepest = 50  # layers: placing the grids takes quadratic time in their number
-    widest = 100_000  # units of a layer: least squares need the square of their number
-    finest = 10_000  # intervals: their table takes seconds and half a gigabyte
     copies = 4  # a solve holds at least four copies of the coefficients
     degree, grid = (int(numpy.max(table.get(key, 1), initial=1)) for key in ("degree", "grid"))
-    if degree > most:
-        given = f"{path}.degree = {show(table['degree'])}"
-        raise InputError(f"{given}: expected at most {most}, got {degree}")
-    layers = len(table["width"]) - 1
-    if layers > deepest:
-        given = f"{path}.width = {show(table['width'])}"
-        raise InputError(f"{given}: expected at most {deepest} layers, got {layers}")
-    if max(table["width"]) > widest:
-        given = f"{path}.width = {show(table['width'])}"
-        raise InputError(f"{given}: expected at most {widest} units in a layer")
-    if grid > finest:
-        given = f"{path}.grid = {show(table['grid'])}"
-        raise InputError(f"{given}: expected at most {finest} intervals, got {grid}")
+    for key, size, most, what in (
+        ("degree", degree, 100, ""),  # much lower ones already lose all digits to rounding
+        ("width", len(table["width"]) - 1, 50, " layers"),  # placing grids takes quadratic time
+        ("width", max(table["width"]), 100_000, " units in a layer"),  # least squares: the square
+        ("grid", grid, 10_000, " intervals"),  # their table takes seconds and half a gigabyte
+    ):
+        if size > most:
+            given = f"{path}.{key} = {show(table[key])}"
+            raise InputError(f"{given}: expected at most {most}{what}, got {size}")
     if ends is not None:
         ends(table["width"])
     products = sum(a * b for a, b in itertools.pairwise(table["width"]))
