@@ -62,7 +62,6 @@ if TYPE_CHECKING:
     from kanpinn.networks import Beside as Beside
     from kanpinn.optimizers import LBFGS as LBFGS
     from kanpinn.optimizers import Adam as Adam
-    from kanpinn.optimizers import InsertKnots as InsertKnots
     from kanpinn.optimizers import LeastSquares as LeastSquares
     from kanpinn.optimizers import LevenbergMarquardt as LevenbergMarquardt
     from kanpinn.optimizers import Method as Method
@@ -174,7 +173,6 @@ _NAMES = {
     "optimizers": (
         "LBFGS",
         "Adam",
-        "InsertKnots",
         "LeastSquares",
         "LevenbergMarquardt",
         "Method",

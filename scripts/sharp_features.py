@@ -1,9 +1,8 @@
-"""Adapted points, balanced terms, and inserted knots, each on a problem where it should help.
+"""Adapted points and balanced terms, each on a problem where it should help.
 
-What: relative L2 errors without a feature and with it, median and range of three seeds: (1) knots
-inserted where the residual is large, against as many even ones, in a boundary layer; (2) points
-that follow the residual (RAD, R3) in a layer ten times as thin, and for a peak; (3) terms balanced
-by the neural tangent kernel or by gradients, with penalised data.
+What: relative L2 errors without a feature and with it, median and range of three seeds: (1) points
+that follow the residual (RAD, R3) for a peak; (2) terms balanced by the neural tangent kernel or by
+gradients, with penalised data.
 
 How long: two minutes of one core; --smoke: seconds, its numbers mean nothing.
 

@@ -15,7 +15,6 @@ from kanpinn.optimizers.method import Step as Step
 from kanpinn.optimizers.method import Transform as Transform
 from kanpinn.optimizers.method import as_methods as as_methods
 from kanpinn.optimizers.method import load_libraries as load_libraries
-from kanpinn.optimizers.refine import InsertKnots as InsertKnots
 from kanpinn.optimizers.refine import Refine as Refine
 from kanpinn.optimizers.ss_broyden import SSBroyden as SSBroyden
 from kanpinn.optimizers.variable_projection import VariableProjection as VariableProjection

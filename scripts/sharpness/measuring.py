@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.pieces import Pieces, Row
-from sharpness.problems import Layer, Peak, Penalised
+from sharpness.problems import Peak, Penalised
 
 import kanpinn as kp
 
@@ -54,12 +54,6 @@ class Measured:
         return statistics.median(self.errors)
 
 
-class Thin(Layer):
-    """The layer ten times as thin, between two of the Gauss points."""
-
-    epsilon = 1e-3
-
-
 class Wide(Peak):
     """A peak that random functions resolve."""
 
@@ -68,36 +62,7 @@ class Wide(Peak):
 
 def cases() -> list[Case]:
     """Return all cases; each takes seconds."""
-    return [_knots(), _thin(), _points(), _balance()]
-
-
-def _knots() -> Case:
-    line, points = [1, 1], kp.Collocation(400, 2)
-    inserted = [LS(), *(6 * [kp.InsertKnots(6), LS()])]
-    return Case(
-        "knots, layer of 1e-2",
-        Layer,
-        (
-            Way("48 even intervals", (line, 7, 48), [LS()], points),
-            Way("12, then 6 × 6 inserted", (line, 7, 12), inserted, points),
-        ),
-        100.0,
-    )
-
-
-def _thin() -> Case:
-    line, inserted = ([1, 1], 7, 12), [LS(), *(12 * [kp.InsertKnots(3), LS()])]
-    rad, r3 = (kp.Collocation(400, 2, "gauss", 1, adapt) for adapt in ("rad", "r3"))
-    return Case(
-        "points, layer of 1e-3",
-        Thin,
-        (
-            Way("Gauss", line, inserted, kp.Collocation(400, 2)),
-            Way("RAD", line, inserted, rad),
-            Way("R3", line, inserted, r3),
-        ),
-        None,
-    )
+    return [_points(), _balance()]
 
 
 def _points() -> Case:

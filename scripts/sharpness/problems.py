@@ -30,23 +30,6 @@ class Peak(kp.Problem):
         return torch.exp(-self.steepness * self.square(p))
 
 
-class Layer(kp.Problem):
-    """-ε u'' + u' = 1 on [0, 1], u = 0 at its ends: a layer of width ε = 1e-2 at x = 1."""
-
-    domain = kp.Box(x=(0, 1))
-    epsilon = 1e-2
-
-    def residual(self, p, u):
-        return kp.partial(u, "x") - self.epsilon * kp.laplacian(u) - 1.0
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, 0.0)]
-
-    def exact(self, p):
-        e = self.epsilon
-        return p.x - (torch.exp((p.x - 1) / e) - math.exp(-1 / e)) / (1 - math.exp(-1 / e))
-
-
 class Penalised(kp.Problem):
     """Δu = f on [-1, 1]² u = sin(4πx) sin(πy) + x, for data that are penalised."""
 

@@ -1,7 +1,6 @@
 """Points and knots that follow the residual."""
 
 import copy
-from itertools import pairwise
 
 import pytest
 import torch
@@ -10,7 +9,6 @@ from cases import Coupled, Cubic, Line, Square
 import kanpinn as kp
 from kanpinn.geometry.sampling import _systematic, r3, rad
 from kanpinn.networks.layer import get_coefficients
-from kanpinn.optimizers.refine import inserted
 
 SQUARE = kp.Box(x=(0, 1), y=(-1, 1))
 
@@ -150,71 +148,6 @@ def test_an_energy_takes_no_adapted_points():
     points = kp.Collocation(50, 8, "sobol", resample=1, adapt="rad")
     with pytest.raises(kp.InputError, match="integral"):
         kp.solve(Energetic(), kp.KAN([1, 4, 1], 5, 3), points=points, form="energy")
-
-
-def test_knots_go_into_the_intervals_with_the_largest_share():
-    breaks = torch.tensor([[0.0, 1, 2, 4], [0, 1, 2, 3]]).double()
-    share = torch.tensor([[0.0, 5, 1], [0, 0, 0]]).double()
-    expected = torch.tensor([[0.0, 1, 1.5, 2, 4], [0, 0.5, 1, 2, 3]]).double()
-    assert torch.equal(inserted(breaks, share, 1), expected)
-    assert inserted(breaks, share, 9).shape == (2, 7)  # as many as there are intervals
-
-
-class Layer(kp.Problem):
-    """-ε u'' + u' = 1, u = 0 at both ends: a layer of width ε at x = 1."""
-
-    domain = kp.Box(x=(0, 1))
-    epsilon = 0.01
-
-    def residual(self, p, u):
-        return kp.partial(u, "x") - self.epsilon * kp.laplacian(u) - 1.0
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, 0.0)]
-
-    def exact(self, p):
-        e = self.epsilon
-        return p.x - torch.exp((p.x - 1) / e) + torch.exp(torch.full_like(p.x, -1 / e))
-
-
-def test_inserting_knots_changes_nothing_and_pays_in_a_layer():
-    """As many knots, where the residual is: the error is at least a hundred times smaller."""
-    points = kp.Collocation(400, 2)
-    even = kp.solve(Layer(), kp.KAN([1, 1], 7, 48), kp.LeastSquares(), points)
-    optimizers = [kp.LeastSquares(), *(6 * [kp.InsertKnots(6), kp.LeastSquares()])]
-    fitted = kp.solve(Layer(), kp.KAN([1, 1], 7, 12), optimizers, points)
-    assert fitted.parameters == even.parameters
-    assert fitted.errors.l2_relative < even.errors.l2_relative / 100
-    for before, after in pairwise(fitted.history.rows):
-        if "projection_error" in after:
-            assert after["projection_error"] == 0
-            assert after["loss"] == pytest.approx(before["loss"], rel=1e-6)
-    breaks = fitted.network.layers[0].basis.breaks[0]
-    assert float(breaks.diff()[0]) > 4 * float(breaks.diff()[-1])
-
-
-def test_knots_of_hidden_layers_follow_their_own_activations():
-    network = kp.KAN([2, 3, 1], 5, [2, 4])
-    solution = kp.solve(Square(), network, kp.LeastSquares(), kp.Collocation(100, 20))
-    before = solution(solution.residuals.terms[0].points)
-    stage = kp.InsertKnots(2, [-1]).start(solution.residuals, 0)
-    step = stage.step()
-    assert step.notes == {"projection_error": 0.0, "inserted": 2.0 * 3}
-    assert [layer.basis.intervals for layer in network.layers] == [2, 6]
-    after = solution(solution.residuals.terms[0].points)
-    assert float((after - before).abs().max()) < 1e-12 * float(before.abs().max())
-    rows = network.layers[-1].basis.breaks.diff(dim=1)
-    assert not torch.allclose(rows[0] / rows[0].sum(), rows[1] / rows[1].sum())
-
-
-def test_knots_are_for_kans_and_their_layers():
-    solution = kp.solve(Line(), kp.KAN([1, 4, 1], 5, 3), points=kp.Collocation(40, 2))
-    with pytest.raises(kp.InputError, match="from 0 to 1, got 2"):
-        kp.InsertKnots(2, [2]).start(solution.residuals, 0).step()
-    with pytest.raises(kp.InputError, match="count"):
-        kp.InsertKnots(0)
-    with pytest.raises(kp.InputError, match="for KANs: a MLP"):
-        kp.solve(Line(), kp.MLP([1, 4, 1]), kp.InsertKnots(), kp.Collocation(40, 2))
 
 
 def test_points_of_an_estimate_do_not_adapt():

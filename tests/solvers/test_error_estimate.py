@@ -208,8 +208,8 @@ def test_the_command_line_prints_both_and_saves_both(tmp_path):
 
 
 def test_a_finer_network_has_the_hidden_functions_on_knots_that_were_inserted():
-    network, insert = kp.KAN([2, 6, 1], 5, [4, 6]), kp.InsertKnots(count=2, layers=[0])
-    solution = kp.solve(Known(), network, [insert, kp.LeastSquares()])
+    network, refine = kp.KAN([2, 6, 1], 5, [4, 6]), kp.Refine([6, 6])
+    solution = kp.solve(Known(), network, [refine, kp.LeastSquares()])
     (finer, *_) = finer_solves(solution, 1.5, seed=1)
     x = torch.linspace(-1, 1, 40, dtype=torch.float64)[:, None].expand(-1, 2)
     own, whole = (list(net.activations(x))[1] for net in (network, finer.network))

@@ -132,7 +132,6 @@ GROUPS = (
             "LBFGS",
             "Adam",
             "Refine",
-            "InsertKnots",
             "Method",
             "Optimizer",
             "Transform",
