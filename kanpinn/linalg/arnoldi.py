@@ -21,15 +21,6 @@ class KrylovSpace:
     matrix: Tensor
     rest: Tensor
 
-    def residuals(self, values: Tensor, vectors: Tensor) -> Tensor:
-        """‖T B y - μ B y‖ / |μ| of eigenpairs (μ, y) of H, (count,).
-
-        Args:
-            values: the eigenvalues μ, (count,).
-            vectors: the eigenvectors y, columns of unit length, (r, count).
-        """
-        return torch.linalg.vector_norm(self.rest.to(vectors) @ vectors, dim=0) / values.abs()
-
 
 def krylov_spaces(apply: Callable[[Tensor], Tensor], start: Tensor) -> Iterator[KrylovSpace]:
     """The Krylov spaces of p vectors V: the spans of V, of V and T V, and so on.

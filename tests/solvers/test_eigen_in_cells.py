@@ -121,7 +121,7 @@ def test_settings_that_do_not_fit_are_refused():
 
 def test_cells_and_comparisons_that_do_not_fit_into_memory_are_refused(monkeypatch):
     def found(memory):
-        monkeypatch.setattr("kanpinn._support.memory.machine_memory", lambda: memory)
+        monkeypatch.setattr("kanpinn.spaces.cells.system.memory.machine_memory", lambda: memory)
         network, settings = kp.Cells([2, 1], 6, 2), kp.Dissection(tolerance=1e-1)
         return kp.eigen(Membrane(), network, 2, optimizers=settings)
 

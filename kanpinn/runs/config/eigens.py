@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from kanpinn._support.errors import InputError, expecting
+from kanpinn._support.errors import InputError
 from kanpinn.networks import Network
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.runs.config.job import File, Job, PointsTable, Weight
@@ -23,9 +23,8 @@ from kanpinn.solvers.eigen import (
     discretize_eigen,
     eigen,
     prepare,
-    restored,
 )
-from kanpinn.spaces.cells.cells import Cells
+from kanpinn.solvers.solve import default_optimizer
 from kanpinn.tasks.adaptive import Dissection
 
 
@@ -38,23 +37,19 @@ class EigenJob(Job):
         settings: the discretization.
         count: the number of eigenvalues.
         near: the number nearest to which eigenvalues are computed; None for the smallest ones.
+        budget_seconds: the most seconds that the steps may take; None for no limit.
     """
 
     problem: EigenProblem
     settings: SolveSettings
     count: int
     near: float | None
+    budget_seconds: float | int | None = None
 
     def _run(
         self, given: dict[str, Any], announce: Announce | None, assessed: bool
     ) -> Eigensolution:
-        """Solve the problem, or restore the modes of a finished solve from its checkpoint.
-
-        There are no steps, so observers are never called.
-        """
-        if given["checkpoint"] is not None:
-            with expecting("the checkpoint"):
-                return restored(self.preview(), given["checkpoint"])
+        """Solve the problem, or go on from a checkpoint; without steps that gives its modes."""
         with blaming(type(self.problem).__name__, self.problem, self.network):
             return eigen(
                 self.problem,
@@ -66,6 +61,8 @@ class EigenJob(Job):
                 boundary=self.settings.boundary,
                 weights=self.settings.weights,
                 seed=self.seed,
+                budget_seconds=self.budget_seconds,
+                **given,
             )
 
     def preview(self) -> Discretization[EigenProblem]:
@@ -127,8 +124,8 @@ class EigenFile(File):
         return self.problem.title
 
     def job(self, directory: Path, name: str) -> EigenJob:
-        reason = "eigenvalues always have bounds and estimates, and take no steps"
-        self.run.refuse(reason, "estimate", "bound", "tolerance", "budget_seconds")
+        reason = "eigenvalues always have bounds and estimates"
+        self.run.refuse(reason, "estimate", "bound", "tolerance")
         problem: EigenProblem = self.problem.build("problem", directory)
         limits = {"ends": partial(check_inputs_and_fields, problem, problem.inputs())}
         with blaming(type(problem).__name__, problem):
@@ -150,16 +147,20 @@ class EigenFile(File):
             ),
             count=self.eigen.count,
             near=self.eigen.near,
+            budget_seconds=self.run.budget_seconds,
         )
 
     def _optimizers(self, network: Network, directory: Path) -> tuple[Dissection, ...]:
-        if self.optimizer and not isinstance(network, Cells):
+        own = default_optimizer(network)
+        if not self.optimizer:
+            return (own,) if isinstance(own, Dissection) else ()
+        if not isinstance(own, Dissection):
             raise InputError(
                 "optimizer: expected to be left out, since eigenvalues are found by linear algebra"
             )
         if len(self.optimizer) > 1:
             raise InputError("optimizer: expected at most one for eigenvalues in cells")
-        made = [one.build(f"optimizer[{i}]", directory) for i, one in enumerate(self.optimizer)]
-        if not all(isinstance(one, Dissection) for one in made):
+        made = self.optimizer[0].build("optimizer[0]", directory)
+        if not isinstance(made, Dissection):
             raise InputError('optimizer[0].type: expected "dissection" for a network in cells')
-        return tuple(made)
+        return (made,)

@@ -317,7 +317,8 @@ def load(path: str | os.PathLike[str], *, trust: bool = False) -> Result:
     if state is None:
         raise InputError(f"{folder} holds neither a checkpoint nor a result yet")
     # With the stage index past the last stage, the job assembles the result and takes no step.
-    state = {**state, "stage": None, "stage_index": len(job.optimizers), "finished": None}
+    stages = max(1, len(job.optimizers))  # one where linear algebra finds eigenvalues
+    state = {**state, "stage": None, "stage_index": stages, "finished": None}
     unfinished = folder.name.endswith(PARTIAL)
     result = job.run(checkpoint=state, assessed=unfinished)
     if unfinished:

@@ -4,5 +4,4 @@ from kanpinn.solvers.eigen.eigen import default_eigen_points as default_eigen_po
 from kanpinn.solvers.eigen.eigen import discretize_eigen as discretize_eigen
 from kanpinn.solvers.eigen.eigen import eigen as eigen
 from kanpinn.solvers.eigen.eigen import prepare as prepare
-from kanpinn.solvers.eigen.eigen import restored as restored
 from kanpinn.solvers.eigen.eigensolution import Eigensolution as Eigensolution

@@ -4,7 +4,7 @@ status, and its solution made again from a stored run.
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,7 +13,16 @@ import torch
 from torch import Generator, Tensor
 
 from kanpinn._support.distributed import on_threads, world
-from kanpinn._support.errors import InputError, instance, integer, number, of_class
+from kanpinn._support.errors import (
+    CONVERGED,
+    FAILED,
+    InputError,
+    expecting,
+    instance,
+    integer,
+    number,
+    of_class,
+)
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Jet
@@ -40,322 +49,27 @@ from kanpinn.solvers.eigen.modes import (
     channels_at,
     density_of,
     each,
+    fresh_rule,
     rule,
     samples,
     widened,
 )
-from kanpinn.solvers.eigen.search import (
-    FoundModes,
-    find_modes,
-    fresh_points,
-    modes_in_cells,
-    search_in_cells,
+from kanpinn.solvers.eigen.search import EigenSearch, EigenStage, FoundModes, resolved_modes
+from kanpinn.solvers.eigen.spectrum import (
+    RESOLVED,
+    kato_temple,
+    rayleigh_gaps,
+    residual_norms,
+    rounding,
 )
-from kanpinn.solvers.eigen.spectrum import kato_temple, rayleigh_gaps, residual_norms, rounding
-from kanpinn.solvers.state import History
-from kanpinn.spaces.cells.cells import Cells, require_cells
+from kanpinn.solvers.loop import run_stages
+from kanpinn.solvers.losses import FixedLoss
+from kanpinn.solvers.solve import default_optimizer
+from kanpinn.solvers.state import History, Observer, SolverState, begin
 from kanpinn.tasks.adaptive import Dissection
 
 FEW = Collocation(5, 16, "uniform")
-
-
-def check_linear(problem: EigenProblem) -> None:
-    """Raise if the operator, the mass or a condition is not linear and homogeneous.
-
-    Raises:
-        InputError: if one of them is not, with its name and the deviation; if the mass has another
-            number of equations than the operator, or derivatives of the same or a higher order.
-    """
-    name = type(problem).__name__
-    points = sample(problem.domain, FEW.interior, FEW.sampler)
-    columns, orders = [], []
-    for what, equation in (("operator", problem.operator_values), ("mass", problem.mass_values)):
-        jet = _check(equation, points, len(problem.fields), f"{name}.{what}")
-        orders.append(jet.channels.derivative_order)
-        columns.append(equation(points, jet).shape[1])
-    if columns[0] != columns[1]:
-        raise InputError(
-            f"{name}.mass must have as many equations as the operator: expected {columns[0]}, got "
-            f"{columns[1]}"
-        )
-    if orders[0] <= orders[1]:
-        raise InputError(
-            f"{name}.operator has derivatives up to order {orders[0]}, its mass up to {orders[1]}: "
-            "the eigenvalues are isolated only if the operator has the higher order"
-        )
-    for index, condition in enumerate(problem.conditions()):
-        places = condition.points(FEW, 1.0, Generator().manual_seed(0))
-        what = f"{name}.conditions()[{index}], {of_class(condition)},"
-        equation = partial(condition.stacked_residual, problem.fields, what)
-        _check(equation, places, len(problem.fields), what)
-
-
-def _check(
-    equation: ResidualFunction, points: Points, m: int, what: str, rounding: float = 1e-8
-) -> Jet:
-    """Raise if an equation is not linear and homogeneous in the jet, up to `rounding` · its size.
-
-    Returns:
-        A random jet with the derivatives that the equation uses.
-    """
-    jets = random_jets(equation, points, m)
-    first, second = (equation(points, jet) for jet in jets)
-    size = float(torch.maximum(first.abs().max(), second.abs().max()))
-    if not math.isfinite(size):
-        raise InputError(f"{what} must be finite: at some point of the domain it gives {size:g}")
-    rest = float(equation(points, jets[0] * 0.0).abs().max())
-    if not rest <= rounding * size:
-        raise InputError(f"{what} must be homogeneous: for u = 0 it gives {rest:.3g}, expected 0")
-    mixed = equation(points, jets[0] * 2.0 - jets[1] * 3.0)
-    gap = float((mixed - (2 * first - 3 * second)).abs().max())
-    if not gap <= rounding * size:
-        raise InputError(
-            f"{what} must be linear in the fields: it gives something else for 2u - 3v than "
-            f"2 times that for u less 3 times that for v (by {gap:.1e} of {size:.1e})"
-        )
-    return jets[0]
-
-
 ADVICE = "more units, or points, would show more"
-
-
-def status_of(
-    found: FoundModes, values: Tensor, unknown: Tensor, count: int, near: float | None
-) -> str:
-    """Return the status of a solve for `count` eigenvalues, in words.
-
-    Args:
-        found: the resolved modes.
-        values: their first eigenvalues, at most `count`.
-        unknown: the expected error of each value, (len(values),).
-        count: the number of eigenvalues requested.
-        near: the number they should be nearest to; None for those at the end of the spectrum.
-    """
-    poor_from, named_at_most = 1e-3, 6  # a relative error of 0.1 % is good enough
-    if near is not None and found.nearer:
-        return (
-            f"stopped: eigenvalues nearer to {near:g} are not resolved ({found.nearer}): {ADVICE}"
-        )
-    if len(values) < count:
-        return f"stopped: only {len(values)} of {count} eigenvalues are resolved: {ADVICE}"
-    distances = (values - found.spectrum.shift).abs()
-    part = unknown / torch.maximum(values.abs(), 1e-3 * distances)  # an eigenvalue may be zero
-    poor = [str(index + 1) for index, share in enumerate(part.tolist()) if not share <= poor_from]
-    if not poor:
-        return "converged"
-    named = f"{', '.join(poor[:named_at_most])}{', …' if len(poor) > named_at_most else ''}"
-    which = f"eigenvalues {named} are" if len(poor) > 1 else f"eigenvalue {named} is"
-    return f"stopped: {which} known to {float(part.max()):.1%} only: {ADVICE}"
-
-
-def not_self_adjoint(asymmetry: float) -> str:
-    """Return in words why a problem was not solved as a self-adjoint one.
-
-    Args:
-        asymmetry: the measured asymmetry; infinite if the problem says so itself or has no forms.
-    """
-    if math.isinf(asymmetry):
-        return "the problem is not self-adjoint"
-    return (
-        f"the problem was not found to be self-adjoint (asymmetry {asymmetry:.0e}); where it is, "
-        "more points show it, or self_adjoint = True says so"
-    )
-
-
-def finish(
-    discretization: Discretization[EigenProblem],
-    found: FoundModes,
-    count: int,
-    near: float | None,
-    started: float,
-) -> Eigensolution:
-    """Return the first `count` modes, normalised, with residuals, bounds, errors and status."""
-    first = found.modes[torch.arange(min(count, len(found.modes.values)))]
-    if not len(first.values):
-        return failed(
-            discretization, f"no eigenvalue is resolved: {ADVICE}", started, found.unresolved
-        )
-    problem, m = discretization.problem, len(discretization.problem.fields)
-    values = first.values
-    seen = samples(problem, widened(discretization.surrogate, first.columns, m), found.fresh)
-    modes = _normalised(first, seen, found.self_adjoint)
-    surrogate = widened(discretization.surrogate, modes.columns, m)
-    bounds, estimates, unbounded = _bounds(discretization, found, values, seen)
-    norms, exact = residual_norms(values, seen), paired_exact_values(problem, values, near)
-    residuals = Residuals(surrogate, terms_of(discretization, surrogate, values))
-    by_term, history = residuals.term_values(), History()
-    loss = sum(term.weight * by_term[term.name] for term in residuals.terms)
-    seconds = time.perf_counter() - started
-    history.rows.append(
-        {
-            "step": 1,
-            "stage": 0,
-            "loss": loss,
-            "evaluations": 1,
-            "seconds": seconds,
-            "modes": len(values),
-        }
-    )
-    return Eigensolution(
-        discretization=discretization,
-        surrogate=surrogate,
-        residuals=residuals,
-        values=values,
-        residual_norms=norms,
-        bounds=bounds,
-        unbounded=unbounded,
-        estimates=estimates,
-        self_adjoint=found.self_adjoint,
-        exact=exact,
-        errors=None if exact is None else relative_errors(values, exact),
-        unresolved=found.unresolved,
-        status=found.status
-        or status_of(found, values, norms if estimates is None else estimates, count, near),
-        history=history,
-        seconds=seconds,
-        loss_terms=by_term,
-        optimizer_seconds=[seconds],
-    )
-
-
-def failed(
-    discretization: Discretization[EigenProblem], reason: str, started: float, unresolved: int = 0
-) -> Eigensolution:
-    """Return an `Eigensolution` without modes whose status says why the solve has failed."""
-    none = discretization.surrogate.low.new_zeros(0)
-    return Eigensolution(
-        discretization=discretization,
-        surrogate=discretization.surrogate,
-        residuals=Residuals(discretization.surrogate, discretization.terms()),
-        values=none,
-        residual_norms=none,
-        bounds=None,
-        unbounded="there are no modes",
-        estimates=None,
-        self_adjoint=False,
-        exact=None,
-        errors=None,
-        unresolved=unresolved,
-        status=f"failed: {reason}",
-        history=History(),
-        seconds=time.perf_counter() - started,
-        loss_terms={},
-    )
-
-
-def _bounds(
-    discretization: Discretization[EigenProblem],
-    found: FoundModes,
-    values: Tensor,
-    seen: ModeSamples,
-) -> tuple[Tensor | None, Tensor | None, str]:
-    """Return error bounds and estimates, (count,) each, or None, and why there are no bounds."""
-    if found.estimates is not None:
-        return None, found.estimates, "cells meet conditions and continuity in least squares"
-    density, unbounded = _density(discretization, found)
-    if density is None:
-        return None, None, unbounded
-    noise, norms = rounding(values, found.spectrum), residual_norms(values, seen, density)
-    others = found.modes.values[len(values) :]
-    expected = kato_temple(values, norms, others) + rayleigh_gaps(values, seen) + noise
-    return norms + noise, torch.minimum(norms + noise, expected), unbounded
-
-
-def _normalised(modes: Modes, seen: ModeSamples, self_adjoint: bool) -> Modes:
-    """Return modes with a positive largest value, and ∫ |u|² = 1 unless they are orthonormal."""
-    u = as_modes(seen.fields, modes.values)
-    largest = u.gather(0, u.abs().argmax(dim=0, keepdim=True))[0]
-    factor = largest.abs() / largest
-    if not self_adjoint:
-        factor = factor / torch.linalg.vector_norm(u, dim=0)
-    return Modes(modes.values, modes.coefficients * factor)
-
-
-def _density(
-    discretization: Discretization[EigenProblem], found: FoundModes
-) -> tuple[Tensor | None, str]:
-    """Return the density ρ (n, 1) of the bounds' norms; or None, and why there are no bounds."""
-    if not found.self_adjoint:
-        return None, not_self_adjoint(found.asymmetry)
-    if discretization.penalties():
-        return None, "conditions are met by the penalty, not exactly"
-    density = density_of(discretization.problem, discretization.surrogate, found.fresh)
-    if density is None:
-        return None, "the mass is no multiplication by a positive function"
-    return density, ""
-
-
-def terms_of(
-    discretization: Discretization[EigenProblem], surrogate: Surrogate, values: Tensor
-) -> list[Term]:
-    """Return the loss terms of all modes: L u - λ M u, and the conditions not met exactly."""
-    problem, m = discretization.problem, len(discretization.problem.fields)
-    left, right = (each(e, m) for e in (problem.operator_values, problem.mass_values))
-
-    def equation(p: Points, u: Jet) -> Tensor:
-        lhs, rhs = as_modes(left(p, u), values), as_modes(right(p, u), values)
-        rest = (lhs - values * rhs).flatten(1)
-        return torch.cat([rest.real, rest.imag], dim=1) if rest.is_complex() else rest
-
-    points = rule(discretization)
-    channels = channels_at(surrogate, [equation], points)
-    inside = ResidualTerm(
-        "interior", points, discretization.weights["interior"], channels, equation
-    )
-    outside = [
-        replace(term, equation=_flat(each(term.equation, m))) for term in discretization.penalties()
-    ]
-    return [inside, *outside]
-
-
-def _flat(equation: ResidualFunction) -> ResidualFunction:
-    return lambda p, u: equation(p, u).flatten(1)
-
-
-def restored(
-    discretization: Discretization[EigenProblem], state: Mapping[str, Any]
-) -> Eigensolution:
-    """Return the modes of a saved state; each eigenvalue minimises ‖L u - λ M u‖ of its mode.
-
-    There are no bounds and no errors, and the status is a failure for an unknown reason.
-
-    Args:
-        discretization: of the eigenvalue problem, with the network before the solve.
-        state: a `SolverState.state_dict()`.
-    """
-    without, rows = failed(discretization, "not known", time.perf_counter()), list(state["history"])
-    if not rows:
-        return without
-    problem, count = discretization.problem, int(rows[-1]["modes"])
-    m = len(problem.fields)
-    network = discretization.surrogate.network
-    last = state["network"][f"layers.{len(network.layers) - 1}.coefficients"]
-    size = sum(layer.coefficients.numel() for layer in network.output_layers)
-    columns = last.new_zeros(size, last.shape[-1] // m)
-    surrogate = widened(discretization.surrogate, columns.to(discretization.surrogate.low), m)
-    surrogate.network.load_state_dict(state["network"])
-    seen = samples(problem, surrogate, fresh_points(discretization))
-    values = _quotients(seen.operator, seen.mass, count)
-    residuals = Residuals(surrogate, terms_of(discretization, surrogate, values))
-    return replace(
-        without,
-        surrogate=surrogate,
-        residuals=residuals,
-        values=values,
-        residual_norms=residual_norms(values, seen),
-        history=History(rows),
-        seconds=sum(state["seconds"]),
-        loss_terms=residuals.term_values(),
-        optimizer_seconds=list(state["seconds"]),
-    )
-
-
-def _quotients(left: Tensor, right: Tensor, count: int) -> Tensor:
-    """Return ∫ Mu*·Lu / ∫ |Mu|² of each mode, (count,); complex if there are 2 count columns."""
-    like = left.new_zeros(count)
-    like = like if left.shape[1] == count else like.to(like.dtype.to_complex())
-    left, right = as_modes(left, like), as_modes(right, like)
-    return (right.conj() * left).sum(dim=0) / right.abs().square().sum(dim=0)
 
 
 def eigen(
@@ -369,6 +83,9 @@ def eigen(
     boundary: str = "auto",
     weights: Mapping[str, float | int] | None = None,
     seed: int = 0,
+    budget_seconds: float | int | None = None,
+    observers: Sequence[Observer] = (),
+    checkpoint: Mapping[str, Any] | None = None,
 ) -> Eigensolution:
     """Compute the smallest few eigenvalues of L u = λ M u and their modes.
 
@@ -379,7 +96,7 @@ def eigen(
     layer. A mode is spurious, and left out, if its residual is large at points that the solve has
     not used.
 
-    For a network in cells the same inverse acts on a Krylov space, and the cells are halved until
+    For a network in cells the same inverse acts on a Krylov space, and the cells are refined until
     the estimated relative errors of the eigenvalues are below the tolerance of `optimizers`.
 
     Args:
@@ -394,6 +111,10 @@ def eigen(
         boundary: how boundary conditions are met, as for `solve`.
         weights: of the loss terms, by name; the operator's is in units of the operator's size.
         seed: of random points.
+        budget_seconds: the most seconds that the steps may take, as for `solve`. A step is one
+            shift or, for a network in cells, one tree.
+        observers: called with the `SolverState` after every step, as for `solve`.
+        checkpoint: a `SolverState.state_dict()` from which the search continues.
 
     Returns:
         The modes with residuals, bounds and a status; without modes if the solve has failed.
@@ -423,49 +144,39 @@ def eigen(
     settings = SolveSettings(points=points, boundary=boundary, weights=weights)
     discretization = discretize_eigen(problem, network, settings, integer("seed", seed, least=0))
     prepare(discretization, count, near)
-    dissection = _dissection(network, optimizers)
-    try:
-        if dissection is None:
-            found = find_modes(discretization, count, near)
-        else:
-            with on_threads(network.threads):
-                spectrum = search_in_cells(discretization, count, near, dissection)
-                discretization = _with_points_for_cells(discretization)
-                found = modes_in_cells(discretization, spectrum, count, near)
-    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
-        return failed(discretization, str(error).splitlines()[0], started)
-    return finish(discretization, found, count, near, started)
+    search = EigenSearch(discretization, count, near)
+    if (cells := cell_settings(network, optimizers)) is not None:
+        search = replace(search, cells=cells, steps=cells.steps)
+    own = None if checkpoint is None else _of_first_mode(network, checkpoint)
+    with on_threads(network.threads):
+        losses = FixedLoss(discretization.residuals())
+        state = begin(losses, (search,), budget_seconds, checkpoint=own)
+        status = run_stages(state, None, observers, seed, own)
+        if checkpoint is not None and state.stage is None:
+            return _restored(discretization, checkpoint)
+        found = _solution(search, state, status)
+        return replace(found, seconds=state.clock.earlier + time.perf_counter() - started)
 
 
-def _dissection(network: Network, given: Method | None) -> Dissection | None:
-    """Return the settings of a solve in cells; None for other networks.
+def cell_settings(network: Network, given: Method | None) -> Dissection | None:
+    """Return the settings of a search in cells; None for other networks.
 
     Raises:
         InputError: for settings that are not for the network.
     """
-    if isinstance(network, Cells):
-        found = Dissection() if given is None else given
-        if not isinstance(found, Dissection):
-            raise InputError(
-                f"optimizers must be a Dissection for a network in cells, got {found!r}"
-            )
-        found.check(network)
-        return found
-    if given is not None:
+    own = default_optimizer(network)
+    if not isinstance(own, Dissection):
+        if given is None:
+            return None
         raise InputError(
             f"optimizers must be None for a {type(network).__name__}, whose eigenvalues are found "
             f"by linear algebra without settings, got {given!r}"
         )
-    return None
-
-
-def _with_points_for_cells(
-    discretization: Discretization[EigenProblem], each: int = 30
-) -> Discretization[EigenProblem]:
-    """Return the discretization with at least `each` points for each cell, for inner products."""
-    chosen, network = discretization.collocation, require_cells(discretization.surrogate.network)
-    interior = max(chosen.interior, each * network.count)
-    return replace(discretization, collocation=replace(chosen, interior=interior))
+    chosen = own if given is None else given
+    if not isinstance(chosen, Dissection):
+        raise InputError(f"optimizers must be a Dissection for a network in cells, got {chosen!r}")
+    chosen.check(network)
+    return chosen
 
 
 def discretize_eigen(
@@ -525,3 +236,283 @@ def default_eigen_points(network: Network) -> Collocation:
     if inputs > 3:
         return Collocation(interior, math.ceil(interior / 4), "sobol")
     return Collocation(interior, max(164, math.ceil(4 * interior**0.5)), "gauss")
+
+
+def check_linear(problem: EigenProblem) -> None:
+    """Raise if the operator, the mass or a condition is not linear and homogeneous.
+
+    Raises:
+        InputError: if one of them is not, with its name and the deviation; if the mass has another
+            number of equations than the operator, or derivatives of the same or a higher order.
+    """
+    name = type(problem).__name__
+    points = sample(problem.domain, FEW.interior, FEW.sampler)
+    columns, orders = [], []
+    for what, equation in (("operator", problem.operator_values), ("mass", problem.mass_values)):
+        jet = _check(equation, points, len(problem.fields), f"{name}.{what}")
+        orders.append(jet.channels.derivative_order)
+        columns.append(equation(points, jet).shape[1])
+    if columns[0] != columns[1]:
+        raise InputError(
+            f"{name}.mass must have as many equations as the operator: expected {columns[0]}, got "
+            f"{columns[1]}"
+        )
+    if orders[0] <= orders[1]:
+        raise InputError(
+            f"{name}.operator has derivatives up to order {orders[0]}, its mass up to {orders[1]}: "
+            "the eigenvalues are isolated only if the operator has the higher order"
+        )
+    for index, condition in enumerate(problem.conditions()):
+        places = condition.points(FEW, 1.0, Generator().manual_seed(0))
+        what = f"{name}.conditions()[{index}], {of_class(condition)},"
+        equation = partial(condition.stacked_residual, problem.fields, what)
+        _check(equation, places, len(problem.fields), what)
+
+
+def _check(
+    equation: ResidualFunction, points: Points, m: int, what: str, rounding: float = 1e-8
+) -> Jet:
+    """Raise if an equation is not linear and homogeneous in the jet, up to `rounding` · its size.
+
+    Returns:
+        A random jet with the derivatives that the equation uses.
+    """
+    jets = random_jets(equation, points, m)
+    first, second = (equation(points, jet) for jet in jets)
+    size = float(torch.maximum(first.abs().max(), second.abs().max()))
+    if not math.isfinite(size):
+        raise InputError(f"{what} must be finite: at some point of the domain it gives {size:g}")
+    rest = float(equation(points, jets[0] * 0.0).abs().max())
+    if not rest <= rounding * size:
+        raise InputError(f"{what} must be homogeneous: for u = 0 it gives {rest:.3g}, expected 0")
+    mixed = equation(points, jets[0] * 2.0 - jets[1] * 3.0)
+    gap = float((mixed - (2 * first - 3 * second)).abs().max())
+    if not gap <= rounding * size:
+        raise InputError(
+            f"{what} must be linear in the fields: it gives something else for 2u - 3v than "
+            f"2 times that for u less 3 times that for v (by {gap:.1e} of {size:.1e})"
+        )
+    return jets[0]
+
+
+def _solution(search: EigenSearch, state: SolverState, status: str) -> Eigensolution:
+    """Return the first modes of a search, normalised, with residuals, bounds, errors and status.
+
+    status: that of the loop.
+    """
+    discretization, stage = search.discretization, state.stage
+    none = Eigensolution(
+        discretization=discretization,
+        surrogate=discretization.surrogate,
+        residuals=state.residuals,
+        status=status,
+        history=state.history,
+        optimizer_seconds=state.clock.seconds,
+    )
+    if status.startswith(FAILED):
+        return none
+    assert isinstance(stage, EigenStage)
+    pairs, which, estimates = stage.eigenpairs()
+    if estimates is None:
+        limit = RESOLVED
+    else:
+        discretization, limit = _with_points_for_cells(discretization, search.count), math.inf
+    found = resolved_modes(discretization, pairs, which, search.count, search.near, limit)
+    first = found.modes[torch.arange(min(search.count, len(found.modes.values)))]
+    values, problem = first.values, discretization.problem
+    if not len(values):
+        status = f"failed: no eigenvalue is resolved: {ADVICE}"
+        return replace(none, status=status, unresolved=found.unresolved)
+    seen = samples(problem, widened(none.surrogate, first.columns), found.fresh).of(values)
+    modes = _normalised(first, seen, found.self_adjoint)
+    surrogate = widened(none.surrogate, modes.columns)
+    norms, exact = residual_norms(values, seen), paired_exact_values(problem, values, search.near)
+    bounds, unbounded = None, "cells meet conditions and continuity in least squares"
+    if estimates is None:
+        bounds, estimates, unbounded = _bounds(discretization, found, values, seen)
+        if status == CONVERGED:
+            status = _status(found, values, norms if estimates is None else estimates, search)
+    residuals = Residuals(surrogate, terms_of(discretization, surrogate, values))
+    by_term = residuals.term_values()
+    loss = sum(term.weight * by_term[term.name] for term in residuals.terms)
+    state.history.rows[-1] |= {"loss": loss, "modes": len(values)}
+    state.last = state.state_dict() | {"network": surrogate.network.state_dict()}
+    return replace(
+        none,
+        discretization=discretization,
+        surrogate=surrogate,
+        residuals=residuals,
+        values=values,
+        residual_norms=norms,
+        bounds=bounds,
+        unbounded=unbounded,
+        estimates=estimates,
+        self_adjoint=found.self_adjoint,
+        exact=exact,
+        errors=None if exact is None else relative_errors(values, exact),
+        unresolved=found.unresolved,
+        status=status,
+        loss_terms=by_term,
+    )
+
+
+def _with_points_for_cells(
+    discretization: Discretization[EigenProblem], cells: int, each: int = 30
+) -> Discretization[EigenProblem]:
+    """Return the discretization with at least `each` points for each cell, for inner products."""
+    chosen = discretization.collocation
+    interior = max(chosen.interior, each * cells)
+    return replace(discretization, collocation=replace(chosen, interior=interior))
+
+
+def _status(found: FoundModes, values: Tensor, errors: Tensor, search: EigenSearch) -> str:
+    """Return the status of a search on an output layer, in words.
+
+    Args:
+        found: the resolved modes.
+        values: their first eigenvalues, at most `search.count`.
+        errors: the expected error of each value, (len(values),).
+        search: the request.
+    """
+    poor_from, named_at_most, near = 1e-3, 6, search.near  # a relative error of 0.1 % is enough
+    if near is not None and found.nearer:
+        return (
+            f"stopped: eigenvalues nearer to {near:g} are not resolved ({found.nearer}): {ADVICE}"
+        )
+    if len(values) < search.count:
+        return f"stopped: only {len(values)} of {search.count} eigenvalues are resolved: {ADVICE}"
+    distances = (values - found.spectrum.shift).abs()
+    part = errors / torch.maximum(values.abs(), 1e-3 * distances)  # an eigenvalue may be zero
+    poor = [str(index + 1) for index, share in enumerate(part.tolist()) if not share <= poor_from]
+    if not poor:
+        return CONVERGED
+    named = f"{', '.join(poor[:named_at_most])}{', …' if len(poor) > named_at_most else ''}"
+    which = f"eigenvalues {named} are" if len(poor) > 1 else f"eigenvalue {named} is"
+    return f"stopped: {which} known to {float(part.max()):.1%} only: {ADVICE}"
+
+
+def _bounds(
+    discretization: Discretization[EigenProblem],
+    found: FoundModes,
+    values: Tensor,
+    seen: ModeSamples,
+) -> tuple[Tensor | None, Tensor | None, str]:
+    """Return error bounds and estimates, (count,) each, or None, and why there are no bounds."""
+    if not found.self_adjoint:
+        if math.isinf(found.asymmetry):  # as the problem says, or as it has no forms
+            return None, None, "the problem is not self-adjoint"
+        return (
+            None,
+            None,
+            "the problem was not found to be self-adjoint (asymmetry "
+            f"{found.asymmetry:.0e}); where it is, more points show it, or self_adjoint = True "
+            "says so",
+        )
+    if discretization.penalties():
+        return None, None, "conditions are met by the penalty, not exactly"
+    density = density_of(discretization.problem, discretization.surrogate, found.fresh)
+    if density is None:
+        return None, None, "the mass is no multiplication by a positive function"
+    noise, norms = rounding(values, found.spectrum), residual_norms(values, seen, density)
+    others = found.modes.values[len(values) :]
+    expected = kato_temple(values, norms, others) + rayleigh_gaps(values, seen) + noise
+    return norms + noise, torch.minimum(norms + noise, expected), ""
+
+
+def _normalised(modes: Modes, seen: ModeSamples, self_adjoint: bool) -> Modes:
+    """Return modes with a positive largest value, and ∫ |u|² = 1 unless they are orthonormal."""
+    u = seen.fields
+    largest = u.gather(0, u.abs().argmax(dim=0, keepdim=True))[0]
+    factor = largest.abs() / largest
+    if not self_adjoint:
+        factor = factor / torch.linalg.vector_norm(u, dim=0)
+    return Modes(modes.values, modes.coefficients * factor)
+
+
+def terms_of(
+    discretization: Discretization[EigenProblem], surrogate: Surrogate, values: Tensor
+) -> list[Term]:
+    """Return the loss terms of all modes: L u - λ M u, and the conditions not met exactly."""
+    problem, m = discretization.problem, len(discretization.problem.fields)
+    left, right = (each(e, m) for e in (problem.operator_values, problem.mass_values))
+
+    def equation(p: Points, u: Jet) -> Tensor:
+        lhs, rhs = as_modes(left(p, u), values), as_modes(right(p, u), values)
+        rest = (lhs - values * rhs).flatten(1)
+        return torch.cat([rest.real, rest.imag], dim=1) if rest.is_complex() else rest
+
+    def flat(equation: ResidualFunction) -> ResidualFunction:
+        return lambda p, u: each(equation, m)(p, u).flatten(1)
+
+    points = rule(discretization)
+    channels = channels_at(surrogate, [equation], points)
+    inside = ResidualTerm(
+        "interior", points, discretization.weights["interior"], channels, equation
+    )
+    penalties = [replace(term, equation=flat(term.equation)) for term in discretization.penalties()]
+    return [inside, *penalties]
+
+
+def _of_first_mode(network: Network, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the checkpoint with the network of its first mode, if it has that of all modes."""
+    layers = network.output_layers
+    parts = {id(t) for x in layers for t in (x.coefficients, getattr(x, "kept", None))}
+    with expecting("the checkpoint"):
+        state = dict(checkpoint["network"])
+        for name, tensor in network.state_dict(keep_vars=True).items():
+            if id(tensor) in parts:
+                state[name] = state[name][..., : tensor.shape[-1]]
+        return {**checkpoint, "network": state}
+
+
+def _restored(
+    discretization: Discretization[EigenProblem], state: Mapping[str, Any]
+) -> Eigensolution:
+    """Return the modes of a checkpoint; each eigenvalue minimises ‖L u - λ M u‖ of its mode.
+
+    There are no bounds and no errors, and the status is a failure for an unknown reason.
+
+    Args:
+        discretization: of the eigenvalue problem, with the network before the solve.
+        state: a `SolverState.state_dict()`.
+    """
+    problem, surrogate = discretization.problem, discretization.surrogate
+    m, rows = len(problem.fields), list(state["history"])
+    count = int(rows[-1].get("modes", 0)) if rows else 0
+    none = Eigensolution(
+        discretization=discretization,
+        surrogate=surrogate,
+        residuals=discretization.residuals(),
+        status="failed: not known",
+        history=History(rows),
+        seconds=sum(state["seconds"]),
+        optimizer_seconds=list(state["seconds"]),
+    )
+    if not count:
+        return none
+    network = surrogate.network
+    last = state["network"][f"layers.{len(network.layers) - 1}.coefficients"]
+    size = sum(layer.coefficients.numel() for layer in network.output_layers)
+    surrogate = widened(surrogate, surrogate.low.new_zeros(size, last.shape[-1] // m))
+    surrogate.network.load_state_dict(state["network"])
+    seen = samples(problem, surrogate, fresh_rule(discretization))
+    values = _quotients(seen, count)
+    residuals = Residuals(surrogate, terms_of(discretization, surrogate, values))
+    return replace(
+        none,
+        surrogate=surrogate,
+        residuals=residuals,
+        values=values,
+        residual_norms=residual_norms(values, seen.of(values)),
+        loss_terms=residuals.term_values(),
+    )
+
+
+def _quotients(seen: ModeSamples, count: int) -> Tensor:
+    """Return ∫ Mu*·Lu / ∫ |Mu|² of each mode, (count,); complex if there are 2 count columns."""
+    like = seen.mass.new_zeros(count)
+    if seen.mass.shape[1] > count:
+        like = like.to(like.dtype.to_complex())
+    modes = seen.of(like)
+    product = (modes.mass.conj() * modes.operator).sum(dim=0)
+    return product / modes.mass.abs().square().sum(dim=0)

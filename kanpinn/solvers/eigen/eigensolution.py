@@ -111,6 +111,8 @@ class Eigensolution(Shown):
         discretization: problem, network, points and weights of the solve.
         surrogate: with one output for each field of each mode.
         residuals: L u - λ M u of all modes, and of the conditions that are not met exactly.
+        status: "converged", "stopped: ..." or "failed: ...", in words.
+        history: one row for each step, see `eigen`.
         values: the eigenvalues λ, (count,); a complex tensor only if some are complex.
         residual_norms: ‖L u - λ M u‖ / ‖u‖ of each mode, (count,), at points that the solve has
             not used.
@@ -128,11 +130,9 @@ class Eigensolution(Shown):
         unresolved: the number of eigenvalues of the discretisation, no further from the shift than
             those given, that were left out for their large residual: they are spurious or need
             more units.
-        status: "converged", "stopped: ..." or "failed: ...", in words.
-        history: one row for the solve; empty if it has failed.
         seconds: the wall time of the solve.
         loss_terms: the value of each loss term, by name.
-        optimizer_seconds: the seconds of the one stage; empty if the solve has failed.
+        optimizer_seconds: the seconds of the steps.
         optimizers: empty, since none is used.
         processes: the number of processes, always 1.
 
@@ -155,19 +155,19 @@ class Eigensolution(Shown):
     discretization: Discretization[EigenProblem]
     surrogate: Surrogate
     residuals: Residuals
-    values: Tensor
-    residual_norms: Tensor
-    bounds: Tensor | None
-    unbounded: str
-    estimates: Tensor | None
-    self_adjoint: bool
-    exact: Tensor | None
-    errors: Tensor | None
-    unresolved: int
     status: str
     history: History
-    seconds: float
-    loss_terms: dict[str, float]
+    values: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
+    residual_norms: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
+    bounds: Tensor | None = None
+    unbounded: str = "there are no modes"
+    estimates: Tensor | None = None
+    self_adjoint: bool = False
+    exact: Tensor | None = None
+    errors: Tensor | None = None
+    unresolved: int = 0
+    seconds: float = 0.0
+    loss_terms: dict[str, float] = field(default_factory=dict)
     optimizer_seconds: list[float] = field(default_factory=list)
     optimizers: tuple[Method, ...] = ()
     processes: int = 1

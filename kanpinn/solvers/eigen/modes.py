@@ -1,5 +1,5 @@
-"""Functions of an eigenvalue problem at points: surrogates with an output for each mode, the
-matrix pencil of the operator and the mass, and samples for inner products.
+"""Functions of an eigenvalue problem at points: surrogates with an output for each mode, the matrix
+pencil of the operator and the mass, and samples of modes for inner products.
 """
 
 import copy
@@ -43,24 +43,6 @@ class Modes:
         return torch.cat([c.real, c.imag], dim=1) if c.is_complex() else c
 
 
-@dataclass(frozen=True, eq=False)
-class Modewise:
-    """The output map of several modes: `output` applied to each group of `fields` outputs."""
-
-    output: OutputMap
-    fields: int
-
-    def apply(self, points: Points, jet: Jet) -> Jet:
-        """Return the jet of all modes from the jet of the network's outputs."""
-        return join([self.output.apply(points, one) for one in modes_of(jet, self.fields)])
-
-
-def modes_of(jet: Jet, fields: int) -> list[Jet]:
-    """Split a jet of all modes into one jet of `fields` fields for each mode."""
-    columns = range(0, jet.value.shape[-1], fields)
-    return [jet.map(lambda t, c=c: t[..., c : c + fields]) for c in columns]  # type: ignore[misc]
-
-
 def as_modes(columns: Tensor, values: Tensor) -> Tensor:
     """Return real columns as modes, (…, count): complex if the eigenvalues are.
 
@@ -74,20 +56,38 @@ def as_modes(columns: Tensor, values: Tensor) -> Tensor:
     return torch.complex(columns[..., :count], columns[..., count:])
 
 
-def of_modes(equation: Callable[[Points, Jet], Tensor], p: Points, u: Jet, fields: int) -> Tensor:
-    """Evaluate an equation for each mode of the jet, (n, equations, modes)."""
-    return torch.stack([equation(p, one) for one in modes_of(u, fields)], dim=2)
+@dataclass(frozen=True, eq=False)
+class Modewise:
+    """The output map of several modes: `output` applied to each group of `fields` outputs."""
+
+    output: OutputMap
+    fields: int
+
+    def apply(self, points: Points, jet: Jet) -> Jet:
+        """Return the jet of all modes from the jet of the network's outputs."""
+        return join([self.output.apply(points, mode) for mode in _split(jet, self.fields)])
 
 
-def widened(surrogate: Surrogate, columns: Tensor, fields: int) -> Surrogate:
-    """Return a copy of the surrogate with an output for each field of each mode.
+def each(equation: ResidualFunction, fields: int) -> ResidualFunction:
+    """Return the function that evaluates an equation for all modes, (n, equations, modes)."""
+    return lambda p, u: torch.stack([equation(p, mode) for mode in _split(u, fields)], dim=2)
+
+
+def _split(jet: Jet, fields: int) -> list[Jet]:
+    """Split a jet of all modes into one jet of `fields` fields for each mode."""
+    columns = range(0, jet.value.shape[-1], fields)
+    return [jet.map(lambda t, c=c: t[..., c : c + fields]) for c in columns]  # type: ignore[misc]
+
+
+def widened(surrogate: Surrogate, columns: Tensor) -> Surrogate:
+    """Return a copy of a surrogate of m fields with outputs j·m to (j+1)·m - 1 for mode j.
 
     Args:
         surrogate: of one mode.
         columns: the output layer's coefficients of each mode, (P, modes).
-        fields: the number m of fields; outputs j·m to (j+1)·m - 1 are those of mode j.
     """
     network: Network = copy.deepcopy(surrogate.network)
+    fields = network.width[-1]
     layers, modes = network.output_layers, columns.shape[1]
     parts = columns.split([layer.coefficients.numel() for layer in layers])
     with torch.no_grad():
@@ -100,22 +100,6 @@ def widened(surrogate: Surrogate, columns: Tensor, fields: int) -> Surrogate:
     output = None if surrogate.output is None else Modewise(surrogate.output, fields)
     inputs = None if surrogate.inputs is None else surrogate.inputs.functions[0]
     return Surrogate(network, surrogate.domain, output, inputs)
-
-
-@dataclass(frozen=True)
-class Pencil:
-    """The matrices of the rectangular eigenvalue problem (L - λM) c = 0, in least squares.
-
-    The rows of penalised conditions come last, with M = 0. Rows are scaled so that the sum of the
-    squares of (L - λM) c is the weighted mean of the squared residual.
-
-    Args:
-        operator: L, (N, P).
-        mass: M, (N, P).
-    """
-
-    operator: Tensor
-    mass: Tensor
 
 
 def rule(
@@ -140,40 +124,9 @@ def rule(
     return Points(p.coords, p.names, data=weights[:, None]).to(like.dtype, like.device)
 
 
-def pencil(discretization: Discretization[EigenProblem], points: Points, size: float) -> Pencil:
-    """Assemble the rows of L and M at the points of a rule, and those of penalised conditions.
-
-    Args:
-        discretization: gives the surrogate, the conditions and the weights.
-        points: a quadrature rule, as `rule` returns it.
-        size: the size of the operator, by which the rows of L and M are divided: so the ratio of
-            penalty and operator does not depend on the unit of length.
-    """
-    problem, surrogate = discretization.problem, discretization.surrogate
-    equations = (problem.operator_values, problem.mass_values)
-    weight = discretization.weights["interior"] / size**2
-    inside = [_rows(surrogate, [_weighed(surrogate, e, points, weight)]) for e in equations]
-    outside = discretization.penalties()
-    if not outside:
-        return Pencil(*inside)
-    below = _rows(surrogate, outside)
-    stacked = torch.cat([inside[0], below]), torch.cat([inside[1], torch.zeros_like(below)])
-    return Pencil(*stacked)
-
-
-def _weighed(
-    surrogate: Surrogate, equation: ResidualFunction, points: Points, weight: float
-) -> ResidualTerm:
-    """Return the loss term weight · mean of (equation)², the mean by the quadrature rule."""
-    assert points.data is not None
-    share = len(points) / float(points.data.sum())
-
-    def scaled(p: Points, u: Jet) -> Tensor:
-        assert p.data is not None
-        return (share * p.data).sqrt() * equation(p, u)
-
-    channels = channels_at(surrogate, [equation], points)
-    return ResidualTerm("interior", points, weight, channels, scaled)
+def fresh_rule(discretization: Discretization[EigenProblem]) -> Points:
+    """Return a quadrature rule at points that the solve has not used, 1.3 times as many."""
+    return rule(discretization, 1.3, fresh=True)
 
 
 def channels_at(
@@ -190,14 +143,9 @@ def channels_at(
         return find_channels(run, points.names)[0]
 
 
-def _rows(surrogate: Surrogate, terms: Sequence[Term]) -> Tensor:
-    chunks = Residuals(surrogate, terms).rows(surrogate.network.output_layers)
-    return torch.cat([rows.T for rows, _ in chunks], dim=1).T
-
-
 @dataclass(frozen=True)
 class ModeSamples:
-    """u, L u and M u of real functions at quadrature points, multiplied by √w.
+    """u, L u and M u of functions at quadrature points, multiplied by √w.
 
     So products of two matrices, such as fields.T @ operator, are the integrals of the products of
     the functions. Each function has a column.
@@ -212,10 +160,13 @@ class ModeSamples:
     operator: Tensor
     mass: Tensor
 
-    def __matmul__(self, combinations: Tensor) -> "ModeSamples":
-        """Return the samples of linear combinations of the columns."""
-        parts = (self.fields, self.operator, self.mass)
-        return ModeSamples(*(part @ combinations for part in parts))
+    def map(self, change: Callable[[Tensor], Tensor]) -> "ModeSamples":
+        """Return the samples after a change of the columns of all matrices."""
+        return ModeSamples(change(self.fields), change(self.operator), change(self.mass))
+
+    def of(self, values: Tensor) -> "ModeSamples":
+        """Return the samples of modes from those of their real columns, see `as_modes`."""
+        return self.map(lambda columns: as_modes(columns, values))
 
 
 @torch.no_grad()
@@ -231,8 +182,9 @@ def samples(
         chunk: the number of points evaluated at a time, which bounds the memory.
     """
     assert points.data is not None
-    m = len(problem.fields)
-    equations = [each(e, m) for e in (_values, problem.operator_values, problem.mass_values)]
+    own: list[ResidualFunction] = [lambda p, u: u.value]
+    own += [problem.operator_values, problem.mass_values]
+    equations = [each(equation, len(problem.fields)) for equation in own]
     channels = channels_at(surrogate, equations, points)
     parts: list[list[Tensor]] = [[], [], []]
     for start in range(0, len(points), chunk):
@@ -241,16 +193,61 @@ def samples(
         jet = surrogate.jet(p, channels)
         for part, equation in zip(parts, equations, strict=True):
             part.append((p.data.sqrt()[:, :, None] * equation(p, jet)).flatten(0, 1))
-    return ModeSamples(*(torch.cat(part) for part in parts))
+    return ModeSamples(*map(torch.cat, parts))
 
 
-def _values(p: Points, u: Jet) -> Tensor:
-    return u.value
+@dataclass(frozen=True)
+class Pencil:
+    """The matrices of the rectangular eigenvalue problem (L - λM) c = 0, in least squares.
+
+    There is a row for each quadrature point and a column for each coefficient. The rows of
+    penalised conditions come last, with M = 0. Rows are scaled so that the sum of the squares of
+    (L - λM) c is the weighted mean of the squared residual.
+
+    Args:
+        operator: L, (N, P).
+        mass: M, (N, P).
+    """
+
+    operator: Tensor
+    mass: Tensor
 
 
-def each(equation: ResidualFunction, fields: int) -> ResidualFunction:
-    """Return the function that evaluates an equation for all modes, (n, equations, modes)."""
-    return lambda p, u: of_modes(equation, p, u, fields)
+def pencil(discretization: Discretization[EigenProblem], points: Points, size: float) -> Pencil:
+    """Assemble the rows of L and M at the points of a rule, and those of penalised conditions.
+
+    Args:
+        discretization: gives the surrogate, the conditions and the weights.
+        points: a quadrature rule, as `rule` returns it.
+        size: the size of the operator, by which the rows of L and M are divided: so the ratio of
+            penalty and operator does not depend on the unit of length.
+    """
+    assert points.data is not None
+    problem, surrogate = discretization.problem, discretization.surrogate
+    weight = discretization.weights["interior"] / size**2
+    share = len(points) / float(points.data.sum())
+
+    def weighted(equation: ResidualFunction) -> ResidualTerm:
+        def scaled(p: Points, u: Jet) -> Tensor:
+            assert p.data is not None
+            return (share * p.data).sqrt() * equation(p, u)
+
+        channels = channels_at(surrogate, [equation], points)
+        return ResidualTerm("interior", points, weight, channels, scaled)
+
+    def rows(terms: Sequence[Term]) -> Tensor:
+        chunks = Residuals(surrogate, terms).rows(surrogate.network.output_layers)
+        return torch.cat([rows.T for rows, _ in chunks], dim=1).T
+
+    operator, mass = (
+        rows([weighted(problem.operator_values)]),
+        rows([weighted(problem.mass_values)]),
+    )
+    if penalties := discretization.penalties():
+        below = rows(penalties)
+        operator = torch.cat([operator, below])
+        mass = torch.cat([mass, torch.zeros_like(below)])
+    return Pencil(operator, mass)
 
 
 @torch.no_grad()

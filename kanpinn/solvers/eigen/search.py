@@ -1,21 +1,25 @@
-"""The search for the first eigenpairs: over shifts for networks, over shifts and adapted cells
-for networks in cells, and the choice of the resolved modes.
+"""The search for the first eigenpairs as a method of the solve loop: one step for each shift of a
+network's output layer, one for each tree of cells; and the choice of the resolved modes.
 """
 
 import math
-from dataclasses import dataclass, replace
+from abc import abstractmethod
+from dataclasses import astuple, dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import InputError
+from kanpinn._support.errors import CONVERGED, InputError
 from kanpinn.geometry import Points
+from kanpinn.loss.residuals import Residuals
+from kanpinn.optimizers.method import Optimizer, Stage, Step
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.eigen.eigensolution import paired
 from kanpinn.solvers.eigen.modes import (
     Modes,
-    ModeSamples,
+    fresh_rule,
     is_bounded_below,
     operator_size,
     pencil,
@@ -41,111 +45,233 @@ from kanpinn.solvers.eigen.spectrum import (
     relative_residuals,
     rounding,
     spectrum,
-    subspace,
 )
 from kanpinn.spaces.cells.cells import require_cells
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.cell_system import CellInverse
 from kanpinn.spaces.cells.system.memory import no_comparison, too_many
-from kanpinn.tasks.adaptive import Dissection
-from kanpinn.tasks.cell_errors import status_of_error
+from kanpinn.tasks.adaptive import Dissection, SolvePace
+from kanpinn.tasks.cell_errors import ErrorProgress, status_of_error
 from kanpinn.tasks.refinement import bulk, part_to_halve, why_too_many
 
 
 @dataclass(frozen=True)
-class CellSpectrum:
-    """The eigenvalues of an operator in cells.
+class EigenSearch(Optimizer):
+    """The search for the first eigenvalues of an operator.
 
     Args:
-        spectrum: the wanted eigenpairs, in order, with the network's coefficients in `basis`.
-        estimates: the expected error of each, (k,).
-        status: "converged", with or without further words, or why the cells were not halved again.
+        discretization: of the eigenvalue problem.
+        count: the number of eigenvalues.
+        near: the number that they are nearest to; None for those at the end of the spectrum.
+        cells: for a network in cells, the tolerance and the numbers of cells and of trees; None for
+            other networks.
+        steps: the largest number of shifts, or of trees.
     """
 
-    spectrum: Spectrum
-    estimates: Tensor
-    status: str
+    discretization: Discretization[EigenProblem]
+    count: int
+    near: float | None
+    cells: Dissection | None = None
+    steps: int = 4
+    lowers_loss = False
+    title = "Eigenvalues"
+
+    def start(self, residuals: Residuals, seed: int) -> "EigenStage":
+        return (ShiftStage if self.cells is None else CellStage)(self, residuals)
 
 
-class CellSearch:
-    """The search for the eigenvalues of an operator in cells.
+class EigenStage(Stage):
+    """The state of a search, whose eigenpairs are those nearest to a shift.
+
+    Attributes:
+        shift: the present shift σ, beyond which there are no eigenvalues, or which is close to the
+            number that they are nearest to.
+        up: whether the spectrum is bounded from below, not from above.
+    """
+
+    all_or_nothing = True
+
+    def __init__(self, search: EigenSearch, residuals: Residuals) -> None:
+        self.search, self.residuals = search, residuals
+        problem, surrogate = search.discretization.problem, residuals.surrogate
+        self.inside = rule(search.discretization)
+        self.size = operator_size(problem, surrogate, self.inside)
+        self.up = is_bounded_below(problem, surrogate, self.inside)
+        end = -self.size / 4 if self.up else self.size / 4
+        self.shift = end if search.near is None else search.near + 1e-3 * self.size
+
+    @abstractmethod
+    def eigenpairs(self) -> tuple[Spectrum, Tensor, Tensor | None]:
+        """The eigenpairs after the last step.
+
+        Returns:
+            A spectrum, the indices of the first eigenvalues in it, in order, and the expected
+            errors of these, (count,), if the search estimates them.
+        """
+
+
+class ShiftStage(EigenStage):
+    """The search on the output layer of a network: all eigenpairs of a pencil for each shift.
+
+    tried: the number of shifts so far. last: the spectrum for the last one; None before any.
+    """
+
+    kept = ("shift", "tried")
+    spare = 8  # further modes, as some may be spurious and estimates need the gap to the next one
+
+    def __init__(self, search: EigenSearch, residuals: Residuals) -> None:
+        super().__init__(search, residuals)
+        self.pencil = pencil(search.discretization, self.inside, self.size)
+        self.tried = 0
+        self.last: Spectrum | None = None
+
+    def step(self) -> Step:
+        self.tried += 1
+        self.last = spectrum(self.pencil, self.shift, self.up)
+        first = self._first(self.last)
+        better = better_shift(self.last, first, self.search.near)
+        done = better is None or self.tried == self.search.steps
+        words = f"{len(first)} eigenvalues are resolved for the shift {self.shift:.4g}"
+        if better is not None and not done:
+            self.shift = better
+        loss = float(self.last.residuals[first[: self.search.count]].square().sum())
+        return Step(loss, finished=CONVERGED if done else None, words=words)
+
+    def _first(self, found: Spectrum) -> Tensor:
+        return chosen(found, 3 * self.search.count + self.spare, self.search.near)
+
+    def eigenpairs(self) -> tuple[Spectrum, Tensor, None]:
+        found = spectrum(self.pencil, self.shift, self.up) if self.last is None else self.last
+        return found, self._first(found)[: self.search.count + self.spare], None
+
+
+class CellStage(EigenStage):
+    """The search in cells, which are refined until the eigenvalues have the tolerance.
 
     On each tree the eigenpairs are found in a Krylov space of the operator's inverse. It starts
     with the modes of the tree before and two random functions, so that none is missed. The error
     of an eigenvalue is estimated by its mode's share of the least-squares functional. When all
-    estimates are small enough, or the next cells would be too many, it is also estimated by the
-    change of the eigenvalue if the degree is raised by 2, and the larger estimate is taken. The
-    fewest cells are halved that have the part `bulk` of the sum of all errors.
+    estimates are small enough, or no further tree follows, it is also estimated by the change of
+    the eigenvalue if the degree is raised by 2, and the larger estimate is taken. The fewest cells
+    are refined that have the part `bulk` of the sum of all errors.
 
-    Args:
-        discretization: of the eigenvalue problem; the network gets the cells.
-        count: the number of eigenvalues.
-        near: the number that they are nearest to; None for those at the end of the spectrum.
-        settings: the tolerance of relative errors, and the numbers of cells and of trees.
-        size: the magnitude of the first eigenvalues.
-        up: whether the spectrum is bounded from below, not from above.
+    Attributes:
+        trees: the number of trees so far.
+        block: the functions with which the next Krylov space starts, (N, L m, n); the `leading`
+            ones span the modes.
+        marked: the coordinates in which cells are refined before the next step, a mask (N, d);
+            None on a tree without eigenpairs.
+        error: the largest relative error of an eigenvalue on the last tree.
+        compared: that by the last comparison with a higher degree.
+        found: the eigenpairs on the present tree with the relative errors of the first ones,
+            (count,); None before they are computed.
+
+    Raises:
+        InputError: if the first cells are too many, or for what cells cannot solve.
     """
 
+    kept = tuple("shift trees block leading marked error compared timing".split())
+    steady = False
     spare = 2  # functions with which a Krylov space starts besides the modes
 
-    def __init__(
-        self,
-        discretization: Discretization[EigenProblem],
-        count: int,
-        near: float | None,
-        settings: Dissection,
-        size: float,
-        up: bool,
-    ) -> None:
-        self.discretization, self.count, self.near = discretization, count, near
-        self.settings, self.up = settings, up
-        self.network = require_cells(discretization.surrogate.network)
+    def __init__(self, search: EigenSearch, residuals: Residuals) -> None:
+        super().__init__(search, residuals)
+        assert search.cells is not None
+        self.settings, self.count, self.near = search.cells, search.count, search.near
+        self.network = require_cells(residuals.surrogate.network)
         self.network.corners = None  # those of a problem that was solved before
-        self.generator = torch.Generator().manual_seed(discretization.seed)
-        end = -size / 4 if up else size / 4
-        self._shift_to(end if near is None else near + 1e-3 * size)
         self.geometry = self.shifted.problem.start(self.network.tree)
-        self.block = self._random(count + self.spare)
+        self.trees, self.pace = 0, SolvePace()
+        self.error = self.compared = math.inf
+        self.block, self.leading = self._random(self.count + self.spare), self.count
+        self.marked: Tensor | None = None
+        self.found: tuple[CellPairs, Tensor] | None = None
+        self._show()
 
-    def run(self) -> CellSpectrum:
-        """Halve cells until the eigenvalues have the tolerance.
+    @property
+    def shift(self) -> float:
+        """The present shift σ."""
+        return self.shifted.shift
 
-        Raises:
-            InputError: if the first cells are too many.
-            LinAlgError: if the operator is not finite at some point.
-        """
-        settings, before = self.settings, torch.inf
-        for tree in range(1, settings.steps + 1):
+    @shift.setter
+    def shift(self, shift: float) -> None:
+        self.shifted = ShiftedProblem.of(self.search.discretization, shift, self.up)
+
+    @property
+    def timing(self) -> tuple[Any, ...]:
+        """The state of `pace`, for a checkpoint."""
+        return astuple(self.pace)
+
+    @timing.setter
+    def timing(self, state: tuple[Any, ...]) -> None:
+        self.pace = SolvePace(*state)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.geometry = self.shifted.problem.cells(self.network.tree)
+
+    @property
+    def part(self) -> float:  # type: ignore[override]
+        """How far the search is, from 0 to 1."""
+        return ErrorProgress(self.error).part(self.settings.tolerance)
+
+    @property
+    def expected_seconds(self) -> float | None:  # type: ignore[override]
+        """What the next step is expected to take; None before the first one."""
+        tree, marked = self.geometry.tree, self.marked
+        return self.pace.on(len(tree) if marked is None else tree.count_when_split(marked))
+
+    def step(self) -> Step:
+        self.pace.begin()
+        if self.marked is not None:
+            self._split(self.marked)
+        self.trees += 1
+        pairs, shares = self._pairs()
+        system, settings, errors = pairs.inverse.system, self.settings, shares.sum(dim=0)
+        self.pace.see(len(self.geometry.tree), self.pace.spent)
+        self.marked, finished = self._mark(shares, errors), ""
+        stopped = why_too_many(system, self.marked, settings.cells, kept=1)
+        last = stopped or self.trees == settings.steps
+        if last or float(errors.max()) <= settings.tolerance:
+            uncompared = no_comparison(system, kept=1)
+            uncompared = uncompared or self.pace.too_late(system, self.seconds_left)
+            if uncompared:
+                finished = f"stopped: {uncompared}"
+            else:
+                with self.pace.comparing():
+                    errors = torch.maximum(self._changes(pairs), errors)
+                self.marked, worst = self._mark(shares, errors), float(errors.max())
+                finished = status_of_error(worst, self.compared, settings.tolerance)
+                finished = finished or (stopped and f"stopped: {stopped}")
+                self.compared = worst
+        self.found, self.error = (pairs, errors), float(errors.max())
+        return Step(
+            float(shares.sum()),
+            finished=finished or None,
+            notes={"cells": float(self.network.count), "estimated_error": self.error},
+            words=f"{self.network.count} cells, estimated error {self.error:.1e}",
+        )
+
+    def eigenpairs(self) -> tuple[Spectrum, Tensor, Tensor]:
+        if self.found is None:
             pairs, shares = self._pairs()
-            estimates = shares.sum(dim=0)
-            halved = self._halved(shares, estimates)
-            stopped = why_too_many(pairs.inverse.system, halved, settings.cells, kept=1)
-            if tree == settings.steps:
-                stopped = stopped or f"the limit of {tree} steps is reached"
-            if stopped or float(estimates.max()) <= settings.tolerance:
-                if why := no_comparison(pairs.inverse.system, kept=1):
-                    return self._found(pairs, estimates, f"stopped: {why}")
-                changes = self._changes(pairs)
-                worse = torch.maximum(changes, estimates)
-                halved = self._halved(shares, worse)
-                worst = float(worse.max())
-                status = status_of_error(worst, before, settings.tolerance)
-                if status := status or (stopped and f"stopped: {stopped}"):
-                    return self._found(pairs, worse, status)
-                before = worst
-            self._split(pairs, halved)
-        raise AssertionError("the last tree has a status")
-
-    def _shift_to(self, shift: float) -> None:
-        self.shifted = ShiftedProblem.of(self.discretization, shift, self.up)
+            self.found = pairs, shares.sum(dim=0)
+        pairs, errors = self.found
+        values = pairs.spectrum.values[: self.count]
+        estimates = errors * self._sizes(values)
+        visible = values.imag.where(values.imag.abs() > estimates, 0)  # others would change places
+        ordered = order(torch.complex(values.real, visible), self.near, self.up)
+        return pairs.polished(ordered), torch.arange(self.count), estimates[ordered]
 
     def _random(self, count: int) -> Tensor:
         """Random smooth functions, (N, L m, count)."""
         polynomials, decay = self.network.polynomials, 0.3
+        seed = 1_000_003 * self.trees + self.search.discretization.seed
+        generator = torch.Generator().manual_seed(seed)
         sizes = (len(self.geometry.tree), polynomials.size, self.shifted.fields * count)
-        found = torch.randn(sizes, generator=self.generator, dtype=torch.float64)
-        found *= (decay ** polynomials.powers.sum(dim=1))[:, None]
-        return found.unflatten(2, (self.shifted.fields, count)).flatten(1, 2)
+        functions = torch.randn(sizes, generator=generator, dtype=torch.float64)
+        functions *= (decay ** polynomials.powers.sum(dim=1))[:, None]
+        return functions.unflatten(2, (self.shifted.fields, count)).flatten(1, 2)
 
     def _pairs(self) -> tuple[CellPairs, Tensor]:
         """The eigenpairs on the present tree, and the relative errors of λ by cells, (N, count).
@@ -156,44 +282,44 @@ class CellSearch:
         pairs = self._outside(tolerance)
         while True:
             shares = pairs.shares(self.count)
-            closer = self._closer(pairs, shares.sum(dim=0))
+            closer = self._closer(pairs.spectrum, shares.sum(dim=0))
             if closer is not None:
-                self._shift_to(closer)
+                self.shift = closer
                 pairs = self._nearest(self._inverse(), tolerance)
                 shares = pairs.shares(self.count)
-            wanted = max(least, 1e-2 * float(shares.sum(dim=0).max()))
-            if wanted >= tolerance:
-                values = pairs.values[: self.count]
-                factors = (values - self.shifted.shift).abs() / self._sizes(values)
+            enough = max(least, 1e-2 * float(shares.sum(dim=0).max()))
+            if enough >= tolerance:
+                found = pairs.spectrum
+                factors = found.distances[: self.count] / self._sizes(found.values[: self.count])
                 return pairs, shares * factors
-            tolerance = wanted
+            tolerance = enough
             pairs = self._nearest(pairs.inverse, tolerance)
 
     def _outside(self, tolerance: float) -> CellPairs:
         """The pairs for a shift beyond which there are no eigenvalues, or close to `near`."""
         pairs, tries = self._nearest(self._inverse(), tolerance), 4
         for _ in range(tries):
-            ordered = order(pairs.values[: self.count], self.near, self.up)
-            better = better_shift(pairs.spectrum, pairs.nearest[ordered], self.near)
+            first = order(pairs.spectrum.values[: self.count], self.near, self.up)
+            better = better_shift(pairs.spectrum, first, self.near)
             if better is None:
                 break
-            self._shift_to(better)
+            self.shift = better
             pairs = self._nearest(self._inverse(), tolerance)
         return pairs
 
-    def _closer(self, pairs: CellPairs, errors: Tensor) -> float | None:
+    def _closer(self, found: Spectrum, errors: Tensor) -> float | None:
         """A shift closer to the eigenvalues, where Krylov spaces are small; None to keep it.
 
         errors: the relative errors of μ. The new shift must be outside of the eigenvalues.
         """
         if self.near is not None:
             return None
-        values = pairs.values[: self.count + 1]
+        values = found.values[: self.count + 1]
         values = values[order(values, self.near, self.up)]
-        closer = closer_shift(values, self.shifted.shift, self.up)
+        closer = closer_shift(values, self.shift, self.up)
         if closer is None:
             return None
-        unsure = float((errors * (pairs.values[: self.count] - self.shifted.shift).abs()).max())
+        unsure = float((errors * found.distances[: self.count]).max())
         return closer if abs(closer - float(values[0].real)) > 5 * unsure else None
 
     def _inverse(self) -> CellInverse:
@@ -202,21 +328,21 @@ class CellSearch:
         Raises:
             InputError: if they are more than the optimizer permits or than fit into memory.
         """
-        found = self.shifted.inverse(self.geometry, self.network.polynomials)
+        inverse = self.shifted.inverse(self.geometry, self.network.polynomials)
         count, most = len(self.geometry.tree), self.settings.cells
-        if why := too_many(found.system, count, most, kept=1):
+        if why := too_many(inverse.system, count, most, kept=1):
             raise InputError(f"{count} cells of degree {self.network.degree} {why}")
-        return found
+        return inverse
 
     def _nearest(self, inverse: CellInverse, tolerance: float) -> CellPairs:
         """The nearest eigenpairs, with which the next search begins."""
         pairs = nearest_pairs(self.shifted, inverse, self.block, self.count, tolerance)
-        self.block = pairs.block(self.count + self.spare)
+        self.block, self.leading = pairs.block(self.count + self.spare), pairs.columns(self.count)
         return pairs
 
     def _sizes(self, values: Tensor) -> Tensor:
         """What errors are relative to, (k,): |λ|, but |λ - σ| for an eigenvalue zero."""
-        distances = (values - self.shifted.shift).abs()
+        distances = (values - self.shift).abs()
         return torch.where(values.abs() > 1e-3 * distances, values.abs(), distances)
 
     def _changes(self, pairs: CellPairs) -> Tensor:
@@ -233,39 +359,36 @@ class CellSearch:
         tolerance = 1e-2 * self.settings.tolerance
         inverse = self.shifted.inverse(fine, richer)
         other = nearest_pairs(self.shifted, inverse, start, self.count, tolerance)
-        values = pairs.values[: self.count]
-        changes = (values - paired(values, other.values[: self.count + self.spare])).abs()
-        return (changes + rounding(values, pairs.spectrum)) / self._sizes(values)
+        values = pairs.spectrum.values[: self.count]
+        others = paired(values, other.spectrum.values[: self.count + self.spare])
+        return ((values - others).abs() + rounding(values, pairs.spectrum)) / self._sizes(values)
 
-    def _halved(self, shares: Tensor, errors: Tensor) -> Tensor:
-        """The cells to halve in all coordinates, (N, d), by their shares of errors (count,).
+    def _mark(self, shares: Tensor, errors: Tensor) -> Tensor:
+        """The cells to refine in all coordinates, (N, d), by their shares of errors (count,).
 
         Modes with the tolerance do not count, unless all have it: then the worst ones count.
         """
-        worst = float(errors.max())
-        errors = torch.where(errors > min(self.settings.tolerance, worst / 2), errors, 0)
+        worst, tolerance = float(errors.max()), self.settings.tolerance
+        errors = torch.where(errors > min(tolerance, worst / 2), errors, 0)
         squares = (shares * (errors / shares.sum(dim=0))).sum(dim=1)
         squares = squares * self.shifted.problem.divisible(self.geometry)
-        both = self.settings.tolerance**0.5, worst**0.5
-        cells = bulk(squares.sqrt(), part_to_halve(*both, self.settings.bulk))
-        return self.geometry.tree.everywhere(cells)
+        part = part_to_halve(tolerance**0.5, worst**0.5, self.settings.bulk)
+        return self.geometry.tree.everywhere(bulk(squares.sqrt(), part))
 
-    def _split(self, pairs: CellPairs, halved: Tensor) -> None:
-        """Halve cells; the functions with which the next search begins stay the same."""
-        old, self.geometry = self.geometry, self.shifted.problem.refined(self.geometry, halved)
-        moved = moved_block(pairs.block(self.count), self.network.polynomials, old, self.geometry)
+    def _split(self, marked: Tensor) -> None:
+        """Refine cells; the functions with which the next search begins stay the same."""
+        old, self.geometry = self.geometry, self.shifted.problem.refined(self.geometry, marked)
+        first = self.block[:, :, : self.leading]
+        moved = moved_block(first, self.network.polynomials, old, self.geometry)
         self.block = torch.cat([moved, self._random(self.spare)], dim=2)
+        self.found = self.marked = None
+        self._show()
 
-    def _found(self, pairs: CellPairs, errors: Tensor, status: str) -> CellSpectrum:
-        """The result; the network gets the cells."""
-        values, geometry = pairs.values[: self.count], self.geometry
-        estimates = errors * self._sizes(values)
-        visible = values.imag.where(values.imag.abs() > estimates, 0)  # others would change places
-        ordered = order(torch.complex(values.real, visible), self.near, self.up)
-        layer = self.network.layer
+    def _show(self) -> None:
+        """Give the network the present cells, with the zero function."""
+        layer, geometry = self.network.layer, self.geometry
         size = (len(geometry.tree), *layer.coefficients.shape[1:])
         layer.reset(geometry.tree, geometry.frames, torch.zeros(size))
-        return CellSpectrum(pairs.polished(pairs.nearest[ordered]), estimates[ordered], status)
 
 
 @dataclass(frozen=True)
@@ -282,8 +405,6 @@ class FoundModes:
         nearer: the number of those that are no further from the shift than the first mode.
         asymmetry: the measured asymmetry of the problem's forms if it was too large for a
             self-adjoint problem; infinite if it was not measured.
-        estimates: the expected errors of the requested values, if the search has estimated them.
-        status: the status of the search, in words; empty if it has none of its own.
     """
 
     modes: Modes
@@ -293,160 +414,48 @@ class FoundModes:
     unresolved: int
     nearer: int = 0
     asymmetry: float = math.inf
-    estimates: Tensor | None = None
-    status: str = ""
 
 
-def search_in_cells(
-    discretization: Discretization[EigenProblem],
-    count: int,
-    near: float | None,
-    settings: Dissection,
-) -> CellSpectrum:
-    """Find the first eigenvalues for a network in cells, which gets the cells that resolve them.
-
-    Args:
-        discretization: of the eigenvalue problem.
-        count, near: which modes, see `find_modes`.
-        settings: how accurate, and in how many cells.
-
-    Raises:
-        InputError: for what cells cannot solve.
-        LinAlgError: if the operator is not finite at some point.
-    """
-    inside = rule(discretization)
-    problem, surrogate = discretization.problem, discretization.surrogate
-    size = operator_size(problem, surrogate, inside)
-    up = is_bounded_below(problem, surrogate, inside)
-    return CellSearch(discretization, count, near, settings, size, up).run()
-
-
-def modes_in_cells(
-    discretization: Discretization[EigenProblem],
-    found: CellSpectrum,
-    count: int,
-    near: float | None,
-) -> FoundModes:
-    """Return the modes of a search in cells; its points should resolve the cells."""
-    which = torch.arange(len(found.estimates))
-    inside = rule(discretization)
-    modes = _resolved(discretization, found.spectrum, which, inside, count, near, math.inf)
-    return replace(modes, estimates=found.estimates, status=found.status)
-
-
-def find_modes(
-    discretization: Discretization[EigenProblem], count: int, near: float | None, spare: int = 8
-) -> FoundModes:
-    """Find the first modes of a discretized eigenvalue problem.
-
-    Args:
-        discretization: of the eigenvalue problem.
-        count: the number of requested modes.
-        near: the requested modes are the nearest to this number; None for those at the end of the
-            spectrum.
-        spare: the number of further modes that are computed, since some may be spurious and an
-            error estimate needs the gap to the next eigenvalue.
-
-    Raises:
-        LinAlgError: if the operator is not finite at some point, or the decomposition fails.
-    """
-    inside = rule(discretization)
-    found, which = _spectrum(discretization, inside, 3 * count + spare, near)
-    return _resolved(discretization, found, which[: count + spare], inside, count, near)
-
-
-def _resolved(
+def resolved_modes(
     discretization: Discretization[EigenProblem],
     found: Spectrum,
     which: Tensor,
-    inside: Points,
     count: int,
     near: float | None,
-    resolved: float = RESOLVED,
+    limit: float = RESOLVED,
 ) -> FoundModes:
     """The modes of some eigenpairs whose relative residuals at fresh points are small enough.
 
-    resolved: the limit; the other arguments are those of `find_modes`.
+    Args:
+        discretization: of the eigenvalue problem.
+        found, which: the eigenpairs, and the indices of the first ones, in order.
+        count, near: see `EigenSearch`.
+        limit: of the relative residuals.
     """
-    pairs = Modes(found.values[which], found.basis.to(found.vectors) @ found.vectors[:, which])
-    modes, fresh = real_parts(pairs, found.shift), fresh_points(discretization)
+    modes, fresh = real_parts(found.modes(which), found.shift), fresh_rule(discretization)
     if not len(which):
         return FoundModes(modes, found, fresh, False, len(found.values))
-    seen = _samples(discretization, modes.columns, fresh)
-    good = relative_residuals(modes.values, seen, found.shift) < resolved
-    left, modes, which = which[~good], modes[good], which[good]
-    unresolved, nearer = (_unresolved(found, which[:first], left) for first in (count, 1))
+    problem, surrogate = discretization.problem, discretization.surrogate
+    seen = samples(problem, widened(surrogate, modes.columns), fresh).of(modes.values)
+    good = relative_residuals(modes.values, seen, found.shift) < limit
+    bad, modes, which = which[~good], modes[good], which[good]
+    unresolved, nearer = (_unresolved(found, which[:first], bad) for first in (count, 1))
     plain = FoundModes(modes, found, fresh, False, unresolved, nearer)
-    if discretization.problem.self_adjoint is False or not len(which):
+    if problem.self_adjoint is False or not len(which):
         return plain
-    return _orthonormal(discretization, plain, which, inside, count, near)
-
-
-def _orthonormal(
-    discretization: Discretization[EigenProblem],
-    plain: FoundModes,
-    which: Tensor,
-    inside: Points,
-    count: int,
-    near: float | None,
-) -> FoundModes:
-    """Return the modes orthonormalised if the problem is self-adjoint, `plain` if it is not."""
-    problem, found = discretization.problem, plain.spectrum
-    space = subspace(found, which)
-    own = _samples(discretization, found.basis @ space.columns, inside)
+    columns, values = found.span(which)
+    own = widened(surrogate, found.basis @ columns)
+    inside = samples(problem, own, rule(discretization))
     # Only the requested modes decide on symmetry, since the others are less well resolved.
-    size = own.fields.shape[1]
-    wanted = torch.eye(size, min(count, size)).to(own.fields)
-    measured = asymmetry(own @ wanted)
+    measured = asymmetry(inside.map(lambda matrix: matrix[:, :count]))
     if not problem.self_adjoint and measured > SYMMETRIC:
         return replace(plain, asymmetry=measured)
-    modes = orthonormal_modes(found, space, own)
+    modes = orthonormal_modes(found, columns, values, inside)
     return replace(plain, modes=modes[order(modes.values, near, found.up)], self_adjoint=True)
 
 
-def fresh_points(discretization: Discretization[EigenProblem]) -> Points:
-    """Return a quadrature rule at points that the solve has not used, 1.3 times as many."""
-    return rule(discretization, 1.3, fresh=True)
-
-
-def _spectrum(
-    discretization: Discretization[EigenProblem],
-    inside: Points,
-    looked_at: int,
-    near: float | None,
-    tries: int = 4,
-) -> tuple[Spectrum, Tensor]:
-    """Compute the spectrum with a shift below the smallest eigenvalues, or close to `near`.
-
-    At most `tries` shifts are tried.
-
-    Returns:
-        The spectrum, and the ordered indices of the `looked_at` resolved eigenvalues nearest to
-        the shift.
-    """
-    size = operator_size(discretization.problem, discretization.surrogate, inside)
-    shift = -size / 4 if near is None else near + 1e-3 * size
-    rows = pencil(discretization, inside, size)
-    for _ in range(tries):
-        found = spectrum(rows, shift)
-        which = chosen(found, looked_at, near)
-        better = better_shift(found, which, near)
-        if better is None:
-            break
-        shift = better
-    return found, which
-
-
 def _unresolved(found: Spectrum, kept: Tensor, left: Tensor) -> int:
-    distances = (found.values - found.shift).abs()
-    reach = distances[kept].max() if len(kept) else distances[left].max() if len(left) else 0.0
-    bad = found.residuals >= RESOLVED
+    """The number of spurious eigenvalues, `left` among them, no further off than those kept."""
+    bad, reach = found.residuals >= RESOLVED, found.distances[kept if len(kept) else left]
     bad[left] = True
-    return int((bad & (distances <= reach)).sum())
-
-
-def _samples(
-    discretization: Discretization[EigenProblem], columns: Tensor, points: Points
-) -> ModeSamples:
-    problem = discretization.problem
-    return samples(problem, widened(discretization.surrogate, columns, len(problem.fields)), points)
+    return int((bad & (found.distances <= (reach.max() if len(reach) else 0.0))).sum())

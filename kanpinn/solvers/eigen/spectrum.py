@@ -1,6 +1,6 @@
-"""Eigenpairs nearest to a shift: of a rectangular pencil by the least-squares inverse of its
-operator, of cells by a Krylov space of that inverse; orthonormal modes of self-adjoint
-problems and the errors of eigenvalues.
+"""Eigenpairs nearest to a shift, from the inverse of the shifted operator: of a matrix pencil by
+the inverse in least squares, of cells by a Krylov space of that inverse. Shifts, orthonormal modes
+of self-adjoint problems, and the errors of eigenvalues.
 """
 
 import math
@@ -12,14 +12,14 @@ from torch import Tensor
 
 from kanpinn.geometry import Points
 from kanpinn.jets import Jet
-from kanpinn.linalg.arnoldi import KrylovSpace, krylov_spaces
+from kanpinn.linalg.arnoldi import krylov_spaces
 from kanpinn.linalg.qr import column_scale, rank_tolerance
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm, residual_term
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.eigen.eigensolution import SAME
-from kanpinn.solvers.eigen.modes import Modes, ModeSamples, Pencil, as_modes
+from kanpinn.solvers.eigen.modes import Modes, ModeSamples, Pencil
 from kanpinn.spaces.cells.domains import problem_in_cells
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, prolonged
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
@@ -28,42 +28,85 @@ from kanpinn.spaces.cells.system.cell_system import CellInverse
 
 RESOLVED = 0.1  # an eigenvalue is resolved if its residual is below this part of ‖(L - σM) u‖
 REAL = 1e-8  # an imaginary part below this part of |λ - σ| is rounding of a double eigenvalue
+SYMMETRIC = 1e-5  # relative asymmetry of forms; a smaller one is due to quadrature or the penalty
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Spectrum:
-    """Eigenpairs of K = Uᵀ M V S⁻¹, where U S Vᵀ is the truncated SVD of L - σM, of rank r.
+    """Eigenpairs (μ, z) of a matrix K of (L - σM)⁻¹ M, in the order of the distances |λ - σ|.
 
-    K maps a right-hand side z, with (L - σM) x = U z, to the projection of M x onto the range of
-    L - σM. So it is the inverse of the operator in the least-squares sense, and its largest
-    eigenvalues μ = 1 / (λ - σ) belong to the λ nearest to σ. The residual of an eigenpair is
-    orthogonal to the range of L - σM, which approximates the adjoint mode as well as the mode
-    itself: the error of an eigenvalue is the product of both approximation errors.
+    The largest eigenvalues μ = 1 / (λ - σ) belong to the λ nearest to σ.
 
     Args:
         shift: σ.
-        values: the eigenvalues λ, (r,), complex.
-        vectors: z, (r, r), complex columns of unit length.
-        residuals: ‖(L - λM) x‖ / ‖(L - σM) x‖, (r,).
-        basis: V S⁻¹, (P, r), which maps z to the coefficients x.
+        up: whether the spectrum is bounded from below, not from above.
+        values: the eigenvalues λ, (c,), complex.
+        vectors: z, (r, c), complex columns of unit length.
+        residuals: the relative residuals of λ, (c,).
+        basis: the coefficients of the functions that z combine, (P, r).
         inverse: K, (r, r).
-        up: whether the spectrum is bounded from below, not from above; None if this is decided by
-            the median of the eigenvalues' real parts.
 
     Reference: Saad, Numerical methods for large eigenvalue problems (2011), on shift and invert.
     """
 
     shift: float
+    up: bool
     values: Tensor
     vectors: Tensor
     residuals: Tensor
     basis: Tensor
     inverse: Tensor
-    up: bool | None = None
+
+    @classmethod
+    def of(cls, shift: float, up: bool, inverse: Tensor, rest: Tensor, basis: Tensor) -> "Spectrum":
+        """The eigenpairs of K = `inverse`; their residuals are ‖`rest` z‖ / |μ|.
+
+        Raises:
+            LinAlgError: if the decomposition does not converge.
+        """
+        mu, vectors = torch.linalg.eig(inverse)
+        nearest = mu.abs().argsort(descending=True)
+        mu, vectors = mu[nearest], vectors[:, nearest]
+        residuals = torch.linalg.vector_norm(rest.to(vectors) @ vectors, dim=0) / mu.abs()
+        return cls(shift, up, shift + 1 / mu, vectors, residuals, basis, inverse)
+
+    @property
+    def distances(self) -> Tensor:
+        """|λ - σ|, (c,)."""
+        return (self.values - self.shift).abs()
+
+    def modes(self, which: Tensor) -> Modes:
+        """The selected eigenpairs."""
+        return Modes(self.values[which], self.basis.to(self.vectors) @ self.vectors[:, which])
+
+    def span(self, which: Tensor, dependent: float = 1e-8) -> tuple[Tensor, Tensor]:
+        """An orthonormal real basis of the span of the selected eigenvectors.
+
+        Args:
+            which: indices of the eigenvectors, in order, complex conjugates next to each other.
+            dependent: a unit vector counts as linearly dependent and is left out if its part
+                orthogonal to the vectors before it is shorter than this.
+
+        Returns:
+            The basis, (r, q), whose first k columns span the first k eigenvectors, and the real
+            parts of the eigenvalues that the columns belong to, (q,).
+        """
+        vectors, values = self.vectors[:, which], self.values[which]
+        real = torch.where(values.imag < 0, vectors.imag, vectors.real)
+        columns, rest = torch.linalg.qr(real / torch.linalg.vector_norm(real, dim=0))
+        kept = rest.diagonal().abs() > dependent
+        return columns[:, kept], values.real[kept]
 
 
-def spectrum(pencil: Pencil, shift: float) -> Spectrum:
+def spectrum(pencil: Pencil, shift: float, up: bool) -> Spectrum:
     """Compute all eigenpairs of a pencil for a shift, spurious ones included.
+
+    With U S Vᵀ the truncated SVD of L - σM, of rank r, the matrix is K = Uᵀ M V S⁻¹. It maps a
+    right-hand side z, with (L - σM) x = U z, to the projection of M x onto the range of L - σM. So
+    it is the inverse of the operator in the least-squares sense. The residual of an eigenpair,
+    ‖(L - λM) x‖ / ‖(L - σM) x‖, is orthogonal to the range of L - σM, which approximates the
+    adjoint mode as well as the mode itself: the error of an eigenvalue is the product of both
+    approximation errors.
 
     Raises:
         LinAlgError: if an entry of the pencil is not finite, or a decomposition does not converge.
@@ -77,12 +120,9 @@ def spectrum(pencil: Pencil, shift: float) -> Spectrum:
     u, s, vh = torch.linalg.svd(matrix / scale, full_matrices=False)
     kept = s > rank_tolerance(s.dtype) * s[0]
     u, basis = u[:, kept], (vh[kept].T / s[kept]) / scale[:, None]
-    taken = pencil.mass @ basis
-    inverse = u.T @ taken
-    mu, vectors = torch.linalg.eig(inverse)
-    rest = (taken - u @ inverse).to(vectors.dtype) @ vectors
-    residuals = torch.linalg.vector_norm(rest, dim=0) / mu.abs()
-    return Spectrum(shift, shift + 1 / mu, vectors, residuals, basis, inverse)
+    image = pencil.mass @ basis
+    inverse = u.T @ image
+    return Spectrum.of(shift, up, inverse, image - u @ inverse, basis)
 
 
 def better_shift(
@@ -94,13 +134,13 @@ def better_shift(
     others, which then lose their digits to its rounding error. Without `near` it also needs one if
     the first eigenvalue lies beyond the shift, since there may be more of them.
     """
-    distances = (found.values - found.shift).abs().sort().values
+    distances = found.distances
     several = float(distances[min(4, len(distances) - 1)])
     if distances[0] <= close * several:
         return found.shift - 0.1 * several
     if near is not None or not len(which):
         return None
-    side = 1 if _points_up(found.values[which], found.up) else -1
+    side = 1 if found.up else -1
     first = side * float(found.values[which[0]].real)
     return None if first > side * found.shift else side * (first - several / 2)
 
@@ -118,36 +158,22 @@ def closer_shift(values: Tensor, shift: float, up: bool, share: float = 0.1) -> 
         share: see above.
     """
     first, span = float(values[0].real), float((values - values[0]).abs().max())
-    wanted = first - share * span * (1 if up else -1)
+    closer = first - share * span * (1 if up else -1)
     far = abs(shift - first) > 3 * share * span + 1e-3 * abs(first)
-    return wanted if far and span > 0 else None
+    return closer if far and span > 0 else None
 
 
 def chosen(found: Spectrum, count: int, near: float | None) -> Tensor:
-    """Return the indices of the `count` resolved eigenvalues nearest to the shift, in order.
-
-    They are ordered by their distance from `near`. Without it they are ordered from the end at
-    which the spectrum is bounded: from the smallest real part for -Δ, from the largest for Δ.
-    """
-    nearest = (found.values - found.shift).abs().argsort()
-    nearest = nearest[found.residuals[nearest] < RESOLVED][:count]
+    """Return the indices of the `count` resolved eigenvalues nearest to the shift, see `order`."""
+    nearest = (found.residuals < RESOLVED).nonzero()[:count, 0]
     return nearest[order(found.values[nearest], near, found.up)]
 
 
-def _points_up(values: Tensor, up: bool | None) -> bool:
-    """Return whether the first eigenvalues are those at the lower end; up: see `Spectrum`.
-
-    If `up` is None, they are where the median of the real parts is not negative.
-    """
-    if up is not None:
-        return up
-    return len(values) == 0 or float(values.real.median()) >= 0
-
-
-def order(values: Tensor, near: float | None, up: bool | None = None) -> Tensor:
+def order(values: Tensor, near: float | None, up: bool = True) -> Tensor:
     """Return the indices that order eigenvalues, complex conjugates next to each other.
 
-    The order is by the distance from `near`, or from the bounded end of the spectrum if it is None.
+    The order is by the distance from `near`, or from the bounded end of the spectrum if it is None:
+    from the smallest real part for -Δ, from the largest for Δ.
 
     Args:
         values: the eigenvalues.
@@ -157,7 +183,7 @@ def order(values: Tensor, near: float | None, up: bool | None = None) -> Tensor:
     if near is not None:
         distance = (values - near).abs()
     else:
-        distance = values.real if _points_up(values, up) else -values.real
+        distance = values.real if up else -values.real
     first = distance.argsort(stable=True)
     ordered, size = distance[first], values[first].abs()
     # Distances that are equal up to rounding form a group, sorted by the imaginary parts.
@@ -175,44 +201,10 @@ def real_parts(modes: Modes, shift: float) -> Modes:
     values, vectors = modes.values, modes.coefficients
     real = values.imag.abs() <= REAL * (values - shift).abs()
     turned = torch.where(values.imag < 0, vectors.imag, vectors.real)
-    vectors = torch.where(real, turned.to(vectors.dtype), vectors)
-    values = torch.where(real, values.real.to(values.dtype), values)
     if bool(real.all()):
-        return Modes(values.real, vectors.real)
-    return Modes(values, vectors)
-
-
-# Relative to the largest entry; a smaller asymmetry comes from the quadrature or the penalty.
-SYMMETRIC = 1e-5
-
-
-@dataclass(frozen=True)
-class Subspace:
-    """An orthonormal real basis of the span of some eigenvectors, in the order of these.
-
-    Args:
-        columns: (r, q), the basis; its first k columns span the first k eigenvectors.
-        values: (q,), the real parts of the eigenvalues that the columns belong to.
-    """
-
-    columns: Tensor
-    values: Tensor
-
-
-def subspace(found: Spectrum, which: Tensor, dependent: float = 1e-8) -> Subspace:
-    """Return an orthonormal real basis of the span of the selected eigenvectors.
-
-    Args:
-        found: the spectrum whose eigenvectors are taken.
-        which: indices of the eigenvectors, in order, complex conjugates next to each other.
-        dependent: a unit vector counts as linearly dependent and is left out if its part
-            orthogonal to the vectors before it is shorter than this.
-    """
-    vectors, values = found.vectors[:, which], found.values[which]
-    real = torch.where(values.imag < 0, vectors.imag, vectors.real)
-    columns, rest = torch.linalg.qr(real / torch.linalg.vector_norm(real, dim=0))
-    kept = rest.diagonal().abs() > dependent
-    return Subspace(columns[:, kept], values.real[kept])
+        return Modes(values.real, turned)
+    vectors = torch.where(real, turned.to(vectors.dtype), vectors)
+    return Modes(torch.where(real, values.real.to(values.dtype), values), vectors)
 
 
 def asymmetry(samples: ModeSamples) -> float:
@@ -229,12 +221,12 @@ def asymmetry(samples: ModeSamples) -> float:
     if torch.linalg.cholesky_ex(_symmetric(forms[1])).info != 0:
         return math.inf
     tiny = torch.finfo(forms[0].dtype).tiny
-    sizes = [form.abs().max().clamp_min(tiny) for form in forms]
-    gaps = [(form - form.T).abs().max() for form in forms]
-    return max(float(gap / size) for gap, size in zip(gaps, sizes, strict=True))
+    return max(float((a - a.T).abs().max() / a.abs().max().clamp_min(tiny)) for a in forms)
 
 
-def orthonormal_modes(found: Spectrum, space: Subspace, samples: ModeSamples) -> Modes:
+def orthonormal_modes(
+    found: Spectrum, columns: Tensor, values: Tensor, samples: ModeSamples
+) -> Modes:
     """Return the eigenpairs of K on an invariant subspace, orthonormal for ∫ u·Mv.
 
     K is brought to Schur form, which makes each mode orthogonal to the modes before it. So later
@@ -244,24 +236,24 @@ def orthonormal_modes(found: Spectrum, space: Subspace, samples: ModeSamples) ->
 
     Args:
         found: the spectrum with K and its basis.
-        space: the invariant subspace of K.
-        samples: the functions of the subspace's columns at the points of a quadrature rule.
+        columns, values: the invariant subspace of K, see `Spectrum.span`.
+        samples: the functions of the columns at the points of a quadrature rule.
     """
     gram = torch.linalg.cholesky(_symmetric(samples.fields.T @ samples.mass)).T  # G = RᵀR
-    inner = space.columns.T @ found.inverse @ space.columns  # triangular but for complex pairs
+    inner = columns.T @ found.inverse @ columns  # triangular but for complex pairs
     schur = gram @ torch.linalg.solve_triangular(gram, inner, upper=True, left=False)
-    gaps = (space.values[:, None] - space.values).abs()
-    schur = schur * (gaps <= SAME * (space.values - found.shift).abs())
+    gaps = (values[:, None] - values).abs()
+    schur = schur * (gaps <= SAME * (values - found.shift).abs())
     mu, rotation = torch.linalg.eigh(_symmetric(schur))
-    columns = torch.linalg.solve_triangular(gram, rotation, upper=True)
-    return Modes(found.shift + 1 / mu, found.basis @ (space.columns @ columns))
+    rotation = torch.linalg.solve_triangular(gram, rotation, upper=True)
+    return Modes(found.shift + 1 / mu, found.basis @ (columns @ rotation))
 
 
 def _symmetric(matrix: Tensor) -> Tensor:
     return (matrix + matrix.T) / 2
 
 
-def residual_norms(values: Tensor, samples: ModeSamples, density: Tensor | None = None) -> Tensor:
+def residual_norms(values: Tensor, modes: ModeSamples, density: Tensor | None = None) -> Tensor:
     """Return ‖L u - λ M u‖ / ‖u‖ of each mode, (count,).
 
     With a density ρ, where M u = ρ u, the squared norms are ∫ r²/ρ and ∫ ρ u²: those in which
@@ -269,42 +261,37 @@ def residual_norms(values: Tensor, samples: ModeSamples, density: Tensor | None 
 
     Args:
         values: the eigenvalues λ, (count,).
-        samples: of the modes.
+        modes: the samples of the modes.
         density: ρ at the points of the samples, (n, 1); None for plain L2 norms.
     """
-    left, right, u = (
-        as_modes(part, values) for part in (samples.operator, samples.mass, samples.fields)
-    )
-    rest = left - values * right
+    rest, u = modes.operator - values * modes.mass, modes.fields
     if density is not None:
         root = density.sqrt().repeat_interleave(len(u) // len(density), dim=0)
         rest, u = rest / root, u * root
     return torch.linalg.vector_norm(rest, dim=0) / torch.linalg.vector_norm(u, dim=0)
 
 
-def relative_residuals(values: Tensor, samples: ModeSamples, shift: float) -> Tensor:
+def relative_residuals(values: Tensor, modes: ModeSamples, shift: float) -> Tensor:
     """Return ‖L u - λ M u‖ / ‖L u - σ M u‖ of each mode, (count,); near 1 for spurious modes."""
-    left, right = (as_modes(part, values) for part in (samples.operator, samples.mass))
-    norms = [torch.linalg.vector_norm(left - x * right, dim=0) for x in (values, shift)]
+    norms = [
+        torch.linalg.vector_norm(modes.operator - x * modes.mass, dim=0) for x in (values, shift)
+    ]
     return norms[0] / norms[1].clamp_min(torch.finfo(norms[1].dtype).tiny)
 
 
-def rayleigh_gaps(values: Tensor, samples: ModeSamples) -> Tensor:
+def rayleigh_gaps(values: Tensor, modes: ModeSamples) -> Tensor:
     """Return |λ - ∫ u·Lu / ∫ u·Mu| of each mode, (count,).
 
     The samples are at points of another quadrature rule than that of the solve.
     """
-    left, right, u = (
-        as_modes(part, values) for part in (samples.operator, samples.mass, samples.fields)
-    )
-    return ((u * (left - values * right)).sum(dim=0) / (u * right).sum(dim=0)).abs()
+    u, rest = modes.fields, modes.operator - values * modes.mass
+    return ((u * rest).sum(dim=0) / (u * modes.mass).sum(dim=0)).abs()
 
 
 def rounding(values: Tensor, found: Spectrum, safety: float = 4.0) -> Tensor:
     """Return the error of each λ = σ + 1/μ if μ is off by `safety` · eps · ‖K‖, (count,)."""
-    nearest = float((found.values - found.shift).abs().min())
     eps = safety * torch.finfo(found.basis.dtype).eps
-    return eps * (values - found.shift).abs() ** 2 / nearest
+    return eps * (values - found.shift).abs() ** 2 / float(found.distances.min())
 
 
 def kato_temple(values: Tensor, norms: Tensor, others: Tensor) -> Tensor:
@@ -322,16 +309,12 @@ def kato_temple(values: Tensor, norms: Tensor, others: Tensor) -> Tensor:
     Reference: Kato, On the upper and lower bounds of eigenvalues (1949); Davis and Kahan, The
     rotation of eigenvectors by a perturbation (1970), for several that agree.
     """
-    everything = torch.cat([values, others])
-    found = torch.empty_like(values)
-    for i, value in enumerate(values):
-        same = (values - value).abs() <= SAME * value.abs() + norms[i]
-        apart = (everything - value).abs()
-        apart = apart[apart > SAME * value.abs() + norms[i]]
-        gap = float(apart.min()) if len(apart) else math.nan
-        squares = float(norms[same].square().sum())
-        found[i] = min(float(norms[i]), squares / gap) if gap > 0 else norms[i]
-    return found
+    near = (SAME * values.abs() + norms)[:, None]
+    gaps = (values[:, None] - torch.cat([values, others])).abs()
+    gap = torch.where(gaps > near, gaps, math.inf).amin(dim=1)
+    same = (values[:, None] - values).abs() <= near
+    estimates = (same * norms.square()).sum(dim=1) / gap
+    return torch.where(gap < math.inf, torch.minimum(norms, estimates), norms)
 
 
 @dataclass(frozen=True, eq=False)
@@ -383,28 +366,24 @@ class ShiftedProblem:
 
 @dataclass(frozen=True, eq=False)
 class CellPairs:
-    """The eigenpairs nearest to a shift on some cells.
+    """The eigenpairs of a Krylov space of an inverse in cells.
 
     Args:
-        spectrum: all approximate eigenpairs of the Krylov space; their residuals are those of its
-            projection.
-        nearest: the indices of those that are nearest to the shift, in this order, (k,).
-        inverse: the map T of which they are eigenpairs.
+        spectrum: all of them; their residuals are those of the projection onto the space.
+        inverse: the map T of which they are approximate eigenpairs.
     """
 
     spectrum: Spectrum
-    nearest: Tensor
     inverse: CellInverse
 
-    @property
-    def values(self) -> Tensor:
-        """The nearest eigenvalues, (k,)."""
-        return self.spectrum.values[self.nearest]
-
     def block(self, count: int) -> Tensor:
-        """Real functions that span the first `count` modes, (N, L m, n) with n about `count`."""
-        columns = subspace(self.spectrum, self._closed(self.nearest[:count])).columns
+        """Real functions that span the nearest `count` modes, (N, L m, n) with n about `count`."""
+        columns, _ = self.spectrum.span(self._closed(torch.arange(count)))
         return self._by_cells(self.spectrum.basis @ columns)
+
+    def columns(self, count: int) -> int:
+        """The number of these functions."""
+        return len(self._closed(torch.arange(count)))
 
     def _by_cells(self, functions: Tensor) -> Tensor:
         """Coefficients (N L m, n) in the shape (N, L m, n)."""
@@ -412,36 +391,36 @@ class CellPairs:
 
     def _closed(self, which: Tensor) -> Tensor:
         """Indices with those of the complex conjugates that are missing, beside them."""
-        values = self.spectrum.values
-        found: list[int] = []
+        values, closed = self.spectrum.values, list[int]()
         for index in which.tolist():
-            if index not in found:
-                found.append(index)
+            if index not in closed:
+                closed.append(index)
                 if values[index].imag:
-                    apart = (values - values[index].conj()).abs()
-                    found.append(int(apart.argmin()))
-        return torch.tensor(found)
+                    closed.append(int((values - values[index].conj()).abs().argmin()))
+        return torch.tensor(closed)
 
     def polished(self, which: Tensor) -> Spectrum:
         """Some eigenpairs with their modes T u / μ in place of u, which have smaller residuals."""
         found = self.spectrum
-        columns = subspace(found, self._closed(which)).columns
+        columns, _ = found.span(self._closed(which))
         inner = columns.T @ found.inverse @ columns
-        functions = self._by_cells(found.basis @ columns)
-        images = self.inverse(functions).coefficients.flatten(0, 1)
-        basis = torch.linalg.solve(inner, images, left=False)
+        images = self.inverse(self._by_cells(found.basis @ columns)).coefficients.flatten(0, 1)
         vectors = columns.T.to(found.vectors) @ found.vectors[:, which]
-        vectors = vectors / torch.linalg.vector_norm(vectors, dim=0)
-        values, residuals = found.values[which], found.residuals[which]
-        return Spectrum(found.shift, values, vectors, residuals, basis, inner, found.up)
+        return replace(
+            found,
+            values=found.values[which],
+            vectors=vectors / torch.linalg.vector_norm(vectors, dim=0),
+            residuals=found.residuals[which],
+            basis=torch.linalg.solve(inner, images, left=False),
+            inverse=inner,
+        )
 
     def shares(self, count: int) -> Tensor:
         """The relative error of μ = 1/(λ - σ) that each cell is responsible for, (N, count).
 
         It holds for modes of self-adjoint problems, see `CellInverse`.
         """
-        which = self.nearest[:count]
-        modes = self.spectrum.basis.to(self.spectrum.vectors) @ self.spectrum.vectors[:, which]
+        modes = self.spectrum.modes(torch.arange(count)).coefficients
         images = self.inverse(self._by_cells(torch.view_as_real(modes).flatten(1)))
         shares, sizes = (
             t.unflatten(-1, (-1, 2)).sum(dim=-1) for t in (images.shares, images.sizes)
@@ -452,7 +431,7 @@ class CellPairs:
 def moved_block(
     block: Tensor, polynomials: LocalPolynomials, old: CellGeometry, new: CellGeometry
 ) -> Tensor:
-    """The coefficients of the same functions in other cells, which halve some of the old ones.
+    """The coefficients of the same functions in other cells, which refine some of the old ones.
 
     block: the coefficients in the old cells, (N, L m, n).
     """
@@ -488,34 +467,25 @@ def nearest_pairs(
     best = torch.inf
     for _ in range(4):
         for space in krylov_spaces(apply, inverse.coordinates(block)):
-            found = _spectrum(space, shifted)
-            nearest = (found.values - shifted.shift).abs().argsort()
-            error = _error(space, found, nearest[:count])
+            found = Spectrum.of(shifted.shift, shifted.up, space.matrix, space.rest, space.basis)
+            error = _error(found, count)
             if error <= tolerance or space.basis.shape[1] >= min(most, len(space.basis) // 2):
                 break
         basis = inverse.coefficients(space.basis).flatten(0, 1)
-        pairs = CellPairs(replace(found, basis=basis), nearest, inverse)
+        pairs = CellPairs(replace(found, basis=basis), inverse)
         if error <= tolerance or error > 0.5 * best:
             break
         best, block = error, pairs.block(block.shape[-1])
     return pairs
 
 
-def _spectrum(space: KrylovSpace, shifted: ShiftedProblem) -> Spectrum:
-    mu, vectors = torch.linalg.eig(space.matrix)
-    residuals, values = space.residuals(mu, vectors), shifted.shift + 1 / mu
-    return Spectrum(
-        shifted.shift, values, vectors, residuals, space.basis, space.matrix, shifted.up
-    )
-
-
-def _error(space: KrylovSpace, found: Spectrum, which: Tensor) -> float:
-    """The estimated relative error of some values μ by what is missing in a Krylov space."""
-    if space.basis.shape[1] < 2 * len(which):
+def _error(found: Spectrum, count: int) -> float:
+    """The estimated relative error of the nearest values μ by what is missing in a Krylov space."""
+    if found.basis.shape[1] < 2 * count:
         return torch.inf
-    columns = subspace(found, which).columns
-    image = space.matrix.T @ columns
-    smallest = 1 / (found.values[which] - found.shift).abs().max()
+    columns, _ = found.span(torch.arange(count))
+    image = found.inverse.T @ columns
+    smallest = 1 / float(found.distances[count - 1])
     normal = torch.linalg.matrix_norm(image - columns @ (columns.T @ image), 2) / smallest
-    residual = float(found.residuals[which].max())
+    residual = float(found.residuals[:count].max())
     return residual * min(1.0, residual + float(normal))
