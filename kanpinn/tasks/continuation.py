@@ -15,7 +15,6 @@ from kanpinn.networks.network import Network
 from kanpinn.optimizers.least_squares import LeastSquaresStage
 from kanpinn.optimizers.method import Optimizer, Stage, Step
 from kanpinn.optimizers.output_layer import solve_output, solve_reduced
-from kanpinn.spaces.cells.cells import Cells
 from kanpinn.tasks.adaptive import Dissection
 
 
@@ -32,25 +31,27 @@ class NewtonAtValue(ABC):
     kept: float
 
     @abstractmethod
-    def solve(self, residuals: Residuals, steps: int, begun: bool) -> int:
-        """Solve for a value, from the present coefficients of the network.
+    def start(self, residuals: Residuals, steps: int, begun: bool) -> Stage:
+        """Begin to solve for a value, from the present coefficients of the network.
 
         Args:
             residuals: the loss for this value.
             steps: the largest number of Newton steps.
             begun: whether the network has the solution for an earlier value.
+        """
 
-        Returns:
-            The number of Newton steps.
+    @abstractmethod
+    def solved(self, step: Step) -> bool:
+        """Whether the value is solved after a step.
 
         Raises:
-            NotSolved: if it finds no solution.
+            NotSolved: if the method has settled, but not at a solution.
         """
 
 
 @dataclass
 class NewtonInCells(NewtonAtValue):
-    """Newton's method in cells, which are halved until the error is small enough to go on from.
+    """Newton's method in cells, which are refined until the error is small enough to go on from.
 
     kept: the ratio of the error to its indicator on the last tree; 0 if none is known.
     tolerance: the largest relative error.
@@ -59,83 +60,61 @@ class NewtonInCells(NewtonAtValue):
     kept: float = 0.0
     tolerance: float = 3e-2
 
-    def solve(self, residuals: Residuals, steps: int, begun: bool) -> int:
-        stage = Dissection(self.tolerance, steps=steps).start(residuals, 0)
-        stage.error.ratio = self.kept
-        for count in range(1, steps + 1):
-            try:
-                step = stage.step()
-            except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
-                raise NotSolved(str(error)) from None
-            if step.converged:
-                self.kept = stage.error.ratio
-                return count
-            if step.finished is not None:
-                raise NotSolved(step.finished)
-        raise NotSolved(f"it does not settle in {steps} steps")
+    def start(self, residuals: Residuals, steps: int, begun: bool) -> Stage:
+        self.stage = Dissection(self.tolerance, steps=steps).start(residuals, 0)
+        self.stage.error.ratio = self.kept
+        return self.stage
+
+    def solved(self, step: Step) -> bool:
+        if step.converged:
+            self.kept = self.stage.error.ratio
+        return step.converged
 
 
 @dataclass
 class NewtonOnOutputLayer(NewtonAtValue):
     """Newton's method on the output layer, until a full step hardly lowers the loss any more.
 
+    Beyond a fold there is no solution: Newton's method may settle there, but at a loss of more than
+    a hundred times that of the last solution. A relative loss of 1e-6 is always accepted.
+
     kept: the loss of the last solution, relative to that of the zero function.
     """
 
     kept: float = 1e-2
 
-    def solve(self, residuals: Residuals, steps: int, begun: bool) -> int:
-        zero = _loss_of_zero(residuals)
+    def start(self, residuals: Residuals, steps: int, begun: bool) -> Stage:
+        layers = residuals.surrogate.network.output_layers
+        present = get_coefficients(layers)
+        set_coefficients(layers, torch.zeros_like(present))
+        zero = residuals.loss()
+        set_coefficients(layers, present)
+        self.zero = zero if 0 < zero < math.inf else math.inf
+        self.before = residuals.loss()
         solve = solve_reduced if residuals.surrogate.has_unknowns else solve_output
         # After the first value it does not start from zero as well.
-        stage = LeastSquaresStage(residuals, solve, None, begun=begun)
-        before = residuals.loss()
-        for count in range(1, steps + 1):
-            try:
-                step = stage.step()
-            except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-                step = Step(math.nan)
-            if not math.isfinite(step.loss):
-                raise NotSolved("it breaks down")
-            full = step.notes["share"] == 1 and step.notes["damping"] == 0
-            settled = full and step.loss >= 0.99 * before  # Newton's last step hardly lowers it
-            if settled or step.converged:
-                self._accept(step.loss / zero)
-                return count
-            if step.finished is not None:
-                raise NotSolved(step.finished)
-            before = step.loss
-        raise NotSolved(f"it does not settle in {steps} steps")
+        return LeastSquaresStage(residuals, solve, None, begun=begun)
 
-    def _accept(self, part: float) -> None:
-        """Keep a relative loss if it is that of a solution.
-
-        Beyond a fold there is no solution: Newton's method may settle there, but at a loss of more
-        than a hundred times that of the last solution. A relative loss of 1e-6 is always accepted.
-
-        Args:
-            part: the loss relative to that of the zero function.
-
-        Raises:
-            NotSolved: if it is too large.
-        """
-        most = max(1e-6, min(1e-2, 100 * self.kept))
+    def solved(self, step: Step) -> bool:
+        full = step.notes["share"] == 1 and step.notes["damping"] == 0
+        settled = full and step.loss >= 0.99 * self.before  # Newton's last step hardly lowers it
+        self.before = step.loss
+        if not (settled or step.converged):
+            return False
+        part, most = step.loss / self.zero, max(1e-6, min(1e-2, 100 * self.kept))
         if part > most:
             raise NotSolved(
                 f"it settles at {part:.2g} of the zero function's loss, more than {most:.2g}: "
                 "there is no solution near, or the network or the points are too coarse for one"
             )
         self.kept = part
+        return True
 
 
-def _loss_of_zero(residuals: Residuals) -> float:
-    """Return the loss with a zero output layer; infinity if it is not finite and positive."""
-    layers = residuals.surrogate.network.output_layers
-    present = get_coefficients(layers)
-    set_coefficients(layers, torch.zeros_like(present))
-    loss = residuals.loss()
-    set_coefficients(layers, present)
-    return loss if 0 < loss < math.inf else math.inf
+NEWTON: dict[str, type[NewtonAtValue]] = {  # by `Network.solved_by`
+    "": NewtonOnOutputLayer,
+    Dissection.__name__: NewtonInCells,
+}
 
 
 @dataclass(frozen=True)
@@ -188,15 +167,14 @@ class Continuation(Optimizer):
         integer("solves", self.solves, least=2)
 
     def check(self, network: Network) -> None:
-        if not isinstance(network, Cells):
+        if network.solved_by not in NEWTON:
             super().check(network)
 
     def start(self, residuals: Residuals, seed: int) -> "ContinuationStage":
         if residuals.family is None:
             raise InputError("continuation is for solves of a problem, which has parameters")
         goal = residuals.family.parameter(self.parameter)
-        in_cells = isinstance(residuals.surrogate.network, Cells)
-        newton = NewtonInCells() if in_cells else NewtonOnOutputLayer()
+        newton = NEWTON[residuals.surrogate.network.solved_by]()
         return ContinuationStage(self, residuals, residuals.family, goal, newton)
 
 
@@ -265,11 +243,23 @@ class ContinuationStage(Stage):
         """Solve for a value of the parameter; return the number of Newton steps, 0 if it fails."""
         terms = self.family.varied(self.settings.parameter, value)
         there = Residuals(self.residuals.surrogate, terms, self.family)
+        steps = self.settings.solves
         try:
-            return self.newton.solve(there, self.settings.solves, self.reached >= 0)
+            stage = self.newton.start(there, steps, self.reached >= 0)
+            for count in range(1, steps + 1):
+                step = stage.step()
+                if not math.isfinite(step.loss):
+                    raise NotSolved("it breaks down")
+                if self.newton.solved(step):
+                    return count
+                if step.finished is not None:
+                    raise NotSolved(step.finished)
+            raise NotSolved(f"it does not settle in {steps} steps")
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+            self.why = "it breaks down"
         except NotSolved as failure:
             self.why = str(failure)
-            return 0
+        return 0
 
     def _verdict(self) -> str | None:
         """Return why the continuation ends here, None if it goes on."""
