@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from kanpinn.geometry import Boundary as Boundary
     from kanpinn.geometry import Box as Box
     from kanpinn.geometry import Corner as Corner
-    from kanpinn.geometry import CornerFlow as CornerFlow
     from kanpinn.geometry import Disk as Disk
     from kanpinn.geometry import Ellipse as Ellipse
     from kanpinn.geometry import LShape as LShape
@@ -140,7 +139,6 @@ _NAMES = {
         "Boundary",
         "Box",
         "Corner",
-        "CornerFlow",
         "Disk",
         "Ellipse",
         "LShape",

@@ -14,14 +14,11 @@ class Cavity(kp.Problem):
     of u and v are against spectral elements on a graded mesh, at Re = 100.
 
     Hard: the velocity jumps at both ends of the lid, where the pressure is like 1/r and the terms
-    of the equation like 1/r². Cells become small there. For other networks `terms` adds what the
-    flow is like next to these corners, which is known but for factors; what is left for the network
-    is smooth. The equations are weighted by powers of the distance from the corners, which keep
-    their squares integrable.
+    of the equation like 1/r². Cells become small there. The equations are weighted by powers of the
+    distance from the corners, which keep their squares integrable.
 
     Args:
         reynolds: Re > 0.
-        terms: how many functions at each end of the lid; 0 for networks in cells.
 
     Reference: Ghia, Ghia and Shin (1982); Botella and Peyret (1998).
     """
@@ -31,25 +28,16 @@ class Cavity(kp.Problem):
     error_fields = velocity_fields = ("u", "v")
     free_constant = ("q",)
 
-    def __init__(self, reynolds: float | int = 100.0, terms: int = 0) -> None:
-        self.reynolds, self.terms = reynolds, terms
-
-    def enrichment(self):
-        if not self.terms:
-            return ()
-        return [
-            kp.CornerFlow(self.domain, (0, 1), last=1.0, terms=self.terms),
-            kp.CornerFlow(self.domain, (1, 1), first=-1.0, terms=self.terms),
-        ]
+    def __init__(self, reynolds: float | int = 100.0) -> None:
+        self.reynolds = reynolds
 
     def residual(self, p, u, v, q):
         near = _near(p.x, p.y) * _near(1 - p.x, p.y)
-        # What is left beside the known functions is one power of the distance smaller.
-        weight, of_divergence = (near, 1.0) if self.terms else (near**1.5, near**0.5)
+        weight = near**1.5
         return (
             weight * (_advected(u, u, v) + kp.partial(q, "x") - kp.laplacian(u) / self.reynolds),
             weight * (_advected(v, u, v) + kp.partial(q, "y") - kp.laplacian(v) / self.reynolds),
-            of_divergence * kp.div(u, v),
+            near**0.5 * kp.div(u, v),
         )
 
     def conditions(self):

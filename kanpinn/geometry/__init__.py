@@ -16,12 +16,11 @@ from kanpinn.geometry.box import Box as Box
 from kanpinn.geometry.box import Face as Face
 from kanpinn.geometry.combination import Combination as Combination
 from kanpinn.geometry.corner import Corner as Corner
-from kanpinn.geometry.corner import CornerFlow as CornerFlow
 from kanpinn.geometry.curves import Arc as Arc
 from kanpinn.geometry.curves import Curve as Curve
 from kanpinn.geometry.curves import Segment as Segment
 from kanpinn.geometry.domain import Domain as Domain
-from kanpinn.geometry.mesh import Mesh as Mesh
+from kanpinn.geometry.gmsh import Mesh as Mesh
 from kanpinn.geometry.planar import Planar as Planar
 from kanpinn.geometry.planar_shapes import Annulus as Annulus
 from kanpinn.geometry.planar_shapes import Disk as Disk

@@ -21,71 +21,6 @@ from kanpinn.geometry.rules import check_size, jacobi, tensor_grid
 from kanpinn.geometry.rules_in_boxes import Hits, RulesInBoxes, cast
 
 
-def sphere_area(dim: int) -> float:
-    """Return the measure of the unit sphere in `dim` coordinates: 2π for 2, 4π for 3, 2π² for 4."""
-    return 2 * math.pi ** (dim / 2) / math.gamma(dim / 2)
-
-
-def sphere_from_unit(unit: Tensor) -> Coords:
-    """Map points (n, d - 1) of [0, 1]^(d-1) to the unit sphere in d ≥ 2 coordinates, (n, d).
-
-    The map scales all areas by the same factor. In three coordinates height and angle are uniform
-    (Archimedes).
-    """
-    last = unit.shape[1]
-    shares = [_beta_quantile(unit[:, last - k], k) for k in range(last, 1, -1)]
-    return _embed([(2 * share - 1, 2 * (share * (1 - share)).sqrt()) for share in shares], unit)
-
-
-def sphere_rule(nodes: int, dim: int) -> tuple[Coords, Weights]:
-    """Return a product rule with n = 2·nodes^(d-1) points on the unit sphere.
-
-    It consists of Gauss–Gegenbauer rules in the heights and the trapezoidal rule in the angle, and
-    is exact for polynomials in the coordinates up to degree 2·nodes - 1.
-
-    Args:
-        nodes: the number of nodes per height; the angle has 2·nodes.
-        dim: the number of coordinates d ≥ 2.
-
-    Returns:
-        Points (n, d) and weights (n,).
-
-    Reference: Stroud, Approximate Calculation of Multiple Integrals (1971), section 2.7.
-    """
-    check_size(nodes, 2 * nodes ** (dim - 1))
-    axes, factors = [], []
-    for k in range(dim - 1, 1, -1):
-        heights, weights = jacobi(nodes, k / 2 - 1, k / 2 - 1)
-        axes.append(heights)
-        factors.append(weights)
-    axes.append((torch.arange(2 * nodes, dtype=torch.float64) + 0.5) / (2 * nodes))
-    factors.append(torch.full((2 * nodes,), math.pi / nodes, dtype=torch.float64))
-    grid = tensor_grid(axes)
-    levels = [(height, (1 - height**2).sqrt()) for height in grid[:, :-1].T]
-    return _embed(levels, grid), tensor_grid(factors).prod(dim=1)
-
-
-def _embed(levels: list[tuple[Tensor, Tensor]], unit: Tensor) -> Coords:
-    """Return sphere points from the (height, remaining radius) of each level and the angle.
-
-    The angle is 2π times the last column of unit.
-    """
-    columns, radius = [], torch.ones_like(unit[:, 0])
-    for height, left in levels:
-        columns.append(radius * height)
-        radius = radius * left
-    angle = 2 * math.pi * unit[:, -1]
-    return torch.stack([*columns, radius * angle.cos(), radius * angle.sin()], dim=1)
-
-
-def _beta_quantile(share: Tensor, k: int) -> Tensor:
-    if k == 2:
-        return share
-    # Use scipy, because torch has no inverse of the incomplete beta function.
-    quantiles = betaincinv(k / 2, k / 2, share.detach().cpu().double().numpy())
-    return torch.from_numpy(quantiles).to(share)
-
-
 @dataclass(frozen=True, init=False, repr=False)
 class Ball(Mapped, Domain):
     """The points at most `radius` away from a centre, in d ≥ 3 dimensions.
@@ -114,8 +49,10 @@ class Ball(Mapped, Domain):
 
     center: tuple[float, ...]
     radius: float
-    axes: tuple[str, ...]
-    name: str
+    names: tuple[str, ...] = ()
+    name: str = "sphere"
+
+    is_convex = signed_level = smooth_level = True
 
     def __init__(
         self,
@@ -133,21 +70,16 @@ class Ball(Mapped, Domain):
             )
         if not all(isinstance(value, Real) and math.isfinite(value) for value in center):
             raise InputError(f"center must be finite numbers, got {tuple(center)!r}")
-        object.__setattr__(self, "center", tuple(float(value) for value in center))
-        object.__setattr__(self, "radius", float(radius))
-        object.__setattr__(self, "axes", coordinate_names(names, len(center)))
-        object.__setattr__(self, "name", name)
+        axes = coordinate_names(names, len(center))
+        vars(self).update(center=tuple(map(float, center)), radius=float(radius), names=axes)
+        vars(self)["name"] = name
 
     def __repr__(self) -> str:
         return f"Ball({self.center}, {self.radius})"
 
     @property
-    def names(self) -> tuple[str, ...]:
-        return self.axes
-
-    @property
     def measure(self) -> float:
-        return sphere_area(self.dim) / self.dim * self.radius**self.dim
+        return _sphere_area(self.dim) / self.dim * self.radius**self.dim
 
     @property
     def bounds(self) -> tuple[Vector, Vector]:
@@ -161,19 +93,6 @@ class Ball(Mapped, Domain):
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
         return (coords - coords.new_tensor(self.center)).norm(dim=1) <= self.radius + tolerance
 
-    def contains_box(self, low: Vector, high: Vector) -> bool:
-        center = low.new_tensor(self.center)
-        farthest = torch.maximum((low - center).abs(), (high - center).abs())
-        return farthest.norm().item() <= self.radius
-
-    @property
-    def signed_level(self) -> bool:
-        return True
-
-    @property
-    def smooth_level(self) -> bool:
-        return True
-
     def level(self, coords: Coords) -> Column:
         """Return (R² - r²) / 2R at the distance r from the centre; its slope on the sphere is 1."""
         offsets = coords - coords.new_tensor(self.center)
@@ -181,7 +100,7 @@ class Ball(Mapped, Domain):
 
     def image(self, unit: Coords) -> Points:
         share = unit[:, :1] ** (1 / self.dim)
-        offsets = self.radius * share * sphere_from_unit(unit[:, 1:])
+        offsets = self.radius * share * _sphere_from_unit(unit[:, 1:])
         return Points(unit.new_tensor(self.center) + offsets, self.names)
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
@@ -193,7 +112,7 @@ class Ball(Mapped, Domain):
         nodes = integer("nodes", nodes)
         check_size(nodes, 2 * nodes**self.dim)
         shares, along = jacobi(nodes, 0, self.dim - 1)
-        directions, around = sphere_rule(nodes, self.dim)
+        directions, around = _sphere_rule(nodes, self.dim)
         offsets = self.radius * (1 + shares)[:, None, None] / 2 * directions
         coords = torch.tensor(self.center, dtype=torch.float64) + offsets.reshape(-1, self.dim)
         weights = (self.radius / 2) ** self.dim * torch.outer(along, around).reshape(-1)
@@ -235,17 +154,17 @@ class Sphere(MappedPiece):
 
     @property
     def measure(self) -> float:
-        return sphere_area(self.ball.dim) * self.ball.radius**self.dim
+        return _sphere_area(self.ball.dim) * self.ball.radius**self.dim
 
     def image(self, unit: Coords) -> Points:
-        return self._at(sphere_from_unit(unit))
+        return self._at(_sphere_from_unit(unit))
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
         """Return a product rule with 2·nodes^(d-1) points.
 
         It is exact for polynomials in the coordinates up to degree 2·nodes - 1.
         """
-        normals, weights = sphere_rule(integer("nodes", nodes), self.ball.dim)
+        normals, weights = _sphere_rule(integer("nodes", nodes), self.ball.dim)
         return self._at(normals), self.ball.radius**self.dim * weights
 
     def in_boxes(self, boxes: Tensor, nodes: int) -> RulesInBoxes:
@@ -304,3 +223,68 @@ def coordinate_names(names: Sequence[str] | None, dim: int) -> tuple[str, ...]:
         raise InputError(f"names must be {dim} names of coordinates, got {names!r}")
     check_names(tuple(names))
     return tuple(names)
+
+
+def _sphere_area(dim: int) -> float:
+    """Return the measure of the unit sphere in `dim` coordinates: 2π for 2, 4π for 3, 2π² for 4."""
+    return 2 * math.pi ** (dim / 2) / math.gamma(dim / 2)
+
+
+def _sphere_from_unit(unit: Tensor) -> Coords:
+    """Map points (n, d - 1) of [0, 1]^(d-1) to the unit sphere in d ≥ 2 coordinates, (n, d).
+
+    The map scales all areas by the same factor. In three coordinates height and angle are uniform
+    (Archimedes).
+    """
+    last = unit.shape[1]
+    shares = [_beta_quantile(unit[:, last - k], k) for k in range(last, 1, -1)]
+    return _embed([(2 * share - 1, 2 * (share * (1 - share)).sqrt()) for share in shares], unit)
+
+
+def _sphere_rule(nodes: int, dim: int) -> tuple[Coords, Weights]:
+    """Return a product rule with n = 2·nodes^(d-1) points on the unit sphere.
+
+    It consists of Gauss–Gegenbauer rules in the heights and the trapezoidal rule in the angle, and
+    is exact for polynomials in the coordinates up to degree 2·nodes - 1.
+
+    Args:
+        nodes: the number of nodes per height; the angle has 2·nodes.
+        dim: the number of coordinates d ≥ 2.
+
+    Returns:
+        Points (n, d) and weights (n,).
+
+    Reference: Stroud, Approximate Calculation of Multiple Integrals (1971), section 2.7.
+    """
+    check_size(nodes, 2 * nodes ** (dim - 1))
+    axes, factors = [], []
+    for k in range(dim - 1, 1, -1):
+        heights, weights = jacobi(nodes, k / 2 - 1, k / 2 - 1)
+        axes.append(heights)
+        factors.append(weights)
+    axes.append((torch.arange(2 * nodes, dtype=torch.float64) + 0.5) / (2 * nodes))
+    factors.append(torch.full((2 * nodes,), math.pi / nodes, dtype=torch.float64))
+    grid = tensor_grid(axes)
+    levels = [(height, (1 - height**2).sqrt()) for height in grid[:, :-1].T]
+    return _embed(levels, grid), tensor_grid(factors).prod(dim=1)
+
+
+def _embed(levels: list[tuple[Tensor, Tensor]], unit: Tensor) -> Coords:
+    """Return sphere points from the (height, remaining radius) of each level and the angle.
+
+    The angle is 2π times the last column of unit.
+    """
+    columns, radius = [], torch.ones_like(unit[:, 0])
+    for height, left in levels:
+        columns.append(radius * height)
+        radius = radius * left
+    angle = 2 * math.pi * unit[:, -1]
+    return torch.stack([*columns, radius * angle.cos(), radius * angle.sin()], dim=1)
+
+
+def _beta_quantile(share: Tensor, k: int) -> Tensor:
+    if k == 2:
+        return share
+    # Use scipy, because torch has no inverse of the incomplete beta function.
+    quantiles = betaincinv(k / 2, k / 2, share.detach().cpu().double().numpy())
+    return torch.from_numpy(quantiles).to(share)

@@ -153,10 +153,6 @@ class Derived(Piece):
         return self.piece.measure
 
     @property
-    def measure_error(self) -> float:
-        return self.piece.measure_error
-
-    @property
     def walls(self) -> Walls | None:
         return self.piece.walls
 

@@ -45,8 +45,7 @@ class Box(Mapped, Domain):
     measure: float = field(default=0.0, compare=False)
     time_name: str | None = field(default=None, compare=False)
 
-    is_box = True
-    smooth_level = True
+    is_box = is_convex = smooth_level = True
 
     def __init__(self, /, **ranges: Sequence[float | int]) -> None:
         check_names(tuple(ranges))
@@ -80,10 +79,6 @@ class Box(Mapped, Domain):
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
         low, high = self.bounds
         return ((coords >= low - tolerance) & (coords <= high + tolerance)).all(dim=1)
-
-    def contains_box(self, low: Vector, high: Vector) -> bool:
-        first, last = self.bounds
-        return bool((first <= low).all() and (high <= last).all())
 
     def level(self, coords: Coords) -> Column:
         """Return the scaled product of 4 s (1 - s) over all axes, with s from 0 to 1 on each axis.

@@ -1,6 +1,4 @@
-"""Curves in the plane that bound planar domains: segments and elliptical arcs, and their
-crossings.
-"""
+"""Curves that bound planar domains: segments, arcs of ellipses, and their crossings."""
 
 import itertools
 import math
@@ -30,9 +28,7 @@ XY = ("x", "y")
 class Curve(MappedPiece):
     """A smooth curve γ(t), 0 ≤ t ≤ 1, with the domain on its left and normals to the right."""
 
-    @property
-    def dim(self) -> int:
-        return 1
+    dim = 1
 
     @property
     @abstractmethod
@@ -195,9 +191,8 @@ class Segment(Curve):
     names: tuple[str, ...] = XY
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "a", pair("a", self.a))
-        object.__setattr__(self, "b", pair("b", self.b))
-        object.__setattr__(self, "names", two_names(self.names))
+        a, b = pair("a", self.a), pair("b", self.b)
+        vars(self).update(a=a, b=b, names=two_names(self.names))
         if self.a == self.b:
             raise InputError(f"a segment must have two different ends, got {self.a} twice")
 
@@ -258,9 +253,7 @@ class Segment(Curve):
     def named(self, name: str) -> "Segment":
         return replace(self, name=name)
 
-    @property
-    def straight(self) -> bool:
-        return True
+    straight = True
 
     def extent(self, coords: Coords) -> Column:
         middle = (coords.new_tensor(self.a) + coords.new_tensor(self.b)) / 2
@@ -342,12 +335,11 @@ class Arc(Curve):
     names: tuple[str, ...] = XY
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "center", pair("center", self.center))
-        object.__setattr__(self, "axes", pair("axes", self.axes))
-        object.__setattr__(self, "names", two_names(self.names))
+        center, axes = pair("center", self.center), pair("axes", self.axes)
+        vars(self).update(center=center, axes=axes, names=two_names(self.names))
         for key in ("angle", "first", "last"):
             number(key, getattr(self, key), -math.inf)
-            object.__setattr__(self, key, float(getattr(self, key)))
+            vars(self)[key] = float(getattr(self, key))
         if min(self.axes) <= 0:
             raise InputError(f"axes must be positive, got {self.axes}")
         if not 0 < abs(self.sweep) <= TURN * (1 + 1e-14):
@@ -435,9 +427,8 @@ class Arc(Curve):
         return min(along / span, 1.0) if along <= span + slack else None
 
     def part(self, first: float, last: float) -> "Arc":
-        return replace(
-            self, first=self.first + self.sweep * first, last=self.first + self.sweep * last
-        )
+        start, stop = (self.first + self.sweep * share for share in (first, last))
+        return replace(self, first=start, last=stop)
 
     def named(self, name: str) -> "Arc":
         return replace(self, name=name)
@@ -470,12 +461,12 @@ class Arc(Curve):
         conic, turning = self.conic, self._extremes(1)
         angles = [self.first, *turning, self.last]
         heights = [first, *(conic.extreme(1, a) for a in turning), last]
-        sides = []
-        for i in range(len(angles) - 1):
-            if heights[i] == heights[i + 1]:
-                continue
-            middle = conic.point((angles[i] + angles[i + 1]) / 2)
-            sides.append(conic.side(heights[i], heights[i + 1], middle))
+        parts = zip(itertools.pairwise(heights), itertools.pairwise(angles), strict=True)
+        sides = [
+            conic.side(*ends, conic.point((low + high) / 2))
+            for ends, (low, high) in parts
+            if ends[0] != ends[1]
+        ]
         if self.closed and len(sides) > 1 and sides[0].up == sides[-1].up:
             # The common start and end of a whole ellipse does not divide a side.
             low, high = min(sides[0].low, sides[-1].low), max(sides[0].high, sides[-1].high)
@@ -499,7 +490,10 @@ def crossings(a: Curve, b: Curve, tolerance: float) -> list[Pair]:
     Overlapping curves have the two ends of the overlap as their points. Curves that approach each
     other within the tolerance without crossing have one common point there.
     """
-    found = [a.start, a.stop, b.start, b.stop, *_CARRIERS[type(a), type(b)](a, b, tolerance)]
+    lines = [curve for curve in (a, b) if isinstance(curve, Segment)]
+    arcs = [curve for curve in (a, b) if isinstance(curve, Arc)]
+    carriers = _lines if len(lines) == 2 else _line_and_conic if lines else _conics
+    found = [a.start, a.stop, b.start, b.stop, *carriers(*lines, *arcs, tolerance)]
     on = [p for p in found if all(c.locate(p, 2 * tolerance) is not None for c in (a, b))]
     apart: list[Pair] = []
     for point in on:
@@ -646,12 +640,3 @@ def _zeros(value: Callable[[float], float], turning: list[float], contact: float
         if min(abs(first), abs(last)) > contact and first * last < 0:
             zeros.append(brentq(value, low, high, xtol=1e-15, rtol=4 * np.finfo(float).eps))
     return zeros
-
-
-# The functions that intersect the whole lines or ellipses, by the types of the two curves.
-_CARRIERS: dict[tuple[type, type], Callable[[Any, Any, float], list[Pair]]] = {
-    (Segment, Segment): _lines,
-    (Segment, Arc): _line_and_conic,
-    (Arc, Segment): lambda arc, line, tolerance: _line_and_conic(line, arc, tolerance),
-    (Arc, Arc): _conics,
-}

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -67,13 +67,11 @@ class Division:
         if not interfaces:
             return cls((domain,), (tuple(own),))
         divided, cuts = _cut(own, [DivisionEdge(_curve(one), one) for one in interfaces], domain)
-        cuts = [DivisionEdge(one.curve, one.piece, seam) for seam, one in enumerate(cuts)]
-        back = [DivisionEdge(one.curve.part(1.0, 0.0), one.piece, one.seam, True) for one in cuts]
+        cuts = [replace(edge, seam=seam) for seam, edge in enumerate(cuts)]
+        back = [replace(edge, curve=edge.curve.part(1.0, 0.0), reverse=True) for edge in cuts]
         parts = _parts(_loops([*divided, *cuts, *back], domain.scale), domain.scale)
-        return cls(
-            tuple(Planar(tuple(edge.curve for edge in part)) for part in parts),
-            tuple(tuple(part) for part in parts),
-        )
+        domains = tuple(Planar(tuple(edge.curve for edge in part)) for part in parts)
+        return cls(domains, tuple(map(tuple, parts)))
 
 
 def _curve(piece: Piece) -> Curve:
@@ -89,26 +87,25 @@ def _cut(
     walls: Sequence[DivisionEdge], cuts: Sequence[DivisionEdge], domain: Planar
 ) -> tuple[list[DivisionEdge], list[DivisionEdge]]:
     """The edges of a boundary and of interfaces, divided where they meet."""
-    tolerance, edges = 1e-12 * domain.scale, [*walls, *cuts]
-    least = 16 * tolerance  # the length of a part
-    curves = [edge.curve for edge in edges]
-    met: list[list[Pair]] = [[] for _ in edges]
+    tolerance, curves = 1e-12 * domain.scale, [edge.curve for edge in (*walls, *cuts)]
+    met: list[list[Pair]] = [[] for _ in curves]
     for i, j in meeting(curves, curves, tolerance):
         if i < j >= len(walls):
             points = crossings(curves[i], curves[j], tolerance)
             met[i] += points
             met[j] += points
-    found = [
-        [
-            DivisionEdge(part, edge.piece)
+
+    def divided(edges: Sequence[DivisionEdge], met: Sequence[list[Pair]]) -> list[DivisionEdge]:
+        least = 16 * tolerance  # the length of a part
+        return [
+            replace(edge, curve=part)
+            for edge, points in zip(edges, met, strict=True)
             for part in divided_at(edge.curve, points, tolerance, least)
         ]
-        for edge, points in zip(edges, met, strict=True)
-    ]
-    made = [part for parts in found[: len(walls)] for part in parts]
-    inner = [part for parts in found[len(walls) :] for part in parts]
-    _check_inside(domain, made, inner, tolerance)
-    return made, inner
+
+    boundary, inner = divided(walls, met[: len(walls)]), divided(cuts, met[len(walls) :])
+    _check_inside(domain, boundary, inner, tolerance)
+    return boundary, inner
 
 
 def _check_inside(
@@ -291,8 +288,7 @@ class SolidDivision:
         for piece in interfaces:
             groups.setdefault(_solid(piece), []).append(piece)
         for solid, pieces in groups.items():
-            _divide3d_check_inside(domain, pieces)
-            _check_closed(domain, solid, pieces)
+            _check_faces(domain, solid, pieces)
         inner = sorted(groups, key=lambda solid: -solid.measure)
         outside = [_around(groups, inner[:number], solid) for number, solid in enumerate(inner)]
         seams = [
@@ -303,12 +299,10 @@ class SolidDivision:
         walls = [(sheet, piece) for piece in domain.boundary.pieces for sheet in piece.sheets]
         parts = []
         for number, within in enumerate((None, *inner)):
-            others = tuple(
-                one for one, outer in zip(inner, outside, strict=True) if outer == number
-            )
-            own = [(one.piece, one.piece) for one in seams if one.inside == number]
-            beyond = [(_turned(one.piece), one.piece) for one in seams if one.outside == number]
-            parts.append(SolidPart(domain, within, others, (*walls, *own, *beyond)))
+            without = (solid for i, solid in enumerate(inner) if outside[i] == number)
+            own = [(seam.piece, seam.piece) for seam in seams if seam.inside == number]
+            beyond = [(_turned(seam.piece), seam.piece) for seam in seams if seam.outside == number]
+            parts.append(SolidPart(domain, within, tuple(without), (*walls, *own, *beyond)))
         return cls(tuple(inner), tuple(parts), tuple(seams))
 
 
@@ -338,32 +332,23 @@ def _samples(piece: Piece) -> Coords:
     return piece.quadrature(16)[0].coords
 
 
-def _divide3d_check_inside(domain: Domain, pieces: Sequence[Piece]) -> None:
-    """Check that pieces of an interface are inside a solid."""
-    for piece in pieces:
-        at = _samples(piece)
-        outside = ~domain.contains(at, -1e-9 * _size(domain))
-        if bool(outside.any()):
-            x, y, z = at[outside][0].tolist()
+def _check_faces(domain: Domain, solid: Domain, pieces: Sequence[Piece]) -> None:
+    """Check that those pieces around a ball or box that are interfaces are inside a domain, alone.
+
+    Raises:
+        InputError: if one of them is not inside, or another one is.
+    """
+    for piece in solid.boundary.pieces:
+        at, given = _samples(piece), piece in pieces
+        wrong = domain.contains(at, -1e-9 * _size(domain)) != given
+        if bool(wrong.any()):
+            place = ", ".join(f"{x:.6g}" for x in at[wrong][0].tolist())
             raise InputError(
                 f"the interface {piece.name!r} must be inside the domain, apart from its edges, "
-                f"got a part of it at ({x:.6g}, {y:.6g}, {z:.6g})"
-            )
-
-
-def _check_closed(domain: Domain, solid: Domain, pieces: Sequence[Piece]) -> None:
-    """Check that no other piece around a ball or box is inside the domain."""
-    for other in solid.boundary.pieces:
-        if other in pieces:
-            continue
-        at = _samples(other)
-        inside = domain.contains(at, -1e-9 * _size(domain))
-        if bool(inside.any()):
-            x, y, z = at[inside][0].tolist()
-            raise InputError(
-                f"the interface {pieces[0].name!r} must divide the domain: the piece "
-                f"{other.name!r} of its boundary is in the domain too, "
-                f"as at ({x:.6g}, {y:.6g}, {z:.6g})"
+                f"got a part of it at ({place})"
+                if given
+                else f"the interface {pieces[0].name!r} must divide the domain: the piece "
+                f"{piece.name!r} of its boundary is in the domain too, as at ({place})"
             )
 
 

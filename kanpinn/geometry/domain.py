@@ -1,4 +1,4 @@
-"""The interface of all domains, and the re-entrant edges of their boundaries."""
+"""The interface of all domains, and the re-entrant edges of solids."""
 
 import math
 from abc import abstractmethod
@@ -9,102 +9,10 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
+from kanpinn._support.shapes import Column, Coords, Mask, Vector
 from kanpinn.geometry.boundary import Boundary, Walls
 from kanpinn.geometry.points import Points
-from kanpinn.geometry.region import Draw, Region, longer
-
-
-@dataclass(frozen=True, eq=False)
-class Creases:
-    """Edges of a solid in space with interior angles above 180°, as straight segments.
-
-    Args:
-        segments: their ends, (s, 2, 3); those of curved edges are chords.
-        angles: the interior angles in radians, (s,).
-        vertices: the ends of edges around which more than half of all directions lead into the
-            solid, (v, 3). Points where just two edges meet in one line are no vertices.
-    """
-
-    segments: Tensor
-    angles: Tensor
-    vertices: Coords
-
-    @classmethod
-    def none(cls) -> "Creases":
-        """No edges."""
-        nothing = torch.zeros(0, 2, 3, dtype=torch.float64)
-        return cls(nothing, nothing[:, 0, 0], nothing[:, 0])
-
-    @classmethod
-    def of(
-        cls,
-        segments: Tensor,
-        angles: Tensor,
-        ends: Coords,
-        contains: Callable[[Coords], Mask],
-        size: float,
-    ) -> "Creases":
-        """The edges with the vertices among their ends.
-
-        Args:
-            segments, angles: of the edges.
-            ends: the points that may be vertices, (n, 3).
-            contains: which points are in the solid, (n, 3) → (n,).
-            size: the diameter of the solid.
-        """
-        if not len(ends):
-            return cls(segments, angles, ends)
-        points = ends.unique(dim=0)
-        around, least = _directions(1000), 0.55
-        shares = [contains(point + 1e-5 * size * around).double().mean() for point in points]
-        found = [
-            point
-            for point, share in zip(points, shares, strict=True)
-            if share > least and not _on_straight_edge(segments, point, size)
-        ]
-        return cls(segments, angles, torch.stack(found) if found else points[:0])
-
-
-def interior_angle(
-    point: Tensor, along: Tensor, contains: Callable[[Coords], Mask], radius: float
-) -> float:
-    """The angle in radians of the part of a solid around a point of an edge.
-
-    Args:
-        point: the point, (3,).
-        along: the edge's direction there, (3,).
-        contains: which points are in the solid, (n, 3) → (n,).
-        radius: the distance from the edge at which points are tested.
-    """
-    count = 720  # half a degree
-    helper = torch.eye(3, dtype=along.dtype)[int(along.abs().argmin())]
-    first = torch.linalg.cross(along, helper)
-    first = first / first.norm()
-    second = torch.linalg.cross(along / along.norm(), first)
-    turns = (torch.arange(count, dtype=along.dtype) + 0.5) * (2 * math.pi / count)
-    ring = turns.cos()[:, None] * first + turns.sin()[:, None] * second
-    return 2 * math.pi * float(contains(point + radius * ring).double().mean())
-
-
-def _directions(count: int) -> Coords:
-    """Evenly spread unit vectors, (count, 3), on Fibonacci's spiral."""
-    place = torch.arange(count, dtype=torch.float64) + 0.5
-    height, turn = 1 - 2 * place / count, math.pi * (1 + 5**0.5) * place
-    flat = (1 - height**2).sqrt()
-    return torch.stack([flat * turn.cos(), flat * turn.sin(), height], dim=1)
-
-
-def _on_straight_edge(segments: Tensor, point: Tensor, size: float) -> bool:
-    """Whether exactly two edges meet at a point, in about one line."""
-    gaps = (segments - point).norm(dim=2)
-    ending = (gaps.amin(dim=1) <= 1e-9 * size).nonzero()[:, 0]
-    if len(ending) != 2:
-        return False
-    far = gaps[ending].argmax(dim=1)
-    one, other = segments[ending, far] - point
-    return bool((one @ other) < -0.9 * one.norm() * other.norm())
-
+from kanpinn.geometry.region import Draw, Region, accepted
 
 # The functions behind the operators of domains, by name. They build domains of other classes, whose
 # modules import this one; therefore `kanpinn.geometry.combining` enters them here.
@@ -162,15 +70,29 @@ class Domain(Region):
         return walls
 
     @property
-    def creases(self) -> Creases:
+    def reentrant_edges(self) -> "ReentrantEdges":
         """The edges of a solid at which its boundary turns inwards; none where they are unknown."""
-        return Creases.none()
+        return ReentrantEdges.none()
 
-    def contains_box(self, low: Vector, high: Vector) -> bool:
-        """Return True only if the domain contains the box with these corners, (d,) each.
+    @property
+    def diameter(self) -> float:
+        """The diameter of `bounds`."""
+        low, high = self.bounds
+        return float((high - low).norm())
 
-        False does not exclude that it does.
-        """
+    @property
+    def measure_error(self) -> float:
+        """The standard error of `measure` if that is an estimate, otherwise 0."""
+        return 0.0
+
+    @property
+    def has_gauss_rule(self) -> bool:
+        """Whether `quadrature` is a Gauss rule; otherwise it consists of Sobol points."""
+        return True
+
+    @property
+    def is_convex(self) -> bool:
+        """True for boxes and balls."""
         return False
 
     @property
@@ -231,22 +153,89 @@ class Domain(Region):
         """Return the intersection: the points in both domains."""
         return BUILDERS["combine"]("intersection", self, other)
 
-    def place(self, n: int, draw: Draw) -> Points:
+    def spread(self, n: int, draw: Draw, more: int) -> tuple[Points, Tensor]:
         """Draw points in the bounding box and return at least n that lie inside the domain."""
-        return self._inside(n, draw, 0)[0]
-
-    def spread(self, n: int, draw: Draw) -> tuple[Points, Weights]:
-        points, more = self._inside(n, draw, 1)
-        return points, more[:, 0]
-
-    def _inside(self, n: int, draw: Draw, more: int) -> tuple[Points, Tensor]:
-        """Return at least n drawn points inside the domain, and `more` further unit coordinates."""
         low, high = self.bounds
-        count = math.ceil(n * float((high - low).prod()) / self.measure)
-        while True:
+
+        def drawn(count: int) -> tuple[Mask, Points, Tensor]:
             unit = draw(count, self.dim + more)
             coords = torch.lerp(low, high, unit[:, : self.dim])
-            kept = self.contains(coords)
-            if int(kept.sum()) >= n:
-                return Points(coords[kept], self.names), unit[kept, self.dim :]
-            count = longer(count)
+            return self.contains(coords), Points(coords, self.names), unit[:, self.dim :]
+
+        return accepted(n, math.ceil(n * float((high - low).prod()) / self.measure), drawn)
+
+
+@dataclass(frozen=True, eq=False)
+class ReentrantEdges:
+    """Edges of a solid in space with interior angles above 180°, as straight segments.
+
+    Args:
+        segments: their ends, (s, 2, 3); those of curved edges are chords.
+        angles: the interior angles in radians, (s,).
+        vertices: the ends of edges around which more than half of all directions lead into the
+            solid, (v, 3). Points where just two edges meet in one line are no vertices.
+    """
+
+    segments: Tensor
+    angles: Tensor
+    vertices: Coords
+
+    @classmethod
+    def none(cls) -> "ReentrantEdges":
+        """No edges."""
+        nothing = torch.zeros(0, 2, 3, dtype=torch.float64)
+        return cls(nothing, nothing[:, 0, 0], nothing[:, 0])
+
+    @classmethod
+    def of(
+        cls, solid: "Domain", segments: Tensor, angles: Tensor, ends: Coords
+    ) -> "ReentrantEdges":
+        """The edges with those of some points, (n, 3), that are vertices."""
+        size, around, least = solid.diameter, _directions(1000), 0.55
+
+        def is_vertex(point: Tensor) -> bool:
+            inside = solid.contains(point + 1e-5 * size * around).double().mean()
+            return bool(inside > least) and not _on_straight_edge(segments, point, size)
+
+        points = ends.unique(dim=0) if len(ends) else ends
+        kept = torch.tensor([is_vertex(point) for point in points], dtype=torch.bool)
+        return cls(segments, angles, points[kept])
+
+
+def across(along: Tensor) -> tuple[Tensor, Tensor]:
+    """Two unit vectors that are orthogonal to a direction (3,) and to each other."""
+    helper = torch.eye(3, dtype=along.dtype)[int(along.abs().argmin())]
+    first = torch.linalg.cross(along, helper)
+    first = first / first.norm()
+    return first, torch.linalg.cross(along / along.norm(), first)
+
+
+def interior_angle(solid: "Domain", point: Tensor, along: Tensor) -> float:
+    """The angle in radians of the part of a solid around a point (3,) of an edge.
+
+    along: the edge's direction there, (3,).
+    """
+    count, radius = 720, 1e-5 * solid.diameter  # points on a ring, half a degree apart
+    turns = (torch.arange(count, dtype=along.dtype) + 0.5)[:, None] * (2 * math.pi / count)
+    first, second = across(along)
+    ring = point + radius * (turns.cos() * first + turns.sin() * second)
+    return 2 * math.pi * float(solid.contains(ring).double().mean())
+
+
+def _directions(count: int) -> Coords:
+    """Evenly spread unit vectors, (count, 3), on Fibonacci's spiral."""
+    place = torch.arange(count, dtype=torch.float64) + 0.5
+    height, turn = 1 - 2 * place / count, math.pi * (1 + 5**0.5) * place
+    flat = (1 - height**2).sqrt()
+    return torch.stack([flat * turn.cos(), flat * turn.sin(), height], dim=1)
+
+
+def _on_straight_edge(segments: Tensor, point: Tensor, size: float) -> bool:
+    """Whether exactly two edges meet at a point, in about one line."""
+    gaps = (segments - point).norm(dim=2)
+    ending = (gaps.amin(dim=1) <= 1e-9 * size).nonzero()[:, 0]
+    if len(ending) != 2:
+        return False
+    far = gaps[ending].argmax(dim=1)
+    one, other = segments[ending, far] - point
+    return bool((one @ other) < -0.9 * one.norm() * other.norm())

@@ -32,14 +32,8 @@ from kanpinn.geometry.quadrature import sobol
 from kanpinn.geometry.rules import gauss_legendre
 from kanpinn.geometry.triangles import Triangles
 
-
-def join_tolerance(scale: float) -> float:
-    """Return the distance within which ends of curves count as one point.
-
-    Args:
-        scale: the largest absolute value of the coordinates.
-    """
-    return 1e-9 * scale
+# The distance within which ends of curves count as one point, relative to the coordinates.
+JOINT = 1e-9
 
 
 def check_ends(curves: Sequence[Curve], joints: Sequence[int]) -> None:
@@ -70,7 +64,7 @@ def check_crossings(curves: Sequence[Curve], scale: float) -> None:
     tolerance = 1e-12 * scale  # closer curves count as touching
     for i, j in meeting(curves, curves, tolerance):
         for point in crossings(curves[i], curves[j], tolerance) if i < j else []:
-            if _crosses(curves[i], curves[j], point, join_tolerance(scale)):
+            if _crosses(curves[i], curves[j], point, JOINT * scale):
                 raise InputError(
                     "the boundary of a planar domain must not cross itself, got "
                     f"{curves[i].name!r} and {curves[j].name!r} crossing at {point}"
@@ -134,7 +128,7 @@ def loop_form(points: Sequence[Pair]) -> PlanarSet:
     corners = corners[first:] + corners[:first]
     split = (last - first) % len(corners)
     chains = (_chain(corners[: split + 1]), _chain([*corners[split:], corners[0]]))
-    return _joined_at(corners[-1], corners[0], corners[1], chains)
+    return (All if _turn(corners[-1], corners[0], corners[1]) > 0 else Some)(chains)
 
 
 def _chain(points: Sequence[Pair]) -> PlanarSet:
@@ -151,11 +145,7 @@ def _chain(points: Sequence[Pair]) -> PlanarSet:
     reach = [away[0] * x + away[1] * y for x, y in points[1:-1]]
     far = 1 + reach.index(max(reach))
     chains = (_chain(points[: far + 1]), _chain(points[far:]))
-    return _joined_at(points[far - 1], points[far], points[far + 1], chains)
-
-
-def _joined_at(before: Pair, corner: Pair, after: Pair, chains: tuple[PlanarSet, ...]) -> PlanarSet:
-    return All(chains) if _turn(before, corner, after) > 0 else Some(chains)
+    return (All if _turn(*points[far - 1 : far + 2]) > 0 else Some)(chains)
 
 
 def _without_flat(points: Sequence[Pair]) -> list[Pair]:
@@ -166,8 +156,7 @@ def _without_flat(points: Sequence[Pair]) -> list[Pair]:
 
 
 def _direction(a: Pair, b: Pair) -> Pair:
-    length = math.dist(a, b)
-    return (b[0] - a[0]) / length, (b[1] - a[1]) / length
+    return (b[0] - a[0]) / math.dist(a, b), (b[1] - a[1]) / math.dist(a, b)
 
 
 def _turn(a: Pair, b: Pair, c: Pair) -> float:
@@ -327,7 +316,7 @@ class Planar(Domain):
         if len({curve.names for curve in self.curves}) > 1:
             raise InputError("the curves of a planar domain must have the same coordinates")
         (lx, ly), (hx, hy) = self._box
-        if not min(hx - lx, hy - ly) > 2 * join_tolerance(self.scale):
+        if not min(hx - lx, hy - ly) > 2 * JOINT * self.scale:
             raise InputError(
                 f"a planar domain from ({lx:g}, {ly:g}) to ({hx:g}, {hy:g}) is too small beside "
                 "its coordinates to be resolved: move it towards the origin, or scale an axis"
@@ -456,7 +445,7 @@ class Planar(Domain):
         """The index and the height y of the joint at the start and the end of each curve."""
         ends = np.array([end for curve in self.curves for end in (curve.start, curve.stop)])
         gaps = np.abs(ends[:, None] - ends[None]).max(axis=2)
-        which = (gaps <= join_tolerance(self.scale)).argmax(axis=1)
+        which = (gaps <= JOINT * self.scale).argmax(axis=1)
         return which.tolist(), ends[which, 1].tolist()
 
     @cached_property

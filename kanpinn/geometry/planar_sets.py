@@ -66,9 +66,7 @@ class HalfPlane(PlanarSet):
     def complement(self) -> PlanarSet:
         return HalfPlane(self.b, self.a)
 
-    @property
-    def leaf(self) -> bool:
-        return True
+    leaf = True
 
     def _equals(self, other: "HalfPlane") -> bool:
         ends = torch.tensor([other.a, other.b], dtype=torch.float64)
@@ -93,14 +91,11 @@ class Within(PlanarSet):
     def complement(self) -> PlanarSet:
         return Within(self.conic, not self.inside)
 
-    @property
-    def leaf(self) -> bool:
-        return True
+    leaf = True
 
     def _equals(self, other: "Within") -> bool:
-        return self.inside == other.inside and self.conic.equals(
-            other.conic, 1e-12 * max(self.conic.axes)
-        )
+        near = 1e-12 * max(self.conic.axes)
+        return self.inside == other.inside and self.conic.equals(other.conic, near)
 
 
 @dataclass(frozen=True)

@@ -98,15 +98,20 @@ class Points:
         named = zip(self.names, self.coords[row].tolist(), strict=True)
         return ", ".join(f"{name} = {value:.3g}" for name, value in named)
 
-    def turned(self) -> "Points":
-        """Return the points with reversed normals.
+    @property
+    def outward(self) -> Tensor:
+        """The normals (n, d).
 
         Raises:
-            InputError: if they have no normals.
+            InputError: if the points have none.
         """
         if self.normals is None:
-            raise InputError("points have no normals to turn")
-        return replace(self, normals=-self.normals)
+            raise InputError("points have no normals, such as those of a boundary have")
+        return self.normals
+
+    def turned(self) -> "Points":
+        """Return the points with reversed normals."""
+        return replace(self, normals=-self.outward)
 
     def with_numbers(self, numbers: Mapping[str, Tensor]) -> "Points":
         """Return the same points, without a cache, with the values (n, 1) of unknown numbers."""
@@ -121,16 +126,11 @@ class Points:
         rounding of float64.
 
         bounds: the lowest and the highest corner of the domain, (d,) each.
-
-        Raises:
-            InputError: if they have no normals.
         """
-        if self.normals is None:
-            raise InputError("points have no normals along which their two sides are")
         low, high = bounds
-        step = 1e-11 * float((high - low).max()) * self.normals
+        step = 1e-11 * float((high - low).max()) * self.outward
         coords = torch.stack([self.coords - step, self.coords + step], dim=1).flatten(0, 1)
-        return Points(coords, self.names, self.normals.repeat_interleave(2, dim=0))
+        return Points(coords, self.names, self.outward.repeat_interleave(2, dim=0))
 
     @staticmethod
     def of(points: "Points | Tensor", names: tuple[str, ...]) -> "Points":

@@ -1,6 +1,7 @@
-"""Products of a space and a time interval, and points at given times."""
+"""Space × time: a domain over an interval of a further coordinate, and points at given times."""
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,67 +19,47 @@ from kanpinn.geometry.region import Draw, Region
 from kanpinn.geometry.rules import axis_counts, axis_rim, gauss_legendre
 
 
-def at_one_time(points: Points, time: float, name: str) -> Points:
-    """Append one time to all points in space.
+class _OverTime(Region):
+    """A region in space over a time interval."""
 
-    Args:
-        points: points (n, d) in space.
-        time: the time.
-        name: the name of its coordinate.
+    time: Box
 
-    Returns:
-        Points (n, d + 1); their normals, if any, have the time component 0.
-    """
-    return _joined(points, points.coords.new_full((len(points), 1), time), (name,))
+    @property
+    @abstractmethod
+    def base(self) -> Region:
+        """The region in space."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.base.names + self.time.names
 
-def at_times(points: Points, time: Box, shares: Tensor) -> Points:
-    """Append one time to each point in space.
+    @property
+    def dim(self) -> int:
+        return self.base.dim + 1
 
-    Args:
-        points: points (n, d) in space.
-        time: the time interval.
-        shares: the times (n,), scaled so that the interval is [0, 1].
+    @property
+    def measure(self) -> float:
+        return self.base.measure * self.time.measure
 
-    Returns:
-        Points (n, d + 1); their normals, if any, have the time component 0.
-    """
-    return _joined(points, time.image(shares[:, None]).coords, time.names)
+    def spread(self, n: int, draw: Draw, more: int) -> tuple[Points, Tensor]:
+        points, shares = self.base.spread(n, draw, 1 + more)
+        return _at_times(points, self.time, shares[:, 0]), shares[:, 1:]
 
+    def quadrature(self, nodes: int) -> tuple[Points, Weights]:
+        points, weights = self.base.quadrature(nodes)
+        shares, along = gauss_legendre(nodes)
+        products = self.time.measure * torch.outer(weights, along).reshape(-1)
+        return _at_all_times(points, self.time, shares), products
 
-def at_all_times(points: Points, time: Box, shares: Tensor) -> Points:
-    """Combine each of the points (n, d) with each of the times (k,) to points (n·k, d + 1).
-
-    The times are scaled so that the interval is [0, 1], and vary fastest.
-    """
-    rows = torch.arange(len(points)).repeat_interleave(len(shares))
-    return at_times(points[rows], time, shares.repeat(len(points)))
-
-
-def timed_rule(rule: tuple[Points, Tensor], time: Box, nodes: int) -> tuple[Points, Weights]:
-    """Return the product of a rule in space and a Gauss rule in time."""
-    shares, along = gauss_legendre(nodes)
-    points, weights = rule
-    products = time.measure * torch.outer(weights, along).reshape(-1)
-    return at_all_times(points, time, shares), products
-
-
-def timed_gauss(space: Region, time: Box, n: int) -> Points:
-    """Return Gauss points in space × time, with as many times as a cube's rule has per axis."""
-    count = axis_counts(n, space.dim + 1)[-1]
-    return at_all_times(space.gauss(math.ceil(n / count)), time, gauss_legendre(count)[0])
-
-
-def _joined(points: Points, times: Tensor, names: tuple[str, ...]) -> Points:
-    """Points in space with one time each, (n, 1), and the name of its coordinate."""
-    normals = points.normals
-    if normals is not None:
-        normals = torch.cat([normals, torch.zeros_like(times)], dim=1)
-    return Points(torch.cat([points.coords, times], dim=1), (*points.names, *names), normals)
+    def gauss(self, n: int) -> Points:
+        """Return Gauss points, with as many times as a cube's rule has points on an axis."""
+        count = axis_counts(n, self.dim)[-1]
+        points = self.base.gauss(math.ceil(n / count))
+        return _at_all_times(points, self.time, gauss_legendre(count)[0])
 
 
 @dataclass(frozen=True)
-class Product(Domain):
+class Product(_OverTime, Domain):
     """Space × time: the points (x, t) with x in a space and t in an interval.
 
     `space.over(t=(0, 1))` makes one.
@@ -107,16 +88,12 @@ class Product(Domain):
             )
 
     @property
-    def names(self) -> tuple[str, ...]:
-        return self.space.names + self.time.names
+    def base(self) -> Domain:
+        return self.space
 
     @property
     def time_name(self) -> str:
         return self.time.names[0]
-
-    @property
-    def measure(self) -> float:
-        return self.space.measure * self.time.measure
 
     @property
     def measure_error(self) -> float:
@@ -124,9 +101,7 @@ class Product(Domain):
 
     @property
     def bounds(self) -> tuple[Vector, Vector]:
-        low, high = (
-            torch.cat(ends) for ends in zip(self.space.bounds, self.time.bounds, strict=True)
-        )
+        low, high = map(torch.cat, zip(self.space.bounds, self.time.bounds, strict=True))
         return low, high
 
     @property
@@ -135,14 +110,16 @@ class Product(Domain):
         return Boundary((*sides, End(self, late=False), End(self, late=True)))
 
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
-        _, low, high = self.time.ranges[0]
-        times = coords[:, -1]
-        during = (times >= low - tolerance) & (times <= high + tolerance)
+        during = self.time.contains(coords[:, -1:], tolerance)
         return during & self.space.contains(coords[:, :-1], tolerance)
 
     @property
     def is_box(self) -> bool:
         return self.space.is_box
+
+    @property
+    def has_gauss_rule(self) -> bool:
+        return self.space.has_gauss_rule
 
     @property
     def smooth_level(self) -> bool:
@@ -154,41 +131,16 @@ class Product(Domain):
         share = (coords[:, -1:] - low) / (high - low)
         return self.space.level(coords[:, :-1]) * 4 * share * (1 - share)
 
-    def place(self, n: int, draw: Draw) -> Points:
-        points, shares = self.space.spread(n, draw)
-        return at_times(points, self.time, shares)
-
-    def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        return timed_rule(self.space.quadrature(nodes), self.time, nodes)
-
-    def rule_error(self, nodes: int) -> float:
-        return self.space.rule_error(nodes) * self.time.measure
-
-    def gauss(self, n: int) -> Points:
-        return timed_gauss(self.space, self.time, n)
-
 
 @dataclass(frozen=True)
-class Wall(Derived):
+class Wall(_OverTime, Derived):
     """A piece of the space's boundary over the whole time interval."""
 
     time: Box
 
     @property
-    def names(self) -> tuple[str, ...]:
-        return self.piece.names + self.time.names
-
-    @property
-    def dim(self) -> int:
-        return self.piece.dim + 1
-
-    @property
-    def measure(self) -> float:
-        return self.piece.measure * self.time.measure
-
-    @property
-    def measure_error(self) -> float:
-        return self.piece.measure_error * self.time.measure
+    def base(self) -> Piece:
+        return self.piece
 
     @property
     def side(self) -> tuple[int, bool] | None:
@@ -201,22 +153,9 @@ class Wall(Derived):
 
     @property
     def rim(self) -> Points:
-        edges = at_all_times(self.piece.rim, self.time, axis_rim())
+        edges = _at_all_times(self.piece.rim, self.time, axis_rim())
         inner = self.piece.quadrature(5)[0]
-        return Points.cat([edges, at_all_times(inner, self.time, axis_rim()[[0, -1]])])
-
-    def place(self, n: int, draw: Draw) -> Points:
-        points, shares = self.piece.spread(n, draw)
-        return at_times(points, self.time, shares)
-
-    def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        return timed_rule(self.piece.quadrature(nodes), self.time, nodes)
-
-    def rule_error(self, nodes: int) -> float:
-        return self.piece.rule_error(nodes) * self.time.measure
-
-    def gauss(self, n: int) -> Points:
-        return timed_gauss(self.piece, self.time, n)
+        return Points.cat([edges, _at_all_times(inner, self.time, axis_rim()[[0, -1]])])
 
 
 @dataclass(frozen=True)
@@ -243,10 +182,6 @@ class End(Piece):
         return self.product.space.measure
 
     @property
-    def measure_error(self) -> float:
-        return self.product.space.measure_error
-
-    @property
     def side(self) -> tuple[int, bool]:
         return self.product.dim - 1, self.late
 
@@ -265,25 +200,55 @@ class End(Piece):
         parts = [points for wall in walls for points in (wall.quadrature(5)[0], wall.rim)]
         return self._at(Points.cat(parts))
 
-    def place(self, n: int, draw: Draw) -> Points:
-        return self._at(self.product.space.place(n, draw))
+    def spread(self, n: int, draw: Draw, more: int) -> tuple[Points, Tensor]:
+        points, others = self.product.space.spread(n, draw, more)
+        return self._at(points), others
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
         points, weights = self.product.space.quadrature(nodes)
         return self._at(points), weights
 
-    def rule_error(self, nodes: int) -> float:
-        return self.product.space.rule_error(nodes)
-
     def gauss(self, n: int) -> Points:
         return self._at(self.product.space.gauss(n))
 
     def _at(self, points: Points) -> Points:
-        end = points.coords.new_full((len(points),), float(self.late))
-        placed = at_times(points, self.product.time, end)
+        placed = at_one_time(points, self.at_time, self.product.time_name)
         normals = torch.zeros_like(placed.coords)
         normals[:, -1] = 1 if self.late else -1
         return Points(placed.coords, placed.names, normals)
+
+
+def at_one_time(points: Points, time: float, name: str) -> Points:
+    """Append one time to all points in space.
+
+    Args:
+        points: points (n, d) in space.
+        time: the time.
+        name: the name of its coordinate.
+
+    Returns:
+        Points (n, d + 1); their normals, if any, have the time component 0.
+    """
+    return _joined(points, points.coords.new_full((len(points), 1), time), name)
+
+
+def _at_times(points: Points, time: Box, shares: Tensor) -> Points:
+    """Append one time to each of n points; shares: the times (n,), for the interval [0, 1]."""
+    return _joined(points, time.image(shares[:, None]).coords, time.names[0])
+
+
+def _at_all_times(points: Points, time: Box, shares: Tensor) -> Points:
+    """Combine each of n points with each of k times to n·k points; the times vary fastest."""
+    rows = torch.arange(len(points)).repeat_interleave(len(shares))
+    return _at_times(points[rows], time, shares.repeat(len(points)))
+
+
+def _joined(points: Points, times: Tensor, name: str) -> Points:
+    """Append a coordinate to points: its values, (n, 1), and its name."""
+    normals = points.normals
+    if normals is not None:
+        normals = torch.cat([normals, torch.zeros_like(times)], dim=1)
+    return Points(torch.cat([points.coords, times], dim=1), (*points.names, name), normals)
 
 
 def _in_space(function: Callable[[Coords], Column], coords: Coords) -> Column:

@@ -9,11 +9,9 @@ from torch import Tensor
 
 from kanpinn._support.errors import integer
 from kanpinn._support.shapes import Coords, Mask, Weights
-from kanpinn.geometry.box import Box
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.region import Draw, Region
-from kanpinn.geometry.rules import gauss_legendre as gauss_legendre
 
 
 def domain_rule(
@@ -140,43 +138,7 @@ def equal_weights(region: Region, nodes: int) -> tuple[Points, Weights]:
     Returns:
         min(nodes^dim, 2^20) points and their weights.
     """
-    count = _count(region, nodes)
+    # The cap bounds the run time; more points would gain little accuracy.
+    count = min(nodes**region.dim, 2**20)
     points = region.place(count, sobol(0))[:count]
     return points, torch.full((count,), region.measure / count, dtype=torch.float64)
-
-
-def sampling_error(domain: Domain, nodes: int) -> float:
-    """Return the standard error of ∫ 1 by `equal_weights`, before the weights are scaled.
-
-    Scaling makes the sum of the weights the measure of the domain.
-    """
-    low, high = domain.bounds
-    around = Box(**dict(zip(domain.names, torch.stack([low, high], dim=1).tolist(), strict=True)))
-    draws = math.ceil(_count(domain, nodes) * around.measure / domain.measure)
-    return around.measure * _single_error(around, lambda p: domain.contains(p.coords), draws)
-
-
-def clipped_error(
-    piece: Region, accept: Callable[[Points], Mask], part: float, nodes: int
-) -> float:
-    """Return the standard error of ∫ 1 by `equal_weights` on the accepted part of a boundary piece.
-
-    Args:
-        piece: the whole piece.
-        accept: returns the mask (n,) of the points that lie on the part.
-        part: the measure of the part divided by that of the piece.
-        nodes: the argument of `equal_weights`.
-    """
-    draws = math.ceil(_count(piece, nodes) / part)
-    return piece.measure * _single_error(piece, accept, draws)
-
-
-def _single_error(region: Region, accept: Callable[[Points], Mask], draws: int) -> float:
-    """Return the standard error of ∫ 1 over the accepted share with a single scrambling."""
-    scramblings = 8
-    return accepted_share(region, accept, draws, scramblings)[1] * math.sqrt(scramblings)
-
-
-def _count(region: Region, nodes: int) -> int:
-    # The cap bounds the run time; more points would gain little accuracy.
-    return min(nodes**region.dim, 2**20)

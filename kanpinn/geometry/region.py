@@ -5,9 +5,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn._support.shapes import Coords, Weights
+from kanpinn._support.shapes import Coords, Mask, Weights
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.rules import axis_counts, gauss_product
 
@@ -32,12 +33,6 @@ class Region(ABC):
     def measure(self) -> float:
         """The length, area, volume, ... of the region; 1 for a single point."""
 
-    @property
-    def measure_error(self) -> float:
-        """The standard error of `measure` if that is an estimate, otherwise 0."""
-        return 0.0
-
-    @abstractmethod
     def place(self, n: int, draw: Draw) -> Points:
         """Return points of the region, distributed by measure like the drawn points in the cube.
 
@@ -48,22 +43,20 @@ class Region(ABC):
         Returns:
             n points or a few more; one point if the region is a single point.
         """
+        return self.spread(n, draw, 0)[0]
 
-    def spread(self, n: int, draw: Draw) -> tuple[Points, Weights]:
-        """Return points of the region × [0, 1], evenly distributed in that product.
-
-        Points and further coordinates come from one draw if possible. With two separate draws each
-        one is evenly distributed, but the pairs are not.
+    @abstractmethod
+    def spread(self, n: int, draw: Draw, more: int) -> tuple[Points, Tensor]:
+        """Return points of the region × [0, 1]^more, evenly distributed in that product.
 
         Args:
-            n: the number of points needed.
-            draw: draw(n, dim) returns n points of the unit cube, (n, dim).
+            n, draw: see `place`.
+            more: the number of further coordinates. They come from the same draw as the points:
+                with two separate draws each would be evenly distributed, but the pairs would not.
 
         Returns:
-            n points or a few more, and the further coordinate in [0, 1] of each, (n,).
+            n points or a few more, and the further coordinates of each, (n, more).
         """
-        points = self.place(n, draw)
-        return points, draw(len(points), 1)[:, 0]
 
     @abstractmethod
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
@@ -78,17 +71,6 @@ class Region(ABC):
         Raises:
             InputError: unless nodes is a positive integer.
         """
-
-    def rule_error(self, nodes: int) -> float:
-        """Return the sampling error of `quadrature` for an integrand of size 1; 0 for Gauss rules.
-
-        If `quadrature` uses Sobol points, this is the standard error of ∫ 1 before the weights are
-        scaled so that their sum is `measure`.
-
-        Args:
-            nodes: the argument of `quadrature`.
-        """
-        return 0.0
 
     def gauss(self, n: int) -> Points:
         """Return the points of the smallest `quadrature` rule with at least n points."""
@@ -125,15 +107,12 @@ class Mapped(Region):
             raise InputError(f"unit must have shape (n, {self.dim}), got {tuple(unit.shape)}")
         return self.image(unit)
 
-    def place(self, n: int, draw: Draw) -> Points:
-        if self.dim == 0:
-            return self.image(torch.zeros(1, 0, dtype=torch.float64))
-        return self.image(draw(n, self.dim))
-
-    def spread(self, n: int, draw: Draw) -> tuple[Points, Weights]:
-        unit = draw(n, self.dim + 1)
-        # A copy of the last column does not keep the memory of the others.
-        return self.image(unit[:, :-1]), unit[:, -1].clone()
+    def spread(self, n: int, draw: Draw, more: int) -> tuple[Points, Tensor]:
+        if self.dim + more == 0:
+            return self.image(torch.zeros(1, 0, dtype=torch.float64)), torch.zeros(1, 0)
+        unit = draw(n, self.dim + more)
+        # A copy of the last columns does not keep the memory of the others.
+        return self.image(unit[:, : self.dim]), unit[:, self.dim :].clone()
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
         unit, weights = gauss_product(nodes, self.dim)
@@ -143,6 +122,18 @@ class Mapped(Region):
         return self.image(gauss_product(axis_counts(n, self.dim), self.dim)[0])
 
 
-def longer(count: int) -> int:
-    """Return the size of the next draw if too few of `count` drawn points lie inside."""
-    return count + max(1, math.ceil(count * 0.02))
+def accepted(
+    n: int, count: int, drawn: Callable[[int], tuple[Mask, Points, Tensor]]
+) -> tuple[Points, Tensor]:
+    """Return at least n accepted points, with their further coordinates, from ever larger draws.
+
+    Args:
+        n: the number of points needed.
+        count: the size of the first draw.
+        drawn: returns for a size which points are accepted, the points, and further coordinates.
+    """
+    while True:
+        kept, points, more = drawn(count)
+        if int(kept.sum()) >= n:
+            return points[kept], more[kept]
+        count += max(1, math.ceil(count * 0.02))

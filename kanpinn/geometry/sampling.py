@@ -159,7 +159,14 @@ def weighted_sample(
         At least n points, and their weights, whose sum is the measure of all cells.
     """
     if sampler != "gauss":
-        return _even(cells, n, sampler, generator)
+        counts = _shares([cell.measure for cell in cells], n)
+        both = zip(cells, counts, strict=True)
+        parts = [sample(cell, count, sampler, generator) for cell, count in both]
+        even = [
+            part.coords.new_full((len(part),), cell.measure / len(part))
+            for part, cell in zip(parts, cells, strict=True)
+        ]
+        return Points.cat(parts), torch.cat(even)
     nodes = 1
     while True:
         rules = [cell.quadrature(nodes) for cell in cells]
@@ -167,19 +174,6 @@ def weighted_sample(
         if sum(map(len, points)) >= n:
             return Points.cat(points), torch.cat(weights)
         nodes += math.ceil(nodes / 8)
-
-
-def _even(
-    cells: Sequence[Region | Boundary], n: int, sampler: str, generator: Generator
-) -> tuple[Points, Weights]:
-    counts = _shares([cell.measure for cell in cells], n)
-    both = list(zip(cells, counts, strict=True))
-    parts = [sample(cell, count, sampler, generator) for cell, count in both]
-    weights = [
-        part.coords.new_full((len(part),), cell.measure / len(part))
-        for part, cell in zip(parts, cells, strict=True)
-    ]
-    return Points.cat(parts), torch.cat(weights)
 
 
 _Draw = Callable[[int, int, Generator], Coords]
@@ -449,12 +443,9 @@ class SampleTree:
             chosen = around.all(dim=2).any(dim=0) & (sides.amax(dim=1) > smallest)
             if not chosen.any():
                 return
-            low, high, axis = self._lows[chosen], self._highs[chosen], sides[chosen].argmax(dim=1)
-            rows, middle = torch.arange(len(low)), (low + high) / 2
-            left, right = high.clone(), low.clone()
-            left[rows, axis] = right[rows, axis] = middle[rows, axis]
-            self._lows = torch.cat([self._lows[~chosen], low, right])
-            self._highs = torch.cat([self._highs[~chosen], left, high])
+            lows, highs = _halves(self._lows[chosen], self._highs[chosen], sides[chosen].argmax(1))
+            self._lows = torch.cat([self._lows[~chosen], lows])
+            self._highs = torch.cat([self._highs[~chosen], highs])
 
     def _halve(self, chosen: Tensor) -> None:
         """Halve the chosen boxes, each along the axis whose halves have the most different means.
@@ -463,17 +454,13 @@ class SampleTree:
         equal, the longest side is.
         """
         low, high, values = self._lows[chosen], self._highs[chosen], self._values[chosen][..., None]
-        middle, rows = (low + high) / 2, torch.arange(len(low))
-        upper = self.coords[chosen] > middle[:, None]
+        upper = self.coords[chosen] > (low + high)[:, None] / 2
         above = (values * upper).sum(dim=1) / upper.sum(dim=1).clamp_min(1)
         below = (values * ~upper).sum(dim=1) / (~upper).sum(dim=1).clamp_min(1)
         sides = (high - low) / (self._high - self._low)
         sides = sides / sides.amax(dim=1, keepdim=True)
         score = (above - below).abs() + (1e-3 * values.mean(dim=1) + 1e-300) * sides
-        axis = torch.where(sides > 1 / LONGEST, score, -1.0).argmax(dim=1)
-        left, right = high.clone(), low.clone()
-        left[rows, axis] = right[rows, axis] = middle[rows, axis]
-        lows, highs = torch.cat([low, right]), torch.cat([left, high])
+        lows, highs = _halves(low, high, torch.where(sides > 1 / LONGEST, score, -1.0).argmax(1))
         coords, inside = self._drawn(lows, highs)
         self._lows = torch.cat([self._lows[~chosen], lows])
         self._highs = torch.cat([self._highs[~chosen], highs])
@@ -494,3 +481,11 @@ class SampleTree:
         inside = self.domain.contains(coords.flatten(0, 1)).view(shape[:2])
         self.pending = Points(coords[inside], self.domain.names)
         return coords, inside
+
+
+def _halves(low: Tensor, high: Tensor, axis: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the corners of the lower and then the upper halves of boxes, each along its axis."""
+    rows, middle = torch.arange(len(low)), (low + high) / 2
+    left, right = high.clone(), low.clone()
+    left[rows, axis] = right[rows, axis] = middle[rows, axis]
+    return torch.cat([low, right]), torch.cat([left, high])

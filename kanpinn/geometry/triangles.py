@@ -1,4 +1,4 @@
-"""Triangles in the plane and in space: areas, quadrature rules, smooth parts of a surface."""
+"""Triangles in the plane and in space, and tetrahedra: rules, areas, and neighbours."""
 
 import math
 from dataclasses import dataclass
@@ -77,6 +77,17 @@ class Triangles:
         return d * width, slope * width - d * (1 - 2 * s) * width**2
 
 
+def _edges(faces: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The three edges of each triangle (F, 3).
+
+    Returns:
+        The ends of each edge along its triangle, (3F, 2), the different edges with ascending ends,
+        (e, 2), and the number of each edge among these, (3F,).
+    """
+    edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+    return edges, *edges.sort(dim=1).values.unique(dim=0, return_inverse=True)
+
+
 def edge_defects(faces: Tensor) -> tuple[int, int]:
     """Count the open and the inconsistently oriented edges of a surface with faces (F, 3).
 
@@ -86,12 +97,9 @@ def edge_defects(faces: Tensor) -> tuple[int, int]:
     Returns:
         The numbers of open and of inconsistently oriented edges; (0, 0) for a closed surface.
     """
-    edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
-    forward = edges[:, 0] < edges[:, 1]
-    _, numbers = edges.sort(dim=1).values.unique(dim=0, return_inverse=True)
-    count = int(numbers.max()) + 1
-    uses = torch.zeros(count, dtype=torch.long).index_add(0, numbers, torch.ones_like(numbers))
-    turns = torch.zeros(count, dtype=torch.long).index_add(0, numbers, 2 * forward.long() - 1)
+    edges, _, number = _edges(faces)
+    uses = torch.bincount(number)
+    turns = torch.bincount(number, torch.where(edges[:, 0] < edges[:, 1], 1.0, -1.0))
     odd = uses % 2 == 1
     return int(odd.sum()), int(((turns != 0) & ~odd).sum())
 
@@ -109,15 +117,38 @@ def edge_turns(vertices: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
     """
     normals = area_vectors(vertices[faces])
     normals = normals / normals.norm(dim=1, keepdim=True)
-    edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).sort(dim=1).values
-    beyond = faces[:, [2, 0, 1]].reshape(-1)  # the third corner of the triangle
-    found, number, count = edges.unique(dim=0, return_inverse=True, return_counts=True)
+    edges, distinct, number = _edges(faces)
     order = number.argsort(stable=True)
-    order = order[count[number[order]] == 2].view(-1, 2)
-    one, other = (order // 3).unbind(1)
-    cosine = (normals[one] * normals[other]).sum(dim=1).clamp(-1, 1)
-    rise = ((vertices[beyond[order[:, 1]]] - vertices[edges[order[:, 0], 0]]) * normals[one]).sum(1)
-    return found[number[order[:, 0]]], torch.where(rise > 0, 1.0, -1.0) * cosine.acos()
+    order = order[torch.bincount(number)[number[order]] == 2].view(-1, 2)
+    one, other = normals[order // 3].unbind(1)
+    cosine = (one * other).sum(dim=1).clamp(-1, 1)
+    beyond = vertices[faces[:, [2, 0, 1]].reshape(-1)[order[:, 1]]]  # the third corner
+    rise = ((beyond - vertices[edges[order[:, 0], 0]]) * one).sum(dim=1)
+    return distinct[number[order[:, 0]]], torch.where(rise > 0, 1.0, -1.0) * cosine.acos()
+
+
+def smooth_parts(faces: Tensor, normals: Coords, sharp: float | int) -> list[Tensor]:
+    """Divide a surface at edges with an angle above `sharp` degrees between the normals.
+
+    Args:
+        faces: the vertex indices (F, 3).
+        normals: the unit normals (F, 3).
+        sharp: the angle in degrees.
+
+    Returns:
+        The indices of the triangles of each part.
+    """
+    from scipy.sparse import coo_array  # both imports take a tenth of a second
+    from scipy.sparse.csgraph import connected_components
+
+    number = _edges(faces)[2]
+    order = number.argsort(stable=True)
+    same = number[order][1:] == number[order][:-1]
+    one, two = order[:-1][same] // 3, order[1:][same] // 3
+    flat = (normals[one] * normals[two]).sum(dim=1) >= math.cos(math.radians(sharp))
+    graph = coo_array((np.ones(int(flat.sum())), (one[flat], two[flat])), shape=(len(faces),) * 2)
+    count, labels = connected_components(graph, directed=False)
+    return [torch.from_numpy(np.flatnonzero(labels == label)) for label in range(count)]
 
 
 def enclosed_volume(corners: Tensor) -> float:
@@ -135,80 +166,19 @@ def area_vectors(corners: Tensor) -> Coords:
     return torch.linalg.cross(b - a, c - a) / 2
 
 
-def smooth_parts(faces: Tensor, normals: Coords, sharp: float | int) -> list[Tensor]:
-    """Divide a surface at edges with an angle above `sharp` degrees between the normals.
-
-    Args:
-        faces: the vertex indices (F, 3).
-        normals: the unit normals (F, 3).
-        sharp: the angle in degrees.
-
-    Returns:
-        The indices of the triangles of each part.
-    """
-    from scipy.sparse import coo_array  # both imports take a tenth of a second
-    from scipy.sparse.csgraph import connected_components
-
-    edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).sort(dim=1).values
-    owners = torch.arange(len(faces)).repeat_interleave(3)
-    _, numbers = edges.unique(dim=0, return_inverse=True)
-    order = numbers.argsort(stable=True)
-    same = numbers[order][1:] == numbers[order][:-1]
-    one, two = owners[order][:-1][same], owners[order][1:][same]
-    flat = (normals[one] * normals[two]).sum(dim=1) >= math.cos(math.radians(sharp))
-    graph = coo_array((np.ones(int(flat.sum())), (one[flat], two[flat])), shape=(len(faces),) * 2)
-    count, labels = connected_components(graph, directed=False)
-    return [torch.from_numpy(np.flatnonzero(labels == label)) for label in range(count)]
-
-
-def star_center(corners: Tensor, normals: Coords) -> Tensor | None:
-    """Return the point (3,) with the largest distance to the closest plane of the triangles.
-
-    The point is on the inner side of all planes, so the solid is star-shaped with respect to it. It
-    solves a linear program. None if there is no such point.
-
-    Args:
-        corners: the triangles (F, 3, 3).
-        normals: their outward unit normals (F, 3).
-    """
-    from scipy.optimize import linprog  # the import takes a tenth of a second
-
-    rows = torch.cat([normals, torch.ones(len(normals), 1, dtype=torch.float64)], dim=1)
-    limits = (normals * corners[:, 0]).sum(dim=1)
-    size = (corners.amax(dim=(0, 1)) - corners.amin(dim=(0, 1))).norm().item()
-    found = linprog(
-        [0, 0, 0, -1],
-        A_ub=rows.numpy(),
-        b_ub=limits.numpy(),
-        bounds=[(None, None)] * 3 + [(None, size)],
-    )
-    seen = found.status == 0 and found.x[3] > 1e-6 * size
-    return torch.tensor(found.x[:3]) if seen else None
-
-
-def surface_rule(corners: Tensor, nodes: int) -> tuple[Coords, Weights]:
-    """Return points (F·nodes², 3) on triangles (F, 3, 3), in their order, and weights by area.
-
-    On each triangle the rule is exact for polynomials up to degree 2·nodes - 1.
-    """
-    return _rule(corners, area_vectors(corners).norm(dim=1), nodes)
-
-
-def solid_rule(corners: Tensor, nodes: int) -> tuple[Coords, Weights]:
-    """Return points (k·nodes³, 3) in tetrahedra (k, 4, 3), in their order, and weights by volume.
-
-    On each tetrahedron the rule is exact for polynomials up to degree 2·nodes - 1.
-    """
-    return _rule(corners, volumes(corners), nodes)
-
-
 def volumes(corners: Tensor) -> Weights:
     """Return the signed volumes (k,) of tetrahedra (k, 4, 3)."""
     return torch.linalg.det(corners[:, 1:] - corners[:, :1]) / 6
 
 
-def _rule(corners: Tensor, measures: Tensor, nodes: int) -> tuple[Coords, Weights]:
+def simplices_rule(corners: Tensor, nodes: int) -> tuple[Coords, Weights]:
+    """Return points in triangles (k, 3, 3) or tetrahedra (k, 4, 3), in their order, and weights.
+
+    On each of them the rule has nodes^2 or nodes^3 points and is exact for polynomials up to degree
+    2·nodes - 1.
+    """
     dim = corners.shape[1] - 1
     check_size(nodes, len(corners) * nodes**dim)
+    measures = area_vectors(corners).norm(dim=1) if dim == 2 else volumes(corners)
     shares, weights = simplex_rule(nodes, dim)
     return (shares @ corners).flatten(0, 1), torch.outer(measures, weights).flatten()

@@ -132,7 +132,7 @@ def test_a_solid_has_the_faces_of_its_tetrahedra(tmp_path):
     assert torch.equal(domain.bounds[1], torch.tensor([1.0, 2, 3]).double())
     around = torch.tensor([[0.5, 1, 1.5], [0.5, 1, -0.1], [1.1, 1, 1]])
     assert domain.contains(around).tolist() == [True, False, False]
-    assert domain.rule_error(4) == 0
+    assert domain.has_gauss_rule
     assert abs(flux_defect(domain, 8)) < 1e-12
 
 
@@ -151,7 +151,7 @@ def test_a_hollow_solid_has_an_exact_rule(tmp_path):
     cells = (*made.blocks[1][:4], made.blocks[1][4][outer])
     domain = read(tmp_path, replace(made, blocks=[made.blocks[0], cells]))
     assert domain.measure == pytest.approx(6 * (1 - 1 / 27))
-    assert domain.rule_error(4) == 0
+    assert domain.has_gauss_rule
     assert abs(flux_defect(domain, 12)) < 1e-12
     assert not domain.contains(torch.tensor([[0.5, 1.0, 1.5]])).any()
 

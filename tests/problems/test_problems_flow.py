@@ -1,4 +1,4 @@
-"""Steady Navier–Stokes: Kovasznay's flow solves it, corners flow as Taylor says, the cavity's
+"""Steady Navier–Stokes: Kovasznay's flow solves it, the cavity's
 reference and flows in cells agree with published numbers."""
 
 import flow_reference
@@ -10,14 +10,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn.geometry import Points
-from kanpinn.jets import Channels, jet_of
 
-SQUARE = kp.Polygon([(0, 0), (1, 0), (1, 1), (0, 1)])
-CORNERS = {
-    "left": kp.CornerFlow(SQUARE, (0, 1), last=1.0, terms=3),
-    "right": kp.CornerFlow(SQUARE, (1, 1), first=-1.0, terms=3),
-    "wedge": kp.CornerFlow(kp.Triangle((0, 0), (2, 0.3), (0.4, 1)), (0, 0), first=2.0, terms=3),
-}
 # u least on x = 1/2, v least and greatest on y = 1/2, and where, at Re = 100: Botella and Peyret,
 # Benchmark spectral results on the lid-driven cavity flow (1998).
 PUBLISHED = (-0.2140424, 0.4581), (-0.2538030, 0.8104), (0.1795728, 0.2370)
@@ -50,61 +43,6 @@ def test_kovasznays_flow_is_found():
     assert all(solution.errors.fields[name].l2_relative < 1e-3 for name in "uvq")
 
 
-@pytest.mark.parametrize("corner", CORNERS.values(), ids=CORNERS)
-def test_corner_flows_solve_the_equations_term_by_term(corner, generator):
-    inside = corner.domain.place(40, lambda n, d: torch.rand(n, d, generator=generator).double())
-
-    def flow(x):  # velocity and pressure of each term together, (n, terms · 3)
-        parts = corner(Points(x, ("x", "y"))).unflatten(1, (corner.terms, 2))
-        return parts.sum(dim=2).flatten(1)
-
-    channels = Channels(("x", "y"), gradient=True, second="laplacian")
-    jet = jet_of(flow, inside.coords, channels)
-    shape = (corner.terms, 3)
-    w, slope = jet.value.unflatten(1, shape), jet.gradient.unflatten(2, shape)
-    curved = jet.second[:, 0].unflatten(1, shape)
-    for m in range(corner.terms):
-        size = 1e-11 * (1 + float(curved[:, m].abs().max()))
-        assert (slope[:, 0, m, 0] + slope[:, 1, m, 1]).abs().max() < size
-        for k in (0, 1):
-            left = slope[:, k, m, 2] - curved[:, m, k]
-            for i in range(m):
-                along = (w[:, i, a] * slope[:, a, m - 1 - i, k] for a in (0, 1))
-                left = left + sum(along)
-            assert left.abs().max() < size
-
-
-def test_the_lid_takes_the_flow_along():
-    lid = torch.tensor([[0.3, 1.0], [0.7, 1.0]], dtype=torch.float64)
-    walls = {"left": [[0.0, 0.2], [0.0, 0.9]], "right": [[1.0, 0.2], [1.0, 0.9]]}
-    for name, wall in walls.items():
-        on_lid = CORNERS[name](Points(lid, ("x", "y")))
-        at_rest = CORNERS[name](Points(torch.tensor(wall, dtype=torch.float64), ("x", "y")))
-        wanted = torch.zeros(2, 3, 2, dtype=torch.float64)
-        wanted[:, 0, 0] = 1  # the first term's u
-        assert torch.allclose(on_lid[:, ::2, :2], wanted, atol=1e-12)
-        assert at_rest[..., :2].abs().max() < 1e-12
-
-
-def test_corner_flows_have_values_at_the_corner():
-    for corner in CORNERS.values():
-        at = torch.tensor([corner.at], dtype=torch.float64)
-        assert corner(Points(at, ("x", "y"))).isfinite().all()
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: kp.CornerFlow(SQUARE, (0, 1)), "first and last must not both be 0"),
-        (lambda: kp.CornerFlow(SQUARE, (0.5, 1), first=1.0), r"at = \(0.5, 1.0\) is no corner"),
-        (lambda: kp.CornerFlow(kp.LShape(), (0, 0), first=1.0), "an angle below π, it is 4.7"),
-    ],
-)
-def test_corners_without_such_a_flow(make, message):
-    with pytest.raises(kp.InputError, match=message):
-        make()
-
-
 def test_the_references_solver_agrees_with_published_numbers():
     flow = flow_reference.cavity(100, degree=4, levels=3, ratio=0.3, inside=3)
     fine, half = np.linspace(0, 1, 2001), np.array([0.5])
@@ -133,45 +71,33 @@ def barycentric(nodes, at):
     return weights / weights.sum()
 
 
-def test_the_cavitys_flow_is_found():
-    network = kp.KAN([2, 20, 3], degree=7, grid=[3, 5], seed=0)
-    points, weights = kp.Collocation(576, 140, "gauss"), {"interior": 0.003}
-    problem = build("cavity", "Cavity", reynolds=100, terms=2)
-    optimizer, options = kp.LeastSquares(8), {"weights": weights, "verified": False}
-    solution = kp.solve(problem, network, optimizer, points, **options)
-    errors = solution.errors.fields
-    assert errors["u"].l2_relative < 0.05 and errors["v"].l2_relative < 0.06
-    # The lid's speed at both ends, which nothing but the solve has put there.
-    strengths = network.enrichment.coefficients.detach()[:, 0]
-    assert strengths[[0, 4]].tolist() == pytest.approx([1, 1], abs=0.01)
+class Driven(type(build("cavity", "Cavity"))):
+    """The cavity with known flows of all fields at once."""
+
+    known = (lambda p: torch.stack([torch.cat([p.x, -p.y, p.x], 1), torch.ones(len(p), 3)], 1),)
+
+    def enrichment(self):
+        return self.known
 
 
 def test_known_functions_of_all_fields_at_once_have_one_coefficient_each():
-    problem = build("cavity", "Cavity", terms=2)
     network, points = kp.KAN([2, 4, 3], degree=4, grid=2), kp.Collocation(64, 40, "gauss")
-    kp.solve(problem, network, kp.LeastSquares(1), points, errors=False, verified=False)
-    assert network.enrichment.coefficients.shape == (8, 1)
+    kp.solve(Driven(), network, kp.LeastSquares(1), points, errors=False, verified=False)
+    assert network.enrichment.coefficients.shape == (2, 1)
 
 
-def test_known_functions_of_both_kinds_are_refused():
-    class Mixed(type(build("cavity", "Cavity"))):
-        def __init__(self):
-            super().__init__(terms=1)
-
-        def enrichment(self):
-            return [*super().enrichment(), kp.Corner(self.domain, (0, 0), 2)]
-
-    with pytest.raises(kp.InputError, match="not both kinds"):
-        kp.solve(Mixed(), kp.KAN([2, 4, 3], degree=4, grid=2))
-
-
-def test_known_functions_of_other_fields_are_refused():
-    class Pair(type(build("cavity", "Cavity"))):
-        def enrichment(self):
-            return [lambda p: torch.zeros(len(p), 2, 2, dtype=p.coords.dtype)]
-
-    with pytest.raises(kp.InputError, match=r"must have shape \(n, q, 3\)"):
-        kp.solve(Pair(), kp.KAN([2, 4, 3], degree=4, grid=2))
+@pytest.mark.parametrize(
+    ("known", "message"),
+    [
+        ((*Driven.known, kp.Corner(Driven.domain, (0, 0), 2)), "not both kinds"),
+        ((lambda p: torch.zeros(len(p), 2, 2),), r"must have shape \(n, q, 3\)"),
+    ],
+)
+def test_known_functions_of_both_kinds_or_of_other_fields_are_refused(known, message):
+    problem = Driven()
+    problem.known = known
+    with pytest.raises(kp.InputError, match=message):
+        kp.solve(problem, kp.KAN([2, 4, 3], degree=4, grid=2))
 
 
 def test_the_cavity_in_cells_agrees_with_published_numbers():

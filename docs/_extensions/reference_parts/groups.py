@@ -69,7 +69,6 @@ GROUPS = (
             "Points",
             "Collocation",
             "Corner",
-            "CornerFlow",
             "Stretch",
             "graded",
         ),

@@ -208,7 +208,7 @@ def _is_pierced(domain: Domain) -> bool:
 def is_notched(domain: Domain) -> bool:
     """Return whether a domain has a corner or an edge that points inwards."""
     if not isinstance(domain, Planar):
-        return domain.dim == 3 and len(domain.creases.segments) > 0
+        return domain.dim == 3 and len(domain.reentrant_edges.segments) > 0
     outline = Outline(domain)
     return any(angle > math.pi + outline.sharp for _, angle in outline.interior_angles)
 

@@ -553,7 +553,9 @@ class ProblemInSpace(ProblemInCutCells):
     def singularities(self) -> SingularEdges:
         """The edges and vertices at which solutions are singular."""
         fluxes = FluxSizes(self.interfaces, self.domain.bounds, self.fields)
-        return SingularEdges.of(self.domain.creases).beside(*edges_of_boxes(self.division, fluxes))
+        return SingularEdges.of(self.domain.reentrant_edges).beside(
+            *edges_of_boxes(self.division, fluxes)
+        )
 
     def cells(self, tree: Tree) -> SolidGeometry:
         return SolidGeometry.joined([cutter.cut(tree) for cutter in self.cutters])

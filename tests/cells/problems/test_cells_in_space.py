@@ -115,14 +115,14 @@ def test_small_cells_at_a_vertex_that_points_inwards():
 
 
 def test_edges_that_point_inwards_and_their_vertices():
-    creases = (CUBE - OCTANT).creases
-    assert creases.angles.tolist() == pytest.approx([1.5 * math.pi] * 3)
-    assert creases.vertices.tolist() == [[0, 0, 0]]
-    prism = _prism().creases
+    edges = (CUBE - OCTANT).reentrant_edges
+    assert edges.angles.tolist() == pytest.approx([1.5 * math.pi] * 3)
+    assert edges.vertices.tolist() == [[0, 0, 0]]
+    prism = _prism().reentrant_edges
     assert prism.angles.tolist() == pytest.approx([1.5 * math.pi])
     assert not len(prism.vertices)
-    assert not len(BITTEN.creases.segments)
-    both = (kp.Ball((0, 0, 0), 1) | kp.Ball((1, 0, 0), 1)).creases
+    assert not len(BITTEN.reentrant_edges.segments)
+    both = (kp.Ball((0, 0, 0), 1) | kp.Ball((1, 0, 0), 1)).reentrant_edges
     assert both.angles.tolist() == pytest.approx([4 / 3 * math.pi] * len(both.angles), abs=0.02)
     lengths = (both.segments[:, 1] - both.segments[:, 0]).norm(dim=1)
     assert lengths.sum() == pytest.approx(2 * math.pi * 0.75**0.5, rel=1e-3)

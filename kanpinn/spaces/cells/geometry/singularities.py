@@ -11,7 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from kanpinn.geometry.domain import Creases
+from kanpinn.geometry.domain import ReentrantEdges
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.spaces.cells.geometry.corner_functions import CornerFunctions, Power
 from kanpinn.spaces.cells.geometry.plane import Outline
@@ -460,16 +460,16 @@ class SingularEdges(Singularities):
     bits: int = 22
 
     @classmethod
-    def of(cls, creases: Creases) -> "SingularEdges":
-        """The singular edges of a solid with given creases.
+    def of(cls, edges: ReentrantEdges) -> "SingularEdges":
+        """The singular edges of a solid with given re-entrant edges.
 
         A vertex with u = R^q is like a corner in the plane with the exponent λ = q + 1/2. The value
         1/2 is taken for q: at the vertex of a cube without one of its octants q is 0.45.
         """
-        exponents, beta = torch.ones(len(creases.vertices), dtype=torch.float64), 0.75
+        exponents, beta = torch.ones(len(edges.vertices), dtype=torch.float64), 0.75
         least = 1e-8  # solves take so long that there is none on trees in between
-        vertices = SingularCorners(creases.vertices, exponents, beta, least=least)
-        return cls(creases.segments, math.pi / creases.angles, vertices)
+        vertices = SingularCorners(edges.vertices, exponents, beta, least=least)
+        return cls(edges.segments, math.pi / edges.angles, vertices)
 
     def beside(self, segments: Tensor, exponents: Tensor, vertices: Tensor) -> "SingularEdges":
         """These edges and vertices, and further ones; the arguments are those of the class."""

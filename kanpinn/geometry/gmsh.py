@@ -1,0 +1,791 @@
+"""Planar domains and solids from the mesh files of Gmsh.
+
+Reference: Geuzaine and Remacle, Gmsh reference manual, "MSH file format" and "MSH file format
+version 2 (Legacy)".
+"""
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+
+from kanpinn._support.errors import InputError
+from kanpinn.geometry.ball import coordinate_names
+from kanpinn.geometry.curves import Arc, Curve, Segment
+from kanpinn.geometry.planar import Planar
+from kanpinn.geometry.surface import Surface
+from kanpinn.geometry.triangles import Triangles
+
+# The number of nodes of Gmsh's elements by dimension and type. Those of a higher order than the
+# second are read to be refused.
+NODES = (
+    {15: 1},
+    {1: 2, 8: 3, 26: 4, 27: 5, 28: 6},
+    {2: 3, 3: 4, 9: 6, 10: 9, 16: 8, 20: 9, 21: 10, 22: 12, 23: 15, 24: 15, 25: 21, 36: 16, 37: 25},
+    {4: 4, 5: 8, 6: 6, 7: 5, 11: 10, 12: 27, 13: 18, 14: 14, 17: 20, 18: 15, 19: 13, 29: 20, 30: 35}
+    | {31: 56, 92: 64, 93: 125},
+)
+ELEMENTS = {kind: (dim, nodes) for dim, row in enumerate(NODES) for kind, nodes in row.items()}
+# All ways to divide an element into simplices with straight edges, by the local numbers of nodes.
+Ways = list[list[tuple[int, ...]]]
+EDGE: Ways = [[(0, 1)]]
+TRIANGLE: Ways = [[(0, 1, 2)]]
+HALVES: Ways = [[(0, 1, 2), (0, 2, 3)], [(0, 1, 3), (1, 2, 3)]]
+TETRAHEDRON: Ways = [[(0, 1, 2, 3)]]
+WAYS = {1: EDGE, 8: EDGE, 2: TRIANGLE, 9: TRIANGLE, 3: HALVES, 10: HALVES, 16: HALVES}
+WAYS |= {4: TETRAHEDRON, 11: TETRAHEDRON}
+# The edges of elements of second order in the plane: both ends, and the node between them.
+QUADRANGLE = [(0, 1, 4), (1, 2, 5), (2, 3, 6), (3, 0, 7)]
+EDGES = {9: [(0, 1, 3), (1, 2, 4), (2, 0, 5)], 10: QUADRANGLE, 16: QUADRANGLE}
+# The local nodes of the faces of a triangle and of a tetrahedron, counter-clockwise from outside.
+FACES = {
+    2: np.array([(0, 1), (1, 2), (2, 0)]),
+    3: np.array([(0, 2, 1), (0, 1, 3), (1, 2, 3), (0, 3, 2)]),
+}
+SAME = 1e-10  # nodes closer than this part of the mesh's size are one node
+
+
+@dataclass(frozen=True)
+class Block:
+    """Elements of one type on one geometrical entity, such as a curve of the drawing.
+
+    Args:
+        kind: Gmsh's number of the type.
+        entity: the number of the entity.
+        groups: the numbers of the physical groups that contain the elements.
+        nodes: the indices of the elements' nodes, (m, k).
+    """
+
+    kind: int
+    entity: int
+    groups: tuple[int, ...]
+    nodes: np.ndarray
+
+    @property
+    def dim(self) -> int:
+        """The dimension of the elements."""
+        return ELEMENTS[self.kind][0]
+
+
+@dataclass
+class MshFile:
+    """The contents of an MSH file.
+
+    Args:
+        coords: the coordinates of the nodes, (n, 3).
+        blocks: the elements.
+        names: the names of physical groups, by dimension and number.
+    """
+
+    coords: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
+    blocks: list[Block] = field(default_factory=list)
+    names: dict[tuple[int, int], str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class _Filling:
+    """Triangles (d = 2) or tetrahedra (d = 3) that fill a domain, and the faces of its boundary.
+
+    Args:
+        coords: the coordinates of the nodes, (n, d).
+        cells: the indices of the cells' corners, oriented positively, (k, d + 1).
+        faces: those of the edges or triangles of the boundary, seen from outside as those of
+            `Planar` and `Surface`, (b, d).
+        sides: the number of each face among those of all cells, (b,).
+        names: the names of the pieces to which the faces belong, (b,).
+        entities: the number of the curve or surface of the drawing, 0 if unknown, (b,).
+        middles: for each edge of a second-order mesh in the plane its node between the two ends;
+            -1 for others, (b,).
+    """
+
+    coords: np.ndarray
+    cells: np.ndarray
+    faces: np.ndarray
+    sides: np.ndarray
+    names: tuple[str, ...]
+    entities: np.ndarray
+    middles: np.ndarray
+
+    def nodes(self, faces: Sequence[int]) -> np.ndarray:
+        """Return the coordinates of all different nodes of some faces, (n, d)."""
+        middles = self.middles[faces]
+        found = np.unique(np.concatenate([self.faces[faces].ravel(), middles[middles >= 0]]))
+        return self.coords[found]
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """Consecutive nodes of a boundary on one line or one circle.
+
+    Args:
+        points: the nodes in their order, (n, 2), n ≥ 2; the last one is the first one of a circle.
+        edges: the indices of the boundary's edges between them, n - 1.
+        name: the name of the piece.
+        center: the circle's centre, (2,); None for a line.
+    """
+
+    points: np.ndarray
+    edges: tuple[int, ...]
+    name: str
+    center: np.ndarray | None = None
+
+    @property
+    def angles(self) -> np.ndarray:
+        """The angles of the nodes about the centre, without jumps, (n,)."""
+        assert self.center is not None
+        x, y = (self.points - self.center).T
+        return np.unwrap(np.arctan2(y, x))
+
+    def joined(self, other: "_Run", near: float) -> "_Run | None":
+        """Return both runs as one if the other one continues this one, otherwise None.
+
+        near: the distance within which nodes are on a line or circle.
+        """
+        if self.name != other.name or (self.center is None) != (other.center is None):
+            return None
+        points = np.concatenate([self.points, other.points[1:]])
+        whole = _Run(points, self.edges + other.edges, self.name, self.center)
+        if self.center is None:
+            return whole if _straight(points, near) else None
+        turns = np.diff(whole.angles)
+        same = _on_circle(points, self.center, near) and (turns.min() > 0 or turns.max() < 0)
+        return whole if same else None
+
+    def curve(self, names: tuple[str, ...]) -> Curve:
+        """Return the segment or arc in these coordinates."""
+        first, last = self.points[0].tolist(), self.points[-1].tolist()
+        if self.center is None:
+            return Segment((first[0], first[1]), (last[0], last[1]), self.name, names)
+        radius = float(np.hypot(*(self.points - self.center).T).mean())
+        start, stop = self.angles[[0, -1]].tolist()
+        if first == last:
+            stop = start + math.copysign(2 * math.pi, stop - start)
+        (x, y), axes = self.center.tolist(), (radius, radius)
+        return Arc((x, y), axes, 0.0, start, stop, self.name, names)
+
+
+def Mesh(
+    path: str | Path,
+    *,
+    name: str = "boundary",
+    arcs: bool = True,
+    names: Sequence[str] | None = None,
+) -> Planar | Surface:
+    """Return the domain that the elements of a Gmsh file fill.
+
+    The file has the version 2.2 or 4.1 of the MSH format, as text or bytes. Its elements are
+    triangles and quadrangles in a plane of constant z, or tetrahedra, of the first or the second
+    order; parts that do not touch are allowed, nodes of no element are ignored, and nodes in the
+    same place are one node.
+
+    The physical groups of curves in the plane, and of surfaces in space, are the pieces of the
+    boundary; "group_7" is the group 7 without a name. Groups inside the domain are ignored. Rules
+    inside are Gauss rules on the triangles or tetrahedra.
+
+    Meshes have straight edges where the drawing has curves. In the plane, the edges of a curve of
+    the drawing with five or more nodes, all of which lie on one circle, are taken as its arc, and
+    so are those of several such curves of one name that are not straight, so that the drawing's
+    domain is found again; other edges of second order are taken as arcs through their three nodes.
+    Neighbours of one name on one line or circle are one piece. A file has the curves of the drawing
+    if they are in physical groups, or if all elements are saved (Mesh.SaveAll); otherwise only
+    edges of second order are bent. In space all faces are flat.
+
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> text = '''$MeshFormat
+    ... 2.2 0 8
+    ... $EndMeshFormat
+    ... $PhysicalNames
+    ... 1
+    ... 1 5 "bottom"
+    ... $EndPhysicalNames
+    ... $Nodes
+    ... 4
+    ... 1 0 0 0
+    ... 2 3 0 0
+    ... 3 3 2 0
+    ... 4 0 2 0
+    ... $EndNodes
+    ... $Elements
+    ... 3
+    ... 1 1 2 5 1 1 2
+    ... 2 2 2 0 1 1 2 3
+    ... 3 2 2 0 1 1 3 4
+    ... $EndElements
+    ... '''
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "plate.msh")
+    ...     _ = file.write_text(text)
+    ...     plate = Mesh(file, name="rest")
+    >>> plate.measure, plate.boundary.names, plate.boundary["rest"].measure
+    (6.0, ('bottom', 'rest', 'rest', 'rest'), 7.0)
+
+    Args:
+        path: the file.
+        name: the name of the parts of the boundary in no physical group.
+        arcs: False for straight edges only.
+        names: the names of the coordinates; by default ("x", "y") or ("x", "y", "z").
+
+    Raises:
+        InputError: if the file is no such MSH file, or its elements do not fill a domain: there are
+            none, or others; some occur twice, overlap or have no area or volume; the triangles are
+            a surface in space; or a part of the boundary is in two groups.
+    """
+    contents = read_msh(Path(path))
+    try:
+        domain = _filling(contents, name)
+        if domain.coords.shape[1] == 3:
+            return _solid(domain, names)
+        return _planar(domain, coordinate_names(names, 2), arcs, f"Mesh({str(path)!r})")
+    except InputError as error:
+        raise InputError(f"{path} is no mesh of a domain: {error}") from None
+
+
+def _planar(domain: _Filling, names: tuple[str, ...], arcs: bool, label: str) -> Planar:
+    runs = [run for path in _boundary_runs(domain, arcs) for run in path]
+    curves = tuple(run.curve(names) for run in runs)
+    centers = np.full((3 * len(domain.cells), 2), np.nan)
+    for run in runs:
+        if run.center is not None:
+            centers[domain.sides[list(run.edges)]] = run.center
+    corners = torch.from_numpy(domain.coords[domain.cells])
+    triangles = Triangles(corners, torch.from_numpy(centers).view(-1, 3, 2))
+    return Planar(curves, label=label, triangles=triangles if triangles.proper else None)
+
+
+def _solid(domain: _Filling, names: Sequence[str] | None) -> Surface:
+    used, cells = np.unique(domain.cells, return_inverse=True)
+    return Surface(
+        domain.coords[used],
+        np.searchsorted(used, domain.faces),
+        names=names,
+        pieces=domain.names,
+        cells=cells.reshape(domain.cells.shape),
+    )
+
+
+def _filling(mesh: MshFile, rest: str) -> _Filling:
+    """Return the domain of a mesh.
+
+    Args:
+        mesh: the contents of a file.
+        rest: the name of the faces in no physical group.
+
+    Raises:
+        InputError: if the elements do not fill a domain once, or a face is in several groups.
+    """
+    dims = {block.dim for block in mesh.blocks if len(block.nodes)}
+    if not dims & {2, 3}:
+        raise InputError(
+            "it has no triangles and no tetrahedra; as soon as there are physical groups, Gmsh "
+            "saves the elements of these alone: the surface or volume must be in one too"
+        )
+    dim = 3 if 3 in dims else 2
+    used = np.unique(np.concatenate([block.nodes.ravel() for block in mesh.blocks]))
+    spread = np.ptp(mesh.coords[used], axis=0)
+    if dim == 2 and spread[2] > SAME * spread.max():
+        raise InputError(
+            "its triangles are a surface in space without tetrahedra inside; mesh the volume "
+            "(gmsh -3), or read a closed surface from an STL file by Surface.read"
+        )
+    # Nodes in the same place get the same index.
+    pairs = cKDTree(mesh.coords[used]).query_pairs(SAME * spread.max(), output_type="ndarray")
+    index, coords = np.arange(len(mesh.coords)), mesh.coords[:, :dim]
+    for i, j in np.sort(used[pairs], axis=1)[np.lexsort(pairs.T[::-1])].tolist():
+        index[j] = index[i]
+    blocks = [replace(block, nodes=index[block.nodes]) for block in mesh.blocks]
+    cells = _oriented(_simplices([one for one in blocks if one.dim == dim], coords), coords)
+    faces, sides = _boundary(cells)
+    marks = _marks([one for one in blocks if one.dim == dim - 1], mesh.names)
+    own = [marks.get(key, (None, 0)) for key in _keys(faces)]
+    middles: dict[tuple[int, ...], int] = {}
+    for block in blocks if dim == 2 else []:
+        for start, stop, middle in EDGES.get(block.kind, []):
+            ends = _keys(block.nodes[:, [start, stop]])
+            middles |= zip(ends, block.nodes[:, middle].tolist(), strict=True)
+    return _Filling(
+        coords,
+        cells,
+        faces,
+        sides,
+        tuple(rest if name is None else name for name, _ in own),
+        np.array([entity for _, entity in own]),
+        np.array([middles.get(key, -1) for key in _keys(faces)]),
+    )
+
+
+def _simplices(blocks: Sequence[Block], coords: np.ndarray) -> np.ndarray:
+    """Return the node indices (k, d + 1) of the triangles or tetrahedra, none of them twice.
+
+    MSH 2.2 repeats elements that are in several physical groups.
+
+    Raises:
+        InputError: if there are other elements, or one occurs twice in a group.
+    """
+    found = []
+    for block in blocks:
+        if block.kind not in WAYS:
+            raise InputError(
+                f"it has elements of Gmsh's type {block.kind}; a domain is made of triangles, "
+                "quadrangles or tetrahedra of the first or second order"
+            )
+        found.append(_into_simplices(block, coords))
+        twice = len(found[-1]) - len(_distinct(found[-1]))
+        if twice:
+            raise InputError(f"{twice} of its elements occur twice")
+    together = np.concatenate(found)
+    return together[_distinct(together)]
+
+
+def _into_simplices(block: Block, coords: np.ndarray) -> np.ndarray:
+    """Divide each element in the way that makes its smallest simplex largest, (m · parts, d + 1).
+
+    Raises:
+        InputError: if the sides of an element cross each other.
+    """
+    nodes, best = block.nodes[:, np.array(WAYS[block.kind])], 0  # (m, ways, parts, d + 1)
+    if nodes.shape[1] > 1:
+        corners = coords[nodes]
+        volumes = np.linalg.det(corners[..., 1:, :] - corners[..., :1, :])
+        least = (volumes * np.sign(volumes.sum(axis=2, keepdims=True))).min(axis=2)
+        crossed = int((least.max(axis=1) <= 0).sum())
+        if crossed:
+            raise InputError(f"{crossed} of its quadrangles have sides that cross, or no area")
+        best = least.argmax(axis=1)
+    return nodes[np.arange(len(nodes)), best].reshape(-1, nodes.shape[-1])
+
+
+def _distinct(simplices: np.ndarray) -> np.ndarray:
+    """Return the rows of different simplices, in their order."""
+    _, first = np.unique(np.sort(simplices, axis=1), axis=0, return_index=True)
+    return np.sort(first)
+
+
+def _oriented(cells: np.ndarray, coords: np.ndarray) -> np.ndarray:
+    """Return the simplices with positive volumes; the orientation in a file does not matter.
+
+    Raises:
+        InputError: if one has no volume.
+    """
+    corners, dim = coords[cells], coords.shape[1]
+    sides = corners[:, 1:] - corners[:, :1]
+    volumes = np.linalg.det(sides)
+    flat = np.abs(volumes) <= 1e-12 * np.square(sides).sum(axis=2).max(axis=1) ** (dim / 2)
+    if flat.any():
+        at = ", ".join(f"{x:.4g}" for x in corners[flat][0].mean(axis=0))
+        raise InputError(
+            f"{int(flat.sum())} of its elements have no {'area' if dim == 2 else 'volume'}, the "
+            f"first of them at ({at})"
+        )
+    turned = cells.copy()
+    turned[volumes < 0, -2:] = cells[volumes < 0][:, [-1, -2]]
+    return turned
+
+
+def _boundary(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the faces that belong to one cell, (b, d), and their numbers among all, (b,).
+
+    Raises:
+        InputError: if cells overlap: three have a common face, or two lie on its same side.
+    """
+    faces = cells[:, FACES[cells.shape[1] - 1]].reshape(-1, cells.shape[1] - 1)
+    order = faces.argsort(axis=1)
+    _, number, uses = np.unique(
+        np.take_along_axis(faces, order, axis=1), axis=0, return_inverse=True, return_counts=True
+    )
+    number = number.ravel()
+    sums = np.bincount(number, np.linalg.det(np.eye(faces.shape[1])[order]))
+    wrong = int(((uses > 2) | ((uses == 2) & (np.abs(sums) > 0.5))).sum())
+    if wrong:
+        raise InputError(
+            f"its elements overlap: at {wrong} faces between them two are on the same side; an "
+            "element is inverted, or lies on others"
+        )
+    outer = np.flatnonzero(uses[number] == 1)
+    return faces[outer], outer
+
+
+def _marks(
+    blocks: Sequence[Block], names: dict[tuple[int, int], str]
+) -> dict[tuple[int, ...], tuple[str | None, int]]:
+    """Return what the file says of the faces that it has as elements, by their nodes, ascending.
+
+    Returns:
+        The physical group of each face, if it is in one, and its entity.
+
+    Raises:
+        InputError: if a face is in two groups.
+    """
+    found: dict[tuple[int, ...], tuple[str | None, int]] = {}
+    for block in (block for block in blocks if block.kind in WAYS):
+        groups = [names.get((block.dim, group), f"group_{group}") for group in block.groups]
+        # The faces of tetrahedra may divide a quadrangle in any of the ways.
+        parts = block.nodes[:, np.array(WAYS[block.kind])].reshape(-1, block.dim + 1)
+        for key in _keys(parts):
+            known, _ = found.get(key, (None, 0))
+            several = list(dict.fromkeys([known, *groups] if known else groups))
+            if len(several) > 1:
+                raise InputError(
+                    f"a part of the boundary is in the physical groups {several[0]!r} and "
+                    f"{several[1]!r}; pieces of a boundary must not overlap"
+                )
+            if known is None:
+                found[key] = (groups[0] if groups else None, block.entity)
+    return found
+
+
+def _keys(faces: np.ndarray) -> Iterator[tuple[int, ...]]:
+    """Yield the nodes of each face, ascending."""
+    return map(tuple, np.sort(faces, axis=1).tolist())
+
+
+def _straight(points: np.ndarray, near: float) -> bool:
+    """Return True if points (n, 2) go on along one line."""
+    along = points[-1] - points[0]
+    length = np.hypot(*along)
+    if length <= near:
+        return False
+    (u, v), (x, y) = along / length, (points - points[0]).T
+    return bool(np.abs(u * y - v * x).max() <= near and np.diff(u * x + v * y).min() > 0)
+
+
+def _on_circle(points: np.ndarray, center: np.ndarray, near: float) -> bool:
+    """Return True if all points (n, 2) have the same distance from a centre."""
+    return bool(np.ptp(np.hypot(*(points - center).T)) <= near)
+
+
+def _circle_center(points: np.ndarray) -> np.ndarray | None:
+    """Return the centre of the circle nearest to points (n, 2), n ≥ 3; None for those on a line.
+
+    It minimises Σ (|x - c|² - r²)².
+
+    Reference: Kåsa, A circle fitting procedure and its error analysis (1976).
+    """
+    middle = points.mean(axis=0)
+    local = points - middle
+    size = np.abs(local).max()
+    rows = np.concatenate([local / size, np.ones((len(local), 1))], axis=1)
+    found, _, rank, _ = np.linalg.lstsq(rows, np.square(local / size).sum(axis=1), rcond=1e-9)
+    return middle + size * found[:2] / 2 if rank == 3 else None
+
+
+def _boundary_runs(domain: _Filling, arcs: bool) -> Iterator[list[_Run]]:
+    """Yield the parts of the boundary, closed or up to a node that several parts share.
+
+    The edges of a curve of the drawing become one arc if all their nodes, five or more, lie on a
+    circle; so do those of several curves of one name that follow each other, such as four quarters,
+    if none of them is straight. Otherwise, an edge of second order becomes the arc through its
+    three nodes, and another one a segment. Neighbours of one name on one circle or line are joined.
+
+    Args:
+        domain: the mesh.
+        arcs: False for segments only.
+    """
+    near = SAME * float(np.ptp(domain.coords[domain.cells.ravel()], axis=0).max())
+    for path in _paths(domain):
+        groups = groupby(path, key=lambda i: (domain.names[i], domain.entities[i]))
+        curves = _round_together(domain, [list(edges) for _, edges in groups], near)
+        runs = [run for edges in curves for run in _runs(domain, edges, arcs, near)]
+        yield _joined(runs, near)
+
+
+def _paths(domain: _Filling) -> Iterator[list[int]]:
+    """Yield the indices of edges that follow each other, so that no curve is divided in its middle.
+
+    Where several edges start at a node, paths end.
+    """
+    starts, stops = domain.faces.T.tolist()
+    starting = Counter(starts)
+    first_at = {start: edge for edge, start in enumerate(starts)}
+    followers = [first_at[stop] if starting[stop] == 1 else None for stop in stops]
+    before = {after: edge for edge, after in enumerate(followers) if after is not None}
+    marks = list(zip(domain.names, domain.entities.tolist(), strict=True))
+    edges = range(len(starts))
+    begins = [i for i in edges if i not in before or marks[before[i]] != marks[i]]
+    used: set[int] = set()
+    for begin in [*begins, *edges]:
+        path: list[int] = []
+        edge: int | None = begin
+        while edge is not None and edge not in used:
+            used.add(edge)
+            path.append(edge)
+            edge = followers[edge]
+        if path:
+            yield path
+
+
+def _round_together(
+    domain: _Filling, curves: Sequence[list[int]], near: float
+) -> Sequence[list[int]]:
+    """Return the edges of each curve of a path, those of neighbours on one circle together."""
+
+    def on_one_circle(one: list[int], other: list[int]) -> bool:
+        i, j = one[-1], other[0]
+        drawn = domain.entities[i] > 0 and domain.entities[j] > 0
+        if not drawn or domain.names[i] != domain.names[j]:
+            return False
+        bent = all(_circle_center(domain.nodes(edges)) is not None for edges in (one, other))
+        both = domain.nodes([*one, *other])
+        center = _circle_center(both) if bent else None
+        return center is not None and _on_circle(both, center, near)
+
+    left = list(curves)
+    if domain.faces[left[-1][-1], 1] == domain.faces[left[0][0], 0]:
+        # A closed path begins where a circle does, not in its middle.
+        for _ in curves[1:]:
+            if not on_one_circle(left[-1], left[0]):
+                break
+            left = [left[-1], *left[:-1]]
+    joined = left[:1]
+    for edges in left[1:]:
+        if on_one_circle(joined[-1], edges):
+            joined[-1] = [*joined[-1], *edges]
+        else:
+            joined.append(edges)
+    return joined
+
+
+def _runs(domain: _Filling, edges: Sequence[int], arcs: bool, near: float) -> list[_Run]:
+    """Return the runs of edges with one name on one curve of the drawing."""
+    name, ends = domain.names[edges[0]], domain.coords[domain.faces[edges]]
+    middles = domain.middles[edges]
+    points = np.concatenate([ends[:, 0], ends[-1:, 1]])
+    if not arcs:
+        return [_Run(pair, (i,), name) for i, pair in zip(edges, ends, strict=True)]
+    known = domain.nodes(edges)
+    many = 5  # four nodes at equal distances lie on a circle for any symmetric curve
+    if domain.entities[edges[0]] and len(known) >= many:
+        center = _circle_center(known)
+        if center is not None and _on_circle(known, center, near):
+            return [_Run(points, tuple(edges), name, center)]
+    centers = [
+        _center(pair, domain.coords[middle]) if middle >= 0 else None
+        for pair, middle in zip(ends, middles, strict=True)
+    ]
+    rows = zip(ends, edges, centers, strict=True)
+    return [_Run(pair, (edge,), name, center) for pair, edge, center in rows]
+
+
+def _center(ends: np.ndarray, middle: np.ndarray) -> np.ndarray | None:
+    """Return the centre of the circle through both ends of an edge and its middle node.
+
+    None if the node lies on the line between the ends.
+    """
+    along, across = ends[1] - ends[0], middle - ends[0]
+    bent = 1e-7  # of the length; the centre of a flatter arc is far away and inaccurate
+    if abs(along[0] * across[1] - along[1] * across[0]) <= bent * (along @ along):
+        return None
+    return _circle_center(np.array([ends[0], middle, ends[1]]))
+
+
+def _joined(runs: list[_Run], near: float) -> list[_Run]:
+    """Join neighbours on one line or circle, the last one and the first one of a loop included."""
+    found = runs[:1]
+    for run in runs[1:]:
+        whole = found[-1].joined(run, near)
+        found[-1:] = [found[-1], run] if whole is None else [whole]
+    if len(found) > 1 and (found[-1].points[-1] == found[0].points[0]).all():
+        whole = found[-1].joined(found[0], near)
+        if whole is not None:
+            found = [*found[1:-1], whole]
+    return found
+
+
+def read_msh(path: Path) -> MshFile:
+    """Read an MSH file of the version 2.2 or 4.1, text or binary.
+
+    Raises:
+        InputError: if there is no such file, or it cannot be read as an MSH file of these versions.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no file {path}")
+    try:
+        return _Reader(path.read_bytes()).read()
+    except (InputError, LookupError, ValueError, OverflowError, MemoryError) as error:
+        raise InputError(f"{path} cannot be read as an MSH file of Gmsh: {error}") from error
+
+
+class _Reader:
+    """Reads the sections of a file in their order.
+
+    data: the contents of the file.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.position, self.found = data, 0, MshFile()
+        self.legacy, self.binary, self.size, self.order = False, False, 8, "<"
+        self.words: list[bytes] = []  # what is left of a section of text, in reverse
+        self.tags = np.zeros(0, dtype=np.int64)  # the numbers of the nodes, ascending
+        self.groups: dict[tuple[int, int], tuple[int, ...]] = {}  # by dimension and entity
+
+    def read(self) -> MshFile:
+        sections = {
+            "MeshFormat": self._format,
+            "PhysicalNames": self._names,
+            "Entities": self._entities,
+            "Nodes": self._nodes,
+            "Elements": self._elements,
+        }
+        if not self.data.lstrip().startswith(b"$MeshFormat"):
+            raise InputError("it does not begin with $MeshFormat")
+        while header := re.compile(rb"\s*\$(\w+)[^\S\n]*\r?\n").match(self.data, self.position):
+            name, self.position = header[1].decode(), header.end()
+            if name == "PartitionedEntities":
+                raise InputError("it is divided into partitions; save it without them")
+            if name in sections:
+                sections[name]()
+            mark = f"$End{name}".encode()
+            end = self.data.find(mark, self.position)
+            if end < 0:
+                raise InputError(f"its section {name} does not end")
+            self.position = end + len(mark)
+        if self.data[self.position :].strip():
+            line = self.data[self.position :].strip().split(b"\n")[0][:40]
+            raise InputError(f"no section of a mesh begins with {line.decode(errors='replace')!r}")
+        return self.found
+
+    def _line(self) -> bytes:
+        end = self.data.index(b"\n", self.position)
+        line, self.position = self.data[self.position : end], end + 1
+        return line
+
+    def _begin(self) -> None:
+        """Begin with the numbers of a section, which are text or bytes."""
+        if not self.binary:
+            end = self.data.find(b"$End", self.position)
+            if end < 0:
+                raise InputError("its last section does not end")
+            self.words = self.data[self.position : end].split()[::-1]
+
+    def _next(self, count: int, kind: str) -> np.ndarray:
+        """Return the next numbers, (count,), as int64 or float64; kind: NumPy's type in bytes."""
+        wide = np.float64 if kind == "f8" else np.int64
+        if self.binary:
+            return self._bytes(count, np.dtype(self.order + kind)).astype(wide)
+        if not 0 <= count <= len(self.words):
+            raise InputError("a section ends too early")
+        left = len(self.words) - count
+        words, self.words[left:] = self.words[left:][::-1], []
+        return np.array(words, dtype=bytes).astype(wide)
+
+    def _bytes(self, count: int, kind: np.dtype) -> np.ndarray:
+        if not 0 <= count * kind.itemsize <= len(self.data) - self.position:
+            raise InputError("the file ends too early")
+        found = np.frombuffer(self.data, kind, count, self.position)
+        self.position += count * kind.itemsize
+        return found
+
+    def _ints(self, count: int) -> list[int]:
+        return self._next(count, "i4").tolist()
+
+    def _sizes(self, count: int) -> np.ndarray:
+        """Return the next numbers of the type that MSH 4.1 calls size_t."""
+        return self._next(count, f"u{self.size}")
+
+    def _size(self) -> int:
+        return int(self._sizes(1)[0])
+
+    def _format(self) -> None:
+        version, binary, size = self._line().split()
+        if version not in (b"2", b"2.2", b"4.1"):
+            raise InputError(
+                f"its version is {version.decode()}; save it as MSH 4.1 or 2.2 "
+                "(Gmsh's option Mesh.MshFileVersion)"
+            )
+        self.legacy, self.binary, self.size = version[:1] == b"2", binary == b"1", int(size)
+        if self.binary and self.data[self.position : self.position + 4] != b"\x01\0\0\0":
+            self.order = ">"
+
+    def _names(self) -> None:
+        for _ in range(int(self._line())):
+            dim, tag, name = self._line().split(maxsplit=2)
+            self.found.names[int(dim), int(tag)] = name.strip().strip(b'"').decode()
+
+    def _entities(self) -> None:
+        self._begin()
+        for dim, count in enumerate(self._sizes(4).tolist()):
+            for _ in range(count):
+                (tag,) = self._ints(1)
+                self._next(6 if dim else 3, "f8")  # the bounding box
+                self.groups[dim, tag] = tuple(map(abs, self._ints(self._size())))
+                if dim:
+                    self._ints(self._size())  # the entities that bound this one
+
+    def _nodes(self) -> None:
+        tags, coords = self._legacy_nodes() if self.legacy else self._node_blocks()
+        self.tags, first = np.unique(tags, return_index=True)
+        if len(first) < len(tags):
+            raise InputError("two of its nodes have the same number")
+        if not np.isfinite(coords).all():
+            raise InputError("the coordinates of a node are no finite numbers")
+        self.found.coords = coords[first]
+
+    def _legacy_nodes(self) -> tuple[np.ndarray, np.ndarray]:
+        count = int(self._line())
+        self._begin()
+        if self.binary:
+            kind = np.dtype([("tag", self.order + "i4"), ("at", self.order + "f8", 3)])
+            rows = self._bytes(count, kind)
+            return rows["tag"].astype(np.int64), rows["at"].astype(np.float64)
+        table = self._next(4 * count, "f8").reshape(count, 4)
+        return table[:, 0].astype(np.int64), table[:, 1:]
+
+    def _node_blocks(self) -> tuple[np.ndarray, np.ndarray]:
+        self._begin()
+        tags, coords = [np.zeros(0, dtype=np.int64)], [np.zeros((0, 3))]
+        for _ in range(int(self._sizes(4)[0])):
+            dim, _, parametric = self._ints(3)
+            count, width = self._size(), 3 + (dim if parametric else 0)
+            tags.append(self._sizes(count))
+            coords.append(self._next(count * width, "f8").reshape(count, width)[:, :3])
+        return np.concatenate(tags), np.concatenate(coords)
+
+    def _elements(self) -> None:
+        for block in self._legacy_elements() if self.legacy else self._element_blocks():
+            nodes = np.searchsorted(self.tags, block.nodes)
+            known = np.append(self.tags, -1)[nodes] == block.nodes
+            if not known.all():
+                missing = block.nodes[~known].flat[0]
+                raise InputError(f"an element has the node {missing}, which is not in the file")
+            self.found.blocks.append(replace(block, nodes=nodes))
+
+    def _element_blocks(self) -> Iterator[Block]:
+        self._begin()
+        for _ in range(int(self._sizes(4)[0])):
+            dim, entity, kind = self._ints(3)
+            count, width = self._size(), 1 + _nodes_of(kind)
+            nodes = self._sizes(count * width).reshape(count, width)[:, 1:]
+            yield Block(kind, entity, self.groups.get((dim, entity), ()), nodes)
+
+    def _legacy_elements(self) -> list[Block]:
+        left = int(self._line())
+        self._begin()
+        rows: dict[tuple[int, int, int], list[list[int]]] = defaultdict(list)
+        while left > 0:
+            # As bytes, elements of a type may follow each other; as text, each has its own number
+            # before its type.
+            first, second, tags = self._ints(3)
+            kind, count = (first, second) if self.binary else (second, 1)
+            width = tags + _nodes_of(kind) + self.binary
+            left -= count
+            for row in self._next(count * width, "i4").reshape(count, width).tolist():
+                group, entity, *_ = [*row[self.binary : self.binary + tags], 0, 0]
+                rows[kind, abs(group), entity].append(row[self.binary + tags :])
+        return [
+            Block(kind, entity, (group,) if group else (), np.array(nodes))
+            for (kind, group, entity), nodes in rows.items()
+        ]
+
+
+def _nodes_of(kind: int) -> int:
+    """Return the number of nodes of an element of a type."""
+    if kind not in ELEMENTS:
+        raise InputError(f"it has elements of the type {kind}, which is unknown here")
+    return ELEMENTS[kind][1]
