@@ -7,7 +7,8 @@ import torch
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Ball, Box
-from kanpinn.geometry.quadrature import domain_rule, gauss_legendre
+from kanpinn.geometry.quadrature import domain_rule
+from kanpinn.geometry.rules import gauss_legendre
 
 
 def integral(box: Box, function, **options) -> float:
