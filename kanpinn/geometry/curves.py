@@ -492,7 +492,8 @@ def crossings(a: Curve, b: Curve, tolerance: float) -> list[Pair]:
     """
     lines = [curve for curve in (a, b) if isinstance(curve, Segment)]
     arcs = [curve for curve in (a, b) if isinstance(curve, Arc)]
-    carriers = _lines if len(lines) == 2 else _line_and_conic if lines else _conics
+    carriers: Callable[..., list[Pair]] = _line_and_conic if lines else _conics
+    carriers = _lines if len(lines) == 2 else carriers
     found = [a.start, a.stop, b.start, b.stop, *carriers(*lines, *arcs, tolerance)]
     on = [p for p in found if all(c.locate(p, 2 * tolerance) is not None for c in (a, b))]
     apart: list[Pair] = []
