@@ -492,9 +492,11 @@ def crossings(a: Curve, b: Curve, tolerance: float) -> list[Pair]:
     """
     lines = [curve for curve in (a, b) if isinstance(curve, Segment)]
     arcs = [curve for curve in (a, b) if isinstance(curve, Arc)]
-    carriers: Callable[..., list[Pair]] = _line_and_conic if lines else _conics
-    carriers = _lines if len(lines) == 2 else carriers
-    found = [a.start, a.stop, b.start, b.stop, *carriers(*lines, *arcs, tolerance)]
+    if len(lines) == 2:
+        met = _lines(lines[0], lines[1], tolerance)
+    else:
+        met = _line_and_conic(lines[0], arcs[0], tolerance) if lines else _conics(arcs, tolerance)
+    found = [a.start, a.stop, b.start, b.stop, *met]
     on = [p for p in found if all(c.locate(p, 2 * tolerance) is not None for c in (a, b))]
     apart: list[Pair] = []
     for point in on:
@@ -591,16 +593,16 @@ def _line_and_conic(line: Segment, arc: Arc, tolerance: float) -> list[Pair]:
     return [(float(x), float(y)) for x, y in points]
 
 
-def _conics(one: Arc, other: Arc, tolerance: float) -> list[Pair]:
+def _conics(arcs: Sequence[Arc], tolerance: float) -> list[Pair]:
     """Intersect two ellipses a and b: zeros of F(θ) = |γ_b(θ) in the local frame of a|² - 1.
 
     F is a trigonometric polynomial of degree 2 and monotone between neighbouring zeros of F'. Such
     an interval contains one zero if the signs of F at its ends differ. A zero of F' at which F is 0
     is a point of contact.
     """
-    if one.same_carrier(other, tolerance):
+    if arcs[0].same_carrier(arcs[1], tolerance):
         return []
-    a, b = one.conic, other.conic
+    a, b = (arc.conic for arc in arcs)
     offset = a.local_point(b.center)
     frame = b.frame @ a.to_local.T
     c, s = frame @ offset * 2
