@@ -16,8 +16,7 @@ from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Channels, Coordinates, Jet, join
 from kanpinn.networks.basis.chebyshev import chebyshev_polynomials
 from kanpinn.networks.enrichment import Function, Known
-from kanpinn.networks.network import Network
-from kanpinn.networks.surrogate import OutputMap
+from kanpinn.networks.network import Imposition, Network, OutputMap
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, Jump, jumps, prescribed_data
 from kanpinn.pde.conditions.condition import Prescribed
 from kanpinn.pde.evaluate import find_channels
@@ -488,22 +487,49 @@ def distance_from(domain: Domain, pieces: Sequence[Piece], rough: bool) -> OfCoo
 IMPOSITIONS = ("auto", "exact", "penalty")
 
 
-@dataclass(frozen=True, eq=False)
-class Imposition:
-    """How boundary and initial data are imposed: built into the surrogate, or as terms of the loss.
+def refuse_unfit(
+    problem: BoundaryValueProblem, functions: Mapping[str, object], form: str, network: str
+) -> None:
+    """Refuse problems with functions that such networks cannot use, and energies.
 
     Args:
-        output: the output map that builds data in; None where all data are terms of the loss.
-        met: the indices in `conditions()` of those that hold for every network, and so have no
-            term in the loss.
-        why: the reason why data are not built in, where "auto" decided so; otherwise empty.
-        follows: what a jump of the data means for the solve, for the warning.
-    """
+        problem: the problem.
+        functions: those that such networks cannot use, by name, as far as the problem has them.
+        form: the argument `form` of `solve`.
+        network: what kind of network it is, for messages.
 
-    output: OutputMap | None
-    met: frozenset[int] = frozenset()
-    why: str = ""
-    follows: str = "this limits the accuracy"
+    Raises:
+        InputError: see above.
+    """
+    for name, given in functions.items():
+        if given:
+            raise InputError(
+                f"{type(problem).__name__} has {name}(), which {network} cannot use: take another "
+                "network"
+            )
+    if form == "energy":
+        raise InputError(f'form must be "strong" for {network}')
+
+
+def refuse_weights(problem: BoundaryValueProblem, network: Network) -> None:
+    """Refuse weights of conditions for a network whose method ignores them.
+
+    Raises:
+        InputError: for a weight other than 1.
+    """
+    for i, condition in enumerate(problem.conditions()):
+        if condition.weight != 1:
+            raise InputError(
+                f"the weight of conditions()[{i}] must be left out, got {condition.weight:g}: "
+                f"{network.unweighted}"
+            )
+
+
+def periodic_axes(problem: BoundaryValueProblem) -> dict[int, int]:
+    """The indices of periodic conditions on all fields, with those of their coordinates."""
+    named = {i: c.periodic_in for i, c in enumerate(problem.conditions())}
+    names = problem.domain.names
+    return {i: names.index(name) for i, name in named.items() if name is not None}
 
 
 def choose_imposition(

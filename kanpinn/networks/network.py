@@ -3,15 +3,18 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError, integer
+from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Coordinates, Jet, join
 from kanpinn.networks.enrichment import Enrichment
 from kanpinn.networks.layer import Layer, Sensitivities, Tape
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.unknown import Unknown
 
 
@@ -92,19 +95,52 @@ class Constants(Layer):
         out.copy_(delta.T)
 
 
+@runtime_checkable
+class OutputMap(Protocol):
+    """A map from the network's jet to the surrogate's, such as one that makes data exact."""
+
+    def apply(self, points: Points, jet: Jet) -> Jet:
+        """The surrogate's jet at the points."""
+
+
+@dataclass(frozen=True, eq=False)
+class Imposition:
+    """How boundary and initial data are imposed: built into the surrogate, or as terms of the loss.
+
+    Args:
+        output: the output map that builds data in; None where all data are terms of the loss.
+        met: the indices in `conditions()` of those that hold for every network, and so have no
+            term in the loss.
+        why: the reason why data are not built in, where "auto" decided so; otherwise empty.
+        follows: what a jump of the data means for the solve, for the warning.
+    """
+
+    output: OutputMap | None
+    met: frozenset[int] = frozenset()
+    why: str = ""
+    follows: str = "this limits the accuracy"
+
+
 class Network(nn.Module, ABC):
     """A map from (n, d) to (n, m) that also maps jets; `layers` run from input to output.
 
     starts_at_zero: whether the last input runs from 0 to 2, not from -1 to 1, by which numbers near
     its beginning keep all their digits. solved_by: the class of the only method that can solve for
     its coefficients; empty for any. unweighted: why weights of the loss mean nothing to it.
-    threads: on which a solve computes; None for those that are set.
+    threads: on which a solve computes; None for those that are set. in_windows: whether it is one
+    function for each window of time. has_kinks: whether it has the kinks of an interface without
+    inputs that have them. minimises: whether a solve minimises energies, not their equation.
+    estimates_error: whether its method estimates the error of the solution.
     """
 
     starts_at_zero: ClassVar[bool] = False
     solved_by: ClassVar[str] = ""
     unweighted: ClassVar[str] = ""
     threads: ClassVar[int | None] = None
+    in_windows: ClassVar[bool] = False
+    has_kinks: ClassVar[bool] = False
+    minimises: ClassVar[bool] = True
+    estimates_error: ClassVar[bool] = False
     pieces: Tensor | None = None  # of a box in which the output is smooth, for `rule_of_pieces`
     layers: Sequence[Layer]  # an instance of `Layers`
     enrichment: Enrichment | None  # known functions added to the output
@@ -178,6 +214,46 @@ class Network(nn.Module, ABC):
         for layer in self.layers[:-1]:
             h = layer(h)
             yield h.value
+
+    @property
+    def own_fields(self) -> int:
+        """The number of the first fields that a refinement of the network makes more accurate."""
+        return self.width[-1]
+
+    @property
+    def at_scattered_points(self) -> bool:
+        """Whether points that share no coordinates are the better ones for its method."""
+        return False
+
+    def impose(self, problem: BoundaryValueProblem, boundary: str, form: str) -> Imposition | None:
+        """How the conditions of a problem are imposed; the network is prepared for the problem.
+
+        Args:
+            problem: the problem.
+            boundary, form: the arguments of `solve`.
+
+        Returns:
+            The imposition; None where any imposition is possible.
+
+        Raises:
+            InputError: for a problem or settings that are not for such networks.
+        """
+        return None
+
+    def refined(self) -> "Network | None":
+        """A network with which the same method, made finer, finds a better solution.
+
+        None for networks of which a random one with more functions is better.
+        """
+        return None
+
+    def take(self, known: "Network") -> bool:
+        """Take over the function of another network, if it is of a kind that permits this.
+
+        Returns:
+            Whether it has.
+        """
+        return False
 
     def prepare(self, x: Tensor) -> None:
         """Adapt to the inputs x (n, d) of a solve before it starts; a KAN places its grids."""

@@ -10,16 +10,8 @@ from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Coordinates, Jet, join, stack
 from kanpinn.networks.enrichment import Function, Known
 from kanpinn.networks.layer import Tape
-from kanpinn.networks.network import Network
+from kanpinn.networks.network import Network, OutputMap
 from kanpinn.pde.unknown import Unknown
-
-
-@runtime_checkable
-class OutputMap(Protocol):
-    """A map from the network's jet to the surrogate's, such as one that makes data exact."""
-
-    def apply(self, points: Points, jet: Jet) -> Jet:
-        """The surrogate's jet at the points."""
 
 
 @runtime_checkable

@@ -234,6 +234,10 @@ class Method(ABC):
             what = f"{self.title} does not solve for a {type(network).__name__}"
             raise InputError(f"{what}: use {network.solved_by}")
 
+    def finer(self) -> "Method":
+        """The method for a more accurate solution, see `Network.refined`."""
+        return self
+
     def unknowns(self, network: Network) -> int:
         """Return the number of unknowns of a step's dense least-squares problem, 0 without one."""
         return 0

@@ -21,7 +21,7 @@ from kanpinn.accuracy.norms import ErrorNorm
 from kanpinn.accuracy.references import FunctionReference
 from kanpinn.geometry import Points
 from kanpinn.geometry.quadrature import rule_of_pieces
-from kanpinn.geometry.sampling import Collocation, sample, weighted_sample
+from kanpinn.geometry.sampling import sample, weighted_sample
 from kanpinn.jets import Channels, Jet
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
@@ -32,37 +32,204 @@ from kanpinn.optimizers import LeastSquares, Method
 from kanpinn.optimizers.output_layer import solve_output
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization
-from kanpinn.solvers.discretize import SolveSettings, discretize
+from kanpinn.solvers.discretize import SolveSettings, default_points, discretize
+from kanpinn.solvers.loop import solve_discretized
 from kanpinn.solvers.solution import Solution
-from kanpinn.solvers.solve import default_points, solve_discretized
 from kanpinn.solvers.state import perturbed
 from kanpinn.solvers.verification import Verification, boundary_misfit, verify
-from kanpinn.spaces.cells.cells import Cells
-from kanpinn.spaces.windows import NetworkOfWindows
-from kanpinn.tasks.adaptive import Dissection
-from kanpinn.tasks.march import March
-from kanpinn.tasks.parameters import Shooting
+
+LARGEST_CONTRACTION = 0.7  # with more of the residual left, the distance is no measure of the error
+LARGEST_ERROR = 0.3  # relative, of the finer solution: with a larger one it is no reference
+ENDED = (FAILED, STOPPED_BY_USER)  # the status of a solve whose solution gives no estimate
 
 
-def own_error(solution: Solution) -> float | None:
-    """The relative L2 error that the solve has estimated; None for networks other than cells."""
-    if not isinstance(solution.network, Cells):
-        return None
-    return solution.history.rows[-1].get("estimated_error")
+def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) -> Estimate:
+    """Estimate a solution's errors by a second solve, with a wider network and other points.
 
+    The second network has the hidden functions of the first one and additional random ones, or
+    finer grids, and more of the problem's singular functions (`finer_solves`), so its residual is
+    smaller, and the distance of the two solutions approximates the error L⁻¹r for the residual r of
+    the first. If the second residual is ρ times the first, the error may be larger by the factor
+    1 / (1 - ρ), which is included. There is no estimate, `Estimate.errors` is None, where one of
+    the solutions is overfitted (`Verification`), where ρ > 0.7 though the residual is not rounding
+    error, and where the second error, taken for ρ times the first, is above 0.3. In cells the
+    estimate of the solve itself takes its place then, as at corners, where residuals grow without
+    limit. Coefficient fields in cells have no estimate, since only the cells would be finer.
+    Energies have no ρ, and their estimate may be somewhat low; it includes the misfit of penalised
+    conditions, and is not given where that is above 0.3 of the solution. Only the output layer is
+    solved for, which takes a fraction of the training time; time windows are marched again.
 
-def own_errors(solution: Solution) -> Errors | None:
-    """The estimated error as norms; those in H1 are NaN.
+    Args:
+        solution: the solution whose errors are estimated.
+        wider: the factor by which the second solve has more hidden units and points.
+        bound: whether the estimate has guaranteed bounds too, see `error_bound`. It always has
+            them where the error is not known.
 
-    Most of an H1 error is in the smallest cells, and the solve does not estimate it.
+    Returns:
+        The estimate, or the reason why there is none.
+
+    Reference: Bank and Smith, A posteriori error estimates based on hierarchical bases (1993).
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), source="exp(x)", boundary="0")
+        >>> solution = kp.solve(problem, kp.KAN([1, 1], degree=5))
+        >>> kp.estimate_error(solution).errors.l2_relative < 1e-3
+        True
     """
-    relative, nan = own_error(solution), math.nan
-    if relative is None:
-        return None
-    values = solution(sample(solution.problem.domain, 1000, "sobol"))
-    counted = values[:, solution.discretization.counted]
-    error = relative * float(counted.square().sum(dim=1).mean().sqrt())
-    return Errors(error, relative, error**2, nan, nan, nan)
+    begun, enough = time.perf_counter(), 0.1  # with less of the residual left, no further solve
+    verification, made = solution.verification, list[tuple[Estimate, Solution | None]]()
+    doubt = ""
+    if fixed := ", ".join(solution.fields[solution.network.own_fields :]):
+        doubt = (
+            f"an estimate refines the cells, but not the network of the coefficient {fixed}, whose "
+            "95% intervals say how well it is known"
+        )
+    if verification is not None and verification.overfitted:
+        doubt = verification.words
+    if doubt:
+        made.append((Estimate(None, None, 0.0, doubt), None))
+    else:
+        for found in finer_solutions(solution, wider):
+            estimate = _by(solution, found)
+            made.append((estimate, found))
+            if estimate.errors is not None and (estimate.contraction or 0.0) <= enough:
+                break
+    known = [one for one in made if one[0].errors is not None]
+    best, reference = min(known or made[-1:], key=lambda one: one[0].contraction or 0.0)
+    limits: Bound | None = None
+    if bound or best.errors is None:
+        is_better = best.contraction is not None and best.contraction < 0.5
+        limits = error_bound(solution, reference if is_better else None)
+    return dataclasses.replace(best, seconds=time.perf_counter() - begun, bound=limits)
+
+
+def finer_solutions(
+    solution: Solution, wider: float, budget_seconds: float | None = None
+) -> Iterator[Solution]:
+    """Yield solutions of a solution's problem by finer networks, the cheapest one first.
+
+    A solve that took several steps, as nonlinear ones do, starts from the solution: Newton's method
+    then needs few steps, and finds the same one of several solutions.
+
+    Args:
+        solution: the solution.
+        wider: as for `estimate_error`.
+        budget_seconds: for the steps of each solve; None for no limit.
+    """
+    problem = solution.problem
+    seed = solution.discretization.seed + 7919  # other random inner functions, other points
+    if problem.enrichment():
+        problem = with_more_singular_functions(problem, wider)
+    repeats = solution.history.steps > 1 and not problem.unknowns
+    for network, methods, settings in finer_solves(solution, wider, seed):
+        with together():
+            discretization = discretize(problem, network, settings, seed)
+        if repeats and isinstance(network, KAN):
+            start_from(solution, discretization)
+        yield solve_discretized(
+            discretization, methods, errors=False, budget_seconds=budget_seconds
+        )
+
+
+def _by(solution: Solution, found: Solution) -> Estimate:
+    """Return the estimate of a solution's errors by its comparison with a finer one."""
+    if found.status.startswith(ENDED):
+        reason = f"the solve of a finer network has ended: {found.status}"
+        return Estimate(None, None, 0.0, reason)
+    against, errors = compare(solution, found), None
+    unresolved = (against.contraction or 0.0) > LARGEST_CONTRACTION and not against.overfitted
+    if against.doubt and unresolved and not solution.problem.unknowns:
+        if (own := own_errors(solution)) is not None:
+            return Estimate(own, None, 0.0)
+    if not against.doubt:
+        part = 0.0 if against.is_rounding else against.contraction or 0.0
+        errors = against.norms.scaled(1 / (1 - part))
+        errors = against.with_misfit(errors) if against.misfit else errors
+    return Estimate(errors, against.contraction, 0.0, against.doubt)
+
+
+def judged_by_tolerance(solution: Solution, tolerance: float) -> Solution:
+    """The solution, with a status that says whether its estimated error is within a tolerance.
+
+    Args:
+        solution: a solution with an estimate; without one, or if it is overfitted, it is returned
+            unchanged.
+        tolerance: the largest acceptable relative L2 error.
+    """
+    if solution.estimate is None or solution.status.startswith(OVERFITTED):
+        return solution
+    errors = solution.estimate.errors
+    ended = solution.status.removeprefix("stopped: ")
+    after = "" if ended.startswith(CONVERGED) else f" ({ended})"
+    if errors is None:
+        status = f"failed: the error is not known: {solution.estimate.reason}{after}"
+    else:
+        what = f"the estimated relative L2 error {errors.l2_relative:.1e} is"
+        if errors.l2_relative <= tolerance:
+            status = f"converged: {what} within the tolerance {tolerance:.1e}"
+        else:
+            status = f"stopped: {what} above the tolerance {tolerance:.1e}{after}"
+    return dataclasses.replace(solution, status=status)
+
+
+def finer_solves(
+    solution: Solution, factor: float, seed: int
+) -> Iterator[tuple[Network, Sequence[Method], SolveSettings]]:
+    """Yield finer networks with their methods and settings, from cheap to expensive.
+
+    They have more points, other ones, and the solution's hidden functions beside random ones. A
+    network with few hidden units, which is one that was trained, gets a few more units and a finer
+    grid of its output layer, and then 64 units. Time windows get a smaller tolerance, from which
+    their grids in space and their stages follow. Networks in cells get a higher degree. A KAN
+    without hidden units gets finer grids.
+
+    Args:
+        solution: the solution.
+        factor: by which there are more hidden units, grid intervals and points.
+        seed: of the random functions.
+    """
+    network, first = solution.network, solution.discretization
+    settings = SolveSettings(
+        points=first.collocation,
+        weights=first.weights,
+        balance=None if first.scales is None else "sizes",
+        form=first.form,
+    )
+    if (refined := network.refined()) is not None:
+        yield refined, [solution.optimizers[-1].finer()], settings
+        return
+    own, boundary = first.collocation, "penalty" if first.surrogate.output is None else "exact"
+    for made in _richer_kans(network, factor, seed):
+        points = replace(
+            own,
+            interior=max(math.ceil(factor * own.interior), default_points(made).interior),
+            boundary=math.ceil(factor * own.boundary),
+            resample=0,
+            adapt=None,
+        )
+        yield made, [LeastSquares()], replace(settings, points=points, boundary=boundary)
+
+
+def _richer_kans(network: Network, factor: float, seed: int) -> list[KAN]:
+    """KANs with the hidden functions of a network, if it is one, and random ones or finer grids."""
+    inputs, *hidden, outputs = network.width
+    least = 64  # hidden units
+    if not isinstance(network, KAN):
+        like = next(network.parameters())
+        return [KAN([inputs, least, outputs], 9, [4, 10], seed=seed).to(like.device, like.dtype)]
+    made = partial(random_like, network, seed=seed)
+    intervals = network.layers[-1].basis.intervals
+    finer = math.ceil(factor * intervals)
+    if not hidden:
+        return [made([inputs, outputs], intervals=finer)]
+    more = math.ceil(factor * hidden[-1])
+    most = max(more, least)
+    if len(hidden) > 1:
+        return [made([inputs, most, outputs])]
+    # A trained network has few units: a finer grid at first.
+    sizes = [(more, finer)] * (more <= least) + [(most, intervals)]
+    return [made([inputs, units, outputs], intervals=grid, own=True) for units, grid in sizes]
 
 
 def start_from(known: Solution, discretization: Discretization) -> None:
@@ -80,68 +247,6 @@ def start_from(known: Solution, discretization: Discretization) -> None:
     solve_output(Residuals(discretization.surrogate, [term]), linear=True)
 
 
-@dataclass(frozen=True)
-class Finer:
-    """The network, the optimizers, the points and the form of the conditions of a finer solve."""
-
-    network: Network
-    optimizers: Sequence[Method]
-    points: Collocation
-    boundary: str
-
-
-def finer_solves(solution: Solution, factor: float, seed: int) -> Iterator[Finer]:
-    """Yield finer discretizations, from cheap to expensive.
-
-    They have more points, other ones, and the solution's hidden functions beside random ones. A
-    network with few hidden units, which is one that was trained, gets a few more units and a finer
-    grid of its output layer, and then 64 units. Time windows get a smaller tolerance, from which
-    their grids in space and their stages follow. Networks in cells get a higher degree. A KAN
-    without hidden units gets finer grids.
-
-    Args:
-        solution: the solution.
-        factor: by which there are more hidden units, grid intervals and points.
-        seed: of the random functions.
-    """
-    network, own = solution.network, solution.discretization.collocation
-    if isinstance(network, NetworkOfWindows):
-        yield _finer_windows(solution, network)
-        return
-    if isinstance(network, Cells):
-        dissection = solution.optimizers[-1]
-        assert isinstance(dissection, Dissection)
-        yield Finer(network.richer(), [dissection.finer()], own, "penalty")
-        return
-    hidden, methods = network.width[1:-1], list[Method]([LeastSquares()])
-    boundary = "penalty" if solution.surrogate.output is None else "exact"
-    if isinstance(network, KAN) and len(hidden) == 1:
-        networks = _with_more_units(network, factor, seed)
-    else:
-        networks = [_other(network, factor, seed)]
-    for made in networks:
-        points = replace(
-            own,
-            interior=max(math.ceil(factor * own.interior), default_points(made).interior),
-            boundary=math.ceil(factor * own.boundary),
-            resample=0,
-            adapt=None,
-        )
-        yield Finer(made, methods, points, boundary)
-
-
-def why_not_finer(solution: Solution) -> str:
-    """Return why no finer discretization shows a solution's error; empty if one may."""
-    network = solution.network
-    if not isinstance(network, Cells) or network.coefficient is None:
-        return ""
-    names = ", ".join(solution.fields[network.own_fields :])
-    return (
-        f"an estimate refines the cells, but not the network of the coefficient {names}, whose 95% "
-        "intervals say how well it is known"
-    )
-
-
 def with_more_singular_functions(problem: Problem, factor: float) -> Problem:
     """Return the problem with more of its known functions where their number can be changed.
 
@@ -153,49 +258,25 @@ def with_more_singular_functions(problem: Problem, factor: float) -> Problem:
     return made
 
 
-def _finer_windows(solution: Solution, network: NetworkOfWindows[Network]) -> Finer:
-    march = solution.optimizers[-1]
-    assert isinstance(march, March | Shooting)
-    return Finer(network.anew(), [march.finer()], solution.discretization.collocation, "auto")
+def own_error(solution: Solution) -> float | None:
+    """The relative L2 error that the solve has estimated; None for networks other than cells."""
+    if not solution.network.estimates_error:
+        return None
+    return solution.history.rows[-1].get("estimated_error")
 
 
-def _with_more_units(network: KAN, factor: float, seed: int) -> list[KAN]:
-    """Return KANs with the hidden functions of one with a single hidden layer, and random ones."""
-    inputs, units, outputs = network.width
-    more, least = math.ceil(factor * units), 64
-    sizes = [(max(more, least), 1.0)]
-    if more <= least:  # a trained network: a finer grid at first
-        sizes.insert(0, (more, factor))
-    intervals = network.layers[-1].basis.intervals
-    return [
-        random_like(
-            network,
-            [inputs, count, outputs],
-            seed,
-            intervals=math.ceil(finer * intervals),
-            own=True,
-        )
-        for count, finer in sizes
-    ]
+def own_errors(solution: Solution) -> Errors | None:
+    """The estimated error as norms; those in H1 are NaN.
 
-
-def _other(network: Network, factor: float, seed: int) -> KAN:
-    """Return a random KAN for a network of another kind, or with none or several hidden layers."""
-    inputs, *hidden, outputs = network.width
-    least = 64  # hidden units
-    if not isinstance(network, KAN):
-        like = next(network.parameters())
-        made = KAN([inputs, least, outputs], 9, [4, 10], seed=seed)
-        return made.to(like.device, like.dtype)
-    if not hidden:
-        finer = math.ceil(factor * network.layers[-1].basis.intervals)
-        return random_like(network, [inputs, outputs], seed, intervals=finer)
-    units = max(math.ceil(factor * hidden[-1]), least)
-    return random_like(network, [inputs, units, outputs], seed)
-
-
-LARGEST_CONTRACTION = 0.7  # with more of the residual left, the distance is no measure of the error
-LARGEST_ERROR = 0.3  # relative, of the finer solution: with a larger one it is no reference
+    Most of an H1 error is in the smallest cells, and the solve does not estimate it.
+    """
+    relative, nan = own_error(solution), math.nan
+    if relative is None:
+        return None
+    values = solution(sample(solution.problem.domain, 1000, "sobol"))
+    counted = values[:, solution.discretization.counted]
+    error = relative * float(counted.square().sum(dim=1).mean().sqrt())
+    return Errors(error, relative, error**2, nan, nan, nan)
 
 
 @dataclass(frozen=True)
@@ -338,7 +419,7 @@ def error_bound(solution: Solution, finer: Solution | None = None) -> Bound:
         >>> bound.l2_relative < 1e-6
         True
     """
-    if isinstance(solution.network, NetworkOfWindows):
+    if solution.network.in_windows:
         return Bound(reason="the network is not one function but one for each window of time")
     try:
         known = None if finer is None else _approximate(finer)
@@ -371,138 +452,3 @@ def _noise(surrogate: Surrogate, p: Points, channels: Channels) -> Jet:
     with perturbed(surrogate.network, seed=67):
         after = surrogate.evaluate(p, channels)
     return after + -1 * before
-
-
-ENDED = (FAILED, STOPPED_BY_USER)  # the status of a solve whose solution gives no estimate
-
-
-def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) -> Estimate:
-    """Estimate a solution's errors by a second solve, with a wider network and other points.
-
-    The second network has the hidden functions of the first one and additional random ones, or
-    finer grids, and more of the problem's singular functions (`finer_solves`), so its residual is
-    smaller, and the distance of the two solutions approximates the error L⁻¹r for the residual r of
-    the first. If the second residual is ρ times the first, the error may be larger by the factor
-    1 / (1 - ρ), which is included. There is no estimate, `Estimate.errors` is None, where one of
-    the solutions is overfitted (`Verification`), where ρ > 0.7 though the residual is not rounding
-    error, and where the second error, taken for ρ times the first, is above 0.3. In cells the
-    estimate of the solve itself takes its place then, as at corners, where residuals grow without
-    limit. Coefficient fields in cells have no estimate, since only the cells would be finer.
-    Energies have no ρ, and their estimate may be somewhat low; it includes the misfit of penalised
-    conditions, and is not given where that is above 0.3 of the solution. Only the output layer is
-    solved for, which takes a fraction of the training time; time windows are marched again.
-
-    Args:
-        solution: the solution whose errors are estimated.
-        wider: the factor by which the second solve has more hidden units and points.
-        bound: whether the estimate has guaranteed bounds too, see `error_bound`. It always has
-            them where the error is not known.
-
-    Returns:
-        The estimate, or the reason why there is none.
-
-    Reference: Bank and Smith, A posteriori error estimates based on hierarchical bases (1993).
-
-    Example:
-        >>> import kanpinn as kp
-        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), source="exp(x)", boundary="0")
-        >>> solution = kp.solve(problem, kp.KAN([1, 1], degree=5))
-        >>> kp.estimate_error(solution).errors.l2_relative < 1e-3
-        True
-    """
-    begun, enough = time.perf_counter(), 0.1  # with less of the residual left, no further solve
-    verification, made = solution.verification, list[tuple[Estimate, Solution | None]]()
-    doubt = why_not_finer(solution)
-    if verification is not None and verification.overfitted:
-        doubt = verification.words
-    if doubt:
-        made.append((Estimate(None, None, 0.0, doubt), None))
-    else:
-        for found in finer_solutions(solution, wider):
-            estimate = _by(solution, found)
-            made.append((estimate, found))
-            if estimate.errors is not None and (estimate.contraction or 0.0) <= enough:
-                break
-    known = [one for one in made if one[0].errors is not None]
-    best, reference = min(known or made[-1:], key=lambda one: one[0].contraction or 0.0)
-    limits: Bound | None = None
-    if bound or best.errors is None:
-        is_better = best.contraction is not None and best.contraction < 0.5
-        limits = error_bound(solution, reference if is_better else None)
-    return dataclasses.replace(best, seconds=time.perf_counter() - begun, bound=limits)
-
-
-def finer_solutions(
-    solution: Solution, wider: float, budget_seconds: float | None = None
-) -> Iterator[Solution]:
-    """Yield solutions of a solution's problem by finer networks, the cheapest one first.
-
-    A solve that took several steps, as nonlinear ones do, starts from the solution: Newton's method
-    then needs few steps, and finds the same one of several solutions.
-
-    Args:
-        solution: the solution.
-        wider: as for `estimate_error`.
-        budget_seconds: for the steps of each solve; None for no limit.
-    """
-    problem, first = solution.problem, solution.discretization
-    seed = first.seed + 7919  # other random inner functions, other points
-    if problem.enrichment():
-        problem = with_more_singular_functions(problem, wider)
-    repeats = solution.history.steps > 1 and not problem.unknowns
-    for finer in finer_solves(solution, wider, seed):
-        settings = SolveSettings(
-            points=finer.points,
-            boundary=finer.boundary,
-            weights=first.weights,
-            balance=None if first.scales is None else "sizes",
-            form=first.form,
-        )
-        with together():
-            discretization = discretize(problem, finer.network, settings, seed)
-        if repeats and isinstance(finer.network, KAN):
-            start_from(solution, discretization)
-        yield solve_discretized(
-            discretization, finer.optimizers, errors=False, budget_seconds=budget_seconds
-        )
-
-
-def _by(solution: Solution, found: Solution) -> Estimate:
-    """Return the estimate of a solution's errors by its comparison with a finer one."""
-    if found.status.startswith(ENDED):
-        reason = f"the solve of a finer network has ended: {found.status}"
-        return Estimate(None, None, 0.0, reason)
-    against, errors = compare(solution, found), None
-    unresolved = (against.contraction or 0.0) > LARGEST_CONTRACTION and not against.overfitted
-    if against.doubt and unresolved and not solution.problem.unknowns:
-        if (own := own_errors(solution)) is not None:
-            return Estimate(own, None, 0.0)
-    if not against.doubt:
-        part = 0.0 if against.is_rounding else against.contraction or 0.0
-        errors = against.norms.scaled(1 / (1 - part))
-        errors = against.with_misfit(errors) if against.misfit else errors
-    return Estimate(errors, against.contraction, 0.0, against.doubt)
-
-
-def judged_by_tolerance(solution: Solution, tolerance: float) -> Solution:
-    """The solution, with a status that says whether its estimated error is within a tolerance.
-
-    Args:
-        solution: a solution with an estimate; without one, or if it is overfitted, it is returned
-            unchanged.
-        tolerance: the largest acceptable relative L2 error.
-    """
-    if solution.estimate is None or solution.status.startswith(OVERFITTED):
-        return solution
-    errors = solution.estimate.errors
-    ended = solution.status.removeprefix("stopped: ")
-    after = "" if ended.startswith(CONVERGED) else f" ({ended})"
-    if errors is None:
-        status = f"failed: the error is not known: {solution.estimate.reason}{after}"
-    else:
-        what = f"the estimated relative L2 error {errors.l2_relative:.1e} is"
-        if errors.l2_relative <= tolerance:
-            status = f"converged: {what} within the tolerance {tolerance:.1e}"
-        else:
-            status = f"stopped: {what} above the tolerance {tolerance:.1e}{after}"
-    return dataclasses.replace(solution, status=status)

@@ -1,25 +1,40 @@
-"""The loop of every solve: optimizers, one after another, take steps that lower the loss."""
+"""The solve of a discretized problem, and its loop: optimizers lower the loss one after another."""
 
 import copy
 import logging
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 
-from kanpinn._support.distributed import extremes, together, world
-from kanpinn._support.errors import CONVERGED, FAILED, STOPPED_BY_USER, NumericalError
+from kanpinn._support.distributed import extremes, from_first, on_threads, same, together, world
+from kanpinn._support.errors import CONVERGED, FAILED, STOPPED_BY_USER, InputError, NumericalError
 from kanpinn._support.interrupts import entered, handling
 from kanpinn.accuracy.norms import ErrorNorm
+from kanpinn.accuracy.references import Recipe, Reference, reference_of
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Jet
 from kanpinn.networks.layer import get_coefficients
 from kanpinn.networks.network import Constants
-from kanpinn.optimizers import Stage, Step
-from kanpinn.solvers.state import UNKNOWN, Observer, SolverState, copied
+from kanpinn.optimizers import Method, Stage, Step, as_methods
+from kanpinn.pde.problem import Problem
+from kanpinn.solvers.data_scan import DataScan, scan_data, warn_of_breaks
+from kanpinn.solvers.discretization import Discretization
+from kanpinn.solvers.losses import losses_of
+from kanpinn.solvers.solution import Solution
+from kanpinn.solvers.state import UNKNOWN, Observer, SolverState, begin, copied
+from kanpinn.solvers.verification import (
+    Verification,
+    judged_by_curvature,
+    judged_by_resonance,
+    judged_status,
+    verify,
+)
 
+LOG = logging.getLogger("kanpinn")
 Evaluate = Callable[[Points, Channels], Jet]
 
 
@@ -55,7 +70,118 @@ class ErrorMeasure:
         return found | {UNKNOWN + name: value for name, value in numbers.items()}
 
 
-LOG = logging.getLogger("kanpinn")
+def solve_discretized(
+    discretization: Discretization[Problem],
+    optimizers: Method | Sequence[Method],
+    *,
+    reference: Recipe | None = None,
+    errors: bool = True,
+    verified: bool = True,
+    budget_seconds: float | int | None = None,
+    observers: Sequence[Observer] = (),
+    checkpoint: Mapping[str, Any] | None = None,
+    started: float | None = None,
+) -> Solution:
+    """Solve a problem that is discretized, from the coefficients that its network has.
+
+    The arguments are those of `solve`; `started` is when the solve began, by default now.
+    """
+    started = time.perf_counter() if started is None else started
+    network, seed = discretization.surrogate.network, discretization.seed
+    stages = as_methods(optimizers, network, discretization.collocation.resample)
+    if world() > 1:
+        _check_ranks(discretization, stages)
+    with on_threads(network.threads):
+        losses = losses_of(discretization, stages)
+        if checkpoint is None:
+            discretization.prepare()
+        state = begin(losses, stages, budget_seconds, checkpoint=checkpoint)
+        begun = time.perf_counter()
+        known, norm = reference_and_norm(discretization.problem, reference, errors)
+        waited = 0.0 if norm is None else time.perf_counter() - begun
+        constants = network.constants
+        measure = None if norm is None and constants is None else ErrorMeasure(norm, constants)
+        scan = None
+        if verified and discretization.form == "strong":
+            with together():
+                scan = scan_data(discretization)
+            if scan.breaks:
+                warn_of_breaks(discretization.problem, scan)
+        status = run_stages(state, measure, observers, seed, checkpoint)
+        seconds = state.clock.earlier + time.perf_counter() - started - waited
+        values, verification = state.residuals.term_values(), None
+        if verified and status != STOPPED_BY_USER:
+            status, verification = _judged(discretization, state, status, values, scan)
+        evaluate, pieces = state.surrogate.evaluate, network.pieces
+        return Solution(
+            discretization=discretization,
+            residuals=state.residuals,
+            errors=None if norm is None else norm.converged(evaluate, pieces),
+            status=status,
+            history=state.history,
+            seconds=seconds,
+            optimizer_seconds=state.clock.seconds,
+            loss_terms=values,
+            optimizers=stages,
+            processes=world(),
+            verification=verification,
+            reference=known,
+            reference_seconds=waited if known is not None else 0.0,
+        )
+
+
+def reference_and_norm(
+    problem: Problem, given: Recipe | None, errors: bool = True
+) -> tuple[Reference | None, ErrorNorm | None]:
+    """The reference of a problem, and the norm of its errors if they can be measured.
+
+    Args:
+        problem: the problem.
+        given: how to compute the reference, by default `problem.reference()`.
+        errors: whether to measure errors.
+    """
+    with together():
+        known = reference_of(problem, given)
+    if errors and (known is not None or problem.exact is not None):
+        return known, ErrorNorm(problem, known)
+    return known, None
+
+
+def _judged(
+    discretization: Discretization[Problem],
+    state: SolverState,
+    status: str,
+    values: Mapping[str, float],
+    scan: DataScan | None,
+) -> tuple[str, Verification | None]:
+    """Return the status of a solve after its verification at fresh points, and that verification.
+
+    values: of the loss terms at the solve's own points.
+    """
+    fitted = any(stage.fits_points for stage in state.optimizers)
+    verification = verify(discretization, state.residuals, values, scan, fitted)
+    status = judged_status(status, verification, discretization)
+    # Cells represent discontinuous functions too, which are no modes of the problem.
+    single = fitted and state.history.steps == 1
+    if verification is not None and verification.reacts and single:
+        status = judged_by_resonance(status, verification, discretization, state.residuals)
+    if discretization.form == "strong":
+        status = judged_by_curvature(status, discretization.problem, state.surrogate.evaluate)
+    return status, verification
+
+
+def _check_ranks(a: Discretization, optimizers: tuple[Method, ...]) -> None:
+    """Check that all ranks have the same settings, else they would deadlock; share the start."""
+    network = a.surrogate.network
+    stages = [(type(optimizer).__name__, optimizer.steps) for optimizer in optimizers]
+    what = type(a.problem).__name__, network.width, network.parameter_count
+    if not same((*what, a.collocation, a.weights, a.seed, stages)):
+        raise InputError("the processes of the group do not solve the same problem")
+    own = {name: tensor.cpu() for name, tensor in network.state_dict().items()}
+    placed = {part: part.placed for part in network.modules() if hasattr(part, "placed")}
+    network.load_state_dict(from_first(own))
+    for part, was in placed.items():  # a network that is loaded counts as placed on its grids
+        part.placed = was
 
 
 def run_stages(

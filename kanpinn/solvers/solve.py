@@ -2,37 +2,22 @@
 kind of network.
 """
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kanpinn._support.distributed import from_first, on_threads, same, together, world
-from kanpinn._support.errors import STOPPED_BY_USER, InputError, instance, integer
-from kanpinn.accuracy.norms import ErrorNorm
-from kanpinn.accuracy.references import Recipe, Reference, reference_of
+from kanpinn._support.distributed import together
+from kanpinn._support.errors import instance, integer
+from kanpinn.accuracy.references import Recipe
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import Network
-from kanpinn.optimizers import Method, Optimizer, as_methods, load_libraries
+from kanpinn.optimizers import Method, Optimizer, load_libraries
 from kanpinn.optimizers.least_squares import LeastSquares
 from kanpinn.pde.problem import Problem
-from kanpinn.solvers.data_scan import DataScan, scan_data, warn_of_breaks
-from kanpinn.solvers.discretization import Discretization
-from kanpinn.solvers.discretize import SolveSettings, discretize
-from kanpinn.solvers.loop import ErrorMeasure, run_stages
-from kanpinn.solvers.losses import losses_of
+from kanpinn.solvers.discretize import SolveSettings, default_points, discretize
+from kanpinn.solvers.loop import solve_discretized
 from kanpinn.solvers.solution import Solution
-from kanpinn.solvers.state import Observer, SolverState, begin
-from kanpinn.solvers.verification import (
-    Verification,
-    judged_by_curvature,
-    judged_by_resonance,
-    judged_status,
-    verify,
-)
-from kanpinn.spaces.cell_windows import CellWindows
-from kanpinn.spaces.cells.cells import Cells
-from kanpinn.spaces.windows import Windows
+from kanpinn.solvers.state import Observer
 from kanpinn.tasks.adaptive import Dissection
 from kanpinn.tasks.march import March
 from kanpinn.tasks.parameters import Shooting
@@ -44,32 +29,10 @@ def default_optimizer(network: Network) -> Optimizer:
     It is `LeastSquares` of the output layer, `Dissection` for networks in cells, `March` for
     networks in time windows, and `Shooting` for those with unknown numbers.
     """
-    if isinstance(network, Cells):
-        return Dissection()
-    if isinstance(network, CellWindows):
-        return March()
-    if not isinstance(network, Windows):
-        return LeastSquares()
-    return March() if network.constants is None else Shooting()
-
-
-def default_points(network: Network) -> Collocation:
-    """The default number of collocation points, and their sampler, for a network.
-
-    There are 1.4 interior points per coefficient of the output layer, and at least 1681. Up to
-    three inputs they are Gauss points, with 4 √(interior) points, at least 164, on the boundary.
-    Above, where products of Gauss rules are too large, they are Sobol points, with a quarter as
-    many on the boundary as in the interior. Networks in time windows with hidden layers take Sobol
-    points, too, with twice as many on the boundary as there are coefficients, and at least 400.
-    """
-    coefficients = sum(part.layers[-1].coefficients.numel() for part in network.parts)
-    interior = max(1681, math.ceil(1.4 * coefficients))
-    if isinstance(network, Windows) and network.in_space and not network.of_splines:
-        # A march takes each place at walls once: points of a product with the time share places.
-        return Collocation(interior, max(400, 2 * coefficients), "sobol")
-    if network.width[0] > 3:
-        return Collocation(interior, math.ceil(interior / 4), "sobol")
-    return Collocation(interior, max(164, math.ceil(4 * interior**0.5)), "gauss")
+    if network.in_windows and network.constants is not None:
+        return Shooting()
+    known: dict[str, type[Optimizer]] = {"Dissection": Dissection, "March": March}
+    return known.get(network.solved_by, LeastSquares)()
 
 
 def solve(
@@ -164,115 +127,3 @@ def solve(
         checkpoint=checkpoint,
         started=started,
     )
-
-
-def solve_discretized(
-    discretization: Discretization[Problem],
-    optimizers: Method | Sequence[Method],
-    *,
-    reference: Recipe | None = None,
-    errors: bool = True,
-    verified: bool = True,
-    budget_seconds: float | int | None = None,
-    observers: Sequence[Observer] = (),
-    checkpoint: Mapping[str, Any] | None = None,
-    started: float | None = None,
-) -> Solution:
-    """Solve a problem that is discretized, from the coefficients that its network has.
-
-    The arguments are those of `solve`; `started` is when the solve began, by default now.
-    """
-    started = time.perf_counter() if started is None else started
-    network, seed = discretization.surrogate.network, discretization.seed
-    stages = as_methods(optimizers, network, discretization.collocation.resample)
-    if world() > 1:
-        _check_ranks(discretization, stages)
-    with on_threads(network.threads):
-        losses = losses_of(discretization, stages)
-        if checkpoint is None:
-            discretization.prepare()
-        state = begin(losses, stages, budget_seconds, checkpoint=checkpoint)
-        begun = time.perf_counter()
-        known, norm = _reference_and_norm(discretization.problem, reference, errors)
-        waited = 0.0 if norm is None else time.perf_counter() - begun
-        constants = network.constants
-        measure = None if norm is None and constants is None else ErrorMeasure(norm, constants)
-        scan = _scanned(discretization) if verified else None
-        status = run_stages(state, measure, observers, seed, checkpoint)
-        seconds = state.clock.earlier + time.perf_counter() - started - waited
-        values, verification = state.residuals.term_values(), None
-        if verified and status != STOPPED_BY_USER:
-            status, verification = _judged(discretization, state, status, values, scan)
-        evaluate, pieces = state.surrogate.evaluate, network.pieces
-        return Solution(
-            discretization=discretization,
-            residuals=state.residuals,
-            errors=None if norm is None else norm.converged(evaluate, pieces),
-            status=status,
-            history=state.history,
-            seconds=seconds,
-            optimizer_seconds=state.clock.seconds,
-            loss_terms=values,
-            optimizers=stages,
-            processes=world(),
-            verification=verification,
-            reference=known,
-            reference_seconds=waited if known is not None else 0.0,
-        )
-
-
-def _reference_and_norm(
-    problem: Problem, given: Recipe | None, errors: bool
-) -> tuple[Reference | None, ErrorNorm | None]:
-    """Return the reference of a problem, and the norm of its errors if they can be measured."""
-    with together():
-        known = reference_of(problem, given)
-    if errors and (known is not None or problem.exact is not None):
-        return known, ErrorNorm(problem, known)
-    return known, None
-
-
-def _scanned(discretization: Discretization[Problem]) -> DataScan | None:
-    """Return what a scan of the data finds, after a warning of breaks; None for an energy."""
-    with together():
-        scan = scan_data(discretization) if discretization.form == "strong" else None
-    if scan is not None and scan.breaks:
-        warn_of_breaks(discretization.problem, scan)
-    return scan
-
-
-def _judged(
-    discretization: Discretization[Problem],
-    state: SolverState,
-    status: str,
-    values: Mapping[str, float],
-    scan: DataScan | None,
-) -> tuple[str, Verification | None]:
-    """Return the status of a solve after its verification at fresh points, and that verification.
-
-    values: of the loss terms at the solve's own points.
-    """
-    fitted = any(stage.fits_points for stage in state.optimizers)
-    verification = verify(discretization, state.residuals, values, scan, fitted)
-    status = judged_status(status, verification, discretization)
-    # Cells represent discontinuous functions too, which are no modes of the problem.
-    single = fitted and state.history.steps == 1
-    if verification is not None and verification.reacts and single:
-        status = judged_by_resonance(status, verification, discretization, state.residuals)
-    if discretization.form == "strong":
-        status = judged_by_curvature(status, discretization.problem, state.surrogate.evaluate)
-    return status, verification
-
-
-def _check_ranks(a: Discretization, optimizers: tuple[Method, ...]) -> None:
-    """Check that all ranks have the same settings, else they would deadlock; share the start."""
-    network = a.surrogate.network
-    stages = [(type(optimizer).__name__, optimizer.steps) for optimizer in optimizers]
-    what = type(a.problem).__name__, network.width, network.parameter_count
-    if not same((*what, a.collocation, a.weights, a.seed, stages)):
-        raise InputError("the processes of the group do not solve the same problem")
-    own = {name: tensor.cpu() for name, tensor in network.state_dict().items()}
-    placed = {part: part.placed for part in network.modules() if hasattr(part, "placed")}
-    network.load_state_dict(from_first(own))
-    for part, was in placed.items():  # a network that is loaded counts as placed on its grids
-        part.placed = was

@@ -17,16 +17,18 @@ from kanpinn.geometry.points import Batch, Points
 from kanpinn.geometry.product import Wall, at_one_time
 from kanpinn.jets import Channels, Coordinates, Jet
 from kanpinn.loss.terms import ResidualTerm
+from kanpinn.networks.constraints import periodic_axes, refuse_unfit, refuse_weights
 from kanpinn.networks.layer import Layers, Tape
-from kanpinn.networks.network import Network, check_width
+from kanpinn.networks.network import Imposition, Network, check_width
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.spaces.cells.cells import CellLayer, Cells
 from kanpinn.spaces.cells.domains import problem_of_terms
 from kanpinn.spaces.cells.problem import CellProblem, terms_for_cells
 from kanpinn.spaces.cells.tree import Tree
-from kanpinn.spaces.evolution_terms import EvolutionTerms
+from kanpinn.spaces.evolution_terms import EvolutionTerms, order_in_time
 from kanpinn.spaces.function_space import space_of
 from kanpinn.spaces.jets_in_time import Inputs, in_time, time_of
-from kanpinn.spaces.windows import NetworkOfWindows, product_in_time
+from kanpinn.spaces.windows import NetworkOfWindows, functions_of, product_in_time
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,6 +275,28 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
         layer = self.members[0].layer
         layer.go_around(axes)
         self.start = layer.tree
+
+    def impose(self, problem: BoundaryValueProblem, boundary: str, form: str) -> Imposition:
+        """All conditions are residuals, except at the ends of a periodic coordinate.
+
+        Cells become neighbours across the ends of periodic coordinates.
+        """
+        refuse_unfit(problem, functions_of(problem), form, "a network in time windows")
+        if boundary not in ("auto", "penalty"):
+            raise InputError(
+                f'boundary must be "auto" or "penalty" for CellWindows, got {boundary!r}: '
+                "the conditions are part of the least-squares problems in cells"
+            )
+        refuse_weights(problem, self)
+        if any(condition.kinks for condition in problem.conditions()):
+            raise InputError(
+                f"{type(problem).__name__} has an Interface: a march with cells expects none"
+            )
+        self.order = order_in_time(problem)
+        around = periodic_axes(problem)
+        self.go_around(frozenset(around.values()))
+        follows = "a march takes short windows and small cells for it if the equation smooths it"
+        return Imposition(None, met=frozenset(around), follows=follows)
 
     def anew(self) -> "CellWindows":
         """A new network with the same settings."""

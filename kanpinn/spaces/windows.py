@@ -5,20 +5,25 @@ or products of splines.
 import copy
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Generic, Self, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from kanpinn._support.errors import InputError, integer
+from kanpinn._support.errors import InputError, integer, of_class
+from kanpinn.geometry import Box
 from kanpinn.jets import Jet
 from kanpinn.networks.basis import Basis, BSplines
+from kanpinn.networks.constraints import choose_imposition, periodic_axes, refuse_unfit
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.layer import Layer, Layers, Sensitivities, Tape
-from kanpinn.networks.network import Network, check_width
+from kanpinn.networks.network import Imposition, Network, check_width
 from kanpinn.networks.product_layer import ProductLayer
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
+from kanpinn.spaces.evolution_terms import order_in_time
 from kanpinn.spaces.jets_in_time import Inputs, by_windows, time_of
 
 
@@ -215,6 +220,7 @@ class NetworkOfWindows(Network, Generic[Member]):
     _of: nn.ModuleList
     starts_at_zero = True
     solved_by = "March"
+    in_windows = True
 
     @property
     def members(self) -> list[Member]:
@@ -238,6 +244,9 @@ class NetworkOfWindows(Network, Generic[Member]):
     @abstractmethod
     def anew(self) -> Self:
         """A new network with the same settings."""
+
+    def refined(self) -> Self:
+        return self.anew()
 
     def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
         members, last = self.members, self.count - 1
@@ -381,6 +390,49 @@ class Windows(NetworkOfWindows[Separable]):
         layers = [layer for one in self.members for layer in one.layers]
         return sum(beside) + sum(layer.coefficients.numel() for layer in layers)
 
+    @property
+    def at_scattered_points(self) -> bool:
+        # A march takes each place at walls once: points of a product with the time share places.
+        return self.in_space and not self.of_splines
+
+    def impose(self, problem: BoundaryValueProblem, boundary: str, form: str) -> Imposition:
+        """Data on walls are built in where there are hidden layers.
+
+        With splines in space a march imposes all conditions exactly, and splines that go on around
+        a circle are periodic with all of their derivatives. The network gets the order in time, and
+        the coordinates that go around a circle.
+        """
+        refuse_unfit(problem, functions_of(problem), form, "a network in time windows")
+        if boundary == "penalty":
+            raise InputError(
+                'boundary must be "exact" or "auto" for a network in time windows, got "penalty": '
+                "a march satisfies conditions at walls exactly"
+            )
+        domain = problem.domain
+        dim = domain.dim
+        for i, condition in enumerate(problem.conditions()):
+            if condition.numbers and any(one.side == (dim - 1, False) for one in condition.pieces):
+                raise InputError(
+                    f"conditions()[{i}], {of_class(condition)}, has initial values that depend on "
+                    "unknown numbers: a march takes unknown numbers in the equation and at walls"
+                )
+        follows = "a march takes short windows and intervals for it if the equation smooths it"
+        self.order = order_in_time(problem)
+        if self.at_scattered_points:
+            return replace(choose_imposition(problem, boundary, (), walls=True), follows=follows)
+        if dim > 2 and not (isinstance(domain, Box) and self.width[0] == dim):
+            fitting = [dim, 64, self.width[-1]]
+            raise InputError(
+                f"network.width must have a hidden layer here, such as {fitting}, got "
+                f"{list(self.width)}: without one it stands for products of splines in a box"
+            )
+        around = periodic_axes(problem)
+        self.around = frozenset(around.values())
+        chosen = "penalty" if boundary in ("auto", "exact") else boundary  # nothing is built in
+        return replace(
+            choose_imposition(problem, chosen, ()), met=frozenset(around), follows=follows
+        )
+
     def anew(self) -> "Windows":
         """A new network with the same settings."""
         degree, grid = self._settings["degree"], self._settings["grid"]
@@ -456,6 +508,11 @@ class Windows(NetworkOfWindows[Separable]):
             coordinates, self.ends.tolist(), lambda i, own: directions[i].jet(own)
         )
         return found + self.sensitivities(by_number, tape)
+
+
+def functions_of(problem: BoundaryValueProblem) -> dict[str, object]:
+    """The functions of a problem that networks in windows cannot use, by name."""
+    return {"inputs": problem.inputs(), "enrichment": problem.enrichment()}
 
 
 def require_windows(network: Network) -> Windows:

@@ -14,8 +14,7 @@ from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels
 from kanpinn.networks.basis.splines import uniform_knots
 from kanpinn.networks.kan import MARGIN
-from kanpinn.solvers.discretize import SolveSettings, discretize
-from kanpinn.solvers.solve import default_points
+from kanpinn.solvers.discretize import SolveSettings, default_points, discretize
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 KNOWN = {

@@ -9,7 +9,14 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.solvers.auto.choices import Choice, Family, LowDim, families, first_choice
+from kanpinn.solvers.auto.choices import (
+    Choice,
+    Family,
+    families,
+    fine_choices,
+    first_choice,
+    smooth_choices,
+)
 from kanpinn.solvers.auto.search import Climb, TrialSearch, finer_solution, turns
 from kanpinn.solvers.auto.traits import Traits
 from kanpinn.solvers.auto.trials import Trial
@@ -317,14 +324,14 @@ def test_points_are_even_on_domains_with_holes(domain, sampler):
 
 
 def test_a_dear_trial_waits_until_networks_of_other_kinds_have_been_tried():
-    low_dim = LowDim(Traits.of(Ripple()))
+    traits = Traits.of(Ripple())
     cells = Choice(kp.Cells, {}, kp.Collocation(10, 10), (kp.Dissection(),), work=1.0)
     dear, other, fine = (
         Climb(Family(name, choices))
         for name, choices in (
-            ("smooth", tuple(low_dim.smooth())),
+            ("smooth", smooth_choices(traits)),
             ("cells", (cells,)),
-            ("fine", tuple(low_dim.fine())),
+            ("fine", fine_choices(traits)),
         )
     )
     made = turns([dear, other, fine], lambda: False)

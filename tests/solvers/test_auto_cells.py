@@ -9,9 +9,9 @@ from cases import OnWalls, error_of
 import kanpinn as kp
 from kanpinn.jets import Channels
 from kanpinn.solvers.auto.choices import families, first_choice
-from kanpinn.solvers.auto.search import forecast, start
+from kanpinn.solvers.auto.search import forecast
 from kanpinn.solvers.auto.traits import Steepness, Traits
-from kanpinn.solvers.auto.trials import Trial, judge, judged_alone
+from kanpinn.solvers.auto.trials import Trial, judge, judged_alone, start
 from kanpinn.solvers.discretize import discretize
 from kanpinn.spaces.cells.cells import Cells
 from kanpinn.tasks.adaptive import SolvePace

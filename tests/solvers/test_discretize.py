@@ -6,8 +6,7 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.solvers.discretize import SolveSettings, discretize
-from kanpinn.solvers.solve import default_points
+from kanpinn.solvers.discretize import SolveSettings, default_points, discretize
 
 SQUARE = kp.Box(x=(0, 1), y=(0, 1))
 

@@ -370,7 +370,7 @@ def chosen_sections(choice: Choice, boundary: str) -> dict[str, Any]:
             "boundary": boundary,
         },
         "points": _given(choice.points),
-        "loss": {**choice.weights, "form": choice.form, "balance": choice.balance},
+        "loss": {"form": choice.form, "balance": "sizes" if choice.balanced else None},
         "optimizer": [{"type": _name(type(o), OPTIMIZERS), **_given(o)} for o in choice.optimizers],
     }
 

@@ -27,10 +27,16 @@ from kanpinn.runs.config.named import (
 from kanpinn.runs.config.problems import PROBLEMS, ProblemTable
 from kanpinn.solvers.auto import auto, first_choice
 from kanpinn.solvers.auto.search import Announce
-from kanpinn.solvers.discretize import SolveSettings, check_inputs_and_fields, discretize, inputs_of
+from kanpinn.solvers.discretize import (
+    SolveSettings,
+    check_inputs_and_fields,
+    default_points,
+    discretize,
+    inputs_of,
+)
 from kanpinn.solvers.losses import losses_of
 from kanpinn.solvers.solution import Solution
-from kanpinn.solvers.solve import default_optimizer, default_points, solve
+from kanpinn.solvers.solve import default_optimizer, solve
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -166,7 +172,7 @@ class SolveFile(File):
         if self.network is None or "auto" in (self.network.type, *types):
             self._check_choice(types)
             return self._first_trial(problem, common)
-        inputs = inputs_of(problem, in_cells=self.network.type == "cells")
+        inputs = inputs_of(problem, has_kinks=self.network.type == "cells")
         limits = {"ends": partial(check_inputs_and_fields, problem, inputs)}
         with blaming(type(problem).__name__, problem):
             made = self.network.build("network", directory, limits=limits, seed=run.seed)

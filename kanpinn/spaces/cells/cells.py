@@ -10,9 +10,10 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from kanpinn._support.errors import InputError, integer
+from kanpinn._support.errors import InputError, integer, of_class
 from kanpinn.jets import Channels, Coordinates, Jet, join
 from kanpinn.jets.parts import derivatives_of_parts
+from kanpinn.networks.constraints import periodic_axes, refuse_unfit, refuse_weights
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.layer import (
     Layer,
@@ -22,9 +23,12 @@ from kanpinn.networks.layer import (
     get_coefficients,
     set_coefficients,
 )
-from kanpinn.networks.network import Network, check_width
+from kanpinn.networks.network import Imposition, Network, check_width
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
+from kanpinn.pde.eigen_problem import EigenProblem
+from kanpinn.pde.problem import Problem
 from kanpinn.spaces.cells.geometry.corner_functions import CLOSEST, CornerFunctions, Power
-from kanpinn.spaces.cells.geometry.regions import PlaneRegions, Regions
+from kanpinn.spaces.cells.geometry.regions import PlaneRegions, Regions, regions_of
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.tree import Tree
 
@@ -351,6 +355,7 @@ class Cells(Network):
     solved_by = "Dissection"
     unweighted = "Dissection weighs equation and conditions by the sizes of the cells"
     threads = 1  # matrices of single cells are too small for more
+    has_kinks, minimises, estimates_error = True, False, True
     most_inputs: ClassVar[int] = 4
     highest: ClassVar[int] = 30  # degree, beyond which rounding grows faster than errors fall
 
@@ -439,6 +444,46 @@ class Cells(Network):
         if self.coefficient is not None:
             self.coefficient.prepare(x)
 
+    def impose(self, problem: BoundaryValueProblem, boundary: str, form: str) -> Imposition:
+        """All conditions are residuals, except at the ends of a periodic coordinate.
+
+        Cells at both ends of a periodic coordinate are neighbours. The network gets these
+        coordinates, and the regions of the domain.
+        """
+        kinks = [piece for condition in problem.conditions() for piece in condition.kinks]
+        refuse_unfit(
+            problem, {"inputs": None if kinks else problem.inputs()}, form, "a network in cells"
+        )
+        if boundary not in ("auto", "penalty"):
+            raise InputError(
+                f'boundary must be "auto" or "penalty" for a network in cells, got {boundary!r}: '
+                "cells have the conditions in their least-squares problem"
+            )
+        refuse_weights(problem, self)
+        _refuse_numbers(problem)
+        _refuse_coefficients(problem, self)
+        around = periodic_axes(problem)
+        axes = frozenset(around.values())
+        _refuse_together(problem, self, axes, bool(kinks))
+        self.layer.go_around(axes)
+        self.layer.divide(regions_of(problem.domain, kinks))
+        return Imposition(None, met=frozenset(around))
+
+    def refined(self) -> "Cells":
+        return self.richer()
+
+    @torch.no_grad()
+    def take(self, known: Network) -> bool:
+        """Take the cells and the function of a network in cells, that of its corners included."""
+        if not isinstance(known, Cells):
+            return False
+        self.layer.reset(known.tree, known.layer.frames, known.layer.coefficients)
+        self.corners = deepcopy(known.corners)
+        if self.enrichment is not None and known.enrichment is not None:
+            own = self.enrichment.coefficients
+            own.copy_(known.enrichment.coefficients.view_as(own))
+        return True
+
     def richer(self, more: int = 2) -> "Cells":
         """A network on the same cells with the same function, of a higher degree.
 
@@ -522,6 +567,73 @@ class Cells(Network):
             cell: the number of the cell.
         """
         return kan_of_polynomials(self.polynomials, self.layer.coefficients[cell].double().cpu())
+
+
+def _refuse_numbers(problem: BoundaryValueProblem) -> None:
+    """Refuse unknown numbers in conditions elsewhere than on boundaries and interfaces."""
+    for i, condition in enumerate(problem.conditions()):
+        if condition.numbers and not (condition.pieces or condition.kinks):
+            raise InputError(
+                f"conditions()[{i}], {of_class(condition)}, depends on unknown numbers: in "
+                "cells only conditions on boundaries and interfaces may do so"
+            )
+
+
+def _refuse_coefficients(problem: BoundaryValueProblem, network: Cells) -> None:
+    """Refuse coefficient fields without a network of their own, and conditions that prescribe them.
+
+    Raises:
+        InputError: naming the fields, or the condition and the field.
+    """
+    unknowns = problem.unknowns if isinstance(problem, Problem) else {}
+    others = [name for name in problem.fields if name in unknowns]
+    if others != list(problem.fields[network.own_fields :]):
+        names = ", ".join(others) or "none"
+        raise InputError(
+            "in cells unknown coefficient fields are the last fields and have a network of their "
+            "own, as in Cells([2, 2], coefficient=KAN([2, 1])): the coefficient fields of "
+            f"{type(problem).__name__} are {names}"
+        )
+    for i, condition in enumerate(problem.conditions()):
+        about = {*condition.about, *(one.field for one in condition.prescribed(problem.fields))}
+        if not condition.measurements and (found := [name for name in others if name in about]):
+            raise InputError(
+                f"conditions()[{i}], {of_class(condition)}, is about the unknown "
+                f"coefficient {found[0]}: in cells such a field takes measurements, kp.Observed"
+            )
+
+
+def _refuse_together(
+    problem: BoundaryValueProblem, network: Cells, axes: frozenset[int], divided: bool
+) -> None:
+    """Refuse what cells do not take together.
+
+    Args:
+        problem: the problem.
+        network: the network.
+        axes: the coordinates that are periodic.
+        divided: whether interfaces divide the domain.
+
+    Raises:
+        InputError: for a single cell along a periodic coordinate, known functions with any of the
+            others, and an interface with a periodic coordinate.
+    """
+    name = type(problem).__name__
+    for axis in axes:
+        if network.tree.roots[axis] < 2:
+            raise InputError(
+                f"network.cells must be at least 2 along {problem.domain.names[axis]}, which is "
+                "periodic, got 1"
+            )
+    if problem.enrichment() and (divided or axes or isinstance(problem, EigenProblem)):
+        raise InputError(
+            f"{name} has enrichment(), which cells take neither with an Interface nor with a "
+            "periodic coordinate, nor for eigenvalues"
+        )
+    if divided and axes:
+        raise InputError(
+            f"{name} has an Interface and a periodic coordinate, which cells do not take together"
+        )
 
 
 def require_cells(network: Network) -> Cells:
