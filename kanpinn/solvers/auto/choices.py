@@ -370,16 +370,12 @@ def _beside(
 
     size: the number of the trial, with which the networks of unknown fields grow.
     """
-    unknown_like: dict[str, Any] = {"width": [traits.inputs, 1], "degree": 5, "grid": 2 + 2 * size}
+    coarse: dict[str, Any] = {"width": [traits.inputs, 1], "degree": 5, "grid": 2 + 2 * size}
     if size >= 2:
-        unknown_like: dict[str, Any] = {
-            "width": [traits.inputs, 2 + size, 1],
-            "degree": 5,
-            "grid": [2, 2],
-        }
+        coarse |= {"width": [traits.inputs, 2 + size, 1], "grid": [2, 2]}
     tables: list[dict[str, Any]] = []
     for unknown, group in groupby(traits.unknown):
-        table = unknown_like if unknown else like
+        table = coarse if unknown else like
         width = [*table["width"][:-1], len(list(group))]
         tables.append({"type": "kan", **table, "width": width})
     return (Beside, {"of": tables}) if len(tables) > 1 else (KAN, _without_type(tables[0]))
