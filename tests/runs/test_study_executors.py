@@ -109,19 +109,6 @@ def test_a_study_is_complete_though_a_worker_is_killed_amid_a_run(
     assert "dashboard: http://127.0.0.1:" in caplog.text
 
 
-@pytest.mark.usefixtures("forked")
-def test_only_the_call_whose_worker_dies_too_often_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    def die() -> None:
-        time.sleep(0.3)
-        os._exit(1)
-
-    monkeypatch.setitem(executors.OWN_SCHEDULER, "distributed.scheduler.allowed-failures", 0)
-    with dask_workers(workers=1) as executor:
-        dying, waiting = executor.submit(die), executor.submit(abs, -3)
-        assert type(dying.exception(60)).__name__ == "KilledWorker"
-        assert waiting.result(60) == 3
-
-
 def test_a_study_at_a_scheduler_of_its_own(
     base: dict[str, Any], tmp_path: Path, scheduler: str
 ) -> None:

@@ -60,9 +60,9 @@ class DaskExecutor(Executor):
 
 TIMEOUT = 10  # seconds in which a scheduler has to answer
 OWN_SCHEDULER = {
-    # A run is given up when three workers have died with it. With saturation 1.0 no run is queued
-    # on a busy worker, so that none is counted whose worker has died with another run.
-    "distributed.scheduler.allowed-failures": 2,
+    # `Sweep` itself counts how often a run has lost its worker, so dask must not try again.
+    # With saturation 1.0 few runs are queued on a busy worker behind another run.
+    "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.worker-saturation": 1.0,
 }
 

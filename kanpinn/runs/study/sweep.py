@@ -27,6 +27,7 @@ from kanpinn._support.interrupts import entered
 from kanpinn._support.processes import Processes
 from kanpinn.runs.config import load_toml
 from kanpinn.runs.config.models import TomlTable, read_table
+from kanpinn.runs.results.record import PARTIAL
 from kanpinn.runs.study.plan import (
     Base,
     Entry,
@@ -154,21 +155,26 @@ class Sweep:
         except CancelledError as gone:
             what = "the executor has been shut down, or its scheduler has ended"
             raise InputError(f"{what}: {self._kept()}") from gone
-        except BrokenExecutor as died:
-            self._lost[index] += 1
-            if self._lost[index] < self.attempts:
-                self._submit(executor, index)
-                return
-            reason = f"its worker died {self.attempts} times ({died})"
-            outcome = Outcome(empty(f"failed: {reason}", kind=self.kind))
         except KanpinnError:
             raise
         except Exception as error:  # whatever the failure, the run is a row of the table
             if isinstance(error.__cause__, ImportError):  # of dask, for what it sends to a worker
                 text = f"the workers cannot import what this process can: {error.__cause__}"
                 raise InputError(text) from error
-            outcome = Outcome(empty(f"failed: {message(error)}", kind=self.kind))
+            reason = message(error)
+            if isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker":
+                self._lost[index] += 1
+                if self._lost[index] < self._allowed(index):
+                    self._submit(executor, index)
+                    return
+                reason = f"its worker died {self._lost[index]} times ({error})"
+            outcome = Outcome(empty(f"failed: {reason}", kind=self.kind))
         self._take(index, outcome)
+
+    def _allowed(self, index: int) -> int:
+        """Return how many workers may die with a run; more if it only waited at these workers."""
+        partial = self.folder / RUNS / f"{self.tasks[index].run}{PARTIAL}"
+        return self.attempts if partial.exists() else 5 + self.attempts
 
     def write(self) -> Study:
         """Write the current table to the study's folder and return it.
