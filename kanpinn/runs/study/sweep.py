@@ -162,19 +162,20 @@ class Sweep:
                 text = f"the workers cannot import what this process can: {error.__cause__}"
                 raise InputError(text) from error
             reason = message(error)
-            if isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker":
+            killed = type(error).__name__ == "KilledWorker"  # by dask, also of what only waited
+            if killed or isinstance(error, BrokenExecutor):
+                begun = not killed or self._partial(index).exists()
                 self._lost[index] += 1
-                if self._lost[index] < self._allowed(index):
+                if self._lost[index] < self.attempts + (0 if begun else 5):
                     self._submit(executor, index)
                     return
                 reason = f"its worker died {self._lost[index]} times ({error})"
             outcome = Outcome(empty(f"failed: {reason}", kind=self.kind))
         self._take(index, outcome)
 
-    def _allowed(self, index: int) -> int:
-        """Return how many workers may die with a run; more if it only waited at these workers."""
-        partial = self.folder / RUNS / f"{self.tasks[index].run}{PARTIAL}"
-        return self.attempts if partial.exists() else 5 + self.attempts
+    def _partial(self, index: int) -> Path:
+        """Return the folder of a run that has begun."""
+        return self.folder / RUNS / f"{self.tasks[index].run}{PARTIAL}"
 
     def write(self) -> Study:
         """Write the current table to the study's folder and return it.
