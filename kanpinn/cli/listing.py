@@ -69,15 +69,11 @@ def _problems(folder: Path) -> Iterator[tuple[str, ...]]:
     for path in sorted(folder.glob("*.toml")):
         try:
             config = Config.read(path)
-            yield f"  {path.name}", _first_comment(path) or _docstring(config)
+            line = path.read_text(encoding="utf-8").partition("\n")[0]
+            comment = line.lstrip("#").strip() if line.startswith("#") else ""
+            yield f"  {path.name}", comment or _docstring(config)
         except InputError as error:
             yield f"  {path.name}", f"unusable: {str(error).partition(chr(10))[0]}"
-
-
-def _first_comment(path: Path) -> str:
-    """Return the text of a file's first line if that is a comment, otherwise ""."""
-    line = path.read_text(encoding="utf-8").partition("\n")[0]
-    return line.lstrip("#").strip() if line.startswith("#") else ""
 
 
 def _docstring(config: "Config") -> str:
@@ -127,13 +123,13 @@ def _study(record: dict[str, Any]) -> tuple[str, ...]:
     if record.get("kind") == "fit":
         score = "rmse" if any(row["test_rmse"] is not None for row in rows) else "cross_entropy"
         columns = {part: f"{part}_{score}" for part in ("test", "validation")}
-    best = [f"best {name} {_figure(_lowest(rows, column))}" for name, column in columns.items()]
+    good = [row for row in rows if not row["status"].startswith(UNUSABLE)]
+    lowest = {
+        name: min((row[key] for row in good if row[key] is not None), default=None)
+        for name, key in columns.items()
+    }
+    best = [f"best {name} {_figure(value)}" for name, value in lowest.items()]
     return told, *best, f"{sum(row['seconds'] or 0 for row in rows):.1f} s"
-
-
-def _lowest(rows: list[dict[str, Any]], column: str) -> float | None:
-    usable = (row[column] for row in rows if not row["status"].startswith(UNUSABLE))
-    return min((error for error in usable if error is not None), default=None)
 
 
 def _record(record: dict[str, Any]) -> tuple[str, str, str, str]:

@@ -8,7 +8,7 @@ import typer
 
 from kanpinn._support.errors import InputError, nearest
 from kanpinn.cli.screen import note, plain_table, reporting
-from kanpinn.runs.library import LibraryFile, copy_problem, library, read_entry
+from kanpinn.runs.library import copy_problem, library, read_entry
 
 CLASS = '''"""A problem for kanpinn to start from: replace what the class says by your own."""
 
@@ -118,7 +118,8 @@ def new_command(
         if listed:
             if name is not None or equation is not None or source is not None:
                 raise InputError("--list goes without NAME and other options: it writes nothing")
-            typer.echo(plain_table([_listed(one) for one in library()], left=True))
+            rows = [(f.name, f.about, f"{f.seconds:g} s" if f.seconds else "") for f in library()]
+            typer.echo(plain_table(rows, left=True))
             return
         if name is None:
             raise InputError("new takes a NAME for the files, or --list")
@@ -133,10 +134,6 @@ def new_command(
         for file in files:
             typer.echo(file)
         note(f"next: {_next(files[-1])}")
-
-
-def _listed(one: LibraryFile) -> tuple[str, str, str]:
-    return one.name, one.about, "" if one.seconds is None else f"{one.seconds:g} s"
 
 
 def _write(target: Path, equation: str | None) -> list[Path]:

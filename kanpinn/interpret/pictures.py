@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.interpret.formula import Formula
-from kanpinn.interpret.pruning import CHUNK, Pruned, kan_of, score_edges
+from kanpinn.interpret.pruning import Pruned, kan_of, score_edges
 from kanpinn.interpret.sources import Result
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.surrogate import Surrogate
@@ -28,6 +27,7 @@ from kanpinn.plotting.card import (
     values_words,
     varying_names,
 )
+from kanpinn.plotting.edges import activation_ranges
 from kanpinn.plotting.fields import limits_of, map_size, plot_lines, plot_values
 from kanpinn.plotting.network import Link, network_figure
 from kanpinn.plotting.style import cut_title
@@ -89,7 +89,7 @@ def links_of(
     points, network = residuals.points, kan_of(surrogate)
     scores = score_edges(surrogate, points).edges
     share = torch.linspace(0, 1, samples).to(surrogate.low)[:, None]
-    for number, (low, high) in enumerate(_ranges(surrogate, residuals)):
+    for number, (low, high) in enumerate(activation_ranges(surrogate, points)):
         layer = network.layers[number]
         x = torch.lerp(low, high, share)
         y = layer.edges(x)[:, 0].detach()
@@ -97,18 +97,6 @@ def links_of(
             curve = x[:, i].cpu().numpy(), y[:, i, o].cpu().numpy()
             score = float(scores[number][i, o])
             yield Link(number, i, o, *curve, score, (number, i, o) in symbolic)
-
-
-@torch.no_grad()
-def _ranges(surrogate: Surrogate, residuals: Residuals) -> list[tuple[Tensor, Tensor]]:
-    """Return the least and the greatest value of each layer's inputs, (n_in,) each."""
-    points, found = residuals.points, []
-    for i in range(0, len(points), CHUNK):
-        inputs = surrogate.inputs_at(points[i : i + CHUNK])
-        activations = kan_of(surrogate).activations(inputs)
-        found.append([torch.stack(h.aminmax(dim=0)) for h in activations])
-    together = [torch.stack(parts) for parts in zip(*found, strict=True)]
-    return [(ends[:, 0].amin(dim=0), ends[:, 1].amax(dim=0)) for ends in together]
 
 
 def plot(

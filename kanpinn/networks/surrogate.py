@@ -1,6 +1,6 @@
 """The surrogate of a solution: the domain's affine map, a network and an output map."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -90,6 +90,13 @@ class Surrogate(nn.Module):
     def inputs_at(self, points: Points) -> Tensor:
         """The values of the network's inputs at points, (n, d)."""
         return self.coordinates(points, Channels(self.domain.names)).value
+
+    @torch.no_grad()
+    def activations(self, points: Points, part: Network | None = None) -> Iterator[list[Tensor]]:
+        """Yield the inputs of each layer of the network, or of a part, by blocks of points."""
+        for start in range(0, len(points), 8192):  # which bounds the memory
+            inputs = self.inputs_at(points[start : start + 8192])
+            yield list((self.network if part is None else part).activations(inputs))
 
     def jet(
         self, points: Points, channels: Channels, tape: Tape | None = None, numbers: bool = True

@@ -10,9 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from kanpinn.geometry import Points
 from kanpinn.networks.combined import Beside
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.network import Network
+from kanpinn.networks.surrogate import Surrogate
 from kanpinn.plotting.style import BLUE, GREY, ORANGE, STYLE, new_figure, symbol, tidy
 from kanpinn.solvers.fitted import Fitted
 from kanpinn.solvers.solution import Solution
@@ -56,14 +58,8 @@ def edges_of(result: Solution | Fitted) -> list[list[Edge]]:
     points = result.residuals.terms[0].points
     layers = []
     for part, fields, title in chains:
-        ranges = [torch.empty(0, width).to(points.coords) for width in part.width[:-1]]
-        for start in range(0, len(points), 8192):  # which bounds the memory
-            inputs = part.activations(surrogate.inputs_at(points[start : start + 8192]))
-            ranges = [
-                torch.stack(torch.cat([known, h]).aminmax(dim=0))
-                for known, h in zip(ranges, inputs, strict=False)
-            ]
-        for number, (layer, seen) in enumerate(zip(part.layers, ranges, strict=True)):
+        ranges = activation_ranges(surrogate, points, part)
+        for number, (layer, seen) in enumerate(zip(part.layers, ranges, strict=False)):
             edges: list[Edge] = []
             if isinstance(layer, KANLayer):
                 frame = None
@@ -73,6 +69,17 @@ def edges_of(result: Solution | Fitted) -> list[list[Edge]]:
                 edges = list(_edges(layer, seen, frame, ends))
             layers.append(edges)
     return layers
+
+
+def activation_ranges(
+    surrogate: Surrogate, points: Points, part: Network | None = None
+) -> list[torch.Tensor]:
+    """Return the least and the greatest value of each layer's inputs at points, (2, n_in) each."""
+    blocks = [
+        [torch.stack(h.aminmax(dim=0)) for h in inputs]
+        for inputs in surrogate.activations(points, part)
+    ]
+    return [torch.stack(torch.cat(ends).aminmax(dim=0)) for ends in zip(*blocks, strict=True)]
 
 
 def _edges(

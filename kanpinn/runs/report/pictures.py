@@ -6,7 +6,6 @@ import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,36 +67,23 @@ def path_of(study: Study, found: Sequence[Dimension], against: str) -> Dimension
     Raises:
         InputError: if `against` is neither a measured column nor a numeric key.
     """
-    if against in MEASURED:
-        for path in sorted(filter(_along, found), key=_rank):
-            if any(len(set(column)) > 1 for column in _within(study, found, path, against)):
+    numeric = [dimension for dimension in found if dimension.numbers is not None]
+    if against in MEASURED:  # dimensions with a fitted order first, then those with the most values
+        for path in sorted(numeric, key=lambda d: (not d.fitted, -len(set(d.labels)))):
+            values: dict[str, set[Any]] = {}  # of the column, by the other dimensions' setting
+            for row, label in zip(
+                study.rows, setting_labels(found, path, len(study.rows)), strict=True
+            ):
+                if usable(row, against):
+                    values.setdefault(label, set()).add(row[against])
+            if any(len(one) > 1 for one in values.values()):
                 return path
         return None
-    for path in found:
-        if path.key == against and path.numbers is not None:
+    for path in numeric:
+        if path.key == against:
             return path
-    numeric = [d.key for d in found if d.numbers is not None]
-    expected = ", ".join([*numeric, *MEASURED])
+    expected = ", ".join([*(d.key for d in numeric), *MEASURED])
     raise InputError(f"there is no curve against {against!r}: expected one of {expected}")
-
-
-def _along(dimension: Dimension) -> bool:
-    return dimension.numbers is not None
-
-
-def _rank(path: Dimension) -> tuple[bool, int]:
-    """Sort key: dimensions with a fitted order first, then those with the most values."""
-    return not path.fitted, -len(set(path.labels))
-
-
-def _within(
-    study: Study, found: Sequence[Dimension], path: Dimension, column: str
-) -> Iterator[list[Any]]:
-    """Yield the values of a column for each setting of the dimensions other than `path`."""
-    labels = setting_labels(found, path, len(study.rows))
-    for label in dict.fromkeys(labels):
-        rows = [r for r, own in zip(study.rows, labels, strict=True) if own == label]
-        yield [row[column] for row in rows if usable(row, column)]
 
 
 def setting_labels(found: Sequence[Dimension], path: Dimension | None, count: int) -> list[str]:
@@ -109,16 +95,10 @@ def setting_labels(found: Sequence[Dimension], path: Dimension | None, count: in
     for one in others[::-1]:
         if any(one.follows(other) for other in others if other is not one):
             others.remove(one)
-    parts = [_labels(d, found, others) for d in others]
+    # The whole value of a key, unless another dimension has a part of it.
+    alone = [all(d in others for d in found if d.key == one.key) for one in others]
+    parts = [d.whole if whole else d.labels for d, whole in zip(others, alone, strict=True)]
     return [", ".join(dict.fromkeys(part[i] for part in parts)) for i in range(count)]
-
-
-def _labels(
-    one: Dimension, found: Sequence[Dimension], others: Sequence[Dimension]
-) -> tuple[str, ...]:
-    """Return labels with the whole value of the key, unless another dimension has a part of it."""
-    alone = all(d in others for d in found if d.key == one.key)
-    return one.whole if alone else one.labels
 
 
 def _settings(
@@ -160,15 +140,19 @@ def _degree(study: Study, row: Row, places: frozenset[int]) -> int | None:
 
 
 MOST = 12  # curves of a picture: the number of distinct markers
-TITLES = {
-    "l2_relative": "relative $L^2$ error",
+NAMES = {
+    "l2_relative": "relative L² error",
+    "h1_relative": "relative H¹ error",
     "eigenvalue_relative": "relative error of eigenvalues",
     "residual": "residual of modes",
-    "h1_relative": "relative $H^1$ error",
     "test_rmse": "test RMSE",
     "validation_rmse": "validation RMSE",
     "test_cross_entropy": "test cross entropy",
     "validation_cross_entropy": "validation cross entropy",
+}
+TITLES = NAMES | {
+    "l2_relative": "relative $L^2$ error",
+    "h1_relative": "relative $H^1$ error",
 }
 AXES = {  # labels of keys and columns on the x axis; {}: which component of a list varies
     "network.grid": "grid {} (intervals)",
@@ -222,7 +206,11 @@ def pictures(study: Study) -> Iterator[Picture]:
         yield _spreads(study, found, errors)
     for column in MEASURED:
         values = {row[column] for row in study.rows if usable(row, column)}
-        if found and len(values) > 1 and not (column == "points" and _counted(over)):
+        if (
+            found
+            and len(values) > 1
+            and not (column == "points" and any(path.key.startswith("points.") for path in over))
+        ):
             yield _curves(study, found, column, errors)
 
 
@@ -239,49 +227,38 @@ def _over(found: Sequence[Dimension]) -> list[Dimension]:
     return chosen
 
 
-def _counted(over: Sequence[Dimension]) -> bool:
-    return any(path.key.startswith("points.") for path in over)
-
-
 def _curves(
     study: Study, found: Sequence[Dimension], against: str, errors: tuple[str, ...]
 ) -> Picture:
     made = {error: curves(study, against, error) for error in errors}
-    path = path_of(study, found, against)
-    measured = against in MEASURED
+    path, measured = path_of(study, found, against), against in MEASURED
     some = max(made.values(), key=len)
     over = against if measured else _plain(path)
     x = AXES[against] if measured else _axis(path, found)
     if study.kind == "fit" and against == "points":
         x = "training rows"
+    logarithmic = measured or (path is not None and path.logarithmic)
+    theory = FINE if measured else THEORY
+    notes = [*_replicates(study, some)]
+    if any(curve.levelled for every in made.values() for curve in every):
+        notes.append("Hollow markers: errors that no longer decrease, not fitted.")
+    if len(some) > MOST:
+        notes.append(f"{MOST} of {len(some)} settings are shown.")
+
+    def plot(ax: Axes, error: str) -> Axes:
+        own = made[error][:MOST]
+        return plot_curves(ax, own, x, TITLES[error], logarithmic=logarithmic, theory=theory)
+
     return Picture(
         f"error_{_file(against, found)}",
         f"Errors against {over}",
         _explained(made, against),
-        (*_replicates(study, some), *_hollow(made), *_surplus(some, MOST), *missing(study)),
+        (*notes, *missing(study)),
         errors,
-        partial(_plot, made, x, path, measured),
+        plot,
         max(legend_lines(own[:MOST]) for own in made.values()),
         over,
         made,
-    )
-
-
-def _plot(
-    made: dict[str, list[ErrorCurve]],
-    x: str,
-    path: Dimension | None,
-    measured: bool,
-    ax: Axes,
-    error: str,
-) -> Axes:
-    return plot_curves(
-        ax,
-        made[error][:MOST],
-        x,
-        TITLES[error],
-        logarithmic=measured or (path is not None and path.logarithmic),
-        theory=FINE if measured else THEORY,
     )
 
 
@@ -333,18 +310,6 @@ def _replicates(study: Study, some: Sequence[ErrorCurve]) -> Iterator[str]:
         what = "seeds" if any(map(is_seed, study.varied)) else "runs"
         number = str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
         yield f"Markers: median over {number} {what}, bars: range."
-
-
-def _hollow(made: Mapping[str, Sequence[ErrorCurve]]) -> Iterator[str]:
-    """Yield the note on hollow markers if there are some."""
-    if any(curve.levelled for some in made.values() for curve in some):
-        yield "Hollow markers: errors that no longer decrease, not fitted."
-
-
-def _surplus(some: Sequence[ErrorCurve], most: int) -> Iterator[str]:
-    """Yield a note if not all curves are drawn."""
-    if len(some) > most:
-        yield f"{most} of {len(some)} settings are shown."
 
 
 def missing(study: Study) -> Iterator[str]:

@@ -102,16 +102,10 @@ def run_html(folder: Path) -> str:
     with expecting(folder / RECORD):
         version = (record.get("versions") or {}).get("kanpinn")
         sections = list(_sections(folder, record))
-        return rendered(_title(record, folder), _state(record), sections, version, RECORD)
-
-
-def _title(record: Mapping[str, Any], folder: Path) -> str:
-    return f"Run {record.get('name', folder.parent.name)}"
-
-
-def _state(record: Mapping[str, Any]) -> str:
-    what = document.subject(record.get("config") or {})
-    return f"{what}: {record.get('status', 'without a status')}."
+        title = f"Run {record.get('name', folder.parent.name)}"
+        what = document.subject(record.get("config") or {})
+        state = f"{what}: {record.get('status', 'without a status')}."
+        return rendered(title, state, sections, version, RECORD)
 
 
 def _sections(folder: Path, record: Mapping[str, Any]) -> Iterator[Section]:

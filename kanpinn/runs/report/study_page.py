@@ -11,13 +11,13 @@ from urllib.parse import quote
 
 from kanpinn._support.errors import FAILED, InputError, one_of
 from kanpinn._support.files import write_text
-from kanpinn.accuracy.orders import Fit
 from kanpinn.plotting.card import Card, Drawing, Given, panels, returned
 from kanpinn.plotting.convergence import ErrorCurve, ErrorRange
 from kanpinn.plotting.style import STYLE, inline_svg, new_figure
 from kanpinn.runs.report import document
 from kanpinn.runs.report.document import REPORT, Figure, RunLink, Section, rendered
 from kanpinn.runs.report.pictures import (
+    NAMES,
     Picture,
     figure_of,
     missing,
@@ -28,16 +28,6 @@ from kanpinn.runs.report.pictures import (
 from kanpinn.runs.study.table import RUNS, WAITING, Row, Study, dimensions, full, has_failed
 from kanpinn.solvers.summary import Table
 
-NAMES = {
-    "l2_relative": "relative L² error",
-    "h1_relative": "relative H¹ error",
-    "eigenvalue_relative": "relative error of eigenvalues",
-    "residual": "residual of modes",
-    "test_rmse": "test RMSE",
-    "validation_rmse": "validation RMSE",
-    "test_cross_entropy": "test cross entropy",
-    "validation_cross_entropy": "validation cross entropy",
-}
 FORMS = dict.fromkeys(NAMES, "{:.2e}") | {"seconds": "{:.3g}"}
 HEADS = NAMES | {"l2_relative": "rel. L²", "h1_relative": "rel. H¹"}
 
@@ -95,7 +85,7 @@ def _orders(picture: Picture) -> Iterator[list[str]]:
                 best, sure = (theory.best, theory.guaranteed) if theory else ("–", "–")
                 yield [
                     picture.over, curve.label or "all runs", NAMES[error], str(curve.fit),
-                    f"{best}", f"{sure}", _sizes(curve), _overall(curve.overall),
+                    f"{best}", f"{sure}", _sizes(curve), str(curve.overall or "–"),
                     str(curve.fit.count),
                 ]  # fmt: skip
 
@@ -104,10 +94,6 @@ def _sizes(curve: ErrorCurve) -> str:
     first, last = curve.points[0].x.median, curve.points[curve.fitted - 1].x.median
     text = f"{first:g} … {last:g}"
     return f"{text} of … {curve.points[-1].x.median:g}" if curve.levelled else text
-
-
-def _overall(fit: Fit | None) -> str:
-    return "–" if fit is None else str(fit)
 
 
 def failed_runs(study: Study) -> Table | None:

@@ -63,8 +63,7 @@ def outside_grids(result: Result) -> list[float | None]:
     shares: list[float | None] = []
     for part in result.network.parts:
         outside = [0] * len(part.layers)
-        for start in range(0, len(points), 8192):  # which bounds the memory
-            inputs = part.activations(result.surrogate.inputs_at(points[start : start + 8192]))
+        for inputs in result.surrogate.activations(points, part):
             for i, (layer, h) in enumerate(zip(part.layers, inputs, strict=True)):
                 if isinstance(layer, KANLayer):
                     low, high = layer.basis.breaks[:, 0], layer.basis.breaks[:, -1]
