@@ -59,14 +59,33 @@ class Enrichment(Layer):
     the output layer.
 
     Args:
-        functions: the functions s_j, each of points that gives (n, q), for its own q.
+        functions: the functions s_j, of points: all give (n, q), scalar functions with a
+            coefficient for each of m fields, (q, m) in all; or all give (n, q, m), functions of all
+            fields with one coefficient each, (q, 1).
+        probe: some points, with the dtype and device of the network.
+        fields: the number m of outputs.
+
+    joint: whether the functions are functions of all fields.
+
+    Raises:
+        InputError: if the functions are of both kinds, or one gives another shape.
 
     Reference: Strang and Fix, An analysis of the finite element method (1973), chapter 8.
     """
 
-    def __init__(self, functions: Sequence[Function]) -> None:
+    def __init__(self, functions: Sequence[Function], probe: Points, fields: int) -> None:
         super().__init__()
+        kinds = {getattr(function(probe), "ndim", 2) == 3 for function in functions}
+        if len(kinds) > 1:
+            raise InputError("enrichment() must give functions (n, q) or (n, q, m), not both kinds")
+        self.joint = True in kinds
+        if self.joint:
+            functions = [partial(_flat, f, fields) for f in functions]
         self.known = Known(tuple(functions), "a function of enrichment()")
+        count, columns = self.known.values(probe).shape[1], fields
+        if self.joint:
+            count, columns = count // fields, 1
+        self.coefficients = nn.Parameter(probe.coords.new_zeros(count, columns))
 
     def at(self, points: Points, channels: Channels, tape: Tape | None = None) -> Jet:
         """The jet of the sum at points.
@@ -78,78 +97,22 @@ class Enrichment(Layer):
         """
         return self(self.known.jet(points, channels), tape)
 
+    def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
+        rows = h.dense().stacked()
+        if not self.joint:
+            return rows, rows @ coefficients
+        rows = rows.unflatten(2, (len(coefficients), -1))
+        return rows, torch.einsum("ncqm,q->ncm", rows, coefficients[:, 0])
+
     def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
         return h.dense().unstacked(product)
 
-
-class ScalarEnrichment(Enrichment):
-    """An enrichment by scalar functions: each field has coefficients of its own, (q, m) in all.
-
-    Args:
-        functions: each a function of points that gives (n, q), for its own q.
-        probe: some points, with the dtype and device of the network.
-        fields: the number m of outputs.
-
-    Raises:
-        InputError: if a function gives another shape.
-    """
-
-    def __init__(self, functions: Sequence[Function], probe: Points, fields: int) -> None:
-        super().__init__(functions)
-        count = self.known.values(probe).shape[1]
-        self.coefficients = nn.Parameter(probe.coords.new_zeros(count, fields))
-
-    def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
-        rows = h.dense().stacked()
-        return rows, rows @ coefficients
-
     @torch.no_grad()
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
-        out.view(*self.coefficients.shape, -1).copy_(torch.einsum("ncq,ncm->qmn", known, delta))
-
-
-class VectorEnrichment(Enrichment):
-    """An enrichment by vector functions of all fields: one coefficient for each, (q, 1).
-
-    Args:
-        functions: each a function of points that gives (n, q, m), for q functions of m fields.
-        probe, fields: as for `ScalarEnrichment`.
-
-    Raises:
-        InputError: if a function gives another shape.
-    """
-
-    def __init__(self, functions: Sequence[Function], probe: Points, fields: int) -> None:
-        super().__init__([partial(_flat, f, fields) for f in functions])
-        count = self.known.values(probe).shape[1] // fields
-        self.coefficients = nn.Parameter(probe.coords.new_zeros(count, 1))
-
-    def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
-        rows = h.dense().stacked().unflatten(2, (len(coefficients), -1))
-        return rows, torch.einsum("ncqm,q->ncm", rows, coefficients[:, 0])
-
-    @torch.no_grad()
-    def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
-        out.copy_(torch.einsum("ncqm,ncm->qn", known, delta))
-
-
-def enrichment_of(functions: Sequence[Function], probe: Points, fields: int) -> Enrichment:
-    """The enrichment by a problem's known functions, scalar or vector ones.
-
-    Args:
-        functions: all give (n, q), for a `ScalarEnrichment`, or all (n, q, m), for a
-            `VectorEnrichment`.
-        probe: some points, with the dtype and device of the network.
-        fields: the number m of outputs.
-
-    Raises:
-        InputError: if the functions are of both kinds, or one gives another shape.
-    """
-    vectors = {getattr(function(probe), "ndim", 2) == 3 for function in functions}
-    if len(vectors) > 1:
-        raise InputError("enrichment() must give functions (n, q) or (n, q, m), not both kinds")
-    kind = VectorEnrichment if True in vectors else ScalarEnrichment
-    return kind(functions, probe, fields)
+        sums = "ncqm,ncm->qn" if self.joint else "ncq,ncm->qmn"
+        out.view(*self.coefficients.shape, -1).copy_(
+            torch.einsum(sums, known, delta).view(*self.coefficients.shape, -1)
+        )
 
 
 def _flat(function: Function, fields: int, p: Points) -> Tensor:

@@ -131,7 +131,7 @@ class KANLayer(Layer):
         return self._take(self.basis.moved(self._of_basis(), breaks))
 
     def refine(self, intervals: int, reach: tuple[Tensor, Tensor] | None = None) -> float:
-        """Represent the edge functions on `intervals` grid intervals; see `Basis.refined`.
+        """Represent the edge functions on `intervals` grid intervals; see `Basis.finer`.
 
         Args:
             intervals: the new number G.
@@ -142,7 +142,9 @@ class KANLayer(Layer):
         """
         breaks = self.basis.breaks
         low, high = (breaks[:, 0], breaks[:, -1]) if reach is None else reach
-        return self._take(self.basis.refined(self._of_basis(), intervals, low, high))
+        return self._take(
+            self.basis.represented(self._of_basis(), self.basis.finer(intervals, low, high))
+        )
 
     def widen(self, low: Tensor, high: Tensor, pad: float = 0.02) -> bool:
         """Widen the grids that do not contain [low, high]; the functions on them do not change.

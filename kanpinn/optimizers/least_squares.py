@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import CONVERGED, InputError, integer, number
+from kanpinn.loss.parameters import largest_misfit, spread_of_data
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.layer import get_coefficients, set_coefficients
@@ -32,8 +33,6 @@ class SeveralStarts(Stage):
         rcond: see `LeastSquares`.
         starts: the largest number of other starts; 0 for the given one only.
         seed: of the random starts.
-        unexplained: the data are fitted if the loss is at most this part of their variance.
-        spread: random starts are multiples between 1 / spread and spread of the start values.
         tried: the number of other starts so far; -1 during the first descent.
         patience: the first descent also ends after this many slow steps in a row, each of which
             lowers the loss by less than 10%, if the data are not fitted then.
@@ -51,8 +50,6 @@ class SeveralStarts(Stage):
     rcond: float | None
     starts: int
     seed: int
-    unexplained: float = 0.05
-    spread: float = 30.0
     patience: int = 5
     tried: int = -1
     slow: int = 0
@@ -107,17 +104,12 @@ class SeveralStarts(Stage):
         words = "the data are not fitted: other starts follow"
         return Step(done.loss, done.evaluations, notes=done.notes, words=words)
 
-    @torch.no_grad()
     def _is_fitted(self, loss: float) -> bool:
         """Return whether the loss is a small part of the variance of the data."""
-        surrogate, variance = self.residuals.surrogate, 0.0
-        measured = [term for term in self.residuals.terms if term.measured]
-        for term in measured:
-            assert isinstance(term, ResidualTerm)
-            u = surrogate.jet(term.points, term.channels)
-            data = term.equation(term.points, u.map(torch.zeros_like))
-            variance += term.weight * float(data.var(dim=0, correction=0).sum())
-        return not measured or loss <= self.unexplained * variance
+        surrogate = self.residuals.surrogate
+        measured = [one for one in self.residuals.terms if isinstance(one, ResidualTerm)]
+        spreads = [spread_of_data(one, surrogate)[1] for one in measured if one.measured]
+        return not spreads or loss <= largest_misfit(sum(spreads))
 
     def _from_data(self) -> int:
         """Descend with a weight of the equation that is raised in steps; count evaluations."""
@@ -148,8 +140,7 @@ class SeveralStarts(Stage):
         set_coefficients(layers, torch.zeros_like(get_coefficients(layers)))
         if (constants := network.constants) is not None:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.tried)
-            found = [u.random_start(self.spread, generator) for u in constants.unknowns.values()]
-            set_coefficients([constants], constants.coefficients.new_tensor(found))
+            set_coefficients([constants], constants.random(generator))
         return self._followed(self.residuals, most=20)
 
     def _followed(self, residuals: Residuals, most: int) -> int:

@@ -344,19 +344,11 @@ class _Reduced:
         self.unknown = unknown_columns(self.residuals.surrogate)
 
     def limited(self, old: Tensor, new: Tensor) -> Tensor:
-        """Return the new coefficients (p,) with positive unknown numbers near the old ones.
-
-        A step changes such a number at most tenfold, and all steps by a factor of 1e12 at most: far
-        from the solution, a step in its logarithm may be arbitrarily long.
-        """
+        """Return the new coefficients (p,) with positive unknown numbers near the old ones."""
         constants = self.residuals.surrogate.network.constants
-        if constants is None:
-            return new
-        step, most = math.log(10), math.log(1e12)
-        for i, unknown in enumerate(reversed(constants.unknowns.values()), start=1):
-            if unknown.positive:  # the constants are the last layer
-                low, high = float(old[-i]) - step, float(old[-i]) + step
-                new[-i] = new[-i].clamp(max(low, -most), min(high, most))
+        if constants is not None:
+            own = slice(-constants.coefficients.numel(), None)  # the constants are the last layer
+            new[own] = old[own] + constants.limited(old[own], new[own] - old[own])
         return new
 
     def fields_solution(self, triangle: TriangularFactor, old: Tensor) -> tuple[Tensor, int]:

@@ -4,7 +4,7 @@ many starts.
 
 import itertools
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -199,109 +199,6 @@ class Descent:
         return projection.evaluations - spent
 
 
-@dataclass
-class MultiStart:
-    """The state of a search among random smooth inner functions.
-
-    Each round draws random starts, computes their projected losses, and follows the best few by
-    Gauss–Newton steps, one start after the other.
-
-    Args:
-        rounds: the largest number of rounds.
-        starts: the number of random starts in each round.
-        follow: the number of starts that are followed in each round.
-        tolerance: a start has arrived if its loss is at most this fraction of `zero`.
-        seed: for the random starts.
-        zero: the loss of the zero network; that of the first start if the former is not finite.
-        round: the number of rounds so far.
-        drawn: the number of random starts so far.
-        waiting: the inner coefficients of starts that are still to be followed, (p,) each.
-        descent: the steps from the present start.
-        best: the inner coefficients with the lowest loss at the end of a descent so far, (p,).
-        best_loss: that loss.
-    """
-
-    rounds: int
-    starts: int
-    follow: int
-    tolerance: float
-    seed: int
-    zero: float = math.nan
-    round: int = 0
-    drawn: int = 0
-    waiting: list[Tensor] = field(default_factory=list)
-    descent: Descent = field(default_factory=Descent)
-    best: Tensor | None = None
-    best_loss: float = math.inf
-
-    @property
-    def arrived(self) -> bool:
-        """Whether the loss of the present start is low enough to end the search."""
-        return self.descent.loss <= self.tolerance * self.zero
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether no start is waiting and no further round is allowed."""
-        return self.round >= self.rounds and not self.waiting
-
-    def screen(self, projection: Projection) -> None:
-        """Draw rounds until one has starts of finite loss; put its best ones into `waiting`."""
-        tried: list[tuple[float, Tensor]] = []
-        while not tried and self.round < self.rounds:
-            drawn = [self.random_start(projection) for _ in range(self.starts)]
-            tried = [start for start in drawn if math.isfinite(start[0])]
-            self.round += 1
-        if tried and not math.isfinite(self.zero):
-            self.zero = tried[0][0]  # the loss at u = 0 is not finite, for example log u
-        tried.sort(key=lambda start: start[0])
-        self.waiting = [inner for _, inner in tried[: self.follow]]
-
-    def random_start(self, projection: Projection) -> tuple[float, Tensor]:
-        """Draw random smooth inner functions; return their projected loss and coefficients (p,)."""
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.drawn)
-        self.drawn += 1
-        for layer in projection.network.layers[:-1]:
-            # Quadratics: measured, starts of higher degree arrive half as often.
-            layer.randomise(generator, degree=2, decay=0.5)
-        return projection(projection.inner), projection.inner
-
-    def next_start(self, projection: Projection) -> None:
-        """Set the network to the next waiting start and begin a descent from it."""
-        inner, *self.waiting = self.waiting
-        self.descent = Descent(projection(inner))
-
-    def step(self, projection: Projection) -> int:
-        """Take one step of the present descent; return the number of evaluations."""
-        # Measured: starts that arrive lose more than 3 % of the loss a step, and need under 40.
-        return self.descent.step(projection, least_fall=3e-2, most=40)
-
-    def end_descent(self, projection: Projection) -> None:
-        """Store the end of the descent as `best` if its loss is the lowest so far."""
-        if self.descent.loss < self.best_loss:
-            self.best_loss, self.best = self.descent.loss, projection.inner
-
-    def go_to_best(self, projection: Projection) -> float:
-        """Set the network to the end of the best descent; return the loss.
-
-        Raises:
-            LinAlgError: if no start had a finite loss.
-        """
-        if self.best is None:
-            raise torch.linalg.LinAlgError(  # type: ignore[attr-defined]
-                f"the residual has no finite number from any of {self.drawn} random starts"
-            )
-        return projection(self.best)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state without the settings, which a resumed run may change."""
-        settings = ("rounds", "starts", "follow", "tolerance", "seed")
-        return {name: value for name, value in asdict(self).items() if name not in settings}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the state that `state_dict` returned."""
-        vars(self).update(state | {"descent": Descent(**state["descent"])})
-
-
 @dataclass(frozen=True)
 class VariableProjection(Optimizer):
     """Gauss–Newton on the inner functions, with the output layer solved for, from random starts.
@@ -383,17 +280,24 @@ class VariableProjectionStage(Stage):
     """The state of variable projection; each step belongs to a phase, and may set the next phase.
 
     Attributes:
-        search: the state of the multi-start search.
+        zero: the loss of the zero network; that of the first start if the former is not finite.
+        round, drawn: the numbers of rounds and of random starts so far.
+        waiting: the inner coefficients of starts that are still to be followed, (p,) each.
+        best, best_loss: the inner coefficients (p,) with the lowest loss at the end of a descent in
+            the search, and that loss.
         levels: the numbers of intervals of the output grids that are still to come.
-        descent: the steps on the present output grid; while units are removed, its loss is that of
-            the present network.
+        descent: the steps from the present start or on the present output grid; while units are
+            removed, its loss is that of the present network.
         points: the number of points that the search uses.
         unit: the index of the hidden unit whose removal is tried next.
         linear: whether the residual is affine in the output coefficients; None if not known yet.
         taken: the number of steps so far.
     """
 
-    kept = ("levels", "points", "unit", "linear", "taken")
+    kept = (
+        *("zero", "round", "drawn", "waiting", "best", "best_loss"),
+        *("levels", "points", "unit", "linear", "taken"),
+    )
 
     def __init__(self, settings: VariableProjection, residuals: Residuals, seed: int) -> None:
         network = require_kan(residuals.surrogate.network, "variable_projection")
@@ -401,8 +305,10 @@ class VariableProjectionStage(Stage):
         self.settings, self.residuals, self.network, self.seed = s, residuals, network, seed
         self.phase = Phase.SCREEN if s.rounds else Phase.ENTER
         self.levels = _levels(s.coarse, target) if s.rounds else [target]
-        self.search = MultiStart(s.rounds, s.starts, s.follow, s.tolerance, seed)
-        self.descent = Descent()
+        self.zero, self.round, self.drawn = math.nan, 0, 0
+        self.waiting: list[Tensor] = []
+        self.best: Tensor | None = None
+        self.best_loss, self.descent = math.inf, Descent()
         self.points, self.unit, self.taken = 0, 0, 0
         self.linear: bool | None = None
         self._projection: Projection | None = None
@@ -420,8 +326,8 @@ class VariableProjectionStage(Stage):
         if self.taken < self.settings.steps or self.phase not in (Phase.SCREEN, Phase.FOLLOW):
             return done
         # The limit ends the search: the final grid begins with the best start so far.
-        if self.search.best is not None and self.search.best_loss < self.search.descent.loss:
-            self.search.go_to_best(self.projection)
+        if self.best is not None and self.best_loss < self.descent.loss:
+            self.projection(self.best)
         self.levels = self.levels[-1:]
         return self._enter()
 
@@ -435,36 +341,72 @@ class VariableProjectionStage(Stage):
         return self._projection
 
     def _screen(self) -> Step:
-        """Draw a round of random starts on the coarse grid; begin with the best of them."""
-        search, begun = self.search, self.search.drawn
-        if search.round == 0:
-            self.network.reset_output(self.settings.coarse)
+        """Draw a round of random starts on the coarse grid; begin with the best of them.
+
+        Rounds in which no start has a finite loss are repeated.
+        """
+        settings, begun = self.settings, self.drawn
+        if self.round == 0:
+            self.network.reset_output(settings.coarse)
             self.points = 6 * self.network.parameter_count  # with fewer, wrong starts arrive
-            search.zero = self.projection.zero()
-        search.screen(self.projection)
-        if search.waiting:
-            search.next_start(self.projection)
-            self.phase = Phase.FOLLOW
-            return self._report(search.descent, search.drawn - begun)
-        self._end_search()
-        return self._report(self.descent, search.drawn - begun)
+            self.zero = self.projection.zero()
+        tried: list[tuple[float, Tensor]] = []
+        while not tried and self.round < settings.rounds:
+            drawn = [self.random_start() for _ in range(settings.starts)]
+            tried = [start for start in drawn if math.isfinite(start[0])]
+            self.round += 1
+        if tried and not math.isfinite(self.zero):
+            self.zero = tried[0][0]  # the loss at u = 0 is not finite, for example log u
+        tried.sort(key=lambda start: start[0])
+        self.waiting = [inner for _, inner in tried[: settings.follow]]
+        if tried:
+            self._next_start()
+        else:
+            self._end_search()
+        return self._report(self.drawn - begun)
+
+    def random_start(self) -> tuple[float, Tensor]:
+        """Draw random smooth inner functions; return their projected loss and coefficients (p,)."""
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.drawn)
+        self.drawn += 1
+        for layer in self.network.layers[:-1]:
+            # Quadratics: measured, starts of higher degree arrive half as often.
+            layer.randomise(generator, degree=2, decay=0.5)
+        return self.projection(self.projection.inner), self.projection.inner
+
+    def _next_start(self) -> None:
+        """Set the network to the next waiting start and begin a descent from it."""
+        inner, *self.waiting = self.waiting
+        self.descent, self.phase = Descent(self.projection(inner)), Phase.FOLLOW
 
     def _follow(self) -> Step:
         """Take one step from the present start; go to the next start if it stalls."""
-        search = self.search
-        done = self._report(search.descent, search.step(self.projection))
-        if search.descent.stalled or search.arrived:
-            search.end_descent(self.projection)
-            if search.arrived or search.exhausted:
+        # Measured: starts that arrive lose more than 3 % of the loss a step, and need under 40.
+        evaluations = self.descent.step(self.projection, least_fall=3e-2, most=40)
+        done, settings = self._report(evaluations), self.settings
+        arrived = self.descent.loss <= settings.tolerance * self.zero
+        if self.descent.stalled or arrived:
+            if self.descent.loss < self.best_loss:
+                self.best_loss, self.best = self.descent.loss, self.projection.inner
+            if arrived or not (self.waiting or self.round < settings.rounds):
                 self._end_search()
-            elif search.waiting:
-                search.next_start(self.projection)
+            elif self.waiting:
+                self._next_start()
             else:
                 self.phase = Phase.SCREEN
         return done
 
     def _end_search(self) -> None:
-        self.descent = Descent(self.search.go_to_best(self.projection))
+        """Set the network to the end of the best descent.
+
+        Raises:
+            LinAlgError: if no start had a finite loss.
+        """
+        if self.best is None:
+            raise torch.linalg.LinAlgError(  # type: ignore[attr-defined]
+                f"the residual has no finite number from any of {self.drawn} random starts"
+            )
+        self.descent = Descent(self.projection(self.best))
         self.phase = Phase.PRUNE if self.settings.prune else Phase.ENTER
 
     def _prune(self) -> Step:
@@ -483,7 +425,7 @@ class VariableProjectionStage(Stage):
         else:
             self.network.load_state_dict(before)
             self.unit += 1
-        return self._report(self.descent, evaluations)
+        return self._report(evaluations)
 
     def _enter(self) -> Step:
         """Go to the next finer output grid, and to all points; solve for the output layer there."""
@@ -491,7 +433,7 @@ class VariableProjectionStage(Stage):
         intervals, *self.levels = self.levels
         self.network.reset_output(intervals)
         self.descent = Descent(self.projection(self.projection.inner))
-        return self._report(self.descent, 1)
+        return self._report(1)
 
     def _polish(self) -> Step:
         """Take one step on the present output grid; the next grid follows when it stalls."""
@@ -502,40 +444,38 @@ class VariableProjectionStage(Stage):
             self.phase = Phase.ENTER
         elif self.descent.stalled:
             finished = CONVERGED
-            if self.settings.rounds and not self.descent.loss <= tolerance * self.search.zero:
+            if self.settings.rounds and not self.descent.loss <= tolerance * self.zero:
                 finished = (
-                    f"stopped: none of {self.search.drawn} random starts came below {tolerance:g} "
+                    f"stopped: none of {self.drawn} random starts came below {tolerance:g} "
                     "of the zero solution's loss; the best one was refined"
                 )
-        return self._report(self.descent, evaluations, finished)
+        return self._report(evaluations, finished)
 
-    def _report(self, descent: Descent, evaluations: int, finished: str | None = None) -> Step:
+    def _report(self, evaluations: int, finished: str | None = None) -> Step:
         self.linear = self.projection.linear
-        drawn, units = self.search.drawn, self.network.width[-2]
-        intervals = self.network.layers[-1].basis.intervals
+        units, intervals = self.network.width[-2], self.network.layers[-1].basis.intervals
         words = f"{units} units, {intervals} intervals in the output layer"
         return Step(
-            descent.loss,
+            self.descent.loss,
             evaluations,
             finished=INDEPENDENT if self.projection.rank == 0 else finished,
             notes={
-                "starts": float(drawn),
-                "round": float(self.search.round),
-                "damping": descent.damping,
+                "starts": float(self.drawn),
+                "round": float(self.round),
+                "damping": self.descent.damping,
                 "width": float(units),
                 "grid": float(intervals),
             },
-            words=f"{drawn} random starts, {words}" if drawn else words,
+            words=f"{self.drawn} random starts, {words}" if self.drawn else words,
         )
 
     def state_dict(self) -> dict[str, Any]:
         own = {"phase": str(self.phase), "descent": asdict(self.descent)}
-        return super().state_dict() | own | {"search": self.search.state_dict()}
+        return super().state_dict() | own
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict({name: state[name] for name in self.kept})
         self.phase, self.descent = Phase(state["phase"]), Descent(**state["descent"])
-        self.search.load_state_dict(state["search"])
         self._projection = None
 
 

@@ -20,7 +20,7 @@ from kanpinn.networks.constraints import (
     periodic_coordinates,
     periodic_numbers,
 )
-from kanpinn.networks.enrichment import Function, Known, enrichment_of
+from kanpinn.networks.enrichment import Enrichment, Function, Known
 from kanpinn.networks.network import Constants, Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, jumps, stated
@@ -206,7 +206,7 @@ def build_surrogate(
     if functions := problem.enrichment():
         like = next(network.parameters())
         probe = sample(problem.domain, PROBE_POINTS, "uniform").to(like.dtype, like.device)
-        network.enrichment = enrichment_of(functions, probe, len(problem.fields))
+        network.enrichment = Enrichment(functions, probe, len(problem.fields))
     check_well_posed(problem, strong=form == "strong")
     found = jumps(problem) if len(problem.conditions()) > 1 else []
     if contradictions := [jump for jump in found if jump.contradictory]:

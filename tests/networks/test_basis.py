@@ -91,7 +91,7 @@ def test_a_wider_range_and_more_intervals_change_nothing(basis, generator):
     wider = basis.breaks.clone()
     wider[:, 0] -= 0.3
     wider[:, -1] += 0.1
-    for moved in (basis.moved(c, wider), basis.refined(c, 8, LOW, HIGH)):
+    for moved in (basis.moved(c, wider), basis.represented(c, basis.finer(8, LOW, HIGH))):
         assert moved.error == 0
         assert (
             reference.distance(sums(moved.basis, x, moved.coefficients), sums(basis, x, c)) < 1e-11
@@ -101,7 +101,7 @@ def test_a_wider_range_and_more_intervals_change_nothing(basis, generator):
 def test_a_part_of_the_range_keeps_the_functions_there(basis, generator):
     c = coefficients(basis, generator)
     low, high = LOW + 0.2, HIGH - 0.1
-    moved = basis.refined(c, 8, low, high)
+    moved = basis.represented(c, basis.finer(8, low, high))
     assert torch.equal(moved.basis.breaks[:, 0], low)
     x = inside(moved.basis, 30, generator)
     assert reference.distance(sums(moved.basis, x, moved.coefficients), sums(basis, x, c)) < 1e-10

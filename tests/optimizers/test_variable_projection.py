@@ -387,7 +387,7 @@ def test_a_start_has_not_arrived_where_the_zero_solution_has_no_loss():
     stage = optimizer.start(residuals_of(Logarithm(), network, nodes=8), 0)
     for _ in range(2):
         stage.step()
-    assert stage.phase == "follow" and 0 < stage.search.zero < float("inf")
+    assert stage.phase == "follow" and 0 < stage.zero < float("inf")
 
 
 def test_a_function_without_finite_residual_has_an_infinite_projected_loss():
@@ -401,18 +401,16 @@ def test_starts_that_get_no_number_are_dropped(monkeypatch):
     stage = kp.VariableProjection(rounds=2, starts=3).start(
         residuals_of(Waves(), network, nodes=8), 0
     )
-    found, drawn = [], stage.search.random_start
-    monkeypatch.setattr(
-        stage.search, "random_start", lambda p: found.append(drawn(p)) or hidden_loss()
-    )
+    found, drawn = [], stage.random_start
+    monkeypatch.setattr(stage, "random_start", lambda: found.append(drawn()) or hidden_loss())
 
     def hidden_loss():
         return (float("inf") if len(found) < 5 else found[-1][0], found[-1][1])
 
-    assert stage.step().evaluations == 6 and stage.search.round == 2
+    assert stage.step().evaluations == 6 and stage.round == 2
     least = min(loss for loss, _ in found[4:])
-    assert stage.search.descent.loss == pytest.approx(least, rel=1e-8)
-    assert len(stage.search.waiting) == 1
+    assert stage.descent.loss == pytest.approx(least, rel=1e-8)
+    assert len(stage.waiting) == 1
 
 
 def test_a_residual_without_numbers_is_told():

@@ -55,44 +55,6 @@ class Basis(nn.Module, ABC):
             (..., order + 1, n_in, size), differentiable any number of times with respect to x.
         """
 
-    def living(self, x: Tensor, order: int = 0) -> tuple[Tensor, Tensor]:
-        """The indices of the functions that do not vanish near x, and their values as in `values`.
-
-        Returns:
-            The indices, (..., n_in, local), and B_j^(r)(x_i), (..., order + 1, n_in, local). The
-            points of one piece have the same indices.
-        """
-        values = self.values(x, order)
-        every = torch.arange(self.size, device=x.device)
-        return every.expand(*x.shape, -1), values
-
-    @abstractmethod
-    def combine(self, x: Tensor, coefficients: Tensor, order: int = 0) -> Tensor:
-        """The values and derivatives Σ_j c_ijm B_j^(r)(x_i) of linear combinations.
-
-        Args:
-            x: the arguments of the inputs, (..., n_in).
-            coefficients: c, (n_in, size, m).
-            order: the highest derivative.
-
-        Returns:
-            (..., order + 1, n_in, m).
-        """
-
-    @abstractmethod
-    def transposed(self, x: Tensor, weights: Tensor, out: Tensor) -> None:
-        """Write Σ_r w_rimn B_j^(r)(x_ni) into `out`: the transpose of `combine` at each point n.
-
-        Args:
-            x: the arguments of the inputs, (n, n_in).
-            weights: w, (order + 1, n_in, m, n).
-            out: zeros, which are overwritten, (n_in, size, m, n).
-        """
-
-    @abstractmethod
-    def one(self) -> Tensor:
-        """The coefficients of the constant function 1, (size,)."""
-
     @abstractmethod
     def on(self, breaks: Tensor) -> Self:
         """A basis of the same kind on other breaks, (n_in, pieces + 1).
@@ -100,34 +62,6 @@ class Basis(nn.Module, ABC):
         Raises:
             InputError: for breaks that a basis of this kind cannot have.
         """
-
-    @abstractmethod
-    def moved(self, coefficients: Tensor, breaks: Tensor) -> "Moved":
-        """The same functions on other breaks, exactly if breaks are added or the range is widened.
-
-        Args:
-            coefficients: those of the functions in this basis, (n_in, size, m).
-            breaks: the new breaks, (n_in, pieces + 1).
-
-        Raises:
-            InputError: for breaks that a basis of this kind cannot have.
-        """
-
-    @abstractmethod
-    def refined(self, coefficients: Tensor, intervals: int, low: Tensor, high: Tensor) -> "Moved":
-        """The same functions on `intervals` intervals of the grid's part in [low, high].
-
-        They are exact if the new space contains the old one, which depends on the kind of basis.
-
-        Args:
-            coefficients: those of the functions in this basis, (n_in, size, m).
-            intervals: the new number of intervals G.
-            low, high: the range of each input to which the grid is cut down, (n_in,) each.
-        """
-
-    @abstractmethod
-    def of_inputs(self, inputs: Sequence[int]) -> Self:
-        """The basis of some of the inputs; inputs: their indices."""
 
     @abstractmethod
     def as_spline(self, coefficients: Tensor, i: int) -> tuple[Tensor, int, Tensor]:
@@ -140,6 +74,82 @@ class Basis(nn.Module, ABC):
         Returns:
             Knots (n + degree + 1,), degree, and B-spline coefficients (n,).
         """
+
+    def living(self, x: Tensor, order: int = 0) -> tuple[Tensor, Tensor]:
+        """The indices of the functions that do not vanish near x, and their values as in `values`.
+
+        Returns:
+            The indices, (..., n_in, local), and B_j^(r)(x_i), (..., order + 1, n_in, local). The
+            points of one piece have the same indices.
+        """
+        values = self.values(x, order)
+        every = torch.arange(self.size, device=x.device)
+        return every.expand(*x.shape, -1), values
+
+    def combine(self, x: Tensor, coefficients: Tensor, order: int = 0) -> Tensor:
+        """The values and derivatives Σ_j c_ijm B_j^(r)(x_i) of linear combinations.
+
+        Args:
+            x: the arguments of the inputs, (..., n_in).
+            coefficients: c, (n_in, size, m).
+            order: the highest derivative.
+
+        Returns:
+            (..., order + 1, n_in, m).
+        """
+        return torch.einsum("...rik,ikm->...rim", self.values(x, order), coefficients)
+
+    def transposed(self, x: Tensor, weights: Tensor, out: Tensor) -> None:
+        """Write Σ_r w_rimn B_j^(r)(x_ni) into `out`: the transpose of `combine` at each point n.
+
+        Args:
+            x: the arguments of the inputs, (n, n_in).
+            weights: w, (order + 1, n_in, m, n).
+            out: zeros, which are overwritten, (n_in, size, m, n).
+        """
+        for k, values in enumerate(self.values(x, len(weights) - 1).movedim(0, -1).unbind(2)):
+            out[:, k] = torch.einsum("rimn,rin->imn", weights, values)
+
+    def one(self) -> Tensor:
+        """The coefficients of the constant function 1, (size,)."""
+        x, _ = self.quadrature()
+        return self.fit(x, torch.ones_like(x)[..., None])[0, :, 0]
+
+    def of_inputs(self, inputs: Sequence[int]) -> Self:
+        """The basis of some of the inputs; inputs: their indices."""
+        return self.on(self.breaks[inputs])
+
+    def finer(self, intervals: int, low: Tensor, high: Tensor) -> Self:
+        """The basis on `intervals` intervals of the grid's part in [low, high], (n_in,) each.
+
+        A range of width zero, that of a constant, keeps the whole grid.
+        """
+        first, last = self.breaks[:, 0], self.breaks[:, -1]
+        low, high = torch.maximum(low, first), torch.minimum(high, last)
+        narrow = high - low < 1e-6 * (last - first)
+        low, high = torch.where(narrow, first, low), torch.where(narrow, last, high)
+        return self.uniform(low, high, intervals, self.degree)
+
+    def represented(self, coefficients: Tensor, new: "Basis") -> "Moved":
+        """Functions in another basis: exact if their space is in its own, else the L2 projection.
+
+        Args:
+            coefficients: those of the functions in this basis, (n_in, size, m).
+            new: a basis of the same kind.
+        """
+        return project(coefficients, self, new)
+
+    def moved(self, coefficients: Tensor, breaks: Tensor) -> "Moved":
+        """The same functions on other breaks, exactly if breaks are added or the range is widened.
+
+        Args:
+            coefficients: those of the functions in this basis, (n_in, size, m).
+            breaks: the new breaks, (n_in, pieces + 1).
+
+        Raises:
+            InputError: for breaks that a basis of this kind cannot have.
+        """
+        return self.represented(coefficients, self.on(breaks))
 
     def fit(self, x: Tensor, values: Tensor) -> Tensor:
         """The least-squares fit of functions that are given by samples.

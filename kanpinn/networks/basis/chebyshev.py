@@ -1,6 +1,6 @@
 """Chebyshev polynomials as edge functions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
@@ -55,24 +55,11 @@ class Chebyshev(Basis):
         return cls(torch.stack([low, high], dim=1), degree, intervals)
 
     def values(self, x: Tensor, order: int = 0) -> Tensor:
-        return torch.stack(self._by_degree(x, order), dim=-1).movedim(0, -3)
+        """See `Basis.values`; outside the range the functions continue as tangents.
 
-    def combine(self, x: Tensor, coefficients: Tensor, order: int = 0) -> Tensor:
-        return torch.einsum("...rik,ikm->...rim", self.values(x, order), coefficients)
-
-    def transposed(self, x: Tensor, weights: Tensor, out: Tensor) -> None:
-        for k, polynomial in enumerate(self._by_degree(x.T.contiguous(), len(weights) - 1, 0)):
-            out[:, k] = torch.einsum("rimn,rin->imn", weights, polynomial)
-
-    def _by_degree(self, x: Tensor, order: int, axis: int = -1) -> list[Tensor]:
-        """T_j^(r)(x) for each j, (order + 1, *x.shape) each; `axis` of x runs over the inputs.
-
-        The recurrence is T_(j+1)^(r) = 2 ξ T_j^(r) + 2 r T_j^(r-1) - T_(j-1)^(r). Outside the range
-        the functions continue as tangents.
+        The recurrence is T_(j+1)^(r) = 2 ξ T_j^(r) + 2 r T_j^(r-1) - T_(j-1)^(r).
         """
-        shape = [1] * x.ndim
-        shape[axis] = -1
-        low, high = (end.view(shape) for end in self.breaks.unbind(1))
+        low, high = self.breaks.unbind(1)
         slope = 2 / (high - low)
         xi = (x - low) * slope - 1
         inside = xi.clamp(-1, 1)
@@ -88,10 +75,8 @@ class Chebyshev(Basis):
             found.append(new)
             previous, current = current, new
         outside = (xi < -1) | (xi > 1)
-        return [_extended(t, xi - inside, outside, slope)[: order + 1] for t in found[: self.size]]
-
-    def one(self) -> Tensor:
-        return (self.degrees == 0).to(self.breaks)
+        all_of_them = [_extended(t, xi - inside, outside, slope) for t in found[: self.size]]
+        return torch.stack(all_of_them, dim=-1)[: order + 1].movedim(0, -3)
 
     def on(self, breaks: Tensor) -> Self:
         if breaks.shape[1] != 2:
@@ -101,23 +86,10 @@ class Chebyshev(Basis):
             )
         return type(self)(breaks, self.degree, self.intervals)
 
-    def moved(self, coefficients: Tensor, breaks: Tensor) -> Moved:
-        """See `Basis.moved`; polynomials are represented exactly on every range."""
-        return Moved(new := self.on(breaks), self._continued(coefficients, new))
-
-    def refined(self, coefficients: Tensor, intervals: int, low: Tensor, high: Tensor) -> Moved:
-        """See `Basis.refined`; exact if the degree is not lowered, else the L2 projection."""
-        low, high = torch.maximum(low, self.breaks[:, 0]), torch.minimum(high, self.breaks[:, 1])
-        narrow = high - low < 1e-6 * (self.breaks[:, 1] - self.breaks[:, 0])  # a constant's range
-        low, high = torch.where(narrow, self.breaks.T, torch.stack([low, high]))
-        new = self.uniform(low, high, intervals, self.degree)
-        if new.size < self.size:
+    def represented(self, coefficients: Tensor, new: Basis) -> Moved:
+        """See `Basis.represented`; exact on every range if the degree is not lowered."""
+        if (n := new.size) < self.size:
             return project(coefficients, self, new)
-        return Moved(new, self._continued(coefficients, new))
-
-    def _continued(self, coefficients: Tensor, new: "Chebyshev") -> Tensor:
-        """The coefficients of the same polynomials in `new`, of at least the same degree."""
-        n = new.size
         xi = torch.cos(torch.pi * (torch.arange(n).to(self.breaks) + 0.5) / n)
         low, high = new.breaks[:, 0], new.breaks[:, 1]
         x = low + (high - low) * (xi[:, None] + 1) / 2
@@ -125,10 +97,7 @@ class Chebyshev(Basis):
         values = torch.einsum("nik,iko->nio", chebyshev_polynomials(own, self.size), coefficients)
         transform = chebyshev_polynomials(xi, n) * (2 / n)
         transform[:, 0] /= 2
-        return torch.einsum("nk,nio->iko", transform, values)
-
-    def of_inputs(self, inputs: Sequence[int]) -> Self:
-        return type(self)(self.breaks[inputs], self.degree, self.intervals)
+        return Moved(new, torch.einsum("nk,nio->iko", transform, values))
 
     def as_spline(self, coefficients: Tensor, i: int) -> tuple[Tensor, int, Tensor]:
         """See `Basis.as_spline`; the spline has one interval and the polynomial's degree."""

@@ -399,22 +399,16 @@ class BSplines(Basis):
     def on(self, breaks: Tensor) -> Self:
         return type(self)(knots_from_breaks(breaks, self.degree), self.degree)
 
-    def moved(self, coefficients: Tensor, breaks: Tensor) -> Moved:
-        """See `Basis.moved`; the L2 projection if an inner break of the old grid is missing."""
-        new = self.on(breaks)
-        if not contains_breaks(self.knots, new.knots, self.degree):
+    def finer(self, intervals: int, low: Tensor, high: Tensor) -> Self:
+        """See `Basis.finer`; the breaks are those of `refined_breaks`."""
+        rows = zip(self.breaks, low, high, strict=True)
+        return self.on(torch.stack([refined_breaks(*row, intervals) for row in rows]))
+
+    def represented(self, coefficients: Tensor, new: Basis) -> Moved:
+        """See `Basis.represented`; exact if all inner breaks of the old grid are kept."""
+        if not isinstance(new, BSplines) or not contains_breaks(self.knots, new.knots, self.degree):
             return project(coefficients, self, new)
         return Moved(new, refinement_matrix(self.knots, new.knots, self.degree) @ coefficients)
-
-    def refined(self, coefficients: Tensor, intervals: int, low: Tensor, high: Tensor) -> Moved:
-        """See `Basis.refined`; the breaks are those of `refined_breaks`.
-
-        The functions are exact if `refined_breaks` keeps all old breaks in the range.
-        """
-        rows = zip(self.breaks, low, high, strict=True)
-        return self.moved(
-            coefficients, torch.stack([refined_breaks(*row, intervals) for row in rows])
-        )
 
     def of_inputs(self, inputs: Sequence[int]) -> Self:
         return type(self)(self.knots[inputs], self.degree)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kanpinn.geometry.points import Points
 from kanpinn.jets import Channels, derivatives_of_parts
-from kanpinn.networks.enrichment import Enrichment, VectorEnrichment
+from kanpinn.networks.enrichment import Enrichment
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, CellPoints
 from kanpinn.spaces.cells.geometry.corner_functions import CornerFunctions
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
@@ -167,7 +167,7 @@ class EnrichmentInCells(SharedFunctions):
 
     def stacked(self, points: Points, channels: Channels) -> Tensor:
         found = self.layer.known.jet(points, channels).stacked()  # (n, parts, count)
-        if isinstance(self.layer, VectorEnrichment):
+        if self.layer.joint:
             return found.unflatten(2, (-1, self.fields)).transpose(2, 3)
         return for_each_field(found, self.fields)
 
