@@ -81,11 +81,6 @@ class Linearised:
         gap = float((found + self.right - expected).abs().max())
         return gap <= ROUNDING * (float(found.abs().max()) + float(expected.abs().max()))
 
-    def is_same(self, other: "Linearised") -> bool:
-        """Whether the slopes are those of another linearisation of the equations."""
-        gap = float((self.slopes - other.slopes).abs().max())
-        return gap <= ROUNDING * float(self.slopes.abs().max())
-
     def symbol(self, row: int, kappa: Tensor) -> Tensor:
         """The symbol M(κ) at one of the points: (L exp(κ·x) c) = M(κ) c exp(κ·x).
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Column, Coords
 from kanpinn.geometry import Domain, Piece, Points
-from kanpinn.geometry.sampling import Collocation, sample
+from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, Coordinates, Jet, join
 from kanpinn.networks.basis.chebyshev import chebyshev_polynomials
 from kanpinn.networks.enrichment import Function, Known
@@ -767,8 +767,7 @@ def periodic_numbers(problem: BoundaryValueProblem, output: OutputMap | None) ->
         return frozenset(found)
 
     def holds(index: int) -> bool:
-        few = Collocation(5, 16, "uniform")
-        points = conditions[index].points(few, 1.0, torch.Generator().manual_seed(0))
+        points = conditions[index].few_points()
         what = f"conditions()[{index}]"
         ones = torch.ones_like(points.coords[:1])[0]
 

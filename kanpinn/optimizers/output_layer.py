@@ -247,28 +247,6 @@ def rounding_of(residuals: Residuals, triangle: TriangularFactor, coefficients: 
     return terms * (rounding**2 if residuals.are_squares else rounding)
 
 
-def solve_newton(residuals: Residuals) -> tuple[float, int]:
-    """Repeat `solve_output` from the present coefficients until further steps are not worthwhile.
-
-    The last step is the one that leaves half of the loss or more, or whose loss was predicted to a
-    relative 1e-6, or for which the residual is affine; or the twelfth.
-
-    Returns:
-        The loss, infinite if the linear algebra failed, and the number of evaluations.
-    """
-    loss, evaluations = math.inf, 0
-    try:
-        for _ in range(12):
-            done = solve_output(residuals)
-            loss, evaluations = done.loss, evaluations + done.evaluations
-            well_predicted = abs(done.loss - done.predicted) <= 1e-6 * done.loss
-            if done.linear or well_predicted or not done.loss < 0.5 * done.before:
-                break
-    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-        return math.inf, evaluations
-    return loss if math.isfinite(loss) else math.inf, evaluations
-
-
 def solve_reduced(residuals: Residuals, rcond: float | None = None) -> OutputStep:
     """Take one Gauss–Newton step in the unknowns, and solve for the fields that belong to them.
 

@@ -8,12 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeVar
 
-from torch import Generator, Tensor
+from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Boundary
 from kanpinn.geometry.points import Points
-from kanpinn.geometry.sampling import Collocation
 from kanpinn.jets import Jet
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.conditions.condition import Condition
@@ -40,7 +39,7 @@ def with_numbers(condition: Condition, fields: Sequence[str], numbers: Sequence[
     view = copy.copy(condition)
     vars(view)["numbers"] = tuple(numbers)
     columns = len(fields) + len(numbers)
-    p = condition.points(Collocation(5, 16, "uniform"), 1.0, Generator().manual_seed(0))
+    p = condition.few_points()
     if _failure(condition, fields, p, columns) is None:
         return condition
     failure = _failure(view, fields, p, columns)

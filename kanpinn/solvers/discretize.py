@@ -24,11 +24,11 @@ from kanpinn.networks.enrichment import Enrichment, Function, Known
 from kanpinn.networks.network import Constants, Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, jumps, stated
+from kanpinn.pde.checks import check_well_posed
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.pde.energies import check_boundary_energies
 from kanpinn.pde.problem import Problem, by_energy
 from kanpinn.pde.unknown import Unknown
-from kanpinn.pde.well_posed import check_well_posed
 from kanpinn.solvers.discretization import (
     Discretization,
     EnergyDiscretization,

@@ -9,8 +9,8 @@ import kanpinn as kp
 from kanpinn.jets import Channels, Jet
 from kanpinn.networks.constraints import choose_imposition
 from kanpinn.pde.boundary_value_problem import stated
+from kanpinn.pde.checks import check_well_posed
 from kanpinn.pde.verify import exact_defects
-from kanpinn.pde.well_posed import check_well_posed
 
 DISK = kp.Disk((0, 0), 1)
 BOX = kp.Box(x=(0, 1), y=(0, 2))

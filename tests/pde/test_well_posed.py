@@ -7,7 +7,8 @@ import torch
 
 import kanpinn as kp
 from kanpinn.jets import biharmonic
-from kanpinn.pde.well_posed import (
+from kanpinn.pde.checks import (
+    Probe,
     check_well_posed,
     excess_conditions,
     imbalance,
@@ -136,10 +137,11 @@ def test_a_solution_is_unique_with_all_conditions_and_without_any_it_is_not(name
     domain, residual, conditions = NEEDED[name]
     fields = FIELDS.get(residual, ("u",))
     stated = Stated(domain, residual, conditions, fields)
-    assert lacking_conditions(stated) is None and not excess_conditions(stated)
+    probe = Probe(stated)
+    assert lacking_conditions(probe) is None and not excess_conditions(probe)
     for left in range(len(conditions)):
         fewer = [c for index, c in enumerate(conditions) if index != left]
-        lack = lacking_conditions(Stated(domain, residual, fewer, fields))
+        lack = lacking_conditions(Probe(Stated(domain, residual, fewer, fields)))
         assert lack is not None and lack.is_sure
 
 
@@ -149,13 +151,13 @@ def test_two_conditions_on_one_field_do_not_stand_for_one_on_each():
 
     wall = SQUARE.boundary
     both = [kp.Dirichlet(wall, field="u"), kp.Neumann(wall, field="v")]
-    assert lacking_conditions(Stated(SQUARE, pair, both, ("u", "v"))) is None
+    assert lacking_conditions(Probe(Stated(SQUARE, pair, both, ("u", "v")))) is None
 
     def apart(p, u, v):
         return kp.laplacian(u), kp.laplacian(v)
 
     twice = [kp.Dirichlet(wall, field="u"), kp.Neumann(wall, field="u")]
-    lack = lacking_conditions(Stated(SQUARE, apart, twice, ("u", "v")))
+    lack = lacking_conditions(Probe(Stated(SQUARE, apart, twice, ("u", "v"))))
     assert lack is not None and "2 conditions, none of them about v, which determine" in lack.text
 
 
@@ -191,7 +193,7 @@ def test_a_side_with_a_value_and_a_flux_has_one_condition_too_many():
 def test_conditions_may_tie_two_sides_or_lie_on_a_part_of_one():
     half = kp.Box(x=(-1, 2), y=(0, 1)).boundary["x_max"]
     tied = [kp.Periodic(SQUARE, "y"), *values(SQUARE, "x_min"), kp.Dirichlet(half)]
-    assert lacking_conditions(Stated(SQUARE, laplace, tied)) is None
+    assert lacking_conditions(Probe(Stated(SQUARE, laplace, tied))) is None
 
 
 def test_a_class_may_do_without_conditions():
@@ -216,8 +218,9 @@ def test_the_imbalance_is_the_integral_of_the_source_and_of_all_fluxes(extra):
     weighed = 2 * 1 + 2 * 3 + 2 * (2 + 2)  # ∮ (1 + x)
     assert weighed == 16
     problem = Stated(SQUARE, poisson, [flux, kp.Integral(SQUARE)])
-    found = imbalance(problem)
-    assert pure_fluxes(problem) and found is not None
+    probe = Probe(problem)
+    found = imbalance(probe)
+    assert pure_fluxes(probe) and found is not None
     assert math.isclose(-found.value, weighed * extra, abs_tol=1e-12)
     if extra == 0.1:
         with pytest.raises(kp.InputError, match="balance"):
@@ -231,4 +234,4 @@ def test_the_imbalance_is_the_integral_of_the_source_and_of_all_fluxes(extra):
 
 def test_only_equations_in_divergence_form_have_a_balance():
     problem = Stated(SQUARE, lambda p, u: p.x * kp.laplacian(u) - 1, [kp.Neumann(SQUARE.boundary)])
-    assert imbalance(problem) is None
+    assert imbalance(Probe(problem)) is None

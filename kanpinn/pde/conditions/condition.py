@@ -187,6 +187,10 @@ class Condition(ABC):
         count = max(1, round(share * collocation.boundary))
         return sample(Boundary(self.pieces), count, collocation.sampler, generator, units)
 
+    def few_points(self) -> Points:
+        """Return a few of its points, always the same, for trials."""
+        return self.points(Collocation(5, 16, "uniform"), 1.0, Generator().manual_seed(0))
+
     def stacked_residual(self, fields: Sequence[str], what: str, p: Points, u: Jet) -> Tensor:
         """Return the residual as one tensor, (rows, equations), from the jet of all fields.
 

@@ -1,0 +1,588 @@
+"""Checks that a problem is well posed, all of which read one probe of the problem.
+
+The numbers of conditions: the equation is linearised, and its coefficients are frozen at a point
+of a side. Its solutions exp(i q·x) u(τ) with a large wave vector q along the side are then
+functions of the distance τ from it. The decaying ones have to be determined by the conditions on
+the side: this is the complementing condition of Lopatinskii and Shapiro. In an evolution equation
+the solutions are exp(η t) times a wave with η > 0 (Kreiss). So an elliptic equation of order 2p
+needs p conditions everywhere, the heat equation one, advection one at inflow and none at outflow.
+
+The data of a pure Neumann problem: for an equation R(v) = L v - f with L in divergence form and a
+normal flux A ∂v/∂n, the integral ∫ R(v) - ∮ A (∂v/∂n - g) is the same for all functions v. It has
+to be zero, since all residuals of the solution are. (Fredholm's alternative: constants solve the
+adjoint homogeneous problem.)
+
+Reference: Agmon, Douglis and Nirenberg, Estimates near the boundary II (1964); Kreiss, Initial
+boundary value problems for hyperbolic systems (1970).
+"""
+
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+
+import torch
+from torch import Generator, Tensor
+
+from kanpinn._support.errors import InputError, of_class
+from kanpinn.geometry import Piece, Points
+from kanpinn.geometry.points import Batch
+from kanpinn.geometry.quadrature import domain_rule
+from kanpinn.geometry.sampling import sample
+from kanpinn.jets import Channels, Jet, Linearised, jet_of
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
+from kanpinn.pde.conditions import Condition
+from kanpinn.pde.evaluate import ResidualFunction, find_channels, random_jets
+from kanpinn.pde.symbols import WallModes, modes
+
+
+def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None:
+    """Refuse a problem with misplaced conditions, or that has no solution or more than one.
+
+    These properties are checked:
+
+    - The points of each condition lie in the domain, and those of a boundary condition on the
+      domain's boundary.
+    - A system has as many equations as fields. Constraints in the domain count; problems with
+      measurements may have fewer, since a field may be an unknown coefficient.
+    - Each side has as many conditions as the equation needs there (`lacking_conditions`). A lack
+      that is not certain is only warned of, and so are conditions in excess, which may agree
+      (`excess_conditions`).
+    - Every field is determined completely, not only up to a constant, unless `free_constant`
+      names it.
+    - The data of a pure Neumann problem balance (`imbalance`).
+
+    If the user's own functions raise an exception, all checks but the first are skipped.
+
+    Args:
+        problem: the problem, as `stated` returned it.
+        strong: whether the solve minimises the residual (strong form). Only then are equations and
+            conditions counted: an energy has no equations, and its natural conditions need not be
+            stated.
+
+    Raises:
+        InputError: naming the condition, the numbers of equations and fields, the side, the field,
+            or the integral of the data.
+    """
+    probe = Probe(problem)
+    probe.check_places()
+    try:
+        faults = [*_faults(probe, strong)]
+    except Exception:  # raised by the user's own functions, and again when the solve calls them
+        return
+    for fault in faults:
+        if fault.is_sure:
+            raise InputError(fault.text)
+        warnings.warn(fault.text, stacklevel=5)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a problem is not well posed.
+
+    Args:
+        text: the reason.
+        is_sure: whether the problem is refused; otherwise the user is warned.
+    """
+
+    text: str
+    is_sure: bool = True
+
+
+class Trial:
+    """An equation or a condition at a few points, with two random jets of m fields there."""
+
+    def __init__(self, residual: ResidualFunction, points: Points, m: int) -> None:
+        # A residual is evaluated many times at the same points: a batch keeps its sources.
+        self.residual, self.points = residual, Batch.made_of(points)
+        self.jets = random_jets(residual, self.points, m)
+
+    @property
+    def equations(self) -> int:
+        """The number of equations in each row."""
+        return self.residual(self.points, self.jets[0]).shape[1]
+
+    def sees(self, field: int) -> bool:
+        """Whether adding a constant to the field changes the residual by more than rounding."""
+        for jet in self.jets:
+            shift = torch.zeros_like(jet.value)
+            shift[:, field] = 1.0
+            before = self.residual(self.points, jet)
+            change = self.residual(self.points, replace(jet, value=jet.value + shift)) - before
+            # A residual that is NaN proves nothing, so it counts as a change and refuses nothing.
+            if not (change.abs() <= 1e-10 * (1 + before.abs())).all():
+                return True
+        return False
+
+    def linearised(self) -> Linearised:
+        """The linearisation at the first random jet."""
+        return Linearised.at(self.residual, self.points, self.jets[0])
+
+
+class Probe:
+    """A problem with what all checks read of it: conditions, linearisations, trials at few points.
+
+    conditions: those of the problem. lengths: of the domain's bounding box, (d,). time: the index
+    of the time coordinate, or None.
+    """
+
+    def __init__(self, problem: BoundaryValueProblem) -> None:
+        self.problem, self.domain, self.fields = problem, problem.domain, problem.fields
+        self.name, self.conditions = type(problem).__name__, tuple(problem.conditions())
+        low, high = self.domain.bounds
+        self.lengths, time = high - low, self.domain.time_name
+        self.time = self.domain.names.index(time) if time else None
+
+    @cached_property
+    def places(self) -> list[Points]:
+        """A few points of each condition."""
+        return [condition.few_points() for condition in self.conditions]
+
+    def residual(self, index: int) -> ResidualFunction:
+        """The residual of a condition, by its index."""
+        what = f"conditions()[{index}]"
+        return partial(self.conditions[index].stacked_residual, self.fields, what)
+
+    def tried(self, index: int, points: Points) -> Trial:
+        """A condition, by its index, at some points."""
+        return Trial(self.residual(index), points, len(self.problem.columns))
+
+    @cached_property
+    def equation(self) -> Trial:
+        """The equation at a few points of the domain."""
+        points = sample(self.domain, 5, "uniform")
+        return Trial(self.problem.equation, points, len(self.problem.columns))
+
+    @cached_property
+    def trials(self) -> list[Trial]:
+        """Each condition at a few points."""
+        return [self.tried(index, points) for index, points in enumerate(self.places)]
+
+    def check_places(self) -> None:
+        """Refuse points outside the domain, and points of a boundary condition that are inside.
+
+        Raises:
+            InputError: naming the condition and the point.
+        """
+        own = self.domain.boundary.pieces
+        for index, condition in enumerate(self.conditions):
+            if not condition.is_at_boundary or any(piece not in own for piece in condition.pieces):
+                what = f"conditions()[{index}], {of_class(condition)},"
+                self._check_place(condition, self.places[index], what)
+
+    def _check_place(self, condition: Condition, points: Points, what: str) -> None:
+        domain = self.domain
+        if points.names != domain.names:
+            raise InputError(
+                f"{what} has the coordinates {', '.join(points.names)}, the domain of "
+                f"{self.name} has {', '.join(domain.names)}"
+            )
+        reach = 1e-7 * float(self.lengths.max())  # tolerance for points on the boundary
+        outside = ~domain.contains(points.coords, reach)
+        if outside.any():
+            raise InputError(f"{what} is outside of the domain, at {points[outside].show(0)}")
+        inside = domain.contains(points.coords, -reach)
+        if condition.is_at_boundary and inside.any():
+            raise InputError(
+                f"{what} is not on the domain's boundary but inside of it, at "
+                f"{points[inside].show(0)}: for values inside take Observed or Constraint"
+            )
+
+    @cached_property
+    def inside(self) -> Linearised:
+        """The equation linearised in the domain."""
+        return self.equation.linearised()
+
+    @property
+    def counts(self) -> bool:
+        """Whether the numbers of equations and fields agree, and no condition is in the domain.
+
+        Conditions are not counted of problems with unknowns, measurements or constraints in the
+        domain, whose sides may do without conditions.
+        """
+        if any(c.measurements or c.inside for c in self.conditions):
+            return False
+        return len(self.problem.columns) == len(self.fields) == self.inside.equations
+
+    @cached_property
+    def forward(self) -> int:
+        """1 where the solution evolves from the initial time, -1 from the final one, 0 else."""
+        ends = [p for p in self.domain.boundary.pieces if p.side and p.side[0] == self.time]
+        late = [piece.side[1] for piece in ends if piece.side and self._at(piece)]
+        if any(piece in c.tied for c in self.conditions for piece in ends):
+            return 0
+        return 0 if len({*late}) == 2 else -1 if any(late) else 1
+
+    def _at(self, piece: Piece) -> list[int]:
+        """The indices of the conditions that hold pointwise on a piece."""
+        return [index for index, c in enumerate(self.conditions) if piece in c.pieces]
+
+    def _linearised(self, points: Points) -> Iterator[Linearised]:
+        """Yield the equation linearised at random jets, positive ones and others.
+
+        A nonlinear equation may be of another type at another jet.
+        """
+        trial = Trial(self.problem.equation, points, len(self.problem.columns))
+        for jet in trial.jets:
+            # Of either sign, and different in every entry.
+            turned = jet.with_parts([8 * (t - 1) for t in jet.parts()])
+            for one in (jet, turned):
+                yield Linearised.at(trial.residual, trial.points, one)
+
+    def side(self, piece: Piece) -> "WallConditions":
+        """Return what a piece needs, by the sample that lacks least.
+
+        Where the equation loses its highest derivatives on the piece, it needs nothing there.
+        """
+        indices, points = self._at(piece), piece.gauss(3)
+        conditions = tuple(self.conditions[index] for index in indices)
+        points = points[torch.linspace(0, len(points) - 1, min(3, len(points))).long()]
+        normals = points.normals
+        assert normals is not None
+        boundary = [self.tried(index, points).linearised() for index in indices]
+        given, least = sum(one.equations for one in boundary), None
+        samples = ((e, r) for e in self._linearised(points) for r in range(len(points)))
+        for equation, row in samples:
+            for found, wave, scale in self._solutions(equation, row, normals[row]):
+                rank = found.rank([b.along(row, wave, -scale * normals[row]) for b in boundary])
+                sizes = given, found.degree, found.decaying, found.decaying - rank
+                side = WallConditions(piece, conditions, *sizes)
+                if not side.lacking:
+                    return side
+                least = min(least or side, side, key=lambda s: (s.lacking, s.degree, s.needed))
+        if least is None or least.degree < self.degree_inside(normals[0]):
+            return WallConditions(piece, conditions, given, 0, 0, 0)
+        return least
+
+    def degree_inside(self, normal: Tensor) -> int:
+        """Return the number of the equation's solutions along a direction in the domain."""
+        rows = range(len(self.inside.slopes))
+        tried = (one for row in rows for one in self._solutions(self.inside, row, normal))
+        return max((found.degree for found, _, _ in tried), default=0)
+
+    def _solutions(
+        self, equation: Linearised, row: int, normal: Tensor
+    ) -> Iterator[tuple[WallModes, Tensor, float]]:
+        """Yield the equation's solutions along a normal, for waves of two random directions.
+
+        Yields:
+            The solutions exp(κ·x + ζτ / scale), the wave's exponent κ (d,), and the scale of ζ.
+        """
+        fast, slowest = 100.0, 3.0  # wave numbers, and exponents that count, by the domain's size
+        scale = fast * float((normal / self.lengths).norm())
+        for seed in (0, 1):
+            draws = torch.rand(2, len(normal), generator=Generator().manual_seed(seed)).to(normal)
+            wave = 1j * fast * (0.5 + draws[0]) * (draws[1] - 0.5).sign() / self.lengths
+            if self.time is not None and abs(normal[self.time]) < 0.5:
+                wave[self.time] *= fast  # a parabolic equation has exponents of one size then
+                wave[self.time] += self.forward * abs(wave[self.time])
+            wave = wave - (wave @ normal.to(wave)) * normal
+            found = modes(equation.along(row, wave, -scale * normal), slowest / fast)
+            if found is not None:
+                yield found, wave, scale
+
+
+def _faults(probe: Probe, strong: bool) -> Iterator[Fault]:
+    """Yield why a problem is not well posed."""
+    problem, fields, name = probe.problem, probe.fields, probe.name
+    trials = (probe.equation, *probe.trials)
+    seen = {i for i, _ in enumerate(fields) if any(trial.sees(i) for trial in trials)}
+    if strong and len(fields) > 1 and not any(c.measurements for c in probe.conditions):
+        both = zip(probe.conditions, probe.trials, strict=True)
+        inside = [probe.equation, *(trial for condition, trial in both if condition.inside)]
+        yield from _too_few(probe, sum(trial.equations for trial in inside))
+    counted = strong and problem.needs_conditions
+    if counted:
+        order = probe.equation.jets[0].channels.derivative_order
+        pieces = {piece for c in probe.conditions for piece in c.pieces}
+        one_each = pieces.issuperset(probe.domain.boundary.pieces)
+        simple = one_each and len(fields) == 1 and order <= 2 and probe.time is None
+        if not simple and (lack := lacking_conditions(probe)):
+            yield lack
+        elif excess := excess_conditions(probe):
+            yield Fault(f"{name} has no solution unless its conditions agree: {excess}", False)
+    free = [
+        one for i, one in enumerate(fields) if i not in seen and one not in problem.free_constant
+    ]
+    if free:
+        field = f', field="{free[0]}"' if len(fields) > 1 else ""
+        yield Fault(
+            f"the equation and conditions of {name} leave a constant of {free[0]} undetermined: "
+            f"add kp.Integral(self.domain, 0.0{field}) to conditions(), or list it in "
+            "free_constant if its value does not matter"
+        )
+    if counted and not any(c.fixes_constant for c in probe.conditions) and pure_fluxes(probe):
+        found = imbalance(probe)
+        if found is not None and found.relative > 0:
+            text = (
+                f"{name} prescribes fluxes and no values, and has a solution only if source and "
+                f"fluxes balance: their integrals add up to {found.value:.3g}, "
+                f"{found.relative:.1%} of those of their absolute values"
+            )
+            digits = 1e-3  # the relative imbalance of data that are known to few digits
+            if found.relative > digits:
+                yield Fault(text)
+            else:
+                yield Fault(f"{text}, which limits the accuracy", is_sure=False)
+
+
+def _too_few(probe: Probe, count: int) -> Iterator[Fault]:
+    """Yield the fault of a system with fewer equations than fields; count: of the equations."""
+    fields, name = probe.fields, probe.name
+    unknown = [one for one in getattr(probe.problem, "unknowns", {}) if one in fields]
+    if count < len(fields) and unknown:
+        yield Fault(
+            f"{name} has no measurements from which the unknown field {unknown[0]} could be found: "
+            "add kp.Observed to conditions()"
+        )
+    elif count < len(fields):
+        many = f"{count} equation" + "s" * (count > 1)
+        yield Fault(
+            f"{name}.residual gives {many} for the {len(fields)} fields {', '.join(fields)}: "
+            "expected one for each, a tuple of columns (n, 1)"
+        )
+
+
+@dataclass(frozen=True)
+class WallConditions:
+    """The conditions on one piece of the boundary, and what the equation needs there.
+
+    Args:
+        piece: the piece.
+        conditions: those that hold there.
+        given: the number of their equations.
+        degree: the number of solutions of the equation along the normal.
+        needed: how many of them decay.
+        lacking: how many of those that decay are not determined by the conditions.
+    """
+
+    piece: Piece
+    conditions: tuple[Condition, ...]
+    given: int
+    degree: int
+    needed: int
+    lacking: int
+
+    @property
+    def axis(self) -> int | None:
+        """The coordinate that is constant on the piece, by its index; None if there is none."""
+        return None if self.piece.side is None else self.piece.side[0]
+
+    def words(self, fields: tuple[str, ...]) -> str:
+        """Return a clause that says what is lacking."""
+        about = {name for c in self.conditions for name in c.about or fields}
+        missing = [name for name in fields if name not in about]
+        none = f", none of them about {', '.join(missing)}" if missing and self.given else ""
+        few = f"{self.piece.name} has {_counted(self.given)}{none}, "
+        if self.given >= self.needed:
+            return (
+                f"{few}which determine only {self.needed - self.lacking} of the {self.needed} "
+                "solutions that the equation has next to it"
+            )
+        return f"{few}and the equation needs {self.needed} there"
+
+
+def lacking_conditions(probe: Probe) -> Fault | None:
+    """Return which conditions a problem lacks in its strong form; None where it lacks none.
+
+    A lack is not certain where other conditions may make up for it: those in excess on another
+    side, those on the boundary of another domain, or where two opposite sides have too few together
+    only. Periodic problems in one dimension are not examined, nor what `Probe.counts` names.
+    """
+    domain, conditions, time = probe.domain, probe.conditions, probe.time
+    tied = {piece for c in conditions for piece in c.tied}
+    if (tied and domain.dim == 1) or not probe.counts:
+        return None
+    if domain.dim == 1:
+        return _of_ordinary(probe)
+    pieces = domain.boundary.pieces
+    foreign = [piece for c in conditions for piece in c.pieces if piece not in pieces]
+    untied = [piece for piece in pieces if piece not in tied]
+    sides = [probe.side(p) for p in untied if not any(_touches(p, other) for other in foreign)]
+    walls = [side for side in sides if side.axis != time]
+    rich = [side for side in walls if side.degree and side.given > side.needed]
+    for side in walls:
+        if side.lacking:
+            return _lack(probe, side.words(probe.fields), not (rich or foreign))
+    for axis in range(domain.dim):
+        ends = [side for side in sides if side.axis == axis]
+        if len(ends) == 2:
+            # What does not decay from one end has to be determined at the other.
+            given, needed = sum(s.given for s in ends), min(s.degree for s in ends)
+            if given < needed:
+                both = " and ".join(side.piece.name for side in ends)
+                together = f"{_counted(given)} together" if given else "no condition"
+                text = f"{both} have {together}, and the equation needs {needed}"
+                if axis == time and probe.equation.jets[0].channels.second == "laplacian":
+                    name = domain.names[axis]
+                    text += f" (kp.laplacian(u) contains the second derivative in {name})"
+                return _lack(probe, text, axis == time and not rich)
+    return None
+
+
+def _lack(probe: Probe, text: str, is_sure: bool) -> Fault:
+    """The fault of a lack; text: where there is one, as a clause."""
+    if is_sure:
+        return Fault(
+            f"the solution of {probe.name} is not unique: {text}; add the missing ones to "
+            "conditions(), or set needs_conditions = False in the class to solve for one of its "
+            "solutions"
+        )
+    return Fault(
+        f"{probe.name} may have more than one solution, or a solution that depends on its data "
+        f"without bound: {text}",
+        is_sure=False,
+    )
+
+
+def excess_conditions(probe: Probe) -> str:
+    """Where a problem has more conditions than its equation needs, as a clause; empty if nowhere.
+
+    Examined are the walls on which more conditions hold than there are fields.
+    """
+    domain, conditions = probe.domain, probe.conditions
+    full = [
+        piece
+        for piece in domain.boundary.pieces
+        if sum(piece in c.pieces for c in conditions) > len(probe.fields)
+    ]
+    if domain.dim == 1 or not full or not probe.counts:
+        return ""
+    for side in map(probe.side, full):
+        if side.degree and side.given > side.needed and side.axis != probe.time:
+            few = f"{side.piece.name} has {_counted(side.given)}, and the equation needs"
+            return f"{few} {side.needed} there"
+    return ""
+
+
+def _of_ordinary(probe: Probe) -> Fault | None:
+    """Return what an ordinary differential equation lacks: it needs as many numbers as its order.
+
+    At an end where it loses its highest derivatives, regularity takes the place of a condition.
+    """
+    order = probe.degree_inside(torch.ones(1).double())
+    both = zip(probe.conditions, probe.trials, strict=True)
+    given = sum(trial.equations * max(1, len(condition.pieces)) for condition, trial in both)
+    regular = [order - probe.side(piece).degree for piece in probe.domain.boundary.pieces]
+    if given >= order - sum(regular):
+        return None
+    verb, needed = "is" if given == 1 else "are", order - sum(regular)
+    text = f"there {verb} {_counted(given)}, and the equation of order {order} needs {needed}"
+    return _lack(probe, text, is_sure=True)
+
+
+def _touches(piece: Piece, other: Piece) -> bool:
+    """Return whether another domain's piece may lie on a piece of the boundary."""
+    if piece.level is None:
+        return True
+    points = other.gauss(3).coords
+    return bool((piece.level(points).abs() <= 1e-6 * points.abs().max()).all())
+
+
+def _counted(count: int) -> str:
+    return f"{count or 'no'} condition{'s' * (count > 1)}"
+
+
+@dataclass(frozen=True)
+class Imbalance:
+    """The integral of the data of a pure Neumann problem, which should be zero.
+
+    Args:
+        value: the integral ∮ A g - ∫ f.
+        size: the integral of the absolute values.
+        error: an estimate of the error of `value` by quadrature.
+    """
+
+    value: float
+    size: float
+    error: float
+
+    @property
+    def relative(self) -> float:
+        """The integral relative to that of the absolute values; 0 within its error."""
+        known = abs(self.value) > 100 * self.error
+        return abs(self.value) / self.size if known and self.size else 0.0
+
+
+def imbalance(probe: Probe) -> Imbalance | None:
+    """Return the imbalance of a problem whose conditions are fluxes, periods and integrals alone.
+
+    Returns:
+        None where the equation is not linear and in divergence form, which shows in an integral
+        that is not the same for two functions, or where a residual is not finite.
+    """
+    fine, coarse = (24, 16) if probe.domain.dim < 3 else (12, 8)
+    value, size = _integral(probe, fine, 0.0)
+    other, _ = _integral(probe, coarse, 0.0)
+    error = abs(value - other)
+    waves = [_integral(probe, fine, height)[0] for height in (1.0, -2.0)]
+    same = all(abs(wave - value) <= 1e-6 * size + 10 * error for wave in waves)
+    return Imbalance(value, size, error) if same and size < math.inf else None
+
+
+def pure_fluxes(probe: Probe) -> bool:
+    """Return whether the conditions of one field are fluxes, periods and integrals alone."""
+    return (
+        len(probe.problem.columns) == 1
+        and probe.time is None
+        and probe.domain.dim <= 3
+        and any(c.is_natural for c in probe.conditions)
+        and all(
+            (c.is_natural and not c.fixes_constant) or c.tied or c.sites > 2
+            for c in probe.conditions
+        )
+    )
+
+
+def _integral(probe: Probe, nodes: int, height: float) -> tuple[float, float]:
+    """Return ∫ R(v) - ∮ A (∂v/∂n - g) for a wave v of this height, and the integral for |R|, |g|.
+
+    The wave has a whole period in each coordinate in which the conditions are periodic.
+    """
+    (low, _), lengths, equation = probe.domain.bounds, probe.lengths, probe.problem.equation
+    shift = torch.arange(1, len(low) + 1)
+    periodic = {c.periodic_in for c in probe.conditions}
+    turns = [2 * torch.pi if name in periodic else 2.0 for name in probe.domain.names]
+
+    def values(residual: ResidualFunction, p: Points) -> Tensor:
+        def wave(x: Tensor) -> Tensor:
+            angles = torch.tensor(turns).to(x) * (x - low) / lengths + shift
+            return height * torch.sin(angles).prod(dim=1, keepdim=True)
+
+        return find_channels(lambda c: residual(p, jet_of(wave, p.coords, c)), p.names)[1][:, 0]
+
+    total, size = 0.0, 0.0
+    for p, weights in domain_rule(probe.domain, nodes):
+        found = values(equation, p)
+        total += float(weights @ found)
+        size += float(weights @ found.abs())
+    for index, condition in enumerate(probe.conditions):
+        for piece in condition.pieces:
+            p, weights = piece.quadrature(nodes)
+            flux = _normal_coefficient(equation, p) * values(probe.residual(index), p)
+            total -= float(weights @ flux)
+            size += float(weights @ flux.abs())
+    return total, size
+
+
+def _normal_coefficient(equation: ResidualFunction, p: Points) -> Tensor:
+    """Return the coefficient A of ∂²u/∂n² in the equation at boundary points, (n,)."""
+    normals = p.normals
+    assert normals is not None
+
+    def parabola(channels: Channels) -> Jet:
+        """The jet of s²/2 at the points, s the distance from the boundary along the normal."""
+        zero, gradient = p.coords.new_zeros(len(p), 1), normals[..., None]
+        second = lines = None
+        if channels.second_count:
+            second = p.coords.new_zeros(len(p), channels.second_count, 1)
+        if channels.directions:
+            along = normals @ p.coords.new_tensor(channels.directions).T
+            lines = p.coords.new_zeros(*along.shape, channels.order, 1)
+            lines[:, :, 0, 0] = along
+        s = Jet(channels, zero, gradient if channels.gradient else None, second, lines)
+        return s * s * 0.5
+
+    channels, values = find_channels(lambda c: equation(p, parabola(c)), p.names)
+    return (values - equation(p, parabola(channels) * 0))[:, 0]
