@@ -9,12 +9,10 @@ from functools import partial
 from typing import ClassVar
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn._support.shapes import Vector
 from kanpinn.geometry import Boundary, Domain, Piece, Points
-from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Jet, normal_derivative
 from kanpinn.pde.conditions.condition import (
     Condition,
@@ -192,17 +190,6 @@ class Constraint(Condition):
             case Piece():
                 return (self.on,)
         return ()
-
-    def points(
-        self,
-        collocation: Collocation,
-        share: float,
-        generator: Generator,
-        units: Vector | None = None,
-    ) -> Points:
-        if self.inside is None:
-            return super().points(collocation, share, generator, units)
-        return sample(self.inside, collocation.interior, collocation.sampler, generator)
 
     def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:
         return self.equation(p, *fields)
@@ -414,16 +401,8 @@ class Interface(Condition):
     def kinks(self) -> tuple[Piece, ...]:
         return self.on.pieces
 
-    def points(
-        self,
-        collocation: Collocation,
-        share: float,
-        generator: Generator,
-        units: Vector | None = None,
-    ) -> Points:
-        count = max(1, round(share * collocation.boundary))
-        p = sample(self.on, count, collocation.sampler, generator, units)
-        return p.on_both_sides(self.domain.bounds)
+    def rows_at(self, drawn: Points) -> Points:
+        return drawn.on_both_sides(self.domain.bounds)
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
         """Return the jump of a ∂u/∂n across the interface minus the flux, (rows, m)."""

@@ -135,6 +135,11 @@ class Condition(ABC):
         return None
 
     @property
+    def fixed(self) -> Points | None:
+        """The points of a condition that has points of its own, or None."""
+        return None
+
+    @property
     def periodic_in(self) -> str | None:
         """The coordinate in which the condition makes all fields periodic, or None."""
         return None
@@ -184,8 +189,17 @@ class Condition(ABC):
         Returns:
             rows · sites points, where the `sites` points of each row follow one another.
         """
+        if self.fixed is not None:
+            return self.fixed
+        if self.inside is not None:
+            return sample(self.inside, collocation.interior, collocation.sampler, generator)
         count = max(1, round(share * collocation.boundary))
-        return sample(Boundary(self.pieces), count, collocation.sampler, generator, units)
+        drawn = sample(Boundary(self.seats), count, collocation.sampler, generator, units)
+        return self.rows_at(drawn)
+
+    def rows_at(self, drawn: Points) -> Points:
+        """Return the `sites` points of each row, from points that are drawn on its `seats`."""
+        return drawn
 
     def few_points(self) -> Points:
         """Return a few of its points, always the same, for trials."""

@@ -7,12 +7,10 @@ from functools import partial
 from typing import ClassVar
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn._support.shapes import Vector
 from kanpinn.geometry import Boundary, Domain, Piece, Points
-from kanpinn.geometry.sampling import Collocation
 from kanpinn.jets import Jet, normal_derivative
 from kanpinn.pde.conditions.condition import Condition, Data, Prescribed, column_of, values_of
 
@@ -155,13 +153,8 @@ class Observed(Condition):
         points = Points(at, self.domain.names, data=values)
         vars(self).update(at=at, values=values, measurements=len(values), _points=points)
 
-    def points(
-        self,
-        collocation: Collocation,
-        share: float,
-        generator: Generator,
-        units: Vector | None = None,
-    ) -> Points:
+    @property
+    def fixed(self) -> Points:
         return self._points
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:

@@ -6,13 +6,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, number
-from kanpinn._support.shapes import Vector
 from kanpinn.geometry import Boundary, Domain, Piece, Points
 from kanpinn.geometry.quadrature import domain_rule
-from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Jet, directional
 from kanpinn.pde.conditions.condition import Condition
 
@@ -73,19 +71,11 @@ class Periodic(Condition):
         ends = self.domain.boundary[f"{self.coordinate}_min", f"{self.coordinate}_max"]
         return ends.pieces
 
-    def points(
-        self,
-        collocation: Collocation,
-        share: float,
-        generator: Generator,
-        units: Vector | None = None,
-    ) -> Points:
-        count = max(1, round(share * collocation.boundary))
-        low = sample(self._low, count, collocation.sampler, generator, units)
+    def rows_at(self, drawn: Points) -> Points:
         axis = self.domain.names.index(self.coordinate)
-        high = low.coords.clone()
+        high = drawn.coords.clone()
         high[:, axis] = self.domain.bounds[1][axis]
-        return Points(torch.stack([low.coords, high], dim=1).flatten(0, 1), low.names)
+        return Points(torch.stack([drawn.coords, high], dim=1).flatten(0, 1), drawn.names)
 
     def residual(self, p: Points, *fields: Jet) -> tuple[Tensor, ...]:
         """Return u, ∂_x u, … at the lower end minus those at the upper end, (rows, 1) each."""
@@ -143,13 +133,8 @@ class Integral(Condition):
                 return points, torch.cat([w for _, w in chunks])
             nodes = nodes * 3 // 4
 
-    def points(
-        self,
-        collocation: Collocation,
-        share: float,
-        generator: Generator,
-        units: Vector | None = None,
-    ) -> Points:
+    @property
+    def fixed(self) -> Points:
         return self._points
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
