@@ -23,7 +23,7 @@ from kanpinn.networks.network import Imposition, Network, check_width
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.spaces.cells.cells import CellLayer, Cells
 from kanpinn.spaces.cells.domains import problem_of_terms
-from kanpinn.spaces.cells.problem import CellProblem, terms_for_cells
+from kanpinn.spaces.cells.problem import CellProblem
 from kanpinn.spaces.cells.tree import Tree
 from kanpinn.spaces.evolution_terms import EvolutionTerms, order_in_time
 from kanpinn.spaces.function_space import space_of
@@ -130,7 +130,7 @@ def problem_in_space(
         )
 
     found = [moved(term) for term in (terms.equation, *terms.walls)]
-    return problem_of_terms(terms_for_cells(found, space), space, counted, (order + 1) * fields)
+    return problem_of_terms(found, space, counted, (order + 1) * fields)
 
 
 def _piece_in_space(piece: Piece, space: Domain) -> Piece | None:

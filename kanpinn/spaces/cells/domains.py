@@ -1,7 +1,6 @@
 """Problems in cells by the kind of their domain: boxes, domains in the plane, solids."""
 
 import math
-from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -26,18 +25,16 @@ from kanpinn.jets import (
     zero_jet,
 )
 from kanpinn.loss.residuals import Residuals, frozen
-from kanpinn.loss.terms import ResidualTerm
+from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.layer import Layer, Tape, get_coefficients, set_coefficients
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.spaces.cells.cells import Cells, require_cells
 from kanpinn.spaces.cells.geometry.cell_geometry import (
     CellGeometry,
     CellPoints,
-    SidePart,
-    gauss_inside,
 )
 from kanpinn.spaces.cells.geometry.flux_exponents import FluxSizes, edges_of_boxes, junctions
-from kanpinn.spaces.cells.geometry.interfaces import CoupledContacts, SolidSeams, contacts
+from kanpinn.spaces.cells.geometry.interfaces import Contacts, SolidSeams, contacts
 from kanpinn.spaces.cells.geometry.plane import (
     CellCutter,
     CutGeometry,
@@ -56,11 +53,10 @@ from kanpinn.spaces.cells.geometry.solid import SolidCutter, SolidGeometry, Soli
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.problem import (
     CellProblem,
-    CellTerms,
     TermAt,
+    checked_terms,
     counted_fields,
     is_mean,
-    terms_for_cells,
 )
 from kanpinn.spaces.cells.system.functions import CornerPatch
 from kanpinn.spaces.cells.tree import Tree
@@ -167,109 +163,6 @@ class WithUnknowns:
         return torch.stack(list(columns), dim=1)
 
 
-class ProblemInCutCells(CellProblem):
-    """The equation and the conditions of a problem, for cells of which some are cut by a boundary.
-
-    domain: the domain. most: the largest number of halvings before the first solve. tiny: what is
-    said of the boundary's details where that is not enough, a text with the place {most}.
-    """
-
-    domain: Domain
-    most: ClassVar[int]
-    tiny: ClassVar[str]
-
-    @abstractmethod
-    def too_large(self, tree: Tree) -> Tensor:
-        """The cells that are too large for the boundary in them, a mask (N,)."""
-
-    def start(self, tree: Tree) -> CellGeometry:
-        for _ in range(self.most):
-            large = self.too_large(tree)
-            for patch in self.patches:
-                large = large | patch.cut(tree)
-            halved = tree.everywhere(large) | beside_smaller(tree)
-            if not bool(halved.any()):
-                return self.cells(tree)
-            tree, _ = tree.split(halved)
-        raise InputError(
-            f"the boundary of {self.domain!r} has details that are too small for cells: "
-            f"{self.tiny.format(most=self.most)}, or it touches itself"
-        )
-
-
-def beside_smaller(tree: Tree) -> Tensor:
-    """The coordinates in which cells have more than twice a neighbour's width, a mask (N, d)."""
-    faces, level = tree.faces, tree.level
-    finer = level[faces.upper] - level[faces.lower]
-    found = torch.zeros_like(level).index_add(0, faces.lower, (finer > 1).long())
-    return found.index_add(0, faces.upper, (finer < -1).long()) > 0
-
-
-@dataclass(frozen=True)
-class SideTerm:
-    """A condition on one side of a box.
-
-    Args:
-        term: the condition's residual.
-        axis, upper: the coordinate that is constant there, and whether it is at its upper end.
-    """
-
-    term: ResidualTerm
-    axis: int
-    upper: bool
-
-
-@dataclass(frozen=True, eq=False)
-class ProblemInBox(CellProblem):
-    """The equation and the conditions of a problem in a box.
-
-    Args:
-        domain: the box.
-        equation: the equation.
-        sides: the conditions.
-        counted: the numbers of the fields whose errors count.
-    """
-
-    domain: Domain
-    equation: ResidualTerm
-    sides: Sequence[SideTerm]
-    counted: Sequence[int]
-
-    @classmethod
-    def of(cls, terms: CellTerms, domain: Domain, counted: Sequence[int]) -> "ProblemInBox":
-        """The problem of an equation and conditions on whole sides of a box."""
-        sides = [
-            SideTerm(term, *piece.side)
-            for term in terms.conditions
-            for piece in term.pieces
-            if piece.side is not None
-        ]
-        return cls(domain, terms.equation, sides, counted)
-
-    def cells(self, tree: Tree) -> CellGeometry:
-        return CellGeometry.whole(tree, self.domain)
-
-    def start(self, tree: Tree) -> CellGeometry:
-        return self.cells(tree)
-
-    more = 3  # points of a rule along each coordinate, above the degree
-
-    def inside(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[CellPoints]:
-        cells = torch.arange(len(geometry.tree))
-        return [CellPoints.inside(geometry, cells, *polynomials.rule(self.more))]
-
-    def walls(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[TermAt]:
-        found = []
-        nodes, weights = polynomials.on_face.rule(self.more)
-        for axis, upper, cells in geometry.tree.ends:
-            side = SidePart.whole(axis, upper, geometry.tree.dim)
-            at = CellPoints.on_side(geometry, cells, side, nodes, weights)
-            for one in self.sides:
-                if (one.axis, one.upper) == (axis, upper):
-                    found.append((one.term, at))
-        return found
-
-
 def is_laplacian(equation: ResidualTerm, corner: PlaneCorner, fields: int) -> bool:
     """Whether the derivatives of the highest order are A Δu near a corner, A a regular matrix.
 
@@ -333,47 +226,31 @@ def _some(jet: Jet) -> Jet:
 
 
 @dataclass(frozen=True, eq=False)
-class ProblemInPlane(ProblemInCutCells):
+class ProblemInPlane(CellProblem):
     """The equation and the conditions of a problem in a domain of the plane.
 
-    A cell of which only a part is in the domain is cut: it has the equation at points of that part,
-    and the conditions at points of the boundary's arcs in it. Its polynomials are those of the
-    bounding box of the part, and its faces are the parts of its sides in the domain. Where an
-    interface divides a box of the tree, it has a cut cell for each region; they meet at the arcs
-    of the interface.
+    Cells of a box without interfaces are all whole, as in other boxes, but its corners count as
+    those of other domains.
 
-    Args:
-        domain: the domain.
-        division: its regions.
-        equation: the equation.
-        conditions: the conditions on its boundary.
-        counted: the numbers of the fields whose errors count.
-        interfaces: the conditions on interfaces.
-        fields: the number of fields.
+    top: the degree below which cells at corners have singular functions. convex: an exponent below
+    that of right angles.
     """
 
-    domain: Domain
-    division: Division
-    equation: ResidualTerm
-    conditions: Sequence[ResidualTerm]
-    counted: Sequence[int]
-    interfaces: Sequence[ResidualTerm] = ()
-    fields: int = 1
-    top: ClassVar[float] = 4.0  # the degree below which cells at corners have singular functions
-    convex: ClassVar[float] = 1.9  # an exponent below that of right angles
-    more: ClassVar[int] = 3  # points of a rule along each coordinate, above the degree
-    most: ClassVar[int] = 40
+    top: ClassVar[float] = 4.0
+    convex: ClassVar[float] = 1.9
+    # With 8 errors were 4 times as large: many, so that enough are left in a cut cell.
+    many: ClassVar[int] = 12
     tiny: ClassVar[str] = "two of its corners are closer than 2^-{most} of the domain's size"
 
-    @classmethod
-    def of(
-        cls, terms: CellTerms, domain: Domain, counted: Sequence[int], fields: int
-    ) -> "ProblemInPlane":
-        """The problem of an equation and conditions on whole pieces of the boundary."""
-        kinks = [piece for term in terms.interfaces for piece in term.kinks]
-        division = divided(domain, kinks)
-        conditions, interfaces = terms.conditions, terms.interfaces
-        return cls(domain, division, terms.equation, conditions, counted, interfaces, fields)
+    @cached_property
+    def division(self) -> Division:
+        """The regions of the domain."""
+        return divided(self.domain, self.kinks)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no boundary cuts cells."""
+        return self.domain.is_box and not self.interfaces
 
     @cached_property
     def cutters(self) -> list[CellCutter]:
@@ -393,11 +270,13 @@ class ProblemInPlane(ProblemInCutCells):
         In polygons it is `top`, so that right angles count. In domains with curved sides, such as
         small holes, cells are many. There conjugate gradients converge slowly with functions that
         polynomials nearly represent: with those of the right angles 50 holes took twice the time.
+        In boxes, right angles with conditions of one kind are left to small cells.
         """
         plane = planar(self.domain)
         assert plane is not None
         straight = all(isinstance(curve, Segment) for curve in plane.curves)
-        return singular_corners(Outline(plane), self._mixed, self.top if straight else self.convex)
+        top = self.top if straight and not self.is_whole else self.convex
+        return singular_corners(Outline(plane), self._mixed, top)
 
     def _mixed(self, corner: PlaneCorner) -> tuple[bool, ...]:
         """Whether the conditions on both sides of a corner differ, see `PlaneCorner.mixed`.
@@ -420,10 +299,8 @@ class ProblemInPlane(ProblemInCutCells):
 
     @cached_property
     def singularities(self) -> SingularCorners:
-        """The points at which solutions are singular."""
-        found = junctions(
-            self.division, self.interfaces, self.conditions, self.domain.bounds, self.fields
-        )
+        terms = self.interfaces, self.conditions
+        found = junctions(self.division, *terms, self.domain.bounds, self.fields)
         corners = SingularCorners.of(self.own_corners).beside(found)
         return corners.with_functions([one.at for one in self.patches], self.top)
 
@@ -436,113 +313,59 @@ class ProblemInPlane(ProblemInCutCells):
                 found.append(CornerPatch(at, one.functions(self.top), boxes, self.fields))
         return found
 
-    def cells(self, tree: Tree) -> CutGeometry:
+    def cells(self, tree: Tree) -> CellGeometry:
+        if self.is_whole:
+            return super().cells(tree)
         parts = [cutter.cut(tree) for cutter in self.cutters]
         return CutGeometry.joined(parts, [len(edges) for edges in self.division.edges])
 
     def too_large(self, tree: Tree) -> Tensor:
-        return too_large(tree, self.cutters)
+        if self.is_whole:
+            return super().too_large(tree)
+        return tree.everywhere(too_large(tree, self.cutters)) | tree.unbalanced
 
-    def inside(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[CellPoints]:
-        assert isinstance(geometry, CutGeometry)
-        # Many, so that enough are left in a cut cell. With 8 errors were 4 times as large.
-        many = 12
-        places: list[CellPoints] = []
-        for region in range(len(self.cutters)):  # in each the coefficients may be the same
-            own = geometry.tree.region == region
-            whole = (own & ~geometry.is_cut).nonzero()[:, 0]
-            if len(whole):
-                places.append(CellPoints.inside(geometry, whole, *polynomials.rule(self.more)))
-            places += self._in_cut_cells(geometry, region, polynomials.degree + many)
-        return places
+    def contains(self, region: int, points: Tensor, tolerance: float) -> Tensor:
+        domain = self.division.domains[region]
+        return domain.contains(points, -tolerance) if tolerance else domain.encloses(points)
 
-    def walls(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[TermAt]:
+    def on_boundary(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[TermAt]:
+        if self.is_whole:
+            return super().on_boundary(geometry, polynomials)
         assert isinstance(geometry, CutGeometry)
-        found = []
+        count, found = polynomials.degree + self.more + 1, []
         for term in self.conditions:
-            at = self._on_arcs(geometry, term, polynomials.degree + self.more + 1)
-            if at is not None:
-                found.append((term, at))
+            cells, points, weights = [], [], []
+            for number, edge in enumerate(self.edges):
+                if edge.seam < 0 and edge.piece in term.pieces:
+                    first, last, at = geometry.arcs.of_curve(number)
+                    on_arcs, weight = gauss_on_arcs(edge.curve, first, last, count)
+                    cells.append(at)
+                    points.append(on_arcs)
+                    weights.append(weight)
+            if cells:
+                rule = torch.cat(cells), Points.cat(points), torch.cat(weights)
+                found.append((term, CellPoints.of(geometry, *rule)))
         return found
 
-    def coupled_contacts(
-        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
-    ) -> list[CoupledContacts]:
-        assert isinstance(geometry, CutGeometry)
-        count = polynomials.degree + 2 * self.more
-        found = contacts(geometry, self.edges, self.interfaces, polynomials.degree, count)
-        return [CoupledContacts(one, geometry, polynomials, coefficients) for one in found]
-
-    def _in_cut_cells(self, geometry: CutGeometry, region: int, count: int) -> Iterator[CellPoints]:
-        """Points of the cut cells of a region: those of a Gauss rule on the frame that are in it.
-
-        count: the number of points along each coordinate.
-        """
-        cells = (geometry.is_cut & (geometry.tree.region == region)).nonzero()[:, 0]
-        # On an interface rounding decides on which side a coefficient is evaluated.
-        near = 1e-10 * float(geometry.half.max()) if self.interfaces else 0.0
-        domain = self.division.domains[region]
-
-        def contains(points: Tensor) -> Tensor:
-            return domain.contains(points, -near) if near else domain.encloses(points)
-
-        return gauss_inside(geometry, cells, contains, count)
-
-    def _on_arcs(self, geometry: CutGeometry, term: ResidualTerm, count: int) -> CellPoints | None:
-        """Gauss points of the arcs on which a condition holds, `count` on each."""
-        arcs = geometry.arcs
-        cells, points, weights = [], [], []
-        for number, edge in enumerate(self.edges):
-            if edge.seam >= 0 or edge.piece not in term.pieces:
-                continue
-            own = arcs.curve == number
-            at, weight = gauss_on_arcs(edge.curve, arcs.first[own], arcs.last[own], count)
-            cells.append(arcs.cell[own])
-            points.append(at)
-            weights.append(weight)
-        if not cells:
-            return None
-        return CellPoints.of(geometry, torch.cat(cells), Points.cat(points), torch.cat(weights))
+    def contacts(self, geometry: CellGeometry, degree: int) -> Iterator[Contacts]:
+        if self.interfaces:
+            assert isinstance(geometry, CutGeometry)
+            count = degree + 2 * self.more
+            yield from contacts(geometry, self.edges, self.interfaces, degree, count)
 
 
 @dataclass(frozen=True, eq=False)
-class ProblemInSpace(ProblemInCutCells):
-    """The equation and the conditions of a problem in a solid.
+class ProblemInSpace(CellProblem):
+    """The equation and the conditions of a problem in a solid."""
 
-    A cell of which only a part is in the solid is cut: it has the equation at points of that part,
-    and the conditions at points of the boundary in it. Its polynomials are those of a box around
-    the part, and its faces are the parts of its sides in the solid. Where an interface divides a
-    box of the tree, it has a cut cell for each region; they meet at a patch of the interface.
-
-    Args:
-        domain: the solid.
-        division: its regions.
-        equation: the equation.
-        conditions: the conditions on its boundary.
-        counted: the numbers of the fields whose errors count.
-        interfaces: the conditions on interfaces.
-        fields: the number of fields.
-    """
-
-    domain: Domain
-    division: SolidDivision
-    equation: ResidualTerm
-    conditions: Sequence[ResidualTerm]
-    counted: Sequence[int]
-    interfaces: Sequence[ResidualTerm] = ()
-    fields: int = 1
-    most: ClassVar[int] = 12  # where a boundary touches itself, each halving doubles the cells
+    many: ClassVar[int] = 4
+    most: ClassVar[int] = 12  # where a boundary touches itself, each refinement doubles the cells
     tiny: ClassVar[str] = "smaller than 2^-{most} of the domain's size"
 
-    @classmethod
-    def of(
-        cls, terms: CellTerms, domain: Domain, counted: Sequence[int], fields: int
-    ) -> "ProblemInSpace":
-        """The problem of an equation and conditions on whole pieces of the boundary."""
-        kinks = [piece for term in terms.interfaces for piece in term.kinks]
-        division = SolidDivision.of(domain, kinks)
-        conditions, interfaces = terms.conditions, terms.interfaces
-        return cls(domain, division, terms.equation, conditions, counted, interfaces, fields)
+    @cached_property
+    def division(self) -> SolidDivision:
+        """The regions of the solid."""
+        return SolidDivision.of(self.domain, self.kinks)
 
     @cached_property
     def cutters(self) -> list[SolidCutter]:
@@ -551,7 +374,6 @@ class ProblemInSpace(ProblemInCutCells):
 
     @cached_property
     def singularities(self) -> SingularEdges:
-        """The edges and vertices at which solutions are singular."""
         fluxes = FluxSizes(self.interfaces, self.domain.bounds, self.fields)
         return SingularEdges.of(self.domain.reentrant_edges).beside(
             *edges_of_boxes(self.division, fluxes)
@@ -561,7 +383,7 @@ class ProblemInSpace(ProblemInCutCells):
         return SolidGeometry.joined([cutter.cut(tree) for cutter in self.cutters])
 
     def too_large(self, tree: Tree) -> Tensor:
-        """The cells that are too large for the boundary in them, a mask (N,).
+        """The coordinates in which cells are too large for the boundary in them, a mask (N, d).
 
         A cell is too large if a smooth part of the boundary turns in it by an angle of more than
         about 1.2, as it does in a cell that is wider than a hole or than the radius of curvature,
@@ -574,38 +396,22 @@ class ProblemInSpace(ProblemInCutCells):
             parts = cutter.parts(tree.only(own))
             large = [one is not None and (one.spread > most or not one.connected) for one in parts]
             found[own] = torch.tensor(large, dtype=torch.bool)
-        return found
+        return tree.everywhere(found) | tree.unbalanced
 
-    def walls(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[TermAt]:
+    def contains(self, region: int, points: Tensor, tolerance: float) -> Tensor:
+        return self.division.parts[region].contains(points, tolerance=-tolerance)
+
+    def on_boundary(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[TermAt]:
         assert isinstance(geometry, SolidGeometry)
         places = [SolidWalls(geometry, cutter, polynomials) for cutter in self.cutters]
         return [
             (term, at) for term in self.conditions for own in places for at in own.of(term.pieces)
         ]
 
-    def coupled_contacts(
-        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
-    ) -> list[CoupledContacts]:
+    def contacts(self, geometry: CellGeometry, degree: int) -> Iterator[Contacts]:
         assert isinstance(geometry, SolidGeometry)
         seams = SolidSeams(geometry, self.cutters, self.division.seams)
-        found = seams.contacts(self.interfaces, polynomials.degree)
-        return [CoupledContacts(one, geometry, polynomials, coefficients) for one in found]
-
-    def inside(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[CellPoints]:
-        assert isinstance(geometry, SolidGeometry)
-        found: list[CellPoints] = []
-        more, many = 3, 4  # many, so that enough are left in a cut cell
-        count = polynomials.degree + many
-        # On an interface rounding decides on which side a coefficient is evaluated.
-        near = 1e-10 * float(geometry.half.max()) if self.interfaces else 0.0
-        for region, part in enumerate(self.division.parts):  # in each coefficients may be the same
-            own = geometry.tree.region == region
-            whole = (own & ~geometry.is_cut).nonzero()[:, 0]
-            if len(whole):
-                found.append(CellPoints.inside(geometry, whole, *polynomials.rule(more)))
-            cut = (own & geometry.is_cut).nonzero()[:, 0]
-            found += gauss_inside(geometry, cut, partial(part.contains, tolerance=-near), count)
-        return found
+        yield from seams.contacts(self.interfaces, degree)
 
 
 def problem_in_cells(residuals: Residuals) -> CellProblem:
@@ -627,30 +433,35 @@ def problem_in_cells(residuals: Residuals) -> CellProblem:
             else one
             for one in loss
         ]
-    terms = terms_for_cells(loss, domain)
-    return problem_of_terms(terms, domain, counted_fields(residuals, own), own)
+    return problem_of_terms(loss, domain, counted_fields(residuals, own), own)
 
 
 def problem_of_terms(
-    terms: CellTerms, domain: Domain, counted: Sequence[int], fields: int
+    loss: Sequence[Term], domain: Domain, counted: Sequence[int], fields: int
 ) -> CellProblem:
     """The problem of an equation and conditions, for cells.
 
     Args:
-        terms: the equation and the conditions.
+        loss: the terms of the equation, which is the first, and of conditions.
         domain: the domain.
         counted: the numbers of the fields whose errors count.
         fields: the number of fields.
 
     Raises:
-        InputError: for a domain that cells cannot fill.
+        InputError: for a domain or conditions that cells do not support.
     """
-    if domain.is_box and not terms.interfaces:
-        return ProblemInBox.of(terms, domain, counted)
-    if isinstance(domain, Planar) or (domain.is_box and domain.dim == 2):
-        return ProblemInPlane.of(terms, domain, counted, fields)
-    if domain.dim == 3 and domain.time_name is None:
-        return ProblemInSpace.of(terms, domain, counted, fields)
-    raise InputError(
-        f"cells are for boxes and for domains of two and three coordinates, got {domain!r}"
-    )
+    equation, *others = checked_terms(loss, domain)
+    conditions = [term for term in others if not term.kinks]
+    interfaces = [term for term in others if term.kinks]
+    still = domain.time_name is None
+    if isinstance(domain, Planar) or (domain.is_box and domain.dim == 2 and (interfaces or still)):
+        kind: type[CellProblem] = ProblemInPlane
+    elif domain.is_box and not interfaces:
+        kind = CellProblem
+    elif domain.dim == 3 and still:
+        kind = ProblemInSpace
+    else:
+        raise InputError(
+            f"cells are for boxes and for domains of two and three coordinates, got {domain!r}"
+        )
+    return kind(domain, equation, conditions, interfaces, counted, fields)

@@ -3,23 +3,28 @@ shared functions in the network.
 """
 
 import copy
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Self
+from functools import cached_property, partial
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
+from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.domain import Domain
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.spaces.cells.cells import Cells, CornerLayer, require_cells
-from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, CellPoints
-from kanpinn.spaces.cells.geometry.interfaces import CoupledContacts
+from kanpinn.spaces.cells.geometry.cell_geometry import (
+    CellGeometry,
+    CellPoints,
+    SidePart,
+    gauss_inside,
+)
+from kanpinn.spaces.cells.geometry.interfaces import Contacts, CoupledContacts
 from kanpinn.spaces.cells.geometry.singularities import Singularities
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.cell_system import CellSystem
@@ -120,17 +125,42 @@ def _residual(
 TermAt = tuple[ResidualTerm, CellPoints]  # a term, and the points in cells where it holds
 
 
-class CellProblem(ABC):
+@dataclass(frozen=True, eq=False)
+class CellProblem:
     """The equation and the conditions of a problem, for the cells of any tree.
 
-    domain: the domain. equation: the equation. counted: the numbers of the fields whose errors
-    count. shared: functions that cells share.
+    Here the domain is a box, all of whose cells are whole. Subclasses are for domains in the plane
+    and in space, whose boundaries and interfaces cut cells. A cut cell has the equation at points
+    of its part of the domain, and the conditions at points of the boundary in it. Its polynomials
+    are those of the bounding box of the part, and its faces are the parts of its sides in the
+    domain. Where an interface divides a box of the tree, it has a cut cell for each region; they
+    meet at arcs or patches of the interface.
+
+    Args:
+        domain: the domain.
+        equation: the equation.
+        conditions: the conditions on the boundary.
+        interfaces: the conditions on interfaces.
+        counted: the numbers of the fields whose errors count.
+        fields: the number of fields.
+        shared: functions that cells share.
+
+    more, many: the numbers of points of quadrature rules along each coordinate above the degree, in
+    whole cells and on the frames of cut ones. most: the largest number of refinements before the
+    first solve. tiny: what is said of the boundary's details where that is not enough.
     """
 
     domain: Domain
     equation: ResidualTerm
-    counted: Sequence[int]
+    conditions: Sequence[ResidualTerm]
+    interfaces: Sequence[ResidualTerm] = ()
+    counted: Sequence[int] = (0,)
+    fields: int = 1
     shared: Sequence[SharedFunctions] = ()
+    more: ClassVar[int] = 3
+    many: ClassVar[int] = 0
+    most: ClassVar[int] = 40
+    tiny: ClassVar[str] = ""
 
     @cached_property
     def source_moments(self) -> SourceMoments:
@@ -138,8 +168,13 @@ class CellProblem(ABC):
         return SourceMoments()
 
     def forget_sources(self) -> None:
-        """Forget integrals of the source, which has changed with unknown numbers."""
+        """Forget integrals of the source, which has changed with unknown parameters."""
         vars(self).pop("source_moments", None)
+
+    @property
+    def kinks(self) -> list[Piece]:
+        """The pieces of all interfaces."""
+        return [piece for term in self.interfaces for piece in term.kinks]
 
     def corner_patches(self, roots: Sequence[int]) -> Sequence[CornerPatch]:
         """The cells around corners with singular functions that are known.
@@ -159,9 +194,9 @@ class CellProblem(ABC):
         vars(made)["shared"] = shared
         return made
 
-    @abstractmethod
     def cells(self, tree: Tree) -> CellGeometry:
         """The leaves of a tree that contain a part of the domain."""
+        return CellGeometry.whole(tree, self.domain)
 
     @property
     def singularities(self) -> Singularities:
@@ -169,51 +204,88 @@ class CellProblem(ABC):
         return Singularities()
 
     def divisible(self, geometry: CellGeometry) -> Tensor:
-        """The cells that can be halved in spite of rounding, a mask (N,)."""
+        """The cells that can be refined in spite of rounding, a mask (N,)."""
         return self.singularities.divisible(geometry)
 
     def coordinates(self, geometry: CellGeometry, steep: Tensor) -> Tensor:
-        """The coordinates in which cells are halved, if at all, a mask (N, d).
+        """The coordinates in which cells are refined, if at all, a mask (N, d).
 
         steep: those in which the solution is steep, a mask (N, d).
         """
         return self.singularities.coordinates(geometry, steep)
 
-    def refined(self, geometry: CellGeometry, chosen: Tensor, left: float = 1.0) -> CellGeometry:
-        """The cells when some are halved, those at singular corners several times at once.
+    def refined(self, geometry: CellGeometry, marked: Tensor, left: float = 1.0) -> CellGeometry:
+        """The cells when some are refined, those at singular corners several times at once.
 
         Args:
             geometry: the present cells.
-            chosen: the coordinates in which cells are halved, a mask (N, d).
+            marked: the coordinates in which cells are refined, a mask (N, d).
             left: the part of the error that is to be left.
         """
-        return self.singularities.refined(geometry, chosen, left, self.cells)
+        return self.singularities.refined(geometry, marked, left, self.cells)
 
     def deeper(self, geometry: CellGeometry) -> CellGeometry:
         """Smaller cells where a higher degree does not show the error of a solution."""
         return self.singularities.deeper(geometry, self.cells)
 
-    @abstractmethod
+    def too_large(self, tree: Tree) -> Tensor:
+        """The coordinates in which cells are too large for the boundary, a mask (N, d)."""
+        return torch.zeros_like(tree.level, dtype=torch.bool)
+
     def start(self, tree: Tree) -> CellGeometry:
-        """The cells of a tree, after leaves that are too large for the boundary have been halved.
+        """The cells of a tree, after leaves that are too large for the boundary have been refined.
 
         Raises:
             InputError: if the boundary has details that no cell can resolve.
         """
+        for _ in range(self.most):
+            marked = self.too_large(tree)
+            for patch in self.patches:
+                marked = marked | tree.everywhere(patch.cut(tree))
+            if not bool(marked.any()):
+                return self.cells(tree)
+            tree, _ = tree.split(marked)
+        raise InputError(
+            f"the boundary of {self.domain!r} has details that are too small for cells: "
+            f"{self.tiny.format(most=self.most)}, or it touches itself"
+        )
 
-    @abstractmethod
+    def contains(self, region: int, points: Tensor, tolerance: float) -> Tensor:
+        """Which points are in a region, with a distance from its boundary, a mask (n,)."""
+        raise NotImplementedError
+
     def inside(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[CellPoints]:
         """Points of a quadrature rule in groups of cells; each cell is in one group, once."""
+        found: list[CellPoints] = []
+        regions, count = geometry.tree.region, polynomials.degree + self.many
+        # On an interface rounding decides on which side a coefficient is evaluated.
+        near = 1e-10 * float(geometry.half.max()) if self.interfaces else 0.0
+        for region in range(1 + int(regions.max())):  # in each, coefficients may be the same
+            whole, cut = (
+                (some & (regions == region)).nonzero()[:, 0]
+                for some in (geometry.whole_cells, ~geometry.whole_cells)
+            )
+            if len(whole):
+                found.append(CellPoints.inside(geometry, whole, *polynomials.rule(self.more)))
+            found += gauss_inside(
+                geometry, cut, partial(self.contains, region, tolerance=near), count
+            )
+        return found
 
-    @abstractmethod
-    def walls(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[TermAt]:
+    def on_boundary(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[TermAt]:
         """The conditions, with points on the boundary; the arguments are those of `on`."""
+        found: list[TermAt] = []
+        for axis, upper, cells in geometry.tree.ends:
+            side = SidePart.whole(axis, upper, geometry.tree.dim)
+            rule = polynomials.on_face.rule(self.more)
+            at = CellPoints.on_side(geometry, cells, side, *rule)
+            sides = [(one, piece.side) for one in self.conditions for piece in one.pieces]
+            found += [(one, at) for one, own in sides if own == (axis, upper)]
+        return found
 
-    def coupled_contacts(
-        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
-    ) -> list[CoupledContacts]:
-        """The arcs at which cells of two regions meet; the arguments are those of `on`."""
-        return []
+    def contacts(self, geometry: CellGeometry, degree: int) -> Iterator[Contacts]:
+        """The arcs or patches at which cells of two regions meet; degree: that of cells."""
+        yield from ()
 
     def on(
         self,
@@ -238,34 +310,26 @@ class CellProblem(ABC):
                 the points, as for the moments of an evolution, which have one each.
         """
         shared = SharedInCells.of(self.shared, geometry, coefficients.shape[2])
-        present = shared.sum(numbers)
-        places = [(self.equation, at) for at in self.inside(geometry, polynomials)]
-        places, count = places + self.walls(geometry, polynomials), len(places)
-        terms = [SampledTerm(*one, polynomials, coefficients, present) for one in places]
-        equation, walls = terms[:count], terms[count:]
+        about = polynomials, coefficients, shared.sum(numbers)
+        inside = self.inside(geometry, polynomials)
+        equation = [SampledTerm(self.equation, at, *about) for at in inside]
+        boundary = self.on_boundary(geometry, polynomials)
+        walls = [SampledTerm(term, at, *about) for term, at in boundary]
         # A source that known functions balance is balanced at points, not in integrals.
         if integrated and len(self.patches) == len(self.shared):
-            self._integrate_sources(geometry, equation, limit)
-        contacts = self.coupled_contacts(geometry, polynomials, coefficients)
+            for term in equation:
+                if term.at.alike:
+                    added = self.source_moments.corrections(geometry, term, limit)
+                    if added is not None:
+                        term.right = term.right + added
+        contacts = [
+            CoupledContacts(one, geometry, polynomials, coefficients)
+            for one in self.contacts(geometry, polynomials.degree)
+        ]
         singular = self.singularities
         factors = singular.weights(geometry), singular.pollution(geometry)
         of_functions = polynomials, equation, walls, self.counted
         return CellSystem(geometry, *of_functions, *factors, contacts, shared)
-
-    def _integrate_sources(
-        self, geometry: CellGeometry, terms: Sequence[SampledTerm], limit: bool
-    ) -> None:
-        """Take accurate integrals of the equation's source in whole cells.
-
-        Args:
-            geometry, limit: see `on`.
-            terms: the equation at points of cells, whose right-hand sides change.
-        """
-        for term in terms:
-            if term.at.alike:
-                found = self.source_moments.corrections(geometry, term, limit)
-                if found is not None:
-                    term.right = term.right + found
 
 
 def counted_fields(residuals: Residuals, fields: int) -> Sequence[int]:
@@ -281,17 +345,8 @@ def counted_fields(residuals: Residuals, fields: int) -> Sequence[int]:
     return [one for one in chosen if one < fields] or range(fields)
 
 
-@dataclass(frozen=True)
-class CellTerms:
-    """The terms of a loss: the equation, the conditions on the boundary and those on interfaces."""
-
-    equation: ResidualTerm
-    conditions: Sequence[ResidualTerm]
-    interfaces: Sequence[ResidualTerm]
-
-
-def terms_for_cells(loss: Sequence[Term], domain: Domain) -> CellTerms:
-    """The terms of a loss, the equation first.
+def checked_terms(loss: Sequence[Term], domain: Domain) -> tuple[ResidualTerm, ...]:
+    """The terms of a loss, the equation first, without those that prescribe one number.
 
     Raises:
         InputError: for what cells cannot solve: an energy, or conditions of another kind.
@@ -302,10 +357,10 @@ def terms_for_cells(loss: Sequence[Term], domain: Domain) -> CellTerms:
             raise InputError(f"cells: the term {term.name} is no mean of squared residuals")
         if not is_mean(term):
             terms.append(term)
-    equation, *others = terms
     own = set(domain.boundary.pieces)
-    conditions = [term for term in others if not term.kinks]
-    for term in conditions:
+    for term in terms[1:]:
+        if term.kinks:
+            continue
         if term.measured:
             raise InputError(
                 f"the term {term.name} has measurements: cells take them for problems with unknown "
@@ -316,7 +371,7 @@ def terms_for_cells(loss: Sequence[Term], domain: Domain) -> CellTerms:
                 f"the term {term.name} cannot be imposed on cells: expected a condition at single "
                 "points of whole pieces of the boundary, or on an interface"
             )
-    return CellTerms(equation, conditions, [term for term in others if term.kinks])
+    return tuple(terms)
 
 
 def with_shared_functions(problem: CellProblem, surrogate: Surrogate) -> CellProblem:

@@ -334,6 +334,14 @@ class Tree:
         places = BoxPlaces(self.roots, self.level, self.place)
         return Faces.between(places, self.boxes, self.region, self.around)
 
+    @property
+    def unbalanced(self) -> Tensor:
+        """The coordinates in which leaves have more than twice a neighbour's width, (N, d)."""
+        faces, level = self.faces, self.level
+        finer = level[faces.upper] - level[faces.lower]
+        found = torch.zeros_like(level).index_add(0, faces.lower, (finer > 1).long())
+        return found.index_add(0, faces.upper, (finer < -1).long()) > 0
+
     @cached_property
     def ends(self) -> list[tuple[int, bool, Tensor]]:
         """For each axis and each of its ends (True the upper one) the leaves that touch it."""

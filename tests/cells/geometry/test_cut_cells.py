@@ -11,7 +11,6 @@ from kanpinn.jets import Channels
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.spaces.cells.domains import ProblemInPlane
 from kanpinn.spaces.cells.geometry.plane import CellCutter, Outline
-from kanpinn.spaces.cells.geometry.regions import divided
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.functions import CellField
 from kanpinn.spaces.cells.tree import Tree
@@ -181,8 +180,7 @@ def norms_on(geometry, polynomials):
     points = geometry.domain.gauss(1)
     term = ResidualTerm("interior", points, 1.0, channels, lambda p, u: kp.laplacian(u))
     zeros = torch.zeros(len(geometry.tree), polynomials.size, 1, dtype=F)
-    division = divided(geometry.domain, [])
-    problem = ProblemInPlane(geometry.domain, division, term, [], [0])
+    problem = ProblemInPlane(geometry.domain, term, [])
     return problem.on(geometry, polynomials, zeros).norms
 
 

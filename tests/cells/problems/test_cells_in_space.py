@@ -8,7 +8,6 @@ import trimesh
 
 import kanpinn as kp
 from kanpinn.geometry import Points
-from kanpinn.geometry.division import SolidDivision
 from kanpinn.spaces.cells.domains import ProblemInSpace
 from kanpinn.spaces.cells.geometry.solid import SolidWalls
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
@@ -93,7 +92,7 @@ def test_errors_fall_fast_with_the_degree():
 
 @pytest.mark.parametrize("domain", [BITTEN, _prism(), CUBE - OCTANT], ids=["ball", "prism", "cube"])
 def test_points_represent_volumes_and_areas(domain):
-    problem = ProblemInSpace(domain, SolidDivision.of(domain), None, (), (0,))
+    problem = ProblemInSpace(domain, None, [])
     geometry, polynomials = problem.start(Tree.uniform((3, 3, 3))), LocalPolynomials(6, 3)
     inside = problem.inside(geometry, polynomials)
     volume = sum(float(at.weights.sum()) for at in inside)

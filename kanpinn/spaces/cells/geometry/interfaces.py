@@ -201,7 +201,7 @@ def _common(arcs: Arcs, one: int, other: int) -> tuple[Tensor, Tensor, Tensor, T
         The parameters of the arcs on the first curve, and their cells, (n,) each.
     """
     tiny = 1e-10  # of the parameter's range
-    own, others = (_sorted(arcs, number) for number in (one, other))
+    own, others = (arcs.of_curve(number) for number in (one, other))
     first, last, cell = own
     low, high, beyond = (1 - others[1]).flip(0), (1 - others[0]).flip(0), others[2].flip(0)
     ends = torch.cat([first, last, low, high]).unique()
@@ -212,13 +212,6 @@ def _common(arcs: Arcs, one: int, other: int) -> tuple[Tensor, Tensor, Tensor, T
     both = (middle > first[here]) & (middle < last[here])
     both &= (middle > low[there]) & (middle < high[there])
     return ends[:-1][both], ends[1:][both], cell[here[both]], beyond[there[both]]
-
-
-def _sorted(arcs: Arcs, number: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The ends and the cells of the arcs of a curve, in order."""
-    own = (arcs.curve == number).nonzero()[:, 0]
-    own = own[arcs.first[own].argsort()]
-    return arcs.first[own], arcs.last[own], arcs.cell[own]
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,21 +21,6 @@ from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.spaces.cells.tree import Faces, Tree
 
 
-def gauss_on_arcs(curve: Curve, first: Tensor, last: Tensor, count: int) -> tuple[Points, Tensor]:
-    """The Gauss points of arcs of a curve, those of the first arc first, and weights (a, count).
-
-    Args:
-        curve: the curve.
-        first, last: the parameters at the ends of the arcs, (a,) each.
-        count: the number of points on each arc.
-    """
-    unit, weights = gauss_legendre(count)
-    size = (last - first)[:, None]
-    t = (first[:, None] + size * unit).flatten()
-    speed = curve.velocity(t).norm(dim=1).view(-1, count)
-    return curve.points_at(t), speed * size * weights
-
-
 @dataclass(frozen=True, eq=False)
 class Arcs:
     """Parts of the boundary's curves, each in one cell and monotone in both coordinates.
@@ -55,8 +40,26 @@ class Arcs:
     ends: Tensor
     turns: Tensor
 
-    def __len__(self) -> int:
-        return len(self.curve)
+    def of_curve(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The parameters at the ends of a curve's arcs, and their cells, in order, (n,) each."""
+        own = (self.curve == number).nonzero()[:, 0]
+        own = own[self.first[own].argsort()]
+        return self.first[own], self.last[own], self.cell[own]
+
+
+def gauss_on_arcs(curve: Curve, first: Tensor, last: Tensor, count: int) -> tuple[Points, Tensor]:
+    """The Gauss points of arcs of a curve, those of the first arc first, and weights (a, count).
+
+    Args:
+        curve: the curve.
+        first, last: the parameters at the ends of the arcs, (a,) each.
+        count: the number of points on each arc.
+    """
+    unit, weights = gauss_legendre(count)
+    size = (last - first)[:, None]
+    t = (first[:, None] + size * unit).flatten()
+    speed = curve.velocity(t).norm(dim=1).view(-1, count)
+    return curve.points_at(t), speed * size * weights
 
 
 @dataclass(frozen=True, eq=False)
