@@ -12,7 +12,6 @@ from kanpinn.geometry.points import Points
 from kanpinn.jets import Channels
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.spaces.cells.domains import ProblemInPlane
-from kanpinn.spaces.cells.geometry.cell_geometry import CellPoints
 from kanpinn.spaces.cells.tree import Tree
 
 F = torch.float64
