@@ -1,6 +1,4 @@
-"""The formula read off a network: composition to sympy expressions, simplification, error and
-defects.
-"""
+"""The formula read off a network: its expressions, edges, error and defects."""
 
 import itertools
 import math

@@ -1,6 +1,4 @@
-"""Graphs that may explain the data: other shapes of networks, sparse networks, products and
-grown graphs.
-"""
+"""Graphs of splines that may be read as formulas: own edges, and fits of smaller KANs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Pictures of networks, and the notebook card of a formula."""
+"""The picture of a KAN with its edge functions, the card of a formula, and `Formula.plot`."""
 
 import html
 import re

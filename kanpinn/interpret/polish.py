@@ -1,4 +1,10 @@
-"""Fits of a function of one variable to samples: starts, and the polish of parameters."""
+"""Least-squares fits of c f(a x + b) + d to samples of an edge, from a lattice of starts.
+
+The data lie on t in [-1, 1]. The unknowns of a fit are its window (left, right), the arguments of f
+at t = -1 and t = 1. The best c and d are eliminated, and k windows move at once by
+Levenberg–Marquardt steps. Windows stay inside the domain of f; an end of a window that reaches an
+end of the domain remains there.
+"""
 
 import functools
 import itertools

@@ -1,6 +1,4 @@
-"""Exact constants in graphs of formulas: normal forms, recognition of constants, rounding with
-a refit.
-"""
+"""Rounding of a graph's constants, in a normal form, to exact numbers such as 1/2, π and √2."""
 
 import functools
 import math

@@ -1,4 +1,4 @@
-"""Pictures of solutions in time: snapshots, time steps, evolutions."""
+"""Pictures of solutions in time: snapshots, components, phases, and the steps of a march."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,6 +1,4 @@
-"""Pictures of values on grids: lines, images, sections, streamlines, outlines of domains,
-cells.
-"""
+"""Pictures of fields on a grid: lines, maps, streamlines, cells, and outlines of domains."""
 
 import math
 from collections.abc import Mapping

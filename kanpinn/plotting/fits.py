@@ -1,4 +1,4 @@
-"""Pictures and notebook cards of fits."""
+"""The figures of a fit, its card, and `Fitted.plot`."""
 
 from collections.abc import Iterator
 from functools import partial

@@ -1,4 +1,4 @@
-"""Pictures and notebook cards of eigenmodes."""
+"""The figure of eigenmodes, their card, and `Eigensolution.plot`."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial

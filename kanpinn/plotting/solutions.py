@@ -1,4 +1,4 @@
-"""What a notebook shows of a solution, and `Solution.plot`."""
+"""The card of a solution and of its errors, and `Solution.plot`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial

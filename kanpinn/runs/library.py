@@ -1,6 +1,4 @@
-"""The library of problems that comes with kanpinn, copies of its files under new names, and the
-files that a class file needs.
-"""
+"""The library of problems that comes with kanpinn, and the files that a class file needs."""
 
 import ast
 import re

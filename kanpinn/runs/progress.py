@@ -1,6 +1,4 @@
-"""Progress of runs and studies: a live line on a terminal or in a notebook, log lines
-elsewhere.
-"""
+"""Progress of runs and studies: a live line on a terminal or in a notebook, else log lines."""
 
 import html
 import logging

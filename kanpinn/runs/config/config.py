@@ -1,6 +1,4 @@
-"""`Config`, a validated file of settings, with overrides of other types and the schema of all
-files.
-"""
+"""`Config`, a checked file of settings; overrides that change a class; the schema of all files."""
 
 import copy
 import json

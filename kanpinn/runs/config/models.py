@@ -1,6 +1,4 @@
-"""Pydantic models of the tables of a TOML file, derived from the signatures of the classes that
-the tables configure.
-"""
+"""Tables of a TOML file as pydantic models, made from signatures, and messages for their faults."""
 
 import hashlib
 import importlib

@@ -1,4 +1,4 @@
-"""Problem files' tables of the problem and its domain."""
+"""The tables of problems and of their domains."""
 
 import functools
 import operator

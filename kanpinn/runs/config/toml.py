@@ -1,6 +1,4 @@
-"""TOML files and command-line overrides: reading within limits of size and depth, and setting
-values by dotted keys.
-"""
+"""TOML within limits of size and depth, and overrides KEY=VALUE of the command line."""
 
 import copy
 import re

@@ -1,6 +1,4 @@
-"""One self-contained HTML page of sections with tables, figures, paragraphs and listings; the
-provenance of runs and studies.
-"""
+"""One self-contained HTML page of sections, and the provenance of runs and studies."""
 
 import contextlib
 import re

@@ -1,6 +1,4 @@
-"""The report of a study as an HTML page and as a notebook card: varied keys, settings, orders,
-failures and runs.
-"""
+"""The report of a study, as an HTML page and as a notebook card."""
 
 import os
 from collections import Counter

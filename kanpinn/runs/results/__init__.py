@@ -1,7 +1,7 @@
 """Run folders and the files in them: run.json, result.h5, checkpoint.pt, fields.vtkhdf, figures.
 
-`RunFolder` writes a run folder and `load` reads it. `contents` defines the interface by which
-`solves`, `eigens` and `fits` add the entries and files of their kind of run.
+`RunFolder` writes a run folder and `load` reads it; `contents` has what differs between solves,
+eigenvalue problems and fits.
 """
 
 from kanpinn.runs.results.folder import RunFolder as RunFolder

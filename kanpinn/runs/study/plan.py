@@ -1,6 +1,4 @@
-"""The plan of a study (every combination of the varied values with its configuration) and the
-work of a worker process (one run of the plan).
-"""
+"""The plan of a study, all combinations of the varied values, and the work at one of its runs."""
 
 import errno
 import hashlib

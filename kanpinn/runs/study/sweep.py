@@ -1,6 +1,4 @@
-"""`StudyFile` describes a study, `sweep` runs a study: tasks go to an executor, their outcomes
-into the table.
-"""
+"""`sweep`, which runs a study, and `StudyFile`, which describes one."""
 
 import contextlib
 import os
