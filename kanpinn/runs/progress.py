@@ -7,7 +7,6 @@ import time
 import uuid
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Mapping
 from typing import Any, Self
 
 from rich.console import Console
@@ -167,21 +166,18 @@ class Progress(LiveLine):
             left = "" if ended else self._left(run)
             self.cell.show(run_line(run, left, ended), None if ended else _part(run))
         elif self.bar is not None:
-            self._show(run, self.bar, ended)
+            self.bar.update(
+                self.task,
+                description=_where(run),
+                completed=_part(run),
+                total=1.0,
+                text=f"{shown_numbers(run)}  {self._left(run)}",
+            )
+            if ended:
+                self.bar.console.print(run_line(run, "", ended), highlight=False)
         elif ended or self._last - self._said >= self.interval:
             self._said = self._last
             log.info("%s", run_line(run, "" if ended else self._left(run), ended))
-
-    def _show(self, run: SolverState, bar: Bar, ended: bool) -> None:
-        bar.update(
-            self.task,
-            description=_where(run),
-            completed=_part(run),
-            total=1.0,
-            text=f"{shown_numbers(run)}  {self._left(run)}",
-        )
-        if ended:
-            bar.console.print(run_line(run, "", ended), highlight=False)
 
     def _left(self, run: SolverState) -> str:
         """Return the time until this stage's end as text; empty where it is not known.
@@ -191,7 +187,8 @@ class Progress(LiveLine):
         (before, first), (now, part) = self._done[(len(self._done) - 1) // 2], self._done[-1]
         if part <= first or (run.stage is not None and not run.stage.steady):
             return ""
-        return _left((now - before) * (1 - part) / (part - first), run)
+        known = "at most" if run.stage is None or run.stage.part is None else "about"
+        return f"{known} {duration((now - before) * (1 - part) / (part - first))} left"
 
 
 def run_line(run: SolverState, left: str, ended: bool) -> str:
@@ -215,19 +212,14 @@ def shown_numbers(run: SolverState) -> str:
     parts = [f"loss {row['loss']:.2e}"] if run.stage is None or run.stage.part is None else []
     if "l2_relative" in row:
         parts.append(f"rel. L2 {row['l2_relative']:.2e}")
-    if (score := _score(row)) is not None:
+    scores = (f"{part}_{score}" for part in ("validation", "train") for score in SCORES)
+    if (score := next((name for name in scores if name in row), None)) is not None:
         parts.append(f"{score.replace('_', ' ')} {row[score]:.3g}")
     if run.words:
         parts.append(run.words)
     unknowns = (name for name in row if name.startswith(UNKNOWN))
     parts += [f"{name.removeprefix(UNKNOWN)} {row[name]:.6g}" for name in unknowns]
     return ", ".join(parts)
-
-
-def _score(row: Mapping[str, float | int]) -> str | None:
-    """Return the name of the score that is shown, None if the row has no score."""
-    choices = (f"{part}_{score}" for part in ("validation", "train") for score in SCORES)
-    return next((name for name in choices if name in row), None)
 
 
 def _part(run: SolverState) -> float:
@@ -251,12 +243,6 @@ def duration(seconds: float) -> str:
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
-def _left(seconds: float, run: SolverState | None = None) -> str:
-    """Return the time left as text; "at most" where only a limit of steps is known."""
-    known = run is not None and run.stage is not None and run.stage.part is not None
-    return f"{'about' if known else 'at most'} {duration(seconds)} left"
 
 
 class StudyProgress(LiveLine):
