@@ -32,7 +32,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from common import options, verdicts
+from common import script
 from common.pieces import Pieces, Row
 
 from kanpinn._support.files import write_text
@@ -69,13 +69,16 @@ class Failed(Exception):
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     names = [path.stem for path in sorted(SCRIPTS.glob("*.py")) if path.stem != NAME]
-    parser = options.parser(NAME, __doc__)
-    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
-    parser.add_argument("--workers", type=int, default=1, help="scripts at a time (1)")
-    parser.add_argument("--tolerance", type=float, default=0.1, help="of numbers (0.1)")
-    chosen = options.finish(NAME, parser.parse_args(given))
+    chosen = script.options(
+        NAME,
+        __doc__,
+        given,
+        only=dict(nargs="+", choices=names, default=names, metavar="NAME"),
+        workers=dict(type=int, default=1, help="scripts at a time (1)"),
+        tolerance=dict(type=float, default=0.1, help="of numbers (0.1)"),
+    )
     if chosen.workers < 1 or not 0 <= chosen.tolerance:
-        parser.error("--workers: expected 1 or more; --tolerance: expected 0 or more")
+        chosen.error("--workers: expected 1 or more; --tolerance: expected 0 or more")
     chosen.folder, chosen.reference = (TINY, TINY / "reference") if chosen.smoke else (
         SCRIPTS,
         REFERENCE,
@@ -88,7 +91,6 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 def main(given: Sequence[str] | None = None) -> int:
     chosen = arguments(given)
     output = chosen.output.absolute()
-    output.mkdir(parents=True, exist_ok=True)
     pieces = Pieces.under(output, again=chosen.smoke)
     drifts: list[Drift] = []
     failures: dict[str, str] = {}
@@ -218,16 +220,16 @@ def publish(drifts: Sequence[Drift], failures: Mapping[str, str], output: Path) 
     write_text(output / "drift.md", page(drifts, failures))
     text = json.dumps([asdict(drift) for drift in drifts], indent=1, ensure_ascii=False)
     write_text(output / "drift.json", text + "\n")
-    figures: dict[str, verdicts.Figure] = {}
+    figures: dict[str, script.Verdict] = {}
     for name in dict.fromkeys([*(drift.script for drift in drifts), *failures]):
         found = [drift for drift in drifts if drift.script == name]
         drifted = any(drift.kind in ("verdict", "drifted", "gone") for drift in found)
-        figures[name] = {
-            "value": failures.get(name) or counted(found),
-            "target": "no verdict changes, no figure drifts",
-            "met": not drifted and name not in failures,
-        }
-    verdicts.write(output / f"{NAME}.json", figures)
+        figures[name] = script.verdict(
+            failures.get(name) or counted(found),
+            "no verdict changes, no figure drifts",
+            not drifted and name not in failures,
+        )
+    script.write_verdicts(output / f"{NAME}.json", figures)
 
 
 def page(drifts: Sequence[Drift], failures: Mapping[str, str]) -> str:

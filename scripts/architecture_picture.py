@@ -15,7 +15,7 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
-from common import options, verdicts
+from common import script
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
@@ -31,29 +31,23 @@ Imports = Mapping[str, frozenset[str]]
 
 def main() -> None:
     name = Path(__file__).stem
-    parser = options.parser(name, __doc__)
-    chosen = options.finish(name, parser.parse_args())
+    chosen = script.options(name, __doc__)
     found = imports()
     levels = levels_of(found)
-    chosen.output.mkdir(parents=True, exist_ok=True)
     picture = draw(found, levels)
     for suffix in ("svg", "png"):
         save(picture, chosen.output / f"architecture.{suffix}")
     upward = sum(levels[low] >= levels[room] for room, lows in found.items() for low in lows)
-    figures: dict[str, verdicts.Figure] = {
-        "rooms": {"value": len(found), "target": "as many as there are folders", "met": None},
-        "pairs of rooms of which one imports the other": {
-            "value": sum(map(len, found.values())),
-            "target": "told",
-            "met": None,
-        },
-        "imports of a room by a room that is not above it": {
-            "value": upward,
-            "target": "0",
-            "met": upward == 0,
-        },
+    figures: dict[str, script.Verdict] = {
+        "rooms": script.verdict(len(found), "as many as there are folders"),
+        "pairs of rooms of which one imports the other": script.verdict(
+            sum(map(len, found.values())), "told"
+        ),
+        "imports of a room by a room that is not above it": script.verdict(
+            upward, "0", upward == 0
+        ),
     }
-    verdicts.write(chosen.output / f"{name}.json", figures)
+    script.write_verdicts(chosen.output / f"{name}.json", figures)
 
 
 def imports() -> Imports:

@@ -19,33 +19,444 @@ benchmark_distributed.json.
 """
 
 import argparse
-from collections.abc import Sequence
+import csv
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
-from common import options, verdicts
-from scaling import paper, report, tasks
-from scaling.timing import Scaling, measure
+import torch
+import torch.distributed as dist
+from common import script
+from common.script import save_figure, solve_job
+from machinery import timing
+from matplotlib.axes import Axes
 from scaling.workers import Workers
+from torch import Tensor
+
+import kanpinn as kp
+from kanpinn._support.distributed import world
+from kanpinn.linalg import fold
+from kanpinn.loss import Residuals
+from kanpinn.optimizers.output_layer import solve_output
+from kanpinn.plotting.style import BLUE, GREY, MARKERS, PALETTE, STYLE, VERMILLION, new_figure, tidy
+
+NETWORK, LATENCY = 1.25e9, 50e-6  # bytes a second (10 Gbit/s), seconds a message: assumed
+RANKS, PARAMETERS = (2, 16, 128, 1000), (240, 1000, 2880, 10_000)
+POINTS = 100_000  # of each rank
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold of P columns over R ranks of POINTS rows each; rate: operations a second."""
+
+    parameters: int
+    ranks: int
+    rate: float
+
+    @property
+    def levels(self) -> int:
+        return math.ceil(math.log2(self.ranks))
+
+    @property
+    def triangle(self) -> int:
+        """Bytes of one triangle, which a rank on one level sends and receives."""
+        return 8 * (self.parameters + 1) * (self.parameters + 2) // 2
+
+    @property
+    def busiest(self) -> int:
+        """Bytes through the first rank, both ways."""
+        return 2 * self.levels * self.triangle
+
+    @property
+    def total(self) -> int:
+        """Bytes that cross the network."""
+        return 2 * (self.ranks - 1) * self.triangle
+
+    @property
+    def gradient(self) -> float:
+        """Bytes that a rank sends if gradients are reduced instead: loss, gradient, a flag."""
+        return 2 * (self.ranks - 1) / self.ranks * 8 * (self.parameters + 2)
+
+    @property
+    def own(self) -> float:
+        """Seconds for a rank's own rows."""
+        return 2 * POINTS * self.parameters**2 / self.rate
+
+    @property
+    def waiting(self) -> float:
+        """Seconds for the messages on the longest path."""
+        return 2 * self.levels * (LATENCY + self.triangle / NETWORK)
+
+    @property
+    def combining(self) -> float:
+        """Seconds for the factorizations on the longest path."""
+        return self.levels * 10 / 3 * self.parameters**3 / self.rate
+
+    @property
+    def efficiency(self) -> float:
+        """The time for own rows over the whole time: weak scaling of the fold."""
+        return self.own / (self.own + self.waiting + self.combining)
+
+
+def folds_at(rate: float) -> list[Fold]:
+    return [Fold(p, r, rate) for p in PARAMETERS for r in RANKS]
+
+
+LEAST_SQUARES, MARQUARDT, GRADIENT = "least squares", "Levenberg-Marquardt", "gradient"
+PROBES = 3  # losses of a Levenberg-Marquardt step
+
+
+@cache
+def system(task: str, points: int, width: int, ranks: int) -> Residuals:
+    """Return residuals of Poisson's equation, cached for each number of ranks."""
+    grid = [4, 16] if task == LEAST_SQUARES else [5, 5]
+    degree = 7 if task == LEAST_SQUARES else 3
+    return timing.residuals(kp.KAN([2, width, 1], degree=degree, grid=grid, seed=0), points)
+
+
+def parameters(task: str, width: int) -> int:
+    """Return the number of columns that are folded, or the length of the gradient."""
+    layers = system(task, 100, width, 1).surrogate.network.layers
+    return sum(x.coefficients.numel() for x in (layers[-1:] if task == LEAST_SQUARES else layers))
+
+
+def timed(task: str, points: int, width: int, threads: int) -> float:
+    """Return the seconds of one step, which all ranks start together."""
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+    residuals = system(task, points, width, world())
+    if world() > 1:
+        dist.barrier()
+    begun = time.perf_counter()
+    STEPS[task](residuals)
+    return time.perf_counter() - begun
+
+
+def _least_squares(residuals: Residuals) -> None:
+    solve_output(residuals, linear=True)
+
+
+def _marquardt(residuals: Residuals) -> None:
+    fold(residuals.rows(residuals.surrogate.network.layers)).damped().step(1e-6)
+    for _ in range(PROBES):
+        residuals.surrogate.follow(residuals.points)
+        residuals.loss()
+
+
+def _gradient(residuals: Residuals) -> None:
+    residuals.backward()
+
+
+STEPS: dict[str, Callable[[Residuals], None]] = {
+    LEAST_SQUARES: _least_squares,
+    MARQUARDT: _marquardt,
+    GRADIENT: _gradient,
+}
+
+LBFGS = '{type = "lbfgs", steps = 3, iterations = 5}'
+SOLVES = {
+    "least squares": ["network.width=[2,64,1]"],
+    "Levenberg-Marquardt, 4 steps": [
+        *("network.width=[2,8,1]", "network.degree=5", "network.boundary=penalty"),
+        'optimizer=[{type = "levenberg_marquardt", steps = 4}]',
+    ],
+    "variable projection, 10 steps": [
+        *("network.width=[2,2,1]", "network.degree=[3,7]", "network.grid=[1,12]"),
+        "network.boundary=penalty",
+        'optimizer=[{type = "variable_projection", steps = 10, rounds = 2, starts = 4}]',
+    ],
+    "L-BFGS, 15 iterations": [
+        *("network.width=[2,8,1]", "network.degree=5", "network.boundary=penalty"),
+        f"optimizer=[{LBFGS}]",
+    ],
+}
+
+
+def solved(name: str, small: bool) -> Tensor:
+    """Return values of the solution of problems/poisson2d.toml at 1000 points."""
+    torch.set_num_threads(1)
+    reduced = ["points.interior=100", "points.boundary=40"] if small else []
+    if small and name == "least squares":  # more points than coefficients: then it is one step
+        reduced += ["network.width=[2,8,1]", "points.interior=400"]
+    solution = solve_job("poisson2d", [*SOLVES[name], *reduced]).run()
+    x = torch.rand(1000, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    return solution(2 * x - 1).detach()
+
+
+def bytes_counted(columns: int) -> tuple[int, int]:
+    """Return the bytes of triangles that this rank sends and receives in one fold."""
+    given = taken = 0
+
+    def watch(name: str, giving: Callable[[], bool]) -> Any:
+        call = getattr(dist, name)
+
+        def counting(tensor: Tensor, peer: int) -> Any:
+            nonlocal given, taken
+            size = tensor.numel() * tensor.element_size()
+            given, taken = (given + size, taken) if giving() else (given, taken + size)
+            return call(tensor, peer)
+
+        return patch.object(dist, name, counting)
+
+    generator = torch.Generator().manual_seed(dist.get_rank())
+    rows = torch.randn(2 * columns, columns + 1, dtype=torch.float64, generator=generator)
+    send, receive = watch("send", lambda: True), watch("recv", lambda: False)
+    with send, receive, watch("broadcast", lambda: dist.get_rank() == 0):
+        fold([(rows[:, :-1], rows[:, -1])])
+    return given, taken
+
+
+ONE, TWO, TWICE = "1 process", "2 processes", "2 processes, twice the points"
+THREADS, HALVES, WHOLES = "1 process of 2 threads", "side by side, half each", "side by side"
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Seconds of each contender, round by round."""
+
+    task: str
+    points: int
+    parameters: int
+    seconds: dict[str, list[float]]
+
+    def over(self, contender: str) -> float:
+        """Return how many times as fast as one process on all points, the median of the rounds."""
+        pairs = zip(self.seconds[ONE], self.seconds[contender], strict=True)
+        return statistics.median(one / other for one, other in pairs)
+
+    @property
+    def strong(self) -> float:
+        """Speed-up of two processes on the same points."""
+        return self.over(TWO)
+
+    @property
+    def strong_limit(self) -> float:
+        """Speed-up of two processes with half the points each that do not wait for each other."""
+        return self.over(HALVES)
+
+    @property
+    def weak(self) -> float:
+        """Efficiency of two processes on twice the points."""
+        return self.over(TWICE)
+
+    @property
+    def weak_limit(self) -> float:
+        """Efficiency of two processes that do the same work and do not wait for each other."""
+        return self.over(WHOLES)
+
+    @property
+    def rate(self) -> float:
+        """Operations a second of one process, 2NP² being counted."""
+        work = 2 * self.points * self.parameters**2
+        return work / statistics.median(self.seconds[ONE])
+
+
+def measure(workers: Workers, task: str, points: int, width: int, rounds: int) -> Scaling:
+    def run(contender: str) -> float:
+        half = points // 2
+        seconds = {
+            ONE: lambda: workers.together(1, timed, task, points, width, 1),
+            TWO: lambda: workers.together(2, timed, task, points, width, 1),
+            TWICE: lambda: workers.together(2, timed, task, 2 * points, width, 1),
+            THREADS: lambda: workers.together(1, timed, task, points, width, 2),
+            HALVES: lambda: workers.apart(2, timed, task, half, width, 1),
+            WHOLES: lambda: workers.apart(2, timed, task, points, width, 1),
+        }[contender]()
+        return max(seconds)
+
+    contenders = (ONE, TWO, TWICE, THREADS, HALVES, WHOLES)
+    found: dict[str, list[float]] = {name: [] for name in contenders}
+    for number in range(rounds + 1):
+        for name in contenders:
+            spent = run(name)
+            if number:  # the first round warms up
+                found[name].append(spent)
+    return Scaling(task, points, parameters(task, width), found)
+
+
+SCALES = {"bytes": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
+
+
+def write(
+    folder: Path, agree: dict[str, float], scales: list[Scaling], folds: list[Fold], smoke: bool
+) -> None:
+    """Write the page, both tables and the figure."""
+    _csv(folder / "timings.csv", TIMINGS, _timings(scales))
+    _csv(folder / "communication.csv", COMMUNICATION, _communication(folds))
+    figure = new_figure(7.2, 3.0)
+    left, middle, right = figure.subplots(1, 3)
+    _draw_scaling(left, scales, "strong")
+    _draw_scaling(middle, scales, "weak")
+    _draw_paper(right, folds)
+    save_figure(figure, folder / "figure", smoke)
+    (folder / "benchmark_distributed.md").write_text(_page(agree, scales, folds), encoding="utf-8")
+
+
+TIMINGS = "task contender points parameters rounds median_s smallest_s largest_s speed_up".split()
+COMMUNICATION = (
+    "parameters ranks triangle_bytes busiest_bytes total_bytes gradient_bytes own_s messages_s "
+    "combining_s efficiency"
+).split()
+
+
+def _timings(scales: Iterable[Scaling]) -> list[list[object]]:
+    return [
+        [s.task, name, s.points, s.parameters, len(seconds)]
+        + [f"{v:.6g}" for v in (*_spread(seconds), s.over(name))]
+        for s in scales
+        for name, seconds in s.seconds.items()
+    ]
+
+
+def _communication(folds: Iterable[Fold]) -> list[list[object]]:
+    return [
+        [f.parameters, f.ranks, f.triangle, f.busiest, f.total]
+        + [f"{v:.6g}" for v in (f.gradient, f.own, f.waiting, f.combining, f.efficiency)]
+        for f in folds
+    ]
+
+
+def _csv(path: Path, names: Sequence[str], rows: list[list[object]]) -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([names, *rows])
+
+
+def _spread(seconds: list[float]) -> tuple[float, float, float]:
+    return statistics.median(seconds), min(seconds), max(seconds)
+
+
+def _page(agree: dict[str, float], scales: list[Scaling], folds: list[Fold]) -> str:
+    rate = scales[0].rate
+    return f"""# One solve by several processes
+
+## Agreement
+
+Relative L2 difference between the solutions of one process and of two, at 1000 points.
+
+{_table(["optimizer", "difference"], [[n, f"{d:.1e}"] for n, d in agree.items()])}
+
+## Scaling at 2 processes
+
+One step; one thread a process. Seconds: median (smallest - largest); rounds: {_rounds(scales)}.
+Speed-up: over one process on the same points; with twice the points it is the efficiency of weak
+scaling. "Side by side" are processes that know nothing of each other: what the machine allows.
+
+{_table(["task", "contender", "seconds", "speed-up"], _scaling_rows(scales))}
+
+## Communication of one fold, on paper
+
+{POINTS:,} points a rank. Assumed: {NETWORK / 1e9:g} GB/s, {LATENCY * 1e6:g} µs
+a message; measured here: {rate / 1e9:.2g} · 10⁹ operations a second of one core. Going up the tree
+each rank but the first sends one triangle of (P + 1)(P + 2)/2 numbers, going down each receives
+one; the first, which is on every level, takes and gives ⌈log₂ R⌉ of them. Where gradients are
+reduced (Adam, L-BFGS) a rank sends what the last column says instead.
+
+{_table(PAPER, _paper_rows(folds))}
+
+Points and memory: each rank draws all the points, so that they are those of one process, and keeps
+them (16 bytes each in two dimensions); it evaluates its own share only.
+"""
+
+
+PAPER = [
+    *("P", "ranks", "one triangle", "first rank", "network", "own rows", "messages", "combining"),
+    *("efficiency", "gradient"),
+]
+
+
+def _scaling_rows(scales: list[Scaling]) -> list[list[str]]:
+    rows = []
+    for s in scales:
+        for name, seconds in s.seconds.items():
+            median, least, most = _spread(seconds)
+            times = f"{median:.3f} ({least:.3f} - {most:.3f})"
+            what = f"{s.task}, N = {s.points:,}, P = {s.parameters}"
+            rows.append([what, name, times, f"{s.over(name):.2f}"])
+    return rows
+
+
+def _paper_rows(folds: list[Fold]) -> list[list[str]]:
+    return [
+        [f"{f.parameters:,}", f"{f.ranks:,}"]
+        + [_bytes(n) for n in (f.triangle, f.busiest, f.total)]
+        + [f"{t:.3g} s" for t in (f.own, f.waiting, f.combining)]
+        + [f"{f.efficiency:.0%}", _bytes(f.gradient)]
+        for f in folds
+    ]
+
+
+def _bytes(n: float) -> str:
+    unit = max((u for u, scale in SCALES.items() if n >= scale), key=SCALES.__getitem__)
+    return f"{n / SCALES[unit]:.3g} {unit}"
+
+
+def _table(names: Sequence[str], rows: list[list[str]]) -> str:
+    lines = [names, ["---"] * len(names), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _rounds(scales: list[Scaling]) -> int:
+    return len(next(iter(scales[0].seconds.values())))
+
+
+def _draw_scaling(ax: Axes, scales: list[Scaling], kind: str) -> None:
+    places = range(len(scales))
+    reached = [getattr(s, kind) for s in scales]
+    allowed = [getattr(s, f"{kind}_limit") for s in scales]
+    ax.plot(places, reached, "o", color=BLUE, label="2 processes together")
+    ax.plot(places, allowed, "_", color=VERMILLION, markersize=14, label="2 side by side")
+    ideal = 2 if kind == "strong" else 1
+    ax.axhline(ideal, color=GREY, linestyle=":", label="ideal")
+    ax.set_xticks(places, [s.task.replace(" ", "\n").replace("-", "-\n") for s in scales])
+    ax.set(ylim=(0, 1.15 * max(ideal, *reached, *allowed)), xlim=(-0.5, len(scales) - 0.5))
+    what = {"strong": "speed-up, the same points", "weak": "efficiency, the same points each"}
+    ax.set_title(what[kind], fontsize=STYLE.small)
+    tidy(ax).legend(fontsize=STYLE.letter, frameon=False)
+
+
+def _draw_paper(ax: Axes, folds: list[Fold]) -> None:
+    for number, parameters in enumerate(PARAMETERS):
+        own = [f for f in folds if f.parameters == parameters]
+        ax.plot(
+            [f.ranks for f in own],
+            [f.efficiency for f in own],
+            color=PALETTE[number],
+            marker=MARKERS[number],
+            linestyle=STYLE.dashes[number],
+            label=f"P = {parameters:,}",
+        )
+    ax.set_xscale("log")
+    ax.set(ylim=(0, 1.05), xlabel="ranks")
+    ax.xaxis.label.set_fontsize(STYLE.small)
+    ax.set_title("efficiency on paper", fontsize=STYLE.small)
+    tidy(ax).legend(fontsize=STYLE.letter, frameon=False)
+
 
 NAME = Path(__file__).stem
 AGREE, FEW_STEPS = 1e-10, 1e-8
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = options.parser(NAME, __doc__)
-    parser.add_argument("--rounds", type=int, default=9, help="repetitions (9)")
-    chosen = options.finish(NAME, parser.parse_args(given))
+    chosen = script.options(
+        NAME, __doc__, given, rounds=dict(type=int, default=9, help="repetitions (9)")
+    )
     if chosen.rounds < 1:
-        parser.error(f"--rounds {chosen.rounds}: expected 1 or more")
+        chosen.error(f"--rounds {chosen.rounds}: expected 1 or more")
     return chosen
 
 
 def agreement(workers: Workers, small: bool) -> dict[str, float]:
     """Return the relative L2 distance between the solutions of one and of two processes."""
     found = {}
-    for name in tasks.SOLVES:
-        (one,) = workers.together(1, tasks.solved, name, small)
-        two, also = workers.together(2, tasks.solved, name, small)
+    for name in SOLVES:
+        (one,) = workers.together(1, solved, name, small)
+        two, also = workers.together(2, solved, name, small)
         assert two.equal(also), f"{name}: the two ranks have different solutions"
         found[name] = float((two - one).norm() / one.norm())
     return found
@@ -53,39 +464,31 @@ def agreement(workers: Workers, small: bool) -> dict[str, float]:
 
 def scaling(workers: Workers, rounds: int, tiny: bool) -> list[Scaling]:
     sizes = {
-        tasks.LEAST_SQUARES: (500, 4) if tiny else (20_000, 24),
-        tasks.MARQUARDT: (500, 4) if tiny else (20_000, 10),
-        tasks.GRADIENT: (500, 4) if tiny else (40_000, 10),
+        LEAST_SQUARES: (500, 4) if tiny else (20_000, 24),
+        MARQUARDT: (500, 4) if tiny else (20_000, 10),
+        GRADIENT: (500, 4) if tiny else (40_000, 10),
     }
     return [measure(workers, task, *size, rounds) for task, size in sizes.items()]
 
 
 def figures(
     agree: dict[str, float], scales: list[Scaling], counted: float
-) -> dict[str, verdicts.Figure]:
-    found: dict[str, verdicts.Figure] = {}
+) -> dict[str, script.Verdict]:
+    found: dict[str, script.Verdict] = {}
     for name, difference in agree.items():
         limit = AGREE if name == "least squares" else FEW_STEPS
-        found[f"2 processes and 1, {name}: difference"] = {
-            "value": difference,
-            "target": f"<= {limit:g} relative in the solution",
-            "met": difference <= limit,
-        }
+        found[f"2 processes and 1, {name}: difference"] = script.verdict(
+            difference, f"<= {limit:g} relative in the solution", difference <= limit
+        )
     for s in scales:
         for kind, speed, limit in (
             ("strong scaling: speed-up", s.strong, s.strong_limit),
             ("weak scaling: efficiency", s.weak, s.weak_limit),
         ):
-            found[f"{s.task}, {kind} at 2 processes"] = {
-                "value": speed,
-                "target": f"what two independent processes reach here, {limit:.2f}",
-                "met": None,
-            }
-    found["bytes of a fold, counted over computed"] = {
-        "value": counted,
-        "target": "1",
-        "met": counted == 1,
-    }
+            found[f"{s.task}, {kind} at 2 processes"] = script.verdict(
+                speed, f"what two independent processes reach here, {limit:.2f}"
+            )
+    found["bytes of a fold, counted over computed"] = script.verdict(counted, "1", counted == 1)
     return found
 
 
@@ -94,17 +497,16 @@ def main(given: Sequence[str] | None = None) -> None:
     workers = Workers(2)
     try:
         agree = agreement(workers, chosen.smoke)
-        bytes_counted = workers.together(2, tasks.counted, 100)
+        sent = workers.together(2, bytes_counted, 100)
         scales = scaling(workers, 1 if chosen.smoke else chosen.rounds, chosen.smoke)
     finally:
         workers.end()
-    triangle = paper.Fold(100, 2, 1).triangle
-    counted = max(max(given, taken) / triangle for given, taken in bytes_counted)
-    folds = paper.folds(scales[0].rate)
-    chosen.output.mkdir(parents=True, exist_ok=True)
-    report.write(chosen.output, agree, scales, folds, chosen.smoke)
+    triangle = Fold(100, 2, 1).triangle
+    counted = max(max(given, taken) / triangle for given, taken in sent)
+    folds = folds_at(scales[0].rate)
+    write(chosen.output, agree, scales, folds, chosen.smoke)
     found = figures(agree, scales, counted)
-    verdicts.write(chosen.output / "benchmark_distributed.json", found)
+    script.write_verdicts(chosen.output / "benchmark_distributed.json", found)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ matplotlib.use("Agg")  # files only
 
 import matplotlib.pyplot as plt
 import torch
-from common import options, verdicts
-from machinery import cases, memory, plain
+from common import script
+from machinery import memory, timing
 from machinery.timing import Timing, interleaved
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
@@ -45,30 +45,33 @@ BY_POINTS, BY_PARAMETERS = "LM step against points", "LM step against parameters
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = options.parser(NAME, __doc__)
-    parser.add_argument("--threads", type=int, default=2, help="the most threads compared (2)")
-    parser.add_argument("--rounds", type=int, default=21, help="repetitions (21)")
-    chosen = options.finish(NAME, parser.parse_args(given))
+    chosen = script.options(
+        NAME,
+        __doc__,
+        given,
+        threads=dict(type=int, default=2, help="the most threads compared (2)"),
+        rounds=dict(type=int, default=21, help="repetitions (21)"),
+    )
     if chosen.threads < 1 or chosen.rounds < 1:
-        parser.error(f"--threads {chosen.threads}, --rounds {chosen.rounds}: expected 1 or more")
+        chosen.error(f"--threads {chosen.threads}, --rounds {chosen.rounds}: expected 1 or more")
     return chosen
 
 
 def loss_and_gradient(points: int, rounds: int) -> list[Timing]:
     contenders = {
-        "KAN, jets": cases.jets(cases.kan(10), points),
-        "same KAN, nested autograd": cases.nested(cases.kan(10), points),
-        "plain KAN, nested autograd": cases.nested(plain.PlainKAN(cases.kan(10)), points),
-        "plain MLP, nested autograd": cases.nested(plain.plain_mlp(60), points),
-        "MLP, jets": cases.jets(kp.MLP([2, 60, 1]), points),
-        "KAN, jets, float32": cases.jets(cases.kan(10, torch.float32), points),
+        "KAN, jets": timing.jets(timing.kan(10), points),
+        "same KAN, nested autograd": timing.nested(timing.kan(10), points),
+        "plain KAN, nested autograd": timing.nested(timing.PlainKAN(timing.kan(10)), points),
+        "plain MLP, nested autograd": timing.nested(timing.plain_mlp(60), points),
+        "MLP, jets": timing.jets(kp.MLP([2, 60, 1]), points),
+        "KAN, jets, float32": timing.jets(timing.kan(10, torch.float32), points),
     }
     return interleaved(LOSS, contenders, rounds)
 
 
 def threads(points: int, rounds: int, most: int) -> list[Timing]:
     contenders = {
-        f"{n} points, {count} threads": cases.jets(cases.kan(10), n, count)
+        f"{n} points, {count} threads": timing.jets(timing.kan(10), n, count)
         for n in (points, 8 * points)
         for count in (1, most)
     }
@@ -76,23 +79,23 @@ def threads(points: int, rounds: int, most: int) -> list[Timing]:
 
 
 def jacobian(points: int, rounds: int) -> list[Timing]:
-    network = cases.kan(17)
-    written_out = plain.PlainKAN(network)
+    network = timing.kan(17)
+    written_out = timing.PlainKAN(network)
     contenders = {
-        "closed form": cases.closed_form_jacobian(network, points),
-        "vmap(grad), the jets": cases.vmap_of_jets(network, points),
-        "vmap(grad), same KAN": cases.vmap_of_nested(network, points),
-        "same, jacrev": cases.vmap_of_nested(network, points, cases.by_jacrev),
-        "vmap(grad), plain KAN": cases.vmap_of_nested(written_out, points),
-        "plain, jacrev": cases.vmap_of_nested(written_out, points, cases.by_jacrev),
-        "plain, hessian": cases.vmap_of_nested(written_out, points, cases.by_hessian),
+        "closed form": timing.closed_form_jacobian(network, points),
+        "vmap(grad), the jets": timing.vmap_of_jets(network, points),
+        "vmap(grad), same KAN": timing.vmap_of_nested(network, points),
+        "same, jacrev": timing.vmap_of_nested(network, points, timing.by_jacrev),
+        "vmap(grad), plain KAN": timing.vmap_of_nested(written_out, points),
+        "plain, jacrev": timing.vmap_of_nested(written_out, points, timing.by_jacrev),
+        "plain, hessian": timing.vmap_of_nested(written_out, points, timing.by_hessian),
     }
     return interleaved(JACOBIAN, contenders, rounds)
 
 
 def newton_steps(points: list[int], widths: list[int], rounds: int) -> list[Timing]:
-    by_points = {f"N = {n}": cases.newton_step(cases.kan(10), n) for n in points}
-    by_width = {f"P = {24 * w}": cases.newton_step(cases.kan(w), points[-1]) for w in widths}
+    by_points = {f"N = {n}": timing.newton_step(timing.kan(10), n) for n in points}
+    by_width = {f"P = {24 * w}": timing.newton_step(timing.kan(w), points[-1]) for w in widths}
     return [
         *interleaved(BY_POINTS, by_points, rounds),
         *interleaved(BY_PARAMETERS, by_width, rounds),
@@ -140,22 +143,22 @@ def write(timings: list[Timing], peaks: list[tuple[str, int, float]], folder: Pa
 
 def figures(
     timings: list[Timing], peaks: list[tuple[str, int, float]], judge: bool
-) -> dict[str, verdicts.Figure]:
+) -> dict[str, script.Verdict]:
     """Return ratios beside their targets; judge: whether the sizes are those of the targets."""
     ratios = {(t.group, t.case): t.ratio for t in timings}
-    found: dict[str, verdicts.Figure] = {}
+    found: dict[str, script.Verdict] = {}
     for name, key, least in (
         ("nested autograd through the same KAN over jets", (LOSS, "same KAN, nested autograd"), 3),
         ("equal-size MLP, nested autograd, over jets", (LOSS, "plain MLP, nested autograd"), 1),
         ("vmap(grad) over the closed form", (JACOBIAN, "vmap(grad), plain KAN"), 30),
     ):
         met = ratios[key] >= least if judge else None
-        found[name] = {"value": ratios[key], "target": f">= {least}", "met": met}
+        found[name] = script.verdict(ratios[key], f">= {least}", met)
     for task in memory.TASKS:
         small, large = (peak for name, _, peak in peaks if name == task)
         met = large <= 1.1 * small if judge else None
         name = f"peak memory of {task}, ten times the points"
-        found[name] = {"value": large / small, "target": "<= 1.1 times", "met": met}
+        found[name] = script.verdict(large / small, "<= 1.1 times", met)
     return found
 
 
@@ -203,7 +206,6 @@ def draw_peaks(ax: Axes, peaks: list[tuple[str, int, float]]) -> None:
 
 def main(given: Sequence[str] | None = None) -> None:
     chosen = arguments(given)
-    chosen.output.mkdir(parents=True, exist_ok=True)
     rounds, tiny = (2 if chosen.smoke else chosen.rounds), chosen.smoke
     timings = loss_and_gradient(100 if tiny else 2601, rounds)
     timings += jacobian(64 if tiny else 2000, max(2, rounds // 3))
@@ -216,7 +218,7 @@ def main(given: Sequence[str] | None = None) -> None:
     write(timings, peaks, chosen.output)
     draw(timings, peaks, chosen.output / "figure.png")
     path = chosen.output / "benchmark_machinery.json"
-    verdicts.write(path, figures(timings, peaks, judge=not tiny))
+    script.write_verdicts(path, figures(timings, peaks, judge=not tiny))
 
 
 if __name__ == "__main__":

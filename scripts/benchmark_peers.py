@@ -27,30 +27,33 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from common import options, verdicts
+from common import script
 from common.pieces import Pieces
-from peers import catalogue, figure, launch, report
-from peers.environments import PeerError, default_folder
+from peers import launch, report
+from peers.launch import PeerError, default_folder
 
 NAME = Path(__file__).stem
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = options.parser(NAME, __doc__)
-    names = [peer.name for peer in catalogue.PEERS]
+    names = [peer.name for peer in launch.PEERS]
     every = ",".join(names)
-    parser.add_argument("--budget", type=float, default=240.0, help="seconds per peer (240)")
-    parser.add_argument("--threads", type=int, default=2, help="cores per peer (2)")
-    parser.add_argument("--peers", type=_listed(str, names), default=every, help=every)
-    parser.add_argument("--seeds", type=_listed(int), default="0", help="such as 0,1,2 (0)")
-    parser.add_argument("--environments", type=Path, default=default_folder())
-    parser.add_argument("--redraw", action="store_true", help="only the table and the figure")
-    chosen = options.finish(NAME, parser.parse_args(given))
+    chosen = script.options(
+        NAME,
+        __doc__,
+        given,
+        budget=dict(type=float, default=240.0, help="seconds per peer (240)"),
+        threads=dict(type=int, default=2, help="cores per peer (2)"),
+        peers=dict(type=_listed(str, names), default=every, help=every),
+        seeds=dict(type=_listed(int), default="0", help="such as 0,1,2 (0)"),
+        environments=dict(type=Path, default=default_folder()),
+        redraw=dict(action="store_true", help="only the table and the figure"),
+    )
     if chosen.smoke:
         chosen.budget, chosen.threads, chosen.seeds = min(chosen.budget, 0.001), 1, chosen.seeds[:1]
-        chosen.peers = [name for name in names if name in catalogue.SMOKE]
+        chosen.peers = [name for name in names if name in launch.SMOKE]
     if chosen.budget <= 0 or chosen.threads < 1:
-        parser.error(f"--budget {chosen.budget}, --threads {chosen.threads}: expected more than 0")
+        chosen.error(f"--budget {chosen.budget}, --threads {chosen.threads}: expected more than 0")
     return chosen
 
 
@@ -98,11 +101,11 @@ def measure_all(chosen: argparse.Namespace) -> tuple[list[report.Measurement], l
     return measurements, failures
 
 
-def runs(names: Sequence[str], seeds: Sequence[int]) -> list[tuple[catalogue.Peer, str, int]]:
+def runs(names: Sequence[str], seeds: Sequence[int]) -> list[tuple[launch.Peer, str, int]]:
     """Return peer, row and seed of every process; a peer without randomness runs once."""
     return [
         (peer, row, seed)
-        for peer in catalogue.PEERS
+        for peer in launch.PEERS
         if peer.name in names
         for row in peer.rows
         for seed in (seeds if peer.seeded else seeds[:1])
@@ -114,8 +117,8 @@ def publish(timelines: Path, output: Path) -> None:
     measurements = report.read_timelines(timelines)
     cells = report.table(report.summarize(measurements))
     report.write_table(output / "table.csv", cells)
-    figure.draw(measurements, output / "figure.png")
-    verdicts.write(output / "benchmark_peers.json", report.figures(measurements))
+    report.draw(measurements, output / "figure.png")
+    script.write_verdicts(output / "benchmark_peers.json", report.figures(measurements))
     print(f"\n{report.as_text(cells)}\n\n{output / 'table.csv'}, {output / 'figure.png'}")
 
 

@@ -23,10 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import options, verdicts
+from common import script
 from study import kills
-from study.cases import PROBLEM, steady
-from study.overhead import breakdown, overhead
+from study.cases import PROBLEM, breakdown, overhead, steady
 
 import kanpinn as kp
 
@@ -60,12 +59,12 @@ SMOKE = Size(3, 1, 2, 2, 1, 3, 2, 1, here=True)
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    parser = options.parser(NAME, __doc__)
-    parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills (0)")
-    chosen = options.finish(NAME, parser.parse_args(given))
+    chosen = script.options(
+        NAME, __doc__, given, seed=dict(type=int, default=0, help="of the moments of the kills (0)")
+    )
     output = chosen.output
     size, studies = (SMOKE if chosen.smoke else Size()), output / "studies"
-    figures: dict[str, verdicts.Figure] = {}
+    figures: dict[str, script.Verdict] = {}
     parts = measure_overhead(size, studies, figures)
     whole = measure_workers(size, studies, figures)
     measure_kills(size, chosen.seed, whole, studies, figures)
@@ -76,26 +75,22 @@ def main(given: Sequence[str] | None = None) -> None:
 
 
 def measure_overhead(
-    size: Size, studies: Path, figures: dict[str, verdicts.Figure]
+    size: Size, studies: Path, figures: dict[str, script.Verdict]
 ) -> dict[str, float]:
     rounds = [overhead(size.quick, studies / "quick", size.executor()) for _ in range(size.rounds)]
     totals = [sum(both) for both in rounds]
     seconds = statistics.median(totals)
-    figures["overhead per run, seconds"] = {
-        "value": seconds,
-        "target": "<= 0.2 beyond the solve and imports",
-        "met": seconds <= 0.2,
-    }
-    figures["overhead per run, smallest and largest of the rounds"] = {
-        "value": [min(totals), max(totals)],
-        "target": "told",
-        "met": None,
-    }
+    figures["overhead per run, seconds"] = script.verdict(
+        seconds, "<= 0.2 beyond the solve and imports", seconds <= 0.2
+    )
+    figures["overhead per run, smallest and largest of the rounds"] = script.verdict(
+        [min(totals), max(totals)], "told"
+    )
     parts = breakdown(size.quick, studies / "parts")
     return parts | {"planning and table": 1e3 * statistics.median(share for _, share in rounds)}
 
 
-def measure_workers(size: Size, studies: Path, figures: dict[str, verdicts.Figure]) -> kp.Study:
+def measure_workers(size: Size, studies: Path, figures: dict[str, script.Verdict]) -> kp.Study:
     """Time one worker against two, in turns; return a study of the runs that will be killed."""
     seconds: dict[int, list[float]] = {1: [], 2: []}
     for number in range(size.rounds):
@@ -104,17 +99,13 @@ def measure_workers(size: Size, studies: Path, figures: dict[str, verdicts.Figur
             over = steady(size.runs, size.steps)
             times.append(timed(over, workers, place, size.executor())[0])
     ratios = [one / two for one, two in zip(seconds[1], seconds[2], strict=True)]
-    figures["one worker's time over two workers'"] = {
-        "value": statistics.median(ratios),
-        "target": ">= 1.7",
-        "met": statistics.median(ratios) >= 1.7,
-    }
-    figures["the same, each round"] = {"value": ratios, "target": "told", "met": None}
-    figures["seconds by one worker and by two"] = {
-        "value": [statistics.median(times) for times in seconds.values()],
-        "target": "told",
-        "met": None,
-    }
+    figures["one worker's time over two workers'"] = script.verdict(
+        statistics.median(ratios), ">= 1.7", statistics.median(ratios) >= 1.7
+    )
+    figures["the same, each round"] = script.verdict(ratios, "told")
+    figures["seconds by one worker and by two"] = script.verdict(
+        [statistics.median(times) for times in seconds.values()], "told"
+    )
     over = steady(size.killed_runs, size.killed_steps)
     return timed(over, size.workers, studies / "left-alone", size.executor())[1]
 
@@ -129,7 +120,7 @@ def timed(
 
 
 def measure_kills(
-    size: Size, seed: int, whole: kp.Study, studies: Path, figures: dict[str, verdicts.Figure]
+    size: Size, seed: int, whole: kp.Study, studies: Path, figures: dict[str, script.Verdict]
 ) -> None:
     runs, steps = size.killed_runs, size.killed_steps
     found = kills.survive(size.kills, runs, steps, size.workers, seed, whole, studies / "killed")
@@ -140,12 +131,12 @@ def measure_kills(
         ("runs finished in the end", found.rows, runs),
         ("runs with other errors than without the kills", found.different, 0),
     ):
-        figures[name] = {"value": value, "target": str(wanted), "met": value == wanted}
-    figures["runs finished at each kill"] = {"value": found.finished, "target": "told", "met": None}
+        figures[name] = script.verdict(value, str(wanted), value == wanted)
+    figures["runs finished at each kill"] = script.verdict(found.finished, "told")
 
 
-def publish(figures: dict[str, verdicts.Figure], parts: dict[str, float], output: Path) -> None:
-    verdicts.write(output / "benchmark_study.json", figures)
+def publish(figures: dict[str, script.Verdict], parts: dict[str, float], output: Path) -> None:
+    script.write_verdicts(output / "benchmark_study.json", figures)
     with (output / "overhead.csv").open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["part", "milliseconds"])

@@ -23,8 +23,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from common import options, verdicts
-from common.problem_files import PROBLEMS
+from common import script
+from common.script import PROBLEMS
 
 import kanpinn as kp
 
@@ -52,17 +52,18 @@ onload = () => {{
 
 
 def main() -> None:
-    parser = options.parser(NAME, __doc__)
-    parser.add_argument("--pages", nargs="+", type=Path, help="reports to check in place of those")
-    parser.add_argument("--browser", help=f"the browser, by default one of {', '.join(BROWSERS)}")
-    chosen = options.finish(NAME, parser.parse_args())
-    chosen.output.mkdir(parents=True, exist_ok=True)
+    chosen = script.options(
+        NAME,
+        __doc__,
+        pages=dict(nargs="+", type=Path, help="reports to check in place of those"),
+        browser=dict(help=f"the browser, by default one of {', '.join(BROWSERS)}"),
+    )
     pages = chosen.pages or reports(chosen)
     browser = chosen.browser or next(filter(None, map(shutil.which, BROWSERS)), None)
-    figures: dict[str, verdicts.Figure] = {}
+    figures: dict[str, script.Verdict] = {}
     for page in pages:
         figures |= judged(page, browser, chosen.output)
-    verdicts.write(chosen.output / f"{NAME}.json", figures)
+    script.write_verdicts(chosen.output / f"{NAME}.json", figures)
     for name, figure in figures.items():
         print(f"{name}: {figure['value']} (target: {figure['target']})")
     if browser is None:
@@ -92,7 +93,7 @@ def kanpinn(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "kanpinn", *arguments], check=True)
 
 
-def judged(page: Path, browser: str | None, output: Path) -> dict[str, verdicts.Figure]:
+def judged(page: Path, browser: str | None, output: Path) -> dict[str, script.Verdict]:
     """Return the figures of a page, with values None without a browser."""
     found = {colours: measured(page, browser, output, colours) for colours in ("light", "dark")}
     light = found["light"]
@@ -108,7 +109,7 @@ def judged(page: Path, browser: str | None, output: Path) -> dict[str, verdicts.
         ratio = contrast(facts)
         values[f"contrast of {colours} text"] = (ratio, "at least 4.5", (ratio or 0) >= 4.5)
     return {
-        f"{page.name}: {name}": {"value": value, "target": target, "met": met if browser else None}
+        f"{page.name}: {name}": script.verdict(value, target, met if browser else None)
         for name, (value, target, met) in values.items()
     }
 

@@ -24,9 +24,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import options, verdicts
-from common.figures import save_figure
+from common import script
 from common.pieces import Pieces
+from common.script import save_figure
 from growth.solves import Case, Solve, exponent, measured, timed
 from matplotlib.figure import Figure
 from scaling.workers import Workers
@@ -96,10 +96,9 @@ class Turns:
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    parser = options.parser(NAME, __doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of solves by ranks (5)")
-    chosen = options.finish(NAME, parser.parse_args(given))
-    chosen.output.mkdir(parents=True, exist_ok=True)
+    chosen = script.options(
+        NAME, __doc__, given, rounds=dict(type=int, default=5, help="rounds of solves by ranks (5)")
+    )
     pieces = Pieces.under(chosen.output, again=chosen.smoke)
     found: dict[str, list[Solve]] = {}
     for case in cases(chosen.smoke):
@@ -113,7 +112,7 @@ def main(given: Sequence[str] | None = None) -> None:
     text = page(found, turns)
     write_text(chosen.output / f"{NAME}.md", text)
     save_figure(draw(found), chosen.output / NAME, chosen.smoke)
-    verdicts.write(chosen.output / f"{NAME}.json", judged(found, turns, chosen.smoke))
+    script.write_verdicts(chosen.output / f"{NAME}.json", judged(found, turns, chosen.smoke))
     sys.stdout.write(text)
 
 
@@ -193,13 +192,13 @@ def page(found: dict[str, list[Solve]], turns: Sequence[Turns]) -> str:
 
 def judged(
     found: dict[str, list[Solve]], turns: Sequence[Turns], smoke: bool
-) -> dict[str, verdicts.Figure]:
+) -> dict[str, script.Verdict]:
     """Exponents, seconds and memory beside their targets."""
-    figures: dict[str, verdicts.Figure] = {}
+    figures: dict[str, script.Verdict] = {}
 
     def judge(name: str, value: float, most: float, unit: str = "") -> None:
         met = None if smoke else value <= most
-        figures[name] = {"value": value, "target": f"at most {most:g}{unit}", "met": met}
+        figures[name] = script.verdict(value, f"at most {most:g}{unit}", met)
 
     for series, solves in found.items():
         target, (time, memory) = TARGETS[int(series[0])], powers(solves)
@@ -210,11 +209,11 @@ def judged(
         judge(f"{name}, memory", at(solves, target.unknowns, "gib"), target.gib, " GiB")
     for one in turns:
         least, value = 1.6, one.over(0)
-        figures[f"{one.series}: two ranks over one process"] = {
-            "value": value,
-            "target": f"at least {least:g}; this machine allows {one.limit():.2f}",
-            "met": None if smoke else value >= least,
-        }
+        figures[f"{one.series}: two ranks over one process"] = script.verdict(
+            value,
+            f"at least {least:g}; this machine allows {one.limit():.2f}",
+            None if smoke else value >= least,
+        )
     return figures
 
 

@@ -14,17 +14,250 @@ them.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from statistics import median
+from typing import Any
 
-from common import options, verdicts
-from common.figures import save_figure
+import torch
+from common import script
 from common.pieces import Pieces
-from continual.figures import draw_errors, draw_phases
-from continual.learning import BORDER, study
-from continual.page import judge, page
+from common.script import Verdict, save_figure
+from matplotlib.figure import Figure
+from torch import Tensor
 
+import kanpinn as kp
 from kanpinn._support.files import write_text
+from kanpinn.loss import Residuals, ResidualTerm
+from kanpinn.networks import Network, Surrogate
+from kanpinn.plotting.style import BLUE, GREY, MARKERS, PALETTE, STYLE, new_figure, tidy
+from kanpinn.solvers.loop import run_stages
+from kanpinn.solvers.losses import FixedLoss
+from kanpinn.solvers.state import begin
+
+PEAKS = 5
+HALF = 1 / PEAKS  # of a phase's interval
+CENTRES = tuple(2 / PEAKS * (i - PEAKS / 2 + 0.5) for i in range(PEAKS))
+SHARPNESS = 300.0
+
+
+def target(x: Tensor) -> Tensor:
+    """Return Σ exp(-300 (x - c)²) over the peaks."""
+    return sum((torch.exp(-SHARPNESS * (x - c) ** 2) for c in CENTRES), torch.zeros_like(x))
+
+
+def points(phase: int, count: int) -> Tensor:
+    """Return evenly spaced points (count, 1) on the interval of one peak, with both ends.
+
+    phase: the number of the peak, from 0.
+    """
+    middle, share = CENTRES[phase], torch.linspace(-1, 1, count, dtype=torch.float64)
+    return (middle + HALF * share)[:, None]
+
+
+def seen(phases: int | Sequence[int], count: int) -> Tensor:
+    """Return the points of the first so many phases, or of the given phases."""
+    chosen = range(phases) if isinstance(phases, int) else phases
+    return torch.cat([points(phase, count) for phase in chosen])
+
+
+NAMES = ("x",)
+TESTED = 1001  # points of a phase where errors are measured
+BORDER = 0.03  # three intervals of 0.01: as far as a later phase's cubic splines reach
+
+NETWORKS: dict[str, Callable[[int], Network]] = {
+    "KAN [1,1]": lambda seed: kp.KAN([1, 1], degree=3, grid=200, seed=seed),
+    "KAN [1,5,1]": lambda seed: kp.KAN([1, 5, 1], degree=3, grid=17, seed=seed),
+    "MLP [1,12,12,1]": lambda seed: kp.MLP([1, 12, 12, 1], seed=seed),
+}
+OPTIMIZERS: dict[str, Callable[[int], kp.Optimizer]] = {
+    "Adam": lambda steps: kp.Adam(steps=10 * steps, lr=1e-2),
+    "L-BFGS": lambda steps: kp.LBFGS(steps=max(1, steps // 5)),
+    "Levenberg–Marquardt": lambda steps: kp.LevenbergMarquardt(steps=steps),
+    "least squares": lambda steps: kp.LeastSquares(),
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of one network.
+
+    rmse: over the points of all peaks seen so far, after each phase. change: the largest |change|
+    of the function on an earlier peak between the end of that peak's phase and the end of all.
+    inner: the same away from the borders to later phases. curves: the function on all of [-1, 1]
+    after each phase.
+    """
+
+    network: str
+    optimizer: str
+    seed: int
+    parameters: int
+    rmse: tuple[float, ...]
+    change: float
+    inner: float
+    curves: tuple[Tensor, ...]
+
+
+def learn(network: str, optimizer: str, seed: int, count: int, steps: int) -> Result:
+    """Train a network in all phases, with `count` points each and a new optimizer in each."""
+    made = NETWORKS[network](seed)
+    surrogate = Surrogate(made, kp.Box(x=(-1, 1)))
+    surrogate.prepare(kp.Points(seen(PEAKS, TESTED), NAMES))
+    rmse, learned, curves = [], [], []
+    for phase in range(PEAKS):
+        teach(surrogate, points(phase, count), OPTIMIZERS[optimizer](steps), seed)
+        x = seen(phase + 1, TESTED)
+        rmse.append(float((values(surrogate, x) - target(x)).square().mean().sqrt()))
+        learned.append(values(surrogate, points(phase, TESTED)))
+        curves.append(values(surrogate, seen(PEAKS, TESTED)))
+    drift = torch.cat(
+        [abs(values(surrogate, points(i, TESTED)) - learned[i]) for i in range(PEAKS - 1)]
+    )
+    right = torch.cat([points(i, TESTED)[-1] - points(i, TESTED) for i in range(PEAKS - 1)])
+    inner = float(drift[right > BORDER + 1e-9].max())
+    change, size = float(drift.max()), made.parameter_count
+    return Result(network, optimizer, seed, size, tuple(rmse), change, inner, tuple(curves))
+
+
+def teach(surrogate: Surrogate, x: Tensor, optimizer: kp.Optimizer, seed: int) -> None:
+    """Minimise the mean squared error at these points, and at no others."""
+    term = ResidualTerm(
+        "data",
+        kp.Points(x, NAMES),
+        1.0,
+        kp.Channels(NAMES),
+        lambda p, u: u.value - target(p.coords),
+    )
+    run_stages(begin(FixedLoss(Residuals(surrogate, [term])), (optimizer,)), seed=seed)
+
+
+def values(surrogate: Surrogate, x: Tensor) -> Tensor:
+    """Return the function at x (n, 1)."""
+    return surrogate(kp.Points(x, NAMES))
+
+
+def study(seeds: Sequence[int], count: int, steps: int, pieces: Pieces) -> list[Result]:
+    """Return the result of every network, optimizer and seed; those in `pieces` are read."""
+    return [
+        pieces.pickled(
+            {"network": network, "optimizer": optimizer, "seed": seed}
+            | {"points": count, "steps": steps},
+            partial(learn, network, optimizer, seed, count, steps),
+        )
+        for network in NETWORKS
+        for optimizer in OPTIMIZERS
+        for seed in seeds
+    ]
+
+
+REACH = (-0.4, 1.4)  # of the functions that are shown; an MLP's leave it
+
+
+def draw_phases(results: Sequence[Result], optimizer: str, count: int) -> Figure:
+    """Draw a row for the data and one for each network's function; columns are phases."""
+    chosen = [r for r in results if r.optimizer == optimizer]
+    shown = [next(r for r in chosen if r.network == network) for network in NETWORKS]
+    figure = new_figure(9.0, 1.35 * (1 + len(shown)))
+    grid = figure.subplots(1 + len(shown), PEAKS, sharex=True, sharey=True)
+    for phase, ax in enumerate(grid[0]):
+        ax.set_title(f"phase {phase + 1}", fontsize=9)
+        ax.plot(points(phase, count), target(points(phase, count)), ".", color=BLUE, markersize=2)
+    for result, row in zip(shown, grid[1:], strict=True):
+        for ax, curve in zip(row, result.curves, strict=True):
+            ax.plot(seen(PEAKS, TESTED), curve, color=BLUE, linewidth=1)
+    for row, name in zip(grid, ["data", *NETWORKS], strict=True):
+        row[0].set_ylabel(name, fontsize=STYLE.small)
+        for ax in row:
+            ax.plot(seen(PEAKS, TESTED), target(seen(PEAKS, TESTED)), color=GREY, lw=0.5, zorder=0)
+            tidy(ax).set(ylim=REACH, xlim=(-1, 1))
+    figure.suptitle(f"{optimizer}, seed {shown[0].seed}; grey: all five peaks", fontsize=9)
+    return figure
+
+
+def draw_errors(results: Sequence[Result]) -> Figure:
+    """Draw the RMSE over all peaks seen so far after each phase: medians and ranges over seeds."""
+    figure = new_figure(9.0, 3.0)
+    panels = figure.subplots(1, len(NETWORKS), sharey=True)
+    for ax, network in zip(panels, NETWORKS, strict=True):
+        for number, optimizer in enumerate(OPTIMIZERS):
+            own = [r.rmse for r in results if (r.network, r.optimizer) == (network, optimizer)]
+            style = {"marker": MARKERS[number], "linestyle": STYLE.dashes[number]}
+            phases, each = range(1, PEAKS + 1), list(zip(*own, strict=True))
+            script.draw_ranges(ax, phases, each, optimizer, color=PALETTE[number], **style)
+        ax.set(yscale="log", xlabel="phase", xticks=range(1, PEAKS + 1))
+        ax.set_title(network, fontsize=9)
+        tidy(ax)
+    panels[0].set_ylabel("RMSE over the peaks seen so far", fontsize=STYLE.small)
+    script.legend(figure, axes=panels[0])
+    return figure
+
+
+SPLINES, LOCAL = "KAN [1,1]", ("Adam", "L-BFGS", "Levenberg–Marquardt")
+PERCEPTRON = "MLP [1,12,12,1]"
+ROUNDING, KEPT, FORGOTTEN = 1e-12, 1e-3, 0.1
+
+HEAD = """# Five Gaussian peaks, one after the other
+
+A network sees the points of one peak at a time and minimises its squared error there. RMSE over the
+points of all peaks seen so far after each phase; the largest change that later phases make to the
+function where it was learned before, on the whole of those intervals and further than {border}
+(three grid intervals, a cubic spline's reach) from later data. Medians over {seeds} seeds.
+
+"""
+READ = """
+How to read it. An edge of B-splines is changed only where the data are. The coefficients of splines
+that see no point get no gradient (Adam, L-BFGS), and Levenberg–Marquardt leaves them out of its
+equations: further from new data than a spline reaches, the function stays as it was learned, up to
+rounding. Three splines reach over each border. Least squares solves for the coefficients
+themselves, the smallest ones: what the present data do not fix becomes zero, or, where a spline's
+end alone sees a point, anything. For learning in phases the smallest change is wanted, not the
+smallest coefficients. The memory is that of one layer: in a KAN [1,5,1] a coefficient of the outer
+edges acts wherever the inner functions lead there, and every phase may change what others learned.
+"""
+
+
+def page(results: Sequence[Result], border: float) -> str:
+    """Return the page in Markdown."""
+    seeds = len({r.seed for r in results})
+    head = ["network", "parameters", "optimizer", *(f"phase {i + 1}" for i in range(PEAKS))]
+    head += ["largest change", "away from borders"]
+    lines = []
+    for network in NETWORKS:
+        for optimizer in OPTIMIZERS:
+            own = of(results, network, optimizer)
+            cells = [f"{median(r.rmse[i] for r in own):.1e}" for i in range(PEAKS)]
+            cells += [f"{median(r.change for r in own):.1e}", f"{median(r.inner for r in own):.1e}"]
+            lines.append([network, str(own[0].parameters), optimizer, *cells])
+    return HEAD.format(border=border, seeds=seeds) + script.markdown(head, lines) + READ
+
+
+def of(results: Sequence[Result], network: str, optimizer: str) -> list[Result]:
+    """Return the results of all seeds."""
+    return [r for r in results if (r.network, r.optimizer) == (network, optimizer)]
+
+
+def judge(results: Sequence[Result]) -> dict[str, Verdict]:
+    """Return the measured values beside their targets; the worst seed decides."""
+    figures: dict[str, Verdict] = {}
+    for network, optimizer in ((n, o) for n in NETWORKS for o in OPTIMIZERS):
+        own = of(results, network, optimizer)
+        ends, name = [r.rmse[-1] for r in own], f"{network}, {optimizer}"
+        value: Any = [median(ends), min(ends), max(ends)]
+        target, met = "told: median, least, greatest", None
+        if network == SPLINES and optimizer in LOCAL:
+            worst, value = max(r.inner for r in own), max(ends)
+            figures[f"{name}: largest change of what was learned"] = script.verdict(
+                worst, f"<= {ROUNDING} away from borders: rounding", worst <= ROUNDING
+            )
+            target, met = f"<= {KEPT}: it keeps all peaks", value <= KEPT
+        elif network == PERCEPTRON:
+            value = min(ends)
+            target, met = f">= {FORGOTTEN}: it forgets", value >= FORGOTTEN
+        figures[f"{name}: RMSE over all peaks at the end"] = script.verdict(value, target, met)
+    return figures
+
 
 POINTS, STEPS = 100, 100
 SHOWN = "L-BFGS"  # pykan's
@@ -32,17 +265,13 @@ SHOWN = "L-BFGS"  # pykan's
 
 def main(given: Sequence[str] | None = None) -> None:
     name = Path(__file__).stem
-    parser = options.parser(name, __doc__)
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="0 1 2")
-    chosen = options.finish(name, parser.parse_args(given))
+    chosen = script.options(
+        name, __doc__, given, seeds=dict(nargs="+", type=int, default=[0, 1, 2], help="0 1 2")
+    )
     output = chosen.output
-    output.mkdir(parents=True, exist_ok=True)
     seeds, steps = (chosen.seeds[:1], 1) if chosen.smoke else (chosen.seeds, STEPS)
     results = study(seeds, POINTS, steps, Pieces.under(output, again=chosen.smoke))
-    figures = judge(results)
-    if chosen.smoke:
-        figures = {name: {**figure, "met": None} for name, figure in figures.items()}
-    verdicts.write(output / "continual_learning.json", figures)
+    script.write_verdicts(output / "continual_learning.json", judge(results), chosen.smoke)
     text = page(results, BORDER)
     write_text(output / "continual_learning.md", text)
     save_figure(draw_phases(results, SHOWN, POINTS), output / "phases", chosen.smoke)

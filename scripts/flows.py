@@ -25,8 +25,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from common import options, verdicts
-from common.problem_files import solve_job
+from common import script
+from common.script import solve_job
 
 import kanpinn as kp
 from kanpinn._support.files import write_text
@@ -200,27 +200,25 @@ def lines(one: Solved) -> str:
     )
 
 
-def judged(found: Sequence[Solved]) -> dict[str, verdicts.Figure]:
+def judged(found: Sequence[Solved]) -> dict[str, script.Verdict]:
     """Each number beside the published one; those of a solve that failed are not met."""
     return {
-        f"{one.flow.name}: {known.name}": {
-            "value": one.found[known.name],
-            "target": f"{known.value:.10g} up to {known.wanted:g}",
-            "met": one.status == "converged"
-            and abs(one.found[known.name] - known.value) <= known.wanted,
-        }
+        f"{one.flow.name}: {known.name}": script.verdict(
+            one.found[known.name],
+            f"{known.value:.10g} up to {known.wanted:g}",
+            one.status == "converged" and abs(one.found[known.name] - known.value) <= known.wanted,
+        )
         for one in found
         for known in one.flow.published
     }
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    chosen = options.finish(NAME, options.parser(NAME, __doc__).parse_args(given))
-    chosen.output.mkdir(parents=True, exist_ok=True)
+    chosen = script.options(NAME, __doc__, given)
     found = [solved(flow) for flow in flows(chosen.smoke)]
     text = HEAD + "".join(map(lines, found))
     write_text(chosen.output / f"{NAME}.md", text)
-    verdicts.write(chosen.output / f"{NAME}.json", judged(found))
+    script.write_verdicts(chosen.output / f"{NAME}.json", judged(found))
     sys.stdout.write(text)
 
 

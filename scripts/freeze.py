@@ -29,8 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import options, verdicts
-from common.commands import REPOSITORY
+from common import script
+from common.script import REPOSITORY
 
 from kanpinn._support.files import write_text
 
@@ -98,7 +98,7 @@ class Checkout:
 
 
 def outcome_of(record: Mapping[str, Any]) -> Outcome:
-    """Return the numbers of a run.json by name: errors "error …", estimates "estimate …"."""
+    """Return the numbers of a run.json by name, such as "error …" and "estimate …"."""
     numbers = dict(_numbers("error", record.get("errors") or {}))
     numbers |= dict(_numbers("estimate", record.get("estimate") or {}))
     numbers |= dict(_numbers("unknown", record.get("estimated") or {}))
@@ -141,35 +141,26 @@ def main(given: Sequence[str] | None = None) -> None:
         old = there.outcome(problem, chosen.again) if there else None
         new = here.outcome(problem, chosen.again)
         rows.append(row(problem, old, new))
-        print(rows[-1], flush=True)
+        print(*rows[-1], sep=" | ", flush=True)
         worse = grown(old, new) if old else []
         kept = not worse and new.word == old.word if old else None
-        figures[problem] = verdicts.Figure(
-            value=new.numbers.get("error l2_relative"),
-            target="the same status, errors at most twice what they were",
-            met=kept,
-        )
+        target = "the same status, errors at most twice what they were"
+        figures[problem] = script.verdict(new.numbers.get("error l2_relative"), target, kept)
         if old and old.seconds and new.seconds:
             sums = [sums[0] + old.seconds, sums[1] + new.seconds]
     if there:
         ratio = sums[1] / sums[0] if sums[0] else None
-        figures["seconds, ratio of the sums"] = verdicts.Figure(
-            value=ratio,
-            target=f"at most {SLOWER}",
-            met=None if chosen.smoke or ratio is None else ratio <= SLOWER,
-        )
-    write_text(chosen.output / f"{NAME}.md", "\n".join([*HEAD, *rows]) + "\n")
-    verdicts.write(chosen.output / f"{NAME}.json", figures)
+        met = None if chosen.smoke or ratio is None else ratio <= SLOWER
+        figures["seconds, ratio of the sums"] = script.verdict(ratio, f"at most {SLOWER}", met)
+    write_text(chosen.output / f"{NAME}.md", script.markdown(HEAD, rows))
+    script.write_verdicts(chosen.output / f"{NAME}.json", figures)
 
 
-HEAD = (
-    "| problem | relative L2 error, before | after | relative H1 error, before | after "
-    "| estimate, before | after | seconds, before | after | status, before | after |",
-    "|---|---|---|---|---|---|---|---|---|---|---|",
-)
+MEASURES = ("relative L2 error", "relative H1 error", "estimate", "seconds", "status")
+HEAD = ["problem", *(word for name in MEASURES for word in (f"{name}, before", "after"))]
 
 
-def row(problem: str, old: Outcome | None, new: Outcome) -> str:
+def row(problem: str, old: Outcome | None, new: Outcome) -> list[str]:
     """Return a row of the table."""
 
     def pair(name: str) -> list[str]:
@@ -179,7 +170,7 @@ def row(problem: str, old: Outcome | None, new: Outcome) -> str:
     states = [one.status if one else "" for one in (old, new)]
     estimate = "estimate l2_relative"
     cells = [*pair("error l2_relative"), *pair("error h1_relative"), *pair(estimate)]
-    return "| " + " | ".join([problem, *cells, *seconds, *states]) + " |"
+    return [problem, *cells, *seconds, *states]
 
 
 def _text(value: float | None, form: str = ".2e") -> str:
@@ -187,17 +178,19 @@ def _text(value: float | None, form: str = ".2e") -> str:
 
 
 def arguments(given: Sequence[str] | None) -> argparse.Namespace:
-    parser = options.parser(NAME, __doc__)
     names = sorted(path.stem for path in (REPOSITORY / "problems").glob("*.toml"))
-    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="another checkout")
-    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
-    parser.add_argument("--but", nargs="+", choices=names, default=[], metavar="NAME")
-    parser.add_argument("--again", action="store_true", help="measure anew what is done")
-    chosen = options.finish(NAME, parser.parse_args(given))
+    chosen = script.options(
+        NAME,
+        __doc__,
+        given,
+        against=dict(type=Path, metavar="CHECKOUT", help="another checkout"),
+        only=dict(nargs="+", choices=names, default=names, metavar="NAME"),
+        but=dict(nargs="+", choices=names, default=[], metavar="NAME"),
+        again=dict(action="store_true", help="measure anew what is done"),
+    )
     if chosen.smoke:
         chosen.only, chosen.against = ["poisson5d"], REPOSITORY
     chosen.only = [name for name in chosen.only if name not in chosen.but]
-    chosen.output.mkdir(parents=True, exist_ok=True)
     return chosen
 
 

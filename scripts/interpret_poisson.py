@@ -14,22 +14,348 @@ Writes to --output (results/interpret_poisson): formulas.md, formulas.csv, inter
 and pieces/, a file for each formula: a run that was stopped goes on from them.
 """
 
+import csv
+import io
+import math
+import random
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 
-from common import options, verdicts
+import torch
+from common import script
 from common.pieces import Pieces
-from interpretation.functions import TARGETS
-from interpretation.page import judge, page, table
-from interpretation.runs import Row, read_drawn, read_poster, read_target, set_threads
+from common.script import Verdict
+from poisson2d import Poisson2D
+from torch import Tensor
 
 import kanpinn as kp
 from kanpinn._support.files import write_text
+from kanpinn.interpret import Formula, interpret
+from kanpinn.jets import jet_of
 
-sys.path.append(str(Path(__file__).parents[1] / "problems"))
-from poisson2d import Poisson2D
+Function = Callable[[Tensor], Tensor]
+Part = tuple[str, Function]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A function of the columns of x (n, d), its formula, and the box of its inputs."""
+
+    name: str
+    formula: str
+    box: tuple[tuple[float, float], ...]
+    function: Callable[..., Tensor]
+
+    def draw(self, rows: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Return inputs (rows, d), uniform in the box, and values (rows, 1), without noise."""
+        generator = torch.Generator().manual_seed(seed)
+        low, high = (
+            torch.tensor(ends, dtype=torch.float64) for ends in zip(*self.box, strict=True)
+        )
+        share = torch.rand(rows, len(self.box), generator=generator, dtype=torch.float64)
+        x = low + (high - low) * share
+        return x, self.function(*x.T)[:, None]
+
+
+PI = torch.pi
+UNIT, TWO = (-1.0, 1.0), (-2.0, 2.0)
+
+TARGETS = (
+    Target("product", "x*y", (UNIT, UNIT), lambda x, y: x * y),
+    Target(
+        "exp of a sum",
+        "exp(sin(pi*x) + y**2)",
+        (UNIT, UNIT),
+        lambda x, y: torch.exp(torch.sin(PI * x) + y**2),
+    ),
+    Target(
+        "poster",
+        "sin(pi*x)*sin(pi*y**2)",
+        (UNIT, UNIT),
+        lambda x, y: torch.sin(PI * x) * torch.sin(PI * y**2),
+    ),
+    Target("ratio", "x/y", ((1.0, 2.0), (1.0, 2.0)), lambda x, y: x / y),
+    Target(
+        "norm", "sqrt(x**2 + y**2)", ((0.5, 2.0), (0.5, 2.0)), lambda x, y: torch.sqrt(x**2 + y**2)
+    ),
+    Target("resonance", "1/(1 + x**2 + y**2)", (TWO, TWO), lambda x, y: 1 / (1 + x**2 + y**2)),
+    Target("front", "tanh(2*x - y)", (UNIT, UNIT), lambda x, y: torch.tanh(2 * x - y)),
+    Target(
+        "wave packet",
+        "exp(-x**2/2)*cos(3*y)",
+        (TWO, TWO),
+        lambda x, y: torch.exp(-(x**2) / 2) * torch.cos(3 * y),
+    ),
+    Target(
+        "sum of two",
+        "log(x) + sqrt(y**2 + z**2)",
+        ((0.5, 2.5), (0.5, 2.0), (0.5, 2.0)),
+        lambda x, y, z: torch.log(x) + torch.sqrt(y**2 + z**2),
+    ),
+    Target(
+        "three layers",
+        "exp((sin(pi*(x**2 + y**2)) + sin(pi*(z**2 + w**2)))/2)",
+        (UNIT,) * 4,
+        lambda x, y, z, w: torch.exp(
+            (torch.sin(PI * (x**2 + y**2)) + torch.sin(PI * (z**2 + w**2))) / 2
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A random function of x and y, and its formula."""
+
+    formula: str
+    function: Callable[[Tensor, Tensor], Tensor]
+
+
+class DrawnPoisson(kp.Problem):
+    """u_xx + u_yy = f on [-1, 1]² with u given on the boundary; it has no `exact`.
+
+    Only the source and the boundary data are known of the solution.
+    """
+
+    domain = kp.Box(x=(-1, 1), y=(-1, 1))
+
+    def __init__(self, drawn: Drawn) -> None:
+        self._drawn = drawn
+
+    def residual(self, p, u):
+        return kp.laplacian(u) - self.source(p)
+
+    def source(self, p):
+        """Return Δu by automatic differentiation."""
+        channels = kp.Channels(p.names, second="laplacian")
+        return kp.laplacian(jet_of(self._values, p.coords, channels))
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, lambda p: self._values(p.coords))]
+
+    def _values(self, coords: Tensor) -> Tensor:
+        return self._drawn.function(*coords.split(1, dim=1))
+
+
+def draw(seed: int) -> Drawn:
+    """Draw one of some thousand functions; the same seed draws the same function."""
+    chance = random.Random(seed)
+    g, h = _inner(chance, "x"), _inner(chance, "y")
+    if chance.random() < 0.5:
+        return Drawn(f"{g[0]}*{h[0]}", lambda x, y: g[1](x) * h[1](y))
+    name, f = _outer(chance)
+    return Drawn(name.replace("u", f"{g[0]} + {h[0]}"), lambda x, y: f(g[1](x) + h[1](y)))
+
+
+def _inner(chance: random.Random, x: str) -> Part:
+    k = chance.choice((2, 3, 5))
+    kinds: tuple[Part, ...] = (
+        (f"sin(pi*{x})", lambda t: torch.sin(math.pi * t)),
+        (f"cos({k}*{x})", lambda t: torch.cos(k * t)),
+        (f"{x}**2", lambda t: t**2),
+        (f"{k}*{x}", lambda t: k * t),
+        (f"exp({x}/{k})", lambda t: torch.exp(t / k)),
+    )
+    return chance.choice(kinds)
+
+
+def _outer(chance: random.Random) -> Part:
+    kinds: tuple[Part, ...] = (
+        ("sin(u)", torch.sin),
+        ("exp((u)/2)", lambda t: torch.exp(t / 2)),
+        ("tanh(u)", torch.tanh),
+        ("1/(8 + u)", lambda t: 1 / (8 + t)),
+    )
+    return chance.choice(kinds)
+
+
+ROWS = 2000
+NAMES = ("x", "y", "z", "w")
+EQUAL = 1e-10  # relative error on fresh rows of formulas that are the same
+
+
+@dataclass(frozen=True)
+class Row:
+    """The formula read from one run, and the processor time.
+
+    recovered: whether it is the expected formula with all constants exact.
+    """
+
+    kind: str
+    name: str
+    seed: int
+    expected: str
+    found: str
+    latex: str
+    error: float
+    residual: float
+    recovered: bool
+    seconds: float
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def read_target(target: Target, seed: int, seconds: float) -> Row:
+    """Read the formula of a function from a table of its values.
+
+    The network given to `interpret` is wide, with only its output layer fitted; `interpret` finds
+    the shape by itself.
+    """
+    x, y = target.draw(ROWS, seed)
+    began = time.process_time()
+    network = kp.KAN([x.shape[1], 16, 1], degree=5, grid=6, seed=seed)
+    result = kp.fit(network, kp.Table(x, y, NAMES[: x.shape[1]]), kp.LeastSquares(), seed=seed)
+    try:
+        found = interpret(result, seed=seed, seconds=seconds)
+    except kp.InputError as error:
+        return _none("function", target.name, seed, target.formula, error, began)
+    fresh, values = target.draw(500, seed + 1000)
+    distance = float((found(fresh) - values).norm() / (values - values.mean()).norm())
+    recovered = found.exact_constants and distance < EQUAL
+    return _row(*("function", target.name, seed, target.formula), found, distance, recovered, began)
+
+
+def read_poster(
+    problem: kp.Problem,
+    formula: str,
+    seed: int,
+    width: int,
+    seconds: float,
+    search: kp.VariableProjection,
+) -> Row:
+    """Read the formula of the poster's solution from a run that searches for inner functions."""
+    began = time.process_time()
+    network = kp.KAN([2, width, 1], degree=[3, 9], grid=[1, 32], seed=seed)
+    weights = {"interior": 0.01, "boundary": 1.0}
+    solution = kp.solve(*(problem, network, search), boundary="penalty", weights=weights, seed=seed)
+    return _solved("poster", f"KAN [2,{width},1]", seed, formula, solution, seconds, began)
+
+
+def read_drawn(number: int, seconds: float, width: int = 64) -> Row:
+    """Read the formula of a random solution from a wide network solved by least squares."""
+    drawn = draw(number)
+    began = time.process_time()
+    network = kp.KAN([2, width, 1], degree=9, grid=[4, 10], seed=number)
+    solution = kp.solve(DrawnPoisson(drawn), network, boundary="exact", seed=number)
+    name = f"drawn, number {number}"
+    return _solved("drawn", name, number, drawn.formula, solution, seconds, began)
+
+
+def _solved(
+    kind: str,
+    name: str,
+    seed: int,
+    expected: str,
+    solution: kp.Solution,
+    seconds: float,
+    began: float,
+) -> Row:
+    try:
+        found = interpret(solution, seed=seed, seconds=seconds)
+    except kp.InputError as error:
+        return _none(kind, name, seed, expected, error, began)
+    recovered = found.is_identity and found.exact_constants
+    return _row(kind, name, seed, expected, found, found.error, recovered, began)
+
+
+def _row(
+    kind: str,
+    name: str,
+    seed: int,
+    expected: str,
+    found: Formula,
+    error: float,
+    recovered: bool,
+    began: float,
+) -> Row:
+    residual = max((d.relative for d in found.defects), default=float("nan"))
+    seconds = time.process_time() - began
+    text = str(found.expression)
+    return Row(
+        *(kind, name, seed, expected, text, found.latex, error, residual, recovered, seconds)
+    )
+
+
+def _none(
+    kind: str, name: str, seed: int, expected: str, error: kp.InputError, began: float
+) -> Row:
+    nan, seconds = float("nan"), time.process_time() - began
+    return Row(*(kind, name, seed, expected, str(error), "", nan, nan, False, seconds))
+
+
+def recovered_by_most(rows: list[Row]) -> list[str]:
+    """Return the names that most of their seeds recover."""
+    names = dict.fromkeys(row.name for row in rows)
+    votes = {n: [row.recovered for row in rows if row.name == n] for n in names}
+    return [name for name, seeds in votes.items() if 2 * sum(seeds) > len(seeds)]
+
+
+def set_threads() -> None:
+    """Use one thread: the matrices are small."""
+    torch.set_num_threads(1)
+
+
+HEADS = ("run", "seed", "is", "found", "error", "residual", "recovered", "seconds")
+
+
+def page(rows: Sequence[Row]) -> str:
+    """Return all rows in Markdown."""
+    lines = ["# Formulas read off networks", ""]
+    lines += [_line(HEADS), _line(["---"] * len(HEADS))]
+    lines += [_line(_cells(row)) for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return all rows as CSV."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(rows[0].as_dict()), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row.as_dict() for row in rows)
+    return file.getvalue()
+
+
+def judge(rows: Sequence[Row], complete: bool) -> dict[str, Verdict]:
+    """Return the measured values beside their targets; without verdicts if runs are missing."""
+    functions = [row for row in rows if row.kind == "function"]
+    poster = [row for row in rows if row.kind == "poster"]
+    drawn = [row for row in rows if row.kind == "drawn"]
+    count = len(recovered_by_most(functions))
+    return {
+        "functions whose formula most seeds recover exactly": script.verdict(
+            count, "at least 8 of 10", count >= 8 if complete else None
+        ),
+        "runs of the poster's problem that give sin(πx) sin(πy²) as an identity": _share(
+            poster, complete
+        ),
+        "drawn problems whose solution is recovered as an identity": _share(drawn, complete),
+    }
+
+
+def _share(rows: Sequence[Row], complete: bool) -> Verdict:
+    count = sum(row.recovered for row in rows)
+    target = f"all {len(rows)}"
+    return script.verdict(count, target, count == len(rows) if complete else None)
+
+
+def _cells(row: Row) -> list[str]:
+    error, residual = (f"{v:.1e}" if math.isfinite(v) else "–" for v in (row.error, row.residual))
+    found = row.found if len(row.found) < 80 else row.found[:77] + "…"
+    name = f"{row.kind}: {row.name}"
+    verdict = "yes" if row.recovered else "no"
+    return [
+        *(name, str(row.seed), f"`{row.expected}`", f"`{found}`"),
+        *(error, residual, verdict, f"{row.seconds:.0f}"),
+    ]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
 
 SEEDS = (0, 1, 2)
 DRAWN: tuple[int, ...] = tuple(range(12))
@@ -41,11 +367,8 @@ SECONDS = 240.0
 
 
 def main() -> None:
-    chosen = options.finish(
-        "interpret_poisson", options.parser("interpret_poisson", __doc__).parse_args()
-    )
+    chosen = script.options("interpret_poisson", __doc__)
     output = chosen.output
-    output.mkdir(parents=True, exist_ok=True)
     set_threads()
     pieces = Pieces.under(output, again=chosen.smoke)
     rows: list[Row] = []
@@ -55,7 +378,7 @@ def main() -> None:
         sys.stderr.write(f"{row.name}, seed {row.seed}: {row.found} ({row.seconds:.0f} s)\n")
         write_text(output / "formulas.csv", table(rows))
     write_text(output / "formulas.md", page(rows))
-    verdicts.write(output / "interpret_poisson.json", judge(rows, complete=not chosen.smoke))
+    script.write_verdicts(output / "interpret_poisson.json", judge(rows, complete=not chosen.smoke))
     sys.stdout.write(page(rows))
 
 

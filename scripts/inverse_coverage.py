@@ -16,12 +16,270 @@ draw: a run that was stopped goes on from them.
 """
 
 import statistics
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import torch
-from common import options, verdicts
-from common.pieces import Pieces
-from inverse.draws import BOUNDS, DRAWS
+from common import script
+from common.pieces import Pieces, Row
+from common.script import solve_job
+from numpy.typing import NDArray
+from scipy.integrate import solve_ivp
+from torch import Tensor
+
+import kanpinn as kp
+from kanpinn.jets import jet_of
+from kanpinn.runs.config import SolveJob
+
+WIDTHS, DEGREE, GRID = (24, 32), 9, (4, 4)
+SMOKE = (6, 8)
+Function = Callable[[Tensor], Tensor]
+
+
+def jet_at(function: Function, p: kp.Points) -> kp.Jet:
+    """Return a function's jet at points."""
+    return jet_of(function, p.coords, kp.Channels(p.names, second="laplacian"))
+
+
+class DiffusionSensitivity(kp.Problem):
+    """-div(a ∇w) = div(b ∇u) on the domain of a diffusion problem, w = 0 on the boundary.
+
+    w is the change of u with the coefficient a in the direction b.
+    """
+
+    def __init__(self, of: Any, direction: Function) -> None:
+        self.of, self.direction, self.domain = of, direction, of.domain
+
+    def residual(self, p, w):
+        u, a = self._exact(p, 0), self._exact(p, 1)
+        b = jet_at(self.direction, p)
+        return -_diffused(a, w) - _diffused(b, u)
+
+    def _exact(self, p, field):
+        return jet_at(lambda x: self.of.exact(kp.Points(x, p.names))[field], p)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, 0.0)]
+
+
+def _diffused(a: kp.Jet, u: kp.Jet) -> Tensor:
+    """Return div(a ∇u), (n, 1)."""
+    return a.value * kp.laplacian(u) + (kp.grad(a) * kp.grad(u)).sum(dim=1, keepdim=True)
+
+
+class FlowSensitivity(kp.Problem):
+    """The Navier–Stokes equations linearised about a flow, forced by its Laplacian.
+
+    The solution is the change of the flow with the viscosity.
+    """
+
+    fields = ("u", "v", "q")
+    free_constant = ("q",)
+
+    def __init__(self, of: Any) -> None:
+        self.of, self.domain = of, of.domain
+
+    def residual(self, p, u, v, q):
+        known = (self._exact(p, 0), self._exact(p, 1))
+        lines = []
+        for w, w0, axis in ((u, known[0], "x"), (v, known[1], "y")):
+            moved = _advected(w, *known) + _advected(w0, u, v)
+            drag = self.of.viscosity * kp.laplacian(w) + kp.laplacian(w0)
+            lines.append(moved + kp.partial(q, axis) - drag)
+        return (*lines, kp.div(u, v))
+
+    def _exact(self, p, field):
+        return jet_at(lambda x: self.of.exact(kp.Points(x, p.names))[field], p)
+
+    def conditions(self):
+        boundary = self.domain.boundary
+        walls = [kp.Dirichlet(boundary, 0.0, field=name) for name in ("u", "v")]
+        return [*walls, kp.Integral(self.domain, 0.0, field="q")]
+
+
+def _advected(w, u, v):
+    return u.value * kp.partial(w, "x") + v.value * kp.partial(w, "y")
+
+
+def solved(
+    problem: kp.Problem, at: Tensor, widths: tuple[int, int] = WIDTHS
+) -> tuple[Tensor, float]:
+    """Return a sensitivity at points, (n, fields), and its distance to a smaller network's."""
+    found = []
+    for width in widths:
+        network = kp.KAN([2, width, len(problem.fields)], DEGREE, GRID)
+        points = kp.Collocation(25 * width, 100)
+        # Two widths are compared, and no status is read.
+        solution = kp.solve(problem, network, points=points, boundary="exact", verified=False)
+        found.append(solution(at))
+    coarse, fine = found
+    return fine, float((coarse - fine).norm() / fine.norm())
+
+
+def cramer_rao(sensitivities: Tensor, noise: float, gradients: Tensor) -> Tensor:
+    """The least standard deviation (q,) of an unbiased estimate of quantities.
+
+    Args:
+        sensitivities: of the n data to the parameters, (n, P).
+        noise: standard deviation of the data.
+        gradients: of the quantities with respect to the parameters, (q, P).
+
+    Parameters that no data tell apart are left out, as far as the quantities do not see them.
+    """
+    _, s, vh = torch.linalg.svd(sensitivities / noise, full_matrices=False)
+    kept = s > 1e-9 * s[0]
+    return torch.linalg.vector_norm((gradients @ vh[kept].T) / s[kept], dim=1)
+
+
+def numbers(seed: int) -> Row:
+    """Solve one draw for the four numbers."""
+    begun = time.process_time()
+    solution = _job(seed).run(assessed=False)
+    found = list(solution.estimated.values())
+    return {
+        "held": [one.exact is not None and one.low <= one.exact <= one.high for one in found],
+        "half_width": [(one.high - one.low) / 2 for one in found],
+        "value": [one.value for one in found],
+        "seconds": time.process_time() - begun,
+        "status": solution.status,
+    }
+
+
+def bound_of_numbers(seed: int, smoke: bool = False) -> tuple[Tensor, float]:
+    """Return the Cramér–Rao bounds (4,) on the deviations, and the error of the sensitivities.
+
+    The sensitivities solve the variational equations by a Runge–Kutta method.
+    """
+    problem: Any = _job(seed).problem
+    fine, coarse = (_sensitivities(problem, tolerance) for tolerance in (1e-11, 1e-8))
+    identity = torch.eye(4, dtype=torch.float64)
+    error = float((fine - coarse).norm() / fine.norm())
+    return cramer_rao(fine, problem.noise, identity), error
+
+
+def _job(seed: int) -> Any:
+    return solve_job("inverse_lotka_volterra", [f"problem.parameters.seed={seed}"])
+
+
+def _sensitivities(problem: Any, tolerance: float) -> Tensor:
+    """The derivatives of both species at all times by the numbers, (2 n, 4)."""
+    growth, predation, death, gain = problem.truth.values()
+
+    def rates(_: float, state: NDArray[np.float64]) -> NDArray[np.float64]:
+        (x, y), s = state[:2], state[2:].reshape(2, 4)
+        slopes = np.array([[growth - predation * y, -predation * x], [gain * y, gain * x - death]])
+        by_numbers = np.array([[x, -x * y, 0.0, 0.0], [0.0, 0.0, -y, x * y]])
+        own = [growth * x - predation * x * y, gain * x * y - death * y]
+        return np.concatenate([own, (slopes @ s + by_numbers).ravel()])
+
+    first = np.concatenate([[1.5, 1.0], np.zeros(8)])
+    times = problem.at[:, 0].numpy()
+    settings = {"method": "DOP853", "rtol": tolerance, "atol": tolerance}
+    run = solve_ivp(rates, (0.0, float(times[-1])), first, t_eval=times, **settings)
+    return torch.from_numpy(run.y[2:].reshape(2, 4, -1)).movedim(1, 2).flatten(0, 1)
+
+
+NODES = 9  # per axis, of the points at which a coefficient field's intervals are judged
+EDGE = 0.05  # of the domain, within which they lie
+STEP = 1e-3  # of coefficients, by which functions linear in them are differenced
+Draw = Callable[[int], Row]
+
+
+def job(name: str, seed: int) -> SolveJob:
+    """Return the solve of problems/`name`.toml with other noise and other inner functions."""
+    pairs = [f"problem.parameters.seed={seed}", f"run.seed={seed}"]
+    return solve_job(name, pairs)
+
+
+def viscosity(seed: int) -> Row:
+    """Solve one draw for the viscosity of the Navier–Stokes equations."""
+    begun = time.process_time()
+    solution = job("inverse_navier_stokes", seed).run(assessed=False)
+    found = solution.estimated["viscosity"]
+    return {
+        "held": [found.exact is not None and found.low <= found.exact <= found.high],
+        "half_width": [(found.high - found.low) / 2],
+        "value": found.value,
+        "seconds": time.process_time() - begun,
+        "status": solution.status,
+    }
+
+
+def coefficient(seed: int) -> Row:
+    """Solve one draw for the coefficient field of a diffusion problem, judged on a grid."""
+    begun = time.process_time()
+    solution = job("inverse_diffusion", seed).run(assessed=False)
+    low, high = solution.interval(judged_points(), field="a")
+    problem: Any = solution.problem
+    exact = problem.exact(kp.Points(judged_points(), ("x", "y")))[1][:, 0]
+    return {
+        "held": ((low <= exact) & (exact <= high)).tolist(),
+        "half_width": ((high - low) / 2).tolist(),
+        "seconds": time.process_time() - begun,
+        "status": solution.status,
+    }
+
+
+def judged_points() -> Tensor:
+    """Return a grid of points (n, 2) in the unit square."""
+    axis = torch.linspace(EDGE, 1 - EDGE, NODES, dtype=torch.float64)
+    return torch.cartesian_prod(axis, axis)
+
+
+def bound_of_viscosity(seed: int, smoke: bool = False) -> tuple[Tensor, float]:
+    """Return the Cramér–Rao bound (1,) on the deviation, and the sensitivity's own error."""
+    problem: Any = job("inverse_navier_stokes", seed).problem
+    widths = SMOKE if smoke else WIDTHS
+    found, error = solved(FlowSensitivity(problem), problem.at, widths)
+    data = found[:, :2].reshape(-1, 1)
+    return cramer_rao(data, problem.noise, torch.ones(1, 1, dtype=torch.float64)), error
+
+
+def bound_of_coefficient(seed: int, smoke: bool = False) -> tuple[Tensor, float]:
+    """Return the bound (n,) at the judged points, for the coefficient's own parametrisation.
+
+    A smoke run uses small networks and two of the parameters.
+    """
+    made = job("inverse_diffusion", seed)
+    problem: Any = made.problem
+    network = made.network.parts[1]
+    assert isinstance(network, kp.KAN)
+    changes = directions(network)[: 2 if smoke else None]
+    widths = SMOKE if smoke else WIDTHS
+    both = [solved(DiffusionSensitivity(problem, c), problem.at, widths) for c in changes]
+    data = torch.cat([found for found, _ in both], dim=1)
+    gradients = torch.cat([change(judged_points()) for change in changes], dim=1)
+    return cramer_rao(data, problem.noise, gradients), max(error for _, error in both)
+
+
+def directions(network: kp.KAN) -> list[Callable[[Tensor], Tensor]]:
+    """Return the function that each coefficient of a KAN without hidden layers multiplies.
+
+    The functions are defined on [0, 1]².
+    """
+    (layer,) = network.layers
+
+    def change(index: int) -> Callable[[Tensor], Tensor]:
+        def function(x: Tensor) -> Tensor:
+            coefficients = torch.zeros_like(layer.coefficients).flatten()
+            coefficients[index] = 1.0
+            held = {"layers.0.coefficients": coefficients.view_as(layer.coefficients)}
+            return torch.func.functional_call(network, held, (2 * x - 1,))
+
+        return function
+
+    return [change(index) for index in range(layer.coefficients.numel())]
+
+
+DRAWS: Mapping[str, Draw] = {"viscosity": viscosity, "coefficient": coefficient, "species": numbers}
+BOUNDS: Mapping[str, Callable[[int, bool], tuple[Tensor, float]]] = {
+    "viscosity": bound_of_viscosity,
+    "coefficient": bound_of_coefficient,
+    "species": bound_of_numbers,
+}
+
 
 COUNT, BOUNDED = 200, 3  # draws, and those of them that are compared with the bound
 COVERED = (0.90, 0.99)
@@ -30,14 +288,11 @@ QUANTILE = 1.959964
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    chosen = options.finish(
-        "inverse_coverage", options.parser("inverse_coverage", __doc__).parse_args(given)
-    )
+    chosen = script.options("inverse_coverage", __doc__, given)
     count, bounded = (1, 1) if chosen.smoke else (COUNT, BOUNDED)
     torch.set_num_threads(1)
-    chosen.output.mkdir(parents=True, exist_ok=True)
     pieces = Pieces.under(chosen.output, again=chosen.smoke)
-    figures: dict[str, verdicts.Figure] = {}
+    figures: dict[str, script.Verdict] = {}
     for name, draw in DRAWS.items():
         rows = [
             row
@@ -46,23 +301,22 @@ def main(given: Sequence[str] | None = None) -> None:
         ]
         held = [x for row in rows for x in row["held"]]
         share = sum(held) / len(held)
-        figures[f"{name}_coverage"] = {
-            "value": share,
-            "target": "0.90 to 0.99 over 200 draws",
-            "met": None if chosen.smoke else COVERED[0] <= share <= COVERED[1],
-        }
+        figures[f"{name}_coverage"] = script.verdict(
+            share,
+            "0.90 to 0.99 over 200 draws",
+            None if chosen.smoke else COVERED[0] <= share <= COVERED[1],
+        )
         figures[f"{name}_width"] = _width(name, rows[:bounded], chosen.smoke)
-        figures[f"{name}_seconds"] = {
-            "value": statistics.median(row["seconds"] for row in rows),
-            "target": "processor seconds of one draw, median: no target",
-            "met": None,
-        }
-    verdicts.write(chosen.output / "inverse_coverage.json", figures)
+        figures[f"{name}_seconds"] = script.verdict(
+            statistics.median(row["seconds"] for row in rows),
+            "processor seconds of one draw, median: no target",
+        )
+    script.write_verdicts(chosen.output / "inverse_coverage.json", figures)
     for name, figure in figures.items():
         print(f"{name}: {figure['value']} ({figure['target']}; met: {figure['met']})")
 
 
-def _width(name: str, rows: list[dict], smoke: bool) -> verdicts.Figure:
+def _width(name: str, rows: list[dict], smoke: bool) -> script.Verdict:
     """Return the half-widths over those of the bound, over draws and points."""
     ratios: list[float] = []
     error = 0.0
@@ -77,11 +331,11 @@ def _width(name: str, rows: list[dict], smoke: bool) -> verdicts.Figure:
         "largest": max(ratios),
         "relative_error_of_sensitivities": error,
     }
-    return {
-        "value": found,
-        "target": f"median between 1/{WIDE} and {WIDE}",
-        "met": None if smoke else 1 / WIDE <= found["median"] <= WIDE,
-    }
+    return script.verdict(
+        found,
+        f"median between 1/{WIDE} and {WIDE}",
+        None if smoke else 1 / WIDE <= found["median"] <= WIDE,
+    )
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ from pathlib import Path
 
 import numpy
 import torch
-from common import options, verdicts
-from common.figures import save_figure
+from common import script
+from common.script import save_figure
 from marches.picture import markdown
 from matplotlib.figure import Figure
 from scipy.linalg import lapack
@@ -97,9 +97,7 @@ COUNTED: Mapping[str, tuple[int, int, int]] = {
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    parser = options.parser(NAME, __doc__)
-    chosen = options.finish(NAME, parser.parse_args(given))
-    chosen.output.mkdir(parents=True, exist_ok=True)
+    chosen = script.options(NAME, __doc__, given)
     torch.set_num_threads(1)
     usual = Size(intervals=30, stages=3, degree=5) if chosen.smoke else Size()
     march(usual, 1)  # imports what a solve needs
@@ -176,21 +174,19 @@ def write(rows: Sequence[Mapping[str, float | str]], output: Path, smoke: bool) 
         writer.writerows(rows)
     table = [["varied", "window", "Newton step", "counted", "factors", "counted"]]
     table[0] += ["solution", "counted"]
-    figures: dict[str, verdicts.Figure] = {}
+    figures: dict[str, script.Verdict] = {}
     for name, (whole, factors, solutions) in COUNTED.items():
         own = [row for row in rows if row["varied"] == name]
         w, step, factor, solve = (exponent(own, c) for c in ("window", "step", "factor", "solve"))
         cells = [f"{w:.2f}", f"{step:.2f}", f"{whole}", f"{factor:.2f}", f"{factors}"]
         table.append([name, *cells, f"{solve:.2f}", f"{solutions}"])
-        figures[f"exponent of the seconds of a window in {name}"] = {
-            "value": w,
-            "target": f"<= {whole + 0.3:g}",
-            "met": None if smoke else w <= whole + 0.3,
-        }
+        figures[f"exponent of the seconds of a window in {name}"] = script.verdict(
+            w, f"<= {whole + 0.3:g}", None if smoke else w <= whole + 0.3
+        )
     text = markdown(table)
     (output / f"{NAME}.md").write_text(text, encoding="utf-8")
     draw(rows, output / NAME, smoke)
-    verdicts.write(output / f"{NAME}.json", figures)
+    script.write_verdicts(output / f"{NAME}.json", figures)
     print(text)
 
 

@@ -24,38 +24,40 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from common import options, verdicts
+from common import script
 from common.pieces import Pieces
-from marches import cases, codes, picture
+from marches import codes, picture
 from marches.codes import Point
 from numpy import ndarray
-from peers.environments import PeerError, default_folder
+from peers.launch import PeerError, default_folder
 
 NAME = Path(__file__).stem
 ERRORS = (1e-4, 1e-6, 1e-8)
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    parser = options.parser(NAME, __doc__)
-    parser.add_argument("--only", nargs="+", choices=cases.CASES, default=[*cases.CASES])
-    parser.add_argument("--budget", type=float, default=20.0, help="seconds of the last solve (20)")
-    parser.add_argument("--environments", type=Path, default=default_folder())
-    chosen = options.finish(NAME, parser.parse_args(given))
-    chosen.output.mkdir(parents=True, exist_ok=True)
+    chosen = script.options(
+        NAME,
+        __doc__,
+        given,
+        only=dict(nargs="+", choices=codes.CASES, default=[*codes.CASES]),
+        budget=dict(type=float, default=20.0, help="seconds of the last solve (20)"),
+        environments=dict(type=Path, default=default_folder()),
+    )
     torch.set_num_threads(1)
     pieces = Pieces.under(chosen.output, again=chosen.smoke)
-    codes.march(cases.smoke(cases.burgers()), 1e-3)  # imports what a solve needs
+    codes.march(codes.smoke(codes.burgers()), 1e-3)  # imports what a solve needs
     points: list[Point] = []
     for name in chosen.only:
-        case = cases.CASES[name]()
-        case = cases.smoke(case) if chosen.smoke else case
+        case = codes.CASES[name]()
+        case = codes.smoke(case) if chosen.smoke else case
         folder = None if chosen.smoke else chosen.environments.expanduser()
         made = partial(measured, case, chosen.budget, folder)
         points += pieces.records(Point, {"case": name, "budget": chosen.budget}, made)
     write(points, chosen.output, chosen.smoke)
 
 
-def measured(case: cases.Case, budget: float, folder: Path | None) -> list[Point]:
+def measured(case: codes.Case, budget: float, folder: Path | None) -> list[Point]:
     """Return the points of all codes; without Dedalus if there is no folder for it."""
     found = []
     for one in points_of(case, budget, folder):
@@ -65,7 +67,7 @@ def measured(case: cases.Case, budget: float, folder: Path | None) -> list[Point
     return found
 
 
-def points_of(case: cases.Case, budget: float, folder: Path | None) -> Iterator[Point]:
+def points_of(case: codes.Case, budget: float, folder: Path | None) -> Iterator[Point]:
     """Yield the points of all codes; a code stops after the first solve above the budget."""
     exact, patient = case.exact(), True
     for point, tolerance, breaks in codes.marches(case, exact, budget):
@@ -79,7 +81,7 @@ def points_of(case: cases.Case, budget: float, folder: Path | None) -> Iterator[
         yield from of_dedalus(case, exact, budget, folder)
 
 
-def of_dedalus(case: cases.Case, exact: ndarray, budget: float, folder: Path) -> Iterator[Point]:
+def of_dedalus(case: codes.Case, exact: ndarray, budget: float, folder: Path) -> Iterator[Point]:
     """Yield the points of Dedalus, or say why there are none."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -101,19 +103,17 @@ def write(points: Sequence[Point], output: Path, smoke: bool) -> None:
     text = picture.markdown(picture.ratios(points, ERRORS))
     (output / "table.md").write_text(text, encoding="utf-8")
     picture.draw(points, output / NAME, smoke)
-    figures: dict[str, verdicts.Figure] = {}
+    figures: dict[str, script.Verdict] = {}
     for case in dict.fromkeys(one.case for one in points):
         own = [one for one in points if one.case == case]
         march, other = (
             picture.seconds_to([p for p in own if p.code == code], 1e-6)
             for code in ("kanpinn", "splines, scipy Radau")
         )
-        figures[f"{case}: seconds of scipy's Radau to 1e-6 on the same splines, ratio"] = {
-            "value": other / march,
-            "target": ">= 1",
-            "met": None if smoke else other >= march,
-        }
-    verdicts.write(output / f"{NAME}.json", figures)
+        figures[f"{case}: seconds of scipy's Radau to 1e-6 on the same splines, ratio"] = (
+            script.verdict(other / march, ">= 1", None if smoke else other >= march)
+        )
+    script.write_verdicts(output / f"{NAME}.json", figures)
     print(f"\n{text}")
 
 

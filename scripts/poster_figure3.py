@@ -16,7 +16,7 @@ when it is made again, and calls with further --widths, --depths or --seeds add 
 --mlp-widths 100,200 take hours.
 
 Writes to --output the studies, poster_figure3_{dynamics,scaling,fair,orders}.{png,pdf},
-poster_figure3.h5 (all numbers), figure3.md (beside the paper's) and poster_figure3.json (figures
+poster_figure3.csv (all numbers), figure3.md (beside the paper's) and poster_figure3.json (figures
 with their targets). --smoke: all parts at a size that only shows that they work, under a minute.
 """
 
@@ -28,9 +28,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from common import options, verdicts
-from poster import figure3_data, figure3_page, figure3_plots, figure3_store, figure3_verdicts
-from poster import figure3_studies as studies
+from common import script
+from poster import figure3
 
 from kanpinn.runs.study import Tally
 
@@ -40,15 +39,18 @@ FAIR_SHAPES = ((2, 10), (2, 20), (3, 5), (3, 10), (4, 5), (2, 50), (4, 10), (2, 
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = options.parser(NAME, __doc__)
-    parser.add_argument("--part", choices=[*PARTS, "all"], default="all")
-    parser.add_argument("--widths", type=_numbers, default="10,7,5", help="of KANs (10,7,5)")
-    parser.add_argument("--seeds", type=_numbers, default="0,1,2", help="of KANs (0,1,2)")
-    parser.add_argument("--depths", type=_numbers, default="2,3,4,5", help="of MLPs (2,3,4,5)")
-    parser.add_argument("--mlp-widths", type=_numbers, default="5,10,20,50", help="(5,10,20,50)")
-    parser.add_argument("--mlp-seeds", type=_numbers, default="0", help="(0)")
-    parser.add_argument("--workers", type=int, help="processes of one core (as many as cores)")
-    chosen = options.finish(NAME, parser.parse_args(given))
+    chosen = script.options(
+        NAME,
+        __doc__,
+        given,
+        part=dict(choices=[*PARTS, "all"], default="all"),
+        widths=dict(type=_numbers, default="10,7,5", help="of KANs (10,7,5)"),
+        seeds=dict(type=_numbers, default="0,1,2", help="of KANs (0,1,2)"),
+        depths=dict(type=_numbers, default="2,3,4,5", help="of MLPs (2,3,4,5)"),
+        mlp_widths=dict(type=_numbers, default="5,10,20,50", help="(5,10,20,50)"),
+        mlp_seeds=dict(type=_numbers, default="0", help="(0)"),
+        workers=dict(type=int, help="processes of one core (as many as cores)"),
+    )
     if chosen.smoke:
         chosen.widths, chosen.seeds = [5], [0]
         chosen.depths, chosen.mlp_widths, chosen.mlp_seeds = [2], [10], [0]
@@ -64,7 +66,7 @@ def _numbers(text: str) -> list[int]:
 
 def run(part: str, chosen: argparse.Namespace, executor: Executor | None) -> None:
     """Run the studies of one part."""
-    size = studies.SMOKE if chosen.smoke else studies.Size()
+    size = figure3.SMOKE if chosen.smoke else figure3.Size()
     options: dict[str, Any] = {
         "output": chosen.output,
         "workers": chosen.workers,
@@ -73,22 +75,22 @@ def run(part: str, chosen: argparse.Namespace, executor: Executor | None) -> Non
     }
     widths, seeds = chosen.widths, chosen.seeds
     if part == "kan":
-        studies.poster_kan(widths, seeds, size, **options)
+        figure3.poster_kan(widths, seeds, size, **options)
     elif part == "mlp":
         shapes = [(depth, width) for width in chosen.mlp_widths for depth in chosen.depths]
-        studies.poster_mlp(shapes, chosen.mlp_seeds, size, **options)
+        figure3.poster_mlp(shapes, chosen.mlp_seeds, size, **options)
     elif part == "fair-kan":
-        studies.fair_kan(widths, [3], studies.VARIANTS, seeds, size, **options)
+        figure3.fair_kan(widths, [3], figure3.VARIANTS, seeds, size, **options)
         if 10 in widths:
-            studies.fair_kan([10], [5, 7], ["exact"], seeds, size, **options)
+            figure3.fair_kan([10], [5, 7], ["exact"], seeds, size, **options)
     elif part == "fair-mlp":
         shapes = [shape for shape in FAIR_SHAPES if shape[0] in chosen.depths]
         shapes = shapes[:1] if chosen.smoke else shapes
-        studies.fair_mlp(shapes, studies.VARIANTS, chosen.mlp_seeds, size, **options)
+        figure3.fair_mlp(shapes, figure3.VARIANTS, chosen.mlp_seeds, size, **options)
     elif part == "structure":
-        studies.structure(seeds, size, **options)
+        figure3.structure(seeds, size, **options)
     elif part == "fit":
-        studies.fit(widths[:1], [3], seeds, size, **options)
+        figure3.fit(widths[:1], [3], seeds, size, **options)
 
 
 class Progress:
@@ -106,17 +108,16 @@ class Progress:
 
 def publish(output: Path, smoke: bool) -> None:
     """Write figures, page, numbers and verdicts of all runs in the output folder."""
-    runs = figure3_data.read(output)
-    figure3_store.write(runs, output / "poster_figure3.h5")
-    figure3_plots.draw(runs, output, smoke)
-    (output / "figure3.md").write_text(figure3_page.page(runs), encoding="utf-8")
-    verdicts.write(output / "poster_figure3.json", figure3_verdicts.verdicts(runs))
+    runs = figure3.read(output)
+    figure3.write(runs, output / "poster_figure3.csv")
+    figure3.draw(runs, output, smoke)
+    (output / "figure3.md").write_text(figure3.page(runs), encoding="utf-8")
+    script.write_verdicts(output / "poster_figure3.json", figure3.verdicts(runs))
     print(f"{output / 'figure3.md'}, {output / 'poster_figure3.json'}")
 
 
 def main(given: Sequence[str] | None = None) -> int:
     chosen = arguments(given)
-    chosen.output.mkdir(parents=True, exist_ok=True)
     parts = PARTS[:-1] if chosen.part == "all" else (chosen.part,)
     # In a smoke run the start of a process for each study would take most of the time.
     with ThreadPoolExecutor(1) if chosen.smoke else nullcontext() as executor:

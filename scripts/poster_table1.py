@@ -25,15 +25,23 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from common import options, verdicts
-from common.figures import save_figure
-from poster import table1_figures as figures
-from poster.table1_approximation import EXPONENTIAL, PRODUCT, measure
-from poster.table1_orders import Series, approximation, find, poisson
-from poster.table1_page import page
-from poster.table1_studies import SMOKE, Size
-from poster.table1_tables import write_tables
-from poster.table1_verdicts import judge
+from common import script
+from common.script import save_figure
+from poster import table1 as figures
+from poster.table1 import (
+    EXPONENTIAL,
+    PRODUCT,
+    SMOKE,
+    Series,
+    Size,
+    approximation,
+    find,
+    judge,
+    measure,
+    page,
+    poisson,
+    write_tables,
+)
 
 from kanpinn._support.files import write_text
 from kanpinn._support.processes import Processes
@@ -45,24 +53,26 @@ NODES = 201  # of each axis, where the C^m norms are taken
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = options.parser(NAME, __doc__)
-    parser.add_argument("--workers", type=int, default=1, help="processes for the studies (1)")
-    chosen = options.finish(NAME, parser.parse_args(given))
+    chosen = script.options(
+        NAME,
+        __doc__,
+        given,
+        workers=dict(type=int, default=1, help="processes for the studies (1)"),
+    )
     if chosen.workers < 1:
-        parser.error(f"--workers {chosen.workers}: expected 1 or more")
+        chosen.error(f"--workers {chosen.workers}: expected 1 or more")
     return chosen
 
 
 def main() -> None:
     chosen = arguments()
     size = SMOKE if chosen.smoke else Size()
-    chosen.output.mkdir(parents=True, exist_ok=True)
     series = measured(size, chosen)
     write_tables(series, chosen.output)
     draw(series, len(size.seeds), chosen.output, chosen.smoke)
     text = page(series, len(size.seeds))
     write_text(chosen.output / "table1.md", text)
-    verdicts.write(chosen.output / "poster_table1.json", judge(series))
+    script.write_verdicts(chosen.output / "poster_table1.json", judge(series))
     sys.stdout.write(text)
 
 

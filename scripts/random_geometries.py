@@ -20,15 +20,168 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from common import options, verdicts
+import torch
+from common import script
 from common.pieces import Pieces
-from drawn.equations import NAMES, Drawn
-from drawn.geometries import KINDS
 from matplotlib.figure import Figure
+from torch import Tensor
 
 import kanpinn as kp
 from kanpinn._support.files import write_text
+from kanpinn.geometry import Domain, Points
 from kanpinn.plotting.style import BLUE, GREY, VERMILLION, new_figure, save, tidy
+
+NAMES = ("Poisson", "reaction", "advection", "varying", "cubic")
+
+
+class Drawn(kp.Problem):
+    """One of five equations, with values on most of the boundary and a flux on one piece.
+
+    Poisson: Δu = f; reaction: Δu - c u = f with c = 100; advection: Δu / 20 - b · ∇u = f with |b| =
+    1; varying: ∇ · (a ∇u) = f with a = 1 + x² + y²; cubic: Δu - u³ = f. The solution is the sum of
+    a wave and a peak, whose width is between 1/30 of the domain's height and that height. If the
+    boundary has several pieces, the flux is given on the last one.
+
+    Args:
+        kind: one of NAMES.
+        domain: in the plane.
+        draw: the generator of the solution's numbers.
+    """
+
+    def __init__(self, kind: str, domain: Domain, draw: np.random.Generator) -> None:
+        self.kind, self.domain = kind, domain
+        self.wave = torch.from_numpy(draw.uniform(-8, 8, 2))
+        self.phase, angle = (float(one) for one in draw.uniform(0, 2 * math.pi, 2))
+        self.flow = math.cos(angle), math.sin(angle)
+        low, high = domain.bounds
+        self.top = low + (high - low) * torch.from_numpy(draw.uniform(0, 1, 2))
+        self.width = float(high[1] - low[1]) / 30 ** float(draw.uniform(0, 1))
+
+    def residual(self, p, u):
+        return self.operator(p, u) - self.source(p)
+
+    def operator(self, p, u):
+        """The left-hand side of the equation, (n, 1)."""
+        x, y = kp.partial(u, "x"), kp.partial(u, "y")
+        if self.kind == "reaction":
+            return kp.laplacian(u) - 100 * u.value
+        if self.kind == "advection":
+            return kp.laplacian(u) / 20 - self.flow[0] * x - self.flow[1] * y
+        if self.kind == "varying":
+            return (1 + p.x**2 + p.y**2) * kp.laplacian(u) + 2 * (p.x * x + p.y * y)
+        return kp.laplacian(u) - (u.value**3 if self.kind == "cubic" else 0)
+
+    def conditions(self):
+        boundary = self.domain.boundary
+        names = list(dict.fromkeys(boundary.names))
+        if len(names) == 1:
+            return [kp.Dirichlet(boundary, self.exact)]
+        return [
+            kp.Dirichlet(boundary[tuple(names[:-1])], self.exact),
+            kp.Neumann(boundary[names[-1]], self.flux),
+        ]
+
+    def exact(self, p: Points) -> Tensor:
+        wave = torch.sin(p.coords @ self.wave + self.phase)
+        return wave[:, None] + self.peak(p)
+
+    def peak(self, p: Points) -> Tensor:
+        """exp(-|x - top|² / width²), (n, 1)."""
+        square = ((p.coords - self.top) ** 2).sum(dim=1, keepdim=True)
+        return torch.exp(-square / self.width**2)
+
+    def flux(self, p: Points) -> Tensor:
+        """∂u/∂n."""
+        wave = torch.cos(p.coords @ self.wave + self.phase)[:, None] * self.wave
+        slope = wave - 2 / self.width**2 * (p.coords - self.top) * self.peak(p)
+        assert p.normals is not None
+        return (slope * p.normals).sum(dim=1, keepdim=True)
+
+
+Draw = np.random.Generator
+
+
+def holes(draw: Draw) -> Domain:
+    """A square with one to six small round holes."""
+    domain: Domain = kp.Box(x=(0, 1), y=(0, 1))
+    found: list[tuple[float, float, float]] = []
+    while len(found) < 1 + int(draw.integers(6)):
+        radius = float(draw.uniform(0.01, 0.06))
+        x, y = (float(c) for c in draw.uniform(0.05 + radius, 0.95 - radius, 2))
+        if all(math.hypot(x - a, y - b) > 1.2 * (radius + r) for a, b, r in found):
+            found.append((x, y, radius))
+            domain = domain - kp.Disk((x, y), radius)
+    return domain
+
+
+def ring(draw: Draw) -> Domain:
+    """A disk with an eccentric round hole."""
+    radius, angle = draw.uniform(0.2, 0.5), draw.uniform(0, 2 * math.pi)
+    off = draw.uniform(0.1, 0.8 - radius)
+    middle = float(off * math.cos(angle)), float(off * math.sin(angle))
+    return kp.Disk((0, 0), 1) - kp.Disk(middle, float(radius))
+
+
+def ellipse(draw: Draw) -> Domain:
+    """An ellipse of any direction."""
+    return kp.Ellipse((0, 0), (1, float(draw.uniform(0.3, 0.9))), float(draw.uniform(0, math.pi)))
+
+
+def polygon(draw: Draw) -> Domain:
+    """A convex polygon of three to eight corners."""
+    count = int(draw.integers(3, 9))
+    angles = (np.arange(count) + draw.uniform(-0.3, 0.3, count)) * 2 * math.pi / count
+    return kp.Polygon([(math.cos(angle), math.sin(angle)) for angle in angles])
+
+
+def star(draw: Draw) -> Domain:
+    """A polygon whose corners alternately point outwards and inwards."""
+    count = 2 * int(draw.integers(3, 6))
+    angles = np.arange(count) * 2 * math.pi / count + draw.uniform(0, 2 * math.pi)
+    radii = np.where(np.arange(count) % 2, draw.uniform(0.4, 0.7, count), 1.0)
+    corners = zip(angles, radii, strict=True)
+    return kp.Polygon([(r * math.cos(angle), r * math.sin(angle)) for angle, r in corners])
+
+
+def notched(draw: Draw) -> Domain:
+    """A rectangle with an oblique rectangular notch in one side."""
+    width, angle = float(draw.uniform(0.1, 0.4)), float(draw.uniform(-0.5, 0.5))
+    x, depth = float(draw.uniform(0.6, 1.4)), float(draw.uniform(0.3, 0.7))
+    along, across = (
+        np.array([math.cos(angle), math.sin(angle)]),
+        [-math.sin(angle), math.cos(angle)],
+    )
+    base, half, up = np.array([x, -0.5]), along * width / 2, np.array(across) * (0.5 + depth)
+    notch = kp.Polygon([base - half, base + half, base + half + up, base - half + up])
+    return kp.Box(x=(0, 2), y=(0, 1)) - notch
+
+
+def pair(draw: Draw) -> Domain:
+    """The union of two disks, which meet in two corners that point inwards."""
+    radius = float(draw.uniform(0.5, 1))
+    return kp.Disk((0, 0), 1) | kp.Disk((float(draw.uniform(0.7, 1.3)), 0), radius)
+
+
+def stadium(draw: Draw) -> Domain:
+    """A rectangle with a half disk at its end."""
+    length = float(draw.uniform(0.5, 2))
+    return kp.Box(x=(0, length), y=(-0.5, 0.5)) | kp.Disk((length, 0), 0.5)
+
+
+def bite(draw: Draw) -> Domain:
+    """A disk without the part in another disk, which leaves two sharp corners."""
+    return kp.Disk((0, 0), 1) - kp.Disk((float(draw.uniform(0.8, 1.3)), 0.1), 0.6)
+
+
+def frame(draw: Draw) -> Domain:
+    """A rectangle with a rectangular hole."""
+    (x, y), (a, b) = draw.uniform(0.1, 0.5, 2), draw.uniform(0.2, 0.4, 2)
+    hole = kp.Box(x=(float(2 * x), float(2 * x + a)), y=(float(y), float(y + b)))
+    return kp.Box(x=(0, 2), y=(0, 1)) - hole
+
+
+KINDS = (holes, ring, ellipse, polygon, star, notched, pair, stadium, bite, frame)
+
 
 NAME = Path(__file__).stem
 HEAD = (
@@ -70,9 +223,9 @@ def solved(half: int, domain: int, equation: int, degree: int, tolerance: float)
     return Solved(half, *names, size, error, estimated, seconds, status)
 
 
-def judged(found: Sequence[Solved], tolerance: float) -> dict[str, verdicts.Figure]:
+def judged(found: Sequence[Solved], tolerance: float) -> dict[str, script.Verdict]:
     """The worst figures of each half beside their targets."""
-    figures: dict[str, verdicts.Figure] = {}
+    figures: dict[str, script.Verdict] = {}
     slack = 3  # estimates are right up to this factor
     for half in HALVES:
         own = [one for one in found if one.half == half]
@@ -103,8 +256,8 @@ def judged(found: Sequence[Solved], tolerance: float) -> dict[str, verdicts.Figu
     return figures
 
 
-def _figure(value: object, target: str, met: bool | None) -> verdicts.Figure:
-    return {"value": value, "target": target, "met": met}
+def _figure(value: object, target: str, met: bool | None) -> script.Verdict:
+    return script.verdict(value, target, met)
 
 
 def draw(found: Sequence[Solved], tolerance: float) -> Figure:
@@ -132,8 +285,7 @@ def draw(found: Sequence[Solved], tolerance: float) -> Figure:
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    chosen = options.finish(NAME, options.parser(NAME, __doc__).parse_args(given))
-    chosen.output.mkdir(parents=True, exist_ok=True)
+    chosen = script.options(NAME, __doc__, given)
     pairs = [(i, j) for i in range(len(KINDS)) for j in range(len(NAMES))]
     if chosen.smoke:
         pairs = [(i, (i + 2) % len(NAMES)) for i in range(len(KINDS))]  # quick ones
@@ -148,7 +300,7 @@ def main(given: Sequence[str] | None = None) -> None:
             sys.stderr.write(_line(one))
     write_text(chosen.output / f"{NAME}.md", HEAD + "".join(map(_line, found)))
     save(draw(found, tolerance), chosen.output / f"{NAME}.png")
-    verdicts.write(chosen.output / f"{NAME}.json", judged(found, tolerance))
+    script.write_verdicts(chosen.output / f"{NAME}.json", judged(found, tolerance))
     for name, figure in judged(found, tolerance).items():
         sys.stdout.write(f"{name}: {figure['value']} ({figure['target']})\n")
 

@@ -7,8 +7,8 @@ sheet. How long: some ten seconds. Writes to --output: poisson2d_small.png, read
 import argparse
 from pathlib import Path
 
-from common import verdicts
-from common.problem_files import solve_job
+from common import script
+from common.script import solve_job
 from matplotlib.figure import Figure
 
 from kanpinn.plotting.edges import edges_of, plot_edge
@@ -30,25 +30,21 @@ def main() -> None:
     solution = solve_job(PROBLEM, overrides).run()
     chosen.output.mkdir(parents=True, exist_ok=True)
     print(save(picture(solution), chosen.output / "poisson2d_small.png"))
-    verdicts.write(chosen.output / "readme_picture.json", figures(solution, judge=not chosen.smoke))
+    script.write_verdicts(
+        chosen.output / "readme_picture.json", figures(solution, judge=not chosen.smoke)
+    )
 
 
-def figures(solution: Solution, judge: bool) -> dict[str, verdicts.Figure]:
+def figures(solution: Solution, judge: bool) -> dict[str, script.Verdict]:
     """Return the picture's errors and sizes; judge: whether it is the problem file's network."""
     errors = solution.errors
     assert errors is not None
     small, exact = solution.parameters <= 98, errors.l2_relative <= 1e-11
     return {
-        "coefficients": {
-            "value": solution.parameters,
-            "target": "<= 98",
-            "met": small if judge else None,
-        },
-        "relative L2 error": {
-            "value": errors.l2_relative,
-            "target": "<= 1e-11",
-            "met": exact if judge else None,
-        },
+        "coefficients": script.verdict(solution.parameters, "<= 98", small if judge else None),
+        "relative L2 error": script.verdict(
+            errors.l2_relative, "<= 1e-11", exact if judge else None
+        ),
     }
 
 

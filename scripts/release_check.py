@@ -26,8 +26,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common import options, verdicts
-from common.commands import REPOSITORY
+from common import script
+from common.script import REPOSITORY
 
 NAME = Path(__file__).stem
 LEFT_OUT = "left out: "
@@ -50,28 +50,27 @@ class Release:
 
 
 def main() -> None:
-    parser = options.parser(NAME, __doc__)
-    parser.add_argument("--network", action="store_true", help="install dependencies anew")
-    chosen = options.finish(NAME, parser.parse_args())
+    chosen = script.options(
+        NAME, __doc__, network=dict(action="store_true", help="install dependencies anew")
+    )
     figures = checked(chosen)
-    verdicts.write(chosen.output / f"{NAME}.json", figures)
+    script.write_verdicts(chosen.output / f"{NAME}.json", figures)
     for name, figure in figures.items():
         print(f"{name}: {figure['value']}")
     sys.exit(any(figure["met"] is False for figure in figures.values()))
 
 
-def checked(chosen: argparse.Namespace) -> dict[str, verdicts.Figure]:
+def checked(chosen: argparse.Namespace) -> dict[str, script.Verdict]:
     """Return a figure for each step: "done", what is wrong, or why it was left out."""
     output = chosen.output.absolute()
-    output.mkdir(parents=True, exist_ok=True)
     release = Release(output, chosen.smoke, chosen.network)
     steps = (versions, build, contents, metadata, installed, first_commands)
-    figures: dict[str, verdicts.Figure] = {}
+    figures: dict[str, script.Verdict] = {}
     for step in steps:
         said = step(release) or "done"
         name = (step.__doc__ or "").partition("\n")[0].rstrip(".")
         met = None if said.startswith(LEFT_OUT) else said == "done"
-        figures[name] = {"value": said, "target": "done", "met": met}
+        figures[name] = script.verdict(said, "done", met)
     return figures
 
 

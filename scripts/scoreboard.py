@@ -31,12 +31,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from common import options, verdicts
-from scoreboards import errors_chart, files, judging, pictures, table
-from scoreboards.measuring import Study
-from scoreboards.rows import Row
-from scoreboards.summaries import Summary, summarize
-from scoreboards.targets import DIRICHLET, TARGETS
+from common import script
+from scoreboards import pages, solves
+from scoreboards.solves import DIRICHLET, TARGETS, Row, Study, Summary, summarize
 
 from kanpinn.plotting.style import save
 
@@ -45,17 +42,20 @@ SMOKE, SMOKE_AUTO = ("poisson5d", "inverse_navier_stokes"), ("poisson5d",)
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    there, missing = files.library()
-    parser = options.parser(NAME, __doc__)
+    there, missing = solves.library()
     names = [*TARGETS, *(name for name in there if name not in TARGETS)]
-    parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help="problems (all)")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="0 1 2")
-    parser.add_argument("--workers", type=int, default=1, help="processes, one thread each if > 1")
-    parser.add_argument("--auto", action="store_true", help="also with everything left to trials")
-    parser.add_argument("--again", action="store_true", help="measure anew what is done")
-    chosen = options.finish(NAME, parser.parse_args(given))
+    chosen = script.options(
+        NAME,
+        __doc__,
+        given,
+        only=dict(nargs="+", choices=names, metavar="NAME", help="problems (all)"),
+        seeds=dict(nargs="+", type=int, default=[0, 1, 2], help="0 1 2"),
+        workers=dict(type=int, default=1, help="processes, one thread each if > 1"),
+        auto=dict(action="store_true", help="also with everything left to trials"),
+        again=dict(action="store_true", help="measure anew what is done"),
+    )
     if chosen.workers < 1:
-        parser.error(f"--workers {chosen.workers}: expected 1 or more")
+        chosen.error(f"--workers {chosen.workers}: expected 1 or more")
     if chosen.smoke:
         chosen.only, chosen.seeds, chosen.workers = SMOKE, chosen.seeds[:1], 2
     for name in missing:
@@ -75,15 +75,15 @@ def problems(there: Sequence[str], only: Sequence[str] | None) -> list[str]:
 
 def write(output: Path, summaries: Sequence[Summary], study: Study) -> str:
     """Write the table's files and both figures; return the table."""
-    lines = table.cells(summaries)
-    text = table.markdown(lines)
+    lines = pages.cells(summaries)
+    text = pages.markdown(lines)
     (output / f"{NAME}.md").write_text(text, encoding="utf-8")
-    table.write_csv(output / f"{NAME}.csv", lines)
-    save(errors_chart.draw(summaries), output / f"{NAME}_errors.png")
+    script.write_csv(output / f"{NAME}.csv", lines[0], lines[1:])
+    save(pages.draw(summaries), output / f"{NAME}_errors.png")
     kept = [(study.picture(s.problem), title(s)) for s in summaries]
     kept = [(path, said) for path, said in kept if path.is_file()]
     if kept:
-        save(pictures.page(kept), output / f"{NAME}.png")
+        save(solves.page(kept), output / f"{NAME}.png")
     return text
 
 
@@ -105,12 +105,10 @@ def main(given: Sequence[str] | None = None) -> int:
     study = Study(chosen.output, chosen.seeds, chosen.workers, chosen.automatic, chosen.again)
     for _ in range(2 if chosen.smoke else 1):  # the second time all runs are done already
         rows = study.measure(chosen.problems)
-    summaries = summarize(rows, files.library()[0])
+    summaries = summarize(rows, solves.library()[0])
     text = write(chosen.output, summaries, study)
-    figures = judging.figures(summaries)
-    if chosen.smoke:
-        figures = {name: {**figure, "met": None} for name, figure in figures.items()}
-    verdicts.write(chosen.output / f"{NAME}.json", figures)
+    figures = solves.figures(summaries)
+    script.write_verdicts(chosen.output / f"{NAME}.json", figures, chosen.smoke)
     print(f"\n{text}")
     return 1 if failures(rows) else 0
 

@@ -22,12 +22,12 @@ def peaks(task: str, sizes: list[int]) -> list[float]:
 
 def _measure(task: str, points: int) -> float:
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    from machinery import cases
+    from machinery import timing
 
     from kanpinn.linalg import fold
 
-    network = cases.kan(10)
-    system = cases.residuals(network, points)
+    network = timing.kan(10)
+    system = timing.residuals(network, points)
     if task == "gradient":
         system.backward()
     else:

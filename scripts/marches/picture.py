@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy
-from common.figures import save_figure
+from common.script import save_figure
 from marches.codes import Point
 from matplotlib.figure import Figure
 

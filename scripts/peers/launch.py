@@ -1,4 +1,4 @@
-"""Run one row of one peer in a process of its own, and read its measurements."""
+"""The peers, their environments, and their runs in processes of their own."""
 
 import json
 import os
@@ -6,11 +6,94 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
-from peers.catalogue import Peer
-from peers.environments import PeerError, interpreter
 from peers.report import Measurement
+
+MARKER = "requirements-installed.txt"
+"""Written last: an environment without it, or with other requirements in it, is made anew."""
+
+
+class PeerError(Exception):
+    """A peer that could not be installed or run; it has the reason and all measurements so far."""
+
+    def __init__(self, reason: str, measurements: list | None = None):
+        super().__init__(reason)
+        self.measurements = measurements or []
+
+
+def default_folder() -> Path:
+    """Return the folder of the environments if --environments is not given."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "kanpinn" / "peers"
+
+
+def interpreter(name: str, requirements: tuple[str, ...], folder: Path, log: Path) -> Path:
+    """Return the Python of a peer's environment, which is created if needed."""
+    home = (folder / name).absolute()
+    python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    marker = home / MARKER
+    wanted = "\n".join(requirements) + "\n"
+    if not marker.is_file() or marker.read_text() != wanted:
+        _logged([sys.executable, "-m", "venv", "--clear", str(home)], log)
+        _logged([str(python), "-m", "pip", "install", *requirements], log)
+        marker.write_text(wanted)
+    return python
+
+
+def _logged(command: list[str], log: Path) -> None:
+    with log.open("a") as stream:
+        code = subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT).returncode
+    if code:
+        lines = [line for line in log.read_text().splitlines() if line.strip()]
+        reason = next((line for line in reversed(lines) if "error" in line.lower()), lines[-1])
+        raise PeerError(f"{' '.join(command[1:4])} failed: {reason} (see {log})")
+
+
+RUNNERS = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One runner; each of its rows is a process of its own."""
+
+    name: str
+    requirements: tuple[str, ...] = ()
+    """What pip installs into an environment of the peer's own; none: kanpinn's does."""
+    module: str = ""
+    """Where this can be imported already, no environment of the peer's own is made."""
+    rows: tuple[str, ...] = ("",)
+    seeded: bool = True
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the Python that runs the benchmark can run this peer."""
+        return not self.requirements or (self.module != "" and find_spec(self.module) is not None)
+
+    @property
+    def runner(self) -> Path:
+        return RUNNERS / f"run_{self.name.replace('-', '_')}.py"
+
+
+# pykan states no requirements of its own; these are what it imports.
+_PYKAN = ("matplotlib", "numpy", "pandas", "pyyaml", "scikit-learn", "seaborn", "sympy", "torch")
+
+PEERS = (
+    Peer("kanpinn", rows=("default", "small", "random-features", "mlp")),
+    Peer("splines", rows=("least-squares", "collocation", "chebyshev"), seeded=False),
+    Peer("scikit-fem", ("scikit-fem>=10,<13",), "skfem", rows=("P2", "P4"), seeded=False),
+    Peer("jinns", ("jinns>=1.10,<1.11",), rows=("exact", "penalty")),
+    Peer("jaxkan", ("jaxkan>=0.3.7,<0.4",)),
+    Peer("pykan", ("pykan>=0.2.8,<0.3", "tqdm", "setuptools", "scipy", *_PYKAN)),
+    Peer("deepxde", ("deepxde>=1.15,<1.16", "torch")),
+    Peer("pina", ("pina-mathlab>=0.3,<0.4",)),
+)
+"""In the order in which they run."""
+
+SMOKE = ("kanpinn", "splines", "scikit-fem")
+"""The peers that need no environment of their own where kanpinn[test] is installed."""
+
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -74,12 +157,7 @@ def _run(
     ):
         try:
             code = subprocess.run(
-                command,
-                stdout=results,
-                stderr=errors,
-                cwd=empty,
-                env=environment,
-                timeout=deadline,
+                command, stdout=results, stderr=errors, cwd=empty, env=environment, timeout=deadline
             ).returncode
         except subprocess.TimeoutExpired:
             return f"did not stop within {deadline:.0f} s"

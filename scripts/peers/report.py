@@ -1,14 +1,17 @@
-"""Timelines in a file, and the table of seconds to each accuracy."""
+"""Measurements of the peers as timelines, tables and figures."""
 
 import csv
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from itertools import groupby
+from itertools import cycle, groupby
 from pathlib import Path
 from statistics import median
 
-from common.verdicts import Figure
+import matplotlib
+from common.script import Verdict, verdict
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 TARGETS = tuple(10.0**-power for power in range(1, 11))
 """Relative L2 errors whose times are told."""
@@ -137,12 +140,12 @@ def _aligned(row: list[str], widths: list[int]) -> str:
     return first[0].ljust(first[1]) + "".join(f"  {cell:>{width}}" for cell, width in others)
 
 
-def figures(measurements: Sequence[Measurement]) -> dict[str, Figure]:
+def figures(measurements: Sequence[Measurement]) -> dict[str, Verdict]:
     """Return the least L2 error of each row, and kanpinn's best beside the other networks' best."""
-    found: dict[str, Figure] = {}
+    found: dict[str, Verdict] = {}
     errors: dict[str, float] = {}
     for summary in summarize(measurements):
-        found[summary.row] = {"value": summary.l2_relative, "target": "told", "met": None}
+        found[summary.row] = verdict(summary.l2_relative, "told")
     for m in measurements:
         if m.peer not in CLASSICAL:
             kind = "kanpinn" if m.peer == "kanpinn" else "others"
@@ -150,5 +153,52 @@ def figures(measurements: Sequence[Measurement]) -> dict[str, Figure]:
     if len(errors) == 2:
         ratio = errors["others"] / errors["kanpinn"]
         name = "least error of the other networks over kanpinn's"
-        found[name] = {"value": ratio, "target": "> 1", "met": ratio > 1}
+        found[name] = verdict(ratio, "> 1", ratio > 1)
     return found
+
+
+matplotlib.use("Agg")
+
+
+COLOURS = {
+    "kanpinn": "#b2182b",
+    "splines": "#808080",
+    "scikit-fem": "#404040",
+    "jinns": "#2166ac",
+    "jaxkan": "#1b9e77",
+    "pykan": "#e6550d",
+    "deepxde": "#756bb1",
+    "pina": "#c994c7",
+}
+"""One colour per peer; its rows differ in their markers."""
+
+
+def draw(measurements: Sequence[Measurement], path: Path) -> None:
+    """Draw all timelines and write them as a PNG."""
+    figure = Figure(figsize=(9.5, 5.5), layout="constrained")
+    axes = figure.add_subplot()
+    rows = dict.fromkeys((m.peer, m.row) for m in measurements)
+    markers = {peer: cycle("osD^v") for peer, _ in rows}
+    for peer, row in rows:
+        points = [m for m in measurements if m.row == row and m.l2_relative]
+        _draw_row(axes, points, COLOURS.get(peer, "black"), next(markers[peer]))
+    axes.set(xscale="log", yscale="log", xlabel="seconds", ylabel="relative $L_2$ error")
+    axes.set_title("Poisson, $u = \\sin\\pi x\\,\\sin\\pi y^2$ on $[-1, 1]^2$")
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside right upper", fontsize="small", frameon=False)
+    figure.savefig(path, dpi=160)
+
+
+def _draw_row(axes: Axes, points: list[Measurement], colour: str, marker: str) -> None:
+    """Draw a line for each seed; only the first is in the legend."""
+    for number, seed in enumerate(sorted({m.seed for m in points})):
+        run = [m for m in points if m.seed == seed]
+        axes.plot(
+            [m.seconds for m in run],
+            [math.nan if m.l2_relative is None else m.l2_relative for m in run],
+            color=colour,
+            marker=marker,
+            markersize=3.5,
+            linewidth=1.8 if run[0].peer == "kanpinn" else 1.0,
+            label=None if number else run[0].row,
+        )

@@ -6,9 +6,15 @@ os.environ["DDE_BACKEND"] = "pytorch"  # read once, while deepxde is imported
 
 import deepxde as dde
 import torch
-from peers.poisson import INTERIOR_WEIGHT, boundary_grid, gauss_grid, source
-from peers.timeline import Timeline, options
-from peers.torch_field import torch_field
+from peers.measuring import (
+    INTERIOR_WEIGHT,
+    Timeline,
+    boundary_grid,
+    gauss_grid,
+    options,
+    source,
+    torch_field,
+)
 
 ADAM_SHARE = 0.2
 """Share of the budget given to Adam, 5000 steps at most; L-BFGS has the rest."""

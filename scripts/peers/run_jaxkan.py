@@ -6,8 +6,7 @@ import numpy as np
 import optax
 from flax import nnx
 from jaxkan.models.KAN import KAN
-from peers.poisson import INTERIOR_WEIGHT, boundary_grid, gauss_grid, source
-from peers.timeline import Timeline, options
+from peers.measuring import INTERIOR_WEIGHT, Timeline, boundary_grid, gauss_grid, options, source
 
 
 def network(seed: int) -> KAN:

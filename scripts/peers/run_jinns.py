@@ -17,8 +17,7 @@ import numpy as np
 from jax.experimental import io_callback
 from jinns.solver import GetJinnsVariableName
 from jinns.validation import AbstractValidationModule
-from peers.poisson import INTERIOR_WEIGHT, boundary_grid, gauss_grid, source
-from peers.timeline import Timeline, options
+from peers.measuring import INTERIOR_WEIGHT, Timeline, boundary_grid, gauss_grid, options, source
 
 WIDTH = [2, 32, 32, 1]
 LOOK_EVERY = 10

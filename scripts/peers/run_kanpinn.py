@@ -12,9 +12,8 @@ from functools import partial
 
 import numpy as np
 import torch
-from common.problem_files import solve_job
-from peers.poisson import source
-from peers.timeline import Timeline, options
+from common.script import solve_job
+from peers.measuring import Timeline, options, source
 
 import kanpinn as kp
 

@@ -9,9 +9,7 @@ from typing import ClassVar
 
 import lightning.pytorch as lightning
 import torch
-from peers.poisson import INTERIOR_WEIGHT, source
-from peers.timeline import Timeline, options
-from peers.torch_field import collocation, torch_field
+from peers.measuring import INTERIOR_WEIGHT, Timeline, collocation, options, source, torch_field
 from pina import Condition, LabelTensor, Trainer
 from pina.equation import Equation
 from pina.model import KolmogorovArnoldNetwork

@@ -6,8 +6,7 @@ The grids are not updated during the run: on this problem updates made its error
 import torch
 from kan import KAN
 from kan.LBFGS import LBFGS
-from peers.timeline import Timeline, options
-from peers.torch_field import collocation, penalty_loss, torch_field
+from peers.measuring import Timeline, collocation, options, penalty_loss, torch_field
 
 
 def run(budget: float, seed: int, threads: int) -> None:

@@ -4,8 +4,7 @@ A time is that of mesh, assembly and direct solution. Every point of a row is a 
 """
 
 import numpy as np
-from peers.poisson import source
-from peers.timeline import Timeline, options
+from peers.measuring import Timeline, options, source
 from skfem import (
     Basis,
     BilinearForm,

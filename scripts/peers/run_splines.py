@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.polynomial import chebyshev
-from peers.poisson import source
-from peers.timeline import Timeline, options
+from peers.measuring import Timeline, options, source
 from scipy.interpolate import BSpline
 from scipy.linalg import lstsq, solve_sylvester
 

@@ -1,12 +1,4 @@
-"""Fourier spectral solutions of evolution equations that are periodic in one dimension of space.
-
-u_t = L u + N(u): L is linear, a number for each wave number, and exact in time; N goes by fourth
-order Runge-Kutta steps between exponentials (ETDRK4), whose coefficients are means over circles in
-the complex plane, where the formulas do not cancel.
-
-Reference: Cox and Matthews, Exponential time differencing for stiff systems (2002); Kassam and
-Trefethen, Fourth-order time-stepping for stiff PDEs (2005).
-"""
+"""Spectral and exact solutions of equations of evolution in one dimension."""
 
 import itertools
 import math
@@ -123,3 +115,60 @@ def step_of(nonlinear: Callable[[ndarray], ndarray], u: ndarray, f: Factors) -> 
     at_b = nonlinear(b)
     c = f.half * a + f.middle * (2 * at_b - at_u)
     return f.whole * u + f.first * at_u + f.second * (at_a + at_b) + f.third * nonlinear(c)
+
+
+def allen_cahn(diffusion: float = 1e-4) -> Equation:
+    """Return u_t = D u_xx + 5 (u - u³)."""
+    return Equation(
+        -1.0,
+        1.0,
+        lambda k: 5 - diffusion * k**2,
+        lambda u, k: -5 * numpy.fft.fft(numpy.fft.ifft(u).real ** 3),
+        lambda x: x**2 * numpy.cos(math.pi * x),
+    )
+
+
+def kuramoto_sivashinsky(
+    advection: float = 100 / 16, production: float = 100 / 16**2, damping: float = 100 / 16**4
+) -> Equation:
+    """Return u_t + α u u_x + β u_xx + γ u_xxxx = 0."""
+    return Equation(
+        0.0,
+        2 * math.pi,
+        lambda k: production * k**2 - damping * k**4,
+        lambda u, k: -advection / 2 * 1j * k * numpy.fft.fft(numpy.fft.ifft(u).real ** 2),
+        lambda x: numpy.cos(x) * (1 + numpy.sin(x)),
+    )
+
+
+def schroedinger(low: float = -5.0, high: float = 5.0) -> Equation:
+    """Return i h_t + h_xx / 2 + |h|² h = 0."""
+
+    def cubic(u: numpy.ndarray, k: numpy.ndarray) -> numpy.ndarray:
+        h = numpy.fft.ifft(u)
+        return 1j * numpy.fft.fft(abs(h) ** 2 * h)
+
+    start = lambda x: 2 / numpy.cosh(x)  # noqa: E731
+    return Equation(low, high, lambda k: -0.5j * k**2, cubic, start, ("u", "v"))
+
+
+def zabusky_kruskal(dispersion: float = 0.022) -> Equation:
+    """Return u_t + u u_x + δ² u_xxx = 0."""
+    return Equation(
+        -1.0,
+        1.0,
+        lambda k: 1j * dispersion**2 * k**3,
+        lambda u, k: -0.5j * k * numpy.fft.fft(numpy.fft.ifft(u).real ** 2),
+        lambda x: numpy.cos(math.pi * x),
+    )
+
+
+def burgers(viscosity: float = 0.01 / math.pi) -> Equation:
+    """Return u_t + u u_x = ν u_xx; an odd solution is 0 at both ends of half a period."""
+    return Equation(
+        -1.0,
+        1.0,
+        lambda k: -viscosity * k**2,
+        lambda u, k: -0.5j * k * numpy.fft.fft(numpy.fft.ifft(u).real ** 2),
+        lambda x: -numpy.sin(math.pi * x),
+    )

@@ -16,6 +16,6 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
 
 
 @pytest.fixture
-def part(request: pytest.FixtureRequest, module) -> Callable[[str], ModuleType]:
-    """Imports a module of the folder in scripts/ that the test file names as FOLDER."""
-    return lambda name: module(f"{request.module.FOLDER}.{name}")
+def study(request: pytest.FixtureRequest, module) -> ModuleType:
+    """The script that the test file names as SCRIPT."""
+    return module(request.module.SCRIPT)

@@ -1,35 +1,27 @@
 """The chains of the Anderson localization script against what is known of them."""
 
-from types import SimpleNamespace
-
 import numpy
 import pytest
 import torch
 
-FOLDER = "anderson_localization"
+SCRIPT = "anderson"
 
 
-@pytest.fixture
-def room(part) -> SimpleNamespace:
-    names = ("chains", "sample", "logistic", "polynomial", "subsets")
-    return SimpleNamespace(**{name: part(name) for name in names})
-
-
-def test_participation_of_a_plane_wave_and_of_one_site(room) -> None:
+def test_participation_of_a_plane_wave_and_of_one_site(study) -> None:
     n = numpy.arange(55)
     wave, site = numpy.exp(2j * numpy.pi * 3 * n / 55), (n == 7).astype(float)
-    assert room.chains.participation(3 * wave[:, None]) == pytest.approx([1 / 55])
-    assert room.chains.participation(2 * site[:, None]) == pytest.approx([1.0])
+    assert study.participation(3 * wave[:, None]) == pytest.approx([1 / 55])
+    assert study.participation(2 * site[:, None]) == pytest.approx([1.0])
 
 
-def test_golden_ratio_of_fibonacci_numbers_only(room) -> None:
-    assert room.chains.golden(610) == pytest.approx((5**0.5 - 1) / 2, abs=610**-2)
+def test_golden_ratio_of_fibonacci_numbers_only(study) -> None:
+    assert study.golden(610) == pytest.approx((5**0.5 - 1) / 2, abs=610**-2)
     with pytest.raises(ValueError, match="got 100"):
-        room.chains.golden(100)
+        study.golden(100)
 
 
-def test_hamiltonians_are_symmetric_with_hopping_one(room) -> None:
-    for model in room.chains.MODELS:
+def test_hamiltonians_are_symmetric_with_hopping_one(study) -> None:
+    for model in study.MODELS:
         parameters = [low + 0.3 * (high - low) for low, high in model.ranges]
         h = model.hamiltonian(*parameters, 0.4, 144)
         assert numpy.array_equal(h, h.T)
@@ -37,9 +29,9 @@ def test_hamiltonians_are_symmetric_with_hopping_one(room) -> None:
 
 
 @pytest.mark.parametrize(("lam", "localized"), [(0.9, 0.0), (1.1, 1.0)])
-def test_aubry_andre_chains_localize_all_at_once(room, lam: float, localized: float) -> None:
+def test_aubry_andre_chains_localize_all_at_once(study, lam: float, localized: float) -> None:
     """V = 2λ cos is self-dual at λ = 1, without an edge: GAAM with α = 0."""
-    _, dimension = room.chains.states(room.chains.gaam(lam, 0.0, 0.3, 377))
+    _, dimension = study.states(study.gaam(lam, 0.0, 0.3, 377))
     assert (dimension < 0.5).mean() == pytest.approx(localized, abs=0.02)
 
 
@@ -47,48 +39,48 @@ def test_aubry_andre_chains_localize_all_at_once(room, lam: float, localized: fl
     ("name", "least"),
     [("mosaic2", 0.97), ("mosaic3", 0.92), ("gaam", 0.97), ("maam", 0.98)],
 )
-def test_exact_edges_separate_the_classes(room, name: str, least: float) -> None:
-    model = next(m for m in room.chains.MODELS if m.name == name)
-    sample = room.sample.draw(model, 40, model.sites[:2], 0)
-    margin = room.sample.margin(sample.inputs, model)
+def test_exact_edges_separate_the_classes(study, name: str, least: float) -> None:
+    model = next(m for m in study.MODELS if m.name == name)
+    sample = study.draw(model, 40, model.sites[:2], 0)
+    margin = study.margin(sample.inputs, model)
     assert ((margin > 0) == sample.localized).mean() >= least
     assert 0.2 < sample.localized.mean() < 0.8
 
 
-def test_strong_hopping_beyond_neighbours_has_the_sign_of_theory(room) -> None:
+def test_strong_hopping_beyond_neighbours_has_the_sign_of_theory(study) -> None:
     """λ cosh p = E + t: low energies localize first."""
-    energies, dimension = room.chains.states(room.chains.maam(1.6, 1.5, 0.2, 377))
+    energies, dimension = study.states(study.maam(1.6, 1.5, 0.2, 377))
     localized = energies[dimension < 0.5]
     assert 0 < len(localized) < 377
     assert localized.max() < energies[dimension > 0.6].max()
 
 
-def test_distributions_of_two_sizes_cross_at_the_edge(room) -> None:
+def test_distributions_of_two_sizes_cross_at_the_edge(study) -> None:
     """Half of the states localize with size, half extend, about D = 0.55."""
     spread = numpy.linspace(-1, 1, 4001)
     short = 0.55 + 0.3 * spread
     long = 0.55 + 0.4 * numpy.sign(spread) * numpy.abs(spread) ** 0.7
-    assert room.sample.crossing(short, long) == pytest.approx(0.55, abs=0.002)
+    assert study.crossing(short, long) == pytest.approx(0.55, abs=0.002)
 
 
-def test_parts_hold_different_chains(room) -> None:
-    model = next(m for m in room.chains.MODELS if m.name == "gaam")
-    data = room.sample.data(room.sample.draw(model, 20, (21, 34), 0), 200, 0)
+def test_parts_hold_different_chains(study) -> None:
+    model = next(m for m in study.MODELS if m.name == "gaam")
+    data = study.data(study.draw(model, 20, (21, 34), 0), 200, 0)
     phases = [set(part.column("phi").tolist()) for part in data.parts.values()]
     assert len(set.union(*phases)) == sum(map(len, phases))
 
 
-def test_regression_finds_the_log_odds(room, generator) -> None:
+def test_regression_finds_the_log_odds(study, generator) -> None:
     x = torch.randn(20000, 2, dtype=torch.float64, generator=generator)
     truth = torch.tensor([1.5, -0.5], dtype=torch.float64)
     uniform = torch.rand(20000, dtype=torch.float64, generator=generator)
     y = (uniform < (x @ truth).sigmoid()).double()
-    c, loss = room.logistic.regress(x, y)
+    c, loss = study.regress(x, y)
     assert torch.allclose(c, truth, atol=0.1)
-    assert loss <= room.logistic.cross_entropy(x @ truth, y)
+    assert loss <= study.cross_entropy(x @ truth, y)
 
 
-def test_an_edge_is_reduced_rounded_and_recognised(room, generator) -> None:
+def test_an_edge_is_reduced_rounded_and_recognised(study, generator) -> None:
     e, lam, alpha = torch.rand(3, 3000, dtype=torch.float64, generator=generator) * 2 - 1
     lam = lam + 1.2
     odds = 40 * (alpha * e + 2 * lam - 2)
@@ -98,13 +90,13 @@ def test_an_edge_is_reduced_rounded_and_recognised(room, generator) -> None:
     powers = [(0, 0, 0), (0, 1, 0), (1, 0, 1), (2, 0, 0), (0, 0, 2)]
     names = ("E", "lam", "alpha")
     train = (x, y)
-    found = room.polynomial.reduced(powers, names, train)
+    found = study.reduced(powers, names, train)
     assert set(found.terms) == {(0, 0, 0), (0, 1, 0), (1, 0, 1)}
-    rounded = room.polynomial.rounded(found, train)
+    rounded = study.rounded(found, train)
     assert rounded is not None
-    assert room.polynomial.equivalent(rounded.expression, "gaam")
-    assert not room.polynomial.equivalent(rounded.expression + 1, "gaam")
-    assert not room.polynomial.equivalent(rounded.expression * room.polynomial.LAM**2 + 1, "gaam")
+    assert study.equivalent(rounded.expression, "gaam")
+    assert not study.equivalent(rounded.expression + 1, "gaam")
+    assert not study.equivalent(rounded.expression * study.LAM**2 + 1, "gaam")
 
 
 @pytest.mark.parametrize(
@@ -117,12 +109,12 @@ def test_an_edge_is_reduced_rounded_and_recognised(room, generator) -> None:
         (lambda e, lam: e * lam - 2, False),  # has no edge at negative energies
     ],
 )
-def test_edges_of_both_signs_are_recognised(room, formula, exact: bool) -> None:
-    expression = formula(room.polynomial.E, room.polynomial.LAM)
-    assert room.polynomial.equivalent(expression, "mosaic2") is exact
+def test_edges_of_both_signs_are_recognised(study, formula, exact: bool) -> None:
+    expression = formula(study.E, study.LAM)
+    assert study.equivalent(expression, "mosaic2") is exact
 
 
-def test_search_finds_columns_that_none_of_its_parts_announces(room, generator) -> None:
+def test_search_finds_columns_that_none_of_its_parts_announces(study, generator) -> None:
     """The difference of two nearly equal columns decides, which neither of them does alone."""
     n = 3000
     common, small, noise = torch.randn(3, n, dtype=torch.float64, generator=generator)
@@ -130,6 +122,6 @@ def test_search_finds_columns_that_none_of_its_parts_announces(room, generator) 
     columns = torch.cat([others, common[:, None], (common + 0.1 * small)[:, None]], dim=1)
     columns[:, 0] = small + noise  # alone it looks best
     y = (torch.rand(n, dtype=torch.float64, generator=generator) < (8 * small).sigmoid()).double()
-    chosen, c = room.subsets.search(columns, y)
+    chosen, c = study.search(columns, y)
     assert chosen == (6, 7)
     assert c.tolist() == pytest.approx([-80, 80], rel=0.2)

@@ -9,25 +9,25 @@ import numpy
 import pytest
 import torch
 
-FOLDER = "common"
 
-
-def test_verdicts_are_strict_json(part, tmp_path: Path) -> None:
+def test_verdicts_are_strict_json(module, tmp_path: Path) -> None:
     path = tmp_path / "new" / "script.json"
     figures = {
         "slope": {"value": numpy.float64(4.1), "target": "as high as it goes", "met": None},
         "errors": {"value": [math.nan, 1e-3], "target": "<= 1", "met": numpy.bool_(True)},
     }
-    part("verdicts").write(path, figures)
+    module("common.script").write_verdicts(path, figures)
     assert json.loads(path.read_text()) == {
         "slope": {"value": 4.1, "target": "as high as it goes", "met": None},
         "errors": {"value": [None, 1e-3], "target": "<= 1", "met": True},
     }
 
 
-def test_a_figure_without_its_target_is_refused(part, tmp_path: Path) -> None:
+def test_a_figure_without_its_target_is_refused(module, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="slope: expected value, target"):
-        part("verdicts").write(tmp_path / "script.json", {"slope": {"value": 4.1, "met": True}})
+        module("common.script").write_verdicts(
+            tmp_path / "script.json", {"slope": {"value": 4.1, "met": True}}
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -38,8 +38,8 @@ class Fit:
     picture: torch.Tensor | list
 
 
-def test_a_piece_is_made_once(part, tmp_path: Path) -> None:
-    pieces, calls = part("pieces").Pieces.under(tmp_path), []
+def test_a_piece_is_made_once(module, tmp_path: Path) -> None:
+    pieces, calls = module("common.pieces").Pieces.under(tmp_path), []
 
     def make() -> list[dict[str, float]]:
         calls.append(1)
@@ -52,8 +52,8 @@ def test_a_piece_is_made_once(part, tmp_path: Path) -> None:
     assert pieces.rows(key | {"seed": 4}, make) and len(calls) == 2
 
 
-def test_records_come_back_as_they_were(part, tmp_path: Path) -> None:
-    pieces = part("pieces").Pieces.under(tmp_path)
+def test_records_come_back_as_they_were(module, tmp_path: Path) -> None:
+    pieces = module("common.pieces").Pieces.under(tmp_path)
     fit = Fit("KAN", [math.pi, math.nan], torch.eye(2))
     for _ in range(2):
         (found,) = pieces.records(Fit, {"seed": 0}, lambda: [fit])
@@ -61,8 +61,8 @@ def test_records_come_back_as_they_were(part, tmp_path: Path) -> None:
         assert found.picture == [[1, 0], [0, 1]]
 
 
-def test_objects_come_back_as_they_were(part, tmp_path: Path) -> None:
-    pieces, calls = part("pieces").Pieces.under(tmp_path), []
+def test_objects_come_back_as_they_were(module, tmp_path: Path) -> None:
+    pieces, calls = module("common.pieces").Pieces.under(tmp_path), []
 
     def make() -> dict[str, torch.Tensor]:
         calls.append(1)
@@ -73,8 +73,8 @@ def test_objects_come_back_as_they_were(part, tmp_path: Path) -> None:
     assert len(calls) == 1
 
 
-def test_a_piece_that_fails_leaves_nothing(part, tmp_path: Path) -> None:
-    pieces = part("pieces").Pieces.under(tmp_path)
+def test_a_piece_that_fails_leaves_nothing(module, tmp_path: Path) -> None:
+    pieces = module("common.pieces").Pieces.under(tmp_path)
     with pytest.raises(ZeroDivisionError):
         pieces.rows({"seed": 0}, lambda: [{"error": 1 / 0}])
     with pytest.raises(ZeroDivisionError):
@@ -82,8 +82,8 @@ def test_a_piece_that_fails_leaves_nothing(part, tmp_path: Path) -> None:
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_other_sources_make_other_pieces(part, tmp_path: Path, monkeypatch) -> None:
-    module = part("pieces")
+def test_other_sources_make_other_pieces(module, tmp_path: Path, monkeypatch) -> None:
+    module = module("common.pieces")
     monkeypatch.setattr(module, "package_digest", lambda: "before")
     module.Pieces.under(tmp_path).rows({"seed": 0}, lambda: [{"error": 1.0}])
     monkeypatch.setattr(module, "package_digest", lambda: "after")

@@ -10,7 +10,6 @@ import torch
 
 import kanpinn as kp
 
-FOLDER = "function_fitting"
 ROWS = 40
 REFERENCES = {
     "ellipj": lambda u, m: mpmath.ellipfun("sn", u, m=m),
@@ -42,30 +41,35 @@ TOY = {
 
 
 @pytest.mark.parametrize("name", REFERENCES)
-def test_special_functions_are_those_of_mpmath(part, name: str) -> None:
-    table = part("special").FUNCTIONS[name].sample(ROWS, 0)
+def test_special_functions_are_those_of_mpmath(module, name: str) -> None:
+    table = module("fit_special_functions").FUNCTIONS[name].sample(ROWS, 0)
     for x, value in zip(table.inputs.tolist(), table.targets[:, 0].tolist(), strict=True):
         exact = float(mpmath.re(REFERENCES[name](*x)))
         assert value == pytest.approx(exact, rel=1e-11, abs=1e-11)
 
 
 @pytest.mark.parametrize("name", TOY)
-def test_toy_functions_are_what_they_say(part, name: str) -> None:
-    table = part("toy").FUNCTIONS[name].sample(ROWS, 0)
+def test_toy_functions_are_what_they_say(module, name: str) -> None:
+    table = module("fit_toy_functions").FUNCTIONS[name].sample(ROWS, 0)
     for x, value in zip(table.inputs.tolist(), table.targets[:, 0].tolist(), strict=True):
         assert value == pytest.approx(float(TOY[name](x)), rel=1e-12, abs=1e-13)
 
 
-def test_every_function_has_the_paper_beside_it(part) -> None:
-    paper = part("paper")
-    assert list(paper.SPECIAL) == list(part("special").FUNCTIONS) == list(REFERENCES)
-    assert list(paper.TOY) == list(part("toy").FUNCTIONS) == list(TOY)
+def test_every_function_has_the_paper_beside_it(module) -> None:
+    paper = module("function_fitting.fitting")
+    assert (
+        list(paper.SPECIAL) == list(module("fit_special_functions").FUNCTIONS) == list(REFERENCES)
+    )
+    assert list(paper.TOY) == list(module("fit_toy_functions").FUNCTIONS) == list(TOY)
     for curve in paper.TOY.values():
         assert len(curve.grids) == len(curve.rmse)
 
 
-def test_points_have_the_density_that_is_asked_for(part) -> None:
-    functions, special = part("functions"), part("special").FUNCTIONS["jv"]
+def test_points_have_the_density_that_is_asked_for(module) -> None:
+    functions, special = (
+        module("function_fitting.fitting"),
+        module("fit_special_functions").FUNCTIONS["jv"],
+    )
     low, high = (torch.tensor(v, dtype=torch.float64) for v in (special.low, special.high))
     for density, below_a_quarter in (
         (functions.UNIFORM, 0.25),
@@ -79,15 +83,15 @@ def test_points_have_the_density_that_is_asked_for(part) -> None:
         special.sample(10, 0, "normal")
 
 
-def test_the_staircase_finds_the_product_exactly(part) -> None:
+def test_the_staircase_finds_the_product_exactly(module) -> None:
     """xy lies in the space of [2, 2, 1]: variable projection finds it to rounding."""
-    runs = part("toy_runs")
+    runs = module("fit_toy_functions")
     size = runs.Size((0,), steps=20, search=100)
     (row,) = runs._staircase("product", 3, 0, (6,), size)
     assert row["test_rmse"] < 1e-10 and row["grid"] == 6
 
 
-def test_orders_are_those_of_the_finest_grids(part, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_orders_are_those_of_the_finest_grids(module, monkeypatch: pytest.MonkeyPatch) -> None:
     grids = (3, 6, 12, 24, 48)
     rows = tuple(
         {"function": "four", "network": "KAN", "degree": 3, "seed": seed, "grid": g, "rows": 1000}
@@ -96,9 +100,9 @@ def test_orders_are_those_of_the_finest_grids(part, monkeypatch: pytest.MonkeyPa
         for seed in range(3)
         for g in grids
     )
-    (series,) = part("toy_series").series_of(rows)
+    (series,) = module("fit_toy_functions").series_of(rows)
     assert series.order is not None and series.order.order == pytest.approx(4, abs=1e-9)
-    figures = part("toy_page").judge(rows)
+    figures = module("fit_toy_functions").judge(rows)
     assert figures["four: order, k = 3"]["met"] is True
     best = 1.1 * 1e4 * 48**-4.0
     assert figures["four: test RMSE"]["value"] == pytest.approx(best)
@@ -106,11 +110,15 @@ def test_orders_are_those_of_the_finest_grids(part, monkeypatch: pytest.MonkeyPa
     assert numpy.isclose(series.best, best)
 
 
-def test_validation_chooses_and_the_same_seed_fits_the_same(part) -> None:
-    special, runs = part("special"), part("special_runs")
+def test_validation_chooses_and_the_same_seed_fits_the_same(module) -> None:
+    special, runs = module("fit_special_functions"), module("fit_special_functions")
     method = next(m for m in runs.METHODS if m.name == runs.WIDE)
     few = dataclasses.replace(method, settings=method.settings[:3])
     fits = [runs.fit(special.FUNCTIONS["kv"], few, "uniform, 1000", 1)[0] for _ in range(2)]
-    assert fits[0]["test_rmse"] == fits[1]["test_rmse"] < part("paper").SPECIAL["kv"].kan
+    assert (
+        fits[0]["test_rmse"]
+        == fits[1]["test_rmse"]
+        < module("function_fitting.fitting").SPECIAL["kv"].kan
+    )
     assert fits[0]["setting"] in map(str, few.settings)
     assert all(isinstance(setting.network(0), kp.KAN) for setting in method.settings)

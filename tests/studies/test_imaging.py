@@ -5,17 +5,15 @@ import math
 import pytest
 import torch
 
-FOLDER = "images"
+SCRIPT = "imaging"
 
 
-def test_the_phantom_has_the_mean_of_its_ellipses(part):
-    pictures = part("pictures")
-    areas = sum(value * math.pi * a * b for value, a, b, *_ in pictures.ELLIPSES)
-    assert float(pictures.phantom(128).mean()) == pytest.approx(areas / 4, rel=2e-3)
+def test_the_phantom_has_the_mean_of_its_ellipses(study):
+    areas = sum(value * math.pi * a * b for value, a, b, *_ in study.ELLIPSES)
+    assert float(study.phantom(128).mean()) == pytest.approx(areas / 4, rel=2e-3)
 
 
-def test_the_phantom_has_the_sum_of_the_ellipses_at_a_point(part):
-    pictures = part("pictures")
+def test_the_phantom_has_the_sum_of_the_ellipses_at_a_point(study):
     long = 0.3 * torch.tensor([math.sin(math.pi / 10), math.cos(math.pi / 10)]).double()
     left, right = torch.tensor([[-0.22, 0.0], [0.22, 0.0]]).double()
     mirror = torch.tensor([-1.0, 1.0]).double()
@@ -25,46 +23,44 @@ def test_the_phantom_has_the_sum_of_the_ellipses_at_a_point(part):
     at += [right + mirror * long, left + long]
     expected += [0.3, 0.3]
     x, y = torch.stack([torch.as_tensor(p, dtype=torch.float64) for p in at]).T
-    assert pictures.ellipses(x, y).tolist() == pytest.approx(expected, abs=1e-12)
+    assert study.ellipses(x, y).tolist() == pytest.approx(expected, abs=1e-12)
 
 
-def test_rows_run_downwards_and_columns_to_the_right(part):
-    pictures = part("pictures")
+def test_rows_run_downwards_and_columns_to_the_right(study):
     image = torch.arange(4.0).reshape(2, 2).double()
-    rows = pictures.table(image)
+    rows = study.table(image)
     assert rows.inputs.tolist() == [[-0.5, 0.5], [0.5, 0.5], [-0.5, -0.5], [0.5, -0.5]]
     assert rows.targets[:, 0].tolist() == [0, 1, 2, 3]
 
 
-def test_a_tenth_of_the_range_is_twenty_decibels(part):
-    assert part("pictures").psnr(0.1) == pytest.approx(20)
+def test_a_tenth_of_the_range_is_twenty_decibels(study):
+    assert study.psnr(0.1) == pytest.approx(20)
 
 
-def test_yardsticks_are_the_errors_of_the_sums_they_name(part, generator):
+def test_yardsticks_are_the_errors_of_the_sums_they_name(study, generator):
     image = torch.rand(12, 12, generator=generator, dtype=torch.float64)
     u, s, v = torch.linalg.svd(image)
     rest = image - (u[:, :2] * s[:2]) @ v[:2]
-    products, lowest, best = part("yardsticks").yardsticks(image, 48).values()
+    products, lowest, best = study.yardsticks(image, 48).values()
     assert products == pytest.approx(-10 * math.log10(float(rest.square().mean())))
     assert best > lowest
 
 
-def test_the_networks_have_one_size(part):
-    for networks in part("networks").VARIANTS.values():
+def test_the_networks_have_one_size(study):
+    for networks in study.VARIANTS.values():
         sizes = [make(0).parameter_count for v in networks.values() for make in v.values()]
         assert max(sizes) <= 1.02 * min(sizes)
 
 
-def test_the_verdict_is_that_of_the_medians(part):
-    choosing, page, names = part("choosing"), part("page"), part("networks")
+def test_the_verdict_is_that_of_the_medians(study):
 
     def result(network, seed, level):
         rest = ("", seed, 1, "", 1, (1.0,), (level,), torch.zeros(4, 4))
-        return choosing.Result("camera", network, *rest)
+        return study.Result("camera", network, *rest)
 
-    levels = {names.KAN: [20.0, 23.0, 40.0], names.SINE: [22.0, 24.0, 25.0], names.MLP: [26.0] * 3}
+    levels = {study.KAN: [20.0, 23.0, 40.0], study.SINE: [22.0, 24.0, 25.0], study.MLP: [26.0] * 3}
     results = [result(n, seed, v) for n, own in levels.items() for seed, v in enumerate(own)]
-    (figure,) = page.judge(results).values()
+    (figure,) = study.judge(results).values()
     assert figure["value"] == [23.0, 24.0] and figure["met"] is False
-    assert "the KAN is 1.0 dB below" in page.ahead(results, "camera", 4)
-    assert "0 of 1 images" in page.verdict(results, [("camera", 4)])
+    assert "the KAN is 1.0 dB below" in study.ahead(results, "camera", 4)
+    assert "0 of 1 images" in study.verdict(results, [("camera", 4)])

@@ -7,17 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-FOLDER = "peers"
+
+@pytest.fixture
+def report(module):
+    return module("peers.report")
 
 
 @pytest.fixture
-def report(part):
-    return part("report")
-
-
-@pytest.fixture
-def poisson(part):
-    return part("poisson")
+def poisson(module):
+    return module("peers.measuring")
 
 
 def timeline(report, *pairs, row="a", seed=0):
@@ -91,16 +89,16 @@ def test_table_leaves_empty_what_was_not_reached(report) -> None:
 
 
 @pytest.mark.parametrize("row", ["least-squares", "collocation", "chebyshev"])
-def test_tensor_solutions_converge(part, poisson, row: str) -> None:
-    label, solve, sizes = part("run_splines").ROWS[row]
+def test_tensor_solutions_converge(module, poisson, row: str) -> None:
+    label, solve, sizes = module("peers.run_splines").ROWS[row]
     errors = [poisson.relative_errors(solve(size))["l2_relative"] for size in sizes[1:4]]
     assert errors[0] > 3 * errors[1] > 9 * errors[2], label
 
 
-def test_peer_that_cannot_run_is_an_error_in_words(part, tmp_path: Path) -> None:
+def test_peer_that_cannot_run_is_an_error_in_words(module, tmp_path: Path) -> None:
     """Here: an environment that claims to be ready, whose interpreter lacks the peer."""
-    launch, environments = part("launch"), part("environments")
-    jinns = next(p for p in part("catalogue").PEERS if p.name == "jinns")
+    launch, environments = module("peers.launch"), module("peers.launch")
+    jinns = next(p for p in module("peers.launch").PEERS if p.name == "jinns")
     python = tmp_path / "jinns" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.symlink_to(sys.executable)

@@ -1,1 +1,0 @@
-"""Files that nobody should write, and what the command line says of them."""

@@ -1,0 +1,795 @@
+"""Problems whose errors are hard to estimate, named and drawn, and how their estimates are
+judged.
+"""
+
+import argparse
+import math
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from random import Random
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from common.script import Verdict, verdict
+from scipy.integrate import solve_ivp
+from torch import Tensor
+
+import kanpinn as kp
+from kanpinn import Points
+from kanpinn.geometry import Domain
+from kanpinn.pde import Condition
+from kanpinn.pde.verify import exact_defects
+
+
+@dataclass(frozen=True)
+class Case:
+    """A problem with an exact solution, and a solve of it.
+
+    Args:
+        name: says what is hard about it.
+        problem: with `exact`.
+        network: of the solve.
+        points: of the solve; None for the default.
+    """
+
+    name: str
+    problem: kp.Problem
+    network: kp.KAN
+    points: kp.Collocation | None = None
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of points, (n, 1), and words that describe it."""
+
+    values: Callable[[Points], Tensor]
+    words: str
+
+
+def drawn_function(draw: Random, axes: tuple[str, ...]) -> Function:
+    """Return the sum of one to three random parts of size about 1, whose scales span two decades.
+
+    Args:
+        draw: the source of random numbers.
+        axes: the names of the coordinates, of which each has the range -1 to 1.
+    """
+    kinds = [_wave, _wave, _peak, _pole, _front]
+    parts = [draw.choice(kinds)(draw, axes) for _ in range(draw.choice([1, 2, 3]))]
+    sizes = [draw.uniform(0.3, 1) for _ in parts]
+
+    def values(p: Points) -> Tensor:
+        terms = [size * part.values(p) for size, part in zip(sizes, parts, strict=True)]
+        return torch.stack(terms).sum(dim=0)
+
+    return Function(values, " + ".join(part.words for part in parts))
+
+
+def _columns(p: Points, axes: tuple[str, ...]) -> list[Tensor]:
+    return [getattr(p, name) for name in axes]
+
+
+def _direction(draw: Random, dimension: int) -> list[float]:
+    """Return a random unit vector."""
+    vector = [draw.gauss(0, 1) for _ in range(dimension)]
+    length = math.hypot(*vector)
+    return [component / length for component in vector]
+
+
+def _along(p: Points, axes: tuple[str, ...], direction: list[float]) -> Tensor:
+    return torch.stack([n * x for n, x in zip(direction, _columns(p, axes), strict=True)]).sum(0)
+
+
+def _wave(draw: Random, axes: tuple[str, ...]) -> Function:
+    number, phase = 10 ** draw.uniform(0, 1.6), draw.uniform(0, 6)
+    direction = _direction(draw, len(axes))
+    return Function(
+        lambda p: torch.sin(number * _along(p, axes, direction) + phase), f"wave {number:.3g}"
+    )
+
+
+def _peak(draw: Random, axes: tuple[str, ...]) -> Function:
+    width, centre = 10 ** draw.uniform(-2, -0.2), [draw.uniform(-0.8, 0.8) for _ in axes]
+
+    def values(p: Points) -> Tensor:
+        both = zip(centre, _columns(p, axes), strict=True)
+        return torch.exp(-torch.stack([(x - c) ** 2 for c, x in both]).sum(0) / width**2)
+
+    return Function(values, f"peak {width:.2g}")
+
+
+def _pole(draw: Random, axes: tuple[str, ...]) -> Function:
+    gap, direction = 10 ** draw.uniform(-2.5, 0), _direction(draw, len(axes))
+    far = max(abs(component) for component in direction)
+    centre = [(1 + gap) * component / far for component in direction]
+
+    def values(p: Points) -> Tensor:
+        both = zip(centre, _columns(p, axes), strict=True)
+        return 0.5 * torch.log(torch.stack([(x - c) ** 2 for c, x in both]).sum(0))
+
+    return Function(values, f"pole {gap:.2g} outside")
+
+
+def _front(draw: Random, axes: tuple[str, ...]) -> Function:
+    steep, where = 10 ** draw.uniform(0, 2.2), draw.uniform(-0.5, 0.5)
+    direction = _direction(draw, len(axes))
+    return Function(
+        lambda p: torch.tanh(steep * (_along(p, axes, direction) - where)), f"front {steep:.3g}"
+    )
+
+
+SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
+
+
+class Poisson(kp.Problem):
+    """Δu = f with the source and the boundary values of a given solution."""
+
+    def __init__(self, solution: Callable[[kp.Points], Tensor], domain: Domain = SQUARE) -> None:
+        self.solution, self.domain = solution, domain
+
+    def residual(self, p: kp.Points, u: kp.Jet) -> Tensor:
+        return kp.laplacian(u) - self.source(p)
+
+    def exact(self, p: kp.Points) -> Tensor:
+        return self.solution(p)
+
+    def conditions(self) -> list[Condition]:
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+
+class Helmholtz(Poisson):
+    """Δu + k² u = f."""
+
+    def __init__(self, number: float, solution: Callable[[kp.Points], Tensor]) -> None:
+        super().__init__(solution)
+        self.number = number
+
+    def residual(self, p: kp.Points, u: kp.Jet) -> Tensor:
+        return kp.laplacian(u) + self.number**2 * u.value - self.source(p)
+
+
+class Bump(kp.Problem):
+    """-u'' = π² sin πx + 2 g(x) for a bump g of area 1 whose width is far below any spacing."""
+
+    domain = kp.Box(x=(0, 1))
+
+    def __init__(self, width: float, centre: float = 0.537) -> None:
+        self.width, self.centre = width, centre
+
+    def source(self, p: kp.Points) -> Tensor:
+        z = (p.x - self.centre) / self.width
+        bump = torch.exp(-z * z) / (self.width * math.sqrt(math.pi))
+        return math.pi**2 * torch.sin(math.pi * p.x) + 2 * bump
+
+    def residual(self, p: kp.Points, u: kp.Jet) -> Tensor:
+        return -kp.laplacian(u) - self.source(p)
+
+    def conditions(self) -> list[Condition]:
+        return [kp.Dirichlet(self.domain.boundary, 0.0)]
+
+    def exact(self, p: kp.Points) -> Tensor:
+        ends = torch.tensor([[0.0], [1.0]], dtype=p.coords.dtype)
+        left, right = self._integral(ends)
+        whole = self._integral(p.x) - left - (right - left) * p.x
+        return torch.sin(math.pi * p.x) + whole
+
+    def _integral(self, x: Tensor) -> Tensor:
+        z = (x - self.centre) / self.width
+        return -self.width * (z * torch.erf(z) + torch.exp(-z * z) / math.sqrt(math.pi))
+
+
+class BoundaryLayer(kp.Problem):
+    """-ε u'' + u' = 1 with u = 0 at both ends: a layer of width ε at x = 1."""
+
+    domain = kp.Box(x=(0, 1))
+
+    def __init__(self, small: float) -> None:
+        self.small = small
+
+    def residual(self, p: kp.Points, u: kp.Jet) -> Tensor:
+        return -self.small * kp.laplacian(u) + kp.partial(u, "x") - 1
+
+    def conditions(self) -> list[Condition]:
+        return [kp.Dirichlet(self.domain.boundary, 0.0)]
+
+    def exact(self, p: kp.Points) -> Tensor:
+        last = math.exp(-1 / self.small)
+        return p.x - (torch.exp((p.x - 1) / self.small) - last) / (1 - last)
+
+
+class AnisotropicHeat(kp.Problem):
+    """u_t = 0.01 u_xx + 0.0001 u_yy from a sum of four products of sines."""
+
+    domain = kp.Box(x=(0, 1), y=(0, 1), t=(0, 1))
+
+    def residual(self, p: kp.Points, u: kp.Jet) -> Tensor:
+        spread = 0.01 * kp.partial(u, "x", "x") + 1e-4 * kp.partial(u, "y", "y")
+        return kp.partial(u, "t") - spread
+
+    def exact(self, p: kp.Points) -> Tensor:
+        u = torch.zeros_like(p.x)
+        for k, m, size in ((1, 2, 1.0), (3, 9, 0.7), (5, 17, 0.5), (2, 25, 0.4)):
+            decay = (0.01 * k * k + 1e-4 * m * m) * math.pi**2
+            waves = torch.sin(k * math.pi * p.x) * torch.sin(m * math.pi * p.y)
+            u = u + size * waves * torch.exp(-decay * p.t)
+        return u
+
+    def conditions(self) -> list[Condition]:
+        walls = self.domain.boundary["x_min", "x_max", "y_min", "y_max"]
+        return [kp.Initial(self.domain, self.exact), kp.Dirichlet(walls, 0.0)]
+
+
+class Corner(kp.Problem):
+    """Laplace's equation in the L-shape: u = r^(2/3) sin(2φ/3), whose gradient is infinite."""
+
+    domain = kp.Polygon([(-1, -1), (0, -1), (0, 0), (1, 0), (1, 1), (-1, 1)])
+
+    def residual(self, p: kp.Points, u: kp.Jet) -> Tensor:
+        return kp.laplacian(u)
+
+    def exact(self, p: kp.Points) -> Tensor:
+        radius, angle = torch.hypot(p.x, p.y), torch.atan2(p.y, p.x)
+        return radius ** (2 / 3) * torch.sin(
+            2 / 3 * torch.where(angle < 0, angle + 2 * math.pi, angle)
+        )
+
+    def conditions(self) -> list[Condition]:
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+
+class BlackScholes(kp.Problem):
+    """A European call, in units of a currency in which the strike is `strike`."""
+
+    def __init__(self, strike: float) -> None:
+        self.strike, self.rate, self.volatility = strike, 0.05, 0.2
+        self.domain = kp.Box(s=(0.5 * strike, 1.5 * strike), t=(0.5, 1.0))
+
+    def residual(self, p: kp.Points, v: kp.Jet) -> Tensor:
+        spread = 0.5 * self.volatility**2 * p.s**2 * kp.partial(v, "s", "s")
+        drift = self.rate * p.s * kp.partial(v, "s")
+        return kp.partial(v, "t") - spread - drift + self.rate * v.value
+
+    def exact(self, p: kp.Points) -> Tensor:
+        spread = self.volatility * p.t.sqrt()
+        one = (torch.log(p.s / self.strike) + self.rate * p.t) / spread + spread / 2
+        price = p.s * torch.special.ndtr(one)
+        return price - self.strike * torch.exp(-self.rate * p.t) * torch.special.ndtr(one - spread)
+
+    def conditions(self) -> list[Condition]:
+        walls = self.domain.boundary["s_min", "s_max"]
+        return [kp.Initial(self.domain, self.exact), kp.Dirichlet(walls, self.exact)]
+
+
+class LotkaVolterra(kp.Problem):
+    """Predators and prey for several periods; the exact solution is an integration by SciPy."""
+
+    domain = kp.Box(t=(0, 20))
+    fields = ("prey", "predators")
+
+    def residual(self, p: kp.Points, a: kp.Jet, b: kp.Jet) -> tuple[Tensor, Tensor]:
+        met = a.value * b.value
+        return (kp.partial(a, "t") - 1.5 * a.value + met, kp.partial(b, "t") + 3 * b.value - met)
+
+    def conditions(self) -> list[Condition]:
+        start = torch.tensor([[10.0, 5.0]], dtype=torch.float64)
+        return [kp.Initial(self.domain, lambda p: start.to(p.coords).expand(len(p), 2))]
+
+    @cached_property
+    def path(self) -> Callable[[np.ndarray], np.ndarray]:
+        """The prey and the predators, (2, n), at n times, by SciPy."""
+
+        def rate(t: float, y: Any) -> tuple[float, float]:
+            return 1.5 * y[0] - y[0] * y[1], -3 * y[1] + y[0] * y[1]
+
+        done = solve_ivp(
+            rate, (0, 20), (10, 5), "DOP853", dense_output=True, rtol=1e-12, atol=1e-12
+        )
+        path: Callable[[np.ndarray], np.ndarray] = done.sol
+        return path
+
+    def exact(self, p: kp.Points) -> Tensor:
+        times = p.coords[:, 0].detach().cpu().numpy()
+        return torch.as_tensor(self.path(times).T).to(p.coords)
+
+
+class Bratu(kp.Problem):
+    """u'' + λ eᵘ = 0, which has two solutions for 0 < λ < 3.51; the exact one is the lower."""
+
+    domain = kp.Box(x=(0, 1))
+    strength = 3.0
+
+    def residual(self, p: kp.Points, u: kp.Jet) -> Tensor:
+        return kp.laplacian(u) + self.strength * torch.exp(u.value)
+
+    def conditions(self) -> list[Condition]:
+        return [kp.Dirichlet(self.domain.boundary, 0.0)]
+
+    def exact(self, p: kp.Points) -> Tensor:
+        theta = 1.0
+        for _ in range(200):  # of θ = √(2λ) cosh(θ/4), towards its lower root
+            theta = math.sqrt(2 * self.strength) * math.cosh(theta / 4)
+        return -2 * torch.log(torch.cosh((p.x - 0.5) * theta / 2) / math.cosh(theta / 4))
+
+
+def _square(p: kp.Points, x: float, y: float) -> Tensor:
+    return (p.x - x) ** 2 + (p.y - y) ** 2
+
+
+def _holes() -> kp.Problem:
+    holes = [((0.4, 0.3), 0.15), ((-0.5, -0.2), 0.1), ((0.1, -0.6), 0.12)]
+    domain: Domain = SQUARE
+    for centre, radius in holes:
+        domain = domain - kp.Disk(centre, radius)
+
+    def solution(p: kp.Points) -> Tensor:
+        sizes = (0.1, 0.2, -0.1)
+        terms = [s * torch.log(_square(p, *c)) for s, (c, _) in zip(sizes, holes, strict=True)]
+        return torch.stack(terms).sum(0) + p.x * p.y
+
+    return Poisson(solution, domain)
+
+
+def _peaks(sharp: float) -> kp.Problem:
+    return Poisson(
+        lambda p: (
+            torch.exp(-sharp * _square(p, 0.5, 0.5)) + torch.exp(-sharp * _square(p, -0.3, 0.2))
+        )
+    )
+
+
+def _moving_front(steep: float) -> kp.Problem:
+    return Poisson(lambda p: torch.atan(steep * (_square(p, -1.2, -1.3).sqrt() - 1.4)))
+
+
+def _kernel(gap: float) -> Callable[[kp.Points], Tensor]:
+    """A smooth function, and a harmonic one whose values on the wall y = -1 are a narrow peak."""
+    return lambda p: (
+        torch.sin(2 * p.x) * p.y + gap * (p.y + 1 + gap) / (_square(p, 0.137, -1 - gap))
+    )
+
+
+def _smooth(p: kp.Points) -> Tensor:
+    return torch.sin(2.3 * p.x + 1) * torch.cos(3.1 * p.y) + torch.exp(p.x * p.y)
+
+
+PROBLEMS: dict[str, Callable[[], kp.Problem]] = {
+    "bump of width 1e-5": lambda: Bump(1e-5),
+    "bump of width 1e-3": lambda: Bump(1e-3),
+    "bump of width 0.05": lambda: Bump(0.05),
+    "boundary layer 1e-4": lambda: BoundaryLayer(1e-4),
+    "boundary layer 1e-2": lambda: BoundaryLayer(1e-2),
+    "logarithm of width 1e-3": lambda: Poisson(
+        lambda p: torch.log(p.x**2 + p.y**2 + 1e-6) / 10 + torch.sin(2 * p.x) * torch.sin(3 * p.y)
+    ),
+    "pole 1e-4 outside the wall": lambda: Poisson(lambda p: torch.log(_square(p, 1.0001, 0.2))),
+    "pole 0.1 outside the wall": lambda: Poisson(lambda p: torch.log(_square(p, 1.1, 0.2))),
+    "peak 1e-3 in the wall's data": lambda: Poisson(_kernel(1e-3)),
+    "peak 1e-5 in the wall's data": lambda: Poisson(_kernel(1e-5)),
+    "peaks exp(-1000 r²)": lambda: _peaks(1000),
+    "peaks exp(-50 r²)": lambda: _peaks(50),
+    "front of slope 100": lambda: _moving_front(100),
+    "front of slope 10": lambda: _moving_front(10),
+    "three holes": _holes,
+    "corner of an L-shape": Corner,
+    "anisotropic heat": AnisotropicHeat,
+    "Helmholtz 12": lambda: Helmholtz(12, _smooth),
+    "Helmholtz 40": lambda: Helmholtz(40, _smooth),
+    "resonance 1e-6": lambda: Helmholtz(math.pi / math.sqrt(2) * (1 + 1e-6), _smooth),
+    "Black-Scholes in dollars": lambda: BlackScholes(100.0),
+    "Black-Scholes in strikes": lambda: BlackScholes(1.0),
+    "Lotka-Volterra": LotkaVolterra,
+    "Bratu": Bratu,
+}
+
+
+def named(name: str) -> Case:
+    """Return the problem of a name, with a network that was not chosen for it."""
+    problem = PROBLEMS[name]()
+    dimension = problem.domain.dim
+    width = [dimension, 40, len(problem.fields)]
+    return Case(name, problem, kp.KAN(width, degree=9, grid=[4, 8]))
+
+
+Residual = Callable[..., Any]  # of a problem, points and the jets of the fields
+
+
+class Manufactured(kp.Problem):
+    """A problem whose source and boundary values are those of its exact solution."""
+
+    def conditions(self) -> list[Condition]:
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]  # type: ignore[arg-type]
+
+
+def drawn(seed: int) -> Case:
+    """Return a random problem with a random network; some have few points."""
+    draw = Random(seed)
+    family = draw.choice([_elliptic, _elliptic, _elliptic, _in_time, _system, _rough])
+    problem, words = family(draw)
+    units, degree = draw.choice([12, 24, 40]), draw.choice([5, 7, 9])
+    grid = [4, draw.choice([4, 8])]
+    network = kp.KAN([problem.domain.dim, units, len(problem.fields)], degree=degree, grid=grid)
+    points = None
+    if draw.random() < 0.3:
+        words += ", few points"
+        points = kp.Collocation(int(1.1 * units * (degree + grid[1])), 60, "gauss")
+    return Case(f"{seed}: {words}, {units} units", problem, network, points)
+
+
+def _domain(draw: Random, dimension: int) -> tuple[Domain, str]:
+    if dimension == 1:
+        return kp.Box(x=(-1, 1)), "interval"
+    if dimension == 3:
+        return kp.Box(x=(-1, 1), y=(-1, 1), z=(-1, 1)), "cube"
+    square, disk = kp.Box(x=(-1, 1), y=(-1, 1)), kp.Disk((0, 0), 1)
+    place, radius = [draw.uniform(-0.4, 0.4), draw.uniform(-0.4, 0.4)], draw.uniform(0.1, 0.4)
+    corners = [(-1, -1), (1, -1), (1, 0), (0, 0), (0, 1), (-1, 1)]
+    return draw.choice(
+        [
+            (square, "square"),
+            (disk, "disk"),
+            (kp.Polygon(corners), "L-shape"),
+            (square - kp.Disk(place, radius), "square with a hole"),
+            (disk - kp.Disk((0, 0), draw.uniform(0.1, 0.5)), "annulus"),
+        ]
+    )
+
+
+def _problem(
+    domain: Domain, residual: Residual, exact: Callable[[kp.Points], Any], **more: Any
+) -> kp.Problem:
+    members = {"domain": domain, "residual": residual, "exact": lambda self, p: exact(p)}
+    made: kp.Problem = type("Drawn", (Manufactured,), members | more)()
+    return made
+
+
+def _elliptic(draw: Random) -> tuple[kp.Problem, str]:
+    dimension = draw.choice([1, 2, 2, 2, 3])
+    domain, where = _domain(draw, dimension)
+    function = drawn_function(draw, domain.names)
+    name, residual = _operator(draw, domain)
+    return _problem(domain, residual, function.values), f"{name} in {where}: {function.words}"
+
+
+def _operator(draw: Random, domain: Domain) -> tuple[str, Residual]:
+    size, small = draw.uniform(1, 200), 10 ** draw.uniform(-2.5, 0)
+    near = 1 + draw.choice([-1, 1]) * 10 ** draw.uniform(-6, -1)
+    resonant = near * (math.pi / 2) ** 2 * domain.dim
+
+    def poisson(self: Any, p: kp.Points, u: kp.Jet) -> Tensor:
+        return kp.laplacian(u) - self.source(p)
+
+    def helmholtz(self: Any, p: kp.Points, u: kp.Jet) -> Tensor:
+        return kp.laplacian(u) + size * u.value - self.source(p)
+
+    def resonance(self: Any, p: kp.Points, u: kp.Jet) -> Tensor:
+        return kp.laplacian(u) + resonant * u.value - self.source(p)
+
+    def convection(self: Any, p: kp.Points, u: kp.Jet) -> Tensor:
+        return -small * kp.laplacian(u) + kp.partial(u, "x") - self.source(p)
+
+    def reaction(self: Any, p: kp.Points, u: kp.Jet) -> Tensor:
+        return -kp.laplacian(u) + size * u.value - self.source(p)
+
+    def variable(self: Any, p: kp.Points, u: kp.Jet) -> Tensor:
+        factor, slope = 1 + 0.9 * torch.sin(3 * p.x), 2.7 * torch.cos(3 * p.x)
+        return factor * kp.laplacian(u) + slope * kp.partial(u, "x") - self.source(p)
+
+    def cubic(self: Any, p: kp.Points, u: kp.Jet) -> Tensor:
+        return -kp.laplacian(u) + u.value**3 - self.source(p)
+
+    def stiff(self: Any, p: kp.Points, u: kp.Jet) -> Tensor:
+        return -small * kp.laplacian(u) + u.value**3 - u.value - self.source(p)
+
+    return draw.choice(
+        [
+            ("Poisson", poisson),
+            (f"Helmholtz {size:.3g}", helmholtz),
+            (f"resonance {near - 1:.0e}", resonance),
+            (f"convection {small:.2g}", convection),
+            (f"reaction {size:.3g}", reaction),
+            ("variable coefficient", variable),
+            ("cubic", cubic),
+            (f"Allen-Cahn {small:.2g}", stiff),
+        ]
+    )
+
+
+def _in_time(draw: Random) -> tuple[kp.Problem, str]:
+    domain = kp.Box(x=(-1, 1), t=(-1, 1))
+    function, small = drawn_function(draw, domain.names), 10 ** draw.uniform(-3, 0)
+
+    def heat(self: Any, p: kp.Points, u: kp.Jet) -> Tensor:
+        return kp.partial(u, "t") - small * kp.partial(u, "x", "x") - self.source(p)
+
+    def wave(self: Any, p: kp.Points, u: kp.Jet) -> Tensor:
+        return kp.partial(u, "t", "t") - kp.partial(u, "x", "x") - self.source(p)
+
+    def burgers(self: Any, p: kp.Points, u: kp.Jet) -> Tensor:
+        flow = u.value * kp.partial(u, "x")
+        return kp.partial(u, "t") + flow - small * kp.partial(u, "x", "x") - self.source(p)
+
+    def advection(self: Any, p: kp.Points, u: kp.Jet) -> Tensor:
+        return kp.partial(u, "t") + kp.partial(u, "x") - self.source(p)
+
+    kinds = {"heat": heat, "wave": wave, "Burgers": burgers, "advection": advection}
+    name = draw.choice(sorted(kinds))
+
+    def conditions(self: Any) -> list[Condition]:
+        walls = ["x_min"] if name == "advection" else ["x_min", "x_max"]
+        rate = function_rate(function) if name == "wave" else None
+        start = kp.Initial(self.domain, self.exact, rate)
+        return [start, *(kp.Dirichlet(self.domain.boundary[one], self.exact) for one in walls)]
+
+    problem = _problem(domain, kinds[name], function.values, conditions=conditions)
+    return problem, f"{name} {small:.2g}: {function.words}"
+
+
+def function_rate(function: Function) -> Callable[[kp.Points], Tensor]:
+    """Return ∂/∂t of a function, by automatic differentiation."""
+
+    def rate(p: kp.Points) -> Tensor:
+        def at(coords: Tensor) -> Tensor:
+            return function.values(kp.Points(coords, p.names))
+
+        direction = torch.zeros_like(p.coords)
+        direction[:, p.names.index("t")] = 1
+        derivative: Tensor = torch.func.jvp(at, (p.coords,), (direction,))[1]
+        return derivative
+
+    return rate
+
+
+def _system(draw: Random) -> tuple[kp.Problem, str]:
+    domain, where = _domain(draw, draw.choice([1, 2]))
+    first, second = drawn_function(draw, domain.names), drawn_function(draw, domain.names)
+    coupling = 10 ** draw.uniform(-1, 2)
+
+    def residual(self: Any, p: kp.Points, u: kp.Jet, v: kp.Jet) -> tuple[Tensor, Tensor]:
+        f, g = self.source(p).split(1, dim=1)
+        one = -kp.laplacian(u) + coupling * (u.value - v.value) - f
+        other = -kp.laplacian(v) + coupling * (v.value - u.value) + u.value * v.value - g
+        return one, other
+
+    def exact(p: kp.Points) -> tuple[Tensor, Tensor]:
+        return first.values(p), second.values(p)
+
+    def conditions(self: Any) -> list[Condition]:
+        edge = self.domain.boundary
+        return [
+            kp.Dirichlet(edge, first.values, field="u"),
+            kp.Dirichlet(edge, second.values, field="v"),
+        ]
+
+    problem = _problem(domain, residual, exact, fields=("u", "v"), conditions=conditions)
+    return problem, f"system {coupling:.2g} in {where}: {first.words} | {second.words}"
+
+
+def _rough(draw: Random) -> tuple[kp.Problem, str]:
+    """Return a problem in one dimension whose source or coefficient jumps or has a narrow bump.
+
+    The solution of -u'' = f is known in closed form: f is a step, or 2 g(x) for a bump g.
+    """
+    where, width = draw.uniform(-0.8, 0.8), 10 ** draw.uniform(-5, -1)
+    domain, jump = kp.Box(x=(-1, 1)), draw.random() < 0.4
+    smooth = drawn_function(draw, domain.names)
+
+    def primitive(x: Tensor) -> Tensor:
+        if jump:
+            return 0.5 * (x - where).clamp_min(0) ** 2
+        z = (x - where) / width
+        return width * (z * torch.erf(z) + torch.exp(-z * z) / math.sqrt(math.pi)) / 2
+
+    def source(self: Any, p: kp.Points) -> Tensor:
+        if jump:
+            return (p.x > where).to(p.x)
+        z = (p.x - where) / width
+        return torch.exp(-z * z) / (width * math.sqrt(math.pi))
+
+    class Rough(Manufactured):
+        def residual(self, p: kp.Points, u: kp.Jet) -> Tensor:
+            return kp.laplacian(u) - source(self, p) - self.smooth_source(p)
+
+        def smooth_source(self, p: kp.Points) -> Tensor:
+            at = p.coords.detach().clone().requires_grad_()
+            with torch.enable_grad():
+                value = smooth.values(kp.Points(at, p.names))
+                (slope,) = torch.autograd.grad(value.sum(), at, create_graph=True)
+                (second,) = torch.autograd.grad(slope.sum(), at)
+            return second.detach()
+
+        def exact(self, p: kp.Points) -> Tensor:
+            return smooth.values(p) + primitive(p.x)
+
+    Rough.domain = domain
+    kind = "step" if jump else f"bump {width:.1g}"
+    return Rough(), f"source with a {kind}: {smooth.words}"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A solve of a case.
+
+    Args:
+        name: of the case.
+        true: the relative L2 error; infinite where it is not a number.
+        estimated: the estimated one; None where it is not known.
+        status: of the solution.
+        reason: why the error is not known.
+        solving: the seconds of the solve.
+        verifying: those of the comparison at fresh points.
+        estimating: those of the estimate.
+    """
+
+    name: str
+    true: float
+    estimated: float | None
+    status: str
+    reason: str
+    solving: float
+    verifying: float = 0.0
+    estimating: float = 0.0
+
+    @property
+    def ratio(self) -> float | None:
+        """The true error over the estimated one; an error below 3e-14 counts as rounding."""
+        if self.estimated is None:
+            return None
+        floor = 3e-14
+        return max(self.true, floor) / max(self.estimated, floor)
+
+    @property
+    def within(self) -> bool:
+        """Whether the solution is said to be within the tolerance."""
+        return "within the tolerance" in self.status
+
+    @property
+    def row(self) -> str:
+        """A line of a table."""
+        said = "unknown" if self.estimated is None else f"{self.estimated:.1e}"
+        ratio = "" if self.ratio is None else f"{self.ratio:.2g}"
+        words = self.reason or self.status
+        return f"| {self.name} | {self.true:.1e} | {said} | {ratio} | {words} |"
+
+
+def solved(case: Case, seed: int) -> Judged:
+    """Solve a case with its network, and estimate the error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a warning says is not what is measured
+        solution = kp.solve(
+            case.problem, case.network, points=case.points, seed=seed, budget_seconds=60
+        )
+    estimate = kp.estimate_error(solution)
+    seen = solution.verification
+    return Judged(
+        case.name,
+        _error(solution),
+        None if estimate.errors is None else estimate.errors.l2_relative,
+        solution.status,
+        estimate.reason,
+        solution.seconds,
+        0.0 if seen is None else seen.seconds,
+        estimate.seconds,
+    )
+
+
+def chosen(case: Case, seed: int, seconds: float, tolerance: float) -> Judged:
+    """Solve the problem of a case with a network that is found by trials."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        solution = kp.auto(case.problem, budget_seconds=seconds, tolerance=tolerance, seed=seed)
+    estimate = solution.estimate
+    errors = None if estimate is None else estimate.errors
+    return Judged(
+        case.name,
+        _error(solution),
+        None if errors is None else errors.l2_relative,
+        solution.status,
+        "" if estimate is None else estimate.reason,
+        solution.seconds,
+    )
+
+
+def _error(solution: kp.Solution) -> float:
+    assert solution.errors is not None
+    found = solution.errors.l2_relative
+    return found if math.isfinite(found) else math.inf
+
+
+def outcome(judge: Callable[[], Judged], name: str) -> Judged | str:
+    """Return what a solve gives, or the refusal of its problem, in words."""
+    try:
+        return judge()
+    except kp.InputError as error:
+        return f"{name}: refused: {error}"
+
+
+LARGEST = 3.0  # the true error over the estimated one
+TOLD = ("Lotka-Volterra",)  # exact values without derivatives, by SciPy
+TOLERANCE = 1e-6  # of the searches
+
+
+def figures(options: argparse.Namespace, failures: list[str]) -> dict[str, Verdict]:
+    """Solve named and random problems with given networks, and by `kp.auto`."""
+    makers: list[Callable[[], Case]] = [partial(named, one) for one in list(PROBLEMS)]
+    if options.smoke:
+        makers = makers[2:3]
+    first = 1000 * options.seed
+    makers += [partial(drawn, number) for number in range(first, first + options.draws)]
+    given = _all("given networks", partial(solved, seed=options.seed), makers, options, failures)
+    search = partial(chosen, seed=options.seed, seconds=options.budget, tolerance=TOLERANCE)
+    found = _all("auto", search, makers[: options.searches], options, failures)
+    wrong = _inconsistent(range(first, first + max(options.draws, 60)))
+    failures += wrong
+    false = [one for one in found if one.within and one.true > LARGEST * TOLERANCE]
+    failures += [f"auto, {one.name}: {one.status}, true {one.true:.1e}" for one in false]
+    costs = [one.verifying / one.solving for one in given]
+    return {
+        "problems that their exact solution does not solve": verdict(len(wrong), "0", not wrong),
+        **_estimates("given networks", given),
+        **_estimates("auto", found),
+        "auto: within the tolerance, though the error is above it": verdict(
+            len(false), f"0 of {len(found)}", not false
+        ),
+        "time of the verification over that of the solve": verdict(
+            f"median {median(costs):.2f}, most {max(costs):.2f}", "at most 1", max(costs) <= 1
+        ),
+    }
+
+
+def _inconsistent(numbers: Iterable[int]) -> list[str]:
+    """Return the named and drawn problems whose exact solution has a residual, with its place."""
+    makers: list[Callable[[], Case]] = [partial(named, one) for one in PROBLEMS if one not in TOLD]
+    makers += [partial(drawn, number) for number in numbers]
+    found = []
+    for make in makers:
+        case = make()
+        found += [
+            f"{case.name}: {one.name} has the relative residual {one.relative:.1e}"
+            for one in exact_defects(case.problem)
+            if not one.relative <= 1e-6
+        ]
+    return found
+
+
+def _all(
+    title: str,
+    judge: Callable[[Case], Judged],
+    makers: Sequence[Callable[[], Case]],
+    options: argparse.Namespace,
+    failures: list[str],
+) -> list[Judged]:
+    """Judge all cases, and write their table to the output."""
+    judged, lines = [], []
+    for make in makers:
+        case = make()
+        one = outcome(partial(judge, case), case.name)
+        if isinstance(one, str):
+            lines.append(f"| {one} | | | | |")
+            continue
+        judged.append(one)
+        lines.append(one.row)
+        if one.ratio is not None and one.ratio > LARGEST:
+            failures.append(
+                f"{title}, {one.name}: true error {one.true:.1e}, estimated {one.estimated:.1e}"
+            )
+    head = "| problem | true | estimated | ratio | said |\n|---|---|---|---|---|\n"
+    path = options.output / f"adversarial_{title.replace(' ', '_')}.md"
+    path.write_text(f"# Relative L2 errors, {title}\n\n{head}" + "\n".join(lines) + "\n", "utf-8")
+    return judged
+
+
+def _estimates(title: str, judged: Sequence[Judged]) -> dict[str, Verdict]:
+    ratios = sorted(one.ratio for one in judged if one.ratio is not None)
+    low = sum(ratio > LARGEST for ratio in ratios)
+    spread = f"median {median(ratios):.2g}, {ratios[0]:.2g} to {ratios[-1]:.2g}" if ratios else ""
+    return {
+        f"{title}: true error above {LARGEST:g} times the estimated one": verdict(
+            f"{low} of {len(ratios)} known, {len(judged) - len(ratios)} unknown",
+            "at most 1 %",
+            low <= 0.01 * len(ratios),
+        ),
+        f"{title}: true error over the estimated one": verdict(spread, "about 1"),
+    }

@@ -1,1 +1,0 @@
-"""Problems whose errors theory bounds, and whether the bounds hold."""
