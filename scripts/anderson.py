@@ -735,16 +735,6 @@ def of(results: Sequence[Result], name: str) -> list[Result]:
     return [result for result in results if result.model.name == name]
 
 
-HEAD = """# Anderson localization: edges of mobility learned from eigenstates
-
-Accuracy on states of chains that were not trained with: median (least … greatest) over the seeds. \
-Formula: read off without guidance. The paper's chains are other ones.
-
-Localized: D below the threshold at which short and long rings have as many states below, so that \
-it is the edge's own D. What is left of the finite size is in the fitted coefficients, before they \
-are rounded.
-
-"""
 MODEL_COLUMNS = ["model", "exact edge", "theory", "KAN", "its formula", "edge found"]
 RESULT_COLUMNS = [
     "model",
@@ -761,7 +751,8 @@ def page(results: Sequence[Result]) -> str:
     """Return the page in Markdown: the table, and every formula."""
     models = [_row(model, found) for model in MODELS if (found := of(results, model.name))]
     first = script.markdown([*MODEL_COLUMNS, "paper: theory, KAN"], models)
-    return HEAD + first + "\n" + script.markdown(RESULT_COLUMNS, map(_formula, results))
+    second = script.markdown(RESULT_COLUMNS, map(_formula, results))
+    return script.page("anderson", models=first, formulas=second)
 
 
 def _row(model: Model, found: Sequence[Result]) -> list[str]:

@@ -19,7 +19,6 @@ benchmark_distributed.json.
 """
 
 import argparse
-import csv
 import math
 import statistics
 import time
@@ -287,8 +286,8 @@ def write(
     folder: Path, agree: dict[str, float], scales: list[Scaling], folds: list[Fold], smoke: bool
 ) -> None:
     """Write the page, both tables and the figure."""
-    _csv(folder / "timings.csv", TIMINGS, _timings(scales))
-    _csv(folder / "communication.csv", COMMUNICATION, _communication(folds))
+    script.write_csv(folder / "timings.csv", TIMINGS, _timings(scales))
+    script.write_csv(folder / "communication.csv", COMMUNICATION, _communication(folds))
     figure = new_figure(7.2, 3.0)
     left, middle, right = figure.subplots(1, 3)
     _draw_scaling(left, scales, "strong")
@@ -322,46 +321,22 @@ def _communication(folds: Iterable[Fold]) -> list[list[object]]:
     ]
 
 
-def _csv(path: Path, names: Sequence[str], rows: list[list[object]]) -> None:
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows([names, *rows])
-
-
 def _spread(seconds: list[float]) -> tuple[float, float, float]:
     return statistics.median(seconds), min(seconds), max(seconds)
 
 
 def _page(agree: dict[str, float], scales: list[Scaling], folds: list[Fold]) -> str:
-    rate = scales[0].rate
-    return f"""# One solve by several processes
-
-## Agreement
-
-Relative L2 difference between the solutions of one process and of two, at 1000 points.
-
-{_table(["optimizer", "difference"], [[n, f"{d:.1e}"] for n, d in agree.items()])}
-
-## Scaling at 2 processes
-
-One step; one thread a process. Seconds: median (smallest - largest); rounds: {_rounds(scales)}.
-Speed-up: over one process on the same points; with twice the points it is the efficiency of weak
-scaling. "Side by side" are processes that know nothing of each other: what the machine allows.
-
-{_table(["task", "contender", "seconds", "speed-up"], _scaling_rows(scales))}
-
-## Communication of one fold, on paper
-
-{POINTS:,} points a rank. Assumed: {NETWORK / 1e9:g} GB/s, {LATENCY * 1e6:g} µs
-a message; measured here: {rate / 1e9:.2g} · 10⁹ operations a second of one core. Going up the tree
-each rank but the first sends one triangle of (P + 1)(P + 2)/2 numbers, going down each receives
-one; the first, which is on every level, takes and gives ⌈log₂ R⌉ of them. Where gradients are
-reduced (Adam, L-BFGS) a rank sends what the last column says instead.
-
-{_table(PAPER, _paper_rows(folds))}
-
-Points and memory: each rank draws all the points, so that they are those of one process, and keeps
-them (16 bytes each in two dimensions); it evaluates its own share only.
-"""
+    differences = [[name, f"{value:.1e}"] for name, value in agree.items()]
+    columns = ["task", "contender", "seconds", "speed-up"]
+    return script.page(
+        "benchmark_distributed",
+        agreement=script.markdown(["optimizer", "difference"], differences),
+        rounds=len(next(iter(scales[0].seconds.values()))),
+        scaling=script.markdown(columns, _scaling_rows(scales)),
+        **{"points": POINTS, "network": NETWORK / 1e9, "latency": LATENCY * 1e6},
+        rate=scales[0].rate / 1e9,
+        folds=script.markdown(PAPER, _paper_rows(folds)),
+    )
 
 
 PAPER = [
@@ -394,15 +369,6 @@ def _paper_rows(folds: list[Fold]) -> list[list[str]]:
 def _bytes(n: float) -> str:
     unit = max((u for u, scale in SCALES.items() if n >= scale), key=SCALES.__getitem__)
     return f"{n / SCALES[unit]:.3g} {unit}"
-
-
-def _table(names: Sequence[str], rows: list[list[str]]) -> str:
-    lines = [names, ["---"] * len(names), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _rounds(scales: list[Scaling]) -> int:
-    return len(next(iter(scales[0].seconds.values())))
 
 
 def _draw_scaling(ax: Axes, scales: list[Scaling], kind: str) -> None:

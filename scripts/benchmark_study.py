@@ -1,33 +1,128 @@
-"""What a study costs beyond its solves, what a second worker brings, and what a kill loses.
+"""What a study costs beyond its solves, and what a second worker brings.
 
 What: (1) a study of quick runs by one worker: the time from one run's end to the next's without the
 solve, plus the run's share of planning and of the table; and where that time goes. (2) The same
 runs of about a second by one worker and by two, whole calls of kanpinn.sweep, starts and imports
-included. (3) A study of 40 runs whose process gets SIGKILL ten times, at random moments: no file of
-a finished run is gone or written again, and in the end every run has the errors of a study that was
-left alone.
+included. What a killed study loses is measured by trust_files.py.
 
-How long: some four minutes on two idle cores; --smoke: well under a minute, its times mean nothing.
+How long: some three minutes on two idle cores; --smoke: some seconds, its times mean nothing.
 
 Writes to --output: overhead.csv, benchmark_study.md, benchmark_study.json; the studies themselves
 are in studies/ and go when they have been measured.
 """
 
-import csv
 import shutil
 import statistics
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from common import script
-from study import kills
-from study.cases import PROBLEM, breakdown, overhead, steady
 
 import kanpinn as kp
+from kanpinn.runs.config import Config, SolveJob
+from kanpinn.runs.results import folder as folders
+from kanpinn.runs.results.checkpoint import write_checkpoint
+from kanpinn.runs.results.contents import Contents, SolveContents
+from kanpinn.runs.results.folder import run_record
+from kanpinn.runs.study.plan import Task, execute, plan, version
+from kanpinn.runs.study.table import RUNS
+
+PROBLEM = script.PROBLEMS / "poisson2d.toml"
+SMALL = {"network.width": [[2, 4, 1]], "network.grid": [4], "network.degree": [3]}
+FEW = {"points.interior": [256], "points.boundary": [32]}
+
+
+def quick(runs: int) -> dict[str, Any]:
+    """Return runs of some hundredths of a second, so that the study's own time dominates."""
+    return SMALL | FEW | {"run.seed": list(range(runs))}
+
+
+def steady(runs: int, steps: int) -> dict[str, Any]:
+    """Return runs of so many steps of Levenberg-Marquardt, some 10 ms each."""
+    stage = {"type": "levenberg_marquardt", "steps": steps}
+    return quick(runs) | {"optimizer": [[stage]]}
+
+
+PARTS: dict[str, tuple[Any, Callable[..., Any]]] = {
+    "problem, network, points built": (Config, Config.build),
+    "folder made": (folders.RunFolder, folders.RunFolder.at),
+    "solve": (SolveJob, SolveJob.run),
+    "fields on a grid": (SolveContents, SolveContents.grid),
+    "result.h5 and fields.vtkhdf": (Contents, Contents.write),
+    "checkpoint.pt": (folders, write_checkpoint),
+    "run.json": (folders, run_record),
+}
+"""Calls that are timed, by what they do: where each is looked up, and the call."""
+
+
+def overhead(runs: int, output: Path, executor: Executor | None) -> tuple[float, float]:
+    """Return the seconds for each run beyond the solve: between runs, and for planning and table.
+
+    There is one worker. The first run, which waits for the worker's imports, does not count.
+    """
+    shutil.rmtree(output, ignore_errors=True)
+    ends: dict[int, float] = {}
+
+    def observe(tally: Any) -> None:
+        ends.setdefault(tally.done, time.perf_counter())
+
+    study = kp.sweep(
+        PROBLEM, quick(runs), output=output, workers=1, executor=executor, observers=[observe]
+    )
+    solves = study.column("seconds")[1:]
+    between = (ends[runs] - ends[1] - sum(solves)) / (runs - 1)
+    begun = time.perf_counter()
+    plan(PROBLEM, quick(runs), {}, Path())
+    study.write()
+    return between, (time.perf_counter() - begun) / runs
+
+
+def breakdown(runs: int, output: Path) -> dict[str, float]:
+    """Return the milliseconds of each part of a run, medians over runs in this process."""
+    shutil.rmtree(output, ignore_errors=True)
+    (output / RUNS).mkdir(parents=True)
+    entries, _ = plan(PROBLEM, quick(runs + 1), {}, Path())
+    seconds: dict[str, list[float]] = defaultdict(list)
+    with _timed(seconds):
+        for entry in entries:
+            settings, where = entry.config.to_dict(), str(entry.config.directory)
+            task = Task(settings, where, "poisson2d", str(output), entry.name, version())
+            begun = time.perf_counter()
+            execute(task)
+            seconds["the whole run"].append(time.perf_counter() - begun)
+    return {name: 1e3 * statistics.median(times[1:]) for name, times in seconds.items()}
+
+
+@contextmanager
+def _timed(seconds: Mapping[str, list[float]]) -> Iterator[None]:
+    kept = {name: vars(owner)[call.__name__] for name, (owner, call) in PARTS.items()}
+    try:
+        for name, (owner, call) in PARTS.items():
+            timed = _timer(call, seconds[name])
+            is_bound = isinstance(kept[name], classmethod)
+            setattr(owner, call.__name__, staticmethod(timed) if is_bound else timed)
+        yield
+    finally:
+        for name, (owner, call) in PARTS.items():
+            setattr(owner, call.__name__, kept[name])
+
+
+def _timer(call: Callable[..., Any], times: list[float]) -> Callable[..., Any]:
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        begun = time.perf_counter()
+        try:
+            return call(*args, **kwargs)
+        finally:
+            times.append(time.perf_counter() - begun)
+
+    return timed
+
 
 NAME = Path(__file__).stem
 
@@ -36,18 +131,14 @@ NAME = Path(__file__).stem
 class Size:
     """How much is measured; steps decide how long a run takes.
 
-    here: whether this process does the runs of all studies but the killed one, which saves the
-    starts of worker processes in a smoke run.
+    here: whether this process does all runs, which saves the starts of worker processes in a
+    smoke run.
     """
 
     quick: int = 30
     rounds: int = 3
     runs: int = 24
     steps: int = 60
-    kills: int = 10
-    killed_runs: int = 40
-    killed_steps: int = 40
-    workers: int = 2
     here: bool = False
 
     def executor(self) -> Executor | None:
@@ -55,23 +146,18 @@ class Size:
         return ThreadPoolExecutor(1) if self.here else None
 
 
-SMOKE = Size(3, 1, 2, 2, 1, 3, 2, 1, here=True)
+SMOKE = Size(3, 1, 2, 2, here=True)
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    chosen = script.options(
-        NAME, __doc__, given, seed=dict(type=int, default=0, help="of the moments of the kills (0)")
-    )
+    chosen = script.options(NAME, __doc__, given)
     output = chosen.output
     size, studies = (SMOKE if chosen.smoke else Size()), output / "studies"
     figures: dict[str, script.Verdict] = {}
     parts = measure_overhead(size, studies, figures)
-    whole = measure_workers(size, studies, figures)
-    measure_kills(size, chosen.seed, whole, studies, figures)
-    if chosen.smoke:
-        figures = {name: {**figure, "met": None} for name, figure in figures.items()}
+    measure_workers(size, studies, figures)
     shutil.rmtree(studies)
-    publish(figures, parts, output)
+    publish(figures, parts, output, chosen.smoke)
 
 
 def measure_overhead(
@@ -90,64 +176,36 @@ def measure_overhead(
     return parts | {"planning and table": 1e3 * statistics.median(share for _, share in rounds)}
 
 
-def measure_workers(size: Size, studies: Path, figures: dict[str, script.Verdict]) -> kp.Study:
-    """Time one worker against two, in turns; return a study of the runs that will be killed."""
+def measure_workers(size: Size, studies: Path, figures: dict[str, script.Verdict]) -> None:
+    """Time one worker against two, in turns."""
     seconds: dict[int, list[float]] = {1: [], 2: []}
+    over, executor = steady(size.runs, size.steps), size.executor()
     for number in range(size.rounds):
         for workers, times in seconds.items():
             place = studies / f"workers-{workers}-{number}"
-            over = steady(size.runs, size.steps)
-            times.append(timed(over, workers, place, size.executor())[0])
+            begun = time.perf_counter()
+            kp.sweep(PROBLEM, over, output=place, workers=workers, executor=executor)
+            times.append(time.perf_counter() - begun)
     ratios = [one / two for one, two in zip(seconds[1], seconds[2], strict=True)]
-    figures["one worker's time over two workers'"] = script.verdict(
-        statistics.median(ratios), ">= 1.7", statistics.median(ratios) >= 1.7
-    )
+    middle = statistics.median(ratios)
+    figures["one worker's time over two workers'"] = script.verdict(middle, ">= 1.7", middle >= 1.7)
     figures["the same, each round"] = script.verdict(ratios, "told")
-    figures["seconds by one worker and by two"] = script.verdict(
-        [statistics.median(times) for times in seconds.values()], "told"
-    )
-    over = steady(size.killed_runs, size.killed_steps)
-    return timed(over, size.workers, studies / "left-alone", size.executor())[1]
+    medians = [statistics.median(times) for times in seconds.values()]
+    figures["seconds by one worker and by two"] = script.verdict(medians, "told")
 
 
-def timed(
-    over: dict[str, Any], workers: int, output: Path, executor: Executor | None
-) -> tuple[float, kp.Study]:
-    """Return the seconds of a study, and the study."""
-    begun = time.perf_counter()
-    study = kp.sweep(PROBLEM, over, output=output, workers=workers, executor=executor)
-    return time.perf_counter() - begun, study
-
-
-def measure_kills(
-    size: Size, seed: int, whole: kp.Study, studies: Path, figures: dict[str, script.Verdict]
+def publish(
+    figures: dict[str, script.Verdict], parts: dict[str, float], output: Path, smoke: bool
 ) -> None:
-    runs, steps = size.killed_runs, size.killed_steps
-    found = kills.survive(size.kills, runs, steps, size.workers, seed, whole, studies / "killed")
-    for name, value, wanted in (
-        ("kills amid the study", found.kills, size.kills),
-        ("files of finished runs lost or written again", found.lost, 0),
-        ("runs left partial in the end", found.partial, 0),
-        ("runs finished in the end", found.rows, runs),
-        ("runs with other errors than without the kills", found.different, 0),
-    ):
-        figures[name] = script.verdict(value, str(wanted), value == wanted)
-    figures["runs finished at each kill"] = script.verdict(found.finished, "told")
-
-
-def publish(figures: dict[str, script.Verdict], parts: dict[str, float], output: Path) -> None:
-    script.write_verdicts(output / "benchmark_study.json", figures)
-    with (output / "overhead.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["part", "milliseconds"])
-        rows.writerows([name, f"{value:.1f}"] for name, value in parts.items())
-    lines = ["| figure | value | target | met |", "|---|---|---|---|"]
-    lines += [
-        f"| {n} | {said(f['value'])} | {f['target']} | {f['met']} |" for n, f in figures.items()
+    script.write_verdicts(output / "benchmark_study.json", figures, smoke)
+    rows = [[name, f"{value:.1f}"] for name, value in parts.items()]
+    script.write_csv(output / "overhead.csv", ["part", "milliseconds"], rows)
+    lines = [
+        [name, said(f["value"]), f["target"], "-" if smoke or f["met"] is None else str(f["met"])]
+        for name, f in figures.items()
     ]
-    lines += ["", "| part of a run | ms (median) |", "|---|---|"]
-    lines += [f"| {name} | {value:.1f} |" for name, value in parts.items()]
-    text = "\n".join(lines).replace("| None |", "| - |") + "\n"
+    text = script.markdown(["figure", "value", "target", "met"], lines)
+    text += "\n" + script.markdown(["part of a run", "ms (median)"], rows)
     (output / "benchmark_study.md").write_text(text, encoding="utf-8")
     print(text)
 

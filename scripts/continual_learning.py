@@ -198,25 +198,6 @@ SPLINES, LOCAL = "KAN [1,1]", ("Adam", "L-BFGS", "Levenberg–Marquardt")
 PERCEPTRON = "MLP [1,12,12,1]"
 ROUNDING, KEPT, FORGOTTEN = 1e-12, 1e-3, 0.1
 
-HEAD = """# Five Gaussian peaks, one after the other
-
-A network sees the points of one peak at a time and minimises its squared error there. RMSE over the
-points of all peaks seen so far after each phase; the largest change that later phases make to the
-function where it was learned before, on the whole of those intervals and further than {border}
-(three grid intervals, a cubic spline's reach) from later data. Medians over {seeds} seeds.
-
-"""
-READ = """
-How to read it. An edge of B-splines is changed only where the data are. The coefficients of splines
-that see no point get no gradient (Adam, L-BFGS), and Levenberg–Marquardt leaves them out of its
-equations: further from new data than a spline reaches, the function stays as it was learned, up to
-rounding. Three splines reach over each border. Least squares solves for the coefficients
-themselves, the smallest ones: what the present data do not fix becomes zero, or, where a spline's
-end alone sees a point, anything. For learning in phases the smallest change is wanted, not the
-smallest coefficients. The memory is that of one layer: in a KAN [1,5,1] a coefficient of the outer
-edges acts wherever the inner functions lead there, and every phase may change what others learned.
-"""
-
 
 def page(results: Sequence[Result], border: float) -> str:
     """Return the page in Markdown."""
@@ -230,7 +211,8 @@ def page(results: Sequence[Result], border: float) -> str:
             cells = [f"{median(r.rmse[i] for r in own):.1e}" for i in range(PEAKS)]
             cells += [f"{median(r.change for r in own):.1e}", f"{median(r.inner for r in own):.1e}"]
             lines.append([network, str(own[0].parameters), optimizer, *cells])
-    return HEAD.format(border=border, seeds=seeds) + script.markdown(head, lines) + READ
+    table = script.markdown(head, lines)
+    return script.page("continual_learning", border=border, seeds=seeds, table=table)
 
 
 def of(results: Sequence[Result], network: str, optimizer: str) -> list[Result]:

@@ -260,26 +260,13 @@ def _fitted(function: Function, setting: Setting, data: kp.Data | kp.Table, seed
 
 
 MINUTE = 60.0
-HEAD = f"""# Special functions
-
-Test RMSE on 4000 uniform points, medians over seeds (least - greatest). The paper's ranges and
-numbers of points are not known, so its columns tell the size of an error that was reached, not the
-same task: the MLPs on the same points are the yardstick. Wide networks are random inner functions
-and one least-squares solve; the small KAN and the other MLPs (two hidden layers) are trained. Each
-method has the settings below, the same for all functions; a {VALIDATION:.0%} share of the points
-chooses among them, and the choice of a solve is solved once more with all points. Uniform points
-leave gaps along the boundary, where a fit extrapolates: more of them, or the density of Chebyshev's
-nodes, close these. Seconds: of one processor, all trials of a fit together.
-"""
 
 
 def page(rows: Sequence[Row]) -> str:
     """Return the page in Markdown."""
-    parts = [HEAD]
-    for sample in samples_in(rows):
-        parts += [f"## Points: {sample}", "", _table(rows, sample)]
-    parts += ["## Settings", "", _settings(rows), "## Ranges", "", _ranges(rows)]
-    return "\n".join(parts)
+    tables = [f"## Points: {sample}\n\n{_table(rows, sample)}" for sample in samples_in(rows)]
+    parts = {"tables": "\n".join(tables), "settings": _settings(rows), "ranges": _ranges(rows)}
+    return script.page("special", validation=VALIDATION, **parts)
 
 
 def _table(rows: Sequence[Row], sample: str) -> str:

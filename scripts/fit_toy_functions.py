@@ -333,35 +333,18 @@ def is_short(row: Row) -> bool:
 
 MINUTE, SLOPE, PAPER_DEGREE = 60.0, 3.7, 3
 ROUNDING = 1e-10  # what a function that a KAN holds must come to
-HEAD = f"""# Toy functions
-
-Test RMSE on 4000 uniform points, medians over seeds (least - greatest). KANs have {ROWS} points to
-train with, or {PER_PARAMETER} for each parameter of a fit's finest grid where that is more: uniform
-ones for the 100-D function, with the density of Chebyshev's nodes for the others. Orders: errors
-fall as G^-p, fitted to all seeds on the finest grids before they level off, a factor of {RANGE}
-in G; ± is the 95% confidence interval. Grids 8, 16, 32, 64 are a second fit beside 6, 12, 24, 48,
-96: knots are inserted, and steps of two keep them even. The MLPs have two hidden layers and
-points by the same rule, each optimizer about as many seconds as a KAN. Seconds: of one processor,
-from the start of a fit to this grid.
-"""
-WHY = """
-With 1000 points, the paper's number, the 100-D function has 100 (G + 3) unknowns in the inner layer
-alone, less 99 constants: 501 on 3 intervals, 801 on 6, more than points from 8 on. It is
-interpolation then, and the test error stops falling while the training error goes on: the plateau
-of the paper's curve. The last row of its table shows it.
-"""
 
 
 def page(rows: Sequence[Row]) -> str:
     """Return the page in Markdown."""
-    series, parts = series_of(rows), [HEAD]
+    series, parts = series_of(rows), []
     for name in dict.fromkeys(s.name for s in series):
-        shape = list(SHAPES[name])
-        parts += [f"## {FUNCTIONS[name].formula}, {shape}", "", _table(name, series, rows)]
-        parts += [*_orders(name, series), ""]
+        head = f"## {FUNCTIONS[name].formula}, {list(SHAPES[name])}"
+        parts += [head, "", _table(name, series, rows), *_orders(name, series), ""]
         if name == "hundred":
-            parts += [WHY, ""]
-    return "\n".join(parts)
+            parts.append(script.page("toy_hundred"))
+    tables = "\n".join(parts)
+    return script.page("toy", rows=ROWS, each=PER_PARAMETER, factor=RANGE, tables=tables)
 
 
 def _table(name: str, series: Sequence[Series], rows: Sequence[Row]) -> str:

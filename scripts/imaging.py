@@ -387,33 +387,10 @@ def yardsticks(image: Tensor, count: int) -> dict[str, float]:
     }
 
 
-HEAD = """# Images by networks: PSNR at equal size and time
-
-Grey values as a function of x and y in [-1, 1], learned from all pixels in the same processor time
-by each network: {budgets}, to the end of the step it is in. Each network comes in variants
-of one size, and all have the same ways to learn: Adam on random draws of as many pixels, at the
-rate that is named for {first:.0%} of the time and then at {slower:g} of it; or Adam at a rate of
-{start_rate:g} for {start:.0%} of the time and then L-BFGS or Levenberg–Marquardt. Each pair of a
-variant and a way is tried for {part:.0%} of the time; that with the highest median over the seeds
-({seeds}) learns for the whole of it. Medians (least, greatest) over the seeds, in dB.
-
-"""
 SAID = (
     "- {image}, {size} x {size}: the KAN is {gap:.1f} dB {side} the sine network "
     "({kan:.1f}, {sine:.1f}); the seeds' ranges {overlap}; highest: {best}, {level:.1f}."
 )
-TRIALS = """
-## The trials
-
-Medians over the seeds after {part:.0%} of the time; the sine networks' frequency is the factor
-in their first layer's sines, the KANs are named by their widths. Levenberg–Marquardt is left out
-where its steps are too dear for the time.
-
-"""
-YARDSTICKS = """
-The yardsticks, in italics, are what sums with as many numbers hold: products of a function of x and
-one of y, the lowest cosines, and those that are best for the image.
-"""
 
 RESULT_COLUMNS = [
     *("image", "pixels", "network", "variant", "parameters", "learns by", "steps", "PSNR")
@@ -433,12 +410,16 @@ def page(
     """
     times = ", ".join(f"{budget:g} s for {size} x {size}" for size, budget in budgets.items())
     seeds = ", ".join(map(str, dict.fromkeys(r.seed for r in results)))
-    parts = {"first": FIRST, "slower": SLOWER, "start": START, "start_rate": START_RATE}
-    head = HEAD.format(budgets=times, seeds=seeds, part=PART, **parts)
     said = "\n".join([verdict(results, list(others)), *(ahead(results, *p) for p in others)])
-    first = script.markdown(RESULT_COLUMNS, result_rows(results, others))
-    second = script.markdown(["image", "pixels", "network", "variant", *WAYS], trial_rows(trials))
-    return head + first + YARDSTICKS + f"\n{said}\n" + TRIALS.format(part=PART) + second
+    return script.page(
+        "imaging",
+        **{"budgets": times, "seeds": seeds, "part": PART, "first": FIRST, "slower": SLOWER},
+        **{"start": START, "start_rate": START_RATE, "said": said},
+        results=script.markdown(RESULT_COLUMNS, result_rows(results, others)),
+        trials=script.markdown(
+            ["image", "pixels", "network", "variant", *WAYS], trial_rows(trials)
+        ),
+    )
 
 
 def result_rows(

@@ -981,52 +981,37 @@ def draw_hidden(one: kp.Fitted) -> Figure:
     return figure
 
 
-HEAD = """# Knot theory
-
-{source} {rows} rows, {classes} signatures, {groups} different geometries (mirror images are one).
-The random split tests with a fifth of the rows, and {leak:.0f} % of these have a twin, of the same
-geometry or its mirror image, among those trained with; the grouped split tests with a fifth of the
-geometries. Medians (least … greatest) over {seeds} seeds.
-"""
-MEASURED = """
-gradient: mean of |∂ cross entropy/∂x| times the deviation of x, the measure of Davies et al., who
-took it of an MLP; shuffling: accuracy lost when the column is shuffled; edge: standard deviation of
-the edge into the KAN's hidden unit, the paper's measure. On the rows to test with, random split.
-
-The measure to go by is the gradient of the MLP, with the shuffling of its columns beside. Of a KAN:
-
-- A symmetry group is a column of 0 and 1; between them its spline is free, and so is its gradient.
-- Edges of inputs that go together cancel: a short geodesic and the injectivity radius, in most rows
-  half of it. They are large, and shuffling one of them does harm, though neither is needed. L1 and
-  entropy leave less of that, the more the stronger they are, at a price in accuracy.
-- An edge's size tells how far it moves the hidden unit, not what follows for the signature.
-{reasons}
-"""
-REACH = """
-A KAN's first grid reaches so many standard deviations from the mean, with tangents beyond, in as
-many of its fits: of fits with {tried} the one is kept, split by split, with the least cross entropy
-on a tenth of the rows, which are none to test with.
-""".format(tried=", ".join(f"{reach:g}" for reach in REACHES)).rstrip()
-REASONS = """
-- The volume's correlation with the cusp volume λ μ_i is {:.2f}, that of μ_i with |μ_r| {:.2f}, that
-  of the volume with |σ| {:.2f}: in a sum of functions of one input each, log λ + log μ_r - log|μ|²,
-  the volume can stand for λ and μ_i together and μ_r for μ_i, though alone it says little of σ.
-""".strip()
 SHORT = 6  # lines of a ranking
 
 
 def page(
-    head: str,
-    reasons: str,
+    knots: Knots,
+    size: Size,
     results: Sequence[Result],
     formulas: Sequence[Formula],
     relations: Sequence[Relation],
 ) -> str:
     """Return the page in Markdown."""
-    parts = [head, f"## The signature\n\n{_accuracies(results)}"]
-    parts += [f"## What it depends on\n\n{_ranking(results, reasons)}"]
-    parts += [f"## Formulas\n\n{_formula_table(formulas)}"]
-    return "\n".join([*parts, f"## Relations without a target\n\n{_relations(relations)}"])
+    x = knots.table.column
+    volume, imaginary = x("volume"), x(IMAGINARY)
+    pairs = (volume, x("cusp_volume")), (imaginary, x(REAL).abs()), (volume, knots.signatures.abs())
+    return script.page(
+        "knots",
+        source="Made-up numbers: nothing here is about knots." if knots.synthetic else "Knots.",
+        rows=len(knots.table),
+        classes=len(knots.table.classes),
+        groups=len(knots.groups.unique(dim=0)),
+        leak=100 * median_of(knots.leak(seed) for seed in size.seeds),
+        seeds=len(size.seeds),
+        accuracies=_accuracies(results),
+        plainly="\n".join(_plainly(results)),
+        tried=", ".join(f"{reach:g}" for reach in REACHES),
+        ranking=_ranking(results),
+        # Why a sum of functions of one input each uses the volume for part of the translations.
+        correlations=[float(torch.corrcoef(torch.stack(pair).double())[0, 1]) for pair in pairs],
+        formulas=_formula_table(formulas),
+        relations=_relations(relations),
+    )
 
 
 def _accuracies(results: Sequence[Result]) -> str:
@@ -1040,9 +1025,7 @@ def _accuracies(results: Sequence[Result]) -> str:
         seconds = _range([r.seconds for r in own], 0)
         rows.append([network, span, *cells, train, _reaches(own), seconds])
     head = ["network", "parameters", "random split", "grouped split", "train, random"]
-    quoted = "The paper: KAN 81.6 %, DeepMind's MLP 78.0 %, [3,1,14] 78.2 % (random split)."
-    table = script.markdown([*head, "reach of the grid", "seconds"], rows)
-    return "\n".join([table, *_plainly(results), "", quoted, REACH]) + "\n"
+    return script.markdown([*head, "reach of the grid", "seconds"], rows)
 
 
 def _reaches(own: Sequence[Result]) -> str:
@@ -1066,7 +1049,7 @@ def _plainly(results: Sequence[Result]) -> list[str]:
     ]
 
 
-def _ranking(results: Sequence[Result], reasons: str) -> str:
+def _ranking(results: Sequence[Result]) -> str:
     rows = []
     for network in (PERCEPTRON, ALL, *SPARSE):
         for measure in MEASURES:
@@ -1078,7 +1061,7 @@ def _ranking(results: Sequence[Result], reasons: str) -> str:
                 first = ", ".join(f"{name} {part}" for name, part in parts.items())
                 rows.append([network, measure, seeds, first])
     head = ["network", "measure", "seeds with the three translations first", "shares in %"]
-    return script.markdown(head, rows) + MEASURED.format(reasons=reasons).rstrip() + "\n"
+    return script.markdown(head, rows)
 
 
 def _formula_table(formulas: Sequence[Formula]) -> str:
@@ -1158,7 +1141,7 @@ def main(given: Sequence[str] | None = None) -> None:
     pieces = Pieces.under(chosen.output, again=chosen.smoke)
     results, found = fitted(knots, size, pieces), formulated(knots, size, pieces)
     relations = related(knots, size, pieces)
-    text = page(head(knots, size), reasons(knots), results, found, relations)
+    text = page(knots, size, results, found, relations)
     write_text(chosen.output / "knots.md", text)
     draw(results, knots, size, chosen.output)
     figures = judge(results, found, relations)
@@ -1206,27 +1189,6 @@ def related(knots: Knots, size: Size, pieces: Pieces) -> list[Relation]:
     key = key_of(knots, size, relations="all")
     found = pieces.records(Relation, key, partial(find_relations, knots, size))
     return [replace(one, members=frozenset(one.members)) for one in found]
-
-
-def head(knots: Knots, size: Size) -> str:
-    source = "Made-up numbers: nothing here is about knots." if knots.synthetic else "Knots."
-    return HEAD.format(
-        source=source,
-        rows=len(knots.table),
-        classes=len(knots.table.classes),
-        groups=len(knots.groups.unique(dim=0)),
-        leak=100 * median_of(knots.leak(seed) for seed in size.seeds),
-        seeds=len(size.seeds),
-    )
-
-
-def reasons(knots: Knots) -> str:
-    """Say why a sum of functions of one input each uses the volume for part of the translations."""
-    x = knots.table.column
-    volume, imaginary = x("volume"), x(IMAGINARY)
-    pairs = (volume, x("cusp_volume")), (imaginary, x(REAL).abs()), (volume, knots.signatures.abs())
-    found = [float(torch.corrcoef(torch.stack(pair).double())[0, 1]) for pair in pairs]
-    return REASONS.format(*found)
 
 
 def draw(results: Sequence[Result], knots: Knots, size: Size, folder: Path) -> None:

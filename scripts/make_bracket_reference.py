@@ -26,8 +26,8 @@ from skfem import BilinearForm, CellBasis, ElementTriP4, ElementVector, MeshTri1
 from skfem.helpers import ddot, sym_grad, trace
 
 import kanpinn as kp
-from kanpinn.accuracy.references.finite_elements import Blending, FiniteElements
-from kanpinn.accuracy.references.meshing import CurvedMesh, mesh_of, velocity
+from kanpinn.accuracy.references.finite_elements import EdgeRule, FiniteElements, curved, mapping_of
+from kanpinn.accuracy.references.meshing import PlanarMesh, mesh_of
 from kanpinn.geometry import Planar, Points
 from kanpinn.jets import Channels
 
@@ -65,9 +65,10 @@ def plane_stress(
         load: the load per length.
     """
     mesh = mesh_of(domain, size)
-    straight, mapping = mesh.straight, Blending(mesh)
+    triangles = curved(mesh)
+    mapping = mapping_of(triangles)
     element = ElementVector(ElementTriP4())
-    basis = CellBasis(straight, element, mapping=mapping, intorder=10)
+    basis = CellBasis(triangles, element, mapping=mapping, intorder=10)
 
     @BilinearForm
     def stiffness(u, v, _):
@@ -76,10 +77,11 @@ def plane_stress(
         return ((1 - poisson_ratio) * ddot(strain, test) + traces) / (1 - poisson_ratio**2)
 
     names = numpy.array([curve.name for curve in mesh.curves])[mesh.owners]
-    work = _work(mesh, basis, numpy.flatnonzero(names == loaded), load)
-    held = basis.get_dofs(facets=_facets(straight, mesh.edges[names == fixed]))
+    plain = CellBasis(triangles, ElementTriP4(), mapping=mapping, intorder=10)
+    held = basis.get_dofs(facets=_facets(mesh.straight, mesh.edges[names == fixed]))
+    work = numpy.zeros(basis.N)
+    work[basis.element_dofs[1::2]] = _pull(mesh, plain, loaded, load)[plain.element_dofs]
     found = solve(*condense(stiffness.assemble(basis), work, D=held))
-    plain = CellBasis(straight, ElementTriP4(), mapping=mapping, intorder=10)
     fields = []
     for component in (0, 1):
         values = numpy.zeros(plain.N)
@@ -94,21 +96,16 @@ def _facets(straight: MeshTri1, edges: ndarray) -> ndarray:
     return numpy.array([numbers[tuple(sorted(pair))] for pair in edges.tolist()])
 
 
-def _work(mesh: CurvedMesh, basis: CellBasis, edges: ndarray, load: float) -> ndarray:
-    """Return the work of the traction (0, -load) on boundary edges for each basis function."""
+def _pull(mesh: PlanarMesh, basis: CellBasis, loaded: str, load: float) -> ndarray:
+    """Return the work of the traction (0, -load) on some curves for each basis function of v."""
     share, weights = ((part + shift) / 2 for part, shift in zip(leggauss(8), (1, 0), strict=True))
-    corners = numpy.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     total = numpy.zeros(basis.N)
-    for edge in edges:
-        cell, a, b = mesh.places[edge]
-        first, last = mesh.spans[edge]
-        curve = mesh.curves[mesh.owners[edge]]
-        along = velocity(curve, first + (last - first) * share) * (last - first)
-        lengths = weights * numpy.hypot(*along.T)
-        at = numpy.outer(corners[a], 1 - share) + numpy.outer(corners[b], share)
-        for i in range(1, basis.Nbfun, 2):  # those of v
-            values, _ = ElementTriP4().lbasis(at, i // 2)
-            total[basis.element_dofs[i, cell]] -= load * (values * lengths).sum()
+    for number, curve in enumerate(mesh.curves):
+        if curve.name == loaded:
+            rule = EdgeRule.on(mesh, basis, number, share)
+            phi = numpy.array([basis.elem.lbasis(rule.places, i)[0] for i in range(basis.Nbfun)])
+            work = -load * numpy.einsum("ieq,eq->ie", phi, weights * rule.speeds)
+            numpy.add.at(total, basis.element_dofs[:, rule.cells], work)
     return total
 
 

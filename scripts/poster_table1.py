@@ -14,8 +14,8 @@ run that is killed goes on where it was.
 
 How long: some 20 minutes on one core; --smoke: ten seconds, its numbers mean nothing.
 
-Writes to --output (results/poster_table1): table1.md; table1_errors.csv and table1_orders.csv, both
-in table1.h5; table1_cm_exponential, table1_cm_product, table1_orders and table1_reasons as .png and
+Writes to --output (results/poster_table1): table1.md; table1_errors.csv and table1_orders.csv;
+table1_cm_exponential, table1_cm_product, table1_orders and table1_reasons as .png and
 .pdf; poster_table1.json.
 """
 

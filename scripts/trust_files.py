@@ -61,64 +61,6 @@ from kanpinn.cli.screen import reporting
 from kanpinn.runs.config import document_schema
 from kanpinn.runs.results import RunFolder
 
-SOLVE = """
-[problem]
-equation = "poisson"
-domain = { type = "box", x = [0, 1] }
-exact = "sin(pi*x)"
-[network]
-type = "kan"
-width = [1, 3, 1]
-degree = 3
-grid = 3
-[points]
-interior = 20
-boundary = 2
-[[optimizer]]
-type = "levenberg_marquardt"
-steps = 3
-"""
-FIT = """
-[data]
-formula = "sin(pi*x) + y**2"
-domain = { type = "box", x = [-1, 1], y = [-1, 1] }
-rows = 60
-validation = 0.2
-[network]
-type = "kan"
-width = [2, 2, 1]
-degree = 3
-grid = 3
-[[optimizer]]
-type = "levenberg_marquardt"
-steps = 3
-"""
-MARCH = """
-[problem]
-equation = "heat"
-domain = { type = "box", x = [0, 1], t = [0, 0.2] }
-exact = "exp(-pi**2*t)*sin(pi*x)"
-[network]
-type = "windows"
-width = [2, 1]
-degree = 7
-grid = 8
-[points]
-interior = 100
-boundary = 40
-[[optimizer]]
-type = "march"
-tolerance = 1e-9
-"""
-AUTO = """
-[problem]
-equation = "poisson"
-domain = { type = "box", x = [0, 1] }
-exact = "exp(-60*(x - 0.4)**2)"
-[run]
-tolerance = 1e-10
-budget_seconds = 1000
-"""
 Values = Mapping[str, torch.Tensor]
 
 
@@ -164,13 +106,13 @@ class Job:
         output.with_suffix(".toml").write_text(self.text, encoding="utf-8")
 
 
+HERE = Path(__file__).parent / "hostile"
+KINDS = {"solve": "solve", "fit": "fit", "march": "solve", "auto": "solve"}
 JOBS = {
-    "solve": Job("solve", SOLVE),
-    "fit": Job("fit", FIT),
-    "march": Job("solve", MARCH),
-    "auto": Job("solve", AUTO),
-    "study": Job("study", SOLVE),
+    name: Job(command, (HERE / f"{name}.toml").read_text(encoding="utf-8"))
+    for name, command in KINDS.items()
 }
+JOBS["study"] = Job("study", JOBS["solve"].text)
 
 
 def runs(output: Path) -> list[Path]:

@@ -4,7 +4,7 @@ solution.
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
@@ -69,7 +69,9 @@ class Estimated:
             return f"{self.value:.6g} (not determined here: the data do not tell it from {others})"
         if not self.is_identified:
             return f"{self.value:.6g} (not determined here: to first order no datum depends on it)"
-        digits = _digits(self.value, self.high - self.low)
+        width, digits = self.high - self.low, 6
+        if width and self.value:  # the bounds differ in two digits
+            digits = min(max(2 + math.ceil(math.log10(abs(self.value) / width)), 3), 15)
         low, value, high = (f"{x:.{digits}g}" for x in (self.low, self.value, self.high))
         return f"{value} (95%: {low} … {high})"
 
@@ -219,13 +221,6 @@ def not_arrived(step: float) -> str:
     return f"{words}, one more step would change it by {step:.2g}" if math.isfinite(step) else words
 
 
-def _digits(value: float, width: float) -> int:
-    """Return the significant digits with which bounds of this width differ in two digits."""
-    if not width or not value:
-        return 6
-    return min(max(2 + math.ceil(math.log10(abs(value) / width)), 3), 15)
-
-
 @dataclass(frozen=True)
 class Dependence:
     """Two unknown numbers whose errors are nearly proportional to each other.
@@ -287,22 +282,14 @@ def sufficient(residuals: Residuals, output_only: bool) -> Residuals:
     if (like := surrogate.low).dtype != torch.float64:
         surrogate = copy.deepcopy(surrogate).to(torch.float64)
         terms = [replace(b, points=b.points.to(torch.float64, like.device)) for b in terms]
-    few = _few(Residuals(surrogate, terms), chosen_layers(surrogate.network, output_only))
+    layers = chosen_layers(surrogate.network, output_only)
+    enough = 2 * sum(layer.coefficients.numel() for layer in layers)
+    few = sum(term.rows * term.equations(surrogate) for term in terms) < enough
     first, domain = terms[0], surrogate.domain
     if few and type(first) is ResidualTerm and not first.measured and isinstance(domain, Domain):
-        terms[0] = replace(first, points=_fresh(domain, few).to(torch.float64, like.device))
+        fresh = sample(domain, enough, "gauss" if domain.dim <= 3 else "sobol")
+        terms[0] = replace(first, points=fresh.to(torch.float64, like.device))
     return residuals if terms == list(residuals.terms) else Residuals(surrogate, terms)
-
-
-def _few(residuals: Residuals, layers: Sequence[Layer]) -> int:
-    """Return the number of points that the equation needs if there are too few rows; else 0."""
-    enough = 2 * sum(layer.coefficients.numel() for layer in layers)
-    rows = sum(term.rows * term.equations(residuals.surrogate) for term in residuals.terms)
-    return 0 if rows >= enough else enough
-
-
-def _fresh(domain: Domain, count: int) -> Points:
-    return sample(domain, count, "gauss" if domain.dim <= 3 else "sobol")
 
 
 @dataclass(frozen=True)
@@ -358,7 +345,9 @@ def approximation(richer: Residuals, unknown: Tensor, freedom: float) -> Approxi
     # The unknowns are the last columns: then the dependence among the others does not matter.
     order = torch.cat([(~last).nonzero()[:, 0], last.nonzero()[:, 0]])
     terms = [[t for t in richer.terms if t.measured == measured] for measured in (False, True)]
-    equation, data = (_ordered(Residuals(richer.surrogate, t).model(layers), order) for t in terms)
+    models = [Residuals(richer.surrogate, own).model(layers).factor for own in terms]
+    columns = torch.cat([order, order.new_tensor([-1])])  # the last one is the residual
+    equation, data = (TriangularFactor(factor[:, columns]) for factor in models)
     rows = torch.cat([equation.factor, data.factor])
     scale = column_scale(rows[:, :-1])
     # Tiny multiples of the coefficients, as further rows, make the factor regular.
@@ -387,11 +376,6 @@ def contraction(before: float, after: float, noise: float) -> float:
     if after + lowered <= 0:
         return math.inf if after else 0.0
     return math.sqrt(after / (after + lowered))
-
-
-def _ordered(model: TriangularFactor, order: Tensor) -> TriangularFactor:
-    """Return a factor with its columns in another order, before the one of the residual."""
-    return TriangularFactor(torch.cat([model.factor[:, order], model.factor[:, -1:]], dim=1))
 
 
 class Covariance:

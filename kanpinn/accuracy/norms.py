@@ -148,19 +148,16 @@ class ErrorNorm:
         each, seeds = math.ceil(limits.draws / len(pieces)), range(limits.scramblings)
         while True:
             with together():
-                rules = [
-                    self._with_reference(rule_of_pieces(domain, pieces, each, seed=each + seed))
-                    for seed in seeds
-                ]
+                made = [rule_of_pieces(domain, pieces, each, seed=each + s) for s in seeds]
+                rules = [self._with_reference(rule, domain.measure) for rule in made]
             errors = self(jet, rules)
             enough = errors.rule_error <= limits.tolerance or errors.l2_relative < noise
             if enough or 2 * len(seeds) * each * len(pieces) > limits.most_points:
                 return errors
             each *= 2
 
-    def _with_reference(self, rule: Iterable[tuple[Points, Tensor]]) -> Rule:
-        """This rank's share of the points of a rule, with means for weights and the reference."""
-        measure = self.problem.domain.measure
+    def _with_reference(self, rule: Iterable[tuple[Points, Tensor]], measure: float) -> Rule:
+        """This rank's share of a rule's points, the weights over a measure, and the reference."""
         own = [(p[share(len(p))], w[share(len(p))] / measure) for p, w in rule]
         return [(p, w, self.reference.jet(p, self.channels)) for p, w in own if len(p)]
 
@@ -185,25 +182,16 @@ class ErrorNorm:
             return None
         elif level and self._size * (nodes / first) ** dim > limits.most_points:
             return None
-        rules, measure, given = [], self.problem.domain.measure, self.reference.points
+        if self.reference.points is not None:
+            with together():
+                return [self._with_reference([self.reference.points], 1.0)]
+        rules, settings = [], {"draws": draws, "chunk": 2**15}
         with together():
             for seed in seeds:
-                chunks = (
-                    [given]
-                    if given is not None
-                    else [
-                        (points, weights / measure)
-                        for cell in self.problem.cells()
-                        for points, weights in domain_rule(
-                            cell, nodes, draws=draws, chunk=2**15, seed=seed
-                        )
-                    ]
-                )
+                cells = [domain_rule(c, nodes, seed=seed, **settings) for c in self.problem.cells()]
+                chunks = [chunk for cell in cells for chunk in cell]
                 self._size = self._size or sum(len(points) for points, _ in chunks)
-                own = [(p[share(len(p))], w[share(len(p))]) for p, w in chunks]
-                rules.append(
-                    [(p, w, self.reference.jet(p, self.channels)) for p, w in own if len(p)]
-                )
+                rules.append(self._with_reference(chunks, self.problem.domain.measure))
         return rules
 
     def _first_nodes(self) -> int:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from kanpinn._support.distributed import together
 from kanpinn._support.errors import CONVERGED, FAILED, OVERFITTED, STOPPED_BY_USER
-from kanpinn.accuracy.bounds import Approximate, Bound, Majorant, Unbounded
+from kanpinn.accuracy.bounds import Approximate, Bound, Majorant, Unsuitable
 from kanpinn.accuracy.errors import Errors, Estimate
 from kanpinn.accuracy.norms import ErrorNorm
 from kanpinn.accuracy.references import FunctionReference
@@ -424,7 +424,7 @@ def error_bound(solution: Solution, finer: Solution | None = None) -> Bound:
     try:
         known = None if finer is None else _approximate(finer)
         return Majorant(solution.problem)(_approximate(solution), known)
-    except Unbounded as found:
+    except Unsuitable as found:
         return Bound(reason=str(found))
 
 

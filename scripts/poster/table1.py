@@ -1,7 +1,5 @@
 """Table 1 of the poster: studies of orders, approximation, tables, page, figures and verdicts."""
 
-import csv
-import io
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -9,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy
 import torch
+from common import script
 from common.script import Verdict, verdict
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,7 +17,6 @@ from poster import paper
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn._support.files import replacing, write_text
 from kanpinn.accuracy import fit_order
 from kanpinn.accuracy.orders import Fit, before_level
 from kanpinn.jets import Coordinates, Jet, jet_of
@@ -410,18 +407,9 @@ ORDERS = (*KEYS, "theory", "order", "margin", "first_grid", "last_grid", "errors
 
 
 def write_tables(series: Sequence[Series], folder: Path) -> None:
-    """Write table1_errors.csv, table1_orders.csv, and both as groups of table1.h5."""
-    tables = {"errors": (ERRORS, _errors(series)), "orders": (ORDERS, _orders(series))}
-    for name, (head, rows) in tables.items():
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([head, *rows])
-        write_text(folder / f"table1_{name}.csv", text.getvalue())
-    with replacing(folder / "table1.h5") as temporary, h5py.File(temporary, "w") as file:
-        for name, (head, rows) in tables.items():
-            group = file.create_group(name)
-            group.attrs["columns"] = head
-            for column, values in zip(head, zip(*rows, strict=True), strict=True):
-                group[column] = _array(values)
+    """Write table1_errors.csv and table1_orders.csv."""
+    script.write_csv(folder / "table1_errors.csv", ERRORS, _errors(series))
+    script.write_csv(folder / "table1_orders.csv", ORDERS, _orders(series))
 
 
 def _errors(series: Sequence[Series]) -> list[tuple[Any, ...]]:
@@ -442,13 +430,6 @@ def _orders(series: Sequence[Series]) -> list[tuple[Any, ...]]:
 
 def _keys(s: Series) -> tuple[Any, ...]:
     return tuple(getattr(s, key) for key in KEYS)
-
-
-def _array(values: Sequence[Any]) -> numpy.ndarray:
-    """Return numbers as float64 (NaN: none), everything else as text."""
-    if any(isinstance(value, str) for value in values):
-        return numpy.array(values, dtype=h5py.string_dtype())
-    return numpy.array([numpy.nan if v is None else v for v in values], dtype=numpy.float64)
 
 
 SLACK = 0.15  # of an order: what small grids and few of them cost
@@ -504,69 +485,25 @@ REASONS = (
 )
 GENERIC = {BUILT: "constructed", REFINED: "LM, grid refined", RANDOM: "LM at once"}
 
-HEAD = """# Table 1, measured
-
-Errors fall as G^-p; p is fitted by least squares on logarithms, ± its 95% confidence interval, over
-the grids named, before the errors level off at rounding. With the width fixed, the number of
-parameters N grows like G, so p is the exponent α of the poster's table too. Errors are not squared
-here: squared ones fall with 2p.
-"""
-THEORIES = """## The poster's table
-
-For a function of d variables and splines of degree k (here d = 2):
-
-| source | idea | α | k = 3 |
-|---|---|---|---|
-| Sharma & Kaplan | intrinsic dimensionality | (k+1)/d | 2 |
-| Michaud et al. | maximum arity 2 | (k+1)/2 (the poster prints 1) | 2 |
-| Poggio et al. | compositional sparsity, m derivatives | m/2 | 2 for m = k+1 |
-| KAN | Kolmogorov–Arnold representation | k+1 | 4 |"""
-HOW = """
-Measured: spline approximants of KANs with smooth edges (each edge by least squares) and, for the
-Poisson problem, networks [2,3,1] found by variable projection from random starts on the residual of
-the poster's loss, median and range over seeds.
-"""
-WHY = """## What is missing, and where
-
-The Poisson problem has the structure sin πx sin πy² = (cos π(x - y²) - cos π(x + y²))/2, a KAN
-[2,2,1]. With these inner functions given, only a linear problem is left, so approximation, loss,
-points and optimizer can be told apart. Theory guarantees k-1 for a residual in L2 of an equation of
-second order, and k+1 and k for the best splines in L2 and H1.
-"""
-READ = """
-How to read it. A residual guarantees k-1 only, but its minimum is orthogonal to the splines, and so
-has more (Aubin's and Nitsche's argument). Random points spoil that: the sum over n of them differs
-from the integral by some 1/√n of the residual, whose order is k-1, and towards that the L2 order
-falls. Boundary data built in spoil the structure: u/D is no sum of functions of x + y² and x - y².
-"""
 RATIOS = """Ratios on {} intervals, medians over seeds. The best approximations are so for a sum
 over the lattice; where rounding is near, others can come out below."""
-NETWORK = """## The paper's network [2,10,1]
-
-"constructed": five copies each of x + y² and x - y², their grids a fifth of an interval apart, the
-outer functions by least squares. It shows what the same network on the same grid can hold; what
-lies between it and the others is the optimizer's.
-"LM, grid refined": Levenberg–Marquardt on all coefficients from random ones, from grid 2 on, 100
-steps on each grid; "LM at once": 100 steps on the finest. Squared errors: medians (least -
-greatest) over seeds; "grid refined" before the last grid is measured with 24 x 24 points, right to
-some 10% in H1.
-"""
 
 
 def page(series: Sequence[Series], seeds: int) -> str:
     """Return the page in Markdown."""
-    parts = [HEAD, THEORIES, HOW, *_table_approximation(series), ""]
-    parts += [f"## The Poisson problem, {seeds} seeds", "", *_table_poisson(series), ""]
-    parts += [WHY, *_table_reasons(series), READ, *_conclusions(series), ""]
-    return "\n".join([*parts, NETWORK, *_table_generic(series), "", *_closing(series), ""])
+    return script.page(
+        "poster_table1",
+        seeds=seeds,
+        approximation=_table_approximation(series),
+        poisson=_table_poisson(series),
+        reasons=_table_reasons(series),
+        conclusions="\n".join(_conclusions(series)),
+        generic=_table_generic(series),
+        closing="\n".join(_closing(series)),
+    )
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    lines = [head, ["---"] * len(head), *rows]
-    return ["| " + " | ".join(line) + " |" for line in lines]
-
-
-def _table_approximation(series: Sequence[Series]) -> list[str]:
+def _table_approximation(series: Sequence[Series]) -> str:
     own = find(series, study="approximation")
     functions = list(dict.fromkeys(s.setting for s in own))
     keys = list(dict.fromkeys((s.degree, s.norm, s.theory) for s in own))
@@ -576,11 +513,11 @@ def _table_approximation(series: Sequence[Series]) -> list[str]:
         for k, norm, theory in keys
     ]
     grids = sorted({g for s in own if (f := s.fitted) for g in f})
-    table = _table(["k", "m", "k+1-m", *functions], rows)
-    return [f"C^m errors, grids {grids[0]} to {grids[-1]}:", "", *table]
+    table = script.markdown(["k", "m", "k+1-m", *functions], rows)
+    return f"C^m errors, grids {grids[0]} to {grids[-1]}:\n\n{table}"
 
 
-def _table_poisson(series: Sequence[Series]) -> list[str]:
+def _table_poisson(series: Sequence[Series]) -> str:
     head = ["k", "L2 order", "k+1", "H1 order", "k", "k-1", "slope of L2²", "slope of H1²", "grids"]
     rows = []
     for k in _degrees(series):
@@ -590,10 +527,10 @@ def _table_poisson(series: Sequence[Series]) -> list[str]:
         rows.append([str(k), *orders, *squared, "{} … {}".format(*(low.fitted or ("", "")))])
     slopes = "{} of L2² and {} of H1²".format(*paper.SLOPES[10])
     note = f"The paper's slopes, k = 3, [2,10,1], grids 2 to 10: {slopes}."
-    return [*_table(head, rows), "", note]
+    return f"{script.markdown(head, rows)}\n{note}\n"
 
 
-def _table_reasons(series: Sequence[Series]) -> list[str]:
+def _table_reasons(series: Sequence[Series]) -> str:
     head = ["k", "what", "L2 order", "H1 order", "L2 error / best", "H1 error / best"]
     rows = []
     for degree in _degrees(series):
@@ -602,10 +539,10 @@ def _table_reasons(series: Sequence[Series]) -> list[str]:
             ratios = [f"{excess(series, s):.3g}" for s in pair]
             rows.append([str(degree), words, *(s.order for s in pair), *ratios])
     finest = max(find(series, study="found")[0].grids)
-    return [*_table(head, rows), "", RATIOS.format(finest)]
+    return f"{script.markdown(head, rows)}\n{RATIOS.format(finest)}\n"
 
 
-def _table_generic(series: Sequence[Series]) -> list[str]:
+def _table_generic(series: Sequence[Series]) -> str:
     head = ["k", "G", *(f"{words}, {n}²" for n in ("L2", "H1") for words in GENERIC.values())]
     head += ["paper, L2²", "paper, H1²"]
     rows = []
@@ -617,7 +554,7 @@ def _table_generic(series: Sequence[Series]) -> list[str]:
                 for study in GENERIC
             ]
             rows.append([str(degree), str(grid), *cells, *_paper(degree, grid)])
-    return _table(head, rows)
+    return script.markdown(head, rows)
 
 
 def _paper(degree: int, grid: int) -> list[str]:
@@ -766,17 +703,10 @@ def _panel(
     ax.set_xlabel("grid intervals G", fontsize=STYLE.small)
     ax.set_ylabel(name, fontsize=STYLE.small)
     ax.grid(axis="y", linewidth=0.4, color="#dddddd")
-    ax.legend(
-        title=f"order ± 95% (best splines{', dotted' if guides else ''})",
-        fontsize=LETTER,
-        title_fontsize=LETTER,
-        frameon=False,
-        loc="upper left",
-        bbox_to_anchor=(0, -0.16),
-        alignment="left",
-        handlelength=3.0,
-        borderaxespad=0,
-    )
+    title = f"order ± 95% (best splines{', dotted' if guides else ''})"
+    look: dict[str, Any] = {"fontsize": LETTER, "title_fontsize": LETTER, "frameon": False}
+    look |= {"bbox_to_anchor": (0, -0.16), "alignment": "left", "borderaxespad": 0}
+    ax.legend(title=title, loc="upper left", handlelength=3.0, **look)
     tidy(ax)
 
 
@@ -784,25 +714,11 @@ def _line(ax: Axes, label: str, series: Series, number: int, guide: bool) -> Non
     """Draw medians with their ranges, and the theory's order below the fitted ones."""
     colour, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
     grids = sorted(set(series.grids))
-    errors = [series.at(grid) for grid in grids]
-    middle = [float(numpy.median(e)) for e in errors]
-    reach = [[m - min(e) for m, e in zip(middle, errors, strict=True)]]
-    reach += [[max(e) - m for m, e in zip(middle, errors, strict=True)]]
     dashes = STYLE.dashes[number % len(STYLE.dashes)]
     text = label if series.fit is None else f"{label}: {series.order} ({series.theory})"
-    ax.errorbar(
-        grids,
-        middle,
-        reach,
-        color=colour,
-        marker=marker,
-        markersize=4.5,
-        linestyle=dashes,
-        linewidth=1.1,
-        elinewidth=0.9,
-        capsize=2,
-        label=text,
-    )
+    look: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": dashes}
+    each = [series.at(grid) for grid in grids]
+    script.draw_ranges(ax, grids, each, text, markersize=4.5, **look)
     if series.fit is not None and series.fitted is not None and guide:
         ends = numpy.array(series.fitted, dtype=float)
         start = ASIDE * series.fit(float(ends[0]))

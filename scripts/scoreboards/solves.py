@@ -51,73 +51,10 @@ class Target:
     variant: bool = False
 
 
+HERE = Path(__file__).parent
 TARGETS = {
-    "poisson2d": Target(1e-10, 3),
-    "poisson2d_neumann": Target(variant=True),
-    "poisson2d_robin": Target(variant=True),
-    "poisson2d_periodic": Target(variant=True),
-    "poisson2d_expression": Target(1e-6),
-    "poisson5d": Target(1e-11, 5),
-    "poisson10d": Target(1e-11, 5),
-    "poisson100d": Target(1e-12, 10),
-    "poisson10d_coupled": Target(),
-    "helmholtz": Target(1e-8, 30),
-    "helmholtz40": Target(1e-8, 5),
-    "two_peaks": Target(1e-8, 20),
-    "holes": Target(1e-8, 30),
-    "dielectric": Target(1e-8, 20),
-    "dielectric_ball": Target(1e-5, 60),
-    "reentrant_corner": Target(1e-8, 20),
-    "circular_front": Target(1e-8, 20),
-    "bracket": Target(1e-4, 60),
-    "elastic_block": Target(1e-6, 60),
-    "heat": Target(1e-13, 1),
-    "heat4d": Target(1e-6),
-    "heat_disk": Target(1e-9, 10),
-    "heat_hole": Target(1e-8, 40),
-    "ethier_steinman": Target(1e-5, 60),
-    "wave": Target(1e-12, 1),
-    "advection": Target(1e-11, 1),
-    "stokes": Target(1e-6, fields={"u": 1e-6, "v": 1e-6, "q": 1e-6}),
-    "biharmonic": Target(1e-7),
-    "disk_hole": Target(1e-6),
-    "plate_hole": Target(1e-3, fields={"u": 1e-3, "v": 1e-3}),
-    "lshape": Target(1e-3),
-    "lshape_singular": Target(1e-5),
-    "burgers": Target(1e-4, 300, aim=1e-6),
-    "allen_cahn": Target(1e-4),
-    "burgers2d": Target(1e-5, 120),
-    "allen_cahn2d": Target(1e-5, 120),
-    "gray_scott": Target(1e-5, 120),
-    "klein_gordon": Target(1e-6),
-    "klein_gordon_plane": Target(),
-    "kdv": Target(1e-5),
-    "zabusky_kruskal": Target(1e-9, 10),
-    "burgers_riemann": Target(1e-8),
-    "black_scholes": Target(1e-8),
-    "kovasznay": Target(1e-6, fields={"u": 1e-6, "v": 1e-6, "q": 1e-6}),
-    "cavity": Target(3e-5, 60, fields={"u": 3e-5, "v": 3e-5}),
-    "cylinder": Target(),
-    "cylinder_shedding": Target(),
-    "backward_step": Target(),
-    "schroedinger": Target(1e-4),
-    "sine_gordon": Target(1e-6),
-    "lotka_volterra": Target(1e-11, 2),
-    "lorenz": Target(1e-8, 3),
-    "van_der_pol": Target(1e-7, 10),
-    "robertson": Target(1e-11, 5),
-    "kuramoto_sivashinsky": Target(),
-    "drum": Target(1e-8, eigenvalues=3),
-    "oscillator": Target(1e-9, eigenvalues=10),
-    "maxwell_cavity": Target(1e-8, eigenvalues=8),
-    "inverse_diffusion": Target(),
-    "inverse_navier_stokes": Target(),
-    "inverse_lorenz": Target(),
-    "inverse_lotka_volterra": Target(),
-    "inverse_burgers": Target(),
-    "inverse_brinkman": Target(),
-    "inverse_reaction": Target(),
-    "parametric_poisson": Target(1e-8),
+    name: Target(**one)
+    for name, one in tomllib.loads((HERE / "targets.toml").read_text("utf-8")).items()
 }
 
 
@@ -313,60 +250,9 @@ class Published:
     neural: PublishedError | None = None
 
 
-POSTER = Published(
-    PublishedError(5.3e-4, "KAN [2,10,1], Liu et al. (2024)"),
-    PublishedError(7.6e-8, "jinns 1.10, SSBroyden, MLP of 1185 parameters, 240 s on two CPU cores"),
-)
-SMOOTH = Published(
-    neural=PublishedError(2e-8, "KFAC, Dangel et al. (2024); an absolute error", same=False)
-)
-
 PUBLISHED = {
-    "poisson2d": POSTER,
-    "poisson2d_expression": POSTER,
-    "poisson2d_penalty": POSTER,
-    "poisson2d_small": POSTER,
-    "poisson2d_poster": POSTER,
-    "poisson5d": Published(
-        neural=PublishedError(3.5e-8, "ENGD, Müller and Zeinhofer (2023), 3000 s on a GPU")
-    ),
-    "poisson10d": Published(
-        neural=PublishedError(8.9e-6, "SPRING, Guzmán-Cordero et al. (2025), 6249 s on a GPU")
-    ),
-    "poisson100d": Published(
-        neural=PublishedError(1.1e-4, "SPRING, Guzmán-Cordero et al. (2025), 7001 s on a GPU")
-    ),
-    "helmholtz": Published(
-        PublishedError(1.0e-3, "jaxKAN, Rigas et al. (2024), 1828 s"),
-        PublishedError(1e-10, "natural gradient and SSBroyden: 1e-6 to 1e-10"),
-    ),
-    "heat": SMOOTH,
-    "wave": SMOOTH,
-    "heat4d": Published(neural=PublishedError(7e-7, "ENGD; an absolute error", same=False)),
-    "burgers": Published(
-        PublishedError(2.4e-2, "jaxKAN, Rigas et al. (2024), 1411 s"),
-        PublishedError(8e-14, "DSGNAR (2026), 346 s on an H100; SSBroyden (2025): 1.6e-8"),
-    ),
-    "allen_cahn": Published(
-        PublishedError(2.5e-5, "KKAN, Toscano et al. (2024), 93 min on a GPU"),
-        PublishedError(9.4e-7, "SSBroyden (2025)"),
-    ),
-    "klein_gordon_plane": Published(PublishedError(7.6e-3, "SPIKAN, Jacob et al. (2024)")),
-    "kdv": Published(
-        neural=PublishedError(
-            3.4e-4, "SOAP, Wang et al. (2025); from another initial state", same=False
-        )
-    ),
-    "zabusky_kruskal": Published(
-        neural=PublishedError(8.2e-11, "1210 s on an H100 (2026); jaxpi 2: 1.5e-4")
-    ),
-    "gray_scott": Published(
-        neural=PublishedError(8.4e-4, "Scale-PINN; other initial values, to t = 2", same=False)
-    ),
-    "cavity": Published(
-        PublishedError(5.8e-2, "u by SPIKAN, Jacob et al. (2024), v 7.2e-2"),
-        PublishedError(4e-2, "u and v, other neural codes"),
-    ),
+    name: Published(**{code: PublishedError(**one) for code, one in both.items()})
+    for name, both in tomllib.loads((HERE / "published.toml").read_text("utf-8")).items()
 }
 NOTHING = Published()
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.accuracy.bounds import Approximate, Majorant, Unbounded
+from kanpinn.accuracy.bounds import Approximate, Majorant, Unsuitable
 from kanpinn.accuracy.bounds.grid import extension, flux_bound, grid_over, residual_of
 from kanpinn.accuracy.bounds.operator import barrier, constants_of, operator_of, sides_of
 from kanpinn.geometry.sampling import sample
@@ -293,7 +293,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("reason", REFUSED)
 def test_problems_without_theory_have_no_bounds(reason):
-    with pytest.raises(Unbounded, match=reason):
+    with pytest.raises(Unsuitable, match=reason):
         Majorant(stated(Plain(REFUSED[reason])))
 
 
@@ -308,9 +308,9 @@ def test_a_missing_condition_and_a_flux_off_boxes_leave_no_bounds():
             walls = self.domain.boundary
             return [kp.Neumann(walls[hole]), kp.Dirichlet(walls[tuple(outer)], self.exact)]
 
-    with pytest.raises(Unbounded, match="no condition on"):
+    with pytest.raises(Unsuitable, match="no condition on"):
         Majorant(stated(Open(poisson)))
-    with pytest.raises(Unbounded, match="no Friedrichs constant"):
+    with pytest.raises(Unsuitable, match="no Friedrichs constant"):
         Majorant(stated(Insulated(poisson, HOLED)))
 
 

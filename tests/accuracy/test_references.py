@@ -221,7 +221,7 @@ def changed(problem, **methods):
         (Cubic(), "domains in the plane"),
         (changed(Torsion(), residual=lambda s, p, u: kp.laplacian(u) + u.value**2), "not linear"),
         (changed(Torsion(), residual=lambda s, p, u: kp.biharmonic(u)), "order 4"),
-        (changed(Torsion(), residual=lambda s, p, u: (kp.laplacian(u), u.value)), "one equation"),
+        (changed(Torsion(), residual=lambda s, p, u: (kp.laplacian(u), u.value)), "2 equations"),
         (
             changed(Torsion(), fields=("u", "v"), residual=lambda s, p, u, v: u.value),
             "one equation",

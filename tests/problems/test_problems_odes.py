@@ -2,7 +2,7 @@
 
 import importlib
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 
 import library
 import numpy
@@ -25,10 +25,9 @@ F = torch.float64
 
 
 @pytest.fixture
-def room(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+def study(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    names = ("equations", "collocation")
-    return SimpleNamespace(**{n: importlib.import_module(f"odes.{n}") for n in names})
+    return importlib.import_module("make_ode_references")
 
 
 @pytest.fixture(params=CLASSES)
@@ -40,8 +39,8 @@ def class_of(name: str) -> type[kp.Problem]:
     return library.class_of(name, CLASSES[name])
 
 
-def test_residuals_are_rates_minus_those_written_independently(name, room, generator):
-    problem, equation = class_of(name)(), room.equations.EQUATIONS[name]()
+def test_residuals_are_rates_minus_those_written_independently(name, study, generator):
+    problem, equation = class_of(name)(), study.EQUATIONS[name]()
     assert tuple(problem.fields) == equation.fields
     assert float(problem.domain.bounds[1]) == equation.end
     u, slopes = torch.rand(2, 20, len(equation.fields), generator=generator, dtype=F)
@@ -54,8 +53,8 @@ def test_residuals_are_rates_minus_those_written_independently(name, room, gener
     assert (found - written).abs().max() < 1e-12 * (1 + written.abs().max())
 
 
-def test_jacobians_are_those_of_differences(name, room, generator):
-    equation = room.equations.EQUATIONS[name]()
+def test_jacobians_are_those_of_differences(name, study, generator):
+    equation = study.EQUATIONS[name]()
     u = torch.rand(len(equation.fields), generator=generator, dtype=F).numpy()
     h = 1e-6
     steps = h * numpy.eye(len(u))
@@ -67,7 +66,7 @@ def test_jacobians_are_those_of_differences(name, room, generator):
     assert abs(slopes - numpy.stack(columns, axis=1)).max() < 1e-6 * abs(slopes).max()
 
 
-def test_collocation_in_extended_precision(room):
+def test_collocation_in_extended_precision(study):
     """u' = i ω u as two real equations, whose solution turns around a circle."""
     omega = 3
 
@@ -78,26 +77,26 @@ def test_collocation_in_extended_precision(room):
         zero = 0 * u[0]
         return numpy.array([[zero, zero - omega], [zero + omega, zero]])
 
-    circle = room.equations.Equation(("a", "b"), rates, slopes, (1, 0), 5.0, 0.1)
+    circle = study.Equation(("a", "b"), rates, slopes, (1, 0), 5.0, 0.1)
     times = numpy.linspace(0, 5, 41)
-    found = room.collocation.solve(circle, 20, 3e-16)(times)
+    found = study.solve(circle, 20, 3e-16)(times)
     phase = omega * times.astype(numpy.longdouble)
     exact = numpy.stack([numpy.cos(phase), numpy.sin(phase)], axis=1)
     assert abs(found - exact).max() < 1e-15
 
 
-def test_files_agree_with_a_coarser_solution(name, room):
+def test_files_agree_with_a_coarser_solution(name, study):
     points, weights = reference_of(class_of(name)()).points
-    equation = room.equations.EQUATIONS[name]()
-    found = room.collocation.solve(equation, 16, 1e-13)(points.coords[:, 0].numpy())
+    equation = study.EQUATIONS[name]()
+    found = study.solve(equation, 16, 1e-13)(points.coords[:, 0].numpy())
     exact = points.data[:, :: points.data.shape[1] // len(equation.fields)].numpy()
     squares = [(weights.numpy() @ u**2).sum() for u in (found.astype(float) - exact, exact)]
     assert (squares[0] / squares[1]) ** 0.5 < {"lorenz": 1e-9, "van_der_pol": 1e-8}.get(name, 1e-12)
     assert (ROOT / "problems" / f"{name}.h5").stat().st_size < 100_000
 
 
-def test_marches_come_to_the_references(name, room):
-    problem, equation = class_of(name)(), room.equations.EQUATIONS[name]()
+def test_marches_come_to_the_references(name, study):
+    problem, equation = class_of(name)(), study.EQUATIONS[name]()
     network = kp.Windows([1, len(problem.fields)])
     solution = kp.solve(problem, network, kp.March(1e-9), verified=False)
     bound = {"van_der_pol": 1e-6}.get(name, 1e-8)  # which amplifies errors

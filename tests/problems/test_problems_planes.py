@@ -24,7 +24,7 @@ CLASSES = {"allen_cahn2d": "AllenCahn2D", "gray_scott": "GrayScott"}
 @pytest.fixture
 def plane(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    return importlib.import_module("references.plane")
+    return importlib.import_module("make_references")
 
 
 def test_fletchers_front_solves_burgers_equations():
@@ -39,7 +39,7 @@ def test_fletchers_front_solves_burgers_equations():
 @pytest.mark.parametrize("name", CLASSES)
 def test_the_classes_state_what_the_references_solve(plane, name):
     """For a wave with wave number π (1, 2), the residual with u_t = 0 is -(L u + N(u))."""
-    problem, case = library.class_of(name, CLASSES[name])(), plane.CASES[name]()
+    problem, case = library.class_of(name, CLASSES[name])(), plane.PLANE_CASES[name]()
     coords = 2 * torch.rand(50, 3, generator=torch.Generator().manual_seed(0), dtype=F) - 1
     factors = torch.tensor([0.3, 0.7], dtype=F)[: len(case.fields)]
 
@@ -60,7 +60,7 @@ def test_the_classes_state_what_the_references_solve(plane, name):
 
 def test_a_reference_file_is_near_a_coarser_solution(plane):
     case = dataclasses.replace(plane.allen_cahn2d(), modes=64, step=5e-4)
-    found = plane.solve(case)["u"]
+    found = plane.solve_plane(case)["u"]
     with h5py.File(ROOT / "problems" / "allen_cahn2d.h5") as file:
         kept, weights = file["u"][:], file["weight"][:]
     error = (weights * (found - kept) ** 2).sum() / (weights * kept**2).sum()
@@ -77,7 +77,7 @@ def test_a_march_comes_to_a_reference(plane):
             return None
 
     case = dataclasses.replace(plane.gray_scott(), modes=64, step=1e-4, end=0.01, times=2)
-    exact = plane.solve(case)
+    exact = plane.solve_plane(case)
     network = kp.Windows([3, 2], degree=5, grid=20)
     solution = kp.solve(Soon(), network, kp.March(1e-3), errors=False, verified=False)
     line = torch.linspace(-1, 1, case.points + 1, dtype=F)[:-1]

@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 import math
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import h5py
 import numpy
@@ -36,14 +36,9 @@ def class_of(name: str) -> type[kp.Problem]:
 
 
 @pytest.fixture
-def room(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+def study(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    names = ("spectral", "equations", "cases", "keeping")
-    return SimpleNamespace(**{n: _module(n) for n in names})
-
-
-def _module(name: str) -> ModuleType:
-    return importlib.import_module(f"references.{name}")
+    return importlib.import_module("make_references")
 
 
 def at(coords) -> Points:
@@ -94,10 +89,10 @@ def test_burgers_formula_solves_the_equation_also_in_the_shock_and_from_the_star
 # The spectral solver.
 
 
-def test_linear_waves_are_exact_in_time(room):
+def test_linear_waves_are_exact_in_time(study):
     """Heat and transport together, u = exp(-νk²t) sin k(x - ct)."""
     nu, c = 0.1, 3.0
-    equation = room.spectral.Equation(
+    equation = study.Equation(
         0,
         2 * math.pi,
         lambda k: -nu * k**2 - 1j * c * k,
@@ -105,30 +100,28 @@ def test_linear_waves_are_exact_in_time(room):
         lambda x: numpy.sin(3 * x),
     )
     x, t = numpy.linspace(0, 6, 50), numpy.array([0, 0.3, 1.1])
-    found = room.spectral.solve(equation, t, 16, 1.0)
+    found = study.solve(equation, t, 16, 1.0)
     phase = 3 * (x[:, None] - c * t)
     assert abs(found(x) - numpy.exp(-9 * nu * t) * numpy.sin(phase)).max() < 1e-13
     assert abs(found(x, 1) - 3 * numpy.exp(-9 * nu * t) * numpy.cos(phase)).max() < 1e-13
 
 
-def test_the_breather_on_a_long_period_is_met_at_fourth_order(room):
+def test_the_breather_on_a_long_period_is_met_at_fourth_order(study):
     """Satsuma and Yajima's bound state of two solitons, 2 sech x at t = 0."""
     x, t = numpy.linspace(-5, 5, 101), numpy.array([0, math.pi / 8, math.pi / 4])
     above = numpy.cosh(3 * x)[:, None] + 3 * numpy.exp(4j * t) * numpy.cosh(x)[:, None]
     below = numpy.cosh(4 * x)[:, None] + 4 * numpy.cosh(2 * x)[:, None] + 3 * numpy.cos(4 * t)
     exact = 4 * numpy.exp(0.5j * t) * above / below
-    equation = room.equations.schroedinger(-20, 20)
-    errors = [
-        abs(room.spectral.solve(equation, t, 512, step)(x) - exact).max() for step in (8e-3, 4e-3)
-    ]
+    equation = study.spectral.schroedinger(-20, 20)
+    errors = [abs(study.solve(equation, t, 512, step)(x) - exact).max() for step in (8e-3, 4e-3)]
     assert errors[1] < 1e-5 and 3.5 < math.log2(errors[0] / errors[1]) < 4.5
 
 
-def test_a_soliton_of_kdv(room):
+def test_a_soliton_of_kdv(study):
     """u_t + 6 u u_x + u_xxx = 0, u = (c/2) sech²(√c/2 (x - ct))."""
     c = 2.0
     soliton = lambda s: c / 2 / numpy.cosh(math.sqrt(c) / 2 * s) ** 2  # noqa: E731
-    equation = room.spectral.Equation(
+    equation = study.Equation(
         -20,
         20,
         lambda k: 1j * k**3,
@@ -136,7 +129,7 @@ def test_a_soliton_of_kdv(room):
         soliton,
     )
     x, t = numpy.linspace(-6, 8, 100), numpy.array([0, 1.0])
-    found = room.spectral.solve(equation, t, 256, 2e-3)(x)
+    found = study.solve(equation, t, 256, 2e-3)(x)
     assert abs(found - soliton(x[:, None] - c * t)).max() < 1e-7
 
 
@@ -144,23 +137,23 @@ def test_a_soliton_of_kdv(room):
 
 
 @pytest.mark.parametrize("name", KEPT)
-def test_files_are_small_and_agree_with_a_coarser_solution(room, name):
+def test_files_are_small_and_agree_with_a_coarser_solution(study, name):
     """Modes and steps that take seconds; fewer times, as errors do not know of each other."""
-    case = room.cases.CASES[name]()
+    case = study.CASES[name]()
     with h5py.File(ROOT / "problems" / f"{name}.h5") as file:
         kept = {field: file[field][:] for field in ("u", "v") if field in file}
     assert (ROOT / "problems" / f"{name}.h5").stat().st_size < 300_000
     modes, step, error = COARSE[name]
     chosen = numpy.linspace(0, len(case.t) - 1, 9).astype(int)
-    solution = room.spectral.solve(case.equation, case.t[chosen], modes, step)(case.x)
+    solution = study.solve(case.equation, case.t[chosen], modes, step)(case.x)
     solution[:, 0] = case.equation.initial(case.x)
     dropped = 0 if case.weights is None else 1  # the first moment
     columns = chosen[dropped:] - dropped
     found = {field: values[:, columns] for field, values in kept.items()}
     parts = {"u": solution.real[:, dropped:], "v": solution.imag[:, dropped:]}
-    weights = room.keeping.weights_of(case)[:, chosen[dropped:]]
+    weights = study.weights_of(case)[:, chosen[dropped:]]
     known = {field: parts[field] for field in kept}
-    assert room.keeping.relative(found, known, weights) < error
+    assert study.relative(found, known, weights) < error
 
 
 COARSE = {  # modes, longest step, relative L2 difference
@@ -172,13 +165,13 @@ COARSE = {  # modes, longest step, relative L2 difference
 
 
 @pytest.mark.parametrize("name", ["allen_cahn", "kuramoto_sivashinsky", "zabusky_kruskal"])
-def test_residuals_vanish_on_the_reference(room, name):
+def test_residuals_vanish_on_the_reference(study, name):
     """Derivatives in x by the spectral solution, u_t by its differences in time."""
-    problem, case = class_of(name)(), room.cases.CASES[name]()
+    problem, case = class_of(name)(), study.CASES[name]()
     x, h = numpy.linspace(case.x[0], case.x[-1], 40)[1:-1], 1e-4
     middle = 0.3 * case.t[-1]
     times = [0, *(middle + h * numpy.array([-2, -1, 0, 1, 2]))]
-    solution = room.spectral.solve(case.equation, times, 512, 5e-5)
+    solution = study.solve(case.equation, times, 512, 5e-5)
     values = solution(x).real[:, 1:]
     u_t = values @ numpy.array([1, -8, 0, 8, -1]) / (12 * h)
     order = [solution(x, r).real[:, 3] for r in range(5)]

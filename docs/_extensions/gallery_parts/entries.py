@@ -15,9 +15,8 @@ from kanpinn.runs.library import LibraryFile, library
 
 sys.path.append(str(Path(__file__).resolve().parents[3] / "scripts"))
 
-from common.commands import REPOSITORY
-from common.problem_files import PROBLEMS, digests
-from scoreboards.published import Published, best
+from common.script import PROBLEMS, REPOSITORY, digests
+from scoreboards.solves import Published, best
 
 KEPT = REPOSITORY / "results" / "reference" / "gallery"
 SCOREBOARD = REPOSITORY / "results" / "reference" / "scoreboard" / "scoreboard.csv"

@@ -6,13 +6,14 @@ import itertools
 import math
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
+from functools import reduce
 
 import numpy
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kanpinn.accuracy.bounds.operator import Operator, Sides, Unbounded, diagonal_bounds
+from kanpinn.accuracy.bounds.operator import Operator, Sides, Unsuitable, diagonal_bounds
 from kanpinn.accuracy.references.reference import Approximation
 from kanpinn.geometry import Domain, Points
 from kanpinn.geometry.quadrature import domain_rule
@@ -233,9 +234,10 @@ class Multilinear:
         """‖∇ψ‖, ‖A^½ ∇ψ‖ and ‖ψ‖ over all cells that may meet the domain."""
         grid = self.grid
         corners = torch.stack([self.nodes[place] for place in _corners(grid.shape)], dim=-1)
-        slopes = [_energies(corners, m)[grid.touched] for m in _stiffness(grid)]
+        stiffness, mass = _element_matrices(grid)
+        slopes = [_energies(corners, m)[grid.touched] for m in stiffness]
         weighed = [a[grid.touched] * s for a, s in zip(grid.most, slopes, strict=True)]
-        squares = _energies(corners, _mass(grid))[grid.touched]
+        squares = _energies(corners, mass)[grid.touched]
         sums = (sum(slopes), sum(weighed), squares)
         gradient, flux, value = (math.sqrt(float(torch.as_tensor(one).sum())) for one in sums)
         return gradient, flux, value
@@ -253,31 +255,14 @@ def _corners(shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
     ]
 
 
-def _stiffness(grid: Grid) -> list[Tensor]:
-    """Return the element matrices of ∫ (∂_i ψ)² for each axis, (2^d, 2^d)."""
-    found = []
-    for axis in range(len(grid.shape)):
-        sides = [_side_matrices(float(h)) for h in grid.h]
-        found.append(_product([s if i == axis else m for i, (s, m) in enumerate(sides)]))
-    return found
-
-
-def _mass(grid: Grid) -> Tensor:
-    return _product([_side_matrices(float(h))[1] for h in grid.h])
-
-
-def _side_matrices(h: float) -> tuple[Tensor, Tensor]:
-    """Return the element matrices of ∫ ψ'² and ∫ ψ² on an interval, (2, 2)."""
-    stiffness = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64) / h
-    mass = torch.tensor([[2.0, 1.0], [1.0, 2.0]], dtype=torch.float64) * h / 6
-    return stiffness, mass
-
-
-def _product(parts: list[Tensor]) -> Tensor:
-    total = parts[0]
-    for part in parts[1:]:
-        total = torch.kron(total, part)
-    return total
+def _element_matrices(grid: Grid) -> tuple[list[Tensor], Tensor]:
+    """Return those of ∫ (∂_i ψ)² for each axis, and that of ∫ ψ², (2^d, 2^d)."""
+    unit = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64)
+    slope = [unit / h for h in grid.h]
+    mass = [(3 * torch.eye(2, dtype=torch.float64) - unit) * h / 6 for h in grid.h]
+    axes = range(len(grid.shape))
+    mixed = [[slope[i] if i == axis else mass[i] for i in axes] for axis in axes]
+    return [reduce(torch.kron, parts) for parts in mixed], reduce(torch.kron, mass)
 
 
 def _interpolation(grid: Grid, coords: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -316,7 +301,7 @@ def harmonic(grid: Grid, coords: Tensor, values: Tensor) -> Multilinear:
     outside = 1e-6 * float(torch.stack(grid.most).max())  # the weight of cells outside the domain
     weighed = [
         a.clamp_min(outside).flatten()[:, None, None] * matrix
-        for a, matrix in zip(grid.most, _stiffness(grid), strict=True)
+        for a, matrix in zip(grid.most, _element_matrices(grid)[0], strict=True)
     ]
     entries, count = torch.stack(weighed).sum(dim=0), corners.shape[1]
     rows = corners[:, :, None].expand(-1, -1, count).flatten().numpy()
@@ -367,14 +352,14 @@ def extension(
         met: the indices of the conditions that it satisfies exactly.
 
     Raises:
-        Unbounded: in more than three dimensions, where boundaries are too large for samples.
+        Unsuitable: in more than three dimensions, where boundaries are too large for samples.
 
     Reference: McShane, Extension of range of functions (1934).
     """
     if all(one.number in met for one in sides.fixed):
         return Extension(0.0, 0.0, 0.0, 0.0)
     if grid is None:
-        raise Unbounded("boundary values must be built in above three dimensions")
+        raise Unsuitable("boundary values must be built in above three dimensions")
     coords, misfit = _misfits(operator, sides, jet, met)
     largest = float(misfit.abs().max())
     if largest == 0:
@@ -460,8 +445,8 @@ def flux_bound(grid: Grid, operator: Operator, sides: Sides, residual: Tensor) -
     if z is None:
         return None
     squares, longest, on_sides = torch.zeros_like(z), torch.zeros_like(z), 0.0
-    for i, axis in enumerate(axes):
-        faces = _along(z, i, axis.to_faces).movedim(i, 0)
+    for i, (_, _, to_faces) in enumerate(axes):
+        faces = _along(z, i, to_faces).movedim(i, 0)
         left, right = faces[:-1], faces[1:]
         squares += ((left**2 + left * right + right**2) / 3).movedim(0, i) / grid.least[i]
         longest = torch.maximum(longest, grid.h[i] / grid.least[i].sqrt())
@@ -475,22 +460,13 @@ def flux_bound(grid: Grid, operator: Operator, sides: Sides, residual: Tensor) -
     return math.sqrt(grid.volume * (float(total) + on_sides))
 
 
-@dataclass(frozen=True, eq=False)
-class _Axis:
-    """The finite-volume operator -a ∂² on one axis of n cells.
+def _axis(count: int, h: float, a: float, ends: list[float]) -> tuple[Tensor, Tensor, Tensor]:
+    """The finite-volume operator -a ∂² on n cells with q·n = α z at both ends; for 0, α = ∞.
 
-    Args:
-        eigenvalues, vectors: of its matrix, (n,) and (n, n).
-        to_faces: from values in cells to fluxes through the faces, (n + 1, n).
+    Returns:
+        Its eigenvalues (n,) and eigenvectors (n, n), and the matrix from values in cells to fluxes
+        through the faces, (n + 1, n).
     """
-
-    eigenvalues: Tensor
-    vectors: Tensor
-    to_faces: Tensor
-
-
-def _axis(count: int, h: float, a: float, ends: list[float]) -> _Axis:
-    """Return the operator with q·n = α z at the two ends; α is infinite for the value 0."""
     to_faces = torch.zeros(count + 1, count, dtype=torch.float64)
     rows = torch.arange(count)
     to_faces[rows, rows] += a / h
@@ -499,20 +475,22 @@ def _axis(count: int, h: float, a: float, ends: list[float]) -> _Axis:
         # From the nearest centre to the wall is half a cell, and from there on 1/α.
         to_faces[row] *= 0 if alpha == 0 else 1 / (1 / 2 + a / (alpha * h))
     values, vectors = torch.linalg.eigh((to_faces[:-1] - to_faces[1:]) / h)
-    return _Axis(values, vectors, to_faces)
+    return values, vectors, to_faces
 
 
-def _solution(axes: list[_Axis], gamma: float, means: Tensor) -> Tensor | None:
+def _solution(
+    axes: list[tuple[Tensor, Tensor, Tensor]], gamma: float, means: Tensor
+) -> Tensor | None:
     """Return z with Σ -a_i ∂_ii z + γ z = r̄ in the cells; None where the operator is singular."""
     divisor, z = torch.full_like(means, gamma), means
-    for i, axis in enumerate(axes):
-        divisor = (divisor.movedim(i, -1) + axis.eigenvalues).movedim(-1, i)
-        z = _along(z, i, axis.vectors.T)
+    for i, (values, vectors, _) in enumerate(axes):
+        divisor = (divisor.movedim(i, -1) + values).movedim(-1, i)
+        z = _along(z, i, vectors.T)
     if float(divisor.min()) <= 1e-13 * float(divisor.max()):
         return None
     z = z / divisor
-    for i, axis in enumerate(axes):
-        z = _along(z, i, axis.vectors)
+    for i, (_, vectors, _) in enumerate(axes):
+        z = _along(z, i, vectors)
     return z
 
 

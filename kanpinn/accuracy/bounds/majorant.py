@@ -15,7 +15,13 @@ from kanpinn.accuracy.bounds.grid import (
     norms_of,
     residual_of,
 )
-from kanpinn.accuracy.bounds.operator import Unbounded, barrier, constants_of, operator_of, sides_of
+from kanpinn.accuracy.bounds.operator import (
+    Unsuitable,
+    barrier,
+    constants_of,
+    operator_of,
+    sides_of,
+)
 from kanpinn.accuracy.errors import Bound
 from kanpinn.accuracy.references.reference import Approximation
 from kanpinn.pde.boundary_value_problem import jumps
@@ -65,7 +71,7 @@ class Majorant:
         problem: the problem; its `conditions()` should return the same conditions at each call.
 
     Raises:
-        Unbounded: where the theory does not apply.
+        Unsuitable: where the theory does not apply.
 
     Reference: Repin, A Posteriori Estimates for Partial Differential Equations (2008), chapter 4.
     """
@@ -73,7 +79,7 @@ class Majorant:
     def __init__(self, problem: Problem) -> None:
         self.problem, self.operator = problem, operator_of(problem)
         if found := jumps(problem):
-            raise Unbounded(f"the solution has an infinite energy: {found[0]}")
+            raise Unsuitable(f"the solution has an infinite energy: {found[0]}")
         self.sides = sides_of(problem, self.operator)
         self.constants = constants_of(problem, self.operator, self.sides)
         self.grid = grid_over(self.operator)
@@ -86,7 +92,7 @@ class Majorant:
             finer: a better one, v₂; ‖v₂ - v‖ + ‖u - v₂‖ is taken where it is the lesser bound.
 
         Raises:
-            Unbounded: where v misses boundary values in more than three dimensions.
+            Unsuitable: where v misses boundary values in more than three dimensions.
         """
         dual, misfit, measure = self._dual(v), self._extension(v), self.problem.domain.measure
         best = self._remaining(dual, misfit)

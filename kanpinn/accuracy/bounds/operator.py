@@ -10,121 +10,13 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from kanpinn.accuracy.coefficients import Coefficients, Unsuitable, read_coefficients
 from kanpinn.accuracy.references.reference import Approximation
 from kanpinn.geometry import Domain, Piece, Points
-from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets import Channels, zero_jet
 from kanpinn.pde.conditions import Condition
 from kanpinn.pde.evaluate import ResidualFunction, find_channels
 from kanpinn.pde.problem import Problem
-
-
-class Unbounded(Exception):
-    """Raised where the theory of the bounds does not apply; the message says why."""
-
-
-@dataclass(frozen=True, eq=False)
-class OperatorCoefficients:
-    """The linear expression A:D²u + B·∇u + C u at n points.
-
-    Args:
-        second: A, symmetric, (n, d, d).
-        first: B, (n, d).
-        zeroth: C, (n,).
-    """
-
-    second: Tensor
-    first: Tensor
-    zeroth: Tensor
-
-    def times(self, factor: float) -> "OperatorCoefficients":
-        """The expression multiplied by a number."""
-        return OperatorCoefficients(factor * self.second, factor * self.first, factor * self.zeroth)
-
-    @property
-    def are_constant(self) -> bool:
-        """Whether all coefficients are the same at all points, to rounding."""
-        parts = (self.second, self.first, self.zeroth)
-        sizes = [float(one.abs().max()) for one in parts]
-        spans = [float((one.amax(dim=0) - one.amin(dim=0)).max()) for one in parts]
-        return all(a <= 1e-12 * b for a, b in zip(spans, sizes, strict=True))
-
-
-def read_coefficients(
-    equation: ResidualFunction, points: Points, what: str
-) -> OperatorCoefficients:
-    """Read the coefficients of an affine expression of a scalar field's jet.
-
-    The expression is evaluated with jets that have a single entry, and its values for random jets
-    are compared with those that the coefficients give.
-
-    >>> from kanpinn import laplacian
-    >>> p = Points(torch.tensor([[0.5, 0.0]], dtype=torch.float64), ("x", "y"))
-    >>> found = read_coefficients(lambda p, u: p.x * u.value - laplacian(u) - 3, p, "residual")
-    >>> found.second[0].tolist(), found.zeroth.tolist()
-    ([[-1.0, 0.0], [0.0, -1.0]], [0.5])
-
-    Args:
-        equation: the expression.
-        points: n points, in float64.
-        what: the name of the expression in messages.
-
-    Raises:
-        Unbounded: where the expression is not affine, not finite, has derivatives above the second
-            order or more than one column.
-    """
-    p = Batch.made_of(points)
-    channels, rest = find_channels(lambda c: equation(p, zero_jet(c, p.coords, 1)), p.names)
-    if channels.derivative_order > 2:
-        raise Unbounded(f"{what} has derivatives of order {channels.derivative_order}")
-    if rest.shape[1] != 1:
-        raise Unbounded(f"{what} is a system of {rest.shape[1]} equations")
-    zero, generator = zero_jet(channels, p.coords, 1), torch.Generator().manual_seed(41)
-    drawn = [torch.randn(t.shape, generator=generator, dtype=t.dtype) for t in zero.parts()]
-    slopes, scale = [], rest[:, 0].abs().clamp_min(1)  # so that the source hides no digits
-    for k, part in enumerate(zero.parts()):
-        for column in range(part[0].numel()):
-            parts = zero.parts()
-            parts[k] = part.clone()
-            parts[k].flatten(1)[:, column] = scale
-            slopes.append((equation(p, zero.with_parts(parts)) - rest)[:, 0] / scale)
-    slope = torch.stack(slopes, dim=1)
-    terms = slope * torch.cat([part.flatten(1) for part in drawn], dim=1)
-    predicted, size = rest[:, 0] + terms.sum(dim=1), rest[:, 0].abs() + terms.abs().sum(dim=1)
-    tried = equation(p, zero.with_parts(drawn))[:, 0]
-    if not bool(tried.isfinite().all() and predicted.isfinite().all()):
-        raise Unbounded(f"{what} is not finite everywhere")
-    if bool(((tried - predicted).abs() > 1e-10 * size).any()):
-        raise Unbounded(f"{what} is not linear in the solution")
-    symbols = _symbols(channels)
-    second = torch.einsum("ne,eab->nab", slope, symbols.second)
-    return OperatorCoefficients(second, slope @ symbols.first, slope @ symbols.zeroth)
-
-
-def _symbols(channels: Channels) -> OperatorCoefficients:
-    """Return the entries of a scalar jet as expressions A:D²u + B·∇u + C u, one a row."""
-    d = channels.dim
-    axes = torch.eye(d, dtype=torch.float64)
-    nothing, none = torch.zeros(d, d, dtype=torch.float64), torch.zeros(d, dtype=torch.float64)
-    rows = [(nothing, none, 1.0)]
-    if channels.gradient:
-        rows += [(nothing, axis, 0.0) for axis in axes]
-    if channels.second == "laplacian":
-        rows.append((axes, none, 0.0))
-    elif channels.second == "diagonal":
-        rows += [(torch.outer(axis, axis), none, 0.0) for axis in axes]
-    elif channels.second == "hessian":
-        rows += [(torch.outer(a, b), none, 0.0) for a in axes for b in axes]
-    for direction in channels.directions:
-        v = torch.tensor(direction, dtype=torch.float64)
-        orders = [(nothing, v, 0.0), (torch.outer(v, v), none, 0.0)]
-        rows += orders[: channels.order]
-    second, first, zeroth = zip(*rows, strict=True)
-    even = torch.stack(second)
-    even = (even + even.transpose(1, 2)) / 2
-    return OperatorCoefficients(even, torch.stack(first), torch.tensor(zeroth, dtype=torch.float64))
-
 
 ROUNDING = 1e-7  # relative; what is smaller is an error of difference quotients
 DIFFERENCE = 5e-4  # the step of difference quotients, relative to the sides of the domain
@@ -153,7 +45,7 @@ class Operator:
 
     problem: Problem = field(repr=False)
     sign: float
-    constant: OperatorCoefficients | None = field(repr=False)
+    constant: Coefficients | None = field(repr=False)
     diffusion: Tensor
     mean_diffusion: Tensor
     largest_diffusion: float
@@ -167,15 +59,14 @@ class Operator:
         """Whether A is positive definite; otherwise the equation is parabolic."""
         return bool((self.diffusion > 0).all())
 
-    def at(self, p: Points) -> OperatorCoefficients:
+    def at(self, p: Points) -> Coefficients:
         """The coefficients of L at n points: of -A:D²u + B·∇u + c u."""
         if self.constant is None:
             return read_coefficients(self.problem.equation, p, "the residual").times(self.sign)
-        n, d = p.coords.shape
-        second, first = self.constant.second.expand(n, d, d), self.constant.first.expand(n, d)
-        return OperatorCoefficients(second, first, self.constant.zeroth.expand(n))
+        parts = (part.expand(len(p), *part.shape[1:]) for part in self.constant.parts)
+        return Coefficients(*parts)
 
-    def least_outflow(self, p: Points, found: OperatorCoefficients) -> float:
+    def least_outflow(self, p: Points, found: Coefficients) -> float:
         """A lower bound of b·n at n points with normals, where L has the coefficients `found`."""
         assert p.normals is not None
         if self.convection == 0:
@@ -190,11 +81,11 @@ def operator_of(problem: Problem) -> Operator:
     """Read the operator of a linear problem from its residual.
 
     Raises:
-        Unbounded: where the problem is nonlinear, a system, of another order than the second, or
+        Unsuitable: where the problem is nonlinear, a system, of another order than the second, or
             not elliptic or parabolic.
     """
     if len(problem.columns) != 1:
-        raise Unbounded("the problem has several fields or unknowns")
+        raise Unsuitable("the problem has several fields or unknowns")
     domain, count = problem.domain, 512
     points = sample(domain, count, "sobol", torch.Generator().manual_seed(43))
     edge = sample(domain.boundary, count // 2, "sobol", torch.Generator().manual_seed(47))
@@ -206,16 +97,16 @@ def operator_of(problem: Problem) -> Operator:
     low, high = diagonal_bounds(diffusion)
     lowest, used = low.amin(dim=0), high.amax(dim=0) > 0
     if not bool(used.any()):
-        raise Unbounded("the equation has no second derivatives")
+        raise Unsuitable("the equation has no second derivatives")
     if not bool((lowest[used] > 1e-12 * high.max()).all()) or bool((low[:, ~used] < 0).any()):
-        raise Unbounded("the equation is neither elliptic nor parabolic")
+        raise Unsuitable("the equation is neither elliptic nor parabolic")
     constant, b, divergence = None, found.first, torch.zeros(1, dtype=torch.float64)
     if found.are_constant:
-        constant = OperatorCoefficients(found.second[:1], found.first[:1], found.zeroth[:1])
+        constant = Coefficients(*(part[:1] for part in found.parts))
         potential = found.zeroth
     else:
         if domain.dim > 4:
-            raise Unbounded("the coefficients vary in space, in more than four dimensions")
+            raise Unsuitable("the coefficients vary in space, in more than four dimensions")
         assert edge.normals is not None
         inner = edge.coords - 8 * DIFFERENCE * _lengths(problem) * edge.normals
         within = Points(torch.cat([points.coords, inner]), domain.names)
@@ -261,16 +152,14 @@ def diagonal_bounds(matrices: Tensor) -> tuple[Tensor, Tensor]:
     return low, high
 
 
-def _drift(
-    problem: Problem, sign: float, points: Points
-) -> tuple[OperatorCoefficients, Tensor, Tensor]:
+def _drift(problem: Problem, sign: float, points: Points) -> tuple[Coefficients, Tensor, Tensor]:
     """Return L's coefficients at some of the points, with b = B + div A, (k, d), and div b, (k,).
 
     Derivatives are differences of fourth order with two steps; only points whose neighbours lie in
     the domain are used.
 
     Raises:
-        Unbounded: where the two steps do not agree: the coefficients are not smooth.
+        Unsuitable: where the two steps do not agree: the coefficients are not smooth.
     """
     domain, lengths = problem.domain, _lengths(problem)
     step = DIFFERENCE * lengths
@@ -278,9 +167,9 @@ def _drift(
     kept = domain.contains(near.flatten(0, 1)).view(len(points), -1).all(dim=1)
     coords = points.coords[kept]
     if not len(coords):
-        raise Unbounded("the domain is too thin for differences of the coefficients")
+        raise Unsuitable("the domain is too thin for differences of the coefficients")
 
-    def read(x: Tensor) -> OperatorCoefficients:
+    def read(x: Tensor) -> Coefficients:
         return read_coefficients(problem.equation, Points(x, domain.names), "the residual").times(
             sign
         )
@@ -298,7 +187,7 @@ def _drift(
     slope = found.second.abs().amax(dim=0) @ (1 / lengths)  # of a coefficient across the domain
     for one, rough, scale in ((b, coarse, slope), (fine, other, slope @ (1 / lengths))):
         if bool(((one - rough).abs() > 1e-3 * (one.abs().amax(dim=0) + scale)).any()):
-            raise Unbounded("the coefficients are not smooth")
+            raise Unsuitable("the coefficients are not smooth")
     return found, b, fine
 
 
@@ -376,18 +265,18 @@ def sides_of(problem: Problem, operator: Operator) -> Sides:
     """Sort the pieces of the boundary by the conditions that hold there.
 
     Raises:
-        Unbounded: for a condition of another kind, two conditions on one piece, a piece without
+        Unsuitable: for a condition of another kind, two conditions on one piece, a piece without
             condition that is no outflow, and a Robin condition with a negative α + b·n/2.
     """
     conditions, fixed, natural = problem.conditions(), [], []
     own = problem.domain.boundary.pieces
     for condition in conditions:
         if not condition.pieces or any(piece not in own for piece in condition.pieces):
-            raise Unbounded(f"{type(condition).__name__} does not hold on a side of the domain")
+            raise Unsuitable(f"{type(condition).__name__} does not hold on a side of the domain")
     for piece in own:
         held = [i for i, one in enumerate(conditions) if piece in one.pieces]
         if len(held) > 1:
-            raise Unbounded(f"there are several conditions on {piece.name}")
+            raise Unsuitable(f"there are several conditions on {piece.name}")
         if not held:
             _check_outflow(piece, operator)
             continue
@@ -395,20 +284,20 @@ def sides_of(problem: Problem, operator: Operator) -> Sides:
         if not data:
             natural.append(_natural(problem, operator, piece, conditions[held[0]]))
         elif any(one.rate is not None for one in data):
-            raise Unbounded(f"a rate is prescribed on {piece.name}")
+            raise Unsuitable(f"a rate is prescribed on {piece.name}")
         else:
             fixed.append(FixedPiece(piece, held[0]))
     return Sides(tuple(fixed), tuple(natural))
 
 
 def _check_outflow(piece: Piece, operator: Operator) -> None:
-    """Raise `Unbounded` unless A n = 0 and b·n ≥ 0, as at the end of time."""
+    """Raise `Unsuitable` unless A n = 0 and b·n ≥ 0, as at the end of time."""
     p = piece.gauss(32)
     found = operator.at(p)
     assert p.normals is not None
     conormal = torch.einsum("nab,nb->na", found.second, p.normals)
     if bool(conormal.abs().max() > 0) or operator.least_outflow(p, found) < 0:
-        raise Unbounded(f"there is no condition on {piece.name}")
+        raise Unsuitable(f"there is no condition on {piece.name}")
 
 
 def _natural(
@@ -417,7 +306,7 @@ def _natural(
     """Return the flux condition on a piece.
 
     Raises:
-        Unbounded: where it is none, or α + b·n/2 is negative.
+        Unsuitable: where it is none, or α + b·n/2 is negative.
     """
     what = f"the condition on {piece.name}"
     equation = partial(condition.stacked_residual, problem.fields, what)
@@ -427,16 +316,16 @@ def _natural(
     flux = -torch.einsum("nab,nb->na", found.second, p.normals)  # A n
     size = flux.square().sum(dim=1)
     if bool(read.second.abs().max() > 0) or not bool(size.min() > 0):
-        raise Unbounded(f"{what} prescribes neither a value nor a flux")
+        raise Unsuitable(f"{what} prescribes neither a value nor a flux")
     kappa = (read.first * flux).sum(dim=1) / size
     rest = (read.first - kappa[:, None] * flux).abs().max()
     if not bool(kappa.abs().min() > 0) or bool(rest > 1e-9 * read.first.abs().max()):
-        raise Unbounded(f"{what} prescribes neither a value nor a flux")
+        raise Unsuitable(f"{what} prescribes neither a value nor a flux")
     alpha = read.zeroth / kappa
     outflow = operator.least_outflow(p, found) / 2
     least, largest = float(alpha.min()) + outflow, float(alpha.max()) + operator.convection / 2
     if least < -1e-12 * abs(largest):
-        raise Unbounded(f"{what} is not coercive: α + b·n/2 is {least:.3g}")
+        raise Unsuitable(f"{what} is not coercive: α + b·n/2 is {least:.3g}")
     return NaturalPiece(piece, equation, float(kappa.abs().min()), max(least, 0.0), largest)
 
 
@@ -468,7 +357,7 @@ def constants_of(problem: Problem, operator: Operator, sides: Sides) -> Inequali
     into its bounding box.
 
     Raises:
-        Unbounded: where no constant is known, or the problem is not coercive.
+        Unsuitable: where no constant is known, or the problem is not coercive.
 
     Reference: Repin, A Posteriori Estimates for Partial Differential Equations (2008), section 1.4;
     Mikhlin, Constants in Some Inequalities of Analysis (1986).
@@ -477,7 +366,7 @@ def constants_of(problem: Problem, operator: Operator, sides: Sides) -> Inequali
     lengths = domain.bounds[1] - domain.bounds[0]
     ends = torch.full((domain.dim, 2), math.inf, dtype=torch.float64)
     if not domain.is_box and sides.natural:
-        raise Unbounded(
+        raise Unsuitable(
             "no Friedrichs constant is known: a flux is prescribed, and the domain is no box"
         )
     for one in sides.natural:
@@ -490,12 +379,12 @@ def constants_of(problem: Problem, operator: Operator, sides: Sides) -> Inequali
     if gamma < 0:
         factor = 1 + gamma / of_diffusion if of_diffusion else -math.inf
     if factor <= 0:
-        raise Unbounded(
+        raise Unsuitable(
             f"the problem is not coercive: c - div(b)/2 is {gamma:.3g} somewhere, and the least "
             f"eigenvalue without it is known to be above {of_diffusion:.3g} only"
         )
     if least <= 0:
-        raise Unbounded("the problem is not coercive: neither a value nor c fixes a constant")
+        raise Unsuitable("the problem is not coercive: neither a value nor c fixes a constant")
     return InequalityConstants(
         least, factor, _traces(operator, sides, lengths.tolist(), ends, least)
     )
@@ -504,7 +393,7 @@ def constants_of(problem: Problem, operator: Operator, sides: Sides) -> Inequali
 def _side(piece: Piece) -> tuple[int, bool]:
     side = piece.side
     if side is None:
-        raise Unbounded(f"{piece.name} is no side of a box")
+        raise Unsuitable(f"{piece.name} is no side of a box")
     return side
 
 

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy
 import torch
@@ -237,23 +237,30 @@ class DataFile(Recipe):
         return PointData((points, weights / weights.sum()), len(fields), source, self.error)
 
 
-def _check_columns(path: str, columns: Mapping[str, Tensor], needed: tuple[str, ...]) -> None:
+def _check_present(path: str, columns: Mapping[str, Any], needed: Sequence[str]) -> None:
     for name in needed:
         if name not in columns:
             there = ", ".join(columns) or "none"
             raise InputError(f"{path} has no column {name!r}; its columns are {there}")
+
+
+def _check_columns(path: str, columns: Mapping[str, Tensor], needed: tuple[str, ...]) -> None:
+    _check_present(path, columns, needed)
     count = len(columns[needed[0]])
     if not count:
         raise InputError(f"{path} has no points")
     for name, column in columns.items():
         if len(column) != count:
             raise InputError(f"{path}: {name} has {len(column)} numbers, {needed[0]} has {count}")
-        bad = (~column.isfinite()).nonzero()
-        if len(bad):
-            raise InputError(
-                f"{path}: {name} has {len(bad)} numbers that are not finite, the "
-                f"first is number {int(bad[0]) + 1}"
-            )
+        _check_finite(path, name, column.numpy())
+
+
+def _check_finite(path: str, name: str, values: ndarray) -> None:
+    bad = numpy.argwhere(~numpy.isfinite(values))
+    if len(bad):
+        first = f"at {bad[0].tolist()}" if values.ndim > 1 else f"is number {int(bad[0, 0]) + 1}"
+        count = f"{len(bad)} numbers that are not finite"
+        raise InputError(f"{path}: {name} has {count}, the first {first}")
 
 
 def _check_inside(path: str, domain: Domain, coords: Tensor) -> None:
@@ -294,9 +301,7 @@ def _grid(
     if not isinstance(domain, Box):
         raise InputError(f"{path} holds a grid, which is for boxes, not a {type(domain).__name__}")
     needed = (*domain.names, *(problem.error_fields or problem.fields))
-    for name in needed:
-        if name not in columns:
-            raise InputError(f"{path} has no column {name!r}; its columns are {', '.join(columns)}")
+    _check_present(path, columns, needed)
     if WEIGHT in columns:
         raise InputError(f"{path} holds a grid, which takes no weight")
     ends = zip(*(corner.tolist() for corner in domain.bounds), strict=True)
@@ -349,10 +354,5 @@ def _field(path: str, name: str, cells: Cells, shape: tuple[int, ...]) -> ndarra
             f"{path}: {name} has the shape {numpy.shape(cells)}, the coordinates make it {shape}"
         )
     values = numbers(Path(path), name, cells).reshape(shape)
-    bad = numpy.argwhere(~numpy.isfinite(values))
-    if len(bad):
-        raise InputError(
-            f"{path}: {name} has {len(bad)} numbers that are not finite, the first at "
-            f"{bad[0].tolist()}"
-        )
+    _check_finite(path, name, values)
     return values

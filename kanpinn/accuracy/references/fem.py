@@ -16,8 +16,8 @@ from kanpinn.jets import Channels
 from kanpinn.pde.problem import Problem
 
 if TYPE_CHECKING:  # these import scikit-fem, which takes a third of a second
-    from kanpinn.accuracy.references.finite_elements import BoundaryConditions, FiniteElements
-    from kanpinn.accuracy.references.meshing import CurvedMesh
+    from kanpinn.accuracy.references.finite_elements import FEMConditions, FiniteElements
+    from kanpinn.accuracy.references.meshing import PlanarMesh
 
 Change = tuple[float, float]  # in L2 and in H1, relative
 
@@ -84,7 +84,7 @@ class FEM(Recipe):
                     break
         return fields[-1]
 
-    def _meshes(self, domain: Planar, conditions: "BoundaryConditions") -> Iterator["CurvedMesh"]:
+    def _meshes(self, domain: Planar, conditions: "FEMConditions") -> Iterator["PlanarMesh"]:
         """Yield at least two meshes, each finer than the last, up to about 150,000 unknowns."""
         from kanpinn.accuracy.references.meshing import mesh_of
 
@@ -110,31 +110,25 @@ def _domain(problem: Problem) -> Planar:
     return domain
 
 
-def _corners(mesh: "CurvedMesh", conditions: "BoundaryConditions") -> Iterator[tuple[int, int]]:
+def _corners(mesh: "PlanarMesh", conditions: "FEMConditions") -> Iterator[tuple[int, int]]:
     """Yield the vertices where the solution may be singular, and how many times to refine there.
 
     Near a corner of angle ω the solution behaves like r^(π/ω), and like r^(π/(2ω)) if values are
     prescribed on one side and the flux on the other (Grisvard 1985). The number of refinements is
     such that the corner contributes about 2⁻¹⁶ to the H1 error.
     """
-    from kanpinn.accuracy.references.meshing import velocity
-
-    leaving = {_end(mesh, i, 0.0): i for i in range(len(mesh.curves))}
-    for i, curve in enumerate(mesh.curves):
-        vertex = _end(mesh, i, 1.0)
-        j = leaving[vertex]
-        (ax, ay), (bx, by) = velocity(curve, 1.0), velocity(mesh.curves[j], 0.0)
+    ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    places = np.array([(curve.start, curve.stop) for curve in mesh.curves])
+    gaps = np.linalg.norm(places[:, :, None] - mesh.vertices, axis=3)
+    firsts, lasts = gaps.argmin(axis=2).T.tolist()
+    for i, (curve, vertex) in enumerate(zip(mesh.curves, lasts, strict=True)):
+        j = firsts.index(vertex)
+        (ax, ay), (bx, by) = curve.velocity(ends)[1], mesh.curves[j].velocity(ends)[0]
         angle = math.pi - math.atan2(ax * by - ay * bx, ax * bx + ay * by)
-        mixed = conditions.essential[i] != conditions.essential[j]
+        mixed = conditions.on[i].essential != conditions.on[j].essential
         if mixed or abs(angle - math.pi) > 1e-3:
             power = math.pi / angle / (2 if mixed else 1)
             yield vertex, min(36, math.ceil(16 / power))
-
-
-def _end(mesh: "CurvedMesh", number: int, t: float) -> int:
-    """Return the index of the vertex at the end t (0 or 1) of a curve."""
-    rows, columns = np.nonzero((mesh.spans == t) & (mesh.owners == number)[:, None])
-    return int(mesh.edges[rows[0], columns[0]])
 
 
 def _remaining(changes: Sequence[Change]) -> Change:

@@ -1,4 +1,4 @@
-"""Meshes of triangles with curved edges on the curves of a planar domain."""
+"""Meshes of triangles whose boundary vertices lie on the curves of a planar domain."""
 
 import math
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+import shapely
 import torch
 from scipy.spatial import Delaunay, cKDTree
 from skfem import MeshTri1
@@ -15,13 +16,15 @@ from kanpinn.geometry import Curve, Planar
 
 
 @dataclass(frozen=True, eq=False)
-class CurvedMesh:
+class PlanarMesh:
     """A triangular mesh of a planar domain.
 
-    curves: the curves that bound the domain. vertices: coordinates, (n, 2). cells: the vertex
-    indices of each triangle, ascending, (t, 3). edges: the vertex indices of each boundary edge,
-    (b, 2). owners: the index of the curve on which each boundary edge lies, (b,). spans: the
-    curve's parameters at the two vertices of each boundary edge, (b, 2).
+    Args:
+        curves: the curves that bound the domain.
+        vertices: coordinates, (n, 2).
+        cells: the vertex indices of each triangle, ascending, (t, 3).
+        edges: the vertex indices of each boundary edge, in the direction of its curve, (b, 2).
+        owners: the index of the curve of each boundary edge, (b,).
     """
 
     curves: tuple[Curve, ...]
@@ -29,14 +32,13 @@ class CurvedMesh:
     cells: np.ndarray
     edges: np.ndarray
     owners: np.ndarray
-    spans: np.ndarray
 
     @property
     def straight(self) -> MeshTri1:
-        """The mesh with straight edges, for scikit-fem."""
+        """The mesh for scikit-fem."""
         return MeshTri1(np.ascontiguousarray(self.vertices.T), np.ascontiguousarray(self.cells.T))
 
-    def refined(self, marked: np.ndarray | None = None) -> "CurvedMesh":
+    def refined(self, marked: np.ndarray | None = None) -> "PlanarMesh":
         """Return a refined mesh, whose new boundary vertices lie on the curves.
 
         Args:
@@ -45,26 +47,19 @@ class CurvedMesh:
         """
         fine = self.straight.refined() if marked is None else self.straight.refined(marked)
         vertices, n = fine.p.T.copy(), len(self.vertices)
-        parents = self._parents(fine, n)
-        edges, owners, spans = [], [], []
-        known = {tuple(sorted(e)): i for i, e in enumerate(self.edges.tolist())}
-        for a, b in fine.facets[:, fine.boundary_facets()].T.tolist():
-            new = b if b >= n else a  # a new vertex is the midpoint of the parent of its edges
-            parent = parents[new] if new >= n else known[min(a, b), max(a, b)]
-            ends, span = self.edges[parent], self.spans[parent]
-            edges.append((a, b))
-            owners.append(self.owners[parent])
-            spans.append([span.mean() if v >= n else span[ends == v][0] for v in (a, b)])
-        found = CurvedMesh(
-            self.curves,
-            vertices,
-            fine.t.T.copy(),
-            np.array(edges),
-            np.array(owners),
-            np.array(spans),
-        )
-        found._snap(n)
-        return found
+        new = np.unique(fine.facets[:, fine.boundary_facets()])
+        new = new[new >= n]
+        # A new boundary vertex is the midpoint of an edge of this mesh, which it divides.
+        middle = np.full(len(self.edges), -1)
+        middle[cKDTree(self.vertices[self.edges].mean(axis=1)).query(vertices[new])[1]] = new
+        whole, (a, b) = middle < 0, self.edges[middle >= 0].T
+        halves, owners = middle[~whole], self.owners[~whole]
+        edges = [self.edges[whole], np.stack([a, halves], 1), np.stack([halves, b], 1)]
+        for number in np.unique(owners):
+            here = halves[owners == number]
+            vertices[here] = projected(self.curves[number], vertices[here])
+        owners = np.concatenate([self.owners[whole], owners, owners])
+        return PlanarMesh(self.curves, vertices, fine.t.T.copy(), np.concatenate(edges), owners)
 
     def touching(self, vertex: int) -> np.ndarray:
         """Return the indices of the triangles that have this vertex."""
@@ -79,38 +74,14 @@ class CurvedMesh:
         corners = self.cells[cells][:, None] == self.edges[:, :, None]
         return np.concatenate([cells[:, None], corners.argmax(axis=2)], axis=1)
 
-    def _parents(self, fine: MeshTri1, n: int) -> dict[int, int]:
-        """Return, for each new boundary vertex, the edge of this mesh whose midpoint it is."""
-        new = np.unique(fine.facets[:, fine.boundary_facets()])
-        new = new[new >= n]
-        if not len(new):
-            return {}
-        middles = self.vertices[self.edges].mean(axis=1)
-        _, parents = cKDTree(middles).query(fine.p.T[new])
-        return dict(zip(new.tolist(), parents.tolist(), strict=True))
 
-    def _snap(self, n: int) -> None:
-        """Move the boundary vertices with indices ≥ n onto their curves."""
-        for number in np.unique(self.owners):
-            mine = self.owners == number
-            vertices, spans = self.edges[mine].ravel(), self.spans[mine].ravel()
-            new = vertices >= n
-            self.vertices[vertices[new]] = at(self.curves[number], spans[new])
+def projected(curve: Curve, points: np.ndarray) -> np.ndarray:
+    """Return the nearest points on a curve, of any shape (*, 2)."""
+    flat = torch.from_numpy(np.ascontiguousarray(points.reshape(-1, 2)))
+    return curve.nearest(flat).numpy().reshape(points.shape)
 
 
-def at(curve: Curve, t: np.ndarray | float) -> np.ndarray:
-    """Return the curve's points (*, 2) at parameters of any shape (*)."""
-    flat = torch.as_tensor(np.asarray(t, dtype=np.float64).ravel())
-    return curve.at(flat).numpy().reshape(*np.shape(t), 2)
-
-
-def velocity(curve: Curve, t: np.ndarray | float) -> np.ndarray:
-    """Return the curve's derivatives γ' (*, 2) at parameters of any shape (*)."""
-    flat = torch.as_tensor(np.asarray(t, dtype=np.float64).ravel())
-    return curve.velocity(flat).numpy().reshape(*np.shape(t), 2)
-
-
-def mesh_of(domain: Planar, size: float) -> CurvedMesh:
+def mesh_of(domain: Planar, size: float) -> PlanarMesh:
     """Return a mesh with edges not much longer than `size`, shorter where the boundary needs it.
 
     Args:
@@ -133,14 +104,13 @@ def mesh_of(domain: Planar, size: float) -> CurvedMesh:
 
 @dataclass
 class Draft:
-    """A mesh that is being refined: vertices, and boundary edges as in `CurvedMesh`."""
+    """A mesh that is being refined: vertices, and boundary edges as in `PlanarMesh`."""
 
     domain: Planar
     size: float
     vertices: np.ndarray = field(init=False)
     edges: np.ndarray = field(init=False)
     owners: np.ndarray = field(init=False)
-    spans: np.ndarray = field(init=False)
     joints: int = field(init=False)  # the first `joints` vertices are ends of curves
 
     def __post_init__(self) -> None:
@@ -150,18 +120,16 @@ class Draft:
         firsts, which = np.unique(near.argmax(axis=1), return_inverse=True)
         vertices, self.joints = [*ends[firsts]], len(firsts)
         edges: list[tuple[int, int]] = []
-        spans: list[tuple[float, float]] = []
         owners: list[int] = []
         for number, curve in enumerate(curves):
-            t = _division(curve, self.size)
-            inner = list(range(len(vertices), len(vertices) + len(t) - 2))
-            vertices += [*at(curve, t[1:-1])]
+            points = _division(curve, self.size)
+            inner = range(len(vertices), len(vertices) + len(points))
+            vertices += [*points]
             chain = [which[2 * number], *inner, which[2 * number + 1]]
             edges += pairwise(chain)
-            spans += pairwise(t)
-            owners += [number] * (len(t) - 1)
+            owners += [number] * (len(points) + 1)
         self.vertices, self.edges = np.array(vertices), np.array(edges)
-        self.owners, self.spans = np.array(owners), np.array(spans)
+        self.owners = np.array(owners)
 
     def improve(self) -> bool:
         """Do one round of refinement; return False if there was nothing to refine."""
@@ -183,7 +151,7 @@ class Draft:
         self.vertices = np.concatenate([self.vertices, chosen])
         return bool(len(chosen))
 
-    def finished(self) -> CurvedMesh:
+    def finished(self) -> PlanarMesh:
         """Return the mesh of the triangles inside the domain.
 
         Raises:
@@ -194,14 +162,8 @@ class Draft:
         new = np.full(len(self.vertices), -1)
         new[used] = np.arange(len(used))
         edges = new[self.edges]
-        mesh = CurvedMesh(
-            self.domain.curves,
-            self.vertices[used],
-            np.sort(numbers.reshape(cells.shape), axis=1),
-            edges,
-            self.owners,
-            self.spans,
-        )
+        cells = np.sort(numbers.reshape(cells.shape), axis=1)
+        mesh = PlanarMesh(self.domain.curves, self.vertices[used], cells, edges, self.owners)
         straight = mesh.straight
         rim = straight.facets[:, straight.boundary_facets()].T
         if {*map(tuple, np.sort(edges, axis=1).tolist())} != {*map(tuple, rim.tolist())}:
@@ -218,26 +180,16 @@ class Draft:
 
     def _inside(self, points: np.ndarray) -> np.ndarray:
         """Return which points (n, 2) lie inside the polygon of the boundary edges, (n,)."""
-        (ax, ay), (bx, by) = self.vertices[self.edges].transpose(1, 2, 0)
-        winding = []
-        for part in np.array_split(points, max(1, len(points) * len(ax) // 2**21)):  # memory
-            x, y = part[:, :1], part[:, 1:]
-            up, down = (ay <= y) & (by > y), (by <= y) & (ay > y)
-            left = (bx - ax) * (y - ay) - (by - ay) * (x - ax)
-            winding.append((up & (left > 0)).sum(axis=1) - (down & (left < 0)).sum(axis=1))
-        return np.concatenate(winding) > 0
+        polygon = shapely.build_area(shapely.multilinestrings([*self.vertices[self.edges]]))
+        shapely.prepare(polygon)
+        inside: np.ndarray = shapely.contains_xy(polygon, *points.T)
+        return inside
 
     def _encroached(self, points: np.ndarray | None = None) -> np.ndarray:
-        """Return which boundary edges are encroached upon, (b,).
-
-        points: (n, 2), the points that may encroach; by default the vertices.
-        """
+        """Return which boundary edges are encroached upon by points (n, 2), or vertices: (b,)."""
         ends = self.vertices[self.edges]
         middles, radii = ends.mean(axis=1), np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1) / 2
-        if points is not None:
-            distance = cKDTree(points).query(middles)[0]
-            return distance < radii * (1 - 1e-9)
-        distance = cKDTree(self.vertices).query(middles)[0]
+        distance, _ = cKDTree(self.vertices if points is None else points).query(middles)
         return distance < radii * (1 - 1e-9)
 
     def _halve(self, which: np.ndarray) -> None:
@@ -247,22 +199,21 @@ class Draft:
         is divided at a distance size · 2^k from this joint, so that edges that meet at a sharp
         corner become equally long and do not encroach upon each other. Other edges are halved.
         """
-        spans, ends = self.spans[which], self.edges[which]
+        ends, owners = self.edges[which], self.owners[which]
         corner = ends < self.joints
         lengths = np.linalg.norm(np.diff(self.vertices[ends], axis=1)[:, 0], axis=1)
         share = self.size * 2.0 ** np.round(np.log2(lengths / 2 / self.size)) / lengths
         share = np.where(corner[:, 0], share, 1 - share)
         share = np.where(corner.sum(axis=1) == 1, share, 0.5)
-        t = spans[:, 0] + share * (spans[:, 1] - spans[:, 0])
-        owners = self.owners[which]
-        curves = [self.domain.curves[number] for number in owners]
-        points = np.array([at(curve, x) for curve, x in zip(curves, t, strict=True)])
-        new = len(self.vertices) + np.arange(len(t))
+        first, last = self.vertices[ends].swapaxes(0, 1)
+        points = first + share[:, None] * (last - first)
+        for number in np.unique(owners):
+            here = owners == number
+            points[here] = projected(self.domain.curves[number], points[here])
+        new = len(self.vertices) + np.arange(len(points))
         self.vertices = np.concatenate([self.vertices, points])
         halves = [np.stack([ends[:, 0], new], 1), np.stack([new, ends[:, 1]], 1)]
         self.edges = np.concatenate([self.edges[~which], *halves])
-        halves = [np.stack([spans[:, 0], t], 1), np.stack([t, spans[:, 1]], 1)]
-        self.spans = np.concatenate([self.spans[~which], *halves])
         self.owners = np.concatenate([self.owners[~which], owners, owners])
 
     def _sharp(self, cells: np.ndarray) -> np.ndarray:
@@ -278,16 +229,16 @@ class Draft:
 
 
 def _division(curve: Curve, size: float, samples: int = 2048) -> np.ndarray:
-    """Return parameters that divide a curve into parts of length ≤ `size` that turn by ≤ 30°."""
-    t = curve.even(torch.linspace(0, 1, samples + 1, dtype=torch.float64)).numpy()
-    along = velocity(curve, t)
+    """Return points (n, 2) that divide a curve into parts ≤ `size` that turn by ≤ 30°."""
+    t = curve.even(torch.linspace(0, 1, samples + 1, dtype=torch.float64))
+    along = curve.velocity(t).numpy()
     angles = np.unwrap(np.arctan2(along[:, 1], along[:, 0]))
     cost = np.maximum(curve.measure / samples / size, np.abs(np.diff(angles)) / (math.pi / 6))
     closed = math.dist(curve.start, curve.stop) < 1e-9 * curve.measure
     count = max(1 + 2 * closed, math.ceil(cost.sum() - 1e-9))
     reached = np.concatenate([[0], np.cumsum(cost)])
-    inner = np.interp(np.linspace(0, reached[-1], count + 1)[1:-1], reached, t)
-    return np.array([0.0, *inner, 1.0])
+    inner = np.interp(np.linspace(0, reached[-1], count + 1)[1:-1], reached, t.numpy())
+    return curve.at(torch.from_numpy(inner)).numpy()
 
 
 def _circles(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
