@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kanpinn.accuracy.bounds.operator import Operator, Sides, Unsuitable, diagonal_bounds
+from kanpinn.accuracy.bounds.operator import Operator, Sides, diagonal_bounds
+from kanpinn.accuracy.coefficients import Unsuitable
 from kanpinn.accuracy.references.reference import Approximation
 from kanpinn.geometry import Domain, Points
 from kanpinn.geometry.quadrature import domain_rule

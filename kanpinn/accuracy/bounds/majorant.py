@@ -16,12 +16,12 @@ from kanpinn.accuracy.bounds.grid import (
     residual_of,
 )
 from kanpinn.accuracy.bounds.operator import (
-    Unsuitable,
     barrier,
     constants_of,
     operator_of,
     sides_of,
 )
+from kanpinn.accuracy.coefficients import Unsuitable
 from kanpinn.accuracy.errors import Bound
 from kanpinn.accuracy.references.reference import Approximation
 from kanpinn.pde.boundary_value_problem import jumps

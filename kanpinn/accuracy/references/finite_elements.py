@@ -278,7 +278,9 @@ class FiniteElements(Reference):
         self.basis, self.values = basis, values
         degree = basis.elem.maxdeg
         self.source = f"finite elements of degree {degree} with {len(values)} unknowns"
-        self._finder = Triangulation(*mesh.vertices.T, mesh.cells).get_trifinder()
+        self._finder = Triangulation(
+            mesh.vertices[:, 0], mesh.vertices[:, 1], mesh.cells
+        ).get_trifinder()
         shares = np.linspace(0, 1, 9)[:, None, None]
         first, last = mesh.vertices[mesh.edges].swapaxes(0, 1)
         self._rim = cKDTree(((1 - shares) * first + shares * last).reshape(-1, 2))
