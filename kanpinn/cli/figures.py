@@ -33,31 +33,26 @@ def plot_command(
     Those of a run are PNG files, those of a study PNG and PDF files, in the folder's figures/.
     """
     with reporting():
-        for path in _study_figures(folder) if _is_study(folder) else _run_figures(folder, trust):
+        if is_study := _is_study(folder):
+            with importing():
+                from kanpinn.runs.report import draw_study
+                from kanpinn.runs.study import Study
+
+            with writing(folder):
+                paths = draw_study(Study.read(folder))
+        else:
+            with importing():
+                from kanpinn.runs.results import config_of, load
+                from kanpinn.runs.results.folder import CONTENTS
+                from kanpinn.runs.results.record import run_folder
+
+            found = run_folder(folder)
+            contents = CONTENTS[config_of(found, trust).file.kind]
+            paths = contents.draw(load(found, trust=trust), found / "figures")
+        for path in paths:
             typer.echo(path)
         if shown:
-            page = _study_page if _is_study(folder) else run_page
-            show_page(page(folder, None))
-
-
-def _run_figures(run: Path, trust: bool) -> list[Path]:
-    with importing():
-        from kanpinn.runs.results import config_of, load
-        from kanpinn.runs.results.folder import CONTENTS
-        from kanpinn.runs.results.record import run_folder
-
-    found = run_folder(run)
-    contents = CONTENTS[config_of(found, trust).file.kind]
-    return contents.draw(load(found, trust=trust), found / "figures")
-
-
-def _study_figures(folder: Path) -> list[Path]:
-    with importing():
-        from kanpinn.runs.report import draw_study
-        from kanpinn.runs.study import Study
-
-    with writing(folder):
-        return draw_study(Study.read(folder))
+            show_page(_study_page(folder, None) if is_study else run_page(folder))
 
 
 def report_command(

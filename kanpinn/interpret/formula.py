@@ -268,7 +268,8 @@ class Formula(Shown):
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the values (n, m) at rows of inputs (n, d)."""
-        return _values(self.expressions, self.symbols, x)
+        values = [evaluate_expression(e, self.symbols, x) for e in self.expressions]
+        return torch.stack(values, dim=1)
 
     def plot(
         self,
@@ -339,10 +340,6 @@ def _symbols(rows: Rows) -> tuple[Any, ...]:
     )
 
 
-def _values(expressions: Sequence[Any], symbols: Sequence[Any], x: Tensor) -> Tensor:
-    return torch.stack([evaluate_expression(e, symbols, x) for e in expressions], dim=1)
-
-
 def _edge_rows(graph: Graph, origin: Graph, x: Tensor) -> tuple[EdgeRow, ...]:
     """Return the table of edges.
 
@@ -355,5 +352,5 @@ def _edge_rows(graph: Graph, origin: Graph, x: Tensor) -> tuple[EdgeRow, ...]:
         pair = curve(units[layer][:, i]), origin.edges[key](old[layer][:, i])
         r2 = float(torch.corrcoef(torch.stack(pair))[0, 1] ** 2)
         f = curve.function
-        rows.append(EdgeRow(*key, f.name, *(curve.a, curve.b, curve.c, curve.d), r2, f.complexity))
+        rows.append(EdgeRow(*key, f.name, *curve.constants, r2, f.complexity))
     return tuple(rows)

@@ -1,18 +1,17 @@
 """The function `interpret`, which reads a formula off a result."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 
 from kanpinn._support.errors import InputError, integer, number
-from kanpinn.interpret.deadline import NEVER, Deadline
+from kanpinn.interpret.deadline import NEVER
 from kanpinn.interpret.formula import Formula, formula_of
 from kanpinn.interpret.graph import Graph, Key, Rows, check_edges, own_graph
 from kanpinn.interpret.hypotheses import Shape, hypotheses
 from kanpinn.interpret.search import EXACT, Found, Search
-from kanpinn.interpret.sources import Result, Source, source_of
+from kanpinn.interpret.sources import Result, source_of
 from kanpinn.interpret.univariate import Univariate, functions
-from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.problem import Problem
 
 
@@ -63,73 +62,48 @@ def interpret(
         >>> interpret(fitted, ["sin", "x^2"]).expressions
         (sin(3*x0),)
     """
-    source = source_of(result)
+    source, own = source_of(result), own_graph(result.surrogate)
     rows = source.rows(integer("seed", seed, least=0))
     number("seconds", seconds, above=True)
-    if edges:
-        check_edges(_readable(result.surrogate), edges)
-    noise = source.misfit(rows)
+    if edges and own is None:
+        raise InputError("edges are for a KAN of splines alone, whose own edges are read")
+    if edges and own is not None:
+        check_edges(own, edges)
+    share = 0.15  # share of the remaining time that the search on one graph may take
+    noise, accuracy, chosen = source.misfit(rows), source.accuracy(), functions(library)
+    hopeful = math.inf if source.problem is not None else max(noise, EXACT)
     best: Formula | None = None
     deadline = NEVER.within(seconds)
-    read = functions(library), edges or {}, shapes, deadline, seed
-    for formula in _formulas(result.surrogate, source, rows, noise, *read):
-        if best is None or _rank(formula) < _rank(best):
-            best = formula
-        if _is_it(best, noise):
-            break
-    if best is None:
-        raise InputError(_no_formula(deadline, seconds))
-    return best
-
-
-def _no_formula(deadline: Deadline, seconds: float | int) -> str:
-    if deadline.over:
-        return f"no formula was found in {seconds:g} s of processor time: more time may help"
-    return (
-        "no formula was found: no function of the library fits the edges; a longer library, more "
-        "rows, more accurate values or other shapes may help"
-    )
-
-
-def _readable(surrogate: Surrogate) -> Graph:
-    graph = own_graph(surrogate)
-    if graph is None:
-        raise InputError("edges are for a KAN of splines alone, whose own edges are read")
-    return graph
-
-
-def _formulas(
-    surrogate: Surrogate,
-    source: Source,
-    rows: Rows,
-    noise: float,
-    library: Sequence[Univariate],
-    edges: Mapping[Key, Sequence[str | Univariate]],
-    shapes: Sequence[Shape] | None,
-    deadline: Deadline,
-    seed: int,
-) -> Iterator[Formula]:
-    """Yield the best formula of each graph of splines, until the time is over."""
-    share = 0.15  # share of the remaining time that the search on one graph may take
-    problem, accuracy = source.problem, source.accuracy()
-    hopeful = math.inf if problem is not None else max(noise, EXACT)
-    for graph, own in hypotheses(surrogate, rows, noise, shapes, seed, deadline):
+    for graph, is_own in hypotheses(result.surrogate, rows, noise, shapes, seed, deadline):
         # Cached because it takes seconds and is needed twice: by `done` and for the result.
-        formula = cache(partial(_formula, rows=rows, problem=problem, origin=graph, own=own))
+        formula = cache(partial(_formula, rows, source.problem, graph, is_own))
         search = Search(
-            *(rows, library),
-            accuracy=accuracy if own else EXACT,
-            allowed=dict(edges) if own else {},
+            *(rows, chosen),
+            accuracy=accuracy if is_own else EXACT,
+            allowed=dict(edges or {}) if is_own else {},
             deadline=deadline.within(share * deadline.left),
             done=lambda f: f.error <= hopeful and _is_it(formula(f), noise),  # noqa: B023
         )
-        yield from map(formula, search(graph)[:1])
+        for found in search(graph)[:1]:
+            best = formula(found) if best is None else min(best, formula(found), key=_rank)
+        if best is not None and _is_it(best, noise):
+            return best
+    if best is None and deadline.over:
+        raise InputError(
+            f"no formula was found in {seconds:g} s of processor time: more time may help"
+        )
+    if best is None:
+        raise InputError(
+            "no formula was found: no function of the library fits the edges; a longer library, "
+            "more rows, more accurate values or other shapes may help"
+        )
+    return best
 
 
 def _formula(
-    found: Found, rows: Rows, problem: Problem | None, origin: Graph, own: bool
+    rows: Rows, problem: Problem | None, origin: Graph, is_own: bool, found: Found
 ) -> Formula:
-    return formula_of(found.graph, rows, problem, origin, own)
+    return formula_of(found.graph, rows, problem, origin, is_own)
 
 
 def _is_it(formula: Formula, noise: float) -> bool:
