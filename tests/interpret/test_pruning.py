@@ -1,4 +1,4 @@
-"""Scores of edges and units, and pruning: what is useless goes without a trace, the original stays."""
+"""Scores of edges and units, and pruning: what is useless goes, and the original stays."""
 
 import math
 
