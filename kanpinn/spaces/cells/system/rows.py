@@ -5,7 +5,7 @@ functions, and right-hand sides.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,6 +41,9 @@ from kanpinn.spaces.cells.system.elimination import (
 )
 from kanpinn.spaces.cells.system.functions import SharedInCells
 from kanpinn.spaces.cells.system.terms import PlacedTerm, SampledTerm
+
+Array = NDArray[Any]
+Size = tuple[tuple[int, ...], float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,62 +163,11 @@ class SharedRows:
         return torch.cat(found, dim=1)
 
 
-class EqualCells(NamedTuple):
-    """Cells whose rows have the same matrix; size: the first of its sizes, see `RowSizes`."""
-
-    cells: list[int]
-    size: float
-
-
-@dataclass(frozen=True)
-class RowSizes:
-    """The sizes of all parts of a cell's rows: the first one, and the ratios of the others to it.
-
-    Where all derivatives in the equation of a field are of one order, as in Poisson's equation, and
-    weights are powers of a distance, as at corners, the rows of a cell of another size differ only
-    by a factor. Then the ratios are the same, and these cells need only one elimination.
-
-    Args:
-        ratios: the binary logarithms of the sizes over the first one, as rounded multiples of a
-            small unit.
-        first: the first size.
-    """
-
-    ratios: tuple[int, ...]
-    first: float
-
-    @classmethod
-    def of(cls, terms: Sequence[PlacedTerm], factors: Sequence[Tensor]) -> "RowSizes":
-        """The sizes of the rows of a cell.
-
-        Args:
-            terms: its terms, all of them with points in the same places of each cell.
-            factors: by which derivatives of each order and field are multiplied at each of its
-                faces, those of its functions and those of the traces, (2, j, m).
-        """
-        parts = [_of_term(term) for term in terms] + [one.flatten() for one in factors]
-        sizes = torch.cat(parts)
-        unit = 2.0**-20  # far larger than rounding errors
-        ratios = (sizes / sizes[0]).clamp_min(1e-300).log2() / unit
-        return cls(tuple(ratios.round().long().tolist()), float(sizes[0]))
-
-
-def _of_term(placed: PlacedTerm) -> Tensor:
-    """The sizes of the rows of a term by derivatives of each order that it has, (n,)."""
-    term, place = placed.term, placed.place
-    there = (term.sizes[place] > 0).any(dim=(0, 2)).nonzero()[:, 0]  # the orders
-    powers = term.at.scale[place] ** there[:, None]  # (orders, d)
-    root = term.at.weights[place].sum().sqrt()
-    return (root * placed.factors[:, None, None] * powers).flatten()
-
-
-Array = NDArray[Any]
-Size = tuple[tuple[int, ...], float]
-
-
 @dataclass(frozen=True, eq=False)
-class CellMatrices:
-    """The rows of each cell: of the equation, of conditions, of constants, of faces and of arcs.
+class RowsOfCells:
+    """The rows of all cells: of the equation, of conditions, of constants, of faces and of arcs.
+
+    Cells whose rows are equal up to a factor are in groups.
 
     Args:
         geometry: the cells.
@@ -329,26 +281,6 @@ class CellMatrices:
             self._triangles[key] = ProjectedReflections.of(equation)
         return self._triangles[key]
 
-
-def _diagonal(blocks: Sequence[Array]) -> Array:
-    """Square matrices along the diagonal of one, (t, t)."""
-    size, start = sum(map(len, blocks)), 0
-    found = np.zeros((size, size), np.result_type(float, *blocks))
-    for block in blocks:
-        own = slice(start, start := start + len(block))
-        found[own, own] = block
-    return found
-
-
-def _joined(rows: Sequence[Tensor]) -> Array:
-    """Rows below one another, (r, c), with each column side by side in memory."""
-    return torch.cat([one.T for one in rows], dim=1).T.numpy()
-
-
-@dataclass(frozen=True, eq=False)
-class RowsOfCells(CellMatrices):
-    """The rows of all cells in groups of equal ones, see `CellMatrices`, and right-hand sides."""
-
     @cached_property
     def trace_sizes(self) -> Array:
         """The numbers of unknowns on all faces, on all arcs of interfaces, of shared functions."""
@@ -377,13 +309,11 @@ class RowsOfCells(CellMatrices):
         """
         found: dict[Any, list[int]] = {}
         for cell in self._by_terms():
-            sides = self.geometry.sides[cell]
             terms = [one.term for one in self.terms[cell]]
-            alike = all(term.is_alike for term in terms)
-            names = tuple(id(term) for term in terms)
-            alike = alike and not (self.contacts[cell] or (self.free_fields and cell == 0))
-            alike = alike and not self.shared.of(cell)
-            key = (self.size(cell), tuple(at.kind for at in sides), names) if alike else cell
+            kinds = tuple(at.kind for at in self.geometry.sides[cell])
+            apart = self.contacts[cell] or self.shared.of(cell) or (self.free_fields and cell == 0)
+            alike = not apart and all(term.is_alike for term in terms)
+            key = (self.size(cell), kinds, tuple(map(id, terms))) if alike else cell
             found.setdefault(key, []).append(cell)
         faces = [self.blocks(cell) for cell in range(len(self.geometry.sides))]
         similar = self._similar(found)
@@ -408,32 +338,46 @@ class RowsOfCells(CellMatrices):
         places = [(numbers.setdefault(id(e.term), len(numbers)), e.place) for e in equations]
         return sorted(range(len(places)), key=places.__getitem__)
 
-    def _similar(self, equal: Mapping[Any, list[int]]) -> list[list[EqualCells]]:
-        """Groups of equal cells, in lists of those whose matrices differ by a factor.
+    def _similar(self, equal: Mapping[Any, list[int]]) -> list[list[tuple[list[int], float]]]:
+        """Groups of equal cells with their sizes, in lists of those that differ by this factor.
 
         equal: the numbers of equal cells. The key of a cell whose rows are like those of no other
             one is its number, otherwise what the rows depend on.
         """
-        found: dict[Any, list[EqualCells]] = {}
+        found: dict[Any, list[tuple[list[int], float]]] = {}
         for key, cells in equal.items():
             pattern, size = key, 1.0
             if isinstance(key, tuple):
                 _, _, terms = key
                 sides = tuple((at.side, at.within) for at in self.geometry.sides[cells[0]])
-                sizes = self._row_sizes(cells[0])
-                pattern, size = (sides, terms, sizes.ratios), sizes.first
-            found.setdefault(pattern, []).append(EqualCells(cells, size))
+                ratios, size = self._sizes(cells[0])
+                pattern = sides, terms, ratios
+            found.setdefault(pattern, []).append((cells, size))
         return list(found.values())
 
-    def _row_sizes(self, cell: int) -> RowSizes:
-        """The sizes of the parts of a cell's rows, whose terms have the same slopes everywhere."""
-        factors = []
+    def _sizes(self, cell: int) -> tuple[tuple[int, ...], float]:
+        """The ratios of the sizes of all parts of a cell's rows to the first one, and that one.
+
+        Where all derivatives in the equation of a field are of one order, as in Poisson's equation,
+        and weights are powers of a distance, as at corners, the rows of a cell of another size
+        differ only by a factor. Then the ratios are the same, and these cells need only one
+        elimination. The ratios are given by binary logarithms as rounded multiples of a small unit.
+        """
+        parts = []
+        for one in self.terms[cell]:  # whose slopes are the same everywhere
+            term, place = one.term, one.place
+            orders = (term.sizes[place] > 0).any(dim=(0, 2)).nonzero()[:, 0]
+            powers = term.at.scale[place] ** orders[:, None]  # (orders, d)
+            root = term.at.weights[place].sum().sqrt()
+            parts.append((root * one.factors[:, None, None] * powers).flatten())
         for at in self.geometry.sides[cell]:
             weights = self.weights_at(at)
             orders = torch.arange(len(weights))[:, None]
             scale = float(self.geometry.scale[cell, at.side.axis])
-            factors.append(torch.stack([weights * scale**orders, weights / at.unit**orders]))
-        return RowSizes.of(self.terms[cell], factors)
+            parts += [(weights * scale**orders).flatten(), (weights / at.unit**orders).flatten()]
+        sizes, unit = torch.cat(parts), 2.0**-20  # far larger than rounding errors
+        ratios = (sizes / sizes[0]).clamp_min(1e-300).log2() / unit
+        return tuple(ratios.round().long().tolist()), float(sizes[0])
 
     @cached_property
     def _coarse(self) -> Array:
@@ -493,3 +437,18 @@ class RowsOfCells(CellMatrices):
             inner, outer = (np.moveaxis(one, 1, 0).reshape(-1, cells * each) for one in known)
             rows_times = self.times(group.cells[0], inner, outer).reshape(rows, cells, each)
             yield own - np.moveaxis(rows_times, 1, 0)
+
+
+def _diagonal(blocks: Sequence[Array]) -> Array:
+    """Square matrices along the diagonal of one, (t, t)."""
+    size, start = sum(map(len, blocks)), 0
+    found = np.zeros((size, size), np.result_type(float, *blocks))
+    for block in blocks:
+        own = slice(start, start := start + len(block))
+        found[own, own] = block
+    return found
+
+
+def _joined(rows: Sequence[Tensor]) -> Array:
+    """Rows below one another, (r, c), with each column side by side in memory."""
+    return torch.cat([one.T for one in rows], dim=1).T.numpy()
