@@ -50,30 +50,6 @@ from kanpinn.tasks.refinement import (
 )
 
 
-@dataclass(frozen=True)
-class CellSettings:
-    """The settings of a solve in cells, see `Dissection`."""
-
-    tolerance: float
-    cells: int
-    bulk: float
-
-    @property
-    def accuracy(self) -> float:
-        """The relative accuracy of each least-squares problem: far below the tolerance.
-
-        It is that in the root of the functional. In L2 the relative errors of conjugate gradients
-        were 4 times as large for Poisson's equation, and 200 times for elasticity.
-        """
-        part = 1e-5
-        return part * self.tolerance
-
-    @property
-    def corrects(self) -> bool:
-        """Whether solutions of least-squares problems are corrected, for which factors are kept."""
-        return self.accuracy < CellSystem.by_one_solve
-
-
 @dataclass
 class NewtonProgress:
     """The changes of the solution by the steps of Newton's method.
@@ -223,7 +199,7 @@ class DissectionStage(Stage):
     steady = False  # the solve on the last tree may take longer than all before
     geometry: CellGeometry
 
-    def __init__(self, settings: CellSettings, residuals: Residuals) -> None:
+    def __init__(self, settings: "Dissection", residuals: Residuals) -> None:
         self.settings, self.residuals = settings, residuals
         self.network = require_cells(residuals.surrogate.network)
         self.means = mean_terms(residuals)
@@ -426,7 +402,7 @@ class NumberStage(DissectionStage):
 
     kept = (*DissectionStage.kept, "search_state")
 
-    def __init__(self, settings: CellSettings, residuals: Residuals, seed: int) -> None:
+    def __init__(self, settings: "Dissection", residuals: Residuals, seed: int) -> None:
         super().__init__(settings, residuals)
         self.search = NumberSearch(residuals, self.problem, seed)
 
@@ -531,6 +507,21 @@ class Dissection(Optimizer):
         if self.bulk > 1:
             raise InputError(f"bulk must be at most 1, got {self.bulk}")
 
+    @property
+    def accuracy(self) -> float:
+        """The relative accuracy of each least-squares problem: far below the tolerance.
+
+        It is that in the root of the functional. In L2 the relative errors of conjugate gradients
+        were 4 times as large for Poisson's equation, and 200 times for elasticity.
+        """
+        part = 1e-5
+        return part * self.tolerance
+
+    @property
+    def corrects(self) -> bool:
+        """Whether solutions of least-squares problems are corrected, for which factors are kept."""
+        return self.accuracy < CellSystem.by_one_solve
+
     def check(self, network: Network) -> None:
         dtype = require_cells(network).layer.coefficients.dtype
         if dtype != torch.float64:
@@ -544,9 +535,8 @@ class Dissection(Optimizer):
         return replace(self, steps=1)
 
     def start(self, residuals: Residuals, seed: int) -> DissectionStage:
-        settings = CellSettings(self.tolerance, self.cells, self.bulk)
         network = require_cells(residuals.surrogate.network)
         if network.constants is not None or network.coefficient is not None:
-            return NumberStage(settings, residuals, seed)
+            return NumberStage(self, residuals, seed)
         network.forget_numbers()  # those of another problem
-        return DissectionStage(settings, residuals)
+        return DissectionStage(self, residuals)

@@ -280,62 +280,11 @@ Mixed = tuple[int, ...]  # the orders of a derivative by each coordinate
 
 
 @dataclass(frozen=True)
-class PolynomialTables:
-    """The factors of the derivatives of polynomials at some points: functions of one coordinate.
-
-    Args:
-        polynomials: the polynomials.
-        tables: for each order the derivatives of Legendre polynomials, (k + 1, d, q).
-    """
-
-    polynomials: LocalPolynomials
-    tables: Sequence[Array]
-
-    def summed(
-        self, channels: Channels, scale: Sequence[float], parts: Sequence[int], factors: Array
-    ) -> Array:
-        """The sums of the parts of the polynomials' jets times factors, (L, m, q, e).
-
-        Args:
-            channels: the derivatives by the physical coordinates.
-            scale: the derivatives of the cell's coordinates by the physical ones, (d,).
-            parts: the numbers of the parts.
-            factors: of all parts, (parts, m, q, e).
-        """
-        every, sums = derivatives_of_parts(channels), dict[Mixed, Array]()
-        for part in parts:
-            for orders, factor in every[part]:
-                size = factor * np.prod(np.array(scale) ** orders)
-                own = factors[part] * size
-                sums[orders] = sums[orders] + own if orders in sums else own
-        found = None
-        for orders, own in sums.items():
-            one = self._times(orders, own)
-            found = one if found is None else np.add(found, one, out=found)
-        assert found is not None
-        return found
-
-    def _times(self, orders: Mixed, factors: Array) -> Array:
-        """A derivative of all polynomials times factors, (L, m, q, e); factors: (m, q, e)."""
-        single = factors.shape[0] * factors.shape[2] == 1
-        first = self.tables[orders[0]][:, 0]
-        if single:  # then the factors are not needed for each polynomial
-            first = first * factors[0, :, 0]
-        columns = self.polynomials.columns
-        found = first.take(columns[0], axis=0)
-        for axis in range(1, len(orders)):
-            found = found * self.tables[orders[axis]][:, axis].take(columns[axis], axis=0)
-        if single:
-            return found[:, None, :, None]
-        return found[:, None, :, None] * factors
-
-
-@dataclass(frozen=True, eq=False)
 class PlacedDerivatives:
-    """The derivatives of polynomials at points in other places of each cell.
+    """The derivatives of the polynomials of cells whose points are in different places of each.
 
-    Those of many cells are computed together, which is several times as fast. They are kept until
-    those of all these cells have been asked for.
+    They are products of functions of one coordinate, the tables. Those of several cells are
+    computed together, and are forgotten when all of these cells have been asked for.
 
     Args:
         polynomials: the polynomials.
@@ -352,13 +301,45 @@ class PlacedDerivatives:
     kept: dict[int, list[Array]] = field(default_factory=dict)
     asked: Counter[int] = field(default_factory=Counter)
 
-    def of_cell(self, place: int, used: slice | Tensor) -> PolynomialTables:
-        """The tables at the points of a cell.
+    def summed(
+        self,
+        place: int,
+        used: slice | Tensor,
+        scale: Sequence[float],
+        parts: Sequence[int],
+        factors: Array,
+    ) -> Array:
+        """The sums of the parts of the polynomials' jets times factors, (L, m, q, e).
 
         Args:
             place: the number of the cell here.
             used: which of its points.
+            scale: the derivatives of the cell's coordinates by the physical ones, (d,).
+            parts: the numbers of the parts.
+            factors: of all parts, (parts, m, q, e).
         """
+        tables, every = self._of_cell(place, used), derivatives_of_parts(self.channels)
+        sums = dict[Mixed, Array]()
+        for part in parts:
+            for orders, factor in every[part]:
+                own = factors[part] * (factor * np.prod(np.array(scale) ** orders))
+                sums[orders] = sums[orders] + own if orders in sums else own
+        columns, result = self.polynomials.columns, None
+        for orders, own in sums.items():
+            single = own.shape[0] * own.shape[2] == 1
+            first = tables[orders[0]][:, 0]
+            if single:  # then the factors are not needed for each polynomial
+                first = first * own[0, :, 0]
+            values = first.take(columns[0], axis=0)
+            for axis in range(1, len(orders)):
+                values = values * tables[orders[axis]][:, axis].take(columns[axis], axis=0)
+            values = values[:, None, :, None] if single else values[:, None, :, None] * own
+            result = values if result is None else np.add(result, values, out=result)
+        assert result is not None
+        return result
+
+    def _of_cell(self, place: int, used: slice | Tensor) -> list[Array]:
+        """For each order the derivatives of Legendre polynomials in a cell, (k + 1, d, q)."""
         points = 2**10  # at once: tables that stay in the processor's cache
         together = max(1, points // self.local.shape[1])
         first = place - place % together
@@ -369,8 +350,7 @@ class PlacedDerivatives:
         if self.asked[first] == tables[0].shape[2]:
             del self.kept[first], self.asked[first]
         chosen = used if isinstance(used, slice) else used.numpy()
-        own = [one[:, :, place - first, chosen] for one in tables]
-        return PolynomialTables(self.polynomials, own)
+        return [one[:, :, place - first, chosen] for one in tables]
 
     def _tables(self, local: Tensor) -> list[Array]:
         """The tables of some cells; local: their points, (cells, q, d)."""

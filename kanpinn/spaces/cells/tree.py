@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,119 +40,49 @@ class Faces:
             torch.cat([one.corners for one in parts]),
         )
 
-    @classmethod
-    def between(
-        cls, places: "BoxPlaces", boxes: Tensor, region: Tensor, around: frozenset[int]
-    ) -> "Faces":
-        """The faces between boxes that do not overlap.
 
-        A coordinate goes around a circle if both of its ends are neighbours. Then a face at these
-        ends has the coordinates of the upper one.
+def overlapping(
+    roots: Sequence[int], level: np.ndarray, place: np.ndarray, above: np.ndarray, below: np.ndarray
+) -> Iterator[np.ndarray]:
+    """Boxes whose upper and whose lower sides across one coordinate overlap, in arrays (2, n).
 
-        Args:
-            places: the boxes among those of the same size.
-            boxes: their lower and upper corners, (N, 2, d).
-            region: the numbers of their regions, (N,); boxes of two regions have no faces.
-            around: the coordinates that go around a circle.
-        """
-        parts = []
-        for axis in range(places.level.shape[1]):
-            lower, upper = places.adjacent(axis, region, axis in around)
-            low = torch.maximum(boxes[lower, 0], boxes[upper, 0])
-            high = torch.minimum(boxes[lower, 1], boxes[upper, 1])
-            low[:, axis] = high[:, axis] = boxes[lower, 1, axis]
-            parts.append((torch.full_like(lower, axis), lower, upper, torch.stack([low, high], 1)))
-        return cls(*(torch.cat(same) for same in zip(*parts, strict=True)))
-
-
-@dataclass(frozen=True, eq=False)
-class BoxPlaces:
-    """Boxes that are made by halving, as places among all boxes of the same size.
-
-    Args:
-        roots: the numbers of boxes of level 0 along each coordinate.
-        level: how often each box is halved in each coordinate, (N, d).
-        place: its place along each coordinate, (N, d).
-    """
-
-    roots: Sequence[int]
-    level: Tensor
-    place: Tensor
-
-    def adjacent(self, axis: int, region: Tensor, around: bool) -> tuple[Tensor, Tensor]:
-        """The pairs of boxes of which the upper side of one overlaps the lower side of the other.
-
-        Args:
-            axis: the coordinate that is constant on these sides.
-            region: the numbers of the boxes' regions, (N,); both of a pair have the same.
-            around: whether both ends of the coordinate are neighbours.
-
-        Returns:
-            The first and the second box of each pair, (F,) each.
-        """
-        finest = int(self.level[:, axis].max())
-        start = self.place[:, axis] << (finest - self.level[:, axis])
-        end = start + (1 << (finest - self.level[:, axis]))
-        if around:
-            end %= self.roots[axis] << finest
-        planes = torch.cat([torch.stack([region, one], dim=1) for one in (end, start)])
-        _, plane = planes.unique(dim=0, return_inverse=True)
-        others = [i for i in range(self.level.shape[1]) if i != axis]
-        sides = _Sides(
-            [self.roots[i] for i in others],
-            *(one[:, others].numpy() for one in (self.level, self.place)),
-            *plane.view(2, -1).numpy(),
-        )
-        none = np.zeros((2, 0), dtype=np.int64)
-        pairs = torch.from_numpy(np.concatenate([none, *sides.overlapping()], axis=1))
-        lower, upper = pairs[:, (pairs[0] * len(region) + pairs[1]).argsort()]
-        return lower, upper
-
-
-@dataclass(frozen=True, eq=False)
-class _Sides:
-    """The sides of boxes across one coordinate, by the other coordinates.
+    In each coordinate one of two sides that overlap is a part of the other, or the same. So both
+    have the same place among the larger ones.
 
     Args:
         roots: the numbers of boxes of level 0 along the other coordinates.
         level, place: of the boxes in these, (N, d - 1) each.
         above, below: the number of the plane of the upper and of the lower side of each box, (N,).
     """
+    kinds, kind = np.unique(level, axis=0, return_inverse=True)
+    each = [np.flatnonzero(kind.ravel() == number) for number in range(len(kinds))]
+    for one, lower in zip(kinds, each, strict=True):
+        for other, upper in zip(kinds, each, strict=True):
+            common = np.minimum(one, other)
+            keys = keys_of(roots, common, place[lower] >> (one - common), above[lower])
+            others = keys_of(roots, common, place[upper] >> (other - common), below[upper])
+            order = others.argsort()
+            others = others[order]
+            first = others.searchsorted(keys)
+            counts = others.searchsorted(keys, "right") - first
+            if counts.any():
+                starts = np.repeat(counts.cumsum() - counts - first, counts)
+                pairs = upper[order[np.arange(len(starts)) - starts]]
+                yield np.stack([np.repeat(lower, counts), pairs])
 
-    roots: Sequence[int]
-    level: np.ndarray
-    place: np.ndarray
-    above: np.ndarray
-    below: np.ndarray
 
-    def overlapping(self) -> Iterator[np.ndarray]:
-        """The boxes whose upper and whose lower sides overlap, in arrays (2, n).
+def keys_of(roots: Sequence[int], level: Any, place: Any, keys: Any) -> Any:
+    """One number for each place among the boxes of a level and each of given numbers, (k,).
 
-        In each coordinate one of two sides that overlap is a part of the other, or the same. So
-        both have the same place among the larger ones.
-        """
-        kinds, kind = np.unique(self.level, axis=0, return_inverse=True)
-        each = [np.flatnonzero(kind.ravel() == number) for number in range(len(kinds))]
-        for one, lower in zip(kinds, each, strict=True):
-            for other, upper in zip(kinds, each, strict=True):
-                common = np.minimum(one, other)
-                keys = self._keys(self.above[lower], self.place[lower] >> (one - common), common)
-                own = self._keys(self.below[upper], self.place[upper] >> (other - common), common)
-                order = own.argsort()
-                own = own[order]
-                first = own.searchsorted(keys)
-                counts = own.searchsorted(keys, "right") - first
-                if counts.any():
-                    starts = np.repeat(counts.cumsum() - counts - first, counts)
-                    found = upper[order[np.arange(len(starts)) - starts]]
-                    yield np.stack([np.repeat(lower, counts), found])
-
-    def _keys(self, plane: np.ndarray, place: np.ndarray, level: np.ndarray) -> np.ndarray:
-        """One number for each plane and place among the sides of a level, (k,)."""
-        keys = plane
-        for axis, count in enumerate(self.roots):
-            keys = keys * (count << int(level[axis])) + place[:, axis]
-        return keys
+    Args:
+        roots: the numbers of boxes of level 0 along each coordinate.
+        level: how often the boxes are refined in each coordinate, (d,).
+        place: the places, (k, d), a tensor or an array.
+        keys: the given numbers, such as those of regions, (k,).
+    """
+    for axis, count in enumerate(roots):
+        keys = keys * (count << int(level[axis])) + place[:, axis]
+    return keys
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,16 +150,11 @@ class Tree:
         sizes, size, counts = self.level.unique(dim=0, return_inverse=True, return_counts=True)
         for number in counts.argsort(descending=True).tolist():
             level, numbers = tuple(sizes[number].tolist()), (size == number).nonzero()[:, 0]
-            keys, order = self._keys(level, self.place[numbers], self.region[numbers]).sort()
+            keys, order = keys_of(
+                self.roots, level, self.place[numbers], self.region[numbers]
+            ).sort()
             found[level] = keys, numbers[order]
         return found
-
-    def _keys(self, level: Sequence[int], place: Tensor, region: Tensor) -> Tensor:
-        """One number for each region and place among the boxes of a size, (k,)."""
-        keys = region
-        for axis, count in enumerate(self.roots):
-            keys = keys * (count << level[axis]) + place[:, axis]
-        return keys
 
     def locate(self, x: Tensor, region: Tensor) -> Tensor:
         """The numbers of the leaves that contain points of [-1, 1]^d, (n,).
@@ -244,7 +170,8 @@ class Tree:
         for level, (keys, numbers) in self._sorted.items():
             counts = self._counts(torch.tensor([level]))
             place = ((x[lost] + 1) / 2 * counts).floor().long()
-            wanted = self._keys(level, place.clamp_min(0).minimum(counts - 1), region[lost])
+            place = place.clamp_min(0).minimum(counts - 1)
+            wanted = keys_of(self.roots, level, place, region[lost])
             at = torch.searchsorted(keys, wanted).clamp_max(len(keys) - 1)
             here = keys[at] == wanted
             found[lost[here]] = numbers[at[here]]
@@ -330,9 +257,44 @@ class Tree:
 
     @cached_property
     def faces(self) -> Faces:
-        """The faces between leaves of the same region."""
-        places = BoxPlaces(self.roots, self.level, self.place)
-        return Faces.between(places, self.boxes, self.region, self.around)
+        """The faces between leaves of the same region.
+
+        A face at the ends of a coordinate that goes around a circle has the coordinates of the
+        upper one.
+        """
+        parts = []
+        for axis in range(self.dim):
+            lower, upper = self._adjacent(axis)
+            low = torch.maximum(self.boxes[lower, 0], self.boxes[upper, 0])
+            high = torch.minimum(self.boxes[lower, 1], self.boxes[upper, 1])
+            low[:, axis] = high[:, axis] = self.boxes[lower, 1, axis]
+            parts.append((torch.full_like(lower, axis), lower, upper, torch.stack([low, high], 1)))
+        return Faces(*(torch.cat(same) for same in zip(*parts, strict=True)))
+
+    def _adjacent(self, axis: int) -> tuple[Tensor, Tensor]:
+        """The pairs of leaves of which the upper side of one overlaps the lower side of the other.
+
+        axis: the coordinate that is constant on these sides.
+
+        Returns:
+            The first and the second leaf of each pair, (F,) each.
+        """
+        finest = int(self.level[:, axis].max())
+        start = self.place[:, axis] << (finest - self.level[:, axis])
+        end = start + (1 << (finest - self.level[:, axis]))
+        if axis in self.around:
+            end %= self.roots[axis] << finest
+        planes = torch.cat([torch.stack([self.region, one], dim=1) for one in (end, start)])
+        _, plane = planes.unique(dim=0, return_inverse=True)
+        others = [i for i in range(self.dim) if i != axis]
+        level, place = (one[:, others].numpy() for one in (self.level, self.place))
+        sides = overlapping(
+            [self.roots[i] for i in others], level, place, *plane.view(2, -1).numpy()
+        )
+        pairs = np.concatenate([np.zeros((2, 0), dtype=np.int64), *sides], axis=1)
+        pairs = pairs[:, (pairs[0] * len(self) + pairs[1]).argsort()]
+        lower, upper = torch.from_numpy(pairs)
+        return lower, upper
 
     @property
     def unbalanced(self) -> Tensor:

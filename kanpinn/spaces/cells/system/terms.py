@@ -180,9 +180,8 @@ class SampledTerm:
         slopes = self.slopes[place][used] * weights[..., None, None]  # (q, e, parts, m)
         factors = slopes.permute(2, 3, 0, 1)
         if not self.at.alike:
-            derivatives = self._derivatives.of_cell(place, used)
-            channels, scale = self.term.channels, self.at.scale[place].tolist()
-            sums = derivatives.summed(channels, scale, self.parts, factors.numpy())
+            scale = self.at.scale[place].tolist()
+            sums = self._derivatives.summed(place, used, scale, self.parts, factors.numpy())
             return torch.from_numpy(sums).flatten(2).flatten(0, 1).T
         functions = self.functions(place).permute(2, 1, 0)[:, :, used]  # (L, parts, q)
         found = total(
