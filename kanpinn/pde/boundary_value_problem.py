@@ -152,10 +152,13 @@ def stated(problem: P, kind: type = BoundaryValueProblem) -> P:
         )
     _check_interfaces(name, conditions)
     conditions = problem.completed(conditions)
+    return altered(problem, conditions=functools.partial(tuple, tuple(conditions)), is_stated=True)
+
+
+def altered(problem: P, **attributes: object) -> P:
+    """Return a copy of a problem with other attributes, also of one that is a frozen dataclass."""
     view = copy.copy(problem)
-    # object's own setter works also for a problem that is a frozen dataclass.
-    object.__setattr__(view, "conditions", functools.partial(tuple, tuple(conditions)))
-    object.__setattr__(view, "is_stated", True)
+    vars(view).update(attributes)
     return view
 
 
@@ -282,8 +285,7 @@ def with_parameter(problem: P, name: str, value: float) -> P:
         InputError: where the problem has no number as an attribute of that name.
     """
     parameter_of(problem, name)
-    view = copy.copy(problem)
-    object.__setattr__(view, name, value)
+    view = altered(problem, **{name: value})
     if not problem.is_stated:
         return view
     del view.__dict__["conditions"], view.__dict__["is_stated"]

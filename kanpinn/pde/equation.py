@@ -277,6 +277,7 @@ class Equation(Problem):
         self.space = tuple(name for name in domain.names if name != self.time)
         if exact is not None:
             self.exact = function(self.value("exact", exact))
+        self._coefficients: list[tuple[str, Value, float, bool]] = []  # with their limits
         self._source: Value | None = None  # then it is derived from the exact solution
         if source is not None or exact is None:
             self._source = self.value("source", 0.0 if source is None else source)
@@ -311,10 +312,8 @@ class Equation(Problem):
             check_values("exact", self.exact, inside)
         if self._source is not None:
             check_values("source", self._source, inside)
-        self.check_coefficients(inside)
-
-    def check_coefficients(self, inside: Points) -> None:
-        """Refuse coefficients with invalid values at the given points of the domain."""
+        for name, given, least, above in self._coefficients:
+            check_values(name, given, inside, least, above=above)
 
     def steady(self) -> None:
         """Refuse a domain with time, for equations without a time derivative."""
@@ -354,16 +353,32 @@ class Equation(Problem):
         slopes = (partial(known, name) * partial(u, name) for name in self.space)
         return values_of(a, p, 1, "diffusion") * second + total(slopes)
 
-    def differentiable(self, name: str, given: Data) -> Value:
-        """Return the value of a coefficient that is differentiated; refuse formulas that can jump.
+    def coefficient(
+        self,
+        name: str,
+        given: Data,
+        least: float = -math.inf,
+        *,
+        above: bool = True,
+        differentiable: bool = False,
+    ) -> Value:
+        """Return a coefficient as a number or a function of points; its values are checked later.
 
-        Automatic differentiation would ignore the jump without a message.
+        Args:
+            name: the name of its argument.
+            given: a number, a formula or a function of points.
+            least: the bound that its values have to exceed.
+            above: whether values equal to `least` are refused, too.
+            differentiable: whether formulas that can jump are refused, since automatic
+                differentiation would ignore the jump without a message.
         """
         found = self.value(name, given)
-        if isinstance(found, Expression) and (jumps := found.functions & {*JUMPS}):
+        jumps = found.functions & {*JUMPS} if isinstance(found, Expression) else ()
+        if differentiable and jumps:
             raise InputError(
                 f"{name} = {show(given)}: must have a gradient everywhere, {min(jumps)} can jump"
             )
+        self._coefficients.append((name, found, least, above))
         return found
 
     def _walls(self, periodic: Sequence[str]) -> Boundary | None:

@@ -11,7 +11,7 @@ from kanpinn.geometry import Domain, Points
 from kanpinn.jets import Channels, Jet, laplacian, partial
 from kanpinn.pde.conditions import Integral
 from kanpinn.pde.conditions.condition import Data, values_of
-from kanpinn.pde.equation import Equation, Function, Shared, check_values, jet
+from kanpinn.pde.equation import Equation, Function, Shared, jet
 
 
 class Poisson(Equation):
@@ -44,7 +44,7 @@ class Poisson(Equation):
     ) -> None:
         super().__init__(domain, **shared)
         self.steady()
-        self.diffusion = self.differentiable("diffusion", diffusion)
+        self.diffusion = self.coefficient("diffusion", diffusion, 0, differentiable=True)
         if mean is not None:
             self._conditions.append(Integral(domain, mean * domain.measure))
         elif not any(c.fixes_constant for c in self._conditions):
@@ -54,9 +54,6 @@ class Poisson(Equation):
 
     def operator(self, p: Points, u: Jet) -> Tensor:
         return -self.diffusion_term(p, u, self.diffusion)
-
-    def check_coefficients(self, inside: Points) -> None:
-        check_values("diffusion", self.diffusion, inside, least=0)
 
 
 class Heat(Equation):
@@ -88,15 +85,12 @@ class Heat(Equation):
         **shared: Unpack[Shared],
     ) -> None:
         super().__init__(domain, **shared)
-        self.diffusion = self.differentiable("diffusion", diffusion)
+        self.diffusion = self.coefficient("diffusion", diffusion, 0, differentiable=True)
         self.add_initial(initial)
 
     def operator(self, p: Points, u: Jet) -> Tensor:
         rate = partial(u, str(self.time))
         return rate - self.diffusion_term(p, u, self.diffusion)
-
-    def check_coefficients(self, inside: Points) -> None:
-        check_values("diffusion", self.diffusion, inside, least=0)
 
 
 class Wave(Equation):
@@ -129,7 +123,7 @@ class Wave(Equation):
         **shared: Unpack[Shared],
     ) -> None:
         super().__init__(domain, **shared)
-        self.speed = self.value("speed", speed)
+        self.speed = self.coefficient("speed", speed, 0)
         if rate is None and self.exact is not None:
             self.add_initial(initial, TimeDerivative(self.exact))
         else:
@@ -138,9 +132,6 @@ class Wave(Equation):
     def operator(self, p: Points, u: Jet) -> Tensor:
         t, c = str(self.time), values_of(self.speed, p, 1, "speed")
         return partial(u, t, t) - c**2 * self.diffusion_term(p, u, 1.0)
-
-    def check_coefficients(self, inside: Points) -> None:
-        check_values("speed", self.speed, inside, least=0)
 
 
 @dataclass(frozen=True)
@@ -182,14 +173,11 @@ class Helmholtz(Equation):
     ) -> None:
         super().__init__(domain, **shared)
         self.steady()
-        self.wavenumber = self.value("wavenumber", wavenumber)
+        self.wavenumber = self.coefficient("wavenumber", wavenumber)
 
     def operator(self, p: Points, u: Jet) -> Tensor:
         k = values_of(self.wavenumber, p, 1, "wavenumber")
         return -laplacian(u) - k**2 * u.value
-
-    def check_coefficients(self, inside: Points) -> None:
-        check_values("wavenumber", self.wavenumber, inside)
 
 
 class AdvectionDiffusion(Equation):
@@ -233,9 +221,11 @@ class AdvectionDiffusion(Equation):
                 f"velocity must be a list of {len(self.space)}, the components along "
                 f"{', '.join(self.space)}, got {velocity!r}"
             )
-        self.velocity = [self.value(f"velocity[{i}]", v) for i, v in enumerate(velocity)]
-        self.diffusion = self.differentiable("diffusion", diffusion)
-        self.reaction = self.value("reaction", reaction)
+        self.velocity = [self.coefficient(f"velocity[{i}]", v) for i, v in enumerate(velocity)]
+        self.diffusion = self.coefficient(
+            "diffusion", diffusion, 0, above=False, differentiable=True
+        )
+        self.reaction = self.coefficient("reaction", reaction)
         if self.time is not None:
             self.add_initial(initial)
         elif initial is not None:
@@ -253,9 +243,3 @@ class AdvectionDiffusion(Equation):
         if self.diffusion != 0:
             found = found - self.diffusion_term(p, u, self.diffusion)
         return found if self.time is None else found + partial(u, self.time)
-
-    def check_coefficients(self, inside: Points) -> None:
-        for i, v in enumerate(self.velocity):
-            check_values(f"velocity[{i}]", v, inside)
-        check_values("reaction", self.reaction, inside)
-        check_values("diffusion", self.diffusion, inside, least=0, above=False)

@@ -14,7 +14,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Boundary
 from kanpinn.geometry.points import Points
 from kanpinn.jets import Jet
-from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, altered
 from kanpinn.pde.conditions.condition import Condition
 from kanpinn.pde.energies import check_boundary_energies, check_energy, euler_lagrange, with_natural
 from kanpinn.pde.evaluate import jets_of_fields, random_jets, stack_equations
@@ -272,9 +272,6 @@ def by_energy(problem: P) -> P:
     """
     if problem.is_from_energy:
         return problem
-    view = copy.copy(problem)
-    # object's own setter works also for a problem that is a frozen dataclass.
-    object.__setattr__(view, "ignores_residual", True)
+    view = altered(problem, ignores_residual=True)
     conditions = tuple(view.completed(problem.conditions()))
-    object.__setattr__(view, "conditions", functools.partial(tuple, conditions))
-    return view
+    return altered(view, conditions=functools.partial(tuple, conditions))
