@@ -258,7 +258,7 @@ class EnergyTerm(Term):
         assert points.data is not None
         u = surrogate.jet(points, self.channels, tape)
         root = _root(_hessian(lambda jet: self.equation(points, jet), u))
-        return (points.data / 2).sqrt() * torch.einsum("nkq,nq->nk", root, _flat(u.parts()))
+        return (points.data / 2).sqrt() * torch.einsum("nkq,nq->nk", root, u.stacked().flatten(1))
 
     @torch.enable_grad()
     def strength(self, surrogate: Surrogate, count: int = 64) -> float:
@@ -280,7 +280,7 @@ class EnergyTerm(Term):
         curvatures = _hessian(lambda jet: self.equation(points, jet), sizes).diagonal(
             dim1=1, dim2=2
         )
-        return float((curvatures * _flat(sizes.parts()).square()).mean(dim=0).max())
+        return float((curvatures * sizes.stacked().flatten(1).square()).mean(dim=0).max())
 
 
 def _sizes(part: Tensor, rates: Tensor) -> Tensor:
@@ -299,25 +299,18 @@ def _sizes(part: Tensor, rates: Tensor) -> Tensor:
     return sizes * rates.max() ** 2 if part.ndim == 3 else sizes
 
 
-def _flat(parts: Sequence[Tensor]) -> Tensor:
-    return torch.cat([part.flatten(1) for part in parts], dim=1)
-
-
 def _hessian(density: Callable[[Jet], Tensor], u: Jet) -> Tensor:
-    """∂²e/∂q² at each point, (n, len(q), len(q)), where q is all entries of the jet."""
-    leaves = [part.detach().requires_grad_() for part in u.parts()]
-    slopes = _flat(_gradients(density(u.with_parts(leaves)).sum(), leaves))
-    columns = [_flat(_gradients(slope.sum(), leaves)) for slope in slopes.unbind(1)]
+    """∂²e/∂q² at each point, (n, len(q), len(q)), where q is all entries of the stacked jet."""
+    q = u.stacked().detach().requires_grad_()
+
+    def slopes(of: Tensor) -> Tensor:
+        if not of.requires_grad:
+            return torch.zeros_like(q).flatten(1)
+        (found,) = torch.autograd.grad(of.sum(), q, create_graph=True, materialize_grads=True)
+        return found.flatten(1)
+
+    columns = [slopes(one) for one in slopes(density(u.unstacked(q))).unbind(1)]
     return torch.stack(columns, dim=1).detach()
-
-
-def _gradients(total: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
-    if not total.requires_grad:
-        return [torch.zeros_like(leaf) for leaf in leaves]
-    found = torch.autograd.grad(
-        total, leaves, create_graph=True, allow_unused=True, materialize_grads=True
-    )
-    return list(found)
 
 
 def _root(hessian: Tensor, flat: float = 1e-12) -> Tensor:

@@ -40,16 +40,6 @@ class DenseLayer(Layer):
             return channel @ weights
         return (channel[:1] @ weights).expand(len(channel), *channel.shape[1:-1], -1)  # equal rows
 
-    def features(self, h: Jet | Coordinates) -> Tensor:
-        """Channels of the activated jet, (n, channels, n_in + 1), with the bias' 1 in the value."""
-        jet = self._activated(h)
-        stacked = torch.cat(
-            [t.flatten(1, -2) if t.ndim > 2 else t[:, None] for t in jet.parts()], dim=1
-        )
-        one = stacked.new_zeros(1, stacked.shape[1], 1)
-        one[:, 0] = 1
-        return torch.cat([stacked, one.expand(len(stacked), -1, -1)], dim=2)
-
     def _activated(self, h: Jet | Coordinates) -> Jet:
         jet = h.dense()
         if self.activation == "identity":
@@ -59,21 +49,14 @@ class DenseLayer(Layer):
         return jet.chain(derivatives(self.activation, jet.value, h.channels.derivative_order))
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.features(h)
+        stacked = self._activated(h).stacked()
+        one = stacked.new_zeros(1, stacked.shape[1], 1)
+        one[:, 0] = 1  # of the bias, in the value
+        features = torch.cat([stacked, one.expand(len(stacked), -1, -1)], dim=2)
         return features, features @ coefficients
 
     def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
-        c = h.channels
-        value, rest = product[:, 0], product[:, 1:]
-        sizes = [c.dim * c.gradient, c.second_count, len(c.directions) * c.order]
-        gradient, second, lines = rest.split(sizes, dim=1)
-        return Jet(
-            c,
-            value,
-            gradient if c.gradient else None,
-            second if c.second_count else None,
-            lines.unflatten(1, (len(c.directions), c.order)) if c.directions else None,
-        )
+        return h.dense().unstacked(product)
 
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
         features, weights = (t.permute(1, 2, 0).contiguous() for t in (known, delta))

@@ -541,11 +541,6 @@ def test_a_part_of_another_boundary_may_lie_on_the_domains_own():
     assert random_surrogate(Poisson(SQUARE, kp.Dirichlet(half, smooth)), "auto")
 
 
-def test_a_piece_that_does_not_exist_is_refused_with_the_nearest_name():
-    with pytest.raises(kp.InputError, match=r"no piece 'xmin'.*did you mean 'x_min'"):
-        _ = SQUARE.boundary["xmin"]
-
-
 @pytest.mark.parametrize("kind", [kp.Neumann, kp.Dirichlet, lambda b, f: kp.Robin(b, 1.0, f)])
 @pytest.mark.parametrize("shape", [lambda p: p.x[:, 0], lambda p: p.coords, lambda p: 3.0])
 def test_data_of_a_wrong_shape_are_refused(kind, shape):

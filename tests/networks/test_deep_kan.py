@@ -103,12 +103,12 @@ def test_all_activations_are_in_the_grids_before_and_after_training(optimizer):
 
 def test_grids_that_follow_leave_what_was_in_them_as_it_was():
     network = kp.KAN([2, 6, 6, 1], degree=5, grid=[2, 3, 4], seed=2)
-    surrogate, points, hessian = (
-        Surrogate(network, BOX),
-        everywhere(),
-        Channels(BOX.names, second="hessian"),
-    )
+    surrogate, points = Surrogate(network, BOX), everywhere()
+    hessian = Channels(BOX.names, second="hessian")
     surrogate.prepare(everywhere(4))
+    start = surrogate(points)
+    surrogate.follow(everywhere(4))
+    assert torch.equal(surrogate(points), start)  # nothing to follow
     with torch.no_grad():
         for layer in network.layers[:-1]:
             layer.coefficients.mul_(1.1)
@@ -119,18 +119,3 @@ def test_grids_that_follow_leave_what_was_in_them_as_it_was():
     after = surrogate.jet(points, hessian)
     for a, b in zip(after.parts(), before.parts(), strict=True):
         assert reference.distance(a[stayed], b[stayed]) < TOLERANCE
-
-
-def test_refining_a_deep_network_leaves_it_as_it_was():
-    network = kp.KAN([2, 6, 6, 1], degree=5, grid=2, seed=2)
-    surrogate, points, hessian = (
-        Surrogate(network, BOX),
-        everywhere(),
-        Channels(BOX.names, second="hessian"),
-    )
-    surrogate.prepare(points)
-    before = surrogate.jet(points, hessian)
-    assert network.refine([2, 4, 8], surrogate.inputs_at(points)) == 0.0
-    after = surrogate.jet(points, hessian)
-    for a, b in zip(after.parts(), before.parts(), strict=True):
-        assert reference.distance(a, b) < TOLERANCE

@@ -152,37 +152,6 @@ def test_sines_with_a_frequency_keep_the_variance_of_their_arguments(generator):
     assert network.layers[0].coefficients[:-1].abs().max() == pytest.approx(1 / 2, rel=0.01)
 
 
-def test_preparing_covers_all_hidden_activations(generator):
-    network = kp.KAN([2, 6, 3, 1], seed=0)
-    p = inside(BOX, 300, generator)
-    surrogate = Surrogate(network, BOX)
-    surrogate.prepare(p)
-    h = surrogate.coordinates(p, Channels(NAMES))
-    for layer in network.layers:
-        assert (layer.basis.breaks[:, 0] <= h.value.amin(0)).all()
-        assert (layer.basis.breaks[:, -1] >= h.value.amax(0)).all()
-        h = layer(h)
-
-
-def test_following_activations_widens_grids_and_is_exact_where_they_were(generator):
-    network, p = kp.KAN([2, 3, 1], degree=[5, 6], grid=[3, 4], seed=0), inside(BOX, 300, generator)
-    surrogate = Surrogate(network, BOX)
-    surrogate.prepare(p)
-    outer = network.layers[1]
-    x, before = outer.basis.breaks[:, 1:3].T.clone(), outer.basis.breaks.clone()
-    values = outer.edges(x, 2)
-    with torch.no_grad():
-        network.layers[0].coefficients.mul_(1.3)
-    surrogate.follow(p)
-    h = network.layers[0](surrogate.coordinates(p, Channels(NAMES))).value
-    assert (outer.basis.breaks[:, 0] <= h.amin(0)).all() and (
-        outer.basis.breaks[:, -1] >= h.amax(0)
-    ).all()
-    assert torch.equal(outer.basis.breaks[:, 1:-1], before[:, 1:-1])
-    assert not torch.equal(outer.basis.breaks, before)
-    assert reference.distance(outer.edges(x, 2), values) < TOLERANCE
-
-
 @pytest.mark.parametrize("base", [None, "silu"])
 def test_nested_refinement_of_a_kan_leaves_it_unchanged(base, generator):
     network = kp.KAN([2, 4, 1], degree=4, grid=[2, 3], base=base, seed=0)
@@ -276,35 +245,6 @@ def test_high_degrees_are_there_until_numbers_overflow(degree):
         kp.KAN([1, 1], degree=171, grid=2)
     with pytest.raises(kp.InputError, match=f"degree {degree} on 100.*float32"):
         kp.KAN([1, 1], degree=degree, grid=100, dtype=torch.float32)
-
-
-def test_splitting_one_interval_of_one_input_is_exact(generator):
-    layer = kp.KAN([2, 3], degree=5, grid=3, seed=0).layers[0]
-    x = 2 * torch.rand(50, 2, generator=generator, dtype=torch.float64) - 1
-    before = layer.edges(x, 2)
-    share = torch.tensor([[0.2], [0.9]], dtype=torch.float64)
-    split = layer.basis.breaks[:, :1] + share * (
-        layer.basis.breaks[:, 1:2] - layer.basis.breaks[:, :1]
-    )
-    assert layer.set_breaks(torch.cat([layer.basis.breaks, split], 1).sort(1).values) == 0.0
-    assert reference.distance(layer.edges(x, 2), before) < TOLERANCE
-
-
-def test_following_changes_no_value_where_activations_were(generator):
-    network, p = kp.KAN([2, 3, 2, 1], degree=5, grid=3, seed=0), inside(BOX, 300, generator)
-    surrogate = Surrogate(network, BOX)
-    near = p[(p.x - 1)[:, 0].abs() < 0.9]
-    surrogate.prepare(near)
-    layers, channels = network.layers, Channels(NAMES, second="hessian")
-    before, breaks = surrogate.jet(near, channels), [layer.basis.breaks for layer in layers]
-    surrogate.follow(near)
-    assert torch.equal(surrogate(near), before.value)  # nothing to follow
-    surrogate.follow(p)
-    assert any(
-        not torch.equal(layer.basis.breaks, b) for layer, b in zip(layers, breaks, strict=True)
-    )
-    for a, b in zip(surrogate.jet(near, channels).parts(), before.parts(), strict=True):
-        assert reference.distance(a, b) < 1e-11
 
 
 @pytest.mark.parametrize("base", [None, "silu"])

@@ -377,6 +377,17 @@ def test_a_stage_goes_on_bit_for_bit_from_its_state(optimizer):
         (lambda: kp.LevenbergMarquardt(tolerance=float("nan")), "tolerance.*nan"),
         (lambda: kp.LeastSquares(rcond=-1.0), "rcond.*-1"),
         (lambda: kp.Refine(grid=[4, 0]), "grid.*got 0"),
+        (lambda: kp.SSBroyden(steps=0), "steps.*got 0"),
+        (lambda: kp.SSBroyden(tolerance=-1.0), "tolerance.*-1"),
+        (lambda: kp.SSBroyden(tolerance=2.0), "tolerance must be below 1, got 2.0"),
+        (lambda: kp.SSBroyden(largest=0), "largest.*got 0"),
+        (lambda: kp.VariableProjection(rounds=-1), "rounds.*got -1"),
+        (lambda: kp.VariableProjection(starts=0), "starts.*got 0"),
+        (lambda: kp.VariableProjection(follow=0), "follow.*got 0"),
+        (lambda: kp.VariableProjection(coarse=0), "coarse.*got 0"),
+        (lambda: kp.VariableProjection(starts=4, follow=5), "follow must .* starts = 4, got 5"),
+        (lambda: kp.VariableProjection(tolerance=1.0), "tolerance.*got 1.0"),
+        (lambda: kp.VariableProjection(tolerance=float("nan")), "tolerance.*got nan"),
     ],
 )
 def test_impossible_settings_are_refused(make, words):

@@ -207,17 +207,3 @@ def test_too_many_parameters_are_refused_with_the_number():
     residuals = residuals_of(Waves(), kp.MLP([2, 20, 20, 1]), nodes=4)
     with pytest.raises(kp.InputError, match=r"501 parameters are more than largest = 500"):
         kp.SSBroyden(largest=500).start(residuals, 0)
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"steps": 0}, "steps.*got 0"),
-        ({"tolerance": -1.0}, "tolerance.*-1"),
-        ({"tolerance": 2.0}, "tolerance must be below 1, got 2.0"),
-        ({"largest": 0}, "largest.*got 0"),
-    ],
-)
-def test_impossible_settings_are_refused(settings, words):
-    with pytest.raises(kp.InputError, match=words):
-        kp.SSBroyden(**settings)

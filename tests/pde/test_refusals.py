@@ -112,23 +112,6 @@ def test_observations_of_more_fields_or_without_a_noise():
     refused(lambda: solve(Given(walls, three, fields=("u", "v"))), "3 columns", "2 fields")
 
 
-EQUATIONS = {
-    "none": (lambda p, u: (), "residual must have shape (n, 1)"),
-    "a row": (lambda p, u: kp.laplacian(u)[:, 0], "residual must have shape (n, 1)", "n = "),
-    "too few points": (
-        lambda p, u: kp.laplacian(u)[1:],
-        "residual must have shape (n, 1)",
-        "got (",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", EQUATIONS.values(), ids=EQUATIONS)
-def test_residuals_of_the_wrong_shape(case):
-    residual, *words = case
-    refused(lambda: solve(Given(residual=residual)), *words)
-
-
 def test_fewer_equations_than_fields():
     problem = Given(residual=lambda p, u, v: kp.laplacian(u), fields=("u", "v"))
     words = "Given.residual gives 1 equation for the 2 fields u, v", "one for each"
@@ -138,26 +121,6 @@ def test_fewer_equations_than_fields():
     data = kp.Observed(SQUARE, [[0.0, 0.0]], [1.0], field="v")
     for condition in (second, data):
         assert solve(Given(walls, condition, residual=problem._residual, fields=("u", "v")))
-
-
-CONSTANT = {
-    "neumann": (Given(kp.Neumann(SQUARE.boundary)), "constant of u undetermined", "kp.Integral"),
-    "of a field": (
-        Given(
-            kp.Dirichlet(SQUARE.boundary, field="u"),
-            kp.Neumann(SQUARE.boundary, field="v"),
-            fields=("u", "v"),
-        ),
-        "constant of v undetermined",
-        'field="v"',
-    ),
-}
-
-
-@pytest.mark.parametrize("case", CONSTANT.values(), ids=CONSTANT)
-def test_constants_that_nothing_fixes(case):
-    problem, *words = case
-    refused(lambda: solve(problem), *words)
 
 
 FORMULAS = {
