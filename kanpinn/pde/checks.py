@@ -400,7 +400,7 @@ def lacking_conditions(probe: Probe) -> Fault | None:
     foreign = [piece for c in conditions for piece in c.pieces if piece not in pieces]
     untied = [piece for piece in pieces if piece not in tied]
     sides = [probe.side(p) for p in untied if not any(_touches(p, other) for other in foreign)]
-    walls = [side for side in sides if side.axis != time]
+    walls = [side for side in sides if side.axis is None or side.axis != time]
     rich = [side for side in walls if side.degree and side.given > side.needed]
     for side in walls:
         if side.lacking:
