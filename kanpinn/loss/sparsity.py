@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,6 @@ from kanpinn.jets import Channels, Coordinates, Jet, total
 from kanpinn.loss.terms import Term
 from kanpinn.networks import KAN
 from kanpinn.networks.activations import derivatives
-from kanpinn.networks.basis import Basis
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.layer import Layer, Tape
 from kanpinn.networks.surrogate import Surrogate
@@ -137,21 +136,13 @@ class SparsityTerm(Term):
         return rows.flatten(2).flatten(0, 1), w.sign().repeat_interleave(root.shape[1])
 
 
-class _Root:
-    """A cache of the matrix L of one layer (see `factor`), computed again for another basis."""
-
-    basis: Basis | None = None
-    value: Tensor
-
-    def of(self, layer: KANLayer) -> Tensor:
-        """The matrix L of the layer, (n_in, r, n_basis)."""
-        if self.basis is not layer.basis:
-            self.basis, self.value = layer.basis, factor(layer)
-        return self.value
-
-
 def _root(layer: KANLayer, points: Points) -> Tensor:
-    return points.once(layer, _Root).of(layer)
+    """The matrix L of a layer (see `factor`), kept with the points as long as the basis stays."""
+    kept: dict[str, Any] = points.once(layer, dict)
+    if kept.get("basis") is not layer.basis:
+        kept.update(basis=layer.basis, root=factor(layer))
+    root: Tensor = kept["root"]
+    return root
 
 
 class FixedRows(Layer):

@@ -266,21 +266,6 @@ class Optimizer(Method):
     """
 
 
-@dataclass(frozen=True)
-class Change:
-    """The result of a transform.
-
-    Args:
-        notes: numbers for the history, by the names of their columns.
-        words: a text for the progress line; may be empty.
-        finished: the status: "converged", or why the network was not changed.
-    """
-
-    notes: dict[str, float] = field(default_factory=dict)
-    words: str = ""
-    finished: str = CONVERGED
-
-
 class Transform(Method):
     """A method that changes the network, but not its function, once between optimizers.
 
@@ -294,8 +279,8 @@ class Transform(Method):
     lowers_loss = False
 
     @abstractmethod
-    def apply(self, residuals: Residuals) -> Change:
-        """Change the network of the residuals' surrogate.
+    def apply(self, residuals: Residuals) -> Step:
+        """Change the network of the residuals' surrogate; the step is `finished`.
 
         Raises:
             InputError: if the network does not permit the change.
@@ -313,13 +298,7 @@ class _TransformStage(Stage):
     residuals: Residuals
 
     def step(self) -> Step:
-        change = self.transform.apply(self.residuals)
-        return Step(
-            self.residuals.loss(),
-            finished=change.finished,
-            notes=change.notes,
-            words=change.words,
-        )
+        return self.transform.apply(self.residuals)
 
 
 def as_methods(

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kanpinn._support.errors import InputError, integer
+from kanpinn._support.errors import CONVERGED, InputError, integer
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
-from kanpinn.optimizers.method import Change, Transform, require_kan
+from kanpinn.optimizers.method import Step, Transform, require_kan
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,10 @@ class Refine(Transform):
                 f"grid must be one number or {layers}, one per layer, got {list(self.grid)}"
             )
 
-    def apply(self, residuals: Residuals) -> Change:
+    def apply(self, residuals: Residuals) -> Step:
         surrogate = residuals.surrogate
         network = require_kan(surrogate.network, "refine")
         error = network.refine(self.grid, surrogate.inputs_at(residuals.points))
         words = f"the function has changed by {error:.1e} of its norm" if error else ""
-        return Change({"projection_error": error}, words)
+        notes = {"projection_error": error}
+        return Step(residuals.loss(), finished=CONVERGED, notes=notes, words=words)

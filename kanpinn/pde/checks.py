@@ -313,15 +313,15 @@ def _faults(probe: Probe, strong: bool) -> Iterator[Fault]:
             "free_constant if its value does not matter"
         )
     if counted and not any(c.fixes_constant for c in probe.conditions) and pure_fluxes(probe):
-        found = imbalance(probe)
-        if found is not None and found.relative > 0:
+        value, relative = imbalance(probe) or (0.0, 0.0)
+        if relative > 0:
             text = (
                 f"{name} prescribes fluxes and no values, and has a solution only if source and "
-                f"fluxes balance: their integrals add up to {found.value:.3g}, "
-                f"{found.relative:.1%} of those of their absolute values"
+                f"fluxes balance: their integrals add up to {value:.3g}, "
+                f"{relative:.1%} of those of their absolute values"
             )
             digits = 1e-3  # the relative imbalance of data that are known to few digits
-            if found.relative > digits:
+            if relative > digits:
                 yield Fault(text)
             else:
                 yield Fault(f"{text}, which limits the accuracy", is_sure=False)
@@ -484,41 +484,23 @@ def _counted(count: int) -> str:
     return f"{count or 'no'} condition{'s' * (count > 1)}"
 
 
-@dataclass(frozen=True)
-class Imbalance:
-    """The integral of the data of a pure Neumann problem, which should be zero.
-
-    Args:
-        value: the integral ∮ A g - ∫ f.
-        size: the integral of the absolute values.
-        error: an estimate of the error of `value` by quadrature.
-    """
-
-    value: float
-    size: float
-    error: float
-
-    @property
-    def relative(self) -> float:
-        """The integral relative to that of the absolute values; 0 within its error."""
-        known = abs(self.value) > 100 * self.error
-        return abs(self.value) / self.size if known and self.size else 0.0
-
-
-def imbalance(probe: Probe) -> Imbalance | None:
+def imbalance(probe: Probe) -> tuple[float, float] | None:
     """Return the imbalance of a problem whose conditions are fluxes, periods and integrals alone.
 
     Returns:
-        None where the equation is not linear and in divergence form, which shows in an integral
-        that is not the same for two functions, or where a residual is not finite.
+        The integral ∮ A g - ∫ f, which should be zero, and its size relative to the integral of the
+        absolute values, 0 within the error of quadrature. None where the equation is not linear
+        and in divergence form, which shows in an integral that is not the same for two functions,
+        or where a residual is not finite.
     """
     fine, coarse = (24, 16) if probe.domain.dim < 3 else (12, 8)
     value, size = _integral(probe, fine, 0.0)
     other, _ = _integral(probe, coarse, 0.0)
     error = abs(value - other)
     waves = [_integral(probe, fine, height)[0] for height in (1.0, -2.0)]
-    same = all(abs(wave - value) <= 1e-6 * size + 10 * error for wave in waves)
-    return Imbalance(value, size, error) if same and size < math.inf else None
+    if not all(abs(wave - value) <= 1e-6 * size + 10 * error for wave in waves) or size == math.inf:
+        return None
+    return value, abs(value) / size if abs(value) > 100 * error and size else 0.0
 
 
 def pure_fluxes(probe: Probe) -> bool:

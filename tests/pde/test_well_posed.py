@@ -221,7 +221,7 @@ def test_the_imbalance_is_the_integral_of_the_source_and_of_all_fluxes(extra):
     probe = Probe(problem)
     found = imbalance(probe)
     assert pure_fluxes(probe) and found is not None
-    assert math.isclose(-found.value, weighed * extra, abs_tol=1e-12)
+    assert math.isclose(-found[0], weighed * extra, abs_tol=1e-12)
     if extra == 0.1:
         with pytest.raises(kp.InputError, match="balance"):
             check_well_posed(problem)
