@@ -1,8 +1,10 @@
-"""Residuals of data as functions of unknown parameters, and the misfit with correlated errors."""
+"""Unknown parameters and the data that determine them: equations with parameters, what a fit of the
+data is, and whether its misfit looks like noise.
+"""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -12,13 +14,68 @@ from torch import Tensor
 from kanpinn.geometry import Points
 from kanpinn.jets import Jet, Linearised, join
 from kanpinn.linalg.qr import TriangularFactor
-from kanpinn.loss.terms import ResidualTerm
+from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.network import Constants
 from kanpinn.networks.surrogate import Surrogate
 
 
 @dataclass(frozen=True, eq=False)
-class Numbered:
+class Parameters:
+    """Unknown parameters, K numbers: free ones, then the coefficients of the unknown numbers.
+
+    Args:
+        free: initial values, or coefficients of fields, which are changed in place.
+        constants: the unknown numbers; None if there are none.
+    """
+
+    free: Sequence[Tensor]
+    constants: Constants | None
+
+    @property
+    def _parts(self) -> list[Tensor]:
+        numbers = [] if self.constants is None else [self.constants.coefficients]
+        return [*self.free, *numbers]
+
+    @property
+    @torch.no_grad()
+    def values(self) -> Tensor:
+        """The present values, (K,), with 64 bits in the main memory."""
+        return torch.cat([part.flatten() for part in self._parts]).double().cpu()
+
+    @torch.no_grad()
+    def assign(self, values: Tensor) -> None:
+        """Take other values, (K,)."""
+        parts = self._parts
+        for part, own in zip(parts, values.split([p.numel() for p in parts]), strict=True):
+            part.copy_(own.view_as(part))
+
+    def limited(self, old: Tensor, change: Tensor) -> Tensor:
+        """A change of the values that is not too large for positive numbers; (K,) each."""
+        if self.constants is None:
+            return change
+        first = len(old) - len(self.constants.unknowns)
+        return torch.cat([change[:first], self.constants.limited(old[first:], change[first:])])
+
+    def random(self, seed: int, start: int) -> Tensor:
+        """Values (K,) for another start: random multiples of numbers' start values, see `Unknown`.
+
+        Free parameters are zero.
+
+        Args:
+            seed: of the solve.
+            start: the number of the start, from 1.
+        """
+        values = torch.zeros_like(self.values)
+        if self.constants is not None:
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + start)
+            numbers = self.constants.random(generator).to(values)
+            values[len(values) - len(numbers) :] = numbers
+        return values
+
+
+@dataclass(frozen=True, eq=False)
+class WithParameters:
     """An equation with the present values of unknown numbers.
 
     Args:
@@ -83,21 +140,73 @@ class MisfitModel:
         return 0.2**2 * self.variance
 
 
-@torch.no_grad()
-def spread_of_data(term: ResidualTerm, surrogate: Surrogate) -> tuple[int, float]:
-    """The number of values in each row of a term of data, and the loss of their mean.
+@dataclass(frozen=True, eq=False)
+class Measurements:
+    """The terms of data.
 
-    Data that are all the same, such as a single value, are compared with zero.
+    Args:
+        terms: the terms.
+        counts: the number of values in each row of each term.
+        spreads: the loss of each term if the solution were the mean of its data. Data that are all
+            the same, such as a single value, are compared with zero.
     """
-    u = surrogate.jet(term.points, term.channels)
-    data = term.equation(term.points, u.map(torch.zeros_like))
-    spread = float(data.var(dim=0, correction=0).sum())
-    return data.shape[1], term.weight * (spread or float(data.square().mean(dim=0).sum()))
 
+    terms: Sequence[ResidualTerm]
+    counts: Sequence[int]
+    spreads: Sequence[float]
 
-def largest_misfit(spread: float) -> float:
-    """The largest loss with which data count as fitted; spread: the loss of their mean."""
-    return 0.05 * spread
+    @classmethod
+    @torch.no_grad()
+    def of(cls, terms: Sequence[Term], surrogate: Surrogate) -> "Measurements":
+        """The terms of data among those of a loss."""
+        measured = [one for one in terms if one.measured and isinstance(one, ResidualTerm)]
+        counts, spreads = [], []
+        for term in measured:
+            u = surrogate.jet(term.points, term.channels)
+            data = term.equation(term.points, u.map(torch.zeros_like))
+            spread = float(data.var(dim=0, correction=0).sum())
+            counts.append(data.shape[1])
+            spreads.append(term.weight * (spread or float(data.square().mean(dim=0).sum())))
+        return cls(measured, counts, spreads)
+
+    @property
+    def rows(self) -> int:
+        """The number of data."""
+        return sum(t.rows * count for t, count in zip(self.terms, self.counts, strict=True))
+
+    @property
+    def spread(self) -> float:
+        """The loss of the data if the solution were their mean."""
+        return sum(self.spreads)
+
+    def fits(self, loss: float) -> bool:
+        """Whether data with a loss count as fitted."""
+        return not self.terms or loss <= 0.05 * self.spread
+
+    @staticmethod
+    def times(term: ResidualTerm) -> Tensor:
+        """The time of each row of a term, that of its last point, (rows,)."""
+        return term.points.coords[:, -1].view(-1, term.sites).amax(dim=1)
+
+    def until(self, time: float) -> "Measurements":
+        """The data up to a time, each term with the weight of its part."""
+        terms, counts, spreads = [], [], []
+        for term, count, spread in zip(self.terms, self.counts, self.spreads, strict=True):
+            rows = (self.times(term) <= time).nonzero()[:, 0]
+            if part := len(rows) / term.rows:
+                terms.append(replace(term.chosen(rows), factor=part))
+                counts.append(count)
+                spreads.append(part * spread)
+        return Measurements(terms, counts, spreads)
+
+    def model(self, surrogate: Surrogate) -> TriangularFactor:
+        """The model of the loss for changes of the parameters that the output layers have."""
+        model = Residuals(surrogate, self.terms).model(surrogate.network.output_layers)
+        return TriangularFactor(model.factor.double().cpu())
+
+    def misfit_is_smooth(self, surrogate: Surrogate) -> bool:
+        """Whether a misfit varies smoothly between single points, unlike noise."""
+        return any(_is_smooth(term, surrogate) for term in self.terms)
 
 
 def likeness_of_neighbours(places: Tensor, misfit: Tensor) -> float:
@@ -130,7 +239,7 @@ def likeness_of_neighbours(places: Tensor, misfit: Tensor) -> float:
 
 
 @torch.no_grad()
-def misfit_is_smooth(term: ResidualTerm, surrogate: Surrogate) -> bool:
+def _is_smooth(term: ResidualTerm, surrogate: Surrogate) -> bool:
     """Whether the misfit of data at single points varies smoothly between them, unlike noise."""
     few, surely = 16, 4.0  # points, and standard deviations
     if term.sites > 1 or term.rows < few:

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import CONVERGED, InputError, integer, number
-from kanpinn.loss.parameters import largest_misfit, spread_of_data
+from kanpinn.loss.parameters import Measurements, Parameters
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import Optimizer, Stage, Step, StepCost, dense_cost
@@ -106,10 +105,8 @@ class SeveralStarts(Stage):
 
     def _is_fitted(self, loss: float) -> bool:
         """Return whether the loss is a small part of the variance of the data."""
-        surrogate = self.residuals.surrogate
-        measured = [one for one in self.residuals.terms if isinstance(one, ResidualTerm)]
-        spreads = [spread_of_data(one, surrogate)[1] for one in measured if one.measured]
-        return not spreads or loss <= largest_misfit(sum(spreads))
+        residuals = self.residuals
+        return Measurements.of(residuals.terms, residuals.surrogate).fits(loss)
 
     def _from_data(self) -> int:
         """Descend with a weight of the equation that is raised in steps; count evaluations."""
@@ -139,8 +136,8 @@ class SeveralStarts(Stage):
         layers = network.output_layers
         set_coefficients(layers, torch.zeros_like(get_coefficients(layers)))
         if (constants := network.constants) is not None:
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.tried)
-            set_coefficients([constants], constants.random(generator))
+            numbers = Parameters([], constants)
+            numbers.assign(numbers.random(self.seed, self.tried))
         return self._followed(self.residuals, most=20)
 
     def _followed(self, residuals: Residuals, most: int) -> int:

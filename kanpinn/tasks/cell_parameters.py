@@ -14,10 +14,9 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jets import Jet
 from kanpinn.linalg.qr import TriangularFactor
-from kanpinn.loss.parameters import MisfitModel, largest_misfit, misfit_is_smooth, spread_of_data
+from kanpinn.loss.parameters import Measurements, MisfitModel
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
-from kanpinn.networks.surrogate import Surrogate
 from kanpinn.spaces.cells.cells import require_cells
 from kanpinn.spaces.cells.domains import Unknowns, WithUnknowns
 from kanpinn.spaces.cells.problem import CellProblem, refuse_free_data
@@ -117,19 +116,15 @@ class NumberSearch:
     def __init__(self, residuals: Residuals, problem: CellProblem, seed: int) -> None:
         self.surrogate, self.problem, self.seed = residuals.surrogate, problem, seed
         self.network = require_cells(self.surrogate.network)
-        self.unknowns = Unknowns(self.surrogate)
-        terms = residuals.terms
-        self.data = [one for one in terms if one.measured and isinstance(one, ResidualTerm)]
-        if not self.data:
+        self.parameters = Unknowns(self.surrogate).parameters
+        self.data = Measurements.of(residuals.terms, self.surrogate)
+        if not self.data.terms:
             raise InputError(
                 "unknowns in cells need measurements, such as kp.Observed: there are none"
             )
-        spreads = [spread_of_data(term, self.surrogate) for term in self.data]
-        self.rows = sum(t.rows * count for t, (count, _) in zip(self.data, spreads, strict=True))
-        self.spread = sum(spread for _, spread in spreads)
         self.settled, self.moved, self.tried, self.left = False, False, 0, 0.0
         self.may_restart = self.network.constants is not None  # fields have no other start
-        self.best, self.best_loss = self._numbers(), math.inf
+        self.best, self.best_loss = self.parameters.values, math.inf
         self._begin()
 
     def _begin(self) -> None:
@@ -165,10 +160,9 @@ class NumberSearch:
         """
         found, directions = system.solve_with(rates_by_numbers(system, before), accuracy=accuracy)
         self._show(system, found.coefficients, directions)
-        refuse_free_data(system, self.surrogate, self.data)
-        fit = CellFit(
-            self._model(self.surrogate), self.rows, self._numbers(), found.coefficients, directions
-        )
+        refuse_free_data(system, self.surrogate, self.data.terms)
+        model, values = self.data.model(self.surrogate), self.parameters.values
+        fit = CellFit(model, self.data.rows, values, found.coefficients, directions)
         self.moved, near = False, 1e-2
         norms, change = system.norms, found.minus(CellField(before))
         change = norms.without_means(change, system.free_fields)
@@ -186,7 +180,7 @@ class NumberSearch:
             The fields after the step, (N, L, m).
         """
         patience = 6
-        now, enough = self.now, max(len(fit.numbers) * fit.slight, 1e-20 * self.spread)
+        now, enough = self.now, max(len(fit.numbers) * fit.slight, 1e-20 * self.data.spread)
         lowered = now is None or fit.loss < now.loss - enough
         self.idle = 0 if lowered else self.idle + 1
         self.settled = self.idle >= patience
@@ -198,10 +192,10 @@ class NumberSearch:
             if not self.settled:  # a longer step might leave the minimum
                 self.damping = self.damping / 10 if expected and self.damping > 1e-3 else 0.0
             self.now = fit
-        if self.settled and self.may_restart and not self._fits(fit.loss):
+        if self.settled and self.may_restart and not self.data.fits(fit.loss):
             return self._restarted(fit)
         self.moved = not self.settled
-        step = self.unknowns.limited(fit.numbers, fit.model.damped().step(self.damping))
+        step = self.parameters.limited(fit.numbers, fit.model.damped().step(self.damping))
         self.predicted = fit.model.loss(step)
         self._assign(fit.numbers + step)
         return fit.moved(step)
@@ -213,15 +207,11 @@ class NumberSearch:
         self._begin()
         self.tried, self.settled, self.moved = self.tried + 1, False, True
         if self.tried <= self.starts:
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.tried)
-            self._assign(self.unknowns.random(generator))
+            self._assign(self.parameters.random(self.seed, self.tried))
         else:
             self.may_restart = False
             self._assign(self.best)
         return torch.zeros_like(fit.fields)
-
-    def _fits(self, loss: float) -> bool:
-        return loss <= largest_misfit(self.spread)
 
     @property
     def words(self) -> str:
@@ -230,8 +220,7 @@ class NumberSearch:
 
     def verdict(self, status: str) -> str:
         """The status of a solve that has ended; status: what is said of the fields."""
-        loss = self._model(self.surrogate).loss()
-        if not self._fits(loss):
+        if not self.data.fits(self.data.model(self.surrogate).loss()):
             return "stopped: no start leads to a fit of the data"
         if self.network.coefficient is not None and self._misfit_is_smooth():
             return (
@@ -245,7 +234,7 @@ class NumberSearch:
         """Whether a misfit that better cells would leave varies smoothly, unlike noise."""
         by_cells = 0.5  # better cells leave at least this part of the misfit
         left = self.left > by_cells**2
-        return left and any(misfit_is_smooth(term, self.surrogate) for term in self.data)
+        return left and self.data.misfit_is_smooth(self.surrogate)
 
     def measure_errors(self, better: CellSystem, coefficients: Tensor) -> None:
         """Give the network the errors of the numbers that are due to the cells.
@@ -256,25 +245,22 @@ class NumberSearch:
             better: the least-squares problem of that solution.
             coefficients: of that solution, (N, L, m).
         """
-        surrogate, own = copy.deepcopy(self.surrogate), self._model(self.surrogate)
+        surrogate, own = copy.deepcopy(self.surrogate), self.data.model(self.surrogate)
         geometry = better.geometry
         surrogate.network = self.network.with_fields(
             better.polynomials, geometry.tree, geometry.frames, coefficients
         )
-        finer = self._model(surrogate)
+        finer = self.data.model(surrogate)
         step = finer.damped().step(0.0)
         change = step - own.damped().step(0.0)
         self.left = finer.loss(step) / max(own.loss(), torch.finfo().tiny)
         assert self.network.sensitivities is not None
         self.network.sensitivities.errors.copy_(change)
 
-    def _numbers(self) -> Tensor:
-        return self.unknowns.values
-
     @torch.no_grad()
     def _assign(self, numbers: Tensor) -> None:
         """Give numbers to the equation, whose source may depend on them."""
-        self.unknowns.assign(numbers)
+        self.parameters.assign(numbers)
         self.problem.forget_sources()
 
     @torch.no_grad()
@@ -283,8 +269,3 @@ class NumberSearch:
         geometry = system.geometry
         self.network.layer.reset(geometry.tree, geometry.frames, fields)
         self.network.follow_numbers(directions)
-
-    def _model(self, surrogate: Surrogate) -> TriangularFactor:
-        """The model of the misfit of the data for changes of the numbers."""
-        found = Residuals(surrogate, self.data).model(surrogate.network.output_layers)
-        return TriangularFactor(found.factor.double().cpu())

@@ -1,11 +1,13 @@
-"""Unknown parameters and initial values of evolutions: `Shooting`, a Gauss-Newton search for
-the parameters with which a march fits the data, over horizons of growing length.
+"""Unknown parameters and initial values of evolutions: `Shooting`, a search for the parameters with
+which a march fits the data, over times of growing length; the solution of an evolution as a
+function of its parameters, with the derivatives of every window.
 """
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,11 +16,13 @@ from torch import Tensor
 
 from kanpinn._support.errors import CONVERGED, InputError, NumericalError, integer
 from kanpinn.geometry import Points
+from kanpinn.geometry.points import Batch
 from kanpinn.jets import Channels, Jet
-from kanpinn.loss.parameters import MisfitModel, Numbered, spread_of_data
+from kanpinn.loss.parameters import Measurements, MisfitModel, Parameters, WithParameters
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
-from kanpinn.networks.network import Constants, Network
+from kanpinn.networks.layer import Sensitivities
+from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import Optimizer, Stage, Step
 from kanpinn.spaces.evolution_terms import (
     as_residual_term,
@@ -26,16 +30,20 @@ from kanpinn.spaces.evolution_terms import (
     linear_in_state,
     with_normals,
 )
-from kanpinn.spaces.windows import require_windows
-from kanpinn.tasks.march import March
-from kanpinn.tasks.sensitivities import Forward, Path
+from kanpinn.spaces.function_space import FunctionSpace
+from kanpinn.spaces.galerkin import System, TermInSpace
+from kanpinn.spaces.jets_in_time import in_time
+from kanpinn.spaces.window import Window
+from kanpinn.spaces.windows import Separable, Windows, require_windows
+from kanpinn.tasks.collocation import SimplifiedNewton, WindowEquations, newton_method, solve_window
+from kanpinn.tasks.march import March, MarchStage
 
 
 @dataclass(frozen=True)
 class Horizon:
     """The end of the data that are fitted now.
 
-    Over a long time the misfit of data may have many minima; with the numbers of a shorter time
+    Over a long time the misfit of data may have many minima; with the parameters of a shorter time
     the search starts near the right one.
 
     Args:
@@ -160,92 +168,168 @@ def _earliest(term: ResidualTerm) -> ResidualTerm:
     return term.chosen(term.points.coords[:, -1].argmin()[None])
 
 
-@dataclass(frozen=True, eq=False)
-class NumberedProblem:
-    """An evolution as a function of numbers: free initial values, then the unknown numbers.
+class WindowSensitivities:
+    """The linearised collocation equations of a window for the derivatives by K parameters.
 
     Args:
-        forward: solves it.
-        data: the terms of the data.
-        constants: the unknown numbers, as the equations have them.
-        free: the free initial values, (f,), as the conditions have them.
-        begin, end: the first and the last moment.
+        system: the equation in the window's trial space.
+        window: its solution, at each stage of which the equations are linearised.
+        starts: the derivatives of the value, and for second order the rate, at the start,
+            (order, n, K·m), all fields of one parameter after the other; the last of the parameters
+            are those of the equation.
+        equations: the equation and the conditions on the boundary, by their names.
     """
 
-    forward: Forward
-    data: Sequence[ResidualTerm]
-    constants: Constants
-    free: Tensor
-    begin: float
-    end: float
+    def __init__(
+        self,
+        system: System,
+        window: Window,
+        starts: Tensor,
+        equations: Mapping[str, WithParameters],
+    ) -> None:
+        self.window, self.starts, self.system = window, starts, system
+        start = window.states[: window.order]
+        self.equations = WindowEquations(system, window.stages, window.start, window.length, start)
+        self.terms = [
+            (term, *self._slopes(term, points, equations[term.term.name]))
+            for term, points in zip(
+                (system.interior, *system.walls), self.equations.points, strict=True
+            )
+        ]
 
-    @property
-    @torch.no_grad()
-    def numbers(self) -> Tensor:
-        """The present numbers, (K,): the coefficients c of the unknown numbers are the last."""
-        return torch.cat([self.free, self.constants.coefficients])
+    def _slopes(
+        self, term: TermInSpace, points: Batch, equation: WithParameters
+    ) -> tuple[Tensor, Tensor]:
+        jet = term.jet(points, self.equations.moments, self.window.states)
+        return equation.slopes(points, jet)
 
-    @torch.no_grad()
-    def assign(self, numbers: Tensor) -> None:
-        """Give numbers to equations and conditions."""
-        self.free.copy_(numbers[: len(self.free)])
-        self.constants.coefficients.copy_(numbers[len(self.free) :])
+    def solution(self) -> Window:
+        """The derivatives as polynomials.
 
-    def limited(self, old: Tensor, change: Tensor) -> Tensor:
-        """A change of the numbers, with that of the unknown ones limited."""
-        free = len(self.free)
-        return torch.cat([change[:free], self.constants.limited(old[free:], change[free:])])
+        The equations are one dense system, or are solved by iteration with the systems of the
+        stages that are factored for the middle of the window, by the method that solves the window
+        itself.
 
-    def random(self, generator: torch.Generator) -> Tensor:
-        """Numbers for another start: random multiples of the start values, see `Unknown`."""
-        return torch.cat([torch.zeros_like(self.free), self.constants.random(generator)])
+        Raises:
+            NumericalError: if the iteration does not converge.
+            LinAlgError: if the linearised equations are singular.
+        """
+        iterates = newton_method(self.system.interior.surrogate).is_linear
+        unknowns = self._iterated() if iterates else self._solved()
+        return replace(self.window, states=torch.cat([self.starts, unknowns]))
 
+    def _rows(self, starts: Tensor, unknowns: Tensor, sources: bool = True) -> Tensor:
+        """The rows of the equations at all stages, (K, s, n·m).
 
-def numbered_problem(residuals: Residuals) -> NumberedProblem:
-    """Return an evolution with unknown numbers, with 64 bits in the main memory.
+        sources: whether the equations themselves depend on the last of the parameters.
+        """
+        states = torch.cat([starts, unknowns])
+        inside, *outside = [self._change(*term, states, sources) for term in self.terms]
+        values = torch.tensordot(self.equations.moments.rates[0], states, dims=1)
+        by_parameter = values.unflatten(-1, (-1, self.system.fields)).movedim(2, 0).flatten(0, 1)
+        rows = torch.from_numpy(self.system.imposed(inside, outside, by_parameter))
+        return rows.unflatten(0, (-1, self.equations.stages.count))
 
-    Args:
-        residuals: the terms of the loss.
+    def _change(
+        self,
+        term: TermInSpace,
+        by_fields: Tensor,
+        by_numbers: Tensor,
+        directions: Tensor,
+        sources: bool,
+    ) -> Tensor:
+        """The changes of a term at s stages by each of K parameters, (K·s, rows, equations).
 
-    Raises:
-        InputError: for a problem without unknown numbers or data, or with coefficient fields.
-    """
-    surrogate = copy.deepcopy(residuals.surrogate).to("cpu", torch.float64)
-    network = require_windows(surrogate.network)
-    constants = network.constants
-    if any(surrogate.coefficients):
-        raise InputError(
-            "shooting determines unknown numbers: an unknown coefficient field takes a network of "
-            "its own, kp.Beside, and LeastSquares"
-        )
-    if constants is None:
-        raise InputError("shooting is for problems with unknown numbers: use kp.March")
-    network.constants = network.sensitivities = None
-    terms = [as_residual_term(one, "shooting") for one in residuals.terms]
-    terms = [replace(one, points=one.points.to(torch.float64, "cpu")) for one in terms]
-    data = [one for one in terms if one.measured]
-    if not data:
-        raise InputError("shooting needs measurements, such as kp.Observed: there are none")
-    equation, *others = [one for one in terms if not one.measured]
-    low, high = (corner.double().cpu() for corner in surrogate.domain.bounds)
-    begin, end = float(low[-1]), float(high[-1])
-    free, order, fields = low.new_zeros(0), network.order, network.width[-1]
-    start = low.new_zeros(order, fields, len(constants.unknowns))
-    if not network.in_space:
-        first, near = Points(low[None], surrogate.domain.names), 1e-9 * (end - begin)
-        initial = [one for one in others if float(one.points.coords[:, -1].max()) <= begin + near]
-        found = FreeStart.of(initial, data, first, fields, order)
-        free, start = found.shift, torch.cat([found.directions, start], dim=2)
-        if len(free):
-            others = [*(one for one in others if one not in initial), found.term(first)]
-    numbered = {one.name: Numbered(one.equation, constants) for one in (equation, *others)}
-    bound = [replace(one, equation=numbered[one.name]) for one in (equation, *others)]
-    forward = Forward(Residuals(surrogate, bound), numbered, start)
-    return NumberedProblem(forward, data, constants, free, begin, end)
+        Args:
+            term: the term.
+            by_fields, by_numbers: its derivatives, see `WithParameters.slopes`.
+            directions: the derivatives of the polynomials' coefficients by the parameters,
+                (b, n, K·m).
+            sources: see `_rows`.
+        """
+        fields, sites, moments = term.fields, term.term.sites, self.equations.moments
+        split = directions.unflatten(-1, (-1, fields)).permute(0, 2, 1, 3)  # (b, K, n, m)
+        count = split.shape[1]
+        jet = in_time(term.space.jet(split.flatten(0, 1)), moments.rates, count * fields)
+        parts = jet.stacked().unflatten(-1, (count, fields))
+        change = torch.einsum("nepf,npkf->nek", by_fields, parts)
+        if sources:
+            change[..., count - by_numbers.shape[2] :] += by_numbers
+        rows = change.unflatten(0, (-1, sites)).sum(dim=1)
+        return rows.unflatten(0, (len(moments.times), -1)).permute(3, 0, 1, 2).flatten(0, 1)
+
+    def _solved(self) -> Tensor:
+        """The derivatives of the unknowns of the stages, (s, n, K·m), by one dense system."""
+        shape = self.equations.stages.count, self.system.space.size, self.system.fields
+        units = torch.eye(math.prod(shape)).to(self.starts).unflatten(1, shape)
+        flat = units.permute(1, 2, 0, 3).flatten(2)
+        zero = flat.new_zeros(len(self.starts), *flat.shape[1:])
+        matrix = self._rows(zero, flat, sources=False).flatten(1).T
+        right = self._rows(self.starts, flat.new_zeros(*shape[:2], self.starts.shape[-1]))
+        unknowns = torch.linalg.solve(matrix, -right.flatten(1).T)
+        return unknowns.T.unflatten(1, shape).permute(1, 2, 0, 3).flatten(2)
+
+    def _iterated(self) -> Tensor:
+        """The same by iteration with the factors of Newton's method for the window."""
+        newton = SimplifiedNewton(self.equations, self.window.states[self.window.order :])
+        small, most, least = 1e-9, 60, torch.inf
+        unknowns = self.starts.new_zeros(self.equations.stages.count, *self.starts.shape[1:])
+        for _ in range(most):
+            rows = self._rows(self.starts, unknowns).numpy()
+            change = torch.cat([newton.change(one) for one in rows], dim=-1)
+            unknowns = unknowns - change
+            size, step = (
+                t.unflatten(-1, (-1, self.system.fields)).square().sum(dim=(0, 1, 3)).sqrt()
+                for t in (unknowns, change)
+            )
+            part = float((step / size.clamp_min(1e-300)).max())
+            if part <= small:
+                return unknowns
+            if not part < 1e3 * least:
+                break
+            least = min(least, part)
+        raise NumericalError("the sensitivities of a window are not found by iteration")
 
 
 @dataclass(frozen=True, eq=False)
-class DataFit(MisfitModel):
+class PathPiece:
+    """A window, its functions of space, and the derivatives of its solution by K parameters.
+
+    error: the relative error that it adds, in time and in space.
+    """
+
+    space: FunctionSpace
+    window: Window
+    directions: Window
+    error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """The solution for some parameters in all windows up to some time.
+
+    parameters: their values, (K,). size: the largest root mean square of the solution.
+    limited: whether the space does not resolve it to the tolerance.
+    """
+
+    parameters: Tensor
+    pieces: Sequence[PathPiece]
+    size: float
+    limited: bool
+
+    @cached_property
+    def members(self) -> list[Separable]:
+        """The networks of the windows."""
+        return [piece.space.member(piece.window) for piece in self.pieces]
+
+    @cached_property
+    def directions(self) -> list[Separable]:
+        """The networks of the derivatives in the windows."""
+        return [piece.space.member(piece.directions) for piece in self.pieces]
+
+
+@dataclass(frozen=True, eq=False)
+class PathFit(MisfitModel):
     """The misfit of the data in the windows of a path.
 
     path: the solution.
@@ -254,81 +338,93 @@ class DataFit(MisfitModel):
     path: Path
 
     @property
-    def numbers(self) -> Tensor:
-        return self.path.numbers
+    def parameters(self) -> Tensor:
+        """The values of the parameters, (K,)."""
+        return self.path.parameters
 
 
-@dataclass(frozen=True, eq=False)
-class DataInTime:
-    """The data of an evolution, and the solution that is compared with them.
+class ParametrisedMarch:
+    """An evolution as a function of parameters, and its data, with 64 bits in the main memory.
 
     Args:
-        problem: the evolution.
-        equations: the number of values in each row of a term.
-        variance: the weighted variance of each term's data, over all times.
+        residuals: the terms of the loss.
+
+    Attributes:
+        parameters: the free initial values, and the unknown numbers that the equations have.
+        begin, end: the first and the last moment.
+        data: the data.
+        equations: the equation and its conditions with parameters, by the names of their terms.
+        residuals: these terms, for a surrogate without unknown numbers.
+        start: ∂(value, rate)/∂parameters at the first moment, (order, m, K).
+
+    Raises:
+        InputError: for a problem without unknown numbers or data, or with coefficient fields.
     """
 
-    problem: NumberedProblem
-    equations: Sequence[int]
-    variance: Sequence[float]
-
-    @staticmethod
-    def of(problem: NumberedProblem) -> "DataInTime":
-        """The data of an evolution."""
-        surrogate = problem.forward.residuals.surrogate
-        equations, variances = zip(
-            *(spread_of_data(term, surrogate) for term in problem.data), strict=True
-        )
-        return DataInTime(problem, equations, variances)
-
-    @property
-    def times(self) -> Tensor:
-        """The times of all rows, in order; that of a row is its last one."""
-        return torch.cat([_times(one) for one in self.problem.data]).sort().values
-
-    def _until(self, time: float) -> list[tuple[float, ResidualTerm]]:
-        """The terms with their rows up to a time, each with the part of these rows."""
-        found = []
-        for term in self.problem.data:
-            rows = (_times(term) <= time).nonzero()[:, 0]
-            part = len(rows) / term.rows
-            found.append((part, replace(term.chosen(rows), factor=part)))
-        return found
-
-    def spread(self, time: float) -> float:
-        """The loss of the data up to a time if the solution were their mean."""
-        both = zip(self._until(time), self.variance, strict=True)
-        return sum(part * variance for (part, _), variance in both)
+    def __init__(self, residuals: Residuals) -> None:
+        surrogate = copy.deepcopy(residuals.surrogate).to("cpu", torch.float64)
+        network = require_windows(surrogate.network)
+        constants = network.constants
+        if any(surrogate.coefficients):
+            raise InputError(
+                "shooting determines unknown numbers: an unknown coefficient field takes a network "
+                "of its own, kp.Beside, and LeastSquares"
+            )
+        if constants is None:
+            raise InputError("shooting is for problems with unknown numbers: use kp.March")
+        network.constants = network.sensitivities = None
+        terms = [as_residual_term(one, "shooting") for one in residuals.terms]
+        terms = [replace(one, points=one.points.to(torch.float64, "cpu")) for one in terms]
+        self.data = Measurements.of(terms, surrogate)
+        if not self.data.terms:
+            raise InputError("shooting needs measurements, such as kp.Observed: there are none")
+        equation, *others = [one for one in terms if not one.measured]
+        low, high = (corner.double().cpu() for corner in surrogate.domain.bounds)
+        self.begin, self.end = float(low[-1]), float(high[-1])
+        free, order, fields = low.new_zeros(0), network.order, network.width[-1]
+        self.start = low.new_zeros(order, fields, len(constants.unknowns))
+        if not network.in_space:
+            first = Points(low[None], surrogate.domain.names)
+            soon = self.begin + 1e-9 * (self.end - self.begin)
+            initial = [t for t in others if float(t.points.coords[:, -1].max()) <= soon]
+            found = FreeStart.of(initial, self.data.terms, first, fields, order)
+            free, self.start = found.shift, torch.cat([found.directions, self.start], dim=2)
+            if len(free):
+                others = [*(one for one in others if one not in initial), found.term(first)]
+        self.parameters = Parameters([free], constants)
+        terms = [equation, *others]
+        self.equations = {t.name: WithParameters(t.equation, constants) for t in terms}
+        terms = [replace(t, equation=self.equations[t.name]) for t in terms]
+        self.residuals = Residuals(surrogate, terms)
 
     def fit(
         self,
         settings: March,
-        numbers: Tensor,
+        parameters: Tensor,
         until: float,
         tolerant: bool,
         near: Path | None = None,
-    ) -> DataFit | None:
-        """Solve for numbers, and compare the data; None where that is not possible.
+    ) -> PathFit | None:
+        """Solve for parameters, and compare the data; None where that is not possible.
 
         Args:
             settings: of the march.
-            numbers: the numbers.
+            parameters: their values, (K,).
             until: the last moment of the data, and of the march.
             tolerant: whether the result is None if the march refuses the equation, which may be
-                ill-posed for numbers that the user has not chosen.
-            near: a path for other numbers up to the same time, whose windows are used again.
+                ill-posed for parameters that the user has not chosen.
+            near: a path for other parameters up to the same time, whose windows are used again.
 
         Raises:
             InputError: if the march refuses the equation and `tolerant` is False.
         """
-        self.problem.assign(numbers)
-        forward, path = self.problem.forward, None
-        most = 1000.0 if near is None else 20.0 * len(near.pieces) + 100
+        self.parameters.assign(parameters)
+        path, most = None, 1000.0 if near is None else 20.0 * len(near.pieces) + 100
         try:
             if near is not None:
-                path = forward.followed(near, settings, numbers)
+                path = self._followed(near, settings, parameters)
             if path is None:
-                path = forward.marched(settings, numbers, until, most)
+                path = self._marched(settings, parameters, until, most)
         except InputError:
             if tolerant:
                 return None
@@ -339,32 +435,121 @@ class DataInTime:
             torch.linalg.LinAlgError,  # type: ignore[attr-defined]
         ):
             return None
-        surrogate = forward.residuals.surrogate
-        network = require_windows(surrogate.network)
-        forward.given_to(network, path, torch.zeros_like(numbers))
-        chosen = [term for _, term in self._until(until)]
-        model = Residuals(surrogate, [one for one in chosen if one.rows]).model(
-            network.output_layers
-        )
-        if not bool(model.factor.isfinite().all()):
-            return None
-        rows = sum(one.rows * e for one, e in zip(chosen, self.equations, strict=True))
-        return DataFit(model, rows, path)
+        surrogate, data = self.residuals.surrogate, self.data.until(until)
+        self.give(require_windows(surrogate.network), path, torch.zeros_like(parameters))
+        model = data.model(surrogate)
+        return PathFit(model, data.rows, path) if bool(model.factor.isfinite().all()) else None
 
+    def _marched(self, settings: March, parameters: Tensor, until: float, most: float) -> Path:
+        """March to a time, with windows chosen by the tolerance.
 
-def _times(term: ResidualTerm) -> Tensor:
-    """The time of each row, that of its last point."""
-    return term.points.coords[:, -1].view(-1, term.sites).amax(dim=1)
+        Args:
+            settings: of the march.
+            parameters: their values, which the equations have.
+            until: the time that the last window reaches or passes.
+            most: the largest number of windows.
+
+        Raises:
+            NumericalError: if the march stops earlier.
+            InputError: for fields without derivatives in time.
+        """
+        march, pieces = MarchStage(settings, self.residuals), list[PathPiece]()
+        if march.terms.algebraic:
+            raise InputError(
+                "shooting is for fields with derivatives in time: no equation has one of field "
+                f"number {march.terms.algebraic[0] + 1}"
+            )
+        near = 1e-9 * march.duration
+        while march.front.time < until - near:
+            done, before = march.step(), len(pieces)
+            if march.accepted > before:
+                made = march.attempt
+                error = made.window.error + made.splines
+                pieces.append(self._piece(pieces, made.front.space, made.window, error))
+            failed = done.finished is not None and march.front.time < until - near
+            if failed or len(pieces) > most:
+                raise NumericalError(done.finished or "there are too many windows")
+        return Path(parameters, pieces, march.front.size, march.limited)
+
+    def _followed(self, path: Path, settings: March, parameters: Tensor) -> Path | None:
+        """Solve the windows of a path again for other parameters; None if they do not suit them.
+
+        Args:
+            path: the path.
+            settings: of the march.
+            parameters: their values, which the equations have.
+        """
+        pieces, worse, wide = list[PathPiece](), 3.0, 1e-3
+        change = parameters - path.parameters
+        errors = sorted(piece.error for piece in path.pieces)
+        if len(errors) > 8 and errors[len(errors) // 2] < wide * settings.tolerance:
+            return None  # it would take fewer windows
+        size, precision = path.size, max(1e-14, 1e-2 * settings.tolerance)
+        space = path.pieces[0].space
+        state = space.initial()[0]
+        for old in path.pieces:
+            before = old.window
+            if old.space is not space:
+                state, space = old.space.moved(state, space)[0], old.space
+            moved = old.directions.states.unflatten(-1, (len(change), -1))
+            guess = before.states + torch.einsum("bnkm,k->bnm", moved, change)
+            equations = WindowEquations(
+                space.system, before.stages, before.start, before.length, state
+            )
+            unknowns, algebraic = guess[before.order :], space.terms.algebraic
+            window = solve_window(equations, unknowns, size, precision, algebraic)
+            splines = 0.0
+            if space.breaks and window.converged:
+                splines = space.error(window.splines) / (max(size, window.size) or 1.0)
+            error = window.error + splines
+            if not window.converged or error > max(worse * settings.tolerance, 2 * old.error):
+                return None
+            pieces.append(self._piece(pieces, space, window, error))
+            size, state = max(size, window.size), window.end()
+        return Path(parameters, pieces, size, path.limited)
+
+    def _piece(
+        self, before: Sequence[PathPiece], space: FunctionSpace, window: Window, error: float
+    ) -> PathPiece:
+        """The window with its sensitivities, which start as those before it end."""
+        if not before:
+            flat = self.start.movedim(2, 1).flatten(1)  # zero where there is space
+            starts = flat[:, None].expand(-1, space.system.space.size, -1)
+        else:
+            last, count = before[-1], self.start.shape[2]
+            starts = last.directions.end()
+            if last.space is not space:
+                split = starts.unflatten(-1, (count, -1)).movedim(2, 0)  # (K, order, n, m)
+                moved, _ = space.moved(split.flatten(0, 1), last.space)
+                starts = moved.unflatten(0, (count, -1)).movedim(0, 2).flatten(2)
+        sensitivities = WindowSensitivities(space.system, window, starts, self.equations)
+        return PathPiece(space, window, sensitivities.solution(), error)
+
+    def give(self, network: Windows, path: Path, errors: Tensor) -> None:
+        """Make a network the solution of a path.
+
+        errors: those of the parameters, (K,).
+        """
+        domain = self.residuals.surrogate.domain
+        low, high = (float(corner[-1]) for corner in domain.bounds)
+        ends = [0.0]
+        for piece in path.pieces:
+            end = piece.window.start + piece.window.length
+            ends.append(2.0 if end > high - 1e-9 * (high - low) else 2 * (end - low) / (high - low))
+        made, like = (path.members, path.directions), network.ends
+        if (like.dtype, like.device.type) != (torch.float64, "cpu"):
+            made = copy.deepcopy(made)  # the path keeps its own
+        network.follow_numbers(ends, *made, Sensitivities(errors))
 
 
 @dataclass(frozen=True)
 class Shooting(Optimizer):
-    """Find the unknown numbers of an evolution by marches that are fitted to data.
+    """Find the unknown parameters of an evolution by marches that are fitted to data.
 
-    For given numbers a `March` solves the evolution. The derivatives of its solution by the numbers
+    For given ones a `March` solves the evolution. The derivatives of its solution by the parameters
     solve the collocation equations of each window, linearised, by the factors of the march. With
     them the Levenberg–Marquardt method minimises the misfit of the data. So the solution satisfies
-    the equation, to the tolerance, for all values of the numbers, and the data alone determine
+    the equation, to the tolerance, for all values of the parameters, and the data alone determine
     them. In equations in time alone, the data also determine initial values that no condition
     prescribes.
 
@@ -373,7 +558,7 @@ class Shooting(Optimizer):
 
     Args:
         tolerance: the `tolerance` of the last march; earlier ones have 100 times as much. The
-            change of the numbers between both tells the error of the marches, which intervals
+            change of the parameters between both tells the error of the marches, which intervals
             contain.
         steps: the largest number of steps, each of which is one march or two.
         starts: the largest number of other starts, random multiples of the start values, that are
@@ -436,34 +621,33 @@ class Shooting(Optimizer):
 
 
 class ShootingStage(Stage):
-    """The search for the numbers: steps of the Levenberg–Marquardt method.
+    """The search for the parameters: steps of the Levenberg–Marquardt method.
 
     Attributes:
-        numbers: the present ones, see `NumberedProblem`.
+        parameters: their present values, see `ParametrisedMarch`.
         horizon: the time whose data are fitted.
-        fitted: the numbers that fit the data up to `horizon.reached`.
+        fitted: the parameters that fit the data up to `horizon.reached`.
         damping: of the next step. refused: the number of steps in a row that were not taken.
         tried: the number of other starts so far.
-        best, best_loss: the numbers at the best end of a search with all data, and its loss.
-        errors: of the numbers, by the march; None until the last march is made.
+        best, best_loss: the parameters at the best end of a search with all data, and its loss.
+        errors: of the parameters, by the march; None until the last march is made.
         fine: whether the tolerance is that of the last march.
-        now: the fit for the present numbers; None where it is to be made.
+        now: the fit for the present parameters; None where it is to be made.
     """
 
-    kept = tuple("numbers fitted damping refused tried best best_loss fine errors".split())
+    kept = tuple("parameters fitted damping refused tried best best_loss fine errors".split())
 
     def __init__(self, settings: Shooting, residuals: Residuals, seed: int) -> None:
         self.settings, self.residuals, self.seed = settings, residuals, seed
         self.network = require_windows(residuals.surrogate.network)
-        self.problem = numbered_problem(residuals)
-        self.data = DataInTime.of(self.problem)
-        self.numbers = self.fitted = self.best = self.problem.numbers
-        self.errors: torch.Tensor | None = None
+        self.march = ParametrisedMarch(residuals)
+        self.data, self.names = self.march.data, residuals.surrogate.domain.names
+        self.parameters = self.fitted = self.best = self.march.parameters.values
+        self.errors: Tensor | None = None
         self.best_loss, self.tried, self.fine = math.inf, 0, False
-        times = self.data.times
-        self.last = float(times[-1])
-        few = min(2 * len(self.numbers), len(times)) - 1
-        self._begin(Horizon.first(self.problem.begin, self.last, float(times[few])))
+        times = torch.cat([self.data.times(term) for term in self.data.terms]).sort().values
+        few = min(2 * len(self.parameters), len(times)) - 1
+        self._begin(Horizon.first(self.march.begin, float(times[-1]), float(times[few])))
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"horizon": vars(self.horizon)}
@@ -478,15 +662,15 @@ class ShootingStage(Stage):
         self._go_on(horizon)
 
     def _go_on(self, horizon: Horizon) -> None:
-        """Fit the data up to another time, from the present numbers."""
-        self.horizon, self.fitted, self.refused = horizon, self.numbers, 0
-        self.now: DataFit | None = None
+        """Fit the data up to another time, from the present parameters."""
+        self.horizon, self.fitted, self.refused = horizon, self.parameters, 0
+        self.now: PathFit | None = None
 
     def step(self) -> Step:
         settings = self.settings.march(1.0 if self.fine else 100.0)
-        until = self.problem.end if self.fine else self.horizon.until
+        until = self.march.end if self.fine else self.horizon.until
         if self.now is None:
-            self.now = self.data.fit(settings, self.numbers, until, tolerant=self.tried > 0)
+            self.now = self.march.fit(settings, self.parameters, until, self.tried > 0)
         if self.now is None:
             return self._failed()
         if self.fine and self.errors is None:  # the change is by the tolerance alone
@@ -496,7 +680,7 @@ class ShootingStage(Stage):
         self._show(self.now)
         return self._judged(self.now)
 
-    def _is_done(self, now: DataFit) -> bool:
+    def _is_done(self, now: PathFit) -> bool:
         """Whether the fit is as good as is possible, or as is of use at present."""
         if self.refused >= (3 if self.fine else 6):
             return True
@@ -506,12 +690,14 @@ class ShootingStage(Stage):
             return close or now.possible <= small**2 * now.variance
         if self.horizon.is_whole:
             return now.possible <= max(0.2**2 * now.variance, 1e-2 * now.loss * (self.refused > 0))
-        return now.possible <= max(0.05 * now.loss, 1e-6 * self.data.spread(self.horizon.until))
+        spread = self.data.until(self.horizon.until).spread
+        return now.possible <= max(0.05 * now.loss, 1e-6 * spread)
 
-    def _descend(self, now: DataFit, settings: March, until: float) -> None:
+    def _descend(self, now: PathFit, settings: March, until: float) -> None:
         """Take a damped step, if it lowers the loss."""
-        change = self.problem.limited(now.numbers, now.model.damped().step(self.damping))
-        trial = self.data.fit(settings, now.numbers + change, until, tolerant=True, near=now.path)
+        step = now.model.damped().step(self.damping)
+        change = self.march.parameters.limited(now.parameters, step)
+        trial = self.march.fit(settings, now.parameters + change, until, True, near=now.path)
         if trial is None or not trial.loss < now.loss:
             self.damping, self.refused = max(10 * self.damping, 1e-4), self.refused + 1
             return
@@ -521,11 +707,11 @@ class ShootingStage(Stage):
             self.damping = self.damping / 10 if self.damping > 1e-8 else 0.0
         elif ratio < 0.25:
             self.damping = 4 * max(self.damping, 1e-4)
-        self.refused, self.now, self.numbers = 0, trial, trial.numbers
+        self.refused, self.now, self.parameters = 0, trial, trial.parameters
 
-    def _judged(self, now: DataFit) -> Step:
+    def _judged(self, now: PathFit) -> Step:
         """The result of a step; what comes next is chosen."""
-        fits = now.loss <= self._largest(self.horizon.until)
+        fits = self.data.until(self.horizon.until).fits(now.loss)
         finished, words = None, self._words(now)
         if self._is_done(now):
             if self.fine:
@@ -539,63 +725,58 @@ class ShootingStage(Stage):
         notes = {"windows": float(len(now.path.pieces)), "damping": self.damping}
         return Step(now.loss, 1, finished, notes, words)
 
-    def _largest(self, until: float) -> float:
-        """The largest loss with which the data up to a time count as fitted."""
-        return 0.05 * self.data.spread(until)
-
     def _refine(self) -> None:
         """Make the march to the tolerance."""
         self.fine = True
         self._go_on(self.horizon)
         self.damping = 0.0
 
-    def _failed(self, now: DataFit | None = None) -> Step:
+    def _failed(self, now: PathFit | None = None) -> Step:
         """Go on with fewer data or, if the search has failed, from another start."""
-        loss = self.data.spread(self.horizon.until) if now is None else now.loss
+        loss = self.data.until(self.horizon.until).spread if now is None else now.loss
         if self.fine:
             return Step(loss, finished="stopped: no march with the tolerance fits the data")
         if now is not None and self.horizon.is_whole and loss < self.best_loss:
-            self.best, self.best_loss = self.numbers, loss
+            self.best, self.best_loss = self.parameters, loss
         shorter = self.horizon.shortened()
         if shorter is not None:
-            self.numbers = self.fitted
+            self.parameters = self.fitted
             self._begin(shorter)
             return Step(loss, words=f"fewer data, up to {self._named(shorter.until)}")
         if self.tried < self.settings.starts:
             self.tried += 1
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.tried)
-            self.numbers = self.problem.random(generator)
+            self.parameters = self.march.parameters.random(self.seed, self.tried)
             first = self.horizon
             self._begin(Horizon.first(first.begin, first.end, first.shortest))
             most = self.settings.starts
             return Step(loss, words=f"the data are not fitted: start {self.tried} of {most} others")
         if math.isinf(self.best_loss):
             return Step(loss, finished="stopped: no start leads to a fit of the data")
-        self.numbers = self.best
+        self.parameters = self.best
         self._refine()
         return Step(loss, words="no start leads to a fit of the data: the best end is kept")
 
     @torch.no_grad()
-    def _show(self, now: DataFit) -> None:
+    def _show(self, now: PathFit) -> None:
         """Make the network the present solution."""
         constants = self.network.constants
         assert constants is not None
-        constants.coefficients.copy_(now.numbers[len(self.problem.free) :])
+        constants.coefficients.copy_(now.parameters[-len(constants.unknowns) :])
         smaller = 0.1  # the error of the last march, relative to the change from those before
-        errors = torch.zeros_like(now.numbers) if self.errors is None else smaller * self.errors
-        self.problem.forward.given_to(self.network, now.path, errors)
+        errors = torch.zeros_like(now.parameters) if self.errors is None else smaller * self.errors
+        self.march.give(self.network, now.path, errors)
 
-    def _words(self, now: DataFit) -> str:
+    def _words(self, now: PathFit) -> str:
         whole = self.fine or self.horizon.is_whole
         data = "all data" if whole else f"data up to {self._named(self.horizon.until)}"
         return f"{data}, {len(now.path.pieces)} windows"
 
     def _named(self, time: float) -> str:
-        return f"{self.residuals.surrogate.domain.names[-1]} = {time:.4g}"
+        return f"{self.names[-1]} = {time:.4g}"
 
-    def _verdict(self, now: DataFit) -> str:
+    def _verdict(self, now: PathFit) -> str:
         """The status after the last step."""
-        if now.loss > self._largest(self.last):
+        if not self.data.fits(now.loss):
             return "stopped: no start leads to a fit of the data"
         if now.path.limited:
             return (

@@ -24,9 +24,10 @@ from kanpinn.jets import (
     largest_of_orders,
     zero_jet,
 )
+from kanpinn.loss.parameters import Parameters
 from kanpinn.loss.residuals import Residuals, frozen
 from kanpinn.loss.terms import ResidualTerm, Term
-from kanpinn.networks.layer import Layer, Tape, get_coefficients, set_coefficients
+from kanpinn.networks.layer import Layer, Tape
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.spaces.cells.cells import Cells, require_cells
 from kanpinn.spaces.cells.geometry.cell_geometry import (
@@ -86,13 +87,11 @@ class Unknowns:
         return found if constants is None else [*found, constants]
 
     @property
-    def values(self) -> Tensor:
-        """The present values, (K,)."""
-        return get_coefficients(self.layers).double().cpu()
-
-    def assign(self, values: Tensor) -> None:
-        """Take other values, (K,)."""
-        set_coefficients(self.layers, values.to(self.surrogate.low))
+    def parameters(self) -> Parameters:
+        """The unknowns as a vector."""
+        coefficient = self.network.coefficient
+        layers = [] if coefficient is None else coefficient.output_layers
+        return Parameters([layer.coefficients for layer in layers], self.network.constants)
 
     def beside(self, p: Points, u: Jet, tape: Tape | None = None) -> Jet:
         """The jet of the fields in cells, followed by those of coefficient fields and numbers.
@@ -112,21 +111,6 @@ class Unknowns:
             numbers = constants(u, tape)
             found += [numbers[i] for i in range(len(constants.unknowns))]
         return join([one for part in found for one in part.components()])
-
-    def limited(self, old: Tensor, change: Tensor) -> Tensor:
-        """A change of the values that is not too large for positive numbers; (K,) each."""
-        if (constants := self.network.constants) is None:
-            return change
-        first = len(old) - len(constants.unknowns)
-        return torch.cat([change[:first], constants.limited(old[first:], change[first:])])
-
-    def random(self, generator: torch.Generator) -> Tensor:
-        """Values (K,) for another start: random numbers, and coefficient fields as they began."""
-        found = torch.zeros_like(self.values)
-        if (constants := self.network.constants) is not None:
-            drawn = constants.random(generator).to(found)
-            found[len(found) - len(drawn) :] = drawn
-        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +138,7 @@ class WithUnknowns:
             residual = self.equation(p, self.unknowns.beside(p, u, tape))
         rows, equations = residual.shape
         if not residual.requires_grad:
-            return residual.new_zeros(rows, equations, len(self.unknowns.values))
+            return residual.new_zeros(rows, equations, len(self.unknowns.parameters.values))
         sites = len(p) // rows
         columns: Sequence[Tensor] = [
             tape.jacobian(residual[:, e], retain=e + 1 < equations, sites=sites)
