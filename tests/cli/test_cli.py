@@ -119,16 +119,10 @@ def test_json_is_run_json_and_nothing_else(folder: Path) -> None:
     assert not Path("results").exists()
 
 
-def test_quiet_prints_the_folder_only(folder: Path) -> None:
-    result = kanpinn("solve", "square.toml", "--quiet", "--set", "network.degree=2")
-    assert result.exit_code == 0
-    assert result.output == f"{run_folders()[0]}\n"
-
-
-def test_two_runs_leave_two_folders(folder: Path) -> None:
-    for _ in range(2):
-        assert kanpinn("solve", "square.toml", "--quiet").exit_code == 0
-    assert len(run_folders()) == 2
+def test_quiet_prints_the_folder_only_and_each_run_has_its_own(folder: Path) -> None:
+    shown = [kanpinn("solve", "square.toml", "--quiet", "--set", f"network.degree={d}").output
+             for d in (2, 3)]  # fmt: skip
+    assert sorted(shown) == [f"{run}\n" for run in sorted(run_folders())]
 
 
 def test_warnings_are_single_lines(folder: Path) -> None:
@@ -270,10 +264,6 @@ def test_plot_and_export_write_files_from_a_run(folder: Path) -> None:
     assert kanpinn("export", run).stdout.strip() == str(Path(run).absolute() / "fields.vtkhdf")
 
 
-def test_schema_is_json() -> None:
-    assert json.loads(kanpinn("schema").stdout)["title"] == "kanpinn problem file"
-
-
 def test_what_new_writes_runs_as_it_is(folder: Path) -> None:
     assert kanpinn("new", "heat_2d").stdout.splitlines() == ["heat_2d.py", "heat_2d.toml"]
     result = kanpinn("solve", "heat_2d.toml", "--json")
@@ -393,6 +383,7 @@ KEYS = [
     ("problem.class=no.such.module:Square", "problem.class", "no module no"),
     ("problem.parameters.factr=1", "problem.parameters.factr", 'did you mean "factor"?'),
     ("problem.parameters.factor=big", "problem.parameters.factor", "expected a number"),
+    ("problem.parameters.factor=2026-01-01", "problem.parameters.factor", "2026-01-01"),
     ("network.width=[2,", "network.width=[2,", "not valid TOML"),
     ("network.width", "--set network.width", "KEY=VALUE"),
 ]
@@ -450,11 +441,6 @@ def test_what_is_no_problem_file_is_refused(folder: Path, content: bytes, word: 
     assert result.exit_code == 2
     assert word in result.stderr
     assert "Traceback" not in result.output
-
-
-def test_a_date_has_no_place_in_a_problem_file(folder: Path) -> None:
-    pair = "problem.parameters.factor=2026-01-01"
-    refused(kanpinn("solve", "square.toml", "--set", pair), "problem.parameters.factor")
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,8 @@ def test_names_are_mathematics():
     assert (symbol("theta2"), symbol("rate")) == (r"\theta_{2}", r"\mathit{rate}")
     assert symbol("_a_b") == r"\mathit{\_a\_b}"
     ax = Figure().subplots()
-    ax.set_title(" ".join(f"${symbol(name)}$" for name in ("_a_b", "sigma_x_1", "Lambda")))
+    odd = ("a b$c", "%#{e}^f~g\\h", "°C & é", "x'y")
+    ax.set_title(" ".join(f"${symbol(name)}$" for name in ("_a_b", "sigma_x_1", "Lambda", *odd)))
     ax.figure.draw_without_rendering()
 
 

@@ -27,7 +27,6 @@ from kanpinn.runs.results.sources import copy_sources, source_texts
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 FILES = sorted(PROBLEMS.glob("*.toml"))
-SOLVES = [file for file in FILES if not file.stem.startswith("fit_")]
 POISSON = PROBLEMS / "poisson2d.toml"
 POSTER = PROBLEMS / "poisson2d_poster.toml"
 
@@ -68,14 +67,17 @@ def line(tmp_path: Path) -> Path:
     return tmp_path / "line.toml"
 
 
-@pytest.mark.parametrize("file", SOLVES, ids=lambda file: file.stem)
-def test_the_problem_files_build_and_survive_strict_json(file: Path) -> None:
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_files_build_and_survive_strict_json(file: Path) -> None:
     config = Config.read(file)
     text = json.dumps(config.to_dict(), allow_nan=False)
     assert Config.from_dict(json.loads(text), config.directory, config.name) == config
     job = config.build()
     assert job.name == file.stem
-    assert job.network.width[0] == job.problem.domain.dim
+    if config.file.kind == "fit":
+        assert set(job.data.parts) == {"train", "validation", "test"}
+    names = job.data.train.names if config.file.kind == "fit" else job.problem.domain.names
+    assert job.network.width[0] == len(names)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

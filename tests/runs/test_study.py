@@ -281,30 +281,26 @@ def test_table_says_what_the_runs_say(room: Path) -> None:
     assert again.rows == study.rows and again.varied == study.varied and again.name == "a/b"
 
 
-def test_csv_and_hdf5_have_the_rows_of_the_table() -> None:
+def test_csv_and_hdf5_have_the_rows_of_the_table_and_what_is_not_known_is_empty() -> None:
+    broken = SECTIONS["problem"] | {"parameters": {"broken": True}}
     stages = [[ADAM], [{"type": "least_squares"}]]
-    study = sweep({"optimizer": stages, "run.seed": [0, 1]}, base=SECTIONS)
+    study = sweep({"optimizer": stages, "problem": [SECTIONS["problem"], broken]})
     with (study.path / "study.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [json.loads(row["optimizer"]) for row in rows] == study.column("optimizer")
-    assert [float(row["l2_relative"]) for row in rows] == study.column("l2_relative")
+    errors = [float(row["l2_relative"]) if row["l2_relative"] else None for row in rows]
+    assert (
+        errors == study.column("l2_relative") and [e is None for e in errors] == [False, True] * 2
+    )
     assert [row["status"] for row in rows] == study.column("status")
     with h5py.File(study.path / "study.h5") as file:
         assert tuple(file.attrs["columns"]) == study.columns == tuple(rows[0])
         assert tuple(file.attrs["varied"]) == study.varied
         assert file["l2_relative"].dtype == numpy.float64
-        numpy.testing.assert_array_equal(file["run.seed"], [0, 1, 0, 1])
+        assert numpy.isnan(file["l2_relative"]).tolist() == [False, True] * 2
+        numpy.testing.assert_array_equal(file["parameters"][::2], study.column("parameters")[::2])
         assert json.loads(file["optimizer"][0]) == [ADAM]
         assert file["run"].asstr()[:].tolist() == study.column("run")
-
-
-def test_what_is_not_known_is_empty_in_csv_and_nan_in_hdf5() -> None:
-    study = sweep({"problem.parameters.broken": [True, False]})
-    with (study.path / "study.csv").open(newline="") as file:
-        first, second = csv.DictReader(file)
-    assert first["l2_relative"] == "" and float(second["l2_relative"]) > 0
-    with h5py.File(study.path / "study.h5") as file:
-        assert numpy.isnan(file["l2_relative"]).tolist() == [True, False]
 
 
 def test_a_study_is_found_by_its_folder_or_a_file_in_it(room: Path) -> None:
@@ -333,22 +329,17 @@ def test_finished_runs_are_found_and_a_study_can_grow() -> None:
     assert len(executor.names) == 3
 
 
-def test_a_run_that_was_removed_is_done_again() -> None:
+def test_a_run_that_was_removed_or_whose_class_has_another_text_is_done_again(room: Path) -> None:
     executor = Here()
     study = sweep({"run.seed": [0, 1]}, executor)
     shutil.rmtree(study.run(study.rows[1]))
     again = sweep({"run.seed": [0, 1]}, executor)
     assert executor.names == [*study.column("run"), study.rows[1]["run"]]
     assert again.column("l2_relative") == study.column("l2_relative")
-
-
-def test_other_text_of_a_class_is_another_run(room: Path) -> None:
-    executor = Here()
-    first = sweep({"run.seed": [0]}, executor)
     (room / "wave.py").write_text(HELPER + "# another text\n")
-    second = sweep({"run.seed": [0]}, executor)
-    assert len(set(executor.names)) == 2 and second.path == first.path
-    assert first.run(first.rows[0]).is_dir()
+    other = sweep({"run.seed": [0]}, executor)
+    assert executor.names[-1] not in study.column("run") and other.path == study.path
+    assert study.run(study.rows[0]).is_dir()
 
 
 def test_failed_runs_are_recorded_and_tried_again(room: Path) -> None:
