@@ -201,7 +201,7 @@ class Sphere(MappedPiece):
         met = (height >= offsets.square().amax(dim=1)).nonzero()[:, 0]
         along = sign * height[met].sqrt()[:, None]
         normals = torch.cat([offsets[met, :axis], along, offsets[met, axis:]], dim=1) / radius
-        return Hits(met, lines.new_tensor(center) + radius * normals, normals)
+        return met, lines.new_tensor(center) + radius * normals, normals
 
     def gauss(self, n: int) -> Points:
         return Region.gauss(self, n)

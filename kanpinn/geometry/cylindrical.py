@@ -189,6 +189,11 @@ class Cell:
         """The two ends, each with the outward direction along the axis: -1 or 1."""
         return (self.low, -1), (self.high, 1)
 
+    @cached_property
+    def is_round(self) -> bool:
+        """Whether an end of it or of a cell within it is not constant."""
+        return any(end.locus for end, _ in self.ends) or any(one.is_round for one in self.within)
+
     @property
     def loci(self) -> list[Locus]:
         """The loci at the ends of the cells on the next axis, without duplicates."""
@@ -241,7 +246,7 @@ class CellSet:
         """The intervals (low, high) on all axes for each cell; None unless all cells are boxes."""
         if self.dim == 0:
             return [[]] if self.inside(torch.zeros(1, 0, dtype=torch.float64)) else []
-        if self.walls.spheres and any(_round(cell) for cell in self.tree):
+        if self.walls.spheres and any(cell.is_round for cell in self.tree):
             return None
         return list(_intervals(self.tree))
 
@@ -257,7 +262,7 @@ class CellSet:
         The nearest cut on either side is exempt, because `cell_rules` removes its square root by a
         substitution.
         """
-        if not self.cuts or not _round(cell):
+        if not self.cuts or not cell.is_round:
             return [cell]
         low, high = cell.low.value, cell.high.value
         near = 1e-7 * self.size
@@ -311,10 +316,6 @@ def _joined(
     return [tuple(cell for cell in cells if cell is not None) or None for cells in slices]
 
 
-def _round(cell: Cell) -> bool:
-    return any(end.locus for end, _ in cell.ends) or any(_round(inner) for inner in cell.within)
-
-
 def _intervals(cells: Sequence[Cell]) -> Iterator[list[tuple[float, float]]]:
     for cell in cells:
         for others in _intervals(cell.within) if cell.within else [[]]:
@@ -322,6 +323,7 @@ def _intervals(cells: Sequence[Cell]) -> Iterator[list[tuple[float, float]]]:
 
 
 Rule = tuple[np.ndarray, np.ndarray]  # coordinates (n, k) of the first k axes, and weights (n,)
+START: Rule = (np.zeros((1, 0)), np.ones(1))  # over no axes
 
 
 def cells_rule(cells: CellSet, nodes: int, last: int | None = None) -> tuple[Coords, Weights]:
@@ -336,7 +338,7 @@ def cells_rule(cells: CellSet, nodes: int, last: int | None = None) -> tuple[Coo
         Points (n, d) inside and positive weights (n,).
     """
     counts = [nodes] * (cells.dim - 1) + [last or nodes]
-    parts = [rule for _, rule in _rules(cells, counts)]
+    parts = [rule for _, rule in _rules(cells, cells.tree, START, counts)]
     coords = np.concatenate([np.zeros((0, cells.dim)), *(coords for coords, _ in parts)])
     weights = np.concatenate([np.zeros(0), *(weights for _, weights in parts)])
     return torch.from_numpy(coords), torch.from_numpy(weights)
@@ -357,16 +359,25 @@ def sphere_part_rule(
         area.
     """
     (center, radius), circle = sphere, Locus(1, *sphere)
+    share, gauss = (x.numpy() for x in gauss_legendre(nodes))
     parts = [(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0))]
-    for cell, (before, weights) in _rules(cells, [nodes]):
+    for cell, (before, weights) in _rules(cells, cells.tree, START, [nodes]):
         for inner in cell.within:
             sides = [(end, way) for last in inner.within for end, way in last.ends]
             sides = [(end, way) for end, way in sides if end.locus == circle.on(2)]
             if not sides:
                 continue
-            angles, along = _arc(inner, circle, before, nodes)
-            middle, square = (x[:, None] for x in circle.span(before))
+            middle, square = circle.span(before)
             half = np.sqrt(np.maximum(square, 0))
+            # At an end of the circle arcsin would lose half of the digits: ±π/2 is set directly.
+            first, last = (
+                np.full((len(before), 1), end.sign * np.pi / 2)
+                if end.locus == circle
+                else _angle(end.at(before) - middle, half)[:, None]
+                for end, _ in inner.ends
+            )
+            angles, along = first + (last - first) * share, (last - first) * gauss
+            middle, half = middle[:, None], half[:, None]
             # Archimedes: the area element of a sphere is radius · dx · d(angle about the x axis).
             areas = (radius * weights[:, None] * along).ravel()
             kept = areas > 0
@@ -379,25 +390,23 @@ def sphere_part_rule(
     return torch.from_numpy(coords), torch.from_numpy(normals), torch.from_numpy(areas)
 
 
-def _rules(cells: CellSet, counts: Sequence[int]) -> Iterator[tuple[Cell, Rule]]:
-    """Yield each cell of axis len(counts) - 1 with a rule over the axes up to and including it.
+def _rules(
+    cells: CellSet, some: Sequence[Cell], before: Rule, counts: Sequence[int]
+) -> Iterator[tuple[Cell, Rule]]:
+    """Yield the last cells that a rule reaches, each with a rule over the axes up to and with its.
 
     Args:
-        cells: the cells.
-        counts: the number of Gauss nodes along each of these axes.
+        cells: all cells.
+        some: cells of one axis.
+        before: a rule over the axes before that.
+        counts: the number of Gauss nodes along the axis of these cells and along further ones.
     """
-
-    def walk(
-        some: Sequence[Cell], before: Rule, left: Sequence[int]
-    ) -> Iterator[tuple[Cell, Rule]]:
-        for cell in some:
-            rule = _along(cells, cell, *before, left[0])
-            if len(left) == 1:
-                yield cell, rule
-            else:
-                yield from walk(cell.within, rule, left[1:])
-
-    return walk(cells.tree, (np.zeros((1, 0)), np.ones(1)), counts)
+    for cell in some:
+        rule = _along(cells, cell, *before, counts[0])
+        if len(counts) == 1:
+            yield cell, rule
+        else:
+            yield from _rules(cells, cell.within, rule, counts[1:])
 
 
 def _along(cells: CellSet, cell: Cell, before: np.ndarray, weights: np.ndarray, nodes: int) -> Rule:
@@ -444,25 +453,6 @@ def _branches(
     first = np.max([low - 1e3 * size, *firsts], axis=0)
     last = np.min([high + 1e3 * size, *lasts], axis=0)
     return np.minimum(first, low), np.maximum(last, high)
-
-
-def _arc(cell: Cell, circle: Locus, before: np.ndarray, nodes: int) -> Rule:
-    """Return Gauss points and weights, (n, nodes) each, in the angle of n circles around a cell.
-
-    The angle is -π/2 where a circle's coordinate on the cell's axis is lowest and π/2 where it is
-    highest.
-    """
-    middle, square = circle.span(before)
-    half = np.sqrt(np.maximum(square, 0))
-    # At an end of the circle itself arcsin would lose half of the digits, so ±π/2 is set directly.
-    first, last = (
-        np.full((len(before), 1), end.sign * np.pi / 2)
-        if end.locus == circle
-        else _angle(end.at(before) - middle, half)[:, None]
-        for end, _ in cell.ends
-    )
-    share, along = (x.numpy() for x in gauss_legendre(nodes))
-    return first + (last - first) * share, (last - first) * along
 
 
 def _angle(offset: np.ndarray, half: np.ndarray) -> np.ndarray:

@@ -99,17 +99,31 @@ class Within(PlanarSet):
 
 
 @dataclass(frozen=True)
-class All(PlanarSet):
-    """An intersection; its value is the R-conjunction a + b - sqrt(a² + b²)."""
+class _Joined(PlanarSet):
+    """Several sets; the value is a + b ± sqrt(a² + b²), an R-function of two of their values."""
 
     parts: tuple[PlanarSet, ...]
+    sign = 0  # of the root
+
+    def value(self, coords: Coords) -> Column:
+        total = self.parts[0].value(coords)
+        # Keep the derivative of the root finite at corners, where both values are 0.
+        least = torch.finfo(coords.dtype).tiny
+        for part in self.parts[1:]:
+            value = part.value(coords)
+            total = total + value + self.sign * (total.square() + value.square() + least).sqrt()
+        return total
+
+
+@dataclass(frozen=True)
+class All(_Joined):
+    """An intersection; its value is the R-conjunction a + b - sqrt(a² + b²)."""
+
+    sign = -1
 
     @property
     def factors(self) -> tuple[PlanarSet, ...]:
         return tuple(factor for part in self.parts for factor in part.factors)
-
-    def value(self, coords: Coords) -> Column:
-        return _folded(self.parts, coords, -1)
 
     def complement(self) -> PlanarSet:
         return Some(tuple(part.complement() for part in self.parts))
@@ -120,13 +134,10 @@ class All(PlanarSet):
 
 
 @dataclass(frozen=True)
-class Some(PlanarSet):
+class Some(_Joined):
     """A union; its value is the R-disjunction a + b + sqrt(a² + b²)."""
 
-    parts: tuple[PlanarSet, ...]
-
-    def value(self, coords: Coords) -> Column:
-        return _folded(self.parts, coords, 1)
+    sign = 1
 
     def complement(self) -> PlanarSet:
         return All(tuple(part.complement() for part in self.parts))
@@ -135,16 +146,6 @@ class Some(PlanarSet):
         left = [part.given(leaves) for part in self.parts]
         kept = tuple(part for part in left if part is not None)
         return Some(kept) if len(kept) == len(left) else None
-
-
-def _folded(parts: Sequence[PlanarSet], coords: Coords, sign: int) -> Column:
-    total = parts[0].value(coords)
-    # Keep the derivative of the root finite at corners, where both values are 0.
-    least = torch.finfo(coords.dtype).tiny
-    for part in parts[1:]:
-        value = part.value(coords)
-        total = total + value + sign * (total.square() + value.square() + least).sqrt()
-    return total
 
 
 @dataclass(frozen=True)

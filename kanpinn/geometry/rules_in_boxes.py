@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kanpinn._support.shapes import Coords, Weights
+from kanpinn._support.shapes import Weights
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.rules import gauss_product
 
@@ -40,10 +40,9 @@ class RulesInBoxes:
         return every.some(box.argsort(stable=True))
 
     @property
-    def normals(self) -> Coords:
+    def normals(self) -> Tensor:
         """The normals at the points, (n, d)."""
-        assert self.points.normals is not None
-        return self.points.normals
+        return self.points.outward
 
     def some(self, kept: Tensor) -> "RulesInBoxes":
         """Some of the points; kept: a mask (n,) or their numbers here."""
@@ -113,19 +112,9 @@ class RulesInBoxes:
             yield boxes[some], self.points[rows.flatten()], weights
 
 
-@dataclass(frozen=True, eq=False)
-class Hits:
-    """Points at which lines meet a surface.
-
-    Args:
-        line: the number of the line of each point, not decreasing, (n,).
-        coords: the points, (n, 3).
-        normals: the unit normals of the surface there, (n, 3).
-    """
-
-    line: Tensor
-    coords: Coords
-    normals: Coords
+# Points at which lines meet a surface: the number of the line of each point, not decreasing, (n,),
+# the points, (n, 3), and the unit normals of the surface there, (n, 3).
+Hits = tuple[Tensor, Tensor, Tensor]
 
 
 def cast(
@@ -155,13 +144,11 @@ def cast(
 
     def met(chosen: Tensor, boxes: Tensor) -> RulesInBoxes:
         first, size = boxes[:, 0, others], (boxes[:, 1] - boxes[:, 0])[:, others]
-        found = hits(first[:, None] + unit * size[:, None], chosen)
-        place, line = found.line // len(unit), found.line % len(unit)
-        along = found.coords[:, axis]
+        line, coords, normals = hits(first[:, None] + unit * size[:, None], chosen)
+        place, along = line // len(unit), coords[:, axis]
         kept = (along >= boxes[place, 0, axis]) & (along <= boxes[place, 1, axis])
-        areas = weights[line] * size.prod(dim=1)[place] / found.normals[:, axis].abs()
-        rules = RulesInBoxes(place, Points(found.coords, names, found.normals), areas)
-        return rules.some(kept)
+        areas = weights[line % len(unit)] * size.prod(dim=1)[place] / normals[:, axis].abs()
+        return RulesInBoxes(place, Points(coords, names, normals), areas).some(kept)
 
     chosen = (boxes[:, 1] > boxes[:, 0])[:, others].all(dim=1).nonzero()[:, 0]
     boxes = boxes[chosen]

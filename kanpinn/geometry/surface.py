@@ -442,11 +442,9 @@ class Patch(MappedPiece):
         ]
         line, coords, normals = (torch.cat(one) for one in zip(*found, strict=True))
         order = line.argsort(stable=True)
-        return Hits(line[order], coords[order], normals[order])
+        return line[order], coords[order], normals[order]
 
-    def _met(
-        self, triangles: Tensor, axis: int, lines: Tensor, first: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _met(self, triangles: Tensor, axis: int, lines: Tensor, first: Tensor) -> Hits:
         """Which of q lines meet each of some triangles, and the points and normals there.
 
         Args:
