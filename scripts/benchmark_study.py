@@ -17,10 +17,12 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from inspect import ismethod
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from common import script
 
@@ -101,16 +103,12 @@ def breakdown(runs: int, output: Path) -> dict[str, float]:
 
 @contextmanager
 def _timed(seconds: Mapping[str, list[float]]) -> Iterator[None]:
-    kept = {name: vars(owner)[call.__name__] for name, (owner, call) in PARTS.items()}
-    try:
+    with ExitStack() as stack:
         for name, (owner, call) in PARTS.items():
-            timed = _timer(call, seconds[name])
-            is_bound = isinstance(kept[name], classmethod)
-            setattr(owner, call.__name__, staticmethod(timed) if is_bound else timed)
+            timed: Any = _timer(call, seconds[name])
+            made = staticmethod(timed) if ismethod(call) else timed  # of a class method
+            stack.enter_context(patch.object(owner, call.__name__, made))
         yield
-    finally:
-        for name, (owner, call) in PARTS.items():
-            setattr(owner, call.__name__, kept[name])
 
 
 def _timer(call: Callable[..., Any], times: list[float]) -> Callable[..., Any]:

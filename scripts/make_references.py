@@ -108,12 +108,19 @@ def write_plane(path: Path, case: PlaneCase, fields: Mapping[str, ndarray]) -> N
     line = case.low + (case.high - case.low) * numpy.arange(case.points) / case.points
     x, y, t = numpy.meshgrid(line, line, times, indexing="ij")
     columns = {"x": x, "y": y, "t": t, "weight": numpy.broadcast_to(weights, x.shape)}
+    write_file(path, columns, fields, case.digits)
+
+
+def write_file(
+    path: Path, columns: Mapping[str, ndarray], fields: Mapping[str, ndarray], digits: int
+) -> None:
+    """Write columns as they are, and fields with so many digits after the point."""
     path.unlink(missing_ok=True)
     with h5py.File(path, "w") as file:
         for name, column in columns.items():
             file.create_dataset(name, data=column, compression="gzip", shuffle=True)
         for name, values in fields.items():
-            file.create_dataset(name, data=values, scaleoffset=case.digits)
+            file.create_dataset(name, data=values, scaleoffset=digits)
 
 
 def plane_difference(
@@ -323,12 +330,7 @@ def write(path: Path, case: Case, fields: Mapping[str, ndarray]) -> None:
         x, t = numpy.meshgrid(case.x, case.t[kept], indexing="ij")
         columns = {"x": x, "t": t, "weight": weights}
         fields = {name: values[:, kept] for name, values in fields.items()}
-    path.unlink(missing_ok=True)
-    with h5py.File(path, "w") as file:
-        for name, column in columns.items():
-            file.create_dataset(name, data=column, compression="gzip", shuffle=True)
-        for name, values in fields.items():
-            file.create_dataset(name, data=values, scaleoffset=case.digits)
+    write_file(path, columns, fields, case.digits)
 
 
 def between(case: Case, path: Path) -> Mapping[float, float]:
