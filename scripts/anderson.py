@@ -736,15 +736,7 @@ def of(results: Sequence[Result], name: str) -> list[Result]:
 
 
 MODEL_COLUMNS = ["model", "exact edge", "theory", "KAN", "its formula", "edge found"]
-RESULT_COLUMNS = [
-    "model",
-    "seed",
-    "D below",
-    "inputs kept",
-    "width",
-    "fitted edge: 0 =",
-    "rounded",
-]
+RESULT_COLUMNS = ["model", "seed", "D below", "inputs kept", "width", "fitted edge: 0 =", "rounded"]
 
 
 def page(results: Sequence[Result]) -> str:

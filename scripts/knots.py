@@ -849,9 +849,7 @@ GROUPS = {
 
 
 def judge(
-    results: Sequence[Result],
-    formulas: Sequence[Formula],
-    relations: Sequence[Relation],
+    results: Sequence[Result], formulas: Sequence[Formula], relations: Sequence[Relation]
 ) -> dict[str, Verdict]:
     """Return every measured value with its target."""
     figures: dict[str, Verdict] = {}

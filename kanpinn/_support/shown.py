@@ -2,9 +2,10 @@
 
 from functools import cache
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 
 class Shown:
@@ -30,13 +31,15 @@ class Shown:
 
 
 @cache
-def template(package: str, name: str) -> Template:
+def template(package: str, name: str) -> "Template":
     """Return a template that escapes every text.
 
     Args:
         package: the package in whose folder the file is, such as "kanpinn.runs.report".
         name: the name of the file.
     """
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # results alone do not need it
+
     environment = Environment(
         loader=PackageLoader(package, ""),
         autoescape=True,

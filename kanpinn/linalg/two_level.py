@@ -283,11 +283,7 @@ class TwoLevel:
         self.operations = 4 * float(np.square(unknowns).sum())
 
     def solve(
-        self,
-        rights: Mapping[int, Array],
-        tolerance: float,
-        most: int,
-        start: Array | None = None,
+        self, rights: Mapping[int, Array], tolerance: float, most: int, start: Array | None = None
     ) -> Array | None:
         """The x that minimise ‖A x - b‖, all blocks one after the other, (N, n).
 

@@ -1,5 +1,6 @@
 """References: finite elements against exact solutions, data files, and what refuses."""
 
+import inspect
 import json
 import math
 import re
@@ -215,56 +216,39 @@ def changed(problem, **methods):
     return type("Changed", (type(problem),), methods)()
 
 
-@pytest.mark.parametrize(
-    ("problem", "message"),
-    [
-        (Cubic(), "domains in the plane"),
-        (changed(Torsion(), residual=lambda s, p, u: kp.laplacian(u) + u.value**2), "not linear"),
-        (changed(Torsion(), residual=lambda s, p, u: kp.biharmonic(u)), "order 4"),
-        (changed(Torsion(), residual=lambda s, p, u: (kp.laplacian(u), u.value)), "2 equations"),
-        (
-            changed(Torsion(), fields=("u", "v"), residual=lambda s, p, u, v: u.value),
-            "one equation",
-        ),
-        (changed(Torsion(), conditions=lambda s: []), "no condition holds on 'y_min'"),
-        (
-            changed(Torsion(), conditions=lambda s: [kp.Neumann(s.domain.boundary, 0.0)]),
-            "leave a constant open",
-        ),
-        (
-            changed(
-                Torsion(),
-                conditions=lambda s: [
-                    kp.Dirichlet(s.domain.boundary),
-                    kp.Neumann(s.domain.boundary["x_min"]),
-                ],
-            ),
-            "two conditions hold on 'x_min'",
-        ),
-        (
-            changed(
-                Torsion(),
-                conditions=lambda s: [
-                    kp.Constraint(s.domain.boundary, lambda p, u: kp.partial(u, "x"))
-                ],
-            ),
-            "flux",
-        ),
-        (
-            changed(
-                Torsion(),
-                conditions=lambda s: [
-                    kp.Dirichlet(s.domain.boundary),
-                    kp.Observed(s.domain, [[-0.5, -0.5]], [0.1]),
-                ],
-            ),
-            "do not take an Observed",
-        ),
-    ],
-)
-def test_what_finite_elements_are_not_for_is_refused(problem, message):
+def equation(residual, fields=("u",)):
+    return changed(Torsion(), residual=residual, fields=fields)
+
+
+def on(*conditions):
+    """The torsion with other conditions, made from the domain and its boundary."""
+    made = lambda s: [one(s.domain, s.domain.boundary) for one in conditions]  # noqa: E731
+    return changed(Torsion(), conditions=made)
+
+
+NO_PROBLEMS_FOR_FEM = {
+    "domains in the plane": Cubic(),
+    "not linear": equation(lambda s, p, u: kp.laplacian(u) + u.value**2),
+    "order 4": equation(lambda s, p, u: kp.biharmonic(u)),
+    "2 equations": equation(lambda s, p, u: (kp.laplacian(u), u.value)),
+    "one equation": equation(lambda s, p, u, v: u.value, ("u", "v")),
+    "no condition holds on 'y_min'": on(),
+    "leave a constant open": on(lambda domain, walls: kp.Neumann(walls, 0.0)),
+    "two conditions hold on 'x_min'": on(
+        lambda domain, walls: kp.Dirichlet(walls), lambda domain, walls: kp.Neumann(walls["x_min"])
+    ),
+    "flux": on(lambda domain, walls: kp.Constraint(walls, lambda p, u: kp.partial(u, "x"))),
+    "do not take an Observed": on(
+        lambda domain, walls: kp.Dirichlet(walls),
+        lambda domain, walls: kp.Observed(domain, [[-0.5, -0.5]], [0.1]),
+    ),
+}
+
+
+@pytest.mark.parametrize("message", NO_PROBLEMS_FOR_FEM)
+def test_what_finite_elements_are_not_for_is_refused(message):
     with pytest.raises(kp.InputError, match=message):
-        kp.FEM(degree=1, tolerance=1).build(problem)
+        kp.FEM(degree=1, tolerance=1).build(NO_PROBLEMS_FOR_FEM[message])
 
 
 @pytest.mark.parametrize(
@@ -348,30 +332,54 @@ def test_without_derivatives_the_h1_errors_are_not_known(tmp_path):
     assert errors.l2_squared == pytest.approx(np.mean(np.outer(grid[:4], grid) ** 2))
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"u": None}, "has no column 'u'; its columns are x, y, u_x, u_y"),
-        ({"u": np.full(81, np.nan)}, "u has 81 numbers that are not finite, the first is number 1"),
-        ({"x": np.full(81, 2.0)}, "81 points outside the domain"),
-        ({"u": np.zeros(80)}, "u has 80 numbers, x has 81"),
-        ({"u": np.array(["a"] * 81)}, "u must be numbers"),
-        ({"weight": np.full(81, -1.0)}, "every weight must be at least 0"),
-        ({name: np.zeros(0) for name in table()}, "has no points"),
-    ],
-)
-def test_data_that_do_not_fit_are_refused(tmp_path, change, message):
-    columns = {k: v for k, v in (table() | change).items() if v is not None}
-    path = write(tmp_path / "known.npz", columns)
-    with pytest.raises(kp.InputError, match=message):
-        kp.DataFile(path).build(Unknown())
-
-
 def grid(x=None, y=None):
     """u = x²y - y³ on uneven points of the unit square, known by an index for each coordinate."""
     x = np.linspace(0, 1, 9) ** 2 if x is None else x
     y = np.linspace(0, 1, 6) if y is None else y
     return {"x": x, "y": y, "u": np.subtract.outer(x**2, 0 * y) * y - y**3}
+
+
+@pytest.mark.parametrize(
+    ("base", "change", "message"),
+    [
+        (table, {"u": None}, "has no column 'u'; its columns are x, y, u_x, u_y"),
+        (
+            table,
+            {"u": np.full(81, np.nan)},
+            "u has 81 numbers that are not finite, the first is number 1",
+        ),
+        (table, {"x": np.full(81, 2.0)}, "81 points outside the domain"),
+        (table, {"u": np.zeros(80)}, "u has 80 numbers, x has 81"),
+        (table, {"u": np.array(["a"] * 81)}, "u must be numbers"),
+        (table, {"weight": np.full(81, -1.0)}, "every weight must be at least 0"),
+        (table, {name: np.zeros(0) for name in table()}, "has no points"),
+        (grid, {"x": np.linspace(0, 1, 9)[::-1]}, "the grid's x must increase"),
+        (grid, {"y": np.linspace(0, 0.9, 6)}, "y goes from 0 to 1; it goes from 0 to 0.9"),
+        (grid, {"y": np.linspace(0.1, 1.5, 6)}, "y goes from 0 to 1; it goes from 0.1 to 1.5"),
+        (
+            grid,
+            {"y": np.linspace(0, 1, 7)},
+            r"u has the shape \(9, 6\), the coordinates make it \(9, 7\)",
+        ),
+        (
+            grid,
+            {"y": np.linspace(0, 1, 3), "u": np.zeros((9, 3))},
+            "degree 3 need more than 3 numbers",
+        ),
+        (
+            grid,
+            {"u": np.full((9, 6), np.nan)},
+            r"54 numbers that are not finite, the first at \[0, 0\]",
+        ),
+        (grid, {"weight": np.ones(9)}, "takes no weight"),
+        (grid, {"y": None}, "has no column 'y'"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused(tmp_path, base, change, message):
+    columns = {k: v for k, v in (base() | change).items() if v is not None}
+    path = write(tmp_path / "known.npz", columns)
+    with pytest.raises(kp.InputError, match=message):
+        kp.DataFile(path, degree=3).build(Unknown())
 
 
 @pytest.mark.parametrize("ending", ["npz", "h5"])
@@ -413,29 +421,6 @@ def test_splines_of_a_grid_in_three_dimensions_with_two_fields(tmp_path, generat
     assert (jet.value[:, [1]] - p.x * p.y * p.t**3).abs().max() < 1e-13
     assert (jet.gradient[:, 2, [1]] - 3 * p.x * p.y * p.t**2).abs().max() < 1e-12
     assert jet.value[:, 0].isnan().all()
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"x": np.linspace(0, 1, 9)[::-1]}, "the grid's x must increase"),
-        ({"y": np.linspace(0, 0.9, 6)}, "y goes from 0 to 1; it goes from 0 to 0.9"),
-        ({"y": np.linspace(0.1, 1.5, 6)}, "y goes from 0 to 1; it goes from 0.1 to 1.5"),
-        (
-            {"y": np.linspace(0, 1, 7)},
-            r"u has the shape \(9, 6\), the coordinates make it \(9, 7\)",
-        ),
-        ({"y": np.linspace(0, 1, 3), "u": np.zeros((9, 3))}, "degree 3 need more than 3 numbers"),
-        ({"u": np.full((9, 6), np.nan)}, r"54 numbers that are not finite, the first at \[0, 0\]"),
-        ({"weight": np.ones(9)}, "takes no weight"),
-        ({"y": None}, "has no column 'y'"),
-    ],
-)
-def test_grids_that_do_not_fit_are_refused(tmp_path, change, message):
-    columns = {k: v for k, v in (grid() | change).items() if v is not None}
-    path = write(tmp_path / "known.npz", columns)
-    with pytest.raises(kp.InputError, match=message):
-        kp.DataFile(path, degree=3).build(Unknown())
 
 
 def test_a_grid_may_go_beyond_the_domain(tmp_path, generator):
@@ -521,27 +506,13 @@ type = "fem"
 degree = 2
 tolerance = 1e-3
 """
-TORSION = '''
-import kanpinn as kp
-
-
-class Torsion(kp.Problem):
-    """-Δu = 1 on the L-shape."""
-
-    domain = kp.LShape()
-
-    def residual(self, p, u):
-        return kp.laplacian(u) + 1
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, 0.0)]
-'''
 
 
 def test_the_command_line_says_what_errors_are_against(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("kanpinn.plotting.draw_figures", lambda *_: [])
-    (tmp_path / "torsion.py").write_text(TORSION, encoding="utf-8")
+    source = "import kanpinn as kp\n\n\n" + inspect.getsource(Torsion)
+    (tmp_path / "torsion.py").write_text(source, encoding="utf-8")
     (tmp_path / "torsion.toml").write_text(TOML, encoding="utf-8")
     runner = CliRunner()
     checked = runner.invoke(app, ["check", "torsion.toml"])

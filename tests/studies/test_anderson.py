@@ -36,8 +36,7 @@ def test_aubry_andre_chains_localize_all_at_once(study, lam: float, localized: f
 
 
 @pytest.mark.parametrize(
-    ("name", "least"),
-    [("mosaic2", 0.97), ("mosaic3", 0.92), ("gaam", 0.97), ("maam", 0.98)],
+    ("name", "least"), [("mosaic2", 0.97), ("mosaic3", 0.92), ("gaam", 0.97), ("maam", 0.98)]
 )
 def test_exact_edges_separate_the_classes(study, name: str, least: float) -> None:
     model = next(m for m in study.MODELS if m.name == name)

@@ -15,12 +15,7 @@ from kanpinn.accuracy.bounds.grid import (
     norms_of,
     residual_of,
 )
-from kanpinn.accuracy.bounds.operator import (
-    barrier,
-    constants_of,
-    operator_of,
-    sides_of,
-)
+from kanpinn.accuracy.bounds.operator import barrier, constants_of, operator_of, sides_of
 from kanpinn.accuracy.coefficients import Unsuitable
 from kanpinn.accuracy.errors import Bound
 from kanpinn.accuracy.references.reference import Approximation
