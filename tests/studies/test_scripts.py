@@ -54,6 +54,12 @@ UNENTERED = {
     "peers/run_pina.py ": ABSENT_PEERS,
     "peers/run_pykan.py ": ABSENT_PEERS,
     "peers/measuring.py boundary_grid": ABSENT_PEERS,
+    "peers/measuring.py collocation": ABSENT_PEERS,
+    "peers/measuring.py laplacian": ABSENT_PEERS,
+    "peers/measuring.py penalty_loss": ABSENT_PEERS,
+    "peers/measuring.py torch_field": ABSENT_PEERS,
+    "peers/measuring.py field": ABSENT_PEERS,
+    "peers/measuring.py _evaluate": ABSENT_PEERS,
     "peers/launch.py interpreter": "makes such an environment",
     "peers/launch.py _logged": "makes such an environment",
     "peers/launch.py PeerError": "a smoke run in which a peer fails has failed",
@@ -105,6 +111,14 @@ TOOLS = {
 INSIDES = {
     "anderson": {"interpret.graph", "interpret.snapping", "optimizers.output_layer"},
     "benchmark_distributed": {"_support.distributed", "optimizers.output_layer"},
+    "benchmark_study": {
+        "runs.results",
+        "runs.results.checkpoint",
+        "runs.results.contents",
+        "runs.results.folder",
+        "runs.study.plan",
+        "runs.study.table",
+    },
     "continual_learning": {"solvers.loop", "solvers.losses", "solvers.state"},
     "growth": {"spaces.cells.system.cell_system"},
     "hostile": {
@@ -123,14 +137,6 @@ INSIDES = {
         "accuracy.references.meshing",
     },
     "make_references": {"accuracy.references.data_file"},
-    "study": {
-        "runs.results",
-        "runs.results.checkpoint",
-        "runs.results.contents",
-        "runs.results.folder",
-        "runs.study.plan",
-        "runs.study.table",
-    },
     "trust_files": {"cli.screen", "runs.results"},
 }
 SOURCES = sorted([*(ROOT / "scripts").rglob("*.py"), *(ROOT / "problems").glob("*.py")])
