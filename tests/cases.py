@@ -6,7 +6,10 @@ import torch
 
 import kanpinn as kp
 from kanpinn.loss.terms import ResidualTerm, condition_terms, residual_term
+from kanpinn.solvers.discretize import SolveSettings, discretize
 from kanpinn.solvers.state import SolverState
+from kanpinn.spaces.cells.domains import problem_in_cells
+from kanpinn.spaces.cells.problem import CellProblem
 
 # The head of a problem file; a test adds points and optimizers.
 POISSON_FILE = """
@@ -128,6 +131,20 @@ def error_of(solution: kp.Solution) -> float:
     p = solution.problem.domain.gauss(4000)
     exact = solution.problem.exact(p)
     return float((solution(p) - exact).norm() / exact.norm())
+
+
+def cells_of(problem: kp.Problem, network: kp.Cells) -> CellProblem:
+    """The equation and the conditions of a problem, as a network in cells takes them."""
+    discretization = discretize(problem, network, SolveSettings(points=kp.Collocation(100, 40)))
+    discretization.prepare()
+    return problem_in_cells(discretization.residuals())
+
+
+def check_estimate(solution: kp.Solution, tolerance: float, least: float = 0.2) -> None:
+    """A solve has converged, with an estimate that is the error up to a factor."""
+    estimated = solution.history.column("estimated_error")[-1]
+    assert solution.status == "converged" and estimated <= tolerance
+    assert least * estimated < error_of(solution) < 3 * estimated
 
 
 class InterruptAt:

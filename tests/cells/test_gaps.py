@@ -2,10 +2,9 @@
 
 import pytest
 import torch
+from cases import cells_of
 
 import kanpinn as kp
-from kanpinn.solvers.discretize import SolveSettings, discretize
-from kanpinn.spaces.cells.domains import problem_in_cells
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.tree import Tree, gaps
 
@@ -28,10 +27,7 @@ def test_walls_of_slivers_without_a_cell_have_points_after_cells_are_halved(widt
     cube = kp.Box(x=(-1, 1), y=(-1, 1), z=(-1, 1))
     domain = cube - kp.Box(x=(width, 2), y=(width, 2), z=(-2, 2))
     problem = kp.Poisson(domain, exact="x * y * z")
-    settings = SolveSettings(points=kp.Collocation(100, 40))
-    discretization = discretize(problem, kp.Cells([3, 1], 4, 2), settings)
-    discretization.prepare()
-    own, polynomials = problem_in_cells(discretization.residuals()), LocalPolynomials(4, 3)
+    own, polynomials = cells_of(problem, kp.Cells([3, 1], 4, 2)), LocalPolynomials(4, 3)
     geometry = own.start(Tree.uniform((2, 2, 2)).divided(1))
     for halved in ((True, True, True), (False, False, True)):
         chosen = torch.tensor(halved).expand(len(geometry.tree), -1)

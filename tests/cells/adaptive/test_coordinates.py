@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from cases import OnWalls, error_of
+from cases import error_of
 
 import kanpinn as kp
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
@@ -35,21 +35,12 @@ def test_a_cell_is_halved_where_a_function_is_steep(function, chosen):
     assert coordinates_to_halve(*fitted(function, len(chosen))).tolist() == [chosen]
 
 
-class Front(OnWalls):
-    """-Δu = f with a front of the width 0.005 along a line x = 0.4."""
-
-    domain = kp.Box(x=(0, 1), y=(0, 1))
-
-    def exact(self, p):
-        return torch.tanh((p.x - 0.4) / 0.005) * torch.sin(3 * p.y)
-
-    def residual(self, p, u):
-        return -kp.laplacian(u) - self.source(p)
+FRONT = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="tanh((x - 0.4) / 0.005) * sin(3*y)")
 
 
 def test_cells_along_a_front_stay_long():
     network, method = kp.Cells([2, 1], 10, 2), kp.Dissection(1e-7, cells=150)
-    solution = kp.solve(Front(), network, method, verified=False)
+    solution = kp.solve(FRONT, network, method, verified=False)
     tree = solution.network.tree
     assert solution.status == "converged" and error_of(solution) < 2e-7
     assert tree.level[:, 0].max() >= 6 and tree.level[:, 1].max() <= 2

@@ -4,11 +4,10 @@ import math
 
 import pytest
 import torch
+from cases import cells_of
 from scipy.optimize import brentq
 
 import kanpinn as kp
-from kanpinn.solvers.discretize import SolveSettings, discretize
-from kanpinn.spaces.cells.domains import problem_in_cells
 from kanpinn.spaces.cells.geometry.flux_exponents import FluxSizes, edges_of_boxes
 from kanpinn.spaces.cells.tree import Tree
 
@@ -37,10 +36,7 @@ class Block(kp.Problem):
 
 
 def _in_cells(*arguments):
-    settings = SolveSettings(points=kp.Collocation(100, 40))
-    discretization = discretize(Block(*arguments), kp.Cells([3, 1], 4, 2), settings)
-    discretization.prepare()
-    return problem_in_cells(discretization.residuals())
+    return cells_of(Block(*arguments), kp.Cells([3, 1], 4, 2))
 
 
 @pytest.mark.parametrize("ratio", [20.0, 1.5, 0.05])

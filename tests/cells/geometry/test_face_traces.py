@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from cases import cells_of
 
 import kanpinn as kp
-from kanpinn.solvers.discretize import SolveSettings, discretize
-from kanpinn.spaces.cells.domains import problem_in_cells
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.coupling import traces_of
@@ -89,11 +88,7 @@ def test_polynomials_are_solutions_on_cells_that_are_halved_in_any_coordinate(di
 @pytest.mark.parametrize("dim", [2, 3])
 def test_the_traces_of_a_solution_are_those_of_its_functions(dim, monkeypatch, generator):
     problem = _Polynomial(kp.Box(**{name: (-1, 1) for name in "xyz"[:dim]}))
-    settings = SolveSettings(points=kp.Collocation(100, 40))
-    discretization = discretize(problem, kp.Cells([dim, 1], 5, 2), settings)
-    discretization.prepare()
-    own = problem_in_cells(discretization.residuals())
-    tree = _graded(dim)
+    own, tree = cells_of(problem, kp.Cells([dim, 1], 5, 2)), _graded(dim)
     tree, _ = tree.split(torch.rand(len(tree), dim, generator=generator) < 0.35)
     geometry, polynomials = own.cells(tree), LocalPolynomials(5, dim)
     zero = torch.zeros(len(geometry.tree), polynomials.size, 1, dtype=torch.float64)

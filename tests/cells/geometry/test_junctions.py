@@ -4,11 +4,9 @@ import math
 
 import pytest
 import torch
-from cases import error_of, solved_in_cells
+from cases import cells_of, error_of, solved_in_cells
 
 import kanpinn as kp
-from kanpinn.solvers.discretize import SolveSettings, discretize
-from kanpinn.spaces.cells.domains import problem_in_cells
 from kanpinn.spaces.cells.geometry.flux_exponents import junctions
 
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
@@ -38,10 +36,7 @@ class Divided(kp.Problem):
 
 
 def exponents(problem):
-    settings = SolveSettings(points=kp.Collocation(100, 40))
-    discretization = discretize(problem, kp.Cells([2, 1], 4, 2), settings)
-    discretization.prepare()
-    found = problem_in_cells(discretization.residuals())
+    found = cells_of(problem, kp.Cells([2, 1], 4, 2))
     terms = found.division, found.interfaces, found.conditions
     return junctions(*terms, SQUARE.bounds, 1)
 

@@ -2,14 +2,12 @@
 
 import pytest
 import torch
-from cases import error_of, solved_in_cells
+from cases import cells_of, check_estimate, error_of, solved_in_cells
 from layered import Layered, part
 
 import kanpinn as kp
 from kanpinn.geometry.division import SolidDivision
 from kanpinn.solvers.auto.traits import Traits
-from kanpinn.solvers.discretize import SolveSettings, discretize
-from kanpinn.spaces.cells.domains import problem_in_cells
 from kanpinn.spaces.cells.geometry.regions import SpaceRegions
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.coupling import traces_of
@@ -68,17 +66,12 @@ def test_a_smooth_solution_is_found_across_a_sphere_beside_a_plane():
 def test_the_estimate_is_honest_and_cells_are_halved():
     problem = InSpace(CUBE, part(up_to(0.37), 10.0, "x_max"))
     solution = solved_in_cells(problem, 6, 2, tolerance=1e-6, steps=10)
-    estimated = solution.history.column("estimated_error")[-1]
-    assert solution.status == "converged" and estimated <= 1e-6
-    assert 0.3 * estimated < error_of(solution) < 3 * estimated
+    check_estimate(solution, 1e-6, 0.3)
 
 
 def test_the_traces_on_an_interface_of_a_solution_are_those_of_its_functions(monkeypatch):
     problem = InSpace(CUBE, part(up_to(0.37), 10.0, "x_max"))
-    settings = SolveSettings(points=kp.Collocation(100, 40))
-    discretization = discretize(problem, kp.Cells([3, 1], 4, 2), settings)
-    discretization.prepare()
-    own, polynomials = problem_in_cells(discretization.residuals()), LocalPolynomials(4, 3)
+    own, polynomials = cells_of(problem, kp.Cells([3, 1], 4, 2)), LocalPolynomials(4, 3)
     geometry = own.start(Tree.uniform((2, 2, 2)).divided(2))
     zero = torch.zeros(len(geometry.tree), polynomials.size, 1, dtype=F)
     system, solve, found = own.on(geometry, polynomials, zero), FaceSolver.solve, []

@@ -69,6 +69,21 @@ class Singularities:
         return geometry
 
 
+def refined_while(
+    geometry: CellGeometry, coarse: Callable[[CellGeometry], Tensor], cells: CellsOf
+) -> CellGeometry:
+    """The cells when all that are too coarse have been refined.
+
+    Args:
+        geometry: the present cells.
+        coarse: the coordinates in which cells are too coarse, a mask (N, d).
+        cells: gives the cells of a tree that are in the domain.
+    """
+    while bool((marked := coarse(geometry)).any()):
+        geometry = cells(geometry.tree.split(marked)[0])
+    return geometry
+
+
 @dataclass(frozen=True, eq=False)
 class PlaneCorner:
     """A corner of a domain in the plane, where solutions of Laplace's equation are like r^λ.
@@ -373,13 +388,12 @@ class SingularCorners(Singularities):
             near: see the class.
             cells: as for `refined`.
         """
-        while True:
-            tree = geometry.tree
-            close = self._gaps(tree, geometry) <= near
-            coarse = close[..., None] & (tree.level[:, None] < goal[:, None])
-            if not bool(coarse.any()):
-                return geometry
-            geometry = cells(tree.split(coarse.any(dim=1))[0])
+
+        def coarse(geometry: CellGeometry) -> Tensor:
+            close = self._gaps(geometry.tree, geometry) <= near
+            return (close[..., None] & (geometry.tree.level[:, None] < goal[:, None])).any(dim=1)
+
+        return refined_while(geometry, coarse, cells)
 
 
 def corners_of(boxes: Tensor) -> Tensor:
@@ -601,11 +615,11 @@ class SingularEdges(Singularities):
             return halved
         goal = torch.where(steps.amax(dim=1) > 0, geometry.tree.level + steps.amax(dim=1), 0)
         goal = goal.clamp_max(most)
-        while True:
+
+        def coarse(halved: CellGeometry) -> Tensor:
             tree = halved.tree
             before = geometry.tree.locate(tree.boxes.mean(dim=1), tree.region)
             touched = (self._touched(halved)[:, thin, None] & self._across[thin]).any(dim=1)
-            coarse = touched & (tree.level < goal[before])
-            if not bool(coarse.any()):
-                return halved
-            halved = cells(tree.split(coarse)[0])
+            return touched & (tree.level < goal[before])
+
+        return refined_while(halved, coarse, cells)

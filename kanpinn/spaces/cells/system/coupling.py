@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -336,8 +336,7 @@ class ContactRows:
         return (found * weights[:, None, None]).flatten(0, 1)
 
 
-@dataclass(frozen=True, eq=False)
-class PlacedContact:
+class PlacedContact(NamedTuple):
     """One of the two cells that meet at a part of an interface.
 
     Args:
@@ -351,14 +350,6 @@ class PlacedContact:
     side: int
     place: int
     number: int
-
-    def of_cell(self) -> tuple[Tensor, Tensor]:
-        """The rows of the cell, (r, L m), and the diagonal of the traces' matrix, (r,)."""
-        return self.rows.rows(self.side, self.place)
-
-    def weighed(self, fluxes: Tensor) -> Tensor:
-        """The right-hand sides of the rows, (r, n); fluxes: at the points, (q, equations, n)."""
-        return self.rows.rights(self.side, self.place, fluxes)
 
 
 def placed(rows: Sequence[ContactRows], cells: int, traces: int) -> list[list[PlacedContact]]:

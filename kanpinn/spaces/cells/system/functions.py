@@ -221,88 +221,6 @@ def sums_at(
     return found if shared is None else found + shared.stacked(at, channels)
 
 
-def square_integrals(
-    at: CellPoints,
-    polynomials: LocalPolynomials,
-    coefficients: Tensor,
-    counted: Sequence[int],
-    shared: SharedSum | None = None,
-) -> Tensor:
-    """The integrals of the squares of some fields over cells, by the rule of points in them, (c,).
-
-    Args:
-        at: the points.
-        polynomials: the functions of a cell.
-        coefficients: in all cells, (N, L, m).
-        counted: the numbers of the fields.
-        shared: the functions in the fields that cells share; None without any.
-    """
-    squares = at.weights.new_zeros(len(at.cells))
-    smooth = _without(shared, at) if at.alike else torch.zeros(len(at.cells), dtype=torch.bool)
-    # The rule is that of a whole cell, where polynomials are orthonormal.
-    volumes, counted = (1 / at.scale[smooth]).prod(dim=1), list(counted)
-    own = coefficients[at.cells[smooth]][..., counted]
-    squares[smooth] = volumes * own.square().sum(dim=(1, 2))
-    others = (~smooth).nonzero()[:, 0]
-    if len(others):
-        values = _values(at.some(others), polynomials, coefficients, shared)[..., counted]
-        squares[others] = torch.einsum("cq,cqm->c", at.weights[others], values.square())
-    return squares
-
-
-def integrals(
-    at: CellPoints,
-    polynomials: LocalPolynomials,
-    coefficients: Tensor,
-    shared: SharedSum | None = None,
-) -> Tensor:
-    """The integrals of each field over cells, by the rule of points in them, (c, m).
-
-    The arguments are those of `square_integrals`.
-    """
-    if at.alike and bool(_without(shared, at).all()):  # only the first polynomial has an integral
-        own = coefficients[at.cells]
-        return at.weights.sum(dim=1)[:, None] * own[:, 0] * 2 ** (-polynomials.dim / 2)
-    values = _values(at, polynomials, coefficients, shared)
-    return torch.einsum("cq,cqm->cm", at.weights, values)
-
-
-def nearest_polynomials(
-    at: CellPoints, polynomials: LocalPolynomials, coefficients: Tensor, lower: LocalPolynomials
-) -> Tensor:
-    """The polynomials of a lower degree that are nearest to a function in L2, (c, L, m).
-
-    Args:
-        at: the points of a quadrature rule in the cells.
-        polynomials: the functions of a cell.
-        coefficients: in all cells, (N, L, m).
-        lower: those of the lower degree.
-    """
-    own = coefficients[at.cells]
-    if at.alike:  # orthonormal in whole cells
-        return own[:, : lower.size]
-    found = torch.zeros_like(own[:, : lower.size])
-    for place in range(len(own)):
-        roots, local = at.weights[place].sqrt()[:, None], at.local[place]
-        matrix, right = lower.values(local), polynomials.values(local) @ own[place]
-        found[place] = torch.linalg.lstsq(roots * matrix, roots * right, driver="gelsd").solution
-    return found
-
-
-def _without(shared: SharedSum | None, at: CellPoints) -> Tensor:
-    """The cells that have no shared functions, a mask (c,)."""
-    if shared is None:
-        return torch.ones(len(at.cells), dtype=torch.bool)
-    return ~shared.functions.members[:, at.cells].any(dim=0)
-
-
-def _values(
-    at: CellPoints, polynomials: LocalPolynomials, coefficients: Tensor, shared: SharedSum | None
-) -> Tensor:
-    """The values of the fields at points of cells, (c, q, m)."""
-    return sums_at(at, polynomials, Channels(at.points.names), coefficients, shared)[:, :, 0]
-
-
 @dataclass(frozen=True, eq=False)
 class CellField:
     """A function: polynomials in all cells, and functions that cells share.
@@ -339,11 +257,27 @@ class CellNorms:
     def of_cells(self, one: CellField) -> Tensor:
         """The L2 norms of the counted fields together over each cell's part of the domain, (N,)."""
         squares = torch.empty(len(one.coefficients), dtype=one.coefficients.dtype)
-        counted, shared = list(self.counted), self.shared.sum(one.numbers)
+        counted = list(self.counted)
         for at in self.places:
-            own = square_integrals(at, self.polynomials, one.coefficients, counted, shared)
-            squares[at.cells] = own
+            smooth = self._smooth(at, one) & at.alike
+            # The rule is that of a whole cell, where polynomials are orthonormal.
+            volumes = (1 / at.scale[smooth]).prod(dim=1)
+            own = one.coefficients[at.cells[smooth]][..., counted].square().sum(dim=(1, 2))
+            squares[at.cells[smooth]] = volumes * own
+            if not bool(smooth.all()):
+                others = at.some((~smooth).nonzero()[:, 0])
+                values = self._values(others, one)[..., counted].square()
+                squares[others.cells] = torch.einsum("cq,cqm->c", others.weights, values)
         return squares.sqrt()
+
+    def _smooth(self, at: CellPoints, one: CellField) -> Tensor:
+        """The cells in which a function has no shared functions, a mask (c,)."""
+        return ~(self.shared.members[:, at.cells] & bool(one.numbers)).any(dim=0)
+
+    def _values(self, at: CellPoints, one: CellField) -> Tensor:
+        """The values of the fields at points of cells, (c, q, m)."""
+        channels, shared = Channels(at.points.names), self.shared.sum(one.numbers)
+        return sums_at(at, self.polynomials, channels, one.coefficients, shared)[:, :, 0]
 
     def total(self, one: CellField) -> float:
         """The L2 norm of the counted fields over the domain."""
@@ -351,16 +285,27 @@ class CellNorms:
 
     def nearest(self, one: CellField, lower: LocalPolynomials) -> Tensor:
         """The polynomials of a lower degree that are nearest in L2 in each cell, (N, L, m)."""
-        found = torch.zeros_like(one.coefficients[:, : lower.size])
+        found = one.coefficients[:, : lower.size].clone()  # in whole cells they are orthonormal
         for at in self.places:
-            found[at.cells] = nearest_polynomials(at, self.polynomials, one.coefficients, lower)
+            for place, cell in enumerate([] if at.alike else at.cells.tolist()):
+                roots, local = at.weights[place].sqrt()[:, None], at.local[place]
+                right = roots * (self.polynomials.values(local) @ one.coefficients[cell])
+                matrix = roots * lower.values(local)
+                found[cell] = torch.linalg.lstsq(matrix, right, driver="gelsd").solution
         return found
 
     def means(self, one: CellField) -> Tensor:
         """The means of the fields over the domain, (m,)."""
-        shared = self.shared.sum(one.numbers)
-        parts = [integrals(at, self.polynomials, one.coefficients, shared) for at in self.places]
+        parts = [self._integrals(at, one) for at in self.places]
         return torch.cat(parts).sum(dim=0) / sum(float(at.weights.sum()) for at in self.places)
+
+    def _integrals(self, at: CellPoints, one: CellField) -> Tensor:
+        """The integrals of each field over cells, (c, m)."""
+        if at.alike and bool(self._smooth(at, one).all()):
+            # Only the first polynomial has an integral.
+            own = one.coefficients[at.cells]
+            return at.weights.sum(dim=1)[:, None] * own[:, 0] * 2 ** (-self.polynomials.dim / 2)
+        return torch.einsum("cq,cqm->cm", at.weights, self._values(at, one))
 
     def without_means(self, one: CellField, fields: Sequence[int]) -> CellField:
         """The function minus the means of some fields; fields: their numbers."""

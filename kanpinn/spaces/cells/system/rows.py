@@ -257,7 +257,7 @@ class RowsOfCells:
             outer.append(own)
             traces.append(matrix)
         for contact in self.contacts[cell]:
-            own, diagonal = (one.numpy() for one in contact.of_cell())
+            own, diagonal = (one.numpy() for one in contact.rows.rows(contact.side, contact.place))
             outer.append(own)
             traces.append(np.diag(diagonal))
         return np.concatenate([one.T for one in outer], axis=1).T, _diagonal(traces)
@@ -416,9 +416,10 @@ class RowsOfCells:
             start = rights.shape[1] - sum(one.rows.size for one in self.contacts[first])
             for contact in self.contacts[first]:  # a cell with contacts is a group of its own
                 rows = slice(start, start := start + contact.rows.size)
-                if contact.rows.coupled in values:
-                    known = values[contact.rows.coupled][contact.place]
-                    rights[0, rows] = contact.weighed(known).numpy()
+                of, place = contact.rows, contact.place
+                if of.coupled in values:
+                    known = values[of.coupled][place]
+                    rights[0, rows] = of.rights(contact.side, place, known).numpy()
             yield rights
 
     def residuals(
