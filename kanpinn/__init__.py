@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kanpinn._support.errors import InputError as InputError
     from kanpinn._support.errors import KanpinnError as KanpinnError
     from kanpinn._support.errors import NumericalError as NumericalError
+    from kanpinn._support.errors import Outcome as Outcome
     from kanpinn.accuracy import FEM as FEM
     from kanpinn.accuracy import Bound as Bound
     from kanpinn.accuracy import DataFile as DataFile
@@ -101,7 +102,6 @@ if TYPE_CHECKING:
     from kanpinn.solvers import Scores as Scores
     from kanpinn.solvers import Solution as Solution
     from kanpinn.solvers import Verification as Verification
-    from kanpinn.solvers import auto as auto
     from kanpinn.solvers import eigen as eigen
     from kanpinn.solvers import error_bound as error_bound
     from kanpinn.solvers import estimate_error as estimate_error
@@ -117,7 +117,7 @@ if TYPE_CHECKING:
 
 # The same names for run time; a test holds the two lists together.
 _NAMES = {
-    "_support.errors": ("InputError", "KanpinnError", "NumericalError"),
+    "_support.errors": ("InputError", "KanpinnError", "NumericalError", "Outcome"),
     "accuracy": (
         "FEM",
         "Bound",
@@ -214,7 +214,6 @@ _NAMES = {
         "Scores",
         "Solution",
         "Verification",
-        "auto",
         "eigen",
         "error_bound",
         "estimate_error",

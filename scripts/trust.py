@@ -1,12 +1,12 @@
 """Whether what kanpinn says of its solutions can be trusted: estimates, bounds, statuses.
 
 What: `adversarial`: named and random problems whose exact solutions are known, and whose errors are
-hard to estimate, are solved with given networks and by `kp.auto`. An estimate fails if it is below
-a third of the true error, or if a solution is said to be within a tolerance that it is not.
+hard to estimate, are solved with given networks and by trials. An estimate fails if it is below a
+third of the true error, or if a solution is said to be within a tolerance that it is not.
 `ill_posed`: well-posed problems of many kinds are drawn, and each again with a fault, such as a
 side without a condition: a solve must refuse or warn of the faulty ones, and of no others.
 `units`: the library's problems with coordinates, fields and equations multiplied by random powers
-of ten, from 1e-4 to 1e4: the errors of `kanpinn.auto` must be the same to a factor of 2.
+of ten, from 1e-4 to 1e4: the errors of solves by trials must be the same to a factor of 2.
 `bounds`: random coercive problems, solved well and badly, get guaranteed bounds (`kp.error_bound`),
 which are compared with the true errors: they must hold.
 
@@ -31,7 +31,7 @@ SECTIONS = {
         adversarial,
         {
             "draws": (60, 1, "random problems"),
-            "searches": (80, 1, "problems that `kp.auto` solves"),
+            "searches": (80, 1, "problems that are solved by trials"),
             "budget": (20, 2, "seconds of each search"),
         },
     ),

@@ -6,8 +6,10 @@ import difflib
 import json
 import math
 import operator
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from numbers import Real
 from typing import Any
 
@@ -46,6 +48,37 @@ class NumericalError(KanpinnError, ArithmeticError):
         ...     print(error)
         the matrix has no finite entries
     """
+
+
+class Outcome(StrEnum):
+    """How a solve has ended: the first word of its status, and what that means.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> outcome = kp.Outcome("stopped: limit of 5 steps; more steps may help")
+        >>> outcome is kp.Outcome.STOPPED, str(outcome)
+        (True, 'stopped')
+    """
+
+    CONVERGED = "converged"
+    STOPPED = "stopped"
+    OVERFITTED = "overfitted"
+    FAILED = "failed"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Outcome | None":
+        word = re.split(r"\W", str(value), maxsplit=1)[0]
+        return next((one for one in cls if one.value == word), None)
+
+    @property
+    def sentence(self) -> str:
+        """What the outcome means."""
+        return {
+            Outcome.CONVERGED: "The methods have converged, to the tolerance if there is one.",
+            Outcome.STOPPED: "A limit has ended the solve; the solution is usable.",
+            Outcome.OVERFITTED: "The residual is small at the points of the solve alone.",
+            Outcome.FAILED: "There is no usable solution.",
+        }[self]
 
 
 @contextmanager

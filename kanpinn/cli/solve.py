@@ -358,7 +358,7 @@ def _trials(job: Any) -> Line:
     from kanpinn.solvers.auto import TrialSearch
 
     tolerance = TrialSearch.tolerance if job.tolerance is None else job.tolerance
-    seconds = job.budget_seconds or TrialSearch.budget_seconds
+    seconds = job.budget_seconds or TrialSearch.budget
     goal = f"until the estimated relative L2 error is {tolerance:g} or {seconds:g} s have passed"
     return "chosen by trials", f"network, points and optimizers, {goal}; below is the first trial"
 

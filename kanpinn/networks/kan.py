@@ -23,12 +23,14 @@ class KAN(Network):
     """A Kolmogorov–Arnold network: sums of learned functions of one variable, layer upon layer.
 
     Args:
-        width: units per layer, inputs first, [2, 64, 1].
+        width: units per layer, inputs first, [2, 64, 1]; or `hidden` in its place.
         degree: degree k ≥ 1 of the edge functions per layer, or one for all.
         grid: intervals G ≥ 1 per layer, or one number for all.
         basis: "spline" for B-splines of degree k on G intervals; "chebyshev" for as many Chebyshev
             polynomials, T_0 … T_(G+k-1), on the whole range.
         base: "silu" adds a term w·silu(x) to every edge, None does not.
+        hidden: units of the hidden layers alone, [64]: a solve takes the numbers of inputs and
+            outputs from the problem.
         seed: of the initial coefficients.
 
     basis_name: the argument `basis`. placed: whether the hidden grids have been placed over their
@@ -57,16 +59,20 @@ class KAN(Network):
 
     def __init__(
         self,
-        width: Sequence[int],
+        width: Sequence[int] | None = None,
         degree: int | Sequence[int] = 3,
         grid: int | Sequence[int] = 5,
         *,
+        hidden: Sequence[int] | None = None,
         basis: str = "spline",
         base: str | None = None,
         seed: int = 0,
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
+        later = {"degree": degree, "grid": grid, "basis": basis, "base": base, "seed": seed}
+        if self._waits(width, hidden, dtype=dtype, **later):
+            return
         width = check_width(width)
         if base not in (None, "silu"):
             raise InputError(f'base must be "silu" or None, got {base!r}')

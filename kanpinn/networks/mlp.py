@@ -78,10 +78,12 @@ class MLP(Network):
     uniform within ±1/√n_in.
 
     Args:
-        width: units per layer, inputs first, [2, 50, 50, 1].
+        width: units per layer, inputs first, [2, 50, 50, 1]; or `hidden` in its place.
         activation: of the hidden units, "tanh", "sine" or "silu".
         scale: of the weights that the network starts with.
         frequency: ω of sine units, such as 30 for images; None for plain ones.
+        hidden: units of the hidden layers alone, [64]: a solve takes the numbers of inputs and
+            outputs from the problem.
         seed: of the initial coefficients.
 
     Raises:
@@ -103,15 +105,19 @@ class MLP(Network):
 
     def __init__(
         self,
-        width: Sequence[int],
+        width: Sequence[int] | None = None,
         activation: str = "tanh",
         *,
+        hidden: Sequence[int] | None = None,
         scale: float = 1.0,
         frequency: float | int | None = None,
         seed: int = 0,
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
+        later = {"activation": activation, "scale": scale, "frequency": frequency, "seed": seed}
+        if self._waits(width, hidden, dtype=dtype, **later):
+            return
         width = check_width(width)
         one_of("activation", activation, UNITS)
         if frequency is not None:

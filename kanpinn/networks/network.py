@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -146,12 +146,51 @@ class Network(nn.Module, ABC):
     enrichment: Enrichment | None  # known functions added to the output
     constants: Constants | None  # unknown numbers appended to the outputs
     sensitivities: Sensitivities | None  # where the fields follow from the unknown numbers
+    unsized: tuple[list[int], dict[str, Any]] | None = None  # hidden units and other arguments
 
     def __init__(self) -> None:
         super().__init__()
         self.enrichment = None
         self.constants = None
         self.sensitivities = None
+
+    def _waits(
+        self, width: Sequence[int] | None, hidden: Sequence[int] | None = (), **arguments: Any
+    ) -> bool:
+        """Whether the network is made later, by `sized`, as its width is left out.
+
+        Args:
+            width: the units per layer; None to leave out the numbers of inputs and outputs.
+            hidden: the units of hidden layers; None if they are left out too.
+            arguments: the other arguments of the class.
+
+        Raises:
+            InputError: for both a width and hidden units, or neither.
+        """
+        if hidden is None if width is None else hidden:
+            raise InputError(
+                "width, such as [2, 64, 1], or hidden, such as [64], must be given: hidden leaves "
+                f"inputs and outputs to the problem, got width {width} and hidden {hidden}"
+            )
+        if width is None:
+            self.unsized = list(hidden or ()), arguments
+        return width is None
+
+    def sized(self, inputs: int, outputs: int) -> Self:
+        """The network itself, made for these numbers if its width was left out."""
+        if self.unsized is not None:
+            hidden, arguments = self.unsized
+            self.__init__([inputs, *hidden, outputs], **arguments)  # type: ignore[misc]
+            self.unsized = None
+        return self
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Self:
+        if self.unsized is not None:
+            raise InputError(
+                f"a {type(self).__name__} without a width has no coefficients yet: give it a dtype "
+                "or a width"
+            )
+        return super()._apply(*args, **kwargs)
 
     @property
     @abstractmethod
@@ -267,12 +306,12 @@ class Network(nn.Module, ABC):
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
 
-def check_width(width: Sequence[int]) -> tuple[int, ...]:
+def check_width(width: Sequence[int] | None) -> tuple[int, ...]:
     """The width list as a tuple, checked to have at least an input and an output size.
 
     Raises:
         InputError: for fewer than two sizes, or a size that is not an integer of at least 1.
     """
-    if isinstance(width, str) or len(width) < 2:
+    if width is None or isinstance(width, str) or len(width) < 2:
         raise InputError(f"width must list at least an input and an output size, got {width!r}")
     return tuple(integer("width", w) for w in width)

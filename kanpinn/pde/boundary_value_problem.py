@@ -128,7 +128,7 @@ def stated(problem: P, kind: type = BoundaryValueProblem) -> P:
     if not isinstance(problem, kind):
         raise InputError(
             f"problem must be an instance of a kanpinn {kind.__name__}, got {problem!r}: "
-            "kanpinn.solve and kanpinn.auto take a Problem, kanpinn.eigen an EigenProblem"
+            "kanpinn.solve takes a Problem, kanpinn.eigen an EigenProblem"
         )
     if problem.is_stated:
         return problem

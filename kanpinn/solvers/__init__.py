@@ -1,6 +1,5 @@
 """Solves, fits, eigenvalue problems and `auto`: their common loop, its state and the results."""
 
-from kanpinn.solvers.auto import auto as auto
 from kanpinn.solvers.eigen import Eigensolution as Eigensolution
 from kanpinn.solvers.eigen import eigen as eigen
 from kanpinn.solvers.error_estimate import error_bound as error_bound

@@ -55,6 +55,14 @@ class SolveSettings:
     form: str = "strong"
 
 
+def sized_for(problem: BoundaryValueProblem, network: Network) -> Network:
+    """The network, with the inputs and outputs of a problem if its width was left out."""
+    if network.unsized is None:
+        return network
+    inputs = input_counts(problem, inputs_of(problem, network.has_kinks))
+    return network.sized(inputs[0], len(problem.fields))
+
+
 def default_points(network: Network) -> Collocation:
     """The default number of collocation points, and their sampler, for a network.
 
@@ -201,6 +209,7 @@ def build_surrogate(
         InputError: if problem, network and boundary do not fit together.
     """
     inputs = inputs_of(problem, network.has_kinks)
+    sized_for(problem, network)
     check_inputs_and_fields(problem, inputs, network.width)
     network.enrichment = None
     if functions := problem.enrichment():
@@ -245,19 +254,31 @@ def check_inputs_and_fields(
             f"network.width must end with {len(problem.fields)} outputs for the fields "
             f"{', '.join(problem.fields)} of {type(problem).__name__}, got {list(width)}"
         )
-    domain = problem.domain
-    counts = [domain.dim]
-    if inputs is not None:
-        low, high = domain.bounds
-        middle = Points((low + high)[None] / 2, domain.names)
-        counts = [Known((inputs,), "inputs(p)").values(middle).shape[1]]
-    elif width[0] > domain.dim:
-        counts.append(domain.dim + len(periodic_coordinates(problem)))
+    counts = input_counts(problem, inputs, width[0])
     if width[0] not in counts:
         raise InputError(
             f"network.width must start with {counts[0]} inputs for the coordinates "
-            f"{', '.join(domain.names)}, got {list(width)}"
+            f"{', '.join(problem.domain.names)}, got {list(width)}"
         )
+
+
+def input_counts(
+    problem: BoundaryValueProblem, inputs: Function | None, given: int = 0
+) -> list[int]:
+    """The numbers of inputs that a network for a problem may have, the usual one first.
+
+    Args:
+        problem, inputs: as for `check_inputs_and_fields`.
+        given: the number that it has; 0 if it may have any.
+    """
+    domain = problem.domain
+    if inputs is not None:
+        low, high = domain.bounds
+        middle = Points((low + high)[None] / 2, domain.names)
+        return [Known((inputs,), "inputs(p)").values(middle).shape[1]]
+    if given > domain.dim:
+        return [domain.dim, domain.dim + len(periodic_coordinates(problem))]
+    return [domain.dim]
 
 
 def checked_weights(weights: Mapping[str, float | int] | None) -> dict[str, float]:

@@ -210,7 +210,7 @@ def fit(
     sparsity: Sparsity | None = None,
     patience: int | None = None,
     seed: int = 0,
-    budget_seconds: float | int | None = None,
+    budget: float | int | None = None,
     observers: Sequence[Observer] = (),
     checkpoint: Mapping[str, Any] | None = None,
 ) -> Fitted:
@@ -238,7 +238,7 @@ def fit(
         patience: the number of steps without a lower validation error after which the run ends;
             None for no limit.
         seed: of batches and optimizers; the network has its own.
-        budget_seconds: for all steps, as for `solve`.
+        budget: for all steps, as for `solve`.
         observers: called with the `SolverState` after every step, such as `Progress()`. Those that
             are context managers are entered for the time of the steps.
         checkpoint: a `SolverState.state_dict()` from which the run continues.
@@ -263,6 +263,8 @@ def fit(
     data = Data(data) if isinstance(data, Table) else data
     instance("network", network, Network)
     instance("data", data, Data)
+    train = data.train
+    network.sized(len(train.names), len(train.classes or train.outputs))
     _check(network, data, batch, patience)
     chosen = LevenbergMarquardt() if optimizers is None else optimizers
     stages = as_methods(chosen, network, batch, "batch must be 0")
@@ -272,7 +274,7 @@ def fit(
     if checkpoint is None:
         loss.prepare()
     losses = FreshLosses(loss.residuals, int(batch > 0))
-    state = begin(losses, stages, budget_seconds, _best(data, patience), checkpoint)
+    state = begin(losses, stages, budget, _best(data, patience), checkpoint)
     scoring = Scoring(data)
     status = run_stages(state, scoring, observers, seed, checkpoint)
     residuals = loss.whole()  # on all rows, also if the last step used a batch

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import CONVERGED, InputError
+from kanpinn._support.errors import CONVERGED, InputError, Outcome
 from kanpinn._support.shown import Shown
 from kanpinn.data import Data, Table
 from kanpinn.geometry import Points
@@ -223,6 +223,11 @@ class Fitted(Shown):
     def __repr__(self) -> str:
         what, steps = ", ".join(self.data.train.outputs), self.history.steps
         return f"<Fitted {what}: {self.status}; steps: {steps}, unknowns: {self.parameters}>"
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the solve has ended; `status` has the reason."""
+        return Outcome(self.status)
 
     @property
     def success(self) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import CONVERGED, InputError, one_of
+from kanpinn._support.errors import CONVERGED, InputError, Outcome, one_of
 from kanpinn._support.shown import Shown
 from kanpinn.accuracy.confidence import Covariance, Estimated, HalfWidths
 from kanpinn.accuracy.errors import Errors, Estimate
@@ -303,6 +303,11 @@ class Solution(DrawnFields):
     def __repr__(self) -> str:
         what, steps = type(self.problem).__name__, self.history.steps
         return f"<Solution of {what}: {self.status}; steps: {steps}, unknowns: {self.parameters}>"
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the solve has ended; `status` has the reason."""
+        return Outcome(self.status)
 
     @property
     def success(self) -> bool:

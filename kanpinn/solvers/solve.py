@@ -1,20 +1,24 @@
-"""The solve of a PDE: `solve`, the same from a discretized problem, and the defaults by the
-kind of network.
-"""
+"""`solve`: a PDE is solved with what is named, and otherwise with what trials choose."""
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import torch
+
 from kanpinn._support.distributed import together
-from kanpinn._support.errors import instance, integer
+from kanpinn._support.errors import InputError, instance, integer, number
 from kanpinn.accuracy.references import Recipe
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import Network
 from kanpinn.optimizers import Method, Optimizer, load_libraries
 from kanpinn.optimizers.least_squares import LeastSquares
+from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.problem import Problem
-from kanpinn.solvers.discretize import SolveSettings, default_points, discretize
+from kanpinn.solvers.auto.search import Announce, TrialSearch
+from kanpinn.solvers.discretize import SolveSettings, default_points, discretize, sized_for
+from kanpinn.solvers.error_estimate import ENDED, estimate_error, judged_by_tolerance
 from kanpinn.solvers.loop import solve_discretized
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import Observer
@@ -23,24 +27,29 @@ from kanpinn.tasks.march import March
 from kanpinn.tasks.parameters import Shooting
 
 
-def default_optimizer(network: Network) -> Optimizer:
-    """The default optimizer of a network.
+def default_optimizer(network: Network, tolerance: float | int | None = None) -> Optimizer:
+    """The default optimizer of a network, to a tolerance if it takes one.
 
     It is `LeastSquares` of the output layer, `Dissection` for networks in cells, `March` for
     networks in time windows, and `Shooting` for those with unknown numbers.
     """
+    kinds: dict[str, type[Dissection | March]] = {"Dissection": Dissection, "March": March}
+    kind: type[Dissection | March | Shooting] | None = kinds.get(network.solved_by)
     if network.in_windows and network.constants is not None:
-        return Shooting()
-    known: dict[str, type[Optimizer]] = {"Dissection": Dissection, "March": March}
-    return known.get(network.solved_by, LeastSquares)()
+        kind = Shooting
+    if kind is None:
+        return LeastSquares()
+    return kind() if tolerance is None else kind(tolerance=tolerance)
 
 
 def solve(
     problem: Problem,
-    network: Network,
+    network: Network | None = None,
     optimizers: Method | Sequence[Method] | None = None,
     points: Collocation | None = None,
     *,
+    tolerance: float | int | None = None,
+    budget: float | int | None = None,
     boundary: str = "auto",
     weights: Mapping[str, float | int] | None = None,
     balance: str | None = None,
@@ -49,19 +58,37 @@ def solve(
     errors: bool = True,
     verified: bool = True,
     seed: int = 0,
-    budget_seconds: float | int | None = None,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device | str = "cpu",
     observers: Sequence[Observer] = (),
+    announce: Announce | None = None,
     checkpoint: Mapping[str, Any] | None = None,
 ) -> Solution:
-    """Solve a PDE: minimise Σ weight · mean residual² over the network's coefficients.
+    """Solve a PDE, with what is named and otherwise with what trials choose.
+
+    A network minimises Σ weight · mean residual² over its coefficients, or as its own method does.
 
     Args:
         problem: the equation, its domain and conditions.
-        network: the network, trained in place; its dtype and device are those of the solve.
-        optimizers: run in order; by default one least-squares solve of the output layer, or a march
-            for a network in time windows.
+        network: the network, trained in place; its dtype and device are those of the solve. Where
+            its width is left out, inputs and outputs are those of the problem. None to try
+            networks, points and optimizers, from small to large, until the tolerance is met or the
+            budget is used up, see `kanpinn.solvers.auto.TrialSearch`; then points, weights and the
+            form of the loss are chosen too.
+        optimizers: run in order; by default those of the network: one least-squares solve of the
+            output layer, `Dissection` for cells, `March` for time windows.
         points: collocation points; by default enough for the output layer: Gauss points or, with
             more than three inputs, Sobol points.
+        tolerance: the relative L2 error at which the solve ends, and with which the estimated error
+            is compared: trials end at it (None for 1e-9), and the default optimizers of cells and
+            time windows take it as theirs. Otherwise the error is estimated after the solve, see
+            `estimate_error`.
+        budget: the most seconds that the steps may take: no step is begun that would exceed it, at
+            the mean time of earlier steps or, for an optimizer's first one and for those in cells,
+            at what it is expected to take. In cells fewer of them are halved where that fits, and a
+            comparison with a better solution is left out where it does not. Where the very first
+            step would take more than a second and more than twice the budget, the solve fails and
+            says what it takes. For all trials together it is 300 by default.
         boundary: "exact" builds Dirichlet data into the surrogate, "penalty" adds them to the loss,
             "auto" builds them in where that is possible and useful.
         weights: the weights of the loss terms, {"interior": 1, "boundary": 1} by default.
@@ -78,16 +105,14 @@ def solve(
         errors: whether to measure the errors.
         verified: whether to compare the residual at fresh points with that at the solve's own: a
             solution whose residual is small at these alone has the status "overfitted: ...".
-        seed: the seed of points and optimizers; the network has its own.
-        budget_seconds: the most seconds that the steps may take: no step is begun that would
-            exceed it, at the mean time of earlier steps or, for an optimizer's first one and for
-            those in cells, at what it is expected to take. In cells fewer of them are halved where
-            that fits, and a comparison with a better solution is left out where it does not. Where
-            the very first step would take more than a second and more than twice the budget, the
-            solve fails and says what it takes.
+        seed: the seed of points and optimizers, and of networks that are chosen.
+        dtype, device: of networks that are chosen.
         observers: called with the `SolverState` after every step, such as `Progress()`. Those that
             are context managers are entered for the time of the steps.
-        checkpoint: a `SolverState.state_dict()` from which the solve continues.
+        announce: called before each trial with the choice, the reason for it and the state of the
+            search, and at the end with the choice that is kept.
+        checkpoint: a `SolverState.state_dict()` from which the solve continues, or the state of a
+            search, as `announce` got it.
 
     Ctrl-C lets the present step finish and returns the solution so far with the status "stopped:
     interrupted"; a second Ctrl-C raises KeyboardInterrupt.
@@ -101,14 +126,40 @@ def solve(
     Example:
         >>> import kanpinn as kp
         >>> problem = kp.Poisson(kp.Box(x=(0, 1)), exact="sin(pi*x)")
-        >>> solution = kp.solve(problem, kp.KAN([1, 32, 1], degree=9), kp.LeastSquares(), seed=0)
+        >>> solution = kp.solve(problem, kp.KAN(hidden=[32], degree=9), seed=0)
         >>> solution.status, solution.errors.l2_relative < 1e-10
         ('converged', True)
+        >>> kp.solve(problem, tolerance=1e-6).errors.l2_relative < 1e-6
+        True
     """
     load_libraries()
     started = time.perf_counter()
     seed = integer("seed", seed, least=0)
+    if tolerance is not None:
+        number("tolerance", tolerance, above=True)
+    if network is None:
+        chosen: dict[str, Any] = {"optimizers": optimizers, "points": points, "weights": weights}
+        chosen |= {"balance": balance, "form": None if form == "strong" else form}
+        for name, given in chosen.items():
+            if given is not None:
+                raise InputError(f"{name} must be left out without a network: trials choose both")
+        limits = {"tolerance": tolerance, "budget": budget}
+        search = TrialSearch(
+            problem=stated(problem, Problem),
+            boundary=boundary,
+            seed=seed,
+            dtype=dtype,
+            device=device,
+            observers=observers,
+            announce=announce,
+            checkpoint=checkpoint,
+            **{name: value for name, value in limits.items() if value is not None},
+        )
+        return search.solution(reference, errors)
     instance("network", network, Network)
+    if network.unsized is not None:
+        problem = stated(problem, Problem)
+        sized_for(problem, network)
     points = default_points(network) if points is None else points
     instance("points", points, Collocation)
     settings = SolveSettings(
@@ -116,14 +167,19 @@ def solve(
     )
     with together():
         discretization = discretize(problem, network, settings, seed)
-    return solve_discretized(
+    solution = solve_discretized(
         discretization,
-        default_optimizer(network) if optimizers is None else optimizers,
+        default_optimizer(network, tolerance) if optimizers is None else optimizers,
         reference=reference,
         errors=errors,
         verified=verified,
-        budget_seconds=budget_seconds,
+        budget_seconds=budget,
         observers=observers,
         checkpoint=checkpoint,
         started=started,
     )
+    own = optimizers is None and network.solved_by  # whose status compares with the tolerance
+    if tolerance is None or own or solution.status.startswith(ENDED):
+        return solution
+    solution = replace(solution, estimate=estimate_error(solution))
+    return judged_by_tolerance(solution, tolerance)

@@ -456,7 +456,7 @@ def begin(
             solve.
     """
     if budget_seconds is not None:
-        number("budget_seconds", budget_seconds, above=True)
+        number("budget", budget_seconds, above=True)
     clock = Clock(budget_seconds)
     if checkpoint is None:
         first = losses.first(0)

@@ -192,7 +192,7 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
 
     Args:
         width: the number of inputs, of which time is the last one, and that of fields, [3, 1] for
-            one field in the plane.
+            one field in the plane; by default those of the problem.
         degree: k, from 1 to 30.
         cells: the number of cells along each coordinate in space before any is halved, or one
             number for all.
@@ -214,14 +214,17 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
 
     def __init__(
         self,
-        width: Sequence[int],
+        width: Sequence[int] | None = None,
         degree: int = 8,
         cells: int | Sequence[int] = 4,
         *,
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
-        inputs, *rest = check_width(width)
+        if self._waits(width, degree=degree, cells=cells, dtype=dtype):
+            return
+        width = check_width(width)
+        inputs, *rest = width
         if inputs < 2:
             raise InputError(
                 f"width must begin with at least 2 inputs (space and time), got {list(width)}"

@@ -281,9 +281,12 @@ class Windows(NetworkOfWindows[Separable]):
 
     Args:
         width: units per layer, the inputs first, with time as the last input: [2, 1] in one space
-            dimension, [3, 1] in a rectangle, [3, 48, 1] in others, [1, 2] for two fields in time.
+            dimension, [3, 1] in a rectangle, [3, 48, 1] in others, [1, 2] for two fields in time;
+            by default the inputs and fields of the problem without hidden layers.
         degree: spline degree per layer, or one for all layers; not used without space.
         grid: intervals per layer (and coordinate), or one number for all; not used without space.
+        hidden: units of the hidden layers alone, [48]: a solve takes inputs and outputs from the
+            problem.
         seed: for the random coefficients.
 
     Raises:
@@ -304,14 +307,17 @@ class Windows(NetworkOfWindows[Separable]):
 
     def __init__(
         self,
-        width: Sequence[int],
+        width: Sequence[int] | None = None,
         degree: int | Sequence[int] = 9,
         grid: int | Sequence[int] = 40,
         *,
+        hidden: Sequence[int] = (),
         seed: int = 0,
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
+        if self._waits(width, hidden, degree=degree, grid=grid, seed=seed, dtype=dtype):
+            return
         inputs, *rest = check_width(width)
         self.seed = integer("seed", seed, least=0)
         self.order, self.around = 1, frozenset[int]()

@@ -250,5 +250,5 @@ def errors(name: str, count: int, seed: int, tolerance: float) -> list[float]:
 
 def _error(job: SolveJob, problem: InUnits, tolerance: float) -> float:
     seconds = 60.0
-    found = kp.auto(problem, tolerance=tolerance, budget_seconds=seconds, errors=False)
+    found = kp.solve(problem, tolerance=tolerance, budget=seconds, errors=False)
     return problem.l2_relative(found, job.reference)

@@ -386,7 +386,7 @@ def a_search():
     speed = 1.0 + 1e6 * dist.get_rank()
     search.time = SimpleNamespace(perf_counter=lambda: speed * time.perf_counter())
     try:
-        solution = kp.auto(Line(), tolerance=1e-10, budget_seconds=1e4, errors=False)
+        solution = kp.solve(Line(), tolerance=1e-10, budget=1e4, errors=False)
     finally:
         search.time = time
     points = torch.linspace(*Line.domain.ranges[0][1:], 9, dtype=torch.float64)[:, None]

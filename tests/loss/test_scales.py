@@ -124,5 +124,5 @@ class Product(kp.Problem):
 def test_data_that_oscillate_do_not_make_nonlinear_terms_outweigh_the_others():
     first, second = scales_of(stated(Product(), kp.Problem)).equations.tolist()
     assert 1 / 20 < first / second < 20
-    solution = kp.auto(Product(), budget_seconds=20, tolerance=1e-6)
+    solution = kp.solve(Product(), budget=20, tolerance=1e-6)
     assert solution.success and solution.errors.l2_relative < 1e-6

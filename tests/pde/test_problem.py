@@ -250,7 +250,7 @@ def test_conditions_are_asked_for_once_a_solve():
 
 def test_automatic_trials_have_the_same_conditions():
     problem = Noisy()
-    kp.auto(problem, tolerance=1e-3, budget_seconds=20, errors=False)
+    kp.solve(problem, tolerance=1e-3, budget=20, errors=False)
     assert len(problem.calls) == 1
 
 

@@ -111,7 +111,7 @@ TOLERANCES = {Ripple: 1e-5, Cubic: 1e-5, Sum: 1e-5, Front: 1e-3}
 @pytest.mark.parametrize("problem", TOLERANCES)
 def test_a_problem_is_solved_to_the_tolerance(problem):
     tolerance = TOLERANCES[problem]
-    solution = kp.auto(problem(), tolerance=tolerance, budget_seconds=1000)
+    solution = kp.solve(problem(), tolerance=tolerance, budget=1000)
     assert solution.status.startswith("converged: the estimated relative L2 error")
     assert solution.errors.l2_relative < 2 * tolerance
     estimated = solution.estimate.errors.l2_relative
@@ -143,7 +143,7 @@ def test_a_finer_solution_refutes_a_guess_if_there_is_time(left, error):
     guess = solution.errors.scaled(1e-9 / solution.errors.l2_relative)
     solution = dataclasses.replace(solution, estimate=kp.Estimate(guess, 0.1, 0.0))
     trial = Trial(first_choice(problem), solution, seconds=0.1)
-    search = TrialSearch(problem=problem, budget_seconds=left, announce=told)
+    search = TrialSearch(problem=problem, budget=left, announce=told)
     assert search._confirmed(trial).error == pytest.approx(error)
 
 
@@ -167,7 +167,7 @@ def test_a_solution_is_compared_with_a_finer_one_only_once():
     solution = kp.solve(problem, kp.KAN([1, 1], degree=9, grid=8))
     known = kp.Estimate(solution.errors, 0.1, 0.0)
     trial = Trial(first_choice(problem), dataclasses.replace(solution, estimate=known), 0.1)
-    found = TrialSearch(problem=problem, budget_seconds=60, announce=told)._confirmed(trial)
+    found = TrialSearch(problem=problem, budget=60, announce=told)._confirmed(trial)
     assert found.error == trial.error
     assert finer_solution(found, left=60) is None
 
@@ -177,25 +177,25 @@ def ripple():
     """The solution that several tests compare with, and what was announced of its trials."""
     told = []
     announce = lambda choice, why, _: told.append((choice, why))  # noqa: E731
-    return kp.auto(Ripple(), tolerance=1e-7, announce=announce), told
+    return kp.solve(Ripple(), tolerance=1e-7, announce=announce), told
 
 
 def test_names_units_and_sizes_change_nothing():
     one, _ = ripple()
-    other = kp.auto(Ripple(1000.0, 1e-6), tolerance=1e-7)
+    other = kp.solve(Ripple(1000.0, 1e-6), tolerance=1e-7)
     assert choices(one) == choices(other)
     assert max(one.errors.l2_relative, other.errors.l2_relative) < 1e-9
 
 
 def test_an_exact_solution_plays_no_part():
-    (one, _), other = ripple(), kp.auto(Corrupted(), tolerance=1e-7)
+    (one, _), other = ripple(), kp.solve(Corrupted(), tolerance=1e-7)
     assert choices(one) == choices(other)
     points = torch.rand(50, 2, dtype=torch.float64)
     assert torch.equal(one(points), other(points))
 
 
 def test_a_small_budget_allows_the_first_trial_only():
-    solution = kp.auto(Ripple(), tolerance=1e-15, budget_seconds=1e-3)
+    solution = kp.solve(Ripple(), tolerance=1e-15, budget=1e-3)
     assert solution.status.startswith("stopped: its error is not known, since no other trial")
     assert solution.status.endswith("(the budget of 0.001 s ended the search)")
     assert solution.errors.l2_relative < 1e-2 and not solution.success
@@ -203,7 +203,7 @@ def test_a_small_budget_allows_the_first_trial_only():
 
 
 def test_what_cannot_be_reached_is_said():
-    solution = kp.auto(Ripple(), tolerance=1e-17, budget_seconds=4)
+    solution = kp.solve(Ripple(), tolerance=1e-17, budget=4)
     assert "above the tolerance" in solution.status
     assert solution.errors.l2_relative < 1e-9
 
@@ -212,7 +212,7 @@ def test_ctrl_c_keeps_the_best_trial():
     def interrupt(run):
         run.interrupted = True
 
-    solution = kp.auto(Ripple(), observers=[interrupt])
+    solution = kp.solve(Ripple(), observers=[interrupt])
     assert solution.status == "stopped: interrupted"
     assert len(choices(solution)) == 2
 
@@ -223,10 +223,10 @@ def test_every_choice_is_announced_and_the_kept_one_again():
     assert told[-1][0] in [choice for choice, _ in told[:-1]]
 
 
-@pytest.mark.parametrize("key", ["tolerance", "budget_seconds"])
+@pytest.mark.parametrize("key", ["tolerance", "budget"])
 def test_impossible_limits_are_refused(key):
     with pytest.raises(kp.InputError, match=f"{key} must be"):
-        kp.auto(Ripple(), **{key: -1.0})
+        kp.solve(Ripple(), **{key: -1.0})
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 4, 10])

@@ -72,7 +72,7 @@ def test_other_problems_take_cells_after_one_network():
 
 
 def test_waves_are_solved_by_cells():
-    solution = kp.auto(equation(c=-(12.0**2), s=10.0), tolerance=1e-6, budget_seconds=60)
+    solution = kp.solve(equation(c=-(12.0**2), s=10.0), tolerance=1e-6, budget=60)
     assert isinstance(solution.network, Cells) and solution.success
     assert error_of(solution) < 1e-6
     assert solution.log[0].startswith("Cells with")
@@ -111,7 +111,7 @@ def test_cells_are_first_where_a_coefficient_jumps():
     assert first_choice(kinked).kind is Cells  # which needs no input with a kink
     open_end = kp.Box(x=(-0.2, 0.2), y=(-0.2, 0.2)).boundary["x_max"]
     assert not Traits.of(with_interface(open_end)).takes_cells
-    solution = kp.auto(with_interface(DISK), tolerance=1e-4, budget_seconds=60)
+    solution = kp.solve(with_interface(DISK), tolerance=1e-4, budget=60)
     assert isinstance(solution.network, Cells) and error_of(solution) < 1e-4
 
 
@@ -203,7 +203,7 @@ class Notch(OnWalls):
 def test_corners_that_point_inwards_take_cells_with_the_estimates_of_their_solves():
     # Residuals grow without limit towards the corner, so they do not tell the error.
     assert first_choice(Notch()).kind is Cells
-    solution = kp.auto(Notch(), tolerance=1e-4, budget_seconds=60)
+    solution = kp.solve(Notch(), tolerance=1e-4, budget=60)
     assert solution.success
     estimated, true = solution.estimate.errors, solution.errors
     assert 1 / 3 < estimated.l2_relative / true.l2_relative < 3
@@ -221,7 +221,7 @@ def test_the_same_solution_found_again_has_the_error_that_its_solve_estimates():
 def test_a_search_that_ends_early_does_not_say_that_its_budget_ended_it():
     corner = kp.Polygon([(0, 0), (1, 0), (1, 0.5), (0.5, 0.5), (0.5, 1), (0, 1)])
     problem = kp.Poisson(corner, exact="sin(3*x + 1) * exp(y)")
-    solution = kp.auto(problem, tolerance=1e-16, budget_seconds=1000)
+    solution = kp.solve(problem, tolerance=1e-16, budget=1000)
     assert solution.seconds < 500
     assert "above the tolerance" in solution.status and "budget" not in solution.status
 
@@ -230,7 +230,7 @@ def test_an_error_that_no_comparison_has_confirmed_does_not_converge(monkeypatch
     too_late = SolvePace.too_late
     monkeypatch.setattr(SolvePace, "too_late", lambda pace, system, _: too_late(pace, system, 0.0))
     exact = "exp(-300*((x - 0.3)**2 + (y - 0.6)**2))"
-    solution = kp.auto(kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact=exact), tolerance=1e-6)
+    solution = kp.solve(kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact=exact), tolerance=1e-6)
     assert solution.estimate.errors.l2_relative < 1e-6
     assert solution.status.startswith("stopped: the estimated relative L2 error")
     assert solution.status.endswith("but no comparison with a better solution has confirmed it")

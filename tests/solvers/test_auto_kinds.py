@@ -94,7 +94,7 @@ class Plate(kp.Problem):
 
 
 def test_an_energy_is_minimised_where_the_equation_asks_too_much():
-    solution = kp.auto(Bent(), tolerance=1.2e-2, budget_seconds=1000)
+    solution = kp.solve(Bent(), tolerance=1.2e-2, budget=1000)
     assert solution.discretization.form == "energy"
     assert solution.status.startswith("converged")
     value = float(solution(torch.tensor([[-0.5, -0.5]], dtype=torch.float64)))
@@ -102,14 +102,14 @@ def test_an_energy_is_minimised_where_the_equation_asks_too_much():
 
 
 def test_a_smooth_solution_with_an_energy_is_as_good_as_without():
-    solution = kp.auto(Rod(), tolerance=1e-11, budget_seconds=1000)
+    solution = kp.solve(Rod(), tolerance=1e-11, budget=1000)
     assert solution.discretization.form == "strong"
     assert solution.errors.l2_relative < 1e-10
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_data_are_fitted_down_to_their_noise_and_no_further(seed):
-    solution = kp.auto(Swing(seed=seed), tolerance=1e-6, budget_seconds=1000)
+    solution = kp.solve(Swing(seed=seed), tolerance=1e-6, budget=1000)
     assert solution.log[-1].endswith("the last one fits the data no better")
     assert solution.network.width[1] < 20
     assert solution.errors.l2_relative < 0.02
@@ -120,13 +120,13 @@ def test_data_are_fitted_down_to_their_noise_and_no_further(seed):
 
 @functools.cache
 def plate():
-    return kp.auto(Plate(), tolerance=1e-9, budget_seconds=1000)
+    return kp.solve(Plate(), tolerance=1e-9, budget=1000)
 
 
 @pytest.mark.parametrize("units", [(50.0, 1.0, 1.0), (1.0, 1000.0, 1.0), (0.02, 1.0, 1e5)])
 def test_units_of_length_solution_and_equation_do_not_matter(units):
     one = plate()
-    other = kp.auto(Plate(*units), tolerance=1e-9, budget_seconds=1000)
+    other = kp.solve(Plate(*units), tolerance=1e-9, budget=1000)
     assert len(one.log) == len(other.log)
     ratio = other.errors.l2_relative / one.errors.l2_relative
     assert 1 / 5 < ratio < 5
@@ -148,7 +148,7 @@ class Still(kp.Problem):
 
 
 def test_a_solution_that_is_built_in_is_known_to_rounding():
-    solution = kp.auto(Still())
+    solution = kp.solve(Still())
     assert solution.status.startswith("converged: the estimated") and len(solution.log) < 5
     assert solution.errors.l2_relative < 1e-14
     assert solution.estimate.errors.l2_relative < 1e-12
@@ -179,6 +179,6 @@ class Spread(kp.Problem):
 def test_what_products_of_splines_refuse_is_left_to_other_networks():
     problem = Spread()
     assert first_choice(problem).kind is kp.Windows
-    solution = kp.auto(problem, tolerance=1e-3, budget_seconds=20)
+    solution = kp.solve(problem, tolerance=1e-3, budget=20)
     assert not isinstance(solution.network, kp.Windows)
     assert solution.errors.l2_relative < 1e-3

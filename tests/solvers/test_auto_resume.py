@@ -33,7 +33,7 @@ class Bend(kp.Problem):
 
 
 def searched(announce=None, checkpoint=None):
-    return kp.auto(Bend(), tolerance=1e-10, budget_seconds=1e4, **locals())
+    return kp.solve(Bend(), tolerance=1e-10, budget=1e4, **locals())
 
 
 def without_seconds(log):

@@ -131,7 +131,7 @@ def test_positive_numbers_are_found_from_far_away(start):
 
 
 def test_auto_grows_a_network_until_the_estimate_is_within_the_tolerance():
-    solution = kp.auto(Channel(10.0), tolerance=1e-6, budget_seconds=60, errors=False)
+    solution = kp.solve(Channel(10.0), tolerance=1e-6, budget=60, errors=False)
     assert solution.success
     for name, truth in (("v", 1e-3), ("K", 0.4)):
         found = solution.estimated[name]

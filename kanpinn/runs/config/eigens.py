@@ -16,7 +16,7 @@ from kanpinn.runs.config.named import EIGEN_NETWORKS, FIT_STAGES, Named, WithBou
 from kanpinn.runs.config.problems import EigenClassTable
 from kanpinn.solvers.auto.search import Announce
 from kanpinn.solvers.discretization import Discretization
-from kanpinn.solvers.discretize import SolveSettings, check_inputs_and_fields
+from kanpinn.solvers.discretize import SolveSettings, check_inputs_and_fields, input_counts
 from kanpinn.solvers.eigen import (
     Eigensolution,
     default_eigen_points,
@@ -61,7 +61,7 @@ class EigenJob(Job):
                 boundary=self.settings.boundary,
                 weights=self.settings.weights,
                 seed=self.seed,
-                budget_seconds=self.budget_seconds,
+                budget=self.budget_seconds,
                 **given,
             )
 
@@ -129,7 +129,10 @@ class EigenFile(File):
         problem: EigenProblem = self.problem.build("problem", directory)
         limits = {"ends": partial(check_inputs_and_fields, problem, problem.inputs())}
         with blaming(type(problem).__name__, problem):
-            made = self.network.build("network", directory, limits=limits, seed=self.run.seed)
+            sizes = input_counts(problem, problem.inputs())[0], len(problem.fields)
+            made = self.network.build(
+                "network", directory, limits=limits, sizes=sizes, seed=self.run.seed
+            )
         network = self.placed(made)
         optimizers = self._optimizers(network, directory)
         points = default_eigen_points(network)

@@ -209,7 +209,7 @@ class FitJob(Job):
     budget_seconds: float | None = None
 
     def _run(self, given: dict[str, Any], announce: Announce | None, assessed: bool) -> Fitted:
-        given["budget_seconds"] = self.budget_seconds
+        given["budget"] = self.budget_seconds
         return self._fit(self.network, self.optimizers, **given)
 
     def preview(self) -> Fitted:
@@ -278,7 +278,9 @@ class FitFile(File):
         run.refuse("a fit has scores, and no error to estimate", "estimate", "bound", "tolerance")
         data = self.data.build("data", directory, seed=run.seed)
         limits = {"ends": partial(check_columns, data.train)}
-        made = self.network.build("network", directory, limits=limits, seed=run.seed)
+        train = data.train
+        sizes = len(train.names), len(train.classes or train.outputs)
+        made = self.network.build("network", directory, limits=limits, sizes=sizes, seed=run.seed)
         network = self.placed(made)
         rows = (self.fit.batch or len(data.train)) * network.width[-1]
         optimizers = self.make_optimizers(network, directory, (LevenbergMarquardt(),), rows)

@@ -105,7 +105,9 @@ def check_network(
     """
     if kind in (Cells, CellWindows):
         return _check_cells(table, path, ends, times=int(kind is CellWindows))
-    if kind not in (KAN, MLP, Windows) or len(table["width"]) < 2:  # which the class refuses
+    if (
+        kind not in (KAN, MLP, Windows) or len(table.get("width") or ()) < 2
+    ):  # which the class refuses
         return
     copies = 4  # a solve holds at least four copies of the coefficients
     degree, grid = (int(numpy.max(table.get(key, 1), initial=1)) for key in ("degree", "grid"))
@@ -222,6 +224,23 @@ class NetworkTable(TomlTable):
     """The arguments of a network."""
 
     check = staticmethod(check_network)
+
+    def build(
+        self,
+        path: str,
+        directory: Path,
+        *,
+        made: Mapping[str, Any] | None = None,
+        sizes: tuple[int, int] | None = None,
+        **defaults: Any,
+    ) -> Any:
+        """As for all tables; sizes: inputs and outputs of a network whose width is left out."""
+        hidden = getattr(self, f"{ARGUMENT}hidden", ())
+        if sizes and hidden is not None and f"{ARGUMENT}width" not in self.model_fields_set:
+            made = {**(made or {}), "width": [sizes[0], *hidden, sizes[1]]}
+            if f"{ARGUMENT}hidden" in type(self).model_fields:
+                made["hidden"] = ()
+        return super().build(path, directory, made=made, **defaults)
 
 
 class OwnNetwork(OwnTable):

@@ -25,13 +25,14 @@ from kanpinn.runs.config.named import (
     check_points,
 )
 from kanpinn.runs.config.problems import PROBLEMS, ProblemTable
-from kanpinn.solvers.auto import auto, first_choice
+from kanpinn.solvers.auto import first_choice
 from kanpinn.solvers.auto.search import Announce
 from kanpinn.solvers.discretize import (
     SolveSettings,
     check_inputs_and_fields,
     default_points,
     discretize,
+    input_counts,
     inputs_of,
 )
 from kanpinn.solvers.losses import losses_of
@@ -73,7 +74,7 @@ class SolveJob(Job):
                 errors=assessed,
                 verified=assessed,
                 seed=self.seed,
-                budget_seconds=self.budget_seconds,
+                budget=self.budget_seconds,
                 **given,
             )
 
@@ -87,18 +88,18 @@ class SolveJob(Job):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AutoJob(SolveJob):
-    """A solve by `kanpinn.auto`: network, points and optimizers are those of the first trial."""
+    """A solve by trials: network, points and optimizers are those of the first one."""
 
     by_trials = True
 
     def _run(self, given: dict[str, Any], announce: Announce | None, assessed: bool) -> Solution:
-        """Solve the problem with settings that trials choose; see `kanpinn.auto`."""
+        """Solve the problem with settings that trials choose."""
         like = next(self.network.parameters())
         with blaming(type(self.problem).__name__, self.problem, self.reference):
-            return auto(
+            return solve(
                 self.problem,
                 tolerance=self.tolerance,
-                budget_seconds=self.budget_seconds,
+                budget=self.budget_seconds,
                 boundary=self.settings.boundary,
                 reference=self.reference,
                 errors=assessed,
@@ -175,7 +176,10 @@ class SolveFile(File):
         inputs = inputs_of(problem, has_kinks=self.network.type == "cells")
         limits = {"ends": partial(check_inputs_and_fields, problem, inputs)}
         with blaming(type(problem).__name__, problem):
-            made = self.network.build("network", directory, limits=limits, seed=run.seed)
+            sizes = input_counts(problem, inputs)[0], len(problem.fields)
+            made = self.network.build(
+                "network", directory, limits=limits, sizes=sizes, seed=run.seed
+            )
         network = self.placed(made)
         points = default_points(network)
         if self.points is not None:
@@ -189,7 +193,7 @@ class SolveFile(File):
             balance=self.loss.balance,
             form=self.loss.form,
         )
-        default = () if self.optimizer else (default_optimizer(network),)
+        default = () if self.optimizer else (default_optimizer(network, run.tolerance),)
         methods = self.make_optimizers(network, directory, default, rows)
         return SolveJob(network=network, optimizers=methods, settings=settings, **common)
 

@@ -3,4 +3,3 @@
 from kanpinn.solvers.auto.choices import Choice as Choice
 from kanpinn.solvers.auto.choices import first_choice as first_choice
 from kanpinn.solvers.auto.search import TrialSearch as TrialSearch
-from kanpinn.solvers.auto.search import auto as auto

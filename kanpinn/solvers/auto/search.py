@@ -28,7 +28,6 @@ from kanpinn._support.errors import (
 from kanpinn._support.interrupts import entered
 from kanpinn.accuracy.references import Recipe
 from kanpinn.optimizers import load_libraries
-from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.auto.choices import Choice, Family, families
 from kanpinn.solvers.auto.traits import Traits
@@ -59,14 +58,43 @@ Announce = Callable[[Choice, str, Mapping[str, Any]], None]
 
 @dataclass(kw_only=True)
 class TrialSearch:
-    """The trials so far: the best of them, and the time that is left.
+    """The search for a network, points and optimizers by trials, and the trials so far.
+
+    Trials run in families, each from small to large networks. Up to three dimensions: the minimum
+    of an energy if the problem's class gives one, for evolutions in time alone, in one space
+    dimension or in a rectangle windows in time, for those in the plane also with cells in space, in
+    one dimension splines, cells, random inner functions, finer grids, and sums of functions of one
+    coordinate. In boxes of two and three dimensions, domains in the plane and solids, networks in
+    cells come before random inner functions for many waves, outflow layers, corners and edges that
+    point inwards and small holes in the plane, and otherwise after them; in space after the three
+    smallest of them, since larger ones take longer than cells.
+    Above three dimensions: such sums, linear inner functions, and inner functions found by variable
+    projection. A family is left after trials that lower the residual little. When all have been
+    tried, that with the least residual goes on, at first with other points, until the time is used
+    up. While networks of another kind have not been tried, a trial that would take more than a
+    quarter of the time left is postponed, or more than 0.6 of it for a march with cells in space.
+
+    Two successive solutions give the errors of both: if the second one's residual at fresh points
+    is ρ times the first one's, the first error is their distance / (1 - ρ), and the second error is
+    ρ^0.8 times that, as errors decrease more slowly than residuals. Where ρ > 0.7 or a solution is
+    overfitted, their distance is no measure of the errors, which are then not known. A second error
+    is a guess that may be 100 times too high: within the tolerance, or at the end, a solution with
+    1.25 times the hidden units replaces it, as in `estimate_error`, if time is left. Networks in
+    cells estimate their own errors; if no time is left to compare one with a better solution, the
+    status is "stopped". An overfitted trial is made again with more points. For energies, ρ is the
+    ratio of successive distances, and the second error is ρ times the first. With noisy data, the
+    smallest network that fits them as well as the next larger one is kept, and its error estimate
+    includes the noise. Except for energies, time windows, cells, data and unknowns, residuals are
+    divided by their sizes (`balance="sizes"` of `solve`), so that the units of coordinates, fields
+    and equations do not matter. Neither the problem's name nor its exact solution influences a
+    choice. `Solution.log` lists the trials, the reasons, and what would be tried with more time.
 
     Args:
         problem: the problem to solve.
         boundary, seed: as for `solve`.
         dtype, device: of the networks.
         tolerance: the estimated relative L2 error at which the search ends.
-        budget_seconds: for all trials. Except for the first one, no trial starts that is forecast
+        budget: for all trials. Except for the first one, no trial starts that is forecast
             to take longer than the time left, and within a trial no step.
         observers: called with the state of a solve after every step.
         announce: called before each trial with the choice, the name of its family and the state of
@@ -92,7 +120,7 @@ class TrialSearch:
     dtype: torch.dtype = torch.float64
     device: torch.device | str = "cpu"
     tolerance: float | int = 1e-9
-    budget_seconds: float | int = 300.0
+    budget: float | int = 300.0
     observers: Sequence[Observer] = ()
     announce: Announce | None = None
     checkpoint: Mapping[str, Any] | None = None
@@ -106,7 +134,7 @@ class TrialSearch:
 
     def __post_init__(self) -> None:
         number("tolerance", self.tolerance, above=True)
-        number("budget_seconds", self.budget_seconds, above=True)
+        number("budget", self.budget, above=True)
         integer("seed", self.seed, least=0)
         self.journal = Journal.after(self.checkpoint)
 
@@ -132,6 +160,28 @@ class TrialSearch:
                 raise self.refusal
             assert self.best is not None
             return self._finished(self.best if self.interrupted else self._confirmed(self.best))
+
+    def solution(self, reference: Recipe | None = None, errors: bool = True) -> Solution:
+        """The solution of `run` with its errors, if there is an exact solution or a reference.
+
+        Errors are measured once, at the end, since no choice depends on them. The solution's
+        seconds do not include the time to compute a reference.
+
+        Args:
+            reference: as for `solve`.
+            errors: whether to measure the errors.
+        """
+        solution = self.run()
+        begun = time.perf_counter()
+        known, norm = reference_and_norm(solution.problem, reference, errors)
+        if norm is None:
+            return solution
+        waited = 0.0 if known is None else time.perf_counter() - begun
+        found = norm.converged(solution.surrogate.evaluate, solution.network.pieces)
+        seconds = solution.seconds + time.perf_counter() - begun - waited
+        return replace(
+            solution, errors=found, reference=known, reference_seconds=waited, seconds=seconds
+        )
 
     def _step(self, climb: "Climb", part: float) -> None:
         """Make one trial of a family, or note why there is none; part: of the time left for it."""
@@ -267,7 +317,7 @@ class TrialSearch:
 
     @property
     def _left(self) -> float:
-        return self.budget_seconds - self.journal.seconds
+        return self.budget - self.journal.seconds
 
     def _is_over(self) -> bool:
         if self.best is None:
@@ -290,7 +340,7 @@ class TrialSearch:
             return solution
         ended, uncompared = "", UNCOMPARED in status
         if self._left <= 0 or self.late or status.startswith(OUT_OF_TIME):
-            ended = f"the budget of {self.budget_seconds:g} s ended the search"
+            ended = f"the budget of {self.budget:g} s ended the search"
             if not status.startswith(OVERFITTED):
                 solution = replace(solution, status=f"stopped: {ended}")
         if solution.estimate is None:
@@ -302,117 +352,6 @@ class TrialSearch:
             why = "no comparison with a better solution has confirmed it"
             found = replace(found, status=f"stopped: {estimated}, but {why}")
         return found
-
-
-def auto(
-    problem: Problem,
-    *,
-    tolerance: float | int | None = None,
-    budget_seconds: float | int | None = None,
-    boundary: str = "auto",
-    reference: Recipe | None = None,
-    errors: bool = True,
-    seed: int = 0,
-    dtype: torch.dtype = torch.float64,
-    device: torch.device | str = "cpu",
-    observers: Sequence[Observer] = (),
-    announce: Announce | None = None,
-    checkpoint: Mapping[str, Any] | None = None,
-) -> Solution:
-    """Solve a PDE with a network, points and optimizers that are chosen by trials.
-
-    Trials run in families, each from small to large networks. Up to three dimensions: the minimum
-    of an energy if the problem's class gives one, for evolutions in time alone, in one space
-    dimension or in a rectangle windows in time, for those in the plane also with cells in space, in
-    one dimension splines, cells, random inner functions, finer grids, and sums of functions of one
-    coordinate. In boxes of two and three dimensions, domains in the plane and solids, networks in
-    cells come before random inner functions for many waves, outflow layers, corners and edges that
-    point inwards and small holes in the plane, and otherwise after them; in space after the three
-    smallest of them, since larger ones take longer than cells.
-    Above three dimensions: such sums, linear inner functions, and inner functions found by variable
-    projection. A family is left after trials that lower the residual little. When all have been
-    tried, that with the least residual goes on, at first with other points, until the time is used
-    up. While networks of another kind have not been tried, a trial that would take more than a
-    quarter of the time left is postponed, or more than 0.6 of it for a march with cells in space.
-
-    Two successive solutions give the errors of both: if the second one's residual at fresh points
-    is ρ times the first one's, the first error is their distance / (1 - ρ), and the second error is
-    ρ^0.8 times that, as errors decrease more slowly than residuals. Where ρ > 0.7 or a solution is
-    overfitted, their distance is no measure of the errors, which are then not known. A second error
-    is a guess that may be 100 times too high: within the tolerance, or at the end, a solution with
-    1.25 times the hidden units replaces it, as in `estimate_error`, if time is left. Networks in
-    cells estimate their own errors; if no time is left to compare one with a better solution, the
-    status is "stopped". An overfitted trial is made again with more points. For energies, ρ is the
-    ratio of successive distances, and the second error is ρ times the first. With noisy data, the
-    smallest network that fits them as well as the next larger one is kept, and its error estimate
-    includes the noise. Except for energies, time windows, cells, data and unknowns, residuals are
-    divided by their sizes (`balance="sizes"` of `solve`), so that the units of coordinates, fields
-    and equations do not matter. Neither the problem's name nor its exact solution influences a
-    choice. `Solution.log` lists the trials, the reasons, and what would be tried with more time.
-
-    Args:
-        problem: the equation, its domain and conditions.
-        tolerance: the estimated relative L2 error at which trials end; None for 1e-9.
-        budget_seconds: for all trials; None for 300. Except for the first one, no trial starts that
-            is forecast to take longer than the time left, and within a trial no step. Where a
-            machine becomes slower meanwhile, a step that has begun still ends.
-        boundary, reference, errors, seed, observers: as for `solve`.
-        dtype, device: of the networks.
-        announce: called before each trial with the choice, the name of its family and the state of
-            the search, and at the end with the choice that is kept; None to announce nothing.
-        checkpoint: a state of a search, as `announce` got it, which goes on with what is left of
-            the budget. The problem, the seed and `boundary` must be those of that search.
-
-    With a torch.distributed process group, all its processes make each trial together, and decide
-    by the clock of the first one.
-
-    Returns:
-        The solution with the least estimated error or, where no error is known, with the least
-        residual at fresh points; then the status is "failed: ...".
-
-    Raises:
-        InputError: if the parts of the problem do not fit together, or the checkpoint is not
-            the state of a search.
-
-    Example:
-        >>> import kanpinn as kp
-        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), exact="sin(pi*x)")
-        >>> solution = kp.auto(problem, tolerance=1e-6)
-        >>> solution.errors.l2_relative < 1e-6
-        True
-    """
-    search = TrialSearch(
-        problem=stated(problem, Problem),
-        boundary=boundary,
-        seed=seed,
-        dtype=dtype,
-        device=device,
-        tolerance=TrialSearch.tolerance if tolerance is None else tolerance,
-        budget_seconds=TrialSearch.budget_seconds if budget_seconds is None else budget_seconds,
-        observers=observers,
-        announce=announce,
-        checkpoint=checkpoint,
-    )
-    solution = search.run()
-    return measured(solution, reference) if errors else solution
-
-
-def measured(solution: Solution, recipe: Recipe | None) -> Solution:
-    """The solution with its errors, if there is an exact solution or a reference.
-
-    Errors are measured once, at the end, since no choice depends on them. The solution's seconds
-    do not include the time to compute a reference.
-    """
-    begun = time.perf_counter()
-    known, norm = reference_and_norm(solution.problem, recipe)
-    if norm is None:
-        return solution
-    waited = 0.0 if known is None else time.perf_counter() - begun
-    errors = norm.converged(solution.surrogate.evaluate, solution.network.pieces)
-    seconds = solution.seconds + time.perf_counter() - begun - waited
-    return replace(
-        solution, errors=errors, reference=known, reference_seconds=waited, seconds=seconds
-    )
 
 
 @dataclass(eq=False)

@@ -83,7 +83,7 @@ def eigen(
     boundary: str = "auto",
     weights: Mapping[str, float | int] | None = None,
     seed: int = 0,
-    budget_seconds: float | int | None = None,
+    budget: float | int | None = None,
     observers: Sequence[Observer] = (),
     checkpoint: Mapping[str, Any] | None = None,
 ) -> Eigensolution:
@@ -111,7 +111,7 @@ def eigen(
         boundary: how boundary conditions are met, as for `solve`.
         weights: of the loss terms, by name; the operator's is in units of the operator's size.
         seed: of random points.
-        budget_seconds: the most seconds that the steps may take, as for `solve`. A step is one
+        budget: the most seconds that the steps may take, as for `solve`. A step is one
             shift or, for a network in cells, one tree.
         observers: called with the `SolverState` after every step, as for `solve`.
         checkpoint: a `SolverState.state_dict()` from which the search continues.
@@ -150,7 +150,7 @@ def eigen(
     own = None if checkpoint is None else _of_first_mode(network, checkpoint)
     with on_threads(network.threads):
         losses = FixedLoss(discretization.residuals())
-        state = begin(losses, (search,), budget_seconds, checkpoint=own)
+        state = begin(losses, (search,), budget, checkpoint=own)
         status = run_stages(state, None, observers, seed, own)
         if checkpoint is not None and state.stage is None:
             return _restored(discretization, checkpoint)

@@ -9,7 +9,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import CONVERGED, InputError
+from kanpinn._support.errors import CONVERGED, InputError, Outcome
 from kanpinn._support.shown import Shown
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels
@@ -175,6 +175,11 @@ class Eigensolution(Shown):
     def __repr__(self) -> str:
         what = type(self.problem).__name__
         return f"<Eigensolution of {what}: {self.status}; values: {self.values.tolist()}>"
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the solve has ended; `status` has the reason."""
+        return Outcome(self.status)
 
     @property
     def success(self) -> bool:

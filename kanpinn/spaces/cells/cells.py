@@ -329,7 +329,8 @@ class Cells(Network):
     its singular functions too, see `CornerLayer`.
 
     Args:
-        width: the numbers of inputs, at most 4, and of fields, such as [2, 1].
+        width: the numbers of inputs, at most 4, and of fields, such as [2, 1]; by default those of
+            the problem.
         degree: k, from 1 to 30.
         cells: the number of cells along each coordinate before any is halved, or one number for
             all. They are boxes of the same shape as the domain's bounding box for equal numbers.
@@ -361,7 +362,7 @@ class Cells(Network):
 
     def __init__(
         self,
-        width: Sequence[int],
+        width: Sequence[int] | None = None,
         degree: int = 12,
         cells: int | Sequence[int] = 4,
         *,
@@ -369,7 +370,11 @@ class Cells(Network):
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
-        inputs, *hidden, fields = check_width(width)
+        later = {"degree": degree, "cells": cells, "coefficient": coefficient}
+        if self._waits(width, (), dtype=dtype, **later):
+            return
+        width = check_width(width)
+        inputs, *hidden, fields = width
         if hidden:
             raise InputError(
                 f"width must be [inputs, fields] for Cells, which have no hidden layer of their "
