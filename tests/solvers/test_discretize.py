@@ -116,3 +116,40 @@ def test_the_shares_of_boundary_points_do_not_depend_on_units(years):
     sides, start = made.points()[1:]
     assert len(sides) == 60 and len(start) == 30
     assert int((sides.price == 0).sum()) == 30
+
+
+PLANE = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="sin(3*x) * exp(y)")
+
+
+@pytest.mark.parametrize(
+    ("network", "width"),
+    [
+        (kp.KAN(hidden=[16], degree=7), (2, 16, 1)),
+        (kp.MLP(hidden=[40]), (2, 40, 1)),
+        (kp.Cells(degree=6), (2, 1)),
+    ],
+)
+def test_a_width_that_is_left_out_follows_from_the_problem(network, width):
+    solution = kp.solve(PLANE, network, tolerance=1e-3)
+    assert solution.network is network and network.width == width
+    assert solution.outcome is kp.Outcome.CONVERGED and solution.errors.l2_relative < 1e-3
+
+
+def test_a_tolerance_that_is_not_reached_is_said():
+    solution = kp.solve(PLANE, kp.KAN(hidden=[2]), tolerance=1e-12)
+    assert solution.outcome == "stopped" and "above the tolerance 1.0e-12" in solution.status
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: kp.KAN(), "width, .*, or hidden"),
+        (lambda: kp.KAN([2, 1], hidden=[4]), "got width .2, 1. and hidden .4."),
+        (lambda: kp.KAN(hidden=[4]).to(torch.float32), "give it a dtype or a width"),
+        (lambda: kp.solve(PLANE, form="energy"), "form must be left out without a network"),
+        (lambda: kp.solve(PLANE, kp.KAN(hidden=[4]), tolerance=0), "tolerance must be"),
+    ],
+)
+def test_widths_and_settings_that_do_not_go_together_are_refused(call, words):
+    with pytest.raises(kp.InputError, match=words):
+        call()
