@@ -236,7 +236,8 @@ class NetworkTable(TomlTable):
     ) -> Any:
         """As for all tables; sizes: inputs and outputs of a network whose width is left out."""
         hidden = getattr(self, f"{ARGUMENT}hidden", ())
-        if sizes and hidden is not None and f"{ARGUMENT}width" not in self.model_fields_set:
+        left_out = type(self).model_fields.keys() - self.model_fields_set
+        if sizes and hidden is not None and f"{ARGUMENT}width" in left_out:
             made = {**(made or {}), "width": [sizes[0], *hidden, sizes[1]]}
             if f"{ARGUMENT}hidden" in type(self).model_fields:
                 made["hidden"] = ()
