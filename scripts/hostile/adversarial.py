@@ -658,9 +658,7 @@ def solved(case: Case, seed: int) -> Judged:
     """Solve a case with its network, and estimate the error."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what a warning says is not what is measured
-        solution = kp.solve(
-            case.problem, case.network, points=case.points, seed=seed, budget_seconds=60
-        )
+        solution = kp.solve(case.problem, case.network, points=case.points, seed=seed, budget=60)
     estimate = kp.estimate_error(solution)
     seen = solution.verification
     return Judged(
@@ -679,7 +677,7 @@ def chosen(case: Case, seed: int, seconds: float, tolerance: float) -> Judged:
     """Solve the problem of a case with a network that is found by trials."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        solution = kp.auto(case.problem, budget_seconds=seconds, tolerance=tolerance, seed=seed)
+        solution = kp.solve(case.problem, budget=seconds, tolerance=tolerance, seed=seed)
     estimate = solution.estimate
     errors = None if estimate is None else estimate.errors
     return Judged(
@@ -712,7 +710,7 @@ TOLERANCE = 1e-6  # of the searches
 
 
 def figures(options: argparse.Namespace, failures: list[str]) -> dict[str, Verdict]:
-    """Solve named and random problems with given networks, and by `kp.auto`."""
+    """Solve named and random problems with given networks, and by trials."""
     makers: list[Callable[[], Case]] = [partial(named, one) for one in list(PROBLEMS)]
     if options.smoke:
         makers = makers[2:3]
