@@ -106,6 +106,7 @@ class BoundaryValueProblem(ABC):
 
 
 P = TypeVar("P", bound=BoundaryValueProblem)
+T = TypeVar("T")
 
 
 def stated(problem: P, kind: type = BoundaryValueProblem) -> P:
@@ -155,7 +156,7 @@ def stated(problem: P, kind: type = BoundaryValueProblem) -> P:
     return altered(problem, conditions=functools.partial(tuple, tuple(conditions)), is_stated=True)
 
 
-def altered(problem: P, **attributes: object) -> P:
+def altered(problem: T, **attributes: object) -> T:
     """Return a copy of a problem with other attributes, also of one that is a frozen dataclass."""
     view = copy.copy(problem)
     vars(view).update(attributes)

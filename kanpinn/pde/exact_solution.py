@@ -1,9 +1,8 @@
 """The exact solution of a problem: its jet, its residual, and the source derived from it."""
 
-import copy
 import functools
 from collections.abc import Callable, Mapping
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -11,6 +10,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Jet, jet_of, join
+from kanpinn.pde.boundary_value_problem import altered
 from kanpinn.pde.evaluate import find_channels, stack_equations
 from kanpinn.pde.unknown import Unknown
 
@@ -28,9 +28,6 @@ class Stated(Protocol):
 
     def equation(self, p: Points, u: Jet) -> Tensor:
         """Return the residual, (n, equations), from the jet of all columns."""
-
-
-P = TypeVar("P", bound=Stated)
 
 
 def exact_jet(problem: Stated, p: Points, channels: Channels) -> Jet:
@@ -102,7 +99,13 @@ def derived_source(problem: Stated, p: Points) -> Tensor:
         raise InputError(f"{name} uses source(p) but has neither `source` nor `exact`")
     third = -0.618  # a non-round s, where a residual that is not affine leaves the line
     jet = functools.cache(functools.partial(exact_columns, problem, p))  # the same for each s
-    at = [exact_residual(_with_constant_source(problem, s), p, jet) for s in (0.0, 1.0, third)]
+
+    def residual(s: float) -> Tensor:
+        fields = len(problem.fields)
+        view = altered(problem, source=lambda q: q.coords.new_full((len(q), fields), s))
+        return exact_residual(view, p, jet)
+
+    at = [residual(s) for s in (0.0, 1.0, third)]
     slope = at[1] - at[0]
     curvature = (at[2] - at[0] - third * slope).abs().max()
     rounding = 1e3 * torch.finfo(slope.dtype).eps * (1 + max(r.abs().max() for r in at))
@@ -113,10 +116,3 @@ def derived_source(problem: Stated, p: Points) -> Tensor:
             "source(p); write source(p) yourself"
         )
     return torch.where(unused, torch.zeros_like(slope), -at[0] / slope).detach()
-
-
-def _with_constant_source(problem: P, value: float) -> P:
-    view, fields = copy.copy(problem), len(problem.fields)
-    # object's own setter works also for a problem that is a frozen dataclass.
-    object.__setattr__(view, "source", lambda p: p.coords.new_full((len(p), fields), value))
-    return view

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from kanpinn._support.distributed import on_threads, world
 from kanpinn._support.errors import (
@@ -68,7 +68,6 @@ from kanpinn.solvers.solve import default_optimizer
 from kanpinn.solvers.state import History, Observer, SolverState, begin
 from kanpinn.tasks.adaptive import Dissection
 
-FEW = Collocation(5, 16, "uniform")
 ADVICE = "more units, or points, would show more"
 
 
@@ -246,7 +245,7 @@ def check_linear(problem: EigenProblem) -> None:
             number of equations than the operator, or derivatives of the same or a higher order.
     """
     name = type(problem).__name__
-    points = sample(problem.domain, FEW.interior, FEW.sampler)
+    points = sample(problem.domain, 5, "uniform")
     columns, orders = [], []
     for what, equation in (("operator", problem.operator_values), ("mass", problem.mass_values)):
         jet = _check(equation, points, len(problem.fields), f"{name}.{what}")
@@ -263,7 +262,7 @@ def check_linear(problem: EigenProblem) -> None:
             "the eigenvalues are isolated only if the operator has the higher order"
         )
     for index, condition in enumerate(problem.conditions()):
-        places = condition.points(FEW, 1.0, Generator().manual_seed(0))
+        places = condition.few_points()
         what = f"{name}.conditions()[{index}], {of_class(condition)},"
         equation = partial(condition.stacked_residual, problem.fields, what)
         _check(equation, places, len(problem.fields), what)
