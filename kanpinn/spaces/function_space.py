@@ -32,7 +32,6 @@ from kanpinn.spaces.splines import (
     moment_space,
     spline_space,
 )
-from kanpinn.spaces.window import Window
 from kanpinn.spaces.windows import Separable, SeparableKAN, Windows
 
 
@@ -380,9 +379,11 @@ class FunctionSpace:
         return replace(self, breaks=[breaks_with(breaks, kinks)], kinks=kinks)
 
     @torch.no_grad()
-    def member(self, window: Window) -> Separable:
-        """The network of a window that has been solved, or of several copies of its fields."""
-        series = window.series()
+    def member(self, series: Tensor) -> Separable:
+        """The network of a window with a Legendre series of the fields, (modes, n, m).
+
+        There may be several copies of the fields.
+        """
         flat = self.system.space.coefficients(series).permute(1, 0, 2).flatten(1)
         made = self.pattern.with_outputs(len(series), flat.shape[1])
         layer = made.layers[-1]

@@ -213,10 +213,12 @@ class NetworkOfWindows(Network, Generic[Member]):
 
     After the last window the output is constant in time. Its `layers` are those of the last window.
 
-    ends: of the windows in scaled time, (windows + 1,), 0 the first, up to 2.
+    ends: of the windows in scaled time, (windows + 1,), 0 the first, up to 2. order: in time, 2 for
+    equations whose initial data have rates, otherwise 1.
     """
 
     ends: Tensor
+    order: int
     _of: nn.ModuleList
     starts_at_zero = True
     solved_by = "March"

@@ -25,11 +25,10 @@ from kanpinn.spaces.cells.system.functions import CellField, CellNorms, jets_at
 from kanpinn.spaces.cells.system.terms import SampledTerm
 from kanpinn.spaces.cells.tree import Tree
 from kanpinn.spaces.evolution_terms import initial_values
-from kanpinn.spaces.time_schemes import ErrorForm, Stages, at_moments, error_form_of_ratio, lagrange
-from kanpinn.spaces.window import Window
+from kanpinn.spaces.time_schemes import Stages, at_moments, error_form_of_ratio
 from kanpinn.tasks.cell_errors import distributed
-from kanpinn.tasks.collocation import errors_by_decay
 from kanpinn.tasks.refinement import bulk, part_to_halve
+from kanpinn.tasks.window import Iterated, Newton, StageChoice, TimeError
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +71,7 @@ class TermInCells:
         jet = jet_of_stacked(self.sampled.term.channels, self.parts(coefficients).flatten(0, 1))
         return moment.at(self.sampled.at.points, jet)
 
-    def wanted(self, parts: Tensor, time: float) -> Tensor:
+    def right(self, parts: Tensor, time: float) -> Tensor:
         """b near a motion: its slopes times this minus residuals, (c, q, equations)."""
         return self.applied(parts) - self.residual(parts, time)
 
@@ -103,12 +102,10 @@ class LinearisedCells:
     Args:
         base: the equation and the conditions for the motion of m fields, (p + 1) m fields.
         order: p.
-        algebraic: the numbers of the fields of which no equation has a rate.
     """
 
     base: CellSystem
     order: int
-    algebraic: Sequence[int] = ()
     _systems: dict[complex, CellSystem] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -118,7 +115,6 @@ class LinearisedCells:
         motion: Tensor,
         time: float,
         order: int,
-        algebraic: Sequence[int] = (),
     ) -> "LinearisedCells":
         """The linearisation.
 
@@ -126,14 +122,14 @@ class LinearisedCells:
             places: the evolution in the cells, at any moment and about any solution.
             motion: about which it is linearised, (N, L, (p + 1) m).
             time: the moment.
-            order, algebraic: see above.
+            order: see above.
         """
 
         def moved(one: SampledTerm) -> SampledTerm:
             return SampledTerm(at_moment(one.term, time), one.at, one.polynomials, motion)
 
         equation, walls = ([moved(one) for one in s] for s in (places.equation, places.walls))
-        return cls(replace(places, equation=equation, walls=walls), order, algebraic)
+        return cls(replace(places, equation=equation, walls=walls), order)
 
     @cached_property
     def equation(self) -> list[TermInCells]:
@@ -236,9 +232,9 @@ class KeptLinearisation:
         self.served, self.slow = self.served + 1, rate * growth > slow
 
 
-@dataclass(frozen=True, eq=False)
-class CellStages:
-    """The collocation equations of a window.
+@dataclass(eq=False)
+class CellNewton(Newton):
+    """The collocation equations of a window in cells.
 
     With the inverse Butcher matrix D = V Λ V⁻¹, the states X_i at the stages have the derivatives
     Σ_j D_ij (X_j - x) / h in time. For W = V⁻¹ X these are λ/h W_λ - λ/h (V⁻¹ 1)_λ x, so that there
@@ -248,14 +244,61 @@ class CellStages:
         cells: the linearised equation.
         stages: the stages, an odd number of them, so that one eigenvalue is real.
         start, length: the first moment and the length h.
-        initial: the state x at the start, (N, L, p m).
+        first: the state x at the start, (N, L, p m).
     """
+
+    choice = StageChoice(9)  # beyond it a window has many least-squares problems
 
     cells: LinearisedCells
     stages: Stages
     start: float
     length: float
-    initial: Tensor
+    first: Tensor
+    _right: list[Tensor] | None = field(default=None, repr=False)
+
+    @property
+    def initial(self) -> Tensor:  # type: ignore[override]
+        """The state at the start, with the coefficients of all cells one after the other."""
+        return self.first.flatten(0, 1)[None]
+
+    def at_stages(self, unknowns: Tensor) -> Tensor:
+        """The states at the stages, (s, N, L, p m), from the changes of the flat initial state."""
+        return self.first + unknowns.view(-1, *self.first.shape)
+
+    def correction(self, unknowns: Tensor) -> Tensor | None:
+        if self._right is None:
+            self._right = self.right(self.at_stages(unknowns))
+        found = (self.solved(self._right) - self.first).flatten(1, 2)
+        return unknowns - found if bool(found.isfinite().all()) else None
+
+    def is_settled(self, unknowns: Tensor) -> bool:
+        """Whether b is the same to rounding as near the solution before."""
+        before, states = self._right, self.at_stages(unknowns)
+        assert before is not None
+        self._right, rounding = self.right(states), 1e-11
+        for term, one, two in zip(self.cells.terms, before, self._right, strict=True):
+            sizes = torch.stack([term.sizes(term.parts(own)) for own in self.motions(states)])
+            if not bool(((one - two).abs() <= rounding * (sizes + two.abs())).all()):
+                return False
+        return True
+
+    def restarted(
+        self, initial: Tensor, found: Iterated, size: float, precision: float
+    ) -> tuple["CellNewton", Iterated]:
+        return replace(self, first=initial.view_as(self.first)), found
+
+    def norms(self, values: Tensor) -> Tensor:
+        return torch.tensor([self.cells.norm(one.view_as(self.first)) for one in values]).double()
+
+    def error(self, unknowns: Tensor) -> TimeError:
+        """At the moment of `form` the ratio of the error's derivative to it is the real eigenvalue.
+
+        So the least-squares problem for the error is the one of this eigenvalue.
+        """
+        real = float(self.stages.eigenvalues[self.real].real)
+        form, states = error_form_of_ratio(self.stages, real), self.at_stages(unknowns)
+        gap = self.corrected(states, form.moment)[0] - self.at(states, form.moment)[0]
+        return TimeError(self.cells.norm(form.mean * gap), form.mean * gap.flatten(0, 1)[None])
 
     @cached_property
     def rates(self) -> list[complex]:
@@ -272,76 +315,51 @@ class CellStages:
         """The least-squares problem of the real eigenvalue."""
         return self.cells.system(self.rates[self.real])
 
-    @property
-    def form(self) -> ErrorForm:
-        """The form of the error in time, see `error_in_time`."""
-        return error_form_of_ratio(self.stages, float(self.stages.eigenvalues[self.real].real))
-
     def motions(self, states: Tensor) -> Tensor:
         """The motions at the stages, (s, N, L, (p + 1) m), from the states, (s, N, L, p m)."""
         slopes = torch.from_numpy(self.stages.slopes / self.length)
-        rates = torch.tensordot(slopes, states - self.initial, dims=1)
+        rates = torch.tensordot(slopes, states - self.first, dims=1)
         return motion_of(states, rates, self.cells.fields)
 
     def at(self, states: Tensor, moment: float) -> tuple[Tensor, Tensor]:
         """The polynomials in time at a moment from 0 to 1, and their rates, (N, L, p m) each."""
-        return state_at(self.stages, self.length, self.initial, states, moment)
+        return state_at(self.stages, self.length, self.first, states, moment)
 
-    def wanted(self, states: Tensor) -> list[Tensor]:
+    def right(self, states: Tensor) -> list[Tensor]:
         """b at all stages for each term, near given states, (s, c, q, equations) each."""
         times = self.start + self.length * self.stages.nodes
         motions = self.motions(states)
         return [
             torch.stack(
                 [
-                    term.wanted(term.parts(own), time)
+                    term.right(term.parts(own), time)
                     for own, time in zip(motions, times.tolist(), strict=True)
                 ]
             )
             for term in self.cells.terms
         ]
 
-    def are_alike(self, wanted: Sequence[Tensor], other: Sequence[Tensor], states: Tensor) -> bool:
-        """Whether b near two solutions is the same to rounding, as for linear equations.
-
-        Args:
-            wanted, other: b, see `wanted`.
-            states: the second solution, (s, N, L, p m).
-        """
-        rounding, motions = 1e-11, self.motions(states)
-        for term, one, two in zip(self.cells.terms, wanted, other, strict=True):
-            sizes = torch.stack([term.sizes(term.parts(own)) for own in motions])
-            if not bool(((one - two).abs() <= rounding * (sizes + two.abs())).all()):
-                return False
-        return True
-
-    def component(self, number: int, wanted: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def component(self, number: int, right: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """W_λ of one eigenvalue, (N, L, p m), and each cell's part of its functional, (N,).
 
         Args:
             number: the number of the eigenvalue.
-            wanted: b, see `wanted`.
+            right: b, see `right`.
         """
         row, rate = self.stages.rows[number], self.rates[number]
         row = row if isinstance(rate, complex) else row.real
         weights, total = torch.from_numpy(row), _plain(row.sum())
-        rights = [torch.tensordot(weights, b.to(weights.dtype), dims=1)[None] for b in wanted]
-        found, shares = self.cells.solve(rate, rate * total * self.initial[None], rights)
+        rights = [torch.tensordot(weights, b.to(weights.dtype), dims=1)[None] for b in right]
+        found, shares = self.cells.solve(rate, rate * total * self.first[None], rights)
         return found[0], shares[0]
 
-    def states_of(self, components: Sequence[Tensor]) -> Tensor:
-        """The states X at the stages, (s, N, L, p m), from W_λ, (N, L, p m) each."""
-        columns = torch.from_numpy(self.stages.vectors)
-        parts = [
-            torch.tensordot(column[:, None], one.to(column.dtype)[None], dims=1).real
-            for column, one in zip(columns.T, components, strict=True)
-        ]
-        return torch.stack(parts).sum(dim=0)
-
-    def solved(self, wanted: Sequence[Tensor]) -> Tensor:
-        """The states at the stages, (s, N, L, p m), for given b, see `wanted`."""
-        found = self.states_of([self.component(k, wanted)[0] for k in range(len(self.rates))])
-        return self.centred(found)
+    def solved(self, right: Sequence[Tensor]) -> Tensor:
+        """The states at the stages, (s, N, L, p m), for given b, see `right`."""
+        states = torch.zeros(self.stages.count, *self.first.shape).double()
+        for number, column in enumerate(torch.from_numpy(self.stages.vectors.T)):
+            one = self.component(number, right)[0].to(column.dtype)
+            states += torch.tensordot(column[:, None], one[None], dims=1).real
+        return self.centred(states)
 
     def centred(self, states: Tensor) -> Tensor:
         """States (…, N, L, p m), shifted to mean zero in fields that are free up to a constant."""
@@ -353,7 +371,7 @@ class CellStages:
             states = torch.stack([one.coefficients for one in each]).view_as(states)
         return states
 
-    def carried(self, starts: Tensor) -> Tensor:
+    def propagated(self, starts: Tensor) -> Tensor:
         """The changes of the end that small changes of the start cause, both (n, N, L, p m)."""
         ends = torch.zeros_like(starts)
         for number, rate in enumerate(self.rates):
@@ -382,18 +400,9 @@ class CellStages:
         rate, (state, slope) = self.rates[self.real], self.at(states, moment)
         motion = motion_of(state, slope, self.cells.fields)
         time = self.start + moment * self.length
-        rights = [term.wanted(term.parts(motion), time)[None] for term in self.cells.terms]
+        rights = [term.right(term.parts(motion), time)[None] for term in self.cells.terms]
         found, shares = self.cells.solve(rate, (rate * state - slope)[None], rights)
         return self.centred(found[0]), shares[0]  # jumps between cells become zero
-
-    def error_in_time(self, states: Tensor) -> Tensor:
-        """The error of the polynomials in time at the moment of `form`, (N, L, p m).
-
-        At this moment the ratio of the error's derivative to the error is the real eigenvalue, so
-        that the least-squares problem for the error is the one of this eigenvalue.
-        """
-        moment = self.form.moment
-        return self.corrected(states, moment)[0] - self.at(states, moment)[0]
 
 
 def state_at(
@@ -425,111 +434,6 @@ def _plain(value: complex) -> complex:
     """The number itself, or its real part if its imaginary part is a rounding error."""
     rounding = 1e-12
     return complex(value) if abs(value.imag) > rounding * abs(value) else float(value.real)
-
-
-@dataclass(frozen=True, eq=False)
-class CellWindow:
-    """A window that has been solved, or tried.
-
-    Args:
-        equations: its equations.
-        states: the solution at the stages, (s, N, L, p m).
-        window: its polynomials in time, with the coefficients of all cells one after the other,
-            and what the controller needs.
-        error: the coefficients of the error in time, (N, L, p m).
-    """
-
-    equations: CellStages
-    states: Tensor
-    window: Window
-    error: Tensor
-
-    @property
-    def end(self) -> Tensor:
-        """The state at the end, (N, L, p m)."""
-        return self.states[-1]
-
-    @property
-    def series(self) -> Tensor:
-        """The Legendre series of the polynomials in time, (s + 1, N, L, p m)."""
-        return self.window.series().unflatten(1, self.error.shape[:2])
-
-
-def solve_cell_window(
-    equations: CellStages, guess: Tensor, size: float, precision: float
-) -> CellWindow:
-    """Solve a window.
-
-    Args:
-        equations: its equations.
-        guess: of the states at the stages, (s, N, L, p m).
-        size: the L2 norm of the solution.
-        precision: the error of Newton's method relative to it.
-    """
-    states, steps, rate, converged = _iterated(equations, guess, size, precision)
-    if converged and equations.cells.algebraic:
-        equations = _with_algebraic_start(equations, states)
-    changes = torch.cat([equations.initial[None], states - equations.initial])
-    window = Window.of_states(
-        equations.stages, equations.start, equations.length, changes.flatten(1, 2)
-    )
-    window = replace(window, iterations=steps, rate=rate)
-    if not converged:
-        return CellWindow(equations, states, window, torch.zeros_like(states[0]))
-    norm = equations.cells.norm
-    size = max(size, own := norm(states[-1])) or 1.0
-    found = equations.error_in_time(states) * equations.form.mean
-    series = window.series().unflatten(1, states.shape[1:3])
-    modes = np.array([norm(one) / math.sqrt(2 * j + 1) for j, one in enumerate(series)])
-    error, lower = errors_by_decay(norm(found) / size, modes / size)
-    good = math.hypot(error, lower, own) < 1e100
-    window = replace(window, converged=good, error=error, lower=lower, size=own)
-    return CellWindow(equations, states, window, found)
-
-
-def _iterated(
-    equations: CellStages, guess: Tensor, size: float, precision: float
-) -> tuple[Tensor, int, float, bool]:
-    """Newton's method: the states, the number of steps, their rate, and whether it converges."""
-    norm, states, most = equations.cells.norm, guess, 12
-    first, last, rate = 0.0, math.inf, 0.0
-    wanted = equations.wanted(states)
-    for count in range(1, most + 1):
-        found = equations.solved(wanted)
-        step = max(norm(one) for one in found - states)
-        states = found
-        size = max(size, norm(states[-1])) or 1.0
-        step /= size
-        if not math.isfinite(step):
-            return states, count, rate, False
-        first = first or step
-        if count > 1 and first > 0:
-            rate = (step / first) ** (1 / (count - 1))
-        latest = step / last if last > 0 else 0.0
-        contracts = count > 1 and latest < 0.5
-        left = min(step, latest / (1 - latest) * step) if contracts else step
-        if left <= precision or (step > 0.3 * last and step < 1e-9):
-            return states, count, rate, True
-        late = count > 3 and step * latest ** (most - count) > 10 * precision
-        if step > 2 * last or late:
-            return states, count, rate, False
-        before, wanted, last = wanted, equations.wanted(states), step
-        if equations.are_alike(before, wanted, states):  # the equation is linear
-            return states, count, rate, True
-    return states, most, rate, False
-
-
-def _with_algebraic_start(equations: CellStages, states: Tensor) -> CellStages:
-    """The equations with new values at the start for the fields without rates.
-
-    The stages do not depend on these values. They are extrapolated by the polynomials through the
-    stages alone, whose degree is one less than that of the other fields.
-    """
-    fields = equations.cells.algebraic
-    ahead = torch.from_numpy(lagrange(equations.stages.nodes, np.zeros(1))[0])
-    initial = equations.initial.clone()
-    initial[..., fields] = torch.tensordot(ahead, states[..., fields], dims=1)
-    return replace(equations, initial=initial)
 
 
 @dataclass(frozen=True, eq=False)
@@ -574,7 +478,7 @@ class CellState:
         """The L2 norm of the counted fields of a function over the domain; (N, L, p m)."""
         return self.places.norms.total(CellField(function))
 
-    def too_large(self, errors: Tensor, allowed: float) -> Tensor:
+    def marked(self, errors: Tensor, allowed: float) -> Tensor:
         """The cells with the largest errors of all that can be halved, in all coordinates, (N, d).
 
         Args:
@@ -718,7 +622,7 @@ class SpaceError:
     indicated: float
     length: float
 
-    def holds_for(self, indicated: float, equations: CellStages) -> bool:
+    def holds_for(self, indicated: float, equations: CellNewton) -> bool:
         """Whether the error of another window can be taken for a multiple of this one.
 
         That is the case if their indicators and their lengths differ by factors of at most 3.
@@ -749,7 +653,7 @@ class AddedError:
     total: float
 
     @classmethod
-    def of(cls, equations: CellStages, known: SpaceError, indicated: float) -> Self:
+    def of(cls, equations: CellNewton, known: SpaceError, indicated: float) -> Self:
         """The error in space that a window adds.
 
         Consider a mode that decays like e^-zt in a window of length 1, and the real eigenvalue λ.
@@ -773,7 +677,7 @@ class AddedError:
         return cls(shape, cells, beyond, total)
 
 
-def early_step(equations: CellStages, states: Tensor) -> tuple[Tensor, Tensor]:
+def early_step(equations: CellNewton, states: Tensor) -> tuple[Tensor, Tensor]:
     """A mean of the stages, mostly the early ones, from the real eigenvalue's problem.
 
     It needs no other solution if the equation is linear.
@@ -786,12 +690,12 @@ def early_step(equations: CellStages, states: Tensor) -> tuple[Tensor, Tensor]:
         The mean, (N, L, p m), and for each cell `CellSystem.indicators` of its error, (N,).
     """
     real = equations.real
-    found, shares = equations.component(real, equations.wanted(states))
+    found, shares = equations.component(real, equations.right(states))
     total = float(equations.stages.rows[real].real.sum())
     return equations.centred(found / total), _indicators(equations, shares) / abs(total)
 
 
-def last_step(equations: CellStages, states: Tensor) -> tuple[Tensor, Tensor]:
+def last_step(equations: CellNewton, states: Tensor) -> tuple[Tensor, Tensor]:
     """The solution at the end of a window, from a step with the real eigenvalue.
 
     Args:
@@ -805,16 +709,16 @@ def last_step(equations: CellStages, states: Tensor) -> tuple[Tensor, Tensor]:
     return found, _indicators(equations, shares)
 
 
-Probe = Callable[[CellStages, Tensor], tuple[Tensor, Tensor]]
+Probe = Callable[[CellNewton, Tensor], tuple[Tensor, Tensor]]
 
 
-def _indicators(equations: CellStages, shares: Tensor) -> Tensor:
+def _indicators(equations: CellNewton, shares: Tensor) -> Tensor:
     system = equations.of_real
     return system.indicators(CellSolution(shares, shares=shares / system.weights**2))
 
 
 def compared_in_space(
-    problem: CellProblem, equations: CellStages, states: Tensor, probe: Probe
+    problem: CellProblem, equations: CellNewton, states: Tensor, probe: Probe
 ) -> SpaceError:
     """The error in space of a window.
 
@@ -835,7 +739,7 @@ def compared_in_space(
     fine = problem.deeper(coarse)
     parents = coarse.tree.locate(fine.frames.mean(dim=1), fine.tree.region)
     kept = parents.bincount(minlength=len(coarse.tree)) == 1
-    together = torch.cat([equations.initial[None], states, before[None]])
+    together = torch.cat([equations.first[None], states, before[None]])
     *start_and_states, before = all_prolonged(own, coarse, together, fine)
     squares, shape = torch.zeros(len(coarse.tree)).double(), torch.zeros_like(states[0])
     alike = kept[parents].nonzero()[:, 0]
@@ -860,7 +764,7 @@ def _solved(
     problem: CellProblem,
     geometry: CellGeometry,
     polynomials: LocalPolynomials,
-    equations: CellStages,
+    equations: CellNewton,
     start_and_states: Sequence[Tensor],
     probe: Probe,
 ) -> tuple[Tensor, CellNorms]:
@@ -879,5 +783,5 @@ def _solved(
     motion = motion_of(*state_at(scheme, length, initial, states, 0.5), own.fields)
     places = problem.on(geometry, polynomials, motion, integrated=False)
     cells = LinearisedCells.of(places, motion, equations.start + length / 2, own.order)
-    there = CellStages(cells, scheme, equations.start, length, initial)
+    there = CellNewton(cells, scheme, equations.start, length, initial)
     return there.centred(probe(there, states)[0]), cells.base.norms

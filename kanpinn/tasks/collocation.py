@@ -1,14 +1,14 @@
-"""The equations of a window, solved at all stages by Newton's method, and the error that the
-window adds.
+"""Windows in a trial space: the equations at all stages, Newton's methods for them, and the error
+that is propagated to the end.
 """
 
 import copy
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any, ClassVar
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -27,9 +27,8 @@ from kanpinn.spaces.time_schemes import (
     at_moments,
     at_stages,
     error_form,
-    lagrange,
 )
-from kanpinn.spaces.window import StageChoice, Window
+from kanpinn.tasks.window import Iterated, Newton, StageChoice, TimeError, Window, solve_window
 
 Array = NDArray[Any]
 
@@ -94,73 +93,39 @@ class WindowEquations:
         return known.value.unflatten(0, (self.stages.count, -1))[-1]
 
 
-@dataclass(frozen=True)
-class Iterated:
-    """The result of Newton's method.
-
-    unknowns: those of the stages, (s, n, m). steps: their number. converged: whether the last step
-    is as small as is wanted. rate: the mean ratio of the sizes of successive steps
-    where convergence is linear, 0 where it is quadratic.
-    """
-
-    unknowns: Tensor
-    steps: int
-    converged: bool
-    rate: float = 0.0
-
-
-@dataclass(frozen=True)
-class TimeError:
-    """The error of a window's polynomials in time where the state at the start is exact.
-
-    mean: its root mean square over the window. at_end: what is taken for that of the value at the
-    end, as coefficients (1, n, m). It has the size of `mean`, which is too small where the equation
-    amplifies errors much within one window.
-    """
-
-    mean: float
-    at_end: Tensor
-
-
-class Newton(ABC):
-    """Newton's method for the equations of one window.
+class GalerkinNewton(Newton):
+    """Newton's method for the equations in a trial space.
 
     Args:
         equations: the equations.
         guess: of the unknowns of the stages, (s, n, m).
-
-    is_linear: whether it converges linearly, otherwise quadratically. choice: the numbers of stages
-    that it can solve for.
     """
 
-    is_linear: ClassVar[bool]
-    choice: ClassVar[StageChoice]
-
     def __init__(self, equations: WindowEquations, guess: Tensor) -> None:
-        self.equations, self.guess = equations, guess
+        self.equations = equations
+        self.stages, self.initial = equations.stages, equations.initial
+        self.start, self.length = equations.start, equations.length
+
+    def restarted(
+        self, initial: Tensor, found: Iterated, size: float, precision: float
+    ) -> tuple[Self, Iterated]:
+        moved = type(self)(replace(self.equations, initial=initial), found.unknowns)
+        again = moved.solve(found.unknowns, size, precision)
+        return moved, replace(again, steps=found.steps + 1)
+
+    def norms(self, values: Tensor) -> Tensor:
+        return self.equations.system.norms(values)
+
+    def norm(self, change: Tensor) -> float:
+        rates = self.equations.moments.rates[0][:, self.equations.system.order :]
+        return super().norm(torch.tensordot(rates, change, dims=1))
+
+    def size_at_end(self, window: Window) -> float:
+        system = self.equations.system
+        return system.norm(system.space.values(window.end()[:1]) + self.equations.last_data())
 
     @abstractmethod
-    def correction(self, unknowns: Tensor) -> Tensor | None:
-        """The change of the unknowns, (s, n, m); None where the residual is not finite."""
-
-    @abstractmethod
-    def remaining(self, step: float, last: float) -> float:
-        """The size of the error after a step, from the sizes of this step and the one before."""
-
-    @abstractmethod
-    def error(self, unknowns: Tensor) -> TimeError:
-        """The error of the polynomials in time where the state at the start is exact.
-
-        The residual at a moment between the stages is the defect with which the polynomials satisfy
-        the equation. Near it the derivatives of their error e are ω^(r) / ω e (see `ErrorForm`), so
-        that e follows from the defect by one linear system, that of the linearised equation. With
-        its mean size over the window it is also taken for the error at the end. That of smooth
-        solutions is far smaller there, that of waves that are too fast for the window is not, and
-        that of solutions that the equation amplifies much within the window is larger.
-        """
-
-    @abstractmethod
-    def carried(self, unknowns: Tensor, change: Tensor) -> Tensor:
+    def propagated(self, unknowns: Tensor, change: Tensor) -> Tensor:
         """The change of the polynomials by a small change of the values at the start.
 
         Args:
@@ -171,68 +136,14 @@ class Newton(ABC):
             The change of the coefficients, (order + s, n, m).
         """
 
-    def norm(self, change: Tensor) -> float:
-        """The root mean square over space of the largest change of the value at a stage.
 
-        change: of the unknowns, (s, n, m).
-        """
-        rates = self.equations.moments.rates[0][:, self.equations.system.order :]
-        values = torch.tensordot(rates, change, dims=1)
-        return float(self.equations.system.norms(values).max())
-
-    def splines(self, unknowns: Tensor) -> Tensor:
-        """The root mean square errors in space in each interval, the largest of all stages.
-
-        Without space there are none, (0,).
-        """
-        return unknowns.new_zeros(0)
-
-    def lifetimes(self) -> Tensor:
-        """The times for which errors of splines in each interval last, see `System.lifetimes`."""
-        return self.guess.new_zeros(0)
-
-    def solve(self, size: float, precision: float) -> Iterated:
-        """Iterate from the guess.
-
-        It has also converged where the steps are small and rounding keeps them from shrinking. The
-        first step also tells the size of a solution that starts from zero.
-
-        Args:
-            size: the root mean square of the solution.
-            precision: the error to reach, relative to it.
-        """
-        unknowns, norm = self.guess, self.norm
-        most, rounding = 12, 1e-9
-        first, last = 0.0, math.inf
-        for count in range(1, most + 1):
-            change = self.correction(unknowns)
-            if change is None:
-                return Iterated(unknowns, count, False)
-            unknowns = unknowns - change
-            if count == 1:
-                size = max(size, norm(unknowns)) or 1.0
-            step = norm(change) / size
-            first = first or step
-            linear = self.is_linear and count > 1 and first > 0
-            rate = (step / first) ** (1 / (count - 1)) if linear else 0.0
-            left = step if count == 1 else min(step, self.remaining(step, last))
-            if left <= precision or (step > 0.3 * last and step < rounding):
-                return Iterated(unknowns, count, True, rate)
-            late = linear and count > 3 and step * (step / last) ** (most - count) > 10 * precision
-            if step > 2 * last or late:
-                return Iterated(unknowns, count, False, rate)
-            last = step
-        return Iterated(unknowns, most, False, rate)
-
-
-class SimplifiedNewton(Newton):
+class SimplifiedNewton(GalerkinNewton):
     """Newton's method with the Jacobian in the middle of the window for all stages.
 
     Diagonalising the inverse Butcher matrix leaves one linear system of the size of space for each
     stage, which is factored once (see `Stages`).
     """
 
-    is_linear = True
     choice = StageChoice(11)  # beyond it rounding in the eigenvectors costs digits
 
     def __init__(self, equations: WindowEquations, guess: Tensor) -> None:
@@ -247,10 +158,6 @@ class SimplifiedNewton(Newton):
             self.linear.factored([(at if at.imag else at.real) ** r for r in powers])
             for at in self.scale
         ]
-
-    def remaining(self, step: float, last: float) -> float:
-        rate = step / last
-        return rate / (1 - rate) * step if rate < 0.3 else math.inf
 
     def correction(self, unknowns: Tensor) -> Tensor | None:
         equations, system = self.equations, self.equations.system
@@ -270,7 +177,7 @@ class SimplifiedNewton(Newton):
             change += (column[:, None] * found).real
         return torch.from_numpy(change).view(len(change), -1, system.fields)
 
-    def carried(self, unknowns: Tensor, change: Tensor) -> Tensor:
+    def propagated(self, unknowns: Tensor, change: Tensor) -> Tensor:
         moved = copy.copy(self)  # for the changed start; a Newton step of it gives the change
         moved.equations = replace(self.equations, initial=self.equations.initial + change)
         step = moved.correction(unknowns)
@@ -287,19 +194,15 @@ class SimplifiedNewton(Newton):
         error = found.view(1, -1, system.fields) * form.mean
         return TimeError(float(system.norms(error)), error)
 
-    def splines(self, unknowns: Tensor) -> Tensor:
+    def splines(self, unknowns: Tensor) -> tuple[Tensor, Tensor]:
         equations = self.equations
         system, states = equations.system, equations.states(unknowns)
         residual = system.interior.residual(equations.points[0], equations.moments, states)
         errors = system.element_errors(self.linearised, residual, 1 / equations.length)
-        return errors.amax(dim=0)
-
-    def lifetimes(self) -> Tensor:
-        system = self.equations.system
-        return system.lifetimes(self.linearised)
+        return errors.amax(dim=0), system.lifetimes(self.linearised)
 
 
-class CoupledNewton(Newton):
+class CoupledNewton(GalerkinNewton):
     """Newton's method with the exact Jacobian, for equations in time alone with few unknowns.
 
     One dense linear system couples all stages. Unlike the diagonalisation of `SimplifiedNewton` it
@@ -328,9 +231,6 @@ class CoupledNewton(Newton):
         self.points = interior.points(torch.from_numpy(np.tile(times, self.fields)))
         # There is a copy of all moments for each equation, at which that one is differentiated.
         self.seeds = torch.eye(self.fields).double().repeat_interleave(len(times), dim=0)
-
-    def remaining(self, step: float, last: float) -> float:
-        return step * (step / last) ** 2  # convergence is quadratic
 
     def norm(self, change: Tensor) -> float:
         # The first part of the jets is the value.
@@ -376,7 +276,7 @@ class CoupledNewton(Newton):
         by_part = by_part.reshape(copies, moments, self.fields, -1)
         return found.detach().numpy()[:moments], by_part.swapaxes(2, 3)
 
-    def carried(self, unknowns: Tensor, change: Tensor) -> Tensor:
+    def propagated(self, unknowns: Tensor, change: Tensor) -> Tensor:
         order, slopes = self.equations.system.order, self.last_slopes[:, :-1]
         parts = self.from_states[:-1, :, :order] @ change[:, 0].numpy()  # (s, parts, m)
         right = np.einsum("egpf,gpf->ge", slopes, parts).ravel()
@@ -416,49 +316,65 @@ def _of_unit_window(
     return np.concatenate(found)
 
 
-def carried_error(
-    newton: Newton, window: Window, own: TimeError, start: Tensor, size: float
-) -> Tensor:
+def newton_method(surrogate: Surrogate) -> type[GalerkinNewton]:
+    """The method for the windows of equations in time alone, or in space and time."""
+    few = 20  # fields, with which the dense system of all stages costs less than other work
+    in_time_alone, fields = surrogate.domain.dim == 1, surrogate.network.width[-1]
+    return CoupledNewton if in_time_alone and fields <= few else SimplifiedNewton
+
+
+def solve_equations(
+    equations: WindowEquations,
+    guess: Tensor,
+    size: float,
+    precision: float,
+    algebraic: Sequence[int] = (),
+) -> tuple[Window, GalerkinNewton | None]:
+    """The solution of a window, see `solve_window`; no method where a matrix is singular.
+
+    A shorter window need not have a singular matrix.
+    """
+    method = newton_method(equations.system.interior.surrogate)
+    try:
+        return solve_window(method(equations, guess), guess, size, precision, algebraic)
+    except np.linalg.LinAlgError:
+        where = equations.stages, equations.start, equations.length
+        return Window(*where, equations.states(guess)), None
+
+
+def propagated_error(newton: GalerkinNewton, window: Window, start: Tensor, size: float) -> Tensor:
     """The estimated error of the state at the end of a solved window, (order, n, m).
 
-    The error at the start is carried on by the equation, linearised about the solution, which may
+    The error at the start is propagated by the equation, linearised about the solution, which may
     amplify or damp it. Collocation damps waves that are too fast for the window, which is an error
-    where the equation does not. So there the size of what is carried on does not shrink, and the
+    where the equation does not. So there the size of what is propagated does not shrink, and the
     error in time of the window's own value is added with the sign that makes the sum larger.
 
     Args:
         newton: the method that has solved the window.
         window: its solution.
-        own: the error in time.
         start: the estimated error of the state at the start, (order, n, m).
         size: the root mean square of the solution.
     """
-    system = newton.equations.system
-    moved = _moved(newton, window, start, size)
-    added = torch.cat([own.at_end, torch.zeros_like(start[1:])])
-    added = added if float((moved * added).sum()) >= 0 else -added
-    total, size = moved + added, _size(system, moved)
-    if window.keeps_waves:
-        size = max(size, _size(system, start))
-    found = _size(system, total)
-    if found > 0:  # errors of different forms add up as those of one form do
-        total = total * ((size + _size(system, added)) / found)
-    return total
-
-
-def _size(system: System, error: Tensor) -> float:
-    return float(system.norms(error[:1]))
-
-
-def _moved(newton: Newton, window: Window, start: Tensor, size: float) -> Tensor:
-    """The error at the end that follows from the one at the start, (order, n, m)."""
     small = 1e-3  # of the solution, for which the equation is linear, and far above rounding
-    before = _size(newton.equations.system, start)
-    if not before:
-        return torch.zeros_like(start)
-    factor = small * size / before
-    change = newton.carried(window.states[window.order :], factor * start)
-    return window.end_of(change) / factor
+
+    def norm(error: Tensor) -> float:
+        return float(newton.norms(error[:1]))
+
+    before, moved = norm(start), torch.zeros_like(start)
+    if before:
+        factor = small * size / before
+        change = newton.propagated(window.states[window.order :], factor * start)
+        moved = window.end_of(change) / factor
+    added = torch.cat([window.in_time, torch.zeros_like(start[1:])])
+    added = added if float((moved * added).sum()) >= 0 else -added
+    total, size = moved + added, norm(moved)
+    if window.keeps_waves:
+        size = max(size, before)
+    found = norm(total)
+    if found > 0:  # errors of different forms add up as those of one form do
+        total = total * ((size + norm(added)) / found)
+    return total
 
 
 def with_splines(system: System, error: Tensor, splines: Tensor) -> Tensor:
@@ -480,126 +396,3 @@ def with_splines(system: System, error: Tensor, splines: Tensor) -> Tensor:
 
 
 Array_of_window_solve = NDArray[np.float64]
-
-
-def newton_method(surrogate: Surrogate) -> type[Newton]:
-    """The method for the windows of equations in time alone, or in space and time."""
-    few = 20  # fields, with which the dense system of all stages costs less than other work
-    in_time_alone, fields = surrogate.domain.dim == 1, surrogate.network.width[-1]
-    return CoupledNewton if in_time_alone and fields <= few else SimplifiedNewton
-
-
-@torch.no_grad()
-def solve_window(
-    equations: WindowEquations,
-    guess: Tensor,
-    size: float,
-    precision: float,
-    algebraic: Sequence[int] = (),
-    error: Tensor | None = None,
-) -> Window:
-    """Solve a window.
-
-    Args:
-        equations: its equations.
-        guess: of the unknowns of the stages, (s, n, m).
-        size: the root mean square of the solution.
-        precision: the error of Newton's method relative to it.
-        algebraic: the numbers of the fields of which no equation has a derivative in time.
-        error: the estimated error of the state at the start, (order, n, m); None if it does not
-            matter.
-    """
-    states = equations.states(guess)
-    window = Window.of_states(equations.stages, equations.start, equations.length, states)
-    try:
-        newton, found = _iterated(equations, guess, size, precision, algebraic)
-        states = newton.equations.states(found.unknowns)
-        window = replace(window, states=states, iterations=found.steps, rate=found.rate)
-        return _judged(newton, found.unknowns, window, size, error) if found.converged else window
-    except np.linalg.LinAlgError:  # a singular matrix, which a shorter window need not have
-        return window
-
-
-def _iterated(
-    equations: WindowEquations,
-    guess: Tensor,
-    size: float,
-    precision: float,
-    algebraic: Sequence[int],
-) -> tuple[Newton, Iterated]:
-    """Newton's method for a window, and again after algebraic fields got values at its start."""
-    method = newton_method(equations.system.interior.surrogate)
-    newton = method(equations, guess)
-    found = newton.solve(size, precision)
-    if algebraic and found.converged:
-        equations, unknowns = _continued_to_start(equations, found.unknowns, algebraic)
-        newton = method(equations, unknowns)
-        found = replace(newton.solve(size, precision), steps=found.steps + 1)
-    return newton, found
-
-
-def _judged(
-    newton: Newton, unknowns: Tensor, window: Window, size: float, start: Tensor | None
-) -> Window:
-    """The solved window with its errors; it has not converged where they are not finite."""
-    equations, system = newton.equations, newton.equations.system
-    own = system.norm(system.space.values(window.end()[:1]) + equations.last_data())
-    size = max(size, own) or 1.0
-    in_time, splines = newton.error(unknowns), newton.splines(unknowns)
-    error, lower = errors_by_decay(in_time.mean / size, _modes(system, window) / size)
-    good = math.hypot(error, lower, own, float(splines.sum())) < 1e100  # its square is finite
-    window = replace(
-        window,
-        converged=good,
-        error=error,
-        lower=lower,
-        splines=splines,
-        lifetimes=newton.lifetimes(),
-        size=own,
-    )
-    if start is None or not good:
-        return window
-    return replace(window, carried=carried_error(newton, window, in_time, start, size))
-
-
-def _continued_to_start(
-    equations: WindowEquations, unknowns: Tensor, algebraic: Sequence[int]
-) -> tuple[WindowEquations, Tensor]:
-    """The equations and unknowns with other values of algebraic fields at the start.
-
-    The stages of Radau IIA do not depend on these values. The polynomials through the stages alone
-    give them, with one degree less than those of other fields: so they are consistent with the
-    equations at the first moment too, and errors of the window before do not stay.
-
-    Reference: Hairer, Lubich and Roche, The numerical solution of differential-algebraic systems by
-    Runge-Kutta methods (1989).
-    """
-    fields = list(algebraic)
-    ahead = torch.from_numpy(lagrange(equations.stages.nodes, np.zeros(1)))
-    change = torch.tensordot(ahead, unknowns[..., fields], dims=1)
-    initial, moved = equations.initial.clone(), unknowns.clone()
-    initial[..., fields] += change
-    moved[..., fields] -= change
-    return replace(equations, initial=initial), moved
-
-
-def _modes(system: System, window: Window) -> Array_of_window_solve:
-    """The root mean square over the window of its Legendre polynomials, (s + order,)."""
-    sizes: Array_of_window_solve = system.norms(window.series()).numpy()
-    return sizes / np.sqrt(2 * np.arange(len(sizes)) + 1)
-
-
-def errors_by_decay(error: float, modes: Array_of_window_solve) -> tuple[float, float]:
-    """The errors of s and s - 2 stages, from the estimate for s and the Legendre polynomials.
-
-    The two highest polynomials are what two stages fewer would leave. Where they are rounding
-    errors, the polynomials above them tell how the errors decay.
-    """
-    rounding, lower = 1e-14, float(np.hypot(*modes[-2:]))
-    largest = np.maximum.accumulate(modes[::-1])[::-1]  # of each polynomial and all higher ones
-    last = int((largest > rounding * largest[0]).sum()) - 1
-    if last < 4 or last >= len(modes) - 2:
-        return error, lower
-    decay = (largest[last // 2] / largest[last]) ** (1 / (last - last // 2))
-    error = max(error, largest[last] * decay ** (last - len(modes)))
-    return error, error * decay**2

@@ -11,17 +11,16 @@ Reference: Kreiss and Lorenz, Initial-boundary value problems and the Navier-Sto
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.geometry import Points
 from kanpinn.jets import Linearised
 from kanpinn.pde.symbols import exponents
-from kanpinn.spaces.galerkin import MomentsInTime
-from kanpinn.tasks.spline_front import FrontInTime
+from kanpinn.tasks.time_state import TimeState
 
 
 @dataclass(frozen=True)
@@ -75,39 +74,17 @@ class GrowthTest:
     straight: float = 1e-6
 
     @torch.no_grad()
-    def find(self, front: FrontInTime, shift: float = 0.5) -> Growth | None:
-        """A wave that grows without bound around the solution at a front; None if there is none.
+    def find(self, state: TimeState[Any], shift: float = 0.5) -> Growth | None:
+        """A wave that grows without bound around the solution at a moment; None if there is none.
 
         shift: where the places are between others, from 0 to 1.
         """
-        system, time = front.space.system, front.time
-        if len(front.space.surrogate.domain.names) == 1:
+        linearised = state.linearised(self.places, shift)
+        if linearised is None or linearised.equations != linearised.jet.value.shape[1]:
             return None
-        interior, order = system.interior, system.order
-        moments = MomentsInTime.first(time, order, system.highest)
-        states = torch.cat([front.state, torch.zeros_like(front.state[:1])])
-        points = interior.points(moments.times)
-        count = min(self.places, len(points))
-        few = ((torch.arange(count) + shift) * len(points) / count).long()
-        jet = interior.jet(points, moments, states).rows(few)
-        linearised = Linearised.at(interior.term.equation, points[few], jet)
-        if linearised.equations != interior.fields:
-            return None
-        low, high = front.space.surrogate.domain.bounds
-        return self.at(linearised, points[few], high - low, order)
-
-    def at(
-        self, linearised: Linearised, points: Points, lengths: Tensor, order: int
-    ) -> Growth | None:
-        """A wave that grows without bound at one of some places; None if there is none.
-
-        Args:
-            linearised: the equation at the places.
-            points: the places, in space and time.
-            lengths: of the domain, the time last, (d,).
-            order: of the equation in time.
-        """
-        found = self.fastest(linearised, lengths.to(points.coords), order)
+        low, high = state.surrogate.domain.bounds
+        points, order = linearised.points, state.order
+        found = self.fastest(linearised, (high - low).to(points.coords), order)
         if found is None:
             return None
         row, direction, rate = found
@@ -197,20 +174,20 @@ def refuse_growth(growth: Growth | None) -> None:
         raise InputError(f"march cannot solve this problem: {growth}")
 
 
-def growth_after(front: FrontInTime, windows: int) -> Growth | None:
+def growth_after(state: TimeState[Any], windows: int) -> Growth | None:
     """The growth without bound at the end of a window, if there is some.
 
     One place is examined after each window, another one each time, and then all of them: errors of
     the solution may turn the sign of a coefficient that vanishes there.
 
     Args:
-        front: the end of the window.
+        state: the end of the window.
         windows: their number so far.
     """
     golden, visible = 0.618, 1e-3
-    if GrowthTest(places=1).find(front, golden * windows % 1) is None:
+    if GrowthTest(places=1).find(state, golden * windows % 1) is None:
         return None
-    return GrowthTest(negligible=visible).find(front)
+    return GrowthTest(negligible=visible).find(state)
 
 
 def _directions(lengths: Tensor) -> Iterator[Tensor]:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -33,10 +33,16 @@ from kanpinn.spaces.evolution_terms import (
 from kanpinn.spaces.function_space import FunctionSpace
 from kanpinn.spaces.galerkin import System, TermInSpace
 from kanpinn.spaces.jets_in_time import in_time
-from kanpinn.spaces.window import Window
 from kanpinn.spaces.windows import Separable, Windows, require_windows
-from kanpinn.tasks.collocation import SimplifiedNewton, WindowEquations, newton_method, solve_window
+from kanpinn.tasks.collocation import (
+    SimplifiedNewton,
+    WindowEquations,
+    newton_method,
+    solve_equations,
+)
 from kanpinn.tasks.march import March, MarchStage
+from kanpinn.tasks.spline_march import SplineAttempt, SplineMarch
+from kanpinn.tasks.window import Window
 
 
 @dataclass(frozen=True)
@@ -320,12 +326,12 @@ class Path:
     @cached_property
     def members(self) -> list[Separable]:
         """The networks of the windows."""
-        return [piece.space.member(piece.window) for piece in self.pieces]
+        return [piece.space.member(piece.window.series()) for piece in self.pieces]
 
     @cached_property
     def directions(self) -> list[Separable]:
         """The networks of the derivatives in the windows."""
-        return [piece.space.member(piece.directions) for piece in self.pieces]
+        return [piece.space.member(piece.directions.series()) for piece in self.pieces]
 
 
 @dataclass(frozen=True, eq=False)
@@ -460,16 +466,17 @@ class ParametrisedMarch:
                 f"number {march.terms.algebraic[0] + 1}"
             )
         near = 1e-9 * march.duration
-        while march.front.time < until - near:
+        state = cast(SplineMarch, march.state)
+        while march.time < until - near:
             done, before = march.step(), len(pieces)
             if march.accepted > before:
-                made = march.attempt
+                made = cast(SplineAttempt, march.latest)
                 error = made.window.error + made.splines
-                pieces.append(self._piece(pieces, made.front.space, made.window, error))
-            failed = done.finished is not None and march.front.time < until - near
+                pieces.append(self._piece(pieces, made.state.space, made.window, error))
+            failed = done.finished is not None and march.time < until - near
             if failed or len(pieces) > most:
                 raise NumericalError(done.finished or "there are too many windows")
-        return Path(parameters, pieces, march.front.size, march.limited)
+        return Path(parameters, pieces, state.state.size, state.limited)
 
     def _followed(self, path: Path, settings: March, parameters: Tensor) -> Path | None:
         """Solve the windows of a path again for other parameters; None if they do not suit them.
@@ -497,7 +504,7 @@ class ParametrisedMarch:
                 space.system, before.stages, before.start, before.length, state
             )
             unknowns, algebraic = guess[before.order :], space.terms.algebraic
-            window = solve_window(equations, unknowns, size, precision, algebraic)
+            window, _ = solve_equations(equations, unknowns, size, precision, algebraic)
             splines = 0.0
             if space.breaks and window.converged:
                 splines = space.error(window.splines) / (max(size, window.size) or 1.0)

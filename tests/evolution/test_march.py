@@ -12,8 +12,8 @@ from kanpinn.geometry import Points
 from kanpinn.runs.progress import Progress
 from kanpinn.solvers.state import SolverState
 from kanpinn.spaces.function_space import graded_breaks
-from kanpinn.spaces.window import Control, Tried, windows_left
-from kanpinn.tasks.march_progress import MarchWords
+from kanpinn.tasks.march import MarchWords
+from kanpinn.tasks.window import windows_left
 
 F = torch.float64
 
@@ -647,26 +647,6 @@ def test_too_few_places_at_walls_are_refused():
     network = kp.Windows([3, 9, 1], degree=[1, 8], grid=[1, 1])
     with pytest.raises(kp.InputError, match="needs more than 4 places at walls"):
         kp.solve(Dish(), network, kp.March(1e-4), points=points)
-
-
-def test_the_controller_shortens_and_lengthens():
-    control = Control(allowed=1e-6, length=0.1, stages=5)
-    assert not control.accepts(Tried(0.1, 5, 1e-5))
-    control.shorten(Tried(0.1, 5, 1e-5))
-    assert 0.01 <= control.length < 0.07
-    control.follow(Tried(0.1, 5, 1e-9, lower=1e-7))
-    assert control.length > 0.1
-    control.shorten(Tried(0.1, 5, math.inf))
-    assert control.length == pytest.approx(0.1 / 3)
-
-
-def test_more_stages_where_they_pay():
-    control = Control(allowed=1e-10, length=0.1, stages=5)
-    control.follow(Tried(0.1, 5, 1e-10, lower=1e-7))
-    assert control.stages == 7
-    fixed = Control(allowed=1e-10, length=0.1, stages=5, fixed=True)
-    fixed.follow(Tried(0.1, 5, 1e-10, lower=1e-7))
-    assert fixed.stages == 5
 
 
 def test_graded_intervals_have_equal_errors():

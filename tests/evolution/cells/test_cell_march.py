@@ -12,7 +12,7 @@ import kanpinn as kp
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.tasks import cell_march
-from kanpinn.tasks.cells_in_time import solve_cell_window
+from kanpinn.tasks.window import solve_window
 
 F = torch.float64
 
@@ -269,11 +269,11 @@ def test_a_linearisation_is_for_windows_of_one_length_and_dropped_before_it_fail
     tried = []
 
     def solve(equations, *rest):
-        done = solve_cell_window(equations, *rest)
-        tried.append((equations.cells, equations.length, done.window.converged))
+        done = solve_window(equations, *rest)
+        tried.append((equations.cells, equations.length, done[0].converged))
         return done
 
-    monkeypatch.setattr(cell_march, "solve_cell_window", solve)
+    monkeypatch.setattr(cell_march, "solve_window", solve)
     march = kp.March(1e-3, stages=3, regrade=False)
     kp.solve(Wave(), kp.CellWindows([2, 2], 4, 4), march, errors=False, verified=False)
     lengths = {}

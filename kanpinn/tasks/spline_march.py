@@ -1,0 +1,335 @@
+"""A march with splines or random functions in space: the solution at the end of the windows so far,
+and intervals that follow it.
+"""
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kanpinn.jets import Linearised
+from kanpinn.loss.residuals import Residuals
+from kanpinn.networks.network import Network
+from kanpinn.spaces.evolution_terms import EvolutionTerms
+from kanpinn.spaces.function_space import FunctionSpace
+from kanpinn.spaces.galerkin import MomentsInTime
+from kanpinn.spaces.time_schemes import Stages, stages
+from kanpinn.spaces.windows import require_windows
+from kanpinn.tasks.collocation import (
+    GalerkinNewton,
+    WindowEquations,
+    newton_method,
+    propagated_error,
+    solve_equations,
+    with_splines,
+)
+from kanpinn.tasks.time_state import Attempt, MarchSettings, TimeState, state_of, window_of
+from kanpinn.tasks.window import Window
+
+
+@dataclass(frozen=True, eq=False)
+class SplineState:
+    """The solution at the end of the windows so far, from which the next window starts.
+
+    Args:
+        time: the end of the windows.
+        space: the functions of space.
+        state: the coefficients of the value there, and for second order the rate, (order, n, m).
+        size: the largest root mean square of the solution so far.
+        errors: the root mean square errors with which the space represents it in each element,
+            (E,); None where it is the end of a window.
+        error: the estimated error of the state, (order, n, m).
+        latest: the last window that has been solved, in the same space: the one that ends here, or
+            one that starts here and was not accepted; None at the first moment.
+        lasting: the part of the whole time for which errors in each element last, (E,), known at
+            the first moment; None for all of it.
+    """
+
+    time: float
+    space: FunctionSpace
+    state: Tensor
+    size: float
+    error: Tensor
+    errors: Tensor | None = None
+    latest: Window | None = None
+    lasting: Tensor | None = None
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it is at the first moment."""
+        return self.time == float(self.space.surrogate.domain.bounds[0][-1])
+
+    @property
+    def change(self) -> float:
+        """The relative error with which the space represents the solution, of what lasts of it.
+
+        It is the root mean square over the whole time.
+        """
+        if self.errors is None or not self.size:
+            return 0.0
+        return self.space.error(self.felt) / self.size
+
+    @property
+    def felt(self) -> Tensor:
+        """The errors in each element in the root mean square over the whole time, (E,)."""
+        assert self.errors is not None
+        return self.errors if self.lasting is None else self.errors * self.lasting.sqrt()
+
+    def guess(self, scheme: Stages, length: float) -> Tensor:
+        """A guess for the unknowns of the stages of the next window, (s, n, m)."""
+        if self.latest is None:
+            return self.state.new_zeros(scheme.count, *self.state.shape[1:])
+        return self.latest.guess(scheme, self.time, length)
+
+    def regraded(self, errors: Tensor, error: float, smooth: bool = True) -> FunctionSpace:
+        """A space with intervals graded for a relative error of its splines.
+
+        The kinks of the initial values stay breaks at the first moment only.
+
+        Args:
+            errors: the present root mean square errors on each interval, (G,).
+            error: the relative error.
+            smooth: see `FunctionSpace.regraded`.
+        """
+        space = self.space if self.is_first else replace(self.space, kinks=None)
+        return space.regraded(errors, self.size * error, smooth)
+
+    def moved(self, space: FunctionSpace) -> "SplineState":
+        """The same state in another space."""
+        if self.latest is None or self.is_first:
+            return first_state(space, self.time)
+        order = len(self.state)
+        together = torch.cat([self.state, self.error, self.latest.states])
+        states, errors = space.moved(together, self.space)
+        state, error, last = states.split([order, order, len(states) - 2 * order])
+        latest = replace(self.latest, states=last)
+        return replace(self, space=space, state=state, error=error, errors=errors, latest=latest)
+
+
+def first_state(space: FunctionSpace, time: float) -> SplineState:
+    """The state at the first moment: the initial values in a space."""
+    state, errors = space.initial()
+    size = space.size(state, time)
+    lasting = None if space.kinks is None else _lasting(space, state, time)
+    return SplineState(time, space, state, size, torch.zeros_like(state), errors, None, lasting)
+
+
+def _lasting(space: FunctionSpace, state: Tensor, time: float) -> Tensor:
+    """The part of the whole time for which errors of splines in each interval last, (G,).
+
+    state: the coefficients at a time, (order, n, m).
+    """
+    low, high = (float(corner[-1]) for corner in space.surrogate.domain.bounds)
+    still = WindowEquations(space.system, stages(1), time, high - low, state)
+    states = still.states(torch.zeros_like(state[:1]))
+    linearised = space.system.interior.linearised(still.moment(0.0), states)
+    return (space.system.lifetimes(linearised) / (high - low)).clamp_max(1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class SplineAttempt(Attempt):
+    """A window that has been tried from a state.
+
+    Args:
+        state: where it starts.
+        error: the estimated error of the state at its end, (order, n, m).
+        felt: the error of its splines in each interval, that of the state at its start included,
+            each counted for the part of the whole time for which it lasts, (E,).
+        splines: the relative error `felt` of all intervals together.
+        squares: the integral over time of the squared relative errors: over the window, and of
+            those of the state at its start over the time for which they last.
+
+    Errors in space are not judged where the window cannot be accepted.
+    """
+
+    state: SplineState
+    error: Tensor
+    felt: Tensor
+    splines: float = 0.0
+    squares: float = 0.0
+
+
+class SplineMarch(TimeState[SplineAttempt]):
+    """The solution in splines or random functions, on intervals that follow it.
+
+    The errors of splines are waves as long as an interval. On finer intervals they go on as waves
+    that few equations damp, and that force short windows. So intervals are refined as soon as the
+    errors exceed `tolerated`, well before they are as large as is `allowed`, half of the tolerance.
+
+    Kinks of the initial values are resolved as far as is felt later: where the equation damps short
+    waves, their errors are gone after a small part of the whole time.
+    """
+
+    state: SplineState
+
+    def __init__(
+        self, settings: MarchSettings, residuals: Residuals, terms: EvolutionTerms
+    ) -> None:
+        super().__init__(settings, residuals, terms)
+        # LAPACK works in the main memory, and lengths of windows want all digits.
+        self.surrogate = copy.deepcopy(self.surrogate).to("cpu", torch.float64)
+        self.network = require_windows(self.surrogate.network)
+        self.method = newton_method(self.surrogate)
+        self.choice, self.order = self.method.choice, self.network.order
+        self.allowed = settings.tolerance / 2
+
+    def _space(self, breaks: Sequence[Tensor], kinks: Tensor | None = None) -> FunctionSpace:
+        breaks = [one.to("cpu", torch.float64) for one in breaks]
+        return FunctionSpace(self.network, self.surrogate, self.terms, breaks, kinks)
+
+    def _go_on(self, state: SplineState) -> None:
+        self.state, self.time, self.latest = state, state.time, state.latest
+
+    @property
+    def aim(self) -> float:
+        """The relative error for which intervals are graded, which leaves a reserve."""
+        return self.allowed / 30
+
+    @property
+    def tolerated(self) -> float:
+        """The relative error above which intervals are refined."""
+        return self.allowed / 5
+
+    def start(self, scheme: Stages, length: float) -> None:
+        space = self._space(self.network.breaks())
+        self._go_on(self._resolved(first_state(space, self.time)))
+        self._limit(self.state.change)
+
+    def _limit(self, error: float) -> None:
+        """Take note of an error in space."""
+        self.limited |= self.settings.windows is None and error > self.allowed
+
+    def _resolved(self, state: SplineState) -> SplineState:
+        """The initial values, on intervals in space that resolve them if possible."""
+        space, time, tries = state.space, state.time, 20
+        if not self._grades(space) or state.change <= self.allowed:
+            return state
+        state = first_state(space.with_kinks(), time)
+        while state.change > self.tolerated and tries and not state.space.is_finest:
+            tries -= 1
+            finer = first_state(state.regraded(state.felt, self.aim), time)
+            if finer.change > state.change / 2:  # not smooth, or not resolved yet
+                finer = first_state(state.regraded(state.felt, self.aim, smooth=False), time)
+            state = finer
+        return state
+
+    def linearised(self, most: int, shift: float) -> Linearised | None:
+        system, values = self.state.space.system, self.state.state
+        if len(self.surrogate.domain.names) == 1:
+            return None
+        interior = system.interior
+        moments = MomentsInTime.first(self.time, system.order, system.highest)
+        points = interior.points(moments.times)
+        count = min(most, len(points))
+        few = ((torch.arange(count) + shift) * len(points) / count).long()
+        jet = interior.jet(points, moments, torch.cat([values, torch.zeros_like(values[:1])]))
+        return Linearised.at(interior.term.equation, points[few], jet.rows(few))
+
+    def attempt(self, scheme: Stages, length: float, allowed: float) -> SplineAttempt:
+        """Try a window, again on finer intervals while those in space are too wide for it."""
+        start, state, tries = self.state, self.state, 4
+        precision, algebraic = self.settings.precision(self.method), self.terms.algebraic
+        while True:
+            space, guess = state.space, state.guess(scheme, length)
+            equations = WindowEquations(space.system, scheme, state.time, length, state.state)
+            window, newton = solve_equations(equations, guess, state.size, precision, algebraic)
+            if newton is None or not (window.converged and window.error <= allowed):
+                if window.converged and window.error < 0.1 and state is start:
+                    self._go_on(replace(state, latest=window))  # a guess for a shorter one
+                return self._told(state, window, state.error, window.splines)
+            size = max(state.size, window.size)
+            done = self._judged(state, window, newton, size)
+            if state is not start and not start.is_first:  # which has been projected before
+                squares = done.squares + (self.end - window.start) * start.change**2
+                done = replace(done, squares=squares)
+            if done.splines <= self.tolerated or not self._grades(state.space):
+                return done
+            finer = replace(state, size=size).regraded(done.felt, self.aim)
+            if not tries or finer.is_finest:
+                return done
+            tries -= 1
+            state = start.moved(finer)
+
+    def _told(
+        self,
+        state: SplineState,
+        window: Window,
+        error: Tensor,
+        felt: Tensor,
+        splines: float = 0.0,
+        squares: float = 0.0,
+    ) -> SplineAttempt:
+        notes = {"intervals": float(state.space.count), "spline_error": splines}
+        return SplineAttempt(window, state.space.named, notes, state, error, felt, splines, squares)
+
+    def _judged(
+        self, state: SplineState, window: Window, newton: GalerkinNewton, size: float
+    ) -> SplineAttempt:
+        """The attempt with the errors in space, and all errors that go on from it.
+
+        As long as less than a part of the whole time has passed, errors of splines count for the
+        time after which they are gone, relative to that part.
+        """
+        space, part = state.space, 0.1 * (self.end - self.begin)
+        passed = window.start + window.length - self.begin
+        error = propagated_error(newton, window, state.error, size or 1.0)
+        felt, squares = window.splines, 0.0
+        if len(felt):
+            share = ((passed + window.lifetimes) / part).clamp_max(1.0).sqrt()
+            error = with_splines(space.system, error, felt * share)
+            if state.errors is not None:
+                lasting = (window.length + window.lifetimes).clamp_max(self.end - window.start)
+                squares = space.error(state.errors * lasting.sqrt()) ** 2
+                felt = felt.hypot(state.errors)
+            felt = felt * share
+        most = max(float(space.system.norms(error[:1])), space.error(window.splines))
+        squares += window.length * most**2
+        size = size or math.inf
+        return self._told(
+            state, window, error, felt, splines=space.error(felt) / size, squares=squares / size**2
+        )
+
+    def add_to(self, network: Network, end: float, done: SplineAttempt, first: bool) -> None:
+        require_windows(network).add(end, done.state.space.member(done.window.series()), first)
+
+    def accept(self, done: SplineAttempt, time: float) -> float:
+        window, space = done.window, done.state.space
+        size = max(done.state.size, window.size)
+        state = SplineState(time, space, window.end(), size, done.error, latest=window)
+        self._go_on(state)
+        self._limit(done.splines)
+        return done.squares
+
+    def lighten(self, done: SplineAttempt, length: float) -> None:
+        """Take fewer intervals if they were much finer than needed."""
+        wide, fewer = 1e-4, 0.7  # of the allowed error, and of the intervals
+        state, space = self.state, self.state.space
+        if self._grades(space) and done.splines < wide * self.allowed:
+            coarser = state.regraded(done.window.splines, self.aim)
+            if coarser.count < fewer * space.count:
+                moved = state.moved(coarser)
+                # The errors of a short window are small even where its splines are too wide.
+                self._go_on(moved if moved.change <= self.aim else state)
+
+    def _grades(self, space: FunctionSpace) -> bool:
+        return self.settings.follows and bool(space.breaks)
+
+    def state_dict(self) -> dict[str, Any]:
+        state = self.state
+        names = ("time", "state", "size", "errors", "error", "lasting")
+        return {name: getattr(state, name) for name in names} | {
+            "breaks": list(state.space.breaks),
+            "kinks": state.space.kinks,
+            "latest": state_of(state.latest),
+            "limited": self.limited,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        known = dict(state)
+        self.limited = known.pop("limited")
+        space = self._space(known.pop("breaks"), known.pop("kinks"))
+        self._go_on(SplineState(space=space, latest=window_of(known.pop("latest")), **known))

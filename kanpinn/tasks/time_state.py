@@ -1,0 +1,184 @@
+"""What a march asks of a space: the solution at the end of the windows so far, and a window that
+is tried from there.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from torch import Tensor
+
+from kanpinn._support.errors import InputError, integer, number
+from kanpinn.jets import Linearised
+from kanpinn.loss.residuals import Residuals
+from kanpinn.networks.network import Network
+from kanpinn.spaces.evolution_terms import EvolutionTerms
+from kanpinn.spaces.time_schemes import Stages, stages
+from kanpinn.tasks.window import Control, Newton, StageChoice, Window
+
+
+@dataclass(frozen=True)
+class MarchSettings:
+    """The settings of a march, see `March`."""
+
+    tolerance: float = 1e-6
+    windows: int | None = None
+    stages: int | None = None
+    scheme: str = "radau"
+    regrade: bool = True
+    steps: int = 100_000
+    cells: int = 20_000
+
+    def __post_init__(self) -> None:
+        number("tolerance", self.tolerance, above=True)
+        if self.tolerance < 1e-14:
+            raise InputError(
+                f"tolerance must be at least 1e-14, since numbers are rounded, got {self.tolerance}"
+            )
+        if self.windows is not None:
+            integer("windows", self.windows)
+        if self.stages is not None:
+            integer("stages", self.stages)
+        stages(self.stages or 1, self.scheme)  # refuses what is out of range
+        integer("steps", self.steps)
+        integer("cells", self.cells)
+
+    @property
+    def follows(self) -> bool:
+        """Whether the space is refined and coarsened to follow the solution."""
+        return self.regrade and self.windows is None
+
+    def precision(self, method: type[Newton]) -> float:
+        """The relative error of Newton's method; to preserve invariants it goes to rounding.
+
+        Where it converges quadratically, digits cost nothing: with 1e-2 in place of 1e-4 of the
+        tolerance errors of van der Pol's equation were up to 10,000 times larger.
+        """
+        rounding, part = 1e-14, 1e-2 if method.is_linear else 1e-4
+        return rounding if self.scheme == "gauss" else max(rounding, part * self.tolerance)
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """A window that has been tried.
+
+    Args:
+        window: the window.
+        space: the functions of space in words; "" where there is nothing to say of them.
+        notes: numbers for the history.
+    """
+
+    window: Window
+    space: str
+    notes: dict[str, float]
+
+
+Tried = TypeVar("Tried", bound=Attempt)
+
+
+class TimeState(ABC, Generic[Tried]):
+    """The solution at the end of the windows so far, in the space of the next window.
+
+    Args:
+        settings: of the march.
+        residuals: the terms of the loss, of the solution `surrogate`.
+        terms: of the evolution.
+
+    Attributes:
+        order: of the equation in time.
+        time: up to which the solution is known.
+        latest: the last window that has been solved; None at the first moment.
+        limited: whether the space has been too coarse for the tolerance.
+        stopped: why no further window can be tried, in words; empty if one can.
+        choice: the numbers of stages that windows may have.
+        keeps_factors: whether windows of the same length share their factors.
+        watches_growth: whether waves that grow without bound are looked for after each window.
+    """
+
+    order: int
+    time: float
+    latest: Window | None = None
+    limited: bool = False
+    stopped: str = ""
+    choice: StageChoice
+    keeps_factors: ClassVar[bool] = False
+    watches_growth: ClassVar[bool] = True
+
+    def __init__(
+        self, settings: MarchSettings, residuals: Residuals, terms: EvolutionTerms
+    ) -> None:
+        self.settings, self.surrogate, self.terms = settings, residuals.surrogate, terms
+        self.begin, self.end = (float(corner[-1]) for corner in self.surrogate.domain.bounds)
+        self.time = self.begin
+
+    @abstractmethod
+    def start(self, scheme: Stages, length: float) -> None:
+        """Resolve the initial values; arguments: those of the first window."""
+
+    @abstractmethod
+    def linearised(self, most: int, shift: float) -> Linearised | None:
+        """The equation at some points in space and time, linearised at the solution.
+
+        None where waves in space say nothing.
+
+        Args:
+            most: the largest number of points.
+            shift: where the points are between others, from 0 to 1.
+        """
+
+    @abstractmethod
+    def attempt(self, scheme: Stages, length: float, allowed: float) -> Tried | None:
+        """Try a window; None if `stopped` says why that is not possible.
+
+        The space is refined until it resolves the window. `allowed` is the error in time with which
+        the window will be accepted; above it errors in space do not matter.
+        """
+
+    @abstractmethod
+    def add_to(self, network: Network, end: float, done: Tried, first: bool) -> None:
+        """Add a window to the network; arguments as for `Windows.add`."""
+
+    @abstractmethod
+    def accept(self, done: Tried, time: float) -> float:
+        """Go on to the end of a window; return the integral of squared relative errors over it."""
+
+    def follow(self, control: Control, window: Window) -> None:
+        """Choose the length and the number of stages after a window that is accepted."""
+        control.follow(window)
+
+    @abstractmethod
+    def lighten(self, done: Tried, length: float) -> None:
+        """Coarsen the space where it is finer than the next window needs.
+
+        Args:
+            done: the last window.
+            length: that of the next one.
+        """
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """The state that `load_state_dict` restores, as tensors and plain values."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the state that `state_dict` returned."""
+
+
+WindowState = tuple[str, int, float, float, Tensor]
+
+
+def state_of(window: Window | None) -> WindowState | None:
+    """What `window_of` makes a window of again, without its errors."""
+    if window is None:
+        return None
+    scheme = window.stages
+    return scheme.kind, scheme.count, window.start, window.length, window.states
+
+
+def window_of(state: WindowState | None) -> Window | None:
+    """The window that `state_of` has described."""
+    if state is None:
+        return None
+    kind, count, start, length, states = state
+    return Window(stages(count, kind), start, length, states)
