@@ -12,7 +12,6 @@ from scipy.interpolate import BSpline
 
 from kanpinn._support.errors import InputError
 from kanpinn.networks.basis import BSplines
-from kanpinn.networks.basis.basis import project
 from kanpinn.networks.basis.splines import knots_from_breaks, refinement_matrix, uniform_knots
 
 DEGREES = range(1, 12)
@@ -98,36 +97,6 @@ def test_the_basis_at_the_ends_of_the_grid_is_the_limit_from_inside(degree, gene
     assert (at - near).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("degree", [1, 2, 3, 7])
-def test_outside_the_grid_a_spline_is_its_tangent(degree, generator):
-    knots = random_knots(2, 4, degree, generator)
-    breaks = knots[:, degree:-degree]
-    for end, side in ((breaks[:, 0], -1.0), (breaks[:, -1], 1.0)):
-        at = BSplines(knots, degree).values(end[None], 1)
-        for far in (0.1, 3.0):
-            beyond = BSplines(knots, degree).values(end[None] + side * far, 3)
-            tangent = at[:, 0] + side * far * at[:, 1]
-            torch.testing.assert_close(beyond[:, 0], tangent, rtol=0, atol=1e-12)
-            torch.testing.assert_close(beyond[:, 1], at[:, 1], rtol=0, atol=1e-12)
-            assert (beyond[:, 2:] == 0).all()
-
-
-@pytest.mark.parametrize("degree", [3, 5])
-def test_automatic_derivatives_of_the_basis_are_its_derivatives(degree, generator):
-    knots = random_knots(2, 4, degree, generator)
-    x = inside(knots, degree, 3, generator).requires_grad_()
-    function = lambda x: BSplines(knots, degree).values(x, 1)  # noqa: E731
-    assert torch.autograd.gradcheck(function, x)
-    assert torch.autograd.gradgradcheck(function, x)
-
-
-def test_the_recursion_of_the_reference_gives_the_same_basis(generator):
-    knots = random_knots(3, 4, 5, generator)
-    x = inside(knots, 5, 1, generator)
-    ours = BSplines(knots, 5).values(x)[0, 0]
-    assert reference.distance(ours, reference.spline_basis(x[0], knots, 5)) < 1e-14
-
-
 def nested(breaks, generator):
     middle = (breaks[:, 1:] + breaks[:, :-1]) / 2
     return torch.cat([breaks, middle], dim=1).sort(1).values
@@ -183,31 +152,6 @@ def test_refinement_that_drops_a_knot_is_refused(generator):
     knots = [uniform_knots(-torch.ones(1).double(), torch.ones(1).double(), g, 3) for g in (4, 6)]
     with pytest.raises(InputError, match="old grid points"):
         refinement_matrix(*knots, 3)
-
-
-@pytest.mark.parametrize("degree", [1, 3, 5])
-def test_projection_is_orthogonal_and_reports_its_error(degree, generator):
-    old, new = random_knots(2, 6, degree, generator), None
-    breaks = old[:, degree:-degree]
-    share = torch.linspace(0, 1, 5, dtype=torch.float64)
-    new = knots_from_breaks(breaks[:, :1] + (breaks[:, -1:] - breaks[:, :1]) * share, degree)
-    c = torch.randn(2, old.shape[1] - degree - 1, 2, generator=generator, dtype=torch.float64)
-    moved = project(c, BSplines(old, degree), BSplines(new, degree))
-    projected, error = moved.coefficients, moved.error
-    squares = defects = 0.0
-    for i in range(2):  # Gauss rules of our own on the intervals of both grids
-        merged = torch.cat([breaks[i], new[:, degree:-degree][i]]).sort().values
-        nodes, weights = (torch.as_tensor(a) for a in numpy.polynomial.legendre.leggauss(12))
-        half = merged.diff()[:, None] / 2
-        x = (half * nodes + (merged[1:] + merged[:-1])[:, None] / 2).reshape(-1, 1).expand(-1, 2)
-        w = (half * weights).reshape(-1)
-        f = evaluate(c, x, old, degree)[:, i]
-        defect = f - evaluate(projected, x, new, degree)[:, i]
-        moments = torch.einsum("n,nk,no->ko", w, BSplines(new, degree).values(x)[:, 0, i], defect)
-        assert moments.abs().max() < 1e-13 * f.abs().max()
-        squares, defects = squares + w @ f**2, defects + w @ defect**2
-    assert error == pytest.approx(float((defects.sum() / squares.sum()).sqrt()), rel=1e-10)
-    assert 0.01 < error < 1
 
 
 @pytest.mark.parametrize("degree", [1, 4, 9])
