@@ -52,7 +52,7 @@ class Ball(Mapped, Domain):
     names: tuple[str, ...] = ()
     name: str = "sphere"
 
-    is_convex = signed_level = smooth_level = True
+    is_convex = signed_level = True
 
     def __init__(
         self,

@@ -45,7 +45,7 @@ class Box(Mapped, Domain):
     measure: float = field(default=0.0, compare=False)
     time_name: str | None = field(default=None, compare=False)
 
-    is_box = is_convex = smooth_level = True
+    is_box = is_convex = True
 
     def __init__(self, /, **ranges: Sequence[float | int]) -> None:
         check_names(tuple(ranges))

@@ -15,6 +15,7 @@ from kanpinn.geometry.boundary import Boundary, Derived, MappedPiece, Piece, Tur
 from kanpinn.geometry.box import Box, Face
 from kanpinn.geometry.cylindrical import CellSet, cells_rule, circles, sphere_part_rule
 from kanpinn.geometry.domain import Domain, ReentrantEdges, across, interior_angle
+from kanpinn.geometry.levels import complement, intersection
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.quadrature import accepted_share, equal_weights, sobol
 from kanpinn.geometry.region import Draw, accepted
@@ -113,10 +114,8 @@ class Combination(Domain):
         """
         if self.kind == "union" or (self.kind == "difference" and not self.b.signed_level):
             return super().level(coords)
-        f, g = self.a.level(coords), self.b.level(coords)
-        if self.kind == "difference":
-            g = -g
-        return f + g - (f**2 + g**2).sqrt()
+        other = complement(self.b.level) if self.kind == "difference" else self.b.level
+        return intersection(self.a.level, other)(coords)
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
         """Return a Gauss rule if `has_gauss_rule`, otherwise the Sobol points of one scrambling.

@@ -12,8 +12,8 @@ from kanpinn.geometry.box import Box
 from kanpinn.geometry.combination import Combination
 from kanpinn.geometry.curves import Curve, Pair, crossings, divided_at, meeting, merged
 from kanpinn.geometry.domain import BUILDERS, Domain
+from kanpinn.geometry.levels import complement, intersection, union
 from kanpinn.geometry.planar import Planar
-from kanpinn.geometry.planar_sets import All, PlanarSet, Some
 from kanpinn.geometry.planar_shapes import rectangle
 from kanpinn.geometry.product import Product
 
@@ -77,8 +77,11 @@ def combine2d(kind: str, a: Domain, b: Domain) -> Planar:
     _check_area(kind, a, b, curves)
     # The R-disjunction would vanish on a common inner wall, where the values of both sets are 0.
     wall = kind == "union" and any(part.shared < 0 for part in parts[0])
-    label = f"({a!r} {SIGNS[kind]} {b!r})"
-    return Planar(tuple(curves), None if wall else _form(kind, first, second), label)
+    form = None
+    if first.formula is not None and second.formula is not None and not wall:
+        other_side = complement(second.formula) if kind == "difference" else second.formula
+        form = (union if kind == "union" else intersection)(first.formula, other_side)
+    return Planar(tuple(curves), form, f"({a!r} {SIGNS[kind]} {b!r})")
 
 
 def _parts(a: Planar, b: Planar, tolerance: float) -> tuple[list[Part], list[Part]]:
@@ -163,15 +166,6 @@ def _check_area(kind: str, a: Domain, b: Domain, curves: Sequence[Curve]) -> Non
     # Rounding errors may give an empty result an area of this size.
     if not area > 1e-12 * min(a.measure, b.measure):
         raise InputError(f"the {kind} of {a!r} and {b!r} is empty")
-
-
-def _form(kind: str, a: Planar, b: Planar) -> PlanarSet | None:
-    first, second = a.formula, b.formula
-    if first is None or second is None:
-        return None
-    if kind == "union":
-        return Some((first, second))
-    return All((first, second if kind == "intersection" else second.complement()))
 
 
 KINDS = ("union", "difference", "intersection")

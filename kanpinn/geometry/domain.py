@@ -105,11 +105,6 @@ class Domain(Region):
         """True if `level` is < 0 everywhere outside, not only next to the boundary."""
         return False
 
-    @property
-    def smooth_level(self) -> bool:
-        """True if `level` is a product of smooth factors and so smooth in the whole space."""
-        return False
-
     def level(self, coords: Coords) -> Column:
         """Return the level function: 0 on the boundary, > 0 inside, < 0 outside near the boundary.
 

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -16,17 +16,9 @@ from kanpinn._support.errors import InputError, NumericalError, integer
 from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
 from kanpinn.geometry.boundary import Boundary
 from kanpinn.geometry.conics import Side, abscissa
-from kanpinn.geometry.curves import Curve, Pair, crossings, meeting
+from kanpinn.geometry.curves import Curve, Pair, crossings, left_of, meeting
 from kanpinn.geometry.domain import Domain
-from kanpinn.geometry.planar_sets import (
-    All,
-    HalfPlane,
-    LevelProduct,
-    PlanarSet,
-    Some,
-    fitted_level,
-    joined_level,
-)
+from kanpinn.geometry.levels import Level, intersection, union
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.quadrature import sobol
 from kanpinn.geometry.rules import gauss_legendre
@@ -71,21 +63,6 @@ def check_crossings(curves: Sequence[Curve], scale: float) -> None:
                 )
 
 
-def straight_form(curves: Sequence[Curve]) -> PlanarSet | None:
-    """Return the domain of segments as a set: the union of the outer loops without the holes.
-
-    None if a curve is not straight. The result is wrong for a domain with an island in a hole.
-    """
-    if not all(curve.straight for curve in curves):
-        return None
-    outer: list[PlanarSet] = []
-    holes: list[PlanarSet] = []
-    for loop in _loops(curves):
-        area = sum(curve.moment(loop[0].start) for curve in loop)
-        (outer if area > 0 else holes).append(loop_form([curve.start for curve in loop]))
-    return All((*(outer if len(outer) == 1 else [Some(tuple(outer))]), *holes))
-
-
 def _crosses(a: Curve, b: Curve, point: Pair, tolerance: float) -> bool:
     """Return True if two curves cross at a point that is not an end of either curve."""
     directions = []
@@ -98,71 +75,6 @@ def _crosses(a: Curve, b: Curve, point: Pair, tolerance: float) -> bool:
     (ax, ay), (bx, by) = directions
     # If the sine of the angle between them is larger, the curves cross; otherwise they touch.
     return bool((ax * by - ay * bx).abs() > 1e-6)
-
-
-def _loops(curves: Sequence[Curve]) -> list[list[Curve]]:
-    """Group the curves into closed loops, head to tail; each starts at the first unused curve."""
-    left, found = list(curves), []
-    while left:
-        loop = [left.pop(0)]
-        while left and math.dist(loop[-1].stop, loop[0].start) > 0:
-            gaps = [math.dist(loop[-1].stop, curve.start) for curve in left]
-            nearest = min(range(len(left)), key=gaps.__getitem__)
-            if gaps[nearest] > math.dist(loop[-1].stop, loop[0].start):
-                break
-            loop.append(left.pop(nearest))
-        found.append(loop)
-    return found
-
-
-def loop_form(points: Sequence[Pair]) -> PlanarSet:
-    """Return the left side of a closed polygon as intersections and unions of its half planes.
-
-    Each edge occurs in exactly one half plane.
-
-    Reference: Dobkin, Guibas, Hershberger and Snoeyink, An efficient algorithm for finding the CSG
-    representation of a simple polygon (1988).
-    """
-    corners = _without_flat(points)
-    first, last = corners.index(min(corners)), corners.index(max(corners))
-    corners = corners[first:] + corners[:first]
-    split = (last - first) % len(corners)
-    chains = (_chain(corners[: split + 1]), _chain([*corners[split:], corners[0]]))
-    return (All if _turn(corners[-1], corners[0], corners[1]) > 0 else Some)(chains)
-
-
-def _chain(points: Sequence[Pair]) -> PlanarSet:
-    """Return the left side of a chain of edges, with first and last edge extended to infinity.
-
-    The chain is split recursively at its outermost corner.
-    """
-    if len(points) == 2:
-        return HalfPlane(points[0], points[1])
-    (ux, uy), (vx, vy) = _direction(points[1], points[0]), _direction(points[-2], points[-1])
-    away = (-ux - vx, -uy - vy)  # both extended edges lead against this direction
-    if math.hypot(*away) < 1e-9:
-        away = (-uy, ux)
-    reach = [away[0] * x + away[1] * y for x, y in points[1:-1]]
-    far = 1 + reach.index(max(reach))
-    chains = (_chain(points[: far + 1]), _chain(points[far:]))
-    return (All if _turn(*points[far - 1 : far + 2]) > 0 else Some)(chains)
-
-
-def _without_flat(points: Sequence[Pair]) -> list[Pair]:
-    """Remove points on straight edges, where two edges would give the same half plane."""
-    n = len(points)
-    triples = ((points[i - 1], points[i], points[(i + 1) % n]) for i in range(n))
-    return [p[1] for p in triples if abs(_turn(*p)) > 1e-12]
-
-
-def _direction(a: Pair, b: Pair) -> Pair:
-    return (b[0] - a[0]) / math.dist(a, b), (b[1] - a[1]) / math.dist(a, b)
-
-
-def _turn(a: Pair, b: Pair, c: Pair) -> float:
-    """Return the sine of the angle by which the path a, b, c turns left at b."""
-    (ux, uy), (vx, vy) = _direction(a, b), _direction(b, c)
-    return ux * vy - uy * vx
 
 
 @dataclass(frozen=True)
@@ -287,8 +199,8 @@ class Planar(Domain):
 
     Args:
         curves: the pieces of the boundary.
-        form: the domain as a set, for its level function; if None, the level function joins those
-            of all curves, unless all of them are straight.
+        form: a level function, which is 0 on the boundary and > 0 inside; if None, the level
+            function joins those of all curves, unless all of them are straight.
         label: the repr of the domain; None lists the curves.
         triangles: triangles that fill the domain, on which `quadrature` is then a product of Gauss
             rules; None for one on horizontal slabs between the curves.
@@ -306,7 +218,7 @@ class Planar(Domain):
     """
 
     curves: tuple[Curve, ...]
-    form: PlanarSet | None = field(default=None, compare=False)
+    form: Level | None = field(default=None, compare=False)
     label: str | None = field(default=None, compare=False)
     triangles: Triangles | None = field(default=None, compare=False)
 
@@ -375,14 +287,11 @@ class Planar(Domain):
         return torch.cat([self._winding(part) > 0 for part in coords.split(rows)])
 
     def level(self, coords: Coords) -> Column:
-        if self._product is not None:
-            return self._product(coords)
+        if self._has_formula:
+            assert self.formula is not None
+            return self.formula(coords)
         value = joined_level(self.curves, coords)
         return torch.where(self.encloses(coords)[:, None], value, -value)
-
-    @property
-    def smooth_level(self) -> bool:
-        return self._product is not None and self._product.smooth
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
         """Return a rule of nodes² points in each slab, or of about 4 nodes² in all triangles."""
@@ -413,18 +322,15 @@ class Planar(Domain):
         return [side for curve, first, last in ends for side in curve.sides(first, last)]
 
     @cached_property
-    def formula(self) -> PlanarSet | None:
-        """The domain as a set: from its edges if all curves are straight, otherwise `form`."""
-        return straight_form(self.curves) or self.form
+    def formula(self) -> Level | None:
+        """The level function of its edges if all curves are straight, otherwise `form`."""
+        return straight_level(self.curves) or self.form
 
     @cached_property
-    def _product(self) -> LevelProduct | None:
-        """The level function as a product; None without a formula or if `fitted_level` fails."""
-        if self.formula is None:
-            return None
-        nodes = 8  # Gauss nodes per direction on each slab and curve
-        inside, rim = self.quadrature(nodes)[0], self.boundary.quadrature(nodes)[0]
-        return fitted_level(self.formula, inside.coords, rim.coords)
+    def _has_formula(self) -> bool:
+        """Whether `formula` is > 0 inside, at the points of a rule."""
+        inside = self.quadrature(8)[0].coords
+        return self.formula is not None and bool(self.formula(inside).min() > 0)
 
     @cached_property
     def _slabs(self) -> list[Slab]:
@@ -470,3 +376,106 @@ class Planar(Domain):
                 gap = (coords[rows] - curve.nearest(coords[rows])).norm(dim=1)
                 least[rows] = torch.minimum(least[rows], gap)
         return least
+
+
+def straight_level(curves: Sequence[Curve]) -> Level | None:
+    """Return a level function of a domain of segments: the union of outer loops without the holes.
+
+    None if a curve is not straight. The result is wrong for a domain with an island in a hole.
+    """
+    if not all(curve.straight for curve in curves):
+        return None
+    outer, holes = [], []
+    for loop in _loops(curves):
+        inside = _polygon_level([curve.start for curve in loop])
+        area = sum(curve.moment(loop[0].start) for curve in loop)
+        (outer if area > 0 else holes).append(inside)
+    return intersection(union(*outer), *holes)
+
+
+def _loops(curves: Sequence[Curve]) -> list[list[Curve]]:
+    """Group the curves into closed loops, head to tail; each starts at the first unused curve."""
+    left, found = list(curves), []
+    while left:
+        loop = [left.pop(0)]
+        while left and math.dist(loop[-1].stop, loop[0].start) > 0:
+            gaps = [math.dist(loop[-1].stop, curve.start) for curve in left]
+            nearest = min(range(len(left)), key=gaps.__getitem__)
+            if gaps[nearest] > math.dist(loop[-1].stop, loop[0].start):
+                break
+            loop.append(left.pop(nearest))
+        found.append(loop)
+    return found
+
+
+def _polygon_level(points: Sequence[Pair]) -> Level:
+    """Return the left side of a closed polygon as intersections and unions of its half planes.
+
+    Each edge occurs in exactly one half plane.
+
+    Reference: Dobkin, Guibas, Hershberger and Snoeyink, An efficient algorithm for finding the CSG
+    representation of a simple polygon (1988).
+    """
+    corners = _without_flat(points)
+    first, last = corners.index(min(corners)), corners.index(max(corners))
+    corners = corners[first:] + corners[:first]
+    split = (last - first) % len(corners)
+    chains = _chain_level(corners[: split + 1]), _chain_level([*corners[split:], corners[0]])
+    return (intersection if _turn(corners[-1], *corners[:2]) > 0 else union)(*chains)
+
+
+def _chain_level(points: Sequence[Pair]) -> Level:
+    """Return the left side of a chain of edges, with first and last edge extended to infinity.
+
+    The chain is split recursively at its outermost corner.
+    """
+    if len(points) == 2:
+        return partial(left_of, points[0], points[1])
+    (ux, uy), (vx, vy) = _direction(points[1], points[0]), _direction(points[-2], points[-1])
+    away = (-ux - vx, -uy - vy)  # both extended edges lead against this direction
+    if math.hypot(*away) < 1e-9:
+        away = (-uy, ux)
+    reach = [away[0] * x + away[1] * y for x, y in points[1:-1]]
+    far = 1 + reach.index(max(reach))
+    chains = _chain_level(points[: far + 1]), _chain_level(points[far:])
+    return (intersection if _turn(*points[far - 1 : far + 2]) > 0 else union)(*chains)
+
+
+def _without_flat(points: Sequence[Pair]) -> list[Pair]:
+    """Remove points on straight edges, where two edges would give the same half plane."""
+    n = len(points)
+    triples = ((points[i - 1], points[i], points[(i + 1) % n]) for i in range(n))
+    return [p[1] for p in triples if abs(_turn(*p)) > 1e-12]
+
+
+def _direction(a: Pair, b: Pair) -> Pair:
+    return (b[0] - a[0]) / math.dist(a, b), (b[1] - a[1]) / math.dist(a, b)
+
+
+def _turn(a: Pair, b: Pair, c: Pair) -> float:
+    """Return the sine of the angle by which the path a, b, c turns left at b."""
+    (ux, uy), (vx, vy) = _direction(a, b), _direction(b, c)
+    return ux * vy - uy * vx
+
+
+def joined_level(curves: Sequence[Curve], coords: Coords) -> Column:
+    """Return 1 / Σ 1/φ_i (n, 1), which is ≥ 0 and vanishes on the curves only, with slope 1 there.
+
+    φ_i is the distance from curve i to first order near it, and > 0 elsewhere.
+
+    Reference: Biswas and Shapiro, Approximate distance fields with non-vanishing gradients (2004).
+    """
+    inverse = torch.stack([1 / _trimmed(curve, coords) for curve in curves])
+    return 1 / inverse.sum(dim=0)
+
+
+def _trimmed(curve: Curve, coords: Coords) -> Column:
+    """Return sqrt(f² + ((sqrt(t² + f⁴) - t) / 2)²) for the part t ≥ 0 of the curve f = 0."""
+    assert curve.level is not None
+    f, t = curve.level(coords), curve.extent(coords)
+    # Keep φ > 0: its second derivatives on the curve contain 1/φ⁴ and must stay finite.
+    least = torch.finfo(coords.dtype).tiny ** 0.4
+    if t is None:
+        return (f.square() + least).sqrt()
+    beyond = ((t.square() + f.pow(4) + least).sqrt() - t) / 2
+    return (f.square() + beyond.square() + least).sqrt()

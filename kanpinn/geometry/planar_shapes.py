@@ -10,8 +10,8 @@ import shapely
 from kanpinn._support.errors import InputError, number
 from kanpinn.geometry.box import Box
 from kanpinn.geometry.curves import TURN, XY, Arc, Curve, Pair, Segment, pair, two_names
+from kanpinn.geometry.levels import Level, complement, intersection, union
 from kanpinn.geometry.planar import Planar
-from kanpinn.geometry.planar_sets import All, HalfPlane, PlanarSet, Some, Within
 
 
 def Triangle(
@@ -124,7 +124,7 @@ def rectangle(box: Box) -> Planar:
     corners = [(left, bottom), (right, bottom), (right, top), (left, top)]
     x, y = box.names
     edges = _ring(corners, [f"{y}_min", f"{x}_max", f"{y}_max", f"{x}_min"], box.names, 1)
-    return Planar(tuple(edges), All(tuple(HalfPlane(e.a, e.b) for e in edges)), repr(box))
+    return Planar(tuple(edges), label=repr(box))
 
 
 def _corners(name: str, vertices: Any) -> list[Pair]:
@@ -190,7 +190,7 @@ def Disk(
     center = pair("center", center)
     number("radius", radius, above=True)
     circle = _oval(center, (radius, radius), name=name, names=names)
-    return Planar((circle,), Within(circle.conic), f"Disk({center}, {float(radius)})")
+    return Planar((circle,), circle.level, f"Disk({center}, {float(radius)})")
 
 
 def Ellipse(
@@ -224,7 +224,7 @@ def Ellipse(
     center, axes = pair("center", center), pair("axes", axes)
     curve = _oval(center, axes, angle, name=name, names=names)
     label = f"Ellipse({center}, {axes}, {curve.angle})"
-    return Planar((curve,), Within(curve.conic), label)
+    return Planar((curve,), curve.level, label)
 
 
 def Annulus(
@@ -256,7 +256,7 @@ def Annulus(
     number("outer", outer, float(inner), above=True)
     rim = _oval(center, (outer, outer), name="outer", names=names)
     hole = _oval(center, (inner, inner), name="inner", names=names, hole=True)
-    form = All((Within(rim.conic), Within(hole.conic, inside=False)))
+    form = intersection(rim.level, complement(hole.level))
     return Planar((rim, hole), form, f"Annulus({center}, {float(inner)}, {float(outer)})")
 
 
@@ -324,11 +324,10 @@ def _oval(
     return Arc(center, axes, angle, 0.0, -TURN if hole else TURN, name, two_names(names))
 
 
-def _wedge(first: Segment, arc: Arc, last: Segment, inner: float) -> PlanarSet:
-    """Return a sector as a set: its two half planes are intersected up to π, united above."""
-    sides = (HalfPlane(first.a, first.b), HalfPlane(last.a, last.b))
-    wedge = All(sides) if arc.sweep <= math.pi else Some(sides)
-    rims = [Within(arc.conic)]
+def _wedge(first: Segment, arc: Arc, last: Segment, inner: float) -> Level:
+    """Return the level function of a sector: two half planes, intersected up to π, united above."""
+    wedge = (intersection if arc.sweep <= math.pi else union)(first.level, last.level)
+    rims = [arc.level]
     if inner:
-        rims.append(Within(Arc(arc.center, (inner, inner)).conic, inside=False))
-    return All((*rims, wedge))
+        rims.append(complement(Arc(arc.center, (inner, inner)).level))
+    return intersection(*rims, wedge)

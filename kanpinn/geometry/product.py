@@ -121,10 +121,6 @@ class Product(_OverTime, Domain):
     def has_gauss_rule(self) -> bool:
         return self.space.has_gauss_rule
 
-    @property
-    def smooth_level(self) -> bool:
-        return self.space.smooth_level
-
     def level(self, coords: Coords) -> Column:
         """Return the level of the space times 4τ(1 - τ), with τ from 0 to 1 over the interval."""
         _, low, high = self.time.ranges[0]

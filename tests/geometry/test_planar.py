@@ -429,16 +429,6 @@ def test_level_functions_vanish_on_the_boundary_only(domain):
     assert slope.isfinite().all() and bend.isfinite().all()
 
 
-def test_which_level_functions_are_smooth():
-    smooth = {name for name, domain in ALL.items() if domain.smooth_level}
-    assert smooth == {
-        "disk", "ellipse", "needle", "annulus", "sector", "half annulus", "triangle",
-        "concentric disks", "eccentric disks", "disk inside a box", "disk through a side",
-        "disk and box", "boxes side by side", "crescent", "ring of two names",
-    }  # fmt: skip
-    assert UNIT.smooth_level
-
-
 def test_level_functions_of_a_disk_and_a_box_by_hand():
     coords = 2 * uniform(20, 2) - 1
     x, y = coords.split(1, dim=1)
