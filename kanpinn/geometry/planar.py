@@ -385,7 +385,8 @@ def straight_level(curves: Sequence[Curve]) -> Level | None:
     """
     if not all(curve.straight for curve in curves):
         return None
-    outer, holes = [], []
+    outer: list[Level] = []
+    holes: list[Level] = []
     for loop in _loops(curves):
         inside = _polygon_level([curve.start for curve in loop])
         area = sum(curve.moment(loop[0].start) for curve in loop)
