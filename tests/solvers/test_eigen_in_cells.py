@@ -98,6 +98,16 @@ def test_complex_modes_satisfy_the_equation():
     assert rest.abs().max() < 1e-4 * solution.values.abs().max()
 
 
+def test_nothing_has_to_be_chosen():
+    solution = kp.eigen(Membrane(), count=3, tolerance=1e-6)
+    assert solution.status == "converged" and solution.errors.max() < 1e-6
+    assert solution.network.solved_by == "Dissection"
+    rough = kp.eigen(
+        Membrane(), kp.KAN(hidden=[6], degree=9, grid=[4, 8], seed=0), 3, tolerance=1e-12
+    )
+    assert rough.network.width == (2, 6, 3) and rough.status.startswith("stopped: eigenvalue")
+
+
 def test_eigenvalues_near_a_number():
     solution = solved_in_cells(Membrane(), 3, near=250.0)
     assert solution.success and solution.errors.max() < 1e-9

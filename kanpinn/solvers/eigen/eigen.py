@@ -28,6 +28,7 @@ from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Jet
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm, Term
+from kanpinn.networks.kan import KAN
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import Method, load_libraries
@@ -40,6 +41,7 @@ from kanpinn.solvers.discretize import (
     build_surrogate,
     check_unweighted,
     checked_weights,
+    sized_for,
 )
 from kanpinn.solvers.eigen.eigensolution import Eigensolution, paired_exact_values, relative_errors
 from kanpinn.solvers.eigen.modes import (
@@ -66,6 +68,7 @@ from kanpinn.solvers.loop import run_stages
 from kanpinn.solvers.losses import FixedLoss
 from kanpinn.solvers.solve import default_optimizer
 from kanpinn.solvers.state import History, Observer, SolverState, begin
+from kanpinn.spaces.cells.cells import Cells
 from kanpinn.tasks.adaptive import Dissection
 
 ADVICE = "more units, or points, would show more"
@@ -73,11 +76,12 @@ ADVICE = "more units, or points, would show more"
 
 def eigen(
     problem: EigenProblem,
-    network: Network,
+    network: Network | None = None,
     count: int = 6,
     points: Collocation | None = None,
     *,
     optimizers: Method | None = None,
+    tolerance: float | int | None = None,
     near: float | int | None = None,
     boundary: str = "auto",
     weights: Mapping[str, float | int] | None = None,
@@ -101,11 +105,14 @@ def eigen(
     Args:
         problem: the operator L, the mass M, the domain and homogeneous conditions.
         network: its output layer's features span the space of trial functions. Its grids are
-            placed; the solution holds a copy with one output for each field of each mode.
+            placed; the solution holds a copy with one output for each field of each mode. By
+            default cells for up to three coordinates, a KAN for more and for enriched problems.
         count: the number of eigenvalues, multiple ones counted as often as they occur.
         points: the collocation points; None for `default_eigen_points` of the network.
         optimizers: for a network in cells, with the tolerance and the largest number of cells; by
-            default `Dissection()`. None for other networks.
+            default `Dissection(tolerance)`. None for other networks.
+        tolerance: the relative error of the eigenvalues at which a search in cells ends; with other
+            networks the status says which eigenvalues may have a larger one, by default 1e-3.
         near: compute the eigenvalues nearest to this number; None for the smallest ones.
         boundary: how boundary conditions are met, as for `solve`.
         weights: of the loss terms, by name; the operator's is in units of the operator's size.
@@ -131,20 +138,27 @@ def eigen(
         ...         return -kp.laplacian(u)
         ...     def conditions(self):
         ...         return [kp.Dirichlet(self.domain.boundary)]
-        >>> modes = kp.eigen(String(), kp.KAN([1, 1], degree=9, grid=8), count=3)
+        >>> modes = kp.eigen(String(), kp.KAN(degree=9, grid=8), count=3)
         >>> f"{float(modes.values[0]):.6f}"
+        '9.869604'
+        >>> f"{float(kp.eigen(String(), count=3, tolerance=1e-8).values[0]):.6f}"
         '9.869604'
     """
     load_libraries()
     started = time.perf_counter()
+    problem = stated(problem, EigenProblem)
+    network = default_eigen_network(problem) if network is None else network
     instance("network", network, Network)
+    if tolerance is not None:
+        number("tolerance", tolerance, above=True)
+    sized_for(problem, network)
     points = default_eigen_points(network) if points is None else points
     instance("points", points, Collocation)
     settings = SolveSettings(points=points, boundary=boundary, weights=weights)
     discretization = discretize_eigen(problem, network, settings, integer("seed", seed, least=0))
     prepare(discretization, count, near)
-    search = EigenSearch(discretization, count, near)
-    if (cells := cell_settings(network, optimizers)) is not None:
+    search = EigenSearch(discretization, count, near, 1e-3 if tolerance is None else tolerance)
+    if (cells := cell_settings(network, optimizers, tolerance)) is not None:
         search = replace(search, cells=cells, steps=cells.steps)
     own = None if checkpoint is None else _of_first_mode(network, checkpoint)
     with on_threads(network.threads):
@@ -157,13 +171,23 @@ def eigen(
         return replace(found, seconds=state.clock.earlier + time.perf_counter() - started)
 
 
-def cell_settings(network: Network, given: Method | None) -> Dissection | None:
+def default_eigen_network(problem: EigenProblem) -> Network:
+    """Return cells for up to three coordinates, a KAN for more and for enriched problems."""
+    dim = problem.domain.dim
+    if dim > 3 or problem.enrichment():
+        return KAN(hidden=[64], degree=9, grid=[4, 8])
+    return Cells(degree=10 if dim < 3 else 6, cells=2)
+
+
+def cell_settings(
+    network: Network, given: Method | None, tolerance: float | int | None = None
+) -> Dissection | None:
     """Return the settings of a search in cells; None for other networks.
 
     Raises:
         InputError: for settings that are not for the network.
     """
-    own = default_optimizer(network)
+    own = default_optimizer(network, tolerance)
     if not isinstance(own, Dissection):
         if given is None:
             return None
@@ -373,7 +397,7 @@ def _status(found: FoundModes, values: Tensor, errors: Tensor, search: EigenSear
         errors: the expected error of each value, (len(values),).
         search: the request.
     """
-    poor_from, named_at_most, near = 1e-3, 6, search.near  # a relative error of 0.1 % is enough
+    named_at_most, near = 6, search.near
     if near is not None and found.nearer:
         return (
             f"stopped: eigenvalues nearer to {near:g} are not resolved ({found.nearer}): {ADVICE}"
@@ -382,12 +406,14 @@ def _status(found: FoundModes, values: Tensor, errors: Tensor, search: EigenSear
         return f"stopped: only {len(values)} of {search.count} eigenvalues are resolved: {ADVICE}"
     distances = (values - found.spectrum.shift).abs()
     part = errors / torch.maximum(values.abs(), 1e-3 * distances)  # an eigenvalue may be zero
-    poor = [str(index + 1) for index, share in enumerate(part.tolist()) if not share <= poor_from]
+    poor = [
+        str(index + 1) for index, share in enumerate(part.tolist()) if not share <= search.tolerance
+    ]
     if not poor:
         return CONVERGED
     named = f"{', '.join(poor[:named_at_most])}{', …' if len(poor) > named_at_most else ''}"
     which = f"eigenvalues {named} are" if len(poor) > 1 else f"eigenvalue {named} is"
-    return f"stopped: {which} known to {float(part.max()):.1%} only: {ADVICE}"
+    return f"stopped: {which} known to {100 * float(part.max()):.2g}% only: {ADVICE}"
 
 
 def _bounds(

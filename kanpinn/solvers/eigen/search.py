@@ -63,6 +63,7 @@ class EigenSearch(Optimizer):
         discretization: of the eigenvalue problem.
         count: the number of eigenvalues.
         near: the number that they are nearest to; None for those at the end of the spectrum.
+        tolerance: the relative error with which an eigenvalue counts as known.
         cells: for a network in cells, the tolerance and the numbers of cells and of trees; None for
             other networks.
         steps: the largest number of shifts, or of trees.
@@ -71,6 +72,7 @@ class EigenSearch(Optimizer):
     discretization: Discretization[EigenProblem]
     count: int
     near: float | None
+    tolerance: float = 1e-3
     cells: Dissection | None = None
     steps: int = 4
     lowers_loss = False
