@@ -138,7 +138,7 @@ def eigen(
         ...         return -kp.laplacian(u)
         ...     def conditions(self):
         ...         return [kp.Dirichlet(self.domain.boundary)]
-        >>> modes = kp.eigen(String(), kp.KAN(degree=9, grid=8), count=3)
+        >>> modes = kp.eigen(String(), kp.KAN([1, 1], degree=9, grid=8), count=3)
         >>> f"{float(modes.values[0]):.6f}"
         '9.869604'
         >>> f"{float(kp.eigen(String(), count=3, tolerance=1e-8).values[0]):.6f}"
