@@ -1,5 +1,9 @@
-"""Jets: a field with its derivatives at points, the channels that it carries, its coordinates,
-and jets of functions by autograd.
+"""Jets, which hold a field's values and the derivatives that are needed, and their algebra.
+
+A `Jet` holds, at n points and for m components, the value and optionally the gradient, one kind
+of second derivatives and derivatives along lines up to fourth order; `Channels` says which. Sums,
+products and compositions of jets are plain algebra on these tensors (Leibniz, Faà di Bruno): no
+nested differentiation. `Coordinates` is the jet of the coordinates, `jet_of` that of any function.
 """
 
 import functools

@@ -1,5 +1,12 @@
-"""Residuals of all terms with their Jacobians in chunks of points, and weights that balance the
-terms.
+"""The loss of a problem for one surrogate: its value, its gradient, its Jacobian, row by row.
+
+A penalty for boundary data competes with the residual of the equation, which contains derivatives
+of the network and is far more sensitive to its coefficients. `balance_factors` gives a factor for
+each term, which brings them to one scale.
+
+Reference: Wang, Teng and Perdikaris, Understanding and mitigating gradient flow pathologies in
+physics-informed neural networks (2021), for gradients; Wang, Yu and Perdikaris, When and why PINNs
+fail to train: a neural tangent kernel perspective (2022), for the kernel.
 """
 
 import math

@@ -1,6 +1,4 @@
-"""Known functions, as parts of a surrogate and as further outputs of a network with
-coefficients to be found.
-"""
+"""Known functions with their derivatives, and enrichment: known functions with coefficients."""
 
 from collections.abc import Callable, Sequence
 from functools import partial

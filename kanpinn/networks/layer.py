@@ -1,6 +1,4 @@
-"""Layers that are linear in their parameters, and derivatives of networks with respect to
-parameters.
-"""
+"""Layers, which are linear in their coefficients, and the tape that gives their Jacobian."""
 
 import functools
 import math

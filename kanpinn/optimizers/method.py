@@ -1,5 +1,6 @@
-"""The interface of methods to the solve loop, the cost of their steps, and the libraries that
-they load.
+"""The interface between the solve loop and its methods, and the cost of their steps.
+
+A `Method` has the settings, a `Stage` the state of a method that is working on residuals.
 """
 
 import math

@@ -1,6 +1,4 @@
-"""Gauss-Newton steps with damping on the output layer, on all of it or in the span of few
-functions.
-"""
+"""Gauss-Newton steps on the output layer, in all coefficients or in the unknowns of a problem."""
 
 import math
 from collections.abc import Callable, Sequence

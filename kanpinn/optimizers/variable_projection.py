@@ -1,6 +1,4 @@
-"""Variable projection: Gauss-Newton on the inner layers with the output layer eliminated, from
-many starts.
-"""
+"""Variable projection: a search for structured solutions with about a hundred parameters."""
 
 import itertools
 import math

@@ -1,6 +1,4 @@
-"""The base of all problems: equations in a domain with conditions, their unknown parameters,
-and jumps of their data.
-"""
+"""The base class of problems: a differential equation on a domain, with conditions."""
 
 import copy
 import functools

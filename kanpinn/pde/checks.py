@@ -34,7 +34,7 @@ from kanpinn.jets import Channels, Jet, Linearised, jet_of
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.conditions import Condition
 from kanpinn.pde.evaluate import ResidualFunction, find_channels, random_jets
-from kanpinn.pde.symbols import WallModes, modes
+from kanpinn.pde.symbols import BoundaryModes, modes
 
 
 def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None:
@@ -230,7 +230,7 @@ class Probe:
             for one in (jet, turned):
                 yield Linearised.at(trial.residual, trial.points, one)
 
-    def side(self, piece: Piece) -> "WallConditions":
+    def side(self, piece: Piece) -> "SideConditions":
         """Return what a piece needs, by the sample that lacks least.
 
         Where the equation loses its highest derivatives on the piece, it needs nothing there.
@@ -247,12 +247,12 @@ class Probe:
             for found, wave, scale in self._solutions(equation, row, normals[row]):
                 rank = found.rank([b.along(row, wave, -scale * normals[row]) for b in boundary])
                 sizes = given, found.degree, found.decaying, found.decaying - rank
-                side = WallConditions(piece, conditions, *sizes)
+                side = SideConditions(piece, conditions, *sizes)
                 if not side.lacking:
                     return side
                 least = min(least or side, side, key=lambda s: (s.lacking, s.degree, s.needed))
         if least is None or least.degree < self.degree_inside(normals[0]):
-            return WallConditions(piece, conditions, given, 0, 0, 0)
+            return SideConditions(piece, conditions, given, 0, 0, 0)
         return least
 
     def degree_inside(self, normal: Tensor) -> int:
@@ -263,7 +263,7 @@ class Probe:
 
     def _solutions(
         self, equation: Linearised, row: int, normal: Tensor
-    ) -> Iterator[tuple[WallModes, Tensor, float]]:
+    ) -> Iterator[tuple[BoundaryModes, Tensor, float]]:
         """Yield the equation's solutions along a normal, for waves of two random directions.
 
         Yields:
@@ -345,7 +345,7 @@ def _too_few(probe: Probe, count: int) -> Iterator[Fault]:
 
 
 @dataclass(frozen=True)
-class WallConditions:
+class SideConditions:
     """The conditions on one piece of the boundary, and what the equation needs there.
 
     Args:

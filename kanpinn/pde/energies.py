@@ -1,5 +1,16 @@
-"""Energies: the equations of an energy's stationary points, its natural conditions, and the
-energies that are refused.
+"""Equations and natural conditions of energies, by differentiation, and checks of energies.
+
+With the density e(x, u, ∇u) in the domain and b(x, u) on its boundary, the first variation of the
+energy is zero for all test functions where, for each field u_k,
+
+    ∂e/∂u_k - Σ_i d/dx_i ∂e/∂(∂_i u_k) = 0          in the domain,
+    ∂b/∂u_k + Σ_i n_i ∂e/∂(∂_i u_k) = 0             on the boundary,
+
+the latter unless u_k is prescribed. The total derivative along x_i is computed by the chain rule,
+so that coefficients may depend on x, and is exact. Second derivatives in the density add
+Σ_ij d²/dx_i dx_j ∂e/∂(∂_ij u_k) to the equation; then no conditions are derived.
+
+Reference: Courant and Hilbert, Methods of Mathematical Physics I (1953), chapter IV.
 """
 
 import itertools
@@ -21,7 +32,7 @@ from kanpinn.pde.conditions.condition import OnBoundary
 from kanpinn.pde.evaluate import jets_of_fields, random_jets, stack_equations
 
 Density = Callable[..., Tensor]
-OnWalls = Sequence[tuple[Boundary, Density]]
+BoundaryEnergies = Sequence[tuple[Boundary, Density]]
 Levels = Sequence[Sequence[Tensor]]  # of each order r the derivatives of each field, (n, d^r)
 
 
@@ -290,7 +301,7 @@ def with_natural(
     fields: Sequence[str],
     count: int,
     energy: Density,
-    on_walls: OnWalls,
+    on_boundary: BoundaryEnergies,
     what: str,
 ) -> list[Condition]:
     """The conditions of a problem with the natural ones of its energy.
@@ -303,7 +314,7 @@ def with_natural(
         fields: the names of the problem's fields.
         count: the number of fields and unknown numbers.
         energy, what: the density in the domain, and its name in messages.
-        on_walls: parts of the boundary with the density there.
+        on_boundary: parts of the boundary with the density there.
 
     Raises:
         InputError: where a condition couples fields on a piece of the boundary, so that none of
@@ -315,10 +326,10 @@ def with_natural(
         if not any(piece in one.tied for one in essential):
             fixed = {name for one in essential for name in _fixed(one, piece, fields)}
             free = tuple(i for i, name in enumerate(fields) if name not in fixed)
-            there = tuple(i for i, (part, _) in enumerate(on_walls) if piece in part.pieces)
+            there = tuple(i for i, (part, _) in enumerate(on_boundary) if piece in part.pieces)
             if free:
                 alike[free, there].append(piece)
-    densities = [(one, f"boundary_energies()[{i}]") for i, (_, one) in enumerate(on_walls)]
+    densities = [(one, f"boundary_energies()[{i}]") for i, (_, one) in enumerate(on_boundary)]
     found = [
         Natural(Boundary(tuple(pieces)), energy, [densities[i] for i in there], count, free, what)
         for (free, there), pieces in alike.items()
@@ -402,7 +413,7 @@ def _at_shifted(
 
 
 def check_boundary_energies(
-    conditions: Sequence[Condition], on_walls: OnWalls, fields: Sequence[str], name: str
+    conditions: Sequence[Condition], on_boundary: BoundaryEnergies, fields: Sequence[str], name: str
 ) -> None:
     """Refuse densities on the boundary that change nothing, and fluxes that are not among them.
 
@@ -410,14 +421,14 @@ def check_boundary_energies(
 
     Args:
         conditions: those that are stated.
-        on_walls: what `boundary_energies` returned.
+        on_boundary: what `boundary_energies` returned.
         fields: the names of the problem's fields.
         name: the name of the problem.
 
     Raises:
         InputError: naming the density or the condition; or for densities of another kind.
     """
-    for i, pair in enumerate(on_walls):
+    for i, pair in enumerate(on_boundary):
         match pair:
             case (Boundary(), density) if callable(density):
                 continue
@@ -427,13 +438,13 @@ def check_boundary_energies(
         )
     data = [one for condition in conditions for one in condition.prescribed(fields)]
     given = {(one.piece, one.field) for one in data}
-    for i, (part, _) in enumerate(on_walls):
+    for i, (part, _) in enumerate(on_boundary):
         if given.issuperset(itertools.product(part.pieces, fields)):
             raise InputError(
                 f"{name}.boundary_energies()[{i}] changes nothing: all fields are prescribed on "
                 f"{', '.join(piece.name for piece in part.pieces)}"
             )
-    covered = {piece for part, _ in on_walls for piece in part.pieces}
+    covered = {piece for part, _ in on_boundary for piece in part.pieces}
     for index, condition in enumerate(conditions):
         if condition.needs_energy and not covered.issuperset(condition.pieces):
             raise InputError(

@@ -1,6 +1,4 @@
-"""Functions of points: their values with checked shapes, and random jets to evaluate residuals
-with.
-"""
+"""Values of functions of points with checked shapes, derivatives in use, and random jets."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar

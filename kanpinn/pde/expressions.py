@@ -1,4 +1,7 @@
-"""Formulas: text that is parsed, against a whitelist, into functions of points."""
+"""Formulas: functions of points from text with Python's syntax, restricted to a whitelist.
+
+The text is parsed into a tree, and never evaluated as Python.
+"""
 
 import ast
 import functools

@@ -1,6 +1,4 @@
-"""Problems: equations with conditions as users write them, with unknown parameters in their
-conditions.
-"""
+"""The base class of problems with a solution, as users write them."""
 
 import copy
 import functools

@@ -8,7 +8,7 @@ import scipy.linalg
 
 
 @dataclass(frozen=True)
-class WallModes:
+class BoundaryModes:
     """The solutions of a system M(d/dτ) u = 0 of ordinary differential equations for τ > 0.
 
     Args:
@@ -46,7 +46,7 @@ class WallModes:
         return int((numpy.linalg.svd(matrix, compute_uv=False) > independent).sum())
 
 
-def modes(polynomial: numpy.ndarray, neutral: float) -> WallModes | None:
+def modes(polynomial: numpy.ndarray, neutral: float) -> BoundaryModes | None:
     """Return the solutions of M(d/dτ) u = 0.
 
     They are those of a pencil A - ζ B of matrices of first order, the companion of M; its
@@ -79,7 +79,7 @@ def modes(polynomial: numpy.ndarray, neutral: float) -> WallModes | None:
     derivative = numpy.linalg.solve(lower[:count, :count], upper[:count, :count])
     degree = int((abs(alpha) < infinite * abs(beta)).sum())
     values = sizes[:, None] * space[:m, :count]
-    return WallModes(degree, count, values, derivative)
+    return BoundaryModes(degree, count, values, derivative)
 
 
 def exponents(polynomial: numpy.ndarray) -> numpy.ndarray:

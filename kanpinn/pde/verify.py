@@ -1,6 +1,4 @@
-"""Comparison of a problem's equations with its exact solution, and densities of conserved
-quantities.
-"""
+"""Residuals of a problem's exact solution, and densities of conserved quantities."""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,13 @@
-"""B-splines: their spaces, refinement and piecewise polynomials."""
+"""B-splines on separate knots for each input, evaluated as piecewise polynomials.
+
+A knot array has shape (n_in, n + k + 1), one non-decreasing row for each input, for n splines of
+degree k. The grid of a row is [t_k, t_n], and the breaks are the knots in it, `knots[:, k:-k]`.
+
+Pieces of a piecewise polynomial are numbered from left to right; the first and the last lie outside
+the breaks. A table (n_in, pieces, degree + 1, m) holds m functions of each input as coefficients of
+powers of x - centre. An evaluation gathers the coefficients of the piece that contains x and runs
+Horner's rule, so that work and memory do not depend on the number of pieces.
+"""
 
 import itertools
 import math

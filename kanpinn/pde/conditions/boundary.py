@@ -1,6 +1,4 @@
-"""Conditions on boundaries and interfaces: values, fluxes, components along normals and
-tangents, jumps.
-"""
+"""Conditions on boundaries and interfaces: values, fluxes, components of vectors, jumps."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
