@@ -698,7 +698,7 @@ def study_file(room: Path, text: str) -> StudyFile:
 def test_a_study_file_names_its_base_and_what_varies(room: Path) -> None:
     text = '[study]\nbase = "line.toml"\n[study.over]\n"network.grid" = [2, 3]\nrun.seed = [0]\n'
     found = study_file(room, text + '[study.zipped]\n"loss.interior" = [1, 2]\n')
-    assert found.base == room / "line.toml" and found.name == "grids"
+    assert Path(found.base) == room / "line.toml" and found.name == "grids"
     assert found.over == {"network.grid": [2, 3], "run.seed": [0]}
     assert found.zipped == {"loss.interior": [1, 2]}
     assert study_file(room, '[study]\nname = "other"\nbase = "line.toml"').name == "other"

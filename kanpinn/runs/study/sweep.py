@@ -13,7 +13,7 @@ from concurrent.futures import (
     Future,
     wait,
 )
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Protocol, runtime_checkable
 
@@ -252,11 +252,11 @@ def _beside(varied: Collection[str], columns: Mapping[str, Any]) -> dict[str, An
     return {name: value for name, value in columns.items() if name not in varied}
 
 
-class StudyTable(TomlTable):
-    """The section [study] of a study file.
+class StudyFile(TomlTable):
+    """A study file, with one section [study]: a problem file, and the keys to vary with values.
 
     Args:
-        base: the path of a problem file, relative to the study file.
+        base: the path of a problem file, in the file relative to the study file.
         name: the name of the study, by which its folder is named; by default that of the file.
         over: lists of values by key; the runs are the product of these lists.
         zipped: lists of values by key, all of one length; together they are one factor of the
@@ -264,26 +264,13 @@ class StudyTable(TomlTable):
     """
 
     base: Annotated[str, Field(title="the path of a problem file")]
-    name: str | None = None
+    name: str = ""
     over: dict[str, Any] = Field(default_factory=dict)
     zipped: dict[str, Any] = Field(default_factory=dict)
 
-
-@dataclass(frozen=True)
-class StudyFile:
-    """The contents of a study file: a problem file, and the keys to vary with their values.
-
-    The fields are those of [study], but `base` is relative to the working directory.
-    """
-
-    base: Path
-    name: str
-    over: dict[str, Any] = field(default_factory=dict)
-    zipped: dict[str, Any] = field(default_factory=dict)
-
     @staticmethod
     def read(path: Path) -> "StudyFile":
-        """Read a study file: TOML with the one section [study].
+        """Read a study file; `base` is then relative to the working directory.
 
         Raises:
             InputError: if the file is not of this form; the message names the key, its value and
@@ -294,13 +281,10 @@ class StudyFile:
         if list(data) != ["study"]:
             wrong = ", ".join(key for key in data if key != "study") or "none"
             raise InputError(f"{path}: expected one section [study], got {wrong}")
-        table = read_table(StudyTable, data["study"], "study")
-        return StudyFile(
-            path.parent / table.base,
-            table.name or path.stem,
-            _flat(table.over, "study.over."),
-            _flat(table.zipped, "study.zipped."),
-        )
+        table = read_table(StudyFile, data["study"], "study")
+        lists = {key: _flat(getattr(table, key), f"study.{key}.") for key in ("over", "zipped")}
+        names = {"base": str(path.parent / table.base), "name": table.name or path.stem}
+        return table.model_copy(update=names | lists)
 
 
 def _flat(table: dict[str, Any], at: str, above: str = "") -> dict[str, Any]:
