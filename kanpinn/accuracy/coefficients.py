@@ -97,6 +97,22 @@ def read_coefficients(equation: ResidualFunction, points: Points, what: str) -> 
     return Coefficients(second, slope @ first, slope @ zeroth, rest[:, 0])
 
 
+def flux_factor(condition: Coefficients, second: Tensor, p: Points) -> Tensor | None:
+    """Return κ, (n,), for a condition κ A∇u·n + C u + R; None if it has another derivative.
+
+    Args:
+        condition: its coefficients at n points.
+        second: A, (n, d, d).
+        p: the points, with normals.
+    """
+    assert p.normals is not None
+    conormal = torch.einsum("nab,nb->na", second, p.normals)
+    kappa = (condition.first * conormal).sum(dim=1) / conormal.square().sum(dim=1)
+    gap = (condition.first - kappa[:, None] * conormal).norm(dim=1)
+    fits = (gap <= 1e-9 * condition.first.norm(dim=1)) & (kappa != 0)
+    return kappa if bool(fits.all()) and not bool(condition.second.any()) else None
+
+
 def _symbols(channels: Channels) -> tuple[Tensor, Tensor, Tensor]:
     """Return A, B and C of each entry of a scalar jet: (e, d, d), (e, d), (e,)."""
     d = channels.dim

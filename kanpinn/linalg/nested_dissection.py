@@ -296,26 +296,26 @@ class Dissected:
             self._local = list(steps.local())
         self._above = list(steps.above())
 
-    def solve(self, rights: Mapping[int, Array]) -> Array:
+    def solve(self, right_sides: Mapping[int, Array]) -> Array:
         """The x that minimise ‖A x - b‖, (unknowns, n), all blocks one after the other.
 
-        rights: the right-hand sides b in the rows of each of this rank's leaves, (r, n).
+        right_sides: the right-hand sides b in the rows of each of this rank's leaves, (r, n).
 
         Raises:
             LinAlgError: if an entry is not finite.
         """
-        return _solved(self._tree, self._local, self._above, rights)
+        return _solved(self._tree, self._local, self._above, right_sides)
 
 
 def solve_dissected(
-    tree: EliminationTree, fronts: Mapping[int, BlockRows], rights: Mapping[int, Array]
+    tree: EliminationTree, fronts: Mapping[int, BlockRows], right_sides: Mapping[int, Array]
 ) -> Array:
     """The solutions that `Dissected` has, in half the memory: no reflections are kept.
 
     The arguments are those of `Dissected` and of its method `solve`.
     """
     steps = _Steps(tree, fronts)
-    return _solved(tree, steps.local(), steps.above(), rights)
+    return _solved(tree, steps.local(), steps.above(), right_sides)
 
 
 class _Steps:
@@ -399,21 +399,24 @@ class Passage(Elimination):
 
 
 def _solved(
-    tree: EliminationTree, local: Iterable[Step], above: Iterable[Step], rights: Mapping[int, Array]
+    tree: EliminationTree,
+    local: Iterable[Step],
+    above: Iterable[Step],
+    right_sides: Mapping[int, Array],
 ) -> Array:
     """The solutions for right-hand sides, by the steps of this rank."""
-    waiting = dict(rights)
+    waiting = dict(right_sides)
 
     def forward(steps: Iterable[Step]) -> list[SolvedBlocks]:
         both = ((node, step.eliminated, step.forward(waiting)) for node, step in steps)
         return [(node, own, right) for node, own, right in both if own is not None]
 
     with together():
-        check_finite(rights.values())
+        check_finite(right_sides.values())
         below = forward(local)
     last = forward(above)
-    count = max((one.shape[1] for one in rights.values()), default=0)
-    parts = 1 + any(np.iscomplexobj(one) for one in rights.values())  # of a number
+    count = max((one.shape[1] for one in right_sides.values()), default=0)
+    parts = 1 + any(np.iscomplexobj(one) for one in right_sides.values())  # of a number
     if world() > 1:  # a rank may have no leaf
         count, parts = map(int, extremes(torch.tensor([[count, parts]]).double())[1])
     dtype = complex if parts == 2 else float

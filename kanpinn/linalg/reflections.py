@@ -44,10 +44,10 @@ class Reflections:
         """R, (min(r, c), c)."""
         return np.triu(self.vectors[: min(self.vectors.shape)])
 
-    def apply(self, rights: Array) -> Array:
+    def apply(self, right_sides: Array) -> Array:
         """Q⁻¹ times a matrix, both (r, n)."""
-        if not len(self.factors) or not rights.size:
-            return rights
+        if not len(self.factors) or not right_sides.size:
+            return right_sides
         kind = "unmqr" if np.iscomplexobj(self.vectors) else "ormqr"
         (multiply,) = get_lapack_funcs((kind,), (self.vectors,))
         found, _, _ = multiply(
@@ -55,8 +55,8 @@ class Reflections:
             _transposed(self.vectors),
             self.vectors[:, : len(self.factors)],
             self.factors,
-            np.asfortranarray(rights),
-            lwork=64 * rights.shape[1],
+            np.asfortranarray(right_sides),
+            lwork=64 * right_sides.shape[1],
         )
         return found
 

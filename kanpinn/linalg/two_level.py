@@ -1,6 +1,6 @@
 """Sparse least squares by conjugate gradients with a two-level preconditioner."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -120,7 +120,7 @@ class TwoLevelInverse:
         self._blocks = _block_inverses(tree, unknowns, groups, dtype)
         blocks = np.repeat(np.arange(len(tree.sizes)), unknowns.sizes)
         counts = np.bincount(blocks, coarse, len(tree.sizes)).astype(np.int64)
-        self._together = FrontalInverse(tree, counts, _CoarseMatrices(groups, coarse), dtype)
+        self._together = FrontalInverse(tree, counts, _coarse_matrices(groups, coarse), dtype)
 
     def __call__(self, slope: Array) -> tuple[Array, Array]:
         """The product with vectors (m, n), and the inner products of both, (n,)."""
@@ -152,9 +152,7 @@ class _BlockInverses:
         own = slope[self.columns]
         if len(self.inverses) == len(own):
             return self.factors * (self.inverses @ own)
-        count, size, each = own.shape
-        flat = self.inverses[0] @ own.transpose(1, 0, 2).reshape(size, count * each)
-        found: Array = self.factors * flat.reshape(size, count, each).transpose(1, 0, 2)
+        found: Array = self.factors * _applied(self.inverses[0], own)
         return found
 
 
@@ -214,26 +212,17 @@ def _inverses(matrices: Array) -> Array:
     return found
 
 
-class _CoarseMatrices:
-    """AᴴA of single fronts in the coarse unknowns.
-
-    groups, coarse: see `TwoLevelInverse`.
-    """
-
-    def __init__(self, groups: Sequence[AlikeFronts], coarse: Array) -> None:
-        self._parts: dict[int, tuple[Array, float]] = {}
-        for group in groups:
-            kept = np.flatnonzero(coarse[group.columns[0]])
-            part = group.gram[np.ix_(kept, kept)]
-            # With this addition, unknowns that nothing determines have a pivot.
-            part[range(len(kept)), range(len(kept))] *= 1 + 1e-14
-            for number, factor in zip(group.numbers, group.factors, strict=True):
-                self._parts[number] = part, float(factor)
-
-    def __call__(self, number: int) -> Array:
-        """The matrix of a front."""
-        part, factor = self._parts[number]
-        return factor**2 * part
+def _coarse_matrices(groups: Sequence[AlikeFronts], coarse: Array) -> Callable[[int], Array]:
+    """AᴴA of single fronts in the coarse unknowns, by number; see `TwoLevelInverse`."""
+    parts: dict[int, tuple[Array, float]] = {}
+    for group in groups:
+        kept = np.flatnonzero(coarse[group.columns[0]])
+        part = group.gram[np.ix_(kept, kept)]
+        # With this addition, unknowns that nothing determines have a pivot.
+        part[range(len(kept)), range(len(kept))] *= 1 + 1e-14
+        for number, factor in zip(group.numbers, group.factors, strict=True):
+            parts[number] = part, float(factor) ** 2
+    return lambda number: parts[number][1] * parts[number][0]
 
 
 class TwoLevel:
@@ -283,12 +272,16 @@ class TwoLevel:
         self.operations = 4 * float(np.square(unknowns).sum())
 
     def solve(
-        self, rights: Mapping[int, Array], tolerance: float, most: int, start: Array | None = None
+        self,
+        right_sides: Mapping[int, Array],
+        tolerance: float,
+        most: int,
+        start: Array | None = None,
     ) -> Array | None:
         """The x that minimise ‖A x - b‖, all blocks one after the other, (N, n).
 
         Args:
-            rights: the right-hand sides b in the rows of each front, (r, n).
+            right_sides: the right-hand sides b in the rows of each front, (r, n).
             tolerance: the error in the norm ‖A x‖, relative to that of x = 0.
             most: the largest number of iterations.
             start: x before the first one, (N, n). It is zero by default, or if that is nearer.
@@ -301,8 +294,8 @@ class TwoLevel:
             LinAlgError: if an entry is not finite.
         """
         with together():
-            check_finite(rights.values())
-        given = [np.stack([rights[number] for number in one.numbers]) for one in self._groups]
+            check_finite(right_sides.values())
+        given = [np.stack([right_sides[number] for number in one.numbers]) for one in self._groups]
         each = _most(max((one.shape[2] for one in given), default=0))  # a rank may have no front
         slope, count, before = self._adjoint(given, each), 0, np.inf
         change, rest = self._preconditioned(slope)

@@ -2,15 +2,17 @@
 conditions, and the constants of its stability.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from kanpinn.accuracy.coefficients import Coefficients, Unsuitable, read_coefficients
+from kanpinn.accuracy.coefficients import Coefficients, Unsuitable, flux_factor, read_coefficients
 from kanpinn.accuracy.references.reference import Approximation
 from kanpinn.geometry import Domain, Piece, Points
 from kanpinn.geometry.sampling import sample
@@ -163,16 +165,16 @@ def _drift(problem: Problem, sign: float, points: Points) -> tuple[Coefficients,
     """
     domain, lengths = problem.domain, _lengths(problem)
     step = DIFFERENCE * lengths
-    near = points.coords[:, None] + 4 * step * _offsets(domain.dim)
+    corners = torch.tensor([*itertools.product((-1.0, 1.0), repeat=domain.dim)]).double()
+    near = points.coords[:, None] + 4 * step * corners
     kept = domain.contains(near.flatten(0, 1)).view(len(points), -1).all(dim=1)
     coords = points.coords[kept]
     if not len(coords):
         raise Unsuitable("the domain is too thin for differences of the coefficients")
 
     def read(x: Tensor) -> Coefficients:
-        return read_coefficients(problem.equation, Points(x, domain.names), "the residual").times(
-            sign
-        )
+        found = read_coefficients(problem.equation, Points(x, domain.names), "the residual")
+        return found.times(sign)
 
     def drift(x: Tensor, h: Tensor) -> Tensor:
         slopes = _slopes(lambda y: read(y).second, x, h)  # (n, axis, d, d)
@@ -189,12 +191,6 @@ def _drift(problem: Problem, sign: float, points: Points) -> tuple[Coefficients,
         if bool(((one - rough).abs() > 1e-3 * (one.abs().amax(dim=0) + scale)).any()):
             raise Unsuitable("the coefficients are not smooth")
     return found, b, fine
-
-
-def _offsets(d: int) -> Tensor:
-    """Return the corners of the cube [-1, 1]^d, (2^d, d)."""
-    ends = torch.tensor([-1.0, 1.0], dtype=torch.float64)
-    return torch.cartesian_prod(*[ends] * d).reshape(-1, d)
 
 
 def _slopes(function: Callable[[Tensor], Tensor], x: Tensor, h: Tensor) -> Tensor:
@@ -235,14 +231,8 @@ class NaturalPiece:
         return math.sqrt(float(weights @ values[:, 0].square())) / self.scale
 
 
-@dataclass(frozen=True, eq=False)
-class FixedPiece:
-    """A piece with prescribed values.
-
-    Args:
-        piece: the piece of the boundary.
-        number: the index of its condition in `conditions()`.
-    """
+class FixedPiece(NamedTuple):
+    """A piece with prescribed values, and the index of its condition in `conditions()`."""
 
     piece: Piece
     number: int
@@ -312,14 +302,8 @@ def _natural(
     equation = partial(condition.stacked_residual, problem.fields, what)
     p = piece.gauss(32)
     read, found = read_coefficients(equation, p, what), operator.at(p)
-    assert p.normals is not None
-    flux = -torch.einsum("nab,nb->na", found.second, p.normals)  # A n
-    size = flux.square().sum(dim=1)
-    if bool(read.second.abs().max() > 0) or not bool(size.min() > 0):
-        raise Unsuitable(f"{what} prescribes neither a value nor a flux")
-    kappa = (read.first * flux).sum(dim=1) / size
-    rest = (read.first - kappa[:, None] * flux).abs().max()
-    if not bool(kappa.abs().min() > 0) or bool(rest > 1e-9 * read.first.abs().max()):
+    kappa = flux_factor(read, -found.second, p)
+    if kappa is None:
         raise Unsuitable(f"{what} prescribes neither a value nor a flux")
     alpha = read.zeroth / kappa
     outflow = operator.least_outflow(p, found) / 2

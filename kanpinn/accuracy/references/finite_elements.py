@@ -30,7 +30,7 @@ from skfem import (
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, of_class
-from kanpinn.accuracy.coefficients import Coefficients, Unsuitable, read_coefficients
+from kanpinn.accuracy.coefficients import Coefficients, Unsuitable, flux_factor, read_coefficients
 from kanpinn.accuracy.references.meshing import PlanarMesh
 from kanpinn.accuracy.references.reference import Reference
 from kanpinn.geometry import Boundary, Curve, Domain, Piece, Planar, Points, Segment
@@ -159,11 +159,8 @@ class CurveCondition:
             InputError: if the condition has another derivative than the conormal a ∇u · n.
         """
         found = _read(self.equation, p, self.what)
-        assert p.normals is not None
-        conormal = torch.einsum("nij,nj->ni", second, p.normals)
-        factor = (found.first * conormal).sum(dim=1) / conormal.square().sum(dim=1)
-        gap = (found.first - factor[:, None] * conormal).norm(dim=1)
-        if not bool((gap <= 1e-9 * found.first.norm(dim=1)).all()):
+        factor = flux_factor(found, second, p)
+        if factor is None:
             raise InputError(
                 f"{self.what}: finite elements need the flux through the boundary, which belongs "
                 "to the equation, got another derivative"
