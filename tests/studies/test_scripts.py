@@ -64,7 +64,7 @@ UNENTERED = {
     "peers/launch.py _logged": "makes such an environment",
     "peers/launch.py PeerError": "a smoke run in which a peer fails has failed",
     "marches/run_dedalus.py ": ABSENT_PEERS,
-    "marches/codes.py dedalus": ABSENT_PEERS,
+    "march_peers.py dedalus": ABSENT_PEERS,
     "march_peers.py of_dedalus": ABSENT_PEERS,
     "knots.py draw_names": ABSENT_SNAPPY,
     "knots.py invariants": ABSENT_SNAPPY,
