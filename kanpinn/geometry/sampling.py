@@ -33,8 +33,7 @@ class Collocation:
             with |r| above the mean and draws the others from the sampler. The mean squared residual
             is then a mean over these points without weights, as in the papers, and jumps when the
             points change. A least-squares solve then needs far more points than coefficients. For a
-            peak "rad" has the same error as Sobol points (1.7e-2 each) and "r3" a larger one (2.4),
-            see scripts/sharp_features.py.
+            peak "rad" has the same error as Sobol points (1.7e-2 each) and "r3" a larger one (2.4).
 
     Raises:
         InputError: if a count is out of range, the sampler or the adaptive method is unknown, or a

@@ -98,7 +98,7 @@ def solve(
             terms at the start and every 100 steps, by factors that optimizers use and reported
             losses omit: "ntk" makes the mean squared row of the Jacobian equal for all terms,
             "gradients" the norm of the gradient. They are useful with first-order methods and
-            penalised data (scripts/sharp_features.py measures it).
+            penalised data.
         form: "energy" minimises `problem.energy` in place of the squared residual; a network in
             cells then solves the equation that is derived from it, see `Problem.energy`.
         reference: used for errors without an exact solution, by default `problem.reference()`.
