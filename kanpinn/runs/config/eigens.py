@@ -22,7 +22,6 @@ from kanpinn.solvers.eigen import (
     default_eigen_points,
     discretize_eigen,
     eigen,
-    prepare,
 )
 from kanpinn.solvers.solve import default_optimizer
 from kanpinn.tasks.adaptive import Dissection
@@ -68,8 +67,9 @@ class EigenJob(Job):
     def preview(self) -> Discretization[EigenProblem]:
         """Return the discretization from which the solve starts."""
         with blaming(type(self.problem).__name__, self.problem, self.network):
-            start = discretize_eigen(self.problem, self.network, self.settings, self.seed)
-            return prepare(start, self.count, self.near)
+            return discretize_eigen(
+                self.problem, self.network, self.settings, self.seed, self.count, self.near
+            )
 
 
 class EigenTable(FixedTable):

@@ -155,8 +155,7 @@ def eigen(
     points = default_eigen_points(network) if points is None else points
     instance("points", points, Collocation)
     settings = SolveSettings(points=points, boundary=boundary, weights=weights)
-    discretization = discretize_eigen(problem, network, settings, integer("seed", seed, least=0))
-    prepare(discretization, count, near)
+    discretization = discretize_eigen(problem, network, settings, seed, count, near)
     search = EigenSearch(discretization, count, near, 1e-3 if tolerance is None else tolerance)
     if (cells := cell_settings(network, optimizers, tolerance)) is not None:
         search = replace(search, cells=cells, steps=cells.steps)
@@ -207,45 +206,37 @@ def discretize_eigen(
     network: Network,
     settings: SolveSettings,
     seed: int,
+    count: int,
+    near: float | int | None,
 ) -> Discretization[EigenProblem]:
-    """Check the arguments of `eigen` against each other and build the discretization.
-
-    Raises:
-        InputError: if problem, network and settings do not fit together.
-    """
-    problem = stated(problem, EigenProblem)
-    network.constants = None
-    surrogate, met = build_surrogate(problem, network, settings.boundary)
-    weights = checked_weights(settings.weights)
-    if network.unweighted:
-        check_unweighted(network.unweighted, weights, None)
-    return StrongDiscretization(problem, surrogate, settings.points, weights, seed, met)
-
-
-def prepare(
-    discretization: Discretization[EigenProblem], count: int, near: float | int | None
-) -> Discretization[EigenProblem]:
-    """Check the input of an eigenvalue solve, place the grids, and return the discretization.
+    """Check the arguments of `eigen`, build the discretization, and place the network's grids.
 
     Raises:
         InputError: as for `eigen`.
     """
-    problem, network = discretization.problem, discretization.surrogate.network
-    count = integer("count", count)
+    problem = stated(problem, EigenProblem)
+    integer("seed", seed, least=0)
+    integer("count", count)
     if near is not None:
         number("near", near, -math.inf)
     if world() > 1:
         raise InputError("an eigenvalue problem is solved by one process, not by a group")
     if len(network.parts) > 1:
         raise InputError("network must be a single one for an eigenvalue problem, not side by side")
+    network.constants = None
+    surrogate, met = build_surrogate(problem, network, settings.boundary)
+    weights = checked_weights(settings.weights)
+    if network.unweighted:
+        check_unweighted(network.unweighted, weights, None)
     check_linear(problem)
     columns = sum(layer.coefficients.numel() for layer in network.output_layers)
     if count > columns:
         raise InputError(
             f"count must be at most {columns}, the coefficients of the output layer, got {count}"
         )
-    discretization.surrogate.prepare(rule(discretization))
-    return discretization
+    found = StrongDiscretization(problem, surrogate, settings.points, weights, seed, met)
+    surrogate.prepare(rule(found))
+    return found
 
 
 def default_eigen_points(network: Network) -> Collocation:

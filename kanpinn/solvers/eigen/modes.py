@@ -196,25 +196,14 @@ def samples(
     return ModeSamples(*map(torch.cat, parts))
 
 
-@dataclass(frozen=True)
-class Pencil:
-    """The matrices of the rectangular eigenvalue problem (L - λM) c = 0, in least squares.
+def pencil(
+    discretization: Discretization[EigenProblem], points: Points, size: float
+) -> tuple[Tensor, Tensor]:
+    """The matrices L and M, (N, P), of the eigenvalue problem (L - λM) c = 0 in least squares.
 
     There is a row for each quadrature point and a column for each coefficient. The rows of
     penalised conditions come last, with M = 0. Rows are scaled so that the sum of the squares of
     (L - λM) c is the weighted mean of the squared residual.
-
-    Args:
-        operator: L, (N, P).
-        mass: M, (N, P).
-    """
-
-    operator: Tensor
-    mass: Tensor
-
-
-def pencil(discretization: Discretization[EigenProblem], points: Points, size: float) -> Pencil:
-    """Assemble the rows of L and M at the points of a rule, and those of penalised conditions.
 
     Args:
         discretization: gives the surrogate, the conditions and the weights.
@@ -247,7 +236,7 @@ def pencil(discretization: Discretization[EigenProblem], points: Points, size: f
         below = rows(penalties)
         operator = torch.cat([operator, below])
         mass = torch.cat([mass, torch.zeros_like(below)])
-    return Pencil(operator, mass)
+    return operator, mass
 
 
 @torch.no_grad()

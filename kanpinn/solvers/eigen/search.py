@@ -129,7 +129,7 @@ class ShiftStage(EigenStage):
 
     def step(self) -> Step:
         self.tried += 1
-        self.last = spectrum(self.pencil, self.shift, self.up)
+        self.last = spectrum(*self.pencil, self.shift, self.up)
         first = self._first(self.last)
         better = better_shift(self.last, first, self.search.near)
         done = better is None or self.tried == self.search.steps
@@ -143,7 +143,7 @@ class ShiftStage(EigenStage):
         return chosen(found, 3 * self.search.count + self.spare, self.search.near)
 
     def eigenpairs(self) -> tuple[Spectrum, Tensor, None]:
-        found = spectrum(self.pencil, self.shift, self.up) if self.last is None else self.last
+        found = spectrum(*self.pencil, self.shift, self.up) if self.last is None else self.last
         return found, self._first(found)[: self.search.count + self.spare], None
 
 

@@ -19,7 +19,7 @@ from kanpinn.loss.terms import ResidualTerm, residual_term
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.eigen.eigensolution import SAME
-from kanpinn.solvers.eigen.modes import Modes, ModeSamples, Pencil
+from kanpinn.solvers.eigen.modes import Modes, ModeSamples
 from kanpinn.spaces.cells.domains import problem_in_cells
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, prolonged
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
@@ -98,8 +98,8 @@ class Spectrum:
         return columns[:, kept], values.real[kept]
 
 
-def spectrum(pencil: Pencil, shift: float, up: bool) -> Spectrum:
-    """Compute all eigenpairs of a pencil for a shift, spurious ones included.
+def spectrum(operator: Tensor, mass: Tensor, shift: float, up: bool) -> Spectrum:
+    """Compute all eigenpairs of the matrices L and M for a shift, spurious ones included.
 
     With U S Vᵀ the truncated SVD of L - σM, of rank r, the matrix is K = Uᵀ M V S⁻¹. It maps a
     right-hand side z, with (L - σM) x = U z, to the projection of M x onto the range of L - σM. So
@@ -109,9 +109,9 @@ def spectrum(pencil: Pencil, shift: float, up: bool) -> Spectrum:
     approximation errors.
 
     Raises:
-        LinAlgError: if an entry of the pencil is not finite, or a decomposition does not converge.
+        LinAlgError: if an entry is not finite, or a decomposition does not converge.
     """
-    matrix = pencil.operator - shift * pencil.mass
+    matrix = operator - shift * mass
     if not bool(torch.isfinite(matrix).all()):
         raise torch.linalg.LinAlgError(  # type: ignore[attr-defined]
             "the operator is not a finite number at some point"
@@ -120,7 +120,7 @@ def spectrum(pencil: Pencil, shift: float, up: bool) -> Spectrum:
     u, s, vh = torch.linalg.svd(matrix / scale, full_matrices=False)
     kept = s > rank_tolerance(s.dtype) * s[0]
     u, basis = u[:, kept], (vh[kept].T / s[kept]) / scale[:, None]
-    image = pencil.mass @ basis
+    image = mass @ basis
     inverse = u.T @ image
     return Spectrum.of(shift, up, inverse, image - u @ inverse, basis)
 
