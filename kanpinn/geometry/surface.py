@@ -517,14 +517,14 @@ def near(coords: Coords, vertices: Tensor, faces: Tensor, distance: float) -> Ma
 
 def _crossings(coords: Coords, vertices: Tensor, faces: Tensor) -> Tensor:
     """Return the signed crossing (-1, 0 or 1) of the upward ray and the triangle of each pair."""
-    start, stop = faces, faces.roll(-1, dims=1)
-    p, q = vertices[torch.minimum(start, stop)], vertices[torch.maximum(start, stop)]
-    x, y = coords[:, None, 0], coords[:, None, 1]
-    upward = (p[..., 1] <= y) & (y < q[..., 1])
-    downward = (q[..., 1] <= y) & (y < p[..., 1])
-    side = (q[..., 0] - p[..., 0]) * (y - p[..., 1]) - (x - p[..., 0]) * (q[..., 1] - p[..., 1])
-    turn = (upward & (side > 0)).long() - (downward & (side < 0)).long()
-    passes = torch.where(start < stop, turn, -turn).sum(dim=1)
+    (x, y), passes = coords[:, :2].T, torch.zeros_like(faces[:, 0])
+    for start, stop in zip(faces.T, faces.T.roll(-1, dims=0), strict=True):
+        p, q = vertices[torch.minimum(start, stop)], vertices[torch.maximum(start, stop)]
+        upward = (p[:, 1] <= y) & (y < q[:, 1])
+        downward = (q[:, 1] <= y) & (y < p[:, 1])
+        side = (q[:, 0] - p[:, 0]) * (y - p[:, 1]) - (x - p[:, 0]) * (q[:, 1] - p[:, 1])
+        turn = (upward & (side > 0)).long() - (downward & (side < 0)).long()
+        passes += torch.where(start < stop, turn, -turn)
     a, b, c = vertices[faces].unbind(dim=1)
     normal = torch.linalg.cross(b - a, c - a)
     above = ((a - coords) * normal).sum(dim=1) * normal[:, 2] > 0
@@ -569,7 +569,7 @@ def _pairs(coords: Coords, low: Tensor, high: Tensor) -> Iterator[tuple[Tensor, 
     first = counts.cumsum(dim=0) - counts
     asked = ((coords[:, :2] >= start) & (coords[:, :2] <= stop)).all(dim=1).nonzero()[:, 0]
     cell = (cells(coords[asked]) * asked.new_tensor([size, 1])).sum(dim=1)
-    most = 2**18  # about the number of pairs in a batch, which bounds the memory
+    most = 2**20  # about the number of pairs in a batch, which bounds the memory
     batches = torch.bincount(counts[cell].cumsum(dim=0) // most).tolist()
     for points, held in zip(asked.split(batches), cell.split(batches), strict=True):
         row, place = _ranges(counts[held])

@@ -25,56 +25,9 @@ def uniform(n: int, dim: int) -> torch.Tensor:
     return torch.rand(n, dim, dtype=torch.float64, generator=generator)
 
 
-@every_box
-def test_quadrature_of_one_is_the_measure(box):
-    points, weights = box.quadrature(3)
-    assert len(points) == len(weights) == 3**box.dim
-    assert weights.sum().item() == pytest.approx(box.measure, rel=1e-14)
-    low, high = box.bounds
-    assert (high - low).prod().item() == pytest.approx(box.measure, rel=1e-14)
-
-
-@every_box
-def test_measures_of_the_pieces_sum_to_the_boundary(box):
-    _, weights = box.boundary.quadrature(2)
-    pieces = [piece.quadrature(2)[1].sum().item() for piece in box.boundary.pieces]
-    assert pieces == pytest.approx([piece.measure for piece in box.boundary.pieces], rel=1e-14)
-    assert weights.sum().item() == pytest.approx(box.boundary.measure, rel=1e-14)
-    assert sum(pieces) == pytest.approx(box.boundary.measure, rel=1e-14)
-
-
 def test_measures_by_hand():
     assert [box.measure for box in BOXES[:3]] == pytest.approx([0.6, 6.0, 1.0])
     assert [box.boundary.measure for box in BOXES[:3]] == pytest.approx([2.0, 10.0, 10.5])
-
-
-@every_box
-def test_divergence_theorem(box):
-    """∫ div F = ∮ F·n for F_i = x_i² s, s = Σ_j x_j, whose divergence is 2 s² + |x|²."""
-
-    def field(x):
-        return x**2 * x.sum(dim=1, keepdim=True)
-
-    def divergence(x):
-        return 2 * x.sum(dim=1) ** 2 + (x**2).sum(dim=1)
-
-    inside, volume = box.quadrature(3)
-    around, surface = box.boundary.quadrature(3)
-    flux = surface @ (field(around.coords) * around.normals).sum(dim=1)
-    assert flux.item() == pytest.approx((volume @ divergence(inside.coords)).item(), rel=1e-12)
-
-
-@every_box
-def test_normals_are_unit_and_outward(box):
-    step = 1e-3
-    for piece in box.boundary.pieces:
-        points = piece.from_unit(uniform(20, piece.dim))
-        torch.testing.assert_close(
-            points.normals.norm(dim=1), torch.ones(20, dtype=torch.float64), rtol=0, atol=0
-        )
-        inward = points.coords - step * points.normals
-        assert not box.contains(points.coords + step * points.normals).any()
-        assert box.contains(inward, tolerance=1e-15).all()
 
 
 @every_box

@@ -50,6 +50,10 @@ GAUSS = {
         Box(a=(0.5, 2), b=(-1, 0.5), c=(0.2, 0.3), d=(-1, 2)),
     ),
     "brick of triangles": BRICK,
+    "interval": Box(t=(0.1, 0.7)),
+    "rectangle": Box(x=(-1, 1), y=(0, 3)),
+    "brick": Box(x=(0, 1), y=(-2, 2), z=(0.5, 0.75)),
+    "box in 5-D": Box(**{f"x{i}": (-i, 1) for i in range(5)}),
     "box × time": Box(x=(-1, 1), y=(0, 1)).over(t=(1, 3)),
     "ball × time": Ball((0, 0, 1), 0.5).over(t=(0, 2)),
     "fichera × time": FICHERA.over(t=(0, 0.5)),
@@ -199,7 +203,7 @@ def test_every_sampler_places_points_inside_and_on_every_piece(domain, sampler):
     assert len(points) == 50 or (sampler in ("grid", "gauss") and len(points) > 50)
     assert domain.contains(points.coords, 1e-12).all()
     around = sample(domain.boundary, 100, sampler)
-    assert len(around) >= 100 and around.names == domain.names
+    assert len(around) >= (100 if domain.dim > 1 else 2) and around.names == domain.names
     assert domain.contains(around.coords, 1e-12).all()
     assert not domain.contains(around.coords, -1e-6).any()
 
@@ -418,12 +422,6 @@ def test_touching_boxes_have_no_wall_between_them():
     assert len(brick.quadrature(2)[0]) == 8
 
 
-def test_a_flush_union_counts_common_faces_once():
-    step = cube(0, 1) | Box(x=(0.5, 2), y=(0, 1), z=(0, 0.5))
-    assert step.measure == pytest.approx(1.5)
-    assert step.boundary["y_min"].measure == pytest.approx(1.5)
-
-
 intervals = st.tuples(st.integers(0, 3), st.integers(1, 3)).map(lambda p: (p[0], p[0] + p[1]))
 ranges = st.tuples(intervals, intervals, intervals)
 
@@ -502,13 +500,6 @@ def test_union_and_difference_and_intersection_sum_up():
     dome = union.boundary["sphere"].pieces[0]
     assert dome.exact is not None
     assert dome.measure == pytest.approx(2 * math.pi * 0.6 * 0.5, rel=1e-12)
-
-
-def test_three_operands():
-    domain = ROUND["two holes"]
-    expected = 8 - (4 / 3) * math.pi * (0.6**3 + 0.3**3) + CAP
-    assert domain.measure == pytest.approx(expected, rel=1e-13)  # the second lies inside
-    assert domain.boundary["second"].measure == pytest.approx(4 * math.pi * 0.09)
 
 
 def test_an_estimated_measure_is_within_its_error():
