@@ -136,6 +136,15 @@ def test_a_run_in_cells_goes_on_after_its_limit_of_steps(tmp_path):
     assert torch.equal(resumed.values, whole.values)
 
 
+def test_a_file_may_leave_the_network_to_the_solve():
+    pairs = ["network=", "points=", "optimizer=", "eigen.count=2", "run.tolerance=1e-5"]
+    for file in (DRUM, OSCILLATOR):
+        job = Config.read(file, pairs).build()
+        assert job.network.solved_by == "Dissection" and job.optimizers[0].tolerance == 1e-5
+    solution = Config.read(DRUM, pairs).build().run()
+    assert solution.status == "converged" and solution.errors.max() < 1e-5
+
+
 def test_cells_take_dissection_alone():
     for change, message in (
         ("optimizer[0].type=lbfgs", "tolerance"),
@@ -308,7 +317,6 @@ def test_a_study_of_seeds_has_columns_of_its_own(tmp_path):
         ("eigen.count=5000", "count must be at most 912"),
         ("loss.form=energy", "loss.form is unknown"),
         ("run.estimate=true", "run.estimate = true: expected to be left out, since eigenvalues"),
-        ("run.tolerance=1e-6", "run.tolerance = 1e-06: expected to be left out, since eigenvalues"),
         ("optimizer[0].type=adam", "optimizer: expected to be left out"),
         ("optimizer[0].type=dissection", "optimizer: expected to be left out"),
         ("problem.class=poisson2d.py:Poisson2D", "expected a subclass of kanpinn.EigenProblem"),

@@ -19,6 +19,7 @@ from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.discretize import SolveSettings, check_inputs_and_fields, input_counts
 from kanpinn.solvers.eigen import (
     Eigensolution,
+    default_eigen_network,
     default_eigen_points,
     discretize_eigen,
     eigen,
@@ -36,6 +37,7 @@ class EigenJob(Job):
         settings: the discretization.
         count: the number of eigenvalues.
         near: the number nearest to which eigenvalues are computed; None for the smallest ones.
+        tolerance: see `kanpinn.eigen`.
         budget_seconds: the most seconds that the steps may take; None for no limit.
     """
 
@@ -43,6 +45,7 @@ class EigenJob(Job):
     settings: SolveSettings
     count: int
     near: float | None
+    tolerance: float | None = None
     budget_seconds: float | int | None = None
 
     def _run(
@@ -56,6 +59,7 @@ class EigenJob(Job):
                 self.count,
                 self.settings.points,
                 optimizers=next(iter(self.optimizers), None),
+                tolerance=self.tolerance,
                 near=self.near,
                 boundary=self.settings.boundary,
                 weights=self.settings.weights,
@@ -103,6 +107,7 @@ class EigenFile(File):
         problem: the operators with their domain and conditions.
         eigen: which eigenvalues are computed.
         network: the network; modes are linear combinations of its output layer's basis functions.
+            By default that of `kanpinn.eigen`.
         points: the collocation points; by default as many as the network's output layer needs.
         loss: the weights of the operator and of the conditions.
         optimizer: at most one "dissection" for a network in cells; otherwise it must be left out,
@@ -114,7 +119,7 @@ class EigenFile(File):
     eigen: EigenTable
     points: PointsTable | None = None  # type: ignore[valid-type]
     loss: WeightTable = WeightTable()
-    network: Annotated[WithBoundary, EIGEN_NETWORKS]
+    network: Annotated[WithBoundary, EIGEN_NETWORKS] | None = None
     optimizer: tuple[Annotated[Named, FIT_STAGES], ...] = ()
 
     kind: ClassVar[str] = "eigen"
@@ -125,14 +130,17 @@ class EigenFile(File):
 
     def job(self, directory: Path, name: str) -> EigenJob:
         reason = "eigenvalues always have bounds and estimates"
-        self.run.refuse(reason, "estimate", "bound", "tolerance")
+        self.run.refuse(reason, "estimate", "bound")
         problem: EigenProblem = self.problem.build("problem", directory)
         limits = {"ends": partial(check_inputs_and_fields, problem, problem.inputs())}
         with blaming(type(problem).__name__, problem):
             sizes = input_counts(problem, problem.inputs())[0], len(problem.fields)
-            made = self.network.build(
-                "network", directory, limits=limits, sizes=sizes, seed=self.run.seed
-            )
+            if self.network is None:
+                made = default_eigen_network(problem).sized(*sizes)
+            else:
+                made = self.network.build(
+                    "network", directory, limits=limits, sizes=sizes, seed=self.run.seed
+                )
         network = self.placed(made)
         optimizers = self._optimizers(network, directory)
         points = default_eigen_points(network)
@@ -146,15 +154,18 @@ class EigenFile(File):
             name=name,
             problem=problem,
             settings=SolveSettings(
-                points=points, boundary=self.network.boundary, weights=self.loss.model_dump()
+                points=points,
+                boundary="auto" if self.network is None else self.network.boundary,
+                weights=self.loss.model_dump(),
             ),
             count=self.eigen.count,
             near=self.eigen.near,
+            tolerance=self.run.tolerance,
             budget_seconds=self.run.budget_seconds,
         )
 
     def _optimizers(self, network: Network, directory: Path) -> tuple[Dissection, ...]:
-        own = default_optimizer(network)
+        own = default_optimizer(network, self.run.tolerance)
         if not self.optimizer:
             return (own,) if isinstance(own, Dissection) else ()
         if not isinstance(own, Dissection):
