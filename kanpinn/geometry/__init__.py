@@ -16,6 +16,8 @@ from kanpinn.geometry.box import Box as Box
 from kanpinn.geometry.box import Face as Face
 from kanpinn.geometry.combination import Combination as Combination
 from kanpinn.geometry.corner import Corner as Corner
+from kanpinn.geometry.corner import Stretch as Stretch
+from kanpinn.geometry.corner import graded as graded
 from kanpinn.geometry.curves import Arc as Arc
 from kanpinn.geometry.curves import Curve as Curve
 from kanpinn.geometry.curves import Segment as Segment
@@ -33,6 +35,4 @@ from kanpinn.geometry.points import Points as Points
 from kanpinn.geometry.product import Product as Product
 from kanpinn.geometry.region import Mapped as Mapped
 from kanpinn.geometry.region import Region as Region
-from kanpinn.geometry.stretch import Stretch as Stretch
-from kanpinn.geometry.stretch import graded as graded
 from kanpinn.geometry.surface import Surface as Surface

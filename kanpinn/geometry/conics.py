@@ -11,6 +11,8 @@ from torch import Tensor
 
 from kanpinn._support.shapes import Column, Coords, Weights
 
+Pair = tuple[float | int, float | int]
+
 
 @dataclass(frozen=True)
 class Side:
@@ -31,14 +33,7 @@ class Side:
 
     @classmethod
     def between(
-        cls,
-        first: float,
-        last: float,
-        *,
-        middle: tuple[float, float],
-        slope: float,
-        q: float = 0.0,
-        A: float = 0.0,
+        cls, first: float, last: float, middle: Pair, slope: float, q: float = 0.0, A: float = 0.0
     ) -> "Side":
         """Return the side from the height `first` to the height `last`, with (cx, cy) = middle."""
         low, high = min(first, last), max(first, last)

@@ -18,10 +18,10 @@ from kanpinn._support.errors import InputError, number
 from kanpinn._support.shapes import Column, Coords, Weights
 from kanpinn.geometry.boundary import MappedPiece
 from kanpinn.geometry.conics import Conic, Side, closest
+from kanpinn.geometry.conics import Pair as Pair
 from kanpinn.geometry.points import Points, check_names
 from kanpinn.geometry.rules import cube_rim, gauss_legendre
 
-Pair = tuple[float | int, float | int]
 XY = ("x", "y")
 
 
