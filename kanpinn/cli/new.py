@@ -57,29 +57,16 @@ EQUATIONS = {
 TABLES = """# kanpinn solve {name}.toml
 [problem]
 {problem}
-[network]
-type = "kan"                 # or "mlp"
-width = [2, 64, 1]           # coordinates, hidden units, fields
+[network]                    # without this section, trials choose
+type = "kan"                 # or "mlp"; "cells" for what is local, without hidden units
+hidden = [64]                # units; inputs and outputs follow from the problem
 degree = 9                   # of the splines, above the order of the equation
 grid = [4, 10]               # intervals per layer
-boundary = "auto"            # "exact": built into the network; "penalty": in the loss
-
-[points]
-sampler = "gauss"
-interior = 1681
-boundary = 164
-
-[loss]
-interior = 1.0
-boundary = 1.0
-
-[[optimizer]]
-type = "least_squares"
 
 [run]
 seed = 0
-dtype = "float64"
-device = "cpu"
+# tolerance = 1e-6           # of the estimated relative error
+# budget_seconds = 60
 """
 
 

@@ -220,7 +220,9 @@ def misfits(
     Conditions that hold exactly have none, and measurements are left out. In the terms the weight
     of the boundary is 1.
     """
-    terms = [one for one in _fresh_conditions(discretization) if not one.measured]
+    count = max(4 * discretization.collocation.boundary, 4096)
+    fresh = _conditions(discretization, count, "uniform", shift=23)
+    terms = [one for one in fresh if not one.measured]
     squares = [rows_of(one, surrogate, one.points).square().sum(dim=1).mean() for one in terms]
     return list(zip(terms, map(float, squares), strict=True))
 
@@ -234,12 +236,17 @@ def boundary_misfit(discretization: Discretization) -> float:
     return math.sqrt(sum(one.weight * square for one, square in found))
 
 
-def _fresh_conditions(discretization: Discretization) -> list[ResidualTerm]:
-    """Return the terms of the conditions at fresh points, with the weight of the boundary as 1."""
-    chosen = discretization.collocation
-    count = max(4 * chosen.boundary, 4096)
-    points = replace(chosen, boundary=count, sampler="uniform", resample=0, adapt=None)
-    even, seed = dict.fromkeys(discretization.weights, 1.0), discretization.seed + 23
+def _conditions(
+    discretization: Discretization, count: int, sampler: str, shift: int = 0
+) -> list[ResidualTerm]:
+    """The terms of the conditions at `count` other points, with the weight of the boundary as 1.
+
+    shift: of the seed.
+    """
+    points = replace(
+        discretization.collocation, boundary=count, sampler=sampler, resample=0, adapt=None
+    )
+    even, seed = dict.fromkeys(discretization.weights, 1.0), discretization.seed + shift
     return replace(discretization, collocation=points, seed=seed, weights=even).penalties()
 
 
@@ -253,11 +260,8 @@ def misfit_of_spikes(discretization: Discretization) -> float:
     count, stretch, few = 2**16, 64, 8
     if discretization.problem.domain.dim != 2:
         return 0.0
-    chosen = discretization.collocation
-    points = replace(chosen, boundary=count, sampler="grid", resample=0, adapt=None)
-    even = dict.fromkeys(discretization.weights, 1.0)
     total, surrogate = 0.0, discretization.surrogate
-    for term in replace(discretization, collocation=points, weights=even).penalties():
+    for term in _conditions(discretization, count, "grid"):
         if term.measured or term.sites > 1 or len(term.points) < few * stretch:
             continue
         data = rows_of(term, surrogate, term.points, zero=True)
@@ -305,22 +309,42 @@ def verify(
     surrogate, term = residuals.surrogate, residuals.terms[0]
     assert isinstance(term, ResidualTerm)
     with together():
-        if scan is None:
-            scan = scan_data(discretization)
-        found = _measured(discretization, term, surrogate, scan.places)
-    mean, scales = found.inside, found.scales
-    inner, outer = term.weight * mean.value, weights["boundary"] * found.boundary
+        scan = scan_data(discretization) if scan is None else scan
+        mean = _mean_in_domain(discretization, term, surrogate, scan.places)
+        conditions = misfits(discretization, surrogate)
+        boundary = sum(one.weight * square for one, square in conditions)
+        if conditions:
+            boundary += misfit_of_spikes(discretization)
+        some = torch.randperm(len(mean.points), generator=torch.Generator().manual_seed(37))[:2048]
+        inside = replace(term, points=mean.points[some])
+        weighed = [
+            (replace(one, weight=weights["boundary"] * one.weight), square)
+            for one, square in conditions
+        ]
+        # The mean squares of the terms of the equation and its conditions, the source among them.
+        source, *parts = term_sizes(inside, surrogate, inside.points)
+        largest = max(source, *parts)
+        shares = [mean.value / largest if largest else math.inf if mean.value else 0.0]
+        weighted = inside.weight * largest
+        for one, square in weighed:
+            if one.sites == 1 and (scale := max(term_sizes(one, surrogate, inside.points))):
+                shares.append(square / scale)
+                weighted += one.weight * scale
+        rounding = _rounded([inside, *(one for one, _ in weighed)], surrogate)
+        # Each term of an equation is rounded, also where all coefficients of the network are zero.
+        rounding += torch.finfo(surrogate.low.dtype).eps ** 2 * weighted
+    inner, outer = term.weight * mean.value, weights["boundary"] * boundary
     return Verification(
         own=sum(one.weight * own[one.name] for one in seen) if fitted else inner + outer,
         fresh=inner + outer,
         error=term.weight * mean.error,
         interior=mean.value,
-        boundary=found.boundary,
+        boundary=boundary,
         measured=data / weights["boundary"] if data else 0.0,
-        relative=math.sqrt(scales.relative),
-        reacts=any(scales.parts[: len(discretization.problem.columns)]),
-        negligible=1e-16 * term.weight * scales.largest,
-        rounding=found.rounding,
+        relative=math.sqrt(max(shares)),
+        reacts=any(parts[: len(discretization.problem.columns)]),
+        negligible=1e-16 * term.weight * largest,
+        rounding=rounding,
         where=dict(zip(term.points.names, mean.where.tolist(), strict=True)),
         on_boundary=outer > inner,
         points=mean.evaluations,
@@ -328,102 +352,13 @@ def verify(
     )
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """What evaluations at fresh points give.
-
-    inside: the mean squared residual of the equation. boundary: the loss of the conditions, with
-    the weight of the boundary as 1. scales: the sizes of the terms. rounding: the part of the loss
-    that is rounding error.
-    """
-
-    inside: "_Mean"
-    boundary: float
-    scales: "_Scales"
-    rounding: float
-
-
-def _measured(
-    discretization: Discretization, term: ResidualTerm, surrogate: Surrogate, places: Tensor
-) -> _Measured:
-    """Evaluate the equation and the conditions at fresh points.
-
-    Args:
-        discretization: the discretization.
-        term: the equation.
-        surrogate: the solution.
-        places: where source and coefficients vary fast.
-    """
-    mean = _mean_in_domain(discretization, term, surrogate, places)
-    conditions = misfits(discretization, surrogate)
-    boundary = sum(one.weight * square for one, square in conditions)
-    if conditions:
-        boundary += misfit_of_spikes(discretization)
-    inside, weight = replace(term, points=_some(mean.points, 2048)), discretization.weights
-    weighed = [
-        (replace(one, weight=weight["boundary"] * one.weight), square) for one, square in conditions
-    ]
-    scales = _Scales.of(inside, mean.value, weighed, surrogate)
-    rounding = _rounded([inside, *(one for one, _ in weighed)], surrogate)
-    # Each term of an equation is rounded, also where all coefficients of the network are zero.
-    rounding += torch.finfo(surrogate.low.dtype).eps ** 2 * scales.weighted
-    return _Measured(mean, boundary, scales, rounding)
-
-
-def _some(points: Points, most: int) -> Points:
-    """Return at most so many of the points, chosen at random."""
-    chosen = torch.randperm(len(points), generator=torch.Generator().manual_seed(37))
-    return points[chosen[:most]]
-
-
 def _rounded(terms: Sequence[ResidualTerm], surrogate: Surrogate) -> float:
-    """Return the mean square by which rounding of the coefficients changes the weighted terms."""
+    """The mean square by which rounding of the coefficients changes the weighted terms."""
     before = [rows_of(term, surrogate, term.points) for term in terms]
     with perturbed(surrogate.network, seed=31):
         after = [rows_of(term, surrogate, term.points) for term in terms]
     both = zip(terms, before, after, strict=True)
     return sum(t.weight * float((b - a).square().sum(dim=1).mean()) for t, a, b in both)
-
-
-@dataclass(frozen=True)
-class _Scales:
-    """The sizes of the terms of an equation and its conditions, as mean squares.
-
-    parts: those of the equation's terms that depend on the solution. largest: the greatest of its
-    terms, the source among them. weighted: the greatest ones of the equation and of each condition,
-    with the weights in the loss, added up. relative: the greatest residual relative to these.
-    """
-
-    parts: Sequence[float]
-    largest: float
-    weighted: float
-    relative: float
-
-    @classmethod
-    def of(
-        cls,
-        inside: ResidualTerm,
-        residual: float,
-        conditions: Sequence[tuple[ResidualTerm, float]],
-        surrogate: Surrogate,
-    ) -> "_Scales":
-        """Evaluate the terms.
-
-        Args:
-            inside: the equation, with points in the domain.
-            residual: its mean squared residual.
-            conditions: the conditions with theirs.
-            surrogate: the solution.
-        """
-        source, *parts = term_sizes(inside, surrogate, inside.points)
-        largest = max(source, *parts)
-        shares = [residual / largest if largest else math.inf if residual else 0.0]
-        weighted = inside.weight * largest
-        for one, square in conditions:
-            if one.sites == 1 and (scale := max(term_sizes(one, surrogate, inside.points))):
-                shares.append(square / scale)
-                weighted += one.weight * scale
-        return cls(parts, largest, weighted, max(shares))
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,7 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
         yield Family("splines", tuple(_splines(traits, grids)))
     steep = traits.steepness.is_steep and not traits.marches
     cells = [Family("cells", tuple(_cells(traits, tolerance)))] if traits.takes_cells else []
-    early = traits.dim == 1 or steep or traits.kinked or traits.notched or traits.pierced
+    early = traits.dim == 1 or steep or traits.kinked or traits.reentrant or traits.small_holes
     yield from cells if early else []
     patience, smooth = 1.0 if cells else 2.0, smooth_choices(traits)
     # In space the next network would take longer than the first solve in cells does.

@@ -94,9 +94,9 @@ class Traits:
         takes_cells: whether networks in cells suit it: in a box of up to three coordinates, a
             domain in the plane or a solid, without unknowns.
         kinked: whether solutions have kinks at interfaces that networks in cells know of.
-        notched: whether the domain has a corner in the plane, or an edge in space, that points
+        reentrant: whether the domain has a corner in the plane, or an edge in space, that points
             inwards, where solutions are singular.
-        pierced: whether its boundary is concave with a radius that is small compared with the
+        small_holes: whether its boundary is concave with a radius that is small compared with the
             domain's width, as that of a small hole.
         steepness: how local or oscillatory solutions are, for such problems.
     """
@@ -115,8 +115,8 @@ class Traits:
     marches_in_cells: bool = False
     takes_cells: bool = False
     kinked: bool = False
-    notched: bool = False
-    pierced: bool = False
+    reentrant: bool = False
+    small_holes: bool = False
     steepness: Steepness = field(default_factory=Steepness)
 
     @property
@@ -155,8 +155,8 @@ class Traits:
             marches_in_cells=evolves and dim == 3 and not (kinks or problem.unknowns),
             takes_cells=takes_cells,
             kinked=takes_cells and bool(kinks),
-            notched=is_notched(problem.domain),
-            pierced=_is_pierced(problem.domain),
+            reentrant=is_reentrant(problem.domain),
+            small_holes=_has_small_holes(problem.domain),
             steepness=Steepness.of(problem) if takes_cells else Steepness(),
         )
 
@@ -191,7 +191,7 @@ def _is_evolution(problem: Problem) -> bool:
     return at_all_times and len(others) < len(conditions)
 
 
-def _is_pierced(domain: Domain) -> bool:
+def _has_small_holes(domain: Domain) -> bool:
     """Return whether the boundary is concave with a radius that is small for the domain.
 
     Solutions change there over distances like this radius, which functions of the whole domain do
@@ -205,7 +205,7 @@ def _is_pierced(domain: Domain) -> bool:
     return bool((radii < small * float((high - low).min())).any())
 
 
-def is_notched(domain: Domain) -> bool:
+def is_reentrant(domain: Domain) -> bool:
     """Return whether a domain has a corner or an edge that points inwards."""
     if not isinstance(domain, Planar):
         return domain.dim == 3 and len(domain.reentrant_edges.segments) > 0

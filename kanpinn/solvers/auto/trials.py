@@ -13,7 +13,7 @@ from kanpinn.networks import KAN
 from kanpinn.networks.layer import get_coefficients
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.auto.choices import Choice
-from kanpinn.solvers.auto.traits import is_notched
+from kanpinn.solvers.auto.traits import is_reentrant
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.error_estimate import (
     LARGEST_CONTRACTION,
@@ -200,7 +200,7 @@ def _by_own_error(one: Trial, other: Trial, distance: Comparison, error: float) 
     norms, nan, ratio = distance.norms, math.nan, distance.contraction
     if not norms.l2_relative:  # the same solution, found again
         norms = own_errors(other.solution) or norms
-    if distance.doubt or is_notched(one.solution.problem.domain):
+    if distance.doubt or is_reentrant(one.solution.problem.domain):
         norms = replace(norms, h1=nan, h1_relative=nan, h1_squared=nan)
     gap = max(norms.l2_relative, torch.finfo(torch.float64).tiny)
     before = max(one.own_error or 0.0, gap)
