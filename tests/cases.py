@@ -26,6 +26,13 @@ grid = 3
 """
 
 
+class ZeroOnWalls(kp.Problem):
+    """A problem whose solution is zero on the boundary."""
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, 0.0)]
+
+
 class OnWalls(kp.Problem):
     """A problem whose exact solution is given on the whole boundary."""
 

@@ -28,7 +28,7 @@ from kanpinn.spaces.cells.tree import Tree
 from kanpinn.spaces.evolution_terms import EvolutionTerms, order_in_time
 from kanpinn.spaces.function_space import space_of
 from kanpinn.spaces.jets_in_time import Inputs, in_time, time_of
-from kanpinn.spaces.windows import NetworkOfWindows, functions_of, product_in_time
+from kanpinn.spaces.windows import NetworkOfWindows, product_in_time, unusable_functions
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,7 +284,7 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
 
         Cells become neighbours across the ends of periodic coordinates.
         """
-        refuse_unfit(problem, functions_of(problem), form, "a network in time windows")
+        refuse_unfit(problem, unusable_functions(problem), form, "a network in time windows")
         if boundary not in ("auto", "penalty"):
             raise InputError(
                 f'boundary must be "auto" or "penalty" for CellWindows, got {boundary!r}: '

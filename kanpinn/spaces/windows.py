@@ -410,7 +410,7 @@ class Windows(NetworkOfWindows[Separable]):
         a circle are periodic with all of their derivatives. The network gets the order in time, and
         the coordinates that go around a circle.
         """
-        refuse_unfit(problem, functions_of(problem), form, "a network in time windows")
+        refuse_unfit(problem, unusable_functions(problem), form, "a network in time windows")
         if boundary == "penalty":
             raise InputError(
                 'boundary must be "exact" or "auto" for a network in time windows, got "penalty": '
@@ -518,7 +518,7 @@ class Windows(NetworkOfWindows[Separable]):
         return found + self.sensitivities(by_number, tape)
 
 
-def functions_of(problem: BoundaryValueProblem) -> dict[str, object]:
+def unusable_functions(problem: BoundaryValueProblem) -> dict[str, object]:
     """The functions of a problem that networks in windows cannot use, by name."""
     return {"inputs": problem.inputs(), "enrichment": problem.enrichment()}
 

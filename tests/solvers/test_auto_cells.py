@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from cases import OnWalls, error_of
+from cases import OnWalls, ZeroOnWalls, error_of
 
 import kanpinn as kp
 from kanpinn.jets import Channels
@@ -139,16 +139,13 @@ def test_cells_are_first_around_small_holes():
     assert kinds == [Cells, kp.KAN]
 
 
-class CubicInL(kp.Problem):
+class CubicInL(ZeroOnWalls):
     """-Δu + u³ = 1 in an L, u = 0 on its sides: u is singular at the corner."""
 
     domain = kp.LShape()
 
     def residual(self, p, u):
         return u.value**3 - kp.laplacian(u) - 1
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, 0.0)]
 
 
 def test_a_trial_in_cells_starts_from_the_solution_before_and_its_functions_of_corners():

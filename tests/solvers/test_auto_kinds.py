@@ -5,12 +5,13 @@ import math
 
 import pytest
 import torch
+from cases import ZeroOnWalls
 
 import kanpinn as kp
 from kanpinn.solvers.auto import first_choice
 
 
-class Bent(kp.Problem):
+class Bent(ZeroOnWalls):
     """-Δu = 1 on the L-shape, u = 0 on the boundary: the strong form cannot find it."""
 
     domain = kp.LShape()
@@ -21,11 +22,8 @@ class Bent(kp.Problem):
     def energy(self, p, u):
         return kp.grad(u).square().sum(dim=1, keepdim=True) / 2 - u.value
 
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, 0.0)]
 
-
-class Rod(kp.Problem):
+class Rod(ZeroOnWalls):
     """-u'' = sin(3x) on [0, 2], with its energy, u smooth."""
 
     domain = kp.Box(x=(0, 2))
@@ -35,9 +33,6 @@ class Rod(kp.Problem):
 
     def energy(self, p, u):
         return kp.grad(u).square().sum(dim=1, keepdim=True) / 2 - torch.sin(3 * p.x) * u.value
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, 0.0)]
 
     def exact(self, p):
         return torch.sin(3 * p.x) / 9 - p.x * math.sin(6) / 18

@@ -1,7 +1,5 @@
 """What a solve starts from fits together, or is refused in words."""
 
-import math
-
 import pytest
 import torch
 
@@ -72,12 +70,6 @@ def test_a_dirichlet_value_with_too_many_columns_is_refused(columns):
     value = lambda p: torch.zeros(len(p), columns, dtype=p.coords.dtype)  # noqa: E731
     with pytest.raises(kp.InputError, match=rf"got \(5, {columns}\)"):
         put_together(Laplace(kp.Dirichlet(SQUARE.boundary, value)), "penalty").terms()
-
-
-@pytest.mark.parametrize("bad", [{"interor": 1.0}, {"interior": -1.0}, {"boundary": math.nan}])
-def test_weights_that_make_no_loss_are_refused(bad):
-    with pytest.raises(kp.InputError, match="weight"):
-        put_together(Laplace(kp.Dirichlet(SQUARE.boundary)), weights=bad)
 
 
 def test_the_boundary_term_is_one_mean_however_the_conditions_are_split():

@@ -13,7 +13,7 @@ import numpy
 import pytest
 import skfem
 import torch
-from cases import Coupled, Cubic, Line, Square
+from cases import Coupled, Cubic, Line, Square, ZeroOnWalls
 from scipy.integrate import solve_bvp
 from skfem.helpers import dot, grad
 
@@ -30,6 +30,17 @@ def kan(seed=0, width=(1, 6, 1)) -> kp.KAN:
 def steps_of(problem, network, *settings, **options):
     """A solve of which only the steps are read: errors and fresh points are left out."""
     return kp.solve(problem, network, *settings, errors=False, verified=False, **options)
+
+
+def solved_and_saved(step, stages):
+    """A solve of `Cubic`, and its state after a step."""
+    saved = {}
+
+    def save(run: SolverState) -> None:
+        if run.progress.step == step:
+            saved.update(copy.deepcopy(run.state_dict()))
+
+    return steps_of(Cubic(), kan(), stages, observers=[save]), saved
 
 
 def coefficients(solution) -> torch.Tensor:
@@ -189,28 +200,16 @@ def test_the_next_optimizer_starts_from_the_least_loss():
 
 @pytest.mark.parametrize("at", [1, 3, 4])
 def test_a_run_that_was_led_astray_goes_on_bit_for_bit(at):
-    saved = {}
-
-    def save(run: SolverState) -> None:
-        if run.progress.step == at:
-            saved.update(copy.deepcopy(run.state_dict()))
-
     stages = [Stray(), kp.LevenbergMarquardt(2)]
-    whole = steps_of(Cubic(), kan(), stages, observers=[save])
+    whole, saved = solved_and_saved(at, stages)
     again = steps_of(Cubic(), kan(seed=3), stages, checkpoint=saved)
     assert torch.equal(coefficients(whole), coefficients(again))
 
 
 @pytest.mark.parametrize(("name", "wrong"), [("step", torch.zeros(3)), ("loss", "low")])
 def test_a_kept_state_with_other_values_than_numbers_is_refused(name, wrong):
-    saved = {}
-
-    def save(run: SolverState) -> None:
-        if run.progress.step == 3:
-            saved.update(copy.deepcopy(run.state_dict()))
-
     stages = [Stray(), kp.LevenbergMarquardt(2)]
-    steps_of(Cubic(), kan(), stages, observers=[save])
+    _, saved = solved_and_saved(3, stages)
     saved["least"][name] = wrong
     with pytest.raises(kp.InputError, match=f"checkpoint does not hold .*{name} of a kept state"):
         steps_of(Cubic(), kan(), stages, checkpoint=saved)
@@ -226,13 +225,7 @@ def test_a_run_that_went_back_can_go_on_from_a_raised_limit():
 
 @pytest.mark.parametrize("optimizer", [kp.Adam(4), kp.LBFGS(4, iterations=4), kp.SSBroyden(4)])
 def test_a_checkpoint_is_not_changed_by_going_on_from_it(optimizer):
-    saved = {}
-
-    def save(run: SolverState) -> None:
-        if run.progress.step == 2:
-            saved.update(copy.deepcopy(run.state_dict()))
-
-    steps_of(Cubic(), kan(), optimizer, observers=[save])
+    _, saved = solved_and_saved(2, optimizer)
     first, second = (steps_of(Cubic(), kan(), optimizer, checkpoint=saved) for _ in range(2))
     assert torch.equal(coefficients(first), coefficients(second))
 
@@ -439,14 +432,11 @@ def finite_elements(x: numpy.ndarray, refinements: int) -> numpy.ndarray:
 
 
 def test_torsion_of_a_square_bar_agrees_with_finite_elements():
-    class Torsion(kp.Problem):
+    class Torsion(ZeroOnWalls):
         domain = kp.Box(x=(0, 1), y=(0, 1))
 
         def residual(self, p, u):
             return kp.laplacian(u) + 1
-
-        def conditions(self):
-            return [kp.Dirichlet(self.domain.boundary)]
 
     solution = steps_of(Torsion(), kp.KAN([2, 40, 1], degree=7, grid=[3, 8], seed=0))
     x = torch.linspace(0.1, 0.9, 9, dtype=torch.float64)

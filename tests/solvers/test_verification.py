@@ -6,7 +6,7 @@ import re
 
 import pytest
 import torch
-from cases import Cubic, Known, Line
+from cases import Cubic, Known, Line, ZeroOnWalls
 from typer.testing import CliRunner
 
 import kanpinn as kp
@@ -16,7 +16,7 @@ from kanpinn.solvers.discretize import SolveSettings, discretize
 from kanpinn.solvers.verification import resonance, rows_of, verify
 
 
-class Spike(kp.Problem):
+class Spike(ZeroOnWalls):
     """-u'' = π² sin πx + 2 g(x), g a Gaussian of area 1 about 0.537: u bends there by 2."""
 
     domain = kp.Box(x=(0, 1))
@@ -31,20 +31,14 @@ class Spike(kp.Problem):
     def residual(self, p, u):
         return -kp.laplacian(u) - self.source(p)
 
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, 0.0)]
 
-
-class Jump(kp.Problem):
+class Jump(ZeroOnWalls):
     """a u'' = 1 with a coefficient that jumps from 1 to 50 at 0.3."""
 
     domain = kp.Box(x=(0, 1))
 
     def residual(self, p, u):
         return torch.where(p.x < 0.3, 1.0, 50.0) * kp.laplacian(u) - 1
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, 0.0)]
 
 
 def solve(problem, points=None, width=24, **settings):
@@ -206,7 +200,7 @@ def scanned(problem):
     return scan_data(discretize(problem, network, SolveSettings(points=kp.Collocation(300, 60))))
 
 
-class Given(kp.Problem):
+class Given(ZeroOnWalls):
     """Δu = f in an interval, a square or a cube."""
 
     def __init__(self, f, dim=1):
@@ -214,9 +208,6 @@ class Given(kp.Problem):
 
     def residual(self, p, u):
         return kp.laplacian(u) - self.f(p)
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary)]
 
 
 def radius(p):
@@ -281,7 +272,7 @@ def test_measurements_are_not_verified():
 
 
 def test_energies_have_no_residual():
-    class Energy(kp.Problem):
+    class Energy(ZeroOnWalls):
         domain = kp.Box(x=(0, 1))
 
         def residual(self, p, u):
@@ -289,9 +280,6 @@ def test_energies_have_no_residual():
 
         def energy(self, p, u):
             return kp.partial(u, "x") ** 2 / 2 - u.value
-
-        def conditions(self):
-            return [kp.Dirichlet(self.domain.boundary, 0.0)]
 
     assert solve(Energy(), form="energy").verification is None
 
@@ -319,14 +307,11 @@ import torch
 import kanpinn as kp
 
 
-class Spike(kp.Problem):
+class Spike(ZeroOnWalls):
     domain = kp.Box(x=(0, 1))
 
     def residual(self, p, u):
         return -kp.laplacian(u) - 1 - 1e4 * torch.exp(-(((p.x - 0.537) / 1e-4) ** 2))
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, 0.0)]
 """
 
 
@@ -359,7 +344,7 @@ class Inverse(kp.Problem):
         return [kp.Dirichlet(self.domain.boundary, 1.0)]
 
 
-class Thin(kp.Problem):
+class Thin(ZeroOnWalls):
     """Δu = 1 + sin 40x between two circles that nearly touch."""
 
     def __init__(self, thickness: float) -> None:
@@ -367,9 +352,6 @@ class Thin(kp.Problem):
 
     def residual(self, p, u):
         return kp.laplacian(u) - 1 - torch.sin(40 * p.x)
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, 0.0)]
 
 
 def test_an_equation_that_is_singular_for_zero_is_verified_too():
@@ -416,14 +398,11 @@ def test_a_solution_that_was_not_verified_is_verified_for_its_estimate():
 
 
 def test_many_coordinates_have_no_place():
-    class Many(kp.Problem):
+    class Many(ZeroOnWalls):
         domain = kp.Box(**{f"x{i}": (0, 1) for i in range(11)})
 
         def residual(self, p, u):
             return kp.laplacian(u) - 1
-
-        def conditions(self):
-            return [kp.Dirichlet(self.domain.boundary, 0.0)]
 
     network = kp.KAN([11, 4, 1], degree=3, grid=2, seed=0)
     solution = kp.solve(Many(), network, points=kp.Collocation(20, 4, "sobol"))
@@ -437,7 +416,7 @@ def test_boxes_outside_the_domain_add_no_residuals():
     assert rows_of(term, solution.surrogate, term.points[:0]).shape == (0, 1)
 
 
-class Waves(kp.Problem):
+class Waves(ZeroOnWalls):
     """Helmholtz' equation -Δu - λu = f in the unit disk, u = 0 on the circle."""
 
     domain = kp.Disk((0, 0), 1.0)
@@ -447,9 +426,6 @@ class Waves(kp.Problem):
 
     def residual(self, p, u):
         return -kp.laplacian(u) - self.square * u.value - torch.exp(p.x)
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary)]
 
 
 @pytest.mark.parametrize("boundary", ["exact", "penalty"])
