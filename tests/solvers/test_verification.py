@@ -307,11 +307,14 @@ import torch
 import kanpinn as kp
 
 
-class Spike(ZeroOnWalls):
+class Spike(kp.Problem):
     domain = kp.Box(x=(0, 1))
 
     def residual(self, p, u):
         return -kp.laplacian(u) - 1 - 1e4 * torch.exp(-(((p.x - 0.537) / 1e-4) ** 2))
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, 0.0)]
 """
 
 
