@@ -191,6 +191,12 @@ def _symbols(
 Array = NDArray[Any]
 
 
+Solve = Callable[[Array], Array]  # right-hand side (unknowns,) → solution
+# From c_r, the powers of μ for a wave e^(μt), to the factored system Σ_r c_r K_r, with K_r for the
+# derivatives of order r in time; raises LinAlgError if it is singular.
+LinearSystem = Callable[[Sequence[complex]], Solve]
+
+
 class MatrixLayout(ABC):
     """Where the entries of the matrices of one trial space are stored.
 
@@ -212,53 +218,12 @@ class MatrixLayout(ABC):
         """Replace some rows of a stored matrix."""
 
     @abstractmethod
-    def factored(self, matrix: Array) -> "Factor":
-        """The factors of a stored matrix, real or complex.
+    def factored(self, matrix: Array) -> Solve:
+        """The factored system of a stored matrix, real or complex.
 
         Raises:
             LinAlgError: if it is singular.
         """
-
-
-class Factor(ABC):
-    """The factors of a matrix."""
-
-    @abstractmethod
-    def solve(self, right: Array) -> Array:
-        """The solution of the linear system with a right-hand side (unknowns,)."""
-
-
-class LinearSystem(ABC):
-    """The systems Σ_r c_r K_r of a window, with K_r for the derivatives of order r in time."""
-
-    @abstractmethod
-    def factored(self, rates: Sequence[complex]) -> Factor:
-        """The factors of Σ_r c_r K_r.
-
-        rates: the c_r; those of a wave e^(μt) are the powers of μ.
-
-        Raises:
-            LinAlgError: if it is singular.
-        """
-
-
-@dataclass(frozen=True)
-class Matrices(LinearSystem):
-    """Stored matrices K_r.
-
-    Args:
-        stored: for r = 0, 1, …, as `layout` stores them.
-        layout: where their entries are.
-    """
-
-    stored: Sequence[Array]
-    layout: MatrixLayout
-
-    def factored(self, rates: Sequence[complex]) -> Factor:
-        total = self.stored[0] * rates[0]
-        for rate, one in zip(rates[1:], self.stored[1:], strict=True):
-            total = total + rate * one
-        return self.layout.factored(total)
 
 
 def layout_of(index: Tensor, fields: int, unknowns: int, reach: int = 0) -> MatrixLayout:
@@ -310,26 +275,14 @@ class Bands(MatrixLayout):
         slot = 2 * self.width + numbers[:, None] - column
         return row[inside], column[inside], slot[inside]
 
-    def factored(self, matrix: Array) -> Factor:
-        factor = lapack.zgbtrf if np.iscomplexobj(matrix) else lapack.dgbtrf
-        lu, pivots, info = factor(matrix, self.width, self.width)
+    def factored(self, matrix: Array) -> Solve:
+        width, complex_valued = self.width, np.iscomplexobj(matrix)
+        factor = lapack.zgbtrf if complex_valued else lapack.dgbtrf
+        solve = lapack.zgbtrs if complex_valued else lapack.dgbtrs
+        lu, pivots, info = factor(matrix, width, width)
         if info:
             raise np.linalg.LinAlgError("a stage's matrix is singular")
-        return BandFactor(lu, pivots, self.width)
-
-
-@dataclass(frozen=True)
-class BandFactor(Factor):
-    """The factors of a band matrix."""
-
-    lu: Array
-    pivots: Array
-    width: int
-
-    def solve(self, right: Array) -> Array:
-        solver = lapack.zgbtrs if np.iscomplexobj(self.lu) else lapack.dgbtrs
-        found, _ = solver(self.lu, self.width, self.width, right, self.pivots)
-        return found
+        return lambda right: solve(lu, width, width, right, pivots)[0]
 
 
 @dataclass(frozen=True)
@@ -349,25 +302,14 @@ class Dense(MatrixLayout):
     def replace(self, matrix: Array, numbers: Array, rows: Array) -> None:
         matrix[numbers] = rows
 
-    def factored(self, matrix: Array) -> Factor:
-        factor = lapack.zgetrf if np.iscomplexobj(matrix) else lapack.dgetrf
+    def factored(self, matrix: Array) -> Solve:
+        complex_valued = np.iscomplexobj(matrix)
+        factor = lapack.zgetrf if complex_valued else lapack.dgetrf
+        solve = lapack.zgetrs if complex_valued else lapack.dgetrs
         lu, pivots, info = factor(matrix)
         if info:
             raise np.linalg.LinAlgError("a stage's matrix is singular")
-        return DenseFactor(lu, pivots)
-
-
-@dataclass(frozen=True)
-class DenseFactor(Factor):
-    """The factors of a dense matrix."""
-
-    lu: Array
-    pivots: Array
-
-    def solve(self, right: Array) -> Array:
-        solver = lapack.zgetrs if np.iscomplexobj(self.lu) else lapack.dgetrs
-        found, _ = solver(self.lu, self.pivots, right)
-        return found
+        return lambda right: solve(lu, pivots, right)[0]
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,10 +25,10 @@ from kanpinn.networks.basis import BSplines
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.spaces.evolution_terms import EvolutionTerms
 from kanpinn.spaces.galerkin import (
-    Factor,
     LinearSystem,
     MomentsInTime,
     MultiIndex,
+    Solve,
     System,
     TermInSpace,
     TrialSpace,
@@ -498,40 +498,18 @@ def _refusal(term: ResidualTerm, why: str) -> str:
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
-class ProductOperators(LinearSystem):
+def operators_of(
+    space: ProductSpace, prescribed: Tensor, linearised: Tensor, order: int
+) -> LinearSystem:
     """The linearised equation Σ_α a_α ∂^α in a product space; α counts derivatives in time, too.
 
     Args:
         space: the space.
         prescribed: which unknowns are prescribed by conditions on sides, (n, m).
-        factors: the a_α at the places, (places or 1, equations, m).
-    """
-
-    space: ProductSpace
-    prescribed: Tensor
-    factors: Mapping[MultiIndex, Tensor]
-
-    def factored(self, rates: Sequence[complex]) -> "ProductFactor":
-        combined: dict[MultiIndex, Tensor] = {}
-        for (*at, time), one in self.factors.items():
-            index = (*at, 0)
-            scaled = rates[time] * one
-            combined[index] = combined[index] + scaled if index in combined else scaled
-        return ProductFactor(self.space, self.prescribed, combined)
-
-
-def operators_of(
-    space: ProductSpace, prescribed: Tensor, linearised: Tensor, order: int
-) -> ProductOperators:
-    """The operators with given derivatives by the parts of jets.
-
-    Args:
-        space, prescribed: as for `ProductOperators`.
         linearised: the derivatives of the residuals, (equations, places, parts, m).
         order: that of the equation in time.
     """
-    channels, factors = space.like.channels, {}
+    channels, factors = space.like.channels, dict[MultiIndex, Tensor]()
     for total in range(channels.derivative_order + 1):
         for index in multi_indices(channels.dim, total):
             parts = unit_parts(channels, index)
@@ -539,11 +517,20 @@ def operators_of(
                 one = torch.einsum("gnpf,p->ngf", linearised, parts)
                 if bool(one.any()):
                     factors[index] = one[:1] if bool((one == one[:1]).all()) else one
-    return ProductOperators(space, prescribed, factors)
+
+    def factored(rates: Sequence[complex]) -> Solve:
+        combined: dict[MultiIndex, Tensor] = {}
+        for (*at, time), one in factors.items():
+            index = (*at, 0)
+            scaled = rates[time] * one
+            combined[index] = combined[index] + scaled if index in combined else scaled
+        return ProductFactor(space, prescribed, combined).solve
+
+    return factored
 
 
 @dataclass(frozen=True, eq=False)
-class ProductFactor(Factor):
+class ProductFactor:
     """An operator Σ_α a_α ∂^α in space, and its approximate inverse.
 
     The means of the a_α over space give an operator with constant factors, which is diagonal in
@@ -699,9 +686,7 @@ class ProductSystem(System):
         return found.flatten(1, -2)
 
     @torch.no_grad()
-    def linear(
-        self, linearised: Tensor, moments: MomentsInTime, states: Tensor
-    ) -> ProductOperators:
+    def linear(self, linearised: Tensor, moments: MomentsInTime, states: Tensor) -> LinearSystem:
         return operators_of(self.space, self.prescribed, linearised[:, 0], self.order)
 
     @torch.no_grad()

@@ -3,9 +3,9 @@ conditions, and direct linear systems.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -22,10 +22,10 @@ from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.spaces.evolution_terms import EvolutionTerms, initial_values
 from kanpinn.spaces.galerkin import (
-    Factor,
-    Matrices,
+    LinearSystem,
     MatrixLayout,
     MomentsInTime,
+    Solve,
     System,
     TermInSpace,
     TrialSpace,
@@ -362,53 +362,6 @@ def check_places(ties: Sequence[Ties], walls: Sequence[ResidualTerm]) -> None:
         )
 
 
-def consistent_states(
-    states: Tensor,
-    walls: Sequence[TermInSpace],
-    moments: MomentsInTime,
-    rows_at: Callable[[Tensor], Sequence[Array]],
-    inverse_mass: Callable[[Array], Array],
-    combined: Sequence[Array] | None = None,
-    passes: int = 3,
-) -> Tensor:
-    """States, the first one changed as little as possible so that conditions at walls hold.
-
-    The change is the least in the mean square over space. Conditions that contain derivatives in
-    time say nothing about the first moment.
-
-    Args:
-        states: the coefficients of the value and, for second order, the rate, (order, n, m).
-        walls: the conditions.
-        moments: the first moment.
-        rows_at: gives the linearised conditions for the derivatives of order r = 0, 1, … in time,
-            (rows, n·m) each, at coefficients of the polynomials (b, n, m).
-        inverse_mass: solves with the matrix of the integrals of products of two functions.
-        combined: combinations of all conditions to satisfy, (c, rows) each; None for all of them
-            themselves.
-        passes: of Newton's method, for conditions that are not linear.
-    """
-    places = [wall.points(moments.times) for wall in walls]
-    for _ in range(passes):
-        whole = torch.cat([states, 0 * states[:1]])
-        values, *later = rows_at(whole)
-        own = values.any(axis=1) & ~np.any([one.any(axis=1) for one in later], axis=0)
-        if not own.any():
-            return states
-        both = zip(walls, places, strict=True)
-        misfits = [wall.residual(at, moments, whole).flatten() for wall, at in both]
-        right = torch.cat(misfits).numpy()
-        if combined is None:
-            rows, right = values[own], right[own]
-        else:
-            rows = np.concatenate([(one * own) @ values for one in combined])
-            right = np.concatenate([(one * own) @ right for one in combined])
-        near = np.stack([inverse_mass(np.ascontiguousarray(row)) for row in rows], axis=1)
-        change = near @ np.linalg.lstsq(rows @ near, right, rcond=1e-10)[0]
-        first = states[:1] - torch.from_numpy(change).view_as(states[:1])
-        states = torch.cat([first, states[1:]])
-    return states
-
-
 @dataclass(frozen=True, eq=False)
 class DirectSystem(System):
     """A system with matrices that are factored.
@@ -457,7 +410,7 @@ class DirectSystem(System):
         return found.flatten(1)
 
     @torch.no_grad()
-    def linear(self, linearised: Tensor, moments: MomentsInTime, states: Tensor) -> Matrices:
+    def linear(self, linearised: Tensor, moments: MomentsInTime, states: Tensor) -> LinearSystem:
         found = []
         slopes = self.space.by_functions(linearised)[: self.order + 1]
         tests = self.space.tests.expand(-1, -1, len(slopes[0]), -1)
@@ -470,7 +423,14 @@ class DirectSystem(System):
                 for tie in self.ties:
                     kept = tie.kept.T @ self.layout.rows(matrix, tie.numbers)
                     self.layout.replace(matrix, tie.numbers, np.vstack([tie.rows @ rows, kept]))
-        return Matrices(found, self.layout)
+
+        def factored(rates: Sequence[complex]) -> Solve:
+            total = rates[0] * found[0]
+            for rate, one in zip(rates[1:], found[1:], strict=True):
+                total = total + rate * one
+            return self.layout.factored(total)
+
+        return factored
 
     @torch.no_grad()
     def element_errors(self, linearised: Tensor, residual: Tensor, rate: float) -> Tensor:
@@ -511,12 +471,12 @@ class DirectSystem(System):
 
     @torch.no_grad()
     def projection(self, values: Tensor) -> Tensor:
-        found = self._mass.solve(self.tested(values[None])[0].numpy())
+        found = self._mass(self.tested(values[None])[0].numpy())
         return torch.from_numpy(found).view(self.space.size, self.fields)
 
     @cached_property
-    def _mass(self) -> Factor:
-        """The factors of the integrals of products of two functions."""
+    def _mass(self) -> Solve:
+        """The factored system of the integrals of products of two functions."""
         tests, own = self.space.tests, self.space.parts[0]
         mass = torch.einsum("eqmt,eqml->etlm", tests, own).expand(-1, -1, -1, self.fields)
         local = torch.diag_embed(mass).permute(0, 1, 3, 2, 4)
@@ -524,12 +484,32 @@ class DirectSystem(System):
 
     @torch.no_grad()
     def consistent(self, states: Tensor, time: float) -> Tensor:
+        """The change is the least in the mean square over space.
+
+        Conditions that contain derivatives in time say nothing about the first moment.
+        """
         if not self.walls:
             return states
+        passes = 3  # of Newton's method, for conditions that are not linear
         moments = MomentsInTime.first(time, self.order, self.highest)
-        rows = partial(condition_rows, self.walls, self.unknowns, moments)
-        combined = None if self.space.intervals else [tie.rows for tie in self.ties]
-        return consistent_states(states, self.walls, moments, rows, self._mass.solve, combined)
+        places = [wall.points(moments.times) for wall in self.walls]
+        for _ in range(passes):
+            whole = torch.cat([states, 0 * states[:1]])
+            values, *later = condition_rows(self.walls, self.unknowns, moments, whole)
+            own = values.any(axis=1) & ~np.any([one.any(axis=1) for one in later], axis=0)
+            if not own.any():
+                return states
+            both = zip(self.walls, places, strict=True)
+            misfits = [wall.residual(at, moments, whole).flatten() for wall, at in both]
+            rows, right = values[own], torch.cat(misfits).numpy()[own]
+            if not self.space.intervals:
+                combined = np.concatenate([tie.rows[:, own] for tie in self.ties])
+                rows, right = combined @ rows, combined @ right
+            near = np.stack([self._mass(np.ascontiguousarray(row)) for row in rows], axis=1)
+            change = near @ np.linalg.lstsq(rows @ near, right, rcond=1e-10)[0]
+            first = states[:1] - torch.from_numpy(change).view_as(states[:1])
+            states = torch.cat([first, states[1:]])
+        return states
 
 
 def direct_system(

@@ -155,8 +155,7 @@ class SimplifiedNewton(GalerkinNewton):
         self.scale = equations.stages.eigenvalues / equations.length
         powers = range(system.order + 1)
         self.factors = [
-            self.linear.factored([(at if at.imag else at.real) ** r for r in powers])
-            for at in self.scale
+            self.linear([(at if at.imag else at.real) ** r for r in powers]) for at in self.scale
         ]
 
     def correction(self, unknowns: Tensor) -> Tensor | None:
@@ -173,7 +172,7 @@ class SimplifiedNewton(GalerkinNewton):
             transformed, self.scale, self.factors, stages.vectors.T, strict=True
         ):
             right = row if at.imag else row.real
-            found = factor.solve(np.ascontiguousarray(right)) * at ** (system.order - 1)
+            found = factor(np.ascontiguousarray(right)) * at ** (system.order - 1)
             change += (column[:, None] * found).real
         return torch.from_numpy(change).view(len(change), -1, system.fields)
 
@@ -190,7 +189,7 @@ class SimplifiedNewton(GalerkinNewton):
         states = equations.states(unknowns)
         (defect,) = system.residual(system.points(between), between, states)
         rates = [one / equations.length**r for r, one in enumerate(form.ratios)]
-        found = torch.from_numpy(self.linear.factored(rates).solve(defect))
+        found = torch.from_numpy(self.linear(rates)(defect))
         error = found.view(1, -1, system.fields) * form.mean
         return TimeError(float(system.norms(error)), error)
 

@@ -341,7 +341,7 @@ def test_its_state_keeps_the_error_of_intervals_that_have_just_changed():
     states = []
 
     def keep(run: SolverState) -> None:
-        states.append(run.state_dict()["stage"])
+        states.append(run.state_dict()["stage"]["state"])
 
     fine = kp.Windows([2, 1], grid=60)  # far more intervals than are needed
     solved(Warm(), 1e-5, fine, errors=False, observers=[keep])
