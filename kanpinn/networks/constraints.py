@@ -534,7 +534,7 @@ def periodic_axes(problem: BoundaryValueProblem) -> dict[int, int]:
 
 def choose_imposition(
     problem: BoundaryValueProblem,
-    boundary: str,
+    boundary: object,  # a string, which is checked here
     found: Sequence[Jump],
     rough: bool = False,
     walls: bool = False,
