@@ -160,7 +160,10 @@ def test_it_goes_on_bit_for_bit_while_the_kink_is_there():
         errors=False,
         observers=[lambda run: states.append(copy.deepcopy(run.state_dict()))],
     )
-    assert states[0]["stage"]["state"]["kinks"] is not None and states[-1]["stage"]["state"]["kinks"] is None
+    assert (
+        states[0]["stage"]["state"]["kinks"] is not None
+        and states[-1]["stage"]["state"]["kinks"] is None
+    )
     again = solved(Jump(0.1), 1e-3, errors=False, checkpoint=states[0])
     one, other = (s.network.state_dict() for s in (whole, again))
     assert all(torch.equal(one[name], other[name]) for name in one)
