@@ -9,27 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kanpinn import interpret as interpret
     from kanpinn._support.errors import InputError as InputError
-    from kanpinn._support.errors import KanpinnError as KanpinnError
     from kanpinn._support.errors import NumericalError as NumericalError
     from kanpinn._support.errors import Outcome as Outcome
     from kanpinn.accuracy import FEM as FEM
-    from kanpinn.accuracy import Bound as Bound
     from kanpinn.accuracy import DataFile as DataFile
-    from kanpinn.accuracy import Errors as Errors
-    from kanpinn.accuracy import Estimate as Estimate
-    from kanpinn.accuracy import Estimated as Estimated
-    from kanpinn.accuracy import Invariant as Invariant
-    from kanpinn.accuracy import Recipe as Recipe
-    from kanpinn.accuracy import Reference as Reference
     from kanpinn.accuracy import fit_order as fit_order
-    from kanpinn.accuracy import observed_order as observed_order
     from kanpinn.data import Data as Data
     from kanpinn.data import Table as Table
     from kanpinn.geometry import Annulus as Annulus
     from kanpinn.geometry import Arc as Arc
     from kanpinn.geometry import Ball as Ball
-    from kanpinn.geometry import Boundary as Boundary
     from kanpinn.geometry import Box as Box
     from kanpinn.geometry import Corner as Corner
     from kanpinn.geometry import Disk as Disk
@@ -46,7 +37,6 @@ if TYPE_CHECKING:
     from kanpinn.geometry import Triangle as Triangle
     from kanpinn.geometry import graded as graded
     from kanpinn.geometry.sampling import Collocation as Collocation
-    from kanpinn.jets import Channels as Channels
     from kanpinn.jets import Jet as Jet
     from kanpinn.jets import biharmonic as biharmonic
     from kanpinn.jets import directional as directional
@@ -64,18 +54,14 @@ if TYPE_CHECKING:
     from kanpinn.optimizers import Adam as Adam
     from kanpinn.optimizers import LeastSquares as LeastSquares
     from kanpinn.optimizers import LevenbergMarquardt as LevenbergMarquardt
-    from kanpinn.optimizers import Method as Method
-    from kanpinn.optimizers import Optimizer as Optimizer
     from kanpinn.optimizers import Refine as Refine
     from kanpinn.optimizers import SSBroyden as SSBroyden
-    from kanpinn.optimizers import Transform as Transform
     from kanpinn.optimizers import VariableProjection as VariableProjection
     from kanpinn.pde import AdvectionDiffusion as AdvectionDiffusion
     from kanpinn.pde import Condition as Condition
     from kanpinn.pde import Constraint as Constraint
     from kanpinn.pde import Dirichlet as Dirichlet
     from kanpinn.pde import EigenProblem as EigenProblem
-    from kanpinn.pde import Equation as Equation
     from kanpinn.pde import Expression as Expression
     from kanpinn.pde import Heat as Heat
     from kanpinn.pde import Helmholtz as Helmholtz
@@ -95,13 +81,11 @@ if TYPE_CHECKING:
     from kanpinn.runs.progress import Progress as Progress
     from kanpinn.runs.progress import StudyProgress as StudyProgress
     from kanpinn.runs.results import load as load
+    from kanpinn.runs.results import to_npz as to_npz
+    from kanpinn.runs.results import to_vtkhdf as to_vtkhdf
     from kanpinn.runs.study import Study as Study
     from kanpinn.runs.study.sweep import sweep as sweep
-    from kanpinn.solvers import Eigensolution as Eigensolution
-    from kanpinn.solvers import Fitted as Fitted
-    from kanpinn.solvers import Scores as Scores
     from kanpinn.solvers import Solution as Solution
-    from kanpinn.solvers import Verification as Verification
     from kanpinn.solvers import eigen as eigen
     from kanpinn.solvers import error_bound as error_bound
     from kanpinn.solvers import estimate_error as estimate_error
@@ -117,26 +101,24 @@ if TYPE_CHECKING:
 
 # The same names for run time; a test holds the two lists together.
 _NAMES = {
-    "_support.errors": ("InputError", "KanpinnError", "NumericalError", "Outcome"),
-    "accuracy": (
-        "FEM",
-        "Bound",
-        "DataFile",
-        "Errors",
-        "Estimate",
-        "Estimated",
-        "Invariant",
-        "Recipe",
-        "Reference",
-        "fit_order",
-        "observed_order",
+    "_support.errors": (
+        "InputError",
+        "NumericalError",
+        "Outcome",
     ),
-    "data": ("Data", "Table"),
+    "accuracy": (
+        "DataFile",
+        "FEM",
+        "fit_order",
+    ),
+    "data": (
+        "Data",
+        "Table",
+    ),
     "geometry": (
         "Annulus",
         "Arc",
         "Ball",
-        "Boundary",
         "Box",
         "Corner",
         "Disk",
@@ -155,7 +137,6 @@ _NAMES = {
     ),
     "geometry.sampling": ("Collocation",),
     "jets": (
-        "Channels",
         "Jet",
         "biharmonic",
         "directional",
@@ -167,17 +148,18 @@ _NAMES = {
         "partial",
     ),
     "loss": ("Sparsity",),
-    "networks": ("KAN", "MLP", "Beside"),
+    "networks": (
+        "Beside",
+        "KAN",
+        "MLP",
+    ),
     "optimizers": (
-        "LBFGS",
         "Adam",
+        "LBFGS",
         "LeastSquares",
         "LevenbergMarquardt",
-        "Method",
-        "Optimizer",
         "Refine",
         "SSBroyden",
-        "Transform",
         "VariableProjection",
     ),
     "pde": (
@@ -186,7 +168,6 @@ _NAMES = {
         "Constraint",
         "Dirichlet",
         "EigenProblem",
-        "Equation",
         "Expression",
         "Heat",
         "Helmholtz",
@@ -204,24 +185,36 @@ _NAMES = {
         "Unknown",
         "Wave",
     ),
-    "runs.progress": ("Progress", "StudyProgress"),
-    "runs.results": ("load",),
+    "runs.progress": (
+        "Progress",
+        "StudyProgress",
+    ),
+    "runs.results": (
+        "load",
+        "to_npz",
+        "to_vtkhdf",
+    ),
     "runs.study": ("Study",),
     "runs.study.sweep": ("sweep",),
     "solvers": (
-        "Eigensolution",
-        "Fitted",
-        "Scores",
         "Solution",
-        "Verification",
         "eigen",
         "error_bound",
         "estimate_error",
         "fit",
         "solve",
     ),
-    "spaces": ("CellWindows", "Cells", "Windows"),
-    "tasks": ("Continuation", "Dissection", "March", "Shooting"),
+    "spaces": (
+        "CellWindows",
+        "Cells",
+        "Windows",
+    ),
+    "tasks": (
+        "Continuation",
+        "Dissection",
+        "March",
+        "Shooting",
+    ),
 }
 _ROOM_OF = {name: room for room, names in _NAMES.items() for name in names}
 __all__ = sorted(_ROOM_OF)
@@ -233,6 +226,8 @@ else:
     def __getattr__(name: str) -> object:
         if name == "__version__":
             return _version()
+        if name == "interpret":
+            return import_module("kanpinn.interpret")
         if name not in _ROOM_OF:
             raise AttributeError(f"module 'kanpinn' has no attribute {name!r}")
         value = globals()[name] = getattr(import_module(f"kanpinn.{_ROOM_OF[name]}"), name)
@@ -250,4 +245,4 @@ def _version() -> str:
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return [*__all__, "__version__", "interpret"]

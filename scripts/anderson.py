@@ -49,6 +49,7 @@ from kanpinn.interpret.snapping import Candidate
 from kanpinn.linalg import fold
 from kanpinn.optimizers.output_layer import Probes, best_damping
 from kanpinn.plotting.style import BLACK, MARKERS, PALETTE, STYLE, VERMILLION, new_figure, tidy
+from kanpinn.solvers import Fitted
 
 Array = numpy.ndarray
 
@@ -661,7 +662,7 @@ def study(model: Model, seed: int, size: Size) -> Result:
     )
 
 
-def best_fit(model: Model, parts: kp.Data, seed: int, size: Size) -> kp.Fitted:
+def best_fit(model: Model, parts: kp.Data, seed: int, size: Size) -> Fitted:
     """Return, of several starts, the fit with the least cross entropy on the validation part."""
     fits = [
         kp.fit(

@@ -30,8 +30,10 @@ from torch import Tensor
 
 import kanpinn as kp
 from kanpinn._support.files import write_text
+from kanpinn.jets import Channels
 from kanpinn.loss import Residuals, ResidualTerm
 from kanpinn.networks import Network, Surrogate
+from kanpinn.optimizers import Optimizer
 from kanpinn.plotting.style import BLUE, GREY, MARKERS, PALETTE, STYLE, new_figure, tidy
 from kanpinn.solvers.loop import run_stages
 from kanpinn.solvers.losses import FixedLoss
@@ -72,7 +74,7 @@ NETWORKS: dict[str, Callable[[int], Network]] = {
     "KAN [1,5,1]": lambda seed: kp.KAN([1, 5, 1], degree=3, grid=17, seed=seed),
     "MLP [1,12,12,1]": lambda seed: kp.MLP([1, 12, 12, 1], seed=seed),
 }
-OPTIMIZERS: dict[str, Callable[[int], kp.Optimizer]] = {
+OPTIMIZERS: dict[str, Callable[[int], Optimizer]] = {
     "Adam": lambda steps: kp.Adam(steps=10 * steps, lr=1e-2),
     "L-BFGS": lambda steps: kp.LBFGS(steps=max(1, steps // 5)),
     "Levenberg–Marquardt": lambda steps: kp.LevenbergMarquardt(steps=steps),
@@ -121,13 +123,13 @@ def learn(network: str, optimizer: str, seed: int, count: int, steps: int) -> Re
     return Result(network, optimizer, seed, size, tuple(rmse), change, inner, tuple(curves))
 
 
-def teach(surrogate: Surrogate, x: Tensor, optimizer: kp.Optimizer, seed: int) -> None:
+def teach(surrogate: Surrogate, x: Tensor, optimizer: Optimizer, seed: int) -> None:
     """Minimise the mean squared error at these points, and at no others."""
     term = ResidualTerm(
         "data",
         kp.Points(x, NAMES),
         1.0,
-        kp.Channels(NAMES),
+        Channels(NAMES),
         lambda p, u: u.value - target(p.coords),
     )
     run_stages(begin(FixedLoss(Residuals(surrogate, [term])), (optimizer,)), seed=seed)

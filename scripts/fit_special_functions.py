@@ -48,8 +48,10 @@ from scipy import special
 from torch import Tensor
 
 import kanpinn as kp
+from kanpinn.optimizers import Method
 from kanpinn.plotting.convergence import error_axis
 from kanpinn.plotting.style import GREY, MARKERS, PALETTE, STYLE, new_figure, tidy
+from kanpinn.solvers import Fitted
 
 Array = numpy.ndarray
 AMPLITUDE, PARAMETER = pi / 2, 0.9  # m = 1 is a singularity of the elliptic functions
@@ -125,7 +127,7 @@ class Setting:
     """A network of two inputs and its training; KANs have a degree and a grid for each layer."""
 
     hidden: tuple[int, ...]
-    optimizers: tuple[kp.Method, ...]
+    optimizers: tuple[Method, ...]
     degree: tuple[int, ...] = ()
     grid: tuple[int, ...] = ()
 
@@ -165,7 +167,7 @@ def _solved(hidden: int, rcond: float | None, degree: int = 0, grid: Sequence[in
     return Setting((hidden,), (kp.LeastSquares(rcond=rcond),), degrees, tuple(grid))
 
 
-def _refined(share: float) -> tuple[kp.Method, ...]:
+def _refined(share: float) -> tuple[Method, ...]:
     """Return variable projection on the coarsest grid, and Levenberg–Marquardt on finer ones."""
     search = kp.VariableProjection(
         steps=max(1, int(20 * share)),
@@ -253,7 +255,7 @@ def fit(function: Function, method: Method, sample: str, seed: int) -> list[Row]
     return [row]
 
 
-def _fitted(function: Function, setting: Setting, data: kp.Data | kp.Table, seed: int) -> kp.Fitted:
+def _fitted(function: Function, setting: Setting, data: kp.Data | kp.Table, seed: int) -> Fitted:
     network = setting.network(seed)
     bounds = function.bounds if isinstance(network, kp.KAN) else None
     return kp.fit(network, data, setting.optimizers, bounds=bounds, seed=seed)

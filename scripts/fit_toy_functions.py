@@ -41,8 +41,10 @@ from torch import Tensor, pi
 
 import kanpinn as kp
 from kanpinn.accuracy.orders import Fit, before_level
+from kanpinn.optimizers import Method
 from kanpinn.plotting.convergence import error_axis, size_axis
 from kanpinn.plotting.style import GREY, MARKERS, PALETTE, STYLE, new_figure, tidy
+from kanpinn.solvers import Fitted
 
 
 def bessel(x: Tensor) -> Tensor:
@@ -171,7 +173,7 @@ def _bessel(degree: int, seed: int, grids: Sequence[int]) -> list[Row]:
     return rows
 
 
-def _row(fitted: kp.Fitted, function: Function, grid: int, begun: float) -> Row:
+def _row(fitted: Fitted, function: Function, grid: int, begun: float) -> Row:
     return {
         "grid": grid,
         "parameters": fitted.parameters,
@@ -193,7 +195,7 @@ def _staircase(name: str, degree: int, seed: int, flight: Sequence[int], size: S
     coarse = flight[0] // 2
     middle = [2 * coarse] * (len(shape) - 3)
     network = kp.KAN(shape, degree=degree, grid=[coarse, *middle, coarse], seed=seed)
-    stages: list[kp.Method] = [_search(size.search, coarse, ARRIVED[degree])]
+    stages: list[Method] = [_search(size.search, coarse, ARRIVED[degree])]
     ends = {}
     for grid in grids:
         stages += [kp.Refine(grid), *_polish(grid, size.steps)]
@@ -216,13 +218,13 @@ def _staircase(name: str, degree: int, seed: int, flight: Sequence[int], size: S
     ]
 
 
-def _search(steps: int, coarse: int, arrived: float) -> kp.Method:
+def _search(steps: int, coarse: int, arrived: float) -> Method:
     return kp.VariableProjection(
         steps=steps, rounds=40, follow=2, coarse=coarse, tolerance=arrived, prune=False
     )
 
 
-def _polish(grid: int, steps: int) -> list[kp.Method]:
+def _polish(grid: int, steps: int) -> list[Method]:
     damped = kp.LevenbergMarquardt(steps=steps)
     if grid > FINE:
         return [damped]

@@ -34,7 +34,7 @@ from torch import Tensor
 import kanpinn as kp
 from kanpinn._support.files import write_text
 from kanpinn.interpret import Formula, interpret
-from kanpinn.jets import jet_of
+from kanpinn.jets import Channels, jet_of
 
 Function = Callable[[Tensor], Tensor]
 Part = tuple[str, Function]
@@ -130,7 +130,7 @@ class DrawnPoisson(kp.Problem):
 
     def source(self, p):
         """Return Δu by automatic differentiation."""
-        channels = kp.Channels(p.names, second="laplacian")
+        channels = Channels(p.names, second="laplacian")
         return kp.laplacian(jet_of(self._values, p.coords, channels))
 
     def conditions(self):

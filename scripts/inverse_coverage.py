@@ -30,7 +30,7 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn.jets import jet_of
+from kanpinn.jets import Channels, jet_of
 from kanpinn.runs.config import SolveJob
 
 WIDTHS, DEGREE, GRID = (24, 32), 9, (4, 4)
@@ -40,7 +40,7 @@ Function = Callable[[Tensor], Tensor]
 
 def jet_at(function: Function, p: kp.Points) -> kp.Jet:
     """Return a function's jet at points."""
-    return jet_of(function, p.coords, kp.Channels(p.names, second="laplacian"))
+    return jet_of(function, p.coords, Channels(p.names, second="laplacian"))
 
 
 class DiffusionSensitivity(kp.Problem):

@@ -58,6 +58,7 @@ from kanpinn.interpret import draw_network
 from kanpinn.jets import Channels
 from kanpinn.networks.basis import BSplines
 from kanpinn.plotting.style import BLUE, GREEN, ORANGE, STYLE, new_figure, tidy
+from kanpinn.solvers import Fitted
 from kanpinn.solvers.fitted import criterion
 
 # As in DeepMind's table, misspellings included.
@@ -352,7 +353,7 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
     script.write_csv(path, ["", *names], numbered)
 
 
-def attribution(fitted: kp.Fitted) -> dict[str, dict[str, float]]:
+def attribution(fitted: Fitted) -> dict[str, dict[str, float]]:
     """Return shares that add up to one, on the test rows, {measure: {input: share}}.
 
     gradient: the mean of |∂ cross entropy/∂x| times the standard deviation of x. shuffling: the
@@ -374,7 +375,7 @@ def attribution(fitted: kp.Fitted) -> dict[str, dict[str, float]]:
     }
 
 
-def accuracies(fitted: kp.Fitted) -> tuple[float, float]:
+def accuracies(fitted: Fitted) -> tuple[float, float]:
     """Return the shares of training and of test rows that are classified rightly."""
     train, test = (fitted.scores[part].accuracy for part in ("train", "test"))
     assert train is not None and test is not None  # the scores of classes have them
@@ -382,7 +383,7 @@ def accuracies(fitted: kp.Fitted) -> tuple[float, float]:
 
 
 @torch.no_grad()
-def hidden_edges(fitted: kp.Fitted, inputs: Tensor) -> Tensor:
+def hidden_edges(fitted: Fitted, inputs: Tensor) -> Tensor:
     """Return the values of the edges into the hidden unit, (n, inputs)."""
     low, high = fitted.surrogate.low, fitted.surrogate.high
     scaled = 2 * (inputs.to(low) - low) / (high - low) - 1
@@ -390,7 +391,7 @@ def hidden_edges(fitted: kp.Fitted, inputs: Tensor) -> Tensor:
     return fitted.network.layers[0].edges(scaled)[:, 0, :, 0]
 
 
-def _gradient(fitted: kp.Fitted, test: kp.Table) -> Tensor:
+def _gradient(fitted: Fitted, test: kp.Table) -> Tensor:
     inputs = test.inputs.to(fitted.surrogate.low).requires_grad_()
     outputs = fitted.surrogate.jet(Points(inputs, test.names), Channels(test.names)).value
     loss = torch.nn.functional.cross_entropy(outputs, test.targets, reduction="sum")
@@ -398,7 +399,7 @@ def _gradient(fitted: kp.Fitted, test: kp.Table) -> Tensor:
     return gradient.abs().mean(dim=0) * test.inputs.std(dim=0)
 
 
-def _lost(fitted: kp.Fitted, test: kp.Table, column: int) -> Tensor:
+def _lost(fitted: Fitted, test: kp.Table, column: int) -> Tensor:
     order = torch.randperm(len(test), generator=torch.Generator().manual_seed(column))
     shuffled = test.inputs.clone()
     shuffled[:, column] = shuffled[order, column]
@@ -497,7 +498,7 @@ def kan_width(data: kp.Data) -> list[int]:
 
 def sparse_fits(
     data: kp.Data, reach: float, seed: int, size: Size, strengths: Sequence[float]
-) -> Iterator[tuple[float, kp.Fitted]]:
+) -> Iterator[tuple[float, Fitted]]:
     """Yield fits with penalties on L1 and entropy of the edges' sizes, each from the one before.
 
     There are no validation rows: by these the state before it grew sparse would be kept.
@@ -512,7 +513,7 @@ def sparse_fits(
 
 
 def result(
-    network: str, fitted: kp.Fitted, seed: int, grouped: bool, reach: float | None = None
+    network: str, fitted: Fitted, seed: int, grouped: bool, reach: float | None = None
 ) -> Result:
     """Return the result of one fit."""
     train, test = accuracies(fitted)
@@ -531,7 +532,7 @@ class SparselyJudged(kp.Adam):
 
 def fit_starts(
     data: kp.Data, width: Sequence[int], seed: int, size: Size, intervals: int = 3
-) -> tuple[float, kp.Fitted]:
+) -> tuple[float, Fitted]:
     """Return the reach of the first grid whose fit is best on the validation rows, and the fit."""
     began = time.perf_counter()
     fits = {}
@@ -963,7 +964,7 @@ def draw_attribution(results: Sequence[Result]) -> Figure:
     return figure
 
 
-def draw_hidden(one: kp.Fitted) -> Figure:
+def draw_hidden(one: Fitted) -> Figure:
     """Draw the hidden unit of a network against the slope, coloured by the signature."""
     assert one.data.test is not None
     test = one.data.test

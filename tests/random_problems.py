@@ -11,7 +11,7 @@ import kanpinn as kp
 from kanpinn.geometry import Domain
 from kanpinn.geometry.quadrature import domain_rule
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets import jet_of
+from kanpinn.jets import Channels, jet_of
 
 STEADY = ("poisson", "helmholtz", "advection", "system")
 EVOLVING = ("heat", "wave")
@@ -44,7 +44,7 @@ class Known:
     def flux(self, p: kp.Points) -> Tensor:
         """∂u/∂n."""
         jet = jet_of(
-            lambda x: self(kp.Points(x, p.names)), p.coords, kp.Channels(p.names, gradient=True)
+            lambda x: self(kp.Points(x, p.names)), p.coords, Channels(p.names, gradient=True)
         )
         return kp.normal_derivative(jet, p)
 

@@ -19,8 +19,8 @@ class KanpinnError(Exception):
 
     Example:
         >>> import kanpinn as kp
-        >>> issubclass(kp.InputError, kp.KanpinnError)
-        True
+        >>> issubclass(kp.InputError, KanpinnError), issubclass(kp.NumericalError, KanpinnError)
+        (True, True)
     """
 
 
@@ -44,7 +44,7 @@ class NumericalError(KanpinnError, ArithmeticError):
         >>> import kanpinn as kp
         >>> try:
         ...     raise kp.NumericalError("the matrix has no finite entries")
-        ... except kp.KanpinnError as error:
+        ... except kp.NumericalError as error:
         ...     print(error)
         the matrix has no finite entries
     """

@@ -38,8 +38,7 @@ class Estimated:
     confounded: the names of other numbers that the data do not determine either.
 
     Example:
-        >>> import kanpinn as kp
-        >>> found = kp.Estimated(0.1006, low=0.0968, high=0.1044, exact=0.1)
+        >>> found = Estimated(0.1006, low=0.0968, high=0.1044, exact=0.1)
         >>> found.low <= found.exact <= found.high
         True
     """

@@ -33,8 +33,7 @@ class Invariant:
 
     Example:
         >>> import numpy
-        >>> import kanpinn as kp
-        >>> mass = kp.Invariant(numpy.array([0.0, 1.0]), numpy.array([2.0, 2.0002]), size=2.0)
+        >>> mass = Invariant(numpy.array([0.0, 1.0]), numpy.array([2.0, 2.0002]), size=2.0)
         >>> f"{mass.relative_drift:.0e}"
         '1e-04'
     """

@@ -96,8 +96,7 @@ def observed_order(sizes: Sequence[float | int], errors: Sequence[float | int]) 
     """Return the exponent p of error ≈ C·size^-p, fitted by least squares on the logarithms.
 
     Example:
-        >>> import kanpinn as kp
-        >>> kp.observed_order([4, 8, 16], [1e-2, 6.25e-4, 3.90625e-5])
+        >>> observed_order([4, 8, 16], [1e-2, 6.25e-4, 3.90625e-5])
         4.0
     """
     return fit_order(sizes, errors).order

@@ -42,8 +42,8 @@ class Channels:
         InputError: for an unknown kind of second derivatives.
 
     Example:
-        >>> import kanpinn as kp
-        >>> carried = kp.Channels(("x", "y"), second="laplacian")
+        >>> from kanpinn.jets import Channels
+        >>> carried = Channels(("x", "y"), second="laplacian")
         >>> carried.gradient, carried.second_count, carried.derivative_order
         (True, 1, 2)
     """
@@ -115,9 +115,9 @@ class Jet:
     Example:
         >>> import torch
         >>> import kanpinn as kp
-        >>> from kanpinn.jets import jet_of
+        >>> from kanpinn.jets import Channels, jet_of
         >>> x = torch.tensor([[1.0, 2.0]])
-        >>> u = jet_of(lambda x: x[:, :1] * x[:, 1:], x, kp.Channels(("x", "y"), gradient=True))
+        >>> u = jet_of(lambda x: x[:, :1] * x[:, 1:], x, Channels(("x", "y"), gradient=True))
         >>> (u * u).gradient.flatten()
         tensor([8., 4.])
     """

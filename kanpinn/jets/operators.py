@@ -25,8 +25,8 @@ def grad(u: Jet) -> Tensor:
     Example:
         >>> import torch
         >>> import kanpinn as kp
-        >>> from kanpinn.jets import jet_of
-        >>> slopes = kp.Channels(("x", "y"), gradient=True)
+        >>> from kanpinn.jets import Channels, jet_of
+        >>> slopes = Channels(("x", "y"), gradient=True)
         >>> u = jet_of(lambda x: x[:, :1] * x[:, 1:], torch.tensor([[2.0, 3.0]]), slopes)
         >>> kp.grad(u)
         tensor([[3., 2.]])
@@ -45,8 +45,8 @@ def laplacian(u: Jet) -> Tensor:
     Example:
         >>> import torch
         >>> import kanpinn as kp
-        >>> from kanpinn.jets import jet_of
-        >>> second = kp.Channels(("x", "y"), second="laplacian")
+        >>> from kanpinn.jets import Channels, jet_of
+        >>> second = Channels(("x", "y"), second="laplacian")
         >>> u = jet_of(lambda x: (x**2).sum(1, keepdim=True), torch.ones(1, 2), second)
         >>> kp.laplacian(u)
         tensor([[4.]])
@@ -66,8 +66,8 @@ def hessian(u: Jet) -> Tensor:
     Example:
         >>> import torch
         >>> import kanpinn as kp
-        >>> from kanpinn.jets import jet_of
-        >>> second = kp.Channels(("x", "y"), second="hessian")
+        >>> from kanpinn.jets import Channels, jet_of
+        >>> second = Channels(("x", "y"), second="hessian")
         >>> u = jet_of(lambda x: x[:, :1] * x[:, 1:] ** 2, torch.tensor([[2.0, 3.0]]), second)
         >>> kp.hessian(u)
         tensor([[[0., 6.],
@@ -84,8 +84,8 @@ def div(*components: Jet) -> Tensor:
     Example:
         >>> import torch
         >>> import kanpinn as kp
-        >>> from kanpinn.jets import jet_of
-        >>> slopes = kp.Channels(("x", "y"), gradient=True)
+        >>> from kanpinn.jets import Channels, jet_of
+        >>> slopes = Channels(("x", "y"), gradient=True)
         >>> kp.div(jet_of(lambda x: x**2, torch.tensor([[1.0, 2.0]]), slopes))
         tensor([[6.]])
     """
@@ -104,10 +104,10 @@ def normal_derivative(u: Jet, p: Points) -> Tensor:
     Example:
         >>> import torch
         >>> import kanpinn as kp
-        >>> from kanpinn.jets import jet_of
+        >>> from kanpinn.jets import Channels, jet_of
         >>> right = torch.tensor([[1.0, 0.0]])
         >>> p = kp.Points(torch.tensor([[1.0, 3.0]]), ("x", "y"), normals=right)
-        >>> slopes = kp.Channels(("x", "y"), gradient=True)
+        >>> slopes = Channels(("x", "y"), gradient=True)
         >>> u = jet_of(lambda x: x[:, :1] * x[:, 1:], p.coords, slopes)
         >>> kp.normal_derivative(u, p)
         tensor([[3.]])
@@ -138,8 +138,8 @@ def partial(u: Jet, *names: str) -> Tensor:
     Example:
         >>> import torch
         >>> import kanpinn as kp
-        >>> from kanpinn.jets import jet_of
-        >>> second = kp.Channels(("x", "y"), second="hessian")
+        >>> from kanpinn.jets import Channels, jet_of
+        >>> second = Channels(("x", "y"), second="hessian")
         >>> u = jet_of(lambda x: x[:, :1] * x[:, 1:] ** 2, torch.tensor([[2.0, 3.0]]), second)
         >>> kp.partial(u, "x", "y")
         tensor([[6.]])
@@ -169,8 +169,8 @@ def directional(u: Jet, direction: Sequence[float | int], order: int = 1) -> Ten
     Example:
         >>> import torch
         >>> import kanpinn as kp
-        >>> from kanpinn.jets import jet_of
-        >>> along = kp.Channels(("x", "y"), directions=((1.0, 1.0),), order=1)
+        >>> from kanpinn.jets import Channels, jet_of
+        >>> along = Channels(("x", "y"), directions=((1.0, 1.0),), order=1)
         >>> u = jet_of(lambda x: x[:, :1] * x[:, 1:], torch.tensor([[2.0, 3.0]]), along)
         >>> kp.directional(u, (1, 1))
         tensor([[5.]])
@@ -192,8 +192,8 @@ def biharmonic(u: Jet) -> Tensor:
     Example:
         >>> import torch
         >>> import kanpinn as kp
-        >>> from kanpinn.jets import jet_of
-        >>> four = kp.Channels(("x",), directions=((1.0,),), order=4)
+        >>> from kanpinn.jets import Channels, jet_of
+        >>> four = Channels(("x",), directions=((1.0,),), order=4)
         >>> kp.biharmonic(jet_of(lambda x: x**4, torch.ones(1, 1), four))
         tensor([[24.]])
     """

@@ -202,7 +202,7 @@ class Method(ABC):
     Example:
         >>> import kanpinn as kp
         >>> methods = [kp.LeastSquares(), kp.Refine(8), kp.LevenbergMarquardt(steps=20)]
-        >>> [isinstance(one, kp.Method) for one in methods], methods[2].steps
+        >>> [isinstance(one, Method) for one in methods], methods[2].steps
         ([True, True, True], 20)
     """
 
@@ -262,7 +262,7 @@ class Optimizer(Method):
 
     Example:
         >>> import kanpinn as kp
-        >>> isinstance(kp.LBFGS(), kp.Optimizer), isinstance(kp.Refine(8), kp.Optimizer)
+        >>> isinstance(kp.LBFGS(), Optimizer), isinstance(kp.Refine(8), Optimizer)
         (True, False)
     """
 
@@ -272,7 +272,7 @@ class Transform(Method):
 
     Example:
         >>> import kanpinn as kp
-        >>> isinstance(kp.Refine(8), kp.Transform)
+        >>> isinstance(kp.Refine(8), Transform)
         True
     """
 

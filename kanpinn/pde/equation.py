@@ -254,7 +254,7 @@ class Equation(Problem):
         >>> box = kp.Box(x=(0, 1), y=(0, 1))
         >>> mixed = {"x_min": 0, "x_max": {"neumann": 1}, "others": {"neumann": 0}}
         >>> problem = kp.Poisson(box, source="sin(pi*x)", boundary=mixed)
-        >>> isinstance(problem, kp.Equation), len(problem.conditions())
+        >>> isinstance(problem, Equation), len(problem.conditions())
         (True, 3)
     """
 

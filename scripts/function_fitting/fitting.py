@@ -14,6 +14,8 @@ from torch import Tensor
 
 import kanpinn as kp
 from kanpinn._support.files import write_text
+from kanpinn.optimizers import Method
+from kanpinn.solvers import Fitted
 
 TEST_ROWS, TEST_SEED = 4000, 1_000_000
 UNIFORM, CHEBYSHEV = "uniform", "chebyshev"  # densities of points
@@ -62,7 +64,7 @@ class Function:
         return self.sample(TEST_ROWS, TEST_SEED)
 
 
-def rmse(fitted: kp.Fitted, table: kp.Table) -> float:
+def rmse(fitted: Fitted, table: kp.Table) -> float:
     """Return the root mean square error of a fit on a table."""
     return float((fitted(table.inputs) - table.targets).square().mean().sqrt())
 
@@ -73,7 +75,7 @@ LM, LBFGS, ADAM = "Levenberg–Marquardt", "L-BFGS", "Adam"
 MOST_STEPS, WORK = 100, 8000
 
 
-def optimizers(width: int, share: float = 1.0) -> dict[str, tuple[kp.Method, ...]]:
+def optimizers(width: int, share: float = 1.0) -> dict[str, tuple[Method, ...]]:
     """Return each optimizer's stages for two hidden layers of a width.
 
     share: how many steps are made, relative to those of a full run.

@@ -15,6 +15,7 @@ from hostile.adversarial import drawn_function
 from torch import Tensor
 
 import kanpinn as kp
+from kanpinn.accuracy import Bound
 from kanpinn.geometry import Domain
 from kanpinn.jets import Jet
 
@@ -279,7 +280,7 @@ def _judged(case: Case) -> Judged:
     return Judged(case.name, relative, both[0], both[1], residual)
 
 
-def _ratios_to(true: dict[str, float], bound: kp.Bound) -> dict[str, float]:
+def _ratios_to(true: dict[str, float], bound: Bound) -> dict[str, float]:
     known = {norm: float(getattr(bound, norm)) for norm in NORMS}
     return {norm: value / true[norm] for norm, value in known.items() if not math.isnan(value)}
 

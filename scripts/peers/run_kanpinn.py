@@ -16,6 +16,7 @@ from common.script import solve_job
 from peers.measuring import Timeline, options, source
 
 import kanpinn as kp
+from kanpinn.jets import Channels
 
 CHUNK = 4_000
 """Points evaluated at a time while measuring."""
@@ -47,7 +48,7 @@ def solution_field(evaluate: Callable, gradient: Callable) -> Callable:
 def surrogate_field(surrogate) -> Callable:
     """Return the surrogate of an unfinished solve as a numpy field."""
     names = Poisson.domain.names
-    channels = kp.Channels(names, gradient=True)
+    channels = Channels(names, gradient=True)
 
     @torch.no_grad()
     def gradient(chunk: torch.Tensor) -> torch.Tensor:

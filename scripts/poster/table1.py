@@ -19,7 +19,7 @@ from torch import Tensor
 import kanpinn as kp
 from kanpinn.accuracy import fit_order
 from kanpinn.accuracy.orders import Fit, before_level
-from kanpinn.jets import Coordinates, Jet, jet_of
+from kanpinn.jets import Channels, Coordinates, Jet, jet_of
 from kanpinn.plotting.convergence import error_axis, size_axis
 from kanpinn.plotting.style import GREY, MARKERS, PALETTE, STYLE, new_figure, tidy
 
@@ -88,7 +88,7 @@ def measure(degrees: Sequence[int], grids: Sequence[int], nodes: int) -> Iterato
     """Yield the errors of every function, degree, grid and m ≤ k, 2, on nodes × nodes points."""
     axis = torch.linspace(-1, 1, nodes, dtype=torch.float64)
     points = torch.cartesian_prod(axis, axis)
-    channels = kp.Channels(NAMES, second="hessian")
+    channels = Channels(NAMES, second="hessian")
     for function in FUNCTIONS:
         exact = jet_of(function.exact, points, channels)
         for degree in degrees:
@@ -126,7 +126,7 @@ def _samples(grid: int) -> Tensor:
 
 
 @torch.no_grad()
-def _jet(network: kp.KAN, points: Tensor, channels: kp.Channels) -> Jet:
+def _jet(network: kp.KAN, points: Tensor, channels: Channels) -> Jet:
     one = torch.ones(len(NAMES), dtype=torch.float64)
     parts = [network.jet(Coordinates(channels, p, one)) for p in points.split(8192)]
     tensors = [torch.cat(same) for same in zip(*(j.parts() for j in parts), strict=True)]

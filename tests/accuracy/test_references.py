@@ -17,6 +17,7 @@ from kanpinn.accuracy.references import reference_of
 from kanpinn.accuracy.references.meshing import mesh_of
 from kanpinn.cli import app
 from kanpinn.geometry.combining import planar
+from kanpinn.jets import Channels
 
 HOLE = kp.Disk((0.3, 0.1), 0.25, name="hole")
 DISK = kp.Disk((0, 0), 1)
@@ -181,7 +182,7 @@ def test_the_stated_error_is_the_true_one_or_above(problem):
 def test_the_torsion_of_the_l_shape():
     """∫ u = 0.2140797 and u(-1/2, -1/2) = 0.13105, to which other degrees and meshes agree."""
     points, weights = Torsion.domain.quadrature(40)
-    channels = kp.Channels(("x", "y"))
+    channels = Channels(("x", "y"))
     integrals = []
     for degree, tolerance in ((4, 1e-5), (3, 1e-4)):
         found = kp.FEM(degree=degree, size=0.35, tolerance=tolerance).build(Torsion())
@@ -272,7 +273,7 @@ def test_points_beyond_a_chord_are_evaluated_in_the_curved_triangle():
     for radius in (1 - 1e-4, 1.0, 1 + 1e-9):
         coords = radius * torch.stack([angle.cos(), angle.sin()], dim=1)
         p = kp.Points(coords, ("x", "y"))
-        gap = found.jet(p, kp.Channels(p.names)).value - Known().exact(p)
+        gap = found.jet(p, Channels(p.names)).value - Known().exact(p)
         assert gap.abs().max() < 1e-4
 
 
@@ -387,7 +388,7 @@ def test_between_the_points_of_a_grid_there_are_splines(tmp_path, ending, genera
     found = kp.DataFile(write(tmp_path / f"known.{ending}", grid()), degree=3).build(Unknown())
     x, y = torch.rand(2, 50, 1, generator=generator, dtype=torch.float64)
     p = kp.Points(torch.cat([x, y], dim=1), ("x", "y"))
-    jet = found.jet(p, kp.Channels(("x", "y"), gradient=True))
+    jet = found.jet(p, Channels(("x", "y"), gradient=True))
     assert (jet.value - (x**2 * y - y**3)).abs().max() < 1e-14
     slopes = torch.stack([2 * x * y, x**2 - 3 * y**2], dim=1)
     assert found.points is None and (jet.gradient - slopes).abs().max() < 1e-13
@@ -417,7 +418,7 @@ def test_splines_of_a_grid_in_three_dimensions_with_two_fields(tmp_path, generat
     path = write(tmp_path / "known.npz", {"x": x, "y": y, "t": t, "v": v})
     found = kp.DataFile(path, degree=3).build(Pair())
     p = Pair.domain.from_unit(torch.rand(40, 3, generator=generator, dtype=torch.float64))
-    jet = found.jet(p, kp.Channels(p.names, gradient=True))
+    jet = found.jet(p, Channels(p.names, gradient=True))
     assert (jet.value[:, [1]] - p.x * p.y * p.t**3).abs().max() < 1e-13
     assert (jet.gradient[:, 2, [1]] - 3 * p.x * p.y * p.t**2).abs().max() < 1e-12
     assert jet.value[:, 0].isnan().all()
@@ -428,7 +429,7 @@ def test_a_grid_may_go_beyond_the_domain(tmp_path, generator):
     found = kp.DataFile(path, degree=3).build(Unknown())
     x, y = torch.rand(2, 50, 1, generator=generator, dtype=torch.float64)
     p = kp.Points(torch.cat([x, y], dim=1), ("x", "y"))
-    jet = found.jet(p, kp.Channels(("x", "y")))
+    jet = found.jet(p, Channels(("x", "y")))
     assert (jet.value - (x**2 * y - y**3)).abs().max() < 1e-13
 
 
@@ -444,7 +445,7 @@ def test_splines_on_a_period_are_of_their_order_up_to_its_ends(tmp_path, generat
         u = np.outer(np.exp(np.sin(2 * np.pi * x + 0.3)), 1 + y)
         path = write(tmp_path / f"of_{n}.npz", {"x": x, "y": y, "u": u})
         found = kp.DataFile(path, degree=5, periodic=periodic).build(Unknown())
-        jet = found.jet(p, kp.Channels(("x", "y"), gradient=True))
+        jet = found.jet(p, Channels(("x", "y"), gradient=True))
         errors[n, periodic] = float((jet.value - exact).abs().max())
         assert (jet.gradient[:, 0] - slope).abs().max() < 2000 * errors[n, periodic]
     assert math.log2(errors[32, ("x",)] / errors[64, ("x",)]) == pytest.approx(6, abs=0.5)

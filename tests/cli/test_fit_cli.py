@@ -21,6 +21,7 @@ from kanpinn.optimizers.first_order import AdamStage
 from kanpinn.plotting.fits import confusion, draw_fit, plot_confusion, scores_figure
 from kanpinn.runs.config import Config, document_schema
 from kanpinn.runs.progress import shown_numbers
+from kanpinn.solvers import Fitted
 from kanpinn.solvers.fitted import score
 
 NUMBERS = """
@@ -241,7 +242,7 @@ def test_a_loaded_fit_is_the_one_that_was_saved(file: str, missing: str) -> None
     Path("wave.csv").unlink()  # the folder has its own copy
     Path("ring.npz").unlink()
     loaded, record = kp.load(run), json.loads((run / "run.json").read_text())
-    assert isinstance(loaded, kp.Fitted)
+    assert isinstance(loaded, Fitted)
     assert loaded.status == record["status"] and len(loaded.history) == record["steps"] + 1
     assert loaded.scores["test"] == score(loaded(loaded.data.test.inputs), loaded.data.test)
     test = loaded.data.test
@@ -260,7 +261,7 @@ def test_large_data_stay_where_they_are_and_must_not_change(monkeypatch) -> None
     monkeypatch.setattr("kanpinn.runs.results.sources.LARGE", 1000)
     run = fit("wave.toml")
     assert not (run / "wave.csv").exists()
-    assert isinstance(kp.load(run), kp.Fitted)
+    assert isinstance(kp.load(run), Fitted)
     text = Path("wave.csv").read_text()
     Path("wave.csv").write_text(text + "0,0,0\n")
     with pytest.raises(kp.InputError, match=r"wave\.csv has changed since the run"):
@@ -270,7 +271,7 @@ def test_large_data_stay_where_they_are_and_must_not_change(monkeypatch) -> None
         kp.load(run)
 
 
-def same_numbers(first: kp.Fitted, second: kp.Fitted) -> bool:
+def same_numbers(first: Fitted, second: Fitted) -> bool:
     states = (first.network.state_dict(), second.network.state_dict())
     return all(torch.equal(a, b) for a, b in zip(*(s.values() for s in states), strict=True))
 

@@ -8,6 +8,7 @@ import torch
 from scipy.integrate import solve_ivp
 
 import kanpinn as kp
+from kanpinn.jets import Channels
 from kanpinn.networks.layer import Tape
 from kanpinn.solvers.auto.choices import first_choice
 from kanpinn.solvers.state import SolverState
@@ -192,7 +193,7 @@ def test_the_network_has_the_derivatives_by_the_numbers():
     assert all(abs(one.value - one.exact) < 1e-7 for one in found.values())
     assert all(one.low < one.exact < one.high < one.exact + 1e-4 for one in found.values())
     p = kp.Points(torch.rand(50, 2, dtype=F) * torch.tensor([0.5, 1.0]), ("x", "t"))
-    channels = kp.Channels(p.names, gradient=True)
+    channels = Channels(p.names, gradient=True)
     tape = Tape(solution.network.output_layers)
     jet = solution.surrogate.jet(p, channels, tape)
     slopes = sum((rate * p.t - 1) * u for u, rate, _ in problem.waves(p))  # of -t u in time

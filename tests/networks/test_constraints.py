@@ -9,6 +9,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn.geometry.sampling import sample
+from kanpinn.jets import Channels
 from kanpinn.networks.constraints import (
     NotExact,
     choose_imposition,
@@ -261,7 +262,7 @@ def test_derivatives_are_those_of_the_sum_and_the_product():
     problem = CASES["initial and wall"]
     surrogate = random_surrogate(problem)
     p = sample(problem.domain, 7, "uniform")
-    jet = surrogate.jet(p, kp.Channels(p.names, second="hessian"))
+    jet = surrogate.jet(p, Channels(p.names, second="hessian"))
 
     plain, (low, high), built_in = network_of(surrogate), problem.domain.bounds, surrogate.output
 
@@ -506,7 +507,7 @@ def test_a_period_is_built_into_a_network_with_an_input_more(boundary):
     assert [term.name for term in solution.residuals.terms] == names
     low = sample(SQUARE.boundary["x_min"], 20, "uniform")
     high = kp.Points(low.coords + torch.tensor([2.0, 0.0]), low.names)
-    jets = [solution.surrogate.jet(p, kp.Channels(p.names, second="hessian")) for p in (low, high)]
+    jets = [solution.surrogate.jet(p, Channels(p.names, second="hessian")) for p in (low, high)]
     for a, b in zip(*(jet.parts() for jet in jets), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
     assert solution.errors.l2_relative < 1e-4

@@ -12,7 +12,7 @@ from cases import Known, Line, Waves, terms_at
 
 import kanpinn as kp
 from kanpinn.geometry import Points
-from kanpinn.jets import Coordinates
+from kanpinn.jets import Channels, Coordinates
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks import Surrogate
 from kanpinn.networks.layer import get_coefficients, set_coefficients
@@ -54,7 +54,7 @@ def dense(residuals):
 def hidden(projection):
     """The last hidden layer's edges (n, n_in, n_out) at the projection's points."""
     network, residuals = projection.network, projection.residuals
-    h = residuals.surrogate.coordinates(residuals.points, kp.Channels(("x", "y")))
+    h = residuals.surrogate.coordinates(residuals.points, Channels(("x", "y")))
     for layer in network.layers[:-2]:
         h = layer(h)
     return network.layers[-2].edges(h.value)[:, 0]
@@ -236,7 +236,7 @@ def test_a_travelling_front_is_found_from_random_starts_with_one_hidden_unit():
     assert solution.status == "converged" and solution.parameters == 39
     assert solution.errors.l2_relative < 1e-6
     # The hidden unit is a function of x - t/2, ξ - τ/4 on [-1, 1]²: alike where that is alike.
-    seen = network.layers[0](Coordinates(kp.Channels(("x", "t")), *alike())).value
+    seen = network.layers[0](Coordinates(Channels(("x", "t")), *alike())).value
     assert float((seen[0] - seen[1]).detach().abs()) < 1e-5
 
 

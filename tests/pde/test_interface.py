@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import kanpinn as kp
+from kanpinn.geometry import Boundary
 from kanpinn.pde.verify import exact_defects
 
 RADIUS, INSIDE, OUTSIDE = 0.5, 1.0, 10.0
@@ -97,7 +98,7 @@ class Named(Inclusion):
         self.domain, self.part, self.name, self.second = domain, part, name, second
 
     def conditions(self):
-        first, again = (kp.Boundary(self.part().boundary[self.name].pieces) for _ in range(2))
+        first, again = (Boundary(self.part().boundary[self.name].pieces) for _ in range(2))
         return [
             kp.Dirichlet(self.domain.boundary, 0.0),
             kp.Interface(self.domain, first, 2.0),

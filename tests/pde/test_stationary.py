@@ -6,7 +6,7 @@ import torch
 import kanpinn as kp
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets import jet_of
+from kanpinn.jets import Channels, jet_of
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.energies import euler_lagrange, natural_residual
 from kanpinn.pde.evaluate import find_channels
@@ -17,7 +17,7 @@ FIELDS = (
     lambda x: torch.sin(2 * x[:, :1] + x[:, 1:]),
     lambda x: torch.exp(x[:, :1] * x[:, 1:] / 2),
 )
-HESSIAN = kp.Channels(("x", "y"), second="hessian")
+HESSIAN = Channels(("x", "y"), second="hessian")
 
 
 def _density(p, u, v):
@@ -38,7 +38,7 @@ def _of_functions(p, i):
             value, gradient = u.value, u.gradient
             if k == i:
                 value, gradient = value + steps[0], gradient + steps[1:].transpose(0, 1)
-            channels = kp.Channels(p.names, gradient=True, directions=((1.0, 2.0),), order=1)
+            channels = Channels(p.names, gradient=True, directions=((1.0, 2.0),), order=1)
             lines = gradient[:, 0] + 2 * gradient[:, 1]
             fields.append(kp.Jet(channels, value, gradient, None, lines[:, None, None]))
         (slopes,) = torch.autograd.grad(_density(p, *fields).sum(), steps)

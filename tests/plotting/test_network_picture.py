@@ -10,6 +10,7 @@ from matplotlib.collections import LineCollection
 import kanpinn as kp
 from kanpinn.interpret.pictures import draw_network
 from kanpinn.interpret.pruning import prune, score_edges
+from kanpinn.jets import Channels
 from kanpinn.plotting.network import Layout, Link, network_figure
 from kanpinn.plotting.style import save
 
@@ -107,7 +108,7 @@ def test_the_picture_of_a_fit_shows_its_edges_where_the_data_are():
 
 
 def _value():
-    return kp.Channels(BOX.names)
+    return Channels(BOX.names)
 
 
 def test_removed_edges_are_left_out():

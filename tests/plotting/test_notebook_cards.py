@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 import kanpinn as kp
 from kanpinn.accuracy import Estimate
+from kanpinn.solvers import Eigensolution, Fitted
 
 
 class Moving(kp.Problem):
@@ -54,12 +55,12 @@ def line() -> kp.Solution:
 
 
 @pytest.fixture(scope="module")
-def modes() -> kp.Eigensolution:
+def modes() -> Eigensolution:
     return kp.eigen(Membrane(), kp.KAN([2, 24, 1], grid=3), count=3)
 
 
 @pytest.fixture(scope="module")
-def fitted() -> kp.Fitted:
+def fitted() -> Fitted:
     x = torch.linspace(-1, 1, 40, dtype=torch.float64)[:, None]
     table = kp.Table(x, torch.cat([x**2, 3 * x], dim=1), outputs=("square", "triple"))
     return kp.fit(kp.KAN([1, 2], grid=3), kp.Data(table[::2], test=table[1::2]))

@@ -18,6 +18,7 @@ import kanpinn as kp
 from kanpinn.cli import app
 from kanpinn.plotting.modes import modes_figure
 from kanpinn.runs.config import Config
+from kanpinn.solvers import Eigensolution
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 DRUM = PROBLEMS / "drum.toml"
@@ -203,7 +204,7 @@ def test_result_h5_has_the_modes_on_a_grid(run):
 def test_a_run_is_loaded_as_it_was(run):
     folder, _ = run
     solution = kp.load(folder)
-    assert isinstance(solution, kp.Eigensolution) and solution.status == "converged"
+    assert isinstance(solution, Eigensolution) and solution.status == "converged"
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     assert solution.values.tolist() == [entry["real"] for entry in record["eigenvalues"]]
     assert solution.bounds.tolist() == [entry["bound"] for entry in record["eigenvalues"]]

@@ -10,7 +10,7 @@ from library import class_of
 from scipy.integrate import solve_ivp
 
 import kanpinn as kp
-from kanpinn.jets import jet_of
+from kanpinn.jets import Channels, jet_of
 from kanpinn.pde.verify import exact_defects
 from kanpinn.runs.config import Config
 
@@ -120,7 +120,7 @@ def test_stretched_coordinates_change_the_reaction_s_equations_by_a_factor_only(
         place, time = torch.expm1(p * c[:, :1]) / 5, torch.expm1(q * c[:, 1:]) / 2
         return torch.cat([torch.sin(3 * place) + time**2, place**2 * time], dim=1)
 
-    jet = jet_of(fields, at, kp.Channels(points.names, second="diagonal"))
+    jet = jet_of(fields, at, Channels(points.names, second="diagonal"))
     numbers = [SimpleNamespace(value=value) for value in (0.1, 2.0)]
     found = problem.residual(points, jet[0], jet[1], *numbers)
     a, b = torch.sin(3 * x) + t**2, x**2 * t

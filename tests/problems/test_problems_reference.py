@@ -15,6 +15,7 @@ import torch
 import kanpinn as kp
 from kanpinn.accuracy.references import reference_of
 from kanpinn.geometry import Points
+from kanpinn.jets import Channels
 
 ROOT = Path(__file__).parents[2]
 CLASSES = {
@@ -180,7 +181,7 @@ def test_residuals_vanish_on_the_reference(study, name):
     second = torch.zeros(len(x), 2, 1, dtype=torch.float64)
     second[:, 0, 0] = torch.tensor(order[2])
     jet = kp.Jet(
-        kp.Channels(("x", "t"), second="diagonal", directions=((1.0, 0.0),), order=4),
+        Channels(("x", "t"), second="diagonal", directions=((1.0, 0.0),), order=4),
         torch.tensor(order[0])[:, None],
         torch.tensor(numpy.stack([order[1], u_t], axis=1))[..., None],
         second,
@@ -190,7 +191,7 @@ def test_residuals_vanish_on_the_reference(study, name):
     assert residual.abs().max() < 1e-6 * max(1, abs(u_t).max())
     if case.weights is not None:
         return  # no splines between the points of the file
-    found = reference_of(problem).jet(p, kp.Channels(("x", "t"), gradient=True))
+    found = reference_of(problem).jet(p, Channels(("x", "t"), gradient=True))
     assert (found.value - jet.value).abs().max() < 3e-8
     assert (found.gradient - jet.gradient).abs().max() < 1e-5 * jet.gradient.abs().max()
 
@@ -230,7 +231,7 @@ def test_kuramoto_and_sivashinsky_have_a_reference_up_to_any_time_until_1(genera
     whole, half = (reference_of(class_of("kuramoto_sivashinsky")(until=t)) for t in (1, 0.25))
     unit = torch.rand(100, 2, generator=generator, dtype=torch.float64)
     p = at(unit * torch.tensor([2 * math.pi, 0.25]))
-    channels = kp.Channels(("x", "t"))
+    channels = Channels(("x", "t"))
     assert torch.equal(whole.jet(p, channels).value, half.jet(p, channels).value)
     assert half.error < whole.error < 1e-7
     assert reference_of(class_of("kuramoto_sivashinsky")(until=1.1)) is None

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import kanpinn as kp
+from kanpinn.accuracy import Estimate
 from kanpinn.solvers.auto.choices import (
     Choice,
     Family,
@@ -141,7 +142,7 @@ def test_a_finer_solution_refutes_a_guess_if_there_is_time(left, error):
     problem, told = Kink(), lambda choice, why, state: None
     solution = kp.solve(problem, kp.KAN([1, 1], degree=9, grid=8))
     guess = solution.errors.scaled(1e-9 / solution.errors.l2_relative)
-    solution = dataclasses.replace(solution, estimate=kp.Estimate(guess, 0.1, 0.0))
+    solution = dataclasses.replace(solution, estimate=Estimate(guess, 0.1, 0.0))
     trial = Trial(first_choice(problem), solution, seconds=0.1)
     search = TrialSearch(problem=problem, budget=left, announce=told)
     assert search._confirmed(trial).error == pytest.approx(error)
@@ -165,7 +166,7 @@ def test_a_solution_is_compared_with_a_finer_one_only_once():
     # The finer splines leave most of the residual, so that the guess stays.
     problem, told = Kink(), lambda choice, why, state: None
     solution = kp.solve(problem, kp.KAN([1, 1], degree=9, grid=8))
-    known = kp.Estimate(solution.errors, 0.1, 0.0)
+    known = Estimate(solution.errors, 0.1, 0.0)
     trial = Trial(first_choice(problem), dataclasses.replace(solution, estimate=known), 0.1)
     found = TrialSearch(problem=problem, budget=60, announce=told)._confirmed(trial)
     assert found.error == trial.error

@@ -13,7 +13,7 @@ from cases import Line
 
 import kanpinn as kp
 from kanpinn.loss.residuals import Residuals
-from kanpinn.optimizers import Stage, Step
+from kanpinn.optimizers import Optimizer, Stage, Step
 from kanpinn.optimizers.method import StepCost
 from kanpinn.solvers.discretize import SolveSettings, discretize
 from kanpinn.solvers.error_estimate import judged_by_tolerance
@@ -23,7 +23,7 @@ PAUSE = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
-class Sleeper(kp.Optimizer):
+class Sleeper(Optimizer):
     """Steps that take their time and lower nothing."""
 
     steps: int = 1000

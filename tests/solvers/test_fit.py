@@ -14,6 +14,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.jets import Channels
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.layer import get_coefficients, set_coefficients
+from kanpinn.solvers import Fitted
 from kanpinn.solvers.fit import scaled_surrogate
 from kanpinn.solvers.fitted import CrossEntropy, loss_term, points_of, score
 
@@ -45,7 +46,7 @@ def kan(*width: int, grid: int = 3, seed: int = 0) -> kp.KAN:
     return kp.KAN(list(width), degree=3, grid=grid, seed=seed)
 
 
-def coefficients(fitted: kp.Fitted) -> torch.Tensor:
+def coefficients(fitted: Fitted) -> torch.Tensor:
     return get_coefficients(list(fitted.network.layers))
 
 
@@ -241,7 +242,7 @@ def test_patience_ends_a_fit() -> None:
 # Batches, and runs that go on
 
 
-def states(network, data, stages, **settings) -> tuple[kp.Fitted, dict[int, Any]]:
+def states(network, data, stages, **settings) -> tuple[Fitted, dict[int, Any]]:
     """A fit, and a checkpoint after each of its steps."""
     kept: dict[int, Any] = {}
 

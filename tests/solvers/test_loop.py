@@ -19,7 +19,7 @@ from skfem.helpers import dot, grad
 
 import kanpinn as kp
 from kanpinn.networks.layer import get_coefficients
-from kanpinn.optimizers import Stage, Step
+from kanpinn.optimizers import Optimizer, Stage, Step
 from kanpinn.solvers.state import SolverState
 
 
@@ -90,7 +90,7 @@ def test_solving_touches_no_global_random_state():
 
 
 @dataclass(frozen=True)
-class Spoil(kp.Optimizer):
+class Spoil(Optimizer):
     """Makes one coefficient NaN at its second step, or breaks down in its linear algebra."""
 
     steps: int = 5
@@ -144,7 +144,7 @@ def test_a_residual_that_turns_nan_fails_in_words():
 
 
 @dataclass(frozen=True)
-class Stray(kp.Optimizer):
+class Stray(Optimizer):
     """Multiplies all coefficients by a factor, its first step's or that of all others."""
 
     steps: int = 4

@@ -46,7 +46,7 @@ def summary(name: str) -> str:
 
 
 def _link(name: str) -> str:
-    return f"[`{name.removeprefix('interpret.')}`](generated/kanpinn.{name}.md)"
+    return f"[`{name.rpartition('.')[2]}`](generated/kanpinn.{name}.md)"
 
 
 def _group(group: Group) -> str:

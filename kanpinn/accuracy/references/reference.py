@@ -27,7 +27,7 @@ class Reference(ABC):
         >>> import kanpinn as kp
         >>> problem = kp.Poisson(kp.Disk((0, 0), 1), source="1", boundary="0")
         >>> reference = kp.FEM(degree=2, tolerance=1e-2).build(problem)
-        >>> isinstance(reference, kp.Reference), reference.error < 1e-2
+        >>> isinstance(reference, Reference), reference.error < 1e-2
         (True, True)
     """
 
@@ -55,7 +55,7 @@ class Recipe(ABC):
 
     Example:
         >>> import kanpinn as kp
-        >>> isinstance(kp.FEM(degree=3), kp.Recipe)
+        >>> isinstance(kp.FEM(degree=3), Recipe)
         True
     """
 

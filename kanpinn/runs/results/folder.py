@@ -344,6 +344,16 @@ def to_npz(result: Result, path: str | os.PathLike[str]) -> None:
     the centre. For a fit the file has, for each part of the data, the inputs (n, d), the targets
     (n, m) or class numbers (n,), and the fitted values or logits: "test_inputs", "test_targets",
     "test_outputs".
+
+    Example:
+        >>> import tempfile
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="sin(pi*x)*y")
+        >>> solution = kp.solve(problem, kp.Cells(degree=4), tolerance=1e-2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     kp.to_npz(solution, f"{folder}/fields.npz")
+        ...     list(numpy.load(f"{folder}/fields.npz"))[:3]
+        ['x', 'y', 'u']
     """
     arrays = CONTENTS[KINDS[type(result)]].arrays(result)
     with replacing(Path(path)) as temporary, temporary.open("wb") as file:
@@ -356,6 +366,16 @@ def to_vtkhdf(result: Result, path: str | os.PathLike[str]) -> None:
     Raises:
         InputError: if the domain has more than three dimensions, the result is a fit, or no mode
             was found.
+
+    Example:
+        >>> import tempfile
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="sin(pi*x)*y")
+        >>> solution = kp.solve(problem, kp.Cells(degree=4), tolerance=1e-2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     kp.to_vtkhdf(solution, f"{folder}/fields.vtkhdf")
+        ...     os.path.getsize(f"{folder}/fields.vtkhdf") > 0
+        True
     """
     fields = CONTENTS[KINDS[type(result)]].grid(result)
     if fields is None:
