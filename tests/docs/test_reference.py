@@ -22,7 +22,7 @@ def test_every_public_name_is_in_one_group(monkeypatch: pytest.MonkeyPatch) -> N
     first, *others = groups.GROUPS
     monkeypatch.setattr(groups, "GROUPS", (first, first, *others[1:]))
     wrong = groups.disagreements()
-    assert {f"{name} is in no group" for name in others[0].names} <= {*wrong}
+    assert {f"{name} is in no group" for name in others[0].names if "." not in name} <= {*wrong}
     assert {f"{name} is in several groups" for name in first.names} <= {*wrong}
 
 
