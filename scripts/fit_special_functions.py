@@ -48,7 +48,7 @@ from scipy import special
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn.optimizers import Method
+from kanpinn.optimizers import Method as SolveMethod
 from kanpinn.plotting.convergence import error_axis
 from kanpinn.plotting.style import GREY, MARKERS, PALETTE, STYLE, new_figure, tidy
 from kanpinn.solvers import Fitted
@@ -127,7 +127,7 @@ class Setting:
     """A network of two inputs and its training; KANs have a degree and a grid for each layer."""
 
     hidden: tuple[int, ...]
-    optimizers: tuple[Method, ...]
+    optimizers: tuple[SolveMethod, ...]
     degree: tuple[int, ...] = ()
     grid: tuple[int, ...] = ()
 
@@ -167,7 +167,7 @@ def _solved(hidden: int, rcond: float | None, degree: int = 0, grid: Sequence[in
     return Setting((hidden,), (kp.LeastSquares(rcond=rcond),), degrees, tuple(grid))
 
 
-def _refined(share: float) -> tuple[Method, ...]:
+def _refined(share: float) -> tuple[SolveMethod, ...]:
     """Return variable projection on the coarsest grid, and Levenberg–Marquardt on finer ones."""
     search = kp.VariableProjection(
         steps=max(1, int(20 * share)),
