@@ -11,7 +11,6 @@ import kanpinn as kp
 from kanpinn.jets import Channels
 from kanpinn.networks.layer import Tape
 from kanpinn.solvers.auto.choices import first_choice
-from kanpinn.solvers.state import SolverState
 
 F = torch.float64
 
@@ -252,16 +251,12 @@ def test_functions_of_two_coordinates_carry_a_number():
 
 
 def test_a_search_goes_on_from_its_checkpoint():
+    def run(**settings):
+        return shot(Swinging(), kp.Windows([1, 1], 1, 1), 1e-4, **settings)
+
     states = []
-
-    def keep(state: SolverState):
-        states.append(state.state_dict())
-
-    def arguments():
-        return Swinging(), kp.Windows([1, 1], 1, 1), 1e-4
-
-    whole = shot(*arguments(), observers=[keep])
-    resumed = shot(*arguments(), checkpoint=states[len(states) // 2])
+    whole = run(observers=[lambda state: states.append(state.state_dict())])
+    resumed = run(checkpoint=states[len(states) // 2])
     assert resumed.status == whole.status == "converged"
     assert resumed.history.steps == whole.history.steps
     both = zip(resumed.estimated.values(), whole.estimated.values(), strict=True)
@@ -307,21 +302,21 @@ def test_what_cannot_be_shot_is_refused():
         kp.Shooting(starts=-1)
 
 
+class Once(kp.Problem):
+    """u' = -k u, u(0) = 1, with one value of u for k = 2."""
+
+    domain = kp.Box(t=(0, 1))
+    unknowns: ClassVar = {"k": kp.Unknown(start=1.0)}
+
+    def residual(self, p, u, k):
+        return kp.partial(u, "t") + k.value * u.value
+
+    def conditions(self):
+        end = torch.ones(1, 1, dtype=F)
+        return [kp.Initial(self.domain, 1.0), kp.Observed(self.domain, end, torch.exp(-2 * end))]
+
+
 def test_a_single_value_is_enough_for_one_number():
-    class Once(kp.Problem):
-        domain = kp.Box(t=(0, 1))
-
-        def __init__(self):
-            self.unknowns = {"k": kp.Unknown(start=1.0)}
-
-        def residual(self, p, u, k):
-            return kp.partial(u, "t") + k.value * u.value
-
-        def conditions(self):
-            end = torch.tensor([[1.0]]).double()
-            value = torch.exp(-2 * end)
-            return [kp.Initial(self.domain, 1.0), kp.Observed(self.domain, end, value)]
-
-    solution = kp.solve(Once(), kp.Windows([1, 1]), kp.Shooting(1e-8), errors=False)
+    solution = shot(Once(), kp.Windows([1, 1]), 1e-8)
     assert solution.status.startswith("converged")
     assert solution.estimated["k"].value == pytest.approx(2, abs=1e-6)
