@@ -202,10 +202,10 @@ class CellSystem:
         """
         every: list[AnyTerm] = [*self.equation, *self.walls, *self.interfaces]
         count = next(iter(more.values())).shape[-1] if more else 0
-        values = {
-            one: torch.cat([one.right[..., None], _further(one, more, count)], dim=-1)
-            for one in every
-        }
+        values = {}
+        for one in every:
+            further = more.get(one, one.right.new_zeros(*one.right.shape, count))
+            values[one] = torch.cat([one.right[..., None], further], dim=-1)
         start = None
         if near is not None and not more and len(near.numbers) == len(self.shared):
             members = self.shared.members.any(dim=0)
@@ -238,11 +238,6 @@ class CellSystem:
         """Whether equation and conditions have the same linearisation about another solution."""
         terms, shared = (*self.equation, *self.walls), self.shared.sum(other.numbers)
         return all(one.is_linear(other.coefficients, shared) for one in terms)
-
-
-def _further(term: AnyTerm, more: Mapping[AnyTerm, Tensor], count: int) -> Tensor:
-    """The further right-hand sides of a term, (c, q, equations, count)."""
-    return more[term] if term in more else term.right.new_zeros(*term.right.shape, count)
 
 
 @dataclass(frozen=True, eq=False)
