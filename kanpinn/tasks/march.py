@@ -93,11 +93,10 @@ class March(MarchSettings, Optimizer):
     fits_points = False
 
     def check(self, network: Network) -> None:
-        if type(network) not in SPACES:
+        space = SPACES.get(type(network))
+        if space is None:
             require_windows(network)
-        if isinstance(network, CellWindows) and (
-            self.scheme == "gauss" or (self.stages or 1) % 2 == 0
-        ):
+        if space is CellMarch and (self.scheme == "gauss" or (self.stages or 1) % 2 == 0):
             raise InputError(
                 'a march with cells in space has scheme = "radau" and an odd number of stages, got '
                 f'scheme = "{self.scheme}" and stages = {self.stages}'
@@ -224,10 +223,8 @@ class MarchStage(Stage):
         self.latest, self.accepted, self.refused = done, self.accepted + 1, 0
         state.follow(control, window)
         if self.settings.windows is not None:
-            control.length, control.stages = (
-                self.duration / self.settings.windows,
-                window.stages.count,
-            )
+            control.length = self.duration / self.settings.windows
+            control.stages = window.stages.count
         if not last:
             state.lighten(done, control.length)
 
