@@ -1,4 +1,4 @@
-"""Solves, fits, eigenvalue problems and `auto`: their common loop, its state and the results."""
+"""Solves, fits and eigenvalue problems: their common loop, its state, the results, and the choices."""
 
 from kanpinn.solvers.eigen import Eigensolution as Eigensolution
 from kanpinn.solvers.eigen import eigen as eigen

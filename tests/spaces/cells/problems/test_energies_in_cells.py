@@ -9,7 +9,7 @@ import torch
 import kanpinn as kp
 from kanpinn.runs.config import Config
 
-PROBLEMS = Path(__file__).parents[3] / "problems"
+PROBLEMS = Path(__file__).parents[4] / "problems"
 SQUARE = kp.Box(x=(0, 1), y=(0, 1))
 
 
