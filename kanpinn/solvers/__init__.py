@@ -1,4 +1,4 @@
-"""Solves, fits and eigenvalue problems: their common loop, its state, the results, and the choices."""
+"""Solves, fits and eigenvalue problems: their common loop, its state, results and choices."""
 
 from kanpinn.solvers.eigen import Eigensolution as Eigensolution
 from kanpinn.solvers.eigen import eigen as eigen

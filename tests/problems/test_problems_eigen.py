@@ -171,7 +171,7 @@ def test_a_run_shows_a_table_of_eigenvalues(run):
     _, text = run
     head, first, *_ = text.splitlines()
     assert head.split() == [
-        "eigenvalue", "multiplicity", "residual", "bound", "estimate", "relative", "error",
+        "mode", "eigenvalue", "multiplicity", "residual", "bound", "estimate", "relative", "error",
     ]  # fmt: skip
     number, value, multiplicity, *_ = first.split()
     assert (number, multiplicity) == ("1", "1") and value.startswith("5.78318")
