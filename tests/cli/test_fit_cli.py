@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
+import library
 import numpy
 import pytest
 import torch
@@ -581,7 +582,7 @@ def test_the_other_command_is_named() -> None:
     refused(
         kanpinn("solve", "wave.toml"), "wave.toml is not for kanpinn solve", "kanpinn fit wave.toml"
     )
-    poisson = str(PROBLEMS / "poisson2d.toml")
+    poisson = str(library.PROBLEMS / "poisson2d.toml")
     refused(kanpinn("fit", poisson), "is not for kanpinn fit", f"kanpinn solve {poisson}")
     run = fit("wave.toml")
     result = kanpinn("solve", "--resume", str(run))

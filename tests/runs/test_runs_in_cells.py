@@ -101,14 +101,14 @@ def test_too_few_cells_are_said_with_the_error(config):
 
 
 def test_cells_that_do_not_fit_into_memory_are_refused_with_the_number(config, monkeypatch):
-    monkeypatch.setattr("kanpinn._support.memory.machine_memory", lambda: 2.5e6)
+    monkeypatch.setattr("kanpinn.spaces.cells.system.memory.machine_memory", lambda: 2.5e6)
     solution = config.build().run(())
     words = (
         r"stopped: the next \d+ cells would need [\d.]+ MB of memory, and this machine has 2.5 MB;"
     )
     assert re.match(words, solution.status)
     assert solution.history.column("cells")[-1] >= 16
-    monkeypatch.setattr("kanpinn._support.memory.machine_memory", lambda: 1e6)
+    monkeypatch.setattr("kanpinn.spaces.cells.system.memory.machine_memory", lambda: 1e6)
     with pytest.raises(kp.InputError, match=r"16 cells of degree 8 would need .* of memory"):
         config.build().run(())
     with pytest.raises(kp.InputError, match=r"network\.cells = 100000: needs at least .* TB"):
@@ -116,7 +116,7 @@ def test_cells_that_do_not_fit_into_memory_are_refused_with_the_number(config, m
 
 
 def test_a_comparison_that_does_not_fit_into_memory_is_left_out(monkeypatch):
-    monkeypatch.setattr("kanpinn._support.memory.machine_memory", lambda: 1.8e6)
+    monkeypatch.setattr("kanpinn.spaces.cells.system.memory.machine_memory", lambda: 1.8e6)
     network, settings = kp.Cells([2, 1], 8, 4), kp.Dissection(tolerance=0.5, bulk=0.05)
     solution = kp.solve(_Smooth(), network, settings)
     words = r"stopped: the comparison with a solution of degree 10 would need .* MB of memory, .*;"
