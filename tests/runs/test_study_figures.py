@@ -198,7 +198,7 @@ FILES = """
 import sys, hashlib
 from pathlib import Path
 from kanpinn.runs.study import Study
-from kanpinn.runs.report.figures import draw_study
+from kanpinn.runs.report.pictures import draw_study
 for path in draw_study(Study.read(sys.argv[1]), Path(sys.argv[2])):
     print(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
 """

@@ -188,8 +188,8 @@ def test_a_folder_that_cannot_be_written_to_is_refused(study, monkeypatch, comma
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("kanpinn._support.files.write_text", full)
-    monkeypatch.setattr("kanpinn.plotting.style.save", full)
+    monkeypatch.setattr("kanpinn.runs.report.study_page.write_text", full)
+    monkeypatch.setattr("kanpinn.runs.report.pictures.save", full)
     refused = CliRunner().invoke(app, [command, str(study.path)])
     assert refused.exit_code == 2 and "No space left on device" in refused.output
 
