@@ -58,7 +58,6 @@ UNENTERED = {
     "peers/measuring.py laplacian": ABSENT_PEERS,
     "peers/measuring.py penalty_loss": ABSENT_PEERS,
     "peers/measuring.py torch_field": ABSENT_PEERS,
-    "peers/measuring.py field": ABSENT_PEERS,
     "peers/measuring.py _evaluate": ABSENT_PEERS,
     "peers/launch.py interpreter": "makes such an environment",
     "peers/launch.py _logged": "makes such an environment",
@@ -91,7 +90,17 @@ def test_smoke_runs_enter_every_function(shared: Path) -> None:
 
 
 # What scripts may import besides the public names: what a room's `__init__` lists, these tools,
-ROOMS = {"accuracy", "geometry", "interpret", "jets", "linalg", "loss", "networks", "solvers"}
+ROOMS = {
+    "accuracy",
+    "geometry",
+    "interpret",
+    "jets",
+    "linalg",
+    "loss",
+    "networks",
+    "optimizers",
+    "solvers",
+}
 TOOLS = {
     "_support.files",
     "_support.processes",
