@@ -77,7 +77,7 @@ def _command(name: str, about: str) -> Callable[..., None]:
                 with together():
                     config = _configuration(name, file, resume, trust, pairs)
                     job = build(config, quiet)
-                    defects_of(job)
+                    warned_defects(job)
                 with importing():  # only now: h5py is slow, and bad input is reported before
                     from kanpinn.runs.results import RunFolder
                 folder: RunFolder | NoFolder
@@ -282,7 +282,7 @@ def check_command(file: ProblemFile = None, overrides: Overrides = None) -> None
         typer.echo(plain_table(rows, left=True))
 
 
-def defects_of(job: Any) -> "list[Defect]":
+def warned_defects(job: Any) -> "list[Defect]":
     """Warn if the exact solution of a solve's problem does not solve it, and return its defects."""
     from kanpinn.pde.verify import exact_defects
     from kanpinn.runs.config import SolveJob, blaming
@@ -321,7 +321,7 @@ def _preview(config: "Config", job: Any) -> Iterator[Line]:
     from kanpinn.runs.config import EigenJob, blaming
     from kanpinn.spaces import Cells
 
-    defects, problem = defects_of(job), job.problem
+    defects, problem = warned_defects(job), job.problem
     with blaming(type(problem).__name__, problem, job.network):
         terms = job.preview().terms
         terms = terms() if callable(terms) else terms

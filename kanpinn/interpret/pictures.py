@@ -32,7 +32,7 @@ from kanpinn.plotting.fields import limits_of, map_size, plot_lines, plot_values
 from kanpinn.plotting.network import Link, network_figure
 from kanpinn.plotting.style import cut_title
 from kanpinn.solvers.grid_fields import GridFields, RegularGrid
-from kanpinn.solvers.summary import Table
+from kanpinn.solvers.summary import ShownTable
 
 
 def draw_network(
@@ -201,7 +201,7 @@ def _without_entities(markup: str) -> str:
     return re.sub(r"&(\w+);", character, markup)
 
 
-def _tables(formula: Formula) -> Iterator[Table]:
+def _tables(formula: Formula) -> Iterator[ShownTable]:
     """Yield the edges as functions c f(a x + b) + d, at most twelve of them."""
     most, head = 12, ["edge", "f", "a", "b", "c", "d", "R²"]
     rows = [
@@ -214,7 +214,7 @@ def _tables(formula: Formula) -> Iterator[Table]:
         caption = "Edges as c f(a x + b) + d"
         if len(formula.edges) > most:
             caption += f", {most} of {len(formula.edges)}"
-        yield Table(head, rows, caption)
+        yield ShownTable(head, rows, caption)
 
 
 def _picture(formula: Formula) -> Drawing:

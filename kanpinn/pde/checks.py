@@ -90,7 +90,7 @@ class Fault:
     is_sure: bool = True
 
 
-class Trial:
+class ProbedEquation:
     """An equation or a condition at a few points, with two random jets of m fields there."""
 
     def __init__(self, residual: ResidualFunction, points: Points, m: int) -> None:
@@ -144,18 +144,18 @@ class Probe:
         what = f"conditions()[{index}]"
         return partial(self.conditions[index].stacked_residual, self.fields, what)
 
-    def tried(self, index: int, points: Points) -> Trial:
+    def tried(self, index: int, points: Points) -> ProbedEquation:
         """A condition, by its index, at some points."""
-        return Trial(self.residual(index), points, len(self.problem.columns))
+        return ProbedEquation(self.residual(index), points, len(self.problem.columns))
 
     @cached_property
-    def equation(self) -> Trial:
+    def equation(self) -> ProbedEquation:
         """The equation at a few points of the domain."""
         points = sample(self.domain, 5, "uniform")
-        return Trial(self.problem.equation, points, len(self.problem.columns))
+        return ProbedEquation(self.problem.equation, points, len(self.problem.columns))
 
     @cached_property
-    def trials(self) -> list[Trial]:
+    def trials(self) -> list[ProbedEquation]:
         """Each condition at a few points."""
         return [self.tried(index, points) for index, points in enumerate(self.places)]
 
@@ -223,7 +223,7 @@ class Probe:
 
         A nonlinear equation may be of another type at another jet.
         """
-        trial = Trial(self.problem.equation, points, len(self.problem.columns))
+        trial = ProbedEquation(self.problem.equation, points, len(self.problem.columns))
         for jet in trial.jets:
             # Of either sign, and different in every entry.
             turned = jet.with_parts([8 * (t - 1) for t in jet.parts()])

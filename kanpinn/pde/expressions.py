@@ -197,7 +197,7 @@ HINTS: dict[type[ast.AST], str] = {
 }
 
 
-class Fault(Exception):
+class Refused(Exception):
     """The reason why a formula is refused, and the node of Python's syntax tree that causes it."""
 
     def __init__(self, reason: str, node: ast.AST) -> None:
@@ -224,7 +224,7 @@ def parse(text: str, parameters: Mapping[str, float]) -> Node:
         tree = _read(text)
         _check_depth(tree)
         node = Parser(parameters).number(tree)
-    except Fault as fault:
+    except Refused as fault:
         column = len(text.encode()[: getattr(fault.node, "col_offset", 0)].decode()) + 1
         raise InputError(f"{show(text)}: {fault.reason} (column {column})") from None
     return node
@@ -251,7 +251,7 @@ def _check_depth(tree: ast.AST, most: int = 60) -> None:
     for _ in range(most):
         level = [child for node in level for child in ast.iter_child_nodes(node)]
     if level:
-        raise Fault(f"is nested more than {most} deep", level[0])
+        raise Refused(f"is nested more than {most} deep", level[0])
 
 
 class Parser:
@@ -268,7 +268,7 @@ class Parser:
         """Return the node of a tree whose values are numbers; refuse conditions."""
         node = self.node(tree)
         if node.is_truth:
-            raise Fault(
+            raise Refused(
                 "a condition stands where a number should: use where(condition, a, b)", tree
             )
         return node
@@ -277,7 +277,7 @@ class Parser:
         """Return the node of a tree whose values are true or false; refuse numbers."""
         node = self.node(tree)
         if not node.is_truth:
-            raise Fault("expected a condition such as x < 0", tree)
+            raise Refused("expected a condition such as x < 0", tree)
         return node
 
     def node(self, tree: ast.expr) -> Node:
@@ -294,10 +294,10 @@ class Parser:
             case ast.Call(func=ast.Name(id=name)):
                 return self._call(name, tree)
             case ast.Call():
-                raise Fault("only functions by name can be called", tree)
+                raise Refused("only functions by name can be called", tree)
             case ast.Attribute():
-                raise Fault(f"attributes are not allowed, here .{tree.attr}", tree)
-        raise Fault(f"{type(tree).__name__} is not allowed, only numbers and formulas are", tree)
+                raise Refused(f"attributes are not allowed, here .{tree.attr}", tree)
+        raise Refused(f"{type(tree).__name__} is not allowed, only numbers and formulas are", tree)
 
     def _constant(self, tree: ast.Constant) -> Node:
         try:
@@ -305,12 +305,12 @@ class Parser:
         except OverflowError:
             value = float("inf")
         if value == float("inf"):
-            raise Fault("a number is too large", tree)
+            raise Refused("a number is too large", tree)
         return Constant(value)
 
     def _name(self, tree: ast.Name) -> Node:
         if tree.id in FUNCTIONS:
-            raise Fault(f"{tree.id} is a function: {tree.id}(…)", tree)
+            raise Refused(f"{tree.id} is a function: {tree.id}(…)", tree)
         if tree.id in self.values:
             return Constant(self.values[tree.id])
         return Coordinate(tree.id)
@@ -319,7 +319,7 @@ class Parser:
         name = type(tree.op).__name__
         if name not in OPERATORS:
             hint = HINTS.get(type(tree.op), "only + - * / ** are allowed")
-            raise Fault(f"the operator {name} is not allowed: {hint}", tree)
+            raise Refused(f"the operator {name} is not allowed: {hint}", tree)
         match tree:
             case ast.BinOp():
                 operands = [tree.left, tree.right]
@@ -335,7 +335,7 @@ class Parser:
         for operator, pair in zip(tree.ops, pairs, strict=True):
             name = type(operator).__name__
             if name not in OPERATORS:
-                raise Fault(f"the comparison {name} is not allowed: only < <= > >= are", tree)
+                raise Refused(f"the comparison {name} is not allowed: only < <= > >= are", tree)
             parts.append(self._apply(name, list(pair), tree))
         return parts[0] if len(parts) == 1 else self._folded("And", parts, tree)
 
@@ -343,13 +343,13 @@ class Parser:
         given = len(tree.args)
         if name not in FUNCTIONS:
             known = f" (the functions are {', '.join(FUNCTIONS)})"
-            raise Fault(f"unknown function {name}{nearest(name, FUNCTIONS) or known}", tree)
+            raise Refused(f"unknown function {name}{nearest(name, FUNCTIONS) or known}", tree)
         if tree.keywords or ast.Starred in map(type, tree.args):
-            raise Fault(f"{name} takes plain arguments only", tree)
+            raise Refused(f"{name} takes plain arguments only", tree)
         least, most = FUNCTIONS[name].least, FUNCTIONS[name].most
         if not least <= given <= most:
             count = str(least) if least == most else f"{least} or more"
-            raise Fault(f"{name} takes {count} argument{'s' * (most > 1)}, got {given}", tree)
+            raise Refused(f"{name} takes {count} argument{'s' * (most > 1)}, got {given}", tree)
         return self._apply(name, tree.args, tree)
 
     def _apply(self, name: str, operands: list[ast.expr], tree: ast.expr) -> Node:
@@ -360,14 +360,14 @@ class Parser:
         ]
         power, most = (arguments[1].constant or 0) if name == "Pow" else 0, 64
         if abs(power) > most:  # such powers amplify rounding, or are typing errors
-            raise Fault(f"an exponent of {power:g} is too large: at most {most}", tree)
+            raise Refused(f"an exponent of {power:g} is too large: at most {most}", tree)
         return self._folded(name, arguments, tree)
 
     def _folded(self, name: str, arguments: list[Node], tree: ast.expr) -> Node:
         try:
             return Apply(name, tuple(arguments)).folded()
         except InputError as error:
-            raise Fault(str(error), tree) from None
+            raise Refused(str(error), tree) from None
 
 
 @dataclass(frozen=True, init=False, repr=False)

@@ -19,7 +19,7 @@ from kanpinn.geometry import Domain, Points
 from kanpinn.plotting.fields import AxisValues, map_size
 from kanpinn.plotting.style import new_figure
 from kanpinn.solvers.grid_fields import NODES, GridFields, plane_of, ranges_of, with_gaps
-from kanpinn.solvers.summary import Fact, Table, remarks, tables
+from kanpinn.solvers.summary import Fact, ShownTable, remarks, tables
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ class Card:
     title: str
     facts: Iterable[Fact] = ()
     draw: Callable[[], Drawing] | None = None
-    tables: Iterable[Table] = ()
+    tables: Iterable[ShownTable] = ()
     formulas: Iterable[str] = ()
     _failures: list[str] = field(default_factory=list, init=False)
 

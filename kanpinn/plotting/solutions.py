@@ -35,7 +35,7 @@ from kanpinn.plotting.figures import plot_band
 from kanpinn.plotting.style import STYLE, cut_title, number_text, symbol
 from kanpinn.solvers.grid_fields import KNOWN, GridFields, fields_at_points, on_grid
 from kanpinn.solvers.solution import Solution
-from kanpinn.solvers.summary import ERROR_HEAD, Table, estimate_rows, norm_rows
+from kanpinn.solvers.summary import ERROR_HEAD, ShownTable, estimate_rows, norm_rows
 
 
 def plot(
@@ -179,10 +179,10 @@ def _where(fields: GridFields) -> str:
 def card(shown: Solution | Errors | Estimate) -> Card:
     """Return the card of a solution, of its errors or of their estimate."""
     if isinstance(shown, Errors):
-        return Card("Errors", tables=[Table(ERROR_HEAD, norm_rows(shown))])
+        return Card("Errors", tables=[ShownTable(ERROR_HEAD, norm_rows(shown))])
     if isinstance(shown, Estimate):
         lines = [("estimate", line) for line in str(shown).splitlines()]
-        found = [Table(ERROR_HEAD, rows)] if (rows := estimate_rows(shown)) else []
+        found = [ShownTable(ERROR_HEAD, rows)] if (rows := estimate_rows(shown)) else []
         return Card("Estimated errors", lines, tables=found)
     return card_of(shown, f"Solution of {type(shown.problem).__name__}", partial(_picture, shown))
 

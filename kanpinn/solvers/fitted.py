@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import CONVERGED, InputError, Outcome
-from kanpinn._support.shown import Shown
+from kanpinn._support.errors import InputError
+from kanpinn._support.shown import Solved
 from kanpinn.data import Data, Table
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Jet
@@ -179,7 +179,7 @@ class Scoring:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Fitted(Shown):
+class Fitted(Solved):
     """A network fitted to data; calling it evaluates the targets, or the logits of the classes.
 
     Notebooks show it as tables with a picture.
@@ -223,16 +223,6 @@ class Fitted(Shown):
     def __repr__(self) -> str:
         what, steps = ", ".join(self.data.train.outputs), self.history.steps
         return f"<Fitted {what}: {self.status}; steps: {steps}, unknowns: {self.parameters}>"
-
-    @property
-    def outcome(self) -> Outcome:
-        """How the solve has ended; `status` has the reason."""
-        return Outcome(self.status)
-
-    @property
-    def success(self) -> bool:
-        """Whether the status is "converged", with or without further words."""
-        return self.status.startswith(CONVERGED)
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import CONVERGED, InputError, Outcome, one_of
-from kanpinn._support.shown import Shown
+from kanpinn._support.errors import InputError, one_of
+from kanpinn._support.shown import Solved
 from kanpinn.accuracy.confidence import Covariance, Estimated, HalfWidths
 from kanpinn.accuracy.errors import Errors, Estimate
 from kanpinn.accuracy.invariants import Invariant, invariants_of
@@ -163,7 +163,7 @@ def richer_residuals(discretization: Discretization[Problem], residuals: Residua
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Solution(Shown):
+class Solution(Solved):
     """The result of a solve: call it for values; it also gives gradients and residuals.
 
     Notebooks show it as tables with a picture.
@@ -245,16 +245,6 @@ class Solution(Shown):
     def __repr__(self) -> str:
         what, steps = type(self.problem).__name__, self.history.steps
         return f"<Solution of {what}: {self.status}; steps: {steps}, unknowns: {self.parameters}>"
-
-    @property
-    def outcome(self) -> Outcome:
-        """How the solve has ended; `status` has the reason."""
-        return Outcome(self.status)
-
-    @property
-    def success(self) -> bool:
-        """Whether the status is "converged", with or without further words."""
-        return self.status.startswith(CONVERGED)
 
     @cached_property
     def covariance(self) -> Covariance:

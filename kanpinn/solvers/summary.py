@@ -18,7 +18,7 @@ Fact = tuple[str, str]  # a name and a text
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class ShownTable:
     """A table: the titles of its columns, rows whose first cell names them, and a caption."""
 
     head: Sequence[str]
@@ -26,7 +26,7 @@ class Table:
     caption: str = ""
 
 
-def tables(result: Any) -> Iterator[Table]:
+def tables(result: Any) -> Iterator[ShownTable]:
     """Yield the tables of a result: its errors, its eigenvalues, or its scores."""
     if hasattr(result, "scores"):
         yield _scores(result)
@@ -34,7 +34,7 @@ def tables(result: Any) -> Iterator[Table]:
         if len(result.multiplicities):
             yield _eigenvalues(result)
     elif rows := error_rows(result):
-        yield Table(ERROR_HEAD, rows)
+        yield ShownTable(ERROR_HEAD, rows)
 
 
 def remarks(result: Any) -> Iterator[Fact]:
@@ -153,7 +153,7 @@ def quantities(solution: Any) -> Iterator[str]:
     yield from (f"{name} = {value:.10g}" for name, value in found.items())
 
 
-def _eigenvalues(solution: Any) -> Table:
+def _eigenvalues(solution: Any) -> ShownTable:
     """Return the eigenvalues with multiplicity, residual, and known bounds and errors."""
     lists = {"residual": solution.residual_norms, "bound": solution.bounds}
     lists |= {"estimate": solution.estimates, "relative error": solution.errors}
@@ -166,10 +166,10 @@ def _eigenvalues(solution: Any) -> Table:
             text += f" {'+-'[value.imag < 0]} {abs(value.imag):.12g}i"
         cells = [f"{float(values[index]):.1e}" for values in known.values()]
         rows.append([str(index + 1), text, str(times), *cells])
-    return Table(("mode", "eigenvalue", "multiplicity", *known), rows)
+    return ShownTable(("mode", "eigenvalue", "multiplicity", *known), rows)
 
 
-def _scores(fitted: Any) -> Table:
+def _scores(fitted: Any) -> ShownTable:
     """Return the scores on each part of the data."""
     rows, classes = [], False
     for part, s in fitted.scores.items():
@@ -179,7 +179,7 @@ def _scores(fitted: Any) -> Table:
             cells = [_cell(s.rmse, ".2e"), _cell(s.max_error, ".2e"), _explained(s.r2)]
         rows.append([part, str(s.rows), *cells])
     heads = ("accuracy", "cross entropy") if classes else ("RMSE", "max. error", "R²")
-    return Table(("part", "rows", *heads), rows)
+    return ShownTable(("part", "rows", *heads), rows)
 
 
 def _cell(score: float | None, form: str) -> str:

@@ -34,7 +34,16 @@ from kanpinn._support.files import FolderLock, Locked, only_one
 from kanpinn.runs.config import Config
 from kanpinn.runs.results import RunFolder
 from kanpinn.runs.study import StudyFile, Tally
-from kanpinn.runs.study.plan import LOCKS, Entry, Outcome, Task, execute, fingerprint, plan, version
+from kanpinn.runs.study.plan import (
+    LOCKS,
+    Entry,
+    RunOutcome,
+    Task,
+    execute,
+    fingerprint,
+    plan,
+    version,
+)
 from kanpinn.runs.study.table import RUNS, empty
 from kanpinn.solvers.state import SolverState
 
@@ -501,7 +510,7 @@ def test_one_process_at_a_time_writes_a_run(room: Path) -> None:
     task = task_of(room / "study")
     locks = Path(task.study) / LOCKS
     locks.mkdir()
-    found: list[Outcome] = []
+    found: list[RunOutcome] = []
     second = threading.Thread(target=lambda: found.append(execute(task)))
     with only_one(locks / task.run):
         second.start()

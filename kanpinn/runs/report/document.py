@@ -12,7 +12,7 @@ from kanpinn._support.errors import InputError
 from kanpinn._support.shown import template
 from kanpinn.runs.results.record import read_record
 from kanpinn.runs.study.table import Row, Study
-from kanpinn.solvers.summary import Table
+from kanpinn.solvers.summary import ShownTable
 
 REPORT = "report.html"
 
@@ -53,7 +53,7 @@ class Section:
 
     key: str
     title: str
-    tables: Sequence[Table] = ()
+    tables: Sequence[ShownTable] = ()
     figures: Sequence[Figure] = ()
     images: Sequence[Image] = ()
     texts: Sequence[str] = ()

@@ -17,7 +17,7 @@ from kanpinn.runs.report.document import REPORT, Image, Section, rendered
 from kanpinn.runs.results.folder import CONTENTS
 from kanpinn.runs.results.record import PARTIAL, RECORD, read_record, run_folder
 from kanpinn.runs.study.table import kind_of
-from kanpinn.solvers.summary import Table, remarks, tables
+from kanpinn.solvers.summary import ShownTable, remarks, tables
 
 
 def value_text(value: Any) -> str:
@@ -111,7 +111,7 @@ def run_html(folder: Path) -> str:
 def _sections(folder: Path, record: Mapping[str, Any]) -> Iterator[Section]:
     result = _result(record)
     rows = list(_facts(record, result))
-    yield Section("results", "Results", [Table(["quantity", "value"], rows, "Main numbers")])
+    yield Section("results", "Results", [ShownTable(["quantity", "value"], rows, "Main numbers")])
     if result is not None and (found := list(tables(result))):
         yield Section("tables", "Errors and values", found)
     images = list(_images(folder))
@@ -122,7 +122,7 @@ def _sections(folder: Path, record: Mapping[str, Any]) -> Iterator[Section]:
     settings = record.get("config") or {}
     listing = [("The settings, as a problem file:", document.problem_toml(settings))]
     yield Section("configuration", "Configuration", listings=listing)
-    facts = Table(["name", "value"], document.environment([record]), "Software and hardware")
+    facts = ShownTable(["name", "value"], document.environment([record]), "Software and hardware")
     yield Section("environment", "Environment", [facts])
     yield Section("repeat", "How to run it again", listings=list(_repeat(folder, record)))
 
@@ -154,7 +154,7 @@ def _caption(stem: str) -> str:
     return list(FIGURES.values())[rank].format(of=f" {field}" if field else "")
 
 
-def _history(path: Path, rows: int = 12, columns: int = 8) -> Table | None:
+def _history(path: Path, rows: int = 12, columns: int = 8) -> ShownTable | None:
     """Return a table of steps that are evenly spread over the run, None if there are none."""
     try:
         with h5py.File(path) as file:
@@ -171,7 +171,7 @@ def _history(path: Path, rows: int = 12, columns: int = 8) -> Table | None:
     chosen = sorted({round(i * last / (rows - 1)) for i in range(rows)})
     cells = [[f"{step[i]:g}", *(value_text(values[n][i]) for n in names)] for i in chosen]
     caption = f"{len(chosen)} of {len(step)} recorded steps; all are in result.h5"
-    return Table(["step", *(name.replace("_", " ") for name in names)], cells, caption)
+    return ShownTable(["step", *(name.replace("_", " ") for name in names)], cells, caption)
 
 
 def _repeat(folder: Path, record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -24,22 +24,22 @@ from kanpinn.runs.report.pictures import (
     usable,
 )
 from kanpinn.runs.study.table import RUNS, WAITING, Row, Study, dimensions, full, has_failed
-from kanpinn.solvers.summary import Table
+from kanpinn.solvers.summary import ShownTable
 
 FORMS = dict.fromkeys(NAMES, "{:.2e}") | {"seconds": "{:.3g}"}
 HEADS = NAMES | {"l2_relative": "rel. L²", "h1_relative": "rel. H¹"}
 
 
-def varied(study: Study) -> Table:
+def varied(study: Study) -> ShownTable:
     """Return the table of the varied keys with their values."""
     rows = []
     for key in study.varied:
         values = list(dict.fromkeys(full(value) for value in study.column(key)))
         rows.append([key, str(len(values)), ", ".join(values)])
-    return Table(["key", "number of values", "values"], rows, "Varied keys and their values")
+    return ShownTable(["key", "number of values", "values"], rows, "Varied keys and their values")
 
 
-def settings_table(study: Study) -> Table:
+def settings_table(study: Study) -> ShownTable:
     """Return the table of the settings with median and range of each error over their seeds."""
     labels = setting_labels(dimensions(study), None, len(study.rows))
     head, errors = ["setting", "runs with an error"], _errors(study)
@@ -56,7 +56,7 @@ def settings_table(study: Study) -> Table:
             [*cells, _median(own, "parameters", "{:.0f}")[0], *_median(own, "seconds", "{:.2g}")]
         )
     head += ["parameters, median", "seconds, median", "range"]
-    return Table(head, rows, "Median and range over the runs of each setting")
+    return ShownTable(head, rows, "Median and range over the runs of each setting")
 
 
 def _median(rows: Sequence[Row], column: str, form: str) -> tuple[str, str]:
@@ -67,12 +67,12 @@ def _median(rows: Sequence[Row], column: str, form: str) -> tuple[str, str]:
     return form.format(spread.median), f"{form} … {form}".format(spread.low, spread.high)
 
 
-def orders_table(drawn: Sequence[Picture]) -> Table | None:
+def orders_table(drawn: Sequence[Picture]) -> ShownTable | None:
     """Return the table of fitted and theoretical orders of convergence; None if none is fitted."""
     head = ["over", "setting", "error", "order, 95% confidence", "best splines", "guaranteed",
             "sizes fitted", "order over all sizes", "runs fitted"]  # fmt: skip
     rows = [row for picture in drawn for row in _orders(picture)]
-    return Table(head, rows, "Fitted and theoretical orders of convergence") if rows else None
+    return ShownTable(head, rows, "Fitted and theoretical orders of convergence") if rows else None
 
 
 def _orders(picture: Picture) -> Iterator[list[str]]:
@@ -94,7 +94,7 @@ def _sizes(curve: ErrorCurve) -> str:
     return f"{text} of … {curve.points[-1].x.median:g}" if curve.levelled else text
 
 
-def failed_runs(study: Study) -> Table | None:
+def failed_runs(study: Study) -> ShownTable | None:
     """Return the table of failure messages with their runs; None if no run failed."""
     messages: dict[str, list[str]] = {}
     for row in study.rows:
@@ -107,7 +107,7 @@ def failed_runs(study: Study) -> Table | None:
         text = message.removeprefix(FAILED).lstrip(": ")
         rows.append([text, str(len(which)), "; ".join(few) + more])
     return (
-        Table(["message", "number of runs", "runs"], rows, "Messages of the failed runs")
+        ShownTable(["message", "number of runs", "runs"], rows, "Messages of the failed runs")
         if rows
         else None
     )
@@ -118,7 +118,7 @@ def varied_values(study: Study, row: Row) -> str:
     return ", ".join(f"{key.rpartition('.')[2]} {full(row[key])}" for key in _telling(study))
 
 
-def runs_table(study: Study, above: str = "") -> Table:
+def runs_table(study: Study, above: str = "") -> ShownTable:
     """Return the table of all runs with links to their folders.
 
     above: the address of the study's folder relative to the page, with "/" at its end.
@@ -131,7 +131,7 @@ def runs_table(study: Study, above: str = "") -> Table:
         rows.append([str(number), *(full(row[key]) for key in keys), *cells, _folder(row, above)])
     head = [HEADS.get(column, column) for column in columns]
     caption = "Each run in the order of the study, with its folder"
-    return Table(["run", *keys, *head, "folder"], rows, caption)
+    return ShownTable(["run", *keys, *head, "folder"], rows, caption)
 
 
 def _errors(study: Study) -> list[str]:
@@ -199,7 +199,7 @@ def _sections(study: Study, found: Sequence[tuple[dict, dict]], above: str) -> I
         yield Section(
             "environment",
             "Environment",
-            [Table(["name", "value"], facts, "Software and hardware of the runs")],
+            [ShownTable(["name", "value"], facts, "Software and hardware of the runs")],
         )
         yield Section("repeat", "How to repeat the study", listings=list(_repeat(study, found[0])))
 
@@ -295,17 +295,17 @@ def _facts(study: Study) -> Iterator[tuple[str, str]]:
     yield "folder", str(study.path)
 
 
-def _tables(study: Study) -> Iterator[Table]:
+def _tables(study: Study) -> Iterator[ShownTable]:
     """Yield the table of runs without their folders, or that of the settings of many runs."""
     most = 20
     if len(study.rows) > most:
         settings = settings_table(study)
         rows = [[str(cell) for cell in row] for row in settings.rows]
         more = f", {most} of {len(rows)}" if len(rows) > most else ""
-        yield Table(settings.head, rows[:most], settings.caption + more)
+        yield ShownTable(settings.head, rows[:most], settings.caption + more)
     else:
         runs = runs_table(study)
-        yield Table(runs.head[:-1], [[str(cell) for cell in row[:-1]] for row in runs.rows])
+        yield ShownTable(runs.head[:-1], [[str(cell) for cell in row[:-1]] for row in runs.rows])
 
 
 def _picture(study: Study) -> Drawing:

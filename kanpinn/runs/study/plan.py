@@ -255,7 +255,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """The outcome of a run: its columns, its warnings, and whether the disk is full."""
 
     columns: dict[str, Any]
@@ -263,7 +263,7 @@ class Outcome:
     disk_full: bool = False
 
 
-def execute(task: Task) -> Outcome:
+def execute(task: Task) -> RunOutcome:
     """Do a run in its folder, and return its outcome.
 
     A finished run is not repeated, and a run that was killed continues from its checkpoint. An
@@ -289,12 +289,12 @@ def execute(task: Task) -> Outcome:
                 _solve(task, path)
                 done = finished(path)
         assert done is not None
-        return Outcome(done, tuple(said))
+        return RunOutcome(done, tuple(said))
     except (Exception, SystemExit) as error:  # a class file may call sys.exit
         kinds = {"eigen": "eigen", "data": "fit"}  # by a section that only such files have
         kind = next((kinds[name] for name in kinds if name in task.settings), "problem")
         columns = empty(f"failed: {message(error)}", _remains(path), kind)
-        return Outcome(columns, disk_full=_disk_full(error, Path(task.study)))
+        return RunOutcome(columns, disk_full=_disk_full(error, Path(task.study)))
 
 
 def finished(path: Path) -> dict[str, Any] | None:

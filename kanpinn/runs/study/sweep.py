@@ -29,7 +29,7 @@ from kanpinn.runs.results.record import PARTIAL
 from kanpinn.runs.study.plan import (
     Base,
     Entry,
-    Outcome,
+    RunOutcome,
     Task,
     Values,
     execute,
@@ -168,7 +168,7 @@ class Sweep:
                     self._submit(executor, index)
                     return
                 reason = f"its worker died {self._lost[index]} times ({error})"
-            outcome = Outcome(empty(f"failed: {reason}", kind=self.kind))
+            outcome = RunOutcome(empty(f"failed: {reason}", kind=self.kind))
         self._take(index, outcome)
 
     def _partial(self, index: int) -> Path:
@@ -211,7 +211,7 @@ class Sweep:
         where = str(config.directory)
         return Task(config.to_dict(), where, config.name, str(self.folder), entry.name, version())
 
-    def _take(self, index: int, outcome: Outcome) -> None:
+    def _take(self, index: int, outcome: RunOutcome) -> None:
         self.rows[index] |= _beside(self.varied, outcome.columns)
         self._disk_full |= outcome.disk_full
         if not outcome.disk_full:

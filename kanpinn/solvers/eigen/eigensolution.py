@@ -9,8 +9,8 @@ import numpy
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import CONVERGED, InputError, Outcome
-from kanpinn._support.shown import Shown
+from kanpinn._support.errors import InputError
+from kanpinn._support.shown import Solved
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels
 from kanpinn.loss.residuals import Residuals
@@ -99,7 +99,7 @@ SAME = 1e-6
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Eigensolution(Shown):
+class Eigensolution(Solved):
     """Eigenvalues and their modes; calling it evaluates the modes at points.
 
     Notebooks show it as tables with a picture.
@@ -175,16 +175,6 @@ class Eigensolution(Shown):
     def __repr__(self) -> str:
         what = type(self.problem).__name__
         return f"<Eigensolution of {what}: {self.status}; values: {self.values.tolist()}>"
-
-    @property
-    def outcome(self) -> Outcome:
-        """How the solve has ended; `status` has the reason."""
-        return Outcome(self.status)
-
-    @property
-    def success(self) -> bool:
-        """Whether the status is "converged", with or without further words."""
-        return self.status.startswith(CONVERGED)
 
     @property
     def problem(self) -> EigenProblem:
