@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy
 import torch
@@ -18,7 +19,7 @@ from kanpinn.pde.evaluate import find_channels
 from kanpinn.pde.problem import Problem
 from kanpinn.pde.verify import Densities, check_densities, densities_at
 from kanpinn.spaces.function_space import space_of
-from kanpinn.spaces.windows import NetworkOfWindows, Windows
+from kanpinn.spaces.windows import NetworkOfWindows
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +66,12 @@ class InvariantMoments:
     Args:
         ends: the ends of time intervals in each of which the solution is smooth, (k,).
         chosen: the numbers of the moments among them.
-        windows: the network in time windows with splines in space; None for another network.
+        windows: the network in time windows; None for another network.
     """
 
     ends: ndarray
     chosen: Sequence[int]
-    windows: Windows | None = None
+    windows: NetworkOfWindows[Any] | None = None
 
     @classmethod
     def of(cls, surrogate: Surrogate, most: int = 200) -> "InvariantMoments":
@@ -82,8 +83,7 @@ class InvariantMoments:
             return cls(ends, range(len(ends)))
         ends = low + network.ends.cpu().double().numpy() / 2 * (high - low)
         chosen = numpy.linspace(0, network.count, min(most, network.count) + 1).round()
-        splines = network if isinstance(network, Windows) and network.of_splines else None
-        return cls(ends, chosen.astype(int).tolist(), splines)
+        return cls(ends, chosen.astype(int).tolist(), network)
 
     def rule(self, surrogate: Surrogate, number: int) -> tuple[Points, Tensor]:
         """A quadrature rule over space at a moment: n points in space and time, weights (n,).
@@ -94,14 +94,14 @@ class InvariantMoments:
             surrogate: the solution.
             number: that of the moment, at the end of window `number`, counted from 1.
         """
-        domain, windows = surrogate.domain, self.windows
+        domain, windows, window = surrogate.domain, self.windows, max(0, number - 1)
         if domain.dim == 1:
             places, weights = torch.empty(1, 0).double(), torch.ones(1).double()
-        elif windows is not None:
-            member, (low, high) = windows.members[max(0, number - 1)], domain.bounds
-            nodes, own = gauss_legendre(3 * (member.degree + 1) // 2)
+        elif windows is not None and (intervals := windows.breaks(window)):
+            low, high = domain.bounds
+            nodes, own = gauss_legendre(3 * (windows.members[window].degree + 1) // 2)
             rules = []
-            for axis, breaks in enumerate(member.breaks()):
+            for axis, breaks in enumerate(intervals):
                 ends = low[axis] + (breaks.cpu().double() + 1) * (high[axis] - low[axis]) / 2
                 widths = ends.diff()[:, None]
                 rules.append(((ends[:-1, None] + widths * nodes).flatten(), widths * own))

@@ -15,7 +15,7 @@ from kanpinn.pde.unknown import Unknown
 
 
 @runtime_checkable
-class Space(Protocol):
+class CoordinateBox(Protocol):
     """The properties of a domain that a surrogate uses: its coordinates and bounding box."""
 
     @property
@@ -54,7 +54,7 @@ class Surrogate(nn.Module):
     def __init__(
         self,
         network: Network,
-        domain: Space,
+        domain: CoordinateBox,
         output: OutputMap | None = None,
         inputs: Function | None = None,
         coefficients: Sequence[Unknown | None] = (),

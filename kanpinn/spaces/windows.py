@@ -243,6 +243,16 @@ class NetworkOfWindows(Network, Generic[Member]):
         """The number of windows."""
         return len(self._of)
 
+    def breaks(self, number: int = -1) -> list[Tensor]:
+        """The ends of intervals in each coordinate of space in a window, (G + 1,) each.
+
+        Empty where the functions of space are not splines.
+
+        Args:
+            number: of the window, by default the last one.
+        """
+        return []
+
     @abstractmethod
     def anew(self) -> Self:
         """A new network with the same settings."""
@@ -362,9 +372,8 @@ class Windows(NetworkOfWindows[Separable]):
         """Whether the functions of space are splines or their products: without hidden layers."""
         return self.in_space and len(self._width) == 2
 
-    def breaks(self) -> list[Tensor]:
-        """The intervals of splines in each coordinate of the last window, (G + 1,) each."""
-        return self.members[-1].breaks() if self.of_splines else []
+    def breaks(self, number: int = -1) -> list[Tensor]:
+        return self.members[number].breaks() if self.of_splines else []
 
     @property
     def pieces(self) -> Tensor:  # type: ignore[override]
