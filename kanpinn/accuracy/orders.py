@@ -1,4 +1,4 @@
-"""Orders of convergence: fitted to errors, with confidence intervals, and those of theory."""
+"""Orders of convergence: fitted to errors, with confidence intervals, and by theory."""
 
 import math
 from collections.abc import Sequence

@@ -524,7 +524,7 @@ def _paths(domain: _Filling) -> Iterator[list[int]]:
 def _round_together(
     domain: _Filling, curves: Sequence[list[int]], near: float
 ) -> Sequence[list[int]]:
-    """Return the edges of each curve of a path, those of neighbours on one circle together."""
+    """Return the edges of each curve of a path; neighbouring arcs of a circle are one curve."""
 
     def on_one_circle(one: list[int], other: list[int]) -> bool:
         i, j = one[-1], other[0]
@@ -586,7 +586,7 @@ def _center(ends: np.ndarray, middle: np.ndarray) -> np.ndarray | None:
 
 
 def _joined(runs: list[_Run], near: float) -> list[_Run]:
-    """Join neighbours on one line or circle, the last one and the first one of a loop included."""
+    """Join neighbouring edges on a line or circle, also the last and the first edge of a loop."""
     found = runs[:1]
     for run in runs[1:]:
         whole = found[-1].joined(run, near)

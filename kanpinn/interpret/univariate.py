@@ -161,7 +161,7 @@ class Univariate:
 
 @dataclass(frozen=True)
 class Symbolic:
-    """The formula c f(a x + b) + d; its parameters are the free ones of a and b, then c and d.
+    """The formula c f(a x + b) + d; its parameters are a and b where they are free, then c and d.
 
     Example:
         >>> from kanpinn.interpret import LIBRARY, Symbolic

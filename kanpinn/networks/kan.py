@@ -119,7 +119,7 @@ class KAN(Network):
 
     @property
     def parameter_count(self) -> int:
-        """The number of trainable parameters, without those of removed edges."""
+        """The number of trainable parameters; removed edges have none."""
         count = sum(p.numel() for p in self.parameters() if p.requires_grad)
         trained = [layer for layer in self.layers if layer.coefficients.requires_grad]
         return count - sum(int((~x.kept).sum()) * x.coefficients.shape[1] for x in trained)

@@ -126,7 +126,7 @@ def _repeated(jet: Jet, count: int) -> Jet:
 
 
 def _outer(a: Jet, b: Jet) -> Jet:
-    """The products of all components of a with all of b, those of b following one another."""
+    """The products of all components of a with all components of b; b varies fastest."""
     m, n = a.value.shape[-1], b.value.shape[-1]
     left = a.map(lambda t: t.repeat_interleave(n, dim=-1))
     right = b.map(lambda t: t.repeat(*[1] * (t.ndim - 1), m))

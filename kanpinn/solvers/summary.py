@@ -70,7 +70,7 @@ def error_rows(solution: Any) -> Rows:
 
 
 def norm_rows(errors: Errors, how: str = "") -> Rows:
-    """Return the L2 and H1 errors, then those of each field, under the titles of `ERROR_HEAD`.
+    """Return rows of L2 and H1 errors, of all fields and of each field; titles: `ERROR_HEAD`.
 
     how: what is added to their names, such as ", estimated".
     """

@@ -20,7 +20,7 @@ from kanpinn.spaces.cells.system.functions import CellField
 
 
 def left_out(polynomials: LocalPolynomials, coefficients: Tensor, volumes: Tensor) -> Tensor:
-    """The L2 norm in each cell of the terms that would follow those of the highest degree, (N,).
+    """The L2 norm in each cell of the terms above the highest degree, (N,).
 
     The terms of every two degrees are taken to fall as the last ones do: by the factor from those
     of the degrees k - 2 and k - 3 to those of k and k - 1. Below the degree 3 no factor is known,

@@ -257,7 +257,7 @@ def _corners(shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
 
 
 def _element_matrices(grid: Grid) -> tuple[list[Tensor], Tensor]:
-    """Return those of ∫ (∂_i ψ)² for each axis, and that of ∫ ψ², (2^d, 2^d)."""
+    """Return the matrices (2^d, 2^d) of ∫ (∂_i ψ)² for each axis i, and the matrix of ∫ ψ²."""
     unit = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64)
     slope = [unit / h for h in grid.h]
     mass = [(3 * torch.eye(2, dtype=torch.float64) - unit) * h / 6 for h in grid.h]

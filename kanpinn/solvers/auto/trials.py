@@ -81,7 +81,7 @@ class Trial:
         return any(c.measurements for c in self.solution.problem.conditions())
 
     def better_than(self, other: "Trial") -> bool:
-        """Whether the error is lower or, where neither is known, the residual at fresh points."""
+        """Whether the error is lower; without a known error, the residual at fresh points."""
         if math.isfinite(min(self.error, other.error)):
             return self.error <= other.error
         if math.isinf(max(self.loss, other.loss)):

@@ -165,7 +165,7 @@ class ModeSamples:
         return ModeSamples(change(self.fields), change(self.operator), change(self.mass))
 
     def of(self, values: Tensor) -> "ModeSamples":
-        """Return the samples of modes from those of their real columns, see `as_modes`."""
+        """Return the samples of modes from the samples of their real columns, see `as_modes`."""
         return self.map(lambda columns: as_modes(columns, values))
 
 

@@ -390,7 +390,7 @@ class CellPairs:
         return functions.unflatten(0, (len(self.inverse.system.geometry.tree), -1))
 
     def _closed(self, which: Tensor) -> Tensor:
-        """Indices with those of the complex conjugates that are missing, beside them."""
+        """Indices, each followed by the index of its complex conjugate where that is missing."""
         values, closed = self.spectrum.values, list[int]()
         for index in which.tolist():
             if index not in closed:

@@ -250,7 +250,7 @@ class LocalPolynomials:
         return self.powers @ (self.degree + 1) ** torch.arange(self.dim - 1, -1, -1)
 
     def _in_square(self, coefficients: Tensor) -> Tensor:
-        """The coefficients (c, L, m) among those of all products, (c, (k + 1)^d, m)."""
+        """The coefficients (c, L, m) placed in the array of all products, (c, (k + 1)^d, m)."""
         count, _, fields = coefficients.shape
         found = coefficients.new_zeros(count, (self.degree + 1) ** self.dim, fields)
         found[:, self._places.to(found.device)] = coefficients

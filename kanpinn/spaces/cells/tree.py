@@ -239,7 +239,7 @@ class Tree:
 
     @classmethod
     def joined(cls, parts: Sequence["Tree"]) -> "Tree":
-        """The leaves of trees with the same roots, those of the first tree first."""
+        """The leaves of trees with the same roots, beginning with the first tree."""
         level, place, region = (
             torch.cat([getattr(part, name) for part in parts])
             for name in ("level", "place", "region")

@@ -203,7 +203,7 @@ def _breaks(curve: Curve) -> Tensor:
 
 
 def _crossings(curve: Curve, breaks: Tensor, lines: tuple[Tensor, Tensor]) -> list[Tensor]:
-    """The parameters at which a curve crosses lines of constant x, and those of constant y."""
+    """The parameters at which a curve crosses lines of constant x, then lines of constant y."""
     at = curve.at(breaks)
     parts, values, axes = [], [], []
     for axis in (0, 1):

@@ -400,7 +400,7 @@ class SolidGeometry(CellGeometry):
 
     @classmethod
     def joined(cls, parts: Sequence["SolidGeometry"]) -> "SolidGeometry":
-        """The cells of all regions; parts: those of each region."""
+        """The cells of all regions, joined from the cells of each region, `parts`."""
         if len(parts) == 1:
             return parts[0]
         return cls(

@@ -372,7 +372,7 @@ def placed(rows: Sequence[ContactRows], cells: int, traces: int) -> list[list[Pl
 def coarse_traces(
     geometry: CellGeometry, coupling: Coupling, traces: Traces, contacts: Sequence[ContactRows]
 ) -> Array:
-    """Which traces have low degrees, those of all faces and then of interfaces, (unknowns,).
+    """Whether a trace has a low degree, (unknowns,): traces on faces, then on interfaces.
 
     Args:
         geometry: the cells.

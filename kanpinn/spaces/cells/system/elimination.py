@@ -287,7 +287,7 @@ def _padded(rows: Array, count: int) -> Array:
 def elimination_order(
     tree: Tree, faces: Sequence[Array], sizes: Array, work: Array
 ) -> EliminationTree:
-    """The order of the elimination: of two that are possible, the one with less work.
+    """The order of the elimination: the cheaper of two possible orders.
 
     Args:
         tree: the cells.

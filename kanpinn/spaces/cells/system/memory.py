@@ -55,7 +55,7 @@ def factor_bytes(traces: Traces, count: int) -> int:
 
 
 def system_bytes(system: CellSystem, count: int, *, again: bool = False, more: int = 0) -> int:
-    """The bytes that a solve takes if there are `count` cells like those of a system.
+    """The bytes that a solve takes for `count` cells like the cells of a system.
 
     Args:
         system: the system.
