@@ -94,8 +94,8 @@ if TYPE_CHECKING:
     from kanpinn.spaces import Cells as Cells
     from kanpinn.spaces import CellWindows as CellWindows
     from kanpinn.spaces import Windows as Windows
+    from kanpinn.tasks import AdaptiveLeastSquares as AdaptiveLeastSquares
     from kanpinn.tasks import Continuation as Continuation
-    from kanpinn.tasks import Dissection as Dissection
     from kanpinn.tasks import March as March
     from kanpinn.tasks import Shooting as Shooting
 
@@ -210,8 +210,8 @@ _NAMES = {
         "Windows",
     ),
     "tasks": (
+        "AdaptiveLeastSquares",
         "Continuation",
-        "Dissection",
         "March",
         "Shooting",
     ),

@@ -40,7 +40,7 @@ class CylinderShedding(Cylinder):
         """The steady flow from which this one starts, a function of points (n, 2)."""
         slow = Cylinder(5 * self.viscosity, self.peak)
         network = kp.Cells([2, 3], 7, [11, 2])
-        return kp.solve(slow, network, kp.Dissection(1e-3), errors=False, verified=False)
+        return kp.solve(slow, network, kp.AdaptiveLeastSquares(1e-3), errors=False, verified=False)
 
     def start(self, p):
         """The velocity at the first moment, (N, 2)."""

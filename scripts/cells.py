@@ -1,11 +1,11 @@
 """Networks in cells: peaks, fronts, layers, corners and waves, to a tolerance.
 
 What: relative L2 errors, estimated errors, unknowns and processor seconds of `kp.Cells` from 4 × 4
-cells with `kp.Dissection` on two peaks, a circular front, a boundary layer, an oscillation that
-becomes faster towards a corner, corners that point inwards, one of them with a reaction, all to
-1e-8, and on Helmholtz' equation with wave numbers 40, 100 and 200 close to a resonance, to 1e-8 and
-1e-12. Six of these are also solved in cells to larger tolerances and by quartic finite elements of
-scikit-fem, whose triangles are refined where the true error is largest.
+cells with `kp.AdaptiveLeastSquares` on two peaks, a circular front, a boundary layer, an
+oscillation that becomes faster towards a corner, corners that point inwards, one of them with a
+reaction, all to 1e-8, and on Helmholtz' equation with wave numbers 40, 100 and 200 close to a
+resonance, to 1e-8 and 1e-12. Six of these are also solved in cells to larger tolerances and by
+quartic finite elements of scikit-fem, whose triangles are refined where the true error is largest.
 
 How long: half an hour of one core; --smoke: seconds, its numbers mean nothing.
 
@@ -329,7 +329,7 @@ def by_cells(case: Case, tolerance: float) -> Solved:
 
 def _solution(case: Case, tolerance: float, errors: bool) -> kp.Solution:
     network = kp.Cells([2, 1], case.degree, 4)
-    settings = kp.Dissection(tolerance=tolerance)
+    settings = kp.AdaptiveLeastSquares(tolerance=tolerance)
     return kp.solve(case.problem, network, settings, errors=errors, verified=False)
 
 

@@ -1,14 +1,14 @@
 """How time and memory of solves in cells grow with the unknowns, and how fast two ranks are.
 
 What: seconds of the processor and of the clock, and the peak of memory, of one linear least-squares
-solve by `kp.Dissection` on uniform trees of `kp.Cells`, each in a process of its own: in the plane
-and in space, for two degrees each, with constant coefficients, where equal cells share a matrix,
-and with varying ones. Exponents are fitted to all sizes. By theory, times of an elimination grow
-like N^1.5 in the plane and N^2 in space, memory like N log N and N^(4/3). Many cells are solved by
-conjugate gradients, of which this holds for the coarse unknowns alone; so it is an upper estimate,
-which is made for 10^7 unknowns from the largest solves. Then one solve is made in turns by one
-process, by two ranks, and by two processes side by side that each make the whole solve, which shows
-what the machine allows.
+solve by `kp.AdaptiveLeastSquares` on uniform trees of `kp.Cells`, each in a process of its own: in
+the plane and in space, for two degrees each, with constant coefficients, where equal cells share a
+matrix, and with varying ones. Exponents are fitted to all sizes. By theory, times of an elimination
+grow like N^1.5 in the plane and N^2 in space, memory like N log N and N^(4/3). Many cells are
+solved by conjugate gradients, of which this holds for the coarse unknowns alone; so it is an upper
+estimate, which is made for 10^7 unknowns from the largest solves. Then one solve is made in turns
+by one process, by two ranks, and by two processes side by side that each make the whole solve,
+which shows what the machine allows.
 
 How long: ten minutes of one idle core, and the ranks five minutes of two; --smoke: seconds, its
 numbers mean nothing.

@@ -179,7 +179,7 @@ def solved(flow: Flow) -> Solved:
     if flow.degree is not None:
         given["network.degree"] = flow.degree
     job = solve_job(flow.file, [f"{key}={value}" for key, value in given.items()])
-    methods: list[kp.optimizers.Method] = [kp.Dissection(flow.tolerance)]
+    methods: list[kp.optimizers.Method] = [kp.AdaptiveLeastSquares(flow.tolerance)]
     if flow.first is not None:
         methods.insert(0, kp.Continuation("reynolds", flow.first))
     begun = time.process_time()

@@ -1,8 +1,8 @@
 """Networks in cells on ten kinds of random domains in the plane, for five equations.
 
 What: relative L2 errors, estimated errors, unknowns and processor seconds of `kp.Cells` of degree
-12 with `kp.Dissection` to 1e-8, for each pair of a kind of domain and an equation. Domain and
-solution are drawn at random, twice for each pair: kanpinn was tuned on the first half, and the
+12 with `kp.AdaptiveLeastSquares` to 1e-8, for each pair of a kind of domain and an equation. Domain
+and solution are drawn at random, twice for each pair: kanpinn was tuned on the first half, and the
 second half was kept aside.
 
 How long: six minutes of one core; --smoke: seconds, its numbers mean nothing.
@@ -210,7 +210,7 @@ def solved(half: int, domain: int, equation: int, degree: int, tolerance: float)
     draw = np.random.default_rng([half, domain, equation])
     problem = Drawn(NAMES[equation], KINDS[domain](draw), draw)
     names, begun = (KINDS[domain].__name__, NAMES[equation]), time.process_time()
-    network, settings = kp.Cells([2, 1], degree, 4), kp.Dissection(tolerance)
+    network, settings = kp.Cells([2, 1], degree, 4), kp.AdaptiveLeastSquares(tolerance)
     try:
         solution = kp.solve(problem, network, settings, verified=False)
     except kp.InputError as refused:

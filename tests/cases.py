@@ -129,7 +129,7 @@ def solved_in_cells(
 ) -> kp.Solution:
     """The solution by a network in cells, of one step unless a tolerance and steps are given."""
     network = kp.Cells([problem.domain.dim, len(problem.fields)], degree, cells)
-    method = kp.Dissection(tolerance, steps=steps)
+    method = kp.AdaptiveLeastSquares(tolerance, steps=steps)
     return kp.solve(problem, network, method, verified=False, errors=False)
 
 

@@ -114,5 +114,5 @@ class Pair(Membrane):
 
 def solved_in_cells(problem, count, degree=10, cells=2, tolerance=1e-9, **arguments):
     network = kp.Cells([problem.domain.dim, len(problem.fields)], degree, cells)
-    settings = kp.Dissection(tolerance=tolerance)
+    settings = kp.AdaptiveLeastSquares(tolerance=tolerance)
     return kp.eigen(problem, network, count, optimizers=settings, **arguments)

@@ -22,7 +22,7 @@ from kanpinn.solvers.error_estimate import ENDED, estimate_error, judged_by_tole
 from kanpinn.solvers.loop import solve_discretized
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import Observer
-from kanpinn.tasks.adaptive import Dissection
+from kanpinn.tasks.adaptive import AdaptiveLeastSquares
 from kanpinn.tasks.march import March
 from kanpinn.tasks.parameters import Shooting
 
@@ -30,11 +30,14 @@ from kanpinn.tasks.parameters import Shooting
 def default_optimizer(network: Network, tolerance: float | int | None = None) -> Optimizer:
     """The default optimizer of a network, to a tolerance if it takes one.
 
-    It is `LeastSquares` of the output layer, `Dissection` for networks in cells, `March` for
-    networks in time windows, and `Shooting` for those with unknown numbers.
+    It is `LeastSquares` of the output layer, `AdaptiveLeastSquares` for networks in cells, `March`
+    for networks in time windows, and `Shooting` for those with unknown numbers.
     """
-    kinds: dict[str, type[Dissection | March]] = {"Dissection": Dissection, "March": March}
-    kind: type[Dissection | March | Shooting] | None = kinds.get(network.solved_by)
+    kinds: dict[str, type[AdaptiveLeastSquares | March]] = {
+        "AdaptiveLeastSquares": AdaptiveLeastSquares,
+        "March": March,
+    }
+    kind: type[AdaptiveLeastSquares | March | Shooting] | None = kinds.get(network.solved_by)
     if network.in_windows and network.constants is not None:
         kind = Shooting
     if kind is None:
@@ -76,7 +79,7 @@ def solve(
             budget is used up, see `kanpinn.solvers.auto.TrialSearch`; then points, weights and the
             form of the loss are chosen too.
         optimizers: run in order; by default those of the network: one least-squares solve of the
-            output layer, `Dissection` for cells, `March` for time windows.
+            output layer, `AdaptiveLeastSquares` for cells, `March` for time windows.
         points: collocation points; by default enough for the output layer: Gauss points or, with
             more than three inputs, Sobol points.
         tolerance: the relative L2 error at which the solve ends, and with which the estimated error

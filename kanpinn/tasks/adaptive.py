@@ -44,8 +44,8 @@ from kanpinn.tasks.cell_parameters import NumberSearch
 from kanpinn.tasks.refinement import (
     cells_in_layers,
     cells_with_waves,
-    part_to_halve,
-    to_halve,
+    part_to_refine,
+    to_refine,
     why_no_smaller,
 )
 
@@ -182,7 +182,7 @@ class SolvePace:
         )
 
 
-class DissectionStage(Stage):
+class AdaptiveStage(Stage):
     """The state of a solve in cells: the network has the tree and the solution.
 
     Attributes:
@@ -191,7 +191,7 @@ class DissectionStage(Stage):
         pace: the time of the solves.
         origin: the solution on the tree before, given on the present tree, (N, L, m).
         origin_numbers: the coefficients of the shared functions in it.
-        chosen: the coordinates in which cells are halved before the next solve, a mask (N, d);
+        chosen: the coordinates in which cells are refined before the next solve, a mask (N, d);
             None on a tree that is new.
     """
 
@@ -199,7 +199,7 @@ class DissectionStage(Stage):
     steady = False  # the solve on the last tree may take longer than all before
     geometry: CellGeometry
 
-    def __init__(self, settings: "Dissection", residuals: Residuals) -> None:
+    def __init__(self, settings: "AdaptiveLeastSquares", residuals: Residuals) -> None:
         self.settings, self.residuals = settings, residuals
         self.network = require_cells(residuals.surrogate.network)
         self.means = mean_terms(residuals)
@@ -331,7 +331,7 @@ class DissectionStage(Stage):
         origin = CellField(self.origin, self.origin_numbers)
         change = system.norms.total(found.minus(origin)) / solved.size
         progress.extrapolate(float(errors.norm()), change, solved.left_out)
-        chosen = to_halve(self.problem, solved, errors, settings.bulk)
+        chosen = to_refine(self.problem, solved, errors, settings.marking)
         last = progress.compared or self._why_no_smaller(solved, errors, chosen)
         if progress.expected <= settings.tolerance or last:
             uncompared = no_comparison(system, again=settings.corrects)
@@ -366,9 +366,9 @@ class DissectionStage(Stage):
             uncompared: why the solution cannot be compared with a better one; "" if it can.
         """
         settings, estimate, words = self.settings, self.error.estimate, solved.words
-        part = part_to_halve(settings.tolerance, self.error.expected, settings.bulk)
+        part = part_to_refine(settings.tolerance, self.error.expected, settings.marking)
         most = self.pace.cells_within(self.seconds_left)
-        self.chosen = to_halve(self.problem, solved, errors, part, most)
+        self.chosen = to_refine(self.problem, solved, errors, part, most)
         reached, notes = "Newton's method does not converge on these", {"cells": float(len(errors))}
         if uncompared:
             reached = "the error has not been estimated"
@@ -394,15 +394,15 @@ class DissectionStage(Stage):
         self.newton, self.chosen = self.newton.on_new_tree(), None
 
 
-class NumberStage(DissectionStage):
+class NumberStage(AdaptiveStage):
     """A solve in cells in which a search for the numbers comes between the solves on each tree.
 
     search: that for the numbers.
     """
 
-    kept = (*DissectionStage.kept, "search_state")
+    kept = (*AdaptiveStage.kept, "search_state")
 
-    def __init__(self, settings: "Dissection", residuals: Residuals, seed: int) -> None:
+    def __init__(self, settings: "AdaptiveLeastSquares", residuals: Residuals, seed: int) -> None:
         super().__init__(settings, residuals)
         self.search = NumberSearch(residuals, self.problem, seed)
 
@@ -448,7 +448,7 @@ class NumberStage(DissectionStage):
 
 
 @dataclass(frozen=True)
-class Dissection(Optimizer):
+class AdaptiveLeastSquares(Optimizer):
     """Solve for a network in cells by least squares, and halve the cells with the largest errors.
 
     Each step is one least-squares solve. A tree takes one step for a linear equation, and several,
@@ -456,8 +456,8 @@ class Dissection(Optimizer):
     first, then the traces on faces in the order of a nested dissection; for many cells conjugate
     gradients find the traces. For tolerances below 1e-10 the same factors also correct the solution
     for rounding, which takes twice the memory. After the last step on a tree the fewest cells are
-    halved that have the part `bulk` of the sum of squared indicators. Where the error is less than
-    100 times the tolerance, those are halved for which the tolerance has no room. A cell's
+    halved that have the part `marking` of the sum of squared indicators. Where the error is less
+    than 100 times the tolerance, those are halved for which the tolerance has no room. A cell's
     indicator is the size of an error whose residual is the root of the cell's share of the
     functional: h² times this root for -Δu. They are halved in those coordinates in which the
     highest degrees carry the error. The ratio of errors to indicators follows from the change of
@@ -472,7 +472,7 @@ class Dissection(Optimizer):
     Args:
         tolerance: the relative error, in L2, at which to stop.
         cells: the largest number of cells.
-        bulk: the part of the squared error that the cells to be halved have, up to 1, while the
+        marking: the part of the squared error that the cells to be halved have, up to 1, while the
             error is more than 100 times the tolerance.
         steps: the largest number of solves.
 
@@ -480,12 +480,12 @@ class Dissection(Optimizer):
         InputError: for values out of range; in a solve, for another kind of network, or what cells
             cannot solve.
 
-    Reference: Dörfler, A convergent adaptive algorithm for Poisson's equation (1996), for the bulk.
+    Reference: Dörfler, A convergent adaptive algorithm for Poisson's equation (1996).
 
     Example:
         >>> import kanpinn as kp
         >>> problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="exp(-20*(x - y)**2)")
-        >>> method = kp.Dissection(tolerance=1e-4)
+        >>> method = kp.AdaptiveLeastSquares(tolerance=1e-4)
         >>> solution = kp.solve(problem, kp.Cells([2, 1], degree=10, cells=2), method)
         >>> solution.status, solution.errors.l2_relative < 1e-4
         ('converged', True)
@@ -493,7 +493,7 @@ class Dissection(Optimizer):
 
     tolerance: float = 1e-8
     cells: int = 20_000
-    bulk: float = 0.99
+    marking: float = 0.99
     steps: int = 100
     needs_fixed_points = True
     lowers_loss = False
@@ -503,9 +503,9 @@ class Dissection(Optimizer):
         number("tolerance", self.tolerance, above=True)
         integer("cells", self.cells)
         integer("steps", self.steps)
-        number("bulk", self.bulk, above=True)
-        if self.bulk > 1:
-            raise InputError(f"bulk must be at most 1, got {self.bulk}")
+        number("marking", self.marking, above=True)
+        if self.marking > 1:
+            raise InputError(f"marking must be at most 1, got {self.marking}")
 
     @property
     def accuracy(self) -> float:
@@ -530,13 +530,13 @@ class Dissection(Optimizer):
                 "would not have the accuracy that is estimated"
             )
 
-    def finer(self) -> "Dissection":
+    def finer(self) -> "AdaptiveLeastSquares":
         """A single solve on the cells that a network of a higher degree has from the beginning."""
         return replace(self, steps=1)
 
-    def start(self, residuals: Residuals, seed: int) -> DissectionStage:
+    def start(self, residuals: Residuals, seed: int) -> AdaptiveStage:
         network = require_cells(residuals.surrogate.network)
         if network.constants is not None or network.coefficient is not None:
             return NumberStage(self, residuals, seed)
         network.forget_numbers()  # those of another problem
-        return DissectionStage(self, residuals)
+        return AdaptiveStage(self, residuals)

@@ -27,7 +27,7 @@ from kanpinn.spaces.cells.tree import Tree
 from kanpinn.spaces.evolution_terms import initial_values
 from kanpinn.spaces.time_schemes import Stages, at_moments, error_form_of_ratio
 from kanpinn.tasks.cell_errors import distributed
-from kanpinn.tasks.refinement import bulk, part_to_halve
+from kanpinn.tasks.refinement import dorfler_marking, part_to_refine
 from kanpinn.tasks.window import Iterated, Newton, StageChoice, TimeError
 
 
@@ -486,8 +486,8 @@ class CellState:
             allowed: the error of all cells together that is permitted.
         """
         most = 0.99  # of the squared error
-        part = part_to_halve(allowed, float(errors.norm()), most)
-        cells = bulk(errors * self.problem.divisible(self.geometry), part)
+        part = part_to_refine(allowed, float(errors.norm()), most)
+        cells = dorfler_marking(errors * self.problem.divisible(self.geometry), part)
         return self.geometry.tree.everywhere(cells)
 
     def refined(self, chosen: Tensor) -> "CellState":

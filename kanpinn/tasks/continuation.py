@@ -15,7 +15,7 @@ from kanpinn.networks.network import Network
 from kanpinn.optimizers.least_squares import LeastSquaresStage
 from kanpinn.optimizers.method import Optimizer, Stage, Step
 from kanpinn.optimizers.output_layer import solve_output, solve_reduced
-from kanpinn.tasks.adaptive import Dissection
+from kanpinn.tasks.adaptive import AdaptiveLeastSquares
 
 
 class NotSolved(Exception):
@@ -61,7 +61,7 @@ class NewtonInCells(NewtonAtValue):
     tolerance: float = 3e-2
 
     def start(self, residuals: Residuals, steps: int, begun: bool) -> Stage:
-        self.stage = Dissection(self.tolerance, steps=steps).start(residuals, 0)
+        self.stage = AdaptiveLeastSquares(self.tolerance, steps=steps).start(residuals, 0)
         self.stage.error.ratio = self.kept
         return self.stage
 
@@ -113,7 +113,7 @@ class NewtonOnOutputLayer(NewtonAtValue):
 
 NEWTON: dict[str, type[NewtonAtValue]] = {  # by `Network.solved_by`
     "": NewtonOnOutputLayer,
-    Dissection.__name__: NewtonInCells,
+    AdaptiveLeastSquares.__name__: NewtonInCells,
 }
 
 
@@ -127,11 +127,12 @@ class Continuation(Optimizer):
     if a full Newton step hardly lowers the loss any more, and the loss, relative to that of the
     zero function, is at most 1e-2 and at most a hundred times that of the last solution (or is
     below 1e-6). In cells, which are halved on the way, it counts as solved if the estimated
-    relative error is at most 0.03; a `Dissection` after the continuation makes it smaller. If a
-    value took at most half of `solves`, the increment is doubled; if it fails, the last solution is
-    restored and the increment is halved. The history has the losses of the problem itself, not of
-    the easier ones. If the continuation fails, the run fails and later optimizers are not started;
-    a run that ends before the problem's own value reports the value that it reached.
+    relative error is at most 0.03; `AdaptiveLeastSquares` after the continuation makes it smaller.
+    If a value took at most half of `solves`, the increment is doubled; if it fails, the last
+    solution is restored and the increment is halved. The history has the losses of the problem
+    itself, not of the easier ones. If the continuation fails, the run fails and later optimizers
+    are not started; a run that ends before the problem's own value reports the value that it
+    reached.
 
     Args:
         parameter: the name of an attribute that the problem's residual uses, such as "reynolds".
@@ -147,7 +148,7 @@ class Continuation(Optimizer):
 
     Example:
         >>> import kanpinn as kp
-        >>> steps = [kp.Continuation("reynolds", 10.0, steps=100), kp.Dissection(1e-4)]
+        >>> steps = [kp.Continuation("reynolds", 10.0, steps=100), kp.AdaptiveLeastSquares(1e-4)]
         >>> steps[0].parameter, steps[0].initial
         ('reynolds', 10.0)
     """

@@ -18,7 +18,7 @@ from kanpinn.spaces.cells.system.terms import SampledTerm
 from kanpinn.tasks.cell_errors import SolvedTree
 
 
-def coordinates_to_halve(polynomials: LocalPolynomials, coefficients: Tensor) -> Tensor:
+def coordinates_to_refine(polynomials: LocalPolynomials, coefficients: Tensor) -> Tensor:
     """The coordinates in which halving a cell reduces the error most for its cost, a mask (N, d).
 
     What the polynomials leave out is taken to be like their terms of the highest two degrees.
@@ -45,7 +45,7 @@ def coordinates_to_halve(polynomials: LocalPolynomials, coefficients: Tensor) ->
     return choices[gains.argmax(dim=1)]
 
 
-def bulk(errors: Tensor, part: float) -> Tensor:
+def dorfler_marking(errors: Tensor, part: float) -> Tensor:
     """A mask (N,) of the fewest cells that together have a part of the sum of squared errors.
 
     Reference: Dörfler, A convergent adaptive algorithm for Poisson's equation (1996).
@@ -58,7 +58,7 @@ def bulk(errors: Tensor, part: float) -> Tensor:
     return mask
 
 
-def to_halve(
+def to_refine(
     problem: CellProblem, solved: SolvedTree, errors: Tensor, part: float, most: float = math.inf
 ) -> Tensor:
     """The coordinates in which cells with a part of the squared error are halved, (N, d).
@@ -72,17 +72,17 @@ def to_halve(
         most: the wanted number of cells.
     """
     divisible, tree = problem.divisible(solved.system.geometry), solved.system.geometry.tree
-    steep = coordinates_to_halve(solved.system.polynomials, solved.solution.coefficients)
+    steep = coordinates_to_refine(solved.system.polynomials, solved.solution.coefficients)
     steep = problem.coordinates(solved.system.geometry, steep)
     found: list[Tensor] = []
     for smaller in (1.0, 0.9, 0.8, 0.65, 0.5, 0.35):
-        found.append(bulk(errors * divisible, smaller * part)[:, None] & steep)
+        found.append(dorfler_marking(errors * divisible, smaller * part)[:, None] & steep)
         if tree.count_when_split(found[-1]) <= most:
             return found[-1]
     return found[0]
 
 
-def part_to_halve(tolerance: float, estimate: float, most: float) -> float:
+def part_to_refine(tolerance: float, estimate: float, most: float) -> float:
     """The part of the squared error that the cells to be halved have.
 
     Within `reach` times the tolerance all cells are halved at once for which the tolerance has no

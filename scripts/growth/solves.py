@@ -75,7 +75,7 @@ def solve(case: Case) -> Any:
     CellSystem.by_one_solve = 0.0  # no correction for rounding, which so small a tolerance has
     network = kp.Cells([case.dim, 1], case.degree, case.side)
     # No error is as small as this tolerance, so no solution is compared with a better one.
-    settings = kp.Dissection(tolerance=1e-60, cells=10**7, bulk=1e-9, steps=1)
+    settings = kp.AdaptiveLeastSquares(tolerance=1e-60, cells=10**7, marking=1e-9, steps=1)
     return kp.solve(problem(case), network, settings, errors=False, verified=False)
 
 

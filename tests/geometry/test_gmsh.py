@@ -217,7 +217,9 @@ class Flow(kp.Problem):
 
 def test_cells_solve_on_a_mesh_as_on_its_drawing(tmp_path):
     problem = Flow(read(tmp_path, ring(16, 2)))
-    solution = kp.solve(problem, kp.Cells([2, 1], degree=7, cells=4), kp.Dissection(tolerance=1e-5))
+    solution = kp.solve(
+        problem, kp.Cells([2, 1], degree=7, cells=4), kp.AdaptiveLeastSquares(tolerance=1e-5)
+    )
     assert solution.success and solution.errors.l2_relative < 1e-5
 
 

@@ -125,4 +125,4 @@ def test_a_piece_that_two_interfaces_name_is_refused(domain, part, name, second)
     with pytest.raises(
         kp.InputError, match=rf"piece of an interface once, got '{name}' in .*\[1\]"
     ):
-        kp.solve(Named(domain, part, name, second), network, kp.Dissection(steps=1))
+        kp.solve(Named(domain, part, name, second), network, kp.AdaptiveLeastSquares(steps=1))

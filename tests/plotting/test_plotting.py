@@ -226,7 +226,7 @@ def panels_of(figure: Figure) -> list[str]:
 def test_cells_are_drawn_where_they_are_and_coloured_by_their_levels():
     network = kp.Cells([2, 1], 3, [2, 1])
     problem = Laplace(x=(0, 4), y=(0, 1))
-    solution = kp.solve(problem, network, kp.Dissection(steps=1), verified=False)
+    solution = kp.solve(problem, network, kp.AdaptiveLeastSquares(steps=1), verified=False)
     tree, _ = network.tree.split(torch.tensor([[True, True], [False, False]]))
     network.layer.reset(tree, tree.boxes, torch.zeros(5, 10, 1, dtype=torch.float64))
     figure = cells_figure(solution, on_grid(solution))
@@ -241,7 +241,7 @@ def test_cells_are_drawn_where_they_are_and_coloured_by_their_levels():
 def test_cells_of_one_level_need_no_colour_bar_and_one_step_no_history(tmp_path):
     problem = Laplace(x=(0, 4), y=(0, 1))
     problem.exact = None
-    solution = kp.solve(problem, kp.Cells([2, 1], 3, [2, 1]), kp.Dissection(steps=1))
+    solution = kp.solve(problem, kp.Cells([2, 1], 3, [2, 1]), kp.AdaptiveLeastSquares(steps=1))
     assert "history" not in {path.stem for path in draw_figures(solution, tmp_path)}
     network = solution.network
     tree, _ = network.tree.split(torch.ones(2, 2, dtype=torch.bool))

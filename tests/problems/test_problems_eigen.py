@@ -141,12 +141,14 @@ def test_a_file_may_leave_the_network_to_the_solve():
     pairs = ["network=", "points=", "optimizer=", "eigen.count=2", "run.tolerance=1e-5"]
     for file in (DRUM, OSCILLATOR):
         job = Config.read(file, pairs).build()
-        assert job.network.solved_by == "Dissection" and job.optimizers[0].tolerance == 1e-5
+        assert (
+            job.network.solved_by == "AdaptiveLeastSquares" and job.optimizers[0].tolerance == 1e-5
+        )
     solution = Config.read(DRUM, pairs).build().run()
     assert solution.status == "converged" and solution.errors.max() < 1e-5
 
 
-def test_cells_take_dissection_alone():
+def test_cells_take_adaptive_least_squares_alone():
     for change, message in (
         ("optimizer[0].type=lbfgs", "tolerance"),
         ("loss.boundary=3", "the weight of boundary must be left out"),
@@ -156,7 +158,7 @@ def test_cells_take_dissection_alone():
     code, text = kanpinn(
         "check", OSCILLATOR, "--set", "optimizer=", "--set", "optimizer[0].type=adam"
     )
-    assert code == 2 and 'expected "dissection"' in " ".join(text.split()), text
+    assert code == 2 and 'expected "adaptive_least_squares"' in " ".join(text.split()), text
 
 
 @pytest.fixture(scope="module")
@@ -319,7 +321,7 @@ def test_a_study_of_seeds_has_columns_of_its_own(tmp_path):
         ("loss.form=energy", "loss.form is unknown"),
         ("run.estimate=true", "run.estimate = true: expected to be left out, since eigenvalues"),
         ("optimizer[0].type=adam", "optimizer: expected to be left out"),
-        ("optimizer[0].type=dissection", "optimizer: expected to be left out"),
+        ("optimizer[0].type=adaptive_least_squares", "optimizer: expected to be left out"),
         ("problem.class=poisson2d.py:Poisson2D", "expected a subclass of kanpinn.EigenProblem"),
         ("network.width=[2,8,3]", "network.width must end with 1"),
         ("eigen=", "expected a section [eigen]"),

@@ -102,7 +102,10 @@ def test_known_functions_of_both_kinds_or_of_other_fields_are_refused(known, mes
 
 def test_the_cavity_in_cells_agrees_with_published_numbers():
     solution = kp.solve(
-        build("cavity", "Cavity"), kp.Cells([2, 3], 7, 4), kp.Dissection(3e-3), verified=False
+        build("cavity", "Cavity"),
+        kp.Cells([2, 3], 7, 4),
+        kp.AdaptiveLeastSquares(3e-3),
+        verified=False,
     )
     assert solution.status == "converged"
     found = list(solution.quantities.values())
@@ -111,7 +114,9 @@ def test_the_cavity_in_cells_agrees_with_published_numbers():
 
 def test_drag_lift_and_pressure_of_the_cylinder_are_the_published_ones():
     problem = build("cylinder", "Cylinder")
-    solution = kp.solve(problem, kp.Cells([2, 3], 8, [11, 2]), kp.Dissection(1e-3), verified=False)
+    solution = kp.solve(
+        problem, kp.Cells([2, 3], 8, [11, 2]), kp.AdaptiveLeastSquares(1e-3), verified=False
+    )
     drag, lift, fall = solution.quantities.values()
     assert solution.status == "converged"
     assert drag == pytest.approx(5.57953523384, abs=5e-3)
@@ -121,7 +126,9 @@ def test_drag_lift_and_pressure_of_the_cylinder_are_the_published_ones():
 
 def test_what_flows_in_above_the_step_flows_out_and_separates():
     problem = build("backward_step", "BackwardStep", reynolds=100, length=8)
-    solution = kp.solve(problem, kp.Cells([2, 3], 8, [8, 2]), kp.Dissection(1e-3), verified=False)
+    solution = kp.solve(
+        problem, kp.Cells([2, 3], 8, [8, 2]), kp.AdaptiveLeastSquares(1e-3), verified=False
+    )
     assert solution.status == "converged"
     boundary = problem.domain.boundary
     for end in ("x_min", "x_max"):

@@ -76,7 +76,7 @@ def test_no_time_is_told_where_each_step_takes_longer_than_all_before(caplog):
             return torch.exp(-60 * ((p.x - 0.3) ** 2 + (p.y - 0.4) ** 2))
 
     progress = Progress(Console(file=io.StringIO()), interval=0.0)
-    kp.solve(Peak(), kp.Cells([2, 1], 5, 2), kp.Dissection(1e-2), observers=[progress])
+    kp.solve(Peak(), kp.Cells([2, 1], 5, 2), kp.AdaptiveLeastSquares(1e-2), observers=[progress])
     first, *_, last = lines_of(caplog)
     assert "% done" in first and not first.endswith("left") and last.endswith("(converged)")
 

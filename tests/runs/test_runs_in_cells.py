@@ -117,7 +117,7 @@ def test_cells_that_do_not_fit_into_memory_are_refused_with_the_number(config, m
 
 def test_a_comparison_that_does_not_fit_into_memory_is_left_out(monkeypatch):
     monkeypatch.setattr("kanpinn.spaces.cells.system.memory.machine_memory", lambda: 1.8e6)
-    network, settings = kp.Cells([2, 1], 8, 4), kp.Dissection(tolerance=0.5, bulk=0.05)
+    network, settings = kp.Cells([2, 1], 8, 4), kp.AdaptiveLeastSquares(tolerance=0.5, marking=0.05)
     solution = kp.solve(_Smooth(), network, settings)
     words = r"stopped: the comparison with a solution of degree 10 would need .* MB of memory, .*;"
     assert re.match(words, solution.status)
@@ -163,7 +163,9 @@ class _NoNumber(kp.Problem):
 
 def test_numbers_that_are_not_finite_are_a_failure():
     solution = kp.solve(_NoNumber(), kp.Cells([2, 1], 4, 2))
-    assert solution.status.startswith("failed: step 1 of Dissection broke down (the residual of")
+    assert solution.status.startswith(
+        "failed: step 1 of AdaptiveLeastSquares broke down (the residual of"
+    )
     assert "is not finite at x = 0.0" in solution.status
 
 

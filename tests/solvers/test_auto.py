@@ -326,7 +326,7 @@ def test_points_are_even_on_domains_with_holes(domain, sampler):
 
 def test_a_dear_trial_waits_until_networks_of_other_kinds_have_been_tried():
     traits = Traits.of(Ripple())
-    cells = Choice(kp.Cells, {}, kp.Collocation(10, 10), (kp.Dissection(),), work=1.0)
+    cells = Choice(kp.Cells, {}, kp.Collocation(10, 10), (kp.AdaptiveLeastSquares(),), work=1.0)
     dear, other, fine = (
         Climb(Family(name, choices))
         for name, choices in (

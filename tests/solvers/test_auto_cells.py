@@ -152,7 +152,7 @@ def test_a_trial_in_cells_starts_from_the_solution_before_and_its_functions_of_c
     # Newton's method did not converge from the polynomials alone.
     problem, cells = CubicInL(), kp.Cells([2, 1], 6, 4)
     choice = next(f for f in families(Traits.of(problem)) if f.name == "cells").choices[0]
-    known = kp.solve(problem, kp.Cells([2, 1], 6, 4), kp.Dissection(1e-3))
+    known = kp.solve(problem, kp.Cells([2, 1], 6, 4), kp.AdaptiveLeastSquares(1e-3))
     discretization = discretize(problem, cells, choice.settings("auto"), 0)
     start(discretization, Trial(choice, known, 1.0))
     points = problem.domain.gauss(400)
@@ -177,7 +177,7 @@ class Three(OnWalls):
 
 def test_absolute_errors_of_a_first_trial_are_those_of_the_fields_that_count():
     problem, cells = Three(), kp.Cells([2, 3], degree=4, cells=2)
-    solution = kp.solve(problem, cells, kp.Dissection(tolerance=1e-3))
+    solution = kp.solve(problem, cells, kp.AdaptiveLeastSquares(tolerance=1e-3))
     trial = judged_alone(Trial(first_choice(problem), solution, seconds=0.1))
     estimated, true = trial.solution.estimate.errors, solution.errors
     sizes = [errors.l2 / errors.l2_relative for errors in (estimated, true)]
@@ -209,7 +209,7 @@ def test_corners_that_point_inwards_take_cells_with_the_estimates_of_their_solve
 
 def test_the_same_solution_found_again_has_the_error_that_its_solve_estimates():
     problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="sin(x)*exp(y)")
-    solution = kp.solve(problem, kp.Cells([2, 1], 12, 2), kp.Dissection(1e-4))
+    solution = kp.solve(problem, kp.Cells([2, 1], 12, 2), kp.AdaptiveLeastSquares(1e-4))
     trial = Trial(first_choice(problem), solution, seconds=0.1)
     verdict = judge(trial, trial)
     assert verdict.first.error == verdict.second.error == trial.own_error > 0

@@ -225,7 +225,7 @@ def test_the_time_of_a_solve_in_cells_follows_from_those_before():
 
 def test_a_comparison_that_does_not_fit_into_the_budget_is_left_out():
     problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="exp(-20*(x - y)**2)")
-    network, method = kp.Cells([2, 1], degree=8, cells=4), kp.Dissection(tolerance=0.5)
+    network, method = kp.Cells([2, 1], degree=8, cells=4), kp.AdaptiveLeastSquares(tolerance=0.5)
     assert kp.solve(problem, network, method).status == "converged"
     late = kp.solve(problem, kp.Cells([2, 1], 8, 4), method, budget=1e-6)
     assert late.status.startswith("stopped: the budget leaves no time for the comparison with a")
@@ -238,7 +238,7 @@ def test_fewer_cells_are_halved_where_little_time_is_left(monkeypatch):
         return solution.history.column("cells")
 
     problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="exp(-50*((x - 0.3)**2 + (y - 0.6)**2))")
-    method = kp.Dissection(tolerance=1e-9, steps=2)
+    method = kp.AdaptiveLeastSquares(tolerance=1e-9, steps=2)
     free = cells_of(kp.solve(problem, kp.Cells([2, 1], 6, 4), method, errors=False))
     with monkeypatch.context() as patched:
         patched.setattr(SolvePace, "cells_within", lambda pace, left: 2 * pace.cells)
@@ -257,7 +257,7 @@ def test_a_resumed_solve_in_cells_knows_what_its_next_step_takes(monkeypatch):
         solution = kp.solve(
             problem,
             kp.Cells([2, 1], 6, 4),
-            kp.Dissection(1e-9),
+            kp.AdaptiveLeastSquares(1e-9),
             budget=1e4,
             observers=[lambda state: states.append(copy.deepcopy(state.state_dict()))],
             checkpoint=states[-1],

@@ -146,8 +146,8 @@ def in_cells(problem, parameter, *methods, **settings):
     return kp.solve(problem, network, methods, verified=False, **settings)
 
 
-def test_a_dissection_goes_on_from_the_cells_of_a_continuation():
-    solution = in_cells(MovedShock(), "viscosity", kp.Dissection(1e-8))
+def test_adaptive_least_squares_go_on_from_the_cells_of_a_continuation():
+    solution = in_cells(MovedShock(), "viscosity", kp.AdaptiveLeastSquares(1e-8))
     assert solution.status == "converged"
     x = torch.tensor([[0.1], [1 / 3], [0.5], [0.9]], dtype=torch.float64)
     exact = torch.cat([x[:1] - 7 / 6, 0 * x[1:2], x[2:] + 1 / 2])
@@ -158,7 +158,7 @@ def test_a_dissection_goes_on_from_the_cells_of_a_continuation():
 
 
 def test_a_fold_ends_a_continuation_in_cells_where_it_is():
-    solution = in_cells(Bratu(5.0), "rate", kp.Dissection(1e-8))
+    solution = in_cells(Bratu(5.0), "rate", kp.AdaptiveLeastSquares(1e-8))
     assert "diverging continuation, no solution found beyond rate = 3.5" in solution.status
     assert solution.status.endswith("that state is kept")
     assert 1.0 < float(solution(torch.tensor([[0.5]], dtype=torch.float64))) < 1.2

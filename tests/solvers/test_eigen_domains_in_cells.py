@@ -45,7 +45,7 @@ def test_an_l_shape_has_its_eigenvalues_and_honest_estimates():
 
 
 def test_a_solve_that_stops_early_says_so():
-    settings = kp.Dissection(tolerance=1e-8, steps=2)
+    settings = kp.AdaptiveLeastSquares(tolerance=1e-8, steps=2)
     solution = kp.eigen(Bent(), kp.Cells([2, 1], 8, 4), 3, optimizers=settings)
     assert (
         solution.status == "stopped: limit of 2 steps; more steps may help" and not solution.success

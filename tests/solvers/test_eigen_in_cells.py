@@ -69,7 +69,7 @@ def test_estimates_are_the_errors_up_to_a_factor_of_three(problem, degree):
 def test_the_error_is_quadratic_in_that_of_the_mode():
     values, residuals = [], []
     for degree in (5, 7, 9):
-        settings = kp.Dissection(tolerance=1e-14, steps=1)
+        settings = kp.AdaptiveLeastSquares(tolerance=1e-14, steps=1)
         found = kp.eigen(Membrane(), kp.Cells([2, 1], degree, 2), 1, optimizers=settings)
         values.append(float(found.errors[0]))
         residuals.append(float(found.residual_norms[0]))
@@ -101,7 +101,7 @@ def test_complex_modes_satisfy_the_equation():
 def test_nothing_has_to_be_chosen():
     solution = kp.eigen(Membrane(), count=3, tolerance=1e-6)
     assert solution.status == "converged" and solution.errors.max() < 1e-6
-    assert solution.network.solved_by == "Dissection"
+    assert solution.network.solved_by == "AdaptiveLeastSquares"
     rough = kp.eigen(
         Membrane(), kp.KAN(hidden=[6], degree=9, grid=[4, 8], seed=0), 3, tolerance=1e-12
     )
@@ -121,10 +121,10 @@ def test_settings_that_do_not_fit_are_refused():
             kp.eigen(Membrane(), network, **arguments)
 
     cells = kp.Cells([2, 1], 6, 2)
-    refused(cells, "optimizers must be a Dissection", optimizers=kp.LeastSquares())
+    refused(cells, "optimizers must be AdaptiveLeastSquares", optimizers=kp.LeastSquares())
     refused(cells, "weight of boundary must be left out", weights={"boundary": 2.0})
-    refused(kp.KAN([2, 8, 1]), "optimizers must be None", optimizers=kp.Dissection())
-    few = kp.Dissection(tolerance=1e-12, cells=4)
+    refused(kp.KAN([2, 8, 1]), "optimizers must be None", optimizers=kp.AdaptiveLeastSquares())
+    few = kp.AdaptiveLeastSquares(tolerance=1e-12, cells=4)
     found = kp.eigen(Membrane(), kp.Cells([2, 1], 4, 2), 2, optimizers=few)
     assert found.status.startswith("stopped: the next") and "cells = 4" in found.status
 
@@ -132,7 +132,7 @@ def test_settings_that_do_not_fit_are_refused():
 def test_cells_and_comparisons_that_do_not_fit_into_memory_are_refused(monkeypatch):
     def found(memory):
         monkeypatch.setattr("kanpinn.spaces.cells.system.memory.machine_memory", lambda: memory)
-        network, settings = kp.Cells([2, 1], 6, 2), kp.Dissection(tolerance=1e-1)
+        network, settings = kp.Cells([2, 1], 6, 2), kp.AdaptiveLeastSquares(tolerance=1e-1)
         return kp.eigen(Membrane(), network, 2, optimizers=settings)
 
     with pytest.raises(kp.InputError, match=r"4 cells of degree 6 would need .* of memory"):

@@ -64,7 +64,7 @@ class Ground(kp.Problem):
 @pytest.mark.parametrize("positive", [False, True])
 def test_exact_data_give_the_coefficient(positive):
     problem = Ground(positive)
-    solution = kp.solve(problem, cells(), kp.Dissection(1e-8))
+    solution = kp.solve(problem, cells(), kp.AdaptiveLeastSquares(1e-8))
     assert solution.status == "converged"
     p = kp.Points(spots(200, seed=1), ("x", "y"))
     found, exact = solution.covariance.field(p, 1), problem.exact(p)[1][:, 0]
@@ -80,7 +80,7 @@ def test_intervals_from_noisy_data_hold_the_coefficient():
     for seed in range(3):
         problem = library.class_of("inverse_diffusion", "InverseDiffusion")(seed=seed)
         network = cells(10, coefficient=kp.KAN([2, 1], degree=5, grid=2))
-        solution = kp.solve(problem, network, kp.Dissection(1e-4), verified=False)
+        solution = kp.solve(problem, network, kp.AdaptiveLeastSquares(1e-4), verified=False)
         p = kp.Points(spots(400, seed=5), ("x", "y"))
         found, exact = solution.covariance.field(p, 1), problem.exact(p)[1][:, 0]
         assert (found.value - exact).norm() < 0.03 * exact.norm()
@@ -92,7 +92,7 @@ def test_the_status_says_that_the_network_of_the_coefficient_is_too_coarse():
     """The misfit of nearly exact data by one cubic each is smooth, and beside noise not seen."""
     for noise, visible in ((1e-5, True), (1e-2, False)):
         problem = library.class_of("inverse_diffusion", "InverseDiffusion")(noise=noise)
-        solution = kp.solve(problem, cells(), kp.Dissection(1e-4), verified=False)
+        solution = kp.solve(problem, cells(), kp.AdaptiveLeastSquares(1e-4), verified=False)
         words = "intervals leave out the error of the coefficient's network, which is visible"
         assert solution.success and (words in solution.status) == visible
 
@@ -103,11 +103,11 @@ def test_an_unknown_field_needs_measurements():
             return super().conditions()[:-1]
 
     with pytest.raises(kp.InputError, match="no measurements from which the unknown field a"):
-        kp.solve(Unmeasured(), cells(), kp.Dissection(1e-6))
+        kp.solve(Unmeasured(), cells(), kp.AdaptiveLeastSquares(1e-6))
 
 
 def test_a_network_is_saved_with_its_coefficient():
-    solution = kp.solve(Ground(), cells(), kp.Dissection(1e-6), verified=False)
+    solution = kp.solve(Ground(), cells(), kp.AdaptiveLeastSquares(1e-6), verified=False)
     other = cells()
     other.load_state_dict(solution.network.state_dict())
     x = 2 * spots(20) - 1
@@ -120,7 +120,7 @@ def test_a_condition_on_the_boundary_does_not_prescribe_the_coefficient():
             return [*super().conditions(), kp.Dirichlet(SQUARE.boundary["x_min"], 1.0, field="a")]
 
     with pytest.raises(kp.InputError, match="is about the unknown coefficient a"):
-        kp.solve(Known(), cells(), kp.Dissection(1e-6))
+        kp.solve(Known(), cells(), kp.AdaptiveLeastSquares(1e-6))
 
 
 @pytest.mark.parametrize(
@@ -138,10 +138,10 @@ def test_networks_that_do_not_fit_are_refused(changes, message):
 
 def test_a_coefficient_needs_a_network_of_its_own():
     with pytest.raises(kp.InputError, match="have a network of their own"):
-        kp.solve(Ground(), cells(coefficient=None), kp.Dissection(1e-6))
+        kp.solve(Ground(), cells(coefficient=None), kp.AdaptiveLeastSquares(1e-6))
     beside = kp.Beside([kp.Cells([2, 1]), kp.KAN([2, 1])])
     with pytest.raises(kp.InputError, match="expected Cells"):
-        kp.solve(Ground(), beside, kp.Dissection(1e-6))
+        kp.solve(Ground(), beside, kp.AdaptiveLeastSquares(1e-6))
 
 
 def test_fields_that_are_known_have_no_network_of_their_own():
@@ -155,4 +155,4 @@ def test_fields_that_are_known_have_no_network_of_their_own():
             return [kp.Dirichlet(SQUARE.boundary)]
 
     with pytest.raises(kp.InputError, match="the coefficient fields of Both are none"):
-        kp.solve(Both(), cells(), kp.Dissection(1e-6))
+        kp.solve(Both(), cells(), kp.AdaptiveLeastSquares(1e-6))

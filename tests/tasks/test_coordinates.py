@@ -6,7 +6,7 @@ from cases import error_of
 
 import kanpinn as kp
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
-from kanpinn.tasks.refinement import coordinates_to_halve
+from kanpinn.tasks.refinement import coordinates_to_refine
 
 
 def fitted(function, dim, degree=8):
@@ -32,14 +32,14 @@ def fitted(function, dim, degree=8):
     ],
 )
 def test_a_cell_is_halved_where_a_function_is_steep(function, chosen):
-    assert coordinates_to_halve(*fitted(function, len(chosen))).tolist() == [chosen]
+    assert coordinates_to_refine(*fitted(function, len(chosen))).tolist() == [chosen]
 
 
 FRONT = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="tanh((x - 0.4) / 0.005) * sin(3*y)")
 
 
 def test_cells_along_a_front_stay_long():
-    network, method = kp.Cells([2, 1], 10, 2), kp.Dissection(1e-7, cells=150)
+    network, method = kp.Cells([2, 1], 10, 2), kp.AdaptiveLeastSquares(1e-7, cells=150)
     solution = kp.solve(FRONT, network, method, verified=False)
     tree = solution.network.tree
     assert solution.status == "converged" and error_of(solution) < 2e-7

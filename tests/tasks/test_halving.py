@@ -9,7 +9,7 @@ import torch
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.tree import Tree
 from kanpinn.tasks.cell_errors import ErrorProgress, left_out
-from kanpinn.tasks.refinement import part_to_halve, to_halve
+from kanpinn.tasks.refinement import part_to_refine, to_refine
 
 
 @pytest.mark.parametrize(
@@ -26,16 +26,16 @@ def test_a_part_of_the_cells_down_to_a_third_is_halved_where_not_all_fit(most, h
         divisible=lambda geometry: torch.ones(100, dtype=torch.bool),
         coordinates=lambda geometry, steep: torch.ones_like(steep),
     )
-    chosen = to_halve(problem, solved, torch.ones(100).double(), 1.0, most)
+    chosen = to_refine(problem, solved, torch.ones(100).double(), 1.0, most)
     assert int(chosen.any(dim=1).sum()) == halved
 
 
 def test_near_the_tolerance_the_other_cells_keep_an_error_below_it():
     for estimate in (3e-8, 3e-7, 9e-7):
-        left = (1 - part_to_halve(1e-8, estimate, 0.9)) ** 0.5 * estimate
+        left = (1 - part_to_refine(1e-8, estimate, 0.9)) ** 0.5 * estimate
         assert 0.8e-8 < left < 0.9e-8
-    assert part_to_halve(1e-8, 2e-6, 0.9) == 0.9
-    assert part_to_halve(1e-8, 1e-8, 0.9) == 0.5
+    assert part_to_refine(1e-8, 2e-6, 0.9) == 0.9
+    assert part_to_refine(1e-8, 1e-8, 0.9) == 0.5
 
 
 @pytest.mark.parametrize("factor", [0.05, 0.3, 0.8])

@@ -75,7 +75,7 @@ class Shock(kp.Problem):
 
 
 def test_cells_are_halved_where_the_steps_do_not_contract():
-    solution = kp.solve(Shock(), kp.Cells([1, 1], 4, 2), kp.Dissection(1e-8))
+    solution = kp.solve(Shock(), kp.Cells([1, 1], 4, 2), kp.AdaptiveLeastSquares(1e-8))
     assert solution.status == "converged" and solution.errors.l2_relative < 3e-8
 
 
@@ -106,6 +106,6 @@ class FirstOfPair(Pair):
 def test_cells_are_halved_for_the_fields_whose_errors_count():
     for problem, halved in ((FirstOfPair(), False), (Pair(), True)):
         network = kp.Cells([2, 2], 8, 2)
-        solution = kp.solve(problem, network, kp.Dissection(1e-4), verified=False)
+        solution = kp.solve(problem, network, kp.AdaptiveLeastSquares(1e-4), verified=False)
         assert solution.status == "converged" and solution.errors.l2_relative < 3e-4
         assert (network.count > 30) == halved

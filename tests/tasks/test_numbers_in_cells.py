@@ -44,7 +44,7 @@ class Absorbed(kp.Problem):
 
 def solved(problem, degree=8, cells=2, tolerance=1e-6, **settings):
     network = kp.Cells([2, len(problem.fields)], degree, cells)
-    return kp.solve(problem, network, kp.Dissection(tolerance), **settings)
+    return kp.solve(problem, network, kp.AdaptiveLeastSquares(tolerance), **settings)
 
 
 @pytest.mark.parametrize("start", [1.0, -60.0])
@@ -82,7 +82,7 @@ def test_a_network_is_saved_with_its_derivatives_by_the_numbers():
 
 def test_after_another_problem_a_network_is_saved_without_derivatives_by_numbers():
     network = solved(Absorbed(noise=0.5)).network
-    kp.solve(kp.Poisson(SQUARE, exact="exp(x) * sin(y)"), network, kp.Dissection(1e-6))
+    kp.solve(kp.Poisson(SQUARE, exact="exp(x) * sin(y)"), network, kp.AdaptiveLeastSquares(1e-6))
     other = kp.Cells([2, 1], 8, 2)
     other.load_state_dict(network.state_dict())
     assert torch.equal(other.layer.coefficients, network.layer.coefficients)
@@ -95,7 +95,7 @@ def test_a_run_goes_on_bit_for_bit():
         solution = kp.solve(
             problem,
             network,
-            kp.Dissection(1e-6),
+            kp.AdaptiveLeastSquares(1e-6),
             observers=[lambda run: states.append(copy.deepcopy(run.state_dict()))],
             checkpoint=checkpoint,
             verified=False,

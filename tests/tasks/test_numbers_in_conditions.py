@@ -40,7 +40,7 @@ class Fin(kp.Problem):
 
 
 NETWORKS = {
-    "cells": lambda: (kp.Cells([2, 1], degree=8, cells=2), kp.Dissection(1e-6)),
+    "cells": lambda: (kp.Cells([2, 1], degree=8, cells=2), kp.AdaptiveLeastSquares(1e-6)),
     "one network": lambda: (kp.KAN([2, 20, 1], degree=6, seed=0), kp.LeastSquares(steps=10)),
 }
 
@@ -78,7 +78,9 @@ class Inclusion(kp.Problem):
 
 
 def test_a_coefficient_inside_an_interface_is_found():
-    solution = kp.solve(Inclusion(), kp.Cells([2, 1], degree=8, cells=2), kp.Dissection(1e-5))
+    solution = kp.solve(
+        Inclusion(), kp.Cells([2, 1], degree=8, cells=2), kp.AdaptiveLeastSquares(1e-5)
+    )
     found = solution.estimated["k"]
     assert found.value == pytest.approx(5.0, abs=1e-4)
     assert found.low <= 5.0 <= found.high
@@ -111,7 +113,9 @@ class Membrane(kp.Problem):
 
 
 def test_numbers_of_an_energy_are_found():
-    solution = kp.solve(Membrane(), kp.Cells([2, 1], degree=9, cells=2), kp.Dissection(1e-6))
+    solution = kp.solve(
+        Membrane(), kp.Cells([2, 1], degree=9, cells=2), kp.AdaptiveLeastSquares(1e-6)
+    )
     assert solution.status == "converged"
     for name, unknown in Membrane.unknowns.items():
         assert solution.estimated[name].value == pytest.approx(unknown.exact, abs=1e-6)

@@ -43,7 +43,7 @@ def estimated(solution):
     ("power", "slope", "largest"), [(1.1, 0.0, 3e-3), (1.5, 0.0, 1e-4), (1.5, 0.6, 2e-3)]
 )
 def test_errors_of_sources_that_are_not_square_integrable_are_seen(power, slope, largest):
-    settings = kp.Dissection(1e-8, cells=60)
+    settings = kp.AdaptiveLeastSquares(1e-8, cells=60)
     solution = kp.solve(
         InteriorLine(power, slope), kp.Cells([2, 1], 8, 4), settings, verified=False
     )
@@ -52,7 +52,7 @@ def test_errors_of_sources_that_are_not_square_integrable_are_seen(power, slope,
 
 
 def test_cells_become_small_at_a_line_until_the_error_is_within_the_tolerance():
-    settings = kp.Dissection(1e-6, cells=300)
+    settings = kp.AdaptiveLeastSquares(1e-6, cells=300)
     solution = kp.solve(InteriorLine(2.5, 1.1), kp.Cells([2, 1], 8, 4), settings, verified=False)
     assert solution.status == "converged" and error_of(solution) < 3e-6
 
@@ -79,7 +79,7 @@ def test_a_smooth_source_costs_no_solve_with_other_integrals(monkeypatch, cube):
         CellSystem, "solve", lambda own, *how: solves.append(own) or solve(own, *how)
     )
     network = kp.Cells([2, 1], 6, 2)
-    solution = kp.solve(Smooth(cube), network, kp.Dissection(1e-7), verified=False)
+    solution = kp.solve(Smooth(cube), network, kp.AdaptiveLeastSquares(1e-7), verified=False)
     assert solution.status == "converged" and error_of(solution) < 3e-7
     # Solutions are compared with those of a higher degree only.
     degrees = [own.polynomials.degree for own in solves]

@@ -37,7 +37,9 @@ class Oscillatory(OnWalls):
 
 def test_short_waves_are_resolved_though_their_equation_has_a_large_term_without_derivatives():
     network = kp.Cells([2, 1], 10, 4)
-    solution = kp.solve(Oscillatory(), network, kp.Dissection(1e-6, cells=400), verified=False)
+    solution = kp.solve(
+        Oscillatory(), network, kp.AdaptiveLeastSquares(1e-6, cells=400), verified=False
+    )
     assert solution.status == "converged" and error_of(solution) < 3e-6
 
 
@@ -62,7 +64,7 @@ class Waves(OnWalls):
 @pytest.mark.parametrize(("power", "count"), [(0, 64), (1, 4)])
 def test_cells_with_many_waves_are_halved_before_the_first_solve(power, count):
     network = kp.Cells([2, 1], 16, 2)
-    solution = kp.solve(Waves(power), network, kp.Dissection(steps=1), verified=False)
+    solution = kp.solve(Waves(power), network, kp.AdaptiveLeastSquares(steps=1), verified=False)
     assert solution.network.count == count  # so that the phase over a cell is at most 16 - 10
 
 

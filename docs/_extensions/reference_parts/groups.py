@@ -134,7 +134,7 @@ GROUPS = (
             "LeastSquares",
             "VariableProjection",
             "LevenbergMarquardt",
-            "Dissection",
+            "AdaptiveLeastSquares",
             "March",
             "Shooting",
             "Continuation",

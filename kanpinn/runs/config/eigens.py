@@ -25,7 +25,7 @@ from kanpinn.solvers.eigen import (
     eigen,
 )
 from kanpinn.solvers.solve import default_optimizer
-from kanpinn.tasks.adaptive import Dissection
+from kanpinn.tasks.adaptive import AdaptiveLeastSquares
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -110,8 +110,8 @@ class EigenFile(File):
             By default that of `kanpinn.eigen`.
         points: the collocation points; by default as many as the network's output layer needs.
         loss: the weights of the operator and of the conditions.
-        optimizer: at most one "dissection" for a network in cells; otherwise it must be left out,
-            as eigenvalues are found by linear algebra.
+        optimizer: at most one "adaptive_least_squares" for a network in cells; otherwise none, as
+            eigenvalues are found by linear algebra.
         run: the settings of the whole run.
     """
 
@@ -164,17 +164,19 @@ class EigenFile(File):
             budget_seconds=self.run.budget_seconds,
         )
 
-    def _optimizers(self, network: Network, directory: Path) -> tuple[Dissection, ...]:
+    def _optimizers(self, network: Network, directory: Path) -> tuple[AdaptiveLeastSquares, ...]:
         own = default_optimizer(network, self.run.tolerance)
         if not self.optimizer:
-            return (own,) if isinstance(own, Dissection) else ()
-        if not isinstance(own, Dissection):
+            return (own,) if isinstance(own, AdaptiveLeastSquares) else ()
+        if not isinstance(own, AdaptiveLeastSquares):
             raise InputError(
                 "optimizer: expected to be left out, since eigenvalues are found by linear algebra"
             )
         if len(self.optimizer) > 1:
             raise InputError("optimizer: expected at most one for eigenvalues in cells")
         made = self.optimizer[0].build("optimizer[0]", directory)
-        if not isinstance(made, Dissection):
-            raise InputError('optimizer[0].type: expected "dissection" for a network in cells')
+        if not isinstance(made, AdaptiveLeastSquares):
+            raise InputError(
+                'optimizer[0].type: expected "adaptive_least_squares" for a network in cells'
+            )
         return (made,)

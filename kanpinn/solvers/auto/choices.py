@@ -19,7 +19,7 @@ from kanpinn.solvers.discretize import SolveSettings
 from kanpinn.spaces.cell_windows import CellWindows
 from kanpinn.spaces.cells.cells import Cells
 from kanpinn.spaces.windows import Windows
-from kanpinn.tasks.adaptive import Dissection
+from kanpinn.tasks.adaptive import AdaptiveLeastSquares
 from kanpinn.tasks.march import March
 from kanpinn.tasks.parameters import Shooting
 
@@ -205,7 +205,9 @@ def _cells(traits: Traits, wanted: float) -> Iterator[Choice]:
         degree = min(Cells.highest, max(degree, math.ceil(waves / count) + 10))
     for tolerance in (*(one for one in (1e-4, 1e-7) if one > wanted), 0.5 * wanted):
         work = tolerance ** (-1.5 * traits.dim / (degree + 1))
-        yield _placing(Cells, traits, Dissection(tolerance), work, degree=degree, cells=count)
+        yield _placing(
+            Cells, traits, AdaptiveLeastSquares(tolerance), work, degree=degree, cells=count
+        )
 
 
 def _cell_windows(traits: Traits, wanted: float) -> tuple[Choice, ...]:

@@ -69,7 +69,7 @@ from kanpinn.solvers.losses import FixedLoss
 from kanpinn.solvers.solve import default_optimizer
 from kanpinn.solvers.state import History, Observer, SolverState, begin
 from kanpinn.spaces.cells.cells import Cells
-from kanpinn.tasks.adaptive import Dissection
+from kanpinn.tasks.adaptive import AdaptiveLeastSquares
 
 ADVICE = "more units, or points, would show more"
 
@@ -110,7 +110,7 @@ def eigen(
         count: the number of eigenvalues, multiple ones counted as often as they occur.
         points: the collocation points; None for `default_eigen_points` of the network.
         optimizers: for a network in cells, with the tolerance and the largest number of cells; by
-            default `Dissection(tolerance)`. None for other networks.
+            default `AdaptiveLeastSquares(tolerance)`. None for other networks.
         tolerance: the relative error of the eigenvalues at which a search in cells ends; with other
             networks the status says which eigenvalues may have a larger one, by default 1e-3.
         near: compute the eigenvalues nearest to this number; None for the smallest ones.
@@ -180,14 +180,14 @@ def default_eigen_network(problem: EigenProblem) -> Network:
 
 def cell_settings(
     network: Network, given: Method | None, tolerance: float | int | None = None
-) -> Dissection | None:
+) -> AdaptiveLeastSquares | None:
     """Return the settings of a search in cells; None for other networks.
 
     Raises:
         InputError: for settings that are not for the network.
     """
     own = default_optimizer(network, tolerance)
-    if not isinstance(own, Dissection):
+    if not isinstance(own, AdaptiveLeastSquares):
         if given is None:
             return None
         raise InputError(
@@ -195,8 +195,10 @@ def cell_settings(
             f"by linear algebra without settings, got {given!r}"
         )
     chosen = own if given is None else given
-    if not isinstance(chosen, Dissection):
-        raise InputError(f"optimizers must be a Dissection for a network in cells, got {chosen!r}")
+    if not isinstance(chosen, AdaptiveLeastSquares):
+        raise InputError(
+            f"optimizers must be AdaptiveLeastSquares for a network in cells, got {chosen!r}"
+        )
     chosen.check(network)
     return chosen
 

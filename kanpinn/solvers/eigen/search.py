@@ -50,9 +50,9 @@ from kanpinn.spaces.cells.cells import require_cells
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.cell_system import CellInverse
 from kanpinn.spaces.cells.system.memory import no_comparison, too_many
-from kanpinn.tasks.adaptive import Dissection, SolvePace
+from kanpinn.tasks.adaptive import AdaptiveLeastSquares, SolvePace
 from kanpinn.tasks.cell_errors import ErrorProgress, status_of_error
-from kanpinn.tasks.refinement import bulk, part_to_halve, why_too_many
+from kanpinn.tasks.refinement import dorfler_marking, part_to_refine, why_too_many
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class EigenSearch(Optimizer):
     count: int
     near: float | None
     tolerance: float = 1e-3
-    cells: Dissection | None = None
+    cells: AdaptiveLeastSquares | None = None
     steps: int = 4
     lowers_loss = False
     title = "Eigenvalues"
@@ -155,7 +155,7 @@ class CellStage(EigenStage):
     of an eigenvalue is estimated by its mode's share of the least-squares functional. When all
     estimates are small enough, or no further tree follows, it is also estimated by the change of
     the eigenvalue if the degree is raised by 2, and the larger estimate is taken. The fewest cells
-    are refined that have the part `bulk` of the sum of all errors.
+    are refined that have the part `marking` of the sum of all errors.
 
     Attributes:
         trees: the number of trees so far.
@@ -374,8 +374,8 @@ class CellStage(EigenStage):
         errors = torch.where(errors > min(tolerance, worst / 2), errors, 0)
         squares = (shares * (errors / shares.sum(dim=0))).sum(dim=1)
         squares = squares * self.shifted.problem.divisible(self.geometry)
-        part = part_to_halve(tolerance**0.5, worst**0.5, self.settings.bulk)
-        return self.geometry.tree.everywhere(bulk(squares.sqrt(), part))
+        part = part_to_refine(tolerance**0.5, worst**0.5, self.settings.marking)
+        return self.geometry.tree.everywhere(dorfler_marking(squares.sqrt(), part))
 
     def _split(self, marked: Tensor) -> None:
         """Refine cells; the functions with which the next search begins stay the same."""

@@ -316,7 +316,9 @@ def _plain(x: Tensor) -> Coordinates:
 
 
 class Cells(Network):
-    """A small KAN in each cell, the boxes of a tree over the domain. `Dissection` solves for them.
+    """A small KAN in each cell, the boxes of a tree over the domain.
+
+    Their method is `AdaptiveLeastSquares`.
 
     In each cell the output is a polynomial of total degree k. That is a KAN [d, W, m] with affine
     inner edges in W directions, of which the outer functions have degree k; `kan` gives it. The
@@ -348,13 +350,14 @@ class Cells(Network):
     Example:
         >>> import kanpinn as kp
         >>> problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="exp(x) * sin(y)")
-        >>> solution = kp.solve(problem, kp.Cells([2, 1], degree=10, cells=1), kp.Dissection(1e-6))
+        >>> method = kp.AdaptiveLeastSquares(tolerance=1e-6)
+        >>> solution = kp.solve(problem, kp.Cells(degree=10, cells=1), method)
         >>> solution.network.count, solution.errors.l2_relative < 1e-6
         (1, True)
     """
 
-    solved_by = "Dissection"
-    unweighted = "Dissection weighs equation and conditions by the sizes of the cells"
+    solved_by = "AdaptiveLeastSquares"
+    unweighted = "AdaptiveLeastSquares weighs equation and conditions by the sizes of the cells"
     threads = 1  # matrices of single cells are too small for more
     has_kinks, minimises, estimates_error = True, False, True
     most_inputs: ClassVar[int] = 4
@@ -649,8 +652,8 @@ def require_cells(network: Network) -> Cells:
     """
     if not isinstance(network, Cells):
         raise InputError(
-            'dissection is for networks in cells, network.type = "cells": this one is a '
-            f"{type(network).__name__}"
+            'adaptive least squares are for networks in cells, network.type = "cells": this one is '
+            f"a {type(network).__name__}"
             + (", expected Cells(…, coefficient=…)" if len(network.parts) > 1 else "")
         )
     return network

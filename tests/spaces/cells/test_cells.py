@@ -96,12 +96,12 @@ def test_what_cells_cannot_do_is_said_in_words():
         kp.Cells([2, 1], 4, [1, 2, 3])
     with pytest.raises(kp.InputError, match='boundary must be "auto" or "penalty"'):
         kp.solve(Smooth(), kp.Cells([2, 1], 4), boundary="exact")
-    with pytest.raises(kp.InputError, match="use Dissection"):
+    with pytest.raises(kp.InputError, match="use AdaptiveLeastSquares"):
         kp.solve(Smooth(), kp.Cells([2, 1], 4), kp.LeastSquares())
-    with pytest.raises(kp.InputError, match="dissection is for networks in cells"):
-        kp.solve(Smooth(), kp.KAN([2, 8, 1]), kp.Dissection())
-    with pytest.raises(kp.InputError, match="bulk must be at most 1"):
-        kp.Dissection(bulk=2)
+    with pytest.raises(kp.InputError, match="adaptive least squares are for networks in cells"):
+        kp.solve(Smooth(), kp.KAN([2, 8, 1]), kp.AdaptiveLeastSquares())
+    with pytest.raises(kp.InputError, match="marking must be at most 1"):
+        kp.AdaptiveLeastSquares(marking=2)
 
 
 class Resonance(OnWalls):
@@ -289,7 +289,9 @@ def test_an_equation_without_derivatives_is_solved_without_conditions():
         def conditions(self):
             return []
 
-    solution = kp.solve(Algebraic(), kp.Cells([2, 1], 6, 1), kp.Dissection(1e-5), verified=False)
+    solution = kp.solve(
+        Algebraic(), kp.Cells([2, 1], 6, 1), kp.AdaptiveLeastSquares(1e-5), verified=False
+    )
     x = torch.rand(20, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     gap = solution.surrogate(kp.geometry.Points(x, ("x", "y"))) - torch.sin(x[:, :1]) / 2
     assert gap.abs().max() < 1e-5

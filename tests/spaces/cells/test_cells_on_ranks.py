@@ -49,7 +49,7 @@ def ranks(tmp_path_factory):
 def _solved(domain, broken=False):
     """The status, the error and the coefficients of a solve in cells."""
     problem, network = Peak(DOMAINS[domain], broken), kp.Cells([2, 1], 6, 3)
-    found = kp.solve(problem, network, kp.Dissection(tolerance=1e-5), verified=False)
+    found = kp.solve(problem, network, kp.AdaptiveLeastSquares(tolerance=1e-5), verified=False)
     return found.status, found.errors.l2_relative, network.layer.coefficients.detach().numpy()
 
 
@@ -66,7 +66,9 @@ def test_ranks_find_what_one_process_finds(ranks, domain, size):
 
 def _solved_in_one_cell():
     problem = kp.Poisson(DOMAINS["a box"], exact="sin(x)*exp(y)")
-    return kp.solve(problem, kp.Cells([2, 1], 8, 1), kp.Dissection(1e-4)).errors.l2_relative
+    return kp.solve(
+        problem, kp.Cells([2, 1], 8, 1), kp.AdaptiveLeastSquares(1e-4)
+    ).errors.l2_relative
 
 
 def test_a_rank_may_have_no_cell(ranks):
@@ -93,7 +95,7 @@ class Line(kp.Problem):
 
 def _solved_with_a_singular_source():
     network = kp.Cells([2, 1], 6, 3)
-    kp.solve(Line(), network, kp.Dissection(1e-15, steps=1), verified=False)
+    kp.solve(Line(), network, kp.AdaptiveLeastSquares(1e-15, steps=1), verified=False)
     return network.layer.coefficients.detach().numpy()
 
 
@@ -128,7 +130,7 @@ def test_ranks_take_the_same_conjugate_gradients(ranks):
 
 def test_a_source_that_is_not_finite_ends_the_solve_of_all_ranks(ranks):
     for status, *_ in ranks.run(2, _solved, "a box", True):
-        assert status.startswith("failed: step 1 of Dissection broke down")
+        assert status.startswith("failed: step 1 of AdaptiveLeastSquares broke down")
 
 
 @pytest.mark.parametrize("counts", [(1,), (7,), (6, 5), (8, 8), (3, 2, 5)])

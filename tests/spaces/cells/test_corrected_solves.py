@@ -77,7 +77,9 @@ def test_the_residuals_of_a_solution_are_those_of_all_rows(problem, corrections)
     Polynomials nearly represent some functions of corners: rounding changes their coefficients by
     more than the solution, by 2e-8 here.
     """
-    solution = kp.solve(problem, kp.Cells([2, 1], 5, 3), kp.Dissection(1e-4), verified=False)
+    solution = kp.solve(
+        problem, kp.Cells([2, 1], 5, 3), kp.AdaptiveLeastSquares(1e-4), verified=False
+    )
     assert solution.status == "converged"
     assert 0 < len(corrections)
     assert max(corrections) < 1e-6
@@ -87,7 +89,9 @@ def test_conjugate_gradients_are_corrected_too(corrections, monkeypatch):
     monkeypatch.setattr(EliminationTree, "operations", property(lambda self: 1e30))
     monkeypatch.delattr(FaceSolver, "_dissected")  # there is no elimination
     problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1), z=(0, 1)), exact="sin(x + 2*y) * z")
-    solution = kp.solve(problem, kp.Cells([3, 1], 5, 3), kp.Dissection(1e-4), verified=False)
+    solution = kp.solve(
+        problem, kp.Cells([3, 1], 5, 3), kp.AdaptiveLeastSquares(1e-4), verified=False
+    )
     assert solution.status == "converged"
     assert max(corrections) < 1e-9
 
@@ -118,7 +122,9 @@ def test_solutions_with_derivatives_by_numbers_are_corrected_for_small_tolerance
         return add(self, change)
 
     monkeypatch.setattr(SolvedFactors, "corrected", counted)
-    solution = kp.solve(Decay(), kp.Cells([2, 1], 10, 2), kp.Dissection(1e-11), verified=False)
+    solution = kp.solve(
+        Decay(), kp.Cells([2, 1], 10, 2), kp.AdaptiveLeastSquares(1e-11), verified=False
+    )
     assert solution.estimated["k"].value == pytest.approx(1.0, abs=1e-9)
     assert shapes.count(2) > 1  # the solution, and its derivative by k
 
@@ -126,7 +132,7 @@ def test_solutions_with_derivatives_by_numbers_are_corrected_for_small_tolerance
 def test_the_correction_removes_the_rounding_of_waves_near_a_resonance(monkeypatch):
     def error():
         problem = class_of("helmholtz40", "WavePacket")()
-        method = kp.Dissection(1e-12)
+        method = kp.AdaptiveLeastSquares(1e-12)
         return error_of(kp.solve(problem, kp.Cells([2, 1], 20, 8), method, verified=False))
 
     corrected = error()

@@ -30,7 +30,7 @@ class Waves(OnWalls):
 
 
 def solved(problem, count):
-    network, optimizer = kp.Cells([3, 1], 4, count), kp.Dissection(1e-9, steps=1)
+    network, optimizer = kp.Cells([3, 1], 4, count), kp.AdaptiveLeastSquares(1e-9, steps=1)
     solution = kp.solve(problem, network, optimizer, verified=False)
     return solution.network.layer.coefficients.detach(), solution.errors.l2_relative
 

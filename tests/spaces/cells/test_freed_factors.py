@@ -15,7 +15,7 @@ SQUARE = kp.Box(x=(0, 1), y=(0, 1))
 @pytest.mark.parametrize(
     ("problem", "network", "optimizer"),
     [
-        (kp.Poisson(SQUARE, exact=PULSE), kp.Cells([2, 1], 6, 4), kp.Dissection(1e-5)),
+        (kp.Poisson(SQUARE, exact=PULSE), kp.Cells([2, 1], 6, 4), kp.AdaptiveLeastSquares(1e-5)),
         (
             kp.Heat(SQUARE.over(t=(0, 0.2)), exact=f"exp(-t) * {PULSE}"),
             kp.CellWindows([3, 1], 4, 4),

@@ -60,7 +60,7 @@ class Bessel(kp.Problem):
 
 def solved(problem, tolerance=1e-8, degree=12):
     network = kp.Cells([2, len(problem.fields)], degree, 2)
-    return kp.solve(problem, network, kp.Dissection(tolerance), verified=False)
+    return kp.solve(problem, network, kp.AdaptiveLeastSquares(tolerance), verified=False)
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch's own use
@@ -117,7 +117,7 @@ def test_singular_functions_go_with_the_network(tmp_path):
     assert solved_again.network.corners is None
     network = kp.Cells([2, 1], 6, 1)
     network.corners = solution.network.corners
-    modes = kp.eigen(Membrane(), network, 1, optimizers=kp.Dissection(1e-2))
+    modes = kp.eigen(Membrane(), network, 1, optimizers=kp.AdaptiveLeastSquares(1e-2))
     assert modes.network.corners is None
 
 

@@ -30,7 +30,9 @@ class Peak(OnWalls):
 
 
 def solved(c):
-    solution = kp.solve(Peak(c), kp.Cells([2, 1], 4, 4), kp.Dissection(1e-3), verified=False)
+    solution = kp.solve(
+        Peak(c), kp.Cells([2, 1], 4, 4), kp.AdaptiveLeastSquares(1e-3), verified=False
+    )
     assert solution.errors.l2_relative < 1e-3
     return solution.network.layer.coefficients.detach().numpy()
 

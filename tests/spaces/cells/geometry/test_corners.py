@@ -187,7 +187,7 @@ def test_corners_of_a_box_count_as_those_of_the_same_polygon():
     polygon = kp.Polygon([(0, 0), (4, 0), (4, 1), (0, 1)])
     tips = []
     for domain, clamped in ((kp.Box(x=(0, 4), y=(0, 1)), "x_min"), (polygon, "edge_3")):
-        method = kp.Dissection(1e-2, cells=200)
+        method = kp.AdaptiveLeastSquares(1e-2, cells=200)
         problem, network = Beam(domain, clamped), kp.Cells([2, 2], 8, [4, 1])
         solution = kp.solve(problem, network, method, verified=False)
         tips.append(float(solution(Points(torch.tensor([[4.0, 0.5]], dtype=F), ("x", "y")))[0, 1]))

@@ -205,4 +205,4 @@ def test_nearest_polynomials_leave_what_is_orthogonal_to_them(geometry):
 def test_what_cut_cells_cannot_do_is_said_in_words():
     ball = kp.Ball((0.5, 0.5, 0.5, 0.5), 0.2, names=("x", "y", "z", "w"))
     with pytest.raises(kp.InputError, match="domains of two and three coordinates"):
-        kp.solve(Harmonic(ball), kp.Cells([4, 1], 3, 2), kp.Dissection())
+        kp.solve(Harmonic(ball), kp.Cells([4, 1], 3, 2), kp.AdaptiveLeastSquares())

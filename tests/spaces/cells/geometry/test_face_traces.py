@@ -65,7 +65,7 @@ class _Polynomial(kp.Problem):
 )
 def test_polynomials_are_solutions_on_cells_of_several_sizes(domain):
     network = kp.Cells([domain.dim, 1], degree=5, cells=2)
-    settings = kp.Dissection(tolerance=1e-30, steps=2, bulk=0.1)
+    settings = kp.AdaptiveLeastSquares(tolerance=1e-30, steps=2, marking=0.1)
     solution = kp.solve(_Polynomial(domain), network, [settings], seed=0, verified=False)
     assert len(solution.surrogate.network.tree.level.unique()) > 1
     assert solution.errors.l2_relative < 1e-10
@@ -81,7 +81,7 @@ def test_polynomials_are_solutions_on_cells_that_are_halved_in_any_coordinate(di
     zeros = torch.zeros(len(tree), network.polynomials.size, 1, dtype=torch.float64)
     network.layer.reset(tree, tree.boxes, zeros)
     problem = _Polynomial(kp.Box(**{name: (-1, 1) for name in "xyz"[:dim]}))
-    solution = kp.solve(problem, network, kp.Dissection(steps=1), seed=0, verified=False)
+    solution = kp.solve(problem, network, kp.AdaptiveLeastSquares(steps=1), seed=0, verified=False)
     assert solution.network.count == len(tree) and solution.errors.l2_relative < 1e-10
 
 

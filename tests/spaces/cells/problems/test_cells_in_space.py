@@ -64,7 +64,9 @@ def _prism():
 
 
 def _solved(problem, degree, cells, **options):
-    return kp.solve(problem, kp.Cells([3, 1], degree, cells), kp.Dissection(**options), seed=0)
+    return kp.solve(
+        problem, kp.Cells([3, 1], degree, cells), kp.AdaptiveLeastSquares(**options), seed=0
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,9 @@ def test_points_represent_volumes_and_areas(domain):
 def test_small_cells_at_a_vertex_that_points_inwards():
     problem = Solved(CUBE - OCTANT, lambda p: (p.x**2 + p.y**2 + p.z**2) ** 0.25)
     network = kp.Cells([3, 1], 3, 2)
-    kp.solve(problem, network, kp.Dissection(tolerance=0.01, steps=2), seed=0, errors=False)
+    kp.solve(
+        problem, network, kp.AdaptiveLeastSquares(tolerance=0.01, steps=2), seed=0, errors=False
+    )
     tree = network.tree
     at_vertex = ((tree.boxes[:, 0] <= 0) & (tree.boxes[:, 1] >= 0)).all(dim=1)
     assert (tree.level[at_vertex] == tree.level.max()).all()
@@ -153,7 +157,9 @@ class AlongEdge(kp.Problem):
 
 def test_cells_at_an_edge_that_points_inwards_are_thin_and_long():
     network = kp.Cells([3, 1], 5, [4, 4, 1])
-    solution = kp.solve(AlongEdge(), network, kp.Dissection(1e-3, steps=2), seed=0, verified=False)
+    solution = kp.solve(
+        AlongEdge(), network, kp.AdaptiveLeastSquares(1e-3, steps=2), seed=0, verified=False
+    )
     tree = solution.network.tree
     at_edge = ((tree.boxes[:, 0] <= 0) & (tree.boxes[:, 1] >= 0))[:, :2].all(dim=1)
     assert tree.level[at_edge, :2].min() >= 5 and tree.level[at_edge, 2].max() == 0

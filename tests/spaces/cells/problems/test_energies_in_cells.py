@@ -15,7 +15,7 @@ SQUARE = kp.Box(x=(0, 1), y=(0, 1))
 
 def _solved(problem, degree=10, form="strong", **settings):
     network = kp.Cells([2, len(problem.fields)], degree=degree, cells=2)
-    return kp.solve(problem, network, kp.Dissection(1e-6), form=form, **settings)
+    return kp.solve(problem, network, kp.AdaptiveLeastSquares(1e-6), form=form, **settings)
 
 
 class Stiffening(kp.Problem):

@@ -178,7 +178,7 @@ def test_what_cells_do_not_take_is_said_in_words():
     cells = kp.Cells([2, 1], 4, 4)
     problem = InPlane(SQUARE, part(kp.Box(x=(0, 0.3), y=(0, 0.7)), 10.0, "x_max"))
     with pytest.raises(kp.InputError, match="must be closed or end on the domain's boundary"):
-        kp.solve(problem, cells, kp.Dissection())
+        kp.solve(problem, cells, kp.AdaptiveLeastSquares())
 
     class Around(InPlane):
         def conditions(self):
@@ -187,4 +187,4 @@ def test_what_cells_do_not_take_is_said_in_words():
             return [around, kp.Dirichlet(walls, 0.0), *super().conditions()[1:]]
 
     with pytest.raises(kp.InputError, match="Interface and a periodic coordinate"):
-        kp.solve(Around(SQUARE, part(kp.Disk((0, 0), 0.3), 10.0)), cells, kp.Dissection())
+        kp.solve(Around(SQUARE, part(kp.Disk((0, 0), 0.3), 10.0)), cells, kp.AdaptiveLeastSquares())

@@ -114,7 +114,7 @@ class Sphere(kp.Problem):
 
 
 def test_a_network_knows_the_sides_of_a_sphere_after_saving():
-    solution = kp.solve(Sphere(), kp.Cells([3, 1], 4, 4), kp.Dissection(1e-30, steps=1))
+    solution = kp.solve(Sphere(), kp.Cells([3, 1], 4, 4), kp.AdaptiveLeastSquares(1e-30, steps=1))
     assert solution.errors.l2_relative < 5e-3 and solution.errors.h1_relative < 0.03
     sphere = kp.Ball(Sphere.centre, Sphere.radius).boundary.quadrature(9)[0]
     both = sphere.on_both_sides(CUBE.bounds)
@@ -160,14 +160,14 @@ REFUSED = {
 @pytest.mark.parametrize("message", REFUSED)
 def test_what_does_not_divide_a_solid_is_refused(message):
     with pytest.raises(kp.InputError, match=message):
-        kp.solve(InSpace(CUBE, REFUSED[message]), kp.Cells([3, 1], 4, 2), kp.Dissection())
+        kp.solve(InSpace(CUBE, REFUSED[message]), kp.Cells([3, 1], 4, 2), kp.AdaptiveLeastSquares())
 
 
 def test_interfaces_that_meet_are_refused_and_automatic_solves_know_of_cells():
     one = part(up_to(0.1), 10.0, "x_max")
     across = part(kp.Ball((0.1, 0, 0), 0.3), 5.0)
     with pytest.raises(kp.InputError, match="must not meet"):
-        kp.solve(InSpace(CUBE, one, across), kp.Cells([3, 1], 4, 2), kp.Dissection())
+        kp.solve(InSpace(CUBE, one, across), kp.Cells([3, 1], 4, 2), kp.AdaptiveLeastSquares())
     traits = Traits.of(InSpace(CUBE, one))
     assert traits.kinked and traits.takes_cells
     assert not Traits.of(InSpace(CUBE, one, across)).takes_cells
