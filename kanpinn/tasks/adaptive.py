@@ -182,7 +182,7 @@ class SolvePace:
         )
 
 
-class AdaptiveStage(Stage):
+class AdaptiveLeastSquaresStage(Stage):
     """The state of a solve in cells: the network has the tree and the solution.
 
     Attributes:
@@ -394,13 +394,13 @@ class AdaptiveStage(Stage):
         self.newton, self.chosen = self.newton.on_new_tree(), None
 
 
-class NumberStage(AdaptiveStage):
+class NumberStage(AdaptiveLeastSquaresStage):
     """A solve in cells in which a search for the numbers comes between the solves on each tree.
 
     search: that for the numbers.
     """
 
-    kept = (*AdaptiveStage.kept, "search_state")
+    kept = (*AdaptiveLeastSquaresStage.kept, "search_state")
 
     def __init__(self, settings: "AdaptiveLeastSquares", residuals: Residuals, seed: int) -> None:
         super().__init__(settings, residuals)
@@ -534,9 +534,9 @@ class AdaptiveLeastSquares(Optimizer):
         """A single solve on the cells that a network of a higher degree has from the beginning."""
         return replace(self, steps=1)
 
-    def start(self, residuals: Residuals, seed: int) -> AdaptiveStage:
+    def start(self, residuals: Residuals, seed: int) -> AdaptiveLeastSquaresStage:
         network = require_cells(residuals.surrogate.network)
         if network.constants is not None or network.coefficient is not None:
             return NumberStage(self, residuals, seed)
         network.forget_numbers()  # those of another problem
-        return AdaptiveStage(self, residuals)
+        return AdaptiveLeastSquaresStage(self, residuals)
