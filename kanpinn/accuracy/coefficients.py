@@ -7,8 +7,7 @@ from torch import Tensor
 
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
-from kanpinn.jets import Channels, zero_jet
-from kanpinn.pde.evaluate import ResidualFunction, find_channels
+from kanpinn.jets import Channels, ResidualFunction, find_channels, zero_jet
 
 
 class Unsuitable(Exception):

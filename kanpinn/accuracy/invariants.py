@@ -13,9 +13,8 @@ from torch import Tensor
 from kanpinn.geometry import Points
 from kanpinn.geometry.quadrature import domain_rule
 from kanpinn.geometry.rules import gauss_legendre, tensor_grid
-from kanpinn.jets import Channels
+from kanpinn.jets import Channels, find_channels
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.pde.evaluate import find_channels
 from kanpinn.pde.problem import Problem
 from kanpinn.pde.verify import Densities, check_densities, densities_at
 from kanpinn.spaces.function_space import space_of

@@ -8,9 +8,13 @@ from kanpinn.jets.jet import MissingChannel as MissingChannel
 from kanpinn.jets.jet import jet_of as jet_of
 from kanpinn.jets.jet import join as join
 from kanpinn.jets.jet import stack as stack
+from kanpinn.jets.jet import stack_equations as stack_equations
 from kanpinn.jets.jet import total as total
 from kanpinn.jets.linearised import ROUNDING as ROUNDING
 from kanpinn.jets.linearised import Linearised as Linearised
+from kanpinn.jets.linearised import ResidualFunction as ResidualFunction
+from kanpinn.jets.linearised import find_channels as find_channels
+from kanpinn.jets.linearised import random_jets as random_jets
 from kanpinn.jets.operators import biharmonic as biharmonic
 from kanpinn.jets.operators import directional as directional
 from kanpinn.jets.operators import div as div

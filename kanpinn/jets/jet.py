@@ -9,9 +9,8 @@ nested differentiation. `Coordinates` is the jet of the coordinates, `jet_of` th
 import functools
 import math
 import operator
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -127,14 +126,7 @@ class Jet:
     gradient: Tensor | None = None
     second: Tensor | None = None
     lines: Tensor | None = None
-
-    @cached_property
-    def known(self) -> dict[Hashable, Any]:
-        """A cache, empty at first, of results that depend on this jet alone, by key.
-
-        A network stores here what it computes from its inputs without its coefficients.
-        """
-        return {}
+    joined: "Sequence[Jet]" = field(default=(), init=False, repr=False, compare=False)
 
     def parts(self) -> list[Tensor]:
         """The tensors of this jet, the value first."""
@@ -170,8 +162,10 @@ class Jet:
 
     def components(self) -> Sequence["Jet"]:
         """The scalar jets of all components: of a jet that `join` has made, the jets it joined."""
+        if self.joined:
+            return self.joined
         count = self.value.shape[-1]
-        return self.known.get("components") or [self[i] for i in range(count)]
+        return [self] if count == 1 else [self[i] for i in range(count)]
 
     def rows(self, index: Tensor | slice) -> "Jet":
         """The jet at some of the points; index: their indices, a mask or a slice."""
@@ -282,7 +276,7 @@ def join(fields: Sequence[Jet]) -> Jet:
     parts = zip(*(field.parts() for field in fields), strict=True)
     joined = fields[0].with_parts([torch.cat(same, dim=-1) for same in parts])
     if joined.value.shape[-1] == len(fields):
-        joined.known["components"] = fields
+        object.__setattr__(joined, "joined", fields)
     return joined
 
 
@@ -290,6 +284,27 @@ def stack(blocks: Sequence[Jet]) -> Jet:
     """The jet at the points of several jets, one after another, with the same channels."""
     parts = zip(*(block.parts() for block in blocks), strict=True)
     return blocks[0].with_parts([torch.cat(same) for same in parts])
+
+
+def stack_equations(residual: object, n: int, what: str) -> Tensor:
+    """Return a residual, which may be a tuple of columns or jets, as one tensor (n, equations).
+
+    Args:
+        residual: what a problem's function returned: a tensor (n, equations), a jet, or a tuple or
+            list of these.
+        n: the number of points, which is the number of rows.
+        what: the name of the residual in messages.
+
+    Raises:
+        InputError: for another shape, such as (n,), which would broadcast to (n, n).
+    """
+    parts = residual if isinstance(residual, (tuple, list)) else (residual,)
+    columns: list[Any] = [getattr(part, "value", part) for part in parts]  # the values of jets
+    for part in columns or (None,):
+        if not isinstance(part, Tensor) or part.ndim != 2 or part.shape[0] != n or not part.numel():
+            got = tuple(getattr(part, "shape", ())) or type(part).__name__
+            raise InputError(f"{what} must have shape (n, 1) with n = {n} points here, got {got}")
+    return torch.cat(columns, dim=1)
 
 
 def _leibniz(f: Tensor, f_lines: Tensor, g: Tensor, g_lines: Tensor) -> Tensor:
@@ -348,14 +363,6 @@ class Coordinates:
     channels: Channels
     value: Tensor
     scale: Tensor
-
-    @cached_property
-    def known(self) -> dict[Hashable, Any]:
-        """A cache, empty at first, of results that depend on this jet alone, by key.
-
-        A network stores here what it computes from its inputs without its coefficients.
-        """
-        return {}
 
     def sum_of_edges(self, edges: Tensor) -> Jet:
         """The jet of Σ_i φ_io(x_i), the output of a layer of edge functions.

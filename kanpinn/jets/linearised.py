@@ -1,20 +1,64 @@
-"""Linearisations of equations: derivatives by the jets of the fields, and tests of linearity."""
+"""Equations as functions of jets: the derivatives that they use, and their linearisations."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
+from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels, Jet
+from kanpinn.jets.jet import Channels, Jet, MissingChannel
 from kanpinn.jets.parts import zero_jet
 
 ROUNDING = 1e-9  # relative difference of two values that are equal but for rounding
-Equation = Callable[[Points, Jet], Tensor]
+ResidualFunction = Callable[[Points, Jet], Tensor]  # gives (n, equations) at n points
+T = TypeVar("T")
+
+
+def find_channels(evaluate: Callable[[Channels], T], names: tuple[str, ...]) -> tuple[Channels, T]:
+    """Find the channels (derivatives) that a residual uses.
+
+    The residual is evaluated with more and more channels until none is missing.
+
+    Args:
+        evaluate: evaluates the residual with jets of the given channels.
+        names: the names of the coordinates.
+
+    Returns:
+        The channels, and what `evaluate` has returned with them.
+
+    Raises:
+        InputError: where a channel is still missing after it has been added, because the derivative
+            is not taken of the solution's jet.
+    """
+    channels = Channels(names)
+    while True:
+        try:
+            return channels, evaluate(channels)
+        except MissingChannel as missing:
+            wider = channels | missing.needed
+            if wider == channels:
+                raise InputError(
+                    "the residual takes a derivative of something that is not the solution's jet"
+                ) from None
+            channels = wider
+
+
+def random_jets(equation: ResidualFunction, points: Points, m: int) -> tuple[Jet, Jet]:
+    """Return two random jets of m fields at the points, with the derivatives the equation uses."""
+    channels, _ = find_channels(lambda c: equation(points, _random_jet(points, c, m)), points.names)
+    return _random_jet(points, channels, m), _random_jet(points, channels, m, seed=1)
+
+
+def _random_jet(points: Points, channels: Channels, m: int, seed: int = 0) -> Jet:
+    """Return a jet of random numbers in [½, 1½), reproducible for a given seed."""
+    generator = Generator().manual_seed(seed)
+    zero = zero_jet(channels, points.coords, m)
+    return zero.map(lambda t: 0.5 + torch.rand(t.shape, generator=generator, dtype=t.dtype))
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,14 +73,14 @@ class Linearised:
         slopes: the derivatives by the parts of the stacked jet, point by point, (n, k, parts, m).
     """
 
-    equation: Equation
+    equation: ResidualFunction
     points: Points
     jet: Jet
     values: Tensor
     slopes: Tensor
 
     @classmethod
-    def at(cls, equation: Equation, points: Points, jet: Jet) -> Self:
+    def at(cls, equation: ResidualFunction, points: Points, jet: Jet) -> Self:
         """Linearise equations at a jet, by automatic differentiation."""
         parts = [part.detach().requires_grad_() for part in jet.parts()]
         with torch.enable_grad():
@@ -52,7 +96,9 @@ class Linearised:
         return cls(equation, points, jet, values.detach(), stacked)
 
     @classmethod
-    def at_zero(cls, equation: Equation, points: Points, channels: Channels, fields: int) -> Self:
+    def at_zero(
+        cls, equation: ResidualFunction, points: Points, channels: Channels, fields: int
+    ) -> Self:
         """Linearise equations at fields that vanish with all their derivatives."""
         return cls.at(equation, points, zero_jet(channels, points.coords, fields))
 

@@ -11,8 +11,7 @@ from torch import Generator, Tensor
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import Collocation, sample
-from kanpinn.jets import Channels, Jet, Linearised, jet_of_stacked
-from kanpinn.pde.evaluate import find_channels
+from kanpinn.jets import Channels, Jet, Linearised, find_channels, jet_of_stacked
 from kanpinn.pde.problem import Problem
 
 

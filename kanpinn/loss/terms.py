@@ -13,13 +13,12 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Piece, Points
 from kanpinn.geometry.points import Batch
-from kanpinn.jets import Channels, Jet
+from kanpinn.jets import Channels, Jet, find_channels, stack_equations
 from kanpinn.loss.scales import Scales
 from kanpinn.networks.layer import Tape
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.conditions import Condition
-from kanpinn.pde.evaluate import find_channels, jets_of_fields, stack_equations
 from kanpinn.pde.problem import Problem
 
 PROBE_POINTS = 5  # neither d nor d + 1 for the usual d: a wrong broadcast shows in the shape
@@ -356,7 +355,7 @@ def _term(
     what: str,
 ) -> EnergyTerm:
     def equation(p: Points, u: Jet) -> Tensor:
-        found = stack_equations(density(p, *jets_of_fields(u)), len(p), what)
+        found = stack_equations(density(p, *u.components()), len(p), what)
         if found.shape[1] != 1:
             raise InputError(f"{what} must have shape (n, 1), got {tuple(found.shape)}")
         return found

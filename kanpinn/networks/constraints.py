@@ -13,13 +13,12 @@ from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Column, Coords
 from kanpinn.geometry import Domain, Piece, Points
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets import Channels, Coordinates, Jet, join
+from kanpinn.jets import Channels, Coordinates, Jet, find_channels, join
 from kanpinn.networks.basis.chebyshev import chebyshev_polynomials
 from kanpinn.networks.enrichment import Function, Known
 from kanpinn.networks.network import Imposition, Network, OutputMap
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, Jump, jumps, prescribed_data
-from kanpinn.pde.conditions.condition import Prescribed
-from kanpinn.pde.evaluate import find_channels
+from kanpinn.pde.conditions import Prescribed
 
 Values = Callable[[Points], Tensor]
 OfCoords = Callable[[Coords], Tensor]  # a function of coordinates (n, d)

@@ -13,8 +13,8 @@ from kanpinn.pde.conditions import Periodic as Periodic
 from kanpinn.pde.conditions import Robin as Robin
 from kanpinn.pde.conditions import TangentialDirichlet as TangentialDirichlet
 from kanpinn.pde.eigen_problem import EigenProblem as EigenProblem
-from kanpinn.pde.equation import Equation as Equation
 from kanpinn.pde.equations import AdvectionDiffusion as AdvectionDiffusion
+from kanpinn.pde.equations import Equation as Equation
 from kanpinn.pde.equations import Heat as Heat
 from kanpinn.pde.equations import Helmholtz as Helmholtz
 from kanpinn.pde.equations import Poisson as Poisson

@@ -13,8 +13,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError, of_class
 from kanpinn.geometry import Domain, Piece, Points
 from kanpinn.jets import Jet
-from kanpinn.pde.conditions import Condition
-from kanpinn.pde.conditions.condition import Prescribed
+from kanpinn.pde.conditions import Condition, Prescribed
 
 
 class BoundaryValueProblem(ABC):

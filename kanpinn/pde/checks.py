@@ -30,10 +30,17 @@ from kanpinn.geometry import Piece, Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.quadrature import domain_rule
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets import Channels, Jet, Linearised, jet_of
+from kanpinn.jets import (
+    Channels,
+    Jet,
+    Linearised,
+    ResidualFunction,
+    find_channels,
+    jet_of,
+    random_jets,
+)
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.conditions import Condition
-from kanpinn.pde.evaluate import ResidualFunction, find_channels, random_jets
 from kanpinn.pde.symbols import BoundaryModes, modes
 
 

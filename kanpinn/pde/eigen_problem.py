@@ -7,9 +7,8 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets import Jet
+from kanpinn.jets import Jet, stack_equations
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
-from kanpinn.pde.evaluate import jets_of_fields, stack_equations
 from kanpinn.pde.unknown import check_arguments, check_fields
 
 Columns = Tensor | Jet | tuple[Tensor | Jet, ...]
@@ -71,7 +70,7 @@ class EigenProblem(BoundaryValueProblem):
         Raises:
             InputError: where `operator` returns another shape.
         """
-        return stack_equations(self.operator(p, *jets_of_fields(u)), len(p), "operator")
+        return stack_equations(self.operator(p, *u.components()), len(p), "operator")
 
     def mass_values(self, p: Points, u: Jet) -> Tensor:
         """Return M u at n points, (n, equations), from the jet of all fields.
@@ -79,7 +78,7 @@ class EigenProblem(BoundaryValueProblem):
         Raises:
             InputError: where `mass` returns another shape.
         """
-        return stack_equations(self.mass(p, *jets_of_fields(u)), len(p), "mass")
+        return stack_equations(self.mass(p, *u.components()), len(p), "mass")
 
     def equation(self, p: Points, u: Jet) -> Tensor:
         """Return (L + M) u, which uses the derivatives of L and M; it is not zero for modes."""

@@ -26,10 +26,8 @@ from kanpinn._support.errors import InputError, of_class, show
 from kanpinn.geometry import Boundary, Domain, Piece, Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets import Channels, Jet, MissingChannel, partial
-from kanpinn.pde.conditions import Condition
-from kanpinn.pde.conditions.condition import OnBoundary
-from kanpinn.pde.evaluate import jets_of_fields, random_jets, stack_equations
+from kanpinn.jets import Channels, Jet, MissingChannel, partial, random_jets, stack_equations
+from kanpinn.pde.conditions import Condition, OnBoundary
 
 Density = Callable[..., Tensor]
 BoundaryEnergies = Sequence[tuple[Boundary, Density]]
@@ -279,7 +277,7 @@ class Natural(OnBoundary):
         return False  # it is made of the energy
 
     def _of_all(self, p: Points, u: Jet) -> Tensor:
-        return self.residual(p, *jets_of_fields(u))
+        return self.residual(p, *u.components())
 
     def stacked_residual(self, fields: Sequence[str], what: str, p: Points, u: Jet) -> Tensor:
         return self._of_all(p, u)
@@ -376,11 +374,11 @@ def check_energy(energy: Density, domain: Domain, count: int, what: str) -> int:
         )
 
     def equation(p: Points, u: Jet) -> Tensor:
-        return euler_lagrange(energy, p, jets_of_fields(u), what, count)
+        return euler_lagrange(energy, p, u.components(), what, count)
 
     p = sample(domain, 5, "uniform")
     jet, _ = random_jets(equation, p, count)
-    columns = jets_of_fields(jet)
+    columns = jet.components()
     steps = 1e-5 * (domain.bounds[1] - domain.bounds[0])
     with torch.enable_grad():
         at = Integrand.at(energy, p, columns, what)

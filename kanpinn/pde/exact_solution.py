@@ -9,9 +9,8 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets import Channels, Jet, jet_of, join
+from kanpinn.jets import Channels, Jet, find_channels, jet_of, join, stack_equations
 from kanpinn.pde.boundary_value_problem import altered
-from kanpinn.pde.evaluate import find_channels, stack_equations
 from kanpinn.pde.unknown import Unknown
 
 

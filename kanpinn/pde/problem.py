@@ -11,11 +11,10 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Boundary
 from kanpinn.geometry.points import Points
-from kanpinn.jets import Jet
+from kanpinn.jets import Jet, random_jets, stack_equations
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, altered
-from kanpinn.pde.conditions.condition import Condition
+from kanpinn.pde.conditions import Condition
 from kanpinn.pde.energies import check_boundary_energies, check_energy, euler_lagrange, with_natural
-from kanpinn.pde.evaluate import jets_of_fields, random_jets, stack_equations
 from kanpinn.pde.exact_solution import derived_source
 from kanpinn.pde.unknown import Unknown, check_arguments, check_fields, check_subset, check_unknowns
 
@@ -253,7 +252,7 @@ class Problem(BoundaryValueProblem):
         """
         derived = functools.partial(Problem.residual, self)
         residual = derived if self.ignores_residual else self.residual
-        return stack_equations(residual(p, *jets_of_fields(u)), len(p), "residual")
+        return stack_equations(residual(p, *u.components()), len(p), "residual")
 
 
 P = TypeVar("P", bound=Problem)

@@ -11,11 +11,11 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import Collocation, sample
-from kanpinn.jets import Channels, Jet
-from kanpinn.pde.evaluate import (
+from kanpinn.jets import (
+    Channels,
+    Jet,
     ResidualFunction,
     find_channels,
-    jets_of_fields,
     random_jets,
     stack_equations,
 )
@@ -131,7 +131,7 @@ def densities_at(what: str, densities: Densities, p: Points, u: Jet) -> dict[str
     Raises:
         InputError: where the method returns no columns by name.
     """
-    n, found = len(p), densities(p, *jets_of_fields(u))
+    n, found = len(p), densities(p, *u.components())
     if not isinstance(found, Mapping) or not found or not all(isinstance(k, str) for k in found):
         raise InputError(
             f'{what} must return a dict from names to densities, {{"mass": u.value}}, got {found!r}'

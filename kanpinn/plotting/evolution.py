@@ -17,7 +17,7 @@ from torch import Tensor
 
 from kanpinn.geometry import Points
 from kanpinn.geometry.product import at_one_time
-from kanpinn.pde.evaluate import stack_equations
+from kanpinn.jets import stack_equations
 from kanpinn.plotting.fields import (
     AxisValues,
     limits_of,

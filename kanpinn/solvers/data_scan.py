@@ -12,8 +12,8 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import sample
+from kanpinn.jets import random_jets
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
-from kanpinn.pde.evaluate import random_jets
 from kanpinn.solvers.discretization import Discretization
 
 CHUNK = 4096  # points in one evaluation, which bounds the memory

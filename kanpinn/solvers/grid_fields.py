@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.geometry import Domain, Points
-from kanpinn.jets import Channels
-from kanpinn.pde.evaluate import stack_equations
+from kanpinn.jets import Channels, stack_equations
 from kanpinn.solvers.eigen import Eigensolution
 from kanpinn.solvers.solution import Solution
 

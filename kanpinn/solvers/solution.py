@@ -23,14 +23,13 @@ from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.geometry.product import at_one_time
 from kanpinn.geometry.quadrature import domain_rule
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets import Channels, Jet, normal_derivative
+from kanpinn.jets import Channels, Jet, find_channels, normal_derivative, stack_equations
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import PROBE_POINTS
 from kanpinn.networks.combined import with_more_functions
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import Method
-from kanpinn.pde.evaluate import find_channels, jets_of_fields, stack_equations
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.state import History
@@ -127,7 +126,7 @@ def _values(surrogate: Surrogate, p: Points, density: Callable[..., Tensor] | No
         return surrogate(p)
 
     def evaluate(channels: Channels) -> Tensor:
-        found = density(p, *jets_of_fields(surrogate.evaluate(p, channels)))
+        found = density(p, *surrogate.evaluate(p, channels).components())
         return stack_equations(found, len(p), "density")
 
     return find_channels(evaluate, p.names)[1]

@@ -17,12 +17,11 @@ from kanpinn._support.errors import CONVERGED, FAILED, OVERFITTED
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import SampleTree, sample, weighted_sample
-from kanpinn.jets import Channels, Jet, Linearised
+from kanpinn.jets import Channels, Jet, Linearised, find_channels
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.energies import Density, Integrand
-from kanpinn.pde.evaluate import find_channels, jets_of_fields
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.data_scan import CHUNK, DataScan, scan_data
 from kanpinn.solvers.discretization import Discretization
@@ -558,7 +557,7 @@ def _hessian(
     """
     with torch.enable_grad():
         _, at = find_channels(
-            lambda c: Integrand.at(density, p, jets_of_fields(evaluate(p, c)), what), p.names
+            lambda c: Integrand.at(density, p, evaluate(p, c).components(), what), p.names
         )
         rows = [_flat(at, column) for column in _flat(at, at.density).unbind(dim=1)]
     return torch.stack(rows, dim=1).detach(), at.order

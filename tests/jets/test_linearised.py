@@ -4,8 +4,7 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.jets import Linearised, jet_of
-from kanpinn.pde.evaluate import find_channels, random_jets
+from kanpinn.jets import Linearised, find_channels, jet_of, random_jets
 
 POINTS = kp.Points(
     torch.rand(6, 2, generator=torch.Generator().manual_seed(1)).double(), ("x", "y")

@@ -8,8 +8,7 @@ import torch
 from torch.func import jacrev, vmap
 
 import kanpinn as kp
-from kanpinn.jets import Channels, MissingChannel, directional, jet_of, partial
-from kanpinn.pde.evaluate import find_channels
+from kanpinn.jets import Channels, MissingChannel, directional, find_channels, jet_of, partial
 
 NAMES = ("x", "y", "z")
 TOLERANCE = 1e-12

@@ -6,10 +6,9 @@ import torch
 import kanpinn as kp
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets import Channels, jet_of
+from kanpinn.jets import Channels, find_channels, jet_of
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.energies import euler_lagrange, natural_residual
-from kanpinn.pde.evaluate import find_channels
 from kanpinn.pde.problem import by_energy
 
 SQUARE = kp.Box(x=(0, 1), y=(0, 1))

@@ -10,7 +10,6 @@ import torch
 
 import kanpinn as kp
 from kanpinn.geometry import Points
-from kanpinn.pde.evaluate import jets_of_fields
 from kanpinn.runs.config import Config
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
@@ -181,7 +180,7 @@ def test_the_flow_in_a_cube_solves_navier_and_stokes_equations(generator):
     p = Points(coords, problem.domain.names)
     exact = lambda x: torch.cat(problem.exact(Points(x[None], p.names)), dim=1)[0]  # noqa: E731
     jet = reference.jet_of_point(exact, p.coords, p.names)
-    fields = jets_of_fields(jet)
+    fields = jet.components()
     assert torch.cat(problem.residual(p, *fields), dim=1).abs().max() < 1e-12
 
 

@@ -9,7 +9,7 @@ from scipy.special import jn_zeros
 
 import kanpinn as kp
 from kanpinn.geometry.sampling import sample
-from kanpinn.pde.conditions.condition import OnBoundary
+from kanpinn.pde.conditions import OnBoundary
 
 
 def solved(problem, network, tolerance):

@@ -8,8 +8,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn.geometry import Points
-from kanpinn.jets import Linearised
-from kanpinn.pde.evaluate import random_jets
+from kanpinn.jets import Linearised, random_jets
 from kanpinn.runs.config import Config
 from kanpinn.runs.results import RunFolder, config_of
 from kanpinn.tasks.growth import GrowthTest

@@ -8,8 +8,7 @@ from cases import OnWalls, error_of
 
 import kanpinn as kp
 from kanpinn.geometry import Points
-from kanpinn.jets import Linearised, zero_jet
-from kanpinn.pde.evaluate import find_channels
+from kanpinn.jets import Linearised, find_channels, zero_jet
 from kanpinn.tasks.refinement import waves_along
 
 

@@ -20,8 +20,7 @@ from kanpinn.geometry import Domain, Points
 from kanpinn.geometry.quadrature import domain_rule
 from kanpinn.geometry.rules import gauss_product
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets import Channels
-from kanpinn.pde.evaluate import find_channels
+from kanpinn.jets import Channels, find_channels
 from kanpinn.pde.problem import Problem
 
 CHUNK = 4096  # points in one evaluation, which bounds the memory

@@ -16,8 +16,8 @@ from kanpinn.accuracy.coefficients import Coefficients, Unsuitable, flux_factor,
 from kanpinn.accuracy.references.reference import Approximation
 from kanpinn.geometry import Domain, Piece, Points
 from kanpinn.geometry.sampling import sample
+from kanpinn.jets import ResidualFunction, find_channels
 from kanpinn.pde.conditions import Condition
-from kanpinn.pde.evaluate import ResidualFunction, find_channels
 from kanpinn.pde.problem import Problem
 
 ROUNDING = 1e-7  # relative; what is smaller is an error of difference quotients

@@ -35,10 +35,8 @@ from kanpinn.accuracy.references.meshing import PlanarMesh
 from kanpinn.accuracy.references.reference import Reference
 from kanpinn.geometry import Boundary, Curve, Domain, Piece, Planar, Points, Segment
 from kanpinn.geometry.rules import gauss_legendre
-from kanpinn.jets import Channels, Jet
-from kanpinn.pde.conditions import Condition, Constraint, Integral
-from kanpinn.pde.conditions.condition import OnBoundary
-from kanpinn.pde.evaluate import ResidualFunction
+from kanpinn.jets import Channels, Jet, ResidualFunction
+from kanpinn.pde.conditions import Condition, Constraint, Integral, OnBoundary
 from kanpinn.pde.problem import Problem
 
 ELEMENTS = {1: ElementTriP1, 2: ElementTriP2, 3: ElementTriP3, 4: ElementTriP4}

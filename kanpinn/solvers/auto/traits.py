@@ -10,8 +10,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Box, Domain, Piece, Planar, Points
 from kanpinn.geometry.sampling import Collocation, sample
-from kanpinn.jets import Channels, Linearised, coefficients_along, zero_jet
-from kanpinn.pde.evaluate import find_channels
+from kanpinn.jets import Channels, Linearised, coefficients_along, find_channels, zero_jet
 from kanpinn.pde.problem import Problem
 from kanpinn.spaces.cells.geometry.plane import Outline, bends
 from kanpinn.spaces.cells.geometry.regions import regions_of

@@ -25,7 +25,7 @@ from kanpinn._support.errors import (
 )
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import Collocation, sample
-from kanpinn.jets import Jet
+from kanpinn.jets import Jet, ResidualFunction, random_jets
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.kan import KAN
@@ -34,7 +34,6 @@ from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import Method, load_libraries
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.eigen_problem import EigenProblem
-from kanpinn.pde.evaluate import ResidualFunction, random_jets
 from kanpinn.solvers.discretization import Discretization, StrongDiscretization
 from kanpinn.solvers.discretize import (
     SolveSettings,

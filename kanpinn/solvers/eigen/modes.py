@@ -11,13 +11,12 @@ from torch import Generator, Tensor, nn
 
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import weighted_sample
-from kanpinn.jets import Channels, Jet, jet_of, join
+from kanpinn.jets import Channels, Jet, ResidualFunction, find_channels, jet_of, join
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import PROBE_POINTS, ResidualTerm, Term
 from kanpinn.networks.network import Network, OutputMap
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.eigen_problem import EigenProblem
-from kanpinn.pde.evaluate import ResidualFunction, find_channels
 from kanpinn.solvers.discretization import Discretization
 
 

@@ -1,0 +1,968 @@
+"""Conditions of a problem: on boundaries and interfaces, between points, at measurements."""
+
+import dataclasses
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
+from numbers import Real
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor
+
+from kanpinn._support.errors import InputError, integer, number
+from kanpinn._support.shapes import Vector
+from kanpinn.geometry import Boundary, Domain, Piece, Points
+from kanpinn.geometry.quadrature import domain_rule
+from kanpinn.geometry.sampling import Collocation, sample
+from kanpinn.jets import Jet, directional, normal_derivative, stack_equations
+from kanpinn.pde.expressions import Expression
+
+Columns = Callable[[Points, int], Tensor]  # (points, fields m) → (n, 1) or (n, m)
+
+
+@dataclass(frozen=True, eq=False)
+class Prescribed:
+    """The values that a condition prescribes for one field on one piece of a boundary.
+
+    Args:
+        condition: the condition.
+        field: the name of the field.
+        piece: the piece of the boundary.
+        values: a function that returns the values (n, 1) at n points of the piece.
+        rate: a function that returns the field's time derivative (n, 1) there; None where it is
+            not prescribed.
+        is_zero: whether the values were given as the number 0.
+    """
+
+    condition: "Condition"
+    field: str
+    piece: Piece
+    values: Callable[[Points], Tensor]
+    rate: Callable[[Points], Tensor] | None = None
+    is_zero: bool = False
+
+
+@dataclass(frozen=True)
+class Condition(ABC):
+    """Base class of conditions, which hold besides the problem's equation.
+
+    Each row of the residual belongs to one point or, where `sites` is above one, combines the
+    values at `sites` consecutive points. Subclasses override the properties below to describe
+    themselves to a solve.
+
+    Args:
+        field: the name of the field that the condition is about; None stands for all fields.
+        weight: a factor of the weight of the loss term "boundary".
+
+    Attributes:
+        about: the names of the fields that the residual takes; () stands for all fields.
+        sites: the number of consecutive points that one row of the residual combines.
+        surface: the measure of its `seats`, by which it gets its share of the boundary points; 0
+            for conditions that do not hold on a boundary.
+        measurements: the number of measured points; 0 for conditions that are no measurements.
+        numbers: the names of the problem's unknown numbers, in their order, if its data depend on
+            some of them; otherwise (). Their values are columns of the points, such as `p.k`.
+
+    Raises:
+        InputError: for a weight that is not positive and finite, for a place (boundary, piece,
+            domain) of the wrong type, and for data that are no numbers, formulas or functions.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> box = kp.Box(x=(0, 1), y=(0, 1))
+        >>> wall = kp.Dirichlet(box.boundary["x_min"], "sin(pi*y)", weight=10)
+        >>> isinstance(wall, kp.Condition), wall.weight
+        (True, 10)
+    """
+
+    # The arguments that say where the condition holds, with their permitted types.
+    places: ClassVar[Mapping[str, tuple[type, ...]]] = {}
+    data: ClassVar[tuple[str, ...]] = ()  # arguments that are numbers, formulas or functions
+    is_at_boundary: ClassVar[bool] = False  # whether its points must be on a boundary
+    is_natural: ClassVar[bool] = False  # whether a minimiser of the energy satisfies it
+    is_initial: ClassVar[bool] = False  # whether it prescribes initial values
+    fixes_constant: ClassVar[bool] = False  # whether adding a constant to u violates it
+
+    _: KW_ONLY
+    field: str | None = None
+    weight: float | int = 1.0
+    # Subclasses with other values set them in __post_init__.
+    about: tuple[str, ...] = dataclasses.field(default=(), init=False, repr=False, compare=False)
+    sites: int = dataclasses.field(default=1, init=False, repr=False, compare=False)
+    surface: float = dataclasses.field(default=0.0, init=False, repr=False, compare=False)
+    measurements: int = dataclasses.field(default=0, init=False, repr=False, compare=False)
+    numbers: tuple[str, ...] = dataclasses.field(default=(), init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        kind = type(self).__name__
+        number(f"the weight of a {kind}", self.weight, above=True)
+        for name, types in self.places.items():
+            if not isinstance(given := getattr(self, name), types):
+                known = " or ".join(f"a {one.__name__.lower()}" for one in types)
+                raise InputError(f"{kind} takes {known}, got {type(given).__name__}")
+        for name in self.data:
+            given = getattr(self, name)
+            if isinstance(given, str):
+                vars(self)[name] = Expression(given)
+            elif given is None and self.__dataclass_fields__[name].default is None:
+                continue  # an optional argument
+            elif not callable(given) and not (isinstance(given, Real) and math.isfinite(given)):
+                what = kind if name == "value" else f"{kind}'s {name}"
+                raise InputError(f"{what} takes a number or a function of points, got {given!r}")
+        about = () if self.field is None else (self.field,)
+        vars(self).update(about=about, surface=sum(piece.measure for piece in self.pieces))
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The boundary pieces on which it holds pointwise; empty for other conditions."""
+        return ()
+
+    @property
+    def seats(self) -> tuple[Piece, ...]:
+        """The boundary pieces on which its collocation points are drawn."""
+        return self.pieces
+
+    @property
+    def kinks(self) -> tuple[Piece, ...]:
+        """The pieces of interfaces inside the domain at which it lets fields have a kink."""
+        return ()
+
+    @property
+    def inside(self) -> Domain | None:
+        """The domain in which the condition is a further equation, or None."""
+        return None
+
+    @property
+    def fixed(self) -> Points | None:
+        """The points of a condition that has points of its own, or None."""
+        return None
+
+    @property
+    def periodic_in(self) -> str | None:
+        """The coordinate in which the condition makes all fields periodic, or None."""
+        return None
+
+    @property
+    def tied(self) -> tuple[Piece, ...]:
+        """The boundary pieces on which it makes the fields agree; empty for other conditions."""
+        return ()
+
+    @property
+    def noise(self) -> float | int | None:
+        """The standard deviation of the measured values, or None where it is not known."""
+        return None
+
+    @property
+    def needs_energy(self) -> bool:
+        """Whether the energy form needs a density in `boundary_energies` for the condition."""
+        return self.is_natural
+
+    def prescribed(self, fields: Sequence[str]) -> list[Prescribed]:
+        """Return the values that the condition prescribes, which a surrogate can have built in.
+
+        Args:
+            fields: the names of the problem's fields.
+
+        Returns:
+            One record for each field and piece; an empty list for conditions that do not prescribe
+            values of single fields.
+        """
+        return []
+
+    def points(
+        self,
+        collocation: Collocation,
+        share: float,
+        generator: Generator,
+        units: Vector | None = None,
+    ) -> Points:
+        """Return the condition's collocation points.
+
+        Args:
+            collocation: the numbers of points of the whole problem, and the sampler.
+            share: this condition's fraction of the boundary points; it gets at least one.
+            generator: the random number generator, the only source of randomness.
+            units: of the coordinates in which the pieces are measured, see `sample`.
+
+        Returns:
+            rows · sites points, where the `sites` points of each row follow one another.
+        """
+        if self.fixed is not None:
+            return self.fixed
+        if self.inside is not None:
+            return sample(self.inside, collocation.interior, collocation.sampler, generator)
+        count = max(1, round(share * collocation.boundary))
+        drawn = sample(Boundary(self.seats), count, collocation.sampler, generator, units)
+        return self.rows_at(drawn)
+
+    def rows_at(self, drawn: Points) -> Points:
+        """Return the `sites` points of each row, from points that are drawn on its `seats`."""
+        return drawn
+
+    def few_points(self) -> Points:
+        """Return a few of its points, always the same, for trials."""
+        return self.points(Collocation(5, 16, "uniform"), 1.0, Generator().manual_seed(0))
+
+    def stacked_residual(self, fields: Sequence[str], what: str, p: Points, u: Jet) -> Tensor:
+        """Return the residual as one tensor, (rows, equations), from the jet of all fields.
+
+        Args:
+            fields: the names of the problem's fields.
+            what: the name of the condition in messages.
+            p: the condition's points.
+            u: the jet of all fields at these points, followed by those of unknown numbers.
+
+        Raises:
+            InputError: where the residual has another shape.
+        """
+        columns = u.components()
+        if self.numbers:
+            values = [one.value for one in columns[len(fields) :]]
+            p = p.with_numbers(dict(zip(self.numbers, values, strict=True)))
+        about = [columns[fields.index(name)] for name in self.about or fields]
+        return stack_equations(self.residual(p, *about), len(p) // self.sites, what)
+
+    @abstractmethod
+    def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:
+        """Return the residual, (rows, equations) or a tuple of such.
+
+        Args:
+            p: the condition's points, rows · sites of them.
+            fields: the jets at these points of the fields that the condition is about.
+        """
+
+
+@dataclass(frozen=True)
+class OnBoundary(Condition):
+    """Base class of conditions that hold pointwise on a boundary or a part of it."""
+
+    boundary: Boundary
+
+    places: ClassVar = {"boundary": (Boundary,)}
+    is_at_boundary: ClassVar[bool] = True
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        return self.boundary.pieces
+
+
+def column_of(values: Columns, m: int, column: int, p: Points) -> Tensor:
+    """Return the values (n, 1) of one of m fields; a single column serves all fields.
+
+    Args:
+        values: a function of points and m, which returns (n, 1) or (n, m).
+        m: the number of fields.
+        column: the index of the field.
+        p: n points.
+    """
+    found = values(p, m).to(p.coords)
+    return found if found.shape[1] == 1 else found[:, column, None]
+
+
+Value = float | int | Callable[[Points], Tensor]
+Data = Value | str  # a text is a formula
+
+
+def values_of(data: Data, p: Points, m: int, what: str) -> Tensor:
+    """Evaluate a number or a function of points at n points.
+
+    Args:
+        data: the number or function; conditions turn their formulas into functions.
+        p: the points.
+        m: how many fields the values are for.
+        what: the name of the data in messages.
+
+    Returns:
+        (n, 1), or (n, m) where a function gives a column, or a tuple of columns, for each field.
+
+    Raises:
+        InputError: where the function returns another shape.
+    """
+    if not callable(data):
+        return torch.full_like(p.coords[:, :1], float(data))
+    found = stack_equations(data(p), len(p), what)
+    if found.shape[1] not in (1, m):
+        fields = "" if m == 1 else f" or (n, {m}), a column for each field,"
+        raise InputError(
+            f"{what} must have shape (n, 1){fields} with n = {len(p)} points here, got "
+            f"{tuple(found.shape)}"
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Dirichlet(OnBoundary):
+    """Dirichlet condition u = value on a boundary or a part of it.
+
+    Args:
+        boundary: the boundary, or a part of it.
+        value: a number, a formula, or a function of points → (n, m) for m fields, or (n, 1).
+
+    Raises:
+        InputError: for data that are no number, formula or function.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> box = kp.Box(x=(0, 1), y=(0, 1))
+        >>> walls = kp.Dirichlet(box.boundary["x_min", "x_max", "y_min"], 0.0)
+        >>> lid = kp.Dirichlet(box.boundary["y_max"], "x * (1 - x)", field="u")
+        >>> walls.surface, lid.surface, lid.field
+        (3.0, 1.0, 'u')
+    """
+
+    value: Data = 0.0
+
+    data: ClassVar = ("value",)
+    fixes_constant: ClassVar[bool] = True
+
+    def target(self, p: Points, m: int = 1) -> Tensor:
+        """Return the prescribed values at n points, (n, 1) or, for m fields, (n, m)."""
+        return values_of(self.value, p, m, "a Dirichlet value")
+
+    def prescribed(self, fields: Sequence[str]) -> list[Prescribed]:
+        names = self.about or fields
+        values = [partial(column_of, self.target, len(names), i) for i in range(len(names))]
+        return [
+            Prescribed(self, name, piece, value, is_zero=self.value == 0)
+            for name, value in zip(names, values, strict=True)
+            for piece in self.boundary.pieces
+        ]
+
+    def residual(self, p: Points, *fields: Jet) -> Tensor:
+        """Return u - value, (n, m)."""
+        u = torch.cat([f.value for f in fields], dim=1)
+        return u - self.target(p, u.shape[1])
+
+
+@dataclass(frozen=True)
+class Neumann(OnBoundary):
+    """Neumann condition ∂u/∂n = value, with n the outward unit normal.
+
+    Args:
+        boundary: the boundary, or a part of it.
+        value: a number, a formula, or a function of points → (n, m) for m fields, or (n, 1); the
+            function may use `p.normals`.
+
+    Raises:
+        InputError: for data that are no number, formula or function.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> box = kp.Box(x=(0, 1), y=(0, 1))
+        >>> insulated = kp.Neumann(box.boundary["x_min", "x_max"])
+        >>> heated = kp.Neumann(box.boundary["y_min"], "sin(pi*x)")
+        >>> insulated.surface, heated.surface
+        (2.0, 1.0)
+    """
+
+    value: Data = 0.0
+
+    data: ClassVar = ("value",)
+    is_natural: ClassVar[bool] = True
+
+    @property
+    def needs_energy(self) -> bool:
+        """True unless the flux is the number 0, which is natural without a boundary energy."""
+        return self.value != 0
+
+    def residual(self, p: Points, *fields: Jet) -> Tensor:
+        """Return ∂u/∂n - value, (n, m)."""
+        flux = torch.cat([normal_derivative(f, p) for f in fields], dim=1)
+        return flux - values_of(self.value, p, flux.shape[1], "a Neumann value")
+
+
+@dataclass(frozen=True)
+class Robin(OnBoundary):
+    """Robin condition alpha u + beta ∂u/∂n = value, with n the outward unit normal.
+
+    Args:
+        boundary: the boundary, or a part of it.
+        alpha, beta, value: each a number, a formula, or a function of points → (n, m) for m
+            fields, or (n, 1).
+
+    Raises:
+        InputError: for data that are no number, formula or function.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> box = kp.Box(x=(0, 1), y=(0, 1))
+        >>> cooled = kp.Robin(box.boundary["x_max"], alpha=2.0, beta=1.0, value=20.0)
+        >>> cooled.surface
+        1.0
+    """
+
+    alpha: Data
+    beta: Data
+    value: Data = 0.0
+
+    data: ClassVar = ("alpha", "beta", "value")
+    is_natural: ClassVar[bool] = True
+    fixes_constant: ClassVar[bool] = True
+
+    def residual(self, p: Points, *fields: Jet) -> Tensor:
+        """Return alpha u + beta ∂u/∂n - value, (n, m)."""
+        u = torch.cat([f.value for f in fields], dim=1)
+        flux = torch.cat([normal_derivative(f, p) for f in fields], dim=1)
+        alpha, beta, value = (
+            values_of(getattr(self, name), p, u.shape[1], f"Robin's {name}") for name in self.data
+        )
+        return alpha * u + beta * flux - value
+
+
+@dataclass(frozen=True)
+class Constraint(Condition):
+    """A user-defined residual that vanishes on a boundary, a piece of it, or a domain.
+
+    Args:
+        on: the boundary, piece or domain. On a domain there are as many collocation points as the
+            problem's residual has.
+        equation: a function (p, u, …) with the arguments of a problem's residual, which returns
+            (n, equations) or a tuple of such; on a boundary p has normals.
+
+    Raises:
+        InputError: where `on` is of another type, or `equation` is not callable.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> box = kp.Box(x=(0, 1), y=(0, 1))
+        >>> def slip(p, u, v):
+        ...     return u.value * p.normals[:, :1] + v.value * p.normals[:, 1:]
+        >>> kp.Constraint(box.boundary["y_min"], slip).surface
+        1.0
+    """
+
+    on: Boundary | Domain | Piece
+    equation: Callable[..., Tensor | tuple[Tensor, ...]]
+
+    places: ClassVar = {"on": (Boundary, Domain, Piece)}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not callable(self.equation):
+            raise InputError(f"Constraint takes a function (p, u, …), got {self.equation!r}")
+
+    @property
+    def inside(self) -> Domain | None:
+        match self.on:
+            case Domain():
+                return self.on
+        return None
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        match self.on:
+            case Boundary():
+                return self.on.pieces
+            case Piece():
+                return (self.on,)
+        return ()
+
+    def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:
+        return self.equation(p, *fields)
+
+
+@dataclass(frozen=True)
+class ComponentDirichlet(OnBoundary):
+    """Base class: a component of a vector field has given values on a boundary.
+
+    Where every piece of the boundary is perpendicular to a coordinate axis, the condition
+    prescribes values of single fields, which a surrogate can have built in. Elsewhere the condition
+    is a term of the loss.
+
+    Args:
+        boundary: the boundary, or a part of it.
+        value: the component's values, a number, a formula or a function of points, which may use
+            `p.normals`.
+        fields: the names of the vector's fields, one for each coordinate of space, in their order.
+
+    Raises:
+        InputError: where the number of fields is not that of the coordinates of space.
+    """
+
+    value: Data = 0.0
+    fields: tuple[str, ...] = ()
+
+    data: ClassVar = ("value",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        vars(self)["about"] = self.fields
+        kind, names = type(self).__name__, self.boundary.pieces[0].names
+        if self.field is not None:
+            raise InputError(f"{kind} takes fields = {(self.field, '…')}, not field")
+        normals = Points.cat(piece.gauss(1) for piece in self.boundary.pieces).normals
+        assert normals is not None
+        # The last coordinate may be time; the normals of walls have no component along it.
+        fits = len(names) - 1 <= len(self.fields) <= len(names)
+        if not fits or len(self.fields) < 2 or bool(normals[:, len(self.fields) :].any()):
+            raise InputError(
+                f"{kind}.fields must name a field for each of the coordinates of space among "
+                f"{', '.join(names)}, got {self.fields!r}"
+            )
+
+    def prescribed(self, fields: Sequence[str]) -> list[Prescribed]:
+        found = []
+        for piece in self.boundary.pieces:
+            normals = piece.gauss(16).normals
+            assert normals is not None
+            axis = int(normals[0].abs().argmax())
+            plane = torch.zeros_like(normals[0])
+            plane[axis] = normals[0, axis].sign()
+            if not torch.allclose(normals, plane.expand_as(normals), rtol=0, atol=1e-12):
+                return []  # the condition couples fields, so no single field has values
+            for component, factor, column in self.plain(axis, float(plane[axis])):
+                values = partial(self._values, plane, factor, column)
+                name, zero = self.fields[component], self.value == 0
+                found.append(Prescribed(self, name, piece, values, is_zero=zero))
+        return found
+
+    @abstractmethod
+    def target(self, p: Points) -> Tensor:
+        """Return the prescribed values at n points with normals, (n, equations) or (n, 1)."""
+
+    @abstractmethod
+    def plain(self, axis: int, sign: float) -> Iterator[tuple[int, float, int]]:
+        """Express the condition by single fields where the normal is ± a coordinate direction.
+
+        Args:
+            axis: the number of the coordinate.
+            sign: the sign of the normal along it.
+
+        Yields:
+            (component, factor, column): the field of this number has the values factor times this
+            column of `target`.
+        """
+
+    def _values(self, plane: Tensor, factor: float, column: int, p: Points) -> Tensor:
+        """Return the values (n, 1) of one field on a plane with this normal."""
+        found = self.target(Points(p.coords, p.names, plane.to(p.coords).expand_as(p.coords)))
+        return factor * (found if found.shape[1] == 1 else found[:, column, None])
+
+    def _vector(self, p: Points, fields: Sequence[Jet]) -> tuple[Tensor, Tensor]:
+        """Return the vector's values and the normal's components in space, (n, m) each."""
+        assert p.normals is not None
+        u = torch.cat([f.value for f in fields], dim=1)
+        return u, p.normals[:, : u.shape[1]]
+
+
+@dataclass(frozen=True)
+class NormalDirichlet(ComponentDirichlet):
+    """u · n = value for a vector field u, n the outward unit normal; 0 at an impermeable wall.
+
+    An example is `kp.NormalDirichlet(wall, 0.0, ("u", "v"))`. The tangential component is
+    prescribed by `TangentialDirichlet`.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> wall = kp.Box(x=(0, 2), y=(0, 1)).boundary["y_min", "y_max"]
+        >>> kp.NormalDirichlet(wall, 0.0, ("u", "v")).fields
+        ('u', 'v')
+    """
+
+    def target(self, p: Points) -> Tensor:
+        return values_of(self.value, p, 1, "a NormalDirichlet value")
+
+    def plain(self, axis: int, sign: float) -> Iterator[tuple[int, float, int]]:
+        yield axis, sign, 0
+
+    def residual(self, p: Points, *fields: Jet) -> Tensor:
+        """Return u · n - value, (n, 1)."""
+        u, normal = self._vector(p, fields)
+        return (u * normal).sum(dim=1, keepdim=True) - self.target(p)
+
+
+@dataclass(frozen=True)
+class TangentialDirichlet(ComponentDirichlet):
+    """The tangential component of a vector field u has given values on a boundary.
+
+    For two fields the component is the scalar u · t, where t = (-n_y, n_x) is the normal turned by
+    +90°; on the outer boundary t runs counterclockwise. For three fields it is the vector
+    u - (u · n) n, and `value` is 0 or a function of points → (n, 3), of which only the tangential
+    part is used.
+
+    Raises:
+        InputError: also for a number other than 0 with three fields.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> lid = kp.Box(x=(0, 1), y=(0, 1)).boundary["y_max"]
+        >>> kp.TangentialDirichlet(lid, -1.0, ("u", "v")).fields
+        ('u', 'v')
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.fields) > 2 and not (callable(self.value) or self.value == 0):
+            raise InputError(
+                "TangentialDirichlet takes 0 or a function of points that gives a vector for "
+                f"{len(self.fields)} fields, got {self.value!r}"
+            )
+
+    def target(self, p: Points) -> Tensor:
+        m = len(self.fields)
+        return values_of(self.value, p, 1 if m == 2 else m, "a TangentialDirichlet value")
+
+    def plain(self, axis: int, sign: float) -> Iterator[tuple[int, float, int]]:
+        if len(self.fields) == 2:
+            yield 1 - axis, sign if axis == 0 else -sign, 0
+        else:
+            yield from ((i, 1.0, i) for i in range(len(self.fields)) if i != axis)
+
+    def residual(self, p: Points, *fields: Jet) -> Tensor:
+        """Return u · t - value, (n, 1), or in space the tangential part of u - value, (n, 3)."""
+        u, normal = self._vector(p, fields)
+        if len(fields) == 2:
+            tangent = torch.stack([-normal[:, 1], normal[:, 0]], dim=1)
+            return (u * tangent).sum(dim=1, keepdim=True) - self.target(p)
+        gap = u - self.target(p)
+        return gap - (gap * normal).sum(dim=1, keepdim=True) * normal
+
+
+@dataclass(frozen=True)
+class Interface(Condition):
+    """Flux condition (a ∂u/∂n)_outside - (a ∂u/∂n)_inside = flux on an interface.
+
+    The interface is the boundary of a part of the domain, and n points out of that part. The
+    surrogate has to have a kink at the interface: give its network the distance |φ(x)| from the
+    interface as a further input, by `Problem.inputs`. Networks in cells (`Cells`) need no such
+    input and leave it out: they are divided by the interface, which in space consists of spheres
+    and faces of boxes. In the energy form the condition with flux = 0 is natural and need not be
+    listed.
+
+    Args:
+        domain: the whole domain.
+        on: the boundary of the part, or some pieces of it.
+        coefficient: a, a number, a formula or a function of points; it is evaluated on both sides.
+        flux: a number, a formula or a function of points, such as a heat source on the interface.
+
+    Raises:
+        InputError: for data of another kind, and in a solve in float32, where the points of the
+            two sides coincide.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> box, wire = kp.Box(x=(-1, 1), y=(-1, 1)), kp.Disk((0, 0), 0.5)
+        >>> flux = kp.Interface(box, wire.boundary, "where(x**2 + y**2 < 0.25, 80, 1)")
+        >>> flux.coefficient is not None, flux.weight
+        (True, 1.0)
+    """
+
+    domain: Domain
+    on: Boundary
+    coefficient: Data
+    flux: Data = 0.0
+
+    places: ClassVar = {"on": (Boundary,)}
+    data: ClassVar = ("coefficient", "flux")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        vars(self).update(sites=2, surface=self.on.measure)  # a point on each side
+
+    @property
+    def seats(self) -> tuple[Piece, ...]:
+        return self.on.pieces
+
+    @property
+    def kinks(self) -> tuple[Piece, ...]:
+        return self.on.pieces
+
+    def rows_at(self, drawn: Points) -> Points:
+        return drawn.on_both_sides(self.domain.bounds)
+
+    def residual(self, p: Points, *fields: Jet) -> Tensor:
+        """Return the jump of a ∂u/∂n across the interface minus the flux, (rows, m)."""
+        if torch.equal(p.coords[0::2], p.coords[1::2]):
+            raise InputError(f"Interface needs float64, its two sides are one in {p.coords.dtype}")
+        slopes = torch.cat([normal_derivative(u, p) for u in fields], dim=1)
+        m = slopes.shape[1]
+        across = values_of(self.coefficient, p, m, "Interface's coefficient") * slopes
+        flux = values_of(self.flux, p, m, "Interface's flux")
+        return across[1::2] - across[0::2] - (flux[1::2] + flux[0::2]) / 2
+
+
+@dataclass(frozen=True)
+class Initial(Condition):
+    """Initial condition: u = value and, where a rate is given, ∂u/∂t = rate at the initial time.
+
+    Args:
+        domain: a space-time domain, whose boundary has a piece "initial", or a box with the piece
+            "t_min".
+        value, rate: numbers, formulas, or functions of points → (n, m) for m fields, or (n, 1).
+
+    Raises:
+        InputError: where the domain has no time, or for data of another kind.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> string = kp.Box(x=(0, 1), t=(0, 1))
+        >>> start = kp.Initial(string, "sin(pi*x)", rate=0.0)
+        >>> start.value is not None, start.rate is not None
+        (True, True)
+    """
+
+    domain: Domain
+    value: Data = 0.0
+    rate: Data | None = None
+
+    data: ClassVar = ("value", "rate")
+    is_at_boundary: ClassVar[bool] = True
+    is_initial: ClassVar[bool] = True
+    fixes_constant: ClassVar[bool] = True
+
+    @property
+    def boundary(self) -> Boundary:
+        """The part of the boundary at the initial time."""
+        whole = self.domain.boundary
+        for name in ("initial", "t_min"):
+            if name in whole.names:
+                return whole[name]
+        raise InputError(
+            "Initial takes a domain with a time, such as Box(x=(0, 1), t=(0, 1)) or "
+            f"domain.over(t=(0, 1)), got one with the pieces {', '.join(whole.names)}"
+        )
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        return self.boundary.pieces
+
+    def prescribed(self, fields: Sequence[str]) -> list[Prescribed]:
+        names, found = self.about or fields, []
+        for i, name in enumerate(names):
+            value, rate = (partial(column_of, f, len(names), i) for f in (self.target, self.rates))
+            given = rate if self.rate is not None else None
+            for piece in self.pieces:
+                found.append(Prescribed(self, name, piece, value, given, self.value == 0))
+        return found
+
+    def target(self, p: Points, m: int = 1) -> Tensor:
+        """Return the prescribed values at n points, (n, 1) or, for m fields, (n, m)."""
+        return values_of(self.value, p, m, "an initial value")
+
+    def rates(self, p: Points, m: int = 1) -> Tensor:
+        """Return the prescribed rates at n points, (n, 1) or, for m fields, (n, m); default 0."""
+        return values_of(self.rate or 0.0, p, m, "an initial rate")
+
+    def residual(self, p: Points, *fields: Jet) -> tuple[Tensor, ...]:
+        """Return u - value and, where a rate is given, ∂u/∂t - rate, (n, m) each."""
+        u = torch.cat([f.value for f in fields], dim=1)
+        m = u.shape[1]
+        found = [u - self.target(p, m)]
+        if self.rate is not None:
+            rates = torch.cat([-normal_derivative(f, p) for f in fields], dim=1)
+            found.append(rates - self.rates(p, m))
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class Observed(Condition):
+    """Measurements: u = values at given points.
+
+    Args:
+        domain: the domain in which the points lie.
+        at: the points, (n, d), with columns in the order of the domain's coordinates.
+        values: the measured values, (n,) or, for m fields, (n, m).
+        noise: the standard deviation of the values, by which the residual is divided; None where
+            it is not known and is to be estimated from the misfit of the data.
+
+    Raises:
+        InputError: for points or values that are not finite, points outside the domain, shapes
+            that do not fit, or a noise that is not positive and finite.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> box = kp.Box(x=(0, 1), t=(0, 1))
+        >>> data = kp.Observed(box, at=[[0.5, 0.1], [0.5, 0.2]], values=[0.90, 0.82], noise=0.01)
+        >>> data.measurements
+        2
+    """
+
+    domain: Domain
+    at: Tensor | Sequence
+    values: Tensor | Sequence
+    noise: float | int | None = None
+
+    _points: Points = dataclasses.field(init=False, repr=False, compare=False)
+
+    fixes_constant: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        try:
+            at = torch.as_tensor(self.at, dtype=torch.float64)
+            values = torch.as_tensor(self.values, dtype=torch.float64)
+        except (TypeError, ValueError, RuntimeError):
+            raise InputError(
+                "Observed takes arrays of numbers as points and values, got "
+                f"{type(self.at).__name__} and {type(self.values).__name__}"
+            ) from None
+        values = values[:, None] if values.ndim == 1 else values
+        d = self.domain.dim
+        if at.ndim != 2 or at.shape[1] != d or values.ndim != 2 or len(at) != len(values):
+            raise InputError(
+                f"Observed takes points (n, {d}) and values (n,) or (n, m), got "
+                f"{tuple(at.shape)} and {tuple(values.shape)}"
+            )
+        if self.noise is not None and not 0 < self.noise < math.inf:
+            raise InputError(f"Observed takes a noise > 0, got {self.noise!r}")
+        low, high = self.domain.bounds
+        # The tolerance is relative to the domain's size: points may be given with few digits.
+        inside = self.domain.contains(at, tolerance=1e-9 * float((high - low).max()))
+        for rows, what in (
+            (~at.isfinite().all(dim=1), "points that are not finite"),
+            (~values.isfinite().all(dim=1), "values that are not finite"),
+            (~inside, "points outside the domain"),
+        ):
+            if rows.any():
+                first = at[rows][0].tolist()
+                raise InputError(f"Observed has {int(rows.sum())} {what}, the first is {first}")
+        points = Points(at, self.domain.names, data=values)
+        vars(self).update(at=at, values=values, measurements=len(values), _points=points)
+
+    @property
+    def fixed(self) -> Points:
+        return self._points
+
+    def residual(self, p: Points, *fields: Jet) -> Tensor:
+        """Return (u - values) / noise, (n, m), or u - values where the noise is not known."""
+        assert p.data is not None
+        u = torch.cat([f.value for f in fields], dim=1)
+        if p.data.shape[1] not in (1, u.shape[1]):
+            raise InputError(
+                f"Observed has {p.data.shape[1]} columns of values for {u.shape[1]} fields"
+            )
+        return (u - p.data) / (self.noise or 1.0)
+
+
+@dataclass(frozen=True)
+class Periodic(Condition):
+    """Periodic condition: u and its derivatives agree at the ends "x_min" and "x_max" of x.
+
+    A network with one more input than there are coordinates takes cos and sin of 2πx / L in place
+    of x, where L is the period. It is then periodic with all of its derivatives, and the condition
+    has no term in the loss. The condition then holds exactly, but the solution need not be more
+    accurate: with more inputs, networks with random inner functions need more units.
+
+    Args:
+        domain: the domain; its boundary must have the two pieces, here "x_min" and "x_max".
+        coordinate: the name of the periodic coordinate, such as "x".
+        order: the order of the highest derivative along the coordinate that has to agree; 1 suits
+            equations of second order.
+
+    Raises:
+        InputError: for a coordinate that the domain does not have, a domain without these pieces,
+            or a negative order.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> ring = kp.Box(x=(0, 1), y=(0, 1))
+        >>> kp.Periodic(ring, "x").coordinate
+        'x'
+    """
+
+    domain: Domain
+    coordinate: str
+    order: int = 1
+
+    _low: Boundary = dataclasses.field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        integer("order", self.order, least=0)
+        if self.coordinate not in self.domain.names:
+            raise InputError(
+                f"Periodic has no coordinate {self.coordinate!r}: expected one of "
+                f"{', '.join(self.domain.names)}"
+            )
+        low = self.domain.boundary[f"{self.coordinate}_min"]
+        vars(self).update(_low=low, sites=2, surface=low.measure)  # a point at each end
+
+    @property
+    def seats(self) -> tuple[Piece, ...]:
+        return self._low.pieces
+
+    @property
+    def periodic_in(self) -> str | None:
+        return self.coordinate if self.field is None else None
+
+    @property
+    def tied(self) -> tuple[Piece, ...]:
+        ends = self.domain.boundary[f"{self.coordinate}_min", f"{self.coordinate}_max"]
+        return ends.pieces
+
+    def rows_at(self, drawn: Points) -> Points:
+        axis = self.domain.names.index(self.coordinate)
+        high = drawn.coords.clone()
+        high[:, axis] = self.domain.bounds[1][axis]
+        return Points(torch.stack([drawn.coords, high], dim=1).flatten(0, 1), drawn.names)
+
+    def residual(self, p: Points, *fields: Jet) -> tuple[Tensor, ...]:
+        """Return u, ∂_x u, … at the lower end minus those at the upper end, (rows, 1) each."""
+        direction = [float(name == self.coordinate) for name in p.names]
+        found = [f.value for f in fields]
+        for order in range(1, self.order + 1):
+            found += [directional(f, direction, order) for f in fields]
+        return tuple(value[0::2] - value[1::2] for value in found)
+
+
+@dataclass(frozen=True)
+class Integral(Condition):
+    """Integral condition ∫ u = value over a domain or a boundary.
+
+    It can, for example, fix the constant up to which a field is determined.
+
+    Args:
+        over: a domain or a boundary.
+        value: the integral's value, a number.
+        density: the integrand, a function (p, u, …) → (n, 1) with the arguments of a residual; by
+            default the field itself.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> box = kp.Box(x=(0, 1), y=(0, 1))
+        >>> mean = kp.Integral(box, 0.0, field="q")
+        >>> mean.field, mean.value
+        ('q', 0.0)
+    """
+
+    over: Domain | Boundary
+    value: float | int = 0.0
+    density: Callable[..., Tensor] | None = None
+
+    places: ClassVar = {"over": (Domain, Boundary)}
+
+    _points: Points = dataclasses.field(init=False, repr=False, compare=False)
+    _weights: Tensor = dataclasses.field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        number("the value of an Integral", self.value, -math.inf)
+        points, weights = self._rule()
+        vars(self).update(_points=points, _weights=weights, sites=len(points))
+
+    def _rule(self) -> tuple[Points, Tensor]:
+        """Return the quadrature rule; on a domain it has at most 2¹² points."""
+        if isinstance(self.over, Boundary):
+            return self.over.quadrature(32)
+        nodes, most = 32, 2**12  # one row of the residual uses all points at once
+        while True:
+            chunks = [*domain_rule(self.over, nodes, draws=most)]
+            points = Points.cat(p for p, _ in chunks)
+            if len(points) <= most or nodes == 1 or self.over.dim > 3:
+                return points, torch.cat([w for _, w in chunks])
+            nodes = nodes * 3 // 4
+
+    @property
+    def fixed(self) -> Points:
+        return self._points
+
+    def residual(self, p: Points, *fields: Jet) -> Tensor:
+        """Return (∫ u - value) / |over|, with |over| the measure of the set, (rows, m)."""
+        density = self.density
+        found = density(p, *fields) if density else torch.cat([f.value for f in fields], dim=1)
+        weights = self._weights.to(found)
+        integrals = torch.einsum("rsm,s->rm", found.unflatten(0, (-1, self.sites)), weights)
+        return (integrals - float(self.value)) / self.over.measure
