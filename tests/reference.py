@@ -102,3 +102,10 @@ def along(function, x: Tensor, direction: tuple[float, ...], order: int) -> Tens
 def coordinates(x: Tensor, channels: Channels) -> Coordinates:
     """The jet of unscaled coordinates."""
     return Coordinates(channels, x, x.new_ones(x.shape[1]))
+
+
+@torch.no_grad()
+def remove_edge(network, layer, i, o):
+    """Remove the edge from input i to output o of a layer of a KAN, as pruning does."""
+    network.layers[layer].kept[i, o] = False
+    network.layers[layer].coefficients[i, :, o] = 0

@@ -96,8 +96,9 @@ class Spline:
 
         It is the same function if they include the inner grid points of this spline.
         """
-        moved = self._splines.moved(self.parameters[None, :, None], breaks[None])
-        return Spline(*moved.basis.as_spline(moved.coefficients[0, :, 0], 0))
+        finer = self._splines.on(breaks[None])
+        coefficients, _ = self._splines.represented(self.parameters[None, :, None], finer)
+        return Spline(*finer.as_spline(coefficients[0, :, 0], 0))
 
     def split(self) -> "Spline":
         """Return the same function on twice as many grid intervals."""

@@ -161,9 +161,6 @@ class FixedRows(Layer):
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         return self.rows, self.rows @ coefficients.flatten()
 
-    def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
-        return Jet(h.channels, product)
-
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
         out.copy_(known.T * delta)
 

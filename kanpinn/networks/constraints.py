@@ -70,10 +70,14 @@ def polynomial_lift(
         bounds: the corners of the domain's bounding box, (d,) each.
         data: the pieces, and the functions that give the values there.
     """
-    check = _values([(_check_points(piece), values) for piece, values in data])
-    largest = float(check[1].abs().max())
+    checked = []
+    for piece, values in data:
+        spread, ends = sample(piece, 32 * 4**piece.dim, "sobol"), piece.rim
+        checked.append((Points.cat([spread, ends]) if len(ends) else spread, values))
+    coords, expected = _values(checked)
     for degree in (0, 2, 4, 6, 8, 12, 16, 20, 24, 28, 32, 36):
-        exponents = _exponents(degree, len(bounds[0]))
+        powers = itertools.product(range(degree + 1), repeat=len(bounds[0]))
+        exponents = torch.tensor([k for k in powers if sum(k) <= degree])
         if len(exponents) > 1000:  # a dense fit of more coefficients is slow
             break
         fit = _values([(_fit_points(piece, degree), values) for piece, values in data])
@@ -82,9 +86,9 @@ def polynomial_lift(
         scale = 1.7 ** -exponents.sum(dim=1).double()
         basis = start.basis(fit[0]) * scale
         solution = torch.linalg.lstsq(basis, fit[1], rcond=1e-14, driver="gelsd").solution
-        found = Polynomial(*bounds, exponents, scale[:, None] * solution)
-        if (found(check[0]) - check[1]).abs().max() <= 1e-11 * largest:
-            return found
+        lift = Polynomial(*bounds, exponents, scale[:, None] * solution)
+        if (lift(coords) - expected).abs().max() <= 1e-11 * float(expected.abs().max()):
+            return lift
     return None
 
 
@@ -101,17 +105,6 @@ def _fit_points(piece: Piece, degree: int) -> Points:
     coords = piece.gauss(4**piece.dim).coords
     flat = torch.linalg.matrix_rank(coords - coords[:1], rtol=1e-9) <= piece.dim
     return piece.gauss((degree + 2 if flat else 3 * degree + 4) ** piece.dim)
-
-
-def _check_points(piece: Piece) -> Points:
-    spread = sample(piece, 32 * 4**piece.dim, "sobol")
-    ends = piece.rim
-    return Points.cat([spread, ends]) if len(ends) else spread
-
-
-def _exponents(degree: int, dim: int) -> Tensor:
-    each = itertools.product(range(degree + 1), repeat=dim)
-    return torch.tensor([k for k in each if sum(k) <= degree])
 
 
 def smooth_on(piece: Piece, function: Function) -> bool:
@@ -135,23 +128,21 @@ def smooth_on(piece: Piece, function: Function) -> bool:
 
 
 def _smooth_between(a: Tensor, b: Tensor, function: Function, names: tuple[str, ...]) -> bool:
-    middle, half = (a + b) / 2, (b - a) / 2
+    centre, half = (a + b) / 2, (b - a) / 2
     for order in (16, 32, 64, 128, 256):
         angles = torch.pi * (torch.arange(order, dtype=torch.float64) + 0.5) / order
         along = torch.cos(angles)[:, None].requires_grad_()
         with torch.enable_grad():
-            values = function(Points(middle + along * half, names))
+            values = function(Points(centre + along * half, names))
         waves = torch.cos(torch.arange(order, dtype=torch.float64)[:, None] * angles)
         coefficients = 2 / order * (waves @ values.detach())
         largest = coefficients.abs().max()
         # For a smooth function the last quarter of the coefficients is small.
         if coefficients[3 * order // 4 :].abs().max() <= 1e-7 * largest:
-            return _slopes_agree(values, along, coefficients, angles)
-    return False
-
-
-def _slopes_agree(values: Tensor, along: Tensor, coefficients: Tensor, angles: Tensor) -> bool:
-    """True if autograd's slopes equal those of Σ c_n T_n(cos θ), i.e. Σ n c_n sin(nθ) / sin θ."""
+            break
+    else:
+        return False
+    # The slopes of Σ c_n T_n(cos θ) are Σ n c_n sin(nθ) / sin θ; autograd's must equal them.
     numbers = torch.arange(len(angles), dtype=torch.float64)
     expected = (torch.sin(angles[:, None] * numbers) * numbers) @ coefficients
     expected = expected / torch.sin(angles)[:, None]
@@ -187,46 +178,74 @@ Side = tuple[int, bool]  # of a box, see `Piece.side`
 
 @dataclass(frozen=True, eq=False)
 class ExactDirichlet:
-    """Output map u = g + D·N, which equals the data on given faces of a box for every network N.
-
-    D is the product of the scaled distances to these faces. The lifting g extends the boundary
-    values into the box by transfinite interpolation: the Boolean sum of the linear interpolations
-    between opposite faces. It uses nothing but the boundary values.
+    """Output map u = g + D·N, which equals the data on given pieces for every network N.
 
     Args:
-        box: the domain, a box or a box over a time interval.
-        data: for each face, by its `side`, a function of n points on that face, which returns
-            (n, m), or None for zero.
+        distance: D, (n, d) → (n, 1), which vanishes to first order on these pieces, and only there.
+        lift: g, (n, d) → (n, 1), which equals the data on these pieces; None for zero data.
 
-    Reference: Gordon and Hall, Transfinite element methods (1973); Lagaris et al. (1998) for
-    u = g + D·N.
+    Reference: Lagaris, Likas and Fotiadis, Artificial neural networks for solving ordinary and
+    partial differential equations (1998).
     """
 
-    box: Domain
-    data: Mapping[Side, Callable[[Points], Tensor] | None]
+    distance: OfCoords
+    lift: OfCoords | None = None
+
+    @cached_property
+    def _known(self) -> Known:
+        functions = [f for f in (self.distance, self.lift) if f is not None]
+        return Known(tuple(partial(_at_points, f) for f in functions), "D and g")
 
     def apply(self, points: Points, jet: Jet) -> Jet:
         """Return the jet of g + D·N from the jet of N."""
-        low, high = (corner.to(points.coords) for corner in self.box.bounds)
-        half = (high - low) / 2
-        xi = Coordinates(jet.channels, (points.coords - low) / half - 1, 1 / half).dense()
-        # D = Π_faces (1 ± ξ), with ξ in [-1, 1] the scaled coordinate that is constant on the face.
-        factors = [(-1 * xi[axis] if upper else xi[axis]) + 1 for axis, upper in self.data]
-        inner = math.prod(factors[1:], start=factors[0]) * jet
-        if all(values is None for values in self.data.values()):
-            return inner
-        return self._extension.jet(points, jet.channels) + inner
+        known = self._known.jet(points, jet.channels)
+        inner = known[0] * jet
+        return inner if self.lift is None else known[1] + inner
 
-    @cached_property
-    def _extension(self) -> Known:
-        return Known((lambda p: self.extension(p.coords),), "g")
 
-    def extension(self, coords: Tensor) -> Tensor:
-        """Return g at n points, (n, m) or (n, 1).
+def _at_points(function: OfCoords, p: Points) -> Tensor:
+    return function(p.coords)
 
-        It is I - Π_axes (I - P_axis) applied to the boundary values, where P_axis interpolates
-        between the faces of an axis: a signed sum over faces, edges, …
-        """
+
+@dataclass(frozen=True)
+class Distance:
+    """Approximate distance D = Π f_i / size_i from some pieces of a boundary.
+
+    Each piece lies on a line, ellipse, plane or sphere f_i = 0. D is smooth everywhere, vanishes to
+    first order on the pieces, and is positive elsewhere in the domain.
+
+    Args:
+        factors: the functions f_i of points (n, d) → (n, 1).
+        sizes: the positive numbers by which they are divided.
+    """
+
+    factors: tuple[OfCoords, ...]
+    sizes: tuple[float, ...]
+
+    def __call__(self, coords: Coords) -> Column:
+        parts = (f(coords) / size for f, size in zip(self.factors, self.sizes, strict=True))
+        return math.prod(parts, start=torch.ones_like(coords[:, :1]))
+
+
+@dataclass(frozen=True, eq=False)
+class TransfiniteLift:
+    """Extension g of values on faces of a box into the box, by transfinite interpolation.
+
+    It is I - Π_axes (I - P_axis) applied to the values, where P_axis interpolates linearly between
+    the faces of an axis: a signed sum over faces, edges, … It uses nothing but the values.
+
+    Args:
+        box: a box, or a box over a time interval.
+        data: for each face, by its `side`, a function of n points on that face, which returns
+            (n, m), or None for zero.
+
+    Reference: Gordon and Hall, Transfinite element methods (1973).
+    """
+
+    box: Domain
+    data: Mapping[Side, Values | None]
+
+    def __call__(self, coords: Coords) -> Tensor:
         by_axis: dict[int, list[Side]] = {}
         for side in self.data:
             by_axis.setdefault(side[0], []).append(side)
@@ -271,56 +290,30 @@ class Fieldwise:
         return join(fields)
 
 
-def on_box(box: Domain, data: Sequence[Prescribed], rough: bool) -> ExactDirichlet:
-    """Return the output map that builds in the data of one field on faces of a box.
+def on_faces(box: Domain, data: Mapping[Side, Values | None]) -> ExactDirichlet:
+    """Return the output map that builds in data on faces of a box.
 
-    Args:
-        box: the domain, a box or a box over a time interval.
-        data: the values prescribed on the faces.
-        rough: whether the data need not be smooth, as in the energy form.
-
-    Raises:
-        NotExact: where a piece is no face of the box, or data are not smooth and not `rough`.
-        InputError: above four dimensions, where the product of distances nearly vanishes.
+    Its D is the product of 1 ± ξ over the faces, where ξ in [-1, 1] is the scaled coordinate that
+    is constant on the face; see `TransfiniteLift` for the arguments and g.
     """
-    if box.dim > MAX_DIM:
-        raise InputError(
-            f'boundary = "exact" is for up to {MAX_DIM} dimensions, the domain has {box.dim}: '
-            'use boundary = "penalty"'
-        )
-    check_smooth(data, rough)
-    values: dict[Side, Callable[[Points], Tensor] | None] = {}
-    for one in data:
-        side = one.piece.side
-        if side is None or one.piece.names != box.names:
-            raise NotExact(f"the piece {one.piece.name} is no side of {box!r}")
-        values[side] = None if one.is_zero else one.values
-    return ExactDirichlet(box, values)
+    low, high = box.bounds
+    depths = tuple(partial(_depth, box, axis, upper) for axis, upper in data)
+    sizes = tuple(float((high - low)[axis]) / 2 for axis, _ in data)
+    zero = all(values is None for values in data.values())
+    return ExactDirichlet(Distance(depths, sizes), None if zero else TransfiniteLift(box, data))
 
 
-@dataclass(frozen=True)
-class Distance:
-    """Approximate distance D = Π f_i / size_i from some pieces of a boundary.
-
-    Each piece lies on a line, ellipse, plane or sphere f_i = 0. D is smooth everywhere, vanishes to
-    first order on the pieces, and is positive elsewhere in the domain, where its largest value is
-    about one.
-
-    Args:
-        factors: the functions f_i of points (n, d) → (n, 1).
-        sizes: the positive numbers by which they are divided.
-    """
-
-    factors: tuple[OfCoords, ...]
-    sizes: tuple[float, ...]
-
-    def __call__(self, coords: Coords) -> Column:
-        parts = (f(coords) / size for f, size in zip(self.factors, self.sizes, strict=True))
-        return math.prod(parts, start=torch.ones_like(coords[:, :1]))
+def _depth(box: Domain, axis: int, upper: bool, coords: Coords) -> Column:
+    """Return the distance of points from a face of a box."""
+    end = float(box.bounds[int(upper)][axis])
+    x = coords[:, axis, None]
+    return end - x if upper else x - end
 
 
 def distance(domain: Domain, pieces: Sequence[Piece]) -> Distance:
     """Return an approximate distance function of some pieces of a domain's boundary.
+
+    Its largest value in the domain is about one.
 
     Args:
         domain: the domain.
@@ -342,7 +335,7 @@ def distance(domain: Domain, pieces: Sequence[Piece]) -> Distance:
     sizes: list[float] = []
     for piece in pieces:
         on = piece.gauss(64).coords
-        if any(_vanishes(f, size, on) for f, size in zip(factors, sizes, strict=True)):
+        if any(f(on).abs().max() < 1e-9 * size for f, size in zip(factors, sizes, strict=True)):
             continue  # the piece lies on the same curve or surface as an earlier one
         carrier = piece.level
         if carrier is None:
@@ -369,43 +362,8 @@ def _same(a: Piece, b: Piece) -> bool:
     return p.shape == q.shape and torch.allclose(p, q)
 
 
-def _vanishes(factor: OfCoords, size: float, coords: Coords) -> bool:
-    return bool(factor(coords).abs().max() < 1e-9 * size)
-
-
 def _negative(function: OfCoords, coords: Coords) -> Tensor:
     return -function(coords)
-
-
-@dataclass(frozen=True, eq=False)
-class LiftedDirichlet:
-    """Output map u = g + D·N, which equals the data on given pieces for every network N.
-
-    Args:
-        distance: D, (n, d) → (n, 1), which vanishes to first order on these pieces, and only there.
-        lift: g, (n, d) → (n, 1), which equals the data on these pieces; None for zero data.
-
-    Reference: Lagaris, Likas and Fotiadis, Artificial neural networks for solving ordinary and
-    partial differential equations (1998).
-    """
-
-    distance: OfCoords
-    lift: OfCoords | None = None
-
-    @cached_property
-    def _known(self) -> Known:
-        functions = [f for f in (self.distance, self.lift) if f is not None]
-        return Known(tuple(partial(_at_points, f) for f in functions), "D and g")
-
-    def apply(self, points: Points, jet: Jet) -> Jet:
-        """Return the jet of g + D·N from the jet of N."""
-        known = self._known.jet(points, jet.channels)
-        inner = known[0] * jet
-        return inner if self.lift is None else known[1] + inner
-
-
-def _at_points(function: OfCoords, p: Points) -> Tensor:
-    return function(p.coords)
 
 
 @dataclass(frozen=True, eq=False)
@@ -440,19 +398,28 @@ class InTime:
         return total
 
 
-def on_any_domain(domain: Domain, data: Sequence[Prescribed], rough: bool) -> LiftedDirichlet:
+def on_any_domain(domain: Domain, data: Sequence[Prescribed], rough: bool) -> ExactDirichlet:
     """Return the output map that builds in the data of one field on pieces of any domain.
 
     Args:
         domain: the domain.
         data: the values on each of the pieces.
-        rough: whether second derivatives may be unbounded at corners, as in the energy form.
+        rough: whether second derivatives may be unbounded at corners, as in the energy form. Where
+            the pieces are the whole boundary, the distance is then the domain's level function if
+            need be, which is not smooth at corners.
 
     Raises:
         NotExact: where no distance function or no polynomial lifting is found, or data at an end of
             time are not smooth.
     """
-    found = distance_from(domain, [one.piece for one in data], rough)
+    pieces = [one.piece for one in data]
+    depth: OfCoords
+    try:
+        depth = distance(domain, pieces)
+    except NotExact:
+        if not rough or set(pieces) != set(domain.boundary.pieces):
+            raise
+        depth = domain.level
     ends = {one.piece.at_time: one for one in data if one.piece.at_time is not None}
     walls = [one for one in data if one.piece.at_time is None]
     check_smooth(list(ends.values()), rough)
@@ -463,24 +430,7 @@ def on_any_domain(domain: Domain, data: Sequence[Prescribed], rough: bool) -> Li
             raise NotExact("no polynomial takes the prescribed values, which must be smooth")
     if not all(one.is_zero for one in ends.values()) or (ends and lift is not None):
         lift = InTime(lift, {end: one.values for end, one in ends.items()}, domain.names)
-    return LiftedDirichlet(found, lift)
-
-
-def distance_from(domain: Domain, pieces: Sequence[Piece], rough: bool) -> OfCoords:
-    """Return `distance` or, with `rough`, if need be the domain's level function.
-
-    The level function is not smooth at corners. It serves only where the pieces are the whole
-    boundary.
-
-    Raises:
-        NotExact: where neither function is available.
-    """
-    try:
-        return distance(domain, pieces)
-    except NotExact:
-        if rough and set(pieces) == set(domain.boundary.pieces):
-            return domain.level
-        raise
+    return ExactDirichlet(depth, lift)
 
 
 IMPOSITIONS = ("auto", "exact", "penalty")
@@ -534,7 +484,7 @@ def periodic_axes(problem: BoundaryValueProblem) -> dict[int, int]:
 def choose_imposition(
     problem: BoundaryValueProblem,
     boundary: object,  # a string, which is checked here
-    found: Sequence[Jump],
+    jumping: Sequence[Jump],
     rough: bool = False,
     walls: bool = False,
 ) -> Imposition:
@@ -556,7 +506,7 @@ def choose_imposition(
     Args:
         problem: the problem; its `conditions()` should return the same conditions at each call.
         boundary: "auto", "exact" or "penalty", the argument `boundary` of `solve`.
-        found: the jumps of the problem's data; no continuous function equals data that jump.
+        jumping: the jumps of the problem's data; no continuous function equals data that jump.
         rough: whether the distance function may lack second derivatives at corners, as in the
             energy form.
         walls: whether data at the first moment are not to be built in, and those on walls wherever
@@ -570,7 +520,7 @@ def choose_imposition(
     if boundary == "penalty":
         return Imposition(None)
     try:
-        return _built_in(problem, found, rough, walls, lifting=walls or boundary == "exact")
+        return _built_in(problem, jumping, rough, walls, lifting=walls or boundary == "exact")
     except NotExact as reason:
         if boundary == "exact":
             other = "auto" if walls else "penalty"
@@ -581,19 +531,19 @@ def choose_imposition(
 
 
 def _built_in(
-    problem: BoundaryValueProblem, found: Sequence[Jump], rough: bool, walls: bool, lifting: bool
+    problem: BoundaryValueProblem, jumping: Sequence[Jump], rough: bool, walls: bool, lifting: bool
 ) -> Imposition:
     """Build the data into the surrogate.
 
     Args:
-        problem, found, rough, walls: as for `choose_imposition`.
+        problem, jumping, rough, walls: as for `choose_imposition`.
         lifting: whether non-zero data on domains that are no boxes are built in too.
 
     Raises:
         NotExact: where that is impossible.
     """
-    if found:
-        raise NotExact(str(found[0]))
+    if jumping:
+        raise NotExact(str(jumping[0]))
     if problem.enrichment():
         raise NotExact(
             "exact imposition does not go with the known functions of "
@@ -606,27 +556,17 @@ def _built_in(
     if all(one is None for one in maps):
         return Imposition(None)
     # The maps build in values but no rates, which only networks in time windows build in.
-    met = numbers_of(problem, lambda one: one.rate is None and not (walls and at_start(one)))
-    return Imposition(maps[0] if len(maps) == 1 else Fieldwise(tuple(maps)), met)
+    met = set[int]()
+    for index, condition in enumerate(problem.conditions()):
+        found = [] if condition.numbers else condition.prescribed(problem.fields)
+        if found and all(one.rate is None and not (walls and at_start(one)) for one in found):
+            met.add(index)
+    return Imposition(maps[0] if len(maps) == 1 else Fieldwise(tuple(maps)), frozenset(met))
 
 
 def at_start(data: Prescribed) -> bool:
     """Return whether data are prescribed where the last coordinate, the time, begins."""
     return data.piece.side == (len(data.piece.names) - 1, False)
-
-
-def numbers_of(
-    problem: BoundaryValueProblem, built_in: Callable[[Prescribed], bool]
-) -> frozenset[int]:
-    """Return the indices of those `conditions()` that prescribe values, all of them built in.
-
-    Args:
-        problem: the problem.
-        built_in: whether the surrogate has the given prescribed values built in.
-    """
-    conditions = problem.conditions()
-    data = [[] if one.numbers else one.prescribed(problem.fields) for one in conditions]
-    return frozenset(i for i, found in enumerate(data) if found and all(map(built_in, found)))
 
 
 def describe_imposition(problem: BoundaryValueProblem, boundary: str, rough: bool = False) -> str:
@@ -649,10 +589,21 @@ def describe_imposition(problem: BoundaryValueProblem, boundary: str, rough: boo
     return f"penalty (chosen: {chosen.why})" if chosen.output is None else "exact (chosen)"
 
 
+@torch.no_grad()
 def _of_field(
     domain: Domain, name: str, data: Sequence[Prescribed], rough: bool, lifting: bool
 ) -> OutputMap | None:
-    """Return the output map that builds in one field's values, None for a field without any."""
+    """Return the output map that builds in one field's values, None for a field without any.
+
+    Args:
+        domain: the domain.
+        name: the name of the field, for messages.
+        data: the values prescribed for the field.
+        rough, lifting: as for `_built_in`.
+
+    Raises:
+        NotExact: naming the field and the piece.
+    """
     if not data:
         return None
     if domain.dim > MAX_DIM:
@@ -666,36 +617,29 @@ def _of_field(
     lifted = any(not one.is_zero and one.piece.at_time is None for one in data)
     if lifted and not lifting and not domain.is_box:
         raise NotExact("the penalty is as a rule more accurate for non-zero data off boxes")
-    make = on_box if domain.is_box else on_any_domain
-    made = make(domain, data, rough)
-    check_data(made, data, name)
-    return made
-
-
-@torch.no_grad()
-def check_data(made: OutputMap, data: Sequence[Prescribed], name: str) -> None:
-    """Refuse an output map that does not reproduce the data on the boundary.
-
-    That happens where the data disagree, so that no continuous function equals them.
-
-    Args:
-        made: the output map of one field.
-        data: the values prescribed for the field.
-        name: the name of the field, for messages.
-
-    Raises:
-        NotExact: naming the field and the piece.
-    """
+    if domain.is_box:
+        check_smooth(data, rough)
+        values: dict[Side, Values | None] = {}
+        for one in data:
+            side = one.piece.side
+            if side is None or one.piece.names != domain.names:
+                raise NotExact(f"the piece {one.piece.name} is no side of {domain!r}")
+            values[side] = None if one.is_zero else one.values
+        made = on_faces(domain, values)
+    else:
+        made = on_any_domain(domain, data, rough)
+    # Where the data disagree, no continuous function equals them on the boundary.
     for one in data:
         points = sample(one.piece, 16, "gauss")
         zero = Jet(Channels(points.names), torch.zeros_like(points.coords[:, :1]))
-        found, wanted = made.apply(points, zero).value, one.values(points)
-        gap = float((found - wanted).abs().max())
-        if not gap <= 1e-8 * (1 + float(wanted.abs().max())):
+        found, expected = made.apply(points, zero).value, one.values(points)
+        gap = float((found - expected).abs().max())
+        if not gap <= 1e-8 * (1 + float(expected.abs().max())):
             raise NotExact(
                 f"values prescribed for {name} disagree: those on {one.piece.name} would be "
                 f"missed by {gap:.1e}"
             )
+    return made
 
 
 @dataclass(frozen=True)
@@ -737,16 +681,10 @@ def circles_for(problem: BoundaryValueProblem, network: Network) -> Circles | No
 
     The result is None for networks with another number of inputs.
     """
-    names = periodic_coordinates(problem)
+    names = frozenset(problem.domain.names[axis] for axis in periodic_axes(problem).values())
     if network.width[0] != problem.domain.dim + len(names):
         return None
     return Circles(problem.domain, names, network.starts_at_zero)
-
-
-def periodic_coordinates(problem: BoundaryValueProblem) -> frozenset[str]:
-    """Return the names of the coordinates in which conditions make all fields periodic."""
-    found = (c.periodic_in for c in problem.conditions())
-    return frozenset(name for name in found if name is not None)
 
 
 @torch.no_grad()
@@ -761,9 +699,9 @@ def periodic_numbers(problem: BoundaryValueProblem, output: OutputMap | None) ->
         output: the surrogate's output map, or None.
     """
     conditions = problem.conditions()
-    found = [index for index, c in enumerate(conditions) if c.periodic_in is not None]
+    found = frozenset(periodic_axes(problem))
     if output is None:
-        return frozenset(found)
+        return found
 
     def holds(index: int) -> bool:
         points = conditions[index].few_points()

@@ -102,9 +102,6 @@ class Enrichment(Layer):
         rows = rows.unflatten(2, (len(coefficients), -1))
         return rows, torch.einsum("ncqm,q->ncm", rows, coefficients[:, 0])
 
-    def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
-        return h.dense().unstacked(product)
-
     @torch.no_grad()
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
         sums = "ncqm,ncm->qn" if self.joint else "ncq,ncm->qmn"

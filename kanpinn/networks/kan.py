@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kanpinn._support.distributed import extremes
 from kanpinn._support.errors import InputError, integer
@@ -234,17 +234,17 @@ class KAN(Network):
         least = MARGIN * (breaks[:, -1:] - breaks[:, :1])
         first = torch.minimum(ends[0][:, None], breaks[:, :1] - least)
         last = torch.maximum(ends[1][:, None], breaks[:, -1:] + least)
-        return max(error, layer.set_breaks(torch.cat([first, breaks, last], dim=1)))
-
-    def remove_edge(self, layer: int, i: int, o: int) -> None:
-        """Remove an edge of layer number `layer`, counted from 0; see `KANLayer.remove_edge`."""
-        self.layers[layer].remove_edge(i, o)
+        ends_added = layer.basis.on(torch.cat([first, breaks, last], dim=1))
+        return max(error, layer.represent(ends_added))
 
     def remove_unit(self, layer: int, unit: int) -> None:
         """Remove hidden unit number `unit`, an output of layer number `layer`, counted from 0."""
         kept = [i for i in range(self.width[layer + 1]) if i != unit]
-        self.layers[layer].keep_outputs(kept)
-        self.layers[layer + 1].keep_inputs(kept)
+        before, after = self.layers[layer], self.layers[layer + 1]
+        before.kept = before.kept[:, kept]
+        before.coefficients = nn.Parameter(before.coefficients.detach()[:, :, kept].clone())
+        after.basis, after.kept = after.basis.of_inputs(kept), after.kept[kept]
+        after.coefficients = nn.Parameter(after.coefficients.detach()[kept].clone())
 
 
 def _per_layer(name: str, value: int | Sequence[int], layers: int) -> list[int]:

@@ -11,7 +11,6 @@ from kanpinn._support.errors import InputError
 from kanpinn.jets import Coordinates, Jet
 from kanpinn.networks.activations import derivatives
 from kanpinn.networks.basis import Basis
-from kanpinn.networks.basis.basis import Moved
 from kanpinn.networks.layer import Layer
 
 
@@ -56,21 +55,6 @@ class KANLayer(Layer):
         self.coefficients = nn.Parameter(torch.empty_like(coefficients), requires_grad=trained)
         self.kept = torch.empty_like(state_dict[prefix + "kept"])
         super()._load_from_state_dict(state_dict, prefix, *args)
-
-    @torch.no_grad()
-    def remove_edge(self, i: int, o: int) -> None:
-        """Remove the edge from input i to output o.
-
-        Raises:
-            InputError: if there is no such edge, or it is the layer's last one.
-        """
-        n_in, n_out = self.kept.shape
-        if not (0 <= i < n_in and 0 <= o < n_out and self.kept[i, o]):
-            raise InputError(f"there is no edge ({i}, {o}) in a layer of {n_in} × {n_out} units")
-        if int(self.kept.sum()) == 1:
-            raise InputError(f"edge ({i}, {o}) is the last one of its layer, which needs one")
-        self.kept[i, o] = False
-        self.coefficients[i, :, o] = 0
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:
         n_out, size = self.coefficients.shape[2], self.basis.size
@@ -122,13 +106,22 @@ class KANLayer(Layer):
         base = torch.stack(derivatives(self.base, x, order), dim=1)
         return values + base[..., None] * coefficients[:, -1]
 
-    def set_breaks(self, breaks: Tensor) -> float:
-        """Represent the edge functions on other breaks (n_in, pieces + 1); see `Basis.moved`.
+    @torch.no_grad()
+    def represent(self, basis: Basis) -> float:
+        """Represent the edge functions in another basis; see `Basis.represented`.
 
         Returns:
             The relative L2 change of the functions, 0 if they have not changed.
         """
-        return self._take(self.basis.moved(self._of_basis(), breaks))
+        known, base = self.coefficients.split([self.basis.size, self.base is not None], dim=1)
+        moved, error = self.basis.represented(known, basis)
+        changed = torch.cat([moved, base], dim=1)
+        self.basis = basis
+        if changed.shape == self.coefficients.shape:
+            self.coefficients.copy_(changed)  # an optimizer may hold the parameter
+        else:
+            self.coefficients = nn.Parameter(changed)
+        return error
 
     def refine(self, intervals: int, reach: tuple[Tensor, Tensor] | None = None) -> float:
         """Represent the edge functions on `intervals` grid intervals; see `Basis.finer`.
@@ -142,9 +135,7 @@ class KANLayer(Layer):
         """
         breaks = self.basis.breaks
         low, high = (breaks[:, 0], breaks[:, -1]) if reach is None else reach
-        return self._take(
-            self.basis.represented(self._of_basis(), self.basis.finer(intervals, low, high))
-        )
+        return self.represent(self.basis.finer(intervals, low, high))
 
     def widen(self, low: Tensor, high: Tensor, pad: float = 0.02) -> bool:
         """Widen the grids that do not contain [low, high]; the functions on them do not change.
@@ -163,23 +154,8 @@ class KANLayer(Layer):
         beyond = pad * (high - low)
         breaks[:, 0] = torch.where(left, low - beyond, breaks[:, 0])
         breaks[:, -1] = torch.where(right, high + beyond, breaks[:, -1])
-        self.set_breaks(breaks)
+        self.represent(self.basis.on(breaks))
         return True
-
-    def _of_basis(self) -> Tensor:
-        """The coefficients of the basis functions, without those of the base term."""
-        return self.coefficients.detach()[:, : self.basis.size]
-
-    @torch.no_grad()
-    def _take(self, moved: Moved) -> float:
-        base = self.coefficients[:, self.basis.size :]
-        changed = torch.cat([moved.coefficients, base], dim=1)
-        self.basis = moved.basis
-        if changed.shape == self.coefficients.shape:
-            self.coefficients.copy_(changed)  # an optimizer may hold the parameter
-        else:
-            self.coefficients = nn.Parameter(changed)
-        return moved.error
 
     @torch.no_grad()
     def add_constants(self, constants: Tensor) -> None:
@@ -238,13 +214,3 @@ class KANLayer(Layer):
         n_in, n, _ = self.coefficients.shape
         self.coefficients = nn.Parameter(self.coefficients.new_zeros(n_in, n, count))
         self.kept = self.kept.new_ones(n_in, count)
-
-    def keep_outputs(self, units: list[int]) -> None:
-        """Remove all outputs but these."""
-        self.kept = self.kept[:, units]
-        self.coefficients = nn.Parameter(self.coefficients.detach()[:, :, units].clone())
-
-    def keep_inputs(self, units: list[int]) -> None:
-        """Remove all inputs but these."""
-        self.basis, self.kept = self.basis.of_inputs(units), self.kept[units]
-        self.coefficients = nn.Parameter(self.coefficients.detach()[units].clone())

@@ -27,9 +27,9 @@ class Layer(nn.Module, ABC):
         The first axis of both runs over the points.
         """
 
-    @abstractmethod
     def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
-        """The output jet from the product and the input jet."""
+        """The output jet from the product, by default its parts, and the input jet."""
+        return h.dense().unstacked(product)
 
     @abstractmethod
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
@@ -54,27 +54,22 @@ class Layer(nn.Module, ABC):
         return self.combine(product, h)
 
 
-@dataclass(frozen=True)
-class Record:
-    """One evaluation of a layer: data for Φᵀδ, and the product S = Φ C, a node of the graph."""
-
-    layer: Layer
-    known: Tensor
-    product: Tensor
-
-
 @dataclass(frozen=True, eq=False)
 class Tape:
-    """The records of one evaluation of the layers whose Jacobian is wanted, in order."""
+    """The records of one evaluation of the layers whose Jacobian is wanted, in order.
+
+    records: of each evaluation of a layer the layer, the data for Φᵀδ, and the product S = Φ C, a
+    node of the graph.
+    """
 
     layers: Sequence[Layer]
-    records: list[Record] = field(default_factory=list)
+    records: list[tuple[Layer, Tensor, Tensor]] = field(default_factory=list)
 
     def record(self, layer: Layer, known: Tensor, product: Tensor) -> None:
         """Record an evaluation of a layer; its product becomes a node of the graph."""
         if not product.requires_grad:
             product.requires_grad_()
-        self.records.append(Record(layer, known.detach(), product))
+        self.records.append((layer, known.detach(), product))
 
     def jacobian(
         self, residual: Tensor, scale: float = 1.0, retain: bool = False, sites: int = 1
@@ -95,27 +90,27 @@ class Tape:
         """
         deltas = torch.autograd.grad(
             residual,
-            [r.product for r in self.records],
+            [product for _, _, product in self.records],
             torch.full_like(residual, scale),
             retain_graph=retain,
             allow_unused=True,
         )
-        sizes = [r.layer.coefficients.numel() for r in self.records]
+        sizes = [layer.coefficients.numel() for layer, _, _ in self.records]
         rows, most = len(residual), 2**23  # entries at once: 64 MiB in float64
         block = sites if sites == 1 else max(1, min(sites, most // max(1, rows * sum(sizes))))
         found = []
         for start in range(0, sites, block):
             count = min(block, sites - start)
-            columns = self.records[0].product.new_zeros(sum(sizes), rows * count)
-            for record, delta, out in zip(self.records, deltas, columns.split(sizes), strict=True):
-                known = record.known
+            columns = residual.new_zeros(sum(sizes), rows * count)
+            parts = zip(self.records, deltas, columns.split(sizes), strict=True)
+            for (layer, known, _), delta, out in parts:
                 if delta is not None and count < sites:  # some of the sites of each row
                     known, delta = (
                         t.unflatten(0, (rows, sites))[:, start : start + count].flatten(0, 1)
                         for t in (known, delta)
                     )
                 if delta is not None:
-                    record.layer.jacobian(known, delta, out)
+                    layer.jacobian(known, delta, out)
             found.append(columns if sites == 1 else columns.unflatten(1, (rows, -1)).sum(dim=2))
         return functools.reduce(torch.add, found).T
 
@@ -165,9 +160,6 @@ class Sensitivities(Layer):
         """The weighted sum of the sensitivities, from their jet with K·m components."""
         rows = h.dense().stacked().unflatten(2, (len(coefficients), -1))
         return rows, torch.einsum("nckm,k->ncm", rows, coefficients)
-
-    def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
-        return h.dense().unstacked(product)
 
     @torch.no_grad()
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:

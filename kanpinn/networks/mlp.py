@@ -31,14 +31,16 @@ class DenseLayer(Layer):
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:
         # Channel by channel, without the copies of stacking the features, which a Jacobian needs.
-        jet = self._activated(h).map(self._linear)
-        return replace(jet, value=jet.value + self.coefficients[-1])
-
-    def _linear(self, channel: Tensor) -> Tensor:
         weights = self.coefficients[:-1]
-        if channel.stride(0):
-            return channel @ weights
-        return (channel[:1] @ weights).expand(len(channel), *channel.shape[1:-1], -1)  # equal rows
+
+        def linear(channel: Tensor) -> Tensor:
+            if channel.stride(0):
+                return channel @ weights
+            equal = channel[:1] @ weights  # all rows are equal
+            return equal.expand(len(channel), *channel.shape[1:-1], -1)
+
+        jet = self._activated(h).map(linear)
+        return replace(jet, value=jet.value + self.coefficients[-1])
 
     def _activated(self, h: Jet | Coordinates) -> Jet:
         jet = h.dense()
@@ -54,9 +56,6 @@ class DenseLayer(Layer):
         one[:, 0] = 1  # of the bias, in the value
         features = torch.cat([stacked, one.expand(len(stacked), -1, -1)], dim=2)
         return features, features @ coefficients
-
-    def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
-        return h.dense().unstacked(product)
 
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
         features, weights = (t.permute(1, 2, 0).contiguous() for t in (known, delta))
@@ -134,25 +133,14 @@ class MLP(Network):
         layers = Layers(DenseLayer(name, i, o, dtype, w) for name, i, o, w in shapes)
         self.layers = cast(Sequence[DenseLayer], layers)
         generator = torch.Generator().manual_seed(seed)
-        if frequency is None:
-            self._initialise(scale, generator)
-        else:
-            self._initialise_waves(omega, generator)
-
-    @torch.no_grad()
-    def _initialise(self, scale: float, generator: torch.Generator) -> None:
-        for layer in self.layers:
-            c = layer.coefficients
-            bound = scale * (3 / (c.shape[0] - 1)) ** 0.5
-            c.copy_((torch.rand(c.shape, generator=generator, dtype=c.dtype) * 2 - 1) * bound)
-
-    @torch.no_grad()
-    def _initialise_waves(self, omega: float, generator: torch.Generator) -> None:
         for depth, layer in enumerate(self.layers):
-            c, n_in = layer.coefficients, layer.coefficients.shape[0] - 1
+            c, n_in = layer.coefficients.detach(), layer.coefficients.shape[0] - 1
             c.copy_(torch.rand(c.shape, generator=generator, dtype=c.dtype) * 2 - 1)
-            c[:-1] *= (6 / n_in) ** 0.5 / omega if depth else 1 / n_in
-            c[-1] *= n_in**-0.5
+            if frequency is None:
+                c *= scale * (3 / n_in) ** 0.5
+            else:
+                c[:-1] *= (6 / n_in) ** 0.5 / omega if depth else 1 / n_in
+                c[-1] *= n_in**-0.5
 
     @property
     def width(self) -> tuple[int, ...]:

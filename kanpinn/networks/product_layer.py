@@ -1,14 +1,14 @@
 """A layer of multiplication nodes: products of splines of each input."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from kanpinn.jets import Coordinates, Jet
+from kanpinn.jets import Coordinates, Jet, stack
 from kanpinn.networks.basis import BSplines
 from kanpinn.networks.layer import Layer
 
@@ -72,25 +72,19 @@ class ProductLayer(Layer):
         local = math.prod(one.degree + 1 for one in self.bases)
         count = max(1, most // (local * max(8, self.coefficients.shape[2])))
         dense = h.dense()
-        found = [self._near(one) for one in _chunks(dense, count)]
-        if len(found) == 1:
-            return found[0]
-        both = zip(*(jet.parts() for jet in found), strict=True)
-        return found[0].with_parts([torch.cat(same) for same in both])
-
-    def _near(self, h: Jet) -> Jet:
-        """The outputs at points, from the products that do not vanish near them."""
-        index, functions = self._products(h, living=True)
-        near = self.coefficients[0][index]  # (n, local, n_out)
-        return functions.unstacked(torch.bmm(functions.stacked(), near))
+        starts = range(0, len(dense.value), count)
+        blocks = [dense.rows(slice(i, i + count)) for i in starts] if len(starts) > 1 else [dense]
+        found = []
+        for block in blocks:
+            index, functions = self._products(block, living=True)
+            near = self.coefficients[0][index]  # (n, local, n_out)
+            found.append(functions.unstacked(torch.bmm(functions.stacked(), near)))
+        return found[0] if len(found) == 1 else stack(found)
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         _, functions = self._products(h.dense(), living=False)
         known = functions.stacked()
         return known, known @ coefficients[0]
-
-    def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
-        return h.dense().unstacked(product)
 
     @torch.no_grad()
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
@@ -114,15 +108,10 @@ class ProductLayer(Layer):
             else:
                 values = basis.values(one.value, order)
                 near = torch.arange(basis.size, device=index.device).expand(len(index), -1)
-            repeated = _repeated(one, near.shape[1])
+            repeated = one.map(lambda t, m=near.shape[1]: t.expand(*t.shape[:-1], m))  # type: ignore[misc]
             jets.append(repeated.chain([t[:, 0] for t in values.unbind(1)]))
             index = (index[:, :, None] * basis.size + near[:, None]).flatten(1)
         return index, reduce(_outer, jets)
-
-
-def _repeated(jet: Jet, count: int) -> Jet:
-    """A scalar jet as one of `count` equal components."""
-    return jet.map(lambda t: t.expand(*t.shape[:-1], count))
 
 
 def _outer(a: Jet, b: Jet) -> Jet:
@@ -132,12 +121,3 @@ def _outer(a: Jet, b: Jet) -> Jet:
     right = b.map(lambda t: t.repeat(*[1] * (t.ndim - 1), m))
     product: Jet = left * right
     return product
-
-
-def _chunks(jet: Jet, count: int) -> Iterator[Jet]:
-    """The jet at `count` points after the other."""
-    if len(jet.value) <= count:
-        yield jet
-        return
-    for start in range(0, len(jet.value), count):
-        yield jet.rows(torch.arange(start, min(start + count, len(jet.value))))

@@ -17,7 +17,7 @@ from kanpinn.loss.terms import PROBE_POINTS
 from kanpinn.networks.constraints import (
     choose_imposition,
     circles_for,
-    periodic_coordinates,
+    periodic_axes,
     periodic_numbers,
 )
 from kanpinn.networks.enrichment import Enrichment, Function, Known
@@ -277,7 +277,7 @@ def input_counts(
         middle = Points((low + high)[None] / 2, domain.names)
         return [Known((inputs,), "inputs(p)").values(middle).shape[1]]
     if given > domain.dim:
-        return [domain.dim, domain.dim + len(periodic_coordinates(problem))]
+        return [domain.dim, domain.dim + len({*periodic_axes(problem).values()})]
     return [domain.dim]
 
 

@@ -28,7 +28,7 @@ def rough(generator, base=None) -> kp.KAN:
     noise = torch.randn(network.parameter_count, generator=generator, dtype=torch.float64)
     set_coefficients(network.layers, get_coefficients(network.layers) + 0.3 * noise)
     network.layers[0].widen(*torch.tensor([[-1.0, -3.0], [2.0, 1.0]], dtype=torch.float64))
-    network.remove_edge(1, 2, 0)
+    reference.remove_edge(network, 1, 2, 0)
     return network
 
 

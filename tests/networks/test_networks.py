@@ -13,7 +13,7 @@ from kanpinn.geometry.points import Batch
 from kanpinn.jets import SECOND_KINDS, Channels
 from kanpinn.loss.residuals import frozen
 from kanpinn.networks import Surrogate
-from kanpinn.networks.constraints import ExactDirichlet, on_box
+from kanpinn.networks.constraints import on_faces
 from kanpinn.networks.layer import Tape, get_coefficients, set_coefficients
 
 NAMES = ("x", "y")
@@ -265,7 +265,7 @@ def test_a_wide_layer_gives_the_sums_of_its_edges_with_their_gradients(base, gen
     network, found = kp.KAN([2, 12], degree=3, grid=4, base=base), []
     (layer,) = network.layers
     torch.nn.init.normal_(layer.coefficients, generator=generator)
-    layer.remove_edge(1, 5)
+    reference.remove_edge(network, 0, 1, 5)
     x = inside(BOX, 30, generator).coords - 0.5  # some of it outside the grid
     for function in (network, lambda x: layer.edges(x)[:, 0].sum(dim=1)):
         layer.coefficients.grad, at = None, x.clone().requires_grad_()
@@ -289,20 +289,6 @@ def test_removing_a_unit_takes_its_edges_out_of_the_sum(unit, generator):
     network.remove_unit(0, unit)
     assert network.width == (2, 2, 2, 1)
     assert reference.distance(network(p.coords), silent(p.coords)) < TOLERANCE
-
-
-def test_kept_inputs_and_outputs_are_the_edges_they_were(generator):
-    layer = kp.KAN([3, 4], degree=4, grid=2, seed=0).layers[0]
-    layer.basis = layer.basis.on(layer.basis.breaks * torch.tensor([1.0, 2.0, 3.0])[:, None])
-    x = 2 * torch.rand(9, 3, generator=generator, dtype=torch.float64) - 1
-    edges = layer.edges(x, 1)
-    layer.keep_outputs([3, 1])
-    assert reference.distance(layer.edges(x, 1), edges[..., [3, 1]]) < TOLERANCE
-    layer.keep_inputs([0, 2])
-    assert (
-        reference.distance(layer.edges(x[:, [0, 2]], 1), edges[:, :, [0, 2]][..., [3, 1]]) < 1e-12
-    )
-    assert layer.coefficients.requires_grad
 
 
 @pytest.mark.parametrize("base", [None, "silu"])
@@ -353,7 +339,6 @@ def test_a_saved_network_loads_into_one_with_another_grid(generator):
         (lambda: kp.MLP([2, 4, 1], "sine", frequency=0), "frequency must be .*above 0, got 0"),
         (lambda: kp.MLP([2, 4, 1], "tanh", frequency=30), "goes with activation .sine.*tanh"),
         (lambda: kp.KAN([2, 4, 1])(torch.zeros(3, 1).double()), r"\(n, 2\)"),
-        (lambda: on_box(kp.Box(**{c: (0, 1) for c in "abcde"}), [], False), "4 dimensions"),
     ],
 )
 def test_bad_networks_are_refused_in_words(make, words):
@@ -370,7 +355,7 @@ def exact_surrogate(box, names, data, seed=0):
         last.copy_(torch.randn(last.shape, generator=generator, dtype=last.dtype))
     faces = box.boundary[names].pieces
     Surrogate(network, box).prepare(everywhere(box))
-    return Surrogate(network, box, ExactDirichlet(box, {face.side: data for face in faces}))
+    return Surrogate(network, box, on_faces(box, {face.side: data for face in faces}))
 
 
 def smooth(p: Points) -> torch.Tensor:
@@ -419,7 +404,7 @@ def test_the_jet_behind_exact_data_agrees_with_torch_func(shape, names, generato
         xi = 2 * (x - low) / (high - low) - 1
         sides = [(box.names.index(name[0]), name.endswith("max")) for name in names]
         factor = math.prod(1 - xi[axis] if upper else 1 + xi[axis] for axis, upper in sides)
-        extension = output.extension(x[None])[0]
+        extension = output.lift(x[None])[0]
         return extension + factor * plain(coefficients, xi)
 
     true = reference.jet_of_point(function, p.coords, box.names)
@@ -458,7 +443,7 @@ def test_zero_data_on_some_faces_and_a_function_on_others():
     box = BOXES["rectangle"]
     left, right = box.boundary["x_min"].pieces[0], box.boundary["x_max"].pieces[0]
     network = kp.KAN([2, 3, 1], seed=0)
-    surrogate = Surrogate(network, box, ExactDirichlet(box, {left.side: None, right.side: smooth}))
+    surrogate = Surrogate(network, box, on_faces(box, {left.side: None, right.side: smooth}))
     y = torch.linspace(0, 1, 9, dtype=torch.float64)[:, None]
     assert surrogate(left.from_unit(y)).abs().max() < 1e-14
     p = right.from_unit(y)
@@ -484,7 +469,7 @@ def pruned_and_zeroed(base=None):
     for network in networks:
         Surrogate(network, BOX).prepare(everywhere(BOX))
     for layer, i, o in REMOVED:
-        pruned.remove_edge(layer, i, o)
+        reference.remove_edge(pruned, layer, i, o)
         with torch.no_grad():
             zeroed.layers[layer].coefficients[i, :, o] = 0
     return pruned, zeroed
@@ -553,14 +538,6 @@ def test_a_state_remembers_removed_edges(generator):
     other.load_state_dict(pruned.state_dict())
     assert torch.equal(other(x), pruned(x))
     assert other.parameter_count == pruned.parameter_count
-
-
-def test_edges_that_are_not_there_or_needed_are_not_removed():
-    network = kp.KAN([2, 1, 1], seed=0)
-    network.remove_edge(0, 1, 0)
-    for edge, words in [((0, 1, 0), "no edge"), ((0, 2, 0), "no edge"), ((0, 0, 0), "last one")]:
-        with pytest.raises(kp.InputError, match=words):
-            network.remove_edge(*edge)
 
 
 def test_a_network_that_was_prepared_keeps_its_function(generator):

@@ -4,6 +4,7 @@ import itertools
 
 import numpy
 import pytest
+import reference
 import torch
 from matplotlib.collections import LineCollection
 
@@ -113,7 +114,7 @@ def _value():
 
 def test_removed_edges_are_left_out():
     fit = fitted()
-    fit.network.remove_edge(0, 1, 2)
+    reference.remove_edge(fit.network, 0, 1, 2)
     _, curves = (c for c in draw_network(fit).axes[0].collections if isinstance(c, LineCollection))
     assert len(curves.get_segments()) == 8
     small = prune(fit, 0.2)

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Self
 
 import numpy
@@ -130,26 +129,18 @@ class Basis(nn.Module, ABC):
         low, high = torch.where(narrow, first, low), torch.where(narrow, last, high)
         return self.uniform(low, high, intervals, self.degree)
 
-    def represented(self, coefficients: Tensor, new: "Basis") -> "Moved":
+    def represented(self, coefficients: Tensor, new: "Basis") -> tuple[Tensor, float]:
         """Functions in another basis: exact if their space is in its own, else the L2 projection.
 
         Args:
             coefficients: those of the functions in this basis, (n_in, size, m).
             new: a basis of the same kind.
+
+        Returns:
+            The coefficients in the new basis, (n_in, size, m), and ‖f - Pf‖ / ‖f‖ in L2 over the
+            new grid, 0 if the functions have not changed.
         """
         return project(coefficients, self, new)
-
-    def moved(self, coefficients: Tensor, breaks: Tensor) -> "Moved":
-        """The same functions on other breaks, exactly if breaks are added or the range is widened.
-
-        Args:
-            coefficients: those of the functions in this basis, (n_in, size, m).
-            breaks: the new breaks, (n_in, pieces + 1).
-
-        Raises:
-            InputError: for breaks that a basis of this kind cannot have.
-        """
-        return self.represented(coefficients, self.on(breaks))
 
     def fit(self, x: Tensor, values: Tensor) -> Tensor:
         """The least-squares fit of functions that are given by samples.
@@ -177,21 +168,8 @@ class Basis(nn.Module, ABC):
         return x, weights / (self.breaks[:, -1] - self.breaks[:, 0])
 
 
-@dataclass(frozen=True)
-class Moved:
-    """Functions represented in another basis.
-
-    basis: the new basis. coefficients: (n_in, size, m). error: ‖f - Pf‖ / ‖f‖ in L2 over the new
-    grid, 0 if the functions have not changed.
-    """
-
-    basis: Basis
-    coefficients: Tensor
-    error: float = 0.0
-
-
-def project(coefficients: Tensor, old: Basis, new: Basis) -> Moved:
-    """The L2 projection of functions onto another basis.
+def project(coefficients: Tensor, old: Basis, new: Basis) -> tuple[Tensor, float]:
+    """The L2 projection of functions onto another basis, and its relative error.
 
     The integrals are exact, by a Gauss rule in each interval of both grids' common refinement.
 
@@ -212,8 +190,7 @@ def project(coefficients: Tensor, old: Basis, new: Basis) -> Moved:
     solution = torch.linalg.lstsq(rows, goal, driver=driver).solution
     defect = torch.einsum("nik,iko->nio", matrix, solution) - target * root
     scale = torch.linalg.norm(target * root)
-    error = float(torch.linalg.norm(defect) / scale) if scale > 0 else 0.0
-    return Moved(new, solution, error)
+    return solution, float(torch.linalg.norm(defect) / scale) if scale > 0 else 0.0
 
 
 def _gauss_points(breaks: Tensor, degree: int) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.networks.basis.basis import Basis, Moved, project
+from kanpinn.networks.basis.basis import Basis, project
 from kanpinn.networks.basis.splines import BSplines, uniform_knots
 
 
@@ -75,8 +75,13 @@ class Chebyshev(Basis):
             found.append(new)
             previous, current = current, new
         outside = (xi < -1) | (xi > 1)
-        all_of_them = [_extended(t, xi - inside, outside, slope) for t in found[: self.size]]
-        return torch.stack(all_of_them, dim=-1)[: order + 1].movedim(0, -3)
+        functions = []
+        for t in found[: self.size]:  # the tangent at the nearer end goes on outside the range
+            first = t[0] + t[1] * (xi - inside)
+            higher = [torch.where(outside, 0.0, s) for s in t[2:]]
+            in_x = [s * slope**r for r, s in enumerate((first, t[1], *higher))]
+            functions.append(torch.stack(in_x))
+        return torch.stack(functions, dim=-1)[: order + 1].movedim(0, -3)
 
     def on(self, breaks: Tensor) -> Self:
         if breaks.shape[1] != 2:
@@ -86,7 +91,7 @@ class Chebyshev(Basis):
             )
         return type(self)(breaks, self.degree, self.intervals)
 
-    def represented(self, coefficients: Tensor, new: Basis) -> Moved:
+    def represented(self, coefficients: Tensor, new: Basis) -> tuple[Tensor, float]:
         """See `Basis.represented`; exact on every range if the degree is not lowered."""
         if (n := new.size) < self.size:
             return project(coefficients, self, new)
@@ -97,7 +102,7 @@ class Chebyshev(Basis):
         values = torch.einsum("nik,iko->nio", chebyshev_polynomials(own, self.size), coefficients)
         transform = chebyshev_polynomials(xi, n) * (2 / n)
         transform[:, 0] /= 2
-        return Moved(new, torch.einsum("nk,nio->iko", transform, values))
+        return torch.einsum("nk,nio->iko", transform, values), 0.0
 
     def as_spline(self, coefficients: Tensor, i: int) -> tuple[Tensor, int, Tensor]:
         """See `Basis.as_spline`; the spline has one interval and the polynomial's degree."""
@@ -115,13 +120,3 @@ def chebyshev_polynomials(xi: Tensor, count: int) -> Tensor:
     for _ in range(count - 2):
         found.append(2 * xi * found[-1] - found[-2])
     return torch.stack(found[:count], dim=-1)
-
-
-def _extended(t: list[Tensor], beyond: Tensor, outside: Tensor, slope: Tensor) -> Tensor:
-    """Derivatives of one polynomial in x from those in ξ, with its tangent outside the range.
-
-    t: value and derivatives at ξ, or outside [-1, 1] at the nearer end, at the distance `beyond`.
-    """
-    first = t[0] + t[1] * beyond
-    higher = [torch.where(outside, 0.0, s) for s in t[2:]]
-    return torch.stack([s * slope**r for r, s in enumerate((first, t[1], *higher))])

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.networks.basis.basis import Basis, Moved, project
+from kanpinn.networks.basis.basis import Basis, project
 
 
 def uniform_knots(low: Tensor, high: Tensor, intervals: int, degree: int) -> Tensor:
@@ -413,11 +413,11 @@ class BSplines(Basis):
         rows = zip(self.breaks, low, high, strict=True)
         return self.on(torch.stack([refined_breaks(*row, intervals) for row in rows]))
 
-    def represented(self, coefficients: Tensor, new: Basis) -> Moved:
+    def represented(self, coefficients: Tensor, new: Basis) -> tuple[Tensor, float]:
         """See `Basis.represented`; exact if all inner breaks of the old grid are kept."""
         if not isinstance(new, BSplines) or not contains_breaks(self.knots, new.knots, self.degree):
             return project(coefficients, self, new)
-        return Moved(new, refinement_matrix(self.knots, new.knots, self.degree) @ coefficients)
+        return refinement_matrix(self.knots, new.knots, self.degree) @ coefficients, 0.0
 
     def of_inputs(self, inputs: Sequence[int]) -> Self:
         return type(self)(self.knots[inputs], self.degree)
