@@ -8,7 +8,6 @@ import functools
 import itertools
 import math
 import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
@@ -77,118 +76,60 @@ OPERATORS = {
 }
 
 
-class Node(ABC):
-    """A node of a formula's tree: the root of a formula or of a part of it."""
+KNOWN = FUNCTIONS | OPERATORS
 
-    @property
-    def constant(self) -> float | bool | None:
-        """The value of a constant node, or None for any other."""
-        return None
+
+@dataclass(frozen=True)
+class Node:
+    """A node of a formula's tree: the root of a formula or of a part of it.
+
+    Args:
+        name: that of a function or operator with its arguments, or of a coordinate or an unknown
+            number; empty for a constant.
+        arguments: those of a function or operator.
+        constant: the value of a constant, a number or a condition that is true or false at all
+            points; None for any other node.
+    """
+
+    name: str = ""
+    arguments: "tuple[Node, ...]" = ()
+    constant: float | bool | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of coordinates below the node, in the order of their first appearance."""
-        return ()
+        """The names of coordinates at and below the node, in the order of first appearance."""
+        if self.constant is not None or self.arguments:
+            return tuple(dict.fromkeys(name for one in self.arguments for name in one.names))
+        return (self.name,)
 
     @property
     def functions(self) -> frozenset[str]:
         """The names of the functions and operators at and below the node."""
-        return frozenset()
-
-    @property
-    def is_truth(self) -> bool:
-        """Whether the values are conditions (true or false), not numbers."""
-        return False
-
-    @abstractmethod
-    def at(self, p: Points) -> Tensor:
-        """Return the values at n points, (n, 1), or of shape () for a constant."""
-
-
-@dataclass(frozen=True)
-class Constant(Node):
-    """A constant: a number, or a condition that is true or false at all points."""
-
-    value: float | bool
-
-    @property
-    def constant(self) -> float | bool:
-        return self.value
-
-    @property
-    def is_truth(self) -> bool:
-        return type(self.value) is bool
-
-    def at(self, p: Points) -> Tensor:
-        dtype = torch.bool if self.is_truth else p.coords.dtype
-        return torch.tensor(self.value, dtype=dtype, device=p.coords.device)
-
-
-@dataclass(frozen=True)
-class Coordinate(Node):
-    """A coordinate of the points, or an unknown number, given by its name."""
-
-    name: str
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (self.name,)
-
-    def at(self, p: Points) -> Tensor:
-        found: Tensor = getattr(p, self.name)
-        return found
-
-
-@dataclass(frozen=True)
-class Apply(Node):
-    """A function from FUNCTIONS or OPERATORS, applied to one or more argument nodes."""
-
-    name: str
-    arguments: tuple[Node, ...]
-
-    @property
-    def function(self) -> Function:
-        """The function or operator that is applied."""
-        return FUNCTIONS[self.name] if self.name in FUNCTIONS else OPERATORS[self.name]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(name for one in self.arguments for name in one.names))
-
-    @property
-    def functions(self) -> frozenset[str]:
+        if not self.arguments:
+            return frozenset()
         return frozenset({self.name}).union(*(one.functions for one in self.arguments))
 
     @property
     def is_truth(self) -> bool:
-        return self.function.truth
+        """Whether the values are conditions (true or false), not numbers."""
+        return KNOWN[self.name].truth if self.arguments else type(self.constant) is bool
 
     def at(self, p: Points) -> Tensor:
+        """Return the values at n points, (n, 1), or of shape () for a constant."""
+        if self.constant is not None:
+            dtype = torch.bool if self.is_truth else p.coords.dtype
+            return torch.tensor(self.constant, dtype=dtype, device=p.coords.device)
         found: Tensor
-        if self.function.mixed:
-            values = [one.at(p) if one.constant is None else one.constant for one in self.arguments]
-            found = self.function.compute(*values)
-        else:
-            found = self.function.compute(*(one.at(p) for one in self.arguments))
+        if not self.arguments:
+            found = getattr(p, self.name)
+            return found
+        mixed = KNOWN[self.name].mixed
+        values = (
+            one.constant if mixed and one.constant is not None else one.at(p)
+            for one in self.arguments
+        )
+        found = KNOWN[self.name].compute(*values)
         return found
-
-    def folded(self) -> Node:
-        """Return the node itself, or its value as a constant if all arguments are constants.
-
-        Raises:
-            InputError: where the value is not finite.
-        """
-        constants = [one.constant for one in self.arguments]
-        if None in constants:
-            return self
-        tensors = [
-            torch.tensor(value, dtype=torch.bool if one.is_truth else torch.float64)
-            for value, one in zip(constants, self.arguments, strict=True)
-        ]
-        value = self.function.compute(*tensors).item()
-        if not math.isfinite(value):
-            raise InputError(f"a constant is {value}, which is no finite number")
-        return Constant(value)
 
 
 HINTS: dict[type[ast.AST], str] = {
@@ -222,12 +163,15 @@ def parse(text: str, parameters: Mapping[str, float]) -> Node:
         raise InputError(f"{show(text)}: has {len(text)} characters, at most {most} are taken")
     try:
         tree = _read(text)
-        _check_depth(tree)
-        node = Parser(parameters).number(tree)
+        level: list[ast.AST] = [tree]
+        for _ in range(deepest := 60):  # for the recursive functions on the tree
+            level = [child for node in level for child in ast.iter_child_nodes(node)]
+        if level:
+            raise Refused(f"is nested more than {deepest} deep", level[0])
+        return _node(tree, CONSTANTS | dict(parameters), truth=False)
     except Refused as fault:
         column = len(text.encode()[: getattr(fault.node, "col_offset", 0)].decode()) + 1
         raise InputError(f"{show(text)}: {fault.reason} (column {column})") from None
-    return node
 
 
 def _read(text: str) -> ast.expr:
@@ -245,129 +189,99 @@ def _read(text: str) -> ast.expr:
         raise InputError(f"{show(text)}: {str(error).partition(':')[0]}") from None
 
 
-def _check_depth(tree: ast.AST, most: int = 60) -> None:
-    """Refuse formulas that are nested too deeply for the recursive functions on their tree."""
-    level = [tree]
-    for _ in range(most):
-        level = [child for node in level for child in ast.iter_child_nodes(node)]
-    if level:
-        raise Refused(f"is nested more than {most} deep", level[0])
-
-
-class Parser:
-    """Translates Python's syntax tree into a formula's tree, and refuses all but the whitelist.
+def _node(tree: ast.expr, values: Mapping[str, float], truth: bool) -> Node:
+    """Translate Python's syntax tree into a formula's tree; refuse all but the whitelist.
 
     Args:
-        parameters: the values of names that are no coordinates.
+        tree: Python's tree.
+        values: those of names that are no coordinates.
+        truth: whether the values have to be conditions, otherwise numbers.
     """
+    node = _any_node(tree, values)
+    if truth and not node.is_truth:
+        raise Refused("expected a condition such as x < 0", tree)
+    if node.is_truth and not truth:
+        raise Refused("a condition stands where a number should: use where(condition, a, b)", tree)
+    return node
 
-    def __init__(self, parameters: Mapping[str, float]) -> None:
-        self.values = CONSTANTS | dict(parameters)
 
-    def number(self, tree: ast.expr) -> Node:
-        """Return the node of a tree whose values are numbers; refuse conditions."""
-        node = self.node(tree)
-        if node.is_truth:
-            raise Refused(
-                "a condition stands where a number should: use where(condition, a, b)", tree
-            )
-        return node
+def _any_node(tree: ast.expr, values: Mapping[str, float]) -> Node:
+    match tree:
+        case ast.Constant() if type(tree.value) in (int, float):
+            try:
+                value = float(tree.value)  # type: ignore[arg-type]
+            except OverflowError:
+                value = math.inf
+            if value == math.inf:
+                raise Refused("a number is too large", tree)
+            return Node(constant=value)
+        case ast.Name(id=name):
+            if name in FUNCTIONS:
+                raise Refused(f"{name} is a function: {name}(…)", tree)
+            return Node(constant=values[name]) if name in values else Node(name)
+        case ast.BinOp() | ast.UnaryOp() | ast.BoolOp():
+            operator = type(tree.op).__name__
+            if operator not in OPERATORS:
+                hint = HINTS.get(type(tree.op), "only + - * / ** are allowed")
+                raise Refused(f"the operator {operator} is not allowed: {hint}", tree)
+            operands = [
+                child for child in ast.iter_child_nodes(tree) if isinstance(child, ast.expr)
+            ]
+            return _applied(operator, operands, tree, values)
+        case ast.Compare():
+            pairs = itertools.pairwise([tree.left, *tree.comparators])
+            parts = []
+            for kind, pair in zip(tree.ops, pairs, strict=True):
+                name = type(kind).__name__
+                if name not in OPERATORS:
+                    raise Refused(f"the comparison {name} is not allowed: only < <= > >= are", tree)
+                parts.append(_applied(name, list(pair), tree, values))
+            return parts[0] if len(parts) == 1 else _folded("And", parts, tree)
+        case ast.Call(func=ast.Name(id=name)):
+            if name not in FUNCTIONS:
+                known = f" (the functions are {', '.join(FUNCTIONS)})"
+                raise Refused(f"unknown function {name}{nearest(name, FUNCTIONS) or known}", tree)
+            if tree.keywords or ast.Starred in map(type, tree.args):
+                raise Refused(f"{name} takes plain arguments only", tree)
+            given, (least, most) = len(tree.args), (FUNCTIONS[name].least, FUNCTIONS[name].most)
+            if not least <= given <= most:
+                count = str(least) if least == most else f"{least} or more"
+                raise Refused(f"{name} takes {count} argument{'s' * (most > 1)}, got {given}", tree)
+            return _applied(name, tree.args, tree, values)
+        case ast.Call():
+            raise Refused("only functions by name can be called", tree)
+        case ast.Attribute():
+            raise Refused(f"attributes are not allowed, here .{tree.attr}", tree)
+    raise Refused(f"{type(tree).__name__} is not allowed, only numbers and formulas are", tree)
 
-    def condition(self, tree: ast.expr) -> Node:
-        """Return the node of a tree whose values are true or false; refuse numbers."""
-        node = self.node(tree)
-        if not node.is_truth:
-            raise Refused("expected a condition such as x < 0", tree)
-        return node
 
-    def node(self, tree: ast.expr) -> Node:
-        """Return the node of a tree whose values are numbers or conditions."""
-        match tree:
-            case ast.Constant() if type(tree.value) in (int, float):
-                return self._constant(tree)
-            case ast.Name():
-                return self._name(tree)
-            case ast.BinOp() | ast.UnaryOp() | ast.BoolOp():
-                return self._operation(tree)
-            case ast.Compare():
-                return self._comparison(tree)
-            case ast.Call(func=ast.Name(id=name)):
-                return self._call(name, tree)
-            case ast.Call():
-                raise Refused("only functions by name can be called", tree)
-            case ast.Attribute():
-                raise Refused(f"attributes are not allowed, here .{tree.attr}", tree)
-        raise Refused(f"{type(tree).__name__} is not allowed, only numbers and formulas are", tree)
+def _applied(
+    name: str, operands: Sequence[ast.expr], tree: ast.expr, values: Mapping[str, float]
+) -> Node:
+    """A function or operator on its operands."""
+    of = KNOWN[name].of
+    arguments = [
+        _node(operand, values, truth=of == "all" or (of == "first" and i == 0))
+        for i, operand in enumerate(operands)
+    ]
+    power, most = (arguments[1].constant or 0) if name == "Pow" else 0, 64
+    if abs(power) > most:  # such powers amplify rounding, or are typing errors
+        raise Refused(f"an exponent of {power:g} is too large: at most {most}", tree)
+    return _folded(name, arguments, tree)
 
-    def _constant(self, tree: ast.Constant) -> Node:
-        try:
-            value = float(tree.value)  # type: ignore[arg-type]
-        except OverflowError:
-            value = float("inf")
-        if value == float("inf"):
-            raise Refused("a number is too large", tree)
-        return Constant(value)
 
-    def _name(self, tree: ast.Name) -> Node:
-        if tree.id in FUNCTIONS:
-            raise Refused(f"{tree.id} is a function: {tree.id}(…)", tree)
-        if tree.id in self.values:
-            return Constant(self.values[tree.id])
-        return Coordinate(tree.id)
-
-    def _operation(self, tree: ast.BinOp | ast.UnaryOp | ast.BoolOp) -> Node:
-        name = type(tree.op).__name__
-        if name not in OPERATORS:
-            hint = HINTS.get(type(tree.op), "only + - * / ** are allowed")
-            raise Refused(f"the operator {name} is not allowed: {hint}", tree)
-        match tree:
-            case ast.BinOp():
-                operands = [tree.left, tree.right]
-            case ast.UnaryOp():
-                operands = [tree.operand]
-            case ast.BoolOp():
-                operands = tree.values
-        return self._apply(name, operands, tree)
-
-    def _comparison(self, tree: ast.Compare) -> Node:
-        pairs = itertools.pairwise([tree.left, *tree.comparators])
-        parts = []
-        for operator, pair in zip(tree.ops, pairs, strict=True):
-            name = type(operator).__name__
-            if name not in OPERATORS:
-                raise Refused(f"the comparison {name} is not allowed: only < <= > >= are", tree)
-            parts.append(self._apply(name, list(pair), tree))
-        return parts[0] if len(parts) == 1 else self._folded("And", parts, tree)
-
-    def _call(self, name: str, tree: ast.Call) -> Node:
-        given = len(tree.args)
-        if name not in FUNCTIONS:
-            known = f" (the functions are {', '.join(FUNCTIONS)})"
-            raise Refused(f"unknown function {name}{nearest(name, FUNCTIONS) or known}", tree)
-        if tree.keywords or ast.Starred in map(type, tree.args):
-            raise Refused(f"{name} takes plain arguments only", tree)
-        least, most = FUNCTIONS[name].least, FUNCTIONS[name].most
-        if not least <= given <= most:
-            count = str(least) if least == most else f"{least} or more"
-            raise Refused(f"{name} takes {count} argument{'s' * (most > 1)}, got {given}", tree)
-        return self._apply(name, tree.args, tree)
-
-    def _apply(self, name: str, operands: list[ast.expr], tree: ast.expr) -> Node:
-        of = (FUNCTIONS.get(name) or OPERATORS[name]).of
-        arguments = [
-            (self.condition if of == "all" or (of == "first" and i == 0) else self.number)(operand)
-            for i, operand in enumerate(operands)
-        ]
-        power, most = (arguments[1].constant or 0) if name == "Pow" else 0, 64
-        if abs(power) > most:  # such powers amplify rounding, or are typing errors
-            raise Refused(f"an exponent of {power:g} is too large: at most {most}", tree)
-        return self._folded(name, arguments, tree)
-
-    def _folded(self, name: str, arguments: list[Node], tree: ast.expr) -> Node:
-        try:
-            return Apply(name, tuple(arguments)).folded()
-        except InputError as error:
-            raise Refused(str(error), tree) from None
+def _folded(name: str, arguments: Sequence[Node], tree: ast.expr) -> Node:
+    """A function or operator on arguments, or its value as a constant if all are constants."""
+    if any(one.constant is None for one in arguments):
+        return Node(name, tuple(arguments))
+    tensors = [
+        torch.tensor(one.constant, dtype=torch.bool if one.is_truth else torch.float64)
+        for one in arguments
+    ]
+    value = KNOWN[name].compute(*tensors).item()
+    if not math.isfinite(value):
+        raise Refused(f"a constant is {value}, which is no finite number", tree)
+    return Node(constant=value)
 
 
 @dataclass(frozen=True, init=False, repr=False)
