@@ -148,7 +148,7 @@ def _smooth_between(a: Tensor, b: Tensor, function: Function, names: tuple[str, 
     expected = expected / torch.sin(angles)[:, None]
     found = torch.zeros_like(along)
     if values.requires_grad:
-        (found,) = torch.autograd.grad(values.sum(), along)
+        (found,) = torch.autograd.grad(values, along, torch.ones_like(values))
     # Rounding is amplified near the ends of the chord, so only its middle is compared.
     middle = slice(len(angles) // 4, math.ceil(3 * len(angles) / 4))
     size = expected[middle].abs().max() + coefficients.abs().max() * 1e-3

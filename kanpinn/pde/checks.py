@@ -176,25 +176,23 @@ class Probe:
         for index, condition in enumerate(self.conditions):
             if not condition.is_at_boundary or any(piece not in own for piece in condition.pieces):
                 what = f"conditions()[{index}], {of_class(condition)},"
-                self._check_place(condition, self.places[index], what)
-
-    def _check_place(self, condition: Condition, points: Points, what: str) -> None:
-        domain = self.domain
-        if points.names != domain.names:
-            raise InputError(
-                f"{what} has the coordinates {', '.join(points.names)}, the domain of "
-                f"{self.name} has {', '.join(domain.names)}"
-            )
-        reach = 1e-7 * float(self.lengths.max())  # tolerance for points on the boundary
-        outside = ~domain.contains(points.coords, reach)
-        if outside.any():
-            raise InputError(f"{what} is outside of the domain, at {points[outside].show(0)}")
-        inside = domain.contains(points.coords, -reach)
-        if condition.is_at_boundary and inside.any():
-            raise InputError(
-                f"{what} is not on the domain's boundary but inside of it, at "
-                f"{points[inside].show(0)}: for values inside take Observed or Constraint"
-            )
+                points, names = self.places[index], self.domain.names
+                if points.names != names:
+                    raise InputError(
+                        f"{what} has the coordinates {', '.join(points.names)}, the domain of "
+                        f"{self.name} has {', '.join(names)}"
+                    )
+                reach = 1e-7 * float(self.lengths.max())  # tolerance for points on the boundary
+                outside = ~self.domain.contains(points.coords, reach)
+                if outside.any():
+                    at = points[outside].show(0)
+                    raise InputError(f"{what} is outside of the domain, at {at}")
+                inside = self.domain.contains(points.coords, -reach)
+                if condition.is_at_boundary and inside.any():
+                    raise InputError(
+                        f"{what} is not on the domain's boundary but inside of it, at "
+                        f"{points[inside].show(0)}: for values inside take Observed or Constraint"
+                    )
 
     @cached_property
     def inside(self) -> Linearised:
@@ -298,7 +296,19 @@ def _faults(probe: Probe, strong: bool) -> Iterator[Fault]:
     if strong and len(fields) > 1 and not any(c.measurements for c in probe.conditions):
         both = zip(probe.conditions, probe.trials, strict=True)
         inside = [probe.equation, *(trial for condition, trial in both if condition.inside)]
-        yield from _too_few(probe, sum(trial.equations for trial in inside))
+        count = sum(trial.equations for trial in inside)
+        unknown = [one for one in getattr(problem, "unknowns", {}) if one in fields]
+        if count < len(fields) and unknown:
+            yield Fault(
+                f"{name} has no measurements from which the unknown field {unknown[0]} could be "
+                "found: add kp.Observed to conditions()"
+            )
+        elif count < len(fields):
+            many = f"{count} equation" + "s" * (count > 1)
+            yield Fault(
+                f"{name}.residual gives {many} for the {len(fields)} fields {', '.join(fields)}: "
+                "expected one for each, a tuple of columns (n, 1)"
+            )
     counted = strong and problem.needs_conditions
     if counted:
         order = probe.equation.jets[0].channels.derivative_order
@@ -332,23 +342,6 @@ def _faults(probe: Probe, strong: bool) -> Iterator[Fault]:
                 yield Fault(text)
             else:
                 yield Fault(f"{text}, which limits the accuracy", is_sure=False)
-
-
-def _too_few(probe: Probe, count: int) -> Iterator[Fault]:
-    """Yield the fault of a system with fewer equations than fields; count: of the equations."""
-    fields, name = probe.fields, probe.name
-    unknown = [one for one in getattr(probe.problem, "unknowns", {}) if one in fields]
-    if count < len(fields) and unknown:
-        yield Fault(
-            f"{name} has no measurements from which the unknown field {unknown[0]} could be found: "
-            "add kp.Observed to conditions()"
-        )
-    elif count < len(fields):
-        many = f"{count} equation" + "s" * (count > 1)
-        yield Fault(
-            f"{name}.residual gives {many} for the {len(fields)} fields {', '.join(fields)}: "
-            "expected one for each, a tuple of columns (n, 1)"
-        )
 
 
 @dataclass(frozen=True)
@@ -406,7 +399,14 @@ def lacking_conditions(probe: Probe) -> Fault | None:
     pieces = domain.boundary.pieces
     foreign = [piece for c in conditions for piece in c.pieces if piece not in pieces]
     untied = [piece for piece in pieces if piece not in tied]
-    sides = [probe.side(p) for p in untied if not any(_touches(p, other) for other in foreign)]
+
+    def touches(piece: Piece, other: Piece) -> bool:
+        """Whether another domain's piece may lie on a piece of the boundary."""
+        points = other.gauss(3).coords
+        level = None if piece.level is None else piece.level(points).abs()
+        return level is None or bool((level <= 1e-6 * points.abs().max()).all())
+
+    sides = [probe.side(p) for p in untied if not any(touches(p, other) for other in foreign)]
     walls = [side for side in sides if side.axis is None or side.axis != time]
     rich = [side for side in walls if side.degree and side.given > side.needed]
     for side in walls:
@@ -477,14 +477,6 @@ def _of_ordinary(probe: Probe) -> Fault | None:
     verb, needed = "is" if given == 1 else "are", order - sum(regular)
     text = f"there {verb} {_counted(given)}, and the equation of order {order} needs {needed}"
     return _lack(probe, text, is_sure=True)
-
-
-def _touches(piece: Piece, other: Piece) -> bool:
-    """Return whether another domain's piece may lie on a piece of the boundary."""
-    if piece.level is None:
-        return True
-    points = other.gauss(3).coords
-    return bool((piece.level(points).abs() <= 1e-6 * points.abs().max()).all())
 
 
 def _counted(count: int) -> str:

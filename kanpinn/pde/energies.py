@@ -203,45 +203,6 @@ def _recorded(fields: Sequence[Jet]) -> bool:
     return torch.is_grad_enabled() and any(t.requires_grad for u in fields for t in u.parts())
 
 
-def natural_residual(
-    energy: Density,
-    others: Sequence[tuple[Density, str]],
-    p: Points,
-    fields: Sequence[Jet],
-    what: str,
-) -> Tensor:
-    """The residual of the natural conditions at n points with normals, (n, m).
-
-    Args:
-        energy: the density in the domain, without second derivatives.
-        others: the densities on the boundary at these points, with their names in messages.
-        p, fields, what: as for `euler_lagrange`.
-
-    Raises:
-        InputError: as `Integrand.at`, and for a density on the boundary that contains derivatives.
-    """
-    assert p.normals is not None
-    recorded = _recorded(fields)
-    with torch.enable_grad():
-        inside = Integrand.at(energy, p, fields, what)
-        columns = [torch.zeros_like(value) for value in inside.levels[0]]
-        for by_gradients in inside.slopes(inside.density)[1][1:]:
-            columns = [(p.normals * one).sum(dim=1, keepdim=True) for one in by_gradients]
-        values = [Jet(Channels(p.names), u.value) for u in fields]
-        for density, name in others:
-            try:
-                wall = Integrand.at(density, p, values, name)
-            except MissingChannel:
-                raise InputError(
-                    f"{name} contains derivatives: a natural condition is derived from densities "
-                    "of values only"
-                ) from None
-            (by_values,) = wall.slopes(wall.density)[1]
-            columns = [one + other for one, other in zip(columns, by_values, strict=True)]
-        residual = torch.cat(columns, dim=1)
-    return residual if recorded else residual.detach()
-
-
 @dataclass(frozen=True, eq=False)
 class Natural(OnBoundary):
     """The first variation of an energy vanishes on a part of the boundary.
@@ -288,9 +249,31 @@ class Natural(OnBoundary):
         Args:
             p: the points.
             columns: the jets of the fields, followed by those of unknown numbers.
+
+        Raises:
+            InputError: as `Integrand.at`, and for a density on the boundary that contains
+                derivatives.
         """
-        found = natural_residual(self.energy, self.others, p, columns, self.what)
-        return found[:, list(self.free)]
+        assert p.normals is not None
+        recorded = _recorded(columns)
+        with torch.enable_grad():
+            inside = Integrand.at(self.energy, p, columns, self.what)
+            found = [torch.zeros_like(value) for value in inside.levels[0]]
+            for by_gradients in inside.slopes(inside.density)[1][1:]:
+                found = [(p.normals * one).sum(dim=1, keepdim=True) for one in by_gradients]
+            values = [Jet(Channels(p.names), u.value) for u in columns]
+            for density, name in self.others:
+                try:
+                    wall = Integrand.at(density, p, values, name)
+                except MissingChannel:
+                    raise InputError(
+                        f"{name} contains derivatives: a natural condition is derived from "
+                        "densities of values only"
+                    ) from None
+                (by_values,) = wall.slopes(wall.density)[1]
+                found = [one + other for one, other in zip(found, by_values, strict=True)]
+            residual = torch.cat(found, dim=1)[:, list(self.free)]
+        return residual if recorded else residual.detach()
 
 
 def with_natural(
@@ -383,7 +366,8 @@ def check_energy(energy: Density, domain: Domain, count: int, what: str) -> int:
     with torch.enable_grad():
         at = Integrand.at(energy, p, columns, what)
         for axis, step in enumerate(torch.diag(steps)):
-            ends = [_at_shifted(energy, p, columns, sign * step, what) for sign in (-1, 1)]
+            shifted = (Points(p.coords + sign * step, p.names) for sign in (-1, 1))
+            ends = [_columns(Integrand.at(energy, q, columns, what)) for q in shifted]
             for own, *both in zip(_columns(at), *ends, strict=True):
                 exact = at.slopes(own)[0][:, axis]
                 gap = (both[1] - both[0])[:, 0] / (2 * steps[axis]) - exact
@@ -401,13 +385,6 @@ def _columns(at: Integrand) -> list[Tensor]:
     """The derivatives of a density by those of the fields, (n, 1) each."""
     _, by_levels = at.slopes(at.density)
     return [one for level in by_levels[1:] for slope in level for one in slope.split(1, dim=1)]
-
-
-def _at_shifted(
-    energy: Density, p: Points, fields: Sequence[Jet], shift: Tensor, what: str
-) -> list[Tensor]:
-    """The derivatives of a density by those of the fields at shifted points, (n, 1) each."""
-    return _columns(Integrand.at(energy, Points(p.coords + shift, p.names), fields, what))
 
 
 def check_boundary_energies(

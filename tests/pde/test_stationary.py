@@ -8,7 +8,7 @@ from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, find_channels, jet_of
 from kanpinn.pde.boundary_value_problem import stated
-from kanpinn.pde.energies import euler_lagrange, natural_residual
+from kanpinn.pde.energies import Natural, euler_lagrange
 from kanpinn.pde.problem import by_energy
 
 SQUARE = kp.Box(x=(0, 1), y=(0, 1))
@@ -92,7 +92,8 @@ def test_natural_conditions_are_fluxes_and_derivatives_on_the_boundary():
     p = sample(SQUARE.boundary["x_max", "y_min"], 9, "uniform")
     jets = [jet_of(f, p.coords, HESSIAN) for f in FIELDS]
     wall = lambda p, u, v: p.y * u.value**3 + v.value  # noqa: E731
-    found = natural_residual(_density, [(wall, "b")], p, jets, "e")
+    sides = SQUARE.boundary["x_max", "y_min"]
+    found = Natural(sides, _density, [(wall, "b")], 2, [0, 1], "e").residual(p, *jets)
     for i in range(2):
         of = _of_functions(p, i)
         flux = p.normals[:, :1] * of(1) + p.normals[:, 1:] * of(2)
