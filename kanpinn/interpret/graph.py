@@ -17,7 +17,7 @@ from kanpinn.networks.basis import BSplines
 from kanpinn.networks.basis.splines import knots_from_breaks
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.optimizers.output_layer import Probes, best_damping
+from kanpinn.optimizers.output_layer import best_damping
 from kanpinn.solvers.fit import Affine
 
 
@@ -325,8 +325,8 @@ def refit(
         rows = jacobian.flatten(0, 1)
         moves = fold([(rows if free is None else rows[:, free], (values - y).flatten())]).damped()
         moved = partial(_moved, graph, moves, free)
-        probes = Probes(lambda d: _loss(moved(d), x, y))  # noqa: B023
-        damping, reached = best_damping(probes, damping, loss)
+        at = lambda d: _loss(moved(d), x, y)  # noqa: B023, E731
+        damping, reached, _ = best_damping(at, damping, loss)
         if not reached < loss:
             break
         graph = covering(moved(damping), x)

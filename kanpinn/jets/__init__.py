@@ -29,4 +29,5 @@ from kanpinn.jets.parts import jet_of_stacked as jet_of_stacked
 from kanpinn.jets.parts import largest_of_orders as largest_of_orders
 from kanpinn.jets.parts import orders_of_parts as orders_of_parts
 from kanpinn.jets.parts import parts_along as parts_along
+from kanpinn.jets.parts import parts_of_wave as parts_of_wave
 from kanpinn.jets.parts import zero_jet as zero_jet

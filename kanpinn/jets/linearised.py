@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jets.jet import Channels, Jet, MissingChannel
-from kanpinn.jets.parts import zero_jet
+from kanpinn.jets.parts import parts_of_wave, zero_jet
 
 ROUNDING = 1e-9  # relative difference of two values that are equal but for rounding
 ResidualFunction = Callable[[Points, Jet], Tensor]  # gives (n, equations) at n points
@@ -137,21 +137,8 @@ class Linearised:
         Returns:
             The matrices, (s, k, m).
         """
-        channels, parts = self.jet.channels, [torch.ones_like(kappa[:, :1])]
-        if channels.gradient:
-            parts.append(kappa)
-        if channels.second != "none":
-            squares = kappa[:, :, None] * kappa[:, None]
-            if channels.second != "hessian":
-                squares = squares.diagonal(dim1=1, dim2=2)
-            if channels.second == "laplacian":
-                squares = squares.sum(dim=1, keepdim=True)
-            parts.append(squares.flatten(1))
-        if channels.directions:
-            along = kappa @ torch.tensor(channels.directions).to(kappa).T
-            powers = [along**r for r in range(1, channels.order + 1)]
-            parts.append(torch.stack(powers, dim=2).flatten(1))
-        return torch.einsum("sp,kpm->skm", torch.cat(parts, dim=1), self.slopes[row].to(kappa))
+        parts = parts_of_wave(self.jet.channels, kappa)
+        return torch.einsum("sp,kpm->skm", parts, self.slopes[row].to(kappa))
 
     def along(self, row: int, start: Tensor, direction: Tensor) -> numpy.ndarray:
         """The coefficients of M(start + ζ direction) as a polynomial in ζ, (r, k, m)."""

@@ -13,9 +13,7 @@ from kanpinn.jets.jet import Channels, Jet
 
 def orders_of_parts(channels: Channels) -> Tensor:
     """The order of the derivative of each part of a stacked jet, (parts,)."""
-    first, second = channels.dim * channels.gradient, channels.second_count
-    lines = list(range(1, channels.order + 1)) * len(channels.directions)
-    return torch.tensor([0] + [1] * first + [2] * second + lines)
+    return torch.tensor([sum(terms[0][0]) for terms in derivatives_of_parts(channels)])
 
 
 def largest_of_orders(sizes: Tensor, channels: Channels) -> Tensor:
@@ -38,23 +36,11 @@ def parts_along(channels: Channels, axis: int) -> list[tuple[int, int, float]]:
         derivative of this order by the coordinate. A mixed second derivative counts as one of
         first order.
     """
-    d, found = channels.dim, [(0, 0, 1.0)]
-    if channels.gradient:
-        found.append((1 + axis, 1, 1.0))
-    start = 1 + d * channels.gradient
-    if channels.second == "laplacian":
-        found.append((start, 2, 1.0))
-    elif channels.second == "diagonal":
-        found.append((start + axis, 2, 1.0))
-    elif channels.second == "hessian":
-        both = {start + axis * d + i: 1 + (i == axis) for i in range(d)}
-        both |= {start + i * d + axis: 1 + (i == axis) for i in range(d)}
-        found += [(part, order, 1.0) for part, order in both.items()]
-    start += channels.second_count
-    for number, direction in enumerate(channels.directions):
-        for order in range(1, channels.order + 1):
-            part = start + number * channels.order + order - 1
-            found.append((part, order, direction[axis] ** order))
+    found = [(0, 0, 1.0)]
+    for part, terms in enumerate(derivatives_of_parts(channels)):
+        orders, factor = max(terms, key=lambda term: term[0][axis])
+        if orders[axis]:
+            found.append((part, orders[axis], factor))
     return found
 
 
@@ -69,11 +55,28 @@ def coefficients_along(slopes: Tensor, channels: Channels, axis: int, order: int
         axis: the coordinate.
         order: the order of the derivative.
     """
-    shares, orders = slopes.new_zeros(slopes.shape[-2]), orders_of_parts(channels).tolist()
-    for part, number, share in parts_along(channels, axis):
-        if number == order == orders[part]:  # otherwise it is a mixed derivative
-            shares[part] = share
-    return torch.einsum("...pm,p->...m", slopes, shares)
+    pure = tuple(order * (i == axis) for i in range(channels.dim))
+    shares = [dict(terms).get(pure, 0.0) for terms in derivatives_of_parts(channels)]
+    return torch.einsum("...pm,p->...m", slopes, slopes.new_tensor(shares))
+
+
+def parts_of_wave(channels: Channels, kappa: Tensor) -> Tensor:
+    """The parts of the stacked jet of exp(κ·x) at x = 0, (s, parts); kappa: vectors κ, (s, d)."""
+    parts = [torch.ones_like(kappa[:, :1])]
+    if channels.gradient:
+        parts.append(kappa)
+    if channels.second != "none":
+        squares = kappa[:, :, None] * kappa[:, None]
+        if channels.second != "hessian":
+            squares = squares.diagonal(dim1=1, dim2=2)
+        if channels.second == "laplacian":
+            squares = squares.sum(dim=1, keepdim=True)
+        parts.append(squares.flatten(1))
+    if channels.directions:
+        along = kappa @ torch.tensor(channels.directions).to(kappa).T
+        powers = [along**r for r in range(1, channels.order + 1)]
+        parts.append(torch.stack(powers, dim=2).flatten(1))
+    return torch.cat(parts, dim=1)
 
 
 @lru_cache(maxsize=100)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import Collocation, sample
-from kanpinn.jets import Channels, Jet, Linearised, find_channels, jet_of_stacked
+from kanpinn.jets import Channels, Jet, Linearised, find_channels, jet_of_stacked, parts_of_wave
 from kanpinn.pde.problem import Problem
 
 
@@ -133,20 +133,8 @@ class _Rows:
 
     def _sizes(self, channels: Channels) -> Tensor:
         """The usual sizes of the parts of a stacked jet, for a field of size 1, (parts,)."""
-        rates, found = self.rates, [self.rates.new_ones(1)]
-        if channels.gradient:
-            found.append(rates)
-        squares = {
-            "none": rates[:0],
-            "laplacian": rates.square().sum()[None],
-            "diagonal": rates.square(),
-            "hessian": (rates[:, None] * rates).flatten(),
-        }
-        found.append(squares[channels.second])
-        if channels.order:
-            along = rates.new_tensor(channels.directions).abs() @ rates
-            found.append((along[:, None] ** torch.arange(1, channels.order + 1)).flatten())
-        return torch.cat(found)
+        steps = tuple(tuple(map(abs, direction)) for direction in channels.directions)
+        return parts_of_wave(replace(channels, directions=steps), self.rates[None])[0]
 
 
 def _equilibrated(matrix: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,12 +13,11 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Piece, Points
 from kanpinn.geometry.points import Batch
-from kanpinn.jets import Channels, Jet, find_channels, stack_equations
+from kanpinn.jets import Channels, Jet, find_channels, parts_of_wave, stack_equations
 from kanpinn.loss.scales import Scales
 from kanpinn.networks.layer import Tape
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
-from kanpinn.pde.conditions import Condition
 from kanpinn.pde.problem import Problem
 
 PROBE_POINTS = 5  # neither d nor d + 1 for the usual d: a wrong broadcast shows in the shape
@@ -151,7 +150,15 @@ def condition_terms(
         # All conditions on the boundary share one mean over it; any other has its own mean.
         part = len(points) / surface if condition.surface else 1.0
         if surrogate.has_unknowns and condition.measurements:
-            part = _data_part(conditions, i)
+            # All data together enter as one mean square Σ ((u - d)/σ)² / Σ 1/σ², however they are
+            # split into conditions. Added to the mean squared residual of the equation, it lets the
+            # solution follow the equation rather than the noise; confidence intervals account for
+            # the remaining effect of the noise. A larger weight of the equation would treat the
+            # network's remaining residual as information on the unknowns, and the intervals would
+            # be too narrow (measured with an elliptic equation and Navier–Stokes: with 100 to 10000
+            # times the weight they had 0.9 to 0.3 of the Cramér–Rao bound's width).
+            precision = sum(c.measurements / (c.noise or 1.0) ** 2 for c in conditions)
+            part = condition.measurements / precision
         share = weight * condition.weight * part
         what = f"conditions()[{i}]"
         equation = partial(condition.stacked_residual, problem.fields, what)
@@ -164,21 +171,6 @@ def condition_terms(
         where, kinks = condition.pieces, condition.kinks
         terms.append(replace(term, measured=measured, pieces=where, kinks=kinks))
     return terms
-
-
-def _data_part(conditions: Sequence[Condition], index: int) -> float:
-    """The weight of one data condition, such that all data together enter as one mean square.
-
-    That mean square is Σ ((u - d)/σ)² / Σ 1/σ², however the data are split into conditions. Added
-    to the mean squared residual of the equation, it lets the solution follow the equation rather
-    than the noise; confidence intervals account for the remaining effect of the noise. A larger
-    weight of the equation would treat the network's remaining residual as information on the
-    unknowns, and the intervals would be too narrow. (Measured with an elliptic equation and
-    Navier–Stokes: with 100 to 10000 times the weight they had 0.9 to 0.3 of the Cramér–Rao bound's
-    width.)
-    """
-    precision = sum(c.measurements / (c.noise or 1.0) ** 2 for c in conditions)
-    return conditions[index].measurements / precision
 
 
 def residual_term(
@@ -204,14 +196,9 @@ def residual_term(
     """
     rows = torch.arange(PROBE_POINTS) % (len(points) // sites)
     probe = Batch.made_of(points[(rows[:, None] * sites + torch.arange(sites)).flatten()])
-    with torch.no_grad():
-        channels, tried = find_channels(
-            lambda c: equation(probe, surrogate.jet(probe, c)), points.names
-        )
-        # (n, 1) with (n,) would broadcast to (n, n), whose number of columns changes with n.
-        fewer = probe[:-sites]
-        columns = equation(fewer, surrogate.jet(fewer, channels)).shape[1]
-    if tried.shape[1] != columns:
+    channels, tried = _tried(equation, surrogate, probe)
+    # (n, 1) with (n,) would broadcast to (n, n), whose number of columns changes with n.
+    if tried.shape[1] != _tried(equation, surrogate, probe[:-sites])[1].shape[1]:
         got = tuple(tried.shape)
         raise InputError(
             f"{what} must have shape (n, 1), one column for each equation, got {got} with "
@@ -275,27 +262,11 @@ class EnergyTerm(Term):
         low, high = surrogate.domain.bounds
         rates = (2 / (high - low)).to(points.coords)
         u = surrogate.jet(points, self.channels).dense()
-        sizes = u.with_parts([_sizes(part, rates) for part in u.parts()])
-        curvatures = _hessian(lambda jet: self.equation(points, jet), sizes).diagonal(
-            dim1=1, dim2=2
-        )
-        return float((curvatures * sizes.stacked().flatten(1).square()).mean(dim=0).max())
-
-
-def _sizes(part: Tensor, rates: Tensor) -> Tensor:
-    """Return the sizes of a jet's values (n, m), of its gradient or of its other derivatives.
-
-    Args:
-        part: one of the tensors of a jet.
-        rates: the rates of change along the coordinates, (d,).
-    """
-    sizes = torch.ones_like(part)
-    if part.ndim == 4:  # derivatives along lines
-        orders = torch.arange(1, part.shape[2] + 1).to(part)
-        return sizes * (rates.max() ** orders)[:, None]
-    if part.ndim == 3 and part.shape[1] == len(rates):
-        return sizes * rates[:, None]
-    return sizes * rates.max() ** 2 if part.ndim == 3 else sizes
+        sizes = parts_of_wave(self.channels, rates[None]).abs()[..., None]
+        wave = u.unstacked(sizes.expand(len(points), -1, u.value.shape[1]))
+        curvatures = _hessian(lambda jet: self.equation(points, jet), wave)
+        weighed = curvatures.diagonal(dim1=1, dim2=2) * wave.stacked().flatten(1).square()
+        return float(weighed.mean(dim=0).max())
 
 
 def _hessian(density: Callable[[Jet], Tensor], u: Jet) -> Tensor:
@@ -338,31 +309,28 @@ def energy_terms(
     Raises:
         InputError: if a density has the wrong shape.
     """
-    yield _term(problem, surrogate, "interior", interior, problem.energy, weight, "energy")
+    parts = [("interior", "energy", interior, problem.energy)]
     densities = [density for _, density in problem.boundary_energies()]
     for i, (points, density) in enumerate(zip(boundaries, densities, strict=True)):
-        what = f"boundary_energies()[{i}]"
-        yield _term(problem, surrogate, f"energy[{i}]", points, density, weight, what)
+        parts.append((f"energy[{i}]", f"boundary_energies()[{i}]", points, density))
+    for name, what, points, density in parts:
+
+        def equation(
+            p: Points, u: Jet, density: Callable[..., Tensor] = density, what: str = what
+        ) -> Tensor:
+            found = stack_equations(density(p, *u.components()), len(p), what)
+            if found.shape[1] != 1:
+                raise InputError(f"{what} must have shape (n, 1), got {tuple(found.shape)}")
+            return found
+
+        probe = points[torch.arange(PROBE_POINTS) % len(points)]
+        channels, _ = _tried(equation, surrogate, probe)
+        yield EnergyTerm(name, points, weight, channels, equation)
 
 
-def _term(
-    problem: Problem,
-    surrogate: Surrogate,
-    name: str,
-    points: Points,
-    density: Callable[..., Tensor],
-    weight: float,
-    what: str,
-) -> EnergyTerm:
-    def equation(p: Points, u: Jet) -> Tensor:
-        found = stack_equations(density(p, *u.components()), len(p), what)
-        if found.shape[1] != 1:
-            raise InputError(f"{what} must have shape (n, 1), got {tuple(found.shape)}")
-        return found
-
-    probe = points[torch.arange(PROBE_POINTS) % len(points)]
-    with torch.no_grad():
-        channels, _ = find_channels(
-            lambda c: equation(probe, surrogate.jet(probe, c)), points.names
-        )
-    return EnergyTerm(name, points, weight, channels, equation)
+@torch.no_grad()
+def _tried(
+    equation: Callable[[Points, Jet], Tensor], surrogate: Surrogate, p: Points
+) -> tuple[Channels, Tensor]:
+    """The derivatives that an equation uses, and its values for the surrogate at points."""
+    return find_channels(lambda c: equation(p, surrogate.jet(p, c)), p.names)

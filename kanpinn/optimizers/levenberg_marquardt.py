@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from kanpinn._support.errors import CONVERGED, integer, number
-from kanpinn.linalg.qr import DampedSteps, TriangularFactor
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import INDEPENDENT, Optimizer, Stage, Step, StepCost, dense_cost
-from kanpinn.optimizers.output_layer import Probes, best_damping, is_stationary, rounding_of
+from kanpinn.optimizers.output_layer import best_damping, is_stationary, rounding_of
 
 
 @dataclass(frozen=True)
@@ -92,38 +91,29 @@ class LevenbergMarquardtStage(Stage):
             self._move(start, steps.step(damping))
             return self.residuals.loss()
 
-        probes = Probes(loss_at)
-        damping, loss = best_damping(probes, self.damping, before)
+        damping, loss, tried = best_damping(loss_at, self.damping, before)
         small = loss > before - self.tolerance * abs(before)
         self.idle = self.idle + 1 if small else 0
         if loss < before:
             self._move(start, steps.step(damping))
             self.damping = damping
-            stuck = CONVERGED if self.idle >= 3 else None
+            stuck: str | None = CONVERGED if self.idle >= 3 else None
         else:
             self.network.load_state_dict(start)
-            stuck = self._stuck(triangle, steps, probes)
+            fall = before - min(triangle.loss(steps.step(one)) for one in tried)
+            coefficients = get_coefficients(self.network.all_layers)
+            stuck = CONVERGED
+            if not is_stationary(fall, before, rounding_of(self.residuals, triangle, coefficients)):
+                stuck = (
+                    f"stopped: no damping from {tried[0]:.0e} to {tried[-1]:.0e} lowers the loss "
+                    f"{before:.3g}, though a fall by {fall:.2g} was predicted"
+                )
         return Step(
             min(loss, before),
-            probes.count + 1,
+            len(tried) + 1,
             finished=stuck,
             notes={"damping": damping},
             words=f"damping {damping:.0e}",
-        )
-
-    def _stuck(self, triangle: TriangularFactor, steps: DampedSteps, probes: Probes) -> str:
-        """Return the status if no damping lowered the loss: converged if no decrease is predicted.
-
-        Otherwise it says that the predicted decrease was not reached.
-        """
-        before, tried = triangle.loss(), sorted(probes.known)
-        fall = before - min(triangle.loss(steps.step(damping)) for damping in tried)
-        coefficients = get_coefficients(self.network.all_layers)
-        if is_stationary(fall, before, rounding_of(self.residuals, triangle, coefficients)):
-            return CONVERGED
-        return (
-            f"stopped: no damping from {tried[0]:.0e} to {tried[-1]:.0e} lowers the loss "
-            f"{before:.3g}, though a fall by {fall:.2g} was predicted"
         )
 
     def _move(self, start: dict[str, Tensor], change: Tensor) -> None:

@@ -13,47 +13,41 @@ from kanpinn.networks.layer import Layer, get_coefficients, set_coefficients
 from kanpinn.networks.surrogate import Surrogate
 
 
-class Probes:
-    """The true loss as a function of the damping; each damping is evaluated once only."""
-
-    def __init__(self, loss_at: Callable[[float], float]) -> None:
-        self._loss_at = loss_at
-        self.known: dict[float, float] = {}
-
-    def __call__(self, damping: float) -> float:
-        if damping not in self.known:
-            loss = self._loss_at(damping)
-            self.known[damping] = math.inf if math.isnan(loss) else loss
-        return self.known[damping]
-
-    @property
-    def count(self) -> int:
-        """The number of dampings that were tried."""
-        return len(self.known)
-
-
 def best_damping(
-    loss_at: Probes, start: float, before: float, least: float = 1e-20, most: float = 1e6
-) -> tuple[float, float]:
+    loss_at: Callable[[float], float],
+    start: float,
+    before: float,
+    least: float = 1e-20,
+    most: float = 1e6,
+) -> tuple[float, float, list[float]]:
     """Return a damping at which the loss has a local minimum, searched in factors of ten.
 
     Args:
-        loss_at: returns the loss after a step with a given damping.
+        loss_at: returns the loss after a step with a given damping; it is called once for each.
         start: the damping that is tried first.
         before: the loss without a step; the damping grows until a loss is below it.
         least: the lower limit of the search; 1e-20 is an undamped step in double precision.
         most: the upper limit of the search; at 1e6 the step is practically zero.
 
     Returns:
-        The damping and the loss there, which may exceed `before` if no damping lowers the loss.
+        The damping, the loss there, which may exceed `before` if no damping lowers the loss, and
+        all dampings that were tried, the smallest first.
     """
+    known: dict[float, float] = {}
+
+    def at(damping: float) -> float:
+        if damping not in known:
+            loss = loss_at(damping)
+            known[damping] = math.inf if math.isnan(loss) else loss
+        return known[damping]
+
     damping = min(max(start, least), most)
-    while not loss_at(damping) < before and damping < most:
+    while not at(damping) < before and damping < most:
         damping *= 10
     for factor in (0.1, 10.0):
-        while least < damping < most and loss_at(damping * factor) < loss_at(damping):
+        while least < damping < most and at(damping * factor) < at(damping):
             damping *= factor
-    return damping, loss_at(damping)
+    return damping, at(damping), sorted(known)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,17 +205,10 @@ class _Trials:
         return abs(self.loss_at(torch.zeros_like(self.old)) - at_zero) <= 1e-8 * abs(at_zero)
 
     def best(self, new: Tensor) -> _Trial:
-        """Return the trial with the lowest loss among shortened and damped steps, or no step."""
-        shortened = self._shortened(new)
-        steps = self.triangle.damped()
-        probes = Probes(lambda damping: self.loss_at(self.old + steps.step(damping)))
-        damping, loss = best_damping(probes, 1e-6, self.before)
-        if loss < shortened.loss:
-            return _Trial(self.old + steps.step(damping), loss, damping=damping)
-        return shortened
+        """Return the trial with the lowest loss among shortened and damped steps, or no step.
 
-    def _shortened(self, new: Tensor) -> _Trial:
-        """Return the best of the steps 1, 1/2, 1/4, … until the loss rises again, or no step."""
+        The shortened steps are 1, 1/2, 1/4, … until the loss rises again.
+        """
         best = _Trial(self.old, self.before, share=0.0)
         for halvings in range(12):
             share = 0.5**halvings
@@ -230,6 +217,12 @@ class _Trials:
                 best = _Trial(tried, loss, share)
             elif best.share:
                 break
+        steps = self.triangle.damped()
+        damping, loss, _ = best_damping(
+            lambda damping: self.loss_at(self.old + steps.step(damping)), 1e-6, self.before
+        )
+        if loss < best.loss:
+            return _Trial(self.old + steps.step(damping), loss, damping=damping)
         return best
 
 
@@ -378,27 +371,25 @@ class _Reduced:
         Returns:
             The loss after the step, and its damping.
         """
-        steps = self._projected(triangle).damped()
+        # The factor of (I - QQᵀ)[J_unknown, r], with Q a basis of the range of J_fields.
+        last = self.unknown.new_zeros(1)
+        fields = triangle.factor[:, torch.cat([~self.unknown, last])]
+        rest = triangle.factor[:, torch.cat([self.unknown, ~last])]
+        projected = torch.linalg.qr(outside_range(fields, rest), mode="r").R
+        steps = TriangularFactor(projected).damped()
 
         def at(damping: float) -> float:
             change = torch.zeros_like(old)
             change[self.unknown] = steps.step(damping)
             return self.follow(self.limited(old, old + change))
 
-        damping, loss = best_damping(Probes(at), 1e-6, before)
+        damping, loss, _ = best_damping(at, 1e-6, before)
         if full[0] < min(loss, before):
             return self.follow(full[1]), 0.0
         if loss < before:
             return at(damping), damping
         set_coefficients(self.layers, old)
         return before, damping
-
-    def _projected(self, triangle: TriangularFactor) -> TriangularFactor:
-        """Return the factor of (I - QQᵀ)[J_unknown, r], Q a basis of the range of J_fields."""
-        last = self.unknown.new_zeros(1)
-        fields = triangle.factor[:, torch.cat([~self.unknown, last])]
-        rest = triangle.factor[:, torch.cat([self.unknown, ~last])]
-        return TriangularFactor(torch.linalg.qr(outside_range(fields, rest), mode="r").R)
 
 
 def unknown_columns(surrogate: Surrogate) -> Tensor:

@@ -2,9 +2,8 @@
 
 import itertools
 import math
-from dataclasses import asdict, dataclass
-from enum import StrEnum
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import INDEPENDENT, Optimizer, Stage, Step, require_kan
-from kanpinn.optimizers.output_layer import Probes, best_damping, solve_output
+from kanpinn.optimizers.output_layer import best_damping, solve_output
 
 
 class Projection:
@@ -75,7 +74,11 @@ class Projection:
             The loss; infinite if the residual or its derivatives are not finite at the start.
         """
         set_coefficients(self.network.layers[:-1], inner)
-        self._fix_gauge()
+        with torch.no_grad():  # fix the gauge of the last hidden layer
+            hidden = self.network.layers[-2]
+            activations = self.network.activations(self._inputs)
+            depth = len(self.network.layers) - 2
+            hidden.spread(next(itertools.islice(activations, depth, None)), self.reach)
         if self.linear:
             return self._solved(self.outer)
         starts = [torch.full_like(self.outer, value) for value in (0.0, 1.0, -1.0)]
@@ -84,13 +87,6 @@ class Projection:
                 break
             self.linear = False
         return loss
-
-    @torch.no_grad()
-    def _fix_gauge(self) -> None:
-        last_hidden = len(self.network.layers) - 2
-        activations = self.network.activations(self._inputs)
-        inputs = next(itertools.islice(activations, last_hidden, None))
-        self.network.layers[-2].spread(inputs, self.reach)
 
     def _solved(self, outer: Tensor) -> float:
         """Solve for the output layer from the given coefficients; return the loss.
@@ -143,7 +139,7 @@ class Projection:
             reached[damping] = self.inner, self.outer
             return loss
 
-        damping, lowest = best_damping(Probes(loss_at), damping, loss)
+        damping, lowest, _ = best_damping(loss_at, damping, loss)
         lower = lowest < loss
         inner, outer = reached[damping] if lower else start
         set_coefficients(self.network.layers[:-1], inner)
@@ -163,38 +159,6 @@ class Projection:
         left, upper = factor[:outputs, :outputs], factor[:outputs, outputs:]
         remains = torch.cat([outside_range(left, upper), factor[outputs:, outputs:]])
         return TriangularFactor(torch.linalg.qr(remains, mode="r").R)
-
-
-@dataclass
-class Descent:
-    """A sequence of Gauss–Newton steps on a projected loss, from one start or on one grid.
-
-    Args:
-        loss: the projected loss at the network's present coefficients.
-        damping: that of the last step.
-        steps: the number of steps so far.
-        stalled: whether the last step lowered the loss too little or was the last one allowed.
-    """
-
-    loss: float = math.inf
-    damping: float = 1.0
-    steps: int = 0
-    stalled: bool = False
-
-    def step(self, projection: Projection, least_fall: float, most: int) -> int:
-        """Take one step; return the number of evaluations.
-
-        Args:
-            projection: the projected loss.
-            least_fall: the descent has stalled if a step lowers the loss by less than this
-                fraction.
-            most: the number of steps after which the descent has stalled in any case.
-        """
-        before, spent = self.loss, projection.evaluations
-        self.loss, self.damping = projection.step(before, self.damping)
-        self.steps += 1
-        self.stalled = not self.loss < before * (1 - least_fall) or self.steps >= most
-        return projection.evaluations - spent
 
 
 @dataclass(frozen=True)
@@ -264,14 +228,10 @@ class VariableProjection(Optimizer):
         return VariableProjectionStage(self, residuals, seed)
 
 
-class Phase(StrEnum):
-    """The kind of the next step."""
-
-    SCREEN = "screen"  # draw a round of random starts, on the coarse output grid
-    FOLLOW = "follow"  # one Gauss–Newton step from one of them
-    PRUNE = "prune"  # try to remove one hidden unit
-    ENTER = "enter"  # go to the next finer output grid, and to all points
-    POLISH = "polish"  # one Gauss–Newton step on that grid
+# The kinds of steps: draw a round of random starts, on the coarse output grid; one Gauss–Newton step
+# from one of them; try to remove one hidden unit; go to the next finer output grid, and to all
+# points; one Gauss–Newton step on that grid.
+Phase = Literal["screen", "follow", "prune", "enter", "polish"]
 
 
 class VariableProjectionStage(Stage):
@@ -284,8 +244,11 @@ class VariableProjectionStage(Stage):
         best, best_loss: the inner coefficients (p,) with the lowest loss at the end of a descent in
             the search, and that loss.
         levels: the numbers of intervals of the output grids that are still to come.
-        descent: the steps from the present start or on the present output grid; while units are
-            removed, its loss is that of the present network.
+        phase: the kind of the next step.
+        loss: the projected loss at the network's present coefficients; while units are removed,
+            that of the network with the present units.
+        damping, count: the damping of the last Gauss–Newton step, and the number of these steps,
+            from the present start or on the present output grid.
         points: the number of points that the search uses.
         unit: the index of the hidden unit whose removal is tried next.
         linear: whether the residual is affine in the output coefficients; None if not known yet.
@@ -294,46 +257,70 @@ class VariableProjectionStage(Stage):
 
     kept = (
         *("zero", "round", "drawn", "waiting", "best", "best_loss"),
-        *("levels", "points", "unit", "linear", "taken"),
+        *("levels", "points", "unit", "linear", "taken", "phase", "loss", "damping", "count"),
     )
 
     def __init__(self, settings: VariableProjection, residuals: Residuals, seed: int) -> None:
         network = require_kan(residuals.surrogate.network, "variable_projection")
         s, target = settings, network.layers[-1].basis.intervals
         self.settings, self.residuals, self.network, self.seed = s, residuals, network, seed
-        self.phase = Phase.SCREEN if s.rounds else Phase.ENTER
-        self.levels = _levels(s.coarse, target) if s.rounds else [target]
+        self.phase: Phase = "screen" if s.rounds else "enter"
+        self.levels = [min(2 * s.coarse, target) if s.rounds else target]
+        while self.levels[-1] < target:  # they double: (6, 32) → [12, 24, 32]
+            self.levels.append(min(2 * self.levels[-1], target))
         self.zero, self.round, self.drawn = math.nan, 0, 0
         self.waiting: list[Tensor] = []
         self.best: Tensor | None = None
-        self.best_loss, self.descent = math.inf, Descent()
+        self.best_loss = math.inf
+        self._begin(math.inf)
         self.points, self.unit, self.taken = 0, 0, 0
         self.linear: bool | None = None
         self._projection: Projection | None = None
 
     def step(self) -> Step:
         phases = {
-            Phase.SCREEN: self._screen,
-            Phase.FOLLOW: self._follow,
-            Phase.PRUNE: self._prune,
-            Phase.ENTER: self._enter,
-            Phase.POLISH: self._polish,
+            "screen": self._screen,
+            "follow": self._follow,
+            "prune": self._prune,
+            "enter": self._enter,
+            "polish": self._polish,
         }
         done = phases[self.phase]()
         self.taken += 1
-        if self.taken < self.settings.steps or self.phase not in (Phase.SCREEN, Phase.FOLLOW):
+        if self.taken < self.settings.steps or self.phase not in ("screen", "follow"):
             return done
         # The limit ends the search: the final grid begins with the best start so far.
-        if self.best is not None and self.best_loss < self.descent.loss:
+        if self.best is not None and self.best_loss < self.loss:
             self.projection(self.best)
         self.levels = self.levels[-1:]
         return self._enter()
 
+    def _begin(self, loss: float) -> None:
+        """Begin a descent on the projected loss, which is `loss` at the present coefficients."""
+        self.loss, self.damping, self.count = loss, 1.0, 0
+
+    def _descend(self, least_fall: float, most: int) -> tuple[int, bool]:
+        """Take one Gauss–Newton step of a descent.
+
+        Args:
+            least_fall: the descent has stalled if a step lowers the loss by less than this
+                fraction.
+            most: the number of steps after which the descent has stalled in any case.
+
+        Returns:
+            The number of evaluations, and whether the descent has stalled.
+        """
+        before, spent = self.loss, self.projection.evaluations
+        self.loss, self.damping = self.projection.step(before, self.damping)
+        self.count += 1
+        stalled = not self.loss < before * (1 - least_fall) or self.count >= most
+        return self.projection.evaluations - spent, stalled
+
     @property
     def projection(self) -> Projection:
-        """The projected loss, on a subset of the points until the phase is POLISH, then on all."""
+        """The projected loss, on a subset of the points until the phase is "polish", then on all."""
         if self._projection is None:
-            whole = self.phase is Phase.POLISH
+            whole = self.phase == "polish"
             residuals = self.residuals if whole else self.residuals.subset(self.points, self.seed)
             self._projection = Projection(residuals, self.linear)
         return self._projection
@@ -375,23 +362,24 @@ class VariableProjectionStage(Stage):
     def _next_start(self) -> None:
         """Set the network to the next waiting start and begin a descent from it."""
         inner, *self.waiting = self.waiting
-        self.descent, self.phase = Descent(self.projection(inner)), Phase.FOLLOW
+        self._begin(self.projection(inner))
+        self.phase = "follow"
 
     def _follow(self) -> Step:
         """Take one step from the present start; go to the next start if it stalls."""
         # Measured: starts that arrive lose more than 3 % of the loss a step, and need under 40.
-        evaluations = self.descent.step(self.projection, least_fall=3e-2, most=40)
+        evaluations, stalled = self._descend(least_fall=3e-2, most=40)
         done, settings = self._report(evaluations), self.settings
-        arrived = self.descent.loss <= settings.tolerance * self.zero
-        if self.descent.stalled or arrived:
-            if self.descent.loss < self.best_loss:
-                self.best_loss, self.best = self.descent.loss, self.projection.inner
+        arrived = self.loss <= settings.tolerance * self.zero
+        if stalled or arrived:
+            if self.loss < self.best_loss:
+                self.best_loss, self.best = self.loss, self.projection.inner
             if arrived or not (self.waiting or self.round < settings.rounds):
                 self._end_search()
             elif self.waiting:
                 self._next_start()
             else:
-                self.phase = Phase.SCREEN
+                self.phase = "screen"
         return done
 
     def _end_search(self) -> None:
@@ -404,8 +392,8 @@ class VariableProjectionStage(Stage):
             raise torch.linalg.LinAlgError(  # type: ignore[attr-defined]
                 f"the residual has no finite number from any of {self.drawn} random starts"
             )
-        self.descent = Descent(self.projection(self.best))
-        self.phase = Phase.PRUNE if self.settings.prune else Phase.ENTER
+        self._begin(self.projection(self.best))
+        self.phase = "prune" if self.settings.prune else "enter"
 
     def _prune(self) -> Step:
         """Remove one hidden unit and descend; restore it if the loss grows more than fourfold."""
@@ -414,35 +402,38 @@ class VariableProjectionStage(Stage):
         if self.unit >= units or units == 1:
             return self._enter()
         before = {name: t.clone() for name, t in self.network.state_dict().items()}
+        present, evaluations, stalled = self.loss, 0, False
         self.network.remove_unit(hidden, self.unit)
-        without, evaluations = Descent(self.projection(self.projection.inner)), 0
-        while not without.stalled:
-            evaluations += without.step(self.projection, least_fall=3e-2, most=15)
-        if without.loss <= 4 * self.descent.loss:  # without a needed unit it is far higher
-            self.unit, self.descent = 0, Descent(without.loss)
+        self._begin(self.projection(self.projection.inner))
+        while not stalled:
+            spent, stalled = self._descend(least_fall=3e-2, most=15)
+            evaluations += spent
+        if self.loss <= 4 * present:  # without a needed unit it is far higher
+            self.unit = 0
         else:
             self.network.load_state_dict(before)
-            self.unit += 1
+            self.unit, self.loss = self.unit + 1, present
+        self.damping = 1.0
         return self._report(evaluations)
 
     def _enter(self) -> Step:
         """Go to the next finer output grid, and to all points; solve for the output layer there."""
-        self.phase, self._projection = Phase.POLISH, None
+        self.phase, self._projection = "polish", None
         intervals, *self.levels = self.levels
         self.network.reset_output(intervals)
-        self.descent = Descent(self.projection(self.projection.inner))
+        self._begin(self.projection(self.projection.inner))
         return self._report(1)
 
     def _polish(self) -> Step:
         """Take one step on the present output grid; the next grid follows when it stalls."""
         most = 12 if self.levels else self.settings.steps
-        evaluations = self.descent.step(self.projection, least_fall=1e-2, most=most)
+        evaluations, stalled = self._descend(least_fall=1e-2, most=most)
         finished, tolerance = None, self.settings.tolerance
-        if self.descent.stalled and self.levels:
-            self.phase = Phase.ENTER
-        elif self.descent.stalled:
+        if stalled and self.levels:
+            self.phase = "enter"
+        elif stalled:
             finished = CONVERGED
-            if self.settings.rounds and not self.descent.loss <= tolerance * self.zero:
+            if self.settings.rounds and not self.loss <= tolerance * self.zero:
                 finished = (
                     f"stopped: none of {self.drawn} random starts came below {tolerance:g} "
                     "of the zero solution's loss; the best one was refined"
@@ -454,32 +445,19 @@ class VariableProjectionStage(Stage):
         units, intervals = self.network.width[-2], self.network.layers[-1].basis.intervals
         words = f"{units} units, {intervals} intervals in the output layer"
         return Step(
-            self.descent.loss,
+            self.loss,
             evaluations,
             finished=INDEPENDENT if self.projection.rank == 0 else finished,
             notes={
                 "starts": float(self.drawn),
                 "round": float(self.round),
-                "damping": self.descent.damping,
+                "damping": self.damping,
                 "width": float(units),
                 "grid": float(intervals),
             },
             words=f"{self.drawn} random starts, {words}" if self.drawn else words,
         )
 
-    def state_dict(self) -> dict[str, Any]:
-        own = {"phase": str(self.phase), "descent": asdict(self.descent)}
-        return super().state_dict() | own
-
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict({name: state[name] for name in self.kept})
-        self.phase, self.descent = Phase(state["phase"]), Descent(**state["descent"])
+        super().load_state_dict(state)
         self._projection = None
-
-
-def _levels(coarse: int, target: int) -> list[int]:
-    """Return numbers of intervals that double from coarse to target: (6, 32) → [12, 24, 32]."""
-    levels = [min(2 * coarse, target)]
-    while levels[-1] < target:
-        levels.append(min(2 * levels[-1], target))
-    return levels

@@ -409,7 +409,7 @@ def test_starts_that_get_no_number_are_dropped(monkeypatch):
 
     assert stage.step().evaluations == 6 and stage.round == 2
     least = min(loss for loss, _ in found[4:])
-    assert stage.descent.loss == pytest.approx(least, rel=1e-8)
+    assert stage.loss == pytest.approx(least, rel=1e-8)
     assert len(stage.waiting) == 1
 
 
