@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from kanpinn.runs.results import to_vtkhdf as to_vtkhdf
     from kanpinn.runs.study import Study as Study
     from kanpinn.runs.study.sweep import sweep as sweep
+    from kanpinn.solvers import Loss as Loss
     from kanpinn.solvers import Solution as Solution
     from kanpinn.solvers import eigen as eigen
     from kanpinn.solvers import error_bound as error_bound
@@ -197,6 +198,7 @@ _NAMES = {
     "runs.study": ("Study",),
     "runs.study.sweep": ("sweep",),
     "solvers": (
+        "Loss",
         "Solution",
         "eigen",
         "error_bound",

@@ -36,8 +36,8 @@ from kanpinn.networks import Network, Surrogate
 from kanpinn.optimizers import Optimizer
 from kanpinn.plotting.style import BLUE, GREY, MARKERS, PALETTE, STYLE, new_figure, tidy
 from kanpinn.solvers.loop import run_stages
-from kanpinn.solvers.losses import FixedLoss
-from kanpinn.solvers.state import begin
+from kanpinn.solvers.losses import FreshLosses
+from kanpinn.solvers.state import SolverState
 
 PEAKS = 5
 HALF = 1 / PEAKS  # of a phase's interval
@@ -132,7 +132,8 @@ def teach(surrogate: Surrogate, x: Tensor, optimizer: Optimizer, seed: int) -> N
         Channels(NAMES),
         lambda p, u: u.value - target(p.coords),
     )
-    run_stages(begin(FixedLoss(Residuals(surrogate, [term])), (optimizer,)), seed=seed)
+    losses = FreshLosses(lambda _: Residuals(surrogate, [term]))
+    run_stages(SolverState(losses, (optimizer,)), seed=seed)
 
 
 def values(surrogate: Surrogate, x: Tensor) -> Tensor:

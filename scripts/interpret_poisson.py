@@ -230,8 +230,8 @@ def read_poster(
     """Read the formula of the poster's solution from a run that searches for inner functions."""
     began = time.process_time()
     network = kp.KAN([2, width, 1], degree=[3, 9], grid=[1, 32], seed=seed)
-    weights = {"interior": 0.01, "boundary": 1.0}
-    solution = kp.solve(*(problem, network, search), boundary="penalty", weights=weights, seed=seed)
+    loss = kp.Loss(interior=0.01)
+    solution = kp.solve(*(problem, network, search), boundary="penalty", loss=loss, seed=seed)
     return _solved("poster", f"KAN [2,{width},1]", seed, formula, solution, seconds, began)
 
 

@@ -59,7 +59,7 @@ from kanpinn.jets import Channels
 from kanpinn.networks.basis import BSplines
 from kanpinn.plotting.style import BLUE, GREEN, ORANGE, STYLE, new_figure, tidy
 from kanpinn.solvers import Fitted
-from kanpinn.solvers.fitted import criterion
+from kanpinn.solvers.fit import criterion
 
 # As in DeepMind's table, misspellings included.
 TRANSLATIONS = (

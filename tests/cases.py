@@ -6,7 +6,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn.loss.terms import ResidualTerm, condition_terms, residual_term
-from kanpinn.solvers.discretize import SolveSettings, discretize
+from kanpinn.solvers.discretization import SolveSettings, discretize
 from kanpinn.solvers.state import SolverState
 from kanpinn.spaces.cells.domains import problem_in_cells
 from kanpinn.spaces.cells.problem import CellProblem

@@ -1,10 +1,8 @@
-"""Results that notebooks show as tables with a picture, their outcome, and HTML templates."""
+"""Results that notebooks show as tables with a picture, and HTML templates."""
 
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
-
-from kanpinn._support.errors import Outcome
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -30,22 +28,6 @@ class Shown:
 
     def _view(self) -> Any:
         return import_module(self.shown_by)
-
-
-class Solved(Shown):
-    """Base of the results of solves, which end with a status in words."""
-
-    status: str
-
-    @property
-    def outcome(self) -> Outcome:
-        """How the solve has ended; `status` has the reason."""
-        return Outcome(self.status)
-
-    @property
-    def success(self) -> bool:
-        """Whether the outcome is "converged"."""
-        return self.outcome is Outcome.CONVERGED
 
 
 @cache

@@ -14,7 +14,7 @@ from kanpinn.cli.screen import note, plain_table, reporting
 
 if TYPE_CHECKING:
     from kanpinn.interpret.formula import EdgeRow, Formula
-    from kanpinn.solvers.fitted import Fitted
+    from kanpinn.solvers.fit import Fitted
     from kanpinn.solvers.solution import Solution
 
 HEADS = ("edge", "function", "a", "b", "c", "d", "R²", "complexity")

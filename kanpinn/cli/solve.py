@@ -339,7 +339,7 @@ def _preview(config: "Config", job: Any) -> Iterator[Line]:
     for defect in defects:
         yield "exact solution", f"{defect.name}: {defect.size:.1e} (root mean square)"
     yield _network(config, job)
-    in_cells, energy = isinstance(job.network, Cells), job.settings.form == "energy"
+    in_cells, energy = isinstance(job.network, Cells), job.settings.loss.form == "energy"
     boundary = "penalty" if in_cells else job.settings.boundary  # cells have least squares always
     words = describe_imposition(problem, boundary, energy)
     if in_cells and words == boundary:

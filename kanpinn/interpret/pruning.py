@@ -14,11 +14,11 @@ from kanpinn.loss.sparsity import SparsityTerm
 from kanpinn.networks import KAN
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import LevenbergMarquardt, Method, as_methods
-from kanpinn.solvers.fitted import Fitted
+from kanpinn.solvers.fit import Fitted
 from kanpinn.solvers.loop import run_stages
-from kanpinn.solvers.losses import FixedLoss
+from kanpinn.solvers.losses import FreshLosses
 from kanpinn.solvers.solution import Solution
-from kanpinn.solvers.state import begin
+from kanpinn.solvers.state import SolverState
 
 CHUNK = 2048
 
@@ -302,7 +302,7 @@ class Pruned:
         residuals = Residuals(surrogate, self.residuals.terms)
         chosen = LevenbergMarquardt() if optimizers is None else optimizers
         stages = as_methods(chosen, surrogate.network, 0)
-        run_stages(begin(FixedLoss(residuals), stages), seed=seed)
+        run_stages(SolverState(FreshLosses(lambda _: residuals), stages), seed=seed)
         known = self.original, self.edges, self.units, self.parameters[0], self.losses[0]
         return described(*known, residuals)
 

@@ -13,7 +13,7 @@ from kanpinn.interpret.search import EXACT
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.problem import Problem
 from kanpinn.pde.verify import defects_of
-from kanpinn.solvers.fitted import Fitted
+from kanpinn.solvers.fit import Fitted
 from kanpinn.solvers.solution import Solution
 
 Result = Solution | Fitted | Pruned

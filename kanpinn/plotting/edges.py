@@ -16,7 +16,7 @@ from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.plotting.style import BLUE, GREY, ORANGE, STYLE, new_figure, symbol, tidy
-from kanpinn.solvers.fitted import Fitted
+from kanpinn.solvers.fit import Fitted
 from kanpinn.solvers.solution import Solution
 
 

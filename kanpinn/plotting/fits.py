@@ -35,7 +35,7 @@ from kanpinn.plotting.style import (
     save,
     tidy,
 )
-from kanpinn.solvers.fitted import Fitted, criterion
+from kanpinn.solvers.fit import Fitted, criterion
 from kanpinn.solvers.state import History
 
 PARTS = {

@@ -1,12 +1,13 @@
 """Solves, fits and eigenvalue problems: their common loop, its state, results and choices."""
 
+from kanpinn.solvers.discretization import Loss as Loss
 from kanpinn.solvers.eigen import Eigensolution as Eigensolution
 from kanpinn.solvers.eigen import eigen as eigen
 from kanpinn.solvers.error_estimate import error_bound as error_bound
 from kanpinn.solvers.error_estimate import estimate_error as estimate_error
+from kanpinn.solvers.fit import Fitted as Fitted
+from kanpinn.solvers.fit import Scores as Scores
 from kanpinn.solvers.fit import fit as fit
-from kanpinn.solvers.fitted import Fitted as Fitted
-from kanpinn.solvers.fitted import Scores as Scores
 from kanpinn.solvers.solution import Solution as Solution
 from kanpinn.solvers.solve import solve as solve
 from kanpinn.solvers.verification import Verification as Verification

@@ -1,50 +1,143 @@
-"""A discretized problem: its surrogate, its collocation points and its loss terms."""
+"""A discretized problem: its surrogate, its collocation points and its loss, made from the
+settings of `solve`, which are checked against problem and network.
+"""
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+import math
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Generic
+from typing import Generic
 
 import torch
 
 from kanpinn._support.distributed import share
+from kanpinn._support.errors import InputError, instance, number, one_of
+from kanpinn.accuracy.invariants import check_invariants
 from kanpinn.geometry import Boundary, Points, Region
 from kanpinn.geometry.sampling import Collocation, measure_in, sample, weighted_sample
-from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.scales import Scales
-from kanpinn.loss.terms import ResidualTerm, Term, condition_terms, energy_terms, residual_term
+from kanpinn.loss.residuals import BALANCES, Residuals
+from kanpinn.loss.scales import Scales, scales_of
+from kanpinn.loss.terms import (
+    PROBE_POINTS,
+    ResidualTerm,
+    Term,
+    condition_terms,
+    energy_terms,
+    residual_term,
+)
+from kanpinn.networks import constraints
+from kanpinn.networks.enrichment import Enrichment, Function, Known
+from kanpinn.networks.network import Constants, Network
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.pde.boundary_value_problem import P, parameter_of, with_parameter
-from kanpinn.pde.problem import Problem
+from kanpinn.pde.boundary_value_problem import (
+    BoundaryValueProblem,
+    P,
+    jumps,
+    parameter_of,
+    stated,
+    with_parameter,
+)
+from kanpinn.pde.checks import check_well_posed
+from kanpinn.pde.energies import check_boundary_energies
+from kanpinn.pde.problem import Problem, by_energy
+from kanpinn.pde.unknown import Unknown
 
 EPOCHS_APART = 1_000_003  # between the seeds of the points of two epochs: a prime
 
 
 @dataclass(frozen=True)
-class Discretization(ABC, Generic[P]):
+class Loss:
+    """The loss of a solve: Σ weight · mean residual² over the equation and the conditions.
+
+    Args:
+        interior: the weight of the equation.
+        boundary: the weight of the conditions.
+        form: "strong" for the squared residual; "energy" minimises `problem.energy` in its place.
+            A network in cells then solves the equation that is derived from it, see
+            `Problem.energy`.
+        balance: brings the loss to one scale. "sizes" divides the residual of every equation and
+            condition by the size of its terms, so that the result does not depend on the units of
+            coordinates, fields and equations (`kanpinn.loss.scales`). The others do it for the loss
+            terms at the start and every 100 steps, by factors that optimizers use and reported
+            losses omit: "ntk" makes the mean squared row of the Jacobian equal for all terms,
+            "gradients" the norm of the gradient. They are useful with first-order methods and
+            penalised data.
+
+    Raises:
+        InputError: for a weight that is no number of at least 0, or an unknown form or balance.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), exact="sin(pi*x)")
+        >>> loss = kp.Loss(boundary=100)
+        >>> solution = kp.solve(problem, kp.KAN(hidden=[32]), boundary="penalty", loss=loss)
+        >>> solution.errors.l2_relative < 1e-3
+        True
+    """
+
+    interior: float | int = 1.0
+    boundary: float | int = 1.0
+    form: str = "strong"
+    balance: str | None = None
+
+    def __post_init__(self) -> None:
+        number("the weight of interior", self.interior)
+        number("the weight of boundary", self.boundary)
+        one_of("form", self.form, ("strong", "energy"))
+        if self.balance is not None:
+            one_of("balance", self.balance, (*BALANCES, "sizes"))
+
+    def check_unweighted(self, network: Network) -> None:
+        """Refuse weights and a balance for a network to whose method they mean nothing.
+
+        Raises:
+            InputError: for a weight other than 1, or a balance.
+        """
+        why = network.unweighted
+        for name, weight in {"interior": self.interior, "boundary": self.boundary}.items():
+            if why and weight != 1:
+                raise InputError(f"the weight of {name} must be left out, got {weight:g}: {why}")
+        if why and self.balance is not None:
+            raise InputError(f"balance must be left out, got {self.balance!r}: {why}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SolveSettings:
+    """How a problem is discretized: arguments of `kanpinn.solve`, which describes them.
+
+    Args:
+        points: the collocation points; None for `default_points` of the network.
+        boundary: "exact", "penalty" or "auto".
+        loss: the loss.
+    """
+
+    points: Collocation | None = None
+    boundary: str = "auto"
+    loss: Loss = Loss()
+
+
+@dataclass(frozen=True)
+class Discretization(Generic[P]):
     """A problem with its surrogate, and its loss for any epoch of collocation points.
 
     Args:
         problem: the equation, its domain and conditions.
         surrogate: the network, with the maps that make boundary and initial data exact.
         collocation: how many points, by which sampler, and after how many steps they are replaced.
-        weights: the weights of the loss terms, "interior" and "boundary".
+        loss: the weights and the form of the loss, and how the factors of its terms are adapted,
+            see `balance_factors`.
         seed: the seed of the points.
         met: indices of the conditions that need no loss term, because they hold exactly.
         scales: of fields and equations, by which residuals are multiplied; None for 1.
-        balance: how the factors of the terms are adapted, see `balance_factors`; None for 1.
     """
-
-    form: ClassVar[str]  # the form of the loss by its name in `solve`
 
     problem: P
     surrogate: Surrogate
     collocation: Collocation
-    weights: dict[str, float]
+    loss: Loss
     seed: int
     met: frozenset[int] = frozenset()
     scales: Scales | None = None
-    balance: str | None = None
     # The points of one epoch, kept because the network adapts to them before the terms use them.
     _drawn: dict[int, list[Points]] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -75,18 +168,58 @@ class Discretization(ABC, Generic[P]):
         self._drawn[epoch] = [p.to(like.dtype, like.device) for p in parts]
         return self._drawn[epoch]
 
-    @abstractmethod
     def terms(self, epoch: int = 0, interior: Points | None = None) -> list[Term]:
         """The loss terms of an epoch; conditions that hold exactly have no term.
 
+        In the strong form the first term is the equation. In the energy form the first terms are
+        integrals over domain and boundary, divided by the domain's measure, at quadrature points of
+        their own. A penalty then has the weight of the boundary times 1000 times the strength of
+        the energy: for a |∇u|²/2 in a domain of the size 2 L, that is 1000 a / L². It changes the
+        solution by its inverse, so it must be large, but one that is larger still would have a
+        network that cannot satisfy the conditions attend to nothing else.
+
         Args:
             epoch: the number of the epoch, from 0.
-            interior: interior points in place of the epoch's own.
+            interior: interior points in place of the epoch's own; an energy does not use them.
 
         Raises:
-            InputError: if a residual has the wrong shape, or contains a derivative that vanishes
-                identically for the surrogate's splines.
+            InputError: if a residual or a density has the wrong shape, or a residual contains a
+                derivative that vanishes identically for the surrogate's splines.
         """
+        problem, surrogate, chosen = self.problem, self.surrogate, self.collocation
+        if self.loss.form == "strong":
+            inside = self.points(epoch)[0] if interior is None else interior
+            weight = float(self.loss.interior)
+            term = residual_term(
+                "interior", problem.equation, inside, surrogate, "residual", weight=weight
+            )
+            if self.scales is not None:
+                term = term.times(self.scales.equations)
+            return [term, *self.penalties(epoch)]
+        assert isinstance(problem, Problem)
+        regions: list[tuple[Sequence[Region | Boundary], int]] = [
+            (problem.cells(), chosen.interior)
+        ]
+        regions += [([part], chosen.boundary) for part, _ in problem.boundary_energies()]
+        generator = torch.Generator().manual_seed(self.seed + EPOCHS_APART * epoch)
+        like, weighed = surrogate.low, []
+        for cells, count in regions:
+            p, weights = weighted_sample(cells, count, chosen.sampler, generator)
+            means = weights[:, None] * (len(p) / problem.domain.measure)
+            known = Points(p.coords, p.names, p.normals, means)
+            weighed.append(known.to(like.dtype, like.device))
+        inside, *sides = weighed
+        energies = list(energy_terms(problem, surrogate, inside, sides, float(self.loss.interior)))
+        if not (penalties := self.penalties(epoch)):
+            return [*energies]
+        # Measured on disks, a disk's hole and L-shapes: a third of it doubles the errors of smooth
+        # solutions, three times as much those of rough ones.
+        strong = 1e3 * energies[0].strength(surrogate)
+        weighed_penalties = (
+            term if term.measured else replace(term, weight=strong * term.weight)
+            for term in penalties
+        )
+        return [*energies, *weighed_penalties]
 
     def penalties(self, epoch: int = 0) -> list[ResidualTerm]:
         """The loss terms of the conditions that do not hold exactly.
@@ -97,7 +230,7 @@ class Discretization(ABC, Generic[P]):
         if len(self.met) == len(self.problem.conditions()):
             return []  # no points have to be drawn
         pieces = [p[:0] if i in self.met else p for i, p in enumerate(self.points(epoch)[1:])]
-        weight = self.weights["boundary"]
+        weight = float(self.loss.boundary)
         return condition_terms(self.problem, self.surrogate, pieces, weight, self.scales)
 
     def residuals(self, epoch: int = 0, interior: Points | None = None) -> Residuals:
@@ -138,71 +271,191 @@ class Discretization(ABC, Generic[P]):
     def prepare(self) -> None:
         """Let the network adapt to the points of the first epoch."""
         most = 2**20  # points of each kind, which tell the ranges of activations; more cost memory
-        strides = [-(-len(p) // most) or 1 for p in self.points()]
-        both = zip(self.points(), strides, strict=True)
-        coords = torch.cat([p.coords[share(len(p))][::stride] for p, stride in both])
-        self.surrogate.prepare(Points(coords, self.problem.domain.names))
+        coords = []
+        for points in self.points():
+            stride = -(-len(points) // most) or 1
+            coords.append(points.coords[share(len(points))][::stride])
+        self.surrogate.prepare(Points(torch.cat(coords), self.problem.domain.names))
 
 
-@dataclass(frozen=True)
-class StrongDiscretization(Discretization[P]):
-    """The strong form: the loss is the mean squared residual of the equation and the conditions."""
-
-    form: ClassVar[str] = "strong"
-
-    def terms(self, epoch: int = 0, interior: Points | None = None) -> list[Term]:
-        inside = self.points(epoch)[0] if interior is None else interior
-        equation, weight = self.problem.equation, self.weights["interior"]
-        term = residual_term(
-            "interior", equation, inside, self.surrogate, "residual", weight=weight
-        )
-        if self.scales is not None:
-            term = term.times(self.scales.equations)
-        return [term, *self.penalties(epoch)]
+def sized_for(problem: BoundaryValueProblem, network: Network) -> Network:
+    """The network, with the inputs and outputs of a problem if its width was left out."""
+    if network.unsized is None:
+        return network
+    inputs = input_counts(problem, inputs_of(problem, network.has_kinks))
+    return network.sized(inputs[0], len(problem.fields))
 
 
-@dataclass(frozen=True)
-class EnergyDiscretization(Discretization[Problem]):
-    """The energy form: the loss is the energy of the problem and the penalised conditions.
+def default_points(network: Network) -> Collocation:
+    """The default number of collocation points, and their sampler, for a network.
 
-    A penalty has the weight of the boundary times 1000 times the strength of the energy: for
-    a |∇u|²/2 in a domain of the size 2 L, that is 1000 a / L². It changes the solution by its
-    inverse, so it must be large, but one that is larger still would have a network that cannot
-    satisfy the conditions attend to nothing else.
+    There are 1.4 interior points per coefficient of the output layer, and at least 1681. Up to
+    three inputs they are Gauss points, with 4 √(interior) points, at least 164, on the boundary.
+    Above, where products of Gauss rules are too large, they are Sobol points, with a quarter as
+    many on the boundary as in the interior. Networks in time windows with hidden layers take Sobol
+    points, too, with twice as many on the boundary as there are coefficients, and at least 400.
     """
+    coefficients = sum(part.layers[-1].coefficients.numel() for part in network.parts)
+    interior = max(1681, math.ceil(1.4 * coefficients))
+    if network.at_scattered_points:
+        return Collocation(interior, max(400, 2 * coefficients), "sobol")
+    if network.width[0] > 3:
+        return Collocation(interior, math.ceil(interior / 4), "sobol")
+    return Collocation(interior, max(164, math.ceil(4 * interior**0.5)), "gauss")
 
-    form: ClassVar[str] = "energy"
 
-    def terms(self, epoch: int = 0, interior: Points | None = None) -> list[Term]:
-        """The energy's terms, then those of the penalised conditions at the epoch's points.
+def inputs_of(problem: BoundaryValueProblem, has_kinks: bool) -> Function | None:
+    """The function that computes a network's inputs from points; None for the coordinates.
 
-        The energy's terms are integrals over domain and boundary, divided by the domain's measure,
-        at quadrature points of their own; `interior` is not used.
+    Functions of inputs give networks a kink at an interface. Networks with `has_kinks` take the
+    coordinates if the problem has interfaces.
+    """
+    divided = has_kinks and any(condition.kinks for condition in problem.conditions())
+    return None if divided else problem.inputs()
 
-        Raises:
-            InputError: if a density or a residual has the wrong shape.
-        """
-        problem, surrogate, chosen = self.problem, self.surrogate, self.collocation
-        regions: list[tuple[Sequence[Region | Boundary], int]] = [
-            (problem.cells(), chosen.interior)
-        ]
-        regions += [([part], chosen.boundary) for part, _ in problem.boundary_energies()]
-        generator = torch.Generator().manual_seed(self.seed + EPOCHS_APART * epoch)
-        like, weighed = surrogate.low, []
-        for cells, count in regions:
-            p, weights = weighted_sample(cells, count, chosen.sampler, generator)
-            means = weights[:, None] * (len(p) / problem.domain.measure)
-            known = Points(p.coords, p.names, p.normals, means)
-            weighed.append(known.to(like.dtype, like.device))
-        inside, *walls = weighed
-        energies = list(energy_terms(problem, surrogate, inside, walls, self.weights["interior"]))
-        penalties = self.penalties(epoch)
-        if penalties:
-            # Measured on disks, a disk's hole and L-shapes: a third of it doubles the errors of
-            # smooth solutions, three times as much those of rough ones.
-            weight = 1e3 * energies[0].strength(surrogate)
-            penalties = [
-                one if one.measured else replace(one, weight=weight * one.weight)
-                for one in penalties
-            ]
-        return [*energies, *penalties]
+
+def discretize(
+    problem: Problem,
+    network: Network,
+    settings: SolveSettings,
+    seed: int = 0,
+) -> Discretization[Problem]:
+    """Check the arguments of `solve` against each other and build the discretization.
+
+    Args:
+        problem: the equation, its domain and conditions.
+        network: gets the problem's known functions and unknown numbers as further layers.
+        settings: the points, how boundary data are imposed, and the loss.
+        seed: the seed of the points.
+
+    Raises:
+        InputError: if problem, network and settings do not fit together.
+    """
+    problem, loss, scales = stated(problem, Problem), settings.loss, None
+    sized_for(problem, network)
+    points = default_points(network) if settings.points is None else settings.points
+    instance("points", points, Collocation)
+    if loss.form == "energy" and not network.minimises:
+        # Cells solve the equation that is derived from an energy.
+        problem, loss = by_energy(problem), replace(loss, form="strong")
+    elif loss.form == "energy":
+        name, parts = type(problem).__name__, problem.boundary_energies()
+        check_boundary_energies(problem.conditions(), parts, problem.fields, name)
+        if problem.unknowns:
+            raise InputError(
+                f'form must be "strong" for {name}, which has unknowns: an energy does not '
+                "determine its own coefficients"
+            )
+    if problem.invariants is not None:
+        check_invariants(problem)
+    surrogate, met = build_surrogate(
+        problem, network, settings.boundary, loss.form, problem.unknowns
+    )
+    numbers, present = problem.numbers if problem.unknowns else {}, network.constants
+    if present is None or present.unknowns != numbers:  # otherwise they keep their values
+        network.constants = Constants(numbers, surrogate.low) if numbers else None
+    loss.check_unweighted(network)
+    if loss.balance == "sizes":  # residuals are scaled once, in place of factors during the solve
+        if loss.form == "energy" or problem.unknowns:
+            what = "an energy" if loss.form == "energy" else "a problem with unknowns"
+            raise InputError(
+                f'balance must not be "sizes" for {what}, whose loss has one scale only'
+            )
+        loss, scales = replace(loss, balance=None), scales_of(problem)
+    if loss.form == "energy":
+        met |= {i for i, c in enumerate(problem.conditions()) if c.is_natural}
+    return Discretization(problem, surrogate, points, loss, seed, met, scales)
+
+
+def build_surrogate(
+    problem: BoundaryValueProblem,
+    network: Network,
+    boundary: str,
+    form: str = "strong",
+    unknowns: Mapping[str, Unknown] | None = None,
+) -> tuple[Surrogate, frozenset[int]]:
+    """Return a network with the problem's data built in, and which conditions hold exactly.
+
+    Args:
+        problem: as `stated` returned it; it is checked to be well posed.
+        network: gets the problem's known functions.
+        boundary: how boundary conditions are met, as for `solve`.
+        form: "strong" or "energy".
+        unknowns: the unknowns of the problem, by name.
+
+    Returns:
+        The surrogate, and the indices of the conditions that every such surrogate satisfies.
+
+    Raises:
+        InputError: if problem, network and boundary do not fit together.
+    """
+    inputs = inputs_of(problem, network.has_kinks)
+    check_inputs_and_fields(problem, inputs, network.width)
+    network.enrichment = None
+    if functions := problem.enrichment():
+        like = next(network.parameters())
+        probe = sample(problem.domain, PROBE_POINTS, "uniform").to(like.dtype, like.device)
+        network.enrichment = Enrichment(functions, probe, len(problem.fields))
+    check_well_posed(problem, strong=form == "strong")
+    found = jumps(problem) if len(problem.conditions()) > 1 else []
+    if contradictions := [jump for jump in found if jump.contradictory]:
+        raise InputError(f"{type(problem).__name__}: {contradictions[0]}")
+    chosen = network.impose(problem, boundary, form) or constraints.choose_imposition(
+        problem, boundary, found, rough=form == "energy"
+    )
+    if found:  # then no boundary values are built into the surrogate
+        warnings.warn(f"{found[0]}: {chosen.follows}", stacklevel=4)
+    met = chosen.met
+    if inputs is None and network.width[0] > problem.domain.dim:
+        inputs = constraints.circles_for(problem, network)
+        if inputs is not None:
+            met |= constraints.periodic_numbers(problem, chosen.output)
+    coefficients = [(unknowns or {}).get(name) for name in problem.fields]
+    return Surrogate(network, problem.domain, chosen.output, inputs, coefficients), met
+
+
+def check_inputs_and_fields(
+    problem: BoundaryValueProblem, inputs: Function | None, width: Sequence[int]
+) -> None:
+    """Refuse a network's width whose ends are not the numbers of inputs and fields of a problem.
+
+    A network may have one more input for each periodic coordinate.
+
+    Args:
+        problem: the problem.
+        inputs: the function that computes the network's inputs; None for the coordinates.
+        width: the units per layer, inputs first.
+
+    Raises:
+        InputError: for other numbers; the message says what they must be.
+    """
+    if width[-1] != len(problem.fields):
+        raise InputError(
+            f"network.width must end with {len(problem.fields)} outputs for the fields "
+            f"{', '.join(problem.fields)} of {type(problem).__name__}, got {list(width)}"
+        )
+    counts = input_counts(problem, inputs, width[0])
+    if width[0] not in counts:
+        raise InputError(
+            f"network.width must start with {counts[0]} inputs for the coordinates "
+            f"{', '.join(problem.domain.names)}, got {list(width)}"
+        )
+
+
+def input_counts(
+    problem: BoundaryValueProblem, inputs: Function | None, given: int = 0
+) -> list[int]:
+    """The numbers of inputs that a network for a problem may have, the usual one first.
+
+    Args:
+        problem, inputs: as for `check_inputs_and_fields`.
+        given: the number that it has; 0 if it may have any.
+    """
+    domain = problem.domain
+    if inputs is not None:
+        low, high = domain.bounds
+        middle = Points((low + high)[None] / 2, domain.names)
+        return [Known((inputs,), "inputs(p)").values(middle).shape[1]]
+    if given > domain.dim:
+        return [domain.dim, domain.dim + len({*constraints.periodic_axes(problem).values()})]
+    return [domain.dim]

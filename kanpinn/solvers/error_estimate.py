@@ -31,8 +31,12 @@ from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import LeastSquares, Method
 from kanpinn.optimizers.output_layer import solve_output
 from kanpinn.pde.problem import Problem
-from kanpinn.solvers.discretization import Discretization
-from kanpinn.solvers.discretize import SolveSettings, default_points, discretize
+from kanpinn.solvers.discretization import (
+    Discretization,
+    SolveSettings,
+    default_points,
+    discretize,
+)
 from kanpinn.solvers.loop import solve_discretized
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import perturbed
@@ -190,12 +194,8 @@ def finer_solves(
         seed: of the random functions.
     """
     network, first = solution.network, solution.discretization
-    settings = SolveSettings(
-        points=first.collocation,
-        weights=first.weights,
-        balance=None if first.scales is None else "sizes",
-        form=first.form,
-    )
+    loss = replace(first.loss, balance=None if first.scales is None else "sizes")
+    settings = SolveSettings(points=first.collocation, loss=loss)
     if (refined := network.refined()) is not None:
         yield refined, [solution.optimizers[-1].finer()], settings
         return
@@ -335,8 +335,7 @@ def compare(solution: Solution, finer: Solution) -> Comparison:
         if not misfit <= LARGEST_ERROR:
             doubt = f"conditions have the relative misfit {misfit:.1e}: a larger weight helps"
         return Comparison(norms, None, doubt=doubt, misfit=misfit)
-    weighing = finer.discretization.weights
-    before, after = mine.loss(weighing), its.loss(weighing)
+    before, after = (one.loss(finer.discretization.loss) for one in (mine, its))
     ratio = math.sqrt(after / before) if before > 0 else 0.0
     doubt = _doubt(mine, its, ratio, norms.l2_relative, finer)
     return Comparison(
@@ -438,7 +437,7 @@ def _approximate(solution: Solution) -> Approximate:
         squares = solution.residual(points).double().square().sum(dim=1)
         mean, error = float(squares.mean()), float(squares.std()) / 64
     else:
-        mean, error = found.interior, found.error / (discretization.weights["interior"] or 1.0)
+        mean, error = found.interior, found.error / (discretization.loss.interior or 1.0)
         if discretization.scales is not None:  # the verified residual has this factor
             factor = float(discretization.scales.equations[0])
             mean, error = mean / factor**2, error / factor**2

@@ -1,30 +1,33 @@
-"""The fit of a network to data: its maps of inputs and outputs, its loss on rows or batches,
-and its run.
+"""The fit of a network to data: its maps of inputs and outputs, its loss on rows or batches, its
+run, and its result with scores.
 """
 
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from kanpinn._support.distributed import share, together, world
 from kanpinn._support.errors import InputError, instance, integer, nearest, one_of
+from kanpinn.accuracy.references.reference import Approximation
 from kanpinn.data import Data, Table
 from kanpinn.geometry import Points
-from kanpinn.jets import Jet
+from kanpinn.jets import Channels, Jet
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.sparsity import Sparsity
+from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks import KAN, Network
+from kanpinn.networks.layer import Tape
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import LevenbergMarquardt, Method, as_methods, load_libraries
-from kanpinn.solvers.fitted import Fitted, Scoring, criterion, loss_term, points_of
 from kanpinn.solvers.loop import run_stages
 from kanpinn.solvers.losses import FreshLosses
-from kanpinn.solvers.state import Best, Observer, begin
+from kanpinn.solvers.solution import Solved
+from kanpinn.solvers.state import Best, Observer, SolverState
 
 SCALINGS = ("range", "standard", "quantile")
 
@@ -100,7 +103,11 @@ def scaled_surrogate(
         corners = mean - deviation, mean + deviation
     else:
         corners = _box(table, bounds)
-    surrogate = Surrogate(network, Range(table.names, corners), _output(network, table))
+    output, like = None, next(network.parameters())
+    if not table.classes:
+        targets = table.targets
+        output = Affine(targets.mean(dim=0).to(like), targets.std(dim=0, correction=0).to(like))
+    surrogate = Surrogate(network, Range(table.names, corners), output)
     # Another first grid would change the function of a network that has been trained.
     if kan is not None and not kan.placed and scaling != "standard":
         ends, seen = (
@@ -126,14 +133,6 @@ def _box(table: Table, bounds: Bounds | None) -> tuple[Tensor, Tensor]:
     return low, high
 
 
-def _output(network: Network, table: Table) -> Affine | None:
-    if table.classes:
-        return None
-    like = next(network.parameters())
-    mean, deviation = table.targets.mean(dim=0), table.targets.std(dim=0, correction=0)
-    return Affine(mean.to(like), deviation.to(like))
-
-
 @torch.no_grad()
 def _place_first_grid(network: KAN, ends: Tensor, rows: Tensor | None) -> None:
     """Place the first layer's grid, uniform or by quantiles of the rows.
@@ -155,48 +154,231 @@ def _place_first_grid(network: KAN, ends: Tensor, rows: Tensor | None) -> None:
     layer.basis = basis
 
 
-class FitLoss:
-    """The loss of a fit on all rows of a table, or on a random batch of rows for each epoch.
+@dataclass(frozen=True, eq=False)
+class CrossEntropy(Term):
+    """weight · mean over rows of -log p(class), p the softmax of the network's outputs.
 
-    Args:
-        table: the training rows.
-        surrogate: is fitted to them.
-        batch: the number of rows in a batch, drawn with replacement; 0 for all rows.
-        seed: of the draws.
-        sparsity: a further term of the loss; None for none.
+    With one output y there are two classes, with logits 0 and y. `points.data` (n, 1) holds the
+    class indices. The Gauss–Newton Hessian Jᵀ(diag p - ppᵀ)J has the root √p ∘ (J - pᵀJ). With the
+    residual r = (p - e)/√p, e the unit vector of the class, the least-squares rows have the exact
+    gradient Jᵀ(p - e). In the roots, p is replaced by (p + mixed · e) / (1 + mixed), since
+    otherwise a row whose class has a probability near zero would dominate all others.
+
+    Reference: Schraudolph, Fast curvature matrix-vector products (2002).
     """
 
-    def __init__(
-        self,
-        table: Table,
-        surrogate: Surrogate,
-        batch: int,
-        seed: int,
-        sparsity: Sparsity | None,
-    ) -> None:
-        self.table, self.surrogate, self.batch, self.seed = table, surrogate, batch, seed
-        self.deviation = None if table.classes else cast(Affine, surrogate.output).deviation
-        self.points = points_of(table, surrogate)
-        self.extra = [] if sparsity is None else [sparsity.term(surrogate, self.points)]
+    mixed: float = field(default=1e-2, kw_only=True)
 
-    def whole(self) -> Residuals:
-        """Return the loss on all rows."""
-        term = loss_term(self.table, self.points, self.deviation)
-        return Residuals(self.surrogate, [term, *self.extra])
+    def total(self, surrogate: Surrogate, points: Points) -> Tensor:
+        logits = full_logits(surrogate.jet(points, self.channels).value)
+        return torch.nn.functional.cross_entropy(logits, labels_of(points), reduction="sum")
 
-    def residuals(self, epoch: int) -> Residuals:
-        """Return the loss of an epoch, on its batch or on all rows."""
-        if not self.batch:
-            return self.whole()
-        generator = torch.Generator().manual_seed(self.seed + 1_000_003 * epoch)
-        rows = torch.randint(len(self.points), (self.batch,), generator=generator)
-        points = self.points[rows.to(self.points.coords.device)]
-        term = loss_term(self.table, points, self.deviation)
-        return Residuals(self.surrogate, [term, *self.extra])
+    def linearised(self, surrogate: Surrogate, points: Points, tape: Tape) -> Tensor:
+        logits = full_logits(surrogate.jet(points, self.channels, tape).value)
+        p = logits.detach().softmax(dim=1)
+        e = torch.nn.functional.one_hot(labels_of(points), p.shape[1])
+        q = ((p + self.mixed * e) / (1 + self.mixed)).clamp_min(torch.finfo(p.dtype).tiny)
+        moves = logits - (q * logits).sum(dim=1, keepdim=True)
+        return ((p - e) / q + moves - moves.detach()) * (q / 2).sqrt()
 
-    def prepare(self) -> None:
-        """Prepare the surrogate on the rows, for example place its grids."""
-        self.surrogate.prepare(self.points[share(len(self.points))])
+
+def full_logits(outputs: Tensor) -> Tensor:
+    """Return the logits of all classes, (n, classes): for one output y the logits 0 and y."""
+    if outputs.shape[1] > 1:
+        return outputs
+    return torch.cat([torch.zeros_like(outputs), outputs], dim=1)
+
+
+def labels_of(points: Points) -> Tensor:
+    """Return the class indices of the rows, (n,)."""
+    assert points.data is not None
+    return points.data[:, 0].long()
+
+
+def points_of(table: Table, surrogate: Surrogate) -> Points:
+    """Return a table's inputs as points, with the targets as `data`, in the network's dtype."""
+    targets = table.targets[:, None] if table.classes else table.targets
+    like = surrogate.low
+    points = Points(table.inputs, table.names, data=targets.to(torch.float64))
+    return points.to(like.dtype, like.device)
+
+
+def loss_term(table: Table, points: Points, deviation: Tensor | None) -> Term:
+    """Return the loss term for points of a table.
+
+    Args:
+        table: gives the names of the inputs.
+        points: rows of the table, with the targets as `data`.
+        deviation: the standard deviation of the targets, (m,); None for classes.
+    """
+    channels = Channels(table.names)
+    if deviation is None:
+        return CrossEntropy("data", points, 1.0, channels)
+
+    def residual(p: Points, u: Jet) -> Tensor:
+        assert p.data is not None
+        return (u.value - p.data) / deviation
+
+    return ResidualTerm("data", points, 1.0, channels, residual)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of a fit on a table; a score that does not apply is None.
+
+    Args:
+        rows: the number of rows.
+        rmse: for numbers, the root mean square error over rows and targets, in the targets' units.
+        max_error: for numbers, the greatest absolute error, in the targets' units.
+        r2: for numbers, the explained part of the variance, the mean over the targets; None if a
+            target has no variance.
+        accuracy: for classes, the share of rows whose likeliest class is the right one.
+        cross_entropy: for classes, the mean cross entropy.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> x = torch.linspace(-1, 1, 100, dtype=torch.float64)[:, None]
+        >>> scores = kp.fit(kp.KAN([1, 1]), kp.Table(x, x**2)).scores["train"]
+        >>> scores.rows, scores.r2 > 0.999
+        (100, True)
+    """
+
+    rows: int
+    rmse: float | None = None
+    max_error: float | None = None
+    r2: float | None = None
+    accuracy: float | None = None
+    cross_entropy: float | None = None
+
+
+def score(outputs: Tensor, table: Table) -> Scores:
+    """Return the scores of a surrogate's outputs (n, m) for the n rows of a table."""
+    if table.classes:
+        logits = full_logits(outputs.detach().cpu().double())
+        accuracy = float((logits.argmax(dim=1) == table.targets).double().mean())
+        entropy = float(torch.nn.functional.cross_entropy(logits, table.targets))
+        return Scores(len(table), accuracy=accuracy, cross_entropy=entropy)
+    error = outputs.detach().cpu().double() - table.targets
+    mean_square = error.square().mean(dim=0)
+    variance = table.targets.var(dim=0, correction=0)
+    r2 = float((1 - mean_square / variance).mean()) if bool((variance > 0).all()) else None
+    rmse = float(mean_square.mean().sqrt())
+    return Scores(len(table), rmse, float(error.abs().max()), r2)
+
+
+def criterion(table: Table) -> str:
+    """Return the name of the score by which fits are compared; smaller is better."""
+    return "cross_entropy" if table.classes else "rmse"
+
+
+def scores_of(data: Data, evaluate: Approximation, chunk: int = 2**15) -> dict[str, Scores]:
+    """Return the scores of a surrogate on each part of the data, by name.
+
+    Args:
+        data: the parts.
+        evaluate: the surrogate's evaluation.
+        chunk: the number of rows evaluated at a time, which bounds the memory.
+    """
+    channels = Channels(data.train.names)
+    found = {}
+    for part, table in data.parts.items():
+        pieces = [
+            evaluate(Points(x, table.names), channels).value for x in table.inputs.split(chunk)
+        ]
+        found[part] = score(torch.cat(pieces), table)
+    return found
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Fitted(Solved):
+    """A network fitted to data; calling it evaluates the targets, or the logits of the classes.
+
+    Notebooks show it as tables with a picture.
+
+    Args:
+        data: the parts for training, validation and test.
+        surrogate: the network with the maps between its inputs and outputs and the data's units.
+        residuals: the loss on all training rows.
+        scores: of each part of the data, by the names "train", "validation" and "test".
+        status: "converged", "stopped: ..." or "failed: ...", in words.
+        history: the recorded rows of the run.
+        seconds: the wall time of the run.
+        optimizer_seconds: the seconds of each optimizer.
+        loss_terms: the value of each loss term on all training rows, by name.
+        optimizers: in the order in which they ran.
+        processes: the number of processes that fitted the network together.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> x = torch.linspace(-1, 1, 200, dtype=torch.float64)[:, None]
+        >>> fitted = kp.fit(kp.KAN([1, 1], degree=5, grid=8), kp.Table(x, torch.sin(3 * x)))
+        >>> fitted.scores["train"].rmse < 1e-4, fitted(x[:3]).shape
+        (True, torch.Size([3, 1]))
+    """
+
+    shown_by = "kanpinn.plotting.fits"
+
+    data: Data
+    scores: dict[str, Scores]
+
+    def __repr__(self) -> str:
+        what, steps = ", ".join(self.data.train.outputs), self.history.steps
+        return f"<Fitted {what}: {self.status}; steps: {steps}, unknowns: {self.parameters}>"
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of the outputs: targets or classes; for a single logit, the second class."""
+        train = self.data.train
+        return train.classes[-self.network.width[-1] :] if train.classes else train.outputs
+
+    @torch.no_grad()
+    def __call__(self, inputs: Points | Tensor) -> Tensor:
+        """Return values (n, m) at inputs (n, d), whose columns are those of `data.train.names`."""
+        return self.surrogate.jet(self._points(inputs), Channels(self.data.train.names)).value
+
+    def probabilities(self, inputs: Points | Tensor) -> Tensor:
+        """Return the probability of each class, (n, classes), at inputs (n, d).
+
+        Raises:
+            InputError: if the targets are numbers.
+        """
+        return self._logits(inputs).softmax(dim=1)
+
+    def predict(self, inputs: Points | Tensor) -> Tensor:
+        """Return the index in `data.train.classes` of the likeliest class, (n,), at inputs (n, d).
+
+        Raises:
+            InputError: if the targets are numbers.
+        """
+        return self._logits(inputs).argmax(dim=1)
+
+    def plot(self, target: str | None = None, *, error: bool = False, ax: Any = None) -> Any:
+        """Draw fitted values against the data, or the confusion matrix of classes.
+
+        Training and test rows are drawn, at most 4000 of each; the confusion matrix is that of the
+        test rows or, without any, of the training rows.
+
+        Args:
+            target: the name of a target; by default there is a panel for each.
+            error: whether to draw fitted - data in place of the fitted values.
+            ax: axes of Matplotlib to draw in, one for each panel; by default those of a new figure
+                of pyplot, which notebooks show.
+
+        Returns:
+            The `matplotlib.axes.Axes`; for several targets an array of them, (targets,).
+
+        Raises:
+            InputError: for a name that is no target, an option that is not for classes, or another
+                number of axes than of panels.
+        """
+        return self._view().plot(self, target, error=error, ax=ax)
+
+    def _logits(self, inputs: Points | Tensor) -> Tensor:
+        if not self.data.train.classes:
+            raise InputError("the targets are numbers, not classes: call the fit for its values")
+        return full_logits(self(inputs))
 
 
 def fit(
@@ -265,48 +447,55 @@ def fit(
     instance("data", data, Data)
     train = data.train
     network.sized(len(train.names), len(train.classes or train.outputs))
-    _check(network, data, batch, patience)
-    chosen = LevenbergMarquardt() if optimizers is None else optimizers
-    stages = as_methods(chosen, network, batch, "batch must be 0")
-    with together():
-        surrogate = scaled_surrogate(network, data.train, scaling, bounds)
-    loss = FitLoss(data.train, surrogate, batch, seed, sparsity)
-    if checkpoint is None:
-        loss.prepare()
-    losses = FreshLosses(loss.residuals, int(batch > 0))
-    state = begin(losses, stages, budget, _best(data, patience), checkpoint)
-    scoring = Scoring(data)
-    status = run_stages(state, scoring, observers, seed, checkpoint)
-    residuals = loss.whole()  # on all rows, also if the last step used a batch
-    return Fitted(
-        data=data,
-        surrogate=surrogate,
-        residuals=residuals,
-        scores=scoring.scores(surrogate.evaluate),
-        status=status,
-        history=state.history,
-        seconds=state.clock.earlier + time.perf_counter() - started,
-        optimizer_seconds=state.clock.seconds,
-        loss_terms=residuals.term_values(),
-        optimizers=stages,
-        processes=world(),
-    )
-
-
-def _best(data: Data, patience: int | None) -> Best | None:
-    if data.validation is None:
-        return None
-    return Best(f"validation_{criterion(data.train)}", patience)
-
-
-def _check(network: Network, data: Data, batch: int, patience: int | None) -> None:
     integer("batch", batch, least=0)
-    table = data.train
     if patience is not None:
         integer("patience", patience)
         if data.validation is None:
             raise InputError("patience needs rows for validation, there are none")
-    check_columns(table, network.width)
+    check_columns(train, network.width)
+    chosen = LevenbergMarquardt() if optimizers is None else optimizers
+    stages = as_methods(chosen, network, batch, "batch must be 0")
+    with together():
+        surrogate = scaled_surrogate(network, train, scaling, bounds)
+    points, output = points_of(train, surrogate), surrogate.output
+    deviation = output.deviation if isinstance(output, Affine) else None
+    extra = [] if sparsity is None else [sparsity.term(surrogate, points)]
+
+    def residuals_of(rows: Points) -> Residuals:
+        return Residuals(surrogate, [loss_term(train, rows, deviation), *extra])
+
+    def residuals(epoch: int) -> Residuals:
+        """The loss of an epoch, on a random batch, drawn with replacement, or on all rows."""
+        if not batch:
+            return residuals_of(points)
+        generator = torch.Generator().manual_seed(seed + 1_000_003 * epoch)
+        rows = torch.randint(len(points), (batch,), generator=generator)
+        return residuals_of(points[rows.to(points.coords.device)])
+
+    def measure(evaluate: Approximation, until: float | None = None) -> dict[str, float]:
+        names = ("cross_entropy", "accuracy") if train.classes else ("rmse",)
+        scores = scores_of(data, evaluate)
+        return {f"{part}_{n}": getattr(found, n) for part, found in scores.items() for n in names}
+
+    if checkpoint is None:
+        surrogate.prepare(points[share(len(points))])
+    best = None if data.validation is None else Best(f"validation_{criterion(train)}", patience)
+    losses = FreshLosses(residuals, int(batch > 0))
+    state = SolverState(losses, stages, budget, best, checkpoint)
+    status = run_stages(state, measure, observers, seed, checkpoint)
+    whole = residuals_of(points)  # on all rows, also if the last step used a batch
+    return Fitted(
+        data=data,
+        residuals=whole,
+        scores=scores_of(data, surrogate.evaluate),
+        status=status,
+        history=state.history,
+        seconds=state.clock.earlier + time.perf_counter() - started,
+        optimizer_seconds=state.clock.seconds,
+        loss_terms=whole.term_values(),
+        optimizers=stages,
+        processes=world(),
+    )
 
 
 def check_columns(table: Table, width: Sequence[int]) -> None:

@@ -5,8 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -15,17 +14,15 @@ from kanpinn._support.errors import CONVERGED, FAILED, STOPPED_BY_USER, InputErr
 from kanpinn._support.interrupts import entered, handling
 from kanpinn.accuracy.norms import ErrorNorm
 from kanpinn.accuracy.references import Recipe, Reference, reference_of
-from kanpinn.geometry import Points
-from kanpinn.jets import Channels, Jet
+from kanpinn.accuracy.references.reference import Approximation
 from kanpinn.networks.layer import get_coefficients
-from kanpinn.networks.network import Constants
 from kanpinn.optimizers import Method, Stage, Step, as_methods
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.data_scan import DataScan, scan_data, warn_of_breaks
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.losses import losses_of
 from kanpinn.solvers.solution import Solution
-from kanpinn.solvers.state import UNKNOWN, Observer, SolverState, begin, copied
+from kanpinn.solvers.state import UNKNOWN, Observer, SolverState, copied
 from kanpinn.solvers.verification import (
     Verification,
     judged_by_curvature,
@@ -35,39 +32,9 @@ from kanpinn.solvers.verification import (
 )
 
 LOG = logging.getLogger("kanpinn")
-Evaluate = Callable[[Points, Channels], Jet]
-
-
-class Measure(Protocol):
-    """A function that measures a surrogate during a solve, such as `ErrorMeasure`."""
-
-    def __call__(self, evaluate: Evaluate, until: float | None = None) -> Mapping[str, float]:
-        """The measured quantities by name, for the history.
-
-        until: the time up to which the solution is known; None if it is known everywhere.
-        """
-
-
-@dataclass(frozen=True)
-class ErrorMeasure:
-    """The errors of a solve's fields, and the present values of the problem's unknown numbers.
-
-    Args:
-        norm: the error norm; None if there is neither an exact solution nor a reference.
-        constants: the unknown numbers; None if there are none.
-    """
-
-    norm: ErrorNorm | None
-    constants: Constants | None
-
-    def __call__(self, evaluate: Evaluate, until: float | None = None) -> dict[str, float]:
-        errors = None
-        if self.norm is not None:
-            errors = self.norm(evaluate) if until is None else self.norm.up_to(evaluate, until)
-        names = ("l2_relative", "h1_relative", "l2_squared", "h1_squared")
-        found = {} if errors is None else {name: getattr(errors, name) for name in names}
-        numbers = {} if self.constants is None else self.constants.values
-        return found | {UNKNOWN + name: value for name, value in numbers.items()}
+# The quantities of a surrogate for the history, by name, from its jet and the time up to which the
+# solution is known; None if it is known everywhere.
+Measure = Callable[[Approximation, float | None], Mapping[str, float]]
 
 
 def solve_discretized(
@@ -95,14 +62,22 @@ def solve_discretized(
         losses = losses_of(discretization, stages)
         if checkpoint is None:
             discretization.prepare()
-        state = begin(losses, stages, budget_seconds, checkpoint=checkpoint)
-        begun = time.perf_counter()
-        known, norm = reference_and_norm(discretization.problem, reference, errors)
-        waited = 0.0 if norm is None else time.perf_counter() - begun
+        state = SolverState(losses, stages, budget_seconds, checkpoint=checkpoint)
+        known, norm, waited = reference_and_norm(discretization.problem, reference, errors)
         constants = network.constants
-        measure = None if norm is None and constants is None else ErrorMeasure(norm, constants)
+
+        def measure(jet: Approximation, until: float | None) -> dict[str, float]:
+            """The errors and the present values of the unknown numbers."""
+            found = None
+            if norm is not None:
+                found = norm(jet) if until is None else norm.up_to(jet, until)
+            names = ("l2_relative", "h1_relative", "l2_squared", "h1_squared")
+            values = {} if found is None else {name: getattr(found, name) for name in names}
+            numbers = {} if constants is None else constants.values
+            return values | {UNKNOWN + name: value for name, value in numbers.items()}
+
         scan = None
-        if verified and discretization.form == "strong":
+        if verified and discretization.loss.form == "strong":
             with together():
                 scan = scan_data(discretization)
             if scan.breaks:
@@ -112,11 +87,12 @@ def solve_discretized(
         values, verification = state.residuals.term_values(), None
         if verified and status != STOPPED_BY_USER:
             status, verification = _judged(discretization, state, status, values, scan)
-        evaluate, pieces = state.surrogate.evaluate, network.pieces
         return Solution(
             discretization=discretization,
             residuals=state.residuals,
-            errors=None if norm is None else norm.converged(evaluate, pieces),
+            errors=None
+            if norm is None
+            else norm.converged(state.surrogate.evaluate, network.pieces),
             status=status,
             history=state.history,
             seconds=seconds,
@@ -132,19 +108,20 @@ def solve_discretized(
 
 def reference_and_norm(
     problem: Problem, given: Recipe | None, errors: bool = True
-) -> tuple[Reference | None, ErrorNorm | None]:
-    """The reference of a problem, and the norm of its errors if they can be measured.
+) -> tuple[Reference | None, ErrorNorm | None, float]:
+    """The reference of a problem, the norm of its errors if they can be measured, and their time.
 
     Args:
         problem: the problem.
         given: how to compute the reference, by default `problem.reference()`.
         errors: whether to measure errors.
     """
+    begun = time.perf_counter()
     with together():
         known = reference_of(problem, given)
     if errors and (known is not None or problem.exact is not None):
-        return known, ErrorNorm(problem, known)
-    return known, None
+        return known, ErrorNorm(problem, known), time.perf_counter() - begun
+    return known, None, 0.0
 
 
 def _judged(
@@ -165,7 +142,7 @@ def _judged(
     single = fitted and state.history.steps == 1
     if verification is not None and verification.reacts and single:
         status = judged_by_resonance(status, verification, discretization, state.residuals)
-    if discretization.form == "strong":
+    if discretization.loss.form == "strong":
         status = judged_by_curvature(status, discretization.problem, state.surrogate.evaluate)
     return status, verification
 
@@ -175,7 +152,7 @@ def _check_ranks(a: Discretization, optimizers: tuple[Method, ...]) -> None:
     network = a.surrogate.network
     stages = [(type(optimizer).__name__, optimizer.steps) for optimizer in optimizers]
     what = type(a.problem).__name__, network.width, network.parameter_count
-    if not same((*what, a.collocation, a.weights, a.seed, stages)):
+    if not same((*what, a.collocation, a.loss, a.seed, stages)):
         raise InputError("the processes of the group do not solve the same problem")
     own = {name: tensor.cpu() for name, tensor in network.state_dict().items()}
     placed = {part: part.placed for part in network.modules() if hasattr(part, "placed")}
@@ -196,11 +173,11 @@ def run_stages(
     Ctrl-C lets the present step finish and then ends the solve.
 
     Args:
-        state: the result of `begin`, advanced in place.
+        state: the state before the first step, or that of the checkpoint; advanced in place.
         measure: gives the quantities that the history records besides the loss.
         observers: called with the state after every step, and entered if they can be.
         seed: the seed of the optimizers.
-        checkpoint: the checkpoint that `begin` was given; None if there was none.
+        checkpoint: the checkpoint that the state was made from; None if there was none.
 
     Returns:
         The status: "converged", "stopped: ..." or "failed: ...", with the reason.

@@ -56,26 +56,13 @@ class Losses(ABC):
         return done
 
 
-@dataclass(frozen=True)
-class FixedLoss(Losses):
-    """The same loss in every step."""
-
-    residuals: Residuals
-
-    def first(self, step: int) -> Residuals:
-        return self.residuals
-
-    def following(self, residuals: Residuals, step: int) -> Residuals:
-        return residuals
-
-
 @dataclass
 class FreshLosses(Losses):
-    """A loss with fresh points in every epoch; the points depend on the number of the epoch alone.
+    """A fixed loss, or one with fresh points in every epoch, which depend on its number alone.
 
     Args:
         draw: returns the loss of an epoch, given its number.
-        every: the steps of an epoch; 0 for one epoch only.
+        every: the steps of an epoch; 0 for the same loss in every step.
     """
 
     draw: Callable[[int], Residuals]
@@ -104,9 +91,9 @@ def losses_of(discretization: Discretization, optimizers: tuple[Method, ...]) ->
         InputError: for a balance with an optimizer that needs the same loss in every step, or
             adaptation of an energy, which is an integral by quadrature.
     """
-    if discretization.balance is not None:
+    if discretization.loss.balance is not None:
         as_methods(optimizers, discretization.surrogate.network, 1, "balance must be None")
-    if discretization.balance is not None or discretization.collocation.adapt:
+    if discretization.loss.balance is not None or discretization.collocation.adapt:
         return Adaptation(discretization)
     return FreshLosses(discretization.residuals, discretization.collocation.resample)
 
@@ -129,7 +116,7 @@ class Adaptation(Losses):
     kept = ("epoch", "since", "seen", "early", "interior", "factors", "balanced")
 
     def __init__(self, discretization: Discretization, rebalance: int = 100) -> None:
-        if discretization.form == "energy":
+        if discretization.loss.form == "energy":
             raise InputError(
                 'the form "energy" is an integral: it takes neither adapted points nor a balance'
             )
@@ -161,7 +148,7 @@ class Adaptation(Losses):
                     self.interior = self._adapted(residuals).coords
             residuals = self.first(step)
         due = self.balanced is None or step - self.balanced >= self._rebalance
-        if (by := self._discretization.balance) is not None and due:
+        if (by := self._discretization.loss.balance) is not None and due:
             self.factors, self.balanced = balance_factors(residuals, by), step
             residuals = residuals.with_factors(self.factors)
         return residuals
@@ -190,7 +177,7 @@ class Adaptation(Losses):
         return r3(current, domain, chosen.fresh, sizes, generator)
 
     def judged(self, residuals: Residuals, done: Step, more: bool) -> Step:
-        if self._discretization.balance is not None:
+        if self._discretization.loss.balance is not None:
             done = replace(done, loss=residuals.loss(reported=True), loss_lags=False)
         if done.converged and self._discretization.collocation.adapt and more:
             self.early = True

@@ -1,20 +1,20 @@
-"""The result of a solve: values, derivatives, integrals, quantities, pictures, intervals of
-unknowns.
+"""The results of solves and fits, and that of a solve: values, derivatives, integrals, quantities,
+pictures, intervals of unknowns.
 """
 
 import copy
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import InputError, one_of
-from kanpinn._support.shown import Solved
+from kanpinn._support.errors import InputError, Outcome, one_of
+from kanpinn._support.shown import Shown
 from kanpinn.accuracy.confidence import Covariance, Estimated, HalfWidths
 from kanpinn.accuracy.errors import Errors, Estimate
 from kanpinn.accuracy.invariants import Invariant, invariants_of
@@ -36,132 +36,62 @@ from kanpinn.solvers.state import History
 from kanpinn.solvers.verification import Verification
 
 
-def quantities_of(problem: Problem, solution: object) -> dict[str, float]:
-    """Return the quantities of a problem's solution by name; empty if the class defines none.
-
-    Raises:
-        InputError: unless `quantities` returns a dict from names to real numbers, or to tensors
-            with one real element.
-    """
-    if problem.quantities is None:
-        return {}
-    found, where = problem.quantities(solution), f"{type(problem).__name__}.quantities"
-    if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
-        raise InputError(f"{where} must return a dict from names to numbers, got {found!r}")
-    return {name: _number(value, f"{where}: {name}") for name, value in found.items()}
-
-
-def _number(value: object, where: str) -> float:
-    number = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
-    if isinstance(number, bool) or not isinstance(number, Real):
-        raise InputError(f"{where} must be a real number, got {value!r}")
-    return float(number)
-
-
-def rules_of(region: Domain | Boundary, nodes: int) -> Iterable[tuple[Points, Tensor]]:
-    """Quadrature rules on the parts of a region.
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Solved(Shown):
+    """Base of the results of solves, fits and eigenvalue problems.
 
     Args:
-        region: a domain, a boundary or a part of one.
-        nodes: of Gauss' rules, per axis.
-
-    Raises:
-        InputError: for anything else, such as the name of a piece.
+        residuals: the loss at the end.
+        status: "converged", "stopped: ...", "overfitted: ..." or "failed: ...", with the reason.
+        history: the recorded quantities, step by step.
+        seconds: the time of the whole solve.
+        optimizer_seconds: the time of each optimizer.
+        loss_terms: the mean square of each term of the loss, by its name.
+        optimizers: the optimizers, in the order in which they ran.
+        processes: the number of processes that solved the problem together.
     """
-    if isinstance(region, Boundary):
-        return [region.quadrature(nodes)]
-    if not isinstance(region, Domain):
-        raise InputError(
-            f"an integral is over a domain or a boundary, got {region!r}; a piece is a boundary by "
-            'its name, such as problem.domain.boundary["x_min"]'
-        )
-    return domain_rule(region, nodes)
+
+    residuals: Residuals
+    status: str
+    history: History
+    seconds: float = 0.0
+    optimizer_seconds: list[float] = field(default_factory=list)
+    loss_terms: dict[str, float] = field(default_factory=dict)
+    optimizers: tuple[Method, ...] = ()
+    processes: int = 1
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the solve has ended; `status` has the reason."""
+        return Outcome(self.status)
+
+    @property
+    def success(self) -> bool:
+        """Whether the outcome is "converged"."""
+        return self.outcome is Outcome.CONVERGED
+
+    @property
+    def surrogate(self) -> Surrogate:
+        """The network with the maps between its inputs and outputs and coordinates and fields."""
+        return self.residuals.surrogate
+
+    @property
+    def network(self) -> Network:
+        """The network inside the surrogate."""
+        return self.surrogate.network
+
+    @property
+    def parameters(self) -> int:
+        """The number of trainable parameters."""
+        return self.network.parameter_count
+
+    def _points(self, points: Points | Tensor) -> Points:
+        """Points as the surrogate takes them, from tensors (n, d) too."""
+        like = self.surrogate.low
+        return Points.of(points, self.surrogate.domain.names).to(like.dtype, like.device)
 
 
-def points_of_region(domain: Domain, points: Points, time: float | None) -> Points:
-    """The points of a region, at a time if they are points in space.
-
-    Args:
-        domain: the domain of the problem.
-        points: points of a part of the domain, or of the domain in space.
-        time: the moment for points in space.
-
-    Raises:
-        InputError: unless the points, with the time, have the coordinates of the domain.
-    """
-    if time is not None:
-        if domain.time_name is None:
-            raise InputError(f"the problem has no coordinate of time, got time={time}")
-        points = at_one_time(points, time, domain.time_name)
-    if points.names != domain.names:
-        at = "" if time is None else " at a time"
-        raise InputError(
-            f"expected a region with the coordinates {domain.names}, got one with "
-            f"{points.names}{at}"
-        )
-    return points
-
-
-def integral(
-    surrogate: Surrogate,
-    rules: Iterable[tuple[Points, Tensor]],
-    density: Callable[..., Tensor] | None,
-) -> Tensor:
-    """The sum of a density (n, m) at the points of some rules times their weights, (m,).
-
-    Args:
-        surrogate: the fields.
-        rules: points and weights.
-        density: see `Solution.integral`.
-    """
-    parts = []
-    for points, weights in rules:
-        found = _values(surrogate, points, density)
-        parts.append(weights.to(found) @ found)
-    return torch.stack(parts).sum(dim=0)
-
-
-def _values(surrogate: Surrogate, p: Points, density: Callable[..., Tensor] | None) -> Tensor:
-    if density is None:
-        return surrogate(p)
-
-    def evaluate(channels: Channels) -> Tensor:
-        found = density(p, *surrogate.evaluate(p, channels).components())
-        return stack_equations(found, len(p), "density")
-
-    return find_channels(evaluate, p.names)[1]
-
-
-def richer_residuals(discretization: Discretization[Problem], residuals: Residuals) -> Residuals:
-    """Return the loss of a solution in a network with additional functions, at other points.
-
-    The fields that are solved for get more functions; unknown coefficient fields do not, since
-    their network is part of what a user states. The function itself is the same at first.
-
-    Args:
-        discretization: that of the solve.
-        residuals: the loss at its end.
-    """
-    surrogate, seed = copy.deepcopy(residuals.surrogate), discretization.seed + 7919
-    fields = range(surrogate.network.width[-1])
-    known = dict(enumerate(surrogate.coefficients))
-    outputs = [i for i in fields if known.get(i) is None]
-    surrogate.network = with_more_functions(surrogate.network, outputs, seed)
-    count = sum(layer.coefficients.numel() for layer in surrogate.network.output_layers)
-    chosen = discretization.collocation
-    points = replace(
-        chosen,
-        interior=max(2 * chosen.interior, math.ceil(1.5 * count / len(outputs))),
-        boundary=2 * chosen.boundary,
-        resample=0,
-        adapt=None,
-    )
-    made = replace(discretization, surrogate=surrogate, collocation=points, seed=seed)
-    made.prepare()
-    return made.residuals()
-
-
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Solution(Solved):
     """The result of a solve: call it for values; it also gives gradients and residuals.
 
@@ -210,40 +140,26 @@ class Solution(Solved):
     shown_by = "kanpinn.plotting.solutions"
 
     discretization: Discretization[Problem]
-    residuals: Residuals
     errors: Errors | None
-    status: str
-    history: History
-    seconds: float
-    optimizer_seconds: list[float]
-    loss_terms: dict[str, float]
-    optimizers: tuple[Method, ...]
-    processes: int = 1
     reference: Reference | None = None
     reference_seconds: float = 0.0
     estimate: Estimate | None = None
     verification: Verification | None = None
     log: tuple[str, ...] = ()
-    problem: Problem = field(init=False, repr=False)
-    surrogate: Surrogate = field(init=False, repr=False)
-    network: Network = field(init=False, repr=False)
-    fields: tuple[str, ...] = field(init=False, repr=False)
-    parameters: int = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        problem, surrogate = self.discretization.problem, self.discretization.surrogate
-        network = surrogate.network
-        vars(self).update(  # a frozen instance takes no assignment
-            problem=problem,
-            surrogate=surrogate,
-            network=network,
-            fields=tuple(problem.fields),
-            parameters=network.parameter_count,
-        )
 
     def __repr__(self) -> str:
         what, steps = type(self.problem).__name__, self.history.steps
         return f"<Solution of {what}: {self.status}; steps: {steps}, unknowns: {self.parameters}>"
+
+    @property
+    def problem(self) -> Problem:
+        """The problem that was solved."""
+        return self.discretization.problem
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of the fields."""
+        return tuple(self.problem.fields)
 
     @cached_property
     def covariance(self) -> Covariance:
@@ -251,8 +167,30 @@ class Solution(Solved):
         output_only = all(one.output_layer_only for one in self.optimizers)
         data = [c for c in self.problem.conditions() if c.measurements]
         known = bool(data) and all(c.noise is not None for c in data)
-        richer = partial(richer_residuals, self.discretization, self.residuals)
-        return Covariance(self.residuals, output_only, known, richer)
+        return Covariance(self.residuals, output_only, known, self._richer_residuals)
+
+    def _richer_residuals(self) -> Residuals:
+        """The loss of the solution in a network with additional functions, at other points.
+
+        The fields that are solved for get more functions; unknown coefficient fields do not, since
+        their network is part of what a user states. The function itself is the same at first.
+        """
+        surrogate, seed = copy.deepcopy(self.surrogate), self.discretization.seed + 7919
+        known = dict(enumerate(surrogate.coefficients))
+        outputs = [i for i in range(surrogate.network.width[-1]) if known.get(i) is None]
+        surrogate.network = with_more_functions(surrogate.network, outputs, seed)
+        count = sum(layer.coefficients.numel() for layer in surrogate.network.output_layers)
+        chosen = self.discretization.collocation
+        points = replace(
+            chosen,
+            interior=max(2 * chosen.interior, math.ceil(1.5 * count / len(outputs))),
+            boundary=2 * chosen.boundary,
+            resample=0,
+            adapt=None,
+        )
+        made = replace(self.discretization, surrogate=surrogate, collocation=points, seed=seed)
+        made.prepare()
+        return made.residuals()
 
     @cached_property
     def estimated(self) -> dict[str, Estimated]:
@@ -276,8 +214,25 @@ class Solution(Solved):
 
     @cached_property
     def quantities(self) -> dict[str, float]:
-        """The numbers that the problem computes from its solution, such as a drag, by name."""
-        return quantities_of(self.problem, self)
+        """The numbers that the problem computes from its solution, such as a drag, by name.
+
+        Raises:
+            InputError: unless the problem's `quantities` returns a dict from names to real numbers,
+                or to tensors with one real element.
+        """
+        problem = self.problem
+        if problem.quantities is None:
+            return {}
+        found, where = problem.quantities(self), f"{type(problem).__name__}.quantities"
+        if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
+            raise InputError(f"{where} must return a dict from names to numbers, got {found!r}")
+        numbers: dict[str, float] = {}
+        for name, value in found.items():
+            number = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+            if isinstance(number, bool) or not isinstance(number, Real):
+                raise InputError(f"{where}: {name} must be a real number, got {value!r}")
+            numbers[name] = float(number)
+        return numbers
 
     def interval(self, points: Points | Tensor, field: str | None = None) -> tuple[Tensor, Tensor]:
         """The ends of the pointwise 95% confidence interval of a field.
@@ -339,12 +294,42 @@ class Solution(Solved):
         Raises:
             InputError: unless the region, with the time, has the coordinates of the problem.
         """
-        region = self.problem.domain if over is None else over
-        rules = (
-            (self._points(points_of_region(self.problem.domain, points, time)), weights)
-            for points, weights in rules_of(region, nodes)
-        )
-        return integral(self.surrogate, rules, density)
+        domain, region = self.problem.domain, over
+        if isinstance(region, Boundary):
+            rules: Iterable[tuple[Points, Tensor]] = [region.quadrature(nodes)]
+        elif region is None or isinstance(region, Domain):
+            rules = domain_rule(region or domain, nodes)
+        else:
+            raise InputError(
+                f"an integral is over a domain or a boundary, got {region!r}; a piece is a boundary"
+                ' by its name, such as problem.domain.boundary["x_min"]'
+            )
+        if time is not None and domain.time_name is None:
+            raise InputError(f"the problem has no coordinate of time, got time={time}")
+        parts = []
+        for p, weights in rules:
+            if time is not None and domain.time_name is not None:
+                p = at_one_time(p, time, domain.time_name)
+            if p.names != domain.names:
+                at = "" if time is None else " at a time"
+                raise InputError(
+                    f"expected a region with the coordinates {domain.names}, got one with "
+                    f"{p.names}{at}"
+                )
+            values = self._density(self._points(p), density)
+            parts.append(weights.to(values) @ values)
+        return torch.stack(parts).sum(dim=0)
+
+    def _density(self, p: Points, density: Callable[..., Tensor] | None) -> Tensor:
+        """The values of a density at points, (n, m); those of the fields if it is None."""
+        if density is None:
+            return self.surrogate(p)
+
+        def evaluate(channels: Channels) -> Tensor:
+            found = density(p, *self.surrogate.evaluate(p, channels).components())
+            return stack_equations(found, len(p), "density")
+
+        return find_channels(evaluate, p.names)[1]
 
     def flux(self, boundary: Boundary | None = None, nodes: int = 48) -> Tensor:
         """∫ ∂u/∂n over the boundary or a part of it, (m,), where n is the outward unit normal."""
@@ -417,7 +402,3 @@ class Solution(Solved):
         """
         options = {"along": along, "cut": cut, "at": at, "time": time}
         return self._view().plot(self, field, **options, error=error, nodes=nodes, ax=ax)
-
-    def _points(self, points: Points | Tensor) -> Points:
-        like = next(self.network.parameters())
-        return Points.of(points, self.problem.domain.names).to(like.dtype, like.device)

@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
-
 from kanpinn._support.distributed import together
 from kanpinn._support.errors import InputError, instance, integer, number
 from kanpinn.accuracy.references import Recipe
@@ -14,10 +12,9 @@ from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import Network
 from kanpinn.optimizers import Method, Optimizer, load_libraries
 from kanpinn.optimizers.least_squares import LeastSquares
-from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.problem import Problem
-from kanpinn.solvers.auto.search import Announce, TrialSearch
-from kanpinn.solvers.discretize import SolveSettings, default_points, discretize, sized_for
+from kanpinn.solvers.auto.search import TrialSearch
+from kanpinn.solvers.discretization import Loss, SolveSettings, discretize
 from kanpinn.solvers.error_estimate import ENDED, estimate_error, judged_by_tolerance
 from kanpinn.solvers.loop import solve_discretized
 from kanpinn.solvers.solution import Solution
@@ -54,17 +51,12 @@ def solve(
     tolerance: float | int | None = None,
     budget: float | int | None = None,
     boundary: str = "auto",
-    weights: Mapping[str, float | int] | None = None,
-    balance: str | None = None,
-    form: str = "strong",
+    loss: Loss | None = None,
     reference: Recipe | None = None,
     errors: bool = True,
     verified: bool = True,
     seed: int = 0,
-    dtype: torch.dtype = torch.float64,
-    device: torch.device | str = "cpu",
     observers: Sequence[Observer] = (),
-    announce: Announce | None = None,
     checkpoint: Mapping[str, Any] | None = None,
 ) -> Solution:
     """Solve a PDE, with what is named and otherwise with what trials choose.
@@ -76,8 +68,8 @@ def solve(
         network: the network, trained in place; its dtype and device are those of the solve. Where
             its width is left out, inputs and outputs are those of the problem. None to try
             networks, points and optimizers, from small to large, until the tolerance is met or the
-            budget is used up, see `kanpinn.solvers.auto.TrialSearch`; then points, weights and the
-            form of the loss are chosen too.
+            budget is used up, see `kanpinn.solvers.auto.TrialSearch`; then points and loss are
+            chosen too. They are in double precision, on the CPU.
         optimizers: run in order; by default those of the network: one least-squares solve of the
             output layer, `AdaptiveLeastSquares` for cells, `March` for time windows.
         points: collocation points; by default enough for the output layer: Gauss points or, with
@@ -94,28 +86,17 @@ def solve(
             says what it takes. For all trials together it is 300 by default.
         boundary: "exact" builds Dirichlet data into the surrogate, "penalty" adds them to the loss,
             "auto" builds them in where that is possible and useful.
-        weights: the weights of the loss terms, {"interior": 1, "boundary": 1} by default.
-        balance: brings the loss to one scale. "sizes" divides the residual of every equation and
-            condition by the size of its terms, so that the result does not depend on the units of
-            coordinates, fields and equations (`kanpinn.loss.scales`). The others do it for the loss
-            terms at the start and every 100 steps, by factors that optimizers use and reported
-            losses omit: "ntk" makes the mean squared row of the Jacobian equal for all terms,
-            "gradients" the norm of the gradient. They are useful with first-order methods and
-            penalised data.
-        form: "energy" minimises `problem.energy` in place of the squared residual; a network in
-            cells then solves the equation that is derived from it, see `Problem.energy`.
+        loss: the weights and the form of the loss, and how its terms are balanced; by default both
+            weights are 1.
         reference: used for errors without an exact solution, by default `problem.reference()`.
         errors: whether to measure the errors.
         verified: whether to compare the residual at fresh points with that at the solve's own: a
             solution whose residual is small at these alone has the status "overfitted: ...".
         seed: the seed of points and optimizers, and of networks that are chosen.
-        dtype, device: of networks that are chosen.
         observers: called with the `SolverState` after every step, such as `Progress()`. Those that
             are context managers are entered for the time of the steps.
-        announce: called before each trial with the choice, the reason for it and the state of the
-            search, and at the end with the choice that is kept.
         checkpoint: a `SolverState.state_dict()` from which the solve continues, or the state of a
-            search, as `announce` got it.
+            `TrialSearch`.
 
     Ctrl-C lets the present step finish and returns the solution so far with the status "stopped:
     interrupted"; a second Ctrl-C raises KeyboardInterrupt.
@@ -141,33 +122,21 @@ def solve(
     if tolerance is not None:
         number("tolerance", tolerance, above=True)
     if network is None:
-        chosen: dict[str, Any] = {"optimizers": optimizers, "points": points, "weights": weights}
-        chosen |= {"balance": balance, "form": None if form == "strong" else form}
-        for name, given in chosen.items():
+        for name, given in {"optimizers": optimizers, "points": points, "loss": loss}.items():
             if given is not None:
                 raise InputError(f"{name} must be left out without a network: trials choose both")
-        limits = {"tolerance": tolerance, "budget": budget}
+        limits: dict[str, Any] = {"tolerance": tolerance, "budget": budget}
         search = TrialSearch(
-            problem=stated(problem, Problem),
+            problem=problem,
             boundary=boundary,
             seed=seed,
-            dtype=dtype,
-            device=device,
             observers=observers,
-            announce=announce,
             checkpoint=checkpoint,
             **{name: value for name, value in limits.items() if value is not None},
         )
         return search.solution(reference, errors)
     instance("network", network, Network)
-    if network.unsized is not None:
-        problem = stated(problem, Problem)
-        sized_for(problem, network)
-    points = default_points(network) if points is None else points
-    instance("points", points, Collocation)
-    settings = SolveSettings(
-        points=points, boundary=boundary, weights=weights, balance=balance, form=form
-    )
+    settings = SolveSettings(points=points, boundary=boundary, loss=loss or Loss())
     with together():
         discretization = discretize(problem, network, settings, seed)
     solution = solve_discretized(

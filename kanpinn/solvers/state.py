@@ -19,7 +19,6 @@ from kanpinn._support.distributed import extremes
 from kanpinn._support.errors import expecting, number
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
-from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import Method, Stage, Step
 from kanpinn.optimizers.method import StepCost
 from kanpinn.solvers.losses import Losses
@@ -70,10 +69,6 @@ class StepCounts:
     step: int = 0
     finished: str | None = None
 
-    def next_stage(self) -> None:
-        """Advance the counters to the next optimizer."""
-        self.stage_index, self.stage_step, self.finished = self.stage_index + 1, 0, None
-
 
 @dataclass
 class Clock:
@@ -123,8 +118,7 @@ class Clock:
             mean = self.expected.seconds
         if not progress.step:
             mean = mean / 2 if mean > 1 else 0.0
-        used = torch.tensor([[sum(self.seconds), mean]], dtype=torch.float64)
-        seconds, step = extremes(used)[1].tolist()  # the slowest rank decides
+        seconds, step = self._used(mean)
         if seconds + step <= self.budget_seconds:
             return None
         if not progress.step:
@@ -138,10 +132,13 @@ class Clock:
     @property
     def left(self) -> float:
         """The seconds that are left of the budget, on the slowest rank; infinite without one."""
-        if self.budget_seconds is None:
-            return math.inf
-        used = torch.tensor([[sum(self.seconds)]], dtype=torch.float64)
-        return self.budget_seconds - float(extremes(used)[1])
+        return math.inf if self.budget_seconds is None else self.budget_seconds - self._used()[0]
+
+    def _used(self, step: float = 0.0) -> tuple[float, float]:
+        """The seconds so far, and those of a step, on the slowest rank."""
+        used = torch.tensor([[sum(self.seconds), step]], dtype=torch.float64)
+        seconds, step = extremes(used)[1].tolist()
+        return seconds, step
 
 
 NUMBERS = frozenset({"value", "loss", "step", "waited"})  # what a kept state has besides a network
@@ -254,17 +251,20 @@ class Observer(Protocol):
         """Observe the state; called after every step."""
 
 
-@dataclass(eq=False, repr=False)
 class SolverState:
-    """The state of a solve.
+    """The state of a solve, before its first step or as a checkpoint has it.
 
     Args:
         losses: the sequence of losses of the steps.
+        optimizers: the optimizers, run one after another.
+        budget_seconds: the most seconds that all steps may take; None for no limit.
+        best: keeps the best state by a quantity of the history; None to keep none.
+        checkpoint: a `state_dict` from which the solve continues.
+
+    Attributes:
         residuals: the present loss.
         surrogate: the surrogate that is solved for.
-        optimizers: the optimizers, run one after another.
         clock: the seconds of each optimizer, and the budget.
-        best: the best state by a quantity of the history; None if no quantity is given.
         history: the recorded quantities, step by step.
         progress: the step counters.
         least: the state with the least loss of this optimizer.
@@ -274,23 +274,43 @@ class SolverState:
         status: how the solve ended; None while it goes on.
         interrupted: whether the solve ends after this step.
         last: the solve's last own state for checkpoints, if the network was reset to another one.
+
+    Raises:
+        InputError: if the budget is not a positive number, or the checkpoint is not one of such a
+            solve.
     """
 
-    losses: Losses
-    residuals: Residuals
-    surrogate: Surrogate
-    optimizers: tuple[Method, ...]
-    clock: Clock = field(default_factory=Clock)
-    best: Best | None = None
-    history: History = field(default_factory=History)
-    progress: StepCounts = field(default_factory=StepCounts)
-    least: Least = field(default_factory=Least)
-    optimizer: Method = field(init=False)
-    stage: Stage | None = None
-    words: str = ""
-    status: str | None = None
-    interrupted: bool = False
-    last: dict[str, Any] | None = None
+    def __init__(
+        self,
+        losses: Losses,
+        optimizers: tuple[Method, ...],
+        budget_seconds: float | int | None = None,
+        best: Best | None = None,
+        checkpoint: Mapping[str, Any] | None = None,
+    ) -> None:
+        if budget_seconds is not None:
+            number("budget", budget_seconds, above=True)
+        self.losses, self.optimizers, self.best = losses, optimizers, best
+        self.clock, self.history = Clock(budget_seconds), History()
+        self.progress, self.least = StepCounts(), Least()
+        self.optimizer: Method
+        self.stage: Stage | None = None
+        self.words, self.interrupted = "", False
+        self.status: str | None = None
+        self.last: dict[str, Any] | None = None
+        step = 0
+        if checkpoint is not None:
+            with expecting("the checkpoint"):
+                for name, value in (checkpoint.get("losses") or {}).items():
+                    setattr(losses, name, value)
+                step = int(checkpoint["step"])
+        self.residuals = losses.first(
+            step
+        )  # calls functions of the user's, whose errors are theirs
+        self.surrogate = self.residuals.surrogate
+        if checkpoint is not None:
+            with expecting("the checkpoint"):
+                self._load_state_dict(checkpoint)
 
     def begin_stage(self, seed: int, memory: dict[str, Any] | None) -> Stage:
         """Start the present optimizer with the loss of the next step, and return its run.
@@ -325,7 +345,8 @@ class SolverState:
         if self.status is not None or self.progress.stage_index + 1 == len(self.optimizers):
             self.status = "; ".join(filter(None, (self.status or reason, back)))
             return None  # the counters stay, so that a checkpoint can continue with a raised limit
-        self.progress.next_stage()
+        counts = self.progress
+        counts.stage_index, counts.stage_step, counts.finished = counts.stage_index + 1, 0, None
         if self.best is not None:
             self.best.waited = 0
         return back
@@ -393,7 +414,7 @@ class SolverState:
         Thread(target=LOG.info, args=(message,)).start()
 
     def state_dict(self) -> dict[str, Any]:
-        """The state as tensors and plain values, for a checkpoint from which `begin` continues."""
+        """The state as tensors and plain values, for a checkpoint."""
         if self.last is not None:
             return self.last
         return {
@@ -433,40 +454,3 @@ class SolverState:
         self.progress = StepCounts(**{name: state[name] for name in vars(self.progress)})
         present = {"loss": self.history.rows[-1]["loss"], "step": self.progress.step}
         self.least = Least(**(state.get("least") or present))
-
-
-def begin(
-    losses: Losses,
-    optimizers: tuple[Method, ...],
-    budget_seconds: float | int | None = None,
-    best: Best | None = None,
-    checkpoint: Mapping[str, Any] | None = None,
-) -> SolverState:
-    """The state of a solve before its first step, or as a checkpoint has it.
-
-    Args:
-        losses: the sequence of losses of the steps.
-        optimizers: the optimizers, run one after another.
-        budget_seconds: the most seconds that all steps may take; None for no limit.
-        best: keeps the best state by a quantity of the history; None to keep none.
-        checkpoint: a `SolverState.state_dict()` from which the solve continues.
-
-    Raises:
-        InputError: if the budget is not a positive number, or the checkpoint is not one of such a
-            solve.
-    """
-    if budget_seconds is not None:
-        number("budget", budget_seconds, above=True)
-    clock = Clock(budget_seconds)
-    if checkpoint is None:
-        first = losses.first(0)
-        return SolverState(losses, first, first.surrogate, optimizers, clock, best)
-    with expecting("the checkpoint"):
-        for name, value in (checkpoint.get("losses") or {}).items():
-            setattr(losses, name, value)
-        step = int(checkpoint["step"])
-    first = losses.first(step)  # outside: it calls functions of the user's, whose errors are theirs
-    state = SolverState(losses, first, first.surrogate, optimizers, clock, best)
-    with expecting("the checkpoint"):
-        state._load_state_dict(checkpoint)
-    return state

@@ -24,7 +24,7 @@ from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.energies import Density, Integrand
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.data_scan import CHUNK, DataScan, scan_data
-from kanpinn.solvers.discretization import Discretization
+from kanpinn.solvers.discretization import Discretization, Loss
 from kanpinn.solvers.state import perturbed
 
 
@@ -120,11 +120,9 @@ class Verification:
         most = f", most of all {place}" if self.on_boundary or len(self.where) <= 3 else ""
         return f"{larger} at points that no step has seen{most}"
 
-    def loss(self, weights: Mapping[str, float]) -> float:
-        """The loss for other weights of "interior" and "boundary", measurements included."""
-        return weights["interior"] * self.interior + weights.get("boundary", 1.0) * (
-            self.boundary + self.measured
-        )
+    def loss(self, weights: Loss) -> float:
+        """The loss for other weights, measurements included."""
+        return weights.interior * self.interior + weights.boundary * (self.boundary + self.measured)
 
 
 def judged_status(status: str, found: Verification | None, discretization: Discretization) -> str:
@@ -245,8 +243,8 @@ def _conditions(
     points = replace(
         discretization.collocation, boundary=count, sampler=sampler, resample=0, adapt=None
     )
-    even, seed = dict.fromkeys(discretization.weights, 1.0), discretization.seed + shift
-    return replace(discretization, collocation=points, seed=seed, weights=even).penalties()
+    even, seed = replace(discretization.loss, boundary=1.0), discretization.seed + shift
+    return replace(discretization, collocation=points, seed=seed, loss=even).penalties()
 
 
 def misfit_of_spikes(discretization: Discretization) -> float:
@@ -300,9 +298,9 @@ def verify(
     Returns:
         The comparison; None for an energy, which has no residual.
     """
-    if discretization.form != "strong":
+    if discretization.loss.form != "strong":
         return None
-    begun, weights = time.perf_counter(), discretization.weights
+    begun, outer_weight = time.perf_counter(), float(discretization.loss.boundary)
     seen = [one for one in residuals.terms if not one.measured]
     data = sum(one.weight * own[one.name] for one in residuals.terms if one.measured)
     surrogate, term = residuals.surrogate, residuals.terms[0]
@@ -317,8 +315,7 @@ def verify(
         some = torch.randperm(len(mean.points), generator=torch.Generator().manual_seed(37))[:2048]
         inside = replace(term, points=mean.points[some])
         weighed = [
-            (replace(one, weight=weights["boundary"] * one.weight), square)
-            for one, square in conditions
+            (replace(one, weight=outer_weight * one.weight), square) for one, square in conditions
         ]
         # The mean squares of the terms of the equation and its conditions, the source among them.
         source, *parts = term_sizes(inside, surrogate, inside.points)
@@ -332,14 +329,14 @@ def verify(
         rounding = _rounded([inside, *(one for one, _ in weighed)], surrogate)
         # Each term of an equation is rounded, also where all coefficients of the network are zero.
         rounding += torch.finfo(surrogate.low.dtype).eps ** 2 * weighted
-    inner, outer = term.weight * mean.value, weights["boundary"] * boundary
+    inner, outer = term.weight * mean.value, outer_weight * boundary
     return Verification(
         own=sum(one.weight * own[one.name] for one in seen) if fitted else inner + outer,
         fresh=inner + outer,
         error=term.weight * mean.error,
         interior=mean.value,
         boundary=boundary,
-        measured=data / weights["boundary"] if data else 0.0,
+        measured=data / outer_weight if data else 0.0,
         relative=math.sqrt(max(shares)),
         reacts=any(parts[: len(discretization.problem.columns)]),
         negligible=1e-16 * term.weight * largest,

@@ -344,7 +344,7 @@ def test_the_barrier_of_convection_is_that_of_the_transport():
 
 def test_the_bounds_of_a_scaled_loss_use_the_residual_itself():
     network = kp.KAN([2, 12, 1], degree=7, grid=[4, 8], seed=0)
-    solution = kp.solve(Known(poisson), network, balance="sizes")
+    solution = kp.solve(Known(poisson), network, loss=kp.Loss(balance="sizes"))
     points = sample(solution.problem.domain, 4096, "sobol")
     mean = float(solution.residual(points).square().mean())
     assert _approximate(solution).mean_square == pytest.approx(mean, rel=0.5)

@@ -241,7 +241,7 @@ def test_what_noise_leaves_of_the_equation_is_no_error_of_the_network(seed):
     # With a small weight of the equation its residual is mostly due to noise, in a richer network,
     # too: with this part the ratio of the residuals is 0.6.
     network, points = kp.KAN([1, 1], 3, 3), kp.Collocation(48, 2)
-    options = {"weights": {"interior": 1e-2, "boundary": 1.0}, "errors": False, "verified": False}
+    options = {"loss": kp.Loss(interior=1e-2), "errors": False, "verified": False}
     problem = Toy(noise=0.03, seed=seed, start=2.0)
     solution = kp.solve(problem, network, points=points, **options)
     richer = solution.covariance._richer()

@@ -23,7 +23,7 @@ from kanpinn.plotting.fits import confusion, draw_fit, plot_confusion, scores_fi
 from kanpinn.runs.config import Config, document_schema
 from kanpinn.runs.progress import shown_numbers
 from kanpinn.solvers import Fitted
-from kanpinn.solvers.fitted import score
+from kanpinn.solvers.fit import score
 
 NUMBERS = """
 [data]

@@ -73,7 +73,7 @@ def test_gradients_balance_the_terms_slopes():
 @pytest.mark.parametrize("at", [1, 3])
 def test_a_balanced_run_goes_on_bit_for_bit(balance, at):
     optimizers = [kp.LevenbergMarquardt(2), kp.LBFGS(2, iterations=3)]
-    settings = {"balance": balance, "boundary": "penalty"}
+    settings = {"loss": kp.Loss(balance=balance), "boundary": "penalty"}
     points, kept = kp.Collocation(60, 8), {}
 
     def keep(run):
@@ -101,7 +101,7 @@ def test_a_balanced_run_that_has_ended_goes_on_bit_for_bit():
             kp.Adam(steps, lr=1e-2),
             points,
             boundary="penalty",
-            balance="ntk",
+            loss=kp.Loss(balance="ntk"),
             observers=[runs.append],
             checkpoint=checkpoint,
         )
@@ -137,7 +137,7 @@ def test_losses_are_reported_without_the_factors():
         kp.KAN([2, 6, 1], 5, 4),
         points=kp.Collocation(200, 40),
         boundary="penalty",
-        balance="ntk",
+        loss=kp.Loss(balance="ntk"),
     )
     terms = solution.loss_terms
     assert terms["interior"] + terms["boundary"] == pytest.approx(
@@ -155,7 +155,7 @@ def test_balance_holds_the_boundary_where_the_residual_would_swamp_it():
             kp.KAN([2, 8, 1], 5, 8),
             points=kp.Collocation(600, 100),
             boundary="penalty",
-            balance=balance,
+            loss=kp.Loss(balance=balance),
         )
         errors.append(solution.errors.l2_relative)
     assert errors[1] < errors[0] / 2
@@ -166,9 +166,9 @@ def test_a_balance_that_does_not_fit_the_solve_is_refused():
     with pytest.raises(
         kp.InputError, match="balance must be one of ntk, gradients, sizes, got 'ntks'"
     ):
-        kp.solve(Square(), network, None, points, balance="ntks")
+        kp.solve(Square(), network, None, points, loss=kp.Loss(balance="ntks"))
     with pytest.raises(kp.InputError, match="balance must be None for Variable Projection"):
-        kp.solve(Square(), network, kp.VariableProjection(), points, balance="ntk")
+        kp.solve(Square(), network, kp.VariableProjection(), points, loss=kp.Loss(balance="ntk"))
 
 
 def test_a_problem_file_may_balance(tmp_path: Path):
@@ -195,7 +195,7 @@ steps = 4
     path = tmp_path / "balanced.toml"
     path.write_text(text, encoding="utf-8")
     job = Config.read(path).build()
-    assert job.settings.balance == "ntk" and job.settings.points.adapt == "r3"
+    assert job.settings.loss.balance == "ntk" and job.settings.points.adapt == "r3"
     assert job.run().history.steps == 4
     path.write_text(text.replace('"ntk"', '"ntks"'), encoding="utf-8")
     with pytest.raises(kp.InputError, match=r"loss\.balance"):

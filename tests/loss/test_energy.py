@@ -8,7 +8,7 @@ import torch
 import kanpinn as kp
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.layer import get_coefficients, set_coefficients
-from kanpinn.solvers.discretize import SolveSettings, discretize
+from kanpinn.solvers.discretization import SolveSettings, discretize
 
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
 
@@ -81,7 +81,7 @@ def test_the_minimum_of_an_energy_is_the_solution(boundary):
         kp.KAN([2, 24, 1], degree=7, grid=[2, 4]),
         points=kp.Collocation(1600, 60),
         boundary=boundary,
-        form="energy",
+        loss=kp.Loss(form="energy"),
     )
     assert solution.status == "converged" and solution.history.steps == 1
     assert solution.errors.h1_relative < (1e-4 if boundary == "exact" else 1e-2)
@@ -111,8 +111,8 @@ class Scaled(kp.Problem):
 
 def minimised(problem, weight=1.0):
     network, points = kp.KAN([2, 10, 1], degree=5, grid=[2, 4]), kp.Collocation(900, 80)
-    weights = {"boundary": weight}
-    return kp.solve(problem, network, points=points, form="energy", weights=weights)
+    loss = kp.Loss(boundary=weight, loss=kp.Loss(form="energy"))
+    return kp.solve(problem, network, points=points, loss=loss)
 
 
 def test_a_penalty_does_not_depend_on_units():
@@ -142,7 +142,7 @@ def test_boundary_values_that_are_not_enforced_leave_an_energy_without_estimate(
 def test_a_nonlinear_energy_is_minimised_by_newton_steps():
     network = kp.KAN([1, 12, 1], degree=7, grid=[2, 4])
     points = kp.Collocation(60, 2)
-    solution = kp.solve(Rod(), network, points=points, form="energy")
+    solution = kp.solve(Rod(), network, points=points, loss=kp.Loss(form="energy"))
     assert 1 < solution.history.steps < 15
     assert solution.errors.h1_relative < 1e-4
 
@@ -151,7 +151,7 @@ def test_levenberg_marquardt_lowers_an_energy_in_all_layers():
     network = kp.KAN([1, 3, 1], degree=5, grid=[1, 2])
     optimizers = [kp.LeastSquares(), kp.LevenbergMarquardt(steps=5)]
     points = kp.Collocation(60, 2)
-    solution = kp.solve(Rod(), network, optimizers, points, form="energy")
+    solution = kp.solve(Rod(), network, optimizers, points, loss=kp.Loss(form="energy"))
     losses = solution.history.column("loss")
     assert losses[-1] < losses[-3] < losses[0]
 
@@ -161,7 +161,9 @@ def test_the_model_of_a_quadratic_energy_is_the_energy():
     problem = Diffusion()
     chosen = kp.Collocation(400, 40)
     discretization = discretize(
-        problem, network, SolveSettings(points=chosen, boundary="exact", form="energy")
+        problem,
+        network,
+        SolveSettings(points=chosen, boundary="exact", loss=kp.Loss(form="energy")),
     )
     discretization.prepare()
     residuals = Residuals(discretization.surrogate, discretization.terms())
@@ -179,7 +181,9 @@ def test_energy_weights_are_those_of_integrals():
         points = kp.Collocation(400, 40, sampler)
         network = kp.KAN([2, 3, 1], degree=3, grid=2)
         discretization = discretize(
-            Diffusion(), network, SolveSettings(points=points, boundary="exact", form="energy")
+            Diffusion(),
+            network,
+            SolveSettings(points=points, boundary="exact", loss=kp.Loss(form="energy")),
         )
         inside, side = discretization.terms()
         assert float(inside.points.data.mean()) == pytest.approx(1, rel=1e-12)
@@ -194,11 +198,11 @@ def test_what_has_no_energy_is_refused():
 
     network = kp.KAN([1, 3, 1], degree=5, grid=2)
     with pytest.raises(kp.InputError, match=r"Plain has no energy\(p, u\)"):
-        kp.solve(Plain(), network, form="energy")
-    with pytest.raises(kp.InputError, match='form must be "strong" or "energy", got \'weak\''):
-        kp.solve(Rod(), network, form="weak")
+        kp.solve(Plain(), network, loss=kp.Loss(form="energy"))
+    with pytest.raises(kp.InputError, match="form must be one of strong, energy, got 'weak'"):
+        kp.solve(Rod(), network, loss=kp.Loss(form="weak"))
     with pytest.raises(kp.InputError, match="variable_projection needs squared residuals"):
-        kp.solve(Rod(), network, kp.VariableProjection(), form="energy")
+        kp.solve(Rod(), network, kp.VariableProjection(), loss=kp.Loss(form="energy"))
 
 
 def test_an_energy_of_the_wrong_shape_is_refused():
@@ -207,7 +211,7 @@ def test_an_energy_of_the_wrong_shape_is_refused():
             return torch.cat([u.value, u.value], dim=1)
 
     with pytest.raises(kp.InputError, match=r"energy must have shape \(n, 1\), got \(5, 2\)"):
-        kp.solve(Wide(), kp.KAN([1, 3, 1], degree=5, grid=2), form="energy")
+        kp.solve(Wide(), kp.KAN([1, 3, 1], degree=5, grid=2), loss=kp.Loss(form="energy"))
 
 
 def test_a_natural_condition_that_the_energy_lacks_is_refused():
@@ -217,7 +221,7 @@ def test_a_natural_condition_that_the_energy_lacks_is_refused():
 
     network = kp.KAN([2, 3, 1], degree=5, grid=2)
     with pytest.raises(kp.InputError, match=r"conditions\(\)\[1\], a Neumann, is natural"):
-        kp.solve(Forgotten(), network, form="energy")
+        kp.solve(Forgotten(), network, loss=kp.Loss(form="energy"))
 
 
 class Layers(kp.Problem):
@@ -236,7 +240,9 @@ class Layers(kp.Problem):
 
 
 def test_the_strength_of_an_energy_is_that_of_the_whole_domain():
-    settings = SolveSettings(points=kp.Collocation(400, 2), form="energy", boundary="penalty")
+    settings = SolveSettings(
+        points=kp.Collocation(400, 2), loss=kp.Loss(form="energy"), boundary="penalty"
+    )
     made = discretize(Layers(), kp.KAN([1, 4, 1]), settings, 0)
     (term, *_) = made.residuals().terms
     assert term.strength(made.surrogate) == pytest.approx(50.5, rel=0.05)

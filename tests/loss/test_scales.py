@@ -82,7 +82,9 @@ def test_decoupled_fields_have_the_sizes_of_their_own_data():
 def solved(problem):
     network = kp.KAN([2, 24, 3], 9, [4, 4], seed=0)
     points = kp.Collocation(500, 200)
-    return kp.solve(problem, network, points=points, boundary="penalty", balance="sizes")
+    return kp.solve(
+        problem, network, points=points, boundary="penalty", loss=kp.Loss(balance="sizes")
+    )
 
 
 def test_a_loss_with_scales_has_the_same_minimum_in_other_units():
@@ -100,7 +102,11 @@ def test_scales_need_equations_and_no_unknowns():
             return u.value**2
 
     with pytest.raises(kp.InputError, match='balance must not be "sizes" for an energy'):
-        kp.solve(Energetic(), kp.KAN([2, 4, 3], 5, 3), form="energy", balance="sizes")
+        kp.solve(
+            Energetic(),
+            kp.KAN([2, 4, 3], 5, 3),
+            loss=kp.Loss(form="energy", loss=kp.Loss(balance="sizes")),
+        )
 
 
 class Product(kp.Problem):

@@ -18,7 +18,7 @@ from kanpinn.networks.constraints import (
     polynomial_lift,
 )
 from kanpinn.pde.boundary_value_problem import jumps
-from kanpinn.solvers.discretize import SolveSettings, discretize
+from kanpinn.solvers.discretization import SolveSettings, discretize
 
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
 DISK = kp.Disk((0, 0), 1.0)

@@ -10,7 +10,7 @@ import kanpinn as kp
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels, jet_of
 from kanpinn.loss.residuals import Residuals
-from kanpinn.solvers.discretize import SolveSettings, discretize
+from kanpinn.solvers.discretization import SolveSettings, discretize
 
 L_SHAPE = kp.LShape()
 WEDGE = kp.Sector((0.2, -0.1), 1.0, 0.3, 0.3 + 1.25 * math.pi)

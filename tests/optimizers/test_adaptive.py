@@ -111,7 +111,8 @@ def test_a_run_with_adapted_points_goes_on_bit_for_bit(adapt):
         kept[run.progress.step] = copy.deepcopy(run.state_dict())
 
     def solved(**more):
-        settings = {"balance": "ntk", "boundary": "penalty", "verified": False, "errors": False}
+        settings = {"boundary": "penalty", "verified": False, "errors": False}
+        settings["loss"] = kp.Loss(balance="ntk")
         return kp.solve(Cubic(), kp.KAN([1, 5, 1], 5, 3), optimizers, points, **settings, **more)
 
     whole = solved(observers=[keep])
@@ -147,7 +148,7 @@ def test_an_energy_takes_no_adapted_points():
 
     points = kp.Collocation(50, 8, "sobol", resample=1, adapt="rad")
     with pytest.raises(kp.InputError, match="integral"):
-        kp.solve(Energetic(), kp.KAN([1, 4, 1], 5, 3), points=points, form="energy")
+        kp.solve(Energetic(), kp.KAN([1, 4, 1], 5, 3), points=points, loss=kp.Loss(form="energy"))
 
 
 def test_points_of_an_estimate_do_not_adapt():

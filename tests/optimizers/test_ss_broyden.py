@@ -180,7 +180,8 @@ def test_points_and_factors_may_change_between_steps(balance, adapt):
 
     def solved(**more):
         network = kp.KAN([2, 4, 1], 4, 3, seed=0)
-        settings = {"boundary": "penalty", "balance": balance, "errors": False, "verified": False}
+        settings = {"boundary": "penalty", "errors": False, "verified": False}
+        settings["loss"] = kp.Loss(balance=balance)
         return kp.solve(Waves(), network, optimizer, points, **settings, **more)
 
     whole = solved(observers=[keep])

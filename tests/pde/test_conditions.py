@@ -11,7 +11,7 @@ import kanpinn as kp
 from kanpinn.geometry.points import Batch
 from kanpinn.loss.residuals import Residuals
 from kanpinn.pde.verify import exact_defects
-from kanpinn.solvers.discretize import SolveSettings, discretize
+from kanpinn.solvers.discretization import SolveSettings, discretize
 
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
 FILM = kp.Box(x=(0, 2), t=(0, 1))

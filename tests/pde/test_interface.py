@@ -61,8 +61,8 @@ class Heated(Inclusion):
 def test_a_flux_across_an_interface_in_the_strong_form(problem):
     assert all(defect.is_rounding for defect in exact_defects(problem))
     network = kp.KAN([3, 80, 1], degree=9, grid=[2, 4])
-    points, weights = kp.Collocation(2200, 300), {"interior": 0.01}
-    errors = kp.solve(problem, network, None, points, boundary="penalty", weights=weights).errors
+    points, loss = kp.Collocation(2200, 300), kp.Loss(interior=0.01)
+    errors = kp.solve(problem, network, None, points, boundary="penalty", loss=loss).errors
     assert errors.h1_relative < 1e-5
 
 
@@ -73,7 +73,9 @@ def test_a_flux_across_an_interface_is_natural_in_the_energy_form():
 
     network = kp.KAN([3, 24, 1], degree=5, grid=[1, 3])
     points = kp.Collocation(3000, 100)
-    solution = kp.solve(Natural(), network, points=points, boundary="exact", form="energy")
+    solution = kp.solve(
+        Natural(), network, points=points, boundary="exact", loss=kp.Loss(form="energy")
+    )
     assert solution.errors.h1_relative < 5e-3
 
 

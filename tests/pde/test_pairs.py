@@ -43,10 +43,10 @@ def test_any_conditions_on_any_domain_are_solved(kind, seed):
     else:
         plane = problem.domain.dim == 2 and problem.periodic
         points = kp.Collocation(*((1300, 240) if plane else (700, 140)))
-    network, weights = network_of(problem, embeds(problem, seed)), {"interior": 0.01}
+    network, loss = network_of(problem, embeds(problem, seed)), kp.Loss(interior=0.01)
     # The comparison with the exact solution says more than one of residuals.
     options = {"errors": False, "verified": False}
-    solution = kp.solve(problem, network, points=points, weights=weights, **options)
+    solution = kp.solve(problem, network, points=points, loss=loss, **options)
     # Sampled, for the rules behind `solution.errors` have many more points in three dimensions.
     p = sample(problem.domain, POINTS, "sobol")
     exact = problem.exact(p)

@@ -94,12 +94,12 @@ SMALL = {  # network, points in the domain and on its boundary, error
 @pytest.mark.parametrize("name", SMALL)
 def test_small_networks_solve_them(name):
     settings, points, error = SMALL[name]
-    weights = {"interior": 0.01 if name == "advection" else 1.0}
+    loss = kp.Loss(interior=0.01 if name == "advection" else 1.0)
     solution = kp.solve(
         class_of(name)(),
         kp.KAN(**settings, seed=0),
         points=kp.Collocation(*points),
-        weights=weights,
+        loss=loss,
     )
     assert solution.status == "converged" and solution.errors.l2_relative < error
 
@@ -111,7 +111,7 @@ def test_two_hidden_units_are_found_in_five_dimensions():
         kp.VariableProjection(steps=40, starts=20, coarse=1, prune=False),
         kp.Collocation(200, 200, "sobol"),
         boundary="penalty",
-        weights={"interior": 0.001},
+        loss=kp.Loss(interior=0.001),
     )
     assert solution.errors.l2_relative < 1e-4
 

@@ -162,7 +162,7 @@ def test_small_solves_come_near_the_exact_solution(name):
         kp.KAN([2, units, len(problem.fields)], degree=9, grid=grid, seed=0),
         points=kp.Collocation(interior, boundary),
         boundary="penalty" if penalty else "exact",
-        weights={"interior": weight},
+        loss=kp.Loss(interior=weight),
     )
     assert solution.status == "converged"
     errors = solution.errors.fields.values() or [solution.errors]

@@ -14,7 +14,7 @@ from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels
 from kanpinn.networks.basis.splines import uniform_knots
 from kanpinn.networks.kan import MARGIN
-from kanpinn.solvers.discretize import SolveSettings, default_points, discretize
+from kanpinn.solvers.discretization import SolveSettings, default_points, discretize
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 KNOWN = {
@@ -35,7 +35,9 @@ def load(monkeypatch):
 
 def solved(problem, network, points, optimizer=None, **weights):
     points = kp.Collocation(*points, "sobol")
-    return kp.solve(problem, network, optimizer, points, boundary="penalty", weights=weights)
+    return kp.solve(
+        problem, network, optimizer, points, boundary="penalty", loss=kp.Loss(**weights)
+    )
 
 
 def unseen(surrogate, generator):

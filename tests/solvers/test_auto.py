@@ -178,7 +178,7 @@ def ripple():
     """The solution that several tests compare with, and what was announced of its trials."""
     told = []
     announce = lambda choice, why, _: told.append((choice, why))  # noqa: E731
-    return kp.solve(Ripple(), tolerance=1e-7, announce=announce), told
+    return TrialSearch(problem=Ripple(), tolerance=1e-7, announce=announce).solution(), told
 
 
 def test_names_units_and_sizes_change_nothing():

@@ -12,7 +12,7 @@ from kanpinn.solvers.auto.choices import families, first_choice
 from kanpinn.solvers.auto.search import forecast
 from kanpinn.solvers.auto.traits import Steepness, Traits
 from kanpinn.solvers.auto.trials import Trial, judge, judged_alone, start
-from kanpinn.solvers.discretize import discretize
+from kanpinn.solvers.discretization import discretize
 from kanpinn.spaces.cells.cells import Cells
 from kanpinn.tasks.adaptive import SolvePace
 

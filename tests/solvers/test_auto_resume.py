@@ -11,6 +11,7 @@ from kanpinn.runs.config import Config
 from kanpinn.runs.results import RunFolder
 from kanpinn.runs.results.checkpoint import read_checkpoint, write_checkpoint
 from kanpinn.runs.results.folder import TRIALS, config_to_resume
+from kanpinn.solvers.auto.search import TrialSearch
 
 
 class Killed(Exception):
@@ -33,7 +34,8 @@ class Bend(kp.Problem):
 
 
 def searched(announce=None, checkpoint=None):
-    return kp.solve(Bend(), tolerance=1e-10, budget=1e4, **locals())
+    search = TrialSearch(problem=Bend(), tolerance=1e-10, budget=1e4, **locals())
+    return search.solution()
 
 
 def without_seconds(log):

@@ -15,7 +15,7 @@ import kanpinn as kp
 from kanpinn.loss.residuals import Residuals
 from kanpinn.optimizers import Optimizer, Stage, Step
 from kanpinn.optimizers.method import StepCost
-from kanpinn.solvers.discretize import SolveSettings, discretize
+from kanpinn.solvers.discretization import SolveSettings, discretize
 from kanpinn.solvers.error_estimate import judged_by_tolerance
 from kanpinn.tasks.adaptive import SolvePace
 
@@ -120,7 +120,7 @@ class Slow(Line):
 def test_a_budget_counts_what_weights_cost():
     network = kp.KAN([1, 4, 1], degree=5, grid=3)
     solution = kp.solve(
-        Slow(), network, kp.Adam(1000), balance="ntk", budget=10 * PAUSE, errors=False
+        Slow(), network, kp.Adam(1000), loss=kp.Loss(balance="ntk"), budget=10 * PAUSE, errors=False
     )
     assert solution.history.steps <= 10
 

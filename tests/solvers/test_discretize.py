@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.solvers.discretize import SolveSettings, default_points, discretize
+from kanpinn.solvers.discretization import SolveSettings, default_points, discretize
 
 SQUARE = kp.Box(x=(0, 1), y=(0, 1))
 
@@ -24,10 +24,10 @@ class Laplace(kp.Problem):
         return self._conditions
 
 
-def put_together(problem, boundary="exact", weights=None, network=None, points=None):
+def put_together(problem, boundary="exact", network=None, points=None):
     network = kp.KAN([2, 4, 1], degree=4, grid=2) if network is None else network
     points = default_points(network) if points is None else points
-    settings = SolveSettings(points=points, boundary=boundary, weights=weights)
+    settings = SolveSettings(points=points, boundary=boundary)
     return discretize(problem, network, settings)
 
 
@@ -138,7 +138,10 @@ def test_a_tolerance_that_is_not_reached_is_said():
         (lambda: kp.KAN(), "width, .*, or hidden"),
         (lambda: kp.KAN([2, 1], hidden=[4]), "got width .2, 1. and hidden .4."),
         (lambda: kp.KAN(hidden=[4]).to(torch.float32), "give it a dtype or a width"),
-        (lambda: kp.solve(PLANE, form="energy"), "form must be left out without a network"),
+        (
+            lambda: kp.solve(PLANE, loss=kp.Loss(form="energy")),
+            "loss must be left out without a network",
+        ),
         (lambda: kp.solve(PLANE, kp.KAN(hidden=[4]), tolerance=0), "tolerance must be"),
     ],
 )

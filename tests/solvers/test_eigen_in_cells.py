@@ -122,7 +122,7 @@ def test_settings_that_do_not_fit_are_refused():
 
     cells = kp.Cells([2, 1], 6, 2)
     refused(cells, "optimizers must be AdaptiveLeastSquares", optimizers=kp.LeastSquares())
-    refused(cells, "weight of boundary must be left out", weights={"boundary": 2.0})
+    refused(cells, "weight of boundary must be left out", loss=kp.Loss(boundary=2.0))
     refused(kp.KAN([2, 8, 1]), "optimizers must be None", optimizers=kp.AdaptiveLeastSquares())
     few = kp.AdaptiveLeastSquares(tolerance=1e-12, cells=4)
     found = kp.eigen(Membrane(), kp.Cells([2, 1], 4, 2), 2, optimizers=few)

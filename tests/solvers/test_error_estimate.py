@@ -143,7 +143,7 @@ class CutOff(Rough):
 def test_a_singular_function_that_was_left_out_is_seen():
     network = kp.KAN([2, 12, 1], degree=7, grid=[4, 8])
     points = kp.Collocation(900, 160)
-    solution = kp.solve(CutOff(), network, points=points, weights={"interior": 0.01})
+    solution = kp.solve(CutOff(), network, points=points, loss=kp.Loss(interior=0.01))
     estimate = estimate_error(solution)
     assert estimate.errors.l2_relative == pytest.approx(solution.errors.l2_relative, rel=0.1)
 

@@ -15,8 +15,7 @@ from kanpinn.jets import Channels
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.solvers import Fitted
-from kanpinn.solvers.fit import scaled_surrogate
-from kanpinn.solvers.fitted import CrossEntropy, loss_term, points_of, score
+from kanpinn.solvers.fit import CrossEntropy, loss_term, points_of, scaled_surrogate, score
 
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
 LM = kp.LevenbergMarquardt

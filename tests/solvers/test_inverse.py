@@ -237,7 +237,7 @@ def test_noise_of_some_data_only_is_refused():
 
 def test_an_energy_has_no_unknowns():
     with pytest.raises(InputError, match="which has unknowns"):
-        kp.solve(Toy(), kp.KAN([1, 4, 1]), form="energy")
+        kp.solve(Toy(), kp.KAN([1, 4, 1]), loss=kp.Loss(form="energy"))
 
 
 def test_networks_side_by_side_have_the_same_inputs():

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import kanpinn as kp
 from kanpinn.cli import app
 from kanpinn.solvers.data_scan import scan_data
-from kanpinn.solvers.discretize import SolveSettings, discretize
+from kanpinn.solvers.discretization import SolveSettings, discretize
 from kanpinn.solvers.verification import resonance, rows_of, verify
 
 
@@ -283,7 +283,7 @@ def test_energies_have_no_residual():
         def energy(self, p, u):
             return kp.partial(u, "x") ** 2 / 2 - u.value
 
-    assert solve(Energy(), form="energy").verification is None
+    assert solve(Energy(), loss=kp.Loss(form="energy")).verification is None
 
 
 FILE = """
@@ -370,10 +370,10 @@ def test_thin_domains_are_verified(thickness):
     assert found.points > 900 and math.isfinite(found.fresh)
 
 
-@pytest.mark.parametrize("weights", [{"boundary": 0.0}, {"interior": 0.0}])
-def test_terms_without_weight_do_not_count(weights):
-    solution = solve(Known(), boundary="penalty", weights=weights)
-    found, (name,) = solution.verification, weights
+@pytest.mark.parametrize("name", ["boundary", "interior"])
+def test_terms_without_weight_do_not_count(name):
+    solution = solve(Known(), boundary="penalty", loss=kp.Loss(**{name: 0.0}))
+    found = solution.verification
     part = {"boundary": found.interior, "interior": found.boundary}[name]
     assert found.fresh == pytest.approx(part)
 

@@ -139,7 +139,7 @@ INSIDES = {
         "pde.verify",
     },
     "imaging": {"solvers.state"},
-    "knots": {"networks.basis", "solvers.fitted"},
+    "knots": {"networks.basis", "solvers.fit"},
     "machinery": {"geometry.sampling", "loss.terms"},
     "make_bracket_reference": {
         "accuracy.references.finite_elements",

@@ -464,15 +464,15 @@ def test_another_imposition_is_refused(boundary):
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"weights": {"interior": 0.5}}, "the weight of interior"),
-        ({"weights": {"interior": 1.0, "boundary": 10}}, "the weight of boundary"),
+        ({"interior": 0.5}, "the weight of interior"),
+        ({"boundary": 10}, "the weight of boundary"),
         ({"balance": "ntk"}, "balance"),
         ({"balance": "sizes"}, "balance"),
     ],
 )
 def test_weights_that_a_march_does_not_use_are_refused(settings, named):
     with pytest.raises(kp.InputError, match=f"{named} must be left out, got .* satisfies both"):
-        solved(Travelling(), 1e-4, **settings)
+        solved(Travelling(), 1e-4, loss=kp.Loss(**settings))
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,13 @@ from kanpinn.runs.config.models import FixedTable, blaming
 from kanpinn.runs.config.named import EIGEN_NETWORKS, FIT_STAGES, Named, WithBoundary, check_points
 from kanpinn.runs.config.problems import EigenClassTable
 from kanpinn.solvers.auto.search import Announce
-from kanpinn.solvers.discretization import Discretization
-from kanpinn.solvers.discretize import SolveSettings, check_inputs_and_fields, input_counts
+from kanpinn.solvers.discretization import (
+    Discretization,
+    Loss,
+    SolveSettings,
+    check_inputs_and_fields,
+    input_counts,
+)
 from kanpinn.solvers.eigen import (
     Eigensolution,
     default_eigen_network,
@@ -62,7 +67,7 @@ class EigenJob(Job):
                 tolerance=self.tolerance,
                 near=self.near,
                 boundary=self.settings.boundary,
-                weights=self.settings.weights,
+                loss=self.settings.loss,
                 seed=self.seed,
                 budget=self.budget_seconds,
                 **given,
@@ -156,7 +161,7 @@ class EigenFile(File):
             settings=SolveSettings(
                 points=points,
                 boundary="auto" if self.network is None else self.network.boundary,
-                weights=self.loss.model_dump(),
+                loss=Loss(**self.loss.model_dump()),
             ),
             count=self.eigen.count,
             near=self.eigen.near,

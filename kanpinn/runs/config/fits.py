@@ -27,8 +27,7 @@ from kanpinn.runs.config.models import FixedTable, TomlTable, Variants, blaming,
 from kanpinn.runs.config.named import FIT_NETWORKS, FIT_STAGES, Named
 from kanpinn.runs.config.problems import DOMAINS, ShapeTable
 from kanpinn.solvers.auto.search import Announce
-from kanpinn.solvers.fit import check_columns, fit
-from kanpinn.solvers.fitted import Fitted
+from kanpinn.solvers.fit import Fitted, check_columns, fit
 
 PARTS = ("validation", "test")
 Share = Annotated[float, Field(ge=0, lt=1)]

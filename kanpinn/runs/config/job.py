@@ -20,7 +20,7 @@ from kanpinn.runs.config.models import FixedTable, TomlTable, table_of
 from kanpinn.runs.config.named import Named, check_memory
 from kanpinn.solvers.auto.search import Announce
 from kanpinn.solvers.eigen import Eigensolution
-from kanpinn.solvers.fitted import Fitted
+from kanpinn.solvers.fit import Fitted
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import Observer
 

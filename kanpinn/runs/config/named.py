@@ -390,7 +390,7 @@ def chosen_sections(choice: Choice, boundary: str) -> dict[str, Any]:
             "boundary": boundary,
         },
         "points": _given(choice.points),
-        "loss": {"form": choice.form, "balance": "sizes" if choice.balanced else None},
+        "loss": {"form": choice.loss.form, "balance": choice.loss.balance},
         "optimizer": [{"type": _name(type(o), OPTIMIZERS), **_given(o)} for o in choice.optimizers],
     }
 

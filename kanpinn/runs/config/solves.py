@@ -26,8 +26,9 @@ from kanpinn.runs.config.named import (
 )
 from kanpinn.runs.config.problems import PROBLEMS, ProblemTable
 from kanpinn.solvers.auto import first_choice
-from kanpinn.solvers.auto.search import Announce
-from kanpinn.solvers.discretize import (
+from kanpinn.solvers.auto.search import Announce, TrialSearch
+from kanpinn.solvers.discretization import (
+    Loss,
     SolveSettings,
     check_inputs_and_fields,
     default_points,
@@ -95,20 +96,19 @@ class AutoJob(SolveJob):
     def _run(self, given: dict[str, Any], announce: Announce | None, assessed: bool) -> Solution:
         """Solve the problem with settings that trials choose."""
         like = next(self.network.parameters())
+        limits: dict[str, Any] = {"tolerance": self.tolerance, "budget": self.budget_seconds}
         with blaming(type(self.problem).__name__, self.problem, self.reference):
-            return solve(
-                self.problem,
-                tolerance=self.tolerance,
-                budget=self.budget_seconds,
+            search = TrialSearch(
+                problem=self.problem,
                 boundary=self.settings.boundary,
-                reference=self.reference,
-                errors=assessed,
                 seed=self.seed,
                 dtype=like.dtype,
                 device=like.device,
                 announce=announce,
+                **{name: value for name, value in limits.items() if value is not None},
                 **given,
             )
+            return search.solution(self.reference, assessed)
 
 
 class LossTable(FixedTable):
@@ -189,9 +189,7 @@ class SolveFile(File):
         settings = SolveSettings(
             points=points,
             boundary=self.network.boundary,
-            weights={"interior": self.loss.interior, "boundary": self.loss.boundary},
-            balance=self.loss.balance,
-            form=self.loss.form,
+            loss=Loss(**self.loss.model_dump()),
         )
         default = () if self.optimizer else (default_optimizer(network, run.tolerance),)
         methods = self.make_optimizers(network, directory, default, rows)

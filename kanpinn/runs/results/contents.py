@@ -22,7 +22,7 @@ from kanpinn.accuracy.errors import Errors, Estimate
 from kanpinn.runs.config import Result
 from kanpinn.runs.results.hdf5 import new_file, write_run, write_vtkhdf
 from kanpinn.solvers.eigen import Eigensolution
-from kanpinn.solvers.fitted import Fitted, Scores
+from kanpinn.solvers.fit import Fitted, Scores
 from kanpinn.solvers.grid_fields import GridFields, modes_on_grid, on_grid
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.verification import Verification

@@ -54,7 +54,7 @@ from kanpinn.runs.results.sources import (
 )
 from kanpinn.solvers.auto import Choice
 from kanpinn.solvers.eigen import Eigensolution
-from kanpinn.solvers.fitted import Fitted
+from kanpinn.solvers.fit import Fitted
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import SolverState
 

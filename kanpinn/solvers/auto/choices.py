@@ -15,7 +15,7 @@ from kanpinn.networks.combined import SEEDS
 from kanpinn.optimizers import LeastSquares, Method, Optimizer, VariableProjection
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.auto.traits import Traits
-from kanpinn.solvers.discretize import SolveSettings
+from kanpinn.solvers.discretization import Loss, SolveSettings
 from kanpinn.spaces.cell_windows import CellWindows
 from kanpinn.spaces.cells.cells import Cells
 from kanpinn.spaces.windows import Windows
@@ -23,6 +23,7 @@ from kanpinn.tasks.adaptive import AdaptiveLeastSquares
 from kanpinn.tasks.march import March
 from kanpinn.tasks.parameters import Shooting
 
+SIZES = Loss(balance="sizes")
 FEW_POINTS = Collocation(1681, 164, "gauss")  # for methods that place their points themselves
 
 
@@ -37,8 +38,7 @@ class Choice:
         points: the collocation points.
         optimizers: run in order.
         work: the number of operations up to a factor, from which the times of trials are forecast.
-        form: of the loss, "strong" or "energy".
-        balanced: whether residuals are divided by their sizes, see `kanpinn.solve`.
+        loss: its form, and whether residuals are divided by their sizes.
     """
 
     kind: type[Network]
@@ -46,8 +46,7 @@ class Choice:
     points: Collocation
     optimizers: tuple[Method, ...]
     work: float
-    form: str = "strong"
-    balanced: bool = True
+    loss: Loss = SIZES
 
     def network(self, seed: int, dtype: torch.dtype, device: torch.device | str) -> Network:
         """A new network of this choice."""
@@ -62,8 +61,7 @@ class Choice:
 
     def settings(self, boundary: str) -> SolveSettings:
         """The settings of a solve with this choice; boundary: as for `solve`."""
-        balance = "sizes" if self.balanced else None
-        return SolveSettings(points=self.points, boundary=boundary, balance=balance, form=self.form)
+        return SolveSettings(points=self.points, boundary=boundary, loss=self.loss)
 
     def smaller(self, part: float) -> "Choice":
         """The choice with a part (0 to 1) of the hidden units and of the points."""
@@ -89,7 +87,7 @@ class Choice:
         There is none for energies, whose points are a rule, and for marches and cells, which
         place them.
         """
-        if self.kind is not KAN or self.form == "energy":
+        if self.kind is not KAN or self.loss.form == "energy":
             return None
         sampler = "sobol" if self.points.sampler == "gauss" else "gauss"
         if self.arguments["width"][0] > 3:
@@ -233,7 +231,7 @@ def _placing(
 ) -> Choice:
     """A choice whose method places its points and weighs the equation against conditions itself."""
     arguments = {"width": [traits.dim, traits.fields], **arguments}
-    return Choice(kind, arguments, FEW_POINTS, (method,), work, balanced=False)
+    return Choice(kind, arguments, FEW_POINTS, (method,), work, Loss())
 
 
 def smooth_choices(traits: Traits) -> tuple[Choice, ...]:
@@ -341,7 +339,7 @@ def _energies(traits: Traits) -> Iterator[Choice]:
         arguments = {"width": [traits.inputs, units, traits.fields], "degree": 7, "grid": [4, 8]}
         points = _points(traits, count, "gauss", around=splines)
         method = LeastSquares()
-        yield _dense(traits, arguments, points, method, splines, form="energy", balanced=False)
+        yield _dense(traits, arguments, points, method, splines, loss=Loss(form="energy"))
 
 
 def _informed(traits: Traits) -> Iterator[Choice]:
@@ -361,7 +359,7 @@ def _informed(traits: Traits) -> Iterator[Choice]:
         kind, arguments = _beside(traits, {**like, "degree": degree}, size)
         method = LeastSquares(steps=30, starts=2)
         points = _points(traits, count)
-        yield _dense(traits, arguments, points, method, splines, kind, balanced=False)
+        yield _dense(traits, arguments, points, method, splines, kind, loss=Loss())
         units = math.ceil((2 if line else 1.6) * units)
 
 

@@ -28,6 +28,7 @@ from kanpinn._support.errors import (
 from kanpinn._support.interrupts import entered
 from kanpinn.accuracy.references import Recipe
 from kanpinn.optimizers import load_libraries
+from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.auto.choices import Choice, Family, families
 from kanpinn.solvers.auto.traits import Traits
@@ -40,7 +41,7 @@ from kanpinn.solvers.auto.trials import (
     noise_of,
     start,
 )
-from kanpinn.solvers.discretize import discretize
+from kanpinn.solvers.discretization import discretize
 from kanpinn.solvers.error_estimate import (
     ENDED,
     LARGEST_CONTRACTION,
@@ -133,6 +134,7 @@ class TrialSearch:
     refusal: InputError | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
+        self.problem = stated(self.problem, Problem)
         number("tolerance", self.tolerance, above=True)
         number("budget", self.budget, above=True)
         integer("seed", self.seed, least=0)
@@ -173,10 +175,10 @@ class TrialSearch:
         """
         solution = self.run()
         begun = time.perf_counter()
-        known, norm = reference_and_norm(solution.problem, reference, errors)
+        known, norm, waited = reference_and_norm(solution.problem, reference, errors)
         if norm is None:
             return solution
-        waited = 0.0 if known is None else time.perf_counter() - begun
+        waited = 0.0 if known is None else waited
         found = norm.converged(solution.surrogate.evaluate, solution.network.pieces)
         seconds = solution.seconds + time.perf_counter() - begun - waited
         return replace(
@@ -190,7 +192,7 @@ class TrialSearch:
             climb.ended = "there is no larger one"
             return
         if self.problem.unknowns:  # intervals are right for weights of one only
-            planned = replace(planned, balanced=False)
+            planned = replace(planned, loss=replace(planned.loss, balance=None))
         choice, late = self._fitting(planned, known, climb, part)
         if choice is None:
             return
@@ -277,7 +279,7 @@ class TrialSearch:
         comparisons, so that forecasts do too.
         """
         verdict, begun = Verdict(None, judged_alone(trial)), self.journal.seconds
-        if known is not None and known.choice.form == trial.choice.form:
+        if known is not None and known.choice.loss.form == trial.choice.loss.form:
             verdict = judge(known, trial)
             self._consider(verdict.first or known)
             if verdict.doubtful and (earlier := climb.far_behind(trial)) is not None:
@@ -288,7 +290,7 @@ class TrialSearch:
         trial = replace(verdict.second, seconds=seconds)
         if trial.error <= self.tolerance:
             trial = self._confirmed(trial, known)
-        if trial.choice.form == "energy":
+        if trial.choice.loss.form == "energy":
             self.minimum = trial
         elif self.minimum is not None:
             trial = checked(trial, self.minimum)
@@ -446,7 +448,7 @@ class Climb:
     def _saturated(self, verdict: Verdict) -> str:
         """Why a comparison could not show a larger network to be better, else ""."""
         rounding = 1e-6  # the least error that an energy resolves, about the root of its rounding
-        if verdict.second.choice.form == "energy" and verdict.second.error <= rounding:
+        if verdict.second.choice.loss.form == "energy" and verdict.second.error <= rounding:
             return "rounding of the energy limits the accuracy"
         if verdict.settled:
             return "the last one fits the data no better"

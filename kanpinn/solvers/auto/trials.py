@@ -14,7 +14,7 @@ from kanpinn.networks.layer import get_coefficients
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.auto.choices import Choice
 from kanpinn.solvers.auto.traits import is_reentrant
-from kanpinn.solvers.discretization import Discretization
+from kanpinn.solvers.discretization import Discretization, Loss
 from kanpinn.solvers.error_estimate import (
     LARGEST_CONTRACTION,
     Comparison,
@@ -62,7 +62,7 @@ class Trial:
     def loss(self) -> float:
         """The loss at fresh points; infinite for an energy, whose loss is no residual."""
         found = self.solution.verification
-        return math.inf if found is None else found.loss({"interior": 1.0})
+        return math.inf if found is None else found.loss(Loss())
 
     @property
     def failed(self) -> bool:
@@ -111,7 +111,7 @@ def start(discretization: Discretization[Problem], known: Trial | None) -> None:
         return
     if not isinstance(network, KAN):
         return
-    cold = unknowns or known is None or known.choice.form == "energy"
+    cold = unknowns or known is None or known.choice.loss.form == "energy"
     if known is not None and not cold and known.solution.history.steps > 1:
         start_from(known.solution, discretization)
     elif discretization.scales is not None:

@@ -34,12 +34,11 @@ from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import Method, load_libraries
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.eigen_problem import EigenProblem
-from kanpinn.solvers.discretization import Discretization, StrongDiscretization
-from kanpinn.solvers.discretize import (
+from kanpinn.solvers.discretization import (
+    Discretization,
+    Loss,
     SolveSettings,
     build_surrogate,
-    check_unweighted,
-    checked_weights,
     sized_for,
 )
 from kanpinn.solvers.eigen.eigensolution import Eigensolution, paired_exact_values, relative_errors
@@ -64,9 +63,9 @@ from kanpinn.solvers.eigen.spectrum import (
     rounding,
 )
 from kanpinn.solvers.loop import run_stages
-from kanpinn.solvers.losses import FixedLoss
+from kanpinn.solvers.losses import FreshLosses
 from kanpinn.solvers.solve import default_optimizer
-from kanpinn.solvers.state import History, Observer, SolverState, begin
+from kanpinn.solvers.state import History, Observer, SolverState
 from kanpinn.spaces.cells.cells import Cells
 from kanpinn.tasks.adaptive import AdaptiveLeastSquares
 
@@ -83,7 +82,7 @@ def eigen(
     tolerance: float | int | None = None,
     near: float | int | None = None,
     boundary: str = "auto",
-    weights: Mapping[str, float | int] | None = None,
+    loss: Loss | None = None,
     seed: int = 0,
     budget: float | int | None = None,
     observers: Sequence[Observer] = (),
@@ -114,7 +113,7 @@ def eigen(
             networks the status says which eigenvalues may have a larger one, by default 1e-3.
         near: compute the eigenvalues nearest to this number; None for the smallest ones.
         boundary: how boundary conditions are met, as for `solve`.
-        weights: of the loss terms, by name; the operator's is in units of the operator's size.
+        loss: the weights of the operator, in units of its size, and of the conditions.
         seed: of random points.
         budget: the most seconds that the steps may take, as for `solve`. A step is one
             shift or, for a network in cells, one tree.
@@ -150,18 +149,16 @@ def eigen(
     instance("network", network, Network)
     if tolerance is not None:
         number("tolerance", tolerance, above=True)
-    sized_for(problem, network)
-    points = default_eigen_points(network) if points is None else points
-    instance("points", points, Collocation)
-    settings = SolveSettings(points=points, boundary=boundary, weights=weights)
+    settings = SolveSettings(points=points, boundary=boundary, loss=loss or Loss())
     discretization = discretize_eigen(problem, network, settings, seed, count, near)
     search = EigenSearch(discretization, count, near, 1e-3 if tolerance is None else tolerance)
     if (cells := cell_settings(network, optimizers, tolerance)) is not None:
         search = replace(search, cells=cells, steps=cells.steps)
     own = None if checkpoint is None else _of_first_mode(network, checkpoint)
     with on_threads(network.threads):
-        losses = FixedLoss(discretization.residuals())
-        state = begin(losses, (search,), budget, checkpoint=own)
+        residuals = discretization.residuals()
+        losses = FreshLosses(lambda _: residuals)
+        state = SolverState(losses, (search,), budget, checkpoint=own)
         status = run_stages(state, None, observers, seed, own)
         if checkpoint is not None and state.stage is None:
             return _restored(discretization, checkpoint)
@@ -225,17 +222,20 @@ def discretize_eigen(
     if len(network.parts) > 1:
         raise InputError("network must be a single one for an eigenvalue problem, not side by side")
     network.constants = None
+    if settings.loss.form != "strong" or settings.loss.balance is not None:
+        raise InputError("loss has weights only for an eigenvalue problem: no form, no balance")
+    sized_for(problem, network)
+    points = default_eigen_points(network) if settings.points is None else settings.points
+    instance("points", points, Collocation)
     surrogate, met = build_surrogate(problem, network, settings.boundary)
-    weights = checked_weights(settings.weights)
-    if network.unweighted:
-        check_unweighted(network.unweighted, weights, None)
+    settings.loss.check_unweighted(network)
     check_linear(problem)
     columns = sum(layer.coefficients.numel() for layer in network.output_layers)
     if count > columns:
         raise InputError(
             f"count must be at most {columns}, the coefficients of the output layer, got {count}"
         )
-    found = StrongDiscretization(problem, surrogate, settings.points, weights, seed, met)
+    found = Discretization(problem, surrogate, points, settings.loss, seed, met)
     surrogate.prepare(rule(found))
     return found
 
@@ -318,7 +318,6 @@ def _solution(search: EigenSearch, state: SolverState, status: str) -> Eigensolu
     discretization, stage = search.discretization, state.stage
     none = Eigensolution(
         discretization=discretization,
-        surrogate=discretization.surrogate,
         residuals=state.residuals,
         status=status,
         history=state.history,
@@ -355,7 +354,6 @@ def _solution(search: EigenSearch, state: SolverState, status: str) -> Eigensolu
     return replace(
         none,
         discretization=discretization,
-        surrogate=surrogate,
         residuals=residuals,
         values=values,
         residual_norms=norms,
@@ -464,7 +462,7 @@ def terms_of(
     points = rule(discretization)
     channels = channels_at(surrogate, [equation], points)
     inside = ResidualTerm(
-        "interior", points, discretization.weights["interior"], channels, equation
+        "interior", points, float(discretization.loss.interior), channels, equation
     )
     penalties = [replace(term, equation=flat(term.equation)) for term in discretization.penalties()]
     return [inside, *penalties]
@@ -498,7 +496,6 @@ def _restored(
     count = int(rows[-1].get("modes", 0)) if rows else 0
     none = Eigensolution(
         discretization=discretization,
-        surrogate=surrogate,
         residuals=discretization.residuals(),
         status="failed: not known",
         history=History(rows),
@@ -517,7 +514,6 @@ def _restored(
     residuals = Residuals(surrogate, terms_of(discretization, surrogate, values))
     return replace(
         none,
-        surrogate=surrogate,
         residuals=residuals,
         values=values,
         residual_norms=residual_norms(values, seen.of(values)),

@@ -10,17 +10,13 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn._support.shown import Solved
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels
-from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
-from kanpinn.networks.surrogate import Surrogate
-from kanpinn.optimizers import Method
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.eigen.modes import as_modes, channels_at, each
-from kanpinn.solvers.state import History
+from kanpinn.solvers.solution import Solved
 
 
 def paired_exact_values(
@@ -98,7 +94,7 @@ def relative_errors(values: Tensor, exact: Tensor) -> Tensor:
 SAME = 1e-6
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Eigensolution(Solved):
     """Eigenvalues and their modes; calling it evaluates the modes at points.
 
@@ -153,10 +149,6 @@ class Eigensolution(Solved):
     shown_by = "kanpinn.plotting.modes"
 
     discretization: Discretization[EigenProblem]
-    surrogate: Surrogate
-    residuals: Residuals
-    status: str
-    history: History
     values: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
     residual_norms: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
     bounds: Tensor | None = None
@@ -166,11 +158,6 @@ class Eigensolution(Solved):
     exact: Tensor | None = None
     errors: Tensor | None = None
     unresolved: int = 0
-    seconds: float = 0.0
-    loss_terms: dict[str, float] = field(default_factory=dict)
-    optimizer_seconds: list[float] = field(default_factory=list)
-    optimizers: tuple[Method, ...] = ()
-    processes: int = 1
 
     def __repr__(self) -> str:
         what = type(self.problem).__name__
@@ -284,7 +271,3 @@ class Eigensolution(Solved):
         m = len(self.fields)
         modes = as_modes(outputs.unflatten(-1, (-1, m)).transpose(-1, -2), self.values)
         return modes[..., 0, :] if m == 1 else modes
-
-    def _points(self, points: Points | Tensor) -> Points:
-        like = self.surrogate.low
-        return Points.of(points, self.problem.domain.names).to(like.dtype, like.device)

@@ -212,7 +212,7 @@ def pencil(
     """
     assert points.data is not None
     problem, surrogate = discretization.problem, discretization.surrogate
-    weight = discretization.weights["interior"] / size**2
+    weight = discretization.loss.interior / size**2
     share = len(points) / float(points.data.sum())
 
     def weighted(equation: ResidualFunction) -> ResidualTerm:

@@ -15,7 +15,9 @@ SQUARE = kp.Box(x=(0, 1), y=(0, 1))
 
 def _solved(problem, degree=10, form="strong", **settings):
     network = kp.Cells([2, len(problem.fields)], degree=degree, cells=2)
-    return kp.solve(problem, network, kp.AdaptiveLeastSquares(1e-6), form=form, **settings)
+    return kp.solve(
+        problem, network, kp.AdaptiveLeastSquares(1e-6), loss=kp.Loss(form=form), **settings
+    )
 
 
 class Stiffening(kp.Problem):
@@ -179,7 +181,7 @@ def test_networks_without_cells_take_the_derived_equation():
 
     network = [kp.KAN([2, 32, 1], degree=9, seed=0) for _ in range(2)]
     assert kp.solve(Membrane(), network[0]).errors.l2_relative < 1e-6
-    assert kp.solve(Membrane(), network[1], form="energy").errors.l2_relative < 1e-2
+    assert kp.solve(Membrane(), network[1], loss=kp.Loss(form="energy")).errors.l2_relative < 1e-2
 
 
 def test_the_file_of_a_soap_film_finds_the_catenoid():
