@@ -228,7 +228,7 @@ class VariableProjection(Optimizer):
         return VariableProjectionStage(self, residuals, seed)
 
 
-# The kinds of steps: draw a round of random starts, on the coarse output grid; one Gauss–Newton step
+# Kinds of steps: draw a round of random starts, on the coarse output grid; one Gauss–Newton step
 # from one of them; try to remove one hidden unit; go to the next finer output grid, and to all
 # points; one Gauss–Newton step on that grid.
 Phase = Literal["screen", "follow", "prune", "enter", "polish"]
@@ -318,7 +318,7 @@ class VariableProjectionStage(Stage):
 
     @property
     def projection(self) -> Projection:
-        """The projected loss, on a subset of the points until the phase is "polish", then on all."""
+        """The projected loss, on a part of the points until the phase is "polish", then on all."""
         if self._projection is None:
             whole = self.phase == "polish"
             residuals = self.residuals if whole else self.residuals.subset(self.points, self.seed)
