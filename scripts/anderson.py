@@ -47,7 +47,7 @@ from kanpinn.interpret import Graph, Symbolic, prune_greedily, snap
 from kanpinn.interpret.graph import Key, covering, graph_of
 from kanpinn.interpret.snapping import Candidate
 from kanpinn.linalg import fold
-from kanpinn.optimizers.output_layer import Probes, best_damping
+from kanpinn.optimizers.output_layer import best_damping
 from kanpinn.plotting.style import BLACK, MARKERS, PALETTE, STYLE, VERMILLION, new_figure, tidy
 from kanpinn.solvers import Fitted
 
@@ -319,8 +319,11 @@ def refit(graph: Graph, x: Tensor, y: Tensor, steps: int = 30) -> Graph:
             break
         triangle = fold([_rows(values[:, 0], y, jacobian[:, 0])])
         start, moves = graph.parameters, triangle.damped()
-        probes = Probes(lambda d: cross_entropy(graph.moved(start + moves.step(d))(x)[:, 0], y))  # noqa: B023
-        damping, reached = best_damping(probes, damping, loss)
+
+        def loss_at(damping: float) -> float:
+            return cross_entropy(graph.moved(start + moves.step(damping))(x)[:, 0], y)  # noqa: B023
+
+        damping, reached, _ = best_damping(loss_at, damping, loss)
         if not reached < loss:
             break
         graph = covering(graph.moved(start + moves.step(damping)), x)
