@@ -12,7 +12,7 @@ from common.script import solve_job
 from matplotlib.figure import Figure
 
 from kanpinn.plotting.edges import edges_of, plot_edge
-from kanpinn.plotting.fields import limits_of, plot_magnitude, plot_values
+from kanpinn.plotting.fields import Sheet, limits_of, plot_magnitude, plot_values
 from kanpinn.plotting.style import new_figure, save
 from kanpinn.solvers import Solution
 from kanpinn.solvers.grid_fields import on_grid
@@ -53,10 +53,10 @@ def picture(solution: Solution) -> Figure:
     figure = new_figure(11.5, 3.9)
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[1.35, 1])[0]
     fields = on_grid(solution)
-    named = fields.of("u")
+    named, sheet = fields.of("u"), Sheet(fields.axes)
     u, error = left.subplots(1, 2)
-    plot_values(u, fields.axes, named["solution"], limits_of(named["solution"]), "solution $u$")
-    plot_magnitude(error, fields.axes, named["error"], "|error of $u$|")
+    plot_values(u, sheet, named["solution"], limits_of(named["solution"]), "solution $u$")
+    plot_magnitude(error, sheet, named["error"], "|error of $u$|")
     inner, outer = edges_of(solution)
     axes = right.subplots(2, max(len(inner), len(outer)), squeeze=False)
     for row, edges in zip(axes, (inner, outer), strict=True):

@@ -387,14 +387,14 @@ def straight_level(curves: Sequence[Curve]) -> Level | None:
         return None
     outer: list[Level] = []
     holes: list[Level] = []
-    for loop in _loops(curves):
+    for loop in loops_of(curves):
         inside = _polygon_level([curve.start for curve in loop])
         area = sum(curve.moment(loop[0].start) for curve in loop)
         (outer if area > 0 else holes).append(inside)
     return intersection(union(*outer), *holes)
 
 
-def _loops(curves: Sequence[Curve]) -> list[list[Curve]]:
+def loops_of(curves: Sequence[Curve]) -> list[list[Curve]]:
     """Group the curves into closed loops, head to tail; each starts at the first unused curve."""
     left, found = list(curves), []
     while left:

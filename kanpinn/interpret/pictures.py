@@ -28,7 +28,7 @@ from kanpinn.plotting.card import (
     varying_names,
 )
 from kanpinn.plotting.edges import activation_ranges
-from kanpinn.plotting.fields import limits_of, map_size, plot_lines, plot_values
+from kanpinn.plotting.fields import Sheet, limits_of, plot_lines, plot_values
 from kanpinn.plotting.network import Link, network_figure
 from kanpinn.plotting.style import cut_title
 from kanpinn.solvers.grid_fields import GridFields, RegularGrid
@@ -114,7 +114,7 @@ def plot(
         raise InputError(f"output must be an integer from 0 to {count - 1}, got {output!r}")
     outputs = range(count) if output is None else (output,)
     fields = _sample(formula, along, at, nodes)
-    size = (4.2, 3.0) if len(fields.axes) == 1 else map_size(fields.axes, None)
+    size = (4.2, 3.0) if len(fields.axes) == 1 else Sheet(fields.axes).size()
     axes = panels(ax, len(outputs), 3, size)
     for one, number in zip(axes, outputs, strict=True):
         _draw(one, fields, number)
@@ -149,7 +149,7 @@ def _draw(ax: Axes, fields: GridFields, number: int) -> None:
         ax.set_title(held, fontsize=9)
     else:
         title = f"{label}\n{held}" if held else label
-        plot_values(ax, fields.axes, values, limits_of(values), title)
+        plot_values(ax, Sheet(fields.axes), values, limits_of(values), title)
 
 
 def card(formula: Formula) -> Card:
@@ -220,7 +220,7 @@ def _tables(formula: Formula) -> Iterator[ShownTable]:
 def _picture(formula: Formula) -> Drawing:
     """Draw the first output over the first input, or over the first two."""
     fields = _sample(formula, nodes=SMALL[min(len(formula.symbols), 2)])
-    ax = small_axes(fields.axes)
+    ax = small_axes(Sheet(fields.axes))
     _draw(ax, fields, 0)
     over = " and ".join(fields.axes)
     return Drawing(ax, f"The formula over {over}: {values_words(fields.values['0'])}.")

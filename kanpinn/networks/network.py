@@ -142,6 +142,7 @@ class Network(nn.Module, ABC):
     minimises: ClassVar[bool] = True
     estimates_error: ClassVar[bool] = False
     pieces: Tensor | None = None  # of a box in which the output is smooth, for `rule_of_pieces`
+    levels: Tensor | None = None  # how often each piece that pictures show was halved, (n,)
     layers: Sequence[Layer]  # an instance of `Layers`
     enrichment: Enrichment | None  # known functions added to the output
     constants: Constants | None  # unknown numbers appended to the outputs

@@ -16,7 +16,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError, number
 from kanpinn._support.shown import template
 from kanpinn.geometry import Domain, Points
-from kanpinn.plotting.fields import AxisValues, map_size
+from kanpinn.plotting.fields import Sheet
 from kanpinn.plotting.style import new_figure
 from kanpinn.solvers.grid_fields import NODES, GridFields, plane_of, ranges_of, with_gaps
 from kanpinn.solvers.summary import Fact, ShownTable, remarks, tables
@@ -77,21 +77,23 @@ class Card:
 
     def _complete(self, what: str, items: Iterable[Any]) -> list[Any]:
         """Return the items up to the first that cannot be made."""
-        found = []
+        made = []
         try:
             for item in items:
-                found.append(item)
+                made.append(item)
         except Exception as error:  # functions of a user's problem may raise any
             self._failures.append(f"some {what} cannot be shown: {reason(error)}")
-        return found
+        return made
 
     def _picture(self) -> dict[str, Any] | None:
         if self.draw is None:
             return None
         try:
-            drawing = self.draw()
+            drawing, stream = self.draw(), io.BytesIO()
+            # 1.5 times the resolution of a usual screen
+            drawing.figure.savefig(stream, format="png", dpi=144)
             return {
-                "data": base64.b64encode(png_of(drawing.figure)).decode(),
+                "data": base64.b64encode(stream.getvalue()).decode(),
                 "width": round(drawing.figure.get_figwidth() * 96),  # pixels of a screen
                 "words": drawing.words,
             }
@@ -104,13 +106,6 @@ def reason(error: Exception) -> str:
     """Return the first line of an error's message, with the name of its class."""
     text = str(error).strip().partition("\n")[0]
     return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
-
-
-def png_of(figure: Figure) -> bytes:
-    """Return a figure as the bytes of a PNG file, with 1.5 times a usual screen's resolution."""
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=144)
-    return stream.getvalue()
 
 
 def card_of(result: Any, title: str, draw: Callable[[], Drawing] | None) -> Card:
@@ -169,23 +164,18 @@ def panels(ax: Given, count: int, columns: int, size: tuple[float, float]) -> nu
         for unused in places[count:]:
             unused.remove()
         return places[:count]
-    given = [ax] if isinstance(ax, Axes) else numpy.ravel(numpy.asarray(ax, dtype=object)).tolist()
-    if len(given) != count or not all(isinstance(one, Axes) for one in given):
-        wanted = "axes of Matplotlib"
+    given = numpy.ravel(numpy.asarray(ax, dtype=object))
+    if len(given) != count or not all(isinstance(panel, Axes) for panel in given):
+        expected = "axes of Matplotlib"
         if count > 1:
-            wanted = f"{count} {wanted}, one for each panel"
-        raise InputError(f"ax must be {wanted}, got {ax!r}")
-    found = numpy.empty(count, dtype=object)
-    found[:] = given
-    return found
+            expected = f"{count} {expected}, one for each panel"
+        raise InputError(f"ax must be {expected}, got {ax!r}")
+    return given
 
 
-def small_axes(axes: AxisValues, time: str | None = None) -> Axes:
-    """Return the axes of a new figure for a card: for a line over one axis, or a map over two.
-
-    time: the name of the time coordinate; a map over it does not have equal scales on both axes.
-    """
-    size = (3.6, 2.5) if len(axes) == 1 else map_size(axes, time, 2.2, 2.6)
+def small_axes(sheet: Sheet) -> Axes:
+    """Return the axes of a new figure for a card: for a line over one axis, or a map over two."""
+    size = (3.6, 2.5) if len(sheet.axes) == 1 else sheet.size(2.2, 2.6)
     return new_figure(*size).subplots()
 
 

@@ -16,13 +16,12 @@ from kanpinn.accuracy.orders import Fit, Theory, before_level, fit_order
 from kanpinn.plotting.style import (
     BLUE,
     GREY,
-    MARKERS,
     NO_BREAK_SPACE,
-    PALETTE,
     STYLE,
     number_text,
     plain_text,
     power_text,
+    style_of,
     tidy,
     wrapped,
 )
@@ -312,15 +311,6 @@ def _legend(ax: Axes, curves: Sequence[ErrorCurve], theory: str) -> None:
             alignment="left",
             handlelength=3.2,
         )
-
-
-def style_of(number: int) -> dict[str, Any]:
-    """Return colour, marker and dashes of a series; no two of the first hundred share all three."""
-    return {
-        "color": PALETTE[number % len(PALETTE)],
-        "marker": MARKERS[number % len(MARKERS)],
-        "linestyle": STYLE.dashes[number % len(STYLE.dashes)],
-    }
 
 
 def size_axis(ax: Axes, sizes: Sequence[float], logarithmic: bool = True) -> None:

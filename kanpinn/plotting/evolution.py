@@ -1,6 +1,6 @@
 """Pictures of solutions in time: snapshots, components, phases, and the steps of a march."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,16 +13,12 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d.art3d import Line3DCollection  # type: ignore[import-untyped]
-from torch import Tensor
 
 from kanpinn.geometry import Points
-from kanpinn.geometry.product import at_one_time
-from kanpinn.jets import stack_equations
 from kanpinn.plotting.fields import (
-    AxisValues,
+    Sheet,
     limits_of,
-    map_size,
-    outline_of,
+    plot_magnitude,
     plot_values,
     streamlines_figure,
 )
@@ -34,16 +30,18 @@ from kanpinn.plotting.style import (
     PALETTE,
     STYLE,
     VERMILLION,
+    legend_beside,
     new_figure,
     number_text,
     symbol,
     tidy,
 )
-from kanpinn.solvers.grid_fields import GridFields, sampled
+from kanpinn.solvers.grid_fields import KNOWN, GridFields, fields_at_points, on_grid
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import History
-from kanpinn.spaces.function_space import space_of
 from kanpinn.tasks.march import March
+
+DASHED: dict[str, Any] = {"color": BLACK, "linewidth": 0.7, "linestyle": (0, (4, 3))}
 
 
 def snapshots_figure(solution: Solution) -> Figure:
@@ -51,209 +49,187 @@ def snapshots_figure(solution: Solution) -> Figure:
 
     Args:
         solution: of a problem with a time and one or two coordinates in space. Over one coordinate
-            there are six lines for each field, and dashed ones for the exact solution; over two
-            coordinates four maps.
+            there are six lines for each field, and dashed ones for the exact solution. Over two
+            coordinates there are four maps: a row for each field, or a column if they are flat.
     """
-    domain = solution.problem.domain
-    count, nodes = (6, 1001) if domain.dim == 2 else (4, 97)
+    domain, fields = solution.problem.domain, solution.fields
+    time = domain.names[-1]
     low, high = (float(corner[-1]) for corner in domain.bounds)
-    moments = numpy.linspace(low, high, count)
-    grids = [fields_at(solution, moment, nodes) for moment in moments]
-    labels = [f"${symbol(domain.names[-1])} = $ {number_text(moment)}" for moment in moments]
-    return _lines(grids, labels) if domain.dim == 2 else _maps(solution, grids, labels)
+    count, nodes = (6, 1001) if domain.dim == 2 else (4, 97)
+    grids = [snapshot(solution, moment, nodes) for moment in numpy.linspace(low, high, count)]
+    if domain.dim == 2:
+        columns = min(len(fields), 3)
+        rows = -(-len(fields) // columns)
+        figure = new_figure(3.8 * columns + 1.2, 2.9 * rows)
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for ax, field in zip(panels, fields, strict=False):
+            plot_times(ax, grids, field, time)
+        for ax in panels[len(fields) :]:
+            ax.set_axis_off()
+        legend_beside(figure, panels[0])
+        return figure
+    titles = [f"at {moment_text(grid, time)}" for grid in grids]
+    width, height = Sheet(grids[0].axes).size()
+    flat = width > 3 * height
+    rows, columns = (count, len(fields)) if flat else (len(fields), count)
+    figure = new_figure(columns * width, rows * height)
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for row, field in zip(panels.T if flat else panels, fields, strict=True):
+        plot_maps(row, solution, grids, field, titles)
+    return figure
 
 
-def fields_at(solution: Solution, moment: float, nodes: int) -> GridFields:
+def snapshot(solution: Solution, moment: float, nodes: int) -> GridFields:
     """Return the fields and, if known, the exact ones at one time on a grid in space.
 
     nodes: of the grid, along each axis.
     """
-    problem = solution.problem
-
-    def evaluate(places: Points) -> Mapping[str, Tensor]:
-        points = at_one_time(places, moment, problem.domain.names[-1])
-        found = dict(zip(problem.fields, solution(points).double().cpu().unbind(1), strict=True))
-        if problem.exact is not None:
-            exact = stack_equations(problem.exact(points), len(points), "exact")
-            both = zip(problem.fields, exact.unbind(1), strict=True)
-            found |= {f"exact {name}": column for name, column in both}
-        return found
-
-    return sampled(space_of(problem.domain), evaluate, tuple(problem.fields), nodes=nodes)
+    *space, time = solution.problem.domain.names
+    compared = solution.problem.exact is not None
+    at = {time: moment}
+    return on_grid(solution, space, nodes, at=at, residuals=False, compared=compared)
 
 
-def _lines(grids: list[GridFields], labels: list[str]) -> Figure:
-    fields = grids[0].fields
-    columns = min(len(fields), 3)
-    rows = -(-len(fields) // columns)
-    figure = new_figure(3.8 * columns + 1.2, 2.9 * rows)
-    panels = figure.subplots(rows, columns, squeeze=False).flat
-    for ax, field in zip(panels, fields, strict=False):
-        exact = f"exact {field}"
-        drawn = [(label, grid.values[field]) for label, grid in zip(labels, grids, strict=True)]
-        known = [grid.values[exact] for grid in grids if exact in grid.values]
-        plot_moments(ax, grids[0].axes, drawn, {"exact": known})
-        ax.set_ylabel(f"${symbol(field)}$")
-    for ax in list(panels):
-        ax.set_axis_off()
-    _legend(figure, figure.axes[0])
-    return figure
+def moment_text(fields: GridFields, time: str) -> str:
+    """Return the time of a snapshot as text, such as "t = 0.5"."""
+    return f"${symbol(time)} = $ {number_text(fields.fixed[time])}"
 
 
-def plot_moments(
-    ax: Axes,
-    axes: AxisValues,
-    drawn: Sequence[tuple[str, numpy.ndarray]],
-    known: Mapping[str, Sequence[numpy.ndarray]],
+def plot_times(
+    ax: Axes, shown: Sequence[GridFields], name: str, time: str, error: bool = False
 ) -> Axes:
-    """Plot a function of one coordinate at several times, from dark to light.
+    """Plot a field over one coordinate at several times, from dark to light.
+
+    What the solution is compared with is dashed.
 
     Args:
         ax: the axes to draw in.
-        axes: the values (n,) of the coordinate, by its name.
-        drawn: the text for the legend and the values (n,) of each time.
-        known: values (n,) to compare with, drawn dashed, by their text.
+        shown: the fields at each time, over one coordinate or along a cut.
+        name: the name of the field.
+        time: the name of the time.
+        error: whether to draw the absolute values of the errors.
 
     Returns:
         The axes `ax`.
     """
-    ((name, x),) = axes.items()
-    colours = colormaps["viridis"](numpy.linspace(0, 0.9, len(drawn)))
-    for colour, (label, values) in zip(colours, drawn, strict=True):
-        ax.plot(x, values, color=colour, linewidth=1.6, label=label)
-    dashed: dict[str, Any] = {"color": BLACK, "linewidth": 0.7, "linestyle": (0, (4, 3))}
-    for label, several in known.items():
-        for values in several:
-            ax.plot(x, values, **dashed, label=label if values is several[0] else "_")
-    ax.set(xlabel=f"${symbol(name)}$", xlim=(x[0], x[-1]))
-    tidy(ax)
-    return ax
+    ((coordinate, x),) = shown[0].axes.items()
+    colours = colormaps["viridis"](numpy.linspace(0, 0.9, len(shown)))
+    for colour, fields in zip(colours, shown, strict=True):
+        values = fields.of(name)
+        curve = numpy.abs(values["error"]) if error else values["solution"]
+        ax.plot(x, curve, color=colour, linewidth=1.6, label=moment_text(fields, time))
+    for number, fields in enumerate([] if error else shown):
+        for known, curve in fields.of(name).items():
+            if known in KNOWN:
+                ax.plot(x, curve, **DASHED, label="_" if number else known)
+    label = f"${symbol(name)}$"
+    ax.set(xlabel=f"${symbol(coordinate)}$", xlim=(x[0], x[-1]))
+    ax.set_ylabel(f"|error of {label}|" if error else label)
+    if error:
+        ax.set_yscale("log")
+    return tidy(ax)
 
 
-def _legend(figure: Figure, ax: Axes) -> None:
-    """Name each kind of line once, beside the panels."""
-    handles, names = ax.get_legend_handles_labels()
-    once = dict(zip(names, handles, strict=True))
-    figure.legend(
-        once.values(), once.keys(), loc="outside right center", fontsize=STYLE.small, frameon=False
-    )
-
-
-def _maps(solution: Solution, grids: list[GridFields], labels: list[str]) -> Figure:
-    """A row of maps for each field, or a column if they are flat, with one colour scale each."""
-    space, fields = space_of(solution.problem.domain), grids[0].fields
-    outline = None if space.is_box else outline_of(space, grids[0])
-    shape = len(fields), len(grids)
-    width, height = map_size(grids[0].axes, None)
-    flat = width > 3 * height
-    rows, columns = shape[::-1] if flat else shape
-    figure = new_figure(columns * width, rows * height)
-    panels = figure.subplots(rows, columns, squeeze=False)
-    for row, field in zip(panels.T if flat else panels, fields, strict=True):
-        limits = limits_of(*(grid.values[field] for grid in grids))
-        for ax, grid, label in zip(row, grids, labels, strict=True):
-            title = f"${symbol(field)}$ at {label}"
-            plot_values(ax, grid.axes, grid.values[field], limits, title, outline=outline)
-    return figure
-
-
-@dataclass(frozen=True, eq=False)
-class Components:
-    """The components of a solution that depends on the time alone.
+def plot_maps(
+    row: Iterable[Axes],
+    solution: Solution,
+    shown: Sequence[GridFields],
+    name: str,
+    titles: Sequence[str],
+    error: bool = False,
+) -> None:
+    """Plot a field over two coordinates, a panel for each time, with one scale of colours.
 
     Args:
-        name: the name of the time.
-        times: ascending, (n,).
-        values: of each component, (n,), by its name.
-        exact: the exact ones; empty if they are not known.
-        logarithmic: whether the time covers many orders of magnitude.
+        row: the axes to draw in.
+        solution: the solution.
+        shown: the fields at each time.
+        name: the name of the field.
+        titles: what follows the name in the title of each panel.
+        error: whether to draw the absolute values of the errors.
     """
-
-    name: str
-    times: numpy.ndarray
-    values: Mapping[str, numpy.ndarray]
-    exact: Mapping[str, numpy.ndarray]
-    logarithmic: bool
-
-    @classmethod
-    def of(cls, solution: Solution) -> "Components":
-        """Evaluate a solution of time alone, at some moments of each window if it has windows."""
-        problem, pieces = solution.problem, solution.network.pieces
-        low, high = (float(corner[0]) for corner in problem.domain.bounds)
-        shares = torch.linspace(0, 1, 401, dtype=torch.float64)
-        if pieces is not None:
-            ends = pieces[:, :, 0].double()
-            inside = torch.linspace(0, 1, max(5, 2000 // len(ends)), dtype=torch.float64)
-            shares = (ends[:, :1] + inside * (ends[:, 1:] - ends[:, :1])).flatten().unique()
-        early = 1e-4  # a first part of this size of the whole would not be seen
-        logarithmic = low == 0 and bool(shares[shares > 0].min() < early / 20)
-        points = Points(low + shares[:, None] * (high - low), problem.domain.names)
-        values = dict(zip(problem.fields, solution(points).double().cpu().T.numpy(), strict=True))
-        exact = {}
-        if problem.exact is not None:
-            columns = stack_equations(problem.exact(points), len(points), "exact").T.numpy()
-            exact = dict(zip(problem.fields, columns, strict=True))
-        times = points.coords[:, 0].numpy()
-        return cls(problem.domain.names[0], times, values, exact, logarithmic)
-
-    @property
-    def norm(self) -> Normalize:
-        """The scale of colours for the time."""
-        if self.logarithmic:
-            return LogNorm(self.times[1], self.times[-1])
-        return Normalize(self.times[0], self.times[-1])
+    limits, label = limits_of(*(fields.values[name] for fields in shown)), f"${symbol(name)}$"
+    label = f"|error of {label}|" if error else label
+    for ax, fields, where in zip(row, shown, titles, strict=True):
+        sheet, title = Sheet.of(solution.problem.domain, fields), f"{label} {where}".strip()
+        if error:
+            plot_magnitude(ax, sheet, fields.of(name)["error"], title)
+        else:
+            plot_values(ax, sheet, fields.values[name], limits, title)
 
 
-def components_figure(found: Components) -> Figure:
+def components(solution: Solution) -> GridFields:
+    """Evaluate a solution of time alone, at some moments of each window if it has windows."""
+    problem, pieces = solution.problem, solution.network.pieces
+    low, high = (float(corner[0]) for corner in problem.domain.bounds)
+    shares = torch.linspace(0, 1, 401, dtype=torch.float64)
+    if pieces is not None:
+        ends = pieces[:, :, 0].double()
+        inside = torch.linspace(0, 1, max(5, 2000 // len(ends)), dtype=torch.float64)
+        shares = (ends[:, :1] + inside * (ends[:, 1:] - ends[:, :1])).flatten().unique()
+    points = Points(low + shares[:, None] * (high - low), problem.domain.names)
+    values = fields_at_points(solution, points, compared=problem.exact is not None)
+    times = {problem.domain.names[0]: points.coords[:, 0].numpy()}
+    return GridFields(times, {k: v.numpy() for k, v in values.items()}, {}, solution.fields)
+
+
+def is_logarithmic(times: numpy.ndarray) -> bool:
+    """Whether ascending times (n,) from 0 cover orders of magnitude that would not be seen."""
+    early = 1e-4  # a first part of this size of the whole would not be seen
+    return bool(times[0] == 0 and times[1] < early / 20 * times[-1])
+
+
+def components_figure(shown: GridFields) -> Figure:
     """Return a figure of all components over the time.
 
-    Those that differ much in size have a panel each.
+    Those that differ much in size have a panel each. shown: as `components` gives them.
     """
-    sizes = [numpy.abs(one).max() for one in found.values.values()]
+    ((time, times),) = shown.axes.items()
+    sizes = [numpy.abs(shown.values[name]).max() for name in shown.fields]
     together = max(sizes) <= 20 * min(sizes)
     rows = 1 if together else len(sizes)
     figure = new_figure(6.4, 3.0 if together else 0.6 + 1.6 * rows)
     panels = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
-    for number, (name, values) in enumerate(found.values.items()):
+    for number, name in enumerate(shown.fields):
         ax, colour = panels[number % rows], PALETTE[number % len(PALETTE)]
-        ax.plot(found.times, values, color=colour, linewidth=1.5, label=f"${symbol(name)}$")
-        if name in found.exact:
-            thin = {"color": BLACK, "linewidth": 0.7, "linestyle": (0, (4, 3))}
-            ax.plot(found.times, found.exact[name], **thin, label="exact")
+        values = shown.of(name)
+        ax.plot(times, values["solution"], color=colour, linewidth=1.5, label=f"${symbol(name)}$")
+        if "exact" in values:
+            ax.plot(times, values["exact"], **DASHED, label="exact")
         ax.set_ylabel("" if together else f"${symbol(name)}$")
         ax.yaxis.get_offset_text().set_fontsize(STYLE.small)
         tidy(ax)
     if together:
-        _legend(figure, panels[0])
-    if found.logarithmic:
+        legend_beside(figure, panels[0])
+    if logarithmic := is_logarithmic(times):
         panels[-1].set_xscale("log")
-    start = found.times[1] if found.logarithmic else found.times[0]
-    panels[-1].set(xlabel=f"${symbol(found.name)}$", xlim=(start, found.times[-1]))
+    panels[-1].set(xlabel=f"${symbol(time)}$", xlim=(times[int(logarithmic)], times[-1]))
     return figure
 
 
-def phase_figure(found: Components) -> Figure:
+def phase_figure(shown: GridFields) -> Figure:
     """Return a figure of the path of two or three components, coloured by the time."""
-    names, values = list(found.values), list(found.values.values())
-    deep = len(names) == 3
+    ((time, times),) = shown.axes.items()
+    deep = len(shown.fields) == 3
     figure = new_figure(5.2, 4.2)
     ax = figure.add_subplot(projection="3d" if deep else None)
-    path = numpy.stack(values, axis=1)
+    path = numpy.stack([shown.values[name] for name in shown.fields], axis=1)
     pairs = numpy.stack([path[:-1], path[1:]], axis=1)
     kind = Line3DCollection if deep else LineCollection
-    lines = kind(list(pairs), cmap="viridis", norm=found.norm, linewidth=1.2)
-    lines.set_array((found.times[:-1] + found.times[1:]) / 2)
+    logarithmic = is_logarithmic(times)
+    norm = (LogNorm if logarithmic else Normalize)(times[int(logarithmic)], times[-1])
+    lines = kind(list(pairs), cmap="viridis", norm=norm, linewidth=1.2)
+    lines.set_array((times[:-1] + times[1:]) / 2)
     ax.add_collection(lines)
-    limits: dict[str, Any] = {}
-    for axis, name, one in zip("xyz", names, values, strict=False):
-        low, high = limits_of(one)
+    for axis, name, values in zip("xyz", shown.fields, path.T, strict=False):
+        low, high = limits_of(values)
         margin = 0.04 * (high - low)
-        limits |= {f"{axis}lim": (low - margin, high + margin), f"{axis}label": f"${symbol(name)}$"}
-    ax.set(**limits)
+        limits = {f"{axis}lim": (low - margin, high + margin)}
+        ax.set(**limits, **{f"{axis}label": f"${symbol(name)}$"})
     ax.plot(*path[:1].T, "o", color=BLUE, markersize=5, label="start")
     ax.legend(fontsize=STYLE.small, frameon=False)
     bar = figure.colorbar(lines, ax=ax, pad=0.12 if deep else 0.02)
-    bar.set_label(f"${symbol(found.name)}$", rotation=0)
+    bar.set_label(f"${symbol(time)}$", rotation=0)
     bar.ax.tick_params(labelsize=STYLE.small)
     ax.tick_params(labelsize=STYLE.small)
     return figure
@@ -264,13 +240,12 @@ class WindowsTried:
     """The windows of a march, from its history.
 
     Args:
-        starts, lengths: of all windows that were tried, (n,).
+        starts: of all windows that were tried, (n,).
         accepted: which of them were accepted, (n,).
-        rows: the rows of the history, for other columns.
+        rows: the rows of the history.
     """
 
     starts: numpy.ndarray
-    lengths: numpy.ndarray
     accepted: numpy.ndarray
     rows: History
 
@@ -281,12 +256,19 @@ class WindowsTried:
         reached, number = rows.column("time"), rows.column("window")
         starts = numpy.concatenate([[begin], reached[:-1]])
         accepted = numpy.diff(number, prepend=0) > 0
-        return cls(starts, rows.column("length"), accepted, rows)
+        return cls(starts, accepted, rows)
 
-    def stairs(self, name: str) -> tuple[numpy.ndarray, numpy.ndarray]:
-        """The values of a column in the windows, (m,), and the ends of these, (m + 1,)."""
-        ends = numpy.append(self.starts[self.accepted], self.rows.column("time")[-1:])
-        return self.rows.column(name)[self.accepted], ends
+    @property
+    def ends(self) -> numpy.ndarray:
+        """The ends of the m accepted windows, (m + 1,)."""
+        return numpy.append(self.starts[self.accepted], self.rows.column("time")[-1:])
+
+    def plot(self, ax: Axes, column: str, label: str, colour: str, line: str) -> None:
+        """Plot the values of a column in the accepted windows as stairs."""
+        values = self.rows.column(column)[self.accepted]
+        shown = numpy.where(values > 0, values, numpy.nan)
+        look: dict[str, Any] = {"color": colour, "linestyle": line, "linewidth": 1.4}
+        ax.stairs(shown, self.ends, baseline=None, label=label, **look)
 
 
 def steps_figure(history: History, begin: float, time: str, allowed: float | None) -> Figure:
@@ -300,25 +282,30 @@ def steps_figure(history: History, begin: float, time: str, allowed: float | Non
         time: the name of the time.
         allowed: the error that each window may add; None where it is not limited.
     """
-    found = WindowsTried.of(history, begin)
-    parts = "cells" if "cells" in found.rows.names else "intervals"
-    has_intervals = found.rows.column(parts).max() > 0
+    windows = WindowsTried.of(history, begin)
+    rows, ends = windows.rows, windows.ends
+    parts = "cells" if "cells" in rows.names else "intervals"
+    has_intervals = rows.column(parts).max() > 0
     figure = new_figure(9.0, 5.6) if has_intervals else new_figure(11.0, 3.2)
     panels = figure.subplots(2, 2) if has_intervals else figure.subplots(1, 3)
     lengths, stages, errors, *others = panels.flat
-    plot_lengths(lengths, found)
-    _stairs(stages, found, "stages", "stages", BLUE, "-")
-    _stairs(stages, found, "newton", "Newton steps", VERMILLION, "--")
+    windows.plot(lengths, "length", "accepted", BLUE, "-")
+    if (refused := ~windows.accepted).any():
+        at, tried = windows.starts[refused], rows.column("length")[refused]
+        lengths.plot(at, tried, "x", color=GREY, markersize=4, label="refused")
+    lengths.set(yscale="log", ylabel="length of the windows")
+    lengths.legend(fontsize=STYLE.letter, frameon=False)
+    windows.plot(stages, "stages", "stages", BLUE, "-")
+    windows.plot(stages, "newton", "Newton steps", VERMILLION, "--")
     stages.set_ylabel("in each window")
     stages.legend(fontsize=STYLE.letter, frameon=False, ncols=2)
-    plot_window_errors(errors, found, allowed)
+    plot_window_errors(errors, windows, allowed)
     for ax in others:
-        _stairs(ax, found, parts, f"{parts} in space", GREEN, "-")
+        windows.plot(ax, parts, f"{parts} in space", GREEN, "-")
         ax.set_ylabel(f"{parts} in space")
     for ax in (stages, *others):
         ax.set_ylim(0, 1.25 * ax.get_ylim()[1])  # leaves room for the legend
         ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
-    _, ends = found.stairs("stages")
     early = begin == 0 and ends[1] < 1e-4 * ends[-1]  # windows that a linear axis would not show
     for ax in panels.flat:
         ax.set_xlim(ends[1] / 2 if early else ends[0], ends[-1])
@@ -329,65 +316,35 @@ def steps_figure(history: History, begin: float, time: str, allowed: float | Non
     return figure
 
 
-def plot_lengths(ax: Axes, found: WindowsTried) -> Axes:
-    """Plot the lengths of the windows, and crosses for those that were refused."""
-    _stairs(ax, found, "length", "accepted", BLUE, "-")
-    refused = ~found.accepted
-    if refused.any():
-        at, tried = found.starts[refused], found.lengths[refused]
-        ax.plot(at, tried, "x", color=GREY, markersize=4, label="refused")
-    ax.set_yscale("log")
-    ax.set_ylabel("length of the windows")
-    ax.legend(fontsize=STYLE.letter, frameon=False)
-    return ax
-
-
-def plot_window_errors(ax: Axes, found: WindowsTried, allowed: float | None = None) -> Axes:
+def plot_window_errors(ax: Axes, windows: WindowsTried, allowed: float | None = None) -> Axes:
     """Plot the relative errors of the windows, and of the solution up to them.
 
     Args:
         ax: the axes to draw in.
-        found: the windows.
+        windows: the windows.
         allowed: the error that each window may add, drawn as a line.
     """
-    _stairs(ax, found, "window_error", "of a window in time", BLUE, "-")
-    in_space = "space_error" if "space_error" in found.rows.names else "spline_error"
-    if numpy.nanmax(found.rows.column(in_space)) > 0:
-        _stairs(ax, found, in_space, "of a window in space", GREEN, "-.")
-    reached = found.rows.column("time")
-    ax.plot(
-        reached[found.accepted],
-        found.rows.column("estimated_error")[found.accepted],
-        color=VERMILLION,
-        linewidth=1.2,
-        label="estimated up to there",
-    )
-    if "l2_relative" in found.rows.names:
-        ax.plot(
-            reached,
-            found.rows.column("l2_relative"),
-            "s",
-            color="none",
-            markeredgecolor=VERMILLION,
-            markersize=4,
-            label="measured up to there",
-        )
+    rows, accepted = windows.rows, windows.accepted
+    windows.plot(ax, "window_error", "of a window in time", BLUE, "-")
+    in_space = "space_error" if "space_error" in rows.names else "spline_error"
+    if numpy.nanmax(rows.column(in_space)) > 0:
+        windows.plot(ax, in_space, "of a window in space", GREEN, "-.")
+    reached, estimated = rows.column("time"), rows.column("estimated_error")[accepted]
+    line: dict[str, Any] = {"color": VERMILLION, "linewidth": 1.2}
+    ax.plot(reached[accepted], estimated, label="estimated up to there", **line)
+    if "l2_relative" in rows.names:
+        squares: dict[str, Any] = {"color": "none", "markeredgecolor": VERMILLION, "markersize": 4}
+        errors = rows.column("l2_relative")
+        ax.plot(reached, errors, "s", label="measured up to there", **squares)
     if allowed is not None:
-        ax.axhline(
-            allowed, color=GREY, linewidth=0.8, linestyle=(0, (3, 3)), label="allowed for a window"
-        )
+        level: dict[str, Any] = {"color": GREY, "linewidth": 0.8, "linestyle": (0, (3, 3))}
+        ax.axhline(allowed, label="allowed for a window", **level)
     ax.set_yscale("log")
     low, high = ax.get_ylim()
     ax.set_ylim(low * (low / high) ** 0.35, high)  # leaves room for the legend
     ax.legend(fontsize=STYLE.letter, frameon=False, ncols=2, loc="lower center")
     ax.set_ylabel("relative $L^2$ error")
     return ax
-
-
-def _stairs(ax: Axes, found: WindowsTried, column: str, label: str, colour: str, line: str) -> None:
-    values, ends = found.stairs(column)
-    shown = numpy.where(values > 0, values, numpy.nan)
-    ax.stairs(shown, ends, baseline=None, color=colour, linestyle=line, linewidth=1.4, label=label)
 
 
 def evolution_figures(solution: Solution) -> Iterator[tuple[str, Figure]]:
@@ -405,15 +362,14 @@ def evolution_figures(solution: Solution) -> Iterator[tuple[str, Figure]]:
     if domain.dim > 1:
         yield "snapshots", snapshots_figure(solution)
     elif len(solution.fields) > 1:
-        found = Components.of(solution)
-        yield "components", components_figure(found)
+        shown = components(solution)
+        yield "components", components_figure(shown)
         if len(solution.fields) <= 3:
-            yield "phases", phase_figure(found)
+            yield "phases", phase_figure(shown)
     if velocity is not None:
-        space, fields = space_of(domain), fields_at(solution, float(domain.bounds[1][-1]), 129)
-        outline = None if space.is_box else outline_of(space, fields)
-        yield "streamlines", streamlines_figure(fields, velocity, outline)
-    marches = [one for one in solution.optimizers if isinstance(one, March)]
+        fields = snapshot(solution, float(domain.bounds[1][-1]), 129)
+        yield "streamlines", streamlines_figure(fields, Sheet.of(domain, fields), velocity)
+    marches = [method for method in solution.optimizers if isinstance(method, March)]
     if marches and any(row.get("window", 0) for row in history.rows):
         allowed = None if marches[-1].windows is not None else marches[-1].tolerance / 2
         begin, time = float(domain.bounds[0][-1]), domain.names[-1]

@@ -1,13 +1,14 @@
 """Pictures of fields on a grid: lines, maps, streamlines, cells, and outlines of domains."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy
 import torch
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PolyCollection
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm, Normalize
@@ -16,7 +17,8 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from kanpinn.geometry import Curve, Domain, Planar, Product, Segment
+from kanpinn.geometry import Curve, Domain, Planar, Product
+from kanpinn.geometry.planar import loops_of
 from kanpinn.plotting.style import (
     BLACK,
     BLUE,
@@ -30,7 +32,46 @@ from kanpinn.plotting.style import (
 )
 from kanpinn.solvers.grid_fields import KNOWN, GridFields
 from kanpinn.solvers.solution import Solution
-from kanpinn.spaces.cells.cells import require_cells
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """The coordinates of a picture: lines over one of them, maps over two.
+
+    axes: the grid points of each coordinate, (n,), by name. outline: the domain's boundary, which
+    clips maps and is drawn as a line; None for a box. time: the name of the time coordinate, if
+    there is one; a map over it does not have equal scales on both axes.
+    """
+
+    axes: Mapping[str, numpy.ndarray]
+    outline: Path | None = None
+    time: str | None = None
+
+    @classmethod
+    def of(cls, domain: Domain, fields: GridFields) -> "Sheet":
+        """Return the sheet of fields in a domain."""
+        bare = domain.is_box or len(fields.axes) == 1
+        return cls(fields.axes, None if bare else outline_of(domain, fields), domain.time_name)
+
+    @property
+    def shape(self) -> float | None:
+        """The height of a map over its width where it has the proportions of the domain, else None.
+
+        It has not if one axis is time, or if one is more than six times as long as the other.
+        """
+        x, y = self.axes.values()
+        shape, most = float((y[-1] - y[0]) / (x[-1] - x[0])), 6
+        return shape if 1 / most <= shape <= most and self.time not in self.axes else None
+
+    def size(self, long: float = 3.0, flat: float = 4.0) -> tuple[float, float]:
+        """Return the width and height of a map in inches, with its colour bar and its labels.
+
+        The longer side of the map itself is `long`, or `flat` if it is more than three times as
+        long as the other.
+        """
+        shape = self.shape or 0.8
+        long = flat if shape < 1 / 3 else long
+        return long / max(shape, 1) + 1.35, long * min(shape, 1) + 0.75
 
 
 def outline_of(domain: Domain, fields: GridFields) -> Path | None:
@@ -45,121 +86,72 @@ def outline_of(domain: Domain, fields: GridFields) -> Path | None:
         fields: the fields on a grid of two axes; other coordinates are fixed.
     """
     space = domain.space if isinstance(domain, Product) else domain
-    if isinstance(space, Planar) and space.names == tuple(fields.axes):
-        return _closed_path([c for c in space.boundary.pieces if isinstance(c, Curve)])
-    return _Section(domain, fields).path()
-
-
-def _closed_path(curves: list[Curve]) -> Path:
-    """Join curves to closed loops; holes run clockwise, against outer loops, and are not filled."""
-    rest, loops = list(curves), []
-    while rest:
-        chain = [rest.pop(0)]
-        while (number := _next(chain, rest)) is not None:
-            chain.append(rest.pop(number))
-        vertices = numpy.concatenate([_samples(curve) for curve in chain])
-        loops.append(Path(numpy.concatenate([vertices, vertices[:1]]), closed=True))
+    if not (isinstance(space, Planar) and space.names == tuple(fields.axes)):
+        return _traced(domain, fields)
+    loops = []  # holes run clockwise, against outer loops, and are not filled
+    for loop in loops_of([c for c in space.boundary.pieces if isinstance(c, Curve)]):
+        counts = [1 if curve.straight else 256 for curve in loop]
+        samples = [
+            curve.at(torch.arange(count, dtype=torch.float64) / count).numpy()
+            for curve, count in zip(loop, counts, strict=True)
+        ]
+        loops.append(Path(numpy.concatenate([*samples, samples[0][:1]]), closed=True))
     return Path.make_compound_path(*loops)
 
 
-def _next(chain: list[Curve], rest: list[Curve]) -> int | None:
-    """Return the index of the curve that starts at the chain's end; None if the chain is closed."""
-    end = chain[-1].stop
-    gaps = [math.dist(end, curve.start) for curve in rest]
-    closing = math.dist(end, chain[0].start)
-    return None if closing <= min(gaps, default=math.inf) else gaps.index(min(gaps))
+def _traced(domain: Domain, fields: GridFields) -> Path | None:
+    """Return the outline of a plane section, whose points are given by fractional grid indices."""
+    low, high = domain.bounds
+    tolerance = 1e-12 * float((high - low).max())
+    axes = fields.axes.values()
 
-
-def _samples(curve: Curve) -> numpy.ndarray:
-    """Return points (n, 2) of a curve, with its start and without its end."""
-    count = 1 if isinstance(curve, Segment) else 256
-    return curve.at(torch.arange(count, dtype=torch.float64) / count).numpy()
-
-
-class _Section:
-    """A plane section of a domain, whose points are given by fractional grid indices, (n, 2)."""
-
-    def __init__(self, domain: Domain, fields: GridFields) -> None:
-        self.domain, self.fields = domain, fields
-        low, high = domain.bounds
-        self.tolerance = 1e-12 * float((high - low).max())
-
-    def path(self) -> Path | None:
-        shape = [len(axis) for axis in self.fields.axes.values()]
-        nodes = numpy.stack(numpy.meshgrid(*map(numpy.arange, shape), indexing="ij"), axis=-1)
-        inside = self.contains(nodes.reshape(-1, 2)).reshape(shape)
-        if inside.all() or not inside.any():
-            return None
-        # Matplotlib traces the contour halfway between nodes inside and outside the domain.
-        marked = Figure().subplots().contourf(inside.T.astype(float), levels=[0.5, 1.5])
-        (path,) = marked.get_paths()
-        return Path(self.place(self._crossings(numpy.asarray(path.vertices))), path.codes)
-
-    def contains(self, indices: numpy.ndarray) -> numpy.ndarray:
-        places = dict(zip(self.fields.axes, self.place(indices).T, strict=True))
-        columns = [
-            places[name] if name in places else numpy.full(len(indices), self.fields.fixed[name])
-            for name in self.domain.names
-        ]
-        coords = torch.from_numpy(numpy.stack(columns, axis=1))
-        return self.domain.contains(coords, tolerance=self.tolerance).numpy()
-
-    def place(self, indices: numpy.ndarray) -> numpy.ndarray:
-        axes = self.fields.axes.values()
+    def place(indices: numpy.ndarray) -> numpy.ndarray:
         columns = [a[0] + i * (a[1] - a[0]) for a, i in zip(axes, indices.T, strict=True)]
         return numpy.stack(columns, axis=1)
 
-    def _crossings(self, halfway: numpy.ndarray) -> numpy.ndarray:
-        """Return where grid edges cross the boundary, found by bisection, (n, 2).
+    def contains(indices: numpy.ndarray) -> numpy.ndarray:
+        places = dict(zip(fields.axes, place(indices).T, strict=True))
+        fixed = {name: numpy.full(len(indices), value) for name, value in fields.fixed.items()}
+        coords = numpy.stack([(places | fixed)[name] for name in domain.names], axis=1)
+        return domain.contains(torch.from_numpy(coords), tolerance=tolerance).numpy()
 
-        halfway: the midpoints of the grid edges, (n, 2).
-        """
-        low, high = numpy.floor(halfway), numpy.ceil(halfway)
-        first = self.contains(low)[:, None]
-        within, without = numpy.where(first, low, high), numpy.where(first, high, low)
-        for _ in range(30):
-            middle = (within + without) / 2
-            inside = self.contains(middle)[:, None]
-            within = numpy.where(inside, middle, within)
-            without = numpy.where(inside, without, middle)
-        return within
-
-
-AxisValues = Mapping[str, numpy.ndarray]
-
-
-@dataclass(frozen=True)
-class Magnitudes:
-    """The ends of a logarithmic scale; `beyond` is True if values lie above its upper end."""
-
-    low: float
-    high: float
-    beyond: bool
+    shape = [len(axis) for axis in axes]
+    inside = contains(numpy.indices(shape).reshape(2, -1).T).reshape(shape)
+    if inside.all() or not inside.any():
+        return None
+    # Matplotlib traces the contour halfway between nodes inside and outside the domain. Bisection
+    # finds where the grid edges cross the boundary.
+    marked = Figure().subplots().contourf(inside.T.astype(float), levels=[0.5, 1.5])
+    (path,) = marked.get_paths()
+    halfway = numpy.asarray(path.vertices)
+    ends = numpy.floor(halfway), numpy.ceil(halfway)
+    first = contains(ends[0])[:, None]
+    within, without = numpy.where(first, *ends), numpy.where(first, *ends[::-1])
+    for _ in range(30):
+        middle = (within + without) / 2
+        known = contains(middle)[:, None]
+        within, without = numpy.where(known, middle, within), numpy.where(known, without, middle)
+    return Path(place(within), path.codes)
 
 
 def plot_values(
     ax: Axes,
-    axes: AxisValues,
+    sheet: Sheet,
     values: numpy.ndarray,
     limits: tuple[float, float],
     title: str,
     *,
     diverging: bool | None = None,
-    outline: Path | None = None,
-    time: str | None = None,
 ) -> Axes:
     """Plot a field over two coordinates, with a colour bar.
 
     Args:
         ax: the axes to draw in.
-        axes: the grid points of two coordinates by name, (n,) and (m,).
+        sheet: the two coordinates.
         values: the field on the grid, (n, m); NaN outside the domain.
         limits: the values of the lowest and of the highest colour.
         title: the title above the axes.
         diverging: whether the colours are white at zero; by default if the limits have both signs.
-        outline: the domain's boundary, which clips the map and is drawn as a line.
-        time: the name of the time coordinate; a map over it does not have equal scales on both
-            axes.
 
     Returns:
         The axes `ax`.
@@ -167,63 +159,57 @@ def plot_values(
     low, high = limits
     bound = max(-low, high)
     if two_signed(limits) if diverging is None else diverging:
-        norm, colours = Normalize(-bound, bound), "RdBu_r"
+        _map(ax, sheet, values, Normalize(-bound, bound), "RdBu_r", title)
     else:
-        norm, colours = Normalize(low, high), "viridis"
-    _map(ax, axes, values, norm, colours, title, outline, time)
+        _map(ax, sheet, values, Normalize(low, high), "viridis", title)
     return ax
 
 
-def plot_magnitude(
-    ax: Axes,
-    axes: AxisValues,
-    values: numpy.ndarray,
-    title: str,
-    *,
-    outline: Path | None = None,
-    time: str | None = None,
-) -> Axes:
+def plot_magnitude(ax: Axes, sheet: Sheet, values: numpy.ndarray, title: str) -> Axes:
     """Plot the absolute value of a field on a logarithmic scale.
 
-    Over one coordinate it is a line. Over two it is a map with a colour bar; an arrow on the bar
-    means that a few values lie above the scale. The arguments are as in `plot_values`; the title of
-    a line is the label of the vertical axis.
+    Over one coordinate it is a line. Over two it is a map with a colour bar. The scale ends at the
+    largest value, or at the 99.9% quantile if the largest value exceeds ten times this quantile, as
+    a residual may at a singular corner: an arrow on the bar says so. It begins at the 2% quantile,
+    and covers one to six decades. The arguments are as in `plot_values`; the title of a line is the
+    label of the vertical axis.
     """
     size = numpy.abs(values)
-    shown = magnitudes_of(size)
-    if len(axes) == 1:
-        ((name, x),) = axes.items()
+    finite = size[numpy.isfinite(size) & (size > 0)]
+    low, high, top = 0.0, 0.0, float(finite.max(initial=0.0))
+    if len(finite):
+        usual = float(numpy.quantile(finite, 0.999, method="lower"))
+        high = top if top <= 10 * usual else usual
+        low = min(max(float(numpy.quantile(finite, 0.02)), high * 1e-6), high / 10)
+    if len(sheet.axes) == 1:
+        ((name, x),) = sheet.axes.items()
         plot_lines(ax, name, x, {title: size}, title)
-        if shown is not None:
-            ax.set_yscale("log")
-            ax.set_ylim(shown.low / 3, shown.high * 3)
-    elif shown is None:
-        _map(ax, axes, size, Normalize(0, 1), "magma", title, outline, time)
+        if len(finite):
+            ax.set(yscale="log", ylim=(low / 3, high * 3))
+    elif not len(finite):
+        _map(ax, sheet, size, Normalize(0, 1), "magma", title)
     else:
-        size = numpy.maximum(size, shown.low)  # a value of 0 would be left blank
-        norm = LogNorm(shown.low, shown.high)
-        bar = _map(ax, axes, size, norm, "magma", title, outline, time, beyond=shown.beyond)
+        size = numpy.maximum(size, low)  # a value of 0 would be left blank
+        bar = _map(ax, sheet, size, LogNorm(low, high), "magma", title, beyond=high < top)
         bar.ax.yaxis.set_major_locator(LogLocator(numticks=7))
     return ax
 
 
 def _map(
     ax: Axes,
-    axes: AxisValues,
+    sheet: Sheet,
     values: numpy.ndarray,
     norm: Normalize,
     colours: str,
     title: str,
-    outline: Path | None,
-    time: str | None,
     beyond: bool = False,
 ) -> Colorbar:
     """Draw the image, its outline, title and axis labels, and return its colour bar.
 
     beyond: whether the bar has an arrow for values above the scale.
     """
-    (name_x, x), (name_y, y) = axes.items()
-    shape = shape_of(axes, time)
+    (name_x, x), (name_y, y) = sheet.axes.items()
+    shape, outline = sheet.shape, sheet.outline
     half_x, half_y = (x[1] - x[0]) / 2, (y[1] - y[0]) / 2  # the points are centres of pixels
     if outline is not None:
         values = continued(values)
@@ -248,9 +234,13 @@ def _map(
     ax.yaxis.set_major_locator(MaxNLocator(3 if shape and shape < 0.6 else 5, steps=STYLE.round))
     ax.tick_params(labelsize=STYLE.small)
     ax.set_title(title, fontsize=10)
-    # As an inset of the axes, the colour bar has their height for any aspect ratio.
+    return _colour_bar(ax, image, extend="max" if beyond else "neither")
+
+
+def _colour_bar(ax: Axes, drawn: ScalarMappable, **options: Any) -> Colorbar:
+    """Return a colour bar: as an inset of the axes it has their height for any aspect ratio."""
     place = ax.inset_axes((1.03, 0.0, 0.04, 1.0))
-    bar = ax.figure.colorbar(image, cax=place, extend="max" if beyond else "neither")
+    bar = ax.figure.colorbar(drawn, cax=place, **options)
     bar.ax.tick_params(labelsize=STYLE.small)
     bar.outline.set_visible(False)
     return bar
@@ -278,45 +268,6 @@ def plot_lines(
         ax.legend(fontsize=STYLE.small, frameon=False)
     ax.set(xlabel=f"${symbol(name)}$", ylabel=label, xlim=(x[0], x[-1]))
     return tidy(ax)
-
-
-def magnitudes_of(size: numpy.ndarray) -> Magnitudes | None:
-    """Return a logarithmic scale for absolute values; None if none is finite and positive.
-
-    The scale ends at the largest value, or at the 99.9% quantile if the largest value exceeds ten
-    times this quantile, as a residual may at a singular corner. It begins at the 2% quantile, and
-    covers one to six decades.
-    """
-    finite = size[numpy.isfinite(size) & (size > 0)]
-    if len(finite) == 0:
-        return None
-    top, usual = float(finite.max()), float(numpy.quantile(finite, 0.999, method="lower"))
-    high = top if top <= 10 * usual else usual
-    low = max(float(numpy.quantile(finite, 0.02)), high * 1e-6)
-    return Magnitudes(min(low, high / 10), high, high < top)
-
-
-def shape_of(axes: AxisValues, time: str | None) -> float | None:
-    """The height of a map over its width where it has the proportions of the domain, else None.
-
-    It has not if one axis is time, or if one is more than six times as long as the other.
-    """
-    x, y = axes.values()
-    shape, most = float((y[-1] - y[0]) / (x[-1] - x[0])), 6
-    return shape if 1 / most <= shape <= most and time not in axes else None
-
-
-def map_size(
-    axes: AxisValues, time: str | None, long: float = 3.0, flat: float = 4.0
-) -> tuple[float, float]:
-    """The width and height of a map in inches, with room for its colour bar and its labels.
-
-    The longer side of the map itself is `long`, or `flat` if it is more than three times as long as
-    the other.
-    """
-    shape = shape_of(axes, time) or 0.8
-    long = flat if shape < 1 / 3 else long
-    return long / max(shape, 1) + 1.35, long * min(shape, 1) + 0.75
 
 
 def limits_of(*fields: numpy.ndarray) -> tuple[float, float]:
@@ -356,71 +307,53 @@ def continued(values: numpy.ndarray, rings: int = 2) -> numpy.ndarray:
     return values
 
 
-def streamlines_figure(
-    fields: GridFields, velocity: tuple[str, str], outline: Path | None = None
-) -> Figure:
+def streamlines_figure(fields: GridFields, sheet: Sheet, velocity: tuple[str, str]) -> Figure:
     """Return a figure of the speed of a flow with its streamlines.
 
     Args:
         fields: the solution on a grid with two axes.
+        sheet: the two axes.
         velocity: the names of the components along these axes.
-        outline: the domain's boundary, which clips the map and the lines; None for a box.
     """
     u, v = (fields.values[name] for name in velocity)
-    figure = new_figure(*map_size(fields.axes, None, 4.0, 7.0))
-    ax = figure.subplots()
+    ax = new_figure(*sheet.size(4.0, 7.0)).subplots()
     speed, title = numpy.hypot(u, v), ", ".join(symbol(name) for name in velocity)
-    limits = 0.0, limits_of(speed)[1]
-    plot_values(ax, fields.axes, speed, limits, f"$|({title})|$", outline=outline)
-    plot_streamlines(ax, fields.axes, u, v, outline)
-    return figure
+    plot_values(ax, sheet, speed, (0.0, limits_of(speed)[1]), f"$|({title})|$")
+    plot_streamlines(ax, sheet, u, v)
+    return ax.get_figure(root=True)
 
 
-def plot_streamlines(
-    ax: Axes, axes: AxisValues, u: numpy.ndarray, v: numpy.ndarray, outline: Path | None = None
-) -> Axes:
+def plot_streamlines(ax: Axes, sheet: Sheet, u: numpy.ndarray, v: numpy.ndarray) -> Axes:
     """Plot the streamlines of a flow, with arrows, over its map.
 
     Args:
         ax: the axes to draw in.
-        axes: the evenly spaced grid points of two coordinates by name, (n,) and (m,).
+        sheet: two coordinates with evenly spaced grid points, (n,) and (m,).
         u, v: the components of the velocity on the grid, (n, m); NaN outside the domain.
-        outline: the domain's boundary, which clips the lines; None for a box.
 
     Returns:
         The axes `ax`.
     """
-    x, y = axes.values()
-    shape, dense = shape_of(axes, None) or 1.0, 1.4
-    drawn = ax.streamplot(
-        x,
-        y,
-        numpy.ma.masked_invalid(u.T),
-        numpy.ma.masked_invalid(v.T),
-        density=(dense / min(shape, 1.0) ** 0.5, dense * min(shape, 1.0) ** 0.5),
-        color="white",
-        linewidth=0.7,
-        arrowsize=0.6,
-    )
-    if outline is not None:
-        drawn.lines.set_clip_path(outline, ax.transData)
+    x, y = sheet.axes.values()
+    flat, dense = min(sheet.shape or 1.0, 1.0) ** 0.5, 1.4
+    components = (numpy.ma.masked_invalid(part.T) for part in (u, v))
+    look: dict[str, Any] = {"color": "white", "linewidth": 0.7, "arrowsize": 0.6}
+    drawn = ax.streamplot(x, y, *components, density=(dense / flat, dense * flat), **look)
+    if sheet.outline is not None:
+        drawn.lines.set_clip_path(sheet.outline, ax.transData)
     ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     return ax
 
 
-def solution_figure(
-    fields: GridFields, field: str, outline: Path | None = None, time: str | None = None
-) -> Figure:
+def solution_figure(fields: GridFields, sheet: Sheet, field: str) -> Figure:
     """Return a figure with a field, the exact field or its reference, the error, and the residual.
 
     With several fields or equations, the residuals are left to `residual_figure`.
 
     Args:
         fields: the solution on a grid with one or two axes.
+        sheet: these axes.
         field: the name of the field to draw.
-        outline: the domain's boundary in the plane of the axes, at which maps are clipped.
-        time: the name of the time coordinate, if there is one; maps over space and time do not
-            have equal scales on both axes.
     """
     of, name = fields.of(field), f"${symbol(field)}$"
     sizes = {f"|error of {name}|": of["error"]} if "error" in of else {}
@@ -428,58 +361,41 @@ def solution_figure(
         (sizes["|residual|"],) = fields.residuals.values()
     shown = {key: of[key] for key in ("solution", *KNOWN) if key in of}
     lines = len(fields.axes) == 1
-    figure, panels = _panels(fields, time, (1 if lines else len(shown)) + len(sizes))
+    figure, panels = _panels(fields, sheet, (1 if lines else len(shown)) + len(sizes))
     if lines:
         ((coordinate, x),) = fields.axes.items()
         plot_lines(panels[0], coordinate, x, shown, name)
     else:
         # Maps are white at zero if any field of the system has both signs. The exception is a
         # field far from zero (its range is less than half its size): it would have one colour.
-        every = [limits_of(fields.values[one]) for one in fields.fields]
+        every = [limits_of(fields.values[other]) for other in fields.fields]
         near = all(high - low >= 0.5 * max(-low, high) for low, high in every)
         diverging = any(map(two_signed, every)) and near
         limits = limits_of(*shown.values())
         for ax, (key, values) in zip(panels, shown.items(), strict=False):
             title = name if key == "solution" else f"{key} {name}"
-            plot_values(
-                ax,
-                fields.axes,
-                values,
-                limits,
-                title,
-                diverging=diverging,
-                outline=outline,
-                time=time,
-            )
+            plot_values(ax, sheet, values, limits, title, diverging=diverging)
     for ax, (title, values) in zip(panels[len(panels) - len(sizes) :], sizes.items(), strict=True):
-        plot_magnitude(ax, fields.axes, values, title, outline=outline, time=time)
+        plot_magnitude(ax, sheet, values, title)
     return figure
 
 
-def residual_figure(
-    fields: GridFields, outline: Path | None = None, time: str | None = None
-) -> Figure:
+def residual_figure(fields: GridFields, sheet: Sheet) -> Figure:
     """Return a figure of all equations' residuals; the arguments are as in `solution_figure`."""
     residuals = fields.residuals.values()
-    figure, panels = _panels(fields, time, len(residuals))
+    figure, panels = _panels(fields, sheet, len(residuals))
     for number, (ax, values) in enumerate(zip(panels, residuals, strict=True), 1):
         title = f"|residual of equation {number}|" if len(panels) > 1 else "|residual|"
-        plot_magnitude(ax, fields.axes, values, title, outline=outline, time=time)
+        plot_magnitude(ax, sheet, values, title)
     return figure
 
 
-def _panels(fields: GridFields, time: str | None, count: int) -> tuple[Figure, list[Axes]]:
-    """Return a figure and its `count` panels of equal size, row by row, the last row centred.
-
-    Maps have the proportions of the domain, unless these are extreme or one axis is time.
-    """
-    lines = len(fields.axes) == 1
+def _panels(fields: GridFields, sheet: Sheet, count: int) -> tuple[Figure, list[Axes]]:
+    """Return a figure and its `count` panels of equal size, row by row, the last row centred."""
+    lines = len(sheet.axes) == 1
     columns = 2 if count == 4 and not lines else min(count, 3)
     rows = -(-count // columns)
-    if lines:
-        width, height = 3.8, 3.0  # inches of a panel
-    else:
-        width, height = map_size(fields.axes, time)
+    width, height = (3.8, 3.0) if lines else sheet.size()  # inches of a panel
     heading = 0.3 if fields.fixed else 0.0
     figure = new_figure(columns * width, rows * height + heading)
     if fields.fixed:
@@ -493,75 +409,53 @@ def _panels(fields: GridFields, time: str | None, count: int) -> tuple[Figure, l
     return figure, panels
 
 
-def cells_figure(
-    solution: Solution, fields: GridFields, outline: Path | None = None, time: str | None = None
-) -> Figure:
+def cells_figure(solution: Solution, fields: GridFields, sheet: Sheet) -> Figure:
     """Return a figure of the first field with the cells, and of the levels of the cells.
 
     Args:
         solution: a solution by a network in cells of the plane.
         fields: the solution on a grid.
-        outline: the domain's boundary, which clips the cells.
-        time: the name of the time coordinate, if there is one.
+        sheet: the axes of the grid.
     """
-    network = require_cells(solution.network)
-    shape = shape_of(fields.axes, time) or 0.8
-    figure = new_figure(9.0, min(3.9, 3.6 * shape + 0.75))
-    left, right = figure.subplots(1, 2)
+    network, levels = solution.network, solution.network.levels
+    assert network.pieces is not None and levels is not None
+    left, right = new_figure(9.0, min(3.9, 3.6 * (sheet.shape or 0.8) + 0.75)).subplots(1, 2)
     name, values = fields.fields[0], fields.values[fields.fields[0]]
-    title = f"${symbol(name)}$ in {network.count} cells of degree {network.degree}"
-    plot_values(left, fields.axes, values, limits_of(values), title, outline=outline, time=time)
+    title = f"${symbol(name)}$ in {len(levels)} cells of degree {network.max_order}"
+    plot_values(left, sheet, values, limits_of(values), title)
     low, high = (corner.cpu().numpy() for corner in solution.problem.domain.bounds)
     boxes = low + network.pieces.cpu().numpy() * (high - low)
-    _drawn(left, boxes, outline, "none", "white")
-    level = network.tree.undivided.level.amax(dim=1).numpy()
-    _plot_levels(right, boxes, level, outline)
-    right.set(xlim=left.get_xlim(), ylim=left.get_ylim(), aspect=left.get_aspect())
-    right.xaxis.set_major_locator(MaxNLocator(5, steps=STYLE.round))
-    right.yaxis.set_major_locator(MaxNLocator(5, steps=STYLE.round))
-    right.set(xlabel=left.get_xlabel(), ylabel=left.get_ylabel())
-    return figure
-
-
-def _plot_levels(
-    ax: Axes, boxes: numpy.ndarray, level: numpy.ndarray, outline: Path | None
-) -> None:
-    """Plot boxes in the colours of their levels, with a colour bar if there are several.
-
-    Args:
-        ax: the axes to draw in.
-        boxes: the lower and upper corners of the boxes, (N, 2, 2).
-        level: how often a box of the first tree was halved to get each of them, in the coordinate
-            in which it was halved most, (N,).
-        outline: clips the boxes.
-    """
+    _boxes(left, sheet, boxes, "none", "white")
+    cells, level = _boxes(right, sheet, boxes, "white", GREY), levels.cpu().numpy()
     least, top = int(level.min()), int(level.max())
-    drawn = _drawn(ax, boxes, outline, "white", GREY)
     colours = ListedColormap(colormaps["Blues"](numpy.linspace(0.05, 0.8, top - least + 1)))
     bounds = numpy.arange(least - 0.5, top + 1.5)
-    drawn.set(array=level, cmap=colours, norm=BoundaryNorm(bounds, colours.N))
-    ax.tick_params(labelsize=STYLE.small)
-    if top == least:
-        ax.set_title(f"all cells have level {top}", fontsize=10)
-        return
-    ax.set_title("levels of the cells", fontsize=10)
-    place = ax.inset_axes((1.03, 0.0, 0.04, 1.0))
-    ticks = range(least, top + 1, 1 + (top - least) // 12)
-    bar = ax.figure.colorbar(drawn, cax=place, ticks=ticks)
-    bar.ax.tick_params(labelsize=STYLE.small, length=0)
-    bar.minorticks_off()
-    bar.outline.set_visible(False)
+    cells.set(array=level, cmap=colours, norm=BoundaryNorm(bounds, colours.N))
+    right.set_title(
+        "levels of the cells" if top > least else f"all cells have level {top}", fontsize=10
+    )
+    if top > least:
+        bar = _colour_bar(right, cells, ticks=range(least, top + 1, 1 + (top - least) // 12))
+        bar.ax.tick_params(length=0)
+        bar.minorticks_off()
+    right.tick_params(labelsize=STYLE.small)
+    right.set(xlim=left.get_xlim(), ylim=left.get_ylim(), aspect=left.get_aspect())
+    right.set(xlabel=left.get_xlabel(), ylabel=left.get_ylabel())
+    for axis in (right.xaxis, right.yaxis):
+        axis.set_major_locator(MaxNLocator(5, steps=STYLE.round))
+    return left.get_figure(root=True)
 
 
-def _drawn(
-    ax: Axes, boxes: numpy.ndarray, outline: Path | None, faces: str, edges: str
-) -> PolyCollection:
-    """Draw boxes with faces and edges in two colours; the edges of many small ones are thin."""
+def _boxes(ax: Axes, sheet: Sheet, boxes: numpy.ndarray, faces: str, edges: str) -> PolyCollection:
+    """Draw boxes with faces and edges in two colours; the edges of many small ones are thin.
+
+    boxes: their lower and upper corners, (N, 2, 2).
+    """
     (x0, y0), (x1, y1) = boxes[:, 0].T, boxes[:, 1].T
     corners = numpy.stack([x0, y0, x1, y0, x1, y1, x0, y1], axis=1).reshape(-1, 4, 2)
     width = float(numpy.clip(6 / len(boxes) ** 0.5, 0.12, 0.5))
-    found = PolyCollection(list(corners), facecolor=faces, edgecolor=edges, linewidth=width)
-    ax.add_collection(found)
-    if outline is not None:
-        found.set_clip_path(outline, ax.transData)
-    return found
+    drawn = PolyCollection(list(corners), facecolor=faces, edgecolor=edges, linewidth=width)
+    ax.add_collection(drawn)
+    if sheet.outline is not None:
+        drawn.set_clip_path(sheet.outline, ax.transData)
+    return drawn

@@ -13,8 +13,8 @@ from kanpinn.accuracy.confidence import Estimated
 from kanpinn.plotting.edges import edges_figure, edges_of
 from kanpinn.plotting.evolution import evolution_figures
 from kanpinn.plotting.fields import (
+    Sheet,
     cells_figure,
-    outline_of,
     plot_values,
     residual_figure,
     solution_figure,
@@ -24,19 +24,17 @@ from kanpinn.plotting.history import has_course, history_figure
 from kanpinn.plotting.style import (
     BLUE,
     GREY,
-    MARKERS,
-    PALETTE,
     STYLE,
     VERMILLION,
     new_figure,
-    save,
+    save_all,
+    style_of,
     symbol,
     tidy,
 )
 from kanpinn.solvers.grid_fields import GridFields, on_grid, plane_of
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import UNKNOWN
-from kanpinn.spaces.cells.cells import Cells
 
 
 def unknown_figures(solution: Solution, fields: GridFields) -> Iterator[tuple[str, Figure]]:
@@ -55,14 +53,15 @@ def unknown_figures(solution: Solution, fields: GridFields) -> Iterator[tuple[st
 
 def _numbers_figure(solution: Solution) -> Figure:
     """Return a figure with a row for each number: all steps, and a close-up of its bounds."""
-    found = solution.estimated
-    columns = 2 if any(map(_near, found.values())) else 1
-    figure = new_figure(8.4, 2.8 * len(found))
-    rows = figure.subplots(len(found), columns, squeeze=False)
-    for (whole, *more), (name, one) in zip(rows, found.items(), strict=True):
+    estimated = solution.estimated
+    columns = 2 if any(map(_near, estimated.values())) else 1
+    figure = new_figure(8.4, 2.8 * len(estimated))
+    rows = figure.subplots(len(estimated), columns, squeeze=False)
+    for (whole, *more), (name, value) in zip(rows, estimated.items(), strict=True):
         plot_unknown(whole, solution, name)
-        whole.set_title(f"{_words(name)} = {one}", fontsize=8, color=GREY, loc="left")
-        limits = _near(one)
+        title = f"{name.replace('_', ' ')} = {value}"
+        whole.set_title(title, fontsize=8, color=GREY, loc="left")
+        limits = _near(value)
         for near in more:
             if limits is None:
                 near.set_axis_off()
@@ -71,10 +70,10 @@ def _numbers_figure(solution: Solution) -> Figure:
     return figure
 
 
-def _near(one: Estimated) -> tuple[float, float] | None:
+def _near(value: Estimated) -> tuple[float, float] | None:
     """Return limits three times as wide as the 95% bounds; None without bounds of finite width."""
-    width = one.high - one.low
-    return (one.low - width, one.high + width) if one.is_identified and width else None
+    width = value.high - value.low
+    return (value.low - width, value.high + width) if value.is_identified and width else None
 
 
 def plot_unknown(
@@ -91,35 +90,31 @@ def plot_unknown(
     Returns:
         The axes `ax`.
     """
-    one, history = solution.estimated[name], solution.history
-    if one.is_identified:
-        ax.axhspan(one.low, one.high, color=BLUE, alpha=0.2, linewidth=0, label="95% interval")
-    if one.exact is not None:
-        label = f"exact {one.exact:.6g}"
-        if limits is not None and not limits[0] <= one.exact <= limits[1]:
+    value, history = solution.estimated[name], solution.history
+    if value.is_identified:
+        ax.axhspan(value.low, value.high, color=BLUE, alpha=0.2, linewidth=0, label="95% interval")
+    if value.exact is not None:
+        label = f"exact {value.exact:.6g}"
+        if limits is not None and not limits[0] <= value.exact <= limits[1]:
             label += " (outside)"
-        ax.axhline(one.exact, color=VERMILLION, linestyle="--", linewidth=1.0, label=label)
+        ax.axhline(value.exact, color=VERMILLION, linestyle="--", linewidth=1.0, label=label)
     values = history.column(UNKNOWN + name)
     ax.plot(history.column("step"), values, "o-", color=BLUE, markersize=3, linewidth=1.2)
     if limits is not None:
         ax.set_ylim(*limits)
-    ax.set_xlabel("steps")
-    ax.set_ylabel(_words(name))
+    ax.set(xlabel="steps", ylabel=name.replace("_", " "))
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     if ax.get_legend_handles_labels()[0]:
         ax.legend(frameon=False, fontsize=8)
     return tidy(ax)
 
 
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
 def band_figure(fields: GridFields, name: str) -> Figure | None:
     """Return a figure of an unknown field's 95% bounds, or of their half-widths.
 
     Over one coordinate, the field is drawn with its bounds. Over two, the half-widths are drawn
-    and, if the true field is known, a second panel with the error in units of the half-width.
+    and, if the true field is known, a second panel with the error in units of the half-width:
+    values above 3 have the colour of 3.
 
     Args:
         fields: the solution on a grid with one or two axes.
@@ -132,40 +127,26 @@ def band_figure(fields: GridFields, name: str) -> Figure | None:
         figure = new_figure(4.6, 3.2)
         plot_band(figure.subplots(), fields, name)
         return figure
-    half = _half_widths(fields, name)
-    if not numpy.isfinite(half).any():
-        return None
-    error = fields.of(name).get("error")
-    figure = new_figure(4.4 if error is None else 8.8, 3.6)
-    first, *more = figure.subplots(1, 1 if error is None else 2, squeeze=False)[0]
-    title = f"half-width of the 95% interval of ${symbol(name)}$"
-    top = float(numpy.nanmax(half)) or 1.0
-    plot_values(first, fields.axes, half, (0.0, top), title, diverging=False)
-    for ax in more:
-        assert error is not None
-        plot_relative_error(ax, fields, numpy.abs(error) / half)
-    return figure
-
-
-def _half_widths(fields: GridFields, name: str) -> numpy.ndarray:
-    """Return the half-widths of the bounds, NaN outside the domain and where they are infinite."""
     low, high = fields.ends(name)
     half = numpy.full_like(low, numpy.nan)
     known = numpy.isfinite(low) & numpy.isfinite(high)
     half[known] = (high[known] - low[known]) / 2
-    return half
-
-
-def plot_relative_error(ax: Axes, fields: GridFields, sizes: numpy.ndarray) -> Axes:
-    """Plot |error| / half-width; above 1, the bounds do not contain the true value.
-
-    Values above 3 have the colour of 3. sizes: (n, m) on the grid of the fields.
-    """
-    known = sizes[numpy.isfinite(sizes)]
-    share = float((known <= 1).mean()) if len(known) else 1.0
-    top = min(3.0, max(1.0, float(known.max(initial=0.0))))
-    title = f"|error| / half-width: at most 1 on {share:.0%}"
-    return plot_values(ax, fields.axes, sizes, (0.0, top), title, diverging=False)
+    if not known.any():
+        return None
+    error = fields.of(name).get("error")
+    figure = new_figure(4.4 if error is None else 8.8, 3.6)
+    first, *more = figure.subplots(1, 1 if error is None else 2, squeeze=False)[0]
+    title, sheet = f"half-width of the 95% interval of ${symbol(name)}$", Sheet(fields.axes)
+    top = float(numpy.nanmax(half)) or 1.0
+    plot_values(first, sheet, half, (0.0, top), title, diverging=False)
+    for ax in more:  # above 1 the bounds do not contain the true value
+        sizes = numpy.abs(error) / half
+        known = sizes[numpy.isfinite(sizes)]
+        share = float((known <= 1).mean()) if len(known) else 1.0
+        top = min(3.0, max(1.0, float(known.max(initial=0.0))))
+        title = f"|error| / half-width: at most 1 on {share:.0%}"
+        plot_values(ax, sheet, sizes, (0.0, top), title, diverging=False)
+    return figure
 
 
 def plot_band(ax: Axes, fields: GridFields, name: str) -> Axes:
@@ -185,42 +166,27 @@ def plot_band(ax: Axes, fields: GridFields, name: str) -> Axes:
 
 
 def drifts_figure(invariants: Mapping[str, Invariant], time: str) -> Figure:
-    """Return a figure with the relative changes of all invariants since the first moment.
+    """Return a figure of |I(t) - I(0)| / size of each invariant I, on a logarithmic axis.
+
+    Changes below rounding, 1e-17 of the size, are drawn there.
 
     Args:
         invariants: the invariants by name.
         time: the name of the time coordinate.
     """
-    figure = new_figure(5.0, 3.2)
-    plot_drifts(figure.subplots(), invariants, time)
-    return figure
-
-
-def plot_drifts(ax: Axes, invariants: Mapping[str, Invariant], time: str) -> Axes:
-    """Plot |I(t) - I(0)| / size of each invariant on a logarithmic axis, and return the axes.
-
-    Changes below rounding, 1e-17 of the size, are drawn there. The arguments are those of
-    `drifts_figure`.
-    """
     least = 1e-17
-    for number, (name, one) in enumerate(invariants.items()):
-        changes = abs(one.drifts[1:]) / (one.size or 1.0)
-        ax.plot(
-            one.times[1:],
-            numpy.maximum(changes, least),
-            color=PALETTE[number % len(PALETTE)],
-            linestyle=STYLE.dashes[number % len(STYLE.dashes)],
-            marker=MARKERS[number % len(MARKERS)] if len(changes) <= 30 else None,
-            markersize=STYLE.marker,
-            linewidth=1.2,
-            label=name,
-        )
-    ax.set_yscale("log")
-    ax.set_xlabel(f"${time}$")
-    ax.set_ylabel("relative drift")
+    figure = new_figure(5.0, 3.2)
+    ax = figure.subplots()
+    for number, (name, invariant) in enumerate(invariants.items()):
+        changes = abs(invariant.drifts[1:]) / (invariant.size or 1.0)
+        look = style_of(number) | ({"marker": None} if len(changes) > 30 else {})
+        look |= {"markersize": STYLE.marker, "linewidth": 1.2, "label": name}
+        ax.plot(invariant.times[1:], numpy.maximum(changes, least), **look)
+    ax.set(yscale="log", xlabel=f"${time}$", ylabel="relative drift")
     ax.legend(frameon=False, fontsize=STYLE.letter)
     ax.grid(axis="y", linewidth=0.4, color="#dddddd")
-    return tidy(ax)
+    tidy(ax)
+    return figure
 
 
 def draw_figures(solution: Solution, folder: Path, fields: GridFields | None = None) -> list[Path]:
@@ -241,36 +207,32 @@ def draw_figures(solution: Solution, folder: Path, fields: GridFields | None = N
     Returns:
         The paths of the files.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    domain, names = solution.problem.domain, plane_of(solution.problem.domain)
+    names = plane_of(solution.problem.domain)
     if fields is None or tuple(fields.axes) != names:
         fields = on_grid(solution, names)
-    outline = None if domain.is_box or len(names) == 1 else outline_of(domain, fields)
-    time, paths = domain.time_name, []
+    return save_all(_figures(solution, fields), folder)
+
+
+def _figures(solution: Solution, fields: GridFields) -> Iterator[tuple[str, Figure]]:
+    problem, domain = solution.problem, solution.problem.domain
+    sheet, several, time = Sheet.of(domain, fields), len(fields.fields) > 1, domain.time_name
     for field in fields.fields:
-        name = f"solution_{field}" if len(fields.fields) > 1 else "solution"
-        figure = solution_figure(fields, field, outline, time)
-        paths.append(save(figure, folder / f"{name}.png"))
-    if len(fields.fields) > 1 or len(fields.residuals) > 1:
-        paths.append(save(residual_figure(fields, outline, time), folder / "residuals.png"))
-    velocity = solution.problem.velocity_fields
-    if velocity is not None and time is None:
-        figure = streamlines_figure(fields, velocity, outline)
-        paths.append(save(figure, folder / "streamlines.png"))
-    if isinstance(solution.network, Cells) and domain.dim == 2:
-        paths.append(save(cells_figure(solution, fields, outline, time), folder / "cells.png"))
-    if solution.problem.unknowns:
-        for name, figure in unknown_figures(solution, fields):
-            paths.append(save(figure, folder / f"{name}.png"))
-    if solution.problem.invariants is not None:
-        figure = drifts_figure(solution.invariants, domain.names[-1])
-        paths.append(save(figure, folder / "drifts.png"))
+        name = f"solution_{field}" if several else "solution"
+        yield name, solution_figure(fields, sheet, field)
+    if several or len(fields.residuals) > 1:
+        yield "residuals", residual_figure(fields, sheet)
+    if problem.velocity_fields is not None and time is None:
+        yield "streamlines", streamlines_figure(fields, sheet, problem.velocity_fields)
+    if solution.network.levels is not None and domain.dim == 2:
+        yield "cells", cells_figure(solution, fields, sheet)
+    if problem.unknowns:
+        yield from unknown_figures(solution, fields)
+    if problem.invariants is not None:
+        yield "drifts", drifts_figure(solution.invariants, domain.names[-1])
     if time is not None and time == domain.names[-1] and domain.dim <= 3:
-        figures = evolution_figures(solution)
-        paths += [save(figure, folder / f"{name}.png") for name, figure in figures]
+        yield from evolution_figures(solution)
     if has_course(solution.history):
-        paths.append(save(history_figure(solution), folder / "history.png"))
+        yield "history", history_figure(solution)
     edges = edges_of(solution)
     if any(edges):
-        paths.append(save(edges_figure(edges), folder / "edges.png"))
-    return paths
+        yield "edges", edges_figure(edges)

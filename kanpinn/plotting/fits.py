@@ -30,9 +30,10 @@ from kanpinn.plotting.style import (
     GREY,
     STYLE,
     VERMILLION,
+    legend_beside,
     new_figure,
     plain_text,
-    save,
+    save_all,
     tidy,
 )
 from kanpinn.solvers.fit import Fitted, criterion
@@ -56,15 +57,16 @@ def draw_fit(fitted: Fitted, folder: Path) -> list[Path]:
     Returns:
         The paths of the files.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    return [save(figure, folder / f"{name}.png") for name, figure in _figures(fitted)]
+    return save_all(_figures(fitted), folder)
 
 
 def _figures(fitted: Fitted) -> Iterator[tuple[str, Figure]]:
     if fitted.history.rows:
         yield "history", scores_figure(fitted)
     if fitted.data.train.classes:
-        yield "confusion", confusion_figure(fitted)
+        figure = new_figure(*_confusion_size(fitted))
+        plot_confusion(figure.subplots(), fitted)
+        yield "confusion", figure
     else:
         yield "agreement", agreement_figure(fitted)
     edges = edges_of(fitted)
@@ -92,10 +94,7 @@ def scores_figure(fitted: Fitted) -> Figure:
     else:
         plot_history(right, fitted.history, titles, "seconds", curves=_curves(score), even=even)
         right.sharey(left)
-    handles = left.get_legend_handles_labels()
-    figure.legend(
-        *handles, loc="outside lower center", ncols=4, frameon=False, fontsize=STYLE.small
-    )
+    legend_beside(figure, left, "lower center", 4)
     return figure
 
 
@@ -134,35 +133,10 @@ def agreement_figure(fitted: Fitted) -> Figure:
     figure = new_figure(7.6, 3.0 * len(names) + 0.3)
     panels = figure.subplots(len(names), 2, squeeze=False)
     for name, (left, right) in zip(names, panels, strict=True):
-        _draw_agreement(left, fitted, name, error=False)
-        _draw_agreement(right, fitted, name, error=True)
-    handles = panels[0, 0].get_legend_handles_labels()
-    figure.legend(
-        *handles, loc="outside upper center", ncols=3, frameon=False, fontsize=STYLE.small
-    )
+        plot_agreement(left, fitted, name)
+        plot_agreement(right, fitted, name, error=True)
+    legend_beside(figure, panels[0, 0], "upper center", 3)
     return figure
-
-
-def plot_agreement(
-    ax: Axes, columns: dict[str, tuple[numpy.ndarray, numpy.ndarray]], error: bool = False
-) -> Axes:
-    """Plot fitted values or their errors against targets, with a line of exact agreement.
-
-    Args:
-        ax: the axes to draw in.
-        columns: targets (n,) and values or errors (n,) of at most two parts, by name.
-        error: True if the second column has errors, False if it has values.
-
-    Returns:
-        The axes `ax`.
-    """
-    low, high = limits_of(*(target for target, _ in columns.values()))
-    ends = (0.0, 0.0) if error else (low, high)
-    ax.plot((low, high), ends, color=GREY, linewidth=0.8, zorder=0)
-    styles = ((BLUE, "o", 2.0), (VERMILLION, "s", 2.5))
-    for (part, (x, y)), (colour, marker, size) in zip(columns.items(), styles, strict=False):
-        ax.plot(x, y, marker, color=colour, markersize=size, label=part, markeredgewidth=0)
-    return tidy(ax)
 
 
 def shown_parts(fitted: Fitted) -> dict[str, Table]:
@@ -171,33 +145,35 @@ def shown_parts(fitted: Fitted) -> dict[str, Table]:
     return {part: parts[part] for part in ("train", "test") if part in parts}
 
 
-def drawn_rows(fitted: Fitted, table: Table) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Return targets and fitted values (n, m) of at most 4000 rows, evenly spaced in the table."""
-    most = 4000
-    some = table[:: -(-len(table) // most)] if len(table) > most else table
-    return some.targets.numpy(), fitted(some.inputs).double().cpu().numpy()
-
-
-def confusion_figure(fitted: Fitted) -> Figure:
-    """Return a figure of the confusion matrix of the test rows or, without any, training rows."""
-    figure = new_figure(*_confusion_size(fitted))
-    plot_confusion_of(figure.subplots(), fitted)
-    return figure
-
-
 def _confusion_size(fitted: Fitted) -> tuple[float, float]:
     """Return the width and height of a confusion matrix, in inches."""
     size = max(3.6, 0.42 * len(fitted.data.train.classes) + 1.6)
     return size + 0.6, size
 
 
-def plot_confusion_of(ax: Axes, fitted: Fitted) -> Axes:
-    """Plot the confusion matrix of the test rows or, without any, of the training rows."""
+def plot_confusion(ax: Axes, fitted: Fitted) -> Axes:
+    """Plot the confusion matrix of the test rows or, without any, of the training rows.
+
+    Colours are shares of the rows of each actual class. Counts are written into the cells for up to
+    14 classes.
+    """
     part, table = list(shown_parts(fitted).items())[-1]
     classes = fitted.data.train.classes
     counts = confusion(table.targets.numpy(), fitted.predict(table.inputs).cpu().numpy(), classes)
-    plot_confusion(ax, counts, classes)
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = numpy.divide(counts, totals, out=numpy.zeros(counts.shape), where=totals > 0)
+    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    if len(classes) <= 14:
+        for (row, column), count in numpy.ndenumerate(counts):
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            shown = str(count) if count else ""
+            ax.text(column, row, shown, ha="center", va="center", fontsize=7, color=colour)
+    places, names = range(len(classes)), [plain_text(name) for name in classes]
+    ax.set_xticks(places, names, rotation=90 if max(map(len, classes)) > 3 else 0)
+    ax.set_yticks(places, names)
+    ax.set(xlabel="fitted", ylabel="data")
     ax.set_title(f"{part}: {counts.trace() / len(table):.2%} of {len(table)} rows", fontsize=9)
+    ax.tick_params(labelsize=STYLE.small)
     return ax
 
 
@@ -213,29 +189,6 @@ def confusion(
     return counts
 
 
-def plot_confusion(ax: Axes, counts: numpy.ndarray, classes: tuple[str, ...]) -> Axes:
-    """Plot a confusion matrix (c, c): colours are shares of the rows of each actual class.
-
-    Counts are written into the cells for up to 14 classes.
-    """
-    totals = counts.sum(axis=1, keepdims=True)
-    shares = numpy.divide(counts, totals, out=numpy.zeros(counts.shape), where=totals > 0)
-    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    if len(classes) <= 14:
-        for (row, column), count in numpy.ndenumerate(counts):
-            colour = "white" if shares[row, column] > 0.5 else "black"
-            shown = str(count) if count else ""
-            ax.text(column, row, shown, ha="center", va="center", fontsize=7, color=colour)
-    places = range(len(classes))
-    ax.set_xticks(
-        places, [plain_text(c) for c in classes], rotation=90 if max(map(len, classes)) > 3 else 0
-    )
-    ax.set_yticks(places, [plain_text(c) for c in classes])
-    ax.set(xlabel="fitted", ylabel="data")
-    ax.tick_params(labelsize=STYLE.small)
-    return ax
-
-
 def plot(
     fitted: Fitted, target: str | None = None, *, error: bool = False, ax: Given = None
 ) -> Any:
@@ -245,27 +198,47 @@ def plot(
         if target is not None or error:
             raise InputError("target and error are for numbers: this fit is one of classes")
         axes = panels(ax, 1, 1, _confusion_size(fitted))
-        plot_confusion_of(axes.item(), fitted)
+        plot_confusion(axes.item(), fitted)
         return returned(axes)
     if target is not None:
         one_of("target", target, train.outputs)
     names = train.outputs if target is None else (target,)
     axes = panels(ax, len(names), 3, (3.8, 3.2))
-    for one, name in zip(axes, names, strict=True):
-        _draw_agreement(one, fitted, name, error)
-        one.legend(fontsize=STYLE.small, frameon=False)
+    for panel, name in zip(axes, names, strict=True):
+        plot_agreement(panel, fitted, name, error)
+        panel.legend(fontsize=STYLE.small, frameon=False)
     return returned(axes)
 
 
-def _draw_agreement(ax: Axes, fitted: Fitted, target: str, error: bool) -> None:
-    """Draw one target's fitted values, or their errors, of training and test rows."""
-    index, columns = fitted.data.train.outputs.index(target), {}
+def plot_agreement(ax: Axes, fitted: Fitted, target: str, error: bool = False) -> Axes:
+    """Plot one target's fitted values, or their errors, against the data.
+
+    At most 4000 rows of training and of test data are drawn, evenly spaced, with a line of exact
+    agreement.
+
+    Args:
+        ax: the axes to draw in.
+        fitted: the result of a fit to numbers.
+        target: the name of the target.
+        error: whether to draw errors in place of values.
+
+    Returns:
+        The axes `ax`.
+    """
+    most, index, columns = 4000, fitted.data.train.outputs.index(target), {}
     for part, table in shown_parts(fitted).items():
-        data, values = (both[:, index] for both in drawn_rows(fitted, table))
+        rows = table[:: -(-len(table) // most)] if len(table) > most else table
+        data = rows.targets[:, index].numpy()
+        values = fitted(rows.inputs)[:, index].double().cpu().numpy()
         columns[part] = (data, values - data) if error else (data, values)
-    plot_agreement(ax, columns, error)
+    low, high = limits_of(*(data for data, _ in columns.values()))
+    ax.plot((low, high), (0.0, 0.0) if error else (low, high), color=GREY, linewidth=0.8, zorder=0)
+    styles = ((BLUE, "o", 2.0), (VERMILLION, "s", 2.5))
+    for (part, (x, y)), (colour, marker, size) in zip(columns.items(), styles, strict=False):
+        ax.plot(x, y, marker, color=colour, markersize=size, label=part, markeredgewidth=0)
     name = plain_text(target)
     ax.set(xlabel=f"{name}, data", ylabel="fitted - data" if error else f"{name}, fitted")
+    return tidy(ax)
 
 
 def card(fitted: Fitted) -> Card:
@@ -279,10 +252,10 @@ def _picture(fitted: Fitted) -> Drawing:
     train = fitted.data.train
     ax, part = new_figure(3.2, 2.8).subplots(), list(shown_parts(fitted))[-1]
     if train.classes:
-        plot_confusion_of(ax, fitted)
+        plot_confusion(ax, fitted)
         words = f"Confusion matrix of the {part} rows: fitted classes against those of the data."
     else:
-        _draw_agreement(ax, fitted, train.outputs[0], error=False)
+        plot_agreement(ax, fitted, train.outputs[0])
         ax.legend(fontsize=STYLE.small, frameon=False)
         words = f"Fitted values of {train.outputs[0]} against the data, with a line of agreement."
     return Drawing(ax, words)

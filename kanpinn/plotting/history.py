@@ -159,33 +159,26 @@ def _mark_stages(
         if number >= len(titles) or titles[number]:
             ax.axvline(start, color=GREY, linewidth=0.6, linestyle=(0, (2, 2)), zorder=0)
     ends = [*list(starts.values())[1:], float(at[-1])]
-    place = {number: _fraction(ax, start) for number, start in starts.items()}
-    length = {n: _fraction(ax, e) - place[n] for n, e in zip(starts, ends, strict=True)}
+    across = ax.transData + ax.transAxes.inverted()  # from 0 at the left end to 1 at the right end
+    place = {number: across.transform((start, 1.0))[0] for number, start in starts.items()}
+    length = {
+        n: across.transform((e, 1.0))[0] - place[n] for n, e in zip(starts, ends, strict=True)
+    }
     titled: list[float] = []
     for number in sorted(length, key=lambda n: -length[n]):
         free = all(abs(place[number] - other) > 0.035 for other in titled)
         if free and number < len(titles) and titles[number]:
             titled.append(place[number])
-            _title(ax, starts[number], titles[number])
-
-
-def _fraction(ax: Axes, x: float) -> float:
-    """Return the position of x along the axes, from 0 at the left end to 1 at the right end."""
-    return float(ax.transAxes.inverted().transform(ax.transData.transform((x, 1.0)))[0])
-
-
-def _title(ax: Axes, start: float, title: str) -> None:
-    """Write a stage's title above the axes, where it covers no curve."""
-    ax.annotate(
-        title,
-        (start, 1.0),
-        xycoords=("data", "axes fraction"),
-        xytext=(-2, 2),
-        textcoords="offset points",
-        rotation=55,
-        rotation_mode="anchor",
-        va="bottom",
-        ha="left",
-        fontsize=STYLE.small - 1,
-        color=GREY,
-    )
+            ax.annotate(  # above the axes, where it covers no curve
+                titles[number],
+                (starts[number], 1.0),
+                xycoords=("data", "axes fraction"),
+                xytext=(-2, 2),
+                textcoords="offset points",
+                rotation=55,
+                rotation_mode="anchor",
+                va="bottom",
+                ha="left",
+                fontsize=STYLE.small - 1,
+                color=GREY,
+            )

@@ -22,8 +22,8 @@ from kanpinn.plotting.card import (
     returned,
     small_axes,
 )
-from kanpinn.plotting.fields import map_size, outline_of, plot_lines, plot_values
-from kanpinn.plotting.style import BLACK, GREY, cut_title, new_figure, save, symbol
+from kanpinn.plotting.fields import Sheet, plot_lines, plot_values
+from kanpinn.plotting.style import BLACK, GREY, cut_title, new_figure, save_all, symbol
 from kanpinn.solvers.eigen import Eigensolution
 from kanpinn.solvers.grid_fields import GridFields, modes_on_grid, plane_of
 
@@ -44,10 +44,8 @@ def draw_modes(
     Returns:
         The path of the file, in a list; the list is empty if there are no modes.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if not solution.count:
-        return []
-    return [save(modes_figure(solution, fields), folder / "modes.png")]
+    figures = [("modes", modes_figure(solution, fields))] if solution.count else []
+    return save_all(figures, folder)
 
 
 def modes_figure(solution: Eigensolution, fields: GridFields | None = None) -> Figure:
@@ -63,35 +61,25 @@ def modes_figure(solution: Eigensolution, fields: GridFields | None = None) -> F
     rows = -(-len(shown) // columns)
     figure = new_figure(columns * 3.3, rows * 2.9)
     figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.06)
-    if head := _head(solution, fields, len(shown)):
-        figure.suptitle(head, fontsize=10)
+    head = [f"{len(shown)} of {solution.count} modes"] if len(shown) < solution.count else []
+    if len(solution.fields) > 1:
+        head.append(f"field ${symbol(solution.fields[0])}$ of {len(solution.fields)}")
+    if solution.values.is_complex():
+        head.append("real parts")
+    if fields.fixed:
+        head.append(cut_title(fields.fixed))
+    if head:
+        figure.suptitle(", ".join(head), fontsize=10)
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for index, (ax, name) in enumerate(zip(axes, shown, strict=False)):
         plot_mode(ax, solution, fields, name, mode_title(solution, index))
-        _share_labels(ax, index % columns == 0, index + columns >= len(shown))
+        if index % columns:  # labels only at the first panel of a row and the last of a column
+            ax.set_ylabel("")
+        if index + columns < len(shown):
+            ax.set_xlabel("")
     for ax in axes[len(shown) :]:
         ax.set_axis_off()
     return figure
-
-
-def _head(solution: Eigensolution, fields: GridFields, shown: int) -> str:
-    """Return the figure's title: the modes, field and parts shown, and the fixed coordinates."""
-    parts = [f"{shown} of {solution.count} modes"] if shown < solution.count else []
-    if len(solution.fields) > 1:
-        parts.append(f"field ${symbol(solution.fields[0])}$ of {len(solution.fields)}")
-    if solution.values.is_complex():
-        parts.append("real parts")
-    if fields.fixed:
-        parts.append(cut_title(fields.fixed))
-    return ", ".join(parts)
-
-
-def _share_labels(ax: Axes, first: bool, last: bool) -> None:
-    """Keep the axis labels only at the first panel of a row and at the last of a column."""
-    if not first:
-        ax.set_ylabel("")
-    if not last:
-        ax.set_xlabel("")
 
 
 def plot_mode(ax: Axes, solution: Eigensolution, fields: GridFields, name: str, title: str) -> Axes:
@@ -115,9 +103,8 @@ def plot_mode(ax: Axes, solution: Eigensolution, fields: GridFields, name: str, 
         ax.set_title(title, fontsize=10)
         return ax
     bound = float(numpy.nanmax(numpy.abs(values))) or 1.0
-    domain = solution.problem.domain
-    outline = None if domain.is_box else outline_of(domain, fields)
-    plot_values(ax, fields.axes, values, (-bound, bound), title, diverging=True, outline=outline)
+    sheet = Sheet.of(solution.problem.domain, fields)
+    plot_values(ax, sheet, values, (-bound, bound), title, diverging=True)
     x, y = fields.axes.values()
     inside, tiny = values[numpy.isfinite(values)], 1e-6 * bound
     if inside.min() < -tiny and inside.max() > tiny:
@@ -149,19 +136,22 @@ def plot(
     ax: Given = None,
 ) -> Any:
     """Draw modes; the arguments are those of `Eigensolution.plot`."""
-    numbers, field = _numbers(solution, mode), _field(solution, field)
+    numbers = _numbers(solution, mode)
+    if field is None:
+        field = solution.fields[0]
+    one_of("field", field, solution.fields)
     if imaginary and not solution.values.is_complex():
         raise InputError("imaginary is for complex modes: all modes of this problem are real")
     place = Place.of(solution.problem.domain, along, None, at)
     fields = modes_on_grid(solution, place.along, nodes, at=place.at)
-    size = map_size(fields.axes, None, 2.4, 3.2) if place.dim == 2 else (4.0, 2.7)
+    size = Sheet(fields.axes).size(2.4, 3.2) if place.dim == 2 else (4.0, 2.7)
     axes = panels(ax, len(numbers), 4, size)
     part = ("_imaginary" if imaginary else "_real") if solution.values.is_complex() else ""
-    for one, number in zip(axes, numbers, strict=True):
+    for panel, number in zip(axes, numbers, strict=True):
         title = _title(solution, fields, number, field)
-        plot_mode(one, solution, fields, f"{field}_{number}{part}", title)
+        plot_mode(panel, solution, fields, f"{field}_{number}{part}", title)
         if place.dim == 1:
-            one.set_ylabel(f"${symbol(field)}$")
+            panel.set_ylabel(f"${symbol(field)}$")
     return returned(axes)
 
 
@@ -172,18 +162,11 @@ def _numbers(solution: Eigensolution, mode: int | Sequence[int] | None) -> list[
     if mode is None:
         return list(range(1, min(solution.count, 12) + 1))
     numbers = [mode] if isinstance(mode, int) else list(mode)
-    known = [type(one) is int and 1 <= one <= solution.count for one in numbers]
-    if not numbers or not all(known):
+    valid = [type(number) is int and 1 <= number <= solution.count for number in numbers]
+    if not numbers or not all(valid):
         raise InputError(f"mode must be an integer from 1 to {solution.count}, or several of them, "
                          f"got {mode!r}")  # fmt: skip
     return numbers
-
-
-def _field(solution: Eigensolution, field: str | None) -> str:
-    if field is None:
-        return solution.fields[0]
-    one_of("field", field, solution.fields)
-    return field
 
 
 def _title(solution: Eigensolution, fields: GridFields, number: int, field: str) -> str:
@@ -204,7 +187,7 @@ def _picture(solution: Eigensolution) -> Drawing:
     """Draw the first field of the first mode."""
     place = Place.of(solution.problem.domain)
     fields = modes_on_grid(solution, place.along, SMALL[place.dim], at=place.at)
-    ax, field = small_axes(fields.axes), solution.fields[0]
+    ax, field = small_axes(Sheet(fields.axes)), solution.fields[0]
     plot_mode(ax, solution, fields, fields.fields[0], _title(solution, fields, 1, field))
     over = " and ".join(fields.axes)
     return Drawing(ax, f"The first mode, {field} over {over}, with its nodal lines.")

@@ -1,6 +1,6 @@
 """The card of a solution and of its errors, and `Solution.plot`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,18 +22,11 @@ from kanpinn.plotting.card import (
     small_axes,
     values_words,
 )
-from kanpinn.plotting.evolution import plot_moments
-from kanpinn.plotting.fields import (
-    limits_of,
-    map_size,
-    outline_of,
-    plot_lines,
-    plot_magnitude,
-    plot_values,
-)
+from kanpinn.plotting.evolution import plot_maps, plot_times
+from kanpinn.plotting.fields import Sheet, plot_lines, plot_magnitude
 from kanpinn.plotting.figures import plot_band
-from kanpinn.plotting.style import STYLE, cut_title, number_text, symbol
-from kanpinn.solvers.grid_fields import KNOWN, GridFields, fields_at_points, on_grid
+from kanpinn.plotting.style import STYLE, cut_title, symbol
+from kanpinn.solvers.grid_fields import GridFields, fields_at_points, on_grid
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.summary import ERROR_HEAD, ShownTable, estimate_rows, norm_rows
 
@@ -51,12 +44,19 @@ def plot(
     ax: Given = None,
 ) -> Any:
     """Draw a solution; the arguments are those of `Solution.plot`."""
-    names = _names(solution, field)
-    moments = _moments(solution, time)
-    places = [
-        Place.of(solution.problem.domain, along, cut, {**(at or {}), **moment})
-        for moment in moments
-    ]
+    domain, names = solution.problem.domain, solution.fields
+    if field is not None:
+        one_of("field", field, names)
+        names = (field,)
+    moments: list[Mapping[str, float]] = [{}]
+    if time is not None:
+        if domain.time_name is None:
+            raise InputError(f"time is for problems with a coordinate t, got time = {time!r}")
+        times = numpy.atleast_1d(numpy.asarray(time, dtype=float))
+        if times.ndim != 1 or not len(times):
+            raise InputError(f"time must be a number or a list of numbers, got {time!r}")
+        moments = [{domain.time_name: float(moment)} for moment in times]
+    places = [Place.of(domain, along, cut, {**(at or {}), **moment}) for moment in moments]
     first, shown = places[0], [_sample(solution, place, nodes, error) for place in places]
     if error and "error" not in shown[0].of(names[0]):
         raise InputError(
@@ -65,37 +65,14 @@ def plot(
         )
     if first.dim == 1:
         axes = panels(ax, len(names), 3, (4.6, 3.2))
-        for one, name in zip(axes, names, strict=True):
-            _draw_lines(one, solution, shown, name, first, error)
+        for panel, name in zip(axes, names, strict=True):
+            _draw_lines(panel, solution, shown, name, first, error)
         return returned(axes)
-    size = map_size(shown[0].axes, solution.problem.domain.time_name)
-    columns = len(shown) if len(shown) > 1 else 3
+    size, columns = Sheet.of(domain, shown[0]).size(), len(shown) if len(shown) > 1 else 3
     axes = panels(ax, len(names) * len(shown), columns, size).reshape(len(names), len(shown))
     for row, name in zip(axes, names, strict=True):
-        _draw_maps(row, solution, shown, name, error)
+        plot_maps(row, solution, shown, name, [_where(fields) for fields in shown], error)
     return returned(axes)
-
-
-def _names(solution: Solution, field: str | None) -> tuple[str, ...]:
-    if field is None:
-        return solution.fields
-    one_of("field", field, solution.fields)
-    return (field,)
-
-
-def _moments(
-    solution: Solution, time: float | int | Sequence[float | int] | None
-) -> Sequence[Mapping[str, float | int]]:
-    """Return the fixed times, each as the value of a coordinate; an empty one without a time."""
-    name = solution.problem.domain.time_name
-    if time is None:
-        return ({},)
-    if name is None:
-        raise InputError(f"time is for problems with a coordinate t, got time = {time!r}")
-    times = numpy.atleast_1d(numpy.asarray(time, dtype=float))
-    if times.ndim != 1 or not len(times):
-        raise InputError(f"time must be a number or a list of numbers, got {time!r}")
-    return [{name: float(one)} for one in times]
 
 
 def _sample(solution: Solution, place: Place, nodes: int | None, error: bool) -> GridFields:
@@ -122,13 +99,12 @@ def _draw_lines(
     """Draw one field over one coordinate or along a cut: at one place, or at several times."""
     fields, label = shown[0], f"${symbol(name)}$"
     ((coordinate, x),) = fields.axes.items()
-    values = fields.of(name)
-    if len(shown) > 1:
-        time = solution.problem.domain.time_name
-        assert time is not None
-        _draw_times(ax, shown, name, time, error)
+    values, time = fields.of(name), solution.problem.domain.time_name
+    if len(shown) > 1 and time is not None:
+        plot_times(ax, shown, name, time, error)
+        ax.legend(fontsize=STYLE.small, frameon=False)
     elif error:
-        plot_magnitude(ax, fields.axes, values["error"], f"|error of {label}|")
+        plot_magnitude(ax, Sheet(fields.axes), values["error"], f"|error of {label}|")
     elif name in solution.problem.unknowns:
         plot_band(ax, fields, name)
     else:
@@ -139,41 +115,9 @@ def _draw_lines(
         ax.set_title(_where(fields), fontsize=9)
 
 
-def _draw_times(ax: Axes, shown: Sequence[GridFields], name: str, time: str, error: bool) -> None:
-    """Draw a line for each time, with the exact solution or the reference dashed."""
-    label = f"|error of ${symbol(name)}$|" if error else f"${symbol(name)}$"
-    values = [fields.of(name) for fields in shown]
-    curves = [numpy.abs(one["error"]) if error else one["solution"] for one in values]
-    when = [f"${symbol(time)} = $ {number_text(fields.fixed[time])}" for fields in shown]
-    compared = () if error else (known for known in KNOWN if known in values[0])
-    known = {text: [one[text] for one in values] for text in compared}
-    plot_moments(ax, shown[0].axes, list(zip(when, curves, strict=True)), known)
-    if error:
-        ax.set_yscale("log")
-    ax.set_ylabel(label)
-    ax.legend(fontsize=STYLE.small, frameon=False)
-
-
-def _draw_maps(
-    row: Iterable[Axes], solution: Solution, shown: Sequence[GridFields], name: str, error: bool
-) -> None:
-    """Draw one field over two coordinates, a panel for each time, with one scale of colours."""
-    domain, label = solution.problem.domain, f"${symbol(name)}$"
-    limits = limits_of(*(fields.values[name] for fields in shown))
-    for ax, fields in zip(row, shown, strict=True):
-        outline = None if domain.is_box else outline_of(domain, fields)
-        where = f" {_where(fields)}" if fields.fixed else ""
-        how: dict[str, Any] = {"outline": outline, "time": domain.time_name}
-        if error:
-            title = f"|error of {label}|{where}"
-            plot_magnitude(ax, fields.axes, fields.of(name)["error"], title, **how)
-        else:
-            plot_values(ax, fields.axes, fields.values[name], limits, f"{label}{where}", **how)
-
-
 def _where(fields: GridFields) -> str:
-    """Return the values of the fixed coordinates, such as "at t = 0.5"."""
-    return cut_title(fields.fixed).removeprefix("cut ")
+    """Return the values of the fixed coordinates, such as "at t = 0.5"; "" if there are none."""
+    return cut_title(fields.fixed).removeprefix("cut ") if fields.fixed else ""
 
 
 def card(shown: Solution | Errors | Estimate) -> Card:
@@ -182,8 +126,8 @@ def card(shown: Solution | Errors | Estimate) -> Card:
         return Card("Errors", tables=[ShownTable(ERROR_HEAD, norm_rows(shown))])
     if isinstance(shown, Estimate):
         lines = [("estimate", line) for line in str(shown).splitlines()]
-        found = [ShownTable(ERROR_HEAD, rows)] if (rows := estimate_rows(shown)) else []
-        return Card("Estimated errors", lines, tables=found)
+        tables = [ShownTable(ERROR_HEAD, rows)] if (rows := estimate_rows(shown)) else []
+        return Card("Estimated errors", lines, tables=tables)
     return card_of(shown, f"Solution of {type(shown.problem).__name__}", partial(_picture, shown))
 
 
@@ -195,11 +139,11 @@ def _picture(solution: Solution) -> Drawing:
         at[time] = float(domain.bounds[1][domain.names.index(time)])
     place = Place.of(domain, None, None, at)
     fields = _sample(solution, place, SMALL[place.dim], error=False)
-    ax = small_axes(fields.axes, time)
+    ax = small_axes(Sheet(fields.axes, time=time))
     if place.dim == 1:
         _draw_lines(ax, solution, [fields], name, place, error=False)
     else:
-        _draw_maps([ax], solution, [fields], name, error=False)
+        plot_maps([ax], solution, [fields], name, [_where(fields)])
     kind = "Map" if place.dim == 2 else "Line"
     held = ", ".join(f"{key} = {value:.4g}" for key, value in fields.fixed.items())
     over = " and ".join(fields.axes) + (f" at {held}" if held else "")

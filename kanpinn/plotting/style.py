@@ -5,7 +5,7 @@ import io
 import math
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,22 @@ def tidy(ax: Axes) -> Axes:
     return ax
 
 
+def style_of(number: int) -> dict[str, Any]:
+    """Return colour, marker and dashes of a series; no two of the first hundred share all three."""
+    return {
+        "color": PALETTE[number % len(PALETTE)],
+        "marker": MARKERS[number % len(MARKERS)],
+        "linestyle": STYLE.dashes[number % len(STYLE.dashes)],
+    }
+
+
+def legend_beside(figure: Figure, ax: Axes, place: str = "right center", columns: int = 1) -> None:
+    """Name each kind of line of some axes once, outside the panels of their figure."""
+    lines = {handle.get_label(): handle for handle in ax.get_legend_handles_labels()[0]}
+    text: dict[str, Any] = {"fontsize": STYLE.small, "frameon": False}
+    figure.legend(handles=[*lines.values()], loc=f"outside {place}", ncols=columns, **text)
+
+
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure to a PNG, PDF or SVG file, by the suffix, and return the path.
 
@@ -86,6 +102,15 @@ def save(figure: Figure, path: Path) -> Path:
         kind = path.suffix.removeprefix(".")
         figure.savefig(temporary, format=kind, metadata=UNDATED.get(kind))
     return path
+
+
+def save_all(figures: Iterable[tuple[str, Figure]], folder: Path) -> list[Path]:
+    """Write named figures to PNG files of a folder, which is created if needed; return the paths.
+
+    A generator of figures holds one of them at a time.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    return [save(figure, folder / f"{name}.png") for name, figure in figures]
 
 
 def _lay_out(figure: Figure) -> None:

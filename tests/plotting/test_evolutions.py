@@ -5,14 +5,16 @@ import math
 import numpy
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 import kanpinn as kp
 from kanpinn.plotting import draw_figures
 from kanpinn.plotting.evolution import (
-    Components,
     WindowsTried,
+    components,
     components_figure,
     evolution_figures,
+    is_logarithmic,
     phase_figure,
     snapshots_figure,
     steps_figure,
@@ -105,9 +107,9 @@ def test_components_and_their_path(count):
     points = kp.Collocation(20, 8)
     network = kp.Windows([1, count], degree=5)
     solution = kp.solve(problem, network, kp.March(1e-5), points, verified=False, errors=False)
-    found = Components.of(solution)
-    assert not found.logarithmic and set(found.exact) == set(found.values)
-    assert all(abs(found.values[n] - found.exact[n]).max() < 1e-3 for n in found.values)
+    found = components(solution)
+    assert not is_logarithmic(found.axes["t"])
+    assert all(abs(found.of(name)["error"]).max() < 1e-3 for name in found.fields)
     assert len(components_figure(found).axes) == 1
     ax, bar = phase_figure(found).axes
     assert ax.get_xlabel() == "$u$" and ax.get_ylabel() == "$v$" and bar.get_ylabel() == "$t$"
@@ -116,8 +118,8 @@ def test_components_and_their_path(count):
 
 def test_times_of_many_orders_of_magnitude_are_logarithmic():
     solution = marched(Stiff(1e7, end=2.0))
-    found = Components.of(solution)
-    assert found.logarithmic
+    found = components(solution)
+    assert is_logarithmic(found.axes["t"])
     assert components_figure(found).axes[0].get_xscale() == "log"
     figure = steps_figure(solution.history, 0.0, "t", 5e-6)
     assert [ax.get_xscale() for ax in figure.axes] == ["log"] * 3  # there are no intervals
@@ -133,7 +135,9 @@ def test_steps_are_those_of_the_history():
     found = WindowsTried.of(History(rows), 0.0)
     assert found.starts.tolist() == [0.0, 0.5, 0.5]
     assert found.accepted.tolist() == [True, False, True]
-    values, ends = found.stairs("newton")
+    ax = Figure().subplots()
+    found.plot(ax, "newton", "", "black", "-")
+    values, ends, _ = ax.patches[0].get_data()
     assert values.tolist() == [2, 4] and ends.tolist() == [0.0, 0.5, 1.0]
 
 

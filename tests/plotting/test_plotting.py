@@ -15,6 +15,7 @@ from kanpinn.geometry import Domain
 from kanpinn.plotting import draw_figures, plot_edge, plot_history, plot_magnitude, plot_values
 from kanpinn.plotting.edges import Edge, edges_figure, edges_of
 from kanpinn.plotting.fields import (
+    Sheet,
     cells_figure,
     continued,
     outline_of,
@@ -66,12 +67,12 @@ def solve(problem: kp.Problem, network: kp.KAN | kp.MLP) -> kp.Solution:
     return kp.solve(problem, network, kp.Adam(steps=2), points, boundary="penalty")
 
 
-AXES = {"x": numpy.linspace(0, 1, 5), "y": numpy.linspace(0, 2, 9)}
+SHEET = Sheet({"x": numpy.linspace(0, 1, 5), "y": numpy.linspace(0, 2, 9)})
 
 
 def test_a_map_shows_values_with_x_to_the_right_and_y_up(ax):
-    values = AXES["x"][:, None] + 10 * AXES["y"]
-    plot_values(ax, AXES, values, (0.0, 21.0), "u")
+    values = SHEET.axes["x"][:, None] + 10 * SHEET.axes["y"]
+    plot_values(ax, SHEET, values, (0.0, 21.0), "u")
     (image,) = ax.images
     assert image.origin == "lower" and numpy.array_equal(image.get_array(), values.T)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("$x$", "$y$")
@@ -79,23 +80,23 @@ def test_a_map_shows_values_with_x_to_the_right_and_y_up(ax):
 
 
 def test_fields_of_both_signs_are_white_at_zero(ax):
-    plot_values(ax, AXES, numpy.ones((5, 9)), (-1.0, 3.0), "u")
+    plot_values(ax, SHEET, numpy.ones((5, 9)), (-1.0, 3.0), "u")
     assert (ax.images[0].norm.vmin, ax.images[0].norm.vmax) == (-3.0, 3.0)
 
 
 def test_magnitudes_are_logarithmic_and_zero_is_no_trouble(ax):
     values = numpy.outer(10.0 ** -numpy.arange(5), numpy.ones(9))
     values[0, 0] = 0.0
-    plot_magnitude(ax, AXES, -values, "error")
+    plot_magnitude(ax, SHEET, -values, "error")
     norm = ax.images[0].norm
     assert isinstance(norm, LogNorm) and norm.vmax == 1.0 and norm.vmin >= 1e-6
-    plot_magnitude(Figure().subplots(), AXES, numpy.zeros((5, 9)), "error")
+    plot_magnitude(Figure().subplots(), SHEET, numpy.zeros((5, 9)), "error")
 
 
 def test_a_few_far_magnitudes_do_not_take_the_scale(ax):
     values = numpy.linspace(0.1, 1, 10_000).reshape(100, 100)
     values[0, 0], values[0, 1], values[0, 2] = 1e154, numpy.inf, numpy.nan
-    axes = {"x": numpy.arange(100.0), "y": numpy.arange(100.0)}
+    axes = Sheet({"x": numpy.arange(100.0), "y": numpy.arange(100.0)})
     plot_magnitude(ax, axes, values, "residual")
     (image,) = ax.images
     assert 0.9 < image.norm.vmax <= 1 and image.colorbar.extend == "max"
@@ -197,7 +198,7 @@ def test_a_cut_along_a_side_gives_way_to_one_through_more_of_the_domain():
 def test_maps_end_at_the_boundary_without_a_gap():
     fields = grid_of(HOLED)
     path = outline_of(HOLED, fields)
-    figure = solution_figure(fields, "u", path)
+    figure = solution_figure(fields, Sheet(fields.axes, path), "u")
     images = [image for ax in figure.axes for image in ax.images]
     assert len(images) == 2 and numpy.isnan(fields.values["u"]).any()
     for image in images:
@@ -229,7 +230,7 @@ def test_cells_are_drawn_where_they_are_and_coloured_by_their_levels():
     solution = kp.solve(problem, network, kp.AdaptiveLeastSquares(steps=1), verified=False)
     tree, _ = network.tree.split(torch.tensor([[True, True], [False, False]]))
     network.layer.reset(tree, tree.boxes, torch.zeros(5, 10, 1, dtype=torch.float64))
-    figure = cells_figure(solution, on_grid(solution))
+    figure = cells_figure(solution, fields := on_grid(solution), Sheet(fields.axes))
     left, right = figure.axes[:2]
     (lines,), (boxes,) = left.collections, right.collections
     corners = numpy.array([path.vertices[:4] for path in boxes.get_paths()])
@@ -246,18 +247,22 @@ def test_cells_of_one_level_need_no_colour_bar_and_one_step_no_history(tmp_path)
     network = solution.network
     tree, _ = network.tree.split(torch.ones(2, 2, dtype=torch.bool))
     network.layer.reset(tree, tree.boxes, torch.zeros(8, 10, 1, dtype=torch.float64))
-    figure = cells_figure(solution, on_grid(solution))
+    figure = cells_figure(solution, fields := on_grid(solution), Sheet(fields.axes))
     assert panels_of(figure)[1] == "all cells have level 1"
     assert not figure.axes[1].child_axes
 
 
 def test_residuals_of_a_system_have_their_own_figure_and_no_panel_is_empty():
     fields = on_grid(solve(Linear(x=(0, 1), y=(0, 1)), kp.KAN([2, 2, 2], grid=1)))
-    assert panels_of(solution_figure(fields, "v")) == ["$v$", "exact $v$", "|error of $v$|"]
+    assert panels_of(solution_figure(fields, Sheet(fields.axes), "v")) == [
+        "$v$",
+        "exact $v$",
+        "|error of $v$|",
+    ]
     titles = ["|residual of equation 1|", "|residual of equation 2|"]
-    assert panels_of(residual_figure(fields)) == titles
+    assert panels_of(residual_figure(fields, Sheet(fields.axes))) == titles
     one = on_grid(solve(Laplace(x=(0, 1), y=(0, 1)), kp.MLP([2, 2, 1])))
-    assert panels_of(solution_figure(one, "u")) == ["$u$", "|residual|"]
+    assert panels_of(solution_figure(one, Sheet(one.axes), "u")) == ["$u$", "|residual|"]
 
 
 def test_fields_of_a_system_share_their_kind_of_colours():
@@ -265,17 +270,19 @@ def test_fields_of_a_system_share_their_kind_of_colours():
     for name, (low, high) in {"u": (-1, 1), "v": (0, 1)}.items():
         for key in (name, f"exact_{name}"):
             fields.values[key] = numpy.linspace(low, high, 121).reshape(11, 11)
-    maps = [solution_figure(fields, name).axes[0].images[0] for name in ("u", "v")]
+    maps = [
+        solution_figure(fields, Sheet(fields.axes), name).axes[0].images[0] for name in ("u", "v")
+    ]
     assert {image.cmap.name for image in maps} == {"RdBu_r"}
     fields.values["u"] += 10  # far from zero
-    assert solution_figure(fields, "v").axes[0].images[0].cmap.name == "viridis"
+    assert solution_figure(fields, Sheet(fields.axes), "v").axes[0].images[0].cmap.name == "viridis"
 
 
 def test_five_residuals_fill_their_rows():
     fields = on_grid(solve(Laplace(x=(0, 1), y=(0, 1)), kp.MLP([2, 2, 1])))
     size = fields.values.pop("residual")
     fields.values.update({f"residual_{i}": size for i in range(5)})
-    figure = residual_figure(fields)
+    figure = residual_figure(fields, Sheet(fields.axes))
     figure.draw_without_rendering()
     left, right = (figure.axes[i].get_position() for i in (3, 4))
     assert len(figure.axes) == 5 and abs(left.x0 + right.x1 - 1) < 0.1  # in the middle
@@ -283,8 +290,8 @@ def test_five_residuals_fill_their_rows():
 
 def test_space_and_time_have_no_common_scale():
     fields = on_grid(solve(Laplace(x=(0, 1), t=(0, 1)), kp.MLP([2, 2, 1])))
-    assert solution_figure(fields, "u", time="t").axes[0].get_aspect() == "auto"
-    assert solution_figure(fields, "u").axes[0].get_aspect() == 1
+    assert solution_figure(fields, Sheet(fields.axes, time="t"), "u").axes[0].get_aspect() == "auto"
+    assert solution_figure(fields, Sheet(fields.axes), "u").axes[0].get_aspect() == 1
 
 
 def test_data_at_points_have_no_panel(tmp_path):
@@ -293,7 +300,7 @@ def test_data_at_points_have_no_panel(tmp_path):
     solution = solve(problem, kp.MLP([2, 2, 1]))
     reference = DataFile(str(tmp_path / "data.csv")).build(problem)
     fields = on_grid(dataclasses.replace(solution, reference=reference))
-    assert panels_of(solution_figure(fields, "u")) == ["$u$", "|residual|"]
+    assert panels_of(solution_figure(fields, Sheet(fields.axes), "u")) == ["$u$", "|residual|"]
 
 
 # --- history ----------------------------------------------------------------------------------
@@ -435,7 +442,7 @@ def test_a_solution_without_history_is_drawn(tmp_path):
 def test_streamlines_of_a_rotation_are_circles(ax):
     line = numpy.linspace(-1, 1, 41)
     x, y = numpy.meshgrid(line, line, indexing="ij")
-    plot_streamlines(ax, {"x": line, "y": line}, -y, x)
+    plot_streamlines(ax, Sheet({"x": line, "y": line}), -y, x)
     (lines,) = (one for one in ax.collections if isinstance(one, LineCollection))
     radii = [numpy.hypot(*line.T) for line in lines.get_segments()]
     assert len(radii) > 10 and all(numpy.ptp(radius) < 1e-2 for radius in radii)

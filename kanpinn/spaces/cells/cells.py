@@ -447,6 +447,11 @@ class Cells(Network):
         """The boxes of the cells in the bounding box: their corners, (n, 2, d) in [0, 1]."""
         return (self.tree.undivided.boxes + 1) / 2
 
+    @property
+    def levels(self) -> Tensor:  # type: ignore[override]
+        """How often each cell was halved, in the coordinate in which it was halved most, (n,)."""
+        return self.tree.undivided.level.amax(dim=1)
+
     def prepare(self, x: Tensor) -> None:
         """Place the grids of a coefficient's network; the cells do not depend on points."""
         if self.coefficient is not None:
