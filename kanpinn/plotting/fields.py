@@ -316,11 +316,12 @@ def streamlines_figure(fields: GridFields, sheet: Sheet, velocity: tuple[str, st
         velocity: the names of the components along these axes.
     """
     u, v = (fields.values[name] for name in velocity)
-    ax = new_figure(*sheet.size(4.0, 7.0)).subplots()
+    figure = new_figure(*sheet.size(4.0, 7.0))
+    ax = figure.subplots()
     speed, title = numpy.hypot(u, v), ", ".join(symbol(name) for name in velocity)
     plot_values(ax, sheet, speed, (0.0, limits_of(speed)[1]), f"$|({title})|$")
     plot_streamlines(ax, sheet, u, v)
-    return ax.get_figure(root=True)
+    return figure
 
 
 def plot_streamlines(ax: Axes, sheet: Sheet, u: numpy.ndarray, v: numpy.ndarray) -> Axes:
@@ -336,9 +337,9 @@ def plot_streamlines(ax: Axes, sheet: Sheet, u: numpy.ndarray, v: numpy.ndarray)
     """
     x, y = sheet.axes.values()
     flat, dense = min(sheet.shape or 1.0, 1.0) ** 0.5, 1.4
-    components = (numpy.ma.masked_invalid(part.T) for part in (u, v))
+    across, up = (numpy.ma.masked_invalid(part.T) for part in (u, v))
     look: dict[str, Any] = {"color": "white", "linewidth": 0.7, "arrowsize": 0.6}
-    drawn = ax.streamplot(x, y, *components, density=(dense / flat, dense * flat), **look)
+    drawn = ax.streamplot(x, y, across, up, density=(dense / flat, dense * flat), **look)
     if sheet.outline is not None:
         drawn.lines.set_clip_path(sheet.outline, ax.transData)
     ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
@@ -419,7 +420,8 @@ def cells_figure(solution: Solution, fields: GridFields, sheet: Sheet) -> Figure
     """
     network, levels = solution.network, solution.network.levels
     assert network.pieces is not None and levels is not None
-    left, right = new_figure(9.0, min(3.9, 3.6 * (sheet.shape or 0.8) + 0.75)).subplots(1, 2)
+    figure = new_figure(9.0, min(3.9, 3.6 * (sheet.shape or 0.8) + 0.75))
+    left, right = figure.subplots(1, 2)
     name, values = fields.fields[0], fields.values[fields.fields[0]]
     title = f"${symbol(name)}$ in {len(levels)} cells of degree {network.max_order}"
     plot_values(left, sheet, values, limits_of(values), title)
@@ -443,7 +445,7 @@ def cells_figure(solution: Solution, fields: GridFields, sheet: Sheet) -> Figure
     right.set(xlabel=left.get_xlabel(), ylabel=left.get_ylabel())
     for axis in (right.xaxis, right.yaxis):
         axis.set_major_locator(MaxNLocator(5, steps=STYLE.round))
-    return left.get_figure(root=True)
+    return figure
 
 
 def _boxes(ax: Axes, sheet: Sheet, boxes: numpy.ndarray, faces: str, edges: str) -> PolyCollection:

@@ -139,13 +139,13 @@ def band_figure(fields: GridFields, name: str) -> Figure | None:
     title, sheet = f"half-width of the 95% interval of ${symbol(name)}$", Sheet(fields.axes)
     top = float(numpy.nanmax(half)) or 1.0
     plot_values(first, sheet, half, (0.0, top), title, diverging=False)
-    for ax in more:  # above 1 the bounds do not contain the true value
-        sizes = numpy.abs(error) / half
+    if error is not None:
+        sizes = numpy.abs(error) / half  # above 1 the bounds do not contain the true value
         known = sizes[numpy.isfinite(sizes)]
         share = float((known <= 1).mean()) if len(known) else 1.0
         top = min(3.0, max(1.0, float(known.max(initial=0.0))))
         title = f"|error| / half-width: at most 1 on {share:.0%}"
-        plot_values(ax, sheet, sizes, (0.0, top), title, diverging=False)
+        plot_values(more[0], sheet, sizes, (0.0, top), title, diverging=False)
     return figure
 
 

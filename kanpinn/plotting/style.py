@@ -87,9 +87,11 @@ def style_of(number: int) -> dict[str, Any]:
 
 def legend_beside(figure: Figure, ax: Axes, place: str = "right center", columns: int = 1) -> None:
     """Name each kind of line of some axes once, outside the panels of their figure."""
-    lines = {handle.get_label(): handle for handle in ax.get_legend_handles_labels()[0]}
-    text: dict[str, Any] = {"fontsize": STYLE.small, "frameon": False}
-    figure.legend(handles=[*lines.values()], loc=f"outside {place}", ncols=columns, **text)
+    handles, names = ax.get_legend_handles_labels()
+    lines = dict(zip(names, handles, strict=True))
+    look: dict[str, Any] = {"loc": f"outside {place}", "ncols": columns}
+    look |= {"fontsize": STYLE.small, "frameon": False}
+    figure.legend(lines.values(), lines.keys(), **look)
 
 
 def save(figure: Figure, path: Path) -> Path:
