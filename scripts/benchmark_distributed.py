@@ -160,18 +160,18 @@ STEPS: dict[str, Callable[[Residuals], None]] = {
 
 LBFGS = '{type = "lbfgs", steps = 3, iterations = 5}'
 SOLVES = {
-    "least squares": ["network.width=[2,64,1]"],
+    "least squares": ["network.hidden=[64]"],
     "Levenberg-Marquardt, 4 steps": [
-        *("network.width=[2,8,1]", "network.degree=5", "network.boundary=penalty"),
+        *("network.hidden=[8]", "network.degree=5", "network.boundary=penalty"),
         'optimizer=[{type = "levenberg_marquardt", steps = 4}]',
     ],
     "variable projection, 10 steps": [
-        *("network.width=[2,2,1]", "network.degree=[3,7]", "network.grid=[1,12]"),
+        *("network.hidden=[2]", "network.degree=[3,7]", "network.grid=[1,12]"),
         "network.boundary=penalty",
         'optimizer=[{type = "variable_projection", steps = 10, rounds = 2, starts = 4}]',
     ],
     "L-BFGS, 15 iterations": [
-        *("network.width=[2,8,1]", "network.degree=5", "network.boundary=penalty"),
+        *("network.hidden=[8]", "network.degree=5", "network.boundary=penalty"),
         f"optimizer=[{LBFGS}]",
     ],
 }
@@ -182,7 +182,7 @@ def solved(name: str, small: bool) -> Tensor:
     torch.set_num_threads(1)
     reduced = ["points.interior=100", "points.boundary=40"] if small else []
     if small and name == "least squares":  # more points than coefficients: then it is one step
-        reduced += ["network.width=[2,8,1]", "points.interior=400"]
+        reduced += ["network.hidden=[8]", "points.interior=400"]
     solution = solve_job("poisson2d", [*SOLVES[name], *reduced]).run()
     x = torch.rand(1000, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     return solution(2 * x - 1).detach()

@@ -36,7 +36,7 @@ from kanpinn.runs.study.plan import Task, execute, plan, version
 from kanpinn.runs.study.table import RUNS
 
 PROBLEM = script.PROBLEMS / "poisson2d.toml"
-SMALL = {"network.width": [[2, 4, 1]], "network.grid": [4], "network.degree": [3]}
+SMALL = {"network.hidden": [[4]], "network.grid": [4], "network.degree": [3]}
 FEW = {"points.interior": [256], "points.boundary": [32]}
 
 

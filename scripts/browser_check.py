@@ -77,7 +77,7 @@ def reports(chosen: argparse.Namespace) -> list[Path]:
     sizes = [8, 12] if chosen.smoke else [32, 64]
     study = kp.sweep(
         PROBLEMS / "poisson2d.toml",
-        {"network.width": [[2, size, 1] for size in sizes]},
+        {"network.hidden": [[size] for size in sizes]},
         output=chosen.output,
     )
     run = study.run(study.rows[-1])

@@ -160,7 +160,8 @@ def own_error(
 
     steps: the largest number of solves; None for as many as it takes.
     """
-    pairs = [] if steps is None else [f"optimizer[0].steps={steps}", "network.degree=5"]
+    method = f'optimizer=[{{type = "adaptive_least_squares", tolerance = 2e-5, steps = {steps}}}]'
+    pairs = [] if steps is None else [method, "network.degree=5"]
     job = solve_job("bracket", pairs)
     started = time.perf_counter()
     solution = job.run(())

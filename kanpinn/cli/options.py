@@ -21,7 +21,7 @@ Overrides = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Override a key (network.width=[2,32,1]); repeatable.",
+        help="Override a key (network.hidden=[32]); repeatable.",
     ),
 ]
 Json = Annotated[

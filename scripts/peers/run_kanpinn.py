@@ -78,7 +78,7 @@ def random_features(width: int, seed: int) -> kp.Solution:
 
 def default_kan(width: int, seed: int) -> kp.Solution:
     """Solve problems/poisson2d.toml with another width, with more points for many coefficients."""
-    overrides = [f"network.width=[2, {width}, 1]", f"run.seed={seed}"]
+    overrides = [f"network.hidden=[{width}]", f"run.seed={seed}"]
     if width > 64:
         overrides += ["points.interior=3721", "points.boundary=244"]
     job = solve_job("poisson2d", overrides)

@@ -843,7 +843,7 @@ def poster_kan(widths: Sequence[int], seeds: Sequence[int], size: Size, **option
 
     One run gives the errors of all grids, at the end of each stage of L-BFGS.
     """
-    over: Lists = {"network.width": [[2, width, 1] for width in widths], "run.seed": list(seeds)}
+    over: Lists = {"network.hidden": [[width] for width in widths], "run.seed": list(seeds)}
     return kp.sweep(_poster(size), over, name="kan", directory=PROBLEMS, **options)
 
 

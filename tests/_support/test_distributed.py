@@ -102,7 +102,7 @@ def test_the_fold_over_ranks_is_the_triangle_of_all_rows(ranks, counts):
 
 
 def least_squares():
-    reduced = ["network.width=[2,24,1]", "points.interior=900", "points.boundary=80"]
+    reduced = ["network.hidden=[24]", "points.interior=900", "points.boundary=80"]
     return Config.read(POISSON, reduced).build().run()
 
 

@@ -22,7 +22,7 @@ from kanpinn.solvers import Eigensolution
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 DRUM = PROBLEMS / "drum.toml"
-SMALL = ("network.width=[2,16,1]", "network.grid=[4,6]", "eigen.count=3", "points=")
+SMALL = ("network.hidden=[16]", "network.grid=[4,6]", "eigen.count=3", "points=")
 
 
 @pytest.fixture
@@ -240,7 +240,7 @@ def test_a_finished_run_has_nothing_to_resume(run):
 
 
 def test_a_run_that_resolves_nothing_fails_in_words(tmp_path):
-    tiny = ("network.width=[2,1,1]", "network.grid=[1,1]", "network.degree=3", "eigen.count=3")
+    tiny = ("network.hidden=[1]", "network.grid=[1,1]", "network.degree=3", "eigen.count=3")
     settings = [part for pair in tiny for part in ("--set", pair)]
     code, text = kanpinn("solve", DRUM, *settings, "--output", tmp_path)
     assert code == 1 and "failed: no eigenvalue is resolved: more units" in text

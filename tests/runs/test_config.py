@@ -316,11 +316,11 @@ def test_the_schema_gives_every_key_a_type_a_default_and_a_description(kind: str
         "points.boundary=100000000000000",
         f"points.boundary={10**400}",
         "points.interior=200000000",  # a Gauss rule of 14143 nodes on each axis
-        "network.width=[2,1000000000,1]",
+        "network.hidden=[1000000000]",
         "network.grid=1000000000000",
         "network.degree=5000",
-        "network.width=[2,8000,1]",  # the network fits, its least-squares problem does not
-        "network.width=[2,25000,1]",  # nor do the basis functions at 256 points
+        "network.hidden=[8000]",  # the network fits, its least-squares problem does not
+        "network.hidden=[25000]",  # nor do the basis functions at 256 points
         "run.threads=1000000000",
     ],
 )

@@ -14,7 +14,7 @@ from kanpinn.runs.config import Config
 from kanpinn.runs.report.run_page import run_html
 
 POISSON = Path(__file__).parents[2] / "problems" / "poisson2d_small.toml"
-FAST = ["network.width=[2,24,1]", "network.degree=5", "network.grid=4", "network.boundary=exact"]
+FAST = ["network.hidden=[24]", "network.degree=5", "network.grid=4", "network.boundary=exact"]
 
 
 @pytest.fixture(scope="module")

@@ -53,6 +53,9 @@ def sets(entry: Entry) -> list[tuple[str, str]]:
     for name, text in list(numbers.items())[:1]:
         value = given.get(name, text)
         found.append((f"problem.parameters.{name}={value}", "its present value, to be changed"))
+    if "tolerance" in (entry.settings.get("run") or {}):
+        value = entry.settings["run"]["tolerance"] * 10
+        found.append((f"run.tolerance={value:g}", "a tenfold tolerance"))
     optimizers = entry.settings.get("optimizer", [])
     for index, one in enumerate(optimizers):
         if "tolerance" in one:
@@ -60,10 +63,9 @@ def sets(entry: Entry) -> list[tuple[str, str]]:
             found.append((f"optimizer[{index}].tolerance={value:g}", "a tenfold tolerance"))
             break
     network = entry.settings.get("network", {})
-    width = network.get("width", [])
-    if network.get("type") == "kan" and len(width) == 3 and width[1] >= 16:
-        width = f"[{width[0]},{width[1] // 2},{width[2]}]"
-        found.append((f"network.width={width}", "half of the hidden units"))
+    match network.get("hidden", []):
+        case [units] if units >= 16:
+            found.append((f"network.hidden=[{units // 2}]", "half of the hidden units"))
     if not found:
         found.append(("run.seed=1", "other random numbers"))
     return found
