@@ -212,7 +212,7 @@ def test_check_says_that_trials_choose_and_with_what_they_begin(folder: Path) ->
 
 
 def test_the_posters_mlp_has_its_250_steps() -> None:
-    pairs = ["--set", "network.type=mlp", "--set", "network.width=[2,100,100,100,1]"]
+    pairs = ["--set", "network.type=mlp", "--set", "network.hidden=[100,100,100]"]
     result = kanpinn("check", POSTER, *pairs)
     assert result.exit_code == 0, result.output
     assert result.stdout.count("LBFGS(steps=50") == 5

@@ -150,10 +150,10 @@ def test_an_override_that_leads_nowhere_is_refused(pair: str) -> None:
 
 
 def test_another_network_type_drops_what_the_file_says_for_the_old_one() -> None:
-    config = Config.read(POSTER, ["network.type=mlp", "network.width=[2,100,100,100,1]"])
+    config = Config.read(POSTER, ["network.type=mlp", "network.hidden=[100,100,100]"])
     assert config.sections["network"] == {
         "type": "mlp",
-        "width": [2, 100, 100, 100, 1],
+        "hidden": [100, 100, 100],
         "boundary": "penalty",
     }
     assert config.build().optimizers == (kp.LBFGS(steps=50, history=300),) * 5
