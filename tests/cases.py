@@ -8,8 +8,7 @@ import kanpinn as kp
 from kanpinn.loss.terms import ResidualTerm, condition_terms, residual_term
 from kanpinn.solvers.discretization import SolveSettings, discretize
 from kanpinn.solvers.state import SolverState
-from kanpinn.spaces.cells.domains import problem_in_cells
-from kanpinn.spaces.cells.problem import CellProblem
+from kanpinn.spaces.cells.problem import CellProblem, problem_in_cells
 
 # The head of a problem file; a test adds points and optimizers.
 POISSON_FILE = """

@@ -22,8 +22,7 @@ from kanpinn.networks.layer import Layers, Tape
 from kanpinn.networks.network import Imposition, Network, check_width
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.spaces.cells.cells import CellLayer, Cells
-from kanpinn.spaces.cells.domains import problem_of_terms
-from kanpinn.spaces.cells.problem import CellProblem
+from kanpinn.spaces.cells.problem import CellProblem, problem_of_terms
 from kanpinn.spaces.cells.tree import Tree
 from kanpinn.spaces.evolution_terms import EvolutionTerms, order_in_time
 from kanpinn.spaces.function_space import space_of

@@ -4,7 +4,7 @@ the error is small enough.
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
 from typing import Any, ClassVar
@@ -18,17 +18,17 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import Optimizer, Stage, Step
 from kanpinn.spaces.cells.cells import require_cells
-from kanpinn.spaces.cells.domains import problem_in_cells
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, prolonged
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.problem import (
     mean_terms,
+    problem_in_cells,
     set_constants,
     shared_numbers,
     take_shared_numbers,
     with_shared_functions,
 )
-from kanpinn.spaces.cells.system.cell_system import CellSolution, CellSystem
+from kanpinn.spaces.cells.system.cell_system import CellSystem
 from kanpinn.spaces.cells.system.functions import CellField
 from kanpinn.spaces.cells.system.memory import no_comparison, too_many
 from kanpinn.tasks.cell_errors import (
@@ -46,7 +46,7 @@ from kanpinn.tasks.refinement import (
     cells_with_waves,
     part_to_refine,
     to_refine,
-    why_no_smaller,
+    why_too_many,
 )
 
 
@@ -185,29 +185,37 @@ class SolvePace:
 class AdaptiveLeastSquaresStage(Stage):
     """The state of a solve in cells: the network has the tree and the solution.
 
+    Where there are unknown numbers, a search for them comes between the solves on each tree.
+
     Attributes:
         error: the estimated error on the last tree that was solved on.
         newton: the changes by the steps of Newton's method.
         pace: the time of the solves.
-        origin: the solution on the tree before, given on the present tree, (N, L, m).
-        origin_numbers: the coefficients of the shared functions in it.
+        origin: the solution on the tree before, given on the present tree: the coefficients
+            (N, L, m), and those of the shared functions.
         chosen: the coordinates in which cells are refined before the next solve, a mask (N, d);
             None on a tree that is new.
+        search: that for unknown numbers; None if there are none.
     """
 
-    kept: tuple[str, ...] = ("progress", "origin", "origin_numbers", "chosen")
+    kept = ("progress", "origin", "chosen", "search_state")
     steady = False  # the solve on the last tree may take longer than all before
     geometry: CellGeometry
+    origin: tuple[Tensor, Sequence[Tensor]]
 
-    def __init__(self, settings: "AdaptiveLeastSquares", residuals: Residuals) -> None:
+    def __init__(self, settings: "AdaptiveLeastSquares", residuals: Residuals, seed: int) -> None:
         self.settings, self.residuals = settings, residuals
-        self.network = require_cells(residuals.surrogate.network)
+        self.network = network = require_cells(residuals.surrogate.network)
         self.means = mean_terms(residuals)
+        self.search: NumberSearch | None = None
+        if network.constants is None and network.coefficient is None:
+            network.forget_numbers()  # those of another problem
         self.problem = with_shared_functions(problem_in_cells(residuals), residuals.surrogate)
         self.error, self.newton, self.pace = ErrorProgress(), NewtonProgress(), SolvePace()
         self.chosen: Tensor | None = None
-        self.origin = self._moved(self.problem.start(self.network.tree))
-        self.origin_numbers = shared_numbers(self.network)
+        self._take(self.problem.start(network.tree))
+        if network.constants is not None or network.coefficient is not None:
+            self.search = NumberSearch(residuals, self.problem, seed)
 
     @property
     def part(self) -> float:  # type: ignore[override]
@@ -231,12 +239,21 @@ class AdaptiveLeastSquaresStage(Stage):
         self.error, self.newton = ErrorProgress(*error), NewtonProgress(*newton)
         self.pace = SolvePace(*pace)
 
+    @property
+    def search_state(self) -> dict[str, Any] | None:
+        """The state of the search, for a checkpoint."""
+        return None if self.search is None else self.search.state_dict()
+
+    @search_state.setter
+    def search_state(self, state: dict[str, Any] | None) -> None:
+        if self.search is not None and state is not None:
+            self.search.load_state_dict(state)
+
     def _field(self) -> CellField:
         """The present solution."""
-        return CellField(self._present(), shared_numbers(self.network))
-
-    def _present(self) -> Tensor:
-        return self.network.layer.coefficients.detach().double().cpu()
+        network = self.network
+        present = network.layer.coefficients.detach().double().cpu()
+        return CellField(network.polynomials, present, shared_numbers(network))
 
     def _geometry(self) -> CellGeometry:
         """The present cells."""
@@ -244,91 +261,107 @@ class AdaptiveLeastSquaresStage(Stage):
             self.geometry = self.problem.cells(self.network.tree)
         return self.geometry
 
-    def _moved(self, geometry: CellGeometry) -> Tensor:
-        """Take other cells for the same function, and return its coefficients there, (N, L, m)."""
-        layer, self.geometry = self.network.layer, geometry
+    def _take(self, geometry: CellGeometry) -> None:
+        """Take other cells; the solution stays the same function."""
+        layer, field, self.geometry = self.network.layer, self._field(), geometry
         if geometry.tree is not layer.tree:
-            frames = layer.frames.double().cpu()
-            present = prolonged(layer.polynomials, layer.tree, frames, self._present(), geometry)
+            frames, own = layer.frames.double().cpu(), field.coefficients
+            present = prolonged(layer.polynomials, layer.tree, frames, own, geometry)
             layer.reset(geometry.tree, geometry.frames, present)
-        return self._present()
+            field = self._field()
+        self.origin = field.coefficients, field.numbers
+
+    def _refine(self, chosen: Tensor) -> None:
+        """Refine cells; chosen: the coordinates in which this is done, a mask (N, d)."""
+        left = self.error.left(self.settings.tolerance)
+        self._take(self.problem.refined(self._geometry(), chosen, left))
+        self.newton, self.chosen = self.newton.on_new_tree(), None
+        if self.search is not None:
+            self.search.on_new_tree()
 
     def step(self) -> Step:
         self.pace.begin()
         if self.chosen is not None:
-            self._split(self.chosen)
+            self._refine(self.chosen)
         system, before = self._system()
-        found = self._solved(system)
+        found, shares = self._solved(system)
         self.pace.see(len(system.geometry.tree), self.pace.spent)
         words = f"{self.network.count} cells, {found.coefficients.numel()} unknowns"
-        solved = SolvedTree(system, found, words)
-        self.newton.add(system.norms.total(found.minus(before)) / solved.size, solved.size)
-        return self._judged(solved)
-
-    def _judged(self, solved: SolvedTree) -> Step:
-        """Go on with Newton's method, or estimate the error if its steps on a tree are done."""
-        newton = self.newton
+        solved = SolvedTree(system, found, shares / system.weights**2, words)
+        newton, search, size = self.newton, self.search, solved.size
+        newton.add(system.norms.total(found.minus(before)) / size, size)
+        if search is not None and not (search.settled or newton.stagnates):
+            if search.moved:
+                newton.recent = newton.recent[-1:]  # the numbers have changed the solution
+            return Step(solved.loss, words=f"{words}, {search.words}")
         part, ratio = 0.1, self.error.ratio or self.error.usual  # part: left to Newton's steps
         enough = max(1e-13, part * ratio * float(solved.indicators.norm()))
-        if min(newton.change, newton.left) > enough and not solved.is_linear:
-            words = f"{solved.words}, change by Newton's method {newton.change:.1e}"
-            if newton.stagnates:
-                self.error.forget()
-                return self._refined(replace(solved, words=words), solved.indicators)
-            return Step(solved.loss, words=words)
-        return self._assessed(solved)
+        if min(newton.change, newton.left) <= enough or system.is_linear(found):
+            return self._assessed(solved)
+        words = f"{words}, change by Newton's method {newton.change:.1e}"
+        if newton.stagnates:
+            self.error.forget()
+            return self._marked(replace(solved, words=words), solved.indicators)
+        return Step(solved.loss, words=words)
 
     def _system(self) -> tuple[CellSystem, CellField]:
         """The least-squares problem and the present solution.
 
-        Before the first solve, cells in boundary layers and cells with many waves are halved.
+        Before the first solve, cells in boundary layers and cells with many waves are refined.
         """
         while True:
-            before, polynomials = self._field(), self.network.polynomials
+            before = self._field()
             system = self.problem.on(
-                self._geometry(), polynomials, before.coefficients, numbers=before.numbers
+                self._geometry(), before.polynomials, before.coefficients, numbers=before.numbers
             )
             if self.newton.steps:
                 return system, before
             part, steep = 4, cells_in_layers(system) | cells_with_waves(system)
-            chosen = self.problem.coordinates(system.geometry, steep)
+            chosen = self.problem.singularities.coordinates(system.geometry, steep)
             chosen = chosen & steep.any(dim=1, keepdim=True)
             after = system.geometry.tree.count_when_split(chosen)
             if after == len(steep) or part * after > self.settings.cells:
                 return system, before  # the rest is left to the indicator
-            self._split(chosen)
+            self._refine(chosen)
 
-    def _solved(self, system: CellSystem) -> CellSolution:
-        """The solution of the least-squares problem, which the network gets.
+    def _solved(self, system: CellSystem) -> tuple[CellField, Tensor]:
+        """The solution of the least-squares problem, which the network gets, and its shares.
 
         Raises:
             InputError: if the cells that the solve begins with are too many.
         """
-        network, geometry, most = self.network, system.geometry, self.settings.cells
-        kept = int(self.settings.corrects)
-        if not self.newton.steps and (why := too_many(system, network.count, most, kept=kept)):
-            raise InputError(f"{network.count} cells of degree {network.degree} {why}")
-        found = self._solution(system)
+        network, geometry, settings = self.network, system.geometry, self.settings
+        if not self.newton.steps:
+            kept = int(settings.corrects)
+            if why := too_many(system, network.count, settings.cells, kept=kept):
+                raise InputError(f"{network.count} cells of degree {network.degree} {why}")
+        if self.search is None:
+            solutions = system.solve(near=self._field(), accuracy=settings.accuracy)
+            found, shares = solutions.first, solutions.shares[:, 0]
+        else:
+            least = 1e-12  # also for derivatives by the numbers
+            present = self._field().coefficients
+            found, shares = self.search.solved(system, present, min(least, settings.accuracy))
         network.layer.reset(geometry.tree, geometry.frames, found.coefficients)
         take_shared_numbers(network, found.numbers)
         if system.free_fields or self.means:
             set_constants(system, self.residuals.surrogate, self.means, found.numbers)
-            found = replace(found, coefficients=self._present())
-        return found
-
-    def _solution(self, system: CellSystem) -> CellSolution:
-        """The solution of the least-squares problem."""
-        return system.solve(self._field(), self.settings.accuracy)
+            found = replace(found, coefficients=self._field().coefficients)
+        return found, shares
 
     def _better(self, solved: SolvedTree) -> BetterSolution:
         """A better solution on the same tree, with which the present one is compared."""
-        return better_solution(self.problem, solved, self.settings.accuracy)
+        better = better_solution(self.problem, solved, self.settings.accuracy)
+        if self.search is not None:
+            self.search.measure_errors(better.system, better.solution.coefficients)
+        return better
 
     def _assessed(self, solved: SolvedTree) -> Step:
-        """Estimate the error of the solution on a tree, and halve cells if it is too large."""
+        """Estimate the error of the solution on a tree, and mark cells if it is too large."""
         settings, progress, errors = self.settings, self.error, solved.indicators
         before, system, found = progress.estimate, solved.system, solved.solution
-        origin = CellField(self.origin, self.origin_numbers)
+        coefficients, numbers = self.origin
+        origin = replace(found, coefficients=coefficients, numbers=numbers)
         change = system.norms.total(found.minus(origin)) / solved.size
         progress.extrapolate(float(errors.norm()), change, solved.left_out)
         chosen = to_refine(self.problem, solved, errors, settings.marking)
@@ -337,27 +370,23 @@ class AdaptiveLeastSquaresStage(Stage):
             uncompared = no_comparison(system, again=settings.corrects)
             uncompared = uncompared or self.pace.too_late(system, self.seconds_left)
             if uncompared:
-                return self._refined(solved, errors, uncompared=uncompared)
+                return self._marked(solved, errors, uncompared=uncompared)
             with self.pace.comparing():
-                shown = self._compared(solved)
-            errors = shown / solved.size
+                enough, better = settings.tolerance * solved.size, self._better(solved)
+                given = self.problem, solved, better, enough, settings.accuracy
+                errors = errors_by_comparison(*given) / solved.size
             progress.compare(float(errors.norm()))
-            unseen = errors_by_missed_residuals(system, found) / solved.size
+            unseen = errors_by_missed_residuals(solved) / solved.size
             if float(unseen.norm()) > settings.tolerance:
                 errors = errors + unseen
                 progress.estimate = float(errors.norm())
         finished = status_of_error(progress.estimate, before, settings.tolerance)
-        return self._refined(solved, errors, finished)
+        return self._marked(solved, errors, finished)
 
-    def _compared(self, solved: SolvedTree) -> Tensor:
-        """The L2 norm of the error that each cell causes, by better solutions, (N,)."""
-        better, enough = self._better(solved), self.settings.tolerance * solved.size
-        return errors_by_comparison(self.problem, solved, better, enough, self.settings.accuracy)
-
-    def _refined(
+    def _marked(
         self, solved: SolvedTree, errors: Tensor, finished: str = "", uncompared: str = ""
     ) -> Step:
-        """Choose the cells to halve before the next step, unless the solve has finished.
+        """Choose the cells to refine before the next step, unless the solve has finished.
 
         Args:
             solved: the present solution.
@@ -379,72 +408,26 @@ class AdaptiveLeastSquaresStage(Stage):
         why = self._why_no_smaller(solved, errors, self.chosen) or uncompared
         if why and not finished:
             finished = f"stopped: {why}; {reached}"
+        if finished and self.search is not None:
+            again = settings.corrects
+            if self.newton.stagnates and not no_comparison(solved.system, again=again):
+                self._better(solved)  # the solution has not been compared with it before
+            finished = self.search.verdict(finished)
         return Step(solved.loss, finished=finished or None, notes=notes, words=words)
 
     def _why_no_smaller(self, solved: SolvedTree, errors: Tensor, chosen: Tensor) -> str:
-        """Why cells cannot be halved, in words; empty if they can."""
-        most, kept = self.settings.cells, int(self.settings.corrects)
-        return why_no_smaller(self.problem, solved.system, errors, chosen, most, kept=kept)
+        """Why cells cannot be refined, in words; empty if they can.
 
-    def _split(self, chosen: Tensor) -> None:
-        """Halve cells; the solution stays the same function."""
-        left = self.error.left(self.settings.tolerance)
-        self.origin = self._moved(self.problem.refined(self._geometry(), chosen, left))
-        self.origin_numbers = shared_numbers(self.network)
-        self.newton, self.chosen = self.newton.on_new_tree(), None
-
-
-class NumberStage(AdaptiveLeastSquaresStage):
-    """A solve in cells in which a search for the numbers comes between the solves on each tree.
-
-    search: that for the numbers.
-    """
-
-    kept = (*AdaptiveLeastSquaresStage.kept, "search_state")
-
-    def __init__(self, settings: "AdaptiveLeastSquares", residuals: Residuals, seed: int) -> None:
-        super().__init__(settings, residuals)
-        self.search = NumberSearch(residuals, self.problem, seed)
-
-    @property
-    def search_state(self) -> dict[str, Any]:
-        """The state of the search, for a checkpoint."""
-        return self.search.state_dict()
-
-    @search_state.setter
-    def search_state(self, state: dict[str, Any]) -> None:
-        self.search.load_state_dict(state)
-
-    def _solution(self, system: CellSystem) -> CellSolution:
-        least = 1e-12  # also for derivatives by the numbers
-        return self.search.solved(system, self._present(), min(least, self.settings.accuracy))
-
-    def _judged(self, solved: SolvedTree) -> Step:
-        if self.search.settled or self.newton.stagnates:
-            return super()._judged(solved)
-        if self.search.moved:
-            self.newton.recent = self.newton.recent[-1:]  # the numbers have changed the solution
-        return Step(solved.loss, words=f"{solved.words}, {self.search.words}")
-
-    def _better(self, solved: SolvedTree) -> BetterSolution:
-        better = super()._better(solved)
-        self.search.measure_errors(better.system, better.solution.coefficients)
-        return better
-
-    def _refined(
-        self, solved: SolvedTree, errors: Tensor, finished: str = "", uncompared: str = ""
-    ) -> Step:
-        step = super()._refined(solved, errors, finished, uncompared)
-        if step.finished is None:
-            return step
-        again = self.settings.corrects
-        if self.newton.stagnates and not no_comparison(solved.system, again=again):
-            self._better(solved)  # the solution has not been compared with it before
-        return replace(step, finished=self.search.verdict(step.finished))
-
-    def _split(self, chosen: Tensor) -> None:
-        super()._split(chosen)
-        self.search.on_new_tree()
+        Args:
+            solved: the present solution.
+            errors: in each cell, (N,).
+            chosen: the coordinates in which cells are to be refined, a mask (N, d).
+        """
+        divisible = self.problem.singularities.divisible(solved.system.geometry)
+        if float(errors[~divisible].norm()) > float(errors[divisible].norm()):
+            return "cells at a singular corner are as small as rounding permits"
+        kept = int(self.settings.corrects)
+        return why_too_many(solved.system, chosen, self.settings.cells, kept=kept)
 
 
 @dataclass(frozen=True)
@@ -535,8 +518,4 @@ class AdaptiveLeastSquares(Optimizer):
         return replace(self, steps=1)
 
     def start(self, residuals: Residuals, seed: int) -> AdaptiveLeastSquaresStage:
-        network = require_cells(residuals.surrogate.network)
-        if network.constants is not None or network.coefficient is not None:
-            return NumberStage(self, residuals, seed)
-        network.forget_numbers()  # those of another problem
-        return AdaptiveLeastSquaresStage(self, residuals)
+        return AdaptiveLeastSquaresStage(self, residuals, seed)

@@ -3,7 +3,7 @@ by the decay of coefficients; their progress from tree to tree.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, CellPoints
 from kanpinn.spaces.cells.geometry.plane import CellCutter
 from kanpinn.spaces.cells.polynomials import LocalPolynomials, closed_rule
 from kanpinn.spaces.cells.problem import CellProblem
-from kanpinn.spaces.cells.system.cell_system import CellSolution, CellSystem
+from kanpinn.spaces.cells.system.cell_system import CellSystem
 from kanpinn.spaces.cells.system.functions import CellField
 
 
@@ -49,11 +49,13 @@ class SolvedTree:
     Args:
         system: the problem.
         solution: its solution.
+        shares: the part of each cell in the functional, without its weight, (N,).
         words: what is said of it.
     """
 
     system: CellSystem
-    solution: CellSolution
+    solution: CellField
+    shares: Tensor
     words: str
 
     @cached_property
@@ -64,7 +66,7 @@ class SolvedTree:
     @cached_property
     def indicators(self) -> Tensor:
         """The relative error by each cell up to a common factor, (N,)."""
-        return self.system.indicators(self.solution) / self.size
+        return self.system.indicators(self.shares * self.system.weights**2) / self.size
 
     @property
     def left_out(self) -> float:
@@ -77,12 +79,7 @@ class SolvedTree:
     @property
     def loss(self) -> float:
         """The functional without the weights of cells."""
-        return float(self.solution.shares.sum())
-
-    @property
-    def is_linear(self) -> bool:
-        """Whether the problem linearised about the solution is the same."""
-        return self.system.is_linear(self.solution)
+        return float(self.shares.sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +111,7 @@ def better_solution(problem: CellProblem, solved: SolvedTree, accuracy: float) -
     own, coarse = system.polynomials, system.geometry
     richer, fine = LocalPolynomials(own.degree + more, own.dim), problem.deeper(coarse)
     start = richer.padded(prolonged(own, coarse.tree, coarse.frames, found.coefficients, fine))
-    before = CellField(start, found.numbers)
+    before = replace(found, polynomials=richer, coefficients=start)
     better = problem.on(fine, richer, start, numbers=found.numbers, limit=True)
     change, best = _change(better, before, accuracy)
     return BetterSolution(better, best, change)
@@ -146,8 +143,8 @@ def errors_by_comparison(
     system, found, fine = solved.system, solved.solution, better.system.geometry
     own, coarse = system.polynomials, system.geometry
     parents = coarse.tree.locate(fine.frames.mean(dim=1), fine.tree.region)
-    squares, present = torch.zeros_like(found.shares), CellField(found.coefficients, found.numbers)
-    indicated, change = system.indicators(found).square(), better.error
+    squares, present = torch.zeros_like(solved.shares), found
+    indicated, change = (solved.indicators * solved.size).square(), better.error
 
     def improved(geometry: CellGeometry, before: CellField) -> tuple[Tensor, CellField]:
         """The squared L2 norm of the change by a solve on cells, and the solution."""
@@ -156,18 +153,22 @@ def errors_by_comparison(
         return change.square().sum(), after
 
     if float(change.norm()) > enough:
-        missed = _missed_sources(problem, system)
+        missed = torch.zeros_like(squares)  # what the integrals of a singular source may miss
+        for term in system.equation:
+            if term.at.alike:
+                missed[term.at.cells] = problem.source_moments.apart(coarse, term)
         if bool(missed.any()):
             square, present = improved(coarse, present)
             squares += distributed(square, missed)
         moved = prolonged(own, coarse.tree, coarse.frames, present.coefficients, fine)
-        start = CellField(moved, present.numbers)
+        start = replace(present, coefficients=moved)
         if fine is not coarse:
             square, start = improved(fine, start)
             halved = parents.bincount(minlength=len(squares)) > 1
             squares += distributed(square, torch.where(halved, indicated, 0))
-        padded = better.system.polynomials.padded(start.coefficients)
-        change = _difference(better.system, better.solution, CellField(padded, start.numbers))
+        richer = better.system.polynomials
+        padded = replace(start, polynomials=richer, coefficients=richer.padded(start.coefficients))
+        change = _difference(better.system, better.solution, padded)
     shown = torch.zeros_like(squares).index_add(0, parents, change.square())
     return (squares + attributed(shown, indicated)).sqrt()
 
@@ -193,15 +194,6 @@ def distributed(square: Tensor, parts: Tensor) -> Tensor:
     return parts * (square / parts.sum().clamp_min(1e-300))
 
 
-def _missed_sources(problem: CellProblem, system: CellSystem) -> Tensor:
-    """The squared L2 norms in cells of what the integrals of a singular source may miss, (N,)."""
-    found = torch.zeros_like(system.weights)
-    for term in system.equation:
-        if term.at.alike:
-            found[term.at.cells] = problem.source_moments.apart(system.geometry, term)
-    return found
-
-
 def _change(system: CellSystem, before: CellField, accuracy: float) -> tuple[Tensor, CellField]:
     """The L2 norm in each cell of the difference of a solution from another, and the solution.
 
@@ -210,7 +202,7 @@ def _change(system: CellSystem, before: CellField, accuracy: float) -> tuple[Ten
         before: the other one.
         accuracy: see `CellSystem.solve`.
     """
-    after = system.solve(before, accuracy)
+    after = system.solve(near=before, accuracy=accuracy).first
     return _difference(system, after, before), after
 
 
@@ -223,28 +215,26 @@ def _difference(system: CellSystem, after: CellField, before: CellField) -> Tens
     return norms.of_cells(norms.without_means(after.minus(before), system.free_fields))
 
 
-def errors_by_missed_residuals(system: CellSystem, found: CellSolution) -> Tensor:
+def errors_by_missed_residuals(solved: SolvedTree) -> Tensor:
     """The L2 norm of the error in each cell by residuals that the points have missed, (N,).
 
     The residual is integrated over each whole cell by a rule with points on its sides. It is missed
     where it is far larger than the cell's share of the functional.
 
-    Args:
-        system: the least-squares problem.
-        found: its solution.
+    solved: the solution on a tree.
     """
+    system, found = solved.system, solved.solution
     far, many, dim = 100.0, 300, system.polynomials.dim
     count = max(system.polynomials.degree + 2, int(many ** (1 / dim)))
     local, weights = closed_rule(count, dim)
     if system.interfaces:  # a side on an interface may have a sliver of the other region
         local = local * (1 - 4 * CellCutter.sliver)
-    squares, shared = torch.zeros_like(found.shares), system.shared.sum(found.numbers)
+    squares = torch.zeros_like(solved.shares)
     for term, factors in zip(system.equation, system.factors, strict=True):
         if term.at.alike:
             at = CellPoints.inside(system.geometry, term.at.cells, local, weights)
-            own = term.squared_residuals(at, found.coefficients, factors, shared)
-            squares[term.at.cells] = own
-    return torch.where(squares > far * found.shares, squares, 0).sqrt() * system.coupling.errors
+            squares[term.at.cells] = term.squared_residuals(at, found, factors)
+    return torch.where(squares > far * solved.shares, squares, 0).sqrt() * system.coupling.errors
 
 
 @dataclass

@@ -18,10 +18,10 @@ from kanpinn.loss.parameters import Measurements, MisfitModel
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.spaces.cells.cells import require_cells
-from kanpinn.spaces.cells.domains import Unknowns, WithUnknowns
 from kanpinn.spaces.cells.problem import CellProblem, refuse_free_data
-from kanpinn.spaces.cells.system.cell_system import AnyTerm, CellSolution, CellSystem
+from kanpinn.spaces.cells.system.cell_system import AnyTerm, CellSystem
 from kanpinn.spaces.cells.system.functions import CellField
+from kanpinn.spaces.cells.unknowns import Unknowns, WithUnknowns
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,23 +52,29 @@ class CellFit(MisfitModel):
         return cls(**state | {"model": TriangularFactor(state["model"])})
 
 
-def rates_by_numbers(system: CellSystem, coefficients: Tensor) -> dict[AnyTerm, Tensor]:
-    """The right-hand sides of the derivatives of the solution by K unknowns, (c, q, equations, K).
+def with_derivatives(system: CellSystem, about: CellField, count: int) -> dict[AnyTerm, Tensor]:
+    """The right-hand sides of a problem, and of its solution's derivatives by K unknowns.
 
-    They are the negative derivatives of the residuals.
+    The latter are the negative derivatives of the residuals.
 
     Args:
         system: the least-squares problem, all of whose terms are `WithUnknowns`.
-        coefficients: the solution at which the derivatives are taken, (N, L, m).
+        about: the solution at which the derivatives are taken.
+        count: K.
+
+    Returns:
+        For each term and interface (c, q, equations, 1 + K).
     """
-    found: dict[AnyTerm, Tensor] = {}
-    for term in (*system.equation, *system.walls):
-        rates = _rates(term.term, term.at.points, term.jet(coefficients))
-        found[term] = rates.unflatten(0, term.at.weights.shape)
-    for contact in system.interfaces:
-        if terms := contact.contacts.terms:
-            each = [_rates(term, contact.points, contact.jet) for term in terms]
-            found[contact] = torch.cat(each, dim=1).unflatten(0, contact.right.shape[:2])
+    found = system.right_hand_sides
+    for term in (*system.equation, *system.boundary):
+        rates = _rates(term.term, term.at.points, term.jet(about))
+        found[term] = torch.cat([found[term], rates.unflatten(0, term.at.weights.shape)], dim=-1)
+    for interface in system.interfaces:
+        own, points, jet = found[interface], interface.points, interface.jet
+        every = [own.new_zeros(own.shape[0] * own.shape[1], 0, count)]
+        every += [_rates(term, points, jet) for term in interface.terms]
+        rates = torch.cat(every, dim=1).unflatten(0, own.shape[:2])
+        found[interface] = torch.cat([own, rates], dim=-1)
     return found
 
 
@@ -147,7 +153,9 @@ class NumberSearch:
         """Go on with other cells, from the same numbers."""
         self.settled, self.may_restart, self.now = False, False, None
 
-    def solved(self, system: CellSystem, before: Tensor, accuracy: float) -> CellSolution:
+    def solved(
+        self, system: CellSystem, before: Tensor, accuracy: float
+    ) -> tuple[CellField, Tensor]:
         """The solution for better numbers, which the network gets, with the derivatives by them.
 
         Args:
@@ -158,20 +166,24 @@ class NumberSearch:
         Raises:
             InputError: if data depend on a constant that the equation leaves open.
         """
-        found, directions = system.solve_with(rates_by_numbers(system, before), accuracy=accuracy)
+        about = CellField(system.polynomials, before)
+        sides = with_derivatives(system, about, len(self.parameters.values))
+        every = system.solve(sides, accuracy=accuracy)
+        found, shares = every.first, every.shares[:, 0]
+        directions = every.coefficients[..., 1:].transpose(2, 3).flatten(2)
         self._show(system, found.coefficients, directions)
         refuse_free_data(system, self.surrogate, self.data.terms)
         model, values = self.data.model(self.surrogate), self.parameters.values
         fit = CellFit(model, self.data.rows, values, found.coefficients, directions)
         self.moved, near = False, 1e-2
-        norms, change = system.norms, found.minus(CellField(before))
+        norms, change = system.norms, found.minus(about)
         change = norms.without_means(change, system.free_fields)
         if not self.settled and norms.total(change) > near * norms.total(found):
             if not system.is_linear(found):
-                return found  # it is not yet the solution for these numbers
+                return found, shares  # it is not yet the solution for these numbers
         fields = self._stepped(fit)
         self._show(system, fields, (self.now or fit).directions)
-        return replace(found, coefficients=fields)
+        return replace(found, coefficients=fields), shares
 
     def _stepped(self, fit: CellFit) -> Tensor:
         """Take a step of the numbers from a new fit, or a shorter one from that before.

@@ -17,11 +17,10 @@ from kanpinn.jets import Jet, jet_of_stacked
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.spaces.cell_windows import AtMoment, at_moment, points_at_time
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, all_prolonged
-from kanpinn.spaces.cells.geometry.interfaces import CoupledContacts
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.problem import CellProblem
-from kanpinn.spaces.cells.system.cell_system import CellSolution, CellSystem
-from kanpinn.spaces.cells.system.functions import CellField, CellNorms, jets_at
+from kanpinn.spaces.cells.system.cell_system import AnyTerm, CellSystem
+from kanpinn.spaces.cells.system.functions import CellField, CellNorms
 from kanpinn.spaces.cells.system.terms import SampledTerm
 from kanpinn.spaces.cells.tree import Tree
 from kanpinn.spaces.evolution_terms import initial_values
@@ -50,7 +49,7 @@ class TermInCells:
         if coefficients.is_complex():
             return torch.complex(self.parts(coefficients.real), self.parts(coefficients.imag))
         one = self.sampled
-        return jets_at(one.at, one.polynomials, one.term.channels, coefficients, self._jets)
+        return CellField(one.polynomials, coefficients).jets(one.at, one.term.channels, self._jets)
 
     def residual(self, parts: Tensor, time: float) -> Tensor:
         """The residuals of a motion at a moment, (c, q, equations).
@@ -125,11 +124,12 @@ class LinearisedCells:
             order: see above.
         """
 
-        def moved(one: SampledTerm) -> SampledTerm:
-            return SampledTerm(at_moment(one.term, time), one.at, one.polynomials, motion)
-
-        equation, walls = ([moved(one) for one in s] for s in (places.equation, places.walls))
-        return cls(replace(places, equation=equation, walls=walls), order)
+        about = CellField(places.polynomials, motion)
+        equation, boundary = (
+            [SampledTerm(at_moment(one.term, time), one.at, about) for one in terms]
+            for terms in (places.equation, places.boundary)
+        )
+        return cls(replace(places, equation=equation, boundary=boundary), order)
 
     @cached_property
     def equation(self) -> list[TermInCells]:
@@ -137,18 +137,18 @@ class LinearisedCells:
         return [TermInCells(one) for one in self.base.equation]
 
     @cached_property
-    def walls(self) -> list[TermInCells]:
-        """The conditions at walls."""
-        return [TermInCells(one) for one in self.base.walls]
+    def boundary(self) -> list[TermInCells]:
+        """The conditions on the boundary."""
+        return [TermInCells(one) for one in self.base.boundary]
 
     @property
     def terms(self) -> Sequence[TermInCells]:
         """Equation and conditions."""
-        return [*self.equation, *self.walls]
+        return [*self.equation, *self.boundary]
 
     def norm(self, function: Tensor) -> float:
         """The L2 norm of the counted fields of a state over the domain; (N, L, p m)."""
-        return self.base.norms.total(CellField(function))
+        return self.base.norms.total(CellField(self.base.polynomials, function))
 
     @property
     def fields(self) -> int:
@@ -158,17 +158,7 @@ class LinearisedCells:
     def system(self, rate: complex) -> CellSystem:
         """The least-squares problem (K + rate M + rate² N) u = b, whose factors are kept."""
         if rate not in self._systems:
-
-            def at_rate(term: SampledTerm) -> SampledTerm:
-                value, *others = term.slopes.split(self.fields, dim=-1)
-                for power, one in enumerate(others, 1):
-                    value = value + rate**power * one
-                return term.with_slopes(value)
-
-            both = [
-                [at_rate(one) for one in some] for some in (self.base.equation, self.base.walls)
-            ]
-            self._systems[rate] = replace(self.base, equation=both[0], walls=both[1])
+            self._systems[rate] = self.base.shifted(rate, self.order)
         return self._systems[rate]
 
     def solve(
@@ -189,15 +179,15 @@ class LinearisedCells:
         for one in starts.split(m, dim=-1):
             less.append(rate * less[-1] + one)
         known = torch.cat(less[1:], dim=-1)
-        values: dict[SampledTerm | CoupledContacts, Tensor] = {}
-        for k, own in enumerate((*system.equation, *system.walls)):
+        values = dict[AnyTerm, Tensor]()
+        for k, own in enumerate((*system.equation, *system.boundary)):
             term = self.terms[k]
             right = torch.stack([term.of_rates(term.parts(one)) for one in known])
             values[own] = (right if rights is None else right + rights[k]).movedim(0, -1)
-        found = system.cell_factors.solve(system.rights(values), again=True)
-        fields = torch.from_numpy(found.coefficients).unflatten(1, (-1, m)).movedim(-1, 0)
+        found = system.solve(values, again=True)
+        fields = found.coefficients.movedim(-1, 0)
         states = [rate**r * fields - less[r] for r in range(self.order)]
-        return torch.cat(states, dim=-1), torch.from_numpy(found.shares).T
+        return torch.cat(states, dim=-1), found.shares.T
 
 
 @dataclass
@@ -367,7 +357,9 @@ class CellNewton(Newton):
         free = [one + r * self.cells.fields for one in system.free_fields for r in range(order)]
         if free:
             flat = states.flatten(0, -4) if states.ndim > 3 else states[None]
-            each = [system.norms.without_means(CellField(one), free) for one in flat]
+            each = [
+                system.norms.without_means(CellField(system.polynomials, one), free) for one in flat
+            ]
             states = torch.stack([one.coefficients for one in each]).view_as(states)
         return states
 
@@ -476,7 +468,7 @@ class CellState:
 
     def norm(self, function: Tensor) -> float:
         """The L2 norm of the counted fields of a function over the domain; (N, L, p m)."""
-        return self.places.norms.total(CellField(function))
+        return self.places.norms.total(CellField(self.polynomials, function))
 
     def marked(self, errors: Tensor, allowed: float) -> Tensor:
         """The cells with the largest errors of all that can be halved, in all coordinates, (N, d).
@@ -487,7 +479,7 @@ class CellState:
         """
         most = 0.99  # of the squared error
         part = part_to_refine(allowed, float(errors.norm()), most)
-        cells = dorfler_marking(errors * self.problem.divisible(self.geometry), part)
+        cells = dorfler_marking(errors * self.problem.singularities.divisible(self.geometry), part)
         return self.geometry.tree.everywhere(cells)
 
     def refined(self, chosen: Tensor) -> "CellState":
@@ -546,7 +538,7 @@ def coarsened(state: CellState, allowed: float, least: int) -> CellState:
     Reference: Berger and Colella, Local adaptive mesh refinement for shock hydrodynamics (1989).
     """
     polynomials, tree, fewer = state.polynomials, state.geometry.tree, 2
-    family = leaves_of_boxes(tree, state.geometry.whole_cells)
+    family = leaves_of_boxes(tree, ~state.geometry.is_cut)
     parts = on_parts(polynomials)
     own = state.functions[:, family]  # (n, f, 2^d, L, p m)
     larger = torch.einsum("plk,nfplm->nfkm", parts, own) / len(parts)
@@ -713,8 +705,7 @@ Probe = Callable[[CellNewton, Tensor], tuple[Tensor, Tensor]]
 
 
 def _indicators(equations: CellNewton, shares: Tensor) -> Tensor:
-    system = equations.of_real
-    return system.indicators(CellSolution(shares, shares=shares / system.weights**2))
+    return equations.of_real.indicators(shares)
 
 
 def compared_in_space(
@@ -745,14 +736,14 @@ def compared_in_space(
     alike = kept[parents].nonzero()[:, 0]
     if fine is not coarse:
         after, norms = _solved(problem, fine, own, equations, start_and_states, probe)
-        change = CellField(after - before)
+        change = CellField(own, after - before)
         parts = torch.where(kept, 0, indicators.square())
         squares += distributed(norms.of_cells(change).square().sum(), parts)
         shape[parents[alike]] += change.coefficients[alike]
         before = after
     padded = [richer.padded(one) for one in start_and_states]
     after, norms = _solved(problem, fine, richer, equations, padded, probe)
-    change = CellField(after - richer.padded(before))
+    change = CellField(richer, after - richer.padded(before))
     squares.index_add_(0, parents, norms.of_cells(change).square())
     shape[parents[alike]] += norms.nearest(change, own)[alike]
     total, part = float(squares.sum()), equations.cells.norm(shape)

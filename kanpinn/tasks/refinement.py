@@ -71,9 +71,12 @@ def to_refine(
             taken, down to a third of this one; where there still are, this one is.
         most: the wanted number of cells.
     """
-    divisible, tree = problem.divisible(solved.system.geometry), solved.system.geometry.tree
+    divisible, tree = (
+        problem.singularities.divisible(solved.system.geometry),
+        solved.system.geometry.tree,
+    )
     steep = coordinates_to_refine(solved.system.polynomials, solved.solution.coefficients)
-    steep = problem.coordinates(solved.system.geometry, steep)
+    steep = problem.singularities.coordinates(solved.system.geometry, steep)
     found: list[Tensor] = []
     for smaller in (1.0, 0.9, 0.8, 0.65, 0.5, 0.35):
         found.append(dorfler_marking(errors * divisible, smaller * part)[:, None] & steep)
@@ -98,31 +101,6 @@ def part_to_refine(tolerance: float, estimate: float, most: float) -> float:
     return min(most, max(least, enough))
 
 
-def why_no_smaller(
-    problem: CellProblem,
-    system: CellSystem,
-    errors: Tensor,
-    chosen: Tensor,
-    most: int,
-    *,
-    kept: int = 0,
-) -> str:
-    """Why cells cannot be halved, in words; empty if they can.
-
-    Args:
-        problem: the problem.
-        system: its least-squares problem on the present cells.
-        errors: in each cell, (N,).
-        chosen: the coordinates in which cells are to be halved, a mask (N, d).
-        most: the largest number of cells.
-        kept: how many systems are kept for further right-hand sides; a complex one counts twice.
-    """
-    divisible = problem.divisible(system.geometry)
-    if float(errors[~divisible].norm()) > float(errors[divisible].norm()):
-        return "cells at a singular corner are as small as rounding permits"
-    return why_too_many(system, chosen, most, kept=kept)
-
-
 def why_too_many(system: CellSystem, chosen: Tensor, most: int, *, kept: int = 0) -> str:
     """Why the cells would be too many after some are halved, in words; empty if they are not.
 
@@ -140,11 +118,11 @@ def why_too_many(system: CellSystem, chosen: Tensor, most: int, *, kept: int = 0
 def cells_in_layers(system: CellSystem) -> Tensor:
     """The coordinates along which a boundary layer is too steep for a cell, a mask (N, d).
 
-    Where -ε u_nn + b u_n + … = f has b > 0 along the outward normal n of a wall with a condition,
-    the solution has a layer like e^(-b d/ε) at the distance d. Least squares on cells that do not
-    resolve it have errors everywhere, which do not tell where to halve cells. Polynomials of degree
-    k resolve it well in cells of the width k ε / (4 b). Only walls on the sides of the domain's
-    bounding box that have conditions on values are examined: those on fluxes leave weak layers.
+    Where -ε u_nn + b u_n + … = f has b > 0 along the outward normal n of a boundary with a
+    condition, the solution has a layer like e^(-b d/ε) at the distance d. Least squares on cells
+    that do not resolve it have errors everywhere, which do not tell where to refine cells.
+    Polynomials of degree k resolve it well in cells of the width k ε / (4 b). Only conditions on
+    values at the sides of the domain's bounding box count: those on fluxes leave weak layers.
 
     Args:
         system: the least-squares problem on the present cells.
@@ -152,25 +130,18 @@ def cells_in_layers(system: CellSystem) -> Tensor:
     geometry, steepest = system.geometry, system.polynomials.degree / 4
     found = torch.zeros(geometry.widths.shape, dtype=torch.bool)
     for axis, upper, cells in geometry.tree.ends:
-        rates = torch.zeros(len(geometry.tree), dtype=torch.float64)
+        rates, with_values = torch.zeros(2, len(geometry.tree), dtype=torch.float64)
         for term in system.equation:
             places = torch.isin(term.at.cells, cells).nonzero()[:, 0]
             rates[term.at.cells[places]] = _rates(term, places, axis, upper)
-        steep = rates * geometry.widths[:, axis] > steepest
-        found[cells, axis] |= (steep & _with_values(system, axis, upper))[cells]
-    return found
-
-
-def _with_values(system: CellSystem, axis: int, upper: bool) -> Tensor:
-    """The cells that have a condition on values at a wall across an axis, a mask (N,)."""
-    found = torch.zeros(len(system.geometry.tree), dtype=torch.bool)
-    for wall in system.walls:
-        normals = wall.at.points.normals
-        assert normals is not None
-        along = normals[:, axis].view(wall.at.weights.shape).mean(dim=1)
-        across = (along if upper else -along) > 0.5
-        if not bool(wall.sizes[..., 1:, :].any()):
-            found[wall.at.cells[across]] = True
+        for term in system.boundary:
+            normals = term.at.points.normals
+            assert normals is not None
+            along = normals[:, axis].view(term.at.weights.shape).mean(dim=1)
+            if not bool(term.sizes[..., 1:, :].any()):
+                with_values[term.at.cells[(along if upper else -along) > 0.5]] = 1
+        steep = (rates * geometry.widths[:, axis] > steepest) & (with_values > 0)
+        found[cells, axis] |= steep[cells]
     return found
 
 
@@ -181,9 +152,8 @@ def _rates(term: SampledTerm, places: Tensor, axis: int, upper: bool) -> Tensor:
     """
     slopes = term.slopes[places]
     tiny = 1e-14 * slopes.abs().amax(dim=(1, 2, 3, 4))[:, None, None, None]
-    first, second = (
-        coefficients_along(slopes, term.term.channels, axis, order) for order in (1, 2)
-    )
+    channels = term.term.channels
+    first, second = (coefficients_along(slopes, channels, axis, order) for order in (1, 2))
     ratios = torch.where(second.abs() > tiny, -first / second, 0.0)
     return (ratios if upper else -ratios).amax(dim=(1, 2, 3))
 
@@ -225,8 +195,7 @@ def cells_with_waves(system: CellSystem) -> Tensor:
             phases = waves_along(term.slopes, term.term.channels, axis).mean(dim=1) * widths
             found[term.at.cells, axis] |= phases > most
     size, fields = system.polynomials.size, len(system.coupling.orders)
-    if bool(found.any()) and not system.is_linear(
-        CellField(torch.ones(len(tree), size, fields).double())
-    ):
+    ones = torch.ones(len(tree), size, fields, dtype=torch.float64)
+    if bool(found.any()) and not system.is_linear(CellField(system.polynomials, ones)):
         return torch.zeros_like(found)
     return found

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import kanpinn as kp
 from kanpinn.cli import app
 from kanpinn.solvers.error_estimate import estimate_error, finer_solves, judged_by_tolerance
-from kanpinn.spaces.cells.domains import ProblemInPlane
+from kanpinn.spaces.cells.problem import ProblemInPlane
 
 
 class Cubic(Known):

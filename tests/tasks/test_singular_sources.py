@@ -76,7 +76,7 @@ class Smooth(OnWalls):
 def test_a_smooth_source_costs_no_solve_with_other_integrals(monkeypatch, cube):
     solves, solve = [], CellSystem.solve
     monkeypatch.setattr(
-        CellSystem, "solve", lambda own, *how: solves.append(own) or solve(own, *how)
+        CellSystem, "solve", lambda own, **how: solves.append(own) or solve(own, **how)
     )
     network = kp.Cells([2, 1], 6, 2)
     solution = kp.solve(Smooth(cube), network, kp.AdaptiveLeastSquares(1e-7), verified=False)

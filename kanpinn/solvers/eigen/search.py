@@ -373,7 +373,7 @@ class CellStage(EigenStage):
         worst, tolerance = float(errors.max()), self.settings.tolerance
         errors = torch.where(errors > min(tolerance, worst / 2), errors, 0)
         squares = (shares * (errors / shares.sum(dim=0))).sum(dim=1)
-        squares = squares * self.shifted.problem.divisible(self.geometry)
+        squares = squares * self.shifted.problem.singularities.divisible(self.geometry)
         part = part_to_refine(tolerance**0.5, worst**0.5, self.settings.marking)
         return self.geometry.tree.everywhere(dorfler_marking(squares.sqrt(), part))
 

@@ -20,10 +20,9 @@ from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.eigen.eigensolution import SAME
 from kanpinn.solvers.eigen.modes import Modes, ModeSamples
-from kanpinn.spaces.cells.domains import problem_in_cells
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, prolonged
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
-from kanpinn.spaces.cells.problem import CellProblem
+from kanpinn.spaces.cells.problem import CellProblem, problem_in_cells
 from kanpinn.spaces.cells.system.cell_system import CellInverse
 
 RESOLVED = 0.1  # an eigenvalue is resolved if its residual is below this part of ‖(L - σM) u‖

@@ -1,10 +1,11 @@
-"""Problems in cells: equation and conditions in cells, constants that they leave open, and the
-shared functions in the network.
+"""Problems in cells: equation and conditions in cells of boxes, domains in the plane and solids;
+constants that they leave open, and the shared functions in the network.
 """
 
 import copy
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import ClassVar, Self
 
@@ -12,8 +13,14 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
+from kanpinn.geometry import Points
 from kanpinn.geometry.boundary import Piece
+from kanpinn.geometry.combining import planar
+from kanpinn.geometry.curves import Curve, Segment
+from kanpinn.geometry.division import Division, DivisionEdge, SolidDivision
 from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.planar import Planar
+from kanpinn.jets import Jet, Linearised, derivatives_of_parts, largest_of_orders, zero_jet
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.surrogate import Surrogate
@@ -24,8 +31,22 @@ from kanpinn.spaces.cells.geometry.cell_geometry import (
     SidePart,
     gauss_inside,
 )
-from kanpinn.spaces.cells.geometry.interfaces import Contacts, CoupledContacts
-from kanpinn.spaces.cells.geometry.singularities import Singularities
+from kanpinn.spaces.cells.geometry.flux_exponents import FluxSizes, edges_of_boxes, junctions
+from kanpinn.spaces.cells.geometry.plane import (
+    CellCutter,
+    CutGeometry,
+    Outline,
+    gauss_on_arcs,
+    marked_by_boundary,
+)
+from kanpinn.spaces.cells.geometry.regions import divided, pieces_of_curves
+from kanpinn.spaces.cells.geometry.singularities import (
+    Goal,
+    PlaneCorner,
+    SingularCorners,
+    SingularEdges,
+)
+from kanpinn.spaces.cells.geometry.solid import SolidBoundary, SolidCutter, SolidGeometry
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.cell_system import CellSystem
 from kanpinn.spaces.cells.system.functions import (
@@ -35,9 +56,15 @@ from kanpinn.spaces.cells.system.functions import (
     SharedFunctions,
     SharedInCells,
 )
+from kanpinn.spaces.cells.system.interfaces import (
+    Interface,
+    PatchesBetweenCells,
+    arcs_between_cells,
+)
 from kanpinn.spaces.cells.system.source_moments import SourceMoments
 from kanpinn.spaces.cells.system.terms import SampledTerm
 from kanpinn.spaces.cells.tree import Tree
+from kanpinn.spaces.cells.unknowns import Unknowns, WithUnknowns
 
 
 def is_mean(term: Term) -> bool:
@@ -69,9 +96,7 @@ def set_constants(
     Raises:
         InputError: for a term that depends on no such field.
     """
-    network = surrogate.network
-    assert isinstance(network, Cells)
-    left = list(means)
+    network, left = require_cells(surrogate.network), list(means)
     for field in system.free_fields:
         residuals = [[float(_residual(t, surrogate, [field], c)) for c in (0.0, 1.0)] for t in left]
         seen = [i for i, (before, after) in enumerate(residuals) if before != after]
@@ -81,7 +106,8 @@ def set_constants(
             del left[seen[0]]
         else:
             present = network.layer.coefficients.double().cpu()
-            found = system.norms.without_means(CellField(present, numbers), [field])
+            function = CellField(network.polynomials, present, numbers, system.shared)
+            found = system.norms.without_means(function, [field])
             network.layer.coefficients.copy_(found.coefficients)
     if left:
         raise InputError(
@@ -198,21 +224,10 @@ class CellProblem:
         """The leaves of a tree that contain a part of the domain."""
         return CellGeometry.whole(tree, self.domain)
 
-    @property
-    def singularities(self) -> Singularities:
+    @cached_property
+    def singularities(self) -> SingularCorners | SingularEdges:
         """The points at which solutions are singular, and where cells become small."""
-        return Singularities()
-
-    def divisible(self, geometry: CellGeometry) -> Tensor:
-        """The cells that can be refined in spite of rounding, a mask (N,)."""
-        return self.singularities.divisible(geometry)
-
-    def coordinates(self, geometry: CellGeometry, steep: Tensor) -> Tensor:
-        """The coordinates in which cells are refined, if at all, a mask (N, d).
-
-        steep: those in which the solution is steep, a mask (N, d).
-        """
-        return self.singularities.coordinates(geometry, steep)
+        return SingularCorners.of([], self.domain.dim)
 
     def refined(self, geometry: CellGeometry, marked: Tensor, left: float = 1.0) -> CellGeometry:
         """The cells when some are refined, those at singular corners several times at once.
@@ -222,14 +237,25 @@ class CellProblem:
             marked: the coordinates in which cells are refined, a mask (N, d).
             left: the part of the error that is to be left.
         """
-        return self.singularities.refined(geometry, marked, left, self.cells)
+        after = self.cells(geometry.tree.split(marked)[0])
+        return self._graded(after, self.singularities.goals(geometry, left, marked))
 
     def deeper(self, geometry: CellGeometry) -> CellGeometry:
-        """Smaller cells where a higher degree does not show the error of a solution."""
-        return self.singularities.deeper(geometry, self.cells)
+        """Smaller cells where a higher degree does not show the error of a solution.
 
-    def too_large(self, tree: Tree) -> Tensor:
-        """The coordinates in which cells are too large for the boundary, a mask (N, d)."""
+        Those at singular points are so much smaller that errors are a quarter.
+        """
+        return self._graded(geometry, self.singularities.goals(geometry, 0.25))
+
+    def _graded(self, geometry: CellGeometry, goals: Sequence[Goal]) -> CellGeometry:
+        """The cells when all that are too coarse for one goal after the other are refined."""
+        for goal in goals:
+            while bool((marked := goal(geometry)).any()):
+                geometry = self.cells(geometry.tree.split(marked)[0])
+        return geometry
+
+    def marked_by_boundary(self, tree: Tree) -> Tensor:
+        """The coordinates in which the boundary has cells refined, a mask (N, d)."""
         return torch.zeros_like(tree.level, dtype=torch.bool)
 
     def start(self, tree: Tree) -> CellGeometry:
@@ -239,7 +265,7 @@ class CellProblem:
             InputError: if the boundary has details that no cell can resolve.
         """
         for _ in range(self.most):
-            marked = self.too_large(tree)
+            marked = self.marked_by_boundary(tree)
             for patch in self.patches:
                 marked = marked | tree.everywhere(patch.cut(tree))
             if not bool(marked.any()):
@@ -263,7 +289,7 @@ class CellProblem:
         for region in range(1 + int(regions.max())):  # in each, coefficients may be the same
             whole, cut = (
                 (some & (regions == region)).nonzero()[:, 0]
-                for some in (geometry.whole_cells, ~geometry.whole_cells)
+                for some in (~geometry.is_cut, geometry.is_cut)
             )
             if len(whole):
                 found.append(CellPoints.inside(geometry, whole, *polynomials.rule(self.more)))
@@ -283,8 +309,8 @@ class CellProblem:
             found += [(one, at) for one, own in sides if own == (axis, upper)]
         return found
 
-    def contacts(self, geometry: CellGeometry, degree: int) -> Iterator[Contacts]:
-        """The arcs or patches at which cells of two regions meet; degree: that of cells."""
+    def at_interfaces(self, geometry: CellGeometry, about: CellField) -> Iterator[Interface]:
+        """The arcs or patches at which cells of two regions meet; about: the present solution."""
         yield from ()
 
     def on(
@@ -309,12 +335,13 @@ class CellProblem:
             integrated: whether integrals of sources are computed; otherwise the source is that at
                 the points, as for the moments of an evolution, which have one each.
         """
-        shared = SharedInCells.of(self.shared, geometry, coefficients.shape[2])
-        about = polynomials, coefficients, shared.sum(numbers)
+        shared = SharedInCells.of(self.shared, geometry)
+        about = CellField(polynomials, coefficients, numbers, shared)
         inside = self.inside(geometry, polynomials)
-        equation = [SampledTerm(self.equation, at, *about) for at in inside]
-        boundary = self.on_boundary(geometry, polynomials)
-        walls = [SampledTerm(term, at, *about) for term, at in boundary]
+        equation = [SampledTerm(self.equation, at, about) for at in inside]
+        boundary = [
+            SampledTerm(term, at, about) for term, at in self.on_boundary(geometry, polynomials)
+        ]
         # A source that known functions balance is balanced at points, not in integrals.
         if integrated and len(self.patches) == len(self.shared):
             for term in equation:
@@ -322,14 +349,271 @@ class CellProblem:
                     added = self.source_moments.corrections(geometry, term, limit)
                     if added is not None:
                         term.right = term.right + added
-        contacts = [
-            CoupledContacts(one, geometry, polynomials, coefficients)
-            for one in self.contacts(geometry, polynomials.degree)
-        ]
-        singular = self.singularities
+        interfaces, singular = list(self.at_interfaces(geometry, about)), self.singularities
         factors = singular.weights(geometry), singular.pollution(geometry)
-        of_functions = polynomials, equation, walls, self.counted
-        return CellSystem(geometry, *of_functions, *factors, contacts, shared)
+        terms = equation, boundary, self.counted, *factors, interfaces
+        return CellSystem(geometry, polynomials, *terms, shared)
+
+
+def is_laplacian(equation: ResidualTerm, corner: PlaneCorner, fields: int) -> bool:
+    """Whether the derivatives of the highest order are A Δu near a corner, A a regular matrix.
+
+    Linearisations about zero and about another function are tried, as a coefficient may depend on
+    the solution.
+    """
+    channels, rounding = equation.channels, 1e-9
+    if channels.derivative_order < 2:
+        return False
+    near = 1e-3 * min(1.0, corner.reach)
+    x, y = corner.at
+    at = torch.tensor(
+        [[x + near * math.cos(corner.direction), y + near * math.sin(corner.direction)]],
+        dtype=torch.float64,
+    )
+    points = Points(at, channels.names)
+    zero = zero_jet(channels, at, fields)
+    for jet in (zero, _some(zero)):
+        found = Linearised.at(equation.equation, points, jet).slopes[0]  # (e, parts, m)
+        if len(found) != fields or not bool(found.isfinite().all()):
+            return False
+        orders: dict[tuple[int, ...], Tensor] = {}
+        for part, terms in enumerate(derivatives_of_parts(channels)):
+            for order, factor in terms:
+                if sum(order) > 1:
+                    own = orders.get(order, torch.zeros_like(found[:, 0]))
+                    orders[order] = own + factor * found[:, part]
+        main = orders.pop((2, 0))
+        others = [main - orders.pop((0, 2)), *orders.values()]
+        size = float(main.abs().max())
+        if not float(torch.linalg.svdvals(main).min()) > rounding * size:
+            return False
+        if any(float(one.abs().max()) > rounding * size for one in others):
+            return False
+    return True
+
+
+def orders_by_field(
+    terms: Sequence[ResidualTerm], curve: Curve, fields: int
+) -> list[frozenset[int]]:
+    """The orders of the derivatives of each field in the equations of conditions on a curve.
+
+    An equation counts with its derivatives of the highest order of a field.
+    """
+    found: list[set[int]] = [set() for _ in range(fields)]
+    points = curve.points_at(torch.full((1,), 0.4, dtype=torch.float64))
+    for term in terms:
+        jet = _some(zero_jet(term.channels, points.coords, fields))
+        sizes = Linearised.at(term.equation, points, jet).slopes[0].abs()  # (e, parts, m)
+        for equation in largest_of_orders(sizes, term.channels):
+            for own, orders in zip(found, equation.T, strict=True):
+                if bool(orders.any()):
+                    own.add(int(orders.nonzero().max()))
+    return [frozenset(one) for one in found]
+
+
+def _some(jet: Jet) -> Jet:
+    """A jet with random parts."""
+    generator = torch.Generator().manual_seed(0)
+    return jet.map(lambda part: torch.rand(part.shape, generator=generator, dtype=part.dtype))
+
+
+@dataclass(frozen=True, eq=False)
+class ProblemInPlane(CellProblem):
+    """The equation and the conditions of a problem in a domain of the plane.
+
+    Cells of a box without interfaces are all whole, as in other boxes, but its corners count as
+    those of other domains.
+
+    top: the degree below which cells at corners have singular functions. convex: an exponent below
+    that of right angles.
+    """
+
+    top: ClassVar[float] = 4.0
+    convex: ClassVar[float] = 1.9
+    # With 8 errors were 4 times as large: many, so that enough are left in a cut cell.
+    many: ClassVar[int] = 12
+    tiny: ClassVar[str] = "two of its corners are closer than 2^-{most} of the domain's size"
+
+    @cached_property
+    def division(self) -> Division:
+        """The regions of the domain."""
+        return divided(self.domain, self.kinks)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no boundary cuts cells."""
+        return self.domain.is_box and not self.interfaces
+
+    @cached_property
+    def cutters(self) -> list[CellCutter]:
+        """They cut cells by the boundary of each region."""
+        regions = enumerate(self.division.domains)
+        return [CellCutter(Outline(region), self.domain, number) for number, region in regions]
+
+    @cached_property
+    def edges(self) -> list[DivisionEdge]:
+        """The curves around all regions."""
+        return [edge for edges in self.division.edges for edge in edges]
+
+    @cached_property
+    def own_corners(self) -> list[PlaneCorner]:
+        """The corners of the domain at which solutions are like r^λ with λ below a limit.
+
+        At a right angle λ is 2, and solutions are like r² ln r unless the source is zero there. In
+        polygons the limit is `top`, so that right angles count. In domains with curved sides, such
+        as small holes, cells are many. There conjugate gradients converge slowly with functions
+        that polynomials nearly represent: with those of the right angles 50 holes took twice the
+        time. In boxes, right angles with conditions of one kind are left to small cells.
+        """
+        plane, found = planar(self.domain), []
+        assert plane is not None
+        straight = all(isinstance(curve, Segment) for curve in plane.curves)
+        top, outline = self.top if straight and not self.is_whole else self.convex, Outline(plane)
+        for curve, (after, angle) in enumerate(outline.interior_angles):
+            corner = PlaneCorner(outline, curve, after, angle, (False,))
+            corner = replace(corner, mixed=self._mixed(corner))
+            smooth = not any(corner.mixed) and abs(angle - math.pi) <= outline.sharp
+            if corner.exponent < top and not smooth:
+                found.append(corner)
+        return found
+
+    def _mixed(self, corner: PlaneCorner) -> tuple[bool, ...]:
+        """Whether the conditions on both sides of a corner differ, see `PlaneCorner.mixed`.
+
+        Each field counts by itself only where all are like solutions of Laplace's equation.
+        """
+        plane = corner.outline.domain
+        pieces = pieces_of_curves(plane, self.domain)
+        by_field, together = [], []
+        for number in (corner.before, corner.after):
+            terms = [term for term in self.conditions if pieces[number] in term.pieces]
+            by_field.append(orders_by_field(terms, plane.curves[number], self.fields))
+            together.append({term.channels.derivative_order for term in terms})
+        if self.fields == 1 or not is_laplacian(self.equation, corner, self.fields):
+            return (together[0] != together[1],)
+        found = {one != other for one, other in zip(*by_field, strict=True)}
+        # Conditions that tie fields together may be of either kind.
+        tied = any(len(orders) > 1 for orders in (*by_field[0], *by_field[1]))
+        return (False, True) if tied else tuple(sorted(found))
+
+    @cached_property
+    def singularities(self) -> SingularCorners:
+        enriched = [tuple(one.at.tolist()) for one in self.patches]
+        found = [
+            (one.at, self.top if one.at in enriched else one.exponent)
+            for one in self.own_corners
+            if one.exponent < self.convex
+        ]
+        terms = self.interfaces, self.conditions
+        found += junctions(self.division, *terms, self.domain.bounds, self.fields)
+        return SingularCorners.of(found, 2)
+
+    def corner_patches(self, roots: Sequence[int]) -> Sequence[CornerPatch]:
+        found = []
+        for one in [] if self.interfaces else self.own_corners:
+            boxes = one.boxes(roots, self.domain.bounds)
+            if boxes is not None and is_laplacian(self.equation, one, self.fields):
+                at = torch.tensor(one.at, dtype=torch.float64)
+                found.append(CornerPatch(at, one.functions(self.top), boxes, self.fields))
+        return found
+
+    def cells(self, tree: Tree) -> CellGeometry:
+        if self.is_whole:
+            return super().cells(tree)
+        parts = [cutter.cut(tree) for cutter in self.cutters]
+        return CutGeometry.joined(parts, [len(edges) for edges in self.division.edges])
+
+    def marked_by_boundary(self, tree: Tree) -> Tensor:
+        if self.is_whole:
+            return super().marked_by_boundary(tree)
+        return tree.everywhere(marked_by_boundary(tree, self.cutters)) | tree.unbalanced
+
+    def contains(self, region: int, points: Tensor, tolerance: float) -> Tensor:
+        domain = self.division.domains[region]
+        return domain.contains(points, -tolerance) if tolerance else domain.encloses(points)
+
+    def on_boundary(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[TermAt]:
+        if self.is_whole:
+            return super().on_boundary(geometry, polynomials)
+        assert isinstance(geometry, CutGeometry)
+        count, found = polynomials.degree + self.more + 1, []
+        for term in self.conditions:
+            cells, points, weights = [], [], []
+            for number, edge in enumerate(self.edges):
+                if edge.seam < 0 and edge.piece in term.pieces:
+                    first, last, at = geometry.arcs.of_curve(number)
+                    on_arcs, weight = gauss_on_arcs(edge.curve, first, last, count)
+                    cells.append(at)
+                    points.append(on_arcs)
+                    weights.append(weight)
+            if cells:
+                rule = torch.cat(cells), Points.cat(points), torch.cat(weights)
+                found.append((term, CellPoints.of(geometry, *rule)))
+        return found
+
+    def at_interfaces(self, geometry: CellGeometry, about: CellField) -> Iterator[Interface]:
+        if self.interfaces:
+            assert isinstance(geometry, CutGeometry)
+            terms, count = self.interfaces, about.polynomials.degree + 2 * self.more
+            yield from arcs_between_cells(geometry, self.edges, terms, about, count)
+
+
+@dataclass(frozen=True, eq=False)
+class ProblemInSpace(CellProblem):
+    """The equation and the conditions of a problem in a solid."""
+
+    many: ClassVar[int] = 4
+    most: ClassVar[int] = 12  # where a boundary touches itself, each refinement doubles the cells
+    tiny: ClassVar[str] = "smaller than 2^-{most} of the domain's size"
+
+    @cached_property
+    def division(self) -> SolidDivision:
+        """The regions of the solid."""
+        return SolidDivision.of(self.domain, self.kinks)
+
+    @cached_property
+    def cutters(self) -> list[SolidCutter]:
+        """They cut cells by the boundary of each region."""
+        return [SolidCutter(part, number) for number, part in enumerate(self.division.parts)]
+
+    @cached_property
+    def singularities(self) -> SingularEdges:
+        fluxes = FluxSizes(self.interfaces, self.domain.bounds, self.fields)
+        return SingularEdges.of(self.domain.reentrant_edges, *edges_of_boxes(self.division, fluxes))
+
+    def cells(self, tree: Tree) -> SolidGeometry:
+        return SolidGeometry.joined([cutter.cut(tree) for cutter in self.cutters])
+
+    def marked_by_boundary(self, tree: Tree) -> Tensor:
+        """The coordinates in which the boundary has cells refined, a mask (N, d).
+
+        A cell is refined if a smooth part of the boundary turns in it by an angle of more than
+        about 1.2, as it does in a cell that is wider than a hole or than the radius of curvature,
+        or if its part of the solid is not connected.
+        """
+        most = 0.6  # radians from the mean normal
+        found = torch.zeros(len(tree), dtype=torch.bool)
+        for cutter in self.cutters:
+            own = tree.region == cutter.region
+            parts = cutter.parts(tree.only(own))
+            large = [one is not None and (one.spread > most or not one.connected) for one in parts]
+            found[own] = torch.tensor(large, dtype=torch.bool)
+        return tree.everywhere(found) | tree.unbalanced
+
+    def contains(self, region: int, points: Tensor, tolerance: float) -> Tensor:
+        return self.division.parts[region].contains(points, tolerance=-tolerance)
+
+    def on_boundary(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[TermAt]:
+        assert isinstance(geometry, SolidGeometry)
+        places = [SolidBoundary(geometry, cutter, polynomials) for cutter in self.cutters]
+        return [
+            (term, at) for term in self.conditions for own in places for at in own.of(term.pieces)
+        ]
+
+    def at_interfaces(self, geometry: CellGeometry, about: CellField) -> Iterator[Interface]:
+        assert isinstance(geometry, SolidGeometry)
+        patches = PatchesBetweenCells(geometry, self.cutters)
+        yield from patches.of(self.division.seams, self.interfaces, about)
 
 
 def counted_fields(residuals: Residuals, fields: int) -> Sequence[int]:
@@ -372,6 +656,59 @@ def checked_terms(loss: Sequence[Term], domain: Domain) -> tuple[ResidualTerm, .
                 "points of whole pieces of the boundary, or on an interface"
             )
     return tuple(terms)
+
+
+def problem_in_cells(residuals: Residuals) -> CellProblem:
+    """The problem of a loss, for cells.
+
+    Raises:
+        InputError: for what cells cannot solve.
+    """
+    domain = residuals.surrogate.domain
+    assert isinstance(domain, Domain)
+    surrogate, loss = residuals.surrogate, list(residuals.terms)
+    network, unknowns = require_cells(surrogate.network), Unknowns(surrogate)
+    own = network.own_fields
+    if unknowns.layers:
+        loss = [one for one in loss if not one.measured]  # `NumberSearch` takes the data
+        loss = [
+            replace(one, equation=WithUnknowns(one.equation, unknowns))
+            if isinstance(one, ResidualTerm) and not is_mean(one)
+            else one
+            for one in loss
+        ]
+    return problem_of_terms(loss, domain, counted_fields(residuals, own), own)
+
+
+def problem_of_terms(
+    loss: Sequence[Term], domain: Domain, counted: Sequence[int], fields: int
+) -> CellProblem:
+    """The problem of an equation and conditions, for cells.
+
+    Args:
+        loss: the terms of the equation, which is the first, and of conditions.
+        domain: the domain.
+        counted: the numbers of the fields whose errors count.
+        fields: the number of fields.
+
+    Raises:
+        InputError: for a domain or conditions that cells do not support.
+    """
+    equation, *others = checked_terms(loss, domain)
+    conditions = [term for term in others if not term.kinks]
+    interfaces = [term for term in others if term.kinks]
+    still = domain.time_name is None
+    if isinstance(domain, Planar) or (domain.is_box and domain.dim == 2 and (interfaces or still)):
+        kind: type[CellProblem] = ProblemInPlane
+    elif domain.is_box and not interfaces:
+        kind = CellProblem
+    elif domain.dim == 3 and still:
+        kind = ProblemInSpace
+    else:
+        raise InputError(
+            f"cells are for boxes and for domains of two and three coordinates, got {domain!r}"
+        )
+    return kind(domain, equation, conditions, interfaces, counted, fields)
 
 
 def with_shared_functions(problem: CellProblem, surrogate: Surrogate) -> CellProblem:

@@ -1,6 +1,5 @@
 """Least-squares problems in cells: the same factors give a correction, which removes rounding."""
 
-import numpy as np
 import pytest
 import torch
 from cases import error_of
@@ -9,8 +8,8 @@ from library import class_of
 
 import kanpinn as kp
 from kanpinn.linalg.elimination_tree import EliminationTree
-from kanpinn.spaces.cells.system.cell_system import CellSystem
-from kanpinn.spaces.cells.system.elimination import FaceSolver, SolvedFactors
+from kanpinn.spaces.cells.system.cell_system import CellSolutions, CellSystem
+from kanpinn.spaces.cells.system.elimination import FaceSolver
 
 SQUARE = kp.Box(x=(0, 1), y=(0, 1))
 CORNER = kp.Polygon([(0, 0), (1, 0), (1, 0.5), (0.5, 0.5), (0.5, 1), (0, 1)])
@@ -58,15 +57,15 @@ PROBLEMS = {
 @pytest.fixture
 def corrections(monkeypatch):
     """The relative sizes of all corrections; every least-squares problem is solved twice."""
-    sizes, add = [], SolvedFactors.corrected
+    sizes, add = [], CellSolutions.corrected
 
     def counted(self, change):
-        whole = [np.abs(one.coefficients).max() for one in (change, self)]
+        whole = [float(one.coefficients.abs().max()) for one in (change, self)]
         sizes.append(whole[0] / whole[1])
         return add(self, change)
 
     monkeypatch.setattr(CellSystem, "by_one_solve", 1.0)
-    monkeypatch.setattr(SolvedFactors, "corrected", counted)
+    monkeypatch.setattr(CellSolutions, "corrected", counted)
     return sizes
 
 
@@ -114,14 +113,14 @@ class Decay(kp.Problem):
 
 
 def test_solutions_with_derivatives_by_numbers_are_corrected_for_small_tolerances(monkeypatch):
-    shapes, add = [], SolvedFactors.corrected
+    shapes, add = [], CellSolutions.corrected
 
     def counted(self, change):
-        shapes.append(change.coefficients.shape[2])
-        assert np.abs(change.coefficients).max() < 1e-9 * np.abs(self.coefficients).max()
+        shapes.append(change.coefficients.shape[3])
+        assert change.coefficients.abs().max() < 1e-9 * self.coefficients.abs().max()
         return add(self, change)
 
-    monkeypatch.setattr(SolvedFactors, "corrected", counted)
+    monkeypatch.setattr(CellSolutions, "corrected", counted)
     solution = kp.solve(
         Decay(), kp.Cells([2, 1], 10, 2), kp.AdaptiveLeastSquares(1e-11), verified=False
     )

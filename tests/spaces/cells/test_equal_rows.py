@@ -10,6 +10,7 @@ from kanpinn.networks.surrogate import Surrogate
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, CellPoints
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.elimination import ProjectedReflections
+from kanpinn.spaces.cells.system.functions import CellField
 from kanpinn.spaces.cells.system.terms import PlacedTerm, SampledTerm
 from kanpinn.spaces.cells.tree import Tree
 
@@ -38,7 +39,8 @@ def placed():
     term = residual_term("interior", _equation, points, Surrogate(network, BOX), "residual")
     polynomials, geometry = LocalPolynomials(4, 3), CellGeometry.whole(Tree.uniform([2, 2, 2]), BOX)
     at = CellPoints.inside(geometry, torch.arange(8), *polynomials.rule(3))
-    sampled = SampledTerm(term, at, polynomials, torch.zeros(8, polynomials.size, 2, dtype=F))
+    zero = CellField(polynomials, torch.zeros(8, polynomials.size, 2, dtype=F))
+    sampled = SampledTerm(term, at, zero)
     return PlacedTerm(sampled, 0, torch.tensor([1.0, 0.3, 2.0], dtype=F))
 
 

@@ -10,8 +10,8 @@ from kanpinn._support.errors import NumericalError
 from kanpinn.linalg.elimination_tree import EliminationTree
 from kanpinn.linalg.two_level import TwoLevel, TwoLevelInverse
 from kanpinn.spaces.cells.system import elimination
+from kanpinn.spaces.cells.system.cell_system import CellSystem
 from kanpinn.spaces.cells.system.elimination import FaceSolver
-from kanpinn.spaces.cells.system.rows import RowsOfCells
 
 
 class Waves(OnWalls):
@@ -79,8 +79,8 @@ def test_the_number_of_iterations_does_not_grow_with_that_of_cells(iterations):
 
 
 def test_cells_are_eliminated_where_most_traces_are_coarse(iterations, monkeypatch):
-    every = property(lambda self: np.ones(int(self.trace_sizes.sum()), dtype=bool))
-    monkeypatch.setattr(RowsOfCells, "_coarse", every)
+    every = property(lambda self: np.ones(int(self._block_sizes.sum()), dtype=bool))
+    monkeypatch.setattr(CellSystem, "_coarse", every)
     _, error = solved(Waves(0.0), 5)
     assert error < 1e-3 and not iterations
 

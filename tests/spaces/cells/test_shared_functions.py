@@ -11,9 +11,8 @@ import kanpinn as kp
 from kanpinn.geometry.points import Points
 from kanpinn.jets import Channels, jet_of
 from kanpinn.solvers.discretization import SolveSettings, discretize
-from kanpinn.spaces.cells.domains import problem_in_cells
 from kanpinn.spaces.cells.geometry.corner_functions import CornerFunctions, Power
-from kanpinn.spaces.cells.problem import with_shared_functions
+from kanpinn.spaces.cells.problem import problem_in_cells, with_shared_functions
 
 F = torch.float64
 

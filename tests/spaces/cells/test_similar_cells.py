@@ -7,7 +7,7 @@ from cases import OnWalls
 from numpy.testing import assert_allclose
 
 import kanpinn as kp
-from kanpinn.spaces.cells.system.rows import RowsOfCells
+from kanpinn.spaces.cells.system.cell_system import CellSystem
 
 
 class Peak(OnWalls):
@@ -40,13 +40,13 @@ def solved(c):
 @pytest.fixture
 def similar(monkeypatch):
     """The rows of the cells of each solve, and the groups of similar cells in it."""
-    found, groups = [], RowsOfCells._similar
+    found, groups = [], CellSystem._similar
 
     def kept(self, equal):
         found.append((self, groups(self, equal)))
         return found[-1][1]
 
-    monkeypatch.setattr(RowsOfCells, "_similar", kept)
+    monkeypatch.setattr(CellSystem, "_similar", kept)
     return found
 
 
@@ -55,9 +55,9 @@ def test_rows_of_similar_cells_differ_by_a_factor(similar):
     rows, groups = similar[-1]
     assert len(groups) < sum(map(len, groups))
     for (first, unit), *others in groups:
-        model = rows.rows(first[0])
+        model = rows._rows(first[0])
         for cells, size in others:
-            own, factor = rows.rows(cells[0]), size / unit
+            own, factor = rows._rows(cells[0]), size / unit
             assert_allclose(own.equation.triangle, factor * model.equation.triangle, atol=1e-11)
             for name in ("conditions", "outer", "traces"):
                 assert_allclose(getattr(own, name), factor * getattr(model, name), atol=1e-11)
@@ -76,5 +76,5 @@ def test_solutions_are_the_same_if_similar_cells_do_not_share_an_elimination(mon
     def apart(self, equal):
         return [[(cells, 1.0)] for cells in equal.values()]
 
-    monkeypatch.setattr(RowsOfCells, "_similar", apart)
+    monkeypatch.setattr(CellSystem, "_similar", apart)
     assert_allclose(solved(0.0), shared, atol=1e-9 * np.abs(shared).max())

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -251,17 +252,20 @@ class CellGeometry:
             (N, 2, d). The cell's own coordinates map the frame to [-1, 1]^d. It is the cell itself,
             or the bounding box of the part of the cell that is in the domain.
         faces: the faces between cells, as far as they are in the domain.
+        is_cut: the cells that a boundary cuts, a mask (N,).
     """
 
     tree: Tree
     domain: Domain
     frames: Tensor
     faces: Faces
+    is_cut: Tensor
 
     @classmethod
     def whole(cls, tree: Tree, domain: Domain) -> "CellGeometry":
         """The cells of a tree that fills a box."""
-        return cls(tree, domain, tree.boxes, tree.faces)
+        none = torch.zeros(len(tree), dtype=torch.bool)
+        return cls(tree, domain, tree.boxes, tree.faces, none)
 
     @cached_property
     def half(self) -> Tensor:
@@ -284,15 +288,10 @@ class CellGeometry:
         """The derivatives of a cell's own coordinates in [-1, 1] by the physical ones, (N, d)."""
         return 2 / self.extents
 
-    @property
-    def whole_cells(self) -> Tensor:
-        """The cells that no boundary cuts, a mask (N,)."""
-        return torch.ones(len(self.tree), dtype=torch.bool)
-
     @cached_property
     def traces(self) -> FaceTraces:
         """The traces on the faces."""
-        return FaceTraces.of(self.tree, self.faces, self.whole_cells)
+        return FaceTraces.of(self.tree, self.faces, ~self.is_cut)
 
     @cached_property
     def sides(self) -> list[list[SideTrace]]:
@@ -375,6 +374,18 @@ class CellGeometry:
         """The own coordinates of physical points of each of c cells, both (c, q, d)."""
         corner = self.physical(self.frames[cells, 0])
         return (coords - corner[:, None]) * self.scale[cells][:, None] - 1
+
+
+def joined_regions(parts: Sequence[CellGeometry]) -> dict[str, Any]:
+    """The tree, domain, frames and faces of the cells of all regions of a domain, one by one."""
+    counts = [len(one.tree) for one in parts]
+    return {
+        "tree": Tree.joined([one.tree for one in parts]),
+        "domain": parts[0].domain,
+        "frames": torch.cat([one.frames for one in parts]),
+        "faces": Faces.joined([one.faces for one in parts], counts),
+        "is_cut": torch.cat([one.is_cut for one in parts]),
+    }
 
 
 @dataclass(frozen=True, eq=False)

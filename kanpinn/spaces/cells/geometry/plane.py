@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import accumulate
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +16,7 @@ from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar import Planar
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.rules import gauss_legendre
-from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, joined_regions
 from kanpinn.spaces.cells.tree import Faces, Tree
 
 
@@ -267,18 +266,11 @@ def _bisected(
 class CutGeometry(CellGeometry):
     """The cells of a tree that have a part of a domain in the plane.
 
-    Args:
-        arcs: the parts of the regions' boundaries in them; the curves of all regions are numbered
-            one after the other.
-        is_cut: the cells that are not whole, a mask (N,).
+    arcs: the parts of the regions' boundaries in them; the curves of all regions are numbered one
+    after the other.
     """
 
     arcs: Arcs
-    is_cut: Tensor
-
-    @property
-    def whole_cells(self) -> Tensor:
-        return ~self.is_cut
 
     @classmethod
     def joined(cls, parts: Sequence["CutGeometry"], curves: Sequence[int]) -> "CutGeometry":
@@ -288,20 +280,17 @@ class CutGeometry(CellGeometry):
             parts: the cells of each region.
             curves: the numbers of curves of each region.
         """
-        cells = list(accumulate((len(one.tree) for one in parts), initial=0))
-        numbers = list(accumulate(curves, initial=0))
+        cells = accumulate((len(one.tree) for one in parts), initial=0)
+        numbers = accumulate(curves, initial=0)
         arcs = [
             replace(one.arcs, cell=one.arcs.cell + cell, curve=one.arcs.curve + number)
-            for one, cell, number in zip(parts, cells[:-1], numbers[:-1], strict=True)
+            for one, cell, number in zip(parts, cells, numbers, strict=False)
         ]
-        return cls(
-            Tree.joined([one.tree for one in parts]),
-            parts[0].domain,
-            torch.cat([one.frames for one in parts]),
-            Faces.joined([one.faces for one in parts], [len(one.tree) for one in parts]),
-            Arcs(**_concatenated(arcs)),
-            torch.cat([one.is_cut for one in parts]),
-        )
+        every = {
+            field.name: torch.cat([getattr(own, field.name) for own in arcs])
+            for field in fields(Arcs)
+        }
+        return cls(**joined_regions(parts), arcs=Arcs(**every))
 
 
 @dataclass(frozen=True, eq=False)
@@ -340,13 +329,15 @@ class CellCutter:
         kept = torch.where(cut, ~thin, inside)
         tree = tree.only(kept)
         number = torch.where(kept, kept.cumsum(0) - 1, -1)
-        arcs = _renumbered(arcs, number)
+        cell = number[arcs.cell]
+        own = {field.name: getattr(arcs, field.name)[cell >= 0] for field in fields(Arcs)}
+        arcs = Arcs(**own | {"cell": cell[cell >= 0]})
         near = torch.zeros(len(tree), dtype=torch.bool)
         near[arcs.cell] = True
         faces = self._faces(self.grid(tree), near, meets)
         frames = (frames[kept] - grid.low) / grid.half - 1
         frames = torch.where(cut[kept][:, None, None], frames, tree.boxes)
-        return CutGeometry(tree, self.domain, frames, faces, arcs, cut[kept])
+        return CutGeometry(tree, self.domain, frames, faces, cut[kept], arcs)
 
     def _cut(self, arcs: Arcs, boxes: Tensor) -> Tensor:
         """The cells that the boundary cuts other than along their sides, a mask (N,)."""
@@ -414,21 +405,6 @@ class CellCutter:
         return Faces(across[inside], lower[inside], upper[inside], corners)
 
 
-def _renumbered(arcs: Arcs, number: Tensor) -> Arcs:
-    """The arcs of the cells that have a number."""
-    cell = number[arcs.cell]
-    kept = cell >= 0
-    rows = {one.name: getattr(arcs, one.name)[kept] for one in fields(arcs)}
-    return Arcs(**rows | {"cell": cell[kept]})
-
-
-def _concatenated(parts: Sequence[Any]) -> dict[str, Tensor]:
-    """The tensors of records of the same kind, those of the first record first."""
-    return {
-        one.name: torch.cat([getattr(part, one.name) for part in parts]) for one in fields(parts[0])
-    }
-
-
 def _divided(corners: Tensor, points: Tensor, axis: int) -> tuple[Tensor, Tensor, Tensor]:
     """Divide faces of constant x or y at points.
 
@@ -461,10 +437,10 @@ def _divided(corners: Tensor, points: Tensor, axis: int) -> tuple[Tensor, Tensor
     return torch.cat(number), torch.cat(lows), torch.cat(highs)
 
 
-def too_large(tree: Tree, cutters: Sequence[CellCutter]) -> Tensor:
-    """The cells that are too large for the boundary in them, a mask (N,).
+def marked_by_boundary(tree: Tree, cutters: Sequence[CellCutter]) -> Tensor:
+    """The cells that are refined for the boundary in them, a mask (N,).
 
-    A cell is too large if it is wider than its distance from a bend of the boundary plus the bend's
+    A cell is refined if it is wider than its distance from a bend of the boundary plus the bend's
     radius, if the boundary turns in it by more than 1.0 radians, or if it contains more than
     one corner of the boundary.
 
@@ -472,20 +448,13 @@ def too_large(tree: Tree, cutters: Sequence[CellCutter]) -> Tensor:
         tree: the cells.
         cutters: those of all regions, in order.
     """
-    found = _of_regions(tree, cutters, _too_wide)
-    if not bool(found.any()):  # otherwise most cells and their arcs will change
-        found = _of_regions(tree, cutters, _too_bent)
-    return found
-
-
-def _of_regions(
-    tree: Tree, cutters: Sequence[CellCutter], rule: Callable[[Tree, CellCutter], Tensor]
-) -> Tensor:
-    """The cells that a rule chooses in each region, a mask (N,)."""
     found = torch.zeros(len(tree), dtype=torch.bool)
-    for cutter in cutters:
-        own = tree.region == cutter.region
-        found[own] = rule(tree.only(own), cutter)
+    for rule in (_too_wide, _too_bent):
+        for cutter in cutters:
+            own = tree.region == cutter.region
+            found[own] = rule(tree.only(own), cutter)
+        if bool(found.any()):  # then most cells and their arcs will change
+            return found
     return found
 
 

@@ -5,7 +5,7 @@ and the weights of their rows.
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -17,71 +17,7 @@ from kanpinn.spaces.cells.geometry.corner_functions import CornerFunctions, Powe
 from kanpinn.spaces.cells.geometry.plane import Outline
 from kanpinn.spaces.cells.tree import Tree
 
-CellsOf = Callable[[Tree], CellGeometry]  # gives the cells of a tree that are in the domain
-
-
-class Singularities:
-    """The points at which solutions are singular: none, as in a box."""
-
-    def weights(self, geometry: CellGeometry) -> Tensor:
-        """The factors of the rows of cells, (N,)."""
-        return torch.ones(len(geometry.tree), dtype=torch.float64)
-
-    def pollution(self, geometry: CellGeometry) -> Tensor:
-        """The factors by which errors are larger elsewhere than in their own cell, (N,)."""
-        return torch.ones(len(geometry.tree), dtype=torch.float64)
-
-    def divisible(self, geometry: CellGeometry) -> Tensor:
-        """The cells that can be halved in spite of rounding, a mask (N,)."""
-        return torch.ones(len(geometry.tree), dtype=torch.bool)
-
-    def coordinates(self, geometry: CellGeometry, steep: Tensor) -> Tensor:
-        """The coordinates in which cells are halved, if at all, a mask (N, d).
-
-        Args:
-            geometry: the cells.
-            steep: the coordinates in which the solution is steep, a mask (N, d).
-        """
-        return steep
-
-    def refined(
-        self, geometry: CellGeometry, chosen: Tensor, left: float, cells: CellsOf
-    ) -> CellGeometry:
-        """The cells when some are halved, those at singular points several times at once.
-
-        Args:
-            geometry: the present cells.
-            chosen: the coordinates in which cells are halved, a mask (N, d).
-            left: the part of the error that is to be left.
-            cells: gives the cells of a tree that are in the domain.
-        """
-        return cells(geometry.tree.split(chosen)[0])
-
-    def deeper(self, geometry: CellGeometry, cells: CellsOf) -> CellGeometry:
-        """The cells when those at singular points are so much smaller that errors are a quarter.
-
-        There a higher degree does not show the error of a solution.
-
-        Args:
-            geometry: the present cells.
-            cells: see `refined`.
-        """
-        return geometry
-
-
-def refined_while(
-    geometry: CellGeometry, coarse: Callable[[CellGeometry], Tensor], cells: CellsOf
-) -> CellGeometry:
-    """The cells when all that are too coarse have been refined.
-
-    Args:
-        geometry: the present cells.
-        coarse: the coordinates in which cells are too coarse, a mask (N, d).
-        cells: gives the cells of a tree that are in the domain.
-    """
-    while bool((marked := coarse(geometry)).any()):
-        geometry = cells(geometry.tree.split(marked)[0])
-    return geometry
+Goal = Callable[[CellGeometry], Tensor]  # the coordinates in which cells are too coarse, (N, d)
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,31 +149,9 @@ class PlaneCorner:
         return None
 
 
-def singular_corners(
-    outline: Outline, mixed: Callable[[PlaneCorner], tuple[bool, ...]], top: float
-) -> list[PlaneCorner]:
-    """The corners at which solutions behave like r^λ with an exponent λ below `top`.
-
-    At a right angle λ is 2, and solutions are like r² ln r unless the source is zero there.
-
-    Args:
-        outline: the boundary.
-        mixed: gives `PlaneCorner.mixed` of a corner.
-        top: the exponent that is not reached.
-    """
-    found = []
-    for curve, (after, angle) in enumerate(outline.interior_angles):
-        one = PlaneCorner(outline, curve, after, angle, (False,))
-        one = replace(one, mixed=mixed(one))
-        smooth = not any(one.mixed) and abs(angle - math.pi) <= outline.sharp
-        if one.exponent < top and not smooth:
-            found.append(one)
-    return found
-
-
 @dataclass(frozen=True, eq=False)
-class SingularCorners(Singularities):
-    """The corners at which solutions behave like r^λ with an exponent λ < 2.
+class SingularCorners:
+    """The corners at which solutions behave like r^λ with an exponent λ < 2; there may be none.
 
     Where cells have the singular functions below a degree, that degree takes the place of λ.
 
@@ -272,38 +186,11 @@ class SingularCorners(Singularities):
     bits: int = 29
 
     @classmethod
-    def of(cls, found: Sequence[PlaneCorner]) -> "SingularCorners":
-        """Those of some corners of a domain that need weights or small cells."""
-        largest = 1.9  # a right angle has 2, up to rounding
-        needy = [one for one in found if one.exponent < largest]
-        return cls(
-            torch.tensor([one.at for one in needy], dtype=torch.float64).view(-1, 2),
-            torch.tensor([one.exponent for one in needy], dtype=torch.float64),
-        )
-
-    def with_functions(self, points: Sequence[Tensor], top: float) -> "SingularCorners":
-        """The same corners, at some of which cells have the singular functions.
-
-        Args:
-            points: the corners with these functions, (2,) each.
-            top: the degree below which cells have all of them.
-        """
-        exponents = self.exponents.clone()
-        for one in points:
-            exponents[(self.points == one).all(dim=1)] = top
-        return replace(self, exponents=exponents)
-
-    def beside(self, found: Sequence[tuple[tuple[float, float], float]]) -> "SingularCorners":
-        """These corners, and further points with their exponents."""
-        if not found:
-            return self
-        points = torch.tensor([point for point, _ in found], dtype=torch.float64)
-        exponents = torch.tensor([exponent for _, exponent in found], dtype=torch.float64)
-        return replace(
-            self,
-            points=torch.cat([self.points, points]),
-            exponents=torch.cat([self.exponents, exponents]),
-        )
+    def of(cls, found: Sequence[tuple[tuple[float, float], float]], dim: int) -> "SingularCorners":
+        """Some corners in d coordinates with their exponents."""
+        points, exponents = ([one[i] for one in found] for i in (0, 1))
+        at = torch.tensor(points, dtype=torch.float64).view(-1, dim)
+        return cls(at, torch.tensor(exponents, dtype=torch.float64))
 
     def weights(self, geometry: CellGeometry) -> Tensor:
         """The factors of the rows of cells, (N,): powers of two, so that many are the same."""
@@ -315,9 +202,9 @@ class SingularCorners(Singularities):
         nearest = torch.cat([ones, distances], dim=1).amin(dim=1)
         return 2.0 ** (self.power * nearest.log2()).round()
 
-    def _gaps(self, tree: Tree, geometry: CellGeometry) -> Tensor:
-        """The distances of the boxes of a tree from corners, in units of their widths, (N, c)."""
-        low, _ = geometry.domain.bounds
+    def _gaps(self, geometry: CellGeometry) -> Tensor:
+        """The distances of the boxes of cells from corners, in units of their widths, (N, c)."""
+        tree, (low, _) = geometry.tree, geometry.domain.bounds
         at = (self.points - low) / geometry.half - 1
         below, above = (tree.boxes[:, i, None] for i in (0, 1))
         gaps = torch.maximum(below - at, at - above).clamp_min(0) / tree.widths[:, None]
@@ -326,7 +213,7 @@ class SingularCorners(Singularities):
     def touched(self, geometry: CellGeometry) -> Tensor:
         """Which cells are at which corners, a mask (N, c)."""
         rounding = 1e-6
-        return self._gaps(geometry.tree, geometry) <= rounding
+        return self._gaps(geometry) <= rounding
 
     def pollution(self, geometry: CellGeometry) -> Tensor:
         """The factors by which errors are larger elsewhere than in the cell of their origin, (N,).
@@ -343,57 +230,46 @@ class SingularCorners(Singularities):
         return self.bits - math.ceil(math.log2(max(tree.roots)))
 
     def coordinates(self, geometry: CellGeometry, steep: Tensor) -> Tensor:
-        alike = ~geometry.whole_cells | self.touched(geometry).any(dim=1)
+        """The coordinates in which cells are refined, if at all, a mask (N, d).
+
+        steep: those in which the solution is steep, a mask (N, d).
+        """
+        alike = geometry.is_cut | self.touched(geometry).any(dim=1)
         return steep | alike[:, None]
 
     def divisible(self, geometry: CellGeometry) -> Tensor:
+        """The cells that can be refined in spite of rounding, a mask (N,)."""
         smallest = geometry.tree.level.amin(dim=1) >= self.finest(geometry.tree)
         return ~(smallest & self.touched(geometry).any(dim=1))
 
-    @property
-    def _rates(self) -> Tensor:
-        """The powers of the width of cells at corners in their part of the error, (c,)."""
-        return 2 * (self.exponents + min(self.power, 1.0) - 1)
-
-    def refined(
-        self, geometry: CellGeometry, chosen: Tensor, left: float, cells: CellsOf
-    ) -> CellGeometry:
-        touched, deepest = self.touched(geometry), self._deepest(geometry)
-        left = max(self.least, min(self.contraction, left))
-        times = (-math.log2(left) / self._rates).ceil().long()
-        marked = (touched & chosen.any(dim=1, keepdim=True)).any(dim=0)
-        tree, _ = geometry.tree.split(chosen)
-        goal = torch.where(marked, deepest + times, 0).clamp_max(self.finest(tree))
-        return self._towards(cells(tree), goal, self.near, cells)
-
-    def _deepest(self, geometry: CellGeometry) -> Tensor:
-        """The level of the smallest cells at each corner, (c,)."""
-        level = geometry.tree.level.amin(dim=1, keepdim=True)
-        return torch.where(self.touched(geometry), level, 0).amax(dim=0)
-
-    def deeper(self, geometry: CellGeometry, cells: CellsOf) -> CellGeometry:
-        deepest, spare = self._deepest(geometry), 2
-        times = (2 / self._rates).ceil().long()
-        goal = (deepest + times).clamp_max(self.finest(geometry.tree) + spare)
-        return self._towards(geometry, goal, 1e-6, cells)
-
-    def _towards(
-        self, geometry: CellGeometry, goal: Tensor, near: float, cells: CellsOf
-    ) -> CellGeometry:
-        """The cells when those that are near corners are halved up to a level.
+    def goals(
+        self, geometry: CellGeometry, left: float, chosen: Tensor | None = None
+    ) -> list[Goal]:
+        """What cells are too coarse for when some are refined, those at corners several times.
 
         Args:
-            geometry: the present cells.
-            goal: the level of the cells at each corner, (c,).
-            near: see the class.
-            cells: as for `refined`.
+            geometry: the cells before.
+            left: the part of the error that is to be left.
+            chosen: the coordinates in which cells are refined, a mask (N, d). By default those at
+                all corners become smaller, beyond the finest ones, and their neighbours do not.
         """
+        touched, near, spare = self.touched(geometry), 1e-6, 2
+        level, marked = geometry.tree.level.amin(dim=1, keepdim=True), torch.ones_like(touched[:1])
+        if chosen is not None:
+            left, near, spare = max(self.least, min(self.contraction, left)), self.near, 0
+            marked = touched & chosen.any(dim=1, keepdim=True)
+        # The error has the powers 2 (λ + β - 1) of the width of cells at corners.
+        rates = 2 * (self.exponents + min(self.power, 1.0) - 1)
+        deepest = torch.where(touched, level, 0).amax(dim=0)
+        goal = deepest + (-math.log2(left) / rates).ceil().long()
+        goal = torch.where(marked.any(dim=0), goal, 0)
+        goal = goal.clamp_max(self.finest(geometry.tree) + spare)
 
         def coarse(geometry: CellGeometry) -> Tensor:
-            close = self._gaps(geometry.tree, geometry) <= near
+            close = self._gaps(geometry) <= near
             return (close[..., None] & (geometry.tree.level[:, None] < goal[:, None])).any(dim=1)
 
-        return refined_while(geometry, coarse, cells)
+        return [coarse]
 
 
 def corners_of(boxes: Tensor) -> Tensor:
@@ -437,7 +313,7 @@ def meets(boxes: Tensor, segment: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class SingularEdges(Singularities):
+class SingularEdges:
     """The edges at which solutions are singular, and the vertices between them.
 
     The boundary of a solid turns inwards there, or two faces of an interface meet.
@@ -474,26 +350,21 @@ class SingularEdges(Singularities):
     bits: int = 22
 
     @classmethod
-    def of(cls, edges: ReentrantEdges) -> "SingularEdges":
-        """The singular edges of a solid with given re-entrant edges.
+    def of(
+        cls, edges: ReentrantEdges, segments: Tensor, exponents: Tensor, vertices: Tensor
+    ) -> "SingularEdges":
+        """The re-entrant edges of a solid, and further ones with exponents and vertices.
 
         A vertex with u = R^q is like a corner in the plane with the exponent λ = q + 1/2. The value
         1/2 is taken for q: at the vertex of a cube without one of its octants q is 0.45.
         """
-        exponents, beta = torch.ones(len(edges.vertices), dtype=torch.float64), 0.75
+        points, beta = torch.cat([edges.vertices, vertices]), 0.75
         least = 1e-8  # solves take so long that there is none on trees in between
-        vertices = SingularCorners(edges.vertices, exponents, beta, least=least)
-        return cls(edges.segments, math.pi / edges.angles, vertices)
-
-    def beside(self, segments: Tensor, exponents: Tensor, vertices: Tensor) -> "SingularEdges":
-        """These edges and vertices, and further ones; the arguments are those of the class."""
-        points = torch.cat([self.vertices.points, vertices])
         ones = torch.ones(len(points), dtype=torch.float64)
-        return replace(
-            self,
-            segments=torch.cat([self.segments, segments]),
-            exponents=torch.cat([self.exponents, exponents]),
-            vertices=replace(self.vertices, points=points, exponents=ones),
+        return cls(
+            torch.cat([edges.segments, segments]),
+            torch.cat([math.pi / edges.angles, exponents]),
+            SingularCorners(points, ones, beta, least=least),
         )
 
     def weights(self, geometry: CellGeometry) -> Tensor:
@@ -565,61 +436,36 @@ class SingularEdges(Singularities):
         return self.bits - math.ceil(math.log2(max(tree.roots)))
 
     def divisible(self, geometry: CellGeometry) -> Tensor:
+        """The cells that can be refined in spite of rounding, a mask (N,)."""
         tree = geometry.tree
         thinnest = (self._across_cells(geometry) & (tree.level >= self._finest(tree))).any(dim=1)
         return self.vertices.divisible(geometry) & ~thinnest
 
-    def refined(
-        self, geometry: CellGeometry, chosen: Tensor, left: float, cells: CellsOf
-    ) -> CellGeometry:
-        halved = self.vertices.refined(geometry, chosen, left, cells)
-        left = max(self.vertices.least, min(self.vertices.contraction, left))
-        times = (-math.log2(left) / (2 * self.exponents)).ceil().long()
-        thinned, most = chosen.any(dim=1) & ~chosen.all(dim=1), self._finest(geometry.tree)
-        return self._thinned(geometry, times, thinned, most, halved, cells)
-
-    def deeper(self, geometry: CellGeometry, cells: CellsOf) -> CellGeometry:
-        """The cells when those at vertices and edges are so much smaller that errors are a quarter.
+    def goals(
+        self, geometry: CellGeometry, left: float, chosen: Tensor | None = None
+    ) -> list[Goal]:
+        """What cells are too coarse for, see `SingularCorners.goals`: at vertices, then at edges.
 
         At edges these are the cells that are thin: others have not been found to have large errors.
         """
-        halved, spare, tree = self.vertices.deeper(geometry, cells), 2, geometry.tree
-        times, most = (1 / self.exponents).ceil().long(), self._finest(tree) + spare
-        thin = tree.level.amin(dim=1) < tree.level.amax(dim=1)
-        return self._thinned(geometry, times, thin, most, halved, cells)
-
-    def _thinned(
-        self,
-        geometry: CellGeometry,
-        times: Tensor,
-        chosen: Tensor,
-        most: int,
-        halved: CellGeometry,
-        cells: CellsOf,
-    ) -> CellGeometry:
-        """The cells when those that are chosen are halved several times across edges.
-
-        Args:
-            geometry: the cells before.
-            times: the numbers of halvings at each edge, (s,).
-            chosen: the cells to be halved, if they are at an edge along a coordinate, a mask (N,).
-            most: the largest level across an edge.
-            halved: the cells of which those at edges are halved further.
-            cells: see `refined`.
-        """
-        thin = ~self._across.all(dim=1)
-        chosen = chosen & ~self.vertices.touched(geometry).any(dim=1)
-        at = self._touched(geometry) & thin & chosen[:, None]
+        found, tree = self.vertices.goals(geometry, left, chosen), geometry.tree
+        thinned, spare = tree.level.amin(dim=1) < tree.level.amax(dim=1), 2
+        if chosen is not None:
+            thinned, spare = chosen.any(dim=1) & ~chosen.all(dim=1), 0
+            left = max(self.vertices.least, min(self.vertices.contraction, left))
+        times = (-math.log2(left) / (2 * self.exponents)).ceil().long()
+        thin = ~self._across.all(dim=1)  # the edges along a coordinate
+        thinned = thinned & ~self.vertices.touched(geometry).any(dim=1)
+        at = self._touched(geometry) & thin & thinned[:, None]
         steps = (at[..., None] & self._across) * times[:, None]
         if not bool(steps.any()):
-            return halved
-        goal = torch.where(steps.amax(dim=1) > 0, geometry.tree.level + steps.amax(dim=1), 0)
-        goal = goal.clamp_max(most)
+            return found
+        goal = torch.where(steps.amax(dim=1) > 0, tree.level + steps.amax(dim=1), 0)
+        goal = goal.clamp_max(self._finest(tree) + spare)
 
-        def coarse(halved: CellGeometry) -> Tensor:
-            tree = halved.tree
-            before = geometry.tree.locate(tree.boxes.mean(dim=1), tree.region)
-            touched = (self._touched(halved)[:, thin, None] & self._across[thin]).any(dim=1)
-            return touched & (tree.level < goal[before])
+        def coarse(after: CellGeometry) -> Tensor:
+            before = tree.locate(after.tree.boxes.mean(dim=1), after.tree.region)
+            touched = (self._touched(after)[:, thin, None] & self._across[thin]).any(dim=1)
+            return touched & (after.tree.level < goal[before])
 
-        return refined_while(halved, coarse, cells)
+        return [*found, coarse]

@@ -22,6 +22,7 @@ from kanpinn.spaces.cells.geometry.cell_geometry import (
     CellSide,
     SidePart,
     derivatives_across,
+    joined_regions,
 )
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.tree import Faces, Tree, gaps
@@ -401,28 +402,14 @@ class SolidGeometry(CellGeometry):
     @classmethod
     def joined(cls, parts: Sequence["SolidGeometry"]) -> "SolidGeometry":
         """The cells of all regions, joined from the cells of each region, `parts`."""
-        if len(parts) == 1:
-            return parts[0]
         return cls(
-            Tree.joined([one.tree for one in parts]),
-            parts[0].domain,
-            torch.cat([one.frames for one in parts]),
-            Faces.joined([one.faces for one in parts], [len(one.tree) for one in parts]),
-            [part for one in parts for part in one.parts],
-            torch.cat([one.sampled for one in parts]),
-            parts[0].step,
-            [solid for one in parts for solid in one.solids],
-            [lost for one in parts for lost in one.lost],
+            **joined_regions(parts),
+            parts=[part for one in parts for part in one.parts],
+            sampled=torch.cat([one.sampled for one in parts]),
+            step=parts[0].step,
+            solids=[solid for one in parts for solid in one.solids],
+            lost=[lost for one in parts for lost in one.lost],
         )
-
-    @cached_property
-    def is_cut(self) -> Tensor:
-        """The cells that the boundary cuts, a mask (N,)."""
-        return torch.tensor([part.is_cut for part in self.parts], dtype=torch.bool)
-
-    @property
-    def whole_cells(self) -> Tensor:
-        return ~self.is_cut
 
     @cached_property
     def _rows(self) -> Tensor:
@@ -490,6 +477,7 @@ class SolidCutter:
             self.solid.domain,
             frames,
             faces,
+            is_cut,
             parts,
             sampled,
             self.finder.sliver,
@@ -554,7 +542,7 @@ def _keys(tree: Tree) -> list[tuple[int, ...]]:
 
 
 @dataclass(frozen=True, eq=False)
-class SolidWalls:
+class SolidBoundary:
     """Points of the boundary in the cells of a solid.
 
     Args:

@@ -1,46 +1,106 @@
-"""The least-squares problem of all cells, linearised: its solution for any right-hand sides,
-and the inverse as a linear map.
+"""The least-squares problem of all cells, linearised: its rows, and its solution for any
+right-hand sides.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 from torch import Tensor
 
+from kanpinn._support.distributed import summed, together
+from kanpinn.linalg.elimination_tree import EliminationTree
+from kanpinn.linalg.nested_dissection import BlockRows, columns_of_blocks
+from kanpinn.linalg.reflections import Reflections
 from kanpinn.loss.terms import ResidualTerm
-from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
-from kanpinn.spaces.cells.geometry.interfaces import CoupledContacts
+from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, CellSide, SideTrace
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.coupling import (
-    ContactRows,
     Coupling,
-    PlacedContact,
+    InterfaceRows,
+    InterfaceSide,
+    SharedRows,
     Traces,
-    placed,
-    traces_of,
 )
-from kanpinn.spaces.cells.system.elimination import CellFactors, SolvedFactors
+from kanpinn.spaces.cells.system.elimination import (
+    CellElimination,
+    CellRows,
+    FaceSolver,
+    ProjectedReflections,
+    Reduced,
+    elimination_order,
+    squares,
+)
 from kanpinn.spaces.cells.system.functions import CellField, CellNorms, SharedInCells
-from kanpinn.spaces.cells.system.rows import RowsOfCells, SharedRows
+from kanpinn.spaces.cells.system.interfaces import Interface
 from kanpinn.spaces.cells.system.terms import PlacedTerm, SampledTerm, region_scales
 
-AnyTerm = SampledTerm | CoupledContacts
+AnyTerm = SampledTerm | Interface
 Array = NDArray[Any]
+Size = tuple[tuple[int, ...], float]
 
 
 @dataclass(frozen=True, eq=False)
-class CellSolution(CellField):
-    """The solution of the least-squares problem.
+class CellGroup:
+    """Cells whose rows have the same matrix, or a single cell.
 
-    shares: the part of each cell in the functional, without its weight, (N,).
+    Args:
+        cells: their numbers.
+        blocks: of each cell the numbers of its traces on faces and at interfaces, and of the kinds
+            of shared functions that it has, (c, f).
+        places: the places of the unknowns of these blocks among all of them, (c, t + q).
+        shape: the numbers of rows, r + t, and of coefficients, L m, of a cell.
+        model: the cell whose rows are eliminated.
+        factor: by which the matrix is that of the model.
     """
 
-    shares: Tensor = field(kw_only=True)
+    cells: Sequence[int]
+    blocks: Array
+    places: Array
+    shape: tuple[int, int]
+    model: int
+    factor: float
+
+
+@dataclass(frozen=True, eq=False)
+class CellSolutions:
+    """The solutions of a least-squares problem in cells for n right-hand sides.
+
+    Args:
+        polynomials: the functions of each cell.
+        shared: functions that cells share.
+        coefficients: (N, L, m, n).
+        traces: those on faces and interfaces, then the coefficients of shared functions,
+            (unknowns, n).
+        shares: the part of each cell in the functional, (N, n).
+    """
+
+    polynomials: LocalPolynomials
+    shared: SharedInCells
+    coefficients: Tensor
+    traces: Tensor
+    shares: Tensor
+
+    @property
+    def first(self) -> CellField:
+        """The solution for the first right-hand side."""
+        sizes = self.shared.sizes
+        last = self.traces[len(self.traces) - sum(sizes) :, 0]
+        numbers = last.split(sizes) if sizes else ()
+        coefficients = self.coefficients[..., 0].contiguous()
+        return CellField(self.polynomials, coefficients, numbers, self.shared)
+
+    def corrected(self, change: "CellSolutions") -> "CellSolutions":
+        """The solutions plus corrections, which leave the residuals whose squares are shares."""
+        coefficients = self.coefficients + change.coefficients
+        return replace(change, coefficients=coefficients, traces=self.traces + change.traces)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,19 +109,21 @@ class CellSystem:
 
     The jump of a field between two cells is split into the differences of both values from a trace
     on their face, an unknown polynomial. Then the coefficients of each cell can be eliminated by
-    themselves, and the traces in the order of a nested dissection (see `CellFactors`). The least
-    sum of both squared differences is a multiple of the squared jump.
+    themselves, and the traces in the order of a nested dissection (see `FaceSolver`). The least
+    sum of both squared differences is a multiple of the squared jump. Cells whose rows are equal
+    up to a factor are in groups, and are eliminated once. With several ranks each has the cells of
+    its own subtrees.
 
     Args:
         geometry: the cells.
         polynomials: the functions of each.
         equation: the equation at points of groups of cells; each cell is in one group, once.
-        walls: the conditions at points of boundaries.
+        boundary: the conditions at points of boundaries.
         counted: the numbers of the fields whose errors count.
         weights: the factor of all rows of each cell, (N,).
         pollution: the factor by which an error is larger elsewhere than in the cell of its origin,
             (N,).
-        interfaces: the arcs at which cells of two regions meet.
+        interfaces: the parts of interfaces at which cells of two regions meet.
         shared: functions that cells share.
 
     by_one_solve: the relative accuracy that one solve has in the root of the functional. In L2 it
@@ -72,11 +134,11 @@ class CellSystem:
     geometry: CellGeometry
     polynomials: LocalPolynomials
     equation: Sequence[SampledTerm]
-    walls: Sequence[SampledTerm]
+    boundary: Sequence[SampledTerm]
     counted: Sequence[int]
     weights: Tensor
     pollution: Tensor
-    interfaces: Sequence[CoupledContacts]
+    interfaces: Sequence[Interface]
     shared: SharedInCells
 
     @cached_property
@@ -89,13 +151,13 @@ class CellSystem:
         largest = torch.stack(slopes).amax(dim=0)
         found = torch.where(largest > 0, 1 / largest.clamp_min(1e-300), 1.0)
         region = self.geometry.tree.region
-        scales = region_scales(self.walls, self.interfaces, region)
+        scales = region_scales(self.boundary, self.interfaces, region)
         return [found * scales[region[one.at.cells[0]]] for one in self.equation]
 
     @cached_property
     def free_fields(self) -> list[int]:
         """The fields that are determined up to a constant: no term depends on their values."""
-        parts = [one.slopes[..., 0, :].flatten(0, -2) for one in (*self.equation, *self.walls)]
+        parts = [one.slopes[..., 0, :].flatten(0, -2) for one in (*self.equation, *self.boundary)]
         return (~torch.cat(parts).any(dim=0)).nonzero()[:, 0].tolist()
 
     @cached_property
@@ -113,13 +175,191 @@ class CellSystem:
         return Traces(self.polynomials, tuple(self.coupling.orders))
 
     @cached_property
+    def norms(self) -> CellNorms:
+        """Norms and means of functions in the cells."""
+        return CellNorms([term.at for term in self.equation], self.counted)
+
+    def indicators(self, shares: Tensor) -> Tensor:
+        """The error by each cell up to a common factor, (N,): by the root of its share."""
+        return shares.sqrt() / self.weights * self.coupling.errors * self.pollution
+
+    def is_linear(self, other: CellField) -> bool:
+        """Whether equation and conditions have the same linearisation about another function."""
+        return all(one.is_linear(other) for one in (*self.equation, *self.boundary))
+
+    def shifted(self, rate: complex, order: int) -> "CellSystem":
+        """The problem K + rate M + rate² N for m fields, from that for these and their rates.
+
+        Args:
+            rate: real or complex.
+            order: the number of time derivatives of the m fields, which are further fields here.
+        """
+
+        def at_rate(term: SampledTerm) -> SampledTerm:
+            value, *others = term.slopes.chunk(order + 1, dim=-1)
+            for power, one in enumerate(others, 1):
+                value = value + rate**power * one
+            return term.with_slopes(value)
+
+        equation, boundary = (
+            [at_rate(one) for one in own] for own in (self.equation, self.boundary)
+        )
+        return replace(self, equation=equation, boundary=boundary)
+
+    @property
+    def right_hand_sides(self) -> dict[AnyTerm, Tensor]:
+        """Those of the problem itself at the points of each term, (c, q, equations, 1)."""
+        every: list[AnyTerm] = [*self.equation, *self.boundary, *self.interfaces]
+        return {one: one.right[..., None] for one in every}
+
+    def solve(
+        self,
+        right_hand_sides: Mapping[AnyTerm, Tensor] | None = None,
+        *,
+        near: CellField | None = None,
+        accuracy: float = 1e-12,
+        again: bool = False,
+    ) -> CellSolutions:
+        """Solve the problem for n right-hand sides; with several ranks all get the same.
+
+        If the accuracy is below `by_one_solve`, the solutions are corrected by the same factors
+        (iterative refinement). One correction reduced the relative error by rounding from 2e-12 to
+        1e-14 for waves, since the rows of equation and jumps differ in size by many powers of ten.
+
+        Args:
+            right_hand_sides: at the points of each term, (c, q, equations, n); zero for those
+                without. Those of the problem itself by default.
+            near: a function near the only solution, from which an iteration starts.
+            accuracy: the relative error that may be left, see `FaceSolver.solve`.
+            again: whether all factors are kept for further right-hand sides, in twice the memory.
+
+        Raises:
+            LinAlgError: if an entry is not finite.
+
+        Reference: Björck, Numerical methods for least squares problems (1996), section 2.9.
+        """
+        values = self.right_hand_sides if right_hand_sides is None else right_hand_sides
+        corrects, enough, start = accuracy < self.by_one_solve, 1e-3, None
+        if near is not None and len(near.numbers) == len(self.shared.kinds):
+            start = self.traces_of(near)
+        with together():
+            reduced = self._reduced(lambda group: self._of_group(group, values), again or corrects)
+            faces = self._face_solver if again else self._solver(2 if corrects else 1)
+        found = self._solved(reduced, faces, start, accuracy)
+        if not corrects:
+            return found
+
+        def residual(group: CellGroup) -> Array:
+            own = self._of_group(group, values)
+            cells, rows, each = own.shape
+            inner = found.coefficients[group.cells].flatten(1, 2).numpy()
+            known = inner, found.traces.numpy()[group.places]
+            flat = [np.moveaxis(one, 1, 0).reshape(-1, cells * each) for one in known]
+            times = self._times(group.cells[0], *flat).reshape(rows, cells, each)
+            return own - np.moveaxis(times, 1, 0)
+
+        with together():
+            reduced = self._reduced(residual, again)
+        return found.corrected(self._solved(reduced, faces, None, enough))
+
+    def _reduced(self, of_group: Callable[[CellGroup], Array], kept: bool) -> list[Reduced]:
+        """The right-hand sides after the elimination of each group's cells.
+
+        Args:
+            of_group: gives those of the rows of a group's cells, (c, rows, n).
+            kept: whether the reflections of cells are needed again. Otherwise they make way for
+                those of the next cells, and R, S and T alone are kept.
+        """
+        # A rank may have no cells.
+        found, following = [], [*self.groups[1:], None][: len(self.groups)]
+        for group, after in zip(self.groups, following, strict=True):
+            model = group.model
+            if model not in self._eliminations:
+                made = self._eliminations[model] = CellElimination.of(self._rows(model))
+                self._triangles[model] = made.triangle, made.rest, made.traces
+            found.append(self._eliminations[model].reduced(of_group(group)))
+            if not kept and (after is None or after.model != model):
+                del self._eliminations[model]
+        return found
+
+    @cached_property
+    def _eliminations(self) -> dict[int, CellElimination]:
+        """The eliminations of the models that are kept."""
+        return {}
+
+    @cached_property
+    def _triangles(self) -> dict[int, tuple[Array, Array, Array]]:
+        """R, S and T of the models."""
+        return {}
+
+    @cached_property
+    def _face_solver(self) -> FaceSolver:
+        """The solver for further right-hand sides, whose factors are kept."""
+        return self._solver(100)
+
+    def _solver(self, times: int) -> FaceSolver:
+        fronts = {
+            cell: BlockRows(blocks, self._triangles[group.model][2], group.factor)
+            for group in self.groups
+            for cell, blocks in zip(group.cells, group.blocks, strict=True)
+        }
+        return FaceSolver(self._plan[1], self._coarse, fronts, times=times)
+
+    def _solved(
+        self, reduced: Sequence[Reduced], faces: FaceSolver, start: Array | None, accuracy: float
+    ) -> CellSolutions:
+        """The solutions for right-hand sides; the other arguments are those of `FaceSolver`."""
+        below: dict[int, Array] = {}
+        for group, left in zip(self.groups, reduced, strict=True):
+            below |= zip(group.cells, left.traces, strict=True)
+        traces = faces.solve(below, start, accuracy)
+        cells, each = len(self.geometry.tree), traces.shape[1]
+        coefficients = np.zeros((cells, self._columns, each), traces.dtype)
+        shares = np.zeros((cells, each))
+        for group, left in zip(self.groups, reduced, strict=True):
+            triangle, rest, others = self._triangles[group.model]
+            known = traces[group.places]
+            count, columns, _ = left.own.shape
+            flat = np.moveaxis(left.own / group.factor - rest @ known, 1, 0)
+            found = solve_triangular(triangle, flat.reshape(columns, count * each))
+            coefficients[group.cells] = np.moveaxis(found.reshape(columns, count, each), 1, 0)
+            missed = squares(group.factor * (others @ known) - left.traces).sum(axis=1)
+            shares[group.cells] = left.lost + missed
+        both = summed([torch.from_numpy(coefficients), torch.from_numpy(shares)])
+        by_field = both[0].unflatten(1, (self.polynomials.size, -1))
+        return CellSolutions(
+            self.polynomials, self.shared, by_field, torch.from_numpy(traces), both[1]
+        )
+
+    def _of_group(self, group: CellGroup, values: Mapping[AnyTerm, Tensor]) -> Array:
+        """The right-hand sides of the rows of a group's cells, (c, rows, n).
+
+        values: those at the points of terms and interfaces, see `solve`.
+        """
+        some = next(iter(values.values()))
+        first, start = group.cells[0], 0
+        found = np.zeros((len(group.cells), group.shape[0], some.shape[-1]), some.numpy().dtype)
+        for number, one in enumerate(self.terms[first]):
+            rows = slice(start, start := start + one.row_count)
+            if one.term in values:
+                places = [self.terms[cell][number].place for cell in group.cells]
+                found[:, rows] = one.weighed(values[one.term][places]).numpy()
+        start = found.shape[1] - sum(one.rows.size for one in self.interface_sides[first])
+        for side in self.interface_sides[first]:  # a cell with these is a group of its own
+            rows = slice(start, start := start + side.rows.size)
+            if side.rows.interface in values:
+                known = values[side.rows.interface][side.place]
+                found[0, rows] = side.rows.right_hand_sides(side.side, side.place, known)
+        return found
+
+    @cached_property
     def terms(self) -> list[list[PlacedTerm]]:
-        """For each cell its terms."""
+        """For each cell its terms, the equation first."""
         found: list[list[PlacedTerm]] = [[] for _ in self.geometry.sides]
         for term, own in zip(self.equation, self.factors, strict=True):
             for place, cell in enumerate(term.at.cells.tolist()):
                 found[cell].append(PlacedTerm(term, place, own * self.weights[cell]))
-        for term in self.walls:
+        for term in self.boundary:
             cells = term.at.cells
             normals = term.at.points.normals
             assert normals is not None
@@ -133,111 +373,280 @@ class CellSystem:
         return found
 
     @cached_property
-    def contact_rows(self) -> list[ContactRows]:
+    def interface_rows(self) -> list[InterfaceRows]:
         """The rows at the parts of interfaces."""
-        return [ContactRows.of(one, self.coupling) for one in self.interfaces]
+        return [InterfaceRows.of(one, self.coupling) for one in self.interfaces]
 
     @cached_property
-    def contacts(self) -> list[list[PlacedContact]]:
-        """For each cell the arcs at which it meets cells of other regions."""
-        return placed(self.contact_rows, len(self.geometry.tree), len(self.geometry.traces))
+    def interface_sides(self) -> list[list[InterfaceSide]]:
+        """For each cell the parts of interfaces at which it meets cells of other regions."""
+        found: list[list[InterfaceSide]] = [[] for _ in self.geometry.sides]
+        trace = len(self.geometry.traces)
+        for rows in self.interface_rows:
+            for side, at in enumerate(rows.interface.sides):
+                for place, cell in enumerate(at.cells.tolist()):
+                    found[cell].append(InterfaceSide(rows, side, place, trace + place))
+            trace += rows.parts
+        for own in found:
+            own.sort(key=lambda one: (one.trace, one.side))
+        return found
 
     @cached_property
-    def rows(self) -> RowsOfCells:
-        """The rows of the cells."""
-        return RowsOfCells(
-            self.geometry,
-            self.weights,
-            self.coupling,
-            self.traces,
-            self.terms,
-            self.contacts,
-            self.free_fields,
-            SharedRows(self.shared, self.geometry, self.traces, self.coupling),
+    def shared_rows(self) -> SharedRows:
+        """The rows of functions that cells share."""
+        return SharedRows(self.shared, self.geometry, self.traces, self.coupling)
+
+    @property
+    def _columns(self) -> int:
+        """The number of coefficients of a cell, L m."""
+        return self.polynomials.size * len(self.coupling.orders)
+
+    def _size(self, cell: int) -> Size:
+        """The levels and the weight of a cell, on which its rows of a term depend."""
+        return tuple(self.geometry.tree.level[cell].tolist()), float(self.weights[cell])
+
+    @cached_property
+    def _same_triangles(self) -> dict[tuple[SampledTerm, Size], ProjectedReflections]:
+        """The rows of the equation as triangles, for cells of each size that have the same."""
+        return {}
+
+    @cached_property
+    def _face_weights(self) -> Tensor:
+        """The roots of the weights on each face for its lower and upper cell, (2, F, j, m)."""
+        faces, geometry = self.geometry.faces, self.geometry
+        normals = torch.eye(self.polynomials.dim, dtype=geometry.half.dtype)[faces.axis]
+        both = (faces.lower, faces.upper)
+        return torch.stack([self.coupling.weights(one, normals, geometry.lengths) for one in both])
+
+    def _weights_at(self, at: SideTrace) -> Tensor:
+        """The factors of the differences of a cell's functions from a trace, (j, m)."""
+        return self._face_weights[0 if at.side.upper else 1, at.face] * at.area**0.5
+
+    def _rows(self, cell: int) -> CellRows:
+        """The rows of a cell."""
+        equation, *conditions = self.terms[cell]
+        rows = [*(one.rows() for one in conditions), self._without_right(cell)]
+        shared = self._of_shared(cell) if self.shared_rows.blocks[cell] else None
+        return CellRows(
+            self._triangle(cell, equation), _joined(rows), *self._at_sides(cell), shared
         )
 
+    def _times(self, cell: int, inner: Array, outer: Array) -> Array:
+        """The rows of a cell times coefficients (L m, n) and traces (t + q, n), (r + t, n)."""
+        coefficients = torch.from_numpy(inner)
+        parts = [one.of(coefficients).numpy() for one in self.terms[cell]]
+        on_sides, traces = self._at_sides(cell)
+        count = len(traces)
+        parts.append(self._without_right(cell).numpy() @ inner)
+        parts.append(on_sides @ inner - traces @ outer[:count])
+        found = np.concatenate(parts)
+        return found + self._of_shared(cell) @ outer[count:] if len(outer) > count else found
+
+    def _without_right(self, cell: int) -> Tensor:
+        """The rows of a cell whose right-hand sides are zero, beside those on its faces."""
+        equation = self.terms[cell][0]
+        count = len(self.free_fields) if cell == 0 else 0
+        bounds = len(self.shared_rows.bounds(cell))
+        found = equation.factors.new_zeros(count + bounds, self._columns)
+        if count:  # a row for each constant that nothing determines
+            size = float(np.abs(self._triangle(cell, equation).triangle).max())
+            found[range(count), self.free_fields] = size
+        return found
+
+    def _at_sides(self, cell: int) -> tuple[Array, Array]:
+        """The rows on a cell's faces and interfaces: for its coefficients and the traces there."""
+        outer, blocks = [np.zeros((0, self._columns))], []
+        scales = self.geometry.scale[cell].tolist()
+        for at in self.geometry.sides[cell]:
+            own, matrix = self.traces.rows(at, scales[at.side.axis], self._weights_at(at))
+            outer.append(own)
+            blocks.append(matrix)
+        for side in self.interface_sides[cell]:
+            own, diagonal = side.rows.rows(side.side, side.place)
+            outer.append(own)
+            blocks.append(np.diag(diagonal))
+        size, start = sum(map(len, blocks)), 0
+        traces = np.zeros((size, size), np.result_type(float, *blocks))
+        for block in blocks:
+            rows = slice(start, start := start + len(block))
+            traces[rows, rows] = block
+        return np.concatenate([one.T for one in outer], axis=1).T, traces
+
+    def _of_shared(self, cell: int) -> Array:
+        """The rows of the functions that a cell shares with others, (r + t, q)."""
+        parts = [self.shared_rows.of_term(one, cell) for one in self.terms[cell]]
+        if cell == 0:  # nothing in the rows of constants
+            parts.append(parts[0].new_zeros(len(self.free_fields), parts[0].shape[1]))
+        parts.append(self.shared_rows.bounds(cell))
+        for at in self.geometry.sides[cell]:
+            parts.append(self.shared_rows.at_side(cell, at, self._weights_at(at)))
+        return _joined(parts)
+
+    def _triangle(self, cell: int, equation: PlacedTerm) -> Reflections | ProjectedReflections:
+        """The transformation of the rows of the equation in a cell to a triangle."""
+        if not equation.term.is_alike:
+            return Reflections.of(_joined([equation.rows()]))
+        key = equation.term, self._size(cell)
+        if key not in self._same_triangles:
+            self._same_triangles[key] = ProjectedReflections.of(equation)
+        return self._same_triangles[key]
+
     @cached_property
-    def cell_factors(self) -> CellFactors:
-        """The factors of the problem."""
-        return self.rows.cell_factors()
+    def _block_sizes(self) -> Array:
+        """The numbers of unknowns on faces, at interfaces, and of each kind of shared functions."""
+        sizes = self.traces.sizes_on(self.geometry.traces)
+        for rows in self.interface_rows:
+            sizes += [rows.size] * rows.parts
+        return np.array(sizes + self.shared.sizes, dtype=np.int64)
 
-    def rights(self, values: Mapping[AnyTerm, Tensor]) -> Iterator[Array]:
-        """The right-hand sides of all rows, see `RowsOfCells.rights`."""
-        return self.rows.rights(self.cell_factors.groups, values)
+    @property
+    def groups(self) -> list[CellGroup]:
+        """The cells of this rank, each in one group; those with the same model are side by side."""
+        return self._plan[0]
 
-    def _residuals(self, values: Mapping[AnyTerm, Tensor], found: SolvedFactors) -> Iterator[Array]:
-        """The right-hand sides of all rows minus the rows times a solution."""
-        return self.rows.residuals(self.cell_factors, self.rights(values), found)
+    @cached_property
+    def _plan(self) -> tuple[list[CellGroup], EliminationTree]:
+        """The groups, and the order in which the traces are eliminated."""
+        sizes, equal = self._block_sizes, defaultdict[Any, list[int]](list)
+        numbers: dict[int, int] = {}
+        orders = [
+            (numbers.setdefault(id(own[0].term), len(numbers)), own[0].place) for own in self.terms
+        ]
+        # In the order of the equation's terms, which make rows of several cells at once.
+        for cell in sorted(range(len(orders)), key=orders.__getitem__):
+            terms = [one.term for one in self.terms[cell]]
+            apart = (
+                self.interface_sides[cell]
+                or self.shared_rows.blocks[cell]
+                or (self.free_fields and cell == 0)
+            )
+            alike = not apart and all(term.is_alike for term in terms)
+            kinds = tuple(at.kind for at in self.geometry.sides[cell])
+            key = (self._size(cell), kinds, tuple(map(id, terms))) if alike else cell
+            equal[key].append(cell)
+        first, blocks = len(sizes) - len(self.shared.kinds), []
+        for cell, sides in enumerate(self.geometry.sides):
+            own = [at.trace for at in sides] + [one.trace for one in self.interface_sides[cell]]
+            own += [first + one for one in self.shared_rows.blocks[cell]]
+            blocks.append(np.array(own, dtype=np.int64))
+        similar, work, shapes = self._similar(equal), np.zeros(len(blocks)), []
+        for those in similar:
+            model = those[0][0][0]  # whose rows are eliminated for all of them
+            rows = sum(one.row_count for one in self.terms[model])
+            rows += int(sizes[blocks[model][blocks[model] < first]].sum())
+            shapes.append((rows + len(self._without_right(model)), self._columns))
+            cells = [cell for group, _ in those for cell in group]
+            work[cells] = 2 * shapes[-1][0] * self._columns**2 / len(cells)
+        tree = elimination_order(self.geometry.tree, blocks, sizes, work)
+        starts, local, groups = np.cumsum(sizes) - sizes, set(tree.local), list[CellGroup]()
+        for those, shape in zip(similar, shapes, strict=True):
+            (model, *_), unit = those[0]
+            for cells, size in those:
+                if here := [cell for cell in cells if cell in local]:
+                    own_blocks = np.stack([blocks[cell] for cell in here])
+                    places = np.stack([columns_of_blocks(own, starts, sizes) for own in own_blocks])
+                    groups.append(CellGroup(here, own_blocks, places, shape, model, size / unit))
+        return groups, tree
 
-    def solve(self, near: CellField | None = None, accuracy: float = 1e-12) -> CellSolution:
-        """Solve the least-squares problem.
+    def _similar(self, equal: Mapping[Any, list[int]]) -> list[list[tuple[list[int], float]]]:
+        """Groups of equal cells with their sizes, in lists of those that differ by this factor.
 
-        Args:
-            near: a function near the solution, from which an iteration starts.
-            accuracy: the relative error that may be left, see `FaceSolver.solve`. If it is below
-                `by_one_solve`, the solution is corrected, see `CellFactors.solve`.
+        Where all derivatives in the equation of a field are of one order, as in Poisson's equation,
+        and weights are powers of a distance, as at corners, the rows of a cell of another size
+        differ only by a factor. Then the ratios of the sizes of all parts of a cell's rows are the
+        same, and these cells need only one elimination. The ratios are given by binary logarithms
+        as rounded multiples of a small unit.
 
-        Raises:
-            LinAlgError: if a residual is not finite.
+        equal: the numbers of equal cells. The key of a cell whose rows are like those of no other
+            one is its number, otherwise what the rows depend on.
         """
-        return self.solve_with({}, near, accuracy)[0]
+        unit = 2.0**-20  # far larger than rounding errors
+        found: dict[Any, list[tuple[list[int], float]]] = {}
+        for key, cells in equal.items():
+            pattern, size = key, 1.0
+            if isinstance(key, tuple):
+                sizes, sides = self._sizes(cells[0]), self.geometry.sides[cells[0]]
+                ratios = ((sizes / sizes[0]).clamp_min(1e-300).log2() / unit).round().long()
+                pattern = (
+                    tuple((at.side, at.within) for at in sides),
+                    key[2],
+                    tuple(ratios.tolist()),
+                )
+                size = float(sizes[0])
+            found.setdefault(pattern, []).append((cells, size))
+        return list(found.values())
 
-    def solve_with(
-        self,
-        more: Mapping[AnyTerm, Tensor],
-        near: CellField | None = None,
-        accuracy: float = 1e-12,
-    ) -> tuple[CellSolution, Tensor]:
-        """Solve the problem, and with the same matrix for K further right-hand sides.
-
-        Args:
-            more: the further ones of some terms, (c, q, equations, K); zero for all others.
-            near, accuracy: see `solve`.
-
-        Returns:
-            The solution, and those for the further right-hand sides, (N, L, K m).
-
-        Raises:
-            LinAlgError: if a residual is not finite.
-        """
-        every: list[AnyTerm] = [*self.equation, *self.walls, *self.interfaces]
-        count = next(iter(more.values())).shape[-1] if more else 0
-        values = {}
-        for one in every:
-            further = more.get(one, one.right.new_zeros(*one.right.shape, count))
-            values[one] = torch.cat([one.right[..., None], further], dim=-1)
-        start = None
-        if near is not None and not more and len(near.numbers) == len(self.shared):
-            members = self.shared.members.any(dim=0)
-            start = traces_of(self.geometry, self.traces, self.contact_rows, members, near)
-        residuals = partial(self._residuals, values) if accuracy < self.by_one_solve else None
-        found = self.cell_factors.solve(
-            self.rights(values), residuals=residuals, start=start, accuracy=accuracy
-        )
-        fields, traces = len(self.coupling.orders), found.traces
-        coefficients = torch.from_numpy(found.coefficients).unflatten(1, (-1, fields))
-        squares = torch.from_numpy(found.shares[:, 0]) / self.weights**2
-        others = coefficients[..., 1:].transpose(2, 3).flatten(2)
-        sizes = self.shared.sizes
-        numbers = (
-            torch.from_numpy(traces[len(traces) - sum(sizes) :, 0]).split(sizes) if sizes else ()
-        )
-        return CellSolution(coefficients[..., 0].contiguous(), numbers, shares=squares), others
-
-    def indicators(self, found: CellSolution) -> Tensor:
-        """The error by each cell up to a common factor, (N,): by the root of its share."""
-        return found.shares.sqrt() * self.coupling.errors * self.pollution
+    def _sizes(self, cell: int) -> Tensor:
+        """The sizes of all parts of a cell's rows, (parts,)."""
+        parts = []
+        for one in self.terms[cell]:  # whose slopes are the same everywhere
+            term, place = one.term, one.place
+            orders = (term.sizes[place] > 0).any(dim=(0, 2)).nonzero()[:, 0]
+            powers = term.at.scale[place] ** orders[:, None]  # (orders, d)
+            root = term.at.weights[place].sum().sqrt()
+            parts.append((root * one.factors[:, None, None] * powers).flatten())
+        for at in self.geometry.sides[cell]:
+            weights = self._weights_at(at)
+            orders = torch.arange(len(weights))[:, None]
+            scale = float(self.geometry.scale[cell, at.side.axis])
+            parts += [(weights * scale**orders).flatten(), (weights / at.unit**orders).flatten()]
+        return torch.cat(parts)
 
     @cached_property
-    def norms(self) -> CellNorms:
-        """Norms and means of functions in the cells."""
-        places = [term.at for term in self.equation]
-        return CellNorms(places, self.polynomials, self.counted, self.shared)
+    def _coarse(self) -> Array:
+        """Which unknowns are of low degrees, (unknowns,); all those of shared functions are.
 
-    def is_linear(self, other: CellField) -> bool:
-        """Whether equation and conditions have the same linearisation about another solution."""
-        terms, shared = (*self.equation, *self.walls), self.shared.sum(other.numbers)
-        return all(one.is_linear(other.coefficients, shared) for one in terms)
+        With waves in cells higher degrees are coarse too.
+        """
+        own, plane = self.geometry.traces, self.polynomials.dim < 3
+        low, most = (3, 400_000) if plane else (2, 40_000)  # so many are eliminated in seconds
+        waves = min(self.coupling.phase, self.polynomials.degree / 2 - low)
+        low += math.ceil(max(0.0, waves))
+
+        def chosen(low: int) -> Array:
+            single, shared = (self.traces.coarse(low, one) for one in (False, True))
+            faces = [np.tile(single, own.single), np.tile(shared, len(own.shared))]
+            return np.concatenate([*faces, *(rows.coarse(low) for rows in self.interface_rows)])
+
+        while low > 1 and chosen(low).sum() > most:
+            low -= 1
+        return np.concatenate([chosen(low), np.ones(sum(self.shared.sizes), dtype=bool)])
+
+    def traces_of(self, function: CellField) -> Array:
+        """The traces of a function on faces and interfaces, and its numbers, (unknowns, 1).
+
+        On a face that several smaller cells share they are those of the larger cell, on others
+        those of the lower one, or of the upper one if the lower one alone shares functions with
+        others: those are in the traces there, and are not computed.
+        """
+        geometry, own, coefficients = self.geometry, self.geometry.traces, function.coefficients
+        lower, upper = geometry.faces.lower, geometry.faces.upper
+        shared = self.shared.members.any(dim=0)
+        chosen = torch.where(shared[lower] & ~shared[upper], upper, lower).tolist()
+        starts = np.cumsum([0, *self.traces.sizes_on(own)])
+        alike = defaultdict[tuple[CellSide, bool], list[tuple[int, float, int]]](list)
+        for cell, sides in enumerate(geometry.sides):
+            for at in sides:
+                several = at.trace >= own.single
+                owner = own.shared[at.trace - own.single][0] if several else chosen[at.face]
+                if owner == cell:
+                    scale = at.unit * float(geometry.scale[cell, at.side.axis])
+                    alike[at.side, several].append((cell, scale, at.trace))
+        found = np.zeros(starts[-1], coefficients.numpy().dtype)
+        for (side, several), every in alike.items():
+            cells, scales, numbers = zip(*every, strict=True)
+            values = self.traces.values(
+                side, torch.tensor(scales), several, coefficients[list(cells)]
+            )
+            found[starts[list(numbers)][:, None] + np.arange(values.shape[1])] = values.numpy()
+        across = [rows.traces(function) for rows in self.interface_rows]
+        of_shared = [one.numpy() for one in function.numbers]
+        return np.concatenate([found, *across, *of_shared])[:, None]
+
+
+def _joined(rows: Sequence[Tensor]) -> Array:
+    """Rows below one another, (r, c), with each column side by side in memory."""
+    return torch.cat([one.T for one in rows], dim=1).T.numpy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,12 +689,11 @@ class CellInverse:
     @classmethod
     def of(cls, system: CellSystem, mass: ResidualTerm) -> "CellInverse":
         """The inverse for a least-squares problem; mass: M."""
-        terms = []
-        for one in system.equation:
-            fields = one.slopes.shape[-1]
-            zero = one.slopes.new_zeros(len(system.geometry.tree), one.polynomials.size, fields)
-            terms.append(SampledTerm(mass, one.at, one.polynomials, zero))
-        return cls(system, terms)
+        equation = system.equation
+        fields, size = equation[0].slopes.shape[-1], system.polynomials.size
+        zeros = torch.zeros(len(system.geometry.tree), size, fields, dtype=torch.float64)
+        zero = CellField(system.polynomials, zeros)
+        return cls(system, [SampledTerm(mass, one.at, zero) for one in equation])
 
     def __call__(self, coefficients: Tensor) -> CellImages:
         """The images of functions; coefficients: theirs, (N, L m, n).
@@ -293,37 +701,18 @@ class CellInverse:
         Raises:
             LinAlgError: if an entry of the problem is not finite.
         """
-        factors, sizes = self.system.cell_factors, np.zeros(coefficients.shape[2])
-
-        def rights() -> Iterator[Array]:
-            for group, masses in zip(factors.groups, self._masses, strict=True):
-                each = [coefficients[cell] for cell in group.cells]
-                if masses[0].term.is_alike:  # the rows are those of the first cell
-                    each = [torch.cat(each, dim=1)]
-                known = torch.cat([m.of(u) for m, u in zip(masses, each, strict=True)], dim=1)
-                known = known.unflatten(1, (len(group.cells), -1)).movedim(1, 0)
-                own = np.zeros((len(known), group.shape[0], known.shape[2]))
-                own[:, : known.shape[1]] = known.numpy()
-                np.add(sizes, np.einsum("crn,crn->n", own, own), out=sizes)
-                yield own
-
-        found = factors.solve(rights(), again=True)
-        parts = found.coefficients, found.shares, sizes
-        return CellImages(*map(torch.from_numpy, parts))
-
-    @cached_property
-    def _masses(self) -> list[list[PlacedTerm]]:
-        """M in each cell of each group, or in its first cell if M is the same in all of them.
-
-        The equation's rows come first among those of a cell.
-        """
-        masses = dict(zip(map(id, self.system.equation), self.mass, strict=True))
-        found = []
-        for group in self.system.cell_factors.groups:
-            equations = [self.system.rows.terms[cell][0] for cell in group.cells]
-            placed = [replace(one, term=masses[id(one.term)]) for one in equations]
-            found.append(placed[:1] if placed[0].term.is_alike else placed)
-        return found
+        system, size = self.system, self.system.polynomials.size
+        by_field = coefficients.unflatten(1, (size, -1))
+        functions = CellField(system.polynomials, by_field.flatten(2))
+        sizes, values = coefficients.new_zeros(coefficients.shape[2]), dict[AnyTerm, Tensor]()
+        for term, mass, factors in zip(system.equation, self.mass, system.factors, strict=True):
+            jets = functions.jets(mass.at, mass.term.channels).unflatten(-1, by_field.shape[2:])
+            values[term] = torch.einsum("cqepm,cqpmn->cqen", mass.slopes, jets)
+            weights = mass.at.weights * system.weights[mass.at.cells, None].square()
+            terms = weights, factors.square(), values[term].square()
+            sizes += torch.einsum("cq,e,cqen->n", *terms)
+        found = system.solve(values, again=True)
+        return CellImages(found.coefficients.flatten(1, 2), found.shares, sizes)
 
     @cached_property
     def _roots(self) -> list[Tensor]:
@@ -333,10 +722,10 @@ class CellInverse:
         for functions that the points do not see.
         """
         found, tiny = [], 1e-6
-        for group in self.system.cell_factors.groups:
+        for group in self.system.groups:
             roots = []
             for cell in group.cells:
-                one = self.system.rows.terms[cell][0]
+                one = self.system.terms[cell][0]
                 at = one.term.at
                 values = one.term.polynomials.values(at.at(one.place))
                 values = at.weights[one.place].sqrt()[:, None] * values
@@ -364,7 +753,7 @@ class CellInverse:
     def _by_cells(self, parts: Tensor, apply: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """Apply R or its inverse to the parts of functions in all cells, (N, L m, n)."""
         found = torch.empty_like(parts)
-        for group, root in zip(self.system.cell_factors.groups, self._roots, strict=True):
+        for group, root in zip(self.system.groups, self._roots, strict=True):
             own = parts[group.cells].unflatten(1, (root.shape[1], -1)).flatten(2)
             found[group.cells] = apply(root, own).reshape(parts[group.cells].shape)
         return found

@@ -1,10 +1,7 @@
-"""The coupling of cells: traces on faces, rows at interfaces, and the traces from which an
-iteration starts.
+"""The coupling of cells: traces on faces, rows at interfaces and rows of functions that cells
+share.
 """
 
-import math
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -14,16 +11,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kanpinn.jets import Channels
 from kanpinn.spaces.cells.geometry.cell_geometry import (
     CellGeometry,
+    CellPoints,
     CellSide,
     FaceTraces,
+    SidePart,
     SideTrace,
     restriction,
 )
-from kanpinn.spaces.cells.geometry.interfaces import CoupledContacts
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
-from kanpinn.spaces.cells.system.functions import CellField
+from kanpinn.spaces.cells.system.functions import CellField, SharedInCells
+from kanpinn.spaces.cells.system.interfaces import Interface
+from kanpinn.spaces.cells.system.terms import PlacedTerm
 
 Array = NDArray[Any]
 
@@ -154,34 +155,36 @@ class Traces:
     polynomials: LocalPolynomials
     orders: tuple[int, ...]
 
-    def sizes(self, field: int, shared: bool) -> list[int]:
-        """The number of unknowns of each derivative of a field.
+    def unknowns(self, shared: bool) -> list[tuple[int, int, slice]]:
+        """For each field f and each j the places of the unknowns for h^j ∂^j u in a trace.
 
         shared: whether several smaller cells share the trace.
         """
-        face = self.polynomials.on_face
+        face, start, found = self.polynomials.on_face, 0, []
         highest = face.degree - (0 if shared else face.degree // 6)
-        return [face.count(highest - j) for j in range(self.orders[field])]
+        for field, order in enumerate(self.orders):
+            for j in range(order):
+                found.append((field, j, slice(start, start := start + face.count(highest - j))))
+        return found
 
     def size(self, shared: bool) -> int:
-        """The number of all unknowns of a trace; shared: see `sizes`."""
-        return sum(sum(self.sizes(field, shared)) for field in range(len(self.orders)))
+        """The number of all unknowns of a trace; shared: see `unknowns`."""
+        return max((places.stop for _, _, places in self.unknowns(shared)), default=0)
 
     def sizes_on(self, faces: FaceTraces) -> list[int]:
         """The numbers of unknowns of all traces on faces."""
         single, shared = self.size(shared=False), self.size(shared=True)
         return [single] * faces.single + [shared] * len(faces.shared)
 
-    def coarse(self, low: int, shared: bool) -> Tensor:
+    def coarse(self, low: int, shared: bool) -> Array:
         """Which unknowns of a trace have a degree of at most `low` - j, a mask (size,).
 
-        shared: see `sizes`.
+        shared: see `unknowns`.
         """
-        count, parts = self.polynomials.on_face.count, [torch.zeros(0, dtype=torch.bool)]
-        for field in range(len(self.orders)):
-            for j, size in enumerate(self.sizes(field, shared)):
-                parts.append(torch.arange(size) < (count(low - j) if low >= j else 0))
-        return torch.cat(parts)
+        found, count = np.zeros(self.size(shared), dtype=bool), self.polynomials.on_face.count
+        for _, j, places in self.unknowns(shared):
+            found[places.start : min(places.stop, places.start + count(low - j))] = True
+        return found
 
     def values(self, side: CellSide, scales: Tensor, shared: bool, coefficients: Tensor) -> Tensor:
         """The traces of the functions of c cells on a part of a side, (c, size).
@@ -190,16 +193,15 @@ class Traces:
             side: the part, a whole face in the same place of each cell.
             scales: `SideTrace.unit` times the derivative of the cell's coordinate by the physical
                 one, for each cell, (c,).
-            shared: see `sizes`.
+            shared: see `unknowns`.
             coefficients: of the functions, (c, L, m).
         """
         matrices = side.traces(self.polynomials, max(self.orders, default=0))
-        parts = [coefficients.new_zeros(len(coefficients), 0)]
-        for field in range(len(self.orders)):
-            for j, count in enumerate(self.sizes(field, shared)):
-                own = coefficients[:, :, field] @ matrices[j][:, :count].to(coefficients)
-                parts.append(scales[:, None].to(own) ** j * own)
-        return torch.cat(parts, dim=1)
+        found = coefficients.new_zeros(len(coefficients), self.size(shared))
+        for field, j, places in self.unknowns(shared):
+            onto = matrices[j][:, : places.stop - places.start].to(coefficients)
+            found[:, places] = scales[:, None].to(onto) ** j * (coefficients[:, :, field] @ onto)
+        return found
 
     def rows(self, at: SideTrace, scale: float, weights: Tensor) -> tuple[Array, Array]:
         """The rows of a cell's functions, and those of the traces, on a part of a side.
@@ -218,96 +220,93 @@ class Traces:
         matrices, factors = [one.numpy() for one in every], weights.tolist()
         if at.within is not None:
             onto = restriction(self.polynomials.on_face, *at.within).numpy().T
-        size, start = self.size(shared), 0
+        size = self.size(shared)
         found = np.zeros((self.polynomials.size, fields, size))
         traces = np.zeros((size, size))
-        for field in range(fields):
-            for j, count in enumerate(self.sizes(field, shared)):
-                rows, weight = slice(start, start := start + count), factors[j][field]
-                np.multiply(matrices[j][:, :count], weight * scale**j, out=found[:, field, rows])
-                own = np.eye(count) if onto is None else onto[:count, :count]
-                np.multiply(own, weight / at.unit**j, out=traces[rows, rows])
+        for field, j, rows in self.unknowns(shared):
+            count, weight = rows.stop - rows.start, factors[j][field]
+            np.multiply(matrices[j][:, :count], weight * scale**j, out=found[:, field, rows])
+            own = np.eye(count) if onto is None else onto[:count, :count]
+            np.multiply(own, weight / at.unit**j, out=traces[rows, rows])
         return found.reshape(-1, size).T, traces
 
 
 @dataclass(frozen=True, eq=False)
-class ContactRows:
+class InterfaceRows:
     """The rows that couple cells at parts of an interface: forms of their jets minus traces.
 
     The forms are values and normal derivatives of fields, which have the same trace on both sides,
     and fluxes, whose trace is that of the outside. So the flux inside has the other sign.
 
     Args:
-        coupled: the parts, and the fluxes there.
+        interface: the parts, and the fluxes there.
         forms: the factors of the parts of jets in each form, (2, c, q, forms, parts, m).
         weights: the square roots of the weights, (2, c, forms).
         signs: those of the traces, (2, forms).
     """
 
-    coupled: CoupledContacts
+    interface: Interface
     forms: Tensor
     weights: Tensor
     signs: Tensor
 
     @classmethod
-    def of(cls, coupled: CoupledContacts, coupling: Coupling) -> "ContactRows":
+    def of(cls, interface: Interface, coupling: Coupling) -> "InterfaceRows":
         """The rows with the weights of a coupling."""
-        contacts, orders = coupled.contacts, list(enumerate(coupling.orders))
-        with_flux = (coupled.sizes[..., 1:, :] > 0).flatten(0, -2).any(dim=0).tolist()
+        orders, slopes = list(enumerate(coupling.orders)), interface.slopes
+        with_flux = (interface.sizes[..., 1:, :] > 0).flatten(0, -2).any(dim=0).tolist()
         continuous = [f for f, order in orders if order > 0]
         smooth = [f for f, order in orders if order > 1 and not with_flux[f]]
-        like = coupled.slopes[..., :0, :, :]
-        values, normals = (
-            like.new_zeros(*like.shape[:3], len(fields), *like.shape[4:])
+        values, derivatives = (
+            slopes.new_zeros(*slopes.shape[:3], len(fields), *slopes.shape[4:])
             for fields in (continuous, smooth)
         )
         values[..., range(len(continuous)), 0, continuous] = 1.0
-        dim, across = coupled.polynomials.dim, contacts.points.normals
-        assert across is not None
-        across = across.view(*like.shape[1:3], dim)
+        normals, mean = interface.normals
         for number, field in enumerate(smooth):
-            normals[..., number, 1 : 1 + dim, field] = across
-        cells = [side.cells for side in contacts.sides]
-        widths = [coupled.geometry.across(one, contacts.normals) for one in cells]
-        least = torch.minimum(*widths)
-        jumps = torch.stack([coupling.weights(one, contacts.normals, least) for one in cells])
-        both = zip(coupled.sizes, jumps, strict=True)
+            derivatives[..., number, 1 : 1 + normals.shape[2], field] = normals
+        cells = [side.cells for side in interface.sides]
+        least = torch.minimum(*(interface.geometry.across(one, mean) for one in cells))
+        jumps = torch.stack([coupling.weights(one, mean, least) for one in cells])
+        both = zip(interface.sizes, jumps, strict=True)
         fluxes = torch.stack([coupling.of_condition(*one) for one in both])
         ones = [1.0] * (len(continuous) + len(smooth))
-        signs = [[*ones, *[way] * coupled.right.shape[2]] for way in (-1.0, 1.0)]
+        signs = [[*ones, *[way] * slopes.shape[3]] for way in (-1.0, 1.0)]
         return cls(
-            coupled,
-            torch.cat([values, normals, coupled.slopes], dim=3),
+            interface,
+            torch.cat([values, derivatives, slopes], dim=3),
             torch.cat([jumps[:, :, 0, continuous], jumps[:, :, 1, smooth], fluxes], dim=2),
             jumps.new_tensor(signs),
         )
 
     @property
+    def parts(self) -> int:
+        """The number of parts."""
+        return len(self.interface.onto)
+
+    @property
     def size(self) -> int:
         """The number of unknowns of the traces on one part."""
-        return self.coupled.contacts.traces.size * self.signs.shape[1]
+        return self.interface.traces.size * self.signs.shape[1]
 
-    def coarse(self, low: int) -> Tensor:
-        """Which of these unknowns have a degree of at most `low`, a mask (size,)."""
-        traces = self.coupled.contacts.traces
-        own = torch.arange(traces.size) < traces.count(min(low, traces.degree))
-        return own.repeat(self.signs.shape[1])
+    def coarse(self, low: int) -> Array:
+        """Which unknowns on all parts have a degree of at most `low`, a mask (parts size,)."""
+        traces = self.interface.traces
+        own = np.arange(traces.size) < traces.count(min(low, traces.degree))
+        return np.tile(own, self.signs.shape[1] * self.parts)
 
-    def traces(self, coefficients: Tensor) -> Tensor:
-        """The traces with which the rows of a function are least, (c, size).
-
-        coefficients: of the function, (N, L, m).
-        """
-        onto, right = self.coupled.contacts.onto, self.coupled.right
-        jets = self.coupled.jets(coefficients)
+    def traces(self, function: CellField) -> Array:
+        """The traces with which the rows of a function are least, (parts size,)."""
+        onto, right = self.interface.onto, self.interface.right
+        jets = self.interface.jets(function)
         found = torch.einsum("cqi,scqfpm,cqspm->scfi", onto, self.forms, jets)
         if right.shape[2]:
             found[:, :, -right.shape[2] :] -= torch.einsum("cqi,cqe->cei", onto, right) / 2
         squares = self.weights.square()
         shares = squares / squares.sum(dim=0) * self.signs[:, None]
-        return (found * shares[..., None]).sum(dim=0).flatten(1)
+        return (found * shares[..., None]).sum(dim=0).flatten().numpy()
 
-    def rows(self, side: int, place: int) -> tuple[Tensor, Tensor]:
+    def rows(self, side: int, place: int) -> tuple[Array, Array]:
         """The rows of the cell on one side of a part.
 
         Args:
@@ -317,123 +316,140 @@ class ContactRows:
         Returns:
             (rows, L m), and the diagonal (rows,) of the traces' matrix.
         """
-        weights, onto = self.weights[side, place], self.coupled.contacts.onto[place]
-        functions = self.coupled.functions(side, place)
+        weights, onto = self.weights[side, place], self.interface.onto[place]
+        functions = self.interface.functions(side, place)
         found = torch.einsum("qi,qfpm,qpl->film", onto, self.forms[side, place], functions)
         diagonal = (weights * self.signs[side]).repeat_interleave(onto.shape[1])
-        return (found * weights[:, None, None, None]).flatten(2).flatten(0, 1), diagonal
+        rows = (found * weights[:, None, None, None]).flatten(2).flatten(0, 1)
+        return rows.numpy(), diagonal.numpy()
 
-    def rights(self, side: int, place: int, fluxes: Tensor) -> Tensor:
+    def right_hand_sides(self, side: int, place: int, fluxes: Tensor) -> Array:
         """The right-hand sides of the rows, (rows, n): half of the fluxes' on each side.
 
         fluxes: right-hand sides at the points of the part, (q, equations, n).
         """
         weights, equations = self.weights[side, place], fluxes.shape[1]
-        onto = self.coupled.contacts.onto[place]
+        onto = self.interface.onto[place]
         found = fluxes.new_zeros(len(weights), onto.shape[1], fluxes.shape[2])
         if equations:
             found[-equations:] = torch.einsum("qi,qen->ein", onto, fluxes) / 2
-        return (found * weights[:, None, None]).flatten(0, 1)
+        return (found * weights[:, None, None]).flatten(0, 1).numpy()
 
 
-class PlacedContact(NamedTuple):
+class InterfaceSide(NamedTuple):
     """One of the two cells that meet at a part of an interface.
 
     Args:
         rows: the rows of several parts.
         side: INSIDE or OUTSIDE.
         place: the number of the part among these.
-        number: that of its traces among all traces.
+        trace: that of its trace among all traces.
     """
 
-    rows: ContactRows
+    rows: InterfaceRows
     side: int
     place: int
-    number: int
+    trace: int
 
 
-def placed(rows: Sequence[ContactRows], cells: int, traces: int) -> list[list[PlacedContact]]:
-    """For each cell the parts of interfaces at which it meets cells of other regions.
-
-    Args:
-        rows: those of all parts.
-        cells: the number of cells.
-        traces: the number of traces on faces, after which those on interfaces are numbered.
-    """
-    found: list[list[PlacedContact]] = [[] for _ in range(cells)]
-    for one in rows:
-        for place, both in enumerate(zip(*one.coupled.cells, strict=True)):
-            for side, cell in enumerate(both):
-                found[cell].append(PlacedContact(one, side, place, traces))
-            traces += 1
-    return found
-
-
-def coarse_traces(
-    geometry: CellGeometry, coupling: Coupling, traces: Traces, contacts: Sequence[ContactRows]
-) -> Array:
-    """Whether a trace has a low degree, (unknowns,): traces on faces, then on interfaces.
+@dataclass(frozen=True, eq=False)
+class SharedRows:
+    """The rows of shared functions in the least-squares problem of all cells.
 
     Args:
+        functions: the functions, with a block of unknowns for each kind.
         geometry: the cells.
-        coupling: the weights of jumps; with waves in cells higher degrees are coarse too.
-        traces: the unknowns on a face.
-        contacts: the rows of each part of an interface.
+        traces: the unknowns on faces.
+        coupling: the weights of jumps.
     """
-    own, plane = geometry.traces, geometry.tree.dim < 3
-    low, most = (3, 400_000) if plane else (2, 40_000)  # so many are eliminated in seconds
-    waves = min(coupling.phase, traces.polynomials.degree / 2 - low)
-    low += math.ceil(max(0.0, waves))
 
-    def chosen(low: int) -> Array:
-        single, shared = (traces.coarse(low, one).numpy() for one in (False, True))
-        of_contacts = [one.coarse(low).numpy() for one in contacts]
-        of_faces = [np.tile(single, own.single), np.tile(shared, len(own.shared))]
-        return np.concatenate([*of_faces, *of_contacts])
+    functions: SharedInCells
+    geometry: CellGeometry
+    traces: Traces
+    coupling: Coupling
 
-    while low > 1 and chosen(low).sum() > most:
-        low -= 1
-    return chosen(low)
+    @cached_property
+    def blocks(self) -> list[list[int]]:
+        """For each cell the numbers of the blocks that it has."""
+        found: list[list[int]] = [[] for _ in range(len(self.geometry.tree))]
+        for block, cell in self.functions.members.nonzero().tolist():
+            found[cell].append(block)
+        return found
 
+    def bounds(self, cell: int) -> Tensor:
+        """Rows (r, q) that keep coefficients small, in the first cell of each block.
 
-def traces_of(
-    geometry: CellGeometry,
-    traces: Traces,
-    contacts: Sequence[ContactRows],
-    shared: Tensor,
-    function: CellField,
-) -> Array:
-    """The traces of a function, of all faces and all interfaces, and its numbers, (unknowns, 1).
+        Polynomials nearly represent a part of the functions, whose coefficients only these rows
+        determine. The rows are the unit matrix times `least` and the weight of a jump of the size
+        1 in the largest cells. With smaller values the coefficients grow, and rounding errors with
+        them. Larger values change the solution, as do weights that grow while cells are halved: a
+        solution that is sensitive to its data had an error of 2e-5 with the weight of the smallest
+        cells and 1e-9, which became larger with each halving, and 6e-9 with these.
+        """
+        least, blocks = 1e-10, self.blocks[cell]
+        sizes = [self.functions.kinds[block].count for block in blocks]
+        unit = torch.eye(sum(sizes), dtype=torch.float64)
+        found = [unit[:0]]
+        for block, rows in zip(blocks, unit.split(sizes), strict=True):
+            cells = self.functions.members[block].nonzero()[:, 0]
+            if int(cells[0]) == cell:
+                found.append(least * self._jump(cells) * rows)
+        return torch.cat(found)
 
-    On a face that several smaller cells share they are those of the larger cell, on others those of
-    the lower one, or of the upper one if the lower one alone shares functions with others: those
-    are in the traces there, and are not computed.
+    def _jump(self, cells: Tensor) -> float:
+        """The norm of the rows of a jump of the size 1 at a side of the largest of some cells."""
+        widths, axes = self.geometry.widths[cells], torch.eye(self.geometry.tree.dim).double()
+        found = []
+        for across, normal in zip(widths.T, axes, strict=True):
+            weights = self.coupling.weights(cells, normal.expand(len(cells), -1), across)[:, 0]
+            areas = widths.prod(dim=1) / across
+            found.append((weights * areas.sqrt()[:, None]).amax(dim=1))
+        return float(torch.stack(found).amax(dim=0).min())
 
-    Args:
-        geometry: the cells.
-        traces: the unknowns on a face.
-        contacts: the rows at the parts of interfaces.
-        shared: the cells that share functions, a mask (N,).
-        function: the function.
-    """
-    own, coefficients = geometry.traces, function.coefficients
-    lower, upper = geometry.faces.lower, geometry.faces.upper
-    chosen = torch.where(shared[lower] & ~shared[upper], upper, lower).tolist()
-    starts = np.cumsum([0, *traces.sizes_on(own)])
-    alike: dict[tuple[CellSide, bool], list[tuple[int, float, int]]] = defaultdict(list)
-    for cell, sides in enumerate(geometry.sides):
-        for at in sides:
-            several = at.trace >= own.single
-            owner = own.shared[at.trace - own.single][0] if several else chosen[at.face]
-            if owner == cell:
-                scale = at.unit * float(geometry.scale[cell, at.side.axis])
-                alike[at.side, several].append((cell, scale, at.trace))
-    found = np.zeros((starts[-1], 1), coefficients.numpy().dtype)
-    for (side, several), every in alike.items():
-        cells, scales, numbers = zip(*every, strict=True)
-        values = traces.values(side, torch.tensor(scales), several, coefficients[list(cells)])
-        places = starts[list(numbers)][:, None] + np.arange(values.shape[1])
-        found[places, 0] = values.numpy()
-    across = [one.traces(coefficients).flatten().numpy()[:, None] for one in contacts]
-    of_shared = [one.numpy()[:, None] for one in function.numbers]
-    return np.concatenate([found, *across, *of_shared])
+    @cached_property
+    def _crossing(self) -> Tensor:
+        """The traces between cells that have functions and others, a mask (blocks, traces).
+
+        There the trace is that of the whole solution, elsewhere that of the polynomials alone: the
+        functions themselves are smooth from cell to cell.
+        """
+        faces, own = self.geometry.faces, self.geometry.traces
+        differ = self.functions.members[:, faces.lower] != self.functions.members[:, faces.upper]
+        found = torch.zeros(len(self.functions.kinds), len(own), dtype=torch.bool)
+        for block, one in enumerate(differ):
+            found[block, own.number[one]] = True
+        return found
+
+    def of_term(self, one: PlacedTerm, cell: int) -> Tensor:
+        """The rows of a term in a cell, (rows, q)."""
+        term, points = one.term, one.term.at.some(torch.tensor([one.place])).points[one.used]
+        kinds = [self.functions.kinds[block] for block in self.blocks[cell]]
+        jets = torch.cat([kind.stacked(points, term.term.channels) for kind in kinds], dim=3)
+        slopes = one.slopes[:, :, term.parts]
+        return torch.einsum("qepm,qpmk->qek", slopes, jets[:, term.parts]).flatten(0, 1)
+
+    def at_side(self, cell: int, at: SideTrace, weights: Tensor) -> Tensor:
+        """The rows at a part of a cell's side, (rows, q).
+
+        weights: of each derivative and field, (j, m).
+        """
+        side, polynomials, orders = at.side, self.traces.polynomials, self.traces.orders
+        shared, blocks = at.within is not None, self.blocks[cell]
+        size, kinds = self.traces.size(shared), self.functions.kinds
+        found = [weights.new_zeros(size, kinds[block].count) for block in blocks]
+        for own, block in zip(found, blocks, strict=True):
+            if not bool(self._crossing[block, at.trace]):
+                continue
+            assert isinstance(side, SidePart)
+            nodes, factors = polynomials.on_face.rule()
+            onto = polynomials.on_face.values(nodes) * factors[:, None]
+            where = CellPoints.on_side(self.geometry, torch.tensor([cell]), side, nodes, factors)
+            names = where.points.names
+            direction = tuple(float(i == side.axis) for i in range(len(names)))
+            channels = Channels(names, directions=(direction,), order=max(1, max(orders) - 1))
+            # The value is the first part, and derivatives along the direction are the last ones.
+            jets = kinds[block].stacked(where.points, channels)
+            for field, j, rows in self.traces.unknowns(shared):
+                part, count = 0 if j == 0 else j - 1 - channels.order, rows.stop - rows.start
+                own[rows] = weights[j, field] * (onto[:, :count].T @ jets[:, part, field])
+        return torch.cat(found, dim=1)

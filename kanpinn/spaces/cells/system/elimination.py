@@ -2,24 +2,20 @@
 faces by nested dissection or conjugate gradients.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 
-from kanpinn._support.distributed import summed, together
 from kanpinn._support.errors import NumericalError
 from kanpinn._support.memory import machine_memory, written_size
 from kanpinn.linalg.elimination_tree import EliminationTree, Merge, order_of_least_fill
 from kanpinn.linalg.nested_dissection import (
     BlockRows,
     Dissected,
-    columns_of_blocks,
     solve_dissected,
 )
 from kanpinn.linalg.reflections import Reflections, StackedReflections
@@ -74,14 +70,16 @@ class ProjectedReflections:
         """R, (min(L e, L m), L m)."""
         return self.projected.triangle
 
-    def apply(self, rights: Array) -> Array:
+    def apply(self, columns: Array) -> Array:
         """Q⁻¹ times a matrix, both (q e, n)."""
-        each = self.equations * rights.shape[1]
-        flat = np.ascontiguousarray(rights).reshape(-1, each)
+        each = self.equations * columns.shape[1]
+        flat = np.ascontiguousarray(columns).reshape(-1, each)
         # The reflections of the points are real: they are applied to both parts of complex numbers.
         moved = self.points.apply(flat.view(flat.real.dtype)).copy().view(flat.dtype)
         count = self.points.vectors.shape[1]
-        first, rest = (part.reshape(-1, rights.shape[1]) for part in (moved[:count], moved[count:]))
+        first, rest = (
+            part.reshape(-1, columns.shape[1]) for part in (moved[:count], moved[count:])
+        )
         return np.concatenate([self.projected.apply(first), rest])
 
 
@@ -107,8 +105,7 @@ class CellRows:
     shared: Array | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class ReducedRights:
+class Reduced(NamedTuple):
     """The right-hand sides of the rows that remain after the elimination of cells.
 
     Args:
@@ -191,88 +188,21 @@ class CellElimination:
             own, traces = self.outer.apply(own, traces)
         return own, traces, np.concatenate([equation[columns:], left])
 
-    def reduced(self, rights: Array) -> ReducedRights:
+    def reduced(self, right_hand_sides: Array) -> Reduced:
         """Transform right-hand sides of the rows of c cells, (c, r + t, n)."""
-        cells, count, each = rights.shape
-        own, traces, left = self._moved(np.moveaxis(rights, 1, 0).reshape(count, cells * each))
+        cells, count, each = right_hand_sides.shape
+        own, traces, left = self._moved(
+            np.moveaxis(right_hand_sides, 1, 0).reshape(count, cells * each)
+        )
         if self.left is not None:
             left, shared = self.left.apply(left), self.left.shape[1]
             traces, left = np.concatenate([traces, _padded(left, shared)]), left[shared:]
-        lost = _squares(left).sum(axis=0)
+        lost = squares(left).sum(axis=0)
         own, traces = (np.moveaxis(t.reshape(-1, cells, each), 1, 0) for t in (own, traces))
-        return ReducedRights(own, traces, lost.reshape(cells, each))
+        return Reduced(own, traces, lost.reshape(cells, each))
 
 
-@dataclass(eq=False)
-class ModelElimination:
-    """The elimination of a cell, the model of all whose rows have the same matrix up to a factor.
-
-    Args:
-        rows: makes the rows of the model. They are made when they are needed, as they take
-            more memory than their triangles.
-    """
-
-    rows: Callable[[], CellRows]
-
-    @cached_property
-    def elimination(self) -> CellElimination:
-        """The transformation of the rows."""
-        return CellElimination.of(self.rows())
-
-    @cached_property
-    def triangle(self) -> tuple[Array, Array, Array]:
-        """R, S and T."""
-        found = self.elimination
-        return found.triangle, found.rest, found.traces
-
-    def forget_reflections(self) -> None:
-        """Free their memory. `CellGroup.solved` needs R, S and T alone, which are kept."""
-        _ = self.triangle
-        del self.elimination
-
-
-@dataclass(frozen=True, eq=False)
-class CellGroup:
-    """Cells whose rows have the same matrix, or a single cell.
-
-    Args:
-        cells: their numbers.
-        faces: of each cell the numbers of its faces, of the arcs at which it meets cells of other
-            regions, and of the shared functions that it has, (c, f).
-        shape: the numbers of rows, r + t, and of coefficients, L m, of a cell.
-        model: the elimination of a cell whose matrix is this one up to a factor.
-        factor: by which the matrix is that of `model`.
-    """
-
-    cells: Sequence[int]
-    faces: Array
-    shape: tuple[int, int]
-    model: ModelElimination
-    factor: float
-
-    def fronts(self) -> Iterator[tuple[int, BlockRows]]:
-        """The rows for the traces that remain when the coefficients of a cell are eliminated."""
-        _, _, traces = self.model.triangle
-        for cell, faces in zip(self.cells, self.faces, strict=True):
-            yield cell, BlockRows(faces, traces, self.factor)
-
-    def solved(self, reduced: ReducedRights, known: Array) -> tuple[Array, Array]:
-        """The coefficients of each cell, (c, L m, n), and its part in the functional, (c, n).
-
-        Args:
-            reduced: the right-hand sides.
-            known: the traces on the faces of each cell, (c, t, n).
-        """
-        triangle, rest, traces = self.model.triangle
-        count, columns, each = reduced.own.shape
-        own = reduced.own / self.factor - rest @ known
-        flat = np.moveaxis(own, 1, 0).reshape(columns, count * each)
-        found = solve_triangular(triangle, flat).reshape(columns, count, each)
-        left = _squares(self.factor * (traces @ known) - reduced.traces).sum(axis=1)
-        return np.moveaxis(found, 1, 0), reduced.lost + left
-
-
-def _squares(numbers: Array) -> Array:
+def squares(numbers: Array) -> Array:
     """The squared absolute values of real or complex numbers."""
     return np.square(np.abs(numbers) if np.iscomplexobj(numbers) else numbers)
 
@@ -358,24 +288,6 @@ def merge_order(tree: Tree) -> list[Merge]:
     return found
 
 
-def work_of_cells(
-    groups: Sequence[Sequence[int]], shapes: Sequence[tuple[int, int]], count: int
-) -> Array:
-    """The number of operations for the elimination of each cell's coefficients, (N,).
-
-    The work for a group of equal cells is done once, and is divided among them.
-
-    Args:
-        groups: the numbers of the cells that are equal.
-        shapes: of each group, the numbers of rows and of coefficients of one of its cells.
-        count: the number of cells N.
-    """
-    found = np.zeros(count)
-    for cells, (rows, columns) in zip(groups, shapes, strict=True):
-        found[list(cells)] = 2 * rows * columns**2 / len(cells)
-    return found
-
-
 class FaceSolver:
     """Least squares for the traces on all faces.
 
@@ -423,12 +335,15 @@ class FaceSolver:
         return Dissected(self._tree, self._fronts)
 
     def solve(
-        self, rights: Mapping[int, Array], start: Array | None = None, accuracy: float = 1e-12
+        self,
+        right_hand_sides: Mapping[int, Array],
+        start: Array | None = None,
+        accuracy: float = 1e-12,
     ) -> Array:
         """The traces, (unknowns, n), for the right-hand sides of each cell's rows, (r, n).
 
         Args:
-            rights: the right-hand sides.
+            right_hand_sides: those of the rows of each cell.
             start: traces near them, from which conjugate gradients start.
             accuracy: at which conjugate gradients end, the relative error in the root of the
                 functional, but at least 1e-12.
@@ -443,156 +358,18 @@ class FaceSolver:
             # Operations of an elimination are faster, by the factor `slower`.
             ratio = self._tree.operations / (slower * self._two_level.operations)
             most = int(min(max(few, ratio), many))
-            found = self._two_level.solve(rights, max(accuracy, rounding), most, start)
+            found = self._two_level.solve(right_hand_sides, max(accuracy, rounding), most, start)
             if found is not None:
                 return found
             self._by_elimination = True
             del self._two_level
-            self._check_memory(most)
+            if self._bytes > (memory := machine_memory()):
+                raise NumericalError(
+                    f"the least-squares problem of {len(self._tree.blocks)} cells is not solved by "
+                    f"{most} iterations of conjugate gradients, and its elimination would need "
+                    f"{written_size(self._bytes)} of memory; this machine has "
+                    f"{written_size(int(memory))}"
+                )
         if self._again:
-            return self._dissected.solve(rights)
-        return solve_dissected(self._tree, self._fronts, rights)
-
-    def _check_memory(self, iterations: int) -> None:
-        """Refuse an elimination that does not fit into memory.
-
-        Raises:
-            NumericalError: if it does not.
-        """
-        memory = machine_memory()
-        if self._bytes > memory:
-            raise NumericalError(
-                f"the least-squares problem of {len(self._tree.blocks)} cells is not solved by "
-                f"{iterations} iterations of conjugate gradients, and its elimination would need "
-                f"{written_size(self._bytes)} of memory; this machine has "
-                f"{written_size(int(memory))}"
-            )
-
-
-@dataclass(frozen=True, eq=False)
-class SolvedFactors:
-    """The solutions of a least-squares problem in cells for n right-hand sides.
-
-    Args:
-        coefficients: of all cells, (N, L m, n).
-        shares: their parts in the functional, (N, n).
-        traces: those on faces and arcs, then the coefficients of shared functions, (unknowns, n).
-    """
-
-    coefficients: Array
-    shares: Array
-    traces: Array
-
-    def corrected(self, change: "SolvedFactors") -> "SolvedFactors":
-        """The solution plus a correction, which leaves the residuals whose squares are shares."""
-        coefficients = self.coefficients + change.coefficients
-        return SolvedFactors(coefficients, change.shares, self.traces + change.traces)
-
-
-@dataclass(frozen=True, eq=False)
-class CellFactors:
-    """The factors of a least-squares problem in cells.
-
-    The coefficients of each cell are eliminated by themselves, and the traces on faces by
-    `FaceSolver`. With several ranks each has the cells of its own subtrees.
-
-    Args:
-        groups: the cells of this rank, each in one group, once. Groups with the same elimination
-            are side by side.
-        tree: the order in which the traces are eliminated.
-        coarse: which of the traces are unknowns of low degrees, (unknowns,).
-        columns: the number of coefficients of a cell, L m.
-    """
-
-    groups: Sequence[CellGroup]
-    tree: EliminationTree
-    coarse: Array
-    columns: int
-
-    def _fronts(self) -> dict[int, BlockRows]:
-        return dict(pair for group in self.groups for pair in group.fronts())
-
-    @cached_property
-    def _faces(self) -> FaceSolver:
-        return self._solver(100)
-
-    def _solver(self, times: int) -> FaceSolver:
-        return FaceSolver(self.tree, self.coarse, self._fronts(), times=times)
-
-    def solve(
-        self,
-        rights: Iterable[Array],
-        *,
-        again: bool = False,
-        residuals: Callable[[SolvedFactors], Iterable[Array]] | None = None,
-        start: Array | None = None,
-        accuracy: float = 1e-12,
-    ) -> SolvedFactors:
-        """Solve the problem; with several ranks all get the same.
-
-        With `residuals` the solution is corrected by the same factors (iterative refinement). One
-        correction reduced the relative error by rounding from 2e-12 to 1e-14 for waves, since the
-        rows of equation and jumps differ in size by many powers of ten.
-
-        Args:
-            rights: the right-hand sides of the rows of each group's cells, (c, rows, n). Each is
-                requested when the previous one is no longer needed.
-            again: whether all factors are kept for further right-hand sides, in twice the memory.
-            residuals: the right-hand sides minus the rows times a solution.
-            start, accuracy: see `FaceSolver.solve`.
-
-        Raises:
-            LinAlgError: if an entry is not finite.
-
-        Reference: Björck, Numerical methods for least squares problems (1996), section 2.9.
-        """
-        kept, enough = again or residuals is not None, 1e-3
-        with together():
-            reduced = self._reduced(rights, kept)
-            faces = self._faces if again else self._solver(2 if residuals else 1)
-        found = self._found(reduced, faces, start, accuracy)
-        if residuals is None:
-            return found
-        with together():
-            reduced = self._reduced(residuals(found), again)
-        return found.corrected(self._found(reduced, faces, None, enough))
-
-    def _reduced(self, rights: Iterable[Array], kept: bool) -> list[ReducedRights]:
-        """The right-hand sides after the elimination of each group's cells.
-
-        kept: whether the reflections of cells are needed again.
-        """
-        # A rank may have no cells.
-        found, following = [], [*self.groups[1:], None][: len(self.groups)]
-        for group, after, own in zip(self.groups, following, rights, strict=True):
-            found.append(group.model.elimination.reduced(own))
-            if not kept and (after is None or after.model is not group.model):
-                group.model.forget_reflections()
-        return found
-
-    def _found(
-        self,
-        reduced: Sequence[ReducedRights],
-        faces: FaceSolver,
-        start: Array | None,
-        accuracy: float,
-    ) -> SolvedFactors:
-        """The solution for right-hand sides; the other arguments are those of `FaceSolver`."""
-        below: dict[int, Array] = {}
-        for group, left in zip(self.groups, reduced, strict=True):
-            below |= zip(group.cells, left.traces, strict=True)
-        traces = faces.solve(below, start, accuracy)
-        cells, count = len(self.tree.blocks), traces.shape[1]
-        coefficients = np.zeros((cells, self.columns, count), traces.dtype)
-        shares = np.zeros((cells, count))
-        for group, left in zip(self.groups, reduced, strict=True):
-            known = traces[self.columns_of(group)]
-            coefficients[group.cells], shares[group.cells] = group.solved(left, known)
-        both = summed([torch.from_numpy(coefficients), torch.from_numpy(shares)])
-        return SolvedFactors(both[0].numpy(), both[1].numpy(), traces)
-
-    def columns_of(self, group: CellGroup) -> Array:
-        """The places of the unknowns of a group's cells among all traces, (c, t + q)."""
-        sizes = self.tree.sizes
-        starts = np.cumsum(sizes) - sizes
-        return np.stack([columns_of_blocks(faces, starts, sizes) for faces in group.faces])
+            return self._dissected.solve(right_hand_sides)
+        return solve_dissected(self._tree, self._fronts, right_hand_sides)

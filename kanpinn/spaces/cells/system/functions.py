@@ -3,14 +3,14 @@ their values, norms and means.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from kanpinn.geometry.points import Points
-from kanpinn.jets import Channels, derivatives_of_parts
+from kanpinn.jets import Channels
 from kanpinn.networks.enrichment import Enrichment
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, CellPoints
 from kanpinn.spaces.cells.geometry.corner_functions import CornerFunctions
@@ -39,65 +39,23 @@ class SharedInCells:
     Args:
         kinds: those of each kind.
         members: the cells that have them, (kinds, N).
-        fields: the number m of fields.
     """
 
     kinds: Sequence[SharedFunctions]
     members: Tensor
-    fields: int
 
     @classmethod
-    def of(
-        cls, functions: Sequence[SharedFunctions], geometry: CellGeometry, fields: int
-    ) -> "SharedInCells":
+    def of(cls, functions: Sequence[SharedFunctions], geometry: CellGeometry) -> "SharedInCells":
         """Some functions in some cells."""
         none = torch.zeros(0, len(geometry.tree), dtype=torch.bool)
-        members = torch.cat([none, *(one.members(geometry)[None] for one in functions)])
-        return cls(functions, members, fields)
-
-    def __len__(self) -> int:
-        return len(self.kinds)
+        return cls(
+            functions, torch.cat([none, *(one.members(geometry)[None] for one in functions)])
+        )
 
     @property
     def sizes(self) -> list[int]:
         """The number of functions of each kind."""
         return [one.count for one in self.kinds]
-
-    def sum(self, numbers: Sequence[Tensor]) -> "SharedSum | None":
-        """The sums of the functions; None without any.
-
-        numbers: the coefficients of those of each kind, (count,) each; none where they are zero.
-        """
-        return SharedSum(self, numbers) if numbers else None
-
-
-@dataclass(frozen=True, eq=False)
-class SharedSum:
-    """The sums of shared functions in all cells.
-
-    Args:
-        functions: the functions.
-        numbers: the coefficients of those of each kind, (count,) each.
-    """
-
-    functions: SharedInCells
-    numbers: Sequence[Tensor]
-
-    def stacked(self, at: CellPoints, channels: Channels) -> Tensor:
-        """The stacked jets of the sums at points of cells, (c, q, parts, m)."""
-        (cells, each), most = at.weights.shape, 2**20  # numbers of functions at once
-        fields, kinds = self.functions.fields, (self.functions.kinds, self.functions.members)
-        parts = len(derivatives_of_parts(channels))
-        found = at.weights.new_zeros(cells, each, parts, fields)
-        for functions, members, numbers in zip(*kinds, self.numbers, strict=True):
-            own = members[at.cells].nonzero()[:, 0]
-            if not len(own) or not bool(numbers.any()):
-                continue
-            together = max(1, most // (each * parts * fields * functions.count))
-            for some in own.split(together):
-                jets = functions.stacked(at.some(some).points, channels) @ numbers
-                found[some] += jets.unflatten(0, (len(some), each))
-        return found
 
 
 def for_each_field(jets: Tensor, fields: int) -> Tensor:
@@ -172,70 +130,76 @@ class EnrichmentInCells(SharedFunctions):
         return for_each_field(found, self.fields)
 
 
-def jets_at(
-    at: CellPoints,
-    polynomials: LocalPolynomials,
-    channels: Channels,
-    coefficients: Tensor,
-    kept: dict[tuple[float, ...], Tensor] | None = None,
-) -> Tensor:
-    """The stacked jets of a function at points of cells, (c, q, parts, m).
-
-    Args:
-        at: the points.
-        polynomials: the functions of a cell.
-        channels: the derivatives.
-        coefficients: in all cells, (N, L, m).
-        kept: gets the jets of the polynomials in cells of each size, for further functions at the
-            same points; None to forget them. They are for points in the same places of each cell.
-    """
-    own, kept = coefficients[at.cells], {} if kept is None else kept
-    if not at.alike:
-        most = 2**20  # numbers of one kind at once
-        each = max(1, most // (at.weights.shape[1] * (polynomials.degree + 1)))
-        parts = zip(at.local.split(each), at.scale.split(each), own.split(each), strict=True)
-        return torch.cat([polynomials.evaluated(channels, *part) for part in parts])
-    scales, kind = at.scale.unique(dim=0, return_inverse=True)
-    cells = [(kind == number).nonzero()[:, 0] for number in range(len(scales))]
-    found = []
-    for some, scale in zip(cells, scales, strict=True):
-        size = tuple(scale.tolist())
-        if size not in kept:
-            kept[size] = polynomials.stacked(channels, at.local, scale)
-        found.append(torch.einsum("qpl,clm->cqpm", kept[size], own[some]))
-    return torch.cat(found)[torch.cat(cells).argsort()]
-
-
-def sums_at(
-    at: CellPoints,
-    polynomials: LocalPolynomials,
-    channels: Channels,
-    coefficients: Tensor,
-    shared: SharedSum | None,
-) -> Tensor:
-    """The stacked jets of polynomials and shared functions together, (c, q, parts, m).
-
-    The arguments are those of `jets_at`, and the sums of shared functions; None without any.
-    """
-    found = jets_at(at, polynomials, channels, coefficients)
-    return found if shared is None else found + shared.stacked(at, channels)
-
-
 @dataclass(frozen=True, eq=False)
 class CellField:
     """A function: polynomials in all cells, and functions that cells share.
 
-    coefficients: (N, L, m). numbers: the coefficients of the shared functions, (count,) of each
-    kind; none where they are zero.
+    Args:
+        polynomials: the basis in each cell.
+        coefficients: of the m fields, (N, L, m).
+        numbers: the coefficients of the shared functions, (count,) of each kind; none where they
+            are zero.
+        shared: the shared functions; needed with `numbers` only.
     """
 
+    polynomials: LocalPolynomials
     coefficients: Tensor
     numbers: Sequence[Tensor] = ()
+    shared: SharedInCells | None = None
 
     def minus(self, other: "CellField") -> "CellField":
         """The difference from another function on the same cells."""
         pairs = zip(self.numbers, other.numbers, strict=True)
-        return CellField(self.coefficients - other.coefficients, [a - b for a, b in pairs])
+        return replace(
+            self,
+            coefficients=self.coefficients - other.coefficients,
+            numbers=[a - b for a, b in pairs],
+        )
+
+    def jets(
+        self,
+        at: CellPoints,
+        channels: Channels,
+        kept: dict[tuple[float, ...], Tensor] | None = None,
+    ) -> Tensor:
+        """The stacked jets at points of cells, (c, q, parts, m).
+
+        Args:
+            at: the points.
+            channels: the derivatives.
+            kept: gets the jets of the polynomials in cells of each size, for further functions at
+                the same points; None to forget them. They are for points in the same places of each
+                cell.
+        """
+        own, polynomials = self.coefficients[at.cells], self.polynomials
+        most = 2**20  # numbers of one kind at once
+        if at.alike:
+            kept = {} if kept is None else kept
+            scales, kind = at.scale.unique(dim=0, return_inverse=True)
+            cells = [(kind == number).nonzero()[:, 0] for number in range(len(scales))]
+            parts = []
+            for some, scale in zip(cells, scales, strict=True):
+                size = tuple(scale.tolist())
+                if size not in kept:
+                    kept[size] = polynomials.stacked(channels, at.local, scale)
+                parts.append(torch.einsum("qpl,clm->cqpm", kept[size], own[some]))
+            found = torch.cat(parts)[torch.cat(cells).argsort()]
+        else:
+            each = max(1, most // (at.weights.shape[1] * (polynomials.degree + 1)))
+            groups = zip(at.local.split(each), at.scale.split(each), own.split(each), strict=True)
+            found = torch.cat([polynomials.evaluated(channels, *one) for one in groups])
+        if not self.numbers:
+            return found
+        assert self.shared is not None
+        kinds = zip(self.shared.kinds, self.shared.members, self.numbers, strict=True)
+        for functions, members, numbers in kinds:
+            here = members[at.cells].nonzero()[:, 0]
+            if len(here) and bool(numbers.any()):
+                together = max(1, most // (found[0].numel() * functions.count))
+                for some in here.split(together):
+                    jets = functions.stacked(at.some(some).points, channels) @ numbers
+                    found[some] += jets.unflatten(0, (len(some), -1))
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,15 +208,11 @@ class CellNorms:
 
     Args:
         places: points of a quadrature rule in groups of cells; each cell is in one group, once.
-        polynomials: the functions of each cell.
         counted: the numbers of the fields that count in norms.
-        shared: functions that cells share.
     """
 
     places: Sequence[CellPoints]
-    polynomials: LocalPolynomials
     counted: Sequence[int]
-    shared: SharedInCells
 
     def of_cells(self, one: CellField) -> Tensor:
         """The L2 norms of the counted fields together over each cell's part of the domain, (N,)."""
@@ -266,18 +226,15 @@ class CellNorms:
             squares[at.cells[smooth]] = volumes * own
             if not bool(smooth.all()):
                 others = at.some((~smooth).nonzero()[:, 0])
-                values = self._values(others, one)[..., counted].square()
+                values = one.jets(others, Channels(at.points.names))[:, :, 0, counted].square()
                 squares[others.cells] = torch.einsum("cq,cqm->c", others.weights, values)
         return squares.sqrt()
 
     def _smooth(self, at: CellPoints, one: CellField) -> Tensor:
         """The cells in which a function has no shared functions, a mask (c,)."""
-        return ~(self.shared.members[:, at.cells] & bool(one.numbers)).any(dim=0)
-
-    def _values(self, at: CellPoints, one: CellField) -> Tensor:
-        """The values of the fields at points of cells, (c, q, m)."""
-        channels, shared = Channels(at.points.names), self.shared.sum(one.numbers)
-        return sums_at(at, self.polynomials, channels, one.coefficients, shared)[:, :, 0]
+        if not one.numbers or one.shared is None:
+            return torch.ones(len(at.cells), dtype=torch.bool)
+        return ~one.shared.members[:, at.cells].any(dim=0)
 
     def total(self, one: CellField) -> float:
         """The L2 norm of the counted fields over the domain."""
@@ -289,27 +246,29 @@ class CellNorms:
         for at in self.places:
             for place, cell in enumerate([] if at.alike else at.cells.tolist()):
                 roots, local = at.weights[place].sqrt()[:, None], at.local[place]
-                right = roots * (self.polynomials.values(local) @ one.coefficients[cell])
+                right = roots * (one.polynomials.values(local) @ one.coefficients[cell])
                 matrix = roots * lower.values(local)
                 found[cell] = torch.linalg.lstsq(matrix, right, driver="gelsd").solution
         return found
 
     def means(self, one: CellField) -> Tensor:
         """The means of the fields over the domain, (m,)."""
-        parts = [self._integrals(at, one) for at in self.places]
-        return torch.cat(parts).sum(dim=0) / sum(float(at.weights.sum()) for at in self.places)
-
-    def _integrals(self, at: CellPoints, one: CellField) -> Tensor:
-        """The integrals of each field over cells, (c, m)."""
-        if at.alike and bool(self._smooth(at, one).all()):
-            # Only the first polynomial has an integral.
-            own = one.coefficients[at.cells]
-            return at.weights.sum(dim=1)[:, None] * own[:, 0] * 2 ** (-self.polynomials.dim / 2)
-        return torch.einsum("cq,cqm->cm", at.weights, self._values(at, one))
+        integrals, volume = torch.zeros(one.coefficients.shape[2], dtype=torch.float64), 0.0
+        for at in self.places:
+            volume += float(at.weights.sum())
+            if at.alike and bool(self._smooth(at, one).all()):
+                # Only the first polynomial has an integral.
+                own = one.coefficients[at.cells, 0] * 2 ** (-one.polynomials.dim / 2)
+                integrals += (at.weights.sum(dim=1)[:, None] * own).sum(dim=0)
+            else:
+                values = one.jets(at, Channels(at.points.names))[:, :, 0]
+                integrals += torch.einsum("cq,cqm->m", at.weights, values)
+        return integrals / volume
 
     def without_means(self, one: CellField, fields: Sequence[int]) -> CellField:
         """The function minus the means of some fields; fields: their numbers."""
-        found, unit = one.coefficients.clone(), 2 ** (self.polynomials.dim / 2)
-        for field in fields:
-            found[:, 0, field] -= self.means(one)[field] * unit
-        return CellField(found, one.numbers)
+        if not fields:
+            return one
+        found, chosen = one.coefficients.clone(), list(fields)
+        found[:, 0, chosen] -= self.means(one)[chosen] * 2 ** (one.polynomials.dim / 2)
+        return replace(one, coefficients=found)

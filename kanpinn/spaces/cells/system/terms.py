@@ -14,9 +14,9 @@ from kanpinn._support.errors import InputError
 from kanpinn.jets import Jet, Linearised, jet_of_stacked, largest_of_orders, parts_along, total
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.spaces.cells.geometry.cell_geometry import CellPoints
-from kanpinn.spaces.cells.geometry.interfaces import CoupledContacts
-from kanpinn.spaces.cells.polynomials import LocalPolynomials, PlacedDerivatives
-from kanpinn.spaces.cells.system.functions import SharedSum, sums_at
+from kanpinn.spaces.cells.polynomials import PlacedDerivatives
+from kanpinn.spaces.cells.system.functions import CellField
+from kanpinn.spaces.cells.system.interfaces import Interface
 
 
 class SampledTerm:
@@ -25,9 +25,7 @@ class SampledTerm:
     Args:
         term: the term, each row of which belongs to one point.
         at: the points.
-        polynomials: the functions of a cell.
-        coefficients: the present solution in all cells, (N, L, m).
-        shared: the functions in it that cells share; None without any.
+        about: the present solution.
 
     Attributes:
         slopes: the derivatives of the residuals by the parts of the fields' jets,
@@ -39,40 +37,26 @@ class SampledTerm:
         LinAlgError: if the residual or one of its derivatives is not finite at a point.
     """
 
-    def __init__(
-        self,
-        term: ResidualTerm,
-        at: CellPoints,
-        polynomials: LocalPolynomials,
-        coefficients: Tensor,
-        shared: SharedSum | None = None,
-    ) -> None:
+    def __init__(self, term: ResidualTerm, at: CellPoints, about: CellField) -> None:
         if term.sites != 1:
             raise InputError(f"the term {term.name} ties several points together, cells do not")
-        self.term, self.at, self.polynomials = term, at, polynomials
+        self.term, self.at, self.polynomials = term, at, about.polynomials
         self._functions: dict[tuple[float, ...], Tensor] = {}
-        found = Linearised.at(term.equation, at.points, self.jet(coefficients, shared))
+        found = Linearised.at(term.equation, at.points, self.jet(about))
         slopes, right = found.slopes, found.right
-        self._check(right.isfinite().all(dim=1) & slopes.isfinite().flatten(1).all(dim=1))
-        self.slopes, self.right = (t.unflatten(0, at.weights.shape) for t in (slopes, right))
-
-    def _check(self, finite: Tensor) -> None:
-        """Refuse a residual that is not finite at some of the points; finite: a mask (c q,)."""
+        finite = right.isfinite().all(dim=1) & slopes.isfinite().flatten(1).all(dim=1)
         if not bool(finite.all()):
-            points, first = self.at.points, int((~finite).to(torch.uint8).argmax())
+            points, first = at.points, int((~finite).to(torch.uint8).argmax())
             pairs = zip(points.names, points.coords[first].tolist(), strict=True)
             where = ", ".join(f"{name} = {value:.4g}" for name, value in pairs)
-            what = f"the residual of the term {self.term.name} is not finite at {where}"
+            what = f"the residual of the term {term.name} is not finite at {where}"
             raise torch.linalg.LinAlgError(what)  # type: ignore[attr-defined]
+        self.slopes, self.right = (t.unflatten(0, at.weights.shape) for t in (slopes, right))
 
-    def jet(self, coefficients: Tensor, shared: SharedSum | None = None) -> Jet:
-        """The jet of a function at all points; the arguments are those of the class."""
-        return self._jet_at(self.at, coefficients, shared)
-
-    def _jet_at(self, at: CellPoints, coefficients: Tensor, shared: SharedSum | None) -> Jet:
-        """The jet of a function at other points."""
+    def jet(self, function: CellField, at: CellPoints | None = None) -> Jet:
+        """The jet of a function at all points, or at other ones."""
         channels = self.term.channels
-        found = sums_at(at, self.polynomials, channels, coefficients, shared)
+        found = function.jets(self.at if at is None else at, channels)
         return jet_of_stacked(channels, found.flatten(0, 1))
 
     def functions(self, place: int) -> Tensor:
@@ -97,7 +81,7 @@ class SampledTerm:
         slopes: of any number m of fields, (c, q, equations, parts, m); may be complex.
         """
         made = copy.copy(self)
-        for name in ("sizes", "is_alike", "parts", "_derivatives"):
+        for name in ("sizes", "is_alike", "parts", "derivatives"):
             vars(made).pop(name, None)
         made.slopes, made._functions = slopes, {}
         return made
@@ -125,26 +109,18 @@ class SampledTerm:
                 found[:, axis, order] = torch.maximum(found[:, axis, order], own)
         return found.sqrt()
 
-    def squared_residuals(
-        self,
-        at: CellPoints,
-        coefficients: Tensor,
-        factors: Tensor,
-        shared: SharedSum | None = None,
-    ) -> Tensor:
+    def squared_residuals(self, at: CellPoints, solution: CellField, factors: Tensor) -> Tensor:
         """The integrals of the squared residual over cells, by the rule of other points, (c,).
 
         Args:
             at: points in the same places of some cells.
-            coefficients: of the solution in all cells, (N, L, m).
+            solution: the solution.
             factors: of the equations, (equations,).
-            shared: the functions in it that cells share; None without any.
         """
         found = []
         for some in torch.arange(len(at.cells)).split(max(1, 2**17 // len(at.local))):
             own = at.some(some)
-            jet = self._jet_at(own, coefficients, shared)
-            residual = self.term.equation(own.points, jet)
+            residual = self.term.equation(own.points, self.jet(solution, own))
             squares = (residual * factors).square().sum(dim=1).view(own.weights.shape)
             squares = torch.where(squares.isfinite(), squares, 0)  # as a source at a corner
             found.append((own.weights * squares).sum(dim=1))
@@ -164,46 +140,17 @@ class SampledTerm:
         there = self.slopes.abs().amax(dim=(0, 1, 2, 4)) > 0
         return there.nonzero()[:, 0].tolist() or [0]
 
-    def matrix(self, place: int, weights: Tensor, used: slice | Tensor) -> Tensor:
-        """Multiples of the equations of the functions of cell number `place` here.
-
-        All fields of each polynomial stand side by side.
-
-        Args:
-            place: the number of the cell.
-            weights: the factors at the points, (q, equations).
-            used: which of the cell's points these are.
-
-        Returns:
-            (rows, L m), the numbers of each function side by side in memory.
-        """
-        slopes = self.slopes[place][used] * weights[..., None, None]  # (q, e, parts, m)
-        factors = slopes.permute(2, 3, 0, 1)
-        if not self.at.alike:
-            scale = self.at.scale[place].tolist()
-            sums = self._derivatives.summed(place, used, scale, self.parts, factors.numpy())
-            return torch.from_numpy(sums).flatten(2).flatten(0, 1).T
-        functions = self.functions(place).permute(2, 1, 0)[:, :, used]  # (L, parts, q)
-        found = total(
-            functions[:, number, None, :, None] * factors[part]
-            for number, part in enumerate(self.parts)
-        )
-        return found.flatten(2).flatten(0, 1).T
-
     @cached_property
-    def _derivatives(self) -> PlacedDerivatives:
+    def derivatives(self) -> PlacedDerivatives:
         """The derivatives of the polynomials at the points of each cell."""
         return PlacedDerivatives(self.polynomials, self.at.local, self.term.channels)
 
-    def is_linear(self, coefficients: Tensor, shared: SharedSum | None = None) -> bool:
-        """Whether the slopes are the same for another solution, tried in a few cells.
-
-        The arguments are those of the class.
-        """
+    def is_linear(self, other: CellField) -> bool:
+        """Whether the slopes are the same about another function, tried in a few cells."""
         most, rounding = 8, 1e-9
         few = torch.linspace(0, len(self.at.cells) - 1, most).long().unique()
-        other = SampledTerm(self.term, self.at.some(few), self.polynomials, coefficients, shared)
-        gap = (self.slopes[few] - other.slopes).abs().max()
+        again = SampledTerm(self.term, self.at.some(few), other)
+        gap = (self.slopes[few] - again.slopes).abs().max()
         return bool(gap <= rounding * self.slopes.abs().max())
 
 
@@ -233,14 +180,35 @@ class PlacedTerm:
         count = int(mask.sum())
         return slice(0, count) if bool(mask[:count].all()) else mask
 
-    @cached_property
+    @property
+    def slopes(self) -> Tensor:
+        """The slopes at the points that have a weight, times its root, (q, equations, parts, m)."""
+        return self.term.slopes[self.place][self.used] * self.weights[self.used][..., None, None]
+
+    @property
     def row_count(self) -> int:
         """The number of rows."""
         return self.weights[self.used].numel()
 
     def rows(self) -> Tensor:
-        """The rows for the coefficients of the cell, (rows, L m)."""
-        return self.term.matrix(self.place, self.weights[self.used], self.used)
+        """The rows for the coefficients of the cell, (rows, L m).
+
+        All fields of each polynomial stand side by side, the numbers of each function side by side
+        in memory.
+        """
+        term, place, used = self.term, self.place, self.used
+        factors = self.slopes.permute(2, 3, 0, 1)
+        if not term.at.alike:
+            scale = term.at.scale[place].tolist()
+            sums = term.derivatives.summed(place, used, scale, term.parts, factors.numpy())
+            found = torch.from_numpy(sums)
+        else:
+            functions = term.functions(place).permute(2, 1, 0)[:, :, used]  # (L, parts, q)
+            found = total(
+                functions[:, number, None, :, None] * factors[part]
+                for number, part in enumerate(term.parts)
+            )
+        return found.flatten(2).flatten(0, 1).T
 
     def of(self, coefficients: Tensor) -> Tensor:
         """The rows times the coefficients of n functions, (rows, n), without making the rows.
@@ -248,13 +216,9 @@ class PlacedTerm:
         coefficients: of the functions in the cell, (L m, n).
         """
         functions = self.term.functions(self.place)[self.used]  # (q, parts, L)
-        slopes = self.term.slopes[self.place][self.used][:, :, self.term.parts]
-        slopes = slopes * self.weights[self.used][..., None, None]  # (q, e, parts, m)
         each = coefficients.unflatten(0, (functions.shape[2], -1))  # (L, m, n)
-        jets = (functions.flatten(0, 1) @ each.flatten(1)).view(
-            *functions.shape[:2], *each.shape[1:]
-        )
-        return (slopes.flatten(2) @ jets.flatten(1, 2)).flatten(0, 1)
+        jets = torch.einsum("qpl,lmn->qpmn", functions, each).flatten(1, 2)
+        return (self.slopes[:, :, self.term.parts].flatten(2) @ jets).flatten(0, 1)
 
     def weighed(self, values: Tensor) -> Tensor:
         """Values of the equations times the roots of their weights, (c, rows, n).
@@ -266,18 +230,18 @@ class PlacedTerm:
 
 
 def region_scales(
-    walls: Sequence[SampledTerm], interfaces: Sequence[CoupledContacts], region: Tensor
+    boundary: Sequence[SampledTerm], interfaces: Sequence[Interface], region: Tensor
 ) -> Tensor:
     """The factors of the equation in each region, (R,).
 
     Let a be the size of a region's coefficient of ∂u/∂n. A residual r of ∇·(a ∇u) changes u in the
-    region by about r/a. Its integral leaves as a flux through regions on the way to walls with
+    region by about r/a. Its integral leaves as a flux through regions on the way to a boundary with
     given values, and changes u by r/b, if b is the smallest coefficient on the best of these ways.
     So the factor is 1 / min(a, b). With it solutions for a coefficient of 1e-3 in a disk took a
     third of the cells that they took without; with 1 / a those for 1e4 took four times as many.
 
     Args:
-        walls: the conditions on walls.
+        boundary: the conditions on the boundary.
         interfaces: the fluxes between regions.
         region: the region of each cell, (N,).
     """
@@ -285,13 +249,13 @@ def region_scales(
     inner, outer = torch.zeros(2, count, dtype=torch.float64)
     pairs = []
     for one in interfaces:
-        sides = [int(region[side.cells[0]]) for side in one.contacts.sides]
+        sides = [int(region[side.cells[0]]) for side in one.sides]
         pairs.append(sides)
         for side, number in enumerate(sides):
             inner[number] = max(float(inner[number]), float(one.sizes[side, ..., 1:, :].max()))
-    for wall in walls:
-        if bool((wall.sizes[..., 0, :] > 0).any()):
-            outer[region[wall.at.cells]] = torch.inf
+    for term in boundary:
+        if bool((term.sizes[..., 0, :] > 0).any()):
+            outer[region[term.at.cells]] = torch.inf
     if not bool((inner > 0).all() and (outer > 0).any()):
         return torch.ones(count, dtype=torch.float64)
     for _ in range(count):  # the longest way passes all regions

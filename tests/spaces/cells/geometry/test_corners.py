@@ -11,7 +11,7 @@ import kanpinn as kp
 from kanpinn.geometry.points import Points
 from kanpinn.jets import Channels
 from kanpinn.loss.terms import ResidualTerm
-from kanpinn.spaces.cells.domains import ProblemInPlane
+from kanpinn.spaces.cells.problem import ProblemInPlane
 from kanpinn.spaces.cells.tree import Tree
 
 F = torch.float64
@@ -59,7 +59,7 @@ def test_a_disk_has_no_corners_and_no_weights():
     problem = in_plane(kp.Disk((0, 0), 1))
     geometry = problem.start(Tree.uniform([4, 4]))
     assert bool((problem.singularities.weights(geometry) == 1).all())
-    assert bool(problem.divisible(geometry).all())
+    assert bool(problem.singularities.divisible(geometry).all())
     assert problem.deeper(geometry) is geometry
 
 
@@ -73,7 +73,9 @@ def test_cells_at_a_corner_are_halved_until_rounding_forbids_it():
     problem = in_plane(NOTCHED)
     geometry = problem.start(Tree.uniform([4, 4]))
     for _ in range(20):
-        chosen = problem.singularities.touched(geometry)[:, 0] & problem.divisible(geometry)
+        chosen = problem.singularities.touched(geometry)[:, 0] & problem.singularities.divisible(
+            geometry
+        )
         if not bool(chosen.any()):
             break
         before = len(geometry.tree)
@@ -85,7 +87,7 @@ def test_cells_at_a_corner_are_halved_until_rounding_forbids_it():
     )
     weights = problem.singularities.weights(geometry)
     assert bool((weights.log2() == weights.log2().round()).all())
-    assert float(weights[~problem.divisible(geometry)].max()) < 1e-9
+    assert float(weights[~problem.singularities.divisible(geometry)].max()) < 1e-9
     assert float(weights.max()) == 1.0
     seen = torch.cat([geometry.faces.lower, geometry.faces.upper]).unique()
     assert len(seen) == len(geometry.tree)  # each cell has a face in spite of rounding

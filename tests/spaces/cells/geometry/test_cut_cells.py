@@ -9,9 +9,9 @@ from cases import OnWalls, error_of, solved_in_cells
 import kanpinn as kp
 from kanpinn.jets import Channels
 from kanpinn.loss.terms import ResidualTerm
-from kanpinn.spaces.cells.domains import ProblemInPlane
 from kanpinn.spaces.cells.geometry.plane import CellCutter, Outline
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.problem import ProblemInPlane
 from kanpinn.spaces.cells.system.functions import CellField
 from kanpinn.spaces.cells.tree import Tree
 
@@ -188,7 +188,9 @@ def test_norms_count_the_part_of_a_cell_in_the_domain(geometry):
     polynomials = LocalPolynomials(4, 2)
     ones = torch.zeros(len(geometry.tree), polynomials.size, 1, dtype=F)
     ones[:, 0] = 2.0  # times 1/2, the first orthonormal polynomial
-    area = float(norms_on(geometry, polynomials).of_cells(CellField(ones)).square().sum())
+    area = float(
+        norms_on(geometry, polynomials).of_cells(CellField(polynomials, ones)).square().sum()
+    )
     assert area == pytest.approx(geometry.domain.measure, rel=0.03)
 
 
@@ -196,10 +198,14 @@ def test_nearest_polynomials_leave_what_is_orthogonal_to_them(geometry):
     richer, lower = LocalPolynomials(5, 2), LocalPolynomials(3, 2)
     norms, generator = norms_on(geometry, richer), torch.Generator().manual_seed(0)
     some = torch.randn(len(geometry.tree), richer.size, 1, dtype=F, generator=generator)
-    nearest = richer.padded(norms.nearest(CellField(some), lower))
-    whole, near, left = (norms.of_cells(CellField(one)) for one in (some, nearest, some - nearest))
+    nearest = richer.padded(norms.nearest(CellField(richer, some), lower))
+    whole, near, left = (
+        norms.of_cells(CellField(richer, one)) for one in (some, nearest, some - nearest)
+    )
     torch.testing.assert_close(near.square() + left.square(), whole.square())
-    torch.testing.assert_close(norms.nearest(CellField(nearest), lower), nearest[:, : lower.size])
+    torch.testing.assert_close(
+        norms.nearest(CellField(richer, nearest), lower), nearest[:, : lower.size]
+    )
 
 
 def test_what_cut_cells_cannot_do_is_said_in_words():

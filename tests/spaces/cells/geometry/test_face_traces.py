@@ -8,7 +8,6 @@ from cases import cells_of
 import kanpinn as kp
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
-from kanpinn.spaces.cells.system.coupling import traces_of
 from kanpinn.spaces.cells.system.elimination import FaceSolver
 from kanpinn.spaces.cells.tree import Tree
 
@@ -96,6 +95,5 @@ def test_the_traces_of_a_solution_are_those_of_its_functions(dim, monkeypatch, g
     kept = lambda *given: found.append(solve(*given)) or found[-1]  # noqa: E731
     monkeypatch.setattr(FaceSolver, "solve", kept)
     solution = system.solve()
-    none = torch.zeros(len(geometry.tree), dtype=torch.bool)
-    traces = traces_of(geometry, system.traces, system.contact_rows, none, solution)
+    traces = system.traces_of(solution.first)
     np.testing.assert_allclose(traces, found[0], rtol=0, atol=1e-8)

@@ -8,9 +8,9 @@ import trimesh
 
 import kanpinn as kp
 from kanpinn.geometry import Points
-from kanpinn.spaces.cells.domains import ProblemInSpace
 from kanpinn.spaces.cells.geometry.solid import SolidWalls
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.problem import ProblemInSpace
 from kanpinn.spaces.cells.tree import Tree
 
 CUBE = kp.Box(x=(-1, 1), y=(-1, 1), z=(-1, 1))

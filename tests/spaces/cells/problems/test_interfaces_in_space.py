@@ -10,7 +10,6 @@ from kanpinn.geometry.division import SolidDivision
 from kanpinn.solvers.auto.traits import Traits
 from kanpinn.spaces.cells.geometry.regions import SpaceRegions
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
-from kanpinn.spaces.cells.system.coupling import traces_of
 from kanpinn.spaces.cells.system.elimination import FaceSolver
 from kanpinn.spaces.cells.tree import Tree
 
@@ -78,8 +77,7 @@ def test_the_traces_on_an_interface_of_a_solution_are_those_of_its_functions(mon
     kept = lambda *given: found.append(solve(*given)) or found[-1]  # noqa: E731
     monkeypatch.setattr(FaceSolver, "solve", kept)
     solution = system.solve()
-    none = torch.zeros(len(geometry.tree), dtype=torch.bool)
-    traces = traces_of(geometry, system.traces, system.contact_rows, none, solution)
+    traces = system.traces_of(solution.first)
     on_faces = sum(system.traces.sizes_on(geometry.traces))
     assert traces.shape == found[0].shape and abs(found[0][on_faces:]).max() > 0.5
     assert abs(traces - found[0])[on_faces:].max() < 1e-9
