@@ -152,7 +152,7 @@ def test_bounds_of_coefficients_do_not_grow_while_cells_are_halved():
     geometry, found = problem.start(network.tree), []
     for _ in range(5):
         zero = torch.zeros(len(geometry.tree), network.polynomials.size, 1, dtype=F)
-        shared = problem.on(geometry, network.polynomials, zero).rows.shared
+        shared = problem.on(geometry, network.polynomials, zero).shared_rows
         bounds = [shared.bounds(cell) for cell in range(len(zero))]
         found.append(max(float(one.max()) for one in bounds if one.numel()))
         at = torch.tensor([[0.3, 0.2]], dtype=F)
