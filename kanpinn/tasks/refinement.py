@@ -71,16 +71,13 @@ def to_refine(
             taken, down to a third of this one; where there still are, this one is.
         most: the wanted number of cells.
     """
-    divisible, tree = (
-        problem.singularities.divisible(solved.system.geometry),
-        solved.system.geometry.tree,
-    )
+    geometry, singular = solved.system.geometry, problem.singularities
     steep = coordinates_to_refine(solved.system.polynomials, solved.solution.coefficients)
-    steep = problem.singularities.coordinates(solved.system.geometry, steep)
+    steep, divisible = singular.coordinates(geometry, steep), singular.divisible(geometry)
     found: list[Tensor] = []
     for smaller in (1.0, 0.9, 0.8, 0.65, 0.5, 0.35):
         found.append(dorfler_marking(errors * divisible, smaller * part)[:, None] & steep)
-        if tree.count_when_split(found[-1]) <= most:
+        if geometry.tree.count_when_split(found[-1]) <= most:
             return found[-1]
     return found[0]
 

@@ -22,11 +22,13 @@ def test_a_part_of_the_cells_down_to_a_third_is_halved_where_not_all_fit(most, h
         system=SimpleNamespace(geometry=SimpleNamespace(tree=tree), polynomials=polynomials),
         solution=SimpleNamespace(coefficients=torch.ones(100, polynomials.size, 1).double()),
     )
-    problem = SimpleNamespace(
+    nowhere = SimpleNamespace(
         divisible=lambda geometry: torch.ones(100, dtype=torch.bool),
         coordinates=lambda geometry, steep: torch.ones_like(steep),
     )
-    chosen = to_refine(problem, solved, torch.ones(100).double(), 1.0, most)
+    chosen = to_refine(
+        SimpleNamespace(singularities=nowhere), solved, torch.ones(100).double(), 1.0, most
+    )
     assert int(chosen.any(dim=1).sum()) == halved
 
 
