@@ -286,17 +286,17 @@ def sized_for(problem: BoundaryValueProblem, network: Network) -> Network:
     return network.sized(inputs[0], len(problem.fields))
 
 
-def default_points(network: Network) -> Collocation:
+def default_points(network: Network, each: float = 1.4) -> Collocation:
     """The default number of collocation points, and their sampler, for a network.
 
-    There are 1.4 interior points per coefficient of the output layer, and at least 1681. Up to
+    There are `each` interior points per coefficient of the output layer, and at least 1681. Up to
     three inputs they are Gauss points, with 4 √(interior) points, at least 164, on the boundary.
     Above, where products of Gauss rules are too large, they are Sobol points, with a quarter as
     many on the boundary as in the interior. Networks in time windows with hidden layers take Sobol
     points, too, with twice as many on the boundary as there are coefficients, and at least 400.
     """
     coefficients = sum(part.layers[-1].coefficients.numel() for part in network.parts)
-    interior = max(1681, math.ceil(1.4 * coefficients))
+    interior = max(1681, math.ceil(each * coefficients))
     if network.at_scattered_points:
         return Collocation(interior, max(400, 2 * coefficients), "sobol")
     if network.width[0] > 3:

@@ -3,8 +3,8 @@ and figures.
 """
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy
 import torch
@@ -16,6 +16,7 @@ from kanpinn.solvers.eigen import Eigensolution
 from kanpinn.solvers.solution import Solution
 
 NODES = {1: 401, 2: 129, 3: 33}  # per axis, by the number of axes: they take at most about a second
+CHUNK = 2**13  # points that are evaluated at a time, which bounds the memory
 KNOWN = ("exact", "reference")  # names of the fields that a solution is compared with
 
 
@@ -79,12 +80,15 @@ def plane_of(domain: Domain) -> tuple[str, ...]:
 class RegularGrid:
     """The product grid of some coordinates, with the others held fixed.
 
-    columns: the values of each coordinate, float64; a single one where it does not vary.
-    free: the names of those that vary.
+    Args:
+        columns: the values of each coordinate, float64; a single one where it does not vary.
+        free: the names of the coordinates that vary.
+        inside: whether each point is in a domain, (n,); None if all are.
     """
 
     columns: dict[str, Tensor]
     free: Collection[str]
+    inside: Tensor | None = None
 
     @classmethod
     def of(
@@ -111,28 +115,80 @@ class RegularGrid:
         }
         return cls(columns, free)
 
+    @classmethod
+    def over(
+        cls,
+        domain: Domain,
+        free: Sequence[str] | None = None,
+        nodes: int | None = None,
+        at: Mapping[str, float] | None = None,
+    ) -> "RegularGrid":
+        """Return an equispaced grid over a domain's bounding box, including its ends.
+
+        Args:
+            domain: the domain.
+            free: at most three coordinates that vary, by default the first ones; the others stay at
+                the centre of the box. A single other one has another value where a cut through the
+                centre has less than half of the points that a cut beside it has.
+            nodes: points per axis, by default 401, 129 or 33 for one, two or three axes.
+            at: values of coordinates that do not vary, in place of the centre.
+        """
+        free = tuple(domain.names[:3]) if free is None else tuple(free)
+        grid = cls.of(ranges_of(domain), free, nodes, at)
+        if domain.is_box:
+            return grid
+        others = [name for name in domain.names if name not in free]
+        if len(others) == 1 and others[0] not in (at or {}):
+            grid.columns[others[0]] = grid._largest_cut(domain, others[0])
+        low, high = domain.bounds
+        inside = domain.contains(grid.coords, tolerance=1e-12 * float((high - low).max()))
+        return replace(grid, inside=inside)
+
     @property
     def coords(self) -> Tensor:
         """The coordinates of the n points, (n, d)."""
         return torch.cartesian_prod(*self.columns.values()).reshape(-1, len(self.columns))
 
-    def fields(
-        self, values: Mapping[str, Tensor], names: tuple[str, ...], inside: Tensor | None = None
-    ) -> GridFields:
+    @property
+    def points(self) -> Points:
+        """The points in the domain."""
+        coords = self.coords if self.inside is None else self.coords[self.inside]
+        return Points(coords, tuple(self.columns))
+
+    def fields(self, values: Mapping[str, Tensor], names: tuple[str, ...]) -> GridFields:
         """Return functions on the grid.
 
         Args:
-            values: their values at the points that are inside, by name.
+            values: their values at `points`, by name.
             names: the names that are fields.
-            inside: whether each point is inside, (n,); by default all are.
         """
         axes = {name: self.columns[name].numpy() for name in self.columns if name in self.free}
         fixed = {name: float(x) for name, x in self.columns.items() if name not in self.free}
         shape = tuple(map(len, axes.values()))
+        inside = self.inside
         if inside is None:
             inside = torch.ones(math.prod(shape), dtype=torch.bool)
         grids = {name: with_gaps(x, inside).reshape(shape) for name, x in values.items()}
         return GridFields(axes, grids, fixed, names)
+
+    def _largest_cut(self, domain: Domain, name: str) -> Tensor:
+        """The value of one coordinate, (1,), with which a cut has many points in the domain.
+
+        It is that of the centre, unless a cut beside it has more than twice as many. A cut along a
+        side of the domain counts as the smaller one of those on both sides of it.
+        """
+        low, high = ranges_of(domain)[name]
+        beside, counts = 1e-4, {}
+        for share in (0.5, 0.375, 0.625, 0.25, 0.75):
+            found = []
+            for shift in (-beside, beside):
+                at = torch.tensor([low + (share + shift) * (high - low)], dtype=torch.float64)
+                cut = replace(self, columns={**self.columns, name: at})
+                found.append(int(domain.contains(cut.coords).sum()))
+            counts[share] = min(found)
+        best = max(counts, key=counts.__getitem__)
+        share = best if counts[best] > 2 * counts[0.5] else 0.5
+        return torch.tensor([low + share * (high - low)], dtype=torch.float64)
 
 
 def with_gaps(values: Tensor, inside: Tensor) -> numpy.ndarray:
@@ -142,64 +198,10 @@ def with_gaps(values: Tensor, inside: Tensor) -> numpy.ndarray:
     return whole.numpy()
 
 
-def sampled(
-    domain: Domain,
-    evaluate: Callable[[Points], Mapping[str, Tensor]],
-    fields: tuple[str, ...],
-    free: Sequence[str] | None = None,
-    nodes: int | None = None,
-    at: Mapping[str, float] | None = None,
-) -> GridFields:
-    """Sample functions on the grid of `on_grid`, at the points that lie in the domain.
-
-    Args:
-        domain: the domain, whose bounding box the grid covers.
-        evaluate: gives columns (n,) by name at n points.
-        fields: the names that are fields.
-        free, nodes, at: as for `on_grid`.
-    """
-    free = tuple(domain.names[:3]) if free is None else tuple(free)
-    grid = RegularGrid.of(ranges_of(domain), free, nodes, at)
-    others = [name for name in domain.names if name not in free]
-    if len(others) == 1 and not domain.is_box and others[0] not in (at or {}):
-        grid.columns[others[0]] = _largest_cut(domain, grid, others[0])
-    coords = grid.coords
-    inside = torch.ones(len(coords), dtype=torch.bool)
-    if not domain.is_box:
-        low, high = domain.bounds
-        inside = domain.contains(coords, tolerance=1e-12 * float((high - low).max()))
-    return grid.fields(evaluate(Points(coords[inside], domain.names)), fields, inside)
-
-
 def ranges_of(domain: Domain) -> dict[str, tuple[float, float]]:
     """Return the ends of a domain's bounding box, by the names of the coordinates."""
     corners = (map(float, corner) for corner in domain.bounds)
     return dict(zip(domain.names, zip(*corners, strict=True), strict=True))
-
-
-def _largest_cut(domain: Domain, grid: RegularGrid, name: str) -> Tensor:
-    """The value of one coordinate, (1,), with which a cut has many points in the domain.
-
-    It is that of the centre, unless a cut beside it has more than twice as many. A cut along a side
-    of the domain counts as the smaller one of those on both sides of it.
-
-    Args:
-        domain: the domain.
-        grid: the grid, whose value of this coordinate is not used.
-        name: the coordinate.
-    """
-    low, high = ranges_of(domain)[name]
-    beside, counts = 1e-4, {}
-    for share in (0.5, 0.375, 0.625, 0.25, 0.75):
-        found = []
-        for shift in (-beside, beside):
-            at = torch.tensor([low + (share + shift) * (high - low)], dtype=torch.float64)
-            cut = RegularGrid({**grid.columns, name: at}, grid.free)
-            found.append(int(domain.contains(cut.coords).sum()))
-        counts[share] = min(found)
-    best = max(counts, key=counts.__getitem__)
-    share = best if counts[best] > 2 * counts[0.5] else 0.5
-    return torch.tensor([low + share * (high - low)], dtype=torch.float64)
 
 
 @torch.no_grad()
@@ -207,7 +209,6 @@ def on_grid(
     solution: Solution,
     free: Sequence[str] | None = None,
     nodes: int | None = None,
-    chunk: int = 2**13,
     *,
     at: Mapping[str, float] | None = None,
     residuals: bool = True,
@@ -217,31 +218,19 @@ def on_grid(
 
     Args:
         solution: a solution in any dimension.
-        free: at most three coordinates that vary, by default the first ones; the others stay at the
-            centre of the box. A single other one has another value where a cut through the centre
-            has less than half of the points that a cut beside it has.
-        nodes: points per axis, by default 401, 129 or 33 for one, two or three axes.
-        chunk: the number of points evaluated at a time, which bounds the memory; fewer for networks
-            of more than 512 units.
-        at: values of coordinates that do not vary, in place of the centre.
+        free, nodes, at: as for `RegularGrid.over`.
         residuals: whether to evaluate the residuals, which takes most of the time.
         compared: whether to evaluate the exact solution or the reference, and the errors.
     """
-    return sampled(
-        solution.problem.domain,
-        lambda points: fields_at_points(solution, points, chunk, residuals, compared),
-        tuple(solution.problem.fields),
-        free,
-        nodes,
-        at,
-    )
+    grid = RegularGrid.over(solution.problem.domain, free, nodes, at)
+    values = fields_at_points(solution, grid.points, residuals, compared)
+    return grid.fields(values, tuple(solution.problem.fields))
 
 
 def modes_on_grid(
     solution: Eigensolution,
     free: Sequence[str] | None = None,
     nodes: int | None = None,
-    chunk: int = 2**13,
     *,
     at: Mapping[str, float] | None = None,
 ) -> GridFields:
@@ -252,34 +241,31 @@ def modes_on_grid(
     names = [f"{name}_{j + 1}" for j in range(solution.count) for name in solution.fields]
     if is_complex := solution.values.is_complex():
         names = [f"{name}_{part}" for name in names for part in ("real", "imaginary")]
-
-    def evaluate(points: Points) -> Mapping[str, Tensor]:
-        parts = []
-        for start in range(0, len(points), chunk):
-            modes = solution(points[start : start + chunk])
-            modes = modes[:, None] if modes.ndim == 2 else modes
-            modes = modes.transpose(1, 2)
-            modes = torch.view_as_real(modes) if is_complex else modes
-            parts.append(modes.flatten(1).double().cpu())
-        return dict(zip(names, torch.cat(parts).unbind(1), strict=True))
-
-    return sampled(solution.problem.domain, evaluate, tuple(names), free, nodes, at)
+    grid, parts = RegularGrid.over(solution.problem.domain, free, nodes, at), []
+    points = grid.points
+    for start in range(0, len(points), CHUNK):
+        modes = solution(points[start : start + CHUNK])
+        modes = modes[:, None] if modes.ndim == 2 else modes
+        modes = modes.transpose(1, 2)
+        modes = torch.view_as_real(modes) if is_complex else modes
+        parts.append(modes.flatten(1).double().cpu())
+    values = dict(zip(names, torch.cat(parts).unbind(1), strict=True))
+    return grid.fields(values, tuple(names))
 
 
 @torch.no_grad()
 def fields_at_points(
     solution: Solution,
     points: Points,
-    chunk: int = 2**13,
     residuals: bool = False,
     compared: bool = True,
 ) -> dict[str, Tensor]:
     """The values of `GridFields` at n points, by name, (n,) each.
 
-    chunk, residuals, compared: as for `on_grid`.
+    residuals, compared: as for `on_grid`.
     """
-    like = next(solution.network.parameters())
-    chunk = min(chunk, max(256, 2**22 // max(solution.network.width)))
+    like = solution.surrogate.low
+    chunk = min(CHUNK, max(256, 2**22 // max(solution.network.width)))
     parts: dict[str, list[Tensor]] = {}
     for start in range(0, len(points), chunk):
         some = points[start : start + chunk].to(like.dtype, like.device)

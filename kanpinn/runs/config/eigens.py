@@ -20,12 +20,12 @@ from kanpinn.solvers.discretization import (
     Loss,
     SolveSettings,
     check_inputs_and_fields,
+    default_points,
     input_counts,
 )
 from kanpinn.solvers.eigen import (
     Eigensolution,
     default_eigen_network,
-    default_eigen_points,
     discretize_eigen,
     eigen,
 )
@@ -148,7 +148,7 @@ class EigenFile(File):
                 )
         network = self.placed(made)
         optimizers = self._optimizers(network, directory)
-        points = default_eigen_points(network)
+        points = default_points(network, network.width[0])
         if self.points is not None:
             points = self.points.build("points", directory)
             check_points(points, problem)

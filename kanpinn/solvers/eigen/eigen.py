@@ -1,14 +1,16 @@
 """`eigen`: the smallest few eigenvalues of a linear operator and their modes; its checks, its
-status, and its solution made again from a stored run.
+status, its solution, also made again from a stored run, and exact eigenvalues to compare with.
 """
 
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from numbers import Number
 from typing import Any
 
+import numpy
 import torch
 from torch import Tensor
 
@@ -25,7 +27,7 @@ from kanpinn._support.errors import (
 )
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import Collocation, sample
-from kanpinn.jets import Jet, ResidualFunction, random_jets
+from kanpinn.jets import Channels, Jet, ResidualFunction, random_jets
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.kan import KAN
@@ -39,37 +41,190 @@ from kanpinn.solvers.discretization import (
     Loss,
     SolveSettings,
     build_surrogate,
+    default_points,
     sized_for,
 )
-from kanpinn.solvers.eigen.eigensolution import Eigensolution, paired_exact_values, relative_errors
-from kanpinn.solvers.eigen.modes import (
-    Modes,
-    ModeSamples,
-    as_modes,
-    channels_at,
-    density_of,
-    each,
-    fresh_rule,
-    rule,
-    samples,
-    widened,
-)
+from kanpinn.solvers.eigen import spectrum
 from kanpinn.solvers.eigen.search import EigenSearch, EigenStage, FoundModes, resolved_modes
-from kanpinn.solvers.eigen.spectrum import (
-    RESOLVED,
-    kato_temple,
-    rayleigh_gaps,
-    residual_norms,
-    rounding,
-)
+from kanpinn.solvers.eigen.spectrum import Modes, ModeSamples, as_modes, each
 from kanpinn.solvers.loop import run_stages
 from kanpinn.solvers.losses import FreshLosses
+from kanpinn.solvers.solution import Solved
 from kanpinn.solvers.solve import default_optimizer
 from kanpinn.solvers.state import History, Observer, SolverState
 from kanpinn.spaces.cells.cells import Cells
 from kanpinn.tasks.adaptive import AdaptiveLeastSquares
 
 ADVICE = "more units, or points, would show more"
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Eigensolution(Solved):
+    """Eigenvalues and their modes; calling it evaluates the modes at points.
+
+    Notebooks show it as tables with a picture.
+
+    If the problem is self-adjoint, the modes are normalised to ∫ u·Mu = 1 and orthogonal to each
+    other for ∫ u·Mv; otherwise they are normalised to ∫ |u|² = 1.
+
+    Args:
+        discretization: problem, network, points and weights of the solve.
+        surrogate: with one output for each field of each mode.
+        residuals: L u - λ M u of all modes, and of the conditions that are not met exactly.
+        status: "converged", "stopped: ..." or "failed: ...", in words.
+        history: one row for each step, see `eigen`.
+        values: the eigenvalues λ, (count,); a complex tensor only if some are complex.
+        residual_norms: ‖L u - λ M u‖ / ‖u‖ of each mode, (count,), at points that the solve has
+            not used.
+        bounds: an exact eigenvalue lies within this distance of λ, (count,); None if there is no
+            such bound.
+        unbounded: why `bounds` is None, in words; empty if it is not.
+        estimates: expected errors of the eigenvalues, (count,): residual norm squared over the
+            distance to the other eigenvalues, valid if none of these is missing; None where there
+            are no bounds. Eigenvalues in cells have no bounds, but estimates from the functional of
+            each mode and from a higher degree.
+        self_adjoint: whether the problem was solved as a self-adjoint one.
+        exact: the exact eigenvalues, (count,), paired with `values`; None if the problem gives
+            none.
+        errors: |λ - exact| / |exact|, (count,), absolute where the exact value is zero; or None.
+        unresolved: the number of eigenvalues of the discretisation, no further from the shift than
+            those given, that were left out for their large residual: they are spurious or need
+            more units.
+        seconds: the wall time of the solve.
+        loss_terms: the value of each loss term, by name.
+        optimizer_seconds: the seconds of the steps.
+        optimizers: empty, since none is used.
+        processes: the number of processes, always 1.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> class String(kp.EigenProblem):
+        ...     domain = kp.Box(x=(0, 1))
+        ...     def operator(self, p, u):
+        ...         return -kp.laplacian(u)
+        ...     def conditions(self):
+        ...         return [kp.Dirichlet(self.domain.boundary)]
+        >>> modes = kp.eigen(String(), kp.KAN([1, 1], degree=9, grid=8), count=2)
+        >>> modes(torch.tensor([[0.5]])).shape, modes.multiplicities
+        (torch.Size([1, 2]), [1, 1])
+    """
+
+    shown_by = "kanpinn.plotting.modes"
+
+    discretization: Discretization[EigenProblem]
+    values: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
+    residual_norms: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
+    bounds: Tensor | None = None
+    unbounded: str = "there are no modes"
+    estimates: Tensor | None = None
+    self_adjoint: bool = False
+    exact: Tensor | None = None
+    errors: Tensor | None = None
+    unresolved: int = 0
+
+    def __repr__(self) -> str:
+        what = type(self.problem).__name__
+        return f"<Eigensolution of {what}: {self.status}; values: {self.values.tolist()}>"
+
+    @property
+    def problem(self) -> EigenProblem:
+        """The eigenvalue problem that was solved."""
+        return self.discretization.problem
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of a mode's fields."""
+        return tuple(self.problem.fields)
+
+    @property
+    def count(self) -> int:
+        """The number of modes."""
+        return len(self.values)
+
+    @property
+    def multiplicities(self) -> list[int]:
+        """The multiplicity of each value: the number of values equal to it up to their errors."""
+        slack = spectrum.SAME * self.values.abs()
+        if self.estimates is not None:
+            slack = torch.maximum(slack, 2 * self.estimates)
+        gaps = (self.values[:, None] - self.values[None]).abs()
+        return (gaps <= torch.maximum(slack[:, None], slack[None])).sum(dim=1).tolist()
+
+    def __call__(self, points: Points | Tensor) -> Tensor:
+        """Return the modes at points (n, d): (n, count), or (n, m, count) for m > 1 fields."""
+        return self._complex(self.surrogate(self._points(points)))
+
+    @torch.no_grad()
+    def gradient(self, points: Points | Tensor) -> Tensor:
+        """Return the modes' first derivatives, (n, d, count), or (n, d, m, count) for m > 1."""
+        channels = Channels(self.problem.domain.names, gradient=True)
+        gradient = self.surrogate.jet(self._points(points), channels).gradient
+        assert gradient is not None
+        return self._complex(gradient)
+
+    @torch.no_grad()
+    def residual(self, points: Points | Tensor) -> Tensor:
+        """Return L u - λ M u of each mode at points (n, d): (n, equations, count)."""
+        p, m, problem = self._points(points), len(self.fields), self.problem
+        both = [each(e, m) for e in (problem.operator_values, problem.mass_values)]
+        jet = self.surrogate.jet(p, spectrum.channels_at(self.surrogate, both, p))
+        left, right = (as_modes(equation(p, jet), self.values) for equation in both)
+        return left - self.values * right
+
+    def plot(
+        self,
+        mode: int | Sequence[int] | None = None,
+        field: str | None = None,
+        *,
+        imaginary: bool = False,
+        along: str | Sequence[str] | None = None,
+        at: Mapping[str, float | int] | None = None,
+        nodes: int | None = None,
+        ax: Any = None,
+    ) -> Any:
+        """Draw modes as lines over one coordinate, or as maps over two with their nodal lines.
+
+        Args:
+            mode: the number of a mode, or several: 1 is that of the first eigenvalue, as in
+                titles, tables and files. By default the first twelve.
+            field: the name of a field of the modes; by default the first one.
+            imaginary: whether to draw the imaginary part of complex modes; by default the real one.
+            along: the name of the coordinate, or the names of two, that vary; by default both of a
+                plane, and at most two.
+            at: values of coordinates that do not vary, by name; by default those of the centre.
+            nodes: points along each axis; by default 401 of a line, 129 of a map.
+            ax: axes of Matplotlib to draw in, one for each mode; by default those of a new figure
+                of pyplot, which notebooks show.
+
+        Returns:
+            The `matplotlib.axes.Axes`; for several modes an array of them, (modes,).
+
+        Raises:
+            InputError: for a mode, field or coordinate that there is not, the imaginary part of
+                real modes, or another number of axes than of modes.
+
+        Example:
+            >>> import kanpinn as kp
+            >>> from matplotlib.figure import Figure
+            >>> class String(kp.EigenProblem):
+            ...     domain = kp.Box(x=(0, 1))
+            ...     def operator(self, p, u):
+            ...         return -kp.laplacian(u)
+            ...     def conditions(self):
+            ...         return [kp.Dirichlet(self.domain.boundary)]
+            >>> modes = kp.eigen(String(), kp.KAN([1, 1], degree=6, grid=8), count=2)
+            >>> modes.plot(2, ax=Figure().subplots()).get_xlabel()
+            '$x$'
+        """
+        options = {"along": along, "at": at, "nodes": nodes}
+        return self._view().plot(self, mode, field, imaginary=imaginary, **options, ax=ax)
+
+    def _complex(self, outputs: Tensor) -> Tensor:
+        """Return real outputs (…, outputs) as modes: (…, count), or (…, m, count) for m > 1."""
+        m = len(self.fields)
+        modes = as_modes(outputs.unflatten(-1, (-1, m)).transpose(-1, -2), self.values)
+        return modes[..., 0, :] if m == 1 else modes
 
 
 def eigen(
@@ -106,7 +261,8 @@ def eigen(
             placed; the solution holds a copy with one output for each field of each mode. By
             default cells for up to three coordinates, a KAN for more and for enriched problems.
         count: the number of eigenvalues, multiple ones counted as often as they occur.
-        points: the collocation points; None for `default_eigen_points` of the network.
+        points: the collocation points; None for one interior point for each input and coefficient
+            of the output layer, see `default_points`.
         optimizers: for a network in cells, with the tolerance and the largest number of cells; by
             default `AdaptiveLeastSquares(tolerance)`. None for other networks.
         tolerance: the relative error of the eigenvalues at which a search in cells ends; with other
@@ -151,9 +307,10 @@ def eigen(
         number("tolerance", tolerance, above=True)
     settings = SolveSettings(points=points, boundary=boundary, loss=loss or Loss())
     discretization = discretize_eigen(problem, network, settings, seed, count, near)
-    search = EigenSearch(discretization, count, near, 1e-3 if tolerance is None else tolerance)
-    if (cells := cell_settings(network, optimizers, tolerance)) is not None:
-        search = replace(search, cells=cells, steps=cells.steps)
+    cells, steps = cell_settings(network, optimizers, tolerance), 4
+    steps = steps if cells is None else cells.steps
+    known = 1e-3 if tolerance is None else tolerance
+    search = EigenSearch(discretization, count, near, known, cells, steps)
     own = None if checkpoint is None else _of_first_mode(network, checkpoint)
     with on_threads(network.threads):
         residuals = discretization.residuals()
@@ -183,18 +340,18 @@ def cell_settings(
         InputError: for settings that are not for the network.
     """
     own = default_optimizer(network, tolerance)
-    if not isinstance(own, AdaptiveLeastSquares):
-        if given is None:
-            return None
+    chosen = own if given is None else given
+    if isinstance(own, AdaptiveLeastSquares) and not isinstance(chosen, AdaptiveLeastSquares):
+        raise InputError(
+            f"optimizers must be AdaptiveLeastSquares for a network in cells, got {chosen!r}"
+        )
+    if not isinstance(own, AdaptiveLeastSquares) and given is not None:
         raise InputError(
             f"optimizers must be None for a {type(network).__name__}, whose eigenvalues are found "
             f"by linear algebra without settings, got {given!r}"
         )
-    chosen = own if given is None else given
     if not isinstance(chosen, AdaptiveLeastSquares):
-        raise InputError(
-            f"optimizers must be AdaptiveLeastSquares for a network in cells, got {chosen!r}"
-        )
+        return None
     chosen.check(network)
     return chosen
 
@@ -225,7 +382,7 @@ def discretize_eigen(
     if settings.loss.form != "strong" or settings.loss.balance is not None:
         raise InputError("loss has weights only for an eigenvalue problem: no form, no balance")
     sized_for(problem, network)
-    points = default_eigen_points(network) if settings.points is None else settings.points
+    points = settings.points or default_points(network, network.width[0])
     instance("points", points, Collocation)
     surrogate, met = build_surrogate(problem, network, settings.boundary)
     settings.loss.check_unweighted(network)
@@ -236,21 +393,8 @@ def discretize_eigen(
             f"count must be at most {columns}, the coefficients of the output layer, got {count}"
         )
     found = Discretization(problem, surrogate, points, settings.loss, seed, met)
-    surrogate.prepare(rule(found))
+    surrogate.prepare(spectrum.rule(found))
     return found
-
-
-def default_eigen_points(network: Network) -> Collocation:
-    """Return collocation points for a network: inputs · coefficients of the output layer.
-
-    There are at least 1681 in the interior; they are Gauss points for up to three inputs, Sobol
-    points for more.
-    """
-    inputs = network.width[0]
-    interior = max(1681, inputs * network.layers[-1].coefficients.numel())
-    if inputs > 3:
-        return Collocation(interior, math.ceil(interior / 4), "sobol")
-    return Collocation(interior, max(164, math.ceil(4 * interior**0.5)), "gauss")
 
 
 def check_linear(problem: EigenProblem) -> None:
@@ -328,54 +472,63 @@ def _solution(search: EigenSearch, state: SolverState, status: str) -> Eigensolu
     assert isinstance(stage, EigenStage)
     pairs, which, estimates = stage.eigenpairs()
     if estimates is None:
-        limit = RESOLVED
-    else:
-        discretization, limit = _with_points_for_cells(discretization, search.count), math.inf
+        limit = spectrum.RESOLVED
+    else:  # cells need many points for inner products
+        points, limit = discretization.collocation, math.inf
+        points = replace(points, interior=max(points.interior, 30 * search.count))
+        discretization = replace(discretization, collocation=points)
     found = resolved_modes(discretization, pairs, which, search.count, search.near, limit)
     first = found.modes[torch.arange(min(search.count, len(found.modes.values)))]
     values, problem = first.values, discretization.problem
     if not len(values):
         status = f"failed: no eigenvalue is resolved: {ADVICE}"
         return replace(none, status=status, unresolved=found.unresolved)
-    seen = samples(problem, widened(none.surrogate, first.columns), found.fresh).of(values)
-    modes = _normalised(first, seen, found.self_adjoint)
-    surrogate = widened(none.surrogate, modes.columns)
-    norms, exact = residual_norms(values, seen), paired_exact_values(problem, values, search.near)
+    surrogate = spectrum.widened(none.surrogate, first.columns)
+    seen = spectrum.samples(problem, surrogate, found.fresh).of(values)
+    # Modes get a positive largest value, and ∫ |u|² = 1 unless they are orthonormal.
+    largest = seen.fields.gather(0, seen.fields.abs().argmax(dim=0, keepdim=True))[0]
+    factor = largest.abs() / largest
+    if not found.self_adjoint:
+        factor = factor / torch.linalg.vector_norm(seen.fields, dim=0)
+    modes = Modes(values, first.coefficients * factor)
+    none = replace(none, discretization=discretization)
+    made = _with_modes(none, spectrum.widened(none.surrogate, modes.columns), values, seen)
     bounds, unbounded = None, "cells meet conditions and continuity in least squares"
     if estimates is None:
         bounds, estimates, unbounded = _bounds(discretization, found, values, seen)
         if status == CONVERGED:
-            status = _status(found, values, norms if estimates is None else estimates, search)
-    residuals = Residuals(surrogate, terms_of(discretization, surrogate, values))
-    by_term = residuals.term_values()
-    loss = sum(term.weight * by_term[term.name] for term in residuals.terms)
+            errors = made.residual_norms if estimates is None else estimates
+            status = _status(found, values, errors, search)
+    loss = sum(term.weight * made.loss_terms[term.name] for term in made.residuals.terms)
     state.history.rows[-1] |= {"loss": loss, "modes": len(values)}
-    state.last = state.state_dict() | {"network": surrogate.network.state_dict()}
+    state.last = state.state_dict() | {"network": made.network.state_dict()}
+    exact, errors_of_values = paired_exact_values(problem, values, search.near), None
+    if exact is not None:
+        size = exact.abs()
+        errors_of_values = (values.cpu() - exact).abs() / torch.where(size > 0, size, 1.0)
     return replace(
-        none,
-        discretization=discretization,
-        residuals=residuals,
-        values=values,
-        residual_norms=norms,
+        made,
         bounds=bounds,
         unbounded=unbounded,
         estimates=estimates,
         self_adjoint=found.self_adjoint,
         exact=exact,
-        errors=None if exact is None else relative_errors(values, exact),
+        errors=errors_of_values,
         unresolved=found.unresolved,
         status=status,
-        loss_terms=by_term,
     )
 
 
-def _with_points_for_cells(
-    discretization: Discretization[EigenProblem], cells: int, each: int = 30
-) -> Discretization[EigenProblem]:
-    """Return the discretization with at least `each` points for each cell, for inner products."""
-    chosen = discretization.collocation
-    interior = max(chosen.interior, each * cells)
-    return replace(discretization, collocation=replace(chosen, interior=interior))
+def _with_modes(
+    none: Eigensolution, surrogate: Surrogate, values: Tensor, seen: ModeSamples
+) -> Eigensolution:
+    """Return a solution without modes with those of a surrogate; seen: their samples."""
+    terms = terms_of(none.discretization, surrogate, values)
+    residuals, norms = Residuals(surrogate, terms), spectrum.residual_norms(values, seen)
+    by_term = residuals.term_values()
+    return replace(
+        none, residuals=residuals, values=values, residual_norms=norms, loss_terms=by_term
+    )
 
 
 def _status(found: FoundModes, values: Tensor, errors: Tensor, search: EigenSearch) -> str:
@@ -425,12 +578,17 @@ def _bounds(
         )
     if discretization.penalties():
         return None, None, "conditions are met by the penalty, not exactly"
-    density = density_of(discretization.problem, discretization.surrogate, found.fresh)
+    density = spectrum.density_of(discretization.problem, discretization.surrogate, found.fresh)
     if density is None:
         return None, None, "the mass is no multiplication by a positive function"
-    noise, norms = rounding(values, found.spectrum), residual_norms(values, seen, density)
+    noise, norms = (
+        spectrum.rounding(values, found.spectrum),
+        spectrum.residual_norms(values, seen, density),
+    )
     others = found.modes.values[len(values) :]
-    expected = kato_temple(values, norms, others) + rayleigh_gaps(values, seen) + noise
+    expected = (
+        spectrum.kato_temple(values, norms, others) + spectrum.rayleigh_gaps(values, seen) + noise
+    )
     return norms + noise, torch.minimum(norms + noise, expected), ""
 
 
@@ -459,8 +617,8 @@ def terms_of(
     def flat(equation: ResidualFunction) -> ResidualFunction:
         return lambda p, u: each(equation, m)(p, u).flatten(1)
 
-    points = rule(discretization)
-    channels = channels_at(surrogate, [equation], points)
+    points = spectrum.rule(discretization)
+    channels = spectrum.channels_at(surrogate, [equation], points)
     inside = ResidualTerm(
         "interior", points, float(discretization.loss.interior), channels, equation
     )
@@ -507,25 +665,65 @@ def _restored(
     network = surrogate.network
     last = state["network"][f"layers.{len(network.layers) - 1}.coefficients"]
     size = sum(layer.coefficients.numel() for layer in network.output_layers)
-    surrogate = widened(surrogate, surrogate.low.new_zeros(size, last.shape[-1] // m))
+    surrogate = spectrum.widened(surrogate, surrogate.low.new_zeros(size, last.shape[-1] // m))
     surrogate.network.load_state_dict(state["network"])
-    seen = samples(problem, surrogate, fresh_rule(discretization))
-    values = _quotients(seen, count)
-    residuals = Residuals(surrogate, terms_of(discretization, surrogate, values))
-    return replace(
-        none,
-        residuals=residuals,
-        values=values,
-        residual_norms=residual_norms(values, seen.of(values)),
-        loss_terms=residuals.term_values(),
-    )
-
-
-def _quotients(seen: ModeSamples, count: int) -> Tensor:
-    """Return ∫ Mu*·Lu / ∫ |Mu|² of each mode, (count,); complex if there are 2 count columns."""
+    seen = spectrum.samples(problem, surrogate, spectrum.fresh_rule(discretization))
     like = seen.mass.new_zeros(count)
-    if seen.mass.shape[1] > count:
+    if seen.mass.shape[1] > count:  # complex modes have two columns each
         like = like.to(like.dtype.to_complex())
     modes = seen.of(like)
     product = (modes.mass.conj() * modes.operator).sum(dim=0)
-    return product / modes.mass.abs().square().sum(dim=0)
+    values = product / modes.mass.abs().square().sum(dim=0)
+    return _with_modes(none, surrogate, values, seen.of(values))
+
+
+def paired_exact_values(
+    problem: EigenProblem, values: Tensor, near: float | None, doublings: int = 8
+) -> Tensor | None:
+    """Return the exact eigenvalue that is paired with each computed one, (count,).
+
+    The pairing is one to one and minimises the sum of the distances, so a mode that is missing
+    shows as an error of another one.
+
+    Args:
+        problem: which may give exact eigenvalues.
+        values: the computed eigenvalues, (count,).
+        near: the number that the values are nearest to; None if they are the first ones. With it,
+            more and more exact eigenvalues are requested until they enclose those around `near`.
+        doublings: the largest number of these requests; the first is for 4 · count eigenvalues,
+            each later one for twice as many as the one before.
+
+    Returns:
+        The exact eigenvalues; None if the problem gives none, or too few of them around `near`.
+
+    Raises:
+        InputError: if the problem gives fewer than `count`, or anything but finite numbers.
+    """
+    count = len(values)
+    if not problem.has_exact_eigenvalues or count == 0:
+        return None
+    if near is None:
+        return spectrum.paired(values, _exact(problem, count)[:count])
+    reach = float((values - near).abs().max())
+    for asked in (4 * count * 2**power for power in range(doublings)):
+        exact = _exact(problem, asked, least=count)
+        if float((exact - near).abs()[-1]) > reach and float(exact[-1].abs()) > abs(near):
+            return spectrum.paired(values, exact[(exact - near).abs().argsort()[:count]])
+        if len(exact) < asked:
+            return None
+    return None
+
+
+def _exact(problem: EigenProblem, count: int, least: int | None = None) -> Tensor:
+    """Request `count` exact eigenvalues; raise if there are fewer than `least`, or no numbers."""
+    given = problem.exact_eigenvalues(count)
+    what = f"{type(problem).__name__}.exact_eigenvalues({count})"
+    least = count if least is None else least
+    if not isinstance(given, Sequence | numpy.ndarray | Tensor) or len(given) < least:
+        raise InputError(f"{what} must give {least} numbers, got {given!r}")
+    if not all(isinstance(v, Number) or getattr(v, "ndim", 1) == 0 for v in given):
+        raise InputError(f"{what} must give numbers, got {given!r}")
+    exact = torch.tensor([complex(v) for v in given], dtype=torch.complex128)
+    if not bool(torch.isfinite(exact).all()):
+        raise InputError(f"{what} must give finite numbers, got {given!r}")
+    return exact if bool(exact.imag.any()) else exact.real

@@ -16,36 +16,8 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.optimizers.method import Optimizer, Stage, Step
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.solvers.discretization import Discretization
-from kanpinn.solvers.eigen.eigensolution import paired
-from kanpinn.solvers.eigen.modes import (
-    Modes,
-    fresh_rule,
-    is_bounded_below,
-    operator_size,
-    pencil,
-    rule,
-    samples,
-    widened,
-)
-from kanpinn.solvers.eigen.spectrum import (
-    RESOLVED,
-    SYMMETRIC,
-    CellPairs,
-    ShiftedProblem,
-    Spectrum,
-    asymmetry,
-    better_shift,
-    chosen,
-    closer_shift,
-    moved_block,
-    nearest_pairs,
-    order,
-    orthonormal_modes,
-    real_parts,
-    relative_residuals,
-    rounding,
-    spectrum,
-)
+from kanpinn.solvers.eigen import spectrum
+from kanpinn.solvers.eigen.spectrum import CellPairs, Modes, ShiftedProblem, Spectrum
 from kanpinn.spaces.cells.cells import require_cells
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.cell_system import CellInverse
@@ -96,9 +68,9 @@ class EigenStage(Stage):
     def __init__(self, search: EigenSearch, residuals: Residuals) -> None:
         self.search, self.residuals = search, residuals
         problem, surrogate = search.discretization.problem, residuals.surrogate
-        self.inside = rule(search.discretization)
-        self.size = operator_size(problem, surrogate, self.inside)
-        self.up = is_bounded_below(problem, surrogate, self.inside)
+        self.inside = spectrum.rule(search.discretization)
+        self.size = spectrum.operator_size(problem, surrogate, self.inside)
+        self.up = spectrum.is_bounded_below(problem, surrogate, self.inside)
         end = -self.size / 4 if self.up else self.size / 4
         self.shift = end if search.near is None else search.near + 1e-3 * self.size
 
@@ -123,15 +95,15 @@ class ShiftStage(EigenStage):
 
     def __init__(self, search: EigenSearch, residuals: Residuals) -> None:
         super().__init__(search, residuals)
-        self.pencil = pencil(search.discretization, self.inside, self.size)
+        self.pencil = spectrum.pencil(search.discretization, self.inside, self.size)
         self.tried = 0
         self.last: Spectrum | None = None
 
     def step(self) -> Step:
         self.tried += 1
-        self.last = spectrum(*self.pencil, self.shift, self.up)
+        self.last = spectrum.pencil_spectrum(*self.pencil, self.shift, self.up)
         first = self._first(self.last)
-        better = better_shift(self.last, first, self.search.near)
+        better = spectrum.better_shift(self.last, first, self.search.near)
         done = better is None or self.tried == self.search.steps
         words = f"{len(first)} eigenvalues are resolved for the shift {self.shift:.4g}"
         if better is not None and not done:
@@ -140,10 +112,14 @@ class ShiftStage(EigenStage):
         return Step(loss, finished=CONVERGED if done else None, words=words)
 
     def _first(self, found: Spectrum) -> Tensor:
-        return chosen(found, 3 * self.search.count + self.spare, self.search.near)
+        return spectrum.chosen(found, 3 * self.search.count + self.spare, self.search.near)
 
     def eigenpairs(self) -> tuple[Spectrum, Tensor, None]:
-        found = spectrum(*self.pencil, self.shift, self.up) if self.last is None else self.last
+        found = (
+            spectrum.pencil_spectrum(*self.pencil, self.shift, self.up)
+            if self.last is None
+            else self.last
+        )
         return found, self._first(found)[: self.search.count + self.spare], None
 
 
@@ -262,7 +238,7 @@ class CellStage(EigenStage):
         values = pairs.spectrum.values[: self.count]
         estimates = errors * self._sizes(values)
         visible = values.imag.where(values.imag.abs() > estimates, 0)  # others would change places
-        ordered = order(torch.complex(values.real, visible), self.near, self.up)
+        ordered = spectrum.order(torch.complex(values.real, visible), self.near, self.up)
         return pairs.polished(ordered), torch.arange(self.count), estimates[ordered]
 
     def _random(self, count: int) -> Tensor:
@@ -301,8 +277,8 @@ class CellStage(EigenStage):
         """The pairs for a shift beyond which there are no eigenvalues, or close to `near`."""
         pairs, tries = self._nearest(self._inverse(), tolerance), 4
         for _ in range(tries):
-            first = order(pairs.spectrum.values[: self.count], self.near, self.up)
-            better = better_shift(pairs.spectrum, first, self.near)
+            first = spectrum.order(pairs.spectrum.values[: self.count], self.near, self.up)
+            better = spectrum.better_shift(pairs.spectrum, first, self.near)
             if better is None:
                 break
             self.shift = better
@@ -317,8 +293,8 @@ class CellStage(EigenStage):
         if self.near is not None:
             return None
         values = found.values[: self.count + 1]
-        values = values[order(values, self.near, self.up)]
-        closer = closer_shift(values, self.shift, self.up)
+        values = values[spectrum.order(values, self.near, self.up)]
+        closer = spectrum.closer_shift(values, self.shift, self.up)
         if closer is None:
             return None
         unsure = float((errors * found.distances[: self.count]).max())
@@ -338,7 +314,7 @@ class CellStage(EigenStage):
 
     def _nearest(self, inverse: CellInverse, tolerance: float) -> CellPairs:
         """The nearest eigenpairs, with which the next search begins."""
-        pairs = nearest_pairs(self.shifted, inverse, self.block, self.count, tolerance)
+        pairs = spectrum.nearest_pairs(self.shifted, inverse, self.block, self.count, tolerance)
         self.block, self.leading = pairs.block(self.count + self.spare), pairs.columns(self.count)
         return pairs
 
@@ -355,15 +331,17 @@ class CellStage(EigenStage):
         own, fields = self.network.polynomials, self.shifted.fields
         richer = LocalPolynomials(own.degree + 2, own.dim)
         fine = self.shifted.problem.deeper(self.geometry)
-        block = moved_block(self.block, own, self.geometry, fine)
+        block = spectrum.moved_block(self.block, own, self.geometry, fine)
         block = richer.padded(block.unflatten(1, (own.size, fields)).flatten(2))
         start = block.unflatten(2, (fields, -1)).flatten(1, 2)
         tolerance = 1e-2 * self.settings.tolerance
         inverse = self.shifted.inverse(fine, richer)
-        other = nearest_pairs(self.shifted, inverse, start, self.count, tolerance)
+        other = spectrum.nearest_pairs(self.shifted, inverse, start, self.count, tolerance)
         values = pairs.spectrum.values[: self.count]
-        others = paired(values, other.spectrum.values[: self.count + self.spare])
-        return ((values - others).abs() + rounding(values, pairs.spectrum)) / self._sizes(values)
+        others = spectrum.paired(values, other.spectrum.values[: self.count + self.spare])
+        return ((values - others).abs() + spectrum.rounding(values, pairs.spectrum)) / self._sizes(
+            values
+        )
 
     def _mark(self, shares: Tensor, errors: Tensor) -> Tensor:
         """The cells to refine in all coordinates, (N, d), by their shares of errors (count,).
@@ -381,7 +359,7 @@ class CellStage(EigenStage):
         """Refine cells; the functions with which the next search begins stay the same."""
         old, self.geometry = self.geometry, self.shifted.problem.refined(self.geometry, marked)
         first = self.block[:, :, : self.leading]
-        moved = moved_block(first, self.network.polynomials, old, self.geometry)
+        moved = spectrum.moved_block(first, self.network.polynomials, old, self.geometry)
         self.block = torch.cat([moved, self._random(self.spare)], dim=2)
         self.found = self.marked = None
         self._show()
@@ -424,7 +402,7 @@ def resolved_modes(
     which: Tensor,
     count: int,
     near: float | None,
-    limit: float = RESOLVED,
+    limit: float = spectrum.RESOLVED,
 ) -> FoundModes:
     """The modes of some eigenpairs whose relative residuals at fresh points are small enough.
 
@@ -434,30 +412,31 @@ def resolved_modes(
         count, near: see `EigenSearch`.
         limit: of the relative residuals.
     """
-    modes, fresh = real_parts(found.modes(which), found.shift), fresh_rule(discretization)
+    modes = spectrum.real_parts(found.modes(which), found.shift)
+    fresh = spectrum.fresh_rule(discretization)
     if not len(which):
         return FoundModes(modes, found, fresh, False, len(found.values))
     problem, surrogate = discretization.problem, discretization.surrogate
-    seen = samples(problem, widened(surrogate, modes.columns), fresh).of(modes.values)
-    good = relative_residuals(modes.values, seen, found.shift) < limit
+    wide = spectrum.widened(surrogate, modes.columns)
+    seen = spectrum.samples(problem, wide, fresh).of(modes.values)
+    good = spectrum.relative_residuals(modes.values, seen, found.shift) < limit
     bad, modes, which = which[~good], modes[good], which[good]
-    unresolved, nearer = (_unresolved(found, which[:first], bad) for first in (count, 1))
+    left = found.residuals >= spectrum.RESOLVED
+    left[bad] = True  # spurious eigenvalues that are no further off than those that are kept
+    unresolved, nearer = (
+        int((left & (found.distances <= found.distances[kept if len(kept) else bad].max())).sum())
+        for kept in (which[:count], which[:1])
+    )
     plain = FoundModes(modes, found, fresh, False, unresolved, nearer)
     if problem.self_adjoint is False or not len(which):
         return plain
     columns, values = found.span(which)
-    own = widened(surrogate, found.basis @ columns)
-    inside = samples(problem, own, rule(discretization))
+    own = spectrum.widened(surrogate, found.basis @ columns)
+    inside = spectrum.samples(problem, own, spectrum.rule(discretization))
     # Only the requested modes decide on symmetry, since the others are less well resolved.
-    measured = asymmetry(inside.map(lambda matrix: matrix[:, :count]))
-    if not problem.self_adjoint and measured > SYMMETRIC:
+    measured = spectrum.asymmetry(inside.map(lambda matrix: matrix[:, :count]))
+    if not problem.self_adjoint and measured > spectrum.SYMMETRIC:
         return replace(plain, asymmetry=measured)
-    modes = orthonormal_modes(found, columns, values, inside)
-    return replace(plain, modes=modes[order(modes.values, near, found.up)], self_adjoint=True)
-
-
-def _unresolved(found: Spectrum, kept: Tensor, left: Tensor) -> int:
-    """The number of spurious eigenvalues, `left` among them, no further off than those kept."""
-    bad, reach = found.residuals >= RESOLVED, found.distances[kept if len(kept) else left]
-    bad[left] = True
-    return int((bad & (found.distances <= (reach.max() if len(reach) else 0.0))).sum())
+    modes = spectrum.orthonormal_modes(found, columns, values, inside)
+    modes = modes[spectrum.order(modes.values, near, found.up)]
+    return replace(plain, modes=modes, self_adjoint=True)
