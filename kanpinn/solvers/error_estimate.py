@@ -27,7 +27,6 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks import KAN, Network
 from kanpinn.networks.kan import random_like
-from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import LeastSquares, Method
 from kanpinn.optimizers.output_layer import solve_output
 from kanpinn.pde.problem import Problem
@@ -123,8 +122,10 @@ def finer_solutions(
     """
     problem = solution.problem
     seed = solution.discretization.seed + 7919  # other random inner functions, other points
-    if problem.enrichment():
-        problem = with_more_singular_functions(problem, wider)
+    if problem.enrichment():  # what the solution's functions cut off is seen by more of them only
+        more = [f.richer(wider) if hasattr(f, "richer") else f for f in problem.enrichment()]
+        problem = copy.copy(problem)
+        vars(problem)["enrichment"] = lambda: more
     repeats = solution.history.steps > 1 and not problem.unknowns
     for network, methods, settings in finer_solves(solution, wider, seed):
         with together():
@@ -245,17 +246,6 @@ def start_from(known: Solution, discretization: Discretization) -> None:
 
     term = ResidualTerm("values", inside, 1.0, Channels(names), distance)
     solve_output(Residuals(discretization.surrogate, [term]), linear=True)
-
-
-def with_more_singular_functions(problem: Problem, factor: float) -> Problem:
-    """Return the problem with more of its known functions where their number can be changed.
-
-    What the solution's own functions cut off is seen by their successors only.
-    """
-    more = [f.richer(factor) if hasattr(f, "richer") else f for f in problem.enrichment()]
-    made = copy.copy(problem)
-    vars(made)["enrichment"] = lambda: more
-    return made
 
 
 def own_error(solution: Solution) -> float | None:
@@ -441,13 +431,12 @@ def _approximate(solution: Solution) -> Approximate:
         if discretization.scales is not None:  # the verified residual has this factor
             factor = float(discretization.scales.equations[0])
             mean, error = mean / factor**2, error / factor**2
-    evaluate, noise = solution.surrogate.evaluate, partial(_noise, solution.surrogate)
-    return Approximate(evaluate, discretization.met, mean, error, noise)
+    surrogate = solution.surrogate
 
+    def noise(p: Points, channels: Channels) -> Jet:
+        """The change of the solution by rounding errors of the coefficients."""
+        before = surrogate.evaluate(p, channels)
+        with perturbed(surrogate.network, seed=67):
+            return surrogate.evaluate(p, channels) + -1 * before
 
-def _noise(surrogate: Surrogate, p: Points, channels: Channels) -> Jet:
-    """Return the change of the solution by rounding errors of the coefficients."""
-    before = surrogate.evaluate(p, channels)
-    with perturbed(surrogate.network, seed=67):
-        after = surrogate.evaluate(p, channels)
-    return after + -1 * before
+    return Approximate(surrogate.evaluate, discretization.met, mean, error, noise)

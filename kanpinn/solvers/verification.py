@@ -6,8 +6,9 @@ import math
 import re
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -326,7 +327,14 @@ def verify(
             if one.sites == 1 and (scale := max(term_sizes(one, surrogate, inside.points))):
                 shares.append(square / scale)
                 weighted += one.weight * scale
-        rounding = _rounded([inside, *(one for one, _ in weighed)], surrogate)
+        terms = [inside, *(one for one, _ in weighed)]
+        before = [rows_of(one, surrogate, one.points) for one in terms]
+        with perturbed(surrogate.network, seed=31):
+            after = [rows_of(one, surrogate, one.points) for one in terms]
+        rounding = sum(
+            one.weight * float((b - a).square().sum(dim=1).mean())
+            for one, a, b in zip(terms, before, after, strict=True)
+        )
         # Each term of an equation is rounded, also where all coefficients of the network are zero.
         rounding += torch.finfo(surrogate.low.dtype).eps ** 2 * weighted
     inner, outer = term.weight * mean.value, outer_weight * boundary
@@ -348,17 +356,7 @@ def verify(
     )
 
 
-def _rounded(terms: Sequence[ResidualTerm], surrogate: Surrogate) -> float:
-    """The mean square by which rounding of the coefficients changes the weighted terms."""
-    before = [rows_of(term, surrogate, term.points) for term in terms]
-    with perturbed(surrogate.network, seed=31):
-        after = [rows_of(term, surrogate, term.points) for term in terms]
-    both = zip(terms, before, after, strict=True)
-    return sum(t.weight * float((b - a).square().sum(dim=1).mean()) for t, a, b in both)
-
-
-@dataclass(frozen=True)
-class _Mean:
+class _Mean(NamedTuple):
     """A mean over the domain, its standard error, where the function is largest, the points."""
 
     value: float
@@ -500,49 +498,6 @@ def resonance(
     return Resonance(residual, coefficient, error)
 
 
-@dataclass(frozen=True)
-class Curvature:
-    """The signs of the curvature of an energy's density at a solution.
-
-    Where the density is convex in values and gradients at all points, the second variation of the
-    energy is at least zero. For a minimum only convexity in gradients of rank one is necessary
-    (Legendre and Hadamard).
-
-    Args:
-        convex: whether the densities are convex at all points.
-        where: a point at which the necessary condition fails; None if there is none.
-    """
-
-    convex: bool
-    where: str | None
-
-    @classmethod
-    def at(
-        cls, problem: Problem, evaluate: Callable[[Points, Channels], Jet], count: int = 512
-    ) -> "Curvature":
-        """The curvature at points in the domain and on the boundary.
-
-        Args:
-            problem: has the energy.
-            evaluate: gives the jet of the fields at points.
-            count: the number of points in the domain.
-        """
-        rounding = 1e-9
-        p, what = sample(problem.domain, count, "sobol"), f"{type(problem).__name__}.energy"
-        found, order = _hessian(problem.energy, p, evaluate, what)
-        size = found.abs().amax(dim=(1, 2)) + torch.finfo(found.dtype).tiny
-        convex = bool((torch.linalg.eigvalsh(found)[:, 0] >= -rounding * size).all())
-        where = None
-        if order == 1:
-            concave = _least_along(found, len(p.names), len(problem.fields)) < -rounding * size
-            where = p.show(int(concave.to(torch.uint8).argmax())) if bool(concave.any()) else None
-        for part, density in problem.boundary_energies():
-            q = sample(part, 64, "uniform")
-            wall, _ = _hessian(density, q, evaluate, what)
-            convex &= bool((torch.linalg.eigvalsh(wall)[:, 0] >= -rounding).all())
-        return cls(convex, where)
-
-
 def _hessian(
     density: Density, p: Points, evaluate: Callable[[Points, Channels], Jet], what: str
 ) -> tuple[Tensor, int]:
@@ -556,13 +511,13 @@ def _hessian(
         _, at = find_channels(
             lambda c: Integrand.at(density, p, evaluate(p, c).components(), what), p.names
         )
-        rows = [_flat(at, column) for column in _flat(at, at.density).unbind(dim=1)]
+
+        def flat(of: Tensor) -> Tensor:
+            _, by_levels = at.slopes(of.view(-1, 1))
+            return torch.cat([slope for level in by_levels for slope in level], dim=1)
+
+        rows = [flat(column) for column in flat(at.density).unbind(dim=1)]
     return torch.stack(rows, dim=1).detach(), at.order
-
-
-def _flat(at: Integrand, of: Tensor) -> Tensor:
-    _, by_levels = at.slopes(of.view(-1, 1))
-    return torch.cat([slope for level in by_levels for slope in level], dim=1)
 
 
 def _least_along(hessian: Tensor, d: int, m: int) -> Tensor:
@@ -584,7 +539,10 @@ def judged_by_curvature(
 ) -> str:
     """Return the status of a solve by the equation of an energy, which finds stationary points.
 
-    A warning says where the solution has not been shown to be a minimum.
+    Where the energy's density is convex in values and gradients at all points, the second variation
+    of the energy is at least zero. For a minimum only convexity in gradients of rank one is
+    necessary (Legendre and Hadamard): a solve that fails it is stopped. Otherwise a warning says
+    where the solution has not been shown to be a minimum.
 
     Args:
         status: the status so far.
@@ -593,16 +551,25 @@ def judged_by_curvature(
     """
     if not status.startswith(CONVERGED) or not problem.is_from_energy or problem.numbers:
         return status
-    found = Curvature.at(problem, evaluate)
-    if found.where is not None:
-        return (
-            "stopped: the solution is a stationary point of the energy but no minimum: the density "
-            f"is concave in the gradient at {found.where}"
-        )
-    if not found.convex:
+    rounding, name = 1e-9, f"{type(problem).__name__}.energy"
+    p = sample(problem.domain, 512, "sobol")
+    hessian, order = _hessian(problem.energy, p, evaluate, name)
+    size = hessian.abs().amax(dim=(1, 2)) + torch.finfo(hessian.dtype).tiny
+    if order == 1:
+        concave = _least_along(hessian, len(p.names), len(problem.fields)) < -rounding * size
+        if bool(concave.any()):
+            return (
+                "stopped: the solution is a stationary point of the energy but no minimum: the "
+                f"density is concave in the gradient at {p.show(int(concave.byte().argmax()))}"
+            )
+    convex = bool((torch.linalg.eigvalsh(hessian)[:, 0] >= -rounding * size).all())
+    for part, density in problem.boundary_energies():
+        side, _ = _hessian(density, sample(part, 64, "uniform"), evaluate, name)
+        convex &= bool((torch.linalg.eigvalsh(side)[:, 0] >= -rounding).all())
+    if not convex:
         warnings.warn(
-            f"{type(problem).__name__}.energy is not convex at the solution, which is a stationary "
-            "point: it is not known whether it is a minimum",
+            f"{name} is not convex at the solution, which is a stationary point: it is not known "
+            "whether it is a minimum",
             stacklevel=4,
         )
     return status
