@@ -11,8 +11,7 @@ from torch import Generator, Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels, Jet, MissingChannel
-from kanpinn.jets.parts import parts_of_wave, zero_jet
+from kanpinn.jets.jet import Channels, Jet, MissingChannel, parts_of_wave, zero_jet
 
 ROUNDING = 1e-9  # relative difference of two values that are equal but for rounding
 ResidualFunction = Callable[[Points, Jet], Tensor]  # gives (n, equations) at n points
@@ -49,16 +48,17 @@ def find_channels(evaluate: Callable[[Channels], T], names: tuple[str, ...]) -> 
 
 
 def random_jets(equation: ResidualFunction, points: Points, m: int) -> tuple[Jet, Jet]:
-    """Return two random jets of m fields at the points, with the derivatives the equation uses."""
-    channels, _ = find_channels(lambda c: equation(points, _random_jet(points, c, m)), points.names)
-    return _random_jet(points, channels, m), _random_jet(points, channels, m, seed=1)
+    """Return two random jets of m fields at the points, with the derivatives the equation uses.
 
+    They have numbers in [½, 1½), and are always the same.
+    """
 
-def _random_jet(points: Points, channels: Channels, m: int, seed: int = 0) -> Jet:
-    """Return a jet of random numbers in [½, 1½), reproducible for a given seed."""
-    generator = Generator().manual_seed(seed)
-    zero = zero_jet(channels, points.coords, m)
-    return zero.map(lambda t: 0.5 + torch.rand(t.shape, generator=generator, dtype=t.dtype))
+    def jet(channels: Channels, seed: int = 0) -> Jet:
+        generator, zero = Generator().manual_seed(seed), zero_jet(channels, points.coords, m)
+        return zero.map(lambda t: 0.5 + torch.rand(t.shape, generator=generator, dtype=t.dtype))
+
+    channels, _ = find_channels(lambda c: equation(points, jet(c)), points.names)
+    return jet(channels), jet(channels, seed=1)
 
 
 @dataclass(frozen=True, eq=False)

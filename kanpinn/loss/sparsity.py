@@ -12,9 +12,8 @@ from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Coordinates, Jet, total
 from kanpinn.loss.terms import Term
 from kanpinn.networks import KAN
-from kanpinn.networks.activations import derivatives
-from kanpinn.networks.kan_layer import KANLayer
-from kanpinn.networks.layer import Layer, Tape
+from kanpinn.networks.kan import KANLayer
+from kanpinn.networks.layer import Layer, Tape, derivatives
 from kanpinn.networks.surrogate import Surrogate
 
 

@@ -15,7 +15,7 @@ from kanpinn.geometry import Domain, Piece, Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, Coordinates, Jet, find_channels, join
 from kanpinn.networks.basis.chebyshev import chebyshev_polynomials
-from kanpinn.networks.enrichment import Function, Known
+from kanpinn.networks.layer import Function, Known
 from kanpinn.networks.network import Imposition, Network, OutputMap
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, Jump, jumps, prescribed_data
 from kanpinn.pde.conditions import Prescribed

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError, number, one_of
 from kanpinn.jets import Coordinates, Jet
-from kanpinn.networks.activations import derivatives
-from kanpinn.networks.layer import Layer, Layers
-from kanpinn.networks.network import Network, check_width
+from kanpinn.networks.layer import Layer, Layers, derivatives
+from kanpinn.networks.network import Network
 
 UNITS = ("tanh", "sine", "silu")
 
@@ -115,9 +114,8 @@ class MLP(Network):
     ) -> None:
         super().__init__()
         later = {"activation": activation, "scale": scale, "frequency": frequency, "seed": seed}
-        if self._waits(width, hidden, dtype=dtype, **later):
+        if (width := self._width_of(width, hidden, dtype=dtype, **later)) is None:
             return
-        width = check_width(width)
         one_of("activation", activation, UNITS)
         if frequency is not None:
             number("frequency", frequency, above=True)

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from kanpinn._support.errors import InputError, integer
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Coordinates, Jet, join
-from kanpinn.networks.enrichment import Enrichment
-from kanpinn.networks.layer import Layer, Sensitivities, Tape
+from kanpinn.networks.layer import Enrichment, Layer, Sensitivities, Tape
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.unknown import Unknown
 
@@ -130,7 +129,9 @@ class Network(nn.Module, ABC):
     threads: on which a solve computes; None for those that are set. in_windows: whether it is one
     function for each window of time. has_kinks: whether it has the kinks of an interface without
     inputs that have them. minimises: whether a solve minimises energies, not their equation.
-    estimates_error: whether its method estimates the error of the solution.
+    estimates_error: whether its method estimates the error of the solution. own_fields: the number
+    of the first fields that a refinement makes more accurate; None for all. at_scattered_points:
+    whether points that share no coordinates are the better ones for its method.
     """
 
     starts_at_zero: ClassVar[bool] = False
@@ -141,6 +142,8 @@ class Network(nn.Module, ABC):
     has_kinks: ClassVar[bool] = False
     minimises: ClassVar[bool] = True
     estimates_error: ClassVar[bool] = False
+    own_fields: int | None = None
+    at_scattered_points: bool = False
     pieces: Tensor | None = None  # of a box in which the output is smooth, for `rule_of_pieces`
     levels: Tensor | None = None  # how often each piece that pictures show was halved, (n,)
     layers: Sequence[Layer]  # an instance of `Layers`
@@ -155,10 +158,10 @@ class Network(nn.Module, ABC):
         self.constants = None
         self.sensitivities = None
 
-    def _waits(
+    def _width_of(
         self, width: Sequence[int] | None, hidden: Sequence[int] | None = (), **arguments: Any
-    ) -> bool:
-        """Whether the network is made later, by `sized`, as its width is left out.
+    ) -> tuple[int, ...] | None:
+        """The units per layer; None if the network is made later, by `sized`.
 
         Args:
             width: the units per layer; None to leave out the numbers of inputs and outputs.
@@ -166,7 +169,8 @@ class Network(nn.Module, ABC):
             arguments: the other arguments of the class.
 
         Raises:
-            InputError: for both a width and hidden units, or neither.
+            InputError: for both a width and hidden units, or neither, fewer than two sizes, or a
+                size that is not an integer of at least 1.
         """
         if hidden is None if width is None else hidden:
             raise InputError(
@@ -175,7 +179,10 @@ class Network(nn.Module, ABC):
             )
         if width is None:
             self.unsized = list(hidden or ()), arguments
-        return width is None
+            return None
+        if isinstance(width, str) or len(width) < 2:
+            raise InputError(f"width must list at least an input and an output size, got {width!r}")
+        return tuple(integer("width", w) for w in width)
 
     def sized(self, inputs: int, outputs: int) -> Self:
         """The network itself, made for these numbers if its width was left out."""
@@ -255,16 +262,6 @@ class Network(nn.Module, ABC):
             h = layer(h)
             yield h.value
 
-    @property
-    def own_fields(self) -> int:
-        """The number of the first fields that a refinement of the network makes more accurate."""
-        return self.width[-1]
-
-    @property
-    def at_scattered_points(self) -> bool:
-        """Whether points that share no coordinates are the better ones for its method."""
-        return False
-
     def impose(self, problem: BoundaryValueProblem, boundary: str, form: str) -> Imposition | None:
         """How the conditions of a problem are imposed; the network is prepared for the problem.
 
@@ -305,14 +302,3 @@ class Network(nn.Module, ABC):
     def parameter_count(self) -> int:
         """The number of trainable parameters."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
-
-
-def check_width(width: Sequence[int] | None) -> tuple[int, ...]:
-    """The width list as a tuple, checked to have at least an input and an output size.
-
-    Raises:
-        InputError: for fewer than two sizes, or a size that is not an integer of at least 1.
-    """
-    if width is None or isinstance(width, str) or len(width) < 2:
-        raise InputError(f"width must list at least an input and an output size, got {width!r}")
-    return tuple(integer("width", w) for w in width)

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Coordinates, Jet, join, stack
-from kanpinn.networks.enrichment import Function, Known
-from kanpinn.networks.layer import Tape
+from kanpinn.networks.layer import Function, Known, Tape
 from kanpinn.networks.network import Network, OutputMap
 from kanpinn.pde.unknown import Unknown
 

@@ -1,11 +1,12 @@
-"""The methods of a solve, one file each: optimizers lower the loss, transforms change the network.
+"""The methods of a solve: optimizers lower the loss, transforms change the network.
 
 `method` defines their interface to the solve loop, `output_layer` the Gauss–Newton step on the
 output layer that several of them use.
 """
 
-from kanpinn.optimizers.first_order import LBFGS as LBFGS
-from kanpinn.optimizers.first_order import Adam as Adam
+from kanpinn.optimizers.gradient import LBFGS as LBFGS
+from kanpinn.optimizers.gradient import Adam as Adam
+from kanpinn.optimizers.gradient import SSBroyden as SSBroyden
 from kanpinn.optimizers.least_squares import LeastSquares as LeastSquares
 from kanpinn.optimizers.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
 from kanpinn.optimizers.method import Method as Method
@@ -16,5 +17,4 @@ from kanpinn.optimizers.method import Transform as Transform
 from kanpinn.optimizers.method import as_methods as as_methods
 from kanpinn.optimizers.method import load_libraries as load_libraries
 from kanpinn.optimizers.refine import Refine as Refine
-from kanpinn.optimizers.ss_broyden import SSBroyden as SSBroyden
 from kanpinn.optimizers.variable_projection import VariableProjection as VariableProjection

@@ -12,7 +12,6 @@ from kanpinn.pde.conditions import Observed as Observed
 from kanpinn.pde.conditions import Periodic as Periodic
 from kanpinn.pde.conditions import Robin as Robin
 from kanpinn.pde.conditions import TangentialDirichlet as TangentialDirichlet
-from kanpinn.pde.eigen_problem import EigenProblem as EigenProblem
 from kanpinn.pde.equations import AdvectionDiffusion as AdvectionDiffusion
 from kanpinn.pde.equations import Equation as Equation
 from kanpinn.pde.equations import Heat as Heat
@@ -20,5 +19,6 @@ from kanpinn.pde.equations import Helmholtz as Helmholtz
 from kanpinn.pde.equations import Poisson as Poisson
 from kanpinn.pde.equations import Wave as Wave
 from kanpinn.pde.expressions import Expression as Expression
+from kanpinn.pde.problem import EigenProblem as EigenProblem
 from kanpinn.pde.problem import Problem as Problem
 from kanpinn.pde.unknown import Unknown as Unknown

@@ -148,20 +148,6 @@ def stated(problem: P, kind: type = BoundaryValueProblem) -> P:
             f"{name}.conditions() has data with noise = None beside some with a known one, "
             f"{noises}: give that of all, or of none"
         )
-    _check_interfaces(name, conditions)
-    conditions = problem.completed(conditions)
-    return altered(problem, conditions=functools.partial(tuple, tuple(conditions)), is_stated=True)
-
-
-def altered(problem: T, **attributes: object) -> T:
-    """Return a copy of a problem with other attributes, also of one that is a frozen dataclass."""
-    view = copy.copy(problem)
-    vars(view).update(attributes)
-    return view
-
-
-def _check_interfaces(name: str, conditions: Sequence[Condition]) -> None:
-    """Refuse a piece of an interface that is named twice; name: of the problem's class."""
     seen: dict[Piece, int] = {}
     for index, condition in enumerate(conditions):
         for piece in condition.kinks:
@@ -172,6 +158,15 @@ def _check_interfaces(name: str, conditions: Sequence[Condition]) -> None:
                     f"{of_class(condition)} holds for all fields, with one coefficient and flux"
                 )
             seen[piece] = index
+    conditions = problem.completed(conditions)
+    return altered(problem, conditions=functools.partial(tuple, tuple(conditions)), is_stated=True)
+
+
+def altered(problem: T, **attributes: object) -> T:
+    """Return a copy of a problem with other attributes, also of one that is a frozen dataclass."""
+    view = copy.copy(problem)
+    vars(view).update(attributes)
+    return view
 
 
 @dataclass(frozen=True)

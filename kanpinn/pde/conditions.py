@@ -20,8 +20,6 @@ from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Jet, directional, normal_derivative, stack_equations
 from kanpinn.pde.expressions import Expression
 
-Columns = Callable[[Points, int], Tensor]  # (points, fields m) → (n, 1) or (n, m)
-
 
 @dataclass(frozen=True, eq=False)
 class Prescribed:
@@ -249,16 +247,35 @@ class OnBoundary(Condition):
         return self.boundary.pieces
 
 
-def column_of(values: Columns, m: int, column: int, p: Points) -> Tensor:
-    """Return the values (n, 1) of one of m fields; a single column serves all fields.
+def prescribed_values(
+    condition: Condition,
+    fields: Sequence[str],
+    value: "Data",
+    what: str,
+    rate: "Data | None" = None,
+) -> list[Prescribed]:
+    """Return what a condition prescribes by a value and a rate, for each field and piece.
 
     Args:
-        values: a function of points and m, which returns (n, 1) or (n, m).
-        m: the number of fields.
-        column: the index of the field.
-        p: n points.
+        condition: the condition.
+        fields: the names of the problem's fields.
+        value, rate: data with a column for each field that the condition is about, or one for all.
+        what: the name of the value in messages.
     """
-    found = values(p, m).to(p.coords)
+    names, found = condition.about or fields, list[Prescribed]()
+    for i, name in enumerate(names):
+        values = partial(_column_of, value, len(names), i, what)
+        rates = (
+            rate if rate is None else partial(_column_of, rate, len(names), i, "an initial rate")
+        )
+        for piece in condition.pieces:
+            found.append(Prescribed(condition, name, piece, values, rates, is_zero=value == 0))
+    return found
+
+
+def _column_of(data: "Data", m: int, column: int, what: str, p: Points) -> Tensor:
+    """Return the values (n, 1) of one of m fields at points; a single column serves all fields."""
+    found = values_of(data, p, m, what).to(p.coords)
     return found if found.shape[1] == 1 else found[:, column, None]
 
 
@@ -323,13 +340,7 @@ class Dirichlet(OnBoundary):
         return values_of(self.value, p, m, "a Dirichlet value")
 
     def prescribed(self, fields: Sequence[str]) -> list[Prescribed]:
-        names = self.about or fields
-        values = [partial(column_of, self.target, len(names), i) for i in range(len(names))]
-        return [
-            Prescribed(self, name, piece, value, is_zero=self.value == 0)
-            for name, value in zip(names, values, strict=True)
-            for piece in self.boundary.pieces
-        ]
+        return prescribed_values(self, fields, self.value, "a Dirichlet value")
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
         """Return u - value, (n, m)."""
@@ -486,6 +497,7 @@ class ComponentDirichlet(OnBoundary):
     fields: tuple[str, ...] = ()
 
     data: ClassVar = ("value",)
+    columns = 1  # of the values
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -519,9 +531,9 @@ class ComponentDirichlet(OnBoundary):
                 found.append(Prescribed(self, name, piece, values, is_zero=zero))
         return found
 
-    @abstractmethod
     def target(self, p: Points) -> Tensor:
         """Return the prescribed values at n points with normals, (n, equations) or (n, 1)."""
+        return values_of(self.value, p, self.columns, f"a {type(self).__name__} value")
 
     @abstractmethod
     def plain(self, axis: int, sign: float) -> Iterator[tuple[int, float, int]]:
@@ -562,9 +574,6 @@ class NormalDirichlet(ComponentDirichlet):
         ('u', 'v')
     """
 
-    def target(self, p: Points) -> Tensor:
-        return values_of(self.value, p, 1, "a NormalDirichlet value")
-
     def plain(self, axis: int, sign: float) -> Iterator[tuple[int, float, int]]:
         yield axis, sign, 0
 
@@ -600,10 +609,7 @@ class TangentialDirichlet(ComponentDirichlet):
                 "TangentialDirichlet takes 0 or a function of points that gives a vector for "
                 f"{len(self.fields)} fields, got {self.value!r}"
             )
-
-    def target(self, p: Points) -> Tensor:
-        m = len(self.fields)
-        return values_of(self.value, p, 1 if m == 2 else m, "a TangentialDirichlet value")
+        vars(self)["columns"] = 1 if len(self.fields) == 2 else len(self.fields)
 
     def plain(self, axis: int, sign: float) -> Iterator[tuple[int, float, int]]:
         if len(self.fields) == 2:
@@ -729,22 +735,12 @@ class Initial(Condition):
     def pieces(self) -> tuple[Piece, ...]:
         return self.boundary.pieces
 
-    def prescribed(self, fields: Sequence[str]) -> list[Prescribed]:
-        names, found = self.about or fields, []
-        for i, name in enumerate(names):
-            value, rate = (partial(column_of, f, len(names), i) for f in (self.target, self.rates))
-            given = rate if self.rate is not None else None
-            for piece in self.pieces:
-                found.append(Prescribed(self, name, piece, value, given, self.value == 0))
-        return found
-
     def target(self, p: Points, m: int = 1) -> Tensor:
         """Return the prescribed values at n points, (n, 1) or, for m fields, (n, m)."""
         return values_of(self.value, p, m, "an initial value")
 
-    def rates(self, p: Points, m: int = 1) -> Tensor:
-        """Return the prescribed rates at n points, (n, 1) or, for m fields, (n, m); default 0."""
-        return values_of(self.rate or 0.0, p, m, "an initial rate")
+    def prescribed(self, fields: Sequence[str]) -> list[Prescribed]:
+        return prescribed_values(self, fields, self.value, "an initial value", self.rate)
 
     def residual(self, p: Points, *fields: Jet) -> tuple[Tensor, ...]:
         """Return u - value and, where a rate is given, ∂u/∂t - rate, (n, m) each."""
@@ -753,7 +749,7 @@ class Initial(Condition):
         found = [u - self.target(p, m)]
         if self.rate is not None:
             rates = torch.cat([-normal_derivative(f, p) for f in fields], dim=1)
-            found.append(rates - self.rates(p, m))
+            found.append(rates - values_of(self.rate, p, m, "an initial rate"))
         return tuple(found)
 
 
@@ -940,20 +936,17 @@ class Integral(Condition):
     def __post_init__(self) -> None:
         super().__post_init__()
         number("the value of an Integral", self.value, -math.inf)
-        points, weights = self._rule()
-        vars(self).update(_points=points, _weights=weights, sites=len(points))
-
-    def _rule(self) -> tuple[Points, Tensor]:
-        """Return the quadrature rule; on a domain it has at most 2¹² points."""
         if isinstance(self.over, Boundary):
-            return self.over.quadrature(32)
-        nodes, most = 32, 2**12  # one row of the residual uses all points at once
-        while True:
-            chunks = [*domain_rule(self.over, nodes, draws=most)]
+            points, weights = self.over.quadrature(32)
+        else:
+            nodes, most, chunks = 32, 2**12, [*domain_rule(self.over, 32, draws=2**12)]
+            # One row of the residual uses all points at once.
+            while sum(len(p) for p, _ in chunks) > most and nodes > 1 and self.over.dim <= 3:
+                nodes = nodes * 3 // 4
+                chunks = [*domain_rule(self.over, nodes, draws=most)]
             points = Points.cat(p for p, _ in chunks)
-            if len(points) <= most or nodes == 1 or self.over.dim > 3:
-                return points, torch.cat([w for _, w in chunks])
-            nodes = nodes * 3 // 4
+            weights = torch.cat([w for _, w in chunks])
+        vars(self).update(_points=points, _weights=weights, sites=len(points))
 
     @property
     def fixed(self) -> Points:

@@ -1,22 +1,116 @@
-"""The base class of problems with a solution, as users write them."""
+"""The base classes of problems with a solution and of eigenvalue problems, as users write them."""
 
 import copy
 import functools
+import inspect
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.geometry import Boundary
-from kanpinn.geometry.points import Points
+from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.jets import Jet, random_jets, stack_equations
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, altered
 from kanpinn.pde.conditions import Condition
 from kanpinn.pde.energies import check_boundary_energies, check_energy, euler_lagrange, with_natural
 from kanpinn.pde.exact_solution import derived_source
-from kanpinn.pde.unknown import Unknown, check_arguments, check_fields, check_subset, check_unknowns
+from kanpinn.pde.unknown import Unknown
+
+
+def check_arguments(what: str, function: Callable, columns: Sequence[str] | None) -> None:
+    """Refuse a method of a problem that does not accept the arguments it is called with.
+
+    Args:
+        what: the names of the class and the method, "Class.method", for the message.
+        function: the method, bound to the problem.
+        columns: the names of the fields and unknown numbers whose jets the method takes after the
+            points; None for a method without arguments.
+
+    Raises:
+        InputError: naming the method and the arguments it has to accept.
+    """
+    given = () if columns is None else (None, *columns)
+    try:
+        inspect.signature(function).bind(*given)
+    except TypeError as error:
+        if columns is None:
+            raise InputError(f"{what} takes no points: {error}") from None
+        raise InputError(
+            f"{what} must take points and a jet for each field and unknown, "
+            f"{what.partition('.')[2]}(p, {', '.join(columns)}): {error}"
+        ) from None
+
+
+def check_fields(
+    name: str, domain: object, fields: Sequence[str], free_constant: Sequence[str]
+) -> None:
+    """Refuse a domain or names of fields that are missing or invalid.
+
+    Args:
+        name: the name of the problem's class, for the message.
+        domain, fields, free_constant: the class's attributes; None for a domain that is missing.
+
+    Raises:
+        InputError: naming the class and the attribute.
+    """
+    if not isinstance(domain, Domain):
+        raise InputError(f"{name}.domain must be a kanpinn domain such as Box(x=(-1, 1))")
+    if not fields or not all(isinstance(one, str) for one in fields):
+        raise InputError(f"{name}.fields must be a tuple of names, got {fields!r}")
+    if free_constant:
+        check_subset(name, "free_constant", free_constant, fields)
+
+
+def check_unknowns(
+    name: str, unknowns: object, fields: Sequence[str], coordinates: Sequence[str]
+) -> None:
+    """Refuse `unknowns` that is not a mapping from names to unknowns.
+
+    Refused are also names of coordinates, and exact values of unknowns that are fields.
+
+    Args:
+        name: the name of the problem's class, for the message.
+        unknowns: the class's attribute.
+        fields: the names of the problem's fields.
+        coordinates: the names of the domain's coordinates.
+
+    Raises:
+        InputError: naming the class and the unknown.
+    """
+    where = f"{name}.unknowns"
+    if not isinstance(unknowns, Mapping):
+        raise InputError(
+            f'{where} must map names to unknowns, {{"viscosity": kp.Unknown()}}, got {unknowns!r}'
+        )
+    for key, one in unknowns.items():
+        if not isinstance(key, str) or not key.isidentifier() or key in coordinates:
+            raise InputError(f"{where}: {key!r} is a coordinate, or no name for an unknown")
+        if not isinstance(one, Unknown):
+            raise InputError(f"{where}[{key!r}] must be a kanpinn Unknown, got {one!r}")
+        if key in fields and one.exact is not None:
+            raise InputError(f"{where}[{key!r}] is a field: its exact values are those of exact()")
+
+
+def check_subset(name: str, key: str, names: Any, fields: Sequence[str]) -> None:
+    """Refuse names that are not a tuple or list of distinct fields, at least one.
+
+    Args:
+        name: the name of the problem's class, for the message.
+        key: the name of the attribute.
+        names: the attribute's value.
+        fields: the names of the problem's fields.
+
+    Raises:
+        InputError: naming the class and the attribute.
+    """
+    listed = isinstance(names, tuple | list)
+    if not listed or not names or len(names) != len({*names}) or not {*names} <= {*fields}:
+        raise InputError(
+            f"{name}.{key} must be a tuple of some of the fields {', '.join(fields)}, got {names!r}"
+        )
 
 
 def with_numbers(condition: Condition, fields: Sequence[str], numbers: Sequence[str]) -> Condition:
@@ -272,3 +366,90 @@ def by_energy(problem: P) -> P:
     view = altered(problem, ignores_residual=True)
     conditions = tuple(view.completed(problem.conditions()))
     return altered(view, conditions=functools.partial(tuple, conditions))
+
+
+Columns = Tensor | Jet | tuple[Tensor | Jet, ...]
+
+
+class EigenProblem(BoundaryValueProblem):
+    """An eigenvalue problem L u = λ M u: subclass it and write `domain`, `operator`, `conditions`.
+
+    `operator(p, u)` returns L u, (n, equations) or a tuple of such, from points with named
+    coordinates and the field's jet, and has to be linear. For a system it takes a jet for each of
+    the `fields`. The conditions have to be homogeneous, such as u = 0, ∂u/∂n = 0 or periodic.
+
+    `self_adjoint` says whether L and M are self-adjoint under the conditions; with None this is
+    determined numerically.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> class String(kp.EigenProblem):
+        ...     domain = kp.Box(x=(0, 1))
+        ...     def operator(self, p, u):
+        ...         return -kp.laplacian(u)
+        ...     def conditions(self):
+        ...         return [kp.Dirichlet(self.domain.boundary)]
+        >>> modes = kp.eigen(String(), kp.KAN([1, 1], degree=9, grid=8), count=2)
+        >>> [f"{value:.6f}" for value in modes.values.tolist()]
+        ['9.869604', '39.478418']
+    """
+
+    needs_conditions = False
+    self_adjoint: bool | None = None
+
+    @abstractmethod
+    def operator(self, p: Points, *fields: Jet) -> Columns:
+        """Return L u at n points, such as -Δu: (n, equations) or a tuple of such."""
+
+    def mass(self, p: Points, *fields: Jet) -> Columns:
+        """Return M u at n points, by default the fields themselves.
+
+        The number of equations has to be that of the operator.
+        """
+        return fields
+
+    def exact_eigenvalues(self, count: int) -> Sequence[float | complex]:
+        """Return the first `count` exact eigenvalues, repeated by multiplicity, to compute errors.
+
+        Raises:
+            InputError: where the class does not define them.
+        """
+        raise InputError(f"{type(self).__name__} has no exact_eigenvalues(count)")
+
+    @property
+    def has_exact_eigenvalues(self) -> bool:
+        """Whether the class defines exact eigenvalues."""
+        return type(self).exact_eigenvalues is not EigenProblem.exact_eigenvalues
+
+    def operator_values(self, p: Points, u: Jet) -> Tensor:
+        """Return L u at n points, (n, equations), from the jet of all fields.
+
+        Raises:
+            InputError: where `operator` returns another shape.
+        """
+        return stack_equations(self.operator(p, *u.components()), len(p), "operator")
+
+    def mass_values(self, p: Points, u: Jet) -> Tensor:
+        """Return M u at n points, (n, equations), from the jet of all fields.
+
+        Raises:
+            InputError: where `mass` returns another shape.
+        """
+        return stack_equations(self.mass(p, *u.components()), len(p), "mass")
+
+    def equation(self, p: Points, u: Jet) -> Tensor:
+        """Return (L + M) u, which uses the derivatives of L and M; it is not zero for modes."""
+        return self.operator_values(p, u) + self.mass_values(p, u)
+
+    def check(self) -> None:
+        """Refuse a class whose attributes or methods are missing or invalid.
+
+        Raises:
+            InputError: naming the attribute or the method, and what it must be.
+        """
+        name, domain = type(self).__name__, getattr(self, "domain", None)
+        check_fields(name, domain, self.fields, self.free_constant)
+        if getattr(self, "unknowns", None):
+            raise InputError(f"{name}.unknowns: an eigenvalue problem has none")
+        check_arguments(f"{name}.operator", self.operator, self.fields)
+        check_arguments(f"{name}.mass", self.mass, self.fields)

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from kanpinn.geometry import Points
 from kanpinn.networks.combined import Beside
-from kanpinn.networks.kan_layer import KANLayer
+from kanpinn.networks.kan import KANLayer
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.plotting.style import BLUE, GREY, ORANGE, STYLE, new_figure, symbol, tidy

@@ -26,7 +26,7 @@ from kanpinn.loss.terms import (
     residual_term,
 )
 from kanpinn.networks import constraints
-from kanpinn.networks.enrichment import Enrichment, Function, Known
+from kanpinn.networks.layer import Enrichment, Function, Known
 from kanpinn.networks.network import Constants, Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import (

@@ -83,7 +83,8 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
     begun, enough = time.perf_counter(), 0.1  # with less of the residual left, no further solve
     verification, made = solution.verification, list[tuple[Estimate, Solution | None]]()
     doubt = ""
-    if fixed := ", ".join(solution.fields[solution.network.own_fields :]):
+    own = solution.network.own_fields
+    if own is not None and (fixed := ", ".join(solution.fields[own:])):
         doubt = (
             f"an estimate refines the cells, but not the network of the coefficient {fixed}, whose "
             "95% intervals say how well it is known"

@@ -19,7 +19,7 @@ from kanpinn.jets import Channels, Coordinates, Jet
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.constraints import periodic_axes, refuse_unfit, refuse_weights
 from kanpinn.networks.layer import Layers, Tape
-from kanpinn.networks.network import Imposition, Network, check_width
+from kanpinn.networks.network import Imposition, Network
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.spaces.cells.cells import CellLayer, Cells
 from kanpinn.spaces.cells.problem import CellProblem, problem_of_terms
@@ -220,9 +220,9 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
-        if self._waits(width, degree=degree, cells=cells, dtype=dtype):
+        later: dict[str, Any] = {"degree": degree, "cells": cells, "dtype": dtype}
+        if (width := self._width_of(width, **later)) is None:
             return
-        width = check_width(width)
         inputs, *rest = width
         if inputs < 2:
             raise InputError(

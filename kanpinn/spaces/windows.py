@@ -17,10 +17,9 @@ from kanpinn.geometry import Box
 from kanpinn.jets import Jet
 from kanpinn.networks.basis import Basis, BSplines
 from kanpinn.networks.constraints import choose_imposition, periodic_axes, refuse_unfit
-from kanpinn.networks.kan import KAN
-from kanpinn.networks.kan_layer import KANLayer
+from kanpinn.networks.kan import KAN, KANLayer
 from kanpinn.networks.layer import Layer, Layers, Sensitivities, Tape
-from kanpinn.networks.network import Imposition, Network, check_width
+from kanpinn.networks.network import Imposition, Network
 from kanpinn.networks.product_layer import ProductLayer
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.spaces.evolution_terms import order_in_time
@@ -328,9 +327,10 @@ class Windows(NetworkOfWindows[Separable]):
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
-        if self._waits(width, hidden, degree=degree, grid=grid, seed=seed, dtype=dtype):
+        later: dict[str, Any] = {"degree": degree, "grid": grid, "seed": seed, "dtype": dtype}
+        if (units := self._width_of(width, hidden, **later)) is None:
             return
-        inputs, *rest = check_width(width)
+        inputs, *rest = units
         self.seed = integer("seed", seed, least=0)
         self.order, self.around = 1, frozenset[int]()
         self._width = (inputs - 1, *rest)
@@ -408,7 +408,7 @@ class Windows(NetworkOfWindows[Separable]):
         return sum(beside) + sum(layer.coefficients.numel() for layer in layers)
 
     @property
-    def at_scattered_points(self) -> bool:
+    def at_scattered_points(self) -> bool:  # type: ignore[override]
         # A march takes each place at walls once: points of a product with the time share places.
         return self.in_space and not self.of_splines
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 import kanpinn as kp
 from kanpinn.cli import app
 from kanpinn.optimizers import Step
-from kanpinn.optimizers.first_order import AdamStage
+from kanpinn.optimizers.gradient import AdamStage
 from kanpinn.plotting.fits import confusion, draw_fit, scores_figure
 from kanpinn.runs.config import Config, document_schema
 from kanpinn.runs.progress import shown_numbers

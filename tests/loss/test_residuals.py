@@ -18,7 +18,7 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import residual_term
 from kanpinn.networks import KAN, Surrogate
 from kanpinn.networks.constraints import ExactDirichlet
-from kanpinn.networks.kan_layer import KANLayer
+from kanpinn.networks.kan import KANLayer
 
 WEIGHTS = {"interior": 0.01, "boundary": 2.0}
 NETWORKS = {

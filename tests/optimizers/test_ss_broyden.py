@@ -14,7 +14,7 @@ from test_optimizers import residuals_of
 import kanpinn as kp
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.layer import get_coefficients
-from kanpinn.optimizers.ss_broyden import LinePoint, strong_wolfe, updated
+from kanpinn.optimizers.gradient import LinePoint, strong_wolfe, updated
 
 
 def positive(n, generator, condition=1e2):

@@ -6,8 +6,7 @@ import torch
 import kanpinn as kp
 from kanpinn.jets import Channels, Coordinates, Jet, jet_of
 from kanpinn.networks.constraints import Circles
-from kanpinn.networks.enrichment import Known
-from kanpinn.networks.layer import get_coefficients
+from kanpinn.networks.layer import Known, get_coefficients
 from kanpinn.spaces.jets_in_time import in_time
 from kanpinn.spaces.windows import legendre
 

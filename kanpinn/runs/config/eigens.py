@@ -9,7 +9,7 @@ from pydantic import Field
 
 from kanpinn._support.errors import InputError
 from kanpinn.networks import Network
-from kanpinn.pde.eigen_problem import EigenProblem
+from kanpinn.pde.problem import EigenProblem
 from kanpinn.runs.config.job import File, Job, PointsTable, Weight
 from kanpinn.runs.config.models import FixedTable, blaming
 from kanpinn.runs.config.named import EIGEN_NETWORKS, FIT_STAGES, Named, WithBoundary, check_points

@@ -14,7 +14,7 @@ from kanpinn._support.errors import InputError, nearest, show
 from kanpinn.geometry.sampling import SAMPLERS, Collocation
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks import Network
-from kanpinn.networks.kan_layer import KANLayer
+from kanpinn.networks.kan import KANLayer
 from kanpinn.optimizers import LeastSquares, Method, Optimizer, Stage
 from kanpinn.runs.config.models import FixedTable, TomlTable, table_of
 from kanpinn.runs.config.named import Named, check_memory

@@ -26,9 +26,8 @@ from kanpinn.geometry import (
 )
 from kanpinn.pde import equations
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, stated
-from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.pde.equations import Equation
-from kanpinn.pde.problem import Problem
+from kanpinn.pde.problem import EigenProblem, Problem
 from kanpinn.runs.config.models import (
     FixedTable,
     TomlTable,

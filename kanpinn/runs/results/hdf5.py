@@ -13,7 +13,7 @@ import torch
 
 from kanpinn._support.errors import InputError, expecting
 from kanpinn._support.files import replacing
-from kanpinn.networks.kan_layer import KANLayer
+from kanpinn.networks.kan import KANLayer
 from kanpinn.networks.layer import Layer
 from kanpinn.networks.mlp import DenseLayer
 from kanpinn.runs.config import Result

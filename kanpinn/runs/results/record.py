@@ -17,7 +17,7 @@ import torch
 from kanpinn._support.distributed import world
 from kanpinn._support.errors import InputError, expecting
 from kanpinn._support.files import replacing
-from kanpinn.networks.kan_layer import KANLayer
+from kanpinn.networks.kan import KANLayer
 from kanpinn.runs.config import Config, Result
 from kanpinn.runs.results.sources import Sources, refuse_foreign_code
 

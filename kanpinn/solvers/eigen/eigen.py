@@ -35,7 +35,7 @@ from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import Method, load_libraries
 from kanpinn.pde.boundary_value_problem import stated
-from kanpinn.pde.eigen_problem import EigenProblem
+from kanpinn.pde.problem import EigenProblem
 from kanpinn.solvers.discretization import (
     Discretization,
     Loss,

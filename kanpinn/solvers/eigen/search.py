@@ -14,7 +14,7 @@ from kanpinn._support.errors import CONVERGED, InputError
 from kanpinn.geometry import Points
 from kanpinn.loss.residuals import Residuals
 from kanpinn.optimizers.method import Optimizer, Stage, Step
-from kanpinn.pde.eigen_problem import EigenProblem
+from kanpinn.pde.problem import EigenProblem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.eigen import spectrum
 from kanpinn.solvers.eigen.spectrum import CellPairs, Modes, ShiftedProblem, Spectrum

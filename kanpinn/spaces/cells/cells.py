@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError, integer, of_class
 from kanpinn.jets import Channels, Coordinates, Jet, join
-from kanpinn.jets.parts import derivatives_of_parts
+from kanpinn.jets.jet import derivatives_of_parts
 from kanpinn.networks.constraints import periodic_axes, refuse_unfit, refuse_weights
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.layer import (
@@ -23,10 +23,9 @@ from kanpinn.networks.layer import (
     get_coefficients,
     set_coefficients,
 )
-from kanpinn.networks.network import Imposition, Network, check_width
+from kanpinn.networks.network import Imposition, Network
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
-from kanpinn.pde.eigen_problem import EigenProblem
-from kanpinn.pde.problem import Problem
+from kanpinn.pde.problem import EigenProblem, Problem
 from kanpinn.spaces.cells.geometry.corner_functions import CLOSEST, CornerFunctions, Power
 from kanpinn.spaces.cells.geometry.regions import PlaneRegions, Regions, regions_of
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
@@ -373,10 +372,9 @@ class Cells(Network):
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
-        later = {"degree": degree, "cells": cells, "coefficient": coefficient}
-        if self._waits(width, (), dtype=dtype, **later):
+        later: dict[str, Any] = {"degree": degree, "cells": cells, "coefficient": coefficient}
+        if (width := self._width_of(width, dtype=dtype, **later)) is None:
             return
-        width = check_width(width)
         inputs, *hidden, fields = width
         if hidden:
             raise InputError(
@@ -429,7 +427,7 @@ class Cells(Network):
         return len(self.tree)
 
     @property
-    def own_fields(self) -> int:
+    def own_fields(self) -> int:  # type: ignore[override]
         """The number of fields that are polynomials in cells: all but unknown coefficients."""
         return self.layer.coefficients.shape[2]
 

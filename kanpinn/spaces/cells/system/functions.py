@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kanpinn.geometry.points import Points
 from kanpinn.jets import Channels
-from kanpinn.networks.enrichment import Enrichment
+from kanpinn.networks.layer import Enrichment
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, CellPoints
 from kanpinn.spaces.cells.geometry.corner_functions import CornerFunctions
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
