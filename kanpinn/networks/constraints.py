@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,9 +13,9 @@ from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Column, Coords
 from kanpinn.geometry import Domain, Piece, Points
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets import Channels, Coordinates, Jet, find_channels, join
+from kanpinn.jets import Channels, Coordinates, Jet, find_channels, jet_at, join
 from kanpinn.networks.basis.chebyshev import chebyshev_polynomials
-from kanpinn.networks.layer import Function, Known
+from kanpinn.networks.layer import Function
 from kanpinn.networks.network import Imposition, Network, OutputMap
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, Jump, jumps, prescribed_data
 from kanpinn.pde.conditions import Prescribed
@@ -191,20 +191,16 @@ class ExactDirichlet:
     distance: OfCoords
     lift: OfCoords | None = None
 
-    @cached_property
-    def _known(self) -> Known:
-        functions = [f for f in (self.distance, self.lift) if f is not None]
-        return Known(tuple(partial(_at_points, f) for f in functions), "D and g")
+    def values(self, p: Points) -> Tensor:
+        """Return D and, unless the data are zero, g at n points, (n, 1 or 2)."""
+        distance = self.distance(p.coords)
+        return distance if self.lift is None else torch.cat([distance, self.lift(p.coords)], dim=1)
 
     def apply(self, points: Points, jet: Jet) -> Jet:
         """Return the jet of g + D·N from the jet of N."""
-        known = self._known.jet(points, jet.channels)
+        known = jet_at(self.values, points, jet.channels)
         inner = known[0] * jet
         return inner if self.lift is None else known[1] + inner
-
-
-def _at_points(function: OfCoords, p: Points) -> Tensor:
-    return function(p.coords)
 
 
 @dataclass(frozen=True)

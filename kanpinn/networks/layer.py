@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets import Channels, Coordinates, Jet, jet_of
+from kanpinn.jets import Channels, Coordinates, Jet, jet_at
 
 
 def derivatives(name: str, x: Tensor, order: int) -> list[Tensor]:
@@ -249,10 +249,7 @@ class Known:
 
     def jet(self, points: Points, channels: Channels) -> Jet:
         """The jet of all functions at points, with the derivatives that `channels` names."""
-        return points.once(
-            (self, channels),
-            lambda: jet_of(lambda x: self.values(Points(x, points.names)), points.coords, channels),
-        )
+        return jet_at(self.values, points, channels)
 
 
 class Enrichment(Layer):

@@ -36,11 +36,6 @@ KINDS = ("dirichlet", "neumann", "robin")
 OTHERS = "others"
 
 
-def jet(given: Function, p: Points, channels: Channels) -> Jet:
-    """Return the jet of a datum at points, computed by automatic differentiation."""
-    return jet_of(lambda x: given(Points(x, p.names)), p.coords, channels)
-
-
 def check_values(
     name: str, given: Value, p: Points, least: float | int = -math.inf, *, above: bool = True
 ) -> None:
@@ -75,7 +70,8 @@ class NormalDerivative:
     beta: Value = 1.0
 
     def __call__(self, p: Points) -> Tensor:
-        u = jet(self.known, p, Channels(p.names, gradient=True))
+        slopes = Channels(p.names, gradient=True)
+        u = jet_of(lambda x: self.known(Points(x, p.names)), p.coords, slopes)
         alpha, beta = (values_of(v, p, 1, "a Robin coefficient") for v in (self.alpha, self.beta))
         return alpha * u.value + beta * normal_derivative(u, p)
 
@@ -239,7 +235,8 @@ class Equation(Problem):
             second = total(partial(u, name, name) for name in self.space)
         if not callable(a):
             return a * second
-        known = jet(a, p, Channels(p.names, gradient=True))
+        first = Channels(p.names, gradient=True)
+        known = jet_of(lambda x: a(Points(x, p.names)), p.coords, first)
         slopes = (partial(known, name) * partial(u, name) for name in self.space)
         return values_of(a, p, 1, "diffusion") * second + total(slopes)
 

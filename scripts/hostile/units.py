@@ -19,6 +19,7 @@ from kanpinn.geometry import Domain
 from kanpinn.jets import Channels, Jet, MissingChannel, join
 from kanpinn.pde import Condition
 from kanpinn.pde.boundary_value_problem import stated
+from kanpinn.pde.conditions import values_of
 from kanpinn.runs.config import SolveJob
 
 NOTCHED = [(-1, -1), (1, -1), (1, 0), (0, 0), (0, 1), (-1, 1)]
@@ -159,7 +160,10 @@ class InUnits(kp.Problem):
                     one, boundary=there[one.boundary.names], value=value if one.value != 0 else 0.0
                 )
             case kp.Initial():
-                rate = None if one.rate is None else self._data(one.rates, sizes / time)
+                rate = None
+                if one.rate is not None:
+                    rates = partial(values_of, one.rate, what="an initial rate")
+                    rate = self._data(rates, sizes / time)
                 return replace(
                     one, domain=self.domain, value=self._data(one.target, sizes), rate=rate
                 )
