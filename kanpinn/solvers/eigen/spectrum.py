@@ -22,7 +22,7 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import PROBE_POINTS, ResidualTerm, Term, residual_term
 from kanpinn.networks.network import Network, OutputMap
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.pde.eigen_problem import EigenProblem
+from kanpinn.pde.problem import EigenProblem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, prolonged
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
