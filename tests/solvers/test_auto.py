@@ -13,14 +13,13 @@ from kanpinn.accuracy import Estimate
 from kanpinn.solvers.auto.choices import (
     Choice,
     Family,
+    Traits,
     families,
     fine_choices,
     first_choice,
     smooth_choices,
 )
-from kanpinn.solvers.auto.search import Climb, TrialSearch, finer_solution, turns
-from kanpinn.solvers.auto.traits import Traits
-from kanpinn.solvers.auto.trials import Trial
+from kanpinn.solvers.auto.search import Climb, Trial, TrialSearch, finer_solution, turns
 
 
 class Ripple(kp.Problem):
@@ -231,9 +230,9 @@ def test_impossible_limits_are_refused(key):
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 4, 10])
-@pytest.mark.parametrize("evolves", [False, True])
-def test_families_grow(dim, evolves):
-    for family in families(Traits(dim, dim, 1, evolves)):
+def test_families_grow(dim):
+    box = kp.Box(**{f"x{i}": (0, 1) for i in range(dim)})
+    for family in families(Traits(kp.Poisson(box, source="1", boundary="0"))):
         works = [choice.work for choice in family.choices]
         assert works == sorted(works)
         assert len(works) >= 1
@@ -321,11 +320,11 @@ def test_points_are_even_on_domains_with_holes(domain, sampler):
         def conditions(self):
             return []
 
-    assert Traits.of(Somewhere()).sampler == sampler
+    assert Traits(Somewhere()).sampler == sampler
 
 
 def test_a_dear_trial_waits_until_networks_of_other_kinds_have_been_tried():
-    traits = Traits.of(Ripple())
+    traits = Traits(Ripple())
     cells = Choice(kp.Cells, {}, kp.Collocation(10, 10), (kp.AdaptiveLeastSquares(),), work=1.0)
     dear, other, fine = (
         Climb(Family(name, choices))

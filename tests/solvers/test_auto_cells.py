@@ -8,10 +8,8 @@ from cases import OnWalls, ZeroOnWalls, error_of
 
 import kanpinn as kp
 from kanpinn.jets import Channels
-from kanpinn.solvers.auto.choices import families, first_choice
-from kanpinn.solvers.auto.search import forecast
-from kanpinn.solvers.auto.traits import Steepness, Traits
-from kanpinn.solvers.auto.trials import Trial, judge, judged_alone, start
+from kanpinn.solvers.auto.choices import Steepness, Traits, families, first_choice
+from kanpinn.solvers.auto.search import Trial, forecast, judge, judged_alone, start
 from kanpinn.solvers.discretization import discretize
 from kanpinn.spaces.cells.cells import Cells
 from kanpinn.tasks.adaptive import SolvePace
@@ -59,7 +57,7 @@ def test_evolutions_in_domains_of_the_plane_are_marched_in_cells_first():
 
 
 def test_times_are_forecast_from_networks_of_the_same_class():
-    smooth, cells = (one.choices[0] for one in [*families(Traits.of(equation()))][:2])
+    smooth, cells = (one.choices[0] for one in [*families(Traits(equation()))][:2])
     solution = kp.solve(equation(), kp.KAN([2, 4, 1]), kp.LeastSquares(), verified=False)
     assert forecast(smooth, Trial(smooth, solution, 1.0)) > 0.0
     assert forecast(cells, Trial(smooth, solution, 1.0)) == 0.0
@@ -67,7 +65,7 @@ def test_times_are_forecast_from_networks_of_the_same_class():
 
 
 def test_other_problems_take_cells_after_one_network():
-    names = [family.name for family in families(Traits.of(equation()))]
+    names = [family.name for family in families(Traits(equation()))]
     assert names[:2] == ["random inner functions", "cells"]
 
 
@@ -110,24 +108,24 @@ def test_cells_are_first_where_a_coefficient_jumps():
     kinked = with_interface(DISK, inputs=lambda: lambda p: torch.cat([p.x, p.y, p.x], dim=1))
     assert first_choice(kinked).kind is Cells  # which needs no input with a kink
     open_end = kp.Box(x=(-0.2, 0.2), y=(-0.2, 0.2)).boundary["x_max"]
-    assert not Traits.of(with_interface(open_end)).takes_cells
+    assert not Traits(with_interface(open_end)).takes_cells
     solution = kp.solve(with_interface(DISK), tolerance=1e-4, budget=60)
     assert isinstance(solution.network, Cells) and error_of(solution) < 1e-4
 
 
 def test_domains_in_the_plane_take_cells_too():
     problem = equation(domain=kp.Box(x=(-1, 1), y=(-1, 1)) - kp.Disk((0.2, 0.1), 0.1))
-    assert "cells" in [family.name for family in families(Traits.of(problem))]
+    assert "cells" in [family.name for family in families(Traits(problem))]
 
 
 def test_solids_take_cells_after_a_few_networks_or_first_at_edges_that_point_inwards():
     cube = kp.Box(x=(0, 1), y=(0, 1), z=(0, 1))
-    found = list(families(Traits.of(equation(domain=cube - kp.Ball((0, 0, 0), 0.5)))))
+    found = list(families(Traits(equation(domain=cube - kp.Ball((0, 0, 0), 0.5)))))
     assert [family.name for family in found][:2] == ["random inner functions", "cells"]
     assert len(found[0].choices) == 3 and found[2].name == "random inner functions, more units"
     bent = equation(domain=cube - kp.Box(x=(0.5, 1), y=(0, 1), z=(0.5, 1)))
     assert first_choice(bent).kind is Cells
-    assert not Traits.of(equation(domain=kp.Disk((0, 0), 1).over(t=(0, 1)))).takes_cells
+    assert not Traits(equation(domain=kp.Disk((0, 0), 1).over(t=(0, 1)))).takes_cells
 
 
 def test_cells_are_first_around_small_holes():
@@ -151,7 +149,7 @@ class CubicInL(ZeroOnWalls):
 def test_a_trial_in_cells_starts_from_the_solution_before_and_its_functions_of_corners():
     # Newton's method did not converge from the polynomials alone.
     problem, cells = CubicInL(), kp.Cells([2, 1], 6, 4)
-    choice = next(f for f in families(Traits.of(problem)) if f.name == "cells").choices[0]
+    choice = next(f for f in families(Traits(problem)) if f.name == "cells").choices[0]
     known = kp.solve(problem, kp.Cells([2, 1], 6, 4), kp.AdaptiveLeastSquares(1e-3))
     discretization = discretize(problem, cells, choice.settings("auto"), 0)
     start(discretization, Trial(choice, known, 1.0))

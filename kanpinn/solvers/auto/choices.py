@@ -1,4 +1,6 @@
-"""The choices of network, points and optimizers that are tried, in families from small to large."""
+"""The choices of network, points and optimizers that are tried, in families from small to large, by
+traits of the problem; its name and exact solution are not used.
+"""
 
 import inspect
 import math
@@ -8,23 +10,208 @@ from itertools import groupby
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from kanpinn.geometry.sampling import Collocation
+from kanpinn._support.errors import InputError
+from kanpinn.geometry import Box, Domain, Piece, Planar
+from kanpinn.geometry.sampling import Collocation, sample
+from kanpinn.jets import Channels, Linearised, coefficients_along, find_channels, zero_jet
 from kanpinn.networks import KAN, Beside, Network
 from kanpinn.networks.combined import SEEDS
 from kanpinn.optimizers import LeastSquares, Method, Optimizer, VariableProjection
 from kanpinn.pde.problem import Problem
-from kanpinn.solvers.auto.traits import Traits
-from kanpinn.solvers.discretization import Loss, SolveSettings
+from kanpinn.solvers.discretization import Loss, SolveSettings, input_counts
 from kanpinn.spaces.cell_windows import CellWindows
 from kanpinn.spaces.cells.cells import Cells
+from kanpinn.spaces.cells.geometry.plane import Outline, bends
+from kanpinn.spaces.cells.geometry.regions import regions_of
 from kanpinn.spaces.windows import Windows
 from kanpinn.tasks.adaptive import AdaptiveLeastSquares
 from kanpinn.tasks.march import March
 from kanpinn.tasks.parameters import Shooting
+from kanpinn.tasks.refinement import waves_along
 
 SIZES = Loss(balance="sizes")
 FEW_POINTS = Collocation(1681, 164, "gauss")  # for methods that place their points themselves
+
+
+@dataclass(frozen=True)
+class Steepness:
+    """The sizes of an equation's terms of lower order, relative to those of second order.
+
+    Args:
+        waves: the largest √(c₀/c₂) L, the phase of waves over the domain's width L.
+        mean_waves: the mean of √(c₀/c₂) L over the domain.
+        convection: c₁ L / c₂, the width L in units of that of an outflow layer.
+    """
+
+    waves: float = 0.0
+    mean_waves: float = 0.0
+    convection: float = 0.0
+
+    @property
+    def is_steep(self) -> bool:
+        """Whether a network without cells hardly resolves the solutions."""
+        many = 15.0
+        return self.waves > many or self.convection > many**2
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, problem: Problem) -> "Steepness":
+        """The sizes at fields that vanish, the largest of all equations and of some points.
+
+        Both are zero if the highest order of derivatives is not 2, or the equation is not finite.
+        """
+        few = 64
+        p, fields = sample(problem.domain, few, "sobol"), len(problem.fields)
+
+        def residual(channels: Channels) -> Tensor:
+            return problem.equation(p, zero_jet(channels, p.coords, fields))
+
+        channels, _ = find_channels(residual, p.names)
+        if channels.derivative_order != 2:
+            return cls()
+        linear = Linearised.at_zero(problem.equation, p, channels, fields)
+        parts, axes = linear.slopes, range(channels.dim)
+        first, second = (
+            max(float(coefficients_along(parts, channels, axis, r).abs().max()) for axis in axes)
+            for r in (1, 2)
+        )
+        waves = torch.stack([waves_along(parts, channels, axis) for axis in axes]).amax(dim=0)
+        low, high = problem.domain.bounds
+        width = float((high - low).max())
+        if not (0 < second < float("inf") and float(waves.max()) + first < float("inf")):
+            return cls()
+        waves = waves * width
+        return cls(float(waves.max()), float(waves.mean()), first * width / second)
+
+
+class Traits:
+    """The traits of a problem on which the choice of network, points and optimizers depends.
+
+    Args:
+        problem: the problem; its name and exact solution are not used.
+
+    Attributes:
+        dim: the number of coordinates.
+        inputs: the number of the network's inputs: the coordinates, unless the problem maps them.
+            Periodic coordinates are not mapped to circles, since with the additional inputs random
+            inner functions are less accurate by many digits.
+        fields: the number of fields.
+        boxed: whether the domain is a box and the network's inputs are its coordinates.
+        energetic: whether the class gives an energy, and no coefficient is unknown.
+        observed: whether some conditions are measurements of the solution.
+        unknown: for each field, whether it is an unknown coefficient.
+        numbers: whether there are unknown numbers.
+        sampler: of collocation points. Gauss points are far better than others on boxes, but very
+            uneven on domains with holes: there Sobol points had errors of a tenth on random
+            elliptic problems.
+        marches: whether the problem can be marched in time: an evolution in one space dimension or
+            none, or without unknowns in a rectangle, whose conditions hold at the first moment or
+            at all times.
+        marches_in_cells: whether it can be marched in time with cells in space: an evolution in a
+            domain of the plane, without unknowns and kinks, with conditions as for `marches`.
+        takes_cells: whether networks in cells suit it: in a box of up to three coordinates, a
+            domain in the plane or a solid, without unknowns.
+        early_cells: whether cells are tried before random inner functions: for kinks at interfaces
+            that networks in cells know of; corners in the plane and edges in space that point
+            inwards, where solutions are singular; small holes, around which solutions change over
+            distances that functions of the whole domain do not resolve; and steep solutions.
+        steepness: how local or oscillatory solutions are, for problems that take cells.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        domain, conditions, known = problem.domain, problem.conditions(), problem.inputs()
+        unknowns, names = problem.unknowns, problem.fields
+        self.dim, self.fields = domain.dim, len(names)
+        self.inputs = input_counts(problem, known)[0]
+        self.boxed = isinstance(domain, Box) and known is None
+        self.energetic = type(problem).energy is not Problem.energy and not unknowns
+        self.observed = any(c.measurements for c in conditions)
+        self.unknown = tuple(name in unknowns for name in names)
+        self.numbers = bool(unknowns) and bool(problem.numbers)
+        uneven = 1 < self.dim <= 3 and _uneven(domain)
+        self.sampler = "sobol" if uneven or self.dim > 3 else "gauss"
+        kinks = [piece for condition in conditions for piece in condition.kinks]
+        evolves = known is None and _is_evolution(problem)
+        most = 3 if isinstance(domain, Box) and not unknowns else 2
+        self.marches = evolves and self.dim <= most and not any(self.unknown)
+        self.marches_in_cells = evolves and self.dim == 3 and not (kinks or unknowns)
+        cut = isinstance(domain, Planar) or (self.dim == 3 and domain.time_name is None)
+        self.takes_cells = self.boxed or (cut and known is None and self.dim <= 3)
+        self.takes_cells &= self.dim <= 3 and not unknowns
+        if kinks:
+            self.takes_cells = not unknowns and _divides(problem, kinks)
+        self.steepness = Steepness.of(problem) if self.takes_cells else Steepness()
+        self.early_cells = self.dim == 1 or (self.takes_cells and bool(kinks))
+        self.early_cells |= self.steepness.is_steep and not self.marches
+        self.early_cells |= is_reentrant(domain) or _has_small_holes(domain)
+
+
+def _divides(problem: Problem, kinks: Sequence[Piece]) -> bool:
+    """Return whether the pieces of interfaces divide the domain into regions with cells."""
+    if any(condition.periodic_in for condition in problem.conditions()):
+        return False
+    try:
+        regions_of(problem.domain, kinks)
+    except InputError:
+        return False
+    return True
+
+
+def _is_evolution(problem: Problem) -> bool:
+    """Return whether all conditions hold at the first moment, some of them, or at all times."""
+    if problem.enrichment():
+        return False
+    low, high = (float(corner[-1]) for corner in problem.domain.bounds)
+    conditions = [c for c in problem.conditions() if not c.measurements]
+    others = [c for c in conditions if not c.is_initial]
+    few = Collocation(256, 256, "grid")
+    moments = [c.points(few, 1.0, torch.Generator()).coords[:, -1] for c in others]
+    at_all_times = all(float(t.max() - t.min()) > (high - low) / 2 for t in moments)
+    return at_all_times and len(others) < len(conditions)
+
+
+def _has_small_holes(domain: Domain) -> bool:
+    """Return whether the boundary is concave with a radius that is small for the domain.
+
+    Solutions change there over distances like this radius, which functions of the whole domain do
+    not resolve.
+    """
+    small = 0.05  # of the smaller width of the bounding box
+    if not isinstance(domain, Planar):
+        return False
+    _, radii = bends(domain)
+    low, high = domain.bounds
+    return bool((radii < small * float((high - low).min())).any())
+
+
+def is_reentrant(domain: Domain) -> bool:
+    """Return whether a domain has a corner or an edge that points inwards."""
+    if not isinstance(domain, Planar):
+        return domain.dim == 3 and len(domain.reentrant_edges.segments) > 0
+    outline = Outline(domain)
+    return any(angle > math.pi + outline.sharp for _, angle in outline.interior_angles)
+
+
+def _uneven(domain: Domain, count: int = 1000, largest: float = 1.4) -> bool:
+    """Return whether the gaps between Gauss points are more than `largest` times as wide as usual.
+
+    A gap's width is the 99 % quantile of the distance from a place in the domain to the nearest of
+    `count` points, in coordinates in which the bounding box is a cube; usual are those of Sobol
+    points. The ratio is 1.1 on boxes and disks, 1.3 on an L-shape, 1.5 to 2.5 with holes.
+    """
+    low, high = domain.bounds
+
+    def scaled(number: int, sampler: str) -> Tensor:
+        return (sample(domain, number, sampler).coords - low) / (high - low)
+
+    places, gaps = scaled(600, "uniform"), []
+    for sampler in ("gauss", "sobol"):
+        points = scaled(count, sampler)
+        width = torch.cdist(places, points).amin(dim=1).quantile(0.99)
+        gaps.append(float(width) * len(points) ** (1 / domain.dim))
+    return gaps[0] > largest * gaps[1]
 
 
 @dataclass(frozen=True)
@@ -139,7 +326,7 @@ class Family:
 
 def first_choice(problem: Problem) -> Choice:
     """The choice of the first trial for a problem."""
-    return next(families(Traits.of(problem))).choices[0]
+    return next(families(Traits(problem))).choices[0]
 
 
 def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
@@ -156,7 +343,11 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
         yield Family("random inner functions, by equation and data", tuple(_informed(traits)))
         return
     if traits.dim > 3:
-        yield Family("sums of functions of one coordinate", tuple(_additive(traits)))
+        sums = (
+            _scattered(traits, [], degree, grid, traits.inputs * (degree + grid))
+            for degree, grid in ((4, 1), (9, 2), (11, 8))
+        )
+        yield Family("sums of functions of one coordinate", tuple(sums))
         yield Family("random directions", tuple(_directions(traits)))
         yield Family("inner functions by variable projection", tuple(_projected(traits)))
         return
@@ -171,9 +362,8 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
     if traits.dim == 1 and traits.boxed:
         grids = [16 * 2**i for i in range(11)]
         yield Family("splines", tuple(_splines(traits, grids)))
-    steep = traits.steepness.is_steep and not traits.marches
     cells = [Family("cells", tuple(_cells(traits, tolerance)))] if traits.takes_cells else []
-    early = traits.dim == 1 or steep or traits.kinked or traits.reentrant or traits.small_holes
+    early = traits.early_cells
     yield from cells if early else []
     patience, smooth = 1.0 if cells else 2.0, smooth_choices(traits)
     # In space the next network would take longer than the first solve in cells does.
@@ -268,27 +458,30 @@ def _solved(
 
     A solution that takes more than 8 Newton steps is not resolved.
     """
-    return _dense(
-        traits,
-        {"width": [traits.inputs, units, traits.fields], "degree": degree, "grid": grid},
-        _points(traits, max(1024, math.ceil(1.5 * splines))),
-        LeastSquares(steps=8),
-        splines,
-    )
+    points = _points(traits, max(1024, math.ceil(1.5 * splines)))
+    return _kan(traits, [units], degree, grid, points, LeastSquares(steps=8), splines)
 
 
-def _dense(
+def _kan(
     traits: Traits,
-    arguments: Mapping[str, Any],
+    hidden: list[int],
+    degree: int | list[int],
+    grid: int | list[int],
     points: Collocation,
     method: Method,
-    splines: int,
-    kind: type[Network] = KAN,
-    **settings: Any,
+    splines: int = 0,
+    work: float = 0.0,
+    loss: Loss = SIZES,
 ) -> Choice:
-    """A choice with a dense Jacobian of `splines` columns per field; settings: of `Choice`."""
-    work = float(traits.fields * points.interior * (splines * traits.fields) ** 2)
-    return Choice(kind, arguments, points, (method,), work, **settings)
+    """A KAN; its work is that of a dense Jacobian of `splines` columns per field, or is given."""
+    width = [traits.inputs, *hidden, traits.fields]
+    work = work or _dense_work(traits, points, splines)
+    arguments = {"width": width, "degree": degree, "grid": grid}
+    return Choice(KAN, arguments, points, (method,), work, loss)
+
+
+def _dense_work(traits: Traits, points: Collocation, splines: int) -> float:
+    return float(traits.fields * points.interior * (splines * traits.fields) ** 2)
 
 
 def _points(traits: Traits, count: int, sampler: str = "", around: int = 0) -> Collocation:
@@ -316,15 +509,11 @@ def _splines(traits: Traits, grids: Sequence[int]) -> Iterator[Choice]:
     """
     for grid in grids:
         unknowns = traits.inputs * traits.fields * (9 + grid)
-        yield Choice(
-            KAN,
-            {"width": [traits.inputs, traits.fields], "degree": 9, "grid": grid},
-            _points(traits, max(256, math.ceil(1.5 * (9 + grid)))),
-            (LeastSquares(steps=8),),
-            # The Jacobian is sparse, but its triangular factor is not. Measured: n³ for the dense
-            # factor, n² for the rows, and as much as n = 1000 anyway.
-            work=1e9 + 2e3 * unknowns**2 + unknowns**3,
-        )
+        points = _points(traits, max(256, math.ceil(1.5 * (9 + grid))))
+        # The Jacobian is sparse, but its triangular factor is not. Measured: n³ for the dense
+        # factor, n² for the rows, and as much as n = 1000 anyway.
+        work = 1e9 + 2e3 * unknowns**2 + unknowns**3
+        yield _kan(traits, [], 9, grid, points, LeastSquares(steps=8), work=work)
 
 
 def _energies(traits: Traits) -> Iterator[Choice]:
@@ -336,10 +525,9 @@ def _energies(traits: Traits) -> Iterator[Choice]:
     for units in _growing(traits, first=16):
         splines = units * (7 + 8)
         count = (7 if traits.dim == 1 else 50) * splines
-        arguments = {"width": [traits.inputs, units, traits.fields], "degree": 7, "grid": [4, 8]}
         points = _points(traits, count, "gauss", around=splines)
-        method = LeastSquares()
-        yield _dense(traits, arguments, points, method, splines, loss=Loss(form="energy"))
+        energy = Loss(form="energy")
+        yield _kan(traits, [units], 7, [4, 8], points, LeastSquares(), splines, loss=energy)
 
 
 def _informed(traits: Traits) -> Iterator[Choice]:
@@ -359,7 +547,8 @@ def _informed(traits: Traits) -> Iterator[Choice]:
         kind, arguments = _beside(traits, {**like, "degree": degree}, size)
         method = LeastSquares(steps=30, starts=2)
         points = _points(traits, count)
-        yield _dense(traits, arguments, points, method, splines, kind, loss=Loss())
+        work = _dense_work(traits, points, splines)
+        yield Choice(kind, arguments, points, (method,), work, Loss())
         units = math.ceil((2 if line else 1.6) * units)
 
 
@@ -381,13 +570,6 @@ def _beside(
     return (Beside, {"of": tables}) if len(tables) > 1 else (KAN, _without_type(tables[0]))
 
 
-def _additive(traits: Traits) -> Iterator[Choice]:
-    """Yield networks without a hidden layer: sums of functions of one coordinate."""
-    for degree, grid in ((4, 1), (9, 2), (11, 8)):
-        splines = traits.inputs * (degree + grid)
-        yield _scattered(traits, [traits.inputs, traits.fields], degree, grid, splines)
-
-
 def _directions(traits: Traits) -> Iterator[Choice]:
     """Yield networks with linear inner functions.
 
@@ -400,17 +582,15 @@ def _directions(traits: Traits) -> Iterator[Choice]:
         splines = units * (degree + 1)
         if splines > 4000:
             return
-        width = [traits.inputs, units, traits.fields]
-        yield _scattered(traits, width, [1, degree], 1, splines)
+        yield _scattered(traits, [units], [1, degree], 1, splines)
 
 
 def _scattered(
-    traits: Traits, width: list[int], degree: int | list[int], grid: int, splines: int
+    traits: Traits, hidden: list[int], degree: int | list[int], grid: int, splines: int
 ) -> Choice:
     """A least-squares choice at scattered points, as product grids are too large."""
-    arguments = {"width": width, "degree": degree, "grid": grid}
     points = _sobol(max(1024, math.ceil(1.5 * splines)))
-    return _dense(traits, arguments, points, LeastSquares(), splines)
+    return _kan(traits, hidden, degree, grid, points, LeastSquares(), splines)
 
 
 def _sobol(count: int) -> Collocation:
@@ -427,10 +607,6 @@ def _projected(traits: Traits) -> Iterator[Choice]:
         width = [traits.inputs, units, traits.fields]
         unknowns = KAN(width, degree, grid).parameter_count
         count = max(1000, 8 * unknowns)
-        yield Choice(
-            KAN,
-            {"width": width, "degree": degree, "grid": grid},
-            _sobol(count),
-            (VariableProjection(rounds=rounds, starts=starts, coarse=grid[1]),),
-            work=100.0 * traits.fields * count * unknowns**2,
-        )
+        method = VariableProjection(rounds=rounds, starts=starts, coarse=grid[1])
+        work = 100.0 * traits.fields * count * unknowns**2
+        yield _kan(traits, [units], degree, grid, _sobol(count), method, work=work)

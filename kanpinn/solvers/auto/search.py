@@ -1,9 +1,10 @@
 """The search for a solution by trials: families of choices that climb from small to large networks.
 
-A `Climb` makes the trials of one family, forecasts tell which of them fit into the time left, and a
-`Journal` has what another process needs to go on with the search.
+A `Trial` is a choice with its solution, and comparisons of two estimate their errors. A `Climb`
+makes the trials of one family, and forecasts tell which of them fit into the time left.
 """
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,27 +27,26 @@ from kanpinn._support.errors import (
     number,
 )
 from kanpinn._support.interrupts import entered
+from kanpinn.accuracy.errors import Errors, Estimate
 from kanpinn.accuracy.references import Recipe
+from kanpinn.geometry.sampling import sample
+from kanpinn.networks import KAN
+from kanpinn.networks.layer import get_coefficients
 from kanpinn.optimizers import load_libraries
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.problem import Problem
-from kanpinn.solvers.auto.choices import Choice, Family, families
-from kanpinn.solvers.auto.traits import Traits
-from kanpinn.solvers.auto.trials import (
-    Trial,
-    Verdict,
-    checked,
-    judge,
-    judged_alone,
-    noise_of,
-    start,
-)
-from kanpinn.solvers.discretization import discretize
+from kanpinn.solvers.auto.choices import Choice, Family, Traits, families, is_reentrant
+from kanpinn.solvers.discretization import Discretization, Loss, discretize
 from kanpinn.solvers.error_estimate import (
     ENDED,
     LARGEST_CONTRACTION,
+    Comparison,
+    compare,
     finer_solutions,
     judged_by_tolerance,
+    own_error,
+    own_errors,
+    start_from,
 )
 from kanpinn.solvers.loop import reference_and_norm, solve_discretized
 from kanpinn.solvers.solution import Solution
@@ -55,6 +55,285 @@ from kanpinn.spaces.cells.cells import Cells
 
 # Of a choice of trials, the reason for it, and the state of the search.
 Announce = Callable[[Choice, str, Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One trial: a choice, its solution and the time that it took.
+
+    Args:
+        choice: the network, points and optimizers.
+        solution: of the solve.
+        seconds: the wall time of the trial.
+        distance: the relative L2 distance from the trial before, known for energies only.
+        noise: the relative statistical error of the solution due to noise in the data.
+        confirmed: whether a finer solution has confirmed, corrected or refuted its error, or left
+            it as it was.
+    """
+
+    choice: Choice
+    solution: Solution
+    seconds: float
+    distance: float | None = None
+    noise: float = 0.0
+    confirmed: bool = False
+
+    @property
+    def error(self) -> float:
+        """The estimated relative L2 error; infinite if it is not known."""
+        known = self.solution.estimate
+        return math.inf if known is None or known.errors is None else known.errors.l2_relative
+
+    @property
+    def own_error(self) -> float | None:
+        """The relative L2 error that the solve itself has estimated, as it does in cells."""
+        return own_error(self.solution)
+
+    @property
+    def loss(self) -> float:
+        """The loss at fresh points; infinite for an energy, whose loss is no residual."""
+        found = self.solution.verification
+        return math.inf if found is None else found.loss(Loss())
+
+    @property
+    def failed(self) -> bool:
+        """Whether the solve has failed."""
+        return self.solution.status.startswith(FAILED)
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the error of the network is known, or not visible beside that of the data."""
+        numbers, fields = self.solution.estimated.values(), self.solution.spreads.values()
+        return all(one.resolved for one in numbers) and all(one.resolved for one in fields)
+
+    @property
+    def observed(self) -> bool:
+        """Whether some conditions of the problem are measurements."""
+        return any(c.measurements for c in self.solution.problem.conditions())
+
+    def better_than(self, other: "Trial") -> bool:
+        """Whether the error is lower; without a known error, the residual at fresh points."""
+        if math.isfinite(min(self.error, other.error)):
+            return self.error <= other.error
+        if math.isinf(max(self.loss, other.loss)):
+            return not self.failed
+        return self.loss <= other.loss
+
+    def estimated(
+        self, errors: Errors | None, contraction: float | None, doubt: str = ""
+    ) -> "Trial":
+        """The trial with another estimate of its errors."""
+        estimate = Estimate(errors, contraction, 0.0, doubt)
+        return replace(self, solution=replace(self.solution, estimate=estimate))
+
+
+def start(discretization: Discretization[Problem], known: Trial | None) -> None:
+    """Start a network from a known solution, or from an output of the solution's size, in place.
+
+    Args:
+        discretization: of the trial to come.
+        known: an earlier trial; its unknown numbers are a start too.
+    """
+    network, unknowns = discretization.surrogate.network, discretization.problem.unknowns
+    before = None if known is None else known.solution.network
+    if before is not None and unknowns:
+        network.constants = copy.deepcopy(before.constants)
+    if before is not None and network.take(before):
+        return
+    if not isinstance(network, KAN):
+        return
+    cold = unknowns or known is None or known.choice.loss.form == "energy"
+    if known is not None and not cold and known.solution.history.steps > 1:
+        start_from(known.solution, discretization)
+    elif discretization.scales is not None:
+        layers = network.output_layers
+        sizes = discretization.scales.fields.to(get_coefficients(layers))
+        with torch.no_grad():
+            layers[0].coefficients.mul_(sizes)
+
+
+def noise_of(solution: Solution, count: int = 200) -> float:
+    """The relative statistical error of a solution due to noise in the data.
+
+    It is the root mean square of the standard errors of all fields at `count` points, over that of
+    the solution. Points where a field is not determined by the data, with an infinite standard
+    error, are left out.
+    """
+    points = sample(solution.problem.domain, count, "sobol")
+    like = next(solution.network.parameters())
+    points = points.to(like.dtype, like.device)
+    covariance = solution.covariance
+    squares = 0.0
+    for index, _ in enumerate(solution.fields):
+        field = covariance.field(points, index)
+        errors = (field.high - field.low) / (2 * covariance.noise.quantile)
+        errors = errors[errors.isfinite()]
+        squares += float(errors.square().mean()) if len(errors) else 0.0
+    size = float(solution(points).square().mean(dim=0).sum())
+    return (squares / size) ** 0.5 if size > 0 else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """Two trials with their estimated errors.
+
+    Args:
+        first: the trial before; None if there was none to compare with.
+        second: the later trial.
+        part: ρ, the second one's residual over the first one's; for energies the ratio of
+            successive distances, 0 if it is not known.
+        settled: whether the second one fits the data no better than the first one.
+    """
+
+    first: Trial | None
+    second: Trial
+    part: float = 0.0
+    settled: bool = False
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the comparison of two residuals has left the second error unknown."""
+        known = self.second.solution.estimate
+        return known is not None and known.errors is None
+
+
+def judge(one: Trial, other: Trial) -> Verdict:
+    """Estimate the errors of two successive trials of the same form from their comparison."""
+    distance = compare(one.solution, other.solution)
+    ratio = distance.contraction
+    if ratio is None:
+        return _by_distances(one, other, distance)
+    if one.observed:
+        return _by_fit(one, other, distance, ratio)
+    if other.own_error is not None and not distance.overfitted:
+        return _by_own_error(one, other, distance, other.own_error)
+    return Verdict(*_by_residuals(one, other, distance, ratio), ratio)
+
+
+def judged_alone(trial: Trial) -> Trial:
+    """A first trial with the error that its solve has estimated, if it has."""
+    errors = own_errors(trial.solution)
+    return trial if errors is None else trial.estimated(errors, None)
+
+
+def _by_own_error(one: Trial, other: Trial, distance: Comparison, error: float) -> Verdict:
+    """The verdict on a trial in cells, whose solve has estimated its error, and one before.
+
+    Residuals say little of solutions that are singular at corners: theirs grow without limit. H1
+    errors, most of which are in the smallest cells there, are not known.
+
+    Args:
+        one: the trial before.
+        other: the trial in cells.
+        distance: of the two.
+        error: of the trial in cells, relative in L2.
+    """
+    norms, nan, ratio = distance.norms, math.nan, distance.contraction
+    if not norms.l2_relative:  # the same solution, found again
+        norms = own_errors(other.solution) or norms
+    if distance.doubt or is_reentrant(one.solution.problem.domain):
+        norms = replace(norms, h1=nan, h1_relative=nan, h1_squared=nan)
+    gap = max(norms.l2_relative, torch.finfo(torch.float64).tiny)
+    before = max(one.own_error or 0.0, gap)
+    first, second = (
+        replace(trial.estimated(norms.scaled(its / gap), ratio), confirmed=True)
+        for trial, its in ((one, before), (other, error))
+    )
+    return Verdict(first, second, error / before)
+
+
+def _by_residuals(one: Trial, other: Trial, found: Comparison, ratio: float) -> tuple[Trial, Trial]:
+    """Both trials with errors from their distance d and the ratio ρ of their residuals.
+
+    The first error is d / (1 - ρ). The second one is ρ^0.8 times that, as errors decrease more
+    slowly than residuals, most of all near a resonance, and √ρ times that where its residual is
+    rounding error, which says little of the solution's; no error is below rounding. Where the first
+    residual is rounding error, both errors are d. Where the distance is no measure of the error, as
+    for ρ > 0.7, the second error is not known, and the first one is what an earlier comparison has
+    found, unless a solution with a smaller residual is three times as far.
+    """
+    if found.doubt:
+        refuted = ratio < 1 and not found.overfitted and found.norms.l2_relative > 3 * one.error
+        if one.solution.estimate is None or refuted:
+            one = one.estimated(None, ratio, found.doubt)
+        return one, other.estimated(None, ratio, found.doubt)
+    larger, smaller = 1.0, 1.0
+    if not found.is_rounding:
+        larger = 1 / (1 - ratio)
+        its = other.solution.verification
+        smaller = larger * ratio ** (0.5 if its is not None and its.is_rounding else 0.8)
+    rounding = torch.finfo(next(one.solution.network.parameters()).dtype).eps
+    least = rounding / (found.norms.l2_relative or math.inf)
+    first, second = (
+        trial.estimated(found.norms.scaled(max(factor, least)), ratio)
+        for trial, factor in ((one, larger), (other, smaller))
+    )
+    return replace(first, confirmed=True), second
+
+
+def _by_distances(one: Trial, other: Trial, distance: Comparison) -> Verdict:
+    """The verdict on two trials of an energy, which has no residual, from distances.
+
+    The distances d between successive trials decrease like the errors. If each one is q times the
+    one before, the errors are d / (1 - q) and d q / (1 - q). A single large decrease is chance as a
+    rule, so q is at least 0.5; it is at most 0.9, since nothing is known close to 1.
+    """
+    found, before = distance.norms.l2_relative, one.distance
+    part = found / before if before else 0.0
+    q = min(max(part, 0.5), 0.9)
+    first, second = (
+        trial.estimated(distance.with_misfit(distance.norms.scaled(factor / (1 - q))), None)
+        for trial, factor in ((one, 1), (other, q))
+    )
+    return Verdict(first, replace(second, distance=found), part)
+
+
+def _by_fit(one: Trial, other: Trial, found: Comparison, ratio: float) -> Verdict:
+    """The verdict on two trials that fit noisy data.
+
+    The noise leaves a residual that a network can only lower by overfitting. If the residual of the
+    larger network is more than 0.95 times that of the smaller one, the difference is noise, and
+    the comparison is settled: the smaller network is preferred, and the error of both, apart from
+    the noise, is their distance. It is not settled while the error of the network is visible beside
+    the noise.
+    """
+    if found.overfitted or not (other.resolved or ratio <= LARGEST_CONTRACTION):
+        return Verdict(*_by_residuals(one, other, found, ratio), ratio)
+    settled = ratio > 0.95
+    if settled:
+        trials = one.estimated(found.norms, ratio), other.estimated(found.norms, ratio)
+    else:
+        trials = _by_residuals(one, other, replace(found, doubt=""), min(ratio, 0.9))
+    first, second = (_with_noise(trial) for trial in trials)
+    return Verdict(first, second, ratio, settled)
+
+
+def _with_noise(trial: Trial) -> Trial:
+    known = trial.solution.estimate
+    assert known is not None and known.errors is not None
+    error = max(known.errors.l2_relative, torch.finfo(torch.float64).tiny)
+    factor = (error**2 + trial.noise**2) ** 0.5 / error
+    return trial.estimated(known.errors.scaled(factor), known.contraction)
+
+
+def checked(trial: Trial, minimum: Trial) -> Trial:
+    """A trial of the strong form whose estimated error is consistent with an energy's.
+
+    The error is at least the distance from the energy's minimum less the error of this minimum. A
+    solution may be too rough for the strong form; then the residual decreases while the error
+    does not.
+
+    Args:
+        trial: of the strong form.
+        minimum: the last trial of the energy.
+    """
+    if not math.isfinite(trial.error):
+        return trial
+    distance = compare(minimum.solution, trial.solution).norms
+    least = distance.l2_relative - minimum.error
+    if trial.error >= least:
+        return trial
+    return trial.estimated(distance.scaled(least / distance.l2_relative), None)
 
 
 @dataclass(kw_only=True)
@@ -104,7 +383,7 @@ class TrialSearch:
             the budget.
 
     Attributes:
-        journal: the seconds of the search, and what is needed to go on with it.
+        made: the trials so far, each with what is needed to go on with it.
         best: the trial with the least estimated error.
         minimum: the last trial of an energy.
         log: the trials and why families ended. interrupted: whether the user interrupted a trial.
@@ -125,7 +404,6 @@ class TrialSearch:
     observers: Sequence[Observer] = ()
     announce: Announce | None = None
     checkpoint: Mapping[str, Any] | None = None
-    journal: "Journal" = field(init=False)
     best: Trial | None = field(default=None, init=False)
     minimum: Trial | None = field(default=None, init=False)
     log: list[str] = field(default_factory=list, init=False)
@@ -138,7 +416,29 @@ class TrialSearch:
         number("tolerance", self.tolerance, above=True)
         number("budget", self.budget, above=True)
         integer("seed", self.seed, least=0)
-        self.journal = Journal.after(self.checkpoint)
+        self.made: list[dict[str, Any]] = []
+        self._earlier: list[dict[str, Any]] = []
+        self._before, self._begun = 0.0, time.perf_counter()
+        if self.checkpoint is not None:
+            with expecting("the checkpoint of the trials"):
+                self._earlier = [dict(trial) for trial in self.checkpoint["trials"]]
+                for trial in self._earlier:
+                    trial["choice"], trial["run"], float(trial["budget"]), float(trial["elapsed"])
+
+    @property
+    def seconds(self) -> float:
+        """The seconds so far, by rank 0's clock; every rank must ask at the same moments."""
+        return from_first(self._before + time.perf_counter() - self._begun)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The state from which a search continues: tensors and plain values.
+
+        A trial that has been made before is not made again: its solve continues from its last
+        state, which leaves no step to take. So the search decides as it did before, and then goes
+        on.
+        """
+        return {"trials": list(self.made)}
 
     def run(self) -> Solution:
         """Try family after family until the tolerance is met or the time is used up.
@@ -149,7 +449,7 @@ class TrialSearch:
         """
         load_libraries()
         with entered(self.observers):  # around all trials: one line shows the progress of all
-            climbs = [Climb(one) for one in families(Traits.of(self.problem), self.tolerance)]
+            climbs = [Climb(one) for one in families(Traits(self.problem), self.tolerance)]
             for climb, part in turns(climbs, self._is_over):
                 self._step(climb, part)
                 if self._is_over():
@@ -227,31 +527,38 @@ class TrialSearch:
         return smaller, late
 
     def _try(self, choice: Choice, why: str, known: Trial | None) -> Trial:
-        begun, journal, last = self.journal.seconds, self.journal, list[SolverState]()
+        begun, last = self.seconds, list[SolverState]()
         network = choice.network(self.seed, self.dtype, self.device)
         with together():
             settings = choice.settings(self.boundary)
             discretization = discretize(self.problem, network, settings, self.seed)
         start(discretization, known)
-        done = journal.found(choice)
-        if done is None and self.announce is not None:
-            self.announce(choice, why, journal.state)
+        earlier = self._earlier[len(self.made) :][:1]
+        if not earlier or earlier[0]["choice"] != str(choice):
+            earlier = self._earlier = []  # all that follow are forgotten
+            if self.announce is not None:
+                self.announce(choice, why, self.state)
         left = self._left - (0.0 if known is None else beside_steps(choice, known))
-        budget = max(left, 1e-3) if done is None else done["budget"]
+        budget = earlier[0]["budget"] if earlier else max(left, 1e-3)
         solution = solve_discretized(
             discretization,
             choice.optimizers,
             errors=False,
             budget_seconds=budget,
             observers=(last.append, *self.observers),
-            checkpoint=None if done is None else done["run"],
+            checkpoint=earlier[0]["run"] if earlier else None,
         )
         self.interrupted = solution.status == STOPPED_BY_USER
-        if not self.interrupted:
-            journal.add(choice, last[-1] if last else None, budget)
+        if earlier and not self.interrupted:
+            self._before, self._begun = float(earlier[0]["elapsed"]), time.perf_counter()
+            self.made.append(earlier[0])
+        elif not self.interrupted:
+            run = last[-1].state_dict() if last else None
+            one = {"choice": str(choice), "run": run, "budget": budget}
+            self.made.append({**one, "elapsed": self.seconds})
         seconds = from_first(solution.optimizer_seconds)  # all ranks make the same forecasts
         solution = replace(solution, optimizer_seconds=seconds)
-        trial = Trial(choice, solution, journal.seconds - begun)
+        trial = Trial(choice, solution, self.seconds - begun)
         return replace(trial, noise=noise_of(solution)) if trial.observed else trial
 
     def _with_enough_points(self, trial: Trial, why: str, known: Trial | None) -> Trial:
@@ -278,7 +585,7 @@ class TrialSearch:
         residual is large enough beside its own. The seconds of a trial include those of the
         comparisons, so that forecasts do too.
         """
-        verdict, begun = Verdict(None, judged_alone(trial)), self.journal.seconds
+        verdict, begun = Verdict(None, judged_alone(trial)), self.seconds
         if known is not None and known.choice.loss.form == trial.choice.loss.form:
             verdict = judge(known, trial)
             self._consider(verdict.first or known)
@@ -286,7 +593,7 @@ class TrialSearch:
                 again = judge(earlier, trial)
                 self._consider(again.first or earlier)
                 verdict = replace(verdict, second=again.second)
-        seconds = trial.seconds + self.journal.seconds - begun
+        seconds = trial.seconds + self.seconds - begun
         trial = replace(verdict.second, seconds=seconds)
         if trial.error <= self.tolerance:
             trial = self._confirmed(trial, known)
@@ -319,7 +626,7 @@ class TrialSearch:
 
     @property
     def _left(self) -> float:
-        return self.budget - self.journal.seconds
+        return self.budget - self.seconds
 
     def _is_over(self) -> bool:
         if self.best is None:
@@ -333,8 +640,8 @@ class TrialSearch:
         is extrapolated.
         """
         if self.announce is not None:
-            self.announce(best.choice, "kept", self.journal.state)
-        solution = replace(best.solution, seconds=self.journal.seconds, log=tuple(self.log))
+            self.announce(best.choice, "kept", self.state)
+        solution = replace(best.solution, seconds=self.seconds, log=tuple(self.log))
         status = solution.status
         if self.interrupted:
             return replace(solution, status=STOPPED_BY_USER)
@@ -543,73 +850,3 @@ def affordable(choice: Choice, known: Trial, left: float) -> Choice | None:
         return None
     part = (0.9 * max(left, 0.0) / forecast(choice, known)) ** (1 / 3)
     return choice.smaller(part) if part * choice.units >= 1.1 * known.choice.units else None
-
-
-@dataclass
-class Journal:
-    """The trials and the seconds of a search, and the trials that an earlier process made before.
-
-    A trial that has been made before is not made again: its solve continues from its last state,
-    which leaves no step to take. So the search decides as it did before, and then goes on. The
-    seconds are by rank 0's clock, so that all ranks decide the same.
-
-    Args:
-        earlier: the trials of the earlier process, by the states that it announced.
-        made: the trials so far.
-        before: the seconds before this process continued the search.
-        begun: when this process began, by `time.perf_counter`.
-    """
-
-    earlier: Sequence[Mapping[str, Any]] = ()
-    made: list[dict[str, Any]] = field(default_factory=list)
-    before: float = 0.0
-    begun: float = field(default_factory=lambda: time.perf_counter())
-
-    @classmethod
-    def after(cls, checkpoint: Mapping[str, Any] | None) -> "Journal":
-        """The journal of a search that continues from a state, or begins.
-
-        Raises:
-            InputError: if it is not the state of a search.
-        """
-        if checkpoint is None:
-            return cls()
-        with expecting("the checkpoint of the trials"):
-            found = [dict(trial) for trial in checkpoint["trials"]]
-            for trial in found:
-                trial["choice"], trial["run"], float(trial["budget"]), float(trial["elapsed"])
-        return cls(found)
-
-    @property
-    def seconds(self) -> float:
-        """The seconds so far; every rank must ask at the same moments."""
-        return from_first(self.before + time.perf_counter() - self.begun)
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """The state from which a search continues: tensors and plain values."""
-        return {"trials": list(self.made)}
-
-    def found(self, choice: object) -> Mapping[str, Any] | None:
-        """The next earlier trial if it has this choice; if not, all that follow are forgotten."""
-        index = len(self.made)
-        if index < len(self.earlier) and self.earlier[index]["choice"] == str(choice):
-            return self.earlier[index]
-        self.earlier = self.earlier[:index]
-        return None
-
-    def add(self, choice: object, run: SolverState | None, budget: float) -> None:
-        """Add a trial.
-
-        Args:
-            choice: its settings.
-            run: its last state; None if it has taken no step.
-            budget: the seconds that its steps were allowed.
-        """
-        if (known := self.found(choice)) is not None:
-            self.before, self.begun = float(known["elapsed"]), time.perf_counter()
-            self.made.append(dict(known))
-            return
-        state = None if run is None else run.state_dict()
-        one = {"choice": str(choice), "run": state, "budget": budget}
-        self.made.append({**one, "elapsed": self.seconds})
