@@ -42,8 +42,8 @@ class Coefficients:
     @property
     def are_constant(self) -> bool:
         """Whether A, B and C are the same at all points, to rounding."""
-        sizes = [float(one.abs().max()) for one in self.parts[:3]]
-        spans = [float((one.amax(dim=0) - one.amin(dim=0)).max()) for one in self.parts[:3]]
+        spans = (float((one.amax(dim=0) - one.amin(dim=0)).max()) for one in self.parts[:3])
+        sizes = (float(one.abs().max()) for one in self.parts[:3])
         return all(a <= 1e-12 * b for a, b in zip(spans, sizes, strict=True))
 
 

@@ -4,7 +4,7 @@ solution.
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
@@ -19,8 +19,7 @@ from kanpinn.jets import Channels
 from kanpinn.linalg.qr import TriangularFactor, column_scale, fold, rank_tolerance
 from kanpinn.loss.residuals import Residuals, frozen
 from kanpinn.loss.terms import ResidualTerm, Term
-from kanpinn.networks.layer import Layer, Tape, get_coefficients
-from kanpinn.networks.network import Network
+from kanpinn.networks.layer import Tape, get_coefficients
 from kanpinn.optimizers.output_layer import unknown_columns
 
 UNRESOLVED = "no interval: the network is too small, its own error is visible in the fit"
@@ -172,18 +171,18 @@ class Noise:
         if self.failure:
             return f"no intervals: {self.failure}"
         if self.known:
-            return f"intervals are based on the given noise of the data{self._doubt()}"
+            words = "intervals are based on the given noise of the data"
+            if self.fits:
+                return words
+            return (
+                f"{words}, but the data scatter {self.scatter:.3g} times as much about the solution"
+            )
         if not self.freedom:
             return "there are no data, and so no noise on which intervals could be based"
         if not math.isfinite(self.deviation):
             return "there are too few data to estimate their noise: intervals are infinite"
         how = f"estimated with {self.freedom:.0f} degrees of freedom"
         return f"intervals are based on a noise of {self.deviation:.3g}, {how} (Student's t)"
-
-    def _doubt(self) -> str:
-        if self.fits:
-            return ""
-        return f", but the data scatter {self.scatter:.3g} times as much about the solution"
 
     @property
     def fits(self) -> bool:
@@ -260,11 +259,6 @@ def dependences(names: list[str], spread: Tensor, least: float = 0.99) -> list[D
     return [Dependence(*one) for one in found if abs(one[2]) >= least]
 
 
-def chosen_layers(network: Network, output_only: bool) -> list[Layer]:
-    """Return the layers whose coefficients are solved for."""
-    return network.output_layers if output_only else network.all_layers
-
-
 def sufficient(residuals: Residuals, output_only: bool) -> Residuals:
     """Return the residuals, or a copy in double precision with enough rows.
 
@@ -281,7 +275,8 @@ def sufficient(residuals: Residuals, output_only: bool) -> Residuals:
     if (like := surrogate.low).dtype != torch.float64:
         surrogate = copy.deepcopy(surrogate).to(torch.float64)
         terms = [replace(b, points=b.points.to(torch.float64, like.device)) for b in terms]
-    layers = chosen_layers(surrogate.network, output_only)
+    network = surrogate.network
+    layers = network.output_layers if output_only else network.all_layers
     enough = 2 * sum(layer.coefficients.numel() for layer in layers)
     few = sum(term.rows * term.equations(surrogate) for term in terms) < enough
     first, domain = terms[0], surrogate.domain
@@ -408,20 +403,18 @@ class Covariance:
     ) -> None:
         self.residuals, self.known = sufficient(residuals, output_only), known
         self.failure, self._richer = "", richer
-        self.layers = chosen_layers(self.residuals.surrogate.network, output_only)
+        network = self.residuals.surrogate.network
+        self.layers = network.output_layers if output_only else network.all_layers
         try:
-            self._factorise()
+            with torch.enable_grad():
+                model = self.residuals.model(self.layers)
+                self._scale = column_scale(model.matrix)
+                u, s, vh = torch.linalg.svd(model.matrix / self._scale, full_matrices=False)
+            kept = s > rank_tolerance(s.dtype) * s[0]
+            self._singular, self._directions = s[kept], vh[kept]
+            self._projected = u.T[kept] @ model.target
         except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
             self.failure = str(error)
-
-    @torch.enable_grad()
-    def _factorise(self) -> None:
-        model = self.residuals.model(self.layers)
-        self._scale = column_scale(model.matrix)
-        u, s, vh = torch.linalg.svd(model.matrix / self._scale, full_matrices=False)
-        kept = s > rank_tolerance(s.dtype) * s[0]
-        self._singular, self._directions = s[kept], vh[kept]
-        self._projected = u.T[kept] @ model.target
 
     @cached_property
     def noise(self) -> Noise:
@@ -583,7 +576,13 @@ class Covariance:
         known = dict(enumerate(surrogate.coefficients)).get(index)
         positive = known is not None and known.positive
         parts = []
-        for value, gradients in self._gradients(points, index):
+        points = points.to(surrogate.low.dtype, surrogate.low.device)
+        channels, chunk = Channels(points.names), 2048  # points whose gradients are kept at once
+        for start in range(0, len(points), chunk):
+            tape = Tape(self.layers)
+            with torch.enable_grad(), frozen(surrogate):
+                jet = surrogate.jet(points[start : start + chunk], channels, tape)
+            gradients, value = tape.jacobian(jet.value[:, index]), jet.value[:, index].detach()
             if positive:
                 ratio = torch.exp(self._half_widths(gradients / value[:, None]))
                 low, high = value / ratio, value * ratio
@@ -593,14 +592,3 @@ class Covariance:
             parts.append((value, low, high, self.steps(gradients)))
         value, low, high, step = (torch.cat(column) for column in zip(*parts, strict=True))
         return EstimatedField(value, low, high, step, known is None or self._resolved)
-
-    def _gradients(self, points: Points, index: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield chunks of a field's values (n,) and of their derivatives by coefficients (n, P)."""
-        surrogate = self.residuals.surrogate
-        points = points.to(surrogate.low.dtype, surrogate.low.device)
-        chunk_size = 2048  # points whose gradients are in memory at the same time
-        for start in range(0, len(points), chunk_size):
-            chunk, tape = points[start : start + chunk_size], Tape(self.layers)
-            with torch.enable_grad(), frozen(surrogate):
-                value = surrogate.jet(chunk, Channels(points.names), tape).value[:, index]
-            yield value.detach(), tape.jacobian(value)

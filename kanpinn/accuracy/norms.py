@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -20,27 +20,15 @@ from kanpinn.pde.problem import Problem
 Rule = list[tuple[Points, Tensor, Jet]]
 
 
-@dataclass(frozen=True)
-class NormRules:
-    """Sizes and tolerance of the quadrature rules for error norms.
-
-    nodes: the nodes per axis of the first Gauss rule; each finer rule has 1.5 times as many. In a
-    domain of many cells the first rule has fewer in each, so that a finer one is possible.
-    most_nodes: the largest number of nodes per axis; the time to compute them is quadratic in it.
-    draws: the points of the first low-discrepancy rule, used above three dimensions; each finer
-    rule has twice as many. scramblings: the independent scramblings of a low-discrepancy rule,
-    whose spread estimates the quadrature error. most_points: the largest number of points of a
-    rule. most_numbers: the largest number of points × dimensions of a low-discrepancy rule, which
-    bounds the time. tolerance: the relative quadrature error allowed in the L2 and H1 error norms.
-    """
-
-    nodes: int = 24
-    most_nodes: int = 2**12
-    draws: int = 2**9
-    scramblings: int = 8
-    most_points: int = 2**19
-    most_numbers: int = 2**19
-    tolerance: float = 1e-2
+# Nodes per axis of the first Gauss rule; each finer rule has 1.5 times as many. In a domain of many
+# cells the first rule has fewer in each, so that a finer one is possible.
+NODES = 24
+MOST_NODES = 2**12  # per axis; the time to compute them is quadratic in their number
+DRAWS = 2**9  # points of the first low-discrepancy rule, above three dimensions; finer ones double
+SCRAMBLINGS = 8  # independent ones of a low-discrepancy rule, whose spread estimates its error
+MOST_POINTS = 2**19  # of a rule
+MOST_NUMBERS = 2**19  # points × dimensions of a low-discrepancy rule, which bounds the time
+TOLERANCE = 1e-2  # the relative quadrature error allowed in the L2 and H1 error norms
 
 
 class ErrorNorm:
@@ -54,16 +42,10 @@ class ErrorNorm:
     Args:
         problem: the problem; its domain is integrated over.
         reference: the solution to compare with; by default the problem's exact solution.
-        settings: sizes and tolerance of the rules; by default those of `NormRules`.
     """
 
-    def __init__(
-        self,
-        problem: Problem,
-        reference: Reference | None = None,
-        settings: NormRules | None = None,
-    ) -> None:
-        self.problem, self.settings = problem, settings or NormRules()
+    def __init__(self, problem: Problem, reference: Reference | None = None) -> None:
+        self.problem = problem
         if reference is None:
             exact = partial(exact_jet, problem)
             reference = FunctionReference("the exact solution", exact, error=0.0)
@@ -117,8 +99,8 @@ class ErrorNorm:
         """Return the errors of an approximation, with the rule refined to the tolerance.
 
         Relative errors below that of the reference, or below 1e-12, are noise that no Gauss rule
-        resolves. `rule_error` exceeds the tolerance if the limits of `NormRules` ended the
-        refinement.
+        resolves. `rule_error` exceeds the tolerance if the limits of this module
+        ended the refinement.
 
         Args:
             jet: as above.
@@ -132,7 +114,7 @@ class ErrorNorm:
         errors, level, noise = self(jet), 0, self.reference.error or 0.0
         while not errors.l2_relative < noise:
             finest = errors.l2_relative if math.isnan(errors.h1_relative) else errors.h1_relative
-            resolved = errors.rule_error <= self.settings.tolerance or finest < 1e-12
+            resolved = errors.rule_error <= TOLERANCE or finest < 1e-12
             if resolved and not math.isnan(errors.rule_error):
                 break
             level += 1
@@ -144,15 +126,15 @@ class ErrorNorm:
 
     def _converged_in(self, pieces: Tensor, jet: Approximation) -> Errors:
         """Return the errors by independent rules of random points in pieces of the domain."""
-        limits, domain, noise = self.settings, self.problem.domain, self.reference.error or 0.0
-        each, seeds = math.ceil(limits.draws / len(pieces)), range(limits.scramblings)
+        domain, noise = self.problem.domain, self.reference.error or 0.0
+        each, seeds = math.ceil(DRAWS / len(pieces)), range(SCRAMBLINGS)
         while True:
             with together():
                 made = [rule_of_pieces(domain, pieces, each, seed=each + s) for s in seeds]
                 rules = [self._with_reference(rule, domain.measure) for rule in made]
             errors = self(jet, rules)
-            enough = errors.rule_error <= limits.tolerance or errors.l2_relative < noise
-            if enough or 2 * len(seeds) * each * len(pieces) > limits.most_points:
+            enough = errors.rule_error <= TOLERANCE or errors.l2_relative < noise
+            if enough or 2 * len(seeds) * each * len(pieces) > MOST_POINTS:
                 return errors
             each *= 2
 
@@ -168,19 +150,19 @@ class ErrorNorm:
         list of this rank's chunks of points, weights and jets of the reference; the weights of all
         chunks and ranks sum to 1.
         """
-        limits, dim = self.settings, self.problem.domain.dim
-        first = self._first_nodes()
-        nodes, draws = math.ceil(first * 1.5**level), limits.draws * 2**level
-        seeds = range(limits.scramblings if self._scrambled else 1)
+        dim = self.problem.domain.dim
+        most = (MOST_POINTS / len(self.problem.cells())) ** (1 / dim)
+        first = max(2, min(NODES, int(int(most) / 1.5)))
+        nodes, draws = math.ceil(first * 1.5**level), DRAWS * 2**level
+        seeds = range(SCRAMBLINGS if self._scrambled else 1)
         if self.reference.points is not None and level:
             return None
         if self._scrambled:
-            most = min(limits.most_points, limits.most_numbers // dim)
-            if level and len(seeds) * draws > most:
+            if level and len(seeds) * draws > min(MOST_POINTS, MOST_NUMBERS // dim):
                 return None
-        elif nodes > limits.most_nodes:
+        elif nodes > MOST_NODES:
             return None
-        elif level and self._size * (nodes / first) ** dim > limits.most_points:
+        elif level and self._size * (nodes / first) ** dim > MOST_POINTS:
             return None
         if self.reference.points is not None:
             with together():
@@ -193,12 +175,6 @@ class ErrorNorm:
                 self._size = self._size or sum(len(points) for points, _ in chunks)
                 rules.append(self._with_reference(chunks, self.problem.domain.measure))
         return rules
-
-    def _first_nodes(self) -> int:
-        """The nodes per axis of the first Gauss rule, in each cell of the domain."""
-        limits, dim = self.settings, self.problem.domain.dim
-        most = (limits.most_points / len(self.problem.cells())) ** (1 / dim)
-        return max(2, min(limits.nodes, int(int(most) / 1.5)))
 
     @torch.no_grad()
     def _means(

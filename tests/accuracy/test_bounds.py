@@ -8,7 +8,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn.accuracy.bounds import Approximate, Majorant, Unsuitable
-from kanpinn.accuracy.bounds.grid import extension, flux_bound, grid_over, residual_of
+from kanpinn.accuracy.bounds.majorant import extension, flux_bound, grid_over, residual_of
 from kanpinn.accuracy.bounds.operator import barrier, constants_of, operator_of, sides_of
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, jet_of

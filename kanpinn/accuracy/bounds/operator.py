@@ -268,7 +268,12 @@ def sides_of(problem: Problem, operator: Operator) -> Sides:
         if len(held) > 1:
             raise Unsuitable(f"there are several conditions on {piece.name}")
         if not held:
-            _check_outflow(piece, operator)
+            p = piece.gauss(32)  # A n = 0 and b·n ≥ 0, as at the end of time
+            found, normals = operator.at(p), p.normals
+            assert normals is not None
+            conormal = torch.einsum("nab,nb->na", found.second, normals)
+            if bool(conormal.abs().max() > 0) or operator.least_outflow(p, found) < 0:
+                raise Unsuitable(f"there is no condition on {piece.name}")
             continue
         data = conditions[held[0]].prescribed(problem.fields)
         if not data:
@@ -278,16 +283,6 @@ def sides_of(problem: Problem, operator: Operator) -> Sides:
         else:
             fixed.append(FixedPiece(piece, held[0]))
     return Sides(tuple(fixed), tuple(natural))
-
-
-def _check_outflow(piece: Piece, operator: Operator) -> None:
-    """Raise `Unsuitable` unless A n = 0 and b·n ≥ 0, as at the end of time."""
-    p = piece.gauss(32)
-    found = operator.at(p)
-    assert p.normals is not None
-    conormal = torch.einsum("nab,nb->na", found.second, p.normals)
-    if bool(conormal.abs().max() > 0) or operator.least_outflow(p, found) < 0:
-        raise Unsuitable(f"there is no condition on {piece.name}")
 
 
 def _natural(
@@ -369,9 +364,17 @@ def constants_of(problem: Problem, operator: Operator, sides: Sides) -> Inequali
         )
     if least <= 0:
         raise Unsuitable("the problem is not coercive: neither a value nor c fixes a constant")
-    return InequalityConstants(
-        least, factor, _traces(operator, sides, lengths.tolist(), ends, least)
-    )
+    traces = []  # the least of the constants that apply, for each natural piece
+    for one in sides.natural:
+        axis, upper = _side(one.piece)
+        length, a_i = float(lengths[axis]), float(a[axis])
+        squares = [1 / (length * least) + 2 / math.sqrt(least * a_i)]
+        if one.alpha > 0:
+            squares.append(1 / one.alpha)
+        if math.isinf(ends[axis, int(not upper)]):
+            squares.append(length / a_i)
+        traces.append(math.sqrt(min(squares)))
+    return InequalityConstants(least, factor, tuple(traces))
 
 
 def _side(piece: Piece) -> tuple[int, bool]:
@@ -379,23 +382,6 @@ def _side(piece: Piece) -> tuple[int, bool]:
     if side is None:
         raise Unsuitable(f"{piece.name} is no side of a box")
     return side
-
-
-def _traces(
-    operator: Operator, sides: Sides, lengths: list[float], ends: torch.Tensor, least: float
-) -> tuple[float, ...]:
-    """Return T for each natural piece of a box, the least of those that apply."""
-    found = []
-    for one in sides.natural:
-        axis, upper = _side(one.piece)
-        a, length = float(operator.diffusion[axis]), lengths[axis]
-        squares = [1 / (length * least) + 2 / math.sqrt(least * a)]
-        if one.alpha > 0:
-            squares.append(1 / one.alpha)
-        if math.isinf(ends[axis, int(not upper)]):
-            squares.append(length / a)
-        found.append(math.sqrt(min(squares)))
-    return tuple(found)
 
 
 def _least_wave(length: float, low: float, high: float) -> float:
