@@ -581,8 +581,9 @@ class Covariance:
         for start in range(0, len(points), chunk):
             tape = Tape(self.layers)
             with torch.enable_grad(), frozen(surrogate):
-                jet = surrogate.jet(points[start : start + chunk], channels, tape)
-            gradients, value = tape.jacobian(jet.value[:, index]), jet.value[:, index].detach()
+                some = points[start : start + chunk]
+                value = surrogate.jet(some, channels, tape).value[:, index]
+            gradients, value = tape.jacobian(value), value.detach()
             if positive:
                 ratio = torch.exp(self._half_widths(gradients / value[:, None]))
                 low, high = value / ratio, value * ratio
