@@ -1,8 +1,8 @@
 """The formula read off a network: its expressions, edges, error and defects."""
 
-import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
@@ -13,7 +13,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn._support.shown import Shown
 from kanpinn.geometry import Points
-from kanpinn.interpret.graph import Graph, Rows
+from kanpinn.interpret.graph import Graph, Key, Rows, misfit
 from kanpinn.interpret.rounding import Rounded, normal_form, rounded
 from kanpinn.interpret.univariate import bessel_j0
 from kanpinn.jets import Channels, Jet, jet_of
@@ -25,13 +25,20 @@ def compose(rounded: Rounded, symbols: Sequence[Any]) -> list[Any]:
     """Return the outputs of a graph as sympy expressions in the symbols of its inputs."""
     import sympy
 
+    def constant(key: Key, name: str) -> Any:
+        """Return a recognised constant, 0, 1 or -1 as a sympy number, or else a float."""
+        value = rounded.exact.get((key, name), getattr(rounded.graph.edges[key], name))
+        if isinstance(value, float):
+            return sympy.Integer(int(value)) if value in (0, 1, -1) else sympy.Float(value, 17)
+        return value
+
     units = list(symbols)
     for layer, size in enumerate(rounded.graph.width[1:]):
         products = {o for at, o in rounded.graph.products if at == layer}
         joined = [sympy.Integer(int(o in products)) for o in range(size)]
         for key, curve in sorted(rounded.graph.formulas().items()):
             if key[0] == layer:
-                a, b, c, d = (_constant(rounded, key, name) for name in "abcd")
+                a, b, c, d = (constant(key, name) for name in "abcd")
                 term = c * curve.function.symbol(a * units[key[1]] + b) + d
                 o = key[2]
                 joined[o] = joined[o] * term if o in products else joined[o] + term
@@ -39,36 +46,15 @@ def compose(rounded: Rounded, symbols: Sequence[Any]) -> list[Any]:
     return units
 
 
-def _constant(rounded: Rounded, key: Any, name: str) -> Any:
-    """Return a constant as a sympy number: the recognised one, 0, 1 or -1, or else a float."""
-    import sympy
-
-    if (key, name) in rounded.exact:
-        return rounded.exact[key, name]
-    value = getattr(rounded.graph.edges[key], name)
-    return sympy.Integer(int(value)) if value in (0, 1, -1) else sympy.Float(value, 17)
-
-
 Function = Callable[..., Tensor]
 
+_SAME = ("sin", "cos", "tan", "exp", "log", "Abs", "sign", "sinh", "cosh", "tanh")
 _FUNCTIONS: Mapping[str, Function] = {
-    "sin": torch.sin,
-    "cos": torch.cos,
-    "tan": torch.tan,
+    name: getattr(torch, name.lower()) for name in (*_SAME, "asin", "acos", "atan", "atanh")
+} | {
     "cot": lambda t: 1 / torch.tan(t),
     "sec": lambda t: 1 / torch.cos(t),
     "csc": lambda t: 1 / torch.sin(t),
-    "exp": torch.exp,
-    "log": torch.log,
-    "Abs": torch.abs,
-    "sign": torch.sign,
-    "sinh": torch.sinh,
-    "cosh": torch.cosh,
-    "tanh": torch.tanh,
-    "asin": torch.asin,
-    "acos": torch.acos,
-    "atan": torch.atan,
-    "atanh": torch.atanh,
     "besselj": lambda _, t: bessel_j0(t),
 }
 
@@ -96,20 +82,17 @@ def evaluate_expression(expression: Any, symbols: Sequence[Any], x: Tensor) -> T
     if expression.is_Mul:
         return reduce(torch.mul, arguments)
     if expression.is_Pow:
-        return _power(arguments[0], expression.args[1], arguments[1])
+        base, exponent = arguments[0], expression.args[1]
+        if not exponent.is_number:
+            return base ** arguments[1]
+        if math.isclose(float(exponent), 0.5):
+            return base.sqrt()
+        # a plain number is exact at negative bases
+        return base ** (int(exponent) if exponent.is_Integer else float(exponent))
     name = type(expression).__name__
     if name not in _FUNCTIONS:
         raise InputError(f"the formula has a function that cannot be evaluated, {name}")
     return _FUNCTIONS[name](*arguments)
-
-
-def _power(base: Tensor, exponent: Any, values: Tensor) -> Tensor:
-    """Return base ** exponent; constant exponents are plain numbers, exact at negative bases."""
-    if not exponent.is_number:
-        return base**values
-    if math.isclose(float(exponent), 0.5):
-        return base.sqrt()
-    return base ** (int(exponent) if exponent.is_Integer else float(exponent))
 
 
 def simplest(expression: Any) -> Any:
@@ -120,25 +103,17 @@ def simplest(expression: Any) -> Any:
     transformations ends at a form of more than 200 operations: it would not become the shortest,
     and sympy may take hours to factor it.
     """
-    longest = 200
-    found = {expression}
-    for steps in _sequences():
-        form = expression
-        for step in steps:
-            form = _tried(step, form)
-            found.add(form)
-            if form.count_ops() > longest:
-                break
-    return min(found, key=_length)
-
-
-def _sequences() -> Sequence[Sequence[Callable[[Any], Any]]]:
     import sympy
 
+    longest = 200
+    # sympy raises errors of several kinds where it fails
+    failures = (NotImplementedError, ValueError, TypeError, AttributeError, RecursionError)
     expand, factor, together = sympy.expand, sympy.factor, sympy.together
     angles, joined = lambda e: sympy.expand_trig(e), sympy.trigsimp
     logs = lambda e: sympy.expand_log(e)  # noqa: E731
     powers = lambda e: sympy.powsimp(sympy.expand_power_exp(e))  # noqa: E731
+    # as in 2 artanh(1 - 2/(x + 1)) = log x
+    artanh = lambda e: sympy.simplify(sympy.together(e.rewrite(sympy.log)))  # noqa: E731
     basic = [
         [expand, factor],
         [angles, expand, factor],
@@ -147,30 +122,19 @@ def _sequences() -> Sequence[Sequence[Callable[[Any], Any]]]:
         [powers, factor],
         [together, factor],
         [sympy.logcombine, expand],
-        [_without_atanh],
+        [artanh] if expression.has(sympy.atanh) else [],
     ]
-    return [*basic, *([*steps, sympy.simplify] for steps in itertools.islice(basic, 2))]
-
-
-def _without_atanh(expression: Any) -> Any:
-    """Rewrite artanh by logarithms, as in 2 artanh(1 - 2/(x + 1)) = log x."""
-    import sympy
-
-    if not expression.has(sympy.atanh):
-        return expression
-    return sympy.simplify(sympy.together(expression.rewrite(sympy.log)))
-
-
-def _tried(step: Callable[[Any], Any], expression: Any) -> Any:
-    try:
-        return step(expression)
-    except (NotImplementedError, ValueError, TypeError, AttributeError, RecursionError):
-        return expression  # sympy raises errors of several kinds where it fails
-
-
-def _length(expression: Any) -> tuple[int, int]:
-    """Return the numbers of operations and of characters; the latter prefers short constants."""
-    return int(expression.count_ops()), len(str(expression))
+    forms = {expression}
+    for steps in [*basic, *([*steps, sympy.simplify] for steps in basic[:2])]:
+        form = expression
+        for step in steps:
+            with suppress(*failures):
+                form = step(form)
+            forms.add(form)
+            if form.count_ops() > longest:
+                break
+    # the fewest operations, then the fewest characters, which prefers short constants
+    return min(forms, key=lambda form: (int(form.count_ops()), len(str(form))))
 
 
 @dataclass(frozen=True)
@@ -319,25 +283,17 @@ def formula_of(
     import sympy
 
     done = rounded(normal_form(graph), rows.x, rows.y)
-    symbols = _symbols(rows)
+    # positive inputs let sympy join logarithms
+    signs = [{"positive": True} if float(c.min()) > 0 else {"real": True} for c in rows.x.T]
+    symbols = tuple(sympy.Symbol(n, **s) for n, s in zip(rows.names, signs, strict=True))
     forms = tuple(simplest(e) for e in compose(done, symbols))
     edges = _edge_rows(done.graph, origin, rows.x)
     exact = not any(isinstance(atom, sympy.Float) for form in forms for atom in form.atoms())
     ranges = tuple((float(column.min()), float(column.max())) for column in rows.x.T)
     unchecked = Formula(forms, symbols, 0.0, exact, edges, (), done.graph, ranges, own_edges)
-    error = rows.relative(unchecked(rows.xv) - rows.yv)
+    error = misfit(unchecked(rows.xv), rows.yv)
     defects = () if problem is None else tuple(defects_of(problem, unchecked.jet))
     return replace(unchecked, error=error, defects=defects)
-
-
-def _symbols(rows: Rows) -> tuple[Any, ...]:
-    """Return the inputs' symbols, positive if the data are, so that sympy may join logarithms."""
-    import sympy
-
-    return tuple(
-        sympy.Symbol(name, **({"positive": True} if float(c.min()) > 0 else {"real": True}))
-        for name, c in zip(rows.names, rows.x.T, strict=True)
-    )
 
 
 def _edge_rows(graph: Graph, origin: Graph, x: Tensor) -> tuple[EdgeRow, ...]:

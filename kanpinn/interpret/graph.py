@@ -1,18 +1,16 @@
 """KANs as graphs whose edges are splines or formulas, and their fits to data."""
 
 import math
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from typing import Protocol, runtime_checkable
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import InputError
-from kanpinn.interpret.deadline import NEVER, Deadline
 from kanpinn.interpret.univariate import Symbolic
-from kanpinn.linalg.qr import DampedSteps, fold
+from kanpinn.linalg.qr import fold
 from kanpinn.networks.basis import BSplines
 from kanpinn.networks.basis.splines import knots_from_breaks
 from kanpinn.networks.kan import KAN
@@ -21,22 +19,28 @@ from kanpinn.optimizers.output_layer import best_damping
 from kanpinn.solvers.fit import Affine
 
 
-@runtime_checkable
-class EdgeCurve(Protocol):
-    """A function of one variable with parameters."""
+@dataclass(frozen=True)
+class Deadline:
+    """The processor time of this process, in seconds, after which no further work begins."""
+
+    end: float = math.inf
 
     @property
-    def parameters(self) -> Tensor:
-        """The parameters that a refit may change, (parameters,)."""
+    def left(self) -> float:
+        """Seconds of processor time until the deadline, negative after it."""
+        return self.end - time.process_time()
 
-    def moved(self, parameters: Tensor) -> "EdgeCurve":
-        """Return the same kind of curve with other parameters."""
+    @property
+    def over(self) -> bool:
+        """True if the deadline has passed."""
+        return self.left <= 0
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return the values (n,) at x (n,)."""
+    def within(self, seconds: float | int) -> "Deadline":
+        """Return the earlier of this deadline and the time `seconds` from now."""
+        return Deadline(min(self.end, time.process_time() + seconds))
 
-    def derivatives(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the slope (n,) and the derivatives by the parameters, (n, parameters)."""
+
+NEVER = Deadline()
 
 
 @dataclass(frozen=True)
@@ -68,19 +72,19 @@ class Spline:
         return cls(knots, degree, x.new_zeros(intervals + degree))
 
     def moved(self, parameters: Tensor) -> "Spline":
+        """Return the spline with other coefficients, (n_basis,)."""
         moved = replace(self, parameters=parameters)
         vars(moved)["_splines"] = self._splines  # the same knots: no second table of them
         return moved
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self._basis(x, 0)[:, 0] @ self.parameters
+        """Return the values (n,) at x (n,)."""
+        return self._splines.values(x[:, None], 0)[:, 0, 0] @ self.parameters
 
     def derivatives(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        basis = self._basis(x, 1)
+        """Return the slope (n,) and the derivatives by the parameters, (n, n_basis)."""
+        basis = self._splines.values(x[:, None], 1)[:, :, 0]
         return basis[:, 1] @ self.parameters, basis[:, 0]
-
-    def _basis(self, x: Tensor, order: int) -> Tensor:
-        return self._splines.values(x[:, None], order)[:, :, 0]
 
     @cached_property
     def _splines(self) -> BSplines:
@@ -117,6 +121,7 @@ class Spline:
         return self.on(breaks)
 
 
+EdgeCurve = Spline | Symbolic
 Key = tuple[int, int, int]  # layer, input unit, output unit
 
 
@@ -183,7 +188,8 @@ class Graph:
             units = [x.new_full((len(x),), float((layer, o) in self.products)) for o in range(size)]
             for key in self._entering(layer):
                 _, i, o = key
-                units[o] = self._joined(key, units[o], self.edges[key](values[layer][:, i]))
+                value = self.edges[key](values[layer][:, i])
+                units[o] = units[o] * value if (layer, o) in self.products else units[o] + value
             values.append(torch.stack(units, dim=1))
         return values
 
@@ -193,9 +199,6 @@ class Graph:
 
     def _entering(self, layer: int) -> list[Key]:
         return [key for key in self.edges if key[0] == layer]
-
-    def _joined(self, key: Key, unit: Tensor, value: Tensor) -> Tensor:
-        return unit * value if key[0::2] in self.products else unit + value
 
     def jacobian(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the values (n, m) and their Jacobian by all parameters, (n, m, parameters).
@@ -211,21 +214,15 @@ class Graph:
             below = x.new_zeros(len(x), m, self.width[layer])
             for key in self._entering(layer):
                 _, i, o = key
-                slope, own = self.edges[key].derivatives(units[layer][:, i])
-                above = sensitivity[:, :, o] * self._others(key, units[layer])[:, None]
+                slope, by_parameters = self.edges[key].derivatives(units[layer][:, i])
+                above = sensitivity[:, :, o]
+                for other in self._entering(layer) if (layer, o) in self.products else ():
+                    if other != key and other[2] == o:
+                        above = above * self.edges[other](units[layer][:, other[1]])[:, None]
                 below[:, :, i] += above * slope[:, None]
-                columns[key] = above[:, :, None] * own[:, None]
+                columns[key] = above[:, :, None] * by_parameters[:, None]
             sensitivity = below
         return units[-1], torch.cat([columns[key] for key in sorted(columns)], dim=2)
-
-    def _others(self, key: Key, units: Tensor) -> Tensor:
-        """Return the product of the other factors of the edge's unit, (n,); 1 if the unit adds."""
-        product = units.new_ones(len(units))
-        if key[0::2] in self.products:
-            for other in self._entering(key[0]):
-                if other != key and other[2] == key[2]:
-                    product = product * self.edges[other](units[:, other[1]])
-        return product
 
     def splines(self) -> dict[Key, Spline]:
         """Return the edges whose curves are splines."""
@@ -251,8 +248,8 @@ def graph_of(
     for number, layer in enumerate(network.layers):
         inputs = layer.coefficients.shape[0]
         for i, o in layer.kept.nonzero().tolist():
-            own = layer.coefficients.detach()[i, : layer.basis.size, o]
-            knots, degree, c = layer.basis.as_spline(own, i)
+            c = layer.coefficients.detach()[i, : layer.basis.size, o]
+            knots, degree, c = layer.basis.as_spline(c, i)
             if number == 0:
                 knots = low[i] + (knots + 1) / 2 * (high[i] - low[i])
             if number == last and mean is not None and scale is not None:
@@ -261,29 +258,21 @@ def graph_of(
     return Graph(network.width, edges)
 
 
-def relative_error(graph: Graph, x: Tensor, y: Tensor) -> float:
-    """Return ‖graph(x) - y‖ / ‖y - mean(y)‖, infinite if it is not finite; x (n, d), y (n, m)."""
-    spread = torch.linalg.norm(y - y.mean(dim=0))
-    error = float(torch.linalg.norm(graph(x) - y) / spread)
+def misfit(values: Tensor, y: Tensor) -> float:
+    """Return ‖values - y‖ / ‖y - mean(y)‖, infinite if it is not finite; values and y (n, m)."""
+    error = float(torch.linalg.norm(values - y) / torch.linalg.norm(y - y.mean(dim=0)))
     return error if math.isfinite(error) else math.inf
+
+
+def relative_error(graph: Graph, x: Tensor, y: Tensor) -> float:
+    """Return the `misfit` of a graph's values at x (n, d) to y (n, m)."""
+    return misfit(graph(x), y)
 
 
 def split_layer(graph: Graph, layer: int) -> Graph:
     """Return the same graph with twice as many grid intervals on the splines of one layer."""
     finer = {key: curve.split() for key, curve in graph.splines().items() if key[0] == layer}
     return replace(graph, edges={**graph.edges, **finer})
-
-
-def check_edges(graph: Graph, keys: Iterable[Key]) -> None:
-    """Check that a graph has these edges.
-
-    Raises:
-        InputError: if an edge is missing; the message lists the edges of the graph.
-    """
-    for key in keys:
-        if key not in graph.edges:
-            known = ", ".join(str(k) for k in sorted(graph.edges))
-            raise InputError(f"there is no edge {tuple(key)}: (layer, input, output) is of {known}")
 
 
 STALLED = 0.03  # a step that reduces the sum of squares by a smaller share counts as idle
@@ -324,8 +313,14 @@ def refit(
             break  # at the end of a function's domain, such as sqrt at 0
         rows = jacobian.flatten(0, 1)
         moves = fold([(rows if free is None else rows[:, free], (values - y).flatten())]).damped()
-        moved = partial(_moved, graph, moves, free)
-        at = lambda d: _loss(moved(d), x, y)  # noqa: B023, E731
+        start, chosen = graph.parameters, slice(None) if free is None else free
+
+        def moved(d: float) -> Graph:
+            parameters = start.clone()  # noqa: B023
+            parameters[chosen] += moves.step(d)  # noqa: B023
+            return graph.moved(parameters)  # noqa: B023
+
+        at = lambda d: _loss(moved(d), x, y)  # noqa: E731
         damping, reached, _ = best_damping(at, damping, loss)
         if not reached < loss:
             break
@@ -335,15 +330,6 @@ def refit(
         if idle >= IDLE:
             break
     return graph
-
-
-def _moved(graph: Graph, moves: DampedSteps, free: Tensor | None, damping: float) -> Graph:
-    step = moves.step(damping)
-    parameters = graph.parameters
-    if free is None:
-        return graph.moved(parameters + step)
-    parameters[free] += step
-    return graph.moved(parameters)
 
 
 def covering(graph: Graph, x: Tensor) -> Graph:
@@ -382,12 +368,7 @@ class Rows:
 
         Splines are extended first, since these rows may lie outside the range of the others.
         """
-        return relative_error(covering(graph, self.xv), self.xv, self.yv)
-
-    def relative(self, difference: Tensor) -> float:
-        """Return ‖difference‖ / ‖yv - mean(yv)‖ for a difference to yv, (k, m)."""
-        norm = torch.linalg.norm
-        return float(norm(difference) / norm(self.yv - self.yv.mean(dim=0)))
+        return misfit(covering(graph, self.xv)(self.xv), self.yv)
 
 
 def own_graph(surrogate: Surrogate) -> Graph | None:
@@ -397,8 +378,9 @@ def own_graph(surrogate: Surrogate) -> Graph | None:
         return None
     if not isinstance(network, KAN) or any(layer.base for layer in network.layers):
         return None
-    if output is None:
-        return graph_of(network, surrogate.low, surrogate.high)
-    if not isinstance(output, Affine):
-        return None
-    return graph_of(network, surrogate.low, surrogate.high, output.mean, output.deviation)
+    affine: tuple[Tensor, ...] = ()
+    if output is not None:
+        if not isinstance(output, Affine):
+            return None
+        affine = output.mean, output.deviation
+    return graph_of(network, surrogate.low, surrogate.high, *affine)

@@ -1,14 +1,15 @@
 """Graphs of splines fitted to data: finer grids, fewer edges, and sums of products."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import reduce
 
 import torch
 from torch import Tensor
 
-from kanpinn.interpret.deadline import NEVER, Deadline
 from kanpinn.interpret.graph import (
+    NEVER,
+    Deadline,
     EdgeCurve,
     Graph,
     Key,
@@ -57,21 +58,14 @@ def trimmed(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
     cost = 2.0  # factor by which the removal of an edge may raise the error
     while True:
         limit = cost * max(rows.error(graph), FLOOR)
-        trials = [_without(graph, key, rows) for key in _removable(graph) if not deadline.over]
+        # A spline is removable if its unit is a sum of at least two edges.
+        entering = [key[0::2] for key in graph.edges if key[0::2] not in graph.products]
+        removable = [key for key in graph.splines() if entering.count(key[0::2]) > 1]
+        trials = [_without(graph, key, rows) for key in removable if not deadline.over]
         best = min(trials, key=rows.error, default=None)
         if best is None or rows.error(best) > limit:
             return graph
         graph = best
-
-
-def _removable(graph: Graph) -> list[Key]:
-    """Return the spline edges whose unit is a sum of at least two edges."""
-    entering = [key[0::2] for key in graph.edges]
-    return [
-        key
-        for key in graph.splines()
-        if entering.count(key[0::2]) > 1 and key[0::2] not in graph.products
-    ]
 
 
 def _without(graph: Graph, key: Key, rows: Rows) -> Graph:
@@ -104,23 +98,19 @@ def straightened(graph: Graph, x: Tensor) -> Graph:
             into = [k for k in graph.edges if k[0] == layer and k[2] == unit]
             out = [k for k in graph.edges if k[0] == layer + 1 and k[1] == unit]
             if len(into) == 1:
-                values = graph.arguments(into[0], x)
-                inner = graph.edges[into[0]]
+                # Each outer curve becomes the least-squares spline of the composition, fine enough
+                # for that of two splines.
+                degree, pieces, values = 7, 12, graph.arguments(into[0], x)
+                low, high, inner = float(values.min()), float(values.max()), graph.edges[into[0]]
+                at = torch.linspace(low, high, 20 * pieces, dtype=x.dtype)
+                blank = Spline.zero(at, degree, pieces)
+                _, basis = blank.derivatives(at)
                 for key in out:
-                    outer = graph.edges[key]
-                    composed = _interpolated(lambda u: outer(inner(u)), values)  # noqa: B023
-                    graph = graph.with_edge(key, composed)
+                    composed = graph.edges[key](inner(at))[:, None]
+                    best = torch.linalg.lstsq(basis, composed).solution[:, 0]
+                    graph = graph.with_edge(key, blank.moved(best))
                 graph = graph.with_edge(into[0], IDENTITY)
     return graph
-
-
-def _interpolated(function: Callable[[Tensor], Tensor], x: Tensor) -> Spline:
-    """Return the least-squares spline of a function on the range of x."""
-    degree, pieces = 7, 12  # fine enough for the composition of two splines
-    at = torch.linspace(float(x.min()), float(x.max()), 20 * pieces, dtype=x.dtype)
-    blank = Spline.zero(at, degree, pieces)
-    _, basis = blank.derivatives(at)
-    return blank.moved(torch.linalg.lstsq(basis, function(at)[:, None]).solution[:, 0])
 
 
 Groups = tuple[tuple[int, ...], ...]

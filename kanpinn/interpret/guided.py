@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kanpinn._support.errors import InputError, number
-from kanpinn.interpret.deadline import NEVER, Deadline
 from kanpinn.interpret.formula import Formula, formula_of
-from kanpinn.interpret.graph import Graph, Rows, check_edges, own_graph, refit
+from kanpinn.interpret.graph import NEVER, Deadline, Graph, Rows, own_graph, refit
 from kanpinn.interpret.growth import connected
 from kanpinn.interpret.search import Search
 from kanpinn.interpret.snapping import Snapping
-from kanpinn.interpret.sources import Result, source_of
+from kanpinn.interpret.sources import Result, origin_of, rows_of
 from kanpinn.interpret.univariate import Univariate, functions
 from kanpinn.pde.problem import Problem
 
@@ -117,7 +116,9 @@ class Reading:
         return replace(self, graph=refit(graph, self.rows.x, self.rows.y, steps))
 
     def _check(self, *key: int) -> None:
-        check_edges(self.graph, [key])  # type: ignore[list-item]
+        if key not in self.graph.edges:
+            known = ", ".join(map(str, sorted(self.graph.edges)))
+            raise InputError(f"there is no edge {key}: (layer, input, output) is of {known}")
 
 
 def read(
@@ -154,5 +155,6 @@ def read(
             "only a KAN of splines alone, without exact boundary data or a base term, is read edge "
             f"by edge, this is a {kind}: `interpret` reads its values"
         )
-    source = source_of(result)
-    return Reading(graph, source.rows(seed), functions(library), source.problem, graph)
+    source = origin_of(result)
+    problem = getattr(source, "problem", None)
+    return Reading(graph, rows_of(source, seed), functions(library), problem, graph)

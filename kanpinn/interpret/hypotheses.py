@@ -1,6 +1,6 @@
 """Graphs of splines that may be read as formulas: own edges, and fits of smaller KANs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -8,8 +8,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.data import Table
-from kanpinn.interpret.deadline import Deadline
-from kanpinn.interpret.graph import Graph, Rows, own_graph
+from kanpinn.interpret.graph import Deadline, Graph, Rows, own_graph
 from kanpinn.interpret.growth import grown, products, straightened, trimmed
 from kanpinn.interpret.pruning import prune, prune_greedily
 from kanpinn.loss.sparsity import Sparsity
@@ -18,23 +17,7 @@ from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import LeastSquares, LevenbergMarquardt, Optimizer, VariableProjection
 from kanpinn.solvers.fit import fit
 
-
-@dataclass(frozen=True, eq=False)
-class Skeleton:
-    """The units of a KAN per layer and its edges, a mask (n_in, n_out) for each layer."""
-
-    width: tuple[int, ...]
-    kept: tuple[Tensor, ...]
-
-    @property
-    def name(self) -> str:
-        """The masks as text, equal for equal skeletons."""
-        return str([mask.int().tolist() for mask in self.kept])
-
-    @property
-    def edges(self) -> int:
-        """The number of edges."""
-        return sum(int(mask.sum()) for mask in self.kept)
+Skeleton = tuple[Tensor, ...]  # the edges of a KAN: a mask (n_in, n_out) for each layer
 
 
 def sparse_skeleton(
@@ -72,8 +55,7 @@ def sparse_skeleton(
     pruned = prune_greedily(pruned, factor, steps=cut_steps, enough=enough)
     if pruned.losses[1] > structureless:
         return None
-    layers = pruned.network.layers
-    return Skeleton(tuple(pruned.network.width), tuple(layer.kept.clone() for layer in layers))
+    return tuple(layer.kept.clone() for layer in pruned.network.layers)
 
 
 def skeletons(table: Table, seed: int, deadline: Deadline) -> Iterator[Skeleton]:
@@ -83,13 +65,14 @@ def skeletons(table: Table, seed: int, deadline: Deadline) -> Iterator[Skeleton]
     """
     shallow, deep = (5,), (4, 2)  # hidden units at the start
     starts = [(shallow, 1e-2), (shallow, 1e-2), (shallow, 3e-3), (deep, 3e-3), (deep, 1e-2)]
-    known = set()
+    known: set[str | None] = set()
     for number, (hidden, strength) in enumerate([*starts, *starts]):
         if deadline.over:
             return
         found = sparse_skeleton(table, hidden, strength, 100 * seed + number)
-        if found is not None and found.name not in known:
-            known.add(found.name)
+        name = found and str([mask.int().tolist() for mask in found])
+        if found is not None and name not in known:
+            known.add(name)
             yield found
 
 
@@ -133,7 +116,7 @@ def shapes_of(width: tuple[int, ...]) -> list[Shape]:
     return plain if width[1] == 1 else [*plain, Shape(width, (5, 2), (4, 1), 12)]
 
 
-def fitted(shape: Shape, table: Table, seed: int, kept: Sequence[Tensor] | None = None) -> Graph:
+def fitted(shape: Shape, table: Table, seed: int, kept: Skeleton | None) -> Graph:
     """Fit a KAN of this shape by variable projection from random starts and return its graph.
 
     A KAN without hidden units is fitted by linear least squares instead.
@@ -142,27 +125,22 @@ def fitted(shape: Shape, table: Table, seed: int, kept: Sequence[Tensor] | None 
         shape: the shape of the KAN.
         table: the data.
         seed: the seed for the random starts.
-        kept: the edges of the KAN, a mask (n_in, n_out) for each layer; all by default.
+        kept: the edges of the KAN; None for all.
     """
     network = KAN(shape.width, degree=shape.degree, grid=shape.grid, seed=seed)
     for layer, mask in zip(network.layers, kept or (), strict=False):
         layer.kept = mask.clone()
         layer.coefficients.detach().masked_fill_(~mask[:, None], 0)
-    graph = own_graph(fit(network, table, _optimizer(shape, kept is None), seed=seed).surrogate)
+    method: Optimizer = LeastSquares()
+    if len(shape.width) > 2:
+        starts, exact = 20, 1e-12  # only a practically exact start ends the search
+        coarse, prunes = max(1, shape.grid[-1] // 2), kept is None
+        method = VariableProjection(
+            rounds=shape.rounds, starts=starts, coarse=coarse, tolerance=exact, prune=prunes
+        )
+    graph = own_graph(fit(network, table, method, seed=seed).surrogate)
     assert graph is not None
     return graph
-
-
-def _optimizer(shape: Shape, prune: bool) -> Optimizer:
-    starts = 20
-    # Share of the zero solution's loss: only a practically exact start ends the search.
-    exact = 1e-12
-    if len(shape.width) == 2:
-        return LeastSquares()
-    coarse = max(1, shape.grid[-1] // 2)
-    return VariableProjection(
-        rounds=shape.rounds, starts=starts, coarse=coarse, tolerance=exact, prune=prune
-    )
 
 
 def fits_of(skeleton: Skeleton, table: Table, seed: int, deadline: Deadline) -> Iterator[Graph]:
@@ -172,17 +150,18 @@ def fits_of(skeleton: Skeleton, table: Table, seed: int, deadline: Deadline) -> 
     products need them.
     """
     apart = 1000  # distance between the seeds of repeated fits
-    shapes = shapes_of(skeleton.width)
+    width = (*(len(mask) for mask in skeleton), skeleton[-1].shape[1])
+    shapes = shapes_of(width)
     # About one fit in three misses the structure. Cheap fits are therefore repeated with other
     # seeds, before quadratic outer functions are tried, which can express any product.
-    cheap = len(skeleton.width) == 3 and skeleton.width[1] <= 2
+    cheap = len(width) == 3 and width[1] <= 2
     again = [(shape, seed + apart * k) for k in (1, 2) for shape in shapes[1:3] if cheap]
     first = [(shape, seed) for shape in shapes]
     chances = [*first[:3], *again, *first[3:]]
     for number, (shape, chance) in enumerate(chances):
         if number and deadline.over:
             return
-        kept = None if shape.degree[-1] == 2 else skeleton.kept
+        kept = None if shape.degree[-1] == 2 else skeleton
         yield fitted(shape, table, chance, kept)
 
 
@@ -190,7 +169,6 @@ def hypotheses(
     surrogate: Surrogate,
     rows: Rows,
     noise: float,
-    shapes: Sequence[Shape] | None,
     seed: int,
     deadline: Deadline,
 ) -> Iterator[tuple[Graph, bool]]:
@@ -200,9 +178,8 @@ def hypotheses(
         surrogate: the trained network; it is read itself if it is a KAN of few edges.
         rows: the data that the graphs are fitted to and judged by.
         noise: the relative error of the data.
-        shapes: the shapes of the KANs to fit; a built-in sequence by default.
         seed: the seed for the random starts of the fits.
-        deadline: the time after which no further fit of the built-in sequence is read.
+        deadline: the time after which no further fit is read.
 
     Yields:
         Pairs of a graph and whether its edges are those of the surrogate's own network.
@@ -215,12 +192,6 @@ def hypotheses(
         if own is not None:
             yield own, True
     table = Table(rows.x, rows.y, rows.names)
-    if shapes is not None:
-        fits = (fitted(shape, table, seed) for shape in shapes)
-        yield from (
-            (g, False) for g in (_prepared(fit, rows, deadline) for fit in fits) if g is not None
-        )
-        return
     # A fit to noisy data is read if its error is at most 1.5 times the noise, and at most 0.3.
     enough = max(rough, min(1.5 * noise, 0.3))
     for graph in _fits(table, rows, seed, deadline):
@@ -233,7 +204,7 @@ def hypotheses(
 def _fits(table: Table, rows: Rows, seed: int, deadline: Deadline) -> Iterator[Graph]:
     """Yield fits: sums of functions of one input, sums of products of these, then sparse KANs."""
     d, m = table.inputs.shape[1], table.targets.shape[1]
-    additive = Skeleton((d, m), (torch.ones(d, m, dtype=torch.bool),))
+    additive = (torch.ones(d, m, dtype=torch.bool),)
     yield _plainest(fits_of(additive, table, seed, deadline), rows, deadline)
     for graph in products(rows.x, rows.y, seed, deadline):
         yield _grown(graph, rows, deadline)

@@ -1,26 +1,22 @@
 """The function `interpret`, which reads a formula off a result."""
 
 import math
-from collections.abc import Mapping, Sequence
-from functools import cache, partial
+from collections.abc import Sequence
+from functools import cache
 
 from kanpinn._support.errors import InputError, integer, number
-from kanpinn.interpret.deadline import NEVER
 from kanpinn.interpret.formula import Formula, formula_of
-from kanpinn.interpret.graph import Graph, Key, Rows, check_edges, own_graph
-from kanpinn.interpret.hypotheses import Shape, hypotheses
-from kanpinn.interpret.search import EXACT, Found, Search
-from kanpinn.interpret.sources import Result, source_of
+from kanpinn.interpret.graph import NEVER
+from kanpinn.interpret.hypotheses import hypotheses
+from kanpinn.interpret.search import EXACT, Search
+from kanpinn.interpret.sources import Result, accuracy_of, origin_of, rows_of
 from kanpinn.interpret.univariate import Univariate, functions
-from kanpinn.pde.problem import Problem
 
 
 def interpret(
     result: Result,
     library: Sequence[str | Univariate] | None = None,
     *,
-    edges: Mapping[Key, Sequence[str | Univariate]] | None = None,
-    shapes: Sequence[Shape] | None = None,
     seconds: float | int = 180.0,
     seed: int = 0,
 ) -> Formula:
@@ -37,10 +33,6 @@ def interpret(
         result: a `Solution`, a `Fitted` with numeric targets, or a `Pruned` of either; it is not
             changed.
         library: the functions that edges may be; all of `LIBRARY` by default.
-        edges: the functions allowed on single edges of the result's own network,
-            {(layer, input, output): names}, all counted from 0.
-        shapes: the shapes of the smaller KANs, in place of those above; an empty sequence means
-            that none is fitted.
         seconds: the limit on processor time; a fit that has begun is finished.
         seed: the seed for the choice of rows and for the random starts of the fits.
 
@@ -49,9 +41,8 @@ def interpret(
         first and equal errors are decided by the number of operations.
 
     Raises:
-        InputError: if the targets are classes, the surrogate has values that are not finite, no
-            formula was found, or `edges` is given for a network without such edges or for one
-            that is not a KAN of splines alone.
+        InputError: if the targets are classes, the surrogate has values that are not finite, or no
+            formula was found.
 
     Example:
         >>> import torch
@@ -62,25 +53,20 @@ def interpret(
         >>> interpret(fitted, ["sin", "x^2"]).expressions
         (sin(3*x0),)
     """
-    source, own = source_of(result), own_graph(result.surrogate)
-    rows = source.rows(integer("seed", seed, least=0))
+    integer("seed", seed, least=0)
     number("seconds", seconds, above=True)
-    if edges and own is None:
-        raise InputError("edges are for a KAN of splines alone, whose own edges are read")
-    if edges and own is not None:
-        check_edges(own, edges)
+    source = origin_of(result)
+    rows, problem = rows_of(source, seed), getattr(source, "problem", None)
     share = 0.15  # share of the remaining time that the search on one graph may take
-    noise, accuracy, chosen = source.misfit(rows), source.accuracy(), functions(library)
-    hopeful = math.inf if source.problem is not None else max(noise, EXACT)
+    (accuracy, noise), chosen = accuracy_of(source, rows), functions(library)
+    hopeful = math.inf if problem is not None else max(noise, EXACT)
     best: Formula | None = None
     deadline = NEVER.within(seconds)
-    for graph, is_own in hypotheses(result.surrogate, rows, noise, shapes, seed, deadline):
+    for graph, is_own in hypotheses(result.surrogate, rows, noise, seed, deadline):
         # Cached because it takes seconds and is needed twice: by `done` and for the result.
-        formula = cache(partial(_formula, rows, source.problem, graph, is_own))
+        formula = cache(lambda f: formula_of(f.graph, rows, problem, graph, is_own))  # noqa: B023
         search = Search(
-            *(rows, chosen),
-            accuracy=accuracy if is_own else EXACT,
-            allowed=dict(edges or {}) if is_own else {},
+            *(rows, chosen, accuracy if is_own else EXACT),
             deadline=deadline.within(share * deadline.left),
             done=lambda f: f.error <= hopeful and _is_it(formula(f), noise),  # noqa: B023
         )
@@ -98,12 +84,6 @@ def interpret(
             "more rows, more accurate values or other shapes may help"
         )
     return best
-
-
-def _formula(
-    rows: Rows, problem: Problem | None, origin: Graph, is_own: bool, found: Found
-) -> Formula:
-    return formula_of(found.graph, rows, problem, origin, is_own)
 
 
 def _is_it(formula: Formula, noise: float) -> bool:

@@ -185,20 +185,16 @@ def _mathematics(formula: Formula) -> Iterator[str]:
     escaped = {s: sympy.Symbol(html.escape(s.name), **s.assumptions0) for s in formula.symbols}
     for expression in formula.expressions:
         content = mathml(expression.xreplace(escaped), printer="presentation")
+        # characters in place of names such as &InvisibleTimes;, which XML lacks
+        content = re.sub(r"&(?!amp;|lt;|gt;|quot;|apos;)\w+;", _character, content)
         yield (
             '<math xmlns="http://www.w3.org/1998/Math/MathML" display="inline">'
-            f"<mrow>{_without_entities(content)}</mrow></math>"
+            f"<mrow>{content}</mrow></math>"
         )
 
 
-def _without_entities(markup: str) -> str:
-    """Return markup with characters in place of names such as &InvisibleTimes;, which XML lacks."""
-
-    def character(found: re.Match[str]) -> str:
-        whole, name = found[0], found[1]
-        return whole if name in ("amp", "lt", "gt", "quot", "apos") else html.unescape(whole)
-
-    return re.sub(r"&(\w+);", character, markup)
+def _character(entity: re.Match[str]) -> str:
+    return html.unescape(entity[0])
 
 
 def _tables(formula: Formula) -> Iterator[ShownTable]:

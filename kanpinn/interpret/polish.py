@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
@@ -150,18 +150,21 @@ def _lattice(function: Univariate) -> tuple[Float[Array, "g 2"], Float[Array, "g
 
 
 def _windows(function: Univariate) -> Float[Array, "g 2"]:
+    """Return the lattice of windows: their centres and half-widths cover what data may need."""
     if function.free == "":
         return numpy.array([[-1.0, 1.0]])
     if function.free == "a":
         slopes = numpy.concatenate([numpy.logspace(-3, 0, 24), numpy.linspace(1.1, 60.0, 96)])
-        return _mirrored(numpy.stack([-slopes, slopes], axis=1))
+        windows = numpy.outer(slopes, [-1.0, 1.0])
+        return numpy.concatenate([windows, windows[:, ::-1]])
     if function.free == "b":
         outside = 1 + _GAPS
         centres = numpy.concatenate([-outside[::-1], numpy.linspace(-1, 1, 61), outside])
-        found = numpy.stack([centres - 1, centres + 1], axis=1)
+        windows = centres[:, None] + [-1.0, 1.0]
     else:
-        found = _of_two(function)
-    return found if function.even_or_odd else _mirrored(found)
+        windows = _of_two(function)
+    mirrored = [] if function.even_or_odd else [windows[:, ::-1]]
+    return numpy.concatenate([windows, *mirrored])
 
 
 def _of_two(function: Univariate) -> Float[Array, "g 2"]:
@@ -169,37 +172,29 @@ def _of_two(function: Univariate) -> Float[Array, "g 2"]:
     low, high = function.domain
     if function.pole is not None and function.period is not None:
         low, high = max(low, function.pole), min(high, function.pole + function.period)
-    if numpy.isfinite(low) and numpy.isfinite(high):
-        shares = 1 / (1 + numpy.exp(-numpy.linspace(-12, 12, 45)))
-        ends = low + (high - low) * numpy.concatenate([[0.0], shares, [1.0]])
-        return numpy.array(list(itertools.combinations(ends, 2)))
     if numpy.isfinite(low) or numpy.isfinite(high):
         ends = low + _GAPS if numpy.isfinite(low) else (high - _GAPS)[::-1]
+        if numpy.isfinite(low) and numpy.isfinite(high):
+            shares = 1 / (1 + numpy.exp(-numpy.linspace(-12, 12, 45)))
+            ends = low + (high - low) * numpy.concatenate([[0.0], shares, [1.0]])
         return numpy.array(list(itertools.combinations(ends, 2)))
     if function.period is not None:
-        widths, centres = numpy.arange(0.25, 60.0, 0.25), numpy.arange(16) / 16 * function.period
-        return _centred(widths.repeat(16), numpy.tile(centres, len(widths)))
-    return _unbounded()
-
-
-def _unbounded() -> Float[Array, "g 2"]:
-    # Windows of half-width up to 25 are close enough to find oscillations (the arguments at the
-    # ends change by less than π/2 between windows); wider ones only find single transitions.
-    steep = (32.0, 40.0, 50.0, 64.0, 80.0, 100.0)
-    parts = []
-    for width in (*numpy.logspace(-1.5, -0.2, 10), *numpy.arange(0.6, 25.0, 0.6), *steep):
-        reach = width + 4
-        centres = numpy.linspace(-reach, reach, 2 * int(numpy.ceil(reach / 0.75)) + 1)
-        parts.append(_centred(numpy.full_like(centres, width), centres))
-    return numpy.concatenate(parts)
-
-
-def _centred(widths: Float[Array, " g"], centres: Float[Array, " g"]) -> Float[Array, "g 2"]:
-    return numpy.stack([centres - widths, centres + widths], axis=1)
-
-
-def _mirrored(windows: Float[Array, "g 2"]) -> Float[Array, "h 2"]:
-    return numpy.concatenate([windows, windows[:, ::-1]])
+        lattice = itertools.product(
+            numpy.arange(0.25, 60.0, 0.25), numpy.arange(16) / 16 * function.period
+        )
+    else:
+        # Windows of half-width up to 25 are close enough to find oscillations (the arguments at the
+        # ends change by less than π/2 between windows); wider ones only find single transitions.
+        steep = (32.0, 40.0, 50.0, 64.0, 80.0, 100.0)
+        widths = (*numpy.logspace(-1.5, -0.2, 10), *numpy.arange(0.6, 25.0, 0.6), *steep)
+        lattice = (
+            (width, centre)
+            for width in widths
+            for centre in numpy.linspace(
+                -width - 4, width + 4, 2 * math.ceil((width + 4) / 0.75) + 1
+            )
+        )
+    return numpy.array([(centre - width, centre + width) for width, centre in lattice])
 
 
 # The directions in which a window may move, by the free parameters: its ends move oppositely (a),
@@ -213,37 +208,18 @@ _DIRECTIONS = {
 _EPSILON = numpy.finfo(float).eps
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Fits:
-    """The results of k fits: windows with their best c and d.
+    """k fits: windows with their best c and d, and what the next step needs.
 
     Args:
         windows: the arguments of f at both ends of the data, (k, 2).
-        c, d: the least-squares c and d for the standardised samples.
-        loss: Σ w (z - c f - d)², infinite for windows that are not usable.
-        limit: whether c f and d nearly cancel, so that only the first derivatives of f matter.
-        settled: whether the fit has ended, at a minimum of the loss or in a limit case.
-    """
-
-    windows: Float[Array, "k 2"]
-    c: Float[Array, " k"]
-    d: Float[Array, " k"]
-    loss: Float[Array, " k"]
-    limit: Bool[Array, " k"]
-    settled: Bool[Array, " k"]
-
-    def best(self, count: int) -> Float[Array, "j 2"]:
-        """Return the windows of the `count` lowest losses, without infinite ones."""
-        order = numpy.argsort(self.loss, kind="stable")[:count]
-        return self.windows[order[numpy.isfinite(self.loss[order])]]
-
-
-@dataclass(eq=False)
-class _State:
-    """The state of k fits, with what the next step needs.
-
-    `r` are the residuals (k, n), `jacobian` (k, p, n) the derivatives of c f by the p directions,
-    and `largest` the largest |c f| of each fit.
+        c, d: the least-squares c and d for the standardised samples, (k,).
+        loss: Σ w (z - c f - d)², infinite for windows that are not usable, (k,).
+        largest: the largest |c f|, (k,).
+        r: the residuals, (k, n).
+        jacobian: the derivatives of c f by the p directions, (k, p, n).
+        settled: whether the fit has ended, at a minimum of the loss or in a limit case, (k,).
     """
 
     windows: Array
@@ -253,6 +229,7 @@ class _State:
     largest: Array
     r: Array
     jacobian: Array
+    settled: Array
 
     @property
     def exact(self) -> Array:
@@ -261,14 +238,19 @@ class _State:
 
     @property
     def limit(self) -> Array:
-        """True for each fit in which c f and d nearly cancel."""
+        """True for each fit in which c f and d nearly cancel: only derivatives of f matter."""
         return self.largest > 1e5  # the size of c f, over the deviation of y
 
-    def rows(self, at: Array) -> "_State":
-        """Return the state of these fits alone."""
-        return _State(*(part[at] for part in vars(self).values()))
+    def best(self, count: int) -> Float[Array, "j 2"]:
+        """Return the windows of the `count` lowest losses, without infinite ones."""
+        order = numpy.argsort(self.loss, kind="stable")[:count]
+        return self.windows[order[numpy.isfinite(self.loss[order])]]
 
-    def put(self, at: Array, other: "_State") -> None:
+    def rows(self, at: Array) -> "Fits":
+        """Return these fits alone."""
+        return Fits(*(part[at] for part in vars(self).values()))
+
+    def put(self, at: Array, other: "Fits") -> None:
         """Replace the fits at these positions."""
         for name, part in vars(self).items():
             part[at] = getattr(other, name)
@@ -284,25 +266,25 @@ def polish(function: Univariate, windows: Array, samples: Samples, steps: int) -
     stuck = 1e6  # damping above which a fit ends, stopped by rounding or a kink
     # A fit has converged if an undamped step would remove a smaller share of the loss.
     least_share = 1e-5
-    state = _state(function, windows.copy(), samples)
+    fits = _fits(function, windows.copy(), samples)
     damping = numpy.full(len(windows), 1e-3)
-    settled = ~numpy.isfinite(state.loss) | (not function.free) | function.jumps
     for _ in range(steps):
-        if settled.all() or state.exact.any():
+        if fits.settled.all() or fits.exact.any():
             break
-        at = numpy.flatnonzero(~settled)
-        now = state.rows(at)
+        at = numpy.flatnonzero(~fits.settled)
+        now = fits.rows(at)
         move, share = _step(function, now, samples.w, damping[at])
-        trial = _state(function, _kept(function, now.windows + move), samples)
+        trial = _fits(function, _kept(function, now.windows + move), samples)
         better = trial.loss < now.loss
-        state.put(at[better], trial.rows(better))
+        fits.put(at[better], trial.rows(better))
         damping[at] *= numpy.where(better, 0.04, 10.0)
         damping = numpy.maximum(damping, 1e-18)
-        settled[at] = (share < least_share) | (damping[at] > stuck) | state.limit[at]
-    return Fits(state.windows, state.c, state.d, state.loss, state.limit, settled | state.exact)
+        fits.settled[at] = (share < least_share) | (damping[at] > stuck) | fits.limit[at]
+    fits.settled |= fits.exact
+    return fits
 
 
-def _state(function: Univariate, windows: Array, samples: Samples) -> _State:
+def _fits(function: Univariate, windows: Array, samples: Samples) -> Fits:
     left, right = windows[:, :1], windows[:, 1:]
     u = left * (1 - samples.t) / 2 + right * (1 + samples.t) / 2
     with numpy.errstate(all="ignore"):
@@ -316,10 +298,17 @@ def _state(function: Univariate, windows: Array, samples: Samples) -> _State:
         r = samples.z - size[:, None] * unit
         loss = (r**2) @ samples.w
         largest = abs(c) * abs(f).max(1)
-        jacobian = _jacobian(function, samples, c[:, None] * slope, unit)
+        # the derivatives of c f by the directions, orthogonal to f and constants
+        shapes = numpy.stack([(1 - samples.t) / 2, (1 + samples.t) / 2])
+        jacobian = (c[:, None] * slope)[:, None] * (_DIRECTIONS[function.free] @ shapes)
+        weighted = (samples.w * unit)[:, :, None]
+        for _ in range(2):  # the second pass removes rounding errors, for almost linear f
+            jacobian -= (jacobian @ samples.w)[:, :, None]
+            jacobian -= (jacobian @ weighted) * unit[:, None]
     usable = function.regular(windows.min(1), windows.max(1)) & numpy.isfinite(loss)
     loss = numpy.where(usable & numpy.isfinite(jacobian).all((1, 2)), loss, numpy.inf)
-    return _State(windows, c, -c * mean, loss, largest, r, jacobian)
+    settled = ~numpy.isfinite(loss) | (not function.free) | function.jumps
+    return Fits(windows, c, -c * mean, loss, largest, r, jacobian, settled)
 
 
 def value_and_slope(function: Univariate, u: Array) -> tuple[Array, Array]:
@@ -332,37 +321,22 @@ def value_and_slope(function: Univariate, u: Array) -> tuple[Array, Array]:
     return f.detach().numpy(), numpy.where(at_end, 0.0, slope)
 
 
-def _jacobian(function: Univariate, samples: Samples, slope: Array, unit: Array) -> Array:
-    """Return the derivatives (k, p, n) of c f by the directions, orthogonal to f and constants."""
-    shapes = numpy.stack([(1 - samples.t) / 2, (1 + samples.t) / 2])
-    columns = slope[:, None] * (_DIRECTIONS[function.free] @ shapes)
-    weighted = (samples.w * unit)[:, :, None]
-    for _ in range(2):  # a second pass removes the rounding errors of the first for almost linear f
-        columns -= (columns @ samples.w)[:, :, None]
-        columns -= (columns @ weighted) * unit[:, None]
-    return columns
-
-
 def _step(
-    function: Univariate, state: _State, w: Array, damping: Array
+    function: Univariate, fits: Fits, w: Array, damping: Array
 ) -> tuple[Float[Array, "k 2"], Float[Array, " k"]]:
     """Return each window's damped step, and the share of the loss an undamped one would remove."""
     root = numpy.sqrt(w)
-    matrix = state.jacobian * root
-    matrix[~_movable(function, state.windows)] = 0.0
+    matrix = fits.jacobian * root
+    # no direction moves a window's end off an end of the domain
+    stuck = (fits.windows == function.domain[0]) | (fits.windows == function.domain[1])
+    matrix[(stuck[:, None] & (_DIRECTIONS[function.free] != 0)).any(2)] = 0.0
     scale = numpy.sqrt((matrix**2).sum(2))
     scale[scale == 0] = 1.0
     left, values, right = numpy.linalg.svd(matrix / scale[:, :, None], full_matrices=False)
-    gain = (right @ (state.r * root)[:, :, None])[:, :, 0]
-    share = (gain**2 * (values > 1e-14)).sum(1) / numpy.maximum(state.loss, 1e-300)
+    gain = (right @ (fits.r * root)[:, :, None])[:, :, 0]
+    share = (gain**2 * (values > 1e-14)).sum(1) / numpy.maximum(fits.loss, 1e-300)
     gain = gain * values / (values**2 + damping[:, None] + 1e-300)
     return ((left @ gain[:, :, None])[:, :, 0] / scale) @ _DIRECTIONS[function.free], share
-
-
-def _movable(function: Univariate, windows: Array) -> Bool[Array, "k p"]:
-    """Return a mask of the directions that do not move a window's end off an end of the domain."""
-    stuck = (windows == function.domain[0]) | (windows == function.domain[1])
-    return ~((stuck[:, None] & (_DIRECTIONS[function.free] != 0)).any(2))
 
 
 def _kept(function: Univariate, new: Array) -> Array:

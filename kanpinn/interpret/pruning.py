@@ -1,8 +1,10 @@
 """Scores of edges and units of a KAN, and smaller KANs without the unimportant ones."""
 
 import copy
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -91,12 +93,32 @@ def score_edges(surrogate: Surrogate, points: Points) -> EdgeScores:
     network = kan_of(surrogate)
     if not len(points):
         raise InputError("scores need points, got none")
-    moments = [Moments() for _ in network.layers]
-    for values in edge_values(surrogate, points):
-        for known, layer_values in zip(moments, values, strict=True):
-            known.add(layer_values)
-    deviations = tuple(known.deviation for known in moments)
-    return EdgeScores(tuple(known.mean for known in moments), deviations, _propagate(deviations))
+    shifts, sums, squares = [], [], []  # of each layer's edges; the shift keeps digits
+    with torch.no_grad():
+        for start in range(0, len(points), CHUNK):
+            part = points[start : start + CHUNK].to(surrogate.low.dtype, surrogate.low.device)
+            (inputs,) = surrogate.activations(part)
+            for k, (layer, h) in enumerate(zip(network.layers, inputs, strict=True)):
+                values = layer.edges(h)[:, 0]
+                if not start:
+                    shifts.append(values.mean(dim=0))
+                    sums.append(torch.zeros_like(shifts[k]))
+                    squares.append(torch.zeros_like(shifts[k]))
+                gaps = values - shifts[k]
+                sums[k] += gaps.sum(dim=0)
+                squares[k] += gaps.square().sum(dim=0)
+    gaps_and_squares = [
+        (a / len(points), b / len(points)) for a, b in zip(sums, squares, strict=True)
+    ]
+    means = tuple(shift + gap for shift, (gap, _) in zip(shifts, gaps_and_squares, strict=True))
+    deviations = tuple((b - a.square()).clamp_min(0).sqrt() for a, b in gaps_and_squares)
+    units = torch.eye(network.width[-1]).to(deviations[-1])
+    scores: list[Tensor] = []  # of each layer's edges for each output, (m, n_in, n_out)
+    for e in reversed(deviations):
+        share = e / e.norm(dim=0).clamp_min(torch.finfo(e.dtype).tiny)
+        scores.insert(0, units[:, None] * share)
+        units = scores[0].sum(dim=2)
+    return EdgeScores(means, deviations, tuple(scores))
 
 
 def kan_of(surrogate: Surrogate) -> KAN:
@@ -111,57 +133,6 @@ def kan_of(surrogate: Surrogate) -> KAN:
             f"a KAN was expected, got {type(network).__name__}, which has no edge functions"
         )
     return network
-
-
-def edge_values(surrogate: Surrogate, points: Points) -> Iterator[list[Tensor]]:
-    """Yield the values of each layer's edges, (n, n_in, n_out) each, for chunks of the points."""
-    for i in range(0, len(points), CHUNK):
-        part = points[i : i + CHUNK].to(surrogate.low.dtype, surrogate.low.device)
-        network = kan_of(surrogate)
-        with torch.no_grad():
-            activations = network.activations(surrogate.inputs_at(part))
-            both = zip(network.layers, activations, strict=True)
-            values = [layer.edges(h)[:, 0] for layer, h in both]
-        yield values
-
-
-class Moments:
-    """The mean and standard deviation of rows that are added in chunks.
-
-    Reference: Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm (1979).
-    """
-
-    def __init__(self) -> None:
-        self.count, self.mean, self._squares = 0, torch.zeros(()), torch.zeros(())
-
-    def add(self, rows: Tensor) -> None:
-        """Add a chunk of rows, (n, ...)."""
-        mean, n = rows.mean(dim=0), len(rows)
-        squares = (rows - mean).square().sum(dim=0)
-        if self.count == 0:
-            self.count, self.mean, self._squares = n, mean, squares
-            return
-        gap, total = mean - self.mean, self.count + n
-        self._squares = self._squares + squares + gap.square() * (self.count * n / total)
-        self.mean = self.mean + gap * (n / total)
-        self.count = total
-
-    @property
-    def deviation(self) -> Tensor:
-        """The standard deviation of each column."""
-        return (self._squares / self.count).sqrt()
-
-
-def _propagate(deviations: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Return the edges' scores for each output, (m, n_in, n_out) for each layer, first to last."""
-    last = deviations[-1]
-    units = torch.eye(last.shape[1], dtype=last.dtype, device=last.device)
-    found = []
-    for e in reversed(deviations):
-        share = e / e.norm(dim=0).clamp_min(torch.finfo(e.dtype).tiny)
-        found.append(units[:, None] * share)
-        units = found[-1].sum(dim=2)
-    return tuple(reversed(found))
 
 
 def copy_of(surrogate: Surrogate) -> Surrogate:
@@ -231,9 +202,6 @@ class Cutter:
             layer.coefficients.masked_fill_(~stay[:, None], 0)
             sources, targets = self.levels[at : at + 2]
             self.edges += [(at, sources[i], targets[o]) for i, o in gone.nonzero().tolist()]
-        self._remove_idle()
-
-    def _remove_idle(self) -> None:
         for level in range(len(self.network.layers) - 1, 0, -1):
             idle = (~self.network.layers[level].kept.any(dim=1)).nonzero().flatten().tolist()
             for unit in reversed(idle):
@@ -254,14 +222,11 @@ class Pruned:
 
     Args:
         original: the result that was pruned.
-        surrogate: the surrogate with the smaller network.
         residuals: the loss of the copy, without a sparsity term.
         edges: the removed edges, (layer, input, output), layers counted from 0 and units numbered
             as in the original.
         units: the removed hidden units, (level, unit), the first hidden level being 1.
-        change: ‖copy - original‖ / ‖original‖ over the points of the loss.
-        parameters: the numbers of parameters before and after pruning.
-        losses: the losses before and after pruning.
+        parameters_before, loss_before: the number of parameters and the loss before pruning.
 
     Example:
         >>> import torch
@@ -274,18 +239,42 @@ class Pruned:
     """
 
     original: "Solution | Fitted | Pruned"
-    surrogate: Surrogate
     residuals: Residuals
     edges: tuple[tuple[int, int, int], ...]
     units: tuple[tuple[int, int], ...]
-    change: float
-    parameters: tuple[int, int]
-    losses: tuple[float, float]
+    parameters_before: int
+    loss_before: float
+
+    @property
+    def surrogate(self) -> Surrogate:
+        """The surrogate with the smaller network."""
+        return self.residuals.surrogate
 
     @property
     def network(self) -> KAN:
         """The network inside the surrogate."""
         return kan_of(self.surrogate)
+
+    @property
+    def parameters(self) -> tuple[int, int]:
+        """The numbers of parameters before and after pruning."""
+        return self.parameters_before, self.network.parameter_count
+
+    @cached_property
+    def losses(self) -> tuple[float, float]:
+        """The losses before and after pruning."""
+        return self.loss_before, self.residuals.loss()
+
+    @cached_property
+    def change(self) -> float:
+        """‖copy - original‖ / ‖original‖ over the points of the loss."""
+        size, gap = 0.0, 0.0
+        for i in range(0, len(self.residuals.points), CHUNK):
+            points = self.residuals.points[i : i + CHUNK]
+            values = self.original.surrogate(points)
+            size += float(values.square().sum())
+            gap += float((self.surrogate(points) - values).square().sum())
+        return (gap / size) ** 0.5
 
     def trained(
         self, optimizers: Method | Sequence[Method] | None = None, *, seed: int = 0
@@ -303,17 +292,20 @@ class Pruned:
         chosen = LevenbergMarquardt() if optimizers is None else optimizers
         stages = as_methods(chosen, surrogate.network, 0)
         run_stages(SolverState(FreshLosses(lambda _: residuals), stages), seed=seed)
-        known = self.original, self.edges, self.units, self.parameters[0], self.losses[0]
-        return described(*known, residuals)
+        return replace(self, residuals=residuals)
 
     @property
     def words(self) -> str:
         """One line of text on what was removed and how loss and function changed."""
-        what = f"{_count(len(self.edges), 'edge')} and {_count(len(self.units), 'unit')} removed"
+        edges, units = (
+            f"{len(removed)} {name}{'s' * (len(removed) != 1)}"
+            for removed, name in ((self.edges, "edge"), (self.units, "unit"))
+        )
         (many, few), (before, after) = self.parameters, self.losses
         return (
-            f"{what}, {list(self.network.width)} is left; parameters {many} → {few}, loss "
-            f"{before:.2e} → {after:.2e}, relative change of the function {self.change:.1e}"
+            f"{edges} and {units} removed, {list(self.network.width)} is left; "
+            f"parameters {many} → {few}, loss {before:.2e} → {after:.2e}, "
+            f"relative change of the function {self.change:.1e}"
         )
 
 
@@ -321,39 +313,13 @@ def report(result: Solution | Fitted | Pruned, cutter: Cutter) -> Pruned:
     """Return the `Pruned` of a result and a cutter, the grids adapted to the activations."""
     before = loss_of(result.residuals)
     cutter.surrogate.follow(before.points)
-    after = Residuals(cutter.surrogate, before.terms)
-    many = result.surrogate.network.parameter_count
-    edges, units = tuple(cutter.edges), tuple(cutter.units)
-    return described(result, edges, units, many, before.loss(), after)
-
-
-def described(
-    original: Solution | Fitted | Pruned,
-    edges: tuple[tuple[int, int, int], ...],
-    units: tuple[tuple[int, int], ...],
-    parameters: int,
-    loss: float,
-    residuals: Residuals,
-) -> Pruned:
-    """Return the `Pruned` whose copy is the surrogate of the residuals.
-
-    Args:
-        original: the result that was pruned.
-        edges, units: what was removed, as in `Pruned`.
-        parameters: the number of parameters before pruning.
-        loss: the loss before pruning.
-        residuals: the loss of the copy.
-    """
-    surrogate = residuals.surrogate
     return Pruned(
-        original,
-        surrogate,
-        residuals,
-        edges,
-        units,
-        _change(original.surrogate, surrogate, residuals),
-        (parameters, surrogate.network.parameter_count),
-        (loss, residuals.loss()),
+        original=result,
+        residuals=Residuals(cutter.surrogate, before.terms),
+        edges=tuple(cutter.edges),
+        units=tuple(cutter.units),
+        parameters_before=result.surrogate.network.parameter_count,
+        loss_before=before.loss(),
     )
 
 
@@ -361,19 +327,6 @@ def loss_of(residuals: Residuals) -> Residuals:
     """Return the residuals without sparsity terms."""
     terms = [term for term in residuals.terms if not isinstance(term, SparsityTerm)]
     return Residuals(residuals.surrogate, terms)
-
-
-def _change(old: Surrogate, new: Surrogate, residuals: Residuals) -> float:
-    points, size, gap = residuals.points, 0.0, 0.0
-    for i in range(0, len(points), CHUNK):
-        values = old(points[i : i + CHUNK])
-        size += float(values.square().sum())
-        gap += float((new(points[i : i + CHUNK]) - values).square().sum())
-    return (gap / size) ** 0.5
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def prune(result: Solution | Fitted | Pruned, threshold: float | int = 1e-2) -> Pruned:
@@ -448,8 +401,15 @@ def prune_greedily(
     _check(score_edges(cutter.surrogate, residuals.points), 0)
     allowed = max(factor * residuals.loss(), enough)
     needed: set[tuple[int, ...]] = set()
-    while (removal := _weakest(cutter, residuals, needed)) is not None:
-        name, scores, keep = removal
+    while True:
+        scores, layers = score_edges(cutter.surrogate, residuals.points), cutter.network.layers
+        for _, name, wanted in _removals(cutter, scores):  # the next one to try
+            keep = kept_edges(cutter.network, scores, wanted)
+            fewer = [bool((m.kept & ~k).any()) for m, k in zip(layers, keep, strict=True)]
+            if name not in needed and any(fewer):
+                break
+        else:
+            return report(result, cutter)
         trial = cutter.copy()
         trial.cut(scores, keep)
         loss = _polish(Residuals(trial.surrogate, residuals.terms), steps, allowed)
@@ -457,43 +417,28 @@ def prune_greedily(
             cutter = trial
         else:
             needed.add(name)
-    return report(result, cutter)
-
-
-Removal = tuple[tuple[int, ...], EdgeScores, list[Tensor]]
-
-
-def _weakest(cutter: Cutter, residuals: Residuals, needed: set[tuple[int, ...]]) -> Removal | None:
-    """Return the next removal to try, or None if every edge and unit is needed."""
-    scores = score_edges(cutter.surrogate, residuals.points)
-    for _, name, wanted in sorted(_removals(cutter, scores), key=lambda found: found[0]):
-        keep = kept_edges(cutter.network, scores, wanted)
-        fewer = any(
-            bool((layer.kept & ~k).any())
-            for layer, k in zip(cutter.network.layers, keep, strict=True)
-        )
-        if name not in needed and fewer:
-            return name, scores, keep
-    return None
 
 
 def _removals(
     cutter: Cutter, scores: EdgeScores
-) -> Iterator[tuple[float, tuple[int, ...], list[Tensor]]]:
-    """Yield the score, the name and the edges left without it, for each hidden unit and edge."""
-    whole = [layer.kept for layer in cutter.network.layers]
+) -> list[tuple[float, tuple[int, ...], list[Tensor]]]:
+    """Return the score, the name and the edges left without it, for each hidden unit and edge."""
+    whole, removals = [layer.kept for layer in cutter.network.layers], []
     for depth, (kept, edges) in enumerate(zip(whole, scores.edges, strict=True)):
         sources, targets = cutter.levels[depth : depth + 2]
-        for i in range(len(kept)) if depth else []:
-            without = kept.clone()
-            without[i] = False
-            score = float(scores.units[depth][i])
-            yield score, (depth, sources[i]), [*whole[:depth], without, *whole[depth + 1 :]]
-        for i, o in kept.nonzero().tolist():
-            without = kept.clone()
-            without[i, o] = False
-            name = (depth, sources[i], targets[o])
-            yield float(edges[i, o]), name, [*whole[:depth], without, *whole[depth + 1 :]]
+        chosen: list[tuple[float, tuple[int, ...], Any]] = [
+            (float(scores.units[depth][i]), (depth, sources[i]), i)
+            for i in (range(len(kept)) if depth else ())
+        ]
+        chosen += [
+            (float(edges[i, o]), (depth, sources[i], targets[o]), (i, o))
+            for i, o in kept.nonzero().tolist()
+        ]
+        for score, name, index in chosen:
+            left = kept.clone()
+            left[index] = False
+            removals.append((score, name, [*whole[:depth], left, *whole[depth + 1 :]]))
+    return sorted(removals, key=lambda removal: removal[0])
 
 
 def _polish(residuals: Residuals, steps: int, allowed: float) -> float:

@@ -34,18 +34,6 @@ _FACTORS = {
 } | {f"sqrt({n})": 2.0 + math.log2(n) for n in (2, 3, 5, 6, 7, 10, 11, 13, 14, 15)}
 
 
-@dataclass(frozen=True, eq=False)
-class _Table:
-    """Positive constants p/q · factor, sorted by value, with their description lengths in bits.
-
-    A term is (p, q, factor).
-    """
-
-    values: Float[Array, " n"]
-    bits: Float[Array, " n"]
-    terms: tuple[tuple[int, int, str], ...]
-
-
 def recognise(
     value: float | int, tolerance: float | int, chance: float | int = CHANCE
 ) -> Any | None:
@@ -77,85 +65,73 @@ def recognise(
     reach = max(float(tolerance), 4 * math.ulp(value))
     if abs(value) <= reach:
         return sympy.Integer(0) if 2 * reach <= chance else None
-    found = _tabulated(abs(value), reach, chance) or _decimal(abs(value), reach, chance)
-    if found is None:
-        return None
-    top, bottom, factor = found
-    return int(math.copysign(1, value)) * sympy.Rational(top, bottom) * sympy.sympify(factor)
+    sign, size = int(math.copysign(1, value)), abs(value)
+    values, bits, terms = _table()
+    first, last, low, high = numpy.searchsorted(
+        values, [size - reach, size + reach, size / 2, 1.5 * size]
+    )
+    if first < last:
+        best = first + int(bits[first:last].argmin())
+        # The density of equally simple constants near the value, counted on [size/2, 3 size/2].
+        rivals = int((bits[low:high] <= bits[best]).sum())
+        if max(rivals, 1) * 2 * reach / size <= chance:
+            ratio, factor = terms[best]
+            return sign * sympy.Rational(*ratio.as_integer_ratio()) * sympy.sympify(factor)
+    # All constants of the table are simpler than a decimal.
+    decimal = _decimal(size, reach, chance, float(high - low) / size)
+    return None if decimal is None else sign * sympy.Rational(*decimal.as_integer_ratio())
 
 
-def _tabulated(size: float, reach: float, chance: float) -> tuple[int, int, str] | None:
-    table = _table()
-    first, last = numpy.searchsorted(table.values, [size - reach, size + reach], side="left")
-    if first == last:
-        return None
-    best = first + int(table.bits[first:last].argmin())
-    # The density of equally simple constants near the value, counted on [size/2, 3 size/2].
-    low, high = numpy.searchsorted(table.values, [size / 2, 1.5 * size])
-    rivals = int((table.bits[low:high] <= table.bits[best]).sum())
-    return table.terms[best] if max(rivals, 1) * 2 * reach / size <= chance else None
+def _decimal(size: float, reach: float, chance: float, density: float) -> Fraction | None:
+    """Return the decimal with the fewest digits, at most 6, or an integer of any length.
 
-
-def _decimal(size: float, reach: float, chance: float) -> tuple[int, int, str] | None:
-    """Return the decimal with the fewest digits, at most 6, or an integer of any length."""
+    density: of the constants that are simpler.
+    """
     most_digits = 6  # digits of the longest decimal
     leading = math.floor(math.log10(size))
     exponents = [leading - digits for digits in range(most_digits)]
     if leading >= most_digits:
         exponents.append(0)
-    low, high = numpy.searchsorted(_table().values, [size / 2, 1.5 * size])
-    density = float(high - low) / size  # all constants of the table are simpler
     for exponent in exponents:
         step = Fraction(10) ** exponent
         nearest = round(Fraction(size) / step) * step
         if 2 * reach * (density + 1 / float(step)) > chance:
             return None
         if abs(float(nearest) - size) <= reach:
-            return nearest.numerator, nearest.denominator, "1"
+            return nearest
     return None
 
 
 @functools.cache
-def _table() -> _Table:
+def _table() -> tuple[Float[Array, " n"], Float[Array, " n"], tuple[tuple[Fraction, str], ...]]:
+    """Return positive constants p/q · factor, ascending, their lengths in bits, (p/q, factor).
+
+    A reduced fraction has the length log₂(p) + 1.5 log₂(q). Decimals of up to three digits down to
+    0.001 are shorter: as fractions of 10, 100 and 1000 they take a bit more than their digits.
+    """
     longest = 12.0  # length of the longest constant in the table
     import sympy
 
-    found: dict[str, tuple[float, float, tuple[int, int, str]]] = {}
+    lengths: dict[tuple[Fraction, str], float] = {}
     for factor, extra in _FACTORS.items():
-        unit = float(sympy.sympify(factor))
-        numbers = _rationals(longest - extra) + (_decimals() if factor == "1" else [])
-        for top, bottom, bits in numbers:
-            value = top / bottom * unit
-            entry = (bits + extra, value, (top, bottom, factor))
-            key = f"{value:.13e}"  # 1/√2 and √2/2 are one number
-            found[key] = min(found.get(key, entry), entry)
-    entries = sorted(found.values(), key=lambda entry: entry[1])
-    sizes, values, terms = zip(*entries, strict=True)
-    return _Table(numpy.array(values), numpy.array(sizes), terms)
-
-
-def _rationals(most: float) -> list[tuple[int, int, float]]:
-    """Return the reduced fractions p/q of length log₂(p) + 1.5 log₂(q) ≤ most, in bits."""
-    found = []
-    for bottom in range(1, int(2 ** (most / 1.5)) + 1):
-        for top in range(1, int(2 ** (most - 1.5 * math.log2(bottom))) + 1):
-            if math.gcd(top, bottom) == 1:
-                found.append((top, bottom, math.log2(top) + 1.5 * math.log2(bottom)))
-    return found
-
-
-def _decimals() -> list[tuple[int, int, float]]:
-    """Return the decimals of up to three digits down to 0.001, with their lengths in bits.
-
-    As decimals they are shorter than as fractions p/q.
-    """
-    found = []
+        for bottom in range(1, int(2 ** ((longest - extra) / 1.5)) + 1):
+            spent = extra + 1.5 * math.log2(bottom)
+            for top in range(1, int(2 ** (longest - spent)) + 1):
+                if math.gcd(top, bottom) == 1:
+                    lengths[Fraction(top, bottom), factor] = spent + math.log2(top)
     for places in (1, 2, 3):
         for digits in range(1, 1000):
-            ratio = Fraction(digits, 10**places)
-            bits = 1 + math.log2(digits) + 1.5 * places
-            found.append((ratio.numerator, ratio.denominator, bits))
-    return found
+            term, bits = (Fraction(digits, 10**places), "1"), 1 + math.log2(digits) + 1.5 * places
+            lengths[term] = min(bits, lengths.get(term, math.inf))
+    units = {factor: float(sympy.sympify(factor)) for factor in _FACTORS}
+    shortest: dict[str, tuple[float, float, tuple[Fraction, str]]] = {}
+    for term, bits in lengths.items():
+        value = float(term[0]) * units[term[1]]
+        key = f"{value:.13e}"  # 1/√2 and √2/2 are one number
+        if key not in shortest or bits < shortest[key][1]:
+            shortest[key] = value, bits, term
+    values, sizes, terms = zip(*sorted(shortest.values()), strict=True)
+    return numpy.array(values), numpy.array(sizes), terms
 
 
 def normal_form(graph: Graph) -> Graph:
@@ -170,35 +146,30 @@ def normal_form(graph: Graph) -> Graph:
     - c = 1 on all factors of a unit that multiplies but the first;
     - d = 0 on all edges into an output that adds but the first.
     """
-    graph = _scaled_factors(_without_constants(graph))
-    for layer in range(graph.depth - 1):
-        for unit in range(graph.width[layer + 1]):
-            graph = _normal_unit(graph, layer, unit)
-    return _one_offset(graph)
-
-
-def _without_constants(graph: Graph) -> Graph:
-    """Multiply constant factors into another factor of the same unit and remove their edges."""
     for layer, unit in sorted(graph.products):
-        into = _symbolic(graph, layer, 2, unit)
-        for key, curve in into.items():
+        # Constant factors are multiplied into another factor of the same unit, and the scales of
+        # all factors move to the first one.
+        for key, curve in _symbolic(graph, layer, 2, unit).items():
             if curve.function.name == "0" and len(_symbolic(graph, layer, 2, unit)) > 1:
                 graph = graph.without(key)
                 first, other = next(iter(_symbolic(graph, layer, 2, unit).items()))
                 graph = graph.with_edge(first, _times(other, curve.d))
-    return graph
-
-
-def _scaled_factors(graph: Graph) -> Graph:
-    """Move the scales of all factors of a multiplying unit to the first factor."""
-    for layer, unit in sorted(graph.products):
-        first, *others = _symbolic(graph, layer, 2, unit)
-        for key in others:
-            formulas = graph.formulas()
-            curve = formulas[key]
+        (first, leading), *others = _symbolic(graph, layer, 2, unit).items()
+        for key, curve in others:
             if curve.c:
-                graph = graph.with_edge(first, _times(formulas[first], curve.c))
+                leading = _times(leading, curve.c)
                 graph = graph.with_edge(key, replace(curve, c=1.0, d=curve.d / curve.c))
+        graph = graph.with_edge(first, leading)
+    last = graph.depth - 1
+    for layer in range(last):
+        for unit in range(graph.width[layer + 1]):
+            graph = _normal_unit(graph, layer, unit)
+    for unit in range(graph.width[-1]):
+        if (last, unit) not in graph.products:
+            into = _symbolic(graph, last, 2, unit)
+            total = sum(curve.d for curve in into.values())
+            for at, (key, curve) in enumerate(into.items()):
+                graph = graph.with_edge(key, replace(curve, d=0.0 if at else total))
     return graph
 
 
@@ -230,19 +201,6 @@ def _normal_unit(graph: Graph, layer: int, unit: int) -> Graph:
         b = curve.b + curve.a * shift
         parameters = curve.function.canonical(a, b, curve.c, curve.d)
         graph = graph.with_edge(key, Symbolic(curve.function, *parameters))
-    return graph
-
-
-def _one_offset(graph: Graph) -> Graph:
-    """Move the offsets d of all edges into each adding output to the first of these edges."""
-    last = graph.depth - 1
-    for unit in range(graph.width[-1]):
-        if (last, unit) in graph.products:
-            continue
-        into = _symbolic(graph, last, 2, unit)
-        total = sum(curve.d for curve in into.values())
-        for at, (key, curve) in enumerate(into.items()):
-            graph = graph.with_edge(key, replace(curve, d=total if at == 0 else 0.0))
     return graph
 
 

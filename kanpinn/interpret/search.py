@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from kanpinn.interpret.deadline import NEVER, Deadline
-from kanpinn.interpret.graph import Graph, Key, Rows, refit
+from kanpinn.interpret.graph import NEVER, Deadline, Graph, Key, Rows, refit
 from kanpinn.interpret.polish import LEAST
 from kanpinn.interpret.snapping import Candidate, Snapping, snap
 from kanpinn.interpret.univariate import Univariate
@@ -19,6 +18,8 @@ from kanpinn.interpret.univariate import Univariate
 EXACT = 1e-10  # relative error below which a formula is taken for the function itself
 PERFECT = 10.0  # a function whose error is below this multiple of the graph's fits perfectly
 SAMPLES = 400  # samples of an edge for the fits of the library
+BEAM = 4  # functions tried on an edge at most
+LIKELY = 8  # functions that an edge keeps from its first fit of the library, for all later ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +41,7 @@ class Search:
 
     Args:
         rows: the rows to fit and the rows to judge by.
-        names: the functions for edges that are not in `allowed`; the whole library by default.
-        allowed: the functions that the user allows on single edges, {edge: functions}.
-        beam: the number of functions tried on an edge at most.
-        likely: the number of functions that an edge keeps from its first fit of the library; later
-            fits of the edge use these alone.
+        names: the functions; the whole library by default.
         accuracy: the relative error of the values y themselves.
         deadline: the time at which the search ends.
         done: returns True for a formula that ends the search.
@@ -53,9 +50,6 @@ class Search:
 
     rows: Rows
     names: Sequence[str | Univariate] | None = None
-    allowed: dict[Key, Sequence[str | Univariate]] = field(default_factory=dict)
-    beam: int = 4
-    likely: int = 8
     accuracy: float = EXACT
     deadline: Deadline = NEVER
     done: Callable[[Found], bool] = lambda found: found.error <= EXACT
@@ -64,7 +58,7 @@ class Search:
 
     def __call__(self, graph: Graph) -> list[Found]:
         """Search for formulas of a graph of splines and return all that were found, best first."""
-        self.floor = max(self.error(graph), self.accuracy)
+        self.floor = max(self.rows.error(graph), self.accuracy)
         self._likely.clear()
         self._extend(graph)
         return self.ranked
@@ -79,38 +73,29 @@ class Search:
         near = 1.5 * max(least, EXACT)
         return sorted(self.found, key=lambda f: (max(f.error, near), f.complexity, f.error))
 
-    def error(self, graph: Graph) -> float:
-        """Return the relative error of a graph on the rows to judge by."""
-        return self.rows.error(graph)
-
     def _extend(self, graph: Graph) -> bool:
         """Snap the remaining splines, one level of the search per edge; True ends the search."""
         snap_steps, final_steps = 10, 100
         allowed = 10.0  # factor by which a snapped edge may raise the error
+        hopeless = 0.3  # candidates with a larger 1 - R² are never tried
         if self.deadline.over:
             return True
         if not graph.splines():
             graph = self._refit(graph, final_steps)
-            self.found.append(Found(graph, self.error(graph)))
+            self.found.append(Found(graph, self.rows.error(graph)))
             return self.done(self.found[-1])
-        before = max(self.error(graph), self.floor)
+        before = max(self.rows.error(graph), self.floor)
         key, candidates = self._clearest(graph, before)
-        for candidate in self._promising(candidates, before):
+        perfect = [c for c in candidates if c.unexplained <= (PERFECT * before) ** 2]
+        others = [c for c in candidates if c.unexplained <= hopeless]
+        for candidate in (perfect or others)[:BEAM]:
             trial = self._refit(graph.with_edge(key, candidate.curve), snap_steps)
-            error = self.error(trial)
-            if error <= allowed * before and self._extend(trial):
+            if self.rows.error(trial) <= allowed * before and self._extend(trial):
                 return True
         return False
 
     def _refit(self, graph: Graph, steps: int) -> Graph:
         return refit(graph, self.rows.x, self.rows.y, steps, deadline=self.deadline)
-
-    def _promising(self, candidates: Sequence[Candidate], error: float) -> list[Candidate]:
-        """Return the candidates to try on an edge: those that fit perfectly, if there are any."""
-        hopeless = 0.3  # candidates with a larger 1 - R² are never tried
-        perfect = [c for c in candidates if c.unexplained <= (PERFECT * error) ** 2]
-        others = [c for c in candidates if c.unexplained <= hopeless]
-        return (perfect or others)[: self.beam]
 
     def _clearest(self, graph: Graph, error: float) -> tuple[Key, tuple[Candidate, ...]]:
         """Return the spline edge with the best-scoring candidate, and its candidates."""
@@ -132,10 +117,9 @@ class Search:
         """
         if len(self._arguments(graph, key).unique()) < LEAST:
             return ()
-        found = self.snapping(graph, key, error, self._likely.get(key)).candidates
-        if key not in self._likely:
-            self._likely[key] = [candidate.function for candidate in found[: self.likely]]
-        return found
+        candidates = self.snapping(graph, key, error, self._likely.get(key)).candidates
+        self._likely.setdefault(key, [candidate.function for candidate in candidates[:LIKELY]])
+        return candidates
 
     def snapping(
         self, graph: Graph, key: Key, error: float, names: Sequence[Univariate] | None = None
@@ -146,13 +130,12 @@ class Search:
             graph: the graph.
             key: the edge, (layer, input, output).
             error: the relative error of the graph, taken as the accuracy of the edge.
-            names: the functions; by default those allowed on the edge.
+            names: the functions; by default those of the search.
         """
         price = 0.7  # powers of ten that one unit of complexity must take off 1 - R²
         u = self._arguments(graph, key)
-        chosen = names or self.allowed.get(key, self.names)
         accuracy = min(max(error, 1e-12), 0.1)
-        return snap(u, graph.edges[key](u), chosen, accuracy=accuracy, price=price)
+        return snap(u, graph.edges[key](u), names or self.names, accuracy=accuracy, price=price)
 
     def _arguments(self, graph: Graph, key: Key) -> Tensor:
         """Return at most `SAMPLES` of the arguments that an edge gets from the rows, sorted."""

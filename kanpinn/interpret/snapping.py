@@ -1,5 +1,6 @@
 """The choice of a function for samples of an edge: a ranking of fits of the whole library."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -171,21 +172,14 @@ class Rating:
         if function.twin:
             a, b, c, d = function.twin.parameters(a, b, c, d)
         a, b, c, d = function.canonical(a, b, c, d)
-        choices = [b, *self._reaching(function, a, b)]
+        # Where b misses an end of the domain by rounding, the data may reach it exactly: near the
+        # branch point of a square root an error of ε in the argument is one of √ε in the value.
+        choices = [b]
+        for x, end in itertools.product(map(float, edge.x[[0, -1]]), function.domain):
+            if abs(a * x + b - end) <= 1e-13 * (abs(a * x) + abs(b)):
+                choices.append(end - a * x)
         left_over = [self._left_over(function, (a, choice, c, d)) for choice in choices]
         return a, choices[int(numpy.argmin(left_over))], c, d
-
-    def _reaching(self, function: Univariate, a: float, b: float) -> list[float]:
-        """Return values of b for which the data reach an end of the domain exactly.
-
-        They are given only if b misses the end by rounding. At the branch point of a square root an
-        error of ε in the argument becomes one of √ε in the value.
-        """
-        points = [
-            (float(x), end) for x in (self.edge.x[0], self.edge.x[-1]) for end in function.domain
-        ]
-        near = [abs(a * x + b - end) <= 1e-13 * (abs(a * x) + abs(b)) for x, end in points]
-        return [end - a * x for (x, end), close in zip(points, near, strict=True) if close]
 
     def _left_over(self, function: Univariate, parameters: Parameters) -> float:
         a, b, c, d = parameters
@@ -286,27 +280,22 @@ def snap(
         reason = f"the edge is the constant {samples.mean:.6g}"
         refused = {f.name: reason for f in chosen if f.name != "0"}
         return Snapping((rating.constant(LIBRARY["0"]),), refused)
-    return _ranked(chosen, samples, rating)
-
-
-def _ranked(chosen: Sequence[Univariate], samples: EdgeSamples, rating: Rating) -> Snapping:
     fits: dict[Univariate, Fits] = {}
-    found: list[Candidate] = []
+    candidates: list[Candidate] = []
     refused = {}
     for function in chosen:
         model = function.twin.of if function.twin else function
         if model.name != "0" and model not in fits:
             fits[model] = _fit(model, samples)
         if model.name == "0":
-            found.append(rating.constant(function))
+            candidates.append(rating.constant(function))
         elif candidate := rating.candidate(function, fits[model]):
-            found.append(candidate)
+            candidates.append(candidate)
         else:
             refused[function.name] = "it has a pole in the data, or within rounding of them"
     # Twins (sin and cos) fit equally well up to rounding: the one with the smaller |b| is first.
-    return Snapping(
-        tuple(sorted(found, key=lambda c: (round(c.score, 6), abs(c.curve.b)))), refused
-    )
+    candidates.sort(key=lambda c: (round(c.score, 6), abs(c.curve.b)))
+    return Snapping(tuple(candidates), refused)
 
 
 def _fit(function: Univariate, samples: EdgeSamples) -> Fits:

@@ -224,24 +224,20 @@ def functions(names: Sequence[str | Univariate] | None = None) -> tuple[Univaria
     """
     if isinstance(names, str):
         raise InputError(f"functions must be a sequence of names, such as ['sin'], got {names!r}")
-    found = tuple(LIBRARY.values() if names is None else (_named(name) for name in names))
-    if not found:
-        raise InputError("functions must name at least one function of the library, got none")
-    for function in found:
-        if sum(function.name == other.name for other in found) > 1:
+    chosen: dict[str, Univariate] = {}
+    for name in LIBRARY if names is None else names:
+        if isinstance(name, str) and name not in LIBRARY:
+            known = ", ".join(LIBRARY)
+            raise InputError(
+                f"unknown function {name!r}{nearest(name, LIBRARY)} (the library has {known})"
+            )
+        function = LIBRARY[name] if isinstance(name, str) else name
+        if function.name in chosen:
             raise InputError(f"functions must have different names, got {function.name!r} twice")
-    return found
-
-
-def _named(name: str | Univariate) -> Univariate:
-    if isinstance(name, Univariate):
-        return name
-    if name not in LIBRARY:
-        raise InputError(
-            f"unknown function {name!r}{nearest(name, LIBRARY)} (the library has "
-            f"{', '.join(LIBRARY)})"
-        )
-    return LIBRARY[name]
+        chosen[function.name] = function
+    if not chosen:
+        raise InputError("functions must name at least one function of the library, got none")
+    return tuple(chosen.values())
 
 
 def _bessel(order: int) -> Callable[[Tensor], Tensor]:
@@ -258,8 +254,7 @@ class _Bessel(torch.autograd.Function):
 
     @staticmethod
     def forward(u: Tensor, order: int) -> Tensor:
-        values = scipy.special.j0 if order == 0 else lambda x: scipy.special.jv(order, x)
-        return torch.as_tensor(numpy.asarray(values(u.detach().cpu().numpy()))).to(u)
+        return torch.as_tensor(scipy.special.jv(order, u.detach().cpu().numpy())).to(u)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, int], output: Tensor) -> None:
@@ -318,18 +313,6 @@ _exp = _sympy("exp")
 _SIN = _known("sin", torch.sin, "sin", 2, ODD, periodic(math.pi, -1.0), period=2 * math.pi)
 _TANH = _known("tanh", torch.tanh, "tanh", 3, ODD)
 _ARCSIN = _known("arcsin", torch.asin, "asin", 4, ODD, domain=UNIT)
-_COS = replace(
-    _known("cos", torch.cos, "cos", 2, EVEN, periodic(math.pi, -1.0), period=2 * math.pi),
-    twin=Twin(_SIN, 1.0, math.pi / 2, 1.0, 0.0),
-)
-_ARCCOS = replace(
-    _known("arccos", torch.acos, "acos", 4, reflected(-1.0, math.pi), domain=UNIT),
-    twin=Twin(_ARCSIN, 1.0, 0.0, -1.0, math.pi / 2),
-)
-_SIGMOID = replace(
-    _known("sigmoid", torch.sigmoid, lambda u: 1 / (1 + _exp(-u)), 3, reflected(-1.0, 1.0)),
-    twin=Twin(_TANH, 0.5, 0.0, 0.5, 0.5),
-)
 _ALL = (
     _known("0", torch.zeros_like, lambda u: 0 * u, 0, free=""),
     _known("x", lambda u: u, lambda u: u, 1, linear, free=""),
@@ -349,17 +332,28 @@ _ALL = (
     _known("exp", torch.exp, "exp", 2, exponential, free="a"),
     _known("log", torch.log, "log", 2, logarithmic, domain=POSITIVE, free="b"),
     _SIN,
-    _COS,
+    _known(
+        *("cos", torch.cos, "cos", 2, EVEN, periodic(math.pi, -1.0)),
+        period=2 * math.pi,
+        twin=Twin(_SIN, 1.0, math.pi / 2, 1.0, 0.0),
+    ),
     _known("tan", torch.tan, "tan", 3, ODD, periodic(math.pi), pole=math.pi / 2, period=math.pi),
     _TANH,
     _known("sinh", torch.sinh, "sinh", 3, ODD),
     _known("cosh", torch.cosh, "cosh", 3, EVEN),
     _ARCSIN,
-    _ARCCOS,
+    _known(
+        *("arccos", torch.acos, "acos", 4, reflected(-1.0, math.pi)),
+        domain=UNIT,
+        twin=Twin(_ARCSIN, 1.0, 0.0, -1.0, math.pi / 2),
+    ),
     _known("arctan", torch.atan, "atan", 4, ODD),
     _known("arctanh", torch.atanh, "atanh", 4, ODD, domain=UNIT),
     _known("gaussian", lambda u: torch.exp(-u * u), lambda u: _exp(-(u**2)), 3, EVEN),
-    _SIGMOID,
+    _known(
+        *("sigmoid", torch.sigmoid, lambda u: 1 / (1 + _exp(-u)), 3, reflected(-1.0, 1.0)),
+        twin=Twin(_TANH, 0.5, 0.0, 0.5, 0.5),
+    ),
     _known("sgn", torch.sign, "sign", 3, homogeneous(0.0), ODD, free="b", jumps=True),
     _known("j0", bessel_j0, lambda u: importlib.import_module("sympy").besselj(0, u), 4, EVEN),
 )

@@ -10,7 +10,6 @@ from kanpinn.interpret.graph import (
     Rows,
     Spline,
     Symbolic,
-    check_edges,
     covering,
     graph_of,
     refit,
@@ -181,11 +180,6 @@ def test_slopes_are_finite_at_the_end_of_a_domain():
 def test_what_leads_nowhere_is_left_out():
     graph = waves().without((1, 1, 0))
     assert {key[2] for key in connected(graph).edges if key[0] == 0} == {0}
-
-
-def test_edges_that_there_are_not_are_refused():
-    with pytest.raises(kp.InputError, match=r"no edge \(0, 5, 0\).*\(0, 0, 0\)"):
-        check_edges(waves(), [(0, 5, 0)])
 
 
 def test_a_rounded_graph_knows_what_its_parameters_are():
