@@ -233,7 +233,14 @@ class Place:
         if cut is not None and along is not None:
             raise InputError(f"cut and along exclude each other, got along = {along!r} as well")
         if cut is not None:
-            return cls(domain, (), _ends(cut, free), at)
+            try:
+                start, end = (tuple(map(float, point)) for point in cut)
+            except (TypeError, ValueError):
+                raise InputError(f"cut must be two points, ((0, 0), (1, 1)), got {cut!r}") from None
+            if not len(start) == len(end) == len(free) or start == end:
+                names = ", ".join(free)
+                raise InputError(f"cut must be two different points of ({names}), got {cut!r}")
+            return cls(domain, (), (start, end), at)
         if along is None:
             shown = [name for name in plane_of(domain) if name in free]
             more = [name for name in free if name not in shown]
@@ -250,7 +257,7 @@ class Place:
         """The label of the horizontal axis of a cut; None where it is that of a coordinate."""
         if self.cut is None:
             return None
-        start, end = (f"({', '.join(f'{x:.4g}' for x in one)})" for one in self.cut)
+        start, end = (f"({', '.join(f'{x:.4g}' for x in point)})" for point in self.cut)
         return f"distance from {start} to {end}"
 
     def on_cut(
@@ -299,18 +306,6 @@ def fixed_values(
         if not low - margin <= value <= high + margin:
             raise InputError(f"{name} must lie between {low:g} and {high:g}, got {value:g}")
     return {name: float(value) for name, value in at.items()}
-
-
-def _ends(cut: Ends, free: Sequence[str]) -> Ends:
-    """Return the checked ends of a cut."""
-    try:
-        start, end = (tuple(map(float, one)) for one in cut)
-    except (TypeError, ValueError):
-        raise InputError(f"cut must be two points, ((0, 0), (1, 1)), got {cut!r}") from None
-    if not len(start) == len(end) == len(free) or start == end:
-        names = ", ".join(free)
-        raise InputError(f"cut must be two different points of ({names}), got {cut!r}")
-    return start, end
 
 
 def varying_names(free: Sequence[str], along: str | Iterable[str]) -> tuple[str, ...]:

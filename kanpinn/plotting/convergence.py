@@ -90,43 +90,26 @@ class ErrorCurve:
         Raises:
             InputError: if an order is to be fitted to values that are not positive and finite.
         """
-        runs = list(zip(sizes, sizes if x is None else x, errors, strict=True))
-        points = tuple(_point(size, runs) for size in sorted(set(sizes)))
+        n, at, e = (numpy.array(v, dtype=float) for v in (sizes, sizes if x is None else x, errors))
+
+        def fitted(rows: numpy.ndarray) -> Fit | None:
+            different = len(numpy.unique(at[rows])) > 1
+            return fit_order(at[rows].tolist(), e[rows].tolist()) if different else None
+
+        points = tuple(
+            CurvePoint(size, *(ErrorRange.of(part[n == size].tolist()) for part in (at, e)))
+            for size in numpy.unique(n).tolist()
+        )
         if not order or len(points) < 2:
             return ErrorCurve(label, points, theory=theory)
         end = before_level(sizes, errors)[-1]
-        fit = _fit([run for run in runs if run[0] <= end])
-        kept = sum(point.size <= end for point in points)
-        return ErrorCurve(label, points, fit, _fit(runs), kept if fit else 0, theory)
+        fit, kept = fitted(n <= end), sum(point.size <= end for point in points)
+        return ErrorCurve(label, points, fit, fitted(n > -math.inf), kept if fit else 0, theory)
 
     @property
     def levelled(self) -> tuple[CurvePoint, ...]:
         """The points after the errors level off, which are left out of the fit."""
         return self.points[self.fitted :] if self.fit else ()
-
-    def guide(self) -> list[tuple[float, float]]:
-        """Return (x, error) of a line from the first point with the order of the best splines."""
-        assert self.theory is not None
-        start = self.points[0]
-        return [
-            (p.x.median, start.error.median * (p.size / start.size) ** -self.theory.best)
-            for p in self.points
-        ]
-
-
-Run = tuple[float | int, float | int, float | int]
-
-
-def _point(size: float | int, runs: Sequence[Run]) -> CurvePoint:
-    own = [run for run in runs if run[0] == size]
-    return CurvePoint(
-        float(size), ErrorRange.of([run[1] for run in own]), ErrorRange.of([run[2] for run in own])
-    )
-
-
-def _fit(runs: Sequence[Run]) -> Fit | None:
-    x, errors = [run[1] for run in runs], [run[2] for run in runs]
-    return fit_order(x, errors) if len(set(x)) > 1 else None
 
 
 def legend_lines(curves: Sequence[ErrorCurve]) -> int:
@@ -181,7 +164,14 @@ def plot_curves(
     size_axis(ax, [p.x.median for curve in curves for p in curve.points], logarithmic)
     every = [p.error for curve in curves for p in curve.points]
     error_axis(ax, [bound for error in every for bound in (error.low, error.high)])
-    _guides(ax, curves)
+    drawn: set[int] = set()
+    for curve in curves:  # a line from the first point for each order of the best splines
+        if curve.theory and len(curve.points) > 1 and curve.theory.best not in drawn:
+            drawn.add(curve.theory.best)
+            n = numpy.array([p.size for p in curve.points])
+            guide = curve.points[0].error.median * (n / n[0]) ** -curve.theory.best
+            along = [p.x.median for p in curve.points]
+            ax.plot(along, guide, ":", color=GREY, linewidth=1.0, zorder=1)
     ax.set_xlabel(x, fontsize=STYLE.small)
     ax.set_ylabel(y, fontsize=STYLE.small)
     ax.grid(axis="y", linewidth=0.4, color="#dddddd")
@@ -222,66 +212,31 @@ def plot_spreads(
 
 def _curve(ax: Axes, curve: ErrorCurve, style: dict[str, Any]) -> None:
     """Draw the points of a curve, their ranges and the fitted line."""
-    colour, marker = style["color"], style["marker"]
     x, y = ([getattr(p, name) for p in curve.points] for name in ("x", "error"))
-    _bars(ax, x, y, colour)
+    at, medians = ([float(r.median) for r in ranges] for ranges in (x, y))
+    reaches = [  # from the medians to the ends of the ranges, where any range has a length
+        [[r.median - r.low for r in ranges], [r.high - r.median for r in ranges]]
+        if any(r.high > r.low for r in ranges)
+        else None
+        for ranges in (x, y)
+    ]
+    look = {"color": style["color"]}
+    bars: dict[str, Any] = {"elinewidth": 0.9, "capsize": 1.8, "capthick": 0.9, "fmt": "none"}
+    ax.errorbar(at, medians, *reaches[::-1], ecolor=style["color"], **bars)
     if len(curve.points) > 1:
         # Next to a fitted line, the line that joins the medians is drawn thin and pale.
         dashes, width, alpha = ("-", 0.5, 0.6) if curve.fit else (style["linestyle"], 1.1, 1.0)
-        ax.plot(
-            _medians(x), _medians(y), color=colour, linestyle=dashes, linewidth=width, alpha=alpha
-        )
+        ax.plot(at, medians, linestyle=dashes, linewidth=width, alpha=alpha, **look)
     if curve.fit:
-        ends = _medians(x[: curve.fitted])
+        ends = at[: curve.fitted]
         along = numpy.geomspace(min(ends), max(ends), 20)
         fitted = [curve.fit(value) for value in along.tolist()]
-        ax.plot(along, fitted, color=colour, linestyle=style["linestyle"], linewidth=1.3)
+        ax.plot(along, fitted, linestyle=style["linestyle"], linewidth=1.3, **look)
     solid = len(curve.points) - len(curve.levelled)
-    for part, face in ((slice(solid), colour), (slice(solid, None), "white")):
-        ax.plot(
-            _medians(x[part]),
-            _medians(y[part]),
-            linestyle="none",
-            marker=marker,
-            markersize=STYLE.marker,
-            color=colour,
-            markerfacecolor=face,
-            zorder=3,
-        )
-
-
-def _bars(ax: Axes, x: Sequence[ErrorRange], y: Sequence[ErrorRange], colour: str) -> None:
-    """Draw error bars along x and y, if any range there has a positive length."""
-    ax.errorbar(
-        _medians(x),
-        _medians(y),
-        xerr=_reach(x) if any(s.high > s.low for s in x) else None,
-        yerr=_reach(y) if any(s.high > s.low for s in y) else None,
-        fmt="none",
-        ecolor=colour,
-        elinewidth=0.9,
-        capsize=1.8,
-        capthick=0.9,
-    )
-
-
-def _medians(ranges: Sequence[ErrorRange]) -> list[float]:
-    return [one.median for one in ranges]
-
-
-def _reach(ranges: Sequence[ErrorRange]) -> list[list[float]]:
-    """Return the distances from the medians to the ends of the ranges, for `errorbar`."""
-    return [[s.median - s.low for s in ranges], [s.high - s.median for s in ranges]]
-
-
-def _guides(ax: Axes, curves: Sequence[ErrorCurve]) -> None:
-    """Draw a dotted line for each order of the best splines."""
-    drawn: set[int] = set()
-    for curve in curves:
-        if curve.theory and len(curve.points) > 1 and curve.theory.best not in drawn:
-            drawn.add(curve.theory.best)
-            x, y = zip(*curve.guide(), strict=True)
-            ax.plot(x, y, ":", color=GREY, linewidth=1.0, zorder=1)
+    marks: dict[str, Any] = {"marker": style["marker"], "markersize": STYLE.marker, "zorder": 3}
+    for part, face in ((slice(solid), style["color"]), (slice(solid, None), "white")):
+        marks["markerfacecolor"] = face
+        ax.plot(at[part], medians[part], linestyle="none", **marks, **look)
 
 
 def _legend(ax: Axes, curves: Sequence[ErrorCurve], theory: str) -> None:
@@ -295,22 +250,13 @@ def _legend(ax: Axes, curves: Sequence[ErrorCurve], theory: str) -> None:
     if guided:
         handles.append(Line2D([], [], linestyle=":", color=GREY, label="order of the best splines"))
     title = f"order ± 95% ({theory})" if guided else "order ± 95%"
+    below = offset_copy(ax.transAxes, ax.get_figure(root=True), y=-32, units="points")
+    look: dict[str, Any] = {"fontsize": STYLE.letter, "title_fontsize": STYLE.letter}
+    look |= {"bbox_to_anchor": (-0.02, 0.0), "bbox_transform": below, "loc": "upper left"}
+    look |= {"borderaxespad": 0, "frameon": False, "alignment": "left", "handlelength": 3.2}
     if any(handle.get_label() for handle in handles):
-        ax.legend(
-            handles=handles,
-            title=title if any(curve.fit for curve in curves) else None,
-            loc="upper left",
-            bbox_to_anchor=(-0.02, 0.0),
-            bbox_transform=offset_copy(
-                ax.transAxes, ax.get_figure(root=True), y=-32, units="points"
-            ),
-            borderaxespad=0,
-            frameon=False,
-            fontsize=STYLE.letter,
-            title_fontsize=STYLE.letter,
-            alignment="left",
-            handlelength=3.2,
-        )
+        shown = title if any(curve.fit for curve in curves) else None
+        ax.legend(handles=handles, title=shown, **look)
 
 
 def size_axis(ax: Axes, sizes: Sequence[float], logarithmic: bool = True) -> None:

@@ -1,5 +1,6 @@
 """The edge functions of a KAN."""
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -48,11 +49,11 @@ def edges_of(result: Solution | Fitted) -> list[list[Edge]]:
     network, surrogate = result.network, result.surrogate
     chains: list[tuple[Network, list[str], str]] = [(network, list(result.fields), "")]
     if isinstance(network, Beside):
-        chains, rest = [], list(result.fields)
+        chains, rest = [], iter(result.fields)
         for part in network.parts:
-            own, rest = rest[: part.width[-1]], rest[part.width[-1] :]
+            fields = list(itertools.islice(rest, part.width[-1]))
             # The fields of a part distinguish its hidden units from those of the other parts.
-            chains.append((part, own, "".join(map(symbol, own))))
+            chains.append((part, fields, "".join(map(symbol, fields))))
     elif any(part is not network for part in network.parts):
         return []  # the networks of windows of time do not form one chain of layers
     points = result.residuals.terms[0].points
@@ -181,30 +182,18 @@ def edges_figure(layers: list[list[Edge]]) -> Figure:
         title += f"; shown of each layer: {counts}"
     shown = [edges[:most] for edges in layers]
     columns = min(6, max(len(edges) for edges in shown))
-    rows = sum(-(-len(edges) // columns) for edges in shown)
+    rows = sum(-(-len(edges) // columns) for edges in shown)  # each layer begins a row
     width, height = max(4.5, 1.7 * columns), 1.4 * rows + 0.45
     figure = new_figure(width, height, layout=None)  # the sizes are known: no layout to solve
+    figure.subplots_adjust(0.5 / width, 0.25 / height, 1 - 0.1 / width, 1 - 0.55 / height)
     grid = figure.subplots(
-        rows,
-        columns,
-        squeeze=False,
-        gridspec_kw={
-            "left": 0.5 / width,
-            "right": 1 - 0.1 / width,
-            "bottom": 0.25 / height,
-            "top": 1 - 0.55 / height,
-            "wspace": 0.36,
-            "hspace": 0.42,
-        },
+        rows, columns, squeeze=False, gridspec_kw={"wspace": 0.36, "hspace": 0.42}
     )
-    row = 0
+    panels = iter(grid.flat)
     for edges in shown:
-        for place in range(-(-len(edges) // columns) * columns):
-            ax = grid[row + place // columns, place % columns]
-            if place < len(edges):
-                plot_edge(ax, edges[place])
-            else:
-                ax.set_axis_off()
-        row += -(-len(edges) // columns)
+        for edge in edges:
+            plot_edge(next(panels), edge)
+        for _ in range(-len(edges) % columns):
+            next(panels).set_axis_off()
     figure.text(0.5, 1 - 0.12 / height, title, ha="center", va="top", fontsize=9)
     return figure

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy
 from matplotlib.axes import Axes
@@ -65,13 +65,8 @@ def history_figure(solution: Solution) -> Figure:
         more[0].yaxis.set_major_formatter("{x:.0f}")
         more[0].yaxis.set_minor_formatter(lambda x, _: f"{x:.0f}" if f"{x:.0e}"[0] in "25" else "")
         more[0].tick_params(which="both", labelsize=STYLE.small)
-    figure.legend(
-        *left.get_legend_handles_labels(),
-        loc="outside upper center",
-        ncols=3,
-        frameon=False,
-        fontsize=9,
-    )
+    handles = left.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
     return figure
 
 
@@ -109,17 +104,11 @@ def plot_history(
         shown = _drawable(values)
         if not shown.any():
             continue  # no value to draw: H1 errors against a reference without derivatives
-        ax.plot(
-            at[shown],
-            values[shown],
-            # A line through fewer than six points would suggest values between them.
-            linestyle=curve.line if len(at) > 5 else "none",
-            color=curve.colour,
-            label=curve.label,
-            linewidth=1.4,
-            markersize=4,
-            marker=curve.marker if shown.sum() <= 30 else None,
-        )
+        look: dict[str, Any] = {"color": curve.colour, "label": curve.label, "linewidth": 1.4}
+        look |= {"marker": curve.marker if shown.sum() <= 30 else None, "markersize": 4}
+        # A line through fewer than six points would suggest values between them.
+        look["linestyle"] = curve.line if len(at) > 5 else "none"
+        ax.plot(at[shown], values[shown], **look)
     ax.set_yscale("log")
     # A large range of steps or seconds is logarithmic, but linear near zero.
     positive = at[at > 0]
@@ -169,16 +158,8 @@ def _mark_stages(
         free = all(abs(place[number] - other) > 0.035 for other in titled)
         if free and number < len(titles) and titles[number]:
             titled.append(place[number])
-            ax.annotate(  # above the axes, where it covers no curve
-                titles[number],
-                (starts[number], 1.0),
-                xycoords=("data", "axes fraction"),
-                xytext=(-2, 2),
-                textcoords="offset points",
-                rotation=55,
-                rotation_mode="anchor",
-                va="bottom",
-                ha="left",
-                fontsize=STYLE.small - 1,
-                color=GREY,
-            )
+            # above the axes, where it covers no curve
+            look: dict[str, Any] = {"rotation": 55, "rotation_mode": "anchor", "color": GREY}
+            look |= {"va": "bottom", "ha": "left", "fontsize": STYLE.small - 1}
+            look |= {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+            ax.annotate(titles[number], (starts[number], 1.0), xytext=(-2, 2), **look)
