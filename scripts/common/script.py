@@ -111,9 +111,11 @@ def write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) ->
     write_text(path, text.getvalue())
 
 
-def legend(figure: Figure, columns: int = 4, axes: Axes | None = None) -> None:
-    """Draw the legend of some axes, or of all, below a figure."""
-    entries: Any = axes.get_legend_handles_labels() if axes else ()
+def legend(
+    figure: Figure, columns: int = 4, axes: Axes | None = None, entries: Sequence[Any] = ()
+) -> None:
+    """Draw the legend of some axes, of handles and labels, or of all axes, below a figure."""
+    entries = axes.get_legend_handles_labels() if axes else entries
     look: dict[str, Any] = {"fontsize": STYLE.small, "frameon": False}
     figure.legend(*entries, loc="outside lower center", ncols=columns, **look)
 

@@ -2,7 +2,7 @@
 
 import itertools
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from poster.paper import GRIDS, edges
 import kanpinn as kp
 from kanpinn.accuracy import fit_order
 from kanpinn.accuracy.orders import Fit
+from kanpinn.plotting.convergence import ErrorRange
 from kanpinn.plotting.style import GREY, MARKERS, PALETTE, STYLE, new_figure, tidy
 from kanpinn.runs.results.record import PARTIAL, RECORD, read_record
 
@@ -99,28 +100,25 @@ class Runs:
 
 def read(output: Path) -> Runs:
     """Read all finished runs of the studies, whichever call of the script made them."""
-    runs = Runs([], [], [], 0)
-    unfinished = 0
-    for folder in _folders(output):
+    points, histories, failed, unfinished = [], [], [], 0
+    folders = [
+        path for study in STUDIES for path in sorted(output.glob(f"{study}-????????/runs/*"))
+    ]
+    for folder in folders:
+        if not (folder / RECORD).is_file():
+            continue
         if folder.name.endswith(PARTIAL):
             unfinished += 1
             continue
         record = read_record(folder)
         if record["status"].startswith("failed"):
-            runs.failed.append(f"{folder.name}: {record['status']}")
+            failed.append(f"{folder.name}: {record['status']}")
             continue
         protocol = STUDIES[folder.parents[1].name.rpartition("-")[0]]
-        points, history = _read_run(folder, record, protocol)
-        runs.points.extend(points)
-        runs.histories.append(history)
-    return Runs(runs.points, runs.histories, runs.failed, unfinished)
-
-
-def _folders(output: Path) -> Iterator[Path]:
-    for study in STUDIES:
-        for folder in sorted(output.glob(f"{study}-????????/runs/*")):
-            if (folder / RECORD).is_file():
-                yield folder
+        more, history = _read_run(folder, record, protocol)
+        points += more
+        histories.append(history)
+    return Runs(points, histories, failed, unfinished)
 
 
 def _read_run(folder: Path, record: dict[str, Any], protocol: str) -> tuple[list[Point], History]:
@@ -128,26 +126,27 @@ def _read_run(folder: Path, record: dict[str, Any], protocol: str) -> tuple[list
     with h5py.File(folder / "result.h5") as file:
         names = ("step", "stage", "loss", "seconds", *ERRORS)
         columns = {name: file["history"][name][()] for name in names}
-    series = _series(config["network"], protocol)
+    network, seed = config["network"], config["run"]["seed"]
+    name, degree = ("MLP", 0) if network["type"] == "mlp" else ("KAN", _last(network["degree"]))
+    series = Series(protocol, name, network["boundary"], degree)
     points = [
         Point(
             series,
             width,
-            config["run"]["seed"],
+            seed,
             grid,
             edges(width),
-            _parameters(config["network"], width, grid, record["parameters"]),
+            _parameters(network, width, grid, record["parameters"]),
             *(columns[name][row].item() for name in (*ERRORS, "loss", "step", "seconds")),
         )
         for grid, row in _ends(config, columns["stage"], columns["l2_squared"]).items()
     ]
-    return points, _history(config, columns, points[0])
-
-
-def _series(network: dict[str, Any], protocol: str) -> Series:
-    kan = network["type"] == "kan"
-    name, degree = ("KAN", _last(network["degree"])) if kan else ("MLP", 0)
-    return Series(protocol, name, network["boundary"], degree)
+    # The rows with errors; refinements do not count as steps, as in the paper.
+    refines = numpy.array([o["type"] == "refine" for o in config["optimizer"]])
+    stage = columns["stage"]
+    kept = numpy.isfinite(columns["l2_squared"]) & ~refines[stage]
+    step = (columns["step"] - numpy.cumsum(refines)[stage])[kept]
+    return points, History(series, width, seed, step, *(columns[key][kept] for key in ERRORS))
 
 
 def _parameters(network: dict[str, Any], width: tuple[int, ...], grid: int, final: int) -> int:
@@ -164,16 +163,6 @@ def _last(value: int | list[int]) -> int:
     return value[-1] if isinstance(value, list) else value
 
 
-def _history(config: dict[str, Any], columns: dict[str, numpy.ndarray], point: Point) -> History:
-    """Return the rows with errors; refinements do not count as steps, as in the paper."""
-    refines = numpy.array([o["type"] == "refine" for o in config["optimizer"]])
-    stage = columns["stage"]
-    kept = numpy.isfinite(columns["l2_squared"]) & ~refines[stage]
-    step = (columns["step"] - numpy.cumsum(refines)[stage])[kept]
-    l2, h1 = (columns[key][kept] for key in ERRORS)
-    return History(point.series, point.width, point.seed, step, l2, h1)
-
-
 def _ends(config: dict[str, Any], stage: numpy.ndarray, errors: numpy.ndarray) -> dict[int, int]:
     """Return the history's last row on each grid of a run; an MLP has grid 0."""
     grid = _last(config["network"].get("grid", 0))
@@ -186,19 +175,6 @@ def _ends(config: dict[str, Any], stage: numpy.ndarray, errors: numpy.ndarray) -
     return ends
 
 
-class Range(NamedTuple):
-    """Median, least and greatest over some seeds."""
-
-    median: float
-    low: float
-    high: float
-    seeds: int
-
-    @staticmethod
-    def of(values: Sequence[float]) -> "Range":
-        return Range(float(numpy.median(values)), min(values), max(values), len(values))
-
-
 @dataclass(frozen=True)
 class Summary:
     """Median and range over seeds at one network and grid."""
@@ -207,9 +183,9 @@ class Summary:
     grid: int
     n: int
     parameters: int
-    l2_squared: Range
-    h1_squared: Range
-    loss: Range
+    l2_squared: ErrorRange
+    h1_squared: ErrorRange
+    loss: ErrorRange
 
 
 def summarise(points: Iterable[Point]) -> list[Summary]:
@@ -218,15 +194,12 @@ def summarise(points: Iterable[Point]) -> list[Summary]:
     def key(p: Point) -> tuple:
         return len(p.width), p.width, p.grid
 
-    groups = itertools.groupby(sorted(points, key=key), key)
-    return [_summary(list(group)) for _, group in groups]
-
-
-def _summary(points: list[Point]) -> Summary:
-    names = (*ERRORS, "loss")
-    ranges = [Range.of([getattr(p, name) for p in points]) for name in names]
-    first = points[0]
-    return Summary(first.width, first.grid, first.n, first.parameters, *ranges)
+    summaries = []
+    for _, group in itertools.groupby(sorted(points, key=key), key):
+        first, *_ = same = list(group)
+        ranges = [ErrorRange.of([getattr(p, name) for p in same]) for name in (*ERRORS, "loss")]
+        summaries.append(Summary(first.width, first.grid, first.n, first.parameters, *ranges))
+    return summaries
 
 
 def slope(points: Sequence[Point], error: str) -> Fit | None:
@@ -309,13 +282,7 @@ def legend_below(figure: Figure, shown: Sequence[tuple[Any, str]]) -> None:
     marks = {label: mark for mark, label in reversed(shown)}
     labels = list(dict.fromkeys(label for _, label in shown))
     columns = 4 if max(map(len, labels)) < LONG else 2
-    handles = [marks[label] for label in labels]
-    where: dict[str, Any] = {
-        "loc": "outside lower center",
-        "fontsize": STYLE.small,
-        "frameon": False,
-    }
-    figure.legend(handles, labels, ncols=columns, **where)
+    script.legend(figure, columns, entries=([marks[label] for label in labels], labels))
 
 
 POSTER_KAN = Series("poster", "KAN", "penalty", 3)
@@ -331,7 +298,7 @@ def _curve(
     if rows := summarise(points):
         each = [getattr(row, error) for row in rows]
         x, values = [getattr(row, size) for row in rows], [(r.low, r.median, r.high) for r in each]
-        count = each[0].seeds
+        count = each[0].count
         label = f"{name}, {count} seeds" if count > 1 and size != "grid" else name
         script.draw_ranges(ax, x, values, label, **{"markersize": 4.5} | style)
 
@@ -621,7 +588,7 @@ def _kan_table(runs: Runs, series: Series) -> str:
     for width, theirs in paper.KANS.items():
         for row in summarise(runs.of(series, (2, width, 1))):
             i = paper.GRIDS.index(row.grid)
-            numbers = map(str, (row.grid, row.n, row.parameters, row.l2_squared.seeds))
+            numbers = map(str, (row.grid, row.n, row.parameters, row.l2_squared.count))
             l2 = _beside(row.l2_squared, theirs.l2_squared[i])
             h1 = _beside(row.h1_squared, theirs.h1_squared[i])
             rows.append([f"[2,{width},1]", *numbers, *l2, *h1])
@@ -629,7 +596,7 @@ def _kan_table(runs: Runs, series: Series) -> str:
     return script.markdown(["network", "G", "N", "coefficients", "seeds", *ours], rows)
 
 
-def _beside(ours: Range, theirs: float) -> list[str]:
+def _beside(ours: ErrorRange, theirs: float) -> list[str]:
     return [_range(ours), f"{theirs:.2e}", f"{ours.median / theirs:.2g}"]
 
 
@@ -640,19 +607,17 @@ def _mlp(runs: Runs) -> str:
     head = ["MLP", "N", "coefficients", "seeds", "L2²", "paper's", "H1²"]
     best = ", ".join(f"{v:.2e} at depth {d}" for d, v in paper.MLP_BEST_H1.items())
     text = f"The paper's least H1² over the widths: {best}."
-    return script.markdown(head, map(_mlp_row, rows)) + "\n" + text
-
-
-def _mlp_row(row: Summary) -> list[str]:
-    depth, width = len(row.width) - 1, row.width[1]
-    theirs = paper.MLP_L2.get(depth)
-    known = theirs is not None and width in paper.MLP_WIDTHS
-    value = f"{theirs[paper.MLP_WIDTHS.index(width)]:.2e}" if theirs and known else "–"
-    return [*_size(row), _range(row.l2_squared), value, _range(row.h1_squared)]
+    cells = []
+    for row in rows:
+        width, theirs = row.width[1], paper.MLP_L2.get(len(row.width) - 1)
+        known = theirs and width in paper.MLP_WIDTHS
+        value = f"{theirs[paper.MLP_WIDTHS.index(width)]:.2e}" if theirs and known else "–"
+        cells.append([*_size(row), _range(row.l2_squared), value, _range(row.h1_squared)])
+    return script.markdown(head, cells) + "\n" + text
 
 
 def _size(row: Summary) -> list[str]:
-    return [_name(row.width), str(row.n), str(row.parameters), str(row.l2_squared.seeds)]
+    return [_name(row.width), str(row.n), str(row.parameters), str(row.l2_squared.count)]
 
 
 def _fair_mlp(runs: Runs) -> str:
@@ -731,8 +696,8 @@ def _name(width: Sequence[int]) -> str:
     return f"[{','.join(map(str, width))}]"
 
 
-def _range(r: Range) -> str:
-    spread = f" ({r.low:.1e} … {r.high:.1e})" if r.seeds > 1 else ""
+def _range(r: ErrorRange) -> str:
+    spread = f" ({r.low:.1e} … {r.high:.1e})" if r.count > 1 else ""
     return f"{r.median:.2e}{spread}"
 
 
@@ -751,38 +716,39 @@ def verdicts(runs: Runs) -> dict[str, Verdict]:
 
 
 def _reproduced(runs: Runs) -> dict[str, Verdict]:
-    found = _medians(runs, POSTER_KAN, REPRODUCED, "l2_squared")
-    figures: dict[str, Verdict] = {}
-    for grid, theirs in zip(paper.GRIDS, paper.KANS[REPRODUCED].l2_squared, strict=True):
-        ours = found.get(grid)
-        name = f"the poster's protocol, KAN [2,{REPRODUCED},1], G = {grid}: L2²"
-        figures[name] = verdict(
-            ours and ours.median,
-            f"within a factor {FACTOR:g} of the paper's {theirs:.2e}",
-            ours and 1 / FACTOR <= ours.median / theirs <= FACTOR,
-        )
-    return figures
+    return _beside_paper(
+        *(runs, POSTER_KAN, REPRODUCED, "l2_squared", "the poster's protocol"),
+        f"within a factor {FACTOR:g} of the paper's {{:.2e}}",
+        lambda ours, theirs: 1 / FACTOR <= ours / theirs <= FACTOR,
+    )
 
 
 def _below(runs: Runs) -> dict[str, Verdict]:
     figures: dict[str, Verdict] = {}
-    for series, title in FAIR_NAMES.items():
-        for width, theirs in paper.KANS.items():
-            for error in ERRORS:
-                found = _medians(runs, series, width, error)
-                for grid, value in zip(paper.GRIDS, getattr(theirs, error), strict=True):
-                    ours = found.get(grid)
-                    name = f"{title}, KAN [2,{width},1], G = {grid}: {VERDICT_NAMES[error]}"
-                    figures[name] = verdict(
-                        ours and ours.median,
-                        f"below the paper's {value:.2e}",
-                        ours and ours.median < value,
-                    )
+    for (series, title), width, error in itertools.product(FAIR_NAMES.items(), paper.KANS, ERRORS):
+        below = "below the paper's {:.2e}"
+        figures |= _beside_paper(runs, series, width, error, title, below, float.__lt__)
     return figures
 
 
-def _medians(runs: Runs, series: Series, width: int, error: str) -> dict[int, Range]:
-    return {row.grid: getattr(row, error) for row in summarise(runs.of(series, (2, width, 1)))}
+def _beside_paper(
+    runs: Runs,
+    series: Series,
+    width: int,
+    error: str,
+    title: str,
+    target: str,
+    meets: Callable[[float, float], bool],
+) -> dict[str, Verdict]:
+    """Compare the medians of a KAN [2, width, 1] with the paper's, grid by grid."""
+    rows = {row.grid: getattr(row, error) for row in summarise(runs.of(series, (2, width, 1)))}
+    figures: dict[str, Verdict] = {}
+    for grid, theirs in zip(paper.GRIDS, getattr(paper.KANS[width], error), strict=True):
+        ours = rows[grid].median if grid in rows else None
+        figures[f"{title}, KAN [2,{width},1], G = {grid}: {VERDICT_NAMES[error]}"] = verdict(
+            ours, target.format(theirs), None if ours is None else meets(ours, theirs)
+        )
+    return figures
 
 
 def _slope_verdicts(runs: Runs) -> dict[str, Verdict]:
