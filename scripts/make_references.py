@@ -189,11 +189,6 @@ PLANE_CASES: Mapping[str, Callable[[], PlaneCase]] = {
 }
 
 
-def smoke_plane(case: PlaneCase) -> PlaneCase:
-    """Return the case with few modes and steps."""
-    return replace(case, modes=64, step=case.end / 200)
-
-
 @dataclass(frozen=True)
 class Case:
     """An equation, its resolution, and the points of its file.
@@ -396,7 +391,7 @@ def main(given: Sequence[str] | None = None) -> None:
     for name in chosen.only:
         if name in PLANE_CASES:
             square = PLANE_CASES[name]()
-            square = smoke_plane(square) if chosen.smoke else square
+            square = (replace(square, modes=64, step=square.end / 200)) if chosen.smoke else square
             figures |= make_plane(name, square, chosen.output / f"{name}.h5", pieces)
             continue
         case = CASES[name]()
