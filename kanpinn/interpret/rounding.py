@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, number
-from kanpinn.interpret.graph import Graph, Key, refit
+from kanpinn.interpret.graph import Graph, Key, misfit, refit
 from kanpinn.interpret.univariate import Symbolic
 
 Array = numpy.ndarray
@@ -134,7 +134,47 @@ def _table() -> tuple[Float[Array, " n"], Float[Array, " n"], tuple[tuple[Fracti
     return numpy.array(values), numpy.array(sizes), terms
 
 
-def normal_form(graph: Graph) -> Graph:
+Name = tuple[Key, str]
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """A graph of formulas, some of whose constants are settled.
+
+    exact: the recognised constants as sympy numbers, {(edge, name): number}. redundant: the
+    constants that the normal form fixes.
+    """
+
+    graph: Graph
+    exact: dict[Name, Any] = field(default_factory=dict)
+    redundant: frozenset[Name] = frozenset()
+
+    @property
+    def names(self) -> list[Name]:
+        """The (edge, name) of each entry of `graph.parameters`."""
+        edges = sorted(self.graph.formulas().items())
+        return [(key, name) for key, curve in edges for name in curve.free]
+
+    @property
+    def free(self) -> list[bool]:
+        """Whether each entry of `graph.parameters` is neither recognised nor redundant."""
+        return [name not in self.exact and name not in self.redundant for name in self.names]
+
+    @property
+    def complete(self) -> bool:
+        """True if every constant is recognised or fixed by the normal form."""
+        return not any(self.free)
+
+    def fixed(self, values: dict[Name, Any]) -> "Rounded":
+        """Return the same with these constants recognised and set."""
+        graph = self.graph
+        for (key, name), value in values.items():
+            changed: dict[str, Any] = {name: float(value)}
+            graph = graph.with_edge(key, replace(graph.formulas()[key], **changed))
+        return replace(self, graph=graph, exact=self.exact | values)
+
+
+def normal_form(graph: Graph) -> Rounded:
     """Return a graph of the same function with conventional constants.
 
     The value of a hidden unit may be shifted and scaled if the edges out of it undo this. In the
@@ -146,6 +186,7 @@ def normal_form(graph: Graph) -> Graph:
     - c = 1 on all factors of a unit that multiplies but the first;
     - d = 0 on all edges into an output that adds but the first.
     """
+    redundant: set[Name] = set()
     for layer, unit in sorted(graph.products):
         # Constant factors are multiplied into another factor of the same unit, and the scales of
         # all factors move to the first one.
@@ -156,6 +197,7 @@ def normal_form(graph: Graph) -> Graph:
                 graph = graph.with_edge(first, _times(other, curve.d))
         (first, leading), *others = _symbolic(graph, layer, 2, unit).items()
         for key, curve in others:
+            redundant.add((key, "c"))
             if curve.c:
                 leading = _times(leading, curve.c)
                 graph = graph.with_edge(key, replace(curve, c=1.0, d=curve.d / curve.c))
@@ -163,30 +205,34 @@ def normal_form(graph: Graph) -> Graph:
     last = graph.depth - 1
     for layer in range(last):
         for unit in range(graph.width[layer + 1]):
-            graph = _normal_unit(graph, layer, unit)
+            graph = _normal_unit(graph, layer, unit, redundant)
     for unit in range(graph.width[-1]):
         if (last, unit) not in graph.products:
             into = _symbolic(graph, last, 2, unit)
             total = sum(curve.d for curve in into.values())
             for at, (key, curve) in enumerate(into.items()):
+                redundant |= {(key, "d")} if at else set()
                 graph = graph.with_edge(key, replace(curve, d=0.0 if at else total))
-    return graph
+    return Rounded(graph, redundant=frozenset(redundant))
 
 
 def _times(curve: Symbolic, factor: float) -> Symbolic:
     return replace(curve, c=factor * curve.c, d=factor * curve.d)
 
 
-def _normal_unit(graph: Graph, layer: int, unit: int) -> Graph:
+def _normal_unit(graph: Graph, layer: int, unit: int, redundant: set[Name]) -> Graph:
+    """Shift and scale a hidden unit, and add the constants that this fixes to `redundant`."""
     into = _symbolic(graph, layer, 2, unit)
     out = _symbolic(graph, layer + 1, 1, unit)
+    multiplies = (layer, unit) in graph.products
+    scaled = [key for key, curve in out.items() if "a" in curve.function.free]
+    redundant |= set() if multiplies else {(key, "d") for key in into}
+    redundant |= {(key, "a") for key in scaled[:1]} or {(key, "c") for key in list(into)[:1]}
     if not into or not out:
         return graph
-    multiplies = (layer, unit) in graph.products
     shift = 0.0 if multiplies else sum(curve.d for curve in into.values())
-    scaled = [curve.a for curve in out.values() if "a" in curve.function.free]
     first = next(iter(into.values())).c
-    scale = scaled[0] if scaled else 1 / first if first else math.inf
+    scale = out[scaled[0]].a if scaled else 1 / first if first else math.inf
     if not math.isfinite(scale) or scale == 0:
         return graph
     for at, (key, curve) in enumerate(into.items()):
@@ -213,66 +259,11 @@ def _symbolic(graph: Graph, layer: int, end: int, unit: int) -> dict[Key, Symbol
     }
 
 
-def redundant(graph: Graph) -> set[tuple[Key, str]]:
-    """Return the parameters (edge, name) that the normal form fixes."""
-    fixed: set[tuple[Key, str]] = set()
-    for layer, unit in graph.products:
-        fixed |= {(key, "c") for key in list(_symbolic(graph, layer, 2, unit))[1:]}
-    for layer in range(graph.depth - 1):
-        for unit in range(graph.width[layer + 1]):
-            into = _symbolic(graph, layer, 2, unit)
-            out = _symbolic(graph, layer + 1, 1, unit)
-            if (layer, unit) not in graph.products:
-                fixed |= {(key, "d") for key in into}
-            scaled = [key for key, curve in out.items() if "a" in curve.function.free]
-            if scaled:
-                fixed.add((scaled[0], "a"))
-            elif into:
-                fixed.add((next(iter(into)), "c"))
-    last = graph.depth - 1
-    for unit in range(graph.width[-1]):
-        if (last, unit) not in graph.products:
-            fixed |= {(key, "d") for key in list(_symbolic(graph, last, 2, unit))[1:]}
-    return fixed
-
-
-Name = tuple[Key, str]
 PLAIN = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)  # values for constants that are not determined
 NULL = 1e-9  # singular values below this share of the largest count as zero
 
 
-@dataclass(frozen=True)
-class Rounded:
-    """A graph, and its recognised constants as sympy numbers, {(edge, name): number}."""
-
-    graph: Graph
-    exact: dict[Name, Any] = field(default_factory=dict)
-
-    @property
-    def names(self) -> list[Name]:
-        """The (edge, name) of each entry of `graph.parameters`."""
-        return [
-            (key, name)
-            for key in sorted(self.graph.edges)
-            for name in self.graph.formulas()[key].free
-        ]
-
-    @property
-    def complete(self) -> bool:
-        """True if every constant is recognised or fixed by the normal form."""
-        fixed = redundant(self.graph)
-        return all(name in self.exact or name in fixed for name in self.names)
-
-    def fixed(self, values: dict[Name, Any]) -> "Rounded":
-        """Return the same with these constants recognised and set."""
-        graph = self.graph
-        for (key, name), value in values.items():
-            changed: dict[str, Any] = {name: float(value)}
-            graph = graph.with_edge(key, replace(graph.formulas()[key], **changed))
-        return Rounded(graph, self.exact | values)
-
-
-def rounded(graph: Graph, x: Tensor, y: Tensor) -> Rounded:
+def rounded(state: Rounded, x: Tensor, y: Tensor) -> Rounded:
     """Recognise as many constants of a graph in normal form as the data allow.
 
     Constants that the data do not determine, because a family of formulas gives the same function,
@@ -280,14 +271,24 @@ def rounded(graph: Graph, x: Tensor, y: Tensor) -> Rounded:
     each change the other constants are refit; a change that raises the error too much is undone.
 
     Args:
-        graph: the graph, in its normal form, all of whose edges are formulas.
+        state: the normal form of a graph, all of whose edges are formulas.
         x: the inputs, (n, d).
         y: the targets, (n, m).
     """
-    return _Rounding(x, y, Rounded(graph))()
+    rounding = _Rounding(x, y, state)
+    while rounding.settle_one():
+        pass
+    guesses = rounding.guesses()
+    if guesses:
+        rounding.accepts(guesses)
+    while rounding.recognise_one():
+        pass
+    return rounding.state
 
 
 class _Rounding:
+    """The state of a rounding, and the constants that were refused."""
+
     def __init__(self, x: Tensor, y: Tensor, state: Rounded) -> None:
         least = 1e-13  # relative error that counts as rounding
         growth = 3.0  # the factor by which a rounded constant may raise the error
@@ -295,31 +296,14 @@ class _Rounding:
         # error may grow by `noisy_growth` only.
         noise, noisy_growth, sigmas = 1e-6, 1.02, 4.0
         self.x, self.y, self.state = x, y, state
-        self.scale = float(torch.linalg.norm(y - y.mean(dim=0)))
-        self.start = max(self._error(state), least)
+        self.start = max(misfit(state.graph(x), y), least)
         # A smooth error, such as that of a solution, can shift constants by more than noise does.
         noisy = self.start > noise
         self.growth = noisy_growth if noisy else growth
         self.reach = (sigmas / math.sqrt(y.numel()) if noisy else 2.0) * self.start
         self.refused: set[Name] = set()
 
-    def __call__(self) -> Rounded:
-        while self._settle_one():
-            pass
-        self._recognise_all()
-        while self._recognise_one():
-            pass
-        return self.state
-
-    def _error(self, state: Rounded) -> float:
-        error = float(torch.linalg.norm(state.graph(self.x) - self.y)) / self.scale
-        return error if math.isfinite(error) else math.inf
-
-    def _free(self, state: Rounded) -> Tensor:
-        fixed = redundant(state.graph)
-        return torch.tensor([n not in state.exact and n not in fixed for n in state.names])
-
-    def _try(self, values: dict[Name, Any], move: Tensor | None = None) -> bool:
+    def accepts(self, values: dict[Name, Any], move: Tensor | None = None) -> bool:
         """Fix these constants and refit the others; return whether the change was accepted.
 
         `move` (parameters,) is added to the parameters first.
@@ -328,39 +312,41 @@ class _Rounding:
         graph = self.state.graph
         if move is not None:
             graph = graph.moved(graph.parameters + move)
-        trial = Rounded(graph, self.state.exact).fixed(values)
-        free = self._free(trial)
-        if bool(free.any()):
+        trial = replace(self.state, graph=graph).fixed(values)
+        if not trial.complete:
+            free = torch.tensor(trial.free)
             trial = replace(trial, graph=refit(trial.graph, self.x, self.y, steps, free))
-        if self._error(trial) > self.growth * self.start:
+        if misfit(trial.graph(self.x), self.y) > self.growth * self.start:
             return False
         self.state = trial
         return True
 
-    def _decomposed(self) -> tuple[list[Name], Tensor, Tensor, Tensor]:
+    def _decomposed(self) -> tuple[Tensor, list[Name], Tensor, Tensor, Tensor]:
         """Return the singular value decomposition of the Jacobian by the free constants.
 
-        The values are the constants' names, the lengths by which their columns are divided, the
-        singular values and the right singular vectors.
+        The values are a mask of the free constants, their names, the lengths by which their columns
+        are divided, the singular values and the right singular vectors.
         """
-        free = self._free(self.state)
+        free = torch.tensor(self.state.free, dtype=torch.bool)
         names = [n for n, f in zip(self.state.names, free.tolist(), strict=True) if f]
         _, jacobian = self.state.graph.jacobian(self.x)
-        matrix = jacobian.flatten(0, 1)[:, free] / self.scale
+        scale = torch.linalg.norm(self.y - self.y.mean(dim=0))
+        matrix = jacobian.flatten(0, 1)[:, free] / scale
         lengths = torch.linalg.vector_norm(matrix, dim=0).clamp_min(1e-300)
         _, s, vh = torch.linalg.svd(matrix / lengths, full_matrices=False)
-        return names, lengths, s, vh
+        return free, names, lengths, s, vh
 
-    def _settle_one(self) -> bool:
+    def settle_one(self) -> bool:
         """Set one constant that the data do not determine to a simple value, if any is accepted."""
+        import sympy
+
         share = 0.1  # least norm of a constant's part in the null space
-        names, lengths, s, vh = self._decomposed()
+        free, names, lengths, s, vh = self._decomposed()
         null = s <= NULL * s[0] if len(s) else s > 0
         if not bool(null.any()):
             return False
         directions = vh[null]
         weights = directions.square().sum(dim=0).sqrt()
-        free = self._free(self.state)
         for k in torch.argsort(-weights).tolist():
             if names[k] in self.refused or weights[k] < share:
                 continue
@@ -370,18 +356,19 @@ class _Rounding:
             for plain in sorted(PLAIN, key=lambda p: abs(p - value))[:3]:
                 move = torch.zeros_like(self.state.graph.parameters)
                 move[free] = along * (plain - value)
-                if self._try({names[k]: _plain(plain)}, move):
+                if self.accepts({names[k]: sympy.Rational(plain)}, move):
                     return True
             self.refused.add(names[k])
         return False
 
-    def _guesses(self) -> dict[Name, Any]:
-        names, lengths, s, vh = self._decomposed()
+    def guesses(self) -> dict[Name, Any]:
+        """Return the exact numbers that free constants may be."""
+        free, names, lengths, s, vh = self._decomposed()
         if not names:
             return {}
         inverse = torch.where(s > NULL * s[0], 1 / s, 0.0)
         spread = (vh.T * inverse).square().sum(dim=1).sqrt() / lengths
-        values = self.state.graph.parameters[self._free(self.state)]
+        values = self.state.graph.parameters[free]
         reach = (self.reach * spread).clamp_min(1e-14)
         guesses = {
             name: recognise(float(value), float(tolerance))
@@ -390,20 +377,10 @@ class _Rounding:
         }
         return {name: guess for name, guess in guesses.items() if guess is not None}
 
-    def _recognise_all(self) -> None:
-        guesses = self._guesses()
-        if guesses:
-            self._try(guesses)
-
-    def _recognise_one(self) -> bool:
-        for name, guess in self._guesses().items():
-            if self._try({name: guess}):
+    def recognise_one(self) -> bool:
+        """Set one constant to an exact number, if any is accepted."""
+        for name, guess in self.guesses().items():
+            if self.accepts({name: guess}):
                 return True
             self.refused.add(name)
         return False
-
-
-def _plain(value: float) -> Any:
-    import sympy
-
-    return sympy.Rational(value)

@@ -99,27 +99,17 @@ class Snapping:
 
         Without a count, all candidates are followed by the refused functions.
         """
-        lines = [COLUMNS, *map(_row, self.candidates[:count])]
+        lines = [COLUMNS]
+        for c in self.candidates[:count]:
+            fit = f"{c.unexplained:.1e} {c.r2:.6f} {c.function.complexity:g} {c.score:.2f}".split()
+            constants = [f"{parameter:.6g}" for parameter in c.curve.constants]
+            lines.append((c.function.name, *fit, *constants, c.note))
         if count is None:
             blank = ("",) * (len(COLUMNS) - 2)
             lines += [(name, *blank, f"refused: {why}") for name, why in self.refused.items()]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        return "\n".join(
-            "  ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)).rstrip()
-            for line in lines
-        )
-
-
-def _row(candidate: Candidate) -> tuple[str, ...]:
-    return (
-        candidate.function.name,
-        f"{candidate.unexplained:.1e}",
-        f"{candidate.r2:.6f}",
-        f"{candidate.function.complexity:g}",
-        f"{candidate.score:.2f}",
-        *(f"{parameter:.6g}" for parameter in candidate.curve.constants),
-        candidate.note,
-    )
+        padded = [[t.ljust(w) for t, w in zip(line, widths, strict=True)] for line in lines]
+        return "\n".join("  ".join(line).rstrip() for line in padded)
 
 
 NOT_CONVERGED = "not converged: the error was still falling when the steps ended"

@@ -5,6 +5,7 @@ import gc
 import json
 import math
 import resource
+import statistics
 import subprocess
 import sys
 import time
@@ -178,10 +179,8 @@ def _forget_peak() -> None:
 
 def exponent(sizes: list[int], values: list[float]) -> float:
     """The exponent p of values that grow like N^p, by least squares of logarithms."""
-    x, y = ([math.log(max(v, 1e-9)) for v in column] for column in (sizes, values))
-    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
-    top = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
-    return top / sum((a - mean_x) ** 2 for a in x)
+    logarithms = [[math.log(max(v, 1e-9)) for v in column] for column in (sizes, values)]
+    return statistics.linear_regression(*logarithms).slope
 
 
 if __name__ == "__main__":

@@ -124,31 +124,14 @@ def _front(draw: Random, axes: tuple[str, ...]) -> Function:
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
 
 
-class Poisson(kp.Problem):
-    """Δu = f with the source and the boundary values of a given solution."""
-
-    def __init__(self, solution: Callable[[kp.Points], Tensor], domain: Domain = SQUARE) -> None:
-        self.solution, self.domain = solution, domain
-
-    def residual(self, p: kp.Points, u: kp.Jet) -> Tensor:
-        return kp.laplacian(u) - self.source(p)
-
-    def exact(self, p: kp.Points) -> Tensor:
-        return self.solution(p)
-
-    def conditions(self) -> list[Condition]:
-        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+def poisson(solution: Callable[[kp.Points], Tensor], domain: Domain = SQUARE) -> kp.Problem:
+    """Return -Δu = f with the source and the boundary values of a solution."""
+    return kp.Poisson(domain, exact=solution)
 
 
-class Helmholtz(Poisson):
-    """Δu + k² u = f."""
-
-    def __init__(self, number: float, solution: Callable[[kp.Points], Tensor]) -> None:
-        super().__init__(solution)
-        self.number = number
-
-    def residual(self, p: kp.Points, u: kp.Jet) -> Tensor:
-        return kp.laplacian(u) + self.number**2 * u.value - self.source(p)
+def helmholtz(number: float, solution: Callable[[kp.Points], Tensor]) -> kp.Problem:
+    """Return Helmholtz' equation with a wave number and the data of a solution."""
+    return kp.Helmholtz(SQUARE, wavenumber=number, exact=solution)
 
 
 class Bump(kp.Problem):
@@ -218,26 +201,20 @@ class AnisotropicHeat(kp.Problem):
         return u
 
     def conditions(self) -> list[Condition]:
-        walls = self.domain.boundary["x_min", "x_max", "y_min", "y_max"]
-        return [kp.Initial(self.domain, self.exact), kp.Dirichlet(walls, 0.0)]
+        sides = self.domain.boundary["x_min", "x_max", "y_min", "y_max"]
+        return [kp.Initial(self.domain, self.exact), kp.Dirichlet(sides, 0.0)]
 
 
-class Corner(kp.Problem):
-    """Laplace's equation in the L-shape: u = r^(2/3) sin(2φ/3), whose gradient is infinite."""
+def corner() -> kp.Problem:
+    """Return Laplace's equation in the L-shape: u = r^(2/3) sin(2φ/3), of infinite gradient."""
+
+    def solution(p: kp.Points) -> Tensor:
+        radius, angle = torch.hypot(p.x, p.y), torch.atan2(p.y, p.x)
+        angle = torch.where(angle < 0, angle + 2 * math.pi, angle)
+        return radius ** (2 / 3) * torch.sin(2 / 3 * angle)
 
     domain = kp.Polygon([(-1, -1), (0, -1), (0, 0), (1, 0), (1, 1), (-1, 1)])
-
-    def residual(self, p: kp.Points, u: kp.Jet) -> Tensor:
-        return kp.laplacian(u)
-
-    def exact(self, p: kp.Points) -> Tensor:
-        radius, angle = torch.hypot(p.x, p.y), torch.atan2(p.y, p.x)
-        return radius ** (2 / 3) * torch.sin(
-            2 / 3 * torch.where(angle < 0, angle + 2 * math.pi, angle)
-        )
-
-    def conditions(self) -> list[Condition]:
-        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+    return kp.Poisson(domain, source=0.0, exact=solution)
 
 
 class BlackScholes(kp.Problem):
@@ -259,8 +236,8 @@ class BlackScholes(kp.Problem):
         return price - self.strike * torch.exp(-self.rate * p.t) * torch.special.ndtr(one - spread)
 
     def conditions(self) -> list[Condition]:
-        walls = self.domain.boundary["s_min", "s_max"]
-        return [kp.Initial(self.domain, self.exact), kp.Dirichlet(walls, self.exact)]
+        ends = self.domain.boundary["s_min", "s_max"]
+        return [kp.Initial(self.domain, self.exact), kp.Dirichlet(ends, self.exact)]
 
 
 class LotkaVolterra(kp.Problem):
@@ -329,11 +306,11 @@ def _holes() -> kp.Problem:
         terms = [s * torch.log(_square(p, *c)) for s, (c, _) in zip(sizes, holes, strict=True)]
         return torch.stack(terms).sum(0) + p.x * p.y
 
-    return Poisson(solution, domain)
+    return poisson(solution, domain)
 
 
 def _peaks(sharp: float) -> kp.Problem:
-    return Poisson(
+    return poisson(
         lambda p: (
             torch.exp(-sharp * _square(p, 0.5, 0.5)) + torch.exp(-sharp * _square(p, -0.3, 0.2))
         )
@@ -341,7 +318,7 @@ def _peaks(sharp: float) -> kp.Problem:
 
 
 def _moving_front(steep: float) -> kp.Problem:
-    return Poisson(lambda p: torch.atan(steep * (_square(p, -1.2, -1.3).sqrt() - 1.4)))
+    return poisson(lambda p: torch.atan(steep * (_square(p, -1.2, -1.3).sqrt() - 1.4)))
 
 
 def _kernel(gap: float) -> Callable[[kp.Points], Tensor]:
@@ -361,23 +338,23 @@ PROBLEMS: dict[str, Callable[[], kp.Problem]] = {
     "bump of width 0.05": lambda: Bump(0.05),
     "boundary layer 1e-4": lambda: BoundaryLayer(1e-4),
     "boundary layer 1e-2": lambda: BoundaryLayer(1e-2),
-    "logarithm of width 1e-3": lambda: Poisson(
+    "logarithm of width 1e-3": lambda: poisson(
         lambda p: torch.log(p.x**2 + p.y**2 + 1e-6) / 10 + torch.sin(2 * p.x) * torch.sin(3 * p.y)
     ),
-    "pole 1e-4 outside the wall": lambda: Poisson(lambda p: torch.log(_square(p, 1.0001, 0.2))),
-    "pole 0.1 outside the wall": lambda: Poisson(lambda p: torch.log(_square(p, 1.1, 0.2))),
-    "peak 1e-3 in the wall's data": lambda: Poisson(_kernel(1e-3)),
-    "peak 1e-5 in the wall's data": lambda: Poisson(_kernel(1e-5)),
+    "pole 1e-4 outside the wall": lambda: poisson(lambda p: torch.log(_square(p, 1.0001, 0.2))),
+    "pole 0.1 outside the wall": lambda: poisson(lambda p: torch.log(_square(p, 1.1, 0.2))),
+    "peak 1e-3 in the wall's data": lambda: poisson(_kernel(1e-3)),
+    "peak 1e-5 in the wall's data": lambda: poisson(_kernel(1e-5)),
     "peaks exp(-1000 r²)": lambda: _peaks(1000),
     "peaks exp(-50 r²)": lambda: _peaks(50),
     "front of slope 100": lambda: _moving_front(100),
     "front of slope 10": lambda: _moving_front(10),
     "three holes": _holes,
-    "corner of an L-shape": Corner,
+    "corner of an L-shape": corner,
     "anisotropic heat": AnisotropicHeat,
-    "Helmholtz 12": lambda: Helmholtz(12, _smooth),
-    "Helmholtz 40": lambda: Helmholtz(40, _smooth),
-    "resonance 1e-6": lambda: Helmholtz(math.pi / math.sqrt(2) * (1 + 1e-6), _smooth),
+    "Helmholtz 12": lambda: helmholtz(12, _smooth),
+    "Helmholtz 40": lambda: helmholtz(40, _smooth),
+    "resonance 1e-6": lambda: helmholtz(math.pi / math.sqrt(2) * (1 + 1e-6), _smooth),
     "Black-Scholes in dollars": lambda: BlackScholes(100.0),
     "Black-Scholes in strikes": lambda: BlackScholes(1.0),
     "Lotka-Volterra": LotkaVolterra,
@@ -393,7 +370,7 @@ def named(name: str) -> Case:
     return Case(name, problem, kp.KAN(width, degree=9, grid=[4, 8]))
 
 
-Residual = Callable[..., Any]  # of a problem, points and the jets of the fields
+Operator = Callable[[kp.Points, kp.Jet], Tensor]
 
 
 class Manufactured(kp.Problem):
@@ -438,9 +415,11 @@ def _domain(draw: Random, dimension: int) -> tuple[Domain, str]:
 
 
 def _problem(
-    domain: Domain, residual: Residual, exact: Callable[[kp.Points], Any], **more: Any
+    domain: Domain, operator: Operator | None, exact: Callable[[kp.Points], Any], **more: Any
 ) -> kp.Problem:
-    members = {"domain": domain, "residual": residual, "exact": lambda self, p: exact(p)}
+    members = {"domain": domain, "exact": lambda self, p: exact(p)}
+    if operator is not None:
+        members["residual"] = lambda self, p, u: operator(p, u) - self.source(p)
     made: kp.Problem = type("Drawn", (Manufactured,), members | more)()
     return made
 
@@ -449,79 +428,53 @@ def _elliptic(draw: Random) -> tuple[kp.Problem, str]:
     dimension = draw.choice([1, 2, 2, 2, 3])
     domain, where = _domain(draw, dimension)
     function = drawn_function(draw, domain.names)
-    name, residual = _operator(draw, domain)
-    return _problem(domain, residual, function.values), f"{name} in {where}: {function.words}"
+    name, operator = _operator(draw, domain)
+    return _problem(domain, operator, function.values), f"{name} in {where}: {function.words}"
 
 
-def _operator(draw: Random, domain: Domain) -> tuple[str, Residual]:
+def _operator(draw: Random, domain: Domain) -> tuple[str, Operator]:
     size, small = draw.uniform(1, 200), 10 ** draw.uniform(-2.5, 0)
     near = 1 + draw.choice([-1, 1]) * 10 ** draw.uniform(-6, -1)
     resonant = near * (math.pi / 2) ** 2 * domain.dim
 
-    def poisson(self: Any, p: kp.Points, u: kp.Jet) -> Tensor:
-        return kp.laplacian(u) - self.source(p)
-
-    def helmholtz(self: Any, p: kp.Points, u: kp.Jet) -> Tensor:
-        return kp.laplacian(u) + size * u.value - self.source(p)
-
-    def resonance(self: Any, p: kp.Points, u: kp.Jet) -> Tensor:
-        return kp.laplacian(u) + resonant * u.value - self.source(p)
-
-    def convection(self: Any, p: kp.Points, u: kp.Jet) -> Tensor:
-        return -small * kp.laplacian(u) + kp.partial(u, "x") - self.source(p)
-
-    def reaction(self: Any, p: kp.Points, u: kp.Jet) -> Tensor:
-        return -kp.laplacian(u) + size * u.value - self.source(p)
-
-    def variable(self: Any, p: kp.Points, u: kp.Jet) -> Tensor:
+    def variable(p: kp.Points, u: kp.Jet) -> Tensor:
         factor, slope = 1 + 0.9 * torch.sin(3 * p.x), 2.7 * torch.cos(3 * p.x)
-        return factor * kp.laplacian(u) + slope * kp.partial(u, "x") - self.source(p)
+        return factor * kp.laplacian(u) + slope * kp.partial(u, "x")
 
-    def cubic(self: Any, p: kp.Points, u: kp.Jet) -> Tensor:
-        return -kp.laplacian(u) + u.value**3 - self.source(p)
-
-    def stiff(self: Any, p: kp.Points, u: kp.Jet) -> Tensor:
-        return -small * kp.laplacian(u) + u.value**3 - u.value - self.source(p)
-
-    return draw.choice(
-        [
-            ("Poisson", poisson),
-            (f"Helmholtz {size:.3g}", helmholtz),
-            (f"resonance {near - 1:.0e}", resonance),
-            (f"convection {small:.2g}", convection),
-            (f"reaction {size:.3g}", reaction),
-            ("variable coefficient", variable),
-            ("cubic", cubic),
-            (f"Allen-Cahn {small:.2g}", stiff),
-        ]
-    )
+    kinds: list[tuple[str, Operator]] = [
+        ("Poisson", lambda p, u: kp.laplacian(u)),
+        (f"Helmholtz {size:.3g}", lambda p, u: kp.laplacian(u) + size * u.value),
+        (f"resonance {near - 1:.0e}", lambda p, u: kp.laplacian(u) + resonant * u.value),
+        (f"convection {small:.2g}", lambda p, u: kp.partial(u, "x") - small * kp.laplacian(u)),
+        (f"reaction {size:.3g}", lambda p, u: size * u.value - kp.laplacian(u)),
+        ("variable coefficient", variable),
+        ("cubic", lambda p, u: u.value**3 - kp.laplacian(u)),
+        (f"Allen-Cahn {small:.2g}", lambda p, u: u.value**3 - u.value - small * kp.laplacian(u)),
+    ]
+    return draw.choice(kinds)
 
 
 def _in_time(draw: Random) -> tuple[kp.Problem, str]:
     domain = kp.Box(x=(-1, 1), t=(-1, 1))
     function, small = drawn_function(draw, domain.names), 10 ** draw.uniform(-3, 0)
 
-    def heat(self: Any, p: kp.Points, u: kp.Jet) -> Tensor:
-        return kp.partial(u, "t") - small * kp.partial(u, "x", "x") - self.source(p)
-
-    def wave(self: Any, p: kp.Points, u: kp.Jet) -> Tensor:
-        return kp.partial(u, "t", "t") - kp.partial(u, "x", "x") - self.source(p)
-
-    def burgers(self: Any, p: kp.Points, u: kp.Jet) -> Tensor:
+    def burgers(p: kp.Points, u: kp.Jet) -> Tensor:
         flow = u.value * kp.partial(u, "x")
-        return kp.partial(u, "t") + flow - small * kp.partial(u, "x", "x") - self.source(p)
+        return kp.partial(u, "t") + flow - small * kp.partial(u, "x", "x")
 
-    def advection(self: Any, p: kp.Points, u: kp.Jet) -> Tensor:
-        return kp.partial(u, "t") + kp.partial(u, "x") - self.source(p)
-
-    kinds = {"heat": heat, "wave": wave, "Burgers": burgers, "advection": advection}
+    kinds: dict[str, Operator] = {
+        "heat": lambda p, u: kp.partial(u, "t") - small * kp.partial(u, "x", "x"),
+        "wave": lambda p, u: kp.partial(u, "t", "t") - kp.partial(u, "x", "x"),
+        "Burgers": burgers,
+        "advection": lambda p, u: kp.partial(u, "t") + kp.partial(u, "x"),
+    }
     name = draw.choice(sorted(kinds))
 
     def conditions(self: Any) -> list[Condition]:
-        walls = ["x_min"] if name == "advection" else ["x_min", "x_max"]
+        ends = ["x_min"] if name == "advection" else ["x_min", "x_max"]
         rate = function_rate(function) if name == "wave" else None
         start = kp.Initial(self.domain, self.exact, rate)
-        return [start, *(kp.Dirichlet(self.domain.boundary[one], self.exact) for one in walls)]
+        return [start, *(kp.Dirichlet(self.domain.boundary[one], self.exact) for one in ends)]
 
     problem = _problem(domain, kinds[name], function.values, conditions=conditions)
     return problem, f"{name} {small:.2g}: {function.words}"
@@ -557,13 +510,11 @@ def _system(draw: Random) -> tuple[kp.Problem, str]:
         return first.values(p), second.values(p)
 
     def conditions(self: Any) -> list[Condition]:
-        edge = self.domain.boundary
-        return [
-            kp.Dirichlet(edge, first.values, field="u"),
-            kp.Dirichlet(edge, second.values, field="v"),
-        ]
+        both = {"u": first, "v": second}.items()
+        return [kp.Dirichlet(self.domain.boundary, f.values, field=name) for name, f in both]
 
-    problem = _problem(domain, residual, exact, fields=("u", "v"), conditions=conditions)
+    members = {"fields": ("u", "v"), "residual": residual, "conditions": conditions}
+    problem = _problem(domain, None, exact, **members)
     return problem, f"system {coupling:.2g} in {where}: {first.words} | {second.words}"
 
 
