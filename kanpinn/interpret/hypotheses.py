@@ -65,13 +65,15 @@ def skeletons(table: Table, seed: int, deadline: Deadline) -> Iterator[Skeleton]
     """
     shallow, deep = (5,), (4, 2)  # hidden units at the start
     starts = [(shallow, 1e-2), (shallow, 1e-2), (shallow, 3e-3), (deep, 3e-3), (deep, 1e-2)]
-    known: set[str | None] = set()
+    known = set()
     for number, (hidden, strength) in enumerate([*starts, *starts]):
         if deadline.over:
             return
         found = sparse_skeleton(table, hidden, strength, 100 * seed + number)
-        name = found and str([mask.int().tolist() for mask in found])
-        if found is not None and name not in known:
+        if found is None:
+            continue
+        name = str([mask.int().tolist() for mask in found])
+        if name not in known:
             known.add(name)
             yield found
 

@@ -179,21 +179,20 @@ def _of_two(function: Univariate) -> Float[Array, "g 2"]:
             ends = low + (high - low) * numpy.concatenate([[0.0], shares, [1.0]])
         return numpy.array(list(itertools.combinations(ends, 2)))
     if function.period is not None:
-        lattice = itertools.product(
-            numpy.arange(0.25, 60.0, 0.25), numpy.arange(16) / 16 * function.period
-        )
+        centres = numpy.arange(16) / 16 * function.period
+        lattice = [(width, c) for width in numpy.arange(0.25, 60.0, 0.25) for c in centres]
     else:
         # Windows of half-width up to 25 are close enough to find oscillations (the arguments at the
         # ends change by less than π/2 between windows); wider ones only find single transitions.
         steep = (32.0, 40.0, 50.0, 64.0, 80.0, 100.0)
         widths = (*numpy.logspace(-1.5, -0.2, 10), *numpy.arange(0.6, 25.0, 0.6), *steep)
-        lattice = (
+        lattice = [
             (width, centre)
             for width in widths
             for centre in numpy.linspace(
                 -width - 4, width + 4, 2 * math.ceil((width + 4) / 0.75) + 1
             )
-        )
+        ]
     return numpy.array([(centre - width, centre + width) for width, centre in lattice])
 
 

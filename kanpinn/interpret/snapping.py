@@ -99,7 +99,7 @@ class Snapping:
 
         Without a count, all candidates are followed by the refused functions.
         """
-        lines = [COLUMNS]
+        lines: list[tuple[str, ...]] = [COLUMNS]
         for c in self.candidates[:count]:
             fit = f"{c.unexplained:.1e} {c.r2:.6f} {c.function.complexity:g} {c.score:.2f}".split()
             constants = [f"{parameter:.6g}" for parameter in c.curve.constants]

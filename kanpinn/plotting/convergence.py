@@ -214,15 +214,15 @@ def _curve(ax: Axes, curve: ErrorCurve, style: dict[str, Any]) -> None:
     """Draw the points of a curve, their ranges and the fitted line."""
     x, y = ([getattr(p, name) for p in curve.points] for name in ("x", "error"))
     at, medians = ([float(r.median) for r in ranges] for ranges in (x, y))
-    reaches = [  # from the medians to the ends of the ranges, where any range has a length
+    across, up = (  # from the medians to the ends of the ranges, where any range has a length
         [[r.median - r.low for r in ranges], [r.high - r.median for r in ranges]]
         if any(r.high > r.low for r in ranges)
         else None
         for ranges in (x, y)
-    ]
+    )
     look = {"color": style["color"]}
     bars: dict[str, Any] = {"elinewidth": 0.9, "capsize": 1.8, "capthick": 0.9, "fmt": "none"}
-    ax.errorbar(at, medians, *reaches[::-1], ecolor=style["color"], **bars)
+    ax.errorbar(at, medians, up, across, ecolor=style["color"], **bars)
     if len(curve.points) > 1:
         # Next to a fitted line, the line that joins the medians is drawn thin and pale.
         dashes, width, alpha = ("-", 0.5, 0.6) if curve.fit else (style["linestyle"], 1.1, 1.0)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy
 from matplotlib.axes import Axes
@@ -180,7 +180,11 @@ def network_figure(
             adds = sum((k.layer, k.target) == (level - 1, unit) for k in links) > 1
             marks = [("o", 2 * RADIUS, "white"), ("+", 1.2 * RADIUS, BLACK)]
             for marker, inches, face in marks if adds else [("o", 0.07, BLACK)]:
-                look = {"color": BLACK, "markerfacecolor": face, "markeredgewidth": 0.8}
+                look: dict[str, Any] = {
+                    "color": BLACK,
+                    "markerfacecolor": face,
+                    "markeredgewidth": 0.8,
+                }
                 place = layout.unit(level, unit)
                 ax.plot(*place, marker=marker, markersize=72 * inches, zorder=4, **look)
     _names(ax, layout, 0, inputs)
