@@ -224,54 +224,43 @@ class Distance:
 
 
 @dataclass(frozen=True, eq=False)
-class TransfiniteLift:
-    """Extension g of values on faces of a box into the box, by transfinite interpolation.
+class BooleanSum:
+    """g = G + Σ_e w_e (u_e - G at e) for data u_e at one or both ends e of a coordinate.
 
-    It is I - Π_axes (I - P_axis) applied to the values, where P_axis interpolates linearly between
-    the faces of an axis: a signed sum over faces, edges, … It uses nothing but the values.
+    G equals data on other pieces of the boundary. Where these agree with u_e, the sum over the ends
+    vanishes on the other pieces. The weights w_e are linear in the coordinate, or one where there
+    are data at one end only. Taken for one coordinate of a box after another, g is the transfinite
+    interpolation of data on its faces, which uses nothing but these data.
 
     Args:
-        box: a box, or a box over a time interval.
-        data: for each face, by its `side`, a function of n points on that face, which returns
-            (n, m), or None for zero.
+        inner: G, (n, d) → (n, m); None for zero.
+        axis: the index of the coordinate.
+        ends: the data by the value of the coordinate, one or two functions of n points there that
+            return (n, m), or None for zero.
+        names: the names of the coordinates.
 
     Reference: Gordon and Hall, Transfinite element methods (1973).
     """
 
-    box: Domain
-    data: Mapping[Side, Values | None]
+    inner: OfCoords | None
+    axis: int
+    ends: Mapping[float, Values | None]
+    names: tuple[str, ...]
 
     def __call__(self, coords: Coords) -> Tensor:
-        by_axis: dict[int, list[Side]] = {}
-        for side in self.data:
-            by_axis.setdefault(side[0], []).append(side)
-        total = torch.zeros_like(coords[:, :1])
-        for size in range(1, len(by_axis) + 1):
-            for axes in itertools.combinations(by_axis, size):
-                for corner in itertools.product(*(by_axis[axis] for axis in axes)):
-                    total = total - (-1) ** size * self._blend(coords, corner, by_axis)
+        before, x, after = coords.tensor_split((self.axis, self.axis + 1), dim=1)
+        total = torch.zeros_like(x) if self.inner is None else self.inner(coords)
+        low, high = min(self.ends), max(self.ends)
+        for end, values in self.ends.items():
+            at = torch.cat([before, torch.full_like(x, end), after], dim=1)
+            gap = torch.zeros_like(x) if values is None else values(Points(at, self.names))
+            if self.inner is not None:
+                gap = gap - self.inner(at)
+            if len(self.ends) == 2:
+                share = (x - low) / (high - low)
+                gap = (share if end == high else 1 - share) * gap
+            total = total + gap
         return total
-
-    def _blend(
-        self, coords: Tensor, corner: tuple[Side, ...], by_axis: dict[int, list[Side]]
-    ) -> Tensor:
-        """Return the data where these faces meet, times their linear interpolation weights.
-
-        A face whose opposite face has no data has the weight one.
-        """
-        low, high = (c.to(coords) for c in self.box.bounds)
-        weight, columns = torch.ones_like(coords[:, :1]), list(coords.split(1, dim=1))
-        for axis, upper in corner:
-            a, b = low[axis], high[axis]
-            share = (columns[axis] - a) / (b - a)
-            if len(by_axis[axis]) == 2:
-                weight = weight * (share if upper else 1 - share)
-            columns[axis] = torch.full_like(share, float(b if upper else a))
-        values = self.data[corner[0]]
-        if values is None:
-            return torch.zeros_like(weight)
-        on_face = Points(torch.cat(columns, dim=1), self.box.names)
-        return weight * values(on_face)
 
 
 @dataclass(frozen=True, eq=False)
@@ -290,13 +279,23 @@ def on_faces(box: Domain, data: Mapping[Side, Values | None]) -> ExactDirichlet:
     """Return the output map that builds in data on faces of a box.
 
     Its D is the product of 1 ± ξ over the faces, where ξ in [-1, 1] is the scaled coordinate that
-    is constant on the face; see `TransfiniteLift` for the arguments and g.
+    is constant on the face.
+
+    Args:
+        box: a box, or a box over a time interval.
+        data: for each face, by its `side`, a function of n points on that face, which returns
+            (n, m), or None for zero.
     """
     low, high = box.bounds
     depths = tuple(partial(_depth, box, axis, upper) for axis, upper in data)
     sizes = tuple(float((high - low)[axis]) / 2 for axis, _ in data)
-    zero = all(values is None for values in data.values())
-    return ExactDirichlet(Distance(depths, sizes), None if zero else TransfiniteLift(box, data))
+    lift, by_axis = None, dict[int, dict[float, Values | None]]()
+    for (axis, upper), values in data.items():
+        by_axis.setdefault(axis, {})[float(box.bounds[int(upper)][axis])] = values
+    if any(values is not None for values in data.values()):
+        for axis, ends in by_axis.items():
+            lift = BooleanSum(lift, axis, ends, box.names)
+    return ExactDirichlet(Distance(depths, sizes), lift)
 
 
 def _depth(box: Domain, axis: int, upper: bool, coords: Coords) -> Column:
@@ -362,38 +361,6 @@ def _negative(function: OfCoords, coords: Coords) -> Tensor:
     return -function(coords)
 
 
-@dataclass(frozen=True, eq=False)
-class InTime:
-    """g(x, t) = G(x, t) + Σ_e w_e(t) (u_e(x) - G(x, t_e)) for data u_e at one or both ends of time.
-
-    G equals the data on the walls. Where these agree with u_e, the sum over the ends e vanishes on
-    the walls. The weights w_e are linear in time, or one where there are data at one end only.
-
-    Args:
-        walls: G, (n, d) → (n, 1); None for zero.
-        ends: the data u_e by the time t_e, one or two.
-        names: the names of the coordinates, the time last.
-    """
-
-    walls: OfCoords | None
-    ends: Mapping[float, Values]
-    names: tuple[str, ...]
-
-    def __call__(self, coords: Coords) -> Tensor:
-        total = torch.zeros_like(coords[:, :1]) if self.walls is None else self.walls(coords)
-        low, high = min(self.ends), max(self.ends)
-        for end, values in self.ends.items():
-            at = torch.cat([coords[:, :-1], torch.full_like(coords[:, -1:], end)], dim=1)
-            gap = values(Points(at, self.names))
-            if self.walls is not None:
-                gap = gap - self.walls(at)
-            if len(self.ends) == 2:
-                share = (coords[:, -1:] - low) / (high - low)
-                gap = (share if end == high else 1 - share) * gap
-            total = total + gap
-        return total
-
-
 def on_any_domain(domain: Domain, data: Sequence[Prescribed], rough: bool) -> ExactDirichlet:
     """Return the output map that builds in the data of one field on pieces of any domain.
 
@@ -425,7 +392,8 @@ def on_any_domain(domain: Domain, data: Sequence[Prescribed], rough: bool) -> Ex
         if lift is None:
             raise NotExact("no polynomial takes the prescribed values, which must be smooth")
     if not all(one.is_zero for one in ends.values()) or (ends and lift is not None):
-        lift = InTime(lift, {end: one.values for end, one in ends.items()}, domain.names)
+        at_ends = {end: one.values for end, one in ends.items()}
+        lift = BooleanSum(lift, domain.dim - 1, at_ends, domain.names)
     return ExactDirichlet(depth, lift)
 
 

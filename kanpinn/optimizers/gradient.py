@@ -41,9 +41,7 @@ class Adam(Optimizer):
 
     steps: int = 1000
     lr: float = 1e-3
-
-    def measures(self, step: int) -> bool:
-        return step % max(1, self.steps // 250) == 0
+    cheap_steps = True
 
     def __post_init__(self) -> None:
         integer("steps", self.steps)
@@ -363,10 +361,8 @@ class SSBroyden(Optimizer):
     steps: int = 2000
     tolerance: float = 1e-6
     largest: int = 5000
+    cheap_steps = True
     title = "SSBroyden"
-
-    def measures(self, step: int) -> bool:
-        return step % max(1, self.steps // 250) == 0
 
     def __post_init__(self) -> None:
         integer("steps", self.steps)

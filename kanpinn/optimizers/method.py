@@ -197,6 +197,7 @@ class Method(ABC):
         needs_fixed_points: whether points must not be resampled between its steps.
         output_layer_only: whether it fits the output layer alone. fits_points: whether it lowers
             the residual at the collocation points of the solve.
+        cheap_steps: whether the error is measured after some steps only, about 250 in all.
         advice: what may help where the limit of steps ends it, for the status.
 
     Example:
@@ -211,6 +212,7 @@ class Method(ABC):
     needs_fixed_points = False
     output_layer_only = False
     fits_points = True
+    cheap_steps = False
     advice = "more steps may help"
 
     @property
@@ -223,7 +225,7 @@ class Method(ABC):
 
         Methods whose steps are cheap measure it after some of them.
         """
-        return True
+        return not self.cheap_steps or step % max(1, self.steps // 250) == 0
 
     def check(self, network: Network) -> None:
         """Check that the method can work on a network: by default on all that any method can solve.

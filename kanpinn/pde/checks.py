@@ -554,16 +554,8 @@ def _normal_coefficient(equation: ResidualFunction, p: Points) -> Tensor:
 
     def parabola(channels: Channels) -> Jet:
         """The jet of s²/2 at the points, s the distance from the boundary along the normal."""
-        zero, gradient = p.coords.new_zeros(len(p), 1), normals[..., None]
-        second = lines = None
-        if channels.second_count:
-            second = p.coords.new_zeros(len(p), channels.second_count, 1)
-        if channels.directions:
-            along = normals @ p.coords.new_tensor(channels.directions).T
-            lines = p.coords.new_zeros(*along.shape, channels.order, 1)
-            lines[:, :, 0, 0] = along
-        s = Jet(channels, zero, gradient if channels.gradient else None, second, lines)
-        return s * s * 0.5
+        along = lambda x: ((x - p.coords) * normals).sum(dim=1, keepdim=True)  # noqa: E731
+        return jet_of(lambda x: along(x) ** 2 / 2, p.coords, channels)
 
     channels, values = find_channels(lambda c: equation(p, parabola(c)), p.names)
     return (values - equation(p, parabola(channels) * 0))[:, 0]

@@ -13,6 +13,7 @@ so that coefficients may depend on x, and is exact. Second derivatives in the de
 Reference: Courant and Hilbert, Methods of Mathematical Physics I (1953), chapter IV.
 """
 
+import functools
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -135,16 +136,9 @@ def _derivatives(u: Jet, order: int) -> Tensor:
     names = u.channels.names
     if order == 0:
         return u.value
-    if order == 1:
-        return torch.cat([partial(u, name) for name in names], dim=1)
-    made: dict[tuple[str, ...], Tensor] = {}
-    columns = []
-    for which in itertools.product(names, repeat=order):
-        key = tuple(sorted(which, key=names.index))
-        if key not in made:
-            made[key] = partial(u, *key)
-        columns.append(made[key])
-    return torch.cat(columns, dim=1)
+    by = functools.cache(functools.partial(partial, u))
+    orders = itertools.product(names, repeat=order)
+    return torch.cat([by(*sorted(which, key=names.index)) for which in orders], dim=1)
 
 
 def _jets(levels: Levels, directions: Channels) -> list[Jet]:

@@ -497,13 +497,7 @@ class Helmholtz(Equation):
         True
     """
 
-    def __init__(
-        self,
-        domain: Domain,
-        *,
-        wavenumber: Data,
-        **shared: Unpack[Shared],
-    ) -> None:
+    def __init__(self, domain: Domain, *, wavenumber: Data, **shared: Unpack[Shared]) -> None:
         super().__init__(domain, **shared)
         self.steady()
         self.wavenumber = self.coefficient("wavenumber", wavenumber)

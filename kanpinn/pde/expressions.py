@@ -7,6 +7,7 @@ import ast
 import functools
 import itertools
 import math
+import operator
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,27 +56,23 @@ FUNCTIONS = {
     "where": Function(torch.where, 3, 3, of="first"),
 }
 JUMPS = ("sign", "where")  # functions that can be discontinuous
+ARITHMETIC = {
+    "Add": operator.add,
+    "Sub": operator.sub,
+    "Mult": operator.mul,
+    "Div": operator.truediv,
+    "Pow": operator.pow,  # autograd gives all derivatives of x**2 at 0 for a Python number
+}
+COMPARISONS = {"Lt": operator.lt, "LtE": operator.le, "Gt": operator.gt, "GtE": operator.ge}
 OPERATORS = {
-    "Add": Function(lambda a, b: a + b, 2, 2, mixed=True),
-    "Sub": Function(lambda a, b: a - b, 2, 2, mixed=True),
-    "Mult": Function(lambda a, b: a * b, 2, 2, mixed=True),
-    "Div": Function(lambda a, b: a / b, 2, 2, mixed=True),
-    # With a Python number as exponent, autograd gives all derivatives of x**2 at 0.
-    "Pow": Function(lambda a, b: a**b, 2, 2, mixed=True),
-    "USub": Function(lambda a: -a, mixed=True),
-    "UAdd": Function(lambda a: a, mixed=True),
-    "Lt": Function(lambda a, b: a < b, 2, 2, mixed=True, truth=True),
-    "LtE": Function(lambda a, b: a <= b, 2, 2, mixed=True, truth=True),
-    "Gt": Function(lambda a, b: a > b, 2, 2, mixed=True, truth=True),
-    "GtE": Function(lambda a, b: a >= b, 2, 2, mixed=True, truth=True),
-    "And": Function(
-        lambda *v: functools.reduce(torch.logical_and, v), 2, 255, truth=True, of="all"
-    ),
-    "Or": Function(lambda *v: functools.reduce(torch.logical_or, v), 2, 255, truth=True, of="all"),
+    **{name: Function(compute, 2, 2, mixed=True) for name, compute in ARITHMETIC.items()},
+    **{name: Function(one, 2, 2, mixed=True, truth=True) for name, one in COMPARISONS.items()},
+    "USub": Function(operator.neg, mixed=True),
+    "UAdd": Function(operator.pos, mixed=True),
+    "And": Function(lambda *v: functools.reduce(torch.logical_and, v), 2, 255, False, True, "all"),
+    "Or": Function(lambda *v: functools.reduce(torch.logical_or, v), 2, 255, False, True, "all"),
     "Not": Function(torch.logical_not, truth=True, of="all"),
 }
-
-
 KNOWN = FUNCTIONS | OPERATORS
 
 
@@ -220,14 +217,14 @@ def _any_node(tree: ast.expr, values: Mapping[str, float]) -> Node:
                 raise Refused(f"{name} is a function: {name}(…)", tree)
             return Node(constant=values[name]) if name in values else Node(name)
         case ast.BinOp() | ast.UnaryOp() | ast.BoolOp():
-            operator = type(tree.op).__name__
-            if operator not in OPERATORS:
+            name = type(tree.op).__name__
+            if name not in OPERATORS:
                 hint = HINTS.get(type(tree.op), "only + - * / ** are allowed")
-                raise Refused(f"the operator {operator} is not allowed: {hint}", tree)
+                raise Refused(f"the operator {name} is not allowed: {hint}", tree)
             operands = [
                 child for child in ast.iter_child_nodes(tree) if isinstance(child, ast.expr)
             ]
-            return _applied(operator, operands, tree, values)
+            return _applied(name, operands, tree, values)
         case ast.Compare():
             pairs = itertools.pairwise([tree.left, *tree.comparators])
             parts = []

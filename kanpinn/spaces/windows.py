@@ -17,10 +17,9 @@ from kanpinn.geometry import Box
 from kanpinn.jets import Jet
 from kanpinn.networks.basis import Basis, BSplines
 from kanpinn.networks.constraints import choose_imposition, periodic_axes, refuse_unfit
-from kanpinn.networks.kan import KAN, KANLayer
+from kanpinn.networks.kan import KAN, KANLayer, ProductLayer
 from kanpinn.networks.layer import Layer, Layers, Sensitivities, Tape
 from kanpinn.networks.network import Imposition, Network
-from kanpinn.networks.product_layer import ProductLayer
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.spaces.evolution_terms import order_in_time
 from kanpinn.spaces.jets_in_time import Inputs, by_windows, time_of

@@ -11,8 +11,8 @@ from scipy.sparse.linalg import gmres
 import kanpinn as kp
 from kanpinn.jets import Channels, Coordinates, jet_of
 from kanpinn.networks.basis import BSplines
+from kanpinn.networks.kan import ProductLayer
 from kanpinn.networks.layer import Tape
-from kanpinn.networks.product_layer import ProductLayer
 from kanpinn.solvers.state import SolverState
 
 F = torch.float64
