@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from numbers import Real
@@ -525,39 +525,35 @@ class ComponentDirichlet(OnBoundary):
             plane[axis] = normals[0, axis].sign()
             if not torch.allclose(normals, plane.expand_as(normals), rtol=0, atol=1e-12):
                 return []  # the condition couples fields, so no single field has values
-            for component, factor, column in self.plain(axis, float(plane[axis])):
-                values = partial(self._values, plane, factor, column)
-                name, zero = self.fields[component], self.value == 0
-                found.append(Prescribed(self, name, piece, values, is_zero=zero))
+            for column, row in enumerate(self.rows(plane[None, : len(self.fields)])[0]):
+                if row.any():  # a row of a normal along an axis is about one field
+                    values = partial(self._values, plane, row, column)
+                    name = self.fields[int(row.abs().argmax())]
+                    found.append(Prescribed(self, name, piece, values, is_zero=self.value == 0))
         return found
 
+    @abstractmethod
+    def rows(self, normals: Tensor) -> Tensor:
+        """Return the matrix A of the component A u, (n, k, m); normals: in space, (n, m)."""
+
     def target(self, p: Points) -> Tensor:
-        """Return the prescribed values at n points with normals, (n, equations) or (n, 1)."""
+        """Return the prescribed values at n points with normals, (n, k) or (n, 1)."""
         return values_of(self.value, p, self.columns, f"a {type(self).__name__} value")
 
-    @abstractmethod
-    def plain(self, axis: int, sign: float) -> Iterator[tuple[int, float, int]]:
-        """Express the condition by single fields where the normal is ± a coordinate direction.
-
-        Args:
-            axis: the number of the coordinate.
-            sign: the sign of the normal along it.
-
-        Yields:
-            (component, factor, column): the field of this number has the values factor times this
-            column of `target`.
-        """
-
-    def _values(self, plane: Tensor, factor: float, column: int, p: Points) -> Tensor:
-        """Return the values (n, 1) of one field on a plane with this normal."""
-        found = self.target(Points(p.coords, p.names, plane.to(p.coords).expand_as(p.coords)))
-        return factor * (found if found.shape[1] == 1 else found[:, column, None])
-
-    def _vector(self, p: Points, fields: Sequence[Jet]) -> tuple[Tensor, Tensor]:
-        """Return the vector's values and the normal's components in space, (n, m) each."""
+    def residual(self, p: Points, *fields: Jet) -> Tensor:
+        """Return the component of u minus its value, (n, k)."""
         assert p.normals is not None
-        u = torch.cat([f.value for f in fields], dim=1)
-        return u, p.normals[:, : u.shape[1]]
+        u, value = torch.cat([f.value for f in fields], dim=1), self.target(p)
+        rows = self.rows(p.normals[:, : len(fields)])
+        if rows.shape[1] == 1:
+            return torch.einsum("nkm,nm->nk", rows, u) - value
+        return torch.einsum("nkm,nm->nk", rows, u - value)
+
+    def _values(self, plane: Tensor, row: Tensor, column: int, p: Points) -> Tensor:
+        """Return the values (n, 1) of the field of a row of A on a plane with this normal."""
+        found = self.target(Points(p.coords, p.names, plane.to(p.coords).expand_as(p.coords)))
+        found = found if found.shape[1] == 1 else found[:, column, None]
+        return found * float(row.sum())
 
 
 @dataclass(frozen=True)
@@ -574,13 +570,8 @@ class NormalDirichlet(ComponentDirichlet):
         ('u', 'v')
     """
 
-    def plain(self, axis: int, sign: float) -> Iterator[tuple[int, float, int]]:
-        yield axis, sign, 0
-
-    def residual(self, p: Points, *fields: Jet) -> Tensor:
-        """Return u · n - value, (n, 1)."""
-        u, normal = self._vector(p, fields)
-        return (u * normal).sum(dim=1, keepdim=True) - self.target(p)
+    def rows(self, normals: Tensor) -> Tensor:
+        return normals[:, None]
 
 
 @dataclass(frozen=True)
@@ -611,20 +602,11 @@ class TangentialDirichlet(ComponentDirichlet):
             )
         vars(self)["columns"] = 1 if len(self.fields) == 2 else len(self.fields)
 
-    def plain(self, axis: int, sign: float) -> Iterator[tuple[int, float, int]]:
-        if len(self.fields) == 2:
-            yield 1 - axis, sign if axis == 0 else -sign, 0
-        else:
-            yield from ((i, 1.0, i) for i in range(len(self.fields)) if i != axis)
-
-    def residual(self, p: Points, *fields: Jet) -> Tensor:
-        """Return u · t - value, (n, 1), or in space the tangential part of u - value, (n, 3)."""
-        u, normal = self._vector(p, fields)
-        if len(fields) == 2:
-            tangent = torch.stack([-normal[:, 1], normal[:, 0]], dim=1)
-            return (u * tangent).sum(dim=1, keepdim=True) - self.target(p)
-        gap = u - self.target(p)
-        return gap - (gap * normal).sum(dim=1, keepdim=True) * normal
+    def rows(self, normals: Tensor) -> Tensor:
+        if normals.shape[1] == 2:
+            return torch.stack([-normals[:, 1], normals[:, 0]], dim=1)[:, None]
+        identity = torch.eye(normals.shape[1]).to(normals)
+        return identity - normals[:, :, None] * normals[:, None]
 
 
 @dataclass(frozen=True)
