@@ -3,11 +3,11 @@
 import pytest
 import torch
 from cases import cells_of, check_estimate, error_of, solved_in_cells
+from kanpinn.solvers.auto.traits import Traits
 from layered import Layered, part
 
 import kanpinn as kp
 from kanpinn.geometry.division import SolidDivision
-from kanpinn.solvers.auto.traits import Traits
 from kanpinn.spaces.cells.geometry.regions import SpaceRegions
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.elimination import FaceSolver
