@@ -32,7 +32,7 @@ from kanpinn.runs.results import folder as folders
 from kanpinn.runs.results.checkpoint import write_checkpoint
 from kanpinn.runs.results.contents import Contents, SolveContents
 from kanpinn.runs.results.folder import run_record
-from kanpinn.runs.study.plan import Task, execute, plan, version
+from kanpinn.runs.study.sweep import Task, execute, plan, version
 from kanpinn.runs.study.table import RUNS
 
 PROBLEM = script.PROBLEMS / "poisson2d.toml"

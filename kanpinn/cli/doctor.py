@@ -4,9 +4,8 @@ import os
 import platform
 import re
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
@@ -14,6 +13,7 @@ import kanpinn
 from kanpinn._support.errors import NumericalError
 from kanpinn._support.interrupts import importing
 from kanpinn._support.memory import free_memory, machine_memory, written_size
+from kanpinn._support.versions import version_of
 from kanpinn.cli.screen import plain_table, reporting
 
 if TYPE_CHECKING:
@@ -52,30 +52,20 @@ def doctor_command() -> None:
 def _versions() -> Iterator[Finding]:
     yield Finding("kanpinn", f"{kanpinn.__version__} in {Path(kanpinn.__file__).parent}")
     yield Finding("Python", f"{platform.python_version()} on {platform.platform()}")
-    found = {name: _version(name) for name in dict.fromkeys((*SHOWN, *_required("")))}
-    for name in SHOWN:
-        yield Finding(name, found[name] or "not installed")
+    found = {name: version_of(name) for name in dict.fromkeys((*SHOWN, *_required("")))}
+    yield from (Finding(name, found[name] or "not installed") for name in SHOWN)
     missing = [name for name, version in found.items() if not version]
     wrong = f"not installed: {', '.join(missing)} (pip install kanpinn)" if missing else ""
-    others = len(found) - len(SHOWN)
-    yield Finding("other packages", f"{others} needed, {len(missing)} missing", wrong)
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""
+    others = f"{len(found) - len(SHOWN)} needed, {len(missing)} missing"
+    yield Finding("other packages", others, wrong)
 
 
 def _required(extra: str) -> list[str]:
     """Return the packages that kanpinn needs, or those of an extra."""
-    try:
-        lines = metadata.requires("kanpinn") or []
-    except metadata.PackageNotFoundError:  # it is on the path, but not installed
-        return []
+    from importlib import metadata
+
     found = []
-    for line in lines:
+    for line in metadata.requires("kanpinn") or [] if version_of("kanpinn") else []:
         marker = re.search(r"extra == ['\"]([\w-]+)['\"]", line)
         name = re.match(r"[\w.-]+", line)
         if name and (marker[1] if marker else "") == extra:
@@ -85,12 +75,13 @@ def _required(extra: str) -> list[str]:
 
 def _extras() -> Iterator[Finding]:
     """Yield the optional extras; those for work on kanpinn itself are left out."""
-    try:
-        extras = metadata.metadata("kanpinn").get_all("Provides-Extra") or []
-    except metadata.PackageNotFoundError:
+    from importlib import metadata
+
+    if version_of("kanpinn") is None:  # it is on the path, but not installed
         return
+    extras = metadata.metadata("kanpinn").get_all("Provides-Extra") or []
     for extra in sorted({*extras} - {"test", "docs"}):
-        missing = [name for name in _required(extra) if not _version(name)]
+        missing = [name for name in _required(extra) if not version_of(name)]
         absent = f"without {', '.join(missing)} (pip install 'kanpinn[{extra}]')"
         yield Finding(f"extra {extra}", absent if missing else "installed")
 
@@ -154,29 +145,13 @@ def _self_test(expected: float = 1e-10) -> Finding:
         return Finding("self-test", "failed", f"the self-test failed: {told}")
     assert solution.errors is not None
     reached = solution.errors.l2_relative
-    told = f"Poisson's equation: relative L2 error {reached:.1e}, expected below {expected:.0e}"
-    wrong = f"the self-test has the relative error {reached:.1e}, expected below {expected:.0e}"
-    return Finding(
-        "self-test", f"{told}, {solution.seconds:.1f} s", "" if reached < expected else wrong
-    )
+    told = f"relative L2 error {reached:.1e}, expected below {expected:.0e}"
+    wrong = "" if reached < expected else f"the self-test has the {told}"
+    return Finding("self-test", f"Poisson's equation: {told}, {solution.seconds:.1f} s", wrong)
 
 
 def _solve_poisson() -> "Solution":
-    import torch
-
-    class Square(kanpinn.Problem):
-        """Δu = f on the unit square, u = 0 on its boundary; u = sin(πx) sin(2πy)."""
-
-        domain = kanpinn.Box(x=(0, 1), y=(0, 1))
-
-        def residual(self, p: Any, *fields: Any) -> Any:
-            return kanpinn.laplacian(fields[0]) + 5 * torch.pi**2 * self.exact(p)
-
-        def conditions(self) -> Any:
-            return [kanpinn.Dirichlet(self.domain.boundary, 0.0)]
-
-        def exact(self, p: Any) -> Any:
-            return torch.sin(torch.pi * p.x) * torch.sin(2 * torch.pi * p.y)
-
+    domain = kanpinn.Box(x=(0, 1), y=(0, 1))
+    problem = kanpinn.Poisson(domain, exact="sin(pi*x) * sin(2*pi*y)")
     network = kanpinn.KAN([2, 48, 1], degree=9, grid=[2, 4], seed=0)
-    return kanpinn.solve(Square(), network, seed=0)
+    return kanpinn.solve(problem, network, seed=0)

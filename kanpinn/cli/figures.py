@@ -10,8 +10,12 @@ import typer
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.interrupts import importing
-from kanpinn.cli.options import Open, RunPath, Trust
-from kanpinn.cli.screen import reporting, show_page
+from kanpinn.cli.options import RunPath, Trust
+from kanpinn.cli.screen import reporting
+
+RunOrStudy = Annotated[
+    Path, typer.Argument(metavar="RUN|STUDY", help="A run folder, or the folder of a study.")
+]
 
 
 class Format(Enum):
@@ -21,19 +25,13 @@ class Format(Enum):
     NPZ = "npz"
 
 
-def plot_command(
-    folder: Annotated[
-        Path, typer.Argument(metavar="RUN|STUDY", help="A run folder, or the folder of a study.")
-    ],
-    trust: Trust = False,
-    shown: Open = False,
-) -> None:
+def plot_command(folder: RunOrStudy, trust: Trust = False) -> None:
     """Draw the figures of a run, or of a study.
 
     Those of a run are PNG files, those of a study PNG and PDF files, in the folder's figures/.
     """
     with reporting():
-        if is_study := _is_study(folder):
+        if _is_study(folder):
             with importing():
                 from kanpinn.runs.report import draw_study
                 from kanpinn.runs.study import Study
@@ -51,19 +49,14 @@ def plot_command(
             paths = contents.draw(load(found, trust=trust), found / "figures")
         for path in paths:
             typer.echo(path)
-        if shown:
-            show_page(_study_page(folder, None) if is_study else run_page(folder))
 
 
 def report_command(
-    folder: Annotated[
-        Path, typer.Argument(metavar="RUN|STUDY", help="A run folder, or the folder of a study.")
-    ],
+    folder: RunOrStudy,
     output: Annotated[
         Path | None,
         typer.Option("--output", metavar="FILE", help="By default report.html in the folder."),
     ] = None,
-    shown: Open = False,
 ) -> None:
     """Write a run or a study as one HTML page.
 
@@ -73,27 +66,16 @@ def report_command(
     with reporting():
         if output is not None and not output.absolute().parent.is_dir():
             raise InputError(f"--output {output}: there is no folder {output.parent}")
+        is_study = _is_study(folder)
+        with importing():
+            from kanpinn.runs.report import write_report, write_run_report
+            from kanpinn.runs.study import Study
+
         with writing(folder if output is None else output):
-            page = _study_page(folder, output) if _is_study(folder) else run_page(folder, output)
-        typer.echo(page)
-        if shown:
-            show_page(page)
-
-
-def _study_page(folder: Path, output: Path | None) -> Path:
-    with importing():
-        from kanpinn.runs.report import write_report
-        from kanpinn.runs.study import Study
-
-    return write_report(Study.read(folder), output)
-
-
-def run_page(folder: Path, output: Path | None = None) -> Path:
-    """Write the report of a run, and return its path."""
-    with importing():
-        from kanpinn.runs.report import write_run_report
-
-    return write_run_report(folder, output)
+            if is_study:
+                typer.echo(write_report(Study.read(folder), output))
+            else:
+                typer.echo(write_run_report(folder, output))
 
 
 def _is_study(folder: Path) -> bool:

@@ -13,11 +13,11 @@ from kanpinn.cli.options import RunPath, Trust
 from kanpinn.cli.screen import note, plain_table, reporting
 
 if TYPE_CHECKING:
-    from kanpinn.interpret.formula import EdgeRow, Formula
+    from kanpinn.interpret.formula import Formula
     from kanpinn.solvers.fit import Fitted
     from kanpinn.solvers.solution import Solution
 
-HEADS = ("edge", "function", "a", "b", "c", "d", "R²", "complexity")
+HEADS: tuple[str, ...] = ("edge", "function", "a", "b", "c", "d", "R²", "complexity")
 FILES = ("formula.json", "formula.tex", "network.png")
 
 
@@ -75,9 +75,9 @@ def interpret_command(
         result = cast("Solution | Fitted", load(run, trust=trust))
         kan_of(result.surrogate)  # refuses networks other than KANs
         formula = read(result, names, seed=seed, **limit)
-        folder, record = run_folder(run), formula_record(result, formula)
+        folder = run_folder(run)
         with writing(folder):
-            _write(result, formula, record, folder)
+            _write(result, formula, folder)
         if json:
             typer.echo((folder / FILES[0]).read_text(encoding="utf-8"), nl=False)
             return
@@ -86,16 +86,21 @@ def interpret_command(
         note(f"written to {folder}: {', '.join(FILES)}")
 
 
-def formula_record(result: "Solution | Fitted", formula: "Formula") -> dict[str, Any]:
-    """Return the contents of formula.json as plain values."""
+def _write(result: "Solution | Fitted", formula: "Formula", folder: Path) -> None:
+    """Write formula.json, formula.tex and network.png."""
     from dataclasses import asdict
 
     import sympy
 
-    return {
+    from kanpinn._support.files import write_text
+    from kanpinn.interpret.pictures import draw_network
+    from kanpinn.plotting.style import save
+    from kanpinn.runs.results.record import write_record
+
+    named = list(zip(result.fields, formula.expressions, strict=True))
+    record = {
         "formulas": {
-            name: {"expression": str(e), "latex": sympy.latex(e)}
-            for name, e in zip(result.fields, formula.expressions, strict=True)
+            name: {"expression": str(one), "latex": sympy.latex(one)} for name, one in named
         },
         "inputs": [str(symbol) for symbol in formula.symbols],
         "error": formula.error,
@@ -107,34 +112,23 @@ def formula_record(result: "Solution | Fitted", formula: "Formula") -> dict[str,
         "products": sorted(formula.graph.products),
         "defects": [asdict(defect) for defect in formula.defects],
     }
-
-
-def _write(
-    result: "Solution | Fitted", formula: "Formula", record: dict[str, Any], folder: Path
-) -> None:
-    import sympy
-
-    from kanpinn._support.files import write_text
-    from kanpinn.interpret.pictures import draw_network
-    from kanpinn.plotting.style import save
-    from kanpinn.runs.results.record import write_record
-
-    read, drawn, picture = FILES
-    write_record(folder / read, record)
-    equations = (
-        f"{name} = {sympy.latex(e)}\n"
-        for name, e in zip(result.fields, formula.expressions, strict=True)
-    )
-    write_text(folder / drawn, "".join(equations))
+    write_record(folder / FILES[0], record)
+    equations = "".join(f"{name} = {sympy.latex(one)}\n" for name, one in named)
+    write_text(folder / FILES[1], equations)
     symbolic = tuple(formula.graph.edges) if formula.own_edges else ()
-    save(draw_network(result, symbolic), folder / picture)
+    save(draw_network(result, symbolic), folder / FILES[2])
 
 
 def _lines(result: "Solution | Fitted", formula: "Formula") -> Iterator[str]:
     if not formula.own_edges:
         width = list(formula.graph.width)
         yield f"read off a KAN {width} that was fitted to the values of this network"
-    yield plain_table([HEADS, *map(_cells, formula.edges)])
+    rows = [HEADS]
+    for e in formula.edges:
+        numbers = (f"{value:.6g}" for value in (e.a, e.b, e.c, e.d))
+        place = f"layer {e.layer}: {e.input} to {e.output}"
+        rows.append((place, e.function, *numbers, f"{e.r2:.6f}", f"{e.complexity:g}"))
+    yield plain_table(rows)
     for layer, unit in sorted(formula.graph.products):
         yield f"layer {layer}: the edges to {unit} are multiplied"
     for name, expression in zip(result.fields, formula.expressions, strict=True):
@@ -144,9 +138,3 @@ def _lines(result: "Solution | Fitted", formula: "Formula") -> Iterator[str]:
         yield f"{defect.name}: its residual is {defect.relative:.1e} of the terms"
     if formula.is_identity:
         yield "the formula solves the problem: the residual is rounding"
-
-
-def _cells(edge: "EdgeRow") -> list[str]:
-    numbers = (f"{value:.6g}" for value in (edge.a, edge.b, edge.c, edge.d))
-    place = f"layer {edge.layer}: {edge.input} to {edge.output}"
-    return [place, edge.function, *numbers, f"{edge.r2:.6f}", f"{edge.complexity:g}"]

@@ -1,9 +1,8 @@
 """kanpinn list: tables of problem files, runs and studies."""
 
 import ast
-import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from kanpinn.runs.config import Config
 
 PROBLEMS = Path("problems")
+DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError)  # errors of damaged records
 
 
 def list_command(
@@ -90,67 +90,60 @@ def _docstring(config: "Config") -> str:
 
 
 def _runs(output: Path) -> Iterator[tuple[str, ...]]:
+    """Yield for each run its folder, status, errors, and seconds."""
+    with importing():
+        from kanpinn.runs.results.record import PARTIAL, read_record
+        from kanpinn.runs.study.table import columns_of, kind_of
+
+    bare: dict[str, Any] = {
+        "errors": None,
+        "parameters": None,
+        "steps": None,
+        "points": {},
+        "seconds": {},
+    }
     for path in sorted(output.glob("*/*/run.json")):
-        run = f"  {path.parent.relative_to(output)}"
+        name = f"  {path.parent.relative_to(output)}"
         try:
-            status, *figures = _record(json.loads(path.read_text(encoding="utf-8")))
-            if run.endswith(".partial") and not status.startswith(FAILED):
+            record = bare | read_record(path.parent)
+            row, status = columns_of(record, ""), str(record["status"])
+            if name.endswith(PARTIAL) and not status.startswith(FAILED):
                 status = "not finished"
-            yield run, status, *figures
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            yield run, "run.json cannot be read", "", "", ""
+            yield name, status, *_errors([row], kind_of(record)), _seconds([row])
+        except (InputError, *DAMAGED):
+            yield name, "run.json cannot be read", "", "", ""
 
 
 def _studies(output: Path) -> Iterator[tuple[str, ...]]:
     """Yield for each study its folder, finished runs, lowest errors, and total seconds."""
+    with importing():
+        from kanpinn.runs.study.table import WAITING, Study, has_failed
+
     for path in sorted(output.glob("*/study.json")):
         try:
-            yield f"  {path.parent.name}", *_study(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            study = Study.read(path)
+            states = [row["status"].partition(":")[0] for row in study.rows]
+            told = f"{len(states) - states.count(WAITING)} of {len(states)} runs done"
+            for state in UNUSABLE:
+                told += f", {states.count(state)} {state}" if state in states else ""
+            good = [row for row in study.rows if not has_failed(row)]
+            best = [f"best {text}" for text in _errors(good, study.kind)]
+            yield f"  {path.parent.name}", told, *best, _seconds(study.rows)
+        except (InputError, *DAMAGED):
             yield f"  {path.parent.name}", "study.json cannot be read", "", "", ""
 
 
-def _study(record: dict[str, Any]) -> tuple[str, ...]:
-    rows = record["rows"]
-    states = [row["status"].partition(":")[0] for row in rows]
-    told = f"{len(rows) - states.count('waiting')} of {len(rows)} runs done"
-    for state in UNUSABLE:
-        if lost := states.count(state):
-            told += f", {lost} {state}"
-    columns = {"L2": "l2_relative", "H1": "h1_relative"}
-    if record.get("kind") == "eigen":
-        columns = {"eigenvalues": "eigenvalue_relative", "residual": "residual"}
-    if record.get("kind") == "fit":
-        score = "rmse" if any(row["test_rmse"] is not None for row in rows) else "cross_entropy"
-        columns = {part: f"{part}_{score}" for part in ("test", "validation")}
-    good = [row for row in rows if not row["status"].startswith(UNUSABLE)]
-    lowest = {
-        name: min((row[key] for row in good if row[key] is not None), default=None)
-        for name, key in columns.items()
-    }
-    best = [f"best {name} {_figure(value)}" for name, value in lowest.items()]
-    return told, *best, f"{sum(row['seconds'] or 0 for row in rows):.1f} s"
+def _errors(rows: Sequence[dict[str, Any]], kind: str) -> list[str]:
+    """Return the lowest values in the first two columns of errors, those that a row has first."""
+    from kanpinn.runs.study.table import ERRORS, title_of
+
+    columns = ERRORS[kind] + (("train_rmse", "train_cross_entropy") if kind == "fit" else ())
+    known = {c: [row[c] for row in rows if row[c] is not None] for c in columns}
+    chosen = sorted(columns, key=lambda column: not known[column])[:2]
+    return [
+        f"{title_of(c)} {min(known[c]):.1e}" if known[c] else f"{title_of(c)} -" for c in chosen
+    ]
 
 
-def _record(record: dict[str, Any]) -> tuple[str, str, str, str]:
-    errors, seconds = record.get("errors") or {}, (record.get("seconds") or {}).get("total")
-    if entries := record.get("eigenvalues"):
-        worst = max(entry["residual"] for entry in entries)
-        figures = [f"λ {_figure(errors.get('eigenvalue_relative'))}", f"residual {_figure(worst)}"]
-    elif "train" in errors:
-        figures = [f"{part} {_score(errors.get(part))}" for part in ("test", "train")]
-    else:
-        names = ("l2", "h1")
-        figures = [f"{n.upper()} {_figure(errors.get(f'{n}_relative'))}" for n in names]
-    first, second = figures
-    return record["status"], first, second, "" if seconds is None else f"{seconds:.1f} s"
-
-
-def _score(scores: dict[str, Any] | None) -> str:
-    """Return the accuracy of a fit to classes, or the root mean square error of one to numbers."""
-    accuracy = (scores or {}).get("accuracy")
-    return _figure((scores or {}).get("rmse")) if accuracy is None else f"{accuracy:.1%}"
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1e}"
+def _seconds(rows: Sequence[dict[str, Any]]) -> str:
+    return f"{sum(row['seconds'] or 0 for row in rows):.1f} s"

@@ -7,67 +7,16 @@ from typing import Annotated
 import typer
 
 from kanpinn._support.errors import InputError, nearest
+from kanpinn._support.shown import template
 from kanpinn.cli.screen import note, plain_table, reporting
-from kanpinn.runs.library import copy_problem, library, read_entry
 
-CLASS = '''"""A problem for kanpinn to start from: replace what the class says by your own."""
-
-import torch
-
-import kanpinn as kp
+EQUATIONS = ("poisson", "helmholtz", "heat", "wave", "advection_diffusion")
 
 
-class {kind}(kp.Problem):
-    """u_xx + u_yy = f on the unit square, u = 0 on its boundary; u = sin(πx) sin(πy)."""
+def _names() -> list[str]:
+    from kanpinn.runs.library import library
 
-    domain = kp.Box(x=(0, 1), y=(0, 1))
-
-    def residual(self, p, u):
-        # Zero for the solution. p.x and p.y are (n, 1); for derivatives of u see kp.partial.
-        return kp.laplacian(u) - self.source(p)
-
-    def source(self, p):
-        return -2 * torch.pi**2 * self.exact(p)
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, 0.0)]
-
-    def exact(self, p):
-        # For errors only. If no solution is known, leave it out, and write `source` without it.
-        return torch.sin(torch.pi * p.x) * torch.sin(torch.pi * p.y)
-'''
-
-UNIT_SQUARE = 'domain = { type = "box", x = [0, 1], y = [0, 1] }\n'
-SPACE_TIME = 'domain = { type = "box", x = [0, 1], t = [0, 1] }\n'
-EXACT = """# Source, boundary and initial data are those of `exact`. Without a known solution give
-# `source`, `boundary` and, with a time, `initial` in its place.
-"""
-EQUATIONS = {
-    "poisson": (UNIT_SQUARE, 'diffusion = "1"\n', "sin(pi*x) * sin(pi*y)"),
-    "helmholtz": (UNIT_SQUARE, "wavenumber = 3.0\n", "sin(pi*x) * sin(2*pi*y)"),
-    "heat": (SPACE_TIME, 'diffusion = "1"\n', "exp(-t) * sin(pi*x)"),
-    "wave": (SPACE_TIME, 'speed = "1"\n', "sin(pi*x) * cos(pi*t)"),
-    "advection_diffusion": (
-        UNIT_SQUARE,
-        'velocity = ["1", "x"]\ndiffusion = "0.1"\nreaction = "0"\n',
-        "exp(x) * sin(pi*y)",
-    ),
-}
-
-TABLES = """# kanpinn solve {name}.toml
-[problem]
-{problem}
-[network]                    # without this section, trials choose
-type = "kan"                 # or "mlp"; "cells" for what is local, without hidden units
-hidden = [64]                # units; inputs and outputs follow from the problem
-degree = 9                   # of the splines, above the order of the equation
-grid = [4, 10]               # intervals per layer
-
-[run]
-seed = 0
-# tolerance = 1e-6           # of the estimated relative error
-# budget_seconds = 60
-"""
+    return [one.name for one in library()]
 
 
 def new_command(
@@ -89,7 +38,7 @@ def new_command(
             "--from",
             metavar="PROBLEM",
             help="Copy a problem of the library.",
-            autocompletion=lambda: [one.name for one in library()],
+            autocompletion=_names,
         ),
     ] = None,
     listed: Annotated[
@@ -101,6 +50,8 @@ def new_command(
     It is NAME.py with a class and NAME.toml, which run as they are. With --equation it is NAME.toml
     alone, with --from a problem of the library with all files that it needs.
     """
+    from kanpinn.runs.library import copy_problem, library, read_entry
+
     with reporting():
         if listed:
             if name is not None or equation is not None or source is not None:
@@ -120,40 +71,27 @@ def new_command(
         files = _write(target, equation) if source is None else copy_problem(source, target)
         for file in files:
             typer.echo(file)
-        note(f"next: {_next(files[-1])}")
+        one = read_entry(files[-1])
+        takes = "" if one.seconds is None else f" takes {one.seconds:g} s of one core for the solve"
+        check = f"kanpinn check {files[-1]} shows what it does"
+        note(f"next: kanpinn {one.command} {files[-1]}{takes}; {check}")
 
 
 def _write(target: Path, equation: str | None) -> list[Path]:
-    """Write the files of a template, and return their paths, the problem file last."""
-    texts = _texts(target.name, equation)
-    files = {target.with_name(target.name + end): text for end, text in texts.items()}
-    for file in files:
-        if file.exists():
-            raise InputError(f"{file} exists already, and is left as it is")
-    for file, text in files.items():
-        file.write_text(text, encoding="utf-8")
-    return list(files)
-
-
-def _next(problem: Path) -> str:
-    """Return the command that runs a new file, with its seconds if they are known."""
-    one = read_entry(problem)
-    takes = "" if one.seconds is None else f" takes {one.seconds:g} s of one core for the solve"
-    check = f"kanpinn check {problem} shows what it does"
-    return f"kanpinn {one.command} {problem}{takes}; {check}"
-
-
-def _texts(name: str, equation: str | None) -> dict[str, str]:
-    """Return the texts of the files to write by their suffixes."""
-    kind = "".join(part[0].upper() + part[1:] for part in name.split("_") if part)
-    if equation is None:
-        problem = f'class = "{name}.py:{kind}"\n'
-        return {".py": CLASS.format(kind=kind), ".toml": TABLES.format(name=name, problem=problem)}
-    if equation not in EQUATIONS:
+    """Write the files of the templates, and return their paths, the problem file last."""
+    if equation not in (None, *EQUATIONS):
         raise InputError(
             f"--equation {equation}: expected one of {', '.join(EQUATIONS)}"
             f"{nearest(equation, EQUATIONS)}"
         )
-    domain, data, exact = EQUATIONS[equation]
-    problem = f'equation = "{equation}"\n{domain}{data}{EXACT}exact = "{exact}"\n'
-    return {".toml": TABLES.format(name=name, problem=problem)}
+    ends = (".py", ".toml") if equation is None else (".toml",)
+    files = {end: target.with_name(target.name + end) for end in ends}
+    for file in files.values():
+        if file.exists():
+            raise InputError(f"{file} exists already, and is left as it is")
+    kind = "".join(part[0].upper() + part[1:] for part in target.name.split("_") if part)
+    for end, file in files.items():
+        page = template("kanpinn.cli", f"new{end}.jinja")
+        text = page.render(name=target.name, kind=kind, equation=equation)
+        file.write_text(f"{text}\n", encoding="utf-8")
+    return list(files.values())

@@ -1,6 +1,6 @@
 """Arguments and options that several commands share, and the default problem file."""
 
-import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -38,9 +38,6 @@ Trust = Annotated[
     bool,
     typer.Option("--trust", help="Run class files that the run has not used, or outside RUN."),
 ]
-Open = Annotated[
-    bool, typer.Option("--open", help="Show a page with numbers and figures in the browser.")
-]
 Output = Annotated[
     Path, typer.Option("--output", metavar="DIR", help="The folder for run folders.")
 ]
@@ -59,7 +56,13 @@ def only_file(command: str) -> Path:
     Raises:
         InputError: if there is none, or more than one.
     """
-    found = [path for path in sorted(Path().glob("*.toml")) if _has(path, SECTIONS[command])]
+    import tomllib
+
+    found = []
+    for path in sorted(Path().glob("*.toml")):
+        with suppress(OSError, ValueError):  # files that are not TOML have no sections
+            if {*SECTIONS[command]} & tomllib.loads(path.read_text("utf-8")).keys():
+                found.append(path)
     what = "fit file" if command == "fit" else "problem file"
     if not found:
         raise InputError(
@@ -72,11 +75,3 @@ def only_file(command: str) -> Path:
         raise InputError(f"{command} takes one of the {len(found)} {what}s here: {names}{more}")
     note(f"{command}: {found[0]}, the only {what} here")
     return found[0]
-
-
-def _has(path: Path, sections: tuple[str, ...]) -> bool:
-    """Return True if a file has one of the sections; files that are not TOML have none."""
-    try:
-        return any(section in tomllib.loads(path.read_text("utf-8")) for section in sections)
-    except (OSError, ValueError):
-        return False

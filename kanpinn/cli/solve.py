@@ -11,20 +11,17 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from kanpinn._support.errors import STOPPED_BY_USER, UNUSABLE, InputError, NumericalError, expecting
 from kanpinn._support.interrupts import INTERRUPTED, handling, importing, leave
-from kanpinn.cli.figures import run_page
 from kanpinn.cli.options import (
     RESULTS,
     Json,
-    Open,
     Output,
     Overrides,
     ProblemFile,
@@ -34,15 +31,14 @@ from kanpinn.cli.options import (
     Trust,
     only_file,
 )
-from kanpinn.cli.screen import note, plain_table, reporting, show_page
+from kanpinn.cli.screen import note, plain_table, reporting
 
 if TYPE_CHECKING:
-    from kanpinn.jets import Channels
     from kanpinn.pde.verify import Defect
     from kanpinn.runs.config import Config, Job, Result
     from kanpinn.runs.results import RunFolder
     from kanpinn.solvers.auto import Choice
-    from kanpinn.solvers.state import Observer, SolverState
+    from kanpinn.solvers.state import Observer
 
 COMMANDS = {"problem": "solve", "eigen": "solve", "fit": "fit"}  # by the kind of a file
 Line = tuple[str, str]
@@ -50,15 +46,9 @@ Line = tuple[str, str]
 
 def _command(name: str, about: str) -> Callable[..., None]:
     """Return `kanpinn solve` or `kanpinn fit` with its help."""
-    what = "fit" if name == "fit" else "problem"
 
     def command(
-        file: Annotated[
-            Path | None,
-            typer.Argument(
-                metavar="FILE", help=f"A {what} file (TOML); by default the only one here."
-            ),
-        ] = None,
+        file: ProblemFile = None,
         overrides: Overrides = None,
         json: Json = False,
         output: Output = RESULTS,
@@ -66,7 +56,6 @@ def _command(name: str, about: str) -> Callable[..., None]:
         quiet: Quiet = False,
         resume: Resume = None,
         trust: Trust = False,
-        shown: Open = False,
     ) -> None:
         pairs = [*(overrides or ()), *([] if seed is None else [f"run.seed={seed}"])]
         with ranks(quiet) as group:
@@ -80,23 +69,20 @@ def _command(name: str, about: str) -> Callable[..., None]:
                     warned_defects(job)
                 with importing():  # only now: h5py is slow, and bad input is reported before
                     from kanpinn.runs.results import RunFolder
-                folder: RunFolder | NoFolder
+                folder = None
                 with together():
-                    if not group.first:
-                        folder = NoFolder()
-                    elif resume is not None:
+                    if group.first and resume is not None:
                         folder = RunFolder.resume(resume, config)
-                    else:
+                    elif group.first:
                         folder = RunFolder.create(output, config.name, config)
-                if not group.alone:
-                    folder.state = from_first(folder.state)
+                state = None if folder is None else folder.state
+                state = state if group.alone else from_first(state)
+                if folder is None:  # rank 0 alone writes and reports
+                    job.run((), state)
+                    raise typer.Exit
                 result = _run(job, folder, quiet)
-            if isinstance(folder, NoFolder):
-                raise typer.Exit
             result = _finish(job, result, folder)
             _print(result, folder.path, json, quiet)
-            if shown:
-                show_page(run_page(folder.path))
             if result.status == STOPPED_BY_USER:
                 raise typer.Exit(INTERRUPTED)
             raise typer.Exit(1 if result.status.startswith(UNUSABLE) else 0)
@@ -185,7 +171,7 @@ def build(config: "Config", quiet: bool = False) -> "Job":
     return job
 
 
-def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "Result":
+def _run(job: "Job", folder: "RunFolder", quiet: bool) -> "Result":
     """Run the job in a folder, which is discarded if an error or Ctrl-C precedes the first step."""
     with importing():
         from kanpinn.runs.progress import Progress
@@ -260,7 +246,7 @@ def _estimated(job: Any, result: Any) -> Any:
     return known if job.tolerance is None else judged_by_tolerance(known, job.tolerance)
 
 
-def _say_interrupted(folder: "RunFolder | NoFolder") -> None:
+def _say_interrupted(folder: "RunFolder") -> None:
     note(f"interrupted; the last checkpoint, if there is one, is in {folder.path}")
 
 
@@ -317,60 +303,55 @@ def _fit_preview(config: "Config", job: Any) -> Iterator[Line]:
 
 def _preview(config: "Config", job: Any) -> Iterator[Line]:
     """Yield names with descriptions of the solve that would be run, except the optimizers."""
+    from kanpinn.accuracy.references import reference_of
     from kanpinn.networks.constraints import describe_imposition
-    from kanpinn.runs.config import EigenJob, blaming
-    from kanpinn.spaces import Cells
+    from kanpinn.runs.config import blaming
+    from kanpinn.solvers.auto import TrialSearch
 
-    defects, problem = warned_defects(job), job.problem
+    defects, problem, settings = warned_defects(job), job.problem, job.settings
     with blaming(type(problem).__name__, problem, job.network):
         terms = job.preview().terms
         terms = terms() if callable(terms) else terms
     if job.by_trials:
-        yield _trials(job)
+        tolerance = TrialSearch.tolerance if job.tolerance is None else job.tolerance
+        seconds = job.budget_seconds or TrialSearch.budget
+        goal = (
+            f"until the estimated relative L2 error is {tolerance:g} or {seconds:g} s have passed"
+        )
+        what = f"network, points and optimizers, {goal}; below is the first trial"
+        yield "chosen by trials", what
     about = (type(problem).__doc__ or "").strip().partition("\n")[0]
     yield "problem", f"{config.file.title}: {about}"
     yield "domain", repr(problem.domain)
-    if isinstance(job, EigenJob):
+    if config.file.kind == "eigen":
         which = "smallest" if job.near is None else f"nearest to {job.near:g}"
         yield "eigenvalues", f"{job.count}, the {which}"
         yield "exact eigenvalues", "known" if problem.has_exact_eigenvalues else "none"
     elif not defects:
-        yield "exact solution", _instead(job)
+        reference = reference_of(problem, job.reference)
+        measured = (
+            "cannot be measured" if reference is None else f"are measured against {reference!r}"
+        )
+        yield "exact solution", f"none: errors {measured}"
     for defect in defects:
         yield "exact solution", f"{defect.name}: {defect.size:.1e} (root mean square)"
     yield _network(config, job)
-    in_cells, energy = isinstance(job.network, Cells), job.settings.loss.form == "energy"
-    boundary = "penalty" if in_cells else job.settings.boundary  # cells have least squares always
-    words = describe_imposition(problem, boundary, energy)
-    if in_cells and words == boundary:
-        words += ", with weights that follow from the sizes of the cells"
-    yield "boundary data", words
+    unweighted = job.network.unweighted  # such networks have penalties always
+    boundary = "penalty" if unweighted else settings.boundary
+    words = describe_imposition(problem, boundary, settings.loss.form == "energy")
+    yield "boundary data", f"{words}: {unweighted}" if unweighted and words == boundary else words
     yield _threads(config)
-    points = job.settings.points
+    points = settings.points
     every = f", new ones every {points.resample} steps" if points.resample else ""
     yield "sampler", points.sampler + every
     for term in terms:
+        uses, channels = ["the value"], term.channels
+        uses += ["the gradient"] if channels.gradient else []
+        uses += [f"the {channels.second}"] if channels.second != "none" else []
+        if count := len(channels.directions):
+            uses.append(f"derivatives to order {channels.order} along {count} direction(s)")
         counted = f"{len(term.points)} points, weight {term.weight:g}"
-        yield f"term {term.name}", f"{counted}, uses {_channels(term.channels)}"
-
-
-def _trials(job: Any) -> Line:
-    from kanpinn.solvers.auto import TrialSearch
-
-    tolerance = TrialSearch.tolerance if job.tolerance is None else job.tolerance
-    seconds = job.budget_seconds or TrialSearch.budget
-    goal = f"until the estimated relative L2 error is {tolerance:g} or {seconds:g} s have passed"
-    return "chosen by trials", f"network, points and optimizers, {goal}; below is the first trial"
-
-
-def _instead(job: Any) -> str:
-    """Return what errors will be measured against in place of an exact solution."""
-    from kanpinn.accuracy.references import reference_of
-
-    reference = reference_of(job.problem, job.reference)
-    if reference is None:
-        return "none: errors cannot be measured"
-    return f"none: errors are measured against {reference!r}"
+        yield f"term {term.name}", f"{counted}, uses {', '.join(uses)}"
 
 
 def _network(config: "Config", job: "Job") -> Line:
@@ -384,18 +365,6 @@ def _threads(config: "Config") -> Line:
 
     threads = torch.get_num_threads()
     return "run", f"seed {config.file.run.seed}, {threads} thread{'s' * (threads > 1)}"
-
-
-def _channels(channels: "Channels") -> str:
-    parts = ["the value"]
-    if channels.gradient:
-        parts.append("the gradient")
-    if channels.second != "none":
-        parts.append(f"the {channels.second}")
-    if channels.directions:
-        along = f"{len(channels.directions)} direction(s)"
-        parts.append(f"derivatives to order {channels.order} along {along}")
-    return ", ".join(parts)
 
 
 def schema_command(
@@ -412,8 +381,7 @@ def schema_command(
 CODE, SEEN = "exit code", "seen by "
 
 
-@dataclass(frozen=True)
-class Ranks:
+class Ranks(NamedTuple):
     """The processes of one command.
 
     joined: a context manager in which they form a process group of torch.distributed.
@@ -421,7 +389,7 @@ class Ranks:
     first: whether this is rank 0, which alone prints and writes files.
     """
 
-    joined: AbstractContextManager[None] = field(default_factory=contextlib.nullcontext)
+    joined: AbstractContextManager[None] = contextlib.nullcontext()
     alone: bool = True
     first: bool = True
 
@@ -440,8 +408,13 @@ def ranks(quiet: bool) -> Iterator[Ranks]:
         store = _meeting()
     first, code = int(os.environ["RANK"]) == 0, 1  # the code of an unexpected error
     try:
-        with contextlib.nullcontext() if first else _silence(), reporting(quiet):
-            yield Ranks(_joined(store), alone=False, first=first)
+        with contextlib.ExitStack() as silenced:
+            if not first:
+                nowhere = silenced.enter_context(open(os.devnull, "w"))
+                silenced.enter_context(contextlib.redirect_stdout(nowhere))
+                silenced.enter_context(contextlib.redirect_stderr(nowhere))
+            with reporting(quiet):
+                yield Ranks(_joined(store), alone=False, first=first)
         code = 0
     except typer.Exit as end:
         code = end.exit_code
@@ -500,47 +473,3 @@ def _same_code(store: Any, code: int, first: bool) -> int:
             return code
     except RuntimeError:  # rank 0 has ended, and the store with it
         return code or 1
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    with (
-        open(os.devnull, "w") as nowhere,
-        contextlib.redirect_stdout(nowhere),
-        contextlib.redirect_stderr(nowhere),
-    ):
-        yield
-
-
-@dataclass(eq=False)
-class NoFolder:
-    """Stands in for the run folder on ranks that write no files.
-
-    state: the solver's state to start from, None for a start from the beginning.
-    """
-
-    state: dict[str, Any] | None = None
-    _run: "SolverState | None" = field(default=None, init=False)
-
-    path = Path(os.devnull)
-
-    def adopt(self, choice: object, why: str, state: object) -> None:
-        """Do nothing: there is no folder to write a choice of trials to."""
-
-    def checkpoint(self, run: "SolverState") -> None:
-        """Observer of the solve: keep the run's state object, and write no checkpoint."""
-        self._run = run
-
-    @property
-    def begun(self) -> bool:
-        """True if a step has been taken."""
-        return self._run is not None
-
-    def keep(self) -> None:
-        """Do nothing: there is no folder to write a checkpoint to."""
-
-    def fail(self, message: str) -> None:
-        """Do nothing: there is no folder to write the message to."""
-
-    def discard(self) -> None:
-        """Do nothing: there is no folder to remove."""

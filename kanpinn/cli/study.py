@@ -3,8 +3,8 @@
 import contextlib
 import json
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -87,15 +87,16 @@ def study_command(
                 StudyFile.read(file), output, workers, quiet,
                 lambda: _executor(executor, workers, address, cluster or [], output),
             )  # fmt: skip
-        from kanpinn.runs.study.table import failure_lines, has_failed, settings_rows, summary_of
+        from kanpinn.runs.study.table import failure_lines, has_failed, settings_table, summary_of
 
         here, folder = Path.cwd(), study.path
         folder = folder.relative_to(here) if folder.is_relative_to(here) else folder
         if as_json:
             typer.echo(json.dumps(summary_of(study), indent=2, ensure_ascii=False, allow_nan=False))
         elif not quiet:
-            rows, notes = settings_rows(study)
-            typer.echo(plain_table(rows) + (f"\n({notes})" if notes else ""))
+            table = settings_table(study, lines=24)
+            notes = f"\n({table.caption})" if table.caption else ""
+            typer.echo(plain_table([table.head, *table.rows]) + notes)
         if not as_json:
             typer.echo(folder if quiet else f"study: {folder}")
         elif not quiet:
@@ -137,35 +138,25 @@ def _executor(
 def _sweep(
     study: "StudyFile", output: Path, workers: int | None, quiet: bool, executor: "Executors"
 ) -> "Study":
+    """Run the study; after Ctrl-C say how many runs are finished and kept."""
     with importing():
         from kanpinn.runs.progress import StudyProgress
         from kanpinn.runs.study import sweep
 
-    kept = _Kept()
+    tallies: list[Tally] = []
     shown: Any = contextlib.nullcontext() if quiet else StudyProgress()
-    with executor() as there, kept.saying(quiet), shown as progress:
-        return sweep(
-            study.base, study.over, zipped=study.zipped, name=study.name, output=output,
-            executor=there, workers=workers, observers=[kept] if quiet else [kept, progress],
-        )  # fmt: skip
-
-
-class _Kept:
-    """Observer that reports after Ctrl-C how many runs are finished and kept."""
-
-    text = ""
-
-    def __call__(self, tally: "Tally") -> None:
-        self.text = f"{tally.done} of {tally.total} runs are finished and kept; "
-
-    @contextmanager
-    def saying(self, quiet: bool) -> Iterator[None]:
-        try:
-            yield
-        except KeyboardInterrupt:
-            if not quiet:
-                note(f"interrupted: {self.text}the same command continues from there")
-            raise
+    try:
+        with executor() as there, shown as progress:
+            return sweep(
+                study.base, study.over, zipped=study.zipped, name=study.name, output=output,
+                executor=there, workers=workers,
+                observers=[tallies.append, *([] if quiet else [progress])],
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        kept = [f"{one.done} of {one.total} runs are finished and kept; " for one in tallies[-1:]]
+        if not quiet:
+            note(f"interrupted: {''.join(kept)}the same command continues from there")
+        raise
 
 
 def _interrupt(*_: object) -> None:

@@ -4,10 +4,10 @@ import ast
 import re
 import shutil
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kanpinn._support.errors import InputError, nearest
 
@@ -18,7 +18,8 @@ def needed_files(source: Path) -> list[Path]:
     """Return the files in a file's folder that it needs, directly or indirectly.
 
     They are the modules that it imports, if these are single files and no packages, and meshes,
-    surfaces and data of at most 64 MiB that a module names, such as "part.msh".
+    surfaces and data of at most 64 MiB that a module names, such as "part.msh", or of which it
+    names the ending, as in `Path(__file__).with_suffix(".h5")`.
     """
     found: list[Path] = []
     waiting = [source]
@@ -39,28 +40,14 @@ def needed_files(source: Path) -> list[Path]:
     return found
 
 
-def namesakes(source: Path) -> list[Path]:
-    """Return the data called like a class file of which it names the ending.
-
-    `Path(__file__).with_suffix(".h5")` finds them; they have at most 64 MiB.
-    """
-    try:
-        tree = ast.parse(source.read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return []
-    texts = [one.value for one in ast.walk(tree) if isinstance(one, ast.Constant)]
-    endings = [text for text in texts if isinstance(text, str) and re.fullmatch(r"\.\w+", text)]
-    paths = [source.with_suffix(ending) for ending in dict.fromkeys(endings)]
-    found = (one for one in paths if one != source and one.is_file())
-    return [one for one in found if one.stat().st_size <= LARGEST]
-
-
 def _named(tree: ast.AST, module: Path) -> Iterator[Path]:
     """Yield the paths that a module names, and those of the modules that it imports."""
     for node in ast.walk(tree):
         match node:
             case ast.Constant(value=str(text)) if re.fullmatch(r"[\w-]+\.\w+", text):
                 yield module.parent / text
+            case ast.Constant(value=str(text)) if re.fullmatch(r"\.\w+", text):
+                yield module.with_suffix(text)
             case ast.Import(names=modules):
                 for imported in modules:
                     yield module.parent / f"{imported.name.partition('.')[0]}.py"
@@ -147,8 +134,13 @@ def copy_problem(name: str, target: Path) -> list[Path]:
     text = re.sub(CLASS, f'class = "{target.name}.py:', text, count=1, flags=re.MULTILINE)
     text = text.replace(f"problems/{name}.toml", f"{target.name}.toml")
     problem = target.with_name(f"{target.name}.toml")
-    _refuse_clashes(copies, problem)
-    copies = {one: copy for one, copy in copies.items() if not _is_there(one, copy, problem)}
+    for copy, count in Counter(copies.values()).items():
+        if count > 1:
+            raise InputError(f"NAME = {problem.stem}: the problem needs another file {copy.name}")
+    for source, copy in list(copies.items()):  # a file that is there with the same contents
+        same = copy.exists() and copy.read_bytes() == source.read_bytes()
+        if same and copy.stem != problem.stem:
+            del copies[source]
     for copy in (*copies.values(), problem):
         if copy.exists():
             raise InputError(f"{copy} exists already, and is left as it is")
@@ -174,30 +166,16 @@ def _needs(text: str, folder: Path) -> tuple[list[Path], list[Path]]:
 
     The class files are the class itself and the data that are called like it.
     """
-    named, alike = list(_data(tomllib.loads(text), folder)), []
+    named, alike, waiting = [], [], [tomllib.loads(text)]
+    while waiting:  # files of the library that are values of a problem file
+        value = waiting.pop(0)
+        if isinstance(value, dict | list):
+            waiting += value.values() if isinstance(value, dict) else value
+        elif isinstance(value, str) and value and (folder / value).is_file():
+            named.append(folder / value)
     if (found := re.search(CLASS, text, re.MULTILINE)) is not None:
         own = folder / f"{found[1]}.py"
-        named += needed_files(own)
-        alike = [own, *namesakes(own)]
+        needed = needed_files(own)
+        alike = [own, *(path for path in needed if path.stem == own.stem)]
+        named += [path for path in needed if path not in alike]
     return named, alike
-
-
-def _data(settings: Any, folder: Path) -> Iterator[Path]:
-    """Yield the files of the library that are values of a problem file."""
-    for value in settings.values() if isinstance(settings, dict) else settings:
-        if isinstance(value, dict | list):
-            yield from _data(value, folder)
-        elif isinstance(value, str) and value and (folder / value).is_file():
-            yield folder / value
-
-
-def _refuse_clashes(copies: dict[Path, Path], problem: Path) -> None:
-    """Refuse copies of several files under one name."""
-    for copy in copies.values():
-        if list(copies.values()).count(copy) > 1:
-            raise InputError(f"NAME = {problem.stem}: the problem needs another file {copy.name}")
-
-
-def _is_there(source: Path, copy: Path, problem: Path) -> bool:
-    """Return True if a file that keeps its name is there already, with the same contents."""
-    return copy.exists() and copy.read_bytes() == source.read_bytes() and copy.stem != problem.stem

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElap
 from rich.progress import Progress as Bar
 
 from kanpinn.runs.study.sweep import Tally
+from kanpinn.runs.study.table import title_of
 from kanpinn.solvers.state import UNKNOWN, SolverState
 
 
@@ -89,6 +90,19 @@ class LiveLine(ABC):
     def __call__(self, state: Any) -> None:
         """Update the line, or write a line to the log if there is neither terminal nor notebook."""
 
+    def show(self, line: str, part: float, head: str, tail: str, ended: bool, due: bool) -> None:
+        """Show a line in the notebook, on the terminal, or in the log.
+
+        part: the fraction that is done. head, tail: the texts beside the bar of a terminal.
+        ended: whether the bar is not shown any more. due: whether a line is written to the log.
+        """
+        if self.cell is not None:
+            self.cell.show(line, None if ended else part)
+        elif self.bar is not None:
+            self.bar.update(self.task, description=head, completed=part, total=1.0, text=tail)
+        elif due:
+            log.info("%s", line)
+
     def __enter__(self) -> Self:
         self._entered += 1
         if self._entered > 1:
@@ -162,22 +176,14 @@ class Progress(LiveLine):
         self._last = time.monotonic()
         self._done.append((self._last, _part(run)))
         ended = progress.finished is not None or progress.stage_step == run.optimizer.steps
-        if self.cell is not None:
-            left = "" if ended else self._left(run)
-            self.cell.show(run_line(run, left, ended), None if ended else _part(run))
-        elif self.bar is not None:
-            self.bar.update(
-                self.task,
-                description=_where(run),
-                completed=_part(run),
-                total=1.0,
-                text=f"{shown_numbers(run)}  {self._left(run)}",
-            )
-            if ended:
-                self.bar.console.print(run_line(run, "", ended), highlight=False)
-        elif ended or self._last - self._said >= self.interval:
+        left, numbers = "" if ended else self._left(run), shown_numbers(run)
+        how = f"({progress.finished or 'all steps done'})"
+        line = f"{_where(run)}, {numbers}" + (f" {how}" if ended else f", {left}" if left else "")
+        if due := ended or self._last - self._said >= self.interval:
             self._said = self._last
-            log.info("%s", run_line(run, "" if ended else self._left(run), ended))
+        self.show(line, _part(run), _where(run), f"{numbers}  {left}", ended, due)
+        if ended and self.bar is not None:
+            self.bar.console.print(line, highlight=False)
 
     def _left(self, run: SolverState) -> str:
         """Return the time until this stage's end as text; empty where it is not known.
@@ -189,17 +195,6 @@ class Progress(LiveLine):
             return ""
         known = "at most" if run.stage is None or run.stage.part is None else "about"
         return f"{known} {duration((now - before) * (1 - part) / (part - first))} left"
-
-
-def run_line(run: SolverState, left: str, ended: bool) -> str:
-    """Return a line on a run's stage, step, loss and errors, and the time left or how it ended.
-
-    left: the remaining time of the stage in words. ended: whether the stage has ended.
-    """
-    line = f"{_where(run)}, {shown_numbers(run)}"
-    if ended:
-        return f"{line} ({run.progress.finished or 'all steps done'})"
-    return f"{line}, {left}" if left else line
 
 
 def shown_numbers(run: SolverState) -> str:
@@ -269,23 +264,16 @@ class StudyProgress(LiveLine):
         self._said: Tally | None = None
 
     def __call__(self, tally: Tally) -> None:
-        if self.cell is not None:
-            self.cell.show(study_line(tally), tally.done / max(tally.total, 1))
-        elif self.bar is not None:
-            counts, *rest = parts(tally)
-            shown: dict[str, Any] = {"description": counts, "text": "  ".join(rest)}
-            self.bar.update(self.task, completed=tally.done, total=tally.total, **shown)
-        elif self._due(tally):
-            self._said = tally
-            log.info("%s", study_line(tally))
-
-    def _due(self, tally: Tally) -> bool:
-        if self._said is None:
-            return True
-        if tally.done == tally.total:
-            return self._said.done < tally.total
         pause = min(max(self.interval, 0.05 * tally.seconds), 600.0)
-        return tally.seconds - self._said.seconds >= pause
+        over = tally.done == tally.total
+        due = self._said is None or (
+            self._said.done < tally.total if over else tally.seconds - self._said.seconds >= pause
+        )
+        if due:
+            self._said = tally
+        head, *rest = parts(tally)
+        part = tally.done / max(tally.total, 1)
+        self.show(study_line(tally), part, head, "  ".join(rest), False, due)
 
 
 def study_line(tally: Tally) -> str:
@@ -304,8 +292,7 @@ def parts(tally: Tally) -> list[str]:
     if not over:
         texts.append(f"{tally.running} running")
     if tally.best is not None:
-        what = "rel. L2" if tally.error == "l2_relative" else tally.error.replace("_", " ")
-        texts.append(f"best {what} {tally.best:.2e}")
+        texts.append(f"best {title_of(tally.error)} {tally.best:.2e}")
     if over:
         texts.append(f"in {duration(tally.seconds)}")
     elif tally.left is not None:

@@ -18,7 +18,7 @@ import kanpinn as kp
 from kanpinn.cli import app
 from kanpinn.cli.screen import plain_table
 from kanpinn.runs.study import Tally
-from kanpinn.runs.study.table import empty, failure_lines, settings_rows
+from kanpinn.runs.study.table import empty, failure_lines, settings_table
 
 CLASS = '''
 """u'' = -9 sin 3t."""
@@ -149,9 +149,9 @@ def test_a_second_call_finds_all_runs() -> None:
 
 def test_of_many_settings_the_best_are_shown() -> None:
     sizes = list(range(24 + 6))
-    rows, notes = settings_rows(made(size=sizes, l2_relative=[10.0**-size for size in sizes]))
-    shown = f"{plain_table(rows)}\n({notes})"
-    head, *rows, note = shown.splitlines()
+    study = made(size=sizes, l2_relative=[10.0**-size for size in sizes])
+    table = settings_table(study, lines=24)
+    head, *rows = plain_table([table.head, *table.rows]).splitlines()
     assert head.split() == [
         "size",
         "runs",
@@ -160,7 +160,7 @@ def test_of_many_settings_the_best_are_shown() -> None:
         "seconds",
     ]  # what is not known is left out
     assert [int(row.split()[0]) for row in rows] == sizes[:5:-1]
-    assert note == f"(the best {24} of {24 + 6} settings)"
+    assert table.caption == f"the best {24} of {24 + 6} settings"
 
 
 # Failures
@@ -190,7 +190,7 @@ def test_each_message_of_failed_runs_is_told_once_and_not_too_many() -> None:
         made(size=list(range(len(states))), status=states)
     ).splitlines()
     assert first == f"{len(states)} of {len(states)} runs have failed"
-    assert told == [f"reason {i} (size = {2 * i})" for i in range(5)]
+    assert told == [f"reason {i} (size {2 * i})" for i in range(5)]
     assert last == "and 2 other messages, which are in study.csv"
 
 
@@ -244,7 +244,7 @@ def test_list_shows_studies_with_their_lowest_errors() -> None:
     assert title == "studies in results:"
     assert line.split("  ")[1:-1] == [
         the_study().path.name, "4 of 4 runs done",
-        f"best L2 {best['l2_relative']}", f"best H1 {best['h1_relative']}",
+        f"best rel. L2 {best['l2_relative']}", f"best rel. H1 {best['h1_relative']}",
     ]  # fmt: skip
 
 

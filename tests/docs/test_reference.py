@@ -11,8 +11,7 @@ sys.path.append(str(Path(__file__).parents[2] / "docs" / "_extensions"))
 from reference_parts import commands, docstrings, groups, names, toml_tables
 
 from kanpinn.cli import app
-from kanpinn.runs.config.named import FIT_STAGES, OWN, SOLVE_NETWORKS
-from kanpinn.runs.config.problems import DOMAINS
+from kanpinn.runs.config.tables import DOMAINS, FIT_STAGES, OWN, SOLVE_NETWORKS
 
 PAGES = dict(toml_tables.pages())
 

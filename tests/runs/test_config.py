@@ -19,8 +19,7 @@ from kanpinn.cli.new import new_command as new
 from kanpinn.geometry import Domain
 from kanpinn.runs.config import Config, document_schema
 from kanpinn.runs.config.models import TomlTable, load_class, read_table, table_of
-from kanpinn.runs.config.named import OPTIMIZERS
-from kanpinn.runs.config.problems import DOMAINS, EQUATIONS, ShapeTable
+from kanpinn.runs.config.tables import DOMAINS, EQUATIONS, OPTIMIZERS, ShapeTable
 from kanpinn.runs.config.toml import Override, override
 from kanpinn.runs.results import RunFolder
 from kanpinn.runs.results.sources import copy_sources, source_texts

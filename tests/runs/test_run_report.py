@@ -9,9 +9,9 @@ import pytest
 from html_pages import Page
 from typer.testing import CliRunner
 
-from kanpinn.cli import app, screen
+from kanpinn.cli import app
 from kanpinn.runs.config import Config
-from kanpinn.runs.report.run_page import run_html
+from kanpinn.runs.report.pages import run_html
 
 POISSON = Path(__file__).parents[2] / "problems" / "poisson2d_small.toml"
 FAST = ["network.hidden=[24]", "network.degree=5", "network.grid=4", "network.boundary=exact"]
@@ -107,16 +107,3 @@ def test_records_of_every_kind_have_their_numbers(run: Path, tmp_path: Path) -> 
         (tmp_path / "run.json").write_text(json.dumps(record | more))
         found = Page(run_html(tmp_path)).texts["td"]
         assert all(cell in found for cell in cells), found
-
-
-def test_open_shows_the_page_or_says_why_not(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[str] = []
-    monkeypatch.setattr(screen.webbrowser, "open", lambda address: opened.append(address) or True)
-    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(screen.sys, "platform", "linux")
-    done = CliRunner().invoke(app, ["report", str(run), "--open"])
-    assert "there is no display here" in done.stderr and not opened
-    monkeypatch.setenv("DISPLAY", ":0")
-    assert CliRunner().invoke(app, ["report", str(run), "--open"]).exit_code == 0
-    assert opened == [(run / "report.html").as_uri()]

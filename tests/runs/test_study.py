@@ -34,7 +34,7 @@ from kanpinn._support.files import FolderLock, Locked, only_one
 from kanpinn.runs.config import Config
 from kanpinn.runs.results import RunFolder
 from kanpinn.runs.study import StudyFile, Tally
-from kanpinn.runs.study.plan import (
+from kanpinn.runs.study.sweep import (
     LOCKS,
     Entry,
     RunOutcome,

@@ -22,7 +22,7 @@ import kanpinn as kp
 from kanpinn._support.errors import InputError
 from kanpinn.runs.study import Tally, executors
 from kanpinn.runs.study.executors import batch_workers, dask_workers, job_options, job_script
-from kanpinn.runs.study.plan import Task, execute, version
+from kanpinn.runs.study.sweep import Task, execute, version
 
 LINE = """
 import os, pathlib, time

@@ -15,10 +15,15 @@ import kanpinn as kp
 from kanpinn.accuracy.orders import fit_order
 from kanpinn.cli import app
 from kanpinn.runs.config import Config
-from kanpinn.runs.report.document import environment, problem_toml, study_toml
-from kanpinn.runs.report.study_page import study_html, write_report
+from kanpinn.runs.report.pages import (
+    environment,
+    problem_toml,
+    study_html,
+    study_toml,
+    write_report,
+)
 from kanpinn.runs.study import Study, StudyFile
-from kanpinn.runs.study.plan import plan
+from kanpinn.runs.study.sweep import plan
 
 OVER = {"network.degree": [3, 5], "network.grid": [4, 8, 16], "run.seed": [0, 1]}
 
@@ -188,7 +193,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused(study, monkeypatch, comma
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("kanpinn.runs.report.study_page.write_text", full)
+    monkeypatch.setattr("kanpinn.runs.report.pages.write_text", full)
     monkeypatch.setattr("kanpinn.runs.report.pictures.save", full)
     refused = CliRunner().invoke(app, [command, str(study.path)])
     assert refused.exit_code == 2 and "No space left on device" in refused.output

@@ -8,8 +8,7 @@ from reference_parts.toml_types import Schema, default_words, type_words
 
 import kanpinn
 from kanpinn.runs.config import document_schema
-from kanpinn.runs.config.named import NETWORKS, OPTIMIZERS
-from kanpinn.runs.config.problems import EQUATIONS, SHAPES
+from kanpinn.runs.config.tables import EQUATIONS, NETWORKS, OPTIMIZERS, SHAPES
 
 
 @dataclass(frozen=True)

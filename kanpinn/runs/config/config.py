@@ -12,13 +12,9 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from kanpinn._support.errors import InputError, show
 from kanpinn.networks import KAN
-from kanpinn.runs.config.eigens import EigenFile
-from kanpinn.runs.config.fits import FitFile
-from kanpinn.runs.config.job import SHARED, File, Job
+from kanpinn.runs.config.jobs import SHARED, EigenFile, File, FitFile, Job, SolveFile
 from kanpinn.runs.config.models import FixedTable, TomlTable, Variants, read_table
-from kanpinn.runs.config.named import SOLVE_NETWORKS, SOLVE_STAGES
-from kanpinn.runs.config.problems import PROBLEMS
-from kanpinn.runs.config.solves import SolveFile
+from kanpinn.runs.config.tables import PROBLEMS, SOLVE_NETWORKS, SOLVE_STAGES
 from kanpinn.runs.config.toml import KeyPath, Override, load_toml, override, spell
 
 CHOSEN = ("loss", "optimizer", "points")  # the sections that trials choose
@@ -56,7 +52,12 @@ def drop_foreign_keys(
         table = table.described(after[key], directory, spell(path))
         kept |= {*table.by_key()}
         if table.model_config["extra"] == "forbid":
-            notes += _drop_keys(after, path, kept, now)
+            foreign = [key for key in after if key not in kept]
+            for one in foreign:
+                del after[one]
+            keys = ", ".join(f"{spell(path)}.{one}" for one in foreign)
+            verb = "does" if len(foreign) == 1 else "do"
+            notes += [f"{now}: {keys} of the file {verb} not apply"] if foreign else []
         if path == ("network",):
             notes += _drop_sections(table, data, given, now)
     return notes
@@ -73,15 +74,6 @@ def _tables(
         found += [(("optimizer", i), SOLVE_STAGES, *pair) for i, pair in enumerate(pairs)]
     found.append((("network",), SOLVE_NETWORKS, written.get("network"), data.get("network")))
     yield from [one for one in found if type(one[2]) is type(one[3]) is dict]
-
-
-def _drop_keys(table: dict[str, Any], path: KeyPath, kept: set[Any], now: str) -> list[str]:
-    foreign = [key for key in table if key not in kept]
-    for key in foreign:
-        del table[key]
-    keys = ", ".join(f"{spell(path)}.{key}" for key in foreign)
-    verb = "does" if len(foreign) == 1 else "do"
-    return [f"{now}: {keys} of the file {verb} not apply"] if foreign else []
 
 
 def _drop_sections(
@@ -172,11 +164,7 @@ class Config:
         for section in sorted(kind.model_fields, key=SHARED.__contains__):
             table, given = getattr(file, section), data.get(section)
             if isinstance(table, FixedTable):  # its defaults are written to run.json as well
-                known = {
-                    one.alias or key: one.get_default(call_default_factory=True)
-                    for key, one in type(table).model_fields.items()
-                } | (given or {})
-                given = {key: one for key, one in known.items() if table.nulls or one is not None}
+                given = table.model_dump(by_alias=True, exclude_none=True)
             if given:
                 sections[section] = given
         return Config(

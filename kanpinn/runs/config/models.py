@@ -61,32 +61,19 @@ def _writable(hint: Any) -> Any:
     return hint
 
 
-def is_unwritable(hint: Any) -> bool:
-    """Return whether a type is one that a file has other keys for: dtypes, devices, networks."""
-    kinds = typing.get_args(hint) or (hint,)
-    modules = any(isinstance(one, type) and issubclass(one, torch.nn.Module) for one in kinds)
-    return modules or hint in (torch.dtype, torch.device)
-
-
 def descriptions(target: Any) -> dict[str, str]:
     """Return the descriptions of arguments in the docstrings of a class and its bases.
 
     They are the entries under "Args:", by the name of the argument.
     """
     found: dict[str, str] = {}
+    entry = re.compile(r"^ {4}([\w, ]+): ((?:.*\n?)(?:^ {8}.*\n?)*)", re.MULTILINE)
     for one in reversed(getattr(target, "__mro__", (target,))):
-        for names, text in _entries(inspect.cleandoc(one.__doc__ or "")):
-            found |= dict.fromkeys(names.split(", "), " ".join(text.split()))
+        doc = inspect.cleandoc(one.__doc__ or "")
+        for section in re.findall(r"^Args:\n((?:[ ]+.*\n?|\n)+)", doc, re.MULTILINE)[:1]:
+            for names, text in entry.findall(section):
+                found |= dict.fromkeys(names.split(", "), " ".join(text.split()))
     return found
-
-
-def _entries(doc: str) -> Iterator[tuple[str, str]]:
-    """Yield the names and the text of each entry under "Args:"."""
-    section = re.search(r"^Args:\n((?:[ ]+.*\n?|\n)+)", doc, re.MULTILINE)
-    if section:
-        yield from re.findall(
-            r"^ {4}([\w, ]+): ((?:.*\n?)(?:^ {8}.*\n?)*)", section[1], re.MULTILINE
-        )
 
 
 def load_class(
@@ -113,7 +100,17 @@ def load_class(
     at = f'{path} = "{spec[:200]}"'
     if not (where and where.isprintable() and name.isidentifier()):
         raise InputError(f'{at}: expected "file.py:Class" or "package.module:Class"')
-    module = _from_file(where, directory, at) if where.endswith(".py") else _named(where, at)
+    if where.endswith(".py"):
+        module = _from_file(where, directory, at)
+    else:
+        try:
+            module = importlib.import_module(where)
+        except Exception as error:  # a user's module may raise anything
+            sought = error.name if isinstance(error, ModuleNotFoundError) else None
+            if sought and f"{where}.".startswith(f"{sought}."):
+                raise InputError(f"{at}: there is no module {sought}") from None
+            reason = error if sought else f"{type(error).__name__}: {error}"
+            raise InputError(f"{at}: {reason}") from error
     found = getattr(module, name, None)
     if found is None:
         names = [n for n, value in vars(module).items() if inspect.isclass(value)]
@@ -125,9 +122,8 @@ def load_class(
                 raise InputError(f"{at} {advice}")
         raise InputError(f"{at}: expected a subclass of {kind}")
     if missing := sorted(getattr(found, "__abstractmethods__", ())):
-        raise InputError(
-            f"{at}: the class does not define what every {kind} has: {', '.join(missing)}"
-        )
+        absent = ", ".join(missing)
+        raise InputError(f"{at}: the class does not define what every {kind} has: {absent}")
     return found
 
 
@@ -160,17 +156,6 @@ def _from_file(where: str, directory: Path, at: str) -> ModuleType:
             if (origin.parent, origin.stem) == (file.parent, added):
                 del sys.modules[added]
     return module
-
-
-def _named(where: str, at: str) -> ModuleType:
-    try:
-        return importlib.import_module(where)
-    except ModuleNotFoundError as error:
-        if error.name and f"{where}.".startswith(f"{error.name}."):
-            raise InputError(f"{at}: there is no module {error.name}") from None
-        raise InputError(f"{at}: {error}") from error
-    except Exception as error:  # a user's module may raise anything
-        raise InputError(f"{at}: {type(error).__name__}: {error}") from error
 
 
 def sources_of(*owners: Any) -> tuple[Path, ...]:
@@ -245,8 +230,6 @@ class TomlTable(BaseModel):
 
     Attributes:
         about: the class or function whose arguments the table gives; None if there is none.
-        check: called with `about`, the arguments and the path of the table before `about` is
-            called; it raises InputError for arguments that cannot be used.
         example: how the section begins, for messages.
     """
 
@@ -261,7 +244,6 @@ class TomlTable(BaseModel):
         strict=True,
     )
     about: ClassVar[Any] = None
-    check: ClassVar[Any] = None
     example: ClassVar[str] = ""
 
     @classmethod
@@ -284,16 +266,26 @@ class TomlTable(BaseModel):
         return cls
 
     @classmethod
-    def enter(cls, location: list[int | str]) -> "type[TomlTable]":
-        """Return the table that the rest of a location refers to; see `Variants.enter`."""
-        return cls
-
-    @classmethod
     def refusal(cls, path: str, key: str, value: Any) -> str:
         """Return the message for a key that the table does not have."""
         keys = cls.by_key()
         known = f"the keys of {path} are {', '.join(keys)}" if keys else f"{path} takes no keys"
         return f"{path}.{key} is unknown{nearest(key, keys)} ({known})"
+
+    def arguments(self, made: Mapping[str, Any] | None = None, **defaults: Any) -> dict[str, Any]:
+        """Return the arguments of `about` in the order of its signature.
+
+        Args:
+            made: arguments that have been made from the table's values already, by name.
+            defaults: values of arguments that the table does not give; values for arguments that
+                `about` does not have are ignored.
+        """
+        takes = type(self).model_fields
+        found = {name: one for name, one in defaults.items() if f"{ARGUMENT}{name}" in takes}
+        for name in takes:
+            if name in self.model_fields_set and name.startswith(ARGUMENT):
+                found[name.removeprefix(ARGUMENT)] = getattr(self, name)
+        return found | {**(self.model_extra or {}), **(made or {})}
 
     def build(
         self,
@@ -301,7 +293,6 @@ class TomlTable(BaseModel):
         directory: Path,
         *,
         made: Mapping[str, Any] | None = None,
-        limits: Mapping[str, Any] | None = None,
         **defaults: Any,
     ) -> Any:
         """Call `about` with the arguments that the table gives, and return the result.
@@ -309,23 +300,22 @@ class TomlTable(BaseModel):
         Args:
             path: the dotted path of the table, for messages.
             directory: the folder in which files named by the table are looked for.
-            made: arguments that have been made from the table's values already, by name.
-            limits: further arguments of `check`, by name.
-            defaults: values of arguments that the table does not give; values for arguments that
-                `about` does not have are ignored.
+            made: as for `arguments`.
+            defaults: as for `arguments`.
+
+        Raises:
+            InputError: as for `call`.
+        """
+        return self.call(path, self.arguments(made, **defaults))
+
+    def call(self, path: str, arguments: Mapping[str, Any]) -> Any:
+        """Call `about` with arguments, and return the result.
 
         Raises:
             InputError: if an argument is refused; the message names the path of its key. Also if
                 code of the user's own fails; the message names its file and line.
         """
-        about, check, takes = type(self).about, type(self).check, type(self).model_fields
-        arguments = {name: one for name, one in defaults.items() if f"{ARGUMENT}{name}" in takes}
-        for name in takes:  # in the order of the signature
-            if name in self.model_fields_set and name.startswith(ARGUMENT):
-                arguments[name.removeprefix(ARGUMENT)] = getattr(self, name)
-        arguments |= {**(self.model_extra or {}), **(made or {})}
-        if check is not None:
-            check(about, arguments, path, **(limits or {}))
+        about = type(self).about
         try:
             with blaming(about.__name__, about):
                 return about(**arguments)
@@ -358,13 +348,7 @@ class TomlTable(BaseModel):
 
 
 class FixedTable(TomlTable):
-    """A table whose keys are known before any class is loaded, such as [run].
-
-    Attributes:
-        nulls: whether run.json has a key whose value is None.
-    """
-
-    nulls: ClassVar[bool] = False
+    """A table whose keys are known before any class is loaded, such as [run]."""
 
 
 def table_of(
@@ -388,8 +372,11 @@ def table_of(
         elif p.kind is p.VAR_KEYWORD:
             shared = hints_of(typing.get_args(hint)[0])
             fields |= {key: (one, None) for key, one in shared.items()}
-        elif p.kind is not p.VAR_POSITIONAL and not is_unwritable(hint):
-            fields[p.name] = (hint, ... if p.default is p.empty else p.default)
+        elif p.kind is not p.VAR_POSITIONAL:
+            kinds = typing.get_args(hint) or (hint,)
+            modules = any(isinstance(k, type) and issubclass(k, torch.nn.Module) for k in kinds)
+            if not modules and hint not in (torch.dtype, torch.device):  # they have other keys
+                fields[p.name] = (hint, ... if p.default is p.empty else p.default)
     if further:  # the function takes any keyword, so the table takes any key
         base = type(base.__name__, (base,), further | {"__module__": __name__}, extra="allow")
     arguments = {
@@ -448,10 +435,6 @@ class Variants:
     keys: Mapping[str, str] = field(default_factory=lambda: {"type": ""})
     sample: str = ""
     example: str = ""
-
-    def enter(self, location: list[int | str]) -> type[TomlTable]:
-        """Remove the first entry of a pydantic location and return the table that it names."""
-        return self.tables[str(location.pop(0))]
 
     @property
     def key(self) -> str:
@@ -598,25 +581,24 @@ def _told(
             break
         inner, schema = _inner(field), _schema(field)
         if kind == "missing" and not rest:
-            return _missing(path, field, inner)
+            what = field.title or describe(schema)
+            if inner is not None:
+                what = ("a table" if "." in path else f"a section [{path}]") + inner.example
+            return f"{path} is missing: expected {what}"
         value = value[key]
         if inner is None or not (rest or kind.startswith("union_tag")):
             break
         if rest and type(rest[0]) is int:
             path, value = f"{path}[{rest[0]}]", value[rest.pop(0)]
-        if not rest:
-            return cast(Variants, inner).unusable(path, value)
-        table = inner.enter(rest)
+        if not isinstance(inner, Variants):
+            table = inner
+        elif rest:
+            table = inner.tables[str(rest.pop(0))]
+        else:
+            return inner.unusable(path, value)
     what = (field and field.title) or describe(schema)
     what += f" [[{key}]]" if schema.get("type") == "array" and not above else ""
     return f"{path} = {show(value)}: expected {what}{nearest(value, schema.get('enum', ()))}"
-
-
-def _missing(path: str, field: FieldInfo, inner: Variants | type[TomlTable] | None) -> str:
-    expected = field.title or describe(_schema(field))
-    if inner is not None:
-        expected = ("a table" if "." in path else f"a section [{path}]") + inner.example
-    return f"{path} is missing: expected {expected}"
 
 
 def _inner(field: FieldInfo) -> Variants | type[TomlTable] | None:

@@ -40,9 +40,18 @@ def curves(study: Study, against: str, error: str = "l2_relative") -> list[Error
     """
     found = dimensions(study)
     path = path_of(study, found, against)
+    if error not in study.columns:
+        raise InputError(
+            f"{error!r} is not a column of the study: expected one of {', '.join(study.columns)}"
+        )
+    needed = (error, against) if against in MEASURED else (error,)
+    settings: dict[str, list[int]] = {}
+    for i, label in enumerate(setting_labels(found, path, len(study.rows))):
+        if usable(study.rows[i], *needed):
+            settings.setdefault(label, []).append(i)
     order = path is not None and path.fitted and against != "seconds"
     made = []
-    for label, indices in _settings(study, found, path, against, error).items():
+    for label, indices in settings.items():
         rows = [study.rows[i] for i in indices]
         numbers = [path.numbers[i] for i in indices] if path and path.numbers else [1.0] * len(rows)
         x = [row[against] for row in rows] if against in MEASURED else numbers
@@ -99,21 +108,6 @@ def setting_labels(found: Sequence[Dimension], path: Dimension | None, count: in
     alone = [all(d in others for d in found if d.key == one.key) for one in others]
     parts = [d.whole if whole else d.labels for d, whole in zip(others, alone, strict=True)]
     return [", ".join(dict.fromkeys(part[i] for part in parts)) for i in range(count)]
-
-
-def _settings(
-    study: Study, found: Sequence[Dimension], path: Dimension | None, against: str, error: str
-) -> dict[str, list[int]]:
-    if error not in study.columns:
-        raise InputError(
-            f"{error!r} is not a column of the study: expected one of {', '.join(study.columns)}"
-        )
-    wanted = (error, against) if against in MEASURED else (error,)
-    groups: dict[str, list[int]] = {}
-    for i, label in enumerate(setting_labels(found, path, len(study.rows))):
-        if usable(study.rows[i], *wanted):
-            groups.setdefault(label, []).append(i)
-    return groups
 
 
 def _theory(study: Study, path: Dimension, rows: Sequence[Row], error: str) -> Theory | None:
@@ -188,6 +182,16 @@ class Picture:
     over: str = ""
     curves: Mapping[str, list[ErrorCurve]] = field(default_factory=dict)
 
+    @property
+    def every_curve(self) -> list[tuple[str, ErrorCurve]]:
+        """The curves of all errors, each with its error."""
+        return [(error, curve) for error, some in self.curves.items() for curve in some]
+
+    @property
+    def fitted(self) -> bool:
+        """Whether a curve has a fitted order."""
+        return any(curve.fit for _, curve in self.every_curve)
+
 
 def pictures(study: Study) -> Iterator[Picture]:
     """Yield the pictures of a study; none if no run has an error.
@@ -233,24 +237,32 @@ def _curves(
     made = {error: curves(study, against, error) for error in errors}
     path, measured = path_of(study, found, against), against in MEASURED
     some = max(made.values(), key=len)
-    over = against if measured else _plain(path)
-    x = AXES[against] if measured else _axis(path, found)
+    over = against if measured or path is None else path.name.replace("_", " ")
+    x = AXES[against] if measured or path is None else _axis(path, over, found)
     if study.kind == "fit" and against == "points":
         x = "training rows"
     logarithmic = measured or (path is not None and path.logarithmic)
     theory = FINE if measured else THEORY
-    notes = [*_replicates(study, some)]
+    notes = []
+    counts = {point.error.count for curve in some for point in curve.points}
+    if max(counts) > 1:
+        what = "seeds" if any(map(is_seed, study.varied)) else "runs"
+        number = str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+        notes.append(f"Markers: median over {number} {what}, bars: range.")
     if any(curve.levelled for every in made.values() for curve in every):
         notes.append("Hollow markers: errors that no longer decrease, not fitted.")
     if len(some) > MOST:
         notes.append(f"{MOST} of {len(some)} settings are shown.")
+    name = against.rpartition(".")[2]  # of the file: the last part of the key if that is unique
+    alike = {d.key for d in found if d.name == name} | ({name} & set(MEASURED))
+    name = re.sub(r"\W+", "_", against if len(alike) > 1 and not measured else name).strip("_")
 
     def plot(ax: Axes, error: str) -> Axes:
         own = made[error][:MOST]
         return plot_curves(ax, own, x, TITLES[error], logarithmic=logarithmic, theory=theory)
 
     return Picture(
-        f"error_{_file(against, found)}",
+        f"error_{name}",
         f"Errors against {over}",
         _explained(made, against),
         (*notes, *missing(study)),
@@ -264,52 +276,27 @@ def _curves(
 
 def _spreads(study: Study, found: Sequence[Dimension], errors: tuple[str, ...]) -> Picture:
     labels = setting_labels(found, None, len(study.rows))
-    samples: dict[str, dict[str, list[float]]] = {error: {} for error in errors}
-    for row, label in zip(study.rows, labels, strict=True):
-        for error in errors:
-            if usable(row, error):
-                samples[error].setdefault(label, []).append(row[error])
 
     def plot(ax: Axes, error: str) -> Axes:
-        return plot_spreads(ax, samples[error], TITLES[error])
+        samples: dict[str, list[float]] = {}
+        for row, label in zip(study.rows, labels, strict=True):
+            if usable(row, error):
+                samples.setdefault(label, []).append(row[error])
+        return plot_spreads(ax, samples, TITLES[error])
 
     rows = len(set(labels)) * max(wrapped(label).count("\n") + 1 for label in labels)
     note = "Ticks: runs, dot: median, line: range."
-    title = "Errors of the settings" if found else "Errors of the runs"
-    return Picture(
-        "error_settings" if found else "error_runs",
-        title, "", (note, *missing(study)), errors, plot, rows,
-    )  # fmt: skip
+    what = "settings" if found else "runs"
+    notes = (note, *missing(study))
+    return Picture(f"error_{what}", f"Errors of the {what}", "", notes, errors, plot, rows)
 
 
-def _axis(path: Dimension | None, found: Sequence[Dimension]) -> str:
-    assert path is not None
+def _axis(path: Dimension, plain: str, found: Sequence[Dimension]) -> str:
+    """Return the title of the axis of a varied key, and the keys that vary with it."""
     others = [d.name for d in found if d is not path and d.follows(path) and d.key != path.key]
-    text = AXES.get(path.key, f"{_plain(path)} {{}}")
     form = path.form if path.form.strip("[]·, ") else ""
     step = f", varied with {', '.join(others)}" if others else ""
-    return " ".join(text.format(form).split()) + step
-
-
-def _plain(path: Dimension | None) -> str:
-    return "" if path is None else path.name.replace("_", " ")
-
-
-def _file(against: str, found: Sequence[Dimension]) -> str:
-    """Return a key's name for a file: its last part if that is unique, otherwise the whole key."""
-    name = against.rpartition(".")[2]
-    alike = {d.key for d in found if d.name == name} | ({name} & set(MEASURED))
-    chosen = name if len(alike) <= 1 or against in MEASURED else against
-    return re.sub(r"\W+", "_", chosen).strip("_")
-
-
-def _replicates(study: Study, some: Sequence[ErrorCurve]) -> Iterator[str]:
-    """Yield the note on markers and bars if a point has several runs."""
-    counts = {point.error.count for curve in some for point in curve.points}
-    if max(counts) > 1:
-        what = "seeds" if any(map(is_seed, study.varied)) else "runs"
-        number = str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
-        yield f"Markers: median over {number} {what}, bars: range."
+    return " ".join(AXES.get(path.key, f"{plain} {{}}").format(form).split()) + step
 
 
 def missing(study: Study) -> Iterator[str]:
@@ -330,12 +317,12 @@ def _explained(made: Mapping[str, Sequence[ErrorCurve]], against: str) -> str:
     every = [curve for some in made.values() for curve in some]
     if not any(curve.fit for curve in every):
         return "No order is fitted against seconds." if against == "seconds" else ""
+    levelled = any(curve.levelled for curve in every)
+    but = " (without the hollow markers)" if levelled else ""
     text = (
-        "Orders: least squares on the logarithms of the mean errors"
-        " (without the hollow markers), with their 95% confidence interval."
+        f"Orders: least squares on the logarithms of the mean errors{but}, with their 95% "
+        "confidence interval."
     )
-    if not any(curve.levelled for curve in every):
-        text = text.replace(" (without the hollow markers)", "")
     if any(curve.theory for curve in every):
         text += (
             " In brackets: k + 1 in L² and k in H¹, the orders of the best splines of degree k"

@@ -105,36 +105,23 @@ class Contents(ABC, Generic[R]):
                 log.warning("the figures could not be made", exc_info=True)
 
 
-def with_nan(saved: Mapping[str, float | None]) -> dict[str, float]:
-    """Return numbers of run.json with NaN for null, since JSON has no NaN."""
-    return {name: math.nan if value is None else float(value) for name, value in saved.items()}
-
-
-D = TypeVar("D")
-
-
-def restored(kind: type[D], saved: Mapping[str, Any] | None, absent: float = math.nan) -> D | None:
-    """Return a dataclass from its values in run.json, None from null.
+def typed(hint: Any, saved: Any, absent: float = math.nan) -> Any:
+    """Return a value of run.json in a type, such as a dataclass or dict[str, float].
 
     absent: stands for numbers that are null, since JSON has neither NaN nor infinity.
     """
+    kind: Any = typing.get_origin(hint) or hint
+    if kind is float:
+        return absent if saved is None else float(saved)
     if saved is None:
         return None
-    hints = typing.get_type_hints(kind)
-    return kind(**{name: _value(hints[name], value, absent) for name, value in saved.items()})
-
-
-def _value(hint: Any, value: Any, absent: float) -> Any:
-    """Return a value of run.json in the type of a dataclass's field."""
-    kind = typing.get_origin(hint) or hint
     if dataclasses.is_dataclass(kind):
-        return restored(typing.cast(Any, kind), value, absent)
+        hints, make = typing.get_type_hints(kind), typing.cast(Any, kind)
+        return make(**{name: typed(hints[name], one, absent) for name, one in saved.items()})
     if kind is dict:
         inner = typing.get_args(hint)[1]
-        return {key: _value(inner, one, absent) for key, one in value.items()}
-    if kind is float:
-        return absent if value is None else float(value)
-    return kind(value) if kind in (bool, int, tuple) else value
+        return {key: typed(inner, one, absent) for key, one in saved.items()}
+    return kind(saved) if kind in (bool, int, tuple) else saved
 
 
 def as_arrays(fields: GridFields) -> dict[str, numpy.ndarray | float]:
@@ -171,10 +158,8 @@ class SolveContents(Contents[Solution]):
         auto: the log of trials, empty if none were made.
         seconds: the total excludes the estimate and the computation of the reference.
         """
-        errors: dict[str, Any] | None = None
+        errors = None if result.errors is None else asdict(result.errors)
         estimate: dict[str, Any] | None = None
-        if result.errors is not None:
-            errors = asdict(result.errors)
         if result.estimate is not None:
             names = [one.name for one in dataclasses.fields(Errors)]
             unknown: dict[str, Any] = {**dict.fromkeys(names), "fields": {}}
@@ -188,15 +173,34 @@ class SolveContents(Contents[Solution]):
         against = result.reference if errors is not None else None
         inverse: dict[str, Any] = {"estimated": {}, "dependences": [], "spreads": {}, "noise": None}
         if result.problem.unknowns:
-            inverse = _of_unknowns(result)
+            pairs = result.covariance.dependences() if result.estimated else ()
+            inverse = {
+                "estimated": {name: asdict(one) for name, one in result.estimated.items()},
+                "dependences": [asdict(one) for one in pairs],
+                "spreads": {name: asdict(one) for name, one in result.spreads.items()},
+                "noise": asdict(result.covariance.noise),
+            }
+        quantities = None
+        try:
+            quantities = dict(result.quantities)
+        except Exception:  # the computed result must be saved even if the problem's function fails
+            log.warning("the quantities of the solution could not be computed", exc_info=True)
+        kept = {} if result.problem.invariants is None else result.invariants
         return {
             "errors": errors,
             "reference": against and {"source": against.source, "error": against.error},
             "estimate": estimate,
             "verification": result.verification and asdict(result.verification),
             **inverse,
-            "invariants": {} if result.problem.invariants is None else _drifts(result),
-            "quantities": _quantities(result),
+            "invariants": {
+                name: {
+                    "first": float(one.values[0]),
+                    "drift": one.drift,
+                    "relative_drift": one.relative_drift,
+                }
+                for name, one in kept.items()
+            },
+            "quantities": quantities,
             "auto": list(result.log),
             "seconds": {
                 "total": result.seconds,
@@ -235,66 +239,34 @@ class SolveContents(Contents[Solution]):
         return draw_figures(result, folder, fields)
 
     def saved(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        estimate, known = None, record["estimate"]
+        if known is not None:
+            rest = {key: known.get(key, "") for key in ESTIMATE}
+            norms = {key: one for key, one in known.items() if key not in (*rest, "bound")}
+            errors = None if rest["reason"] else typed(Errors, norms)
+            estimate = Estimate(errors, **rest, bound=typed(Bound, known.get("bound")))
         return {
-            "errors": restored(Errors, record["errors"]),
-            "estimate": _estimate(record["estimate"]),
-            "verification": restored(Verification, record.get("verification")),
+            "errors": typed(Errors, record["errors"]),
+            "estimate": estimate,
+            "verification": typed(Verification, record.get("verification")),
             "log": tuple(record.get("auto", ())),
             "reference_seconds": record["seconds"]["reference"],
         }
 
     def shown(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        noise, reference = restored(Noise, record.get("noise")), record.get("reference")
-        pairs = [restored(Dependence, one) for one in record.get("dependences", ())]
+        noise, reference = typed(Noise, record.get("noise")), record.get("reference")
+        pairs = [typed(Dependence, one) for one in record.get("dependences", ())]
         drifts = (record.get("invariants") or {}).items()
         estimated, spreads = (record.get(name) or {} for name in ("estimated", "spreads"))
         return {
             "reference": reference and SimpleNamespace(**reference),
             "problem": SimpleNamespace(unknowns=noise is not None),
-            "estimated": {n: restored(Estimated, x, math.inf) for n, x in estimated.items()},
-            "spreads": {n: restored(HalfWidths, x, math.inf) for n, x in spreads.items()},
+            "estimated": {n: typed(Estimated, x, math.inf) for n, x in estimated.items()},
+            "spreads": {n: typed(HalfWidths, x, math.inf) for n, x in spreads.items()},
             "covariance": SimpleNamespace(noise=noise, dependences=lambda: pairs),
             "invariants": {name: SimpleNamespace(**one) for name, one in drifts},
             "quantities": record.get("quantities") or {},
         }
-
-
-def _of_unknowns(result: Solution) -> dict[str, Any]:
-    """Return the entries of run.json on unknown numbers and fields, which `record` describes."""
-    pairs = result.covariance.dependences() if result.estimated else ()
-    return {
-        "estimated": {name: asdict(one) for name, one in result.estimated.items()},
-        "dependences": [asdict(one) for one in pairs],
-        "spreads": {name: asdict(one) for name, one in result.spreads.items()},
-        "noise": asdict(result.covariance.noise),
-    }
-
-
-def _quantities(result: Solution) -> dict[str, float] | None:
-    """Return the entry of run.json on quantities, which `record` describes."""
-    try:
-        return dict(result.quantities)
-    except Exception:  # the computed result must be saved even if the problem's function fails
-        log.warning("the quantities of the solution could not be computed", exc_info=True)
-        return None
-
-
-def _drifts(result: Solution) -> dict[str, dict[str, float]]:
-    """Return the entry of run.json on invariants, which `record` describes."""
-    names = ("drift", "relative_drift")
-    return {
-        key: {"first": float(one.values[0]), **{name: getattr(one, name) for name in names}}
-        for key, one in result.invariants.items()
-    }
-
-
-def _estimate(saved: Mapping[str, Any] | None) -> Estimate | None:
-    if saved is None:
-        return None
-    rest = {key: saved.get(key, "") for key in ESTIMATE}
-    norms = {key: value for key, value in saved.items() if key not in (*rest, "bound")}
-    errors = None if rest["reason"] else restored(Errors, norms)
-    return Estimate(errors, **rest, bound=restored(Bound, saved.get("bound")))
 
 
 LISTS = {  # attributes of an Eigensolution by their keys in the entries of "eigenvalues"
@@ -319,9 +291,21 @@ class EigenContents(Contents[Eigensolution]):
         were left out.
         """
         worst = None if result.errors is None else float(result.errors.max())
+        entries = []
+        for index in range(result.count):
+            value = complex(result.values[index])
+            entry: dict[str, Any] = {"real": value.real, "imaginary": value.imag}
+            entry["multiplicity"] = result.multiplicities[index]
+            for key, name in LISTS.items():
+                known = getattr(result, name)
+                entry[key] = None if known is None else float(known[index])
+            exact = None if result.exact is None else complex(result.exact[index])
+            entry["exact_real"] = None if exact is None else exact.real
+            entry["exact_imaginary"] = None if exact is None else exact.imag
+            entries.append(entry)
         return {
             "errors": None if worst is None else {"eigenvalue_relative": worst},
-            "eigenvalues": [_entry(result, index) for index in range(result.count)],
+            "eigenvalues": entries,
             "self_adjoint": result.self_adjoint,
             "unbounded": result.unbounded or None,
             "unresolved": result.unresolved,
@@ -359,20 +343,6 @@ class EigenContents(Contents[Eigensolution]):
 
     def shown(self, record: Mapping[str, Any]) -> dict[str, Any]:
         return {"multiplicities": [one["multiplicity"] for one in record["eigenvalues"]]}
-
-
-def _entry(result: Eigensolution, index: int) -> dict[str, Any]:
-    value = complex(result.values[index])
-    exact = None if result.exact is None else complex(result.exact[index])
-    lists = {key: getattr(result, name) for key, name in LISTS.items()}
-    return {
-        "real": value.real,
-        "imaginary": value.imag,
-        "multiplicity": result.multiplicities[index],
-        **{key: None if found is None else float(found[index]) for key, found in lists.items()},
-        "exact_real": None if exact is None else exact.real,
-        "exact_imaginary": None if exact is None else exact.imag,
-    }
 
 
 def _column(entries: list[dict[str, Any]], key: str) -> Tensor | None:
@@ -438,4 +408,4 @@ class FitContents(Contents[Fitted]):
         return draw_fit(result, folder)
 
     def saved(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        return {"scores": {part: restored(Scores, one) for part, one in record["errors"].items()}}
+        return {"scores": {part: typed(Scores, one) for part, one in record["errors"].items()}}

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy
+import torch
 
+from kanpinn._support.distributed import world
 from kanpinn._support.errors import FAILED, InputError, expecting
 from kanpinn._support.files import (
     FolderLock,
@@ -33,7 +35,7 @@ from kanpinn.runs.results.contents import (
     EigenContents,
     FitContents,
     SolveContents,
-    with_nan,
+    typed,
 )
 from kanpinn.runs.results.hdf5 import read_state, write_vtkhdf
 from kanpinn.runs.results.record import (
@@ -43,7 +45,8 @@ from kanpinn.runs.results.record import (
     outside_grids,
     read_record,
     run_folder,
-    write_run_record,
+    software,
+    write_record,
 )
 from kanpinn.runs.results.sources import (
     Sources,
@@ -111,12 +114,10 @@ def state_to_resume(
     if searched is not None or payload is None:
         return searched and searched["run"], earlier or last, files
     check_payload(found, payload, record)
-    state, status = payload["run"], str(record["status"])
-    with expecting(found / RECORD):
-        if finished and _goes_on(status, state, record["config"], config.to_dict()):
-            state["finished"] = None
-        elif finished:
-            _check_remaining(found, status, state, config)
+    state = payload["run"]
+    if finished:
+        with expecting(found / RECORD):
+            _check_remaining(found, record, state, config)
     return state, earlier, files
 
 
@@ -129,20 +130,25 @@ def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     Raises:
         InputError: if another key differs; the message names the first one.
     """
-    before, after = copy.deepcopy(dict(old)), copy.deepcopy(dict(new))
-    stages = [settings.pop("optimizer", None) or [] for settings in (before, after)]
-    for settings in (before, after):
-        for free in ("threads", "budget_seconds"):
-            settings.get("run", {}).pop(free, None)
-    for number, stage in enumerate(stages[0]):
-        kept = stages[1][number] if number < len(stages[1]) else {}
-        same = {"steps": 0, "tolerance": 0}
-        difference = _difference({**stage, **same}, {**kept, **same})
-        if difference is not None:
-            raise InputError(_refusal(f"optimizer[{number}].{difference}"))
+    before, after = _lasting(old), _lasting(new)
+    after = {key: after[key] for key in after if key in before or not key.startswith("optimizer[")}
     difference = _difference(before, after)
     if difference is not None:
-        raise InputError(_refusal(difference))
+        raise InputError(
+            f"{difference} differs from the run that is resumed: only steps and tolerance of an "
+            "optimizer, run.budget_seconds and run.threads may change, and optimizers may be "
+            "appended"
+        )
+
+
+def _lasting(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that a resumed run keeps, each optimizer by its path."""
+    kept = copy.deepcopy(dict(settings))
+    for free in ("threads", "budget_seconds"):
+        kept.get("run", {}).pop(free, None)
+    for number, stage in enumerate(kept.pop("optimizer", None) or []):
+        kept[f"optimizer[{number}]"] = {**stage, "steps": 0, "tolerance": 0}
+    return kept
 
 
 def check_payload(folder: Path, payload: Mapping[str, Any], record: Mapping[str, Any]) -> None:
@@ -166,29 +172,25 @@ def check_payload(folder: Path, payload: Mapping[str, Any], record: Mapping[str,
             ) from None
 
 
-def _goes_on(
-    status: str, state: Mapping[str, Any], old: Mapping[str, Any], new: Mapping[str, Any]
-) -> bool:
-    """Whether an optimizer that has failed to reach its tolerance goes on with another one."""
-    number = state["stage_index"]
-    stages = [settings.get("optimizer", []) for settings in (old, new)]  # none in [eigen]
-    if not status.startswith(FAILED) or number >= len(stages[0]):
-        return False
-    before, after = (one[number].get("tolerance") for one in stages)
-    return before != after
-
-
-def _check_remaining(folder: Path, status: str, state: Mapping[str, Any], config: Config) -> None:
+def _check_remaining(
+    folder: Path, record: Mapping[str, Any], state: dict[str, Any], config: Config
+) -> None:
     """Refuse to resume a finished run that has no step left to take.
+
+    An optimizer that has failed to reach its tolerance goes on with another one.
 
     Raises:
         InputError: if no step is left; the message says how the run ended and what can be changed.
     """
+    status, stage = str(record["status"]), state["stage_index"]
     if status.startswith(FAILED):
+        stages = [one.get("optimizer", []) for one in (record["config"], config.to_dict())]
+        if stage < len(stages[0]) and len({one[stage].get("tolerance") for one in stages}) > 1:
+            state["finished"] = None
+            return
         advice = " (with another tolerance it can)" if "tolerance" in status else ""
         raise InputError(f"{folder} cannot be resumed: it {status}{advice}")
     optimizers = config.build().optimizers
-    stage = state["stage_index"]
     if stage + 1 < len(optimizers):
         return
     limit = stage < len(optimizers) and state["finished"] is None
@@ -212,13 +214,6 @@ def check_files(record: Mapping[str, Any], config: Config) -> None:
             raise InputError(f"{now['path']} is missing: the run has read its data from it")
         if before["sha256"] != now["sha256"]:
             raise InputError(f"{now['path']} has changed since the run has read its data from it")
-
-
-def _refusal(key: str) -> str:
-    return (
-        f"{key} differs from the run that is resumed: only steps and tolerance of an optimizer, "
-        "run.budget_seconds and run.threads may change, and optimizers may be appended"
-    )
 
 
 def _difference(a: Any, b: Any) -> str | None:
@@ -330,7 +325,7 @@ def load(path: str | os.PathLike[str], *, trust: bool = False) -> Result:
             "status": str(record["status"]),
             "seconds": float(record["seconds"]["total"]),
             "optimizer_seconds": list(record["seconds"]["optimizers"]),
-            "loss_terms": with_nan(record["loss"]["terms"]),
+            "loss_terms": typed(dict[str, float], record["loss"]["terms"]),
             "processes": int(record.get("processes", 1)),
         }
         loaded: Result = dataclasses.replace(result, **common, **contents.saved(record))
@@ -378,19 +373,15 @@ def to_vtkhdf(result: Result, path: str | os.PathLike[str]) -> None:
         True
     """
     fields = CONTENTS[KINDS[type(result)]].grid(result)
-    if fields is None:
-        raise InputError(_no_image(result))
-    write_vtkhdf(fields, Path(path))
-
-
-def _no_image(result: Result) -> str:
-    """Return the message why a result has no fields on a grid."""
-    problem = getattr(result, "problem", None)
-    if problem is None:
-        return "a fit has no fields on a grid: --format npz writes data and fitted values"
-    if problem.domain.dim > 3:
-        return f"VTKHDF is for up to 3 dimensions, the domain has {problem.domain.dim}"
-    return "no mode was found: there is nothing to write"
+    if fields is not None:
+        return write_vtkhdf(fields, Path(path))
+    if isinstance(result, Fitted):
+        why = "a fit has no fields on a grid: --format npz writes data and fitted values"
+    elif (dim := result.problem.domain.dim) > 3:
+        why = f"VTKHDF is for up to 3 dimensions, the domain has {dim}"
+    else:
+        why = "no mode was found: there is nothing to write"
+    raise InputError(why)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -471,7 +462,7 @@ class RunFolder:
         folder = cls(path=partial, config=config, lock=FolderLock(partial), made=made)
         try:
             folder.sources = copy_sources(config.sections, config.directory, partial)
-            folder.record = write_run_record(partial, config.name, folder.sources)
+            folder.write_record()
         except BaseException:  # Ctrl-C as well: no folder is left half made
             folder.discard()
             raise
@@ -533,21 +524,40 @@ class RunFolder:
         self.config = Config.from_dict(written, self.config.directory, self.config.name)
         self._run = None
         (self.path / CHECKPOINT).unlink(missing_ok=True)  # it belongs to another choice
-        self.record = write_run_record(self.path, self.config.name, self.sources)
+        self.write_record()
+
+    def write_record(self, **found: Any) -> None:
+        """Write run.json; found: entries besides those that are known before the first step."""
+        settings = self.sources.settings
+        known = {
+            "name": self.config.name,
+            "status": "running",
+            "errors": None,
+            "config": settings,
+            "seed": settings.get("run", {}).get("seed"),
+            **software(os.getcwd()),
+            "threads": torch.get_num_threads(),
+            "processes": world(),
+            "files": self.sources.files,
+            "code": self.sources.code,
+        }
+        self.record = write_record(self.path / RECORD, known | found)
+
+    def write_state(self, state: Mapping[str, Any]) -> None:
+        """Write checkpoint.pt with a state of the solver."""
+        write_checkpoint(self.path, state, self.sources.settings, self.earlier)
 
     def checkpoint(self, run: SolverState) -> None:
         """Observer of the solve: write checkpoint.pt if it is due or the run is interrupted."""
         self._run = run
         if run.interrupted or self.pace.is_due:
             with self.pace.writing():
-                state = run.state_dict()
-                write_checkpoint(self.path, state, self.sources.settings, self.earlier)
+                self.write_state(run.state_dict())
 
     def keep(self) -> None:
         """Write checkpoint.pt if the steps have ended, but not yet what follows them."""
         if self._run is not None and self._run.status is not None:
-            state = self._run.state_dict()
-            write_checkpoint(self.path, state, self.sources.settings, self.earlier)
+            self.write_state(self._run.state_dict())
 
     def finish(self, result: Result, figures: bool = True) -> Path:
         """Write all files of the result, rename the folder to its final name and return that path.
@@ -555,17 +565,15 @@ class RunFolder:
         If the name is taken, "-2", "-3", … is added. Figures are drawn if `figures` is true.
         """
         if self._run is not None:
-            state: Mapping[str, Any] = self._run.state_dict()
+            self.write_state(self._run.state_dict())
         elif self.state is not None:  # no step was left to take
-            state = self.state
+            self.write_state(self.state)
         else:
-            network = result.network.state_dict()
-            state = ended_state(network, result.history, result.optimizer_seconds)
-        write_checkpoint(self.path, state, self.sources.settings, self.earlier)
+            network, seconds = result.network.state_dict(), result.optimizer_seconds
+            self.write_state(ended_state(network, result.history, seconds))
         self._run = None  # it is kept: Ctrl-C has nothing to write
         CONTENTS[self.config.file.kind].write(result, self.sources.settings, self.path, figures)
-        found = {**run_record(result, self.config), "resumed": self.earlier}
-        self.record = write_run_record(self.path, self.config.name, self.sources, found)
+        self.write_record(**run_record(result, self.config), resumed=self.earlier)
         if result.success:  # otherwise the search can go on with a larger budget
             (self.path / TRIALS).unlink(missing_ok=True)
         self.lock.release(self.path)
@@ -588,8 +596,7 @@ class RunFolder:
 
     def fail(self, message: str) -> None:
         """Record why the run failed; the folder stays "….partial" with its last checkpoint."""
-        found = {"status": f"failed: {message}", "resumed": self.earlier}
-        self.record = write_run_record(self.path, self.config.name, self.sources, found)
+        self.write_record(status=f"failed: {message}", resumed=self.earlier)
         self.lock.release(self.path)
 
     def discard(self) -> None:

@@ -145,11 +145,6 @@ def write_vtkhdf(fields: GridFields, path: Path) -> None:
         points[fields.fields[0]].attrs["Attribute"] = numpy.bytes_("Scalars")
 
 
-def _module(group: str) -> str:
-    """Return the name of a layer's module from its group: _of.0.layers.1 for part_0.layer_1."""
-    return group.replace(WINDOWS, "").replace("part_", "_of.").replace("layer_", "layers.")
-
-
 def read_state(path: Path) -> dict[str, Any] | None:
     """Return the solver's state with network and history from result.h5; None without the file.
 
@@ -165,11 +160,11 @@ def read_state(path: Path) -> dict[str, Any] | None:
     with expecting(path), file:
         if file.attrs["sha256"] != _digest(file["history"], file["network"]):
             raise ValueError("the sha256 of its values is another one")
-        network = {
-            f"{_module(name)}.{key}".lstrip("."): torch.from_numpy(data[()])
-            for name, layer in file["network"].items()
-            for key, data in layer.items()
-        }
+        network = {}
+        for name, layer in file["network"].items():  # part_0.layer_1 is the module _of.0.layers.1
+            module = name.replace(WINDOWS, "").replace("part_", "_of.").replace("layer_", "layers.")
+            for key, data in layer.items():
+                network[f"{module}.{key}".lstrip(".")] = torch.from_numpy(data[()])
         names = list(file["history"].attrs["columns"])
         columns = [file["history"][name][()].tolist() for name in names]
     rows = [

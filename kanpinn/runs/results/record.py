@@ -7,19 +7,17 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
-from importlib import metadata
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import torch
 
-from kanpinn._support.distributed import world
 from kanpinn._support.errors import InputError, expecting
 from kanpinn._support.files import replacing
+from kanpinn._support.versions import version_of
 from kanpinn.networks.kan import KANLayer
 from kanpinn.runs.config import Config, Result
-from kanpinn.runs.results.sources import Sources, refuse_foreign_code
+from kanpinn.runs.results.sources import refuse_foreign_code
 
 PARTIAL = ".partial"
 RECORD = "run.json"
@@ -32,12 +30,8 @@ def software(folder: str) -> Mapping[str, Any]:
     The commit ends with "-dirty" if files differ from it, and is None without git or a repository.
     The result is cached, because a process keeps the code that it started with.
     """
-    versions: dict[str, str | None] = {"python": platform.python_version()}
-    for name in ("kanpinn", "torch", "numpy", "scipy", "h5py", "matplotlib"):
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = None
+    packages = ("kanpinn", "torch", "numpy", "scipy", "h5py", "matplotlib")
+    versions = {"python": platform.python_version()} | {one: version_of(one) for one in packages}
     command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
     commit = None
     with suppress(OSError, subprocess.SubprocessError):
@@ -101,32 +95,6 @@ def write_record(path: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     with replacing(path) as temporary:
         temporary.write_text(f"{text}\n", encoding="utf-8")
     return written
-
-
-def write_run_record(
-    folder: Path, name: str, sources: Sources, more: Mapping[str, Any] = MappingProxyType({})
-) -> dict[str, Any]:
-    """Write run.json, and return it as strict JSON.
-
-    Args:
-        folder: the run folder.
-        name: the name of the folder that holds the runs.
-        sources: the settings of the run, and the files that they name.
-        more: entries besides those that are known before the first step, or in place of these.
-    """
-    known = {
-        "name": name,
-        "status": "running",
-        "errors": None,
-        "config": sources.settings,
-        "seed": sources.settings.get("run", {}).get("seed"),
-        **software(os.getcwd()),
-        "threads": torch.get_num_threads(),
-        "processes": world(),
-        "files": sources.files,
-        "code": sources.code,
-    }
-    return write_record(folder / RECORD, known | dict(more))
 
 
 def run_folder(path: str | os.PathLike[str]) -> Path:

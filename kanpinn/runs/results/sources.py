@@ -15,7 +15,7 @@ from typing import Any
 
 from kanpinn._support.errors import InputError
 from kanpinn.runs.config import data_files
-from kanpinn.runs.library import namesakes, needed_files
+from kanpinn.runs.library import needed_files
 
 LARGE = 2**20  # bytes; larger data are not copied, since a study would copy them for each run
 
@@ -38,8 +38,11 @@ class NamedFile:
 
     def fingerprint(self) -> dict[str, str]:
         """Return the path and the sha256 of the file; the hash of no file is ""."""
-        found = self.file.is_file()
-        return {"path": str(self.file), "sha256": _sha256(self.file) if found else ""}
+        digest = ""
+        if self.file.is_file():
+            state = self.file.stat()
+            digest = _sha256(self.file, state.st_mtime_ns, state.st_size)
+        return {"path": str(self.file), "sha256": digest}
 
 
 def named_files(settings: dict[str, Any], directory: Path) -> Iterator[NamedFile]:
@@ -90,7 +93,7 @@ def source_texts(settings: dict[str, Any], directory: Path) -> list[str]:
                 if spec is not None and spec.has_location and spec.origin:
                     files.add(Path(spec.origin))
         elif named.ending:
-            files |= {named.file, *needed_files(named.file), *namesakes(named.file)}
+            files |= {named.file, *needed_files(named.file)}
         else:
             hashes.append(named.fingerprint()["sha256"])
     texts = [file.read_text("utf-8", "replace") for file in sorted(files) if file.is_file()]
@@ -103,13 +106,8 @@ def fingerprints(settings: dict[str, Any], directory: Path) -> list[dict[str, st
     return [one.fingerprint() for one in named if not one.ending]
 
 
-def _sha256(path: Path) -> str:
-    state = path.stat()
-    return _sha256_of(path, state.st_mtime_ns, state.st_size)
-
-
 @cache
-def _sha256_of(path: Path, *_: int) -> str:
+def _sha256(path: Path, *_: int) -> str:
     """Return the sha256 of a file, cached by its time and size for the runs of a study."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -170,7 +168,8 @@ def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> Sou
             copied[source] = name
             targets = {source: folder / name}
             if named.ending:
-                targets |= {one: folder / one.name for one in _beside(source)}
+                needed = (one for one in needed_files(source) if one.name not in OWN)
+                targets |= {one: folder / one.name for one in needed}
             for own, target in targets.items():
                 try:
                     if own != target.resolve():
@@ -182,20 +181,17 @@ def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> Sou
     return Sources(settings, files, code_of(settings, folder))
 
 
-def _beside(source: Path) -> list[Path]:
-    """Return the files that a class file needs, without those that a run would overwrite."""
-    found = dict.fromkeys((*needed_files(source), *namesakes(source)))
-    return [one for one in found if one.name not in OWN]
-
-
 def code_of(settings: dict[str, Any], folder: Path) -> list[dict[str, str]]:
     """Return path and sha256 of the Python files that are run with a run folder.
 
     They are class files and the modules beside them that they import. Paths are relative to the
     folder, and absolute for files outside it. A file that does not exist is left out.
     """
-    named = (one for one in named_files(settings, folder) if one.ending and not one.module)
-    files = dict.fromkeys(file for one in named for file in (one.file, *_beside(one.file)))
+    files: dict[Path, None] = {}
+    for named in named_files(settings, folder):
+        if named.ending and not named.module:
+            needed = (one for one in needed_files(named.file) if one.name not in OWN)
+            files |= dict.fromkeys((named.file, *needed))
     inside = folder.resolve()
     return [
         {

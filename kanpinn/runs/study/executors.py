@@ -144,12 +144,12 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
 
 
 @contextmanager
-def closing(executor: DaskExecutor) -> Iterator[DaskExecutor]:
+def closing(executor: Executor) -> Iterator[Executor]:
     """Shut the executor down when the block ends, without waiting if the block raised."""
     try:
         yield executor
     except BaseException:  # Ctrl-C as well: no run may go on in the background
-        executor.shutdown(wait=False)
+        executor.shutdown(wait=False, cancel_futures=True)
         raise
     executor.shutdown()
 
@@ -177,18 +177,11 @@ async def _knock(distributed: ModuleType, address: str) -> None:
     await comm.close()
 
 
-SYSTEMS = ("slurm", "pbs")
-OPTIONS: dict[str, type] = {
-    **dict.fromkeys(("cores", "death_timeout"), int),  # of a job, and of a worker in seconds
-    **dict.fromkeys(("memory", "walltime", "queue", "account", "interface", "local_directory",
-                     "log_directory", "python", "shebang", "job_name"), str),
-    **dict.fromkeys(("job_extra_directives", "job_directives_skip", "job_script_prologue",
-                     "worker_extra_args"), list),
-}  # fmt: skip
-ALONE: dict[str, dict[str, type]] = {
-    "slurm": {"job_cpu": int, "job_mem": str},
-    "pbs": {"resource_spec": str},
-}
+NUMBERS = ("cores", "death_timeout", "job_cpu")  # of a job, and seconds of a worker
+LISTS = ("job_extra_directives", "job_directives_skip", "job_script_prologue", "worker_extra_args")
+TEXTS = ("memory", "walltime", "queue", "account", "interface", "local_directory", "log_directory",
+         "python", "shebang", "job_name")  # fmt: skip
+ALONE = {"slurm": ("job_cpu", "job_mem"), "pbs": ("resource_spec",)}
 
 
 def job_options(system: str, pairs: Sequence[str]) -> dict[str, Any]:
@@ -199,7 +192,7 @@ def job_options(system: str, pairs: Sequence[str]) -> dict[str, Any]:
     Raises:
         InputError: if a key is unknown, or a value has the wrong type.
     """
-    known = OPTIONS | ALONE[system]
+    known = (*NUMBERS[:2], *TEXTS, *LISTS, *ALONE[system])
     options: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -210,17 +203,13 @@ def job_options(system: str, pairs: Sequence[str]) -> dict[str, Any]:
                 f"--cluster {pair}: {key} is unknown{nearest(key, known)} (with {system} it takes "
                 f"{', '.join(known)})"
             )
-        if known[key] is list:
+        if key in NUMBERS and (not value.isdecimal() or int(value) < 1):
+            raise InputError(f"--cluster {pair}: expected an integer of at least 1")
+        if key in LISTS:
             options.setdefault(key, []).append(value)
         else:
-            options[key] = _number(pair, value) if known[key] is int else value
+            options[key] = int(value) if key in NUMBERS else value
     return options
-
-
-def _number(pair: str, value: str) -> int:
-    if not value.isdecimal() or int(value) < 1:
-        raise InputError(f"--cluster {pair}: expected an integer of at least 1")
-    return int(value)
 
 
 def job_script(system: str, options: Mapping[str, Any]) -> str:
@@ -282,7 +271,8 @@ def _start(system: str, workers: int, options: Mapping[str, Any]) -> "Client":
             if job.job_id is None:
                 job.status = distributed.core.Status.failed  # close() waits until every job ended
         cluster.close()
-        raise InputError(f"{system} refuses the job: {_last_line(error)}") from error
+        *_, last = filter(str.strip, str(error).splitlines())
+        raise InputError(f"{system} refuses the job: {last}") from error
     cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)
     log.info("jobs: %d submitted, their logs: %s", jobs, options["log_directory"])
     return distributed.Client(cluster, set_as_default=False)
@@ -308,7 +298,3 @@ def _complete(system: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def _cluster_class(system: str) -> Any:
     module = needed("dask_jobqueue")
     return module.SLURMCluster if system == "slurm" else module.PBSCluster
-
-
-def _last_line(error: Exception) -> str:
-    return [line for line in str(error).splitlines() if line.strip()][-1]

@@ -1,10 +1,18 @@
-"""`sweep`, which runs a study, and `StudyFile`, which describes one."""
+"""`sweep`, which runs a study: its plan, all combinations of the varied values, and its runs."""
 
-import contextlib
+import errno
+import hashlib
+import inspect
+import itertools
+import json
+import math
 import os
+import re
+import shutil
+import threading
 import time
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -13,32 +21,364 @@ from concurrent.futures import (
     Future,
     wait,
 )
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Annotated, Any
 
+import numpy
 from pydantic import Field
 
+from kanpinn._support.distributed import on_threads
 from kanpinn._support.errors import InputError, KanpinnError, integer
-from kanpinn._support.files import FolderLock, Pace, path_component, remove_temporaries
+from kanpinn._support.files import FolderLock, Pace, only_one, path_component, remove_temporaries
 from kanpinn._support.interrupts import entered
 from kanpinn._support.processes import Processes
-from kanpinn.runs.config import load_toml
+from kanpinn._support.versions import version_of
+from kanpinn.runs.config import Config, load_toml
 from kanpinn.runs.config.models import TomlTable, read_table
-from kanpinn.runs.results.record import PARTIAL
-from kanpinn.runs.study.plan import (
-    Base,
-    Entry,
-    RunOutcome,
-    Task,
-    Values,
-    execute,
-    finished,
-    message,
-    plan,
-    version,
+from kanpinn.runs.results import RunFolder
+from kanpinn.runs.results.checkpoint import NAME as CHECKPOINT
+from kanpinn.runs.results.folder import TRIALS
+from kanpinn.runs.results.record import PARTIAL, read_record, strict
+from kanpinn.runs.results.record import RECORD as RUN_RECORD
+from kanpinn.runs.results.sources import source_texts
+from kanpinn.runs.study.executors import closing
+from kanpinn.runs.study.table import (
+    ERRORS,
+    RECORD,
+    RESULTS,
+    RUNS,
+    WAITING,
+    Study,
+    columns_of,
+    empty,
+    has_failed,
 )
-from kanpinn.runs.study.table import ERRORS, RECORD, RUNS, WAITING, Study, empty, has_failed
+
+Base = str | Path | Mapping[str, Any] | Callable[..., Mapping[str, Any]]
+Values = Sequence[Any] | numpy.ndarray
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run of a study: the values of the varied keys, and the resulting configuration."""
+
+    values: dict[str, Any]
+    config: Config
+
+    @cached_property
+    def name(self) -> str:
+        """The name of the run's folder: the varied values, shortened, and the fingerprint."""
+        pairs = (f"{key.rpartition('.')[2]}={_short(v)}" for key, v in self.values.items())
+        slug = re.sub(r"[^\w.=+-]+", "-", "_".join(pairs))[:60]
+        while len(slug.encode()) > 220:  # file names have at most 255 bytes, hash included
+            slug = slug[:-1]
+        return f"{slug.strip('-_.')}-{fingerprint(self.config)[:12]}"
+
+
+def plan(
+    base: Base,
+    over: Mapping[str, Values],
+    zipped: Mapping[str, Values],
+    directory: Path,
+) -> tuple[list[Entry], str]:
+    """Return the runs of a study in order, and the hash that its folder is named by.
+
+    The last key of `over` varies fastest, the keys of `zipped` faster still. The hash is of the
+    base, the names of the varied keys and kanpinn's version, not of the values.
+
+    Args:
+        base: a problem file, its sections as a dict, or a function that returns such a dict.
+        over: lists of values by key, combined as a product.
+        zipped: lists of values by key, of one length, which together are one factor.
+        directory: where class files are looked for, if the base is not a file.
+
+    Raises:
+        InputError: if a list is empty, an unknown key is varied, two runs have the same settings,
+            or the runs are of different kinds (solve, eigenvalue problem, fit).
+    """
+    make, shared = _maker(base, directory)
+    combinations = list(_combinations(over, zipped))
+    entries = [Entry(values, make(values)) for values in combinations]
+    first: InputError | None = None
+    for entry in entries:  # one that can be built is enough: others fail as rows of the table
+        try:
+            entry.config.build()
+            break
+        except InputError as error:
+            first = first or error
+    else:
+        assert first is not None
+        raise first
+    seen: dict[str, Entry] = {}
+    for entry in entries:
+        other = seen.setdefault(_digest(_canonical(entry.config.to_dict())), entry)
+        if other is not entry:
+            raise InputError(f"two runs have the same settings: {other.values} and {entry.values}")
+    if len({entry.config.file.kind for entry in entries}) > 1:
+        raise InputError(
+            "the runs of a study must be of one kind: solves, eigenvalue problems or fits"
+        )
+    return entries, _digest([shared, list(entries[0].values), version()])
+
+
+def fingerprint(config: Config) -> str:
+    """Return the hash of a run's settings, class files, data files and kanpinn's version."""
+    settings = config.to_dict()
+    return _digest([settings, source_texts(settings, config.directory), version()])
+
+
+def version() -> str | None:
+    """Return kanpinn's version, None if the package is not installed."""
+    return version_of("kanpinn")
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _maker(base: Base, directory: Path) -> tuple[Callable[[dict[str, Any]], Config], Any]:
+    """Return a function from varied values to a configuration, and the base as plain values.
+
+    Exceptions of a function that makes the sections are passed on. Its plain values are its module,
+    its qualified name, and its source text if that is available.
+    """
+    match base:
+        case str() | Path():
+            config = Config.read(Path(base))
+            return config.vary, config.to_dict()
+        case Mapping():
+            config = Config.from_dict(strict(base), directory)
+            return config.vary, config.to_dict()
+
+    def called(values: dict[str, Any]) -> Config:
+        try:
+            inspect.signature(base).bind(**values)
+        except TypeError as error:
+            given = ", ".join(values)
+            raise InputError(f"the base cannot be called with {given}: {error}") from None
+        sections = base(**values)
+        if not isinstance(sections, Mapping):
+            raise InputError(f"the base returned {sections!r}: expected the sections as a dict")
+        return Config.from_dict(strict(sections), directory)
+
+    text = None
+    with suppress(OSError, TypeError):
+        text = inspect.getsource(base)
+    return called, [getattr(base, name, None) for name in ("__module__", "__qualname__")] + [text]
+
+
+def _combinations(
+    over: Mapping[str, Values], zipped: Mapping[str, Values]
+) -> Iterator[dict[str, Any]]:
+    """Yield the product of the lists of `over` and the rows of `zipped`."""
+    over = {key: _values("over", key, values) for key, values in over.items()}
+    zipped = {key: _values("zipped", key, values) for key, values in zipped.items()}
+    if both := set(over) & set(zipped):
+        raise InputError(f"{min(both)} is in over and in zipped: expected it in one of them")
+    lengths = {key: len(values) for key, values in zipped.items()}
+    if len(set(lengths.values())) > 1:
+        raise InputError(f"the lists of zipped must have one length, got {lengths}")
+    if not over and not zipped:
+        raise InputError("over is empty: expected keys with the values to vary them over")
+    axes = [[{key: value} for value in values] for key, values in over.items()]
+    if zipped:
+        axes.append([dict(zip(zipped, row, strict=True)) for row in zip(*zipped.values())])  # noqa: B905
+    for parts in itertools.product(*axes):
+        yield {key: value for part in parts for key, value in part.items()}
+
+
+def _values(table: str, key: str, values: Any) -> list[Any]:
+    """Return the checked values of a key as JSON values; a NumPy array counts as a list."""
+    values = values.tolist() if hasattr(values, "tolist") else values
+    if isinstance(values, str | Mapping) or not isinstance(values, Sequence) or not len(values):
+        raise InputError(f"{table}.{key} = {values!r}: expected a list of values, at least one")
+    if any(key in columns for columns in RESULTS.values()):
+        raise InputError(f"{table}.{key}: the table of a study has a column of this name already")
+    for value in values:
+        _check_value(f"{table}.{key}", value)
+    return strict(values)
+
+
+def _check_value(at: str, value: Any) -> None:
+    """Refuse values that JSON or HDF5 cannot hold, including those inside lists and tables."""
+    match value:
+        case Mapping():
+            _check_value(at, list(value.values()))
+        case list() | tuple():
+            for part in value:
+                _check_value(at, part)
+        case float() | numpy.floating() if not math.isfinite(value):
+            raise InputError(f"{at} = {value}: expected finite numbers")
+        case str() if "\0" in value or value.encode(errors="replace").decode() != value:
+            raise InputError(f"{at} = {value!r}: expected plain text")
+
+
+def _canonical(value: Any) -> Any:
+    """Return the settings with whole floats as integers, so that 4.0 and 4 compare as equal."""
+    match value:
+        case Mapping():
+            return {key: _canonical(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_canonical(item) for item in value]
+        case float() if value.is_integer():
+            return int(value)
+    return value
+
+
+def _short(value: Any) -> str:
+    match value:
+        case list():
+            return "-".join(map(_short, value))
+        case Mapping():
+            return "table"
+    return str(value)
+
+
+LOCKS = ".locks"
+FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", None)}
+NO_SPACE = "No space left on device"  # HDF5 gives the text of the error, not its number
+
+# Warning filters, modules and the number of torch threads are global to the process, so threads
+# of one worker process do their runs one after the other.
+_alone = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Task:
+    """A run to do, as plain values that can be pickled for other processes and machines.
+
+    settings: the sections of its configuration, and `directory`, where class files are looked for.
+    study: the study's folder, to which all workers have access.
+    run: the name of the run's folder in the study's runs/.
+    version: kanpinn's version in the process that started the study.
+    """
+
+    settings: dict[str, Any]
+    directory: str
+    name: str
+    study: str
+    run: str
+    version: str | None
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """The outcome of a run: its columns, its warnings, and whether the disk is full."""
+
+    columns: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+    disk_full: bool = False
+
+
+def execute(task: Task) -> RunOutcome:
+    """Do a run in its folder, and return its outcome.
+
+    A finished run is not repeated, and a run that was killed continues from its checkpoint. An
+    exception of the run becomes the status "failed: …".
+
+    Raises:
+        InputError: if the worker has another version of kanpinn, or no access to the study.
+    """
+    if version() != task.version:
+        raise InputError(
+            f"this worker has kanpinn {version()}, the study was started by {task.version}"
+        )
+    path = Path(task.study) / RUNS / task.run
+    if not path.parent.is_dir():
+        raise InputError(
+            f"a worker has no access to {path.parent}: expected a folder that all workers share"
+        )
+    try:
+        locks = Path(task.study) / LOCKS
+        locks.mkdir(exist_ok=True)
+        with only_one(locks / task.run), _alone, warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            if (done := finished(path)) is None:
+                _solve(task, path)
+                done = finished(path)
+        assert done is not None
+        said = (str(w.message) for w in caught if issubclass(w.category, UserWarning))
+        return RunOutcome(done, tuple(said))  # the main process of the study repeats the warnings
+    except (Exception, SystemExit) as error:  # a class file may call sys.exit
+        kinds = {"eigen": "eigen", "data": "fit"}  # by a section that only such files have
+        kind = next((kinds[name] for name in kinds if name in task.settings), "problem")
+        partial = path.with_name(path.name + PARTIAL)  # what a failed run has left
+        left = partial.name if partial.is_dir() else ""
+        columns = empty(f"failed: {message(error)}", left, kind)
+        return RunOutcome(columns, disk_full=_disk_full(error, Path(task.study)))
+
+
+def finished(path: Path) -> dict[str, Any] | None:
+    """Return the columns of the finished run in a folder, None if the folder does not exist.
+
+    Raises:
+        InputError: if the folder is damaged.
+    """
+    if not path.exists():
+        return None
+    advice = f"once {path} is moved away, the run is done again"
+    try:
+        return columns_of(read_record(path), path.name)
+    except (OSError, InputError) as error:
+        raise InputError(f"{error}: {advice}") from error
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path / RUN_RECORD} is not the record of a finished run: {advice}"
+        ) from error
+
+
+def message(error: BaseException) -> str:
+    """Return the text of an exception as one line, with its type unless kanpinn expects it."""
+    text = " ".join(str(error).replace("\0", " ").split())
+    if not isinstance(error, InputError | ArithmeticError) or not text:
+        text = f"{type(error).__name__}: {text}".removesuffix(": ")
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _disk_full(error: BaseException | None, study: Path) -> bool:
+    """Return True if the error or one of its causes is a full disk, or the disk is almost full.
+
+    The causes count because removing an incomplete file can free space again.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and (error.errno in FULL or NO_SPACE in str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    with suppress(OSError):
+        return shutil.disk_usage(study).free < 2**20  # bytes: too few for a run's files
+    return False
+
+
+def _solve(task: Task, path: Path) -> None:
+    """Do a run in its folder, which is resumed if it has a checkpoint and otherwise new."""
+    partial = path.with_name(path.name + PARTIAL)
+    if (partial / CHECKPOINT).is_file() or (partial / TRIALS).is_file():
+        folder = RunFolder.resume(partial)
+        job = folder.config.build()
+    else:
+        if partial.is_dir():  # the run was killed before its first checkpoint
+            lock = FolderLock(partial)
+            shutil.rmtree(partial)
+            del lock
+        config = Config.from_dict(task.settings, Path(task.directory), task.name)
+        job = config.build()  # before the folder is made: if this fails, none is left
+        folder = RunFolder.at(path, config)
+    try:
+        with on_threads(folder.config.threads_of(job) or 1):  # other runs use the other cores
+            result = job.run([folder.checkpoint], folder.state, folder.adopt)
+        if folder.interrupted:
+            raise KeyboardInterrupt
+        folder.finish(result, figures=False)
+    except Exception as error:  # recorded in the folder first, then handled by `execute`
+        if folder.begun:
+            folder.fail(message(error))
+        else:
+            folder.discard()
+        raise
 
 
 @dataclass(frozen=True)
@@ -68,12 +408,7 @@ class Tally:
     error: str = "l2_relative"
 
 
-@runtime_checkable
-class StudyObserver(Protocol):
-    """A callable that is told of the progress of a study."""
-
-    def __call__(self, tally: Tally) -> None:
-        """Take the progress; called when a run has finished, and about twice a second."""
+StudyObserver = Callable[[Tally], None]  # called for each finished run, and about twice a second
 
 
 class Sweep:
@@ -94,11 +429,12 @@ class Sweep:
         self.folder, self.name, self.observers = folder, name, observers
         self.varied, self.kind = tuple(entries[0].values), entries[0].config.file.kind
         self.rows = [self._row(entry) for entry in entries]
-        self.tasks = {
-            index: self._task(entry)
-            for index, entry in enumerate(entries)
-            if self.rows[index]["status"] == WAITING
-        }
+        self.tasks = {}
+        for index, entry in enumerate(entries):
+            if self.rows[index]["status"] == WAITING:
+                settings, where = entry.config.to_dict(), str(entry.config.directory)
+                of = (entry.config.name, str(folder), entry.name, version())
+                self.tasks[index] = Task(settings, where, *of)
         self.found = len(entries) - len(self.tasks)
         self.done = set(range(len(entries))) - set(self.tasks)
         self.started, self._pace = time.monotonic(), Pace(self.pause, self.share)
@@ -134,7 +470,7 @@ class Sweep:
         except BaseException:  # Ctrl-C as well: the table is written before the exception goes on
             for future in self._pending:
                 future.cancel()
-            with contextlib.suppress(InputError):
+            with suppress(InputError):
                 self.write()
             raise
 
@@ -162,7 +498,8 @@ class Sweep:
             reason = message(error)
             killed = type(error).__name__ == "KilledWorker"  # by dask, also of what only waited
             if killed or isinstance(error, BrokenExecutor):
-                begun = not killed or self._partial(index).exists()
+                partial = self.folder / RUNS / f"{self.tasks[index].run}{PARTIAL}"
+                begun = not killed or partial.exists()
                 self._lost[index] += 1
                 if self._lost[index] < self.attempts + (0 if begun else 5):
                     self._submit(executor, index)
@@ -170,10 +507,6 @@ class Sweep:
                 reason = f"its worker died {self._lost[index]} times ({error})"
             outcome = RunOutcome(empty(f"failed: {reason}", kind=self.kind))
         self._take(index, outcome)
-
-    def _partial(self, index: int) -> Path:
-        """Return the folder of a run that has begun."""
-        return self.folder / RUNS / f"{self.tasks[index].run}{PARTIAL}"
 
     def write(self) -> Study:
         """Write the current table to the study's folder and return it.
@@ -199,17 +532,10 @@ class Sweep:
         )
 
     def _row(self, entry: Entry) -> dict[str, Any]:
-        try:
+        columns = None
+        with suppress(InputError):  # the folder is damaged; the worker will report how
             columns = finished(self.folder / RUNS / entry.name)
-        except InputError:  # the folder is damaged; the worker will report how
-            columns = None
-        columns = columns or empty(kind=self.kind)
-        return entry.values | _beside(entry.values, columns)
-
-    def _task(self, entry: Entry) -> Task:
-        config = entry.config
-        where = str(config.directory)
-        return Task(config.to_dict(), where, config.name, str(self.folder), entry.name, version())
+        return entry.values | _beside(entry.values, columns or empty(kind=self.kind))
 
     def _take(self, index: int, outcome: RunOutcome) -> None:
         self.rows[index] |= _beside(self.varied, outcome.columns)
@@ -223,25 +549,23 @@ class Sweep:
     def _observe(self, executor: Executor | None) -> None:
         running = getattr(executor, "running", None)  # of dask, whose futures do not tell
         busy = running() if running else sum(future.running() for future in self._pending)
-        for observer in self.observers:
-            observer(self._tally(busy))
-
-    def _tally(self, running: int) -> Tally:
         seconds, errors = time.monotonic() - self.started, ERRORS[self.kind]
         fresh, waiting = len(self.done) - self.found, len(self.rows) - len(self.done)
         usable = [row for row in self.rows if not has_failed(row)]
         error = next((e for e in errors if any(row[e] for row in usable)), errors[0])
-        return Tally(
+        tally = Tally(
             total=len(self.rows),
             found=self.found,
             done=len(self.done),
             failed=sum(has_failed(self.rows[index]) for index in self.done),
-            running=running,
+            running=busy,
             best=min(filter(None, (row[error] for row in usable)), default=None),
             seconds=seconds,
             left=seconds / fresh * waiting if fresh else None if waiting else 0.0,
             error=error,
         )
+        for observer in self.observers:
+            observer(tally)
 
 
 def _beside(varied: Collection[str], columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -355,20 +679,22 @@ def sweep(
         True
     """
     entries, digest = plan(base, over, zipped or {}, Path(directory))
-    name = name or _name_of(base)
+    named = Path(base).stem if isinstance(base, str | Path) else getattr(base, "__name__", "study")
+    name = name or named
     folder = Path(output).absolute() / f"{path_component(name)}-{digest[:8]}"
-    count = integer("workers", _cores() if workers is None else workers)
+    affinity = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
+    count = integer("workers", len(affinity(0)) if workers is None else workers)
     with _opened(folder), entered(observers):
         sweeping = Sweep(folder, name, entries, observers)
         if executor is not None or not sweeping.tasks:
             sweeping.run(executor)
         else:
-            with _processes(min(count, len(sweeping.tasks))) as processes:
+            with closing(Processes(min(count, len(sweeping.tasks)))) as processes:
                 sweeping.run(processes)
         return sweeping.write()
 
 
-@contextlib.contextmanager
+@contextmanager
 def _opened(folder: Path) -> Iterator[None]:
     """Create the study's folder, and lock it for this process until the block ends."""
     if (folder / RECORD).exists():
@@ -383,29 +709,3 @@ def _opened(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release(folder)
-
-
-@contextlib.contextmanager
-def _processes(count: int) -> Iterator[Executor]:
-    """Yield worker processes that end with the block, without waiting if the block raised."""
-    executor = Processes(count)
-    try:
-        yield executor
-    except BaseException:  # Ctrl-C as well: no process is left behind
-        executor.shutdown(wait=False, cancel_futures=True)
-        raise
-    executor.shutdown()
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _name_of(base: Base) -> str:
-    match base:
-        case str() | Path():
-            return Path(base).stem
-        case _:
-            return getattr(base, "__name__", "study")

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import os
 from collections.abc import (
     Callable,
@@ -17,7 +18,7 @@ from collections.abc import (
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy
@@ -27,6 +28,7 @@ from kanpinn._support.files import write_text
 from kanpinn._support.shown import Shown
 from kanpinn.runs.results.hdf5 import new_file
 from kanpinn.runs.results.record import read_record, write_record
+from kanpinn.solvers.summary import ABSENT, ShownTable
 
 PARTS, SCORES = ("test", "validation", "train"), ("rmse", "cross_entropy", "accuracy")
 ERRORS = {  # by the kind of file: the columns that are drawn and compared, the main one first
@@ -64,7 +66,7 @@ def columns_of(record: Mapping[str, Any], run: str) -> dict[str, Any]:
     known = {
         "status": record["status"],
         "parameters": record["parameters"],
-        "seconds": record["seconds"]["total"],
+        "seconds": record["seconds"].get("total"),
         "steps": record["steps"],
         "points": sum(record["points"].values()),
         "run": run,
@@ -95,12 +97,6 @@ def _estimated(entries: Mapping[str, Mapping[str, Any]], taken: Collection[str])
         prefix = "unknown_" if any(column in taken for column in ends) else ""
         found |= {prefix + column: value for column, value in ends.items()}
     return found
-
-
-def further(rows: Sequence[Mapping[str, Any]], known: Collection[str]) -> tuple[str, ...]:
-    """Return the columns of the rows beyond the known ones; failed runs may lack these."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    return tuple(name for name in names if name not in known)
 
 
 FORMAT = 1  # of study.json; files of another format are refused
@@ -134,7 +130,7 @@ class Study(Shown):
         [0.001, 1e-05]
     """
 
-    shown_by = "kanpinn.runs.report.study_page"
+    shown_by = "kanpinn.runs.report.pages"
 
     path: Path
     name: str
@@ -173,8 +169,8 @@ class Study(Shown):
     @property
     def columns(self) -> tuple[str, ...]:
         """The names of all columns."""
-        known = (*self.varied, *RESULTS[self.kind])
-        return (*known, *further(self.rows, known))
+        known = dict.fromkeys((*self.varied, *RESULTS[self.kind]))
+        return tuple(known | dict.fromkeys(name for row in self.rows for name in row))
 
     @property
     def errors(self) -> tuple[str, ...]:
@@ -361,8 +357,7 @@ def is_seed(key: str) -> bool:
     return key.rpartition(".")[2] == SEED
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(NamedTuple):
     """The size that a number, or a list of numbers, stands for.
 
     number: the value itself, or that of the list's component that varies.
@@ -383,13 +378,14 @@ def sizes_of(values: Sequence[Any]) -> list[Size] | None:
     """
     if not values or not all(map(_numeric, values)):
         return None
-    listed = [value if isinstance(value, list) else [value] for value in values]
-    lists = [tuple(map(float, one)) for one in listed]
+    lists = [tuple(map(float, v if isinstance(v, list) else [v])) for v in values]
     place = {n: _place([one for one in lists if len(one) == n]) for n in set(map(len, lists))}
-    return [
-        _size(one, own is value, *place[len(one)])
-        for one, own, value in zip(lists, listed, values, strict=True)
-    ]
+    sizes = []
+    for one, value in zip(lists, values, strict=True):
+        size, tied = place[len(one)]
+        rest = ", ".join(PLACE if i in tied else f"{v:g}" for i, v in enumerate(one))
+        sizes.append(Size(one[size], f"[{rest}]" if isinstance(value, list) else rest, tied))
+    return sizes
 
 
 def _place(lists: Sequence[tuple[float, ...]]) -> tuple[int, frozenset[int]]:
@@ -402,11 +398,6 @@ def _place(lists: Sequence[tuple[float, ...]]) -> tuple[int, frozenset[int]]:
     # If nothing varies the largest component is the size: of the width [2, 10, 1] it is 10.
     size = varying[-1] if varying else max(range(len(columns)), key=lambda i: (columns[i][0], i))
     return size, frozenset({size} | {i for i in varying if determined(columns[i], columns[size])})
-
-
-def _size(one: tuple[float, ...], listed: bool, place: int, tied: frozenset[int]) -> Size:
-    parts = [PLACE if i in tied else f"{v:g}" for i, v in enumerate(one)]
-    return Size(one[place], f"[{', '.join(parts)}]" if listed else parts[0], tied)
 
 
 def _numeric(value: Any) -> bool:
@@ -443,22 +434,12 @@ def determined(values: Sequence[Hashable], by: Sequence[Hashable]) -> bool:
 
 def names_of(values: Sequence[Any]) -> list[str]:
     """Return a short name for each value; different values have different names."""
-    for name in (short, _telling(values), full):
+    for name in (_distinctive(values), full):
         cut = [_cut(name(value)) for value in values]
         if determined([_json(value) for value in values], cut):
             return cut
     distinct = list(dict.fromkeys(map(_json, values)))
     return [f"{one} #{distinct.index(_json(v)) + 1}" for one, v in zip(cut, values, strict=True)]
-
-
-def short(value: Any) -> str:
-    """Return a short text for a value: a table's type, or the texts of a list's items."""
-    match value:
-        case {"type": kind}:
-            return str(kind)
-        case list() | tuple():
-            return _listed(value, short)
-    return full(value)
 
 
 def full(value: Any, but: Container[str] = ()) -> str:
@@ -483,7 +464,7 @@ def full(value: Any, but: Container[str] = ()) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _telling(values: Sequence[Any]) -> Callable[[Any], str]:
+def _distinctive(values: Sequence[Any]) -> Callable[[Any], str]:
     """Return a function that names values without the entries that all tables of a type share."""
     items: dict[str, list[set[str]]] = {}
     for table in _tables(values):
@@ -525,18 +506,32 @@ SIZES = {"parameters": "{:.0f}", "seconds": "{:.2f}"}
 TITLES = {"l2_relative": "rel. L2", "h1_relative": "rel. H1"}
 
 
-def settings_rows(study: Study, lines: int = 24) -> tuple[list[list[str]], str]:
-    """Return a table with a row for each setting and the medians over its runs, and notes on it.
+def title_of(column: str) -> str:
+    """Return the title of a column in plain text."""
+    return TITLES.get(column, column.replace("_", " "))
 
-    Keys with one value and seeds have no column. If there are more settings than `lines`, only the
-    best ones are shown.
+
+def settings_table(study: Study, ranges: bool = False, lines: int = 1000) -> ShownTable:
+    """Return the table of the settings with medians over their runs, and its notes as the caption.
+
+    Keys with one value and seeds have no column.
+
+    Args:
+        study: the study.
+        ranges: whether each median is followed by the range of the runs.
+        lines: the most settings that are shown, which are the best ones.
     """
-    names, settings = _combinations(study)
+    labels = {key: names_of(study.column(key)) for key in study.varied if not is_seed(key)}
+    labels = {key: names for key, names in labels.items() if len(set(names)) > 1}
+    settings: dict[tuple[str, ...], list[Row]] = {}
+    for index, row in enumerate(study.rows):
+        settings.setdefault(tuple(names[index] for names in labels.values()), []).append(row)
     notes = []
     if (count := len(settings)) > lines:
         error = _foremost(study)
-        best = sorted(settings.items(), key=lambda setting: _error(setting[1], error))
-        settings = dict(best[:lines])
+        medians = {one: _known_values(runs, error) or [math.inf] for one, runs in settings.items()}
+        best = sorted(settings, key=lambda one: median(medians[one]))
+        settings = {one: settings[one] for one in best[:lines]}
         notes.append(f"the best {lines} of {count} settings")
     if any(len(runs) > 1 for runs in settings.values()):
         notes.append("medians over runs that differ in the seed")
@@ -544,58 +539,38 @@ def settings_rows(study: Study, lines: int = 24) -> tuple[list[list[str]], str]:
     if study.kind == "fit":
         forms |= {"test_accuracy": "{:.2%}", "validation_accuracy": "{:.2%}"}
     forms |= SIZES
-    titles = (TITLES.get(name, name.replace("_", " ")) for name in forms)
-    head = (*names, "runs", "converged", "failed", *titles)
-    rows = [_setting_cells(setting, runs, forms) for setting, runs in settings.items()]
-    columns = [column for column in zip(head, *rows, strict=True) if _says_something(column)]
-    return [list(row) for row in zip(*columns, strict=True)], "; ".join(notes)
-
-
-def _combinations(study: Study) -> tuple[list[str], dict[tuple[str, ...], list[Row]]]:
-    """Return short names of the varying keys, and the runs of each combination of their values."""
-    labels = {key: names_of(study.column(key)) for key in study.varied if not is_seed(key)}
-    labels = {key: names for key, names in labels.items() if len(set(names)) > 1}
-    settings: dict[tuple[str, ...], list[Row]] = {}
-    for index, row in enumerate(study.rows):
-        setting = tuple(names[index] for names in labels.values())
-        settings.setdefault(setting, []).append(row)
     last = [key.rpartition(".")[2] for key in labels]
-    return [n if last.count(n) == 1 else k for k, n in zip(labels, last, strict=True)], settings
-
-
-def _setting_cells(
-    setting: tuple[str, ...], runs: Sequence[Row], forms: dict[str, str]
-) -> tuple[str, ...]:
-    lost, good = sum(map(has_failed, runs)), _converged(runs)
-    medians = [_median(runs, column, form) for column, form in forms.items()]
-    told = "" if good + lost == len(runs) else str(good)  # the column may be left out
-    return (*setting, str(len(runs)), told, str(lost or ""), *medians)
+    head = [n if last.count(n) == 1 else k for k, n in zip(labels, last, strict=True)]
+    head += ["runs", "converged", "failed"]
+    head += [text for one in forms for text in (title_of(one), "range")[: 1 + ranges]]
+    rows = []
+    for setting, runs in settings.items():
+        lost, good = sum(map(has_failed, runs)), _converged(runs)
+        told = "" if good + lost == len(runs) else str(good)  # the column may be left out
+        cells = [*setting, str(len(runs)), told, str(lost or "")]
+        for column, form in forms.items():
+            values = _known_values(runs, column)
+            cells.append(form.format(median(values)) if values else ABSENT)
+            if ranges:
+                several = f"{form} … {form}".format(min(values), max(values)) if values else ABSENT
+                cells.append(several)
+        rows.append(cells)
+    columns = [c for c in zip(head, *rows, strict=True) if not {*c[1:]} <= {"", ABSENT}]
+    head, *rows = map(list, zip(*columns, strict=True))
+    return ShownTable(head, rows, "; ".join(notes))
 
 
 def _converged(runs: Sequence[Row]) -> int:
     return sum(run["status"].startswith(CONVERGED) for run in runs)
 
 
-def _median(runs: Sequence[Row], column: str, form: str) -> str:
-    values = list(_known_values(runs, column))
-    return form.format(median(values)) if values else "-"
-
-
-def _known_values(runs: Iterable[Row], column: str) -> Iterator[Any]:
-    return (run[column] for run in runs if not has_failed(run) and run[column] is not None)
+def _known_values(runs: Iterable[Row], column: str) -> list[Any]:
+    return [run[column] for run in runs if not has_failed(run) and run[column] is not None]
 
 
 def _foremost(study: Study) -> str:
     """Return the first column of errors that has a value, or the first one if none has."""
     return next((e for e in study.errors if any(_known_values(study.rows, e))), study.errors[0])
-
-
-def _error(runs: Sequence[Row], error: str) -> float:
-    return median(list(_known_values(runs, error)) or [float("inf")])
-
-
-def _says_something(column: Sequence[str]) -> bool:
-    return any(cell not in ("", "-") for cell in column[1:])
 
 
 def summary_of(study: Study) -> dict[str, Any]:
@@ -617,6 +592,20 @@ def summary_of(study: Study) -> dict[str, Any]:
     }
 
 
+def failures(study: Study) -> dict[str, list[str]]:
+    """Return the messages of failed runs, each with the values of its runs as texts."""
+    found: dict[str, list[str]] = {}
+    for row in filter(has_failed, study.rows):
+        values = (f"{key.rpartition('.')[2]} {full(row[key])}" for key in telling(study))
+        found.setdefault(row["status"].partition(": ")[2], []).append(", ".join(values))
+    return found
+
+
+def telling(study: Study) -> list[str]:
+    """Return the varied keys with more than one value."""
+    return [key for key in study.varied if len({*map(full, study.column(key))}) > 1]
+
+
 def failure_lines(study: Study, most: int = 5) -> str:
     """Return lines with the number of failed runs, and each message with its first run.
 
@@ -624,16 +613,12 @@ def failure_lines(study: Study, most: int = 5) -> str:
 
     most: the largest number of messages that are shown.
     """
-    first: dict[str, Row] = {}
     lost = [row for row in study.rows if has_failed(row)]
-    for row in lost:
-        first.setdefault(row["status"].partition(": ")[2], row)
     also = any(row["status"].startswith(OVERFITTED) for row in lost)
     verb = "have failed or are overfitted" if also else "have failed"
     lines = [f"{len(lost)} of {len(study.rows)} runs {verb}"]
-    for message, row in list(first.items())[:most]:
-        values = ", ".join(f"{key} = {short(row[key])}" for key in study.varied)
-        lines.append(f"{message} ({values})")
-    if len(first) > most:
-        lines.append(f"and {len(first) - most} other messages, which are in study.csv")
+    found = list(failures(study).items())
+    lines += [f"{message} ({runs[0]})" for message, runs in found[:most]]
+    if len(found) > most:
+        lines.append(f"and {len(found) - most} other messages, which are in study.csv")
     return "\n".join(lines)

@@ -1,12 +1,9 @@
-"""Files with `[data]`: the data set and the fit that a file describes."""
+"""The tables of data: rows of a file of columns, or values of formulas."""
 
-import copy
 from abc import abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import numpy
 import torch
@@ -18,18 +15,12 @@ from kanpinn.data import Data
 from kanpinn.data import Table as Rows
 from kanpinn.data.column_files import READERS, flat_column, numbers, read_columns
 from kanpinn.geometry import Points
-from kanpinn.loss.sparsity import Sparsity
-from kanpinn.networks import Network
-from kanpinn.optimizers import LevenbergMarquardt, Method
 from kanpinn.pde.expressions import Expression
-from kanpinn.runs.config.job import File, Job, NoSteps, Seed
-from kanpinn.runs.config.models import FixedTable, TomlTable, Variants, blaming, naming, table_of
-from kanpinn.runs.config.named import FIT_NETWORKS, FIT_STAGES, Named
-from kanpinn.runs.config.problems import DOMAINS, ShapeTable
-from kanpinn.solvers.auto.search import Announce
-from kanpinn.solvers.fit import Fitted, check_columns, fit
+from kanpinn.runs.config.models import TomlTable, Variants, naming
+from kanpinn.runs.config.tables import DOMAINS, ShapeTable
 
 PARTS = ("validation", "test")
+Seed = Annotated[int, Field(ge=0, le=2**53)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -63,6 +54,9 @@ class DataTable(TomlTable):
         Raises:
             InputError: if a key, a file or one of its columns cannot be used.
         """
+
+    def _seed(self, defaults: Mapping[str, Any]) -> int:
+        return defaults["seed"] if self.seed is None else self.seed
 
 
 class FileTable(DataTable):
@@ -103,9 +97,8 @@ class FileTable(DataTable):
         # A part with a file of its own takes no rows of the whole file.
         files = {part: getattr(self, part) for part in data_files(vars(self)) if part in PARTS}
         shares = {part: 0.0 if part in files else getattr(self, part) for part in PARTS}
-        chosen = defaults["seed"] if self.seed is None else self.seed
         with naming(path, {}, f"{path}: "):
-            data = Data.split(whole, **shares, seed=chosen, groups=groups)
+            data = Data.split(whole, **shares, seed=self._seed(defaults), groups=groups)
         own = {part: _rows(self, file, directory, whole.classes) for part, file in files.items()}
         return Data(**{**data.parts, **own})
 
@@ -141,12 +134,12 @@ class FormulaTable(DataTable):
             columns = [formula(p) for formula in formulas]
             return torch.cat([column.expand(len(p), 1) for column in columns], dim=1)
 
-        chosen = defaults["seed"] if self.seed is None else self.seed
-        drawn = Rows.sample(domain, values, self.rows, seed=chosen)
+        seed = self._seed(defaults)
+        drawn = Rows.sample(domain, values, self.rows, seed=seed)
         outputs = ["f"] if len(formulas) == 1 else [f"f{i}" for i in range(len(formulas))]
         rows = Rows(drawn.inputs, drawn.targets, drawn.names, tuple(outputs))
         with naming(path, {}, f"{path}: "):
-            return Data.split(rows, self.validation, self.test, seed=chosen)
+            return Data.split(rows, self.validation, self.test, seed=seed)
 
 
 DATA = Variants(
@@ -193,104 +186,3 @@ def _groups(path: Path, names: list[str]) -> Tensor:
             cells = cells.astype(str)
         found.append(torch.from_numpy(numpy.unique(cells, return_inverse=True)[1].ravel()))
     return torch.stack(found, dim=1)
-
-
-SparsityTable = table_of(Sparsity, "sparsity")
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class FitJob(Job):
-    """A fit ready to run; data, network, optimizers and settings are those of `kanpinn.fit`."""
-
-    data: Data
-    settings: "FitTable"
-    sparsity: Sparsity | None = None
-    budget_seconds: float | None = None
-
-    def _run(self, given: dict[str, Any], announce: Announce | None, assessed: bool) -> Fitted:
-        given["budget"] = self.budget_seconds
-        return self._fit(self.network, self.optimizers, **given)
-
-    def preview(self) -> Fitted:
-        """Return the fit before its first step, with its scores."""
-        return self._fit(copy.deepcopy(self.network), NoSteps())
-
-    def _fit(self, network: Network, optimizers: Method | Sequence[Method], **given: Any) -> Fitted:
-        settings = {**vars(self.settings), "sparsity": self.sparsity}
-        owners = (self.network, *self.optimizers)
-        with blaming(self.name, *owners), naming("fit", settings):
-            return fit(network, self.data, optimizers, seed=self.seed, **settings, **given)
-
-
-class FitTable(FixedTable):
-    """How a network is fitted; see `kanpinn.fit`.
-
-    Args:
-        scaling: how inputs are scaled: "range" maps the range of the rows to [-1, 1], "standard"
-            maps their mean ± a standard deviation, "quantile" is "range" with as many rows in each
-            interval of the first grid; null for "range" for KANs and "standard" for MLPs.
-        bounds: the ranges [low, high] of some inputs, in place of those of their rows.
-        batch: the number of rows that a step uses; 0 for all.
-        sparsity: a term of the loss that reduces the number of edges, see `kanpinn.Sparsity`.
-        patience: the number of steps without a lower validation error after which the fit ends;
-            null for no limit.
-    """
-
-    scaling: Literal["range", "standard", "quantile"] | None = None
-    bounds: dict[str, list[float]] | None = None
-    batch: Annotated[int, Field(ge=0)] = 0
-    sparsity: SparsityTable | None = None  # type: ignore[valid-type]
-    patience: Annotated[int, Field(ge=1)] | None = None
-
-
-class FitFile(File):
-    """Data, and how to fit a network to them.
-
-    Args:
-        data: the rows, and how they are divided into parts.
-        network: the network that is fitted to them.
-        fit: the settings of the fit.
-        optimizer: the methods that minimise the error, in their order; by default
-            Levenberg–Marquardt.
-        run: the settings of the whole run.
-    """
-
-    data: Annotated[DataTable, DATA]
-    network: Annotated[Named, FIT_NETWORKS]
-    fit: FitTable = FitTable()
-    optimizer: tuple[Annotated[Named, FIT_STAGES], ...] = ()
-
-    kind: ClassVar[str] = "fit"
-    derivatives: ClassVar[int] = 0
-
-    @property
-    def title(self) -> str:
-        """The file or the formula of the data."""
-        return self.data.title
-
-    @property
-    def name(self) -> str:
-        return self.data.name
-
-    def job(self, directory: Path, name: str) -> FitJob:
-        run = self.run
-        run.refuse("a fit has scores, and no error to estimate", "estimate", "bound", "tolerance")
-        data = self.data.build("data", directory, seed=run.seed)
-        limits = {"ends": partial(check_columns, data.train)}
-        train = data.train
-        sizes = len(train.names), len(train.classes or train.outputs)
-        made = self.network.build("network", directory, limits=limits, sizes=sizes, seed=run.seed)
-        network = self.placed(made)
-        rows = (self.fit.batch or len(data.train)) * network.width[-1]
-        optimizers = self.make_optimizers(network, directory, (LevenbergMarquardt(),), rows)
-        sparsity = self.fit.sparsity
-        return FitJob(
-            network=network,
-            optimizers=optimizers,
-            seed=run.seed,
-            name=name,
-            data=data,
-            settings=self.fit,
-            sparsity=None if sparsity is None else sparsity.build("fit.sparsity", directory),
-            budget_seconds=run.budget_seconds,
-        )

@@ -1,0 +1,687 @@
+"""Files of solves, eigenvalue problems and fits, and the jobs that they describe."""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from pydantic.fields import FieldInfo
+
+from kanpinn._support.errors import InputError, nearest, show
+from kanpinn.accuracy.references import Recipe
+from kanpinn.data import Data
+from kanpinn.geometry.sampling import SAMPLERS, Collocation
+from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.sparsity import Sparsity
+from kanpinn.networks import Network
+from kanpinn.networks.kan import KANLayer
+from kanpinn.networks.layer import Function
+from kanpinn.optimizers import LeastSquares, LevenbergMarquardt, Method, Optimizer, Stage
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
+from kanpinn.pde.problem import EigenProblem, Problem
+from kanpinn.runs.config import tables
+from kanpinn.runs.config.data import DATA, DataTable, Seed
+from kanpinn.runs.config.models import FixedTable, TomlTable, blaming, naming, table_of
+from kanpinn.runs.config.tables import Named, WithBoundary, check_memory
+from kanpinn.solvers.auto import first_choice
+from kanpinn.solvers.auto.search import Announce, TrialSearch
+from kanpinn.solvers.discretization import (
+    Discretization,
+    Loss,
+    SolveSettings,
+    check_inputs_and_fields,
+    default_points,
+    discretize,
+    input_counts,
+    inputs_of,
+)
+from kanpinn.solvers.eigen import (
+    Eigensolution,
+    default_eigen_network,
+    discretize_eigen,
+    eigen,
+)
+from kanpinn.solvers.eigen.eigen import cell_settings
+from kanpinn.solvers.fit import Fitted, check_columns, fit
+from kanpinn.solvers.losses import losses_of
+from kanpinn.solvers.solution import Solution
+from kanpinn.solvers.solve import default_optimizer, solve
+from kanpinn.solvers.state import Observer
+
+Result = Solution | Eigensolution | Fitted
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Job(ABC):
+    """A solve, an eigenvalue problem or a fit with everything that it needs; it can be run once.
+
+    Args:
+        network: the network.
+        optimizers: the methods, in their order.
+        seed: the seed of all random numbers.
+        name: the name of the folder that holds the runs.
+        tolerance: a relative L2 error with which the estimated one is compared.
+        budget_seconds: the most seconds that the steps may take; None for no limit.
+    """
+
+    network: Network
+    optimizers: tuple[Method, ...]
+    seed: int
+    name: str
+    tolerance: float | None = None
+    budget_seconds: float | None = None
+
+    by_trials: ClassVar[bool] = False  # whether trials choose network, points and optimizers
+
+    def run(
+        self,
+        observers: Sequence[Observer] = (),
+        checkpoint: Mapping[str, Any] | None = None,
+        announce: Announce | None = None,
+        assessed: bool = True,
+    ) -> Any:
+        """Run the job and return its result.
+
+        Args:
+            observers: functions that are called with the state after every step.
+            checkpoint: the state from which the run continues; None to start anew.
+            announce: a function that is called with each choice of settings before its trial, and
+                at the end with the choice that is kept; only jobs whose settings are left to
+                trials make choices.
+            assessed: whether a solve measures errors, and verifies the residual at fresh points.
+
+        Raises:
+            InputError: also for an error in a file of the user's; the message names file and line.
+        """
+        given = {"observers": observers, "checkpoint": checkpoint, "seed": self.seed}
+        return self._run(given | {"budget": self.budget_seconds}, announce, assessed)
+
+    @abstractmethod
+    def _run(self, given: dict[str, Any], announce: Announce | None, assessed: bool) -> Result:
+        """Run the job; `given` has observers, checkpoint, seed and budget."""
+
+    @abstractmethod
+    def preview(self) -> Any:
+        """Return the state from which the run starts."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SolveJob(Job):
+    """A solve ready to run.
+
+    Args:
+        problem: the problem.
+        settings: the discretization.
+        reference: the reference that errors are measured against, if it is not the problem's own.
+        estimate: whether errors are also estimated after the solve.
+        bound: whether the estimate has guaranteed bounds too.
+    """
+
+    problem: Problem
+    settings: SolveSettings
+    reference: Recipe | None = None
+    estimate: bool = False
+    bound: bool = False
+
+    def _run(self, given: dict[str, Any], announce: Announce | None, assessed: bool) -> Solution:
+        owners = (self.problem, self.network, *self.optimizers, self.reference)
+        with blaming(type(self.problem).__name__, *owners):
+            if not self.by_trials:
+                return solve(
+                    self.problem,
+                    self.network,
+                    self.optimizers,
+                    **vars(self.settings),
+                    reference=self.reference,
+                    errors=assessed,
+                    verified=assessed,
+                    **given,
+                )
+            like = next(self.network.parameters())
+            limits = {"budget": given.pop("budget"), "tolerance": self.tolerance}
+            search = TrialSearch(
+                problem=self.problem,
+                boundary=self.settings.boundary,
+                dtype=like.dtype,
+                device=like.device,
+                announce=announce,
+                **{name: value for name, value in limits.items() if value is not None},
+                **given,
+            )
+            return search.solution(self.reference, assessed)
+
+    def preview(self) -> Residuals:
+        """Return the loss of the first step; residuals are evaluated at a few points only."""
+        network = copy.deepcopy(self.network)
+        with blaming(type(self.problem).__name__, self.problem, network):
+            start = discretize(self.problem, network, self.settings, self.seed)
+            return losses_of(start, self.optimizers).first(0)
+
+
+class AutoJob(SolveJob):
+    """A solve by trials: network, points and optimizers are those of the first one."""
+
+    by_trials = True
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EigenJob(Job):
+    """A solve of an eigenvalue problem, ready to run.
+
+    Args:
+        problem: the eigenvalue problem.
+        settings: the discretization.
+        count: the number of eigenvalues.
+        near: the number nearest to which eigenvalues are computed; None for the smallest ones.
+    """
+
+    problem: EigenProblem
+    settings: SolveSettings
+    count: int
+    near: float | None
+
+    def _run(
+        self, given: dict[str, Any], announce: Announce | None, assessed: bool
+    ) -> Eigensolution:
+        """Solve the problem, or go on from a checkpoint; without steps that gives its modes."""
+        with blaming(type(self.problem).__name__, self.problem, self.network):
+            return eigen(
+                self.problem,
+                self.network,
+                self.count,
+                self.settings.points,
+                optimizers=next(iter(self.optimizers), None),
+                tolerance=self.tolerance,
+                near=self.near,
+                boundary=self.settings.boundary,
+                loss=self.settings.loss,
+                **given,
+            )
+
+    def preview(self) -> Discretization[EigenProblem]:
+        """Return the discretization from which the solve starts."""
+        with blaming(type(self.problem).__name__, self.problem, self.network):
+            return discretize_eigen(
+                self.problem, self.network, self.settings, self.seed, self.count, self.near
+            )
+
+
+class NoSteps(Optimizer):
+    """An optimizer without steps, for a preview of the state before the first step."""
+
+    steps = 0
+
+    def start(self, residuals: Residuals, seed: int) -> Stage:
+        return LeastSquares().start(residuals, seed)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FitJob(Job):
+    """A fit ready to run; data, network, optimizers and settings are those of `kanpinn.fit`."""
+
+    data: Data
+    settings: "FitTable"
+    sparsity: Sparsity | None = None
+
+    def _run(self, given: dict[str, Any], announce: Announce | None, assessed: bool) -> Fitted:
+        return self._fit(self.network, self.optimizers, **given)
+
+    def preview(self) -> Fitted:
+        """Return the fit before its first step, with its scores."""
+        return self._fit(copy.deepcopy(self.network), NoSteps(), seed=self.seed)
+
+    def _fit(self, network: Network, optimizers: Method | Sequence[Method], **given: Any) -> Fitted:
+        settings = {**vars(self.settings), "sparsity": self.sparsity}
+        owners = (self.network, *self.optimizers)
+        with blaming(self.name, *owners), naming("fit", settings):
+            return fit(network, self.data, optimizers, **settings, **given)
+
+
+Weight = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class RunTable(FixedTable):
+    """Settings of the whole run.
+
+    Args:
+        seed: the seed of all random numbers; a network may have a seed of its own.
+        dtype: the floating-point format of the network.
+        device: the device that computes, such as "cpu", "cuda" or "cuda:1".
+        estimate: whether the errors of a solve are also estimated without an exact solution.
+        bound: whether the estimate has guaranteed bounds too, where theory gives them.
+        tolerance: a relative L2 error with which the estimated one is compared; null for none.
+        budget_seconds: the seconds that the steps may take; null for no limit.
+        threads: the threads of PyTorch and of linear algebra; null for one for each core, or for
+            a single one where more do not help, as for networks in cells.
+    """
+
+    seed: Seed = 0
+    dtype: Literal["float64", "float32"] = "float64"
+    device: str = "cpu"
+    estimate: bool = False
+    bound: bool = False
+    tolerance: Positive | None = None
+    budget_seconds: Positive | None = None
+    threads: Annotated[int, Field(ge=1, le=4096)] | None = None
+
+    def refuse(self, reason: str, *keys: str) -> None:
+        """Refuse keys that have no meaning in files of one kind.
+
+        Args:
+            reason: why the keys have no meaning, for the message.
+            keys: the names of the keys.
+
+        Raises:
+            InputError: for the first key with a value other than false or null.
+        """
+        for key in keys:
+            if value := getattr(self, key):
+                raise InputError(
+                    f"run.{key} = {show(value)}: expected to be left out, since {reason}"
+                )
+
+
+SHARED = ("optimizer", "run")  # the sections that files of every kind have
+
+
+class File(TomlTable):
+    """The sections that files of every kind have.
+
+    Attributes:
+        kind: "problem", "eigen" or "fit".
+        derivatives: the order of the derivatives that the loss usually has.
+    """
+
+    optimizer: tuple[Named, ...] = ()
+    run: RunTable = RunTable()
+
+    kind: ClassVar[str]
+    derivatives: ClassVar[int] = 2
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """The problem or the data, as the file names them."""
+
+    @property
+    def name(self) -> str:
+        """The name of the runs, if the settings do not come from a named file."""
+        return self.title.rpartition(":")[2].lower()
+
+    @abstractmethod
+    def job(self, directory: Path, name: str) -> Job:
+        """Return the job that the file describes, ready to run.
+
+        Args:
+            directory: the folder in which files named by the file are looked for.
+            name: the name of the job.
+
+        Raises:
+            InputError: if a table does not fit the class that it describes.
+        """
+
+    @classmethod
+    def by_key(cls) -> dict[str, FieldInfo]:
+        """Return the sections by name, those that all kinds of files have at the end."""
+        names = sorted(cls.model_fields, key=SHARED.__contains__)
+        return {name: cls.model_fields[name] for name in names}
+
+    @classmethod
+    def refusal(cls, path: str, key: str, value: Any) -> str:
+        sections = cls.by_key()
+        known = ", ".join(f"[{name}]" for name in sections)
+        return f"{key} is unknown{nearest(key, sections)} (the sections are {known})"
+
+    def shared(self, name: str) -> dict[str, Any]:
+        """Return the arguments of a job of this name that [run] gives for every kind."""
+        names = ("seed", "tolerance", "budget_seconds")
+        return {"name": name} | {key: getattr(self.run, key) for key in names}
+
+    def placed(self, network: Network) -> Network:
+        """Return the network on the device and in the format of [run].
+
+        Raises:
+            InputError: if there is no such device.
+        """
+        run = self.run
+        try:
+            if (device := torch.device(run.device)).type == "meta":
+                raise NotImplementedError("it computes shapes without values")
+            return network.to(device=device, dtype=getattr(torch, run.dtype))
+        except (AssertionError, NotImplementedError, RuntimeError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            given = f'run.device = "{run.device}"'
+            raise InputError(f"{given}: this machine has no such device ({reason})") from None
+
+    def make_optimizers(
+        self, network: Network, directory: Path, default: tuple[Method, ...], rows: int
+    ) -> tuple[Method, ...]:
+        """Return the methods of [[optimizer]] in their order.
+
+        Args:
+            network: the network that they train.
+            directory: the folder in which classes of the user's own are looked for.
+            default: the methods if the file has none.
+            rows: the number of rows of a least-squares problem.
+
+        Raises:
+            InputError: if a table does not fit its class, a method does not support the network, or
+                the triangular factor of its least-squares problem does not fit into memory.
+        """
+        methods: list[Method] = []
+        for index, table in enumerate(self.optimizer):
+            path = f"optimizer[{index}]"
+            method: Method = table.build(path, directory)
+            keys = {*table.by_key(), *(table.model_extra or {})}
+            with naming(path, keys, f'{path}.type = "{table.type}": '):
+                method.check(network)
+            methods.append(method)
+        for index, method in enumerate(methods := methods or [*default]):
+            columns = method.unknowns(network)
+            given = f"optimizer[{index}] ({method.title} for {columns} coefficients)"
+            # The triangular factor, and the rows that are folded into it.
+            check_memory(given, 8 * 2 * columns * min(rows, columns))
+        # So many points, or all, are evaluated together at least, with the basis functions of each
+        # unit and their derivatives, and what the chain rule needs of them.
+        points, copies = min(rows, 256), 4
+        layers = [layer for part in network.parts for layer in part.layers]
+        degrees = [layer.basis.degree for layer in layers if isinstance(layer, KANLayer)]
+        values = sum(network.width) * (max(degrees, default=0) + 1) * (self.derivatives + 1)
+        given = f"network.width = {list(network.width)}"
+        check_memory(given, 8 * copies * points * values)
+        return tuple(methods)
+
+
+class SamplerTable(TomlTable):
+    """The collocation points."""
+
+    arg_sampler: Annotated[Literal[SAMPLERS], Field(alias="sampler")] = "gauss"  # type: ignore[valid-type]
+
+
+if TYPE_CHECKING:
+    PointsTable = SamplerTable
+else:
+    PointsTable = table_of(Collocation, "points", SamplerTable)
+
+
+class WeightTable(FixedTable):
+    """The weights of the mean squared residuals.
+
+    Args:
+        interior: the weight of the operator.
+        boundary: the weight of the conditions.
+    """
+
+    interior: Weight = 1.0
+    boundary: Weight = 1.0
+
+
+class LossTable(WeightTable):
+    """The loss: the sum of the weighted mean squared residuals, or an energy.
+
+    Args:
+        interior: the weight of the equation.
+        boundary: the weight of the conditions.
+        form: "strong" minimises the squared residual, "energy" the energy of the problem's class;
+            cells then solve the equation that is derived from it.
+        balance: how the weights of the loss terms are balanced, see `kanpinn.solve`.
+    """
+
+    form: Literal["strong", "energy"] = "strong"
+    balance: Literal["sizes", "ntk", "gradients"] | None = None
+
+
+class ProblemFile(File):
+    """The sections that files of solves and of eigenvalue problems have."""
+
+    problem: tables.ProblemTable
+    points: PointsTable | None = None
+    loss: WeightTable = WeightTable()
+    network: WithBoundary | None = None
+
+    @property
+    def title(self) -> str:
+        return self.problem.title
+
+    def make_network(
+        self, problem: BoundaryValueProblem, inputs: Function | None, directory: Path
+    ) -> Network:
+        """Return the network of [network], which the file has, where [run] places it.
+
+        inputs: the function that computes its inputs from points; None for the coordinates.
+
+        Raises:
+            InputError: if it is not one for the problem.
+        """
+        assert self.network is not None
+        with blaming(type(problem).__name__, problem):
+            sizes = input_counts(problem, inputs)[0], len(problem.fields)
+            if self.network.known_width is not None:  # refused before a large network is built
+                check_inputs_and_fields(problem, inputs, self.network.known_width)
+            made = self.network.build("network", directory, sizes=sizes, seed=self.run.seed)
+        return self.placed(made)
+
+    def settings(
+        self, problem: BoundaryValueProblem, default: Collocation, directory: Path
+    ) -> SolveSettings:
+        """Return the discretization; `default` are the points if the file has none."""
+        if self.points is not None:
+            default = self.points.build("points", directory)
+            tables.check_points(default, problem)
+        boundary = "auto" if self.network is None else self.network.boundary
+        loss = Loss(**self.loss.model_dump())
+        return SolveSettings(points=default, boundary=boundary, loss=loss)
+
+
+class SolveFile(ProblemFile):
+    """A problem and how to solve it.
+
+    Args:
+        problem: the equation with its domain and conditions.
+        network: the network that represents the solution; by default trials choose it.
+        points: the collocation points; by default as many as the network's output layer needs.
+        loss: the loss that is minimised.
+        optimizer: the methods, in their order; by default one least-squares solve.
+        reference: the solution for errors if no exact solution is known.
+        run: the settings of the whole run.
+    """
+
+    problem: Annotated[tables.ProblemTable, tables.PROBLEMS]
+    loss: LossTable = LossTable()
+    reference: Annotated[TomlTable, tables.REFERENCES] | None = None
+    network: Annotated[WithBoundary, tables.SOLVE_NETWORKS] | None = None
+    optimizer: tuple[Annotated[Named, tables.SOLVE_STAGES], ...] = ()
+
+    kind: ClassVar[str] = "problem"
+
+    def job(self, directory: Path, name: str) -> SolveJob:
+        problem = self.problem.build("problem", directory)
+        run, reference = self.run, self.reference
+        known = self.shared(name) | {
+            "problem": problem,
+            "reference": None if reference is None else reference.build("reference", directory),
+            "estimate": run.estimate or run.bound or run.tolerance is not None,
+            "bound": run.bound,
+        }
+        types = [table.type for table in self.optimizer]
+        if self.network is None or "auto" in (self.network.type, *types):
+            self._check_choice(types)
+            first = first_choice(problem)
+            network = self.placed(first.network(run.seed, torch.float64, "cpu"))
+            settings = first.settings("auto" if self.network is None else self.network.boundary)
+            known |= {"network": network, "optimizers": first.optimizers}
+            return AutoJob(settings=settings, **known)
+        inputs = inputs_of(problem, has_kinks=self.network.type == "cells")
+        network = self.make_network(problem, inputs, directory)
+        settings = self.settings(problem, default_points(network), directory)
+        assert settings.points is not None
+        rows = len(problem.fields) * (settings.points.interior + settings.points.boundary)
+        default = () if self.optimizer else (default_optimizer(network, run.tolerance),)
+        methods = self.make_optimizers(network, directory, default, rows)
+        return SolveJob(network=network, optimizers=methods, settings=settings, **known)
+
+    def _check_choice(self, types: list[str]) -> None:
+        """Refuse a file that leaves only a part of the settings to trials.
+
+        types: the types of the optimizers.
+
+        Raises:
+            InputError: unless the network, the points, the loss and the optimizers are all left out
+                or "auto".
+        """
+        network = self.network.type if self.network else "auto"
+        if "auto" in types and len(types) > 1:
+            index = types.index("auto")
+            raise InputError(f'optimizer[{index}].type = "auto": expected to be the only optimizer')
+        if "auto" in types and network != "auto":
+            wrong = f"expected no network beside it, got {show(network)}"
+            raise InputError(f'optimizer[0].type = "auto": {wrong}')
+        if types and self.network is None and "auto" not in types:
+            raise InputError(f"network is missing: expected a section [network]{tables.SIGN}")
+        if types and "auto" not in types:
+            raise InputError(
+                f"optimizer[0].type = {show(types[0])}: expected no optimizer beside a network "
+                'of type "auto", since trials choose both'
+            )
+        for section, table in (("points", self.points), ("loss", self.loss)):
+            given = table.model_dump(by_alias=True, exclude_defaults=True) if table else {}
+            for key, value in given.items():
+                raise InputError(tables.AutoTable.refusal(section, key, value))
+
+
+class EigenTable(FixedTable):
+    """Which eigenvalues are computed: the smallest, or those nearest to a number.
+
+    Args:
+        count: the number of eigenvalues, counted with multiplicity.
+        near: the number nearest to which eigenvalues are computed; null for the smallest ones.
+    """
+
+    count: Annotated[int, Field(ge=1)] = 6
+    near: float | None = None
+
+
+class EigenFile(ProblemFile):
+    """An eigenvalue problem and how to solve it.
+
+    Args:
+        problem: the operators with their domain and conditions.
+        eigen: which eigenvalues are computed.
+        network: the network; modes are linear combinations of its output layer's basis functions.
+            By default that of `kanpinn.eigen`.
+        points: the collocation points; by default as many as the network's output layer needs.
+        loss: the weights of the operator and of the conditions.
+        optimizer: at most one "adaptive_least_squares" for a network in cells; otherwise none, as
+            eigenvalues are found by linear algebra.
+        run: the settings of the whole run.
+    """
+
+    problem: tables.EigenClassTable
+    eigen: EigenTable
+    network: Annotated[WithBoundary, tables.EIGEN_NETWORKS] | None = None
+    optimizer: tuple[Annotated[Named, tables.FIT_STAGES], ...] = ()
+
+    kind: ClassVar[str] = "eigen"
+
+    def job(self, directory: Path, name: str) -> EigenJob:
+        self.run.refuse("eigenvalues always have bounds and estimates", "estimate", "bound")
+        problem: EigenProblem = self.problem.build("problem", directory)
+        if self.network is None:
+            with blaming(type(problem).__name__, problem):
+                count = input_counts(problem, problem.inputs())[0]
+                made = default_eigen_network(problem).sized(count, len(problem.fields))
+            network = self.placed(made)
+        else:
+            network = self.make_network(problem, problem.inputs(), directory)
+        if len(self.optimizer) > 1:
+            raise InputError("optimizer: expected at most one for eigenvalues")
+        given = [one.build("optimizer[0]", directory) for one in self.optimizer]
+        with naming("optimizer[0]", (), "optimizer[0]: "):
+            method = cell_settings(network, next(iter(given), None), self.run.tolerance)
+        return EigenJob(
+            network=network,
+            optimizers=() if method is None else (method,),
+            problem=problem,
+            settings=self.settings(problem, default_points(network, network.width[0]), directory),
+            **self.eigen.model_dump(),
+            **self.shared(name),
+        )
+
+
+SparsityTable = table_of(Sparsity, "sparsity")
+
+
+class FitTable(FixedTable):
+    """How a network is fitted; see `kanpinn.fit`.
+
+    Args:
+        scaling: how inputs are scaled: "range" maps the range of the rows to [-1, 1], "standard"
+            maps their mean ± a standard deviation, "quantile" is "range" with as many rows in each
+            interval of the first grid; null for "range" for KANs and "standard" for MLPs.
+        bounds: the ranges [low, high] of some inputs, in place of those of their rows.
+        batch: the number of rows that a step uses; 0 for all.
+        sparsity: a term of the loss that reduces the number of edges, see `kanpinn.Sparsity`.
+        patience: the number of steps without a lower validation error after which the fit ends;
+            null for no limit.
+    """
+
+    scaling: Literal["range", "standard", "quantile"] | None = None
+    bounds: dict[str, list[float]] | None = None
+    batch: Annotated[int, Field(ge=0)] = 0
+    sparsity: SparsityTable | None = None  # type: ignore[valid-type]
+    patience: Annotated[int, Field(ge=1)] | None = None
+
+
+class FitFile(File):
+    """Data, and how to fit a network to them.
+
+    Args:
+        data: the rows, and how they are divided into parts.
+        network: the network that is fitted to them.
+        fit: the settings of the fit.
+        optimizer: the methods that minimise the error, in their order; by default
+            Levenberg–Marquardt.
+        run: the settings of the whole run.
+    """
+
+    data: Annotated[DataTable, DATA]
+    network: Annotated[Named, tables.FIT_NETWORKS]
+    fit: FitTable = FitTable()
+    optimizer: tuple[Annotated[Named, tables.FIT_STAGES], ...] = ()
+
+    kind: ClassVar[str] = "fit"
+    derivatives: ClassVar[int] = 0
+
+    @property
+    def title(self) -> str:
+        """The file or the formula of the data."""
+        return self.data.title
+
+    @property
+    def name(self) -> str:
+        return self.data.name
+
+    def job(self, directory: Path, name: str) -> FitJob:
+        reason = "a fit has scores, and no error to estimate"
+        self.run.refuse(reason, "estimate", "bound", "tolerance")
+        data = self.data.build("data", directory, seed=self.run.seed)
+        train, sparsity = data.train, self.fit.sparsity
+        sizes = len(train.names), len(train.classes or train.outputs)
+        if self.network.known_width is not None:
+            check_columns(train, self.network.known_width)
+        made = self.network.build("network", directory, sizes=sizes, seed=self.run.seed)
+        network = self.placed(made)
+        rows = (self.fit.batch or len(train)) * network.width[-1]
+        return FitJob(
+            network=network,
+            optimizers=self.make_optimizers(network, directory, (LevenbergMarquardt(),), rows),
+            data=data,
+            settings=self.fit,
+            sparsity=None if sparsity is None else sparsity.build("fit.sparsity", directory),
+            **self.shared(name),
+        )

@@ -1,0 +1,572 @@
+"""The tables of problems, domains, networks, optimizers and references, and limits of sizes."""
+
+import functools
+import inspect
+import itertools
+import math
+import operator
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy
+from pydantic import ConfigDict, Field
+
+from kanpinn import geometry, networks, optimizers, spaces, tasks
+from kanpinn._support.errors import InputError, show
+from kanpinn._support.memory import machine_memory, written_size
+from kanpinn.accuracy.references import FEM, DataFile, Recipe
+from kanpinn.geometry import Box, Domain
+from kanpinn.geometry.sampling import Collocation
+from kanpinn.networks import KAN, MLP, Beside, Network
+from kanpinn.networks.combined import SEEDS
+from kanpinn.optimizers import Method
+from kanpinn.pde import equations
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, stated
+from kanpinn.pde.equations import Equation
+from kanpinn.pde.problem import EigenProblem, Problem
+from kanpinn.runs.config.models import (
+    ARGUMENT,
+    OWN,
+    FixedTable,
+    TomlTable,
+    Variants,
+    blaming,
+    load_class,
+    naming,
+    offered,
+    read_table,
+    table_of,
+    tables_of,
+)
+from kanpinn.solvers.auto import Choice
+from kanpinn.spaces.cell_windows import CellWindows
+from kanpinn.spaces.cells.cells import Cells
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.system.coupling import Traces
+from kanpinn.spaces.cells.system.memory import factor_bytes
+from kanpinn.spaces.windows import Windows
+
+
+def check_points(points: Collocation, problem: BoundaryValueProblem) -> None:
+    """Refuse collocation points that do not fit into memory, or Gauss rules with too many nodes.
+
+    Args:
+        points: the collocation points.
+        problem: the problem whose domain and boundary they lie on.
+
+    Raises:
+        InputError: if there are too many; the message names the key.
+    """
+    most = 10_000  # nodes per axis: computing more of them takes longer than any solve
+    copies = 4  # a solve holds at least four copies of the points
+    dim, faces = problem.domain.dim, len(problem.domain.boundary.pieces)
+    for name, count, axes in (
+        ("interior", points.interior, dim),
+        ("boundary", points.boundary // faces, dim - 1),
+    ):
+        given = f"points.{name} = {getattr(points, name)}"
+        check_memory(given, 8 * copies * dim * getattr(points, name))
+        if points.sampler == "gauss" and axes and count > most**axes:
+            raise InputError(
+                f"{given}: Gauss rules have at most {most} nodes on an axis; take fewer points, or "
+                "another sampler"
+            )
+
+
+def check_network(kind: type[Network], table: Mapping[str, Any], path: str) -> None:
+    """Refuse widths, degrees, grids and cells whose coefficients do not fit into memory.
+
+    Args:
+        kind: the class of the network. Classes of the user's own are not checked, as the meaning of
+            their keys is unknown.
+        table: the arguments of the network, by key.
+        path: the dotted path of the table, for messages.
+
+    Raises:
+        InputError: if a size is too large; the message names the key.
+    """
+    width: Sequence[int] = table.get("width") or ()
+    if (
+        kind not in (KAN, MLP, Windows, Cells, CellWindows) or len(width) < 2
+    ):  # the class refuses it
+        return
+    known = {key: table[key] for key in ("width", "degree", "grid", "cells") if key in table}
+    given = ", ".join(f"{path}.{key} = {value}" for key, value in known.items())
+    if kind in (Cells, CellWindows):  # memory for the field of an equation of first order
+        own = inspect.signature(Cells).parameters
+        cells = table.get("cells", own["cells"].default)
+        degree = min(int(table.get("degree", own["degree"].default)), Cells.highest)
+        dim = max(1, width[0] - int(kind is CellWindows))  # the last input of windows is the time
+        count = cells**dim if isinstance(cells, int) else math.prod(cells)
+        if min(*width, degree) > 0 and count > 1:
+            check_memory(given, factor_bytes(Traces(LocalPolynomials(degree, dim), (1,)), count))
+        return
+    copies = 4  # a solve holds at least four copies of the coefficients
+    degree, grid = (int(numpy.max(table.get(key, 1), initial=1)) for key in ("degree", "grid"))
+    for key, size, most, what in (
+        ("degree", degree, 100, ""),  # much lower ones already lose all digits to rounding
+        ("width", len(width) - 1, 50, " layers"),  # placing grids takes quadratic time
+        ("width", max(width), 100_000, " units in a layer"),  # least squares: the square
+        ("grid", grid, 10_000, " intervals"),  # their table takes seconds and half a gigabyte
+    ):
+        if size > most:
+            raise InputError(
+                f"{path}.{key} = {show(table[key])}: expected at most {most}{what}, got {size}"
+            )
+    products = sum(a * b for a, b in itertools.pairwise(width))
+    check_memory(given, 8 * copies * products * (degree + grid))
+
+
+def check_memory(given: str, size: int) -> None:
+    """Refuse what needs more than the machine's memory.
+
+    Args:
+        given: the settings that need the memory, for the message.
+        size: how many bytes they need.
+
+    Raises:
+        InputError: if there is too little memory.
+    """
+    memory = machine_memory()
+    if size > memory:
+        raise InputError(
+            f"{given}: needs at least {written_size(size)} of memory, and this machine has "
+            f"{written_size(int(memory))}"
+        )
+
+
+# Domains and problems
+
+
+def interval(**ranges: list[float | int]) -> Domain:
+    """An interval, which is a box in one dimension, with one range such as x = [0, 1]."""
+    if len(ranges) != 1:
+        raise InputError(f"an interval has one coordinate such as x = [0, 1], got {len(ranges)}")
+    return Box(**ranges)
+
+
+def surface(file: str, name: str = "surface", sharp: float | int | None = None) -> Domain:
+    """The solid inside the triangles of a file.
+
+    Args:
+        file: an STL file, or another one that trimesh reads.
+        name: the name of its boundary's pieces.
+        sharp: the angle between triangles, in degrees, above which the boundary has an edge.
+    """
+    return geometry.Surface.read(file, name=name, sharp=sharp)
+
+
+def mesh(file: str, name: str = "boundary", arcs: bool = True) -> Domain:
+    """The domain in the plane or the solid that the elements of a file fill.
+
+    Args:
+        file: an MSH file of Gmsh, of the version 2.2 or 4.1.
+        name: the name of the parts of its boundary in no physical group.
+        arcs: false for straight edges only; true for arcs where the nodes lie on circles.
+    """
+    return geometry.Mesh(file, name=name, arcs=arcs)
+
+
+class ShapeTable(TomlTable):
+    """The arguments of a shape; with the key `time`, it becomes a domain of space and time."""
+
+    time: Annotated[
+        tuple[float, float] | None,
+        Field(description="The range of a further coordinate t; null for none."),
+    ] = None
+
+    def build(self, path: str, directory: Path, **defaults: Any) -> Domain:
+        """Return the domain; a box gets time as a coordinate, which imposes its data exactly."""
+        space = self.space(path, directory)
+        if self.time is None:
+            return space
+        try:
+            if isinstance(space, Box) and "t" not in space.names:
+                ranges = {name: (start, end) for name, start, end in space.ranges}
+                return Box(**ranges, t=self.time)
+            return space.over(t=self.time)
+        except InputError as error:
+            raise InputError(f"{path}.time: {error}") from None
+
+    def space(self, path: str, directory: Path) -> Domain:
+        """Return the domain without its time."""
+        arguments, most = self.arguments(), 500  # more faces take seconds and a gigabyte
+        if self.about is Box and len(arguments) > most:
+            raise InputError(f"{path}: expected at most {most} coordinates, got {len(arguments)}")
+        return self.call(path, arguments)
+
+
+class ShapeFileTable(ShapeTable):
+    """A domain that is read from a file."""
+
+    arg_file: Annotated[str, Field(alias="file")]
+
+    def space(self, path: str, directory: Path) -> Domain:
+        return self.call(path, self.arguments({"file": str(directory / self.arg_file)}))
+
+
+DOMAINS = Variants({}, example=' such as { type = "box", x = [0, 1], y = [0, 1] }')
+
+
+class CombinationTable(ShapeTable):
+    """Two or more domains combined, in their order."""
+
+    type: Annotated[
+        Literal["union", "difference", "intersection"], Field(description="How to combine them.")
+    ]
+    of: Annotated[
+        list[Annotated[ShapeTable, DOMAINS]], Field(min_length=2, description="The domains.")
+    ]
+
+    operators: ClassVar[dict[str, Callable[[Domain, Domain], Domain]]] = {
+        "union": operator.or_,
+        "difference": operator.sub,
+        "intersection": operator.and_,
+    }
+
+    def space(self, path: str, directory: Path) -> Domain:
+        domains = [one.build(f"{path}.of[{i}]", directory) for i, one in enumerate(self.of)]
+        with naming(path, (), f"{path}: "):
+            return functools.reduce(self.operators[self.type], domains)
+
+
+SHAPES: dict[str, Callable[..., Domain]] = {"interval": interval} | {
+    name.lower(): getattr(geometry, name)
+    for name in (
+        *("Box", "Disk", "Ellipse", "Annulus", "Sector", "Triangle", "Polygon", "LShape", "Ball"),
+    )
+}
+DOMAINS.tables.update(
+    tables_of(SHAPES, "domain", ShapeTable)
+    | tables_of({"surface": surface, "mesh": mesh}, "domain", ShapeFileTable)
+    | dict.fromkeys(CombinationTable.operators, CombinationTable)
+)
+
+
+EQUATIONS = offered(Equation, equations)
+
+
+class ProblemTable(TomlTable):
+    """A table that defines a problem."""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """The class or the equation, as the file names it."""
+
+
+class ClassTable(ProblemTable, FixedTable):
+    """A problem's class and the arguments of its constructor."""
+
+    class_: Annotated[
+        str,
+        Field(
+            alias="class",
+            description='A kanpinn.Problem: "file.py:Class" or "package.module:Class".',
+        ),
+    ]
+    parameters: Annotated[
+        dict[str, Any],
+        Field(default={}, description="The arguments of its constructor."),
+    ]
+
+    base: ClassVar[type] = Problem
+    elsewhere: ClassVar[Mapping[type, str]] = {
+        EigenProblem: "is an eigenvalue problem: expected a section [eigen], such as one with "
+        "count = 6"
+    }
+
+    @property
+    def title(self) -> str:
+        return self.class_
+
+    def build(self, path: str, directory: Path, **defaults: Any) -> Any:
+        """Return an instance of the class, a subclass of `base`."""
+        found = load_class(self.class_, self.base, directory, f"{path}.class", self.elsewhere)
+        at = f"{path}.parameters"
+        table = read_table(table_of(found, found.__name__), self.parameters, at)
+        with blaming(found.__name__, found):
+            return stated(table.build(at, directory))
+
+
+class EigenClassTable(ClassTable):
+    """An eigenvalue problem's class and the arguments of its constructor."""
+
+    base = EigenProblem
+    elsewhere: ClassVar[Mapping[type, str]] = {}
+
+    @classmethod
+    def refusal(cls, path: str, key: str, value: Any) -> str:
+        if key == "equation":
+            return (
+                "problem.equation does not go with [eigen]: expected problem.class, a subclass of "
+                "kanpinn.EigenProblem"
+            )
+        return super().refusal(path, key, value)
+
+
+class EquationTable(ProblemTable):
+    """One of the common equations with its data."""
+
+    equation: str
+    domain: Annotated[
+        ShapeTable, DOMAINS, Field(description="The domain in space, or in space and time.")
+    ]
+
+    @property
+    def title(self) -> str:
+        return self.equation
+
+    def build(self, path: str, directory: Path, **defaults: Any) -> Problem:
+        domain = self.domain.build(f"{path}.domain", directory)
+        problem: Problem = super().build(path, directory, made={"domain": domain})
+        with naming(path, (), f"{path}."):
+            return stated(problem)
+
+
+PROBLEMS = Variants(
+    {"class": ClassTable} | tables_of(EQUATIONS, "equation", EquationTable, "equation"),
+    {"class": "a class", "equation": "an equation"},
+    ' such as "poisson"',
+    ' with class = "..." or equation = "...", or [data] for a fit',
+)
+
+
+# Networks, optimizers and references
+
+NETWORKS = offered(Network, networks, spaces)
+OPTIMIZERS = offered(Method, optimizers, tasks)
+
+
+class Named(TomlTable):
+    """A table whose key `type` names a class, and whose other keys are the class's arguments.
+
+    Attributes:
+        known_width: the inputs, units and outputs of a network, None where the table does not say.
+    """
+
+    type: str
+
+    known_width: ClassVar[Any] = None
+
+
+class AutoTable(Named):
+    """A table that leaves the class and its arguments to trials."""
+
+    type: Literal["auto"]
+
+    @classmethod
+    def refusal(cls, path: str, key: str, value: Any) -> str:
+        return f"{path}.{key} = {show(value)}: expected to be left out, since trials choose it"
+
+
+class OwnTable(Named):
+    """The arguments of a class of the user's own; they are checked when the class is loaded.
+
+    Attributes:
+        base: the class of which it must be a subclass.
+        arguments: the base class of the table of its arguments.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    type: Annotated[
+        str, Field(pattern=":", description='"file.py:Class" or "package.module:Class".')
+    ]
+    base: ClassVar[Any]
+    arguments: ClassVar[Any] = TomlTable
+
+    @classmethod
+    def described(cls, name: str, directory: Path, path: str) -> Any:
+        found = load_class(name, cls.base, directory, f"{path}.type")
+        return table_of(found, found.__name__, cls.arguments)
+
+    def build(self, path: str, directory: Path, **defaults: Any) -> Any:
+        table = self.described(self.type, directory, path)
+        return read_table(table, self.model_extra, path).build(path, directory, **defaults)
+
+
+# Networks
+
+
+class NetworkTable(TomlTable):
+    """The arguments of a network."""
+
+    @property
+    def known_width(self) -> list[int] | None:
+        """The inputs, units and outputs, None where the table does not say."""
+        width = getattr(self, f"{ARGUMENT}width", None) or ()
+        return list(width) if len(width) > 1 else None
+
+    def build(
+        self,
+        path: str,
+        directory: Path,
+        *,
+        made: Mapping[str, Any] | None = None,
+        sizes: tuple[int, int] | None = None,
+        **defaults: Any,
+    ) -> Any:
+        """As for all tables; sizes: inputs and outputs of a network whose width is left out."""
+        arguments = self.arguments(made, **defaults)
+        hidden = arguments.get("hidden", ())
+        keys = type(self).model_fields.keys()
+        if sizes and hidden is not None and f"{ARGUMENT}width" in keys - self.model_fields_set:
+            arguments["width"] = [sizes[0], *hidden, sizes[1]]
+            arguments.pop("hidden", None)
+        check_network(self.about, arguments, path)
+        return self.call(path, arguments)
+
+
+class OwnNetwork(OwnTable):
+    """The arguments of a network of the user's own."""
+
+    base, arguments = Network, NetworkTable
+
+
+ALONE = {name: found for name, found in NETWORKS.items() if found is not Beside}
+PARTS = Variants({**tables_of(ALONE, "part", NetworkTable), OWN: OwnNetwork})
+
+
+class BesideTable(Named):
+    """Networks side by side, each with a seed of its own by default."""
+
+    about = Beside
+
+    type: Literal["beside"]
+    of: Annotated[list[Annotated[Named, PARTS]], Field(min_length=2)]
+
+    @property
+    def known_width(self) -> list[int] | None:
+        """The inputs of the first network and the outputs of all, None where a table is silent."""
+        widths = [part.known_width for part in self.of]
+        return [widths[0][0], sum(one[-1] for one in widths)] if all(widths) else None
+
+    def build(self, path: str, directory: Path, *, seed: int = 0, **defaults: Any) -> Any:
+        parts = [
+            one.build(f"{path}.of[{i}]", directory, seed=seed + SEEDS * i, **defaults)
+            for i, one in enumerate(self.of)
+        ]
+        return super().build(path, directory, made={"of": parts})
+
+
+class WithBoundary(Named):
+    """The key of [network] that says how the boundary data of a problem are imposed."""
+
+    boundary: Annotated[
+        Literal["auto", "exact", "penalty"],
+        Field(
+            description='"exact" builds Dirichlet data into the network, "penalty" adds them to '
+            'the loss, "auto" builds them in if that is possible and makes the solution better.'
+        ),
+    ] = "auto"
+
+
+class ProblemNetwork(NetworkTable, WithBoundary):
+    """A network for a problem."""
+
+
+class ProblemCells(ProblemNetwork):
+    """A network in cells for a problem, with one of its own for unknown coefficient fields."""
+
+    arg_coefficient: Annotated[Named, PARTS] = Field(  # type: ignore[assignment]
+        default=None,
+        alias="coefficient",
+        description="A network of unknown coefficient fields, which are the last of the fields.",
+    )
+
+    def build(self, path: str, directory: Path, *, seed: int = 0, **defaults: Any) -> Any:
+        made, table = {}, self.arg_coefficient
+        if table is not None:
+            made["coefficient"] = table.build(f"{path}.coefficient", directory, seed=seed)
+        return super().build(path, directory, made=made, **defaults)
+
+
+class OwnProblemNetwork(OwnNetwork, WithBoundary, extra="allow"):
+    """A network of the user's own for a problem."""
+
+
+class ProblemBeside(BesideTable, WithBoundary):
+    """Networks side by side for a problem."""
+
+
+class AutoNetwork(AutoTable, WithBoundary):
+    """A table that leaves the network to trials."""
+
+
+SIGN = ' with type = "..."'
+FIT_NETWORKS = Variants(PARTS.tables | {"beside": BesideTable}, example=SIGN)
+IN_CELLS = table_of(Cells, "network_cells", ProblemCells, type=(Literal["cells"], ...))
+EIGEN_NETWORKS = Variants(
+    tables_of(ALONE, "network", ProblemNetwork)
+    | {"cells": IN_CELLS, OWN: OwnProblemNetwork, "beside": ProblemBeside},
+    example=SIGN,
+)
+SOLVE_NETWORKS = Variants(EIGEN_NETWORKS.tables | {"auto": AutoNetwork}, example=SIGN)
+
+# Optimizers
+
+
+class OwnOptimizer(OwnTable):
+    """The arguments of an optimizer of the user's own."""
+
+    base = Method
+
+
+FIT_STAGES = Variants({**tables_of(OPTIMIZERS, "optimizer", TomlTable), OWN: OwnOptimizer})
+SOLVE_STAGES = Variants(FIT_STAGES.tables | {"auto": AutoTable})
+
+# References
+
+
+class ReferenceFile(TomlTable):
+    """The arguments of a reference from a file, whose path is relative to the settings' folder."""
+
+    arg_path: Annotated[str, Field(alias="path")]
+
+    def build(self, path: str, directory: Path, **defaults: Any) -> Any:
+        return super().build(path, directory, made={"path": str(directory / self.arg_path)})
+
+
+class OwnReference(OwnTable):
+    """The arguments of a reference of the user's own."""
+
+    base = Recipe
+
+
+REFERENCES = Variants(
+    tables_of({"fem": FEM}, "reference", TomlTable)
+    | tables_of({"file": DataFile}, "reference", ReferenceFile)
+    | {OWN: OwnReference}
+)
+
+# Tables of a choice
+
+
+def chosen_sections(choice: Choice, boundary: str) -> dict[str, Any]:
+    """Return the sections of a file that describe a choice of trials.
+
+    Args:
+        choice: the network, points, loss and optimizers that trials chose.
+        boundary: the value of the key `boundary` of [network].
+    """
+    names = {found: name for name, found in {**NETWORKS, **OPTIMIZERS}.items()}
+    return {
+        "network": {
+            "type": names[choice.kind],
+            **choice.arguments,
+            "boundary": boundary,
+        },
+        "points": _given(choice.points),
+        "loss": {"form": choice.loss.form, "balance": choice.loss.balance},
+        "optimizer": [{"type": names[type(o)], **_given(o)} for o in choice.optimizers],
+    }
+
+
+def _given(settings: Any) -> dict[str, Any]:
+    """Return the arguments of a dataclass whose values are not the defaults."""
+    values = {f.name: (getattr(settings, f.name), f.default) for f in fields(settings) if f.init}
+    return {name: value for name, (value, default) in values.items() if value != default}
