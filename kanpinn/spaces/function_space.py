@@ -84,17 +84,6 @@ def graded_breaks(
     return torch.cat(found)
 
 
-def clamped_knots(breaks: Tensor, degree: int) -> Tensor:
-    """Knots of splines that end at the first and the last break."""
-    return torch.cat([breaks[:1].repeat(degree), breaks, breaks[-1:].repeat(degree)])
-
-
-def knots_around(breaks: Tensor, degree: int) -> Tensor:
-    """Knots that go on around a circle, of which there are degree + 1 breaks or more."""
-    length = breaks[-1] - breaks[0]
-    return torch.cat([breaks[-degree - 1 : -1] - length, breaks, breaks[1 : degree + 1] + length])
-
-
 Values = Callable[[Tensor], Tensor]  # places (n,) → values (n, c)
 
 
@@ -272,10 +261,14 @@ class FunctionSpace:
     @cached_property
     def _splines(self) -> list[BSplines]:
         """The splines of each axis."""
-        degree, around = self.degree, self.network.around
-        extend = [knots_around if i in around else clamped_knots for i in range(len(self.breaks))]
-        both = zip(extend, self.breaks, strict=True)
-        return [BSplines(one(breaks, degree)[None], degree) for one, breaks in both]
+        found, degree = [], self.degree
+        for axis, breaks in enumerate(self.breaks):
+            before, after = breaks[:1].repeat(degree), breaks[-1:].repeat(degree)
+            if axis in self.network.around:  # knots go on around the circle
+                length = breaks[-1] - breaks[0]
+                before, after = breaks[-degree - 1 : -1] - length, breaks[1 : degree + 1] + length
+            found.append(BSplines(torch.cat([before, breaks, after])[None], degree))
+        return found
 
     @cached_property
     def rule(self) -> tuple[Points, Tensor]:
@@ -321,18 +314,15 @@ class FunctionSpace:
 
         states: (b, n, m).
         """
-        values = self._values_of(states, old)
-        return self._projected(list(values.unbind(0)))
-
-    def _values_of(self, states: Tensor, old: "FunctionSpace") -> Tensor:
-        """The values of states of another space at the places, (b, places, m)."""
         space, other = self.system.space, old.system.space
         if isinstance(space, ProductSpace) and isinstance(other, ProductSpace):
-            return other.values_at(states, [axis.places for axis in space.line])
-        channels = Channels(self.surrogate.domain.names)
-        spread, pattern = cast(ElementSpace, other).spread, cast(SeparableKAN, old.pattern)
-        there = at_places(self.surrogate, pattern, space.places, channels, spread)
-        return there.values(states).unflatten(-1, (len(states), -1)).movedim(1, 0)
+            values = other.values_at(states, [axis.places for axis in space.line])
+        else:
+            channels = Channels(self.surrogate.domain.names)
+            spread, pattern = cast(ElementSpace, other).spread, cast(SeparableKAN, old.pattern)
+            there = at_places(self.surrogate, pattern, space.places, channels, spread)
+            values = there.values(states).unflatten(-1, (len(states), -1)).movedim(1, 0)
+        return self._projected(list(values.unbind(0)))
 
     def _projected(self, values: list[Tensor]) -> tuple[Tensor, Tensor]:
         """The coefficients of values at the places, (b, n, m), and the first one's error."""

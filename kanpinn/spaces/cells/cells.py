@@ -246,7 +246,9 @@ class CornerLayer(nn.Module):
             boxes = self.boxes[self.boxes[:, 0] == number, 1:].cpu().view(-1, 2, 2)
             some = tree.inside(boxes)[cells].nonzero()[:, 0].to(at.device)
             powers = self.powers[:, 0] == number
-            functions = CornerFunctions(direction, radius, powers_of(self.powers[powers, 1:]))
+            rows = self.powers[powers, 1:].tolist()
+            of_corner = tuple(Power(a, int(n), int(log)) for a, n, log in rows)
+            functions = CornerFunctions(direction, radius, of_corner)
             offsets = (at[some] - at.new_tensor((x, y))) / coordinates.scale
             # At the corner itself derivatives are infinite: those close to it are given.
             inward = offsets.new_tensor((math.cos(direction), math.sin(direction)))
@@ -265,11 +267,6 @@ class CornerLayer(nn.Module):
             setattr(self, name, torch.empty_like(state[prefix + name]))
         self.coefficients = nn.Parameter(torch.empty_like(state[f"{prefix}coefficients"]))
         super()._load_from_state_dict(state, prefix, *args)
-
-
-def powers_of(rows: Tensor) -> tuple[Power, ...]:
-    """Powers by their numbers a, n and l, (P, 3)."""
-    return tuple(Power(a, int(n), int(log)) for a, n, log in rows.tolist())
 
 
 @torch.no_grad()
@@ -443,7 +440,7 @@ class Cells(Network):
     @property
     def pieces(self) -> Tensor:  # type: ignore[override]
         """The boxes of the cells in the bounding box: their corners, (n, 2, d) in [0, 1]."""
-        return (self.tree.undivided.boxes + 1) / 2
+        return (self.tree.divided(1).boxes + 1) / 2
 
     @property
     def levels(self) -> Tensor:  # type: ignore[override]
@@ -471,11 +468,9 @@ class Cells(Network):
                 "cells have the conditions in their least-squares problem"
             )
         refuse_weights(problem, self)
-        _refuse_numbers(problem)
-        _refuse_coefficients(problem, self)
         around = periodic_axes(problem)
         axes = frozenset(around.values())
-        _refuse_together(problem, self, axes, bool(kinks))
+        _refuse(problem, self, axes, bool(kinks))
         self.layer.go_around(axes)
         self.layer.divide(regions_of(problem.domain, kinks))
         return Imposition(None, met=frozenset(around))
@@ -580,44 +575,10 @@ class Cells(Network):
         return kan_of_polynomials(self.polynomials, self.layer.coefficients[cell].double().cpu())
 
 
-def _refuse_numbers(problem: BoundaryValueProblem) -> None:
-    """Refuse unknown numbers in conditions elsewhere than on boundaries and interfaces."""
-    for i, condition in enumerate(problem.conditions()):
-        if condition.numbers and not (condition.pieces or condition.kinks):
-            raise InputError(
-                f"conditions()[{i}], {of_class(condition)}, depends on unknown numbers: in "
-                "cells only conditions on boundaries and interfaces may do so"
-            )
-
-
-def _refuse_coefficients(problem: BoundaryValueProblem, network: Cells) -> None:
-    """Refuse coefficient fields without a network of their own, and conditions that prescribe them.
-
-    Raises:
-        InputError: naming the fields, or the condition and the field.
-    """
-    unknowns = problem.unknowns if isinstance(problem, Problem) else {}
-    others = [name for name in problem.fields if name in unknowns]
-    if others != list(problem.fields[network.own_fields :]):
-        names = ", ".join(others) or "none"
-        raise InputError(
-            "in cells unknown coefficient fields are the last fields and have a network of their "
-            "own, as in Cells([2, 2], coefficient=KAN([2, 1])): the coefficient fields of "
-            f"{type(problem).__name__} are {names}"
-        )
-    for i, condition in enumerate(problem.conditions()):
-        about = {*condition.about, *(one.field for one in condition.prescribed(problem.fields))}
-        if not condition.measurements and (found := [name for name in others if name in about]):
-            raise InputError(
-                f"conditions()[{i}], {of_class(condition)}, is about the unknown "
-                f"coefficient {found[0]}: in cells such a field takes measurements, kp.Observed"
-            )
-
-
-def _refuse_together(
+def _refuse(
     problem: BoundaryValueProblem, network: Cells, axes: frozenset[int], divided: bool
 ) -> None:
-    """Refuse what cells do not take together.
+    """Refuse what cells do not take, or do not take together.
 
     Args:
         problem: the problem.
@@ -626,10 +587,34 @@ def _refuse_together(
         divided: whether interfaces divide the domain.
 
     Raises:
-        InputError: for a single cell along a periodic coordinate, known functions with any of the
-            others, and an interface with a periodic coordinate.
+        InputError: for unknown numbers in conditions elsewhere than on boundaries and interfaces,
+            coefficient fields without a network of their own, conditions that prescribe them, a
+            single cell along a periodic coordinate, known functions with any of the others, and an
+            interface with a periodic coordinate.
     """
-    name = type(problem).__name__
+    name, unknowns = type(problem).__name__, {}
+    if isinstance(problem, Problem):
+        unknowns = problem.unknowns
+    others = [field for field in problem.fields if field in unknowns]
+    if others != list(problem.fields[network.own_fields :]):
+        raise InputError(
+            "in cells unknown coefficient fields are the last fields and have a network of their "
+            "own, as in Cells([2, 2], coefficient=KAN([2, 1])): the coefficient fields of "
+            f"{name} are {', '.join(others) or 'none'}"
+        )
+    for i, condition in enumerate(problem.conditions()):
+        called = f"conditions()[{i}], {of_class(condition)}"
+        if condition.numbers and not (condition.pieces or condition.kinks):
+            raise InputError(
+                f"{called}, depends on unknown numbers: in "
+                "cells only conditions on boundaries and interfaces may do so"
+            )
+        about = {*condition.about, *(one.field for one in condition.prescribed(problem.fields))}
+        if not condition.measurements and (found := [one for one in others if one in about]):
+            raise InputError(
+                f"{called}, is about the unknown "
+                f"coefficient {found[0]}: in cells such a field takes measurements, kp.Observed"
+            )
     for axis in axes:
         if network.tree.roots[axis] < 2:
             raise InputError(

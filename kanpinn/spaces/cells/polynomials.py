@@ -48,13 +48,6 @@ def _to_legendre(degree: int) -> list[Tensor]:
     return found
 
 
-@lru_cache(maxsize=100)
-def derivatives_of_legendre(degree: int) -> list[Tensor]:
-    """For each order the derivatives of orthonormal polynomials as sums of such, (k + 1, k + 1)."""
-    norms = torch.sqrt(torch.arange(degree + 1, dtype=torch.float64) + 0.5)
-    return [matrix / norms for matrix in _to_legendre(degree)]
-
-
 @dataclass(frozen=True)
 class LocalPolynomials:
     """All polynomials of total degree at most k in d coordinates on [-1, 1]^d.
@@ -197,7 +190,9 @@ class LocalPolynomials:
         The arguments are those of `stacked`, with a scale (d,) for all points. The functions of the
         last index are polynomials whose coefficients in the same basis stand along the first one.
         """
-        matrices, every = derivatives_of_legendre(self.degree), derivatives_of_parts(channels)
+        norms = torch.sqrt(torch.arange(self.degree + 1, dtype=torch.float64) + 0.5)
+        matrices = [matrix / norms for matrix in _to_legendre(self.degree)]
+        every = derivatives_of_parts(channels)
         found = scale.new_zeros(self.size, len(parts), self.size)
         for number, part in enumerate(parts):
             for orders, factor in every[part]:
@@ -344,16 +339,14 @@ class PlacedDerivatives:
         together = max(1, points // self.local.shape[1])
         first = place - place % together
         if first not in self.kept:
-            self.kept[first] = self._tables(self.local[first : first + together])
+            local = self.local[first : first + together]
+            order, flat = self.channels.derivative_order, local.movedim(2, 0).flatten()
+            found = legendre_at(flat, self.polynomials.degree, order)
+            shape = local.shape[2], *local.shape[:2]
+            self.kept[first] = [one.numpy().reshape(-1, *shape) for one in found]
         tables = self.kept[first]
         self.asked[first] += 1
         if self.asked[first] == tables[0].shape[2]:
             del self.kept[first], self.asked[first]
         chosen = used if isinstance(used, slice) else used.numpy()
         return [one[:, :, place - first, chosen] for one in tables]
-
-    def _tables(self, local: Tensor) -> list[Array]:
-        """The tables of some cells; local: their points, (cells, q, d)."""
-        order, degree = self.channels.derivative_order, self.polynomials.degree
-        found = legendre_at(local.movedim(2, 0).flatten(), degree, order)
-        return [one.numpy().reshape(-1, local.shape[2], *local.shape[:2]) for one in found]

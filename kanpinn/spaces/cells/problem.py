@@ -31,7 +31,6 @@ from kanpinn.spaces.cells.geometry.cell_geometry import (
     SidePart,
     gauss_inside,
 )
-from kanpinn.spaces.cells.geometry.flux_exponents import FluxSizes, edges_of_boxes, junctions
 from kanpinn.spaces.cells.geometry.plane import (
     CellCutter,
     CutGeometry,
@@ -41,10 +40,13 @@ from kanpinn.spaces.cells.geometry.plane import (
 )
 from kanpinn.spaces.cells.geometry.regions import divided, pieces_of_curves
 from kanpinn.spaces.cells.geometry.singularities import (
+    FluxSizes,
     Goal,
     PlaneCorner,
     SingularCorners,
     SingularEdges,
+    edges_of_boxes,
+    junctions,
 )
 from kanpinn.spaces.cells.geometry.solid import SolidBoundary, SolidCutter, SolidGeometry
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
@@ -102,7 +104,8 @@ def set_constants(
         seen = [i for i, (before, after) in enumerate(residuals) if before != after]
         if seen:
             before, after = residuals[seen[0]]
-            _add(network, field, before / (before - after))
+            constant = before / (before - after)  # the first polynomial of each cell is a constant
+            network.layer.coefficients[:, 0, field] += constant * 2 ** (system.polynomials.dim / 2)
             del left[seen[0]]
         else:
             present = network.layer.coefficients.double().cpu()
@@ -114,11 +117,6 @@ def set_constants(
             f"the term {left[0].name} cannot be imposed on cells: its field is determined without "
             "it, the constant included"
         )
-
-
-def _add(network: Cells, field: int, constant: float) -> None:
-    """Add a constant to a field; the first polynomial of each cell is a constant."""
-    network.layer.coefficients[:, 0, field] += constant * 2 ** (network.polynomials.dim / 2)
 
 
 def refuse_free_data(
@@ -146,9 +144,6 @@ def _residual(
     value = jet.value.clone()
     value[:, list(fields)] += constant
     return term.equation(term.points, jet.with_parts([value, *jet.parts()[1:]]))
-
-
-TermAt = tuple[ResidualTerm, CellPoints]  # a term, and the points in cells where it holds
 
 
 @dataclass(frozen=True, eq=False)
@@ -298,9 +293,11 @@ class CellProblem:
             )
         return found
 
-    def on_boundary(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[TermAt]:
-        """The conditions, with points on the boundary; the arguments are those of `on`."""
-        found: list[TermAt] = []
+    def on_boundary(
+        self, geometry: CellGeometry, polynomials: LocalPolynomials
+    ) -> list[tuple[ResidualTerm, CellPoints]]:
+        """The conditions, with points on the boundary in cells; the arguments are those of `on`."""
+        found: list[tuple[ResidualTerm, CellPoints]] = []
         for axis, upper, cells in geometry.tree.ends:
             side = SidePart.whole(axis, upper, geometry.tree.dim)
             rule = polynomials.on_face.rule(self.more)
@@ -532,7 +529,9 @@ class ProblemInPlane(CellProblem):
         domain = self.division.domains[region]
         return domain.contains(points, -tolerance) if tolerance else domain.encloses(points)
 
-    def on_boundary(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[TermAt]:
+    def on_boundary(
+        self, geometry: CellGeometry, polynomials: LocalPolynomials
+    ) -> list[tuple[ResidualTerm, CellPoints]]:
         if self.is_whole:
             return super().on_boundary(geometry, polynomials)
         assert isinstance(geometry, CutGeometry)
@@ -603,7 +602,9 @@ class ProblemInSpace(CellProblem):
     def contains(self, region: int, points: Tensor, tolerance: float) -> Tensor:
         return self.division.parts[region].contains(points, tolerance=-tolerance)
 
-    def on_boundary(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[TermAt]:
+    def on_boundary(
+        self, geometry: CellGeometry, polynomials: LocalPolynomials
+    ) -> list[tuple[ResidualTerm, CellPoints]]:
         assert isinstance(geometry, SolidGeometry)
         places = [SolidBoundary(geometry, cutter, polynomials) for cutter in self.cutters]
         return [
@@ -727,27 +728,21 @@ def with_shared_functions(problem: CellProblem, surrogate: Surrogate) -> CellPro
             "cells take no enrichment() where there are unknown numbers or coefficient fields"
         )
     if patches:
-        found = corner_layer(patches, problem, fields).to(network.layer.coefficients.device)
+        low, high = problem.domain.bounds
+        corners, boxes, powers = [], [], []
+        for number, one in enumerate(patches):
+            at, own = (2 * (one.at - low) / (high - low) - 1).tolist(), one.functions
+            corners.append([*at, own.direction, own.radius])
+            boxes += [[number, *box] for box in one.boxes.flatten(1).tolist()]
+            powers += [[number, p.exponent, p.conjugate, p.logarithm] for p in own.powers]
+        three = (torch.tensor(rows, dtype=torch.float64) for rows in (corners, boxes, powers))
+        found = CornerLayer(*three, fields).to(network.layer.coefficients.device)
     if found is None or not found.same(network.corners):
         network.corners = found
     shared: list[SharedFunctions] = list(patches)
     if network.enrichment is not None:
         shared.append(EnrichmentInCells(network.enrichment, fields))
     return problem.with_shared(shared) if shared else problem
-
-
-def corner_layer(patches: Sequence[CornerPatch], problem: CellProblem, fields: int) -> CornerLayer:
-    """The layer with the functions of corners."""
-    low, high = problem.domain.bounds
-    corners, boxes, powers = [], [], []
-    for number, one in enumerate(patches):
-        at = (2 * (one.at - low) / (high - low) - 1).tolist()
-        own = one.functions
-        corners.append([*at, own.direction, own.radius])
-        boxes += [[number, *box] for box in one.boxes.flatten(1).tolist()]
-        powers += [[number, p.exponent, p.conjugate, p.logarithm] for p in own.powers]
-    three = (torch.tensor(rows, dtype=torch.float64) for rows in (corners, boxes, powers))
-    return CornerLayer(next(three), next(three), next(three), fields)
 
 
 def shared_numbers(network: Cells) -> list[Tensor]:

@@ -130,14 +130,10 @@ class Tree:
         return 2 / self._counts(self.level).double()
 
     @cached_property
-    def low(self) -> Tensor:
-        """The lower corners of the leaves, (N, d)."""
-        return self.place * self.widths - 1
-
-    @cached_property
     def boxes(self) -> Tensor:
         """The lower and the upper corner of each leaf, (N, 2, d)."""
-        return torch.stack([self.low, self.low + self.widths], dim=1)
+        low = self.place * self.widths - 1
+        return torch.stack([low, low + self.widths], dim=1)
 
     def _counts(self, level: Tensor) -> Tensor:
         """The numbers of boxes of levels (k, d) along each coordinate, (k, d)."""
@@ -178,7 +174,7 @@ class Tree:
             lost = lost[~here]
         if len(lost):
             foreign = region[lost, None] != self.region
-            gaps = torch.where(foreign, torch.inf, torch.zeros_like(self.low[:, 0]))
+            gaps = torch.where(foreign, torch.inf, torch.zeros_like(self.widths[:, 0]))
             for at, (low, high) in zip(
                 x[lost].T[..., None], self.boxes.permute(2, 1, 0), strict=True
             ):
@@ -232,11 +228,6 @@ class Tree:
         region = torch.arange(count).repeat_interleave(len(boxes))
         return Tree(self.roots, level, place, region, self.around)
 
-    @property
-    def undivided(self) -> "Tree":
-        """The tree of the same boxes with one region."""
-        return self.divided(1)
-
     @classmethod
     def joined(cls, parts: Sequence["Tree"]) -> "Tree":
         """The leaves of trees with the same roots, beginning with the first tree."""
@@ -264,37 +255,24 @@ class Tree:
         """
         parts = []
         for axis in range(self.dim):
-            lower, upper = self._adjacent(axis)
+            finest = int(self.level[:, axis].max())
+            start = self.place[:, axis] << (finest - self.level[:, axis])
+            end = start + (1 << (finest - self.level[:, axis]))
+            if axis in self.around:
+                end %= self.roots[axis] << finest
+            planes = torch.cat([torch.stack([self.region, one], dim=1) for one in (end, start)])
+            plane = planes.unique(dim=0, return_inverse=True)[1].view(2, -1).numpy()
+            others = [i for i in range(self.dim) if i != axis]
+            level, place = (one[:, others].numpy() for one in (self.level, self.place))
+            sides = overlapping([self.roots[i] for i in others], level, place, *plane)
+            pairs = np.concatenate([np.zeros((2, 0), dtype=np.int64), *sides], axis=1)
+            pairs = pairs[:, (pairs[0] * len(self) + pairs[1]).argsort()]
+            lower, upper = torch.from_numpy(pairs)
             low = torch.maximum(self.boxes[lower, 0], self.boxes[upper, 0])
             high = torch.minimum(self.boxes[lower, 1], self.boxes[upper, 1])
             low[:, axis] = high[:, axis] = self.boxes[lower, 1, axis]
             parts.append((torch.full_like(lower, axis), lower, upper, torch.stack([low, high], 1)))
         return Faces(*(torch.cat(same) for same in zip(*parts, strict=True)))
-
-    def _adjacent(self, axis: int) -> tuple[Tensor, Tensor]:
-        """The pairs of leaves of which the upper side of one overlaps the lower side of the other.
-
-        axis: the coordinate that is constant on these sides.
-
-        Returns:
-            The first and the second leaf of each pair, (F,) each.
-        """
-        finest = int(self.level[:, axis].max())
-        start = self.place[:, axis] << (finest - self.level[:, axis])
-        end = start + (1 << (finest - self.level[:, axis]))
-        if axis in self.around:
-            end %= self.roots[axis] << finest
-        planes = torch.cat([torch.stack([self.region, one], dim=1) for one in (end, start)])
-        _, plane = planes.unique(dim=0, return_inverse=True)
-        others = [i for i in range(self.dim) if i != axis]
-        level, place = (one[:, others].numpy() for one in (self.level, self.place))
-        sides = overlapping(
-            [self.roots[i] for i in others], level, place, *plane.view(2, -1).numpy()
-        )
-        pairs = np.concatenate([np.zeros((2, 0), dtype=np.int64), *sides], axis=1)
-        pairs = pairs[:, (pairs[0] * len(self) + pairs[1]).argsort()]
-        lower, upper = torch.from_numpy(pairs)
-        return lower, upper
 
     @property
     def unbalanced(self) -> Tensor:

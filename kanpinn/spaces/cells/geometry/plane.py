@@ -162,19 +162,16 @@ class Outline:
             at = torch.cat([torch.tensor([True]), starts]).nonzero()[:, 0]
             first, last = ts[at], torch.cat([ts[at[1:]], ts[-1:]])
             found.append((torch.full_like(at, number), first, last, cells[at]))
-        joined = [torch.cat(same) for same in zip(*found, strict=True)]
-        return self._made(*joined), [torch.cat(points) for points in meets]
-
-    def _made(self, curve: Tensor, first: Tensor, last: Tensor, cell: Tensor) -> Arcs:
+        curve, first, last, cell = (torch.cat(same) for same in zip(*found, strict=True))
         ends = torch.empty(len(curve), 2, 2, dtype=torch.float64)
         turns = torch.empty(len(curve), dtype=torch.float64)
         for number, one in enumerate(self.domain.curves):
             own = curve == number
-            ts = torch.stack([first[own], last[own]], dim=1)
-            ends[own] = one.at(ts.flatten()).unflatten(0, ts.shape)
-            along = one.velocity(ts.flatten()).unflatten(0, ts.shape)
+            at = torch.stack([first[own], last[own]], dim=1)
+            ends[own] = one.at(at.flatten()).unflatten(0, at.shape)
+            along = one.velocity(at.flatten()).unflatten(0, at.shape)
             turns[own] = turned(along[:, 0], along[:, 1]).abs()
-        return Arcs(curve, first, last, cell, ends, turns)
+        return Arcs(curve, first, last, cell, ends, turns), [torch.cat(points) for points in meets]
 
 
 def turned(vectors: Tensor, others: Tensor) -> Tensor:
@@ -194,7 +191,7 @@ def _breaks(curve: Curve) -> Tensor:
         turning = (ahead[1:] != ahead[:-1]).nonzero()[:, 0]
         low, high = ts[turning], ts[turning + 1]
         rising = ahead[turning + 1]
-        found.append(_bisected(lambda t: curve.velocity(t)[:, axis], low, high, rising))  # noqa: B023
+        found.append(_zeros(lambda t: curve.velocity(t)[:, axis], low, high, rising))  # noqa: B023
     breaks = torch.cat(found).unique()
     near = 1e-9  # of a break to an end, where the end itself is the break
     inner = breaks[(breaks > near) & (breaks < 1 - near)]
@@ -215,51 +212,49 @@ def _crossings(curve: Curve, breaks: Tensor, lines: tuple[Tensor, Tensor]) -> li
         axes.append(torch.full_like(part, axis))
     part, value, which = torch.cat(parts), torch.cat(values), torch.cat(axes)[:, None]
     first, last = (at[part + more].gather(1, which)[:, 0] for more in (0, 1))
-    found = _zeros(curve, which, value, breaks[part], breaks[part + 1], last > first)
+
+    def gap(t: Tensor) -> Tensor:
+        return curve.at(t).gather(1, which)[:, 0] - value
+
+    def slope(t: Tensor) -> Tensor:
+        return curve.velocity(t).gather(1, which)[:, 0]
+
+    found = _zeros(gap, breaks[part], breaks[part + 1], last > first, slope)
     return list(found.split([len(one) for one in parts]))
 
 
 def _zeros(
-    curve: Curve, axis: Tensor, value: Tensor, low: Tensor, high: Tensor, rising: Tensor
+    function: Callable[[Tensor], Tensor],
+    low: Tensor,
+    high: Tensor,
+    rising: Tensor,
+    slope: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """The parameters at which coordinates of a curve have given values, (n,).
+    """The zeros of functions that change sign between two values, (n,).
 
-    Newton's method is used; where it would leave an interval that contains the zero, the middle of
-    the interval is taken.
+    Where a step of Newton's method would leave an interval that contains the zero, and without a
+    slope, the middle of the interval is taken.
 
     Args:
-        curve: the curve.
-        axis: the number of each coordinate, (n, 1).
-        value: the values, (n,).
-        low, high: the ends of intervals in which the coordinates are monotone, (n,) each.
-        rising: whether they increase there, (n,).
+        function: values of all functions, each at its own place, (n,) → (n,).
+        low, high: the ends of the intervals, (n,) each.
+        rising: whether the functions increase there, (n,).
+        slope: their derivatives.
     """
     most, rounding = 60, 1e-14
     t = (low + high) / 2
     for _ in range(most if len(t) else 0):
-        gap = curve.at(t).gather(1, axis)[:, 0] - value
-        above = (gap > 0) == rising
+        value = function(t)
+        above = (value > 0) == rising
         low, high = torch.where(above, low, t), torch.where(above, t, high)
-        step = t - gap / curve.velocity(t).gather(1, axis)[:, 0]
-        step = torch.where((step >= low) & (step <= high), step, (low + high) / 2)
-        change, t = float((step - t).abs().max()), step
+        after = (low + high) / 2
+        if slope is not None:
+            step = t - value / slope(t)
+            after = torch.where((step >= low) & (step <= high), step, after)
+        change, t = float((after - t).abs().max()), after
         if change < rounding:
             break
     return t
-
-
-def _bisected(
-    function: Callable[[Tensor], Tensor], low: Tensor, high: Tensor, rising: Tensor
-) -> Tensor:
-    """The zeros of functions that change sign between two values, (n,) each."""
-    digits = 52  # binary ones
-    if not len(low):
-        return low
-    for _ in range(digits):
-        middle = (low + high) / 2
-        above = (function(middle) > 0) == rising
-        low, high = torch.where(above, low, middle), torch.where(above, middle, high)
-    return (low + high) / 2
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,5 @@
-"""Corners, edges and vertices at which solutions are singular: the cells there, their sizes,
-and the weights of their rows.
+"""Points and edges at which solutions are singular: their exponents, the cells there, and the
+weights of the rows of these.
 """
 
 import itertools
@@ -8,10 +8,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from kanpinn.geometry.boundary import Piece
+from kanpinn.geometry.box import Face
+from kanpinn.geometry.division import Division, DivisionEdge, SolidDivision
 from kanpinn.geometry.domain import ReentrantEdges
+from kanpinn.geometry.points import Points
+from kanpinn.jets import Linearised, orders_of_parts
+from kanpinn.loss.terms import ResidualTerm
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.spaces.cells.geometry.corner_functions import CornerFunctions, Power
 from kanpinn.spaces.cells.geometry.plane import Outline
@@ -272,12 +279,6 @@ class SingularCorners:
         return [coarse]
 
 
-def corners_of(boxes: Tensor) -> Tensor:
-    """All corners of boxes, (N, 8, 3), from their lower and upper ones, (N, 2, 3)."""
-    picked = torch.cartesian_prod(*[torch.arange(2)] * 3)
-    return torch.stack([boxes[:, picked[:, axis], axis] for axis in range(3)], dim=2)
-
-
 def farthest(corners: Tensor, segments: Tensor, size: float) -> Tensor:
     """The distance of each cell's farthest corner from the nearest of some segments, (N,).
 
@@ -373,7 +374,10 @@ class SingularEdges:
         It is a power of the fourth root of two, so that many cells have the same. With powers of
         the root of two errors were up to 1.3 times larger, with powers of two up to three times.
         """
-        corners = corners_of(geometry.physical(geometry.frames))
+        picked, frames = torch.cartesian_prod(*[torch.arange(2)] * 3), geometry.frames
+        corners = geometry.physical(
+            torch.stack([frames[:, picked[:, axis], axis] for axis in range(3)], dim=2)
+        )
         size = float(geometry.half.max())
         points = self.vertices.points[:, None].expand(-1, 2, -1)
         vertex, edge = (farthest(corners, segments, size) for segments in (points, self.segments))
@@ -469,3 +473,204 @@ class SingularEdges:
             return touched & (after.tree.level < goal[before])
 
         return [*found, coarse]
+
+
+@dataclass(frozen=True)
+class FluxSizes:
+    """The sizes of the coefficients in conditions on fluxes.
+
+    Args:
+        interfaces: the conditions.
+        bounds: the lowest and the highest corner of the domain, (d,) each.
+        fields: the number of fields.
+    """
+
+    interfaces: Sequence[ResidualTerm]
+    bounds: tuple[Tensor, Tensor]
+    fields: int
+
+    def on_both_sides(self, piece: Piece, at: Points) -> tuple[float, float]:
+        """The coefficients inside and outside of a piece of an interface, at one of its points."""
+        p, found = at.on_both_sides(self.bounds), (0.0, 0.0)
+        for term in self.interfaces:
+            if piece in term.kinks:
+                linear = Linearised.at_zero(term.equation, p, term.channels, self.fields)
+                first = orders_of_parts(term.channels) > 0
+                sizes = linear.slopes[:2, :, first].abs().flatten(1).amax(dim=1)
+                inside, outside = sizes.tolist()
+                found = max(found[0], inside), max(found[1], outside)
+        return found
+
+
+def least_exponent(
+    sectors: Sequence[tuple[float, float]], fluxes: Sequence[bool] = ()
+) -> float | None:
+    """The least λ below 2 of a solution r^λ φ(θ) in sectors; None if there is none.
+
+    In polar coordinates its flux is continuous if (a φ')' + λ² a φ = 0.
+
+    Args:
+        sectors: the angle and the coefficient a of each, from one end to the other, or all around.
+        fluxes: whether the flux is given at both ends, otherwise the value; empty without ends.
+    """
+    exponents = np.linspace(0.02, 1.9, 400)
+    values = [_mismatch(sectors, fluxes, exponent) for exponent in exponents]
+    for (low, high), (one, other) in zip(
+        itertools.pairwise(exponents), itertools.pairwise(values), strict=True
+    ):
+        if one * other < 0:
+            return float(low + (high - low) * one / (one - other))
+    return None
+
+
+def _mismatch(
+    sectors: Sequence[tuple[float, float]], fluxes: Sequence[bool], exponent: float
+) -> float:
+    """What vanishes if r^λ φ(θ) meets the conditions at the ends, or goes on around the point.
+
+    Args:
+        sectors, fluxes: see `least_exponent`.
+        exponent: λ.
+    """
+    total = np.eye(2)  # of φ and a φ', from the first edge to the last one
+    for angle, coefficient in sectors:
+        c, s = math.cos(exponent * angle), math.sin(exponent * angle)
+        size = coefficient * exponent
+        total = np.array([[c, s / size], [-size * s, c]]) @ total
+    if not fluxes:
+        return float(2 - np.trace(total))
+    return float(total[int(fluxes[1]), int(not fluxes[0])])
+
+
+@dataclass(frozen=True)
+class RegionSector:
+    """The part of one region at a point.
+
+    Args:
+        first, last: the edges that bound it; counter-clockwise `first` comes first.
+        angle: between them.
+        coefficient: a of the flux a ∂u/∂n.
+    """
+
+    first: DivisionEdge
+    last: DivisionEdge
+    angle: float
+    coefficient: float
+
+
+def junctions(
+    division: Division,
+    interfaces: Sequence[ResidualTerm],
+    conditions: Sequence[ResidualTerm],
+    bounds: tuple[Tensor, Tensor],
+    fields: int,
+) -> list[tuple[tuple[float, float], float]]:
+    """The points of interfaces at which solutions are like r^λ, and the least λ of each.
+
+    In polar coordinates r^λ φ(θ) has a flux that is continuous if (a φ')' + λ² a φ = 0. Points at
+    which several parts of one region meet, as at curves that touch, are left out.
+
+    Args:
+        division: the regions.
+        interfaces: the conditions on the fluxes.
+        conditions: those on the boundary.
+        bounds: the lowest and the highest corner of the domain, (2,) each.
+        fields: the number of fields.
+
+    Reference: Kellogg, On the Poisson equation with intersecting interfaces (1975).
+    """
+    fluxes = FluxSizes(interfaces, bounds, fields)
+    near = 1e-9 * float(torch.stack(bounds).abs().max())
+    found: list[tuple[tuple[float, float], float]] = []
+    for edge in (edge for edges in division.edges for edge in edges if edge.seam >= 0):
+        x, y = edge.curve.start
+        known = any(math.dist((x, y), other) <= near for other, _ in found)
+        around = [] if known else _around((x, y), division, fluxes, near)
+        if not around:
+            continue
+        ends = [one for one in (around[0].first, around[-1].last) if one.seam < 0]
+        given = [
+            any(term.channels.derivative_order for term in conditions if end.piece in term.pieces)
+            for end in ends
+        ]
+        exponent = least_exponent([(one.angle, one.coefficient) for one in around], given)
+        if exponent is not None and abs(exponent - 1) > 1e-3:
+            found.append(((x, y), exponent))
+    return found
+
+
+def _around(
+    point: tuple[float, float],
+    division: Division,
+    fluxes: FluxSizes,
+    near: float,
+) -> list[RegionSector]:
+    """The sectors around a point, counter-clockwise, from the boundary if it meets the point."""
+    sectors = []
+    for edges in division.edges:
+        first = [edge for edge in edges if math.dist(edge.curve.start, point) < near]
+        last = [edge for edge in edges if math.dist(edge.curve.stop, point) < near]
+        if len(first) == len(last) == 1:
+            angle = (_direction(last[0], 1.0) - _direction(first[0], 0.0)) % (2 * math.pi)
+            edge = first[0] if first[0].seam >= 0 else last[0]
+            # The flux on the left of the edge is taken close to its end, at 1e-3 of it.
+            curve = edge.curve.part(1.0, 0.0) if edge.reverse else edge.curve
+            beside = 1e-3 if (edge is first[0]) != edge.reverse else 1 - 1e-3
+            at = curve.points_at(torch.tensor([beside], dtype=torch.float64))
+            coefficient = fluxes.on_both_sides(edge.piece, at)[int(edge.reverse)]
+            sectors.append(RegionSector(first[0], last[0], angle, coefficient))
+        elif first or last:
+            return []
+    after = {sector.first.seam: sector for sector in sectors}
+    chain = [after.get(-1, sectors[0])] if sectors else []
+    while chain and len(chain) < len(sectors) and chain[-1].last.seam in after:
+        chain.append(after[chain[-1].last.seam])
+    return chain
+
+
+def _direction(edge: DivisionEdge, t: float) -> float:
+    """The direction in which an edge leaves one of its ends, t = 0 or 1, as an angle."""
+    (x, y) = edge.curve.velocity(torch.tensor([t], dtype=torch.float64))[0].tolist()
+    return math.atan2(-y, -x) if t else math.atan2(y, x)
+
+
+def edges_of_boxes(division: SolidDivision, fluxes: FluxSizes) -> tuple[Tensor, Tensor, Tensor]:
+    """The edges of boxes inside a solid at which solutions are like r^λ with λ < 1.
+
+    An edge counts where both of its faces belong to the interface. The coefficients are those at
+    its middle.
+
+    Args:
+        division: the regions of the solid.
+        fluxes: the coefficients on both sides of interfaces.
+
+    Returns:
+        The ends of the edges, (s, 2, 3), λ of each, (s,), and the vertices of boxes at which three
+        of them meet, (v, 3).
+
+    Reference: Kellogg, On the Poisson equation with intersecting interfaces (1975).
+    """
+    segments, exponents = [], []
+    for number in range(1, len(division.parts)):
+        pieces = [one.piece for one in division.seams if one.inside == number]
+        faces = [piece for piece in pieces if isinstance(piece, Face)]
+        for one, other in itertools.combinations(faces, 2):
+            if one.axis != other.axis:
+                segment = torch.stack(one.box.bounds)  # the ends of their edge, (2, 3)
+                for face in (one, other):
+                    segment[:, face.axis] = segment[int(face.upper), face.axis]
+                middle = one.quadrature(1)[0]  # the flux is taken close to the edge
+                at = torch.lerp(segment.mean(dim=0), middle.coords, 1e-3)
+                beside = Points(at, middle.names, middle.normals)
+                inside, outside = fluxes.on_both_sides(one, beside)
+                around = [(math.pi / 2, inside), (3 * math.pi / 2, outside)]
+                found = least_exponent(around) if min(inside, outside) > 0 else None
+                if found is not None and found < 1 - 1e-3:
+                    segments.append(segment)
+                    exponents.append(found)
+    if not segments:
+        none = torch.zeros(0, 2, 3, dtype=torch.float64)
+        return none, none[:, 0, 0], none[:, 0]
+    ends = torch.stack(segments)
+    points, counts = ends.flatten(0, 1).unique(dim=0, return_counts=True)
+    return ends, ends.new_tensor(exponents), points[counts > 2]

@@ -68,128 +68,6 @@ class CellPart:
     connected: bool = True
 
 
-@dataclass(frozen=True, eq=False)
-class PartFinder:
-    """Finds the parts of cells in a solid.
-
-    Args:
-        solid: the solid, or a part of it between interfaces.
-        sliver: parts that are thinner than this fraction of a cell's width are ignored.
-        nodes: the number of sample points along each coordinate. Parts that are thinner than about
-            1/nodes² of a cell may be missed; the neighbours' polynomials are used there.
-    """
-
-    solid: SolidPart
-    sliver: float = 1e-6
-    nodes: int = 10
-
-    def parts(self, boxes: Tensor) -> list[CellPart | None]:
-        """The parts of cells, None for cells without one; boxes: their corners, (N, 2, 3)."""
-        count, step = len(boxes), 2 * self.sliver * (boxes[:, 1] - boxes[:, 0])
-        spread, is_cut = boxes.new_zeros(count), torch.zeros(count, dtype=torch.bool)
-        near = torch.zeros(len(self.solid.sheets), count, dtype=torch.bool)
-        extents = [RulesInBoxes.none(self.solid.domain.names).extents(count)]
-        for number in range(len(self.solid.sheets)):
-            found = self.bounding(number, boxes, self.nodes)
-            coords, box = found.points.coords, found.box
-            near[number] = found.counts(count) > 0
-            extents.append(found.extents(count))
-            spread = torch.maximum(spread, _spread(found, count))
-            low, high = boxes[box, 0] + step[box], boxes[box, 1] - step[box]
-            is_cut[box[((coords > low) & (coords < high)).all(dim=1)]] = True
-        inside = self.solid.contains(boxes.mean(dim=1))
-        ends = torch.stack(extents)
-        around = torch.stack([ends[:, :, 0].amin(dim=0), ends[:, :, 1].amax(dim=0)], dim=1)
-        frames, connected, kept = boxes.clone(), torch.ones_like(is_cut), inside | is_cut
-        together = 2**20 // self.nodes**3  # cells, which bounds the memory
-        for some in is_cut.nonzero()[:, 0].split(together):
-            frames[some], connected[some], kept[some] = self._framed(boxes[some], around[some])
-        spread[~is_cut] = 0
-        numbers = [tuple(one.nonzero()[:, 0].tolist()) for one in near.T]
-        return [
-            CellPart(frames[i], bool(is_cut[i]), numbers[i], float(spread[i]), bool(connected[i]))
-            if kept[i]
-            else None
-            for i in range(count)
-        ]
-
-    def bounding(self, number: int, boxes: Tensor, nodes: int) -> RulesInBoxes:
-        """Rules on the parts of a sheet that bound the cells' parts of the solid.
-
-        Args:
-            number: that of the sheet.
-            boxes: the corners of the cells, (N, 2, 3).
-            nodes: about the number of points along each coordinate.
-        """
-        room = 2 * self.sliver * (boxes[:, 1] - boxes[:, 0])  # as far as `bounds` asks for points
-        wider = torch.stack([boxes[:, 0] - room, boxes[:, 1] + room], dim=1)
-        found = self.solid.sheets[number][0].in_boxes(wider, nodes)
-        return found.some(self.bounds(found.points, boxes[found.box]))
-
-    def are_bounded(self, boxes: Tensor) -> Tensor:
-        """In which boxes any sheet bounds the solid, a mask (N,); boxes: (N, 2, 3)."""
-        found = torch.zeros(len(boxes), dtype=torch.bool)
-        for number in range(len(self.solid.sheets)):
-            found[self.bounding(number, boxes, self.nodes).box] = True
-        return found
-
-    def bounds(self, points: Points, boxes: Tensor) -> Tensor:
-        """Which points of the boundary bound the part of the solid in a cell, a mask (n,).
-
-        Args:
-            points: points with normals out of the solid.
-            boxes: the corners of a cell for each point, (n, 2, 3).
-        """
-        assert points.normals is not None
-        low, high = boxes.unbind(dim=1)
-        room = self.sliver * (high - low)
-        inward = points.coords - 2 * room * points.normals
-        own = ((inward > low - room) & (inward < high + room)).all(dim=1)
-        # A sheet along a side bounds the cell on its inner side only.
-        own &= (((inward >= low) & (inward <= high)) | (points.normals.abs() < 0.5)).all(dim=1)
-        if not self.solid.is_whole:  # a wall may bound another part of the solid
-            own &= self.solid.contains(inward)
-        return own
-
-    def _framed(self, boxes: Tensor, bounding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Boxes around the parts of cut cells.
-
-        Args:
-            boxes: the corners of the cells, (c, 2, 3).
-            bounding: the lowest and highest coordinates of the boundary in each cell, (c, 2, 3).
-
-        Returns:
-            The boxes, (c, 2, 3), whether each part is connected, (c,), and which cells have one
-            that is not too thin, (c,).
-        """
-        unit, _ = gauss_product(self.nodes, 3)
-        (low, high), pad = boxes.unbind(dim=1), 1 / self.nodes
-        first, last = low.clone(), high.clone()
-        tight = bounding.clone()
-        inside = torch.zeros(len(boxes), len(unit), dtype=torch.bool)
-        active = torch.arange(len(boxes))
-        for _ in range(8):  # each narrows the box to about a tenth, until it is as thin as a sliver
-            before = (last - first)[active]
-            at = first[active, None] + unit * before[:, None]
-            own = self.solid.contains(at.flatten(0, 1)).view(at.shape[:2])
-            inside[active] = own
-            start = torch.where(own[..., None], at, torch.inf).amin(dim=1)
-            stop = torch.where(own[..., None], at, -torch.inf).amax(dim=1)
-            tight[active, 0] = start.minimum(bounding[active, 0])
-            tight[active, 1] = stop.maximum(bounding[active, 1])
-            first[active] = low[active].maximum(tight[active, 0] - pad * before)
-            last[active] = high[active].minimum(tight[active, 1] + pad * before)
-            active = active[~((last - first)[active] > 0.7 * before).all(dim=1)]
-        room = 0.02 * (tight[:, 1] - tight[:, 0])
-        # A part that nearly reaches a side of the cell goes on beyond it: it has a face there.
-        reach = pad * (tight[:, 1] - tight[:, 0])
-        first = torch.where(tight[:, 0] - reach < low, low, tight[:, 0] - room)
-        last = torch.where(tight[:, 1] + reach > high, high, tight[:, 1] + room)
-        thin = (last - first < self.sliver * (high - low)).any(dim=1)
-        connected = _connected(inside.view(-1, *(self.nodes,) * 3))
-        return torch.stack([first, last], dim=1), connected, inside.any(dim=1) & ~thin
-
-
 def _spread(found: RulesInBoxes, boxes: int) -> Tensor:
     """The largest angle between normals in each of all boxes and their mean, (boxes,)."""
     means = found.normals.new_zeros(boxes, 3).index_add(0, found.box, found.normals)
@@ -272,94 +150,6 @@ def on_rectangles(unit: Tensor, low: Tensor, high: Tensor) -> Tensor:
     return low[:, None] + lifted * sizes[:, None]
 
 
-Key = tuple[int, bool, LocalPolynomials, int]
-
-
-@dataclass(frozen=True, eq=False)
-class SampledFaces:
-    """The parts of faces in a solid, where these parts are not rectangles.
-
-    The functions on a face are polynomials that are orthonormal in the weighted sum over its
-    points. They are the same for both cells.
-
-    Args:
-        numbers: those of the faces, (s,).
-        geometry: the cells.
-        solids: the parts of the solid, one for each region.
-        steps: the distance from each face at which points on both sides of it are tested, (s,).
-        found: the traces that have not been asked for since they were computed.
-    """
-
-    numbers: Tensor
-    geometry: CellGeometry
-    solids: Sequence[SolidPart]
-    steps: Tensor
-    found: dict[Key, list[Tensor]] = field(default_factory=dict)
-
-    def traces(
-        self, row: int, upper: bool, polynomials: LocalPolynomials, orders: int
-    ) -> list[Tensor]:
-        """The traces of a cell at a face, see `CellSide.traces`.
-
-        Those of several faces are computed together, which is several times as fast. They are kept
-        until they are asked for, which is mostly soon.
-
-        Args:
-            row: the number of the face among these.
-            upper: whether it is at the upper end of the cell.
-            polynomials, orders: see `CellSide.traces`.
-        """
-        together = 32
-        key = row, upper, polynomials, orders
-        if key not in self.found:
-            first = row - row % together
-            rows = torch.arange(first, min(first + together, len(self.numbers)))
-            axes = self.geometry.faces.axis[self.numbers[rows]]
-            for one in axes.unique().tolist():
-                some = rows[axes == one]
-                every = self._together(some, one, upper, polynomials, orders)
-                for place, number in enumerate(some.tolist()):
-                    own = [trace[place] for trace in every]
-                    self.found[number, upper, polynomials, orders] = own
-        return self.found.pop(key)
-
-    def _together(
-        self, rows: Tensor, axis: int, upper: bool, polynomials: LocalPolynomials, orders: int
-    ) -> list[Tensor]:
-        """The traces at several faces across the same axis, (s, L, face functions) each."""
-        more = 4  # the number of points along each coordinate above the degree
-        faces, geometry, numbers = self.geometry.faces, self.geometry, self.numbers[rows]
-        unit, weights = gauss_product(polynomials.degree + more, 2)
-        low, high = geometry.physical(faces.corners[numbers]).unbind(dim=1)
-        points = on_rectangles(unit, low, high)
-        inside = self._inside(points, rows, axis)
-        first = (~inside).to(torch.uint8).argsort(dim=1, stable=True)  # those inside come first
-        weights = torch.where(inside, 4 * weights, 0).gather(1, first)  # as on [-1, 1]²
-        values = polynomials.on_face.values(2 * unit - 1)[first]
-        points = points.gather(1, first[..., None].expand(-1, -1, 3))
-        local = geometry.local((faces.lower if upper else faces.upper)[numbers], points)
-        onto = orthonormal(values, weights)
-        return derivatives_across(polynomials, axis, local, orders, onto)
-
-    def _inside(self, points: Tensor, rows: Tensor, axis: int) -> Tensor:
-        """Which points on faces have the solid on both sides, a mask (s, q).
-
-        Args:
-            points: on each face, (s, q, 3).
-            rows: the numbers of the faces, (s,).
-            axis: that across the faces.
-        """
-        regions = self.geometry.tree.region[self.geometry.faces.lower[self.numbers[rows]]]
-        inside = torch.ones(points.shape[:2], dtype=torch.bool)
-        for region, solid in enumerate(self.solids):
-            own = regions == region
-            for sign in (-1, 1):
-                beside = points[own]
-                beside[:, :, axis] += sign * self.steps[rows[own], None]
-                inside[own] &= solid.contains(beside.flatten(0, 1)).view(beside.shape[:2])
-        return inside
-
-
 @dataclass(frozen=True, eq=False)
 class SampledSide(CellSide):
     """The side of a cell at a sampled face.
@@ -367,16 +157,16 @@ class SampledSide(CellSide):
     Args:
         axis, upper: see `CellSide`.
         row: the number of the face among the sampled ones.
-        faces: the sampled faces.
+        geometry: the cells.
     """
 
     axis: int
     upper: bool
     row: int
-    faces: SampledFaces
+    geometry: "SolidGeometry"
 
     def traces(self, polynomials: LocalPolynomials, orders: int) -> list[Tensor]:
-        return self.faces.traces(self.row, self.upper, polynomials, orders)
+        return self.geometry.traces_at(self.row, self.upper, polynomials, orders)
 
 
 @dataclass(frozen=True, eq=False)
@@ -412,18 +202,74 @@ class SolidGeometry(CellGeometry):
         )
 
     @cached_property
-    def _rows(self) -> Tensor:
-        """The number of each face among the sampled ones, -1 for the others, (F,)."""
-        return torch.where(self.sampled, self.sampled.long().cumsum(dim=0) - 1, -1)
+    def _numbers(self) -> Tensor:
+        """The numbers of the sampled faces, (s,)."""
+        return self.sampled.nonzero()[:, 0]
 
     @cached_property
-    def _faces(self) -> SampledFaces:
-        numbers = self.sampled.nonzero()[:, 0]
-        return SampledFaces(numbers, self, self.solids, self.step * self.lengths[numbers])
+    def _rows(self) -> list[int]:
+        """The number of each face among the sampled ones, -1 for the others."""
+        return torch.where(self.sampled, self.sampled.long().cumsum(dim=0) - 1, -1).tolist()
 
     def _side(self, cell: int, face: int, whole: SidePart) -> CellSide:
-        row = int(self._rows[face])
-        return whole if row < 0 else SampledSide(whole.axis, whole.upper, row, self._faces)
+        row = self._rows[face]
+        return whole if row < 0 else SampledSide(whole.axis, whole.upper, row, self)
+
+    @cached_property
+    def _traces(self) -> dict[tuple[int, bool, LocalPolynomials, int], list[Tensor]]:
+        """The traces at sampled faces that have not been asked for since they were computed."""
+        return {}
+
+    def traces_at(
+        self, row: int, upper: bool, polynomials: LocalPolynomials, orders: int
+    ) -> list[Tensor]:
+        """The traces of a cell at a sampled face, see `CellSide.traces`.
+
+        The functions on the face are polynomials that are orthonormal in the weighted sum over its
+        points. They are the same for both cells. The traces at several faces are computed together,
+        which is several times as fast. They are kept until they are asked for, which is mostly
+        soon.
+
+        Args:
+            row: the number of the face among the sampled ones.
+            upper: whether it is at the upper end of the cell.
+            polynomials, orders: see `CellSide.traces`.
+        """
+        together, kept = 32, self._traces
+        if (row, upper, polynomials, orders) not in kept:
+            first = row - row % together
+            rows = torch.arange(first, min(first + together, len(self._numbers)))
+            axes = self.faces.axis[self._numbers[rows]]
+            for axis in axes.unique().tolist():
+                some = rows[axes == axis]
+                every = self._traces_across(some, axis, upper, polynomials, orders)
+                for place, number in enumerate(some.tolist()):
+                    kept[number, upper, polynomials, orders] = [trace[place] for trace in every]
+        return kept.pop((row, upper, polynomials, orders))
+
+    def _traces_across(
+        self, rows: Tensor, axis: int, upper: bool, polynomials: LocalPolynomials, orders: int
+    ) -> list[Tensor]:
+        """The traces at several faces across the same axis, (s, L, face functions) each."""
+        more = 4  # the number of points along each coordinate above the degree
+        faces, numbers = self.faces, self._numbers[rows]
+        unit, weights = gauss_product(polynomials.degree + more, 2)
+        points = on_rectangles(unit, *self.physical(faces.corners[numbers]).unbind(dim=1))
+        regions, steps = self.tree.region[faces.lower[numbers]], self.step * self.lengths[numbers]
+        inside = torch.ones(points.shape[:2], dtype=torch.bool)
+        for region, solid in enumerate(self.solids):
+            own = regions == region
+            for sign in (-1, 1):  # the solid is on both sides of a face
+                beside = points[own]
+                beside[:, :, axis] += sign * steps[own, None]
+                inside[own] &= solid.contains(beside.flatten(0, 1)).view(beside.shape[:2])
+        first = (~inside).to(torch.uint8).argsort(dim=1, stable=True)  # those inside come first
+        weights = torch.where(inside, 4 * weights, 0).gather(1, first)  # as on [-1, 1]²
+        values = polynomials.on_face.values(2 * unit - 1)[first]
+        points = points.gather(1, first[..., None].expand(-1, -1, 3))
+        local = self.local((faces.lower if upper else faces.upper)[numbers], points)
+        onto = orthonormal(values, weights)
+        return derivatives_across(polynomials, axis, local, orders, onto)
 
 
 @dataclass(frozen=True, eq=False)
@@ -433,6 +279,9 @@ class SolidCutter:
     Args:
         solid: the part.
         region: its number.
+        sliver: parts that are thinner than this fraction of a cell's width are ignored.
+        nodes: the number of sample points along each coordinate. Parts that are thinner than about
+            1/nodes² of a cell may be missed; the neighbours' polynomials are used there.
         known: the parts of cells that have been found, by level and place; None for boxes without
             a part.
         bounded: whether sheets bound the region in boxes without a cell, by level and place.
@@ -440,13 +289,109 @@ class SolidCutter:
 
     solid: SolidPart
     region: int = 0
+    sliver: float = 1e-6
+    nodes: int = 10
     known: dict[tuple[int, ...], CellPart | None] = field(default_factory=dict)
     bounded: dict[tuple[int, ...], bool] = field(default_factory=dict)
 
-    @cached_property
-    def finder(self) -> PartFinder:
-        """Finds the parts of single cells."""
-        return PartFinder(self.solid)
+    def _parts_in(self, boxes: Tensor) -> list[CellPart | None]:
+        """The parts of cells, None for cells without one; boxes: their corners, (N, 2, 3)."""
+        count, step = len(boxes), 2 * self.sliver * (boxes[:, 1] - boxes[:, 0])
+        spread, is_cut = boxes.new_zeros(count), torch.zeros(count, dtype=torch.bool)
+        near = torch.zeros(len(self.solid.sheets), count, dtype=torch.bool)
+        extents = [RulesInBoxes.none(self.solid.domain.names).extents(count)]
+        for number in range(len(self.solid.sheets)):
+            found = self.bounding(number, boxes, self.nodes)
+            coords, box = found.points.coords, found.box
+            near[number] = found.counts(count) > 0
+            extents.append(found.extents(count))
+            spread = torch.maximum(spread, _spread(found, count))
+            low, high = boxes[box, 0] + step[box], boxes[box, 1] - step[box]
+            is_cut[box[((coords > low) & (coords < high)).all(dim=1)]] = True
+        inside = self.solid.contains(boxes.mean(dim=1))
+        ends = torch.stack(extents)
+        around = torch.stack([ends[:, :, 0].amin(dim=0), ends[:, :, 1].amax(dim=0)], dim=1)
+        frames, connected, kept = boxes.clone(), torch.ones_like(is_cut), inside | is_cut
+        together = 2**20 // self.nodes**3  # cells, which bounds the memory
+        for some in is_cut.nonzero()[:, 0].split(together):
+            frames[some], connected[some], kept[some] = self._framed(boxes[some], around[some])
+        spread[~is_cut] = 0
+        numbers = [tuple(one.nonzero()[:, 0].tolist()) for one in near.T]
+        return [
+            CellPart(frames[i], bool(is_cut[i]), numbers[i], float(spread[i]), bool(connected[i]))
+            if kept[i]
+            else None
+            for i in range(count)
+        ]
+
+    def bounding(self, number: int, boxes: Tensor, nodes: int) -> RulesInBoxes:
+        """Rules on the parts of a sheet that bound the cells' parts of the solid.
+
+        Args:
+            number: that of the sheet.
+            boxes: the corners of the cells, (N, 2, 3).
+            nodes: about the number of points along each coordinate.
+        """
+        room = 2 * self.sliver * (boxes[:, 1] - boxes[:, 0])  # as far as `bounds` asks for points
+        wider = torch.stack([boxes[:, 0] - room, boxes[:, 1] + room], dim=1)
+        found = self.solid.sheets[number][0].in_boxes(wider, nodes)
+        return found.some(self.bounds(found.points, boxes[found.box]))
+
+    def bounds(self, points: Points, boxes: Tensor) -> Tensor:
+        """Which points of the boundary bound the part of the solid in a cell, a mask (n,).
+
+        Args:
+            points: points with normals out of the solid.
+            boxes: the corners of a cell for each point, (n, 2, 3).
+        """
+        assert points.normals is not None
+        low, high = boxes.unbind(dim=1)
+        room = self.sliver * (high - low)
+        inward = points.coords - 2 * room * points.normals
+        own = ((inward > low - room) & (inward < high + room)).all(dim=1)
+        # A sheet along a side bounds the cell on its inner side only.
+        own &= (((inward >= low) & (inward <= high)) | (points.normals.abs() < 0.5)).all(dim=1)
+        if not self.solid.is_whole:  # a wall may bound another part of the solid
+            own &= self.solid.contains(inward)
+        return own
+
+    def _framed(self, boxes: Tensor, bounding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Boxes around the parts of cut cells.
+
+        Args:
+            boxes: the corners of the cells, (c, 2, 3).
+            bounding: the lowest and highest coordinates of the boundary in each cell, (c, 2, 3).
+
+        Returns:
+            The boxes, (c, 2, 3), whether each part is connected, (c,), and which cells have one
+            that is not too thin, (c,).
+        """
+        unit, _ = gauss_product(self.nodes, 3)
+        (low, high), pad = boxes.unbind(dim=1), 1 / self.nodes
+        first, last = low.clone(), high.clone()
+        tight = bounding.clone()
+        inside = torch.zeros(len(boxes), len(unit), dtype=torch.bool)
+        active = torch.arange(len(boxes))
+        for _ in range(8):  # each narrows the box to about a tenth, until it is as thin as a sliver
+            before = (last - first)[active]
+            at = first[active, None] + unit * before[:, None]
+            own = self.solid.contains(at.flatten(0, 1)).view(at.shape[:2])
+            inside[active] = own
+            start = torch.where(own[..., None], at, torch.inf).amin(dim=1)
+            stop = torch.where(own[..., None], at, -torch.inf).amax(dim=1)
+            tight[active, 0] = start.minimum(bounding[active, 0])
+            tight[active, 1] = stop.maximum(bounding[active, 1])
+            first[active] = low[active].maximum(tight[active, 0] - pad * before)
+            last[active] = high[active].minimum(tight[active, 1] + pad * before)
+            active = active[~((last - first)[active] > 0.7 * before).all(dim=1)]
+        room = 0.02 * (tight[:, 1] - tight[:, 0])
+        # A part that nearly reaches a side of the cell goes on beyond it: it has a face there.
+        reach = pad * (tight[:, 1] - tight[:, 0])
+        first = torch.where(tight[:, 0] - reach < low, low, tight[:, 0] - room)
+        last = torch.where(tight[:, 1] + reach > high, high, tight[:, 1] + room)
+        thin = (last - first < self.sliver * (high - low)).any(dim=1)
+        connected = _connected(inside.view(-1, *(self.nodes,) * 3))
+        return torch.stack([first, last], dim=1), connected, inside.any(dim=1) & ~thin
 
     def boxes(self, tree: Tree) -> Tensor:
         """The corners of the cells in physical space, (N, 2, 3)."""
@@ -457,7 +402,7 @@ class SolidCutter:
         """The part of the solid in each cell; None if there is none."""
         keys, boxes = _keys(tree), self.boxes(tree)
         rows = [row for row, key in enumerate(keys) if key not in self.known]
-        new = self.finder.parts(boxes[rows])
+        new = self._parts_in(boxes[rows])
         self.known.update(zip((keys[row] for row in rows), new, strict=True))
         return [self.known[key] for key in keys]
 
@@ -480,7 +425,7 @@ class SolidCutter:
             is_cut,
             parts,
             sampled,
-            self.finder.sliver,
+            self.sliver,
             [self.solid],
             [self._lost(tree)],
         )
@@ -494,7 +439,10 @@ class SolidCutter:
         without = Tree(tree.roots, level, place, torch.zeros(len(level), dtype=torch.long))
         boxes, keys = self.boxes(without), _keys(without)
         rows = [row for row, key in enumerate(keys) if key not in self.bounded]
-        new = self.finder.are_bounded(boxes[rows]).tolist()
+        found = torch.zeros(len(rows), dtype=torch.bool)
+        for number in range(len(self.solid.sheets)):
+            found[self.bounding(number, boxes[rows], self.nodes).box] = True
+        new = found.tolist()
         self.bounded.update(zip((keys[row] for row in rows), new, strict=True))
         return boxes[torch.tensor([self.bounded[key] for key in keys], dtype=torch.bool)]
 
@@ -524,9 +472,9 @@ class SolidCutter:
         numbers, axis, low, high = numbers[reached], axis[reached], low[reached], high[reached]
         width = torch.minimum(tree.widths[lower], tree.widths[upper])[reached]
         across = torch.zeros_like(width).scatter(1, axis[:, None], 1.0)
-        step = self.finder.sliver * (across * width * half)
+        step = self.sliver * (across * width * half)
         low, high = bottom + (low + 1) * half, bottom + (high + 1) * half
-        low, high, share = narrowed(self.solid, low, high, step, self.finder.nodes)
+        low, high, share = narrowed(self.solid, low, high, step, self.nodes)
         kept = share > 0
         corners = (torch.stack([low, high], dim=1) - bottom) / half - 1
         plain = (~near).nonzero()[:, 0]
@@ -565,12 +513,12 @@ class SolidBoundary:
                 yield from self._of_sheet(number)
 
     def _of_sheet(self, number: int) -> Iterator[CellPoints]:
-        geometry, finder = self.geometry, self.cutter.finder
+        geometry, cutter = self.geometry, self.cutter
         more = 4  # the number of points along each coordinate above the degree
         near = torch.tensor([number in part.sheets for part in geometry.parts], dtype=torch.bool)
         near &= geometry.tree.region == self.cutter.region
         cells, boxes = near.nonzero()[:, 0], self.cutter.boxes(geometry.tree)[near]
-        rules = finder.bounding(number, boxes, self.polynomials.degree + more)
+        rules = cutter.bounding(number, boxes, self.polynomials.degree + more)
         is_side, axes, upper = _whole_sides(rules, boxes)
         is_side &= ~geometry.is_cut[cells]
         for axis, end in itertools.product(range(3), (False, True)):
@@ -593,7 +541,7 @@ class SolidBoundary:
         (bottom, top), widths = geometry.domain.bounds, geometry.tree.widths * geometry.half
         boxes = geometry.lost[region]
         while len(boxes):
-            rules = self.cutter.finder.bounding(number, boxes, few)
+            rules = self.cutter.bounding(number, boxes, few)
             at = (rules.points.coords - bottom) / (top - bottom) * 2 - 1
             cells = geometry.tree.locate(at, torch.full((len(at),), region))
             size = boxes[:, 1] - boxes[:, 0]

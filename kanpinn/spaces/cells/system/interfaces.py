@@ -236,7 +236,7 @@ class PatchesBetweenCells:
         Returns:
             Points with the numbers of the pairs, and normals out of the cells inside.
         """
-        inner, outer = (self.cutters[one].finder for one in (piece.inside, piece.outside))
+        inner, outer = (self.cutters[one] for one in (piece.inside, piece.outside))
         both = self._boxes[pairs]  # (p, 2, 2, 3)
         low, high = both[:, :, 0].amax(dim=1), both[:, :, 1].amin(dim=1)
         room = 2 * inner.sliver * (both[:, :, 1] - both[:, :, 0]).amin(dim=1)
@@ -275,9 +275,9 @@ class PatchesBetweenCells:
             return set()
         few, tree = 4, self.geometry.tree
         cutter, boxes = self.cutters[int(tree.region[cells[0]])], self._boxes[cells]
-        rules = cutter.finder.bounding(cutter.solid.number_of(piece.piece), boxes, few)
+        rules = cutter.bounding(cutter.solid.number_of(piece.piece), boxes, few)
         widths = (boxes[:, 1] - boxes[:, 0])[rules.box]
-        beyond = rules.points.coords + 2 * cutter.finder.sliver * widths * rules.normals
+        beyond = rules.points.coords + 2 * cutter.sliver * widths * rules.normals
         low, high = self.geometry.domain.bounds
         at = (beyond - low) / (high - low) * 2 - 1
         others = tree.locate(at, torch.full((len(at),), region))

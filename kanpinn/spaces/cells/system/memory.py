@@ -25,32 +25,22 @@ def solve_bytes(count: int, dim: int, traces: int) -> int:
     return int(8 * traces**2 * count * growth)
 
 
-def two_level_bytes(count: int, dim: int, traces: int, coarse: int) -> int:
-    """The bytes of the preconditioner of conjugate gradients on two levels.
-
-    The constants were fitted to the largest memory in use for 16² to 64² and 8³ to 12³ equal cells
-    with 4 to 16 coarse unknowns on a face; few of them took up to a third more in the plane.
-
-    Args:
-        count: the number of cells N.
-        dim: the number of coordinates.
-        traces, coarse: the numbers of unknowns and of coarse unknowns on a face.
-    """
-    growth = {1: 16.0, 2: 5.5 * math.log2(max(count, 2))}.get(dim, 21 * count ** (1 / 3))
-    of_blocks = 24 * dim * traces**2 * count
-    return int(8 * coarse**2 * count * growth + of_blocks)
-
-
 def factor_bytes(traces: Traces, count: int) -> int:
     """The bytes that the solution for the traces takes, by that of two methods with fewer of them.
 
+    The second one is conjugate gradients on two levels, whose preconditioner has the factors of the
+    coarse unknowns. The constants were fitted to the largest memory in use for 16² to 64² and 8³ to
+    12³ equal cells with 4 to 16 coarse unknowns on a face; few of them took up to a third more in
+    the plane.
+
     Args:
         traces: the unknowns on a face.
-        count: the number of cells.
+        count: the number of cells N.
     """
     dim, size = traces.polynomials.dim, traces.size(shared=False)
     coarse = int(traces.coarse(3 if dim < 3 else 1, shared=False).sum())
-    by_levels = two_level_bytes(count, dim, size, coarse)
+    growth = {1: 16.0, 2: 5.5 * math.log2(max(count, 2))}.get(dim, 21 * count ** (1 / 3))
+    by_levels = int(8 * coarse**2 * count * growth + 24 * dim * size**2 * count)
     return min(solve_bytes(count, dim, size), by_levels)
 
 
@@ -69,14 +59,14 @@ def system_bytes(system: CellSystem, count: int, *, again: bool = False, more: i
     columns = polynomials.size * len(fields)
     every = Traces(polynomials, fields)
     traces = every.size(shared=False)
-    outer = 2 * dim * traces * (1 - count ** (-1 / dim))  # cells at walls have fewer faces
+    outer = 2 * dim * traces * (1 - count ** (-1 / dim))  # cells at the boundary have fewer faces
     numbers = 0.0
     for term in system.equation:
         cells, points, equations, parts, _ = term.slopes.shape
         cells = cells * count / len(system.geometry.tree)
         points *= (1 + more / (degree + 3)) ** dim
         rows = points * equations
-        # Alike cells of one size share a matrix, but a factor only if they have the same walls.
+        # Alike cells of one size share a matrix, but a factor only with the same conditions.
         groups, matrices = (min(cells, 3**dim), 1) if term.is_alike else (cells, cells)
         numbers += 3 * rows * parts * len(fields) * cells  # jets and slopes at the points
         numbers += groups * (columns + outer) ** 2

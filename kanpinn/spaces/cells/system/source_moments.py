@@ -67,31 +67,36 @@ class MomentsInBoxes:
         halves = polynomials.restricted(corners, torch.ones_like(corners), unit)
         return cls(geometry, term, at, tested, 2.0**-dim * halves)
 
-    def first(self) -> Boxes:
-        """The cells themselves as boxes."""
+    def first(self) -> tuple[Boxes, Tensor]:
+        """The cells themselves as boxes, and the sum of their squared moments times their areas."""
         values = self.term.right[:0]  # a rank may have no cell
         if len(self.at.cells):
             values = self._source(self.at.points)
-        moments = self._moments(values)
-        return Boxes(torch.arange(len(moments)), -torch.ones_like(self.at.scale), moments)
-
-    def squares(self, moments: Tensor) -> Tensor:
-        """The sum over the cells of their squared moments (c, L, e) times their areas."""
+        moments = torch.einsum("lq,bqe->ble", self.tested, values)
+        boxes = Boxes(torch.arange(len(moments)), -torch.ones_like(self.at.scale), moments)
         areas = (2 / self.at.scale).prod(dim=1)
-        return (moments.flatten(1).norm(dim=1).square() * areas).sum()
+        return boxes, (moments.flatten(1).norm(dim=1).square() * areas).sum()
 
     def missing(self, boxes: Boxes, total: Tensor, halvings: int) -> list[Tensor | None]:
         """The corrections of the moments of each cell, see `SourceMoments.known`.
 
         Args:
             boxes: the cells.
-            total: the sum that `squares` has for all cells of all ranks.
+            total: the sum that `first` has for all cells of all ranks.
             halvings: the largest number of halvings.
         """
         count, dim = self.at.scale.shape
         if not count or not float(total):
             return [None] * count
-        enough = self._enough(boxes.moments, total)
+        part, rounding = 0.1, 1e-12
+        orders, polynomials = self.term.term.channels.derivative_order, self.term.polynomials
+        images = polynomials.count(polynomials.degree - orders)
+        left = boxes.moments[:, images:].flatten(1).norm(dim=1)
+        widths = (1 / self.at.scale / self.geometry.half).amax(dim=1)
+        # An error of the moments acts everywhere, the source beyond polynomials in its cell only.
+        permitted = part * left * widths ** (1 + (dim - 1) / 2)
+        areas = (2 / self.at.scale).prod(dim=1)
+        enough = torch.maximum(permitted, rounding * (total / areas).sqrt())
         changes, sizes = [], torch.full((count,), torch.inf)
         for level in range(halvings):
             boxes, change, after = self._halved(boxes, level, enough)
@@ -106,23 +111,6 @@ class MomentsInBoxes:
         both = torch.stack([change + rest, change + rest + latest], dim=1)
         needed = change.flatten(1).norm(dim=1) > enough
         return [one if use else None for one, use in zip(both, needed.tolist(), strict=True)]
-
-    def _enough(self, moments: Tensor, total: Tensor) -> Tensor:
-        """The largest permitted error of the moments of each cell, (c,).
-
-        Args:
-            moments: of each cell, (c, L, e).
-            total: see `missing`.
-        """
-        part, rounding, dim = 0.1, 1e-12, self.at.scale.shape[1]
-        orders = self.term.term.channels.derivative_order
-        images = self.term.polynomials.count(self.term.polynomials.degree - orders)
-        left = moments[:, images:].flatten(1).norm(dim=1)
-        widths = (1 / self.at.scale / self.geometry.half).amax(dim=1)
-        # An error of the moments acts everywhere, the source beyond polynomials in its cell only.
-        wanted = part * left * widths ** (1 + (dim - 1) / 2)
-        areas = (2 / self.at.scale).prod(dim=1)
-        return torch.maximum(wanted, rounding * (total / areas).sqrt())
 
     def _halved(self, boxes: Boxes, level: int, enough: Tensor) -> tuple[Boxes, Tensor, Tensor]:
         """Halve boxes.
@@ -157,7 +145,8 @@ class MomentsInBoxes:
             local = corner[some, None] + (nodes + 1) / 2 * width
             ones = torch.ones(local.shape[:2], dtype=local.dtype)
             at = CellPoints.inside(self.geometry, self.at.cells[root[some]], local, ones)
-            found.append(self._moments(self._source(at.points)))
+            values = self._source(at.points)
+            found.append(torch.einsum("lq,bqe->ble", self.tested, values))
         return torch.cat(found)
 
     @torch.no_grad()
@@ -167,10 +156,6 @@ class MomentsInBoxes:
         jet = zero_jet(term.channels, points.coords, self.term.slopes.shape[-1])
         found = -term.equation(points, jet)
         return torch.where(found.isfinite(), found, 0).unflatten(0, (-1, len(self.at.local)))
-
-    def _moments(self, values: Tensor) -> Tensor:
-        """The moments of values at the points of the rule in boxes, (b, q, e) to (b, L, e)."""
-        return torch.einsum("lq,bqe->ble", self.tested, values)
 
     def _of_cells(self, boxes: Boxes, parts: Tensor, level: int) -> Tensor:
         """The sums over the boxes of a level of moments (b, L, e), as those of cells, (c, L, e)."""
@@ -286,8 +271,7 @@ class SourceMoments:
         own = share(len(places))
         with together():
             boxed = MomentsInBoxes.of(geometry, term, places[own])
-            boxes = boxed.first()
-            squares = boxed.squares(boxes.moments)
+            boxes, squares = boxed.first()
         (total,) = summed([squares])
         with together():
             halvings = self.halvings // max(1, term.polynomials.dim - 1)

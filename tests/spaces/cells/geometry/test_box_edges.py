@@ -8,7 +8,7 @@ from cases import cells_of
 from scipy.optimize import brentq
 
 import kanpinn as kp
-from kanpinn.spaces.cells.geometry.flux_exponents import FluxSizes, edges_of_boxes
+from kanpinn.spaces.cells.geometry.singularities import FluxSizes, edges_of_boxes
 from kanpinn.spaces.cells.tree import Tree
 
 CUBE = kp.Box(x=(-1, 1), y=(-1, 1), z=(-1, 1))

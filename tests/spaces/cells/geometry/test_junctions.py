@@ -7,7 +7,7 @@ import torch
 from cases import cells_of, error_of, solved_in_cells
 
 import kanpinn as kp
-from kanpinn.spaces.cells.geometry.flux_exponents import junctions
+from kanpinn.spaces.cells.geometry.singularities import junctions
 
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
 CROSS = (
