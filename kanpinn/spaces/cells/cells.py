@@ -445,7 +445,7 @@ class Cells(Network):
     @property
     def levels(self) -> Tensor:  # type: ignore[override]
         """How often each cell was halved, in the coordinate in which it was halved most, (n,)."""
-        return self.tree.undivided.level.amax(dim=1)
+        return self.tree.divided(1).level.amax(dim=1)
 
     def prepare(self, x: Tensor) -> None:
         """Place the grids of a coefficient's network; the cells do not depend on points."""

@@ -17,7 +17,7 @@ from kanpinn.geometry import Points
 from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.combining import planar
 from kanpinn.geometry.curves import Curve, Segment
-from kanpinn.geometry.division import Division, DivisionEdge, SolidDivision
+from kanpinn.geometry.division import Division, SolidDivision
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar import Planar
 from kanpinn.jets import Jet, Linearised, derivatives_of_parts, largest_of_orders, zero_jet
@@ -28,14 +28,12 @@ from kanpinn.spaces.cells.cells import Cells, CornerLayer, require_cells
 from kanpinn.spaces.cells.geometry.cell_geometry import (
     CellGeometry,
     CellPoints,
-    SidePart,
     gauss_inside,
 )
 from kanpinn.spaces.cells.geometry.plane import (
     CellCutter,
     CutGeometry,
     Outline,
-    gauss_on_arcs,
     marked_by_boundary,
 )
 from kanpinn.spaces.cells.geometry.regions import divided, pieces_of_curves
@@ -48,7 +46,7 @@ from kanpinn.spaces.cells.geometry.singularities import (
     edges_of_boxes,
     junctions,
 )
-from kanpinn.spaces.cells.geometry.solid import SolidBoundary, SolidCutter, SolidGeometry
+from kanpinn.spaces.cells.geometry.solid import SolidCutter, SolidGeometry
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.cell_system import CellSystem
 from kanpinn.spaces.cells.system.functions import (
@@ -293,19 +291,6 @@ class CellProblem:
             )
         return found
 
-    def on_boundary(
-        self, geometry: CellGeometry, polynomials: LocalPolynomials
-    ) -> list[tuple[ResidualTerm, CellPoints]]:
-        """The conditions, with points on the boundary in cells; the arguments are those of `on`."""
-        found: list[tuple[ResidualTerm, CellPoints]] = []
-        for axis, upper, cells in geometry.tree.ends:
-            side = SidePart.whole(axis, upper, geometry.tree.dim)
-            rule = polynomials.on_face.rule(self.more)
-            at = CellPoints.on_side(geometry, cells, side, *rule)
-            sides = [(one, piece.side) for one in self.conditions for piece in one.pieces]
-            found += [(one, at) for one, own in sides if own == (axis, upper)]
-        return found
-
     def at_interfaces(self, geometry: CellGeometry, about: CellField) -> Iterator[Interface]:
         """The arcs or patches at which cells of two regions meet; about: the present solution."""
         yield from ()
@@ -337,7 +322,9 @@ class CellProblem:
         inside = self.inside(geometry, polynomials)
         equation = [SampledTerm(self.equation, at, about) for at in inside]
         boundary = [
-            SampledTerm(term, at, about) for term, at in self.on_boundary(geometry, polynomials)
+            SampledTerm(term, at, about)
+            for term in self.conditions
+            for at in geometry.on_boundary(term.pieces, polynomials)
         ]
         # A source that known functions balance is balanced at points, not in integrals.
         if integrated and len(self.patches) == len(self.shared):
@@ -448,11 +435,6 @@ class ProblemInPlane(CellProblem):
         return [CellCutter(Outline(region), self.domain, number) for number, region in regions]
 
     @cached_property
-    def edges(self) -> list[DivisionEdge]:
-        """The curves around all regions."""
-        return [edge for edges in self.division.edges for edge in edges]
-
-    @cached_property
     def own_corners(self) -> list[PlaneCorner]:
         """The corners of the domain at which solutions are like r^λ with λ below a limit.
 
@@ -518,7 +500,7 @@ class ProblemInPlane(CellProblem):
         if self.is_whole:
             return super().cells(tree)
         parts = [cutter.cut(tree) for cutter in self.cutters]
-        return CutGeometry.joined(parts, [len(edges) for edges in self.division.edges])
+        return CutGeometry.joined(parts, self.division.edges)
 
     def marked_by_boundary(self, tree: Tree) -> Tensor:
         if self.is_whole:
@@ -529,32 +511,11 @@ class ProblemInPlane(CellProblem):
         domain = self.division.domains[region]
         return domain.contains(points, -tolerance) if tolerance else domain.encloses(points)
 
-    def on_boundary(
-        self, geometry: CellGeometry, polynomials: LocalPolynomials
-    ) -> list[tuple[ResidualTerm, CellPoints]]:
-        if self.is_whole:
-            return super().on_boundary(geometry, polynomials)
-        assert isinstance(geometry, CutGeometry)
-        count, found = polynomials.degree + self.more + 1, []
-        for term in self.conditions:
-            cells, points, weights = [], [], []
-            for number, edge in enumerate(self.edges):
-                if edge.seam < 0 and edge.piece in term.pieces:
-                    first, last, at = geometry.arcs.of_curve(number)
-                    on_arcs, weight = gauss_on_arcs(edge.curve, first, last, count)
-                    cells.append(at)
-                    points.append(on_arcs)
-                    weights.append(weight)
-            if cells:
-                rule = torch.cat(cells), Points.cat(points), torch.cat(weights)
-                found.append((term, CellPoints.of(geometry, *rule)))
-        return found
-
     def at_interfaces(self, geometry: CellGeometry, about: CellField) -> Iterator[Interface]:
         if self.interfaces:
             assert isinstance(geometry, CutGeometry)
             terms, count = self.interfaces, about.polynomials.degree + 2 * self.more
-            yield from arcs_between_cells(geometry, self.edges, terms, about, count)
+            yield from arcs_between_cells(geometry, terms, about, count)
 
 
 @dataclass(frozen=True, eq=False)
@@ -602,18 +563,9 @@ class ProblemInSpace(CellProblem):
     def contains(self, region: int, points: Tensor, tolerance: float) -> Tensor:
         return self.division.parts[region].contains(points, tolerance=-tolerance)
 
-    def on_boundary(
-        self, geometry: CellGeometry, polynomials: LocalPolynomials
-    ) -> list[tuple[ResidualTerm, CellPoints]]:
-        assert isinstance(geometry, SolidGeometry)
-        places = [SolidBoundary(geometry, cutter, polynomials) for cutter in self.cutters]
-        return [
-            (term, at) for term in self.conditions for own in places for at in own.of(term.pieces)
-        ]
-
     def at_interfaces(self, geometry: CellGeometry, about: CellField) -> Iterator[Interface]:
         assert isinstance(geometry, SolidGeometry)
-        patches = PatchesBetweenCells(geometry, self.cutters)
+        patches = PatchesBetweenCells(geometry)
         yield from patches.of(self.division.seams, self.interfaces, about)
 
 

@@ -130,10 +130,14 @@ class Tree:
         return 2 / self._counts(self.level).double()
 
     @cached_property
+    def low(self) -> Tensor:
+        """The lower corners of the leaves, (N, d)."""
+        return self.place * self.widths - 1
+
+    @cached_property
     def boxes(self) -> Tensor:
         """The lower and the upper corner of each leaf, (N, 2, d)."""
-        low = self.place * self.widths - 1
-        return torch.stack([low, low + self.widths], dim=1)
+        return torch.stack([self.low, self.low + self.widths], dim=1)
 
     def _counts(self, level: Tensor) -> Tensor:
         """The numbers of boxes of levels (k, d) along each coordinate, (k, d)."""

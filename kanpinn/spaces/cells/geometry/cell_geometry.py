@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Batch, Points
 from kanpinn.geometry.rules import gauss_product
@@ -352,6 +353,21 @@ class CellGeometry:
         low, high = self.faces.corners.unbind(1)
         parts = (high - low) * self.half / 2
         return parts.scatter(1, self.faces.axis[:, None], 1.0).prod(dim=1)
+
+    def on_boundary(
+        self, pieces: Sequence[Piece], polynomials: LocalPolynomials
+    ) -> Iterator["CellPoints"]:
+        """Yield points with normals on pieces of the boundary, as those of some cells at a time.
+
+        Args:
+            pieces: the pieces.
+            polynomials: the functions of a cell, of whose products integrals are to be accurate.
+        """
+        rule = polynomials.on_face.rule(3)
+        for axis, upper, cells in self.tree.ends:
+            if any(piece.side == (axis, upper) for piece in pieces):
+                side = SidePart.whole(axis, upper, self.tree.dim)
+                yield CellPoints.on_side(self, cells, side, *rule)
 
     def across(self, cells: Tensor, normals: Tensor) -> Tensor:
         """The widths of cells along unit normals, (c,); normals: (c, d)."""

@@ -3,20 +3,23 @@ cells, and cells that are too large for the boundary.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, chain
 
 import torch
 from torch import Tensor
 
+from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.curves import Curve
+from kanpinn.geometry.division import DivisionEdge
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar import Planar
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.rules import gauss_legendre
-from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, joined_regions
+from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, CellPoints, joined_regions
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.tree import Faces, Tree
 
 
@@ -261,22 +264,25 @@ def _zeros(
 class CutGeometry(CellGeometry):
     """The cells of a tree that have a part of a domain in the plane.
 
-    arcs: the parts of the regions' boundaries in them; the curves of all regions are numbered one
-    after the other.
+    arcs: the parts of the regions' boundaries in them. edges: the curves around all regions, by
+    their numbers in the arcs.
     """
 
     arcs: Arcs
+    edges: Sequence[DivisionEdge]
 
     @classmethod
-    def joined(cls, parts: Sequence["CutGeometry"], curves: Sequence[int]) -> "CutGeometry":
+    def joined(
+        cls, parts: Sequence["CutGeometry"], edges: Sequence[Sequence[DivisionEdge]]
+    ) -> "CutGeometry":
         """The cells of all regions of a domain.
 
         Args:
             parts: the cells of each region.
-            curves: the numbers of curves of each region.
+            edges: the curves around each region.
         """
         cells = accumulate((len(one.tree) for one in parts), initial=0)
-        numbers = accumulate(curves, initial=0)
+        numbers = accumulate(map(len, edges), initial=0)
         arcs = [
             replace(one.arcs, cell=one.arcs.cell + cell, curve=one.arcs.curve + number)
             for one, cell, number in zip(parts, cells, numbers, strict=False)
@@ -285,7 +291,21 @@ class CutGeometry(CellGeometry):
             field.name: torch.cat([getattr(own, field.name) for own in arcs])
             for field in fields(Arcs)
         }
-        return cls(**joined_regions(parts), arcs=Arcs(**every))
+        return cls(**joined_regions(parts), arcs=Arcs(**every), edges=[*chain(*edges)])
+
+    def on_boundary(
+        self, pieces: Sequence[Piece], polynomials: LocalPolynomials
+    ) -> Iterator[CellPoints]:
+        count, cells, points, weights = polynomials.degree + 4, [], [], []
+        for number, edge in enumerate(self.edges):
+            if edge.seam < 0 and edge.piece in pieces:
+                first, last, at = self.arcs.of_curve(number)
+                on_arcs, weight = gauss_on_arcs(edge.curve, first, last, count)
+                cells.append(at)
+                points.append(on_arcs)
+                weights.append(weight)
+        if cells:
+            yield CellPoints.of(self, torch.cat(cells), Points.cat(points), torch.cat(weights))
 
 
 @dataclass(frozen=True, eq=False)
@@ -332,7 +352,7 @@ class CellCutter:
         faces = self._faces(self.grid(tree), near, meets)
         frames = (frames[kept] - grid.low) / grid.half - 1
         frames = torch.where(cut[kept][:, None, None], frames, tree.boxes)
-        return CutGeometry(tree, self.domain, frames, faces, cut[kept], arcs)
+        return CutGeometry(tree, self.domain, frames, faces, cut[kept], arcs, ())
 
     def _cut(self, arcs: Arcs, boxes: Tensor) -> Tensor:
         """The cells that the boundary cuts other than along their sides, a mask (N,)."""

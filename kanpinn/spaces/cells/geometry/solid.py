@@ -178,7 +178,7 @@ class SolidGeometry(CellGeometry):
         sampled: the faces of which only a part is in the solid, a mask (F,).
         step: the distance from a face at which points on both sides of it are tested, divided by
             the width of the smaller cell.
-        solids: the parts into which interfaces divide the solid, one for each region.
+        cutters: those of the regions into which interfaces divide the solid, in order.
         lost: boxes without a cell of a region in which a part of it is bounded that was too small
             for a cell: their corners in physical space, (n, 2, 3) for each region.
     """
@@ -186,7 +186,7 @@ class SolidGeometry(CellGeometry):
     parts: Sequence[CellPart]
     sampled: Tensor
     step: float
-    solids: Sequence[SolidPart]
+    cutters: Sequence["SolidCutter"]
     lost: Sequence[Tensor]
 
     @classmethod
@@ -197,7 +197,7 @@ class SolidGeometry(CellGeometry):
             parts=[part for one in parts for part in one.parts],
             sampled=torch.cat([one.sampled for one in parts]),
             step=parts[0].step,
-            solids=[solid for one in parts for solid in one.solids],
+            cutters=[cutter for one in parts for cutter in one.cutters],
             lost=[lost for one in parts for lost in one.lost],
         )
 
@@ -257,12 +257,12 @@ class SolidGeometry(CellGeometry):
         points = on_rectangles(unit, *self.physical(faces.corners[numbers]).unbind(dim=1))
         regions, steps = self.tree.region[faces.lower[numbers]], self.step * self.lengths[numbers]
         inside = torch.ones(points.shape[:2], dtype=torch.bool)
-        for region, solid in enumerate(self.solids):
+        for region, cutter in enumerate(self.cutters):
             own = regions == region
             for sign in (-1, 1):  # the solid is on both sides of a face
                 beside = points[own]
                 beside[:, :, axis] += sign * steps[own, None]
-                inside[own] &= solid.contains(beside.flatten(0, 1)).view(beside.shape[:2])
+                inside[own] &= cutter.solid.contains(beside.flatten(0, 1)).view(beside.shape[:2])
         first = (~inside).to(torch.uint8).argsort(dim=1, stable=True)  # those inside come first
         weights = torch.where(inside, 4 * weights, 0).gather(1, first)  # as on [-1, 1]²
         values = polynomials.on_face.values(2 * unit - 1)[first]
@@ -270,6 +270,61 @@ class SolidGeometry(CellGeometry):
         local = self.local((faces.lower if upper else faces.upper)[numbers], points)
         onto = orthonormal(values, weights)
         return derivatives_across(polynomials, axis, local, orders, onto)
+
+    def on_boundary(
+        self, pieces: Sequence[Piece], polynomials: LocalPolynomials
+    ) -> Iterator[CellPoints]:
+        for cutter in self.cutters:
+            for number, (_, piece) in enumerate(cutter.solid.sheets):
+                if piece in pieces:
+                    yield from self._on_sheet(cutter, number, polynomials)
+
+    def _on_sheet(
+        self, cutter: "SolidCutter", number: int, polynomials: LocalPolynomials
+    ) -> Iterator[CellPoints]:
+        """Yield points on a smooth part of the boundary of a region.
+
+        All cells with a whole side on the boundary have their points at the same places of it.
+        """
+        more = 4  # the number of points along each coordinate above the degree
+        near = torch.tensor([number in part.sheets for part in self.parts], dtype=torch.bool)
+        near &= self.tree.region == cutter.region
+        cells, boxes = near.nonzero()[:, 0], cutter.boxes(self.tree)[near]
+        rules = cutter.bounding(number, boxes, polynomials.degree + more)
+        is_side, axes, upper = _whole_sides(rules, boxes)
+        is_side &= ~self.is_cut[cells]
+        for axis, end in itertools.product(range(3), (False, True)):
+            own = is_side & (axes == axis) & (upper == end)
+            if bool(own.any()):
+                rule = polynomials.on_face.rule(more - 1)
+                yield CellPoints.on_side(self, cells[own], SidePart.whole(axis, end, 3), *rule)
+        sampled = rules.some(~is_side[rules.box]).numbered(cells)
+        together = 32
+        every = RulesInBoxes.joined([sampled, *self._lost_parts(cutter, number)])
+        for some, points, weights in every.padded(together):
+            yield CellPoints.of(self, some, Batch.made_of(points), weights)
+
+    def _lost_parts(self, cutter: "SolidCutter", number: int) -> Iterator[RulesInBoxes]:
+        """Points of the boundary in boxes without a cell, as points of the nearest cells.
+
+        The boxes are halved until they are as small as these cells.
+        """
+        few, region = 4, cutter.region
+        (bottom, top), widths = self.domain.bounds, self.tree.widths * self.half
+        boxes = self.lost[region]
+        while len(boxes):
+            rules = cutter.bounding(number, boxes, few)
+            at = (rules.points.coords - bottom) / (top - bottom) * 2 - 1
+            cells = self.tree.locate(at, torch.full((len(at),), region))
+            size = boxes[:, 1] - boxes[:, 0]
+            wider = torch.zeros(len(boxes), 3, dtype=torch.long)
+            wider.index_add_(0, rules.box, (size[rules.box] > 1.5 * widths[cells]).long())
+            large = (wider > 0).any(dim=1)
+            own = ~large[rules.box]
+            yield RulesInBoxes.joined(
+                [RulesInBoxes(cells[own], rules.points[own], rules.weights[own])]
+            )
+            boxes = _halves(boxes[large], (wider[large] > 0).long().argmax(dim=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -426,7 +481,7 @@ class SolidCutter:
             parts,
             sampled,
             self.sliver,
-            [self.solid],
+            [self],
             [self._lost(tree)],
         )
 
@@ -487,72 +542,6 @@ class SolidCutter:
 def _keys(tree: Tree) -> list[tuple[int, ...]]:
     """The levels and the place of each cell."""
     return [tuple(key) for key in torch.cat([tree.level, tree.place], dim=1).tolist()]
-
-
-@dataclass(frozen=True, eq=False)
-class SolidBoundary:
-    """Points of the boundary in the cells of a solid.
-
-    Args:
-        geometry: the cells.
-        cutter: gives the smooth parts of the boundary of a region.
-        polynomials: the functions of a cell.
-    """
-
-    geometry: SolidGeometry
-    cutter: SolidCutter
-    polynomials: LocalPolynomials
-
-    def of(self, pieces: Sequence[Piece]) -> Iterator[CellPoints]:
-        """The points on some pieces, separately for each smooth part of these.
-
-        All cells with a whole side on the boundary have their points at the same places of it.
-        """
-        for number, (_, piece) in enumerate(self.cutter.solid.sheets):
-            if piece in pieces:
-                yield from self._of_sheet(number)
-
-    def _of_sheet(self, number: int) -> Iterator[CellPoints]:
-        geometry, cutter = self.geometry, self.cutter
-        more = 4  # the number of points along each coordinate above the degree
-        near = torch.tensor([number in part.sheets for part in geometry.parts], dtype=torch.bool)
-        near &= geometry.tree.region == self.cutter.region
-        cells, boxes = near.nonzero()[:, 0], self.cutter.boxes(geometry.tree)[near]
-        rules = cutter.bounding(number, boxes, self.polynomials.degree + more)
-        is_side, axes, upper = _whole_sides(rules, boxes)
-        is_side &= ~geometry.is_cut[cells]
-        for axis, end in itertools.product(range(3), (False, True)):
-            own = is_side & (axes == axis) & (upper == end)
-            if bool(own.any()):
-                rule = self.polynomials.on_face.rule(more - 1)
-                yield CellPoints.on_side(geometry, cells[own], SidePart.whole(axis, end, 3), *rule)
-        sampled = rules.some(~is_side[rules.box]).numbered(cells)
-        together = 32
-        every = RulesInBoxes.joined([sampled, *self._lost(number)])
-        for some, points, weights in every.padded(together):
-            yield CellPoints.of(geometry, some, Batch.made_of(points), weights)
-
-    def _lost(self, number: int) -> Iterator[RulesInBoxes]:
-        """Points of the boundary in boxes without a cell, as points of the nearest cells.
-
-        The boxes are halved until they are as small as these cells.
-        """
-        geometry, few, region = self.geometry, 4, self.cutter.region
-        (bottom, top), widths = geometry.domain.bounds, geometry.tree.widths * geometry.half
-        boxes = geometry.lost[region]
-        while len(boxes):
-            rules = self.cutter.bounding(number, boxes, few)
-            at = (rules.points.coords - bottom) / (top - bottom) * 2 - 1
-            cells = geometry.tree.locate(at, torch.full((len(at),), region))
-            size = boxes[:, 1] - boxes[:, 0]
-            wider = torch.zeros(len(boxes), 3, dtype=torch.long)
-            wider.index_add_(0, rules.box, (size[rules.box] > 1.5 * widths[cells]).long())
-            large = (wider > 0).any(dim=1)
-            own = ~large[rules.box]
-            yield RulesInBoxes.joined(
-                [RulesInBoxes(cells[own], rules.points[own], rules.weights[own])]
-            )
-            boxes = _halves(boxes[large], (wider[large] > 0).long().argmax(dim=1))
 
 
 def _whole_sides(rules: RulesInBoxes, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from kanpinn.geometry.division import DivisionEdge, Seam
+from kanpinn.geometry.division import Seam
 from kanpinn.geometry.points import Batch, Points
 from kanpinn.geometry.rules import gauss_legendre
 from kanpinn.geometry.rules_in_boxes import RulesInBoxes
@@ -17,7 +17,7 @@ from kanpinn.jets import Channels, Jet, Linearised, jet_of_stacked, largest_of_o
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, CellPoints
 from kanpinn.spaces.cells.geometry.plane import Arcs, CutGeometry, gauss_on_arcs
-from kanpinn.spaces.cells.geometry.solid import SolidCutter, SolidGeometry, orthonormal
+from kanpinn.spaces.cells.geometry.solid import SolidGeometry, orthonormal
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.functions import CellField
 
@@ -122,7 +122,6 @@ class Interface:
 
 def arcs_between_cells(
     geometry: CutGeometry,
-    edges: Sequence[DivisionEdge],
     terms: Sequence[ResidualTerm],
     about: CellField,
     count: int,
@@ -134,7 +133,6 @@ def arcs_between_cells(
 
     Args:
         geometry: the cells.
-        edges: the curves around all regions, as they are numbered in the geometry.
         terms: the conditions on interfaces.
         about: the present solution.
         count: the number of Gauss points on each arc.
@@ -143,8 +141,8 @@ def arcs_between_cells(
     more = 2
     traces = LocalPolynomials(about.polynomials.degree + more, 1)
     onto = traces.values(2 * unit[:, None] - 1) * 2 * weights[:, None]
-    back = {edge.seam: number for number, edge in enumerate(edges) if edge.reverse}
-    for number, edge in enumerate(edges):
+    back = {edge.seam: number for number, edge in enumerate(geometry.edges) if edge.reverse}
+    for number, edge in enumerate(geometry.edges):
         if edge.seam < 0 or edge.reverse:
             continue
         first, last, *both = _common(geometry.arcs, number, back[edge.seam])
@@ -187,13 +185,10 @@ def _common(arcs: Arcs, one: int, other: int) -> tuple[Tensor, Tensor, Tensor, T
 class PatchesBetweenCells:
     """The patches at which the cells of a solid's regions meet.
 
-    Args:
-        geometry: the cells.
-        cutters: those of all regions, in order.
+    geometry: the cells.
     """
 
     geometry: SolidGeometry
-    cutters: Sequence[SolidCutter]
 
     @cached_property
     def _boxes(self) -> Tensor:
@@ -236,7 +231,7 @@ class PatchesBetweenCells:
         Returns:
             Points with the numbers of the pairs, and normals out of the cells inside.
         """
-        inner, outer = (self.cutters[one] for one in (piece.inside, piece.outside))
+        inner, outer = (self.geometry.cutters[one] for one in (piece.inside, piece.outside))
         both = self._boxes[pairs]  # (p, 2, 2, 3)
         low, high = both[:, :, 0].amax(dim=1), both[:, :, 1].amin(dim=1)
         room = 2 * inner.sliver * (both[:, :, 1] - both[:, :, 0]).amin(dim=1)
@@ -253,7 +248,7 @@ class PatchesBetweenCells:
         """
         tree, near = self.geometry.tree, []
         for region in (piece.inside, piece.outside):
-            sheet = self.cutters[region].solid.number_of(piece.piece)
+            sheet = self.geometry.cutters[region].solid.number_of(piece.piece)
             own = (tree.region == region).nonzero()[:, 0].tolist()
             near.append([cell for cell in own if sheet in self.geometry.parts[cell].sheets])
         keys = list(map(tuple, torch.cat([tree.level, tree.place], dim=1).tolist()))
@@ -274,7 +269,7 @@ class PatchesBetweenCells:
         if not cells:
             return set()
         few, tree = 4, self.geometry.tree
-        cutter, boxes = self.cutters[int(tree.region[cells[0]])], self._boxes[cells]
+        cutter, boxes = self.geometry.cutters[int(tree.region[cells[0]])], self._boxes[cells]
         rules = cutter.bounding(cutter.solid.number_of(piece.piece), boxes, few)
         widths = (boxes[:, 1] - boxes[:, 0])[rules.box]
         beyond = rules.points.coords + 2 * cutter.sliver * widths * rules.normals

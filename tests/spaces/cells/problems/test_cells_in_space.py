@@ -8,7 +8,6 @@ import trimesh
 
 import kanpinn as kp
 from kanpinn.geometry import Points
-from kanpinn.spaces.cells.geometry.solid import SolidBoundary
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.problem import ProblemInSpace
 from kanpinn.spaces.cells.tree import Tree
@@ -99,9 +98,8 @@ def test_points_represent_volumes_and_areas(domain):
     inside = problem.inside(geometry, polynomials)
     volume = sum(float(at.weights.sum()) for at in inside)
     assert volume == pytest.approx(domain.measure, rel=0.01)
-    boundary = SolidBoundary(geometry, problem.cutters[0], polynomials)
     for piece in domain.boundary.pieces:
-        area = sum(float(at.weights.sum()) for at in boundary.of([piece]))
+        area = sum(float(at.weights.sum()) for at in geometry.on_boundary([piece], polynomials))
         assert area == pytest.approx(piece.measure, rel=0.02)
 
 
