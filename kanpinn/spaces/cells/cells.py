@@ -592,9 +592,8 @@ def _refuse(
             single cell along a periodic coordinate, known functions with any of the others, and an
             interface with a periodic coordinate.
     """
-    name, unknowns = type(problem).__name__, {}
-    if isinstance(problem, Problem):
-        unknowns = problem.unknowns
+    name = type(problem).__name__
+    unknowns = problem.unknowns if isinstance(problem, Problem) else {}
     others = [field for field in problem.fields if field in unknowns]
     if others != list(problem.fields[network.own_fields :]):
         raise InputError(

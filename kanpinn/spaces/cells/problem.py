@@ -683,12 +683,14 @@ def with_shared_functions(problem: CellProblem, surrogate: Surrogate) -> CellPro
         low, high = problem.domain.bounds
         corners, boxes, powers = [], [], []
         for number, one in enumerate(patches):
-            at, own = (2 * (one.at - low) / (high - low) - 1).tolist(), one.functions
-            corners.append([*at, own.direction, own.radius])
+            place, own = (2 * (one.at - low) / (high - low) - 1).tolist(), one.functions
+            corners.append([*place, own.direction, own.radius])
             boxes += [[number, *box] for box in one.boxes.flatten(1).tolist()]
             powers += [[number, p.exponent, p.conjugate, p.logarithm] for p in own.powers]
-        three = (torch.tensor(rows, dtype=torch.float64) for rows in (corners, boxes, powers))
-        found = CornerLayer(*three, fields).to(network.layer.coefficients.device)
+        at, around, degrees = (
+            torch.tensor(rows, dtype=torch.float64) for rows in (corners, boxes, powers)
+        )
+        found = CornerLayer(at, around, degrees, fields).to(network.layer.coefficients.device)
     if found is None or not found.same(network.corners):
         network.corners = found
     shared: list[SharedFunctions] = list(patches)

@@ -165,16 +165,16 @@ class Outline:
             at = torch.cat([torch.tensor([True]), starts]).nonzero()[:, 0]
             first, last = ts[at], torch.cat([ts[at[1:]], ts[-1:]])
             found.append((torch.full_like(at, number), first, last, cells[at]))
-        curve, first, last, cell = (torch.cat(same) for same in zip(*found, strict=True))
-        ends = torch.empty(len(curve), 2, 2, dtype=torch.float64)
-        turns = torch.empty(len(curve), dtype=torch.float64)
-        for number, one in enumerate(self.domain.curves):
-            own = curve == number
+        numbers, first, last, cell = (torch.cat(same) for same in zip(*found, strict=True))
+        ends = torch.empty(len(numbers), 2, 2, dtype=torch.float64)
+        turns = torch.empty(len(numbers), dtype=torch.float64)
+        for number, curve in enumerate(self.domain.curves):
+            own = numbers == number
             at = torch.stack([first[own], last[own]], dim=1)
-            ends[own] = one.at(at.flatten()).unflatten(0, at.shape)
-            along = one.velocity(at.flatten()).unflatten(0, at.shape)
+            ends[own] = curve.at(at.flatten()).unflatten(0, at.shape)
+            along = curve.velocity(at.flatten()).unflatten(0, at.shape)
             turns[own] = turned(along[:, 0], along[:, 1]).abs()
-        return Arcs(curve, first, last, cell, ends, turns), [torch.cat(points) for points in meets]
+        return Arcs(numbers, first, last, cell, ends, turns), [torch.cat(one) for one in meets]
 
 
 def turned(vectors: Tensor, others: Tensor) -> Tensor:
