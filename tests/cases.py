@@ -6,6 +6,8 @@ import torch
 
 import kanpinn as kp
 from kanpinn.loss.terms import ResidualTerm, condition_terms, residual_term
+from kanpinn.pde.equations import NormalDerivative
+from kanpinn.pde.expressions import Expression
 from kanpinn.solvers.discretization import SolveSettings, discretize
 from kanpinn.solvers.state import SolverState
 from kanpinn.spaces.cells.problem import CellProblem, problem_in_cells
@@ -23,6 +25,90 @@ width = [2, 4, 1]
 degree = 5
 grid = 3
 """
+
+
+class Stated(kp.Problem):
+    """A residual on a domain and conditions; further attributes by their names."""
+
+    def __init__(self, domain, residual, conditions=(), **attributes):
+        self.domain, self.operator, self.given = domain, residual, conditions
+        vars(self).update(attributes)
+
+    def residual(self, p, *fields):
+        return self.operator(p, *fields)
+
+    def conditions(self):
+        return [*self.given]
+
+
+class Manufactured(Stated):
+    """An operator, and a solution from which the source and the data of conditions are derived.
+
+    exact: a formula for each field, or a function of points.
+    walls: "neumann", "robin" (2u + ∂u/∂n), "none" or several of them for pieces of the boundary,
+        which else have a Dirichlet condition.
+    rate: whether the initial rate is given, too.
+    source: whether there is a source; without one the solution is that of operator(u) = 0.
+    """
+
+    def __init__(
+        self,
+        domain,
+        operator,
+        exact,
+        walls=None,
+        *,
+        periodic=(),
+        rate=False,
+        source=True,
+        **attributes,
+    ):
+        super().__init__(domain, operator, **attributes)
+        self.walls, self.periodic, self.rate = walls or {}, periodic, rate
+        self.driven = source
+        self.known = exact if callable(exact) else formulas(exact)
+
+    def exact(self, p):
+        return self.known(p)
+
+    def residual(self, p, *fields):
+        found = super().residual(p, *fields)
+        if not self.driven:
+            return found
+        if not isinstance(found, tuple):
+            return found - self.source(p)
+        return torch.cat(found, dim=1) - self.source(p)
+
+    def conditions(self):
+        boundary, found = self.domain.boundary, []
+        if "t" in self.domain.names:
+            rate = NormalDerivative(self.known, beta=-1.0) if self.rate else None
+            found.append(kp.Initial(self.domain, self.known, rate))
+        found += [kp.Periodic(self.domain, x) for x in self.periodic]
+        ends = ("t", *self.periodic)
+        times = {"initial", "final", *(f"{x}_{end}" for x in ends for end in ("min", "max"))}
+        of_kind: dict[str, list[str]] = {}
+        for name in dict.fromkeys(boundary.names):
+            if name not in times:
+                for kind in self.walls.get(name, "dirichlet").split():
+                    of_kind.setdefault(kind, []).append(name)
+        for kind, names in of_kind.items():
+            wall = boundary[tuple(names)]
+            match kind:
+                case "dirichlet":
+                    found.append(kp.Dirichlet(wall, self.known))
+                case "neumann":
+                    found.append(kp.Neumann(wall, NormalDerivative(self.known)))
+                case "robin":
+                    data = NormalDerivative(self.known, 2.0)
+                    found.append(kp.Robin(wall, 2.0, 1.0, data))
+        return found
+
+
+def formulas(texts):
+    """A function of points with a column for each formula."""
+    parts = [Expression(text) for text in ([texts] if isinstance(texts, str) else texts)]
+    return lambda p: torch.cat([part(p) for part in parts], dim=1)
 
 
 class ZeroOnWalls(kp.Problem):

@@ -5,6 +5,7 @@ import importlib
 import operator
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from kanpinn._support.files import Pace, numbered, remove_temporaries, replacing, write_text
 from kanpinn._support.processes import THREADS, Processes
 
 HELPERS = """
@@ -157,3 +159,107 @@ def test_workers_end_when_their_owner_is_killed(helpers, tmp_path: Path) -> None
     owner.kill()
     owner.wait()
     assert until(lambda: not held(tmp_path))
+
+
+# --- The pace at which a file is written again and again
+
+
+@pytest.mark.parametrize(("cost", "pause"), [(0.0, 10.0), (0.25, 10.0), (3.0, 60.0)])
+def test_a_write_is_due_after_the_interval_or_a_multiple_of_its_own_time(cost, pause, monkeypatch):
+    """With the share 1/20 a write of c seconds is followed by a pause of max(10, 20 c)."""
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    pace = Pace(interval=10.0, share=0.05)
+    with pace.writing():
+        now += cost
+    now += pause - 0.01
+    assert not pace.is_due
+    now += 0.02
+    assert pace.is_due
+
+
+def test_the_first_write_is_not_due_at_once():
+    assert not Pace(interval=60.0, share=1.0).is_due
+
+
+def test_a_write_that_fails_is_not_counted():
+    pace = Pace(interval=0.0, share=1e-9)
+    with pytest.raises(OSError, match="full"), pace.writing():
+        raise OSError("the disk is full")
+    assert pace.is_due
+
+
+# --- Files are replaced as a whole or not at all, and are on the disk before they have their name
+
+
+def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "text.txt"
+    write_text(path, "old")
+    with pytest.raises(ZeroDivisionError), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert path.read_text() == "old" and [*tmp_path.iterdir()] == [path]
+    write_text(path, "new")
+    assert path.read_text() == "new" and [*tmp_path.iterdir()] == [path]
+
+
+def test_contents_are_on_the_disk_before_the_name_and_then_the_name_is(tmp_path, monkeypatch):
+    done, replace = [], os.replace
+
+    def synchronised(descriptor: int) -> None:
+        done.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+
+    def renamed(old: Path, new: Path) -> None:
+        done.append("renamed")
+        replace(old, new)
+
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("the names of open files are not known here")
+    monkeypatch.setattr(os, "fsync", synchronised)
+    monkeypatch.setattr(os, "replace", renamed)
+    with replacing(tmp_path / "text.txt") as temporary:
+        temporary.write_text("text")
+    assert done == [temporary, "renamed", tmp_path]
+
+
+def test_two_writers_of_one_file_do_not_write_to_one_temporary(tmp_path):
+    path = tmp_path / "text.txt"
+    with replacing(path) as one, replacing(path) as other:
+        assert one != other
+        one.write_text("first")
+        other.write_text("second")
+    assert path.read_text() == "first"  # the outer block ends last
+
+
+def test_a_folder_that_vanishes_is_told_by_its_path(tmp_path):
+    path = tmp_path / "gone" / "text.txt"
+    path.parent.mkdir()
+    with pytest.raises(FileNotFoundError, match="gone"), replacing(path) as temporary:
+        temporary.unlink()
+        path.parent.rmdir()
+
+
+def test_a_file_that_does_not_fit_on_the_disk_is_told_by_its_path(tmp_path):
+    path = tmp_path / "text.txt"
+    write_text(path, "old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="large") as failed:
+            write_text(path, "new" * 100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert failed.value.filename == str(path)
+    assert path.read_text() == "old" and [*tmp_path.iterdir()] == [path]
+
+
+def test_temporaries_of_killed_processes_are_removed(tmp_path):
+    (tmp_path / ".run-0123456789ab.tmp.json").touch()
+    (tmp_path / "run.json").touch()
+    remove_temporaries(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_numbered_names_begin_with_the_name_itself():
+    found = numbered(Path("runs/a.b"))
+    assert [next(found).as_posix() for _ in range(3)] == ["runs/a.b", "runs/a.b-2", "runs/a.b-3"]

@@ -1,18 +1,25 @@
 """From results to formulas: composition, simplification, fits, equations."""
 
+import math
+
+import numpy
 import pytest
 import reference
 import sympy
 import torch
+from cards import Read
+from matplotlib.figure import Figure
 
 import kanpinn as kp
+from kanpinn._support.errors import InputError
 from kanpinn.data import Data, Table
+from kanpinn.interpret import Formula
 from kanpinn.interpret.formula import compose, evaluate_expression, simplest
 from kanpinn.interpret.graph import Graph, own_graph
 from kanpinn.interpret.guided import read
 from kanpinn.interpret.hypotheses import shapes_of
 from kanpinn.interpret.interpret import interpret
-from kanpinn.interpret.rounding import Rounded
+from kanpinn.interpret.rounding import Rounded, recognise
 from kanpinn.interpret.sources import rows_of
 from kanpinn.interpret.univariate import LIBRARY, Symbolic
 from kanpinn.solvers.fit import fit
@@ -189,3 +196,100 @@ def test_a_form_that_expansion_lengthens_beyond_reason_is_left_alone() -> None:
     inner = 1.1225244504812649e-5 * y**2 + sympy.cos(6.735e-5 * x - 1.57077) / 2 - 1.57072
     expression = 8e-10 - 1.12e-5 * sympy.tan(inner)  # a common factor of its expansion takes hours
     assert simplest(expression).count_ops() <= expression.count_ops()
+
+
+# --- Constants are recognised where they are, and hardly ever where they are not
+
+
+KNOWN = ["1", "-3", "12", "1/2", "-2/3", "7/4", "pi", "-pi/2", "2*pi", "pi**2", "pi/4", "E"]
+KNOWN += ["sqrt(2)", "-sqrt(3)/2", "1/pi", "sqrt(pi)", "3*pi/2", "sqrt(10)", "3/10", "1/E"]
+
+
+@pytest.mark.parametrize("text", KNOWN)
+@pytest.mark.parametrize("tolerance", [1e-4, 1e-6, 1e-10, 0.0])
+def test_constants_are_recognised_from_four_digits_on(text, tolerance):
+    constant = sympy.sympify(text)
+    for shift in (-0.5, 0.0, 0.7):
+        assert recognise(float(constant) + shift * tolerance, tolerance) == constant
+
+
+@pytest.mark.parametrize("value", [0.137, -1.37, 12.5, 0.004, 1234567, 98.7654, 2.5e-5])
+def test_decimals_of_few_digits_and_integers_are_recognised(value):
+    assert float(recognise(value, abs(value) * 1e-10)) == pytest.approx(value, rel=1e-15)
+
+
+def test_simpler_constants_win_and_three_digits_are_no_evidence_for_long_ones():
+    assert recognise(math.pi + 4e-4, 1e-3) == sympy.pi
+    assert recognise(3.142, 0.02) in (sympy.pi, None)
+    assert recognise(22 / 7 * math.pi, 5e-3) != sympy.Rational(22, 7) * sympy.pi
+    assert recognise(22 / 7 * math.pi, 1e-9) == sympy.Rational(22, 7) * sympy.pi
+    assert recognise(1234.3, 0.4) is None
+    assert recognise(0.5, 0.3) is None
+
+
+def test_what_is_smaller_than_its_tolerance_is_zero():
+    assert recognise(0.0, 0.0) == 0
+    assert recognise(-3e-7, 1e-6) == 0
+    assert recognise(0.05, 0.1) is None  # known too badly to say so
+
+
+@pytest.mark.parametrize("span", [(0.5, 1.5), (-5, 5), (0.02, 0.1), (10, 100), (300, 3000)])
+@pytest.mark.parametrize("chance", [0.02, 0.1])
+def test_random_numbers_are_no_constants_at_any_tolerance(span, chance, generator):
+    low, high = span
+    drawn = low + (high - low) * torch.rand(300, generator=generator, dtype=torch.float64)
+    for digits in range(1, 14):
+        tolerance = 10.0**-digits
+        named = sum(recognise(value, tolerance, chance) is not None for value in drawn.tolist())
+        deviation = math.sqrt(chance * len(drawn))
+        assert named <= 1.3 * chance * len(drawn) + 3 * deviation
+        if digits > 10:
+            assert named == 0
+
+
+def test_numbers_that_make_no_sense_are_refused():
+    for arguments, message in [
+        ((math.nan, 1e-3), "value must be a finite"),
+        ((1.0, -1e-3), "tolerance"),
+        ((1.0, 1e-3, 0.0), "chance"),
+        ((1.0, 1e-3, 1.5), "chance"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            recognise(*arguments)
+
+
+# --- What notebooks show of a formula, and what `Formula.plot` draws
+
+
+X_FORMULA_CARD, Y_FORMULA_CARD = sympy.symbols("x length<b>", real=True)
+
+
+@pytest.fixture
+def formula() -> Formula:
+    expressions = (
+        sympy.exp(sympy.sin(sympy.pi * X_FORMULA_CARD) + Y_FORMULA_CARD**2),
+        X_FORMULA_CARD - Y_FORMULA_CARD,
+    )
+    ranges = ((0.0, 1.0), (1.0, 3.0))
+    graph = Graph((2, 2), {})
+    return Formula(
+        expressions, (X_FORMULA_CARD, Y_FORMULA_CARD), 1.5e-7, True, (), (), graph, ranges
+    )
+
+
+def test_a_card_has_the_mathematics(formula):
+    shown = Read(formula)
+    assert "sin(π⁢x)" in shown.text.replace(" ", "")  # MathML
+    assert "exp(length<b>**2 + sin(pi*x))" in shown.text and "1.50e-07" in shown.text
+    assert shown.colours > 10 and shown.words.startswith("The formula over x and length<b>: ")
+
+
+def test_plots_are_values_over_the_ranges_of_the_inputs(formula):
+    ax = formula.plot(0, ax=Figure().subplots(), nodes=5)
+    x, y = numpy.linspace(0, 1, 5), numpy.linspace(1, 3, 5)[:, None]
+    assert numpy.allclose(ax.images[0].get_array(), numpy.exp(numpy.sin(numpy.pi * x) + y**2))
+    ax = formula.plot(0, along="x", at={"length<b>": 2}, ax=Figure().subplots(), nodes=5)
+    expected = formula(torch.tensor([[one, 2.0] for one in x], dtype=torch.float64))[:, 0]
+    assert numpy.allclose(ax.lines[0].get_ydata(), expected) and "= 2$" in ax.get_title()
+    with pytest.raises(kp.InputError, match="output must be an integer from 0 to 1, got 2"):
+        formula.plot(2)

@@ -1,11 +1,26 @@
 """Jets and their algebra against torch.func."""
 
+import itertools
+
 import pytest
 import reference
 import torch
+from torch.func import jacrev, vmap
 
+import kanpinn as kp
 from kanpinn._support.errors import InputError
-from kanpinn.jets import SECOND_KINDS, Channels, Jet, jet_of
+from kanpinn.jets import (
+    SECOND_KINDS,
+    Channels,
+    Jet,
+    Linearised,
+    MissingChannel,
+    directional,
+    find_channels,
+    jet_of,
+    partial,
+    random_jets,
+)
 
 NAMES = ("x", "y")
 DIRECTIONS = ((1.0, 0.0), (1.0, 1.0), (2.0, -0.5))
@@ -123,3 +138,190 @@ def test_channels_join_to_the_least_that_has_both():
 def test_an_unknown_kind_of_second_derivative_is_refused():
     with pytest.raises(InputError, match="'trace'"):
         Channels(NAMES, second="trace")
+
+
+# --- Differential operators against torch.func
+
+
+XYZ = ("x", "y", "z")
+
+
+def scalar(sample_of_jet):
+    return (
+        torch.exp(sample_of_jet[0]) * torch.sin(2 * sample_of_jet[1] + sample_of_jet[2])
+        + sample_of_jet[0] ** 2 * sample_of_jet[1] * sample_of_jet[2]
+    )[None]
+
+
+def vector(sample_of_jet):
+    return torch.stack(
+        [
+            scalar(sample_of_jet)[0],
+            sample_of_jet[0] * sample_of_jet[1] ** 3,
+            torch.cos(sample_of_jet[0] * sample_of_jet[2]),
+        ]
+    )
+
+
+@pytest.fixture
+def sample_of_jet(generator) -> torch.Tensor:
+    return 2 * torch.rand(3, 3, generator=generator, dtype=torch.float64) - 1
+
+
+def apply(operator, function, sample_of_jet):
+    """The operator on a jet that carries what the operator asks for, and nothing else."""
+    field = lambda rows: torch.stack([function(row) for row in rows])  # noqa: E731
+    channels, values = find_channels(lambda c: operator(jet_of(field, sample_of_jet, c)), XYZ)
+    return values, channels
+
+
+def derivative(function, axis: int):
+    return lambda sample_of_jet: jacrev(function)(sample_of_jet)[..., axis]
+
+
+def mixed(function, sample_of_jet, axes):
+    """∂_{a_1} … ∂_{a_n} by nested derivatives."""
+    for axis in axes:
+        function = derivative(function, axis)
+    return vmap(function)(sample_of_jet)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+def test_every_partial_derivative_agrees_with_torch_func(order, sample_of_jet):
+    for axes in itertools.combinations_with_replacement(range(3), order):
+        names = [XYZ[a] for a in reversed(axes)]
+        found, _ = apply(lambda u, names=names: partial(u, *names), scalar, sample_of_jet)
+        assert reference.distance(found, mixed(scalar, sample_of_jet, axes)) < TOLERANCE
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+def test_directional_derivatives_agree_with_torch_func(order, sample_of_jet):
+    v = (1.0, -2.0, 0.5)
+    found, channels = apply(lambda u: directional(u, v, order), vector, sample_of_jet)
+    assert (
+        reference.distance(found, reference.along(vector, sample_of_jet, v, order)[:, -1])
+        < TOLERANCE
+    )
+    assert channels == Channels(XYZ, directions=(v,), order=order)
+
+
+def test_gradient_divergence_and_hessian_have_the_documented_shapes(sample_of_jet):
+    true = reference.jet_of_point(vector, sample_of_jet, XYZ)
+    grad, _ = apply(kp.grad, vector, sample_of_jet)
+    div, _ = apply(kp.div, vector, sample_of_jet)
+    hessian, _ = apply(kp.hessian, vector, sample_of_jet)
+    assert reference.distance(grad, true.gradient) < TOLERANCE
+    trace = sum(true.gradient[:, i, i] for i in range(3))[:, None]
+    assert reference.distance(div, trace) < TOLERANCE
+    assert reference.distance(hessian, true.second.unflatten(1, (3, 3))) < TOLERANCE
+    assert apply(kp.grad, scalar, sample_of_jet)[0].shape == (3, 3)
+    assert apply(kp.hessian, scalar, sample_of_jet)[0].shape == (3, 3, 3)
+
+
+@pytest.mark.parametrize("kind", ["laplacian", "diagonal", "hessian"])
+def test_the_laplacian_is_the_same_from_each_kind_of_second_channel(kind, sample_of_jet):
+    field = lambda rows: torch.stack([vector(row) for row in rows])  # noqa: E731
+    u = jet_of(field, sample_of_jet, Channels(XYZ, second=kind))
+    true = sum(mixed(vector, sample_of_jet, (a, a)) for a in range(3))
+    assert reference.distance(kp.laplacian(u), true) < TOLERANCE
+
+
+def test_the_biharmonic_operator_agrees_with_torch_func(sample_of_jet):
+    found, _ = apply(kp.biharmonic, vector, sample_of_jet)
+    true = sum(
+        mixed(vector, sample_of_jet, (a, a, b, b)) for a, b in itertools.product(range(3), repeat=2)
+    )
+    assert reference.distance(found, true) < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("operator", "channels"),
+    [
+        (lambda u: u.value, Channels(XYZ)),
+        (kp.grad, Channels(XYZ, gradient=True)),
+        (lambda u: partial(u, "y"), Channels(XYZ, gradient=True)),
+        (kp.laplacian, Channels(XYZ, second="laplacian")),
+        (lambda u: kp.laplacian(u) + u.value, Channels(XYZ, second="laplacian")),
+        (lambda u: partial(u, "z", "z"), Channels(XYZ, second="diagonal")),
+        (
+            lambda u: partial(u, "z", "z") + kp.laplacian(u),
+            Channels(XYZ, second="diagonal"),
+        ),
+        (lambda u: partial(u, "x", "z"), Channels(XYZ, second="hessian")),
+        (
+            lambda u: partial(u, "y", "y", "y"),
+            Channels(XYZ, directions=((0.0, 1.0, 0.0),), order=3),
+        ),
+    ],
+)
+def test_only_the_derivatives_that_are_used_are_carried(operator, channels, sample_of_jet):
+    _, found = apply(operator, scalar, sample_of_jet)
+    assert found == channels
+
+
+def test_what_is_not_carried_is_asked_for(sample_of_jet):
+    u = jet_of(lambda rows: rows[:, :1], sample_of_jet, Channels(XYZ))
+    with pytest.raises(MissingChannel):
+        kp.laplacian(u)
+
+
+@pytest.mark.parametrize(
+    ("operator", "words"),
+    [
+        (lambda u: partial(u, "t"), "'t'.*x, y, z"),
+        (lambda u: partial(u), "1 to 4"),
+        (lambda u: partial(u, *"xxxxx"), "1 to 4"),
+        (lambda u: directional(u, (1.0, 0.0)), "3 numbers"),
+        (lambda u: kp.div(u), "3 components"),
+    ],
+)
+def test_operators_refuse_what_they_cannot_take(operator, words, sample_of_jet):
+    with pytest.raises(kp.InputError, match=words):
+        apply(operator, scalar, sample_of_jet)
+
+
+# --- Linearisations of equations against formulas, and the test whether equations are affine
+
+
+POINTS = kp.Points(
+    torch.rand(6, 2, generator=torch.Generator().manual_seed(1)).double(), ("x", "y")
+)
+EQUATIONS = {  # with whether they are affine
+    "affine": (lambda p, u: p.x * kp.laplacian(u) - kp.partial(u, "y") + 3 * p.y, True),
+    "of third order": (lambda p, u: kp.partial(u, "x", "y", "y") - u.value, True),
+    "quadratic": (lambda p, u: kp.laplacian(u) + 1e-3 * u.value**2, False),
+    "without fields": (lambda p, u: p.x, True),
+    "in pairs": (lambda p, u: u.value[0::2] - 2 * u.value[1::2] + 1, True),
+}
+
+
+@pytest.mark.parametrize(("equation", "affine"), EQUATIONS.values(), ids=EQUATIONS)
+def test_a_linearisation_gives_the_change_of_the_residual(equation, affine):
+    u, v = random_jets(equation, POINTS, 1)
+    linear = Linearised.at(equation, POINTS, u)
+    assert torch.equal(linear.values, equation(POINTS, u))
+    small = v * 1e-6
+    change = equation(POINTS, u + small) - linear.values
+    torch.testing.assert_close(linear.change(small), change, rtol=1e-3, atol=1e-14)
+    torch.testing.assert_close(linear.right, linear.change(u) - linear.values)
+    assert linear.is_affine() == affine
+
+
+@pytest.mark.parametrize(
+    "equation",
+    [EQUATIONS["of third order"][0], lambda p, u: p.y * kp.hessian(u).sum(dim=(1, 2))[:, None]],
+)
+def test_the_symbol_is_what_an_equation_makes_of_an_exponential(equation):
+    kappa = torch.tensor([0.3, -0.7], dtype=torch.float64)
+    channels, _ = find_channels(
+        lambda c: equation(POINTS, jet_of(lambda x: (x @ kappa).exp()[:, None], POINTS.coords, c)),
+        "xy",
+    )
+    wave = jet_of(lambda x: (x @ kappa).exp()[:, None], POINTS.coords, channels)
+    linear, expected = Linearised.at(equation, POINTS, wave), equation(POINTS, wave) / wave.value
+    found = torch.cat([linear.symbol(row, kappa[None] + 0j)[0] for row in range(len(POINTS))])
+    torch.testing.assert_close(found.real, expected)
+    zero, one = torch.zeros(2).double(), torch.ones(2).double()
+    polynomial = linear.along(0, zero + 0j, one + 0j)
+    at_two = sum(c * 2**r for r, c in enumerate(polynomial))
+    assert abs(at_two - linear.symbol(0, 2 * one[None] + 0j).numpy()[0]) < 1e-12

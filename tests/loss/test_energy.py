@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from cases import Stated
 
 import kanpinn as kp
 from kanpinn.loss.residuals import Residuals
@@ -89,34 +90,23 @@ def test_the_minimum_of_an_energy_is_the_solution(boundary):
     assert names == ["interior", "energy[0]"] + ["boundary"] * (boundary == "penalty")
 
 
-class Scaled(kp.Problem):
+def scaled(radius, factor):
     """The minimum of ∫ a |∇u|² / 2 in a disk of radius r: u = exp(x / r) cos(y / r), for any a."""
-
-    def __init__(self, radius, factor):
-        self.radius, self.factor = radius, factor
-        self.domain = kp.Disk((0, 0), radius)
-
-    def residual(self, p, u):
-        return self.factor * kp.laplacian(u)
-
-    def energy(self, p, u):
-        return self.factor * kp.grad(u).square().sum(dim=1, keepdim=True) / 2
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, self.exact)]
-
-    def exact(self, p):
-        return torch.exp(p.x / self.radius) * torch.cos(p.y / self.radius)
+    disk = kp.Disk((0, 0), radius)
+    exact = lambda p: torch.exp(p.x / radius) * torch.cos(p.y / radius)  # noqa: E731
+    energy = lambda p, u: factor * kp.grad(u).square().sum(dim=1, keepdim=True) / 2  # noqa: E731
+    given, residual = [kp.Dirichlet(disk.boundary, exact)], lambda p, u: factor * kp.laplacian(u)
+    return Stated(disk, residual, given, exact=exact, energy=energy)
 
 
 def minimised(problem, weight=1.0):
     network, points = kp.KAN([2, 10, 1], degree=5, grid=[2, 4]), kp.Collocation(900, 80)
-    loss = kp.Loss(boundary=weight, loss=kp.Loss(form="energy"))
+    loss = kp.Loss(boundary=weight, form="energy")
     return kp.solve(problem, network, points=points, loss=loss)
 
 
 def test_a_penalty_does_not_depend_on_units():
-    known, other = minimised(Scaled(1.0, 1.0)), minimised(Scaled(100.0, 1e4))
+    known, other = minimised(scaled(1.0, 1.0)), minimised(scaled(100.0, 1e4))
     assert known.surrogate.output is None
     assert known.errors.l2_relative < 2e-3
     assert other.errors.l2_relative == pytest.approx(known.errors.l2_relative, rel=1e-3)
@@ -127,14 +117,14 @@ def test_a_penalty_does_not_depend_on_units():
 @pytest.mark.parametrize("weight", [1.0, 0.1])
 def test_the_estimate_of_an_energy_contains_the_misfit_at_the_boundary(weight):
     # Solutions of other networks have the same misfit: their distance is 10 to 100 times smaller.
-    solution = minimised(Scaled(1.0, 1.0), weight)
+    solution = minimised(scaled(1.0, 1.0), weight)
     estimate = kp.estimate_error(solution)
     assert estimate.errors.l2_relative / 3 < solution.errors.l2_relative
     assert solution.errors.l2_relative < 1.5 * estimate.errors.l2_relative
 
 
 def test_boundary_values_that_are_not_enforced_leave_an_energy_without_estimate():
-    estimate = kp.estimate_error(minimised(Scaled(1.0, 1.0), 1e-3))
+    estimate = kp.estimate_error(minimised(scaled(1.0, 1.0), 1e-3))
     assert estimate.errors is None
     assert "conditions have the relative misfit" in estimate.reason
 
@@ -175,74 +165,61 @@ def test_the_model_of_a_quadratic_energy_is_the_energy():
     assert model.loss(change) == pytest.approx(residuals.loss(), rel=1e-9)
 
 
-def test_energy_weights_are_those_of_integrals():
-    chosen = kp.Collocation(400, 40)
-    for sampler in ("gauss", "sobol"):
-        points = kp.Collocation(400, 40, sampler)
-        network = kp.KAN([2, 3, 1], degree=3, grid=2)
-        discretization = discretize(
-            Diffusion(),
-            network,
-            SolveSettings(points=points, boundary="exact", loss=kp.Loss(form="energy")),
-        )
-        inside, side = discretization.terms()
-        assert float(inside.points.data.mean()) == pytest.approx(1, rel=1e-12)
-        # Two sides of length 2 each, over the area 4.
-        assert float(side.points.data.mean()) == pytest.approx(1, rel=1e-12)
-    assert chosen.sampler == "gauss"
+@pytest.mark.parametrize("sampler", ["gauss", "sobol"])
+def test_energy_weights_are_those_of_integrals(sampler):
+    points, loss = kp.Collocation(400, 40, sampler), kp.Loss(form="energy")
+    settings = SolveSettings(points=points, boundary="exact", loss=loss)
+    inside, side = discretize(Diffusion(), kp.KAN([2, 3, 1], degree=3, grid=2), settings).terms()
+    assert float(inside.points.data.mean()) == pytest.approx(1, rel=1e-12)
+    # Two sides of length 2 each, over the area 4.
+    assert float(side.points.data.mean()) == pytest.approx(1, rel=1e-12)
 
 
-def test_what_has_no_energy_is_refused():
-    class Plain(Rod):
-        energy = kp.Problem.energy
+def changed(problem, **attributes):
+    vars(problem).update(attributes)
+    return problem
 
+
+REFUSED = {
+    "none": (Stated(Rod.domain, Rod().residual, Rod().conditions()), r"has no energy\(p, u\)"),
+    "wide": (
+        changed(Rod(), energy=lambda p, u: torch.cat([u.value, u.value], dim=1)),
+        r"energy must have shape \(n, 1\), got \(5, 2\)",
+    ),
+    "a natural condition is forgotten": (
+        changed(Diffusion(), boundary_energies=list),
+        r"conditions\(\)\[1\], a Neumann, is natural",
+    ),
+}
+
+
+@pytest.mark.parametrize(("problem", "words"), REFUSED.values(), ids=REFUSED)
+def test_what_is_no_energy_is_refused(problem, words):
+    network = kp.KAN([problem.domain.dim, 3, 1], degree=5, grid=2)
+    with pytest.raises(kp.InputError, match=words):
+        kp.solve(problem, network, loss=kp.Loss(form="energy"))
+
+
+def test_forms_and_methods_that_are_not_for_energies_are_refused():
     network = kp.KAN([1, 3, 1], degree=5, grid=2)
-    with pytest.raises(kp.InputError, match=r"Plain has no energy\(p, u\)"):
-        kp.solve(Plain(), network, loss=kp.Loss(form="energy"))
     with pytest.raises(kp.InputError, match="form must be one of strong, energy, got 'weak'"):
-        kp.solve(Rod(), network, loss=kp.Loss(form="weak"))
+        kp.Loss(form="weak")
     with pytest.raises(kp.InputError, match="variable_projection needs squared residuals"):
         kp.solve(Rod(), network, kp.VariableProjection(), loss=kp.Loss(form="energy"))
 
 
-def test_an_energy_of_the_wrong_shape_is_refused():
-    class Wide(Rod):
-        def energy(self, p, u):
-            return torch.cat([u.value, u.value], dim=1)
-
-    with pytest.raises(kp.InputError, match=r"energy must have shape \(n, 1\), got \(5, 2\)"):
-        kp.solve(Wide(), kp.KAN([1, 3, 1], degree=5, grid=2), loss=kp.Loss(form="energy"))
-
-
-def test_a_natural_condition_that_the_energy_lacks_is_refused():
-    class Forgotten(Diffusion):
-        def boundary_energies(self):
-            return []
-
-    network = kp.KAN([2, 3, 1], degree=5, grid=2)
-    with pytest.raises(kp.InputError, match=r"conditions\(\)\[1\], a Neumann, is natural"):
-        kp.solve(Forgotten(), network, loss=kp.Loss(form="energy"))
-
-
-class Layers(kp.Problem):
+def layers():
     """∫ a u'² / 2 with a = 1 on the left half, and 100 on the right one."""
-
-    domain = kp.Box(x=(-1, 1))
-
-    def energy(self, p, u):
-        return torch.where(p.x < 0, 1.0, 100.0) * kp.grad(u) ** 2 / 2
-
-    def residual(self, p, u):
-        return torch.where(p.x < 0, 1.0, 100.0) * kp.laplacian(u)
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, 0.0)]
+    line, a = kp.Box(x=(-1, 1)), lambda p: torch.where(p.x < 0, 1.0, 100.0)
+    energy = lambda p, u: a(p) * kp.grad(u) ** 2 / 2  # noqa: E731
+    given = [kp.Dirichlet(line.boundary, 0.0)]
+    return Stated(line, lambda p, u: a(p) * kp.laplacian(u), given, energy=energy)
 
 
 def test_the_strength_of_an_energy_is_that_of_the_whole_domain():
     settings = SolveSettings(
         points=kp.Collocation(400, 2), loss=kp.Loss(form="energy"), boundary="penalty"
     )
-    made = discretize(Layers(), kp.KAN([1, 4, 1]), settings, 0)
+    made = discretize(layers(), kp.KAN([1, 4, 1]), settings, 0)
     (term, *_) = made.residuals().terms
     assert term.strength(made.surrogate) == pytest.approx(50.5, rel=0.05)

@@ -14,6 +14,7 @@ from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels
+from kanpinn.loss.parameters import likeness_of_neighbours
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import residual_term
 from kanpinn.networks import KAN, Surrogate
@@ -222,3 +223,21 @@ def test_a_row_of_many_points_takes_no_more_memory_than_a_batch_of_rows(monkeypa
     assert (jacobian[0] - torch.cat([g.flatten() for g in expected])).abs().max() < 1e-13
     with torch.no_grad():
         assert torch.allclose(term.residual(surrogate, points), value, rtol=1e-13, atol=0)
+
+
+# --- Misfits of neighbours are alike if they vary smoothly, and independent if they are noise
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_the_likeness_of_noise_has_mean_zero_and_deviation_one(d, generator):
+    found = []
+    for _ in range(200):
+        places = torch.rand(80, d, generator=generator, dtype=torch.float64)
+        noise = torch.randn(80, 2, generator=generator, dtype=torch.float64)
+        found.append(likeness_of_neighbours(places, noise))
+    found = torch.tensor(found)
+    assert abs(found.mean()) < 0.25 and 0.8 < found.std() < 1.2
+    assert likeness_of_neighbours(places, torch.sin(6 * places.sum(dim=1, keepdim=True))) > 4
+    assert likeness_of_neighbours(places, torch.zeros(80, 1, dtype=torch.float64)) == 0
+    twice = torch.cat([places, places])
+    assert abs(likeness_of_neighbours(twice, torch.cat([noise, -noise.flip(0)]))) < 4

@@ -1,18 +1,27 @@
 """Problems, their sources, and what is refused."""
 
+import functools
+import itertools
+import math
+
 import pytest
+import random_domains
+import shapely
 import torch
-from cases import Coupled, Line
+from cases import Coupled, Cubic, Line
+from random_problems import EVOLVING, STEADY, Drawn
 from typer.testing import CliRunner
 
 import kanpinn as kp
 from kanpinn.cli import app
 from kanpinn.geometry.points import Batch
+from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels
 from kanpinn.loss.terms import residual_term
 from kanpinn.networks import Surrogate
 from kanpinn.pde.boundary_value_problem import stated, with_parameter
 from kanpinn.pde.exact_solution import exact_residual
+from kanpinn.pde.verify import exact_defects
 
 
 class Given(kp.Problem):
@@ -326,3 +335,271 @@ def test_the_command_line_asks_for_conditions_once(tmp_path, monkeypatch, exact,
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert log.read_text().count("called") == 1
+
+
+# --- What cannot be solved is refused in one line: what it is, what was given, what was expected
+
+
+SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
+DISK = kp.Disk((0, 0), 1)
+
+
+class GivenRefusals(kp.Problem):
+    """A problem of parts that are given."""
+
+    domain = SQUARE
+
+    def __init__(self, *conditions, residual=None, fields=("u",), domain=SQUARE):
+        self._conditions, self._residual = conditions or [kp.Dirichlet(domain.boundary)], residual
+        self.fields, self.domain = fields, domain
+
+    def residual(self, p, *fields):
+        if self._residual is not None:
+            return self._residual(p, *fields)
+        return tuple(kp.laplacian(u) - 1 for u in fields)
+
+    def conditions(self):
+        return self._conditions
+
+
+def solve(problem):
+    d, m = problem.domain.dim, len(problem.fields)
+    points = kp.Collocation(16, 16)
+    return kp.solve(problem, kp.KAN([d, 3, m], degree=5, grid=2), points=points)
+
+
+def refused(make, *words):
+    with pytest.raises(kp.InputError) as caught:
+        make()
+    message = str(caught.value)
+    assert "\n" not in message and len(message) < 400
+    for word in words:
+        assert word in message
+
+
+BOW_TIE = [(0, 0), (1, 1), (1, 0), (0, 1)]
+DOMAINS = {
+    "nothing in common": (lambda: DISK & kp.Disk((5, 0), 1), "intersection", "empty"),
+    "nothing left": (lambda: DISK - SQUARE, "difference", "empty"),
+    "no curves": (lambda: kp.Planar(()), "at least one curve"),
+    "a bow tie": (lambda: kp.Polygon(BOW_TIE), "polygon must be valid", "Self-intersection"),
+    "a bow tie of shapely": (lambda: kp.Polygon(shapely.Polygon(BOW_TIE)), "Self-intersection"),
+    "a hole that sticks out": (
+        lambda: kp.Polygon([(0, 0), (2, 0), (0, 2)], holes=[[(0.1, 0.1), (3, 0.1), (0.1, 0.5)]]),
+        "polygon must be valid",
+    ),
+    "corners on a line": (lambda: kp.Triangle((0, 0), (1, 1), (3, 3)), "polygon must"),
+    "two corners": (lambda: kp.Polygon([(0, 0), (1, 1)]), "vertices", "three or more corners"),
+    "a point": (lambda: kp.Box(x=(0, 1), y=(2, 2)), "y must be", "low < high", "(2, 2)"),
+    "no radius": (lambda: kp.Ball((0, 0, 0), 0), "radius", "above 0", "got 0"),
+    "no width": (lambda: kp.Annulus((0, 0), 1, 1), "outer", "above 1", "got 1"),
+    "no time": (lambda: DISK.over(t=(1, 1)), "t must be", "low < high", "(1, 1)"),
+}
+
+
+@pytest.mark.parametrize("case", DOMAINS.values(), ids=DOMAINS)
+def test_domains_that_are_empty_degenerate_or_cross_themselves(case):
+    refused(*case)
+
+
+PIECES = {
+    "disk": (DISK, "cirle", "circle"),
+    "polygon": (kp.LShape(), "notchx", "notch_x"),
+    "what was cut away": (SQUARE - kp.Box(x=(0.5, 2), y=(-2, 2)), "y_mx", "y_max"),
+    "box over time": (SQUARE.over(t=(0, 1)), "inital", "initial"),
+}
+
+
+@pytest.mark.parametrize("case", PIECES.values(), ids=PIECES)
+def test_pieces_that_do_not_exist(case):
+    domain, wrong, right = case
+    words = f"no piece '{wrong}'", "its pieces are", f"did you mean '{right}'"
+    refused(lambda: kp.Dirichlet(domain.boundary[wrong]), *words)
+
+
+NAN = math.nan
+OBSERVED = {
+    "values": ([[0.0, 0.0], [0.5, 0.0]], [1.0, NAN], "1 values that are not finite", "[0.5, 0.0]"),
+    "points": ([[0.0, NAN]], [1.0], "1 points that are not finite"),
+    "outside": ([[0.9, 0.9], [0.0, 0.0]], [1.0, 2.0], "1 points outside the domain", "[0.9, 0.9]"),
+    "lengths": ([[0.0, 0.0]], [1.0, 2.0], "(n, 2)", "(1, 2) and (2, 1)"),
+    "coordinates": ([[0.0, 0.0, 0.0]], [1.0], "(n, 2)", "(1, 3) and (1, 1)"),
+}
+
+
+@pytest.mark.parametrize("case", OBSERVED.values(), ids=OBSERVED)
+def test_observations_that_are_no_numbers_or_lie_outside(case):
+    at, values, *words = case
+    refused(lambda: kp.Observed(DISK, at, values), "Observed", *words)
+
+
+def test_observations_of_more_fields_or_without_a_noise():
+    refused(lambda: kp.Observed(DISK, [[0.0, 0.0]], [1.0], noise=0), "noise > 0", "got 0")
+    three = kp.Observed(SQUARE, [[0.0, 0.0]], [[1.0, 2.0, 3.0]])
+    walls = kp.Dirichlet(SQUARE.boundary)
+    refused(lambda: solve(GivenRefusals(walls, three, fields=("u", "v"))), "3 columns", "2 fields")
+
+
+def test_fewer_equations_than_fields():
+    problem = GivenRefusals(residual=lambda p, u, v: kp.laplacian(u), fields=("u", "v"))
+    words = "Given.residual gives 1 equation for the 2 fields u, v", "one for each"
+    refused(lambda: solve(problem), *words)
+    walls = kp.Dirichlet(SQUARE.boundary)
+    second = kp.Constraint(SQUARE, lambda p, u, v: v.value - p.x)
+    data = kp.Observed(SQUARE, [[0.0, 0.0]], [1.0], field="v")
+    for condition in (second, data):
+        assert solve(GivenRefusals(walls, condition, residual=problem._residual, fields=("u", "v")))
+
+
+FORMULAS = {
+    "sin(z)": "unknown name z",
+    "x.__class__": "attributes are not allowed",
+    "x**100000": "exponent of 100000 is too large: at most 64",
+}
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_formulas_that_are_no_formulas_in_a_condition(text):
+    def make():
+        return solve(GivenRefusals(kp.Dirichlet(SQUARE.boundary, text)))
+
+    refused(make, FORMULAS[text])
+
+
+def test_data_that_are_not_finite():
+    for data in (NAN, math.inf):
+        refused(lambda data=data: kp.Dirichlet(SQUARE.boundary, data), "Dirichlet", f"got {data}")
+    refused(lambda: kp.Integral(SQUARE, NAN), "Integral", "got nan")
+    refused(lambda: kp.Integral(SQUARE, "sin(x)"), "Integral", "got 'sin")
+    assert torch.isfinite(solve(GivenRefusals())(SQUARE.quadrature(3)[0])).all()
+
+
+# --- Whether exact solutions satisfy their problems: a defect says by how much they do not
+
+
+class Wrong(Line):
+    """u'' = 0 on [-1, 2] with u = x at its ends, and u = x² given for the solution."""
+
+    def residual(self, p, u):
+        return kp.laplacian(u)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, lambda p: p.x)]
+
+    def exact(self, p):
+        return p.x**2
+
+
+class Ends(Line):
+    """The same solution with a condition for each end: faces of one point."""
+
+    def conditions(self):
+        faces = [self.domain.boundary[name] for name in ("x_min", "x_max")]
+        return [kp.Dirichlet(face, self.exact) for face in faces]
+
+
+class Pair(Coupled):
+    """Two fields on an interval: two equations at two points are no broadcast."""
+
+    domain = kp.Box(x=(-1, 2))
+
+    def residual(self, p, u, v):
+        return kp.laplacian(u), kp.laplacian(v) - 2
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+    def exact(self, p):
+        return torch.cat([1 - p.x, p.x**2], dim=1)
+
+
+class Broadcast(Line):
+    def residual(self, p, u):
+        return kp.laplacian(u) - p.x[:, 0]
+
+
+@pytest.mark.parametrize("problem", [Line(), Cubic(), Ends(), Pair()])
+def test_solutions_satisfy_their_problems_to_rounding(problem):
+    defects = list(exact_defects(problem))
+    name = type(problem).__name__
+    assert defects[0].name == f"{name}.residual"
+    assert [d.name for d in defects[1:]] == [
+        f"{name}.conditions()[{i}]" for i in range(len(problem.conditions()))
+    ]
+    assert all(d.is_rounding for d in defects)
+
+
+def test_a_wrong_solution_has_a_defect():
+    inside, at_ends = exact_defects(Wrong())
+    assert not inside.is_rounding and inside.size == pytest.approx(2)
+    assert at_ends.size == pytest.approx((((1 + 1) ** 2 + (4 - 2) ** 2) / 2) ** 0.5)
+
+
+def test_without_a_solution_there_is_no_defect():
+    assert list(exact_defects(Coupled())) == []
+
+
+def test_a_broadcast_is_refused():
+    with pytest.raises(kp.InputError, match=r"Broadcast\.residual must have shape \(n, 1\)"):
+        list(exact_defects(Broadcast()))
+
+
+# --- Domains, conditions and equations combine: random ones of each, with known solutions
+
+
+SOLID = ("box", "ball", "box over time", "disk over time", "L-shape over time")
+DRAWS = [
+    *itertools.product(random_domains.DOMAINS, [0]),
+    *((k, 1) for k in random_domains.DOMAINS if k not in SOLID),
+]
+POINTS = 2000  # at which errors are measured
+
+drawn = functools.cache(Drawn)
+
+
+def embeds(problem: Drawn, seed: int) -> bool:
+    """Whether the network takes a period in its inputs, which leaves nothing to the loss."""
+    return seed == 1 and len(problem.periodic) == len(problem.fields) == 1
+
+
+def network_of(problem: Drawn, embedded: bool) -> kp.KAN:
+    """A small KAN; in three dimensions more directions and fewer intervals do better."""
+    inputs, outputs = problem.domain.dim + embedded, len(problem.fields)
+    if problem.domain.dim == 3:
+        return kp.KAN([inputs, 100, outputs], degree=[3, 8], grid=[1, 3])
+    if problem.domain.dim == 1:
+        return kp.KAN([inputs, 24, outputs], degree=9, grid=[2, 6])
+    width = (96 if embedded else 56) if problem.periodic else 24
+    return kp.KAN([inputs, width, outputs], degree=9, grid=[2, 6])
+
+
+@pytest.mark.parametrize(("kind", "seed"), DRAWS)
+def test_any_conditions_on_any_domain_are_solved(kind, seed):
+    problem = drawn(kind, seed)
+    assert all(defect.is_rounding for defect in exact_defects(problem))
+    if problem.domain.dim == 3:
+        points = kp.Collocation(2200, 1100)
+    else:
+        plane = problem.domain.dim == 2 and problem.periodic
+        points = kp.Collocation(*((1300, 240) if plane else (700, 140)))
+    network, loss = network_of(problem, embeds(problem, seed)), kp.Loss(interior=0.01)
+    # The comparison with the exact solution says more than one of residuals.
+    options = {"errors": False, "verified": False}
+    solution = kp.solve(problem, network, points=points, loss=loss, **options)
+    # Sampled, for the rules behind `solution.errors` have many more points in three dimensions.
+    p = sample(problem.domain, POINTS, "sobol")
+    exact = problem.exact(p)
+    errors = (solution(p) - exact).norm(dim=0) / exact.norm(dim=0)
+    assert errors.max() < 1e-6
+
+
+def test_the_draws_have_everything_in_them():
+    problems = [drawn(*draw) for draw in DRAWS]
+    assert {problem.equation_kind for problem in problems} == {*STEADY, *EVOLVING}
+    conditions = [c for problem in problems for c in problem.conditions()]
+    kinds = kp.Dirichlet, kp.Neumann, kp.Robin, kp.Constraint, kp.Observed, kp.Periodic, kp.Integral
+    assert {type(c) for c in conditions} == {*kinds, kp.Initial}
+    rates = {c.rate is None for c in conditions if isinstance(c, kp.Initial)}
+    assert rates == {True, False}
+    assert any(len({c.field for c in p.conditions()}) == 2 for p in problems)
+    assert any(embeds(p, seed) for p, (_, seed) in zip(problems, DRAWS, strict=True))

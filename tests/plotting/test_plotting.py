@@ -1,9 +1,12 @@
 """Figures: what the axes show is the data, and every kind of solution can be drawn."""
 
 import dataclasses
+import itertools
+import math
 
 import numpy
 import pytest
+import reference
 import torch
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm
@@ -12,8 +15,21 @@ from matplotlib.figure import Figure
 import kanpinn as kp
 from kanpinn.accuracy.references import DataFile
 from kanpinn.geometry import Domain
+from kanpinn.interpret.pictures import draw_network
+from kanpinn.interpret.pruning import prune, score_edges
+from kanpinn.jets import Channels
 from kanpinn.plotting import draw_figures, plot_edge, plot_history, plot_magnitude, plot_values
 from kanpinn.plotting.edges import Edge, edges_figure, edges_of
+from kanpinn.plotting.evolution import (
+    WindowsTried,
+    components,
+    components_figure,
+    evolution_figures,
+    is_logarithmic,
+    phase_figure,
+    snapshots_figure,
+    steps_figure,
+)
 from kanpinn.plotting.fields import (
     Sheet,
     cells_figure,
@@ -23,7 +39,8 @@ from kanpinn.plotting.fields import (
     residual_figure,
     solution_figure,
 )
-from kanpinn.plotting.style import cut_title, symbol
+from kanpinn.plotting.network import Layout, Link, network_figure
+from kanpinn.plotting.style import cut_title, save, symbol
 from kanpinn.solvers.grid_fields import on_grid, plane_of
 from kanpinn.solvers.state import History
 
@@ -455,3 +472,269 @@ def test_flows_have_streamlines(tmp_path):
     for domain in (kp.Box(x=(0, 2), y=(0, 1)), kp.Disk((0, 0), 1).over(t=(0, 1))):
         solution = solve(Shear(domain), kp.MLP([domain.dim, 4, 2]))
         assert "streamlines.png" in [path.name for path in draw_figures(solution, tmp_path)]
+
+
+# --- Figures of evolutions show the solution and the windows of its march
+
+
+class Rod(kp.Problem):
+    """u = exp(-π² t) sin πx."""
+
+    domain = kp.Box(x=(0, 1), t=(0, 0.2))
+
+    def residual(self, p, u):
+        return kp.partial(u, "t") - kp.partial(u, "x", "x")
+
+    def conditions(self):
+        ends = self.domain.boundary["x_min", "x_max"]
+        return [kp.Initial(self.domain, self.exact), kp.Dirichlet(ends, 0.0)]
+
+    def exact(self, p):
+        return torch.exp(-(math.pi**2) * p.t) * torch.sin(math.pi * p.x)
+
+
+class Stiff(kp.Problem):
+    """u' = -u, v' = -k v, and for three fields w' = w."""
+
+    def __init__(self, rate: float = 2.0, count: int = 2, end: float = 2.0) -> None:
+        self.rates = (-1.0, -rate, 0.01)[:count]
+        self.fields = ("u", "v", "w")[:count]
+        self.domain = kp.Box(t=(0, end))
+
+    def residual(self, p, *fields):
+        both = zip(self.rates, fields, strict=True)
+        return tuple(kp.partial(u, "t") - rate * u.value for rate, u in both)
+
+    def conditions(self):
+        return [kp.Initial(self.domain, 1.0, field=name) for name in self.fields]
+
+    def exact(self, p):
+        return torch.cat([torch.exp(rate * p.t) for rate in self.rates], dim=1)
+
+
+def marched(problem, tolerance=1e-5):
+    inputs = problem.domain.dim
+    network = kp.Windows([inputs, len(problem.fields)], degree=5, grid=8)
+    return kp.solve(problem, network, kp.March(tolerance), verified=False)
+
+
+def test_snapshots_are_the_solution_at_equidistant_times():
+    figure = snapshots_figure(marched(Rod()))
+    (ax,) = figure.axes
+    lines = ax.get_lines()
+    assert len(lines) == 12 and ax.get_xlabel() == "$x$" and ax.get_ylabel() == "$u$"
+    for moment, line, known in zip(numpy.linspace(0, 0.2, 6), lines[:6], lines[6:], strict=True):
+        x, u = line.get_data()
+        true = numpy.exp(-(math.pi**2) * moment) * numpy.sin(math.pi * x)
+        assert abs(u - true).max() < 1e-4 and abs(known.get_ydata() - true).max() < 1e-14
+        assert line.get_label() == f"$t = $ {moment:.3g}"
+    (legend,) = figure.legends
+    assert [one.get_text() for one in legend.get_texts()].count("exact") == 1
+
+
+def test_snapshots_over_two_coordinates_are_maps_of_equal_colours():
+    class Sheet(Rod):
+        domain = kp.Disk((0.0, 0.0), 1.0).over(t=(0, 0.2))
+
+        def exact(self, p):
+            return p.t * (1 - p.x**2 - p.y**2)
+
+        def residual(self, p, u):
+            return kp.partial(u, "t") - (1 - p.x**2 - p.y**2)
+
+        def conditions(self):
+            return [kp.Initial(self.domain, 0.0)]
+
+    points = kp.Collocation(20, 8)
+    network = kp.KAN([3, 4, 1], degree=4, grid=2)
+    figure = snapshots_figure(kp.solve(Sheet(), network, kp.Adam(steps=1), points, errors=False))
+    maps = [ax for ax in figure.axes if ax.get_title()]
+    assert [ax.get_title() for ax in maps] == [
+        f"$u$ at $t = $ {time}" for time in ("0", "0.0667", "0.133", "0.2")
+    ]
+    limits = {(ax.images[0].norm.vmin, ax.images[0].norm.vmax) for ax in maps}
+    assert len(limits) == 1
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_components_and_their_path(count):
+    problem = Stiff(2.0, count)
+    points = kp.Collocation(20, 8)
+    network = kp.Windows([1, count], degree=5)
+    solution = kp.solve(problem, network, kp.March(1e-5), points, verified=False, errors=False)
+    found = components(solution)
+    assert not is_logarithmic(found.axes["t"])
+    assert all(abs(found.of(name)["error"]).max() < 1e-3 for name in found.fields)
+    assert len(components_figure(found).axes) == 1
+    ax, bar = phase_figure(found).axes
+    assert ax.get_xlabel() == "$u$" and ax.get_ylabel() == "$v$" and bar.get_ylabel() == "$t$"
+    assert ax.name == ("3d" if count == 3 else "rectilinear")
+
+
+def test_times_of_many_orders_of_magnitude_are_logarithmic():
+    solution = marched(Stiff(1e7, end=2.0))
+    found = components(solution)
+    assert is_logarithmic(found.axes["t"])
+    assert components_figure(found).axes[0].get_xscale() == "log"
+    figure = steps_figure(solution.history, 0.0, "t", 5e-6)
+    assert [ax.get_xscale() for ax in figure.axes] == ["log"] * 3  # there are no intervals
+
+
+def test_steps_are_those_of_the_history():
+    rows = [
+        {"step": 0, "loss": 1.0},
+        {"window": 1, "time": 0.5, "length": 0.5, "stages": 3, "newton": 2, "intervals": 0},
+        {"window": 1, "time": 0.5, "length": 0.5, "stages": 3, "newton": 9, "intervals": 0},
+        {"window": 2, "time": 1.0, "length": 0.5, "stages": 5, "newton": 4, "intervals": 0},
+    ]
+    found = WindowsTried.of(History(rows), 0.0)
+    assert found.starts.tolist() == [0.0, 0.5, 0.5]
+    assert found.accepted.tolist() == [True, False, True]
+    ax = Figure().subplots()
+    found.plot(ax, "newton", "", "black", "-")
+    values, ends, _ = ax.patches[0].get_data()
+    assert values.tolist() == [2, 4] and ends.tolist() == [0.0, 0.5, 1.0]
+
+
+def test_a_march_has_its_figures(tmp_path):
+    solution = marched(Rod())
+    paths = draw_figures(solution, tmp_path)
+    assert {"snapshots", "steps", "history"} <= {path.stem for path in paths}
+    names = [name for name, _ in evolution_figures(marched(Stiff()))]
+    assert names == ["components", "phases", "steps"]
+    lengths, stages, errors, intervals = steps_figure(solution.history, 0.0, "t", 5e-6).axes
+    texts = [one.get_text() for one in errors.get_legend().get_texts()]
+    assert texts == [
+        "of a window in time",
+        "of a window in space",
+        "estimated up to there",
+        "measured up to there",
+        "allowed for a window",
+    ]
+    assert lengths.get_yscale() == errors.get_yscale() == "log"
+    assert intervals.get_ylabel() == "intervals in space" and stages.get_ylim()[0] == 0
+
+
+# --- The picture of a network: boxes that do not meet, curves that are the edges', files
+
+
+BOX = kp.Box(x=(-1, 1), y=(-1, 1))
+WIDTHS = [(2, 2, 1), (2, 5, 1), (3, 4, 2, 1), (17, 1, 14), (2, 5, 5, 1), (100, 1, 1), (1, 1)]
+CURVE = numpy.linspace(-1, 1, 20), numpy.linspace(3, 5, 20) ** 2
+
+
+def whole(width):
+    """All edges of a network, layer by layer."""
+    return [[(i, o) for i in range(a) for o in range(b)] for a, b in itertools.pairwise(width)]
+
+
+def links_of(width, score=1.0):
+    layers = enumerate(whole(width))
+    return [Link(layer, i, o, *CURVE, score) for layer, ends in layers for i, o in ends]
+
+
+def names(letter, count):
+    return [f"{letter}{i}" for i in range(count)]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_boxes_and_units_do_not_meet_and_stay_inside(width):
+    layout = Layout(width, tuple(tuple(ends) for ends in whole(width)))
+    boxes = [p for layer in range(len(width) - 1) for p in layout.boxes(layer)]
+    assert len(boxes) == sum(a * b for a, b in itertools.pairwise(width))
+    for a, b in itertools.combinations(boxes, 2):
+        assert max(abs(a.x - b.x), abs(a.y - b.y)) > max(a.size, b.size) * 1.05
+    units = [layout.unit(level, k) for level, n in enumerate(width) for k in range(n)]
+    assert len(set(units)) == sum(width)
+    for box in boxes:
+        assert box.size >= 0.2  # of an inch: a curve can be seen
+        assert box.size / 2 <= box.x <= layout.across - box.size / 2
+        assert 0 < box.y < layout.height
+        assert all(abs(y - box.y) > box.size / 2 + 0.3 for _, y in units)
+
+
+def test_a_curve_fills_its_box_and_is_as_clear_as_its_score():
+    links = [Link(0, 0, 0, *CURVE, 0.2), Link(0, 1, 0, *CURVE, 0.7, symbolic=True)]
+    figure = network_figure([2, 1], links, ["x", "y"], ["u"])
+    lines, curves = (c for c in figure.axes[0].collections if isinstance(c, LineCollection))
+    for link, curve, colour in zip(links, curves.get_segments(), curves.get_colors(), strict=True):
+        assert colour[3] == pytest.approx(numpy.tanh(3 * link.score))
+        for column, values in zip(curve.T, CURVE, strict=True):
+            shares = (values - values.min()) / numpy.ptp(values)
+            assert (column - column.min()) / numpy.ptp(column) == pytest.approx(shares)
+    assert not numpy.allclose(*curves.get_colors()[:, :3])
+    assert len(lines.get_segments()) == 4
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["splines", "formulas"]
+
+
+def test_units_that_add_are_marked():
+    figure = network_figure([2, 2, 1], links_of((2, 2, 1))[:-1], ["x", "y"], ["u"])
+    marks = [line.get_marker() for line in figure.axes[0].lines]
+    assert marks.count("+") == 2  # the output has one edge left
+    assert marks.count("o") == 5
+
+
+@pytest.mark.parametrize("name", ["x", "theta_1", "a $ strange_name\\", "50 %", "", "Länge {mm}"])
+def test_any_name_is_written(name, tmp_path):
+    figure = network_figure([2, 1], links_of((2, 1)), [name, "y"], [name])
+    save(figure, tmp_path / "network.png")
+    assert any(name[:1] in text.get_text() for text in figure.axes[0].texts)
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_files_of_all_kinds(suffix, tmp_path):
+    figure = network_figure([17, 1, 14], links_of((17, 1, 14)), names("x", 17), names("y", 14))
+    assert save(figure, tmp_path / f"network.{suffix}").stat().st_size > 3000
+
+
+def fitted(width=(2, 3, 1)):
+    data = kp.Table.sample(BOX, lambda p: torch.exp(p.x + p.y**2), 200, seed=0)
+    return kp.fit(kp.KAN(list(width), seed=0), data, kp.LevenbergMarquardt(steps=4))
+
+
+def test_the_picture_of_a_fit_shows_its_edges_where_the_data_are():
+    fit = fitted()
+    figure = draw_network(fit, {(0, 1, 2)})
+    _, curves = (c for c in figure.axes[0].collections if isinstance(c, LineCollection))
+    scores = torch.cat(
+        [s.flatten() for s in score_edges(fit.surrogate, fit.residuals.points).edges]
+    )
+    opacity = curves.get_colors()[:, 3]
+    assert opacity == pytest.approx(numpy.tanh(3 * scores.numpy()))
+    unit = fit.network.layers[0](fit.surrogate.coordinates(fit.residuals.points, _value())).value
+    low, high = unit[:, 1].aminmax()
+    x = torch.lerp(low, high, torch.linspace(0, 1, 120, dtype=torch.float64))[:, None]
+    y = fit.network.layers[1].edges(x.expand(-1, 3))[:, 0, 1, 0].detach()
+    drawn = curves.get_segments()[7][:, 1]
+    shares = ((y - y.min()) / (y.max() - y.min())).numpy()
+    assert (drawn - drawn.min()) / numpy.ptp(drawn) == pytest.approx(shares, abs=1e-6)
+    assert {t.get_text() for t in figure.axes[0].texts} == {"$x$", "$y$", "$y_{0}$"}
+
+
+def _value():
+    return Channels(BOX.names)
+
+
+def test_removed_edges_are_left_out():
+    fit = fitted()
+    reference.remove_edge(fit.network, 0, 1, 2)
+    _, curves = (c for c in draw_network(fit).axes[0].collections if isinstance(c, LineCollection))
+    assert len(curves.get_segments()) == 8
+    small = prune(fit, 0.2)
+    assert draw_network(small, outputs=["the output"]).axes[0].texts[-1].get_text() == "the output"
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: network_figure([2, 1], [], ["x"], ["u"]), "inputs must be 2 names"),
+        (lambda: network_figure([2, 1], [], ["x", "y"], []), "outputs must be 1 names"),
+        (
+            lambda: network_figure([2, 1], [Link(0, 0, 1, *CURVE, 1.0)], ["x", "y"], ["u"]),
+            r"no edge \(0, 0, 1\)",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_words(call, words):
+    with pytest.raises(kp.InputError, match=words):
+        call()

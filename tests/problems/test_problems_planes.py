@@ -27,15 +27,6 @@ def plane(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("make_references")
 
 
-def test_fletchers_front_solves_burgers_equations():
-    problem = library.class_of("burgers2d", "Burgers2D")()
-    coords = torch.rand(100, 3, generator=torch.Generator().manual_seed(0), dtype=F)
-    channels = Channels(NAMES, second="diagonal")
-    jet = jet_of(lambda x: problem.exact(Points(x, NAMES)), coords, channels)
-    residual = torch.cat(problem.residual(Points(coords, NAMES), jet[0], jet[1]), dim=1)
-    assert jet.gradient.abs().max() > 0.5 and residual.abs().max() < 1e-12
-
-
 @pytest.mark.parametrize("name", CLASSES)
 def test_the_classes_state_what_the_references_solve(plane, name):
     """For a wave with wave number π (1, 2), the residual with u_t = 0 is -(L u + N(u))."""

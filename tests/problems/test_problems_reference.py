@@ -1,12 +1,12 @@
 """Problems that are judged by references: against formulas, refinement and the equations."""
 
 import importlib
-import importlib.util
 import math
 from pathlib import Path
 from types import ModuleType
 
 import h5py
+import library
 import numpy
 import pytest
 import reference
@@ -29,11 +29,7 @@ KEPT = ("allen_cahn", "kuramoto_sivashinsky", "schroedinger", "zabusky_kruskal")
 
 
 def class_of(name: str) -> type[kp.Problem]:
-    path = ROOT / "problems" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"problems_{name}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return getattr(module, CLASSES[name])
+    return library.class_of(name, CLASSES[name])
 
 
 @pytest.fixture

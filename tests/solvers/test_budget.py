@@ -144,11 +144,6 @@ def test_a_budget_counts_the_seconds_before_a_checkpoint():
     assert more.history.steps == first.history.steps + 3
 
 
-def test_a_budget_is_a_positive_number():
-    with pytest.raises(kp.InputError, match="budget must be"):
-        solve(budget=-1.0)
-
-
 def test_a_fit_has_a_budget_too():
     data = kp.Table.sample(kp.Box(x=(-1, 1)), lambda p: torch.sin(p.x), 50)
     fitted = kp.fit(kp.KAN([1, 1]), data, kp.Adam(steps=10**6), budget=0.2)

@@ -1,11 +1,10 @@
 """Continuation: hard problems from easy ones, folds beyond which nothing is, bad input."""
 
-import copy
 import math
-from functools import partial
 
 import pytest
 import torch
+from cases import ZeroOnWalls
 
 import kanpinn as kp
 
@@ -47,7 +46,7 @@ class MovedShock(kp.Problem):
         return [kp.Dirichlet(self.domain.boundary, lambda p: 8 / 3 * p.x - 7 / 6)]
 
 
-class Bratu(kp.Problem):
+class Bratu(ZeroOnWalls):
     """u'' + rate·exp(u) = 0 on [0, 1], u = 0 at both ends."""
 
     domain = kp.Box(x=(0, 1))
@@ -57,9 +56,6 @@ class Bratu(kp.Problem):
 
     def residual(self, p, u):
         return kp.laplacian(u) + self.rate * torch.exp(u.value)
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, 0.0)]
 
 
 def solve(problem, optimizer, grid=100, **settings):
@@ -162,20 +158,6 @@ def test_a_fold_ends_a_continuation_in_cells_where_it_is():
     assert "diverging continuation, no solution found beyond rate = 3.5" in solution.status
     assert solution.status.endswith("that state is kept")
     assert 1.0 < float(solution(torch.tensor([[0.5]], dtype=torch.float64))) < 1.2
-
-
-def on_output_layer(**settings):
-    return solve(Shock(0.1), kp.Continuation("viscosity", 1.0), 20, **settings)
-
-
-@pytest.mark.parametrize("run", [on_output_layer, partial(in_cells, MovedShock(), "viscosity")])
-def test_a_checkpoint_goes_on(run):
-    states = []
-    whole = run(observers=[lambda state: states.append(copy.deepcopy(state.state_dict()))])
-    again = run(checkpoint=states[1])
-    x = torch.linspace(0, 1, 9, dtype=torch.float64)[:, None]
-    assert torch.equal(whole(x), again(x))
-    assert whole.status == again.status == "converged"
 
 
 @pytest.mark.parametrize(

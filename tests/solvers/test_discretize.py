@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from cases import Stated
 
 import kanpinn as kp
 from kanpinn.solvers.discretization import SolveSettings, default_points, discretize
@@ -9,19 +10,9 @@ from kanpinn.solvers.discretization import SolveSettings, default_points, discre
 SQUARE = kp.Box(x=(0, 1), y=(0, 1))
 
 
-class Laplace(kp.Problem):
+def laplace(*conditions, domain=SQUARE, **attributes):
     """Δu = 0 with the conditions that it is given."""
-
-    domain = SQUARE
-
-    def __init__(self, *conditions):
-        self._conditions = list(conditions)
-
-    def residual(self, p, u):
-        return kp.laplacian(u)
-
-    def conditions(self):
-        return self._conditions
+    return Stated(domain, lambda p, u: kp.laplacian(u), conditions, **attributes)
 
 
 def put_together(problem, boundary="exact", network=None, points=None):
@@ -35,7 +26,7 @@ def put_together(problem, boundary="exact", network=None, points=None):
 def test_data_that_disagree_at_a_corner_are_refused_where_they_would_have_to_be_exact(boundary):
     walls = kp.Dirichlet(SQUARE.boundary["x_min", "x_max", "y_min"], 0.0)
     lid = kp.Dirichlet(SQUARE.boundary["y_max"], 1.0)
-    problem = Laplace(walls, lid)
+    problem = laplace(walls, lid)
     if boundary == "penalty":
         with pytest.warns(UserWarning, match="u disagree by 1 at x = 0, y = 1, where x_min meets"):
             assert len(put_together(problem, boundary).terms()) == 3
@@ -47,7 +38,7 @@ def test_data_that_disagree_at_a_corner_are_refused_where_they_would_have_to_be_
 def test_data_that_agree_are_met_exactly_face_by_face():
     linear = lambda p: p.x + 2 * p.y  # noqa: E731
     faces = [kp.Dirichlet(SQUARE.boundary[name], linear) for name in SQUARE.boundary.names]
-    surrogate = put_together(Laplace(*faces)).surrogate
+    surrogate = put_together(laplace(*faces)).surrogate
     points = SQUARE.boundary.quadrature(5)[0]
     torch.testing.assert_close(surrogate(points), linear(points), rtol=0, atol=1e-14)
 
@@ -57,27 +48,22 @@ def test_two_conditions_on_one_face_are_refused():
     for value, words in ((0.0, "two conditions prescribe u on x_min"), (1.0, "disagree .* x_min")):
         twice = kp.Dirichlet(SQUARE.boundary), kp.Dirichlet(SQUARE.boundary["x_min"], value)
         with pytest.raises(kp.InputError, match=words):
-            put_together(Laplace(*twice))
-
-
-def test_a_problem_without_conditions_is_refused():
-    with pytest.raises(kp.InputError, match="x_min has no condition, and the equation needs 1"):
-        put_together(Laplace())
+            put_together(laplace(*twice))
 
 
 @pytest.mark.parametrize("columns", [2, 3])
 def test_a_dirichlet_value_with_too_many_columns_is_refused(columns):
     value = lambda p: torch.zeros(len(p), columns, dtype=p.coords.dtype)  # noqa: E731
     with pytest.raises(kp.InputError, match=rf"got \(5, {columns}\)"):
-        put_together(Laplace(kp.Dirichlet(SQUARE.boundary, value)), "penalty").terms()
+        put_together(laplace(kp.Dirichlet(SQUARE.boundary, value)), "penalty").terms()
 
 
 def test_the_boundary_term_is_one_mean_however_the_conditions_are_split():
     """A condition for each face weighs as much as one for the whole boundary."""
     points = kp.Collocation(16, 40)
-    whole = put_together(Laplace(kp.Dirichlet(SQUARE.boundary, 1.0)), "penalty", points=points)
+    whole = put_together(laplace(kp.Dirichlet(SQUARE.boundary, 1.0)), "penalty", points=points)
     split = [kp.Dirichlet(SQUARE.boundary[name], 1.0) for name in SQUARE.boundary.names]
-    parts = put_together(Laplace(*split), "penalty", points=points)
+    parts = put_together(laplace(*split), "penalty", points=points)
     assert sum(b.weight for b in parts.terms()[1:]) == pytest.approx(whole.terms()[1].weight)
 
 
@@ -89,21 +75,15 @@ def test_the_default_points_are_enough_for_the_output_layer():
 def test_resampling_is_refused_where_a_method_needs_the_same_points():
     points = kp.Collocation(16, 8, "uniform", resample=1)
     with pytest.raises(kp.InputError, match="resample must be 0"):
-        kp.solve(
-            Laplace(kp.Dirichlet(SQUARE.boundary)),
-            kp.KAN([2, 2, 1]),
-            kp.VariableProjection(),
-            points,
-        )
+        problem = laplace(kp.Dirichlet(SQUARE.boundary))
+        kp.solve(problem, kp.KAN([2, 2, 1]), kp.VariableProjection(), points)
 
 
 @pytest.mark.parametrize("years", [1e-3, 1.0, 1e3])
 def test_the_shares_of_boundary_points_do_not_depend_on_units(years):
     domain = kp.Box(price=(0, 300), t=(0, years))
-    problem = Laplace(
-        kp.Dirichlet(domain.boundary["price_min", "price_max"], 0.0), kp.Initial(domain, 0.0)
-    )
-    problem.domain, problem.needs_conditions = domain, False
+    ends = kp.Dirichlet(domain.boundary["price_min", "price_max"], 0.0)
+    problem = laplace(ends, kp.Initial(domain, 0.0), domain=domain, needs_conditions=False)
     made = put_together(problem, "penalty", points=kp.Collocation(100, 90))
     sides, start = made.points()[1:]
     assert len(sides) == 60 and len(start) == 30

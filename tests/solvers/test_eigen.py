@@ -2,8 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 import reference
+import scipy.optimize
 import torch
 from eigen_cases import (
     DIRICHLET,
@@ -17,7 +19,9 @@ from eigen_cases import (
     Weighed,
     Wells,
     Wind,
+    solved_in_cells,
 )
+from scipy.special import jv, jvp, yv, yvp
 
 import kanpinn as kp
 from kanpinn.solvers.eigen.spectrum import order
@@ -273,11 +277,6 @@ def test_an_inward_corner_needs_its_singular_functions():
     assert reference.distance(solution.values, solution.exact) < 1e-5
 
 
-def test_the_same_seed_gives_the_same_eigenvalues():
-    first, second = (kp.eigen(Interval(), line(), count=3).values for _ in range(2))
-    assert torch.equal(first, second)
-
-
 def test_single_precision():
     net = kp.KAN([1, 8, 1], 5, [4, 8], seed=0).to(dtype=torch.float32)
     solution = kp.eigen(Interval(), net, count=2)
@@ -335,6 +334,14 @@ CHANGES = [
 ]
 
 
+ARGUMENTS = [
+    ({"count": 35}, "count must be at most 34, the coefficients"),
+    ({"count": 0}, "count"),
+    ({"near": math.nan}, "near must be a finite number"),
+    ({"network": network(2, outputs=3)}, "must end with 1"),
+]
+
+
 @pytest.mark.parametrize(("change", "message"), CHANGES)
 def test_what_is_no_linear_eigenvalue_problem_is_refused(change, message):
     problem = type("Changed", (Membrane,), change)()
@@ -342,20 +349,226 @@ def test_what_is_no_linear_eigenvalue_problem_is_refused(change, message):
         kp.eigen(problem, network(6), count=2)
 
 
+@pytest.mark.parametrize(("arguments", "message"), ARGUMENTS)
+def test_bad_arguments_are_refused(arguments, message):
+    with pytest.raises(kp.InputError, match=message):
+        kp.eigen(Membrane(), **{"network": network(2)} | arguments)
+
+
 def test_solve_is_not_for_eigenvalue_problems():
     with pytest.raises(kp.InputError, match=r"Membrane is .*: expected kanpinn.eigen\(problem, n"):
         kp.solve(Membrane(), network(2))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"count": 35}, "count must be at most 34, the coefficients"),
-        ({"count": 0}, "count"),
-        ({"near": math.nan}, "near must be a finite number"),
-        ({"network": network(2, outputs=3)}, "must end with 1"),
-    ],
-)
-def test_bad_arguments_are_refused(arguments, message):
-    with pytest.raises(kp.InputError, match=message):
-        kp.eigen(Membrane(), **{"network": network(2)} | arguments)
+# --- Eigenvalues in cells: errors and their estimates, modes, refinement, and what is refused
+
+
+class Drum(Membrane):
+    """-Δu = λu on the disk."""
+
+    domain = DISK
+
+    def exact_eigenvalues(self, count):
+        return sorted(z.real for z in Turning.exact_eigenvalues(self, 3 * count))[:count]
+
+
+class Around(Membrane):
+    """-Δu = λu on a cylinder."""
+
+    domain = kp.Box(x=(0, 2 * math.pi), y=(0, 1))
+
+    def conditions(self):
+        walls = self.domain.boundary["y_min", "y_max"]
+        return [kp.Periodic(self.domain, "x"), kp.Dirichlet(walls, 0.0)]
+
+    def exact_eigenvalues(self, count):
+        turns = (k * k + (math.pi * j) ** 2 for k in range(-20, 21) for j in range(1, 9))
+        return sorted(turns)[:count]
+
+
+class Block(Membrane):
+    """-Δu = λu in a cube."""
+
+    domain = kp.Box(x=(0, 1), y=(0, 1), z=(0, 1))
+
+    def exact_eigenvalues(self, count):
+        squares = [(i * i, j * j, k * k) for i in (1, 2) for j in (1, 2) for k in (1, 2)]
+        return sorted(math.pi**2 * sum(one) for one in squares)[:count]
+
+
+class BentEigenInCells(Membrane):
+    """-Δu = λu on an L, whose first mode is singular at the corner like r^(2/3)."""
+
+    domain = kp.Polygon([(0, 0), (1, 0), (1, 1), (-1, 1), (-1, -1), (0, -1)])
+
+    def exact_eigenvalues(self, count):
+        """The first one is of Betcke and Trefethen, Reviving the method of particular solutions."""
+        return [9.6397238440219, 15.1972519264, 2 * math.pi**2][:count]
+
+
+PROBLEMS = [Membrane, Free, Interval, Weighed, Wells, Pair, Wind, Turning, Drum, Around]
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_eigenvalues_have_the_tolerance(problem):
+    solution = solved_in_cells(problem(), 6)
+    assert solution.status == "converged" and solution.success
+    assert solution.errors.max() < 1e-9
+
+
+@pytest.mark.parametrize("problem", [Membrane, Interval, Wells, Drum, Around, Wind])
+@pytest.mark.parametrize("degree", [5, 8])
+def test_estimates_are_the_errors_up_to_a_factor_of_three(problem, degree):
+    solution = solved_in_cells(problem(), 6, degree, tolerance=1e-5)
+    errors = (solution.values - solution.exact).abs()
+    large = errors > 1e-10 * solution.values.abs()
+    ratios = errors[large] / solution.estimates[large]
+    assert bool(large.any()) and ratios.max() < 3
+    if solution.self_adjoint:  # for others the functional is a bound of the error only
+        assert ratios.min() > 1 / 3
+
+
+def test_the_error_is_quadratic_in_that_of_the_mode():
+    values, residuals = [], []
+    for degree in (5, 7, 9):
+        settings = kp.AdaptiveLeastSquares(tolerance=1e-14, steps=1)
+        found = kp.eigen(Membrane(), kp.Cells([2, 1], degree, 2), 1, optimizers=settings)
+        values.append(float(found.errors[0]))
+        residuals.append(float(found.residual_norms[0]))
+    for i in (1, 2):
+        assert math.log(values[i] / values[i - 1]) / math.log(
+            residuals[i] / residuals[i - 1]
+        ) == pytest.approx(2, abs=0.4)
+
+
+def test_modes_are_orthonormal_and_satisfy_equation_and_conditions():
+    solution = solved_in_cells(Membrane(), 6)
+    assert solution.self_adjoint and solution.multiplicities == [1, 2, 2, 1, 2, 2]
+    points, weights = UNIT.quadrature(30)
+    modes = solution(points)
+    gram = modes.T @ (weights[:, None] * modes)
+    assert torch.allclose(gram, torch.eye(6, dtype=gram.dtype), atol=1e-9)
+    size = solution.values.abs().max()
+    assert solution.residual(points).abs().max() < 1e-3 * size
+    assert solution(UNIT.boundary.quadrature(9)[0]).abs().max() < 1e-6
+
+
+def test_complex_modes_satisfy_the_equation():
+    solution = solved_in_cells(Turning(), 4)  # of the last one, the conjugate is left out
+    assert solution.values.is_complex() and not solution.self_adjoint
+    rest = solution.residual(DISK.quadrature(20)[0])
+    assert rest.abs().max() < 1e-4 * solution.values.abs().max()
+
+
+def test_nothing_has_to_be_chosen():
+    solution = kp.eigen(Membrane(), count=3, tolerance=1e-6)
+    assert solution.status == "converged" and solution.errors.max() < 1e-6
+    assert solution.network.solved_by == "AdaptiveLeastSquares"
+    rough = kp.eigen(
+        Membrane(), kp.KAN(hidden=[6], degree=9, grid=[4, 8], seed=0), 3, tolerance=1e-12
+    )
+    assert rough.network.width == (2, 6, 3) and rough.status.startswith("stopped: eigenvalue")
+
+
+def test_eigenvalues_near_a_number():
+    solution = solved_in_cells(Membrane(), 3, near=250.0)
+    assert solution.success and solution.errors.max() < 1e-9
+    squares = torch.tensor([25, 25, 26], dtype=torch.float64)  # 3² + 4² twice, 1 + 5² once of two
+    assert torch.allclose(solution.values.sort().values, math.pi**2 * squares)
+
+
+def test_settings_that_do_not_fit_are_refused():
+    def refused(network, message, **arguments):
+        with pytest.raises(kp.InputError, match=message):
+            kp.eigen(Membrane(), network, **arguments)
+
+    cells = kp.Cells([2, 1], 6, 2)
+    refused(cells, "optimizers must be AdaptiveLeastSquares", optimizers=kp.LeastSquares())
+    refused(cells, "weight of boundary must be left out", loss=kp.Loss(boundary=2.0))
+    refused(kp.KAN([2, 8, 1]), "optimizers must be None", optimizers=kp.AdaptiveLeastSquares())
+    few = kp.AdaptiveLeastSquares(tolerance=1e-12, cells=4)
+    found = kp.eigen(Membrane(), kp.Cells([2, 1], 4, 2), 2, optimizers=few)
+    assert found.status.startswith("stopped: the next") and "cells = 4" in found.status
+
+
+def test_cells_and_comparisons_that_do_not_fit_into_memory_are_refused(monkeypatch):
+    def found(memory):
+        monkeypatch.setattr("kanpinn.spaces.cells.system.memory.machine_memory", lambda: memory)
+        network, settings = kp.Cells([2, 1], 6, 2), kp.AdaptiveLeastSquares(tolerance=1e-1)
+        return kp.eigen(Membrane(), network, 2, optimizers=settings)
+
+    with pytest.raises(kp.InputError, match=r"4 cells of degree 6 would need .* of memory"):
+        found(1e4)
+    status = found(5e5).status
+    assert status.startswith("stopped: the comparison with a solution of degree 8 would need")
+    assert found(1e8).status == "converged"
+
+
+class Composite(Membrane):
+    """-∇·(a ∇u) = λu on the unit disk, a = 5 for r < 1/2 and 1 around it."""
+
+    domain, stiff, radius, self_adjoint = DISK, 5.0, 0.5, True
+
+    def coefficient(self, p):
+        inside = p.x**2 + p.y**2 < self.radius**2
+        return torch.where(inside, p.x.new_tensor(self.stiff), 1.0)
+
+    def operator(self, p, u):
+        return -self.coefficient(p) * kp.laplacian(u)
+
+    def conditions(self):
+        inner = kp.Disk((0, 0), self.radius).boundary
+        return [*super().conditions(), kp.Interface(self.domain, inner, self.coefficient)]
+
+    def exact_eigenvalues(self, count):
+        """The zeros of the determinant of the conditions at the rim and at the interface."""
+        found, grid = [], np.linspace(1, 100, 1000)
+        for m in range(5):
+            signs = np.sign([self._determinant(value, m) for value in grid])
+            for i in np.nonzero(signs[1:] != signs[:-1])[0]:
+                root = scipy.optimize.brentq(
+                    self._determinant, grid[i], grid[i + 1], args=(m,), xtol=1e-12
+                )
+                found += [root] * (1 if m == 0 else 2)
+        return sorted(found)[:count]
+
+    def _determinant(self, value, m):
+        k, q, r = math.sqrt(value), math.sqrt(value / self.stiff), self.radius
+        return np.linalg.det(
+            [
+                [jv(m, q * r), -jv(m, k * r), -yv(m, k * r)],
+                [self.stiff * q * jvp(m, q * r), -k * jvp(m, k * r), -k * yvp(m, k * r)],
+                [0, jv(m, k), yv(m, k)],
+            ]
+        )
+
+
+DOMAINS = {
+    "cube": (Block, 4, {"degree": 5, "tolerance": 1e-2}, [1, 3, 3, 3]),
+    "L": (BentEigenInCells, 3, {"degree": 8, "tolerance": 1e-3}, [1, 1, 1]),
+    "two materials": (
+        Composite,
+        6,
+        {"degree": 7, "cells": 4, "tolerance": 1e-5},
+        [1, 2, 2, 2, 2, 1],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+def test_domains_that_need_more_than_squares(name):
+    problem, count, settings, multiplicities = DOMAINS[name]
+    solution = solved_in_cells(problem(), count, **settings)
+    assert solution.success and solution.errors.max() < 1e-2
+    assert solution.multiplicities == multiplicities
+    errors = (solution.values - solution.exact).abs()
+    assert problem is Block or (errors < 3 * solution.estimates).all()
+
+
+def test_a_solve_that_stops_early_says_so():
+    settings = kp.AdaptiveLeastSquares(tolerance=1e-8, steps=2)
+    solution = kp.eigen(BentEigenInCells(), kp.Cells([2, 1], 8, 4), 3, optimizers=settings)
+    words = "stopped: limit of 2 steps; more steps may help"
+    assert solution.status == words and not solution.success
+    errors = (solution.values - solution.exact).abs()
+    assert (errors < 3 * solution.estimates).all()

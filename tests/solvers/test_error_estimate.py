@@ -7,7 +7,7 @@ import math
 import library
 import pytest
 import torch
-from cases import Known, Waves
+from cases import Known, Manufactured, Stated, Waves, formulas
 from typer.testing import CliRunner
 
 import kanpinn as kp
@@ -15,51 +15,29 @@ from kanpinn.cli import app
 from kanpinn.solvers.error_estimate import estimate_error, finer_solves, judged_by_tolerance
 from kanpinn.spaces.cells.problem import ProblemInPlane
 
-
-class Cubic(Known):
-    """Δu - u³ = f, with the same solution."""
-
-    def residual(self, p, u):
-        return kp.laplacian(u) - u.value**3 - self.source(p)
-
-    def source(self, p):
-        return super().source(p) - self.exact(p) ** 3
+CUBIC = Manufactured(Known.domain, lambda p, u: kp.laplacian(u) - u.value**3, Known().exact)
 
 
-class Cooling(kp.Problem):
+def cooling():
     """u_t = u_xx; the values at one end cannot be built in, since autograd does not see them."""
-
-    domain = kp.Box(x=(0, 2), t=(0, 0.5))
-
-    def residual(self, p, u):
-        return kp.partial(u, "t") - kp.partial(u, "x", "x")
-
-    def conditions(self):
-        ends = self.domain.boundary
-        measured = lambda p: torch.from_numpy(self.exact(p).detach().numpy())  # noqa: E731
-        return [
-            kp.Initial(self.domain, self.exact),
-            kp.Dirichlet(ends["x_min"], self.exact),
-            kp.Dirichlet(ends["x_max"], measured),
-        ]
-
-    def exact(self, p):
-        return torch.exp(-4 * p.t) * torch.sin(2 * p.x)
+    rod, exact = kp.Box(x=(0, 2), t=(0, 0.5)), formulas("exp(-4 * t) * sin(2 * x)")
+    ends = rod.boundary
+    measured = lambda p: torch.from_numpy(exact(p).detach().numpy())  # noqa: E731
+    given = [
+        kp.Initial(rod, exact),
+        kp.Dirichlet(ends["x_min"], exact),
+        kp.Dirichlet(ends["x_max"], measured),
+    ]
+    residual = lambda p, u: kp.partial(u, "t") - kp.partial(u, "x", "x")  # noqa: E731
+    return Stated(rod, residual, given, exact=exact)
 
 
-class Rough(kp.Problem):
-    """Δu = 0 on the L-shape, u = r^(2/3) sin(2θ/3): the strong form cannot find it."""
-
-    domain = kp.LShape()
-
-    def residual(self, p, u):
-        return kp.laplacian(u)
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, self.exact)]
-
-    def exact(self, p):
-        return kp.Corner(self.domain, (0, 0), 1)(p)
+def rough(count=1, **attributes):
+    """Δu = 0 on the L-shape, u a sum of r^(2j/3) sin(2jθ/3): the strong form cannot find it."""
+    bent = kp.LShape()
+    exact = lambda p: kp.Corner(bent, (0, 0), count)(p).sum(dim=1, keepdim=True)  # noqa: E731
+    given = [kp.Dirichlet(bent.boundary, exact)]
+    return Stated(bent, lambda p, u: kp.laplacian(u), given, exact=exact, **attributes)
 
 
 def effectivity(problem, width, degree=7, boundary="exact", **settings):
@@ -77,12 +55,12 @@ def test_a_smooth_solution_s_error_is_estimated_to_a_tenth(width, boundary):
 
 
 def test_a_nonlinear_problem_s_error_is_estimated():
-    assert effectivity(Cubic(), 12) == pytest.approx(1, abs=0.1)
+    assert effectivity(CUBIC, 12) == pytest.approx(1, abs=0.1)
 
 
 def test_a_march_has_an_estimate():
     march = kp.March(windows=2, stages=3)
-    solution = kp.solve(Cooling(), kp.Windows([2, 1], degree=5, grid=6), march)
+    solution = kp.solve(cooling(), kp.Windows([2, 1], degree=5, grid=6), march)
     estimate = estimate_error(solution)
     ratio = estimate.errors.l2_relative / solution.errors.l2_relative
     assert ratio == pytest.approx(1, abs=0.5)
@@ -91,7 +69,7 @@ def test_a_march_has_an_estimate():
 @pytest.mark.parametrize("width", [12, 24])
 def test_an_error_that_refinement_does_not_cure_is_not_known(width):
     network = kp.KAN([2, width, 1], degree=7, grid=[4, 8])
-    solution = kp.solve(Rough(), network, points=kp.Collocation(900, 160), boundary="penalty")
+    solution = kp.solve(rough(), network, points=kp.Collocation(900, 160), boundary="penalty")
     estimate = estimate_error(solution)
     assert estimate.errors is None and estimate.contraction > 0.7
     assert str(estimate).startswith("the error is not known: ")
@@ -114,7 +92,7 @@ def test_bounds_of_a_network_s_errors_hold_and_the_estimate_says_them():
 
 
 def test_a_nonlinear_problem_has_no_bounds_but_the_reason():
-    solution = kp.solve(Cubic(), kp.KAN([2, 12, 1], degree=7, grid=[4, 8]))
+    solution = kp.solve(CUBIC, kp.KAN([2, 12, 1], degree=7, grid=[4, 8]))
     bound = kp.error_bound(solution)
     assert math.isnan(bound.l2) and str(bound).endswith(
         "the residual is not linear in the solution"
@@ -130,20 +108,12 @@ def test_few_units_are_compared_with_a_finer_grid():
     assert (own == made[:, :, :5]).all()
 
 
-class CutOff(Rough):
-    """Δu = 0 on the L-shape; of the two singular functions in u the network is given the first."""
-
-    def exact(self, p):
-        return kp.Corner(self.domain, (0, 0), 2)(p).sum(dim=1, keepdim=True)
-
-    def enrichment(self):
-        return [kp.Corner(self.domain, (0, 0), 1)]
-
-
 def test_a_singular_function_that_was_left_out_is_seen():
+    """Of the two singular functions in u the network is given the first."""
+    problem = rough(2, enrichment=lambda: [kp.Corner(kp.LShape(), (0, 0), 1)])
     network = kp.KAN([2, 12, 1], degree=7, grid=[4, 8])
     points = kp.Collocation(900, 160)
-    solution = kp.solve(CutOff(), network, points=points, loss=kp.Loss(interior=0.01))
+    solution = kp.solve(problem, network, points=points, loss=kp.Loss(interior=0.01))
     estimate = estimate_error(solution)
     assert estimate.errors.l2_relative == pytest.approx(solution.errors.l2_relative, rel=0.1)
 

@@ -9,17 +9,21 @@ import threading
 from dataclasses import dataclass
 from itertools import pairwise
 
+import library
 import numpy
 import pytest
 import skfem
 import torch
-from cases import Coupled, Cubic, Line, Square, ZeroOnWalls
+from cases import Coupled, Cubic, Line, Square, Stated
 from scipy.integrate import solve_bvp
 from skfem.helpers import dot, grad
+from threadpoolctl import threadpool_info
 
 import kanpinn as kp
+from kanpinn._support.distributed import on_threads
 from kanpinn.networks.layer import get_coefficients
 from kanpinn.optimizers import Optimizer, Stage, Step
+from kanpinn.runs.config import Config
 from kanpinn.solvers.state import SolverState
 
 
@@ -70,16 +74,8 @@ def test_the_same_seeds_give_the_same_run_bit_for_bit(sampler):
 @pytest.mark.parametrize("which", ["points", "network"])
 def test_different_seeds_give_different_runs(which):
     points = kp.Collocation(50, 8, "uniform")
-    runs = [
-        steps_of(
-            Cubic(),
-            kan(seed if which == "network" else 0),
-            SEQUENCE,
-            points,
-            seed=seed if which == "points" else 0,
-        )
-        for seed in (0, 1)
-    ]
+    runs = [steps_of(Cubic(), kan(int(which == "network")), SEQUENCE, points, seed=0)]
+    runs.append(steps_of(Cubic(), kan(0), SEQUENCE, points, seed=int(which == "points")))
     assert not torch.equal(coefficients(runs[0]), coefficients(runs[1]))
 
 
@@ -230,18 +226,6 @@ def test_a_checkpoint_is_not_changed_by_going_on_from_it(optimizer):
     assert torch.equal(coefficients(first), coefficients(second))
 
 
-def test_an_interrupted_run_stops_after_the_step_under_way():
-    seen = []
-
-    def interrupt(run: SolverState) -> None:
-        seen.append(run.progress.step)
-        run.interrupted = run.progress.step == 3
-
-    solution = steps_of(Line(), kan(), [kp.Adam(steps=9), kp.LeastSquares()], observers=[interrupt])
-    assert solution.status == "stopped: interrupted"
-    assert seen == [1, 2, 3] and solution.history.column("step").tolist() == [0, 1, 2, 3]
-
-
 def test_ctrl_c_is_an_interruption_and_the_old_handler_comes_back():
     before = signal.getsignal(signal.SIGINT)
 
@@ -339,32 +323,23 @@ def test_resampling_draws_new_points_every_so_many_steps():
     assert changes == [False, True, False, True]
 
 
-def test_the_limit_of_steps_is_said():
-    solution = kp.solve(Cubic(), kan(), kp.Adam(steps=3))
-    assert solution.status == "stopped: limit of 3 steps; more steps may help"
+def square(inside):
+    """`Square` with an exact solution that is wrong everywhere but on the boundary, or right."""
 
-
-class Corrupted(Square):
-    """`Square` with an exact solution that is wrong everywhere but on the boundary."""
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, self.exact)]
-
-    def exact(self, p):
+    def exact(p):
         bump = p.x * (p.x - 2) * (p.y + 1) * (p.y - 0.5)
-        return 1 + p.x - 2 * p.y + 1e6 * bump * torch.cos(p.x)
+        return 1 + p.x - 2 * p.y + inside * bump * torch.cos(p.x)
 
-
-class Clean(Corrupted):
-    def exact(self, p):
-        return 1 + p.x - 2 * p.y
+    one = Square()
+    given = [kp.Dirichlet(one.domain.boundary, exact)]
+    return Stated(one.domain, one.residual, given, exact=exact)
 
 
 @pytest.mark.parametrize("boundary", ["exact", "penalty"])
 def test_corrupting_the_exact_solution_inside_leaves_the_solution_unchanged(boundary):
     clean, corrupted = (
         kp.solve(problem, kan(width=(2, 6, 1)), boundary=boundary, verified=False)
-        for problem in (Clean(), Corrupted())
+        for problem in (square(0.0), square(1e6))
     )
     assert torch.equal(coefficients(clean), coefficients(corrupted))
     assert corrupted.errors.l2 > 1e3 * max(clean.errors.l2, 1e-3)
@@ -396,30 +371,16 @@ def test_a_problem_without_exact_solution_has_no_errors():
 
 def test_a_nonlinear_equation_agrees_with_scipy():
     """-u'' + u³ = 1 on [0, 1], u(0) = 0, u(1) = 1, against solve_bvp."""
-
-    class Reaction(kp.Problem):
-        domain = kp.Box(x=(0, 1))
-
-        def residual(self, p, u):
-            return u.value**3 - kp.laplacian(u) - 1
-
-        def conditions(self):
-            ends = self.domain.boundary
-            return [kp.Dirichlet(ends["x_min"], 0.0), kp.Dirichlet(ends["x_max"], 1.0)]
-
-    solution = kp.solve(Reaction(), kp.KAN([1, 1], degree=7, grid=8))
-    mesh = numpy.linspace(0, 1, 20)
-    theirs = solve_bvp(
-        lambda x, y: numpy.stack([y[1], y[0] ** 3 - 1]),
-        lambda a, b: numpy.array([a[0], b[0] - 1]),
-        mesh,
-        numpy.stack([mesh, 0 * mesh + 1]),
-        tol=1e-10,
-    )
-    x = numpy.linspace(0, 1, 101)
+    line = kp.Box(x=(0, 1))
+    ends = [kp.Dirichlet(line.boundary[n], v) for n, v in (("x_min", 0.0), ("x_max", 1.0))]
+    problem = Stated(line, lambda p, u: u.value**3 - kp.laplacian(u) - 1, ends)
+    solution = kp.solve(problem, kp.KAN([1, 1], degree=7, grid=8))
+    x = numpy.linspace(0, 1, 20)
+    slopes = lambda x, y: numpy.stack([y[1], y[0] ** 3 - 1])  # noqa: E731
+    gaps = lambda a, b: numpy.array([a[0], b[0] - 1])  # noqa: E731
+    theirs = solve_bvp(slopes, gaps, x, numpy.stack([x, 0 * x + 1]), tol=1e-10).sol
     ours = solution(torch.as_tensor(x)[:, None])[:, 0].numpy()
-    assert solution.status == "converged"
-    assert numpy.abs(ours - theirs.sol(x)[0]).max() < 1e-8
+    assert solution.status == "converged" and numpy.abs(ours - theirs(x)[0]).max() < 1e-8
 
 
 def finite_elements(x: numpy.ndarray, refinements: int) -> numpy.ndarray:
@@ -432,22 +393,16 @@ def finite_elements(x: numpy.ndarray, refinements: int) -> numpy.ndarray:
 
 
 def test_torsion_of_a_square_bar_agrees_with_finite_elements():
-    class Torsion(ZeroOnWalls):
-        domain = kp.Box(x=(0, 1), y=(0, 1))
-
-        def residual(self, p, u):
-            return kp.laplacian(u) + 1
-
-    solution = steps_of(Torsion(), kp.KAN([2, 40, 1], degree=7, grid=[3, 8], seed=0))
+    torsion = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), source=1, boundary=0)
+    solution = steps_of(torsion, kp.KAN([2, 40, 1], degree=7, grid=[3, 8], seed=0))
     x = torch.linspace(0.1, 0.9, 9, dtype=torch.float64)
     grid = torch.cartesian_prod(x, x)
     coarse, fine = (finite_elements(grid.T.numpy(), r) for r in (4, 5))
     error = numpy.abs(coarse - fine).max()  # of the coarse one, nearly
     assert error < 1e-4
     assert numpy.abs(solution(grid)[:, 0].numpy() - fine).max() < error
-    assert float(solution(torch.full((1, 2), 0.5).double())) == pytest.approx(
-        0.0736713533, abs=1e-6
-    )
+    middle = float(solution(torch.full((1, 2), 0.5).double()))
+    assert middle == pytest.approx(0.0736713533, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -477,3 +432,46 @@ def test_what_does_not_fit_together_is_refused(change, words):
 def test_weights_that_are_no_numbers_above_zero_are_refused(weights, words):
     with pytest.raises(kp.InputError, match=words):
         kp.Loss(**weights)
+
+
+# --- A solve in cells computes on one thread, and leaves the number of threads as it was
+
+
+BUMP = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="x * (1 - x) * y * (1 - y)")
+
+
+def counted() -> set[int]:
+    pools = {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+    return pools | {torch.get_num_threads()}
+
+
+@pytest.mark.parametrize(
+    ("network", "expected"), [(kp.Cells([2, 1], 4, 2), 1), (kp.KAN([2, 16, 1], seed=0), 2)]
+)
+def test_a_solve_in_cells_computes_on_one_thread(network: kp.KAN | kp.Cells, expected: int) -> None:
+    seen: list[set[int]] = []
+    with on_threads(2):
+        kp.solve(BUMP, network, observers=[lambda _: seen.append(counted())])
+        assert counted() == {2}
+    assert seen and all(one == {expected} for one in seen)
+
+
+def test_threads_are_restored_after_an_error() -> None:
+    before = counted()
+    with pytest.raises(ZeroDivisionError), on_threads(3):
+        assert counted() == {3}
+        raise ZeroDivisionError
+    assert counted() == before
+
+
+def test_more_threads_for_cells_are_refused() -> None:
+    config = Config.from_dict(
+        {
+            "problem": {"class": "poisson2d.py:Poisson2D"},
+            "network": {"type": "cells", "width": [2, 1]},
+            "run": {"threads": 2},
+        },
+        library.PROBLEMS,
+    )
+    with pytest.raises(kp.InputError, match=r"run\.threads must be 1 for Cells.*got 2"):
+        config.build()

@@ -5,29 +5,22 @@ import math
 import numpy
 import pytest
 import torch
+from cases import Stated, formulas
 
 import kanpinn as kp
 from kanpinn.runs.results.contents import SolveContents
 from kanpinn.solvers.summary import quantities
 
 
-class Poiseuille(kp.Problem):
+def poiseuille(answer=lambda solution: {"flow": solution.integral()}, **attributes):
     """u'' = -2 on (0, 1), u = 0 at both ends: u = y (1 - y), ∫ u = 1/6."""
-
-    domain = kp.Box(y=(0, 1))
-
-    def __init__(self, answer=lambda solution: {"flow": solution.integral()}):
-        self.quantities = answer
-
-    def residual(self, p, u):
-        return kp.laplacian(u) + 2.0
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, 0.0)]
+    line = kp.Box(y=(0, 1))
+    given, attributes["quantities"] = [kp.Dirichlet(line.boundary, 0.0)], answer
+    return Stated(line, lambda p, u: kp.laplacian(u) + 2.0, given, **attributes)
 
 
 def solved(*answer) -> kp.Solution:
-    return kp.solve(Poiseuille(*answer), kp.KAN([1, 1], degree=3), verified=False)
+    return kp.solve(poiseuille(*answer), kp.KAN([1, 1], degree=3), verified=False)
 
 
 def test_a_flow_through_a_channel_is_a_sixth():
@@ -65,33 +58,21 @@ def test_what_is_no_number_with_a_name_is_refused(answer, words):
 
 
 def test_two_fields_are_a_velocity_in_the_plane():
-    class Odd(Poiseuille):
-        velocity_fields = ("u",)
-
-    with pytest.raises(
-        kp.InputError, match=r"velocity_fields must name two fields .* in the plane"
-    ):
-        kp.solve(Odd(), kp.KAN([1, 1]))
+    words = r"velocity_fields must name two fields .* in the plane"
+    with pytest.raises(kp.InputError, match=words):
+        kp.solve(poiseuille(velocity_fields=("u",)), kp.KAN([1, 1]))
 
 
-class Decay(kp.Problem):
+def decay():
     """u_t = -u over a disk with a radius of 2, u = e^-t (1 + x)."""
-
-    domain = kp.Disk((0, 0), 2).over(t=(0, 1))
-
-    def residual(self, p, u):
-        return kp.partial(u, "t") + u.value
-
-    def conditions(self):
-        return [kp.Initial(self.domain, self.exact)]
-
-    def exact(self, p):
-        return torch.exp(-p.t) * (1 + p.x)
+    disk, exact = kp.Disk((0, 0), 2).over(t=(0, 1)), formulas("exp(-t) * (1 + x)")
+    residual = lambda p, u: kp.partial(u, "t") + u.value  # noqa: E731
+    return Stated(disk, residual, [kp.Initial(disk, exact)], exact=exact)
 
 
 def test_integrals_over_space_at_one_moment():
     network = kp.KAN([3, 80, 1], grid=1, degree=9)
-    solution = kp.solve(Decay(), network, kp.LeastSquares(), errors=False, verified=False)
+    solution = kp.solve(decay(), network, kp.LeastSquares(), errors=False, verified=False)
     disk, size = kp.Disk((0, 0), 2), math.exp(-0.5)
     assert float(solution.integral(disk, time=0.5)) == pytest.approx(4 * math.pi * size, rel=1e-5)
 

@@ -1,6 +1,5 @@
 """Kinks and jumps of initial values: found, resolved from knots on them, and left behind."""
 
-import copy
 import math
 
 import library
@@ -150,23 +149,6 @@ def test_kinks_that_lie_at_the_seam_of_a_circle():
         points = torch.stack([x, torch.full_like(x, t)], dim=1)
         assert (coarse(points) - fine(points)).abs().max() < 1e-3
     assert coarse.history.column("intervals")[1:].max() < 150
-
-
-def test_it_goes_on_bit_for_bit_while_the_kink_is_there():
-    states = []
-    whole = solved(
-        Jump(0.1),
-        1e-3,
-        errors=False,
-        observers=[lambda run: states.append(copy.deepcopy(run.state_dict()))],
-    )
-    assert (
-        states[0]["stage"]["state"]["kinks"] is not None
-        and states[-1]["stage"]["state"]["kinks"] is None
-    )
-    again = solved(Jump(0.1), 1e-3, errors=False, checkpoint=states[0])
-    one, other = (s.network.state_dict() for s in (whole, again))
-    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 @pytest.mark.parametrize("kind", [Call, Shock])

@@ -1,13 +1,17 @@
 """Networks in time windows: derivatives, states, points in several windows and after the last."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 
 import kanpinn as kp
 from kanpinn.jets import Channels, Coordinates, Jet, jet_of
 from kanpinn.networks.constraints import Circles
-from kanpinn.networks.layer import Known, get_coefficients
+from kanpinn.networks.layer import Known
 from kanpinn.spaces.jets_in_time import in_time
+from kanpinn.spaces.time_schemes import at_moments, at_stages, lagrange, legendre_series, stages
 from kanpinn.spaces.windows import legendre
 
 F = torch.float64
@@ -41,12 +45,6 @@ def check_jets(found: Jet, expected: Jet, tolerance: float = 1e-11) -> None:
         assert (a - b).abs().max() <= tolerance * (1 + b.abs().max())
 
 
-@pytest.mark.parametrize("width", [(2, 1), (2, 3, 1)])
-def test_jets_are_those_of_automatic_differentiation(width, generator):
-    network, x = made(width), spread(40, generator)
-    check_jets(network.jet(at(x)), jet_of(network.forward, x, FULL))
-
-
 def test_jets_through_inputs_of_its_own(generator):
     network, x = made((3, 4, 1)), spread(30, generator)
     circles = Circles(kp.Box(x=(-1, 1), t=(0, 1)), frozenset({"x"}), network.starts_at_zero)
@@ -65,45 +63,6 @@ def test_it_is_constant_after_the_last_window(generator):
     late = network.jet(at(x))
     assert torch.equal(late.value, end)
     assert late.gradient is not None and late.gradient[:, 1].abs().max() == 0
-
-
-def test_fields_of_time_alone(generator):
-    network = kp.Windows([1, 2])
-    c = network.members[0].layers[-1].coefficients
-    with torch.no_grad():
-        c.copy_(torch.randn(c.shape, generator=generator, dtype=F))
-    t = 2 * torch.rand(10, 1, generator=generator, dtype=F)
-    channels = Channels(("t",), True, "laplacian")
-    found = network.jet(Coordinates(channels, t, torch.ones(1, dtype=F)))
-    check_jets(found, jet_of(network.forward, t, channels))
-
-
-@pytest.mark.parametrize(
-    ("width", "end"), [([2, 1], 2.0), ([2, 1], 1.5), ([3, 4, 1], 2.0), ([1, 2], 1.0)]
-)
-def test_pieces_fill_the_domain_once(width, end, generator):
-    net = kp.Windows(width, degree=3, grid=5)
-    for number, stop in enumerate((0.5, end)):
-        net.add(stop, net.member(2), first=not number)
-    low, high = net.pieces.double().unbind(dim=1)
-    assert float((high - low).prod(dim=1).sum()) == pytest.approx(1.0)
-    places = torch.rand(200, low.shape[1], generator=generator, dtype=torch.float64)
-    inside = (places[:, None] > low) & (places[:, None] < high)
-    assert (inside.all(dim=2).sum(dim=1) == 1).all()
-    assert set(net.pieces[:, :, -1].flatten().tolist()) == {0.0, 0.25, end / 2, 1.0}
-
-
-def test_a_state_brings_its_windows(generator):
-    network, x = made(), spread(30, generator)
-    other = kp.Windows([2, 3, 1], degree=6, grid=[2, 6], seed=9)
-    other.load_state_dict(network.state_dict())
-    assert other.count == 3 and other.parameter_count == network.parameter_count
-    assert torch.equal(other.forward(x), network.forward(x))
-    assert torch.equal(get_coefficients(other.all_layers), get_coefficients(network.all_layers))
-
-
-def test_no_points():
-    assert made().forward(torch.zeros(0, 2, dtype=F)).shape == (0, 1)
 
 
 def test_legendre_polynomials():
@@ -134,15 +93,130 @@ def test_jets_in_space_times_polynomials_in_time(generator):
     check_jets(found, jet_of(whole, points, FULL))
 
 
-def test_other_methods_are_refused():
-    class Decay(kp.Problem):
-        domain = kp.Box(t=(0, 1))
+# --- Collocation in time: orders of the methods, the matrices of a window, its polynomials
 
-        def residual(self, p, u):
-            return kp.partial(u, "t") + u.value
 
-        def conditions(self):
-            return [kp.Initial(self.domain, 1.0)]
+KINDS = [(kind, s) for kind in ("radau", "gauss") for s in (1, 2, 3, 5, 8, 11)]
 
-    with pytest.raises(kp.InputError, match="Least Squares does not solve for a Windows"):
-        kp.solve(Decay(), kp.Windows([1, 1]), kp.LeastSquares())
+
+@pytest.mark.parametrize(("kind", "count"), KINDS)
+def test_the_matrix_of_slopes_differentiates_polynomials_that_start_at_zero(kind, count):
+    scheme = stages(count, kind)
+    powers = np.arange(1, count + 1)
+    values = scheme.nodes[:, None] ** powers
+    slopes = powers * scheme.nodes[:, None] ** (powers - 1)
+    assert np.abs(scheme.slopes @ values - slopes).max() < 1e-10 * count**2
+
+
+@pytest.mark.parametrize(("kind", "count"), KINDS)
+def test_half_of_the_eigenvalues_stand_for_all(kind, count):
+    scheme = stages(count, kind)
+    whole = (scheme.vectors * scheme.eigenvalues) @ scheme.rows
+    assert np.abs(whole.real - scheme.slopes).max() < 1e-9 * np.abs(scheme.slopes).max()
+    assert len(scheme.eigenvalues) == (count + 1) // 2
+
+
+def test_radau_ends_with_a_stage_and_gauss_is_symmetric():
+    assert stages(4).nodes[-1] == 1
+    nodes = stages(4, "gauss").nodes
+    assert np.allclose(nodes + nodes[::-1], 1, atol=1e-15)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_polynomials_of_a_window(order):
+    """With u = t⁴ in a window from 1 to 3, where value and rate start at 1 and 4."""
+    scheme, length = stages(4), 2.0
+    at = 1 + length * scheme.nodes
+    starts = np.array([1.0, 4.0])[:order]
+    unknowns = at**4 - 1 if order == 1 else 4 * at**3 - 4
+    states = np.concatenate([starts, unknowns])
+    moments = np.array([0.0, 0.3, 1.0, 1.4])
+    t = 1 + length * moments
+    found = at_moments(scheme, moments, length, order, 2).rates
+    for rates, wanted in zip(found, (t**4, 4 * t**3, 12 * t**2), strict=True):
+        assert np.abs(rates @ states - wanted).max() < 1e-11
+    found = at_stages(scheme, length, order, 2).rates
+    for rates, wanted in zip(found, (at**4, 4 * at**3, 12 * at**2), strict=True):
+        assert np.abs(rates @ states - wanted).max() < 1e-11
+
+
+def test_lagrange_polynomials_and_legendre_series():
+    nodes, at = np.array([0.0, 0.2, 0.7, 1.0]), np.array([0.1, 0.5])
+    cube = nodes**3
+    assert np.allclose(lagrange(nodes, at) @ cube, at**3)
+    assert np.allclose(lagrange(nodes, at, 1) @ cube, 3 * at**2)
+    series = legendre_series(nodes) @ (2 * nodes - 1)
+    assert np.allclose(series, [0, 1, 0, 0], atol=1e-14)
+
+
+class Swing(kp.Problem):
+    """u' = 3 v, v' = -3 u."""
+
+    domain = kp.Box(t=(0, 1))
+    fields = ("u", "v")
+
+    def residual(self, p, u, v):
+        return kp.partial(u, "t") - 3 * v.value, kp.partial(v, "t") + 3 * u.value
+
+    def conditions(self):
+        return [kp.Initial(self.domain, 1.0, field="u"), kp.Initial(self.domain, 0.0, field="v")]
+
+
+class Smooth(Swing):
+    """The same beside w' = 4 w (1 - w), w = 1 / (1 + e^-4t)."""
+
+    fields = ("u", "v", "w")
+
+    def residual(self, p, u, v, w):
+        return *super().residual(p, u, v), kp.partial(w, "t") - 4 * w.value * (1 - w.value)
+
+    def conditions(self):
+        return [*super().conditions(), kp.Initial(self.domain, 0.5, field="w")]
+
+
+# The numbers of windows, of which the finer ones leave errors above those of rounding.
+WINDOWS = {1: (16, 32), 2: (8, 16), 3: (6, 9), 4: (4, 6), 5: (4, 6)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [("radau", s) for s in WINDOWS] + [("gauss", s) for s in WINDOWS],
+)
+def test_orders_at_the_end_of_windows(kind, count):
+    """They are 2s - 1 (Radau) and 2s (Gauss) for a linear and a nonlinear equation."""
+    exact = torch.tensor([math.cos(3), -math.sin(3), 1 / (1 + math.exp(-4))], dtype=F)
+    coarse, fine = WINDOWS[count]
+    errors = []
+    for windows in (coarse, fine):
+        march = kp.March(1e-12, windows=windows, stages=count, scheme=kind)
+        settings = {"verified": False, "errors": False}
+        solution = kp.solve(Smooth(), kp.Windows([1, 3]), march, **settings)
+        gaps = (solution(torch.ones(1, 1, dtype=F))[0] - exact).abs()
+        errors.append((gaps[:2].norm(), gaps[2]))
+    for before, after in zip(*errors, strict=True):
+        observed = math.log(before / after) / math.log(fine / coarse)
+        assert observed == pytest.approx(2 * count - (kind == "radau"), abs=0.5), errors
+
+
+def test_gauss_preserves_a_quadratic_invariant():
+    march = kp.March(1e-12, windows=20, stages=2, scheme="gauss")
+    solution = kp.solve(Swing(), kp.Windows([1, 2]), march, verified=False, errors=False)
+    t = torch.linspace(0, 1, 21, dtype=F)[:, None]
+    energy = solution(t).square().sum(dim=1)
+    assert (energy - 1).abs().max() < 1e-13
+
+
+@pytest.mark.parametrize("arguments", [(0, "radau"), (40, "radau"), (3, "lobatto")])
+def test_other_stages_are_refused(arguments):
+    with pytest.raises(kp.InputError):
+        stages(*arguments)
+
+
+@pytest.mark.parametrize("kind", ["radau", "gauss"])
+def test_many_stages_keep_their_digits(kind):
+    scheme = stages(39, kind)
+    at = np.linspace(0, 1, 7)
+    nodes = np.concatenate([[0.0], scheme.nodes])
+    assert np.abs(lagrange(nodes, at) @ np.cos(9 * nodes) - np.cos(9 * at)).max() < 1e-12
+    change = np.cos(9 * scheme.nodes) - 1
+    assert np.abs(scheme.slopes @ change + 9 * np.sin(9 * scheme.nodes)).max() < 1e-9

@@ -1,20 +1,26 @@
 """Marches with cells in space: errors beside their estimates, moving cells, resuming, refusals."""
 
-import copy
-import dataclasses
 import math
-from typing import ClassVar
+from dataclasses import dataclass
 
 import pytest
 import torch
+from cases import Manufactured, Stated, formulas
+from scipy.special import jn_zeros
 
 import kanpinn as kp
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
+from kanpinn.pde.conditions import OnBoundary
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.tree import Tree
 from kanpinn.tasks import cell_march
+from kanpinn.tasks.cells_in_time import leaves_of_boxes, on_parts, with_boxes
 from kanpinn.tasks.window import solve_window
 
 F = torch.float64
+ROD = kp.Box(x=(0, 1), t=(0, 1))
+d = kp.partial
 
 
 def walls_of(domain):
@@ -23,34 +29,25 @@ def walls_of(domain):
     return domain.boundary[tuple(name for name in names if name not in ("initial", "final"))]
 
 
-class Heat(kp.Problem):
-    """u_t = Δu + f in a disk with a hole; the solution is a sum of two products."""
-
-    domain = (kp.Disk((0, 0), 1.0) - kp.Disk((0.3, 0.2), 0.25, name="hole")).over(t=(0, 0.1))
-
-    def residual(self, p, u):
-        source = torch.sin(3 * p.x + p.y) * (4 * torch.cos(4 * p.t) + 10 * torch.sin(4 * p.t))
-        return kp.partial(u, "t") - kp.partial(u, "x", "x") - kp.partial(u, "y", "y") - source
-
-    def conditions(self):
-        return [
-            kp.Initial(self.domain, self.exact),
-            kp.Dirichlet(walls_of(self.domain), self.exact),
-        ]
-
-    def exact(self, p):
-        wave = torch.sin(4 * p.t) * torch.sin(3 * p.x + p.y)
-        return wave + torch.exp(-2 * p.t) * torch.cos(p.x) * torch.cos(p.y)
+# on a disk with a hole; the solution is a sum of two products
+HEAT = kp.Heat(
+    (kp.Disk((0, 0), 1.0) - kp.Disk((0.3, 0.2), 0.25, name="hole")).over(t=(0, 0.1)),
+    exact="sin(4 * t) * sin(3 * x + y) + exp(-2 * t) * cos(x) * cos(y)",
+)
 
 
-class Notch(Heat):
+class Notch(kp.Problem):
     """u_t = Δu + f on the L-shape, with a singular solution (1 + sin t) r^(2/3) sin(2 φ / 3)."""
 
     domain = kp.LShape().over(t=(0, 1))
 
     def residual(self, p, u):
         source = torch.cos(p.t) * self.singular(p)
-        return kp.partial(u, "t") - kp.partial(u, "x", "x") - kp.partial(u, "y", "y") - source
+        return d(u, "t") - d(u, "x", "x") - d(u, "y", "y") - source
+
+    def conditions(self):
+        walls = kp.Dirichlet(walls_of(self.domain), self.exact)
+        return [kp.Initial(self.domain, self.exact), walls]
 
     def singular(self, p):
         turn = 0.2  # the discontinuity of the angle lies outside
@@ -61,28 +58,21 @@ class Notch(Heat):
         return (1 + torch.sin(p.t)) * self.singular(p)
 
 
-class Wave(kp.Problem):
+def wave():
     """u_t + u u_x = ν u_xx + f, periodic, with u = 1 + sin π(x - t) / 2; and w = u²."""
 
-    domain = kp.Box(x=(-1, 1), t=(0, 1))
-    fields = ("u", "w")
-
-    def residual(self, p, u, w):
+    def residual(p, u, w):
         phase = math.pi * (p.x - p.t)
         slope, bend = math.pi / 2 * torch.cos(phase), -(math.pi**2) / 2 * torch.sin(phase)
         source = -slope + (1 + torch.sin(phase) / 2) * slope - 0.05 * bend
-        flow = kp.partial(u, "t") + u.value * kp.partial(u, "x") - 0.05 * kp.partial(u, "x", "x")
+        flow = d(u, "t") + u.value * d(u, "x") - 0.05 * d(u, "x", "x")
         return flow - source, w.value - u.value**2
 
-    def conditions(self):
-        return [kp.Initial(self.domain, self.start, field="u"), kp.Periodic(self.domain, "x")]
-
-    def start(self, p):
-        return 1 + torch.sin(math.pi * p.x) / 2
-
-    def exact(self, p):
-        u = 1 + torch.sin(math.pi * (p.x - p.t)) / 2
-        return torch.cat([u, u**2], dim=1)
+    ring = kp.Box(x=(-1, 1), t=(0, 1))
+    start = kp.Initial(ring, "1 + sin(pi * x) / 2", field="u")
+    u = "(1 + sin(pi * (x - t)) / 2)"
+    exact = formulas([u, f"{u}**2"])
+    return Stated(ring, residual, [start, kp.Periodic(ring, "x")], fields=("u", "w"), exact=exact)
 
 
 def solved(problem, network, tolerance, **settings):
@@ -99,9 +89,7 @@ def error_of(solution):
     return errors, solution.history.rows[-1]["estimated_error"]
 
 
-@pytest.mark.parametrize(
-    ("problem", "tolerance", "degree"), [(Heat(), 1e-4, 5), (Notch(), 1e-2, 4)]
-)
+@pytest.mark.parametrize(("problem", "tolerance", "degree"), [(HEAT, 1e-4, 5), (Notch(), 1e-2, 4)])
 def test_errors_are_those_that_are_estimated(problem, tolerance, degree):
     solution = solved(problem, kp.CellWindows([3, 1], degree, 1), tolerance)
     (error,), estimated = error_of(solution)
@@ -112,7 +100,7 @@ def test_errors_are_those_that_are_estimated(problem, tolerance, degree):
 
 def test_nonlinear_system_with_an_algebraic_field_and_a_period():
     network = kp.CellWindows([2, 2], degree=10, cells=4)
-    solution = solved(Wave(), network, 1e-7)
+    solution = solved(wave(), network, 1e-7)
     errors, estimated = error_of(solution)
     assert solution.status == "converged"
     assert errors.max() < 1e-7
@@ -165,38 +153,18 @@ def test_flow_with_a_pressure_that_is_free_up_to_a_constant():
     assert change.std() < 1e-2
 
 
-class Bump(kp.Problem):
-    """u_t + u_x = u_xx / 1000 + f with a narrow bump that moves."""
-
-    domain = kp.Box(x=(0, 1), t=(0, 1))
-
-    def exact(self, p):
-        return torch.exp(-1000 * (p.x - 0.2 - p.t / 2) ** 2)
-
-    def residual(self, p, u):
-        z, bump = p.x - 0.2 - p.t / 2, self.exact(p)
-        source = (-1000 * z - 1e-3 * (4e6 * z**2 - 2000)) * bump
-        return kp.partial(u, "t") + kp.partial(u, "x") - 1e-3 * kp.partial(u, "x", "x") - source
-
-    def conditions(self):
-        ends = self.domain.boundary["x_min", "x_max"]
-        return [kp.Initial(self.domain, self.exact), kp.Dirichlet(ends, self.exact)]
+def advected(p, u):
+    return d(u, "t") + d(u, "x") - 1e-3 * d(u, "x", "x")
 
 
-class Moved(Bump):
-    """The bump moves by six of its widths."""
+def bump(end):
+    """u_t + u_x = u_xx / 1000 + f with a narrow bump, which moves by sixteen widths in a unit."""
+    return Manufactured(kp.Box(x=(0, 1), t=(0, end)), advected, "exp(-1000 * (x - 0.2 - t / 2)**2)")
 
-    domain = kp.Box(x=(0, 1), t=(0, 0.4))
 
-
-def test_cells_follow_a_bump_and_a_checkpoint_goes_on():
-    network, kept = kp.CellWindows([2, 1], degree=8, cells=2), {}
-
-    def keep(state):
-        if state.progress.step == 4:
-            kept.update(copy.deepcopy(state.state_dict()))
-
-    solution = solved(Moved(), network, 1e-3, observers=[keep])
+def test_cells_follow_a_bump():
+    network = kp.CellWindows([2, 1], degree=8, cells=2)
+    solution = solved(bump(0.4), network, 1e-3)
     assert solution.status == "converged"
     assert error_of(solution)[0].max() < 1e-3
     early, late = (one.layer.tree for one in (network.members[0], network.members[-1]))
@@ -204,60 +172,47 @@ def test_cells_follow_a_bump_and_a_checkpoint_goes_on():
     widths = [float(tree.widths[tree.locate(first, torch.tensor([0]))]) for tree in (early, late)]
     assert widths[1] >= 4 * widths[0]  # cells behind the bump have become larger again
     assert len(late) <= 1.5 * len(early)
-    again = solved(Moved(), kp.CellWindows([2, 1], 8, 2), 1e-3, checkpoint=kept)
-    points = torch.rand(50, 2, generator=torch.Generator().manual_seed(1), dtype=F)
-    assert torch.allclose(again(points), solution(points), atol=1e-9, rtol=0)
 
 
-class Spreading(Bump):
-    """u_t = u_xx: a narrow peak becomes wide."""
-
-    domain = kp.Box(x=(0, 1), t=(0, 0.02))
-
-    def exact(self, p):
-        wide = 1 + 8000 * p.t
-        return torch.exp(-2000 * (p.x - 0.4) ** 2 / wide) / wide**0.5
-
-    def residual(self, p, u):
-        return kp.partial(u, "t") - kp.partial(u, "x", "x")
+# a narrow peak becomes wide
+SPREADING = Manufactured(
+    kp.Box(x=(0, 1), t=(0, 0.02)),
+    lambda p, u: d(u, "t") - d(u, "x", "x"),
+    "exp(-2000 * (x - 0.4)**2 / (1 + 8000 * t)) / (1 + 8000 * t)**0.5",
+    source=False,
+)
 
 
 def test_cells_become_larger_where_a_solution_becomes_smooth():
     network = kp.CellWindows([2, 1], degree=6, cells=4)
-    solution = solved(Spreading(), network, 1e-3)
+    solution = solved(SPREADING, network, 1e-3)
     counts = [len(one.layer.tree) for one in network.members]
     assert solution.status == "converged"
     assert error_of(solution)[0].max() < 5e-4
     assert counts[-1] < 0.7 * max(counts)
 
 
-class Transport(Bump):
-    """u_t + 5 u_x = u_xx / 100, periodic: a wave that moves and decays slowly."""
-
-    domain = kp.Box(x=(0, 1), t=(0, 0.4))
-
-    def exact(self, p):
-        decay = torch.exp(-0.04 * math.pi**2 * p.t)
-        return decay * torch.sin(2 * math.pi * (p.x - 5 * p.t))
-
-    def residual(self, p, u):
-        return kp.partial(u, "t") + 5 * kp.partial(u, "x") - 0.01 * kp.partial(u, "x", "x")
-
-    def conditions(self):
-        return [kp.Initial(self.domain, self.exact), kp.Periodic(self.domain, "x")]
+# a periodic wave that moves and decays slowly
+TRANSPORT = Manufactured(
+    kp.Box(x=(0, 1), t=(0, 0.4)),
+    lambda p, u: d(u, "t") + 5 * d(u, "x") - 0.01 * d(u, "x", "x"),
+    "exp(-0.04 * pi**2 * t) * sin(2 * pi * (x - 5 * t))",
+    periodic=("x",),
+    source=False,
+)
 
 
 def test_windows_that_are_short_beside_the_cells_are_stable():
     march = kp.March(windows=40, stages=3)
     network = kp.CellWindows([2, 1], degree=5, cells=4)
-    solution = kp.solve(Transport(), network, march, errors=False, verified=False)
+    solution = kp.solve(TRANSPORT, network, march, errors=False, verified=False)
     assert error_of(solution)[0] < 2e-4
 
 
 @pytest.mark.parametrize(("tolerance", "resolved"), [(5e-4, True), (1e-4, False)])
 def test_cells_that_stay_are_judged_by_the_errors_that_are_left_of_all_windows(tolerance, resolved):
     march, network = kp.March(tolerance, regrade=False), kp.CellWindows([2, 1], 4, cells=4)
-    solution = kp.solve(Transport(), network, march, errors=False, verified=False)
+    solution = kp.solve(TRANSPORT, network, march, errors=False, verified=False)
     (error,), estimated = error_of(solution)
     added = sum(row.get("space_error", 0.0) for row in solution.history.rows)
     assert added > 2 * tolerance  # the equation damps them
@@ -275,7 +230,7 @@ def test_a_linearisation_is_for_windows_of_one_length_and_dropped_before_it_fail
 
     monkeypatch.setattr(cell_march, "solve_window", solve)
     march = kp.March(1e-3, stages=3, regrade=False)
-    kp.solve(Wave(), kp.CellWindows([2, 2], 4, 4), march, errors=False, verified=False)
+    kp.solve(wave(), kp.CellWindows([2, 2], 4, 4), march, errors=False, verified=False)
     lengths = {}
     for cells, length, converged in tried:
         assert converged
@@ -283,96 +238,206 @@ def test_a_linearisation_is_for_windows_of_one_length_and_dropped_before_it_fail
     assert 1 < len(lengths) < len(tried)
 
 
-class Pulse(Bump):
+def pulse():
     """u_t = u_xx / 10 - k(t) u, where k is large for a moment only."""
 
-    def exact(self, p):
+    def exact(p):
         passed = 10 * torch.special.ndtr((p.t - 0.6) / 0.02)
         return torch.exp(-0.1 * math.pi**2 * p.t - passed) * torch.sin(math.pi * p.x)
 
-    def residual(self, p, u):
-        pulse = torch.exp(-(((p.t - 0.6) / 0.02) ** 2) / 2) / (0.02 * math.sqrt(2 * math.pi))
-        return kp.partial(u, "t") - 0.1 * kp.partial(u, "x", "x") + 10 * pulse * u.value
+    def residual(p, u):
+        k = torch.exp(-(((p.t - 0.6) / 0.02) ** 2) / 2) / (0.02 * math.sqrt(2 * math.pi))
+        return d(u, "t") - 0.1 * d(u, "x", "x") + 10 * k * u.value
+
+    ends = kp.Dirichlet(ROD.boundary["x_min", "x_max"])
+    return Stated(ROD, residual, [kp.Initial(ROD, "sin(pi * x)"), ends], exact=exact)
 
 
-def test_a_coefficient_that_varies_for_a_moment_only():
-    solution = solved(Pulse(), kp.CellWindows([2, 1], degree=7, cells=2), 1e-3)
+def dispersed():
+    """u_t - u_xxt / 10 = u_xx, and the values of u are given on the whole boundary."""
+    exact = formulas(f"exp(-{math.pi**2 / (1 + math.pi**2 / 10)} * t) * sin(pi * x)")
+    given = [kp.Initial(ROD, exact), kp.Dirichlet(ROD.boundary, exact)]
+    residual = lambda p, u: d(u, "t") - d(u, "x", "x", "t") / 10 - d(u, "x", "x")  # noqa: E731
+    return Stated(ROD, residual, given, exact=exact)
+
+
+@pytest.mark.parametrize(
+    ("problem", "degree", "tolerance"),
+    [(pulse(), 7, 1e-3), (dispersed(), 6, 1e-4)],
+    ids=["a pulse in a coefficient", "a mixed derivative, and a condition on the whole boundary"],
+)
+def test_errors_are_within_the_tolerance(problem, degree, tolerance):
+    solution = solved(problem, kp.CellWindows([2, 1], degree=degree, cells=2), tolerance)
     assert solution.status == "converged"
-    assert error_of(solution)[0] < 1e-3
+    assert error_of(solution)[0] < tolerance
 
 
 def test_a_march_ends_where_cells_would_be_too_many():
     march = kp.March(tolerance=1e-5, cells=6)
-    solution = kp.solve(Bump(), kp.CellWindows([2, 1], degree=4, cells=4), march, errors=False)
+    solution = kp.solve(bump(1), kp.CellWindows([2, 1], degree=4, cells=4), march, errors=False)
     assert solution.status.startswith("failed: from t = 0 on the solution is not resolved")
     assert "would be more than cells = 6" in solution.status
 
 
-class Dispersed(Bump):
-    """u_t - u_xxt / 10 = u_xx, and the values of u are given on the whole boundary."""
-
-    def exact(self, p):
-        rate = math.pi**2 / (1 + math.pi**2 / 10)
-        return torch.exp(-rate * p.t) * torch.sin(math.pi * p.x)
-
-    def residual(self, p, u):
-        mixed = kp.partial(u, "x", "x", "t")
-        return kp.partial(u, "t") - mixed / 10 - kp.partial(u, "x", "x")
-
-    def conditions(self):
-        return [
-            kp.Initial(self.domain, self.exact),
-            kp.Dirichlet(self.domain.boundary, self.exact),
-        ]
-
-
-def test_mixed_derivatives_and_a_condition_on_the_whole_boundary():
-    solution = solved(Dispersed(), kp.CellWindows([2, 1], degree=6, cells=2), 1e-4)
-    assert solution.status == "converged"
-    assert error_of(solution)[0] < 1e-4
-
-
-class Backward(Bump):
-    """The heat equation with time reversed."""
-
-    def residual(self, p, u):
-        return kp.partial(u, "t") + kp.partial(u, "x", "x")
-
-
-class Weighted(Bump):
-    """A condition with a weight."""
-
-    def conditions(self):
-        first, ends = super().conditions()
-        return [first, dataclasses.replace(ends, weight=2.0)]
-
-
-class Unknown(Bump):
-    """An unknown number in the equation."""
-
-    unknowns: ClassVar = {"a": kp.Unknown(1.0)}
-
-    def residual(self, p, u, a):
-        return kp.partial(u, "t") - a * kp.partial(u, "x", "x")
+def stated(residual=advected, weight=1.0, **more):
+    """A march from zero with a residual, and a weight of the condition at the ends."""
+    ends = kp.Dirichlet(ROD.boundary["x_min", "x_max"], 0.0, weight=weight)
+    return Stated(ROD, residual, [kp.Initial(ROD, "sin(pi * x)"), ends], **more)
 
 
 @pytest.mark.parametrize(
     ("problem", "march", "said"),
     [
-        (Backward(), kp.March(), "ill-posed forward in t"),
-        (Weighted(), kp.March(), "weight of conditions.* must be left out"),
-        (Unknown(), kp.March(), "without unknowns"),
-        (Bump(), kp.March(scheme="gauss"), "odd number of stages"),
-        (Bump(), kp.March(stages=4), "odd number of stages"),
+        (stated(lambda p, u: d(u, "t") + d(u, "x", "x")), {}, "ill-posed forward in t"),
+        (stated(weight=2.0), {}, "weight of conditions.* must be left out"),
+        (
+            stated(lambda p, u, a: d(u, "t") - a * d(u, "x", "x"), unknowns={"a": kp.Unknown(1.0)}),
+            {},
+            "without unknowns",
+        ),
+        (stated(), {"scheme": "gauss"}, "odd number of stages"),
+        (stated(), {"stages": 4}, "odd number of stages"),
     ],
 )
 def test_refusals(problem, march, said):
     with pytest.raises(kp.InputError, match=said):
-        kp.solve(problem, kp.CellWindows([2, 1]), march)
+        kp.solve(problem, kp.CellWindows([2, 1]), kp.March(**march))
 
 
-def test_width_without_space_is_refused():
-    with pytest.raises(kp.InputError, match="at least 2 inputs"):
-        kp.CellWindows([1, 1])
-    with pytest.raises(kp.InputError, match="no hidden layers"):
-        kp.CellWindows([3, 4, 1])
+@pytest.mark.parametrize(
+    ("width", "said"), [([1, 1], "at least 2 inputs"), ([3, 4, 1], "no hidden layers")]
+)
+def test_widths_that_cells_in_space_cannot_have_are_refused(width, said):
+    with pytest.raises(kp.InputError, match=said):
+        kp.CellWindows(width)
+
+
+# --- Marches with cells in space of equations of second order in time
+
+
+def solved_with_errors(problem, network, tolerance):
+    """The solution, its relative error in each field, and the estimated one."""
+    march = kp.March(tolerance=tolerance)
+    solution = kp.solve(problem, network, march, errors=False, verified=False)
+    p = sample(problem.domain, 2000, "sobol")
+    wanted = problem.exact(p)
+    errors = (solution(p.coords) - wanted).norm(dim=0) / wanted.norm(dim=0)
+    return solution, errors, solution.history.rows[-1]["estimated_error"]
+
+
+HOLE = (kp.Disk((0, 0), 1.0) - kp.Disk((0.3, 0.2), 0.25)).over(t=(0, 0.2))
+MOVING = "sin(3*x + y + 4*t) + cos(2*y - 3*t) * exp(x / 2)"
+
+
+def test_waves_around_a_hole_have_the_errors_that_are_estimated():
+    problem = kp.Wave(HOLE, exact=MOVING)
+    solution, (error,), estimated = solved_with_errors(problem, kp.CellWindows([3, 1], 5, 1), 1e-3)
+    assert solution.status == "converged"
+    assert error < 1e-3
+    assert estimated / 10 < error < 3 * estimated
+
+
+class Drum(kp.Problem):
+    """u_tt = Δu in a disk: the lowest mode J₀(k r) cos(k t), over one period."""
+
+    number = float(jn_zeros(0, 1)[0])
+    domain = kp.Disk((0, 0), 1.0).over(t=(0, 2 * math.pi / number))
+
+    def residual(self, p, u):
+        return kp.partial(u, "t", "t") - kp.partial(u, "x", "x") - kp.partial(u, "y", "y")
+
+    def conditions(self):
+        start = kp.Initial(self.domain, self.exact, rate=0.0)
+        return [start, kp.Dirichlet(self.domain.boundary["circle"])]
+
+    def exact(self, p):
+        shape = torch.special.bessel_j0(self.number * (p.x**2 + p.y**2).sqrt())
+        return shape * torch.cos(self.number * p.t)
+
+
+def test_a_mode_of_a_drum_comes_back_after_a_period():
+    solution, (error,), _ = solved_with_errors(Drum(), kp.CellWindows([3, 1], 7, 1), 1e-3)
+    assert solution.status == "converged"
+    assert error < 1e-3
+    ends = torch.tensor([[0.3, 0.4, 0.0], [0.3, 0.4, float(Drum.domain.bounds[1][-1])]]).double()
+    first, last = solution(ends)
+    assert last == pytest.approx(float(first), abs=1e-3)
+
+
+class Coupled(kp.Problem):
+    """Two damped fields that act on each other; waves leave through the end at x = 1."""
+
+    domain = kp.Box(x=(0, 1), t=(0, 1))
+    fields = ("u", "v")
+
+    def residual(self, p, u, v):
+        mixed = 0.1 * kp.partial(u, "x", "t")
+        first = kp.partial(u, "t", "t") + kp.partial(u, "t") - kp.partial(u, "x", "x") + mixed
+        second = kp.partial(v, "t", "t") - kp.partial(v, "x", "x") - u.value
+        return first + u.value * v.value - self.first(p), second - self.second(p)
+
+    def exact(self, p):
+        return torch.cat([torch.sin(2 * p.x - p.t), torch.cos(p.x + 2 * p.t)], dim=1)
+
+    def first(self, p):
+        u, v = self.exact(p).split(1, dim=1)
+        return 3.2 * u - torch.cos(2 * p.x - p.t) + u * v
+
+    def second(self, p):
+        u, v = self.exact(p).split(1, dim=1)
+        return -3 * v - u
+
+    def rates(self, p):
+        return torch.cat([-torch.cos(2 * p.x - p.t), -2 * torch.sin(p.x + 2 * p.t)], dim=1)
+
+    def conditions(self):
+        x_min, x_max = (self.domain.boundary[name] for name in ("x_min", "x_max"))
+        return [
+            kp.Initial(self.domain, self.exact, self.rates),
+            kp.Dirichlet(x_min, self.exact),
+            Leaving(x_max),
+        ]
+
+
+@dataclass(frozen=True)
+class Leaving(OnBoundary):
+    """∂/∂t + ∂/∂x of both fields have the values of the solution of `Coupled`."""
+
+    def residual(self, p, u, v):
+        first = kp.partial(u, "t") + kp.partial(u, "x") - torch.cos(2 * p.x - p.t)
+        return first, kp.partial(v, "t") + kp.partial(v, "x") + 3 * torch.sin(p.x + 2 * p.t)
+
+
+def test_nonlinear_system_with_damping_and_a_condition_on_the_rate():
+    solution, errors, estimated = solved_with_errors(Coupled(), kp.CellWindows([2, 2], 8, 2), 1e-6)
+    assert solution.status == "converged"
+    assert errors.max() < min(1e-6, 10 * estimated)
+
+
+# --- Families of cells that give way to larger ones: which they are, and the functions in these
+
+
+def test_the_parts_of_a_polynomial_give_it_back():
+    polynomials = LocalPolynomials(4, 3)
+    generator = torch.Generator().manual_seed(0)
+    whole = torch.randn(polynomials.size, 2, generator=generator, dtype=torch.float64)
+    parts = on_parts(polynomials)
+    each = parts @ whole
+    assert torch.allclose(each.square().sum(dim=(0, 1)), 8 * whole.square().sum(dim=0))
+    assert torch.allclose(torch.einsum("plk,plm->km", parts, each) / 8, whole)
+
+
+def test_a_halved_box_comes_back_unless_a_part_is_missing_or_halved():
+    tree = Tree.uniform([2, 1])
+    halved, _ = tree.split(tree.everywhere(torch.tensor([True, True])))
+    smaller, _ = halved.split(halved.everywhere(torch.arange(8) == 5))
+    whole = torch.ones(len(smaller), dtype=torch.bool)
+    found = leaves_of_boxes(smaller, whole)
+    assert len(found) == 2  # that of the other root, and the smallest leaves
+    larger, kept = with_boxes(smaller, found)
+    assert len(larger) == 5 and len(kept) == len(smaller) - 8
+    again, _ = larger.split(larger.everywhere(torch.arange(5) >= 3))
+    ordered = [sorted(map(tuple, one.boxes.flatten(1).tolist())) for one in (again, smaller)]
+    assert ordered[0] == ordered[1]
+    whole[found[0, 0]] = False
+    assert len(leaves_of_boxes(smaller, whole)) == 1

@@ -1,13 +1,21 @@
 """Newton's method in cells: when its steps end, and for which fields."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
+from cases import Manufactured, OnWalls, Stated, error_of, formulas, solved_in_cells
 
 import kanpinn as kp
+from kanpinn.geometry import Points
+from kanpinn.jets import Linearised, find_channels, zero_jet
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.system.cell_system import CellSystem
+from kanpinn.spaces.cells.tree import Tree
 from kanpinn.tasks.adaptive import NewtonProgress
-from kanpinn.tasks.cell_errors import ErrorProgress
+from kanpinn.tasks.cell_errors import ErrorProgress, attributed, left_out
+from kanpinn.tasks.refinement import coordinates_to_refine, part_to_refine, to_refine, waves_along
 
 
 def test_the_changes_that_are_left_follow_from_the_rate():
@@ -59,53 +67,317 @@ def test_steps_are_counted_on_all_trees_and_a_failure_leaves_no_estimate():
     assert error.estimate == pytest.approx(0.05)
 
 
-class Shock(kp.Problem):
-    """u u_x = ε u_xx with ε = 0.08, whose solution -tanh((x - a) / 2ε) has a shock at a = 0.3."""
-
-    domain = kp.Box(x=(0, 1))
-
-    def residual(self, p, u):
-        return u.value * kp.partial(u, "x") - 0.08 * kp.partial(u, "x", "x")
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, self.exact)]
-
-    def exact(self, p):
-        return -torch.tanh((p.x - 0.3) / 0.16)
+# u u_x = ε u_xx with ε = 0.08, whose solution has a shock at x = 0.3
+SHOCK = Manufactured(
+    kp.Box(x=(0, 1)),
+    lambda p, u: u.value * kp.partial(u, "x") - 0.08 * kp.partial(u, "x", "x"),
+    "-tanh((x - 0.3) / 0.16)",
+    source=False,
+)
 
 
 def test_cells_are_halved_where_the_steps_do_not_contract():
-    solution = kp.solve(Shock(), kp.Cells([1, 1], 4, 2), kp.AdaptiveLeastSquares(1e-8))
+    solution = kp.solve(SHOCK, kp.Cells([1, 1], 4, 2), kp.AdaptiveLeastSquares(1e-8))
     assert solution.status == "converged" and solution.errors.l2_relative < 3e-8
 
 
-class Pair(kp.Problem):
+def pair(**settings):
     """Δu = 0 beside Δq = f, where q is large and has a steep slope."""
-
-    domain = kp.Box(x=(0, 1), y=(0, 1))
-    fields = ("u", "q")
-
-    def residual(self, p, u, q):
-        return kp.laplacian(u), (kp.laplacian(q) - self.source(p)[:, 1:]) / 1e6
-
-    def conditions(self):
-        boundary = self.domain.boundary
-        return [
-            kp.Dirichlet(boundary, lambda p: self.exact(p)[0], field="u"),
-            kp.Dirichlet(boundary, lambda p: self.exact(p)[1], field="q"),
-        ]
-
-    def exact(self, p):
-        return torch.exp(p.x) * torch.sin(p.y), 1e6 * torch.tanh(20 * (p.x - p.y))
-
-
-class FirstOfPair(Pair):
-    error_fields = ("u",)
+    residual = lambda p, u, q: (kp.laplacian(u), kp.laplacian(q) / 1e6)  # noqa: E731
+    exact = ("exp(x) * sin(y)", "1e6 * tanh(20 * (x - y))")
+    square = kp.Box(x=(0, 1), y=(0, 1))
+    return Manufactured(square, residual, exact, fields=("u", "q"), **settings)
 
 
 def test_cells_are_halved_for_the_fields_whose_errors_count():
-    for problem, halved in ((FirstOfPair(), False), (Pair(), True)):
+    for problem, halved in ((pair(error_fields=("u",)), False), (pair(), True)):
         network = kp.Cells([2, 2], 8, 2)
         solution = kp.solve(problem, network, kp.AdaptiveLeastSquares(1e-4), verified=False)
         assert solution.status == "converged" and solution.errors.l2_relative < 3e-4
         assert (network.count > 30) == halved
+
+
+# --- Which cells are halved: near the tolerance, and where little time is left
+
+
+@pytest.mark.parametrize(
+    ("most", "halved"), [(math.inf, 100), (370, 90), (310, 65), (210, 35), (200, 100)]
+)
+def test_a_part_of_the_cells_down_to_a_third_is_halved_where_not_all_fit(most, halved):
+    """All cells have the same error, and each that is halved becomes four."""
+    tree, polynomials = Tree.uniform((10, 10)), LocalPolynomials(3, 2)
+    solved = SimpleNamespace(
+        system=SimpleNamespace(geometry=SimpleNamespace(tree=tree), polynomials=polynomials),
+        solution=SimpleNamespace(coefficients=torch.ones(100, polynomials.size, 1).double()),
+    )
+    nowhere = SimpleNamespace(
+        divisible=lambda geometry: torch.ones(100, dtype=torch.bool),
+        coordinates=lambda geometry, steep: torch.ones_like(steep),
+    )
+    chosen = to_refine(
+        SimpleNamespace(singularities=nowhere), solved, torch.ones(100).double(), 1.0, most
+    )
+    assert int(chosen.any(dim=1).sum()) == halved
+
+
+def test_near_the_tolerance_the_other_cells_keep_an_error_below_it():
+    for estimate in (3e-8, 3e-7, 9e-7):
+        left = (1 - part_to_refine(1e-8, estimate, 0.9)) ** 0.5 * estimate
+        assert 0.8e-8 < left < 0.9e-8
+    assert part_to_refine(1e-8, 2e-6, 0.9) == 0.9
+    assert part_to_refine(1e-8, 1e-8, 0.9) == 0.5
+
+
+@pytest.mark.parametrize("factor", [0.05, 0.3, 0.8])
+def test_what_polynomials_leave_out_follows_from_a_geometric_decay(factor):
+    """The terms of a degree n have the norm q^n in two cells, one of twice the other's volume."""
+    polynomials = LocalPolynomials(9, 2)
+    degrees = polynomials.powers.sum(dim=1)
+    own = factor**degrees / (degrees + 1.0).sqrt()  # n + 1 terms of the degree n
+    volumes = torch.tensor([4.0, 8.0]).double()
+    found = left_out(polynomials, own.double()[None, :, None].expand(2, -1, 1), volumes)
+    rest = sum(factor ** (2 * n) for n in range(10, 400)) ** 0.5
+    torch.testing.assert_close(found, rest * (volumes / 4).sqrt())
+
+
+def test_the_first_error_is_supposed_between_what_is_left_out_and_the_indicator():
+    progress = ErrorProgress()
+    progress.extrapolate(1e-4, 1.0, rest=1e-9)
+    assert progress.expected == pytest.approx(1e-7) and math.isinf(progress.estimate)
+    progress.extrapolate(1e-6, 1e-5, rest=1e-12)  # the ratio is known now
+    assert progress.expected == progress.estimate == pytest.approx(1e-7)
+
+
+# --- The coordinates in which cells are halved: those in which the highest degrees carry the error
+
+
+def fitted(function, dim, degree=8):
+    """The coefficients of a function of points of [-1, 1]^d in one cell, (1, L, 1)."""
+    polynomials = LocalPolynomials(degree, dim)
+    nodes, weights = polynomials.rule(10)
+    return polynomials, (polynomials.values(nodes).T @ (weights * function(nodes)))[None, :, None]
+
+
+@pytest.mark.parametrize(
+    ("function", "chosen"),
+    [
+        (lambda x: torch.exp(-9 * x[:, 1]) * torch.cos(x[:, 0]), [False, True]),
+        (lambda x: torch.tanh(4 * x[:, 0] - 1) + 0.1 * x[:, 1] ** 2, [True, False]),
+        (lambda x: torch.tanh(4 * x[:, 0] + 4 * x[:, 1] - 1), [True, True]),
+        (lambda x: torch.exp(-8 * x.square().sum(dim=1)), [True, True]),
+        (lambda x: torch.exp(-6 * x[:, 0]) + torch.exp(-6 * x[:, 1]), [True, True]),
+        (lambda x: torch.zeros_like(x[:, 0]), [True, True]),
+        (
+            lambda x: (x[:, 0] ** 2 + x[:, 1] ** 2 + 1e-4) ** 0.3 * (2 + x[:, 2]),
+            [True, True, False],
+        ),
+    ],
+)
+def test_a_cell_is_halved_where_a_function_is_steep(function, chosen):
+    assert coordinates_to_refine(*fitted(function, len(chosen))).tolist() == [chosen]
+
+
+FRONT = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="tanh((x - 0.4) / 0.005) * sin(3*y)")
+
+
+def test_cells_along_a_front_stay_long():
+    network, method = kp.Cells([2, 1], 10, 2), kp.AdaptiveLeastSquares(1e-7, cells=150)
+    solution = kp.solve(FRONT, network, method, verified=False)
+    tree = solution.network.tree
+    assert solution.status == "converged" and error_of(solution) < 2e-7
+    assert tree.level[:, 0].max() >= 6 and tree.level[:, 1].max() <= 2
+
+
+# --- Boundary layers: cells at walls are small from the beginning where a flow leaves one
+
+
+SQUARE, WIDTH = kp.Box(x=(0, 1), y=(0, 1)), 0.002
+
+
+def flow(p, u):
+    """-ε Δu + u_x, with an outflow layer of the width ε at x = 1."""
+    return -WIDTH * kp.laplacian(u) + kp.partial(u, "x")
+
+
+def layer(axis):
+    """A function with a layer at the end of an axis."""
+    along, across = "xy" if axis == 0 else "yx"
+    return f"(1 - exp(({along} - 1) / {WIDTH})) * sin({across})"
+
+
+def test_cells_are_small_from_the_beginning_where_a_flow_leaves_a_layer():
+    solution = solved_in_cells(Manufactured(SQUARE, flow, layer(0)), 12, 4)
+    tree = solution.network.tree
+    levels = tree.level[tree.low[:, 0] + tree.widths[:, 0] > 1 - 1e-9]
+    assert levels[:, 0].min() == 6 and error_of(solution) < 1e-8  # k ε / 4 = 0.006
+    assert tree.level[:, 1].max() == 0 and len(tree) == 4 * (4 + 6)
+
+
+def test_cells_at_a_wall_with_a_flux_are_not_halved():
+    """The flux at x = 1 leaves no layer."""
+    problem = Manufactured(SQUARE, flow, "(1 - x)**2 * sin(y)", {"x_max": "neumann"})
+    solution = solved_in_cells(problem, 8, 4)
+    assert solution.network.count == 16 and error_of(solution) < 1e-9
+
+
+@pytest.mark.parametrize(("axis", "length"), [(0, -1.0), (1, 3.0)])
+def test_layers_are_found_for_derivatives_along_any_directions(axis, length):
+    """The equation with a flow along x or y, by derivatives along multiples of both axes."""
+    directions = [(length, 0.0), (0.0, length)]
+
+    def residual(p, u):
+        second = sum(kp.directional(u, one, 2) for one in directions) / length**2
+        return -WIDTH * second + kp.directional(u, directions[axis]) / length
+
+    problem = Manufactured(SQUARE, residual, layer(axis), directions=directions)
+    solution = solved_in_cells(problem, 8, 4)
+    tree = solution.network.tree
+    ends = tree.low + tree.widths > 1 - 1e-9
+    assert tree.level[ends[:, axis], axis].min() == 6 and tree.level[:, 1 - axis].max() == 0
+    assert error_of(solution) < 1e-6
+
+
+# --- Waves whose length varies over the domain: cells are halved where the waves are short
+
+
+def oscillatory(p, u):
+    """-Δu - u / (α + r)⁴ for u = sin(1 / (α + r)) with α = 1 / (4 π).
+
+    Reference: Mitchell, A collection of 2D elliptic problems for testing adaptive grid refinement
+    algorithms (2013).
+    """
+    r = torch.sqrt(p.x**2 + p.y**2)
+    phase = 1 / (1 / (4 * math.pi) + r)
+    source = torch.cos(phase) * (phase**2 / r - 2 * phase**3)
+    return -kp.laplacian(u) - u.value * phase**4 - source
+
+
+def test_short_waves_are_resolved_though_their_equation_has_a_large_term_without_derivatives():
+    exact = formulas("sin(1 / (1 / (4 * pi) + sqrt(x**2 + y**2)))")
+    walls = [kp.Dirichlet(SQUARE.boundary, exact)]
+    problem, network = Stated(SQUARE, oscillatory, walls, exact=exact), kp.Cells([2, 1], 10, 4)
+    solution = kp.solve(problem, network, kp.AdaptiveLeastSquares(1e-6, cells=400), verified=False)
+    assert solution.status == "converged" and error_of(solution) < 3e-6
+
+
+def waves(power):
+    """-Δu - c k² u = f, or with c u² in place of c u, for u = sin(k x) and k = 40."""
+    operator = lambda p, u: -kp.laplacian(u) - 1600 * (u.value + power * u.value**2)  # noqa: E731
+    return Manufactured(SQUARE, operator, "sin(40 * x)")
+
+
+@pytest.mark.parametrize(("power", "count"), [(0, 64), (1, 4)])
+def test_cells_with_many_waves_are_halved_before_the_first_solve(power, count):
+    network = kp.Cells([2, 1], 16, 2)
+    solution = kp.solve(waves(power), network, kp.AdaptiveLeastSquares(steps=1), verified=False)
+    assert solution.network.count == count  # so that the phase over a cell is at most 16 - 10
+
+
+@pytest.mark.parametrize(
+    "laplacian",
+    [
+        kp.laplacian,
+        lambda u: kp.partial(u, "x", "x") + kp.partial(u, "y", "y"),
+        lambda u: kp.hessian(u).diagonal(dim1=1, dim2=2).sum(dim=1, keepdim=True),
+    ],
+)
+def test_wave_numbers_do_not_depend_on_how_the_equation_is_written(laplacian):
+    def equation(p, u):
+        return 3 * laplacian(u) + 48 * u.value
+
+    places = torch.zeros(5, 2).double()
+    channels, _ = find_channels(lambda c: equation(places, zero_jet(c, places, 1)), ("x", "y"))
+    points = Points(places, ("x", "y"))
+    parts = Linearised.at_zero(equation, points, channels, 1).slopes
+    for axis in range(2):
+        assert torch.equal(waves_along(parts, channels, axis), torch.full((5,), 4.0).double())
+
+
+# --- Sources that are singular at a line: their integrals, and estimates that see their errors
+
+
+class InteriorLine(OnWalls):
+    """-Δu = f on [-1, 1]²; u = cos(π y/2) + d^α for d = x - β (y + 1) > 0, and without d^α else.
+
+    Reference: Mitchell, A collection of 2D elliptic problems for testing adaptive grid refinement
+    algorithms (2013).
+    """
+
+    domain = kp.Box(x=(-1, 1), y=(-1, 1))
+
+    def __init__(self, power, slope):
+        self.power, self.slope = power, slope
+
+    def distance(self, p):
+        return (p.x - self.slope * (p.y + 1)).clamp_min(0)
+
+    def exact(self, p):
+        return torch.cos(math.pi * p.y / 2) + self.distance(p) ** self.power
+
+    def residual(self, p, u):
+        d, power = self.distance(p), self.power
+        curved = torch.where(d > 0, power * (power - 1) * d.clamp_min(1e-300) ** (power - 2), 0)
+        smooth = (math.pi / 2) ** 2 * torch.cos(math.pi * p.y / 2)
+        return -kp.laplacian(u) - smooth + (1 + self.slope**2) * curved
+
+
+def estimated(solution):
+    return solution.history.rows[-1]["estimated_error"]
+
+
+@pytest.mark.parametrize(
+    ("power", "slope", "largest"), [(1.1, 0.0, 3e-3), (1.5, 0.0, 1e-4), (1.5, 0.6, 2e-3)]
+)
+def test_errors_of_sources_that_are_not_square_integrable_are_seen(power, slope, largest):
+    settings = kp.AdaptiveLeastSquares(1e-8, cells=60)
+    solution = kp.solve(
+        InteriorLine(power, slope), kp.Cells([2, 1], 8, 4), settings, verified=False
+    )
+    assert solution.status.startswith("stopped") and error_of(solution) < largest
+    assert error_of(solution) < 3 * estimated(solution)
+
+
+def test_cells_become_small_at_a_line_until_the_error_is_within_the_tolerance():
+    settings = kp.AdaptiveLeastSquares(1e-6, cells=300)
+    solution = kp.solve(InteriorLine(2.5, 1.1), kp.Cells([2, 1], 8, 4), settings, verified=False)
+    assert solution.status == "converged" and error_of(solution) < 3e-6
+
+
+def smooth(cube):
+    """-Δu + c u³ = f on the unit square."""
+    operator = lambda p, u: cube * u.value**3 - kp.laplacian(u)  # noqa: E731
+    return Manufactured(kp.Box(x=(0, 1), y=(0, 1)), operator, "exp(x) * sin(3 * y)")
+
+
+@pytest.mark.parametrize("cube", [0.0, 1.0])
+def test_a_smooth_source_costs_no_solve_with_other_integrals(monkeypatch, cube):
+    solves, solve = [], CellSystem.solve
+    monkeypatch.setattr(
+        CellSystem, "solve", lambda own, **how: solves.append(own) or solve(own, **how)
+    )
+    network = kp.Cells([2, 1], 6, 2)
+    solution = kp.solve(smooth(cube), network, kp.AdaptiveLeastSquares(1e-7), verified=False)
+    assert solution.status == "converged" and error_of(solution) < 3e-7
+    # Solutions are compared with those of a higher degree only.
+    degrees = [own.polynomials.degree for own in solves]
+    assert degrees[-2:] == [6, 8]
+    assert degrees.count(6) == len(solution.history.rows) - 1  # the first row is the start
+
+
+# --- Which cells cause an error that is shown elsewhere
+
+
+def test_an_error_below_its_indicator_is_that_of_its_own_cell():
+    shown = torch.tensor([1.0, 4.0, 9.0]).double()
+    assert torch.equal(attributed(shown, 2 * shown), shown)
+
+
+def test_errors_from_elsewhere_go_to_the_cells_that_cause_errors():
+    """The small cell has a large indicator and a small error; the other two pollute the rest."""
+    shown = torch.tensor([1e-6, 4e-4, 2e-4, 1.0, 1.0]).double()
+    indicated = torch.tensor([1e-2, 2e-4, 1e-4, 1e-9, 1e-9]).double()
+    found = attributed(shown, indicated)
+    torch.testing.assert_close(found.sum(), shown.sum())
+    assert found.argsort(descending=True)[:2].tolist() == [1, 2]
+    assert float(found[0]) < 0.01 * float(found.sum())
+    torch.testing.assert_close(found[1], 2 * found[2])

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import pytest
 import torch
+from cases import Stated
 from scipy.integrate import solve_ivp
 
 import kanpinn as kp
@@ -56,29 +57,6 @@ class Fading(kp.Problem):
         """The derivatives by log κ and by r, (n, 2)."""
         by_kappa = sum(-0.1 * square * p.t * u for u, _, square in self.waves(p))
         return torch.cat([by_kappa, -p.t * self.exact(p)], dim=1)
-
-
-class Swinging(kp.Problem):
-    """u'' + k u + c u' = 0 for c = 0.2, k = 4.01, with data of u."""
-
-    domain = kp.Box(t=(0, 4))
-    unknowns: ClassVar = {"k": kp.Unknown(3.0, exact=4.01), "c": kp.Unknown(0.1, exact=0.2)}
-
-    def __init__(self):
-        self.at = torch.linspace(0.1, 4, 40, dtype=F)[:, None]
-        generator = torch.Generator().manual_seed(1)
-        errors = torch.randn(40, 1, generator=generator, dtype=F)
-        self.values = self.exact(kp.Points(self.at, ("t",))) + 1e-2 * errors
-
-    def residual(self, p, u, k, c):
-        return kp.partial(u, "t", "t") + k.value * u.value + c.value * kp.partial(u, "t")
-
-    def conditions(self):
-        data = kp.Observed(self.domain, self.at, self.values, 1e-2)
-        return [kp.Initial(self.domain, 1.0, -0.1), data]
-
-    def exact(self, p):
-        return torch.exp(-0.1 * p.t) * torch.cos(2 * p.t)
 
 
 class Lorenz(kp.Problem):
@@ -224,13 +202,6 @@ def test_chaotic_curves_are_fitted_from_half_the_numbers():
         assert found.low < found.exact < found.high < 1.01 * found.exact
 
 
-def test_an_equation_of_second_order_has_its_numbers():
-    solution = shot(Swinging(), kp.Windows([1, 1], 1, 1), 1e-6)
-    assert solution.status == "converged"
-    for found in solution.estimated.values():
-        assert found.low < found.exact < found.high < found.exact + 0.05
-
-
 @pytest.mark.parametrize("first", [True, False])
 def test_initial_values_that_nothing_prescribes_are_found(first):
     solution = shot(Decaying(first), kp.Windows([1, 2], 1, 1), 1e-6)
@@ -250,21 +221,8 @@ def test_functions_of_two_coordinates_carry_a_number():
     assert abs(kappa.value - 0.1) < 1e-3
 
 
-def test_a_search_goes_on_from_its_checkpoint():
-    def run(**settings):
-        return shot(Swinging(), kp.Windows([1, 1], 1, 1), 1e-4, **settings)
-
-    states = []
-    whole = run(observers=[lambda state: states.append(state.state_dict())])
-    resumed = run(checkpoint=states[len(states) // 2])
-    assert resumed.status == whole.status == "converged"
-    assert resumed.history.steps == whole.history.steps
-    both = zip(resumed.estimated.values(), whole.estimated.values(), strict=True)
-    assert all(abs(a.value - b.value) < 1e-3 * (b.high - b.low) for a, b in both)
-
-
 def test_auto_begins_with_marches_that_are_fitted_to_data():
-    for problem in (Fading(), Lorenz(), Swinging()):
+    for problem in (Fading(), Lorenz()):
         choice = first_choice(problem)
         assert choice.kind is kp.Windows
         assert isinstance(choice.optimizers[0], kp.Shooting)
@@ -302,21 +260,15 @@ def test_what_cannot_be_shot_is_refused():
         kp.Shooting(starts=-1)
 
 
-class Once(kp.Problem):
+def once():
     """u' = -k u, u(0) = 1, with one value of u for k = 2."""
-
-    domain = kp.Box(t=(0, 1))
-    unknowns: ClassVar = {"k": kp.Unknown(start=1.0)}
-
-    def residual(self, p, u, k):
-        return kp.partial(u, "t") + k.value * u.value
-
-    def conditions(self):
-        end = torch.ones(1, 1, dtype=F)
-        return [kp.Initial(self.domain, 1.0), kp.Observed(self.domain, end, torch.exp(-2 * end))]
+    time, end = kp.Box(t=(0, 1)), torch.ones(1, 1, dtype=F)
+    given = [kp.Initial(time, 1.0), kp.Observed(time, end, torch.exp(-2 * end))]
+    residual = lambda p, u, k: kp.partial(u, "t") + k.value * u.value  # noqa: E731
+    return Stated(time, residual, given, unknowns={"k": kp.Unknown(start=1.0)})
 
 
 def test_a_single_value_is_enough_for_one_number():
-    solution = shot(Once(), kp.Windows([1, 1]), 1e-8)
+    solution = shot(once(), kp.Windows([1, 1]), 1e-8)
     assert solution.status.startswith("converged")
     assert solution.estimated["k"].value == pytest.approx(2, abs=1e-6)

@@ -157,7 +157,10 @@ class CellLayer(Layer):
             each = torch.arange(2 ** int(power), device=number.device)
             places = starts[some, None] + each.minimum(counts[some, None] - 1)
             of_cells = scale[starts[some]], self.coefficients[cells[some]]
-            found[places] = self.polynomials.evaluated(channels, own[places], *of_cells)
+            values = self.polynomials.evaluated(channels, own[places], *of_cells)
+            # Autograd would count a point twice that is written twice.
+            once = each < counts[some, None]
+            found[places[once]] = values[once]
         return found
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:

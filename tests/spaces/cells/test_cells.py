@@ -5,9 +5,13 @@ import math
 
 import pytest
 import torch
-from cases import OnWalls, check_estimate, error_of, solved_in_cells
+from cases import OnWalls, cells_of, check_estimate, error_of, solved_in_cells
 
 import kanpinn as kp
+from kanpinn.jets import Channels, Coordinates
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.system.elimination import merge_order
+from kanpinn.spaces.cells.tree import Tree, gaps
 
 F = torch.float64
 
@@ -295,3 +299,134 @@ def test_an_equation_without_derivatives_is_solved_without_conditions():
     x = torch.rand(20, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     gap = solution.surrogate(kp.geometry.Points(x, ("x", "y"))) - torch.sin(x[:, :1]) / 2
     assert gap.abs().max() < 1e-5
+
+
+# --- The polynomials of a cell: their rule, and the directions whose functions span them
+
+
+def test_the_polynomials_are_orthonormal():
+    polynomials = LocalPolynomials(5, 3)
+    points, weights = polynomials.rule()
+    values = polynomials.values(points)
+    assert torch.allclose(values.T @ (weights[:, None] * values), torch.eye(56, dtype=F))
+
+
+def test_derivatives_are_sums_of_the_polynomials():
+    polynomials, scale = LocalPolynomials(6, 3), torch.tensor([0.5, 2.0, 3.0], dtype=F)
+    channels = Channels(("x", "y", "z"), gradient=True, second="hessian")
+    x = 2 * torch.rand(40, 3, dtype=F, generator=torch.Generator().manual_seed(0)) - 1
+    parts = [0, 2, 4, 6, 12]  # the value, u_y, u_xx, u_xz, u_zz
+    expected = polynomials.stacked(channels, x, scale, parts)
+    found = torch.einsum(
+        "ni,ipj->npj", polynomials.values(x), polynomials.derived(channels, scale, parts)
+    )
+    assert (found - expected).abs().max() < 1e-13 * expected.abs().max()
+
+
+def test_functions_of_a_kan_in_evenly_spread_directions_are_all_polynomials():
+    # Logan and Shepp: k + 1 directions are enough in the plane, and k are not.
+    degree, polynomials = 6, LocalPolynomials(6, 2)
+    x = 2 * torch.rand(400, 2, dtype=F, generator=torch.Generator().manual_seed(0)) - 1
+    inner, _ = kp.Cells([2, 1], degree, 1).kan(0).layers
+    along = inner(Coordinates(Channels(("x", "y")), x, torch.ones(2, dtype=F))).value
+    angles = torch.atan2(*torch.linalg.lstsq(x, along).solution.flip(0)) % math.pi
+    assert torch.allclose(angles.sort().values.diff(), torch.full((degree,), math.pi / 7, dtype=F))
+    powers = along[..., None] ** torch.arange(degree + 1)
+    both = torch.cat([powers.flatten(1), polynomials.values(x)], dim=1)
+    assert _rank(powers) == _rank(both) == polynomials.size == 28
+    assert _rank(powers[:, 1:]) == 27
+
+
+def _rank(functions: torch.Tensor) -> int:
+    """The number of linearly independent functions, given by their values at points."""
+    return int(torch.linalg.matrix_rank(functions.flatten(1), rtol=1e-10))
+
+
+# --- Trees of boxes: their leaves, the faces between these, and the order in which they are merged
+
+
+def _split_at_random(roots, generator):
+    """A tree of which leaves are halved in a third of all coordinates, three times."""
+    tree = Tree.uniform(roots)
+    for _ in range(3):
+        chosen = torch.rand(len(tree), tree.dim, generator=generator) < 0.3
+        count, before = tree.count_when_split(chosen), tree
+        tree, parents = tree.split(chosen)
+        assert len(parents) == len(tree) == count
+        assert torch.equal(tree.widths, before.widths[parents] / 2 ** chosen[parents])
+    return tree
+
+
+@pytest.mark.parametrize("roots", [(3,), (2, 3), (2, 1, 2)])
+def test_faces_of_a_tree_cover_the_sides_of_both_cells_once(roots, generator):
+    tree = _split_at_random(roots, generator)
+    dim, faces = tree.dim, tree.faces
+    assert float(tree.widths.prod(dim=1).sum()) == pytest.approx(2**dim)
+    inside = 2 * torch.rand(500, dim, dtype=F, generator=generator) - 1
+    cell = tree.locate(inside, torch.zeros(500, dtype=torch.long))
+    local = (inside - tree.low[cell]) / tree.widths[cell]
+    assert bool(((local >= 0) & (local <= 1)).all())
+    for axis in range(dim):
+        covered, sides = torch.zeros(len(tree), 2, dtype=F), tree.widths.clone()
+        sides[:, axis] = 1.0
+        here = faces.axis == axis
+        widths = (faces.corners[here, 1] - faces.corners[here, 0]).scatter(
+            1, faces.axis[here, None], 1.0
+        )
+        for side, cells in enumerate((faces.upper[here], faces.lower[here])):
+            covered[:, side].index_add_(0, cells, widths.prod(dim=1))
+        for at, upper, cells in tree.ends:
+            if at == axis:
+                covered[cells, int(upper)] += sides[cells].prod(dim=1)
+        assert torch.allclose(covered, sides.prod(dim=1, keepdim=True).expand(-1, 2))
+    middle, half = faces.corners.mean(dim=1), torch.eye(dim, dtype=F)[faces.axis] * 1e-9
+    none = torch.zeros(len(faces), dtype=torch.long)
+    assert torch.equal(tree.locate(middle - half, none), faces.lower)
+    assert torch.equal(tree.locate(middle + half, none), faces.upper)
+
+
+def test_two_neighbours_make_a_box_in_each_merge(generator):
+    tree = _split_at_random([2, 4], generator)
+    boxes = dict(enumerate(tree.boxes))
+    for number, (one, other, made) in enumerate(merge_order(tree)):
+        pair = boxes.pop(one), boxes.pop(other)
+        low, high = torch.stack([torch.stack(pair).amin(0)[0], torch.stack(pair).amax(0)[1]])
+        assert made == len(tree) + number
+        area = sum(float((box[1] - box[0]).prod()) for box in pair)
+        assert float((high - low).prod()) == pytest.approx(area)
+        boxes[made] = torch.stack([low, high])
+    (whole,) = boxes.values()
+    assert whole.tolist() == [[-1, -1], [1, 1]]
+
+
+# --- Boxes without a leaf, and the walls of slivers in them that are too thin for a cell
+
+
+def test_leaves_and_gaps_fill_the_domain_and_do_not_overlap(generator):
+    tree = Tree.uniform((1, 2, 1))
+    for _ in range(6):
+        tree, _ = tree.split(torch.rand(len(tree), 3, generator=generator) < 0.3)
+    kept = torch.rand(len(tree), generator=generator) < 0.5
+    tree = tree.only(kept)
+    level, place = gaps(tree)
+    empty = Tree(tree.roots, level, place, torch.zeros(len(level), dtype=torch.long))
+    volume = empty.widths.prod(dim=1).sum() + tree.widths.prod(dim=1).sum()
+    assert float(volume) == pytest.approx(8)
+    assert not bool(tree.inside(empty.boxes).any()) and not bool(empty.inside(tree.boxes).any())
+
+
+@pytest.mark.parametrize("width", [3e-3, 1e-5])
+def test_walls_of_slivers_without_a_cell_have_points_after_cells_are_halved(width):
+    cube = kp.Box(x=(-1, 1), y=(-1, 1), z=(-1, 1))
+    domain = cube - kp.Box(x=(width, 2), y=(width, 2), z=(-2, 2))
+    problem = kp.Poisson(domain, exact="x * y * z")
+    own, polynomials = cells_of(problem, kp.Cells([3, 1], 4, 2)), LocalPolynomials(4, 3)
+    geometry = own.start(Tree.uniform((2, 2, 2)).divided(1))
+    for halved in ((True, True, True), (False, False, True)):
+        chosen = torch.tensor(halved).expand(len(geometry.tree), -1)
+        geometry = own.cells(geometry.tree.split(chosen)[0])
+        assert len(geometry.lost[0])
+        pieces = [piece for term in own.conditions for piece in term.pieces]
+        parts = geometry.on_boundary(pieces, polynomials)
+        area = sum(float(at.weights.sum()) for at in parts)
+        assert area == pytest.approx(domain.boundary.measure, rel=1e-4)

@@ -5,12 +5,14 @@ import math
 
 import pytest
 import torch
-from cases import solved_in_cells
+from cases import cells_of, solved_in_cells
+from scipy.optimize import brentq
 
 import kanpinn as kp
 from kanpinn.geometry.points import Points
 from kanpinn.jets import Channels
 from kanpinn.loss.terms import ResidualTerm
+from kanpinn.spaces.cells.geometry.singularities import FluxSizes, edges_of_boxes, junctions
 from kanpinn.spaces.cells.problem import ProblemInPlane
 from kanpinn.spaces.cells.tree import Tree
 
@@ -194,3 +196,166 @@ def test_corners_of_a_box_count_as_those_of_the_same_polygon():
         solution = kp.solve(problem, network, method, verified=False)
         tips.append(float(solution(Points(torch.tensor([[4.0, 0.5]], dtype=F), ("x", "y")))[0, 1]))
     assert tips[0] == pytest.approx(tips[1], rel=1e-2)
+
+
+# --- Edges of interfaces in space: the exponents there, and the cells at them
+
+
+CUBE = kp.Box(x=(-1, 1), y=(-1, 1), z=(-1, 1))
+CORNER = kp.Box(x=(-1, 0.1), y=(-1, 0), z=(-1, 0.2))
+
+
+class Block(kp.Problem):
+    """∇·(a ∇u) = 0 in a cube, with another coefficient in a block."""
+
+    domain = CUBE
+
+    def __init__(self, ratio, block, *names):
+        self.ratio, self.block, self.faces = ratio, block, block.boundary[names]
+
+    def coefficient(self, p):
+        inside = self.block.contains(p.coords)[:, None]
+        return torch.where(inside, p.x.new_tensor(self.ratio), 1.0)
+
+    def residual(self, p, u):
+        return self.coefficient(p) * kp.laplacian(u)
+
+    def conditions(self):
+        flux = kp.Interface(self.domain, self.faces, self.coefficient)
+        return [kp.Dirichlet(self.domain.boundary, "x"), flux]
+
+
+def _in_cells(*arguments):
+    return cells_of(Block(*arguments), kp.Cells([3, 1], 4, 2))
+
+
+@pytest.mark.parametrize("ratio", [20.0, 1.5, 0.05])
+def test_exponents_are_those_of_even_and_odd_solutions_around_an_edge(ratio):
+    problem = _in_cells(ratio, CORNER, "x_max", "y_max", "z_max")
+    fluxes = FluxSizes(problem.interfaces, CUBE.bounds, 1)
+    segments, exponents, vertices = edges_of_boxes(problem.division, fluxes)
+    assert len(segments) == 3 and vertices.tolist() == [[0.1, 0.0, 0.2]]
+    inner, outer = math.pi / 4, 3 * math.pi / 4
+
+    def even(e):
+        return ratio * math.tan(e * inner) + math.tan(e * outer)
+
+    def odd(e):
+        return math.tan(e * inner) + ratio * math.tan(e * outer)
+
+    least = brentq(even if ratio > 1 else odd, 2 / 3 + 1e-9, 1 - 1e-9)
+    assert exponents.tolist() == pytest.approx([least] * 3, abs=1e-4)
+
+
+def test_an_edge_on_the_boundary_or_without_a_jump_is_not_singular():
+    for problem in (
+        _in_cells(20.0, kp.Box(x=(-1, 0.1), y=(-1, 1), z=(-1, 1)), "x_max"),
+        _in_cells(1.0, CORNER, "x_max", "y_max", "z_max"),
+    ):
+        fluxes = FluxSizes(problem.interfaces, CUBE.bounds, 1)
+        assert not len(edges_of_boxes(problem.division, fluxes)[0])
+
+
+def test_cells_at_an_edge_become_thin_and_stay_long():
+    problem = _in_cells(20.0, kp.Box(x=(-1, 0), y=(-1, 0), z=(-1, 1)), "x_max", "y_max")
+    coarse = problem.start(Tree.uniform((2, 2, 2)).divided(2))
+    chosen = torch.tensor([[True, True, False]]).expand(len(coarse.tree), -1)
+    fine = problem.refined(coarse, chosen, 0.01)
+    at_edge = fine.tree.level[problem.singularities._touched(fine)[:, 0]]
+    assert bool((at_edge[:, :2] >= 4).all()) and not bool(at_edge[:, 2].any())
+
+
+# --- Points where interfaces cross, have corners or end at walls: the exponents of solutions there
+
+
+SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
+CROSS = (
+    kp.Box(x=(-1, 0), y=(-1, 1)).boundary["x_max"],
+    kp.Box(x=(-1, 1), y=(-1, 0)).boundary["y_max"],
+)
+
+
+class Divided(kp.Problem):
+    """∇·(a ∇u) = 0 with u given on the walls."""
+
+    domain = SQUARE
+
+    def __init__(self, a, *interfaces):
+        self.a, self.interfaces = a, interfaces
+
+    def residual(self, p, u):
+        return self.a(p) * kp.laplacian(u)
+
+    def values(self, p):
+        return p.x
+
+    def conditions(self):
+        walls = kp.Dirichlet(self.domain.boundary, self.values)
+        return [walls, *(kp.Interface(self.domain, one, self.a) for one in self.interfaces)]
+
+
+def exponents_junctions(problem):
+    found = cells_of(problem, kp.Cells([2, 1], 4, 2))
+    terms = found.division, found.interfaces, found.conditions
+    return junctions(*terms, SQUARE.bounds, 1)
+
+
+def chequered(ratio):
+    return lambda p: torch.where(p.x * p.y > 0, p.x.new_tensor(ratio), 1.0)
+
+
+@pytest.mark.parametrize("ratio", [161.4476387975881, 5.0])
+def test_exponents_of_a_chequerboard_are_those_of_kellogg(ratio):
+    # λ = 4/π arctan(1/√R) is 0.1 for the first one.
+    ((point, exponent),) = exponents_junctions(Divided(chequered(ratio), *CROSS))
+    assert point == pytest.approx((0, 0))
+    assert exponent == pytest.approx(4 / math.pi * math.atan(ratio**-0.5), abs=1e-3)
+
+
+def test_an_oblique_line_at_a_wall_has_the_exponent_of_both_angles():
+    part = kp.Polygon([(-1, -1), (1, -1), (1, 0.7), (-1, -0.4)])
+    inside = lambda p: part.contains(p.coords)[:, None]  # noqa: E731
+    problem = Divided(
+        lambda p: torch.where(inside(p), p.x.new_tensor(10.0), 1.0), part.boundary["edge_2"]
+    )
+    slope = math.atan2(1.1, 2)
+    for (x, _), exponent in exponents_junctions(problem):
+        below = math.pi / 2 + (slope if x < 0 else -slope)  # the angle of the part
+        above = math.pi - below
+        flux = 10 / math.tan(exponent * below) + 1 / math.tan(exponent * above)
+        assert flux == pytest.approx(0, abs=0.05)
+
+
+def test_smooth_interfaces_have_no_singular_points():
+    disk = kp.Disk((0.1, 0), 0.4)
+    a = lambda p: torch.where((p.x - 0.1) ** 2 + p.y**2 < 0.16, p.x.new_tensor(50.0), 1.0)  # noqa: E731
+    assert exponents_junctions(Divided(a, disk.boundary)) == []
+    halves = lambda p: torch.where(p.x < 0, p.x.new_tensor(50.0), 1.0)  # noqa: E731
+    assert exponents_junctions(Divided(halves, CROSS[0])) == []
+
+
+class Chequered(Divided):
+    """u = r^λ φ(θ) on a chequerboard: φ is even in quadrants with a = R and odd in the others."""
+
+    def __init__(self, ratio):
+        super().__init__(chequered(ratio), *CROSS)
+        self.exponent = 4 / math.pi * math.atan(ratio**-0.5)
+
+    def exact(self, p):
+        power, angle = self.exponent, torch.atan2(p.y, p.x)
+        sign = torch.where(angle < 0, -1.0, 1.0)  # φ(θ + π) = -φ(θ)
+        angle = torch.where(angle < 0, angle + math.pi, angle)
+        even = torch.cos(power * (angle - math.pi / 4))
+        odd = -torch.sin(power * (angle - 3 * math.pi / 4)) / math.tan(power * math.pi / 4)
+        shape = torch.where(angle < math.pi / 2, even, odd)
+        return sign * (p.x**2 + p.y**2) ** (power / 2) * shape
+
+    def values(self, p):
+        return self.exact(p)
+
+
+def test_a_singular_solution_at_a_crossing_is_found():
+    solution = solved_in_cells(Chequered(3.0), 5, 4, tolerance=3e-3, steps=20)  # λ = 2/3
+    estimated = solution.history.column("estimated_error")[-1]
+    assert solution.status == "converged" and estimated <= 3e-3
+    assert 0.3 * estimated < error_of(solution) < 3 * estimated

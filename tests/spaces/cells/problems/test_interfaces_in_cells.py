@@ -2,11 +2,15 @@
 
 import pytest
 import torch
-from cases import check_estimate, error_of, solved_in_cells
+from cases import cells_of, check_estimate, error_of, solved_in_cells
 from layered import Layered, part
 
 import kanpinn as kp
-from kanpinn.spaces.cells.geometry.regions import PlaneRegions
+from kanpinn.geometry.division import SolidDivision
+from kanpinn.spaces.cells.geometry.regions import PlaneRegions, SpaceRegions
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.system.elimination import FaceSolver
+from kanpinn.spaces.cells.tree import Tree
 
 F = torch.float64
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
@@ -188,3 +192,163 @@ def test_what_cells_do_not_take_is_said_in_words():
 
     with pytest.raises(kp.InputError, match="Interface and a periodic coordinate"):
         kp.solve(Around(SQUARE, part(kp.Disk((0, 0), 0.3), 10.0)), cells, kp.AdaptiveLeastSquares())
+
+
+# --- Coefficients that jump across surfaces inside a solid: cells with a part on either side
+
+
+CUBE = kp.Box(x=(-1, 1), y=(-1, 1), z=(-1, 1))
+
+
+def up_to(x):
+    return kp.Box(x=(-1, x), y=(-1, 1), z=(-1, 1))
+
+
+class InSpace(Layered):
+    """u = sin(x + 0.3) exp(0.7 y) cos z."""
+
+    factor = 1.51
+
+    def exact(self, p):
+        return torch.sin(p.x + 0.3) * torch.exp(0.7 * p.y) * torch.cos(p.z)
+
+    def gradient(self, p):
+        grown = torch.exp(0.7 * p.y)
+        along = torch.cos(p.x + 0.3) * grown * torch.cos(p.z)
+        down = -torch.sin(p.x + 0.3) * grown * torch.sin(p.z)
+        return torch.cat([along, 0.7 * self.exact(p), down], dim=1)
+
+
+DIVIDED_INTERFACES_IN_SPACE = {
+    "a box": (CUBE, part(kp.Box(x=(-0.5, 0.5), y=(-0.4, 0.3), z=(-0.2, 0.5)), 1000.0)),
+    "a block in a corner": (
+        CUBE,
+        part(kp.Box(x=(-1, 0), y=(-1, 0.5), z=(-1, 0.3)), 10.0, "x_max", "y_max", "z_max"),
+    ),
+    "planes in cells": (CUBE, part(up_to(-0.3), 10.0, "x_max"), part(up_to(0.37), 0.1, "x_max")),
+    "a plane on sides of cells": (CUBE, part(up_to(0), 10.0, "x_max")),
+    "a plane beside sides of cells": (CUBE, part(up_to(3e-8), 10.0, "x_max")),
+    "a plane that leaves slivers out": (CUBE, part(up_to(1.5e-6), 10.0, "x_max")),
+    "a plane that leaves thin slivers": (CUBE, part(up_to(1e-5), 10.0, "x_max")),
+    "a plane that leaves slivers": (CUBE, part(up_to(1e-3), 10.0, "x_max")),
+}
+
+
+@pytest.mark.parametrize("name", DIVIDED_INTERFACES_IN_SPACE)
+def test_a_smooth_solution_is_found_across_planes(name):
+    assert error_of(solved_in_cells(InSpace(*DIVIDED_INTERFACES_IN_SPACE[name]), 5, 2)) < 2e-4
+
+
+def test_a_smooth_solution_is_found_across_a_sphere_beside_a_plane():
+    ball = part(kp.Ball((-0.1, 0.1, 0), 0.6), 7.0)
+    problem = InSpace(CUBE, part(up_to(0.75), 0.1, "x_max"), ball)
+    assert error_of(solved_in_cells(problem, 4, 2)) < 2e-4
+
+
+def test_the_estimate_is_honest_and_cells_are_halved():
+    problem = InSpace(CUBE, part(up_to(0.37), 10.0, "x_max"))
+    solution = solved_in_cells(problem, 6, 2, tolerance=1e-6, steps=10)
+    check_estimate(solution, 1e-6, 0.3)
+
+
+def test_the_traces_on_an_interface_of_a_solution_are_those_of_its_functions(monkeypatch):
+    problem = InSpace(CUBE, part(up_to(0.37), 10.0, "x_max"))
+    own, polynomials = cells_of(problem, kp.Cells([3, 1], 4, 2)), LocalPolynomials(4, 3)
+    geometry = own.start(Tree.uniform((2, 2, 2)).divided(2))
+    zero = torch.zeros(len(geometry.tree), polynomials.size, 1, dtype=F)
+    system, solve, found = own.on(geometry, polynomials, zero), FaceSolver.solve, []
+    kept = lambda *given: found.append(solve(*given)) or found[-1]  # noqa: E731
+    monkeypatch.setattr(FaceSolver, "solve", kept)
+    solution = system.solve()
+    traces = system.traces_of(solution.first)
+    on_faces = sum(system.traces.sizes_on(geometry.traces))
+    assert traces.shape == found[0].shape and abs(found[0][on_faces:]).max() > 0.5
+    assert abs(traces - found[0])[on_faces:].max() < 1e-9
+
+
+class Sphere(kp.Problem):
+    """A dielectric ball in a uniform field: ∇·(a ∇u) = 0, a = 10 inside and 1 outside."""
+
+    domain, centre, radius, ratio = CUBE, (0.07, -0.12, 0.03), 0.6, 10.0
+
+    def square(self, p):
+        return sum((x - c) ** 2 for x, c in zip((p.x, p.y, p.z), self.centre, strict=True))
+
+    def a(self, p):
+        return torch.where(self.square(p) < self.radius**2, p.x.new_tensor(self.ratio), 1.0)
+
+    def residual(self, p, u):
+        return self.a(p) * kp.laplacian(u)
+
+    def exact(self, p):
+        x, square = p.x - self.centre[0], self.square(p)
+        weak = (self.ratio - 1) / (self.ratio + 2)
+        outer = x * (1 - weak * (self.radius**2 / square.clamp_min(1e-9)) ** 1.5)
+        return torch.where(square < self.radius**2, 3 / (2 + self.ratio) * x, outer)
+
+    def conditions(self):
+        surface = kp.Ball(self.centre, self.radius).boundary
+        return [
+            kp.Dirichlet(self.domain.boundary, self.exact),
+            kp.Interface(self.domain, surface, self.a),
+        ]
+
+
+def test_a_network_knows_the_sides_of_a_sphere_after_saving():
+    solution = kp.solve(Sphere(), kp.Cells([3, 1], 4, 4), kp.AdaptiveLeastSquares(1e-30, steps=1))
+    assert solution.errors.l2_relative < 5e-3 and solution.errors.h1_relative < 0.03
+    sphere = kp.Ball(Sphere.centre, Sphere.radius).boundary.quadrature(9)[0]
+    both = sphere.on_both_sides(CUBE.bounds)
+    slopes = (solution.gradient(both) * both.normals).sum(dim=1)
+    assert torch.allclose(10 * slopes[0::2], slopes[1::2], atol=0.1)
+    assert slopes[1::2].abs().max() > 2
+    fresh = kp.Cells([3, 1], 4, 4)
+    fresh.load_state_dict(solution.network.state_dict())
+    x = 2 * torch.rand(500, 3, dtype=F) - 1
+    assert torch.equal(fresh(x), solution.network(x))
+
+
+def test_points_belong_to_the_smallest_ball_or_box_around_them():
+    domain = kp.Box(x=(0, 1), y=(0, 2), z=(0, 1))
+    block, ball = kp.Box(x=(0, 0.7), y=(0, 2), z=(0, 1)), kp.Ball((0.3, 1, 0.5), 0.2)
+    division = SolidDivision.of(domain, [*ball.boundary.pieces, *block.boundary["x_max"].pieces])
+    assert division.inner == (block, ball)
+    assert [(one.inside, one.outside) for one in division.seams] == [(1, 0), (2, 1)]
+    p = domain.gauss(2000)
+    expected = (p.x < 0.7).long()[:, 0] + ball.contains(p.coords).long()
+    scaled = p.coords * torch.tensor([2.0, 1.0, 2.0]) - 1
+    regions = SpaceRegions.of(division, domain.bounds)
+    assert torch.equal(regions.of_points(scaled), expected)
+    assert torch.equal(
+        torch.stack([one.contains(p.coords) for one in division.parts]).int(),
+        torch.nn.functional.one_hot(expected, 3).T.int(),
+    )
+    walls = domain.boundary["x_min"].quadrature(5)[0].coords
+    assert bool((regions.of_points(walls * torch.tensor([2.0, 1.0, 2.0]) - 1) == 1).all())
+
+
+REFUSED = {
+    "must be inside the domain": part(up_to(1), 10.0, "x_max"),
+    "must divide the domain: the piece 'y_max'": part(
+        kp.Box(x=(-1, 0.3), y=(-1, 0.7), z=(-1, 1)), 10.0, "x_max"
+    ),
+    "must consist of whole spheres or faces of boxes": part(
+        kp.Ball((0, 0, 0), 0.5) - kp.Ball((0.3, 0, 0), 0.5), 10.0
+    ),
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_what_does_not_divide_a_solid_is_refused(message):
+    with pytest.raises(kp.InputError, match=message):
+        kp.solve(InSpace(CUBE, REFUSED[message]), kp.Cells([3, 1], 4, 2), kp.AdaptiveLeastSquares())
+
+
+def test_interfaces_that_meet_are_refused_and_automatic_solves_know_of_cells():
+    one = part(up_to(0.1), 10.0, "x_max")
+    across = part(kp.Ball((0.1, 0, 0), 0.3), 5.0)
+    with pytest.raises(kp.InputError, match="must not meet"):
+        kp.solve(InSpace(CUBE, one, across), kp.Cells([3, 1], 4, 2), kp.AdaptiveLeastSquares())
+    traits = Traits(InSpace(CUBE, one))
+    assert traits.kinked and traits.takes_cells
+    assert not Traits(InSpace(CUBE, one, across)).takes_cells
