@@ -150,7 +150,10 @@ class Jet:
 
     def stacked(self) -> Tensor:
         """All parts side by side, the value first, (n, parts, m)."""
-        flat = [part.reshape(len(part), part.shape[1:-1].numel(), part.shape[-1]) for part in self.parts()]
+        flat = [
+            part.reshape(len(part), part.shape[1:-1].numel(), part.shape[-1])
+            for part in self.parts()
+        ]
         return torch.cat(flat, dim=1)
 
     def unstacked(self, rows: Tensor) -> "Jet":
@@ -158,7 +161,9 @@ class Jet:
         shapes = [part.shape[1:-1] for part in self.parts()]
         split = rows.split([shape.numel() for shape in shapes], dim=1)
         both = zip(split, shapes, strict=True)
-        return self.with_parts([part.reshape(len(part), *shape, part.shape[2:].numel()) for part, shape in both])
+        return self.with_parts(
+            [part.reshape(len(part), *shape, part.shape[2:].numel()) for part, shape in both]
+        )
 
     def __getitem__(self, component: int) -> "Jet":
         """One component of the field as a scalar jet."""
