@@ -36,8 +36,7 @@ from kanpinn.networks import Network, Surrogate
 from kanpinn.optimizers import Optimizer
 from kanpinn.plotting.style import BLUE, GREY, MARKERS, PALETTE, STYLE, new_figure, tidy
 from kanpinn.solvers.loop import run_stages
-from kanpinn.solvers.losses import FreshLosses
-from kanpinn.solvers.state import SolverState
+from kanpinn.solvers.state import FreshLosses, SolverState
 
 PEAKS = 5
 HALF = 1 / PEAKS  # of a phase's interval

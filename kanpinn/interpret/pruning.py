@@ -18,9 +18,8 @@ from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import LevenbergMarquardt, Method, as_methods
 from kanpinn.solvers.fit import Fitted
 from kanpinn.solvers.loop import run_stages
-from kanpinn.solvers.losses import FreshLosses
 from kanpinn.solvers.solution import Solution
-from kanpinn.solvers.state import SolverState
+from kanpinn.solvers.state import FreshLosses, SolverState
 
 CHUNK = 2048
 

@@ -29,7 +29,6 @@ from kanpinn.networks import KAN, Network
 from kanpinn.networks.kan import random_like
 from kanpinn.optimizers import LeastSquares, Method
 from kanpinn.optimizers.output_layer import solve_output
-from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import (
     Discretization,
     SolveSettings,
@@ -95,7 +94,21 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
         made.append((Estimate(None, None, 0.0, doubt), None))
     else:
         for found in finer_solutions(solution, wider):
-            estimate = _by(solution, found)
+            if found.status.startswith(ENDED):
+                doubt = f"the solve of a finer network has ended: {found.status}"
+                made.append((Estimate(None, None, 0.0, doubt), found))
+                continue
+            against, errors = compare(solution, found), None
+            part = against.contraction or 0.0
+            unresolved = part > LARGEST_CONTRACTION and not against.overfitted
+            estimate = Estimate(None, against.contraction, 0.0, against.doubt)
+            if not against.doubt:
+                errors = against.norms.scaled(1 / (1 - (0.0 if against.is_rounding else part)))
+                errors = against.with_misfit(errors) if against.misfit else errors
+            elif unresolved and not solution.problem.unknowns:
+                if (errors := own_errors(solution)) is not None:
+                    estimate = Estimate(errors, None, 0.0)
+            estimate = dataclasses.replace(estimate, errors=errors)
             made.append((estimate, found))
             if estimate.errors is not None and (estimate.contraction or 0.0) <= enough:
                 break
@@ -136,23 +149,6 @@ def finer_solutions(
         yield solve_discretized(
             discretization, methods, errors=False, budget_seconds=budget_seconds
         )
-
-
-def _by(solution: Solution, found: Solution) -> Estimate:
-    """Return the estimate of a solution's errors by its comparison with a finer one."""
-    if found.status.startswith(ENDED):
-        reason = f"the solve of a finer network has ended: {found.status}"
-        return Estimate(None, None, 0.0, reason)
-    against, errors = compare(solution, found), None
-    unresolved = (against.contraction or 0.0) > LARGEST_CONTRACTION and not against.overfitted
-    if against.doubt and unresolved and not solution.problem.unknowns:
-        if (own := own_errors(solution)) is not None:
-            return Estimate(own, None, 0.0)
-    if not against.doubt:
-        part = 0.0 if against.is_rounding else against.contraction or 0.0
-        errors = against.norms.scaled(1 / (1 - part))
-        errors = against.with_misfit(errors) if against.misfit else errors
-    return Estimate(errors, against.contraction, 0.0, against.doubt)
 
 
 def judged_by_tolerance(solution: Solution, tolerance: float) -> Solution:
@@ -312,7 +308,17 @@ class Comparison:
 
 def compare(solution: Solution, finer: Solution) -> Comparison:
     """Compare a solution with a finer one."""
-    rule = _rule_for(solution.problem, finer.network.pieces)
+    problem, domain, rule = solution.problem, solution.problem.domain, None
+    if (pieces := finer.network.pieces) is not None and domain.is_box:
+        # A rule of the whole time may miss all that happens in some windows, or in a part of one.
+        each = math.ceil((20_000 if domain.dim == 1 else 4000) / len(pieces))
+        ((points, weights),) = rule_of_pieces(domain, pieces, each, chunk=2**20)
+        rule = points, weights / domain.measure
+    elif domain.dim == 3:
+        # A product of Gauss rules is too expensive; Sobol points are accurate to a few percent.
+        generator = torch.Generator().manual_seed(7919)
+        points, weights = weighted_sample(problem.cells(), 4000, "sobol", generator)
+        rule = points, weights / domain.measure
     source = FunctionReference("a finer solution", finer.surrogate.evaluate, rule)
     norms = ErrorNorm(solution.problem, source)(solution.surrogate.evaluate)
     mine, its = (
@@ -332,24 +338,6 @@ def compare(solution: Solution, finer: Solution) -> Comparison:
     return Comparison(
         norms, ratio, mine.is_rounding, doubt, overfitted=mine.overfitted or its.overfitted
     )
-
-
-def _rule_for(problem: Problem, pieces: Tensor | None) -> tuple[Points, Tensor] | None:
-    """Return a quadrature rule for norms of the difference; None for the usual one.
-
-    pieces: of a box, in each of which the finer solution is smooth; None if there are none.
-    """
-    if pieces is not None and problem.domain.is_box:
-        # A rule of the whole time may miss all that happens in some windows, or in a part of one.
-        each = math.ceil((20_000 if problem.domain.dim == 1 else 4000) / len(pieces))
-        ((points, weights),) = rule_of_pieces(problem.domain, pieces, each, chunk=2**20)
-    elif problem.domain.dim == 3:
-        # A product of Gauss rules is too expensive; Sobol points are accurate to a few percent.
-        generator = torch.Generator().manual_seed(7919)
-        points, weights = weighted_sample(problem.cells(), 4000, "sobol", generator)
-    else:
-        return None
-    return points, weights / problem.domain.measure
 
 
 def _doubt(

@@ -25,9 +25,8 @@ from kanpinn.networks.layer import Tape
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import LevenbergMarquardt, Method, as_methods, load_libraries
 from kanpinn.solvers.loop import run_stages
-from kanpinn.solvers.losses import FreshLosses
 from kanpinn.solvers.solution import Solved
-from kanpinn.solvers.state import Best, Observer, SolverState
+from kanpinn.solvers.state import Best, FreshLosses, Observer, SolverState
 
 SCALINGS = ("range", "standard", "quantile")
 

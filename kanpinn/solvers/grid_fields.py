@@ -264,42 +264,32 @@ def fields_at_points(
 
     residuals, compared: as for `on_grid`.
     """
-    like = solution.surrogate.low
+    problem, reference, like = solution.problem, solution.reference, solution.surrogate.low
     chunk = min(CHUNK, max(256, 2**22 // max(solution.network.width)))
     parts: dict[str, list[Tensor]] = {}
     for start in range(0, len(points), chunk):
         some = points[start : start + chunk].to(like.dtype, like.device)
-        for name, column in _named(solution, some, residuals, compared).items():
+        approximate = solution(some)
+        named = {field: approximate[:, i] for i, field in enumerate(problem.fields)}
+        exact = None
+        if compared and problem.exact is not None:
+            exact = stack_equations(problem.exact(some), len(some), "exact")
+        elif compared and reference is not None and reference.points is None:  # known everywhere
+            value = reference.jet(some.to(torch.float64), Channels(some.names)).value
+            exact = value.to(some.coords)
+        if exact is not None:
+            for i, field in enumerate(problem.fields):
+                suffix = f"_{field}" if len(problem.fields) > 1 else ""
+                named[KNOWN[problem.exact is None] + suffix] = exact[:, i]
+                named["error" + suffix] = approximate[:, i] - exact[:, i]
+        residual = solution.residual(some) if residuals else approximate[:, :0]
+        for i in range(residual.shape[1]):
+            named["residual" if residual.shape[1] == 1 else f"residual_{i}"] = residual[:, i]
+        for name, column in named.items():
             parts.setdefault(name, []).append(column.detach().double().cpu())
     found = {name: torch.cat(columns) for name, columns in parts.items()}
-    for name in solution.problem.fields:
-        if name in solution.problem.unknowns:
+    for name in problem.fields:
+        if name in problem.unknowns:
             low, high = solution.interval(points, name)
             found |= {f"low_{name}": low.double().cpu(), f"high_{name}": high.double().cpu()}
     return found
-
-
-def _named(
-    solution: Solution, points: Points, residuals: bool, compared: bool
-) -> dict[str, Tensor]:
-    """The fields, what they are compared with, their errors and the residuals, (n,) each."""
-    problem, approximate, reference = solution.problem, solution(points), solution.reference
-    several = len(problem.fields) > 1
-    named = {field: approximate[:, i] for i, field in enumerate(problem.fields)}
-    name, exact = KNOWN[problem.exact is None], None
-    if not compared:
-        pass
-    elif problem.exact is not None:
-        exact = stack_equations(problem.exact(points), len(points), "exact")
-    elif reference is not None and reference.points is None:  # it has values everywhere
-        value = reference.jet(points.to(torch.float64), Channels(points.names)).value
-        exact = value.to(points.coords)
-    if exact is not None:
-        for i, field in enumerate(problem.fields):
-            suffix = f"_{field}" if several else ""
-            named[name + suffix] = exact[:, i]
-            named["error" + suffix] = approximate[:, i] - exact[:, i]
-    residual = solution.residual(points) if residuals else approximate[:, :0]
-    for i in range(residual.shape[1]):
-        named["residual" if residual.shape[1] == 1 else f"residual_{i}"] = residual[:, i]
-    return named

@@ -18,17 +18,18 @@ from kanpinn.accuracy.references.reference import Approximation
 from kanpinn.networks.layer import get_coefficients
 from kanpinn.optimizers import Method, Stage, Step, as_methods
 from kanpinn.pde.problem import Problem
-from kanpinn.solvers.data_scan import DataScan, scan_data, warn_of_breaks
 from kanpinn.solvers.discretization import Discretization
-from kanpinn.solvers.losses import losses_of
 from kanpinn.solvers.solution import Solution
-from kanpinn.solvers.state import UNKNOWN, Observer, SolverState, copied
+from kanpinn.solvers.state import UNKNOWN, Observer, SolverState, copied, losses_of
 from kanpinn.solvers.verification import (
+    DataScan,
     Verification,
     judged_by_curvature,
     judged_by_resonance,
     judged_status,
+    scan_data,
     verify,
+    warn_of_breaks,
 )
 
 LOG = logging.getLogger("kanpinn")

@@ -174,20 +174,12 @@ def _scores(fitted: Any) -> ShownTable:
     rows, classes = [], False
     for part, s in fitted.scores.items():
         if classes := s.cross_entropy is not None:
-            cells = [_cell(s.accuracy, ".2%"), _cell(s.cross_entropy, ".3g")]
+            cells = [(s.accuracy, ".2%"), (s.cross_entropy, ".3g")]
         else:
-            cells = [_cell(s.rmse, ".2e"), _cell(s.max_error, ".2e"), _explained(s.r2)]
-        rows.append([part, str(s.rows), *cells])
+            cells = [(s.rmse, ".2e"), (s.max_error, ".2e"), (s.r2, ".4f")]
+        texts = [ABSENT if score is None else format(score, form) for score, form in cells]
+        if s.r2 is not None and s.r2 > 0.999:  # values near 1 can be compared then
+            texts[-1] = f"1 - {1 - s.r2:.1e}"
+        rows.append([part, str(s.rows), *texts])
     heads = ("accuracy", "cross entropy") if classes else ("RMSE", "max. error", "R²")
     return ShownTable(("part", "rows", *heads), rows)
-
-
-def _cell(score: float | None, form: str) -> str:
-    return ABSENT if score is None else format(score, form)
-
-
-def _explained(r2: float | None) -> str:
-    """Return R² as text, above 0.999 as "1 - …", so that values near 1 can be compared."""
-    if r2 is None:
-        return ABSENT
-    return f"1 - {1 - r2:.1e}" if r2 > 0.999 else f"{r2:.4f}"

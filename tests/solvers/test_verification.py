@@ -11,9 +11,8 @@ from typer.testing import CliRunner
 
 import kanpinn as kp
 from kanpinn.cli import app
-from kanpinn.solvers.data_scan import scan_data
 from kanpinn.solvers.discretization import SolveSettings, discretize
-from kanpinn.solvers.verification import resonance, rows_of, verify
+from kanpinn.solvers.verification import resonance, rows_of, scan_data, verify
 
 
 def zero_at_walls(domain, residual, **attributes):

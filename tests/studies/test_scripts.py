@@ -128,7 +128,7 @@ INSIDES = {
         "runs.study.plan",
         "runs.study.table",
     },
-    "continual_learning": {"solvers.loop", "solvers.losses", "solvers.state"},
+    "continual_learning": {"solvers.loop", "solvers.state"},
     "growth": {"spaces.cells.system.cell_system"},
     "hostile": {
         "__main__",

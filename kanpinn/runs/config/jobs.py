@@ -47,10 +47,9 @@ from kanpinn.solvers.eigen import (
 )
 from kanpinn.solvers.eigen.eigen import cell_settings
 from kanpinn.solvers.fit import Fitted, check_columns, fit
-from kanpinn.solvers.losses import losses_of
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.solve import default_optimizer, solve
-from kanpinn.solvers.state import Observer
+from kanpinn.solvers.state import Observer, losses_of
 
 Result = Solution | Eigensolution | Fitted
 

@@ -48,10 +48,9 @@ from kanpinn.solvers.eigen import spectrum
 from kanpinn.solvers.eigen.search import EigenSearch, EigenStage, FoundModes, resolved_modes
 from kanpinn.solvers.eigen.spectrum import Modes, ModeSamples, as_modes, each
 from kanpinn.solvers.loop import run_stages
-from kanpinn.solvers.losses import FreshLosses
 from kanpinn.solvers.solution import Solved
 from kanpinn.solvers.solve import default_optimizer
-from kanpinn.solvers.state import History, Observer, SolverState
+from kanpinn.solvers.state import FreshLosses, History, Observer, SolverState
 from kanpinn.spaces.cells.cells import Cells
 from kanpinn.tasks.adaptive import AdaptiveLeastSquares
 
@@ -590,16 +589,6 @@ def _bounds(
         spectrum.kato_temple(values, norms, others) + spectrum.rayleigh_gaps(values, seen) + noise
     )
     return norms + noise, torch.minimum(norms + noise, expected), ""
-
-
-def _normalised(modes: Modes, seen: ModeSamples, self_adjoint: bool) -> Modes:
-    """Return modes with a positive largest value, and ∫ |u|² = 1 unless they are orthonormal."""
-    u = seen.fields
-    largest = u.gather(0, u.abs().argmax(dim=0, keepdim=True))[0]
-    factor = largest.abs() / largest
-    if not self_adjoint:
-        factor = factor / torch.linalg.vector_norm(u, dim=0)
-    return Modes(modes.values, modes.coefficients * factor)
 
 
 def terms_of(
