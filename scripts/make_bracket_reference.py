@@ -22,12 +22,18 @@ from common import script
 from common.script import PROBLEMS, solve_job
 from numpy import ndarray
 from numpy.polynomial.legendre import leggauss
-from skfem import BilinearForm, CellBasis, ElementTriP4, ElementVector, MeshTri1, condense, solve
+from skfem import BilinearForm, CellBasis, ElementTriP4, ElementVector, condense, solve
 from skfem.helpers import ddot, sym_grad, trace
 
 import kanpinn as kp
-from kanpinn.accuracy.references.finite_elements import EdgeRule, FiniteElements, curved, mapping_of
-from kanpinn.accuracy.references.meshing import PlanarMesh, mesh_of
+from kanpinn.accuracy.references.finite_elements import (
+    EdgeRule,
+    FiniteElements,
+    PlanarMesh,
+    curved,
+    mapping_of,
+    mesh_of,
+)
 from kanpinn.geometry import Planar, Points
 from kanpinn.jets import Channels
 
@@ -78,7 +84,7 @@ def plane_stress(
 
     names = numpy.array([curve.name for curve in mesh.curves])[mesh.owners]
     plain = CellBasis(triangles, ElementTriP4(), mapping=mapping, intorder=10)
-    held = basis.get_dofs(facets=_facets(mesh.straight, mesh.edges[names == fixed]))
+    held = basis.get_dofs(facets=mesh.triangles.boundary_facets()[names == fixed])
     work = numpy.zeros(basis.N)
     work[basis.element_dofs[1::2]] = _pull(mesh, plain, loaded, load)[plain.element_dofs]
     found = solve(*condense(stiffness.assemble(basis), work, D=held))
@@ -88,12 +94,6 @@ def plane_stress(
         values[plain.element_dofs] = found[basis.element_dofs[component::2]]
         fields.append(FiniteElements(mesh, plain, values))
     return Displacements(*fields)
-
-
-def _facets(straight: MeshTri1, edges: ndarray) -> ndarray:
-    """Return the numbers of scikit-fem's edges that join the same nodes, (n,); edges: (n, 2)."""
-    numbers = {tuple(sorted(pair)): i for i, pair in enumerate(straight.facets.T.tolist())}
-    return numpy.array([numbers[tuple(sorted(pair))] for pair in edges.tolist()])
 
 
 def _pull(mesh: PlanarMesh, basis: CellBasis, loaded: str, load: float) -> ndarray:

@@ -19,40 +19,6 @@ KINDS = ("numbers", "classes")
 Names = tuple[str, ...]
 
 
-def read_rows(
-    path: Path,
-    inputs: Sequence[str] | None,
-    targets: str | Sequence[str] | None,
-    kind: str,
-    classes: Sequence[str] | None,
-) -> tuple[Tensor, Tensor, Names, Names, Names]:
-    """Return the arguments of `Table` from a file; the arguments are those of `Table.read`.
-
-    Returns:
-        Inputs (n, d), targets (n, m) or class numbers (n,), the names of the inputs, the names of
-        the targets, and the names of the classes (empty for numbers).
-
-    Raises:
-        InputError: as for `Table.read`; the message names the file and the column.
-    """
-    if kind not in KINDS:
-        raise InputError(f"kind must be one of {KINDS}, got {kind!r}")
-    if classes and kind != "classes":
-        raise InputError(f'classes are for kind "classes", got {list(classes)} and kind "{kind}"')
-    columns = read_columns(path)
-    outputs, names = _chosen(path, columns, inputs, targets)
-    cells = _rows(path, columns, (*names, *outputs))
-    values = _numbers(path, cells, names)
-    if kind == "numbers":
-        return values, _numbers(path, cells, outputs), names, outputs, ()
-    if len(outputs) != 1:
-        raise InputError(f"{path}: classes are one target column, got {show(outputs)}")
-    labels, found = _classes(path, outputs[0], cells[outputs[0]])
-    if classes:
-        labels, found = _renumbered(path, outputs[0], labels, found, classes)
-    return values, labels, names, outputs, found
-
-
 def _chosen(
     path: Path,
     columns: dict[str, Cells],
@@ -97,8 +63,13 @@ def _numbers(path: Path, cells: dict[str, numpy.ndarray], names: Names) -> Tenso
     return torch.stack(read, dim=1)
 
 
-def _classes(path: Path, name: str, labels: numpy.ndarray) -> tuple[Tensor, Names]:
-    """Return class numbers (n,) and the names of the classes, sorted by value or alphabetically."""
+def _classes(
+    path: Path, name: str, labels: numpy.ndarray, given: Sequence[str] | None
+) -> tuple[Tensor, Names]:
+    """Return class numbers (n,) and the names of the classes.
+
+    given: the names in order; by default they are sorted by value or alphabetically.
+    """
     try:
         labels = numpy.asarray(labels, dtype=numpy.float64)
     except ValueError:
@@ -108,28 +79,21 @@ def _classes(path: Path, name: str, labels: numpy.ndarray) -> tuple[Tensor, Name
         missing = ~numpy.isfinite(labels)
     if missing.any():
         raise InputError(f"{path}: {name} has no class in row {int(missing.argmax()) + 1}")
-    found, numbered = numpy.unique(labels, return_inverse=True)
-    return torch.from_numpy(numbered.ravel()), tuple(map(_called, found.tolist()))
-
-
-def _called(label: float | str) -> str:
-    if isinstance(label, str):
-        return label
-    return str(int(label) if label.is_integer() else label)
-
-
-def _renumbered(
-    path: Path, name: str, numbered: Tensor, found: Sequence[str], classes: Sequence[str]
-) -> tuple[Tensor, Names]:
-    """Return the class numbers (n,) in the order of the given classes, and the given classes."""
-    for one in found:
-        if one not in classes:
+    values, numbered = numpy.unique(labels, return_inverse=True)
+    rows = torch.from_numpy(numbered.ravel())
+    found = [
+        value if isinstance(value, str) else str(int(value) if value.is_integer() else value)
+        for value in values.tolist()
+    ]
+    if not given:
+        return rows, tuple(found)
+    for label in found:
+        if label not in given:
             raise InputError(
-                f"{path}: {name} has the class {one!r}{nearest(one, classes)} (the classes are "
-                f"{', '.join(classes)})"
+                f"{path}: {name} has the class {label!r}{nearest(label, given)} (the classes are "
+                f"{', '.join(given)})"
             )
-    places = torch.tensor([classes.index(one) for one in found])
-    return places[numbered], tuple(classes)
+    return torch.tensor([given.index(label) for label in found])[rows], tuple(given)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,39 +132,38 @@ class Table:
         if not self.classes:
             targets = targets.to(torch.float64)
             targets = targets[:, None] if targets.ndim == 1 else targets
-        object.__setattr__(self, "inputs", inputs)
-        object.__setattr__(self, "targets", targets)
-        self._check_shapes()
+        vars(self).update(inputs=inputs, targets=targets)
+        shapes = tuple(inputs.shape), tuple(targets.shape)
+        fits = inputs.ndim == 2 and targets.ndim == (1 if self.classes else 2)
+        if not fits or len(inputs) != len(targets) or 0 in shapes[0] + shapes[1]:
+            wanted = "class numbers (n,)" if self.classes else "targets (n,) or (n, m)"
+            raise InputError(
+                f"a table takes inputs (n, d) and {wanted}, got {shapes[0]}, {shapes[1]}"
+            )
         columns = 1 if self.classes else targets.shape[1]
         default = ("class",) if self.classes else tuple(f"y{i}" for i in range(columns))
         names = self.names or tuple(f"x{i}" for i in range(inputs.shape[1]))
-        object.__setattr__(self, "names", _distinct("names", names, inputs.shape[1]))
-        object.__setattr__(self, "outputs", _distinct("outputs", self.outputs or default, columns))
-        object.__setattr__(self, "classes", _distinct("classes", self.classes, len(self.classes)))
+        lists = {
+            "names": (names, inputs.shape[1]),
+            "outputs": (self.outputs or default, columns),
+            "classes": (self.classes, len(self.classes)),
+        }
+        for what, (given, count) in lists.items():
+            if len(given) != count or len(set(given)) < count:
+                raise InputError(f"{what} must be {count} different names, got {list(given)}")
+            vars(self)[what] = tuple(given)
         self._check_values()
 
-    def _check_shapes(self) -> None:
-        inputs, targets = tuple(self.inputs.shape), tuple(self.targets.shape)
-        fits = len(inputs) == 2 and len(targets) == (1 if self.classes else 2)
-        if not fits or inputs[0] != targets[0] or 0 in inputs + targets:
-            wanted = "class numbers (n,)" if self.classes else "targets (n,) or (n, m)"
-            raise InputError(f"a table takes inputs (n, d) and {wanted}, got {inputs}, {targets}")
-
     def _check_values(self) -> None:
-        columns = dict(zip(self.names, self.inputs.T, strict=True))
-        if not self.classes:
-            columns |= {f"target {n}": t for n, t in zip(self.outputs, self.targets.T, strict=True)}
-        for name, column in columns.items():
+        for name, column in _columns(self, "{}", "target {}").items():
             bad = (~column.isfinite()).nonzero()
             if len(bad):
                 first, more = int(bad[0]), len(bad) - 1
                 there = f"{float(column[first])} in row {first + 1}"
                 others = f" (and {more} more)" if more else ""
                 raise InputError(f"{name} must be finite numbers, got {there}{others}")
-        if self.classes:
-            self._check_classes()
-
-    def _check_classes(self) -> None:
+        if not self.classes:
+            return
         if len(self.classes) < 2:
             raise InputError(f"the targets have one class only, {self.classes[0]!r}")
         whole = not self.targets.dtype.is_floating_point
@@ -231,10 +194,25 @@ class Table:
             InputError: if the file cannot be read, it lacks a column, or values are not finite
                 numbers.
         """
+        if kind not in KINDS:
+            raise InputError(f"kind must be one of {KINDS}, got {kind!r}")
+        if classes and kind != "classes":
+            given = f'{list(classes)} and kind "{kind}"'
+            raise InputError(f'classes are for kind "classes", got {given}')
         path = Path(path)
-        rows = read_rows(path, inputs, targets, kind, classes)
+        found: Names = ()
+        columns = read_columns(path)
+        outputs, names = _chosen(path, columns, inputs, targets)
+        cells = _rows(path, columns, (*names, *outputs))
+        values = _numbers(path, cells, names)
+        if kind == "numbers":
+            answers = _numbers(path, cells, outputs)
+        elif len(outputs) != 1:
+            raise InputError(f"{path}: classes are one target column, got {show(outputs)}")
+        else:
+            answers, found = _classes(path, outputs[0], cells[outputs[0]], classes)
         try:
-            return Table(*rows)
+            return Table(values, answers, names, outputs, found)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
 
@@ -288,10 +266,13 @@ class Table:
         return Table(chosen, self.targets, tuple(names), self.outputs, self.classes)
 
 
-def _distinct(what: str, names: Sequence[str], count: int) -> tuple[str, ...]:
-    if len(names) != count or len(set(names)) < count:
-        raise InputError(f"{what} must be {count} different names, got {list(names)}")
-    return tuple(names)
+def _columns(table: Table, inputs: str, targets: str) -> dict[str, Tensor]:
+    """Return the columns (n,) of numbers by their names in messages, given as formats."""
+    columns = {inputs.format(n): x for n, x in zip(table.names, table.inputs.T, strict=True)}
+    if not table.classes:
+        both = zip(table.outputs, table.targets.T, strict=True)
+        columns |= {targets.format(name): column for name, column in both}
+    return columns
 
 
 PARTS = ("train", "validation", "test")
@@ -364,7 +345,11 @@ class Data:
         for name, share in (("validation", validation), ("test", test)):
             if not 0 <= share < 1:
                 raise InputError(f"{name} must be a share from 0 to 1, got {share!r}")
-        chosen = torch.arange(len(table)) if groups is None else _numbered(groups, len(table))
+        if groups is not None and len(groups) != len(table):
+            raise InputError(f"groups must have {len(table)} rows as the table, got {len(groups)}")
+        chosen = torch.arange(len(table))
+        if groups is not None:
+            chosen = torch.unique(groups, dim=0, return_inverse=True)[1]
         count = int(chosen.max()) + 1
         generator = torch.Generator().manual_seed(integer("seed", seed, least=0))
         rank = torch.empty(count, dtype=torch.int64)
@@ -385,19 +370,9 @@ class Data:
         return Data(parts[0], parts[1], parts[2])
 
 
-def _numbered(groups: Tensor, rows: int) -> Tensor:
-    """Return the group of each row as an index from 0, (n,)."""
-    if len(groups) != rows:
-        raise InputError(f"groups must have {rows} rows as the table, got {len(groups)}")
-    return torch.unique(groups, dim=0, return_inverse=True)[1]
-
-
 def _check_variation(train: Table) -> None:
     """Refuse constant inputs or targets, and a single class."""
-    columns = {f"input {n!r}": x for n, x in zip(train.names, train.inputs.T, strict=True)}
-    if not train.classes:
-        columns |= {f"target {n!r}": y for n, y in zip(train.outputs, train.targets.T, strict=True)}
-    for name, column in columns.items():
+    for name, column in _columns(train, "input {!r}", "target {!r}").items():
         if bool((column == column[0]).all()):
             raise InputError(
                 f"the {name} is constant, {float(column[0]):g} in all rows to train with: leave it "

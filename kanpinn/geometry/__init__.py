@@ -1,17 +1,14 @@
 """Domains, their boundaries, and points in them; nothing here knows of networks or equations.
 
-The interfaces of all shapes are in `region`, `boundary` and `domain`. The shapes are boxes (`box`),
-planar domains (`planar`) with their boundary curves (`curves`), and solids (`solid`); `gmsh` reads
-planar domains and solids from meshes. From these, `combined` makes unions, differences and
-intersections, and `product` makes space × time. `combining` has the operators that all domains
-have. `sampling`, `adaptive` and `quadrature` give collocation points and quadrature points.
+`domain` has the interfaces of all shapes. The shapes are boxes (`box`), planar domains (`planar`)
+with their boundary curves (`curves`), balls (`ball`) and solids inside triangles (`surface`);
+`gmsh` reads planar domains and solids from meshes. From these, `combination` makes unions,
+differences and intersections, and `product` makes space × time. `sampling` has collocation points
+and `quadrature` quadrature rules.
 """
 
-from kanpinn.geometry import combining as combining  # enters the operators of domains
 from kanpinn.geometry.ball import Ball as Ball
 from kanpinn.geometry.ball import Sphere as Sphere
-from kanpinn.geometry.boundary import Boundary as Boundary
-from kanpinn.geometry.boundary import Piece as Piece
 from kanpinn.geometry.box import Box as Box
 from kanpinn.geometry.box import Face as Face
 from kanpinn.geometry.combination import Combination as Combination
@@ -21,18 +18,20 @@ from kanpinn.geometry.corner import graded as graded
 from kanpinn.geometry.curves import Arc as Arc
 from kanpinn.geometry.curves import Curve as Curve
 from kanpinn.geometry.curves import Segment as Segment
+from kanpinn.geometry.domain import Boundary as Boundary
 from kanpinn.geometry.domain import Domain as Domain
+from kanpinn.geometry.domain import Mapped as Mapped
+from kanpinn.geometry.domain import Piece as Piece
+from kanpinn.geometry.domain import Region as Region
 from kanpinn.geometry.gmsh import Mesh as Mesh
+from kanpinn.geometry.planar import Annulus as Annulus
+from kanpinn.geometry.planar import Disk as Disk
+from kanpinn.geometry.planar import Ellipse as Ellipse
+from kanpinn.geometry.planar import LShape as LShape
 from kanpinn.geometry.planar import Planar as Planar
-from kanpinn.geometry.planar_shapes import Annulus as Annulus
-from kanpinn.geometry.planar_shapes import Disk as Disk
-from kanpinn.geometry.planar_shapes import Ellipse as Ellipse
-from kanpinn.geometry.planar_shapes import LShape as LShape
-from kanpinn.geometry.planar_shapes import Polygon as Polygon
-from kanpinn.geometry.planar_shapes import Sector as Sector
-from kanpinn.geometry.planar_shapes import Triangle as Triangle
+from kanpinn.geometry.planar import Polygon as Polygon
+from kanpinn.geometry.planar import Sector as Sector
+from kanpinn.geometry.planar import Triangle as Triangle
 from kanpinn.geometry.points import Points as Points
 from kanpinn.geometry.product import Product as Product
-from kanpinn.geometry.region import Mapped as Mapped
-from kanpinn.geometry.region import Region as Region
 from kanpinn.geometry.surface import Surface as Surface

@@ -13,10 +13,8 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
-from kanpinn.geometry.boundary import Boundary, MappedPiece, Walls
-from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.domain import Boundary, Carriers, Domain, Mapped, MappedPiece, Region
 from kanpinn.geometry.points import Points, check_names
-from kanpinn.geometry.region import Mapped, Region
 from kanpinn.geometry.rules import check_size, jacobi, tensor_grid
 from kanpinn.geometry.rules_in_boxes import Hits, RulesInBoxes, cast
 
@@ -145,8 +143,8 @@ class Sphere(MappedPiece):
         return self.ball.dim - 1
 
     @property
-    def walls(self) -> Walls:
-        return Walls(spheres=((self.ball.center, self.ball.radius),))
+    def carriers(self) -> Carriers:
+        return Carriers(spheres=((self.ball.center, self.ball.radius),))
 
     @property
     def level(self) -> Callable[[Coords], Column]:
@@ -236,8 +234,13 @@ def _sphere_from_unit(unit: Tensor) -> Coords:
     The map scales all areas by the same factor. In three coordinates height and angle are uniform
     (Archimedes).
     """
-    last = unit.shape[1]
-    shares = [_beta_quantile(unit[:, last - k], k) for k in range(last, 1, -1)]
+    last, shares = unit.shape[1], []
+    for k in range(last, 1, -1):
+        share = unit[:, last - k]
+        if k > 2:  # torch has no inverse of the incomplete beta function
+            quantiles = betaincinv(k / 2, k / 2, share.detach().cpu().double().numpy())
+            share = torch.from_numpy(quantiles).to(share)
+        shares.append(share)
     return _embed([(2 * share - 1, 2 * (share * (1 - share)).sqrt()) for share in shares], unit)
 
 
@@ -280,11 +283,3 @@ def _embed(levels: list[tuple[Tensor, Tensor]], unit: Tensor) -> Coords:
         radius = radius * left
     angle = 2 * math.pi * unit[:, -1]
     return torch.stack([*columns, radius * angle.cos(), radius * angle.sin()], dim=1)
-
-
-def _beta_quantile(share: Tensor, k: int) -> Tensor:
-    if k == 2:
-        return share
-    # Use scipy, because torch has no inverse of the incomplete beta function.
-    quantiles = betaincinv(k / 2, k / 2, share.detach().cpu().double().numpy())
-    return torch.from_numpy(quantiles).to(share)

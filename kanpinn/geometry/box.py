@@ -11,10 +11,8 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Column, Coords, Mask, Vector
-from kanpinn.geometry.boundary import Boundary, MappedPiece, Walls
-from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.domain import Boundary, Carriers, Domain, Mapped, MappedPiece
 from kanpinn.geometry.points import Points, check_names
-from kanpinn.geometry.region import Mapped
 from kanpinn.geometry.rules import cube_rim, gauss_product
 from kanpinn.geometry.rules_in_boxes import RulesInBoxes
 
@@ -125,8 +123,8 @@ class Face(MappedPiece):
         return f"{self.names[self.axis]}_{'max' if self.upper else 'min'}"
 
     @property
-    def walls(self) -> Walls:
-        return Walls(planes=((self.axis, self._end),))
+    def carriers(self) -> Carriers:
+        return Carriers(planes=((self.axis, self._end),))
 
     @property
     def level(self) -> Callable[[Coords], Column]:

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from kanpinn._support.shapes import Coords, Mask, Weights
-from kanpinn.geometry.boundary import Walls
+from kanpinn.geometry.domain import Carriers
+from kanpinn.geometry.points import Points
 from kanpinn.geometry.rules import gauss_legendre
 
 Sphere = tuple[tuple[float, ...], float]  # centre and radius
@@ -64,20 +65,20 @@ class Locus:
         return middle, (square - rest**2 / length) * (1 - free[0] ** 2 / length)
 
 
-def circles(axis: int, walls: Walls) -> list[Locus]:
+def circles(axis: int, carriers: Carriers) -> list[Locus]:
     """Return the intersection circles of spheres with each other and with planes on later axes.
 
     Circles in planes that are orthogonal to earlier axes are left out.
     """
     found = []
-    for sphere, (across, at) in itertools.product(walls.spheres, walls.planes):
+    for sphere, (across, at) in itertools.product(carriers.spheres, carriers.planes):
         center, radius = sphere
         offset = at - center[across]
         if across > axis and abs(offset) < radius:
             normal = [0.0] * len(center)
             normal[across] = 1.0
             found.append(Locus(axis, center, radius, tuple(normal), offset))
-    for (center, radius), (other, reach) in itertools.combinations(walls.spheres, 2):
+    for (center, radius), (other, reach) in itertools.combinations(carriers.spheres, 2):
         between = np.subtract(other, center)
         distance = float(np.linalg.norm(between))
         if abs(radius - reach) < distance < radius + reach and between[axis:].any():
@@ -87,20 +88,20 @@ def circles(axis: int, walls: Walls) -> list[Locus]:
     return found
 
 
-def arrangement_cuts(walls: Walls, size: float) -> list[float]:
+def arrangement_cuts(carriers: Carriers, size: float) -> list[float]:
     """Return the first coordinates at which slices in 3-D change their shape, other than at planes.
 
     At these values a sphere or a circle begins or ends, or the ends of two intervals of the second
     coordinate coincide.
 
     Args:
-        walls: the planes and spheres.
+        carriers: the planes and spheres.
         size: the length scale of the tolerances.
     """
-    loci = [Locus(0, *sphere) for sphere in walls.spheres] + circles(0, walls)
-    for first, second in itertools.permutations(walls.spheres, 2):
+    loci = [Locus(0, *sphere) for sphere in carriers.spheres] + circles(0, carriers)
+    for first, second in itertools.permutations(carriers.spheres, 2):
         # Add where the intersection circle meets the first sphere's equator, its outline along z.
-        loci += [locus.upright for locus in circles(0, Walls(spheres=(first, second)))]
+        loci += [locus.upright for locus in circles(0, Carriers(spheres=(first, second)))]
     exact: list[float] = []
     for locus in loci:
         (middle,), (square,) = locus.span(np.zeros((1, 0)))
@@ -109,26 +110,26 @@ def arrangement_cuts(walls: Walls, size: float) -> list[float]:
             exact += [middle - square**0.5, middle + square**0.5]
     found: list[float] = []
     # Ends that touch without crossing give a double root, accurate to half of the digits only.
-    for values, least in ((exact, 1e-12 * size), (_coincidences(walls), 1e-7 * size)):
+    for values, least in ((exact, 1e-12 * size), (_coincidences(carriers), 1e-7 * size)):
         for value in sorted(values):
             if all(abs(value - other) > least for other in found):
                 found.append(float(value))
     return sorted(found)
 
 
-def _coincidences(walls: Walls) -> list[float]:
+def _coincidences(carriers: Carriers) -> list[float]:
     """Return the first coordinates at which two ends of the second coordinate coincide.
 
     Ends are m ± √q with m linear and q quadratic; two of them coincide where
     ((m - m')² - q - q')² = 4 q q'.
     """
-    low = min(center[0] - radius for center, radius in walls.spheres)
-    high = max(center[0] + radius for center, radius in walls.spheres)
+    low = min(center[0] - radius for center, radius in carriers.spheres)
+    high = max(center[0] + radius for center, radius in carriers.spheres)
     nodes = np.cos(np.pi * np.arange(5) / 4)
     places = (low + high) / 2 + (high - low) / 2 * nodes[:, None]
-    loci = [Locus(1, *sphere) for sphere in walls.spheres] + circles(1, walls)
+    loci = [Locus(1, *sphere) for sphere in carriers.spheres] + circles(1, carriers)
     curves = [locus.span(places) for locus in loci]
-    curves += [(np.full(5, at), np.zeros(5)) for axis, at in walls.planes if axis == 1]
+    curves += [(np.full(5, at), np.zeros(5)) for axis, at in carriers.planes if axis == 1]
     inverse = np.linalg.inv(np.vander(nodes))
     found = []
     for (middle, square), (other, further) in itertools.combinations(curves, 2):
@@ -207,13 +208,13 @@ class CellSet:
 
     Args:
         dim: the number of coordinates d, at most 3 if there are spheres.
-        walls: the planes and spheres.
+        carriers: the planes and spheres.
         inside: returns a mask (n,) of the points (n, d) in the set, constant on each cell.
         size: the length scale; intervals shorter than 1e-12 · size count as empty.
     """
 
     dim: int
-    walls: Walls
+    carriers: Carriers
     inside: Inside = field(compare=False)
     size: float
 
@@ -238,7 +239,16 @@ class CellSet:
         flags = self.inside(torch.from_numpy(before)).tolist() if len(before) else []
         found: list[tuple[Cell, ...] | None] = [() if flag else None for flag in flags]
         for axis in reversed(range(self.dim)):
-            found = _joined(axis, *levels[axis], found)
+            count, owners, intervals = levels[axis]
+            slices: list[list[Cell | None]] = [[] for _ in range(count)]
+            for row, (start, stop), within in zip(owners, intervals, found, strict=True):
+                last = slices[row][-1] if slices[row] else None
+                if within is not None and last is not None and last.within == within:
+                    # The shape does not change between neighbours that contain equal cells.
+                    slices[row][-1] = Cell(axis, last.low, stop, within)
+                else:
+                    slices[row].append(None if within is None else Cell(axis, start, stop, within))
+            found = [tuple(cell for cell in cells if cell is not None) or None for cells in slices]
         return tuple(part for cell in found[0] or () for part in self._graded(cell))
 
     @property
@@ -246,15 +256,15 @@ class CellSet:
         """The intervals (low, high) on all axes for each cell; None unless all cells are boxes."""
         if self.dim == 0:
             return [[]] if self.inside(torch.zeros(1, 0, dtype=torch.float64)) else []
-        if self.walls.spheres and any(cell.is_round for cell in self.tree):
+        if self.carriers.spheres and any(cell.is_round for cell in self.tree):
             return None
         return list(_intervals(self.tree))
 
     @cached_property
     def cuts(self) -> list[float]:
         """The first coordinates where slices in 3-D change their shape, other than at planes."""
-        curved = self.dim == 3 and self.walls.spheres
-        return arrangement_cuts(self.walls, self.size) if curved else []
+        curved = self.dim == 3 and self.carriers.spheres
+        return arrangement_cuts(self.carriers, self.size) if curved else []
 
     def _graded(self, cell: Cell) -> list[Cell]:
         """Divide a cell of the first axis into parts at most 30 times as long as a cut is distant.
@@ -278,42 +288,13 @@ class CellSet:
 
     def _ends(self, axis: int) -> list[Limit]:
         """Return all possible ends of intervals on an axis."""
-        planes = [Limit(at) for across, at in self.walls.planes if across == axis]
+        planes = [Limit(at) for across, at in self.carriers.planes if across == axis]
         if self.dim - axis == 3:
             return planes + [Limit(at) for at in self.cuts]
-        loci = [Locus(axis, *sphere) for sphere in self.walls.spheres]
+        loci = [Locus(axis, *sphere) for sphere in self.carriers.spheres]
         if self.dim - axis == 2:
-            loci += circles(axis, self.walls)
+            loci += circles(axis, self.carriers)
         return planes + [Limit(locus=locus, sign=sign) for locus in loci for sign in (-1, 1)]
-
-
-def _joined(
-    axis: int,
-    count: int,
-    rows: Sequence[int],
-    pairs: Sequence[tuple[Limit, Limit]],
-    found: Sequence[tuple[Cell, ...] | None],
-) -> list[tuple[Cell, ...] | None]:
-    """Collect the cells on an axis for each of `count` slices; None for a slice without cells.
-
-    Neighbouring cells that contain equal cells are merged, because the shape does not change
-    between them.
-
-    Args:
-        axis: the index of the axis.
-        count: the number of slices.
-        rows: the slice of each interval.
-        pairs: the two ends of each interval.
-        found: the cells of each interval on the next axis, () on the last; None if it is outside.
-    """
-    slices: list[list[Cell | None]] = [[] for _ in range(count)]
-    for row, (low, high), within in zip(rows, pairs, found, strict=True):
-        last = slices[row][-1] if slices[row] else None
-        if within is not None and last is not None and last.within == within:
-            slices[row][-1] = Cell(axis, last.low, high, within)
-        else:
-            slices[row].append(None if within is None else Cell(axis, low, high, within))
-    return [tuple(cell for cell in cells if cell is not None) or None for cells in slices]
 
 
 def _intervals(cells: Sequence[Cell]) -> Iterator[list[tuple[float, float]]]:
@@ -345,18 +326,18 @@ def cells_rule(cells: CellSet, nodes: int, last: int | None = None) -> tuple[Coo
 
 
 def sphere_part_rule(
-    cells: CellSet, sphere: tuple[tuple[float, ...], float], nodes: int
-) -> tuple[Coords, Coords, Weights]:
+    cells: CellSet, names: tuple[str, ...], sphere: Sphere, nodes: int
+) -> tuple[Points, Weights]:
     """Return a Gauss rule on the part of a sphere that bounds cells in three dimensions.
 
     Args:
         cells: the cells in three dimensions.
+        names: the names of the coordinates.
         sphere: the centre and the radius of the sphere.
         nodes: the number of nodes of each one-dimensional Gauss rule.
 
     Returns:
-        Points (n, 3), unit normals (n, 3) outward from the cells, and weights (n,) whose sum is the
-        area.
+        Points with unit normals outward from the cells, and weights (n,) whose sum is the area.
     """
     (center, radius), circle = sphere, Locus(1, *sphere)
     share, gauss = (x.numpy() for x in gauss_legendre(nodes))
@@ -386,8 +367,8 @@ def sphere_part_rule(
                 coords = np.column_stack([np.repeat(before, nodes), y.ravel(), z.ravel()])
                 normals = way * end.sign * (coords - center) / radius
                 parts.append((coords[kept], normals[kept], areas[kept]))
-    coords, normals, areas = map(np.concatenate, zip(*parts, strict=True))
-    return torch.from_numpy(coords), torch.from_numpy(normals), torch.from_numpy(areas)
+    points, outward, total = map(torch.from_numpy, map(np.concatenate, zip(*parts, strict=True)))
+    return Points(points, names, outward), total
 
 
 def _rules(
@@ -413,13 +394,27 @@ def _along(cells: CellSet, cell: Cell, before: np.ndarray, weights: np.ndarray, 
     """Extend a rule over the axes before that of a cell by Gauss rules along the cell's axis."""
     low, high = cell.low.at(before), cell.high.at(before)
     share, along = (x.numpy() for x in gauss_legendre(nodes))
-    span = _branches(cells, cell, before, low, high)
-    if span is None:
-        size = (high - low)[:, None]
-        x, scale = low[:, None] + size * share, size * along
+    size = high - low
+    # The branch points next to the two ends, (n,) each.
+    firsts, lasts = list[np.ndarray](), list[np.ndarray]()
+    if cells.dim - cell.axis == 3:
+        near = 1e-7 * cells.size  # the accuracy of the cuts
+        firsts = [np.full_like(low, at) for at in cells.cuts if at <= low[0] + near][-1:]
+        lasts = [np.full_like(low, at) for at in cells.cuts if at >= high[0] - near][:1]
     else:
-        middle, half = (span[0] + span[1]) / 2, (span[1] - span[0]) / 2
-        first, last = (_angle(end - middle, half)[:, None] for end in (low, high))
+        for locus in cell.loci:
+            middle, square = locus.on(cell.axis).span(before)
+            half = np.sqrt(np.maximum(square, 0))
+            firsts.append(middle - half)
+            lasts.append(middle + half)
+    if not (firsts or lasts):
+        x, scale = low[:, None] + size[:, None] * share, size[:, None] * along
+    else:
+        # A side without a branch point gets one far away, which has little influence.
+        begin = np.minimum(np.max([low - 1e3 * size, *firsts], axis=0), low)
+        end = np.maximum(np.min([high + 1e3 * size, *lasts], axis=0), high)
+        middle, half = (begin + end) / 2, (end - begin) / 2
+        first, last = (_angle(at - middle, half)[:, None] for at in (low, high))
         angles = first + (last - first) * share
         x = middle[:, None] + half[:, None] * np.sin(angles)
         scale = half[:, None] * np.cos(angles) * (last - first) * along
@@ -427,32 +422,6 @@ def _along(cells: CellSet, cell: Cell, before: np.ndarray, weights: np.ndarray, 
     coords = np.column_stack([np.repeat(before, nodes, axis=0), x.ravel()])
     kept = products > 0  # NaN or ≤ 0 if a cell has no width because of rounding errors
     return coords[kept], products[kept]
-
-
-def _branches(
-    cells: CellSet, cell: Cell, before: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the branch points (n,) next to the two ends of a cell; None if there are none."""
-    size = high - low
-    if cells.dim - cell.axis == 3:
-        near = 1e-7 * cells.size  # the accuracy of the cuts
-        below = [at for at in cells.cuts if at <= low[0] + near]
-        above = [at for at in cells.cuts if at >= high[0] - near]
-        firsts = [np.full_like(low, at) for at in below[-1:]]
-        lasts = [np.full_like(low, at) for at in above[:1]]
-    else:
-        firsts, lasts = [], []
-        for locus in cell.loci:
-            middle, square = locus.on(cell.axis).span(before)
-            half = np.sqrt(np.maximum(square, 0))
-            firsts.append(middle - half)
-            lasts.append(middle + half)
-    if not (firsts or lasts):
-        return None
-    # A side without a branch point gets one far away from the cell, which has little influence.
-    first = np.max([low - 1e3 * size, *firsts], axis=0)
-    last = np.min([high + 1e3 * size, *lasts], axis=0)
-    return np.minimum(first, low), np.maximum(last, high)
 
 
 def _angle(offset: np.ndarray, half: np.ndarray) -> np.ndarray:

@@ -5,17 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Coords, Mask
 from kanpinn.geometry.ball import Ball, Sphere
-from kanpinn.geometry.boundary import Piece, Turned
 from kanpinn.geometry.box import Box, Face
 from kanpinn.geometry.curves import Curve, Pair, crossings, divided_at, meeting
-from kanpinn.geometry.domain import Domain
-from kanpinn.geometry.planar import Planar
-from kanpinn.geometry.planar_shapes import rectangle
+from kanpinn.geometry.domain import Domain, Piece, Turned
+from kanpinn.geometry.planar import Planar, rectangle
 
 
 @dataclass(frozen=True)
@@ -25,14 +22,14 @@ class DivisionEdge:
     Args:
         curve: the curve, with the part on its left.
         piece: the piece of the domain's boundary, or of an interface, that it is a part of.
-        seam: the number of the piece of an interface that it is, after these have been divided
+        interface: the number of the piece of an interface that it is, after these have been divided
             where they meet; -1 on the domain's boundary.
         reverse: whether it runs against the interface, so that its part is outside of that.
     """
 
     curve: Curve
     piece: Piece
-    seam: int = -1
+    interface: int = -1
     reverse: bool = False
 
 
@@ -50,24 +47,26 @@ class Division:
 
     @classmethod
     def of(
-        cls, domain: Planar, walls: Sequence[Piece], interfaces: Sequence[Piece] = ()
+        cls, domain: Planar, pieces: Sequence[Piece], interfaces: Sequence[Piece] = ()
     ) -> "Division":
         """Divide a domain by interfaces.
 
         Args:
             domain: the domain.
-            walls: for each of its curves the piece that is given for it.
+            pieces: for each of its curves the piece that is given for it.
             interfaces: curves in the domain, closed or with ends on its boundary or on each other.
 
         Raises:
             InputError: if an interface is no curve, leaves the domain, ends inside it, or shares a
                 part with the boundary or another interface.
         """
-        own = [DivisionEdge(curve, wall) for curve, wall in zip(domain.curves, walls, strict=True)]
+        own = [
+            DivisionEdge(curve, piece) for curve, piece in zip(domain.curves, pieces, strict=True)
+        ]
         if not interfaces:
             return cls((domain,), (tuple(own),))
         divided, cuts = _cut(own, [DivisionEdge(_curve(one), one) for one in interfaces], domain)
-        cuts = [replace(edge, seam=seam) for seam, edge in enumerate(cuts)]
+        cuts = [replace(edge, interface=number) for number, edge in enumerate(cuts)]
         back = [replace(edge, curve=edge.curve.part(1.0, 0.0), reverse=True) for edge in cuts]
         parts = _parts(_loops([*divided, *cuts, *back], domain.scale), domain.scale)
         domains = tuple(Planar(tuple(edge.curve for edge in part)) for part in parts)
@@ -84,13 +83,18 @@ def _curve(piece: Piece) -> Curve:
 
 
 def _cut(
-    walls: Sequence[DivisionEdge], cuts: Sequence[DivisionEdge], domain: Planar
+    outer: Sequence[DivisionEdge], cuts: Sequence[DivisionEdge], domain: Planar
 ) -> tuple[list[DivisionEdge], list[DivisionEdge]]:
-    """The edges of a boundary and of interfaces, divided where they meet."""
-    tolerance, curves = 1e-12 * domain.scale, [edge.curve for edge in (*walls, *cuts)]
+    """The edges of a boundary and of interfaces, divided where they meet.
+
+    Raises:
+        InputError: if a part of an interface is outside the domain, or on the boundary or another
+            interface.
+    """
+    tolerance, curves = 1e-12 * domain.scale, [edge.curve for edge in (*outer, *cuts)]
     met: list[list[Pair]] = [[] for _ in curves]
     for i, j in meeting(curves, curves, tolerance):
-        if i < j >= len(walls):
+        if i < j >= len(outer):
             points = crossings(curves[i], curves[j], tolerance)
             met[i] += points
             met[j] += points
@@ -103,23 +107,11 @@ def _cut(
             for part in divided_at(edge.curve, points, tolerance, least)
         ]
 
-    boundary, inner = divided(walls, met[: len(walls)]), divided(cuts, met[len(walls) :])
-    _check_inside(domain, boundary, inner, tolerance)
-    return boundary, inner
-
-
-def _check_inside(
-    domain: Planar, walls: Sequence[DivisionEdge], cuts: Sequence[DivisionEdge], tolerance: float
-) -> None:
-    """Check that the parts of interfaces are inside a domain, and on no wall or other interface.
-
-    Raises:
-        InputError: if one is not.
-    """
-    for number, part in enumerate(cuts):
+    boundary, inner = divided(outer, met[: len(outer)]), divided(cuts, met[len(outer) :])
+    for number, part in enumerate(inner):
         (middle,) = part.curve.at(torch.tensor([0.5], dtype=torch.float64))
         x, y = middle.tolist()
-        others = [edge.curve for edge in (*walls, *cuts[:number])]
+        others = [edge.curve for edge in (*boundary, *inner[:number])]
         if any(other.locate((x, y), 4 * tolerance) is not None for other in others):
             raise InputError(
                 f"the interface {part.piece.name!r} must have no part in common with the boundary "
@@ -130,6 +122,7 @@ def _check_inside(
                 f"the interface {part.piece.name!r} must be inside the domain, got a part of it at "
                 f"({x:.6g}, {y:.6g})"
             )
+    return boundary, inner
 
 
 def _loops(edges: Sequence[DivisionEdge], scale: float) -> list[list[DivisionEdge]]:
@@ -153,9 +146,9 @@ def _loops(edges: Sequence[DivisionEdge], scale: float) -> list[list[DivisionEdg
             loop.append(best)
             left.remove(best)
         found.append([edges[i] for i in loop])
-        sides = [(edge.seam, edge.reverse) for edge in found[-1] if edge.seam >= 0]
-        if loose := [seam for seam, way in sides if (seam, not way) in sides]:
-            (edge,) = (e for e in found[-1] if (e.seam, e.reverse) == (loose[0], False))
+        sides = [(edge.interface, edge.reverse) for edge in found[-1] if edge.interface >= 0]
+        if loose := [number for number, way in sides if (number, not way) in sides]:
+            (edge,) = (e for e in found[-1] if (e.interface, e.reverse) == (loose[0], False))
             raise InputError(
                 f"the interface {edge.piece.name!r} must be closed or end on the domain's boundary "
                 "or on other interfaces: it must divide the domain"
@@ -165,7 +158,7 @@ def _loops(edges: Sequence[DivisionEdge], scale: float) -> list[list[DivisionEdg
 
 def _turn(edge: DivisionEdge, after: DivisionEdge, scale: float) -> float:
     """The angle from an edge's end, looking back, clockwise to the next edge, in (0, 2π]."""
-    if edge.seam >= 0 and edge.seam == after.seam and edge.reverse != after.reverse:
+    if edge.interface >= 0 and edge.interface == after.interface and edge.reverse != after.reverse:
         return 2 * math.pi
     back, on = _away(edge.curve, scale, at_end=True), _away(after.curve, scale, at_end=False)
     return (back - on) % (2 * math.pi) or 2 * math.pi
@@ -189,7 +182,8 @@ def _parts(loops: Sequence[list[DivisionEdge]], scale: float) -> list[list[Divis
     parts = [list(loop) for loop in outer]
     for loop in loops:
         if _area(loop) <= 0:
-            beside = _left_of(loop[0].curve, 1e-7 * scale)
+            at = loop[0].curve.points_at(torch.tensor([0.5], dtype=torch.float64))
+            beside = at.coords - 1e-7 * scale * at.outward
             holders = [i for i, one in enumerate(around) if bool(one.encloses(beside))]
             parts[min(holders, key=lambda i: around[i].measure)] += loop
     return parts
@@ -199,15 +193,8 @@ def _area(loop: Sequence[DivisionEdge]) -> float:
     return math.fsum(edge.curve.moment(loop[0].curve.start) for edge in loop)
 
 
-def _left_of(curve: Curve, step: float) -> Tensor:
-    """A point on the left of the middle of a curve, (1, 2)."""
-    at = curve.points_at(torch.tensor([0.5], dtype=torch.float64))
-    assert at.normals is not None
-    return at.coords - step * at.normals
-
-
 @dataclass(frozen=True)
-class Seam:
+class InterfacePiece:
     """A piece of an interface in a solid.
 
     Args:
@@ -215,7 +202,7 @@ class Seam:
         inside, outside: the numbers of the parts of the solid on either side.
     """
 
-    piece: Piece
+    piece: Sphere | Face
     inside: int
     outside: int
 
@@ -264,12 +251,12 @@ class SolidDivision:
         inner: the balls and boxes. They are the parts 1, 2, …, each without those that it contains,
             which come later. The part 0 is the rest of the solid.
         parts: all parts.
-        seams: the pieces of the interfaces.
+        interfaces: their pieces.
     """
 
     inner: tuple[Ball | Box, ...]
     parts: tuple[SolidPart, ...]
-    seams: tuple[Seam, ...]
+    interfaces: tuple[InterfacePiece, ...]
 
     @classmethod
     def of(cls, domain: Domain, interfaces: Sequence[Piece] = ()) -> "SolidDivision":
@@ -284,47 +271,35 @@ class SolidDivision:
             InputError: if an interface consists of something else, leaves the solid, ends inside
                 it, or meets its boundary or another interface along a surface or a curve.
         """
-        groups: dict[Ball | Box, list[Piece]] = {}
+        groups: dict[Ball | Box, list[Sphere | Face]] = {}
         for piece in interfaces:
-            groups.setdefault(_solid(piece), []).append(piece)
+            match piece:
+                case Sphere(ball=solid) | Face(box=solid) if solid.dim == 3:
+                    groups.setdefault(solid, []).append(piece)
+                case _:
+                    raise InputError(
+                        "an interface in space must consist of whole spheres or faces of boxes, "
+                        f"got {piece!r}"
+                    )
         for solid, pieces in groups.items():
             _check_faces(domain, solid, pieces)
         inner = sorted(groups, key=lambda solid: -solid.measure)
         outside = [_around(groups, inner[:number], solid) for number, solid in enumerate(inner)]
-        seams = [
-            Seam(piece, number, outer)
+        between = [
+            InterfacePiece(piece, number, outer)
             for number, (solid, outer) in enumerate(zip(inner, outside, strict=True), 1)
             for piece in groups[solid]
         ]
-        walls = [(sheet, piece) for piece in domain.boundary.pieces for sheet in piece.sheets]
+        boundary = [(sheet, piece) for piece in domain.boundary.pieces for sheet in piece.sheets]
         parts = []
         for number, within in enumerate((None, *inner)):
             without = (solid for i, solid in enumerate(inner) if outside[i] == number)
-            own = [(seam.piece, seam.piece) for seam in seams if seam.inside == number]
-            beyond = [(_turned(seam.piece), seam.piece) for seam in seams if seam.outside == number]
-            parts.append(SolidPart(domain, within, tuple(without), (*walls, *own, *beyond)))
-        return cls(tuple(inner), tuple(parts), tuple(seams))
-
-
-def _solid(piece: Piece) -> Ball | Box:
-    """The ball or box to whose boundary a piece belongs."""
-    if isinstance(piece, Sphere) and piece.ball.dim == 3:
-        return piece.ball
-    if isinstance(piece, Face) and piece.box.dim == 3:
-        return piece.box
-    raise InputError(
-        f"an interface in space must consist of whole spheres or faces of boxes, got {piece!r}"
-    )
-
-
-def _turned(piece: Piece) -> Piece:
-    assert isinstance(piece, Sphere | Face)
-    return Turned(piece)
-
-
-def _size(domain: Domain) -> float:
-    low, high = domain.bounds
-    return float((high - low).max())
+            own = [(part.piece, part.piece) for part in between if part.inside == number]
+            beyond = [
+                (Turned(part.piece), part.piece) for part in between if part.outside == number
+            ]
+            parts.append(SolidPart(domain, within, tuple(without), (*boundary, *own, *beyond)))
+        return cls(tuple(inner), tuple(parts), tuple(between))
 
 
 def _samples(piece: Piece) -> Coords:
@@ -340,7 +315,7 @@ def _check_faces(domain: Domain, solid: Domain, pieces: Sequence[Piece]) -> None
     """
     for piece in solid.boundary.pieces:
         at, given = _samples(piece), piece in pieces
-        wrong = domain.contains(at, -1e-9 * _size(domain)) != given
+        wrong = domain.contains(at, -1e-9 * domain.diameter) != given
         if bool(wrong.any()):
             place = ", ".join(f"{x:.6g}" for x in at[wrong][0].tolist())
             raise InputError(
@@ -353,10 +328,10 @@ def _check_faces(domain: Domain, solid: Domain, pieces: Sequence[Piece]) -> None
 
 
 def _around(
-    groups: dict[Ball | Box, list[Piece]], larger: Sequence[Ball | Box], solid: Ball | Box
+    groups: dict[Ball | Box, list[Sphere | Face]], larger: Sequence[Ball | Box], solid: Ball | Box
 ) -> int:
     """The number of the smallest of some larger solids around a solid; 0 if there is none."""
-    found, near = 0, 1e-9 * _size(solid)
+    found, near = 0, 1e-9 * solid.diameter
     for number, other in enumerate(larger, 1):
         at = torch.cat([_samples(piece) for piece in groups[solid]])
         inner, outer = other.contains(at, -near), ~other.contains(at, near)

@@ -1,25 +1,421 @@
-"""The interface of all domains, and the re-entrant edges of solids."""
+"""Domains, the pieces of their boundaries, and the re-entrant edges of solids."""
 
+import difflib
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn._support.shapes import Column, Coords, Mask, Vector
-from kanpinn.geometry.boundary import Boundary, Walls
+from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
 from kanpinn.geometry.points import Points
-from kanpinn.geometry.region import Draw, Region, accepted
+from kanpinn.geometry.rules import Draw, axis_counts, gauss_product, sobol
+from kanpinn.geometry.rules_in_boxes import RulesInBoxes
+
+Level = Callable[[Coords], Column]  # from points (n, d) to values (n, 1)
+# If the level functions of two sets are f and g, that of the intersection is f + g - sqrt(f² + g²),
+# of the union f + g + sqrt(f² + g²), and of the complement -f. Slopes of 1 at boundaries stay 1.
+# Reference: Rvachev and Sheiko, R-functions in boundary value problems in mechanics (1995).
+
+
+def intersection(*levels: Level) -> Level:
+    """Return the level function of an intersection."""
+    return levels[0] if len(levels) == 1 else partial(_joined, levels, -1)
+
+
+def union(*levels: Level) -> Level:
+    """Return the level function of a union."""
+    return levels[0] if len(levels) == 1 else partial(_joined, levels, 1)
+
+
+def complement(level: Level) -> Level:
+    """Return the level function of a complement."""
+    return partial(_negative, level)
+
+
+def _joined(levels: tuple[Level, ...], sign: int, coords: Coords) -> Column:
+    total = levels[0](coords)
+    # Keep the derivative of the root finite at corners, where both values are 0.
+    least = torch.finfo(coords.dtype).tiny
+    for level in levels[1:]:
+        value = level(coords)
+        total = total + value + sign * (total.square() + value.square() + least).sqrt()
+    return total
+
+
+def _negative(level: Level, coords: Coords) -> Column:
+    return -level(coords)
+
+
+class Region(ABC):
+    """A set of points with a measure."""
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """The names of the coordinates, in the order of the columns of `Points.coords`."""
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """The dimension: d for a domain in d coordinates, d - 1 for a piece of its boundary."""
+
+    @property
+    @abstractmethod
+    def measure(self) -> float:
+        """The length, area, volume, ... of the region; 1 for a single point."""
+
+    def place(self, n: int, draw: Draw) -> Points:
+        """Return points of the region, distributed by measure like the drawn points in the cube.
+
+        Args:
+            n: the number of points needed.
+            draw: draw(n, dim) returns n points of the unit cube, (n, dim).
+
+        Returns:
+            n points or a few more; one point if the region is a single point.
+        """
+        return self.spread(n, draw, 0)[0]
+
+    @abstractmethod
+    def spread(self, n: int, draw: Draw, more: int) -> tuple[Points, Tensor]:
+        """Return points of the region × [0, 1]^more, evenly distributed in that product.
+
+        Args:
+            n, draw: see `place`.
+            more: the number of further coordinates. They come from the same draw as the points:
+                with two separate draws each would be evenly distributed, but the pairs would not.
+
+        Returns:
+            n points or a few more, and the further coordinates of each, (n, more).
+        """
+
+    @abstractmethod
+    def quadrature(self, nodes: int) -> tuple[Points, Weights]:
+        """Return a quadrature rule on the region, in float64.
+
+        Args:
+            nodes: the number of nodes of each one-dimensional Gauss rule in the product.
+
+        Returns:
+            n points in the region, and positive weights (n,) whose sum is `measure`.
+
+        Raises:
+            InputError: unless nodes is a positive integer.
+        """
+
+    @property
+    def has_gauss_rule(self) -> bool:
+        """Whether `quadrature` is a Gauss rule; otherwise it consists of Sobol points."""
+        return True
+
+    @property
+    def simplices(self) -> int:
+        """The number of triangles or tetrahedra, each of which has points of the Gauss rule."""
+        return 0
+
+    def gauss(self, n: int) -> Points:
+        """Return the points of the smallest `quadrature` rule with at least n points.
+
+        They are n Sobol points if there is no Gauss rule, or one with more than n simplices.
+        """
+        if not self.has_gauss_rule or self.simplices > n:
+            return self.place(n, sobol(0))[:n]
+        nodes = 1
+        while len(points := self.quadrature(nodes)[0]) < n:
+            # Increase nodes by at least one, or to the estimate from a growth like nodes^dim.
+            nodes = max(nodes + 1, math.floor(nodes * (n / len(points)) ** (1 / self.dim)))
+        return points
+
+
+class Mapped(Region):
+    """A region that is the image of the unit cube [0, 1]^dim."""
+
+    @abstractmethod
+    def image(self, unit: Coords) -> Points:
+        """Map points of the cube [0, 1]^dim to the region; their shape is not checked.
+
+        The map scales all volumes by `measure`, so uniformly distributed points stay uniform.
+
+        Args:
+            unit: points of the cube, (n, dim).
+
+        Returns:
+            The n images, in the precision and on the device of `unit`.
+        """
+
+    def from_unit(self, unit: Coords) -> Points:
+        """Return `image` of points whose shape is checked.
+
+        Raises:
+            InputError: unless unit has the shape (n, dim).
+        """
+        if unit.ndim != 2 or unit.shape[1] != self.dim:
+            raise InputError(f"unit must have shape (n, {self.dim}), got {tuple(unit.shape)}")
+        return self.image(unit)
+
+    def spread(self, n: int, draw: Draw, more: int) -> tuple[Points, Tensor]:
+        if self.dim + more == 0:
+            return self.image(torch.zeros(1, 0, dtype=torch.float64)), torch.zeros(1, 0)
+        unit = draw(n, self.dim + more)
+        # A copy of the last columns does not keep the memory of the others.
+        return self.image(unit[:, : self.dim]), unit[:, self.dim :].clone()
+
+    def quadrature(self, nodes: int) -> tuple[Points, Weights]:
+        unit, weights = gauss_product(nodes, self.dim)
+        return self.image(unit), self.measure * weights
+
+    def gauss(self, n: int) -> Points:
+        return self.image(gauss_product(axis_counts(n, self.dim), self.dim)[0])
+
+
+class Sieved(Region):
+    """A region whose points are those of a larger region that pass a test."""
+
+    @property
+    @abstractmethod
+    def share(self) -> float:
+        """The share of the larger region that it takes."""
+
+    @abstractmethod
+    def candidates(self, n: int, draw: Draw, more: int) -> tuple[Mask, Points, Tensor]:
+        """Return which of n points of the larger region belong to this one, and `spread` of it."""
+
+    def spread(self, n: int, draw: Draw, more: int) -> tuple[Points, Tensor]:
+        count = math.ceil(n / self.share)
+        while True:
+            kept, points, others = self.candidates(count, draw, more)
+            if int(kept.sum()) >= n:
+                return points[kept], others[kept]
+            count += max(1, math.ceil(count * 0.02))
+
+
+@dataclass(frozen=True)
+class Carriers:
+    """The axis-parallel planes and the spheres that contain a boundary.
+
+    Args:
+        planes: (axis, value) of each plane x[axis] = value.
+        spheres: (centre, radius) of each sphere.
+    """
+
+    planes: tuple[tuple[int, float], ...] = ()
+    spheres: tuple[tuple[tuple[float, ...], float], ...] = ()
+
+    def __or__(self, other: "Carriers") -> "Carriers":
+        """Return the planes and spheres of both operands, without duplicates."""
+        return Carriers(
+            tuple(dict.fromkeys(self.planes + other.planes)),
+            tuple(dict.fromkeys(self.spheres + other.spheres)),
+        )
+
+    def within(self, axis: int, value: float) -> "Carriers":
+        """Return the intersections with the plane x[axis] = value, in coordinates of the plane.
+
+        The intersections are planes and spheres in one dimension less: lines and circles in 3-D.
+
+        Args:
+            axis: the axis orthogonal to the plane; its coordinate is left out.
+            value: the value of that coordinate on the plane.
+        """
+        planes = [(i - (i > axis), at) for i, at in self.planes if i != axis]
+        spheres = [
+            ((*center[:axis], *center[axis + 1 :]), (radius**2 - gap**2) ** 0.5)
+            for center, radius in self.spheres
+            if (gap := abs(value - center[axis])) < radius
+        ]
+        return Carriers(tuple(planes), tuple(dict.fromkeys(spheres)))
+
+
+class Piece(Region):
+    """A smooth, named piece of a boundary; its points have outward unit normals."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name by which `boundary[name]` selects the piece."""
+
+    @property
+    def side(self) -> tuple[int, bool] | None:
+        """The index of the coordinate that is constant here, and True where it is at its upper end.
+
+        None unless the piece is a face of a box, over a time interval or not, or an end of time.
+        """
+        return None
+
+    @property
+    def at_time(self) -> float | None:
+        """The time of the piece "initial" or "final" of space × time; None for other pieces."""
+        return None
+
+    @property
+    def carriers(self) -> Carriers | None:
+        """The plane or sphere that contains the piece; None if there is none."""
+        return None
+
+    @property
+    def level(self) -> Callable[[Coords], Column] | None:
+        """A smooth level function of the piece, from points (n, d) to values (n, 1).
+
+        It is 0 on the whole line, ellipse, plane or sphere that contains the piece, and its
+        gradient does not vanish there. It may change sign inside the domain. None if the piece has
+        no such function.
+        """
+        return None
+
+    @property
+    def sheets(self) -> tuple["Piece", ...]:
+        """The smooth parts of the piece, which meet at sharp edges, as pieces."""
+        return (self,)
+
+    def in_boxes(self, boxes: Tensor, nodes: int) -> RulesInBoxes:
+        """Return rules on the parts of the piece in boxes.
+
+        The weights approximate the area of each part, but their sum need not be exact.
+
+        Args:
+            boxes: the lower and upper corners of the boxes, (B, 2, d).
+            nodes: about the number of points along each coordinate of a part.
+
+        Raises:
+            InputError: if the piece is not a face of a box, a sphere in three dimensions, or a set
+                of triangles.
+        """
+        raise InputError(
+            f"the piece {self.name!r} cannot be divided by boxes: expected a face of a box, a "
+            "sphere in three dimensions, or triangles"
+        )
+
+    @property
+    def rim(self) -> Points:
+        """Points on the rim of the piece with its normals; no points if it is closed or unknown.
+
+        Two adjacent pieces have the same points on their common rim: end points of curves, corners
+        and Gauss points of edges, and for pieces over a time interval the points at its two ends.
+        """
+        none = torch.zeros(0, len(self.names), dtype=torch.float64)
+        return Points(none, self.names, none)
+
+
+class MappedPiece(Mapped, Piece):
+    """A piece that is the image of the unit cube."""
+
+
+def _of_piece(attribute: str) -> Any:
+    """A property with the value of an attribute of `piece`."""
+    return property(lambda derived: getattr(derived.piece, attribute))
+
+
+@dataclass(frozen=True)
+class Derived(Piece):
+    """A piece that is derived from another piece and takes over its name, coordinates and measure.
+
+    Args:
+        piece: the original piece.
+    """
+
+    piece: Piece
+
+    name, names, dim, measure, carriers, level = map(
+        _of_piece, ("name", "names", "dim", "measure", "carriers", "level")
+    )
+
+
+@dataclass(frozen=True)
+class Turned(MappedPiece, Derived):
+    """A piece with reversed normals, for the boundary of a domain that is subtracted.
+
+    Args:
+        piece: the original piece, the image of a unit cube.
+    """
+
+    piece: MappedPiece
+
+    def image(self, unit: Coords) -> Points:
+        return self.piece.image(unit).turned()
+
+    def quadrature(self, nodes: int) -> tuple[Points, Weights]:
+        points, weights = self.piece.quadrature(nodes)
+        return points.turned(), weights
+
+    def in_boxes(self, boxes: Tensor, nodes: int) -> RulesInBoxes:
+        return self.piece.in_boxes(boxes, nodes).turned()
+
+    def gauss(self, n: int) -> Points:
+        return self.piece.gauss(n).turned()
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """A boundary or a part of one: pieces whose overlaps have measure zero.
+
+    `boundary["x_min"]` and `boundary["x_min", "x_max"]` select parts by the names of pieces.
+
+    Args:
+        pieces: one or more pieces.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> edges = kp.Box(x=(0, 2), y=(0, 1)).boundary
+        >>> edges.names
+        ('x_min', 'x_max', 'y_min', 'y_max')
+        >>> edges["y_min", "y_max"].measure
+        4.0
+    """
+
+    pieces: tuple[Piece, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the pieces, in order."""
+        return tuple(piece.name for piece in self.pieces)
+
+    @property
+    def measure(self) -> float:
+        """The sum of the pieces' measures."""
+        return sum(piece.measure for piece in self.pieces)
+
+    def __getitem__(self, names: str | tuple[str, ...]) -> "Boundary":
+        """Return the part of the boundary that consists of the pieces with these names.
+
+        Raises:
+            InputError: if a name belongs to no piece.
+        """
+        wanted = (names,) if isinstance(names, str) else names
+        for name in wanted:
+            if name not in self.names:
+                known = list(dict.fromkeys(self.names))  # several pieces may have one name
+                close = difflib.get_close_matches(name, known, n=1)
+                raise InputError(
+                    f"the boundary has no piece {name!r}; its pieces are {', '.join(known)}"
+                    + (f"; did you mean {close[0]!r}?" if close else "")
+                )
+        return Boundary(tuple(piece for piece in self.pieces if piece.name in wanted))
+
+    def quadrature(self, nodes: int) -> tuple[Points, Weights]:
+        """Return the concatenated quadrature rules of all pieces.
+
+        Args:
+            nodes: the number of nodes of each one-dimensional Gauss rule.
+
+        Returns:
+            n points with normals, and weights (n,).
+        """
+        rules = [piece.quadrature(nodes) for piece in self.pieces]
+        return Points.cat(points for points, _ in rules), torch.cat([w for _, w in rules])
+
 
 # The functions behind the operators of domains, by name. They build domains of other classes, whose
-# modules import this one; therefore `kanpinn.geometry.combining` enters them here.
+# modules import this one; therefore `kanpinn.geometry.combination` enters them here.
 BUILDERS: dict[str, Callable[..., "Domain"]] = {}
 
 
-class Domain(Region):
+class Domain(Sieved):
     """A closed region of full dimension, with a boundary."""
 
     @property
@@ -60,14 +456,14 @@ class Domain(Region):
         return (self,)
 
     @property
-    def walls(self) -> Walls | None:
+    def carriers(self) -> Carriers | None:
         """The planes and spheres that contain the boundary; None if it has other pieces."""
-        walls = Walls()
+        carriers = Carriers()
         for piece in self.boundary.pieces:
-            if piece.walls is None:
+            if piece.carriers is None:
                 return None
-            walls |= piece.walls
-        return walls
+            carriers |= piece.carriers
+        return carriers
 
     @property
     def reentrant_edges(self) -> "ReentrantEdges":
@@ -84,11 +480,6 @@ class Domain(Region):
     def measure_error(self) -> float:
         """The standard error of `measure` if that is an estimate, otherwise 0."""
         return 0.0
-
-    @property
-    def has_gauss_rule(self) -> bool:
-        """Whether `quadrature` is a Gauss rule; otherwise it consists of Sobol points."""
-        return True
 
     @property
     def is_convex(self) -> bool:
@@ -148,16 +539,15 @@ class Domain(Region):
         """Return the intersection: the points in both domains."""
         return BUILDERS["combine"]("intersection", self, other)
 
-    def spread(self, n: int, draw: Draw, more: int) -> tuple[Points, Tensor]:
-        """Draw points in the bounding box and return at least n that lie inside the domain."""
+    @property
+    def share(self) -> float:
         low, high = self.bounds
+        return self.measure / float((high - low).prod())
 
-        def drawn(count: int) -> tuple[Mask, Points, Tensor]:
-            unit = draw(count, self.dim + more)
-            coords = torch.lerp(low, high, unit[:, : self.dim])
-            return self.contains(coords), Points(coords, self.names), unit[:, self.dim :]
-
-        return accepted(n, math.ceil(n * float((high - low).prod()) / self.measure), drawn)
+    def candidates(self, n: int, draw: Draw, more: int) -> tuple[Mask, Points, Tensor]:
+        (low, high), unit = self.bounds, draw(n, self.dim + more)
+        coords = torch.lerp(low, high, unit[:, : self.dim])
+        return self.contains(coords), Points(coords, self.names), unit[:, self.dim :]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,8 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import groupby
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry.ball import coordinate_names
-from kanpinn.geometry.curves import Arc, Curve, Segment
+from kanpinn.geometry.curves import TURN, Arc, Curve, Pair, Segment
 from kanpinn.geometry.planar import Planar
 from kanpinn.geometry.surface import Surface
 from kanpinn.geometry.triangles import Triangles
@@ -74,21 +74,6 @@ class Block:
         return ELEMENTS[self.kind][0]
 
 
-@dataclass
-class MshFile:
-    """The contents of an MSH file.
-
-    Args:
-        coords: the coordinates of the nodes, (n, 3).
-        blocks: the elements.
-        names: the names of physical groups, by dimension and number.
-    """
-
-    coords: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
-    blocks: list[Block] = field(default_factory=list)
-    names: dict[tuple[int, int], str] = field(default_factory=dict)
-
-
 @dataclass(frozen=True, eq=False)
 class _Filling:
     """Triangles (d = 2) or tetrahedra (d = 3) that fill a domain, and the faces of its boundary.
@@ -118,57 +103,6 @@ class _Filling:
         middles = self.middles[faces]
         found = np.unique(np.concatenate([self.faces[faces].ravel(), middles[middles >= 0]]))
         return self.coords[found]
-
-
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """Consecutive nodes of a boundary on one line or one circle.
-
-    Args:
-        points: the nodes in their order, (n, 2), n ≥ 2; the last one is the first one of a circle.
-        edges: the indices of the boundary's edges between them, n - 1.
-        name: the name of the piece.
-        center: the circle's centre, (2,); None for a line.
-    """
-
-    points: np.ndarray
-    edges: tuple[int, ...]
-    name: str
-    center: np.ndarray | None = None
-
-    @property
-    def angles(self) -> np.ndarray:
-        """The angles of the nodes about the centre, without jumps, (n,)."""
-        assert self.center is not None
-        x, y = (self.points - self.center).T
-        return np.unwrap(np.arctan2(y, x))
-
-    def joined(self, other: "_Run", near: float) -> "_Run | None":
-        """Return both runs as one if the other one continues this one, otherwise None.
-
-        near: the distance within which nodes are on a line or circle.
-        """
-        if self.name != other.name or (self.center is None) != (other.center is None):
-            return None
-        points = np.concatenate([self.points, other.points[1:]])
-        whole = _Run(points, self.edges + other.edges, self.name, self.center)
-        if self.center is None:
-            return whole if _straight(points, near) else None
-        turns = np.diff(whole.angles)
-        same = _on_circle(points, self.center, near) and (turns.min() > 0 or turns.max() < 0)
-        return whole if same else None
-
-    def curve(self, names: tuple[str, ...]) -> Curve:
-        """Return the segment or arc in these coordinates."""
-        first, last = self.points[0].tolist(), self.points[-1].tolist()
-        if self.center is None:
-            return Segment((first[0], first[1]), (last[0], last[1]), self.name, names)
-        radius = float(np.hypot(*(self.points - self.center).T).mean())
-        start, stop = self.angles[[0, -1]].tolist()
-        if first == last:
-            stop = start + math.copysign(2 * math.pi, stop - start)
-        (x, y), axes = self.center.tolist(), (radius, radius)
-        return Arc((x, y), axes, 0.0, start, stop, self.name, names)
 
 
 def Mesh(
@@ -238,7 +172,7 @@ def Mesh(
             none, or others; some occur twice, overlap or have no area or volume; the triangles are
             a surface in space; or a part of the boundary is in two groups.
     """
-    contents = read_msh(Path(path))
+    contents = MshFile.read(Path(path))
     try:
         domain = _filling(contents, name)
         if domain.coords.shape[1] == 3:
@@ -249,15 +183,30 @@ def Mesh(
 
 
 def _planar(domain: _Filling, names: tuple[str, ...], arcs: bool, label: str) -> Planar:
-    runs = [run for path in _boundary_runs(domain, arcs) for run in path]
-    curves = tuple(run.curve(names) for run in runs)
+    """Return the planar domain of a mesh.
+
+    The edges of a curve of the drawing become one arc if all their nodes, five or more, lie on a
+    circle; so do those of several curves of one name that follow each other, such as four quarters,
+    if none of them is straight. Otherwise, an edge of second order becomes the arc through its
+    three nodes, and another one a segment. Neighbours of one name on one circle or line are joined.
+
+    arcs: False for segments only.
+    """
+    near = SAME * float(np.ptp(domain.coords[domain.cells.ravel()], axis=0).max())
     centers = np.full((3 * len(domain.cells), 2), np.nan)
-    for run in runs:
-        if run.center is not None:
-            centers[domain.sides[list(run.edges)]] = run.center
+    curves: list[Curve] = []
+    for path in _paths(domain):
+        groups = groupby(path, key=lambda i: (domain.names[i], domain.entities[i]))
+        parts: list[Curve] = []
+        for edges in _round_together(domain, [list(edges) for _, edges in groups], near):
+            for edge, center in zip(edges, _centers(domain, edges, arcs, near), strict=True):
+                ends = domain.coords[domain.faces[edge]]
+                centers[domain.sides[edge]] = center
+                parts.append(_edge_curve(ends, center, domain.names[edge], names))
+        curves += _joined(parts, near)
     corners = torch.from_numpy(domain.coords[domain.cells])
     triangles = Triangles(corners, torch.from_numpy(centers).view(-1, 3, 2))
-    return Planar(curves, label=label, triangles=triangles if triangles.proper else None)
+    return Planar(tuple(curves), label=label, triangles=triangles if triangles.proper else None)
 
 
 def _solid(domain: _Filling, names: Sequence[str] | None) -> Surface:
@@ -271,7 +220,7 @@ def _solid(domain: _Filling, names: Sequence[str] | None) -> Surface:
     )
 
 
-def _filling(mesh: MshFile, rest: str) -> _Filling:
+def _filling(mesh: "MshFile", rest: str) -> _Filling:
     """Return the domain of a mesh.
 
     Args:
@@ -301,7 +250,7 @@ def _filling(mesh: MshFile, rest: str) -> _Filling:
     for i, j in np.sort(used[pairs], axis=1)[np.lexsort(pairs.T[::-1])].tolist():
         index[j] = index[i]
     blocks = [replace(block, nodes=index[block.nodes]) for block in mesh.blocks]
-    cells = _oriented(_simplices([one for one in blocks if one.dim == dim], coords), coords)
+    cells = _simplices([block for block in blocks if block.dim == dim], coords)
     faces, sides = _boundary(cells)
     marks = _marks([one for one in blocks if one.dim == dim - 1], mesh.names)
     own = [marks.get(key, (None, 0)) for key in _keys(faces)]
@@ -322,71 +271,47 @@ def _filling(mesh: MshFile, rest: str) -> _Filling:
 
 
 def _simplices(blocks: Sequence[Block], coords: np.ndarray) -> np.ndarray:
-    """Return the node indices (k, d + 1) of the triangles or tetrahedra, none of them twice.
+    """Return the node indices (k, d + 1) of the triangles or tetrahedra, with positive volumes.
 
-    MSH 2.2 repeats elements that are in several physical groups.
+    None occurs twice: MSH 2.2 repeats elements that are in several physical groups. Elements of
+    other kinds are divided in the way that makes their smallest simplex largest.
 
     Raises:
-        InputError: if there are other elements, or one occurs twice in a group.
+        InputError: if there are other elements, one occurs twice in a group, has no volume, or has
+            sides that cross each other.
     """
-    found = []
+    found, dim = [], coords.shape[1]
     for block in blocks:
         if block.kind not in WAYS:
             raise InputError(
                 f"it has elements of Gmsh's type {block.kind}; a domain is made of triangles, "
                 "quadrangles or tetrahedra of the first or second order"
             )
-        found.append(_into_simplices(block, coords))
-        twice = len(found[-1]) - len(_distinct(found[-1]))
-        if twice:
-            raise InputError(f"{twice} of its elements occur twice")
-    together = np.concatenate(found)
-    return together[_distinct(together)]
-
-
-def _into_simplices(block: Block, coords: np.ndarray) -> np.ndarray:
-    """Divide each element in the way that makes its smallest simplex largest, (m · parts, d + 1).
-
-    Raises:
-        InputError: if the sides of an element cross each other.
-    """
-    nodes, best = block.nodes[:, np.array(WAYS[block.kind])], 0  # (m, ways, parts, d + 1)
-    if nodes.shape[1] > 1:
-        corners = coords[nodes]
-        volumes = np.linalg.det(corners[..., 1:, :] - corners[..., :1, :])
+        ways = block.nodes[:, np.array(WAYS[block.kind])]  # (m, ways, parts, d + 1)
+        volumes = np.linalg.det(np.diff(coords[ways], axis=-2))
         least = (volumes * np.sign(volumes.sum(axis=2, keepdims=True))).min(axis=2)
-        crossed = int((least.max(axis=1) <= 0).sum())
+        crossed = int((least.max(axis=1) <= 0).sum()) if ways.shape[1] > 1 else 0
         if crossed:
             raise InputError(f"{crossed} of its quadrangles have sides that cross, or no area")
-        best = least.argmax(axis=1)
-    return nodes[np.arange(len(nodes)), best].reshape(-1, nodes.shape[-1])
-
-
-def _distinct(simplices: np.ndarray) -> np.ndarray:
-    """Return the rows of different simplices, in their order."""
-    _, first = np.unique(np.sort(simplices, axis=1), axis=0, return_index=True)
-    return np.sort(first)
-
-
-def _oriented(cells: np.ndarray, coords: np.ndarray) -> np.ndarray:
-    """Return the simplices with positive volumes; the orientation in a file does not matter.
-
-    Raises:
-        InputError: if one has no volume.
-    """
-    corners, dim = coords[cells], coords.shape[1]
-    sides = corners[:, 1:] - corners[:, :1]
+        cells = ways[np.arange(len(ways)), least.argmax(axis=1)].reshape(-1, dim + 1)
+        twice = len(cells) - len(np.unique(np.sort(cells, axis=1), axis=0))
+        if twice:
+            raise InputError(f"{twice} of its elements occur twice")
+        found.append(cells)
+    cells = np.concatenate(found)
+    _, first = np.unique(np.sort(cells, axis=1), axis=0, return_index=True)
+    cells = cells[np.sort(first)]
+    sides = coords[cells][:, 1:] - coords[cells][:, :1]
     volumes = np.linalg.det(sides)
     flat = np.abs(volumes) <= 1e-12 * np.square(sides).sum(axis=2).max(axis=1) ** (dim / 2)
     if flat.any():
-        at = ", ".join(f"{x:.4g}" for x in corners[flat][0].mean(axis=0))
+        at = ", ".join(f"{x:.4g}" for x in coords[cells][flat][0].mean(axis=0))
         raise InputError(
             f"{int(flat.sum())} of its elements have no {'area' if dim == 2 else 'volume'}, the "
             f"first of them at ({at})"
         )
-    turned = cells.copy()
-    turned[volumes < 0, -2:] = cells[volumes < 0][:, [-1, -2]]
-    return turned
+    cells[volumes < 0, -2:] = cells[volumes < 0][:, [-1, -2]]
+    return cells
 
 
 def _boundary(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -446,16 +371,6 @@ def _keys(faces: np.ndarray) -> Iterator[tuple[int, ...]]:
     return map(tuple, np.sort(faces, axis=1).tolist())
 
 
-def _straight(points: np.ndarray, near: float) -> bool:
-    """Return True if points (n, 2) go on along one line."""
-    along = points[-1] - points[0]
-    length = np.hypot(*along)
-    if length <= near:
-        return False
-    (u, v), (x, y) = along / length, (points - points[0]).T
-    return bool(np.abs(u * y - v * x).max() <= near and np.diff(u * x + v * y).min() > 0)
-
-
 def _on_circle(points: np.ndarray, center: np.ndarray, near: float) -> bool:
     """Return True if all points (n, 2) have the same distance from a centre."""
     return bool(np.ptp(np.hypot(*(points - center).T)) <= near)
@@ -474,26 +389,6 @@ def _circle_center(points: np.ndarray) -> np.ndarray | None:
     rows = np.concatenate([local / size, np.ones((len(local), 1))], axis=1)
     found, _, rank, _ = np.linalg.lstsq(rows, np.square(local / size).sum(axis=1), rcond=1e-9)
     return middle + size * found[:2] / 2 if rank == 3 else None
-
-
-def _boundary_runs(domain: _Filling, arcs: bool) -> Iterator[list[_Run]]:
-    """Yield the parts of the boundary, closed or up to a node that several parts share.
-
-    The edges of a curve of the drawing become one arc if all their nodes, five or more, lie on a
-    circle; so do those of several curves of one name that follow each other, such as four quarters,
-    if none of them is straight. Otherwise, an edge of second order becomes the arc through its
-    three nodes, and another one a segment. Neighbours of one name on one circle or line are joined.
-
-    Args:
-        domain: the mesh.
-        arcs: False for segments only.
-    """
-    near = SAME * float(np.ptp(domain.coords[domain.cells.ravel()], axis=0).max())
-    for path in _paths(domain):
-        groups = groupby(path, key=lambda i: (domain.names[i], domain.entities[i]))
-        curves = _round_together(domain, [list(edges) for _, edges in groups], near)
-        runs = [run for edges in curves for run in _runs(domain, edges, arcs, near)]
-        yield _joined(runs, near)
 
 
 def _paths(domain: _Filling) -> Iterator[list[int]]:
@@ -552,134 +447,170 @@ def _round_together(
     return joined
 
 
-def _runs(domain: _Filling, edges: Sequence[int], arcs: bool, near: float) -> list[_Run]:
-    """Return the runs of edges with one name on one curve of the drawing."""
-    name, ends = domain.names[edges[0]], domain.coords[domain.faces[edges]]
-    middles = domain.middles[edges]
-    points = np.concatenate([ends[:, 0], ends[-1:, 1]])
-    if not arcs:
-        return [_Run(pair, (i,), name) for i, pair in zip(edges, ends, strict=True)]
-    known = domain.nodes(edges)
+def _centers(domain: _Filling, edges: Sequence[int], arcs: bool, near: float) -> list[np.ndarray]:
+    """Return the centres of edges on one curve of the drawing, NaN for straight edges."""
+    straight, known = np.full(2, np.nan), domain.nodes(edges)
     many = 5  # four nodes at equal distances lie on a circle for any symmetric curve
-    if domain.entities[edges[0]] and len(known) >= many:
+    if arcs and domain.entities[edges[0]] and len(known) >= many:
         center = _circle_center(known)
         if center is not None and _on_circle(known, center, near):
-            return [_Run(points, tuple(edges), name, center)]
-    centers = [
-        _center(pair, domain.coords[middle]) if middle >= 0 else None
-        for pair, middle in zip(ends, middles, strict=True)
-    ]
-    rows = zip(ends, edges, centers, strict=True)
-    return [_Run(pair, (edge,), name, center) for pair, edge, center in rows]
+            return [center] * len(edges)
+    found = []
+    for edge in edges:
+        (start, stop), middle = domain.coords[domain.faces[edge]], domain.middles[edge]
+        center = None
+        if arcs and middle >= 0:
+            along, across = stop - start, domain.coords[middle] - start
+            bent = 1e-7  # of the length; the centre of a flatter arc is far away and inaccurate
+            if abs(along[0] * across[1] - along[1] * across[0]) > bent * (along @ along):
+                center = _circle_center(np.array([start, domain.coords[middle], stop]))
+        found.append(straight if center is None else center)
+    return found
 
 
-def _center(ends: np.ndarray, middle: np.ndarray) -> np.ndarray | None:
-    """Return the centre of the circle through both ends of an edge and its middle node.
+def _edge_curve(ends: np.ndarray, center: np.ndarray, name: str, names: tuple[str, ...]) -> Curve:
+    """Return an edge as a segment, or as an arc if the centre is not NaN."""
+    (x, y), (u, v) = ends.tolist()
+    if np.isnan(center[0]):
+        return Segment((x, y), (u, v), name, names)
+    radius, (cx, cy) = float(np.hypot(*(ends - center).T).mean()), center.tolist()
+    first = math.atan2(y - cy, x - cx)
+    last = first + _sweep((cx, cy), (x, y), (u, v))
+    return Arc((cx, cy), (radius, radius), 0.0, first, last, name, names)
 
-    None if the node lies on the line between the ends.
-    """
-    along, across = ends[1] - ends[0], middle - ends[0]
-    bent = 1e-7  # of the length; the centre of a flatter arc is far away and inaccurate
-    if abs(along[0] * across[1] - along[1] * across[0]) <= bent * (along @ along):
-        return None
-    return _circle_center(np.array([ends[0], middle, ends[1]]))
+
+def _sweep(center: Pair, start: Pair, stop: Pair) -> float:
+    """Return the angle of a turn about a centre from one point to another, from -π to π."""
+    (x, y), (u, v) = ((px - center[0], py - center[1]) for px, py in (start, stop))
+    return math.atan2(x * v - y * u, x * u + y * v)
 
 
-def _joined(runs: list[_Run], near: float) -> list[_Run]:
-    """Join neighbouring edges on a line or circle, also the last and the first edge of a loop."""
-    found = runs[:1]
-    for run in runs[1:]:
-        whole = found[-1].joined(run, near)
-        found[-1:] = [found[-1], run] if whole is None else [whole]
-    if len(found) > 1 and (found[-1].points[-1] == found[0].points[0]).all():
-        whole = found[-1].joined(found[0], near)
+def _joined(curves: list[Curve], near: float) -> list[Curve]:
+    """Join neighbouring curves on a line or circle, also the last and the first of a loop."""
+    found = curves[:1]
+    for curve in curves[1:]:
+        whole = _continued(found[-1], curve, near)
+        found[-1:] = [found[-1], curve] if whole is None else [whole]
+    if len(found) > 1 and math.dist(found[-1].stop, found[0].start) <= near:
+        whole = _continued(found[-1], found[0], near)
         if whole is not None:
             found = [*found[1:-1], whole]
     return found
 
 
-def read_msh(path: Path) -> MshFile:
-    """Read an MSH file of the version 2.2 or 4.1, text or binary.
+def _continued(curve: Curve, other: Curve, near: float) -> Curve | None:
+    """Return both curves as one if the other one has the same name, line or circle, and direction.
 
-    Raises:
-        InputError: if there is no such file, or it cannot be read as an MSH file of these versions.
+    near: the distance within which points are on a line or circle.
     """
-    if not path.is_file():
-        raise InputError(f"there is no file {path}")
-    try:
-        return _Reader(path.read_bytes()).read()
-    except (InputError, LookupError, ValueError, OverflowError, MemoryError) as error:
-        raise InputError(f"{path} cannot be read as an MSH file of Gmsh: {error}") from error
+    if curve.name != other.name:
+        return None
+    if isinstance(curve, Segment) and isinstance(other, Segment):
+        return curve.joined(other) if curve.same_carrier(other, near) else None
+    if not isinstance(curve, Arc) or not isinstance(other, Arc):
+        return None
+    points = [other.start, other.conic.point((other.first + other.last) / 2), other.stop]
+    sweep = sum(_sweep(curve.center, *pair) for pair in pairwise(points))
+    gaps = [abs(math.dist(curve.center, point) - curve.axes[0]) for point in points]
+    if max(gaps) > near or curve.sweep * sweep < 0 or curve.sweep * other.sweep < 0:
+        return None
+    total = curve.sweep + sweep
+    total = math.copysign(TURN, total) if abs(total) > TURN - 1e-9 else total
+    return replace(curve, last=curve.first + total)
 
 
-class _Reader:
-    """Reads the sections of a file in their order.
+class MshFile:
+    """The contents of an MSH file, whose sections are read in their order.
 
-    data: the contents of the file.
+    Args:
+        data: the contents as bytes.
+
+    Attributes:
+        coords: the coordinates of the nodes, (n, 3).
+        blocks: the elements.
+        names: the names of physical groups, by dimension and number.
     """
 
     def __init__(self, data: bytes) -> None:
-        self.data, self.position, self.found = data, 0, MshFile()
-        self.legacy, self.binary, self.size, self.order = False, False, 8, "<"
-        self.words: list[bytes] = []  # what is left of a section of text, in reverse
-        self.tags = np.zeros(0, dtype=np.int64)  # the numbers of the nodes, ascending
-        self.groups: dict[tuple[int, int], tuple[int, ...]] = {}  # by dimension and entity
+        self.coords, self.blocks = np.zeros((0, 3)), list[Block]()
+        self.names = dict[tuple[int, int], str]()
+        self._data, self._position = data, 0
+        self._legacy, self._binary, self._size, self._order = False, False, 8, "<"
+        self._words: list[bytes] = []  # what is left of a section of text, in reverse
+        self._tags = np.zeros(0, dtype=np.int64)  # the numbers of the nodes, ascending
+        self._groups: dict[tuple[int, int], tuple[int, ...]] = {}  # by dimension and entity
 
-    def read(self) -> MshFile:
+    @classmethod
+    def read(cls, path: Path) -> "MshFile":
+        """Read an MSH file of the version 2.2 or 4.1, text or binary.
+
+        Raises:
+            InputError: if there is no such file, or it cannot be read as an MSH file of these
+                versions.
+        """
+        if not path.is_file():
+            raise InputError(f"there is no file {path}")
+        contents = cls(path.read_bytes())
+        try:
+            contents._read_sections()
+        except (InputError, LookupError, ValueError, OverflowError, MemoryError) as error:
+            raise InputError(f"{path} cannot be read as an MSH file of Gmsh: {error}") from error
+        return contents
+
+    def _read_sections(self) -> None:
         sections = {
             "MeshFormat": self._format,
-            "PhysicalNames": self._names,
+            "PhysicalNames": self._physical_names,
             "Entities": self._entities,
             "Nodes": self._nodes,
             "Elements": self._elements,
         }
-        if not self.data.lstrip().startswith(b"$MeshFormat"):
+        if not self._data.lstrip().startswith(b"$MeshFormat"):
             raise InputError("it does not begin with $MeshFormat")
-        while header := re.compile(rb"\s*\$(\w+)[^\S\n]*\r?\n").match(self.data, self.position):
-            name, self.position = header[1].decode(), header.end()
+        while header := re.compile(rb"\s*\$(\w+)[^\S\n]*\r?\n").match(self._data, self._position):
+            name, self._position = header[1].decode(), header.end()
             if name == "PartitionedEntities":
                 raise InputError("it is divided into partitions; save it without them")
             if name in sections:
                 sections[name]()
             mark = f"$End{name}".encode()
-            end = self.data.find(mark, self.position)
+            end = self._data.find(mark, self._position)
             if end < 0:
                 raise InputError(f"its section {name} does not end")
-            self.position = end + len(mark)
-        if self.data[self.position :].strip():
-            line = self.data[self.position :].strip().split(b"\n")[0][:40]
+            self._position = end + len(mark)
+        if self._data[self._position :].strip():
+            line = self._data[self._position :].strip().split(b"\n")[0][:40]
             raise InputError(f"no section of a mesh begins with {line.decode(errors='replace')!r}")
-        return self.found
 
     def _line(self) -> bytes:
-        end = self.data.index(b"\n", self.position)
-        line, self.position = self.data[self.position : end], end + 1
+        end = self._data.index(b"\n", self._position)
+        line, self._position = self._data[self._position : end], end + 1
         return line
 
     def _begin(self) -> None:
         """Begin with the numbers of a section, which are text or bytes."""
-        if not self.binary:
-            end = self.data.find(b"$End", self.position)
+        if not self._binary:
+            end = self._data.find(b"$End", self._position)
             if end < 0:
                 raise InputError("its last section does not end")
-            self.words = self.data[self.position : end].split()[::-1]
+            self._words = self._data[self._position : end].split()[::-1]
 
     def _next(self, count: int, kind: str) -> np.ndarray:
         """Return the next numbers, (count,), as int64 or float64; kind: NumPy's type in bytes."""
         wide = np.float64 if kind == "f8" else np.int64
-        if self.binary:
-            return self._bytes(count, np.dtype(self.order + kind)).astype(wide)
-        if not 0 <= count <= len(self.words):
+        if self._binary:
+            return self._bytes(count, np.dtype(self._order + kind)).astype(wide)
+        if not 0 <= count <= len(self._words):
             raise InputError("a section ends too early")
-        left = len(self.words) - count
-        words, self.words[left:] = self.words[left:][::-1], []
+        left = len(self._words) - count
+        words, self._words[left:] = self._words[left:][::-1], []
         return np.array(words, dtype=bytes).astype(wide)
 
     def _bytes(self, count: int, kind: np.dtype) -> np.ndarray:
-        if not 0 <= count * kind.itemsize <= len(self.data) - self.position:
+        if not 0 <= count * kind.itemsize <= len(self._data) - self._position:
             raise InputError("the file ends too early")
-        found = np.frombuffer(self.data, kind, count, self.position)
-        self.position += count * kind.itemsize
+        found = np.frombuffer(self._data, kind, count, self._position)
+        self._position += count * kind.itemsize
         return found
 
     def _ints(self, count: int) -> list[int]:
@@ -687,9 +618,9 @@ class _Reader:
 
     def _sizes(self, count: int) -> np.ndarray:
         """Return the next numbers of the type that MSH 4.1 calls size_t."""
-        return self._next(count, f"u{self.size}")
+        return self._next(count, f"u{self._size}")
 
-    def _size(self) -> int:
+    def _count(self) -> int:
         return int(self._sizes(1)[0])
 
     def _format(self) -> None:
@@ -699,14 +630,14 @@ class _Reader:
                 f"its version is {version.decode()}; save it as MSH 4.1 or 2.2 "
                 "(Gmsh's option Mesh.MshFileVersion)"
             )
-        self.legacy, self.binary, self.size = version[:1] == b"2", binary == b"1", int(size)
-        if self.binary and self.data[self.position : self.position + 4] != b"\x01\0\0\0":
-            self.order = ">"
+        self._legacy, self._binary, self._size = version[:1] == b"2", binary == b"1", int(size)
+        if self._binary and self._data[self._position : self._position + 4] != b"\x01\0\0\0":
+            self._order = ">"
 
-    def _names(self) -> None:
+    def _physical_names(self) -> None:
         for _ in range(int(self._line())):
             dim, tag, name = self._line().split(maxsplit=2)
-            self.found.names[int(dim), int(tag)] = name.strip().strip(b'"').decode()
+            self.names[int(dim), int(tag)] = name.strip().strip(b'"').decode()
 
     def _entities(self) -> None:
         self._begin()
@@ -714,55 +645,53 @@ class _Reader:
             for _ in range(count):
                 (tag,) = self._ints(1)
                 self._next(6 if dim else 3, "f8")  # the bounding box
-                self.groups[dim, tag] = tuple(map(abs, self._ints(self._size())))
+                self._groups[dim, tag] = tuple(map(abs, self._ints(self._count())))
                 if dim:
-                    self._ints(self._size())  # the entities that bound this one
+                    self._ints(self._count())  # the entities that bound this one
 
     def _nodes(self) -> None:
-        tags, coords = self._legacy_nodes() if self.legacy else self._node_blocks()
-        self.tags, first = np.unique(tags, return_index=True)
-        if len(first) < len(tags):
-            raise InputError("two of its nodes have the same number")
-        if not np.isfinite(coords).all():
-            raise InputError("the coordinates of a node are no finite numbers")
-        self.found.coords = coords[first]
-
-    def _legacy_nodes(self) -> tuple[np.ndarray, np.ndarray]:
-        count = int(self._line())
-        self._begin()
-        if self.binary:
-            kind = np.dtype([("tag", self.order + "i4"), ("at", self.order + "f8", 3)])
-            rows = self._bytes(count, kind)
-            return rows["tag"].astype(np.int64), rows["at"].astype(np.float64)
-        table = self._next(4 * count, "f8").reshape(count, 4)
-        return table[:, 0].astype(np.int64), table[:, 1:]
-
-    def _node_blocks(self) -> tuple[np.ndarray, np.ndarray]:
-        self._begin()
         tags, coords = [np.zeros(0, dtype=np.int64)], [np.zeros((0, 3))]
-        for _ in range(int(self._sizes(4)[0])):
-            dim, _, parametric = self._ints(3)
-            count, width = self._size(), 3 + (dim if parametric else 0)
-            tags.append(self._sizes(count))
-            coords.append(self._next(count * width, "f8").reshape(count, width)[:, :3])
-        return np.concatenate(tags), np.concatenate(coords)
+        count = int(self._line()) if self._legacy else 0
+        self._begin()
+        if self._legacy and self._binary:
+            kind = np.dtype([("tag", self._order + "i4"), ("at", self._order + "f8", 3)])
+            rows = self._bytes(count, kind)
+            tags.append(rows["tag"].astype(np.int64))
+            coords.append(rows["at"].astype(np.float64))
+        elif self._legacy:
+            table = self._next(4 * count, "f8").reshape(count, 4)
+            tags.append(table[:, 0].astype(np.int64))
+            coords.append(table[:, 1:])
+        else:
+            for _ in range(int(self._sizes(4)[0])):
+                dim, _, parametric = self._ints(3)
+                count, width = self._count(), 3 + (dim if parametric else 0)
+                tags.append(self._sizes(count))
+                coords.append(self._next(count * width, "f8").reshape(count, width)[:, :3])
+        every, points = np.concatenate(tags), np.concatenate(coords)
+        self._tags, first = np.unique(every, return_index=True)
+        if len(first) < len(every):
+            raise InputError("two of its nodes have the same number")
+        if not np.isfinite(points).all():
+            raise InputError("the coordinates of a node are no finite numbers")
+        self.coords = points[first]
 
     def _elements(self) -> None:
-        for block in self._legacy_elements() if self.legacy else self._element_blocks():
-            nodes = np.searchsorted(self.tags, block.nodes)
-            known = np.append(self.tags, -1)[nodes] == block.nodes
+        for block in self._legacy_elements() if self._legacy else self._element_blocks():
+            nodes = np.searchsorted(self._tags, block.nodes)
+            known = np.append(self._tags, -1)[nodes] == block.nodes
             if not known.all():
                 missing = block.nodes[~known].flat[0]
                 raise InputError(f"an element has the node {missing}, which is not in the file")
-            self.found.blocks.append(replace(block, nodes=nodes))
+            self.blocks.append(replace(block, nodes=nodes))
 
     def _element_blocks(self) -> Iterator[Block]:
         self._begin()
         for _ in range(int(self._sizes(4)[0])):
             dim, entity, kind = self._ints(3)
-            count, width = self._size(), 1 + _nodes_of(kind)
+            count, width = self._count(), 1 + _nodes_of(kind)
             nodes = self._sizes(count * width).reshape(count, width)[:, 1:]
-            yield Block(kind, entity, self.groups.get((dim, entity), ()), nodes)
+            yield Block(kind, entity, self._groups.get((dim, entity), ()), nodes)
 
     def _legacy_elements(self) -> list[Block]:
         left = int(self._line())
@@ -772,12 +701,12 @@ class _Reader:
             # As bytes, elements of a type may follow each other; as text, each has its own number
             # before its type.
             first, second, tags = self._ints(3)
-            kind, count = (first, second) if self.binary else (second, 1)
-            width = tags + _nodes_of(kind) + self.binary
+            kind, count = (first, second) if self._binary else (second, 1)
+            width = tags + _nodes_of(kind) + self._binary
             left -= count
             for row in self._next(count * width, "i4").reshape(count, width).tolist():
-                group, entity, *_ = [*row[self.binary : self.binary + tags], 0, 0]
-                rows[kind, abs(group), entity].append(row[self.binary + tags :])
+                group, entity, *_ = [*row[self._binary : self._binary + tags], 0, 0]
+                rows[kind, abs(group), entity].append(row[self._binary + tags :])
         return [
             Block(kind, entity, (group,) if group else (), np.array(nodes))
             for (kind, group, entity), nodes in rows.items()

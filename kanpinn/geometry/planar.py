@@ -1,26 +1,41 @@
-"""Planar domains bounded by closed outlines of curves, divided into slabs for exact measures
-and Gauss rules.
+"""Planar domains bounded by closed curves, among them polygons, disks, ellipses and sectors.
+
+They are divided into slabs, for exact measures and Gauss rules.
 """
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
+import shapely
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import InputError, NumericalError, integer
+from kanpinn._support.errors import InputError, NumericalError, integer, number
 from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
-from kanpinn.geometry.boundary import Boundary
-from kanpinn.geometry.conics import Side, abscissa
-from kanpinn.geometry.curves import Curve, Pair, crossings, left_of, meeting
-from kanpinn.geometry.domain import Domain
-from kanpinn.geometry.levels import Level, intersection, union
+from kanpinn.geometry.box import Box
+from kanpinn.geometry.curves import (
+    TURN,
+    XY,
+    Arc,
+    Curve,
+    Pair,
+    Segment,
+    Side,
+    abscissa,
+    crossings,
+    left_of,
+    meeting,
+    pair,
+    two_names,
+)
+from kanpinn.geometry.domain import Boundary, Domain, Level, complement, intersection, union
 from kanpinn.geometry.points import Points
-from kanpinn.geometry.quadrature import sobol
 from kanpinn.geometry.rules import gauss_legendre
 from kanpinn.geometry.triangles import Triangles
 
@@ -28,26 +43,7 @@ from kanpinn.geometry.triangles import Triangles
 JOINT = 1e-9
 
 
-def check_ends(curves: Sequence[Curve], joints: Sequence[int]) -> None:
-    """Check that curves run head to tail into closed loops.
-
-    Args:
-        curves: the curves of the boundary.
-        joints: the indices of the joints at the start and the end of each curve in turn.
-
-    Raises:
-        InputError: if a curve has a loose end.
-    """
-    for i, joint in enumerate(joints):
-        if joints[0::2].count(joint) != joints[1::2].count(joint):
-            point = curves[i // 2].stop if i % 2 else curves[i // 2].start
-            raise InputError(
-                "the curves of a planar domain must run head to tail into closed loops, got "
-                f"a loose end of {curves[i // 2].name!r} at {point}"
-            )
-
-
-def check_crossings(curves: Sequence[Curve], scale: float) -> None:
+def _check_crossings(curves: Sequence[Curve], scale: float) -> None:
     """Check that no two curves cross each other.
 
     Raises:
@@ -56,25 +52,22 @@ def check_crossings(curves: Sequence[Curve], scale: float) -> None:
     tolerance = 1e-12 * scale  # closer curves count as touching
     for i, j in meeting(curves, curves, tolerance):
         for point in crossings(curves[i], curves[j], tolerance) if i < j else []:
-            if _crosses(curves[i], curves[j], point, JOINT * scale):
+            directions = []
+            for curve in (curves[i], curves[j]):
+                t = curve.locate(point, JOINT * scale)
+                gap = min(math.dist(point, end) for end in (curve.start, curve.stop))
+                if t is not None and gap >= JOINT * scale:
+                    (along,) = curve.velocity(torch.tensor([t], dtype=torch.float64))
+                    directions.append(along / along.norm())
+            # If the sine of the angle between them is smaller, the curves touch.
+            if (
+                len(directions) == 2
+                and float(torch.linalg.det(torch.stack(directions)).abs()) > 1e-6
+            ):
                 raise InputError(
                     "the boundary of a planar domain must not cross itself, got "
                     f"{curves[i].name!r} and {curves[j].name!r} crossing at {point}"
                 )
-
-
-def _crosses(a: Curve, b: Curve, point: Pair, tolerance: float) -> bool:
-    """Return True if two curves cross at a point that is not an end of either curve."""
-    directions = []
-    for curve in (a, b):
-        t = curve.locate(point, tolerance)
-        if t is None or min(math.dist(point, end) for end in (curve.start, curve.stop)) < tolerance:
-            return False
-        (along,) = curve.velocity(torch.tensor([t], dtype=torch.float64))
-        directions.append(along / along.norm())
-    (ax, ay), (bx, by) = directions
-    # If the sine of the angle between them is larger, the curves cross; otherwise they touch.
-    return bool((ax * by - ay * bx).abs() > 1e-6)
 
 
 @dataclass(frozen=True)
@@ -93,29 +86,29 @@ class Slab:
 
 
 def slab_rule(parts: Sequence[Slab], nodes: int) -> tuple[Coords, Weights]:
-    """Return points (n, 2) and positive weights (n,) of products of Gauss rules in slabs."""
+    """Return points (n, 2) and positive weights (n,) of products of Gauss rules in slabs.
+
+    The rule in y is taken after square roots at the ends of a slab have been removed.
+    """
     unit, weights = gauss_legendre(nodes)
-    rules = [_cell_rule(part, unit, weights) for part in parts]
-    coords, weights = torch.cat([c for c, _ in rules]), torch.cat([w for _, w in rules])
-    wide = weights > 0  # a slab has no width where its sides touch
-    return coords[wide], weights[wide]
-
-
-def _cell_rule(cell: Slab, unit: Tensor, weights: Tensor) -> tuple[Coords, Weights]:
-    """Return the rule of a slab: Gauss in x, and in y after removing square roots at the ends."""
-    size = cell.high - cell.low
-    share, along = _heights_rule(cell, unit, weights)
-    y = cell.low + size * share
-    left, right = cell.left.x(y)[:, None], cell.right.x(y)[:, None]
-    x = left + (right - left) * unit
-    coords = torch.stack([x, y[:, None].expand_as(x)], dim=2)
-    scale = size * along[:, None] * (right - left)
-    return coords.reshape(-1, 2), (scale * weights).flatten()
+    coords, areas = [], []
+    for cell in parts:
+        size = cell.high - cell.low
+        share, along = _heights_rule(cell, unit, weights)
+        y = cell.low + size * share
+        left, right = cell.left.x(y)[:, None], cell.right.x(y)[:, None]
+        x = left + (right - left) * unit
+        coords.append(torch.stack([x, y[:, None].expand_as(x)], dim=2).reshape(-1, 2))
+        areas.append((size * along[:, None] * (right - left) * weights).flatten())
+    wide = torch.cat(areas) > 0  # a slab has no width where its sides touch
+    return torch.cat(coords)[wide], torch.cat(areas)[wide]
 
 
 def _heights_rule(cell: Slab, unit: Tensor, weights: Tensor) -> tuple[Weights, Weights]:
     """Return nodes in [0, 1] and weights for functions with the slab's square roots at the ends."""
-    at_low, at_high = _singular_ends(cell, 1e-12 * (cell.high - cell.low))
+    sides, tolerance = (cell.left, cell.right), 1e-12 * (cell.high - cell.low)
+    at_low = any(cell.low - side.branches[0] <= tolerance for side in sides)
+    at_high = any(side.branches[1] - cell.high <= tolerance for side in sides)
     if at_low and at_high:
         if cell.left.conic == cell.right.conic:
             # Both sides are halves of one ellipse: the integral over x is a smooth function times
@@ -132,32 +125,21 @@ def _heights_rule(cell: Slab, unit: Tensor, weights: Tensor) -> tuple[Weights, W
     return unit, weights
 
 
-def _singular_ends(cell: Slab, tolerance: float) -> tuple[bool, bool]:
-    sides = (cell.left, cell.right)
-    at_low = any(cell.low - side.branches[0] <= tolerance for side in sides)
-    return at_low, any(side.branches[1] - cell.high <= tolerance for side in sides)
-
-
 def slabs(sides: Sequence[Side]) -> list[Slab]:
     """Divide the domain between sides into slabs, as high as possible, cut near singularities."""
     open_cells: dict[tuple[Side, Side], float] = {}  # the lower end of each unfinished slab
     done: list[Slab] = []
-    heights = _heights(sides)
-    for low, high in itertools.pairwise(heights):
-        pairs = _pairs(sides, low, high)
-        for pair in [pair for pair in open_cells if pair not in pairs]:
-            done.append(Slab(*pair, open_cells.pop(pair), low))
-        for pair in pairs:
-            open_cells.setdefault(pair, low)
-    done += [Slab(*pair, low, heights[-1]) for pair, low in open_cells.items()]
-    return [part for cell in done for part in _cut(cell)]
-
-
-def _heights(sides: Sequence[Side]) -> list[float]:
-    """Return the heights at which sides begin or end, ascending."""
     ends = sorted({end for side in sides for end in (side.low, side.high)})
     gap = 1e-12 * (ends[-1] - ends[0])  # heights closer than this count as equal
-    return [y for i, y in enumerate(ends) if i == 0 or y - ends[i - 1] > gap]
+    heights = [y for i, y in enumerate(ends) if i == 0 or y - ends[i - 1] > gap]
+    for low, high in itertools.pairwise(heights):
+        pairs = _pairs(sides, low, high)
+        for both in [both for both in open_cells if both not in pairs]:
+            done.append(Slab(*both, open_cells.pop(both), low))
+        for both in pairs:
+            open_cells.setdefault(both, low)
+    done += [Slab(*both, low, heights[-1]) for both, low in open_cells.items()]
+    return [part for cell in done for part in _cut(cell)]
 
 
 def _pairs(sides: Sequence[Side], low: float, high: float) -> list[tuple[Side, Side]]:
@@ -233,14 +215,21 @@ class Planar(Domain):
                 f"a planar domain from ({lx:g}, {ly:g}) to ({hx:g}, {hy:g}) is too small beside "
                 "its coordinates to be resolved: move it towards the origin, or scale an axis"
             )
-        check_ends(self.curves, self._joints[0])
+        joints = self._joints[0]
+        for i, joint in enumerate(joints):
+            if joints[0::2].count(joint) != joints[1::2].count(joint):
+                curve = self.curves[i // 2]
+                raise InputError(
+                    "the curves of a planar domain must run head to tail into closed loops, got "
+                    f"a loose end of {curve.name!r} at {curve.stop if i % 2 else curve.start}"
+                )
         # A smaller area counts as 0, because of rounding.
         if not self.measure > 1e-14 * math.dist(*self._box) ** 2:
             raise InputError(
                 "the curves of a planar domain must run around it counter-clockwise and around "
                 f"its holes clockwise, and enclose an area > 0, got {self.measure:.3g}"
             )
-        check_crossings(self.curves, self.scale)
+        _check_crossings(self.curves, self.scale)
 
     def __repr__(self) -> str:
         return self.label or f"Planar({', '.join(map(repr, self.curves))})"
@@ -284,7 +273,15 @@ class Planar(Domain):
         """
         # The number of point-side pairs per batch bounds the memory.
         rows = max(1, 2**21 // self._sides.shape[1])
-        return torch.cat([self._winding(part) > 0 for part in coords.split(rows)])
+        low, high, up, *shape = self._sides.to(coords)
+        inside = []
+        for part in coords.split(rows):  # the signed count of sides to the right of each point
+            y = part[:, 1:]
+            point, side = ((low <= y) & (y < high)).nonzero().unbind(1)  # at a point's height
+            ahead = abscissa(y[point, 0], *(one[side] for one in shape)) > part[point, 0]
+            turns = up.new_zeros(len(part)).index_add(0, point, up[side] * ahead)
+            inside.append(turns > 0)
+        return torch.cat(inside)
 
     def level(self, coords: Coords) -> Column:
         if self._has_formula:
@@ -302,17 +299,9 @@ class Planar(Domain):
             coords, weights = self.triangles.rule(max(2, each))
         return Points(coords, self.names), weights * (self.measure / weights.sum())
 
-    def gauss(self, n: int) -> Points:
-        """Return the points of the smallest rule with at least n points.
-
-        If there are more than n triangles, they are n Sobol points.
-        """
-        if self.triangles is None:
-            return super().gauss(n)
-        if len(self.triangles) > n:
-            return self.place(n, sobol(0))[:n]
-        each = math.ceil((n / len(self.triangles)) ** 0.5)
-        return Points(self.triangles.rule(each)[0], self.names)
+    @property
+    def simplices(self) -> int:
+        return 0 if self.triangles is None else len(self.triangles)
 
     @cached_property
     def sides(self) -> list[Side]:
@@ -358,14 +347,6 @@ class Planar(Domain):
     def _sides(self) -> Tensor:
         rows = [(s.low, s.high, 1 if s.up else -1, s.cx, s.cy, s.p, s.q, s.A) for s in self.sides]
         return torch.tensor(rows, dtype=torch.float64).T
-
-    def _winding(self, coords: Coords) -> Tensor:
-        """Return the winding numbers (n,): the signed count of sides to the right of each point."""
-        low, high, up, *shape = self._sides.to(coords)
-        y = coords[:, 1:]
-        point, side = ((low <= y) & (y < high)).nonzero().unbind(1)  # sides at a point's height
-        ahead = abscissa(y[point, 0], *(one[side] for one in shape)) > coords[point, 0]
-        return up.new_zeros(len(coords)).index_add(0, point, up[side] * ahead)
 
     def _distance(self, coords: Coords, within: float) -> Weights:
         """Return the distances (n,) from the boundary; those above `within` may be infinite."""
@@ -417,7 +398,9 @@ def _polygon_level(points: Sequence[Pair]) -> Level:
     Reference: Dobkin, Guibas, Hershberger and Snoeyink, An efficient algorithm for finding the CSG
     representation of a simple polygon (1988).
     """
-    corners = _without_flat(points)
+    triples = zip([points[-1], *points], points, [*points[1:], points[0]], strict=False)
+    # On a straight edge, two edges would give the same half plane.
+    corners = [corner[1] for corner in triples if abs(_turn(*corner)) > 1e-12]
     first, last = corners.index(min(corners)), corners.index(max(corners))
     corners = corners[first:] + corners[:first]
     split = (last - first) % len(corners)
@@ -442,13 +425,6 @@ def _chain_level(points: Sequence[Pair]) -> Level:
     return (intersection if _turn(*points[far - 1 : far + 2]) > 0 else union)(*chains)
 
 
-def _without_flat(points: Sequence[Pair]) -> list[Pair]:
-    """Remove points on straight edges, where two edges would give the same half plane."""
-    n = len(points)
-    triples = ((points[i - 1], points[i], points[(i + 1) % n]) for i in range(n))
-    return [p[1] for p in triples if abs(_turn(*p)) > 1e-12]
-
-
 def _direction(a: Pair, b: Pair) -> Pair:
     return (b[0] - a[0]) / math.dist(a, b), (b[1] - a[1]) / math.dist(a, b)
 
@@ -466,17 +442,322 @@ def joined_level(curves: Sequence[Curve], coords: Coords) -> Column:
 
     Reference: Biswas and Shapiro, Approximate distance fields with non-vanishing gradients (2004).
     """
-    inverse = torch.stack([1 / _trimmed(curve, coords) for curve in curves])
-    return 1 / inverse.sum(dim=0)
-
-
-def _trimmed(curve: Curve, coords: Coords) -> Column:
-    """Return sqrt(f² + ((sqrt(t² + f⁴) - t) / 2)²) for the part t ≥ 0 of the curve f = 0."""
-    assert curve.level is not None
-    f, t = curve.level(coords), curve.extent(coords)
     # Keep φ > 0: its second derivatives on the curve contain 1/φ⁴ and must stay finite.
-    least = torch.finfo(coords.dtype).tiny ** 0.4
-    if t is None:
-        return (f.square() + least).sqrt()
-    beyond = ((t.square() + f.pow(4) + least).sqrt() - t) / 2
-    return (f.square() + beyond.square() + least).sqrt()
+    least, inverse = torch.finfo(coords.dtype).tiny ** 0.4, torch.zeros_like(coords[:, :1])
+    for curve in curves:
+        assert curve.level is not None
+        f, t = curve.level(coords), curve.extent(coords)
+        square = f.square() + least
+        if t is not None:  # the part t ≥ 0 of the curve f = 0
+            square = square + (((t.square() + f.pow(4) + least).sqrt() - t) / 2).square()
+        inverse = inverse + 1 / square.sqrt()
+    return 1 / inverse
+
+
+def Triangle(
+    a: Iterable[float | int],
+    b: Iterable[float | int],
+    c: Iterable[float | int],
+    *,
+    pieces: Sequence[str] | None = None,
+    names: Sequence[str] = XY,
+) -> Planar:
+    """Return the triangle with the corners a, b and c.
+
+    The pieces of the boundary are "edge_0" from a to b, "edge_1" from b to c and "edge_2".
+
+    Args:
+        a: the first corner, two numbers.
+        b: the second corner.
+        c: the third corner.
+        pieces: names of the edges in place of "edge_0", "edge_1" and "edge_2".
+        names: the names of the two coordinates.
+
+    Raises:
+        InputError: if the corners lie on one line, or one is not a pair of finite numbers.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> kp.Triangle((0, 0), (1, 0), (0, 1)).measure
+        0.5
+    """
+    return Polygon([a, b, c], pieces=pieces, names=names)
+
+
+def Polygon(
+    vertices: Any,
+    holes: Iterable[Any] = (),
+    *,
+    pieces: Sequence[str] | None = None,
+    names: Sequence[str] = XY,
+) -> Planar:
+    """Return a polygon with holes, given by its corners in either direction.
+
+    Edge i runs between corner i and the next one. Its name is "edge_i"; the edges of hole h have
+    the names "hole_h_edge_i".
+
+    Args:
+        vertices: three or more corners, or a shapely polygon, which includes its holes.
+        holes: the corners of each hole.
+        pieces: names of the outer edges in place of "edge_0", ...; several edges may have the same
+            name.
+        names: the names of the two coordinates.
+
+    Raises:
+        InputError: if the polygon is empty, degenerate or self-intersecting, or a hole is not
+            inside it or meets another hole.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> hole = [(1, 1), (2, 1), (2, 2), (1, 2)]
+        >>> frame = kp.Polygon([(0, 0), (3, 0), (3, 3), (0, 3)], holes=[hole])
+        >>> frame.measure, frame.boundary.names[-1]
+        (8.0, 'hole_0_edge_0')
+    """
+    if isinstance(vertices, shapely.Polygon):
+        holes = [list(ring.coords) for ring in vertices.interiors]
+        vertices = list(vertices.exterior.coords)
+    outline = _corners("vertices", vertices)
+    inner = [_corners(f"holes[{i}]", hole) for i, hole in enumerate(holes)]
+    whole = shapely.Polygon(outline, inner)
+    if not whole.is_valid:
+        raise InputError(f"a polygon must be valid: {shapely.is_valid_reason(whole)}")
+    if not whole.area > 0:
+        raise InputError(f"a polygon must have an area > 0, got the corners {outline}")
+    names = two_names(names)
+    tags = [f"edge_{i}" for i in range(len(outline))] if pieces is None else list(pieces)
+    if len(tags) != len(outline):
+        raise InputError(f"pieces must have a name for each of {len(outline)} edges, got {tags}")
+    rings = [_ring(outline, tags, names, 1)]
+    for h, hole in enumerate(inner):
+        edges = [f"hole_{h}_edge_{i}" for i in range(len(hole))]
+        rings.append(_ring(hole, edges, names, -1))
+    label = f"Polygon({outline}{f', holes={inner}' if inner else ''})"
+    return Planar(tuple(edge for ring in rings for edge in ring), label=label)
+
+
+def LShape(*, names: Sequence[str] = XY) -> Planar:
+    """Return the L-shaped domain [-1, 1]² without [0, 1]²; its angle at the origin is 3π/2.
+
+    The pieces are "x_min", "x_max", "y_min", "y_max", and at the corner "notch_x" on x = 0 and
+    "notch_y" on y = 0.
+
+    Args:
+        names: the names of the two coordinates.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> kp.LShape().measure, kp.LShape().boundary["notch_x", "notch_y"].measure
+        (3.0, 2.0)
+    """
+    corners = [(-1, -1), (1, -1), (1, 0), (0, 0), (0, 1), (-1, 1)]
+    pieces = ["y_min", "x_max", "notch_y", "notch_x", "y_max", "x_min"]
+    domain = Polygon(corners, pieces=pieces, names=names)
+    return Planar(domain.curves, label="LShape()")
+
+
+def rectangle(box: Box) -> Planar:
+    """Return a two-dimensional box as a planar domain, with the names of the box's pieces.
+
+    Raises:
+        InputError: if the box does not have two dimensions.
+    """
+    if box.dim != 2:
+        raise InputError(f"a planar domain must have two coordinates, got {box!r}")
+    (_, left, right), (_, bottom, top) = box.ranges
+    corners = [(left, bottom), (right, bottom), (right, top), (left, top)]
+    x, y = box.names
+    edges = _ring(corners, [f"{y}_min", f"{x}_max", f"{y}_max", f"{x}_min"], box.names, 1)
+    return Planar(tuple(edges), label=repr(box))
+
+
+def _corners(name: str, vertices: Any) -> list[Pair]:
+    try:
+        corners = [pair(f"{name}[{i}]", corner) for i, corner in enumerate(vertices)]
+    except TypeError:
+        raise InputError(f"{name} must be a sequence of points, got {vertices!r}") from None
+    if len(corners) > 1 and corners[0] == corners[-1]:
+        del corners[-1]  # a closed ring repeats its first point at the end
+    if len(corners) < 3:
+        raise InputError(f"{name} must be three or more corners, got {corners}")
+    if any(a == b for a, b in pairwise(corners)):
+        raise InputError(f"{name} must not have the same corner twice in a row, got {corners}")
+    return corners
+
+
+def _ring(
+    corners: Sequence[Pair], tags: Sequence[str], names: tuple[str, ...], way: int
+) -> list[Segment]:
+    """Return the edges of a polygon, counter-clockwise for way = 1, clockwise for way = -1."""
+    ends = list(zip(corners, [*corners[1:], corners[0]], strict=True))
+    edges = [Segment(a, b, tag, names) for (a, b), tag in zip(ends, tags, strict=True)]
+    if way * sum(edge.moment(corners[0]) for edge in edges) < 0:
+        edges = [Segment(edge.b, edge.a, edge.name, names) for edge in reversed(edges)]
+    return edges
+
+
+def Disk(
+    center: Iterable[float | int],
+    radius: float | int,
+    *,
+    name: str = "circle",
+    names: Sequence[str] = XY,
+) -> Planar:
+    """Return the disk of all points at most `radius` from the centre.
+
+    Its boundary is one piece with the name `name`.
+
+    Args:
+        center: the centre, two numbers.
+        radius: the radius, above 0.
+        name: the name of the boundary piece.
+        names: the names of the two coordinates.
+
+    Raises:
+        InputError: if the centre is not a pair of finite numbers, or the radius is not finite and
+            > 0.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> disk = kp.Disk((0, 0), 1)
+        >>> f"{disk.measure:.4f}", disk.boundary.names
+        ('3.1416', ('circle',))
+    """
+    center = pair("center", center)
+    number("radius", radius, above=True)
+    circle = _oval(center, (radius, radius), name=name, names=names)
+    return Planar((circle,), circle.level, f"Disk({center}, {float(radius)})")
+
+
+def Ellipse(
+    center: Iterable[float | int],
+    axes: Iterable[float | int],
+    angle: float | int = 0.0,
+    *,
+    name: str = "ellipse",
+    names: Sequence[str] = XY,
+) -> Planar:
+    """Return the ellipse with the semi-axes (a, b), rotated counter-clockwise by `angle`.
+
+    Its boundary is one piece with the name `name`.
+
+    Args:
+        center: the centre, two numbers.
+        axes: the lengths of the two semi-axes, above 0.
+        angle: the angle from the first coordinate axis to the first semi-axis, in radians.
+        name: the name of the boundary piece.
+        names: the names of the two coordinates.
+
+    Raises:
+        InputError: if a number is not finite, or a semi-axis is not > 0.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> ellipse = kp.Ellipse((0, 0), (2, 1), name="rim")
+        >>> f"{ellipse.measure:.4f}", ellipse.boundary.names
+        ('6.2832', ('rim',))
+    """
+    center, axes = pair("center", center), pair("axes", axes)
+    curve = _oval(center, axes, angle, name=name, names=names)
+    label = f"Ellipse({center}, {axes}, {curve.angle})"
+    return Planar((curve,), curve.level, label)
+
+
+def Annulus(
+    center: Iterable[float | int],
+    inner: float | int,
+    outer: float | int,
+    *,
+    names: Sequence[str] = XY,
+) -> Planar:
+    """Return the annulus between two concentric circles; its pieces are "inner" and "outer".
+
+    Args:
+        center: the centre, two numbers.
+        inner: the smaller radius, above 0.
+        outer: the larger radius.
+        names: the names of the two coordinates.
+
+    Raises:
+        InputError: unless 0 < inner < outer < ∞.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> ring = kp.Annulus((0, 0), 1, 2)
+        >>> f"{ring.measure:.4f}", ring.boundary.names
+        ('9.4248', ('outer', 'inner'))
+    """
+    center = pair("center", center)
+    number("inner", inner, above=True)
+    number("outer", outer, float(inner), above=True)
+    rim = _oval(center, (outer, outer), name="outer", names=names)
+    hole = _oval(center, (inner, inner), name="inner", names=names, hole=True)
+    form = intersection(rim.level, complement(hole.level))
+    return Planar((rim, hole), form, f"Annulus({center}, {float(inner)}, {float(outer)})")
+
+
+def Sector(
+    center: Iterable[float | int],
+    radius: float | int,
+    start: float | int,
+    end: float | int,
+    inner: float | int = 0.0,
+    *,
+    names: Sequence[str] = XY,
+) -> Planar:
+    """Return the sector of a disk, or of an annulus if inner > 0, between two angles.
+
+    Its pieces are the straight sides "start" and "end", "arc" and, if inner > 0, "inner".
+
+    Args:
+        center: the centre of the disk, two numbers.
+        radius: the outer radius.
+        start: the angle of the first straight side, in radians.
+        end: the angle of the second straight side, in radians, less than 2π above the first.
+        inner: the inner radius; 0 for a sector of a disk.
+        names: the names of the two coordinates.
+
+    Raises:
+        InputError: unless start < end < start + 2π and 0 ≤ inner < radius.
+
+    Example:
+        >>> import math
+        >>> import kanpinn as kp
+        >>> quarter = kp.Sector((0, 0), 1, 0, math.pi / 2)
+        >>> f"{quarter.measure:.4f}", quarter.boundary.names
+        ('0.7854', ('start', 'arc', 'end'))
+    """
+    center = pair("center", center)
+    number("inner", inner)
+    number("radius", radius, float(inner), above=True)
+    number("start", start, -math.inf)
+    number("end", end, float(start), above=True)
+    if end - start >= TURN:
+        raise InputError(f"end must be less than start + 2π, got {start} and {end}")
+    names = two_names(names)
+    arc = Arc(center, (radius, radius), 0.0, start, end, "arc", names)
+    curves: list[Curve] = [arc]
+    tip = (center, center)
+    if inner:
+        back = Arc(center, (inner, inner), 0.0, end, start, "inner", names)
+        curves.append(back)
+        tip = (back.stop, back.start)
+    first = Segment(tip[0], arc.start, "start", names)
+    last = Segment(arc.stop, tip[1], "end", names)
+    # Two half planes, intersected up to π, united above.
+    wedge = (intersection if arc.sweep <= math.pi else union)(first.level, last.level)
+    rims = [arc.level, *(complement(Arc(center, (inner, inner)).level) for _ in curves[1:])]
+    label = f"Sector({center}, {float(radius)}, {start}, {end}, {float(inner)})"
+    return Planar((first, arc, last, *curves[1:]), intersection(*rims, wedge), label)
+
+
+def _oval(
+    center: Pair,
+    axes: Pair,
+    angle: float | int = 0.0,
+    *,
+    name: str,
+    names: Sequence[str],
+    hole: bool = False,
+) -> Arc:
+    return Arc(center, axes, angle, 0.0, -TURN if hole else TURN, name, two_names(names))

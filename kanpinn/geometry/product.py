@@ -11,12 +11,10 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
-from kanpinn.geometry.boundary import Boundary, Derived, Piece
 from kanpinn.geometry.box import Box, coordinate_beyond
-from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.domain import Boundary, Derived, Domain, Piece, Region
 from kanpinn.geometry.points import Points
-from kanpinn.geometry.region import Draw, Region
-from kanpinn.geometry.rules import axis_counts, axis_rim, gauss_legendre
+from kanpinn.geometry.rules import Draw, axis_counts, axis_rim, gauss_legendre
 
 
 class _OverTime(Region):
@@ -40,6 +38,10 @@ class _OverTime(Region):
     @property
     def measure(self) -> float:
         return self.base.measure * self.time.measure
+
+    @property
+    def has_gauss_rule(self) -> bool:
+        return self.base.has_gauss_rule
 
     def spread(self, n: int, draw: Draw, more: int) -> tuple[Points, Tensor]:
         points, shares = self.base.spread(n, draw, 1 + more)
@@ -106,7 +108,7 @@ class Product(_OverTime, Domain):
 
     @property
     def boundary(self) -> Boundary:
-        sides = [Wall(piece, self.time) for piece in self.space.boundary.pieces]
+        sides = [PieceOverTime(piece, self.time) for piece in self.space.boundary.pieces]
         return Boundary((*sides, End(self, late=False), End(self, late=True)))
 
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
@@ -117,10 +119,6 @@ class Product(_OverTime, Domain):
     def is_box(self) -> bool:
         return self.space.is_box
 
-    @property
-    def has_gauss_rule(self) -> bool:
-        return self.space.has_gauss_rule
-
     def level(self, coords: Coords) -> Column:
         """Return the level of the space times 4τ(1 - τ), with τ from 0 to 1 over the interval."""
         _, low, high = self.time.ranges[0]
@@ -129,7 +127,7 @@ class Product(_OverTime, Domain):
 
 
 @dataclass(frozen=True)
-class Wall(_OverTime, Derived):
+class PieceOverTime(_OverTime, Derived):
     """A piece of the space's boundary over the whole time interval."""
 
     time: Box
@@ -192,8 +190,8 @@ class End(Piece):
 
     @property
     def rim(self) -> Points:
-        walls = self.product.space.boundary.pieces
-        parts = [points for wall in walls for points in (wall.quadrature(5)[0], wall.rim)]
+        pieces = self.product.space.boundary.pieces
+        parts = [points for piece in pieces for points in (piece.quadrature(5)[0], piece.rim)]
         return self._at(Points.cat(parts))
 
     def spread(self, n: int, draw: Draw, more: int) -> tuple[Points, Tensor]:

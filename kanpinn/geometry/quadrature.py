@@ -8,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kanpinn._support.errors import integer
-from kanpinn._support.shapes import Coords, Mask, Weights
-from kanpinn.geometry.domain import Domain
+from kanpinn._support.shapes import Mask, Weights
+from kanpinn.geometry.domain import Domain, Region
 from kanpinn.geometry.points import Points
-from kanpinn.geometry.region import Draw, Region
+from kanpinn.geometry.rules import sobol
 
 
 def domain_rule(
@@ -83,19 +83,6 @@ def rule_of_pieces(
     weights = (box.measure / each * sides.prod(dim=1)).repeat_interleave(each)
     starts = range(0, len(points), chunk)
     return ((points[i : i + chunk], weights[i : i + chunk]) for i in starts)
-
-
-def sobol(seed: int) -> Draw:
-    """Return a draw of scrambled Sobol points: draw(n, dim) gives points (n, dim) of the cube.
-
-    The same seed gives the same points.
-    """
-
-    def draw(n: int, dim: int) -> Coords:
-        engine = torch.quasirandom.SobolEngine(dim, scramble=True, seed=seed)
-        return engine.draw(n, dtype=torch.float64)
-
-    return draw
 
 
 def accepted_share(

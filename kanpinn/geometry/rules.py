@@ -11,6 +11,8 @@ from torch import Tensor
 from kanpinn._support.errors import InputError, integer
 from kanpinn._support.shapes import Coords, Weights
 
+Draw = Callable[[int, int], Coords]  # draw(n, dim): n points of the unit cube [0, 1]^dim
+
 
 def gauss_legendre(n: int) -> tuple[Weights, Weights]:
     """Return nodes and weights, (n,) each, of the Gauss-Legendre rule on [0, 1] in float64.
@@ -112,6 +114,19 @@ def tensor_grid(axes: Sequence[Tensor]) -> Coords:
     if not axes:
         return torch.zeros(1, 0, dtype=torch.float64)
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, len(axes))
+
+
+def sobol(seed: int) -> Draw:
+    """Return a draw of scrambled Sobol points: draw(n, dim) gives points (n, dim) of the cube.
+
+    The same seed gives the same points.
+    """
+
+    def draw(n: int, dim: int) -> Coords:
+        engine = torch.quasirandom.SobolEngine(dim, scramble=True, seed=seed)
+        return engine.draw(n, dtype=torch.float64)
+
+    return draw
 
 
 def axis_rim() -> Weights:

@@ -11,10 +11,8 @@ from torch import Generator, Tensor
 
 from kanpinn._support.errors import InputError, NumericalError, integer, one_of
 from kanpinn._support.shapes import Coords, Vector, Weights
-from kanpinn.geometry.boundary import Boundary
-from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.domain import Boundary, Domain, Region
 from kanpinn.geometry.points import Points, morton_order
-from kanpinn.geometry.region import Region
 from kanpinn.geometry.rules import axis_counts, tensor_grid
 
 
@@ -182,12 +180,6 @@ def _uniform(n: int, dim: int, generator: Generator) -> Coords:
     return torch.rand(n, dim, dtype=torch.float64, generator=generator)
 
 
-def _latin_hypercube(n: int, dim: int, generator: Generator) -> Coords:
-    """Draw n points, one in each of the n strata of every axis (McKay, Beckman & Conover 1979)."""
-    strata = [torch.randperm(n, generator=generator) for _ in range(dim)]
-    return (torch.stack(strata, dim=1) + _uniform(n, dim, generator)) / n
-
-
 def _sobol(n: int, dim: int, generator: Generator) -> Coords:
     seed = int(torch.randint(2**31, (), generator=generator))
     engine = torch.quasirandom.SobolEngine(dim, scramble=True, seed=seed)
@@ -213,7 +205,6 @@ def _grid(n: int, dim: int, generator: Generator) -> Coords:
 
 _DRAWS: dict[str, _Draw | None] = {
     "uniform": _uniform,
-    "latin_hypercube": _latin_hypercube,
     "sobol": _sobol,
     "halton": _halton,
     "grid": _grid,
@@ -391,8 +382,16 @@ class SampleTree:
         size = self._high - self._low
         self._lows = self._low + corners * size
         self._highs = self._lows + size / per_axis
-        if places is not None and len(places):
-            self._focus(places, smallest)
+        # Boxes around places are halved along their longest sides until these are small.
+        while places is not None and len(places):
+            sides = (self._highs - self._lows) / size
+            around = (places[:, None] >= self._lows) & (places[:, None] < self._highs)
+            chosen = around.all(dim=2).any(dim=0) & (sides.amax(dim=1) > smallest)
+            if not chosen.any():
+                break
+            lows, highs = _halves(self._lows[chosen], self._highs[chosen], sides[chosen].argmax(1))
+            self._lows = torch.cat([self._lows[~chosen], lows])
+            self._highs = torch.cat([self._highs[~chosen], highs])
         self._values = size.new_zeros(0, self._each)
         self.coords, self.inside = self._drawn(self._lows, self._highs)
 
@@ -433,18 +432,6 @@ class SampleTree:
         chosen[order[: min(count, 1 + int((squares < 0.7 * squares[-1]).sum()))]] = True
         self._halve(chosen)
         return True
-
-    def _focus(self, places: Coords, smallest: float) -> None:
-        """Halve the boxes around places along their longest sides until these are small."""
-        while True:
-            sides = (self._highs - self._lows) / (self._high - self._low)
-            around = (places[:, None] >= self._lows) & (places[:, None] < self._highs)
-            chosen = around.all(dim=2).any(dim=0) & (sides.amax(dim=1) > smallest)
-            if not chosen.any():
-                return
-            lows, highs = _halves(self._lows[chosen], self._highs[chosen], sides[chosen].argmax(1))
-            self._lows = torch.cat([self._lows[~chosen], lows])
-            self._highs = torch.cat([self._highs[~chosen], highs])
 
     def _halve(self, chosen: Tensor) -> None:
         """Halve the chosen boxes, each along the axis whose halves have the most different means.

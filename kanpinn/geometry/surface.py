@@ -14,11 +14,9 @@ from torch import Tensor
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.shapes import Coords, Mask, Vector, Weights
 from kanpinn.geometry.ball import coordinate_names
-from kanpinn.geometry.boundary import Boundary, MappedPiece
-from kanpinn.geometry.domain import Domain, ReentrantEdges
+from kanpinn.geometry.domain import Boundary, Domain, MappedPiece, ReentrantEdges, Region
 from kanpinn.geometry.points import Points, morton_order
-from kanpinn.geometry.quadrature import equal_weights, sobol
-from kanpinn.geometry.region import Region
+from kanpinn.geometry.quadrature import equal_weights
 from kanpinn.geometry.rules_in_boxes import Hits, RulesInBoxes, cast
 from kanpinn.geometry.triangles import (
     area_vectors,
@@ -81,8 +79,7 @@ class Surface(Domain):
         cells: Any = None,
     ) -> None:
         points = _table("vertices", vertices, torch.float64)
-        given = _table("faces", faces, torch.long)
-        _check_indices("faces", given, len(points))
+        given = _table("faces", faces, torch.long, 3, len(points))
         # Some programs leave triangles with the same corner twice.
         kept = (given != given.roll(1, dims=1)).all(dim=1)
         triangles = _outward(points, given[kept])
@@ -93,7 +90,17 @@ class Surface(Domain):
         else:
             parts = _facets(points, triangles, sharp)
         vars(self).update(vertices=points, faces=triangles, names=coordinate_names(names, 3))
-        vars(self).update(parts=parts, cells=None if cells is None else self._filled(cells))
+        vars(self).update(parts=parts, cells=None)
+        if cells is not None:
+            filled = _table("cells", cells, torch.long, 4, len(points))
+            each, vars(self)["cells"] = volumes(points[filled]), filled
+            gap = abs(each.sum().item() - self.measure)
+            if not (each > 0).all() or gap > 1e-9 * self.measure:
+                raise InputError(
+                    "cells must be tetrahedra with volumes > 0 that fill the solid, whose volume "
+                    f"is {self.measure:g}, got volumes from {each.min():.3g} with the sum "
+                    f"{each.sum():g}"
+                )
 
     @classmethod
     def read(cls, path: str | Path, **options: Any) -> "Surface":
@@ -155,26 +162,9 @@ class Surface(Domain):
     def has_gauss_rule(self) -> bool:
         return self._tetrahedra is not None
 
-    def gauss(self, n: int) -> Points:
-        """Return the points of the smallest rule with at least n points.
-
-        If there are no tetrahedra, or more than n, they are n Sobol points.
-        """
-        if self._tetrahedra is None or len(self._tetrahedra) > n:
-            return self.place(n, sobol(0))[:n]
-        return super().gauss(n)
-
-    def _filled(self, cells: Any) -> Tensor:
-        """Return tetrahedra (k, 4), whose volumes must be > 0 and have the solid's as their sum."""
-        found = _table("cells", cells, torch.long, 4)
-        _check_indices("cells", found, len(self.vertices))
-        each = volumes(self.vertices[found])
-        if not (each > 0).all() or abs(each.sum().item() - self.measure) > 1e-9 * self.measure:
-            raise InputError(
-                "cells must be tetrahedra with volumes > 0 that fill the solid, whose volume is "
-                f"{self.measure:g}, got volumes from {each.min():.3g} with the sum {each.sum():g}"
-            )
-        return found
+    @property
+    def simplices(self) -> int:
+        return 0 if self._tetrahedra is None else len(self._tetrahedra)
 
     @cached_property
     def reentrant_edges(self) -> ReentrantEdges:
@@ -206,7 +196,9 @@ class Surface(Domain):
         return torch.cat([center.expand(len(triangles), 1, 3), triangles], dim=1)
 
 
-def _table(name: str, rows: Any, dtype: torch.dtype, width: int = 3) -> Tensor:
+def _table(
+    name: str, rows: Any, dtype: torch.dtype, width: int = 3, vertices: int | None = None
+) -> Tensor:
     """Convert rows of numbers to a tensor (n, width).
 
     Args:
@@ -214,9 +206,10 @@ def _table(name: str, rows: Any, dtype: torch.dtype, width: int = 3) -> Tensor:
         rows: one or more rows.
         dtype: the type of the result.
         width: how many numbers a row must have.
+        vertices: the number of vertices, if the numbers are their indices.
 
     Raises:
-        InputError: unless there are rows of so many finite numbers.
+        InputError: unless there are rows of so many finite numbers, or indices.
     """
     try:
         table = torch.from_numpy(np.array(rows)).to(dtype)
@@ -228,16 +221,12 @@ def _table(name: str, rows: Any, dtype: torch.dtype, width: int = 3) -> Tensor:
         raise InputError(
             f"{name} must be finite numbers, got {int((~table.isfinite()).sum())} others"
         )
-    return table
-
-
-def _check_indices(name: str, rows: Tensor, count: int) -> None:
-    """Check that all entries of the argument `name` are indices of the vertices."""
-    if rows.min() < 0 or rows.max() >= count:
+    if vertices is not None and (table.min() < 0 or table.max() >= vertices):
         raise InputError(
-            f"{name} must be numbers of the {count} vertices, got {int(rows.min())} to "
-            f"{int(rows.max())}"
+            f"{name} must be numbers of the {vertices} vertices, got {int(table.min())} to "
+            f"{int(table.max())}"
         )
+    return table
 
 
 def _outward(vertices: Tensor, faces: Tensor) -> Tensor:

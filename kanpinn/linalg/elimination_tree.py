@@ -3,8 +3,8 @@ of each rank.
 """
 
 import heapq
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -109,9 +109,9 @@ class EliminationTree:
 
     @cached_property
     def _operations(self) -> dict[int, float]:
-        """The operations of each node."""
+        """The operations of each node; a merge eliminates `own` unknowns and keeps `rest`."""
         return {
-            node: work_of_merge(own, rest)
+            node: 2 * own * (own**2 / 3 + own * rest + rest**2)
             if node in self.pairs
             else 4 / 3 * rest**3 + float(self.work[node])
             for node, (own, rest) in self._counted[1].items()
@@ -160,12 +160,6 @@ class EliminationTree:
         return [node for node in own if self.owners[node] == rank()]
 
     @cached_property
-    def block_owners(self) -> Array:
-        """The rank that eliminates each block, (B,)."""
-        owners = [self.owners[node] for node in [*self.places, self.root]]
-        return np.array(owners)[self.eliminated_at]
-
-    @cached_property
     def shared_blocks(self) -> Array:
         """The blocks that leaves of several ranks have, a mask (B,)."""
         above = [self.places[node] for node in self.above]
@@ -180,11 +174,6 @@ class EliminationTree:
             same = all(self.owners[one] == self.owners[node] for one in pair)
             found[node] = same and all(found[one] for one in pair)
         return found
-
-
-def work_of_merge(own: float, rest: float) -> float:
-    """The operations of a merge that eliminates `own` of its unknowns and keeps `rest` of them."""
-    return 2 * own * (own**2 / 3 + own * rest + rest**2)
 
 
 def shared_subtrees(
@@ -264,72 +253,52 @@ def order_of_least_fill(blocks: Sequence[Array], sizes: Array) -> list[Merge]:
     Reference: Rothberg and Eisenstat, Node selection strategies for bottom-up sparse matrix
     ordering (1998), for minimum fill.
     """
-    growing = _Growing(blocks, sizes.tolist())
-    while growing.pairs:
-        _, one, other = heapq.heappop(growing.pairs)
-        if one in growing.blocks and other in growing.blocks:
-            growing.merge(one, other)
-    while len(growing.blocks) > 1:  # parts of the domain that nothing connects
-        one, other = list(growing.blocks)[:2]
-        growing.merge(one, other)
-    return growing.merges
+    fronts = {leaf: frozenset(own.tolist()) for leaf, own in enumerate(blocks)}
+    unknowns, counts = (
+        {leaf: int(sizes[list(own)].sum()) for leaf, own in fronts.items()},
+        sizes.tolist(),
+    )
+    holders: dict[int, set[int]] = defaultdict(set)  # the fronts that have each block
+    for leaf, own in fronts.items():
+        for block in own:
+            holders[block].add(leaf)
+    pairs: list[tuple[int, int, int]] = []  # a heap of fill and fronts, some of them merged already
+    merges: list[Merge] = []
 
-
-class _Growing:
-    """Fronts that are merged.
-
-    Attributes:
-        blocks: those of each front.
-        merges: what has been merged.
-        pairs: a heap of fill and pairs of fronts, some of which may have been merged already.
-    """
-
-    def __init__(self, blocks: Sequence[Array], sizes: list[int]) -> None:
-        self.sizes, self.merges = sizes, list[Merge]()
-        self.blocks = {leaf: set(own.tolist()) for leaf, own in enumerate(blocks)}
-        self.fronts: dict[int, set[int]] = {}  # that have each block
-        for leaf, own in self.blocks.items():
-            for block in own:
-                self.fronts.setdefault(block, set()).add(leaf)
-        self.size = {leaf: self._total(own) for leaf, own in self.blocks.items()}
-        self.pairs = [
-            (self._fill(leaf, other), leaf, other)
-            for leaf in self.blocks
-            for other in self._beside(leaf)
-            if leaf < other
-        ]
-        heapq.heapify(self.pairs)
-
-    def _total(self, blocks: set[int]) -> int:
-        return sum(self.sizes[block] for block in blocks)
-
-    def _beside(self, front: int) -> set[int]:
-        """The other fronts that have one of its blocks."""
-        return set().union(*(self.fronts[block] for block in self.blocks[front])) - {front}
-
-    def _merged(self, one: int, other: int) -> set[int]:
+    def remaining(one: int, other: int) -> frozenset[int]:
         """The blocks of two fronts that remain after they are merged."""
-        left, right = self.blocks[one], self.blocks[other]
+        left, right = fronts[one], fronts[other]
         return (left | right).difference(
-            block for block in left & right if len(self.fronts[block]) == 2
+            block for block in left & right if len(holders[block]) == 2
         )
 
-    def _fill(self, one: int, other: int) -> int:
-        size = self._total(self._merged(one, other))
-        return size**2 - self.size[one] ** 2 - self.size[other] ** 2
+    def add_pairs(front: int, others: Iterable[int]) -> None:
+        for other in others:
+            size = sum(counts[block] for block in remaining(front, other))
+            fill = size**2 - unknowns[front] ** 2 - unknowns[other] ** 2
+            heapq.heappush(pairs, (fill, front, other))
 
-    def merge(self, one: int, other: int) -> None:
-        """Merge two fronts."""
-        made, own = len(self.size), self._merged(one, other)
-        self.blocks[made], self.size[made] = own, self._total(own)
+    def beside(front: int) -> set[int]:
+        return set().union(*(holders[block] for block in fronts[front])) - {front}
+
+    for leaf in fronts:
+        add_pairs(leaf, (other for other in beside(leaf) if leaf < other))
+    while len(fronts) > 1:
+        # Parts of the domain that nothing connects have no common block.
+        one, other = heapq.heappop(pairs)[1:] if pairs else (*fronts,)[:2]
+        if one not in fronts or other not in fronts:
+            continue
+        made, own = len(unknowns), remaining(one, other)
+        unknowns[made] = sum(counts[block] for block in own)
         for front in (one, other):
-            for block in self.blocks.pop(front):
-                self.fronts[block].discard(front)
+            for block in fronts.pop(front):
+                holders[block].discard(front)
+        fronts[made] = own
         for block in own:
-            self.fronts[block].add(made)
-        self.merges.append((one, other, made))
-        for beside in self._beside(made):
-            heapq.heappush(self.pairs, (self._fill(made, beside), made, beside))
+            holders[block].add(made)
+        merges.append((one, other, made))
+        add_pairs(made, beside(made))
+    return merges
 
 
 @dataclass(frozen=True, eq=False)
@@ -353,7 +322,8 @@ class UnknownsOfRank:
     @classmethod
     def of(cls, tree: EliminationTree) -> "UnknownsOfRank":
         """The unknowns of this rank's leaves of a tree."""
-        own = tree.block_owners == rank()
+        owners = np.array([tree.owners[node] for node in [*tree.places, tree.root]])
+        own = owners[tree.eliminated_at] == rank()
         here = np.repeat(own | tree.shared_blocks, tree.sizes)
         shared, counted = (np.repeat(one, tree.sizes)[here] for one in (tree.shared_blocks, own))
         sizes = np.where(own | tree.shared_blocks, tree.sizes, 0)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,16 +18,19 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class DissectionFront:
-    """Rows of a least-squares problem as a square upper triangle.
+class BlockRows:
+    """Rows of a least-squares problem in some blocks of unknowns.
 
     Args:
-        blocks: the numbers of its blocks of unknowns, in the order of their columns.
-        triangle: the rows, (c, c).
+        blocks: the numbers of the blocks in the order of their columns, (b,).
+        rows: the matrix without the factor, (r, columns). Several leaves may share it. The rows of
+            a front are a square upper triangle.
+        factor: by which all entries of `rows` are multiplied.
     """
 
     blocks: Array
-    triangle: Array
+    rows: Array
+    factor: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,29 +83,26 @@ class LeafElimination(Elimination):
 
     @classmethod
     def of(
-        cls, number: int, blocks: Array, rows: Array, sizes: Array, ranks: Array
-    ) -> tuple["LeafElimination", DissectionFront]:
-        """The step for rows (r, c) in some blocks, and the front that they become.
-
-        Args:
-            number: that of the front.
-            blocks, rows: the blocks and their rows.
-            sizes: the numbers of unknowns of all blocks.
-            ranks: the order in which blocks are eliminated.
-        """
+        cls, number: int, leaf: BlockRows, tree: EliminationTree
+    ) -> tuple["LeafElimination", BlockRows]:
+        """The step for the rows of a leaf, and the front that they become."""
+        blocks, ranks = leaf.blocks, tree.eliminated_at
         order = blocks[np.lexsort((blocks, ranks[blocks]))]
-        reflections = Reflections.of(rows[:, _within(blocks, sizes, order)])
-        found = reflections.triangle
-        square = np.zeros((rows.shape[1], rows.shape[1]), rows.dtype, order="F")
-        square[: len(found)] = found
-        return cls(number, len(square), reflections), DissectionFront(order, square)
+        rows = leaf.factor * leaf.rows
+        reflections = Reflections.of(rows[:, _within(blocks, tree.sizes, order)])
+        step = cls(number, rows.shape[1], reflections)
+        return step, BlockRows(order, step._square(reflections.triangle))
 
     def forward(self, waiting: dict[int, Array]) -> Array:
-        found = self.reflections.apply(waiting[self.number])[: self.size]
-        square = np.zeros((self.size, found.shape[1]), found.dtype, order="F")
-        square[: len(found)] = found
-        waiting[self.number] = square
-        return square[:0]
+        found = self._square(self.reflections.apply(waiting[self.number])[: self.size])
+        waiting[self.number] = found
+        return found[:0]
+
+    def _square(self, rows: Array) -> Array:
+        """As many rows as the front has unknowns, (c, n): with zeros where there are fewer."""
+        found = np.zeros((self.size, rows.shape[1]), rows.dtype, order="F")
+        found[: len(rows)] = rows
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,70 +132,60 @@ class MergeElimination(Elimination):
     @classmethod
     def of(
         cls,
-        merge: tuple[int, int, int],
-        pair: tuple[DissectionFront, DissectionFront],
-        number: int,
-        sizes: Array,
-        ranks: Array,
-    ) -> tuple["MergeElimination", DissectionFront]:
-        """The step for a pair of fronts, and the front that they become.
+        node: int,
+        pair: tuple[BlockRows, BlockRows],
+        tree: EliminationTree,
+    ) -> tuple["MergeElimination", BlockRows]:
+        """The step that makes a node from a pair of fronts, and the front of this node.
 
-        Args:
-            merge: the numbers of the fronts.
-            pair: the two fronts, in both of which the blocks of the rank `number` come first.
-            number: that of the step.
-            sizes: the numbers of unknowns of all blocks.
-            ranks: the order in which blocks are eliminated.
+        In both fronts the blocks that the node eliminates come first.
         """
-        inner = pair[0].blocks[ranks[pair[0].blocks] == number]
+        sizes, ranks = tree.sizes, tree.eliminated_at
+        inner = pair[0].blocks[ranks[pair[0].blocks] == tree.places[node]]
         kept = [front.blocks[len(inner) :] for front in pair]
         both = np.unique(np.concatenate(kept))
         blocks = both[np.lexsort((both, ranks[both]))]
         count, size = int(sizes[inner].sum()), int(sizes[blocks].sum())
         first, second = (_within(blocks, sizes, own) for own in kept)
-        dtype = pair[0].triangle.dtype
-        places, twice = (first, second), np.isin(second, first)
-        below = [front.triangle[count:, count:] for front in pair]
-        # The rows of each go where its columns are, and so they form an upper triangle together,
-        # but for those of unknowns that both have.
-        total = np.zeros((size, size), dtype, order="F")
-        total[first[:, None], first] = below[0]
-        total[second[~twice, None], second] = below[1][~twice]
-        left = np.zeros((int(twice.sum()), size), dtype, order="F")
-        left[:, second] = below[1][twice]
+        made = cls((*tree.pairs[node], node), (first, second), np.isin(second, first), size)
+        wide = [np.zeros((len(front.rows), size), front.rows.dtype, order="F") for front in pair]
+        for front, columns, rows in zip(pair, (first, second), wide, strict=True):
+            rows[:, columns] = front.rows[:, count:]
+        top, total, left = made._arranged(wide[0], wide[1])
         transform = solvable = eliminated = outer = None
         if count:
-            parts = [np.zeros((count, size), dtype, order="F") for _ in pair]
-            for front, place, part in zip(pair, places, parts, strict=True):
-                part[:, place] = front.triangle[:count, count:]
-            one, other = (front.triangle[:count, :count] for front in pair)
+            one, other = (front.rows[:count, :count] for front in pair)
             transform = StackedReflections.of(one, other, triangular=True)
-            top, more = transform.apply(*parts)
             solvable = Solvable.of(transform.triangle)
-            top, more = solvable.apply(top, more)
+            rest, more = solvable.apply(*transform.apply(*top))
             left = np.concatenate([more, left])
-            eliminated = EliminatedBlocks(inner, blocks, solvable.triangle, top)
+            eliminated = EliminatedBlocks(inner, blocks, solvable.triangle, rest)
         if size and len(left):
             outer = StackedReflections.of(total, left, triangular=False)
-        made = cls(merge, places, twice, size, transform, solvable, outer, eliminated)
-        return made, DissectionFront(blocks, total if outer is None else outer.triangle)
+        made = replace(made, inner=transform, solvable=solvable, outer=outer, eliminated=eliminated)
+        return made, BlockRows(blocks, total if outer is None else outer.triangle)
+
+    def _arranged(self, one: Array, other: Array) -> tuple[tuple[Array, Array], Array, Array]:
+        """Rows of both fronts, (c, n) each: the eliminated ones, the merged ones, and the others.
+
+        The rows that stay go where their columns are, and so they form an upper triangle together,
+        but for those of unknowns that both fronts have, which are left over.
+        """
+        (first, second), count = self.places, len(one) - len(self.places[0])
+        total = np.zeros((self.size, one.shape[1]), one.dtype, order="F")
+        total[first] = one[count:]
+        total[second[~self.twice]] = other[count:][~self.twice]
+        top = np.array(one[:count], order="F"), np.array(other[:count], order="F")
+        return top, total, other[count:][self.twice]
 
     def forward(self, waiting: dict[int, Array]) -> Array:
         one, other, made = self.merge
-        pair = waiting.pop(one), waiting.pop(other)
-        columns, (first, second) = pair[0].shape[1], self.places
-        total = np.zeros((self.size, columns), pair[0].dtype, order="F")
-        count = len(pair[0]) - len(first)
-        total[first] = pair[0][count:]
-        total[second[~self.twice]] = pair[1][count:][~self.twice]
-        top, left = total[:0], pair[1][count:][self.twice]
+        both, total, left = self._arranged(waiting.pop(one), waiting.pop(other))
+        top = total[:0]
         if self.inner is not None and self.solvable is not None:
-            top, more = self.inner.apply(*(np.array(right[:count], order="F") for right in pair))
-            top, more = self.solvable.apply(top, more)
+            top, more = self.solvable.apply(*self.inner.apply(*both))
             left = np.concatenate([more, left])
-        if self.outer is not None:
-            total, _ = self.outer.apply(total, left)
-        waiting[made] = total
+        waiting[made] = total if self.outer is None else self.outer.apply(total, left)[0]
         return top
 
 
@@ -213,164 +203,9 @@ class RootElimination(Elimination):
     solvable: Solvable
     eliminated: EliminatedBlocks
 
-    @classmethod
-    def of(cls, number: int, front: DissectionFront) -> "RootElimination":
-        """The step for the last front."""
-        solvable = Solvable.of(front.triangle)
-        none = front.triangle[:, :0]
-        eliminated = EliminatedBlocks(front.blocks, front.blocks[:0], solvable.triangle, none)
-        return cls(number, solvable, eliminated)
-
     def forward(self, waiting: dict[int, Array]) -> Array:
         right = waiting.pop(self.number)
-        top, _ = self.solvable.apply(right, right[:0])
-        return top
-
-
-def columns_of_blocks(blocks: Array, starts: Array, sizes: Array) -> Array:
-    """The columns of some blocks, one block after the other."""
-    counts = sizes[blocks]
-    ends = np.cumsum(counts)
-    total = int(ends[-1]) if len(ends) else 0
-    return np.repeat(starts[blocks] - ends + counts, counts) + np.arange(total)
-
-
-def _within(blocks: Array, sizes: Array, chosen: Array) -> Array:
-    """The columns of some blocks in a front.
-
-    Args:
-        blocks: those of the front, in order.
-        sizes: the numbers of unknowns of all blocks.
-        chosen: the blocks whose columns are wanted, in order.
-    """
-    starts = np.zeros(len(sizes), dtype=np.int64)
-    starts[blocks] = np.cumsum(sizes[blocks]) - sizes[blocks]
-    return columns_of_blocks(chosen, starts, sizes)
-
-
-Step = tuple[int, Elimination]  # a node and the step that makes it
-SolvedBlocks = tuple[int, EliminatedBlocks, Array]  # a node, its rows and their right-hand sides
-
-
-@dataclass(frozen=True, eq=False)
-class BlockRows:
-    """Rows of a least-squares problem in some blocks of unknowns.
-
-    Args:
-        blocks: the numbers of the blocks, (b,).
-        rows: the matrix without the factor, (r, columns). Several leaves may share it.
-        factor: by which all entries of `rows` are multiplied.
-    """
-
-    blocks: Array
-    rows: Array
-    factor: float = 1.0
-
-
-class Dissected:
-    """The factors of a least-squares problem ‖A x - b‖, for any number of right-hand sides b.
-
-    Two fronts of rows are merged at a time. A block of unknowns that belongs to both, and to no
-    other front, is eliminated by QR; the rows that remain, in the other blocks, make the merged
-    front. All fronts are upper triangular, with the columns in the order in which they will be
-    eliminated. The reflections of each step are kept, about as many numbers as the triangular
-    factor has: Qᵀb is as accurate as if b had been a column of the matrix. An unknown that the rows
-    leave open, as its diagonal entry is zero up to rounding, is set to zero.
-
-    With several ranks each has the leaves of its subtrees, and all get the same x.
-
-    Args:
-        tree: the order of the merges.
-        fronts: the rows of this rank's leaves, by their numbers.
-
-    Raises:
-        LinAlgError: if an entry is not finite.
-
-    Reference: George, Nested dissection of a regular finite element mesh (1973); George and Heath,
-    Solution of sparse linear least squares problems using Givens rotations (1980).
-    """
-
-    def __init__(self, tree: EliminationTree, fronts: Mapping[int, BlockRows]) -> None:
-        self._tree, steps = tree, _Steps(tree, fronts)
-        with together():
-            self._local = list(steps.local())
-        self._above = list(steps.above())
-
-    def solve(self, right_sides: Mapping[int, Array]) -> Array:
-        """The x that minimise ‖A x - b‖, (unknowns, n), all blocks one after the other.
-
-        right_sides: the right-hand sides b in the rows of each of this rank's leaves, (r, n).
-
-        Raises:
-            LinAlgError: if an entry is not finite.
-        """
-        return _solved(self._tree, self._local, self._above, right_sides)
-
-
-def solve_dissected(
-    tree: EliminationTree, fronts: Mapping[int, BlockRows], right_sides: Mapping[int, Array]
-) -> Array:
-    """The solutions that `Dissected` has, in half the memory: no reflections are kept.
-
-    The arguments are those of `Dissected` and of its method `solve`.
-    """
-    steps = _Steps(tree, fronts)
-    return _solved(tree, steps.local(), steps.above(), right_sides)
-
-
-class _Steps:
-    """The steps of an elimination that this rank takes.
-
-    Each step is made on request, from the fronts that earlier steps have left.
-    """
-
-    def __init__(self, tree: EliminationTree, fronts: Mapping[int, BlockRows]) -> None:
-        self._tree, self._fronts = tree, fronts
-        self._waiting: dict[int, DissectionFront] = {}
-
-    def local(self) -> Iterator[Step]:
-        """The steps in this rank's subtrees."""
-        for node in self._tree.local:
-            if node in self._tree.pairs:
-                yield from self._merge(node)
-            else:
-                one = self._fronts[node]
-                check_finite([one.rows])
-                sizes, places = self._tree.sizes, self._tree.eliminated_at
-                rows = one.factor * one.rows
-                step, front = LeafElimination.of(node, one.blocks, rows, sizes, places)
-                yield node, step
-                yield from self._made(node, front)
-
-    def above(self) -> Iterator[Step]:
-        """The steps above all subtrees, in which ranks wait for fronts of other ranks."""
-        owners = self._tree.owners
-        for node in self._tree.above:
-            here = owners[node]
-            for child in self._tree.pairs[node]:
-                there = owners[child]
-                if there != here and rank() in (there, here):
-                    passage = Passage(child, there, here)
-                    passage.take(self._waiting)
-                    yield child, passage
-            if here == rank():
-                yield from self._merge(node)
-
-    def _merge(self, node: int) -> Iterator[Step]:
-        tree, (one, other) = self._tree, self._tree.pairs[node]
-        pair = self._waiting.pop(one), self._waiting.pop(other)
-        step, front = MergeElimination.of(
-            (one, other, node), pair, tree.places[node], tree.sizes, tree.eliminated_at
-        )
-        yield node, step
-        yield from self._made(node, front)
-
-    def _made(self, node: int, front: DissectionFront) -> Iterator[Step]:
-        """Keep the front of a node, or eliminate all blocks of the root's front."""
-        if node == self._tree.root:
-            yield node, RootElimination.of(node, front)
-        else:
-            self._waiting[node] = front
+        return self.solvable.apply(right, right[:0])[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -398,18 +233,148 @@ class Passage(Elimination):
         return np.zeros((0, 0))
 
 
+def columns_of_blocks(blocks: Array, starts: Array, sizes: Array) -> Array:
+    """The columns of some blocks, one block after the other."""
+    counts = sizes[blocks]
+    ends = np.cumsum(counts)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.repeat(starts[blocks] - ends + counts, counts) + np.arange(total)
+
+
+def _within(blocks: Array, sizes: Array, chosen: Array) -> Array:
+    """The columns of some blocks in a front.
+
+    Args:
+        blocks: those of the front, in order.
+        sizes: the numbers of unknowns of all blocks.
+        chosen: the blocks whose columns are wanted, in order.
+    """
+    starts = np.zeros(len(sizes), dtype=np.int64)
+    starts[blocks] = np.cumsum(sizes[blocks]) - sizes[blocks]
+    return columns_of_blocks(chosen, starts, sizes)
+
+
+Step = tuple[int, Elimination]  # a node and the step that makes it
+SolvedBlocks = tuple[int, EliminatedBlocks, Array]  # a node, its rows and their right-hand sides
+
+
+class Dissected:
+    """The factors of a least-squares problem ‖A x - b‖, for any number of right-hand sides b.
+
+    Two fronts of rows are merged at a time. A block of unknowns that belongs to both, and to no
+    other front, is eliminated by QR; the rows that remain, in the other blocks, make the merged
+    front. All fronts are upper triangular, with the columns in the order in which they will be
+    eliminated. The reflections of each step are kept, about as many numbers as the triangular
+    factor has: Qᵀb is as accurate as if b had been a column of the matrix. An unknown that the rows
+    leave open, as its diagonal entry is zero up to rounding, is set to zero.
+
+    With several ranks each has the leaves of its subtrees, and all get the same x.
+
+    Args:
+        tree: the order of the merges.
+        fronts: the rows of this rank's leaves, by their numbers.
+
+    Raises:
+        LinAlgError: if an entry is not finite.
+
+    Reference: George, Nested dissection of a regular finite element mesh (1973); George and Heath,
+    Solution of sparse linear least squares problems using Givens rotations (1980).
+    """
+
+    def __init__(self, tree: EliminationTree, fronts: Mapping[int, BlockRows]) -> None:
+        self._tree, waiting = tree, dict[int, BlockRows]()
+        with together():
+            self._local = list(_steps(tree, tree.local, fronts, waiting))
+        self._above = list(_steps(tree, tree.above, fronts, waiting))
+
+    def solve(self, right_sides: Mapping[int, Array]) -> Array:
+        """The x that minimise ‖A x - b‖, (unknowns, n), all blocks one after the other.
+
+        right_sides: the right-hand sides b in the rows of each of this rank's leaves, (r, n).
+
+        Raises:
+            LinAlgError: if an entry is not finite.
+        """
+        return _solved(self._tree, self._local, self._above, right_sides)
+
+
+def solve_dissected(
+    tree: EliminationTree, fronts: Mapping[int, BlockRows], right_sides: Mapping[int, Array]
+) -> Array:
+    """The solutions that `Dissected` has, in half the memory: no reflections are kept.
+
+    The arguments are those of `Dissected` and of its method `solve`.
+    """
+    waiting = dict[int, BlockRows]()
+    local, above = (_steps(tree, some, fronts, waiting) for some in (tree.local, tree.above))
+    return _solved(tree, local, above, right_sides)
+
+
+def _steps(
+    tree: EliminationTree,
+    nodes: Iterable[int],
+    fronts: Mapping[int, BlockRows],
+    waiting: dict[int, BlockRows],
+) -> Iterator[Step]:
+    """The steps that this rank takes for some nodes, each made on request from earlier fronts.
+
+    Above the subtrees of single ranks, a rank waits for fronts of other ranks.
+
+    Args:
+        tree: the order of the merges.
+        nodes: those of this rank's subtrees, or those above all subtrees, in order.
+        fronts: the rows of this rank's leaves.
+        waiting: the fronts that are not merged yet.
+    """
+    for node in nodes:
+        here, pair = tree.owners[node], tree.pairs.get(node, ())
+        for child in pair:
+            there = tree.owners[child]
+            if there != here and rank() in (there, here):
+                passage = Passage(child, there, here)
+                passage.take(waiting)
+                yield child, passage
+        if here != rank():
+            continue
+        step: Elimination
+        if pair:
+            step, front = MergeElimination.of(
+                node, (waiting.pop(pair[0]), waiting.pop(pair[1])), tree
+            )
+        else:
+            check_finite([fronts[node].rows])
+            step, front = LeafElimination.of(node, fronts[node], tree)
+        yield node, step
+        if node == tree.root:
+            solvable, blocks = Solvable.of(front.rows), front.blocks
+            last = EliminatedBlocks(blocks, blocks[:0], solvable.triangle, front.rows[:, :0])
+            yield node, RootElimination(node, solvable, last)
+        else:
+            waiting[node] = front
+
+
 def _solved(
     tree: EliminationTree,
     local: Iterable[Step],
     above: Iterable[Step],
     right_sides: Mapping[int, Array],
 ) -> Array:
-    """The solutions for right-hand sides, by the steps of this rank."""
-    waiting = dict(right_sides)
+    """The solutions for right-hand sides, by the steps of this rank: (unknowns, n).
+
+    After the steps, the unknowns follow by substitution from the last eliminated ones to the first.
+    """
+    waiting, starts = dict(right_sides), np.cumsum(tree.sizes) - tree.sizes
 
     def forward(steps: Iterable[Step]) -> list[SolvedBlocks]:
         both = ((node, step.eliminated, step.forward(waiting)) for node, step in steps)
         return [(node, own, right) for node, own, right in both if own is not None]
+
+    def substitute(own: EliminatedBlocks, right: Array) -> None:
+        inner, outer = (
+            columns_of_blocks(one, starts, tree.sizes) for one in (own.inner, own.outer)
+        )
+        known = right - own.rest @ solution[outer]
+        solution[inner] = solve_triangular(own.triangle, known)
 
     with together():
         check_finite(right_sides.values())
@@ -419,39 +384,17 @@ def _solved(
     parts = 1 + any(np.iscomplexobj(one) for one in right_sides.values())  # of a number
     if world() > 1:  # a rank may have no leaf
         count, parts = map(int, extremes(torch.tensor([[count, parts]]).double())[1])
-    dtype = complex if parts == 2 else float
-    return _substituted(tree, below, last, np.zeros((int(tree.sizes.sum()), count), dtype))
-
-
-def _substituted(
-    tree: EliminationTree, below: list[SolvedBlocks], last: list[SolvedBlocks], found: Array
-) -> Array:
-    """All unknowns, (unknowns, n), by substitution from the last eliminated ones to the first.
-
-    Args:
-        tree: the order of the merges.
-        below, last: the rows of the blocks that this rank has eliminated, in its subtrees and above
-            all subtrees, with right-hand sides (x, n).
-        found: zeros, which are overwritten, (unknowns, n).
-    """
-    starts = np.concatenate([[0], np.cumsum(tree.sizes)])
-
-    def columns(blocks: Array) -> Array:
-        return columns_of_blocks(blocks, starts[:-1], tree.sizes)
-
-    def substitute(own: EliminatedBlocks, right: Array) -> None:
-        known = right - own.rest @ found[columns(own.outer)]
-        found[columns(own.inner)] = solve_triangular(own.triangle, known)
-
+    solution = np.zeros((int(tree.sizes.sum()), count), complex if parts == 2 else float)
     for node in reversed(tree.above):
         while last and last[-1][0] == node:
             substitute(*last.pop()[1:])
-        there = columns(tree.eliminated(node))
-        found[there] = from_rank(tree.owners[node], torch.from_numpy(found[there])).numpy()
-    above = found.copy()
+        there = columns_of_blocks(tree.eliminated(node), starts, tree.sizes)
+        values = torch.from_numpy(solution[there])
+        solution[there] = from_rank(tree.owners[node], values).numpy()
+    shared = solution.copy()
     for _, own, right in reversed(below):
         substitute(own, right)
-    return above + summed([torch.from_numpy(found - above)])[0].numpy()
+    return shared + summed([torch.from_numpy(solution - shared)])[0].numpy()
 
 
 def check_finite(parts: Iterable[Array]) -> None:

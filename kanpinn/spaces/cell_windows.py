@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError
-from kanpinn.geometry.boundary import Piece
-from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.domain import Domain, Piece
 from kanpinn.geometry.points import Batch, Points
-from kanpinn.geometry.product import Wall, at_one_time
+from kanpinn.geometry.product import PieceOverTime, at_one_time
 from kanpinn.jets import Channels, Coordinates, Jet
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.constraints import periodic_axes, refuse_unfit, refuse_weights
@@ -137,7 +136,7 @@ def _piece_in_space(piece: Piece, space: Domain) -> Piece | None:
 
     None for the first or last moment, of which a condition on the whole boundary has the values.
     """
-    if isinstance(piece, Wall):
+    if isinstance(piece, PieceOverTime):
         return piece.piece
     return next((one for one in space.boundary.pieces if one.side == piece.side), None)
 

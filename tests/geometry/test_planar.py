@@ -28,7 +28,7 @@ from kanpinn.geometry import (
     Segment,
     Triangle,
 )
-from kanpinn.geometry.combining import combine2d, planar
+from kanpinn.geometry.combination import combine2d, planar
 from kanpinn.geometry.curves import crossings
 from kanpinn.geometry.division import Division
 from kanpinn.geometry.planar import slab_rule, slabs
@@ -583,8 +583,8 @@ def test_each_piece_of_an_interface_runs_around_both_of_its_parts(name):
     division = divided(domain, *interfaces)
     t = torch.linspace(0, 1, 5, dtype=torch.float64)
     edges = [edge for part in division.edges for edge in part]
-    inside = {edge.seam: edge for edge in edges if edge.seam >= 0 and not edge.reverse}
-    outside = {edge.seam: edge for edge in edges if edge.seam >= 0 and edge.reverse}
+    inside = {edge.interface: edge for edge in edges if edge.interface >= 0 and not edge.reverse}
+    outside = {edge.interface: edge for edge in edges if edge.interface >= 0 and edge.reverse}
     assert inside and set(inside) == set(outside)
     for seam, edge in inside.items():
         assert torch.allclose(edge.curve.at(t), outside[seam].curve.at(1 - t), atol=1e-14)

@@ -16,8 +16,8 @@ from scipy.special import betainc
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Ball, Box, Domain, Surface
-from kanpinn.geometry.combining import combine
-from kanpinn.geometry.quadrature import sobol
+from kanpinn.geometry.combination import combine
+from kanpinn.geometry.rules import sobol
 from kanpinn.geometry.sampling import SAMPLERS, sample
 
 

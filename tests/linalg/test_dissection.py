@@ -19,10 +19,9 @@ from kanpinn.linalg.elimination_tree import (
     order_of_least_fill,
     shared_subtrees,
 )
-from kanpinn.linalg.frontal_inverse import FrontalInverse, inverse_root
 from kanpinn.linalg.nested_dissection import BlockRows, Dissected, solve_dissected
 from kanpinn.linalg.qr import column_scale, fold
-from kanpinn.linalg.two_level import TwoLevel
+from kanpinn.linalg.two_level import FrontalInverse, TwoLevel, inverse_root
 
 
 def _random_problem(seed, rows, is_complex=False, count=9):

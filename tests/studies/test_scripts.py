@@ -143,7 +143,6 @@ INSIDES = {
     "machinery": {"geometry.sampling", "loss.terms"},
     "make_bracket_reference": {
         "accuracy.references.finite_elements",
-        "accuracy.references.meshing",
     },
     "make_references": {"accuracy.references.data_file"},
     "trust_files": {"cli.screen", "runs.results"},

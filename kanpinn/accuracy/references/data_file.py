@@ -1,21 +1,20 @@
 """References from tables: files of values at points, or on a grid with spline interpolation."""
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy
 import torch
 from numpy import ndarray
-from scipy.interpolate import BSpline, make_interp_spline
+from scipy.interpolate import NdBSpline, make_interp_spline
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn.accuracy.references.reference import Recipe, Reference
 from kanpinn.data.column_files import READERS, Cells, numbers, read_columns
-from kanpinn.geometry import Box, Domain, Points
+from kanpinn.geometry import Box, Points
 from kanpinn.jets import Channels, Jet
 from kanpinn.pde.problem import Problem
 
@@ -44,14 +43,6 @@ class PointData(Reference):
         return Jet(channels, table[..., 0], gradient)
 
 
-class _Splines(NamedTuple):
-    """A tensor product of splines: knots and degree per axis, coefficients (n_1, …, n_d, m)."""
-
-    knots: list[ndarray]
-    degrees: list[int]
-    table: ndarray
-
-
 class GridData(Reference):
     """Values on a grid, interpolated by a tensor product of splines.
 
@@ -75,7 +66,7 @@ class GridData(Reference):
         periodic: Sequence[bool] = (),
     ) -> None:
         self.error, self.source = error, source
-        self._axes = axes
+        self._low, self._high = ([axis[end] for axis in axes] for end in (0, -1))
         knots, table = [], values
         for i, axis in enumerate(axes):
             turned = numpy.moveaxis(table, i, 0)
@@ -86,54 +77,16 @@ class GridData(Reference):
             spline = make_interp_spline(axis, turned, k=degree, bc_type=ends, check_finite=False)
             knots.append(spline.t)
             table = numpy.moveaxis(spline.c, 0, i)
-        self._values = _Splines(knots, [degree] * len(axes), numpy.ascontiguousarray(table))
+        self._spline = NdBSpline(tuple(knots), numpy.ascontiguousarray(table), degree)
 
     def jet(self, points: Points, channels: Channels) -> Jet:
-        chunks = points.coords.split(2**13)  # each point takes (degree + 1)^d numbers of memory
-        parts = [self._jet(chunk, channels) for chunk in chunks]
-        value, gradient = (torch.cat(part).to(points.coords) for part in zip(*parts, strict=True))
-        return Jet(channels, value, gradient if channels.gradient else None)
-
-    def _jet(self, coords: Tensor, channels: Channels) -> tuple[Tensor, Tensor]:
-        """Return values (n, m) and the gradient (n, d, m), or (n, 0, m) if it is not asked for."""
-        x = coords.detach().cpu().double().numpy()
-        value = self._sum(x, self._values)
-        slopes = [self._sum(x, table) for table in self._slopes] if channels.gradient else []
-        gradient = numpy.stack([value, *slopes], axis=1)[:, 1:]
-        return torch.from_numpy(value), torch.from_numpy(gradient)
-
-    def _sum(self, x: ndarray, splines: _Splines) -> ndarray:
-        """Evaluate a tensor product of splines at points (n, d) and return its values (n, m)."""
-        knots, degrees, table = splines
-        weights = numpy.ones((len(x), 1))
-        position = numpy.zeros((len(x), 1), dtype=numpy.int64)
-        for i, axis in enumerate(self._axes):
-            inside = numpy.clip(x[:, i], axis[0], axis[-1])
-            rows = BSpline.design_matrix(inside, knots[i], degrees[i])
-            shape = (len(x), degrees[i] + 1)
-            local, spline = rows.data.reshape(shape), rows.indices.reshape(shape)
-            weights = (weights[:, :, None] * local[:, None]).reshape(len(x), -1)
-            position = position[:, :, None] * table.shape[i] + spline[:, None]
-            position = position.reshape(len(x), -1)
-        flat = table.reshape(-1, table.shape[-1])
-        return numpy.einsum("nk,nkm->nm", weights, flat[position])
-
-    @functools.cached_property
-    def _slopes(self) -> list[_Splines]:
-        """The derivatives along each coordinate, as tensor products of splines."""
-        return [self._derivative(along) for along in range(len(self._axes))]
-
-    def _derivative(self, along: int) -> _Splines:
-        knots, degrees, table = self._values
-        turned = numpy.moveaxis(table, along, 0)
-        spline = BSpline(knots[along], turned, degrees[along]).derivative()
-        count = len(spline.t) - spline.k - 1  # SciPy pads the coefficients with zeros
-        of = range(len(knots))
-        return _Splines(
-            [spline.t if i == along else knots[i] for i in of],
-            [spline.k if i == along else degrees[i] for i in of],
-            numpy.ascontiguousarray(numpy.moveaxis(spline.c[:count], 0, along)),
+        x = points.coords.detach().cpu().double().numpy().clip(self._low, self._high)
+        orders = numpy.eye(1 + x.shape[1], dtype=int)[:, 1:]  # of the derivatives, the value first
+        value, *slopes = (
+            torch.from_numpy(self._spline(x, nu=nu)).to(points.coords)
+            for nu in orders[: None if channels.gradient else 1]
         )
+        return Jet(channels, value, torch.stack(slopes, dim=1) if slopes else None)
 
 
 # Points may lie outside the domain, and the ends of a grid inside it, by this share of the domain's
@@ -211,148 +164,118 @@ class DataFile(Recipe):
             if along not in problem.domain.names:
                 there = ", ".join(problem.domain.names)
                 raise InputError(f"periodic must name coordinates, {there}, got {along!r}")
-        source = self.source or f"the data in {Path(self.path).name}"
-        found = read_columns(Path(self.path))
-        if _is_grid(found, problem):
-            axes, values = _grid(self.path, found, problem, self.degree)
-            around = [name in self.periodic for name in problem.domain.names]
-            _check_periodic(self.path, problem, values, around)
-            return GridData(axes, values, self.degree, source, self.error, around)
-        columns = {
-            name: torch.from_numpy(numbers(Path(self.path), name, cells))
-            for name, cells in found.items()
-        }
-        names, fields = problem.domain.names, problem.fields
-        needed = (*names, *(problem.error_fields or fields))
-        _check_columns(self.path, columns, needed)
-        coords = torch.stack([columns[name] for name in names], dim=1)
-        _check_inside(self.path, problem.domain, coords)
-        known = [columns.get(c) for f in fields for c in (f, *(f"{f}_{name}" for name in names))]
-        unknown = torch.full((len(coords),), torch.nan, dtype=torch.float64)
+        columns, names = read_columns(Path(self.path)), problem.domain.names
+        coordinates = [columns[name] for name in names if name in columns]
+        fields = [columns[name] for name in problem.fields if name in columns]
+        if (
+            len(names) > 1
+            and fields
+            and all(numpy.ndim(cells) == 1 for cells in coordinates)
+            and all(numpy.ndim(cells) == len(names) for cells in fields)
+        ):
+            return self._on_grid(problem, columns)
+        return self._at_points(problem, columns)
+
+    @property
+    def _source(self) -> str:
+        return self.source or f"the data in {Path(self.path).name}"
+
+    def _at_points(self, problem: Problem, cells: Mapping[str, Cells]) -> PointData:
+        """Values at points, from the columns of the file."""
+        columns = {name: self._numbers(name, column) for name, column in cells.items()}
+        names, fields, domain = problem.domain.names, problem.fields, problem.domain
+        needed = self._needed(problem, columns)
+        count = len(columns[needed[0]])
+        if not count:
+            raise InputError(f"{self.path} has no points")
+        for name, column in columns.items():
+            if len(column) != count:
+                wrong = f"{name} has {len(column)} numbers, {needed[0]} has {count}"
+                raise InputError(f"{self.path}: {wrong}")
+            self._check_finite(name, column)
+        table = {name: torch.from_numpy(column) for name, column in columns.items()}
+        coords = torch.stack([table[name] for name in names], dim=1)
+        low, high = domain.bounds
+        outside = ~domain.contains(coords, tolerance=TOLERANCE * float((high - low).max()))
+        if outside.any():
+            raise InputError(
+                f"{self.path} has {int(outside.sum())} points outside the domain, the first is "
+                f"{coords[outside][0].tolist()}"
+            )
+        known = [table.get(c) for f in fields for c in (f, *(f"{f}_{name}" for name in names))]
+        unknown = torch.full((count,), torch.nan, dtype=torch.float64)
         data = torch.stack([unknown if column is None else column for column in known], dim=1)
-        weights = columns.get(WEIGHT, torch.ones(len(coords), dtype=torch.float64))
+        weights = table.get(WEIGHT, torch.ones(count, dtype=torch.float64))
         if not (weights.min() >= 0 and weights.sum() > 0):
             raise InputError(f"{self.path}: every {WEIGHT} must be at least 0, and not all 0")
         points = Points(coords, names, data=data)
-        return PointData((points, weights / weights.sum()), len(fields), source, self.error)
+        return PointData((points, weights / weights.sum()), len(fields), self._source, self.error)
 
+    def _on_grid(self, problem: Problem, columns: Mapping[str, Cells]) -> GridData:
+        """Values on a grid; fields that the error norms leave out may be missing: they are NaN."""
+        domain, path = problem.domain, self.path
+        if not isinstance(domain, Box):
+            kind = type(domain).__name__
+            raise InputError(f"{path} holds a grid, which is for boxes, not a {kind}")
+        self._needed(problem, columns)
+        if WEIGHT in columns:
+            raise InputError(f"{path} holds a grid, which takes no weight")
+        axes = []
+        for name, low, high in domain.ranges:
+            axis = self._numbers(name, columns[name])
+            if not (numpy.isfinite(axis).all() and (numpy.diff(axis) > 0).all()):
+                raise InputError(
+                    f"{path}: the grid's {name} must increase from each number to the next"
+                )
+            if len(axis) <= self.degree:
+                raise InputError(
+                    f"{path}: splines of degree {self.degree} need more than {self.degree} "
+                    f"numbers, {name} has {len(axis)}"
+                )
+            if max(axis[0] - low, high - axis[-1]) > TOLERANCE * (high - low):
+                raise InputError(
+                    f"{path}: the grid must fill the domain, in which {name} goes from {low:g} to "
+                    f"{high:g}; it goes from {axis[0]:g} to {axis[-1]:g}"
+                )
+            axes.append(axis)
+        shape = tuple(len(axis) for axis in axes)
+        fields = {name: numpy.full(shape, numpy.nan) for name in problem.fields}
+        for name in (name for name in fields if name in columns):
+            if numpy.shape(columns[name]) != shape:
+                given = numpy.shape(columns[name])
+                raise InputError(
+                    f"{path}: {name} has the shape {given}, the coordinates make it {shape}"
+                )
+            fields[name] = self._numbers(name, columns[name]).reshape(shape)
+            self._check_finite(name, fields[name])
+        values = numpy.stack([*fields.values()], axis=-1)
+        for name in self.periodic:
+            first, last = (values.take(end, axis=domain.names.index(name)) for end in (0, -1))
+            gap = numpy.nanmax(abs(last - first), initial=0.0)
+            if gap > TOLERANCE * numpy.nanmax(abs(values), initial=0.0):
+                raise InputError(
+                    f"{path}: values on a grid that is periodic in {name} must be the same at its "
+                    f"first and its last {name}; they differ by {gap:.2g}"
+                )
+        around = [name in self.periodic for name in domain.names]
+        return GridData(axes, values, self.degree, self._source, self.error, around)
 
-def _check_present(path: str, columns: Mapping[str, Any], needed: Sequence[str]) -> None:
-    for name in needed:
-        if name not in columns:
-            there = ", ".join(columns) or "none"
-            raise InputError(f"{path} has no column {name!r}; its columns are {there}")
+    def _numbers(self, name: str, cells: Cells) -> ndarray:
+        return numbers(Path(self.path), name, cells)
 
+    def _needed(self, problem: Problem, columns: Mapping[str, Any]) -> tuple[str, ...]:
+        """The names of the columns that the file must have."""
+        needed = (*problem.domain.names, *(problem.error_fields or problem.fields))
+        for name in needed:
+            if name not in columns:
+                there = ", ".join(columns) or "none"
+                raise InputError(f"{self.path} has no column {name!r}; its columns are {there}")
+        return needed
 
-def _check_columns(path: str, columns: Mapping[str, Tensor], needed: tuple[str, ...]) -> None:
-    _check_present(path, columns, needed)
-    count = len(columns[needed[0]])
-    if not count:
-        raise InputError(f"{path} has no points")
-    for name, column in columns.items():
-        if len(column) != count:
-            raise InputError(f"{path}: {name} has {len(column)} numbers, {needed[0]} has {count}")
-        _check_finite(path, name, column.numpy())
-
-
-def _check_finite(path: str, name: str, values: ndarray) -> None:
-    bad = numpy.argwhere(~numpy.isfinite(values))
-    if len(bad):
-        first = f"at {bad[0].tolist()}" if values.ndim > 1 else f"is number {int(bad[0, 0]) + 1}"
-        count = f"{len(bad)} numbers that are not finite"
-        raise InputError(f"{path}: {name} has {count}, the first {first}")
-
-
-def _check_inside(path: str, domain: Domain, coords: Tensor) -> None:
-    low, high = domain.bounds
-    outside = ~domain.contains(coords, tolerance=TOLERANCE * float((high - low).max()))
-    if outside.any():
-        first = coords[outside][0].tolist()
-        raise InputError(
-            f"{path} has {int(outside.sum())} points outside the domain, the first is {first}"
-        )
-
-
-def _is_grid(columns: Mapping[str, Cells], problem: Problem) -> bool:
-    """Return True if the fields are arrays with one index per coordinate, (n_1, …, n_d)."""
-    names = problem.domain.names
-    coordinates = [columns[name] for name in names if name in columns]
-    fields = [columns[name] for name in problem.fields if name in columns]
-    return (
-        len(names) > 1
-        and bool(fields)
-        and all(numpy.ndim(c) == 1 for c in coordinates)
-        and all(numpy.ndim(c) == len(names) for c in fields)
-    )
-
-
-def _grid(
-    path: str, columns: Mapping[str, Cells], problem: Problem, degree: int
-) -> tuple[list[ndarray], ndarray]:
-    """Return the axes (n_i,) and the values (n_1, …, n_d, m).
-
-    Fields that the error norms leave out and the file does not have are NaN.
-
-    Raises:
-        InputError: if axes do not increase, are too short for the degree or do not fill the domain,
-            fields have another shape, numbers are not finite, or the domain is no box.
-    """
-    domain = problem.domain
-    if not isinstance(domain, Box):
-        raise InputError(f"{path} holds a grid, which is for boxes, not a {type(domain).__name__}")
-    needed = (*domain.names, *(problem.error_fields or problem.fields))
-    _check_present(path, columns, needed)
-    if WEIGHT in columns:
-        raise InputError(f"{path} holds a grid, which takes no weight")
-    ends = zip(*(corner.tolist() for corner in domain.bounds), strict=True)
-    axes = [
-        _axis(path, name, columns[name], low, high, degree)
-        for name, (low, high) in zip(domain.names, ends, strict=True)
-    ]
-    shape = tuple(len(axis) for axis in axes)
-    fields = [
-        _field(path, name, columns[name], shape)
-        if name in columns
-        else numpy.full(shape, numpy.nan)
-        for name in problem.fields
-    ]
-    return axes, numpy.stack(fields, axis=-1)
-
-
-def _axis(path: str, name: str, cells: Cells, low: float, high: float, degree: int) -> ndarray:
-    axis = numbers(Path(path), name, cells)
-    if not (numpy.isfinite(axis).all() and (numpy.diff(axis) > 0).all()):
-        raise InputError(f"{path}: the grid's {name} must increase from each number to the next")
-    if len(axis) <= degree:
-        raise InputError(
-            f"{path}: splines of degree {degree} need more than {degree} numbers, {name} has "
-            f"{len(axis)}"
-        )
-    if max(axis[0] - low, high - axis[-1]) > TOLERANCE * (high - low):
-        raise InputError(
-            f"{path}: the grid must fill the domain, in which {name} goes from {low:g} to "
-            f"{high:g}; it goes from {axis[0]:g} to {axis[-1]:g}"
-        )
-    return axis
-
-
-def _check_periodic(path: str, problem: Problem, values: ndarray, periodic: Sequence[bool]) -> None:
-    """Refuse values (n_1, …, n_d, m) that are not periodic along the coordinates that must be."""
-    for i, name in enumerate(problem.domain.names):
-        first, last = values.take(0, axis=i), values.take(-1, axis=i)
-        gap = numpy.nanmax(abs(last - first), initial=0.0)
-        if periodic[i] and gap > TOLERANCE * numpy.nanmax(abs(values), initial=0.0):
-            raise InputError(
-                f"{path}: values on a grid that is periodic in {name} must be the same at its "
-                f"first and its last {name}; they differ by {gap:.2g}"
-            )
-
-
-def _field(path: str, name: str, cells: Cells, shape: tuple[int, ...]) -> ndarray:
-    if numpy.shape(cells) != shape:
-        raise InputError(
-            f"{path}: {name} has the shape {numpy.shape(cells)}, the coordinates make it {shape}"
-        )
-    values = numbers(Path(path), name, cells).reshape(shape)
-    _check_finite(path, name, values)
-    return values
+    def _check_finite(self, name: str, values: ndarray) -> None:
+        bad = numpy.argwhere(~numpy.isfinite(values))
+        if len(bad):
+            several = values.ndim > 1
+            first = f"at {bad[0].tolist()}" if several else f"is number {int(bad[0, 0]) + 1}"
+            count = f"{len(bad)} numbers that are not finite"
+            raise InputError(f"{self.path}: {name} has {count}, the first {first}")

@@ -11,13 +11,16 @@ import torch
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn.accuracy.references.reference import Recipe
 from kanpinn.geometry import Planar
-from kanpinn.geometry.combining import planar
+from kanpinn.geometry.combination import planar
 from kanpinn.jets import Channels
 from kanpinn.pde.problem import Problem
 
 if TYPE_CHECKING:  # these import scikit-fem, which takes a third of a second
-    from kanpinn.accuracy.references.finite_elements import FEMConditions, FiniteElements
-    from kanpinn.accuracy.references.meshing import PlanarMesh
+    from kanpinn.accuracy.references.finite_elements import (
+        FEMConditions,
+        FiniteElements,
+        PlanarMesh,
+    )
 
 Change = tuple[float, float]  # in L2 and in H1, relative
 
@@ -86,16 +89,16 @@ class FEM(Recipe):
 
     def _meshes(self, domain: Planar, conditions: "FEMConditions") -> Iterator["PlanarMesh"]:
         """Yield at least two meshes, each finer than the last, up to about 150,000 unknowns."""
-        from kanpinn.accuracy.references.meshing import mesh_of
+        from kanpinn.accuracy.references.finite_elements import mesh_of
 
         low, high = domain.bounds
         mesh = mesh_of(domain, self.size or float((high - low).norm()) / 12)
         for corner, levels in _corners(mesh, conditions):
             for _ in range(levels):
-                mesh = mesh.refined(mesh.touching(corner))
+                mesh = mesh.refined(np.flatnonzero((mesh.triangles.t == corner).any(axis=0)))
         yield mesh
         yield (mesh := mesh.refined())
-        while 4 * len(mesh.cells) * self.degree**2 / 2 < 150_000:
+        while 4 * mesh.triangles.nelements * self.degree**2 / 2 < 150_000:
             yield (mesh := mesh.refined())
 
 
@@ -119,7 +122,7 @@ def _corners(mesh: "PlanarMesh", conditions: "FEMConditions") -> Iterator[tuple[
     """
     ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
     places = np.array([(curve.start, curve.stop) for curve in mesh.curves])
-    gaps = np.linalg.norm(places[:, :, None] - mesh.vertices, axis=3)
+    gaps = np.linalg.norm(places[:, :, None] - mesh.triangles.p.T, axis=3)
     firsts, lasts = gaps.argmin(axis=2).T.tolist()
     for i, (curve, vertex) in enumerate(zip(mesh.curves, lasts, strict=True)):
         j = firsts.index(vertex)

@@ -5,16 +5,19 @@ a : ∇²u + b · ∇u + c u = f is multiplied by -v and integrated by parts,
     ∫ (a ∇u) · ∇v + (div a - b) · ∇u v - c u v - ∮ (a ∇u · n) v = -∫ f v.
 """
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
+import shapely
 import torch
 from matplotlib.tri import Triangulation
 from scipy.sparse import coo_array, csc_array
 from scipy.sparse.linalg import splu
-from scipy.spatial import cKDTree
+from scipy.spatial import Delaunay, cKDTree
 from skfem import (
     BilinearForm,
     CellBasis,
@@ -25,19 +28,262 @@ from skfem import (
     ElementTriP4,
     LinearForm,
     MappingIsoparametric,
+    MeshTri1,
     MeshTri2,
 )
 from torch import Tensor
 
-from kanpinn._support.errors import InputError, of_class
+from kanpinn._support.errors import InputError, NumericalError, of_class
 from kanpinn.accuracy.coefficients import Coefficients, Unsuitable, flux_factor, read_coefficients
-from kanpinn.accuracy.references.meshing import PlanarMesh
 from kanpinn.accuracy.references.reference import Reference
-from kanpinn.geometry import Boundary, Curve, Domain, Piece, Planar, Points, Segment
+from kanpinn.geometry import Boundary, Curve, Domain, Piece, Planar, Points
+from kanpinn.geometry.planar import loops_of
 from kanpinn.geometry.rules import gauss_legendre
 from kanpinn.jets import Channels, Jet, ResidualFunction
-from kanpinn.pde.conditions import Condition, Constraint, Integral, OnBoundary
+from kanpinn.pde.conditions import Constraint, Integral, OnBoundary
 from kanpinn.pde.problem import Problem
+
+SIDES = np.array([(0, 1), (1, 2), (2, 0)])  # the corners of a triangle's sides, as in scikit-fem
+
+
+@dataclass(frozen=True, eq=False)
+class PlanarMesh:
+    """A triangular mesh of a planar domain.
+
+    Args:
+        curves: the curves that bound the domain.
+        triangles: scikit-fem's mesh.
+        owners: the index of the curve of each boundary edge, in the order of
+            `triangles.boundary_facets()`, (b,).
+    """
+
+    curves: tuple[Curve, ...]
+    triangles: MeshTri1
+    owners: np.ndarray
+
+    @property
+    def edges(self) -> np.ndarray:
+        """The vertices of each boundary edge, (2, b)."""
+        return self.triangles.facets[:, self.triangles.boundary_facets()]
+
+    def sides(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The triangles of the edges on a curve, and the numbers of their corners there, (e,) each.
+
+        The corners are in the order 0, 1, 2, 0 around the triangle.
+        """
+        facets = self.triangles.boundary_facets()[self.owners == number]
+        cells = self.triangles.f2t[0, facets]
+        first, second = SIDES[(self.triangles.t2f[:, cells] == facets).argmax(axis=0)].T
+        return cells, first, second
+
+    def refined(self, marked: np.ndarray | None = None) -> "PlanarMesh":
+        """Return a refined mesh, whose new boundary vertices lie on the curves.
+
+        Args:
+            marked: the indices of the triangles to refine; their neighbours are divided where
+                conformity requires it. None divides every triangle into four.
+        """
+        fine = self.triangles.refined(1 if marked is None else marked)
+        start, stop = self.triangles.p[:, self.edges].swapaxes(0, 1)
+        # A new edge is one of this mesh, or one of its halves.
+        places = [start + share * (stop - start) for share in (0.25, 0.5, 0.75)]
+        edges = fine.facets[:, fine.boundary_facets()]
+        _, nearest = cKDTree(np.concatenate(places, axis=1).T).query(
+            fine.p[:, edges].mean(axis=1).T
+        )
+        owners, vertices = self.owners[nearest % len(self.owners)], fine.p.copy()
+        for number, curve in enumerate(self.curves):
+            new = np.unique(edges[:, owners == number])
+            new = new[new >= self.triangles.nvertices]
+            vertices[:, new] = projected(curve, vertices[:, new])
+        return PlanarMesh(self.curves, replace(fine, doflocs=vertices), owners)
+
+
+def projected(curve: Curve, points: np.ndarray) -> np.ndarray:
+    """Return the nearest points on a curve, of any shape (2, *)."""
+    flat = torch.from_numpy(np.ascontiguousarray(points.reshape(2, -1).T))
+    return curve.nearest(flat).numpy().T.reshape(points.shape)
+
+
+def mesh_of(domain: Planar, size: float) -> PlanarMesh:
+    """Return a mesh with edges not much longer than `size`, shorter where the boundary needs it.
+
+    Centres of circles around long or thin triangles become vertices. Boundary edges are divided if
+    a vertex or such a centre is in the circle around them.
+
+    Args:
+        domain: the domain, which is planar.
+        size: a length, in the units of the coordinates.
+
+    Raises:
+        NumericalError: if refinement takes more than 400 rounds, or 50,000 vertices.
+
+    Reference: Ruppert, A Delaunay refinement algorithm for quality 2-dimensional mesh generation
+    (1995).
+    """
+    divisions, inner = [_division(curve, size) for curve in domain.curves], np.zeros((0, 2))
+    for _ in range(400):
+        outline = Outline.of(domain.curves, divisions)
+        vertices = np.concatenate([outline.points, inner])
+        crowded = outline.encroached(vertices)
+        if not crowded.any():
+            cells = outline.triangles(vertices)
+            centers, radii, shortest = _circles(vertices[cells])
+            sides = np.sort(cells[:, SIDES], axis=2) @ [len(vertices), 1]
+            edges = np.sort(outline.edges, axis=1) @ [len(vertices), 1]
+            in_corner = np.isin(sides, edges).sum(axis=1) >= 2  # whose angle bounds the quality
+            bad = (radii > 1.3 * shortest) & ~in_corner  # an angle below 23°
+            bad |= radii > 0.62 * size  # an equilateral triangle has 0.58 times its edge
+            new = _apart(centers[bad], radii[bad])
+            crowded = outline.encroached(new) if len(new) else crowded
+            if not crowded.any():
+                new = new[outline.encloses(new)]
+                inner = np.concatenate([inner, new])
+                if not len(new):
+                    return outline.meshed(domain, vertices, cells)
+        divisions = outline.divided(divisions, crowded, size)
+        if len(vertices) > 50_000:
+            break
+    raise NumericalError(
+        f"{domain!r} takes more than {len(vertices)} vertices to be meshed: "
+        "its boundary comes too close to itself, or size is too small"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """The closed polygons between points of the boundary.
+
+    Args:
+        points: the points, (b, 2).
+        edges: the numbers of the points of each edge, in the direction of its curve, (b, 2).
+        owners, parts: the curve of each edge, and the number of its part of the curve, (b,).
+    """
+
+    points: np.ndarray
+    edges: np.ndarray
+    owners: np.ndarray
+    parts: np.ndarray
+
+    @classmethod
+    def of(cls, curves: Sequence[Curve], divisions: Sequence[np.ndarray]) -> "Outline":
+        """divisions: the parameters of the points of each curve, from 0 to 1."""
+        numbers = {id(curve): number for number, curve in enumerate(curves)}
+        points, edges, places = list[np.ndarray](), list[np.ndarray](), list[tuple[int, int]]()
+        for loop in loops_of(curves):
+            own = [numbers[id(curve)] for curve in loop]
+            chains = [curves[i].at(torch.from_numpy(divisions[i][:-1])).numpy() for i in own]
+            ring = len(places) + np.arange(sum(map(len, chains)))
+            points += chains
+            edges.append(np.stack([ring, np.roll(ring, -1)], axis=1))
+            places += [(i, k) for i in own for k in range(len(divisions[i]) - 1)]
+        owners, parts = np.array(places).T
+        return cls(np.concatenate(points), np.concatenate(edges), owners, parts)
+
+    @property
+    def middles(self) -> np.ndarray:
+        """The middle of each edge, (b, 2)."""
+        return self.points[self.edges].mean(axis=1)
+
+    def encroached(self, points: np.ndarray) -> np.ndarray:
+        """Return which edges have one of some points (n, 2) in the circle around them, (b,)."""
+        distance, _ = cKDTree(points).query(self.middles)
+        return distance < self._lengths / 2 * (1 - 1e-9)
+
+    def encloses(self, points: np.ndarray) -> np.ndarray:
+        """Return which points (n, 2) lie inside, (n,)."""
+        polygon = shapely.build_area(shapely.multilinestrings(self.points[self.edges]))
+        shapely.prepare(polygon)
+        return shapely.contains_xy(polygon, *points.T)
+
+    def triangles(self, vertices: np.ndarray) -> np.ndarray:
+        """Return the Delaunay triangles of vertices (n, 2) that lie inside, (t, 3)."""
+        cells = Delaunay(vertices).simplices
+        corners = vertices[cells]
+        sides = corners[:, 1:] - corners[:, :1]
+        flat = np.abs(np.linalg.det(sides)) <= 1e-10 * np.square(sides).sum(axis=(1, 2))
+        return cells[~flat & self.encloses(corners.mean(axis=1))]
+
+    def divided(
+        self, divisions: Sequence[np.ndarray], chosen: np.ndarray, size: float
+    ) -> list[np.ndarray]:
+        """Divide the parts of curves that belong to some edges, a mask (b,), in two.
+
+        A part with exactly one end at a joint is divided at a distance of about size · 2^k from it,
+        so that edges that meet at a sharp corner become equally long and do not encroach upon each
+        other. Other parts are halved.
+        """
+        lengths = self._lengths
+        share = np.clip(size * 2.0 ** np.round(np.log2(lengths / 2 / size)) / lengths, 0, 1)
+        found = []
+        for number, t in enumerate(divisions):
+            here = chosen & (self.owners == number)
+            k = self.parts[here]
+            first, last = k == 0, k == len(t) - 2
+            along = np.where(
+                first & ~last, share[here], np.where(last & ~first, 1 - share[here], 0.5)
+            )
+            found.append(np.sort(np.concatenate([t, t[k] + along * (t[k + 1] - t[k])])))
+        return found
+
+    @property
+    def _lengths(self) -> np.ndarray:
+        return np.linalg.norm(np.diff(self.points[self.edges], axis=1)[:, 0], axis=1)
+
+    def meshed(self, domain: Planar, vertices: np.ndarray, cells: np.ndarray) -> PlanarMesh:
+        """Return the mesh of some triangles.
+
+        Raises:
+            NumericalError: if its boundary edges differ from those of the outline.
+        """
+        used, numbers = np.unique(cells, return_inverse=True)
+        triangles = MeshTri1(vertices[used].T, numbers.reshape(cells.shape).T)
+        edges = triangles.facets[:, triangles.boundary_facets()]
+        distance, which = cKDTree(self.middles).query(triangles.p[:, edges].mean(axis=1).T)
+        if len(which) != len(self.owners) or distance.max() > 1e-12 * domain.scale:
+            raise NumericalError(f"the mesh of {domain!r} does not fit its boundary")
+        return PlanarMesh(domain.curves, triangles, self.owners[which])
+
+
+def _division(curve: Curve, size: float, samples: int = 2048) -> np.ndarray:
+    """Return parameters that divide a curve into parts ≤ `size` that turn by ≤ 30°, (k,)."""
+    t = curve.even(torch.linspace(0, 1, samples + 1, dtype=torch.float64))
+    along = curve.velocity(t).numpy()
+    angles = np.unwrap(np.arctan2(along[:, 1], along[:, 0]))
+    cost = np.maximum(curve.measure / samples / size, np.abs(np.diff(angles)) / (math.pi / 6))
+    closed = math.dist(curve.start, curve.stop) < 1e-9 * curve.measure
+    count = max(1 + 2 * closed, math.ceil(cost.sum() - 1e-9))
+    reached = np.concatenate([[0], np.cumsum(cost)])
+    return np.interp(np.linspace(0, reached[-1], count + 1), reached, t.numpy())
+
+
+def _circles(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return circumcentres (t, 2), circumradii and shortest edges (t,) of triangles (t, 3, 2)."""
+    a, (b, c) = corners[:, 0], (corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    twice = 2 * (b[:, 0] * c[:, 1] - b[:, 1] * c[:, 0])
+    bb, cc = np.square(b).sum(axis=1), np.square(c).sum(axis=1)
+    offset = (
+        np.stack([c[:, 1] * bb - b[:, 1] * cc, b[:, 0] * cc - c[:, 0] * bb], 1) / twice[:, None]
+    )
+    shortest = np.sqrt(np.minimum(np.minimum(bb, cc), np.square(b - c).sum(axis=1)))
+    return a + offset, np.linalg.norm(offset, axis=1), shortest
+
+
+def _apart(centers: np.ndarray, radii: np.ndarray) -> np.ndarray:
+    """Return centres chosen from the largest circle down, such that no circle contains another's.
+
+    centers: (n, 2). radii: (n,).
+    """
+    order = np.argsort(-radii)
+    centers, radii = centers[order], radii[order]
+    left, chosen = np.ones(len(centers), dtype=bool), []
+    tree = cKDTree(centers)
+    for i in range(len(centers)):
+        if left[i]:
+            chosen.append(i)
+            left[tree.query_ball_point(centers[i], radii[i])] = False
+    return centers[chosen]
+
 
 ELEMENTS = {1: ElementTriP1, 2: ElementTriP2, 3: ElementTriP3, 4: ElementTriP4}
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])  # of the reference triangle
@@ -59,35 +305,21 @@ def curved(mesh: PlanarMesh) -> CurvedTriangles:
 
     Reference: Szabó & Babuška, Finite element analysis (1991), section 6.3.
     """
-    made = CurvedTriangles.from_mesh(mesh.straight)
+    made = CurvedTriangles.from_mesh(mesh.triangles)
     shares = _shares(ElementTriP4())
     for number, curve in enumerate(mesh.curves):
-        if isinstance(curve, Segment):
+        if curve.straight:
             continue
-        edges = mesh.owners == number
-        cells, a, b = mesh.places[edges].T
+        cells, a, b = mesh.sides(number)
         one, other = shares[a], shares[b]
         s = np.clip((1 + other - one) / 2, 1e-7, 1 - 1e-7)
-        start, stop = mesh.vertices[mesh.edges[edges]].swapaxes(0, 1)[:, :, None]
-        chord = start + s[..., None] * (stop - start)
-        first, last = _parameters(curve, start[:, 0], stop[:, 0])
-        t = torch.from_numpy((first + s * (last - first)).ravel())
-        gap = curve.at(t).numpy().reshape(chord.shape) - chord
-        moves = (one * other / (s * (1 - s)))[..., None] * gap
+        start, stop = (mesh.triangles.p[:, mesh.triangles.t[i, cells], None] for i in (a, b))
+        chord = start + s * (stop - start)
+        moves = one * other / (s * (1 - s)) * (projected(curve, chord) - chord)
         nodes = made.dofs.element_dofs[:, cells].T
         for axis in range(2):
-            np.add.at(made.doflocs[axis], nodes, moves[..., axis])
+            np.add.at(made.doflocs[axis], nodes, moves[axis])
     return made
-
-
-def _parameters(curve: Curve, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
-    """Return the curve's parameters at both ends of edges from start to stop, (2, e, 1)."""
-    tolerance = 1e-9 * curve.measure
-    found = np.array([[curve.locate(tuple(p), tolerance) for p in end] for end in (start, stop)])
-    first, last = found.astype(float)
-    first[first >= 1] = 0.0  # a closed curve begins where it ends
-    last[last <= first] = 1.0
-    return np.stack([first, last])[..., None]
 
 
 def mapping_of(triangles: CurvedTriangles) -> MappingIsoparametric:
@@ -120,15 +352,19 @@ class EdgeRule:
     @staticmethod
     def on(mesh: PlanarMesh, basis: CellBasis, number: int, s: np.ndarray) -> "EdgeRule":
         """Return the points at shares s (q,) of each edge on a curve."""
-        cells, a, b = mesh.places[mesh.owners == number].T
+        cells, a, b = mesh.sides(number)
         places = CORNERS[a, None] * (1 - s)[:, None] + CORNERS[b, None] * s[:, None]
         places = np.moveaxis(places, 2, 0)
-        x = basis.mapping.F(places, cells)
-        along = np.einsum("ijeq,ej->ieq", basis.mapping.DF(places, cells), CORNERS[b] - CORNERS[a])
+        x, frame = basis.mapping.F(places, cells), basis.mapping.DF(places, cells)
+        along = np.einsum("ijeq,ej->ieq", frame, CORNERS[b] - CORNERS[a])
         speeds = np.linalg.norm(along, axis=0)
-        normals = np.stack([along[1], -along[0]]) / speeds
-        coords, outward = (torch.from_numpy(o.reshape(2, -1).T.copy()) for o in (x, normals))
-        return EdgeRule(cells, places, Points(coords, mesh.curves[number].names, outward), speeds)
+        across = np.stack([along[1], -along[0]]) * np.sign(
+            np.linalg.det(np.moveaxis(frame, (0, 1), (2, 3)))
+        )
+        coords, normals = (
+            torch.from_numpy(part.reshape(2, -1).T.copy()) for part in (x, across / speeds)
+        )
+        return EdgeRule(cells, places, Points(coords, mesh.curves[number].names, normals), speeds)
 
 
 @dataclass(frozen=True)
@@ -191,11 +427,18 @@ def fem_conditions(problem: Problem, domain: Planar) -> FEMConditions:
     on: list[CurveCondition | None] = [None] * len(domain.curves)
     mean = None
     for index, condition in enumerate(problem.conditions()):
-        pieces, what = _pieces(condition), f"conditions()[{index}]"
-        if isinstance(condition, Integral) and pieces == ():
-            mean = condition
-        if pieces is None:
-            raise InputError(f"{what}: finite elements do not take {of_class(condition)}")
+        what, pieces = f"conditions()[{index}]", tuple[Piece, ...]()
+        match condition:
+            case (
+                OnBoundary(boundary=Boundary() as boundary) | Constraint(on=Boundary() as boundary)
+            ):
+                pieces = boundary.pieces
+            case Constraint(on=Piece() as piece):
+                pieces = (piece,)
+            case Integral(over=Domain(), density=None):
+                mean = condition
+            case _:
+                raise InputError(f"{what}: finite elements do not take {of_class(condition)}")
         for piece in pieces:
             for number in _numbers(piece, domain):
                 if on[number] is not None:
@@ -207,24 +450,6 @@ def fem_conditions(problem: Problem, domain: Planar) -> FEMConditions:
         free = domain.curves[on.index(None)].name
         raise InputError(f"no condition holds on {free!r}: finite elements need one on each piece")
     return FEMConditions(tuple(one for one in on if one is not None), mean)
-
-
-def _pieces(condition: Condition) -> tuple[Piece, ...] | None:
-    """Return the pieces of the boundary on which a condition holds; None if it is unsupported.
-
-    A mean over the domain holds on no piece, so the result is empty.
-    """
-    match condition:
-        case OnBoundary() | Constraint(on=Boundary()):
-            boundary = condition.boundary if isinstance(condition, OnBoundary) else condition.on
-            assert isinstance(boundary, Boundary)
-            return boundary.pieces
-        case Constraint(on=Piece() as piece):
-            return (piece,)
-        case Integral(over=Domain(), density=None):
-            return ()
-        case _:
-            return None
 
 
 def _numbers(piece: Piece, domain: Planar) -> list[int]:
@@ -240,9 +465,7 @@ def _numbers(piece: Piece, domain: Planar) -> list[int]:
 def _is_essential(equation: ResidualFunction, curve: Curve, what: str) -> bool:
     """Return True if the condition on a curve prescribes values, tested at 16 of its points."""
     t = (torch.arange(16, dtype=torch.float64) + 0.5) / 16
-    along = curve.velocity(t)
-    normals = torch.stack([along[:, 1], -along[:, 0]], dim=1) / along.norm(dim=1, keepdim=True)
-    here = _read(equation, Points(curve.at(t), curve.names, normals), what)
+    here = _read(equation, curve.points_at(t), what)
     flux = here.first.norm(dim=1) > 0
     if bool(flux.all()):
         return False
@@ -273,13 +496,12 @@ class FiniteElements(Reference):
         self.basis, self.values = basis, values
         degree = basis.elem.maxdeg
         self.source = f"finite elements of degree {degree} with {len(values)} unknowns"
-        self._finder = Triangulation(
-            mesh.vertices[:, 0], mesh.vertices[:, 1], mesh.cells
-        ).get_trifinder()
-        shares = np.linspace(0, 1, 9)[:, None, None]
-        first, last = mesh.vertices[mesh.edges].swapaxes(0, 1)
-        self._rim = cKDTree(((1 - shares) * first + shares * last).reshape(-1, 2))
-        self._rim_cells = np.tile(mesh.places[:, 0], len(shares))
+        straight = mesh.triangles
+        self._finder = Triangulation(straight.p[0], straight.p[1], straight.t.T).get_trifinder()
+        shares, facets = np.linspace(0, 1, 9), straight.boundary_facets()
+        first, last = straight.p[:, straight.facets[:, facets], None].swapaxes(0, 1)
+        self._rim = cKDTree(((1 - shares) * first + shares * last).reshape(2, -1).T)
+        self._rim_cells = straight.f2t[0, facets].repeat(len(shares))
 
     def jet(self, points: Points, channels: Channels) -> Jet:
         coords = points.coords.detach().cpu().double().numpy()
@@ -291,22 +513,17 @@ class FiniteElements(Reference):
 
     def _evaluate(self, coords: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return values (n,) and gradients (n, 2) at points (n, 2)."""
-        triangles, cells = self.basis.mesh, self._cells(coords)
-        nodes = triangles.doflocs[:, triangles.dofs.element_dofs[:, cells]]
-        X = np.full((2, len(coords)), 1 / 3)
+        mapping, cells, x = self.basis.mapping, self._cells(coords), coords.T[..., None]
+        X = np.full(x.shape, 1 / 3)
         for _ in range(30):  # Newton's method
-            phi, slopes = _local(ElementTriP4(), X)
-            frame = np.einsum("ikn,kjn->nij", nodes, slopes)
-            gap = coords - np.einsum("ikn,kn->ni", nodes, phi)
-            step = np.linalg.solve(frame, gap[..., None])[..., 0].T
+            step = np.einsum("ijnq,jnq->inq", mapping.invDF(X, cells), x - mapping.F(X, cells))
             X = X + step
             if np.abs(step).max(initial=0) < 1e-14:
                 break
-        phi, slopes = _local(self.basis.elem, X)
+        phi, slopes = _local(self.basis.elem, X[..., 0])
         factors = self.values[self.basis.element_dofs[:, cells]]
-        slope = np.einsum("kn,kjn->nj", factors, slopes)
-        frame = np.einsum("ikn,kjn->nji", nodes, _local(ElementTriP4(), X)[1])
-        return (factors * phi).sum(axis=0), np.linalg.solve(frame, slope[..., None])[..., 0]
+        slope = np.einsum("kn,kjn,jin->ni", factors, slopes, mapping.invDF(X, cells)[..., 0])
+        return (factors * phi).sum(axis=0), slope
 
     def _cells(self, coords: np.ndarray) -> np.ndarray:
         """Return the triangle of each point, (n,).
@@ -425,13 +642,14 @@ def _prescribed(
 ) -> dict[int, float]:
     """Return the values of the unknowns on a curve with an essential condition."""
     known: dict[int, float] = {}
-    cells, a, b = mesh.places[mesh.owners == number].T
+    _, a, b = mesh.sides(number)
     shares = _shares(basis.elem)
-    rule = EdgeRule.on(mesh, basis, number, np.linspace(0, 1, basis.elem.maxdeg + 1))
+    places = np.linspace(0, 1, basis.elem.maxdeg + 1)
+    rule = EdgeRule.on(mesh, basis, number, places)
     values = condition.values(rule.points).reshape(rule.speeds.shape)
-    for at, s in enumerate(np.linspace(0, 1, basis.elem.maxdeg + 1)):
+    for at, s in enumerate(places):
         on = np.isclose(shares[a], 1 - s) & np.isclose(shares[b], s)
-        dofs = basis.element_dofs[on.argmax(axis=1), cells]
+        dofs = basis.element_dofs[on.argmax(axis=1), rule.cells]
         known |= dict(zip(dofs.tolist(), values[:, at], strict=True))
     return known
 

@@ -14,11 +14,10 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.geometry.boundary import Piece
-from kanpinn.geometry.combining import planar
+from kanpinn.geometry.combination import planar
 from kanpinn.geometry.curves import Curve, Segment
 from kanpinn.geometry.division import Division, SolidDivision
-from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.domain import Domain, Piece
 from kanpinn.geometry.planar import Planar
 from kanpinn.jets import Jet, Linearised, derivatives_of_parts, largest_of_orders, zero_jet
 from kanpinn.loss.residuals import Residuals
@@ -566,7 +565,7 @@ class ProblemInSpace(CellProblem):
     def at_interfaces(self, geometry: CellGeometry, about: CellField) -> Iterator[Interface]:
         assert isinstance(geometry, SolidGeometry)
         patches = PatchesBetweenCells(geometry)
-        yield from patches.of(self.division.seams, self.interfaces, about)
+        yield from patches.of(self.division.interfaces, self.interfaces, about)
 
 
 def counted_fields(residuals: Residuals, fields: int) -> Sequence[int]:

@@ -11,8 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpinn.geometry.boundary import Piece
-from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.domain import Domain, Piece
 from kanpinn.geometry.points import Batch, Points
 from kanpinn.geometry.rules import gauss_product
 from kanpinn.spaces.cells.polynomials import LocalPolynomials, legendre_at

@@ -11,10 +11,9 @@ from itertools import accumulate, chain
 import torch
 from torch import Tensor
 
-from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.curves import Curve
 from kanpinn.geometry.division import DivisionEdge
-from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.domain import Domain, Piece
 from kanpinn.geometry.planar import Planar
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.rules import gauss_legendre
@@ -298,7 +297,7 @@ class CutGeometry(CellGeometry):
     ) -> Iterator[CellPoints]:
         count, cells, points, weights = polynomials.degree + 4, [], [], []
         for number, edge in enumerate(self.edges):
-            if edge.seam < 0 and edge.piece in pieces:
+            if edge.interface < 0 and edge.piece in pieces:
                 first, last, at = self.arcs.of_curve(number)
                 on_arcs, weight = gauss_on_arcs(edge.curve, first, last, count)
                 cells.append(at)

@@ -11,11 +11,10 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry.ball import Ball
-from kanpinn.geometry.boundary import Piece
-from kanpinn.geometry.combining import planar
-from kanpinn.geometry.conics import abscissa
+from kanpinn.geometry.combination import planar
+from kanpinn.geometry.curves import abscissa
 from kanpinn.geometry.division import Division, SolidDivision
-from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.domain import Domain, Piece
 from kanpinn.geometry.planar import Planar
 
 
@@ -136,7 +135,7 @@ class SpaceRegions(Regions):
         for number, solid in enumerate(division.inner, 1):
             first, last = ((end - low) / (high - low) * 2 - 1 for end in solid.bounds)
             if not isinstance(solid, Ball):
-                given = [one.piece.side for one in division.seams if one.inside == number]
+                given = [one.piece.side for one in division.interfaces if one.inside == number]
                 for axis in range(3):
                     first[axis] -= 0 if (axis, False) in given else near
                     last[axis] += 0 if (axis, True) in given else near

@@ -12,10 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.box import Face
 from kanpinn.geometry.division import Division, DivisionEdge, SolidDivision
-from kanpinn.geometry.domain import ReentrantEdges
+from kanpinn.geometry.domain import Piece, ReentrantEdges
 from kanpinn.geometry.points import Points
 from kanpinn.jets import Linearised, orders_of_parts
 from kanpinn.loss.terms import ResidualTerm
@@ -582,13 +581,13 @@ def junctions(
     fluxes = FluxSizes(interfaces, bounds, fields)
     near = 1e-9 * float(torch.stack(bounds).abs().max())
     found: list[tuple[tuple[float, float], float]] = []
-    for edge in (edge for edges in division.edges for edge in edges if edge.seam >= 0):
+    for edge in (edge for edges in division.edges for edge in edges if edge.interface >= 0):
         x, y = edge.curve.start
         known = any(math.dist((x, y), other) <= near for other, _ in found)
         around = [] if known else _around((x, y), division, fluxes, near)
         if not around:
             continue
-        ends = [one for one in (around[0].first, around[-1].last) if one.seam < 0]
+        ends = [one for one in (around[0].first, around[-1].last) if one.interface < 0]
         given = [
             any(term.channels.derivative_order for term in conditions if end.piece in term.pieces)
             for end in ends
@@ -612,7 +611,7 @@ def _around(
         last = [edge for edge in edges if math.dist(edge.curve.stop, point) < near]
         if len(first) == len(last) == 1:
             angle = (_direction(last[0], 1.0) - _direction(first[0], 0.0)) % (2 * math.pi)
-            edge = first[0] if first[0].seam >= 0 else last[0]
+            edge = first[0] if first[0].interface >= 0 else last[0]
             # The flux on the left of the edge is taken close to its end, at 1e-3 of it.
             curve = edge.curve.part(1.0, 0.0) if edge.reverse else edge.curve
             beside = 1e-3 if (edge is first[0]) != edge.reverse else 1 - 1e-3
@@ -621,10 +620,10 @@ def _around(
             sectors.append(RegionSector(first[0], last[0], angle, coefficient))
         elif first or last:
             return []
-    after = {sector.first.seam: sector for sector in sectors}
+    after = {sector.first.interface: sector for sector in sectors}
     chain = [after.get(-1, sectors[0])] if sectors else []
-    while chain and len(chain) < len(sectors) and chain[-1].last.seam in after:
-        chain.append(after[chain[-1].last.seam])
+    while chain and len(chain) < len(sectors) and chain[-1].last.interface in after:
+        chain.append(after[chain[-1].last.interface])
     return chain
 
 
@@ -652,7 +651,7 @@ def edges_of_boxes(division: SolidDivision, fluxes: FluxSizes) -> tuple[Tensor, 
     """
     segments, exponents = [], []
     for number in range(1, len(division.parts)):
-        pieces = [one.piece for one in division.seams if one.inside == number]
+        pieces = [one.piece for one in division.interfaces if one.inside == number]
         faces = [piece for piece in pieces if isinstance(piece, Face)]
         for one, other in itertools.combinations(faces, 2):
             if one.axis != other.axis:

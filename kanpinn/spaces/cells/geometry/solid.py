@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.division import SolidPart
+from kanpinn.geometry.domain import Piece
 from kanpinn.geometry.points import Batch, Points
 from kanpinn.geometry.rules import gauss_product
 from kanpinn.geometry.rules_in_boxes import RulesInBoxes

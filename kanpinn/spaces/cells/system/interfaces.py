@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from kanpinn.geometry.division import Seam
+from kanpinn.geometry.division import InterfacePiece
 from kanpinn.geometry.points import Batch, Points
 from kanpinn.geometry.rules import gauss_legendre
 from kanpinn.geometry.rules_in_boxes import RulesInBoxes
@@ -141,11 +141,11 @@ def arcs_between_cells(
     more = 2
     traces = LocalPolynomials(about.polynomials.degree + more, 1)
     onto = traces.values(2 * unit[:, None] - 1) * 2 * weights[:, None]
-    back = {edge.seam: number for number, edge in enumerate(geometry.edges) if edge.reverse}
+    back = {edge.interface: number for number, edge in enumerate(geometry.edges) if edge.reverse}
     for number, edge in enumerate(geometry.edges):
-        if edge.seam < 0 or edge.reverse:
+        if edge.interface < 0 or edge.reverse:
             continue
-        first, last, *both = _common(geometry.arcs, number, back[edge.seam])
+        first, last, *both = _common(geometry.arcs, number, back[edge.interface])
         if len(first):
             points, shares = gauss_on_arcs(edge.curve, first, last, count)
             inside, outside = (CellPoints.of(geometry, cells, points, shares) for cells in both)
@@ -196,7 +196,7 @@ class PatchesBetweenCells:
         return self.geometry.physical(self.geometry.tree.boxes)
 
     def of(
-        self, pieces: Sequence[Seam], terms: Sequence[ResidualTerm], about: CellField
+        self, pieces: Sequence[InterfacePiece], terms: Sequence[ResidualTerm], about: CellField
     ) -> Iterator[Interface]:
         """The patches of all interfaces, in batches with similar numbers of points.
 
@@ -220,7 +220,7 @@ class PatchesBetweenCells:
                 onto = _functions(traces, points, weights)
                 yield Interface(own, (inside, outside), traces, onto, self.geometry, about)
 
-    def _patches(self, piece: Seam, pairs: Tensor, nodes: int) -> RulesInBoxes:
+    def _patches(self, piece: InterfacePiece, pairs: Tensor, nodes: int) -> RulesInBoxes:
         """Rules on the patches of a piece of an interface between cells.
 
         Args:
@@ -240,7 +240,7 @@ class PatchesBetweenCells:
         own &= outer.bounds(rules.points.turned(), both[rules.box, 1])
         return rules.some(own)
 
-    def _pairs(self, piece: Seam) -> set[tuple[int, int]]:
+    def _pairs(self, piece: InterfacePiece) -> set[tuple[int, int]]:
         """The cells inside and outside that may meet at a piece of an interface.
 
         They are in the same box of the tree. Where the piece is on sides of boxes, each cell is
@@ -258,7 +258,9 @@ class PatchesBetweenCells:
         beyond = self._neighbours(piece, near[OUTSIDE], piece.inside)
         return found | {(inside, outside) for outside, inside in beyond}
 
-    def _neighbours(self, piece: Seam, cells: Sequence[int], region: int) -> set[tuple[int, int]]:
+    def _neighbours(
+        self, piece: InterfacePiece, cells: Sequence[int], region: int
+    ) -> set[tuple[int, int]]:
         """Cells of one region, and those of another region beyond some points of an interface.
 
         Args:

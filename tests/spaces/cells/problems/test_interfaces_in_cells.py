@@ -313,7 +313,7 @@ def test_points_belong_to_the_smallest_ball_or_box_around_them():
     block, ball = kp.Box(x=(0, 0.7), y=(0, 2), z=(0, 1)), kp.Ball((0.3, 1, 0.5), 0.2)
     division = SolidDivision.of(domain, [*ball.boundary.pieces, *block.boundary["x_max"].pieces])
     assert division.inner == (block, ball)
-    assert [(one.inside, one.outside) for one in division.seams] == [(1, 0), (2, 1)]
+    assert [(one.inside, one.outside) for one in division.interfaces] == [(1, 0), (2, 1)]
     p = domain.gauss(2000)
     expected = (p.x < 0.7).long()[:, 0] + ball.contains(p.coords).long()
     scaled = p.coords * torch.tensor([2.0, 1.0, 2.0]) - 1
