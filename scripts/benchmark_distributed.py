@@ -43,7 +43,7 @@ from kanpinn._support.distributed import world
 from kanpinn.linalg import fold
 from kanpinn.loss import Residuals
 from kanpinn.optimizers.output_layer import solve_output
-from kanpinn.plotting.style import BLUE, GREY, MARKERS, PALETTE, STYLE, VERMILLION, new_figure, tidy
+from kanpinn.plotting.style import BLUE, GREY, STYLE, VERMILLION, new_figure, style_of, tidy
 
 NETWORK, LATENCY = 1.25e9, 50e-6  # bytes a second (10 Gbit/s), seconds a message: assumed
 RANKS, PARAMETERS = (2, 16, 128, 1000), (240, 1000, 2880, 10_000)
@@ -137,10 +137,6 @@ def timed(task: str, points: int, width: int, threads: int) -> float:
     return time.perf_counter() - begun
 
 
-def _least_squares(residuals: Residuals) -> None:
-    solve_output(residuals, linear=True)
-
-
 def _marquardt(residuals: Residuals) -> None:
     fold(residuals.rows(residuals.surrogate.network.layers)).damped().step(1e-6)
     for _ in range(PROBES):
@@ -148,14 +144,10 @@ def _marquardt(residuals: Residuals) -> None:
         residuals.loss()
 
 
-def _gradient(residuals: Residuals) -> None:
-    residuals.backward()
-
-
-STEPS: dict[str, Callable[[Residuals], None]] = {
-    LEAST_SQUARES: _least_squares,
+STEPS: dict[str, Callable[[Residuals], object]] = {
+    LEAST_SQUARES: lambda residuals: solve_output(residuals, linear=True),
     MARQUARDT: _marquardt,
-    GRADIENT: _gradient,
+    GRADIENT: lambda residuals: residuals.backward(),
 }
 
 LBFGS = '{type = "lbfgs", steps = 3, iterations = 5}'
@@ -230,26 +222,6 @@ class Scaling:
         return statistics.median(one / other for one, other in pairs)
 
     @property
-    def strong(self) -> float:
-        """Speed-up of two processes on the same points."""
-        return self.over(TWO)
-
-    @property
-    def strong_limit(self) -> float:
-        """Speed-up of two processes with half the points each that do not wait for each other."""
-        return self.over(HALVES)
-
-    @property
-    def weak(self) -> float:
-        """Efficiency of two processes on twice the points."""
-        return self.over(TWICE)
-
-    @property
-    def weak_limit(self) -> float:
-        """Efficiency of two processes that do the same work and do not wait for each other."""
-        return self.over(WHOLES)
-
-    @property
     def rate(self) -> float:
         """Operations a second of one process, 2NP² being counted."""
         work = 2 * self.points * self.parameters**2
@@ -279,6 +251,9 @@ def measure(workers: Workers, task: str, points: int, width: int, rounds: int) -
     return Scaling(task, points, parameters(task, width), found)
 
 
+# Two processes together, and what two that do not wait for each other reach: speed-ups on the same
+# points, efficiencies on twice the points.
+KINDS = {"strong": (TWO, HALVES), "weak": (TWICE, WHOLES)}
 SCALES = {"bytes": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 
 
@@ -307,7 +282,10 @@ COMMUNICATION = (
 def _timings(scales: Iterable[Scaling]) -> list[list[object]]:
     return [
         [s.task, name, s.points, s.parameters, len(seconds)]
-        + [f"{v:.6g}" for v in (*_spread(seconds), s.over(name))]
+        + [
+            f"{v:.6g}"
+            for v in (statistics.median(seconds), min(seconds), max(seconds), s.over(name))
+        ]
         for s in scales
         for name, seconds in s.seconds.items()
     ]
@@ -319,10 +297,6 @@ def _communication(folds: Iterable[Fold]) -> list[list[object]]:
         + [f"{v:.6g}" for v in (f.gradient, f.own, f.waiting, f.combining, f.efficiency)]
         for f in folds
     ]
-
-
-def _spread(seconds: list[float]) -> tuple[float, float, float]:
-    return statistics.median(seconds), min(seconds), max(seconds)
 
 
 def _page(agree: dict[str, float], scales: list[Scaling], folds: list[Fold]) -> str:
@@ -349,8 +323,7 @@ def _scaling_rows(scales: list[Scaling]) -> list[list[str]]:
     rows = []
     for s in scales:
         for name, seconds in s.seconds.items():
-            median, least, most = _spread(seconds)
-            times = f"{median:.3f} ({least:.3f} - {most:.3f})"
+            times = script.spread(seconds, ".3f", ".3f")
             what = f"{s.task}, N = {s.points:,}, P = {s.parameters}"
             rows.append([what, name, times, f"{s.over(name):.2f}"])
     return rows
@@ -373,8 +346,7 @@ def _bytes(n: float) -> str:
 
 def _draw_scaling(ax: Axes, scales: list[Scaling], kind: str) -> None:
     places = range(len(scales))
-    reached = [getattr(s, kind) for s in scales]
-    allowed = [getattr(s, f"{kind}_limit") for s in scales]
+    reached, allowed = ([s.over(contender) for s in scales] for contender in KINDS[kind])
     ax.plot(places, reached, "o", color=BLUE, label="2 processes together")
     ax.plot(places, allowed, "_", color=VERMILLION, markersize=14, label="2 side by side")
     ideal = 2 if kind == "strong" else 1
@@ -389,14 +361,8 @@ def _draw_scaling(ax: Axes, scales: list[Scaling], kind: str) -> None:
 def _draw_paper(ax: Axes, folds: list[Fold]) -> None:
     for number, parameters in enumerate(PARAMETERS):
         own = [f for f in folds if f.parameters == parameters]
-        ax.plot(
-            [f.ranks for f in own],
-            [f.efficiency for f in own],
-            color=PALETTE[number],
-            marker=MARKERS[number],
-            linestyle=STYLE.dashes[number],
-            label=f"P = {parameters:,}",
-        )
+        ranks, reached = zip(*((f.ranks, f.efficiency) for f in own), strict=True)
+        ax.plot(ranks, reached, label=f"P = {parameters:,}", **style_of(number))
     ax.set_xscale("log")
     ax.set(ylim=(0, 1.05), xlabel="ranks")
     ax.xaxis.label.set_fontsize(STYLE.small)
@@ -447,11 +413,9 @@ def figures(
             difference, f"<= {limit:g} relative in the solution", difference <= limit
         )
     for s in scales:
-        for kind, speed, limit in (
-            ("strong scaling: speed-up", s.strong, s.strong_limit),
-            ("weak scaling: efficiency", s.weak, s.weak_limit),
-        ):
-            found[f"{s.task}, {kind} at 2 processes"] = script.verdict(
+        for kind, what in (("strong", "speed-up"), ("weak", "efficiency")):
+            speed, limit = (s.over(contender) for contender in KINDS[kind])
+            found[f"{s.task}, {kind} scaling: {what} at 2 processes"] = script.verdict(
                 speed, f"what two independent processes reach here, {limit:.2f}"
             )
     found["bytes of a fold, counted over computed"] = script.verdict(counted, "1", counted == 1)

@@ -19,7 +19,6 @@ Writes to --output: timings.csv, memory.csv, figure.png, benchmark_machinery.jso
 """
 
 import argparse
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -127,18 +126,15 @@ def show(timings: list[Timing], peaks: list[tuple[str, int, float]]) -> None:
 
 
 def write(timings: list[Timing], peaks: list[tuple[str, int, float]], folder: Path) -> None:
-    with (folder / "timings.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        times = "median_s smallest_s largest_s ratio"
-        rows.writerow(f"group case points parameters threads rounds {times}".split())
-        for t in timings:
-            values = (t.median, min(t.seconds), max(t.seconds), t.ratio)
-            sizes = (t.points, t.parameters, t.threads, len(t.seconds))
-            rows.writerow([t.group, t.case, *sizes, *(f"{value:.6g}" for value in values)])
-    with (folder / "memory.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["task", "points", "peak_mib"])
-        rows.writerows([task, n, f"{peak:.1f}"] for task, n, peak in peaks)
+    head = "group case points parameters threads rounds median_s smallest_s largest_s ratio".split()
+    rows = []
+    for t in timings:
+        values = (t.median, min(t.seconds), max(t.seconds), t.ratio)
+        sizes = (t.points, t.parameters, t.threads, len(t.seconds))
+        rows.append([t.group, t.case, *sizes, *(f"{value:.6g}" for value in values)])
+    script.write_csv(folder / "timings.csv", head, rows)
+    memory_rows = [[task, n, f"{peak:.1f}"] for task, n, peak in peaks]
+    script.write_csv(folder / "memory.csv", ["task", "points", "peak_mib"], memory_rows)
 
 
 def figures(

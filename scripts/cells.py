@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -389,10 +390,7 @@ def seconds_of_elements(elements: Sequence[Solved], error: float) -> float:
 
 
 NAME = Path(__file__).stem
-HEAD = (
-    "| problem | way | cells | unknowns | relative L2 error | estimated | seconds |\n"
-    "|---|---|---|---|---|---|---|\n"
-)
+HEAD = ("problem", "way", "cells", "unknowns", "relative L2 error", "estimated", "seconds")
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -404,18 +402,18 @@ def main(given: Sequence[str] | None = None) -> None:
         chosen.error(f"--only {chosen.only}: no case's name contains it")
     rougher, limit = ((), 0.1) if chosen.smoke else ((1e-5, 1e-6, 1e-7), 60.0)
     found = all_ways(wanted, rougher, limit, Pieces.under(chosen.output, again=chosen.smoke))
-    text = HEAD + "".join(map(_line, found))
+    rows = [
+        [
+            *(one.case, one.way, str(one.cells), str(one.unknowns)),
+            *(f"{one.error:.1e}", f"{one.estimated:.1e}", f"{one.seconds:.2f}"),
+        ]
+        for one in found
+    ]
+    text = script.markdown(HEAD, rows)
     write_text(chosen.output / f"{NAME}.md", text)
     save(draw(wanted, found), chosen.output / f"{NAME}.png")
     script.write_verdicts(chosen.output / f"{NAME}.json", judged(wanted, found))
     sys.stdout.write(text)
-
-
-def _line(one: Solved) -> str:
-    return (
-        f"| {one.case} | {one.way} | {one.cells} | {one.unknowns} | {one.error:.1e} | "
-        f"{one.estimated:.1e} | {one.seconds:.2f} |\n"
-    )
 
 
 def judged(wanted: Sequence[Case], found: Sequence[Solved]) -> dict[str, script.Verdict]:
@@ -425,17 +423,15 @@ def judged(wanted: Sequence[Case], found: Sequence[Solved]) -> dict[str, script.
         own = [s for s in found if s.case == case.name]
         (one,) = (s for s in own if s.tolerance == case.tolerance)
         slack = 3  # estimates are right up to this factor
-        figures[f"{case.name}: error"] = script.verdict(
-            one.error, f"at most {case.tolerance:g}", one.error <= case.tolerance
-        )
-        figures[f"{case.name}: estimate over error"] = script.verdict(
-            one.estimated / one.error,
-            f"within a factor of {slack}",
-            1 / slack <= one.estimated / one.error <= slack,
-        )
-        figures[f"{case.name}: seconds"] = script.verdict(
-            one.seconds, f"at most {case.seconds:g}", one.seconds <= case.seconds
-        )
+        ratio, near = one.estimated / one.error, f"within a factor of {slack}"
+        figures |= {
+            f"{case.name}: {name}": script.verdict(value, target, met)
+            for name, value, target, met in (
+                ("error", one.error, f"at most {case.tolerance:g}", one.error <= case.tolerance),
+                ("estimate over error", ratio, near, 1 / slack <= ratio <= slack),
+                ("seconds", one.seconds, f"at most {case.seconds:g}", one.seconds <= case.seconds),
+            )
+        }
         figures |= {
             f"{case.name}: P4 over cells, at {cells.tolerance:g}": _beside(cells, own)
             for cells in own
@@ -460,13 +456,8 @@ def draw(wanted: Sequence[Case], found: Sequence[Solved]) -> Figure:
         color, marker = PALETTE[which], MARKERS[turn % len(MARKERS)]
         own = [s for s in found if s.case == case.name]
         cells, elements = ([s for s in own if s.way == way] for way in ("cells", "P4"))
-        axes.plot(
-            [s.seconds for s in cells],
-            [s.error for s in cells],
-            marker=marker,
-            color=color,
-            label=case.name,
-        )
+        look: dict[str, Any] = {"marker": marker, "color": color, "label": case.name}
+        axes.plot([s.seconds for s in cells], [s.error for s in cells], **look)
         axes.plot([s.seconds for s in elements], [s.error for s in elements], "--", color=color)
     axes.set(xscale="log", yscale="log", xlabel="processor seconds", ylabel="relative $L^2$ error")
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8, frameon=False)

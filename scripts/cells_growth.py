@@ -34,10 +34,7 @@ from scaling.workers import Workers
 from kanpinn._support.files import write_text
 
 NAME = Path(__file__).stem
-HEAD = (
-    "| series | N | seconds of the processor | of the clock | GiB | error |\n"
-    "|---|---|---|---|---|---|\n"
-)
+HEAD = ("series", "N", "seconds of the processor", "of the clock", "GiB", "error")
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,7 @@ def main(given: Sequence[str] | None = None) -> None:
     for case in cases(chosen.smoke):
         (one,) = pieces.records(Solve, vars(case), lambda: [measured(case)])  # noqa: B023
         found.setdefault(case.series, []).append(one)
-        sys.stderr.write(_line(case.series, one))
+        sys.stderr.write(f"{', '.join([case.series, *_cells(one)])}\n")
     shared = [Case(2, 16, 32, True), Case(3, 6, 8, True)]  # no cells that are eliminated once
     if chosen.smoke:
         shared = [Case(2, 3, 2, False)]
@@ -165,29 +162,27 @@ def powers(solves: Sequence[Solve]) -> tuple[float, float]:
     return exponent(sizes, [s.cpu for s in solves]), exponent(sizes, [s.gib for s in solves])
 
 
-def _line(series: str, one: Solve) -> str:
-    return (
-        f"| {series} | {one.unknowns} | {one.cpu:.2f} | {one.wall:.2f} | {one.gib:.3f} | "
-        f"{one.error:.1e} |\n"
-    )
+def _cells(one: Solve) -> list[str]:
+    times = [f"{one.cpu:.2f}", f"{one.wall:.2f}", f"{one.gib:.3f}"]
+    return [str(one.unknowns), *times, f"{one.error:.1e}"]
 
 
 def page(found: dict[str, list[Solve]], turns: Sequence[Turns]) -> str:
     """The tables of solves, of exponents and of ranks."""
-    text = HEAD + "".join(_line(series, one) for series, all_ in found.items() for one in all_)
-    text += "\n| series | exponent of time | of memory | hours for 10⁷ unknowns | TiB |\n"
-    text += "|---|---|---|---|---|\n"
-    for series, solves in found.items():
-        seconds, gib = on_paper(int(series[0]), solves[-1])
-        time, memory = powers(solves)
-        text += (
-            f"| {series} | {time:.2f} | {memory:.2f} | {seconds / 3600:.2g} | {gib / 1024:.2g} |\n"
-        )
-    text += "\n| series | two ranks over one process, clock | processor | limit, clock |\n"
-    text += "|---|---|---|---|\n"
-    for one in turns:
-        text += f"| {one.series} | {one.over(0):.2f} | {one.over(1):.2f} | {one.limit():.2f} |\n"
-    return text
+    solves = [[series, *_cells(one)] for series, all_ in found.items() for one in all_]
+    powers_head = ["series", "exponent of time", "of memory", "hours for 10⁷ unknowns", "TiB"]
+    exponents = []
+    for series, own in found.items():
+        seconds, gib = on_paper(int(series[0]), own[-1])
+        numbers = [*(f"{power:.2f}" for power in powers(own)), f"{seconds / 3600:.2g}"]
+        exponents.append([series, *numbers, f"{gib / 1024:.2g}"])
+    ranks_head = ["series", "two ranks over one process, clock", "processor", "limit, clock"]
+    ranks = [
+        [one.series, *(f"{ratio:.2f}" for ratio in (one.over(0), one.over(1), one.limit()))]
+        for one in turns
+    ]
+    tables = ((HEAD, solves), (powers_head, exponents), (ranks_head, ranks))
+    return "\n".join(script.markdown(head, rows) for head, rows in tables)
 
 
 def judged(

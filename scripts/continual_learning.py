@@ -34,7 +34,7 @@ from kanpinn.jets import Channels
 from kanpinn.loss import Residuals, ResidualTerm
 from kanpinn.networks import Network, Surrogate
 from kanpinn.optimizers import Optimizer
-from kanpinn.plotting.style import BLUE, GREY, MARKERS, PALETTE, STYLE, new_figure, tidy
+from kanpinn.plotting.style import BLUE, GREY, STYLE, new_figure, style_of, tidy
 from kanpinn.solvers.loop import run_stages
 from kanpinn.solvers.state import FreshLosses, SolverState
 
@@ -185,9 +185,8 @@ def draw_errors(results: Sequence[Result]) -> Figure:
     for ax, network in zip(panels, NETWORKS, strict=True):
         for number, optimizer in enumerate(OPTIMIZERS):
             own = [r.rmse for r in results if (r.network, r.optimizer) == (network, optimizer)]
-            style = {"marker": MARKERS[number], "linestyle": STYLE.dashes[number]}
             phases, each = range(1, PEAKS + 1), list(zip(*own, strict=True))
-            script.draw_ranges(ax, phases, each, optimizer, color=PALETTE[number], **style)
+            script.draw_ranges(ax, phases, each, optimizer, **style_of(number))
         ax.set(yscale="log", xlabel="phase", xticks=range(1, PEAKS + 1))
         ax.set_title(network, fontsize=9)
         tidy(ax)

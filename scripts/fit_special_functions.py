@@ -41,7 +41,7 @@ from common import script
 from common.pieces import Pieces, Row
 from common.script import Verdict, save_figure
 from function_fitting import fitting
-from function_fitting.fitting import CHEBYSHEV, UNIFORM, Function, rmse, spread, values
+from function_fitting.fitting import CHEBYSHEV, UNIFORM, Function, rmse, values
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import special
@@ -279,7 +279,7 @@ def _table(rows: Sequence[Row], sample: str) -> str:
     for name in functions_in(rows):
         best = fitting.SPECIAL[name]
         cells = [
-            spread(values(rows, "test_rmse", function=name, method=m, points=sample))
+            script.spread(values(rows, "test_rmse", function=name, method=m, points=sample))
             for m in methods
         ]
         lines.append([name, f"{best.kan:.1e}", f"{best.mlp:.1e}", *cells])

@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy
 import torch
@@ -33,7 +34,7 @@ from common import script
 from common.pieces import Pieces, Row
 from common.script import Verdict, save_figure
 from function_fitting import fitting
-from function_fitting.fitting import CHEBYSHEV, UNIFORM, Function, rmse, spread, values
+from function_fitting.fitting import CHEBYSHEV, UNIFORM, Function, rmse, values
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import j0
@@ -43,7 +44,7 @@ import kanpinn as kp
 from kanpinn.accuracy.orders import Fit, before_level
 from kanpinn.optimizers import Method
 from kanpinn.plotting.convergence import error_axis, size_axis
-from kanpinn.plotting.style import GREY, MARKERS, PALETTE, STYLE, new_figure, tidy
+from kanpinn.plotting.style import GREY, STYLE, new_figure, style_of, tidy
 from kanpinn.solvers import Fitted
 
 
@@ -195,10 +196,15 @@ def _staircase(name: str, degree: int, seed: int, flight: Sequence[int], size: S
     coarse = flight[0] // 2
     middle = [2 * coarse] * (len(shape) - 3)
     network = kp.KAN(shape, degree=degree, grid=[coarse, *middle, coarse], seed=seed)
-    stages: list[Method] = [_search(size.search, coarse, ARRIVED[degree])]
+    search: dict[str, Any] = dict(
+        rounds=40, follow=2, coarse=coarse, tolerance=ARRIVED[degree], prune=False
+    )
+    stages: list[Method] = [kp.VariableProjection(steps=size.search, **search)]
+    projected = kp.VariableProjection(steps=size.steps, rounds=0, prune=False)
     ends = {}
     for grid in grids:
-        stages += [kp.Refine(grid), *_polish(grid, size.steps)]
+        stages += [kp.Refine(grid), *([projected] if grid <= FINE else [])]
+        stages.append(kp.LevenbergMarquardt(steps=size.steps))
         ends[grid] = len(stages) - 1
     begun = time.process_time()
     fitted = kp.fit(network, data, stages, seed=seed)
@@ -216,19 +222,6 @@ def _staircase(name: str, degree: int, seed: int, flight: Sequence[int], size: S
         for grid, end in ends.items()
         if end in last
     ]
-
-
-def _search(steps: int, coarse: int, arrived: float) -> Method:
-    return kp.VariableProjection(
-        steps=steps, rounds=40, follow=2, coarse=coarse, tolerance=arrived, prune=False
-    )
-
-
-def _polish(grid: int, steps: int) -> list[Method]:
-    damped = kp.LevenbergMarquardt(steps=steps)
-    if grid > FINE:
-        return [damped]
-    return [kp.VariableProjection(steps=steps, rounds=0, prune=False), damped]
 
 
 def _hundred(
@@ -353,7 +346,11 @@ def _table(name: str, series: Sequence[Series], rows: Sequence[Row]) -> str:
     curve = fitting.TOY[name]
     lines = [
         [
-            *(f"KAN k = {s.degree}, G = {g}", f"{s.middle(g, 'parameters'):.0f}", spread(s.at(g))),
+            *(
+                f"KAN k = {s.degree}, G = {g}",
+                f"{s.middle(g, 'parameters'):.0f}",
+                script.spread(s.at(g)),
+            ),
             *(f"{s.middle(g, 'train_rmse'):.1e}", f"{s.middle(g, 'seconds'):.1f}"),
         ]
         for s in series
@@ -380,7 +377,7 @@ def _mlps(rows: Sequence[Row]) -> list[list[str]]:
             numpy.median(values(own, q)) for q in ("parameters", "train_rmse", "seconds")
         )
         network = f"MLP, two layers of {width}, {optimizer}"
-        errors = spread(values(own, "test_rmse"))
+        errors = script.spread(values(own, "test_rmse"))
         lines.append([network, f"{size:.0f}", errors, f"{train:.1e}", f"{seconds:.1f}"])
     return lines
 
@@ -411,23 +408,17 @@ def judge(rows: Sequence[Row]) -> dict[str, Verdict]:
         for s in (s for s in own if s.degree == PAPER_DEGREE):
             figures[f"{name}: order, k = 3"] = _order_verdict(s)
         if mlps := [r for r in rows if r["function"] == name and r["network"] == "MLP"]:
-            figures[f"{name}: below the MLPs"] = _below(mlps, best.best)
+            # the width and optimizer with the least median error
+            ways = dict.fromkeys((r["width"], r["optimizer"]) for r in mlps)
+            each = [values(mlps, "test_rmse", width=w, optimizer=o) for w, o in ways]
+            least = min(float(numpy.median(errors)) for errors in each)
+            text = f"< {least:.2g}, the best MLP here"
+            figures[f"{name}: below the MLPs"] = script.verdict(best.best, text, best.best < least)
     longest = max(float(numpy.median(s.at(g, "seconds"))) for s in series for g in s.grids)
     met = longest <= MINUTE
     text = f"<= {MINUTE:g}, processor seconds, medians"
     figures["longest fit"] = script.verdict(longest, text, met)
     return figures
-
-
-def _below(mlps: Sequence[Row], error: float) -> Verdict:
-    """Return the verdict on a KAN's error against the best MLP's.
-
-    The best MLP is the width and optimizer with the least median error.
-    """
-    ways = dict.fromkeys((r["width"], r["optimizer"]) for r in mlps)
-    each = [values(mlps, "test_rmse", width=w, optimizer=o) for w, o in ways]
-    least = min(float(numpy.median(errors)) for errors in each)
-    return script.verdict(error, f"< {least:.2g}, the best MLP here", error < least)
 
 
 def _order_verdict(s: Series) -> Verdict:
@@ -480,8 +471,8 @@ def _line(
     ax: Axes, sizes: Sequence[float], each: Sequence[list[float]], number: int, label: str
 ) -> list[float]:
     """Draw medians and ranges; return all errors."""
-    colour, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
-    script.draw_ranges(ax, sizes, each, label, color=colour, marker=marker)
+    look = style_of(number) | {"linestyle": "-"}
+    script.draw_ranges(ax, sizes, each, label, **look)
     return [error for errors in each for error in errors]
 
 

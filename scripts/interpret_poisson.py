@@ -14,8 +14,6 @@ Writes to --output (results/interpret_poisson): formulas.md, formulas.csv, inter
 and pieces/, a file for each formula: a run that was stopped goes on from them.
 """
 
-import csv
-import io
 import math
 import random
 import sys
@@ -35,6 +33,7 @@ import kanpinn as kp
 from kanpinn._support.files import write_text
 from kanpinn.interpret import Formula, interpret
 from kanpinn.jets import Channels, jet_of
+from kanpinn.solvers import Fitted
 
 Function = Callable[[Tensor], Tensor]
 Part = tuple[str, Function]
@@ -114,30 +113,21 @@ class Drawn:
     function: Callable[[Tensor, Tensor], Tensor]
 
 
-class DrawnPoisson(kp.Problem):
-    """u_xx + u_yy = f on [-1, 1]² with u given on the boundary; it has no `exact`.
+def poisson(drawn: Drawn) -> kp.Problem:
+    """Return -Δu = f on [-1, 1]² with u given on the boundary.
 
-    Only the source and the boundary data are known of the solution.
+    Only the source and the boundary data are known of the solution: the problem has no `exact`.
     """
 
-    domain = kp.Box(x=(-1, 1), y=(-1, 1))
+    def values(coords: Tensor) -> Tensor:
+        return drawn.function(*coords.split(1, dim=1))
 
-    def __init__(self, drawn: Drawn) -> None:
-        self._drawn = drawn
-
-    def residual(self, p, u):
-        return kp.laplacian(u) - self.source(p)
-
-    def source(self, p):
-        """Return Δu by automatic differentiation."""
+    def source(p: kp.Points) -> Tensor:
         channels = Channels(p.names, second="laplacian")
-        return kp.laplacian(jet_of(self._values, p.coords, channels))
+        return -kp.laplacian(jet_of(values, p.coords, channels))
 
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, lambda p: self._values(p.coords))]
-
-    def _values(self, coords: Tensor) -> Tensor:
-        return self._drawn.function(*coords.split(1, dim=1))
+    square = kp.Box(x=(-1, 1), y=(-1, 1))
+    return kp.Poisson(square, source=source, boundary=lambda p: values(p.coords))
 
 
 def draw(seed: int) -> Drawn:
@@ -195,9 +185,6 @@ class Row:
     recovered: bool
     seconds: float
 
-    def as_dict(self) -> dict[str, object]:
-        return asdict(self)
-
 
 def read_target(target: Target, seed: int, seconds: float) -> Row:
     """Read the formula of a function from a table of its values.
@@ -209,14 +196,13 @@ def read_target(target: Target, seed: int, seconds: float) -> Row:
     began = time.process_time()
     network = kp.KAN([x.shape[1], 16, 1], degree=5, grid=6, seed=seed)
     result = kp.fit(network, kp.Table(x, y, NAMES[: x.shape[1]]), kp.LeastSquares(), seed=seed)
-    try:
-        found = interpret(result, seed=seed, seconds=seconds)
-    except kp.InputError as error:
-        return _none("function", target.name, seed, target.formula, error, began)
     fresh, values = target.draw(500, seed + 1000)
-    distance = float((found(fresh) - values).norm() / (values - values.mean()).norm())
-    recovered = found.exact_constants and distance < EQUAL
-    return _row(*("function", target.name, seed, target.formula), found, distance, recovered, began)
+
+    def judged(found: Formula) -> tuple[float, bool]:
+        distance = float((found(fresh) - values).norm() / (values - values.mean()).norm())
+        return distance, distance < EQUAL
+
+    return _read(*("function", target.name, seed, target.formula), result, seconds, began, judged)
 
 
 def read_poster(
@@ -232,7 +218,7 @@ def read_poster(
     network = kp.KAN([2, width, 1], degree=[3, 9], grid=[1, 32], seed=seed)
     loss = kp.Loss(interior=0.01)
     solution = kp.solve(*(problem, network, search), boundary="penalty", loss=loss, seed=seed)
-    return _solved("poster", f"KAN [2,{width},1]", seed, formula, solution, seconds, began)
+    return _read("poster", f"KAN [2,{width},1]", seed, formula, solution, seconds, began)
 
 
 def read_drawn(number: int, seconds: float, width: int = 64) -> Row:
@@ -240,51 +226,37 @@ def read_drawn(number: int, seconds: float, width: int = 64) -> Row:
     drawn = draw(number)
     began = time.process_time()
     network = kp.KAN([2, width, 1], degree=9, grid=[4, 10], seed=number)
-    solution = kp.solve(DrawnPoisson(drawn), network, boundary="exact", seed=number)
+    solution = kp.solve(poisson(drawn), network, boundary="exact", seed=number)
     name = f"drawn, number {number}"
-    return _solved("drawn", name, number, drawn.formula, solution, seconds, began)
+    return _read("drawn", name, number, drawn.formula, solution, seconds, began)
 
 
-def _solved(
+def _read(
     kind: str,
     name: str,
     seed: int,
     expected: str,
-    solution: kp.Solution,
+    result: kp.Solution | Fitted,
     seconds: float,
     began: float,
+    judged: Callable[[Formula], tuple[float, bool]] = lambda found: (
+        found.error,
+        found.is_identity,
+    ),
 ) -> Row:
+    """Interpret a result; judged: returns a formula's error, and whether it is the expected one."""
+    text, latex, error, residual, recovered = "", "", math.nan, math.nan, False
     try:
-        found = interpret(solution, seed=seed, seconds=seconds)
-    except kp.InputError as error:
-        return _none(kind, name, seed, expected, error, began)
-    recovered = found.is_identity and found.exact_constants
-    return _row(kind, name, seed, expected, found, found.error, recovered, began)
-
-
-def _row(
-    kind: str,
-    name: str,
-    seed: int,
-    expected: str,
-    found: Formula,
-    error: float,
-    recovered: bool,
-    began: float,
-) -> Row:
-    residual = max((d.relative for d in found.defects), default=float("nan"))
-    seconds = time.process_time() - began
-    text = str(found.expression)
-    return Row(
-        *(kind, name, seed, expected, text, found.latex, error, residual, recovered, seconds)
-    )
-
-
-def _none(
-    kind: str, name: str, seed: int, expected: str, error: kp.InputError, began: float
-) -> Row:
-    nan, seconds = float("nan"), time.process_time() - began
-    return Row(*(kind, name, seed, expected, str(error), "", nan, nan, False, seconds))
+        found = interpret(result, seed=seed, seconds=seconds)
+    except kp.InputError as failure:
+        text = str(failure)
+    else:
+        text, latex = str(found.expression), found.latex
+        residual = max((d.relative for d in found.defects), default=math.nan)
+        error, same = judged(found)
+        recovered = same and found.exact_constants
+    spent = time.process_time() - began
+    return Row(kind, name, seed, expected, text, latex, error, residual, recovered, spent)
 
 
 def recovered_by_most(rows: list[Row]) -> list[str]:
@@ -294,29 +266,12 @@ def recovered_by_most(rows: list[Row]) -> list[str]:
     return [name for name, seeds in votes.items() if 2 * sum(seeds) > len(seeds)]
 
 
-def set_threads() -> None:
-    """Use one thread: the matrices are small."""
-    torch.set_num_threads(1)
-
-
 HEADS = ("run", "seed", "is", "found", "error", "residual", "recovered", "seconds")
 
 
 def page(rows: Sequence[Row]) -> str:
     """Return all rows in Markdown."""
-    lines = ["# Formulas read off networks", ""]
-    lines += [_line(HEADS), _line(["---"] * len(HEADS))]
-    lines += [_line(_cells(row)) for row in rows]
-    return "\n".join(lines) + "\n"
-
-
-def table(rows: Sequence[Row]) -> str:
-    """Return all rows as CSV."""
-    file = io.StringIO()
-    writer = csv.DictWriter(file, list(rows[0].as_dict()), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(row.as_dict() for row in rows)
-    return file.getvalue()
+    return f"# Formulas read off networks\n\n{script.markdown(HEADS, map(_cells, rows))}"
 
 
 def judge(rows: Sequence[Row], complete: bool) -> dict[str, Verdict]:
@@ -353,10 +308,6 @@ def _cells(row: Row) -> list[str]:
     ]
 
 
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
 SEEDS = (0, 1, 2)
 DRAWN: tuple[int, ...] = tuple(range(12))
 SUM = 0  # a drawn solution that is f(g(x) + h(y))
@@ -369,14 +320,15 @@ SECONDS = 240.0
 def main() -> None:
     chosen = script.options("interpret_poisson", __doc__)
     output = chosen.output
-    set_threads()
+    torch.set_num_threads(1)  # the matrices are small
     pieces = Pieces.under(output, again=chosen.smoke)
     rows: list[Row] = []
     for name, read in runs(chosen.smoke):
         (row,) = pieces.records(Row, {"run": name}, lambda: [read()])  # noqa: B023
         rows.append(row)
         sys.stderr.write(f"{row.name}, seed {row.seed}: {row.found} ({row.seconds:.0f} s)\n")
-        write_text(output / "formulas.csv", table(rows))
+        table = [list(asdict(known).values()) for known in rows]
+        script.write_csv(output / "formulas.csv", list(asdict(row)), table)
     write_text(output / "formulas.md", page(rows))
     script.write_verdicts(output / "interpret_poisson.json", judge(rows, complete=not chosen.smoke))
     sys.stdout.write(page(rows))

@@ -185,8 +185,8 @@ KINDS = (holes, ring, ellipse, polygon, star, notched, pair, stadium, bite, fram
 
 NAME = Path(__file__).stem
 HEAD = (
-    "| half | domain | equation | unknowns | relative L2 error | estimated | seconds | status |\n"
-    "|---|---|---|---|---|---|---|---|\n"
+    *("half", "domain", "equation", "unknowns", "relative L2 error", "estimated", "seconds"),
+    "status",
 )
 HALVES = {1: BLUE, 2: VERMILLION}
 
@@ -231,33 +231,22 @@ def judged(found: Sequence[Solved], tolerance: float) -> dict[str, script.Verdic
         own = [one for one in found if one.half == half]
         solves = [one for one in own if not math.isnan(one.error)]
         ratios = [one.estimated / one.error for one in solves if one.error > tolerance / 100]
-        ratios = ratios or [1.0]  # all errors are rounding
+        least, most = min(ratios, default=1.0), max(ratios, default=1.0)  # 1: all are rounding
         converged = sum(one.status.startswith("converged") for one in own)
         wrong = sum(
             one.status.startswith("converged") and one.error > slack * tolerance for one in own
         )
         seconds = [one.seconds for one in own]
-        figures |= {
-            f"half {half}: converged": _figure(
-                f"{converged} of {len(own)}", "all", converged == len(own)
-            ),
-            f"half {half}: converged with an error above {slack:g} tolerances": _figure(
-                wrong, "none", wrong == 0
-            ),
-            f"half {half}: least estimate over error": _figure(
-                min(ratios), f"at least 1/{slack}", min(ratios) >= 1 / slack
-            ),
-            f"half {half}: greatest estimate over error": _figure(
-                max(ratios), f"at most {slack}", max(ratios) <= slack
-            ),
-            f"half {half}: median of the seconds": _figure(median(seconds), "none", None),
-            f"half {half}: most seconds": _figure(max(seconds), "at most 30", max(seconds) <= 30),
-        }
+        rows: list[tuple[str, object, str, bool | None]] = [
+            ("converged", f"{converged} of {len(own)}", "all", converged == len(own)),
+            (f"converged with an error above {slack:g} tolerances", wrong, "none", wrong == 0),
+            ("least estimate over error", least, f"at least 1/{slack}", least >= 1 / slack),
+            ("greatest estimate over error", most, f"at most {slack}", most <= slack),
+            ("median of the seconds", median(seconds), "none", None),
+            ("most seconds", max(seconds), "at most 30", max(seconds) <= 30),
+        ]
+        figures |= {f"half {half}: {name}": script.verdict(*figure) for name, *figure in rows}
     return figures
-
-
-def _figure(value: object, target: str, met: bool | None) -> script.Verdict:
-    return script.verdict(value, target, met)
 
 
 def draw(found: Sequence[Solved], tolerance: float) -> Figure:
@@ -297,19 +286,17 @@ def main(given: Sequence[str] | None = None) -> None:
             key = {"half": half, "domain": KINDS[i].__name__, "equation": NAMES[j]}
             one = pieces.records(Solved, key, lambda: [solved(half, i, j, degree, tolerance)])[0]  # noqa: B023
             found.append(one)
-            sys.stderr.write(_line(one))
-    write_text(chosen.output / f"{NAME}.md", HEAD + "".join(map(_line, found)))
+            sys.stderr.write(f"{', '.join(_cells(one))}\n")
+    write_text(chosen.output / f"{NAME}.md", script.markdown(HEAD, map(_cells, found)))
     save(draw(found, tolerance), chosen.output / f"{NAME}.png")
     script.write_verdicts(chosen.output / f"{NAME}.json", judged(found, tolerance))
     for name, figure in judged(found, tolerance).items():
         sys.stdout.write(f"{name}: {figure['value']} ({figure['target']})\n")
 
 
-def _line(one: Solved) -> str:
-    return (
-        f"| {one.half} | {one.domain} | {one.equation} | {one.unknowns} | {one.error:.1e} | "
-        f"{one.estimated:.1e} | {one.seconds:.2f} | {one.status} |\n"
-    )
+def _cells(one: Solved) -> list[str]:
+    numbers = [f"{one.error:.1e}", f"{one.estimated:.1e}", f"{one.seconds:.2f}"]
+    return [str(one.half), one.domain, one.equation, str(one.unknowns), *numbers, one.status]
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@ from kanpinn.interpret.formula import EdgeRow as EdgeRow
 from kanpinn.interpret.formula import Formula as Formula
 from kanpinn.interpret.graph import Graph as Graph
 from kanpinn.interpret.graph import Spline as Spline
-from kanpinn.interpret.guided import Reading as Reading
-from kanpinn.interpret.guided import read as read
+from kanpinn.interpret.interpret import Reading as Reading
 from kanpinn.interpret.interpret import interpret as interpret
+from kanpinn.interpret.interpret import read as read
 from kanpinn.interpret.pictures import draw_network as draw_network
 from kanpinn.interpret.pruning import EdgeScores as EdgeScores
 from kanpinn.interpret.pruning import Pruned as Pruned

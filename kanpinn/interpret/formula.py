@@ -287,26 +287,16 @@ def formula_of(
     signs = [{"positive": True} if float(c.min()) > 0 else {"real": True} for c in rows.x.T]
     symbols = tuple(sympy.Symbol(n, **s) for n, s in zip(rows.names, signs, strict=True))
     forms = tuple(simplest(e) for e in compose(done, symbols))
-    edges = _edge_rows(done.graph, origin, rows.x)
+    units, old, edges = done.graph.units(rows.x), origin.units(rows.x), []
+    for key, curve in sorted(done.graph.formulas().items()):
+        layer, i, _ = key
+        pair = curve(units[layer][:, i]), origin.edges[key](old[layer][:, i])
+        r2 = float(torch.corrcoef(torch.stack(pair))[0, 1] ** 2)  # of a linear regression
+        f = curve.function
+        edges.append(EdgeRow(*key, f.name, *curve.constants, r2, f.complexity))
     exact = not any(isinstance(atom, sympy.Float) for form in forms for atom in form.atoms())
     ranges = tuple((float(column.min()), float(column.max())) for column in rows.x.T)
-    unchecked = Formula(forms, symbols, 0.0, exact, edges, (), done.graph, ranges, own_edges)
+    unchecked = Formula(forms, symbols, 0.0, exact, tuple(edges), (), done.graph, ranges, own_edges)
     error = misfit(unchecked(rows.xv), rows.yv)
     defects = () if problem is None else tuple(defects_of(problem, unchecked.jet))
     return replace(unchecked, error=error, defects=defects)
-
-
-def _edge_rows(graph: Graph, origin: Graph, x: Tensor) -> tuple[EdgeRow, ...]:
-    """Return the table of edges.
-
-    R² is that of a linear regression of the original edge's values on the formula's.
-    """
-    units, old = graph.units(x), origin.units(x)
-    rows = []
-    for key, curve in sorted(graph.formulas().items()):
-        layer, i, _ = key
-        pair = curve(units[layer][:, i]), origin.edges[key](old[layer][:, i])
-        r2 = float(torch.corrcoef(torch.stack(pair))[0, 1] ** 2)
-        f = curve.function
-        rows.append(EdgeRow(*key, f.name, *curve.constants, r2, f.complexity))
-    return tuple(rows)

@@ -1,16 +1,202 @@
-"""The function `interpret`, which reads a formula off a result."""
+"""Formulas are read off a result: by a search over the edges of graphs, or by hand.
+
+The search snaps edges to functions one by one, with backtracking; after each edge the parameters of
+all edges are refit.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 
+import torch
+from torch import Tensor
+
 from kanpinn._support.errors import InputError, integer, number
+from kanpinn.geometry import Points
 from kanpinn.interpret.formula import Formula, formula_of
-from kanpinn.interpret.graph import NEVER
-from kanpinn.interpret.hypotheses import hypotheses
-from kanpinn.interpret.search import EXACT, Search
-from kanpinn.interpret.sources import Result, accuracy_of, origin_of, rows_of
+from kanpinn.interpret.graph import NEVER, Deadline, Graph, Key, Rows, misfit, own_graph, refit
+from kanpinn.interpret.hypotheses import connected, hypotheses
+from kanpinn.interpret.polish import LEAST
+from kanpinn.interpret.pruning import Pruned, Result
+from kanpinn.interpret.snapping import Candidate, Snapping, snap
 from kanpinn.interpret.univariate import Univariate, functions
+from kanpinn.pde.problem import Problem
+from kanpinn.pde.verify import defects_of
+from kanpinn.solvers.fit import Fitted
+from kanpinn.solvers.solution import Solution
+
+EXACT = 1e-10  # relative error below which a formula is taken for the function itself
+PERFECT = 10.0  # a function whose error is below this multiple of the graph's fits perfectly
+SAMPLES = 400  # samples of an edge for the fits of the library
+BEAM = 4  # functions tried on an edge at most
+LIKELY = 8  # functions that an edge keeps from its first fit of the library, for all later ones
+
+
+def origin_of(result: Result) -> Solution | Fitted:
+    """Return the solve or the fit from which a result came, through any number of prunings."""
+    while isinstance(result, Pruned):
+        result = result.original
+    return result
+
+
+def rows_of(result: Solution | Fitted, seed: int) -> Rows:
+    """Return at most 2000 random rows; a quarter of them is kept to judge formulas by.
+
+    They are a solution's values at its points, or the data of a fit.
+
+    Raises:
+        InputError: if a value is not finite, or the targets of a fit are classes.
+    """
+    most_rows, judges = 2000, 0.25  # rows that are used, and the share of them to judge by
+    if isinstance(result, Solution):
+        points = result.residuals.points
+        x, y, names = points.coords, result.surrogate(points), points.names
+    else:
+        table = result.data.train
+        if table.classes:
+            raise InputError("formulas are for targets that are numbers, these are classes")
+        x, y, names = table.inputs, table.targets, tuple(table.names)
+    x, y = x.detach().cpu().double(), y.detach().cpu().double()
+    if not bool(y.isfinite().all()):
+        raise InputError("the result has values that are not finite")
+    chosen = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:most_rows]
+    x, y = x[chosen], y[chosen]
+    count = max(1, int(judges * len(x)))
+    return Rows(x[count:], y[count:], x[:count], y[:count], names)
+
+
+def accuracy_of(result: Solution | Fitted, rows: Rows) -> tuple[float, float]:
+    """Return estimates of the relative error of the values, and of the noise in them.
+
+    The error of a solution is the largest relative defect of its equation and conditions, at most
+    0.01; that of a fit, whose values are the data, is `EXACT`. A solution has no noise. The noise
+    of a fit is at most its relative error on the rows to judge by.
+    """
+    if isinstance(result, Solution):
+        defects = defects_of(result.problem, result.surrogate.jet)
+        return min(max([EXACT, *(d.relative for d in defects)]), 1e-2), 0.0
+    low = result.surrogate.low
+    points = Points(rows.xv, rows.names).to(low.dtype, low.device)
+    return EXACT, misfit(result.surrogate(points), rows.yv)
+
+
+@dataclass(frozen=True, eq=False)
+class Snapped:
+    """A graph of formulas and its relative error on the rows kept for judging."""
+
+    graph: Graph
+    error: float
+
+    @property
+    def complexity(self) -> float:
+        """The sum of the functions' complexities."""
+        return sum(float(c.function.complexity) for c in self.graph.formulas().values())
+
+
+@dataclass
+class Search:
+    """A depth-first search over the edges: the edge that a function fits best is snapped first.
+
+    Args:
+        rows: the rows to fit and the rows to judge by.
+        names: the functions; the whole library by default.
+        accuracy: the relative error of the values y themselves.
+        deadline: the time at which the search ends.
+        done: returns True for a formula that ends the search.
+        snapped: the graphs of formulas so far.
+    """
+
+    rows: Rows
+    names: Sequence[str | Univariate] | None = None
+    accuracy: float = EXACT
+    deadline: Deadline = NEVER
+    done: Callable[[Snapped], bool] = lambda snapped: snapped.error <= EXACT
+    snapped: list[Snapped] = field(default_factory=list)
+    _likely: dict[Key, list[Univariate]] = field(default_factory=dict)
+
+    def __call__(self, graph: Graph) -> Snapped | None:
+        """Search for formulas of a graph of splines and return the best one, None without any.
+
+        It has the least error, then the least complexity, where errors of at most 1.5 times the
+        least one count as equal.
+        """
+        self.floor = max(self.rows.error(graph), self.accuracy)
+        self._likely.clear()
+        self._extend(graph)
+        near = 1.5 * max([EXACT, *sorted(s.error for s in self.snapped)[:1]])
+        key = lambda s: (max(s.error, near), s.complexity, s.error)  # noqa: E731
+        return min(self.snapped, key=key, default=None)
+
+    def _extend(self, graph: Graph) -> bool:
+        """Snap the remaining splines, one level of the search per edge; True ends the search."""
+        snap_steps, final_steps = 10, 100
+        allowed = 10.0  # factor by which a snapped edge may raise the error
+        hopeless = 0.3  # candidates with a larger 1 - R² are never tried
+        if self.deadline.over:
+            return True
+        if not graph.splines():
+            graph = self._refit(graph, final_steps)
+            self.snapped.append(Snapped(graph, self.rows.error(graph)))
+            return self.done(self.snapped[-1])
+        before = max(self.rows.error(graph), self.floor)
+        key, candidates = self._clearest(graph, before)
+        perfect = [c for c in candidates if c.unexplained <= (PERFECT * before) ** 2]
+        others = [c for c in candidates if c.unexplained <= hopeless]
+        for candidate in (perfect or others)[:BEAM]:
+            trial = self._refit(graph.with_edge(key, candidate.curve), snap_steps)
+            if self.rows.error(trial) <= allowed * before and self._extend(trial):
+                return True
+        return False
+
+    def _refit(self, graph: Graph, steps: int) -> Graph:
+        return refit(graph, self.rows.x, self.rows.y, steps, deadline=self.deadline)
+
+    def _clearest(self, graph: Graph, error: float) -> tuple[Key, tuple[Candidate, ...]]:
+        """Return the spline edge with the best-scoring candidate, and its candidates."""
+        ranked = {
+            key: self._candidates(graph, key, error)
+            for key in graph.splines()
+            if not self.deadline.over
+        }
+        if not ranked:
+            return next(iter(graph.edges)), ()
+        key = min(ranked, key=lambda k: ranked[k][0].score if ranked[k] else math.inf)
+        return key, ranked[key]
+
+    def _candidates(self, graph: Graph, key: Key, error: float) -> tuple[Candidate, ...]:
+        """Return the candidates for an edge: from the library at first, then from its best few.
+
+        There are none where the unit before the edge has become constant: nothing can be told of
+        the edge's function then.
+        """
+        if len(self._arguments(graph, key).unique()) < LEAST:
+            return ()
+        candidates = self.snapping(graph, key, error, self._likely.get(key)).candidates
+        self._likely.setdefault(key, [candidate.function for candidate in candidates[:LIKELY]])
+        return candidates
+
+    def snapping(
+        self, graph: Graph, key: Key, error: float, names: Sequence[Univariate] | None = None
+    ) -> Snapping:
+        """Fit functions to one edge of a graph, over the arguments that it gets from the rows.
+
+        Args:
+            graph: the graph.
+            key: the edge, (layer, input, output).
+            error: the relative error of the graph, taken as the accuracy of the edge.
+            names: the functions; by default those of the search.
+        """
+        price = 0.7  # powers of ten that one unit of complexity must take off 1 - R²
+        u = self._arguments(graph, key)
+        accuracy = min(max(error, 1e-12), 0.1)
+        return snap(u, graph.edges[key](u), names or self.names, accuracy=accuracy, price=price)
+
+    def _arguments(self, graph: Graph, key: Key) -> Tensor:
+        """Return at most `SAMPLES` of the arguments that an edge gets from the rows, sorted."""
+        u = graph.arguments(key, self.rows.x)
+        at = torch.linspace(0, len(u) - 1, min(SAMPLES, len(u))).round().long()
+        return u.sort().values[at]
 
 
 def interpret(
@@ -60,7 +246,7 @@ def interpret(
     share = 0.15  # share of the remaining time that the search on one graph may take
     (accuracy, noise), chosen = accuracy_of(source, rows), functions(library)
     hopeful = math.inf if problem is not None else max(noise, EXACT)
-    best: Formula | None = None
+    formulas: list[Formula] = []
     deadline = NEVER.within(seconds)
     for graph, is_own in hypotheses(result.surrogate, rows, noise, seed, deadline):
         # Cached because it takes seconds and is needed twice: by `done` and for the result.
@@ -70,20 +256,17 @@ def interpret(
             deadline=deadline.within(share * deadline.left),
             done=lambda f: f.error <= hopeful and _is_it(formula(f), noise),  # noqa: B023
         )
-        for found in search(graph)[:1]:
-            best = formula(found) if best is None else min(best, formula(found), key=_rank)
-        if best is not None and _is_it(best, noise):
-            return best
-    if best is None and deadline.over:
-        raise InputError(
-            f"no formula was found in {seconds:g} s of processor time: more time may help"
-        )
-    if best is None:
-        raise InputError(
-            "no formula was found: no function of the library fits the edges; a longer library, "
-            "more rows, more accurate values or other shapes may help"
-        )
-    return best
+        if (snapped := search(graph)) is not None:
+            formulas.append(formula(snapped))
+        if formulas and _is_it(min(formulas, key=_rank), noise):
+            break
+    if not formulas:
+        why = "no function of the library fits the edges; a longer library, more rows or more "
+        why = f"no formula was found: {why}accurate values may help"
+        if deadline.over:
+            why = f"no formula was found in {seconds:g} s of processor time: more time may help"
+        raise InputError(why)
+    return min(formulas, key=_rank)
 
 
 def _is_it(formula: Formula, noise: float) -> bool:
@@ -96,3 +279,149 @@ def _is_it(formula: Formula, noise: float) -> bool:
 
 def _rank(formula: Formula) -> tuple[bool, float, int]:
     return not formula.is_identity, max(formula.error, EXACT), formula.complexity
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A KAN that is turned into a formula step by step; each step returns a new reading.
+
+    Args:
+        graph: the edges, some of them splines and some formulas.
+        rows: the data of a fit, or the values of a solution.
+        library: the functions that are suggested for edges.
+        problem: the problem of a solution, None for a fit.
+        origin: the graph before the first step.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.interpret import read
+        >>> x = torch.linspace(-1, 1, 100, dtype=torch.float64)[:, None]
+        >>> reading = read(kp.fit(kp.KAN([1, 1], degree=5, grid=8), kp.Table(x, x**2)))
+        >>> list(reading.graph.edges)
+        [(0, 0, 0)]
+    """
+
+    graph: Graph
+    rows: Rows
+    library: tuple[Univariate, ...]
+    problem: Problem | None
+    origin: Graph
+
+    @property
+    def error(self) -> float:
+        """The relative error ‖graph - data‖ / ‖data - mean‖ on the rows to judge by."""
+        return self.rows.error(self.graph)
+
+    def suggest(self, layer: int, i: int, o: int) -> Snapping:
+        """Return the fits of the library to the edge from unit i to unit o, the best first.
+
+        Raises:
+            InputError: if the graph has no such edge.
+        """
+        self._check(layer, i, o)
+        return self._search().snapping(self.graph, (layer, i, o), self.error)
+
+    def fix(self, layer: int, i: int, o: int, name: str | Univariate) -> "Reading":
+        """Return the reading with this function on the edge and all parameters refit.
+
+        Raises:
+            InputError: if the edge or the function does not exist, or the function does not fit.
+        """
+        self._check(layer, i, o)
+        best = self._search([name]).snapping(self.graph, (layer, i, o), self.error).best
+        return self._with(self.graph.with_edge((layer, i, o), best.curve))
+
+    def remove(self, layer: int, i: int, o: int) -> "Reading":
+        """Return the reading without the edge, with all parameters refit.
+
+        Raises:
+            InputError: if the edge does not exist or is the last one into a unit.
+        """
+        self._check(layer, i, o)
+        if sum(key[0::2] == (layer, o) for key in self.graph.edges) == 1:
+            what = "output" if layer == self.graph.depth - 1 else "hidden unit"
+            raise InputError(
+                f"{(layer, i, o)} is the last edge into {what} {o}: remove what leads from the "
+                "unit, or fix the edge to the function 0"
+            )
+        return self._with(connected(self.graph.without((layer, i, o))))
+
+    def exclude(self, *names: str) -> "Reading":
+        """Return the reading with these functions removed from the library.
+
+        Raises:
+            InputError: if a name is unknown or no function is left.
+        """
+        out = {f.name for f in functions(names)}
+        return replace(self, library=functions([f for f in self.library if f.name not in out]))
+
+    def formula(self, seconds: float | int = 60.0) -> Formula:
+        """Return the formula; edges that are still splines are snapped automatically.
+
+        Args:
+            seconds: the limit on processor time.
+
+        Raises:
+            InputError: if no function fits an edge or the time was too short.
+        """
+        number("seconds", seconds, above=True)
+        search = self._search(deadline=NEVER.within(seconds))
+        snapped = search(self.graph)
+        if snapped is None:
+            what = "the time was too short" if search.deadline.over else "no function fits"
+            raise InputError(f"no formula was found for the edges left: {what}")
+        return formula_of(snapped.graph, self.rows, self.problem, self.origin, own_edges=True)
+
+    def _search(
+        self, names: Sequence[str | Univariate] | None = None, deadline: Deadline = NEVER
+    ) -> Search:
+        return Search(self.rows, self.library if names is None else names, deadline=deadline)
+
+    def _with(self, graph: Graph) -> "Reading":
+        steps = 40
+        return replace(self, graph=refit(graph, self.rows.x, self.rows.y, steps))
+
+    def _check(self, *key: int) -> None:
+        if key not in self.graph.edges:
+            known = ", ".join(map(str, sorted(self.graph.edges)))
+            raise InputError(f"there is no edge {key}: (layer, input, output) is of {known}")
+
+
+def read(
+    result: Result,
+    library: Sequence[str | Univariate] | None = None,
+    *,
+    seed: int = 0,
+) -> Reading:
+    """Return a `Reading` of a result, with which its edges are turned into formulas one by one.
+
+    Args:
+        result: a `Solution`, a `Fitted` with numeric targets, or a `Pruned` of either.
+        library: the functions that are suggested for edges; all of `LIBRARY` by default.
+        seed: the seed for the choice of rows.
+
+    Raises:
+        InputError: if the network is not a KAN of splines and affine maps alone, if the targets
+            are classes, or if the surrogate has values that are not finite.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.interpret import read
+        >>> x = torch.linspace(-1, 1, 100, dtype=torch.float64)[:, None]
+        >>> fitted = kp.fit(kp.KAN([1, 1], degree=5, grid=8), kp.Table(x, x**2))
+        >>> reading = read(fitted, ["x^2", "sin"])
+        >>> len(reading.library)
+        2
+    """
+    graph = own_graph(result.surrogate)
+    if graph is None:
+        kind = type(result.surrogate.network).__name__
+        raise InputError(
+            "only a KAN of splines alone, without exact boundary data or a base term, is read edge "
+            f"by edge, this is a {kind}: `interpret` reads its values"
+        )
+    source = origin_of(result)
+    problem = getattr(source, "problem", None)
+    return Reading(graph, rows_of(source, seed), functions(library), problem, graph)

@@ -11,10 +11,7 @@ from matplotlib.figure import Figure
 
 from kanpinn._support.errors import InputError
 from kanpinn.interpret.formula import Formula
-from kanpinn.interpret.pruning import Pruned, kan_of, score_edges
-from kanpinn.interpret.sources import Result
-from kanpinn.loss.residuals import Residuals
-from kanpinn.networks.surrogate import Surrogate
+from kanpinn.interpret.pruning import Pruned, Result, kan_of, score_edges
 from kanpinn.plotting.card import (
     SMALL,
     Card,
@@ -62,8 +59,17 @@ def draw_network(
         >>> len(figure.axes) > 0
         True
     """
-    surrogate, width = result.surrogate, kan_of(result.surrogate).width
-    links = list(links_of(surrogate, result.residuals, frozenset(symbolic)))
+    samples = 120  # of each edge function, over the range of its arguments at the loss's points
+    surrogate, points, network = result.surrogate, result.residuals.points, kan_of(result.surrogate)
+    scores, width, links = score_edges(surrogate, points).edges, network.width, []
+    share = torch.linspace(0, 1, samples).to(surrogate.low)[:, None]
+    for number, (low, high) in enumerate(activation_ranges(surrogate, points)):
+        layer, x = network.layers[number], torch.lerp(low, high, share)
+        y = layer.edges(x)[:, 0].detach()
+        for i, o in layer.kept.nonzero().tolist():
+            curve = x[:, i].cpu().numpy(), y[:, i, o].cpu().numpy()
+            score, is_formula = float(scores[number][i, o]), (number, i, o) in symbolic
+            links.append(Link(number, i, o, *curve, score, is_formula))
     strangers = set(symbolic) - {(link.layer, link.source, link.target) for link in links}
     if strangers:
         raise InputError(f"there is no edge {min(strangers)} in a KAN {list(width)}")
@@ -76,27 +82,6 @@ def draw_network(
         plain = [f"y{i}" for i in range(count)] if count > 1 else ["y"]
         outputs = plain if isinstance(result, Pruned) else result.fields
     return network_figure(width, links, inputs, outputs)
-
-
-def links_of(
-    surrogate: Surrogate, residuals: Residuals, symbolic: Collection[tuple[int, int, int]]
-) -> Iterator[Link]:
-    """Yield the network's edges, each with its curve over the range that its arguments take.
-
-    The range and the scores are those at the points of the loss.
-    """
-    samples = 120  # of each edge function
-    points, network = residuals.points, kan_of(surrogate)
-    scores = score_edges(surrogate, points).edges
-    share = torch.linspace(0, 1, samples).to(surrogate.low)[:, None]
-    for number, (low, high) in enumerate(activation_ranges(surrogate, points)):
-        layer = network.layers[number]
-        x = torch.lerp(low, high, share)
-        y = layer.edges(x)[:, 0].detach()
-        for i, o in layer.kept.nonzero().tolist():
-            curve = x[:, i].cpu().numpy(), y[:, i, o].cpu().numpy()
-            score = float(scores[number][i, o])
-            yield Link(number, i, o, *curve, score, (number, i, o) in symbolic)
 
 
 def plot(
@@ -116,8 +101,8 @@ def plot(
     fields = _sample(formula, along, at, nodes)
     size = (4.2, 3.0) if len(fields.axes) == 1 else Sheet(fields.axes).size()
     axes = panels(ax, len(outputs), 3, size)
-    for one, number in zip(axes, outputs, strict=True):
-        _draw(one, fields, number)
+    for panel, number in zip(axes, outputs, strict=True):
+        _draw(panel, fields, number)
     return returned(axes)
 
 
@@ -186,15 +171,12 @@ def _mathematics(formula: Formula) -> Iterator[str]:
     for expression in formula.expressions:
         content = mathml(expression.xreplace(escaped), printer="presentation")
         # characters in place of names such as &InvisibleTimes;, which XML lacks
-        content = re.sub(r"&(?!amp;|lt;|gt;|quot;|apos;)\w+;", _character, content)
+        names = r"&(?!amp;|lt;|gt;|quot;|apos;)\w+;"
+        content = re.sub(names, lambda entity: html.unescape(entity[0]), content)
         yield (
             '<math xmlns="http://www.w3.org/1998/Math/MathML" display="inline">'
             f"<mrow>{content}</mrow></math>"
         )
-
-
-def _character(entity: re.Match[str]) -> str:
-    return html.unescape(entity[0])
 
 
 def _tables(formula: Formula) -> Iterator[ShownTable]:

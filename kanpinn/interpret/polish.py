@@ -27,37 +27,38 @@ LEAST = 8  # different x: twice the number of parameters a, b, c, d
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Standardised samples: values z at t in [-1, 1] with weights w.
+    """Samples of an edge, sorted by x, and the same standardised: z at t in [-1, 1].
 
-    The weights sum to 1; z has weighted mean 0 and weighted mean square 1 (or 0 for a constant).
-    """
-
-    t: Float[Array, " n"]
-    z: Float[Array, " n"]
-    w: Float[Array, " n"]
-
-    def thinned(self, count: int) -> "Samples":
-        """Return at most `count` of the samples, evenly chosen, with both ends."""
-        if len(self.t) <= count:
-            return self
-        at = numpy.linspace(0, len(self.t) - 1, count).round().astype(int)
-        return standard(self.t[at], self.z[at], self.w[at])
-
-
-@dataclass(frozen=True, eq=False)
-class EdgeSamples:
-    """Samples y at x, sorted by x, and the standardised `samples`.
-
-    The two are related by x = middle + half · t and y = mean + deviation · z.
+    x = middle + half · t and y = mean + deviation · z. The weights w sum to 1. The weighted mean of
+    z is 0, that of z² is 1 (or 0 for a constant).
     """
 
     x: Float[Array, " n"]
     y: Float[Array, " n"]
-    samples: Samples
+    w: Float[Array, " n"]
+    t: Float[Array, " n"]
+    z: Float[Array, " n"]
     middle: float
     half: float
     mean: float
     deviation: float
+
+    @classmethod
+    def of(cls, x: Array, y: Array, w: Array) -> "Samples":
+        """Return the samples at sorted x, with any positive weights."""
+        w = w / w.sum()
+        middle, half = float(x[0] + x[-1]) / 2, float(x[-1] - x[0]) / 2
+        mean = float(w @ y)
+        deviation = float(numpy.sqrt(w @ (y - mean) ** 2))
+        t, z = numpy.clip((x - middle) / half, -1, 1), (y - mean) / (deviation or 1.0)
+        return cls(x, y, w, t, z, middle, half, mean, deviation)
+
+    def thinned(self, count: int) -> "Samples":
+        """Return at most `count` of the samples, evenly chosen, with both ends."""
+        if len(self.x) <= count:
+            return self
+        at = numpy.linspace(0, len(self.x) - 1, count).round().astype(int)
+        return Samples.of(self.x[at], self.y[at], self.w[at])
 
     @property
     def rounding(self) -> float:
@@ -70,8 +71,8 @@ class EdgeSamples:
         return math.pi * (len(numpy.unique(self.x)) - 1) / 4
 
 
-def edge(x: Tensor, y: Tensor, weights: Tensor | None) -> EdgeSamples:
-    """Return the `EdgeSamples` of the samples with positive weight.
+def edge(x: Tensor, y: Tensor, weights: Tensor | None) -> Samples:
+    """Return the `Samples` with positive weight.
 
     Args:
         x: the arguments, (n,).
@@ -82,34 +83,18 @@ def edge(x: Tensor, y: Tensor, weights: Tensor | None) -> EdgeSamples:
         InputError: if a number is not finite, there are fewer than 8 different x, or the weights
             are negative or all zero.
     """
-    weights = torch.ones_like(x) if weights is None else weights
-    at, values, w = (
-        _finite(name, part) for name, part in (("x", x), ("y", y), ("weights", weights))
-    )
+    given = {"x": x, "y": y, "weights": torch.ones_like(x) if weights is None else weights}
+    for name, part in given.items():
+        if not bool(part.isfinite().all()):
+            raise InputError(f"{name} must be finite numbers, got NaN or infinity among them")
+    at, values, w = (part.detach().cpu().double().numpy() for part in given.values())
     if (w < 0).any() or not w.sum() > 0:
         raise InputError(f"weights must be at least 0 and not all 0, got {w.tolist()[:3]} …")
     order = numpy.argsort(at, kind="stable")
-    at, values, w = (part[order][w[order] > 0] for part in (at, values, w))
-    if (different := len(numpy.unique(at))) < LEAST:
+    order = order[w[order] > 0]
+    if (different := len(numpy.unique(at[order]))) < LEAST:
         raise InputError(f"x must have at least {LEAST} different values, got {different}")
-    middle, half = float(at[0] + at[-1]) / 2, float(at[-1] - at[0]) / 2
-    samples = standard(numpy.clip((at - middle) / half, -1, 1), values, w)
-    mean = float(samples.w @ values)
-    deviation = float(numpy.sqrt(samples.w @ (values - mean) ** 2))
-    return EdgeSamples(at, values, samples, middle, half, mean, deviation)
-
-
-def _finite(name: str, values: Tensor) -> Array:
-    if not bool(values.isfinite().all()):
-        raise InputError(f"{name} must be finite numbers, got NaN or infinity among them")
-    return values.detach().cpu().double().numpy()
-
-
-def standard(t: Array, y: Array, w: Array) -> Samples:
-    """Return samples with y standardised to mean 0 and mean square 1 (or 0 if y is constant)."""
-    w = w / w.sum()
-    z = y - w @ y
-    return Samples(t, z / (numpy.sqrt(w @ z**2) or 1.0), w)
+    return Samples.of(at[order], values[order], w[order])
 
 
 NODES = numpy.linspace(-1.0, 1.0, 96)

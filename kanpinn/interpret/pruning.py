@@ -148,7 +148,7 @@ def kept_edges(network: KAN, scores: EdgeScores, wanted: Sequence[Tensor]) -> li
     A unit without a kept edge out of it is idle, and no edge into it is kept. The strongest edge
     into every other unit is kept even if it is not wanted.
     """
-    found: list[Tensor] = []
+    masks: list[Tensor] = []
     busy = torch.ones_like(wanted[-1][0])
     for layer, e, want in zip(
         reversed(network.layers), reversed(scores.deviations), reversed(wanted), strict=True
@@ -156,9 +156,9 @@ def kept_edges(network: KAN, scores: EdgeScores, wanted: Sequence[Tensor]) -> li
         strongest = torch.zeros_like(want)
         strongest[_strongest(layer.kept, e), torch.arange(e.shape[1], device=e.device)] = True
         keep = layer.kept & (want | strongest) & busy
-        found.insert(0, keep)
+        masks.insert(0, keep)
         busy = keep.any(dim=1)
-    return found
+    return masks
 
 
 def _strongest(kept: Tensor, deviations: Tensor) -> Tensor:
@@ -237,7 +237,7 @@ class Pruned:
         (((0, 1, 0),), True)
     """
 
-    original: "Solution | Fitted | Pruned"
+    original: "Result"
     residuals: Residuals
     edges: tuple[tuple[int, int, int], ...]
     units: tuple[tuple[int, int], ...]
@@ -308,7 +308,10 @@ class Pruned:
         )
 
 
-def report(result: Solution | Fitted | Pruned, cutter: Cutter) -> Pruned:
+Result = Solution | Fitted | Pruned
+
+
+def report(result: Result, cutter: Cutter) -> Pruned:
     """Return the `Pruned` of a result and a cutter, the grids adapted to the activations."""
     before = loss_of(result.residuals)
     cutter.surrogate.follow(before.points)
@@ -328,7 +331,7 @@ def loss_of(residuals: Residuals) -> Residuals:
     return Residuals(residuals.surrogate, terms)
 
 
-def prune(result: Solution | Fitted | Pruned, threshold: float | int = 1e-2) -> Pruned:
+def prune(result: Result, threshold: float | int = 1e-2) -> Pruned:
     """Return a copy without the edges whose score is below the threshold, and without idle units.
 
     The mean value of a removed edge is added to the strongest edge into the same unit. This edge
@@ -364,7 +367,7 @@ def prune(result: Solution | Fitted | Pruned, threshold: float | int = 1e-2) -> 
 
 
 def prune_greedily(
-    result: Solution | Fitted | Pruned,
+    result: Result,
     factor: float | int = 2.0,
     *,
     steps: int = 10,

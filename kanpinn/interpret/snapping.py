@@ -13,7 +13,6 @@ from kanpinn._support.errors import InputError, nearest, number
 from kanpinn.interpret.polish import (
     NODES,
     Array,
-    EdgeSamples,
     Fits,
     Samples,
     edge,
@@ -122,8 +121,7 @@ AT_END = "the data reach the end of its domain"
 class Rating:
     """An edge and the settings of the score, as in `snap`, from which candidates are made."""
 
-    edge: EdgeSamples
-    scale: float
+    edge: Samples
     accuracy: float
     price: float
 
@@ -174,12 +172,11 @@ class Rating:
     def _left_over(self, function: Univariate, parameters: Parameters) -> float:
         a, b, c, d = parameters
         f, _ = value_and_slope(function, a * self.edge.x + b)
-        left_over = float(self.edge.samples.w @ (self.edge.y - c * f - d) ** 2)
+        left_over = float(self.edge.w @ (self.edge.y - c * f - d) ** 2)
         return left_over if math.isfinite(left_over) else math.inf
 
     def _score(self, unexplained: float, complexity: float | int) -> float:
-        share = unexplained * (self.edge.deviation / self.scale) ** 2 if unexplained else 0.0
-        return math.log10(share + self.accuracy**2) + self.price * complexity
+        return math.log10(unexplained + self.accuracy**2) + self.price * complexity
 
     def _uncertainty(
         self, function: Univariate, parameters: Parameters, f: Array, slope: Array, left: float
@@ -188,7 +185,7 @@ class Rating:
         edge, c = self.edge, parameters[2]
         columns = {"a": c * slope * edge.x, "b": c * slope, "c": f, "d": numpy.ones_like(f)}
         free = [name for name in columns if name in function.free + "cd"]
-        matrix = numpy.sqrt(edge.samples.w)[:, None] * numpy.stack([columns[n] for n in free], 1)
+        matrix = numpy.sqrt(edge.w)[:, None] * numpy.stack([columns[n] for n in free], 1)
         norms = abs(matrix).max(axis=0)  # squares may overflow
         norms[norms == 0] = 1.0
         error = max(math.sqrt(left) * edge.deviation, edge.rounding)
@@ -220,14 +217,13 @@ def snap(
     weights: Float[Tensor, " n"] | None = None,
     accuracy: float | int = 1e-8,
     price: float | int = 1.0,
-    scale: float | int | None = None,
 ) -> Snapping:
     """Fit c f(a x + b) + d to one edge function for each function f of the library, and rank them.
 
-    The score is log₁₀(mean (y - c f - d)² / scale² + accuracy²) + price · complexity; the lowest is
-    the best. One more unit of complexity must thus reduce the mean square by `price` powers of ten,
-    and a reduction below `accuracy` does not count. One unit of complexity is added to a fit that
-    did not converge, is a limit case or is steeper than the samples resolve (`Candidate.note`).
+    The score is log₁₀(1 - R² + accuracy²) + price · complexity; the lowest is the best. One more
+    unit of complexity must thus reduce the mean square by `price` powers of ten, and a reduction
+    below `accuracy` does not count. One unit of complexity is added to a fit that did not converge,
+    is a limit case or is steeper than the samples resolve (`Candidate.note`).
 
     Parameters that would put a pole or a branch point of f inside the range of x are excluded. A
     constant edge gives the function 0 alone, whatever the names are. The samples must resolve the
@@ -238,10 +234,8 @@ def snap(
         y: its values, (n,).
         names: names of the library's functions, or `Univariate` objects; all by default.
         weights: the weights of the samples, (n,); equal ones by default.
-        accuracy: the error of the edge itself, relative to `scale`.
+        accuracy: the error of the edge itself, relative to the standard deviation of y.
         price: the powers of ten that a unit of complexity costs.
-        scale: the size of y that matters, its standard deviation by default; with a larger one,
-            an edge that varies little is taken for a constant.
 
     Returns:
         The candidates, best first, and the functions that could not be fitted.
@@ -261,11 +255,8 @@ def snap(
     chosen = functions(names)
     number("accuracy", accuracy, above=True)
     number("price", price)
-    if scale is not None:
-        number("scale", scale, above=True)
     samples = edge(x, y, weights)
-    size = samples.deviation if scale is None else float(scale)
-    rating = Rating(samples, size, float(accuracy), float(price))
+    rating = Rating(samples, float(accuracy), float(price))
     if samples.deviation <= samples.rounding:
         reason = f"the edge is the constant {samples.mean:.6g}"
         refused = {f.name: reason for f in chosen if f.name != "0"}
@@ -288,20 +279,19 @@ def snap(
     return Snapping(tuple(candidates), refused)
 
 
-def _fit(function: Univariate, samples: EdgeSamples) -> Fits:
+def _fit(function: Univariate, samples: Samples) -> Fits:
     """Return the best fit of one function, found in stages with fewer fits and more samples each.
 
     The first stage starts from the best windows of a lattice.
     """
     first, second = 128, 1000  # samples in the first two stages
-    every = samples.samples
     if function.jumps:
-        return polish(function, _split(every), every, 0)
-    few = every.thinned(first)
+        return polish(function, _split(samples), samples, 0)
+    few = samples.thinned(first)
     windows = starts(function, numpy.interp(NODES, few.t, few.z), samples.steepest, 12)
     windows = polish(function, windows, few, 12).best(2)
-    windows = polish(function, windows, every.thinned(second), 40).best(1)
-    return polish(function, windows, every, 20)
+    windows = polish(function, windows, samples.thinned(second), 40).best(1)
+    return polish(function, windows, samples, 20)
 
 
 def _split(samples: Samples) -> Float[Array, "1 2"]:

@@ -204,8 +204,8 @@ class Symbolic:
             slope = torch.autograd.grad(f.sum(), u)[0] if f.requires_grad else torch.zeros_like(f)
         slope = torch.where(slope.isinf(), 0.0, slope)  # at an end of the domain, as of sqrt
         f = f.detach()
-        own = {"a": self.c * slope * x, "b": self.c * slope, "c": f, "d": torch.ones_like(f)}
-        return self.a * self.c * slope, torch.stack([own[name] for name in self.free], dim=1)
+        by = {"a": self.c * slope * x, "b": self.c * slope, "c": f, "d": torch.ones_like(f)}
+        return self.a * self.c * slope, torch.stack([by[name] for name in self.free], dim=1)
 
     def expression(self, x: Any) -> Any:
         """Return c f(a x + b) + d for a sympy expression x."""

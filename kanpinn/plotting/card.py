@@ -5,12 +5,11 @@ import io
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, number
@@ -22,19 +21,11 @@ from kanpinn.solvers.grid_fields import NODES, GridFields, plane_of, ranges_of, 
 from kanpinn.solvers.summary import Fact, ShownTable, remarks, tables
 
 
-@dataclass(frozen=True, eq=False)
-class Drawing:
+class Drawing(NamedTuple):
     """Drawn axes, and a sentence that says what they show, for those who do not see them."""
 
     ax: Axes
     words: str
-
-    @property
-    def figure(self) -> Figure:
-        """The figure of the axes."""
-        figure = self.ax.get_figure(root=True)
-        assert figure is not None
-        return figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,14 +80,12 @@ class Card:
         if self.draw is None:
             return None
         try:
-            drawing, stream = self.draw(), io.BytesIO()
-            # 1.5 times the resolution of a usual screen
-            drawing.figure.savefig(stream, format="png", dpi=144)
-            return {
-                "data": base64.b64encode(stream.getvalue()).decode(),
-                "width": round(drawing.figure.get_figwidth() * 96),  # pixels of a screen
-                "words": drawing.words,
-            }
+            (ax, words), stream = self.draw(), io.BytesIO()
+            figure = ax.get_figure(root=True)
+            assert figure is not None
+            figure.savefig(stream, format="png", dpi=144)  # 1.5 times that of a usual screen
+            data = base64.b64encode(stream.getvalue()).decode()
+            return {"data": data, "width": round(figure.get_figwidth() * 96), "words": words}
         except Exception as error:  # as above; and Matplotlib has many of its own
             self._failures.append(f"there is no picture: {reason(error)}")
             return None
@@ -120,7 +109,7 @@ def _facts(result: Any) -> Iterator[Fact]:
     taken = f"{steps} step{'s' * (steps != 1)} in {result.seconds:.3g} s"
     if result.processes > 1:
         taken += f" by {result.processes} processes"
-    titles = ", ".join(one.title for one in result.optimizers)
+    titles = ", ".join(method.title for method in result.optimizers)
     yield "run", f"{titles}: {taken}" if titles else taken
     if hasattr(result, "problem"):
         yield "fields", f"{', '.join(result.fields)} over {result.problem.domain!r}"
@@ -268,7 +257,7 @@ class Place:
     ) -> GridFields:
         """Evaluate functions at equidistant points of the cut; NaN outside the domain."""
         assert self.cut is not None
-        start, end = (torch.tensor(one, dtype=torch.float64) for one in self.cut)
+        start, end = (torch.tensor(point, dtype=torch.float64) for point in self.cut)
         share = torch.linspace(0, 1, NODES[1] if nodes is None else nodes, dtype=torch.float64)
         moving = iter((start + share[:, None] * (end - start)).unbind(1))
         columns = [

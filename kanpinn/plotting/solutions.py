@@ -1,13 +1,21 @@
-"""The card of a solution and of its errors, and `Solution.plot`."""
+"""The pictures of a solution: files of a run, `Solution.plot`, and cards of solutions and errors.
 
-from collections.abc import Mapping, Sequence
+Files show fields, history, edges, conserved quantities and unknown parameters.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from kanpinn._support.errors import InputError, one_of
+from kanpinn.accuracy import Invariant
+from kanpinn.accuracy.confidence import Estimated
 from kanpinn.accuracy.errors import Errors, Estimate
 from kanpinn.plotting.card import (
     SMALL,
@@ -22,13 +30,236 @@ from kanpinn.plotting.card import (
     small_axes,
     values_words,
 )
-from kanpinn.plotting.evolution import plot_maps, plot_times
-from kanpinn.plotting.fields import Sheet, plot_lines, plot_magnitude
-from kanpinn.plotting.figures import plot_band
-from kanpinn.plotting.style import STYLE, cut_title, symbol
-from kanpinn.solvers.grid_fields import GridFields, fields_at_points, on_grid
+from kanpinn.plotting.edges import edges_figure, edges_of
+from kanpinn.plotting.evolution import evolution_figures, plot_maps, plot_times
+from kanpinn.plotting.fields import (
+    Sheet,
+    cells_figure,
+    plot_lines,
+    plot_magnitude,
+    plot_values,
+    residual_figure,
+    solution_figure,
+    streamlines_figure,
+)
+from kanpinn.plotting.history import has_course, history_figure
+from kanpinn.plotting.style import (
+    BLUE,
+    GREY,
+    STYLE,
+    VERMILLION,
+    cut_title,
+    new_figure,
+    save_all,
+    style_of,
+    symbol,
+    tidy,
+)
+from kanpinn.solvers.grid_fields import GridFields, fields_at_points, on_grid, plane_of
 from kanpinn.solvers.solution import Solution
+from kanpinn.solvers.state import UNKNOWN
 from kanpinn.solvers.summary import ERROR_HEAD, ShownTable, estimate_rows, norm_rows
+
+
+def unknown_figures(solution: Solution, fields: GridFields) -> Iterator[tuple[str, Figure]]:
+    """Yield file names without suffix, and figures: unknowns, and interval_a of a coefficient a.
+
+    Over two coordinates, a coefficient without any finite bound has no figure.
+    """
+    if solution.problem.numbers:
+        yield "unknowns", _numbers_figure(solution)
+    for name in solution.problem.fields:
+        if name in solution.problem.unknowns:
+            figure = band_figure(fields, name)
+            if figure is not None:
+                yield f"interval_{name}", figure
+
+
+def _numbers_figure(solution: Solution) -> Figure:
+    """Return a figure with a row for each number: all steps, and a close-up of its bounds."""
+    estimated = solution.estimated
+    columns = 2 if any(map(_near, estimated.values())) else 1
+    figure = new_figure(8.4, 2.8 * len(estimated))
+    rows = figure.subplots(len(estimated), columns, squeeze=False)
+    for (whole, *more), (name, value) in zip(rows, estimated.items(), strict=True):
+        plot_unknown(whole, solution, name)
+        title = f"{name.replace('_', ' ')} = {value}"
+        whole.set_title(title, fontsize=8, color=GREY, loc="left")
+        limits = _near(value)
+        for near in more:
+            if limits is None:
+                near.set_axis_off()
+            else:
+                plot_unknown(near, solution, name, limits)
+    return figure
+
+
+def _near(value: Estimated) -> tuple[float, float] | None:
+    """Return limits three times as wide as the 95% bounds; None without bounds of finite width."""
+    width = value.high - value.low
+    return (value.low - width, value.high + width) if value.is_identified and width else None
+
+
+def plot_unknown(
+    ax: Axes, solution: Solution, name: str, limits: tuple[float, float] | None = None
+) -> Axes:
+    """Plot an unknown number against steps, its 95% bounds shaded, the exact value dashed.
+
+    Args:
+        ax: the axes to draw in.
+        solution: the solution of an inverse problem.
+        name: the name of the number.
+        limits: the limits of the vertical axis; by default all values are shown.
+
+    Returns:
+        The axes `ax`.
+    """
+    value, history = solution.estimated[name], solution.history
+    if value.is_identified:
+        ax.axhspan(value.low, value.high, color=BLUE, alpha=0.2, linewidth=0, label="95% interval")
+    if value.exact is not None:
+        label = f"exact {value.exact:.6g}"
+        if limits is not None and not limits[0] <= value.exact <= limits[1]:
+            label += " (outside)"
+        ax.axhline(value.exact, color=VERMILLION, linestyle="--", linewidth=1.0, label=label)
+    values = history.column(UNKNOWN + name)
+    ax.plot(history.column("step"), values, "o-", color=BLUE, markersize=3, linewidth=1.2)
+    if limits is not None:
+        ax.set_ylim(*limits)
+    ax.set(xlabel="steps", ylabel=name.replace("_", " "))
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(frameon=False, fontsize=8)
+    return tidy(ax)
+
+
+def band_figure(fields: GridFields, name: str) -> Figure | None:
+    """Return a figure of an unknown field's 95% bounds, or of their half-widths.
+
+    Over one coordinate, the field is drawn with its bounds. Over two, the half-widths are drawn
+    and, if the true field is known, a second panel with the error in units of the half-width:
+    values above 3 have the colour of 3.
+
+    Args:
+        fields: the solution on a grid with one or two axes.
+        name: the name of the unknown field.
+
+    Returns:
+        The figure; None over two coordinates if no half-width is finite.
+    """
+    if len(fields.axes) == 1:
+        figure = new_figure(4.6, 3.2)
+        plot_band(figure.subplots(), fields, name)
+        return figure
+    low, high = fields.ends(name)
+    half = numpy.full_like(low, numpy.nan)
+    known = numpy.isfinite(low) & numpy.isfinite(high)
+    half[known] = (high[known] - low[known]) / 2
+    if not known.any():
+        return None
+    error = fields.of(name).get("error")
+    figure = new_figure(4.4 if error is None else 8.8, 3.6)
+    first, *more = figure.subplots(1, 1 if error is None else 2, squeeze=False)[0]
+    title, sheet = f"half-width of the 95% interval of ${symbol(name)}$", Sheet(fields.axes)
+    top = float(numpy.nanmax(half)) or 1.0
+    plot_values(first, sheet, half, (0.0, top), title, diverging=False)
+    if error is not None:
+        sizes = numpy.abs(error) / half  # above 1 the bounds do not contain the true value
+        known = sizes[numpy.isfinite(sizes)]
+        share = float((known <= 1).mean()) if len(known) else 1.0
+        top = min(3.0, max(1.0, float(known.max(initial=0.0))))
+        title = f"|error| / half-width: at most 1 on {share:.0%}"
+        plot_values(more[0], sheet, sizes, (0.0, top), title, diverging=False)
+    return figure
+
+
+def plot_band(ax: Axes, fields: GridFields, name: str) -> Axes:
+    """Plot a field over one coordinate, its 95% bounds shaded, the exact field dashed."""
+    ((coordinate, x),) = fields.axes.items()
+    (low, high), values = fields.ends(name), fields.of(name)
+    if (known := numpy.isfinite(low) & numpy.isfinite(high)).any():
+        band = ax.fill_between(x, low, high, where=known.tolist(), color=BLUE, alpha=0.2)
+        band.set(linewidth=0, label="95% interval")
+    ax.plot(x, values["solution"], color=BLUE, linewidth=1.4, label="estimate")
+    if "exact" in values:
+        ax.plot(x, values["exact"], "--", color=VERMILLION, linewidth=1.0, label="exact")
+    ax.set_xlabel(f"${symbol(coordinate)}$")
+    ax.set_ylabel(f"${symbol(name)}$")
+    ax.legend(frameon=False, fontsize=8)
+    return tidy(ax)
+
+
+def drifts_figure(invariants: Mapping[str, Invariant], time: str) -> Figure:
+    """Return a figure of |I(t) - I(0)| / size of each invariant I, on a logarithmic axis.
+
+    Changes below rounding, 1e-17 of the size, are drawn there.
+
+    Args:
+        invariants: the invariants by name.
+        time: the name of the time coordinate.
+    """
+    least = 1e-17
+    figure = new_figure(5.0, 3.2)
+    ax = figure.subplots()
+    for number, (name, invariant) in enumerate(invariants.items()):
+        changes = abs(invariant.drifts[1:]) / (invariant.size or 1.0)
+        look = style_of(number) | ({"marker": None} if len(changes) > 30 else {})
+        look |= {"markersize": STYLE.marker, "linewidth": 1.2, "label": name}
+        ax.plot(invariant.times[1:], numpy.maximum(changes, least), **look)
+    ax.set(yscale="log", xlabel=f"${time}$", ylabel="relative drift")
+    ax.legend(frameon=False, fontsize=STYLE.letter)
+    ax.grid(axis="y", linewidth=0.4, color="#dddddd")
+    tidy(ax)
+    return figure
+
+
+def draw_figures(solution: Solution, folder: Path, fields: GridFields | None = None) -> list[Path]:
+    """Draw solution.png, history.png and, for KANs, edges.png.
+
+    A history with a single value has no figure. A system has a file solution_u.png for each field
+    u, and residuals.png. Unknown numbers are drawn in unknowns.png, the confidence intervals of a
+    coefficient a in interval_a.png, the drift of invariants in drifts.png, cells in the plane in
+    cells.png, flows in the plane in streamlines.png. With a time there are also the figures of
+    `evolution_figures`.
+
+    Args:
+        solution: the solution of a problem in any dimension; above two dimensions, it is drawn on
+            a cut through the centre, along the coordinates of `plane_of`.
+        folder: the folder of the files; it is created if needed.
+        fields: the solution on a grid, if it has been evaluated already.
+
+    Returns:
+        The paths of the files.
+    """
+    names = plane_of(solution.problem.domain)
+    if fields is None or tuple(fields.axes) != names:
+        fields = on_grid(solution, names)
+    return save_all(_figures(solution, fields), folder)
+
+
+def _figures(solution: Solution, fields: GridFields) -> Iterator[tuple[str, Figure]]:
+    problem, domain = solution.problem, solution.problem.domain
+    sheet, several, time = Sheet.of(domain, fields), len(fields.fields) > 1, domain.time_name
+    for field in fields.fields:
+        name = f"solution_{field}" if several else "solution"
+        yield name, solution_figure(fields, sheet, field)
+    if several or len(fields.residuals) > 1:
+        yield "residuals", residual_figure(fields, sheet)
+    if problem.velocity_fields is not None and time is None:
+        yield "streamlines", streamlines_figure(fields, sheet, problem.velocity_fields)
+    if solution.network.levels is not None and domain.dim == 2:
+        yield "cells", cells_figure(solution, fields, sheet)
+    if problem.unknowns:
+        yield from unknown_figures(solution, fields)
+    if problem.invariants is not None:
+        yield "drifts", drifts_figure(solution.invariants, domain.names[-1])
+    if time is not None and time == domain.names[-1] and domain.dim <= 3:
+        yield from evolution_figures(solution)
+    if has_course(solution.history):
+        yield "history", history_figure(solution)
+    edges = edges_of(solution)
+    if any(edges):
+        yield "edges", edges_figure(edges)
 
 
 def plot(

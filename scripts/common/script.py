@@ -111,6 +111,13 @@ def write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) ->
     write_text(path, text.getvalue())
 
 
+def spread(values: Sequence[float], middle: str = ".1e", ends: str = ".0e") -> str:
+    """Return the median (least - greatest) as text, a single number by itself, "" for none."""
+    if len(values) < 2:
+        return "".join(format(value, middle) for value in values)
+    return f"{median(values):{middle}} ({min(values):{ends}} - {max(values):{ends}})"
+
+
 def legend(
     figure: Figure, columns: int = 4, axes: Axes | None = None, entries: Sequence[Any] = ()
 ) -> None:

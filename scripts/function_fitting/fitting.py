@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy
 import torch
 from common import script
 from common.pieces import Row
@@ -119,12 +118,6 @@ SPECIAL = {name: Best(**values) for name, values in PAPER["special"].items()}
 def values(rows: Sequence[Row], name: str, **wanted: Any) -> list[float]:
     """Return one quantity of the rows that have the wanted values."""
     return [row[name] for row in rows if all(row.get(k) == v for k, v in wanted.items())]
-
-
-def spread(errors: Sequence[float]) -> str:
-    """Return the median (least - greatest) as text, a single number by itself."""
-    middle = f"{numpy.median(errors):.1e}"
-    return middle if len(errors) == 1 else f"{middle} ({min(errors):.0e} - {max(errors):.0e})"
 
 
 def write(folder: Path, name: str, rows: Sequence[Row], text: str) -> None:

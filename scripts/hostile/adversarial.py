@@ -385,14 +385,37 @@ def drawn(seed: int) -> Case:
     draw = Random(seed)
     family = draw.choice([_elliptic, _elliptic, _elliptic, _in_time, _system, _rough])
     problem, words = family(draw)
+    network, points, size = drawn_network(draw, problem, 0.3)
+    return Case(f"{seed}: {words}, {size}", problem, network, points)
+
+
+def drawn_network(
+    draw: Random, problem: kp.Problem, few: float
+) -> tuple[kp.KAN, kp.Collocation | None, str]:
+    """Return a random network, its points, and words on its size.
+
+    few: how often there are hardly more points than coefficients; else the default ones.
+    """
     units, degree = draw.choice([12, 24, 40]), draw.choice([5, 7, 9])
     grid = [4, draw.choice([4, 8])]
     network = kp.KAN([problem.domain.dim, units, len(problem.fields)], degree=degree, grid=grid)
-    points = None
-    if draw.random() < 0.3:
-        words += ", few points"
-        points = kp.Collocation(int(1.1 * units * (degree + grid[1])), 60, "gauss")
-    return Case(f"{seed}: {words}, {units} units", problem, network, points)
+    if draw.random() >= few:
+        return network, None, f"{units} units"
+    points = kp.Collocation(int(1.1 * units * (degree + grid[1])), 60, "gauss")
+    return network, points, f"{units} units, few points"
+
+
+def plane_domains(draw: Random) -> dict[str, Domain]:
+    """Return five domains of the plane by their names, some of them random."""
+    disk = kp.Disk((0, 0), 1)
+    place, radius = (draw.uniform(-0.4, 0.4), draw.uniform(-0.4, 0.4)), draw.uniform(0.1, 0.4)
+    return {
+        "square": SQUARE,
+        "disk": disk,
+        "L-shape": kp.Polygon([(-1, -1), (1, -1), (1, 0), (0, 0), (0, 1), (-1, 1)]),
+        "square with a hole": SQUARE - kp.Disk(place, radius),
+        "annulus": disk - kp.Disk((0, 0), draw.uniform(0.1, 0.5)),
+    }
 
 
 def _domain(draw: Random, dimension: int) -> tuple[Domain, str]:
@@ -400,18 +423,8 @@ def _domain(draw: Random, dimension: int) -> tuple[Domain, str]:
         return kp.Box(x=(-1, 1)), "interval"
     if dimension == 3:
         return kp.Box(x=(-1, 1), y=(-1, 1), z=(-1, 1)), "cube"
-    square, disk = kp.Box(x=(-1, 1), y=(-1, 1)), kp.Disk((0, 0), 1)
-    place, radius = [draw.uniform(-0.4, 0.4), draw.uniform(-0.4, 0.4)], draw.uniform(0.1, 0.4)
-    corners = [(-1, -1), (1, -1), (1, 0), (0, 0), (0, 1), (-1, 1)]
-    return draw.choice(
-        [
-            (square, "square"),
-            (disk, "disk"),
-            (kp.Polygon(corners), "L-shape"),
-            (square - kp.Disk(place, radius), "square with a hole"),
-            (disk - kp.Disk((0, 0), draw.uniform(0.1, 0.5)), "annulus"),
-        ]
-    )
+    where, domain = draw.choice(list(plane_domains(draw).items()))
+    return domain, where
 
 
 def _problem(

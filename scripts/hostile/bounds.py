@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from common.script import Verdict, verdict
-from hostile.adversarial import drawn_function
+from hostile.adversarial import drawn_function, drawn_network, plane_domains
 from torch import Tensor
 
 import kanpinn as kp
@@ -111,31 +111,18 @@ def drawn(seed: int) -> Case:
     fluxes = place in ("interval", "square") and equation.words in ("Poisson", "reaction")
     fluxes = fluxes and draw.random() < 0.4
     solution = drawn_function(draw, names)
-    units, degree = draw.choice([12, 24, 40]), draw.choice([5, 7, 9])
-    grid = [4, draw.choice([4, 8])]
-    network = kp.KAN([len(names), units, 1], degree=degree, grid=grid)
-    few = draw.random() < 0.25
-    points = kp.Collocation(int(1.1 * units * (degree + grid[1])), 60, "gauss") if few else None
     words = f"{seed}: {equation.words}, {place}{', fluxes' * fluxes}, {solution.words}"
     problem = Bounded(domain, equation, solution.values, fluxes)
-    return Case(f"{words}, {units} units{', few points' * few}", problem, network, points)
+    network, points, size = drawn_network(draw, problem, 0.25)
+    return Case(f"{words}, {size}", problem, network, points)
 
 
 def _domain(draw: Random) -> tuple[Domain, str]:
-    square, disk = kp.Box(x=(-1, 1), y=(-1, 1)), kp.Disk((0, 0), 1)
-    place, radius = (draw.uniform(-0.4, 0.4), draw.uniform(-0.4, 0.4)), draw.uniform(0.1, 0.4)
-    corners = [(-1, -1), (1, -1), (1, 0), (0, 0), (0, 1), (-1, 1)]
-    return draw.choice(
-        [
-            (kp.Box(x=(-1, 1)), "interval"),
-            (square, "square"),
-            (kp.Box(x=(-1, 1), t=(-1, 1)), "interval in time"),
-            (disk, "disk"),
-            (kp.Polygon(corners), "L-shape"),
-            (square - kp.Disk(place, radius), "square with a hole"),
-            (disk - kp.Disk((0, 0), draw.uniform(0.1, 0.5)), "annulus"),
-        ]
-    )
+    plane = plane_domains(draw)
+    domains = {"interval": kp.Box(x=(-1, 1)), "square": plane.pop("square")}
+    domains["interval in time"] = kp.Box(x=(-1, 1), t=(-1, 1))
+    place, domain = draw.choice(list((domains | plane).items()))
+    return domain, place
 
 
 def _equation(draw: Random, names: tuple[str, ...]) -> Coefficients:

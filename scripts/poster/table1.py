@@ -21,7 +21,7 @@ from kanpinn.accuracy import fit_order
 from kanpinn.accuracy.orders import Fit, before_level
 from kanpinn.jets import Channels, Coordinates, Jet, jet_of
 from kanpinn.plotting.convergence import error_axis, size_axis
-from kanpinn.plotting.style import GREY, MARKERS, PALETTE, STYLE, new_figure, tidy
+from kanpinn.plotting.style import GREY, STYLE, new_figure, style_of, tidy
 
 SAMPLES = 8  # of an edge per grid interval
 MARGIN = 0.05  # of a hidden unit's range, beyond it: what kanpinn's grids have
@@ -334,19 +334,12 @@ def approximation(rows: Iterable[Measured], start: int = FROM) -> list[Series]:
     ]
 
 
-@dataclass(frozen=True)
-class _Run:
-    grid: int
-    errors: dict[str, float]
-
-    @staticmethod
-    def of(grid: int, row: Mapping[str, Any]) -> "_Run":
-        return _Run(grid, {norm: row[squared] ** 0.5 for norm, squared in NORMS.items()})
+Run = tuple[int, dict[str, float]]  # a grid, and the errors there by the norm
 
 
 def poisson(studies: Mapping[str, kp.Study]) -> list[Series]:
     """Return a series for each study, setting, degree and norm, of runs that did not fail."""
-    groups: dict[tuple[str, str, int], list[_Run]] = {}
+    groups: dict[tuple[str, str, int], list[Run]] = {}
     for name, study in studies.items():
         for row in study.rows:
             if row["l2_squared"] is not None:
@@ -355,8 +348,8 @@ def poisson(studies: Mapping[str, kp.Study]) -> list[Series]:
     return [
         Series(
             *(name, setting, degree, norm, degree + (norm == "L2")),
-            tuple(run.grid for run in own),
-            tuple(run.errors[norm] for run in own),
+            tuple(grid for grid, _ in own),
+            tuple(errors[norm] for _, errors in own),
             STARTS.get(name, FROM),
         )
         for (name, setting, degree), own in sorted(groups.items())
@@ -364,21 +357,25 @@ def poisson(studies: Mapping[str, kp.Study]) -> list[Series]:
     ]
 
 
-def _runs(study: kp.Study, row: dict[str, Any]) -> Iterator[_Run]:
+def _runs(study: kp.Study, row: dict[str, Any]) -> Iterator[Run]:
     """Return a row for each grid of a run; on the last one the errors are those of its end.
 
     The history's errors are by a rule of 24 x 24 points, which has errors up to some 10% in H1.
     """
+
+    def errors(of: Mapping[str, Any]) -> dict[str, float]:
+        return {norm: of[squared] ** 0.5 for norm, squared in NORMS.items()}
+
     if "grid" in row:
-        yield _Run.of(row["grid"], row)
+        yield row["grid"], errors(row)
         return
     stages = study.config(row)["optimizer"]
     grids = [study.config(row)["network"]["grid"], *(s["grid"] for s in stages if "grid" in s)]
     descents = [i for i, stage in enumerate(stages) if stage["type"] == "levenberg_marquardt"]
     history = kp.load(study.run(row)).history.rows
     for grid, stage in list(zip(grids, descents, strict=True))[:-1]:
-        yield _Run.of(grid, [step for step in history if step["stage"] == stage][-1])
-    yield _Run.of(grids[-1], row)
+        yield grid, errors([step for step in history if step["stage"] == stage][-1])
+    yield grids[-1], errors(row)
 
 
 def find(series: Sequence[Series], **wanted: object) -> list[Series]:
@@ -408,28 +405,15 @@ ORDERS = (*KEYS, "theory", "order", "margin", "first_grid", "last_grid", "errors
 
 def write_tables(series: Sequence[Series], folder: Path) -> None:
     """Write table1_errors.csv and table1_orders.csv."""
-    script.write_csv(folder / "table1_errors.csv", ERRORS, _errors(series))
-    script.write_csv(folder / "table1_orders.csv", ORDERS, _orders(series))
-
-
-def _errors(series: Sequence[Series]) -> list[tuple[Any, ...]]:
-    return [
-        (*_keys(s), grid, error)
-        for s in series
-        for grid, error in zip(s.grids, s.errors, strict=True)
-    ]
-
-
-def _orders(series: Sequence[Series]) -> list[tuple[Any, ...]]:
-    return [
-        (*_keys(s), s.theory, s.fit.order, s.fit.margin, *s.fitted, s.fit.count)
-        for s in series
-        if s.fit is not None and s.fitted is not None
-    ]
-
-
-def _keys(s: Series) -> tuple[Any, ...]:
-    return tuple(getattr(s, key) for key in KEYS)
+    errors, orders = [], []
+    for s in series:
+        keys = [getattr(s, key) for key in KEYS]
+        errors += [[*keys, grid, error] for grid, error in zip(s.grids, s.errors, strict=True)]
+        if s.fit is not None and s.fitted is not None:
+            fit = s.fit
+            orders.append([*keys, s.theory, fit.order, fit.margin, *s.fitted, fit.count])
+    script.write_csv(folder / "table1_errors.csv", ERRORS, errors)
+    script.write_csv(folder / "table1_orders.csv", ORDERS, orders)
 
 
 SLACK = 0.15  # of an order: what small grids and few of them cost
@@ -549,7 +533,9 @@ def _table_generic(series: Sequence[Series]) -> str:
     for degree in _degrees(series):
         for grid in sorted(set(one(series, study=REFINED, degree=degree, norm="L2").grids)):
             cells = [
-                _squares(one(series, study=study, degree=degree, norm=norm).at(grid))
+                script.spread(
+                    [e**2 for e in one(series, study=study, degree=degree, norm=norm).at(grid)]
+                )
                 for norm in ("L2", "H1")
                 for study in GENERIC
             ]
@@ -608,16 +594,6 @@ def _pair(series: Sequence[Series], **wanted: object) -> tuple[Series, Series]:
 
 def _degrees(series: Sequence[Series]) -> list[int]:
     return sorted({s.degree for s in find(series, study="found")})
-
-
-def _squares(errors: Sequence[float]) -> str:
-    """Return the median (least - greatest) of squared errors."""
-    if not errors:
-        return ""
-    low, middle, high = (v**2 for v in (min(errors), float(numpy.median(errors)), max(errors)))
-    if len(errors) == 1:
-        return f"{middle:.1e}"
-    return f"{middle:.1e} ({low:.0e} - {high:.0e})"
 
 
 FIGURE_NAMES = {"C0": "$C^0$ error", "C1": "$C^1$ error", "C2": "$C^2$ error"}
@@ -712,13 +688,10 @@ def _panel(
 
 def _line(ax: Axes, label: str, series: Series, number: int, guide: bool) -> None:
     """Draw medians with their ranges, and the theory's order below the fitted ones."""
-    colour, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
     grids = sorted(set(series.grids))
-    dashes = STYLE.dashes[number % len(STYLE.dashes)]
     text = label if series.fit is None else f"{label}: {series.order} ({series.theory})"
-    look: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": dashes}
     each = [series.at(grid) for grid in grids]
-    script.draw_ranges(ax, grids, each, text, markersize=4.5, **look)
+    script.draw_ranges(ax, grids, each, text, markersize=4.5, **style_of(number))
     if series.fit is not None and series.fitted is not None and guide:
         ends = numpy.array(series.fitted, dtype=float)
         start = ASIDE * series.fit(float(ends[0]))

@@ -254,12 +254,6 @@ PUBLISHED = {
     name: Published(**{code: PublishedError(**one) for code, one in both.items()})
     for name, both in tomllib.loads((HERE / "published.toml").read_text("utf-8")).items()
 }
-NOTHING = Published()
-
-
-def best(problem: str) -> Published:
-    """Return the best published errors of a problem."""
-    return PUBLISHED.get(problem, NOTHING)
 
 
 TIGHTEST = 1e-13
@@ -340,7 +334,7 @@ class Summary:
 
     @property
     def published(self) -> Published:
-        return best(self.problem)
+        return PUBLISHED.get(self.problem, Published())
 
     @property
     def auto_error(self) -> float | None:
@@ -570,13 +564,15 @@ def _row(task: Task, run: dict[str, Any]) -> Row:
     errors, reference = run["errors"] or {}, run.get("reference") or {}
     estimate = run.get("estimate") or {}
     error, parts = _measured_errors(run, TARGETS.get(task.problem, Target()))
+    ends = ("value", "low", "high", "exact")
+    unknowns = {n: [one[e] for e in ends] for n, one in (run.get("estimated") or {}).items()}
     return Row(
         *task.key,
         run["status"],
         error,
         errors.get("h1_relative"),
         json.dumps(parts),
-        json.dumps(_measured_unknowns(run)),
+        json.dumps(unknowns),
         run["parameters"],
         run["seconds"]["total"],
         run["threads"],
@@ -600,11 +596,6 @@ def _measured_errors(run: dict[str, Any], target: Target) -> tuple[float | None,
     errors = run["errors"] or {}
     parts = {name: one["l2_relative"] for name, one in errors.get("fields", {}).items()}
     return errors.get("l2_relative"), parts
-
-
-def _measured_unknowns(run: dict[str, Any]) -> dict[str, list[float | None]]:
-    found = run.get("estimated") or {}
-    return {n: [one[key] for key in ("value", "low", "high", "exact")] for n, one in found.items()}
 
 
 Key = tuple[str, str, int]
@@ -687,7 +678,11 @@ class Study:
 
     def _left(self, tasks: Sequence[Task], known: dict[Key, Row]) -> list[Task]:
         """Return the tasks that are not done, and drop their known rows."""
-        left = [t for t in tasks if self.again or not _is_done(t, known.get(t.key))]
+        left = [
+            task
+            for task in tasks
+            if self.again or (row := known.get(task.key)) is None or not task.is_done_by(row)
+        ]
         for task in left:
             known.pop(task.key, None)
         if len(left) < len(tasks):
@@ -701,10 +696,6 @@ class Study:
         if row.error is not None and row.seconds is not None:
             said = f"{row.error:.1e} in {seconds_text(row.seconds)}"
         print(f"{row.problem} seed {row.seed}, {row.mode}: {said}", flush=True)
-
-
-def _is_done(task: Task, row: Row | None) -> bool:
-    return row is not None and task.is_done_by(row)
 
 
 def _drop_old(problems: Sequence[str], known: dict[Key, Row]) -> None:

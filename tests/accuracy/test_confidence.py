@@ -20,7 +20,7 @@ from kanpinn.cli import app
 from kanpinn.optimizers import Adam, LevenbergMarquardt, SSBroyden
 from kanpinn.optimizers.output_layer import unknown_columns
 from kanpinn.plotting.edges import edges_of
-from kanpinn.plotting.figures import unknown_figures
+from kanpinn.plotting.solutions import unknown_figures
 from kanpinn.solvers.grid_fields import on_grid
 from kanpinn.solvers.summary import unknowns
 

@@ -16,11 +16,9 @@ from kanpinn.data import Data, Table
 from kanpinn.interpret import Formula
 from kanpinn.interpret.formula import compose, evaluate_expression, simplest
 from kanpinn.interpret.graph import Graph, own_graph
-from kanpinn.interpret.guided import read
 from kanpinn.interpret.hypotheses import shapes_of
-from kanpinn.interpret.interpret import interpret
+from kanpinn.interpret.interpret import interpret, read, rows_of
 from kanpinn.interpret.rounding import Rounded, recognise
-from kanpinn.interpret.sources import rows_of
 from kanpinn.interpret.univariate import LIBRARY, Symbolic
 from kanpinn.solvers.fit import fit
 
