@@ -245,7 +245,10 @@ def judged(found: Sequence[Solved], tolerance: float) -> dict[str, script.Verdic
             ("median of the seconds", median(seconds), "none", None),
             ("most seconds", max(seconds), "at most 30", max(seconds) <= 30),
         ]
-        figures |= {f"half {half}: {name}": script.verdict(*figure) for name, *figure in rows}
+        figures |= {
+            f"half {half}: {name}": script.verdict(value, target, met)
+            for name, value, target, met in rows
+        }
     return figures
 
 
