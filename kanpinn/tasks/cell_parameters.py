@@ -273,7 +273,7 @@ class NumberSearch:
     def _assign(self, numbers: Tensor) -> None:
         """Give numbers to the equation, whose source may depend on them."""
         self.parameters.assign(numbers)
-        self.problem.forget_sources()
+        self.problem.source_moments.known.clear()
 
     @torch.no_grad()
     def _show(self, system: CellSystem, fields: Tensor, directions: Tensor) -> None:

@@ -27,7 +27,7 @@ from kanpinn.networks.network import Imposition, Network
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.problem import EigenProblem, Problem
 from kanpinn.spaces.cells.geometry.corner_functions import CLOSEST, CornerFunctions, Power
-from kanpinn.spaces.cells.geometry.regions import PlaneRegions, Regions, regions_of
+from kanpinn.spaces.cells.geometry.regions import Regions, regions_of
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.tree import Tree
 
@@ -60,7 +60,7 @@ class CellLayer(Layer):
         self.register_buffer("place", tree.place)
         self.register_buffer("region", tree.region)
         self.register_buffer("frames", tree.boxes)
-        self.register_buffer("sides", PlaneRegions.whole().sides)
+        self.register_buffer("sides", torch.zeros(0, 9, dtype=torch.float64))
         zeros = torch.zeros(len(tree), polynomials.size, n_out, dtype=torch.float64)
         self.coefficients = nn.Parameter(zeros)
         self._tree: Tree | None = tree
@@ -76,7 +76,7 @@ class CellLayer(Layer):
     @property
     def regions(self) -> Regions:
         """The regions of the domain, on the CPU."""
-        return Regions.restored(self.sides.cpu(), len(self.roots))
+        return Regions(self.sides.cpu())
 
     def divide(self, regions: Regions) -> None:
         """Take other regions of the domain, and begin with cells for all of them."""

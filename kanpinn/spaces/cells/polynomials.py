@@ -102,7 +102,7 @@ class LocalPolynomials:
             scale: the derivatives of these by the physical ones, (d,), or (n, d) for each point.
             parts: the numbers of some parts; all by default.
         """
-        tables, columns = self._tables(channels, x, scale), self._columns.to(x.device)
+        tables, columns = self._tables(channels, x, scale), self.columns.to(x.device)
 
         @cache
         def table(axis: int, order: int) -> Tensor:
@@ -119,14 +119,9 @@ class LocalPolynomials:
         return found.permute(2, 1, 0)
 
     @cached_property
-    def _columns(self) -> Tensor:
+    def columns(self) -> Tensor:
         """The degree of each polynomial in each coordinate, (d, L)."""
         return self.powers.T.contiguous()
-
-    @cached_property
-    def columns(self) -> list[NDArray[Any]]:
-        """The degree of each polynomial in each coordinate, (L,) for each of them."""
-        return [one.numpy() for one in self._columns]
 
     def evaluated(
         self, channels: Channels, x: Tensor, scale: Tensor, coefficients: Tensor
@@ -198,7 +193,7 @@ class LocalPolynomials:
             for orders, factor in every[part]:
                 each = [
                     matrices[order][own[None, :], own[:, None]] * scale[axis] ** order
-                    for axis, (order, own) in enumerate(zip(orders, self._columns, strict=True))
+                    for axis, (order, own) in enumerate(zip(orders, self.columns, strict=True))
                 ]
                 found[:, number] += factor * reduce(torch.mul, each)
         return found
@@ -319,7 +314,7 @@ class PlacedDerivatives:
             for orders, factor in every[part]:
                 own = factors[part] * (factor * np.prod(np.array(scale) ** orders))
                 sums[orders] = sums[orders] + own if orders in sums else own
-        columns, result = self.polynomials.columns, None
+        columns, result = self.polynomials.columns.numpy(), None
         for orders, own in sums.items():
             single = own.shape[0] * own.shape[2] == 1
             first = tables[orders[0]][:, 0]

@@ -4,8 +4,8 @@ constants that they leave open, and the shared functions in the network.
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import ClassVar, Self
 
@@ -55,11 +55,7 @@ from kanpinn.spaces.cells.system.functions import (
     SharedFunctions,
     SharedInCells,
 )
-from kanpinn.spaces.cells.system.interfaces import (
-    Interface,
-    PatchesBetweenCells,
-    arcs_between_cells,
-)
+from kanpinn.spaces.cells.system.interfaces import Interface
 from kanpinn.spaces.cells.system.source_moments import SourceMoments
 from kanpinn.spaces.cells.system.terms import SampledTerm
 from kanpinn.spaces.cells.tree import Tree
@@ -96,18 +92,20 @@ def set_constants(
         InputError: for a term that depends on no such field.
     """
     network, left = require_cells(surrogate.network), list(means)
-    for field in system.free_fields:
-        residuals = [[float(_residual(t, surrogate, [field], c)) for c in (0.0, 1.0)] for t in left]
+    for number in system.free_fields:
+        residuals = [
+            [float(_residual(t, surrogate, [number], c)) for c in (0.0, 1.0)] for t in left
+        ]
         seen = [i for i, (before, after) in enumerate(residuals) if before != after]
         if seen:
             before, after = residuals[seen[0]]
             constant = before / (before - after)  # the first polynomial of each cell is a constant
-            network.layer.coefficients[:, 0, field] += constant * 2 ** (system.polynomials.dim / 2)
+            network.layer.coefficients[:, 0, number] += constant * 2 ** (system.polynomials.dim / 2)
             del left[seen[0]]
         else:
             present = network.layer.coefficients.double().cpu()
             function = CellField(network.polynomials, present, numbers, system.shared)
-            found = system.norms.without_means(function, [field])
+            found = system.norms.without_means(function, [number])
             network.layer.coefficients.copy_(found.coefficients)
     if left:
         raise InputError(
@@ -162,6 +160,7 @@ class CellProblem:
         counted: the numbers of the fields whose errors count.
         fields: the number of fields.
         shared: functions that cells share.
+        source_moments: the integrals of the equation's source in cells that have occurred so far.
 
     more, many: the numbers of points of quadrature rules along each coordinate above the degree, in
     whole cells and on the frames of cut ones. most: the largest number of refinements before the
@@ -175,19 +174,11 @@ class CellProblem:
     counted: Sequence[int] = (0,)
     fields: int = 1
     shared: Sequence[SharedFunctions] = ()
+    source_moments: SourceMoments = field(default_factory=SourceMoments)
     more: ClassVar[int] = 3
     many: ClassVar[int] = 0
     most: ClassVar[int] = 40
     tiny: ClassVar[str] = ""
-
-    @cached_property
-    def source_moments(self) -> SourceMoments:
-        """The integrals of the equation's source in cells that have occurred so far."""
-        return SourceMoments()
-
-    def forget_sources(self) -> None:
-        """Forget integrals of the source, which has changed with unknown parameters."""
-        vars(self).pop("source_moments", None)
 
     @property
     def kinks(self) -> list[Piece]:
@@ -290,10 +281,6 @@ class CellProblem:
             )
         return found
 
-    def at_interfaces(self, geometry: CellGeometry, about: CellField) -> Iterator[Interface]:
-        """The arcs or patches at which cells of two regions meet; about: the present solution."""
-        yield from ()
-
     def on(
         self,
         geometry: CellGeometry,
@@ -332,10 +319,13 @@ class CellProblem:
                     added = self.source_moments.corrections(geometry, term, limit)
                     if added is not None:
                         term.right = term.right + added
-        interfaces, singular = list(self.at_interfaces(geometry, about)), self.singularities
+        interfaces, singular = [], self.singularities
+        for at in geometry.at_interfaces(polynomials.degree) if self.interfaces else ():
+            terms = [term for term in self.interfaces if at.piece in term.kinks]
+            interfaces.append(Interface(at, terms, geometry, about))
         factors = singular.weights(geometry), singular.pollution(geometry)
-        terms = equation, boundary, self.counted, *factors, interfaces
-        return CellSystem(geometry, polynomials, *terms, shared)
+        given = equation, boundary, self.counted, *factors, interfaces
+        return CellSystem(geometry, polynomials, *given, shared)
 
 
 def is_laplacian(equation: ResidualTerm, corner: PlaneCorner, fields: int) -> bool:
@@ -510,12 +500,6 @@ class ProblemInPlane(CellProblem):
         domain = self.division.domains[region]
         return domain.contains(points, -tolerance) if tolerance else domain.encloses(points)
 
-    def at_interfaces(self, geometry: CellGeometry, about: CellField) -> Iterator[Interface]:
-        if self.interfaces:
-            assert isinstance(geometry, CutGeometry)
-            terms, count = self.interfaces, about.polynomials.degree + 2 * self.more
-            yield from arcs_between_cells(geometry, terms, about, count)
-
 
 @dataclass(frozen=True, eq=False)
 class ProblemInSpace(CellProblem):
@@ -541,7 +525,8 @@ class ProblemInSpace(CellProblem):
         return SingularEdges.of(self.domain.reentrant_edges, *edges_of_boxes(self.division, fluxes))
 
     def cells(self, tree: Tree) -> SolidGeometry:
-        return SolidGeometry.joined([cutter.cut(tree) for cutter in self.cutters])
+        parts = [cutter.cut(tree) for cutter in self.cutters]
+        return SolidGeometry.joined(parts, self.division.interfaces)
 
     def marked_by_boundary(self, tree: Tree) -> Tensor:
         """The coordinates in which the boundary has cells refined, a mask (N, d).
@@ -561,11 +546,6 @@ class ProblemInSpace(CellProblem):
 
     def contains(self, region: int, points: Tensor, tolerance: float) -> Tensor:
         return self.division.parts[region].contains(points, tolerance=-tolerance)
-
-    def at_interfaces(self, geometry: CellGeometry, about: CellField) -> Iterator[Interface]:
-        assert isinstance(geometry, SolidGeometry)
-        patches = PatchesBetweenCells(geometry)
-        yield from patches.of(self.division.interfaces, self.interfaces, about)
 
 
 def counted_fields(residuals: Residuals, fields: int) -> Sequence[int]:

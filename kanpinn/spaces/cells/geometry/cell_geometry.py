@@ -95,16 +95,10 @@ def restriction(
 @lru_cache(maxsize=20_000)
 def _restriction(degree: int, low: float, high: float) -> Tensor:
     """The coefficients of Legendre polynomials on a part of [-1, 1], (k + 1, k + 1)."""
-    nodes, values = _at_nodes(degree)
-    inner = (low + high) / 2 + nodes * ((high - low) / 2)
-    return legendre_at(inner, degree, 0)[0] @ values
-
-
-@lru_cache(maxsize=100)
-def _at_nodes(degree: int) -> tuple[Tensor, Tensor]:
-    """Gauss nodes of [-1, 1], (q,), and Legendre polynomials there times weights, (q, k + 1)."""
     nodes, weights = LocalPolynomials(degree, 1).rule()
-    return nodes[:, 0], (legendre_at(nodes[:, 0], degree, 0)[0] * weights).T
+    values = (legendre_at(nodes[:, 0], degree, 0)[0] * weights).T
+    inner = (low + high) / 2 + nodes[:, 0] * ((high - low) / 2)
+    return legendre_at(inner, degree, 0)[0] @ values
 
 
 @lru_cache(maxsize=1000)
@@ -153,6 +147,7 @@ def _along(polynomials: LocalPolynomials, axis: int) -> Tensor:
     return torch.tensor([numbers[tuple(one[:axis] + one[axis + 1 :])] for one in powers])
 
 
+INSIDE, OUTSIDE = 0, 1
 Ends = tuple[tuple[float, ...], tuple[float, ...]]
 
 
@@ -167,18 +162,15 @@ class FaceTraces:
     Args:
         number: the number of the trace of each face, (F,). Traces of single faces come first.
         larger_cell: the cell whose side has the trace if it is shared, otherwise -1, (F,).
+        single: the number of traces of single faces.
         shared: for each shared trace the larger cell, the coordinate that is constant, whether it
             is at the upper end of the cell, and the face at the narrowest of the other cells.
     """
 
     number: Tensor
     larger_cell: Tensor
+    single: int
     shared: Sequence[tuple[int, int, bool, int]]
-
-    @cached_property
-    def single(self) -> int:
-        """The number of traces of single faces."""
-        return int((self.larger_cell < 0).sum())
 
     def __len__(self) -> int:
         return self.single + len(self.shared)
@@ -208,7 +200,7 @@ class FaceTraces:
             (int(larger[face]), int(faces.axis[face]), bool(at_lower[face]), face)
             for _, face in sorted(least.items())
         ]
-        return cls(number, torch.where(is_shared, larger, -1), shared)
+        return cls(number, torch.where(is_shared, larger, -1), single, shared)
 
 
 @dataclass(frozen=True)
@@ -298,7 +290,10 @@ class CellGeometry:
         """For each cell the parts of its sides at which there is a trace."""
         faces, traces = self.faces, self.traces
         found: list[list[SideTrace]] = [[] for _ in range(len(self.tree))]
-        areas, widths, numbers = (t.tolist() for t in (self.areas, self.lengths, traces.number))
+        # The area of each face, over that of [-1, 1]^(d-1).
+        sizes = faces.corners.diff(dim=1)[:, 0] * self.half / 2
+        areas = sizes.scatter(1, faces.axis[:, None], 1.0).prod(dim=1).tolist()
+        widths, numbers = self.lengths.tolist(), traces.number.tolist()
         larger = traces.larger_cell.tolist()
         around = self._ends(traces.larger_cell.clamp_min(0))
         across = self.widths[traces.larger_cell].gather(1, faces.axis[:, None])[:, 0]
@@ -311,14 +306,14 @@ class CellGeometry:
                 if cell != larger[face]:
                     side = self._side(cell, face, SidePart(axis, upper, *ends[face]))
                     within = None if larger[face] < 0 else around[face]
-                    sizes = areas[face], within, widths[face], units[face]
-                    found[cell].append(SideTrace(side, numbers[face], face, *sizes))
+                    given = areas[face], within, widths[face], units[face]
+                    found[cell].append(SideTrace(side, numbers[face], face, *given))
         for number, (cell, axis, upper, face) in enumerate(traces.shared, traces.single):
             side = SidePart.whole(axis, upper, self.tree.dim)
             area = float(side.area(self.extents[cell][None]))
             within = side.low, side.high
-            sizes = area, within, widths[face], units[face]
-            found[cell].append(SideTrace(side, number, face, *sizes))
+            given = area, within, widths[face], units[face]
+            found[cell].append(SideTrace(side, number, face, *given))
         return found
 
     def _ends(self, cells: Tensor) -> list[Ends]:
@@ -346,13 +341,6 @@ class CellGeometry:
         both = [widths[cells].gather(1, axis)[:, 0] for cells in (faces.lower, faces.upper)]
         return torch.minimum(*both)
 
-    @cached_property
-    def areas(self) -> Tensor:
-        """The area of each face over that of [-1, 1]^(d-1), (F,)."""
-        low, high = self.faces.corners.unbind(1)
-        parts = (high - low) * self.half / 2
-        return parts.scatter(1, self.faces.axis[:, None], 1.0).prod(dim=1)
-
     def on_boundary(
         self, pieces: Sequence[Piece], polynomials: LocalPolynomials
     ) -> Iterator["CellPoints"]:
@@ -367,6 +355,10 @@ class CellGeometry:
             if any(piece.side == (axis, upper) for piece in pieces):
                 side = SidePart.whole(axis, upper, self.tree.dim)
                 yield CellPoints.on_side(self, cells, side, *rule)
+
+    def at_interfaces(self, degree: int) -> Iterator["InterfaceParts"]:
+        """Yield the arcs or patches at which cells of two regions meet; degree: of the cells."""
+        yield from ()
 
     def across(self, cells: Tensor, normals: Tensor) -> Tensor:
         """The widths of cells along unit normals, (c,); normals: (c, d)."""
@@ -472,6 +464,26 @@ class CellPoints:
         areas = side.area(geometry.extents[cells])
         points = Batch(coords, geometry.domain.names, normals)
         return cls(cells, local, areas[:, None] * weights, points, geometry.scale[cells])
+
+
+@dataclass(frozen=True, eq=False)
+class InterfaceParts:
+    """Parts of an interface between two cells, inside and outside of it: arcs or patches.
+
+    Args:
+        piece: the piece of the interface.
+        sides: the same points as those of the cells inside and of those outside; their normals
+            point out.
+        traces: polynomials of the arc's parameter, or of two coordinates along the patch, which
+            span those of lower degrees first.
+        onto: functions of these degrees that are orthonormal on each part, at its points, times
+            weights, (c, q, polynomials).
+    """
+
+    piece: Piece
+    sides: tuple[CellPoints, CellPoints]
+    traces: LocalPolynomials
+    onto: Tensor
 
 
 def gauss_inside(

@@ -29,11 +29,6 @@ class Power:
     conjugate: int = 0
     logarithm: int = 0
 
-    @property
-    def degree(self) -> float:
-        """a + n: the function is like the power a + n of the distance from w = 0."""
-        return self.exponent + self.conjugate
-
 
 @dataclass(frozen=True, eq=False)
 class CornerFunctions:
@@ -50,11 +45,6 @@ class CornerFunctions:
     direction: float
     radius: float
     powers: tuple[Power, ...]
-
-    @property
-    def count(self) -> int:
-        """The number of functions."""
-        return 2 * len(self.powers)
 
     def stacked(self, coords: Tensor, channels: Channels) -> Tensor:
         """The stacked jets of all functions at points, (n, parts, count).
@@ -81,7 +71,8 @@ class CornerFunctions:
                 total = total + factor * known[orders]
             found[:, part] = torch.view_as_real(total)
         if bool(corner.any()):
-            degrees = torch.tensor([power.degree for power in self.powers], dtype=found.dtype)
+            # A function is like the power a + n of the distance from w = 0.
+            degrees = found.new_tensor([one.exponent + one.conjugate for one in self.powers])
             beyond = orders_of_parts(channels)[:, None] > degrees
             found[corner] = torch.where(beyond[..., None], torch.inf, found[corner])
         return found.flatten(2)

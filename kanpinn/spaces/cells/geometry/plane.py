@@ -17,7 +17,12 @@ from kanpinn.geometry.domain import Domain, Piece
 from kanpinn.geometry.planar import Planar
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.rules import gauss_legendre
-from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, CellPoints, joined_regions
+from kanpinn.spaces.cells.geometry.cell_geometry import (
+    CellGeometry,
+    CellPoints,
+    InterfaceParts,
+    joined_regions,
+)
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.tree import Faces, Tree
 
@@ -91,13 +96,9 @@ class CellLines:
 
     def locate(self, points: Tensor, inward: Tensor, step: float) -> Tensor:
         """The cells of points (n, 2), after a step inward of a part of the cell's width, (n,)."""
-        cells = self._cells(points)
-        return self._cells(points + step * inward * self.tree.widths[cells] * self.half)
-
-    def _cells(self, points: Tensor) -> Tensor:
-        """The cells of points (n, 2), (n,)."""
-        region = torch.full((len(points),), self.region)
-        return self.tree.locate((points - self.low) / self.half - 1, region)
+        region, local = torch.full((len(points),), self.region), (points - self.low) / self.half - 1
+        cells = self.tree.locate(local, region)
+        return self.tree.locate(local + step * inward * self.tree.widths[cells], region)
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,6 +307,57 @@ class CutGeometry(CellGeometry):
         if cells:
             yield CellPoints.of(self, torch.cat(cells), Points.cat(points), torch.cat(weights))
 
+    def at_interfaces(self, degree: int) -> Iterator[InterfaceParts]:
+        """Yield the arcs of all interfaces, those of each of their pieces together.
+
+        The degree of the traces is somewhat higher than that of the cells: on an arc that is bent
+        the functions of cells are no polynomials of the arc's parameter.
+
+        degree: of the cells.
+        """
+        count = degree + 6  # Gauss points on each arc
+        unit, weights = gauss_legendre(count)
+        more = 2
+        traces = LocalPolynomials(degree + more, 1)
+        onto = traces.values(2 * unit[:, None] - 1) * 2 * weights[:, None]
+        back = {edge.interface: number for number, edge in enumerate(self.edges) if edge.reverse}
+        for number, edge in enumerate(self.edges):
+            if edge.interface < 0 or edge.reverse:
+                continue
+            first, last, *both = _common(self.arcs, number, back[edge.interface])
+            if len(first):
+                points, shares = gauss_on_arcs(edge.curve, first, last, count)
+                inside, outside = (CellPoints.of(self, cells, points, shares) for cells in both)
+                roots = (shares.sum(dim=1) / 2).sqrt()[:, None, None]
+                yield InterfaceParts(edge.piece, (inside, outside), traces, roots * onto)
+
+
+def _common(arcs: Arcs, one: int, other: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The arcs between a cell of one and a cell of the other region.
+
+    What a sliver that belongs to no cell cuts off is left out.
+
+    Args:
+        arcs: all arcs.
+        one: the number of a curve around one region.
+        other: that of the same curve in the other direction, around the other region.
+
+    Returns:
+        The parameters of the arcs on the first curve, and their cells, (n,) each.
+    """
+    tiny = 1e-10  # of the parameter's range
+    own, others = (arcs.of_curve(number) for number in (one, other))
+    first, last, cell = own
+    low, high, beyond = (1 - others[1]).flip(0), (1 - others[0]).flip(0), others[2].flip(0)
+    ends = torch.cat([first, last, low, high]).unique()
+    kept = torch.cat([torch.ones(1, dtype=torch.bool), ends.diff() > tiny])
+    ends = ends[kept]
+    middle = (ends[1:] + ends[:-1]) / 2
+    here, there = ((torch.searchsorted(starts, middle) - 1).clamp_min(0) for starts in (first, low))
+    both = (middle > first[here]) & (middle < last[here])
+    both &= (middle > low[there]) & (middle < high[there])
+    return ends[:-1][both], ends[1:][both], cell[here[both]], beyond[there[both]]
+
 
 @dataclass(frozen=True, eq=False)
 class CellCutter:
@@ -335,7 +387,15 @@ class CellCutter:
         arcs, meets = self.outline.arcs(grid, self.sliver)
         boxes = grid.low + (tree.boxes + 1) * grid.half  # (N, 2, 2)
         inside = domain.encloses(boxes.mean(dim=1))
-        cut = self._cut(arcs, boxes)
+        low, high = boxes[arcs.cell].unbind(1)
+        near = self.sliver * (high - low)
+        ends = (
+            ((arcs.ends - end[:, None]).abs() <= near[:, None]).all(dim=1) for end in (low, high)
+        )
+        at_low, at_high = ends
+        along = (at_low | at_high).any(dim=1) & (arcs.turns < self.sliver)  # a cell's side
+        cut = torch.zeros(len(boxes), dtype=torch.bool)
+        cut[arcs.cell[~along]] = True
         frames = boxes.clone()
         frames[cut] = self._frames(arcs, boxes, cut)
         widths = boxes[:, 1] - boxes[:, 0]
@@ -346,25 +406,12 @@ class CellCutter:
         cell = number[arcs.cell]
         own = {field.name: getattr(arcs, field.name)[cell >= 0] for field in fields(Arcs)}
         arcs = Arcs(**own | {"cell": cell[cell >= 0]})
-        near = torch.zeros(len(tree), dtype=torch.bool)
-        near[arcs.cell] = True
-        faces = self._faces(self.grid(tree), near, meets)
+        met = torch.zeros(len(tree), dtype=torch.bool)
+        met[arcs.cell] = True
+        faces = self._faces(self.grid(tree), met, meets)
         frames = (frames[kept] - grid.low) / grid.half - 1
         frames = torch.where(cut[kept][:, None, None], frames, tree.boxes)
         return CutGeometry(tree, self.domain, frames, faces, cut[kept], arcs, ())
-
-    def _cut(self, arcs: Arcs, boxes: Tensor) -> Tensor:
-        """The cells that the boundary cuts other than along their sides, a mask (N,)."""
-        low, high = boxes[arcs.cell].unbind(1)
-        near = self.sliver * (high - low)
-        first, last = arcs.ends.unbind(1)
-        at_low = ((first - low).abs() <= near) & ((last - low).abs() <= near)
-        at_high = ((first - high).abs() <= near) & ((last - high).abs() <= near)
-        straight = arcs.turns < self.sliver
-        along = (at_low | at_high).any(dim=1) & straight
-        cut = torch.zeros(len(boxes), dtype=torch.bool)
-        cut[arcs.cell[~along]] = True
-        return cut
 
     def _frames(self, arcs: Arcs, boxes: Tensor, cut: Tensor) -> Tensor:
         """The bounding boxes of the parts of cut cells inside the domain, (c, 2, 2)."""

@@ -1,10 +1,8 @@
 """The regions into which interfaces divide a domain."""
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -19,78 +17,88 @@ from kanpinn.geometry.planar import Planar
 
 
 @dataclass(frozen=True, eq=False)
-class Regions(ABC):
+class Regions:
     """The regions of a domain.
+
+    In the plane they are given by the monotone parts of their boundaries, in space by the balls and
+    boxes around them.
 
     Args:
         sides: what bounds them, a row for each side. The coordinates are those in which the
-            domain's bounding box is [-1, 1]^d. Without sides there is one region, all points.
+            domain's bounding box is [-1, 1]^d. Without sides there is one region, all points. A
+            row of the plane has the number of the region, the ends low and high of the interval of
+            y, 1 for a part that runs upwards or -1, and cx, cy, p, q and A of its graph x(y), see
+            `Side`, (S, 9). A row of space has 1 for a ball or 0 for a box, and the lower and the
+            upper corner of a box around it, (S, 7). These are numbered from 1; a point is in the
+            region of the last one that contains it, or in the region 0.
     """
 
     sides: Tensor
 
     @classmethod
-    def whole(cls) -> Self:
-        """One region."""
-        return cls(torch.zeros(0, 9, dtype=torch.float64))
-
-    @staticmethod
-    def restored(sides: Tensor, dim: int) -> "Regions":
-        """The regions of a domain of d coordinates with given sides."""
-        return SpaceRegions(sides) if dim == 3 else PlaneRegions(sides)
-
-    @property
-    @abstractmethod
-    def count(self) -> int:
-        """The number of regions."""
-
-    @abstractmethod
-    def of_points(self, x: Tensor) -> Tensor:
-        """The numbers of the regions that points of [-1, 1]^d belong to, (n, d) → (n,).
-
-        A point on boundaries of regions belongs to one of them, and one outside the domain to the
-        region 0.
-        """
-
-
-@dataclass(frozen=True, eq=False)
-class PlaneRegions(Regions):
-    """The regions of a domain of the plane, by the monotone parts of their boundaries.
-
-    Args:
-        sides: the number of the region, the ends low and high of the interval of y, 1 for a part
-            that runs upwards or -1, and cx, cy, p, q and A of its graph x(y), see `Side`, (S, 9).
-    """
-
-    @classmethod
-    def of(cls, domains: Sequence[Planar], bounds: tuple[Tensor, Tensor]) -> "PlaneRegions":
-        """The regions of a domain.
+    def in_plane(cls, domains: Sequence[Planar], bounds: tuple[Tensor, Tensor]) -> "Regions":
+        """The regions of a domain of the plane.
 
         Args:
             domains: the regions.
             bounds: the lowest and the highest corner of the whole domain, (2,) each.
         """
-        if len(domains) == 1:
-            return cls.whole()
         rows = [
             (number, s.low, s.high, 1 if s.up else -1, s.cx, s.cy, s.p, s.q, s.A)
             for number, domain in enumerate(domains)
-            for s in domain.sides
+            for s in (domain.sides if len(domains) > 1 else ())
         ]
-        number, low, high, up, cx, cy, p, q, A = torch.tensor(rows, dtype=torch.float64).T
+        number, low, high, up, cx, cy, p, q, A = (
+            torch.tensor(rows, dtype=torch.float64).view(len(rows), 9).T
+        )
         (left, bottom), half = bounds[0], (bounds[1] - bounds[0]) / 2
         width, height = half
         low, high, cy = ((y - bottom) / height - 1 for y in (low, high, cy))
         cx, p, q, A = (cx - left) / width - 1, p * height / width, q * height / width, A / height
         return cls(torch.stack([number, low, high, up, cx, cy, p, q, A], dim=1))
 
+    @classmethod
+    def in_space(cls, division: SolidDivision, bounds: tuple[Tensor, Tensor]) -> "Regions":
+        """The regions of a divided solid; bounds: its lowest and its highest corner, (3,) each.
+
+        Boxes are larger by a little where they end at the solid's boundary.
+        """
+        low, high = bounds
+        rows, near = [], 1e-9
+        for number, solid in enumerate(division.inner, 1):
+            first, last = ((end - low) / (high - low) * 2 - 1 for end in solid.bounds)
+            if not isinstance(solid, Ball):
+                given = [one.piece.side for one in division.interfaces if one.inside == number]
+                for axis in range(3):
+                    first[axis] -= 0 if (axis, False) in given else near
+                    last[axis] += 0 if (axis, True) in given else near
+            rows.append(torch.cat([first.new_tensor([isinstance(solid, Ball)]), first, last]))
+        return cls(torch.stack(rows))
+
     @property
     def count(self) -> int:
+        """The number of regions."""
+        if self.sides.shape[1] == 7:
+            return 1 + len(self.sides)
         return 1 + int(self.sides[:, 0].max()) if len(self.sides) else 1
 
     def of_points(self, x: Tensor) -> Tensor:
+        """The numbers of the regions that points of [-1, 1]^d belong to, (n, d) → (n,).
+
+        A point on boundaries of regions belongs to one of them, and one outside the domain to the
+        region 0.
+        """
+        found = torch.zeros(len(x), dtype=torch.long)
         if not len(self.sides):
-            return torch.zeros(len(x), dtype=torch.long)
+            return found
+        if self.sides.shape[1] == 7:
+            for number, (is_ball, *corners) in enumerate(self.sides, 1):
+                low, high = torch.stack(corners).view(2, 3)
+                inside = ((x >= low) & (x <= high)).all(dim=1)
+                if is_ball:
+                    inside = ((2 * x - low - high) / (high - low)).square().sum(dim=1) <= 1
+                found[inside] = number
+            return found
         rows = max(1, 2**21 // len(self.sides))  # the number of point-side pairs bounds the memory
         found = torch.cat([self._enclosing(part) for part in x.split(rows)])
         reach, directions = 1e-9, 16
@@ -114,50 +122,6 @@ class PlaneRegions(Regions):
         return torch.where(best.values > 0.5, best.indices, -1)
 
 
-@dataclass(frozen=True, eq=False)
-class SpaceRegions(Regions):
-    """The regions of a solid, by the balls and boxes around them.
-
-    Args:
-        sides: 1 for a ball or 0 for a box, and the lower and the upper corner of a box around it,
-            (S, 7). Rows are numbered from 1; a point is in the region of the last one that contains
-            it, or in the region 0.
-    """
-
-    @classmethod
-    def of(cls, division: SolidDivision, bounds: tuple[Tensor, Tensor]) -> "SpaceRegions":
-        """The regions of a divided solid; bounds: its lowest and its highest corner, (3,) each.
-
-        Boxes are larger by a little where they end at the solid's boundary.
-        """
-        low, high = bounds
-        rows, near = [], 1e-9
-        for number, solid in enumerate(division.inner, 1):
-            first, last = ((end - low) / (high - low) * 2 - 1 for end in solid.bounds)
-            if not isinstance(solid, Ball):
-                given = [one.piece.side for one in division.interfaces if one.inside == number]
-                for axis in range(3):
-                    first[axis] -= 0 if (axis, False) in given else near
-                    last[axis] += 0 if (axis, True) in given else near
-            rows.append(torch.cat([first.new_tensor([isinstance(solid, Ball)]), first, last]))
-        return cls(torch.stack(rows))
-
-    @property
-    def count(self) -> int:
-        return 1 + len(self.sides)
-
-    def of_points(self, x: Tensor) -> Tensor:
-        found = torch.zeros(len(x), dtype=torch.long)
-        for number, (is_ball, *corners) in enumerate(self.sides, 1):
-            low, high = torch.stack(corners).view(2, 3)
-            if is_ball:
-                inside = (((2 * x - low - high) / (high - low)).square().sum(dim=1)) <= 1
-            else:
-                inside = ((x >= low) & (x <= high)).all(dim=1)
-            found[inside] = number
-        return found
-
-
 def divided(domain: Domain, kinks: Sequence[Piece]) -> Division:
     """A domain of the plane, divided by the pieces of interfaces; one region if there are none.
 
@@ -176,14 +140,14 @@ def regions_of(domain: Domain, kinks: Sequence[Piece]) -> Regions:
         InputError: if they do not divide it, or the domain is neither in the plane nor in space.
     """
     if not kinks:
-        return PlaneRegions.whole()
+        return Regions(torch.zeros(0, 9, dtype=torch.float64))
     if domain.dim == 3 and domain.time_name is None:
-        return SpaceRegions.of(SolidDivision.of(domain, kinks), domain.bounds)
+        return Regions.in_space(SolidDivision.of(domain, kinks), domain.bounds)
     if planar(domain) is None:
         raise InputError(
             f"cells take interfaces in domains of the plane and of space only, got {domain!r}"
         )
-    return PlaneRegions.of(divided(domain, kinks).domains, domain.bounds)
+    return Regions.in_plane(divided(domain, kinks).domains, domain.bounds)
 
 
 def pieces_of_curves(plane: Planar, domain: Domain) -> Sequence[Piece]:

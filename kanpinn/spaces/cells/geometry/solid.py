@@ -11,15 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kanpinn.geometry.division import SolidPart
+from kanpinn.geometry.division import InterfacePiece, SolidPart
 from kanpinn.geometry.domain import Piece
 from kanpinn.geometry.points import Batch, Points
 from kanpinn.geometry.rules import gauss_product
 from kanpinn.geometry.rules_in_boxes import RulesInBoxes
 from kanpinn.spaces.cells.geometry.cell_geometry import (
+    INSIDE,
+    OUTSIDE,
     CellGeometry,
     CellPoints,
     CellSide,
+    InterfaceParts,
     SidePart,
     derivatives_across,
     joined_regions,
@@ -181,6 +184,7 @@ class SolidGeometry(CellGeometry):
         cutters: those of the regions into which interfaces divide the solid, in order.
         lost: boxes without a cell of a region in which a part of it is bounded that was too small
             for a cell: their corners in physical space, (n, 2, 3) for each region.
+        interfaces: the pieces of the interfaces between regions.
     """
 
     parts: Sequence[CellPart]
@@ -188,9 +192,16 @@ class SolidGeometry(CellGeometry):
     step: float
     cutters: Sequence["SolidCutter"]
     lost: Sequence[Tensor]
+    interfaces: Sequence[InterfacePiece] = ()
+    # The traces at sampled faces that have not been asked for since they were computed.
+    _traces: dict[tuple[int, bool, LocalPolynomials, int], list[Tensor]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     @classmethod
-    def joined(cls, parts: Sequence["SolidGeometry"]) -> "SolidGeometry":
+    def joined(
+        cls, parts: Sequence["SolidGeometry"], interfaces: Sequence[InterfacePiece]
+    ) -> "SolidGeometry":
         """The cells of all regions, joined from the cells of each region, `parts`."""
         return cls(
             **joined_regions(parts),
@@ -199,6 +210,7 @@ class SolidGeometry(CellGeometry):
             step=parts[0].step,
             cutters=[cutter for one in parts for cutter in one.cutters],
             lost=[lost for one in parts for lost in one.lost],
+            interfaces=interfaces,
         )
 
     @cached_property
@@ -214,11 +226,6 @@ class SolidGeometry(CellGeometry):
     def _side(self, cell: int, face: int, whole: SidePart) -> CellSide:
         row = self._rows[face]
         return whole if row < 0 else SampledSide(whole.axis, whole.upper, row, self)
-
-    @cached_property
-    def _traces(self) -> dict[tuple[int, bool, LocalPolynomials, int], list[Tensor]]:
-        """The traces at sampled faces that have not been asked for since they were computed."""
-        return {}
 
     def traces_at(
         self, row: int, upper: bool, polynomials: LocalPolynomials, orders: int
@@ -325,6 +332,112 @@ class SolidGeometry(CellGeometry):
                 [RulesInBoxes(cells[own], rules.points[own], rules.weights[own])]
             )
             boxes = _halves(boxes[large], (wider[large] > 0).long().argmax(dim=1))
+
+    @cached_property
+    def _boxes(self) -> Tensor:
+        """The corners of the cells in physical space, (N, 2, 3)."""
+        return self.physical(self.tree.boxes)
+
+    def at_interfaces(self, degree: int) -> Iterator[InterfaceParts]:
+        """Yield the patches of all interfaces, in batches with similar numbers of points.
+
+        degree: of the cells.
+        """
+        more = 6  # the number of points along each coordinate above the degree
+        together, traces = 32, LocalPolynomials(degree, 2)
+        for piece in self.interfaces:
+            pairs = torch.tensor(sorted(self._pairs(piece)), dtype=torch.long).view(-1, 2)
+            rules = self._patches(piece, pairs, degree + more)
+            for numbers, points, weights in rules.padded(together):
+                batch = Batch.made_of(points)
+                inside, outside = (
+                    CellPoints.of(self, cells, batch, weights)
+                    for cells in pairs[numbers].unbind(dim=1)
+                )
+                onto = _functions(traces, points, weights)
+                yield InterfaceParts(piece.piece, (inside, outside), traces, onto)
+
+    def _patches(self, piece: InterfacePiece, pairs: Tensor, nodes: int) -> RulesInBoxes:
+        """Rules on the patches of a piece of an interface between cells.
+
+        Args:
+            piece: the piece.
+            pairs: the numbers of pairs of cells, (p, 2): that inside, then that outside.
+            nodes: about the number of points along each coordinate.
+
+        Returns:
+            Points with the numbers of the pairs, and normals out of the cells inside.
+        """
+        inner, outer = (self.cutters[one] for one in (piece.inside, piece.outside))
+        both = self._boxes[pairs]  # (p, 2, 2, 3)
+        low, high = both[:, :, 0].amax(dim=1), both[:, :, 1].amin(dim=1)
+        room = 2 * inner.sliver * (both[:, :, 1] - both[:, :, 0]).amin(dim=1)
+        rules = piece.piece.in_boxes(torch.stack([low - room, high + room], dim=1), nodes)
+        own = inner.bounds(rules.points, both[rules.box, 0])
+        own &= outer.bounds(rules.points.turned(), both[rules.box, 1])
+        return rules.some(own)
+
+    def _pairs(self, piece: InterfacePiece) -> set[tuple[int, int]]:
+        """The cells inside and outside that may meet at a piece of an interface.
+
+        They are in the same box of the tree. Where the piece is on sides of boxes, each cell is
+        asked for its neighbours at some points of it: one of the two sides is a part of the other.
+        """
+        tree, near = self.tree, []
+        for region in (piece.inside, piece.outside):
+            sheet = self.cutters[region].solid.number_of(piece.piece)
+            own = (tree.region == region).nonzero()[:, 0].tolist()
+            near.append([cell for cell in own if sheet in self.parts[cell].sheets])
+        keys = list(map(tuple, torch.cat([tree.level, tree.place], dim=1).tolist()))
+        boxes = {keys[cell]: cell for cell in near[INSIDE]}
+        found = {(boxes[keys[cell]], cell) for cell in near[OUTSIDE] if keys[cell] in boxes}
+        found |= self._neighbours(piece, near[INSIDE], piece.outside)
+        beyond = self._neighbours(piece, near[OUTSIDE], piece.inside)
+        return found | {(inside, outside) for outside, inside in beyond}
+
+    def _neighbours(
+        self, piece: InterfacePiece, cells: Sequence[int], region: int
+    ) -> set[tuple[int, int]]:
+        """Cells of one region, and those of another region beyond some points of an interface.
+
+        Args:
+            piece: the piece of the interface.
+            cells: the numbers of the cells, all of the same region.
+            region: the other region.
+        """
+        if not cells:
+            return set()
+        few, tree = 4, self.tree
+        cutter, boxes = self.cutters[int(tree.region[cells[0]])], self._boxes[cells]
+        rules = cutter.bounding(cutter.solid.number_of(piece.piece), boxes, few)
+        widths = (boxes[:, 1] - boxes[:, 0])[rules.box]
+        beyond = rules.points.coords + 2 * cutter.sliver * widths * rules.normals
+        low, high = self.domain.bounds
+        at = (beyond - low) / (high - low) * 2 - 1
+        others = tree.locate(at, torch.full((len(at),), region))
+        return set(zip(torch.tensor(cells)[rules.box].tolist(), others.tolist(), strict=True))
+
+
+def _functions(traces: LocalPolynomials, points: Points, weights: Tensor) -> Tensor:
+    """Orthonormal functions at the points of patches times weights, (p, q, polynomials).
+
+    They are polynomials of two coordinates in the plane across the mean normal, those of lower
+    degrees first. With fewer points than functions the last functions are zero.
+
+    Args:
+        traces: the polynomials.
+        points: those of the first patch first, with normals.
+        weights: of the rules, (p, q); 0 for points that only fill up, which come last.
+    """
+    assert points.normals is not None
+    coords, normals = (x.unflatten(0, weights.shape) for x in (points.coords, points.normals))
+    means = (weights[..., None] * normals).sum(dim=1, keepdim=True)
+    across = torch.linalg.svd(means).Vh[:, 1:]
+    flat = coords @ across.mT
+    low, high = flat.amin(dim=1, keepdim=True), flat.amax(dim=1, keepdim=True)
+    local = (2 * flat - low - high) / (high - low).clamp_min(1e-300)
+    values = traces.values(local.flatten(0, 1)).unflatten(0, weights.shape)
+    return orthonormal(values, weights)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ right-hand sides.
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -140,6 +140,15 @@ class CellSystem:
     pollution: Tensor
     interfaces: Sequence[Interface]
     shared: SharedInCells
+    # The eliminations of models, and R, S and T of these.
+    _eliminations: dict[int, CellElimination] = field(default_factory=dict, init=False, repr=False)
+    _triangles: dict[int, tuple[Array, Array, Array]] = field(
+        default_factory=dict, init=False, repr=False
+    )
+    # The rows of the equation as triangles, for cells of each size that have the same.
+    _same_triangles: dict[tuple[SampledTerm, Size], ProjectedReflections] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     @cached_property
     def factors(self) -> list[Tensor]:
@@ -283,16 +292,6 @@ class CellSystem:
         return found
 
     @cached_property
-    def _eliminations(self) -> dict[int, CellElimination]:
-        """The eliminations of the models that are kept."""
-        return {}
-
-    @cached_property
-    def _triangles(self) -> dict[int, tuple[Array, Array, Array]]:
-        """R, S and T of the models."""
-        return {}
-
-    @cached_property
     def _face_solver(self) -> FaceSolver:
         """The solver for further right-hand sides, whose factors are kept."""
         return self._solver(100)
@@ -383,7 +382,7 @@ class CellSystem:
         found: list[list[InterfaceSide]] = [[] for _ in self.geometry.sides]
         trace = len(self.geometry.traces)
         for rows in self.interface_rows:
-            for side, at in enumerate(rows.interface.sides):
+            for side, at in enumerate(rows.interface.at.sides):
                 for place, cell in enumerate(at.cells.tolist()):
                     found[cell].append(InterfaceSide(rows, side, place, trace + place))
             trace += rows.parts
@@ -404,11 +403,6 @@ class CellSystem:
     def _size(self, cell: int) -> Size:
         """The levels and the weight of a cell, on which its rows of a term depend."""
         return tuple(self.geometry.tree.level[cell].tolist()), float(self.weights[cell])
-
-    @cached_property
-    def _same_triangles(self) -> dict[tuple[SampledTerm, Size], ProjectedReflections]:
-        """The rows of the equation as triangles, for cells of each size that have the same."""
-        return {}
 
     @cached_property
     def _face_weights(self) -> Tensor:

@@ -265,7 +265,7 @@ class InterfaceRows:
         normals, mean = interface.normals
         for number, field in enumerate(smooth):
             derivatives[..., number, 1 : 1 + normals.shape[2], field] = normals
-        cells = [side.cells for side in interface.sides]
+        cells = [side.cells for side in interface.at.sides]
         least = torch.minimum(*(interface.geometry.across(one, mean) for one in cells))
         jumps = torch.stack([coupling.weights(one, mean, least) for one in cells])
         both = zip(interface.sizes, jumps, strict=True)
@@ -282,22 +282,22 @@ class InterfaceRows:
     @property
     def parts(self) -> int:
         """The number of parts."""
-        return len(self.interface.onto)
+        return len(self.interface.at.onto)
 
     @property
     def size(self) -> int:
         """The number of unknowns of the traces on one part."""
-        return self.interface.traces.size * self.signs.shape[1]
+        return self.interface.at.traces.size * self.signs.shape[1]
 
     def coarse(self, low: int) -> Array:
         """Which unknowns on all parts have a degree of at most `low`, a mask (parts size,)."""
-        traces = self.interface.traces
+        traces = self.interface.at.traces
         own = np.arange(traces.size) < traces.count(min(low, traces.degree))
         return np.tile(own, self.signs.shape[1] * self.parts)
 
     def traces(self, function: CellField) -> Array:
         """The traces with which the rows of a function are least, (parts size,)."""
-        onto, right = self.interface.onto, self.interface.right
+        onto, right = self.interface.at.onto, self.interface.right
         jets = self.interface.jets(function)
         found = torch.einsum("cqi,scqfpm,cqspm->scfi", onto, self.forms, jets)
         if right.shape[2]:
@@ -316,7 +316,7 @@ class InterfaceRows:
         Returns:
             (rows, L m), and the diagonal (rows,) of the traces' matrix.
         """
-        weights, onto = self.weights[side, place], self.interface.onto[place]
+        weights, onto = self.weights[side, place], self.interface.at.onto[place]
         functions = self.interface.functions(side, place)
         found = torch.einsum("qi,qfpm,qpl->film", onto, self.forms[side, place], functions)
         diagonal = (weights * self.signs[side]).repeat_interleave(onto.shape[1])
@@ -329,7 +329,7 @@ class InterfaceRows:
         fluxes: right-hand sides at the points of the part, (q, equations, n).
         """
         weights, equations = self.weights[side, place], fluxes.shape[1]
-        onto = self.interface.onto[place]
+        onto = self.interface.at.onto[place]
         found = fluxes.new_zeros(len(weights), onto.shape[1], fluxes.shape[2])
         if equations:
             found[-equations:] = torch.einsum("qi,qen->ein", onto, fluxes) / 2

@@ -85,7 +85,7 @@ class CornerPatch(SharedFunctions):
 
     @property
     def count(self) -> int:
-        return self.functions.count * self.fields
+        return 2 * len(self.functions.powers) * self.fields
 
     def members(self, geometry: CellGeometry) -> Tensor:
         return geometry.tree.inside(self.boxes)

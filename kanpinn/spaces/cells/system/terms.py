@@ -31,6 +31,7 @@ class SampledTerm:
         slopes: the derivatives of the residuals by the parts of the fields' jets,
             (c, q, equations, parts, m).
         right: what the slopes times the parts of the solution's jets are to be, (c, q, equations).
+        derivatives: those of the polynomials at the points of each cell.
 
     Raises:
         InputError: if a row ties several points together.
@@ -42,6 +43,7 @@ class SampledTerm:
             raise InputError(f"the term {term.name} ties several points together, cells do not")
         self.term, self.at, self.polynomials = term, at, about.polynomials
         self._functions: dict[tuple[float, ...], Tensor] = {}
+        self.derivatives = PlacedDerivatives(self.polynomials, at.local, term.channels)
         found = Linearised.at(term.equation, at.points, self.jet(about))
         slopes, right = found.slopes, found.right
         finite = right.isfinite().all(dim=1) & slopes.isfinite().flatten(1).all(dim=1)
@@ -81,9 +83,10 @@ class SampledTerm:
         slopes: of any number m of fields, (c, q, equations, parts, m); may be complex.
         """
         made = copy.copy(self)
-        for name in ("sizes", "is_alike", "parts", "derivatives"):
+        for name in ("sizes", "is_alike", "parts"):
             vars(made).pop(name, None)
         made.slopes, made._functions = slopes, {}
+        made.derivatives = PlacedDerivatives(self.polynomials, self.at.local, self.term.channels)
         return made
 
     @cached_property
@@ -139,11 +142,6 @@ class SampledTerm:
         """The parts of jets on which the term depends."""
         there = self.slopes.abs().amax(dim=(0, 1, 2, 4)) > 0
         return there.nonzero()[:, 0].tolist() or [0]
-
-    @cached_property
-    def derivatives(self) -> PlacedDerivatives:
-        """The derivatives of the polynomials at the points of each cell."""
-        return PlacedDerivatives(self.polynomials, self.at.local, self.term.channels)
 
     def is_linear(self, other: CellField) -> bool:
         """Whether the slopes are the same about another function, tried in a few cells."""
@@ -249,7 +247,7 @@ def region_scales(
     inner, outer = torch.zeros(2, count, dtype=torch.float64)
     pairs = []
     for one in interfaces:
-        sides = [int(region[side.cells[0]]) for side in one.sides]
+        sides = [int(region[side.cells[0]]) for side in one.at.sides]
         pairs.append(sides)
         for side, number in enumerate(sides):
             inner[number] = max(float(inner[number]), float(one.sizes[side, ..., 1:, :].max()))

@@ -7,7 +7,7 @@ from layered import Layered, part
 
 import kanpinn as kp
 from kanpinn.geometry.division import SolidDivision
-from kanpinn.spaces.cells.geometry.regions import PlaneRegions, SpaceRegions
+from kanpinn.spaces.cells.geometry.regions import Regions
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.elimination import FaceSolver
 from kanpinn.spaces.cells.tree import Tree
@@ -142,7 +142,7 @@ def test_a_network_knows_the_sides_of_an_interface_after_saving():
 
 def test_points_belong_to_the_region_around_them():
     inner, outer = kp.Disk((0.5, 0.5), 0.25), kp.Box(x=(0, 1), y=(0, 2)) - kp.Disk((0.5, 0.5), 0.25)
-    regions = PlaneRegions.of([outer, inner], outer.bounds)
+    regions = Regions.in_plane([outer, inner], outer.bounds)
     p = kp.Box(x=(0, 1), y=(0, 2)).gauss(2000)
     scaled = p.coords * torch.tensor([2.0, 1.0]) - 1
     expected = ((p.x - 0.5) ** 2 + (p.y - 0.5) ** 2 < 0.25**2)[:, 0]
@@ -317,7 +317,7 @@ def test_points_belong_to_the_smallest_ball_or_box_around_them():
     p = domain.gauss(2000)
     expected = (p.x < 0.7).long()[:, 0] + ball.contains(p.coords).long()
     scaled = p.coords * torch.tensor([2.0, 1.0, 2.0]) - 1
-    regions = SpaceRegions.of(division, domain.bounds)
+    regions = Regions.in_space(division, domain.bounds)
     assert torch.equal(regions.of_points(scaled), expected)
     assert torch.equal(
         torch.stack([one.contains(p.coords) for one in division.parts]).int(),
