@@ -102,7 +102,7 @@ class Combination(Domain):
     def boundary(self) -> Boundary:
         if self._cells is not None:
             return Boundary(tuple(_pieces(self, self._cells)))
-        step = 1e-9 * self._diameter
+        step = 1e-9 * self.a.diameter
         own = [clip(piece, self, step) for piece in self.a.boundary.pieces]
         others = [clip(piece, self, step, (self.a,)) for piece in self.b.boundary.pieces]
         return Boundary(tuple(itertools.chain(*own, *others)))
@@ -119,7 +119,7 @@ class Combination(Domain):
         undecided = ~inside if self.kind == "union" else inside.clone()
         if self.kind == "difference":
             # The result is closed: points on the boundary of b belong to it, also if rounded.
-            margin = -tolerance - 1e-14 * self._diameter
+            margin = -tolerance - 1e-14 * self.a.diameter
             inside[undecided] = ~self.b.contains(coords[undecided], margin)
         else:
             inside[undecided] = self.b.contains(coords[undecided], tolerance)
@@ -186,7 +186,7 @@ class Combination(Domain):
         """Its cells between planes and spheres; None for other carriers and for balls above 3-D."""
         if self.carriers is None or (self.carriers.spheres and self.dim > 3):
             return None
-        return CellSet(self.dim, self.carriers, self.contains, self._diameter)
+        return CellSet(self.dim, self.carriers, self.contains, self.a.diameter)
 
     @cached_property
     def _boxes(self) -> list[Box] | None:
@@ -229,11 +229,6 @@ class Combination(Domain):
         # Without Gauss rules one draw of Sobol points is more even than one draw per operand.
         exact = self.a.has_gauss_rule and self.b.has_gauss_rule
         return exact and self.kind == "union" and self._distant
-
-    @cached_property
-    def _diameter(self) -> float:
-        low, high = self.a.bounds
-        return (high - low).norm().item()
 
 
 @dataclass(frozen=True)
@@ -557,13 +552,14 @@ def combine2d(kind: str, a: Domain, b: Domain) -> Planar:
         )
     # Points closer than this, relative to the size of the coordinates, count as equal.
     tolerance = 1e-12 * max(first.scale, second.scale)
-    parts = _parts(first, second, tolerance)
-    kept = [_kept(kind, part, which) for which in (0, 1) for part in parts[which]]
-    half = len(parts[0])
-    mine = [curve for curve in kept[:half] if curve is not None]
-    other = [curve for curve in kept[half:] if curve is not None]
+    parts = [*_parts(first, second, tolerance)]
+    kept = [[_kept(kind, part, which) for part in parts[which]] for which in (0, 1)]
+    mine, other = ([curve for curve in some if curve is not None] for some in kept)
     curves = merged([*mine, *_renamed(mine, other, tolerance)], tolerance)
-    _check_area(kind, a, b, curves)
+    area = math.fsum(curve.moment(curves[0].start) for curve in curves)
+    # Rounding errors may give an empty result an area of this size.
+    if not area > 1e-12 * min(a.measure, b.measure):
+        raise InputError(f"the {kind} of {a!r} and {b!r} is empty")
     # The R-disjunction would vanish on a common boundary, where the values of both sets are 0.
     inner = kind == "union" and any(part.shared < 0 for part in parts[0])
     form = None
@@ -573,33 +569,28 @@ def combine2d(kind: str, a: Domain, b: Domain) -> Planar:
     return Planar(tuple(curves), form, f"({a!r} {SIGNS[kind]} {b!r})")
 
 
-def _parts(a: Planar, b: Planar, tolerance: float) -> tuple[list[Part], list[Part]]:
-    first: list[list[tuple[Curve, list[Pair]]]] = [[] for _ in a.curves]
-    second: list[list[tuple[Curve, list[Pair]]]] = [[] for _ in b.curves]
+def _parts(a: Planar, b: Planar, tolerance: float) -> Iterator[list[Part]]:
+    """Yield the parts of the boundary of a, and those of the boundary of b."""
+    # For each curve those of the other boundary that may meet it, and the points where they do.
+    met: tuple[list[list[tuple[Curve, list[Pair]]]], ...] = (
+        [[] for _ in a.curves],
+        [[] for _ in b.curves],
+    )
     close = {*meeting(a.curves, b.curves, tolerance)}
     for i, j in meeting(a.curves, b.curves, 4 * tolerance):  # as far as `_shared` looks
         points = crossings(a.curves[i], b.curves[j], tolerance) if (i, j) in close else []
-        first[i].append((b.curves[j], points))
-        second[j].append((a.curves[i], points))
-    return _compared(a, b, first, tolerance), _compared(b, a, second, tolerance)
-
-
-def _compared(
-    mine: Planar, other: Planar, met: list[list[tuple[Curve, list[Pair]]]], tolerance: float
-) -> list[Part]:
-    """Return the parts of a boundary.
-
-    met: for each curve, those of the other boundary that may meet it, and the points where they do.
-    """
-    curves, shared = [], []
-    for curve, near in zip(mine.curves, met, strict=True):
-        points = [point for _, some in near for point in some]
-        for part in divided_at(curve, points, tolerance, 4 * tolerance):
-            curves.append(part)
-            shared.append(_shared(part, [one for one, _ in near], tolerance))
+        met[0][i].append((b.curves[j], points))
+        met[1][j].append((a.curves[i], points))
     middle = torch.tensor([0.5], dtype=torch.float64)
-    inside = other.encloses(torch.cat([curve.at(middle) for curve in curves])).tolist()
-    return [Part(*row) for row in zip(curves, inside, shared, strict=True)]
+    for mine, other, near in ((a, b, met[0]), (b, a, met[1])):
+        curves, shared = [], []
+        for curve, some in zip(mine.curves, near, strict=True):
+            points = [point for _, own in some for point in own]
+            parts = divided_at(curve, points, tolerance, 4 * tolerance)
+            curves += parts
+            shared += [_shared(part, [one for one, _ in some], tolerance) for part in parts]
+        inside = other.encloses(torch.cat([curve.at(middle) for curve in curves])).tolist()
+        yield [Part(*row) for row in zip(curves, inside, shared, strict=True)]
 
 
 def _shared(part: Curve, others: Sequence[Curve], tolerance: float) -> int:
@@ -647,14 +638,6 @@ def _renamed(mine: Sequence[Curve], other: Sequence[Curve], tolerance: float) ->
         names[name] = next(tag for tag in free if tag not in taken)
         taken.add(names[name])
     return [curve.named(names[curve.name]) for curve in other]
-
-
-def _check_area(kind: str, a: Domain, b: Domain, curves: Sequence[Curve]) -> None:
-    origin = curves[0].start if curves else (0.0, 0.0)
-    area = sum(curve.moment(origin) for curve in curves)
-    # Rounding errors may give an empty result an area of this size.
-    if not area > 1e-12 * min(a.measure, b.measure):
-        raise InputError(f"the {kind} of {a!r} and {b!r} is empty")
 
 
 KINDS = ("union", "difference", "intersection")

@@ -74,7 +74,14 @@ class FEM(Recipe):
             finite_element_solution,
         )
 
-        domain = _domain(problem)
+        domain = planar(problem.domain)
+        if len(problem.fields) > 1:
+            fields_of = ", ".join(problem.fields)
+            raise InputError(f"finite elements are for one equation, got the fields {fields_of}")
+        if domain is None:
+            raise InputError(
+                f"finite elements are for domains in the plane, got {problem.domain!r}"
+            )
         conditions = fem_conditions(problem, domain)
         fields: list[FiniteElements] = []
         changes: list[Change] = []
@@ -100,17 +107,6 @@ class FEM(Recipe):
         yield (mesh := mesh.refined())
         while 4 * mesh.triangles.nelements * self.degree**2 / 2 < 150_000:
             yield (mesh := mesh.refined())
-
-
-def _domain(problem: Problem) -> Planar:
-    if len(problem.fields) > 1:
-        raise InputError(
-            "finite elements are for one equation, got the fields " + ", ".join(problem.fields)
-        )
-    domain = planar(problem.domain)
-    if domain is None:
-        raise InputError(f"finite elements are for domains in the plane, got {problem.domain!r}")
-    return domain
 
 
 def _corners(mesh: "PlanarMesh", conditions: "FEMConditions") -> Iterator[tuple[int, int]]:

@@ -116,17 +116,9 @@ class Pending(Reference):
     def is_ready(self) -> bool:
         return "built" in vars(self)
 
-    @property
-    def source(self) -> str:  # type: ignore[override]
-        return self.built.source
-
-    @property
-    def error(self) -> float | None:  # type: ignore[override]
-        return self.built.error
-
-    @property
-    def points(self) -> tuple[Points, Tensor] | None:  # type: ignore[override]
-        return self.built.points
+    source = property(lambda pending: pending.built.source)
+    error = property(lambda pending: pending.built.error)
+    points = property(lambda pending: pending.built.points)
 
     def jet(self, points: Points, channels: Channels) -> Jet:
         return self.built.jet(points, channels)
