@@ -343,11 +343,9 @@ class SampleTree:
 
     Args:
         domain: the domain.
-        places: points (k, d), around which the first boxes are halved until their sides are small.
-        smallest: the largest side of the boxes around places, relative to the bounding box.
+        places: points (k, d), around which the first boxes are halved until their sides are 2⁻¹² of
+            those of the bounding box.
         seed: the seed of the points.
-        first: about the number of points in the first boxes, apart from those around places.
-        each: the number of points in every box.
 
     Attributes:
         pending: the points inside the domain at which the function is to be evaluated.
@@ -362,17 +360,9 @@ class SampleTree:
     integration (1990).
     """
 
-    def __init__(
-        self,
-        domain: Domain,
-        places: Coords | None = None,
-        smallest: float = 2.0**-12,
-        *,
-        seed: int = 0,
-        first: int = 1024,
-        each: int = 8,
-    ) -> None:
+    def __init__(self, domain: Domain, places: Coords | None = None, *, seed: int = 0) -> None:
         self.domain, self.evaluations, d = domain, 0, domain.dim
+        first, each = 1024, 8  # about the points in the first boxes, and those in every box
         self._low, self._high = domain.bounds
         self._generator = torch.Generator().manual_seed(seed)
         per_axis = max(1, round((first / each) ** (1 / d)))
@@ -386,7 +376,7 @@ class SampleTree:
         while places is not None and len(places):
             sides = (self._highs - self._lows) / size
             around = (places[:, None] >= self._lows) & (places[:, None] < self._highs)
-            chosen = around.all(dim=2).any(dim=0) & (sides.amax(dim=1) > smallest)
+            chosen = around.all(dim=2).any(dim=0) & (sides.amax(dim=1) > 2.0**-12)
             if not chosen.any():
                 break
             lows, highs = _halves(self._lows[chosen], self._highs[chosen], sides[chosen].argmax(1))

@@ -211,7 +211,7 @@ def test_boxes_are_halved_where_the_function_is():
     blind = refined(BOX, peak)
     assert blind.mean < 0.1 * exact  # no point of the first boxes is near the peak
     place = torch.tensor([[0.123, 2.2]], dtype=torch.float64)
-    tree = refined(BOX, peak, tolerance=0.02, places=place, smallest=2.0**-12)
+    tree = refined(BOX, peak, tolerance=0.02, places=place)
     assert tree.error <= 0.02 * tree.mean
     assert tree.mean == pytest.approx(exact, rel=0.1)
     assert tree.largest.tolist() == pytest.approx([0.123, 2.2], abs=3e-3)
