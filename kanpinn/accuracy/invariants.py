@@ -98,7 +98,9 @@ class InvariantMoments:
             places, weights = torch.empty(1, 0).double(), torch.ones(1).double()
         elif windows is not None and (intervals := windows.breaks(window)):
             low, high = domain.bounds
-            nodes, own = gauss_legendre(3 * (windows.members[window].degree + 1) // 2)
+            nodes, own = gauss_legendre(
+                3 * (windows.members[window].layers[-1].basis.degree + 1) // 2
+            )
             rules = []
             for axis, breaks in enumerate(intervals):
                 ends = low[axis] + (breaks.cpu().double() + 1) * (high[axis] - low[axis]) / 2

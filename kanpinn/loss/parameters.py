@@ -12,30 +12,45 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from kanpinn.geometry import Points
-from kanpinn.jets import Jet, Linearised, join
+from kanpinn.jets import Jet, join
 from kanpinn.linalg.qr import TriangularFactor
-from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.residuals import Residuals, frozen
 from kanpinn.loss.terms import ResidualTerm, Term
-from kanpinn.networks.network import Constants
+from kanpinn.networks.layer import Layer, Tape
+from kanpinn.networks.network import Constants, Network
 from kanpinn.networks.surrogate import Surrogate
+
+NO_FIT = "stopped: no start leads to a fit of the data"
 
 
 @dataclass(frozen=True, eq=False)
 class Parameters:
-    """Unknown parameters, K numbers: free ones, then the coefficients of the unknown numbers.
+    """Unknown parameters, K numbers in a vector.
+
+    They are free ones, the coefficients of the network of coefficient fields, and those of the
+    unknown numbers, in this order.
 
     Args:
-        free: initial values, or coefficients of fields, which are changed in place.
         constants: the unknown numbers; None if there are none.
+        coefficient: the network of coefficient fields; None if there are none.
+        surrogate: gives the inputs of this network, and the kinds of its fields.
+        free: initial values, which are changed in place.
     """
 
-    free: Sequence[Tensor]
     constants: Constants | None
+    coefficient: Network | None = None
+    surrogate: Surrogate | None = None
+    free: Sequence[Tensor] = ()
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers that have parameters."""
+        found = [] if self.coefficient is None else list(self.coefficient.output_layers)
+        return found if self.constants is None else [*found, self.constants]
 
     @property
     def _parts(self) -> list[Tensor]:
-        numbers = [] if self.constants is None else [self.constants.coefficients]
-        return [*self.free, *numbers]
+        return [*self.free, *(layer.coefficients for layer in self.layers)]
 
     @property
     @torch.no_grad()
@@ -60,7 +75,7 @@ class Parameters:
     def random(self, seed: int, start: int) -> Tensor:
         """Values (K,) for another start: random multiples of numbers' start values, see `Unknown`.
 
-        Free parameters are zero.
+        All other parameters are zero.
 
         Args:
             seed: of the solve.
@@ -73,34 +88,58 @@ class Parameters:
             values[len(values) - len(numbers) :] = numbers
         return values
 
+    def jets(self, p: Points, u: Jet, tape: Tape | None = None) -> list[Jet]:
+        """The scalar jets of the coefficient fields and the unknown numbers.
+
+        Args:
+            p: n points.
+            u: the jet of the fields there.
+            tape: records the layers whose Jacobian is wanted.
+        """
+        found, surrogate, channels = list[Jet](), self.surrogate, u.channels
+        if self.coefficient is not None and surrogate is not None:
+            inputs = p.once((surrogate, channels), lambda: surrogate.coordinates(p, channels))
+            c = self.coefficient.jet(inputs, tape)
+            kinds = surrogate.coefficients[u.value.shape[1] :]
+            found += [c[i] if one is None else one.of(c[i]) for i, one in enumerate(kinds)]
+        if self.constants is not None:
+            found += self.constants(u, tape).components()
+        return found
+
 
 @dataclass(frozen=True, eq=False)
 class WithParameters:
-    """An equation with the present values of unknown numbers.
+    """An equation of the fields with the present values of unknown parameters.
 
     Args:
-        equation: takes the jets of the fields, followed by those of the numbers.
-        constants: the numbers.
+        equation: takes the jets of the fields, followed by those of the parameters.
+        parameters: the parameters.
     """
 
     equation: Callable[[Points, Jet], Tensor]
-    constants: Constants
+    parameters: Parameters
 
     def __call__(self, p: Points, u: Jet) -> Tensor:
-        numbers = self.constants(u).map(Tensor.detach)
-        return self.equation(p, join([u, numbers]))
+        with torch.no_grad():
+            others = self.parameters.jets(p, u.map(Tensor.detach))
+        return self.equation(p, join([*u.components(), *others]))
 
-    def slopes(self, p: Points, u: Jet) -> tuple[Tensor, Tensor]:
-        """The derivatives of the residuals at n points, of which each row combines n / r.
-
-        Returns:
-            Those by the parts of the jet of the fields, (n, equations, parts, m), and those by the
-            coefficients c of the numbers, (r, equations, k).
-        """
-        found = Linearised.at(self.equation, p, self.constants.beside(u))
-        by_fields, by_numbers = found.slopes.tensor_split([u.value.shape[-1]], dim=-1)
-        by_row = by_numbers[:, :, 0].unflatten(0, (len(found.values), -1)).sum(dim=1)
-        return by_fields, by_row * self.constants.slopes
+    def rates(self, p: Points, u: Jet) -> Tensor:
+        """The derivatives of the residuals by the k parameters in layers, (rows, equations, k)."""
+        layers = self.parameters.layers
+        tape, modules = Tape(layers), (self.parameters.coefficient, self.parameters.constants)
+        with torch.enable_grad(), frozen(torch.nn.ModuleList(m for m in modules if m is not None)):
+            others = self.parameters.jets(p, u, tape)
+            residual = self.equation(p, join([*u.components(), *others]))
+        rows, equations = residual.shape
+        if not residual.requires_grad:
+            count = sum(layer.coefficients.numel() for layer in layers)
+            return residual.new_zeros(rows, equations, count)
+        columns = [
+            tape.jacobian(residual[:, e], retain=e + 1 < equations, sites=len(p) // rows)
+            for e in range(equations)
+        ]
+        return torch.stack(columns, dim=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,11 +172,6 @@ class MisfitModel:
     def variance(self) -> float:
         """The mean square of the data's misfit by degrees of freedom."""
         return self.loss / max(self.rows - len(self.newton), 1)
-
-    @property
-    def slight(self) -> float:
-        """The decrease of the loss by a step of a fifth of the numbers' standard deviations."""
-        return 0.2**2 * self.variance
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,9 +238,18 @@ class Measurements:
         model = Residuals(surrogate, self.terms).model(surrogate.network.output_layers)
         return TriangularFactor(model.factor.double().cpu())
 
+    @torch.no_grad()
     def misfit_is_smooth(self, surrogate: Surrogate) -> bool:
         """Whether a misfit varies smoothly between single points, unlike noise."""
-        return any(_is_smooth(term, surrogate) for term in self.terms)
+        few, surely = 16, 4.0  # points, and standard deviations
+        low, high = surrogate.low, surrogate.high
+        for term in self.terms:
+            if term.sites == 1 and term.rows >= few:
+                misfit = term.residual(surrogate, term.points).double().cpu()
+                places = ((term.points.coords - low) / (high - low)).double().cpu()
+                if likeness_of_neighbours(places, misfit) > surely:
+                    return True
+        return False
 
 
 def likeness_of_neighbours(places: Tensor, misfit: Tensor) -> float:
@@ -236,15 +279,3 @@ def likeness_of_neighbours(places: Tensor, misfit: Tensor) -> float:
     alike = (misfit * misfit[neighbour]).sum(dim=0) / squares.clamp(min=torch.finfo().tiny)
     count = len(places) * misfit.shape[1]
     return float(alike.mean()) * math.sqrt(count / (1 + mutual))
-
-
-@torch.no_grad()
-def _is_smooth(term: ResidualTerm, surrogate: Surrogate) -> bool:
-    """Whether the misfit of data at single points varies smoothly between them, unlike noise."""
-    few, surely = 16, 4.0  # points, and standard deviations
-    if term.sites > 1 or term.rows < few:
-        return False
-    misfit = term.residual(surrogate, term.points).double().cpu()
-    low, high = surrogate.low, surrogate.high
-    places = ((term.points.coords - low) / (high - low)).double().cpu()
-    return likeness_of_neighbours(places, misfit) > surely

@@ -70,8 +70,16 @@ class SeveralStarts(Stage):
     def step(self) -> Step:
         if self.tried < 0 or self.last:
             return self._descend()
-        layers = self.residuals.surrogate.network.output_layers
-        evaluations = self._from_data() if self.tried == 0 else self._from_random()
+        network = self.residuals.surrogate.network
+        layers = network.output_layers
+        set_coefficients(layers, torch.zeros_like(get_coefficients(layers)))
+        if self.tried == 0:
+            evaluations = self._from_data()
+        else:
+            if network.constants is not None:
+                numbers = Parameters(network.constants)
+                numbers.assign(numbers.random(self.seed, self.tried))
+            evaluations = self._followed(self.residuals, most=20)
         loss = self.residuals.loss()
         if loss < self.best_loss:
             self.best_loss, self.best = loss, get_coefficients(layers)
@@ -111,7 +119,6 @@ class SeveralStarts(Stage):
     def _from_data(self) -> int:
         """Descend with a weight of the equation that is raised in steps; count evaluations."""
         residuals, layers = self.residuals, self.residuals.surrogate.network.output_layers
-        set_coefficients(layers, torch.zeros_like(get_coefficients(layers)))
         model = [one for one in residuals.terms if not one.measured]
         data = [one for one in residuals.terms if one.measured]
         sizes = [
@@ -129,16 +136,6 @@ class SeveralStarts(Stage):
             if factor == 1.0:
                 return evaluations
             factor = min(10 * factor, 1.0)
-
-    def _from_random(self) -> int:
-        """Descend from random multiples of the unknown numbers' start values; count evaluations."""
-        network = self.residuals.surrogate.network
-        layers = network.output_layers
-        set_coefficients(layers, torch.zeros_like(get_coefficients(layers)))
-        if (constants := network.constants) is not None:
-            numbers = Parameters([], constants)
-            numbers.assign(numbers.random(self.seed, self.tried))
-        return self._followed(self.residuals, most=20)
 
     def _followed(self, residuals: Residuals, most: int) -> int:
         """Take steps until they lower the loss by less than 1%; return the evaluations."""

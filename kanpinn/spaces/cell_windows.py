@@ -2,7 +2,7 @@
 they solve.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, cast
@@ -14,7 +14,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry.domain import Domain, Piece
 from kanpinn.geometry.points import Batch, Points
 from kanpinn.geometry.product import PieceOverTime, at_one_time
-from kanpinn.jets import Channels, Coordinates, Jet
+from kanpinn.jets import Channels, Coordinates, Jet, derivatives_of_parts, jet_of_stacked
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.constraints import periodic_axes, refuse_unfit, refuse_weights
 from kanpinn.networks.layer import Layers, Tape
@@ -23,18 +23,23 @@ from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.spaces.cells.cells import CellLayer, Cells
 from kanpinn.spaces.cells.problem import CellProblem, problem_of_terms
 from kanpinn.spaces.cells.tree import Tree
-from kanpinn.spaces.evolution_terms import EvolutionTerms, order_in_time
+from kanpinn.spaces.evolution_terms import EvolutionTerms
 from kanpinn.spaces.function_space import space_of
-from kanpinn.spaces.jets_in_time import Inputs, in_time, time_of
-from kanpinn.spaces.windows import NetworkOfWindows, product_in_time, unusable_functions
+from kanpinn.spaces.jets_in_time import Inputs, in_time
+from kanpinn.spaces.windows import (
+    NetworkOfWindows,
+    order_in_time,
+    product_in_time,
+    unusable_functions,
+)
 
 
 @dataclass(frozen=True, eq=False)
 class AtMoment:
     """The residual of a term in space and time at one moment, a function of points in space.
 
-    Its fields are the motion of the m fields: their values, followed by their derivatives in time
-    up to the order p of the evolution.
+    Its fields are the state and rate of the m fields: their values, followed by their derivatives
+    in time up to the order p of the evolution.
 
     Args:
         term: the term in space and time.
@@ -46,21 +51,16 @@ class AtMoment:
     time: float
     order: int
 
-    def __call__(self, points: Points, motion: Jet) -> Tensor:
-        return self.term.equation(*self.at(points, motion))
+    def __call__(self, points: Points, state_and_rate: Jet) -> Tensor:
+        return self.term.equation(*self.at(points, state_and_rate))
 
-    def at(self, points: Points, motion: Jet) -> tuple[Points, Jet]:
+    def at(self, points: Points, state_and_rate: Jet) -> tuple[Points, Jet]:
         """The points in space and time, and the jets of the m fields there."""
-        jet, count = in_space_and_time(motion, self.term.channels), self.order + 1
+        jet, count = in_space_and_time(state_and_rate, self.term.channels), self.order + 1
         highest = max(2, jet.channels.order)
         powers = torch.eye(highest + 1, count).to(jet.value)  # (t - time)^r / r! at the moment
         there = in_time(jet, powers[:, None].unbind(), jet.value.shape[1] // count)
-        return points_at_time(points, self.time, self.term.points.names), there
-
-
-def points_at_time(points: Points, time: float, names: Sequence[str]) -> Points:
-    """Points in space at a moment; names: of all coordinates."""
-    return Batch.made_of(at_one_time(points, time, names[-1]))
+        return Batch.made_of(at_one_time(points, self.time, self.term.points.names[-1])), there
 
 
 def channels_in_space(channels: Channels) -> Channels:
@@ -77,21 +77,14 @@ def in_space_and_time(jet: Jet, channels: Channels) -> Jet:
         jet: with derivatives in space, see `channels_in_space`.
         channels: those in space and time.
     """
-    gradient, second, lines = jet.gradient, jet.second, None
-    if gradient is not None:
-        gradient = torch.nn.functional.pad(gradient, (0, 0, 0, 1))
-    if second is not None and channels.second == "diagonal":
-        second = torch.nn.functional.pad(second, (0, 0, 0, 1))
-    elif second is not None and channels.second == "hessian":
-        dim = channels.dim - 1
-        second = second.unflatten(1, (dim, dim))
-        second = torch.nn.functional.pad(second, (0, 0, 0, 1, 0, 1)).flatten(1, 2)
-    if channels.directions:
-        own, (count, fields) = jet.channels.directions, jet.value.shape
-        still = jet.value.new_zeros(count, channels.order, fields)  # along the time alone
-        along = {} if jet.lines is None else dict(zip(own, jet.lines.unbind(1), strict=True))
-        lines = torch.stack([along.get(one[:-1], still) for one in channels.directions], dim=1)
-    return Jet(channels, jet.value, gradient, second, lines)
+    parts = {tuple(terms): i for i, terms in enumerate(derivatives_of_parts(jet.channels))}
+    rows = jet.stacked()
+    index = []
+    for terms in derivatives_of_parts(channels):  # those in time alone vanish
+        still = tuple((orders[:-1], factor) for orders, factor in terms if not orders[-1])
+        index.append(parts.get(still, rows.shape[1]))
+    rows = torch.cat([rows, torch.zeros_like(rows[:, :1])], dim=1)
+    return jet_of_stacked(channels, rows[:, index])
 
 
 def at_moment(term: ResidualTerm, time: float) -> ResidualTerm:
@@ -103,7 +96,7 @@ def at_moment(term: ResidualTerm, time: float) -> ResidualTerm:
 def problem_in_space(
     terms: EvolutionTerms, domain: Domain, counted: Sequence[int], fields: int, order: int
 ) -> CellProblem:
-    """The problem in space of an evolution at its first moment, for the motion of all fields.
+    """The problem in space of an evolution at its first moment, for the state and rate.
 
     Args:
         terms: the terms of the evolution.
@@ -117,6 +110,12 @@ def problem_in_space(
     """
     space, start = space_of(domain), float(domain.bounds[0][-1])
 
+    def in_space(piece: Piece) -> Piece | None:
+        # None for the first or last moment, whose values a condition on the whole boundary has.
+        if isinstance(piece, PieceOverTime):
+            return piece.piece
+        return next((one for one in space.boundary.pieces if one.side == piece.side), None)
+
     def moved(term: ResidualTerm) -> ResidualTerm:
         coords, normals = term.points.coords[:, :-1], term.points.normals
         return replace(
@@ -124,21 +123,11 @@ def problem_in_space(
             points=Points(coords, space.names, None if normals is None else normals[:, :-1]),
             channels=channels_in_space(term.channels),
             equation=AtMoment(term, start, order),
-            pieces=tuple(filter(None, (_piece_in_space(piece, space) for piece in term.pieces))),
+            pieces=tuple(filter(None, map(in_space, term.pieces))),
         )
 
-    found = [moved(term) for term in (terms.equation, *terms.walls)]
+    found = [moved(term) for term in (terms.equation, *terms.boundary)]
     return problem_of_terms(found, space, counted, (order + 1) * fields)
-
-
-def _piece_in_space(piece: Piece, space: Domain) -> Piece | None:
-    """The piece of the boundary in space that belongs to a piece in space and time.
-
-    None for the first or last moment, of which a condition on the whole boundary has the values.
-    """
-    if isinstance(piece, PieceOverTime):
-        return piece.piece
-    return next((one for one in space.boundary.pieces if one.side == piece.side), None)
 
 
 class CellsInWindow(Network):
@@ -175,7 +164,7 @@ class CellsInWindow(Network):
         value, scale = coordinates.value[:, :-1], coordinates.scale[:-1]
         found = super().jet(Coordinates(channels_in_space(channels), value, scale), tape)
         found = in_space_and_time(found, channels)
-        return product_in_time(found, time_of(coordinates), self.modes)
+        return product_in_time(found, coordinates, self.modes)
 
 
 class CellWindows(NetworkOfWindows[CellsInWindow]):
@@ -252,11 +241,6 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
         return self.polynomials.degree
 
     @property
-    def parameter_count(self) -> int:
-        """The number of coefficients of all windows."""
-        return sum(one.layer.coefficients.numel() for one in self.members)
-
-    @property
     def pieces(self) -> Tensor:  # type: ignore[override]
         """The boxes of all cells and windows in a box in space and time, (c, 2, d) in [0, 1].
 
@@ -307,39 +291,7 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
         made.go_around(self.start.around)
         return made.to(self.ends.device)
 
-    @torch.no_grad()
-    def add(
-        self, end: float, tree: Tree, frames: Tensor, series: Tensor, first: bool = False
-    ) -> None:
-        """Add a window that begins at the end of the last one.
-
-        Args:
-            end: the end of the new window, in scaled time up to 2.
-            tree, frames: its cells, and the corners of their frames, (N, 2, d).
-            series: the coefficients of each Legendre polynomial, (modes, N, L, m).
-            first: True if the new window replaces all windows so far.
-        """
-        member = self._member(len(series))
-        member.layer.reset(tree, frames, series.movedim(0, 2).flatten(2))
-        if first:
-            self._of, self.ends = nn.ModuleList(), self.ends[:1]
-        for one in self.members:
-            one.requires_grad_(False)
-        self._of.append(member)
-        self.ends = torch.cat([self.ends, self.ends.new_tensor([end])])
-
-    def _member(self, modes: int) -> CellsInWindow:
+    def member(self, modes: int) -> CellsInWindow:
+        """A new network for a window, on the first cells, with a number of polynomials in time."""
         layer = CellLayer(self.start, self.polynomials, modes * self.fields)
         return CellsInWindow(layer.to(self.ends), modes)
-
-    def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        # A saved network may have other numbers of windows and of polynomials in time. Each layer
-        # takes over the saved tree itself.
-        ends = state[prefix + "ends"]
-        names = [f"{prefix}_of.{i}.layers.0.coefficients" for i in range(len(ends) - 1)]
-        members = [self._member(state[name].shape[2] // self.fields) for name in names]
-        self._of, self.ends = nn.ModuleList(members), torch.empty_like(ends)
-        super()._load_from_state_dict(state, prefix, *args)
-
-    def prepare(self, x: Tensor) -> None:
-        """Do nothing: the cells cover the bounding box of the domain wherever the points are."""

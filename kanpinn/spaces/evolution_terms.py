@@ -13,36 +13,40 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets import Channels, Jet, Linearised, jet_of, zero_jet
+from kanpinn.jets import Channels, Coordinates, Jet, Linearised, zero_jet
 from kanpinn.loss.terms import PROBE_POINTS, ResidualTerm, Term
-from kanpinn.networks.constraints import at_start
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, prescribed_data
-from kanpinn.spaces.jets_in_time import powers_in_time
+from kanpinn.spaces.jets_in_time import at_times, powers_in_time
 
 
 @dataclass(frozen=True, eq=False)
 class EvolutionTerms:
-    """The terms of a loss by their part in an evolution.
+    """The terms of a loss by their part in an evolution, at points with 64 bits in main memory.
 
-    equation: the equation. initial: the conditions at the first moment. walls: those that hold at
-    all times, with one point for each place. algebraic: the numbers of the fields of which no
+    equation: the equation. initial: the conditions at the first moment. boundary: those that hold
+    at all times, with one point for each place. algebraic: the numbers of the fields of which no
     equation has a derivative in time.
     """
 
     equation: ResidualTerm
     initial: Sequence[ResidualTerm]
-    walls: Sequence[ResidualTerm]
+    boundary: Sequence[ResidualTerm]
     algebraic: Sequence[int] = ()
 
-    def in_float64(self) -> "EvolutionTerms":
-        """The terms at points with 64 bits, in the main memory."""
 
-        def moved(term: ResidualTerm) -> ResidualTerm:
-            return replace(term, points=term.points.to(torch.float64, "cpu"))
+def as_residual_term(term: Term, method: str) -> ResidualTerm:
+    """Return the term if it is a sum of squared residuals.
 
-        initial, walls = ([moved(one) for one in some] for some in (self.initial, self.walls))
-        return replace(self, equation=moved(self.equation), initial=initial, walls=walls)
+    Args:
+        term: a term of the loss.
+        method: the name of the method that needs such a term, for the error message.
+
+    Raises:
+        InputError: for an energy.
+    """
+    if not isinstance(term, ResidualTerm):
+        raise InputError(f"{method}: the term {term.name} is no mean of squared residuals")
+    return term
 
 
 def sorted_terms(terms: Sequence[Term], surrogate: Surrogate) -> EvolutionTerms:
@@ -53,30 +57,36 @@ def sorted_terms(terms: Sequence[Term], surrogate: Surrogate) -> EvolutionTerms:
             times together; the message names it.
     """
     low, high = (float(corner[-1]) for corner in surrogate.domain.bounds)
-    equation, *others = [as_residual_term(term, "march") for term in terms]
-    rounding = 4 * torch.finfo(equation.points.coords.dtype).eps * max(abs(low), abs(high))
-    same = max(1e-9 * (high - low), rounding)
-    initial, walls = [], []
+    precision = torch.finfo(terms[0].points.coords.dtype).eps
+    same = max(1e-9 * (high - low), 4 * precision * max(abs(low), abs(high)))
+    known = [as_residual_term(term, "march") for term in terms]
+    equation, *others = [replace(t, points=t.points.to(torch.float64, "cpu")) for t in known]
+    initial, boundary = [], []
     for term in others:
-        moments = term.points.coords[:, -1].view(-1, term.sites)
+        moments, why = term.points.coords[:, -1].view(-1, term.sites), ""
+        lasts = float(moments.max() - moments.min()) > same or len(moments) == 1
         if term.points.data is not None:
-            raise InputError(_refusal(term, "it is about data at given points"))
-        if bool(((moments - moments[:, :1]).abs() > same).any()):
-            raise InputError(_refusal(term, "it ties different times together"))
-        if float((moments - low).abs().max()) <= same:
+            why = "it is about data at given points"
+        elif bool(((moments - moments[:, :1]).abs() > same).any()):
+            why = "it ties different times together"
+        elif float((moments - low).abs().max()) <= same:
             initial.append(term)
-        elif float(moments.max() - moments.min()) > same or len(moments) == 1:
-            if not _holds_at_all_times(term, low, high):
-                raise InputError(_refusal(term, "it does not hold at all times"))
-            walls.append(_once_for_each_place(term))
-        else:
-            raise InputError(_refusal(term, "it is about one moment"))
+        elif not lasts:
+            why = "it is about one moment"
+        elif not _holds_at_all_times(term, low, high):
+            why = "it does not hold at all times"
+        else:  # once for each place in space
+            places = term.points.coords[:, :-1].reshape(term.rows, -1).numpy()
+            first = np.unique(places, axis=0, return_index=True)[1] if places.size else [0]
+            boundary.append(term.chosen(torch.as_tensor(first)))
+        if why:
+            raise InputError(f"the term {term.name} cannot be solved in windows of time: {why}")
     if not initial:
         raise InputError(
             "march starts from initial values, such as kp.Initial(domain, value): the problem has "
             f"none where {surrogate.domain.names[-1]}, the last coordinate, begins"
         )
-    return EvolutionTerms(equation, initial, walls)
+    return EvolutionTerms(equation, initial, boundary)
 
 
 def _holds_at_all_times(term: ResidualTerm, low: float, high: float) -> bool:
@@ -97,36 +107,6 @@ def _holds_at_all_times(term: ResidualTerm, low: float, high: float) -> bool:
     return bool(lasting) and min(lasting) >= 1 - gap
 
 
-def as_residual_term(term: Term, method: str) -> ResidualTerm:
-    """Return the term if it is a sum of squared residuals.
-
-    Args:
-        term: a term of the loss.
-        method: the name of the method that needs such a term, for the error message.
-
-    Raises:
-        InputError: for an energy.
-    """
-    if not isinstance(term, ResidualTerm):
-        raise InputError(f"{method}: the term {term.name} is no mean of squared residuals")
-    return term
-
-
-def _refusal(term: Term, why: str) -> str:
-    return f"the term {term.name} cannot be solved in windows of time: {why}"
-
-
-def _once_for_each_place(term: ResidualTerm) -> ResidualTerm:
-    """The term with one of its rows for each place in space."""
-    places = term.points.coords[:, :-1].reshape(term.rows, -1)
-    if places.shape[1] == 0:
-        return term.chosen(torch.zeros(1, dtype=torch.long))
-    _, which = torch.unique(places, dim=0, return_inverse=True)
-    order = torch.arange(term.rows, device=which.device)
-    first = which.new_full((int(which.max()) + 1,), term.rows)
-    return term.chosen(first.scatter_reduce(0, which, order, "amin"))
-
-
 def initial_values(terms: Sequence[ResidualTerm], points: Points, fields: int) -> Tensor:
     """The values of the fields at the first moment, and their rates, that the terms prescribe.
 
@@ -141,17 +121,10 @@ def initial_values(terms: Sequence[ResidualTerm], points: Points, fields: int) -
     Returns:
         (2, n, m).
     """
-    both = [linear_in_state(term, with_normals(points), fields) for term in terms]
-    matrices, rights = zip(*both, strict=True)
-    found = torch.linalg.pinv(torch.cat(matrices, dim=1)) @ torch.cat(rights, dim=1)[..., None]
+    both = [linear_in_state(term, points, fields) for term in terms]
+    matrices, values = zip(*both, strict=True)
+    found = torch.linalg.pinv(torch.cat(matrices, dim=1)) @ torch.cat(values, dim=1)[..., None]
     return -found[..., 0].unflatten(1, (2, fields)).movedim(1, 0)
-
-
-def with_normals(points: Points) -> Points:
-    """Points at the first moment with the outward normals of the domain there."""
-    backwards = torch.zeros_like(points.coords)
-    backwards[:, -1] = -1
-    return Points(points.coords, points.names, backwards)
 
 
 def linear_in_state(term: ResidualTerm, points: Points, fields: int) -> tuple[Tensor, Tensor]:
@@ -159,33 +132,18 @@ def linear_in_state(term: ResidualTerm, points: Points, fields: int) -> tuple[Te
 
     Args:
         term: the term.
-        points: n points.
+        points: n points at the first moment, where normals are those of the domain's beginning.
         fields: the number of fields m.
 
     Returns:
         The matrix at each point, (n, equations, 2 m), and the residuals of zero, (n, equations).
     """
+    backwards = torch.zeros_like(points.coords)
+    backwards[:, -1] = -1
     channels = term.channels | Channels(points.names, gradient=True)
-    linear = Linearised.at_zero(term.equation, points, channels, fields)
+    there = replace(points, normals=backwards)
+    linear = Linearised.at_zero(term.equation, there, channels, fields)
     return linear.slopes[:, :, [0, channels.dim]].flatten(2), linear.values
-
-
-def order_in_time(problem: BoundaryValueProblem) -> int:
-    """Return the order in time of the initial data: 2 with initial rates, 1 without.
-
-    Raises:
-        InputError: where only some fields have initial rates.
-    """
-    data = prescribed_data(problem)
-    rates = {
-        any(one.rate is not None for one in data[name] if at_start(one)) for name in problem.fields
-    }
-    if len(rates) > 1:
-        raise InputError(
-            f"a network in time windows takes initial rates for all fields or for none, "
-            f"{type(problem).__name__} has them for some"
-        )
-    return 2 if rates.pop() else 1
 
 
 def with_orders(terms: EvolutionTerms, fields: int, order: int, scheme: str) -> EvolutionTerms:
@@ -201,11 +159,34 @@ def with_orders(terms: EvolutionTerms, fields: int, order: int, scheme: str) -> 
         InputError: for an equation with a derivative of higher order in time, or of lower order
             than its initial rates need, or for algebraic fields and Gauss stages.
     """
-    sizes = _sizes_by_order(terms.equation, fields)
-    _check_order(terms.equation, _highest(sizes), order)
+    # The sizes of the coefficients of the derivatives in time, (orders, equations, fields), from a
+    # linearisation around a wave.
+    equation, points = terms.equation, terms.equation.points[:PROBE_POINTS]
+    channels, name = equation.channels, points.names[-1]
+    slopes = Linearised.at(equation.equation, points, _wave(points, channels, fields)).slopes
+    powers = powers_in_time(_wave(points, channels, fields, 0.0), channels.derivative_order)
+    parts = [(slopes * power.stacked()[:, None]).sum(dim=2) for power in powers]
+    sizes = torch.stack([one.abs().amax(dim=0) for one in parts])
+    small = 1e-8  # relative to the largest coefficient of the equation
+    occurs = (sizes > small * sizes.amax(dim=(0, 2), keepdim=True)).any(dim=2).any(dim=1)
+    highest = int(occurs.nonzero().max()) if occurs.any() else 0
+    if highest < order == 2:
+        raise InputError(
+            f"the initial rates are for an equation of order 2 in {name}, and this one has order "
+            f"{highest}; kp.laplacian(u) contains the second derivative in {name}, too"
+        )
+    if highest > order:
+        raise InputError(
+            f"the equation has a derivative of order {highest} in {name}, "
+            + (
+                "and march is for equations of order 1 or 2"
+                if highest > 2
+                else "so that march needs initial rates, such as kp.Initial(domain, value, rate)"
+            )
+        )
     # Coefficients may be tiny, but those of derivatives that do not occur are zero.
-    occurs = (sizes[1:] > 0).any(dim=0).any(dim=0)
-    algebraic = (~occurs).nonzero().flatten().tolist() if order == 1 else []
+    absent = ~(sizes[1:] > 0).any(dim=0).any(dim=0)
+    algebraic = absent.nonzero().flatten().tolist() if order == 1 else []
     if algebraic and scheme == "gauss":
         raise InputError(
             'scheme must be "radau" where no equation has a derivative in time of a field, as here '
@@ -214,58 +195,17 @@ def with_orders(terms: EvolutionTerms, fields: int, order: int, scheme: str) -> 
     return replace(terms, algebraic=algebraic)
 
 
-def _check_order(equation: ResidualTerm, found: int, order: int) -> None:
-    """Check that an equation has the order in time for which its initial data are."""
-    name = equation.points.names[-1]
-    if found < order == 2:
-        raise InputError(
-            f"the initial rates are for an equation of order 2 in {name}, and this one has order "
-            f"{found}; kp.laplacian(u) contains the second derivative in {name}, too"
-        )
-    if found <= order:
-        return
-    raise InputError(
-        f"the equation has a derivative of order {found} in {name}, "
-        + (
-            "and march is for equations of order 1 or 2"
-            if found > 2
-            else "so that march needs initial rates, such as kp.Initial(domain, value, rate)"
-        )
-    )
+def _wave(points: Points, channels: Channels, fields: int, in_time: float = 1.0) -> Jet:
+    """The jet of fields that do not vanish anywhere, with all derivatives: e^(Σ x_i / scale_i).
 
-
-def _highest(sizes: Tensor) -> int:
-    """The highest order of the derivatives in time, from `_sizes_by_order`."""
-    small = 1e-8  # relative to the largest coefficient of the equation
-    occurs = (sizes > small * sizes.amax(dim=(0, 2), keepdim=True)).any(dim=2).any(dim=1)
-    return int(occurs.nonzero().max()) if occurs.any() else 0
-
-
-def _sizes_by_order(equation: ResidualTerm, fields: int) -> Tensor:
-    """The sizes of the coefficients of the derivatives in time, by linearising around a wave.
-
-    Returns:
-        (orders, equations, fields).
+    in_time: 0 for a wave in space that is constant in time.
     """
-    points, channels = equation.points[:PROBE_POINTS], equation.channels
-    scales = points.coords.abs().amax(dim=0).clamp_min(1e-300)
-
-    def wave(coords: Tensor) -> Tensor:
-        return (coords / scales).sum(dim=1, keepdim=True).exp()
-
-    def still(coords: Tensor) -> Tensor:
-        return wave(torch.cat([coords[:, :-1], 0 * coords[:, -1:]], dim=1))
-
-    def same(t: Tensor) -> Tensor:
-        return t.expand(*t.shape[:-1], fields)
-
-    jet = jet_of(wave, points.coords, channels).map(same)
-    slopes = Linearised.at(equation.equation, points, jet).slopes
-    space = jet_of(still, points.coords, channels).map(same)
-    sizes = []
-    for power in powers_in_time(space, channels.derivative_order):
-        sizes.append((slopes * power.stacked()[:, None]).sum(dim=2).abs().amax(dim=0))
-    return torch.stack(sizes)
+    factors = 1 / points.coords.abs().amax(dim=0).clamp_min(1e-300)
+    factors[-1] *= in_time
+    coordinates = Coordinates(channels, points.coords, torch.ones_like(factors)).dense()
+    exponent = coordinates.map(lambda t: (t * factors).sum(dim=-1, keepdim=True))
+    wave = exponent.chain([exponent.value.exp()] * 5)
+    return wave.map(lambda t: t.expand(*t.shape[:-1], fields))
 
 
 @dataclass(frozen=True)
@@ -337,7 +277,9 @@ class TimeScales:
 
 
 @torch.no_grad()
-def time_scales_of(terms: EvolutionTerms, surrogate: Surrogate, tolerance: float) -> TimeScales:
+def time_scales_of(
+    terms: EvolutionTerms, surrogate: Surrogate, fields: int, tolerance: float
+) -> TimeScales:
     """The intervals of time that resolve the terms, for fields that are constant in time.
 
     The terms are sampled at 2048 moments and at most 16 places. A pulse is missed if it is shorter
@@ -345,7 +287,8 @@ def time_scales_of(terms: EvolutionTerms, surrogate: Surrogate, tolerance: float
 
     Args:
         terms: the terms.
-        surrogate: gives the domain, the fields, and the data that are built in.
+        surrogate: gives the domain and the data that are built in.
+        fields: their number m.
         tolerance: that of the march. Polynomials in the intervals fit each sampled function to a
             tenth of it, but not less than 1e-6 and not more than 1e-3, in units of its range.
     """
@@ -353,60 +296,40 @@ def time_scales_of(terms: EvolutionTerms, surrogate: Surrogate, tolerance: float
     low, high = (float(corner[-1]) for corner in surrogate.domain.bounds)
     parts = (torch.arange(moments, dtype=torch.float64) + 0.5) / moments
     times = low + (high - low) * parts
-    every = terms.equation, *terms.walls
-    found = [_samples(term, surrogate, times, places) for term in every]
+    every = terms.equation, *terms.boundary
+    found = [_samples(term, surrogate, fields, times, places) for term in every]
     small = min(1e-3, max(tolerance / 10, 1e-6))
     return TimeScales.of_samples(torch.cat(found, dim=1), low, high - low, small)
 
 
-def _samples(term: ResidualTerm, surrogate: Surrogate, times: Tensor, most: int) -> Tensor:
+def _samples(
+    term: ResidualTerm, surrogate: Surrogate, fields: int, times: Tensor, most: int
+) -> Tensor:
     """The residuals of a term at some places for two constant fields, zero and a wave.
 
     Args:
         term: the term.
-        surrogate: see `time_scales_of`.
+        surrogate, fields: see `time_scales_of`.
         times: the k times.
         most: the largest number of places.
 
     Returns:
         (k, c): the residuals of zero, and the differences between those of the wave and these, each
-        in units of its range. Those that are constant are left out.
+        in units of its range. Those that are constant or infinite are left out.
     """
     chosen = torch.randperm(term.rows, generator=torch.Generator().manual_seed(0))[:most]
-    places, count, fields = term.chosen(chosen).points, len(times), surrogate.network.width[-1]
-    coords = places.coords.repeat(count, 1)
-    coords[:, -1] = times.repeat_interleave(len(places))
-    normals = None if places.normals is None else places.normals.repeat(count, 1)
-    points = Points(coords, places.names, normals)
-
-    def residual(still: Jet) -> Tensor:
+    places, count, rounding = term.chosen(chosen).points, len(times), 1e-9
+    points, residuals = at_times(places, times), []
+    constant = zero_jet(term.channels, places.coords, fields), _wave(places, term.channels, fields)
+    for still in constant:
         jet = still.map(lambda t: t.repeat(count, *(1 for _ in t.shape[1:])))
         if surrogate.output is not None:
             jet = surrogate.output.apply(points, jet)
-        return term.equation(points, jet).reshape(count, -1)
-
-    none = residual(zero_jet(term.channels, places.coords, fields))
+        residuals.append(term.equation(points, jet).reshape(count, -1))
+    none, wave = residuals
     none = none.nan_to_num(0.0, 0.0, 0.0)  # a term may divide by a field
-    wave = residual(_wave(term, places, fields))
-    size = none.abs().amax(dim=0)
-    return torch.cat([_scaled(none, size), _scaled(wave - none, size + wave.abs().amax(dim=0))], 1)
-
-
-def _scaled(samples: Tensor, sizes: Tensor) -> Tensor:
-    """Functions of time in units of their ranges, without those that are constant or infinite.
-
-    samples: (k, c). sizes: of the numbers whose rounding errors they have, (c,).
-    """
-    rounding = 1e-9
-    ranges = samples.amax(dim=0) - samples.amin(dim=0)
+    size, both = none.abs().amax(dim=0), torch.cat([none, wave - none], dim=1)
+    sizes = torch.cat([size, size + wave.abs().amax(dim=0)])  # of numbers with rounding errors
+    ranges = both.amax(dim=0) - both.amin(dim=0)
     moving = ranges.isfinite() & (ranges > rounding * sizes)
-    return samples[:, moving] / ranges[moving]
-
-
-def _wave(term: ResidualTerm, places: Points, fields: int) -> Jet:
-    """The jet of fields that do not vanish anywhere, with all derivatives."""
-    scales = places.coords.abs().amax(dim=0).clamp_min(1e-300)
-    wave = jet_of(
-        lambda x: (x / scales).sum(dim=1, keepdim=True).exp(), places.coords, term.channels
-    )
-    return wave.map(lambda t: t.expand(*t.shape[:-1], fields))
+    return both[:, moving] / ranges[moving]

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -21,16 +21,16 @@ from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.basis import BSplines
 from kanpinn.networks.surrogate import CoordinateBox, Surrogate
 from kanpinn.spaces.evolution_terms import EvolutionTerms, initial_values
-from kanpinn.spaces.galerkin import System
-from kanpinn.spaces.products import ProductSpace, product_system
-from kanpinn.spaces.splines import (
-    ElementSpace,
+from kanpinn.spaces.galerkin import (
+    System,
     at_places,
     direct_system,
     global_space,
     moment_space,
     spline_space,
 )
+from kanpinn.spaces.jets_in_time import at_times
+from kanpinn.spaces.products import ProductSpace, product_system
 from kanpinn.spaces.windows import Separable, SeparableKAN, Windows
 
 
@@ -217,22 +217,12 @@ class FunctionSpace:
     @property
     def degree(self) -> int:
         """The degree of the splines, or that of the output layer."""
-        return self.network.members[-1].degree
+        return self.network.members[-1].layers[-1].basis.degree
 
     @property
     def counts(self) -> tuple[int, ...]:
         """The numbers of intervals of splines in each coordinate; () for other functions."""
         return tuple(len(breaks) - 1 for breaks in self.breaks)
-
-    @property
-    def count(self) -> int:
-        """The number of products of intervals; 0 for other functions than splines."""
-        return math.prod(self.counts) if self.breaks else 0
-
-    @property
-    def named(self) -> str:
-        """The numbers of intervals in words; "" for other functions."""
-        return " × ".join(map(str, self.counts)) + " intervals" if self.breaks else ""
 
     @property
     def is_finest(self) -> bool:
@@ -253,7 +243,8 @@ class FunctionSpace:
         """A network for a window, with one polynomial, on these intervals."""
         made = self.network.member(1)
         if self.breaks:
-            made.place(self._splines)
+            splines = self._splines
+            made.layers[0].reset(splines if len(splines) > 1 else splines[0])  # type: ignore[arg-type]
         elif self.network.in_space:
             made.prepare(self.surrogate.inputs_at(self.rule[0]))
         return made
@@ -261,10 +252,10 @@ class FunctionSpace:
     @cached_property
     def _splines(self) -> list[BSplines]:
         """The splines of each axis."""
-        found, degree = [], self.degree
+        degree, found = self.degree, []
         for axis, breaks in enumerate(self.breaks):
             before, after = breaks[:1].repeat(degree), breaks[-1:].repeat(degree)
-            if axis in self.network.around:  # knots go on around the circle
+            if axis in self.network.around:  # the knots go on around a circle
                 length = breaks[-1] - breaks[0]
                 before, after = breaks[-degree - 1 : -1] - length, breaks[1 : degree + 1] + length
             found.append(BSplines(torch.cat([before, breaks, after])[None], degree))
@@ -281,7 +272,7 @@ class FunctionSpace:
         return Points(coords, domain.names), weights
 
     @cached_property
-    def system(self) -> System:
+    def system(self) -> System[Any]:
         """The equations in the space."""
         terms, surrogate, order = self.terms, self.surrogate, self.network.order
         if len(self.breaks) > 1:
@@ -299,13 +290,14 @@ class FunctionSpace:
     def initial(self) -> tuple[Tensor, Tensor]:
         """The coefficients of the initial values, (order, n, m), and the errors in each element."""
         system = self.system
-        points = system.interior.points(system.space.places.coords[:1, -1])
+        places = system.space.places
+        points = at_times(places, places.coords[:1, -1])
         data = system.interior.data(points)
-        wanted = initial_values(self.terms.initial, points, system.fields)
+        wanted = initial_values(self.terms.initial, points, system.space.fields)
         values = [wanted[0] - data.value]
         if system.order == 2:
             values.append(wanted[1] - data.gradient[:, -1])  # type: ignore[index]
-        found, _ = self._projected(values)
+        found = torch.stack([system.projection(one) for one in values])
         found = system.consistent(found, float(points.coords[0, -1]))
         return found, system.by_elements(system.space.values(found[:1]) - values[0])
 
@@ -314,28 +306,16 @@ class FunctionSpace:
 
         states: (b, n, m).
         """
-        space, other = self.system.space, old.system.space
+        system, space, other = self.system, self.system.space, old.system.space
         if isinstance(space, ProductSpace) and isinstance(other, ProductSpace):
             values = other.values_at(states, [axis.places for axis in space.line])
         else:
             channels = Channels(self.surrogate.domain.names)
-            spread, pattern = cast(ElementSpace, other).spread, cast(SeparableKAN, old.pattern)
+            spread, pattern = other.spread, cast(SeparableKAN, old.pattern)
             there = at_places(self.surrogate, pattern, space.places, channels, spread)
             values = there.values(states).unflatten(-1, (len(states), -1)).movedim(1, 0)
-        return self._projected(list(values.unbind(0)))
-
-    def _projected(self, values: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """The coefficients of values at the places, (b, n, m), and the first one's error."""
-        system = self.system
         found = torch.stack([system.projection(one) for one in values])
-        gap = system.space.values(found[:1]) - values[0]
-        return found, system.by_elements(gap)
-
-    def size(self, state: Tensor, time: float) -> float:
-        """The root mean square of the solution at a time, with coefficients (order, n, m)."""
-        interior = self.system.interior
-        data = interior.data(interior.points(torch.tensor([time]).double()))
-        return self.system.norm(self.system.space.values(state[:1]) + data.value)
+        return found, system.by_elements(space.values(found[:1]) - values[0])
 
     def error(self, errors: Tensor) -> float:
         """The root mean square over space of errors in each element, (E,)."""

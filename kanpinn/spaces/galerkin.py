@@ -1,27 +1,34 @@
-"""Galerkin's method for an evolution in a trial space: places, terms, and the linear systems of
-the stages.
+"""Galerkin's method for an evolution: trial spaces by elements (splines in one coordinate, random
+functions, time alone), terms at places, boundary conditions, and the linear systems of the stages.
 """
 
-import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from functools import cached_property
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import lapack
+from scipy.linalg import get_lapack_funcs
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
-from kanpinn.jets import Channels, Jet, Linearised
+from kanpinn.geometry.rules import gauss_legendre
+from kanpinn.jets import Channels, Jet, Linearised, derivatives_of_parts, total
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.spaces.jets_in_time import in_time
+from kanpinn.spaces.evolution_terms import EvolutionTerms, initial_values
+from kanpinn.spaces.jets_in_time import at_times, in_time, powers_in_time
 from kanpinn.spaces.time_schemes import at_moments, stages
+from kanpinn.spaces.windows import SeparableKAN
+
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,18 +42,14 @@ class TrialSpace(ABC):
         weights: of the quadrature rule in space, (E, q) for E elements with q places each.
         like: a jet at the places, for its channels.
         size: the number of functions n.
+        fields: the number of fields m.
     """
 
     places: Points
     weights: Tensor
     like: Jet
     size: int
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """The numbers of elements and of places in each of them."""
-        elements, q = self.weights.shape
-        return elements, q
+    fields: int
 
     @abstractmethod
     def jet(self, y: Tensor) -> Jet:
@@ -71,67 +74,34 @@ class TrialSpace(ABC):
 MultiIndex = tuple[int, ...]  # the order of the derivative in each coordinate
 
 
-def multi_indices(dim: int, order: int) -> Iterator[MultiIndex]:
-    """Yield the multi-indices of all partial derivatives of a total order."""
-    for one in itertools.product(range(order + 1), repeat=dim):
-        if sum(one) == order:
-            yield one
-
-
-def parts_from(channels: Channels, derivative: Callable[[MultiIndex], Tensor]) -> list[Tensor]:
-    """The parts of the jet of a function with given partial derivatives.
+def parts_from(channels: Channels, derivative: Callable[[MultiIndex], Tensor]) -> Tensor:
+    """The stacked parts of the jet of a function with given partial derivatives, (n, parts, …).
 
     Args:
         channels: those of the jet.
-        derivative: gives the partial derivatives, (n, m) each.
+        derivative: gives the partial derivatives, (n, …) each.
     """
-    dim = channels.dim
-
-    def at(*axes: int) -> Tensor:
-        return derivative(tuple(axes.count(axis) for axis in range(dim)))
-
-    found = [at()]
-    if channels.gradient:
-        found.append(torch.stack([at(i) for i in range(dim)], dim=1))
-    if channels.second in ("laplacian", "diagonal"):
-        second = torch.stack([at(i, i) for i in range(dim)], dim=1)
-        whole = channels.second == "laplacian"
-        found.append(second.sum(dim=1, keepdim=True) if whole else second)
-    elif channels.second == "hessian":
-        found.append(torch.stack([at(i, j) for i in range(dim) for j in range(dim)], dim=1))
-    if channels.directions:
-        lines = [
-            torch.stack(
-                [_along(direction, order, derivative) for order in range(1, channels.order + 1)],
-                dim=1,
-            )
-            for direction in channels.directions
-        ]
-        found.append(torch.stack(lines, dim=1))
-    return found
+    rows = []
+    for terms in derivatives_of_parts(channels):
+        each = ((derivative(index), factor) for index, factor in terms)
+        rows.append(total(one if factor == 1 else factor * one for one, factor in each))
+    return torch.stack(rows, dim=1)
 
 
-def unit_parts(channels: Channels, index: MultiIndex) -> Tensor:
-    """The parts of the jet of a function of which one partial derivative is 1 and all others 0.
+def coefficients_of_derivatives(slopes: Tensor, channels: Channels) -> dict[MultiIndex, Tensor]:
+    """The coefficients of partial derivatives, from those of the parts of a stacked jet.
+
+    slopes: (…, parts, m).
 
     Returns:
-        All parts, one after the other.
+        (…, m) for each derivative that the jet carries.
     """
-    parts = parts_from(channels, lambda one: torch.full((1, 1), float(one == index)).double())
-    return torch.cat([part.flatten() for part in parts])
-
-
-def _along(
-    direction: tuple[float, ...], order: int, derivative: Callable[[MultiIndex], Tensor]
-) -> Tensor:
-    """The derivative of an order along a direction."""
-    terms = []
-    for index in multi_indices(len(direction), order):
-        factor = math.prod(v**r for v, r in zip(direction, index, strict=True))
-        if factor:
-            count = math.factorial(order) / math.prod(math.factorial(r) for r in index)
-            terms.append(count * factor * derivative(index))
-    return torch.stack(terms).sum(dim=0)
+    found: dict[MultiIndex, Tensor] = {}
+    for part, terms in enumerate(derivatives_of_parts(channels)):
+        for index, factor in terms:
+            one = factor * slopes[..., part, :]
+            found[index] = found[index] + one if index in found else one
+    return found
 
 
 def errors_of_waves(
@@ -178,17 +148,12 @@ def _symbols(
     channels: Channels, linearised: Tensor, axis: int, wave: Tensor, rate: float
 ) -> Tensor:
     """The linearised residuals of the waves, (G, equations, m)."""
-
-    def derivative(index: MultiIndex) -> Tensor:
-        *space, time = index
-        mixed = sum(space) > space[axis]
-        return (0 * wave if mixed else wave ** space[axis] * rate**time)[:, None]
-
-    parts = [part.flatten(1) for part in parts_from(channels, derivative)]
-    return torch.einsum("gepf,ep->egf", linearised.to(wave), torch.cat(parts, dim=1))
-
-
-Array = NDArray[Any]
+    symbols = torch.zeros((), dtype=wave.dtype)
+    for index, slopes in coefficients_of_derivatives(linearised, channels).items():
+        if sum(index[:-1]) == index[axis]:  # no derivative by another coordinate
+            factors = wave ** index[axis] * rate ** index[-1]
+            symbols = symbols + slopes.to(wave) * factors[:, None]
+    return symbols.movedim(1, 0)
 
 
 Solve = Callable[[Array], Array]  # right-hand side (unknowns,) → solution
@@ -197,119 +162,60 @@ Solve = Callable[[Array], Array]  # right-hand side (unknowns,) → solution
 LinearSystem = Callable[[Sequence[complex]], Solve]
 
 
-class MatrixLayout(ABC):
-    """Where the entries of the matrices of one trial space are stored.
+@dataclass(frozen=True)
+class MatrixLayout:
+    """Where the entries of matrices are stored that couple all functions of each element.
 
-    unknowns: the number of rows and of columns.
+    The matrices are band matrices in LAPACK's layout, or dense where bands would be wide.
+
+    Args:
+        unknowns: the number of rows and of columns.
+        width: the number of diagonals on either side of the main one; None for dense matrices.
+        slots: the places of the entries of all elements in the flat stored matrix.
     """
 
     unknowns: int
+    width: int | None
+    slots: Array
 
-    @abstractmethod
     def assembled(self, entries: Array) -> Array:
         """The stored matrix from the entries of all elements, which are added up."""
+        rows = self.unknowns if self.width is None else 3 * self.width + 1
+        return np.bincount(self.slots, entries, rows * self.unknowns).reshape(rows, -1)
 
-    @abstractmethod
-    def rows(self, matrix: Array, numbers: Array) -> Array:
-        """Some rows of a stored matrix, (rows, unknowns)."""
+    def tie(self, matrix: Array, tie: "Ties", conditions: Array) -> None:
+        """Replace the rows of some unknowns in a stored matrix.
 
-    @abstractmethod
-    def replace(self, matrix: Array, numbers: Array, rows: Array) -> None:
-        """Replace some rows of a stored matrix."""
+        Args:
+            matrix: the matrix.
+            tie: the unknowns, and how their rows are combined.
+            conditions: the rows of all conditions, (rows, unknowns).
+        """
+        numbers, w = tie.numbers[:, None], self.width
+        reach = np.arange(self.unknowns) if w is None else np.arange(-w, w + 1) + numbers
+        row, column = np.broadcast_arrays(np.arange(len(numbers))[:, None], reach)
+        inside = (column >= 0) & (column < self.unknowns)
+        slot = (numbers if w is None else 2 * w + numbers - column) * self.unknowns + column
+        row, column, slot = row[inside], column[inside], slot[inside]
+        rows = np.zeros((len(numbers), self.unknowns), matrix.dtype)
+        rows[row, column] = np.take(matrix, slot)
+        rows = np.vstack([tie.rows @ conditions, tie.kept.T @ rows])
+        np.put(matrix, slot, rows[row, column])
 
-    @abstractmethod
     def factored(self, matrix: Array) -> Solve:
         """The factored system of a stored matrix, real or complex.
 
         Raises:
             LinAlgError: if it is singular.
         """
-
-
-def layout_of(index: Tensor, fields: int, unknowns: int, reach: int = 0) -> MatrixLayout:
-    """The layout for the coupling of all functions of each element.
-
-    Args:
-        index: the numbers of the functions of each element, (E, local).
-        fields: the number of fields m; unknown number i·m + f is that of function i and field f.
-        unknowns: the number of all.
-        reach: how far rows are combined with each other.
-    """
-    numbers = (index[:, :, None] * fields + torch.arange(fields)).flatten(1).numpy()
-    width = int(np.ptp(numbers, axis=1).max()) + reach
-    rows = np.repeat(numbers, numbers.shape[1], axis=1)
-    columns = np.tile(numbers, numbers.shape[1])
-    if 3 * width < unknowns:
-        return Bands(unknowns, width, ((2 * width + rows - columns) * unknowns + columns).ravel())
-    return Dense(unknowns, (rows * unknowns + columns).ravel())
-
-
-@dataclass(frozen=True)
-class Bands(MatrixLayout):
-    """Band matrices in LAPACK's layout, with `width` diagonals on either side of the main one."""
-
-    unknowns: int
-    width: int
-    slots: Array
-
-    def assembled(self, entries: Array) -> Array:
-        shape = 3 * self.width + 1, self.unknowns
-        found = np.bincount(self.slots, entries, shape[0] * shape[1])
-        return found.reshape(shape)
-
-    def rows(self, matrix: Array, numbers: Array) -> Array:
-        found = np.zeros((len(numbers), self.unknowns), matrix.dtype)
-        row, column, slot = self._near(numbers)
-        found[row, column] = matrix[slot, column]
-        return found
-
-    def replace(self, matrix: Array, numbers: Array, rows: Array) -> None:
-        row, column, slot = self._near(numbers)
-        matrix[slot, column] = rows[row, column]
-
-    def _near(self, numbers: Array) -> tuple[Array, Array, Array]:
-        """The positions in the band: those of the row among `numbers`, column and diagonal."""
-        column = numbers[:, None] + np.arange(-self.width, self.width + 1)
-        row = np.broadcast_to(np.arange(len(numbers))[:, None], column.shape)
-        inside = (column >= 0) & (column < self.unknowns)
-        slot = 2 * self.width + numbers[:, None] - column
-        return row[inside], column[inside], slot[inside]
-
-    def factored(self, matrix: Array) -> Solve:
-        width, complex_valued = self.width, np.iscomplexobj(matrix)
-        factor = lapack.zgbtrf if complex_valued else lapack.dgbtrf
-        solve = lapack.zgbtrs if complex_valued else lapack.dgbtrs
-        lu, pivots, info = factor(matrix, width, width)
+        width, kind = self.width, "ge" if self.width is None else "gb"
+        factor, solve = get_lapack_funcs((kind + "trf", kind + "trs"), (matrix,))
+        lu, pivots, info = factor(matrix) if width is None else factor(matrix, width, width)
         if info:
             raise np.linalg.LinAlgError("a stage's matrix is singular")
+        if width is None:
+            return lambda right: solve(lu, pivots, right)[0]
         return lambda right: solve(lu, width, width, right, pivots)[0]
-
-
-@dataclass(frozen=True)
-class Dense(MatrixLayout):
-    """Dense matrices."""
-
-    unknowns: int
-    slots: Array
-
-    def assembled(self, entries: Array) -> Array:
-        found = np.bincount(self.slots, entries, self.unknowns**2)
-        return found.reshape(self.unknowns, self.unknowns)
-
-    def rows(self, matrix: Array, numbers: Array) -> Array:
-        return matrix[numbers]
-
-    def replace(self, matrix: Array, numbers: Array, rows: Array) -> None:
-        matrix[numbers] = rows
-
-    def factored(self, matrix: Array) -> Solve:
-        complex_valued = np.iscomplexobj(matrix)
-        factor = lapack.zgetrf if complex_valued else lapack.dgetrf
-        solve = lapack.zgetrs if complex_valued else lapack.dgetrs
-        lu, pivots, info = factor(matrix)
-        if info:
-            raise np.linalg.LinAlgError("a stage's matrix is singular")
-        return lambda right: solve(lu, pivots, right)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -318,11 +224,16 @@ class MomentsInTime:
 
     Args:
         times: the k times, (k,).
-        rates: the polynomials of `Polynomials.rates` as tensors, (k, b) for each derivative.
+        rates: the polynomials of a window and their derivatives, see `at_stages`, (k, b) each.
     """
 
     times: Tensor
     rates: Sequence[Tensor]
+
+    @classmethod
+    def of(cls, times: Array, rates: Sequence[Array]) -> Self:
+        """The moments from arrays."""
+        return cls(torch.from_numpy(times), [torch.from_numpy(one) for one in rates])
 
     @classmethod
     def first(cls, time: float, order: int, highest: int) -> Self:
@@ -333,13 +244,15 @@ class MomentsInTime:
             order: of the equation in time; there are as many starts, and one unknown.
             highest: the highest derivative.
         """
-        rates = at_moments(stages(1), np.zeros(1), 1.0, order, highest).rates
-        return cls(torch.tensor([time]).double(), [torch.from_numpy(t) for t in rates])
+        return cls.of(np.array([time]), at_moments(stages(1), np.zeros(1), 1.0, order, highest))
+
+
+Space = TypeVar("Space", bound=TrialSpace)
 
 
 @dataclass(frozen=True, eq=False)
-class TermInSpace:
-    """A term, the equation or a condition at walls, at the places of a trial space.
+class TermInSpace(Generic[Space]):
+    """A term, the equation or a condition at the boundary, at the places of a trial space.
 
     Args:
         surrogate: gives the data that are built in.
@@ -349,37 +262,24 @@ class TermInSpace:
 
     surrogate: Surrogate
     term: ResidualTerm
-    space: TrialSpace
-
-    @property
-    def fields(self) -> int:
-        """The number of fields m."""
-        return self.surrogate.network.width[-1]
-
-    def points(self, times: Tensor) -> Batch:
-        """The places at each of k times, (k·places), times first."""
-        places, k = self.space.places, len(times)
-        coords = places.coords.repeat(k, 1)
-        coords[:, -1] = times.repeat_interleave(len(places))
-        normals = None if places.normals is None else places.normals.repeat(k, 1)
-        return Batch(coords, places.names, normals)
+    space: Space
 
     @torch.no_grad()
     def data(self, points: Points) -> Jet:
         """The jets of the data g that are built in, (points, m)."""
         like = self.space.like.map(
-            lambda t: t.new_zeros(()).expand(len(points), *t.shape[1:-1], self.fields)
+            lambda t: t.new_zeros(()).expand(len(points), *t.shape[1:-1], self.space.fields)
         )
         output = self.surrogate.output
         return like if output is None else output.apply(points, like)
 
     def jet(self, points: Batch, moments: MomentsInTime, states: Tensor) -> Jet:
-        """The jets of the fields at points that `points` has given for these moments.
+        """The jets of the fields at points for these moments, see `System.points`.
 
         states: the coefficients of the polynomials, (b, n, m).
         """
         known = points.once("data", lambda: self.data(points))
-        return in_time(self.space.jet(states), moments.rates, self.fields) + known
+        return in_time(self.space.jet(states), moments.rates, self.space.fields) + known
 
     def residual(self, points: Batch, moments: MomentsInTime, states: Tensor) -> Tensor:
         """The residuals at k times, (k, rows, equations)."""
@@ -392,51 +292,42 @@ class TermInSpace:
         Returns:
             (equations, E, q, parts, m).
         """
-        points = self.points(moments.times)
+        points = at_times(self.space.places, moments.times)
         jet = self.jet(points, moments, states)
         slopes = Linearised.at(self.term.equation, points, jet).slopes
-        return torch.stack([one.unflatten(0, self.space.shape) for one in slopes.unbind(1)])
+        return slopes.movedim(1, 0).contiguous().unflatten(1, self.space.weights.shape)
 
 
 @dataclass(frozen=True, eq=False)
-class System(ABC):
+class System(ABC, Generic[Space]):
     """The equation of an evolution, tested with the functions of a trial space, and its conditions.
 
     The unknowns of each moment are the coefficients of the n functions and m fields.
 
     Args:
         interior: the equation in the trial space.
-        walls: the conditions at walls that are not built in, at single places there.
+        boundary: the conditions at the boundary that are not built in, at single places there.
         order: the order of the equation in time, 1 or 2.
     """
 
-    interior: TermInSpace
-    walls: Sequence[TermInSpace]
+    interior: TermInSpace[Space]
+    boundary: Sequence[TermInSpace[Space]]
     order: int
 
     @property
-    def space(self) -> TrialSpace:
+    def space(self) -> Space:
         return self.interior.space
-
-    @property
-    def fields(self) -> int:
-        """The number of fields m."""
-        return self.interior.fields
-
-    @property
-    def unknowns(self) -> int:
-        """The number of unknowns of each stage, n·m."""
-        return self.space.size * self.fields
 
     @property
     def highest(self) -> int:
         """The highest derivative in time that the jets need."""
-        terms = (self.interior, *self.walls)
+        terms = (self.interior, *self.boundary)
         return max(self.order, *(one.term.channels.derivative_order for one in terms))
 
     def points(self, moments: MomentsInTime) -> list[Batch]:
         """The places of the equation and of each condition at some moments."""
-        return [one.points(moments.times) for one in (self.interior, *self.walls)]
+        terms = (self.interior, *self.boundary)
+        return [at_times(one.space.places, moments.times) for one in terms]
 
     @abstractmethod
     def residual(self, points: Sequence[Batch], moments: MomentsInTime, states: Tensor) -> Array:
@@ -473,7 +364,9 @@ class System(ABC):
         """The coefficients (n, m) of the L2 projection of functions, (places, m) at the places."""
 
     def consistent(self, states: Tensor, time: float) -> Tensor:
-        """States, the first one changed as little as possible so that conditions at walls hold.
+        """States, of which the first is changed so that conditions at the boundary hold.
+
+        The change is as small as possible.
 
         Initial values that contradict the conditions would make the first window as wrong as they
         are, however short it is.
@@ -514,6 +407,22 @@ class System(ABC):
     def by_elements(self, values: Tensor) -> Tensor:
         """The root mean squares of an error, (places, m), in each element or interval."""
 
+    def with_splines(self, error: Tensor, splines: Tensor) -> Tensor:
+        """An estimated error that is at least as large in each element as that of splines.
+
+        The splines of a window add their error also where the equation has damped earlier errors.
+
+        Args:
+            error: of the value and, for second order, the rate, (order, n, m).
+            splines: the root mean square errors of splines in each element, (E,).
+        """
+        values = self.space.values(error[:1])
+        missing = (splines - self.by_elements(values)).clamp_min(0)
+        if not bool(missing.any()):
+            return error
+        raised = self.projection(self.raised(values, missing))
+        return torch.cat([raised[None], error[1:]])
+
     def raised(self, values: Tensor, missing: Tensor) -> Tensor:
         """Values whose root mean squares in the elements are larger by about given amounts.
 
@@ -524,7 +433,7 @@ class System(ABC):
             missing: the amounts, (E,).
         """
         amount = (self.shares * missing.square()).sum().sqrt()
-        return values + (-amount if values.mean() < 0 else amount) / math.sqrt(self.fields)
+        return values + (-amount if values.mean() < 0 else amount) / math.sqrt(self.space.fields)
 
     @property
     @abstractmethod
@@ -536,11 +445,503 @@ class System(ABC):
         at_places = self.space.values(values).unflatten(1, (len(values), -1))
         return self.root_mean_square(at_places.transpose(0, 1))
 
-    def norm(self, values: Tensor) -> float:
-        """The root mean square over space of values (places, m), over all fields."""
-        return float(self.root_mean_square(values))
-
     def root_mean_square(self, values: Tensor) -> Tensor:
         """The root mean squares over space of values (…, places, m), over all fields."""
         weights = self.space.weights.flatten()[:, None]
         return ((weights * values.square()).sum(dim=(-2, -1)) / weights.sum()).sqrt()
+
+
+@dataclass(frozen=True, eq=False)
+class ElementSpace(TrialSpace):
+    """A trial space by elements, on each of which the same few functions do not vanish.
+
+    A spline space has an element for each interval; functions that vanish nowhere have one element.
+    There are E elements with q places each.
+
+    Args:
+        functions: the stacked jets of the functions, (E, q, parts, m or 1, local).
+        index: the numbers of the functions of each element, (E, local).
+        spread: for each coefficient of a network's output layer the number of its function, or, for
+            functions that vanish nowhere, the matrix (coefficients, n) that gives them.
+        intervals: whether each element is an interval of splines.
+    """
+
+    functions: Tensor
+    index: Tensor
+    spread: Tensor
+    intervals: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        surrogate: Surrogate,
+        points: Points,
+        weights: Tensor,
+        functions: Jet,
+        index: Tensor,
+        spread: Tensor,
+        intervals: bool = False,
+    ) -> Self:
+        """The space of functions, multiplied by the factor D of each field if data are built in.
+
+        Args:
+            surrogate: gives the data.
+            points, weights: the places, and their weights (E, q).
+            functions: the jets of the functions at the places, (E·q, local).
+            index, spread, intervals: see above.
+        """
+        jets, fields = [functions], surrogate.network.width[-1]
+        if surrogate.output is not None:
+            zero = functions.map(
+                lambda t: torch.zeros_like(t[..., :1].expand(*t.shape[:-1], fields))
+            )
+            data = surrogate.output.apply(points, zero)
+            factor = surrogate.output.apply(points, zero + 1.0) - data
+            same = all(bool((t == t[..., :1]).all()) for t in factor.parts())
+            jets = [factor[f] * functions for f in range(1 if same else fields)]
+        stacked = torch.stack([jet.stacked() for jet in jets], dim=-2).unflatten(0, weights.shape)
+        like = jets[0].map(lambda t: t[..., :1])
+        size = int(spread.max()) + 1 if spread.ndim == 1 else spread.shape[1]
+        return cls(points, weights, like, size, fields, stacked, index, spread, intervals)
+
+    @cached_property
+    def tests(self) -> Tensor:
+        """The values of the functions times the weights, (E, q, m or 1, local)."""
+        return self.functions[:, :, 0] * self.weights[..., None, None]
+
+    def jet(self, y: Tensor) -> Jet:
+        return self.like.unstacked(self._combined(self.functions, y))
+
+    def values(self, y: Tensor) -> Tensor:
+        return self._combined(self.functions[:, :, :1], y)[:, 0]
+
+    def _combined(self, functions: Tensor, y: Tensor) -> Tensor:
+        """Σ_i y_i ψ_i, (places, parts, b·m), of functions (E, q, parts, m or 1, local)."""
+        elements, q, rows, own, local = functions.shape
+        if elements * own == 1:
+            flat = y[:, self.index[0]].movedim(1, 0).flatten(1)  # (local, b·m)
+            return (functions.reshape(q * rows, local) @ flat).view(q, rows, -1)
+        near = y[:, self.index].permute(1, 3, 2, 0)  # (E, m, local, b)
+        if own == 1:  # one set of functions for all fields
+            flat = functions.reshape(elements, q * rows, local)
+            found = torch.bmm(flat, near.permute(0, 2, 3, 1).reshape(elements, local, -1))
+        else:
+            flat = functions.permute(0, 3, 1, 2, 4).reshape(elements * own, q * rows, local)
+            found = torch.bmm(flat, near.reshape(elements * own, local, -1))
+            found = found.view(elements, own, q * rows, -1).permute(0, 2, 3, 1)
+        return found.reshape(elements * q, rows, -1)
+
+    def coefficients(self, y: Tensor) -> Tensor:
+        return y[..., self.spread, :] if self.spread.ndim == 1 else self.spread @ y
+
+    def by_functions(self, linearised: Tensor) -> list[Tensor]:
+        """The linearised residuals of the functions, for derivatives of order r = 0, 1, 2 in time.
+
+        linearised: see `TermInSpace.linearised`.
+
+        Returns:
+            For each r (equations, E, q, m, local), the derivatives by that of each coefficient.
+        """
+        fields = linearised.shape[-1]
+        powers = [one.expand(-1, -1, -1, fields, -1) for one in self._powers]
+        return [torch.einsum("geqpf,eqpfl->geqfl", linearised, one) for one in powers]
+
+    @cached_property
+    def _powers(self) -> list[Tensor]:
+        """For r = 0, 1, 2 the jets of t^r / r! ψ at t = 0, (E, q, parts, m or 1, local)."""
+        jets = powers_in_time(self.like.unstacked(self.functions.flatten(-2).flatten(0, 1)), 2)
+        shape = self.functions.shape[3:]
+        return [jet.stacked().unflatten(0, self.weights.shape).unflatten(-1, shape) for jet in jets]
+
+
+@torch.no_grad()
+def spline_space(
+    surrogate: Surrogate, member: SeparableKAN, channels: Channels, periodic: bool
+) -> ElementSpace:
+    """The space of the splines of a KAN of one coordinate without hidden layers.
+
+    Each interval has as many Gauss places as make the rule exact for the splines' degree, and all
+    together have half as many again as there are functions: otherwise no error could be seen.
+
+    Args:
+        surrogate: gives the coordinates and the data that are built in.
+        member: the network of a window, whose knots the space has.
+        channels: the derivatives that are needed.
+        periodic: whether the first splines go on as the last ones.
+    """
+    basis = member.layers[0].basis
+    breaks, count, degree = basis.breaks[0], basis.intervals, basis.degree
+    q = math.ceil(max((degree + 1) / 2, 1.5 * (1 + degree / count)))
+    nodes, weights = (t.to(breaks) for t in gauss_legendre(q))
+    widths = breaks.diff()
+    xi = breaks[:-1, None] + widths[:, None] * nodes
+    low, high = (corner.to(breaks) for corner in surrogate.domain.bounds)
+    x = low[0] + (xi.flatten() + 1) / 2 * (high[0] - low[0])
+    coords = torch.stack([x, torch.full_like(x, float(low[1]))], dim=1)
+    weighted = widths[:, None] * weights * (high[0] - low[0]) / 2
+    spread = torch.arange(basis.size)
+    if periodic:  # neighbours around the circle have numbers that differ by at most two
+        both = torch.stack([torch.arange(count), count - 1 - torch.arange(count)], dim=1)
+        spread = both.flatten()[:count].argsort()[spread % count]
+    first = torch.arange(count)[:, None] + torch.arange(degree + 1)
+    points = Points(coords, surrogate.domain.names)
+    _, functions = _functions(surrogate, member, points, channels)
+    return ElementSpace.of(surrogate, points, weighted, functions, spread[first], spread, True)
+
+
+@torch.no_grad()
+def global_space(
+    surrogate: Surrogate, member: SeparableKAN, points: Points, weights: Tensor, channels: Channels
+) -> ElementSpace:
+    """The space of a KAN whose functions vanish nowhere, such as that of random inner functions.
+
+    Combinations of the functions that are orthonormal over the places are its basis; those that
+    rounding cannot tell from zero are left out.
+
+    Args:
+        surrogate, member, channels: as for `spline_space`.
+        points, weights: a quadrature rule in space, (P,).
+    """
+    small = 1e-12  # relative to the largest singular value
+    _, functions = _functions(surrogate, member, points, channels)
+    weighted = weights.sqrt()[:, None] * functions.value
+    _, sizes, v = torch.linalg.svd(weighted, full_matrices=False)
+    rank = int((sizes > small * sizes[0]).sum())
+    spread = (v[:rank] / sizes[:rank, None]).T
+    functions, index = functions.map(lambda t: t @ spread), torch.arange(rank)[None]
+    return ElementSpace.of(surrogate, points, weights[None], functions, index, spread)
+
+
+@torch.no_grad()
+def at_places(
+    surrogate: Surrogate, member: SeparableKAN, points: Points, channels: Channels, spread: Tensor
+) -> ElementSpace:
+    """The functions of a space at single places, each of them an element.
+
+    Args:
+        surrogate, member, channels: as for `spline_space`.
+        points: the places.
+        spread: that of the space.
+    """
+    index, functions = _functions(surrogate, member, points, channels)
+    if spread.ndim == 1:
+        index = spread[index]
+    else:
+        functions = functions.map(lambda t: t @ spread)
+        index = torch.arange(spread.shape[1]).expand(len(points), -1)
+    weights = torch.ones_like(points.coords[:, :1])
+    return ElementSpace.of(surrogate, points, weights, functions, index, spread)
+
+
+@torch.no_grad()
+def moment_space(surrogate: Surrogate, member: SeparableKAN, channels: Channels) -> ElementSpace:
+    """The space without space: one place and the constant function, for equations in time alone."""
+    low = surrogate.domain.bounds[0].to(surrogate.low)
+    points = Points(low[None], surrogate.domain.names)
+    _, jet = _functions(surrogate, member, points, channels)
+    one = jet.map(lambda t: t.sum(dim=-1, keepdim=True))
+    zero = torch.zeros(1, 1, dtype=torch.long)
+    spread = torch.zeros(member.layers[0].basis.size, dtype=torch.long)
+    return ElementSpace.of(surrogate, points, torch.ones_like(low[:1, None]), one, zero, spread)
+
+
+def _functions(
+    surrogate: Surrogate, member: SeparableKAN, points: Points, channels: Channels
+) -> tuple[Tensor, Jet]:
+    """The functions of the output layer that do not vanish near each of n points.
+
+    Behind hidden layers these are all functions.
+
+    Returns:
+        Their indices among the coefficients, (n, local), and their jets with `local` components.
+    """
+    h = member.places(surrogate.coordinates(points, channels))
+    for layer in member.layers[:-1]:
+        h = layer(h)
+    basis, order = member.layers[-1].basis, max(1, channels.derivative_order)
+    if member.width[0] == 1 and len(member.layers) == 1:
+        index, values = basis.living(h.value, order)
+    else:
+        values = basis.values(h.value, order)
+        index = torch.arange(basis.size).expand(*h.value.shape, -1)
+    local = index.shape[-1]
+    offset = torch.arange(index.shape[1])[:, None] * basis.size
+    repeated = h.map(lambda t: t.repeat_interleave(local, dim=-1))
+    jets = repeated.chain([t.flatten(1) for t in values.unbind(1)])
+    return (index + offset).flatten(1), jets
+
+
+@dataclass(frozen=True, eq=False)
+class Ties:
+    """Conditions that tie some unknowns, and the tests of the equation that they replace.
+
+    The linearised conditions determine as many of the unknowns `numbers` as they have independent
+    rows. The equation is tested with those combinations of the functions that satisfy the
+    conditions for zero data, so that the conditions hold exactly and the tests are as in a space
+    whose functions satisfy them.
+
+    Args:
+        numbers: of the unknowns, (u,).
+        kept: the combinations, orthonormal columns (u, u - c).
+        rows: the combinations (c, r) of all rows of the conditions that are independent.
+    """
+
+    numbers: Array
+    kept: Array
+    rows: Array
+
+
+def condition_rows(
+    boundary: Sequence[TermInSpace[ElementSpace]],
+    unknowns: int,
+    moments: MomentsInTime,
+    states: Tensor,
+) -> list[Array]:
+    """The linearised conditions for the derivatives of order r = 0, 1, … in time, (rows, n·m)."""
+    by_order: list[list[Array]] = []
+    for condition in boundary:
+        space, index = condition.space, condition.space.index  # one place for each element
+        columns = (index[:, :, None] * space.fields + torch.arange(space.fields)).flatten(1)
+        for r, slopes in enumerate(space.by_functions(condition.linearised(moments, states))):
+            entries = slopes[:, :, 0].transpose(-1, -2).flatten(2)  # (equations, places, columns)
+            rows = entries.new_zeros(*entries.shape[:2], unknowns)
+            rows.scatter_add_(2, columns.expand_as(entries), entries)
+            rows = rows.unflatten(1, (-1, condition.term.sites)).sum(dim=2)
+            by_order += [[]] * (r == len(by_order))
+            by_order[r] = [*by_order[r], rows.transpose(0, 1).flatten(0, 1).numpy()]
+    return [np.concatenate(one) for one in by_order]
+
+
+def ties_of(conditions: Sequence[Array], rate: float, small: float = 1e-10) -> list[Ties]:
+    """What linearised conditions tie.
+
+    Args:
+        conditions: their rows for the derivatives of order r in time, see `condition_rows`.
+        rate: the size of a derivative in time, such as the inverse of a window's length.
+        small: the relative size below which a combination of conditions is taken to hold anyway.
+
+    Raises:
+        InputError: for a row that ties no unknowns.
+    """
+    total = sum(rate**r * rows for r, rows in enumerate(conditions))
+    total = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-300)
+    total[np.abs(total) < small] = 0
+    if not total.any(axis=1).all():
+        raise InputError(
+            "march cannot impose a condition on walls that does not depend on the solution where "
+            "it has its initial values"
+        )
+    found, present = [], total != 0
+    count, group = connected_components(present @ present.T)  # rows that share unknowns
+    for number in range(count):
+        rows = np.flatnonzero(group == number)
+        numbers = np.flatnonzero(present[rows].any(axis=0))
+        u, sizes, v = np.linalg.svd(total[rows][:, numbers])
+        rank = int((sizes > small * sizes[0]).sum())
+        combined = np.zeros((rank, len(total)))
+        combined[:, rows] = u[:, :rank].T
+        found.append(Ties(numbers, v[rank:].T, combined))
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class DirectSystem(System[ElementSpace]):
+    """A system with matrices that are factored.
+
+    The unknowns are the coefficients y_if of function i and field f, number i·m + f; equation e
+    tested with function i has the number i·m + e.
+
+    Args:
+        ties: what the conditions tie, see `ties_of`; one entry for each group of coupled unknowns.
+    """
+
+    ties: Sequence[Ties] = ()
+
+    @cached_property
+    def layout(self) -> MatrixLayout:
+        space = self.space
+        fields, unknowns = space.fields, space.size * space.fields
+        numbers = (space.index[:, :, None] * fields + torch.arange(fields)).flatten(1).numpy()
+        reach = max((int(np.ptp(tie.numbers)) for tie in self.ties), default=0)
+        width = int(np.ptp(numbers, axis=1).max()) + reach
+        rows = np.repeat(numbers, numbers.shape[1], axis=1)
+        columns = np.tile(numbers, numbers.shape[1])
+        if 3 * width < unknowns:
+            slots = (2 * width + rows - columns) * unknowns + columns
+            return MatrixLayout(unknowns, width, slots.ravel())
+        return MatrixLayout(unknowns, None, (rows * unknowns + columns).ravel())
+
+    @torch.no_grad()
+    def residual(self, points: Sequence[Batch], moments: MomentsInTime, states: Tensor) -> Array:
+        inside, *outside = points
+        both = zip(self.boundary, outside, strict=True)
+        conditions = [one.residual(at, moments, states) for one, at in both]
+        found = self.interior.residual(inside, moments, states)
+        return self.imposed(found, conditions, states)
+
+    def imposed(self, residual: Tensor, conditions: Sequence[Tensor], values: Tensor) -> Array:
+        found = self.tested(residual).numpy()
+        if self.ties:
+            rows = np.concatenate([one.flatten(1).numpy() for one in conditions], axis=1)
+            for one in self.ties:
+                tests = found[:, one.numbers] @ one.kept
+                found[:, one.numbers] = np.hstack([rows @ one.rows.T, tests])
+        return found
+
+    def tested(self, residual: Tensor) -> Tensor:
+        """The integrals over space of residuals (k, places, m) times all functions, (k, n·m)."""
+        tests, index = self.space.tests, self.space.index
+        local = torch.einsum(
+            "eqml,keqm->kelm", tests, residual.unflatten(1, self.space.weights.shape)
+        )
+        found = residual.new_zeros(len(residual), self.space.size, residual.shape[2])
+        found.index_add_(1, index.flatten(), local.flatten(1, 2))
+        return found.flatten(1)
+
+    @torch.no_grad()
+    def linear(self, linearised: Tensor, moments: MomentsInTime, states: Tensor) -> LinearSystem:
+        found = []
+        slopes = self.space.by_functions(linearised)[: self.order + 1]
+        tests = self.space.tests.expand(-1, -1, len(slopes[0]), -1)
+        for one in slopes:
+            local = torch.einsum("eqgt,geqfl->etglf", tests, one)
+            found.append(self.layout.assembled(local.flatten().numpy()))
+        if self.ties:
+            conditions = condition_rows(self.boundary, self.layout.unknowns, moments, states)
+            for matrix, rows in zip(found, conditions, strict=False):
+                for tie in self.ties:
+                    self.layout.tie(matrix, tie, rows)
+
+        def factored(rates: Sequence[complex]) -> Solve:
+            both = zip(rates, found, strict=True)
+            return self.layout.factored(np.add.reduce([rate * matrix for rate, matrix in both]))
+
+        return factored
+
+    @torch.no_grad()
+    def element_errors(self, linearised: Tensor, residual: Tensor, rate: float) -> Tensor:
+        sizes = residual.unflatten(1, self.space.weights.shape).square().mean(dim=2).sqrt()
+        channels, mean = self.space.like.channels, linearised.mean(dim=2)
+        dim, measure = channels.dim - 1, self.space.weights.sum(dim=1)
+        if not dim:
+            return sizes.new_zeros(len(sizes), 0)
+        if self.space.intervals:
+            wave = 2j * torch.pi / measure
+            return errors_of_waves(channels, mean, 0, wave, rate, sizes)
+        wave = 2j * torch.pi / (measure / self.space.size) ** (1 / dim)
+        along = [errors_of_waves(channels, mean, d, wave, rate, sizes) for d in range(dim)]
+        return torch.stack(along).amax(dim=0)
+
+    @torch.no_grad()
+    def lifetimes(self, linearised: Tensor) -> Tensor:
+        if self.order > 1 or not self.space.intervals:
+            return super().lifetimes(linearised)
+        wave = 2j * torch.pi / self.space.weights.sum(dim=1)
+        return lifetimes_of_waves(self.space.like.channels, linearised.mean(dim=2), 0, wave)
+
+    @property
+    def shares(self) -> Tensor:
+        widths = self.space.weights.sum(dim=1)
+        return widths / widths.sum()
+
+    def by_elements(self, values: Tensor) -> Tensor:
+        return values.unflatten(0, self.space.weights.shape).square().sum(dim=2).mean(dim=1).sqrt()
+
+    def raised(self, values: Tensor, missing: Tensor) -> Tensor:
+        if not self.space.intervals:
+            return super().raised(values, missing)
+        by_element = values.unflatten(0, self.space.weights.shape)
+        signs = torch.where(by_element.mean(dim=1, keepdim=True) < 0, -1.0, 1.0)
+        amounts = missing[:, None, None] / self.space.fields**0.5
+        return (by_element + signs * amounts).flatten(0, 1)
+
+    @torch.no_grad()
+    def projection(self, values: Tensor) -> Tensor:
+        found = self._mass(self.tested(values[None])[0].numpy())
+        return torch.from_numpy(found).view(self.space.size, self.space.fields)
+
+    @cached_property
+    def _mass(self) -> Solve:
+        """The factored system of the integrals of products of two functions."""
+        tests, own = self.space.tests, self.space.functions[:, :, 0]
+        mass = torch.einsum("eqmt,eqml->etlm", tests, own).expand(-1, -1, -1, self.space.fields)
+        local = torch.diag_embed(mass).permute(0, 1, 3, 2, 4)
+        return self.layout.factored(self.layout.assembled(local.flatten().numpy()))
+
+    @torch.no_grad()
+    def consistent(self, states: Tensor, time: float) -> Tensor:
+        """The change is the least in the mean square over space.
+
+        Conditions that contain derivatives in time say nothing about the first moment.
+        """
+        if not self.boundary:
+            return states
+        passes = 3  # of Newton's method, for conditions that are not linear
+        moments = MomentsInTime.first(time, self.order, self.highest)
+        places = self.points(moments)[1:]
+        for _ in range(passes):
+            whole = torch.cat([states, 0 * states[:1]])
+            values, *later = condition_rows(self.boundary, self.layout.unknowns, moments, whole)
+            own = values.any(axis=1) & ~np.any([one.any(axis=1) for one in later], axis=0)
+            if not own.any():
+                return states
+            both = zip(self.boundary, places, strict=True)
+            misfits = [one.residual(at, moments, whole).flatten() for one, at in both]
+            rows, right = values[own], torch.cat(misfits).numpy()[own]
+            if not self.space.intervals:
+                combined = np.concatenate([tie.rows[:, own] for tie in self.ties])
+                rows, right = combined @ rows, combined @ right
+            near = np.stack([self._mass(np.ascontiguousarray(row)) for row in rows], axis=1)
+            change = near @ np.linalg.lstsq(rows @ near, right, rcond=1e-10)[0]
+            first = states[:1] - torch.from_numpy(change).view_as(states[:1])
+            states = torch.cat([first, states[1:]])
+        return states
+
+
+def direct_system(
+    surrogate: Surrogate,
+    terms: EvolutionTerms,
+    member: SeparableKAN,
+    space: ElementSpace,
+    order: int,
+) -> DirectSystem:
+    """The equations in a trial space, with the conditions at the boundary.
+
+    Args:
+        surrogate: the solution.
+        terms: the equation and the conditions.
+        member: a network of a window with the functions of the space.
+        space: the functions.
+        order: of the equation in time.
+    """
+    interior = TermInSpace(surrogate, terms.equation, space)
+    boundary = []
+    for term in terms.boundary:
+        places = at_places(surrogate, member, term.points, term.channels, space.spread)
+        boundary.append(TermInSpace(surrogate, term, places))
+    made = DirectSystem(interior, boundary, order)
+    if not boundary:
+        return made
+    start = float(surrogate.domain.bounds[0][-1])
+    moments = MomentsInTime.first(start, order, made.highest)
+    points = at_times(space.places, moments.times)
+    wanted = initial_values(terms.initial, points, space.fields)[:order]
+    data = interior.data(points)
+    known = [data.value] + ([data.gradient[:, -1]] if order == 2 else [])  # type: ignore[index]
+    both = zip(wanted, known, strict=True)
+    states = torch.stack([made.projection(value - one) for value, one in both])
+    rows = condition_rows(
+        boundary, space.size * space.fields, moments, torch.cat([states, 0 * states[:1]])
+    )
+    if space.intervals or not member.in_space:
+        return DirectSystem(interior, boundary, order, ties_of(rows, 1.0))
+    # Many combinations of functions that vanish nowhere hardly differ from zero at the boundary.
+    # From 1e-8 to 1e-4 errors on disks were the same; with 1e-10 they grew by many digits.
+    ties, enough = ties_of(rows, 1.0, small=1e-6), 0.8  # of the number of rows
+    if any(len(tie.rows) > enough * tie.rows.any(axis=0).sum() for tie in ties):
+        count = sum(term.rows for term in terms.boundary)
+        raise InputError(
+            f"march needs more than {count} places at walls for the network's functions: "
+            "boundary in [points], or Collocation(boundary=…), must be larger"
+        )
+    return DirectSystem(interior, boundary, order, ties)

@@ -8,34 +8,19 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from kanpinn.jets import Channels, Coordinates, Jet
-from kanpinn.jets.jet import total
+from kanpinn.geometry import Points
+from kanpinn.geometry.points import Batch
+from kanpinn.jets import Coordinates, Jet, stack, total
 
 Inputs = Jet | Coordinates
 
 
-def in_window(inputs: Inputs, start: float, end: float) -> Inputs:
-    """Return the inputs with the time mapped affinely from [start, end] to [-1, 1]."""
-    stretch = 2 / (end - start)
-    return _timed(inputs, stretch, -stretch * start - 1)
-
-
-def at_time(inputs: Inputs, at: float) -> Inputs:
-    """Return the inputs with the time of all points set to a constant."""
-    return _timed(inputs, 0.0, at)
-
-
-def _timed(inputs: Inputs, factor: float, shift: float) -> Inputs:
-    """Return the inputs with the time t replaced by factor · t + shift."""
-    factors = inputs.value.new_ones(inputs.value.shape[1])
-    shifts = torch.zeros_like(factors)
-    factors[-1], shifts[-1] = factor, shift
-    return inputs.affine(factors, shifts)
-
-
-def time_of(inputs: Inputs) -> Jet:
-    """Return the time as a scalar jet."""
-    return inputs.dense()[inputs.value.shape[1] - 1]
+def at_times(places: Points, times: Tensor) -> Batch:
+    """Places in space at each of k times, (k·places), times first."""
+    k, coords = len(times), places.coords.repeat(len(times), 1)
+    coords[:, -1] = times.repeat_interleave(len(places))
+    normals = None if places.normals is None else places.normals.repeat(k, 1)
+    return Batch(coords, places.names, normals)
 
 
 def by_windows(inputs: Inputs, ends: Sequence[float], of: Callable[[int, Inputs], Jet]) -> Jet:
@@ -48,22 +33,23 @@ def by_windows(inputs: Inputs, ends: Sequence[float], of: Callable[[int, Inputs]
         of: gives the jets for the number of a window and the inputs of points in it, with the
             window's own time in [-1, 1].
     """
-    times, found, rows = inputs.value[:, -1].contiguous(), [], []
+    times, jets, rows = inputs.value[:, -1].contiguous(), list[Jet](), list[Tensor]()
     which = torch.bucketize(times, inputs.value.new_tensor(ends[1:]))
     for number in which.unique().tolist():
         here = (which == number).nonzero()[:, 0]
-        own = inputs if len(here) == len(which) else inputs.rows(here)
-        last = min(number, len(ends) - 2)
-        own = in_window(at_time(own, ends[-1]) if number > last else own, *ends[last:][:2])
-        found.append(of(last, own))
+        window = min(number, len(ends) - 2)
+        stretch = 2 / (ends[window + 1] - ends[window])
+        factors = inputs.value.new_ones(inputs.value.shape[1])
+        shifts = torch.zeros_like(factors)
+        factors[-1], shifts[-1] = stretch, -stretch * ends[window] - 1
+        if number > window:
+            factors[-1], shifts[-1] = 0, 1
+        inside = inputs if len(here) == len(which) else inputs.rows(here)
+        jets.append(of(window, inside.affine(factors, shifts)))
         rows.append(here)
-    if not found:
-        return of(0, inputs)
-    if len(found) == 1:
-        return found[0]
-    back = torch.cat(rows).argsort()
-    parts = zip(*(jet.parts() for jet in found), strict=True)
-    return found[0].with_parts([torch.cat(same)[back] for same in parts])
+    if len(jets) < 2:
+        return jets[0] if jets else of(0, inputs)
+    return stack(jets).rows(torch.cat(rows).argsort())
 
 
 def in_time(space: Jet, rates: Sequence[Tensor], fields: int) -> Jet:
@@ -103,24 +89,19 @@ def in_time(space: Jet, rates: Sequence[Tensor], fields: int) -> Jet:
             second[:, -1, -1] = curved
             second = second.flatten(1, 2)
     if space.lines is not None:
-        lines = torch.stack([_line(space, combined, i) for i in range(space.lines.shape[1])], dim=1)
+        each = []
+        for (*_, step), line in zip(channels.directions, space.lines.unbind(1), strict=True):
+            along = [space.value, *line.unbind(1)]
+            each += [
+                total(
+                    math.comb(order, r) * step**r * combined(along[order - r], r)
+                    for r in range(order + 1)
+                    if r == 0 or step
+                )
+                for order in range(1, len(along))
+            ]
+        lines = torch.stack(each, dim=1).unflatten(1, (-1, channels.order))
     return Jet(channels, combined(space.value, 0), gradient, second, lines)
-
-
-def _line(space: Jet, combined: Callable[[Tensor, int], Tensor], number: int) -> Tensor:
-    """The derivatives of all orders along one direction, (k·P, order, m)."""
-    assert space.lines is not None
-    along = [space.value, *space.lines[:, number].unbind(1)]
-    step = space.channels.directions[number][-1]
-    found = []
-    for order in range(1, len(along)):
-        terms = [
-            math.comb(order, r) * step**r * combined(along[order - r], r)
-            for r in range(order + 1)
-            if r == 0 or step
-        ]
-        found.append(total(terms))
-    return torch.stack(found, dim=1)
 
 
 def powers_in_time(space: Jet, order: int) -> list[Jet]:
@@ -135,29 +116,3 @@ def powers_in_time(space: Jet, order: int) -> list[Jet]:
         rates = [space.value.new_full((1, 1), float(k == r)) for k in range(highest + 1)]
         jets.append(in_time(space, rates, count))
     return jets
-
-
-def rates_of_parts(channels: Channels) -> list[tuple[int, float]]:
-    """The parts of the jets of functions of time alone: derivatives times a factor.
-
-    Returns:
-        For each part, in the order of `jet_of_parts`, the order of the derivative and its factor.
-    """
-    found = [(0, 1.0)]
-    found += [(1, 1.0)] * channels.gradient + [(2, 1.0)] * channels.second_count
-    for (step,) in channels.directions:
-        found += [(r, step**r) for r in range(1, channels.order + 1)]
-    return found
-
-
-def jet_of_parts(channels: Channels, parts: Tensor) -> Jet:
-    """The jet of one function of time alone at k moments, from its parts (parts, k)."""
-    gradient = second = lines = None
-    value, *rest = parts[:, :, None, None].unbind(0)
-    if channels.gradient:
-        gradient = rest.pop(0)
-    if channels.second_count:
-        second = rest.pop(0)
-    if channels.directions:
-        lines = torch.cat(rest, dim=1).unflatten(1, (-1, channels.order))
-    return Jet(channels, value[:, 0], gradient, second, lines)

@@ -3,15 +3,14 @@ iterations with a separable preconditioner.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Self
 
 import numpy as np
 import scipy.linalg
 import torch
-from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, gmres
 from torch import Tensor
 
@@ -25,6 +24,7 @@ from kanpinn.networks.basis import BSplines
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.spaces.evolution_terms import EvolutionTerms
 from kanpinn.spaces.galerkin import (
+    Array,
     LinearSystem,
     MomentsInTime,
     MultiIndex,
@@ -32,11 +32,10 @@ from kanpinn.spaces.galerkin import (
     System,
     TermInSpace,
     TrialSpace,
+    coefficients_of_derivatives,
     errors_of_waves,
     lifetimes_of_waves,
-    multi_indices,
     parts_from,
-    unit_parts,
 )
 
 
@@ -50,6 +49,8 @@ class Axis:
     Args:
         basis: the splines, whose knots are in scaled coordinates from -1 to 1.
         low, high: the ends.
+        places, weights: of the quadrature rule, (q,) each.
+        means: the matrix (G, q) of the mean over the places of each interval.
         spread: the combinations, (splines, n).
         fixed: the number of conditions c.
         periodic: whether the functions go on around a circle.
@@ -58,64 +59,42 @@ class Axis:
     basis: BSplines
     low: float
     high: float
+    places: Tensor
+    weights: Tensor
+    means: Tensor
     spread: Tensor
-    fixed: int
-    periodic: bool
+    fixed: int = 0
+    periodic: bool = False
+
+    @classmethod
+    def free(cls, basis: BSplines, low: float, high: float, periodic: bool) -> Self:
+        """The splines without conditions at the ends.
+
+        Measured: two Gauss places in each interval are enough to tell splines apart, but near ends,
+        where more of them meet; the error of an L2 projection is that of an exact rule. A cubic
+        term wants twice as many places as functions, and errors are seen only if there are more.
+        """
+        degree, count, breaks = basis.degree, basis.intervals, basis.breaks[0]
+        most = math.ceil((degree + 1) / 2)
+        inside = max(2, math.ceil(1.5 * (1 + degree / count) - 0.5))
+        near, half = 0 if periodic else degree // 2, (high - low) / 2
+        distances = [min(i, count - 1 - i) for i in range(count)]  # from the nearer end
+        counts = [max(most, inside) if distance < near else inside for distance in distances]
+        places, weights = [], []
+        for start, width, q in zip(breaks, breaks.diff(), counts, strict=False):
+            nodes, parts = (t.to(breaks) for t in gauss_legendre(q))
+            places.append(low + (start + width * nodes + 1) * half)
+            weights.append(width * parts * half)
+        means = torch.block_diag(*[torch.full((1, q), 1 / q).double() for q in counts])
+        size = count if periodic else basis.size
+        spread = torch.eye(size).double()[torch.arange(basis.size) % size]
+        rule = torch.cat(places), torch.cat(weights), means
+        return cls(basis, low, high, *rule, spread, periodic=periodic)
 
     @property
     def size(self) -> int:
         """The number of functions n."""
         return self.spread.shape[1]
-
-    @property
-    def intervals(self) -> int:
-        return self.basis.intervals
-
-    @cached_property
-    def _counts(self) -> list[int]:
-        """The number of Gauss places in each interval.
-
-        Measured: two are enough to tell splines apart, but near ends, where more of them meet; the
-        error of an L2 projection is that of an exact rule. A cubic term wants twice as many places
-        as functions, and errors are seen only if there are more.
-        """
-        degree, count = self.basis.degree, self.intervals
-        most = math.ceil((degree + 1) / 2)
-        inside = max(2, math.ceil(1.5 * (1 + degree / count) - 0.5))
-        near = 0 if self.periodic else degree // 2
-        numbers = [min(i, count - 1 - i) for i in range(count)]
-        return [max(most, inside) if number < near else inside for number in numbers]
-
-    @cached_property
-    def _rule(self) -> tuple[Tensor, Tensor]:
-        breaks = self.basis.breaks[0]
-        places, weights = [], []
-        for start, width, q in zip(breaks, breaks.diff(), self._counts, strict=False):
-            nodes, parts = (t.to(breaks) for t in gauss_legendre(q))
-            places.append(start + width * nodes)
-            weights.append(width * parts / self.stretch)
-        return torch.cat(places), torch.cat(weights)
-
-    @cached_property
-    def means(self) -> Tensor:
-        """The matrix (G, q) of the mean over the places of each interval."""
-        rows = [torch.full((1, q), 1 / q).double() for q in self._counts]
-        return torch.block_diag(*rows)
-
-    @property
-    def stretch(self) -> float:
-        """The derivative of the scaled coordinate."""
-        return 2 / (self.high - self.low)
-
-    @property
-    def weights(self) -> Tensor:
-        """The weights of the quadrature rule, (q,)."""
-        return self._rule[1]
-
-    @property
-    def places(self) -> Tensor:
-        """The places of the quadrature rule, (q,)."""
-        return self.low + (self._rule[0] + 1) / self.stretch
 
     @property
     def shares(self) -> Tensor:
@@ -129,9 +108,10 @@ class Axis:
 
     def at(self, places: Tensor, order: int = 0) -> Tensor:
         """The functions and their derivatives at places, (order + 1, places, n)."""
-        xi = (places - self.low) * self.stretch - 1
+        stretch = 2 / (self.high - self.low)
+        xi = (places - self.low) * stretch - 1
         values = self.basis.values(xi[:, None], order)[:, :, 0].movedim(1, 0)
-        powers = self.stretch ** torch.arange(order + 1, dtype=values.dtype)
+        powers = stretch ** torch.arange(order + 1, dtype=values.dtype)
         return (values * powers[:, None, None]) @ self.spread
 
     @cached_property
@@ -199,29 +179,6 @@ class Waves:
     rates: Tensor
 
 
-def free_axis(basis: BSplines, low: float, high: float, periodic: bool) -> Axis:
-    """The splines of one coordinate without conditions at the ends; arguments as for `Axis`."""
-    spread = torch.eye(basis.size).double()
-    if periodic:
-        count = basis.intervals
-        spread = torch.eye(count).double()[torch.arange(basis.size) % count]
-    return Axis(basis, low, high, spread, 0, periodic)
-
-
-def tied_axis(axis: Axis, conditions: Tensor) -> Axis:
-    """The functions of an axis without conditions, combined for some.
-
-    Args:
-        axis: the axis.
-        conditions: what the functions have in each condition, independent rows (c, n).
-    """
-    rows = conditions.numpy()
-    inverse = np.linalg.pinv(rows)
-    rest = scipy.linalg.null_space(rows)
-    spread = axis.spread @ torch.from_numpy(np.hstack([inverse, rest]))
-    return Axis(axis.basis, axis.low, axis.high, spread, len(rows), False)
-
-
 @dataclass(frozen=True, eq=False)
 class ProductSpace(TrialSpace):
     """Products Π_d ψ_(i_d)(x_d); the functions of the last coordinate vary fastest.
@@ -249,7 +206,7 @@ class ProductSpace(TrialSpace):
 
     def jet(self, y: Tensor) -> Jet:
         derivative = partial_derivatives(by_axes(y, self.sizes), self.functions)
-        return self.like.with_parts(parts_from(self.like.channels, derivative))
+        return self.like.unstacked(parts_from(self.like.channels, derivative))
 
     def values(self, y: Tensor) -> Tensor:
         derivative = partial_derivatives(by_axes(y, self.sizes), self.functions)
@@ -304,10 +261,7 @@ class ProductSpace(TrialSpace):
 
     def _multiplied(self, t: Tensor, sizes: Sequence[int], matrices: Sequence[Tensor]) -> Tensor:
         """Multiply (b, Π sizes, m) by a matrix (m or 1, new, old) along each coordinate."""
-        found = by_axes(t, sizes)
-        for d, matrix in enumerate(matrices):
-            found = along(found, matrix, d)
-        return found.flatten(2).movedim(1, -1)
+        return along_all(by_axes(t, sizes), matrices).flatten(2).movedim(1, -1)
 
 
 def by_axes(t: Tensor, sizes: Sequence[int]) -> Tensor:
@@ -325,6 +279,13 @@ def along(t: Tensor, matrix: Tensor, d: int) -> Tensor:
     else:
         found = moved @ matrix.mT.reshape(len(matrix), *[1] * (t.ndim - 4), *matrix.mT.shape[1:])
     return found.movedim(-1, 2 + d)
+
+
+def along_all(t: Tensor, matrices: Iterable[Tensor]) -> Tensor:
+    """Multiply t, (b, m, n_0, …), by a matrix along each coordinate."""
+    for d, matrix in enumerate(matrices):
+        t = along(t, matrix, d)
+    return t
 
 
 def partial_derivatives(t: Tensor, tables: Sequence[Tensor]) -> Callable[[MultiIndex], Tensor]:
@@ -376,12 +337,6 @@ class SideCondition:
     factors: tuple[float, ...]
     data: Callable[[Tensor], Tensor]
 
-    def functional(self, axis: Axis) -> Tensor:
-        """What the functions of the coordinate have in the condition, (n,)."""
-        order = len(self.factors) - 1
-        values = axis.at(torch.tensor([self.end]).double(), order)[:, 0]
-        return torch.tensor(self.factors).double() @ values
-
 
 def side_conditions(
     term: ResidualTerm, line: Sequence[Axis], fields: int, duration: float
@@ -400,133 +355,84 @@ def side_conditions(
     """
     normals = term.points.normals
     if term.sites > 1 or normals is None:
-        raise InputError(_refusal(term, "it does not hold at single points of walls"))
-    found, left = [], torch.ones(len(normals), dtype=torch.bool)
+        raise _refusal(term, "it does not hold at single points of walls")
+    found, left = list[SideCondition](), torch.ones(len(normals), dtype=torch.bool)
     for d, axis in enumerate(line):
         for sign, end in ((-1.0, axis.low), (1.0, axis.high)):
             here = (normals[:, d] - sign).abs() < 1e-12
             if bool(here.any()):
                 left &= ~here
-                _check_whole(term, term.points.coords[here], line, d)
-                found += _Face(term, line, d, end, sign, fields).sides(duration)
+                found += _on_side(term, line, (d, sign, end), here, fields, duration)
     if bool(left.any()):
-        raise InputError(_refusal(term, "it does not hold on sides of the box"))
+        raise _refusal(term, "it does not hold on sides of the box")
     return found
 
 
-@dataclass(frozen=True, eq=False)
-class _Face:
-    """A term on one side of a box."""
+def _on_side(
+    term: ResidualTerm,
+    line: Sequence[Axis],
+    side: tuple[int, float, float],
+    here: Tensor,
+    fields: int,
+    duration: float,
+) -> Iterator[SideCondition]:
+    """Yield the condition of each equation of a term on one side.
 
-    term: ResidualTerm
-    line: Sequence[Axis]
-    axis: int
-    end: float
-    sign: float
-    fields: int
+    Args:
+        side: the coordinate that is constant there, the sign of the normal, and the value.
+        here: which points of the term are there, a mask.
+        term, line, fields, duration: see `side_conditions`.
+    """
+    (d, sign, end), coords, channels = side, term.points.coords[here], term.channels
+    for number, other in enumerate(line):
+        if number != d and len(coords) >= 8:  # points that leave much of the side free
+            ends = coords.new_tensor([other.low, other.high])
+            seen = torch.cat([coords[:, number], ends]).sort().values.diff().max()
+            if float(seen) > min(0.75, 24 / len(coords) ** 0.5) * (other.high - other.low):
+                raise _refusal(term, "it holds on a part of a side of the box")
 
-    def points(self, times: Tensor) -> Points:
-        """The products of the other coordinates' places at each of k times, times first."""
-        ends = torch.tensor([self.end]).double()
-        places = [ends if d == self.axis else one.places for d, one in enumerate(self.line)]
-        grid = torch.stack(torch.meshgrid(*places, indexing="ij"), dim=-1).flatten(0, -2)
+    def linearised(times: Tensor) -> Linearised:
+        """At the products of the other coordinates' places at each of k times, times first."""
+        places = [torch.tensor([end]).double() if i == d else o.places for i, o in enumerate(line)]
+        grid = tensor_grid(places)
         moments = times.repeat_interleave(len(grid))[:, None]
         coords = torch.cat([grid.repeat(len(times), 1), moments], dim=1)
         normals = torch.zeros_like(coords)
-        normals[:, self.axis] = self.sign
-        return Points(coords, self.term.points.names, normals)
+        normals[:, d] = sign
+        points = Points(coords, term.points.names, normals)
+        return Linearised.at_zero(term.equation, points, channels, fields)
 
-    def sides(self, duration: float) -> list[SideCondition]:
-        """One condition for each equation of the term."""
-        first = float(self.term.points.coords[:, -1].min())
-        times = torch.tensor([first, first + 0.37 * duration]).double()
-        points = self.points(times)
-        linear = self._linearised(points)
-        if not linear.is_affine():
-            raise InputError(_refusal(self.term, "it is not linear"))
-        return [self._side(slopes, e) for e, slopes in enumerate(linear.slopes.unbind(1))]
-
-    def _linearised(self, points: Points) -> Linearised:
-        return Linearised.at_zero(self.term.equation, points, self.term.channels, self.fields)
-
-    def _side(self, slopes: Tensor, equation: int) -> SideCondition:
-        """The condition of one equation; slopes: by the parts of the jets, (n, parts, m)."""
-        channels = self.term.channels
-        own: dict[tuple[int, ...], Tensor] = {}
-        for order in range(channels.derivative_order + 1):
-            for index in multi_indices(channels.dim, order):
-                parts = unit_parts(channels, index)
-                own[index] = torch.einsum("npf,p->nf", slopes, parts)
-        small = 1e-10 * max(float(one.abs().max()) for one in own.values())
-        present = {index: one for index, one in own.items() if float(one.abs().max()) > small}
-        if any(sum(index) > index[self.axis] for index in present):
-            raise InputError(_refusal(self.term, "it has derivatives along the wall or in time"))
+    first = float(term.points.coords[:, -1].min())
+    linear = linearised(torch.tensor([first, first + 0.37 * duration]).double())
+    if not linear.is_affine():
+        raise _refusal(term, "it is not linear")
+    for equation, slopes in enumerate(linear.slopes.unbind(1)):
+        by_index = coefficients_of_derivatives(slopes, channels)
+        small = 1e-10 * max(float(one.abs().max()) for one in by_index.values())
+        present = {i: one for i, one in by_index.items() if float(one.abs().max()) > small}
+        if any(sum(index) > index[d] for index in present):
+            raise _refusal(term, "it has derivatives along the wall or in time")
         if any(float((one - one[:1]).abs().max()) > small for one in present.values()):
-            raise InputError(_refusal(self.term, "its factors vary along the wall or in time"))
+            raise _refusal(term, "its factors vary along the wall or in time")
         about = {int(f) for one in present.values() for f in (one[0].abs() > small).nonzero()}
         if len(about) != 1:
-            raise InputError(_refusal(self.term, "it is not about one field"))
+            raise _refusal(term, "it is not about one field")
         (field,) = about
         factors = [0.0] * (channels.derivative_order + 1)
         for index, one in present.items():
-            factors[index[self.axis]] = float(one[0, field])
+            factors[index[d]] = float(one[0, field])
 
-        def data(times: Tensor) -> Tensor:
-            found = self._linearised(self.points(times)).values[:, equation]
-            return -found.unflatten(0, (len(times), -1))
+        def data(times: Tensor, equation: int = equation) -> Tensor:
+            return -linearised(times).values[:, equation].unflatten(0, (len(times), -1))
 
-        return SideCondition(self.axis, self.end, field, tuple(factors), data)
-
-
-def _check_whole(term: ResidualTerm, coords: Tensor, line: Sequence[Axis], side: int) -> None:
-    """Refuse a condition whose points leave much of a side free."""
-    for d, axis in enumerate(line):
-        if d != side and len(coords) >= 8:
-            ends = coords.new_tensor([axis.low, axis.high])
-            seen = torch.cat([coords[:, d], ends]).sort().values.diff().max()
-            if float(seen) > min(0.75, 24 / len(coords) ** 0.5) * (axis.high - axis.low):
-                raise InputError(_refusal(term, "it holds on a part of a side of the box"))
+        yield SideCondition(d, end, field, tuple(factors), data)
 
 
-def _refusal(term: ResidualTerm, why: str) -> str:
-    return (
+def _refusal(term: ResidualTerm, why: str) -> InputError:
+    return InputError(
         f"march cannot impose the term {term.name} with products of splines: {why}; a network with "
         "a hidden layer may take it"
     )
-
-
-Array = NDArray[Any]
-
-
-def operators_of(
-    space: ProductSpace, prescribed: Tensor, linearised: Tensor, order: int
-) -> LinearSystem:
-    """The linearised equation Σ_α a_α ∂^α in a product space; α counts derivatives in time, too.
-
-    Args:
-        space: the space.
-        prescribed: which unknowns are prescribed by conditions on sides, (n, m).
-        linearised: the derivatives of the residuals, (equations, places, parts, m).
-        order: that of the equation in time.
-    """
-    channels, factors = space.like.channels, dict[MultiIndex, Tensor]()
-    for total in range(channels.derivative_order + 1):
-        for index in multi_indices(channels.dim, total):
-            parts = unit_parts(channels, index)
-            if index[-1] <= order and bool(parts.any()):
-                one = torch.einsum("gnpf,p->ngf", linearised, parts)
-                if bool(one.any()):
-                    factors[index] = one[:1] if bool((one == one[:1]).all()) else one
-
-    def factored(rates: Sequence[complex]) -> Solve:
-        combined: dict[MultiIndex, Tensor] = {}
-        for (*at, time), one in factors.items():
-            index = (*at, 0)
-            scaled = rates[time] * one
-            combined[index] = combined[index] + scaled if index in combined else scaled
-        return ProductFactor(space, prescribed, combined).solve
-
-    return factored
 
 
 @dataclass(frozen=True, eq=False)
@@ -564,12 +470,12 @@ class ProductFactor:
             there = self._at_places(by_axes(known[None], space.sizes), space.functions)
             given = given - space.tested(there[None])[0]
         adjoint = (one.vectors.mH for one in waves)
-        start = self._inverted(_multiplied(by_axes(given[None], space.sizes), adjoint))
+        start = self._inverted(along_all(by_axes(given[None], space.sizes), adjoint))
         shape = start.shape
 
         def applied(c: Array) -> Array:
             there = self._at_places(torch.from_numpy(c).view(shape), [o.functions for o in waves])
-            tested = _multiplied(by_axes(there[None], space.grid), (o.tests for o in waves))
+            tested = along_all(by_axes(there[None], space.grid), (o.tests for o in waves))
             return self._inverted(tested).flatten().numpy()
 
         count = start.numel()
@@ -579,7 +485,7 @@ class ProductFactor:
         )
         if unsolved:
             raise np.linalg.LinAlgError(f"{most} iterations do not solve a stage's linear system")
-        y = _multiplied(torch.from_numpy(found).view(shape), (one.vectors for one in waves))
+        y = along_all(torch.from_numpy(found).view(shape), (one.vectors for one in waves))
         y = y[0].flatten(1).T
         if y.is_complex() and not known.is_complex():
             y = y.real
@@ -624,15 +530,8 @@ class ProductFactor:
         return inverse
 
 
-def _multiplied(t: Tensor, matrices: Iterable[Tensor]) -> Tensor:
-    """Multiply t, (1, m, n_0, …), by a matrix along each coordinate."""
-    for d, matrix in enumerate(matrices):
-        t = along(t, matrix, d)
-    return t
-
-
 @dataclass(frozen=True, eq=False)
-class ProductSystem(System):
+class ProductSystem(System[ProductSpace]):
     """A system in a product space. Conditions on sides of the box prescribe some of the unknowns.
 
     Args:
@@ -641,10 +540,6 @@ class ProductSystem(System):
     """
 
     sides: Sequence[Sequence[Sequence[SideCondition]]] = ()
-
-    @property
-    def space(self) -> ProductSpace:
-        return cast(ProductSpace, self.interior.space)
 
     @torch.no_grad()
     def residual(self, points: Sequence[Batch], moments: MomentsInTime, states: Tensor) -> Array:
@@ -662,7 +557,7 @@ class ProductSystem(System):
     def prescribed(self) -> Tensor:
         """Which of the unknowns conditions on sides prescribe, (n, m)."""
         space = self.space
-        found = torch.zeros(*space.sizes, self.fields, dtype=torch.bool)
+        found = torch.zeros(*space.sizes, self.space.fields, dtype=torch.bool)
         for f, by_axis in enumerate(self.sides):
             for d, some in enumerate(by_axis):
                 found[..., f].narrow(d, 0, len(some))[...] = True
@@ -671,7 +566,7 @@ class ProductSystem(System):
     def _on_sides(self, times: Tensor) -> Tensor:
         """The prescribed unknowns at k times, (k, n, m), and zeros."""
         space = self.space
-        found = torch.zeros(len(times), *space.sizes, self.fields).double()
+        found = torch.zeros(len(times), *space.sizes, self.space.fields).double()
         for f, by_axis in enumerate(self.sides):
             axes = space.axes[f % len(space.axes)]
             for d, some in reversed(list(enumerate(by_axis))):  # the first coordinate's go before
@@ -687,7 +582,22 @@ class ProductSystem(System):
 
     @torch.no_grad()
     def linear(self, linearised: Tensor, moments: MomentsInTime, states: Tensor) -> LinearSystem:
-        return operators_of(self.space, self.prescribed, linearised[:, 0], self.order)
+        # The linearised equation Σ_α a_α ∂^α; α counts derivatives in time, too.
+        space, factors = self.space, dict[MultiIndex, Tensor]()
+        found = coefficients_of_derivatives(linearised[:, 0], space.like.channels)
+        for index, one in found.items():
+            if index[-1] <= self.order and bool(one.any()):
+                a = one.movedim(1, 0)
+                factors[index] = a[:1] if bool((a == a[:1]).all()) else a.contiguous()
+
+        def factored(rates: Sequence[complex]) -> Solve:
+            combined: dict[MultiIndex, Tensor] = {}
+            for (*at, time), a in factors.items():
+                index, scaled = (*at, 0), rates[time] * a
+                combined[index] = combined[index] + scaled if index in combined else scaled
+            return ProductFactor(space, self.prescribed, combined).solve
+
+        return factored
 
     @torch.no_grad()
     def consistent(self, states: Tensor, time: float) -> Tensor:
@@ -767,10 +677,10 @@ def product_system(
     """
     low, high = (corner.tolist() for corner in surrogate.domain.bounds)
     fields, channels = surrogate.network.width[-1], terms.equation.channels
-    line = [free_axis(basis, low[d], high[d], d in around) for d, basis in enumerate(splines)]
+    line = [Axis.free(basis, low[d], high[d], d in around) for d, basis in enumerate(splines)]
     sides = [
         side
-        for term in terms.walls
+        for term in terms.boundary
         for side in side_conditions(term, line, fields, high[-1] - low[-1])
     ]
     by_field = [
@@ -790,6 +700,7 @@ def product_system(
         weights=tensor_grid([axis.weights for axis in line]).prod(dim=1)[None],
         like=like.map(lambda t: t[..., :1].contiguous()),
         size=math.prod(axis.size for axis in line),
+        fields=fields,
         axes=axes[:1] if len(kinds) == 1 else axes,
     )
     interior = TermInSpace(surrogate, terms.equation, space)
@@ -800,11 +711,19 @@ def _tied(axis: Axis, sides: Sequence[SideCondition]) -> Axis:
     """The functions of a coordinate, combined for the conditions of one field on its sides."""
     if not sides:
         return axis
-    rows = torch.stack([side.functional(axis) for side in sides])
+    rows = torch.stack(
+        [  # what the functions have in each condition, (c, n)
+            torch.tensor(side.factors).double()
+            @ axis.at(torch.tensor([side.end]).double(), len(side.factors) - 1)[:, 0]
+            for side in sides
+        ]
+    )
     if int(torch.linalg.matrix_rank(rows)) < len(rows):
         where = sorted({side.end for side in sides})
         raise InputError(
             f"the conditions at {', '.join(f'{end:g}' for end in where)} prescribe the same "
             "quantity twice, or more than the splines of one coordinate can satisfy"
         )
-    return tied_axis(axis, rows)
+    combined = np.hstack([np.linalg.pinv(rows.numpy()), scipy.linalg.null_space(rows.numpy())])
+    spread = axis.spread @ torch.from_numpy(combined)
+    return replace(axis, spread=spread, fixed=len(rows), periodic=False)

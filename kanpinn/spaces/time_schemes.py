@@ -26,9 +26,9 @@ class Stages:
     a Newton step become one independent system for each eigenvalue; those of a conjugate pair are
     conjugate to each other.
 
-    kind: "radau" or "gauss". nodes: c, (s,), increasing in (0, 1]. nodal: the Legendre series of a
-    multiple of Π (τ - c_i) on the window, (s + 1,). slopes: D, (s, s), the inverse of the Butcher
-    matrix. eigenvalues: those of D with imaginary parts of at least 0. vectors: the
+    kind: "radau" or "gauss". count: s. nodes: c, (s,), increasing in (0, 1]. nodal: the Legendre
+    series of a multiple of Π (τ - c_i) on the window, (s + 1,). slopes: D, (s, s), the inverse of
+    the Butcher matrix. eigenvalues: those of D with imaginary parts of at least 0. vectors: the
     columns of V that belong to them, doubled for a pair, whose conjugate they stand for as well.
     rows: the rows of V⁻¹ that belong to them.
 
@@ -37,17 +37,13 @@ class Stages:
     """
 
     kind: str
+    count: int
     nodes: Array
     nodal: Array
     slopes: Array
     eigenvalues: NDArray[np.complex128]
     vectors: NDArray[np.complex128]
     rows: NDArray[np.complex128]
-
-    @property
-    def count(self) -> int:
-        """The number of stages s."""
-        return len(self.nodes)
 
 
 @cache
@@ -75,13 +71,19 @@ def stages(count: int, kind: str = "radau") -> Stages:
     roots -= legendre.legval(roots, series) / legendre.legval(roots, legendre.legder(series))
     if kind == "radau":
         roots[-1] = 1
-    slopes = np.linalg.inv(_integrals(roots))
+    # The Butcher matrix: the integrals from 0 to c_i of the Lagrange polynomials of the nodes. From
+    # -1 on the integral of P_0 is P_1 + 1, and that of P_j is (P_(j+1) - P_(j-1)) / (2j + 1).
+    modes = legendre.legvander(roots, count)
+    others = (modes[:, 2:] - modes[:, :-2]) / (2 * np.arange(1, count) + 1)
+    integrals = np.hstack([modes[:, 1:2] + 1, others]) / 2 @ np.linalg.inv(modes[:, :-1])
+    slopes = np.linalg.inv(integrals)
     values, vectors = np.linalg.eig(slopes)
     kept = values.imag > -1e-12
     doubled = np.where(values.imag > 1e-12, 2, 1)
     rows = np.linalg.inv(vectors)
     return Stages(
         kind=kind,
+        count=count,
         nodes=(roots + 1) / 2,
         nodal=series,
         slopes=slopes,
@@ -91,16 +93,9 @@ def stages(count: int, kind: str = "radau") -> Stages:
     )
 
 
-def _integrals(roots: Array) -> Array:
-    """The Butcher matrix: the integrals from 0 to c_i of the Lagrange polynomials of the nodes.
-
-    roots: the nodes scaled to [-1, 1].
-    """
-    count = len(roots)
-    values = legendre.legvander(roots, count)
-    # From -1 on the integral of P_0 is P_1 + 1, and that of P_j is (P_(j+1) - P_(j-1)) / (2j + 1).
-    others = (values[:, 2:] - values[:, :-2]) / (2 * np.arange(1, count) + 1)
-    return np.hstack([values[:, 1:2] + 1, others]) / 2 @ np.linalg.inv(values[:, :-1])
+def legendre_series(nodes: Array) -> Array:
+    """The matrix that turns values at n nodes in [0, 1] into a Legendre series on the interval."""
+    return np.linalg.inv(legendre.legvander(2 * nodes - 1, len(nodes) - 1))
 
 
 def lagrange(nodes: Array, at: Array, order: int = 0) -> Array:
@@ -114,43 +109,21 @@ def lagrange(nodes: Array, at: Array, order: int = 0) -> Array:
     Returns:
         (k, n): the derivative of polynomial j at place i.
     """
-    series = np.linalg.inv(legendre.legvander(2 * nodes - 1, len(nodes) - 1))
+    series = legendre_series(nodes)
     if order:
         series = 2**order * legendre.legder(series, order)
     return legendre.legvander(2 * at - 1, len(series) - 1) @ series
 
 
-def legendre_series(nodes: Array) -> Array:
-    """The matrix that turns values at n nodes in [0, 1] into a Legendre series on the interval."""
-    return np.linalg.inv(legendre.legvander(2 * nodes - 1, len(nodes) - 1))
+# The polynomial of a window is p(t) = Σ_a starts_a(t) u_a + Σ_i unknowns_i(t) y_i. For an equation
+# of first order u_0 is the value at the start, and y_i = p(t_i) - u_0 at the stages. For one of
+# second order u_0 and u_1 are value and rate at the start, and y_i = p'(t_i) - u_1. The functions
+# below give for each order of the derivative, from 0, the values at k moments of all starts_a, and
+# then of all unknowns_i, (k, order + s).
 
 
-@dataclass(frozen=True, eq=False)
-class Polynomials:
-    """The polynomials in time of a window, and their derivatives, at some moments.
-
-    p(t) = Σ_a starts_a(t) u_a + Σ_i unknowns_i(t) y_i. For an equation of first order u_0 is the
-    value at the start, and y_i = p(t_i) - u_0 at the stages. For one of second order u_0 and u_1
-    are value and rate at the start, and y_i = p'(t_i) - u_1.
-
-    Args:
-        rates: for each order of the derivative, from 0, its values at k moments: those of all
-            functions starts_a, and then those of all unknowns_i, (k, order + s).
-        order: of the equation in time.
-    """
-
-    rates: list[Array]
-    order: int
-
-    def stretched(self, length: float) -> "Polynomials":
-        """Those of a window of another length than 1."""
-        powers = np.minimum(np.arange(self.rates[0].shape[1]), self.order - 1.0)
-        rates = [one * length ** (powers - r) for r, one in enumerate(self.rates)]
-        return Polynomials(rates, self.order)
-
-
-def at_stages(stages: Stages, length: float, order: int, highest: int) -> Polynomials:
-    """The polynomials at the stages themselves.
+def at_stages(stages: Stages, length: float, order: int, highest: int) -> list[Array]:
+    """The polynomials of a window and their derivatives at the stages themselves.
 
     For an equation of second order the values there are those of the collocation method for value
     and rate, which is stable, and not of the integral of the rate (see `at_moments`). They are the
@@ -163,55 +136,56 @@ def at_stages(stages: Stages, length: float, order: int, highest: int) -> Polyno
         highest: the highest derivative.
     """
     found = at_moments(stages, stages.nodes, length, order, highest)
-    if order == 1:
-        return found
-    values = np.linalg.inv(stages.slopes / length)
-    return Polynomials([np.hstack([found.rates[0][:, :order], values]), *found.rates[1:]], order)
+    if order == 2:
+        values = np.linalg.inv(stages.slopes / length)
+        found[0] = np.hstack([found[0][:, :order], values])
+    return found
 
 
 def at_moments(
     stages: Stages, moments: Array, length: float, order: int, highest: int
-) -> Polynomials:
+) -> list[Array]:
     """The polynomials at moments (k,), where the window is from 0 to 1; also beyond it.
 
     The other arguments are those of `at_stages`. For an equation of second order p is the integral
     of the polynomial p' of degree s, so that value and rate are continuous.
     """
-    return _of_unit_window(stages, tuple(moments), order, highest).stretched(length)
+    return _stretched(_of_unit_window(stages, tuple(moments), order, highest), length, order)
+
+
+def _stretched(rates: list[Array], length: float, order: int) -> list[Array]:
+    """The polynomials of a window of length 1 for another length."""
+    powers = np.minimum(np.arange(rates[0].shape[1]), order - 1.0)
+    return [one * length ** (powers - r) for r, one in enumerate(rates)]
 
 
 @lru_cache(maxsize=1000)
 def _of_unit_window(
     stages: Stages, moments: tuple[float, ...], order: int, highest: int
-) -> Polynomials:
+) -> list[Array]:
     """`at_moments` for a window of length 1, which most windows ask for at the same moments."""
     at, nodes = np.array(moments), np.concatenate([[0.0], stages.nodes])
-    found: list[Array] = [lagrange(nodes, at, r)[:, 1:] for r in range(highest + 1)]
+    unknowns: list[Array] = [lagrange(nodes, at, r)[:, 1:] for r in range(highest + 1)]
     if order == 2:
         gauss, weights = legendre.leggauss(len(nodes))
         integrals = [m / 2 * weights @ lagrange(nodes, m * (gauss + 1) / 2)[:, 1:] for m in moments]
-        found.insert(0, np.stack(integrals))
+        unknowns.insert(0, np.stack(integrals))
     starts = [np.zeros((len(at), order)) for _ in range(highest + 2)]
     starts[0][:, 0] = 1
     if order == 2:
         starts[0][:, 1], starts[1][:, 1] = at, 1
-    both = zip(starts[: highest + 1], found[: highest + 1], strict=True)
-    return Polynomials([np.hstack(one) for one in both], order)
+    both = zip(starts[: highest + 1], unknowns[: highest + 1], strict=True)
+    return [np.hstack(one) for one in both]
 
 
-def series_in_time(stages: Stages, length: float, order: int) -> Polynomials:
+def series_in_time(stages: Stages, length: float, order: int) -> list[Array]:
     """The matrices that give the Legendre series of a window's polynomials and their rates.
 
     The polynomials have the degree s + order - 1; the arguments are those of `at_stages`.
     """
-    return _series_of_unit_window(stages, order).stretched(length)
-
-
-@lru_cache(maxsize=100)
-def _series_of_unit_window(stages: Stages, order: int) -> Polynomials:
     nodes = (legendre.leggauss(stages.count + order)[0] + 1) / 2
-    values, series = at_moments(stages, nodes, 1.0, order, order), legendre_series(nodes)
-    return Polynomials([series @ one for one in values.rates], order)
+    rates = _of_unit_window(stages, tuple(nodes), order, order)
+    return _stretched([legendre_series(nodes) @ one for one in rates], length, order)
 
 
 @dataclass(frozen=True)
@@ -233,28 +207,15 @@ class ErrorForm:
 
 
 @lru_cache(maxsize=100)
-def error_form(stages: Stages, order: int) -> ErrorForm:
-    """The form of the error of a window with some stages, for an equation of some order in time."""
-    return _form_at(stages, order, float(stages.nodes[0] / 2))
+def error_form(stages: Stages, order: int, moment: float | None = None) -> ErrorForm:
+    """The form of the error of a window.
 
-
-@lru_cache(maxsize=100)
-def error_form_of_ratio(stages: Stages, ratio: float) -> ErrorForm:
-    """The form of the error for equations of first order, at the moment where ω' / ω = ratio.
-
-    This quotient falls from infinity to 0 between the start and the first stage; ratio: above 0.
+    Args:
+        stages: the stages.
+        order: of the equation in time.
+        moment: see `ErrorForm`; by default in the middle between the start and the first stage.
     """
-    low, high, halvings = 0.0, float(stages.nodes[0]), 60
-    for _ in range(halvings):
-        middle = (low + high) / 2
-        if _form_at(stages, 1, middle).ratios[1] > ratio:
-            low = middle
-        else:
-            high = middle
-    return _form_at(stages, 1, low)
-
-
-def _form_at(stages: Stages, order: int, moment: float) -> ErrorForm:
+    moment = float(stages.nodes[0] / 2) if moment is None else moment
     series = stages.nodal
     for _ in range(order):
         series = legendre.legint(series, lbnd=-1, scl=0.5)
@@ -266,3 +227,19 @@ def _form_at(stages: Stages, order: int, moment: float) -> ErrorForm:
     square = weights @ legendre.legval(nodes, series) ** 2 / 2
     ratios = tuple(value / values[0] for value in values)
     return ErrorForm(moment, ratios, math.sqrt(square) / abs(values[0]))
+
+
+@lru_cache(maxsize=100)
+def error_form_of_ratio(stages: Stages, ratio: float) -> ErrorForm:
+    """The form of the error for equations of first order, at the moment where ω' / ω = ratio.
+
+    This quotient falls from infinity to 0 between the start and the first stage; ratio: above 0.
+    """
+    low, high, halvings = 0.0, float(stages.nodes[0]), 60
+    for _ in range(halvings):
+        middle = (low + high) / 2
+        if error_form(stages, 1, middle).ratios[1] > ratio:
+            low = middle
+        else:
+            high = middle
+    return error_form(stages, 1, low)

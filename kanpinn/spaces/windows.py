@@ -16,13 +16,12 @@ from kanpinn._support.errors import InputError, integer, of_class
 from kanpinn.geometry import Box
 from kanpinn.jets import Jet
 from kanpinn.networks.basis import Basis, BSplines
-from kanpinn.networks.constraints import choose_imposition, periodic_axes, refuse_unfit
+from kanpinn.networks.constraints import at_start, choose_imposition, periodic_axes, refuse_unfit
 from kanpinn.networks.kan import KAN, KANLayer, ProductLayer
 from kanpinn.networks.layer import Layer, Layers, Sensitivities, Tape
 from kanpinn.networks.network import Imposition, Network
-from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
-from kanpinn.spaces.evolution_terms import order_in_time
-from kanpinn.spaces.jets_in_time import Inputs, by_windows, time_of
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, prescribed_data
+from kanpinn.spaces.jets_in_time import Inputs, by_windows
 
 
 class Separable(Network):
@@ -43,25 +42,7 @@ class Separable(Network):
 
     def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
         found = super().jet(self.places(coordinates), tape)
-        return product_in_time(found, time_of(coordinates), self.modes)
-
-    @property
-    @abstractmethod
-    def bases(self) -> Sequence[Basis]:
-        """The bases of all layers."""
-
-    @property
-    @abstractmethod
-    def degree(self) -> int:
-        """The degree of the splines of the output layer."""
-
-    @abstractmethod
-    def breaks(self) -> list[Tensor]:
-        """The ends of the intervals of the output layer's splines for each input, (G + 1,) each."""
-
-    @abstractmethod
-    def place(self, splines: Sequence[BSplines]) -> None:
-        """Take splines of each coordinate in space, for a network without hidden layers."""
+        return product_in_time(found, coordinates, self.modes)
 
     def with_outputs(self, modes: int, count: int) -> Self:
         """A network with the same functions of space, and other outputs, which are zero.
@@ -72,17 +53,11 @@ class Separable(Network):
             modes: the number of its Legendre polynomials.
             count: the number of its outputs.
         """
-        made = copy.deepcopy(self, {id(basis): basis for basis in self.bases})
+        bases = [one for one in self.modules() if isinstance(one, Basis)]
+        made = copy.deepcopy(self, {id(basis): basis for basis in bases})
         made.modes = modes
         made.layers[-1].reset_outputs(count)
         return made
-
-    def like(self, tensor: Tensor) -> Self:
-        """The network on the device and in the precision of a tensor: this one if it is there."""
-        own = self.layers[-1].coefficients
-        if (own.device, own.dtype) == (tensor.device, tensor.dtype):
-            return self
-        return copy.deepcopy(self).to(tensor.device, tensor.dtype)  # others share its tables
 
     def places(self, inputs: Inputs) -> Jet:
         """The inputs of φ: all inputs but the time, as a jet."""
@@ -104,21 +79,6 @@ class SeparableKAN(Separable, KAN):
     def __init__(self, width: Sequence[int], modes: int, **settings: Any) -> None:
         super().__init__([max(1, width[0]), *width[1:]], **settings)
         self.modes, self.in_space = modes, width[0] > 0
-
-    @property
-    def bases(self) -> Sequence[Basis]:
-        return [layer.basis for layer in self.layers]
-
-    @property
-    def degree(self) -> int:
-        return self.layers[-1].basis.degree
-
-    def breaks(self) -> list[Tensor]:
-        return list(self.layers[-1].basis.breaks)
-
-    def place(self, splines: Sequence[BSplines]) -> None:
-        (basis,) = splines
-        self.layers[-1].reset(basis)
 
     def places(self, inputs: Inputs) -> Jet:
         return super().places(inputs) if self.in_space else inputs.dense() * 0.0
@@ -145,20 +105,6 @@ class SeparableProducts(Separable):
         self.modes = modes
 
     @property
-    def bases(self) -> Sequence[Basis]:
-        return self.layers[0].bases
-
-    @property
-    def degree(self) -> int:
-        return self.layers[0].basis.degree
-
-    def breaks(self) -> list[Tensor]:
-        return [basis.breaks[0] for basis in self.layers[0].bases]
-
-    def place(self, splines: Sequence[BSplines]) -> None:
-        self.layers[0].reset(splines)
-
-    @property
     def width(self) -> tuple[int, ...]:
         (layer,) = self.layers
         return len(layer.bases), layer.coefficients.shape[2]
@@ -168,16 +114,16 @@ class SeparableProducts(Separable):
         return min(basis.degree for basis in self.layers[0].bases)
 
 
-def product_in_time(space: Jet, tau: Jet, modes: int) -> Jet:
+def product_in_time(space: Jet, inputs: Inputs, modes: int) -> Jet:
     """The jets of Σ_j P_j(τ) φ_j: Legendre polynomials in time, and functions of space.
 
     Args:
         space: the φ_j, with a component for each pair of polynomial and field; the field varies
             fastest.
-        tau: the window's time, a scalar jet.
+        inputs: the jet of the inputs, the last of which is the window's time τ.
         modes: the number of polynomials.
     """
-    fields = space.value.shape[-1] // modes
+    fields, tau = space.value.shape[-1] // modes, inputs.dense()[inputs.value.shape[1] - 1]
     polynomials = legendre(tau, modes).map(lambda t: t.repeat_interleave(fields, dim=-1))
     product = polynomials * space
     return product.map(lambda t: t.unflatten(-1, (modes, -1)).sum(dim=-2))
@@ -204,6 +150,14 @@ def legendre(tau: Jet, count: int) -> Jet:
 
 
 Member = TypeVar("Member", bound=Network)
+
+
+def like(member: Member, tensor: Tensor) -> Member:
+    """The network on the device and in the precision of a tensor: itself if it is there."""
+    own = member.layers[-1].coefficients
+    if (own.device, own.dtype) == (tensor.device, tensor.dtype):
+        return member
+    return copy.deepcopy(member).to(tensor.device, tensor.dtype)  # others share its tables
 
 
 class NetworkOfWindows(Network, Generic[Member]):
@@ -251,12 +205,60 @@ class NetworkOfWindows(Network, Generic[Member]):
         """
         return []
 
+    @property
+    def parameter_count(self) -> int:
+        """The number of coefficients of all windows, and of unknown parameters."""
+        layers: list[Layer] = [layer for one in self.members for layer in one.layers]
+        if self.constants is not None:
+            layers.append(self.constants)
+        return sum(layer.coefficients.numel() for layer in layers)
+
     @abstractmethod
     def anew(self) -> Self:
         """A new network with the same settings."""
 
+    @abstractmethod
+    def member(self, modes: int) -> Member:
+        """A new network for a window, with a number of polynomials in time."""
+
     def refined(self) -> Self:
         return self.anew()
+
+    @torch.no_grad()
+    def add(self, end: float, member: Member, first: bool = False) -> None:
+        """Add a window that begins at the end of the last one.
+
+        Args:
+            end: the end of the new window, in scaled time up to 2.
+            member: its network.
+            first: True if the new window replaces all windows so far.
+        """
+        if first:
+            self._of, self.ends = nn.ModuleList(), self.ends[:1]
+        else:
+            self._of[-1].requires_grad_(False)
+        self._of.append(like(member, self.ends))
+        self.ends = torch.cat([self.ends, self.ends.new_tensor([end])])
+
+    def _take(self, ends: Sequence[float], members: Sequence[Member]) -> None:
+        """Replace all windows; arguments as for `Windows.follow_numbers`."""
+        self._of = nn.ModuleList(like(member, self.ends) for member in members)
+        self._of[:-1].requires_grad_(False)
+        self._of[-1].requires_grad_(True)
+        self.ends = self.ends.new_tensor(ends)
+
+    def _modes(self, state: Mapping[str, Any], prefix: str) -> list[int]:
+        """The numbers of polynomials in time of the windows of a saved network."""
+        last, fields = f"layers.{len(self.layers) - 1}.coefficients", self.width[-1]
+        windows = range(len(state[prefix + "ends"]) - 1)
+        return [state[f"{prefix}_of.{i}.{last}"].shape[2] // fields for i in windows]
+
+    def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        # A saved network may have another number of windows, and layers of other shapes, which the
+        # layers take over by themselves.
+        members = [self.member(modes) for modes in self._modes(state, prefix)]
+        self._take(state[prefix + "ends"].tolist(), members)
+        super()._load_from_state_dict(state, prefix, *args)
 
     def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
         members, last = self.members, self.count - 1
@@ -332,7 +334,11 @@ class Windows(NetworkOfWindows[Separable]):
         inputs, *rest = units
         self.seed = integer("seed", seed, least=0)
         self.order, self.around = 1, frozenset[int]()
-        self._width = (inputs - 1, *rest)
+        self._width = (inputs, *rest)
+        # Whether there are inputs besides the time, and whether the functions of space are splines
+        # or their products: without hidden layers.
+        self.in_space = inputs > 1
+        self.of_splines = self.in_space and len(rest) == 1
         if not self.in_space:  # a constant, which needs the fewest splines
             degree, grid = 1, 1
         self._settings: dict[str, Any] = {"degree": degree, "grid": grid, "dtype": dtype}
@@ -342,7 +348,7 @@ class Windows(NetworkOfWindows[Separable]):
 
     def member(self, modes: int, copies: int = 1) -> Separable:
         """A new network for a window, with the hidden layers of all others, `copies` of fields."""
-        inputs, *hidden, fields = self._width
+        (_, *hidden, fields), inputs = self._width, self._width[0] - 1
         outputs = fields * copies * modes
         if inputs > 1 and not hidden:
             degree, grid, dtype = (self._settings[name] for name in ("degree", "grid", "dtype"))
@@ -354,25 +360,16 @@ class Windows(NetworkOfWindows[Separable]):
 
     @property
     def width(self) -> tuple[int, ...]:
-        inputs, *rest = self._width
-        return (inputs + 1, *rest)
+        return self._width
 
     @property
     def max_order(self) -> int | None:
         return self.members[-1].max_order if self.in_space else 4
 
-    @property
-    def in_space(self) -> bool:
-        """Whether there are inputs besides the time."""
-        return self._width[0] > 0
-
-    @property
-    def of_splines(self) -> bool:
-        """Whether the functions of space are splines or their products: without hidden layers."""
-        return self.in_space and len(self._width) == 2
-
     def breaks(self, number: int = -1) -> list[Tensor]:
-        return self.members[number].breaks() if self.of_splines else []
+        if not self.of_splines:
+            return []
+        return [one.breaks[0] for one in self.members[number].modules() if isinstance(one, Basis)]
 
     @property
     def pieces(self) -> Tensor:  # type: ignore[override]
@@ -386,7 +383,7 @@ class Windows(NetworkOfWindows[Separable]):
         ends = self.ends.cpu() / 2
         breaks: list[Tensor] = []
         if len(self.breaks()) == 1:
-            breaks = [(one.breaks()[0].cpu() + 1) / 2 for one in self.members]
+            breaks = [(one.layers[0].basis.breaks[0].cpu() + 1) / 2 for one in self.members]
         stride = -(-sum(map(len, breaks)) // most) or 1
         for number, (start, end) in enumerate(pairwise(ends)):
             times = torch.stack([start, end])[None, :, None]
@@ -396,15 +393,6 @@ class Windows(NetworkOfWindows[Separable]):
                 times = torch.cat([space, times.expand(len(space), 2, 1)], dim=2)
             found.append(times)
         return self._up_to_end(found)
-
-    @property
-    def parameter_count(self) -> int:
-        """The number of coefficients of all windows, of an enrichment and of constants."""
-        beside = [
-            c.coefficients.numel() for c in (self.enrichment, self.constants) if c is not None
-        ]
-        layers = [layer for one in self.members for layer in one.layers]
-        return sum(beside) + sum(layer.coefficients.numel() for layer in layers)
 
     @property
     def at_scattered_points(self) -> bool:  # type: ignore[override]
@@ -451,25 +439,8 @@ class Windows(NetworkOfWindows[Separable]):
 
     def anew(self) -> "Windows":
         """A new network with the same settings."""
-        degree, grid = self._settings["degree"], self._settings["grid"]
-        made = Windows(self.width, degree, grid, seed=self.seed, dtype=self.ends.dtype)
-        return made.to(self.ends.device)
-
-    @torch.no_grad()
-    def add(self, end: float, member: Separable, first: bool = False) -> None:
-        """Add a window that begins at the end of the last one.
-
-        Args:
-            end: the end of the new window, in scaled time up to 2.
-            member: its network.
-            first: True if the new window replaces all windows so far.
-        """
-        if first:
-            self._set([0.0, end], [member])
-            return
-        self.members[-1].requires_grad_(False)
-        self._of.append(member.like(self.ends))
-        self.ends = torch.cat([self.ends, self.ends.new_tensor([end])])
+        settings = self._settings | {"dtype": self.ends.dtype}
+        return Windows(self.width, seed=self.seed, **settings).to(self.ends.device)
 
     @torch.no_grad()
     def follow_numbers(
@@ -487,33 +458,17 @@ class Windows(NetworkOfWindows[Separable]):
             directions: those of the derivatives of all fields by the first number, the second, …
             sensitivities: the layer that sums the derivatives.
         """
-        self._set(list(ends), list(members))
-        self._directions = nn.ModuleList([one.like(self.ends) for one in directions])
+        self._take(ends, members)
+        self._directions = nn.ModuleList([like(one, self.ends) for one in directions])
         self.sensitivities = sensitivities.to(self.ends.device, self.ends.dtype)
 
-    def _set(self, ends: list[float], members: list[Separable]) -> None:
-        members = [member.like(self.ends) for member in members]
-        for index, member in enumerate(members):
-            member.requires_grad_(index + 1 == len(members))
-        self._of = nn.ModuleList(members)
-        self.ends = self.ends.new_tensor(ends)
-
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        # A saved network may have another number of windows, and layers of other shapes, which the
-        # layers take over by themselves.
-        ends, fields = state[prefix + "ends"].tolist(), self._width[-1]
-        last = f"layers.{len(self.layers) - 1}.coefficients"
-        sizes = [state[f"{prefix}_of.{i}.{last}"].shape[2] for i in range(len(ends) - 1)]
-        members = [self.member(size // fields) for size in sizes]
-        self._set(ends, members)
         self.sensitivities, self._directions = None, nn.ModuleList()
         if (numbers := state.get(f"{prefix}sensitivities.coefficients")) is not None:
-            directions = [self.member(size // fields, len(numbers)) for size in sizes]
-            self.follow_numbers(ends, members, directions, Sensitivities(numbers))
+            directions = [self.member(modes, len(numbers)) for modes in self._modes(state, prefix)]
+            self._directions = nn.ModuleList(like(one, self.ends) for one in directions)
+            self.sensitivities = Sensitivities(numbers).to(self.ends.device, self.ends.dtype)
         super()._load_from_state_dict(state, prefix, *args)
-
-    def prepare(self, x: Tensor) -> None:
-        """Nothing: a march places the grids of each window."""
 
     def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
         found = super().jet(coordinates, tape)
@@ -524,6 +479,24 @@ class Windows(NetworkOfWindows[Separable]):
             coordinates, self.ends.tolist(), lambda i, own: directions[i].jet(own)
         )
         return found + self.sensitivities(by_number, tape)
+
+
+def order_in_time(problem: BoundaryValueProblem) -> int:
+    """Return the order in time of the initial data: 2 with initial rates, 1 without.
+
+    Raises:
+        InputError: where only some fields have initial rates.
+    """
+    data = prescribed_data(problem)
+    rates = {
+        any(one.rate is not None for one in data[name] if at_start(one)) for name in problem.fields
+    }
+    if len(rates) > 1:
+        raise InputError(
+            f"a network in time windows takes initial rates for all fields or for none, "
+            f"{type(problem).__name__} has them for some"
+        )
+    return 2 if rates.pop() else 1
 
 
 def unusable_functions(problem: BoundaryValueProblem) -> dict[str, object]:

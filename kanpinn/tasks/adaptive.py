@@ -40,7 +40,7 @@ from kanpinn.tasks.cell_errors import (
     errors_by_missed_residuals,
     status_of_error,
 )
-from kanpinn.tasks.cell_parameters import NumberSearch
+from kanpinn.tasks.cell_parameters import ParameterSearch
 from kanpinn.tasks.refinement import (
     cells_in_layers,
     cells_with_waves,
@@ -207,7 +207,7 @@ class AdaptiveLeastSquaresStage(Stage):
         self.settings, self.residuals = settings, residuals
         self.network = network = require_cells(residuals.surrogate.network)
         self.means = mean_terms(residuals)
-        self.search: NumberSearch | None = None
+        self.search: ParameterSearch | None = None
         if network.constants is None and network.coefficient is None:
             network.forget_numbers()  # those of another problem
         self.problem = with_shared_functions(problem_in_cells(residuals), residuals.surrogate)
@@ -215,7 +215,7 @@ class AdaptiveLeastSquaresStage(Stage):
         self.chosen: Tensor | None = None
         self._take(self.problem.start(network.tree))
         if network.constants is not None or network.coefficient is not None:
-            self.search = NumberSearch(residuals, self.problem, seed)
+            self.search = ParameterSearch(residuals, self.problem, seed)
 
     @property
     def part(self) -> float:  # type: ignore[override]

@@ -11,20 +11,18 @@ import torch
 from torch import Tensor
 
 from kanpinn.geometry.domain import Domain
-from kanpinn.jets import Linearised
+from kanpinn.geometry.points import Points
+from kanpinn.jets import Jet
 from kanpinn.loss.residuals import Residuals
-from kanpinn.networks.network import Network
-from kanpinn.spaces.cell_windows import CellWindows, problem_in_space
+from kanpinn.spaces.cell_windows import CellsInWindow, CellWindows, problem_in_space
 from kanpinn.spaces.cells.problem import counted_fields
 from kanpinn.spaces.cells.system.memory import no_comparison, too_many
 from kanpinn.spaces.cells.tree import Tree
 from kanpinn.spaces.evolution_terms import EvolutionTerms
 from kanpinn.spaces.time_schemes import Stages
 from kanpinn.tasks.cells_in_time import (
-    AddedError,
     CellNewton,
     CellState,
-    KeptLinearisation,
     LinearisedCells,
     Probe,
     SpaceError,
@@ -34,14 +32,16 @@ from kanpinn.tasks.cells_in_time import (
     early_step,
     initial_state,
     last_step,
-    motion_of,
     state_at,
+    with_rates,
 )
+from kanpinn.tasks.control import Control
 from kanpinn.tasks.refinement import why_too_many
 from kanpinn.tasks.time_state import Attempt, MarchSettings, TimeState, state_of, window_of
-from kanpinn.tasks.window import Control, Window, solve_window
+from kanpinn.tasks.window import Window, solve_window, together
 
-KEPT = ("time", "size", "expected", "beyond", "limited")
+SAVED = ("time", "size", "expected", "beyond", "limited")
+USED = ("about", "window", "served", "rate", "slow")  # what a checkpoint has of a linearisation
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class CellAttempt(Attempt):
     """
 
     equations: CellNewton
-    added: AddedError | None = None
+    added: SpaceError | None = None
 
 
 class CellMarch(TimeState[CellAttempt]):
@@ -88,7 +88,7 @@ class CellMarch(TimeState[CellAttempt]):
         counted = counted_fields(residuals, self.fields)
         self.problem = problem_in_space(terms, domain, counted, self.fields, self.order)
         self.size, self.expected, self.beyond = 0.0, 0.0, 0.0
-        self.kept: KeptLinearisation | None = None
+        self.kept: LinearisedCells | None = None
         self.compared: list[SpaceError] = []
         self.state = self._at_rest()
 
@@ -122,11 +122,8 @@ class CellMarch(TimeState[CellAttempt]):
         first = float(self.first_errors.norm())
         self.limited = self.settings.windows is None and first > 2 * allowed
 
-    def linearised(self, most: int, shift: float) -> Linearised:
-        points, jet = TermInCells(self.state.places.equation[0]).in_time(self.state.motion)
-        count = min(most, len(points))
-        few = ((torch.arange(count) + shift) * len(points) / count).long()
-        return Linearised.at(self.terms.equation.equation, points[few], jet.rows(few))
+    def jet(self) -> tuple[Points, Jet]:
+        return TermInCells(self.state.places.equation[0]).in_time(self.state.state_and_rate)
 
     def attempt(self, scheme: Stages, length: float, allowed: float) -> CellAttempt | None:
         """Try a window, again with smaller cells while they are too large for it."""
@@ -232,12 +229,9 @@ class CellMarch(TimeState[CellAttempt]):
         if self.kept is None or self.kept.slow or self.kept.window != window:
             states = value + self.guess(scheme, length).view(-1, *value.shape)
             state, middle = state_at(scheme, length, value, states, 0.5), self.time + length / 2
-            about = motion_of(*state, self.fields), middle
-            self.kept = KeptLinearisation(self._linearised(about), about, window)
-        return CellNewton(self.kept.cells, scheme, self.time, length, value)
-
-    def _linearised(self, about: tuple[Tensor, float]) -> LinearisedCells:
-        return LinearisedCells.of(self.state.places, *about, self.order)
+            about = with_rates(*state, self.fields), middle
+            self.kept = LinearisedCells.of(self.state.places, about, window, self.order)
+        return CellNewton(self.kept, scheme, self.time, length, value)
 
     def _tried(self, scheme: Stages, length: float) -> tuple[Window, CellNewton]:
         """Solve a window; again with a new linearisation, if it was solved with an older one."""
@@ -251,7 +245,7 @@ class CellMarch(TimeState[CellAttempt]):
                 return done
             self.kept = None
 
-    def added(self, equations: CellNewton, states: Tensor, probe: Probe) -> AddedError:
+    def added(self, equations: CellNewton, states: Tensor, probe: Probe) -> SpaceError:
         """The error in space that a window adds, estimated by one of two steps.
 
         Args:
@@ -261,25 +255,32 @@ class CellMarch(TimeState[CellAttempt]):
         """
         found, indicators = probe(equations, states)
         self.expected, indicated = max(self.size, self.state.norm(found)), float(indicators.norm())
+        # The error of another window is taken for a multiple of a known one if their indicators
+        # and lengths differ by factors of at most 3.
+        most = 3.0
         for known in reversed(self.compared):
-            if known.holds_for(indicated, equations):
-                return AddedError.of(equations, known, indicated)
+            ratios = indicated / (known.indicated or 1e-300), equations.length / known.length
+            if all(1 / most <= ratio <= most for ratio in ratios):
+                return known.added(equations, indicated)
         known = compared_in_space(self.problem, equations, states, probe)
         self.compared = [*self.compared[-1:], known]  # those of early and of last steps
-        return AddedError.of(equations, known, indicated)
+        return known.added(equations, indicated)
 
-    def add_to(self, network: Network, end: float, done: CellAttempt, first: bool) -> None:
+    @torch.no_grad()
+    def member(self, done: CellAttempt) -> CellsInWindow:
         geometry, shape = self.state.geometry, self.state.value.shape[:2]
         series = done.window.series()[..., : self.fields].unflatten(1, shape)
-        cast(CellWindows, network).add(end, geometry.tree, geometry.frames, series, first)
+        made = self.network.member(len(series))
+        made.layer.reset(geometry.tree, geometry.frames, series.movedim(0, 2).flatten(2))
+        return made
 
     def accept(self, done: CellAttempt, time: float) -> float:
         window, added, before, value = done.window, done.added, self.error, self.state.value
         assert added is not None
         in_time, in_space = done.equations.propagated(self.state.functions[1:])
         errors = (
-            _together(in_time, window.in_time.view_as(value)),
-            _together(in_space, added.shape),
+            together(in_time, window.in_time.view_as(value)),
+            together(in_space, added.shape),
         )
         end = window.end().view_as(value)
         self.state = replace(self.state, functions=torch.stack([end, *errors]))
@@ -312,25 +313,22 @@ class CellMarch(TimeState[CellAttempt]):
 
     def state_dict(self) -> dict[str, Any]:
         tree = self.state.geometry.tree
-        return {name: getattr(self, name) for name in KEPT} | {
+        return {name: getattr(self, name) for name in SAVED} | {
             "tree": (tree.level, tree.place, tree.region),
             "functions": self.state.functions,
-            "kept": None if self.kept is None else vars(self.kept) | {"cells": None},
+            "kept": None if self.kept is None else {n: getattr(self.kept, n) for n in USED},
             "compared": [vars(one).copy() for one in self.compared],
             "latest": state_of(self.latest),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        vars(self).update({name: state[name] for name in KEPT})
+        vars(self).update({name: state[name] for name in SAVED})
         start, (level, place, region) = self.network.start, state["tree"]
         at_rest = self._at_rest(Tree(start.roots, level, place, region, start.around))
         self.state = replace(at_rest, functions=state["functions"])
         self.compared = [SpaceError(**one) for one in state["compared"]]
         self.latest, self.kept = window_of(state["latest"]), None
         if (kept := state["kept"]) is not None:
-            self.kept = KeptLinearisation(**kept | {"cells": self._linearised(kept["about"])})
-
-
-def _together(one: Tensor, other: Tensor) -> Tensor:
-    """The sum of two errors, the second with the sign for which the sum is larger."""
-    return one + other if float((one * other).sum()) >= 0 else one - other
+            where = kept["about"], kept["window"]
+            self.kept = LinearisedCells.of(self.state.places, *where, self.order)
+            vars(self.kept).update(kept)

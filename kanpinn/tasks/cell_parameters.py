@@ -14,42 +14,42 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jets import Jet
 from kanpinn.linalg.qr import TriangularFactor
-from kanpinn.loss.parameters import Measurements, MisfitModel
+from kanpinn.loss.parameters import (
+    NO_FIT,
+    Measurements,
+    MisfitModel,
+    Parameters,
+    WithParameters,
+)
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.spaces.cells.cells import require_cells
 from kanpinn.spaces.cells.problem import CellProblem, refuse_free_data
 from kanpinn.spaces.cells.system.cell_system import AnyTerm, CellSystem
 from kanpinn.spaces.cells.system.functions import CellField
-from kanpinn.spaces.cells.unknowns import Unknowns, WithUnknowns
 
 
 @dataclass(frozen=True, eq=False)
 class CellFit(MisfitModel):
-    """The misfit of data by the solution in cells for some numbers.
+    """The misfit of data by the solution in cells for some parameters.
 
-    numbers: the coefficients of the numbers, (K,). fields: the solution, (N, L, m). directions: its
-    derivatives by the numbers, (N, L, K m), all fields of one number after the other.
+    parameters: their values, (K,). fields: the solution, (N, L, m). directions: its
+    derivatives by them, (N, L, K m), all fields of one parameter after the other.
     """
 
-    numbers: Tensor
+    parameters: Tensor
     fields: Tensor
     directions: Tensor
 
     def moved(self, change: Tensor) -> Tensor:
-        """The solution for changed numbers to first order, (N, L, m); change: (K,)."""
-        by_number = self.directions.unflatten(2, (len(change), -1))
-        return self.fields + torch.einsum("nlkm,k->nlm", by_number, change)
+        """The solution for changed parameters to first order, (N, L, m); change: (K,)."""
+        by_parameter = self.directions.unflatten(2, (len(change), -1))
+        return self.fields + torch.einsum("nlkm,k->nlm", by_parameter, change)
 
     def state_dict(self) -> dict[str, Any]:
         """The state, for a checkpoint."""
         state = {one.name: getattr(self, one.name) for one in fields(self)}
         return state | {"model": self.model.factor}
-
-    @classmethod
-    def of_state(cls, state: dict[str, Any]) -> "CellFit":
-        """The fit whose state `state_dict` has returned."""
-        return cls(**state | {"model": TriangularFactor(state["model"])})
 
 
 def with_derivatives(system: CellSystem, about: CellField, count: int) -> dict[AnyTerm, Tensor]:
@@ -58,7 +58,7 @@ def with_derivatives(system: CellSystem, about: CellField, count: int) -> dict[A
     The latter are the negative derivatives of the residuals.
 
     Args:
-        system: the least-squares problem, all of whose terms are `WithUnknowns`.
+        system: the least-squares problem, all of whose terms are `WithParameters`.
         about: the solution at which the derivatives are taken.
         count: K.
 
@@ -79,17 +79,18 @@ def with_derivatives(system: CellSystem, about: CellField, count: int) -> dict[A
 
 
 def _rates(term: ResidualTerm, p: Points, u: Jet) -> Tensor:
-    assert isinstance(term.equation, WithUnknowns)
+    assert isinstance(term.equation, WithParameters)
     return -term.equation.rates(p, u)
 
 
-class NumberSearch:
-    """Steps of the Levenberg–Marquardt method for the numbers; the fields are solved for at each.
+class ParameterSearch:
+    """Steps of the Levenberg–Marquardt method for the parameters, with the fields solved at each.
 
-    The derivatives of the fields by the numbers solve the linearised least-squares problem of the
-    cells with other right-hand sides, by the same elimination. So a solution satisfies equation and
-    conditions for all numbers, as far as cells can, and the data alone determine the numbers. If
-    the first search does not lead to a fit of the data, it begins again from other numbers.
+    The derivatives of the fields by the parameters solve the linearised least-squares problem of
+    the cells with other right-hand sides, by the same elimination. So a solution satisfies equation
+    and conditions for all parameters, as far as cells can, and the data alone determine the
+    parameters. If the first search does not lead to a fit of the data, it begins again from other
+    values.
 
     Args:
         residuals: the loss.
@@ -97,11 +98,11 @@ class NumberSearch:
         seed: of other starts.
 
     Attributes:
-        settled: whether the present numbers are those that fit the data, on the present cells.
-        moved: whether the latest step has changed the numbers before they were settled.
+        settled: whether the present parameters are those that fit the data, on the present cells.
+        moved: whether the latest step has changed the parameters before they were settled.
         may_restart: whether other starts may be tried: only on the first cells, a limited number.
         tried: the number of other starts so far.
-        best, best_loss: the numbers at the best end of a search, and its loss.
+        best, best_loss: the parameters at the best end of a search, and its loss.
         now: the latest accepted fit, from which a refused step is shortened; None if there is none.
         damping: of the next step. idle: the number of steps in a row that did not lower the loss.
         predicted: the loss after the latest step, to first order.
@@ -122,7 +123,8 @@ class NumberSearch:
     def __init__(self, residuals: Residuals, problem: CellProblem, seed: int) -> None:
         self.surrogate, self.problem, self.seed = residuals.surrogate, problem, seed
         self.network = require_cells(self.surrogate.network)
-        self.parameters = Unknowns(self.surrogate).parameters
+        constants, coefficient = self.network.constants, self.network.coefficient
+        self.parameters = Parameters(constants, coefficient, self.surrogate)
         self.data = Measurements.of(residuals.terms, self.surrogate)
         if not self.data.terms:
             raise InputError(
@@ -134,7 +136,7 @@ class NumberSearch:
         self._begin()
 
     def _begin(self) -> None:
-        """Begin a search from the present numbers."""
+        """Begin a search from the present parameters."""
         self.now: CellFit | None = None
         self.damping, self.idle, self.predicted = 0.0, 0, math.inf
 
@@ -147,19 +149,21 @@ class NumberSearch:
         """Take a state that `state_dict` has returned."""
         for name in self.kept:
             setattr(self, name, state[name])
-        self.now = None if (now := state["now"]) is None else CellFit.of_state(now)
+        self.now = None
+        if (now := state["now"]) is not None:
+            self.now = CellFit(**now | {"model": TriangularFactor(now["model"])})
 
     def on_new_tree(self) -> None:
-        """Go on with other cells, from the same numbers."""
+        """Go on with other cells, from the same parameters."""
         self.settled, self.may_restart, self.now = False, False, None
 
     def solved(
         self, system: CellSystem, before: Tensor, accuracy: float
     ) -> tuple[CellField, Tensor]:
-        """The solution for better numbers, which the network gets, with the derivatives by them.
+        """The solution for better parameters, which the network gets, with the derivatives by them.
 
         Args:
-            system: the least-squares problem for the present numbers.
+            system: the least-squares problem for the present parameters.
             before: the solution about which it is linearised, (N, L, m).
             accuracy: see `CellSystem.solve`.
 
@@ -180,19 +184,22 @@ class NumberSearch:
         change = norms.without_means(change, system.free_fields)
         if not self.settled and norms.total(change) > near * norms.total(found):
             if not system.is_linear(found):
-                return found, shares  # it is not yet the solution for these numbers
+                return found, shares  # it is not yet the solution for these parameters
         fields = self._stepped(fit)
         self._show(system, fields, (self.now or fit).directions)
         return replace(found, coefficients=fields), shares
 
     def _stepped(self, fit: CellFit) -> Tensor:
-        """Take a step of the numbers from a new fit, or a shorter one from that before.
+        """Take a step of the parameters from a new fit, or a shorter one from that before.
 
         Returns:
             The fields after the step, (N, L, m).
         """
         patience = 6
-        now, enough = self.now, max(len(fit.numbers) * fit.slight, 1e-20 * self.data.spread)
+        now, enough = (
+            self.now,
+            max(len(fit.parameters) * 0.2**2 * fit.variance, 1e-20 * self.data.spread),
+        )
         lowered = now is None or fit.loss < now.loss - enough
         self.idle = 0 if lowered else self.idle + 1
         self.settled = self.idle >= patience
@@ -207,15 +214,15 @@ class NumberSearch:
         if self.settled and self.may_restart and not self.data.fits(fit.loss):
             return self._restarted(fit)
         self.moved = not self.settled
-        step = self.parameters.limited(fit.numbers, fit.model.damped().step(self.damping))
+        step = self.parameters.limited(fit.parameters, fit.model.damped().step(self.damping))
         self.predicted = fit.model.loss(step)
-        self._assign(fit.numbers + step)
+        self._assign(fit.parameters + step)
         return fit.moved(step)
 
     def _restarted(self, fit: CellFit) -> Tensor:
-        """Begin again from random numbers, or, if there were enough of them, from the best ones."""
+        """Begin again from random values, or, if there were enough of them, from the best ones."""
         if fit.loss < self.best_loss:
-            self.best, self.best_loss = fit.numbers, fit.loss
+            self.best, self.best_loss = fit.parameters, fit.loss
         self._begin()
         self.tried, self.settled, self.moved = self.tried + 1, False, True
         if self.tried <= self.starts:
@@ -233,8 +240,10 @@ class NumberSearch:
     def verdict(self, status: str) -> str:
         """The status of a solve that has ended; status: what is said of the fields."""
         if not self.data.fits(self.data.model(self.surrogate).loss()):
-            return "stopped: no start leads to a fit of the data"
-        if self.network.coefficient is not None and self._misfit_is_smooth():
+            return NO_FIT
+        by_cells = 0.5  # better cells leave at least this part of the misfit
+        left = self.network.coefficient is not None and self.left > by_cells**2
+        if left and self.data.misfit_is_smooth(self.surrogate):
             return (
                 f"{status}{';' if ':' in status else ':'} intervals leave out the error of the "
                 "coefficient's network, which is visible: the data's misfit varies smoothly from "
@@ -242,16 +251,10 @@ class NumberSearch:
             )
         return status
 
-    def _misfit_is_smooth(self) -> bool:
-        """Whether a misfit that better cells would leave varies smoothly, unlike noise."""
-        by_cells = 0.5  # better cells leave at least this part of the misfit
-        left = self.left > by_cells**2
-        return left and self.data.misfit_is_smooth(self.surrogate)
-
     def measure_errors(self, better: CellSystem, coefficients: Tensor) -> None:
-        """Give the network the errors of the numbers that are due to the cells.
+        """Give the network the errors of the parameters that are due to the cells.
 
-        They are the change of the numbers by a step in a better solution for the same numbers.
+        They are the change of the parameters by a step in a better solution for the same ones.
 
         Args:
             better: the least-squares problem of that solution.
@@ -270,14 +273,14 @@ class NumberSearch:
         self.network.sensitivities.errors.copy_(change)
 
     @torch.no_grad()
-    def _assign(self, numbers: Tensor) -> None:
-        """Give numbers to the equation, whose source may depend on them."""
-        self.parameters.assign(numbers)
+    def _assign(self, values: Tensor) -> None:
+        """Give values to the equation, whose source may depend on them."""
+        self.parameters.assign(values)
         self.problem.source_moments.known.clear()
 
     @torch.no_grad()
     def _show(self, system: CellSystem, fields: Tensor, directions: Tensor) -> None:
-        """Make the network a solution, with its derivatives by the numbers."""
+        """Make the network a solution, with its derivatives by the parameters."""
         geometry = system.geometry
         self.network.layer.reset(geometry.tree, geometry.frames, fields)
         self.network.follow_numbers(directions)

@@ -6,16 +6,16 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kanpinn.geometry.points import Points
+from kanpinn.geometry.points import Batch, Points
+from kanpinn.geometry.product import at_one_time
 from kanpinn.jets import Jet, jet_of_stacked
 from kanpinn.loss.terms import ResidualTerm
-from kanpinn.spaces.cell_windows import AtMoment, at_moment, points_at_time
+from kanpinn.spaces.cell_windows import AtMoment, at_moment
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, all_prolonged
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.problem import CellProblem
@@ -27,12 +27,12 @@ from kanpinn.spaces.evolution_terms import initial_values
 from kanpinn.spaces.time_schemes import Stages, at_moments, error_form_of_ratio
 from kanpinn.tasks.cell_errors import distributed
 from kanpinn.tasks.refinement import dorfler_marking, part_to_refine
-from kanpinn.tasks.window import Iterated, Newton, StageChoice, TimeError
+from kanpinn.tasks.window import Newton, StageChoice, Window
 
 
 @dataclass(frozen=True, eq=False)
 class TermInCells:
-    """A term at points of cells, for the motion of the fields at any moment.
+    """A term at points of cells, for the state and rate of the fields at any moment.
 
     Args:
         sampled: the term, linearised at one moment.
@@ -52,7 +52,7 @@ class TermInCells:
         return CellField(one.polynomials, coefficients).jets(one.at, one.term.channels, self._jets)
 
     def residual(self, parts: Tensor, time: float) -> Tensor:
-        """The residuals of a motion at a moment, (c, q, equations).
+        """The residuals of a state and rate at a moment, (c, q, equations).
 
         parts: those of its jets, (c, q, parts, (p + 1) m).
         """
@@ -63,7 +63,7 @@ class TermInCells:
     def in_time(self, coefficients: Tensor) -> tuple[Points, Jet]:
         """The points in space and time, and the jets of the fields there.
 
-        coefficients: of the motion, (N, L, (p + 1) m).
+        coefficients: of the state and rate, (N, L, (p + 1) m).
         """
         moment = self.sampled.term.equation
         assert isinstance(moment, AtMoment)
@@ -71,15 +71,12 @@ class TermInCells:
         return moment.at(self.sampled.at.points, jet)
 
     def right(self, parts: Tensor, time: float) -> Tensor:
-        """b near a motion: its slopes times this minus residuals, (c, q, equations)."""
-        return self.applied(parts) - self.residual(parts, time)
-
-    def applied(self, parts: Tensor) -> Tensor:
-        """The slopes times a motion, (c, q, equations)."""
-        return torch.einsum("cqepf,cqpf->cqe", self.sampled.slopes, parts)
+        """b near a state and rate: its slopes times this minus residuals, (c, q, equations)."""
+        applied = torch.einsum("cqepf,cqpf->cqe", self.sampled.slopes, parts)
+        return applied - self.residual(parts, time)
 
     def sizes(self, parts: Tensor) -> Tensor:
-        """The sums of the absolute values that `applied` adds, (c, q, equations)."""
+        """The sums of the absolute values of the slopes times derivatives, (c, q, equations)."""
         return torch.einsum("cqepf,cqpf->cqe", self.sampled.slopes.abs(), parts.abs())
 
     def of_rates(self, parts: Tensor) -> Tensor:
@@ -91,60 +88,67 @@ class TermInCells:
         return torch.einsum("cqepf,cqpf->cqe", slopes, parts)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class LinearisedCells:
     """An evolution in cells, K u + M u' = b or K u + M u' + N u'' = b, linearised at one moment.
 
-    Its order in time p is 1 or 2. The state is u, or u and u', and the motion is the state and the
-    derivative of order p.
+    Its order in time p is 1 or 2. The state is u, or u and u'. The state and rate are the state
+    followed by the derivative of order p.
+
+    It keeps the factors for windows of one length. Windows of another length have other factors. So
+    they are linearised anew, which costs little beside the factors, and lets Newton's method
+    converge fast. Windows of the same length share factors, as long as the steps that they take
+    more cost less than new factors.
 
     Args:
-        base: the equation and the conditions for the motion of m fields, (p + 1) m fields.
+        base: the equation and the conditions for the state and rate of m fields, (p + 1) m fields.
         order: p.
+        about: the state and rate, and the moment, about which it is linearised.
+        window: the number of stages and the length of the windows.
+        served: the number of windows that have been solved with it.
+        rate: that of Newton's steps in the first of them.
+        slow: whether Newton's method is expected to be too slow in the next one.
     """
 
     base: CellSystem
     order: int
+    about: tuple[Tensor, float]
+    window: tuple[int, float]
+    served: int = 0
+    rate: float = 0.0
+    slow: bool = False
     _systems: dict[complex, CellSystem] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
         cls,
         places: CellSystem,
-        motion: Tensor,
-        time: float,
+        about: tuple[Tensor, float],
+        window: tuple[int, float],
         order: int,
     ) -> "LinearisedCells":
-        """The linearisation.
+        """The linearisation; places: the evolution in the cells, at any moment and solution."""
+        state_and_rate, time = about
 
-        Args:
-            places: the evolution in the cells, at any moment and about any solution.
-            motion: about which it is linearised, (N, L, (p + 1) m).
-            time: the moment.
-            order: see above.
-        """
-
-        about = CellField(places.polynomials, motion)
+        solution = CellField(places.polynomials, state_and_rate)
         equation, boundary = (
-            [SampledTerm(at_moment(one.term, time), one.at, about) for one in terms]
+            [SampledTerm(at_moment(one.term, time), one.at, solution) for one in terms]
             for terms in (places.equation, places.boundary)
         )
-        return cls(replace(places, equation=equation, boundary=boundary), order)
+        base = replace(places, equation=equation, boundary=boundary)
+        return cls(base, order, about, window)
+
+    def serve(self, rate: float) -> None:
+        """Note the rate of Newton's steps in a window that has been solved with it."""
+        slow, growth = 0.3, 3.0 if self.served else 8.0  # from one window to the next
+        if not self.served:
+            self.rate = rate
+        self.served, self.slow = self.served + 1, rate * growth > slow
 
     @cached_property
-    def equation(self) -> list[TermInCells]:
-        """The equation."""
-        return [TermInCells(one) for one in self.base.equation]
-
-    @cached_property
-    def boundary(self) -> list[TermInCells]:
-        """The conditions on the boundary."""
-        return [TermInCells(one) for one in self.base.boundary]
-
-    @property
-    def terms(self) -> Sequence[TermInCells]:
+    def terms(self) -> list[TermInCells]:
         """Equation and conditions."""
-        return [*self.equation, *self.boundary]
+        return [TermInCells(one) for one in (*self.base.equation, *self.base.boundary)]
 
     def norm(self, function: Tensor) -> float:
         """The L2 norm of the counted fields of a state over the domain; (N, L, p m)."""
@@ -188,38 +192,6 @@ class LinearisedCells:
         fields = found.coefficients.movedim(-1, 0)
         states = [rate**r * fields - less[r] for r in range(self.order)]
         return torch.cat(states, dim=-1), found.shares.T
-
-
-@dataclass
-class KeptLinearisation:
-    """An evolution in cells, linearised for windows of one length, with the factors for them.
-
-    Windows of another length have other factors. So they are linearised anew, which costs little
-    beside the factors, and lets Newton's method converge fast. Windows of the same length share
-    factors, as long as the steps that they take more cost less than new factors.
-
-    Args:
-        cells: the linearised equation, which keeps the factors.
-        about: the motion and the moment about which it is linearised.
-        window: the number of stages and the length of the windows.
-        served: the number of windows that have been solved with it.
-        rate: that of Newton's steps in the first of them.
-        slow: whether Newton's method is expected to be too slow in the next one.
-    """
-
-    cells: LinearisedCells
-    about: tuple[Tensor, float]
-    window: tuple[int, float]
-    served: int = 0
-    rate: float = 0.0
-    slow: bool = False
-
-    def serve(self, rate: float) -> None:
-        """Note the rate of Newton's steps in a window that has been solved with it."""
-        slow, growth = 0.3, 3.0 if self.served else 8.0  # from one window to the next
-        if not self.served:
-            self.rate = rate
-        self.served, self.slow = self.served + 1, rate * growth > slow
 
 
 @dataclass(eq=False)
@@ -267,20 +239,22 @@ class CellNewton(Newton):
         assert before is not None
         self._right, rounding = self.right(states), 1e-11
         for term, one, two in zip(self.cells.terms, before, self._right, strict=True):
-            sizes = torch.stack([term.sizes(term.parts(own)) for own in self.motions(states)])
+            sizes = torch.stack(
+                [term.sizes(term.parts(own)) for own in self.states_and_rates(states)]
+            )
             if not bool(((one - two).abs() <= rounding * (sizes + two.abs())).all()):
                 return False
         return True
 
     def restarted(
-        self, initial: Tensor, found: Iterated, size: float, precision: float
-    ) -> tuple["CellNewton", Iterated]:
-        return replace(self, first=initial.view_as(self.first)), found
+        self, window: Window, size: float, precision: float
+    ) -> tuple["CellNewton", Window]:
+        return replace(self, first=window.states[0].view_as(self.first)), window
 
     def norms(self, values: Tensor) -> Tensor:
         return torch.tensor([self.cells.norm(one.view_as(self.first)) for one in values]).double()
 
-    def error(self, unknowns: Tensor) -> TimeError:
+    def error(self, unknowns: Tensor) -> tuple[float, Tensor]:
         """At the moment of `form` the ratio of the error's derivative to it is the real eigenvalue.
 
         So the least-squares problem for the error is the one of this eigenvalue.
@@ -288,7 +262,7 @@ class CellNewton(Newton):
         real = float(self.stages.eigenvalues[self.real].real)
         form, states = error_form_of_ratio(self.stages, real), self.at_stages(unknowns)
         gap = self.corrected(states, form.moment)[0] - self.at(states, form.moment)[0]
-        return TimeError(self.cells.norm(form.mean * gap), form.mean * gap.flatten(0, 1)[None])
+        return self.cells.norm(form.mean * gap), form.mean * gap.flatten(0, 1)[None]
 
     @cached_property
     def rates(self) -> list[complex]:
@@ -305,11 +279,11 @@ class CellNewton(Newton):
         """The least-squares problem of the real eigenvalue."""
         return self.cells.system(self.rates[self.real])
 
-    def motions(self, states: Tensor) -> Tensor:
-        """The motions at the stages, (s, N, L, (p + 1) m), from the states, (s, N, L, p m)."""
+    def states_and_rates(self, states: Tensor) -> Tensor:
+        """States and rates at the stages, (s, N, L, (p + 1) m), from the states, (s, N, L, p m)."""
         slopes = torch.from_numpy(self.stages.slopes / self.length)
         rates = torch.tensordot(slopes, states - self.first, dims=1)
-        return motion_of(states, rates, self.cells.fields)
+        return with_rates(states, rates, self.cells.fields)
 
     def at(self, states: Tensor, moment: float) -> tuple[Tensor, Tensor]:
         """The polynomials in time at a moment from 0 to 1, and their rates, (N, L, p m) each."""
@@ -318,12 +292,12 @@ class CellNewton(Newton):
     def right(self, states: Tensor) -> list[Tensor]:
         """b at all stages for each term, near given states, (s, c, q, equations) each."""
         times = self.start + self.length * self.stages.nodes
-        motions = self.motions(states)
+        states_and_rates = self.states_and_rates(states)
         return [
             torch.stack(
                 [
                     term.right(term.parts(own), time)
-                    for own, time in zip(motions, times.tolist(), strict=True)
+                    for own, time in zip(states_and_rates, times.tolist(), strict=True)
                 ]
             )
             for term in self.cells.terms
@@ -390,9 +364,9 @@ class CellNewton(Newton):
             The corrected state, (N, L, p m), and each cell's part of the functional, (N,).
         """
         rate, (state, slope) = self.rates[self.real], self.at(states, moment)
-        motion = motion_of(state, slope, self.cells.fields)
+        state_and_rate = with_rates(state, slope, self.cells.fields)
         time = self.start + moment * self.length
-        rights = [term.right(term.parts(motion), time)[None] for term in self.cells.terms]
+        rights = [term.right(term.parts(state_and_rate), time)[None] for term in self.cells.terms]
         found, shares = self.cells.solve(rate, (rate * state - slope)[None], rights)
         return self.centred(found[0]), shares[0]  # jumps between cells become zero
 
@@ -409,13 +383,13 @@ def state_at(
         moment: from 0 to 1 in the window.
     """
     changes = torch.cat([initial[None], states - initial])
-    rates = at_moments(stages, np.array([moment]), length, 1, 1).rates
+    rates = at_moments(stages, np.array([moment]), length, 1, 1)
     state, slope = (torch.tensordot(torch.from_numpy(one[0]), changes, dims=1) for one in rates)
     return state, slope
 
 
-def motion_of(states: Tensor, rates: Tensor, fields: int) -> Tensor:
-    """The motions of states with given rates of change, (…, (p + 1) m).
+def with_rates(states: Tensor, rates: Tensor, fields: int) -> Tensor:
+    """States and rates, for states with given rates of change, (…, (p + 1) m).
 
     states, rates: (…, p m). fields: m.
     """
@@ -457,14 +431,16 @@ class CellState:
         return self.functions.shape[-1] // self.order
 
     @property
-    def motion(self) -> Tensor:
+    def state_and_rate(self) -> Tensor:
         """The solution with a derivative of order p that is zero, (N, L, (p + 1) m)."""
         return torch.nn.functional.pad(self.value, (0, self.fields))
 
     @cached_property
     def places(self) -> CellSystem:
-        """The evolution in the cells at its first moment, about `motion`."""
-        return self.problem.on(self.geometry, self.polynomials, self.motion, integrated=False)
+        """The evolution in the cells at its first moment, about `state_and_rate`."""
+        return self.problem.on(
+            self.geometry, self.polynomials, self.state_and_rate, integrated=False
+        )
 
     def norm(self, function: Tensor) -> float:
         """The L2 norm of the counted fields of a function over the domain; (N, L, p m)."""
@@ -484,10 +460,7 @@ class CellState:
 
     def refined(self, chosen: Tensor) -> "CellState":
         """The same functions after some cells are halved; chosen: a mask (N, d)."""
-        return self.moved(self.problem.refined(self.geometry, chosen))
-
-    def moved(self, geometry: CellGeometry) -> "CellState":
-        """The same functions in smaller cells."""
+        geometry = self.problem.refined(self.geometry, chosen)
         functions = all_prolonged(self.polynomials, self.geometry, self.functions, geometry)
         return replace(self, geometry=geometry, functions=functions)
 
@@ -508,7 +481,7 @@ def initial_state(
     richer = LocalPolynomials(polynomials.degree + 2, polynomials.dim)
     found, squares = torch.zeros_like(like), like.new_zeros(len(like))
     for at in state.problem.inside(state.geometry, richer):  # points that do not fit by chance
-        points = points_at_time(at.points, time, names)
+        points = Batch.made_of(at_one_time(at.points, time, names[-1]))
         wanted = torch.cat([*initial_values(terms, points, fields)[:order]], dim=1)
         wanted = wanted.unflatten(0, at.weights.shape)
         for place, cell in enumerate(at.cells.tolist()):
@@ -597,7 +570,7 @@ def with_boxes(tree: Tree, family: Tensor) -> tuple[Tree, Tensor]:
 
 @dataclass(frozen=True, eq=False)
 class SpaceError:
-    """The error in space of one step in a window, with the real eigenvalue.
+    """The error in space of one step in a window, with the real eigenvalue, or of the window.
 
     Args:
         shape: the part of the error that the cells can represent, (N, L, p m).
@@ -614,39 +587,13 @@ class SpaceError:
     indicated: float
     length: float
 
-    def holds_for(self, indicated: float, equations: CellNewton) -> bool:
-        """Whether the error of another window can be taken for a multiple of this one.
+    @property
+    def total(self) -> float:
+        """The L2 norm of the whole error."""
+        return float(self.cells.norm())
 
-        That is the case if their indicators and their lengths differ by factors of at most 3.
-
-        Args:
-            indicated: the indicator of the other window.
-            equations: those of the other window.
-        """
-        most = 3.0
-        ratios = indicated / (self.indicated or 1e-300), equations.length / self.length
-        return all(1 / most <= ratio <= most for ratio in ratios)
-
-
-@dataclass(frozen=True, eq=False)
-class AddedError:
-    """The error in space that a window adds at its end.
-
-    Args:
-        shape: the part of the error that the cells can represent, (N, L, p m).
-        cells: the L2 norm of the error that each cell causes, (N,).
-        beyond: the L2 norm of the part that the cells cannot represent.
-        total: the L2 norm of the whole error.
-    """
-
-    shape: Tensor
-    cells: Tensor
-    beyond: float
-    total: float
-
-    @classmethod
-    def of(cls, equations: CellNewton, known: SpaceError, indicated: float) -> Self:
-        """The error in space that a window adds.
+    def added(self, equations: CellNewton, indicated: float) -> "SpaceError":
+        """The error in space that a window adds at its end, from that of one step.
 
         Consider a mode that decays like e^-zt in a window of length 1, and the real eigenvalue λ.
         The error in this mode at the end of the window is (λ + z) (1 - e^-z) / z times the known
@@ -657,16 +604,15 @@ class AddedError:
 
         Args:
             equations: those of the window.
-            known: the error of one step of this or a similar window.
             indicated: the indicator of the error in this window.
         """
-        norm, factor = equations.cells.norm, indicated / (known.indicated or 1.0)
+        factor = indicated / (self.indicated or 1.0)
         real = float(equations.stages.eigenvalues[equations.real].real)
-        left = equations.damped(equations.damped(known.shape))
-        shape, beyond = factor * (known.shape + (real - 1) * left), factor * known.beyond
-        total = math.hypot(norm(shape), beyond)
-        cells = total / (float(known.cells.norm()) or 1.0) * known.cells
-        return cls(shape, cells, beyond, total)
+        left = equations.damped(equations.damped(self.shape))
+        shape, beyond = factor * (self.shape + (real - 1) * left), factor * self.beyond
+        total = math.hypot(equations.cells.norm(shape), beyond)
+        cells = total / (self.total or 1.0) * self.cells
+        return SpaceError(shape, cells, beyond, indicated, equations.length)
 
 
 def early_step(equations: CellNewton, states: Tensor) -> tuple[Tensor, Tensor]:
@@ -684,7 +630,7 @@ def early_step(equations: CellNewton, states: Tensor) -> tuple[Tensor, Tensor]:
     real = equations.real
     found, shares = equations.component(real, equations.right(states))
     total = float(equations.stages.rows[real].real.sum())
-    return equations.centred(found / total), _indicators(equations, shares) / abs(total)
+    return equations.centred(found / total), equations.of_real.indicators(shares) / abs(total)
 
 
 def last_step(equations: CellNewton, states: Tensor) -> tuple[Tensor, Tensor]:
@@ -698,14 +644,10 @@ def last_step(equations: CellNewton, states: Tensor) -> tuple[Tensor, Tensor]:
         The solution, (N, L, p m), and for each cell `CellSystem.indicators` of its error, (N,).
     """
     found, shares = equations.corrected(states, 1.0)
-    return found, _indicators(equations, shares)
+    return found, equations.of_real.indicators(shares)
 
 
 Probe = Callable[[CellNewton, Tensor], tuple[Tensor, Tensor]]
-
-
-def _indicators(equations: CellNewton, shares: Tensor) -> Tensor:
-    return equations.of_real.indicators(shares)
 
 
 def compared_in_space(
@@ -771,8 +713,9 @@ def _solved(
     scheme, length, own = equations.stages, equations.length, equations.cells
     initial, *others = start_and_states
     states = torch.stack(others)
-    motion = motion_of(*state_at(scheme, length, initial, states, 0.5), own.fields)
-    places = problem.on(geometry, polynomials, motion, integrated=False)
-    cells = LinearisedCells.of(places, motion, equations.start + length / 2, own.order)
+    state_and_rate = with_rates(*state_at(scheme, length, initial, states, 0.5), own.fields)
+    places = problem.on(geometry, polynomials, state_and_rate, integrated=False)
+    about, window = (state_and_rate, equations.start + length / 2), (scheme.count, length)
+    cells = LinearisedCells.of(places, about, window, own.order)
     there = CellNewton(cells, scheme, equations.start, length, initial)
     return there.centred(probe(there, states)[0]), cells.base.norms

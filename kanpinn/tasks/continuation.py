@@ -3,7 +3,6 @@ an easy value to the problem's own.
 """
 
 import math
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 import torch
@@ -22,35 +21,8 @@ class NotSolved(Exception):
     """Newton's method has found no solution for a value of the parameter; the text says why."""
 
 
-class NewtonAtValue(ABC):
-    """Newton's method for one value after the other.
-
-    kept: a number that the next value's solve needs of the last one, which a checkpoint stores.
-    """
-
-    kept: float
-
-    @abstractmethod
-    def start(self, residuals: Residuals, steps: int, begun: bool) -> Stage:
-        """Begin to solve for a value, from the present coefficients of the network.
-
-        Args:
-            residuals: the loss for this value.
-            steps: the largest number of Newton steps.
-            begun: whether the network has the solution for an earlier value.
-        """
-
-    @abstractmethod
-    def solved(self, step: Step) -> bool:
-        """Whether the value is solved after a step.
-
-        Raises:
-            NotSolved: if the method has settled, but not at a solution.
-        """
-
-
 @dataclass
-class NewtonInCells(NewtonAtValue):
+class NewtonInCells:
     """Newton's method in cells, which are refined until the error is small enough to go on from.
 
     kept: the ratio of the error to its indicator on the last tree; 0 if none is known.
@@ -72,7 +44,7 @@ class NewtonInCells(NewtonAtValue):
 
 
 @dataclass
-class NewtonOnOutputLayer(NewtonAtValue):
+class NewtonOnOutputLayer:
     """Newton's method on the output layer, until a full step hardly lowers the loss any more.
 
     Beyond a fold there is no solution: Newton's method may settle there, but at a loss of more than
@@ -84,6 +56,13 @@ class NewtonOnOutputLayer(NewtonAtValue):
     kept: float = 1e-2
 
     def start(self, residuals: Residuals, steps: int, begun: bool) -> Stage:
+        """Begin to solve for a value, from the present coefficients of the network.
+
+        Args:
+            residuals: the loss for this value.
+            steps: the largest number of Newton steps.
+            begun: whether the network has the solution for an earlier value.
+        """
         layers = residuals.surrogate.network.output_layers
         present = get_coefficients(layers)
         set_coefficients(layers, torch.zeros_like(present))
@@ -96,6 +75,11 @@ class NewtonOnOutputLayer(NewtonAtValue):
         return LeastSquaresStage(residuals, solve, None, begun=begun)
 
     def solved(self, step: Step) -> bool:
+        """Whether the value is solved after a step.
+
+        Raises:
+            NotSolved: if the method has settled, but not at a solution.
+        """
         full = step.notes["share"] == 1 and step.notes["damping"] == 0
         settled = full and step.loss >= 0.99 * self.before  # Newton's last step hardly lowers it
         self.before = step.loss
@@ -111,7 +95,7 @@ class NewtonOnOutputLayer(NewtonAtValue):
         return True
 
 
-NEWTON: dict[str, type[NewtonAtValue]] = {  # by `Network.solved_by`
+NEWTON: dict[str, type[NewtonInCells | NewtonOnOutputLayer]] = {  # by `Network.solved_by`
     "": NewtonOnOutputLayer,
     AdaptiveLeastSquares.__name__: NewtonInCells,
 }
@@ -196,7 +180,7 @@ class ContinuationStage(Stage):
     residuals: Residuals
     family: ProblemFamily
     goal: float
-    newton: NewtonAtValue = field(repr=False)
+    newton: NewtonInCells | NewtonOnOutputLayer = field(repr=False)
     reached: float = -1.0
     stride: float = 0.25
     why: str = ""

@@ -8,8 +8,8 @@ Reference: Kreiss and Lorenz, Initial-boundary value problems and the Navier-Sto
 (1989), chapter 2.
 """
 
+import itertools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import InputError
 from kanpinn.jets import Linearised
 from kanpinn.pde.symbols import exponents
 from kanpinn.tasks.time_state import TimeState
@@ -79,12 +78,16 @@ class GrowthTest:
 
         shift: where the places are between others, from 0 to 1.
         """
-        linearised = state.linearised(self.places, shift)
-        if linearised is None or linearised.equations != linearised.jet.value.shape[1]:
+        if (solution := state.jet()) is None:
             return None
-        low, high = state.surrogate.domain.bounds
-        points, order = linearised.points, state.order
-        found = self.fastest(linearised, (high - low).to(points.coords), order)
+        (points, jet), (low, high) = solution, state.surrogate.domain.bounds
+        count = min(self.places, len(points))
+        few = ((torch.arange(count) + shift) * len(points) / count).long()
+        points = points[few]
+        linearised = Linearised.at(state.terms.equation.equation, points, jet.rows(few))
+        if linearised.equations != jet.value.shape[1]:
+            return None
+        found = self.fastest(linearised, (high - low).to(points.coords), state.order)
         if found is None:
             return None
         row, direction, rate = found
@@ -104,9 +107,13 @@ class GrowthTest:
         Returns:
             The number of the place, the direction of the wave, and the rate of its growth.
         """
-        found, largest = None, 0.0
+        found, largest, axes = None, 0.0, torch.diag(1 / lengths[:-1])
+        directions = list(axes)  # in periods per length
+        for i, j in itertools.combinations(range(len(axes)), 2):
+            for a, b in ((1, 1), (1, 3), (3, 1)):
+                directions += [a * axes[j] + b * axes[i], a * axes[j] - b * axes[i]]
         for row in range(len(linearised.slopes)):
-            for direction in _directions(lengths):
+            for direction in directions:
                 sigma = self._rates(linearised, row, direction, self.numbers[1], order)
                 largest = max(largest, float(abs(sigma).max(initial=0.0)))
                 if self._largest(sigma) > (found[2] if found else 0.0):
@@ -120,11 +127,7 @@ class GrowthTest:
         """The rate of the middle one of the waves if they grow without bound, else None."""
         sigmas = [self._rates(linearised, row, direction, n, order) for n in self.numbers]
         rates = [self._largest(one) for one in sigmas]
-        for (n, rate), (more, faster) in zip(
-            zip(self.numbers[:-1], rates[:-1], strict=True),
-            zip(self.numbers[1:], rates[1:], strict=True),
-            strict=True,
-        ):
+        for (n, rate), (more, faster) in itertools.pairwise(zip(self.numbers, rates, strict=True)):
             if rate <= 0 or faster < rate * (more / n) ** self.power:
                 return None
         last = self._rates(linearised, row, direction, self.shortest, order)
@@ -160,45 +163,3 @@ class GrowthTest:
             zeta = exponents(linearised.along(row, start, scale * time)[: order + 1])
             found.append(scale * (zeta[abs(zeta) > 1] if step else zeta))
         return np.concatenate(found)
-
-
-def refuse_growth(growth: Growth | None) -> None:
-    """Refuse an equation that is ill-posed forward in time.
-
-    growth: that of waves without bound; None if there are none.
-
-    Raises:
-        InputError: where short waves grow without bound.
-    """
-    if growth:
-        raise InputError(f"march cannot solve this problem: {growth}")
-
-
-def growth_after(state: TimeState[Any], windows: int) -> Growth | None:
-    """The growth without bound at the end of a window, if there is some.
-
-    One place is examined after each window, another one each time, and then all of them: errors of
-    the solution may turn the sign of a coefficient that vanishes there.
-
-    Args:
-        state: the end of the window.
-        windows: their number so far.
-    """
-    golden, visible = 0.618, 1e-3
-    if GrowthTest(places=1).find(state, golden * windows % 1) is None:
-        return None
-    return GrowthTest(negligible=visible).find(state)
-
-
-def _directions(lengths: Tensor) -> Iterator[Tensor]:
-    """Directions in space along the coordinates and between pairs of them, in periods per length.
-
-    lengths: of the domain, time last.
-    """
-    axes = torch.diag(1 / lengths[:-1])
-    yield from axes
-    for i in range(len(axes)):
-        for j in range(i):
-            for a, b in ((1, 1), (1, 3), (3, 1)):
-                yield a * axes[i] + b * axes[j]
-                yield a * axes[i] - b * axes[j]

@@ -16,10 +16,11 @@ from kanpinn.spaces.evolution_terms import TimeScales, sorted_terms, time_scales
 from kanpinn.spaces.time_schemes import stages
 from kanpinn.spaces.windows import NetworkOfWindows, Windows, require_windows
 from kanpinn.tasks.cell_march import CellMarch
-from kanpinn.tasks.growth import Growth, GrowthTest, growth_after, refuse_growth
+from kanpinn.tasks.control import Control, windows_left
+from kanpinn.tasks.growth import GrowthTest
 from kanpinn.tasks.spline_march import SplineMarch
 from kanpinn.tasks.time_state import Attempt, MarchSettings, TimeState
-from kanpinn.tasks.window import Control, Window, windows_left
+from kanpinn.tasks.window import Window
 
 SPACES: Mapping[type[Network], type[TimeState[Any]]] = {
     Windows: SplineMarch,
@@ -120,6 +121,7 @@ class March(MarchSettings, Optimizer):
 
 COUNTED = ("accepted", "refused", "squares", "begun")
 CONTROLLED = ("length", "stages", "distances")  # what the controller remembers
+KEPT = "what comes before is kept, and the network is constant in time after"
 
 
 class MarchStage(Stage):
@@ -130,7 +132,6 @@ class MarchStage(Stage):
         begin, duration: the first moment, and the time from there to the last one.
         control: chooses the next window.
         scales: limit the length of the next window, unless the number of windows is given.
-        words: tell of steps and of the end.
         latest: the last attempt that was accepted.
         accepted: the number of windows.
         refused: how many attempts in a row have failed.
@@ -145,39 +146,32 @@ class MarchStage(Stage):
         surrogate = residuals.surrogate
         self.settings = settings
         self.network = cast(NetworkOfWindows[Any], surrogate.network)
-        space = SPACES[type(self.network)]
-        terms = sorted_terms(residuals.terms, surrogate).in_float64()
-        self.terms = with_orders(terms, self.network.width[-1], self.network.order, settings.scheme)
-        self.state = state = space(settings, residuals, self.terms)
+        fields = self.network.width[-1]
+        terms = sorted_terms(residuals.terms, surrogate)
+        self.terms = with_orders(terms, fields, self.network.order, settings.scheme)
+        self.state = state = SPACES[type(self.network)](settings, residuals, self.terms)
         self.begin, self.duration = state.begin, state.end - state.begin
-        own = settings.tolerance, self.duration, settings.windows, settings.stages
-        self.control, self.scales = Control.first(*own, state.choice), TimeScales()
+        where = settings.tolerance, self.duration, settings.windows, settings.stages
+        self.control, self.scales = Control.first(*where, state.choice), TimeScales()
         if settings.windows is None:
-            self.scales = time_scales_of(self.terms, state.surrogate, settings.tolerance)
-        names = surrogate.domain.names
-        self.words = MarchWords.between(names[-1], settings.tolerance, state.begin, state.end)
+            self.scales = time_scales_of(self.terms, state.surrogate, fields, settings.tolerance)
         self.accepted, self.refused, self.squares, self.begun = 0, 0, 0.0, False
-
-    @property
-    def time(self) -> float:
-        """The moment up to which the solution is known."""
-        return self.state.time
 
     @property
     def part(self) -> float:  # type: ignore[override]
         """The fraction of the time up to which the solution is known."""
-        return (self.time - self.begin) / self.duration
+        return (self.state.time - self.begin) / self.duration
 
     @property
     def spent(self) -> float:
         """The estimated relative error so far, in the root mean square over time."""
-        return math.sqrt(self.squares / max(self.time - self.begin, 1e-300))
+        return math.sqrt(self.squares / max(self.state.time - self.begin, 1e-300))
 
     @property
     def is_hopeless(self) -> bool:
         """Whether shorter and shorter windows have been refused for too long."""
         many = 30
-        return self.refused >= many or self.time + self.control.length <= self.time
+        return self.refused >= many or self.state.time + self.control.length <= self.state.time
 
     def step(self) -> Step:
         control, state = self.control, self.state
@@ -185,26 +179,41 @@ class MarchStage(Stage):
         scheme = stages(control.stages, self.settings.scheme)
         if not self.begun:
             state.start(scheme, length)
-            refuse_growth(GrowthTest().find(state))
+            if growth := GrowthTest().find(state):
+                raise InputError(f"march cannot solve this problem: {growth}")
             self.begun = True
         done = None if state.stopped else state.attempt(scheme, length, control.allowed)
         if done is None:
-            finished = self.words.too_many_cells(self.time, state.stopped)
-            return Step(self.spent**2, finished=finished, words=finished, until=self.time)
-        if not control.accepts(done.window):
-            self.refused += 1
-            control.shorten(done.window, self.refused)
-            return self._refused(done)
-        self._accept(done, last)
-        return self._accepted(done, last)
+            finished = (
+                f"{FAILED}: from {self._at(state.time)} on the solution is not resolved to the "
+                f"tolerance {self.settings.tolerance:g}: {state.stopped}; it may have jumps there, "
+                f"or cease to exist; {KEPT}"
+            )
+            return Step(self.spent**2, finished=finished, words=finished, until=state.time)
+        window = done.window
+        if control.accepts(window):
+            ends, words = self._accepted(done, last)
+        else:
+            ends, words = self._refused(window)
+        notes = {
+            "time": state.time,
+            "window": float(self.accepted),
+            "length": window.length,
+            "stages": float(window.stages.count),
+            "newton": float(window.iterations),
+            "window_error": window.error,
+            "estimated_error": self.spent,
+        } | done.notes
+        return Step(self.spent**2, window.iterations, ends or None, notes, words, until=state.time)
 
     def _length(self) -> tuple[float, bool]:
         """The length of the next window, and whether it is the last.
 
         Where factors are kept for windows of the same length, it is an equal part of what is left.
         """
-        left, latest = self.begin + self.duration - self.time, self.state.latest
-        reach = self.scales.reach(self.time, self.control.length, self.control.stages)
+        time, latest = self.state.time, self.state.latest
+        left = self.begin + self.duration - time
+        reach = self.scales.reach(time, self.control.length, self.control.stages)
         count = max(1, math.ceil(left / reach * (1 - 1e-9)))
         if not self.state.keeps_factors:
             return (left, True) if count == 1 else (min(reach, left / 2), False)  # no tiny last one
@@ -213,44 +222,81 @@ class MarchStage(Stage):
             length = latest.length  # so that its factors can be used again
         return length, count == 1
 
-    def _accept(self, done: Attempt, last: bool) -> None:
-        """Add the window to the network, and go on from its end."""
-        window, state, control = done.window, self.state, self.control
+    def _accepted(self, done: Attempt, last: bool) -> tuple[str, str]:
+        """Add the window to the network, and go on from its end.
+
+        Returns:
+            The status if the march ends here, else "", and words for the progress line.
+        """
+        window, state, control, settings = done.window, self.state, self.control, self.settings
         time = self.begin + self.duration if last else window.start + window.length
         end = 2.0 if last else 2 * (time - self.begin) / self.duration  # in the network's time
-        state.add_to(self.network, end, done, not self.accepted)
+        self.network.add(end, state.member(done), not self.accepted)
         self.squares += state.accept(done, time)
         self.latest, self.accepted, self.refused = done, self.accepted + 1, 0
         state.follow(control, window)
-        if self.settings.windows is not None:
-            control.length = self.duration / self.settings.windows
+        if settings.windows is not None:
+            control.length = self.duration / settings.windows
             control.stages = window.stages.count
         if not last:
             state.lighten(done, control.length)
-
-    def _accepted(self, done: Attempt, last: bool) -> Step:
-        words, state, window = self.words, self.state, done.window
-        told = words.accepted(window, done.space, self.accepted, self.spent)
-        count = windows_left((self.network.ends / 2).tolist(), self.settings.steps)
-        growth = growth_after(state, self.accepted) if state.watches_growth else None
-        finished: str | None = words.stuck(window, growth, count)
-        if last and not finished:
-            unresolved, converged = words.unresolved, words.converged
-            finished = (
-                unresolved(done.space) if state.limited else converged(self.accepted, self.spent)
+        growth = None
+        if state.watches_growth:
+            # One place is examined after each window, another one each time, and then all of them:
+            # errors of the solution may turn the sign of a coefficient that vanishes there.
+            golden, visible = 0.618, 1e-3
+            if GrowthTest(places=1).find(state, golden * self.accepted % 1):
+                growth = GrowthTest(negligible=visible).find(state)
+        left = windows_left((self.network.ends / 2).tolist(), settings.steps)
+        if growth:
+            status = f"{FAILED}: {growth}; {KEPT}"
+        elif left is not None:
+            status = (
+                f"{FAILED}: near {self._at(window.start)} windows have a length of "
+                f"{window.length:.1e}, of which {left:.0e} are left: the solution may cease to "
+                f"exist there, or have jumps, which the equation does not smooth; {KEPT}"
             )
-        return self._step(done, finished or None, told)
+        elif last and state.limited:
+            functions = "the network's functions"
+            status = (
+                f"stopped: {done.space or functions} in space do not resolve the "
+                f"solution to the tolerance {settings.tolerance:.1e}"
+            )
+        else:
+            status = verdict(self.accepted, self.spent, settings.tolerance) if last else ""
+        steps = "1 Newton step" if window.iterations == 1 else f"{window.iterations} Newton steps"
+        words = [
+            f"window {self.accepted} up to {self._at(window.start + window.length)}",
+            f"length {window.length:.2g}",
+            f"{window.stages.count} stages",
+            steps,
+            done.space,
+            f"estimated error so far {self.spent:.1e}",
+        ]
+        return status, ", ".join(filter(None, words))
 
-    def _refused(self, done: Attempt) -> Step:
-        words, finished = self.words, None
-        if self.is_hopeless:
-            finished = words.stuck(done.window, GrowthTest().find(self.state), None)
-            finished = finished or words.failed(done.window, not self.accepted)
-        return self._step(done, finished, words.refused(done.window))
+    def _refused(self, window: Window) -> tuple[str, str]:
+        """Choose a shorter window; returns what `_accepted` does."""
+        self.refused, status = self.refused + 1, ""
+        self.control.shorten(window, self.refused)
+        why = f"error {window.error:.1e}" if window.converged else "Newton's method fails"
+        if self.is_hopeless and (growth := GrowthTest().find(self.state)):
+            status = f"{FAILED}: {growth}; {KEPT}"
+        elif self.is_hopeless:
+            early = "the initial values may contradict the equation, or the conditions at walls"
+            cause = "the solution may cease to exist there" if self.accepted else early
+            reason = f"its error is {window.error:.1e}" if window.converged else why
+            status = (
+                f"{FAILED}: no window from {self._at(window.start)} on reaches the tolerance "
+                f"{self.settings.tolerance:g}, {reason}: {cause}; {KEPT}"
+            )
+        return status, f"window from {self._at(window.start)} again, shorter: {why}"
 
-    def _step(self, done: Attempt, finished: str | None, words: str) -> Step:
-        notes = self.words.notes(done.window, self.time, self.accepted, self.spent) | done.notes
-        return Step(self.spent**2, done.window.iterations, finished, notes, words, until=self.time)
+    def _at(self, moment: float) -> str:
+        """A moment, such as "t = 0.25", with digits that tell it from others."""
+        offset = max(abs(self.begin), abs(self.state.end)) / self.duration
+        digits = 4 + int(math.log10(offset))
+        return f"{self.state.surrogate.domain.names[-1]} = {moment:.{digits}g}"
 
     def state_dict(self) -> dict[str, Any]:
         found = {name: getattr(self, name) for name in COUNTED}
@@ -264,140 +310,15 @@ class MarchStage(Stage):
             self.state.load_state_dict(state["state"])
         if self.is_hopeless:  # the march ended there, and goes on with another tolerance
             latest, self.refused, self.control.length = self.state.latest, 0, self.duration / 100
-            if latest is not None and latest.start < self.time:
+            if latest is not None and latest.start < self.state.time:
                 self.control.length = latest.length
 
 
-KEPT = "what comes before is kept, and the network is constant in time after"
-
-
-@dataclass(frozen=True)
-class MarchWords:
-    """The texts and numbers with which a march describes its windows.
-
-    Args:
-        time: the name of the time.
-        tolerance: that of the march.
-        digits: of moments, which tell these apart.
-    """
-
-    time: str
-    tolerance: float
-    digits: int = 4
-
-    @classmethod
-    def between(cls, time: str, tolerance: float, begin: float, end: float) -> "MarchWords":
-        """The words for a march from one moment to another."""
-        offset = max(abs(begin), abs(end)) / (end - begin)
-        return cls(time, tolerance, 4 + int(math.log10(offset)))
-
-    def at(self, moment: float) -> str:
-        """A moment, such as "t = 0.25"."""
-        return f"{self.time} = {moment:.{self.digits}g}"
-
-    def accepted(self, window: Window, named: str, number: int, spent: float) -> str:
-        """The words for the progress line after window `number`.
-
-        Args:
-            window: the window.
-            named: the functions of space in words; "" to say nothing of them.
-            number: the number of the window.
-            spent: the estimated relative error so far.
-        """
-        steps = "1 Newton step" if window.iterations == 1 else f"{window.iterations} Newton steps"
-        parts = [
-            f"window {number} up to {self.at(window.start + window.length)}",
-            f"length {window.length:.2g}",
-            f"{window.stages.count} stages",
-            steps,
-            named,
-            f"estimated error so far {spent:.1e}",
-        ]
-        return ", ".join(filter(None, parts))
-
-    def refused(self, window: Window) -> str:
-        """The words for a window that will be tried again."""
-        why = f"error {window.error:.1e}" if window.converged else "Newton's method fails"
-        return f"window from {self.at(window.start)} again, shorter: {why}"
-
-    def notes(self, window: Window, reached: float, number: int, spent: float) -> dict[str, float]:
-        """The numbers of a step for the history.
-
-        Args:
-            window: the window that was tried.
-            reached: the time up to which the solution is known.
-            number: the number of windows up to there.
-            spent: the estimated relative error of the solution up to there.
-        """
-        return {
-            "time": reached,
-            "window": float(number),
-            "length": window.length,
-            "stages": float(window.stages.count),
-            "newton": float(window.iterations),
-            "window_error": window.error,
-            "estimated_error": spent,
-        }
-
-    def converged(self, windows: int, spent: float) -> str:
-        """The status after the last of some windows, whose errors add up to `spent`."""
-        much = 3.0  # times the tolerance
-        if spent <= much * self.tolerance:
-            return CONVERGED
-        if spent >= 1:
-            return f"stopped: the windows' errors are {spent:.1e}: nothing is resolved"
-        return f"{CONVERGED}: the errors of {windows} windows add up to {spent:.1e}"
-
-    def unresolved(self, intervals: str) -> str:
-        """The status of a march whose functions in space are too coarse for its tolerance.
-
-        intervals: their numbers in words; "" for other functions than splines.
-        """
-        what = intervals or "the network's functions"
-        return (
-            f"stopped: {what} in space do not resolve the solution to the tolerance "
-            f"{self.tolerance:.1e}"
-        )
-
-    def stuck(self, window: Window, growth: Growth | None, left: float | None) -> str:
-        """The status after a window from which it is no use to go on, or "".
-
-        Args:
-            window: the window.
-            growth: that of waves without bound, if the equation has become ill-posed.
-            left: the number of windows that are left, if it is hopeless.
-        """
-        if growth is not None:
-            return f"{FAILED}: {growth}; {KEPT}"
-        if left is None:
-            return ""
-        return (
-            f"{FAILED}: near {self.at(window.start)} windows have a length of "
-            f"{window.length:.1e}, of which {left:.0e} are left: the solution may cease to "
-            f"exist there, or have jumps, which the equation does not smooth; {KEPT}"
-        )
-
-    def too_many_cells(self, moment: float, why: str) -> str:
-        """The status of a march that would need too many cells.
-
-        Args:
-            moment: up to which the solution is known.
-            why: the cells are too many, in words.
-        """
-        return (
-            f"{FAILED}: from {self.at(moment)} on the solution is not resolved to the tolerance "
-            f"{self.tolerance:g}: {why}; it may have jumps there, or cease to exist; {KEPT}"
-        )
-
-    def failed(self, window: Window, first: bool) -> str:
-        """The status after a window that cannot be solved however short it is.
-
-        first: whether it is the first window.
-        """
-        why = f"its error is {window.error:.1e}" if window.converged else "Newton's method fails"
-        early = "the initial values may contradict the equation, or the conditions at walls"
-        cause = early if first else "the solution may cease to exist there"
-        return (
-            f"{FAILED}: no window from {self.at(window.start)} on reaches the tolerance "
-            f"{self.tolerance:g}, {why}: {cause}; {KEPT}"
-        )
+def verdict(windows: int, spent: float, tolerance: float) -> str:
+    """The status after the last of some windows, whose errors add up to `spent`."""
+    much = 3.0  # times the tolerance
+    if spent <= much * tolerance:
+        return CONVERGED
+    if spent >= 1:
+        return f"stopped: the windows' errors are {spent:.1e}: nothing is resolved"
+    return f"{CONVERGED}: the errors of {windows} windows add up to {spent:.1e}"

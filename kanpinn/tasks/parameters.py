@@ -16,162 +16,78 @@ from torch import Tensor
 
 from kanpinn._support.errors import CONVERGED, InputError, NumericalError, integer
 from kanpinn.geometry import Points
-from kanpinn.geometry.points import Batch
-from kanpinn.jets import Channels, Jet
-from kanpinn.loss.parameters import Measurements, MisfitModel, Parameters, WithParameters
+from kanpinn.jets import Channels, Jet, Linearised
+from kanpinn.loss.parameters import (
+    NO_FIT,
+    Measurements,
+    MisfitModel,
+    Parameters,
+    WithParameters,
+)
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.layer import Sensitivities
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import Optimizer, Stage, Step
-from kanpinn.spaces.evolution_terms import (
-    as_residual_term,
-    initial_values,
-    linear_in_state,
-    with_normals,
-)
+from kanpinn.spaces.evolution_terms import as_residual_term, initial_values, linear_in_state
 from kanpinn.spaces.function_space import FunctionSpace
-from kanpinn.spaces.galerkin import System, TermInSpace
+from kanpinn.spaces.galerkin import System
 from kanpinn.spaces.jets_in_time import in_time
 from kanpinn.spaces.windows import Separable, Windows, require_windows
-from kanpinn.tasks.collocation import (
-    SimplifiedNewton,
-    WindowEquations,
-    newton_method,
-    solve_equations,
-)
 from kanpinn.tasks.march import March, MarchStage
 from kanpinn.tasks.spline_march import SplineAttempt, SplineMarch
-from kanpinn.tasks.window import Window
+from kanpinn.tasks.window import SimplifiedNewton, Window, newton_method, solve_window
 
 
-@dataclass(frozen=True)
-class Horizon:
-    """The end of the data that are fitted now.
-
-    Over a long time the misfit of data may have many minima; with the parameters of a shorter time
-    the search starts near the right one.
-
-    Args:
-        begin, end: the first moment, and the last one of all data.
-        shortest: the end of the shortest time with enough data.
-        reached: the end of the data that have been fitted; `begin` before there are any.
-        until: that of the data that are fitted now.
-        growth: by which the time is multiplied.
-
-    Reference: Gábor and Banga, Robust and efficient parameter estimation in dynamic models of
-    biological systems (2015), for the many minima.
-    """
-
-    begin: float
-    end: float
-    shortest: float
-    reached: float
-    until: float
-    growth: float = 2.0
-
-    @staticmethod
-    def first(begin: float, end: float, shortest: float) -> "Horizon":
-        """An eighth of the whole time, or more if there are few data."""
-        until = max(shortest, begin + (end - begin) / 8)
-        return Horizon(begin, end, shortest, begin, until)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all data are fitted."""
-        return self.until >= self.end
-
-    def lengthened(self) -> "Horizon":
-        """The next horizon after the data up to `until` have been fitted."""
-        return replace(self, reached=self.until, growth=min(2.0, self.growth**2))._longer()
-
-    def shortened(self) -> "Horizon | None":
-        """A shorter one after the data up to `until` could not be fitted; None if none is left."""
-        least = 1.1  # of the growth
-        if self.reached > self.begin:
-            growth = math.sqrt(self.growth)
-            return replace(self, growth=growth)._longer() if growth > least else None
-        if self.until <= self.shortest:
-            return None
-        return replace(self, until=max(self.shortest, (self.begin + self.until) / 2))
-
-    def _longer(self) -> "Horizon":
-        until = self.begin + self.growth * (self.reached - self.begin)
-        near = self.begin + 0.8 * (self.end - self.begin)  # no tiny last part
-        last = until >= self.end or (self.growth >= 2 and until > near)
-        return replace(self, until=self.end if last else until)
-
-
-@dataclass(frozen=True, eq=False)
-class FreeStart:
+def free_start(
+    terms: Sequence[ResidualTerm],
+    data: Sequence[ResidualTerm],
+    first: Points,
+    fields: int,
+    order: int,
+) -> tuple[ResidualTerm, Tensor, Tensor]:
     """Values, and rates for second order, at the first moment: base + Σ_k y_k directions_k.
 
-    It is for equations in time alone, whose state there is one vector.
+    It is for equations in time alone, whose state there is one vector. Data there, or soon after,
+    give the base.
 
     Args:
-        base: (order, m).
-        directions: orthonormal, (order, m, K).
-        shift: the y, (K,), which are changed in place.
+        terms: the conditions at the first moment.
+        data: the terms of the data.
+        first: the first moment, one point.
+        fields: the number of fields m.
+        order: the order of the equation in time.
+
+    Returns:
+        The condition that the state there is this one; the y, (K,), which are changed in place; the
+        orthonormal directions, (order, m, K).
     """
+    size = order * fields
+    base, null = first.coords.new_zeros(size), torch.eye(size).to(first.coords)
+    if terms:
+        base = initial_values(terms, first, fields)[:order].flatten()
+        rows = torch.cat([linear_in_state(one, first, fields)[0][0] for one in terms])
+        _, s, vh = torch.linalg.svd(rows[:, :size])
+        null = vh[int((s > 1e-10 * s[0]).sum()) :].T
+    early = [t.chosen(t.points.coords[:, -1].argmin()[None]) for t in data if t.sites == 1]
+    if null.shape[1] and early:
+        both = [linear_in_state(one, one.points, fields) for one in early]
+        matrix = torch.cat([a[0, :, :size] for a, _ in both])
+        right = torch.cat([b[0] for _, b in both]) + matrix @ base
+        base = base - null @ (torch.linalg.pinv(matrix @ null) @ right)
+    shift = base.new_zeros(null.shape[1])
+    base, directions = base.view(order, fields), null.unflatten(0, (order, fields))
 
-    base: Tensor
-    directions: Tensor
-    shift: Tensor
+    def equation(p: Points, u: Jet) -> Tensor:
+        state = base + directions @ shift
+        found = [u.value[:, :fields] - state[0]]  # unknown numbers may follow the fields
+        if order == 2:
+            assert u.gradient is not None
+            found.append(u.gradient[:, -1, :fields] - state[1])
+        return torch.cat(found, dim=1)
 
-    @staticmethod
-    def of(
-        terms: Sequence[ResidualTerm],
-        data: Sequence[ResidualTerm],
-        first: Points,
-        fields: int,
-        order: int,
-    ) -> "FreeStart":
-        """The start for conditions at the first moment; data there, or soon after, give the base.
-
-        Args:
-            terms: the conditions.
-            data: the terms of the data.
-            first: the first moment, one point.
-            fields: the number of fields m.
-            order: the order of the equation in time.
-        """
-        size = order * fields
-        base, null = first.coords.new_zeros(size), torch.eye(size).to(first.coords)
-        if terms:
-            base = initial_values(terms, first, fields)[:order].flatten()
-            rows = torch.cat(
-                [linear_in_state(one, with_normals(first), fields)[0][0] for one in terms]
-            )
-            _, s, vh = torch.linalg.svd(rows[:, :size])
-            null = vh[int((s > 1e-10 * s[0]).sum()) :].T
-        if null.shape[1] and (early := [_earliest(one) for one in data if one.sites == 1]):
-            both = [linear_in_state(one, one.points, fields) for one in early]
-            matrix = torch.cat([a[0, :, :size] for a, _ in both])
-            right = torch.cat([b[0] for _, b in both]) + matrix @ base
-            base = base - null @ (torch.linalg.pinv(matrix @ null) @ right)
-        shape = order, fields
-        shift = base.new_zeros(null.shape[1])
-        return FreeStart(base.view(shape), null.unflatten(0, shape), shift)
-
-    def term(self, first: Points) -> ResidualTerm:
-        """The condition that the state at the first moment, one point, is this one."""
-
-        def equation(p: Points, u: Jet) -> Tensor:
-            state = self.base + self.directions @ self.shift
-            fields = state.shape[1]  # unknown numbers may follow them
-            found = [u.value[:, :fields] - state[0]]
-            if len(state) == 2:
-                assert u.gradient is not None
-                found.append(u.gradient[:, -1, :fields] - state[1])
-            return torch.cat(found, dim=1)
-
-        channels = Channels(first.names, gradient=len(self.base) == 2)
-        return ResidualTerm("initial", first, 1.0, channels, equation)
-
-
-def _earliest(term: ResidualTerm) -> ResidualTerm:
-    """The term with the first of its rows in time."""
-    return term.chosen(term.points.coords[:, -1].argmin()[None])
+    channels = Channels(first.names, gradient=order == 2)
+    return ResidualTerm("initial", first, 1.0, channels, equation), shift, directions
 
 
 class WindowSensitivities:
@@ -188,26 +104,22 @@ class WindowSensitivities:
 
     def __init__(
         self,
-        system: System,
+        system: System[Any],
         window: Window,
         starts: Tensor,
         equations: Mapping[str, WithParameters],
     ) -> None:
         self.window, self.starts, self.system = window, starts, system
-        start = window.states[: window.order]
-        self.equations = WindowEquations(system, window.stages, window.start, window.length, start)
-        self.terms = [
-            (term, *self._slopes(term, points, equations[term.term.name]))
-            for term, points in zip(
-                (system.interior, *system.walls), self.equations.points, strict=True
-            )
-        ]
-
-    def _slopes(
-        self, term: TermInSpace, points: Batch, equation: WithParameters
-    ) -> tuple[Tensor, Tensor]:
-        jet = term.jet(points, self.equations.moments, self.window.states)
-        return equation.slopes(points, jet)
+        self.fields = system.space.fields
+        where = window.stages, window.start, window.length, window.states[: window.order]
+        self.newton, self.terms = SimplifiedNewton(system, *where, window.unknowns), []
+        for term, points in zip(
+            (system.interior, *system.boundary), self.newton.points, strict=True
+        ):
+            equation = equations[term.term.name]
+            jet = term.jet(points, self.newton.moments, window.states)
+            by_fields = Linearised.at(equation, points, jet).slopes
+            self.terms.append((term, by_fields, equation.rates(points, jet)))
 
     def solution(self) -> Window:
         """The derivatives as polynomials.
@@ -229,44 +141,25 @@ class WindowSensitivities:
 
         sources: whether the equations themselves depend on the last of the parameters.
         """
-        states = torch.cat([starts, unknowns])
-        inside, *outside = [self._change(*term, states, sources) for term in self.terms]
-        values = torch.tensordot(self.equations.moments.rates[0], states, dims=1)
-        by_parameter = values.unflatten(-1, (-1, self.system.fields)).movedim(2, 0).flatten(0, 1)
-        rows = torch.from_numpy(self.system.imposed(inside, outside, by_parameter))
-        return rows.unflatten(0, (-1, self.equations.stages.count))
-
-    def _change(
-        self,
-        term: TermInSpace,
-        by_fields: Tensor,
-        by_numbers: Tensor,
-        directions: Tensor,
-        sources: bool,
-    ) -> Tensor:
-        """The changes of a term at s stages by each of K parameters, (K·s, rows, equations).
-
-        Args:
-            term: the term.
-            by_fields, by_numbers: its derivatives, see `WithParameters.slopes`.
-            directions: the derivatives of the polynomials' coefficients by the parameters,
-                (b, n, K·m).
-            sources: see `_rows`.
-        """
-        fields, sites, moments = term.fields, term.term.sites, self.equations.moments
-        split = directions.unflatten(-1, (-1, fields)).permute(0, 2, 1, 3)  # (b, K, n, m)
+        states, moments, changes = torch.cat([starts, unknowns]), self.newton.moments, []
+        split = states.unflatten(-1, (-1, self.fields)).permute(0, 2, 1, 3)  # (b, K, n, m)
         count = split.shape[1]
-        jet = in_time(term.space.jet(split.flatten(0, 1)), moments.rates, count * fields)
-        parts = jet.stacked().unflatten(-1, (count, fields))
-        change = torch.einsum("nepf,npkf->nek", by_fields, parts)
-        if sources:
-            change[..., count - by_numbers.shape[2] :] += by_numbers
-        rows = change.unflatten(0, (-1, sites)).sum(dim=1)
-        return rows.unflatten(0, (len(moments.times), -1)).permute(3, 0, 1, 2).flatten(0, 1)
+        for term, by_fields, by_parameters in self.terms:
+            jet = in_time(term.space.jet(split.flatten(0, 1)), moments.rates, count * self.fields)
+            parts = jet.stacked().unflatten(-1, (count, self.fields))
+            change = torch.einsum("nepf,npkf->nek", by_fields, parts)
+            change = change.unflatten(0, (-1, term.term.sites)).sum(dim=1)
+            if sources:
+                change[..., count - by_parameters.shape[2] :] += by_parameters
+            by_time = change.unflatten(0, (len(moments.times), -1))
+            changes.append(by_time.permute(3, 0, 1, 2).flatten(0, 1))  # (K·s, rows, equations)
+        values = torch.tensordot(moments.rates[0], split, dims=1).movedim(1, 0).flatten(0, 1)
+        rows = torch.from_numpy(self.system.imposed(changes[0], changes[1:], values))
+        return rows.unflatten(0, (-1, self.window.stages.count))
 
     def _solved(self) -> Tensor:
         """The derivatives of the unknowns of the stages, (s, n, K·m), by one dense system."""
-        shape = self.equations.stages.count, self.system.space.size, self.system.fields
+        shape = self.window.stages.count, self.system.space.size, self.fields
         units = torch.eye(math.prod(shape)).to(self.starts).unflatten(1, shape)
         flat = units.permute(1, 2, 0, 3).flatten(2)
         zero = flat.new_zeros(len(self.starts), *flat.shape[1:])
@@ -277,15 +170,14 @@ class WindowSensitivities:
 
     def _iterated(self) -> Tensor:
         """The same by iteration with the factors of Newton's method for the window."""
-        newton = SimplifiedNewton(self.equations, self.window.states[self.window.order :])
         small, most, least = 1e-9, 60, torch.inf
-        unknowns = self.starts.new_zeros(self.equations.stages.count, *self.starts.shape[1:])
+        unknowns = self.starts.new_zeros(self.window.stages.count, *self.starts.shape[1:])
         for _ in range(most):
             rows = self._rows(self.starts, unknowns).numpy()
-            change = torch.cat([newton.change(one) for one in rows], dim=-1)
+            change = torch.cat([self.newton.change(one) for one in rows], dim=-1)
             unknowns = unknowns - change
             size, step = (
-                t.unflatten(-1, (-1, self.system.fields)).square().sum(dim=(0, 1, 3)).sqrt()
+                t.unflatten(-1, (-1, self.fields)).square().sum(dim=(0, 1, 3)).sqrt()
                 for t in (unknowns, change)
             )
             part = float((step / size.clamp_min(1e-300)).max())
@@ -309,44 +201,25 @@ class PathPiece:
     directions: Window
     error: float
 
+    @cached_property
+    def networks(self) -> tuple[Separable, Separable]:
+        """The network of the window, and that of the derivatives."""
+        member = self.space.member
+        return member(self.window.series()), member(self.directions.series())
+
 
 @dataclass(frozen=True, eq=False)
-class Path:
-    """The solution for some parameters in all windows up to some time.
+class Path(MisfitModel):
+    """The solution for some parameters in all windows up to some time, and the misfit of data.
 
-    parameters: their values, (K,). size: the largest root mean square of the solution.
-    limited: whether the space does not resolve it to the tolerance.
+    parameters: their values, (K,). pieces: the windows. size: the largest root mean square of the
+    solution. limited: whether the space does not resolve it to the tolerance.
     """
 
     parameters: Tensor
     pieces: Sequence[PathPiece]
     size: float
     limited: bool
-
-    @cached_property
-    def members(self) -> list[Separable]:
-        """The networks of the windows."""
-        return [piece.space.member(piece.window.series()) for piece in self.pieces]
-
-    @cached_property
-    def directions(self) -> list[Separable]:
-        """The networks of the derivatives in the windows."""
-        return [piece.space.member(piece.directions.series()) for piece in self.pieces]
-
-
-@dataclass(frozen=True, eq=False)
-class PathFit(MisfitModel):
-    """The misfit of the data in the windows of a path.
-
-    path: the solution.
-    """
-
-    path: Path
-
-    @property
-    def parameters(self) -> Tensor:
-        """The values of the parameters, (K,)."""
-        return self.path.parameters
 
 
 class ParametrisedMarch:
@@ -393,13 +266,14 @@ class ParametrisedMarch:
             first = Points(low[None], surrogate.domain.names)
             soon = self.begin + 1e-9 * (self.end - self.begin)
             initial = [t for t in others if float(t.points.coords[:, -1].max()) <= soon]
-            found = FreeStart.of(initial, self.data.terms, first, fields, order)
-            free, self.start = found.shift, torch.cat([found.directions, self.start], dim=2)
+            start = free_start(initial, self.data.terms, first, fields, order)
+            condition, free, directions = start
+            self.start = torch.cat([directions, self.start], dim=2)
             if len(free):
-                others = [*(one for one in others if one not in initial), found.term(first)]
-        self.parameters = Parameters([free], constants)
+                others = [*(one for one in others if one not in initial), condition]
+        self.parameters = Parameters(constants, free=[free])
         terms = [equation, *others]
-        self.equations = {t.name: WithParameters(t.equation, constants) for t in terms}
+        self.equations = {t.name: WithParameters(t.equation, self.parameters) for t in terms}
         terms = [replace(t, equation=self.equations[t.name]) for t in terms]
         self.residuals = Residuals(surrogate, terms)
 
@@ -410,7 +284,7 @@ class ParametrisedMarch:
         until: float,
         tolerant: bool,
         near: Path | None = None,
-    ) -> PathFit | None:
+    ) -> Path | None:
         """Solve for parameters, and compare the data; None where that is not possible.
 
         Args:
@@ -425,12 +299,12 @@ class ParametrisedMarch:
             InputError: if the march refuses the equation and `tolerant` is False.
         """
         self.parameters.assign(parameters)
-        path, most = None, 1000.0 if near is None else 20.0 * len(near.pieces) + 100
+        found, most = None, 1000.0 if near is None else 20.0 * len(near.pieces) + 100
         try:
             if near is not None:
-                path = self._followed(near, settings, parameters)
-            if path is None:
-                path = self._marched(settings, parameters, until, most)
+                found = self._followed(near, settings, parameters)
+            if found is None:
+                found = self._marched(settings, until, most)
         except InputError:
             if tolerant:
                 return None
@@ -442,18 +316,23 @@ class ParametrisedMarch:
         ):
             return None
         surrogate, data = self.residuals.surrogate, self.data.until(until)
-        self.give(require_windows(surrogate.network), path, torch.zeros_like(parameters))
+        self.give(require_windows(surrogate.network), found[0], torch.zeros_like(parameters))
         model = data.model(surrogate)
-        return PathFit(model, data.rows, path) if bool(model.factor.isfinite().all()) else None
+        finite = bool(model.factor.isfinite().all())
+        return Path(model, data.rows, parameters, *found) if finite else None
 
-    def _marched(self, settings: March, parameters: Tensor, until: float, most: float) -> Path:
+    def _marched(
+        self, settings: March, until: float, most: float
+    ) -> tuple[list[PathPiece], float, bool]:
         """March to a time, with windows chosen by the tolerance.
 
         Args:
             settings: of the march.
-            parameters: their values, which the equations have.
             until: the time that the last window reaches or passes.
             most: the largest number of windows.
+
+        Returns:
+            The windows, the size of the solution, and whether the space does not resolve it.
 
         Raises:
             NumericalError: if the march stops earlier.
@@ -467,19 +346,23 @@ class ParametrisedMarch:
             )
         near = 1e-9 * march.duration
         state = cast(SplineMarch, march.state)
-        while march.time < until - near:
+        while state.time < until - near:
             done, before = march.step(), len(pieces)
             if march.accepted > before:
                 made = cast(SplineAttempt, march.latest)
                 error = made.window.error + made.splines
                 pieces.append(self._piece(pieces, made.state.space, made.window, error))
-            failed = done.finished is not None and march.time < until - near
+            failed = done.finished is not None and state.time < until - near
             if failed or len(pieces) > most:
                 raise NumericalError(done.finished or "there are too many windows")
-        return Path(parameters, pieces, state.state.size, state.limited)
+        return pieces, state.state.size, state.limited
 
-    def _followed(self, path: Path, settings: March, parameters: Tensor) -> Path | None:
+    def _followed(
+        self, path: Path, settings: March, parameters: Tensor
+    ) -> tuple[list[PathPiece], float, bool] | None:
         """Solve the windows of a path again for other parameters; None if they do not suit them.
+
+        The result is that of `_marched`.
 
         Args:
             path: the path.
@@ -492,7 +375,7 @@ class ParametrisedMarch:
         if len(errors) > 8 and errors[len(errors) // 2] < wide * settings.tolerance:
             return None  # it would take fewer windows
         size, precision = path.size, max(1e-14, 1e-2 * settings.tolerance)
-        space = path.pieces[0].space
+        space, method = path.pieces[0].space, newton_method(self.residuals.surrogate)
         state = space.initial()[0]
         for old in path.pieces:
             before = old.window
@@ -500,11 +383,9 @@ class ParametrisedMarch:
                 state, space = old.space.moved(state, space)[0], old.space
             moved = old.directions.states.unflatten(-1, (len(change), -1))
             guess = before.states + torch.einsum("bnkm,k->bnm", moved, change)
-            equations = WindowEquations(
-                space.system, before.stages, before.start, before.length, state
-            )
-            unknowns, algebraic = guess[before.order :], space.terms.algebraic
-            window, _ = solve_equations(equations, unknowns, size, precision, algebraic)
+            where, unknowns = (before.stages, before.start, before.length), guess[before.order :]
+            newton = method(space.system, *where, state, unknowns)
+            window, _ = solve_window(newton, unknowns, size, precision, space.terms.algebraic)
             splines = 0.0
             if space.breaks and window.converged:
                 splines = space.error(window.splines) / (max(size, window.size) or 1.0)
@@ -513,7 +394,7 @@ class ParametrisedMarch:
                 return None
             pieces.append(self._piece(pieces, space, window, error))
             size, state = max(size, window.size), window.end()
-        return Path(parameters, pieces, size, path.limited)
+        return pieces, size, path.limited
 
     def _piece(
         self, before: Sequence[PathPiece], space: FunctionSpace, window: Window, error: float
@@ -532,20 +413,16 @@ class ParametrisedMarch:
         sensitivities = WindowSensitivities(space.system, window, starts, self.equations)
         return PathPiece(space, window, sensitivities.solution(), error)
 
-    def give(self, network: Windows, path: Path, errors: Tensor) -> None:
-        """Make a network the solution of a path.
-
-        errors: those of the parameters, (K,).
-        """
-        domain = self.residuals.surrogate.domain
-        low, high = (float(corner[-1]) for corner in domain.bounds)
-        ends = [0.0]
-        for piece in path.pieces:
+    def give(self, network: Windows, pieces: Sequence[PathPiece], errors: Tensor) -> None:
+        """Make a network the solution in some windows; errors: those of the parameters, (K,)."""
+        (low, high), ends = (self.begin, self.end), [0.0]
+        for piece in pieces:
             end = piece.window.start + piece.window.length
             ends.append(2.0 if end > high - 1e-9 * (high - low) else 2 * (end - low) / (high - low))
-        made, like = (path.members, path.directions), network.ends
+        members, directions = zip(*(piece.networks for piece in pieces), strict=True)
+        made, like = (members, directions), network.ends
         if (like.dtype, like.device.type) != (torch.float64, "cpu"):
-            made = copy.deepcopy(made)  # the path keeps its own
+            made = copy.deepcopy(made)  # the windows keep their own
         network.follow_numbers(ends, *made, Sensitivities(errors))
 
 
@@ -630,19 +507,32 @@ class Shooting(Optimizer):
 class ShootingStage(Stage):
     """The search for the parameters: steps of the Levenberg–Marquardt method.
 
+    Over a long time the misfit of data may have many minima; with the parameters of a shorter time
+    the search starts near the right one.
+
     Attributes:
         parameters: their present values, see `ParametrisedMarch`.
-        horizon: the time whose data are fitted.
-        fitted: the parameters that fit the data up to `horizon.reached`.
+        begin, end: the first moment, and the last one of all data.
+        shortest: the end of the shortest time with enough data.
+        reached: the end of the data that have been fitted; `begin` before there are any.
+        until: that of the data that are fitted now.
+        growth: by which the time is multiplied.
+        fitted: the parameters that fit the data up to `reached`.
         damping: of the next step. refused: the number of steps in a row that were not taken.
         tried: the number of other starts so far.
         best, best_loss: the parameters at the best end of a search with all data, and its loss.
         errors: of the parameters, by the march; None until the last march is made.
         fine: whether the tolerance is that of the last march.
         now: the fit for the present parameters; None where it is to be made.
+
+    Reference: Gábor and Banga, Robust and efficient parameter estimation in dynamic models of
+    biological systems (2015), for the many minima.
     """
 
-    kept = tuple("parameters fitted damping refused tried best best_loss fine errors".split())
+    kept = (
+        *("parameters", "fitted", "damping", "refused", "tried", "best", "best_loss", "fine"),
+        *("errors", "reached", "until", "growth"),
+    )
 
     def __init__(self, settings: Shooting, residuals: Residuals, seed: int) -> None:
         self.settings, self.residuals, self.seed = settings, residuals, seed
@@ -654,28 +544,50 @@ class ShootingStage(Stage):
         self.best_loss, self.tried, self.fine = math.inf, 0, False
         times = torch.cat([self.data.times(term) for term in self.data.terms]).sort().values
         few = min(2 * len(self.parameters), len(times)) - 1
-        self._begin(Horizon.first(self.march.begin, float(times[-1]), float(times[few])))
+        self.begin, self.end, self.shortest = self.march.begin, float(times[-1]), float(times[few])
+        self._begin()
 
-    def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"horizon": vars(self.horizon)}
+    def _begin(self) -> None:
+        """Begin a search with an eighth of the whole time, or more if there are few data."""
+        self.reached, self.growth = self.begin, 2.0
+        self.until = max(self.shortest, self.begin + (self.end - self.begin) / 8)
+        self._go_on(0.1)
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict({name: state[name] for name in state if name != "horizon"})
-        self.horizon = Horizon(**state["horizon"])
+    def _go_on(self, damping: float) -> None:
+        """Fit the data up to `until`, from the present parameters."""
+        self.damping, self.fitted, self.refused = damping, self.parameters, 0
+        self.now: Path | None = None
 
-    def _begin(self, horizon: Horizon) -> None:
-        """Begin a search, with steps that are short at first."""
-        self.damping = 0.1
-        self._go_on(horizon)
+    @property
+    def is_whole(self) -> bool:
+        """Whether all data are fitted."""
+        return self.until >= self.end
 
-    def _go_on(self, horizon: Horizon) -> None:
-        """Fit the data up to another time, from the present parameters."""
-        self.horizon, self.fitted, self.refused = horizon, self.parameters, 0
-        self.now: PathFit | None = None
+    def _lengthen(self, growth: float) -> None:
+        """Multiply the time of the data that have been fitted by a factor."""
+        self.growth, until = growth, self.begin + growth * (self.reached - self.begin)
+        near = self.begin + 0.8 * (self.end - self.begin)  # no tiny last part
+        last = until >= self.end or (growth >= 2 and until > near)
+        self.until = self.end if last else until
+
+    def _shorten(self) -> bool:
+        """Fit fewer data, after those up to `until` could not be fitted; False if none are left."""
+        least = 1.1  # of the growth
+        if self.reached > self.begin:
+            if math.sqrt(self.growth) <= least:
+                return False
+            self._lengthen(math.sqrt(self.growth))
+        elif self.until <= self.shortest:
+            return False
+        else:
+            self.until = max(self.shortest, (self.begin + self.until) / 2)
+        self.parameters = self.fitted
+        self._go_on(0.1)
+        return True
 
     def step(self) -> Step:
         settings = self.settings.march(1.0 if self.fine else 100.0)
-        until = self.march.end if self.fine else self.horizon.until
+        until = self.march.end if self.fine else self.until
         if self.now is None:
             self.now = self.march.fit(settings, self.parameters, until, self.tried > 0)
         if self.now is None:
@@ -687,7 +599,7 @@ class ShootingStage(Stage):
         self._show(self.now)
         return self._judged(self.now)
 
-    def _is_done(self, now: PathFit) -> bool:
+    def _is_done(self, now: Path) -> bool:
         """Whether the fit is as good as is possible, or as is of use at present."""
         if self.refused >= (3 if self.fine else 6):
             return True
@@ -695,16 +607,16 @@ class ShootingStage(Stage):
             close = bool((now.newton.abs() <= 1e-2 * self.errors).all())
             small = 0.2 if self.refused else 0.02  # of the standard deviations
             return close or now.possible <= small**2 * now.variance
-        if self.horizon.is_whole:
+        if self.is_whole:
             return now.possible <= max(0.2**2 * now.variance, 1e-2 * now.loss * (self.refused > 0))
-        spread = self.data.until(self.horizon.until).spread
+        spread = self.data.until(self.until).spread
         return now.possible <= max(0.05 * now.loss, 1e-6 * spread)
 
-    def _descend(self, now: PathFit, settings: March, until: float) -> None:
+    def _descend(self, now: Path, settings: March, until: float) -> None:
         """Take a damped step, if it lowers the loss."""
         step = now.model.damped().step(self.damping)
         change = self.march.parameters.limited(now.parameters, step)
-        trial = self.march.fit(settings, now.parameters + change, until, True, near=now.path)
+        trial = self.march.fit(settings, now.parameters + change, until, True, near=now)
         if trial is None or not trial.loss < now.loss:
             self.damping, self.refused = max(10 * self.damping, 1e-4), self.refused + 1
             return
@@ -716,78 +628,65 @@ class ShootingStage(Stage):
             self.damping = 4 * max(self.damping, 1e-4)
         self.refused, self.now, self.parameters = 0, trial, trial.parameters
 
-    def _judged(self, now: PathFit) -> Step:
+    def _judged(self, now: Path) -> Step:
         """The result of a step; what comes next is chosen."""
-        fits = self.data.until(self.horizon.until).fits(now.loss)
-        finished, words = None, self._words(now)
+        whole, finished = self.fine or self.is_whole, None
+        data = "all data" if whole else f"data up to {self.names[-1]} = {self.until:.4g}"
+        words = f"{data}, {len(now.pieces)} windows"
+        fits = self.data.until(self.until).fits(now.loss)
         if self._is_done(now):
-            if self.fine:
-                finished = self._verdict(now)
+            if self.fine and not self.data.fits(now.loss):
+                finished = NO_FIT
+            elif self.fine and now.limited:
+                finished = (
+                    "stopped: the functions in space do not resolve the solution to the tolerance "
+                    f"{self.settings.tolerance:.1e}"
+                )
+            elif self.fine:
+                finished = CONVERGED
             elif not fits:
                 return self._failed(now)
-            elif self.horizon.is_whole:
+            elif self.is_whole:
                 self._refine()
             else:
-                self._go_on(self.horizon.lengthened())
-        notes = {"windows": float(len(now.path.pieces)), "damping": self.damping}
+                self.reached = self.until
+                self._lengthen(min(2.0, self.growth**2))
+                self._go_on(self.damping)
+        notes = {"windows": float(len(now.pieces)), "damping": self.damping}
         return Step(now.loss, 1, finished, notes, words)
 
     def _refine(self) -> None:
         """Make the march to the tolerance."""
         self.fine = True
-        self._go_on(self.horizon)
-        self.damping = 0.0
+        self._go_on(0.0)
 
-    def _failed(self, now: PathFit | None = None) -> Step:
+    def _failed(self, now: Path | None = None) -> Step:
         """Go on with fewer data or, if the search has failed, from another start."""
-        loss = self.data.until(self.horizon.until).spread if now is None else now.loss
+        loss, most = self.data.until(self.until).spread, self.settings.starts
+        loss = loss if now is None else now.loss
         if self.fine:
             return Step(loss, finished="stopped: no march with the tolerance fits the data")
-        if now is not None and self.horizon.is_whole and loss < self.best_loss:
+        if now is not None and self.is_whole and loss < self.best_loss:
             self.best, self.best_loss = self.parameters, loss
-        shorter = self.horizon.shortened()
-        if shorter is not None:
-            self.parameters = self.fitted
-            self._begin(shorter)
-            return Step(loss, words=f"fewer data, up to {self._named(shorter.until)}")
-        if self.tried < self.settings.starts:
+        if self._shorten():
+            return Step(loss, words=f"fewer data, up to {self.names[-1]} = {self.until:.4g}")
+        if self.tried < most:
             self.tried += 1
             self.parameters = self.march.parameters.random(self.seed, self.tried)
-            first = self.horizon
-            self._begin(Horizon.first(first.begin, first.end, first.shortest))
-            most = self.settings.starts
+            self._begin()
             return Step(loss, words=f"the data are not fitted: start {self.tried} of {most} others")
         if math.isinf(self.best_loss):
-            return Step(loss, finished="stopped: no start leads to a fit of the data")
+            return Step(loss, finished=NO_FIT)
         self.parameters = self.best
         self._refine()
         return Step(loss, words="no start leads to a fit of the data: the best end is kept")
 
     @torch.no_grad()
-    def _show(self, now: PathFit) -> None:
+    def _show(self, now: Path) -> None:
         """Make the network the present solution."""
         constants = self.network.constants
         assert constants is not None
         constants.coefficients.copy_(now.parameters[-len(constants.unknowns) :])
         smaller = 0.1  # the error of the last march, relative to the change from those before
         errors = torch.zeros_like(now.parameters) if self.errors is None else smaller * self.errors
-        self.march.give(self.network, now.path, errors)
-
-    def _words(self, now: PathFit) -> str:
-        whole = self.fine or self.horizon.is_whole
-        data = "all data" if whole else f"data up to {self._named(self.horizon.until)}"
-        return f"{data}, {len(now.path.pieces)} windows"
-
-    def _named(self, time: float) -> str:
-        return f"{self.names[-1]} = {time:.4g}"
-
-    def _verdict(self, now: PathFit) -> str:
-        """The status after the last step."""
-        if not self.data.fits(now.loss):
-            return "stopped: no start leads to a fit of the data"
-        if now.path.limited:
-            return (
-                "stopped: the functions in space do not resolve the solution to the tolerance "
-                f"{self.settings.tolerance:.1e}"
-            )
-        return CONVERGED
+        self.march.give(self.network, now.pieces, errors)

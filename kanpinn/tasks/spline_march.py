@@ -11,24 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpinn.jets import Linearised
+from kanpinn.geometry import Points
+from kanpinn.jets import Jet
 from kanpinn.loss.residuals import Residuals
-from kanpinn.networks.network import Network
 from kanpinn.spaces.evolution_terms import EvolutionTerms
 from kanpinn.spaces.function_space import FunctionSpace
 from kanpinn.spaces.galerkin import MomentsInTime
-from kanpinn.spaces.time_schemes import Stages, stages
-from kanpinn.spaces.windows import require_windows
-from kanpinn.tasks.collocation import (
-    GalerkinNewton,
-    WindowEquations,
-    newton_method,
-    propagated_error,
-    solve_equations,
-    with_splines,
-)
+from kanpinn.spaces.jets_in_time import at_times
+from kanpinn.spaces.time_schemes import Stages
+from kanpinn.spaces.windows import Separable, require_windows
 from kanpinn.tasks.time_state import Attempt, MarchSettings, TimeState, state_of, window_of
-from kanpinn.tasks.window import Window
+from kanpinn.tasks.window import GalerkinNewton, Window, newton_method, solve_window
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +72,6 @@ class SplineState:
         assert self.errors is not None
         return self.errors if self.lasting is None else self.errors * self.lasting.sqrt()
 
-    def guess(self, scheme: Stages, length: float) -> Tensor:
-        """A guess for the unknowns of the stages of the next window, (s, n, m)."""
-        if self.latest is None:
-            return self.state.new_zeros(scheme.count, *self.state.shape[1:])
-        return self.latest.guess(scheme, self.time, length)
-
     def regraded(self, errors: Tensor, error: float, smooth: bool = True) -> FunctionSpace:
         """A space with intervals graded for a relative error of its splines.
 
@@ -112,22 +99,17 @@ class SplineState:
 
 def first_state(space: FunctionSpace, time: float) -> SplineState:
     """The state at the first moment: the initial values in a space."""
-    state, errors = space.initial()
-    size = space.size(state, time)
-    lasting = None if space.kinks is None else _lasting(space, state, time)
+    (state, errors), lasting = space.initial(), None
+    system, functions = space.system, space.system.space
+    if space.kinks is not None:
+        low, high = (float(corner[-1]) for corner in space.surrogate.domain.bounds)
+        moments = MomentsInTime.first(time, system.order, system.highest)
+        states = torch.cat([state, torch.zeros_like(state[:1])])
+        lifetimes = system.lifetimes(system.interior.linearised(moments, states))
+        lasting = (lifetimes / (high - low)).clamp_max(1.0)
+    data = system.interior.data(at_times(functions.places, torch.tensor([time]).double()))
+    size = float(system.root_mean_square(functions.values(state[:1]) + data.value))
     return SplineState(time, space, state, size, torch.zeros_like(state), errors, None, lasting)
-
-
-def _lasting(space: FunctionSpace, state: Tensor, time: float) -> Tensor:
-    """The part of the whole time for which errors of splines in each interval last, (G,).
-
-    state: the coefficients at a time, (order, n, m).
-    """
-    low, high = (float(corner[-1]) for corner in space.surrogate.domain.bounds)
-    still = WindowEquations(space.system, stages(1), time, high - low, state)
-    states = still.states(torch.zeros_like(state[:1]))
-    linearised = space.system.interior.linearised(still.moment(0.0), states)
-    return (space.system.lifetimes(linearised) / (high - low)).clamp_max(1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +157,10 @@ class SplineMarch(TimeState[SplineAttempt]):
         self.network = require_windows(self.surrogate.network)
         self.method = newton_method(self.surrogate)
         self.choice, self.order = self.method.choice, self.network.order
+        # The largest error in space, the one above which intervals are refined, and the one for
+        # which they are graded, which leaves a reserve; all relative.
         self.allowed = settings.tolerance / 2
+        self.tolerated, self.aim = self.allowed / 5, self.allowed / 30
 
     def _space(self, breaks: Sequence[Tensor], kinks: Tensor | None = None) -> FunctionSpace:
         breaks = [one.to("cpu", torch.float64) for one in breaks]
@@ -184,63 +169,48 @@ class SplineMarch(TimeState[SplineAttempt]):
     def _go_on(self, state: SplineState) -> None:
         self.state, self.time, self.latest = state, state.time, state.latest
 
-    @property
-    def aim(self) -> float:
-        """The relative error for which intervals are graded, which leaves a reserve."""
-        return self.allowed / 30
-
-    @property
-    def tolerated(self) -> float:
-        """The relative error above which intervals are refined."""
-        return self.allowed / 5
-
     def start(self, scheme: Stages, length: float) -> None:
-        space = self._space(self.network.breaks())
-        self._go_on(self._resolved(first_state(space, self.time)))
-        self._limit(self.state.change)
+        state, time, tries = (
+            first_state(self._space(self.network.breaks()), self.time),
+            self.time,
+            20,
+        )
+        if self._grades(state.space) and state.change > self.allowed:
+            state = first_state(state.space.with_kinks(), time)
+            while state.change > self.tolerated and tries and not state.space.is_finest:
+                tries -= 1
+                finer = first_state(state.regraded(state.felt, self.aim), time)
+                if finer.change > state.change / 2:  # not smooth, or not resolved yet
+                    finer = first_state(state.regraded(state.felt, self.aim, smooth=False), time)
+                state = finer
+        self._go_on(state)
+        self.limited = self.settings.windows is None and state.change > self.allowed
 
-    def _limit(self, error: float) -> None:
-        """Take note of an error in space."""
-        self.limited |= self.settings.windows is None and error > self.allowed
-
-    def _resolved(self, state: SplineState) -> SplineState:
-        """The initial values, on intervals in space that resolve them if possible."""
-        space, time, tries = state.space, state.time, 20
-        if not self._grades(space) or state.change <= self.allowed:
-            return state
-        state = first_state(space.with_kinks(), time)
-        while state.change > self.tolerated and tries and not state.space.is_finest:
-            tries -= 1
-            finer = first_state(state.regraded(state.felt, self.aim), time)
-            if finer.change > state.change / 2:  # not smooth, or not resolved yet
-                finer = first_state(state.regraded(state.felt, self.aim, smooth=False), time)
-            state = finer
-        return state
-
-    def linearised(self, most: int, shift: float) -> Linearised | None:
+    def jet(self) -> tuple[Points, Jet] | None:
         system, values = self.state.space.system, self.state.state
         if len(self.surrogate.domain.names) == 1:
             return None
-        interior = system.interior
         moments = MomentsInTime.first(self.time, system.order, system.highest)
-        points = interior.points(moments.times)
-        count = min(most, len(points))
-        few = ((torch.arange(count) + shift) * len(points) / count).long()
-        jet = interior.jet(points, moments, torch.cat([values, torch.zeros_like(values[:1])]))
-        return Linearised.at(interior.term.equation, points[few], jet.rows(few))
+        points, states = (
+            at_times(system.space.places, moments.times),
+            [values, torch.zeros_like(values[:1])],
+        )
+        return points, system.interior.jet(points, moments, torch.cat(states))
 
     def attempt(self, scheme: Stages, length: float, allowed: float) -> SplineAttempt:
         """Try a window, again on finer intervals while those in space are too wide for it."""
         start, state, tries = self.state, self.state, 4
         precision, algebraic = self.settings.precision(self.method), self.terms.algebraic
         while True:
-            space, guess = state.space, state.guess(scheme, length)
-            equations = WindowEquations(space.system, scheme, state.time, length, state.state)
-            window, newton = solve_equations(equations, guess, state.size, precision, algebraic)
-            if newton is None or not (window.converged and window.error <= allowed):
+            space, guess = state.space, torch.zeros(scheme.count, *state.state.shape[1:]).double()
+            if state.latest is not None:
+                guess = state.latest.guess(scheme, state.time, length)
+            newton = self.method(space.system, scheme, state.time, length, state.state, guess)
+            window, newton = solve_window(newton, guess, state.size, precision, algebraic)
+            if not (window.converged and window.error <= allowed):
                 if window.converged and window.error < 0.1 and state is start:
                     self._go_on(replace(state, latest=window))  # a guess for a shorter one
-                return self._told(state, window, state.error, window.splines)
+                return SplineAttempt(window, *_told(space), state, state.error, window.splines)
             size = max(state.size, window.size)
             done = self._judged(state, window, newton, size)
             if state is not start and not start.is_first:  # which has been projected before
@@ -254,18 +224,6 @@ class SplineMarch(TimeState[SplineAttempt]):
             tries -= 1
             state = start.moved(finer)
 
-    def _told(
-        self,
-        state: SplineState,
-        window: Window,
-        error: Tensor,
-        felt: Tensor,
-        splines: float = 0.0,
-        squares: float = 0.0,
-    ) -> SplineAttempt:
-        notes = {"intervals": float(state.space.count), "spline_error": splines}
-        return SplineAttempt(window, state.space.named, notes, state, error, felt, splines, squares)
-
     def _judged(
         self, state: SplineState, window: Window, newton: GalerkinNewton, size: float
     ) -> SplineAttempt:
@@ -276,11 +234,11 @@ class SplineMarch(TimeState[SplineAttempt]):
         """
         space, part = state.space, 0.1 * (self.end - self.begin)
         passed = window.start + window.length - self.begin
-        error = propagated_error(newton, window, state.error, size or 1.0)
+        error = newton.propagated_error(window, state.error, size or 1.0)
         felt, squares = window.splines, 0.0
         if len(felt):
             share = ((passed + window.lifetimes) / part).clamp_max(1.0).sqrt()
-            error = with_splines(space.system, error, felt * share)
+            error = space.system.with_splines(error, felt * share)
             if state.errors is not None:
                 lasting = (window.length + window.lifetimes).clamp_max(self.end - window.start)
                 squares = space.error(state.errors * lasting.sqrt()) ** 2
@@ -289,19 +247,18 @@ class SplineMarch(TimeState[SplineAttempt]):
         most = max(float(space.system.norms(error[:1])), space.error(window.splines))
         squares += window.length * most**2
         size = size or math.inf
-        return self._told(
-            state, window, error, felt, splines=space.error(felt) / size, squares=squares / size**2
-        )
+        splines, squares = space.error(felt) / size, squares / size**2
+        told = _told(space, splines)
+        return SplineAttempt(window, *told, state, error, felt, splines, squares)
 
-    def add_to(self, network: Network, end: float, done: SplineAttempt, first: bool) -> None:
-        require_windows(network).add(end, done.state.space.member(done.window.series()), first)
+    def member(self, done: SplineAttempt) -> Separable:
+        return done.state.space.member(done.window.series())
 
     def accept(self, done: SplineAttempt, time: float) -> float:
         window, space = done.window, done.state.space
         size = max(done.state.size, window.size)
-        state = SplineState(time, space, window.end(), size, done.error, latest=window)
-        self._go_on(state)
-        self._limit(done.splines)
+        self._go_on(SplineState(time, space, window.end(), size, done.error, latest=window))
+        self.limited |= self.settings.windows is None and done.splines > self.allowed
         return done.squares
 
     def lighten(self, done: SplineAttempt, length: float) -> None:
@@ -310,7 +267,7 @@ class SplineMarch(TimeState[SplineAttempt]):
         state, space = self.state, self.state.space
         if self._grades(space) and done.splines < wide * self.allowed:
             coarser = state.regraded(done.window.splines, self.aim)
-            if coarser.count < fewer * space.count:
+            if math.prod(coarser.counts) < fewer * math.prod(space.counts):
                 moved = state.moved(coarser)
                 # The errors of a short window are small even where its splines are too wide.
                 self._go_on(moved if moved.change <= self.aim else state)
@@ -333,3 +290,13 @@ class SplineMarch(TimeState[SplineAttempt]):
         self.limited = known.pop("limited")
         space = self._space(known.pop("breaks"), known.pop("kinks"))
         self._go_on(SplineState(space=space, latest=window_of(known.pop("latest")), **known))
+
+
+def _told(space: FunctionSpace, splines: float = 0.0) -> tuple[str, dict[str, float]]:
+    """What is said of the intervals of splines with some error: in words, and numbers."""
+    counts = space.counts
+    words = " × ".join(map(str, counts)) + " intervals" if counts else ""
+    return words, {
+        "intervals": float(math.prod(counts) if counts else 0),
+        "spline_error": splines,
+    }

@@ -10,12 +10,14 @@ from typing import Any, ClassVar, Generic, TypeVar
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, number
-from kanpinn.jets import Linearised
+from kanpinn.geometry import Points
+from kanpinn.jets import Jet
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.spaces.evolution_terms import EvolutionTerms
 from kanpinn.spaces.time_schemes import Stages, stages
-from kanpinn.tasks.window import Control, Newton, StageChoice, Window
+from kanpinn.tasks.control import Control
+from kanpinn.tasks.window import Newton, StageChoice, Window
 
 
 @dataclass(frozen=True)
@@ -117,14 +119,10 @@ class TimeState(ABC, Generic[Tried]):
         """Resolve the initial values; arguments: those of the first window."""
 
     @abstractmethod
-    def linearised(self, most: int, shift: float) -> Linearised | None:
-        """The equation at some points in space and time, linearised at the solution.
+    def jet(self) -> tuple[Points, Jet] | None:
+        """The points in space and time of the equation, and the jets of the solution there.
 
         None where waves in space say nothing.
-
-        Args:
-            most: the largest number of points.
-            shift: where the points are between others, from 0 to 1.
         """
 
     @abstractmethod
@@ -136,8 +134,8 @@ class TimeState(ABC, Generic[Tried]):
         """
 
     @abstractmethod
-    def add_to(self, network: Network, end: float, done: Tried, first: bool) -> None:
-        """Add a window to the network; arguments as for `Windows.add`."""
+    def member(self, done: Tried) -> Network:
+        """The network of a window."""
 
     @abstractmethod
     def accept(self, done: Tried, time: float) -> float:

@@ -1,21 +1,34 @@
-"""One window of time: its solution by Newton's method, its polynomials and estimated errors, and
-the choice of length and number of stages of the next window.
+"""One window of time: its solution by Newton's method for the collocation equations, in any space
+and in trial spaces of Galerkin's method, its polynomials, and its estimated errors.
 """
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from functools import cached_property
 from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.linalg import lapack
 from torch import Tensor
 
-from kanpinn._support.errors import InputError
-from kanpinn.spaces.time_schemes import Stages, at_moments, lagrange, series_in_time
+from kanpinn.geometry.points import Batch
+from kanpinn.jets import derivatives_of_parts, jet_of_stacked, join
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.spaces.galerkin import LinearSystem, MomentsInTime, Solve, System
+from kanpinn.spaces.jets_in_time import at_times
+from kanpinn.spaces.time_schemes import (
+    Stages,
+    at_moments,
+    at_stages,
+    error_form,
+    lagrange,
+    series_in_time,
+)
 
 Array = NDArray[Any]
 
@@ -28,18 +41,18 @@ class Window:
         stages: its stages.
         start, length: its first moment and its length.
         states: the coefficients of the value, and for second order the rate, at the start, then the
-            unknowns of the stages (see `Polynomials`), (order + s, n, m).
+            unknowns of the stages (see `at_stages`), (order + s, n, m).
         error: the estimated error that the window adds, relative to the size of the solution, in
             the root mean square over the window; infinite if it could not be solved.
         lower: the error that two stages fewer would leave, 0 where it is not known.
-        in_time: what is taken for the error in time at the end, as coefficients, see `TimeError`.
+        in_time: what is taken for the error in time at the end, see `Newton.error`.
         splines: the root mean square errors of splines in each interval, the largest over the
             window, (E,).
         lifetimes: the times for which such errors last, (E,).
         size: the root mean square of the solution at the end.
         iterations: the number of Newton steps.
         converged: whether Newton's method has converged.
-        rate: the ratio of the sizes of successive Newton steps, 0 where it is not constant.
+        rate: the mean ratio of the sizes of successive Newton steps, 0 where it is not constant.
     """
 
     stages: Stages
@@ -62,23 +75,13 @@ class Window:
         return len(self.states) - self.stages.count
 
     @property
-    def keeps_waves(self) -> bool:
-        """Whether the equation, of first order, damps no waves as short as an interval of splines.
-
-        It is false in time alone, and for an equation of second order, in which values and rates
-        take turns.
-        """
-        waves = self.order == 1 and len(self.lifetimes) > 0
-        return waves and bool((self.lifetimes >= self.length).all())
-
-    def at(self, moments: Array, derivative: int = 0) -> Tensor:
-        """The coefficients at moments, from 0 to 1 in the window, (k, n, m)."""
-        rates = at_moments(self.stages, moments, self.length, self.order, derivative).rates
-        return torch.tensordot(torch.from_numpy(rates[derivative]), self.states, dims=1)
+    def unknowns(self) -> Tensor:
+        """The unknowns of the stages, (s, n, m)."""
+        return self.states[self.order :]
 
     def series(self, derivative: int = 0) -> Tensor:
         """The Legendre series of the polynomials, or of their rates, (s + order, n, m)."""
-        rates = series_in_time(self.stages, self.length, self.order).rates
+        rates = series_in_time(self.stages, self.length, self.order)
         return torch.tensordot(torch.from_numpy(rates[derivative]), self.states, dims=1)
 
     def guess(self, stages: Stages, start: float, length: float) -> Tensor:
@@ -98,13 +101,13 @@ class Window:
         found = np.tensordot(values, series, axes=1)
         return torch.from_numpy(found[1:] - found[0])
 
-    def end(self) -> Tensor:
-        """The coefficients of value and, for second order, rate at the end, (order, n, m)."""
-        return self.end_of(self.states)
+    def end(self, states: Tensor | None = None) -> Tensor:
+        """The coefficients of value and, for second order, rate at the end, (order, n, m).
 
-    def end_of(self, states: Tensor) -> Tensor:
-        """The same of other polynomials of this window, (order + s, n, m)."""
-        rates = at_moments(self.stages, np.ones(1), self.length, self.order, self.order - 1).rates
+        states: of other polynomials of this window, (order + s, n, m); by default those of its own.
+        """
+        states = self.states if states is None else states
+        rates = at_moments(self.stages, np.ones(1), self.length, self.order, self.order - 1)
         return torch.cat([torch.tensordot(torch.from_numpy(r), states, dims=1) for r in rates])
 
 
@@ -126,34 +129,6 @@ class StageChoice:
     foresight: float = 1.0
 
 
-@dataclass(frozen=True)
-class Iterated:
-    """The result of Newton's method.
-
-    unknowns: those of the stages, (s, n, m). steps: their number. converged: whether the last step
-    is as small as is wanted. rate: the mean ratio of the sizes of successive steps
-    where convergence is linear, 0 where it is quadratic.
-    """
-
-    unknowns: Tensor
-    steps: int
-    converged: bool
-    rate: float = 0.0
-
-
-@dataclass(frozen=True)
-class TimeError:
-    """The error of a window's polynomials in time where the state at the start is exact.
-
-    mean: its root mean square over the window. at_end: what is taken for that of the value at the
-    end, as coefficients (1, n, m). It has the size of `mean`, which is too small where the equation
-    amplifies errors much within one window.
-    """
-
-    mean: float
-    at_end: Tensor
-
-
 class Newton(ABC):
     """Newton's method for the collocation equations of one window, in any space.
 
@@ -172,10 +147,6 @@ class Newton(ABC):
     length: float
     initial: Tensor
 
-    def states(self, unknowns: Tensor) -> Tensor:
-        """The coefficients of the polynomials, (order + s, n, m), for unknowns (s, n, m)."""
-        return torch.cat([self.initial, unknowns])
-
     @abstractmethod
     def correction(self, unknowns: Tensor) -> Tensor | None:
         """The change of the unknowns, (s, n, m); None where it is not finite."""
@@ -185,7 +156,7 @@ class Newton(ABC):
         return False
 
     @abstractmethod
-    def error(self, unknowns: Tensor) -> TimeError:
+    def error(self, unknowns: Tensor) -> tuple[float, Tensor]:
         """The error of the polynomials in time where the state at the start is exact.
 
         The residual at a moment between the stages is the defect with which the polynomials satisfy
@@ -194,17 +165,18 @@ class Newton(ABC):
         its mean size over the window it is also taken for the error at the end. That of smooth
         solutions is far smaller there, that of waves that are too fast for the window is not, and
         that of solutions that the equation amplifies much within the window is larger.
+
+        Returns:
+            The root mean square over the window, and what is taken for the error of the value at
+            the end, as coefficients (1, n, m).
         """
 
     @abstractmethod
-    def restarted(
-        self, initial: Tensor, found: Iterated, size: float, precision: float
-    ) -> tuple[Self, Iterated]:
+    def restarted(self, window: Window, size: float, precision: float) -> tuple[Self, Window]:
         """The method and the solution for other initial values that hardly change the solution.
 
         Args:
-            initial: the values, (order, n, m).
-            found: the solution for the present ones, in terms of the others.
+            window: the solution, in terms of the other initial values.
             size, precision: see `solve`.
         """
 
@@ -230,7 +202,7 @@ class Newton(ABC):
         """
         return unknowns.new_zeros(0), unknowns.new_zeros(0)
 
-    def solve(self, unknowns: Tensor, size: float, precision: float) -> Iterated:
+    def solve(self, unknowns: Tensor, size: float, precision: float) -> Window:
         """Iterate from a guess.
 
         It has also converged where the steps are small and rounding keeps them from shrinking. The
@@ -240,37 +212,38 @@ class Newton(ABC):
             unknowns: the guess of the unknowns of the stages, (s, n, m).
             size: the root mean square of the solution.
             precision: the error to reach, relative to it.
+
+        Returns:
+            The window, without its errors.
         """
         most, rounding = 12, 1e-9
-        first, last = 0.0, math.inf
+        first, last, rate, converged = 0.0, math.inf, 0.0, False
         for count in range(1, most + 1):
             change = self.correction(unknowns)
             if change is None:
-                return Iterated(unknowns, count, False)
+                rate = 0.0
+                break
             unknowns = unknowns - change
             if count == 1:
                 size = max(size, self.norm(unknowns)) or 1.0
             step = self.norm(change) / size
             first = first or step
-            linear = self.is_linear and count > 1 and first > 0
+            linear, left, ratio = self.is_linear and count > 1 and first > 0, step, step / last
             rate = (step / first) ** (1 / (count - 1)) if linear else 0.0
-            left = step if count == 1 else min(step, self._remaining(step, last))
-            if left <= precision or (step > 0.3 * last and step < rounding):
-                return Iterated(unknowns, count, True, rate)
-            late = linear and count > 3 and step * (step / last) ** (most - count) > 10 * precision
-            if step > 2 * last or late:
-                return Iterated(unknowns, count, False, rate)
-            if self.is_settled(unknowns):
-                return Iterated(unknowns, count, True, rate)
+            if count > 1 and not self.is_linear:  # the error after the step
+                left = step * min(1.0, ratio**2)
+            elif count > 1 and ratio < 0.5:
+                left = step * ratio / (1 - ratio)
+            converged = left <= precision or (step > 0.3 * last and step < rounding)
+            late = linear and count > 3 and step * ratio ** (most - count) > 10 * precision
+            if converged or step > 2 * last or late:
+                break
+            converged = self.is_settled(unknowns)
+            if converged:
+                break
             last = step
-        return Iterated(unknowns, most, False, rate)
-
-    def _remaining(self, step: float, last: float) -> float:
-        """The size of the error after a step, from the sizes of this step and the one before."""
-        rate = step / last
-        if not self.is_linear:
-            return step * rate**2
-        return rate / (1 - rate) * step if rate < 0.5 else math.inf
+        states, where = torch.cat([self.initial, unknowns]), (self.stages, self.start, self.length)
+        return Window(*where, states, iterations=count, converged=converged, rate=rate)
 
 
 Method = TypeVar("Method", bound=Newton)
@@ -280,9 +253,11 @@ Method = TypeVar("Method", bound=Newton)
 def solve_window(
     newton: Method, guess: Tensor, size: float, precision: float, algebraic: Sequence[int] = ()
 ) -> tuple[Window, Method]:
-    """The solution of a window, and the method for its initial values.
+    """The solution of a window with its errors, and the method for its initial values.
 
-    The initial values of algebraic fields are made consistent with the equations.
+    The initial values of algebraic fields are made consistent with the equations. The window has
+    not converged where a matrix is singular, as that of a shorter one need not be, or where the
+    errors are not finite.
 
     Args:
         newton: the method.
@@ -291,42 +266,44 @@ def solve_window(
         precision: the error of Newton's method relative to it.
         algebraic: the numbers of the fields of which no equation has a derivative in time.
     """
-    found = newton.solve(guess, size, precision)
-    if algebraic and found.converged:
-        # The stages of Radau IIA do not depend on these values. The polynomials through the stages
-        # alone give them, with one degree less than those of other fields: so they are consistent
-        # with the equations at the first moment too, and errors of the window before do not stay
-        # (Hairer, Lubich and Roche, The numerical solution of differential-algebraic systems by
-        # Runge-Kutta methods, 1989).
-        ahead = torch.from_numpy(lagrange(newton.stages.nodes, np.zeros(1)))
-        shift = torch.zeros_like(newton.initial)
-        shift[..., list(algebraic)] = torch.tensordot(ahead, found.unknowns, 1)[..., algebraic]
-        moved = replace(found, unknowns=found.unknowns - shift)
-        newton, found = newton.restarted(newton.initial + shift, moved, size, precision)
-    states = newton.states(found.unknowns)
-    where = newton.stages, newton.start, newton.length
-    window = Window(*where, states, iterations=found.steps, rate=found.rate)
-    return (_judged(newton, found.unknowns, window, size) if found.converged else window), newton
-
-
-def _judged(newton: Newton, unknowns: Tensor, window: Window, size: float) -> Window:
-    """The solved window with its errors; it has not converged where they are not finite."""
-    own = newton.size_at_end(window)
-    size = max(size, own) or 1.0
-    in_time, (splines, lifetimes) = newton.error(unknowns), newton.splines(unknowns)
+    scheme = newton.stages
+    try:
+        window = newton.solve(guess, size, precision)
+        if algebraic and window.converged:
+            # The stages of Radau IIA do not depend on these values. The polynomials through the
+            # stages alone give them, with one degree less than those of other fields: so they are
+            # consistent with the equations at the first moment too, and errors of the window before
+            # do not stay (Hairer, Lubich and Roche, The numerical solution of
+            # differential-algebraic systems by Runge-Kutta methods, 1989).
+            ahead = torch.from_numpy(lagrange(scheme.nodes, np.zeros(1)))
+            shift = torch.zeros_like(newton.initial)
+            at_start = torch.tensordot(ahead, window.unknowns, 1)
+            shift[..., list(algebraic)] = at_start[..., algebraic]
+            states = torch.cat([newton.initial + shift, window.unknowns - shift])
+            newton, window = newton.restarted(replace(window, states=states), size, precision)
+        if not window.converged:
+            return window, newton
+        size_at_end = newton.size_at_end(window)
+        size = max(size, size_at_end) or 1.0
+        mean, in_time = newton.error(window.unknowns)
+        splines, lifetimes = newton.splines(window.unknowns)
+    except np.linalg.LinAlgError:
+        states = torch.cat([newton.initial, guess])
+        return Window(scheme, newton.start, newton.length, states), newton
     modes = newton.norms(window.series()).numpy()
     modes = modes / np.sqrt(2 * np.arange(len(modes)) + 1)  # root mean squares over the window
-    error, lower = errors_by_decay(in_time.mean / size, modes / size)
-    return replace(
+    error, lower = errors_by_decay(mean / size, modes / size)
+    judged = replace(
         window,
-        converged=math.hypot(error, lower, own, float(splines.sum())) < 1e100,
+        converged=math.hypot(error, lower, size_at_end, float(splines.sum())) < 1e100,
         error=error,
         lower=lower,
-        in_time=in_time.at_end,
+        in_time=in_time,
         splines=splines,
         lifetimes=lifetimes,
-        size=own,
+        size=size_at_end,
     )
+    return judged, newton
 
 
 def errors_by_decay(error: float, modes: Array) -> tuple[float, float]:
@@ -345,165 +322,278 @@ def errors_by_decay(error: float, modes: Array) -> tuple[float, float]:
     return error, error * decay**2
 
 
-@dataclass
-class Control:
-    """Chooses windows so that each adds an error of at most `allowed`, at the least cost.
-
-    A solution that is analytic up to a distance d from the real axis has Legendre polynomials that
-    decay like ρ^-j in a window of length h, with ρ = x + (1 + x²)^½ and x = 2 d / h. So the error
-    of s stages is A ρ^-(s + 1), which for short windows is proportional to h^(s + 1). The errors of
-    s and s - 2 stages tell ρ and A. The number of stages changes if the cost of a unit of time is
-    lower with it by the factor `gain`.
+class GalerkinNewton(Newton):
+    """Newton's method for the equations in a trial space.
 
     Args:
-        allowed: the largest error of a window, relative to the solution.
-        length: the length of the next window.
-        stages: the number of its stages.
-        fixed: whether the number of stages is not to change.
-        choice: the numbers from which it is chosen.
-        least: the smallest number of stages.
-        gain: see above.
-        safety: the ratio of the error that is aimed at to the allowed one.
-        distances: the distances d of the last windows, at most three. If they grow steadily, as
-            where a solution comes to rest, the next one is taken to grow as well.
-
-    Reference: Trefethen, Approximation Theory and Approximation Practice (2013), chapter 8.
+        system: the equation in a trial space.
+        stages, start, length, initial: those of the window, see `Newton`.
+        guess: of the unknowns of the stages, (s, n, m).
     """
 
-    allowed: float
-    length: float
-    stages: int
-    fixed: bool = False
-    choice: StageChoice = StageChoice(11)
-    least: int = 3
-    gain: float = 1.2
-    safety: float = 0.3
-    distances: tuple[float, ...] = ()
+    def __init__(
+        self,
+        system: System[Any],
+        stages: Stages,
+        start: float,
+        length: float,
+        initial: Tensor,
+        guess: Tensor,
+    ) -> None:
+        self.system, self.stages, self.start, self.length = system, stages, start, length
+        self.initial, self.guess = initial, guess
+        self.form = error_form(stages, system.order)  # that of the error in time
 
-    @classmethod
-    def first(
-        cls,
-        tolerance: float,
-        duration: float,
-        windows: int | None,
-        stages: int | None,
-        choice: StageChoice,
-    ) -> "Control":
-        """The controller before the first window.
+    @cached_property
+    def moments(self) -> MomentsInTime:
+        """The stages."""
+        order, highest = self.system.order, self.system.highest
+        times = self.start + self.length * self.stages.nodes
+        return MomentsInTime.of(times, at_stages(self.stages, self.length, order, highest))
+
+    @cached_property
+    def points(self) -> list[Batch]:
+        """The places of the equation, and of each condition at walls, at all stages."""
+        return self.system.points(self.moments)
+
+    def moment(self, moment: float) -> MomentsInTime:
+        """A moment of the window, from 0 to 1."""
+        at, order, highest = np.array([moment]), self.system.order, self.system.highest
+        rates = at_moments(self.stages, at, self.length, order, highest)
+        return MomentsInTime.of(self.start + self.length * at, rates)
+
+    def restarted(self, window: Window, size: float, precision: float) -> tuple[Self, Window]:
+        initial, unknowns = window.states[: window.order], window.unknowns
+        moved = type(self)(
+            self.system, self.stages, self.start, self.length, initial, window.unknowns
+        )
+        again = moved.solve(unknowns, size, precision)
+        return moved, replace(again, iterations=window.iterations + 1)
+
+    def norms(self, values: Tensor) -> Tensor:
+        return self.system.norms(values)
+
+    def norm(self, change: Tensor) -> float:
+        rates = self.moments.rates[0][:, self.system.order :]
+        return float(self.norms(torch.tensordot(rates, change, dims=1)).max())
+
+    def size_at_end(self, window: Window) -> float:
+        values = self.system.space.values(window.end()[:1])
+        interior = self.system.interior
+        if interior.surrogate.output is not None:  # the data that are built in, at the last stage
+            inside = self.points[0]
+            known = inside.once("data", lambda: interior.data(inside))
+            values = values + known.value.unflatten(0, (self.stages.count, -1))[-1]
+        return float(self.system.root_mean_square(values))
+
+    @abstractmethod
+    def propagated(self, unknowns: Tensor, change: Tensor) -> Tensor:
+        """The change of the polynomials by a small change of the values at the start.
 
         Args:
-            tolerance: that of the march, of which half is for the error in time.
-            duration: of the whole time.
-            windows: the number of windows of equal length, whose errors are not limited, or None.
-            stages: the number of stages, or None.
-            choice: the numbers from which it is chosen.
+            unknowns: the solution, (s, n, m).
+            change: of the value and, for second order, the rate at the start, (order, n, m).
 
-        Raises:
-            InputError: for more stages than there may be.
+        Returns:
+            The change of the coefficients, (order + s, n, m).
         """
-        if (stages or 1) > choice.most:
-            raise InputError(
-                f"stages must be at most {choice.most} here, got {stages}: more are for few "
-                "equations in time alone"
-            )
-        usual = 2 * min(4, max(1, round(-math.log10(tolerance) / 3))) + 1
-        allowed = tolerance / 2 if windows is None else math.inf
-        fixed = stages is not None or windows is not None
-        return cls(allowed, duration / (windows or 100), stages or usual, fixed, choice)
 
-    def accepts(self, tried: Window) -> bool:
-        """Whether the window is solved with an error that is small enough."""
-        return tried.converged and tried.error <= self.allowed
+    def propagated_error(self, window: Window, start: Tensor, size: float) -> Tensor:
+        """The estimated error of the state at the end of the solved window, (order, n, m).
 
-    def shorten(self, tried: Window, times: int = 1) -> None:
-        """Choose a shorter window after one that is not accepted.
+        The error at the start is propagated by the equation, linearised about the solution, which
+        may amplify or damp it. Collocation damps waves that are too fast for the window, which is
+        an error where the equation does not. So there the size of what is propagated does not
+        shrink, and the error in time of the window's own value is added with the sign that makes
+        the sum larger.
 
         Args:
-            tried: the window.
-            times: how many in a row have not been accepted; after some the error does not fall as
-                it should, as at initial values that contradict conditions at walls.
+            window: the solution.
+            start: the estimated error of the state at the start, (order, n, m).
+            size: the root mean square of the solution.
         """
-        patience = 3
-        if times > patience:
-            self.length = tried.length / 10
-            return
-        if math.isfinite(tried.error):
-            factor = self._factor(tried, tried.stages.count)
-            self.length = tried.length * min(0.7, max(0.1, factor))
-        else:
-            faster = self._faster(tried) if tried.rate else 0.0
-            self.length = tried.length * min(0.7, max(1 / 3, faster))
-
-    def follow(self, tried: Window) -> None:
-        """Choose the window after one that has been accepted."""
-        longest = min(4.0, max(0.5, self._faster(tried)))  # times the window before
-        decay = self._decay(tried)
-        self.distances = (*self.distances[-2:], tried.length * (decay - 1 / decay) / 4)
-        trend = self._trend()
-        reach = self.choice.reach if tried.lower > tried.error and not self.fixed else 0
-        best, lowest, length = tried.stages.count, math.inf, tried.length
-        for stages in range(tried.stages.count - reach, tried.stages.count + reach + 1, 2):
-            if not self.least <= stages <= self.choice.most and stages != tried.stages.count:
-                continue
-            longer = tried.length * min(longest, max(0.3, trend * self._factor(tried, stages)))
-            cost = (stages + self.choice.overhead) / longer
-            cost *= 1.0 if stages == tried.stages.count else self.gain
-            if cost < lowest:
-                best, lowest, length = stages, cost, longer
-        self.stages, self.length = best, length
-
-    def _faster(self, tried: Window) -> float:
-        """The ratio of lengths with which Newton's method converges at the best rate.
-
-        The rate of a simplified Newton method is proportional to the square of the length h. Then
-        the number of its steps for a unit of time, 1 / (h log(1 / rate)), is least at e^-2.
-        """
-        return (math.exp(-2) / max(tried.rate, 1e-300)) ** 0.5
-
-    def _trend(self) -> float:
-        """The ratio of the next distance to the last one: that at which they have grown, or 1."""
-        steady = 1.2
-        if len(self.distances) < 3:
-            return 1.0
-        growth = min(b / a for a, b in pairwise(self.distances))
-        return min(growth, self.choice.foresight) if growth > steady else 1.0
-
-    def _decay(self, tried: Window) -> float:
-        """The ratio ρ of successive Legendre polynomials of a window."""
-        fastest = 30.0  # above it, errors of s and s - 2 stages say nothing about it
-        error = self._error(tried)
-        if tried.lower <= error:
-            return fastest
-        return min(fastest, max(1.2, (tried.lower / error) ** 0.5))
-
-    def _error(self, tried: Window) -> float:
-        """The error of a window, at least 1e-6 of the allowed one."""
-        return max(tried.error, 1e-6 * self.allowed)
-
-    def _factor(self, tried: Window, stages: int) -> float:
-        """The ratio of lengths with which a number of stages has the error that is aimed at."""
-        decay = self._decay(tried)
-        power = (self._error(tried) / (self.safety * self.allowed)) ** (1 / (stages + 1))
-        needed = decay ** ((tried.stages.count + 1) / (stages + 1)) * power
-        if needed <= 1:
-            return math.inf
-        return (decay - 1 / decay) / (needed - 1 / needed)
+        small = 1e-3  # of the solution, for which the equation is linear, and far above rounding
+        before, propagated = float(self.norms(start[:1])), torch.zeros_like(start)
+        if before:
+            factor = small * size / before
+            propagated = window.end(self.propagated(window.unknowns, factor * start)) / factor
+        added = torch.cat([window.in_time, torch.zeros_like(start[1:])])
+        total = together(propagated, added)
+        size = float(self.norms(propagated[:1]))
+        # Whether the equation damps no waves as short as an interval of splines. In time alone
+        # there are none; for an equation of second order values and rates take turns.
+        waves = window.order == 1 and len(window.lifetimes) > 0
+        if waves and bool((window.lifetimes >= window.length).all()):
+            size = max(size, before)
+        found = float(self.norms(total[:1]))
+        if found > 0:  # errors of different forms add up as those of one form do
+            total = total * ((size + float(self.norms(added[:1]))) / found)
+        return total
 
 
-def windows_left(ends: Sequence[float], most: int) -> float | None:
-    """The number of windows that are left, if it is hopeless: None otherwise.
+def together(one: Tensor, other: Tensor) -> Tensor:
+    """The sum of two errors, the second with the sign for which the sum is larger."""
+    return one + other if float((one * other).sum()) >= 0 else one - other
 
-    It is hopeless if windows have not become longer for long, and at their length there would be
-    many times more of them than there may be.
 
-    Args:
-        ends: the ends of all windows, from the beginning, in units of the whole time.
-        most: the largest number of windows.
+class SimplifiedNewton(GalerkinNewton):
+    """Newton's method with the Jacobian in the middle of the window for all stages.
+
+    Diagonalising the inverse Butcher matrix leaves one linear system of the size of space for each
+    stage, which is factored once (see `Stages`).
     """
-    latest, times = 50, 10
-    if len(ends) <= latest + 1:
-        return None
-    lengths = [b - a for a, b in pairwise(ends[-latest - 1 :])]
-    longest = max(lengths)
-    count = (1 - ends[-1]) / max(longest, 1e-300)
-    return count if longest < 2 * lengths[0] and count > times * most else None
+
+    choice = StageChoice(11)  # beyond it rounding in the eigenvectors costs digits
+
+    @cached_property
+    def linearised(self) -> tuple[Tensor, LinearSystem, list[Solve]]:
+        """The equation, linearised for the guess; its linear systems; those of the eigenvalues.
+
+        The latter are factored.
+        """
+        system, middle, rates = self.system, self.moment(0.5), self.stages.eigenvalues / self.length
+        states, powers = torch.cat([self.initial, self.guess]), range(self.system.order + 1)
+        linearised = system.interior.linearised(middle, states)
+        linear = system.linear(linearised, middle, states)
+        plain = [at if at.imag else at.real for at in rates]
+        return linearised, linear, [linear([at**r for r in powers]) for at in plain]
+
+    def correction(self, unknowns: Tensor) -> Tensor | None:
+        states = torch.cat([self.initial, unknowns])
+        residual = self.system.residual(self.points, self.moments, states)
+        return self.change(residual) if np.isfinite(residual).all() else None
+
+    def change(self, residual: Array) -> Tensor:
+        """The change of the unknowns, (s, n, m), for rows of a residual, (s, n·m)."""
+        system, stages, factors = self.system, self.stages, self.linearised[2]
+        transformed, rates = stages.rows @ residual, stages.eigenvalues / self.length
+        change = np.zeros(residual.shape)
+        for row, at, factor, column in zip(
+            transformed, rates, factors, stages.vectors.T, strict=True
+        ):
+            right = row if at.imag else row.real
+            found = factor(np.ascontiguousarray(right)) * at ** (system.order - 1)
+            change += (column[:, None] * found).real
+        return torch.from_numpy(change).view(len(change), -1, system.space.fields)
+
+    def propagated(self, unknowns: Tensor, change: Tensor) -> Tensor:
+        moved = copy.copy(self)  # for the changed start; a Newton step of it gives the change
+        moved.initial = self.initial + change
+        step = moved.correction(unknowns)
+        return torch.cat([change, torch.zeros_like(unknowns) if step is None else -step])
+
+    def error(self, unknowns: Tensor) -> tuple[float, Tensor]:
+        system, form = self.system, self.form
+        between = self.moment(form.moment)
+        states = torch.cat([self.initial, unknowns])
+        (defect,) = system.residual(system.points(between), between, states)
+        rates = [one / self.length**r for r, one in enumerate(form.ratios)]
+        found = torch.from_numpy(self.linearised[1](rates)(defect))
+        error = found.view(1, -1, system.space.fields) * form.mean
+        return float(system.norms(error)), error
+
+    def splines(self, unknowns: Tensor) -> tuple[Tensor, Tensor]:
+        system, states = self.system, torch.cat([self.initial, unknowns])
+        residual = system.interior.residual(self.points[0], self.moments, states)
+        linearised = self.linearised[0]
+        errors = system.element_errors(linearised, residual, 1 / self.length)
+        return errors.amax(dim=0), system.lifetimes(linearised)
+
+
+class CoupledNewton(GalerkinNewton):
+    """Newton's method with the exact Jacobian, for equations in time alone with few unknowns.
+
+    One dense linear system couples all stages. Unlike the diagonalisation of `SimplifiedNewton` it
+    loses no digits with many stages, and its convergence is quadratic, so that windows are long.
+    The residual is linearised at the stages, and at the moment at which the error is seen.
+    """
+
+    is_linear = False
+    choice = StageChoice(39, overhead=20.0, reach=12, foresight=1.5)
+
+    def __init__(self, *window: Any) -> None:
+        super().__init__(*window)
+        stages, length, system = self.stages, self.length, self.system
+        self.fields = system.space.fields
+        # Each part of the fields' jets is a factor times a derivative in time.
+        derivatives = derivatives_of_parts(system.interior.term.channels)
+        self.parts = [next(((r, f) for (r,), f in terms), (0, 0.0)) for terms in derivatives]
+        order, between = system.order, self.form.moment
+        both = (
+            at_stages(stages, length, order, system.highest),
+            at_moments(stages, np.array([between]), length, order, system.highest),
+        )
+        found = [np.stack([f * rates[r] for r, f in self.parts], axis=1) for rates in both]
+        self.from_states = np.concatenate(found)  # (s + 1, parts, order + s)
+        by_unknowns = self.from_states[..., order:]
+        self.by_unknowns = by_unknowns.swapaxes(1, 2)[:, None]  # (s + 1, 1, s, parts)
+        times = torch.from_numpy(self.start + length * np.append(stages.nodes, between))
+        self.copies = at_times(system.space.places, times.repeat(self.fields))
+        # There is a copy of all moments for each equation, at which that one is differentiated.
+        self.seeds = torch.eye(self.fields).double().repeat_interleave(len(times), dim=0)
+
+    def norm(self, change: Tensor) -> float:
+        # The first part of the jets is the value.
+        values = self.by_unknowns[:-1, 0, :, 0] @ change[:, 0].numpy()
+        return math.sqrt((values**2).sum(axis=1).max())
+
+    def correction(self, unknowns: Tensor) -> Tensor | None:
+        residual, slopes = self._linearised(unknowns)
+        if not np.isfinite(residual).all():
+            return None
+        size = residual[:-1].size
+        jacobian = self.by_unknowns @ slopes.swapaxes(0, 1)  # (s + 1, equations, s, m)
+        matrix, right = jacobian[:-1].reshape(size, size), residual[:-1].ravel()
+        *self.factors, found, info = lapack.dgesv(matrix.T.copy().T, right, overwrite_a=True)
+        if info:
+            return None
+        self.defect = residual[-1] - jacobian[-1].reshape(-1, size) @ found
+        self.last_slopes = slopes
+        return torch.from_numpy(found).view(unknowns.shape)
+
+    def _linearised(self, unknowns: Tensor) -> tuple[Array, Array]:
+        """The residuals of m equations, and their derivatives by the parts of the fields' jets.
+
+        A single backward pass gives the derivatives of all equations, as it takes another copy of
+        the moments for each of them.
+
+        Returns:
+            (s + 1, m), and (m, s + 1, parts, m).
+        """
+        term = self.system.interior.term
+        states = torch.cat([self.initial, unknowns])[:, 0].numpy()
+        copies, moments = self.fields, len(self.from_states)
+        parts = np.tensordot(states, self.from_states, axes=(0, 2))  # (m, s + 1, parts)
+        rows = torch.from_numpy(np.tile(parts.swapaxes(1, 2), copies))
+        jets = [jet_of_stacked(term.channels, one.T[..., None]) for one in rows]
+        leaves = [leaf.requires_grad_() for jet in jets for leaf in jet.parts()]
+        with torch.enable_grad():
+            found = term.equation(self.copies, join(jets))
+            slopes = torch.autograd.grad(found, leaves, self.seeds, allow_unused=True)
+        both = zip(slopes, leaves, strict=True)
+        known = [torch.zeros_like(leaf) if one is None else one for one, leaf in both]
+        by_part = torch.cat([one.flatten(1) for one in known], dim=1).numpy()
+        by_part = by_part.reshape(copies, moments, self.fields, -1)
+        return found.detach().numpy()[:moments], by_part.swapaxes(2, 3)
+
+    def propagated(self, unknowns: Tensor, change: Tensor) -> Tensor:
+        order, slopes = self.system.order, self.last_slopes[:, :-1]
+        parts = self.from_states[:-1, :, :order] @ change[:, 0].numpy()  # (s, parts, m)
+        right = np.einsum("egpf,gpf->ge", slopes, parts).ravel()
+        found, _ = lapack.dgetrs(*self.factors, right)
+        return torch.cat([change, -torch.from_numpy(found).view(unknowns.shape)])
+
+    def error(self, unknowns: Tensor) -> tuple[float, Tensor]:
+        form, length = self.form, self.length
+        ratios = [factor * form.ratios[r] / length**r for r, factor in self.parts]
+        total = np.einsum("gpf,p->gf", self.last_slopes[:, -1], ratios)
+        _, _, found, info = lapack.dgesv(total, self.defect)
+        error = torch.from_numpy(found)[None, None] * form.mean
+        return math.inf if info else float(error.norm()), error
+
+
+def newton_method(surrogate: Surrogate) -> type[GalerkinNewton]:
+    """The method for the windows of equations in time alone, or in space and time."""
+    few = 20  # fields, with which the dense system of all stages costs less than other work
+    in_time_alone, fields = surrogate.domain.dim == 1, surrogate.network.width[-1]
+    return CoupledNewton if in_time_alone and fields <= few else SimplifiedNewton

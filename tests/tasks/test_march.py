@@ -15,8 +15,9 @@ from kanpinn.solvers.state import SolverState
 from kanpinn.spaces.evolution_terms import TimeScales
 from kanpinn.spaces.function_space import graded_breaks
 from kanpinn.spaces.time_schemes import stages
-from kanpinn.tasks.march import MarchWords
-from kanpinn.tasks.window import Control, StageChoice, Window, errors_by_decay, windows_left
+from kanpinn.tasks.control import Control, windows_left
+from kanpinn.tasks.march import verdict
+from kanpinn.tasks.window import StageChoice, Window, errors_by_decay
 
 F = torch.float64
 ROD = kp.Box(x=(0, 1), t=(0, 1))
@@ -355,11 +356,10 @@ def test_windows_of_equal_length_that_resolve_little_tell_their_error():
 
 
 def test_the_last_words_of_a_march_tell_how_much_its_windows_have_lost():
-    words = MarchWords.between("t", 1e-3, 0.0, 1.0)
-    assert words.converged(2, 2e-3) == "converged"
-    assert words.converged(2, 0.5) == "converged: the errors of 2 windows add up to 5.0e-01"
-    assert words.converged(2, 1.5).startswith("stopped: the windows' errors are 1.5e+00")
-    assert words.converged(2, 1.5).endswith("nothing is resolved")
+    assert verdict(2, 2e-3, 1e-3) == "converged"
+    assert verdict(2, 0.5, 1e-3) == "converged: the errors of 2 windows add up to 5.0e-01"
+    assert verdict(2, 1.5, 1e-3).startswith("stopped: the windows' errors are 1.5e+00")
+    assert verdict(2, 1.5, 1e-3).endswith("nothing is resolved")
 
 
 def higher(order):

@@ -20,6 +20,7 @@ from kanpinn.geometry.division import Division, SolidDivision
 from kanpinn.geometry.domain import Domain, Piece
 from kanpinn.geometry.planar import Planar
 from kanpinn.jets import Jet, Linearised, derivatives_of_parts, largest_of_orders, zero_jet
+from kanpinn.loss.parameters import Parameters, WithParameters
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.surrogate import Surrogate
@@ -59,7 +60,6 @@ from kanpinn.spaces.cells.system.interfaces import Interface
 from kanpinn.spaces.cells.system.source_moments import SourceMoments
 from kanpinn.spaces.cells.system.terms import SampledTerm
 from kanpinn.spaces.cells.tree import Tree
-from kanpinn.spaces.cells.unknowns import Unknowns, WithUnknowns
 
 
 def is_mean(term: Term) -> bool:
@@ -599,12 +599,13 @@ def problem_in_cells(residuals: Residuals) -> CellProblem:
     domain = residuals.surrogate.domain
     assert isinstance(domain, Domain)
     surrogate, loss = residuals.surrogate, list(residuals.terms)
-    network, unknowns = require_cells(surrogate.network), Unknowns(surrogate)
+    network = require_cells(surrogate.network)
+    parameters = Parameters(network.constants, network.coefficient, surrogate)
     own = network.own_fields
-    if unknowns.layers:
-        loss = [one for one in loss if not one.measured]  # `NumberSearch` takes the data
+    if parameters.layers:
+        loss = [one for one in loss if not one.measured]  # `ParameterSearch` takes the data
         loss = [
-            replace(one, equation=WithUnknowns(one.equation, unknowns))
+            replace(one, equation=WithParameters(one.equation, parameters))
             if isinstance(one, ResidualTerm) and not is_mean(one)
             else one
             for one in loss
