@@ -66,10 +66,10 @@ class Channels:
         d, second = len(self.names), self.second != "none"
         gradient = self.gradient or second
         counts = {"none": 0, "laplacian": 1, "diagonal": d, "hessian": d * d}
-        object.__setattr__(self, "gradient", gradient)
-        object.__setattr__(self, "dim", d)
-        object.__setattr__(self, "derivative_order", max(int(gradient), 2 * second, self.order))
-        object.__setattr__(self, "second_count", counts[self.second])
+        order = max(int(gradient), 2 * second, self.order)
+        vars(self).update(
+            gradient=gradient, dim=d, derivative_order=order, second_count=counts[self.second]
+        )
 
     def __or__(self, other: "Channels") -> "Channels":
         """The channels that carry all derivatives of both operands."""
@@ -144,9 +144,7 @@ class Jet:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Jet":
         """The jet with a linear function of the last axis, or of the rows, applied to all parts."""
-        rest = (self.gradient, self.second, self.lines)
-        parts = (None if t is None else function(t) for t in rest)
-        return Jet(self.channels, function(self.value), *parts)
+        return self.with_parts([function(part) for part in self.parts()])
 
     def stacked(self) -> Tensor:
         """All parts side by side, the value first, (n, parts, m)."""
@@ -285,7 +283,7 @@ def join(fields: Sequence[Jet]) -> Jet:
     parts = zip(*(field.parts() for field in fields), strict=True)
     joined = fields[0].with_parts([torch.cat(same, dim=-1) for same in parts])
     if joined.value.shape[-1] == len(fields):
-        object.__setattr__(joined, "joined", fields)
+        vars(joined)["joined"] = fields
     return joined
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
+from scipy.sparse.csgraph import connected_components
 from torch import Generator, Tensor
 
 from kanpinn.geometry import Points
@@ -152,28 +153,13 @@ def _equilibrated(matrix: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
     logarithms = -matrix[at[:, 0], at[:, 1]].log()
     logs = torch.linalg.pinv(system) @ logarithms
     factors, fields = logs[:count].exp(), logs[count:].exp()
-    for together in _blocks(matrix > 0):
-        mine, its = together[:count], together[count:]
+    coupled = torch.zeros(count + width, count + width)
+    coupled[:count, count:] = matrix > 0
+    number, labels = connected_components(coupled.numpy(), directed=False)
+    for block in range(number):  # the equations and fields that are coupled with each other
+        mine, its = torch.from_numpy(labels == block).split([count, width])
         size = float((factors * given)[mine].max()) if mine.any() else 0.0
         size = size if size > 0 else 1.0
         factors[mine] /= size
         fields[its] *= size
     return factors, fields
-
-
-def _blocks(coupled: Tensor) -> list[Tensor]:
-    """Return masks of the equations and fields that are coupled with each other, block by block.
-
-    Args:
-        coupled: whether an equation contains a field, (equations, fields).
-    """
-    count, width = coupled.shape
-    links = torch.eye(count + width, dtype=torch.float64)
-    links[:count, count:] = coupled.double()
-    links[count:, :count] = coupled.double().T
-    for _ in range((count + width).bit_length()):
-        links = (links @ links).clamp_max(1)
-    blocks: dict[tuple[bool, ...], Tensor] = {}
-    for row in links > 0:
-        blocks[tuple(row.tolist())] = row
-    return list(blocks.values())

@@ -53,17 +53,12 @@ class ProductLayer(Layer):
     def sizes(self) -> tuple[int, ...]:
         return tuple(one.size for one in self.bases)
 
-    def reset(self, bases: Sequence[BSplines]) -> None:
-        """Set the outputs to zero, on other splines of the same inputs."""
-        n_out = self.coefficients.shape[2]
-        self._bases = nn.ModuleList(bases)
-        zeros = self.basis.breaks.new_zeros(1, math.prod(self.sizes), n_out)
-        self.coefficients = nn.Parameter(zeros)
-
-    def reset_outputs(self, count: int) -> None:
-        """Set the outputs to zero; `count` is their new number."""
-        zeros = self.coefficients.new_zeros(1, math.prod(self.sizes), count)
-        self.coefficients = nn.Parameter(zeros)
+    def reset(self, bases: Sequence[BSplines] | None = None, outputs: int | None = None) -> None:
+        """Set the outputs to zero, on other splines of the same inputs or for other outputs."""
+        if bases is not None:
+            self._bases = nn.ModuleList(bases)
+        shape = 1, math.prod(self.sizes), outputs or self.coefficients.shape[2]
+        self.coefficients = nn.Parameter(self.basis.breaks.new_zeros(shape))
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         # A saved layer may have other knots than this one was created with.
@@ -316,21 +311,14 @@ class KANLayer(Layer):
         self.add_constants(-(mean + centre) * self.kept)
         self.coefficients.mul_(2 * reach / (high - low).clamp_min(1e-300))
 
-    def reset(self, basis: Basis) -> None:
-        """Set the edge functions to zero, in another basis for the same inputs."""
-        n = basis.size + (self.base is not None)
-        n_in, _, n_out = self.coefficients.shape
-        self.basis = basis
-        self.coefficients = nn.Parameter(basis.breaks.new_zeros(n_in, n, n_out))
-
-    def reset_outputs(self, count: int) -> None:
-        """Set the outputs to zero; `count` is their new number."""
-        n_in, n, _ = self.coefficients.shape
-        self.coefficients = nn.Parameter(self.coefficients.new_zeros(n_in, n, count))
-        self.kept = self.kept.new_ones(n_in, count)
-
-
-MARGIN = 0.05  # margin of a hidden grid around the activations, relative to their range
+    def reset(self, basis: Basis | None = None, outputs: int | None = None) -> None:
+        """Set the edge functions to zero, in another basis of the inputs or for other outputs."""
+        self.basis = self.basis if basis is None else basis
+        if outputs is not None:
+            self.kept = self.kept.new_ones(len(self.kept), outputs)
+        n_in, n_out = self.kept.shape
+        size = self.basis.size + (self.base is not None)
+        self.coefficients = nn.Parameter(self.basis.breaks.new_zeros(n_in, size, n_out))
 
 
 class KAN(Network):

@@ -314,9 +314,7 @@ class Expression:
         check_parameters(parameters)
         values = {name: float(value) for name, value in parameters.items()}
         text = " ".join(text.split())  # a formula may take several lines
-        object.__setattr__(self, "text", text)
-        object.__setattr__(self, "parameters", tuple(values.items()))
-        object.__setattr__(self, "tree", parse(text, values))
+        vars(self).update(text=text, parameters=tuple(values.items()), tree=parse(text, values))
 
     def __repr__(self) -> str:
         given = "".join(f", {name}={value}" for name, value in self.parameters)

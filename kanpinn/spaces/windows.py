@@ -56,7 +56,7 @@ class Separable(Network):
         bases = [one for one in self.modules() if isinstance(one, Basis)]
         made = copy.deepcopy(self, {id(basis): basis for basis in bases})
         made.modes = modes
-        made.layers[-1].reset_outputs(count)
+        made.layers[-1].reset(outputs=count)
         return made
 
     def places(self, inputs: Inputs) -> Jet:
