@@ -321,6 +321,9 @@ class KANLayer(Layer):
         self.coefficients = nn.Parameter(self.basis.breaks.new_zeros(n_in, size, n_out))
 
 
+MARGIN = 0.05  # margin of a hidden grid around the activations, relative to their range
+
+
 class KAN(Network):
     """A Kolmogorov–Arnold network: sums of learned functions of one variable, layer upon layer.
 

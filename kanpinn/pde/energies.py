@@ -161,35 +161,117 @@ def _jets(levels: Levels, directions: Channels) -> list[Jet]:
     return jets
 
 
-def euler_lagrange(
-    energy: Density, p: Points, columns: Sequence[Jet], what: str, fields: int
-) -> Tensor:
-    """The residual of the equation of an energy at n points, (n, m), one column for each field.
+@dataclass(frozen=True, eq=False)
+class Energy:
+    """The energy of a problem, from which its equation and natural conditions are derived.
 
     Args:
-        energy: the density, a function (p, u, …).
-        p: the points.
-        columns: the jets of the m fields, followed by those of unknown numbers.
-        what: the name of the density in messages.
-        fields: the number of fields m.
-
-    Raises:
-        InputError: as `Integrand.at`.
+        density: the density in the domain, a function (p, u, …).
+        what: its name in messages.
+        fields: the names of the problem's fields.
+        columns: the number of fields and unknown numbers.
     """
-    recorded, axes = _recorded(columns), range(len(p.names))
-    with torch.enable_grad():
-        found = Integrand.at(energy, p, columns, what, further=True)
-        by_values, *others = found.slopes(found.density)[1][: found.order + 1]
-        equations = list(by_values[:fields])
-        for r, by_derivatives in enumerate(others, start=1):
-            for k, slopes in enumerate(by_derivatives[:fields]):
-                for number, which in enumerate(itertools.product(axes, repeat=r)):
-                    term = slopes[:, number, None]
-                    for axis in which:
-                        term = found.along(term, axis)
-                    equations[k] = equations[k] + (-1) ** r * term
-        residual = torch.cat(equations, dim=1)
-    return residual if recorded else residual.detach()
+
+    density: Density
+    what: str
+    fields: Sequence[str]
+    columns: int
+
+    def equation(self, p: Points, columns: Sequence[Jet]) -> Tensor:
+        """The residual of the Euler–Lagrange equation at n points, (n, m), a column for each field.
+
+        Args:
+            p: the points.
+            columns: the jets of the m fields, followed by those of unknown numbers.
+
+        Raises:
+            InputError: as `Integrand.at`.
+        """
+        recorded, axes, fields = _recorded(columns), range(len(p.names)), len(self.fields)
+        with torch.enable_grad():
+            found = Integrand.at(self.density, p, columns, self.what, further=True)
+            by_values, *others = found.slopes(found.density)[1][: found.order + 1]
+            equations = list(by_values[:fields])
+            for r, by_derivatives in enumerate(others, start=1):
+                for k, slopes in enumerate(by_derivatives[:fields]):
+                    for number, which in enumerate(itertools.product(axes, repeat=r)):
+                        term = slopes[:, number, None]
+                        for axis in which:
+                            term = found.along(term, axis)
+                        equations[k] = equations[k] + (-1) ** r * term
+            residual = torch.cat(equations, dim=1)
+        return residual if recorded else residual.detach()
+
+    def order(self, domain: Domain) -> int:
+        """The order of the highest derivatives in the density.
+
+        A density is refused whose derivatives by the coordinates are not those of its values. They
+        are compared with differences at a few points, for random fields. Where a coefficient is
+        computed without a graph, as from a table, its derivatives would be missing in the equation.
+
+        Raises:
+            InputError: see above, and for a problem with a time.
+        """
+        if domain.time_name is not None:
+            raise InputError(
+                f"{self.what} has the time {domain.time_name}: an equation is derived from "
+                "energies of problems without a time"
+            )
+
+        p = sample(domain, 5, "uniform")
+        jet, _ = random_jets(lambda p, u: self.equation(p, u.components()), p, self.columns)
+        columns = jet.components()
+        steps = 1e-5 * (domain.bounds[1] - domain.bounds[0])
+        with torch.enable_grad():
+            at = Integrand.at(self.density, p, columns, self.what)
+            for axis, step in enumerate(torch.diag(steps)):
+                shifted = (Points(p.coords + sign * step, p.names) for sign in (-1, 1))
+                ends = [
+                    _columns(Integrand.at(self.density, q, columns, self.what)) for q in shifted
+                ]
+                for own, *both in zip(_columns(at), *ends, strict=True):
+                    exact = at.slopes(own)[0][:, axis]
+                    gap = (both[1] - both[0])[:, 0] / (2 * steps[axis]) - exact
+                    size = own.abs().max() / (steps[axis] * 1e5) + exact.abs().max()
+                    if float(gap.detach().abs().max()) > 1e-4 * float(size.detach()):
+                        raise InputError(
+                            f"{self.what} has a coefficient whose derivative by "
+                            f"{domain.names[axis]} is not that of its values: compute it from p by "
+                            "functions of torch, without detach() or NumPy"
+                        )
+        return at.order
+
+    def with_natural(
+        self, conditions: Sequence[Condition], domain: Domain, on_boundary: BoundaryEnergies
+    ) -> list[Condition]:
+        """The conditions of a problem with the natural ones of its energy.
+
+        The latter take the place of those that are stated as fluxes.
+
+        Args:
+            conditions: those that are stated.
+            domain: the domain, without a time.
+            on_boundary: parts of the boundary with the density there.
+
+        Raises:
+            InputError: where a condition couples fields on a piece of the boundary, so that none of
+                them is prescribed or free.
+        """
+        essential = [one for one in conditions if not one.is_natural]
+        alike: dict[tuple[tuple[int, ...], tuple[int, ...]], list[Piece]] = defaultdict(list)
+        for piece in domain.boundary.pieces:
+            if not any(piece in one.tied for one in essential):
+                fixed = {name for one in essential for name in _fixed(one, piece, self.fields)}
+                free = tuple(i for i, name in enumerate(self.fields) if name not in fixed)
+                there = tuple(i for i, (part, _) in enumerate(on_boundary) if piece in part.pieces)
+                if free:
+                    alike[free, there].append(piece)
+        densities = [(one, f"boundary_energies()[{i}]") for i, (_, one) in enumerate(on_boundary)]
+        found = [
+            Natural(Boundary(tuple(pieces)), self, [densities[i] for i in there], free)
+            for (free, there), pieces in alike.items()
+        ]
+        return [*essential, *found]
 
 
 def _recorded(fields: Sequence[Jet]) -> bool:
@@ -203,27 +285,23 @@ class Natural(OnBoundary):
 
     Args:
         boundary: the part.
-        energy: the density in the domain.
+        energy: the energy.
         others: the densities on this part, with their names in messages.
-        columns: the number of fields and unknown numbers of the problem.
         free: the numbers of the fields that are not prescribed there.
-        what: the name of `energy` in messages.
 
     fixes_constant: whether the densities on the boundary are not affine in the fields.
     """
 
-    energy: Density
+    energy: Energy
     others: Sequence[tuple[Density, str]]
-    columns: int
     free: Sequence[int]
-    what: str
 
     is_natural: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         p = Points.cat(piece.gauss(3) for piece in self.pieces)
-        jet, _ = random_jets(self._of_all, p, self.columns)
+        jet, _ = random_jets(self._of_all, p, self.energy.columns)
         change = self._of_all(p, replace(jet, value=jet.value + 1)) - self._of_all(p, jet)
         vars(self)["fixes_constant"] = bool(self.others and change.abs().max() > 1e-10)
 
@@ -251,7 +329,7 @@ class Natural(OnBoundary):
         assert p.normals is not None
         recorded = _recorded(columns)
         with torch.enable_grad():
-            inside = Integrand.at(self.energy, p, columns, self.what)
+            inside = Integrand.at(self.energy.density, p, columns, self.energy.what)
             found = [torch.zeros_like(value) for value in inside.levels[0]]
             for by_gradients in inside.slopes(inside.density)[1][1:]:
                 found = [(p.normals * one).sum(dim=1, keepdim=True) for one in by_gradients]
@@ -270,48 +348,6 @@ class Natural(OnBoundary):
         return residual if recorded else residual.detach()
 
 
-def with_natural(
-    conditions: Sequence[Condition],
-    domain: Domain,
-    fields: Sequence[str],
-    count: int,
-    energy: Density,
-    on_boundary: BoundaryEnergies,
-    what: str,
-) -> list[Condition]:
-    """The conditions of a problem with the natural ones of its energy.
-
-    The latter take the place of those that are stated as fluxes.
-
-    Args:
-        conditions: those that are stated.
-        domain: the domain, without a time.
-        fields: the names of the problem's fields.
-        count: the number of fields and unknown numbers.
-        energy, what: the density in the domain, and its name in messages.
-        on_boundary: parts of the boundary with the density there.
-
-    Raises:
-        InputError: where a condition couples fields on a piece of the boundary, so that none of
-            them is prescribed or free.
-    """
-    essential = [one for one in conditions if not one.is_natural]
-    alike: dict[tuple[tuple[int, ...], tuple[int, ...]], list[Piece]] = defaultdict(list)
-    for piece in domain.boundary.pieces:
-        if not any(piece in one.tied for one in essential):
-            fixed = {name for one in essential for name in _fixed(one, piece, fields)}
-            free = tuple(i for i, name in enumerate(fields) if name not in fixed)
-            there = tuple(i for i, (part, _) in enumerate(on_boundary) if piece in part.pieces)
-            if free:
-                alike[free, there].append(piece)
-    densities = [(one, f"boundary_energies()[{i}]") for i, (_, one) in enumerate(on_boundary)]
-    found = [
-        Natural(Boundary(tuple(pieces)), energy, [densities[i] for i in there], count, free, what)
-        for (free, there), pieces in alike.items()
-    ]
-    return [*essential, *found]
-
-
 def _fixed(condition: Condition, piece: Piece, fields: Sequence[str]) -> set[str]:
     """The fields that a condition determines on a piece of the boundary."""
     if piece not in condition.pieces:
@@ -325,54 +361,6 @@ def _fixed(condition: Condition, piece: Piece, fields: Sequence[str]) -> set[str
             "kp.Dirichlet prescribes"
         )
     return found or set(about)
-
-
-def check_energy(energy: Density, domain: Domain, count: int, what: str) -> int:
-    """Refuse a density whose derivatives by the coordinates are not those of its values.
-
-    They are compared with differences at a few points, for random fields. Where a coefficient is
-    computed without a graph, as from a table, its derivatives would be missing in the equation.
-
-    Args:
-        energy, what: the density, and its name in messages.
-        domain: its domain.
-        count: the number of fields and unknown numbers.
-
-    Returns:
-        The order of the highest derivatives in the density.
-
-    Raises:
-        InputError: see above, and for a problem with a time.
-    """
-    if domain.time_name is not None:
-        raise InputError(
-            f"{what} has the time {domain.time_name}: an equation is derived from energies of "
-            "problems without a time"
-        )
-
-    def equation(p: Points, u: Jet) -> Tensor:
-        return euler_lagrange(energy, p, u.components(), what, count)
-
-    p = sample(domain, 5, "uniform")
-    jet, _ = random_jets(equation, p, count)
-    columns = jet.components()
-    steps = 1e-5 * (domain.bounds[1] - domain.bounds[0])
-    with torch.enable_grad():
-        at = Integrand.at(energy, p, columns, what)
-        for axis, step in enumerate(torch.diag(steps)):
-            shifted = (Points(p.coords + sign * step, p.names) for sign in (-1, 1))
-            ends = [_columns(Integrand.at(energy, q, columns, what)) for q in shifted]
-            for own, *both in zip(_columns(at), *ends, strict=True):
-                exact = at.slopes(own)[0][:, axis]
-                gap = (both[1] - both[0])[:, 0] / (2 * steps[axis]) - exact
-                size = own.abs().max() / (steps[axis] * 1e5) + exact.abs().max()
-                if float(gap.detach().abs().max()) > 1e-4 * float(size.detach()):
-                    raise InputError(
-                        f"{what} has a coefficient whose derivative by {domain.names[axis]} is not "
-                        "that of its values: compute it from p by functions of torch, without "
-                        "detach() or NumPy"
-                    )
-    return at.order
 
 
 def _columns(at: Integrand) -> list[Tensor]:

@@ -15,7 +15,7 @@ from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.jets import Jet, random_jets, stack_equations
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, altered
 from kanpinn.pde.conditions import Condition
-from kanpinn.pde.energies import check_boundary_energies, check_energy, euler_lagrange, with_natural
+from kanpinn.pde.energies import Energy, check_boundary_energies
 from kanpinn.pde.exact_solution import derived_source
 from kanpinn.pde.unknown import Unknown
 
@@ -215,8 +215,12 @@ class Problem(BoundaryValueProblem):
         Returns:
             (n, equations), or a tuple of columns (n, 1).
         """
-        name, count = f"{type(self).__name__}.energy", len(self.fields)
-        return euler_lagrange(self.energy, p, fields, name, count)
+        return self._energy.equation(p, fields)
+
+    @property
+    def _energy(self) -> Energy:
+        name = f"{type(self).__name__}.energy"
+        return Energy(self.energy, name, self.fields, len(self.columns))
 
     def source(self, p: Points) -> Tensor:
         """Return the right-hand side at n points, (n, fields), derived from `exact`.
@@ -323,20 +327,17 @@ class Problem(BoundaryValueProblem):
             conditions = [with_numbers(one, self.fields, numbers) for one in conditions]
         if not self.is_from_energy:
             return conditions
-        name = f"{type(self).__name__}.energy"
-        check_arguments(name, self.energy, self.columns)
-        count, energy = len(self.columns), self.energy
-        order = check_energy(energy, self.domain, count, name)
-        parts = self.boundary_energies()
-        if order > 1:
+        energy, parts = self._energy, self.boundary_energies()
+        check_arguments(energy.what, self.energy, self.columns)
+        if energy.order(self.domain) > 1:
             if parts:
                 raise InputError(
-                    f"{name} contains second derivatives, for which boundary_energies() must be "
-                    "empty: state all conditions in conditions()"
+                    f"{energy.what} contains second derivatives, for which "
+                    "boundary_energies() must be empty: state all conditions in conditions()"
                 )
             return conditions
         check_boundary_energies(conditions, parts, self.fields, type(self).__name__)
-        return with_natural(conditions, self.domain, self.fields, count, energy, parts, name)
+        return energy.with_natural(conditions, self.domain, parts)
 
     def equation(self, p: Points, u: Jet) -> Tensor:
         """Return the residual as one tensor, (n, equations), from the jet of all columns.
@@ -359,7 +360,7 @@ def by_energy(problem: P) -> P:
         problem: the problem, as `stated` returned it.
 
     Raises:
-        InputError: where no equation can be derived from the energy, see `check_energy`.
+        InputError: where no equation can be derived from the energy, see `Energy.order`.
     """
     if problem.is_from_energy:
         return problem
