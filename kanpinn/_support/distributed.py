@@ -203,27 +203,28 @@ def _answering() -> Iterator[None]:
 
 
 def _failure_of_all(own: Exception | None) -> Exception:
-    """Return the exception to raise: this rank's own, or one with the first failed rank's text."""
+    """Return the exception to raise: this rank's own, or one with the first failed rank's text.
+
+    For an exception of a kind that is not in `KINDS` the text also names its type, its source line
+    and the rank.
+    """
+    described = None
+    if own is not None:
+        number = next((i for i, kind in enumerate(KINDS) if isinstance(own, kind)), None)
+        described = number, str(own)
+        if number is None:
+            frame = traceback.extract_tb(own.__traceback__)[-1]
+            file = os.path.basename(frame.filename)
+            where = f"{file}:{frame.lineno} in {frame.name}, rank {rank()}"
+            text = f"{type(own).__name__}: {own} ({where})"
+            described = KINDS.index(NumericalError), text
     found: list[Any] = [None] * world()
     with _answering():
-        dist.all_gather_object(found, None if own is None else _described(own))
+        dist.all_gather_object(found, described)
     if own is not None:
         return own
     number, text = next(failure for failure in found if failure is not None)
     return KINDS[number](text)
-
-
-def _described(error: Exception) -> tuple[int, str]:
-    """Return the index of an exception in KINDS and its text.
-
-    For an exception of another kind, the text also names its type, its source line and the rank.
-    """
-    for number, kind in enumerate(KINDS):
-        if isinstance(error, kind):
-            return number, str(error)
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{os.path.basename(frame.filename)}:{frame.lineno} in {frame.name}, rank {rank()}"
-    return KINDS.index(NumericalError), f"{type(error).__name__}: {error} ({where})"
 
 
 def set_threads(count: int) -> None:

@@ -149,7 +149,13 @@ def partial(u: Jet, *names: str) -> Tensor:
     if len(axes) == 1:
         return _gradient(u)[:, axes[0]]
     if len(axes) == 2:
-        return _second_partial(u, *axes)
+        a, b = axes
+        if a == b and u.channels.dim == 1:
+            return laplacian(u)
+        if a == b:
+            second = _second(u, "diagonal")
+            return second[:, a * (u.channels.dim + 1) if u.channels.second == "hessian" else a]
+        return _second(u, "hessian")[:, a * u.channels.dim + b]
     if len(axes) not in (3, 4):
         raise InputError(f"partial takes 1 to 4 coordinate names, got {names}")
     terms = _polarisation(axes, u.channels.dim)
@@ -222,15 +228,6 @@ def _polarisation(axes: list[int], dim: int) -> dict[tuple[float, ...], float]:
         key = tuple(float(c // size) for c in v)
         terms[key] = terms.get(key, 0.0) + math.prod(signs) * size**n / (2**n * math.factorial(n))
     return {v: weight for v, weight in terms.items() if abs(weight) > 1e-14}
-
-
-def _second_partial(u: Jet, a: int, b: int) -> Tensor:
-    if a == b and u.channels.dim == 1:
-        return laplacian(u)
-    if a == b:
-        second = _second(u, "diagonal")
-        return second[:, a * (u.channels.dim + 1) if u.channels.second == "hessian" else a]
-    return _second(u, "hessian")[:, a * u.channels.dim + b]
 
 
 def _along(u: Jet, v: tuple[float, ...], order: int) -> Tensor:

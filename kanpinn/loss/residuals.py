@@ -237,11 +237,21 @@ def balance_factors(residuals: Residuals, by: str, bound: float = 1e6) -> dict[s
     Returns:
         The factors; the interior's is 1, as is that of a term whose Jacobian or gradient is zero.
     """
-    measure = _mean_square_of_jacobian if by == "ntk" else _length_of_gradient
-    sizes = {
-        term.name: measure(Residuals(residuals.surrogate, [replace(term, weight=1.0, factor=1.0)]))
-        for term in residuals.terms
-    }
+    sizes = {}
+    for term in residuals.terms:
+        alone = Residuals(residuals.surrogate, [replace(term, weight=1.0, factor=1.0)])
+        if by == "ntk":  # the mean of ‖∂r/∂coefficients‖² over the rows
+            total = torch.zeros((), dtype=torch.float64)
+            with together():
+                for jacobian, _ in alone.rows(alone.surrogate.network.all_layers):
+                    total = total + jacobian.double().square().sum().cpu()
+            sizes[term.name] = float(summed([total])[0])
+        else:  # the norm of the gradient of mean ‖r‖² by all trainable coefficients
+            alone.backward()
+            gradients = [p.grad for p in alone.surrogate.parameters() if p.grad is not None]
+            for p in alone.surrogate.parameters():
+                p.grad = None
+            sizes[term.name] = sum(float(one.square().sum()) for one in gradients) ** 0.5
     first = sizes.get("interior", max(sizes.values(), default=1.0))
     if not first > 0:  # the equation's residual is constant: it gives no scale for the others
         return dict.fromkeys(sizes, 1.0)
@@ -249,21 +259,3 @@ def balance_factors(residuals: Residuals, by: str, bound: float = 1e6) -> dict[s
         name: min(max(first / size, 1 / bound), bound) if size > 0 else 1.0
         for name, size in sizes.items()
     }
-
-
-def _mean_square_of_jacobian(residuals: Residuals) -> float:
-    """The mean of ‖∂r/∂coefficients‖² over the rows."""
-    total = torch.zeros((), dtype=torch.float64)
-    with together():
-        for jacobian, _ in residuals.rows(residuals.surrogate.network.all_layers):
-            total = total + jacobian.double().square().sum().cpu()
-    return float(summed([total])[0])
-
-
-def _length_of_gradient(residuals: Residuals) -> float:
-    """The norm of the gradient of mean ‖r‖² with respect to all trainable coefficients."""
-    residuals.backward()
-    gradients = [p.grad for p in residuals.surrogate.parameters() if p.grad is not None]
-    for p in residuals.surrogate.parameters():
-        p.grad = None
-    return sum(float(gradient.square().sum()) for gradient in gradients) ** 0.5

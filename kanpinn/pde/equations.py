@@ -145,7 +145,19 @@ class Equation(Problem):
         self._source: Value | None = None  # then it is derived from the exact solution
         if source is not None or exact is None:
             self._source = self.value("source", 0.0 if source is None else source)
-        self._conditions = [*self._periodic(periodic)]
+        self._conditions: list[Condition] = []
+        for name in periodic:
+            if name not in self.space:
+                raise InputError(
+                    f"periodic = {list(periodic)}: expected coordinates of space, which are "
+                    f"{', '.join(self.space)}"
+                )
+            if not {f"{name}_min", f"{name}_max"} <= {*domain.boundary.names}:
+                raise InputError(
+                    f"periodic = {list(periodic)}: the boundary has no pieces {name}_min and "
+                    f"{name}_max; its pieces are {', '.join(domain.boundary.names)}"
+                )
+            self._conditions.append(Periodic(domain, name))
         # The pieces at the ends of time and the periodic ones have no boundary data.
         apart = {f"{name}_{end}" for name in periodic for end in ("min", "max")}
         if self.time is not None:
@@ -343,20 +355,6 @@ class Equation(Problem):
         if self.exact is None:
             raise InputError(f"{name} has no value, and there is no exact solution to take it from")
         return self.exact
-
-    def _periodic(self, names: Sequence[str]) -> Iterator[Condition]:
-        for name in names:
-            if name not in self.space:
-                raise InputError(
-                    f"periodic = {list(names)}: expected coordinates of space, which are "
-                    f"{', '.join(self.space)}"
-                )
-            if not {f"{name}_min", f"{name}_max"} <= {*self.domain.boundary.names}:
-                raise InputError(
-                    f"periodic = {list(names)}: the boundary has no pieces {name}_min and "
-                    f"{name}_max; its pieces are {', '.join(self.domain.boundary.names)}"
-                )
-            yield Periodic(self.domain, name)
 
 
 class Poisson(Equation):

@@ -206,7 +206,11 @@ class _Values(torch.autograd.Function):
             to_x = (grad * slopes).sum(dim=(0, 1))
         if ctx.needs_input_grad[1]:
             weighted = piecewise_moments(offset(x, breaks, piece), grad, table.shape[2])
-            to_table = _scatter(weighted, piece, table.shape)
+            position = _position(piece, table.shape).flatten()
+            n_in, pieces, powers, m = table.shape
+            zero = grad.new_zeros(n_in * pieces * m)
+            sums = [zero.scatter_add(0, position, moment.flatten()) for moment in weighted]
+            to_table = torch.stack(sums).view(powers, m, n_in, pieces).permute(2, 3, 0, 1)
         return to_x, to_table, None, None
 
     @staticmethod
@@ -238,14 +242,6 @@ def _position(piece: Tensor, shape: torch.Size) -> Tensor:
         return position[None]
     function = torch.arange(0, m * n_in * pieces, n_in * pieces, device=piece.device)
     return function.view(-1, *(1,) * piece.ndim) + position
-
-
-def _scatter(moments: list[Tensor], piece: Tensor, shape: torch.Size) -> Tensor:
-    """A table of the moments of each power, summed over the arguments in the same piece."""
-    position = _position(piece, shape).flatten()
-    zero = moments[0].new_zeros(shape[0] * shape[1] * shape[3])
-    sums = [zero.scatter_add(0, position, moment.flatten()) for moment in moments]
-    return torch.stack(sums).view(shape[2], shape[3], *shape[:2]).permute(2, 3, 0, 1)
 
 
 def _horner(s: Tensor, coefficients: list[Tensor], order: int) -> Tensor:
