@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError, integer
 from kanpinn.geometry import Points
-from kanpinn.jets import Channels, Coordinates, Jet
+from kanpinn.jets import Channels, Coordinates, Jet, join
 from kanpinn.networks.layer import Enrichment, Layer, Sensitivities, Tape
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.unknown import Unknown

@@ -18,7 +18,7 @@ from kanpinn.pde.checks import (
     lacking_conditions,
     pure_fluxes,
 )
-from kanpinn.pde.energies import Natural, euler_lagrange
+from kanpinn.pde.energies import Energy, Natural
 from kanpinn.pde.problem import by_energy
 
 SQUARE, DISK = kp.Box(x=(0, 2), y=(-1, 1)), kp.Disk((0, 0), 1.5)
@@ -280,9 +280,12 @@ def _of_functions(p, i):
     return varied
 
 
+ENERGY = Energy(_density, "e", ["u", "v"], 2)
+
+
 def test_the_equation_is_the_divergence_of_the_derived_fluxes(generator):
     p = Points(torch.rand(7, 2, generator=generator, dtype=torch.float64), ("x", "y"))
-    found = euler_lagrange(_density, p, [jet_of(f, p.coords, HESSIAN) for f in FORMS], "e", 2)
+    found = ENERGY.equation(p, [jet_of(f, p.coords, HESSIAN) for f in FORMS])
     h, wanted = 1e-4, []
     for i in range(2):
         total = _of_functions(p, i)(0)
@@ -316,7 +319,7 @@ def test_second_derivatives_of_a_density_give_those_of_the_moments(generator):
 
     wanted = jet_of(moments, p.coords, HESSIAN)
     _, found = find_channels(
-        lambda c: euler_lagrange(density, p, [jet_of(FORMS[0], p.coords, c)], "e", 1),
+        lambda c: Energy(density, "e", "u", 1).equation(p, [jet_of(FORMS[0], p.coords, c)]),
         p.names,
     )
     bend, twist = wanted[0], wanted[1]
@@ -328,7 +331,7 @@ def test_natural_conditions_are_fluxes_and_derivatives_on_the_boundary():
     jets = [jet_of(f, p.coords, HESSIAN) for f in FORMS]
     wall = lambda p, u, v: p.y * u.value**3 + v.value  # noqa: E731
     sides = UNIT.boundary["x_max", "y_min"]
-    found = Natural(sides, _density, [(wall, "b")], 2, [0, 1], "e").residual(p, *jets)
+    found = Natural(sides, ENERGY, [(wall, "b")], [0, 1]).residual(p, *jets)
     for i in range(2):
         of = _of_functions(p, i)
         flux = p.normals[:, :1] * of(1) + p.normals[:, 1:] * of(2)
