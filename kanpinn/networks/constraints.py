@@ -384,11 +384,11 @@ def on_any_domain(domain: Domain, data: Sequence[Prescribed], rough: bool) -> Ex
             raise
         depth = domain.level
     ends = {one.piece.at_time: one for one in data if one.piece.at_time is not None}
-    walls = [one for one in data if one.piece.at_time is None]
+    lateral = [one for one in data if one.piece.at_time is None]
     check_smooth(list(ends.values()), rough)
     lift: OfCoords | None = None
-    if not all(wall.is_zero for wall in walls):
-        lift = polynomial_lift(domain.bounds, [(one.piece, one.values) for one in walls])
+    if not all(one.is_zero for one in lateral):
+        lift = polynomial_lift(domain.bounds, [(one.piece, one.values) for one in lateral])
         if lift is None:
             raise NotExact("no polynomial takes the prescribed values, which must be smooth")
     if not all(one.is_zero for one in ends.values()) or (ends and lift is not None):
@@ -450,7 +450,7 @@ def choose_imposition(
     boundary: object,  # a string, which is checked here
     jumping: Sequence[Jump],
     rough: bool = False,
-    walls: bool = False,
+    in_windows: bool = False,
 ) -> Imposition:
     """Choose how the Dirichlet and initial values of a problem are imposed.
 
@@ -473,8 +473,8 @@ def choose_imposition(
         jumping: the jumps of the problem's data; no continuous function equals data that jump.
         rough: whether the distance function may lack second derivatives at corners, as in the
             energy form.
-        walls: whether data at the first moment are not to be built in, and those on walls wherever
-            it is possible, as for networks in time windows.
+        in_windows: whether the network has windows of time: then data at the first moment are not
+            built in, and those on the boundary in space wherever it is possible.
 
     Raises:
         InputError: for another value of `boundary`, or where "exact" is requested but impossible.
@@ -484,10 +484,10 @@ def choose_imposition(
     if boundary == "penalty":
         return Imposition(None)
     try:
-        return _built_in(problem, jumping, rough, walls, lifting=walls or boundary == "exact")
+        return _built_in(problem, jumping, rough, in_windows, in_windows or boundary == "exact")
     except NotExact as reason:
         if boundary == "exact":
-            other = "auto" if walls else "penalty"
+            other = "auto" if in_windows else "penalty"
             raise InputError(
                 f'boundary = "exact" is impossible here, use "{other}": {reason}'
             ) from None
@@ -495,12 +495,16 @@ def choose_imposition(
 
 
 def _built_in(
-    problem: BoundaryValueProblem, jumping: Sequence[Jump], rough: bool, walls: bool, lifting: bool
+    problem: BoundaryValueProblem,
+    jumping: Sequence[Jump],
+    rough: bool,
+    in_windows: bool,
+    lifting: bool,
 ) -> Imposition:
     """Build the data into the surrogate.
 
     Args:
-        problem, jumping, rough, walls: as for `choose_imposition`.
+        problem, jumping, rough, in_windows: as for `choose_imposition`.
         lifting: whether non-zero data on domains that are no boxes are built in too.
 
     Raises:
@@ -514,7 +518,7 @@ def _built_in(
             f"{type(problem).__name__}.enrichment(), which need not vanish on the boundary"
         )
     data = prescribed_data(problem)
-    if walls:
+    if in_windows:
         data = {name: [d for d in own if not at_start(d)] for name, own in data.items()}
     maps = [_of_field(problem.domain, name, data[name], rough, lifting) for name in problem.fields]
     if all(one is None for one in maps):
@@ -523,7 +527,7 @@ def _built_in(
     met = set[int]()
     for index, condition in enumerate(problem.conditions()):
         found = [] if condition.numbers else condition.prescribed(problem.fields)
-        if found and all(one.rate is None and not (walls and at_start(one)) for one in found):
+        if found and all(one.rate is None and not (in_windows and at_start(one)) for one in found):
             met.add(index)
     return Imposition(maps[0] if len(maps) == 1 else Fieldwise(tuple(maps)), frozenset(met))
 
@@ -577,7 +581,8 @@ def _of_field(
     for one, other in itertools.combinations(data, 2):
         if one.piece == other.piece:
             raise NotExact(f"two conditions prescribe {name} on {one.piece.name}")
-    # Data on walls need a polynomial lifting; data at an end of time are used as they are.
+    # Data on the boundary in space need a polynomial lifting; data at an end of time are used as
+    # they are.
     lifted = any(not one.is_zero and one.piece.at_time is None for one in data)
     if lifted and not lifting and not domain.is_box:
         raise NotExact("the penalty is as a rule more accurate for non-zero data off boxes")

@@ -407,9 +407,9 @@ def lacking_conditions(probe: Probe) -> Fault | None:
         return level is None or bool((level <= 1e-6 * points.abs().max()).all())
 
     sides = [probe.side(p) for p in untied if not any(touches(p, other) for other in foreign)]
-    walls = [side for side in sides if side.axis is None or side.axis != time]
-    rich = [side for side in walls if side.degree and side.given > side.needed]
-    for side in walls:
+    in_space = [side for side in sides if side.axis is None or side.axis != time]
+    rich = [side for side in in_space if side.degree and side.given > side.needed]
+    for side in in_space:
         if side.lacking:
             return _lack(probe, side.words(probe.fields), not (rich or foreign))
     for axis in range(domain.dim):
@@ -446,7 +446,7 @@ def _lack(probe: Probe, text: str, is_sure: bool) -> Fault:
 def excess_conditions(probe: Probe) -> str:
     """Where a problem has more conditions than its equation needs, as a clause; empty if nowhere.
 
-    Examined are the walls on which more conditions hold than there are fields.
+    Examined are the sides on which more conditions hold than there are fields.
     """
     domain, conditions = probe.domain, probe.conditions
     full = [

@@ -281,7 +281,7 @@ class Equation(Problem):
         return found
 
     def _boundary_conditions(
-        self, walls: Boundary, given: BoundaryData | None
+        self, whole: Boundary, given: BoundaryData | None
     ) -> Iterator[Condition]:
         """Yield the conditions on the pieces of a boundary, made from the argument `boundary`.
 
@@ -293,18 +293,18 @@ class Equation(Problem):
                 piece, or a piece has neither an entry nor an exact solution.
         """
         if not isinstance(given, Mapping) or {*given} & {*KINDS}:
-            yield from self._condition(walls, "boundary", given)
+            yield from self._condition(whole, "boundary", given)
             return
         for name in given:
-            if name not in (*walls.names, OTHERS):
+            if name not in (*whole.names, OTHERS):
                 raise InputError(
-                    f"boundary.{name} is no piece of the boundary{nearest(name, walls.names)} "
-                    f"(the pieces are {', '.join(dict.fromkeys(walls.names))})"
+                    f"boundary.{name} is no piece of the boundary{nearest(name, whole.names)} "
+                    f"(the pieces are {', '.join(dict.fromkeys(whole.names))})"
                 )
         named = [name for name in given if name != OTHERS]
         for name in named:
-            yield from self._condition(walls[name], f"boundary.{name}", given[name])
-        if rest := tuple(piece for piece in walls.pieces if piece.name not in named):
+            yield from self._condition(whole[name], f"boundary.{name}", given[name])
+        if rest := tuple(piece for piece in whole.pieces if piece.name not in named):
             if OTHERS not in given and self.exact is None:
                 missing = ", ".join(dict.fromkeys(piece.name for piece in rest))
                 raise InputError(

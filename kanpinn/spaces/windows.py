@@ -423,7 +423,9 @@ class Windows(NetworkOfWindows[Separable]):
         follows = "a march takes short windows and intervals for it if the equation smooths it"
         self.order = order_in_time(problem)
         if self.at_scattered_points:
-            return replace(choose_imposition(problem, boundary, (), walls=True), follows=follows)
+            return replace(
+                choose_imposition(problem, boundary, (), in_windows=True), follows=follows
+            )
         if dim > 2 and not (isinstance(domain, Box) and self.width[0] == dim):
             fitting = [dim, 64, self.width[-1]]
             raise InputError(
