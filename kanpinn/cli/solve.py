@@ -82,7 +82,20 @@ def _command(name: str, about: str) -> Callable[..., None]:
                     raise typer.Exit
                 result = _run(job, folder, quiet)
             result = _finish(job, result, folder)
-            _print(result, folder.path, json, quiet)
+            from kanpinn.solvers.summary import ending, remarks, tables
+
+            if json:
+                typer.echo((folder.path / "run.json").read_text(encoding="utf-8"), nl=False)
+            elif not quiet:
+                for table in tables(result):
+                    typer.echo(plain_table([table.head, *table.rows]))
+                for _, text in remarks(result):
+                    typer.echo(text)
+                typer.echo(ending(result))
+            if quiet and not json:
+                typer.echo(folder.path)
+            elif not quiet:
+                typer.echo(f"run folder: {folder.path}", err=json)
             if result.status == STOPPED_BY_USER:
                 raise typer.Exit(INTERRUPTED)
             raise typer.Exit(1 if result.status.startswith(UNUSABLE) else 0)
@@ -112,24 +125,6 @@ fit_command = _command(
     Exit codes: 0 a usable fit, 1 numerical failure, 2 bad input, 130 interrupted.
     """,
 )
-
-
-def _print(result: "Result", folder: Path, as_json: bool, quiet: bool) -> None:
-    """Print the summary of a result, run.json, or the folder alone."""
-    from kanpinn.solvers.summary import ending, remarks, tables
-
-    if as_json:
-        typer.echo((folder / "run.json").read_text(encoding="utf-8"), nl=False)
-    elif not quiet:
-        for table in tables(result):
-            typer.echo(plain_table([table.head, *table.rows]))
-        for _, text in remarks(result):
-            typer.echo(text)
-        typer.echo(ending(result))
-    if quiet and not as_json:
-        typer.echo(folder)
-    elif not quiet:
-        typer.echo(f"run folder: {folder}", err=as_json)
 
 
 def _configuration(
@@ -211,11 +206,13 @@ def _run(job: "Job", folder: "RunFolder", quiet: bool) -> "Result":
             raise
 
 
-def _finish(job: "Job", result: "Result", folder: "RunFolder") -> "Result":
+def _finish(job: Any, result: Any, folder: "RunFolder") -> Any:
     """Estimate errors if the file asks for it, and write the folder.
 
     Ctrl-C leaves the folder unfinished at once.
     """
+
+    from kanpinn.solvers.error_estimate import ENDED, estimate_error, judged_by_tolerance
 
     def interrupt(*_: object) -> None:
         folder.keep()
@@ -223,7 +220,12 @@ def _finish(job: "Job", result: "Result", folder: "RunFolder") -> "Result":
         leave()
 
     with handling(interrupt):
-        result = _estimated(job, result)
+        estimated = getattr(job, "estimate", False) and result.processes == 1
+        if estimated and not result.status.startswith(ENDED):  # the run has not ended too early
+            known = estimate_error(result, bound=job.bound)
+            result = dataclasses.replace(result, estimate=known)
+            if job.tolerance is not None:
+                result = judged_by_tolerance(result, job.tolerance)
         folder.finish(result)
     for layer, share in enumerate(folder.record["outside_grids"]):
         if share:
@@ -233,17 +235,6 @@ def _finish(job: "Job", result: "Result", folder: "RunFolder") -> "Result":
                 stacklevel=2,
             )
     return result
-
-
-def _estimated(job: Any, result: Any) -> Any:
-    """Add the estimate of errors that [run] asks for, unless the run ended too early."""
-    from kanpinn.solvers.error_estimate import ENDED, estimate_error, judged_by_tolerance
-
-    wanted = getattr(job, "estimate", False) and result.processes == 1
-    if not wanted or result.status.startswith(ENDED):
-        return result
-    known = dataclasses.replace(result, estimate=estimate_error(result, bound=job.bound))
-    return known if job.tolerance is None else judged_by_tolerance(known, job.tolerance)
 
 
 def _say_interrupted(folder: "RunFolder") -> None:

@@ -178,7 +178,7 @@ def test_failed_runs_are_recorded_and_do_not_stop_the_rest() -> None:
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert errors[0] == "error: 2 of 4 runs have failed"
     assert errors[1].startswith("error: network.degree = 1 is below the order 2 of residual")
-    assert errors[1].endswith("(network.degree = 1, run.seed = 0)") and len(errors) == 2
+    assert errors[1].endswith("(degree 1, seed 0)") and len(errors) == 2
     assert study("--quiet").stderr == "".join(f"{line}\n" for line in errors)
     told = json.loads(study("--json").stdout)
     assert told["failed"] == 2 and [row["run.seed"] for row in told["failures"]] == [0, 1]
