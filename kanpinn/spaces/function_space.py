@@ -67,11 +67,11 @@ def graded_breaks(
         orders[torch.isin(breaks[:-1], kinks) | torch.isin(breaks[1:], kinks)] = 1
         ends = torch.cat([ends, kinks]).unique()
     factors = (error / errors.clamp_min(1e-300)) ** (1 / orders)
-    wanted = (widths * factors.clamp(1 / narrower, wider)).clamp(narrowest * whole, widest * whole)
+    aims = (widths * factors.clamp(1 / narrower, wider)).clamp(narrowest * whole, widest * whole)
     # The width may change by the factor `ratio` over its own length: a Lipschitz condition.
     middle = (breaks[1:] + breaks[:-1]) / 2
-    wanted = (wanted + (ratio - 1) * (middle[:, None] - middle).abs()).amin(dim=1)
-    numbers = torch.cat([breaks.new_zeros(1), (widths / wanted).cumsum(0)])
+    aims = (aims + (ratio - 1) * (middle[:, None] - middle).abs()).amin(dim=1)
+    numbers = torch.cat([breaks.new_zeros(1), (widths / aims).cumsum(0)])
     numbers *= min(most, max(least, float(numbers[-1]))) / float(numbers[-1])
     places = numbers[torch.searchsorted(breaks, ends)].tolist()
     found = [breaks[:1]]
@@ -193,7 +193,7 @@ class FunctionSpace:
     Args:
         network: the network in windows.
         surrogate: the solution.
-        terms: the equation, the initial values and the conditions at walls.
+        terms: the equation, the initial values and the conditions on the boundary.
         breaks: the ends of the intervals of splines in each coordinate of scaled space, (G + 1,)
             each; none for a network with hidden layers or without space.
         kinks: the places in scaled space where the initial values have kinks, (k,), all of them
@@ -293,10 +293,10 @@ class FunctionSpace:
         places = system.space.places
         points = at_times(places, places.coords[:1, -1])
         data = system.interior.data(points)
-        wanted = initial_values(self.terms.initial, points, system.space.fields)
-        values = [wanted[0] - data.value]
+        initial = initial_values(self.terms.initial, points, system.space.fields)
+        values = [initial[0] - data.value]
         if system.order == 2:
-            values.append(wanted[1] - data.gradient[:, -1])  # type: ignore[index]
+            values.append(initial[1] - data.gradient[:, -1])  # type: ignore[index]
         found = torch.stack([system.projection(one) for one in values])
         found = system.consistent(found, float(points.coords[0, -1]))
         return found, system.by_elements(system.space.values(found[:1]) - values[0])

@@ -925,10 +925,10 @@ def direct_system(
     start = float(surrogate.domain.bounds[0][-1])
     moments = MomentsInTime.first(start, order, made.highest)
     points = at_times(space.places, moments.times)
-    wanted = initial_values(terms.initial, points, space.fields)[:order]
+    initial = initial_values(terms.initial, points, space.fields)[:order]
     data = interior.data(points)
     known = [data.value] + ([data.gradient[:, -1]] if order == 2 else [])  # type: ignore[index]
-    both = zip(wanted, known, strict=True)
+    both = zip(initial, known, strict=True)
     states = torch.stack([made.projection(value - one) for value, one in both])
     rows = condition_rows(
         boundary, space.size * space.fields, moments, torch.cat([states, 0 * states[:1]])

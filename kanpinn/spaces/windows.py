@@ -396,11 +396,11 @@ class Windows(NetworkOfWindows[Separable]):
 
     @property
     def at_scattered_points(self) -> bool:  # type: ignore[override]
-        # A march takes each place at walls once: points of a product with the time share places.
+        # A march takes each place on the boundary once: points over the time share places.
         return self.in_space and not self.of_splines
 
     def impose(self, problem: BoundaryValueProblem, boundary: str, form: str) -> Imposition:
-        """Data on walls are built in where there are hidden layers.
+        """Data on the boundary are built in where there are hidden layers.
 
         With splines in space a march imposes all conditions exactly, and splines that go on around
         a circle are periodic with all of their derivatives. The network gets the order in time, and

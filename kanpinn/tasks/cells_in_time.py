@@ -166,14 +166,14 @@ class LinearisedCells:
         return self._systems[rate]
 
     def solve(
-        self, rate: complex, starts: Tensor, rights: Sequence[Tensor] | None = None
+        self, rate: complex, starts: Tensor, right_hand_sides: Sequence[Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         """Find states x with the derivative in time x' = rate x - s that satisfy the equation.
 
         Args:
             rate: real or complex.
             starts: s, (n, N, L, p m).
-            rights: b for each of `terms`, (n, c, q, equations); None for zero.
+            right_hand_sides: b for each of `terms`, (n, c, q, equations); None for zero.
 
         Returns:
             The states (n, N, L, p m), and each cell's part of the functional, (n, N).
@@ -187,7 +187,9 @@ class LinearisedCells:
         for k, own in enumerate((*system.equation, *system.boundary)):
             term = self.terms[k]
             right = torch.stack([term.of_rates(term.parts(one)) for one in known])
-            values[own] = (right if rights is None else right + rights[k]).movedim(0, -1)
+            values[own] = (
+                right if right_hand_sides is None else right + right_hand_sides[k]
+            ).movedim(0, -1)
         found = system.solve(values, again=True)
         fields = found.coefficients.movedim(-1, 0)
         states = [rate**r * fields - less[r] for r in range(self.order)]
@@ -313,8 +315,10 @@ class CellNewton(Newton):
         row, rate = self.stages.rows[number], self.rates[number]
         row = row if isinstance(rate, complex) else row.real
         weights, total = torch.from_numpy(row), _plain(row.sum())
-        rights = [torch.tensordot(weights, b.to(weights.dtype), dims=1)[None] for b in right]
-        found, shares = self.cells.solve(rate, rate * total * self.first[None], rights)
+        right_hand_sides = [
+            torch.tensordot(weights, b.to(weights.dtype), dims=1)[None] for b in right
+        ]
+        found, shares = self.cells.solve(rate, rate * total * self.first[None], right_hand_sides)
         return found[0], shares[0]
 
     def solved(self, right: Sequence[Tensor]) -> Tensor:
@@ -366,8 +370,10 @@ class CellNewton(Newton):
         rate, (state, slope) = self.rates[self.real], self.at(states, moment)
         state_and_rate = with_rates(state, slope, self.cells.fields)
         time = self.start + moment * self.length
-        rights = [term.right(term.parts(state_and_rate), time)[None] for term in self.cells.terms]
-        found, shares = self.cells.solve(rate, (rate * state - slope)[None], rights)
+        right_hand_sides = [
+            term.right(term.parts(state_and_rate), time)[None] for term in self.cells.terms
+        ]
+        found, shares = self.cells.solve(rate, (rate * state - slope)[None], right_hand_sides)
         return self.centred(found[0]), shares[0]  # jumps between cells become zero
 
 
@@ -482,12 +488,12 @@ def initial_state(
     found, squares = torch.zeros_like(like), like.new_zeros(len(like))
     for at in state.problem.inside(state.geometry, richer):  # points that do not fit by chance
         points = Batch.made_of(at_one_time(at.points, time, names[-1]))
-        wanted = torch.cat([*initial_values(terms, points, fields)[:order]], dim=1)
-        wanted = wanted.unflatten(0, at.weights.shape)
+        values = torch.cat([*initial_values(terms, points, fields)[:order]], dim=1)
+        values = values.unflatten(0, at.weights.shape)
         for place, cell in enumerate(at.cells.tolist()):
             roots = at.weights[place].sqrt()[:, None]
             matrix = polynomials.values(at.at(place)) * roots
-            right = wanted[place] * roots
+            right = values[place] * roots
             found[cell] = torch.linalg.lstsq(matrix, right, driver="gelsd").solution
             squares[cell] = (matrix @ found[cell] - right)[:, counted].square().sum()
     functions = torch.zeros_like(state.functions)

@@ -85,7 +85,7 @@ class Control:
         Args:
             tried: the window.
             times: how many in a row have not been accepted; after some the error does not fall as
-                it should, as at initial values that contradict conditions at walls.
+                it should, as at initial values that contradict conditions on the boundary.
         """
         patience = 3
         if times > patience:

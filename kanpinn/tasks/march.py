@@ -34,16 +34,16 @@ class March(MarchSettings, Optimizer):
 
     Each step is one attempt to solve a window. In time the solution is a polynomial that satisfies
     the equation at the stages of a collocation method; in space the equation is tested with all
-    functions of the network (Galerkin's method), and conditions at walls replace some of the tests.
-    A simplified Newton method solves one linear system of the size of space for each stage, with
-    band matrices in one space dimension, and by iterations for products of splines. The defect of
-    the polynomial between the stages gives the error of the window, by which its length and the
-    number of stages are chosen. Before the first window, sources,
-    coefficients and data at walls are sampled at 2048 moments and 16 places: windows are short
-    where these change fast, so that pulses do not lie between two stages, unless they are shorter
-    than about 1/2000 of the time or zero at these places. The residual in each interval of splines
-    gives the error there, by which intervals in space are graded. Fields of which no equation has a
-    derivative in time follow from the stages alone.
+    functions of the network (Galerkin's method), and conditions on the boundary replace some of the
+    tests. A simplified Newton method solves one linear system of the size of space for each stage,
+    with band matrices in one space dimension, and by iterations for products of splines. The defect
+    of the polynomial between the stages gives the error of the window, by which its length and the
+    number of stages are chosen. Before the first window, sources, coefficients and data on the
+    boundary are sampled at 2048 moments and 16 places: windows are short where these change fast,
+    so that pulses do not lie between two stages, unless they are shorter than about 1/2000 of the
+    time or zero at these places. The residual in each interval of splines gives the error there, by
+    which intervals in space are graded. Fields of which no equation has a derivative in time follow
+    from the stages alone.
 
     With cells in space (`CellWindows`) each step of Newton's method solves a few least-squares
     problems in cells, with factors that are kept for further windows of the same length while
@@ -55,7 +55,7 @@ class March(MarchSettings, Optimizer):
     Args:
         tolerance: the largest error, relative to the solution, that a window may add by its
             polynomials in time, and by its splines in space, in the root mean square. The
-            linearised equation carries these errors on to the windows that follow, and may damp or
+            linearised equation propagates these errors to the windows that follow, and may damp or
             amplify them. The status tells their sum if it is much larger; where the equation
             amplifies them much, as chaos does, it is an upper estimate. The functions of a network
             with hidden layers stay as they are: the status tells if they do not reach it.

@@ -353,7 +353,7 @@ class GalerkinNewton(Newton):
 
     @cached_property
     def points(self) -> list[Batch]:
-        """The places of the equation, and of each condition at walls, at all stages."""
+        """The places of the equation, and of each condition on the boundary, at all stages."""
         return self.system.points(self.moments)
 
     def moment(self, moment: float) -> MomentsInTime:
