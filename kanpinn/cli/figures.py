@@ -19,7 +19,7 @@ RunOrStudy = Annotated[
 
 
 class Format(Enum):
-    """The formats of `export`, named like the files' suffixes."""
+    """The formats of `export`: the suffix of the files, and the function kanpinn.to_SUFFIX."""
 
     VTKHDF = "vtkhdf"
     NPZ = "npz"
@@ -111,14 +111,13 @@ def export_command(
     """
     with reporting():
         with importing():
-            from kanpinn.runs.results import load, to_npz, to_vtkhdf
+            import kanpinn
             from kanpinn.runs.results.record import run_folder
 
         target = output or run_folder(run) / f"fields.{format.value}"
         if not target.parent.is_dir():
             raise InputError(f"--output {target}: there is no folder {target.parent}")
-        write = to_vtkhdf if format is Format.VTKHDF else to_npz
-        write(load(run, trust=trust), target)
+        getattr(kanpinn, f"to_{format.value}")(kanpinn.load(run, trust=trust), target)
         typer.echo(target)
 
 

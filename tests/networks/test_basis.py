@@ -180,9 +180,7 @@ def test_a_formula_is_read_off(name, generator):
 
 
 def test_what_a_basis_cannot_do_is_said():
-    with pytest.raises(
-        kp.InputError, match=r'basis must be "spline" or "chebyshev", got \'fourier'
-    ):
+    with pytest.raises(kp.InputError, match=r'basis must be "spline" or .*, got \'fourier'):
         kp.KAN([2, 4, 1], basis="fourier")
     network = kp.KAN([2, 8, 1], degree=6, grid=4, basis="chebyshev", seed=0)
     with pytest.raises(kp.InputError, match="Chebyshev polynomials have no knots"):
@@ -190,6 +188,6 @@ def test_what_a_basis_cannot_do_is_said():
 
 
 def test_a_state_of_another_basis_is_refused():
-    splines, chebyshev = (kp.KAN([2, 3, 1], basis=name, seed=0) for name in BASES)
+    splines, chebyshev = (kp.KAN([2, 3, 1], basis=name, seed=0) for name in ("spline", "chebyshev"))
     with pytest.raises(kp.InputError, match=r"no layers\.0\.basis\.knots: .* another basis"):
         splines.load_state_dict(chebyshev.state_dict())
