@@ -27,7 +27,6 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy
 import sympy
@@ -43,12 +42,14 @@ from torch import Tensor
 
 import kanpinn as kp
 from kanpinn._support.files import write_text
-from kanpinn.interpret import Graph, Symbolic, prune_greedily, snap
+from kanpinn.interpret import Graph, prune_greedily, snap
+from kanpinn.interpret.formula import compose
 from kanpinn.interpret.graph import Key, covering, graph_of
+from kanpinn.interpret.rounding import Rounded
 from kanpinn.interpret.snapping import Candidate
 from kanpinn.linalg import fold
 from kanpinn.optimizers.output_layer import best_damping
-from kanpinn.plotting.style import BLACK, MARKERS, PALETTE, STYLE, VERMILLION, new_figure, tidy
+from kanpinn.plotting.style import BLACK, STYLE, VERMILLION, new_figure, style_of, tidy
 from kanpinn.solvers import Fitted
 
 Array = numpy.ndarray
@@ -431,19 +432,6 @@ EXACT = {
 }  # λ on the edge
 
 
-def expression_of(graph: Graph, names: tuple[str, ...]) -> sympy.Expr:
-    """Return a graph of formulas as one expression."""
-    values = [SYMBOLS[name] for name in names]
-    for layer, size in enumerate(graph.width[1:]):
-        sums = [sympy.Integer(0)] * size
-        for (at, i, o), curve in sorted(graph.edges.items()):
-            if at == layer:
-                assert isinstance(curve, Symbolic)
-                sums[o] += curve.expression(values[i])
-        values = sums
-    return values[0]
-
-
 @dataclass(frozen=True, eq=False)
 class Polynomial:
     """Σ_m c_m Π_i x_i^m_i, which is the log odds up to a factor; terms: {powers: c}."""
@@ -511,26 +499,20 @@ def rounded(polynomial: Polynomial, train: Rows) -> Polynomial | None:
                 polynomial.names,
                 {m: sign * r for m, r in zip(polynomial.terms, ratios, strict=True)},
             )
-            if _scaled(trial, x, y) <= allowed:
+            value = trial(x)
+            if cross_entropy(float(regress(value[:, None], y)[0]) * value, y) <= allowed:
                 found.append(trial)
-    return min(found, key=_size, default=None)
 
+    def size(trial: Polynomial) -> int:
+        return sum(abs(c.numerator) + c.denominator for c in map(Fraction, trial.terms.values()))
 
-def _scaled(trial: Polynomial, x: Tensor, y: Tensor) -> float:
-    value = trial(x)
-    return cross_entropy(float(regress(value[:, None], y)[0]) * value, y)
+    return min(found, key=size, default=None)
 
 
 def _simple(ratio: float) -> list[Fraction]:
     """Return the rationals of small denominators near a ratio."""
     near = {Fraction(round(ratio * q), q) for q in range(1, DENOMINATOR + 1)}
     return [f for f in near if f and abs(float(f) - ratio) <= ROUNDED * abs(ratio)]
-
-
-def _size(trial: Polynomial) -> int:
-    return sum(
-        abs(f.numerator) + f.denominator for f in (Fraction(c) for c in trial.terms.values())
-    )
 
 
 def equivalent(formula: sympy.Expr, model: str) -> bool:
@@ -574,7 +556,7 @@ def read(
     if snapped or _cost(graph(choose[0])[:, 0], choose, len(graph.edges)) < cost:
         rich = read_edges(graph, train, choose)
         if snapped or _cost(rich(choose[0])[:, 0], choose, len(rich.parameters)) < cost:
-            expression = expression_of(rich, model.inputs)
+            (expression,) = compose(Rounded(rich), [SYMBOLS[name] for name in model.inputs])
             return Formula(expression, expression, False, accuracy(rich(test[0])[:, 0], test[1]))
     simple = rounded(found, train) or found
     exact = equivalent(simple.expression, model.name)
@@ -873,8 +855,8 @@ def draw_accuracies(results: Sequence[Result]) -> Figure:
             if any(r.model.name == model.name and getattr(r, kind) is not None for r in results)
         }
         at = [i + 0.2 * (k - 1) for i in shown]
-        style: dict[str, Any] = {"color": PALETTE[k], "marker": MARKERS[k], "linestyle": "none"}
-        script.draw_ranges(ax, at, list(shown.values()), label, markersize=5, **style)
+        style = style_of(k) | {"linestyle": "none", "markersize": 5}
+        script.draw_ranges(ax, at, list(shown.values()), label, **style)
     ax.set_xticks(range(len(MODELS)), [model.title for model in MODELS])
     ax.set_ylabel("accuracy in per cent", fontsize=STYLE.small)
     ax.grid(axis="y", lw=0.4)

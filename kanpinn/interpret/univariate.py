@@ -207,10 +207,6 @@ class Symbolic:
         by = {"a": self.c * slope * x, "b": self.c * slope, "c": f, "d": torch.ones_like(f)}
         return self.a * self.c * slope, torch.stack([by[name] for name in self.free], dim=1)
 
-    def expression(self, x: Any) -> Any:
-        """Return c f(a x + b) + d for a sympy expression x."""
-        return self.c * self.function.symbol(self.a * x + self.b) + self.d
-
 
 def functions(names: Sequence[str | Univariate] | None = None) -> tuple[Univariate, ...]:
     """Return the functions with these names, by default all of `LIBRARY`.
