@@ -142,20 +142,20 @@ def copy_of(surrogate: Surrogate) -> Surrogate:
     return copy.deepcopy(surrogate, {id(part): part for part in shared})
 
 
-def kept_edges(network: KAN, scores: EdgeScores, wanted: Sequence[Tensor]) -> list[Tensor]:
-    """Return masks of the edges to keep, (n_in, n_out) for each layer, given the wanted ones.
+def kept_edges(network: KAN, scores: EdgeScores, chosen: Sequence[Tensor]) -> list[Tensor]:
+    """Return masks of the edges to keep, (n_in, n_out) for each layer, given the chosen ones.
 
     A unit without a kept edge out of it is idle, and no edge into it is kept. The strongest edge
-    into every other unit is kept even if it is not wanted.
+    into every other unit is kept even if it is not chosen.
     """
     masks: list[Tensor] = []
-    busy = torch.ones_like(wanted[-1][0])
-    for layer, e, want in zip(
-        reversed(network.layers), reversed(scores.deviations), reversed(wanted), strict=True
+    busy = torch.ones_like(chosen[-1][0])
+    for layer, e, choice in zip(
+        reversed(network.layers), reversed(scores.deviations), reversed(chosen), strict=True
     ):
-        strongest = torch.zeros_like(want)
+        strongest = torch.zeros_like(choice)
         strongest[_strongest(layer.kept, e), torch.arange(e.shape[1], device=e.device)] = True
-        keep = layer.kept & (want | strongest) & busy
+        keep = layer.kept & (choice | strongest) & busy
         masks.insert(0, keep)
         busy = keep.any(dim=1)
     return masks
@@ -361,8 +361,8 @@ def prune(result: Result, threshold: float | int = 1e-2) -> Pruned:
     cutter = Cutter(result.surrogate)
     scores = score_edges(result.surrogate, loss_of(result.residuals).points)
     _check(scores, threshold)
-    wanted = [edges >= threshold for edges in scores.edges]
-    cutter.cut(scores, kept_edges(cutter.network, scores, wanted))
+    chosen = [edges >= threshold for edges in scores.edges]
+    cutter.cut(scores, kept_edges(cutter.network, scores, chosen))
     return report(result, cutter)
 
 
@@ -405,8 +405,8 @@ def prune_greedily(
     needed: set[tuple[int, ...]] = set()
     while True:
         scores, layers = score_edges(cutter.surrogate, residuals.points), cutter.network.layers
-        for _, name, wanted in _removals(cutter, scores):  # the next one to try
-            keep = kept_edges(cutter.network, scores, wanted)
+        for _, name, chosen in _removals(cutter, scores):  # the next one to try
+            keep = kept_edges(cutter.network, scores, chosen)
             fewer = [bool((m.kept & ~k).any()) for m, k in zip(layers, keep, strict=True)]
             if name not in needed and any(fewer):
                 break
