@@ -504,7 +504,8 @@ def rounded(polynomial: Polynomial, train: Rows) -> Polynomial | None:
                 found.append(trial)
 
     def size(trial: Polynomial) -> int:
-        return sum(abs(c.numerator) + c.denominator for c in map(Fraction, trial.terms.values()))
+        ratios = [Fraction(c) for c in trial.terms.values()]
+        return sum(abs(ratio.numerator) + ratio.denominator for ratio in ratios)
 
     return min(found, key=size, default=None)
 
