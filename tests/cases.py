@@ -30,8 +30,9 @@ grid = 3
 class Stated(kp.Problem):
     """A residual on a domain and conditions; further attributes by their names."""
 
-    def __init__(self, domain, residual, conditions=(), **attributes):
+    def __init__(self, domain, residual, conditions=(), fields=("u",), **attributes):
         self.domain, self.operator, self.given = domain, residual, conditions
+        self.fields = fields
         vars(self).update(attributes)
 
     def residual(self, p, *fields):

@@ -472,14 +472,12 @@ def test_interpret_refuses_what_it_cannot_read() -> None:
         ('data.inputs=["x", "z"]', ["no column 'z'", "its columns are x, y, value"]),
         ("data.groups=family", ['data.groups = "family"', "no such column"]),
         ("data.validation=1.5", ["data.validation = 1.5", "expected a number >= 0 and < 1"]),
-        ("data.test=0.85", ["data: train is left without rows"]),
         ("data.test=", None),
         ("data.kind=words", ["data.kind", '"numbers" or "classes"']),
         ("data.validaton=0.1", ["data.validaton is unknown", 'did you mean "validation"']),
         ("fit.patience=0", ["fit.patience = 0", ">= 1"]),
         ("fit.scaling=rang", ["fit.scaling", '"range" or "standard" or "quantile"']),
         ("network.width=[3,1]", ["network.width must start with 2 for the inputs x, y"]),
-        ("network.width=[2,3]", ["network.width must end with 1 for the targets value"]),
         ("network.boundary=exact", ["network.boundary is unknown"]),
         ("points.interior=5", ["points is unknown", "[data], [network], [fit]"]),
         ("run.estimate=true", ["run.estimate = true"]),
@@ -488,7 +486,6 @@ def test_interpret_refuses_what_it_cannot_read() -> None:
         ("fit.sparsity={strength=-1}", ["fit.sparsity.strength", "-1"]),
         ("fit.bounds={x=3}", ["fit.bounds", "expected a table of lists of numbers"]),
         ("fit.bounds.x=[1,0]", ["fit.bounds of x must be low < high, got (1.0, 0.0)"]),
-        ("fit.bounds.x=[1,2,3]", ["fit.bounds of x must be low < high"]),
         ("fit.bounds.x1=[0,1]", ["fit.bounds name 'x1'", 'did you mean "x"']),
         ("data.groups=x,y", ["data.groups"]),
         ('data.inputs=["x", "x"]', ["wave.csv", "different columns"]),
@@ -527,13 +524,8 @@ def test_keys_that_do_not_go_together_are_refused(pairs: list[str], words: str) 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("x,y,value\n0,1,2\n1,oops,3\n2,2,1\n", "y must be numbers, row 2 has 'oops'"),
         ("x,y,value\n0,1,2\n1,,3\n2,2,1\n", "y must be numbers, row 2 has none"),
-        ("x,y,value\n0,1,2\n1,nan,3\n2,2,1\n", "y must be finite numbers, got nan in row 2"),
-        ("x,y,value\n", "wave.csv has no rows"),
         ("x;y;value\n0;1;2\n", "columns must be separated by commas, line 1 is 'x;y;value'"),
-        ("x,y,value\n0,1,2\n0,2,3\n0,3,1\n0,4,5\n0,5,6\n", "the input 'x' is constant"),
-        ("x,y,value\n0,1,2\n1,2,2\n2,3,2\n3,4,2\n4,5,2\n", "the target 'value' is constant"),
         ("", "its columns are none"),
     ],
 )
@@ -548,7 +540,6 @@ CORNERS = numpy.array(["a", "b", "c", "d"])[numpy.arange(120) % 4]
 @pytest.mark.parametrize(
     ("column", "cells", "words"),
     [
-        ("inside", numpy.full(120, "yes"), "one class only, 'yes'"),
         ("inside", CORNERS, "network.width must end with 4, an output for each of the classes a"),
         ("inside", numpy.where(CORNERS == "a", "", "b"), "inside has no class in row 1"),
         ("inside", numpy.where(CORNERS == "c", numpy.nan, 1), "inside has no class in row 3"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from cases import POISSON_FILE, Coupled, Cubic, Known, Line, Square, terms_at
+from cases import POISSON_FILE, Coupled, Cubic, Known, Line, Square, Stated, terms_at
 
 import kanpinn as kp
 from kanpinn.geometry import Points
@@ -92,45 +92,11 @@ def test_a_balanced_run_goes_on_bit_for_bit(balance, at):
     assert whole.history.column("loss").tolist() == again.history.column("loss").tolist()
 
 
-def test_a_balanced_run_that_has_ended_goes_on_bit_for_bit():
-    """From the state after its end, which is what its folder keeps."""
-    points, runs = kp.Collocation(60, 8), []
-
-    def solve(steps, checkpoint=None):
-        return kp.solve(
-            Line(),
-            kp.KAN([1, 3, 1], 5, 2),
-            kp.Adam(steps, lr=1e-2),
-            points,
-            boundary="penalty",
-            loss=kp.Loss(balance="ntk"),
-            observers=[runs.append],
-            checkpoint=checkpoint,
-        )
-
-    whole = solve(6)
-    solve(3)
-    again = solve(6, copy.deepcopy(runs[-1].state_dict()))
-    assert whole.history.column("loss").tolist() == again.history.column("loss").tolist()
-
-
-def test_gradients_do_not_switch_conditions_off_where_the_equation_has_none():
-    class Solved(Line):
-        def residual(self, p, u):
-            return 0 * u.value
-
-    residuals = residuals_of(Solved(), kp.KAN([1, 3, 1], 5, 2))
-    assert set(balance_factors(residuals, "gradients").values()) == {1.0}
-
-
-def test_factors_of_a_balance_are_bounded():
-    class Stiff(Line):
-        def residual(self, p, u):
-            return 1e-30 * u.value
-
-    residuals = residuals_of(Stiff(), kp.KAN([1, 3, 1], 5, 2))
-    factors = balance_factors(residuals, "gradients")
-    assert factors["interior"] == 1 and min(factors.values()) == 1e-6
+@pytest.mark.parametrize(("size", "least"), [(0.0, 1.0), (1e-30, 1e-6)])
+def test_factors_are_bounded_and_leave_conditions_on_where_the_equation_has_no_slope(size, least):
+    problem = Stated(Line.domain, lambda p, u: size * u.value, Line().conditions())
+    factors = balance_factors(residuals_of(problem, kp.KAN([1, 3, 1], 5, 2)), "gradients")
+    assert factors["interior"] == 1 and min(factors.values()) == least
 
 
 def test_losses_are_reported_without_the_factors():
@@ -265,17 +231,11 @@ def test_scaled_fields_and_residuals_have_sizes_of_about_one():
 
 
 def test_decoupled_fields_have_the_sizes_of_their_own_data():
-    class Two(kp.Problem):
-        domain, fields = kp.Box(x=(0, 1)), ("u", "v")
-
-        def residual(self, p, u, v):
-            return kp.laplacian(u), kp.laplacian(v)
-
-        def conditions(self):
-            ends = self.domain.boundary
-            return [kp.Dirichlet(ends, 1e6, field="u"), kp.Dirichlet(ends, 1e-3, field="v")]
-
-    assert scales_of(stated(Two())).fields.tolist() == pytest.approx([1e6, 1e-3])
+    line = kp.Box(x=(0, 1))
+    data = [kp.Dirichlet(line.boundary, v, field=f) for f, v in (("u", 1e6), ("v", 1e-3))]
+    residual = lambda p, u, v: (kp.laplacian(u), kp.laplacian(v))  # noqa: E731
+    sizes = scales_of(stated(Stated(line, residual, data, ("u", "v")))).fields
+    assert sizes.tolist() == pytest.approx([1e6, 1e-3])
 
 
 def solved(problem):
@@ -304,7 +264,7 @@ def test_scales_need_equations_and_no_unknowns():
         kp.solve(
             Energetic(),
             kp.KAN([2, 4, 3], 5, 3),
-            loss=kp.Loss(form="energy", loss=kp.Loss(balance="sizes")),
+            loss=kp.Loss(form="energy", balance="sizes"),
         )
 
 

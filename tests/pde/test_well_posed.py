@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from cases import Stated
 
 import kanpinn as kp
 from kanpinn.geometry import Points
@@ -24,19 +25,6 @@ from kanpinn.pde.problem import by_energy
 SQUARE, DISK = kp.Box(x=(0, 2), y=(-1, 1)), kp.Disk((0, 0), 1.5)
 FILM, TUBE = kp.Box(x=(0, 2), t=(0, 1)), kp.Disk((0, 0), 1.5).over(t=(0, 1))
 LINE = kp.Box(x=(0, 2))
-
-
-class Stated(kp.Problem):
-    """An equation with the conditions that it is given."""
-
-    def __init__(self, domain, residual, conditions, fields=("u",)):
-        self.domain, self.of, self.listed, self.fields = domain, residual, conditions, fields
-
-    def residual(self, p, *fields):
-        return self.of(p, *fields)
-
-    def conditions(self):
-        return self.listed
 
 
 def values(domain, *names, **field):
@@ -202,10 +190,8 @@ def test_conditions_may_tie_two_sides_or_lie_on_a_part_of_one():
 
 
 def test_a_class_may_do_without_conditions():
-    class Open(Stated):
-        needs_conditions = False
-
-    check_well_posed(Open(SQUARE, lambda p, u: kp.laplacian(u) - u.value, []))
+    residual = lambda p, u: kp.laplacian(u) - u.value  # noqa: E731
+    check_well_posed(Stated(SQUARE, residual, needs_conditions=False))
 
 
 def source(p):

@@ -113,7 +113,7 @@ def test_the_loss_at_fresh_points_is_the_mean_over_the_domain():
     found = solution.verification
     assert found.interior == pytest.approx(exact, abs=4 * found.error)
     assert found.fresh == pytest.approx(found.interior + found.boundary)
-    assert found.loss({"interior": 2.0, "boundary": 0.5}) == pytest.approx(
+    assert found.loss(kp.Loss(interior=2.0, boundary=0.5)) == pytest.approx(
         2 * found.interior + 0.5 * found.boundary
     )
 
