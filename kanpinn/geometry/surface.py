@@ -84,7 +84,12 @@ class Surface(Domain):
         kept = (given != given.roll(1, dims=1)).all(dim=1)
         triangles = _outward(points, given[kept])
         if pieces is not None:
-            parts = _named_pieces(pieces, kept)
+            if len(pieces) != len(kept):
+                wanted = f"{len(kept)} names, one a triangle"
+                raise InputError(f"pieces must have {wanted}, got {len(pieces)}")
+            names_of = np.array(pieces, dtype=object)[kept.numpy()]
+            each = {name: np.flatnonzero(names_of == name) for name in dict.fromkeys(names_of)}
+            parts = tuple((name, torch.from_numpy(rows)) for name, rows in each.items())
         elif sharp is None:
             parts = ((name, torch.arange(len(triangles))),)
         else:
@@ -265,20 +270,6 @@ def _facets(vertices: Tensor, faces: Tensor, sharp: float | int) -> tuple[tuple[
     # Drop single triangles of area 0: they have no normal and are connected to no other triangle.
     parts = [part for part in parts if vectors[part].any()]
     return tuple((f"facet_{i}", part) for i, part in enumerate(parts))
-
-
-def _named_pieces(pieces: Sequence[str], kept: Tensor) -> tuple[tuple[str, Tensor], ...]:
-    """Divide the kept triangles of a surface, a mask (f,), into pieces by the name of each.
-
-    Returns:
-        The name of each piece and the indices of its triangles among the kept ones.
-    """
-    if len(pieces) != len(kept):
-        raise InputError(f"pieces must have {len(kept)} names, one a triangle, got {len(pieces)}")
-    found: dict[str, list[int]] = {}
-    for row, given in enumerate(kept.nonzero()[:, 0].tolist()):
-        found.setdefault(pieces[given], []).append(row)
-    return tuple((name, torch.tensor(rows)) for name, rows in found.items())
 
 
 def _load(path: Path) -> Any:
