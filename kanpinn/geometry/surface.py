@@ -87,9 +87,9 @@ class Surface(Domain):
             if len(pieces) != len(kept):
                 wanted = f"{len(kept)} names, one a triangle"
                 raise InputError(f"pieces must have {wanted}, got {len(pieces)}")
-            names_of = np.array(pieces, dtype=object)[kept.numpy()]
-            each = {name: np.flatnonzero(names_of == name) for name in dict.fromkeys(names_of)}
-            parts = tuple((name, torch.from_numpy(rows)) for name, rows in each.items())
+            named = np.array(pieces, dtype=object)[kept.numpy()]
+            rows = {piece: np.flatnonzero(named == piece) for piece in dict.fromkeys(named)}
+            parts = tuple((piece, torch.from_numpy(found)) for piece, found in rows.items())
         elif sharp is None:
             parts = ((name, torch.arange(len(triangles))),)
         else:
