@@ -21,16 +21,7 @@ from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import UNKNOWN, Observer, SolverState, copied, losses_of
-from kanpinn.solvers.verification import (
-    DataScan,
-    Verification,
-    judged_by_curvature,
-    judged_by_resonance,
-    judged_status,
-    scan_data,
-    verify,
-    warn_of_breaks,
-)
+from kanpinn.solvers.verification import judged, scan_data, warn_of_breaks
 
 LOG = logging.getLogger("kanpinn")
 # The quantities of a surrogate for the history, by name, from its jet and the time up to which the
@@ -87,7 +78,7 @@ def solve_discretized(
         seconds = state.clock.earlier + time.perf_counter() - started - waited
         values, verification = state.residuals.term_values(), None
         if verified and status != STOPPED_BY_USER:
-            status, verification = _judged(discretization, state, status, values, scan)
+            status, verification = judged(discretization, state, status, values, scan)
         return Solution(
             discretization=discretization,
             residuals=state.residuals,
@@ -123,29 +114,6 @@ def reference_and_norm(
     if errors and (known is not None or problem.exact is not None):
         return known, ErrorNorm(problem, known), time.perf_counter() - begun
     return known, None, 0.0
-
-
-def _judged(
-    discretization: Discretization[Problem],
-    state: SolverState,
-    status: str,
-    values: Mapping[str, float],
-    scan: DataScan | None,
-) -> tuple[str, Verification | None]:
-    """Return the status of a solve after its verification at fresh points, and that verification.
-
-    values: of the loss terms at the solve's own points.
-    """
-    fitted = any(stage.fits_points for stage in state.optimizers)
-    verification = verify(discretization, state.residuals, values, scan, fitted)
-    status = judged_status(status, verification, discretization)
-    # Cells represent discontinuous functions too, which are no modes of the problem.
-    single = fitted and state.history.steps == 1
-    if verification is not None and verification.reacts and single:
-        status = judged_by_resonance(status, verification, discretization, state.residuals)
-    if discretization.loss.form == "strong":
-        status = judged_by_curvature(status, discretization.problem, state.surrogate.evaluate)
-    return status, verification
 
 
 def _check_ranks(a: Discretization, optimizers: tuple[Method, ...]) -> None:

@@ -27,7 +27,7 @@ from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.energies import Density, Integrand
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization, Loss
-from kanpinn.solvers.state import perturbed
+from kanpinn.solvers.state import SolverState, perturbed
 
 CHUNK = 4096  # points in one evaluation, which bounds the memory
 Values = Callable[[Tensor], Tensor]  # coordinates (n, d) → values (n, k)
@@ -342,35 +342,6 @@ class Verification:
         return weights.interior * self.interior + weights.boundary * (self.boundary + self.measured)
 
 
-def judged_status(status: str, found: Verification | None, discretization: Discretization) -> str:
-    """Return the status of a solve whose solution has been verified.
-
-    A solution that is overfitted, or whose residual is not small although the optimizers have
-    converged, gets a status that says so, with what helps. A solve that anything but its limit of
-    steps has stopped keeps its status: it may be incomplete, such as a march amid its windows.
-
-    Args:
-        status: the status at the end of the optimizers.
-        found: the verification; None where there is none.
-        discretization: gives the numbers of points and of unknowns.
-    """
-    converged = status.startswith(CONVERGED)
-    whole = converged or re.fullmatch(r"stopped: limit of \d+ steps(; .*)?", status)
-    if found is None or not whole:
-        return status
-    network, points = discretization.surrogate.network, discretization.collocation
-    sizes = f"{points.interior} + {points.boundary} points for {network.parameter_count} parameters"
-    ended = "" if converged else f" ({status})"
-    if found.overfitted:
-        return f"{OVERFITTED}: {found.words}; more points help, these are {sizes}{ended}"
-    if converged and not found.small:
-        return (
-            f"stopped: the residual is still {found.relative:.0%} of the terms of the equation; "
-            f"a larger network helps, this has {sizes}"
-        )
-    return status
-
-
 def rows_of(term: ResidualTerm, surrogate: Surrogate, points: Points, zero: bool = False) -> Tensor:
     """Return the residuals of a term, (rows, equations), in float64 on the CPU.
 
@@ -615,23 +586,54 @@ def _mean_in_domain(
     return _Mean(tree.mean, tree.error, tree.largest, points, tree.evaluations)
 
 
-def judged_by_resonance(
-    status: str, found: Verification, discretization: Discretization, residuals: Residuals
-) -> str:
-    """Return the status of a solve of one step, which has failed if the problem is singular.
+def judged(
+    discretization: Discretization[Problem],
+    state: SolverState,
+    status: str,
+    values: Mapping[str, float],
+    scan: DataScan | None,
+) -> tuple[str, Verification | None]:
+    """Return the status of a solve after its verification at fresh points, and that verification.
 
-    Problems in time, whose initial values determine the solution, are not examined.
+    A solution that is overfitted, or whose residual is not small although the optimizers have
+    converged, gets a status that says so, with what helps. A solve that anything but its limit of
+    steps has stopped keeps its status: it may be incomplete, such as a march amid its windows. A
+    steady solve of one step has failed if the problem is singular.
 
     Args:
-        status: the status so far.
-        found: the verification of the solution.
         discretization: the discretization that was solved.
-        residuals: the loss.
+        state: at the end of the solve.
+        status: the status at the end of the optimizers.
+        values: of the loss terms at the solve's own points.
+        scan: of the problem's data; None to make it here.
     """
-    if not status.startswith(CONVERGED) or discretization.problem.domain.time_name is not None:
-        return status
-    nearest = resonance(discretization, residuals, found)
-    return f"{FAILED}: {nearest.words}" if nearest is not None and nearest.matters else status
+    problem, network = discretization.problem, state.surrogate.network
+    fitted = any(stage.fits_points for stage in state.optimizers)
+    converged = status.startswith(CONVERGED)
+    found = verify(discretization, state.residuals, values, scan, fitted)
+    if found is not None and (
+        converged or re.fullmatch(r"stopped: limit of \d+ steps(; .*)?", status)
+    ):
+        points = discretization.collocation
+        sizes = f"{points.interior} + {points.boundary} points for"
+        sizes, ended = f"{sizes} {network.parameter_count} parameters", f" ({status})"
+        if found.overfitted:
+            ended = "" if converged else ended
+            status = f"{OVERFITTED}: {found.words}; more points help, these are {sizes}{ended}"
+        elif converged and not found.small:
+            status = (
+                f"stopped: the residual is still {found.relative:.0%} of the terms of the "
+                f"equation; a larger network helps, this has {sizes}"
+            )
+    # Cells represent discontinuous functions too, which are no modes of the problem.
+    single = fitted and state.history.steps == 1 and problem.domain.time_name is None
+    if found is not None and found.reacts and single and status.startswith(CONVERGED):
+        nearest = resonance(discretization, state.residuals, found)
+        if nearest is not None and nearest.matters:
+            status = f"{FAILED}: {nearest.words}"
+    if discretization.loss.form == "strong":
+        status = judged_by_curvature(status, problem, state.surrogate.evaluate)
+    return status, found
 
 
 @dataclass(frozen=True)
