@@ -327,10 +327,12 @@ def _preview(config: "Config", job: Any) -> Iterator[Line]:
     for defect in defects:
         yield "exact solution", f"{defect.name}: {defect.size:.1e} (root mean square)"
     yield _network(config, job)
-    unweighted = job.network.unweighted  # such networks have penalties always
-    boundary = "penalty" if unweighted else settings.boundary
+    boundary, unweighted = settings.boundary, job.network.unweighted
+    if unweighted:  # all conditions are residuals
+        boundary = "penalty"
     words = describe_imposition(problem, boundary, settings.loss.form == "energy")
-    yield "boundary data", f"{words}: {unweighted}" if unweighted and words == boundary else words
+    imposed_by_method = unweighted and words == boundary
+    yield "boundary data", f"as residuals: {unweighted}" if imposed_by_method else words
     yield _threads(config)
     points = settings.points
     every = f", new ones every {points.resample} steps" if points.resample else ""
