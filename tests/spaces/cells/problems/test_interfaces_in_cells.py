@@ -7,6 +7,7 @@ from layered import Layered, part
 
 import kanpinn as kp
 from kanpinn.geometry.division import SolidDivision
+from kanpinn.solvers.auto.choices import Traits
 from kanpinn.spaces.cells.geometry.regions import Regions
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.elimination import FaceSolver
