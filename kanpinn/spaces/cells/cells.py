@@ -649,31 +649,13 @@ def require_cells(network: Network) -> Cells:
     return network
 
 
-@torch.no_grad()
-def functions_of(network: Network, coordinates: Jet | Coordinates) -> Jet:
-    """The jets of the functions that belong to the coefficients of a network's output layers.
-
-    Args:
-        network: the network, with q outputs that are linear in n coefficients.
-        coordinates: the jet of its inputs.
-
-    Returns:
-        The jet of n q components: all outputs for the first coefficient, the second, ….
-    """
-    layers = network.output_layers
-    present = get_coefficients(layers)
-    found = []
-    for unit in torch.eye(len(present)).to(present):
-        set_coefficients(layers, unit)
-        found.append(network.jet(coordinates))
-    set_coefficients(layers, present)
-    return join(found)
-
-
 def beside_functions(
     directions: Jet, network: Network, coordinates: Jet | Coordinates, count: int
 ) -> Jet:
     """The derivatives of fields in cells, with those of coefficient fields beside them.
+
+    The latter are the functions that belong to the coefficients of the network's output layers, in
+    which its outputs are linear.
 
     Args:
         directions: the derivatives of m fields by K numbers, K m components, all fields of one
@@ -685,8 +667,13 @@ def beside_functions(
     Returns:
         The jet of K (m + q) components in the same order.
     """
-    own = functions_of(network, coordinates)
-    outputs = network.width[-1]
+    layers, outputs, functions = network.output_layers, network.width[-1], []
+    with torch.no_grad():
+        present = get_coefficients(layers)
+        for unit in torch.eye(len(present)).to(present):
+            set_coefficients(layers, unit)
+            functions.append(network.jet(coordinates))
+        set_coefficients(layers, present)
 
     def joined(one: Tensor, other: Tensor) -> Tensor:
         by_number = other.unflatten(-1, (-1, outputs))
@@ -694,7 +681,7 @@ def beside_functions(
         every = torch.cat([by_number, zeros], dim=-2)
         return torch.cat([one.unflatten(-1, (count, -1)), every], dim=-1).flatten(-2)
 
-    both = zip(directions.parts(), own.parts(), strict=True)
+    both = zip(directions.parts(), join(functions).parts(), strict=True)
     return directions.with_parts([joined(one, other) for one, other in both])
 
 

@@ -56,7 +56,7 @@ class CellGroup:
         blocks: of each cell the numbers of its traces on faces and at interfaces, and of the kinds
             of shared functions that it has, (c, f).
         places: the places of the unknowns of these blocks among all of them, (c, t + q).
-        shape: the numbers of rows, r + t, and of coefficients, L m, of a cell.
+        rows: the number of rows of a cell, r + t.
         model: the cell whose rows are eliminated.
         factor: by which the matrix is that of the model.
     """
@@ -64,7 +64,7 @@ class CellGroup:
     cells: Sequence[int]
     blocks: Array
     places: Array
-    shape: tuple[int, int]
+    rows: int
     model: int
     factor: float
 
@@ -337,7 +337,7 @@ class CellSystem:
         """
         some = next(iter(values.values()))
         first, start = group.cells[0], 0
-        found = np.zeros((len(group.cells), group.shape[0], some.shape[-1]), some.numpy().dtype)
+        found = np.zeros((len(group.cells), group.rows, some.shape[-1]), some.numpy().dtype)
         for number, one in enumerate(self.terms[first]):
             rows = slice(start, start := start + one.row_count)
             if one.term in values:
@@ -523,23 +523,23 @@ class CellSystem:
             own = [at.trace for at in sides] + [one.trace for one in self.interface_sides[cell]]
             own += [first + one for one in self.shared_rows.blocks[cell]]
             blocks.append(np.array(own, dtype=np.int64))
-        similar, work, shapes = self._similar(equal), np.zeros(len(blocks)), []
+        similar, work, counts = self._similar(equal), np.zeros(len(blocks)), list[int]()
         for those in similar:
             model = those[0][0][0]  # whose rows are eliminated for all of them
             rows = sum(one.row_count for one in self.terms[model])
             rows += int(sizes[blocks[model][blocks[model] < first]].sum())
-            shapes.append((rows + len(self._without_right(model)), self._columns))
+            counts.append(rows + len(self._without_right(model)))
             cells = [cell for group, _ in those for cell in group]
-            work[cells] = 2 * shapes[-1][0] * self._columns**2 / len(cells)
+            work[cells] = 2 * counts[-1] * self._columns**2 / len(cells)
         tree = elimination_order(self.geometry.tree, blocks, sizes, work)
         starts, local, groups = np.cumsum(sizes) - sizes, set(tree.local), list[CellGroup]()
-        for those, shape in zip(similar, shapes, strict=True):
+        for those, count in zip(similar, counts, strict=True):
             (model, *_), unit = those[0]
             for cells, size in those:
                 if here := [cell for cell in cells if cell in local]:
                     own_blocks = np.stack([blocks[cell] for cell in here])
                     places = np.stack([columns_of_blocks(own, starts, sizes) for own in own_blocks])
-                    groups.append(CellGroup(here, own_blocks, places, shape, model, size / unit))
+                    groups.append(CellGroup(here, own_blocks, places, count, model, size / unit))
         return groups, tree
 
     def _similar(self, equal: Mapping[Any, list[int]]) -> list[list[tuple[list[int], float]]]:
