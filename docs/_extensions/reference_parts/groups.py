@@ -32,6 +32,7 @@ GROUPS = (
             "solve",
             "eigen",
             "fit",
+            "Loss",
             "estimate_error",
             "error_bound",
             "load",
