@@ -319,7 +319,7 @@ def test_check_shows_what_would_run_and_runs_nothing() -> None:
 def test_list_plot_and_export_know_fits() -> None:
     run = fit("wave.toml")
     listed = kanpinn("list", ".").stdout
-    assert "test " in listed and "train " in listed
+    assert "test rmse " in listed and "validation rmse " in listed
     exported = kanpinn("export", str(run), "--format", "npz")
     assert exported.exit_code == 0, exported.output
     arrays, loaded = numpy.load(run / "fields.npz"), kp.load(run)
