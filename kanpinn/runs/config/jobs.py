@@ -522,6 +522,8 @@ class SolveFile(ProblemFile):
         rows = len(problem.fields) * (settings.points.interior + settings.points.boundary)
         default = () if self.optimizer else (default_optimizer(network, run.tolerance),)
         methods = self.make_optimizers(network, directory, default, rows)
+        if default and network.solved_by:  # the method compares its own estimate with the tolerance
+            known |= {"tolerance": None, "estimate": run.estimate or run.bound}
         return SolveJob(network=network, optimizers=methods, settings=settings, **known)
 
     def _check_choice(self, types: list[str]) -> None:
