@@ -72,7 +72,7 @@ class Outcome(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """What the outcome means."""
+        """The meaning of the outcome in a sentence."""
         return {
             Outcome.CONVERGED: "The methods have converged, to the tolerance if there is one.",
             Outcome.STOPPED: "A limit has ended the solve; the solution is usable.",

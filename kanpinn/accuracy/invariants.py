@@ -159,7 +159,7 @@ def invariants_of(problem: Problem, surrogate: Surrogate) -> dict[str, Invariant
 def _outflow(
     problem: Problem, surrogate: Surrogate, moments: InvariantMoments
 ) -> dict[str, ndarray]:
-    """What has flowed out through walls from the first moment to the chosen ones."""
+    """The flow out through the boundary from the first moment up to the chosen times."""
     if problem.outflow is None or problem.domain.dim == 1:
         return {}
     walls, weights = space_of(problem.domain).boundary.quadrature(48)

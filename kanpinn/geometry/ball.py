@@ -186,7 +186,7 @@ class Sphere(MappedPiece):
         return RulesInBoxes.joined(parts)
 
     def _hits(self, axis: int, sign: int, lines: Tensor, boxes: Tensor) -> Hits:
-        """Where lines along an axis meet the sixth of the sphere that faces along this axis.
+        """Points where lines along an axis meet the sixth of the sphere that faces along this axis.
 
         Args:
             axis, sign: the axis, and the direction along it, 1 or -1.

@@ -1,4 +1,4 @@
-"""What resolves singular solutions in the plane: functions, coordinates, and cells near a point."""
+"""Corners in the plane: singular functions, polar coordinates, and cells near the point."""
 
 import math
 from dataclasses import dataclass, replace

@@ -362,7 +362,7 @@ class _Rounding:
         return False
 
     def guesses(self) -> dict[Name, Any]:
-        """Return the exact numbers that free constants may be."""
+        """Return exact numbers as guesses for free constants."""
         free, names, lengths, s, vh = self._decomposed()
         if not names:
             return {}

@@ -403,7 +403,7 @@ class Coordinates:
         return replace(self, value=self.value * factor + shift, scale=self.scale * factor)
 
     def dense(self) -> Jet:
-        """The same as a `Jet`, whose d × d gradient is a view without storage of its own."""
+        """As a `Jet`, whose d × d gradient is a view without storage of its own."""
         one = torch.diag(self.scale).expand(len(self.value), -1, -1)
         channels, n, d = self.channels, *self.value.shape
         gradient = one if channels.gradient else None

@@ -115,7 +115,7 @@ class Linearised:
 
     @cached_property
     def right(self) -> Tensor:
-        """What the linear part of the solution is: slopes · u - r(u), (n, k), or (groups, k)."""
+        """The linearised equation's right-hand side: slopes · u - r(u), (n, k), or (groups, k)."""
         return self.change(self.jet) - self.values
 
     @torch.no_grad()

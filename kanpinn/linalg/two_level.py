@@ -131,7 +131,7 @@ def inverse_root(matrix: Array) -> Array:
 
 
 def _runs(places: Array) -> list[tuple[slice, slice]]:
-    """Where some places are one after the other: the places, and where these are in the array."""
+    """Runs of consecutive places: the places, and their positions in the array."""
     ends = np.flatnonzero(np.diff(places) != 1) + 1
     bounds = zip([0, *ends.tolist()], [*ends.tolist(), len(places)], strict=True)
     return [(slice(places[i], places[i] + j - i), slice(i, j)) for i, j in bounds if j > i]

@@ -109,7 +109,7 @@ class Residuals:
         return Residuals(self.surrogate, terms)
 
     def with_factors(self, factors: Mapping[str, float]) -> "Residuals":
-        """The same loss with the given factors, by term name; the factor of other terms is 1."""
+        """The loss with the given factors, by term name; the factor of other terms is 1."""
         terms = [replace(term, factor=factors.get(term.name, 1.0)) for term in self.terms]
         return Residuals(self.surrogate, terms, self.family)
 

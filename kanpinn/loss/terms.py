@@ -66,7 +66,7 @@ class Term(ABC):
         return self.points[rows.start * self.sites : rows.stop * self.sites]
 
     def chosen(self, rows: Tensor) -> Self:
-        """The same term with some of its rows only; rows: their indices, (k,)."""
+        """The term with a part of its rows; rows: their indices, (k,)."""
         sites = torch.arange(self.sites, device=rows.device)
         return replace(self, points=self.points[(rows[:, None] * self.sites + sites).flatten()])
 
@@ -110,7 +110,7 @@ class ResidualTerm(Term):
         return self.residual(surrogate, self.at(slice(0, 1))).shape[1]
 
     def times(self, factors: Tensor) -> "ResidualTerm":
-        """The same term with the residual of each equation multiplied by its factor."""
+        """The term with the residual of each equation multiplied by its factor."""
         return replace(self, equation=lambda p, u: self.equation(p, u) * factors.to(u.value))
 
     linearised = residual  # the Gauss–Newton method linearises the residual itself

@@ -87,7 +87,7 @@ class Layer(nn.Module, ABC):
 
     @property
     def numbers_at_point(self) -> int:
-        """How many numbers of one kind the evaluation at a point takes: one for each edge."""
+        """The count of numbers of a kind that the evaluation at a point takes: the edges."""
         shape = self.coefficients.shape
         return math.prod(shape[::2])
 

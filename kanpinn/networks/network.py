@@ -263,7 +263,7 @@ class Network(nn.Module, ABC):
             yield h.value
 
     def impose(self, problem: BoundaryValueProblem, boundary: str, form: str) -> Imposition | None:
-        """How the conditions of a problem are imposed; the network is prepared for the problem.
+        """The imposition of a problem's conditions; the network is prepared for the problem.
 
         Args:
             problem: the problem.

@@ -31,7 +31,7 @@ def load_libraries() -> None:
 
 @dataclass(frozen=True)
 class StepCost:
-    """What a step is expected to take: seconds, and bytes of memory."""
+    """The expected cost of a step: seconds, and bytes of memory."""
 
     seconds: float
     bytes: int

@@ -16,7 +16,7 @@ from kanpinn.pde.unknown import Unknown
 
 @runtime_checkable
 class Stated(Protocol):
-    """What the functions here need of a problem: its equation, and the exact solution if known."""
+    """A problem as far as the functions here need it: equation, and exact solution if known."""
 
     fields: tuple[str, ...]
     exact: Callable[[Points], Tensor | tuple[Tensor, ...]] | None

@@ -30,7 +30,7 @@ class Drawing(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Card:
-    """What a notebook shows of a result.
+    """The view of a result in a notebook: facts, tables and pictures.
 
     The parts are made when the card is shown. If one of them fails, the card says why in its place
     and has the others: a notebook would show nothing of a result whose HTML raises an error.

@@ -38,7 +38,7 @@ def tables(result: Any) -> Iterator[ShownTable]:
 
 
 def remarks(result: Any) -> Iterator[Fact]:
-    """Yield what is to be said of a result besides its tables and its status."""
+    """Yield remarks on a result that neither its tables nor its status make."""
     if hasattr(result, "multiplicities"):
         if left := result.unresolved:
             words = f"modes left out for their residual: {left}, spurious or in need of more units"

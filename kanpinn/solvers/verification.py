@@ -53,7 +53,7 @@ class Break:
 
 @dataclass(frozen=True)
 class DataScan:
-    """What a scan of a problem's data has found.
+    """The findings of a scan of a problem's data.
 
     Args:
         places: up to 8 places (k, d) where the data vary far faster than they usually do.

@@ -164,7 +164,7 @@ LinearSystem = Callable[[Sequence[complex]], Solve]
 
 @dataclass(frozen=True)
 class MatrixLayout:
-    """Where the entries of matrices are stored that couple all functions of each element.
+    """The storage of matrices whose entries couple all functions of each element.
 
     The matrices are band matrices in LAPACK's layout, or dense where bands would be wide.
 
@@ -713,7 +713,7 @@ def condition_rows(
 
 
 def ties_of(conditions: Sequence[Array], rate: float, small: float = 1e-10) -> list[Ties]:
-    """What linearised conditions tie.
+    """The coefficients that linearised conditions tie.
 
     Args:
         conditions: their rows for the derivatives of order r in time, see `condition_rows`.

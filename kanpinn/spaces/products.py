@@ -132,7 +132,7 @@ class Axis:
 
     @cached_property
     def remainder(self) -> Tensor:
-        """What the L2 projection leaves of values at the places, (q, q)."""
+        """The part of values at the places that is orthogonal to the splines, (q, q)."""
         return torch.eye(len(self.weights)).double() - self.functions[0] @ self.projection
 
     @cached_property
@@ -641,7 +641,7 @@ class ProductSystem(System[ProductSpace]):
         return torch.cat(found)
 
     def _left(self, values: Tensor, d: int) -> Tensor:
-        """What the L2 projection along a coordinate leaves of values (k, places, m)."""
+        """The part of values orthogonal to the splines along a coordinate (k, places, m)."""
         there = values.unflatten(1, self.space.grid).movedim(1 + d, -1)
         return (there @ self.space.line[d].remainder.T).movedim(-1, 1 + d)
 

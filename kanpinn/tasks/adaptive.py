@@ -56,10 +56,10 @@ class NewtonProgress:
 
     Attributes:
         change: the relative change by the latest step on the present tree; infinite before one.
-        rate: the latest change over the one before it, neither of them relative. Where Newton's
-            method halves a solution that is far too large, relative changes stay the same, though
-            it converges. After the first step on a tree it is what is expected of the next step,
-            as changes by Newton's method are multiples of the squares of those before.
+        rate: the ratio of the latest absolute change to the change before it. (While Newton's
+            method halves a solution that is far too large, relative changes stay equal, although
+            it converges.) After the first step on a tree, the rate expected of the next step by
+            quadratic convergence.
         curvature: the latest rate over the change before it; infinite before two steps.
         steps: the number of all steps, on all trees.
         recent: the norms of the latest changes on the present tree, `patience` + 1 of them at most.
@@ -224,7 +224,7 @@ class AdaptiveLeastSquaresStage(Stage):
 
     @property
     def expected_seconds(self) -> float | None:  # type: ignore[override]
-        """What the next solve is expected to take; None before the first one."""
+        """The expected seconds of the next solve; None before the first solve."""
         tree, chosen = self.network.tree, self.chosen
         return self.pace.on(len(tree) if chosen is None else tree.count_when_split(chosen))
 

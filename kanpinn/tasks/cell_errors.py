@@ -174,7 +174,7 @@ def errors_by_comparison(
 
 
 def attributed(shown: Tensor, indicated: Tensor) -> Tensor:
-    """The squared errors that cells cause, (N,), with the sum of those that are shown in cells.
+    """The squared errors by the cells that cause them, (N,), with the same sum as the errors in cells.
 
     A cell causes its own error up to its indicator. The rest comes from elsewhere, and halving the
     cell would not reduce it. It is distributed among all cells in proportion to what they cause of
@@ -259,7 +259,7 @@ class ErrorProgress:
 
     @property
     def expected(self) -> float:
-        """The estimated error or, where there is none, the one that is supposed."""
+        """The estimated error; without an estimate, the error supposed from indicators."""
         return self.estimate if math.isfinite(self.estimate) else self.supposed
 
     def left(self, tolerance: float) -> float:
@@ -268,7 +268,7 @@ class ErrorProgress:
         return tolerance / self.expected if known else 1.0
 
     def part(self, tolerance: float) -> float:
-        """How far the way to a tolerance is done: the cube of found over wanted digits.
+        """The share of the work for a tolerance that is done: (digits / wanted digits)³.
 
         The cube is taken as the last digits take most of the time. It is zero without an estimate.
         """

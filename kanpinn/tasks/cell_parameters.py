@@ -238,7 +238,7 @@ class ParameterSearch:
         return f"start {self.tried} of {self.starts} others" if self.tried else "numbers change"
 
     def verdict(self, status: str) -> str:
-        """The status of a solve that has ended; status: what is said of the fields."""
+        """The status of a solve that has ended; status: the sentence on the fields."""
         if not self.data.fits(self.data.model(self.surrogate).loss()):
             return NO_FIT
         by_cells = 0.5  # better cells leave at least this part of the misfit

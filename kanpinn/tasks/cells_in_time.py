@@ -353,7 +353,7 @@ class CellNewton(Newton):
         return self.centred(ends)
 
     def damped(self, state: Tensor) -> Tensor:
-        """What a step with the real eigenvalue leaves of a change of the state, (N, L, p m)."""
+        """A change of the state after a step with the real eigenvalue, (N, L, p m)."""
         rate = self.rates[self.real]
         return self.cells.solve(rate, rate * state[None])[0][0]
 
@@ -465,7 +465,7 @@ class CellState:
         return self.geometry.tree.everywhere(cells)
 
     def refined(self, chosen: Tensor) -> "CellState":
-        """The same functions after some cells are halved; chosen: a mask (N, d)."""
+        """The functions after some cells are halved; chosen: a mask (N, d)."""
         geometry = self.problem.refined(self.geometry, chosen)
         functions = all_prolonged(self.polynomials, self.geometry, self.functions, geometry)
         return replace(self, geometry=geometry, functions=functions)

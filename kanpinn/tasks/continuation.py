@@ -188,7 +188,7 @@ class ContinuationStage(Stage):
 
     @property
     def of_last(self) -> float:
-        """What Newton's method keeps of the last value, for a checkpoint."""
+        """The state of Newton's method at the last value, for a checkpoint."""
         return self.newton.kept
 
     @of_last.setter

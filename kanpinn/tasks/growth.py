@@ -97,7 +97,7 @@ class GrowthTest:
     def fastest(
         self, linearised: Linearised, lengths: Tensor, order: int
     ) -> tuple[int, Tensor, float] | None:
-        """The wave that grows fastest among those that grow without bound; None if none does.
+        """The fastest of the waves that grow without bound; None if there is none.
 
         Args:
             linearised: the equation at some places.

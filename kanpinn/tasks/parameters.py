@@ -169,7 +169,7 @@ class WindowSensitivities:
         return unknowns.T.unflatten(1, shape).permute(1, 2, 0, 3).flatten(2)
 
     def _iterated(self) -> Tensor:
-        """The same by iteration with the factors of Newton's method for the window."""
+        """The solution by iteration with the factors of Newton's method for the window."""
         small, most, least = 1e-9, 60, torch.inf
         unknowns = self.starts.new_zeros(self.window.stages.count, *self.starts.shape[1:])
         for _ in range(most):
@@ -497,7 +497,7 @@ class Shooting(Optimizer):
         require_windows(network)
 
     def finer(self) -> "Shooting":
-        """The same with errors of marches that are some 100 times smaller."""
+        """The search with marches whose errors are some 100 times smaller."""
         return replace(self, tolerance=max(self.tolerance / 100, 1e-14))
 
     def start(self, residuals: Residuals, seed: int) -> "ShootingStage":

@@ -86,7 +86,7 @@ class SplineState:
         return space.regraded(errors, self.size * error, smooth)
 
     def moved(self, space: FunctionSpace) -> "SplineState":
-        """The same state in another space."""
+        """The state in another space."""
         if self.latest is None or self.is_first:
             return first_state(space, self.time)
         order = len(self.state)
@@ -293,7 +293,7 @@ class SplineMarch(TimeState[SplineAttempt]):
 
 
 def _told(space: FunctionSpace, splines: float = 0.0) -> tuple[str, dict[str, float]]:
-    """What is said of the intervals of splines with some error: in words, and numbers."""
+    """A remark on the intervals of splines for the history, and numbers for it."""
     counts = space.counts
     words = " × ".join(map(str, counts)) + " intervals" if counts else ""
     return words, {

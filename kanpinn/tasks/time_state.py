@@ -1,4 +1,4 @@
-"""What a march asks of a space: the solution at the end of the windows so far, and a window that
+"""The state of a march in a space: the solution at the end of the windows so far, and a window that
 is tried from there.
 """
 
@@ -167,7 +167,7 @@ WindowState = tuple[str, int, float, float, Tensor]
 
 
 def state_of(window: Window | None) -> WindowState | None:
-    """What `window_of` makes a window of again, without its errors."""
+    """A window as plain values, from which `window_of` makes it again without its errors."""
     if window is None:
         return None
     scheme = window.stages

@@ -113,7 +113,7 @@ class Window:
 
 @dataclass(frozen=True)
 class StageChoice:
-    """How the number of stages may be chosen for a method that solves windows.
+    """The numbers of stages among which a method that solves windows chooses.
 
     Args:
         most: the largest number.

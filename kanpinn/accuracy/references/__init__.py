@@ -1,4 +1,4 @@
-"""What errors are measured against: exact solutions, finite elements, data."""
+"""References, with which solutions are compared: finite elements, data files."""
 
 from kanpinn.accuracy.references.data_file import DataFile as DataFile
 from kanpinn.accuracy.references.fem import FEM as FEM

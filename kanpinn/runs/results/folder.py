@@ -527,7 +527,7 @@ class RunFolder:
         self.write_record()
 
     def write_record(self, **found: Any) -> None:
-        """Write run.json; found: entries besides those that are known before the first step."""
+        """Write run.json; found: further entries that only the end of the run knows."""
         settings = self.sources.settings
         known = {
             "name": self.config.name,

@@ -569,7 +569,7 @@ class Sweep:
 
 
 def _beside(varied: Collection[str], columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns except those that a varied key of the same name already has.
+    """Return the columns whose names are no varied keys.
 
     An example is an unknown number k that is estimated while its true value k is varied.
     """

@@ -358,7 +358,7 @@ def is_seed(key: str) -> bool:
 
 
 class Size(NamedTuple):
-    """The size that a number, or a list of numbers, stands for.
+    """The size of a run, read from a varied setting: a number, or one component of a list.
 
     number: the value itself, or that of the list's component that varies.
     rest: the list with "·" for this component.

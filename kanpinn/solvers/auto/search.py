@@ -102,7 +102,7 @@ class Trial:
 
     @property
     def resolved(self) -> bool:
-        """Whether the error of the network is known, or not visible beside that of the data."""
+        """Whether the error of the network is known, or smaller than the effect of noisy data."""
         numbers, fields = self.solution.estimated.values(), self.solution.spreads.values()
         return all(one.resolved for one in numbers) and all(one.resolved for one in fields)
 

@@ -195,7 +195,7 @@ class CellStage(EigenStage):
 
     @property
     def expected_seconds(self) -> float | None:  # type: ignore[override]
-        """What the next step is expected to take; None before the first one."""
+        """The expected seconds of the next step; None before the first step."""
         tree, marked = self.geometry.tree, self.marked
         return self.pace.on(len(tree) if marked is None else tree.count_when_split(marked))
 
@@ -319,7 +319,7 @@ class CellStage(EigenStage):
         return pairs
 
     def _sizes(self, values: Tensor) -> Tensor:
-        """What errors are relative to, (k,): |λ|, but |λ - σ| for an eigenvalue zero."""
+        """The scales of relative errors, (k,): |λ|, but |λ - σ| for an eigenvalue zero."""
         distances = (values - self.shift).abs()
         return torch.where(values.abs() > 1e-3 * distances, values.abs(), distances)
 

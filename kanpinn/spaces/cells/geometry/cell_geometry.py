@@ -229,7 +229,7 @@ class SideTrace:
 
     @property
     def kind(self) -> tuple[CellSide, Ends | None, float, float]:
-        """What the rows of a cell of given size and weight depend on."""
+        """The key of cells with equal rows, for a given size and weight."""
         return self.side, self.within, self.width, self.unit
 
 
@@ -546,7 +546,7 @@ def prolonged(
 def all_prolonged(
     polynomials: LocalPolynomials, coarse: CellGeometry, functions: Tensor, fine: CellGeometry
 ) -> Tensor:
-    """The same functions in smaller cells, (n, N, L, m).
+    """The functions in smaller cells, (n, N, L, m).
 
     Args:
         polynomials: the functions of a cell.

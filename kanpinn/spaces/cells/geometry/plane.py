@@ -120,7 +120,7 @@ class Outline:
 
     @cached_property
     def interior_angles(self) -> list[tuple[int, float]]:
-        """For each curve the one that goes on at its end, and the angle inside the domain there."""
+        """For each curve, the next curve at its end and the interior angle between them."""
         ts = torch.tensor([0.0, 1.0], dtype=torch.float64)
         curves = self.domain.curves
         tangents = torch.stack([curve.velocity(ts) for curve in curves])

@@ -251,7 +251,7 @@ class SingularCorners:
     def goals(
         self, geometry: CellGeometry, left: float, chosen: Tensor | None = None
     ) -> list[Goal]:
-        """What cells are too coarse for when some are refined, those at corners several times.
+        """Requirements on cell sizes after a refinement; cells at corners are halved repeatedly.
 
         Args:
             geometry: the cells before.
@@ -447,7 +447,7 @@ class SingularEdges:
     def goals(
         self, geometry: CellGeometry, left: float, chosen: Tensor | None = None
     ) -> list[Goal]:
-        """What cells are too coarse for, see `SingularCorners.goals`: at vertices, then at edges.
+        """The requirements on cell sizes, see `SingularCorners.goals`: at vertices, then at edges.
 
         At edges these are the cells that are thin: others have not been found to have large errors.
         """
@@ -525,7 +525,7 @@ def least_exponent(
 def _mismatch(
     sectors: Sequence[tuple[float, float]], fluxes: Sequence[bool], exponent: float
 ) -> float:
-    """What vanishes if r^λ φ(θ) meets the conditions at the ends, or goes on around the point.
+    """The defect of r^λ φ(θ) in the conditions at the ends, or in going on around the point.
 
     Args:
         sectors, fluxes: see `least_exponent`.

@@ -217,7 +217,7 @@ class CellSystem:
 
     @property
     def right_hand_sides(self) -> dict[AnyTerm, Tensor]:
-        """Those of the problem itself at the points of each term, (c, q, equations, 1)."""
+        """The problem's own right-hand sides at the points of each term, (c, q, equations, 1)."""
         every: list[AnyTerm] = [*self.equation, *self.boundary, *self.interfaces]
         return {one: one.right[..., None] for one in every}
 

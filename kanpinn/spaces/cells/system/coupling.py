@@ -337,7 +337,7 @@ class InterfaceRows:
 
 
 class InterfaceSide(NamedTuple):
-    """One of the two cells that meet at a part of an interface.
+    """A cell on one side of a part of an interface.
 
     Args:
         rows: the rows of several parts.

@@ -163,7 +163,7 @@ class CellElimination:
         return found if rows.shared is None else found._with(rows.shared)
 
     def _with(self, shared: Array) -> "CellElimination":
-        """The same transformation with functions that cells share; shared: see `CellRows`."""
+        """The transformation with functions that cells share; shared: see `CellRows`."""
         own, below, others = self._moved(shared)
         left, (count, each) = Reflections.of(others), below.shape
         corner = np.zeros((each, count), below.dtype)

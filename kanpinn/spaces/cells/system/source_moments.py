@@ -249,7 +249,7 @@ class SourceMoments:
         return found
 
     def _in_cells(self, geometry: CellGeometry, term: SampledTerm) -> list[Tensor | None]:
-        """What `known` has for each cell of a term, whose new cells are integrated first."""
+        """The moments in `known` for each cell of a term; new cells are integrated first."""
         tree, cells = geometry.tree, term.at.cells
         names = torch.cat([tree.region[:, None], tree.level, tree.place], dim=1)[cells]
         keys = [(term.polynomials.degree, *name) for name in names.tolist()]
@@ -262,7 +262,7 @@ class SourceMoments:
     def _integrated(
         self, geometry: CellGeometry, term: SampledTerm, places: Tensor
     ) -> list[Tensor | None]:
-        """What `known` is to have for some cells, of which each rank integrates its share.
+        """The moments of some cells, of which each rank integrates its share.
 
         places: their numbers in the term, (c,).
         """
