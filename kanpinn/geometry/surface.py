@@ -405,7 +405,7 @@ class Patch(MappedPiece):
         return cast(hits, self.names, axis, some, nodes)
 
     def _hits(self, near: tuple[Tensor, Tensor], axis: int, lines: Tensor, boxes: Tensor) -> Hits:
-        """Points where lines along an axis meet triangles; an edge belongs to both of its triangles.
+        """Points where lines along an axis meet triangles; an edge belongs to both its triangles.
 
         Args:
             near: pairs of boxes and triangles that may meet: the numbers of both, (p,) each.

@@ -174,7 +174,7 @@ def errors_by_comparison(
 
 
 def attributed(shown: Tensor, indicated: Tensor) -> Tensor:
-    """The squared errors by the cells that cause them, (N,), with the same sum as the errors in cells.
+    """The squared errors by the cells that cause them, (N,); they have the sum of those in cells.
 
     A cell causes its own error up to its indicator. The rest comes from elsewhere, and halving the
     cell would not reduce it. It is distributed among all cells in proportion to what they cause of
