@@ -324,7 +324,7 @@ def by_scipy(equation: Equation, times: ndarray, tolerance: float) -> ndarray:
 
 def by_march(name: str, times: ndarray, tolerance: float | None) -> ndarray:
     """The values at times, (k, m), by the problem file, perhaps with another tolerance."""
-    changes = [] if tolerance is None else [f"optimizer.0.tolerance={tolerance}"]
+    changes = [] if tolerance is None else [f"run.tolerance={tolerance}"]
     solution = solve_job(name, changes).run(assessed=False)
     return solution(torch.from_numpy(times)[:, None]).numpy()
 

@@ -118,14 +118,20 @@ TOOLS = {
 }
 # and the insides that a study is about, each in that study alone.
 INSIDES = {
-    "anderson": {"interpret.graph", "interpret.snapping", "optimizers.output_layer"},
+    "anderson": {
+        "interpret.formula",
+        "interpret.graph",
+        "interpret.rounding",
+        "interpret.snapping",
+        "optimizers.output_layer",
+    },
     "benchmark_distributed": {"_support.distributed", "optimizers.output_layer"},
     "benchmark_study": {
         "runs.results",
         "runs.results.checkpoint",
         "runs.results.contents",
         "runs.results.folder",
-        "runs.study.plan",
+        "runs.study.sweep",
         "runs.study.table",
     },
     "continual_learning": {"solvers.loop", "solvers.state"},
@@ -136,6 +142,7 @@ INSIDES = {
         "accuracy.references",
         "pde",
         "pde.boundary_value_problem",
+        "pde.conditions",
         "pde.verify",
     },
     "imaging": {"solvers.state"},

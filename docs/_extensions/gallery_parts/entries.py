@@ -16,7 +16,7 @@ from kanpinn.runs.library import LibraryFile, library
 sys.path.append(str(Path(__file__).resolve().parents[3] / "scripts"))
 
 from common.script import PROBLEMS, REPOSITORY, digests
-from scoreboards.solves import Published, best
+from scoreboards.solves import PUBLISHED, Published
 
 KEPT = REPOSITORY / "results" / "reference" / "gallery"
 SCOREBOARD = REPOSITORY / "results" / "reference" / "scoreboard" / "scoreboard.csv"
@@ -112,7 +112,7 @@ def _entry(one: LibraryFile, board: dict[str, str] | None) -> Entry:
         record,
         record is not None and record["files"] == digests(one.name),
         board,
-        best(one.name),
+        PUBLISHED.get(one.name, Published()),
     )
 
 
