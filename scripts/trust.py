@@ -30,9 +30,9 @@ SECTIONS = {
     "adversarial": Section(
         adversarial,
         {
-            "draws": (60, 1, "random problems"),
+            "draws": (60, 0, "random problems"),
             "searches": (80, 1, "problems that are solved by trials"),
-            "budget": (20, 2, "seconds of each search"),
+            "budget": (20, 1, "seconds of each search"),
         },
     ),
     "ill_posed": Section(

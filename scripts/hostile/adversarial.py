@@ -683,7 +683,7 @@ def figures(options: argparse.Namespace, failures: list[str]) -> dict[str, Verdi
     given = _all("given networks", partial(solved, seed=options.seed), makers, options, failures)
     search = partial(chosen, seed=options.seed, seconds=options.budget, tolerance=TOLERANCE)
     found = _all("auto", search, makers[: options.searches], options, failures)
-    wrong = _inconsistent(range(first, first + max(options.draws, 60)))
+    wrong = _inconsistent(range(first, first + (20 if options.smoke else max(options.draws, 60))))
     failures += wrong
     false = [one for one in found if one.within and one.true > LARGEST * TOLERANCE]
     failures += [f"auto, {one.name}: {one.status}, true {one.true:.1e}" for one in false]

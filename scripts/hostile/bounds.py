@@ -195,7 +195,7 @@ class Judged:
 
 def figures(options: argparse.Namespace, failures: list[str]) -> dict[str, Verdict]:
     """Solve random coercive problems, and compare their bounds with the true errors."""
-    first = 1000 * options.seed + 314  # whose first two enter all functions here
+    first = 1000 * options.seed + (128 if options.smoke else 314)  # 128 and 129 enter all functions
     judged, lines = [], []
     for number in range(first, first + options.bounded):
         one = _judged(drawn(number))
