@@ -18,7 +18,7 @@ from kanpinn.loss.parameters import likeness_of_neighbours
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import residual_term
 from kanpinn.networks import KAN, Surrogate
-from kanpinn.networks.constraints import ExactDirichlet
+from kanpinn.networks.constraints import on_faces
 from kanpinn.networks.kan import KANLayer
 
 WEIGHTS = {"interior": 0.01, "boundary": 2.0}
@@ -34,7 +34,7 @@ def residuals_of(problem, make, n=30, exact=False) -> Residuals:
     """Penalty residuals, or those of a surrogate with the data of `Square` built in."""
     network, box = make(problem.domain.dim, len(problem.fields)), problem.domain
     (condition,) = problem.conditions()
-    output = ExactDirichlet(box, {face.side: condition.target for face in box.boundary.pieces})
+    output = on_faces(box, {face.side: condition.target for face in box.boundary.pieces})
     surrogate = Surrogate(network, box, output if exact else None)
     generator = torch.Generator().manual_seed(0)
     interior = sample(box, n, "uniform", generator)

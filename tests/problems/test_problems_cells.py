@@ -27,7 +27,7 @@ def test_the_bracket_is_the_domain_of_its_drawing():
 
 
 def test_the_file_of_the_bracket_solves_it_as_accurately_as_is_asked():
-    pairs = ["optimizer[0].tolerance=1e-2", "network.degree=7"]
+    pairs = ["run.tolerance=1e-2", "network.degree=7"]
     solution = Config.read(PROBLEMS / "bracket.toml", pairs).build().run(())
     assert solution.status == "converged"
     assert solution.errors.l2_relative <= 0.02
@@ -75,7 +75,7 @@ def test_the_tractions_of_the_block_are_those_of_its_displacements():
 
 
 def test_a_solve_with_a_smaller_tolerance_estimates_the_error():
-    pairs = ["optimizer[0].tolerance=1e-3", "network.degree=8"]
+    pairs = ["run.tolerance=1e-3", "network.degree=8"]
     solution = Config.read(PROBLEMS / "two_peaks.toml", pairs).build().run(())
     estimated, errors = kp.estimate_error(solution).errors, solution.errors
     assert 0.9 * errors.l2_relative < estimated.l2_relative < 1.6 * errors.l2_relative
@@ -111,7 +111,7 @@ FILES = {  # tolerance, degree, and the largest error
 @pytest.mark.parametrize("name", FILES)
 def test_the_files_solve_them_as_accurately_as_is_asked(name):
     tolerance, degree, bound = FILES[name]
-    pairs = [f"optimizer[0].tolerance={tolerance}", f"network.degree={degree}"]
+    pairs = [f"run.tolerance={tolerance}", f"network.degree={degree}"]
     job = Config.read(PROBLEMS / f"{name}.toml", [*pairs, "run.estimate=false"]).build()
     solution = job.run(())
     assert solution.status == "converged"

@@ -95,7 +95,7 @@ def test_the_oscillator_has_its_levels():
 
 
 def test_modes_of_a_cavity_are_free_of_charge():
-    settings = ("network.degree=7", "eigen.count=5", "optimizer[0].tolerance=1e-3")
+    settings = ("network.degree=7", "eigen.count=5", "run.tolerance=1e-3")
     solution = Config.read(PROBLEMS / "maxwell_cavity.toml", settings).build().run()
     assert solution.status == "converged"
     assert solution.multiplicities == [1, 1, 1, 2, 2]
@@ -106,7 +106,7 @@ def test_modes_of_a_cavity_are_free_of_charge():
 
 
 def test_a_run_in_cells_is_loaded_with_its_cells(tmp_path):
-    settings = ("network.cells=2", "eigen.count=3", "optimizer[0].tolerance=1e-4")
+    settings = ("network.cells=2", "eigen.count=3", "run.tolerance=1e-4")
     pairs = [part for pair in settings for part in ("--set", pair)]
     code, text = kanpinn("solve", OSCILLATOR, *pairs, "--output", tmp_path)
     assert code == 0, text
@@ -123,7 +123,8 @@ def test_a_run_in_cells_is_loaded_with_its_cells(tmp_path):
 
 
 def test_a_run_in_cells_goes_on_after_its_limit_of_steps(tmp_path):
-    settings = ("network.cells=2", "eigen.count=3", "optimizer[0].tolerance=1e-4")
+    method = '[{type = "adaptive_least_squares", tolerance = 1e-4, steps = 20}]'
+    settings = ("network.cells=2", "eigen.count=3", "run.tolerance=", f"optimizer={method}")
     pairs = [part for pair in settings for part in ("--set", pair)]
     few = ("--set", "optimizer[0].steps=1", "--set", "run.budget_seconds=500")
     code, text = kanpinn("solve", OSCILLATOR, *pairs, *few, "--output", tmp_path)
@@ -150,13 +151,13 @@ def test_a_file_may_leave_the_network_to_the_solve():
 
 def test_cells_take_adaptive_least_squares_alone():
     for change, message in (
-        ("optimizer[0].type=lbfgs", "tolerance"),
+        ("optimizer[0].type=lbfgs", "must be AdaptiveLeastSquares"),
         ("loss.boundary=3", "the weight of boundary must be left out"),
     ):
         code, text = kanpinn("check", OSCILLATOR, "--set", change)
         assert code == 2 and message in " ".join(text.split()), text
     code, text = kanpinn(
-        "check", OSCILLATOR, "--set", "optimizer=", "--set", "optimizer[0].type=adam"
+        "check", OSCILLATOR, "--set", "run.tolerance=", "--set", "optimizer[0].type=adam"
     )
     assert code == 2 and "must be AdaptiveLeastSquares" in " ".join(text.split()), text
 

@@ -53,9 +53,7 @@ def small(name):
     settings, points, weight, _ = SMALL[name]
     network, loss = kp.KAN(**settings, seed=0), kp.Loss(interior=weight)
     points = kp.Collocation(*points)
-    return kp.solve(
-        class_of(name)(), network, kp.LeastSquares(), kp.Collocation(*points), loss=loss
-    )
+    return kp.solve(class_of(name)(), network, kp.LeastSquares(), points, loss=loss)
 
 
 @pytest.mark.parametrize("name", SMALL)

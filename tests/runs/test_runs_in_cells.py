@@ -26,7 +26,7 @@ F = torch.float64
 def config(monkeypatch) -> Config:
     """The two peaks to 1e-2, three steps; the fields are drawn on a coarse grid."""
     monkeypatch.setattr("kanpinn.solvers.grid_fields.NODES", {1: 11, 2: 9, 3: 5})
-    pairs = ["network.degree=8", "optimizer[0].tolerance=1e-2", "run.estimate=false"]
+    pairs = ["network.degree=8", "run.tolerance=1e-2", "run.estimate=false"]
     return Config.read(PEAKS, pairs)
 
 
@@ -94,7 +94,9 @@ def test_an_interrupted_run_goes_on_bit_for_bit(config, tmp_path):
 
 
 def test_too_few_cells_are_said_with_the_error(config):
-    job = config.vary({"optimizer[0].cells": 40}).build()
+    job = config.vary(
+        {"optimizer": [{"type": "adaptive_least_squares", "tolerance": 1e-2, "cells": 40}]}
+    ).build()
     solution = job.run(())
     assert solution.status.startswith("stopped: the next ")
     assert "cells would be more than cells = 40; the estimated relative error is" in solution.status

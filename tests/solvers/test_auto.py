@@ -22,6 +22,7 @@ from kanpinn.solvers.auto.choices import (
     Choice,
     Family,
     Steepness,
+    Traits,
     families,
     fine_choices,
     first_choice,
@@ -606,7 +607,7 @@ class Plate(kp.Problem):
 
 def test_an_energy_is_minimised_where_the_equation_asks_too_much():
     solution = kp.solve(Bent(), tolerance=1.2e-2, budget=1000)
-    assert solution.discretization.form == "energy"
+    assert solution.discretization.loss.form == "energy"
     assert solution.status.startswith("converged")
     value = float(solution(torch.tensor([[-0.5, -0.5]], dtype=torch.float64)))
     assert value == pytest.approx(0.1310, rel=2e-2)
@@ -614,7 +615,7 @@ def test_an_energy_is_minimised_where_the_equation_asks_too_much():
 
 def test_a_smooth_solution_with_an_energy_is_as_good_as_without():
     solution = kp.solve(Rod(), tolerance=1e-11, budget=1000)
-    assert solution.discretization.form == "strong"
+    assert solution.discretization.loss.form == "strong"
     assert solution.errors.l2_relative < 1e-10
 
 

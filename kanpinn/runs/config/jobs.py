@@ -380,7 +380,11 @@ class File(TomlTable):
             with naming(path, keys, f'{path}.type = "{table.type}": '):
                 method.check(network)
             methods.append(method)
-        for index, method in enumerate(methods := methods or [*default]):
+        if not methods:
+            methods = [*default]
+            for method in methods:
+                method.check(network)
+        for index, method in enumerate(methods):
             columns = method.unknowns(network)
             given = f"optimizer[{index}] ({method.title} for {columns} coefficients)"
             # The triangular factor, and the rows that are folded into it.

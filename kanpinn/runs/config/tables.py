@@ -412,8 +412,8 @@ class NetworkTable(TomlTable):
     ) -> Any:
         """As for all tables; sizes: inputs and outputs of a network whose width is left out."""
         arguments = self.arguments(made, **defaults)
-        hidden = arguments.get("hidden", ())
         keys = type(self).model_fields.keys()
+        hidden = arguments.get("hidden", None if f"{ARGUMENT}hidden" in keys else ())
         if sizes and hidden is not None and f"{ARGUMENT}width" in keys - self.model_fields_set:
             arguments["width"] = [sizes[0], *hidden, sizes[1]]
             arguments.pop("hidden", None)

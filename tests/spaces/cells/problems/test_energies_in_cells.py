@@ -185,7 +185,7 @@ def test_networks_without_cells_take_the_derived_equation():
 
 
 def test_the_file_of_a_soap_film_finds_the_catenoid():
-    pairs = ["optimizer[0].tolerance=1e-4", "network.degree=8", "run.estimate=false"]
+    pairs = ["run.tolerance=1e-4", "network.degree=8", "run.estimate=false"]
     found = Config.read(PROBLEMS / "soap_film.toml", pairs).build().run(())
     assert found.status == "converged"
     assert found.errors.l2_relative < 2e-4
