@@ -140,9 +140,8 @@ def _errors(rows: Sequence[dict[str, Any]], kind: str) -> list[str]:
     columns = ERRORS[kind] + (("train_rmse", "train_cross_entropy") if kind == "fit" else ())
     known = {c: [row[c] for row in rows if row[c] is not None] for c in columns}
     chosen = sorted(columns, key=lambda column: not known[column])[:2]
-    return [
-        f"{title_of(c)} {min(known[c]):.1e}" if known[c] else f"{title_of(c)} -" for c in chosen
-    ]
+    named = [(title_of(c).removeprefix("rel. "), known[c]) for c in chosen]
+    return [f"{title} {min(values):.1e}" if values else f"{title} -" for title, values in named]
 
 
 def _seconds(rows: Sequence[dict[str, Any]]) -> str:

@@ -244,7 +244,7 @@ def test_list_shows_studies_with_their_lowest_errors() -> None:
     assert title == "studies in results:"
     assert line.split("  ")[1:-1] == [
         the_study().path.name, "4 of 4 runs done",
-        f"best rel. L2 {best['l2_relative']}", f"best rel. H1 {best['h1_relative']}",
+        f"best L2 {best['l2_relative']}", f"best H1 {best['h1_relative']}",
     ]  # fmt: skip
 
 

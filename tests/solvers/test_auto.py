@@ -83,9 +83,9 @@ CUBIC = Manufactured(
     f"sin(2 * a) * cos(2 * b) - {4 / math.e} * sin(b)",
 )
 SUM = Manufactured(
-    kp.Box(**dict.fromkeys("abcde", (0, 1))),
+    kp.Box(**dict.fromkeys("abcdf", (0, 1))),
     lambda p, u: kp.laplacian(u),
-    " + ".join(f"sin({x})" for x in "abcde"),
+    " + ".join(f"sin({x})" for x in "abcdf"),
 )
 
 
@@ -785,11 +785,11 @@ def test_a_search_without_time_goes_on_with_a_larger_budget_and_without_foreign_
     folder = RunFolder.create(tmp_path, "bump", config)
     result = config.build().run([folder.checkpoint], None, folder.adopt)
     path = folder.finish(result, figures=False)
+    state = read_checkpoint(path, FILE_OF_TRIALS)
     longer = config_to_resume(path).override(["run.budget_seconds=1000"])
     folder = RunFolder.resume(path, longer)
     assert [one["status"] for one in folder.earlier] == [result.status]
     assert len(folder.state["trials"]) == 1
-    state = read_checkpoint(path, FILE_OF_TRIALS)
     solution = folder.config.build().run([folder.checkpoint], folder.state, folder.adopt)
     assert solution.success and len(solution.log) > 2
     state["config"]["problem"]["class"] = "../evil.py:Bump"
