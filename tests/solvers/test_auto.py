@@ -777,21 +777,28 @@ def test_a_killed_run_is_resumed_in_its_folder(tmp_path: Path):
     assert torch.equal(kp.load(path)(points), again(points))
 
 
-def test_a_search_without_time_goes_on_with_a_larger_budget_and_without_foreign_code(
-    tmp_path: Path,
-):
+def search_without_time(tmp_path: Path) -> tuple[kp.Solution, Path]:
+    """The result of a search that had no time, and its folder."""
     (tmp_path / "bump.toml").write_text(FILE_AUTO_RESUME)
     config = Config.read(tmp_path / "bump.toml", ["run.budget_seconds=1e-3"])
     folder = RunFolder.create(tmp_path, "bump", config)
     result = config.build().run([folder.checkpoint], None, folder.adopt)
-    path = folder.finish(result, figures=False)
-    state = read_checkpoint(path, FILE_OF_TRIALS)
+    return result, folder.finish(result, figures=False)
+
+
+def test_a_search_without_time_goes_on_with_a_larger_budget(tmp_path: Path):
+    result, path = search_without_time(tmp_path)
     longer = config_to_resume(path).override(["run.budget_seconds=1000"])
     folder = RunFolder.resume(path, longer)
     assert [one["status"] for one in folder.earlier] == [result.status]
     assert len(folder.state["trials"]) == 1
     solution = folder.config.build().run([folder.checkpoint], folder.state, folder.adopt)
     assert solution.success and len(solution.log) > 2
+
+
+def test_trials_that_name_foreign_code_are_refused(tmp_path: Path):
+    _, path = search_without_time(tmp_path)
+    state = read_checkpoint(path, FILE_OF_TRIALS)
     state["config"]["problem"]["class"] = "../evil.py:Bump"
     (path.parent / "evil.py").write_text("")
     write_checkpoint(path, state["run"], state["config"], [], FILE_OF_TRIALS)
