@@ -413,7 +413,7 @@ class NetworkTable(TomlTable):
         """As for all tables; sizes: inputs and outputs of a network whose width is left out."""
         arguments = self.arguments(made, **defaults)
         keys = type(self).model_fields.keys()
-        hidden = arguments.get("hidden", None if f"{ARGUMENT}hidden" in keys else ())
+        hidden = getattr(self, f"{ARGUMENT}hidden", ())
         if sizes and hidden is not None and f"{ARGUMENT}width" in keys - self.model_fields_set:
             arguments["width"] = [sizes[0], *hidden, sizes[1]]
             arguments.pop("hidden", None)
