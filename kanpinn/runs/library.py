@@ -177,5 +177,6 @@ def _needs(text: str, folder: Path) -> tuple[list[Path], list[Path]]:
         own = folder / f"{found[1]}.py"
         needed = needed_files(own)
         alike = [own, *(path for path in needed if path.stem == own.stem)]
-        named += [path for path in needed if path not in alike]
+        code = own.read_text(encoding="utf-8")
+        named += [path for path in needed if path not in alike or path.name in code]
     return named, alike
