@@ -174,8 +174,9 @@ class Network(nn.Module, ABC):
         """
         if hidden is None if width is None else hidden:
             raise InputError(
-                "width, such as [2, 64, 1], or hidden, such as [64], must be given: hidden leaves "
-                f"inputs and outputs to the problem, got width {width} and hidden {hidden}"
+                "either width, such as [2, 64, 1], or hidden, such as [64], must be given (hidden "
+                "leaves inputs and outputs to the problem), got "
+                f"width {width} and hidden {hidden}"
             )
         if width is None:
             self.unsized = list(hidden or ()), arguments
