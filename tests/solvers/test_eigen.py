@@ -277,6 +277,11 @@ def test_an_inward_corner_needs_its_singular_functions():
     assert reference.distance(solution.values, solution.exact) < 1e-5
 
 
+def test_the_same_seed_gives_the_same_eigenvalues():
+    first, second = (kp.eigen(Interval(), line(), count=3).values for _ in range(2))
+    assert torch.equal(first, second)
+
+
 def test_single_precision():
     net = kp.KAN([1, 8, 1], 5, [4, 8], seed=0).to(dtype=torch.float32)
     solution = kp.eigen(Interval(), net, count=2)

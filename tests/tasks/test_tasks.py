@@ -236,7 +236,12 @@ def test_a_run_goes_on_from_a_checkpoint_with_the_same_digits(name):
     one, other = (s.network.state_dict() for s in (solution, again))
     assert one.keys() == other.keys()
     for key in one:
-        torch.testing.assert_close(one[key], other[key], rtol=1e-9, atol=1e-9)
+        if (
+            name == "parameters, marches"
+        ):  # windows are chosen anew, not followed from the last step
+            torch.testing.assert_close(one[key], other[key], rtol=1e-9, atol=1e-9)
+        else:
+            assert torch.equal(one[key], other[key]), key
 
 
 def test_it_keeps_to_its_budget_and_can_be_interrupted(name):
