@@ -348,7 +348,7 @@ KEYS = [
     ("network.width=[2,-4,1]", "network.width", "-4"),
     ("network.width=[3,4,1]", "network.width", "[3, 4, 1]"),
     ("network.width=[2,4,2]", "network.width", "[2, 4, 2]"),
-    ("network.width=", "network: width", "must be given"),
+    ("network.width=", "network: either width", "must be given"),
     ("network.degree=1", "network.degree", "order 2"),
     ("network.degree=2.5", "network.degree = 2.5", "expected an integer"),
     ("network.degree=[3,3,3]", "network.degree", "[3, 3, 3]"),
