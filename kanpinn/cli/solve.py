@@ -212,20 +212,13 @@ def _finish(job: Any, result: Any, folder: "RunFolder") -> Any:
     Ctrl-C leaves the folder unfinished at once.
     """
 
-    from kanpinn.solvers.error_estimate import ENDED, estimate_error, judged_by_tolerance
-
     def interrupt(*_: object) -> None:
         folder.keep()
         _say_interrupted(folder)
         leave()
 
     with handling(interrupt):
-        estimated = getattr(job, "estimate", False) and result.processes == 1
-        if estimated and not result.status.startswith(ENDED):  # the run has not ended too early
-            known = estimate_error(result, bound=job.bound)
-            result = dataclasses.replace(result, estimate=known)
-            if job.tolerance is not None:
-                result = judged_by_tolerance(result, job.tolerance)
+        result = job.judged(result)
         folder.finish(result)
     for layer, share in enumerate(folder.record["outside_grids"]):
         if share:

@@ -151,6 +151,25 @@ def finer_solutions(
         )
 
 
+def with_estimate(
+    solution: Solution, tolerance: float | int | None = None, bound: bool = False
+) -> Solution:
+    """The solution with an estimate, by which a tolerance is judged if there is one.
+
+    A solution of a run that has failed or was interrupted has no estimate, nor has one that
+    several processes have found together.
+
+    Args:
+        solution: a solution.
+        tolerance: the largest acceptable relative L2 error.
+        bound: as for `estimate_error`.
+    """
+    if solution.status.startswith(ENDED) or solution.processes > 1:
+        return solution
+    solution = replace(solution, estimate=estimate_error(solution, bound=bound))
+    return solution if tolerance is None else judged_by_tolerance(solution, tolerance)
+
+
 def judged_by_tolerance(solution: Solution, tolerance: float) -> Solution:
     """The solution, with a status that says whether its estimated error is within a tolerance.
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from kanpinn._support.distributed import together
@@ -15,7 +14,7 @@ from kanpinn.optimizers.least_squares import LeastSquares
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.auto.search import TrialSearch
 from kanpinn.solvers.discretization import Loss, SolveSettings, discretize
-from kanpinn.solvers.error_estimate import ENDED, estimate_error, judged_by_tolerance
+from kanpinn.solvers.error_estimate import with_estimate
 from kanpinn.solvers.loop import solve_discretized
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import Observer
@@ -151,7 +150,4 @@ def solve(
         started=started,
     )
     own = optimizers is None and network.solved_by  # whose status compares with the tolerance
-    if tolerance is None or own or solution.status.startswith(ENDED):
-        return solution
-    solution = replace(solution, estimate=estimate_error(solution))
-    return judged_by_tolerance(solution, tolerance)
+    return solution if tolerance is None or own else with_estimate(solution, tolerance)

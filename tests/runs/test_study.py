@@ -312,6 +312,16 @@ def test_csv_and_hdf5_have_the_rows_of_the_table_and_what_is_not_known_is_empty(
         assert file["run"].asstr()[:].tolist() == study.column("run")
 
 
+def test_runs_of_a_study_estimate_errors_and_judge_them_by_a_tolerance() -> None:
+    study = sweep({"run.tolerance": [1e-3, 0.5]})
+    above, within = study.column("status")
+    assert above.startswith("stopped: the estimated relative L2 error") and "1.0e-03" in above
+    assert within.startswith("converged: the estimated relative L2 error")
+    record = json.loads((study.run(study.rows[0]) / "run.json").read_text())
+    estimate, error = record["estimate"]["l2_relative"], record["errors"]["l2_relative"]
+    assert error / 2 < estimate < 2 * error
+
+
 def test_a_study_is_found_by_its_folder_or_a_file_in_it(room: Path) -> None:
     study = sweep({"run.seed": [0]})
     assert kp.Study.read(study.path).rows == study.rows

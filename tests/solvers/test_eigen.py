@@ -493,6 +493,7 @@ def test_settings_that_do_not_fit_are_refused():
     refused(cells, "optimizers must be AdaptiveLeastSquares", optimizers=kp.LeastSquares())
     refused(cells, "weight of boundary must be left out", loss=kp.Loss(boundary=2.0))
     refused(kp.KAN([2, 8, 1]), "optimizers must be None", optimizers=kp.AdaptiveLeastSquares())
+    refused(kp.Windows(), "one function of all coordinates .* got Windows")
     few = kp.AdaptiveLeastSquares(tolerance=1e-12, cells=4)
     found = kp.eigen(Membrane(), kp.Cells([2, 1], 4, 2), 2, optimizers=few)
     assert found.status.startswith("stopped: the next") and "cells = 4" in found.status

@@ -46,6 +46,7 @@ from kanpinn.solvers.eigen import (
     eigen,
 )
 from kanpinn.solvers.eigen.eigen import cell_settings
+from kanpinn.solvers.error_estimate import with_estimate
 from kanpinn.solvers.fit import Fitted, check_columns, fit
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.solve import default_optimizer, solve
@@ -103,6 +104,10 @@ class Job(ABC):
     def _run(self, given: dict[str, Any], announce: Announce | None, assessed: bool) -> Result:
         """Run the job; `given` has observers, checkpoint, seed and budget."""
 
+    def judged(self, result: Any) -> Any:
+        """Return a result with what the run is to tell of its errors; a solve estimates them."""
+        return result
+
     @abstractmethod
     def preview(self) -> Any:
         """Return the state from which the run starts."""
@@ -152,6 +157,9 @@ class SolveJob(Job):
                 **given,
             )
             return search.solution(self.reference, assessed)
+
+    def judged(self, result: Solution) -> Solution:
+        return with_estimate(result, self.tolerance, self.bound) if self.estimate else result
 
     def preview(self) -> Residuals:
         """Return the loss of the first step; residuals are evaluated at a few points only."""

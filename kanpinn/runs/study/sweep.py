@@ -370,8 +370,9 @@ def _solve(task: Task, path: Path) -> None:
     try:
         with on_threads(folder.config.threads_of(job) or 1):  # other runs use the other cores
             result = job.run([folder.checkpoint], folder.state, folder.adopt)
-        if folder.interrupted:
-            raise KeyboardInterrupt
+            if folder.interrupted:
+                raise KeyboardInterrupt
+            result = job.judged(result)
         folder.finish(result, figures=False)
     except Exception as error:  # recorded in the folder first, then handled by `execute`
         if folder.begun:

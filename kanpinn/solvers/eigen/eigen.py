@@ -375,6 +375,11 @@ def discretize_eigen(
         number("near", near, -math.inf)
     if world() > 1:
         raise InputError("an eigenvalue problem is solved by one process, not by a group")
+    if network.in_windows:
+        raise InputError(
+            "network must be one function of all coordinates for an eigenvalue problem, such as "
+            f"kp.Cells(), got {type(network).__name__}"
+        )
     if len(network.parts) > 1:
         raise InputError("network must be a single one for an eigenvalue problem, not side by side")
     network.constants = None
