@@ -5,7 +5,6 @@ data is, and whether its misfit looks like noise.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import torch
 from scipy.spatial import cKDTree
@@ -19,8 +18,6 @@ from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.layer import Layer, Tape
 from kanpinn.networks.network import Constants, Network
 from kanpinn.networks.surrogate import Surrogate
-
-NO_FIT = "stopped: no start leads to a fit of the data"
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,38 +137,6 @@ class WithParameters:
             for e in range(equations)
         ]
         return torch.stack(columns, dim=1)
-
-
-@dataclass(frozen=True, eq=False)
-class MisfitModel:
-    """The Gauss–Newton model of the misfit of data, for changes of numbers.
-
-    Args:
-        model: ‖R d + z‖² is the loss of the data for a change d of the numbers, to first order.
-        rows: the number of data.
-    """
-
-    model: TriangularFactor
-    rows: int
-
-    @property
-    def loss(self) -> float:
-        return self.model.loss()
-
-    @cached_property
-    def newton(self) -> Tensor:
-        """The undamped step of the numbers, (K,)."""
-        return self.model.damped().step(0.0)
-
-    @property
-    def possible(self) -> float:
-        """By how much it would lower the loss, to first order."""
-        return self.loss - self.model.loss(self.newton)
-
-    @property
-    def variance(self) -> float:
-        """The mean square of the data's misfit by degrees of freedom."""
-        return self.loss / max(self.rows - len(self.newton), 1)
 
 
 @dataclass(frozen=True, eq=False)

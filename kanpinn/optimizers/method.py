@@ -171,7 +171,9 @@ class Stage(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, tensors and plain values; `load_state_dict` restores it exactly."""
-        return {name: getattr(self, name) for name in self.kept}
+        found = {name: getattr(self, name) for name in self.kept}
+        with_state = {n: v.state_dict() for n, v in found.items() if hasattr(v, "state_dict")}
+        return found | with_state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state that `state_dict` returned.
@@ -184,7 +186,10 @@ class Stage(ABC):
                 f"{type(self).__name__} keeps {sorted(self.kept)}, the state has {sorted(state)}"
             )
         for name, value in state.items():
-            setattr(self, name, value)
+            if hasattr(own := getattr(self, name, None), "load_state_dict"):
+                own.load_state_dict(value)
+            else:
+                setattr(self, name, value)
 
 
 class Method(ABC):

@@ -40,7 +40,7 @@ from kanpinn.tasks.cell_errors import (
     errors_by_missed_residuals,
     status_of_error,
 )
-from kanpinn.tasks.cell_parameters import ParameterSearch
+from kanpinn.tasks.cell_parameters import ParametersInCells
 from kanpinn.tasks.refinement import (
     cells_in_layers,
     cells_with_waves,
@@ -198,7 +198,7 @@ class AdaptiveLeastSquaresStage(Stage):
         search: that for unknown numbers; None if there are none.
     """
 
-    kept = ("progress", "origin", "chosen", "search_state")
+    kept = ("progress", "origin", "chosen", "search")
     steady = False  # the solve on the last tree may take longer than all before
     geometry: CellGeometry
     origin: tuple[Tensor, Sequence[Tensor]]
@@ -207,7 +207,7 @@ class AdaptiveLeastSquaresStage(Stage):
         self.settings, self.residuals = settings, residuals
         self.network = network = require_cells(residuals.surrogate.network)
         self.means = mean_terms(residuals)
-        self.search: ParameterSearch | None = None
+        self.search: ParametersInCells | None = None
         if network.constants is None and network.coefficient is None:
             network.forget_numbers()  # those of another problem
         self.problem = with_shared_functions(problem_in_cells(residuals), residuals.surrogate)
@@ -215,7 +215,7 @@ class AdaptiveLeastSquaresStage(Stage):
         self.chosen: Tensor | None = None
         self._take(self.problem.start(network.tree))
         if network.constants is not None or network.coefficient is not None:
-            self.search = ParameterSearch(residuals, self.problem, seed)
+            self.search = ParametersInCells(residuals, self.problem, seed)
 
     @property
     def part(self) -> float:  # type: ignore[override]
@@ -238,16 +238,6 @@ class AdaptiveLeastSquaresStage(Stage):
         error, newton, pace = states
         self.error, self.newton = ErrorProgress(*error), NewtonProgress(*newton)
         self.pace = SolvePace(*pace)
-
-    @property
-    def search_state(self) -> dict[str, Any] | None:
-        """The state of the search, for a checkpoint."""
-        return None if self.search is None else self.search.state_dict()
-
-    @search_state.setter
-    def search_state(self, state: dict[str, Any] | None) -> None:
-        if self.search is not None and state is not None:
-            self.search.load_state_dict(state)
 
     def _field(self) -> CellField:
         """The present solution."""

@@ -3,7 +3,6 @@ decide.
 """
 
 import copy
-import math
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -14,30 +13,24 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jets import Jet
 from kanpinn.linalg.qr import TriangularFactor
-from kanpinn.loss.parameters import (
-    NO_FIT,
-    Measurements,
-    MisfitModel,
-    Parameters,
-    WithParameters,
-)
+from kanpinn.loss.parameters import Measurements, Parameters, WithParameters
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.spaces.cells.cells import require_cells
 from kanpinn.spaces.cells.problem import CellProblem, refuse_free_data
 from kanpinn.spaces.cells.system.cell_system import AnyTerm, CellSystem
 from kanpinn.spaces.cells.system.functions import CellField
+from kanpinn.tasks.parameter_search import NO_FIT, MisfitModel, ParameterSearch
 
 
 @dataclass(frozen=True, eq=False)
 class CellFit(MisfitModel):
     """The misfit of data by the solution in cells for some parameters.
 
-    parameters: their values, (K,). fields: the solution, (N, L, m). directions: its
-    derivatives by them, (N, L, K m), all fields of one parameter after the other.
+    fields: the solution, (N, L, m). directions: its derivatives by the parameters, (N, L, K m), all
+    fields of one parameter after the other.
     """
 
-    parameters: Tensor
     fields: Tensor
     directions: Tensor
 
@@ -83,14 +76,13 @@ def _rates(term: ResidualTerm, p: Points, u: Jet) -> Tensor:
     return -term.equation.rates(p, u)
 
 
-class ParameterSearch:
-    """Steps of the Levenberg–Marquardt method for the parameters, with the fields solved at each.
+class ParametersInCells:
+    """The unknown parameters of a solve in cells, with the fields solved at each step of a search.
 
     The derivatives of the fields by the parameters solve the linearised least-squares problem of
     the cells with other right-hand sides, by the same elimination. So a solution satisfies equation
     and conditions for all parameters, as far as cells can, and the data alone determine the
-    parameters. If the first search does not lead to a fit of the data, it begins again from other
-    values.
+    parameters.
 
     Args:
         residuals: the loss.
@@ -98,30 +90,22 @@ class ParameterSearch:
         seed: of other starts.
 
     Attributes:
+        search: that for the parameters.
         settled: whether the present parameters are those that fit the data, on the present cells.
         moved: whether the latest step has changed the parameters before they were settled.
         may_restart: whether other starts may be tried: only on the first cells, a limited number.
-        tried: the number of other starts so far.
-        best, best_loss: the parameters at the best end of a search, and its loss.
-        now: the latest accepted fit, from which a refused step is shortened; None if there is none.
-        damping: of the next step. idle: the number of steps in a row that did not lower the loss.
-        predicted: the loss after the latest step, to first order.
         left: the part of the loss that better cells leave, 0 before it is known.
 
     Raises:
         InputError: where there are no data.
 
-    Reference: Golub and Pereyra (1973), variable projection; Bard, Nonlinear parameter estimation
-    (1974), chapter 8.
+    Reference: Golub and Pereyra (1973), variable projection.
     """
 
-    starts = 8  # other starts that are tried
-    kept = tuple(
-        "settled moved damping idle tried may_restart predicted best best_loss left".split()
-    )
+    kept = ("settled", "moved", "may_restart", "left")
 
     def __init__(self, residuals: Residuals, problem: CellProblem, seed: int) -> None:
-        self.surrogate, self.problem, self.seed = residuals.surrogate, problem, seed
+        self.surrogate, self.problem = residuals.surrogate, problem
         self.network = require_cells(self.surrogate.network)
         constants, coefficient = self.network.constants, self.network.coefficient
         self.parameters = Parameters(constants, coefficient, self.surrogate)
@@ -130,32 +114,28 @@ class ParameterSearch:
             raise InputError(
                 "unknowns in cells need measurements, such as kp.Observed: there are none"
             )
-        self.settled, self.moved, self.tried, self.left = False, False, 0, 0.0
-        self.may_restart = self.network.constants is not None  # fields have no other start
-        self.best, self.best_loss = self.parameters.values, math.inf
-        self._begin()
-
-    def _begin(self) -> None:
-        """Begin a search from the present parameters."""
-        self.now: CellFit | None = None
-        self.damping, self.idle, self.predicted = 0.0, 0, math.inf
+        self.settled, self.moved, self.left = False, False, 0.0
+        self.may_restart = constants is not None  # fields have no other start
+        self.search = ParameterSearch[CellFit](self.parameters, seed, starts=8)
 
     def state_dict(self) -> dict[str, Any]:
         """The state, for a checkpoint."""
-        now = None if self.now is None else self.now.state_dict()
-        return {name: getattr(self, name) for name in self.kept} | {"now": now}
+        now = self.search.now and self.search.now.state_dict()
+        own = {name: getattr(self, name) for name in self.kept}
+        return own | {"search": self.search.state_dict(), "now": now}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take a state that `state_dict` has returned."""
         for name in self.kept:
             setattr(self, name, state[name])
-        self.now = None
-        if (now := state["now"]) is not None:
-            self.now = CellFit(**now | {"model": TriangularFactor(now["model"])})
+        self.search.load_state_dict(state["search"])
+        now = state["now"]
+        self.search.now = now and CellFit(**now | {"model": TriangularFactor(now["model"])})
 
     def on_new_tree(self) -> None:
         """Go on with other cells, from the same parameters."""
-        self.settled, self.may_restart, self.now = False, False, None
+        self.settled, self.may_restart = False, False
+        self.search.now, self.search.idle = None, 0
 
     def solved(
         self, system: CellSystem, before: Tensor, accuracy: float
@@ -178,7 +158,7 @@ class ParameterSearch:
         self._show(system, found.coefficients, directions)
         refuse_free_data(system, self.surrogate, self.data.terms)
         model, values = self.data.model(self.surrogate), self.parameters.values
-        fit = CellFit(model, self.data.rows, values, found.coefficients, directions)
+        fit = CellFit(values, model, self.data.rows, found.coefficients, directions)
         self.moved, near = False, 1e-2
         norms, change = system.norms, found.minus(about)
         change = norms.without_means(change, system.free_fields)
@@ -186,7 +166,7 @@ class ParameterSearch:
             if not system.is_linear(found):
                 return found, shares  # it is not yet the solution for these parameters
         fields = self._stepped(fit)
-        self._show(system, fields, (self.now or fit).directions)
+        self._show(system, fields, (self.search.now or fit).directions)
         return replace(found, coefficients=fields), shares
 
     def _stepped(self, fit: CellFit) -> Tensor:
@@ -195,47 +175,31 @@ class ParameterSearch:
         Returns:
             The fields after the step, (N, L, m).
         """
-        patience = 6
-        now, enough = (
-            self.now,
-            max(len(fit.parameters) * 0.2**2 * fit.variance, 1e-20 * self.data.spread),
-        )
-        lowered = now is None or fit.loss < now.loss - enough
-        self.idle = 0 if lowered else self.idle + 1
-        self.settled = self.idle >= patience
-        if now is not None and fit.loss > now.loss + enough:
-            fit, self.damping = now, max(10 * self.damping, 1e-2)
-        else:
-            expected = abs(fit.loss - self.predicted) <= max(0.1 * fit.loss, enough)
-            self.settled |= expected and fit.possible <= enough
-            if not self.settled:  # a longer step might leave the minimum
-                self.damping = self.damping / 10 if expected and self.damping > 1e-3 else 0.0
-            self.now = fit
-        if self.settled and self.may_restart and not self.data.fits(fit.loss):
-            return self._restarted(fit)
+        patience, search = 6, self.search
+        noise = max(len(fit.parameters) * fit.excess(0.2), 1e-20 * self.data.spread)
+        search.judge(fit, noise)
+        now = search.now
+        assert now is not None
+        ends = now is fit and search.expected and fit.possible <= noise
+        self.settled = ends or search.idle >= patience
+        if self.settled and self.may_restart and not self.data.fits(now.loss):
+            search.keep_best(now)
+            self.settled, self.moved = False, True
+            self.may_restart = search.begin_elsewhere()
+            self._assign(search.values)
+            return torch.zeros_like(fit.fields)
         self.moved = not self.settled
-        step = self.parameters.limited(fit.parameters, fit.model.damped().step(self.damping))
-        self.predicted = fit.model.loss(step)
-        self._assign(fit.parameters + step)
-        return fit.moved(step)
-
-    def _restarted(self, fit: CellFit) -> Tensor:
-        """Begin again from random values, or, if there were enough of them, from the best ones."""
-        if fit.loss < self.best_loss:
-            self.best, self.best_loss = fit.parameters, fit.loss
-        self._begin()
-        self.tried, self.settled, self.moved = self.tried + 1, False, True
-        if self.tried <= self.starts:
-            self._assign(self.parameters.random(self.seed, self.tried))
-        else:
-            self.may_restart = False
-            self._assign(self.best)
-        return torch.zeros_like(fit.fields)
+        step = search.step()
+        self._assign(now.parameters + step)
+        return now.moved(step)
 
     @property
     def words(self) -> str:
         """The present state, in words."""
-        return f"start {self.tried} of {self.starts} others" if self.tried else "numbers change"
+        search = self.search
+        return (
+            f"start {search.tried} of {search.starts} others" if search.tried else "numbers change"
+        )
 
     def verdict(self, status: str) -> str:
         """The status of a solve that has ended; status: the sentence on the fields."""

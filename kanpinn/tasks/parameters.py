@@ -17,13 +17,7 @@ from torch import Tensor
 from kanpinn._support.errors import CONVERGED, InputError, NumericalError, integer
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Jet, Linearised
-from kanpinn.loss.parameters import (
-    NO_FIT,
-    Measurements,
-    MisfitModel,
-    Parameters,
-    WithParameters,
-)
+from kanpinn.loss.parameters import Measurements, Parameters, WithParameters
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.layer import Sensitivities
@@ -35,6 +29,7 @@ from kanpinn.spaces.galerkin import System
 from kanpinn.spaces.jets_in_time import in_time
 from kanpinn.spaces.windows import Separable, Windows, require_windows
 from kanpinn.tasks.march import March, MarchStage
+from kanpinn.tasks.parameter_search import NO_FIT, MisfitModel, ParameterSearch
 from kanpinn.tasks.spline_march import SplineAttempt, SplineMarch
 from kanpinn.tasks.window import SimplifiedNewton, Window, newton_method, solve_window
 
@@ -212,11 +207,10 @@ class PathPiece:
 class Path(MisfitModel):
     """The solution for some parameters in all windows up to some time, and the misfit of data.
 
-    parameters: their values, (K,). pieces: the windows. size: the largest root mean square of the
-    solution. limited: whether the space does not resolve it to the tolerance.
+    pieces: the windows. size: the largest root mean square of the solution. limited: whether the
+    space does not resolve it to the tolerance.
     """
 
-    parameters: Tensor
     pieces: Sequence[PathPiece]
     size: float
     limited: bool
@@ -319,7 +313,7 @@ class ParametrisedMarch:
         self.give(require_windows(surrogate.network), found[0], torch.zeros_like(parameters))
         model = data.model(surrogate)
         finite = bool(model.factor.isfinite().all())
-        return Path(model, data.rows, parameters, *found) if finite else None
+        return Path(parameters, model, data.rows, *found) if finite else None
 
     def _marched(
         self, settings: March, until: float, most: float
@@ -505,58 +499,47 @@ class Shooting(Optimizer):
 
 
 class ShootingStage(Stage):
-    """The search for the parameters: steps of the Levenberg–Marquardt method.
+    """The search for the parameters, with the data of a growing time.
 
     Over a long time the misfit of data may have many minima; with the parameters of a shorter time
     the search starts near the right one.
 
     Attributes:
-        parameters: their present values, see `ParametrisedMarch`.
+        search: that for the parameters, see `ParametrisedMarch`.
         begin, end: the first moment, and the last one of all data.
         shortest: the end of the shortest time with enough data.
         reached: the end of the data that have been fitted; `begin` before there are any.
         until: that of the data that are fitted now.
         growth: by which the time is multiplied.
         fitted: the parameters that fit the data up to `reached`.
-        damping: of the next step. refused: the number of steps in a row that were not taken.
-        tried: the number of other starts so far.
-        best, best_loss: the parameters at the best end of a search with all data, and its loss.
         errors: of the parameters, by the march; None until the last march is made.
         fine: whether the tolerance is that of the last march.
-        now: the fit for the present parameters; None where it is to be made.
 
     Reference: Gábor and Banga, Robust and efficient parameter estimation in dynamic models of
     biological systems (2015), for the many minima.
     """
 
-    kept = (
-        *("parameters", "fitted", "damping", "refused", "tried", "best", "best_loss", "fine"),
-        *("errors", "reached", "until", "growth"),
-    )
+    kept = ("search", "fitted", "fine", "errors", "reached", "until", "growth")
+    damping = 0.1  # of the first step with other data
 
     def __init__(self, settings: Shooting, residuals: Residuals, seed: int) -> None:
-        self.settings, self.residuals, self.seed = settings, residuals, seed
+        self.settings, self.residuals = settings, residuals
         self.network = require_windows(residuals.surrogate.network)
         self.march = ParametrisedMarch(residuals)
         self.data, self.names = self.march.data, residuals.surrogate.domain.names
-        self.parameters = self.fitted = self.best = self.march.parameters.values
+        self.search = ParameterSearch[Path](self.march.parameters, seed, settings.starts)
         self.errors: Tensor | None = None
-        self.best_loss, self.tried, self.fine = math.inf, 0, False
+        self.fine = False
         times = torch.cat([self.data.times(term) for term in self.data.terms]).sort().values
-        few = min(2 * len(self.parameters), len(times)) - 1
+        few = min(2 * len(self.search.values), len(times)) - 1
         self.begin, self.end, self.shortest = self.march.begin, float(times[-1]), float(times[few])
         self._begin()
 
     def _begin(self) -> None:
         """Begin a search with an eighth of the whole time, or more if there are few data."""
-        self.reached, self.growth = self.begin, 2.0
+        self.reached, self.growth, self.fitted = self.begin, 2.0, self.search.values
         self.until = max(self.shortest, self.begin + (self.end - self.begin) / 8)
-        self._go_on(0.1)
-
-    def _go_on(self, damping: float) -> None:
-        """Fit the data up to `until`, from the present parameters."""
-        self.damping, self.fitted, self.refused = damping, self.parameters, 0
-        self.now: Path | None = None
+        self.search.begin(self.fitted, self.damping)
 
     @property
     def is_whole(self) -> bool:
@@ -581,59 +564,42 @@ class ShootingStage(Stage):
             return False
         else:
             self.until = max(self.shortest, (self.begin + self.until) / 2)
-        self.parameters = self.fitted
-        self._go_on(0.1)
+        self.search.begin(self.fitted, self.damping)
         return True
 
     def step(self) -> Step:
-        settings = self.settings.march(1.0 if self.fine else 100.0)
+        search, settings = self.search, self.settings.march(1.0 if self.fine else 100.0)
         until = self.march.end if self.fine else self.until
-        if self.now is None:
-            self.now = self.march.fit(settings, self.parameters, until, self.tried > 0)
-        if self.now is None:
+        if search.now is None:
+            search.judge(self.march.fit(settings, search.values, until, search.tried > 0))
+        if search.now is None:
             return self._failed()
         if self.fine and self.errors is None:  # the change is by the tolerance alone
-            self.errors = self.now.newton.abs()
-        if not self._is_done(self.now):
-            self._descend(self.now, settings, until)
-        self._show(self.now)
-        return self._judged(self.now)
+            self.errors = search.now.newton.abs()
+        if not self._is_done(search.now):
+            trial = search.now.parameters + search.step()
+            search.judge(self.march.fit(settings, trial, until, True, near=search.now))
+        self._show(search.now)
+        return self._judged(search.now)
 
     def _is_done(self, now: Path) -> bool:
         """Whether the fit is as good as is possible, or as is of use at present."""
-        if self.refused >= (3 if self.fine else 6):
+        idle = self.search.idle
+        if idle >= (3 if self.fine else 6):
             return True
         if self.errors is not None:  # of the march, which may be larger by far than a step
             close = bool((now.newton.abs() <= 1e-2 * self.errors).all())
-            small = 0.2 if self.refused else 0.02  # of the standard deviations
-            return close or now.possible <= small**2 * now.variance
+            return close or now.possible <= now.excess(0.2 if idle else 0.02)
         if self.is_whole:
-            return now.possible <= max(0.2**2 * now.variance, 1e-2 * now.loss * (self.refused > 0))
+            return now.possible <= max(now.excess(0.2), 1e-2 * now.loss * (idle > 0))
         spread = self.data.until(self.until).spread
         return now.possible <= max(0.05 * now.loss, 1e-6 * spread)
 
-    def _descend(self, now: Path, settings: March, until: float) -> None:
-        """Take a damped step, if it lowers the loss."""
-        step = now.model.damped().step(self.damping)
-        change = self.march.parameters.limited(now.parameters, step)
-        trial = self.march.fit(settings, now.parameters + change, until, True, near=now)
-        if trial is None or not trial.loss < now.loss:
-            self.damping, self.refused = max(10 * self.damping, 1e-4), self.refused + 1
-            return
-        predicted = now.loss - now.model.loss(change)
-        ratio = (now.loss - trial.loss) / predicted if predicted > 0 else 1.0
-        if ratio > 0.75:
-            self.damping = self.damping / 10 if self.damping > 1e-8 else 0.0
-        elif ratio < 0.25:
-            self.damping = 4 * max(self.damping, 1e-4)
-        self.refused, self.now, self.parameters = 0, trial, trial.parameters
-
     def _judged(self, now: Path) -> Step:
         """The result of a step; what comes next is chosen."""
-        whole, finished = self.fine or self.is_whole, None
+        whole, finished, damping = self.fine or self.is_whole, None, self.search.damping
         data = "all data" if whole else f"data up to {self.names[-1]} = {self.until:.4g}"
         words = f"{data}, {len(now.pieces)} windows"
-        fits = self.data.until(self.until).fits(now.loss)
         if self._is_done(now):
             if self.fine and not self.data.fits(now.loss):
                 finished = NO_FIT
@@ -644,40 +610,38 @@ class ShootingStage(Stage):
                 )
             elif self.fine:
                 finished = CONVERGED
-            elif not fits:
+            elif not self.data.until(self.until).fits(now.loss):
                 return self._failed(now)
             elif self.is_whole:
                 self._refine()
             else:
-                self.reached = self.until
+                self.reached, self.fitted = self.until, now.parameters
                 self._lengthen(min(2.0, self.growth**2))
-                self._go_on(self.damping)
-        notes = {"windows": float(len(now.pieces)), "damping": self.damping}
+                self.search.begin(now.parameters, damping)
+        notes = {"windows": float(len(now.pieces)), "damping": damping}
         return Step(now.loss, 1, finished, notes, words)
 
     def _refine(self) -> None:
         """Make the march to the tolerance."""
         self.fine = True
-        self._go_on(0.0)
+        self.search.begin(self.search.values)
 
     def _failed(self, now: Path | None = None) -> Step:
         """Go on with fewer data or, if the search has failed, from another start."""
-        loss, most = self.data.until(self.until).spread, self.settings.starts
+        search, loss = self.search, self.data.until(self.until).spread
         loss = loss if now is None else now.loss
         if self.fine:
             return Step(loss, finished="stopped: no march with the tolerance fits the data")
-        if now is not None and self.is_whole and loss < self.best_loss:
-            self.best, self.best_loss = self.parameters, loss
+        if now is not None and self.is_whole:
+            search.keep_best(now)
         if self._shorten():
             return Step(loss, words=f"fewer data, up to {self.names[-1]} = {self.until:.4g}")
-        if self.tried < most:
-            self.tried += 1
-            self.parameters = self.march.parameters.random(self.seed, self.tried)
+        if search.begin_elsewhere():
             self._begin()
-            return Step(loss, words=f"the data are not fitted: start {self.tried} of {most} others")
-        if math.isinf(self.best_loss):
+            start = f"start {search.tried} of {search.starts} others"
+            return Step(loss, words=f"the data are not fitted: {start}")
+        if math.isinf(search.best_loss):
             return Step(loss, finished=NO_FIT)
-        self.parameters = self.best
         self._refine()
         return Step(loss, words="no start leads to a fit of the data: the best end is kept")
 

@@ -603,7 +603,7 @@ def problem_in_cells(residuals: Residuals) -> CellProblem:
     parameters = Parameters(network.constants, network.coefficient, surrogate)
     own = network.own_fields
     if parameters.layers:
-        loss = [one for one in loss if not one.measured]  # `ParameterSearch` takes the data
+        loss = [one for one in loss if not one.measured]  # `ParametersInCells` takes the data
         loss = [
             replace(one, equation=WithParameters(one.equation, parameters))
             if isinstance(one, ResidualTerm) and not is_mean(one)
