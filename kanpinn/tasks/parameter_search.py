@@ -1,0 +1,143 @@
+"""The search for unknown parameters by the Levenberg–Marquardt method, from several starts."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+from torch import Tensor
+
+from kanpinn.linalg.qr import TriangularFactor
+from kanpinn.loss.parameters import Parameters
+
+NO_FIT = "stopped: no start leads to a fit of the data"
+
+
+@dataclass(frozen=True, eq=False)
+class MisfitModel:
+    """The Gauss–Newton model of the misfit of data, for changes of the parameters.
+
+    Args:
+        parameters: their values, (K,).
+        model: ‖R d + z‖² is the loss of the data for a change d of the parameters, to first order.
+        rows: the number of data.
+    """
+
+    parameters: Tensor
+    model: TriangularFactor
+    rows: int
+
+    @property
+    def loss(self) -> float:
+        return self.model.loss()
+
+    @cached_property
+    def newton(self) -> Tensor:
+        """The undamped step of the parameters, (K,)."""
+        return self.model.damped().step(0.0)
+
+    @property
+    def possible(self) -> float:
+        """By how much it would lower the loss, to first order."""
+        return self.loss - self.model.loss(self.newton)
+
+    def excess(self, deviations: float) -> float:
+        """The excess of the loss over its minimum some standard deviations of the parameters away.
+
+        The variance is the mean square of the data's misfit by degrees of freedom.
+        """
+        return deviations**2 * self.loss / max(self.rows - len(self.newton), 1)
+
+
+Fit = TypeVar("Fit", bound=MisfitModel)
+
+
+class ParameterSearch(Generic[Fit]):
+    """The search for the parameters that fit data best, by the Levenberg–Marquardt method.
+
+    A fit for new parameters is judged by its loss, compared with the latest accepted fit and with
+    the loss that this has predicted. Where a search ends without a fit, it begins again from random
+    values, and the best end is kept.
+
+    Args:
+        parameters: the parameters, whose present values are the first start.
+        seed: of the random starts.
+        starts: the largest number of random starts.
+
+    Attributes:
+        values: the parameters of the latest accepted fit, or of the start, (K,).
+        now: the latest accepted fit; None if there is none.
+        damping: of the next step.
+        idle: the number of fits in a row that have not lowered the loss.
+        predicted: the loss after the latest step, to first order.
+        expected: whether the latest accepted fit has the predicted loss.
+        tried: the number of random starts so far.
+        best, best_loss: the parameters at the best end of a search, and its loss.
+
+    Reference: Bard, Nonlinear parameter estimation (1974), chapter 8; Moré, The Levenberg–Marquardt
+    algorithm (1978).
+    """
+
+    kept = ("values", "damping", "idle", "predicted", "expected", "tried", "best", "best_loss")
+    now: Fit | None
+
+    def __init__(self, parameters: Parameters, seed: int, starts: int) -> None:
+        self.parameters, self.seed, self.starts, self.tried = parameters, seed, starts, 0
+        self.best, self.best_loss = parameters.values, math.inf
+        self.begin(self.best)
+
+    def begin(self, values: Tensor, damping: float = 0.0) -> None:
+        """Begin a search from some values, (K,)."""
+        self.values, self.damping, self.now = values, damping, None
+        self.idle, self.predicted, self.expected = 0, math.inf, False
+
+    def judge(self, fit: Fit | None, noise: float = 0.0) -> None:
+        """Accept or refuse a fit for the parameters after a step, or for those of the start.
+
+        Args:
+            fit: the fit; None where there is no solution for these parameters.
+            noise: changes of the loss up to this size do not count.
+        """
+        now, large, small = self.now, 1e-2, 1e-3  # dampings
+        if fit is None or (now is not None and fit.loss > now.loss + noise):
+            self.damping, self.idle = max(10 * self.damping, large), self.idle + 1
+            return
+        self.expected = abs(fit.loss - self.predicted) <= max(0.1 * fit.loss, noise)
+        if now is not None:
+            gain, promised = now.loss - fit.loss, now.loss - self.predicted
+            self.idle = 0 if gain > noise else self.idle + 1
+            if self.expected or gain > 0.75 * promised:
+                self.damping = self.damping / 10 if self.damping > small else 0.0
+            elif gain < 0.25 * promised:
+                self.damping = 4 * max(self.damping, 1e-4)
+        self.now, self.values = fit, fit.parameters
+
+    def step(self) -> Tensor:
+        """The next change of the parameters of the latest accepted fit, (K,)."""
+        assert self.now is not None
+        step = self.now.model.damped().step(self.damping)
+        step = self.parameters.limited(self.now.parameters, step)
+        self.predicted = self.now.model.loss(step)
+        return step
+
+    def keep_best(self, fit: Fit) -> None:
+        """Keep the parameters of a fit at the end of a search if it is the best end so far."""
+        if fit.loss < self.best_loss:
+            self.best, self.best_loss = fit.parameters, fit.loss
+
+    def begin_elsewhere(self, damping: float = 0.0) -> bool:
+        """Begin again from random values; if there were enough, False, and from the best end."""
+        if goes_on := self.tried < self.starts:
+            self.tried += 1
+            self.begin(self.parameters.random(self.seed, self.tried), damping)
+        else:
+            self.begin(self.best, damping)
+        return goes_on
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state but for the latest fit, for a checkpoint."""
+        return {name: getattr(self, name) for name in self.kept}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take a state that `state_dict` has returned."""
+        vars(self).update(state)
