@@ -22,16 +22,23 @@ from common import script
 from common.script import PROBLEMS, solve_job
 from numpy import ndarray
 from numpy.polynomial.legendre import leggauss
-from skfem import BilinearForm, CellBasis, ElementTriP4, ElementVector, condense, solve
+from skfem import (
+    BilinearForm,
+    CellBasis,
+    ElementTriP4,
+    ElementVector,
+    MappingIsoparametric,
+    condense,
+    solve,
+)
 from skfem.helpers import ddot, sym_grad, trace
 
 import kanpinn as kp
 from kanpinn.accuracy.references.finite_elements import (
-    EdgeRule,
     FiniteElements,
     PlanarMesh,
     curved,
-    mapping_of,
+    edge_points,
     mesh_of,
 )
 from kanpinn.geometry import Planar, Points
@@ -72,7 +79,7 @@ def plane_stress(
     """
     mesh = mesh_of(domain, size)
     triangles = curved(mesh)
-    mapping = mapping_of(triangles)
+    mapping = MappingIsoparametric(triangles, ElementTriP4())
     element = ElementVector(ElementTriP4())
     basis = CellBasis(triangles, element, mapping=mapping, intorder=10)
 
@@ -102,10 +109,10 @@ def _pull(mesh: PlanarMesh, basis: CellBasis, loaded: str, load: float) -> ndarr
     total = numpy.zeros(basis.N)
     for number, curve in enumerate(mesh.curves):
         if curve.name == loaded:
-            rule = EdgeRule.on(mesh, basis, number, share)
-            phi = numpy.array([basis.elem.lbasis(rule.places, i)[0] for i in range(basis.Nbfun)])
-            work = -load * numpy.einsum("ieq,eq->ie", phi, weights * rule.speeds)
-            numpy.add.at(total, basis.element_dofs[:, rule.cells], work)
+            cells, places, _, speeds = edge_points(mesh, basis, number, share)
+            phi = numpy.array([basis.elem.lbasis(places, i)[0] for i in range(basis.Nbfun)])
+            work = -load * numpy.einsum("ieq,eq->ie", phi, weights * speeds)
+            numpy.add.at(total, basis.element_dofs[:, cells], work)
     return total
 
 

@@ -1,7 +1,7 @@
 """Methods of gradients: Adam and L-BFGS of torch.optim, and self-scaled Broyden methods."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -210,8 +210,16 @@ def updated(inverse: Tensor | None, s: Tensor, y: Tensor, curvature: float) -> T
         return inverse
     h_y = y if inverse is None else inverse @ y
     yhy = float(y @ h_y)
-    phi, tau = _scaling(curvature / ys, yhy / ys, len(s), inverse is None)
+    b, h = curvature / ys, yhy / ys
+    a = max(b * h - 1, 1e-14)  # >= 0 by Cauchy and Schwarz
+    rho = min(1.0, h / ((1 + a) * (1 + math.sqrt(a / (1 + a)))))  # h (1 - c), c² = a / (1 + a)
+    theta = max((rho - 1) / a, min(1 / rho, (1 - b) / b))
+    sigma = 1 + a * theta
+    phi = (1 - theta) / sigma  # of Broyden's class for the inverse (1: BFGS, 0: DFP)
+    scale, power = min(1.0, 1 / b), sigma ** (-1 / max(len(s) - 1, 1))
+    tau = min(scale * power, sigma) if theta <= 0 else scale * min(power, 1 / theta)
     if inverse is None:
+        tau = h / sigma
         inverse = torch.eye(len(s), dtype=s.dtype, device=s.device)
     across = -phi / (ys * tau)
     small = s.new_tensor(
@@ -219,19 +227,6 @@ def updated(inverse: Tensor | None, s: Tensor, y: Tensor, curvature: float) -> T
     )
     both = torch.stack([s, h_y], dim=1)
     return inverse.addmm_(both @ small, both.T, beta=1 / tau)
-
-
-def _scaling(b: float, h: float, n: int, first: bool) -> tuple[float, float]:
-    """Return φ of Broyden's class for the inverse (1: BFGS, 0: DFP), and τ, the Hessian's scale."""
-    a = max(b * h - 1, 1e-14)  # >= 0 by Cauchy and Schwarz
-    rho = min(1.0, h / ((1 + a) * (1 + math.sqrt(a / (1 + a)))))  # h (1 - c), c² = a / (1 + a)
-    theta = max((rho - 1) / a, min(1 / rho, (1 - b) / b))
-    sigma = 1 + a * theta
-    phi = (1 - theta) / sigma
-    if first:
-        return phi, h / sigma
-    scale, power = min(1.0, 1 / b), sigma ** (-1 / max(n - 1, 1))
-    return phi, min(scale * power, sigma) if theta <= 0 else scale * min(power, 1 / theta)
 
 
 @dataclass(frozen=True)
@@ -291,7 +286,11 @@ def strong_wolfe(
         rounding = math.isfinite(high.loss) and fall <= 1e-15 * abs(low.loss)
         if rounding or abs(high.length - low.length) <= 1e-12 * low.length:
             break
-        length = _between(low, high)
+        # The minimum of the cubic through both trials, at least 10 % away from the ends.
+        left, right = sorted((low.length, high.length))
+        margin, found = 0.1 * (right - left), _cubic_minimum(low, high)
+        length = (left + right) / 2 if found is None else found
+        length = min(max(length, left + margin), right - margin)
     best = min(trials, key=lambda each: each.loss if math.isfinite(each.loss) else math.inf)
     return best if best.loss < start.loss else None
 
@@ -301,16 +300,6 @@ def _beyond(before: LinePoint, last: LinePoint) -> float:
     found = _cubic_minimum(before, last)
     most, least = 10 * last.length, 2 * last.length
     return most if found is None or found < before.length else min(max(found, least), most)
-
-
-def _between(low: LinePoint, high: LinePoint) -> float:
-    """Return the minimum of the cubic through both trials, at least 10 % away from the ends."""
-    left, right = sorted((low.length, high.length))
-    found = _cubic_minimum(low, high)
-    if found is None:
-        return (left + right) / 2
-    margin = 0.1 * (right - left)
-    return min(max(found, left + margin), right - margin)
 
 
 def _cubic_minimum(a: LinePoint, b: LinePoint) -> float | None:
@@ -407,45 +396,32 @@ class SSBroydenStage(Stage):
         self.factors: list[float] = []
 
     def step(self) -> Step:
-        evaluations = 0
+        """Take a quasi-Newton step, or a gradient step if that one does not lower the loss."""
+        evaluations, finished, moved = 0, None, False
         if self._moved() or self.gradient is None:
             self.loss, self.gradient = self._evaluate()
             evaluations = 1
-        spent, finished = self._iterate()
+        while not (moved or finished):
+            gradient, first = self.gradient, self.inverse is None
+            direction = -gradient if self.inverse is None else -(self.inverse @ gradient)
+            if (slope := float(direction @ gradient)) < 0:
+                spent, moved = self._search(direction, slope)
+                evaluations += spent
+            if moved:
+                continue
+            self.inverse = None
+            if first and not bool(gradient.any()):
+                independent = self.residuals.are_squares and self.loss > 0
+                finished = INDEPENDENT if independent else CONVERGED
+            elif first:
+                what = "no step against the gradient lowers the loss"
+                finished = f"stopped: {what}, which is down to rounding"
         self.count += 1
-        spent += self._follow()
+        evaluations += self._follow()
         if finished is None and self.count % 50 == 0:
             finished = CONVERGED if self.loss > self.mark * (1 - self.settings.tolerance) else None
             self.mark = self.loss
-        return Step(self.loss, evaluations + spent, finished)
-
-    def _iterate(self) -> tuple[int, str | None]:
-        """Take a quasi-Newton step, or a gradient step if that one does not lower the loss.
-
-        Returns:
-            The number of evaluations, and the status if no step lowers the loss, else None.
-        """
-        spent = 0
-        while True:
-            assert self.gradient is not None
-            inverse = self.inverse
-            direction = -self.gradient if inverse is None else -(inverse @ self.gradient)
-            slope = float(direction @ self.gradient)
-            if slope < 0:
-                evaluations, moved = self._search(direction, slope)
-                spent += evaluations
-                if moved:
-                    return spent, None
-            if inverse is None:
-                return spent, self._verdict()
-            self.inverse = None
-
-    def _verdict(self) -> str:
-        assert self.gradient is not None
-        if not bool(self.gradient.any()):
-            independent = self.residuals.are_squares and self.loss > 0
-            return INDEPENDENT if independent else CONVERGED
-        return "stopped: no step against the gradient lowers the loss, which is down to rounding"
+        return Step(self.loss, evaluations, finished)
 
     def _moved(self) -> bool:
         """Return whether points or factors of the terms have changed since the last evaluation.
@@ -455,7 +431,8 @@ class SSBroydenStage(Stage):
         terms = self.residuals.terms
         points = [term.points.coords for term in terms]
         factors = [term.factor for term in terms]
-        moved = not _same(points, self.points)
+        moved = len(points) != len(self.points)
+        moved = moved or not all(map(torch.equal, points, self.points))
         if moved:
             self.mark = math.inf
         moved = moved or factors != self.factors
@@ -529,7 +506,3 @@ class SSBroydenStage(Stage):
         self.inverse = None if self.inverse is None else self.inverse.to(device)
         self.gradient = None if self.gradient is None else self.gradient.to(device)
         self.points = [tensor.to(device) for tensor in self.points]
-
-
-def _same(these: Sequence[Tensor], those: Sequence[Tensor]) -> bool:
-    return len(these) == len(those) and all(map(torch.equal, these, those))

@@ -262,7 +262,7 @@ class LeastSquaresStage(Stage):
         self.begun = True
         words = [f"rank {done.rank} of {done.columns}"]
         finished = CONVERGED if done.linear or done.stationary else None
-        if done.rank == 0:
+        if not done.rank:
             finished = INDEPENDENT
         elif not done.share:
             words.append("no step taken")

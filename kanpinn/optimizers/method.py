@@ -69,22 +69,20 @@ def dense_cost(residuals: Residuals, layers: Sequence[Layer], *, damped: bool) -
     entries = sum(int(torch.count_nonzero(j)) for j in rows)
     if entries < 0.25 * sum(j.numel() for j in rows):
         return None
-    total = part * sum(len(j) for j in rows)
     size = min(width, 256)
-    generator = torch.Generator().manual_seed(0)
+    generator, larger = torch.Generator().manual_seed(0), (width / size) ** 3
     block = torch.randn(3 * size, size, generator=generator, dtype=torch.float64).to(rows[0])
-    folds = max(1.0, total / (2 * width))  # of 2 p new rows below the p rows of R
-    seconds += folds * (width / size) ** 3 * _timed(lambda: torch.linalg.qr(block, mode="r"))
-    square, right = block[:size], block[:size, :1]
+    # Folds of 2 p new rows below the p rows of R.
+    folds = max(1.0, part * sum(len(j) for j in rows) / (2 * width))
+    seconds += folds * larger * _timed(lambda: torch.linalg.qr(block, mode="r"))
+    square, right, held = block[:size], block[:size, :1], 6 * width**2  # matrices at a time
     if damped:
         seconds *= 1.5  # for the losses at trial steps
-        decompose = _timed(lambda: torch.linalg.svd(square))
+        seconds += larger * _timed(lambda: torch.linalg.svd(square))
+        held = 8 * width**2
     else:
-        decompose = _timed(lambda: torch.linalg.lstsq(square, right, driver="gelsd"))
-    held = 8 if damped else 6  # matrices (p, p) that are in memory together
-    return StepCost(
-        seconds + (width / size) ** 3 * decompose, held * width**2 * block.element_size()
-    )
+        seconds += larger * _timed(lambda: torch.linalg.lstsq(square, right, driver="gelsd"))
+    return StepCost(seconds, held * block.element_size())
 
 
 def _few(residuals: Residuals) -> tuple[Residuals, float]:

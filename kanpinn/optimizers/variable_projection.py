@@ -50,12 +50,6 @@ class Projection:
         """θ, the coefficients of all layers but the output layer, (p,)."""
         return get_coefficients(self.network.layers[:-1])
 
-    def zero(self) -> float:
-        """Set the output layer to zero; return the loss, to which others are compared."""
-        for layer in self.network.output_layers:
-            layer.coefficients.detach().zero_()
-        return self.residuals.loss()
-
     @property
     def outer(self) -> Tensor:
         """c, the output layer's coefficients, (q,)."""
@@ -152,10 +146,9 @@ class Projection:
         It comes from the factor [R₁₁, R₁₂; 0, R₂₂] of [J_output, J_inner, r]: its rows are R₂₂ and
         the part of R₁₂ that is orthogonal to the range of R₁₁, if R₁₁ is singular.
         """
-        split = self.inner.numel()
+        split, outputs = len(self.inner), len(self.outer)
         rows = self.residuals.rows(self.network.all_layers)
         factor = fold((j.roll(-split, dims=1), r) for j, r in rows).factor
-        outputs = get_coefficients(self.network.output_layers).numel()
         left, upper = factor[:outputs, :outputs], factor[:outputs, outputs:]
         remains = torch.cat([outside_range(left, upper), factor[outputs:, outputs:]])
         return TriangularFactor(torch.linalg.qr(remains, mode="r").R)
@@ -278,14 +271,7 @@ class VariableProjectionStage(Stage):
         self._projection: Projection | None = None
 
     def step(self) -> Step:
-        phases = {
-            "screen": self._screen,
-            "follow": self._follow,
-            "prune": self._prune,
-            "enter": self._enter,
-            "polish": self._polish,
-        }
-        done = phases[self.phase]()
+        done: Step = getattr(self, f"_{self.phase}")()
         self.taken += 1
         if self.taken < self.settings.steps or self.phase not in ("screen", "follow"):
             return done
@@ -334,7 +320,9 @@ class VariableProjectionStage(Stage):
         if self.round == 0:
             self.network.reset_output(settings.coarse)
             self.points = 6 * self.network.parameter_count  # with fewer, wrong starts arrive
-            self.zero = self.projection.zero()
+            layers = self.network.output_layers
+            set_coefficients(layers, torch.zeros_like(get_coefficients(layers)))
+            self.zero = self.projection.residuals.loss()
         tried: list[tuple[float, Tensor]] = []
         while not tried and self.round < settings.rounds:
             drawn = [self.random_start() for _ in range(settings.starts)]
@@ -344,10 +332,7 @@ class VariableProjectionStage(Stage):
             self.zero = tried[0][0]  # the loss at u = 0 is not finite, for example log u
         tried.sort(key=lambda start: start[0])
         self.waiting = [inner for _, inner in tried[: settings.follow]]
-        if tried:
-            self._next_start()
-        else:
-            self._end_search()
+        self._next_start()
         return self._report(self.drawn - begun)
 
     def random_start(self) -> tuple[float, Tensor]:
@@ -360,10 +345,20 @@ class VariableProjectionStage(Stage):
         return self.projection(self.projection.inner), self.projection.inner
 
     def _next_start(self) -> None:
-        """Set the network to the next waiting start and begin a descent from it."""
-        inner, *self.waiting = self.waiting
-        self._begin(self.projection(inner))
-        self.phase = "follow"
+        """Begin a descent from the next waiting start or, without any, from the best descent's end.
+
+        Raises:
+            LinAlgError: if no start had a finite loss.
+        """
+        if self.waiting:
+            start, self.phase = self.waiting.pop(0), "follow"
+        elif self.best is not None:
+            start, self.phase = self.best, "prune" if self.settings.prune else "enter"
+        else:
+            raise torch.linalg.LinAlgError(  # type: ignore[attr-defined]
+                f"the residual has no finite number from any of {self.drawn} random starts"
+            )
+        self._begin(self.projection(start))
 
     def _follow(self) -> Step:
         """Take one step from the present start; go to the next start if it stalls."""
@@ -374,26 +369,12 @@ class VariableProjectionStage(Stage):
         if stalled or arrived:
             if self.loss < self.best_loss:
                 self.best_loss, self.best = self.loss, self.projection.inner
-            if arrived or not (self.waiting or self.round < settings.rounds):
-                self._end_search()
-            elif self.waiting:
+            self.waiting = [] if arrived else self.waiting
+            if arrived or self.waiting or self.round >= settings.rounds:
                 self._next_start()
             else:
                 self.phase = "screen"
         return done
-
-    def _end_search(self) -> None:
-        """Set the network to the end of the best descent.
-
-        Raises:
-            LinAlgError: if no start had a finite loss.
-        """
-        if self.best is None:
-            raise torch.linalg.LinAlgError(  # type: ignore[attr-defined]
-                f"the residual has no finite number from any of {self.drawn} random starts"
-            )
-        self._begin(self.projection(self.best))
-        self.phase = "prune" if self.settings.prune else "enter"
 
     def _prune(self) -> Step:
         """Remove one hidden unit and descend; restore it if the loss grows more than fourfold."""

@@ -305,8 +305,8 @@ def curved(mesh: PlanarMesh) -> CurvedTriangles:
 
     Reference: Szabó & Babuška, Finite element analysis (1991), section 6.3.
     """
-    made = CurvedTriangles.from_mesh(mesh.triangles)
-    shares = _shares(ElementTriP4())
+    made, nodes = CurvedTriangles.from_mesh(mesh.triangles), ElementTriP4().doflocs
+    shares = np.stack([1 - nodes.sum(axis=1), *nodes.T])  # barycentric coordinates, (3, nodes)
     for number, curve in enumerate(mesh.curves):
         if curve.straight:
             continue
@@ -316,55 +316,32 @@ def curved(mesh: PlanarMesh) -> CurvedTriangles:
         start, stop = (mesh.triangles.p[:, mesh.triangles.t[i, cells], None] for i in (a, b))
         chord = start + s * (stop - start)
         moves = one * other / (s * (1 - s)) * (projected(curve, chord) - chord)
-        nodes = made.dofs.element_dofs[:, cells].T
         for axis in range(2):
-            np.add.at(made.doflocs[axis], nodes, moves[axis])
+            np.add.at(made.doflocs[axis], made.dofs.element_dofs[:, cells].T, moves[axis])
     return made
 
 
-def mapping_of(triangles: CurvedTriangles) -> MappingIsoparametric:
-    """Return the map from the reference triangle to the curved ones."""
-    return MappingIsoparametric(triangles, ElementTriP4())
+def edge_points(
+    mesh: PlanarMesh, basis: CellBasis, number: int, s: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, Points, np.ndarray]:
+    """Return the points at shares s (q,) of each boundary edge on a curve.
 
-
-def _shares(element: Element) -> np.ndarray:
-    """Return the barycentric coordinates of an element's nodes, (3, nodes)."""
-    nodes = element.doflocs
-    return np.stack([1 - nodes.sum(axis=1), *nodes.T])
-
-
-@dataclass(frozen=True, eq=False)
-class EdgeRule:
-    """Points on the boundary edges of one curve.
-
-    Args:
-        cells: the triangle of each edge, (e,).
-        places: the points in the reference triangle, (2, e, q).
-        points: the points with outward normals, e q of them.
-        speeds: the length of an edge's tangent there, (e, q).
+    Returns:
+        The triangle of each edge, (e,); the points in the reference triangle, (2, e, q); the points
+        with outward normals, e q of them; the length of the edge's tangent there, (e, q).
     """
-
-    cells: np.ndarray
-    places: np.ndarray
-    points: Points
-    speeds: np.ndarray
-
-    @staticmethod
-    def on(mesh: PlanarMesh, basis: CellBasis, number: int, s: np.ndarray) -> "EdgeRule":
-        """Return the points at shares s (q,) of each edge on a curve."""
-        cells, a, b = mesh.sides(number)
-        places = CORNERS[a, None] * (1 - s)[:, None] + CORNERS[b, None] * s[:, None]
-        places = np.moveaxis(places, 2, 0)
-        x, frame = basis.mapping.F(places, cells), basis.mapping.DF(places, cells)
-        along = np.einsum("ijeq,ej->ieq", frame, CORNERS[b] - CORNERS[a])
-        speeds = np.linalg.norm(along, axis=0)
-        across = np.stack([along[1], -along[0]]) * np.sign(
-            np.linalg.det(np.moveaxis(frame, (0, 1), (2, 3)))
-        )
-        coords, normals = (
-            torch.from_numpy(part.reshape(2, -1).T.copy()) for part in (x, across / speeds)
-        )
-        return EdgeRule(cells, places, Points(coords, mesh.curves[number].names, normals), speeds)
+    cells, a, b = mesh.sides(number)
+    places = CORNERS[a, None] * (1 - s)[:, None] + CORNERS[b, None] * s[:, None]
+    places = np.moveaxis(places, 2, 0)
+    x, frame = basis.mapping.F(places, cells), basis.mapping.DF(places, cells)
+    along = np.einsum("ijeq,ej->ieq", frame, CORNERS[b] - CORNERS[a])
+    speeds = np.linalg.norm(along, axis=0)
+    outward = np.sign(np.linalg.det(np.moveaxis(frame, (0, 1), (2, 3)))) / speeds
+    coords, normals = (
+        torch.from_numpy(part.reshape(2, -1).T.copy())
+        for part in (x, outward * np.stack([along[1], -along[0]]))
+    )
+    return cells, places, Points(coords, mesh.curves[number].names, normals), speeds
 
 
 @dataclass(frozen=True)
@@ -380,26 +357,6 @@ class CurveCondition:
     equation: ResidualFunction
     what: str
     essential: bool
-
-    def values(self, p: Points) -> np.ndarray:
-        """Return the values (n,) that an essential condition prescribes at n points."""
-        found = _read(self.equation, p, self.what)
-        return (-found.rest / found.zeroth).numpy()
-
-    def flux(self, p: Points, second: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Return α and g, (n,) each, of the condition a ∇u · n + α u = g; second: a, (n, 2, 2).
-
-        Raises:
-            InputError: if the condition has another derivative than the conormal a ∇u · n.
-        """
-        found = _read(self.equation, p, self.what)
-        factor = flux_factor(found, second, p)
-        if factor is None:
-            raise InputError(
-                f"{self.what}: finite elements need the flux through the boundary, which belongs "
-                "to the equation, got another derivative"
-            )
-        return (found.zeroth / factor).numpy(), (-found.rest / factor).numpy()
 
 
 @dataclass(frozen=True)
@@ -444,8 +401,16 @@ def fem_conditions(problem: Problem, domain: Planar) -> FEMConditions:
                 if on[number] is not None:
                     raise InputError(f"two conditions hold on {piece.name!r}, which has one")
                 equation = partial(condition.stacked_residual, problem.fields, what)
-                essential = _is_essential(equation, domain.curves[number], what)
-                on[number] = CurveCondition(equation, what, essential)
+                t = (torch.arange(16, dtype=torch.float64) + 0.5) / 16
+                here = _read(equation, domain.curves[number].points_at(t), what)
+                flux, essential = here.first.norm(dim=1) > 0, bool((here.zeroth != 0).all())
+                if not bool(flux.all()):
+                    if bool(flux.any()) or bool((here.second != 0).any()) or not essential:
+                        raise InputError(
+                            f"{what}: finite elements need either the values or the flux on the "
+                            "whole of a piece"
+                        )
+                on[number] = CurveCondition(equation, what, essential=not bool(flux.any()))
     if None in on:
         free = domain.curves[on.index(None)].name
         raise InputError(f"no condition holds on {free!r}: finite elements need one on each piece")
@@ -460,20 +425,6 @@ def _numbers(piece: Piece, domain: Planar) -> list[int]:
     if not same:
         raise InputError(f"a condition holds on {piece.name!r}, which is no piece of the boundary")
     return same
-
-
-def _is_essential(equation: ResidualFunction, curve: Curve, what: str) -> bool:
-    """Return True if the condition on a curve prescribes values, tested at 16 of its points."""
-    t = (torch.arange(16, dtype=torch.float64) + 0.5) / 16
-    here = _read(equation, curve.points_at(t), what)
-    flux = here.first.norm(dim=1) > 0
-    if bool(flux.all()):
-        return False
-    if bool(flux.any()) or bool((here.zeroth == 0).any()) or bool((here.second != 0).any()):
-        raise InputError(
-            f"{what}: finite elements need either the values or the flux on the whole of a piece"
-        )
-    return True
 
 
 class FiniteElements(Reference):
@@ -559,23 +510,25 @@ def finite_element_solution(
             that nothing fixes, or if a mean is given although the solution is unique without it.
     """
     triangles = curved(mesh)
-    order, mapping = 2 * degree + 1, mapping_of(triangles)
-    basis = CellBasis(triangles, ELEMENTS[degree](), mapping=mapping, intorder=order)
+    mapping = MappingIsoparametric(triangles, ElementTriP4())
+    basis = CellBasis(triangles, ELEMENTS[degree](), mapping=mapping, intorder=2 * degree + 1)
     matrix, right = _inside(problem, basis)
     known: dict[int, float] = {}
     for number, condition in enumerate(conditions.on):
         if condition.essential:
-            known |= _prescribed(condition, mesh, basis, number)
+            facets = mesh.triangles.boundary_facets()[mesh.owners == number]
+            dofs = basis.get_dofs(facets).flatten()
+            nodes = torch.from_numpy(basis.doflocs[:, dofs].T.copy())
+            given = _read(condition.equation, Points(nodes, problem.domain.names), condition.what)
+            known |= dict(zip(dofs.tolist(), (-given.rest / given.zeroth).tolist(), strict=True))
         else:
             more, flux = _natural(problem, condition, mesh, basis, number)
             matrix, right = matrix + more, right + flux
     mean = None
     if conditions.mean is not None or problem.free_constant:
         value = conditions.mean.value if conditions.mean is not None else 0.0
-        mean = _integral.assemble(basis), float(value)
-    fixed = np.array(list(known), dtype=int)
-    values = np.array(list(known.values()), dtype=float)
-    return FiniteElements(mesh, basis, _solved(matrix, right, fixed, values, mean))
+        mean = _load.assemble(basis, rest=1.0), float(value)
+    return FiniteElements(mesh, basis, _solved(matrix, right, known, mean))
 
 
 @BilinearForm
@@ -588,11 +541,6 @@ def _form(u: Any, v: Any, w: Any) -> Any:
 @LinearForm
 def _load(v: Any, w: Any) -> Any:
     return w.rest * v
-
-
-@LinearForm
-def _integral(v: Any, w: Any) -> Any:
-    return 1.0 * v
 
 
 def _inside(problem: Problem, basis: CellBasis) -> tuple[csc_array, np.ndarray]:
@@ -623,13 +571,25 @@ def _slope(columns: Tensor, coords: Tensor, axis: int) -> Tensor:
 def _natural(
     problem: Problem, condition: CurveCondition, mesh: PlanarMesh, basis: CellBasis, number: int
 ) -> tuple[csc_array, np.ndarray]:
-    """Return ∮ α u v (N, N) and ∮ g v (N,) over one curve, where a ∇u · n = g - α u."""
+    """Return ∮ α u v (N, N) and ∮ g v (N,) over one curve, where a ∇u · n = g - α u.
+
+    Raises:
+        InputError: if the condition has another derivative than the conormal a ∇u · n.
+    """
     s, weights = (part.numpy() for part in gauss_legendre(basis.elem.maxdeg + 1))
-    rule = EdgeRule.on(mesh, basis, number, s)
-    second = _read(problem.equation, rule.points, "residual").second
-    alpha, g = (part.reshape(rule.speeds.shape) for part in condition.flux(rule.points, second))
-    phi, _ = _local(basis.elem, rule.places)
-    ds, dofs = weights * rule.speeds, basis.element_dofs[:, rule.cells]
+    cells, places, p, speeds = edge_points(mesh, basis, number, s)
+    found = _read(condition.equation, p, condition.what)
+    factor = flux_factor(found, _read(problem.equation, p, "residual").second, p)
+    if factor is None:
+        raise InputError(
+            f"{condition.what}: finite elements need the flux through the boundary, which belongs "
+            "to the equation, got another derivative"
+        )
+    alpha, g = (
+        (part / factor).numpy().reshape(speeds.shape) for part in (found.zeroth, -found.rest)
+    )
+    phi, _ = _local(basis.elem, places)
+    ds, dofs = weights * speeds, basis.element_dofs[:, cells]
     local = np.einsum("ieq,jeq,eq->ije", phi, phi, alpha * ds)
     rows, columns = np.broadcast_arrays(dofs[:, None], dofs[None])
     matrix = coo_array((local.ravel(), (rows.ravel(), columns.ravel())), shape=(basis.N,) * 2)
@@ -637,28 +597,10 @@ def _natural(
     return csc_array(matrix), right
 
 
-def _prescribed(
-    condition: CurveCondition, mesh: PlanarMesh, basis: CellBasis, number: int
-) -> dict[int, float]:
-    """Return the values of the unknowns on a curve with an essential condition."""
-    known: dict[int, float] = {}
-    _, a, b = mesh.sides(number)
-    shares = _shares(basis.elem)
-    places = np.linspace(0, 1, basis.elem.maxdeg + 1)
-    rule = EdgeRule.on(mesh, basis, number, places)
-    values = condition.values(rule.points).reshape(rule.speeds.shape)
-    for at, s in enumerate(places):
-        on = np.isclose(shares[a], 1 - s) & np.isclose(shares[b], s)
-        dofs = basis.element_dofs[on.argmax(axis=1), rule.cells]
-        known |= dict(zip(dofs.tolist(), values[:, at], strict=True))
-    return known
-
-
 def _solved(
     matrix: csc_array,
     right: np.ndarray,
-    fixed: np.ndarray,
-    known: np.ndarray,
+    known: dict[int, float],
     mean: tuple[np.ndarray, float] | None,
 ) -> np.ndarray:
     """Solve matrix · values = right for the unknowns that are not prescribed.
@@ -666,16 +608,15 @@ def _solved(
     Args:
         matrix: (N, N).
         right: (N,).
-        fixed: the indices of the prescribed unknowns, (k,).
-        known: their values, (k,).
+        known: the prescribed values, by the indices of the unknowns.
         mean: weights (N,) and the value of the mean constraint, or None.
 
     Raises:
         InputError: if the solution is unique only up to a constant and there is no mean, or if
             it is unique and there is one.
     """
-    values = np.zeros(len(right))
-    values[fixed] = known
+    values, fixed = np.zeros(len(right)), np.array(list(known), dtype=int)
+    values[fixed] = list(known.values())
     # A constant added to u leaves the residual unchanged if matrix · 1 vanishes.
     change = np.abs(matrix @ np.ones(len(right))).max()
     open_constant = not len(fixed) and bool(change < 1e-9 * np.abs(matrix).max())
