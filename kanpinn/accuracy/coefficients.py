@@ -7,7 +7,7 @@ from torch import Tensor
 
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
-from kanpinn.jets import Channels, ResidualFunction, find_channels, zero_jet
+from kanpinn.jets import ResidualFunction, derivatives_of_parts, find_channels, zero_jet
 
 
 class Unsuitable(Exception):
@@ -83,7 +83,7 @@ def read_coefficients(equation: ResidualFunction, points: Points, what: str) -> 
             parts[k] = part.clone()
             parts[k].flatten(1)[:, column] = scale
             slopes.append((equation(p, zero.with_parts(parts)) - rest)[:, 0] / scale)
-    slope = torch.stack(slopes, dim=1)
+    slope, (n, d) = torch.stack(slopes, dim=1), p.coords.shape
     terms = slope * torch.cat([part.flatten(1) for part in drawn], dim=1)
     predicted, size = rest[:, 0] + terms.sum(dim=1), rest[:, 0].abs() + terms.abs().sum(dim=1)
     tried = equation(p, zero.with_parts(drawn))[:, 0]
@@ -91,9 +91,18 @@ def read_coefficients(equation: ResidualFunction, points: Points, what: str) -> 
         raise Unsuitable(f"{what} is not finite everywhere")
     if bool(((tried - predicted).abs() > 1e-10 * size).any()):
         raise Unsuitable(f"{what} is not linear in the solution")
-    second, first, zeroth = _symbols(channels)
-    second = torch.einsum("ne,eab->nab", slope, second)
-    return Coefficients(second, slope @ first, slope @ zeroth, rest[:, 0])
+    second, first, zeroth = slope.new_zeros(n, d, d), slope.new_zeros(n, d), slope.new_zeros(n)
+    for part, terms in zip(slope.unbind(dim=1), derivatives_of_parts(channels), strict=True):
+        for orders, factor in terms:
+            axes = [axis for axis, order in enumerate(orders) for _ in range(order)]
+            if not axes:
+                zeroth = zeroth + part
+            elif len(axes) == 1:
+                first[:, axes[0]] += factor * part
+            else:
+                second[:, axes[0], axes[1]] += factor / 2 * part
+                second[:, axes[1], axes[0]] += factor / 2 * part
+    return Coefficients(second, first, zeroth, rest[:, 0])
 
 
 def flux_factor(condition: Coefficients, second: Tensor, p: Points) -> Tensor | None:
@@ -110,27 +119,3 @@ def flux_factor(condition: Coefficients, second: Tensor, p: Points) -> Tensor | 
     gap = (condition.first - kappa[:, None] * conormal).norm(dim=1)
     fits = (gap <= 1e-9 * condition.first.norm(dim=1)) & (kappa != 0)
     return kappa if bool(fits.all()) and not bool(condition.second.any()) else None
-
-
-def _symbols(channels: Channels) -> tuple[Tensor, Tensor, Tensor]:
-    """Return A, B and C of each entry of a scalar jet: (e, d, d), (e, d), (e,)."""
-    d = channels.dim
-    axes = torch.eye(d, dtype=torch.float64)
-    nothing, none = torch.zeros(d, d, dtype=torch.float64), torch.zeros(d, dtype=torch.float64)
-    rows = [(nothing, none, 1.0)]
-    if channels.gradient:
-        rows += [(nothing, axis, 0.0) for axis in axes]
-    if channels.second == "laplacian":
-        rows.append((axes, none, 0.0))
-    elif channels.second == "diagonal":
-        rows += [(torch.outer(axis, axis), none, 0.0) for axis in axes]
-    elif channels.second == "hessian":
-        rows += [(torch.outer(a, b), none, 0.0) for a in axes for b in axes]
-    for direction in channels.directions:
-        v = torch.tensor(direction, dtype=torch.float64)
-        orders = [(nothing, v, 0.0), (torch.outer(v, v), none, 0.0)]
-        rows += orders[: channels.order]
-    second, first, zeroth = zip(*rows, strict=True)
-    even = torch.stack(second)
-    even = (even + even.transpose(1, 2)) / 2
-    return even, torch.stack(first), torch.tensor(zeroth, dtype=torch.float64)

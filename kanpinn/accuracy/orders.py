@@ -92,16 +92,6 @@ def _quantile(freedom: int) -> float:
     return float(stdtrit(freedom, 0.975))
 
 
-def observed_order(sizes: Sequence[float | int], errors: Sequence[float | int]) -> float:
-    """Return the exponent p of error ≈ C·size^-p, fitted by least squares on the logarithms.
-
-    Example:
-        >>> observed_order([4, 8, 16], [1e-2, 6.25e-4, 3.90625e-5])
-        4.0
-    """
-    return fit_order(sizes, errors).order
-
-
 def theoretical_order(degree: int | Sequence[int], error: str) -> Theory:
     """Return the theoretical orders of an error norm of a spline network with lowest degree k.
 

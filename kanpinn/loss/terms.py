@@ -243,7 +243,7 @@ class EnergyTerm(Term):
     def linearised(self, surrogate: Surrogate, points: Points, tape: Tape) -> Tensor:
         assert points.data is not None
         u = surrogate.jet(points, self.channels, tape)
-        root = _root(_hessian(lambda jet: self.equation(points, jet), u))
+        root = _root(density_hessian(lambda jet: self.equation(points, jet), u))
         return (points.data / 2).sqrt() * torch.einsum("nkq,nq->nk", root, u.stacked().flatten(1))
 
     @torch.enable_grad()
@@ -264,12 +264,12 @@ class EnergyTerm(Term):
         u = surrogate.jet(points, self.channels).dense()
         sizes = parts_of_wave(self.channels, rates[None]).abs()[..., None]
         wave = u.unstacked(sizes.expand(len(points), -1, u.value.shape[1]))
-        curvatures = _hessian(lambda jet: self.equation(points, jet), wave)
+        curvatures = density_hessian(lambda jet: self.equation(points, jet), wave)
         weighed = curvatures.diagonal(dim1=1, dim2=2) * wave.stacked().flatten(1).square()
         return float(weighed.mean(dim=0).max())
 
 
-def _hessian(density: Callable[[Jet], Tensor], u: Jet) -> Tensor:
+def density_hessian(density: Callable[[Jet], Tensor], u: Jet) -> Tensor:
     """∂²e/∂q² at each point, (n, len(q), len(q)), where q is all entries of the stacked jet."""
     q = u.stacked().detach().requires_grad_()
 

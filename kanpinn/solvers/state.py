@@ -6,7 +6,6 @@ adapted to the residual, with balanced terms.
 import logging
 import math
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -31,30 +30,39 @@ from kanpinn.solvers.discretization import Discretization
 UNKNOWN = "unknown_"  # prefix of a problem's unknown numbers in the history
 
 
-class Losses(ABC):
-    """The sequence of losses of a solve.
+@dataclass
+class FreshLosses:
+    """A fixed loss, or one with fresh points in every epoch, which depend on its number alone.
+
+    Args:
+        draw: returns the loss of an epoch, given its number.
+        every: the steps of an epoch; 0 for the same loss in every step.
 
     kept: the names of the attributes that a checkpoint stores, tensors and plain values. They are
     restored before `first` is called.
     """
 
+    draw: Callable[[int], Residuals]
+    every: int = 0
+    _epoch: int = field(default=0, init=False)
     kept: ClassVar[tuple[str, ...]] = ()
 
-    @abstractmethod
     def first(self, step: int) -> Residuals:
         """The loss with which a solve begins (step 0) or continues after `step` steps."""
+        self._epoch = step // self.every if self.every else 0
+        with together():
+            return self.draw(self._epoch)
 
-    @abstractmethod
     def following(self, residuals: Residuals, step: int) -> Residuals:
-        """The loss of the next step.
+        """The loss of the next step: the same object if nothing changes.
 
         Args:
             residuals: the loss of the last step.
             step: the number of steps done.
-
-        Returns:
-            The loss: the same object if nothing changes.
         """
+        if not self.every or step // self.every == self._epoch:
+            return residuals
+        return self.first(step)
 
     def judged(self, residuals: Residuals, done: Step, more: bool) -> Step:
         """The result of a step, adjusted if later steps minimise another loss.
@@ -67,31 +75,9 @@ class Losses(ABC):
         return done
 
 
-@dataclass
-class FreshLosses(Losses):
-    """A fixed loss, or one with fresh points in every epoch, which depend on its number alone.
-
-    Args:
-        draw: returns the loss of an epoch, given its number.
-        every: the steps of an epoch; 0 for the same loss in every step.
-    """
-
-    draw: Callable[[int], Residuals]
-    every: int = 0
-    _epoch: int = field(default=0, init=False)
-
-    def first(self, step: int) -> Residuals:
-        self._epoch = step // self.every if self.every else 0
-        with together():
-            return self.draw(self._epoch)
-
-    def following(self, residuals: Residuals, step: int) -> Residuals:
-        if not self.every or step // self.every == self._epoch:
-            return residuals
-        return self.first(step)
-
-
-def losses_of(discretization: Discretization, optimizers: tuple[Method, ...]) -> Losses:
+def losses_of(
+    discretization: Discretization, optimizers: tuple[Method, ...]
+) -> "FreshLosses | Adaptation":
     """The sequence of losses of a solve: with fixed, fresh or adapted collocation points.
 
     Args:
@@ -109,29 +95,30 @@ def losses_of(discretization: Discretization, optimizers: tuple[Method, ...]) ->
     return FreshLosses(discretization.residuals, discretization.collocation.resample)
 
 
-class Adaptation(Losses):
+class Adaptation:
     """Adapts points every `resample` steps, and the terms' factors every `rebalance` steps.
 
     An optimizer converges for the present points only: if points adapt, the next epoch then begins
     at once, up to the optimizer's limit of steps. Losses are reported without the factors. The
-    points depend on the seed, the epoch and the network; every rank computes all of them.
+    points depend on the seed, the epoch and the network; every rank computes all of them. Methods
+    are those of `FreshLosses`.
 
     Args:
         discretization: gives the loss of an epoch, and how the factors are computed.
-        rebalance: steps after which the factors are computed again, from a Jacobian or gradients.
 
     Raises:
         InputError: for an energy, which is an integral by quadrature.
     """
 
     kept = ("epoch", "since", "seen", "early", "interior", "factors", "balanced")
+    rebalance = 100  # the factors are computed from a Jacobian or gradients
 
-    def __init__(self, discretization: Discretization, rebalance: int = 100) -> None:
+    def __init__(self, discretization: Discretization) -> None:
         if discretization.loss.form == "energy":
             raise InputError(
                 'the form "energy" is an integral: it takes neither adapted points nor a balance'
             )
-        self._discretization, self._rebalance = discretization, rebalance
+        self._discretization = discretization
         self.epoch = 0
         self.since, self.seen = 0, -1  # the first step of the epoch; the last step checked
         self.early = False  # whether the next epoch begins before `resample` steps
@@ -158,7 +145,7 @@ class Adaptation(Losses):
                 with together():
                     self.interior = self._adapted(residuals).coords
             residuals = self.first(step)
-        due = self.balanced is None or step - self.balanced >= self._rebalance
+        due = self.balanced is None or step - self.balanced >= self.rebalance
         if (by := self._discretization.loss.balance) is not None and due:
             self.factors, self.balanced = balance_factors(residuals, by), step
             residuals = residuals.with_factors(self.factors)
@@ -452,7 +439,7 @@ class SolverState:
 
     def __init__(
         self,
-        losses: Losses,
+        losses: FreshLosses | Adaptation,
         optimizers: tuple[Method, ...],
         budget_seconds: float | int | None = None,
         best: Best | None = None,
@@ -474,9 +461,7 @@ class SolverState:
                 for name, value in (checkpoint.get("losses") or {}).items():
                     setattr(losses, name, value)
                 step = int(checkpoint["step"])
-        self.residuals = losses.first(
-            step
-        )  # calls functions of the user's, whose errors are theirs
+        self.residuals = losses.first(step)  # errors of the user's functions are theirs
         self.surrogate = self.residuals.surrogate
         if checkpoint is not None:
             with expecting("the checkpoint"):
@@ -533,11 +518,8 @@ class SolverState:
             A description of the steps taken back; None if the network is unchanged.
         """
         least, network = self.least, self.surrogate.network
-        if (
-            least.network is None
-            or least.step == self.progress.step
-            or not self.optimizer.lowers_loss
-        ):
+        lowered = self.optimizer.lowers_loss and least.step < self.progress.step
+        if least.network is None or not lowered:
             return None
         present, own = self.residuals.loss(reported=True), copied(network)
         network.load_state_dict(least.network)
@@ -576,9 +558,8 @@ class SolverState:
         if self.interrupted:
             raise KeyboardInterrupt
         self.interrupted = True
-        message = (
-            "interrupted: the present step ends first; Ctrl-C again interrupts the step itself"
-        )
+        message = "interrupted: the present step ends first"
+        message += "; Ctrl-C again interrupts the step itself"
         # Another thread writes it: the signal may arrive while this one writes, and a stream
         # refuses a second write from within the first.
         Thread(target=LOG.info, args=(message,)).start()

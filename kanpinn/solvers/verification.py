@@ -19,12 +19,12 @@ from kanpinn._support.errors import CONVERGED, FAILED, OVERFITTED, InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import SampleTree, sample, weighted_sample
-from kanpinn.jets import Channels, Jet, Linearised, find_channels, random_jets
+from kanpinn.jets import Channels, Jet, Linearised, find_channels, random_jets, stack_equations
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import ResidualTerm
+from kanpinn.loss.terms import ResidualTerm, density_hessian
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
-from kanpinn.pde.energies import Density, Integrand
+from kanpinn.pde.energies import Density
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization, Loss
 from kanpinn.solvers.state import SolverState, perturbed
@@ -719,23 +719,14 @@ def resonance(
 def _hessian(
     density: Density, p: Points, evaluate: Callable[[Points, Channels], Jet], what: str
 ) -> tuple[Tensor, int]:
-    """The second derivatives of a density by values and derivatives of the fields, and its order.
+    """The second derivatives of a density by a stacked jet, (n, q, q), and the density's order."""
 
-    Returns:
-        (n, q, q) for q = m + d m + …: the values of m fields, then all first derivatives of one
-        field after the other, then the second ones.
-    """
+    def values(u: Jet) -> Tensor:
+        return stack_equations(density(p, *u.components()), len(p), what)
+
+    channels, _ = find_channels(lambda c: values(evaluate(p, c)), p.names)
     with torch.enable_grad():
-        _, at = find_channels(
-            lambda c: Integrand.at(density, p, evaluate(p, c).components(), what), p.names
-        )
-
-        def flat(of: Tensor) -> Tensor:
-            _, by_levels = at.slopes(of.view(-1, 1))
-            return torch.cat([slope for level in by_levels for slope in level], dim=1)
-
-        rows = [flat(column) for column in flat(at.density).unbind(dim=1)]
-    return torch.stack(rows, dim=1).detach(), at.order
+        return density_hessian(values, evaluate(p, channels)), channels.derivative_order
 
 
 def _least_along(hessian: Tensor, d: int, m: int) -> Tensor:
@@ -743,12 +734,12 @@ def _least_along(hessian: Tensor, d: int, m: int) -> Tensor:
 
     hessian: see `_hessian`, of order 1.
     """
-    block = hessian[:, m:, m:].unflatten(2, (m, d)).unflatten(1, (m, d))
+    block = hessian[:, m:, m:].unflatten(2, (d, m)).unflatten(1, (d, m))
     if m == 1:
-        return torch.linalg.eigvalsh(block[:, 0, :, 0])[:, 0]
+        return torch.linalg.eigvalsh(block[:, :, 0, :, 0])[:, 0]
     draws = torch.randn(128, d, generator=Generator().manual_seed(0), dtype=hessian.dtype)
     directions = draws / draws.norm(dim=1, keepdim=True)
-    acoustic = torch.einsum("niajb,ra,rb->nrij", block, directions, directions)
+    acoustic = torch.einsum("naibj,ra,rb->nrij", block, directions, directions)
     return torch.linalg.eigvalsh(acoustic)[..., 0].amin(dim=1)
 
 

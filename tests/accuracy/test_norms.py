@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.accuracy import observed_order
+from kanpinn.accuracy import fit_order
 from kanpinn.accuracy.norms import ErrorNorm
 from kanpinn.jets import Jet
 from kanpinn.pde.exact_solution import exact_jet
@@ -192,4 +192,4 @@ def test_relative_errors_of_a_vanishing_solution_are_not_a_number():
 
 def test_the_observed_order_of_a_power_law_is_its_exponent():
     sizes = [4, 8, 16, 32]
-    assert observed_order(sizes, [3 * n**-2.5 for n in sizes]) == pytest.approx(2.5)
+    assert fit_order(sizes, [3 * n**-2.5 for n in sizes]).order == pytest.approx(2.5)

@@ -310,7 +310,15 @@ def eigen(
     steps = steps if cells is None else cells.steps
     known = 1e-3 if tolerance is None else tolerance
     search = EigenSearch(discretization, count, near, known, cells, steps)
-    own = None if checkpoint is None else _of_first_mode(network, checkpoint)
+    own = None
+    if checkpoint is not None:  # with the network of its first mode, if it has that of all modes
+        layers = network.output_layers
+        parts = {id(t) for x in layers for t in (x.coefficients, getattr(x, "kept", None))}
+        with expecting("the checkpoint"):
+            own = {**checkpoint, "network": dict(checkpoint["network"])}
+            for name, tensor in network.state_dict(keep_vars=True).items():
+                if id(tensor) in parts:
+                    own["network"][name] = own["network"][name][..., : tensor.shape[-1]]
     with on_threads(network.threads):
         residuals = discretization.residuals()
         losses = FreshLosses(lambda _: residuals)
@@ -339,18 +347,18 @@ def cell_settings(
         InputError: for settings that are not for the network.
     """
     own = default_optimizer(network, tolerance)
+    if not isinstance(own, AdaptiveLeastSquares):
+        if given is not None:
+            raise InputError(
+                f"optimizers must be None for a {type(network).__name__}, whose eigenvalues are "
+                f"found by linear algebra without settings, got {given!r}"
+            )
+        return None
     chosen = own if given is None else given
-    if isinstance(own, AdaptiveLeastSquares) and not isinstance(chosen, AdaptiveLeastSquares):
+    if not isinstance(chosen, AdaptiveLeastSquares):
         raise InputError(
             f"optimizers must be AdaptiveLeastSquares for a network in cells, got {chosen!r}"
         )
-    if not isinstance(own, AdaptiveLeastSquares) and given is not None:
-        raise InputError(
-            f"optimizers must be None for a {type(network).__name__}, whose eigenvalues are found "
-            f"by linear algebra without settings, got {given!r}"
-        )
-    if not isinstance(chosen, AdaptiveLeastSquares):
-        return None
     chosen.check(network)
     return chosen
 
@@ -432,10 +440,8 @@ def check_linear(problem: EigenProblem) -> None:
         _check(equation, places, len(problem.fields), what)
 
 
-def _check(
-    equation: ResidualFunction, points: Points, m: int, what: str, rounding: float = 1e-8
-) -> Jet:
-    """Raise if an equation is not linear and homogeneous in the jet, up to `rounding` · its size.
+def _check(equation: ResidualFunction, points: Points, m: int, what: str) -> Jet:
+    """Raise if an equation is not linear and homogeneous in the jet, up to 1e-8 of its size.
 
     Returns:
         A random jet with the derivatives that the equation uses.
@@ -446,11 +452,11 @@ def _check(
     if not math.isfinite(size):
         raise InputError(f"{what} must be finite: at some point of the domain it gives {size:g}")
     rest = float(equation(points, jets[0] * 0.0).abs().max())
-    if not rest <= rounding * size:
+    if not rest <= 1e-8 * size:
         raise InputError(f"{what} must be homogeneous: for u = 0 it gives {rest:.3g}, expected 0")
     mixed = equation(points, jets[0] * 2.0 - jets[1] * 3.0)
     gap = float((mixed - (2 * first - 3 * second)).abs().max())
-    if not gap <= rounding * size:
+    if not gap <= 1e-8 * size:
         raise InputError(
             f"{what} must be linear in the fields: it gives something else for 2u - 3v than "
             f"2 times that for u less 3 times that for v (by {gap:.1e} of {size:.1e})"
@@ -506,21 +512,12 @@ def _solution(search: EigenSearch, state: SolverState, status: str) -> Eigensolu
     loss = sum(term.weight * made.loss_terms[term.name] for term in made.residuals.terms)
     state.history.rows[-1] |= {"loss": loss, "modes": len(values)}
     state.last = state.state_dict() | {"network": made.network.state_dict()}
-    exact, errors_of_values = paired_exact_values(problem, values, search.near), None
-    if exact is not None:
-        size = exact.abs()
-        errors_of_values = (values.cpu() - exact).abs() / torch.where(size > 0, size, 1.0)
-    return replace(
-        made,
-        bounds=bounds,
-        unbounded=unbounded,
-        estimates=estimates,
-        self_adjoint=found.self_adjoint,
-        exact=exact,
-        errors=errors_of_values,
-        unresolved=found.unresolved,
-        status=status,
-    )
+    made = replace(made, bounds=bounds, unbounded=unbounded, estimates=estimates, status=status)
+    made = replace(made, self_adjoint=found.self_adjoint, unresolved=found.unresolved)
+    if (exact := paired_exact_values(problem, values, search.near)) is None:
+        return made
+    errors = (values.cpu() - exact).abs() / torch.where(exact.abs() > 0, exact.abs(), 1.0)
+    return replace(made, exact=exact, errors=errors)
 
 
 def _with_modes(
@@ -573,27 +570,23 @@ def _bounds(
     if not found.self_adjoint:
         if math.isinf(found.asymmetry):  # as the problem says, or as it has no forms
             return None, None, "the problem is not self-adjoint"
-        return (
-            None,
-            None,
-            "the problem was not found to be self-adjoint (asymmetry "
-            f"{found.asymmetry:.0e}); where it is, more points show it, or self_adjoint = True "
-            "says so",
+        found_not = (
+            f"the problem was not found to be self-adjoint (asymmetry {found.asymmetry:.0e})"
         )
+        more = "where it is, more points show it, or self_adjoint = True says so"
+        return None, None, f"{found_not}; {more}"
     if discretization.penalties():
         return None, None, "conditions are met by the penalty, not exactly"
     density = spectrum.density_of(discretization.problem, discretization.surrogate, found.fresh)
     if density is None:
         return None, None, "the mass is no multiplication by a positive function"
-    noise, norms = (
-        spectrum.rounding(values, found.spectrum),
-        spectrum.residual_norms(values, seen, density),
-    )
-    others = found.modes.values[len(values) :]
-    expected = (
-        spectrum.kato_temple(values, norms, others) + spectrum.rayleigh_gaps(values, seen) + noise
-    )
-    return norms + noise, torch.minimum(norms + noise, expected), ""
+    noise = spectrum.rounding(values, found.spectrum)
+    norms = spectrum.residual_norms(values, seen, density)
+    # |λ - ∫ u·Lu / ∫ u·Mu|, at points of another quadrature rule than that of the solve.
+    u, rest = seen.fields, seen.operator - values * seen.mass
+    gaps = ((u * rest).sum(dim=0) / (u * seen.mass).sum(dim=0)).abs()
+    expected = spectrum.kato_temple(values, norms, found.modes.values[len(values) :]) + gaps
+    return norms + noise, torch.minimum(norms, expected) + noise, ""
 
 
 def terms_of(
@@ -618,18 +611,6 @@ def terms_of(
     )
     penalties = [replace(term, equation=flat(term.equation)) for term in discretization.penalties()]
     return [inside, *penalties]
-
-
-def _of_first_mode(network: Network, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the checkpoint with the network of its first mode, if it has that of all modes."""
-    layers = network.output_layers
-    parts = {id(t) for x in layers for t in (x.coefficients, getattr(x, "kept", None))}
-    with expecting("the checkpoint"):
-        state = dict(checkpoint["network"])
-        for name, tensor in network.state_dict(keep_vars=True).items():
-            if id(tensor) in parts:
-                state[name] = state[name][..., : tensor.shape[-1]]
-        return {**checkpoint, "network": state}
 
 
 def _restored(
@@ -671,9 +652,7 @@ def _restored(
     return _with_modes(none, surrogate, values, seen.of(values))
 
 
-def paired_exact_values(
-    problem: EigenProblem, values: Tensor, near: float | None, doublings: int = 8
-) -> Tensor | None:
+def paired_exact_values(problem: EigenProblem, values: Tensor, near: float | None) -> Tensor | None:
     """Return the exact eigenvalue that is paired with each computed one, (count,).
 
     The pairing is one to one and minimises the sum of the distances, so a mode that is missing
@@ -683,9 +662,8 @@ def paired_exact_values(
         problem: which may give exact eigenvalues.
         values: the computed eigenvalues, (count,).
         near: the number that the values are nearest to; None if they are the first ones. With it,
-            more and more exact eigenvalues are requested until they enclose those around `near`.
-        doublings: the largest number of these requests; the first is for 4 · count eigenvalues,
-            each later one for twice as many as the one before.
+            4 · count exact eigenvalues are requested, and up to seven times twice as many, until
+            they enclose those around `near`.
 
     Returns:
         The exact eigenvalues; None if the problem gives none, or too few of them around `near`.
@@ -699,7 +677,7 @@ def paired_exact_values(
     if near is None:
         return spectrum.paired(values, _exact(problem, count)[:count])
     reach = float((values - near).abs().max())
-    for asked in (4 * count * 2**power for power in range(doublings)):
+    for asked in (4 * count * 2**power for power in range(8)):
         exact = _exact(problem, asked, least=count)
         if float((exact - near).abs()[-1]) > reach and float(exact[-1].abs()) > abs(near):
             return spectrum.paired(values, exact[(exact - near).abs().argsort()[:count]])

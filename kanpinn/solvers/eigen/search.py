@@ -69,8 +69,13 @@ class EigenStage(Stage):
         self.search, self.residuals = search, residuals
         problem, surrogate = search.discretization.problem, residuals.surrogate
         self.inside = spectrum.rule(search.discretization)
-        self.size = spectrum.operator_size(problem, surrogate, self.inside)
-        self.up = spectrum.is_bounded_below(problem, surrogate, self.inside)
+        # ‖L φ‖ / ‖M φ‖ of a smooth function φ has the magnitude of the first eigenvalues; for one
+        # that varies on a small scale, ∫ L φ · M φ is positive for -Δ and negative for Δ.
+        smooth = spectrum.of_wave(problem, surrogate, self.inside, 1.5)
+        sizes = [float(part.square().mean().sqrt()) for part in smooth]
+        self.size = sizes[0] / sizes[1] if min(sizes) > 0 else 1.0
+        left, right = spectrum.of_wave(problem, surrogate, self.inside, 100.0)
+        self.up = float((left * right).sum()) >= 0
         end = -self.size / 4 if self.up else self.size / 4
         self.shift = end if search.near is None else search.near + 1e-3 * self.size
 
@@ -115,11 +120,7 @@ class ShiftStage(EigenStage):
         return spectrum.chosen(found, 3 * self.search.count + self.spare, self.search.near)
 
     def eigenpairs(self) -> tuple[Spectrum, Tensor, None]:
-        found = (
-            spectrum.pencil_spectrum(*self.pencil, self.shift, self.up)
-            if self.last is None
-            else self.last
-        )
+        found = self.last or spectrum.pencil_spectrum(*self.pencil, self.shift, self.up)
         return found, self._first(found)[: self.search.count + self.spare], None
 
 
@@ -259,12 +260,18 @@ class CellStage(EigenStage):
         tolerance, least = 1e-2, 1e-2 * self.settings.tolerance
         pairs = self._outside(tolerance)
         while True:
-            shares = pairs.shares(self.count)
-            closer = self._closer(pairs.spectrum, shares.sum(dim=0))
-            if closer is not None:
-                self.shift = closer
-                pairs = self._nearest(self._inverse(), tolerance)
-                shares = pairs.shares(self.count)
+            shares, found = pairs.shares(self.count), pairs.spectrum
+            if self.near is None:
+                # Krylov spaces are small for a shift that is close to the first eigenvalues, but
+                # outside of them.
+                values = found.values[: self.count + 1]
+                values = values[spectrum.order(values, None, self.up)]
+                closer = spectrum.closer_shift(values, self.shift, self.up)
+                unsure = float((shares.sum(dim=0) * found.distances[: self.count]).max())
+                if closer is not None and abs(closer - float(values[0].real)) > 5 * unsure:
+                    self.shift = closer
+                    pairs = self._nearest(self._inverse(), tolerance)
+                    shares = pairs.shares(self.count)
             enough = max(least, 1e-2 * float(shares.sum(dim=0).max()))
             if enough >= tolerance:
                 found = pairs.spectrum
@@ -284,21 +291,6 @@ class CellStage(EigenStage):
             self.shift = better
             pairs = self._nearest(self._inverse(), tolerance)
         return pairs
-
-    def _closer(self, found: Spectrum, errors: Tensor) -> float | None:
-        """A shift closer to the eigenvalues, where Krylov spaces are small; None to keep it.
-
-        errors: the relative errors of μ. The new shift must be outside of the eigenvalues.
-        """
-        if self.near is not None:
-            return None
-        values = found.values[: self.count + 1]
-        values = values[spectrum.order(values, self.near, self.up)]
-        closer = spectrum.closer_shift(values, self.shift, self.up)
-        if closer is None:
-            return None
-        unsure = float((errors * found.distances[: self.count]).max())
-        return closer if abs(closer - float(values[0].real)) > 5 * unsure else None
 
     def _inverse(self) -> CellInverse:
         """The inverse on the present cells.
@@ -339,9 +331,8 @@ class CellStage(EigenStage):
         other = spectrum.nearest_pairs(self.shifted, inverse, start, self.count, tolerance)
         values = pairs.spectrum.values[: self.count]
         others = spectrum.paired(values, other.spectrum.values[: self.count + self.spare])
-        return ((values - others).abs() + spectrum.rounding(values, pairs.spectrum)) / self._sizes(
-            values
-        )
+        changes = (values - others).abs() + spectrum.rounding(values, pairs.spectrum)
+        return changes / self._sizes(values)
 
     def _mark(self, shares: Tensor, errors: Tensor) -> Tensor:
         """The cells to refine in all coordinates, (N, d), by their shares of errors (count,).

@@ -244,42 +244,17 @@ def pencil(
         chunks = Residuals(surrogate, terms).rows(surrogate.network.output_layers)
         return torch.cat([rows.T for rows, _ in chunks], dim=1).T
 
-    operator, mass = (
-        rows([weighted(problem.operator_values)]),
-        rows([weighted(problem.mass_values)]),
-    )
+    both = [rows([weighted(one)]) for one in (problem.operator_values, problem.mass_values)]
     if penalties := discretization.penalties():
         below = rows(penalties)
-        operator = torch.cat([operator, below])
-        mass = torch.cat([mass, torch.zeros_like(below)])
-    return operator, mass
+        both = [torch.cat([both[0], below]), torch.cat([both[1], torch.zeros_like(below)])]
+    return both[0], both[1]
 
 
 @torch.no_grad()
-def operator_size(problem: EigenProblem, surrogate: Surrogate, points: Points) -> float:
-    """Return ‖L φ‖ / ‖M φ‖ of one smooth function φ, as the magnitude of the first eigenvalues.
-
-    φ is a product of cosines that vary on the scale of the domain. The result is 1 if one of the
-    norms is zero.
-    """
-    both = _of_wave(problem, surrogate, points, 1.5)
-    left, right = (float(part.square().mean().sqrt()) for part in both)
-    return left / right if left > 0 and right > 0 else 1.0
-
-
-@torch.no_grad()
-def is_bounded_below(problem: EigenProblem, surrogate: Surrogate, points: Points) -> bool:
-    """Whether ∫ L φ · M φ is not negative for a function φ that varies on a small scale.
-
-    Then the spectrum is bounded from below, as that of -Δ; that of Δ is bounded from above.
-    """
-    left, right = _of_wave(problem, surrogate, points, 100.0)
-    return float((left * right).sum()) >= 0
-
-
-def _of_wave(
+def of_wave(
     problem: EigenProblem, surrogate: Surrogate, points: Points, waves: float
-) -> list[Tensor]:
+) -> tuple[Tensor, Tensor]:
     """Return L φ and M φ at some points for a product of cosines, (n, equations) each.
 
     waves: the change of each cosine's phase over half the domain.
@@ -295,7 +270,7 @@ def _of_wave(
     equations = problem.operator_values, problem.mass_values
     channels = channels_at(surrogate, equations, points)
     jet = jet_of(wave, some.coords, channels)
-    return [equation(some, jet) for equation in equations]
+    return equations[0](some, jet), equations[1](some, jet)
 
 
 @torch.no_grad()
@@ -571,15 +546,6 @@ def relative_residuals(values: Tensor, modes: ModeSamples, shift: float) -> Tens
     return norms[0] / norms[1].clamp_min(torch.finfo(norms[1].dtype).tiny)
 
 
-def rayleigh_gaps(values: Tensor, modes: ModeSamples) -> Tensor:
-    """Return |λ - ∫ u·Lu / ∫ u·Mu| of each mode, (count,).
-
-    The samples are at points of another quadrature rule than that of the solve.
-    """
-    u, rest = modes.fields, modes.operator - values * modes.mass
-    return ((u * rest).sum(dim=0) / (u * modes.mass).sum(dim=0)).abs()
-
-
 def rounding(values: Tensor, found: Spectrum, safety: float = 4.0) -> Tensor:
     """Return the error of each λ = σ + 1/μ if μ is off by `safety` · eps · ‖K‖, (count,)."""
     eps = safety * torch.finfo(found.basis.dtype).eps
@@ -658,7 +624,7 @@ class ShiftedProblem:
 
 @dataclass(frozen=True, eq=False)
 class CellPairs:
-    """The eigenpairs of a Krylov space of an inverse in cells.
+    """The eigenpairs of a Krylov space of an inverse in cells, see `nearest_pairs`.
 
     Args:
         spectrum: all of them; their residuals are those of the projection onto the space.
