@@ -63,6 +63,12 @@ class Condition(ABC):
         measurements: the number of measured points; 0 for conditions that are no measurements.
         numbers: the names of the problem's unknown numbers, in their order, if its data depend on
             some of them; otherwise (). Their values are columns of the points, such as `p.k`.
+        seats: the boundary pieces on which its collocation points are drawn, by default `pieces`.
+        kinks: the pieces of interfaces inside the domain at which it lets fields have a kink.
+        tied: the boundary pieces on which it makes the fields agree.
+        inside: the domain in which the condition is a further equation, or None.
+        fixed: the points of a condition that has points of its own, or None.
+        periodic_in: the coordinate in which the condition makes all fields periodic, or None.
 
     Raises:
         InputError: for a weight that is not positive and finite, for a place (boundary, piece,
@@ -93,6 +99,12 @@ class Condition(ABC):
     surface: float = dataclasses.field(default=0.0, init=False, repr=False, compare=False)
     measurements: int = dataclasses.field(default=0, init=False, repr=False, compare=False)
     numbers: tuple[str, ...] = dataclasses.field(default=(), init=False, repr=False, compare=False)
+    seats: tuple[Piece, ...] = dataclasses.field(default=(), init=False, repr=False, compare=False)
+    kinks: tuple[Piece, ...] = dataclasses.field(default=(), init=False, repr=False, compare=False)
+    tied: tuple[Piece, ...] = dataclasses.field(default=(), init=False, repr=False, compare=False)
+    inside: Domain | None = dataclasses.field(default=None, init=False, repr=False, compare=False)
+    fixed: Points | None = dataclasses.field(default=None, init=False, repr=False, compare=False)
+    periodic_in: str | None = dataclasses.field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         kind = type(self).__name__
@@ -111,41 +123,12 @@ class Condition(ABC):
                 what = kind if name == "value" else f"{kind}'s {name}"
                 raise InputError(f"{what} takes a number or a function of points, got {given!r}")
         about = () if self.field is None else (self.field,)
-        vars(self).update(about=about, surface=sum(piece.measure for piece in self.pieces))
+        surface = sum(piece.measure for piece in self.pieces)
+        vars(self).update(about=about, surface=surface, seats=self.pieces)
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
         """The boundary pieces on which it holds pointwise; empty for other conditions."""
-        return ()
-
-    @property
-    def seats(self) -> tuple[Piece, ...]:
-        """The boundary pieces on which its collocation points are drawn."""
-        return self.pieces
-
-    @property
-    def kinks(self) -> tuple[Piece, ...]:
-        """The pieces of interfaces inside the domain at which it lets fields have a kink."""
-        return ()
-
-    @property
-    def inside(self) -> Domain | None:
-        """The domain in which the condition is a further equation, or None."""
-        return None
-
-    @property
-    def fixed(self) -> Points | None:
-        """The points of a condition that has points of its own, or None."""
-        return None
-
-    @property
-    def periodic_in(self) -> str | None:
-        """The coordinate in which the condition makes all fields periodic, or None."""
-        return None
-
-    @property
-    def tied(self) -> tuple[Piece, ...]:
-        """The boundary pieces on which it makes the fields agree; empty for other conditions."""
         return ()
 
     @property
@@ -454,13 +437,7 @@ class Constraint(Condition):
         super().__post_init__()
         if not callable(self.equation):
             raise InputError(f"Constraint takes a function (p, u, …), got {self.equation!r}")
-
-    @property
-    def inside(self) -> Domain | None:
-        match self.on:
-            case Domain():
-                return self.on
-        return None
+        vars(self)["inside"] = self.on if isinstance(self.on, Domain) else None
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
@@ -648,15 +625,9 @@ class Interface(Condition):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        pieces = self.on.pieces
         vars(self).update(sites=2, surface=self.on.measure)  # a point on each side
-
-    @property
-    def seats(self) -> tuple[Piece, ...]:
-        return self.on.pieces
-
-    @property
-    def kinks(self) -> tuple[Piece, ...]:
-        return self.on.pieces
+        vars(self).update(seats=pieces, kinks=pieces)
 
     def rows_at(self, drawn: Points) -> Points:
         return drawn.on_both_sides(self.domain.bounds)
@@ -763,8 +734,6 @@ class Observed(Condition):
     values: Tensor | Sequence
     noise: float | int | None = None
 
-    _points: Points = dataclasses.field(init=False, repr=False, compare=False)
-
     fixes_constant: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -798,11 +767,7 @@ class Observed(Condition):
                 first = at[rows][0].tolist()
                 raise InputError(f"Observed has {int(rows.sum())} {what}, the first is {first}")
         points = Points(at, self.domain.names, data=values)
-        vars(self).update(at=at, values=values, measurements=len(values), _points=points)
-
-    @property
-    def fixed(self) -> Points:
-        return self._points
+        vars(self).update(at=at, values=values, measurements=len(values), fixed=points)
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
         """Return (u - values) / noise, (n, m), or u - values where the noise is not known."""
@@ -845,8 +810,6 @@ class Periodic(Condition):
     coordinate: str
     order: int = 1
 
-    _low: Boundary = dataclasses.field(init=False, repr=False, compare=False)
-
     def __post_init__(self) -> None:
         super().__post_init__()
         integer("order", self.order, least=0)
@@ -855,21 +818,10 @@ class Periodic(Condition):
                 f"Periodic has no coordinate {self.coordinate!r}: expected one of "
                 f"{', '.join(self.domain.names)}"
             )
-        low = self.domain.boundary[f"{self.coordinate}_min"]
-        vars(self).update(_low=low, sites=2, surface=low.measure)  # a point at each end
-
-    @property
-    def seats(self) -> tuple[Piece, ...]:
-        return self._low.pieces
-
-    @property
-    def periodic_in(self) -> str | None:
-        return self.coordinate if self.field is None else None
-
-    @property
-    def tied(self) -> tuple[Piece, ...]:
-        ends = self.domain.boundary[f"{self.coordinate}_min", f"{self.coordinate}_max"]
-        return ends.pieces
+        low, high = (self.domain.boundary[f"{self.coordinate}_{end}"] for end in ("min", "max"))
+        vars(self).update(sites=2, surface=low.measure, seats=low.pieces)  # a point at each end
+        name = self.coordinate if self.field is None else None
+        vars(self).update(tied=low.pieces + high.pieces, periodic_in=name)
 
     def rows_at(self, drawn: Points) -> Points:
         axis = self.domain.names.index(self.coordinate)
@@ -912,7 +864,6 @@ class Integral(Condition):
 
     places: ClassVar = {"over": (Domain, Boundary)}
 
-    _points: Points = dataclasses.field(init=False, repr=False, compare=False)
     _weights: Tensor = dataclasses.field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -928,11 +879,7 @@ class Integral(Condition):
                 chunks = [*domain_rule(self.over, nodes, draws=most)]
             points = Points.cat(p for p, _ in chunks)
             weights = torch.cat([w for _, w in chunks])
-        vars(self).update(_points=points, _weights=weights, sites=len(points))
-
-    @property
-    def fixed(self) -> Points:
-        return self._points
+        vars(self).update(fixed=points, _weights=weights, sites=len(points))
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
         """Return (∫ u - value) / |over|, with |over| the measure of the set, (rows, m)."""

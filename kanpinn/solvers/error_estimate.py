@@ -3,7 +3,6 @@ theory gives them.
 """
 
 import copy
-import dataclasses
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -92,33 +91,30 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
         doubt = verification.words
     if doubt:
         made.append((Estimate(None, None, 0.0, doubt), None))
-    else:
-        for found in finer_solutions(solution, wider):
-            if found.status.startswith(ENDED):
-                doubt = f"the solve of a finer network has ended: {found.status}"
-                made.append((Estimate(None, None, 0.0, doubt), found))
-                continue
-            against, errors = compare(solution, found), None
-            part = against.contraction or 0.0
-            unresolved = part > LARGEST_CONTRACTION and not against.overfitted
-            estimate = Estimate(None, against.contraction, 0.0, against.doubt)
-            if not against.doubt:
-                errors = against.norms.scaled(1 / (1 - (0.0 if against.is_rounding else part)))
-                errors = against.with_misfit(errors) if against.misfit else errors
-            elif unresolved and not solution.problem.unknowns:
-                if (errors := own_errors(solution)) is not None:
-                    estimate = Estimate(errors, None, 0.0)
-            estimate = dataclasses.replace(estimate, errors=errors)
-            made.append((estimate, found))
-            if estimate.errors is not None and (estimate.contraction or 0.0) <= enough:
-                break
+    for found in () if doubt else finer_solutions(solution, wider):
+        if found.status.startswith(ENDED):
+            ended = f"the solve of a finer network has ended: {found.status}"
+            made.append((Estimate(None, None, 0.0, ended), found))
+            continue
+        against = compare(solution, found)
+        part, errors = against.contraction or 0.0, own_errors(solution)
+        unresolved = part > LARGEST_CONTRACTION and not against.overfitted
+        estimate = Estimate(None, against.contraction, 0.0, against.doubt)
+        if not against.doubt:
+            factor = 1 / (1 - (0.0 if against.is_rounding else part))
+            estimate = replace(estimate, errors=against.with_misfit(against.norms.scaled(factor)))
+        elif unresolved and not solution.problem.unknowns and errors is not None:
+            estimate = Estimate(errors, None, 0.0)
+        made.append((estimate, found))
+        if estimate.errors is not None and (estimate.contraction or 0.0) <= enough:
+            break
     known = [one for one in made if one[0].errors is not None]
     best, reference = min(known or made[-1:], key=lambda one: one[0].contraction or 0.0)
     limits: Bound | None = None
     if bound or best.errors is None:
         is_better = best.contraction is not None and best.contraction < 0.5
         limits = error_bound(solution, reference if is_better else None)
-    return dataclasses.replace(best, seconds=time.perf_counter() - begun, bound=limits)
+    return replace(best, seconds=time.perf_counter() - begun, bound=limits)
 
 
 def finer_solutions(
@@ -191,7 +187,7 @@ def judged_by_tolerance(solution: Solution, tolerance: float) -> Solution:
             status = f"converged: {what} within the tolerance {tolerance:.1e}"
         else:
             status = f"stopped: {what} above the tolerance {tolerance:.1e}{after}"
-    return dataclasses.replace(solution, status=status)
+    return replace(solution, status=status)
 
 
 def finer_solves(
@@ -317,7 +313,7 @@ class Comparison:
         if not self.misfit or not norms.l2_relative:
             return norms
         h1 = 1 + 2 * self.misfit / norms.h1_relative
-        return dataclasses.replace(
+        return replace(
             norms.scaled(1 + self.misfit / norms.l2_relative),
             h1=h1 * norms.h1,
             h1_relative=h1 * norms.h1_relative,
@@ -339,11 +335,8 @@ def compare(solution: Solution, finer: Solution) -> Comparison:
         points, weights = weighted_sample(problem.cells(), 4000, "sobol", generator)
         rule = points, weights / domain.measure
     source = FunctionReference("a finer solution", finer.surrogate.evaluate, rule)
-    norms = ErrorNorm(solution.problem, source)(solution.surrogate.evaluate)
-    mine, its = (
-        one.verification or verify(one.discretization, one.residuals, one.loss_terms)
-        for one in (solution, finer)
-    )
+    norms = ErrorNorm(problem, source)(solution.surrogate.evaluate)
+    mine, its = verified(solution), verified(finer)
     if mine is None or its is None:  # energies
         size = norms.l2 / norms.l2_relative if norms.l2_relative else math.inf
         misfit = boundary_misfit(solution.discretization) / size
@@ -353,14 +346,19 @@ def compare(solution: Solution, finer: Solution) -> Comparison:
         return Comparison(norms, None, doubt=doubt, misfit=misfit)
     before, after = (one.loss(finer.discretization.loss) for one in (mine, its))
     ratio = math.sqrt(after / before) if before > 0 else 0.0
-    doubt = _doubt(mine, its, ratio, norms.l2_relative, finer)
-    return Comparison(
-        norms, ratio, mine.is_rounding, doubt, overfitted=mine.overfitted or its.overfitted
+    doubt, overfitted = _doubt(mine, its, ratio, norms, finer), mine.overfitted or its.overfitted
+    return Comparison(norms, ratio, mine.is_rounding, doubt, overfitted)
+
+
+def verified(solution: Solution) -> Verification | None:
+    """The verification of a solution, made here if its solve has not; None for an energy."""
+    return solution.verification or verify(
+        solution.discretization, solution.residuals, solution.loss_terms
     )
 
 
 def _doubt(
-    mine: Verification, its: Verification, ratio: float, distance: float, finer: Solution
+    mine: Verification, its: Verification, ratio: float, distance: Errors, finer: Solution
 ) -> str:
     """Return why the distance of a finer solution is no measure of the error; empty if it is.
 
@@ -368,7 +366,7 @@ def _doubt(
         mine: the residual of the solution at fresh points.
         its: that of the finer one.
         ratio: of their root mean squares.
-        distance: the relative L2 norm of the difference.
+        distance: the norms of the difference.
         finer: the finer solution.
     """
     if mine.overfitted:
@@ -381,10 +379,9 @@ def _doubt(
             return f"the mean squared residual is known to {mine.error / mine.fresh:.0%} only"
         if not ratio <= LARGEST_CONTRACTION:
             return f"a finer network leaves {ratio:.0%} of the residual"
-        if not ratio / (1 - ratio) * distance <= LARGEST_ERROR:
-            return (
-                f"a finer network, which leaves {ratio:.0%} of the residual, is inaccurate itself"
-            )
+        if not ratio / (1 - ratio) * distance.l2_relative <= LARGEST_ERROR:
+            part = f"{ratio:.0%} of the residual"
+            return f"a finer network, which leaves {part}, is inaccurate itself"
     if newton and finer.status.startswith("stopped: limit of") and not its.is_rounding:
         return "the steps of the finer solve have not converged: more of them help"
     return ""
@@ -428,7 +425,7 @@ def error_bound(solution: Solution, finer: Solution | None = None) -> Bound:
 def _approximate(solution: Solution) -> Approximate:
     """Return a solution with its conditions that hold exactly and its residual at fresh points."""
     discretization = solution.discretization
-    found = solution.verification or verify(discretization, solution.residuals, solution.loss_terms)
+    found = verified(solution)
     if found is None:  # an energy
         generator = torch.Generator().manual_seed(61)
         points = sample(solution.problem.domain, 4096, "sobol", generator)

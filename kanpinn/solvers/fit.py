@@ -65,10 +65,10 @@ class Affine:
 
     def apply(self, points: Points, jet: Jet) -> Jet:
         """Return the surrogate's jet from the network's jet."""
-        scaled = jet.map(lambda t: t * self.deviation)
-        return scaled.with_parts([scaled.value + self.mean, *scaled.parts()[1:]])
+        return jet.affine(self.deviation, self.mean)
 
 
+@torch.no_grad()
 def scaled_surrogate(
     network: Network, table: Table, scaling: str | None, bounds: Bounds | None = None
 ) -> Surrogate:
@@ -113,7 +113,15 @@ def scaled_surrogate(
             surrogate.inputs_at(Points(rows.to(surrogate.low), table.names))
             for rows in (torch.stack(corners), x)
         )
-        _place_first_grid(kan, ends, seen if scaling == "quantile" else None)
+        old, (low, high) = kan.layers[0].basis, ends
+        basis = old.uniform(low, high, old.intervals, old.degree)
+        if scaling == "quantile":
+            share = torch.linspace(0, 1, old.intervals + 1).to(seen)
+            breaks = torch.quantile(seen, share, dim=0).clamp(low, high).T.clone()
+            breaks[:, [0, -1]] = ends.T
+            # A part of the uniform grid keeps intervals from zero length where rows are equal.
+            basis = basis.on(0.9 * breaks + 0.1 * basis.breaks)
+        kan.layers[0].basis = basis
     return surrogate
 
 
@@ -130,27 +138,6 @@ def _box(table: Table, bounds: Bounds | None) -> tuple[Tensor, Tensor]:
         column = table.names.index(name)
         low[column], high[column] = pair
     return low, high
-
-
-@torch.no_grad()
-def _place_first_grid(network: KAN, ends: Tensor, rows: Tensor | None) -> None:
-    """Place the first layer's grid, uniform or by quantiles of the rows.
-
-    Args:
-        network: whose first layer is changed.
-        ends: the lowest and the highest input, (2, d).
-        rows: the inputs whose quantiles are the knots, (n, d); None for a uniform grid.
-    """
-    layer = network.layers[0]
-    low, high = ends
-    basis = layer.basis.uniform(low, high, layer.basis.intervals, layer.basis.degree)
-    if rows is not None:
-        share = torch.linspace(0, 1, layer.basis.intervals + 1).to(rows)
-        breaks = torch.quantile(rows, share, dim=0).clamp(low, high).T.clone()
-        breaks[:, [0, -1]] = ends.T
-        # A part of the uniform grid keeps the intervals from zero length where rows are equal.
-        basis = basis.on(0.9 * breaks + 0.1 * basis.breaks)
-    layer.basis = basis
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,21 +258,18 @@ def criterion(table: Table) -> str:
     return "cross_entropy" if table.classes else "rmse"
 
 
-def scores_of(data: Data, evaluate: Approximation, chunk: int = 2**15) -> dict[str, Scores]:
+def scores_of(data: Data, evaluate: Approximation) -> dict[str, Scores]:
     """Return the scores of a surrogate on each part of the data, by name.
 
     Args:
         data: the parts.
         evaluate: the surrogate's evaluation.
-        chunk: the number of rows evaluated at a time, which bounds the memory.
     """
-    channels = Channels(data.train.names)
-    found = {}
+    names, found = data.train.names, {}
     for part, table in data.parts.items():
-        pieces = [
-            evaluate(Points(x, table.names), channels).value for x in table.inputs.split(chunk)
-        ]
-        found[part] = score(torch.cat(pieces), table)
+        chunks = (Points(x, names) for x in table.inputs.split(2**15))  # which bound the memory
+        values = torch.cat([evaluate(p, Channels(names)).value for p in chunks])
+        found[part] = score(values, table)
     return found
 
 

@@ -79,12 +79,11 @@ def solve_discretized(
         values, verification = state.residuals.term_values(), None
         if verified and status != STOPPED_BY_USER:
             status, verification = judged(discretization, state, status, values, scan)
+        whole = state.surrogate.evaluate
         return Solution(
             discretization=discretization,
             residuals=state.residuals,
-            errors=None
-            if norm is None
-            else norm.converged(state.surrogate.evaluate, network.pieces),
+            errors=None if norm is None else norm.converged(whole, network.pieces),
             status=status,
             history=state.history,
             seconds=seconds,
@@ -192,6 +191,9 @@ def _take_step(
     """Take a step, record it, call the observers, and set the loss of the next step.
 
     If the step breaks down, or its loss is not finite, the solve fails with the network as before.
+
+    Raises:
+        NumericalError: if the ranks do not have the same coefficients.
     """
     progress, optimizer, network = state.progress, state.optimizer, state.surrogate.network
     where = f"step {progress.step + 1} of {type(stage).__name__.removesuffix('Stage')}"
@@ -219,7 +221,16 @@ def _take_step(
     with together():
         for observer in observers:
             observer(state)
-    interrupted = state.interrupted if world() == 1 else _interrupted_anywhere(state)
+    interrupted = state.interrupted
+    if world() > 1:  # any rank may be
+        checksum = float(get_coefficients(network.all_layers).sum())
+        low, high = extremes(torch.tensor([[checksum, interrupted]], dtype=torch.float64))
+        interrupted = bool(high[1])
+        if low[0] < high[0]:
+            raise NumericalError(
+                "the processes do not compute the same numbers: they must be on machines of one "
+                "kind, with as many threads each"
+            )
     if interrupted:
         state.status = STOPPED_BY_USER
     elif state.best is not None:
@@ -252,19 +263,3 @@ def _record(state: SolverState, done: Step, measure: Measure | None) -> None:
     state.history.rows.append(row)
     if state.best is not None:
         state.best.see(row, state.progress.step, state.surrogate.network)
-
-
-def _interrupted_anywhere(state: SolverState) -> bool:
-    """Whether any rank is interrupted.
-
-    Raises:
-        NumericalError: if the ranks do not have the same coefficients.
-    """
-    checksum = float(get_coefficients(state.surrogate.network.all_layers).sum())
-    low, high = extremes(torch.tensor([[checksum, state.interrupted]], dtype=torch.float64))
-    if low[0] < high[0]:
-        raise NumericalError(
-            "the processes do not compute the same numbers: they must be on machines of one kind, "
-            "with as many threads each"
-        )
-    return bool(high[1])

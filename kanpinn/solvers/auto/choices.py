@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.geometry import Box, Domain, Piece, Planar
+from kanpinn.geometry import Box, Domain, Planar
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Channels, Linearised, coefficients_along, find_channels, zero_jet
 from kanpinn.networks import KAN, Beside, Network
@@ -52,8 +52,7 @@ class Steepness:
     @property
     def is_steep(self) -> bool:
         """Whether a network without cells hardly resolves the solutions."""
-        many = 15.0
-        return self.waves > many or self.convection > many**2
+        return self.waves > 15 or self.convection > 15**2
 
     @classmethod
     @torch.no_grad()
@@ -140,23 +139,16 @@ class Traits:
         cut = isinstance(domain, Planar) or (self.dim == 3 and domain.time_name is None)
         self.takes_cells = self.boxed or (cut and known is None and self.dim <= 3)
         self.takes_cells &= self.dim <= 3 and not unknowns
-        if kinks:
-            self.takes_cells = not unknowns and _divides(problem, kinks)
+        if kinks:  # their pieces divide the domain into regions with cells
+            self.takes_cells = not (unknowns or any(c.periodic_in for c in conditions))
+            try:
+                regions_of(domain, kinks) if self.takes_cells else None
+            except InputError:
+                self.takes_cells = False
         self.steepness = Steepness.of(problem) if self.takes_cells else Steepness()
         self.early_cells = self.dim == 1 or (self.takes_cells and bool(kinks))
         self.early_cells |= self.steepness.is_steep and not self.marches
         self.early_cells |= is_reentrant(domain) or _has_small_holes(domain)
-
-
-def _divides(problem: Problem, kinks: Sequence[Piece]) -> bool:
-    """Return whether the pieces of interfaces divide the domain into regions with cells."""
-    if any(condition.periodic_in for condition in problem.conditions()):
-        return False
-    try:
-        regions_of(problem.domain, kinks)
-    except InputError:
-        return False
-    return True
 
 
 def _is_evolution(problem: Problem) -> bool:
@@ -194,11 +186,11 @@ def is_reentrant(domain: Domain) -> bool:
     return any(angle > math.pi + outline.sharp for _, angle in outline.interior_angles)
 
 
-def _uneven(domain: Domain, count: int = 1000, largest: float = 1.4) -> bool:
-    """Return whether the gaps between Gauss points are more than `largest` times as wide as usual.
+def _uneven(domain: Domain) -> bool:
+    """Return whether the gaps between Gauss points are more than 1.4 times as wide as usual.
 
     A gap's width is the 99 % quantile of the distance from a place in the domain to the nearest of
-    `count` points, in coordinates in which the bounding box is a cube; usual are those of Sobol
+    1000 points, in coordinates in which the bounding box is a cube; usual are those of Sobol
     points. The ratio is 1.1 on boxes and disks, 1.3 on an L-shape, 1.5 to 2.5 with holes.
     """
     low, high = domain.bounds
@@ -208,10 +200,10 @@ def _uneven(domain: Domain, count: int = 1000, largest: float = 1.4) -> bool:
 
     places, gaps = scaled(600, "uniform"), []
     for sampler in ("gauss", "sobol"):
-        points = scaled(count, sampler)
+        points = scaled(1000, sampler)
         width = torch.cdist(places, points).amin(dim=1).quantile(0.99)
         gaps.append(float(width) * len(points) ** (1 / domain.dim))
-    return gaps[0] > largest * gaps[1]
+    return gaps[0] > 1.4 * gaps[1]
 
 
 @dataclass(frozen=True)
@@ -289,10 +281,12 @@ class Choice:
         return width[1] if len(width) == 3 else 0
 
     def __str__(self) -> str:
-        if self.kind is Beside:
-            network = " beside ".join(f"KAN with {_listed(one)}" for one in self.arguments["of"])
-        else:
-            network = f"{self.kind.__name__} with {_listed(self.arguments)}"
+        tables = self.arguments["of"] if self.kind is Beside else [self.arguments]
+        name = "KAN" if self.kind is Beside else self.kind.__name__
+        network = " beside ".join(
+            f"{name} with {', '.join(f'{k} {v}' for k, v in _without_type(one).items())}"
+            for one in tables
+        )
         stages = ", ".join(optimizer.title.lower() for optimizer in self.optimizers)
         kind = "" if self.points.sampler == "gauss" else f" {self.points.sampler}"
         return f"{network}, {self.points.interior} + {self.points.boundary}{kind} points, {stages}"
@@ -300,10 +294,6 @@ class Choice:
 
 def _without_type(table: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in table.items() if name != "type"}
-
-
-def _listed(table: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in _without_type(table).items())
 
 
 @dataclass(frozen=True)
@@ -356,8 +346,13 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
     if traits.marches:
         yield Family("windows in time", _windows(traits, March))
     if traits.marches_in_cells:
-        # On three such evolutions no other network was as accurate in four minutes.
-        marches = _cell_windows(traits, tolerance)
+        # On three such evolutions no other network was as accurate in four minutes. The last march
+        # is to half of the wanted tolerance, or to the least one of a march.
+        rough, rates = 1e-4, {"degree": 8, "cells": 2}
+        marches = tuple(
+            _placing(CellWindows, traits, March(one), one ** (-3 / 9), **rates)
+            for one in [rough] * (rough > tolerance) + [max(1e-14, 0.5 * tolerance)]
+        )
         yield Family("windows in time, cells in space", marches, part=0.6)
     if traits.dim == 1 and traits.boxed:
         grids = [16 * 2**i for i in range(11)]
@@ -396,15 +391,6 @@ def _cells(traits: Traits, wanted: float) -> Iterator[Choice]:
         yield _placing(
             Cells, traits, AdaptiveLeastSquares(tolerance), work, degree=degree, cells=count
         )
-
-
-def _cell_windows(traits: Traits, wanted: float) -> tuple[Choice, ...]:
-    """Marches with cells in space, the last of them to half of the wanted tolerance."""
-    degree, rough, least = 8, 1e-4, 1e-14  # the least tolerance of a march
-    return tuple(
-        _placing(CellWindows, traits, March(one), one ** (-3 / (degree + 1)), degree=8, cells=2)
-        for one in [rough] * (rough > wanted) + [max(least, 0.5 * wanted)]
-    )
 
 
 def _windows(traits: Traits, kind: Callable[[float], Optimizer]) -> tuple[Choice, ...]:
@@ -459,7 +445,8 @@ def _solved(
     A solution that takes more than 8 Newton steps is not resolved.
     """
     points = _points(traits, max(1024, math.ceil(1.5 * splines)))
-    return _kan(traits, [units], degree, grid, points, LeastSquares(steps=8), splines)
+    work = _dense_work(traits, points, splines)
+    return _kan(traits, [units], degree, grid, points, LeastSquares(steps=8), work)
 
 
 def _kan(
@@ -469,18 +456,17 @@ def _kan(
     grid: int | list[int],
     points: Collocation,
     method: Method,
-    splines: int = 0,
-    work: float = 0.0,
+    work: float,
     loss: Loss = SIZES,
 ) -> Choice:
-    """A KAN; its work is that of a dense Jacobian of `splines` columns per field, or is given."""
+    """A KAN with the inputs and fields of a problem."""
     width = [traits.inputs, *hidden, traits.fields]
-    work = work or _dense_work(traits, points, splines)
     arguments = {"width": width, "degree": degree, "grid": grid}
     return Choice(KAN, arguments, points, (method,), work, loss)
 
 
 def _dense_work(traits: Traits, points: Collocation, splines: int) -> float:
+    """The work of least squares with a dense Jacobian of `splines` columns per field."""
     return float(traits.fields * points.interior * (splines * traits.fields) ** 2)
 
 
@@ -513,7 +499,7 @@ def _splines(traits: Traits, grids: Sequence[int]) -> Iterator[Choice]:
         # The Jacobian is sparse, but its triangular factor is not. Measured: n³ for the dense
         # factor, n² for the rows, and as much as n = 1000 anyway.
         work = 1e9 + 2e3 * unknowns**2 + unknowns**3
-        yield _kan(traits, [], 9, grid, points, LeastSquares(steps=8), work=work)
+        yield _kan(traits, [], 9, grid, points, LeastSquares(steps=8), work)
 
 
 def _energies(traits: Traits) -> Iterator[Choice]:
@@ -526,8 +512,8 @@ def _energies(traits: Traits) -> Iterator[Choice]:
         splines = units * (7 + 8)
         count = (7 if traits.dim == 1 else 50) * splines
         points = _points(traits, count, "gauss", around=splines)
-        energy = Loss(form="energy")
-        yield _kan(traits, [units], 7, [4, 8], points, LeastSquares(), splines, loss=energy)
+        energy, work = Loss(form="energy"), _dense_work(traits, points, splines)
+        yield _kan(traits, [units], 7, [4, 8], points, LeastSquares(), work, energy)
 
 
 def _informed(traits: Traits) -> Iterator[Choice]:
@@ -589,12 +575,10 @@ def _scattered(
     traits: Traits, hidden: list[int], degree: int | list[int], grid: int, splines: int
 ) -> Choice:
     """A least-squares choice at scattered points, as product grids are too large."""
-    points = _sobol(max(1024, math.ceil(1.5 * splines)))
-    return _kan(traits, hidden, degree, grid, points, LeastSquares(), splines)
-
-
-def _sobol(count: int) -> Collocation:
-    return Collocation(count, math.ceil(count / 2), "sobol")
+    count = max(1024, math.ceil(1.5 * splines))
+    points = Collocation(count, math.ceil(count / 2), "sobol")
+    work = _dense_work(traits, points, splines)
+    return _kan(traits, hidden, degree, grid, points, LeastSquares(), work)
 
 
 def _projected(traits: Traits) -> Iterator[Choice]:
@@ -609,4 +593,5 @@ def _projected(traits: Traits) -> Iterator[Choice]:
         count = max(1000, 8 * unknowns)
         method = VariableProjection(rounds=rounds, starts=starts, coarse=grid[1])
         work = 100.0 * traits.fields * count * unknowns**2
-        yield _kan(traits, [units], degree, grid, _sobol(count), method, work=work)
+        points = Collocation(count, math.ceil(count / 2), "sobol")
+        yield _kan(traits, [units], degree, grid, points, method, work)
