@@ -174,6 +174,11 @@ class Jet:
         count = self.value.shape[-1]
         return [self] if count == 1 else [self[i] for i in range(count)]
 
+    def groups(self, fields: int) -> list["Jet"]:
+        """The jets of each group of `fields` consecutive components."""
+        starts = range(0, self.value.shape[-1], fields)
+        return [self.map(lambda t, i=i: t[..., i : i + fields]) for i in starts]  # type: ignore[misc]
+
     def rows(self, index: Tensor | slice) -> "Jet":
         """The jet at some of the points; index: their indices, a mask or a slice."""
         return self.map(lambda t: t[index])
@@ -246,7 +251,9 @@ class Jet:
         Args:
             outer: φ, φ', φ'', … at the values of u, (n, m) each, up to the order of `channels`.
         """
-        return self._compose(outer, lambda phi, inner: phi.reshape(_spread(phi, inner)) * inner)
+        return self._compose(
+            outer, lambda phi, inner: phi[(slice(None), *[None] * (inner.ndim - 2))] * inner
+        )
 
     def sum_of_edges(self, edges: Tensor) -> "Jet":
         """The jet of Σ_i φ_io(h_i), the output of a layer of edge functions, where self is h.
@@ -353,11 +360,6 @@ def _bell(lines: Tensor) -> list[list[tuple[int, Tensor]]]:
 def total(terms: Iterable[Tensor]) -> Tensor:
     """The sum of one or more tensors of one shape."""
     return functools.reduce(operator.add, terms)
-
-
-def _spread(phi: Tensor, inner: Tensor) -> tuple[int, ...]:
-    """The shape with which φ (n, m) is broadcast to a channel (n, …, m)."""
-    return (phi.shape[0], *(1,) * (inner.ndim - 2), phi.shape[1])
 
 
 @dataclass(frozen=True)

@@ -264,15 +264,19 @@ class BooleanSum:
 
 
 @dataclass(frozen=True, eq=False)
-class Fieldwise:
-    """Output map of a system: one map for each field, or None for a field without data."""
+class Groupwise:
+    """Output map with a map for each group of `fields` outputs, or None for the identity.
+
+    Groups are the fields of a system, or the modes of an eigenvalue problem.
+    """
 
     maps: tuple[OutputMap | None, ...]
+    fields: int = 1
 
     def apply(self, points: Points, jet: Jet) -> Jet:
         """Return the jet of all fields from the jet of the network's outputs."""
-        fields = [jet[i] if m is None else m.apply(points, jet[i]) for i, m in enumerate(self.maps)]
-        return join(fields)
+        both = zip(self.maps, jet.groups(self.fields), strict=True)
+        return join([part if m is None else m.apply(points, part) for m, part in both])
 
 
 def on_faces(box: Domain, data: Mapping[Side, Values | None]) -> ExactDirichlet:
@@ -529,7 +533,7 @@ def _built_in(
         found = [] if condition.numbers else condition.prescribed(problem.fields)
         if found and all(one.rate is None and not (in_windows and at_start(one)) for one in found):
             met.add(index)
-    return Imposition(maps[0] if len(maps) == 1 else Fieldwise(tuple(maps)), frozenset(met))
+    return Imposition(maps[0] if len(maps) == 1 else Groupwise(tuple(maps)), frozenset(met))
 
 
 def at_start(data: Prescribed) -> bool:

@@ -212,14 +212,6 @@ def noise_norms(operator: Operator, noise: Approximation) -> Norms:
     return Norms(math.sqrt(l2), math.sqrt(l2 + slope), math.sqrt(energy))
 
 
-def residual_of(problem: Problem, jet: Approximation, points: Points) -> Tensor:
-    """Return the residual of a function at n points, (n,)."""
-    few = points[:5]
-    channels, _ = find_channels(lambda c: problem.equation(few, jet(few, c)), points.names)
-    parts = [points[i : i + CHUNK] for i in range(0, len(points), CHUNK)]
-    return torch.cat([problem.equation(p, jet(p, channels))[:, 0] for p in parts])
-
-
 @dataclass(frozen=True, eq=False)
 class Multilinear:
     """A continuous function that is multilinear in each cell.
@@ -234,9 +226,7 @@ class Multilinear:
 
     def at(self, coords: Tensor) -> Tensor:
         """The values at points (n, d)."""
-        rows, columns, weights = _interpolation(self.grid, coords)
-        found = torch.zeros(len(coords), dtype=torch.float64)
-        return found.index_add(0, rows, weights * self.nodes.flatten()[columns])
+        return torch.from_numpy(_interpolation(self.grid, coords) @ self.nodes.flatten().numpy())
 
     def norms(self) -> tuple[float, float, float]:
         """‖∇ψ‖, ‖A^½ ∇ψ‖ and ‖ψ‖ over all cells that may meet the domain."""
@@ -271,20 +261,16 @@ def _element_matrices(grid: Grid) -> tuple[list[Tensor], Tensor]:
     return [reduce(torch.kron, parts) for parts in mixed], reduce(torch.kron, mass)
 
 
-def _interpolation(grid: Grid, coords: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return rows, columns and values of the matrix from nodes to the values at points."""
-    d, counts = len(grid.shape), torch.tensor(grid.shape)
-    scaled = (coords - grid.low) / grid.h
-    cells = scaled.floor().long().clamp_min(0).minimum(counts - 1)
-    part = scaled - cells
-    strides = torch.tensor([math.prod(n + 1 for n in grid.shape[i + 1 :]) for i in range(d)])
-    rows, columns, weights = [], [], []
-    for corner in itertools.product((0, 1), repeat=d):
-        upper = torch.tensor(corner)
-        rows.append(torch.arange(len(coords)))
-        columns.append((cells + upper) @ strides)
-        weights.append(torch.where(upper.bool(), part, 1 - part).prod(dim=1))
-    return torch.cat(rows), torch.cat(columns), torch.cat(weights)
+def _interpolation(grid: Grid, coords: Tensor) -> Any:
+    """Return the sparse matrix from nodes to the values at points."""
+    from scipy.interpolate import NdBSpline  # the import takes a tenth of a second
+
+    ends = [
+        low + h * numpy.arange(count + 1)
+        for low, h, count in zip(grid.low.tolist(), grid.h.tolist(), grid.shape, strict=True)
+    ]
+    knots = tuple(numpy.concatenate([one[:1], one, one[-1:]]) for one in ends)
+    return NdBSpline.design_matrix(coords.numpy(), knots, 1)
 
 
 def harmonic(grid: Grid, coords: Tensor, values: Tensor) -> Multilinear:
@@ -314,8 +300,7 @@ def harmonic(grid: Grid, coords: Tensor, values: Tensor) -> Multilinear:
     columns = corners[:, None, :].expand(-1, count, -1).flatten().numpy()
     size = index.numel()
     energy = coo_array((entries.flatten().numpy(), (rows, columns)), (size, size)).tocsr()
-    at, where, shares = (part.numpy() for part in _interpolation(grid, coords))
-    sampling = coo_array((shares, (at, where)), (len(coords), size)).tocsr()
+    sampling = _interpolation(grid, coords)
     stiff = 1e3 * float(entries.max())  # the misfits that this leaves are far below the others
     scale = float(values.abs().max())
     right = stiff * (sampling.T @ (values / scale).numpy())
@@ -575,10 +560,15 @@ class Majorant:
             norms[f"{name}_relative"] = whole / left if left > 0 else math.inf
         if not self.operator.is_elliptic:
             norms["h1"] = norms["h1_relative"] = math.nan
+        parts = ["functional a posteriori estimate (Repin 2000)", "Friedrichs' inequality"]
+        if dual.by_flux:
+            parts[1] = "equilibrated flux with Payne and Weinberger's constants in its cells"
+        parts += ["trace inequality"] if self.sides.natural else []
+        parts += ["extension of boundary values (McShane 1934)"] if misfit.largest else []
         return Bound(
             **norms,
             maximum=misfit.largest + self._largest(dual) + 6 * noise["l2"] / math.sqrt(measure),
-            theorem=self._theorem(dual, misfit),
+            theorem=", ".join(parts),
             constants=self._named_constants,
         )
 
@@ -615,18 +605,6 @@ class Majorant:
         if self.constants.traces:
             known["trace"] = max(self.constants.traces)
         return known | ({"barrier": self._barrier} if self._has_maximum_principle else {})
-
-    def _theorem(self, dual: _Dual, misfit: Extension) -> str:
-        parts = ["functional a posteriori estimate (Repin 2000)"]
-        if dual.by_flux:
-            parts.append("equilibrated flux with Payne and Weinberger's constants in its cells")
-        else:
-            parts.append("Friedrichs' inequality")
-        if self.sides.natural:
-            parts.append("trace inequality")
-        if misfit.largest:
-            parts.append("extension of boundary values (McShane 1934)")
-        return ", ".join(parts)
 
     def _remaining(self, dual: _Dual, phi: Extension) -> Norms:
         """Bound the norms of u - v by the dual norm of its residual and the extension φ."""
@@ -665,7 +643,10 @@ class Majorant:
         safety = 3  # standard errors
         square, flux, largest = measure * (v.mean_square + safety * v.error), math.inf, math.nan
         if (grid := self.grid) is not None:
-            residual = residual_of(self.problem, v.jet, grid.points)
+            few, equation = grid.points[:5], self.problem.equation
+            channels, _ = find_channels(lambda c: equation(few, v.jet(few, c)), few.names)
+            parts = (grid.points[i : i + CHUNK] for i in range(0, len(grid.points), CHUNK))
+            residual = torch.cat([equation(p, v.jet(p, channels))[:, 0] for p in parts])
             largest = float(residual.abs().max())
             own = float(grid.integral(residual.square()[:, None])[0])
             square = max(square, own)

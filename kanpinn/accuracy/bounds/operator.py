@@ -389,17 +389,14 @@ def _least_wave(length: float, low: float, high: float) -> float:
 
     It is the solution of k·length = π - atan(k / low) - atan(k / high).
     """
+    from scipy.optimize import brentq  # the import takes a tenth of a second
 
     def excess(k: float) -> float:
         return k * length - math.pi + math.atan2(k, low) + math.atan2(k, high)
 
     if low == high == 0:
         return 0.0
-    below, above = 0.0, math.pi / length
-    for _ in range(200):
-        middle = (below + above) / 2
-        below, above = (middle, above) if excess(middle) < 0 else (below, middle)
-    return below
+    return float(brentq(excess, 0, 1.000001 * math.pi / length, xtol=1e-300, rtol=1e-15))
 
 
 def barrier(domain: Domain, operator: Operator) -> float:

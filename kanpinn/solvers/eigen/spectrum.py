@@ -15,12 +15,13 @@ from torch import Generator, Tensor, nn
 
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import weighted_sample
-from kanpinn.jets import Channels, Jet, ResidualFunction, find_channels, jet_of, join
+from kanpinn.jets import Channels, Jet, ResidualFunction, find_channels, jet_of
 from kanpinn.linalg.arnoldi import krylov_spaces
 from kanpinn.linalg.qr import column_scale, rank_tolerance
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import PROBE_POINTS, ResidualTerm, Term, residual_term
-from kanpinn.networks.network import Network, OutputMap
+from kanpinn.networks.constraints import Groupwise
+from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.problem import EigenProblem
 from kanpinn.solvers.discretization import Discretization
@@ -72,27 +73,9 @@ def as_modes(columns: Tensor, values: Tensor) -> Tensor:
     return torch.complex(columns[..., :count], columns[..., count:])
 
 
-@dataclass(frozen=True, eq=False)
-class Modewise:
-    """The output map of several modes: `output` applied to each group of `fields` outputs."""
-
-    output: OutputMap
-    fields: int
-
-    def apply(self, points: Points, jet: Jet) -> Jet:
-        """Return the jet of all modes from the jet of the network's outputs."""
-        return join([self.output.apply(points, mode) for mode in _split(jet, self.fields)])
-
-
 def each(equation: ResidualFunction, fields: int) -> ResidualFunction:
     """Return the function that evaluates an equation for all modes, (n, equations, modes)."""
-    return lambda p, u: torch.stack([equation(p, mode) for mode in _split(u, fields)], dim=2)
-
-
-def _split(jet: Jet, fields: int) -> list[Jet]:
-    """Split a jet of all modes into one jet of `fields` fields for each mode."""
-    columns = range(0, jet.value.shape[-1], fields)
-    return [jet.map(lambda t, c=c: t[..., c : c + fields]) for c in columns]  # type: ignore[misc]
+    return lambda p, u: torch.stack([equation(p, mode) for mode in u.groups(fields)], dim=2)
 
 
 def widened(surrogate: Surrogate, columns: Tensor) -> Surrogate:
@@ -113,7 +96,7 @@ def widened(surrogate: Surrogate, columns: Tensor) -> Surrogate:
             layer.coefficients = nn.Parameter(wide.contiguous())
             if isinstance(kept := getattr(layer, "kept", None), Tensor):
                 layer.kept = kept.repeat(1, modes)
-    output = None if surrogate.output is None else Modewise(surrogate.output, fields)
+    output = surrogate.output and Groupwise((surrogate.output,) * modes, fields)
     inputs = None if surrogate.inputs is None else surrogate.inputs.functions[0]
     return Surrogate(network, surrogate.domain, output, inputs)
 
