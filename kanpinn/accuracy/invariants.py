@@ -1,6 +1,6 @@
 """Integrals over space that an equation conserves, and how far a solution lets them drift."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,13 +10,14 @@ import torch
 from numpy import ndarray
 from torch import Tensor
 
+from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.quadrature import domain_rule
 from kanpinn.geometry.rules import gauss_legendre, tensor_grid
-from kanpinn.jets import Channels, find_channels
+from kanpinn.geometry.sampling import sample
+from kanpinn.jets import Channels, Jet, find_channels, random_jets, stack_equations
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.problem import Problem
-from kanpinn.pde.verify import Densities, check_densities, densities_at
 from kanpinn.spaces.function_space import space_of
 from kanpinn.spaces.windows import NetworkOfWindows
 
@@ -115,15 +116,65 @@ class InvariantMoments:
         return _at(places, [float(self.ends[number])], domain.names), weights
 
 
-def check_invariants(problem: Problem) -> None:
-    """Check what a problem's methods `invariants` and `outflow` return, and its domain.
+Densities = Callable[..., Mapping[str, Tensor]]
+
+
+def densities_at(what: str, densities: Densities, p: Points, u: Jet) -> dict[str, Tensor]:
+    """Return the densities of a solution at n points by name, (n,) each.
+
+    Args:
+        what: the name of the method, "Class.invariants", for messages.
+        densities: a problem's method `invariants` or `outflow`.
+        p: the points.
+        u: the jet of all columns there.
 
     Raises:
-        InputError: for other things than columns by name, or a domain without a time.
+        InputError: where the method returns no columns by name.
+    """
+    n, found = len(p), densities(p, *u.components())
+    if not isinstance(found, Mapping) or not found or not all(isinstance(k, str) for k in found):
+        raise InputError(
+            f'{what} must return a dict from names to densities, {{"mass": u.value}}, got {found!r}'
+        )
+    columns = {name: stack_equations(one, n, f"{what}[{name!r}]") for name, one in found.items()}
+    for name, column in columns.items():
+        if column.shape[1] != 1:
+            raise InputError(
+                f"{what}[{name!r}] must have shape (n, 1) with n = {n} points here, "
+                f"got {tuple(column.shape)}"
+            )
+    return {name: column[:, 0] for name, column in columns.items()}
+
+
+def check_invariants(problem: Problem) -> None:
+    """Try the methods `invariants` and `outflow` of a problem that has the first, on random jets.
+
+    Raises:
+        InputError: for other things than columns by name, an outflow with other names, or a domain
+            without a time.
     """
     if problem.domain.dim > 1:
         space_of(problem.domain)
-    check_densities(problem)
+    p, kind = sample(problem.domain, 5, "uniform"), type(problem).__name__
+    p = Points(p.coords, p.names, torch.ones_like(p.coords))  # an outflow takes normals
+    known: dict[str, Tensor] = {}
+    for method, densities in (("invariants", problem.invariants), ("outflow", problem.outflow)):
+        found: dict[str, Tensor] = {}
+
+        def stacked(
+            p: Points, u: Jet, what: str = f"{kind}.{method}", of: Any = densities
+        ) -> Tensor:
+            found.update(densities_at(what, of, p, u))  # noqa: B023
+            return torch.stack([*found.values()], dim=1)  # noqa: B023
+
+        if densities is not None:
+            random_jets(stacked, p, len(problem.columns))
+        if known and (other := [name for name in found if name not in known]):
+            raise InputError(
+                f"{kind}.{method} has {other[0]!r}, which is none of the invariants "
+                f"{', '.join(known)}"
+            )
+        known = known or found
 
 
 @torch.no_grad()

@@ -14,8 +14,7 @@ from kanpinn.accuracy.references.reference import Approximation, FunctionReferen
 from kanpinn.geometry import Points
 from kanpinn.geometry.quadrature import domain_rule, rule_of_pieces
 from kanpinn.jets import Channels, Jet
-from kanpinn.pde.exact_solution import exact_jet
-from kanpinn.pde.problem import Problem
+from kanpinn.pde.problem import Problem, exact_jet
 
 Rule = list[tuple[Points, Tensor, Jet]]
 

@@ -10,7 +10,14 @@ from typing import Any
 import torch
 
 from kanpinn._support.distributed import extremes, from_first, on_threads, same, together, world
-from kanpinn._support.errors import CONVERGED, FAILED, STOPPED_BY_USER, InputError, NumericalError
+from kanpinn._support.errors import (
+    CONVERGED,
+    FAILED,
+    STOPPED_BY_USER,
+    InputError,
+    NumericalError,
+    expecting,
+)
 from kanpinn._support.interrupts import entered, handling
 from kanpinn.accuracy.norms import ErrorNorm
 from kanpinn.accuracy.references import Recipe, Reference, reference_of
@@ -20,7 +27,7 @@ from kanpinn.optimizers import Method, Stage, Step, as_methods
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.solution import Solution
-from kanpinn.solvers.state import UNKNOWN, Observer, SolverState, copied, losses_of
+from kanpinn.solvers.state import UNKNOWN, Least, Observer, SolverState, copied, losses_of
 from kanpinn.solvers.verification import judged, scan_data, warn_of_breaks
 
 LOG = logging.getLogger("kanpinn")
@@ -160,8 +167,18 @@ def run_stages(
             optimizer = state.optimizers[progress.stage_index]
             state.status = state.best.verdict(progress, optimizer, state.residuals)
         while state.status is None and progress.stage_index < count:
-            stage, memory = state.begin_stage(seed, memory), None
-            limit, reason = state.optimizer.steps, ""
+            state.residuals = state.losses.following(state.residuals, progress.step)
+            state.optimizer = state.optimizers[progress.stage_index]
+            state.stage = stage = state.optimizer.start(state.residuals, seed)
+            state.clock.expected = None
+            if state.clock.budget_seconds is not None:
+                state.clock.expected = state.optimizer.cost(state.residuals)
+            if memory is None:
+                state.least = Least(state.history.rows[-1]["loss"], progress.step)
+            else:
+                with expecting("the checkpoint"):
+                    stage.load_state_dict(memory)
+            limit, reason, memory = state.optimizer.steps, "", None
             while state.status is None and not reason:
                 if progress.finished is not None:
                     reason = progress.finished

@@ -22,7 +22,7 @@ from kanpinn.accuracy.references import Reference
 from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.geometry.product import at_one_time
 from kanpinn.geometry.quadrature import domain_rule
-from kanpinn.geometry.sampling import sample
+from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Channels, Jet, find_channels, normal_derivative, stack_equations
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import PROBE_POINTS
@@ -181,13 +181,8 @@ class Solution(Solved):
         surrogate.network = with_more_functions(surrogate.network, outputs, seed)
         count = sum(layer.coefficients.numel() for layer in surrogate.network.output_layers)
         chosen = self.discretization.collocation
-        points = replace(
-            chosen,
-            interior=max(2 * chosen.interior, math.ceil(1.5 * count / len(outputs))),
-            boundary=2 * chosen.boundary,
-            resample=0,
-            adapt=None,
-        )
+        interior = max(2 * chosen.interior, math.ceil(1.5 * count / len(outputs)))
+        points = Collocation(interior, 2 * chosen.boundary, chosen.sampler)
         made = replace(self.discretization, surrogate=surrogate, collocation=points, seed=seed)
         made.prepare()
         return made.residuals()

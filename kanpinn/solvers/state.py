@@ -278,13 +278,11 @@ class Clock:
         seconds, step = self._used(mean)
         if seconds + step <= self.budget_seconds:
             return None
+        given = f"the budget of {self.budget_seconds:g} s"
         if not progress.step:
-            given = f"the budget of {self.budget_seconds:g} s"
             return f"{given} is too small: a step takes {self.expected}"
-        return (
-            f"the budget of {self.budget_seconds:g} s leaves no time for another step "
-            f"({seconds:.3g} s are used, a step takes {step:.2g} s)"
-        )
+        times = f"{seconds:.3g} s are used, a step takes {step:.2g} s"
+        return f"{given} leaves no time for another step ({times})"
 
     @property
     def left(self) -> float:
@@ -357,9 +355,8 @@ class Best:
         if self.patience is not None and self.waited >= self.patience:
             return f"stopped: the validation error has not fallen since step {self.step}"
         if ended and optimizer.lowers_loss and self.step <= since and progress.stage_index:
-            parameters = residuals.surrogate.network.parameter_count
             rows = sum(term.rows for term in residuals.terms)
-            sizes = f"{parameters} parameters for {rows} rows"
+            sizes = f"{residuals.surrogate.network.parameter_count} parameters for {rows} rows"
             return f"stopped: the validation error no longer falls ({sizes})"
         return None
 
@@ -467,26 +464,6 @@ class SolverState:
             with expecting("the checkpoint"):
                 self._load_state_dict(checkpoint)
 
-    def begin_stage(self, seed: int, memory: dict[str, Any] | None) -> Stage:
-        """Start the present optimizer with the loss of the next step, and return its run.
-
-        Args:
-            seed: the seed of the optimizer.
-            memory: the optimizer's state from a checkpoint; None if it starts afresh.
-        """
-        self.residuals = self.losses.following(self.residuals, self.progress.step)
-        self.optimizer = self.optimizers[self.progress.stage_index]
-        self.stage = self.optimizer.start(self.residuals, seed)
-        self.clock.expected = None
-        if self.clock.budget_seconds is not None:
-            self.clock.expected = self.optimizer.cost(self.residuals)
-        if memory is None:
-            self.least = Least(self.history.rows[-1]["loss"], self.progress.step)
-        else:
-            with expecting("the checkpoint"):
-                self.stage.load_state_dict(memory)
-        return self.stage
-
     def end_stage(self, reason: str) -> str | None:
         """End the present optimizer: advance to the next one, or set the status of the solve.
 
@@ -511,8 +488,8 @@ class SolverState:
         short = "" if self.stage is None else self.stage.short()
         return f"stopped: {why}, {short}" if short else f"stopped: {why}"
 
-    def go_back(self, risen: float = 10.0) -> str | None:
-        """Return to the state with the least loss if the loss is now more than `risen` times that.
+    def go_back(self) -> str | None:
+        """Return to the state with the least loss if the loss is now more than ten times that.
 
         Returns:
             A description of the steps taken back; None if the network is unchanged.
@@ -524,7 +501,7 @@ class SolverState:
         present, own = self.residuals.loss(reported=True), copied(network)
         network.load_state_dict(least.network)
         loss = self.residuals.loss(reported=True)
-        if not math.isfinite(loss) or present <= loss + (risen - 1) * abs(loss):
+        if not math.isfinite(loss) or present <= loss + 9 * abs(loss):
             network.load_state_dict(own)
             return None
         if self.status is not None or self.progress.stage_index + 1 == len(self.optimizers):

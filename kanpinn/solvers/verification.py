@@ -129,12 +129,10 @@ def _steepest(
         index: the number of the box of each point, (n,).
     """
     number, count = index[:, None].expand_as(found), int(index.max()) + 1
-    top = found.new_full((count, found.shape[1]), -math.inf)
-    top = top.scatter_reduce(0, number, found, "amax")
-    bottom = -torch.full_like(top, -math.inf).scatter_reduce(0, number, -found, "amax")
-    spans = torch.where(top >= bottom, top - bottom, 0.0)
-    usual = spans.quantile(0.9, dim=0) + 1e-12 * found.abs().amax(dim=0) + 1e-300
-    steepness, where = (spans / usual).amax(dim=1).topk(min(8, len(spans)))
+    least = found.new_full((count, found.shape[1]), -math.inf)
+    top, bottom = (least.scatter_reduce(0, number, one, "amax") for one in (found, -found))
+    spans = torch.where(top >= -bottom, top + bottom, 0.0)
+    usual, steepness, where = _steepest_of(spans, found)
     places, breaks = [points[:0]], []
     largest, filled = found.abs().amax(dim=0), steepness > 0
     for rank, (box, steepest) in enumerate(zip(where[filled], steepness[filled], strict=True)):
@@ -155,6 +153,15 @@ def _steepest(
         except InputError:  # a source that is derived from `exact` fails next to a pole
             continue
     return DataScan(torch.cat(places), tuple(one for one in breaks if one is not None))
+
+
+def _steepest_of(spans: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the usual ranges of values (k,), and the steepness and numbers of 8 boxes at most.
+
+    spans: the ranges of the values (n, k) in each box, (boxes, k).
+    """
+    usual = spans.quantile(0.9, dim=0) + 1e-12 * values.abs().amax(dim=0) + 1e-300
+    return usual, *(spans / usual).amax(dim=1).topk(min(8, len(spans)))
 
 
 def _jump_between(
@@ -452,9 +459,7 @@ def misfit_of_spikes(discretization: Discretization) -> float:
         data = rows_of(term, surrogate, term.points, zero=True)
         whole = len(data) // stretch
         boxes = data[: whole * stretch].unflatten(0, (whole, stretch))
-        spans = boxes.amax(dim=1) - boxes.amin(dim=1)
-        usual = spans.quantile(0.9, dim=0) + 1e-12 * data.abs().amax(dim=0) + 1e-300
-        steepness, steepest = (spans / usual).amax(dim=1).topk(few)
+        _, steepness, steepest = _steepest_of(boxes.amax(dim=1) - boxes.amin(dim=1), data)
         for box in steepest[steepness > 10].tolist():
             inside = term.points[box * stretch : (box + 1) * stretch]
             squares = rows_of(term, surrogate, inside).square().sum()
@@ -514,14 +519,12 @@ def verify(
             if one.sites == 1 and (scale := max(term_sizes(one, surrogate, inside.points))):
                 shares.append(square / scale)
                 weighted += one.weight * scale
-        terms = [inside, *(one for one, _ in weighed)]
+        terms, rounding = [inside, *(one for one, _ in weighed)], 0.0
         before = [rows_of(one, surrogate, one.points) for one in terms]
         with perturbed(surrogate.network, seed=31):
-            after = [rows_of(one, surrogate, one.points) for one in terms]
-        rounding = sum(
-            one.weight * float((b - a).square().sum(dim=1).mean())
-            for one, a, b in zip(terms, before, after, strict=True)
-        )
+            for one, rows in zip(terms, before, strict=True):
+                change = rows_of(one, surrogate, one.points) - rows
+                rounding += one.weight * float(change.square().sum(dim=1).mean())
         # Each term of an equation is rounded, also where all coefficients of the network are zero.
         rounding += torch.finfo(surrogate.low.dtype).eps ** 2 * weighted
     inner, outer = term.weight * mean.value, outer_weight * boundary
@@ -616,9 +619,9 @@ def judged(
     ):
         points = discretization.collocation
         sizes = f"{points.interior} + {points.boundary} points for"
-        sizes, ended = f"{sizes} {network.parameter_count} parameters", f" ({status})"
+        sizes = f"{sizes} {network.parameter_count} parameters"
         if found.overfitted:
-            ended = "" if converged else ended
+            ended = "" if converged else f" ({status})"
             status = f"{OVERFITTED}: {found.words}; more points help, these are {sizes}{ended}"
         elif converged and not found.small:
             status = (

@@ -9,7 +9,7 @@ import kanpinn as kp
 from kanpinn.accuracy import fit_order
 from kanpinn.accuracy.norms import ErrorNorm
 from kanpinn.jets import Jet
-from kanpinn.pde.exact_solution import exact_jet
+from kanpinn.pde.problem import exact_jet
 
 
 def problem_of(exact, domain, fields=("u",), **attributes):
