@@ -15,8 +15,8 @@ class Shown:
     cannot import it. It is found by its name when it is first used, as the names of `kanpinn` are:
     results alone do not wait for the import of Matplotlib.
 
-    shown_by: the name of the module with `card(result)`, which returns a `Card`, and for results
-        with a method `plot` with `plot(result, ...)`.
+    shown_by: the name of the module with `card(result)`, which returns a `Card`; for results with a
+        method `plot` with `plot(result, ...)`; for those of runs with `figures(result, fields)`.
     """
 
     shown_by: ClassVar[str]

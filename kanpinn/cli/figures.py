@@ -10,7 +10,7 @@ import typer
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.interrupts import importing
-from kanpinn.cli.options import RunPath, Trust
+from kanpinn.cli.options import OutputFile, RunPath, Trust
 from kanpinn.cli.screen import reporting
 
 RunOrStudy = Annotated[
@@ -40,23 +40,19 @@ def plot_command(folder: RunOrStudy, trust: Trust = False) -> None:
                 paths = draw_study(Study.read(folder))
         else:
             with importing():
-                from kanpinn.runs.results import config_of, load
-                from kanpinn.runs.results.folder import CONTENTS
+                from kanpinn.plotting import draw_figures
+                from kanpinn.runs.results import load
                 from kanpinn.runs.results.record import run_folder
 
             found = run_folder(folder)
-            contents = CONTENTS[config_of(found, trust).file.kind]
-            paths = contents.draw(load(found, trust=trust), found / "figures")
+            paths = draw_figures(load(found, trust=trust), found / "figures")
         for path in paths:
             typer.echo(path)
 
 
 def report_command(
     folder: RunOrStudy,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", metavar="FILE", help="By default report.html in the folder."),
-    ] = None,
+    output: OutputFile = None,
 ) -> None:
     """Write a run or a study as one HTML page.
 
@@ -71,7 +67,7 @@ def report_command(
             from kanpinn.runs.report import write_report, write_run_report
             from kanpinn.runs.study import Study
 
-        with writing(folder if output is None else output):
+        with writing(output or folder):
             if is_study:
                 typer.echo(write_report(Study.read(folder), output))
             else:
@@ -98,11 +94,9 @@ def _is_study(folder: Path) -> bool:
 def export_command(
     run: RunPath,
     format: Annotated[
-        Format, typer.Option("--format", help="VTKHDF for ParaView, NPZ for NumPy.")
+        Format, typer.Option(help="VTKHDF for ParaView, NPZ for NumPy.")
     ] = Format.VTKHDF,
-    output: Annotated[
-        Path | None, typer.Option("--output", metavar="FILE", help="By default in the run folder.")
-    ] = None,
+    output: OutputFile = None,
     trust: Trust = False,
 ) -> None:
     """Write the fields of a run for other programs.

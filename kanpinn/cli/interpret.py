@@ -9,7 +9,7 @@ import typer
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.interrupts import importing
 from kanpinn.cli.figures import writing
-from kanpinn.cli.options import RunPath, Trust
+from kanpinn.cli.options import Json, RunPath, Trust
 from kanpinn.cli.screen import note, plain_table, reporting
 
 if TYPE_CHECKING:
@@ -24,27 +24,13 @@ FILES = ("formula.json", "formula.tex", "network.png")
 def interpret_command(
     run: RunPath,
     library: Annotated[
-        str | None,
-        typer.Option(
-            "--library",
-            metavar="NAMES",
-            help="The functions that edges may become: sin,exp,square.",
-        ),
+        str | None, typer.Option(metavar="NAMES", help="What edges may become: sin,exp,x^2.")
     ] = None,
     seconds: Annotated[
-        float | None,
-        typer.Option(
-            "--seconds",
-            help="The limit on the search's processor time; by default that of kanpinn.interpret.",
-        ),
+        float | None, typer.Option(help="The limit on the search's processor time; 180 by default.")
     ] = None,
-    seed: Annotated[
-        int,
-        typer.Option("--seed", metavar="N", help="The seed of the sampled rows and of the fits."),
-    ] = 0,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print formula.json on standard output, nothing else.")
-    ] = False,
+    seed: Annotated[int, typer.Option(metavar="N", help="The seed of rows and fits.")] = 0,
+    json: Json = False,
     trust: Trust = False,
 ) -> None:
     """Read a formula off a run's network.
@@ -61,10 +47,9 @@ def interpret_command(
             from kanpinn.runs.results import config_of, load
             from kanpinn.runs.results.record import run_folder
 
-        limit: dict[str, Any] = {}
-        if seconds is not None:
-            number("--seconds", seconds, above=True)
-            limit["seconds"] = seconds
+        limit: dict[str, Any] = {} if seconds is None else {"seconds": seconds}
+        for given in limit.values():
+            number("--seconds", given, above=True)
         integer("--seed", seed, least=0)
         names = None if library is None else [n.strip() for n in library.split(",")]
         functions(names)  # refuses unknown names before the run is loaded

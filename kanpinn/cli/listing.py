@@ -3,8 +3,9 @@
 import ast
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -12,9 +13,6 @@ from kanpinn._support.errors import FAILED, UNUSABLE, InputError
 from kanpinn._support.interrupts import importing
 from kanpinn.cli.options import RESULTS, Output
 from kanpinn.cli.screen import note, plain_table, reporting
-
-if TYPE_CHECKING:
-    from kanpinn.runs.config import Config
 
 PROBLEMS = Path("problems")
 DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError)  # errors of damaged records
@@ -52,14 +50,11 @@ def _show(title: str, rows: list[tuple[str, ...]]) -> None:
 def _cut(rows: list[tuple[str, ...]], width: int) -> list[tuple[str, ...]]:
     """Return the rows with the second column cut so that the table has at most this width."""
     longest = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    others = sum(longest[:1] + longest[2:]) + 2 * (len(longest) - 1)
-    room = width - others
+    room = width - sum(longest[:1] + longest[2:]) - 2 * (len(longest) - 1)
     if room < 20:  # the table becomes blocks, in which a status has a line of its own
         room = max(20, width - 6)
-    return [
-        (name, text if len(text) <= room else f"{text[: room - 1]}…", *rest)
-        for name, text, *rest in rows
-    ]
+    cut = lambda text: text if len(text) <= room else f"{text[: room - 1]}…"  # noqa: E731
+    return [(name, cut(text), *rest) for name, text, *rest in rows]
 
 
 def _problems(folder: Path) -> Iterator[tuple[str, ...]]:
@@ -70,23 +65,19 @@ def _problems(folder: Path) -> Iterator[tuple[str, ...]]:
         try:
             config = Config.read(path)
             line = path.read_text(encoding="utf-8").partition("\n")[0]
-            comment = line.lstrip("#").strip() if line.startswith("#") else ""
-            yield f"  {path.name}", comment or _docstring(config)
+            if line.startswith("#"):
+                yield f"  {path.name}", line.lstrip("#").strip()
+                continue
+            # The first line of the class's docstring, without running its file.
+            about = config.file.title
+            file, _, name = about.rpartition(":")
+            with suppress(OSError, SyntaxError, ValueError):
+                for node in ast.walk(ast.parse((config.directory / file).read_bytes())):
+                    if isinstance(node, ast.ClassDef) and node.name == name:
+                        about = (ast.get_docstring(node) or about).partition("\n")[0]
+            yield f"  {path.name}", about
         except InputError as error:
             yield f"  {path.name}", f"unusable: {str(error).partition(chr(10))[0]}"
-
-
-def _docstring(config: "Config") -> str:
-    """Return the first line of the docstring of a problem's class, without running its file."""
-    file, _, name = config.file.title.rpartition(":")
-    try:
-        tree = ast.parse((config.directory / file).read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return config.file.title
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            return (ast.get_docstring(node) or config.file.title).partition("\n")[0]
-    return config.file.title
 
 
 def _runs(output: Path) -> Iterator[tuple[str, ...]]:
@@ -95,13 +86,8 @@ def _runs(output: Path) -> Iterator[tuple[str, ...]]:
         from kanpinn.runs.results.record import PARTIAL, read_record
         from kanpinn.runs.study.table import columns_of, kind_of
 
-    bare: dict[str, Any] = {
-        "errors": None,
-        "parameters": None,
-        "steps": None,
-        "points": {},
-        "seconds": {},
-    }
+    bare: dict[str, Any] = dict.fromkeys(("errors", "parameters", "steps"))
+    bare |= {"points": {}, "seconds": {}}
     for path in sorted(output.glob("*/*/run.json")):
         name = f"  {path.parent.relative_to(output)}"
         try:

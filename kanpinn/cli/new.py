@@ -21,13 +21,11 @@ def _names() -> list[str]:
 
 def new_command(
     name: Annotated[
-        str | None,
-        typer.Argument(metavar="NAME", help="The files' name, such as heat or problems/heat."),
+        str | None, typer.Argument(metavar="NAME", help="The files' name, or FOLDER/NAME.")
     ] = None,
     equation: Annotated[
         str | None,
         typer.Option(
-            "--equation",
             help=f"Write no class, but one of the equations {', '.join(EQUATIONS)}.",
             autocompletion=lambda: list(EQUATIONS),
         ),
@@ -42,7 +40,7 @@ def new_command(
         ),
     ] = None,
     listed: Annotated[
-        bool, typer.Option("--list", help="List the problems of the library, and write nothing.")
+        bool, typer.Option("--list", help="List the problems of the library.")
     ] = False,
 ) -> None:
     """Write a problem to start from.

@@ -11,35 +11,24 @@ from kanpinn.cli.screen import note
 
 ProblemFile = Annotated[
     Path | None,
-    typer.Argument(
-        metavar="FILE", help="A problem or fit file (TOML); by default the only one here."
-    ),
+    typer.Argument(metavar="FILE", help="A problem or fit file; by default the only one here."),
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Override a key (network.hidden=[32]); repeatable.",
-    ),
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key; repeatable."),
 ]
-Json = Annotated[
-    bool, typer.Option("--json", help="Print run.json on standard output, nothing else.")
-]
-Seed = Annotated[
-    int | None, typer.Option("--seed", metavar="N", help="The same as --set run.seed=N.")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print only the run folder.")]
-Resume = Annotated[
-    Path | None, typer.Option("--resume", metavar="RUN", help="Resume the run of a run folder.")
-]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, nothing else.")]
+Seed = Annotated[int | None, typer.Option(metavar="N", help="The same as --set run.seed=N.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors and the folder.")]
+Resume = Annotated[Path | None, typer.Option(metavar="RUN", help="Resume the run of a run folder.")]
 Trust = Annotated[
     bool,
     typer.Option("--trust", help="Run class files that the run has not used, or outside RUN."),
 ]
-Output = Annotated[
-    Path, typer.Option("--output", metavar="DIR", help="The folder for run folders.")
+Output = Annotated[Path, typer.Option(metavar="DIR", help="The folder for run folders.")]
+OutputFile = Annotated[
+    Path | None, typer.Option("--output", metavar="FILE", help="By default in the folder.")
 ]
 RESULTS = Path("results")
 
@@ -69,9 +58,7 @@ def only_file(command: str) -> Path:
             f"{command} takes a {what}, and {Path.cwd()} has none: kanpinn new NAME writes one"
         )
     if len(found) > 1:
-        listed = 8
-        names = ", ".join(map(str, found[:listed]))
-        more = f" and {len(found) - listed} more" if len(found) > listed else ""
-        raise InputError(f"{command} takes one of the {len(found)} {what}s here: {names}{more}")
+        names = ", ".join(map(str, found[:8])) + (", …" if len(found) > 8 else "")
+        raise InputError(f"{command} takes one of the {len(found)} {what}s here: {names}")
     note(f"{command}: {found[0]}, the only {what} here")
     return found[0]

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import signal
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from enum import Enum
 from pathlib import Path
@@ -13,15 +12,13 @@ import typer
 
 from kanpinn._support.errors import InputError, NumericalError
 from kanpinn._support.interrupts import handling, importing, leave
-from kanpinn.cli.options import RESULTS, Output
+from kanpinn.cli.options import RESULTS, Json, Output, Quiet
 from kanpinn.cli.screen import note, plain_table, reporting
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from kanpinn.runs.study import Study, StudyFile, Tally
-
-    Executors = Callable[[], AbstractContextManager[Executor | None]]
 
 
 class Where(Enum):
@@ -39,35 +36,19 @@ BATCH = (Where.SLURM, Where.PBS)
 def study_command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A study's file (TOML).")],
     output: Output = RESULTS,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Print nothing but errors and the study's folder.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object on standard output.")
-    ] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
     workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers",
-            metavar="N",
-            help="The number of runs at a time; by default one for each core.",
-        ),
+        int | None, typer.Option(metavar="N", help="Runs at a time; by default one for each core.")
     ] = None,
-    executor: Annotated[
-        Where, typer.Option("--executor", help="What executes the runs.")
-    ] = Where.PROCESSES,
+    executor: Annotated[Where, typer.Option(help="What executes the runs.")] = Where.PROCESSES,
     address: Annotated[
-        str | None,
-        typer.Option(
-            "--address", metavar="TCP://HOST:PORT", help="The address of a dask scheduler."
-        ),
+        str | None, typer.Option(metavar="TCP://HOST:PORT", help="The address of a dask scheduler.")
     ] = None,
     cluster: Annotated[
         list[str] | None,
         typer.Option(
-            "--cluster",
-            metavar="KEY=VALUE",
-            help="An option of Slurm or PBS jobs, such as memory=2GB or queue=short; repeatable.",
+            metavar="KEY=VALUE", help="An option of batch jobs (queue=short); repeatable."
         ),
     ] = None,
 ) -> None:
@@ -82,11 +63,14 @@ def study_command(
         _check(executor, workers, address, cluster or [])
         with importing():
             from kanpinn.runs.study import StudyFile
-        with handling(_interrupt):
-            study = _sweep(
-                StudyFile.read(file), output, workers, quiet,
-                lambda: _executor(executor, workers, address, cluster or [], output),
-            )  # fmt: skip
+
+        def interrupt(*_: object) -> None:  # the table is written; the next Ctrl-C ends at once
+            signal.signal(signal.SIGINT, leave)
+            raise KeyboardInterrupt
+
+        with handling(interrupt):
+            there = _executor(executor, workers, address, cluster or [], output)
+            study = _sweep(StudyFile.read(file), output, workers, quiet, there)
         from kanpinn.runs.study.table import failure_lines, has_failed, settings_table, summary_of
 
         here, folder = Path.cwd(), study.path
@@ -136,7 +120,11 @@ def _executor(
 
 
 def _sweep(
-    study: "StudyFile", output: Path, workers: int | None, quiet: bool, executor: "Executors"
+    study: "StudyFile",
+    output: Path,
+    workers: int | None,
+    quiet: bool,
+    executor: "AbstractContextManager[Executor | None]",
 ) -> "Study":
     """Run the study; after Ctrl-C say how many runs are finished and kept."""
     with importing():
@@ -146,7 +134,7 @@ def _sweep(
     tallies: list[Tally] = []
     shown: Any = contextlib.nullcontext() if quiet else StudyProgress()
     try:
-        with executor() as there, shown as progress:
+        with executor as there, shown as progress:
             return sweep(
                 study.base, study.over, zipped=study.zipped, name=study.name, output=output,
                 executor=there, workers=workers,
@@ -157,9 +145,3 @@ def _sweep(
         if not quiet:
             note(f"interrupted: {''.join(kept)}the same command continues from there")
         raise
-
-
-def _interrupt(*_: object) -> None:
-    """Raise KeyboardInterrupt, on which the table is written; the next Ctrl-C ends at once."""
-    signal.signal(signal.SIGINT, leave)
-    raise KeyboardInterrupt

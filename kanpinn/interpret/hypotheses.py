@@ -3,9 +3,9 @@
 Graphs get finer grids, lose edges, and are fitted as KANs or as sums of products.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import reduce
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
 
 import torch
 from torch import Tensor
@@ -45,7 +45,8 @@ def grown(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
     The grids of single layers are split first, then those of all layers together.
     """
     gain = 0.3  # a finer grid is kept if its error is below this share of the error before
-    graph = min(graph, _refit(graph, rows, deadline), key=rows.error)
+    fit_to_rows = partial(refit, x=rows.x, y=rows.y, steps=STEPS, deadline=deadline)
+    graph = min(graph, fit_to_rows(graph), key=rows.error)
     layers = range(graph.depth)
     worthwhile = True
     while worthwhile:
@@ -55,14 +56,10 @@ def grown(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
             finer = reduce(split_layer, chosen, graph)
             if before < FLOOR or ROWS * len(finer.parameters) > len(rows.x) or deadline.over:
                 continue
-            finer = _refit(finer, rows, deadline)
+            finer = fit_to_rows(finer)
             if rows.error(finer) < gain * before:
                 graph, worthwhile = finer, True
     return graph
-
-
-def _refit(graph: Graph, rows: Rows, deadline: Deadline) -> Graph:
-    return refit(graph, rows.x, rows.y, STEPS, deadline=deadline)
 
 
 def trimmed(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
@@ -73,21 +70,22 @@ def trimmed(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
         # A spline is removable if its unit is a sum of at least two edges.
         entering = [key[0::2] for key in graph.edges if key[0::2] not in graph.products]
         removable = [key for key in graph.splines() if entering.count(key[0::2]) > 1]
-        trials = [_without(graph, key, rows) for key in removable if not deadline.over]
+        trials = []
+        for key in removable:
+            if deadline.over:
+                break
+            # The mean of the removed edge is added to another edge into the same unit.
+            mean = float(graph.edges[key](graph.arguments(key, rows.x)).mean())
+            fewer = connected(graph.without(key))
+            other = next(k for k in sorted(fewer.edges) if k[0::2] == key[0::2])
+            curve = fewer.splines()[other]
+            shifted = curve.moved(curve.parameters + mean)  # B-splines sum to one
+            fewer = fewer.with_edge(other, shifted)
+            trials.append(refit(fewer, rows.x, rows.y, TRIM_STEPS))
         best = min(trials, key=rows.error, default=None)
         if best is None or rows.error(best) > limit:
             return graph
         graph = best
-
-
-def _without(graph: Graph, key: Key, rows: Rows) -> Graph:
-    """Remove an edge, add its mean to another edge into the same unit, and refit the graph."""
-    mean = float(graph.edges[key](graph.arguments(key, rows.x)).mean())
-    graph = connected(graph.without(key))
-    other = next(k for k in sorted(graph.edges) if k[0::2] == key[0::2])
-    curve = graph.splines()[other]
-    shifted = curve.moved(curve.parameters + mean)  # B-splines sum to one
-    return refit(graph.with_edge(other, shifted), rows.x, rows.y, TRIM_STEPS)
 
 
 def connected(graph: Graph) -> Graph:
@@ -125,9 +123,6 @@ def straightened(graph: Graph, x: Tensor) -> Graph:
     return graph
 
 
-Groups = tuple[tuple[int, ...], ...]
-
-
 def products(x: Tensor, y: Tensor, seed: int, deadline: Deadline = NEVER) -> Iterator[Graph]:
     """Yield sums of products of functions of one input, such as g(x) h(y) + k(z), fitted to data.
 
@@ -141,31 +136,21 @@ def products(x: Tensor, y: Tensor, seed: int, deadline: Deadline = NEVER) -> Ite
         seed: the seed for the random starts.
         deadline: the time after which no further fit begins.
     """
+    from sympy.utilities.iterables import multiset_partitions
+
     most_inputs = 4  # the number of groupings grows too fast beyond
     d = x.shape[1]
     if not 2 <= d <= most_inputs:
         return
     generator = torch.Generator().manual_seed(seed)
-    groupings = sorted(_groupings(tuple(range(d))), key=len, reverse=True)
+    groupings = sorted(multiset_partitions(list(range(d))), key=len, reverse=True)
     for groups in groupings[1:]:  # in the first, each input is alone
         if deadline.over:
             return
         yield _fitted(_sum_of_products(x, y.shape[1], groups), x, y, generator, deadline)
 
 
-def _groupings(inputs: tuple[int, ...]) -> Iterator[Groups]:
-    """Yield all partitions of the inputs into groups."""
-    if not inputs:
-        yield ()
-        return
-    first, rest = inputs[0], inputs[1:]
-    for groups in _groupings(rest):
-        yield ((first,), *groups)
-        for k, group in enumerate(groups):
-            yield (*groups[:k], (first, *group), *groups[k + 1 :])
-
-
-def _sum_of_products(x: Tensor, outputs: int, groups: Groups) -> Graph:
+def _sum_of_products(x: Tensor, outputs: int, groups: Sequence[Sequence[int]]) -> Graph:
     """Return a graph of zero splines with one multiplying unit for each group and output.
 
     With one group the multiplying units are the outputs; with more, a second layer adds them.
@@ -191,27 +176,21 @@ def _fitted(
     """Refit the best of several random starts; the starts use the first rows only, to save time."""
     enough = 1e-3  # relative error below which no further start is tried
     few = slice(0, 500)
+    size = float(y.square().mean().sqrt()) ** (1 / graph.width[0])
     starts: list[Graph] = []
     for _ in range(6):
-        starts.append(refit(_random(graph, y, generator), x[few], y[few], 8, deadline=deadline))
+        # Splines start as random cubics whose product has about the size of the data: rougher
+        # starts seldom converge to a sum of products.
+        start = graph
+        for key, curve in graph.splines().items():
+            t = torch.linspace(-1, 1, len(curve.parameters), dtype=curve.parameters.dtype)
+            powers = torch.stack([t**0, t, 0.5 * t**2, 0.3 * t**3], dim=1)
+            weights = size * torch.randn(4, generator=generator, dtype=t.dtype)
+            start = start.with_edge(key, curve.moved(powers @ weights))
+        starts.append(refit(start, x[few], y[few], 8, deadline=deadline))
         if relative_error(starts[-1], x, y) < enough or deadline.over:
             break
     return refit(min(starts, key=lambda g: relative_error(g, x, y)), x, y, 30, deadline=deadline)
-
-
-def _random(graph: Graph, y: Tensor, generator: torch.Generator) -> Graph:
-    """Set the splines to random cubics whose product has about the size of the data.
-
-    Rougher starts seldom converge to a sum of products.
-    """
-    size = float(y.square().mean().sqrt()) ** (1 / graph.width[0])
-    edges = dict(graph.edges)
-    for key, curve in graph.splines().items():
-        t = torch.linspace(-1, 1, len(curve.parameters), dtype=curve.parameters.dtype)
-        powers = torch.stack([t**0, t, 0.5 * t**2, 0.3 * t**3], dim=1)
-        weights = size * torch.randn(4, generator=generator, dtype=t.dtype)
-        edges[key] = curve.moved(powers @ weights)
-    return replace(graph, edges=edges)
 
 
 Skeleton = tuple[Tensor, ...]  # the edges of a KAN: a mask (n_in, n_out) for each layer
@@ -383,11 +362,14 @@ def hypotheses(
     """
     rough = 1e-3  # relative error that is accepted in any case: inner splines may be too stiff
     most_edges = 12  # of a network that is read edge by edge; of larger ones only values are used
+    unstructured = 1e-2  # relative error above which a network's own edges are not worth reading
     own = own_graph(surrogate)
     if own is not None and len(own.edges) <= most_edges:
-        own = _prepared(own, rows, deadline)
-        if own is not None:
-            yield own, True
+        own = grown(own, rows, deadline)
+        if rows.error(own) <= unstructured:
+            fewer = trimmed(own, rows, deadline)
+            trims = len(fewer.edges) < len(own.edges)
+            yield (grown(fewer, rows, deadline) if trims else fewer), True
     table = Table(rows.x, rows.y, rows.names)
     # A fit to noisy data is read if its error is at most 1.5 times the noise, and at most 0.3.
     enough = max(rough, min(1.5 * noise, 0.3))
@@ -425,14 +407,3 @@ def _grown(graph: Graph, rows: Rows, deadline: Deadline) -> Graph:
     graph = grown(graph, rows, deadline)
     straight = straightened(graph, rows.x)
     return graph if straight is graph else grown(straight, rows, deadline)
-
-
-def _prepared(graph: Graph, rows: Rows, deadline: Deadline) -> Graph | None:
-    """Refine a graph and remove its dispensable edges; None if its error is too large to read."""
-    unstructured = 1e-2  # relative error above which a graph is not worth reading
-    graph = grown(graph, rows, deadline)
-    if rows.error(graph) > unstructured:
-        return None
-    before = len(graph.edges)
-    graph = trimmed(graph, rows, deadline)
-    return graph if len(graph.edges) == before else grown(graph, rows, deadline)

@@ -33,13 +33,6 @@ BEAM = 4  # functions tried on an edge at most
 LIKELY = 8  # functions that an edge keeps from its first fit of the library, for all later ones
 
 
-def origin_of(result: Result) -> Solution | Fitted:
-    """Return the solve or the fit from which a result came, through any number of prunings."""
-    while isinstance(result, Pruned):
-        result = result.original
-    return result
-
-
 def rows_of(result: Solution | Fitted, seed: int) -> Rows:
     """Return at most 2000 random rows; a quarter of them is kept to judge formulas by.
 
@@ -88,11 +81,6 @@ class Snapped:
     graph: Graph
     error: float
 
-    @property
-    def complexity(self) -> float:
-        """The sum of the functions' complexities."""
-        return sum(float(c.function.complexity) for c in self.graph.formulas().values())
-
 
 @dataclass
 class Search:
@@ -125,8 +113,13 @@ class Search:
         self._likely.clear()
         self._extend(graph)
         near = 1.5 * max([EXACT, *sorted(s.error for s in self.snapped)[:1]])
-        key = lambda s: (max(s.error, near), s.complexity, s.error)  # noqa: E731
-        return min(self.snapped, key=key, default=None)
+
+        def rank(snapped: Snapped) -> tuple[float, float, float]:
+            curves = snapped.graph.formulas().values()
+            complexity = sum(float(curve.function.complexity) for curve in curves)
+            return max(snapped.error, near), complexity, snapped.error
+
+        return min(self.snapped, key=rank, default=None)
 
     def _extend(self, graph: Graph) -> bool:
         """Snap the remaining splines, one level of the search per edge; True ends the search."""
@@ -140,7 +133,15 @@ class Search:
             self.snapped.append(Snapped(graph, self.rows.error(graph)))
             return self.done(self.snapped[-1])
         before = max(self.rows.error(graph), self.floor)
-        key, candidates = self._clearest(graph, before)
+        ranked = {
+            key: self._candidates(graph, key, before)
+            for key in graph.splines()
+            if not self.deadline.over
+        }
+        if not ranked:
+            return False
+        key = min(ranked, key=lambda k: ranked[k][0].score if ranked[k] else math.inf)
+        candidates = ranked[key]
         perfect = [c for c in candidates if c.unexplained <= (PERFECT * before) ** 2]
         others = [c for c in candidates if c.unexplained <= hopeless]
         for candidate in (perfect or others)[:BEAM]:
@@ -152,18 +153,6 @@ class Search:
     def _refit(self, graph: Graph, steps: int) -> Graph:
         return refit(graph, self.rows.x, self.rows.y, steps, deadline=self.deadline)
 
-    def _clearest(self, graph: Graph, error: float) -> tuple[Key, tuple[Candidate, ...]]:
-        """Return the spline edge with the best-scoring candidate, and its candidates."""
-        ranked = {
-            key: self._candidates(graph, key, error)
-            for key in graph.splines()
-            if not self.deadline.over
-        }
-        if not ranked:
-            return next(iter(graph.edges)), ()
-        key = min(ranked, key=lambda k: ranked[k][0].score if ranked[k] else math.inf)
-        return key, ranked[key]
-
     def _candidates(self, graph: Graph, key: Key, error: float) -> tuple[Candidate, ...]:
         """Return the candidates for an edge: from the library at first, then from its best few.
 
@@ -172,25 +161,22 @@ class Search:
         """
         if len(self._arguments(graph, key).unique()) < LEAST:
             return ()
-        candidates = self.snapping(graph, key, error, self._likely.get(key)).candidates
+        candidates = self.snapping(graph, key, error).candidates
         self._likely.setdefault(key, [candidate.function for candidate in candidates[:LIKELY]])
         return candidates
 
-    def snapping(
-        self, graph: Graph, key: Key, error: float, names: Sequence[Univariate] | None = None
-    ) -> Snapping:
+    def snapping(self, graph: Graph, key: Key, error: float) -> Snapping:
         """Fit functions to one edge of a graph, over the arguments that it gets from the rows.
 
         Args:
             graph: the graph.
             key: the edge, (layer, input, output).
             error: the relative error of the graph, taken as the accuracy of the edge.
-            names: the functions; by default those of the search.
         """
         price = 0.7  # powers of ten that one unit of complexity must take off 1 - R²
-        u = self._arguments(graph, key)
+        u, names = self._arguments(graph, key), self._likely.get(key) or self.names
         accuracy = min(max(error, 1e-12), 0.1)
-        return snap(u, graph.edges[key](u), names or self.names, accuracy=accuracy, price=price)
+        return snap(u, graph.edges[key](u), names, accuracy=accuracy, price=price)
 
     def _arguments(self, graph: Graph, key: Key) -> Tensor:
         """Return at most `SAMPLES` of the arguments that an edge gets from the rows, sorted."""
@@ -239,10 +225,8 @@ def interpret(
         >>> interpret(fitted, ["sin", "x^2"]).expressions
         (sin(3*x0),)
     """
-    integer("seed", seed, least=0)
     number("seconds", seconds, above=True)
-    source = origin_of(result)
-    rows, problem = rows_of(source, seed), getattr(source, "problem", None)
+    source, rows, problem = _origin(result, seed)
     share = 0.15  # share of the remaining time that the search on one graph may take
     (accuracy, noise), chosen = accuracy_of(source, rows), functions(library)
     hopeful = math.inf if problem is not None else max(noise, EXACT)
@@ -258,15 +242,27 @@ def interpret(
         )
         if (snapped := search(graph)) is not None:
             formulas.append(formula(snapped))
-        if formulas and _is_it(min(formulas, key=_rank), noise):
+            formulas.sort(key=_rank)
+        if formulas and _is_it(formulas[0], noise):
             break
-    if not formulas:
-        why = "no function of the library fits the edges; a longer library, more rows or more "
-        why = f"no formula was found: {why}accurate values may help"
-        if deadline.over:
-            why = f"no formula was found in {seconds:g} s of processor time: more time may help"
-        raise InputError(why)
-    return min(formulas, key=_rank)
+    if formulas:
+        return formulas[0]
+    if deadline.over:
+        raise InputError(
+            f"no formula was found in {seconds:g} s of processor time: more time may help"
+        )
+    raise InputError(
+        "no formula was found: no function of the library fits the edges; a longer library, more "
+        "rows or more accurate values may help"
+    )
+
+
+def _origin(result: Result, seed: int) -> tuple[Solution | Fitted, Rows, Problem | None]:
+    """Return the solve or the fit from which a result came, its rows, and its problem if any."""
+    integer("seed", seed, least=0)
+    while isinstance(result, Pruned):
+        result = result.original
+    return result, rows_of(result, seed), getattr(result, "problem", None)
 
 
 def _is_it(formula: Formula, noise: float) -> bool:
@@ -319,8 +315,13 @@ class Reading:
         Raises:
             InputError: if the graph has no such edge.
         """
-        self._check(layer, i, o)
-        return self._search().snapping(self.graph, (layer, i, o), self.error)
+        if (layer, i, o) not in self.graph.edges:
+            known = ", ".join(map(str, sorted(self.graph.edges)))
+            raise InputError(
+                f"there is no edge {(layer, i, o)}: (layer, input, output) is of {known}"
+            )
+        search = Search(self.rows, self.library)
+        return search.snapping(self.graph, (layer, i, o), self.error)
 
     def fix(self, layer: int, i: int, o: int, name: str | Univariate) -> "Reading":
         """Return the reading with this function on the edge and all parameters refit.
@@ -328,8 +329,7 @@ class Reading:
         Raises:
             InputError: if the edge or the function does not exist, or the function does not fit.
         """
-        self._check(layer, i, o)
-        best = self._search([name]).snapping(self.graph, (layer, i, o), self.error).best
+        best = replace(self, library=functions([name])).suggest(layer, i, o).best
         return self._with(self.graph.with_edge((layer, i, o), best.curve))
 
     def remove(self, layer: int, i: int, o: int) -> "Reading":
@@ -338,7 +338,6 @@ class Reading:
         Raises:
             InputError: if the edge does not exist or is the last one into a unit.
         """
-        self._check(layer, i, o)
         if sum(key[0::2] == (layer, o) for key in self.graph.edges) == 1:
             what = "output" if layer == self.graph.depth - 1 else "hidden unit"
             raise InputError(
@@ -346,15 +345,6 @@ class Reading:
                 "unit, or fix the edge to the function 0"
             )
         return self._with(connected(self.graph.without((layer, i, o))))
-
-    def exclude(self, *names: str) -> "Reading":
-        """Return the reading with these functions removed from the library.
-
-        Raises:
-            InputError: if a name is unknown or no function is left.
-        """
-        out = {f.name for f in functions(names)}
-        return replace(self, library=functions([f for f in self.library if f.name not in out]))
 
     def formula(self, seconds: float | int = 60.0) -> Formula:
         """Return the formula; edges that are still splines are snapped automatically.
@@ -366,26 +356,15 @@ class Reading:
             InputError: if no function fits an edge or the time was too short.
         """
         number("seconds", seconds, above=True)
-        search = self._search(deadline=NEVER.within(seconds))
+        search = Search(self.rows, self.library, deadline=NEVER.within(seconds))
         snapped = search(self.graph)
         if snapped is None:
             what = "the time was too short" if search.deadline.over else "no function fits"
             raise InputError(f"no formula was found for the edges left: {what}")
         return formula_of(snapped.graph, self.rows, self.problem, self.origin, own_edges=True)
 
-    def _search(
-        self, names: Sequence[str | Univariate] | None = None, deadline: Deadline = NEVER
-    ) -> Search:
-        return Search(self.rows, self.library if names is None else names, deadline=deadline)
-
     def _with(self, graph: Graph) -> "Reading":
-        steps = 40
-        return replace(self, graph=refit(graph, self.rows.x, self.rows.y, steps))
-
-    def _check(self, *key: int) -> None:
-        if key not in self.graph.edges:
-            known = ", ".join(map(str, sorted(self.graph.edges)))
-            raise InputError(f"there is no edge {key}: (layer, input, output) is of {known}")
+        return replace(self, graph=refit(graph, self.rows.x, self.rows.y, steps=40))
 
 
 def read(
@@ -422,6 +401,5 @@ def read(
             "only a KAN of splines alone, without exact boundary data or a base term, is read edge "
             f"by edge, this is a {kind}: `interpret` reads its values"
         )
-    source = origin_of(result)
-    problem = getattr(source, "problem", None)
-    return Reading(graph, rows_of(source, seed), functions(library), problem, graph)
+    _, rows, problem = _origin(result, seed)
+    return Reading(graph, rows, functions(library), problem, graph)

@@ -16,10 +16,7 @@ from kanpinn.plotting.card import (
     SMALL,
     Card,
     Drawing,
-    Given,
     fixed_values,
-    panels,
-    returned,
     small_axes,
     values_words,
     varying_names,
@@ -27,7 +24,7 @@ from kanpinn.plotting.card import (
 from kanpinn.plotting.edges import activation_ranges
 from kanpinn.plotting.fields import Sheet, limits_of, plot_lines, plot_values
 from kanpinn.plotting.network import Link, network_figure
-from kanpinn.plotting.style import cut_title
+from kanpinn.plotting.style import Given, cut_title, panels, returned
 from kanpinn.solvers.grid_fields import GridFields, RegularGrid
 from kanpinn.solvers.summary import ShownTable
 

@@ -22,8 +22,6 @@ from kanpinn.interpret.polish import (
 )
 from kanpinn.interpret.univariate import LIBRARY, Parameters, Symbolic, Univariate, functions
 
-COLUMNS = ("function", "1 - R²", "R²", "complexity", "score", "a", "b", "c", "d", "note")
-
 
 @dataclass(frozen=True)
 class Candidate:
@@ -93,23 +91,6 @@ class Snapping:
             raise InputError(f"{name!r} is no candidate{nearest(name, found)}")
         return found[name]
 
-    def table(self, count: int | None = None) -> str:
-        """Return the best `count` candidates as a text table with aligned columns and a header.
-
-        Without a count, all candidates are followed by the refused functions.
-        """
-        lines: list[tuple[str, ...]] = [COLUMNS]
-        for c in self.candidates[:count]:
-            fit = f"{c.unexplained:.1e} {c.r2:.6f} {c.function.complexity:g} {c.score:.2f}".split()
-            constants = [f"{parameter:.6g}" for parameter in c.curve.constants]
-            lines.append((c.function.name, *fit, *constants, c.note))
-        if count is None:
-            blank = ("",) * (len(COLUMNS) - 2)
-            lines += [(name, *blank, f"refused: {why}") for name, why in self.refused.items()]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        padded = [[t.ljust(w) for t, w in zip(line, widths, strict=True)] for line in lines]
-        return "\n".join("  ".join(line).rstrip() for line in padded)
-
 
 NOT_CONVERGED = "not converged: the error was still falling when the steps ended"
 LIMIT = "a limit case: c f(a x + b) and d nearly cancel"
@@ -140,13 +121,22 @@ class Rating:
         It is None if f or its slope is not finite on the data, which rounding of a and b can cause.
         """
         parameters = self._parameters(function, fits)
-        a, b, _, _ = parameters
+        a, b, c, _ = parameters
         f, slope = value_and_slope(function, a * self.edge.x + b)
         if not (numpy.isfinite(f).all() and numpy.isfinite(slope).all()):
             return None
         unexplained = self._left_over(function, parameters) / self.edge.deviation**2
-        uncertainty = self._uncertainty(function, parameters, f, slope, unexplained)
-        note = self._note(function, fits)
+        uncertainty = self._uncertainty(function, c, f, slope, unexplained)
+        left, right = fits.windows[0]
+        ends, note = (function.twin.of if function.twin else function).domain, ""
+        if not fits.settled[0]:
+            note = NOT_CONVERGED
+        elif fits.limit[0]:
+            note = LIMIT
+        elif function.free == "ab" and abs(right - left) > 4 * self.edge.steepest:
+            note = STEEP
+        elif function.free and numpy.isin(fits.windows[0], ends).any():
+            note = AT_END
         strained = note in (NOT_CONVERGED, LIMIT, STEEP)
         score = self._score(unexplained, function.complexity + strained)
         return Candidate(Symbolic(function, *parameters), unexplained, score, uncertainty, note)
@@ -179,10 +169,10 @@ class Rating:
         return math.log10(unexplained + self.accuracy**2) + self.price * complexity
 
     def _uncertainty(
-        self, function: Univariate, parameters: Parameters, f: Array, slope: Array, left: float
+        self, function: Univariate, c: float, f: Array, slope: Array, left: float
     ) -> Parameters:
         """Return the row norms of the Jacobian's pseudoinverse, times the error of the edge."""
-        edge, c = self.edge, parameters[2]
+        edge = self.edge
         columns = {"a": c * slope * edge.x, "b": c * slope, "c": f, "d": numpy.ones_like(f)}
         free = [name for name in columns if name in function.free + "cd"]
         matrix = numpy.sqrt(edge.w)[:, None] * numpy.stack([columns[n] for n in free], 1)
@@ -196,17 +186,6 @@ class Rating:
             sizes["b"] = float(numpy.diff(edge.x)[numpy.diff(f) != 0].max()) / 2
         a, b, c, d = (float(sizes.get(name, 0.0)) for name in columns)
         return a, b, c, d
-
-    def _note(self, function: Univariate, fits: Fits) -> str:
-        left, right = fits.windows[0]
-        ends = (function.twin.of if function.twin else function).domain
-        if not fits.settled[0]:
-            return NOT_CONVERGED
-        if fits.limit[0]:
-            return LIMIT
-        if function.free == "ab" and abs(right - left) > 4 * self.edge.steepest:
-            return STEEP
-        return AT_END if function.free and numpy.isin(fits.windows[0], ends).any() else ""
 
 
 def snap(
@@ -285,20 +264,15 @@ def _fit(function: Univariate, samples: Samples) -> Fits:
     The first stage starts from the best windows of a lattice.
     """
     first, second = 128, 1000  # samples in the first two stages
-    if function.jumps:
-        return polish(function, _split(samples), samples, 0)
+    if function.jumps:  # the best step function jumps halfway between two samples
+        below, lifted = numpy.cumsum(samples.w)[:-1], numpy.cumsum(samples.w * samples.z)[:-1]
+        gain = lifted**2 / (below * (1 - below))
+        gain[numpy.diff(samples.t) == 0] = -1.0
+        k = int(gain.argmax())
+        at = (samples.t[k] + samples.t[k + 1]) / 2
+        return polish(function, numpy.array([[-1 - at, 1 - at]]), samples, 0)
     few = samples.thinned(first)
     windows = starts(function, numpy.interp(NODES, few.t, few.z), samples.steepest, 12)
     windows = polish(function, windows, few, 12).best(2)
     windows = polish(function, windows, samples.thinned(second), 40).best(1)
     return polish(function, windows, samples, 20)
-
-
-def _split(samples: Samples) -> Float[Array, "1 2"]:
-    """Return the window of the best step function, whose jump is halfway between two samples."""
-    below, lifted = numpy.cumsum(samples.w)[:-1], numpy.cumsum(samples.w * samples.z)[:-1]
-    gain = lifted**2 / (below * (1 - below))
-    gain[numpy.diff(samples.t) == 0] = -1.0
-    k = int(gain.argmax())
-    at = (samples.t[k] + samples.t[k + 1]) / 2
-    return numpy.array([[-1 - at, 1 - at]])

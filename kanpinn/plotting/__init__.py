@@ -7,7 +7,5 @@ from kanpinn.plotting.edges import plot_edge as plot_edge
 from kanpinn.plotting.fields import plot_lines as plot_lines
 from kanpinn.plotting.fields import plot_magnitude as plot_magnitude
 from kanpinn.plotting.fields import plot_values as plot_values
-from kanpinn.plotting.fits import draw_fit as draw_fit
 from kanpinn.plotting.history import plot_history as plot_history
-from kanpinn.plotting.modes import draw_modes as draw_modes
-from kanpinn.plotting.solutions import draw_figures as draw_figures
+from kanpinn.plotting.style import draw_figures as draw_figures

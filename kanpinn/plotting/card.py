@@ -127,39 +127,6 @@ def _facts(result: Any) -> Iterator[Fact]:
 
 
 SMALL = {1: 201, 2: 65}  # points along each axis of a card's picture, by the number of axes
-Given = Axes | Iterable[Any] | None
-
-
-def panels(ax: Given, count: int, columns: int, size: tuple[float, float]) -> numpy.ndarray:
-    """Return an array of axes, (count,).
-
-    Args:
-        ax: axes, or as many of them as there are panels; by default those of a new figure of
-            pyplot, which notebooks show.
-        count: the number of panels.
-        columns: the most panels in a row of a new figure.
-        size: the width and height of a panel of a new figure, in inches.
-
-    Raises:
-        InputError: if `ax` has not one axes for each panel.
-    """
-    if ax is None:
-        from matplotlib import pyplot  # chooses a backend, which pictures without a screen spare
-
-        (width, height), columns = size, min(columns, count)
-        rows = -(-count // columns)
-        figure = pyplot.figure(figsize=(columns * width, rows * height), layout="constrained")
-        places = figure.subplots(rows, columns, squeeze=False).ravel()
-        for unused in places[count:]:
-            unused.remove()
-        return places[:count]
-    given = numpy.ravel(numpy.asarray(ax, dtype=object))
-    if len(given) != count or not all(isinstance(panel, Axes) for panel in given):
-        expected = "axes of Matplotlib"
-        if count > 1:
-            expected = f"{count} {expected}, one for each panel"
-        raise InputError(f"ax must be {expected}, got {ax!r}")
-    return given
 
 
 def small_axes(sheet: Sheet) -> Axes:
@@ -175,11 +142,6 @@ def values_words(values: numpy.ndarray) -> str:
         return "no value is finite"
     low, high = finite.min() + 0.0, finite.max() + 0.0  # no negative zeros
     return f"values from {low:.4g} to {high:.4g}"
-
-
-def returned(drawn: numpy.ndarray) -> Any:
-    """Return the axes of a single panel, or an array without the dimensions of length one."""
-    return drawn.item() if drawn.size == 1 else drawn.squeeze()
 
 
 DISTANCE = "distance"  # the name of the axis along a cut

@@ -175,7 +175,21 @@ def plot_curves(
     ax.set_xlabel(x, fontsize=STYLE.small)
     ax.set_ylabel(y, fontsize=STYLE.small)
     ax.grid(axis="y", linewidth=0.4, color="#dddddd")
-    _legend(ax, curves, theory)
+    guided, handles = any(curve.theory for curve in curves), []
+    for number, curve in enumerate(curves):
+        style = style_of(number) | ({"linestyle": "none"} if len(curve.points) < 2 else {})
+        label = wrapped(legend_entry(curve))
+        handles.append(Line2D([], [], markersize=STYLE.marker, linewidth=1.2, label=label, **style))
+    if guided:
+        handles.append(Line2D([], [], linestyle=":", color=GREY, label="order of the best splines"))
+    title = f"order ± 95% ({theory})" if guided else "order ± 95%"
+    below = offset_copy(ax.transAxes, ax.get_figure(root=True), y=-32, units="points")
+    look: dict[str, Any] = {"fontsize": STYLE.letter, "title_fontsize": STYLE.letter}
+    look |= {"bbox_to_anchor": (-0.02, 0.0), "bbox_transform": below, "loc": "upper left"}
+    look |= {"borderaxespad": 0, "frameon": False, "alignment": "left", "handlelength": 3.2}
+    if any(handle.get_label() for handle in handles):
+        shown = title if any(curve.fit for curve in curves) else None
+        ax.legend(handles=handles, title=shown, **look)
     return tidy(ax)
 
 
@@ -239,33 +253,18 @@ def _curve(ax: Axes, curve: ErrorCurve, style: dict[str, Any]) -> None:
         ax.plot(at[part], medians[part], linestyle="none", **marks, **look)
 
 
-def _legend(ax: Axes, curves: Sequence[ErrorCurve], theory: str) -> None:
-    """Draw the legend below the labels of the axes, with one entry for each curve."""
-    guided = any(curve.theory for curve in curves)
-    handles = []
-    for number, curve in enumerate(curves):
-        style = style_of(number) | ({"linestyle": "none"} if len(curve.points) < 2 else {})
-        label = wrapped(legend_entry(curve))
-        handles.append(Line2D([], [], markersize=STYLE.marker, linewidth=1.2, label=label, **style))
-    if guided:
-        handles.append(Line2D([], [], linestyle=":", color=GREY, label="order of the best splines"))
-    title = f"order ± 95% ({theory})" if guided else "order ± 95%"
-    below = offset_copy(ax.transAxes, ax.get_figure(root=True), y=-32, units="points")
-    look: dict[str, Any] = {"fontsize": STYLE.letter, "title_fontsize": STYLE.letter}
-    look |= {"bbox_to_anchor": (-0.02, 0.0), "bbox_transform": below, "loc": "upper left"}
-    look |= {"borderaxespad": 0, "frameon": False, "alignment": "left", "handlelength": 3.2}
-    if any(handle.get_label() for handle in handles):
-        shown = title if any(curve.fit for curve in curves) else None
-        ax.legend(handles=handles, title=shown, **look)
-
-
 def size_axis(ax: Axes, sizes: Sequence[float], logarithmic: bool = True) -> None:
     """Set the scale and ticks of the size axis; up to ten integer sizes are used as the ticks."""
     different = sorted(set(sizes))
     if logarithmic:
         ax.set_xscale("log")
     if len(different) <= 10 and all(size == int(size) for size in different):
-        ax.xaxis.set_major_locator(FixedLocator(_spaced(different, logarithmic)))
+        place = [math.log(size) if logarithmic else size for size in different]
+        ticks: list[int] = []  # at least 7% of the axis apart; both ends come first
+        for i in sorted(range(len(place)), key=lambda i: (0 < i < len(place) - 1, i)):
+            if all(abs(place[i] - place[j]) >= 0.07 * (place[-1] - place[0]) for j in ticks):
+                ticks.append(i)
+        ax.xaxis.set_major_locator(FixedLocator([different[i] for i in sorted(ticks)]))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number_text(value)))
     elif logarithmic:
@@ -294,14 +293,3 @@ def _logarithmic(axis: Axis, low: float, high: float, text: Callable[[float], st
     axis.set_major_locator(LogLocator(subs=subs, numticks=9))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
-
-
-def _spaced(sizes: Sequence[float], logarithmic: bool) -> list[float]:
-    """Return the sizes to label, at least 7% of the axis apart; both ends come first."""
-    place = [math.log(s) if logarithmic else s for s in sizes]
-    span = (place[-1] - place[0]) or 1.0
-    chosen: list[int] = []
-    for i in sorted(range(len(sizes)), key=lambda i: (0 < i < len(sizes) - 1, i)):
-        if all(abs(place[i] - place[j]) >= 0.07 * span for j in chosen):
-            chosen.append(i)
-    return [sizes[i] for i in sorted(chosen)]

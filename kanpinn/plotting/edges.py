@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy
@@ -57,18 +57,28 @@ def edges_of(result: Solution | Fitted) -> list[list[Edge]]:
     elif any(part is not network for part in network.parts):
         return []  # the networks of windows of time do not form one chain of layers
     points = result.residuals.terms[0].points
-    layers = []
+    layers: list[list[Edge]] = []
     for part, fields, title in chains:
         ranges = activation_ranges(surrogate, points, part)
         for number, (layer, seen) in enumerate(zip(part.layers, ranges, strict=False)):
-            edges: list[Edge] = []
-            if isinstance(layer, KANLayer):
-                frame = None
-                if number == 0 and surrogate.inputs is None:
-                    frame = surrogate.low, surrogate.high
-                ends = [_unit_names(result, part, fields, title, number + i) for i in range(2)]
-                edges = list(_edges(layer, seen, frame, ends))
-            layers.append(edges)
+            layers.append([])
+            if not isinstance(layer, KANLayer):
+                continue
+            breaks = layer.basis.breaks
+            share = torch.linspace(0, 1, 200, dtype=breaks.dtype, device=breaks.device)[:, None]
+            x = torch.lerp(breaks[:, 0].minimum(seen[0]), breaks[:, -1].maximum(seen[1]), share)
+            values, grids = layer.edges(x)[:, 0].cpu().numpy(), breaks.T
+            if number == 0 and surrogate.inputs is None:  # the inputs are scaled coordinates
+                low, high = surrogate.low, surrogate.high
+                x, grids, seen = (low + (t + 1) * (high - low) / 2 for t in (x, grids, seen))
+            ends = [_unit_names(result, part, fields, title, number + i) for i in range(2)]
+            for i, source in enumerate(ends[0]):
+                column, grid = x[:, i].cpu().numpy(), grids[:, i].cpu().numpy()
+                least, most = seen[:, i].tolist()
+                layers[-1] += [
+                    Edge(source, target, column, values[:, i, o], grid, (least, most))
+                    for o, target in enumerate(ends[1])
+                ]
     return layers
 
 
@@ -81,35 +91,6 @@ def activation_ranges(
         for inputs in surrogate.activations(points, part)
     ]
     return [torch.stack(torch.cat(ends).aminmax(dim=0)) for ends in zip(*blocks, strict=True)]
-
-
-def _edges(
-    layer: KANLayer,
-    seen: torch.Tensor,
-    frame: tuple[torch.Tensor, torch.Tensor] | None,
-    ends: Sequence[Sequence[str]],
-) -> Iterator[Edge]:
-    """Yield the edges of a layer, ordered by input, then output.
-
-    Args:
-        layer: the layer.
-        seen: the least and the greatest activations of its inputs, (2, inputs).
-        frame: the coordinates that scaling maps to -1 and 1, if the inputs are scaled coordinates.
-        ends: the names of its inputs and of its outputs.
-    """
-    breaks = layer.basis.breaks
-    share = torch.linspace(0, 1, 200, dtype=breaks.dtype, device=breaks.device)[:, None]
-    x = torch.lerp(breaks[:, 0].minimum(seen[0]), breaks[:, -1].maximum(seen[1]), share)
-    values = layer.edges(x)[:, 0].cpu().numpy()
-    if frame is not None:
-        low, high = frame
-        x, breaks, seen = (low + (t + 1) * (high - low) / 2 for t in (x, breaks.T, seen))
-        breaks = breaks.T
-    for i, source in enumerate(ends[0]):
-        column, grid = x[:, i].cpu().numpy(), breaks[i].cpu().numpy()
-        least, most = seen[:, i].tolist()
-        for o, target in enumerate(ends[1]):
-            yield Edge(source, target, column, values[:, i, o], grid, (least, most))
 
 
 def _unit_names(

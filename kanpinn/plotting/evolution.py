@@ -44,57 +44,6 @@ from kanpinn.tasks.march import March
 DASHED: dict[str, Any] = {"color": BLACK, "linewidth": 0.7, "linestyle": (0, (4, 3))}
 
 
-def snapshots_figure(solution: Solution) -> Figure:
-    """Return a figure of all fields at equidistant times, from the first to the last one.
-
-    Args:
-        solution: of a problem with a time and one or two coordinates in space. Over one coordinate
-            there are six lines for each field, and dashed ones for the exact solution. Over two
-            coordinates there are four maps: a row for each field, or a column if they are flat.
-    """
-    domain, fields = solution.problem.domain, solution.fields
-    time = domain.names[-1]
-    low, high = (float(corner[-1]) for corner in domain.bounds)
-    count, nodes = (6, 1001) if domain.dim == 2 else (4, 97)
-    grids = [snapshot(solution, moment, nodes) for moment in numpy.linspace(low, high, count)]
-    if domain.dim == 2:
-        columns = min(len(fields), 3)
-        rows = -(-len(fields) // columns)
-        figure = new_figure(3.8 * columns + 1.2, 2.9 * rows)
-        panels = figure.subplots(rows, columns, squeeze=False).ravel()
-        for ax, field in zip(panels, fields, strict=False):
-            plot_times(ax, grids, field, time)
-        for ax in panels[len(fields) :]:
-            ax.set_axis_off()
-        legend_beside(figure, panels[0])
-        return figure
-    titles = [f"at {moment_text(grid, time)}" for grid in grids]
-    width, height = Sheet(grids[0].axes).size()
-    flat = width > 3 * height
-    rows, columns = (count, len(fields)) if flat else (len(fields), count)
-    figure = new_figure(columns * width, rows * height)
-    panels = figure.subplots(rows, columns, squeeze=False)
-    for row, field in zip(panels.T if flat else panels, fields, strict=True):
-        plot_maps(row, solution, grids, field, titles)
-    return figure
-
-
-def snapshot(solution: Solution, moment: float, nodes: int) -> GridFields:
-    """Return the fields and, if known, the exact ones at one time on a grid in space.
-
-    nodes: of the grid, along each axis.
-    """
-    *space, time = solution.problem.domain.names
-    compared = solution.problem.exact is not None
-    at = {time: moment}
-    return on_grid(solution, space, nodes, at=at, residuals=False, compared=compared)
-
-
-def moment_text(fields: GridFields, time: str) -> str:
-    """Return the time of a snapshot as text, such as "t = 0.5"."""
-    return f"${symbol(time)} = $ {number_text(fields.fixed[time])}"
-
-
 def plot_times(
     ax: Axes, shown: Sequence[GridFields], name: str, time: str, error: bool = False
 ) -> Axes:
@@ -117,7 +66,8 @@ def plot_times(
     for colour, fields in zip(colours, shown, strict=True):
         values = fields.of(name)
         curve = numpy.abs(values["error"]) if error else values["solution"]
-        ax.plot(x, curve, color=colour, linewidth=1.6, label=moment_text(fields, time))
+        label = f"${symbol(time)} = $ {number_text(fields.fixed[time])}"
+        ax.plot(x, curve, color=colour, linewidth=1.6, label=label)
     for number, fields in enumerate([] if error else shown):
         for known, curve in fields.of(name).items():
             if known in KNOWN:
@@ -274,7 +224,8 @@ class WindowsTried:
 def steps_figure(history: History, begin: float, time: str, allowed: float | None) -> Figure:
     """Return a figure of lengths, stages, intervals and errors of a march's windows over the time.
 
-    For a march with cells in space, their number takes the place of that of intervals.
+    The errors are relative: of the windows, and of the solution up to them. For a march with cells
+    in space, their number takes the place of that of intervals.
 
     Args:
         history: that of the solve, with at least one accepted window.
@@ -299,7 +250,25 @@ def steps_figure(history: History, begin: float, time: str, allowed: float | Non
     windows.plot(stages, "newton", "Newton steps", VERMILLION, "--")
     stages.set_ylabel("in each window")
     stages.legend(fontsize=STYLE.letter, frameon=False, ncols=2)
-    plot_window_errors(errors, windows, allowed)
+    windows.plot(errors, "window_error", "of a window in time", BLUE, "-")
+    in_space = "space_error" if "space_error" in rows.names else "spline_error"
+    if numpy.nanmax(rows.column(in_space)) > 0:
+        windows.plot(errors, in_space, "of a window in space", GREEN, "-.")
+    reached, known = rows.column("time"), windows.accepted
+    estimated = rows.column("estimated_error")[known]
+    line: dict[str, Any] = {"color": VERMILLION, "linewidth": 1.2}
+    errors.plot(reached[known], estimated, label="estimated up to there", **line)
+    if "l2_relative" in rows.names:
+        look: dict[str, Any] = {"color": "none", "markeredgecolor": VERMILLION, "markersize": 4}
+        measured = rows.column("l2_relative")
+        errors.plot(reached, measured, "s", label="measured up to there", **look)
+    if allowed is not None:
+        line = {"color": GREY, "linewidth": 0.8, "linestyle": (0, (3, 3))}
+        errors.axhline(allowed, label="allowed for a window", **line)
+    errors.set(yscale="log", ylabel="relative $L^2$ error")
+    low, high = errors.get_ylim()
+    errors.set_ylim(low * (low / high) ** 0.35, high)  # leaves room for the legend
+    errors.legend(fontsize=STYLE.letter, frameon=False, ncols=2, loc="lower center")
     for ax in others:
         windows.plot(ax, parts, f"{parts} in space", GREEN, "-")
         ax.set_ylabel(f"{parts} in space")
@@ -316,58 +285,26 @@ def steps_figure(history: History, begin: float, time: str, allowed: float | Non
     return figure
 
 
-def plot_window_errors(ax: Axes, windows: WindowsTried, allowed: float | None = None) -> Axes:
-    """Plot the relative errors of the windows, and of the solution up to them.
-
-    Args:
-        ax: the axes to draw in.
-        windows: the windows.
-        allowed: the error that each window may add, drawn as a line.
-    """
-    rows, accepted = windows.rows, windows.accepted
-    windows.plot(ax, "window_error", "of a window in time", BLUE, "-")
-    in_space = "space_error" if "space_error" in rows.names else "spline_error"
-    if numpy.nanmax(rows.column(in_space)) > 0:
-        windows.plot(ax, in_space, "of a window in space", GREEN, "-.")
-    reached, estimated = rows.column("time"), rows.column("estimated_error")[accepted]
-    line: dict[str, Any] = {"color": VERMILLION, "linewidth": 1.2}
-    ax.plot(reached[accepted], estimated, label="estimated up to there", **line)
-    if "l2_relative" in rows.names:
-        squares: dict[str, Any] = {"color": "none", "markeredgecolor": VERMILLION, "markersize": 4}
-        errors = rows.column("l2_relative")
-        ax.plot(reached, errors, "s", label="measured up to there", **squares)
-    if allowed is not None:
-        level: dict[str, Any] = {"color": GREY, "linewidth": 0.8, "linestyle": (0, (3, 3))}
-        ax.axhline(allowed, label="allowed for a window", **level)
-    ax.set_yscale("log")
-    low, high = ax.get_ylim()
-    ax.set_ylim(low * (low / high) ** 0.35, high)  # leaves room for the legend
-    ax.legend(fontsize=STYLE.letter, frameon=False, ncols=2, loc="lower center")
-    ax.set_ylabel("relative $L^2$ error")
-    return ax
-
-
 def evolution_figures(solution: Solution) -> Iterator[tuple[str, Figure]]:
     """Yield file names without suffix, and figures.
 
-    snapshots: the fields over space at some times. For a flow in the plane: streamlines at the last
-    moment. For several fields of the time alone: components, over the time, and for two or three of
-    them phases, their path. For a march: steps, its windows.
+    For a flow in the plane: streamlines at the last moment. For several fields of the time alone:
+    components, over the time, and for two or three of them phases, their path. For a march: steps,
+    its windows.
 
     Args:
         solution: of a problem with at most two coordinates in space and, as the last, a time.
     """
     domain, history = solution.problem.domain, solution.history
     velocity = solution.problem.velocity_fields
-    if domain.dim > 1:
-        yield "snapshots", snapshots_figure(solution)
-    elif len(solution.fields) > 1:
+    if domain.dim == 1 and len(solution.fields) > 1:
         shown = components(solution)
         yield "components", components_figure(shown)
         if len(solution.fields) <= 3:
             yield "phases", phase_figure(shown)
     if velocity is not None:
-        fields = snapshot(solution, float(domain.bounds[1][-1]), 129)
+        at = {domain.names[-1]: float(domain.bounds[1][-1])}
+        fields = on_grid(solution, domain.names[:-1], 129, at=at, residuals=False, compared=False)
         yield "streamlines", streamlines_figure(fields, Sheet.of(domain, fields), velocity)
     marches = [method for method in solution.optimizers if isinstance(method, March)]
     if marches and any(row.get("window", 0) for row in history.rows):

@@ -27,6 +27,7 @@ from kanpinn.plotting.style import (
     VERMILLION,
     cut_title,
     new_figure,
+    panels,
     symbol,
     tidy,
 )
@@ -308,7 +309,7 @@ def continued(values: numpy.ndarray, rings: int = 2) -> numpy.ndarray:
 
 
 def streamlines_figure(fields: GridFields, sheet: Sheet, velocity: tuple[str, str]) -> Figure:
-    """Return a figure of the speed of a flow with its streamlines.
+    """Return a figure of the speed of a flow with its streamlines, which have arrows.
 
     Args:
         fields: the solution on a grid with two axes.
@@ -320,21 +321,6 @@ def streamlines_figure(fields: GridFields, sheet: Sheet, velocity: tuple[str, st
     ax = figure.subplots()
     speed, title = numpy.hypot(u, v), ", ".join(symbol(name) for name in velocity)
     plot_values(ax, sheet, speed, (0.0, limits_of(speed)[1]), f"$|({title})|$")
-    plot_streamlines(ax, sheet, u, v)
-    return figure
-
-
-def plot_streamlines(ax: Axes, sheet: Sheet, u: numpy.ndarray, v: numpy.ndarray) -> Axes:
-    """Plot the streamlines of a flow, with arrows, over its map.
-
-    Args:
-        ax: the axes to draw in.
-        sheet: two coordinates with evenly spaced grid points, (n,) and (m,).
-        u, v: the components of the velocity on the grid, (n, m); NaN outside the domain.
-
-    Returns:
-        The axes `ax`.
-    """
     x, y = sheet.axes.values()
     flat, dense = min(sheet.shape or 1.0, 1.0) ** 0.5, 1.4
     across, up = (numpy.ma.masked_invalid(part.T) for part in (u, v))
@@ -343,7 +329,7 @@ def plot_streamlines(ax: Axes, sheet: Sheet, u: numpy.ndarray, v: numpy.ndarray)
     if sheet.outline is not None:
         drawn.lines.set_clip_path(sheet.outline, ax.transData)
     ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
-    return ax
+    return figure
 
 
 def solution_figure(fields: GridFields, sheet: Sheet, field: str) -> Figure:
@@ -362,10 +348,10 @@ def solution_figure(fields: GridFields, sheet: Sheet, field: str) -> Figure:
         (sizes["|residual|"],) = fields.residuals.values()
     shown = {key: of[key] for key in ("solution", *KNOWN) if key in of}
     lines = len(fields.axes) == 1
-    figure, panels = _panels(fields, sheet, (1 if lines else len(shown)) + len(sizes))
+    figure, axes = _panels(fields, sheet, (1 if lines else len(shown)) + len(sizes))
     if lines:
         ((coordinate, x),) = fields.axes.items()
-        plot_lines(panels[0], coordinate, x, shown, name)
+        plot_lines(axes[0], coordinate, x, shown, name)
     else:
         # Maps are white at zero if any field of the system has both signs. The exception is a
         # field far from zero (its range is less than half its size): it would have one colour.
@@ -373,10 +359,10 @@ def solution_figure(fields: GridFields, sheet: Sheet, field: str) -> Figure:
         near = all(high - low >= 0.5 * max(-low, high) for low, high in every)
         diverging = any(map(two_signed, every)) and near
         limits = limits_of(*shown.values())
-        for ax, (key, values) in zip(panels, shown.items(), strict=False):
+        for ax, (key, values) in zip(axes, shown.items(), strict=False):
             title = name if key == "solution" else f"{key} {name}"
             plot_values(ax, sheet, values, limits, title, diverging=diverging)
-    for ax, (title, values) in zip(panels[len(panels) - len(sizes) :], sizes.items(), strict=True):
+    for ax, (title, values) in zip(axes[len(axes) - len(sizes) :], sizes.items(), strict=True):
         plot_magnitude(ax, sheet, values, title)
     return figure
 
@@ -384,30 +370,20 @@ def solution_figure(fields: GridFields, sheet: Sheet, field: str) -> Figure:
 def residual_figure(fields: GridFields, sheet: Sheet) -> Figure:
     """Return a figure of all equations' residuals; the arguments are as in `solution_figure`."""
     residuals = fields.residuals.values()
-    figure, panels = _panels(fields, sheet, len(residuals))
-    for number, (ax, values) in enumerate(zip(panels, residuals, strict=True), 1):
-        title = f"|residual of equation {number}|" if len(panels) > 1 else "|residual|"
+    figure, axes = _panels(fields, sheet, len(residuals))
+    for number, (ax, values) in enumerate(zip(axes, residuals, strict=True), 1):
+        title = f"|residual of equation {number}|" if len(axes) > 1 else "|residual|"
         plot_magnitude(ax, sheet, values, title)
     return figure
 
 
-def _panels(fields: GridFields, sheet: Sheet, count: int) -> tuple[Figure, list[Axes]]:
-    """Return a figure and its `count` panels of equal size, row by row, the last row centred."""
-    lines = len(sheet.axes) == 1
-    columns = 2 if count == 4 and not lines else min(count, 3)
-    rows = -(-count // columns)
-    width, height = (3.8, 3.0) if lines else sheet.size()  # inches of a panel
-    heading = 0.3 if fields.fixed else 0.0
-    figure = new_figure(columns * width, rows * height + heading)
+def _panels(fields: GridFields, sheet: Sheet, count: int) -> tuple[Figure, numpy.ndarray]:
+    """Return a figure and its `count` panels of equal size, row by row."""
+    lines, figure = len(sheet.axes) == 1, new_figure(1, 1)
+    columns, size = 2 if count == 4 and not lines else 3, (3.8, 3.0) if lines else sheet.size()
     if fields.fixed:
         figure.suptitle(cut_title(fields.fixed), fontsize=10)
-    grid = figure.add_gridspec(rows, 2 * columns)  # a panel takes two
-    panels = []
-    for place in range(count):
-        row, column = divmod(place, columns)
-        start = 2 * column + columns - min(columns, count - row * columns)
-        panels.append(figure.add_subplot(grid[row, start : start + 2]))
-    return figure, panels
+    return figure, panels(figure, count, columns, size)
 
 
 def cells_figure(solution: Solution, fields: GridFields, sheet: Sheet) -> Figure:
@@ -427,8 +403,14 @@ def cells_figure(solution: Solution, fields: GridFields, sheet: Sheet) -> Figure
     plot_values(left, sheet, values, limits_of(values), title)
     low, high = (corner.cpu().numpy() for corner in solution.problem.domain.bounds)
     boxes = low + network.pieces.cpu().numpy() * (high - low)
-    _boxes(left, sheet, boxes, "none", "white")
-    cells, level = _boxes(right, sheet, boxes, "white", GREY), levels.cpu().numpy()
+    corners = [[(x, y), (z, y), (z, w), (x, w)] for (x, y), (z, w) in boxes]
+    width = float(numpy.clip(6 / len(boxes) ** 0.5, 0.12, 0.5))  # those of many cells are thin
+    for ax, faces, edges in ((left, "none", "white"), (right, "white", GREY)):
+        cells = PolyCollection(corners, facecolor=faces, edgecolor=edges, linewidth=width)
+        ax.add_collection(cells)
+        if sheet.outline is not None:
+            cells.set_clip_path(sheet.outline, ax.transData)
+    level = levels.cpu().numpy()
     least, top = int(level.min()), int(level.max())
     colours = ListedColormap(colormaps["Blues"](numpy.linspace(0.05, 0.8, top - least + 1)))
     bounds = numpy.arange(least - 0.5, top + 1.5)
@@ -446,18 +428,3 @@ def cells_figure(solution: Solution, fields: GridFields, sheet: Sheet) -> Figure
     for axis in (right.xaxis, right.yaxis):
         axis.set_major_locator(MaxNLocator(5, steps=STYLE.round))
     return figure
-
-
-def _boxes(ax: Axes, sheet: Sheet, boxes: numpy.ndarray, faces: str, edges: str) -> PolyCollection:
-    """Draw boxes with faces and edges in two colours; the edges of many small ones are thin.
-
-    boxes: their lower and upper corners, (N, 2, 2).
-    """
-    (x0, y0), (x1, y1) = boxes[:, 0].T, boxes[:, 1].T
-    corners = numpy.stack([x0, y0, x1, y0, x1, y1, x0, y1], axis=1).reshape(-1, 4, 2)
-    width = float(numpy.clip(6 / len(boxes) ** 0.5, 0.12, 0.5))
-    drawn = PolyCollection(list(corners), facecolor=faces, edgecolor=edges, linewidth=width)
-    ax.add_collection(drawn)
-    if sheet.outline is not None:
-        drawn.set_clip_path(sheet.outline, ax.transData)
-    return drawn

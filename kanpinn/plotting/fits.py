@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy
@@ -11,15 +10,8 @@ from matplotlib.figure import Figure
 
 from kanpinn._support.errors import InputError, one_of
 from kanpinn.data import Table
-from kanpinn.optimizers import Method, Refine
-from kanpinn.plotting.card import (
-    Card,
-    Drawing,
-    Given,
-    card_of,
-    panels,
-    returned,
-)
+from kanpinn.optimizers import Refine
+from kanpinn.plotting.card import Card, Drawing, card_of
 from kanpinn.plotting.edges import edges_figure, edges_of
 from kanpinn.plotting.fields import limits_of
 from kanpinn.plotting.history import HistoryCurve, plot_history
@@ -30,14 +22,16 @@ from kanpinn.plotting.style import (
     GREY,
     STYLE,
     VERMILLION,
+    Given,
     legend_beside,
     new_figure,
+    panels,
     plain_text,
-    save_all,
+    returned,
     tidy,
 )
 from kanpinn.solvers.fit import Fitted, criterion
-from kanpinn.solvers.state import History
+from kanpinn.solvers.grid_fields import GridFields
 
 PARTS = {
     "train": (BLUE, "-", "o"),
@@ -47,28 +41,26 @@ PARTS = {
 LABELS = {"rmse": "root mean square error", "cross_entropy": "cross entropy"}
 
 
-def draw_fit(fitted: Fitted, folder: Path) -> list[Path]:
-    """Draw history.png, agreement.png (confusion.png for classes) and, for KANs, edges.png.
+def figures(fitted: Fitted, _: GridFields | None = None) -> Iterator[tuple[str, Figure]]:
+    """Yield the figures history, agreement (confusion for classes) and, for KANs, edges.
 
-    Args:
-        fitted: the result of a fit.
-        folder: the folder of the files; it is created if needed.
-
-    Returns:
-        The paths of the files.
+    Agreement has a row for each of the first four targets.
     """
-    return save_all(_figures(fitted), folder)
-
-
-def _figures(fitted: Fitted) -> Iterator[tuple[str, Figure]]:
     if fitted.history.rows:
         yield "history", scores_figure(fitted)
     if fitted.data.train.classes:
-        figure = new_figure(*_confusion_size(fitted))
-        plot_confusion(figure.subplots(), fitted)
+        figure = new_figure(1, 1)
+        plot(fitted, ax=figure)
         yield "confusion", figure
     else:
-        yield "agreement", agreement_figure(fitted)
+        names = fitted.data.train.outputs[:4]
+        figure = new_figure(7.6, 3.0 * len(names) + 0.3)
+        rows = figure.subplots(len(names), 2, squeeze=False)
+        for name, (left, right) in zip(names, rows, strict=True):
+            plot_agreement(left, fitted, name)
+            plot_agreement(right, fitted, name, error=True)
+        legend_beside(figure, rows[0, 0], "upper center", 3)
+        yield "agreement", figure
     edges = edges_of(fitted)
     if any(edges):
         yield "edges", edges_figure(edges)
@@ -79,14 +71,22 @@ def scores_figure(fitted: Fitted) -> Figure:
 
     A second panel has the score against seconds or, for classes, the accuracy against steps.
     """
-    titles = tuple(_titles(fitted.optimizers))
-    even = any(isinstance(optimizer, Refine) for optimizer in fitted.optimizers)
+    titles, grid = [], None  # "" for a refinement, "grid 8" for a stage right after it
+    for method in fitted.optimizers:
+        title = method.title if grid is None else f"grid {grid}"
+        titles.append("" if isinstance(method, Refine) else title)
+        grid = method.grid if isinstance(method, Refine) else None
+    even = "" in titles
     score = criterion(fitted.data.train)
     figure = new_figure(9.0, 3.8)
     left, right = figure.subplots(1, 2)
     plot_history(left, fitted.history, titles, curves=_curves(score), even=even)
     left.set_ylabel(LABELS[score])
-    _mark_best(left, fitted.history, f"validation_{score}")
+    if (column := f"validation_{score}") in fitted.history.names:
+        values = fitted.history.column(column)
+        best = int(values.argmin()) if not (values != values).all() else 0
+        at = fitted.history.column("step")[best], values[best]  # the state that is kept
+        left.plot(*at, "o", markersize=9, fillstyle="none", color=BLACK, label="kept")
     if fitted.data.train.classes:
         plot_history(right, fitted.history, titles, curves=_curves("accuracy"), even=even)
         right.set_yscale("linear")
@@ -102,53 +102,10 @@ def _curves(score: str) -> list[HistoryCurve]:
     return [HistoryCurve(f"{part}_{score}", part, *style) for part, style in PARTS.items()]
 
 
-def _titles(optimizers: tuple[Method, ...]) -> Iterator[str]:
-    """Yield the titles of the stages: "" for a refinement, "grid 8" for a stage right after one."""
-    grid = None
-    for optimizer in optimizers:
-        if isinstance(optimizer, Refine):
-            grid = optimizer.grid
-            yield ""
-        else:
-            yield optimizer.title if grid is None else f"grid {grid}"
-            grid = None
-
-
-def _mark_best(ax: Axes, history: History, column: str) -> None:
-    """Draw a ring around the least value of a column, at the state of the network that is kept."""
-    if column not in history.names:
-        return
-    values = history.column(column)
-    best = int(values.argmin()) if not (values != values).all() else 0
-    at = history.column("step")[best], values[best]
-    ax.plot(*at, "o", markersize=9, fillstyle="none", color=BLACK, label="kept")
-
-
-def agreement_figure(fitted: Fitted) -> Figure:
-    """Return a figure of fitted values and their errors against the data.
-
-    There is one row of panels for each of the first four targets.
-    """
-    names = fitted.data.train.outputs[:4]
-    figure = new_figure(7.6, 3.0 * len(names) + 0.3)
-    panels = figure.subplots(len(names), 2, squeeze=False)
-    for name, (left, right) in zip(names, panels, strict=True):
-        plot_agreement(left, fitted, name)
-        plot_agreement(right, fitted, name, error=True)
-    legend_beside(figure, panels[0, 0], "upper center", 3)
-    return figure
-
-
 def shown_parts(fitted: Fitted) -> dict[str, Table]:
     """Return the training rows and, if there are any, the test rows, by the name of the part."""
     parts = fitted.data.parts
     return {part: parts[part] for part in ("train", "test") if part in parts}
-
-
-def _confusion_size(fitted: Fitted) -> tuple[float, float]:
-    """Return the width and height of a confusion matrix, in inches."""
-    size = max(3.6, 0.42 * len(fitted.data.train.classes) + 1.6)
-    return size + 0.6, size
 
 
 def plot_confusion(ax: Axes, fitted: Fitted) -> Axes:
@@ -190,14 +147,19 @@ def confusion(
 
 
 def plot(
-    fitted: Fitted, target: str | None = None, *, error: bool = False, ax: Given = None
+    fitted: Fitted,
+    target: str | None = None,
+    *,
+    error: bool = False,
+    ax: Given | Figure = None,
 ) -> Any:
     """Draw a fit against its data; the arguments are those of `Fitted.plot`."""
     train = fitted.data.train
     if train.classes:
         if target is not None or error:
             raise InputError("target and error are for numbers: this fit is one of classes")
-        axes = panels(ax, 1, 1, _confusion_size(fitted))
+        size = max(3.6, 0.42 * len(train.classes) + 1.6)
+        axes = panels(ax, 1, 1, (size + 0.6, size))
         plot_confusion(axes.item(), fitted)
         return returned(axes)
     if target is not None:

@@ -78,7 +78,7 @@ def _curves(history: History) -> Sequence[HistoryCurve]:
 def plot_history(
     ax: Axes,
     history: History,
-    titles: tuple[str, ...] = (),
+    titles: Sequence[str] = (),
     x: str = "step",
     *,
     curves: Sequence[HistoryCurve] = CURVES,
@@ -121,8 +121,22 @@ def plot_history(
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=x == "step"))
         ax.set_xlim(-0.04 * top, top * 1.06)
     stage = history.column("stage")
-    if len(set(stage[1:])) > 1:  # the first row is the state before any step
-        _mark_stages(ax, at, stage, titles)
+    across, marked = ax.transData + ax.transAxes.inverted(), -1.0
+    numbers = list(dict.fromkeys(stage[1:].astype(int).tolist()))
+    for number in numbers if len(numbers) > 1 else ():
+        # A stage starts at the end of the one before; the first row is the state before any step.
+        start = float(at[int((stage[1:] == number).argmax())])
+        title = titles[number] if number < len(titles) else ""
+        if number != numbers[0] and (title or number >= len(titles)):
+            ax.axvline(start, color=GREY, linewidth=0.6, linestyle=(0, (2, 2)), zorder=0)
+        place = across.transform((start, 1.0))[0]
+        if title and place - marked > 0.035:  # of the width of the axes, between two titles
+            marked = place
+            # above the axes, where it covers no curve
+            look = {"rotation": 55, "rotation_mode": "anchor", "color": GREY, "va": "bottom"}
+            look |= {"ha": "left", "fontsize": STYLE.small - 1, "textcoords": "offset points"}
+            look |= {"xycoords": ("data", "axes fraction"), "xytext": (-2, 2)}
+            ax.annotate(title, (start, 1.0), **look)
     ax.set_xlabel("steps" if x == "step" else "seconds in the optimizers")
     ax.grid(axis="y", linewidth=0.4, color="#dddddd")
     return tidy(ax)
@@ -131,35 +145,3 @@ def plot_history(
 def _drawable(values: numpy.ndarray) -> numpy.ndarray:
     """Which values a logarithmic axis can show, a mask (n,)."""
     return numpy.isfinite(values) & (values > 0)
-
-
-def _mark_stages(
-    ax: Axes, at: numpy.ndarray, stage: numpy.ndarray, titles: tuple[str, ...]
-) -> None:
-    """Draw a line at the start of each stage after the first, and titles where they fit.
-
-    A stage starts at the end of the one before. Titles are at least 3.5% of the width of the axes
-    apart; those of longer stages take precedence.
-    """
-    starts: dict[int, float] = {}
-    for i in range(1, len(at)):  # the first row is the state before any step
-        starts.setdefault(int(stage[i]), float(at[i - 1]))
-    for number, start in list(starts.items())[1:]:
-        if number >= len(titles) or titles[number]:
-            ax.axvline(start, color=GREY, linewidth=0.6, linestyle=(0, (2, 2)), zorder=0)
-    ends = [*list(starts.values())[1:], float(at[-1])]
-    across = ax.transData + ax.transAxes.inverted()  # from 0 at the left end to 1 at the right end
-    place = {number: across.transform((start, 1.0))[0] for number, start in starts.items()}
-    length = {
-        n: across.transform((e, 1.0))[0] - place[n] for n, e in zip(starts, ends, strict=True)
-    }
-    titled: list[float] = []
-    for number in sorted(length, key=lambda n: -length[n]):
-        free = all(abs(place[number] - other) > 0.035 for other in titled)
-        if free and number < len(titles) and titles[number]:
-            titled.append(place[number])
-            # above the axes, where it covers no curve
-            look: dict[str, Any] = {"rotation": 55, "rotation_mode": "anchor", "color": GREY}
-            look |= {"va": "bottom", "ha": "left", "fontsize": STYLE.small - 1}
-            look |= {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
-            ax.annotate(titles[number], (starts[number], 1.0), xytext=(-2, 2), **look)

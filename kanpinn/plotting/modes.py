@@ -1,8 +1,7 @@
 """The figure of eigenmodes, their card, and `Eigensolution.plot`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy
@@ -11,75 +10,69 @@ from matplotlib.figure import Figure
 from scipy.ndimage import maximum_filter
 
 from kanpinn._support.errors import InputError, one_of
-from kanpinn.plotting.card import (
-    SMALL,
-    Card,
-    Drawing,
+from kanpinn.plotting.card import SMALL, Card, Drawing, Place, card_of, small_axes
+from kanpinn.plotting.fields import Sheet, plot_lines, plot_values
+from kanpinn.plotting.style import (
+    BLACK,
+    GREY,
     Given,
-    Place,
-    card_of,
+    cut_title,
+    new_figure,
     panels,
     returned,
-    small_axes,
+    symbol,
 )
-from kanpinn.plotting.fields import Sheet, plot_lines, plot_values
-from kanpinn.plotting.style import BLACK, GREY, cut_title, new_figure, save_all, symbol
 from kanpinn.solvers.eigen import Eigensolution
 from kanpinn.solvers.grid_fields import GridFields, modes_on_grid, plane_of
 
 
-def draw_modes(
-    solution: Eigensolution, folder: Path, fields: GridFields | None = None
-) -> list[Path]:
-    """Draw modes.png: the first field of the first twelve modes, with nodal lines.
+def figures(
+    solution: Eigensolution, fields: GridFields | None = None
+) -> Iterator[tuple[str, Figure]]:
+    """Yield the figure modes: the first field of the first twelve modes, with nodal lines.
 
-    Above two dimensions, modes are drawn on the same cut as solutions. Of complex modes, the real
-    parts are drawn.
-
-    Args:
-        solution: the modes of an eigenvalue problem.
-        folder: the folder of the file; it is created if needed.
-        fields: the modes on a grid, if they have been evaluated already.
-
-    Returns:
-        The path of the file, in a list; the list is empty if there are no modes.
+    Panels are titled by eigenvalue. Above two dimensions, modes are drawn on the same cut as
+    solutions. Of complex modes, the real parts are drawn. Without modes there is no figure.
     """
-    figures = [("modes", modes_figure(solution, fields))] if solution.count else []
-    return save_all(figures, folder)
-
-
-def modes_figure(solution: Eigensolution, fields: GridFields | None = None) -> Figure:
-    """Return a figure with one panel for each of the first twelve modes, titled by eigenvalue.
-
-    The arguments are as in `draw_modes`.
-    """
-    names = plane_of(solution.problem.domain)
+    if not solution.count:
+        return
+    names, figure = plane_of(solution.problem.domain), new_figure(1, 1)
     if fields is None or tuple(fields.axes) != names:
         fields = modes_on_grid(solution, names)
-    shown = fields.fields[:: len(fields.fields) // solution.count][:12]
-    columns = min(len(shown), 4)
-    rows = -(-len(shown) // columns)
-    figure = new_figure(columns * 3.3, rows * 2.9)
-    figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.06)
-    head = [f"{len(shown)} of {solution.count} modes"] if len(shown) < solution.count else []
-    if len(solution.fields) > 1:
-        head.append(f"field ${symbol(solution.fields[0])}$ of {len(solution.fields)}")
+    numbers = _numbers(solution, None)
+    head = [f"{len(numbers)} of {solution.count} modes"] if len(numbers) < solution.count else []
     if solution.values.is_complex():
         head.append("real parts")
-    if fields.fixed:
-        head.append(cut_title(fields.fixed))
     if head:
         figure.suptitle(", ".join(head), fontsize=10)
-    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for index, (ax, name) in enumerate(zip(axes, shown, strict=False)):
-        plot_mode(ax, solution, fields, name, mode_title(solution, index))
-        if index % columns:  # labels only at the first panel of a row and the last of a column
-            ax.set_ylabel("")
-        if index + columns < len(shown):
-            ax.set_xlabel("")
-    for ax in axes[len(shown) :]:
-        ax.set_axis_off()
-    return figure
+    _draw(panels(figure, len(numbers), 4, (3.3, 2.9)), solution, fields, numbers)
+    yield "modes", figure
+
+
+def _draw(
+    axes: numpy.ndarray,
+    solution: Eigensolution,
+    fields: GridFields,
+    numbers: Sequence[int],
+    field: str = "",
+    imaginary: bool = False,
+) -> None:
+    """Draw a field, by default the first one, of modes: one in each panel."""
+    field = field or solution.fields[0]
+    part = ("_imaginary" if imaginary else "_real") if solution.values.is_complex() else ""
+    for ax, number in zip(axes, numbers, strict=True):
+        value = complex(solution.values[number - 1])
+        text = f"{value.real:.10g}" if abs(value) > 1e-10 else "0"
+        if value.imag:
+            text = f"{value.real:.5g} {'+-'[value.imag < 0]} {abs(value.imag):.5g}i"
+        title = rf"$\lambda_{{{number}}}$ = {text}"
+        if len(solution.fields) > 1:
+            title = f"${symbol(field)}$, {title}"
+        if fields.fixed:
+            title += f"\n{cut_title(fields.fixed)}"
+        plot_mode(ax, solution, fields, f"{field}_{number}{part}", title)
+        if len(fields.axes) == 1:
+            ax.set_ylabel(f"${symbol(field)}$")
 
 
 def plot_mode(ax: Axes, solution: Eigensolution, fields: GridFields, name: str, title: str) -> Axes:
@@ -115,15 +108,6 @@ def plot_mode(ax: Axes, solution: Eigensolution, fields: GridFields, name: str, 
     return ax
 
 
-def mode_title(solution: Eigensolution, index: int) -> str:
-    """Return the eigenvalue as a title such as "λ_1 = 5.783185963"; complex ones in five digits."""
-    value = complex(solution.values[index])
-    text = f"{value.real:.10g}" if abs(value) > 1e-10 else "0"
-    if value.imag:
-        text = f"{value.real:.5g} {'+-'[value.imag < 0]} {abs(value.imag):.5g}i"
-    return rf"$\lambda_{{{index + 1}}}$ = {text}"
-
-
 def plot(
     solution: Eigensolution,
     mode: int | Sequence[int] | None = None,
@@ -146,12 +130,7 @@ def plot(
     fields = modes_on_grid(solution, place.along, nodes, at=place.at)
     size = Sheet(fields.axes).size(2.4, 3.2) if place.dim == 2 else (4.0, 2.7)
     axes = panels(ax, len(numbers), 4, size)
-    part = ("_imaginary" if imaginary else "_real") if solution.values.is_complex() else ""
-    for panel, number in zip(axes, numbers, strict=True):
-        title = _title(solution, fields, number, field)
-        plot_mode(panel, solution, fields, f"{field}_{number}{part}", title)
-        if place.dim == 1:
-            panel.set_ylabel(f"${symbol(field)}$")
+    _draw(axes, solution, fields, numbers, field, imaginary)
     return returned(axes)
 
 
@@ -169,14 +148,6 @@ def _numbers(solution: Eigensolution, mode: int | Sequence[int] | None) -> list[
     return numbers
 
 
-def _title(solution: Eigensolution, fields: GridFields, number: int, field: str) -> str:
-    """Return the eigenvalue, with the field of several and the values of fixed coordinates."""
-    title = mode_title(solution, number - 1)
-    if len(solution.fields) > 1:
-        title = f"${symbol(field)}$, {title}"
-    return f"{title}\n{cut_title(fields.fixed)}" if fields.fixed else title
-
-
 def card(solution: Eigensolution) -> Card:
     """Return the card of an eigenvalue problem's solution."""
     draw = partial(_picture, solution) if solution.count else None
@@ -187,7 +158,7 @@ def _picture(solution: Eigensolution) -> Drawing:
     """Draw the first field of the first mode."""
     place = Place.of(solution.problem.domain)
     fields = modes_on_grid(solution, place.along, SMALL[place.dim], at=place.at)
-    ax, field = small_axes(Sheet(fields.axes)), solution.fields[0]
-    plot_mode(ax, solution, fields, fields.fields[0], _title(solution, fields, 1, field))
-    over = " and ".join(fields.axes)
-    return Drawing(ax, f"The first mode, {field} over {over}, with its nodal lines.")
+    ax = small_axes(Sheet(fields.axes))
+    _draw(numpy.array([ax]), solution, fields, [1])
+    over = f"{solution.fields[0]} over {' and '.join(fields.axes)}"
+    return Drawing(ax, f"The first mode, {over}, with its nodal lines.")

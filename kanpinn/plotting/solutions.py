@@ -5,7 +5,6 @@ Files show fields, history, edges, conserved quantities and unknown parameters.
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy
@@ -15,18 +14,14 @@ from matplotlib.ticker import MaxNLocator
 
 from kanpinn._support.errors import InputError, one_of
 from kanpinn.accuracy import Invariant
-from kanpinn.accuracy.confidence import Estimated
 from kanpinn.accuracy.errors import Errors, Estimate
 from kanpinn.plotting.card import (
     SMALL,
     Card,
     Drawing,
     Ends,
-    Given,
     Place,
     card_of,
-    panels,
-    returned,
     small_axes,
     values_words,
 )
@@ -48,9 +43,11 @@ from kanpinn.plotting.style import (
     GREY,
     STYLE,
     VERMILLION,
+    Given,
     cut_title,
     new_figure,
-    save_all,
+    panels,
+    returned,
     style_of,
     symbol,
     tidy,
@@ -64,40 +61,27 @@ from kanpinn.solvers.summary import ERROR_HEAD, ShownTable, estimate_rows, norm_
 def unknown_figures(solution: Solution, fields: GridFields) -> Iterator[tuple[str, Figure]]:
     """Yield file names without suffix, and figures: unknowns, and interval_a of a coefficient a.
 
-    Over two coordinates, a coefficient without any finite bound has no figure.
+    Numbers have a row each: all steps and, where its 95% bounds are finite, a close-up of three
+    times their width. Over two coordinates, a coefficient without any finite bound has no figure.
     """
     if solution.problem.numbers:
-        yield "unknowns", _numbers_figure(solution)
+        figure = new_figure(8.4, 2.8 * len(solution.estimated))
+        rows = figure.subplots(len(solution.estimated), 2, squeeze=False)
+        for (whole, near), (name, value) in zip(rows, solution.estimated.items(), strict=True):
+            plot_unknown(whole, solution, name)
+            title = f"{name.replace('_', ' ')} = {value}"
+            whole.set_title(title, fontsize=8, color=GREY, loc="left")
+            width = value.high - value.low
+            if value.is_identified and width:
+                plot_unknown(near, solution, name, (value.low - width, value.high + width))
+            else:
+                near.set_axis_off()
+        yield "unknowns", figure
     for name in solution.problem.fields:
         if name in solution.problem.unknowns:
-            figure = band_figure(fields, name)
-            if figure is not None:
-                yield f"interval_{name}", figure
-
-
-def _numbers_figure(solution: Solution) -> Figure:
-    """Return a figure with a row for each number: all steps, and a close-up of its bounds."""
-    estimated = solution.estimated
-    columns = 2 if any(map(_near, estimated.values())) else 1
-    figure = new_figure(8.4, 2.8 * len(estimated))
-    rows = figure.subplots(len(estimated), columns, squeeze=False)
-    for (whole, *more), (name, value) in zip(rows, estimated.items(), strict=True):
-        plot_unknown(whole, solution, name)
-        title = f"{name.replace('_', ' ')} = {value}"
-        whole.set_title(title, fontsize=8, color=GREY, loc="left")
-        limits = _near(value)
-        for near in more:
-            if limits is None:
-                near.set_axis_off()
-            else:
-                plot_unknown(near, solution, name, limits)
-    return figure
-
-
-def _near(value: Estimated) -> tuple[float, float] | None:
-    """Return limits three times as wide as the 95% bounds; None without bounds of finite width."""
-    width = value.high - value.low
-    return (value.low - width, value.high + width) if value.is_identified and width else None
+            interval = band_figure(fields, name)
+            if interval is not None:
+                yield f"interval_{name}", interval
 
 
 def plot_unknown(
@@ -213,32 +197,20 @@ def drifts_figure(invariants: Mapping[str, Invariant], time: str) -> Figure:
     return figure
 
 
-def draw_figures(solution: Solution, folder: Path, fields: GridFields | None = None) -> list[Path]:
-    """Draw solution.png, history.png and, for KANs, edges.png.
+def figures(solution: Solution, fields: GridFields | None = None) -> Iterator[tuple[str, Figure]]:
+    """Yield the figures solution, history and, for KANs, edges.
 
-    A history with a single value has no figure. A system has a file solution_u.png for each field
-    u, and residuals.png. Unknown numbers are drawn in unknowns.png, the confidence intervals of a
-    coefficient a in interval_a.png, the drift of invariants in drifts.png, cells in the plane in
-    cells.png, flows in the plane in streamlines.png. With a time there are also the figures of
-    `evolution_figures`.
-
-    Args:
-        solution: the solution of a problem in any dimension; above two dimensions, it is drawn on
-            a cut through the centre, along the coordinates of `plane_of`.
-        folder: the folder of the files; it is created if needed.
-        fields: the solution on a grid, if it has been evaluated already.
-
-    Returns:
-        The paths of the files.
+    A history with a single value has no figure. A system has a figure solution_u for each field u,
+    and residuals. Unknown numbers are drawn in unknowns, the confidence intervals of a coefficient
+    a in interval_a, the drift of invariants in drifts, cells in the plane in cells, flows in the
+    plane in streamlines. With a time there are also snapshots, the fields over space at some times,
+    and the figures of `evolution_figures`. Above two dimensions, a solution is drawn on a cut
+    through the centre, along the coordinates of `plane_of`.
     """
-    names = plane_of(solution.problem.domain)
+    problem, domain = solution.problem, solution.problem.domain
+    names = plane_of(domain)
     if fields is None or tuple(fields.axes) != names:
         fields = on_grid(solution, names)
-    return save_all(_figures(solution, fields), folder)
-
-
-def _figures(solution: Solution, fields: GridFields) -> Iterator[tuple[str, Figure]]:
-    problem, domain = solution.problem, solution.problem.domain
     sheet, several, time = Sheet.of(domain, fields), len(fields.fields) > 1, domain.time_name
     for field in fields.fields:
         name = f"solution_{field}" if several else "solution"
@@ -254,6 +226,12 @@ def _figures(solution: Solution, fields: GridFields) -> Iterator[tuple[str, Figu
     if problem.invariants is not None:
         yield "drifts", drifts_figure(solution.invariants, domain.names[-1])
     if time is not None and time == domain.names[-1] and domain.dim <= 3:
+        if domain.dim > 1:
+            count, nodes = (6, 1001) if domain.dim == 2 else (4, 97)
+            low, high = (float(corner[-1]) for corner in domain.bounds)
+            figure = new_figure(1, 1)
+            plot(solution, time=numpy.linspace(low, high, count), nodes=nodes, ax=figure)
+            yield "snapshots", figure
         yield from evolution_figures(solution)
     if has_course(solution.history):
         yield "history", history_figure(solution)
@@ -269,10 +247,10 @@ def plot(
     along: str | Sequence[str] | None = None,
     cut: Ends | None = None,
     at: Mapping[str, float | int] | None = None,
-    time: float | int | Sequence[float | int] | None = None,
+    time: float | int | Sequence[float | int] | numpy.ndarray | None = None,
     error: bool = False,
     nodes: int | None = None,
-    ax: Given = None,
+    ax: Given | Figure = None,
 ) -> Any:
     """Draw a solution; the arguments are those of `Solution.plot`."""
     domain, names = solution.problem.domain, solution.fields

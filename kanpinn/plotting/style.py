@@ -7,14 +7,17 @@ import re
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from kanpinn._support.errors import InputError
 from kanpinn._support.files import replacing
 
 # The colours of Okabe and Ito (2008) are distinguishable with any colour vision, and in grey.
@@ -69,6 +72,50 @@ def new_figure(width: float, height: float, layout: str | None = "constrained") 
     return figure
 
 
+Given = Axes | Iterable[Any] | None
+
+
+def panels(
+    ax: Given | Figure, count: int, columns: int, size: tuple[float, float]
+) -> numpy.ndarray:
+    """Return an array of axes, (count,).
+
+    Args:
+        ax: axes, or as many of them as there are panels; by default those of a new figure of
+            pyplot, which notebooks show. In an empty figure they are made, and it gets their size.
+        count: the number of panels.
+        columns: the most panels in a row of a figure.
+        size: the width and height of a panel of a figure, in inches.
+
+    Raises:
+        InputError: if `ax` has not one axes for each panel.
+    """
+    if ax is None:
+        from matplotlib import pyplot  # chooses a backend, which pictures without a screen spare
+
+        ax = pyplot.figure(layout="constrained")
+    if isinstance(ax, Figure):
+        (width, height), columns = size, min(columns, count)
+        rows = -(-count // columns)
+        ax.set_size_inches(columns * width, rows * height)
+        places = ax.subplots(rows, columns, squeeze=False).ravel()
+        for unused in places[count:]:
+            unused.remove()
+        return places[:count]
+    given = numpy.ravel(numpy.asarray(ax, dtype=object))
+    if len(given) != count or not all(isinstance(panel, Axes) for panel in given):
+        expected = "axes of Matplotlib"
+        if count > 1:
+            expected = f"{count} {expected}, one for each panel"
+        raise InputError(f"ax must be {expected}, got {ax!r}")
+    return given
+
+
+def returned(drawn: numpy.ndarray) -> Any:
+    """Return the axes of a single panel, or an array without the dimensions of length one."""
+    return drawn.item() if drawn.size == 1 else drawn.squeeze()
+
+
 def tidy(ax: Axes) -> Axes:
     """Make the tick labels small, hide the upper and the right spine, and return the axes."""
     ax.tick_params(labelsize=STYLE.small)
@@ -106,12 +153,18 @@ def save(figure: Figure, path: Path) -> Path:
     return path
 
 
-def save_all(figures: Iterable[tuple[str, Figure]], folder: Path) -> list[Path]:
-    """Write named figures to PNG files of a folder, which is created if needed; return the paths.
+def draw_figures(result: Any, folder: Path, fields: Any = None) -> list[Path]:
+    """Draw the figures of a solution, of modes or of a fit to PNG files, and return their paths.
 
-    A generator of figures holds one of them at a time.
+    Which figures there are says `figures` of the module that shows the result.
+
+    Args:
+        result: the result.
+        folder: the folder of the files; it is created if needed.
+        fields: the result on a grid (`GridFields`), if it has been evaluated already.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    figures = import_module(result.shown_by).figures(result, fields)  # one at a time
     return [save(figure, folder / f"{name}.png") for name, figure in figures]
 
 

@@ -18,7 +18,8 @@ import kanpinn as kp
 from kanpinn.cli import app
 from kanpinn.optimizers import Step
 from kanpinn.optimizers.gradient import AdamStage
-from kanpinn.plotting.fits import confusion, draw_fit, scores_figure
+from kanpinn.plotting import draw_figures
+from kanpinn.plotting.fits import confusion, scores_figure
 from kanpinn.runs.config import Config, document_schema
 from kanpinn.runs.progress import shown_numbers
 from kanpinn.solvers import Fitted
@@ -59,7 +60,7 @@ steps = 3
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with two fit files and their data; figures are not drawn."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("kanpinn.plotting.draw_fit", lambda *_: [])
+    monkeypatch.setattr("kanpinn.plotting.draw_figures", lambda *_: [])
     x, y = numpy.random.default_rng(0).uniform(-1, 1, (2, 120))
     rows = zip(x, y, numpy.exp(numpy.sin(math.pi * x) + y**2), strict=True)
     text = "x,y,value\n" + "".join(f"{a:.6f},{b:.6f},{v:.6f}\n" for a, b, v in rows)
@@ -594,7 +595,7 @@ def test_a_fit_has_its_figures(tmp_path: Path) -> None:
         table = kp.Table(data.inputs, data.targets, tuple(names), data.outputs, data.classes)
         width = [2, 1]
         fitted = kp.fit(kp.KAN(width), kp.Data.split(table, 0.1, 0.3), kp.Adam(steps=2))
-        paths = draw_fit(fitted, tmp_path / kind)
+        paths = draw_figures(fitted, tmp_path / kind)
         assert [path.name for path in paths] == ["history.png", f"{kind}.png", "edges.png"]
 
 

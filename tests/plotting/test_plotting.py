@@ -27,7 +27,6 @@ from kanpinn.plotting.evolution import (
     evolution_figures,
     is_logarithmic,
     phase_figure,
-    snapshots_figure,
     steps_figure,
 )
 from kanpinn.plotting.fields import (
@@ -35,13 +34,14 @@ from kanpinn.plotting.fields import (
     cells_figure,
     continued,
     outline_of,
-    plot_streamlines,
     residual_figure,
     solution_figure,
+    streamlines_figure,
 )
 from kanpinn.plotting.network import Layout, Link, network_figure
+from kanpinn.plotting.solutions import figures
 from kanpinn.plotting.style import cut_title, save, symbol
-from kanpinn.solvers.grid_fields import on_grid, plane_of
+from kanpinn.solvers.grid_fields import GridFields, on_grid, plane_of
 from kanpinn.solvers.state import History
 
 
@@ -456,10 +456,11 @@ def test_a_solution_without_history_is_drawn(tmp_path):
     assert [p.name for p in draw_figures(bare, tmp_path)] == ["solution.png"]
 
 
-def test_streamlines_of_a_rotation_are_circles(ax):
+def test_streamlines_of_a_rotation_are_circles():
     line = numpy.linspace(-1, 1, 41)
     x, y = numpy.meshgrid(line, line, indexing="ij")
-    plot_streamlines(ax, Sheet({"x": line, "y": line}), -y, x)
+    fields = GridFields({"x": line, "y": line}, {"u": -y, "v": x}, {}, ("u", "v"))
+    ax, *_ = streamlines_figure(fields, Sheet(fields.axes), ("u", "v")).axes
     (lines,) = (one for one in ax.collections if isinstance(one, LineCollection))
     radii = [numpy.hypot(*line.T) for line in lines.get_segments()]
     assert len(radii) > 10 and all(numpy.ptp(radius) < 1e-2 for radius in radii)
@@ -519,7 +520,7 @@ def marched(problem, tolerance=1e-5):
 
 
 def test_snapshots_are_the_solution_at_equidistant_times():
-    figure = snapshots_figure(marched(Rod()))
+    figure = dict(figures(marched(Rod())))["snapshots"]
     (ax,) = figure.axes
     lines = ax.get_lines()
     assert len(lines) == 12 and ax.get_xlabel() == "$x$" and ax.get_ylabel() == "$u$"
@@ -528,7 +529,7 @@ def test_snapshots_are_the_solution_at_equidistant_times():
         true = numpy.exp(-(math.pi**2) * moment) * numpy.sin(math.pi * x)
         assert abs(u - true).max() < 1e-4 and abs(known.get_ydata() - true).max() < 1e-14
         assert line.get_label() == f"$t = $ {moment:.3g}"
-    (legend,) = figure.legends
+    legend = ax.get_legend()
     assert [one.get_text() for one in legend.get_texts()].count("exact") == 1
 
 
@@ -547,7 +548,8 @@ def test_snapshots_over_two_coordinates_are_maps_of_equal_colours():
 
     points = kp.Collocation(20, 8)
     network = kp.KAN([3, 4, 1], degree=4, grid=2)
-    figure = snapshots_figure(kp.solve(Sheet(), network, kp.Adam(steps=1), points, errors=False))
+    solution = kp.solve(Sheet(), network, kp.Adam(steps=1), points, errors=False)
+    figure = dict(figures(solution))["snapshots"]
     maps = [ax for ax in figure.axes if ax.get_title()]
     assert [ax.get_title() for ax in maps] == [
         f"$u$ at $t = $ {time}" for time in ("0", "0.0667", "0.133", "0.2")

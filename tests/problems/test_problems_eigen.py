@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import kanpinn as kp
 from kanpinn.cli import app
-from kanpinn.plotting.modes import modes_figure
+from kanpinn.plotting.modes import figures
 from kanpinn.runs.config import Config
 from kanpinn.solvers import Eigensolution
 
@@ -297,10 +297,9 @@ class Strings(kp.EigenProblem):
 
 def test_a_figure_of_modes_says_what_it_leaves_out():
     solution = kp.eigen(Strings(), kp.KAN([1, 4, 2], degree=7, grid=[2, 6], seed=0), count=13)
-    figure = modes_figure(solution)
-    assert figure.get_suptitle() == "12 of 13 modes, field $u$ of 2"
-    named = [ax.get_xlabel() for ax in figure.axes]
-    assert named == 8 * [""] + 4 * ["$x$"]
+    ((_, figure),) = figures(solution)
+    assert figure.get_suptitle() == "12 of 13 modes"
+    assert all(ax.get_title().startswith("$u$, ") for ax in figure.axes)
 
 
 def test_a_study_of_seeds_has_columns_of_its_own(tmp_path):

@@ -13,91 +13,11 @@ from pydantic.json_schema import GenerateJsonSchema
 from kanpinn._support.errors import InputError, show
 from kanpinn.networks import KAN
 from kanpinn.runs.config.jobs import SHARED, EigenFile, File, FitFile, Job, SolveFile
-from kanpinn.runs.config.models import FixedTable, TomlTable, Variants, read_table
+from kanpinn.runs.config.models import FixedTable, Variants, read_table
 from kanpinn.runs.config.tables import PROBLEMS, SOLVE_NETWORKS, SOLVE_STAGES
 from kanpinn.runs.config.toml import KeyPath, Override, load_toml, override, spell
 
 CHOSEN = ("loss", "optimizer", "points")  # the sections that trials choose
-
-
-def drop_foreign_keys(
-    written: dict[str, Any], data: dict[str, Any], given: set[KeyPath], directory: Path
-) -> list[str]:
-    """Remove the keys of a file that do not belong to a type that an override has set.
-
-    If the network is no longer a KAN, refinements are removed as well. If its type is "auto", the
-    sections that trials choose are removed. Keys that overrides set are kept. Tables whose type is
-    unchanged or unknown are left as they are, so that their errors are reported.
-
-    Args:
-        written: the sections of the file.
-        data: the same sections with the overrides; they are changed in place.
-        given: the keys that the overrides set.
-        directory: the folder in which classes of the user's own are looked for.
-
-    Returns:
-        A note for each part of the file that was removed.
-
-    Raises:
-        InputError: if a class of the user's own cannot be loaded.
-    """
-    notes: list[str] = []
-    for path, variants, before, after in _tables(written, data):
-        key = variants.key
-        tag = variants.tag(after)
-        if key not in before or before[key] == after.get(key) or tag not in variants.tables:
-            continue
-        table, now = variants.tables[tag], f"{key} = {show(after[key])}"
-        kept = {*table.by_key(), *(one[-1] for one in given if one[:-1] == path)}
-        table = table.described(after[key], directory, spell(path))
-        kept |= {*table.by_key()}
-        if table.model_config["extra"] == "forbid":
-            foreign = [key for key in after if key not in kept]
-            for one in foreign:
-                del after[one]
-            keys = ", ".join(f"{spell(path)}.{one}" for one in foreign)
-            verb = "does" if len(foreign) == 1 else "do"
-            notes += [f"{now}: {keys} of the file {verb} not apply"] if foreign else []
-        if path == ("network",):
-            notes += _drop_sections(table, data, given, now)
-    return notes
-
-
-def _tables(
-    written: dict[str, Any], data: dict[str, Any]
-) -> Iterator[tuple[KeyPath, Variants, dict[str, Any], dict[str, Any]]]:
-    """Yield path, union, values before and values after the overrides, for tables with a type."""
-    stages = [one.get("optimizer") for one in (written, data)]
-    found: list[Any] = [(("problem",), PROBLEMS, written.get("problem"), data.get("problem"))]
-    if all(type(stage) is list for stage in stages):
-        pairs = zip(*stages, strict=False)
-        found += [(("optimizer", i), SOLVE_STAGES, *pair) for i, pair in enumerate(pairs)]
-    found.append((("network",), SOLVE_NETWORKS, written.get("network"), data.get("network")))
-    yield from [one for one in found if type(one[2]) is type(one[3]) is dict]
-
-
-def _drop_sections(
-    table: type[TomlTable], data: dict[str, Any], given: set[KeyPath], now: str
-) -> list[str]:
-    """Remove sections that trials choose, and refinements if the network is no KAN.
-
-    Those that an override sets stay, and are refused when the file is checked.
-    """
-    if table.about is None:
-        void = [name for name in CHOSEN if name in data and name not in {one[0] for one in given}]
-        for name in void:
-            del data[name]
-        return [f"{now}: section [{name}] of the file does not apply" for name in void]
-    stages = data.get("optimizer", [])
-    touched = {one[1] for one in given if one[0] == "optimizer" and len(one) > 1}
-    refining = [
-        i for i, stage in enumerate(stages) if type(stage) is dict and stage.get("type") == "refine"
-    ]
-    skipped = {*refining} - touched
-    if issubclass(table.about, KAN) or not skipped or ("optimizer",) in given:
-        return []
-    data["optimizer"] = [stage for i, stage in enumerate(stages) if i not in skipped]
-    return [f"{now}: {len(skipped)} refine stages of the file are skipped"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,11 +150,71 @@ class Config:
 def _changed(
     written: dict[str, Any], changes: Sequence[Override], directory: Path, name: str
 ) -> Config:
-    """Return the configuration of a file with changes, and with notes on the keys they removed."""
-    data = override(written, changes)
-    given = {change.path for change in changes}
-    notes = drop_foreign_keys(written, data, given, directory)
+    """Return the configuration of a file with changes, and with notes on the keys they removed.
+
+    Keys of the file are removed that do not belong to a type that an override has set. If the
+    network is no longer a KAN, refinements are removed as well. If its type is "auto", the sections
+    that trials choose are removed. Keys that overrides set are kept. Tables whose type is unchanged
+    or unknown are left as they are, so that their errors are reported.
+
+    Args:
+        written: the sections of the file.
+        changes: the overrides.
+        directory: the folder in which classes of the user's own are looked for.
+        name: the name of the runs.
+
+    Raises:
+        InputError: if a class of the user's own cannot be loaded.
+    """
+    data, given = override(written, changes), {change.path for change in changes}
+    notes: list[str] = []
+    for path, variants, before, after in _typed_tables(written, data):
+        key, tag = variants.key, variants.tag(after)
+        if key not in before or before[key] == after.get(key) or tag not in variants.tables:
+            continue
+        table, now = variants.tables[tag], f"{key} = {show(after[key])}"
+        kept = {*table.by_key(), *(changed[-1] for changed in given if changed[:-1] == path)}
+        table = table.described(after[key], directory, spell(path))
+        kept |= {*table.by_key()}
+        if table.model_config["extra"] == "forbid":
+            foreign = [key for key in after if key not in kept]
+            for key in foreign:
+                del after[key]
+            keys = ", ".join(f"{spell(path)}.{key}" for key in foreign)
+            verb = "does" if len(foreign) == 1 else "do"
+            notes += [f"{now}: {keys} of the file {verb} not apply"] if foreign else []
+        if path != ("network",):
+            continue
+        if table.about is None:  # the network is left to trials
+            for section in CHOSEN:
+                if section in data and section not in {changed[0] for changed in given}:
+                    del data[section]
+                    notes.append(f"{now}: section [{section}] of the file does not apply")
+        elif not issubclass(table.about, KAN) and ("optimizer",) not in given:
+            touched = {changed[1] for changed in given if changed[0] == "optimizer"}
+            skipped = {
+                i
+                for i, stage in enumerate(data.get("optimizer", []))
+                if type(stage) is dict and stage.get("type") == "refine" and i not in touched
+            }
+            if skipped:
+                stages = enumerate(data["optimizer"])
+                data["optimizer"] = [stage for i, stage in stages if i not in skipped]
+                notes.append(f"{now}: {len(skipped)} refine stages of the file are skipped")
     return Config.from_dict(data, directory, name, notes)
+
+
+def _typed_tables(
+    written: dict[str, Any], data: dict[str, Any]
+) -> Iterator[tuple[KeyPath, Variants, dict[str, Any], dict[str, Any]]]:
+    """Yield path, union, values before and values after the overrides, for tables with a type."""
+    stages = [sections.get("optimizer") for sections in (written, data)]
+    tables: list[Any] = [(("problem",), PROBLEMS, written.get("problem"), data.get("problem"))]
+    if all(type(stage) is list for stage in stages):
+        pairs = zip(*stages, strict=False)
+        tables += [(("optimizer", i), SOLVE_STAGES, *pair) for i, pair in enumerate(pairs)]
+    tables.append((("network",), SOLVE_NETWORKS, written.get("network"), data.get("network")))
+    yield from [table for table in tables if type(table[2]) is type(table[3]) is dict]
 
 
 class _Schema(GenerateJsonSchema):

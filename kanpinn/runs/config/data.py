@@ -1,7 +1,7 @@
 """The tables of data: rows of a file of columns, or values of formulas."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -55,9 +55,6 @@ class DataTable(TomlTable):
             InputError: if a key, a file or one of its columns cannot be used.
         """
 
-    def _seed(self, defaults: Mapping[str, Any]) -> int:
-        return defaults["seed"] if self.seed is None else self.seed
-
 
 class FileTable(DataTable):
     """Data from a file of columns.
@@ -92,13 +89,26 @@ class FileTable(DataTable):
     def build(self, path: str, directory: Path, **defaults: Any) -> Data:
         whole = _rows(self, self.path, directory, self.classes)
         groups = None
-        if self.groups is not None:
-            groups = _groups(directory / self.path, _listed(self.groups))
+        if self.groups is not None:  # the values of the columns, encoded as integers
+            file, codes = directory / self.path, []
+            columns = read_columns(file)
+            for name in _listed(self.groups):
+                if name not in columns:
+                    wrong = f"{file} has no such column{nearest(name, columns)}"
+                    raise InputError(f"data.groups = {show(name)}: {wrong}")
+                cells = flat_column(file, name, columns[name])
+                try:
+                    cells = numbers(file, name, cells)
+                except InputError:
+                    cells = cells.astype(str)
+                codes.append(torch.from_numpy(numpy.unique(cells, return_inverse=True)[1].ravel()))
+            groups = torch.stack(codes, dim=1)
+        seed = defaults["seed"] if self.seed is None else self.seed
         # A part with a file of its own takes no rows of the whole file.
         files = {part: getattr(self, part) for part in data_files(vars(self)) if part in PARTS}
         shares = {part: 0.0 if part in files else getattr(self, part) for part in PARTS}
         with naming(path, {}, f"{path}: "):
-            data = Data.split(whole, **shares, seed=self._seed(defaults), groups=groups)
+            data = Data.split(whole, **shares, seed=seed, groups=groups)
         own = {part: _rows(self, file, directory, whole.classes) for part, file in files.items()}
         return Data(**{**data.parts, **own})
 
@@ -134,7 +144,7 @@ class FormulaTable(DataTable):
             columns = [formula(p) for formula in formulas]
             return torch.cat([column.expand(len(p), 1) for column in columns], dim=1)
 
-        seed = self._seed(defaults)
+        seed = defaults["seed"] if self.seed is None else self.seed
         drawn = Rows.sample(domain, values, self.rows, seed=seed)
         outputs = ["f"] if len(formulas) == 1 else [f"f{i}" for i in range(len(formulas))]
         rows = Rows(drawn.inputs, drawn.targets, drawn.names, tuple(outputs))
@@ -168,21 +178,3 @@ def _rows(section: FileTable, file: str, directory: Path, classes: Sequence[str]
 
 def _listed(names: str | list[str]) -> list[str]:
     return [names] if isinstance(names, str) else names
-
-
-def _groups(path: Path, names: list[str]) -> Tensor:
-    """Return the values of q columns of a file, encoded as integers, (n, q)."""
-    columns = read_columns(path)
-    found = []
-    for name in names:
-        if name not in columns:
-            raise InputError(
-                f"data.groups = {show(name)}: {path} has no such column{nearest(name, columns)}"
-            )
-        cells = flat_column(path, name, columns[name])
-        try:
-            cells = numbers(path, name, cells)
-        except InputError:
-            cells = cells.astype(str)
-        found.append(torch.from_numpy(numpy.unique(cells, return_inverse=True)[1].ravel()))
-    return torch.stack(found, dim=1)

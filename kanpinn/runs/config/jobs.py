@@ -66,6 +66,8 @@ class Job(ABC):
         name: the name of the folder that holds the runs.
         tolerance: a relative L2 error with which the estimated one is compared.
         budget_seconds: the most seconds that the steps may take; None for no limit.
+        by_trials: whether trials choose network, points and optimizers; then those are given with
+            which the first trial begins.
     """
 
     network: Network
@@ -74,8 +76,7 @@ class Job(ABC):
     name: str
     tolerance: float | None = None
     budget_seconds: float | None = None
-
-    by_trials: ClassVar[bool] = False  # whether trials choose network, points and optimizers
+    by_trials: bool = False
 
     def run(
         self,
@@ -167,12 +168,6 @@ class SolveJob(Job):
         with blaming(type(self.problem).__name__, self.problem, network):
             start = discretize(self.problem, network, self.settings, self.seed)
             return losses_of(start, self.optimizers).first(0)
-
-
-class AutoJob(SolveJob):
-    """A solve by trials: network, points and optimizers are those of the first one."""
-
-    by_trials = True
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -526,7 +521,7 @@ class SolveFile(ProblemFile):
             network = self.placed(first.network(run.seed, torch.float64, "cpu"))
             settings = first.settings("auto" if self.network is None else self.network.boundary)
             known |= {"network": network, "optimizers": first.optimizers}
-            return AutoJob(settings=settings, **known)
+            return SolveJob(settings=settings, by_trials=True, **known)
         inputs = inputs_of(problem, has_kinks=self.network.type == "cells")
         network = self.make_network(problem, inputs, directory)
         settings = self.settings(problem, default_points(network), directory)

@@ -186,25 +186,21 @@ def blaming(what: str, *owners: Any) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # a user's file may raise anything
-        place = _place(error, sources_of(*owners))
-        if place is None:
+        place, files = "", sources_of(*owners)
+        if isinstance(error, SyntaxError) and error.filename:
+            place = f" at {error.filename}:{error.lineno}"
+        else:
+            for frame in reversed(traceback.extract_tb(error.__traceback__)):
+                if Path(frame.filename).resolve() in files:
+                    function = "" if frame.name == "<module>" else f" in {frame.name}"
+                    place = f" at {frame.filename}:{frame.lineno}{function}"
+                    break
+        if not place:
             raise
         text = str(error).strip()
         if not isinstance(error, InputError):
             text = f"{type(error).__name__}: {text.partition(chr(10))[0]}"
         raise InputError(f"{what}{place}: {text}") from error
-
-
-def _place(error: Exception, files: tuple[Path, ...]) -> str | None:
-    """Return " at file:line in function" for the innermost frame in one of the files."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f" at {error.filename}:{error.lineno}"
-    frames = traceback.extract_tb(error.__traceback__)
-    for frame in reversed(frames):
-        if Path(frame.filename).resolve() in files:
-            function = "" if frame.name == "<module>" else f" in {frame.name}"
-            return f" at {frame.filename}:{frame.lineno}{function}"
-    return None
 
 
 def offered(base: type, *rooms: ModuleType) -> dict[str, type]:
@@ -323,7 +319,12 @@ class TomlTable(BaseModel):
             name = re.split(r"[ .\[]", str(error), maxsplit=1)[0]  # of "boundary.x_min = 1: ..."
             known = name in type(self).by_key() or name in arguments
             place = f"{path}.{error}" if known else f"{path}: {error}"
-            raise InputError(place + _spelling(arguments.get(name), str(error))) from None
+            value, hint = arguments.get(name), ""
+            if isinstance(value, str) and re.fullmatch(r"[\w-]+", value):
+                if "did you mean" not in str(error):  # the nearest of the names in the message
+                    words = [w for w in re.findall(r"\w+", str(error)) if w != value]
+                    hint = nearest(value, words[1:])
+            raise InputError(place + hint) from None
         except (MemoryError, OverflowError, RuntimeError, ValueError) as error:
             if sources_of(about):
                 raise
@@ -404,15 +405,6 @@ def tables_of(
         name: table_of(target, f"{kind}_{name}", base, **{key: (Literal[name], ...)})
         for name, target in known.items()
     }
-
-
-def _spelling(value: Any, message: str) -> str:
-    """Return a hint to the nearest of the names that a message lists, if the value is a name."""
-    if not isinstance(value, str) or not re.fullmatch(r"[\w-]+", value):
-        return ""
-    if "did you mean" in message:
-        return ""
-    return nearest(value, [w for w in re.findall(r"\w+", message) if w != value][1:])
 
 
 OWN = "own"  # the name of the table of a class of the user's own
@@ -579,7 +571,16 @@ def _told(
         if field is None:  # a key of a table that takes any key
             value, schema = value[key], table.model_json_schema()["additionalProperties"]
             break
-        inner, schema = _inner(field), _schema(field)
+        # The tables that the field takes, by itself or in a list; None for other values.
+        waiting: list[Any] = [*field.metadata, field.annotation]
+        inner: Any = None
+        while waiting and inner is None:
+            hint = waiting.pop(0)
+            table_class = inspect.isclass(hint) and issubclass(hint, TomlTable)
+            inner = hint if table_class or isinstance(hint, Variants) else None
+            waiting += reversed(typing.get_args(hint))
+        kinds: Any = Annotated[(field.annotation, *field.metadata, "")]
+        schema = TypeAdapter(kinds).json_schema()
         if kind == "missing" and not rest:
             what = field.title or describe(schema)
             if inner is not None:
@@ -599,21 +600,6 @@ def _told(
     what = (field and field.title) or describe(schema)
     what += f" [[{key}]]" if schema.get("type") == "array" and not above else ""
     return f"{path} = {show(value)}: expected {what}{nearest(value, schema.get('enum', ()))}"
-
-
-def _inner(field: FieldInfo) -> Variants | type[TomlTable] | None:
-    """Return the tables that a field takes, by itself or in a list; None for other values."""
-    waiting = [*field.metadata, field.annotation]
-    for hint in waiting:
-        if isinstance(hint, Variants) or (isinstance(hint, type) and issubclass(hint, TomlTable)):
-            return hint
-        waiting += reversed(typing.get_args(hint))
-    return None
-
-
-def _schema(field: FieldInfo) -> dict[str, Any]:
-    hint: Any = Annotated[(field.annotation, *field.metadata, "")]
-    return TypeAdapter(hint).json_schema()
 
 
 def describe(schema: Mapping[str, Any]) -> str:

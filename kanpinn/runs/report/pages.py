@@ -8,7 +8,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -20,8 +20,8 @@ import tomlkit
 from kanpinn._support.errors import InputError, expecting, one_of
 from kanpinn._support.files import write_text
 from kanpinn._support.shown import template
-from kanpinn.plotting.card import Card, Drawing, Given, panels, returned
-from kanpinn.plotting.style import STYLE, inline_svg, new_figure
+from kanpinn.plotting.card import Card, Drawing
+from kanpinn.plotting.style import STYLE, Given, inline_svg, new_figure, panels
 from kanpinn.runs.report.pictures import NAMES, Picture, figure_of, missing, pictures
 from kanpinn.runs.results.folder import CONTENTS
 from kanpinn.runs.results.record import PARTIAL, RECORD, read_record, run_folder
@@ -63,13 +63,11 @@ def environment(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
         facts["git commit"] = record.get("git") or "no repository"
         for name, value in facts.items():
             counts.setdefault(name, Counter())[str(value)] += 1
-    return [
-        (
-            name,
-            "; ".join(f"{one} ({n} runs)" if len(values) > 1 else one for one, n in values.items()),
-        )
-        for name, values in counts.items()
-    ]
+    pairs = []
+    for name, values in counts.items():
+        several = (f"{one} ({n} runs)" if len(values) > 1 else one for one, n in values.items())
+        pairs.append((name, "; ".join(several)))
+    return pairs
 
 
 def study_lists(study: Study) -> dict[str, dict[str, list[Any]]]:
@@ -93,10 +91,7 @@ def problem_toml(settings: Mapping[str, Any]) -> str:
 
     Keys whose value is None are left out, since TOML cannot express it.
     """
-
-    def known(table: dict[str, Any]) -> dict[str, Any]:
-        return {key: one for key, one in table.items() if one is not None}
-
+    known = lambda table: {key: one for key, one in table.items() if one is not None}  # noqa: E731
     return tomlkit.dumps(json.loads(json.dumps(settings), object_hook=known))
 
 
@@ -172,6 +167,13 @@ def run_html(folder: Path) -> str:
             ("points", ", ".join(f"{count} {name}" for name, count in points) or "–"),
             ("steps", value_text(record.get("steps"))),
         ]
+        shown = []
+        for path in sorted([*folder.glob("figures/*.png"), *folder.glob("network.png")]):
+            # A foreign folder may have links to other files, whose contents are not passed on.
+            data = b"" if path.is_symlink() else path.read_bytes()
+            if data.startswith(b"\x89PNG"):
+                code = base64.b64encode(data).decode("ascii")
+                shown.append({"name": path.stem, "address": f"data:image/png;base64,{code}"})
         classes = re.findall(r'"([\w.-]+\.py):', str(settings).replace("'", '"'))
         return template("kanpinn.runs.report", "run.html").render(
             folder=folder,
@@ -180,7 +182,7 @@ def run_html(folder: Path) -> str:
             subject=subject(settings),
             facts=facts,
             tables=found,
-            pictures=list(_pictures(folder)),
+            pictures=shown,
             history=_history(folder / "result.h5"),
             settings=problem_toml(settings),
             environment=environment([record]),
@@ -188,16 +190,6 @@ def run_html(folder: Path) -> str:
             command="fit" if "data" in settings else "solve",
             resumable=folder.name.endswith(PARTIAL) or status.startswith("stopped"),
         )
-
-
-def _pictures(folder: Path) -> Iterator[dict[str, str]]:
-    """Yield the name and the data of each picture of the folder."""
-    for path in sorted([*folder.glob("figures/*.png"), *folder.glob("network.png")]):
-        # A foreign folder may have links to other files, whose contents are not to be passed on.
-        data = b"" if path.is_symlink() else path.read_bytes()
-        if data.startswith(b"\x89PNG"):
-            code = base64.b64encode(data).decode("ascii")
-            yield {"name": path.stem, "address": f"data:image/png;base64,{code}"}
 
 
 def _history(path: Path, rows: int = 12, columns: int = 8) -> ShownTable | None:
@@ -228,10 +220,8 @@ HEADS = NAMES | {"l2_relative": "rel. L²", "h1_relative": "rel. H¹"}
 
 def varied(study: Study) -> ShownTable:
     """Return the table of the varied keys with their values."""
-    rows = []
-    for key in study.varied:
-        values = list(dict.fromkeys(full(value) for value in study.column(key)))
-        rows.append([key, str(len(values)), ", ".join(values)])
+    columns = {key: dict.fromkeys(map(full, study.column(key))) for key in study.varied}
+    rows = [[key, str(len(values)), ", ".join(values)] for key, values in columns.items()]
     return ShownTable(["key", "number of values", "values"], rows, "Varied keys and their values")
 
 
@@ -282,10 +272,9 @@ def write_report(study: Study, output: Path | None = None) -> Path:
 
     output: the file to write, by default report.html in the study's folder.
     """
-    path = study.path / REPORT if output is None else output
-    above = (
-        "" if output is None else f"{Path(os.path.relpath(study.path, path.parent)).as_posix()}/"
-    )
+    path, above = study.path / REPORT if output is None else output, ""
+    if output is not None:
+        above = f"{Path(os.path.relpath(study.path, path.parent)).as_posix()}/"
     write_text(path, study_html(study, above))
     return path
 
@@ -319,11 +308,18 @@ def study_html(study: Study, above: str = "") -> str:
         (row, record), lists = found[0], study_lists(study)
         first, settings = f"{RUNS}/{row['run']}", record["config"]
         # The varied keys are those of a problem file, or arguments of a function.
-        if all(_value(settings, key) == row[key] is not None for key in study.varied):
+        given: Any = {}
+        for key in study.varied:
+            value: Any = settings
+            with contextlib.suppress(KeyError, IndexError, TypeError):
+                for part in re.findall(r"[\w-]+", key):
+                    value = value[int(part) if part.isdecimal() else part]
+                given[key] = value
+        if all(given.get(key) == row[key] is not None for key in study.varied):
             base, varying = problem_toml(settings), study_toml(study, "base.toml")
         else:
-            given = ", ".join(f"{name}={values!r}" for name, values in lists.items())
-            varying = f"kanpinn.sweep(function, {given}, name={study.name!r})"
+            arguments = ", ".join(f"{name}={values!r}" for name, values in lists.items())
+            varying = f"kanpinn.sweep(function, {arguments}, name={study.name!r})"
     return template("kanpinn.runs.report", "study.html").render(
         study=study,
         version=study.version,
@@ -342,23 +338,13 @@ def study_html(study: Study, above: str = "") -> str:
     )
 
 
-def _value(settings: Any, key: str) -> Any:
-    """Return the value of a key such as "optimizer[0].steps", None if there is none."""
-    with contextlib.suppress(KeyError, IndexError, TypeError):
-        for part in re.findall(r"[\w-]+", key):
-            settings = settings[int(part) if part.isdecimal() else part]
-        return settings
-    return None
-
-
 def plot(study: Study, over: str | None = None, error: str | None = None, ax: Given = None) -> Any:
     """Draw a study; the arguments are those of `Study.plot`."""
     picture = _picture_over(study, over)
     if error is not None:
         one_of("error", error, picture.errors)
-    axes = panels(ax, 1, 1, _size(picture))
-    picture.plot(axes.item(), picture.errors[0] if error is None else error)
-    return returned(axes)
+    (panel,) = panels(ax, 1, 1, _size(picture))
+    return picture.plot(panel, error or picture.errors[0])
 
 
 def _picture_over(study: Study, over: str | None) -> Picture:
@@ -383,25 +369,20 @@ def _size(picture: Picture) -> tuple[float, float]:
 def card(study: Study) -> Card:
     """Return the card of a study: its runs, or its settings if there are many runs."""
     most = 20
-    many = len(study.rows) > most
-    shown = settings_table(study, lines=most) if many else runs_table(study)
-    count = len(shown.head) - (not many)  # without the folder of a run
-    rows = [row[:count] for row in shown.rows]
-    table = ShownTable(shown.head[:count], rows, shown.caption if many else "")
-    return Card(f"Study {study.name}", _study_facts(study), lambda: _picture(study), [table])
-
-
-def _study_facts(study: Study) -> Iterator[tuple[str, str]]:
+    if len(study.rows) > most:
+        table = settings_table(study, lines=most)
+    else:
+        runs = runs_table(study)  # without the folders
+        table = ShownTable(runs.head[:-1], [row[:-1] for row in runs.rows])
     done = sum(row["status"] != WAITING for row in study.rows)
-    yield "runs", " ".join([f"{done} of {len(study.rows)} are done.", *missing(study)])
-    for key, _, values in varied(study).rows:
-        yield str(key), str(values)
-    yield "folder", str(study.path)
+    facts = [("runs", " ".join([f"{done} of {len(study.rows)} are done.", *missing(study)]))]
+    facts += [(str(key), str(values)) for key, _, values in varied(study).rows]
+    facts.append(("folder", str(study.path)))
 
+    def draw() -> Drawing:
+        picture = _picture_over(study, None)
+        ax = picture.plot(new_figure(*_size(picture)).subplots(), picture.errors[0])
+        ax.tick_params(labelsize=STYLE.letter)
+        return Drawing(ax, f"{picture.title}: {NAMES[picture.errors[0]]}.")
 
-def _picture(study: Study) -> Drawing:
-    """Draw the main error of the first picture of the report."""
-    picture = _picture_over(study, None)
-    ax = picture.plot(new_figure(*_size(picture)).subplots(), picture.errors[0])
-    ax.tick_params(labelsize=STYLE.letter)
-    return Drawing(ax, f"{picture.title}: {NAMES[picture.errors[0]]}.")
+    return Card(f"Study {study.name}", facts, draw, [table])

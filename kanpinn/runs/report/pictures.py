@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kanpinn._support.errors import InputError
-from kanpinn.accuracy.orders import Theory, theoretical_order
+from kanpinn.accuracy.orders import theoretical_order
 from kanpinn.networks import KAN
 from kanpinn.plotting.convergence import THEORY, ErrorCurve, legend_lines, plot_curves, plot_spreads
 from kanpinn.plotting.style import GREY, STYLE, new_figure, save, wrapped
@@ -56,8 +56,12 @@ def curves(study: Study, against: str, error: str = "l2_relative") -> list[Error
         numbers = [path.numbers[i] for i in indices] if path and path.numbers else [1.0] * len(rows)
         x = [row[against] for row in rows] if against in MEASURED else numbers
         theory = None
-        if order and path is not None and against != "points":
-            theory = _theory(study, path, rows, error)
+        if order and path is not None and path.name == "grid" and study.kind != "fit":
+            # A theoretical order is that of a KAN over its grid, where the degree is the same.
+            degrees = {_degree(study, row, path.places) for row in (rows[0], rows[-1])}
+            degree = degrees.pop()
+            if against != "points" and not degrees and degree is not None:
+                theory = theoretical_order(degree, error)
         errors = [row[error] for row in rows]
         made.append(ErrorCurve.of(label, numbers, errors, x=x, order=order, theory=theory))
     return made
@@ -80,9 +84,8 @@ def path_of(study: Study, found: Sequence[Dimension], against: str) -> Dimension
     if against in MEASURED:  # dimensions with a fitted order first, then those with the most values
         for path in sorted(numeric, key=lambda d: (not d.fitted, -len(set(d.labels)))):
             values: dict[str, set[Any]] = {}  # of the column, by the other dimensions' setting
-            for row, label in zip(
-                study.rows, setting_labels(found, path, len(study.rows)), strict=True
-            ):
+            labels = setting_labels(found, path, len(study.rows))
+            for row, label in zip(study.rows, labels, strict=True):
                 if usable(row, against):
                     values.setdefault(label, set()).add(row[against])
             if any(len(one) > 1 for one in values.values()):
@@ -108,15 +111,6 @@ def setting_labels(found: Sequence[Dimension], path: Dimension | None, count: in
     alone = [all(d in others for d in found if d.key == one.key) for one in others]
     parts = [d.whole if whole else d.labels for d, whole in zip(others, alone, strict=True)]
     return [", ".join(dict.fromkeys(part[i] for part in parts)) for i in range(count)]
-
-
-def _theory(study: Study, path: Dimension, rows: Sequence[Row], error: str) -> Theory | None:
-    """Return the theoretical order of a KAN over its grid; None unless its degree is the same."""
-    if path.name != "grid" or study.kind == "fit":
-        return None
-    degrees = {_degree(study, row, path.places) for row in (rows[0], rows[-1])}
-    degree = degrees.pop()
-    return None if degrees or degree is None else theoretical_order(degree, error)
 
 
 def _degree(study: Study, row: Row, places: frozenset[int]) -> int | None:
@@ -203,32 +197,20 @@ def pictures(study: Study) -> Iterator[Picture]:
     if not errors:
         return
     found = dimensions(study)
-    over = _over(found)
+    numeric = [d for d in found if d.numbers is not None]
+    over: list[Dimension] = []  # of dimensions that determine each other the first one
+    for one in [d for d in numeric if d.fitted] or numeric:
+        if not any(one.follows(other) and other.follows(one) for other in over):
+            over.append(one)
     for path in over:
         yield _curves(study, found, path.key, errors)
     if not over:
         yield _spreads(study, found, errors)
-    for column in MEASURED:
+    chosen = any(path.key.startswith("points.") for path in over)
+    for column in MEASURED if found else ():
         values = {row[column] for row in study.rows if usable(row, column)}
-        if (
-            found
-            and len(values) > 1
-            and not (column == "points" and any(path.key.startswith("points.") for path in over))
-        ):
+        if len(values) > 1 and not (column == "points" and chosen):
             yield _curves(study, found, column, errors)
-
-
-def _over(found: Sequence[Dimension]) -> list[Dimension]:
-    """Return the sizes, or if there are none the other numeric dimensions.
-
-    Of dimensions that determine each other only the first is returned.
-    """
-    numeric = [d for d in found if d.numbers is not None]
-    chosen: list[Dimension] = []
-    for one in [d for d in numeric if d.fitted] or numeric:
-        if not any(one.follows(other) and other.follows(one) for other in chosen):
-            chosen.append(one)
-    return chosen
 
 
 def _curves(
@@ -304,9 +286,8 @@ def missing(study: Study) -> Iterator[str]:
     statuses = [row["status"] for row in study.rows]
     failed = sum(map(has_failed, study.rows))
     waiting = statuses.count(WAITING)
-    bare = (
-        sum(not any(usable(row, e) for e in study.errors) for row in study.rows) - failed - waiting
-    )
+    bare = sum(not any(usable(row, error) for error in study.errors) for row in study.rows)
+    bare -= failed + waiting
     for count, what in ((failed, "failed"), (waiting, "not done yet"), (bare, "without an error")):
         if count:
             yield f"{count} of {len(statuses)} runs {what}."

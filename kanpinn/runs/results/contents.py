@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from typing import Any, Generic, TypeVar
 
 import h5py
-import numpy
 import torch
 from torch import Tensor
 
@@ -59,13 +58,6 @@ class Contents(ABC, Generic[R]):
         """Return the arrays of an NPZ file by name."""
 
     @abstractmethod
-    def draw(self, result: R, folder: Path, fields: GridFields | None = None) -> list[Path]:
-        """Draw the figures into a folder, created if need be, and return the paths of their files.
-
-        fields: the result of `grid` if it has been computed already.
-        """
-
-    @abstractmethod
     def saved(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Return the attributes of the result that run.json has for this kind only."""
 
@@ -100,7 +92,11 @@ class Contents(ABC, Generic[R]):
             write_vtkhdf(fields, folder / "fields.vtkhdf")
         if figures:  # last, so that a process that ends while it draws has saved its result
             try:
-                self.draw(result, folder / "figures", fields)
+                from kanpinn.plotting import (
+                    draw_figures,  # workers of a study never need Matplotlib
+                )
+
+                draw_figures(result, folder / "figures", fields)
             except Exception:  # the run must be finished even if a picture fails
                 log.warning("the figures could not be made", exc_info=True)
 
@@ -122,11 +118,6 @@ def typed(hint: Any, saved: Any, absent: float = math.nan) -> Any:
         inner = typing.get_args(hint)[1]
         return {key: typed(inner, one, absent) for key, one in saved.items()}
     return kind(saved) if kind in (bool, int, tuple) else saved
-
-
-def as_arrays(fields: GridFields) -> dict[str, numpy.ndarray | float]:
-    """Return axes, fixed coordinates and values of fields on a grid by name."""
-    return {**fields.axes, **fields.fixed, **fields.arrays}
 
 
 ESTIMATE = ("contraction", "seconds", "reason")  # entries of an estimate besides its errors
@@ -231,12 +222,8 @@ class SolveContents(Contents[Solution]):
             group[name].dims[0].attach_scale(group[time])
 
     def arrays(self, result: Solution) -> dict[str, Any]:
-        return dict(as_arrays(on_grid(result)))
-
-    def draw(self, result: Solution, folder: Path, fields: GridFields | None = None) -> list[Path]:
-        from kanpinn.plotting import draw_figures  # Matplotlib, which a study's workers never need
-
-        return draw_figures(result, folder, fields)
+        fields = on_grid(result)
+        return {**fields.axes, **fields.fixed, **fields.arrays}
 
     def saved(self, record: Mapping[str, Any]) -> dict[str, Any]:
         estimate, known = None, record["estimate"]
@@ -320,15 +307,8 @@ class EigenContents(Contents[Eigensolution]):
         file["eigenvalues"] = result.values.cpu().numpy()
 
     def arrays(self, result: Eigensolution) -> dict[str, Any]:
-        own = {"eigenvalues": result.values.cpu().numpy()}
-        return {**as_arrays(modes_on_grid(result)), **own}
-
-    def draw(
-        self, result: Eigensolution, folder: Path, fields: GridFields | None = None
-    ) -> list[Path]:
-        from kanpinn.plotting import draw_modes  # Matplotlib, which a study's workers never need
-
-        return draw_modes(result, folder, fields)
+        fields, own = modes_on_grid(result), {"eigenvalues": result.values.cpu().numpy()}
+        return {**fields.axes, **fields.fixed, **fields.arrays, **own}
 
     def saved(self, record: Mapping[str, Any]) -> dict[str, Any]:
         entries = record["eigenvalues"]
@@ -401,11 +381,6 @@ class FitContents(Contents[Fitted]):
             outputs = torch.cat([result(rows) for rows in table.inputs.split(2**13)])
             arrays[f"{part}_outputs"] = outputs.cpu().numpy()
         return arrays
-
-    def draw(self, result: Fitted, folder: Path, fields: GridFields | None = None) -> list[Path]:
-        from kanpinn.plotting import draw_fit  # Matplotlib, which a study's workers never need
-
-        return draw_fit(result, folder)
 
     def saved(self, record: Mapping[str, Any]) -> dict[str, Any]:
         return {"scores": {part: typed(Scores, one) for part, one in record["errors"].items()}}

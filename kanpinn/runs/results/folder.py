@@ -17,7 +17,7 @@ import numpy
 import torch
 
 from kanpinn._support.distributed import world
-from kanpinn._support.errors import FAILED, InputError, expecting
+from kanpinn._support.errors import CONVERGED, FAILED, InputError, expecting
 from kanpinn._support.files import (
     FolderLock,
     Pace,
@@ -115,10 +115,25 @@ def state_to_resume(
         return searched and searched["run"], earlier or last, files
     check_payload(found, payload, record)
     state = payload["run"]
-    if finished:
-        with expecting(found / RECORD):
-            _check_remaining(found, record, state, config)
-    return state, earlier, files
+    if not finished:
+        return state, earlier, files
+    with expecting(found / RECORD):  # a finished run without a step left to take is refused
+        status, stage = str(record["status"]), state["stage_index"]
+        if status.startswith(FAILED):
+            stages = [one.get("optimizer", []) for one in (record["config"], config.to_dict())]
+            if stage < len(stages[0]) and len({one[stage].get("tolerance") for one in stages}) > 1:
+                state["finished"] = None  # it goes on with another tolerance
+                return state, earlier, files
+            advice = " (with another tolerance it can)" if "tolerance" in status else ""
+            raise InputError(f"{found} cannot be resumed: it {status}{advice}")
+        optimizers = config.build().optimizers
+        limit = stage < len(optimizers) and state["finished"] is None
+        if stage + 1 < len(optimizers) or (limit and state["stage_step"] < optimizers[stage].steps):
+            return state, earlier, files
+    advice = "raise the steps of its last optimizer, or append one"
+    if status.startswith(CONVERGED):
+        raise InputError(f"{found} has converged: there is nothing to resume ({advice})")
+    raise InputError(f"{found} has ended ({status}): to resume it, {advice}")
 
 
 def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
@@ -170,36 +185,6 @@ def check_payload(folder: Path, payload: Mapping[str, Any], record: Mapping[str,
             raise InputError(
                 f"{path} has other settings than {RECORD}: it is of another run"
             ) from None
-
-
-def _check_remaining(
-    folder: Path, record: Mapping[str, Any], state: dict[str, Any], config: Config
-) -> None:
-    """Refuse to resume a finished run that has no step left to take.
-
-    An optimizer that has failed to reach its tolerance goes on with another one.
-
-    Raises:
-        InputError: if no step is left; the message says how the run ended and what can be changed.
-    """
-    status, stage = str(record["status"]), state["stage_index"]
-    if status.startswith(FAILED):
-        stages = [one.get("optimizer", []) for one in (record["config"], config.to_dict())]
-        if stage < len(stages[0]) and len({one[stage].get("tolerance") for one in stages}) > 1:
-            state["finished"] = None
-            return
-        advice = " (with another tolerance it can)" if "tolerance" in status else ""
-        raise InputError(f"{folder} cannot be resumed: it {status}{advice}")
-    optimizers = config.build().optimizers
-    if stage + 1 < len(optimizers):
-        return
-    limit = stage < len(optimizers) and state["finished"] is None
-    if limit and state["stage_step"] < optimizers[stage].steps:
-        return
-    advice = "raise the steps of its last optimizer, or append one"
-    if status.startswith("converged"):
-        raise InputError(f"{folder} has converged: there is nothing to resume ({advice})")
-    raise InputError(f"{folder} has ended ({status}): to resume it, {advice}")
 
 
 def check_files(record: Mapping[str, Any], config: Config) -> None:

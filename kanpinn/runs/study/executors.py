@@ -96,8 +96,14 @@ def dask_workers(address: str | None = None, workers: int | None = None) -> Iter
             )
         return distributed.Client(cluster, set_as_default=False)
 
-    with _silent("distributed.client"), closing(DaskExecutor(start)) as executor:
-        yield executor
+    logger = logging.getLogger("distributed.client")  # kanpinn reports its errors
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with closing(DaskExecutor(start)) as executor:
+            yield executor
+    finally:
+        logger.setLevel(level)
 
 
 def needed(module: str) -> ModuleType:
@@ -111,18 +117,6 @@ def needed(module: str) -> ModuleType:
             return importlib.import_module(module)
     except ImportError as error:
         raise InputError(f"{error}: dask is installed by pip install 'kanpinn[cluster]'") from error
-
-
-@contextmanager
-def _silent(name: str) -> Iterator[None]:
-    """Silence a logger below CRITICAL in the block: its errors are reported by kanpinn instead."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 @contextmanager
@@ -155,9 +149,15 @@ def closing(executor: Executor) -> Iterator[Executor]:
 
 
 def _connected(distributed: ModuleType, address: str) -> "Client":
+    async def knock() -> None:  # a Client waits for ever if the server never answers
+        arguments = distributed.Security().get_connection_args("client")
+        async with asyncio.timeout(TIMEOUT):
+            comm = await distributed.comm.core.connect(address, TIMEOUT, **arguments)
+        await comm.close()
+
     try:
         with ThreadPoolExecutor(1) as thread:  # the calling thread may run an event loop already
-            thread.submit(asyncio.run, _knock(distributed, address)).result()
+            thread.submit(asyncio.run, knock()).result()
         return distributed.Client(address, timeout=TIMEOUT, set_as_default=False)
     except Exception as error:  # another server at this address can cause any kind of error
         text = " ".join(str(error).split()) or f"nothing within {TIMEOUT} s"
@@ -165,16 +165,6 @@ def _connected(distributed: ModuleType, address: str) -> "Client":
             f"no scheduler answers at {address}: expected the address that `dask scheduler` "
             f"shows, such as tcp://host:8786 ({text})"
         ) from error
-
-
-async def _knock(distributed: ModuleType, address: str) -> None:
-    """Connect once with a time limit: a Client waits for ever if the server never answers."""
-    from distributed.comm.core import connect
-
-    arguments = distributed.Security().get_connection_args("client")
-    async with asyncio.timeout(TIMEOUT):
-        comm = await connect(address, TIMEOUT, **arguments)
-    await comm.close()
 
 
 NUMBERS = ("cores", "death_timeout", "job_cpu")  # of a job, and seconds of a worker
@@ -264,8 +254,12 @@ def _start(system: str, workers: int, options: Mapping[str, Any]) -> "Client":
     jobs = -(-workers // options["cores"])
     for _ in range(jobs):  # not scale(), which does not report the error text of sbatch
         cluster.worker_spec.update(cluster.new_worker_spec())
+
+    async def submitted() -> None:
+        await cluster
+
     try:
-        cluster.sync(_submitted, cluster)
+        cluster.sync(submitted)
     except RuntimeError as error:
         for job in cluster.workers.values():
             if job.job_id is None:
@@ -276,10 +270,6 @@ def _start(system: str, workers: int, options: Mapping[str, Any]) -> "Client":
     cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)
     log.info("jobs: %d submitted, their logs: %s", jobs, options["log_directory"])
     return distributed.Client(cluster, set_as_default=False)
-
-
-async def _submitted(cluster: Any) -> None:
-    await cluster
 
 
 def _complete(system: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,13 +6,14 @@ import inspect
 import itertools
 import json
 import math
+import operator
 import os
 import re
 import shutil
 import threading
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -21,9 +22,9 @@ from concurrent.futures import (
     Future,
     wait,
 )
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,7 +32,7 @@ import numpy
 from pydantic import Field
 
 from kanpinn._support.distributed import on_threads
-from kanpinn._support.errors import InputError, KanpinnError, integer
+from kanpinn._support.errors import InputError, KanpinnError, expecting, integer
 from kanpinn._support.files import FolderLock, Pace, only_one, path_component, remove_temporaries
 from kanpinn._support.interrupts import entered
 from kanpinn._support.processes import Processes
@@ -70,12 +71,17 @@ class Entry:
 
     @cached_property
     def name(self) -> str:
-        """The name of the run's folder: the varied values, shortened, and the fingerprint."""
+        """The name of the run's folder: the varied values, shortened, and a hash.
+
+        The hash is of the settings, the class files, the data files and kanpinn's version.
+        """
         pairs = (f"{key.rpartition('.')[2]}={_short(v)}" for key, v in self.values.items())
         slug = re.sub(r"[^\w.=+-]+", "-", "_".join(pairs))[:60]
         while len(slug.encode()) > 220:  # file names have at most 255 bytes, hash included
             slug = slug[:-1]
-        return f"{slug.strip('-_.')}-{fingerprint(self.config)[:12]}"
+        settings = self.config.to_dict()
+        sources = source_texts(settings, self.config.directory)
+        return f"{slug.strip('-_.')}-{_digest([settings, sources, version()])[:12]}"
 
 
 def plan(
@@ -100,7 +106,20 @@ def plan(
             or the runs are of different kinds (solve, eigenvalue problem, fit).
     """
     make, shared = _maker(base, directory)
-    combinations = list(_combinations(over, zipped))
+    over = {key: _values("over", key, values) for key, values in over.items()}
+    zipped = {key: _values("zipped", key, values) for key, values in zipped.items()}
+    if both := set(over) & set(zipped):
+        raise InputError(f"{min(both)} is in over and in zipped: expected it in one of them")
+    lengths = {key: len(values) for key, values in zipped.items()}
+    if len(set(lengths.values())) > 1:
+        raise InputError(f"the lists of zipped must have one length, got {lengths}")
+    if not over and not zipped:
+        raise InputError("over is empty: expected keys with the values to vary them over")
+    axes: list[list[dict[str, Any]]] = [[{key: v} for v in over[key]] for key in over]
+    if zipped:
+        rows = zip(*zipped.values(), strict=True)
+        axes.append([dict(zip(zipped, row, strict=True)) for row in rows])
+    combinations = (reduce(operator.or_, parts) for parts in itertools.product(*axes))
     entries = [Entry(values, make(values)) for values in combinations]
     first: InputError | None = None
     for entry in entries:  # one that can be built is enough: others fail as rows of the table
@@ -122,12 +141,6 @@ def plan(
             "the runs of a study must be of one kind: solves, eigenvalue problems or fits"
         )
     return entries, _digest([shared, list(entries[0].values), version()])
-
-
-def fingerprint(config: Config) -> str:
-    """Return the hash of a run's settings, class files, data files and kanpinn's version."""
-    settings = config.to_dict()
-    return _digest([settings, source_texts(settings, config.directory), version()])
 
 
 def version() -> str | None:
@@ -169,26 +182,6 @@ def _maker(base: Base, directory: Path) -> tuple[Callable[[dict[str, Any]], Conf
     with suppress(OSError, TypeError):
         text = inspect.getsource(base)
     return called, [getattr(base, name, None) for name in ("__module__", "__qualname__")] + [text]
-
-
-def _combinations(
-    over: Mapping[str, Values], zipped: Mapping[str, Values]
-) -> Iterator[dict[str, Any]]:
-    """Yield the product of the lists of `over` and the rows of `zipped`."""
-    over = {key: _values("over", key, values) for key, values in over.items()}
-    zipped = {key: _values("zipped", key, values) for key, values in zipped.items()}
-    if both := set(over) & set(zipped):
-        raise InputError(f"{min(both)} is in over and in zipped: expected it in one of them")
-    lengths = {key: len(values) for key, values in zipped.items()}
-    if len(set(lengths.values())) > 1:
-        raise InputError(f"the lists of zipped must have one length, got {lengths}")
-    if not over and not zipped:
-        raise InputError("over is empty: expected keys with the values to vary them over")
-    axes = [[{key: value} for value in values] for key, values in over.items()]
-    if zipped:
-        axes.append([dict(zip(zipped, row, strict=True)) for row in zip(*zipped.values())])  # noqa: B905
-    for parts in itertools.product(*axes):
-        yield {key: value for part in parts for key, value in part.items()}
 
 
 def _values(table: str, key: str, values: Any) -> list[Any]:
@@ -322,13 +315,10 @@ def finished(path: Path) -> dict[str, Any] | None:
         return None
     advice = f"once {path} is moved away, the run is done again"
     try:
-        return columns_of(read_record(path), path.name)
+        with expecting(path / RUN_RECORD):
+            return columns_of(read_record(path), path.name)
     except (OSError, InputError) as error:
         raise InputError(f"{error}: {advice}") from error
-    except (AttributeError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path / RUN_RECORD} is not the record of a finished run: {advice}"
-        ) from error
 
 
 def message(error: BaseException) -> str:
@@ -429,9 +419,14 @@ class Sweep:
     ) -> None:
         self.folder, self.name, self.observers = folder, name, observers
         self.varied, self.kind = tuple(entries[0].values), entries[0].config.file.kind
-        self.rows = [self._row(entry) for entry in entries]
+        self.rows: list[dict[str, Any]] = []
         self.tasks = {}
         for index, entry in enumerate(entries):
+            columns = None
+            with suppress(InputError):  # the folder is damaged; the worker will report how
+                columns = finished(folder / RUNS / entry.name)
+            self.rows.append(dict(entry.values))
+            self._fill(index, columns or empty(kind=self.kind))
             if self.rows[index]["status"] == WAITING:
                 settings, where = entry.config.to_dict(), str(entry.config.directory)
                 of = (entry.config.name, str(folder), entry.name, version())
@@ -507,7 +502,13 @@ class Sweep:
                     return
                 reason = f"its worker died {self._lost[index]} times ({error})"
             outcome = RunOutcome(empty(f"failed: {reason}", kind=self.kind))
-        self._take(index, outcome)
+        self._fill(index, outcome.columns)
+        self._disk_full |= outcome.disk_full
+        if not outcome.disk_full:
+            self.done.add(index)
+        for text in set(outcome.warnings) - self._said:
+            self._said.add(text)
+            warnings.warn(text, stacklevel=4)
 
     def write(self) -> Study:
         """Write the current table to the study's folder and return it.
@@ -532,20 +533,12 @@ class Sweep:
             "from there if it is repeated"
         )
 
-    def _row(self, entry: Entry) -> dict[str, Any]:
-        columns = None
-        with suppress(InputError):  # the folder is damaged; the worker will report how
-            columns = finished(self.folder / RUNS / entry.name)
-        return entry.values | _beside(entry.values, columns or empty(kind=self.kind))
+    def _fill(self, index: int, columns: Mapping[str, Any]) -> None:
+        """Put the columns of a run into its row, but none that is called like a varied key.
 
-    def _take(self, index: int, outcome: RunOutcome) -> None:
-        self.rows[index] |= _beside(self.varied, outcome.columns)
-        self._disk_full |= outcome.disk_full
-        if not outcome.disk_full:
-            self.done.add(index)
-        for text in set(outcome.warnings) - self._said:
-            self._said.add(text)
-            warnings.warn(text, stacklevel=5)
+        An example is an unknown number k that is estimated while its true value k is varied.
+        """
+        self.rows[index] |= {k: v for k, v in columns.items() if k not in self.varied}
 
     def _observe(self, executor: Executor | None) -> None:
         running = getattr(executor, "running", None)  # of dask, whose futures do not tell
@@ -567,14 +560,6 @@ class Sweep:
         )
         for observer in self.observers:
             observer(tally)
-
-
-def _beside(varied: Collection[str], columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns whose names are no varied keys.
-
-    An example is an unknown number k that is estimated while its true value k is varied.
-    """
-    return {name: value for name, value in columns.items() if name not in varied}
 
 
 class StudyFile(TomlTable):
@@ -685,19 +670,6 @@ def sweep(
     folder = Path(output).absolute() / f"{path_component(name)}-{digest[:8]}"
     affinity = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
     count = integer("workers", len(affinity(0)) if workers is None else workers)
-    with _opened(folder), entered(observers):
-        sweeping = Sweep(folder, name, entries, observers)
-        if executor is not None or not sweeping.tasks:
-            sweeping.run(executor)
-        else:
-            with closing(Processes(min(count, len(sweeping.tasks)))) as processes:
-                sweeping.run(processes)
-        return sweeping.write()
-
-
-@contextmanager
-def _opened(folder: Path) -> Iterator[None]:
-    """Create the study's folder, and lock it for this process until the block ends."""
     if (folder / RECORD).exists():
         Study.read(folder)  # refuses another format before anything is written
     try:
@@ -705,8 +677,13 @@ def _opened(folder: Path) -> Iterator[None]:
         lock = FolderLock(folder)
     except OSError as error:
         raise InputError(f"no study can be written to {folder}: {error.strerror}") from error
-    try:
+    with ExitStack() as stack, entered(observers):
+        stack.callback(lock.release, folder)
         remove_temporaries(folder)
-        yield
-    finally:
-        lock.release(folder)
+        sweeping = Sweep(folder, name, entries, observers)
+        if executor is not None or not sweeping.tasks:
+            sweeping.run(executor)
+        else:
+            with closing(Processes(min(count, len(sweeping.tasks)))) as processes:
+                sweeping.run(processes)
+        return sweeping.write()

@@ -6,8 +6,6 @@ import json
 import math
 import os
 from collections.abc import (
-    Callable,
-    Collection,
     Container,
     Hashable,
     Iterable,
@@ -21,7 +19,6 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import h5py
-import numpy
 
 from kanpinn._support.errors import CONVERGED, OVERFITTED, UNUSABLE, InputError
 from kanpinn._support.files import write_text
@@ -81,22 +78,13 @@ def columns_of(record: Mapping[str, Any], run: str) -> dict[str, Any]:
         errors = {
             f"{part}_{score}": scores[score] for part, scores in errors.items() for score in SCORES
         }
-    found = {name: known.get(name, errors.get(name)) for name in RESULTS[kind]}
-    return found | _estimated(record.get("estimated") or {}, RESULTS[kind])
-
-
-def _estimated(entries: Mapping[str, Mapping[str, Any]], taken: Collection[str]) -> dict[str, Any]:
-    """Return the columns k, k_low and k_high of each unknown number k; an infinite end is None.
-
-    The names get the prefix "unknown_" if one of them is already that of another column (`taken`).
-    """
-    found: dict[str, Any] = {}
-    for name, entry in entries.items():
-        ends = {"": entry["value"], "_low": entry["low"], "_high": entry["high"]}
-        ends = {name + end: value for end, value in ends.items()}
-        prefix = "unknown_" if any(column in taken for column in ends) else ""
-        found |= {prefix + column: value for column, value in ends.items()}
-    return found
+    columns = {name: known.get(name, errors.get(name)) for name in RESULTS[kind]}
+    # Unknown numbers k add k, k_low and k_high, or unknown_k, … where a column has such a name.
+    for name, entry in (record.get("estimated") or {}).items():
+        ends = {name: "value", f"{name}_low": "low", f"{name}_high": "high"}
+        prefix = "unknown_" if {*ends} & {*RESULTS[kind]} else ""
+        columns |= {prefix + column: entry[key] for column, key in ends.items()}
+    return columns
 
 
 FORMAT = 1  # of study.json; files of another format are refused
@@ -152,7 +140,11 @@ class Study(Shown):
         Raises:
             InputError: if there is no study, or its record has another format.
         """
-        folder = study_folder(path)
+        given = Path(path).absolute()
+        places = [one for one in (given, given.parent) if (one / RECORD).is_file()]
+        if not places:
+            raise InputError(f"{path} is not a study: it has no {RECORD}")
+        folder = places[0]
         record = read_record(folder, RECORD)
         if record.get("format") != FORMAT:
             raise InputError(
@@ -237,7 +229,18 @@ class Study(Shown):
     def write(self) -> None:
         """Write study.json, study.csv and study.h5, each of them atomically."""
         write_text(self.path / CSV, self.csv())
-        self._write_hdf5()
+        with new_file(self.path / HDF5) as file:
+            file.attrs["name"] = self.name
+            file.attrs["format"] = FORMAT
+            file.attrs["columns"] = self.columns
+            file.attrs["varied"] = self.varied
+            for name in self.columns:  # numbers as float64 (NaN for None), the rest as text
+                values = self.column(name)
+                if {type(value) for value in values} <= {type(None), int, float}:
+                    data = {"data": [math.nan if v is None else v for v in values], "dtype": "f8"}
+                else:
+                    data = {"data": [_cell(v) for v in values], "dtype": h5py.string_dtype()}
+                file.create_dataset(name.replace("/", "-"), **data)
         write_record(self.path / RECORD, self.to_dict())
 
     def csv(self) -> str:
@@ -249,42 +252,12 @@ class Study(Shown):
         writer.writerows([_cell(row.get(name)) for name in columns] for row in self.rows)
         return text.getvalue()
 
-    def _write_hdf5(self) -> None:
-        """Write a dataset for each column: numbers as float64 (NaN for None), the rest as text."""
-        with new_file(self.path / HDF5) as file:
-            file.attrs["name"] = self.name
-            file.attrs["format"] = FORMAT
-            file.attrs["columns"] = self.columns
-            file.attrs["varied"] = self.varied
-            for name in self.columns:
-                file[name.replace("/", "-")] = _array(self.column(name))
-
-
-def study_folder(path: str | os.PathLike[str]) -> Path:
-    """Return the absolute folder of a study from its path or that of a file in it.
-
-    Raises:
-        InputError: if neither the path nor its parent is the folder of a study.
-    """
-    given = Path(path).absolute()
-    for folder in (given, given.parent):
-        if (folder / RECORD).is_file():
-            return folder
-    raise InputError(f"{path} is not a study: it has no {RECORD}")
-
 
 def _cell(value: Any) -> str:
     """Return a value as text: lists and tables as JSON, an empty text for None."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _array(values: Sequence[Any]) -> numpy.ndarray:
-    """Return a column as an array: float64 with NaN for None if all are numbers, else text."""
-    if {type(value) for value in values} <= {type(None), int, float}:
-        return numpy.array([numpy.nan if v is None else v for v in values], dtype=numpy.float64)
-    return numpy.array([_cell(v) for v in values], dtype=h5py.string_dtype())
 
 
 def has_failed(row: Mapping[str, Any]) -> bool:
@@ -376,15 +349,15 @@ def sizes_of(values: Sequence[Any]) -> list[Size] | None:
     [4, 8] has the number 8 and the rest "[4, ·]", or "[·, ·]" if the last component determines the
     first one.
     """
-    if not values or not all(map(_numeric, values)):
+    lists = [tuple(v if isinstance(v, list) else [v]) for v in values]
+    if not lists or not all(one and {*map(type, one)} <= {int, float} for one in lists):
         return None
-    lists = [tuple(map(float, v if isinstance(v, list) else [v])) for v in values]
     place = {n: _place([one for one in lists if len(one) == n]) for n in set(map(len, lists))}
     sizes = []
     for one, value in zip(lists, values, strict=True):
         size, tied = place[len(one)]
         rest = ", ".join(PLACE if i in tied else f"{v:g}" for i, v in enumerate(one))
-        sizes.append(Size(one[size], f"[{rest}]" if isinstance(value, list) else rest, tied))
+        sizes.append(Size(float(one[size]), f"[{rest}]" if isinstance(value, list) else rest, tied))
     return sizes
 
 
@@ -398,18 +371,6 @@ def _place(lists: Sequence[tuple[float, ...]]) -> tuple[int, frozenset[int]]:
     # If nothing varies the largest component is the size: of the width [2, 10, 1] it is 10.
     size = varying[-1] if varying else max(range(len(columns)), key=lambda i: (columns[i][0], i))
     return size, frozenset({size} | {i for i in varying if determined(columns[i], columns[size])})
-
-
-def _numeric(value: Any) -> bool:
-    """Return True for a number or a non-empty list of numbers."""
-    match value:
-        case bool():
-            return False
-        case int() | float():
-            return True
-        case [_, *_]:
-            return all(type(one) in (int, float) for one in value)
-    return False
 
 
 def _of(key: str, title: str, values: Sequence[Any]) -> list[Dimension]:
@@ -433,9 +394,18 @@ def determined(values: Sequence[Hashable], by: Sequence[Hashable]) -> bool:
 
 
 def names_of(values: Sequence[Any]) -> list[str]:
-    """Return a short name for each value; different values have different names."""
-    for name in (_distinctive(values), full):
-        cut = [_cut(name(value)) for value in values]
+    """Return a short name for each value; different values have different names.
+
+    Entries that all tables of a type share are left out, if the names still differ.
+    """
+    items: dict[str, list[set[str]]] = {}  # the entries of the tables of each type
+    for table in _tables(values):
+        kind = str(table.get("type", ""))
+        own = {f"{kind}.{k}={full(v)}" for k, v in table.items() if k != "type"}
+        items.setdefault(kind, []).append(own)
+    common = set[str]().union(*(set.intersection(*own) for own in items.values()))
+    for left_out in (common, ()):
+        cut = [_cut(full(value, left_out)) for value in values]
         if determined([_json(value) for value in values], cut):
             return cut
     distinct = list(dict.fromkeys(map(_json, values)))
@@ -454,7 +424,9 @@ def full(value: Any, but: Container[str] = ()) -> str:
             told = [f"{k}={v}" for k, v in items.items() if f"{kind}.{k}={v}" not in but]
             return f"{kind} ({', '.join(told)})" if told or not kind else kind
         case list() | tuple():
-            return _listed(value, lambda v: full(v, but))
+            parts = [full(one, but) for one in value]
+            stages = parts and all(isinstance(one, Mapping) for one in value)
+            return " + ".join(parts) if stages else f"[{', '.join(parts)}]"
         case None:
             return "none"
         case str():
@@ -464,17 +436,6 @@ def full(value: Any, but: Container[str] = ()) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _distinctive(values: Sequence[Any]) -> Callable[[Any], str]:
-    """Return a function that names values without the entries that all tables of a type share."""
-    items: dict[str, list[set[str]]] = {}
-    for table in _tables(values):
-        kind = str(table.get("type", ""))
-        own = {f"{kind}.{k}={full(v)}" for k, v in table.items() if k != "type"}
-        items.setdefault(kind, []).append(own)
-    common = set[str]().union(*(set.intersection(*own) for own in items.values()))
-    return lambda value: full(value, common)
-
-
 def _tables(value: Any) -> Iterator[Mapping[str, Any]]:
     match value:
         case Mapping():
@@ -482,14 +443,6 @@ def _tables(value: Any) -> Iterator[Mapping[str, Any]]:
         case list() | tuple():
             for item in value:
                 yield from _tables(item)
-
-
-def _listed(values: Sequence[Any], name: Callable[[Any], str]) -> str:
-    """Return the text of a list: "a + b" for tables (stages), else "[a, b]"."""
-    items = list(map(name, values))
-    if values and all(isinstance(value, Mapping) for value in values):
-        return " + ".join(items)
-    return f"[{', '.join(items)}]"
 
 
 def _cut(text: str) -> str:
