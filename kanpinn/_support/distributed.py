@@ -67,8 +67,25 @@ def together() -> Iterator[None]:
         failure = error
     if world() > 1:
         failed = _reduce(torch.tensor([float(failure is not None)]), dist.ReduceOp.SUM)
-        if failed.item():
-            raise _failure_of_all(failure)
+        if not failed.item():
+            return
+        described = None
+        if failure is not None:
+            number = next((i for i, kind in enumerate(KINDS) if isinstance(failure, kind)), None)
+            described = number, str(failure)
+            if number is None:  # its type, its source line and the rank are told as well
+                frame = traceback.extract_tb(failure.__traceback__)[-1]
+                file = os.path.basename(frame.filename)
+                where = f"{file}:{frame.lineno} in {frame.name}, rank {rank()}"
+                text = f"{type(failure).__name__}: {failure} ({where})"
+                described = KINDS.index(NumericalError), text
+        found: list[Any] = [None] * world()
+        with _answering():
+            dist.all_gather_object(found, described)
+        if failure is not None:
+            raise failure
+        number, text = next(one for one in found if one is not None)
+        raise KINDS[number](text)
 
 
 def summed(values: Sequence[Tensor]) -> Sequence[Tensor]:
@@ -200,31 +217,6 @@ def _answering() -> Iterator[None]:
         raise NumericalError(
             f"a process of this solve has ended or does not answer ({reason})"
         ) from error
-
-
-def _failure_of_all(own: Exception | None) -> Exception:
-    """Return the exception to raise: this rank's own, or one with the first failed rank's text.
-
-    For an exception of a kind that is not in `KINDS` the text also names its type, its source line
-    and the rank.
-    """
-    described = None
-    if own is not None:
-        number = next((i for i, kind in enumerate(KINDS) if isinstance(own, kind)), None)
-        described = number, str(own)
-        if number is None:
-            frame = traceback.extract_tb(own.__traceback__)[-1]
-            file = os.path.basename(frame.filename)
-            where = f"{file}:{frame.lineno} in {frame.name}, rank {rank()}"
-            text = f"{type(own).__name__}: {own} ({where})"
-            described = KINDS.index(NumericalError), text
-    found: list[Any] = [None] * world()
-    with _answering():
-        dist.all_gather_object(found, described)
-    if own is not None:
-        return own
-    number, text = next(failure for failure in found if failure is not None)
-    return KINDS[number](text)
 
 
 def set_threads(count: int) -> None:

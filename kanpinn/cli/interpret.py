@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from kanpinn.solvers.fit import Fitted
     from kanpinn.solvers.solution import Solution
 
-HEADS: tuple[str, ...] = ("edge", "function", "a", "b", "c", "d", "R²", "complexity")
 FILES = ("formula.json", "formula.tex", "network.png")
 
 
@@ -105,15 +104,13 @@ def _write(result: "Solution | Fitted", formula: "Formula", folder: Path) -> Non
 
 
 def _lines(result: "Solution | Fitted", formula: "Formula") -> Iterator[str]:
+    from kanpinn.interpret.pictures import edge_table
+
     if not formula.own_edges:
         width = list(formula.graph.width)
         yield f"read off a KAN {width} that was fitted to the values of this network"
-    rows = [HEADS]
-    for e in formula.edges:
-        numbers = (f"{value:.6g}" for value in (e.a, e.b, e.c, e.d))
-        place = f"layer {e.layer}: {e.input} to {e.output}"
-        rows.append((place, e.function, *numbers, f"{e.r2:.6f}", f"{e.complexity:g}"))
-    yield plain_table(rows)
+    table = edge_table(formula)
+    yield plain_table([table.head, *table.rows])
     for layer, unit in sorted(formula.graph.products):
         yield f"layer {layer}: the edges to {unit} are multiplied"
     for name, expression in zip(result.fields, formula.expressions, strict=True):

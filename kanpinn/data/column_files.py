@@ -6,15 +6,12 @@ import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy
 
 from kanpinn._support.errors import InputError
-
-if TYPE_CHECKING:
-    import h5py
 
 Cells = Sequence[str] | numpy.ndarray
 
@@ -70,17 +67,15 @@ def numbers(path: Path, name: str, cells: Cells) -> numpy.ndarray:
     try:
         return numpy.asarray(cells, dtype=numpy.float64).ravel()
     except (TypeError, ValueError):
-        raise InputError(f"{path}: {name} must be numbers{_first_text(cells)}") from None
-
-
-def _first_text(cells: Cells) -> str:
-    """Return the end of a message that names the first row whose cell is no number."""
-    for i, cell in enumerate(cells):
+        pass
+    first = ""  # the first row whose cell is no number
+    for row, cell in enumerate(cells, 1):
         try:
             float(cell)
         except (TypeError, ValueError):
-            return f", row {i + 1} has {str(cell)!r}" if str(cell) else f", row {i + 1} has none"
-    return ""
+            first = f", row {row} has {repr(str(cell)) if str(cell) else 'none'}"
+            break
+    raise InputError(f"{path}: {name} must be numbers{first}")
 
 
 def _read_csv(path: Path) -> Mapping[str, Cells]:
@@ -152,16 +147,12 @@ def _read_hdf5(path: Path) -> Mapping[str, numpy.ndarray]:
     import h5py
 
     with h5py.File(path) as file:
-        arrays = {key: item for key, item in file.items() if isinstance(item, h5py.Dataset)}
-        return {key: _contents(item) for key, item in arrays.items() if item.shape is not None}
-
-
-def _contents(array: "h5py.Dataset") -> numpy.ndarray:
-    """Return the numbers or texts of an HDF5 array; texts are stored as bytes and decoded."""
-    import h5py
-
-    text = h5py.check_string_dtype(array.dtype)
-    return numpy.asarray(array[()] if text is None else array.asstr(errors="replace")[()])
+        arrays = {}
+        for key, item in file.items():
+            if isinstance(item, h5py.Dataset) and item.shape is not None:
+                texts = h5py.check_string_dtype(item.dtype) is not None  # stored as bytes
+                arrays[key] = numpy.asarray((item.asstr(errors="replace") if texts else item)[()])
+        return arrays
 
 
 READERS: dict[str, Callable[[Path], Mapping[str, Cells]]] = {

@@ -45,24 +45,6 @@ def _chosen(
     return tuple(wanted), tuple(chosen)
 
 
-def _rows(path: Path, columns: dict[str, Cells], names: Names) -> dict[str, numpy.ndarray]:
-    """Return the named columns with one value per row, (n,) each."""
-    flat = {name: flat_column(path, name, columns[name]) for name in names}
-    first = flat[names[0]]
-    if not len(first):
-        raise InputError(f"{path} has no rows")
-    for name, cells in flat.items():
-        if len(cells) != len(first):
-            raise InputError(f"{path}: {name} has {len(cells)} rows, {names[0]} has {len(first)}")
-    return flat
-
-
-def _numbers(path: Path, cells: dict[str, numpy.ndarray], names: Names) -> Tensor:
-    """Return columns of numbers as one tensor, (n, columns)."""
-    read = [torch.from_numpy(numbers(path, name, cells[name])) for name in names]
-    return torch.stack(read, dim=1)
-
-
 def _classes(
     path: Path, name: str, labels: numpy.ndarray, given: Sequence[str] | None
 ) -> tuple[Tensor, Names]:
@@ -152,9 +134,6 @@ class Table:
             if len(given) != count or len(set(given)) < count:
                 raise InputError(f"{what} must be {count} different names, got {list(given)}")
             vars(self)[what] = tuple(given)
-        self._check_values()
-
-    def _check_values(self) -> None:
         for name, column in _columns(self, "{}", "target {}").items():
             bad = (~column.isfinite()).nonzero()
             if len(bad):
@@ -203,10 +182,22 @@ class Table:
         found: Names = ()
         columns = read_columns(path)
         outputs, names = _chosen(path, columns, inputs, targets)
-        cells = _rows(path, columns, (*names, *outputs))
-        values = _numbers(path, cells, names)
+        cells = {name: flat_column(path, name, columns[name]) for name in (*names, *outputs)}
+        first = len(cells[names[0]])
+        if not first:
+            raise InputError(f"{path} has no rows")
+        for name, column in cells.items():
+            if len(column) != first:
+                wrong = f"{name} has {len(column)} rows, {names[0]} has {first}"
+                raise InputError(f"{path}: {wrong}")
+
+        def tensor(of: Names) -> Tensor:
+            """The named columns, (n, columns)."""
+            return torch.stack([torch.from_numpy(numbers(path, n, cells[n])) for n in of], dim=1)
+
+        values = tensor(names)
         if kind == "numbers":
-            answers = _numbers(path, cells, outputs)
+            answers = tensor(outputs)
         elif len(outputs) != 1:
             raise InputError(f"{path}: classes are one target column, got {show(outputs)}")
         else:
@@ -311,7 +302,14 @@ class Data:
                 own, other = getattr(self.train, what), getattr(table, what)
                 if own != other:
                     raise InputError(f"{name} and train differ in {what}: {other} and {own}")
-        _check_variation(self.train)
+        train = self.train
+        for name, column in _columns(train, "input {!r}", "target {!r}").items():
+            if bool((column == column[0]).all()):
+                given = f"{float(column[0]):g} in all rows to train with"
+                raise InputError(f"the {name} is constant, {given}: leave it out")
+        if train.classes and bool((train.targets == train.targets[0]).all()):
+            name = train.classes[int(train.targets[0])]
+            raise InputError(f"all rows to train with are of one class, {name!r}")
 
     @property
     def parts(self) -> dict[str, Table]:
@@ -368,16 +366,3 @@ class Data:
             parts.append(table[part] if share else None)
         assert parts[0] is not None
         return Data(parts[0], parts[1], parts[2])
-
-
-def _check_variation(train: Table) -> None:
-    """Refuse constant inputs or targets, and a single class."""
-    for name, column in _columns(train, "input {!r}", "target {!r}").items():
-        if bool((column == column[0]).all()):
-            raise InputError(
-                f"the {name} is constant, {float(column[0]):g} in all rows to train with: leave it "
-                "out"
-            )
-    if train.classes and bool((train.targets == train.targets[0]).all()):
-        name = train.classes[int(train.targets[0])]
-        raise InputError(f"all rows to train with are of one class, {name!r}")

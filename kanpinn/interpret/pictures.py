@@ -141,7 +141,7 @@ def card(formula: Formula) -> Card:
         facts=_facts(formula),
         formulas=_mathematics(formula),
         draw=lambda: _picture(formula),
-        tables=_tables(formula),
+        tables=[edge_table(formula, 12)] if formula.edges else [],
     )
 
 
@@ -176,20 +176,15 @@ def _mathematics(formula: Formula) -> Iterator[str]:
         )
 
 
-def _tables(formula: Formula) -> Iterator[ShownTable]:
-    """Yield the edges as functions c f(a x + b) + d, at most twelve of them."""
-    most, head = 12, ["edge", "f", "a", "b", "c", "d", "R²"]
-    rows = [
-        [f"{e.layer}: {e.input} → {e.output}", e.function]
-        + [f"{value:.6g}" for value in (e.a, e.b, e.c, e.d)]
-        + [f"{e.r2:.6f}"]
-        for e in formula.edges[:most]
-    ]
-    if rows:
-        caption = "Edges as c f(a x + b) + d"
-        if len(formula.edges) > most:
-            caption += f", {most} of {len(formula.edges)}"
-        yield ShownTable(head, rows, caption)
+def edge_table(formula: Formula, most: int | None = None) -> ShownTable:
+    """Return the table of the edges as functions c f(a x + b) + d, at most `most` of them."""
+    head, rows = ("edge", "function", "a", "b", "c", "d", "R²", "complexity"), []
+    for e in formula.edges[:most]:
+        numbers = (f"{value:.6g}" for value in (e.a, e.b, e.c, e.d))
+        place = f"layer {e.layer}: {e.input} → {e.output}"
+        rows.append((place, e.function, *numbers, f"{e.r2:.6f}", f"{e.complexity:g}"))
+    left_out = f", {len(rows)} of {len(formula.edges)}" if len(rows) < len(formula.edges) else ""
+    return ShownTable(head, rows, f"Edges as c f(a x + b) + d{left_out}")
 
 
 def _picture(formula: Formula) -> Drawing:

@@ -147,38 +147,33 @@ def _windows(function: Univariate) -> Float[Array, "g 2"]:
         centres = numpy.concatenate([-outside[::-1], numpy.linspace(-1, 1, 61), outside])
         windows = centres[:, None] + [-1.0, 1.0]
     else:
-        windows = _of_two(function)
-    mirrored = [] if function.even_or_odd else [windows[:, ::-1]]
-    return numpy.concatenate([windows, *mirrored])
-
-
-def _of_two(function: Univariate) -> Float[Array, "g 2"]:
-    """Return the windows (left < right) of a function with both a and b free."""
-    low, high = function.domain
-    if function.pole is not None and function.period is not None:
-        low, high = max(low, function.pole), min(high, function.pole + function.period)
-    if numpy.isfinite(low) or numpy.isfinite(high):
-        ends = low + _GAPS if numpy.isfinite(low) else (high - _GAPS)[::-1]
+        low, high = function.domain
+        if function.pole is not None and function.period is not None:
+            low, high = max(low, function.pole), min(high, function.pole + function.period)
         if numpy.isfinite(low) and numpy.isfinite(high):
             shares = 1 / (1 + numpy.exp(-numpy.linspace(-12, 12, 45)))
             ends = low + (high - low) * numpy.concatenate([[0.0], shares, [1.0]])
-        return numpy.array(list(itertools.combinations(ends, 2)))
-    if function.period is not None:
-        centres = numpy.arange(16) / 16 * function.period
-        lattice = [(width, c) for width in numpy.arange(0.25, 60.0, 0.25) for c in centres]
-    else:
-        # Windows of half-width up to 25 are close enough to find oscillations (the arguments at the
-        # ends change by less than π/2 between windows); wider ones only find single transitions.
-        steep = (32.0, 40.0, 50.0, 64.0, 80.0, 100.0)
-        widths = (*numpy.logspace(-1.5, -0.2, 10), *numpy.arange(0.6, 25.0, 0.6), *steep)
-        lattice = [
-            (width, centre)
-            for width in widths
-            for centre in numpy.linspace(
-                -width - 4, width + 4, 2 * math.ceil((width + 4) / 0.75) + 1
-            )
-        ]
-    return numpy.array([(centre - width, centre + width) for width, centre in lattice])
+            lattice = list(itertools.combinations(ends, 2))
+        elif numpy.isfinite(low) or numpy.isfinite(high):
+            ends = low + _GAPS if numpy.isfinite(low) else (high - _GAPS)[::-1]
+            lattice = list(itertools.combinations(ends, 2))
+        elif function.period is not None:
+            centres = numpy.arange(16) / 16 * function.period
+            widths = numpy.arange(0.25, 60.0, 0.25)
+            lattice = [(c - width, c + width) for width in widths for c in centres]
+        else:
+            # Windows of half-width up to 25 are close enough to find oscillations (the arguments at
+            # the ends change by less than π/2 between windows); wider ones only find transitions.
+            steep = (32.0, 40.0, 50.0, 64.0, 80.0, 100.0)
+            wide = (*numpy.logspace(-1.5, -0.2, 10), *numpy.arange(0.6, 25.0, 0.6), *steep)
+            lattice = [
+                (c - w, c + w)
+                for w in wide
+                for c in numpy.linspace(-w - 4, w + 4, 2 * math.ceil((w + 4) / 0.75) + 1)
+            ]
+        windows = numpy.array(lattice)
+    mirrored = [] if function.even_or_odd else [windows[:, ::-1]]
+    return numpy.concatenate([windows, *mirrored])
 
 
 # The directions in which a window may move, by the free parameters: its ends move oppositely (a),

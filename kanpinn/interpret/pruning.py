@@ -405,7 +405,20 @@ def prune_greedily(
     needed: set[tuple[int, ...]] = set()
     while True:
         scores, layers = score_edges(cutter.surrogate, residuals.points), cutter.network.layers
-        for _, name, chosen in _removals(cutter, scores):  # the next one to try
+        removals: list[tuple[float, tuple[int, ...], list[Tensor]]] = []  # of units and edges
+        whole = [layer.kept for layer in layers]
+        for depth, (kept, edges) in enumerate(zip(whole, scores.edges, strict=True)):
+            sources, targets = cutter.levels[depth : depth + 2]
+            units: list[Any] = [(i, None) for i in range(len(kept)) if depth]
+            for i, o in units + kept.nonzero().tolist():
+                score = scores.units[depth][i] if o is None else edges[i, o]
+                name = (depth, sources[i], *(() if o is None else [targets[o]]))
+                left = kept.clone()
+                left[i if o is None else (i, o)] = False
+                chosen = [*whole[:depth], left, *whole[depth + 1 :]]
+                removals.append((float(score), name, chosen))
+        removals.sort(key=lambda removal: removal[0])
+        for _, name, chosen in removals:  # the next one to try
             keep = kept_edges(cutter.network, scores, chosen)
             fewer = [bool((m.kept & ~k).any()) for m, k in zip(layers, keep, strict=True)]
             if name not in needed and any(fewer):
@@ -414,47 +427,17 @@ def prune_greedily(
             return report(result, cutter)
         trial = cutter.copy()
         trial.cut(scores, keep)
-        loss = _polish(Residuals(trial.surrogate, residuals.terms), steps, allowed)
+        now = Residuals(trial.surrogate, residuals.terms)
+        loss, stage = now.loss(), LevenbergMarquardt(steps=steps).start(now, 0)
+        for _ in range(steps if loss > allowed else 0):
+            step = stage.step()
+            loss = step.loss
+            if loss <= allowed or step.finished is not None:
+                break
         if loss <= allowed:
             cutter = trial
         else:
             needed.add(name)
-
-
-def _removals(
-    cutter: Cutter, scores: EdgeScores
-) -> list[tuple[float, tuple[int, ...], list[Tensor]]]:
-    """Return the score, the name and the edges left without it, for each hidden unit and edge."""
-    whole, removals = [layer.kept for layer in cutter.network.layers], []
-    for depth, (kept, edges) in enumerate(zip(whole, scores.edges, strict=True)):
-        sources, targets = cutter.levels[depth : depth + 2]
-        chosen: list[tuple[float, tuple[int, ...], Any]] = [
-            (float(scores.units[depth][i]), (depth, sources[i]), i)
-            for i in (range(len(kept)) if depth else ())
-        ]
-        chosen += [
-            (float(edges[i, o]), (depth, sources[i], targets[o]), (i, o))
-            for i, o in kept.nonzero().tolist()
-        ]
-        for score, name, index in chosen:
-            left = kept.clone()
-            left[index] = False
-            removals.append((score, name, [*whole[:depth], left, *whole[depth + 1 :]]))
-    return sorted(removals, key=lambda removal: removal[0])
-
-
-def _polish(residuals: Residuals, steps: int, allowed: float) -> float:
-    """Take Levenberg–Marquardt steps until the loss is allowed, and return the last loss."""
-    loss = residuals.loss()
-    stage = LevenbergMarquardt(steps=steps).start(residuals, 0)
-    for _ in range(steps):
-        if loss <= allowed:
-            break
-        step = stage.step()
-        loss = step.loss
-        if step.finished is not None:
-            break
-    return loss
 
 
 def _check(scores: EdgeScores, threshold: float | int) -> None:

@@ -77,28 +77,18 @@ def recognise(
         if max(rivals, 1) * 2 * reach / size <= chance:
             ratio, factor = terms[best]
             return sign * sympy.Rational(*ratio.as_integer_ratio()) * sympy.sympify(factor)
-    # All constants of the table are simpler than a decimal.
-    decimal = _decimal(size, reach, chance, float(high - low) / size)
-    return None if decimal is None else sign * sympy.Rational(*decimal.as_integer_ratio())
-
-
-def _decimal(size: float, reach: float, chance: float, density: float) -> Fraction | None:
-    """Return the decimal with the fewest digits, at most 6, or an integer of any length.
-
-    density: of the constants that are simpler.
-    """
-    most_digits = 6  # digits of the longest decimal
+    # The decimal with the fewest digits, or an integer of any length. All constants of the table
+    # are simpler.
+    most_digits, density = 6, float(high - low) / size
     leading = math.floor(math.log10(size))
     exponents = [leading - digits for digits in range(most_digits)]
-    if leading >= most_digits:
-        exponents.append(0)
-    for exponent in exponents:
+    for exponent in exponents + [0] * (leading >= most_digits):
         step = Fraction(10) ** exponent
         nearest = round(Fraction(size) / step) * step
         if 2 * reach * (density + 1 / float(step)) > chance:
             return None
         if abs(float(nearest) - size) <= reach:
-            return nearest
+            return sign * sympy.Rational(*nearest.as_integer_ratio())
     return None
 
 
@@ -281,8 +271,11 @@ def rounded(state: Rounded, x: Tensor, y: Tensor) -> Rounded:
     guesses = rounding.guesses()
     if guesses:
         rounding.accepts(guesses)
-    while rounding.recognise_one():
-        pass
+    while guesses := rounding.guesses():
+        for name, guess in guesses.items():
+            if rounding.accepts({name: guess}):
+                break
+            rounding.refused.add(name)
     return rounding.state
 
 
@@ -376,11 +369,3 @@ class _Rounding:
             if name not in self.refused
         }
         return {name: guess for name, guess in guesses.items() if guess is not None}
-
-    def recognise_one(self) -> bool:
-        """Set one constant to an exact number, if any is accepted."""
-        for name, guess in self.guesses().items():
-            if self.accepts({name: guess}):
-                return True
-            self.refused.add(name)
-        return False

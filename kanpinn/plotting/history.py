@@ -9,7 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kanpinn.plotting.style import BLUE, GREEN, GREY, STYLE, VERMILLION, new_figure, tidy
+from kanpinn.plotting.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    STYLE,
+    VERMILLION,
+    legend_beside,
+    new_figure,
+    tidy,
+)
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import History
 
@@ -36,43 +45,33 @@ ESTIMATED = (
 CELLS = (HistoryCurve("cells", "cells", BLUE, "-", "o"),)
 
 
-def has_course(history: History) -> bool:
-    """Whether a curve has two values or more: a figure of single ones shows no course."""
-    if not history.rows:
-        return False
-    names = {curve.column for curve in _curves(history)} & set(history.names)
-    return any(_drawable(history.column(name)).sum() > 1 for name in names)
-
-
-def history_figure(solution: Solution) -> Figure:
+def history_figure(solution: Solution) -> Figure | None:
     """Return a figure with the loss and the errors against steps and against seconds.
 
-    Marches and solves in cells have the estimated error in place of the loss. For a solve in cells
-    a third part of the figure shows the number of cells against steps.
+    Marches and solves in cells have the estimated error in place of the loss, which their steps do
+    not lower. For a solve in cells a third part of the figure shows the number of cells against
+    steps. The result is None if no curve has two values: single ones show no course.
     """
-    titles = tuple(optimizer.title for optimizer in solution.optimizers)
-    in_cells = "cells" in solution.history.names
+    history, titles = solution.history, [method.title for method in solution.optimizers]
+    curves = ESTIMATED if "estimated_error" in history.names else CURVES
+    known = [history.column(c.column) for c in curves if c.column in history.names]
+    if not any(_drawable(values).sum() > 1 for values in known):
+        return None
+    in_cells = "cells" in history.names
     figure = new_figure(9.0, 3.6)
     left, right, *more = figure.subplots(1, 2 + in_cells, sharey="none" if in_cells else "all")
-    curves = _curves(solution.history)
-    plot_history(left, solution.history, titles, "step", curves=curves)
-    plot_history(right, solution.history, titles, "seconds", curves=curves)
+    plot_history(left, history, titles, "step", curves=curves)
+    plot_history(right, history, titles, "seconds", curves=curves)
     if in_cells:
         right.sharey(left)
         right.tick_params(labelleft=False)
-        plot_history(more[0], solution.history, titles, "step", curves=CELLS)
+        plot_history(more[0], history, titles, "step", curves=CELLS)
         more[0].set_ylabel("cells")
         more[0].yaxis.set_major_formatter("{x:.0f}")
         more[0].yaxis.set_minor_formatter(lambda x, _: f"{x:.0f}" if f"{x:.0e}"[0] in "25" else "")
         more[0].tick_params(which="both", labelsize=STYLE.small)
-    handles = left.get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
+    legend_beside(figure, left, "upper center", 3)
     return figure
-
-
-def _curves(history: History) -> Sequence[HistoryCurve]:
-    """The columns to draw: a march and a solve in cells have no loss that their steps lower."""
-    return ESTIMATED if "estimated_error" in history.rows[-1] else CURVES
 
 
 def plot_history(

@@ -37,7 +37,7 @@ from kanpinn.plotting.fields import (
     solution_figure,
     streamlines_figure,
 )
-from kanpinn.plotting.history import has_course, history_figure
+from kanpinn.plotting.history import history_figure
 from kanpinn.plotting.style import (
     BLUE,
     GREY,
@@ -233,8 +233,8 @@ def figures(solution: Solution, fields: GridFields | None = None) -> Iterator[tu
             plot(solution, time=numpy.linspace(low, high, count), nodes=nodes, ax=figure)
             yield "snapshots", figure
         yield from evolution_figures(solution)
-    if has_course(solution.history):
-        yield "history", history_figure(solution)
+    if (course := history_figure(solution)) is not None:
+        yield "history", course
     edges = edges_of(solution)
     if any(edges):
         yield "edges", edges_figure(edges)

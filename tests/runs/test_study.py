@@ -40,12 +40,17 @@ from kanpinn.runs.study.sweep import (
     RunOutcome,
     Task,
     execute,
-    fingerprint,
     plan,
     version,
 )
 from kanpinn.runs.study.table import RUNS, empty
 from kanpinn.solvers.state import SolverState
+
+
+def fingerprint(config: Config) -> str:
+    """The hash in the name of the run's folder."""
+    return Entry({}, config).name
+
 
 SOURCE = '''
 """u'' = -9 rate sin 3t, u = rate sin 3t."""

@@ -289,6 +289,7 @@ class RunTable(FixedTable):
 
 
 SHARED = ("optimizer", "run")  # the sections that files of every kind have
+SHARED_BY_JOBS = {"seed", "tolerance", "budget_seconds"}  # keys of [run]
 
 
 class File(TomlTable):
@@ -338,11 +339,6 @@ class File(TomlTable):
         sections = cls.by_key()
         known = ", ".join(f"[{name}]" for name in sections)
         return f"{key} is unknown{nearest(key, sections)} (the sections are {known})"
-
-    def shared(self, name: str) -> dict[str, Any]:
-        """Return the arguments of a job of this name that [run] gives for every kind."""
-        names = ("seed", "tolerance", "budget_seconds")
-        return {"name": name} | {key: getattr(self.run, key) for key in names}
 
     def placed(self, network: Network) -> Network:
         """Return the network on the device and in the format of [run].
@@ -508,7 +504,7 @@ class SolveFile(ProblemFile):
     def job(self, directory: Path, name: str) -> SolveJob:
         problem = self.problem.build("problem", directory)
         run, reference = self.run, self.reference
-        known = self.shared(name) | {
+        known = {"name": name, **self.run.model_dump(include=SHARED_BY_JOBS)} | {
             "problem": problem,
             "reference": None if reference is None else reference.build("reference", directory),
             "estimate": run.estimate or run.bound or run.tolerance is not None,
@@ -617,7 +613,8 @@ class EigenFile(ProblemFile):
             problem=problem,
             settings=self.settings(problem, default_points(network, network.width[0]), directory),
             **self.eigen.model_dump(),
-            **self.shared(name),
+            name=name,
+            **self.run.model_dump(include=SHARED_BY_JOBS),
         )
 
 
@@ -691,5 +688,6 @@ class FitFile(File):
             data=data,
             settings=self.fit,
             sparsity=None if sparsity is None else sparsity.build("fit.sparsity", directory),
-            **self.shared(name),
+            name=name,
+            **self.run.model_dump(include=SHARED_BY_JOBS),
         )

@@ -149,15 +149,11 @@ class SolveContents(Contents[Solution]):
         auto: the log of trials, empty if none were made.
         seconds: the total excludes the estimate and the computation of the reference.
         """
-        errors = None if result.errors is None else asdict(result.errors)
-        estimate: dict[str, Any] | None = None
-        if result.estimate is not None:
-            names = [one.name for one in dataclasses.fields(Errors)]
-            unknown: dict[str, Any] = {**dict.fromkeys(names), "fields": {}}
-            known = result.estimate.errors
-            rest = {key: getattr(result.estimate, key) for key in ESTIMATE}
-            estimate = {**(unknown if known is None else asdict(known)), **rest}
-            estimate["bound"] = result.estimate.bound and asdict(result.estimate.bound)
+        errors = result.errors and asdict(result.errors)
+        estimate = result.estimate and asdict(result.estimate)
+        if estimate is not None:
+            unknown = dict.fromkeys(norm.name for norm in dataclasses.fields(Errors))
+            estimate = (estimate.pop("errors") or unknown | {"fields": {}}) | estimate
         for norms in filter(None, (errors, estimate)):
             for field in norms["fields"].values():
                 del field["fields"]  # a single field has none
@@ -176,7 +172,8 @@ class SolveContents(Contents[Solution]):
             quantities = dict(result.quantities)
         except Exception:  # the computed result must be saved even if the problem's function fails
             log.warning("the quantities of the solution could not be computed", exc_info=True)
-        kept = {} if result.problem.invariants is None else result.invariants
+        invariants = {} if result.problem.invariants is None else result.invariants
+        drifts = ("drift", "relative_drift")
         return {
             "errors": errors,
             "reference": against and {"source": against.source, "error": against.error},
@@ -184,12 +181,8 @@ class SolveContents(Contents[Solution]):
             "verification": result.verification and asdict(result.verification),
             **inverse,
             "invariants": {
-                name: {
-                    "first": float(one.values[0]),
-                    "drift": one.drift,
-                    "relative_drift": one.relative_drift,
-                }
-                for name, one in kept.items()
+                name: {"first": float(kept.values[0])} | {key: getattr(kept, key) for key in drifts}
+                for name, kept in invariants.items()
             },
             "quantities": quantities,
             "auto": list(result.log),
