@@ -17,11 +17,7 @@ from kanpinn.cli.new import new_command
 from kanpinn.cli.solve import check_command, fit_command, schema_command, solve_command
 from kanpinn.cli.study import study_command
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.callback(invoke_without_command=True)

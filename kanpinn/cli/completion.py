@@ -15,9 +15,7 @@ class Shell(Enum):
     FISH = "fish"
 
 
-def completion_command(
-    shell: Annotated[Shell, typer.Argument(help="The shell.")],
-) -> None:
+def completion_command(shell: Annotated[Shell, typer.Argument(help="The shell.")]) -> None:
     """Print a script that completes commands and options in a shell.
 
     bash: a line eval "$(kanpinn completion bash)" in ~/.bashrc. zsh: the same with zsh in ~/.zshrc,

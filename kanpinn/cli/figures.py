@@ -50,10 +50,7 @@ def plot_command(folder: RunOrStudy, trust: Trust = False) -> None:
             typer.echo(path)
 
 
-def report_command(
-    folder: RunOrStudy,
-    output: OutputFile = None,
-) -> None:
+def report_command(folder: RunOrStudy, output: OutputFile = None) -> None:
     """Write a run or a study as one HTML page.
 
     The page has numbers, figures, settings and how to repeat it, and needs no other file and no

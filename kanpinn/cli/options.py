@@ -15,16 +15,14 @@ ProblemFile = Annotated[
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key; repeatable."),
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; repeatable.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, nothing else.")]
 Seed = Annotated[int | None, typer.Option(metavar="N", help="The same as --set run.seed=N.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors and the folder.")]
 Resume = Annotated[Path | None, typer.Option(metavar="RUN", help="Resume the run of a run folder.")]
 Trust = Annotated[
-    bool,
-    typer.Option("--trust", help="Run class files that the run has not used, or outside RUN."),
+    bool, typer.Option("--trust", help="Run class files that the run has not used, or outside RUN.")
 ]
 Output = Annotated[Path, typer.Option(metavar="DIR", help="The folder for run folders.")]
 OutputFile = Annotated[

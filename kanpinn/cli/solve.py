@@ -19,18 +19,7 @@ import typer
 
 from kanpinn._support.errors import STOPPED_BY_USER, UNUSABLE, InputError, NumericalError, expecting
 from kanpinn._support.interrupts import INTERRUPTED, handling, importing, leave
-from kanpinn.cli.options import (
-    RESULTS,
-    Json,
-    Output,
-    Overrides,
-    ProblemFile,
-    Quiet,
-    Resume,
-    Seed,
-    Trust,
-    only_file,
-)
+from kanpinn.cli import options
 from kanpinn.cli.screen import note, plain_table, reporting
 
 if TYPE_CHECKING:
@@ -48,14 +37,14 @@ def _command(name: str, about: str) -> Callable[..., None]:
     """Return `kanpinn solve` or `kanpinn fit` with its help."""
 
     def command(
-        file: ProblemFile = None,
-        overrides: Overrides = None,
-        json: Json = False,
-        output: Output = RESULTS,
-        seed: Seed = None,
-        quiet: Quiet = False,
-        resume: Resume = None,
-        trust: Trust = False,
+        file: options.ProblemFile = None,
+        overrides: options.Overrides = None,
+        json: options.Json = False,
+        output: options.Output = options.RESULTS,
+        seed: options.Seed = None,
+        quiet: options.Quiet = False,
+        resume: options.Resume = None,
+        trust: options.Trust = False,
     ) -> None:
         pairs = [*(overrides or ()), *([] if seed is None else [f"run.seed={seed}"])]
         with ranks(quiet) as group:
@@ -138,7 +127,7 @@ def _configuration(
     with importing():
         from kanpinn.runs.config import Config
     if resume is None:
-        file = only_file(command) if file is None else file
+        file = options.only_file(command) if file is None else file
         config, given = Config.read(file, pairs), str(file)
     else:
         with importing():
@@ -234,13 +223,13 @@ def _say_interrupted(folder: "RunFolder") -> None:
     note(f"interrupted; the last checkpoint, if there is one, is in {folder.path}")
 
 
-def check_command(file: ProblemFile = None, overrides: Overrides = None) -> None:
+def check_command(file: options.ProblemFile = None, overrides: options.Overrides = None) -> None:
     """Check a file and show what would be run."""
     with reporting():
         with importing():
             from kanpinn.runs.config import Config
 
-        config = Config.read(file or only_file("check"), overrides or ())
+        config = Config.read(file or options.only_file("check"), overrides or ())
         job = build(config)
         rows = list(
             _fit_preview(config, job) if config.file.kind == "fit" else _preview(config, job)

@@ -342,11 +342,7 @@ def fits_of(skeleton: Skeleton, table: Table, seed: int, deadline: Deadline) -> 
 
 
 def hypotheses(
-    surrogate: Surrogate,
-    rows: Rows,
-    noise: float,
-    seed: int,
-    deadline: Deadline,
+    surrogate: Surrogate, rows: Rows, noise: float, seed: int, deadline: Deadline
 ) -> Iterator[tuple[Graph, bool]]:
     """Yield graphs of splines that fit the data well enough to be read, until the deadline.
 

@@ -368,10 +368,7 @@ class Reading:
 
 
 def read(
-    result: Result,
-    library: Sequence[str | Univariate] | None = None,
-    *,
-    seed: int = 0,
+    result: Result, library: Sequence[str | Univariate] | None = None, *, seed: int = 0
 ) -> Reading:
     """Return a `Reading` of a result, with which its edges are turned into formulas one by one.
 

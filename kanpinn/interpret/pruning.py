@@ -367,11 +367,7 @@ def prune(result: Result, threshold: float | int = 1e-2) -> Pruned:
 
 
 def prune_greedily(
-    result: Result,
-    factor: float | int = 2.0,
-    *,
-    steps: int = 10,
-    enough: float = 0.0,
+    result: Result, factor: float | int = 2.0, *, steps: int = 10, enough: float = 0.0
 ) -> Pruned:
     """Return a copy from which edges and units are removed one by one, the weakest first.
 

@@ -13,18 +13,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from matplotlib.transforms import offset_copy
 
 from kanpinn.accuracy.orders import Fit, Theory, before_level, fit_order
-from kanpinn.plotting.style import (
-    BLUE,
-    GREY,
-    NO_BREAK_SPACE,
-    STYLE,
-    number_text,
-    plain_text,
-    power_text,
-    style_of,
-    tidy,
-    wrapped,
-)
+from kanpinn.plotting import style
+from kanpinn.plotting.style import STYLE
 
 
 @dataclass(frozen=True)
@@ -114,12 +104,12 @@ class ErrorCurve:
 
 def legend_lines(curves: Sequence[ErrorCurve]) -> int:
     """Return the number of text lines of the curves' legend, including its title and guide."""
-    return 2 + sum(wrapped(legend_entry(curve)).count("\n") + 1 for curve in curves)
+    return 2 + sum(style.wrapped(legend_entry(curve)).count("\n") + 1 for curve in curves)
 
 
 def legend_entry(curve: ErrorCurve) -> str:
     """Return a curve's legend entry, such as "degree 3: 4.1 ± 0.3 (4; 2), up to 16"."""
-    label = plain_text(curve.label)
+    label = style.plain_text(curve.label)
     if curve.fit is None:
         return label
     text = str(curve.fit)
@@ -127,7 +117,7 @@ def legend_entry(curve: ErrorCurve) -> str:
         text += f" ({curve.theory})"
     if curve.levelled:
         text += f", up to {curve.points[curve.fitted - 1].x.median:g}"
-    text = text.replace(" ", NO_BREAK_SPACE)
+    text = text.replace(" ", style.NO_BREAK_SPACE)
     return f"{label}: {text}" if label else text
 
 
@@ -160,7 +150,7 @@ def plot_curves(
         The axes `ax`.
     """
     for number, curve in enumerate(curves):
-        _curve(ax, curve, style_of(number))
+        _curve(ax, curve, style.style_of(number))
     size_axis(ax, [p.x.median for curve in curves for p in curve.points], logarithmic)
     every = [p.error for curve in curves for p in curve.points]
     error_axis(ax, [bound for error in every for bound in (error.low, error.high)])
@@ -171,17 +161,21 @@ def plot_curves(
             n = numpy.array([p.size for p in curve.points])
             guide = curve.points[0].error.median * (n / n[0]) ** -curve.theory.best
             along = [p.x.median for p in curve.points]
-            ax.plot(along, guide, ":", color=GREY, linewidth=1.0, zorder=1)
+            ax.plot(along, guide, ":", color=style.GREY, linewidth=1.0, zorder=1)
     ax.set_xlabel(x, fontsize=STYLE.small)
     ax.set_ylabel(y, fontsize=STYLE.small)
     ax.grid(axis="y", linewidth=0.4, color="#dddddd")
     guided, handles = any(curve.theory for curve in curves), []
     for number, curve in enumerate(curves):
-        style = style_of(number) | ({"linestyle": "none"} if len(curve.points) < 2 else {})
-        label = wrapped(legend_entry(curve))
-        handles.append(Line2D([], [], markersize=STYLE.marker, linewidth=1.2, label=label, **style))
+        series = style.style_of(number) | ({"linestyle": "none"} if len(curve.points) < 2 else {})
+        label = style.wrapped(legend_entry(curve))
+        handles.append(
+            Line2D([], [], markersize=STYLE.marker, linewidth=1.2, label=label, **series)
+        )
     if guided:
-        handles.append(Line2D([], [], linestyle=":", color=GREY, label="order of the best splines"))
+        handles.append(
+            Line2D([], [], linestyle=":", color=style.GREY, label="order of the best splines")
+        )
     title = f"order ± 95% ({theory})" if guided else "order ± 95%"
     below = offset_copy(ax.transAxes, ax.get_figure(root=True), y=-32, units="points")
     look: dict[str, Any] = {"fontsize": STYLE.letter, "title_fontsize": STYLE.letter}
@@ -190,7 +184,7 @@ def plot_curves(
     if any(handle.get_label() for handle in handles):
         shown = title if any(curve.fit for curve in curves) else None
         ax.legend(handles=handles, title=shown, **look)
-    return tidy(ax)
+    return style.tidy(ax)
 
 
 def plot_spreads(
@@ -210,21 +204,23 @@ def plot_spreads(
     """
     for row, errors in enumerate(settings.values()):
         spread = ErrorRange.of(errors)
-        ax.plot([spread.low, spread.high], [row, row], color=BLUE, linewidth=1.2)
-        ax.plot(errors, [row] * len(errors), "|", color=BLUE, markersize=8, alpha=0.7)
-        ax.plot([spread.median], [row], "o", color=BLUE, markersize=STYLE.marker + 1)
+        ax.plot([spread.low, spread.high], [row, row], color=style.BLUE, linewidth=1.2)
+        ax.plot(errors, [row] * len(errors), "|", color=style.BLUE, markersize=8, alpha=0.7)
+        ax.plot([spread.median], [row], "o", color=style.BLUE, markersize=STYLE.marker + 1)
     error_axis(ax, [error for errors in settings.values() for error in errors], "x")
-    ax.set_yticks(range(len(settings)), [wrapped(plain_text(label)) for label in settings])
+    ax.set_yticks(
+        range(len(settings)), [style.wrapped(style.plain_text(label)) for label in settings]
+    )
     if len(settings) == 1:
         ax.tick_params(axis="y", length=0)
         ax.spines["left"].set_visible(False)
     ax.set_ylim(len(settings) - 0.4, -0.6)  # the first on top
     ax.set_xlabel(x, fontsize=STYLE.small)
     ax.grid(axis="x", linewidth=0.4, color="#dddddd")
-    return tidy(ax)
+    return style.tidy(ax)
 
 
-def _curve(ax: Axes, curve: ErrorCurve, style: dict[str, Any]) -> None:
+def _curve(ax: Axes, curve: ErrorCurve, series: dict[str, Any]) -> None:
     """Draw the points of a curve, their ranges and the fitted line."""
     x, y = ([getattr(p, name) for p in curve.points] for name in ("x", "error"))
     at, medians = ([float(r.median) for r in ranges] for ranges in (x, y))
@@ -234,21 +230,21 @@ def _curve(ax: Axes, curve: ErrorCurve, style: dict[str, Any]) -> None:
         else None
         for ranges in (x, y)
     )
-    look = {"color": style["color"]}
+    look = {"color": series["color"]}
     bars: dict[str, Any] = {"elinewidth": 0.9, "capsize": 1.8, "capthick": 0.9, "fmt": "none"}
-    ax.errorbar(at, medians, up, across, ecolor=style["color"], **bars)
+    ax.errorbar(at, medians, up, across, ecolor=series["color"], **bars)
     if len(curve.points) > 1:
         # Next to a fitted line, the line that joins the medians is drawn thin and pale.
-        dashes, width, alpha = ("-", 0.5, 0.6) if curve.fit else (style["linestyle"], 1.1, 1.0)
+        dashes, width, alpha = ("-", 0.5, 0.6) if curve.fit else (series["linestyle"], 1.1, 1.0)
         ax.plot(at, medians, linestyle=dashes, linewidth=width, alpha=alpha, **look)
     if curve.fit:
         ends = at[: curve.fitted]
         along = numpy.geomspace(min(ends), max(ends), 20)
         fitted = [curve.fit(value) for value in along.tolist()]
-        ax.plot(along, fitted, linestyle=style["linestyle"], linewidth=1.3, **look)
+        ax.plot(along, fitted, linestyle=series["linestyle"], linewidth=1.3, **look)
     solid = len(curve.points) - len(curve.levelled)
-    marks: dict[str, Any] = {"marker": style["marker"], "markersize": STYLE.marker, "zorder": 3}
-    for part, face in ((slice(solid), style["color"]), (slice(solid, None), "white")):
+    marks: dict[str, Any] = {"marker": series["marker"], "markersize": STYLE.marker, "zorder": 3}
+    for part, face in ((slice(solid), series["color"]), (slice(solid, None), "white")):
         marks["markerfacecolor"] = face
         ax.plot(at[part], medians[part], linestyle="none", **marks, **look)
 
@@ -266,10 +262,15 @@ def size_axis(ax: Axes, sizes: Sequence[float], logarithmic: bool = True) -> Non
                 ticks.append(i)
         ax.xaxis.set_major_locator(FixedLocator([different[i] for i in sorted(ticks)]))
         ax.xaxis.set_minor_locator(NullLocator())
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number_text(value)))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: style.number_text(value)))
     elif logarithmic:
         low, high = ax.get_xlim()
-        _logarithmic(ax.xaxis, low, high, number_text if 1e-3 <= low and high < 1e5 else power_text)
+        _logarithmic(
+            ax.xaxis,
+            low,
+            high,
+            style.number_text if 1e-3 <= low and high < 1e5 else style.power_text,
+        )
     else:
         ax.xaxis.set_major_locator(MaxNLocator(8))
 
@@ -283,7 +284,7 @@ def error_axis(ax: Axes, errors: Sequence[float | int], name: str = "y") -> None
     more = max((1.3 - decades) / 2, 0.0) + max(decades, 1.3) * 0.06  # margin at each end, decades
     low, high = low * 10**-more, high * 10**more
     ax.set(**{f"{name}lim": (low, high)})
-    _logarithmic(axis, low, high, power_text)
+    _logarithmic(axis, low, high, style.power_text)
 
 
 def _logarithmic(axis: Axis, low: float, high: float, text: Callable[[float], str]) -> None:

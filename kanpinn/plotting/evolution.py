@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d.art3d import Line3DCollection  # type: ignore[import-untyped]
 
 from kanpinn.geometry import Points
+from kanpinn.plotting import style
 from kanpinn.plotting.fields import (
     Sheet,
     limits_of,
@@ -22,26 +23,13 @@ from kanpinn.plotting.fields import (
     plot_values,
     streamlines_figure,
 )
-from kanpinn.plotting.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    PALETTE,
-    STYLE,
-    VERMILLION,
-    legend_beside,
-    new_figure,
-    number_text,
-    symbol,
-    tidy,
-)
+from kanpinn.plotting.style import STYLE
 from kanpinn.solvers.grid_fields import KNOWN, GridFields, fields_at_points, on_grid
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import History
 from kanpinn.tasks.march import March
 
-DASHED: dict[str, Any] = {"color": BLACK, "linewidth": 0.7, "linestyle": (0, (4, 3))}
+DASHED: dict[str, Any] = {"color": style.BLACK, "linewidth": 0.7, "linestyle": (0, (4, 3))}
 
 
 def plot_times(
@@ -66,18 +54,18 @@ def plot_times(
     for colour, fields in zip(colours, shown, strict=True):
         values = fields.of(name)
         curve = numpy.abs(values["error"]) if error else values["solution"]
-        label = f"${symbol(time)} = $ {number_text(fields.fixed[time])}"
+        label = f"${style.symbol(time)} = $ {style.number_text(fields.fixed[time])}"
         ax.plot(x, curve, color=colour, linewidth=1.6, label=label)
     for number, fields in enumerate([] if error else shown):
         for known, curve in fields.of(name).items():
             if known in KNOWN:
                 ax.plot(x, curve, **DASHED, label="_" if number else known)
-    label = f"${symbol(name)}$"
-    ax.set(xlabel=f"${symbol(coordinate)}$", xlim=(x[0], x[-1]))
+    label = f"${style.symbol(name)}$"
+    ax.set(xlabel=f"${style.symbol(coordinate)}$", xlim=(x[0], x[-1]))
     ax.set_ylabel(f"|error of {label}|" if error else label)
     if error:
         ax.set_yscale("log")
-    return tidy(ax)
+    return style.tidy(ax)
 
 
 def plot_maps(
@@ -98,7 +86,7 @@ def plot_maps(
         titles: what follows the name in the title of each panel.
         error: whether to draw the absolute values of the errors.
     """
-    limits, label = limits_of(*(fields.values[name] for fields in shown)), f"${symbol(name)}$"
+    limits, label = limits_of(*(fields.values[name] for fields in shown)), f"${style.symbol(name)}$"
     label = f"|error of {label}|" if error else label
     for ax, fields, where in zip(row, shown, titles, strict=True):
         sheet, title = Sheet.of(solution.problem.domain, fields), f"{label} {where}".strip()
@@ -138,22 +126,24 @@ def components_figure(shown: GridFields) -> Figure:
     sizes = [numpy.abs(shown.values[name]).max() for name in shown.fields]
     together = max(sizes) <= 20 * min(sizes)
     rows = 1 if together else len(sizes)
-    figure = new_figure(6.4, 3.0 if together else 0.6 + 1.6 * rows)
+    figure = style.new_figure(6.4, 3.0 if together else 0.6 + 1.6 * rows)
     panels = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
     for number, name in enumerate(shown.fields):
-        ax, colour = panels[number % rows], PALETTE[number % len(PALETTE)]
+        ax, colour = panels[number % rows], style.PALETTE[number % len(style.PALETTE)]
         values = shown.of(name)
-        ax.plot(times, values["solution"], color=colour, linewidth=1.5, label=f"${symbol(name)}$")
+        ax.plot(
+            times, values["solution"], color=colour, linewidth=1.5, label=f"${style.symbol(name)}$"
+        )
         if "exact" in values:
             ax.plot(times, values["exact"], **DASHED, label="exact")
-        ax.set_ylabel("" if together else f"${symbol(name)}$")
+        ax.set_ylabel("" if together else f"${style.symbol(name)}$")
         ax.yaxis.get_offset_text().set_fontsize(STYLE.small)
-        tidy(ax)
+        style.tidy(ax)
     if together:
-        legend_beside(figure, panels[0])
+        style.legend_beside(figure, panels[0])
     if logarithmic := is_logarithmic(times):
         panels[-1].set_xscale("log")
-    panels[-1].set(xlabel=f"${symbol(time)}$", xlim=(times[int(logarithmic)], times[-1]))
+    panels[-1].set(xlabel=f"${style.symbol(time)}$", xlim=(times[int(logarithmic)], times[-1]))
     return figure
 
 
@@ -161,7 +151,7 @@ def phase_figure(shown: GridFields) -> Figure:
     """Return a figure of the path of two or three components, coloured by the time."""
     ((time, times),) = shown.axes.items()
     deep = len(shown.fields) == 3
-    figure = new_figure(5.2, 4.2)
+    figure = style.new_figure(5.2, 4.2)
     ax = figure.add_subplot(projection="3d" if deep else None)
     path = numpy.stack([shown.values[name] for name in shown.fields], axis=1)
     pairs = numpy.stack([path[:-1], path[1:]], axis=1)
@@ -175,11 +165,11 @@ def phase_figure(shown: GridFields) -> Figure:
         low, high = limits_of(values)
         margin = 0.04 * (high - low)
         limits = {f"{axis}lim": (low - margin, high + margin)}
-        ax.set(**limits, **{f"{axis}label": f"${symbol(name)}$"})
-    ax.plot(*path[:1].T, "o", color=BLUE, markersize=5, label="start")
+        ax.set(**limits, **{f"{axis}label": f"${style.symbol(name)}$"})
+    ax.plot(*path[:1].T, "o", color=style.BLUE, markersize=5, label="start")
     ax.legend(fontsize=STYLE.small, frameon=False)
     bar = figure.colorbar(lines, ax=ax, pad=0.12 if deep else 0.02)
-    bar.set_label(f"${symbol(time)}$", rotation=0)
+    bar.set_label(f"${style.symbol(time)}$", rotation=0)
     bar.ax.tick_params(labelsize=STYLE.small)
     ax.tick_params(labelsize=STYLE.small)
     return figure
@@ -237,40 +227,44 @@ def steps_figure(history: History, begin: float, time: str, allowed: float | Non
     rows, ends = windows.rows, windows.ends
     parts = "cells" if "cells" in rows.names else "intervals"
     has_intervals = rows.column(parts).max() > 0
-    figure = new_figure(9.0, 5.6) if has_intervals else new_figure(11.0, 3.2)
+    figure = style.new_figure(9.0, 5.6) if has_intervals else style.new_figure(11.0, 3.2)
     panels = figure.subplots(2, 2) if has_intervals else figure.subplots(1, 3)
     lengths, stages, errors, *others = panels.flat
-    windows.plot(lengths, "length", "accepted", BLUE, "-")
+    windows.plot(lengths, "length", "accepted", style.BLUE, "-")
     if (refused := ~windows.accepted).any():
         at, tried = windows.starts[refused], rows.column("length")[refused]
-        lengths.plot(at, tried, "x", color=GREY, markersize=4, label="refused")
+        lengths.plot(at, tried, "x", color=style.GREY, markersize=4, label="refused")
     lengths.set(yscale="log", ylabel="length of the windows")
     lengths.legend(fontsize=STYLE.letter, frameon=False)
-    windows.plot(stages, "stages", "stages", BLUE, "-")
-    windows.plot(stages, "newton", "Newton steps", VERMILLION, "--")
+    windows.plot(stages, "stages", "stages", style.BLUE, "-")
+    windows.plot(stages, "newton", "Newton steps", style.VERMILLION, "--")
     stages.set_ylabel("in each window")
     stages.legend(fontsize=STYLE.letter, frameon=False, ncols=2)
-    windows.plot(errors, "window_error", "of a window in time", BLUE, "-")
+    windows.plot(errors, "window_error", "of a window in time", style.BLUE, "-")
     in_space = "space_error" if "space_error" in rows.names else "spline_error"
     if numpy.nanmax(rows.column(in_space)) > 0:
-        windows.plot(errors, in_space, "of a window in space", GREEN, "-.")
+        windows.plot(errors, in_space, "of a window in space", style.GREEN, "-.")
     reached, known = rows.column("time"), windows.accepted
     estimated = rows.column("estimated_error")[known]
-    line: dict[str, Any] = {"color": VERMILLION, "linewidth": 1.2}
+    line: dict[str, Any] = {"color": style.VERMILLION, "linewidth": 1.2}
     errors.plot(reached[known], estimated, label="estimated up to there", **line)
     if "l2_relative" in rows.names:
-        look: dict[str, Any] = {"color": "none", "markeredgecolor": VERMILLION, "markersize": 4}
+        look: dict[str, Any] = {
+            "color": "none",
+            "markeredgecolor": style.VERMILLION,
+            "markersize": 4,
+        }
         measured = rows.column("l2_relative")
         errors.plot(reached, measured, "s", label="measured up to there", **look)
     if allowed is not None:
-        line = {"color": GREY, "linewidth": 0.8, "linestyle": (0, (3, 3))}
+        line = {"color": style.GREY, "linewidth": 0.8, "linestyle": (0, (3, 3))}
         errors.axhline(allowed, label="allowed for a window", **line)
     errors.set(yscale="log", ylabel="relative $L^2$ error")
     low, high = errors.get_ylim()
     errors.set_ylim(low * (low / high) ** 0.35, high)  # leaves room for the legend
     errors.legend(fontsize=STYLE.letter, frameon=False, ncols=2, loc="lower center")
     for ax in others:
-        windows.plot(ax, parts, f"{parts} in space", GREEN, "-")
+        windows.plot(ax, parts, f"{parts} in space", style.GREEN, "-")
         ax.set_ylabel(f"{parts} in space")
     for ax in (stages, *others):
         ax.set_ylim(0, 1.25 * ax.get_ylim()[1])  # leaves room for the legend
@@ -280,8 +274,8 @@ def steps_figure(history: History, begin: float, time: str, allowed: float | Non
         ax.set_xlim(ends[1] / 2 if early else ends[0], ends[-1])
         if early:
             ax.set_xscale("log")
-        ax.set_xlabel(f"${symbol(time)}$")
-        tidy(ax)
+        ax.set_xlabel(f"${style.symbol(time)}$")
+        style.tidy(ax)
     return figure
 
 

@@ -19,18 +19,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 
 from kanpinn.geometry import Curve, Domain, Planar, Product
 from kanpinn.geometry.planar import loops_of
-from kanpinn.plotting.style import (
-    BLACK,
-    BLUE,
-    GREY,
-    STYLE,
-    VERMILLION,
-    cut_title,
-    new_figure,
-    panels,
-    symbol,
-    tidy,
-)
+from kanpinn.plotting import style
+from kanpinn.plotting.style import STYLE
 from kanpinn.solvers.grid_fields import KNOWN, GridFields
 from kanpinn.solvers.solution import Solution
 
@@ -225,12 +215,12 @@ def _map(
     )
     if outline is not None:
         image.set_clip_path(outline, ax.transData)
-        line = {"edgecolor": BLACK, "linewidth": 0.7, "clip_on": False, "zorder": 3}
+        line = {"edgecolor": style.BLACK, "linewidth": 0.7, "clip_on": False, "zorder": 3}
         ax.add_patch(PathPatch(outline, fill=False, **line))
         ax.spines[["top", "right"]].set_visible(False)
-        ax.spines[["left", "bottom"]].set(linewidth=0.5, color=GREY)
+        ax.spines[["left", "bottom"]].set(linewidth=0.5, color=style.GREY)
     ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
-    ax.set(xlabel=f"${symbol(name_x)}$", ylabel=f"${symbol(name_y)}$")
+    ax.set(xlabel=f"${style.symbol(name_x)}$", ylabel=f"${style.symbol(name_y)}$")
     ax.xaxis.set_major_locator(MaxNLocator(3 if shape and shape > 1.6 else 5, steps=STYLE.round))
     ax.yaxis.set_major_locator(MaxNLocator(3 if shape and shape < 0.6 else 5, steps=STYLE.round))
     ax.tick_params(labelsize=STYLE.small)
@@ -262,13 +252,13 @@ def plot_lines(
     Returns:
         The axes `ax`.
     """
-    styles = [(BLUE, "-", 1.8), (VERMILLION, "--", 1.4), (GREY, ":", 1.4)]
-    for (key, values), (colour, style, width) in zip(lines.items(), styles, strict=False):
-        ax.plot(x, values, style, color=colour, linewidth=width, label=key)
+    styles = [(style.BLUE, "-", 1.8), (style.VERMILLION, "--", 1.4), (style.GREY, ":", 1.4)]
+    for (key, values), (colour, dashes, width) in zip(lines.items(), styles, strict=False):
+        ax.plot(x, values, dashes, color=colour, linewidth=width, label=key)
     if len(lines) > 1:
         ax.legend(fontsize=STYLE.small, frameon=False)
-    ax.set(xlabel=f"${symbol(name)}$", ylabel=label, xlim=(x[0], x[-1]))
-    return tidy(ax)
+    ax.set(xlabel=f"${style.symbol(name)}$", ylabel=label, xlim=(x[0], x[-1]))
+    return style.tidy(ax)
 
 
 def limits_of(*fields: numpy.ndarray) -> tuple[float, float]:
@@ -317,9 +307,9 @@ def streamlines_figure(fields: GridFields, sheet: Sheet, velocity: tuple[str, st
         velocity: the names of the components along these axes.
     """
     u, v = (fields.values[name] for name in velocity)
-    figure = new_figure(*sheet.size(4.0, 7.0))
+    figure = style.new_figure(*sheet.size(4.0, 7.0))
     ax = figure.subplots()
-    speed, title = numpy.hypot(u, v), ", ".join(symbol(name) for name in velocity)
+    speed, title = numpy.hypot(u, v), ", ".join(style.symbol(name) for name in velocity)
     plot_values(ax, sheet, speed, (0.0, limits_of(speed)[1]), f"$|({title})|$")
     x, y = sheet.axes.values()
     flat, dense = min(sheet.shape or 1.0, 1.0) ** 0.5, 1.4
@@ -342,7 +332,7 @@ def solution_figure(fields: GridFields, sheet: Sheet, field: str) -> Figure:
         sheet: these axes.
         field: the name of the field to draw.
     """
-    of, name = fields.of(field), f"${symbol(field)}$"
+    of, name = fields.of(field), f"${style.symbol(field)}$"
     sizes = {f"|error of {name}|": of["error"]} if "error" in of else {}
     if len(fields.fields) == len(fields.residuals) == 1:
         (sizes["|residual|"],) = fields.residuals.values()
@@ -379,11 +369,11 @@ def residual_figure(fields: GridFields, sheet: Sheet) -> Figure:
 
 def _panels(fields: GridFields, sheet: Sheet, count: int) -> tuple[Figure, numpy.ndarray]:
     """Return a figure and its `count` panels of equal size, row by row."""
-    lines, figure = len(sheet.axes) == 1, new_figure(1, 1)
+    lines, figure = len(sheet.axes) == 1, style.new_figure(1, 1)
     columns, size = 2 if count == 4 and not lines else 3, (3.8, 3.0) if lines else sheet.size()
     if fields.fixed:
-        figure.suptitle(cut_title(fields.fixed), fontsize=10)
-    return figure, panels(figure, count, columns, size)
+        figure.suptitle(style.cut_title(fields.fixed), fontsize=10)
+    return figure, style.panels(figure, count, columns, size)
 
 
 def cells_figure(solution: Solution, fields: GridFields, sheet: Sheet) -> Figure:
@@ -396,16 +386,16 @@ def cells_figure(solution: Solution, fields: GridFields, sheet: Sheet) -> Figure
     """
     network, levels = solution.network, solution.network.levels
     assert network.pieces is not None and levels is not None
-    figure = new_figure(9.0, min(3.9, 3.6 * (sheet.shape or 0.8) + 0.75))
+    figure = style.new_figure(9.0, min(3.9, 3.6 * (sheet.shape or 0.8) + 0.75))
     left, right = figure.subplots(1, 2)
     name, values = fields.fields[0], fields.values[fields.fields[0]]
-    title = f"${symbol(name)}$ in {len(levels)} cells of degree {network.max_order}"
+    title = f"${style.symbol(name)}$ in {len(levels)} cells of degree {network.max_order}"
     plot_values(left, sheet, values, limits_of(values), title)
     low, high = (corner.cpu().numpy() for corner in solution.problem.domain.bounds)
     boxes = low + network.pieces.cpu().numpy() * (high - low)
     corners = [[(x, y), (z, y), (z, w), (x, w)] for (x, y), (z, w) in boxes]
     width = float(numpy.clip(6 / len(boxes) ** 0.5, 0.12, 0.5))  # those of many cells are thin
-    for ax, faces, edges in ((left, "none", "white"), (right, "white", GREY)):
+    for ax, faces, edges in ((left, "none", "white"), (right, "white", style.GREY)):
         cells = PolyCollection(corners, facecolor=faces, edgecolor=edges, linewidth=width)
         ax.add_collection(cells)
         if sheet.outline is not None:

@@ -11,32 +11,19 @@ from matplotlib.figure import Figure
 from kanpinn._support.errors import InputError, one_of
 from kanpinn.data import Table
 from kanpinn.optimizers import Refine
+from kanpinn.plotting import style
 from kanpinn.plotting.card import Card, Drawing, card_of
 from kanpinn.plotting.edges import edges_figure, edges_of
 from kanpinn.plotting.fields import limits_of
 from kanpinn.plotting.history import HistoryCurve, plot_history
-from kanpinn.plotting.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    STYLE,
-    VERMILLION,
-    Given,
-    legend_beside,
-    new_figure,
-    panels,
-    plain_text,
-    returned,
-    tidy,
-)
+from kanpinn.plotting.style import STYLE
 from kanpinn.solvers.fit import Fitted, criterion
 from kanpinn.solvers.grid_fields import GridFields
 
 PARTS = {
-    "train": (BLUE, "-", "o"),
-    "validation": (GREEN, "-.", "^"),
-    "test": (VERMILLION, "--", "s"),
+    "train": (style.BLUE, "-", "o"),
+    "validation": (style.GREEN, "-.", "^"),
+    "test": (style.VERMILLION, "--", "s"),
 }
 LABELS = {"rmse": "root mean square error", "cross_entropy": "cross entropy"}
 
@@ -49,17 +36,17 @@ def figures(fitted: Fitted, _: GridFields | None = None) -> Iterator[tuple[str, 
     if fitted.history.rows:
         yield "history", scores_figure(fitted)
     if fitted.data.train.classes:
-        figure = new_figure(1, 1)
+        figure = style.new_figure(1, 1)
         plot(fitted, ax=figure)
         yield "confusion", figure
     else:
         names = fitted.data.train.outputs[:4]
-        figure = new_figure(7.6, 3.0 * len(names) + 0.3)
+        figure = style.new_figure(7.6, 3.0 * len(names) + 0.3)
         rows = figure.subplots(len(names), 2, squeeze=False)
         for name, (left, right) in zip(names, rows, strict=True):
             plot_agreement(left, fitted, name)
             plot_agreement(right, fitted, name, error=True)
-        legend_beside(figure, rows[0, 0], "upper center", 3)
+        style.legend_beside(figure, rows[0, 0], "upper center", 3)
         yield "agreement", figure
     edges = edges_of(fitted)
     if any(edges):
@@ -78,7 +65,7 @@ def scores_figure(fitted: Fitted) -> Figure:
         grid = method.grid if isinstance(method, Refine) else None
     even = "" in titles
     score = criterion(fitted.data.train)
-    figure = new_figure(9.0, 3.8)
+    figure = style.new_figure(9.0, 3.8)
     left, right = figure.subplots(1, 2)
     plot_history(left, fitted.history, titles, curves=_curves(score), even=even)
     left.set_ylabel(LABELS[score])
@@ -86,7 +73,7 @@ def scores_figure(fitted: Fitted) -> Figure:
         values = fitted.history.column(column)
         best = int(values.argmin()) if not (values != values).all() else 0
         at = fitted.history.column("step")[best], values[best]  # the state that is kept
-        left.plot(*at, "o", markersize=9, fillstyle="none", color=BLACK, label="kept")
+        left.plot(*at, "o", markersize=9, fillstyle="none", color=style.BLACK, label="kept")
     if fitted.data.train.classes:
         plot_history(right, fitted.history, titles, curves=_curves("accuracy"), even=even)
         right.set_yscale("linear")
@@ -94,12 +81,12 @@ def scores_figure(fitted: Fitted) -> Figure:
     else:
         plot_history(right, fitted.history, titles, "seconds", curves=_curves(score), even=even)
         right.sharey(left)
-    legend_beside(figure, left, "lower center", 4)
+    style.legend_beside(figure, left, "lower center", 4)
     return figure
 
 
 def _curves(score: str) -> list[HistoryCurve]:
-    return [HistoryCurve(f"{part}_{score}", part, *style) for part, style in PARTS.items()]
+    return [HistoryCurve(f"{part}_{score}", part, *look) for part, look in PARTS.items()]
 
 
 def shown_parts(fitted: Fitted) -> dict[str, Table]:
@@ -125,7 +112,7 @@ def plot_confusion(ax: Axes, fitted: Fitted) -> Axes:
             colour = "white" if shares[row, column] > 0.5 else "black"
             shown = str(count) if count else ""
             ax.text(column, row, shown, ha="center", va="center", fontsize=7, color=colour)
-    places, names = range(len(classes)), [plain_text(name) for name in classes]
+    places, names = range(len(classes)), [style.plain_text(name) for name in classes]
     ax.set_xticks(places, names, rotation=90 if max(map(len, classes)) > 3 else 0)
     ax.set_yticks(places, names)
     ax.set(xlabel="fitted", ylabel="data")
@@ -151,7 +138,7 @@ def plot(
     target: str | None = None,
     *,
     error: bool = False,
-    ax: Given | Figure = None,
+    ax: style.Given | Figure = None,
 ) -> Any:
     """Draw a fit against its data; the arguments are those of `Fitted.plot`."""
     train = fitted.data.train
@@ -159,17 +146,17 @@ def plot(
         if target is not None or error:
             raise InputError("target and error are for numbers: this fit is one of classes")
         size = max(3.6, 0.42 * len(train.classes) + 1.6)
-        axes = panels(ax, 1, 1, (size + 0.6, size))
+        axes = style.panels(ax, 1, 1, (size + 0.6, size))
         plot_confusion(axes.item(), fitted)
-        return returned(axes)
+        return style.returned(axes)
     if target is not None:
         one_of("target", target, train.outputs)
     names = train.outputs if target is None else (target,)
-    axes = panels(ax, len(names), 3, (3.8, 3.2))
+    axes = style.panels(ax, len(names), 3, (3.8, 3.2))
     for panel, name in zip(axes, names, strict=True):
         plot_agreement(panel, fitted, name, error)
         panel.legend(fontsize=STYLE.small, frameon=False)
-    return returned(axes)
+    return style.returned(axes)
 
 
 def plot_agreement(ax: Axes, fitted: Fitted, target: str, error: bool = False) -> Axes:
@@ -194,13 +181,15 @@ def plot_agreement(ax: Axes, fitted: Fitted, target: str, error: bool = False) -
         values = fitted(rows.inputs)[:, index].double().cpu().numpy()
         columns[part] = (data, values - data) if error else (data, values)
     low, high = limits_of(*(data for data, _ in columns.values()))
-    ax.plot((low, high), (0.0, 0.0) if error else (low, high), color=GREY, linewidth=0.8, zorder=0)
-    styles = ((BLUE, "o", 2.0), (VERMILLION, "s", 2.5))
+    ax.plot(
+        (low, high), (0.0, 0.0) if error else (low, high), color=style.GREY, linewidth=0.8, zorder=0
+    )
+    styles = ((style.BLUE, "o", 2.0), (style.VERMILLION, "s", 2.5))
     for (part, (x, y)), (colour, marker, size) in zip(columns.items(), styles, strict=False):
         ax.plot(x, y, marker, color=colour, markersize=size, label=part, markeredgewidth=0)
-    name = plain_text(target)
+    name = style.plain_text(target)
     ax.set(xlabel=f"{name}, data", ylabel="fitted - data" if error else f"{name}, fitted")
-    return tidy(ax)
+    return style.tidy(ax)
 
 
 def card(fitted: Fitted) -> Card:
@@ -212,7 +201,7 @@ def card(fitted: Fitted) -> Card:
 def _picture(fitted: Fitted) -> Drawing:
     """Draw the first target's values, or the confusion matrix of classes."""
     train = fitted.data.train
-    ax, part = new_figure(3.2, 2.8).subplots(), list(shown_parts(fitted))[-1]
+    ax, part = style.new_figure(3.2, 2.8).subplots(), list(shown_parts(fitted))[-1]
     if train.classes:
         plot_confusion(ax, fitted)
         words = f"Confusion matrix of the {part} rows: fitted classes against those of the data."

@@ -9,16 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kanpinn.plotting.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    STYLE,
-    VERMILLION,
-    legend_beside,
-    new_figure,
-    tidy,
-)
+from kanpinn.plotting import style
+from kanpinn.plotting.style import STYLE
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import History
 
@@ -34,15 +26,15 @@ class HistoryCurve(NamedTuple):
 
 
 CURVES = (
-    HistoryCurve("loss", "loss", BLUE, "-", "o"),
-    HistoryCurve("l2_relative", "relative $L^2$ error", VERMILLION, "--", "s"),
-    HistoryCurve("h1_relative", "relative $H^1$ error", GREEN, "-.", "^"),
+    HistoryCurve("loss", "loss", style.BLUE, "-", "o"),
+    HistoryCurve("l2_relative", "relative $L^2$ error", style.VERMILLION, "--", "s"),
+    HistoryCurve("h1_relative", "relative $H^1$ error", style.GREEN, "-.", "^"),
 )
 ESTIMATED = (
-    HistoryCurve("estimated_error", "estimated relative error", BLUE, "-", "o"),
+    HistoryCurve("estimated_error", "estimated relative error", style.BLUE, "-", "o"),
     *CURVES[1:],
 )
-CELLS = (HistoryCurve("cells", "cells", BLUE, "-", "o"),)
+CELLS = (HistoryCurve("cells", "cells", style.BLUE, "-", "o"),)
 
 
 def history_figure(solution: Solution) -> Figure | None:
@@ -58,7 +50,7 @@ def history_figure(solution: Solution) -> Figure | None:
     if not any(_drawable(values).sum() > 1 for values in known):
         return None
     in_cells = "cells" in history.names
-    figure = new_figure(9.0, 3.6)
+    figure = style.new_figure(9.0, 3.6)
     left, right, *more = figure.subplots(1, 2 + in_cells, sharey="none" if in_cells else "all")
     plot_history(left, history, titles, "step", curves=curves)
     plot_history(right, history, titles, "seconds", curves=curves)
@@ -70,7 +62,7 @@ def history_figure(solution: Solution) -> Figure | None:
         more[0].yaxis.set_major_formatter("{x:.0f}")
         more[0].yaxis.set_minor_formatter(lambda x, _: f"{x:.0f}" if f"{x:.0e}"[0] in "25" else "")
         more[0].tick_params(which="both", labelsize=STYLE.small)
-    legend_beside(figure, left, "upper center", 3)
+    style.legend_beside(figure, left, "upper center", 3)
     return figure
 
 
@@ -127,18 +119,18 @@ def plot_history(
         start = float(at[int((stage[1:] == number).argmax())])
         title = titles[number] if number < len(titles) else ""
         if number != numbers[0] and (title or number >= len(titles)):
-            ax.axvline(start, color=GREY, linewidth=0.6, linestyle=(0, (2, 2)), zorder=0)
+            ax.axvline(start, color=style.GREY, linewidth=0.6, linestyle=(0, (2, 2)), zorder=0)
         place = across.transform((start, 1.0))[0]
         if title and place - marked > 0.035:  # of the width of the axes, between two titles
             marked = place
             # above the axes, where it covers no curve
-            look = {"rotation": 55, "rotation_mode": "anchor", "color": GREY, "va": "bottom"}
+            look = {"rotation": 55, "rotation_mode": "anchor", "color": style.GREY, "va": "bottom"}
             look |= {"ha": "left", "fontsize": STYLE.small - 1, "textcoords": "offset points"}
             look |= {"xycoords": ("data", "axes fraction"), "xytext": (-2, 2)}
             ax.annotate(title, (start, 1.0), **look)
     ax.set_xlabel("steps" if x == "step" else "seconds in the optimizers")
     ax.grid(axis="y", linewidth=0.4, color="#dddddd")
-    return tidy(ax)
+    return style.tidy(ax)
 
 
 def _drawable(values: numpy.ndarray) -> numpy.ndarray:

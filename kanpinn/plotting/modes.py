@@ -10,18 +10,9 @@ from matplotlib.figure import Figure
 from scipy.ndimage import maximum_filter
 
 from kanpinn._support.errors import InputError, one_of
+from kanpinn.plotting import style
 from kanpinn.plotting.card import SMALL, Card, Drawing, Place, card_of, small_axes
 from kanpinn.plotting.fields import Sheet, plot_lines, plot_values
-from kanpinn.plotting.style import (
-    BLACK,
-    GREY,
-    Given,
-    cut_title,
-    new_figure,
-    panels,
-    returned,
-    symbol,
-)
 from kanpinn.solvers.eigen import Eigensolution
 from kanpinn.solvers.grid_fields import GridFields, modes_on_grid, plane_of
 
@@ -36,7 +27,7 @@ def figures(
     """
     if not solution.count:
         return
-    names, figure = plane_of(solution.problem.domain), new_figure(1, 1)
+    names, figure = plane_of(solution.problem.domain), style.new_figure(1, 1)
     if fields is None or tuple(fields.axes) != names:
         fields = modes_on_grid(solution, names)
     numbers = _numbers(solution, None)
@@ -45,7 +36,7 @@ def figures(
         head.append("real parts")
     if head:
         figure.suptitle(", ".join(head), fontsize=10)
-    _draw(panels(figure, len(numbers), 4, (3.3, 2.9)), solution, fields, numbers)
+    _draw(style.panels(figure, len(numbers), 4, (3.3, 2.9)), solution, fields, numbers)
     yield "modes", figure
 
 
@@ -67,12 +58,12 @@ def _draw(
             text = f"{value.real:.5g} {'+-'[value.imag < 0]} {abs(value.imag):.5g}i"
         title = rf"$\lambda_{{{number}}}$ = {text}"
         if len(solution.fields) > 1:
-            title = f"${symbol(field)}$, {title}"
+            title = f"${style.symbol(field)}$, {title}"
         if fields.fixed:
-            title += f"\n{cut_title(fields.fixed)}"
+            title += f"\n{style.cut_title(fields.fixed)}"
         plot_mode(ax, solution, fields, f"{field}_{number}{part}", title)
         if len(fields.axes) == 1:
-            ax.set_ylabel(f"${symbol(field)}$")
+            ax.set_ylabel(f"${style.symbol(field)}$")
 
 
 def plot_mode(ax: Axes, solution: Eigensolution, fields: GridFields, name: str, title: str) -> Axes:
@@ -92,7 +83,7 @@ def plot_mode(ax: Axes, solution: Eigensolution, fields: GridFields, name: str, 
     if len(fields.axes) == 1:
         ((coordinate, x),) = fields.axes.items()
         plot_lines(ax, coordinate, x, {name: values}, "")
-        ax.axhline(0, color=GREY, linewidth=0.6)
+        ax.axhline(0, color=style.GREY, linewidth=0.6)
         ax.set_title(title, fontsize=10)
         return ax
     bound = float(numpy.nanmax(numpy.abs(values))) or 1.0
@@ -104,7 +95,7 @@ def plot_mode(ax: Axes, solution: Eigensolution, fields: GridFields, name: str, 
         # Far from a mode that decays only errors are left, whose zeros are no nodal lines.
         nearby = maximum_filter(numpy.nan_to_num(numpy.abs(values)), size=3)
         seen = numpy.where(nearby > tiny, values, numpy.nan)
-        ax.contour(x, y, seen.T, levels=[0.0], colors=BLACK, linewidths=0.8)
+        ax.contour(x, y, seen.T, levels=[0.0], colors=style.BLACK, linewidths=0.8)
     return ax
 
 
@@ -117,7 +108,7 @@ def plot(
     along: str | Sequence[str] | None = None,
     at: Mapping[str, float | int] | None = None,
     nodes: int | None = None,
-    ax: Given = None,
+    ax: style.Given = None,
 ) -> Any:
     """Draw modes; the arguments are those of `Eigensolution.plot`."""
     numbers = _numbers(solution, mode)
@@ -129,9 +120,9 @@ def plot(
     place = Place.of(solution.problem.domain, along, None, at)
     fields = modes_on_grid(solution, place.along, nodes, at=place.at)
     size = Sheet(fields.axes).size(2.4, 3.2) if place.dim == 2 else (4.0, 2.7)
-    axes = panels(ax, len(numbers), 4, size)
+    axes = style.panels(ax, len(numbers), 4, size)
     _draw(axes, solution, fields, numbers, field, imaginary)
-    return returned(axes)
+    return style.returned(axes)
 
 
 def _numbers(solution: Eigensolution, mode: int | Sequence[int] | None) -> list[int]:

@@ -141,10 +141,7 @@ class Link:
 
 
 def network_figure(
-    width: Sequence[int],
-    links: Sequence[Link],
-    inputs: Sequence[str],
-    outputs: Sequence[str],
+    width: Sequence[int], links: Sequence[Link], inputs: Sequence[str], outputs: Sequence[str]
 ) -> Figure:
     """Return a figure of a network with its inputs below and its outputs above.
 

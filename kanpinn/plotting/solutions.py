@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from kanpinn._support.errors import InputError, one_of
 from kanpinn.accuracy import Invariant
 from kanpinn.accuracy.errors import Errors, Estimate
+from kanpinn.plotting import style
 from kanpinn.plotting.card import (
     SMALL,
     Card,
@@ -38,20 +39,7 @@ from kanpinn.plotting.fields import (
     streamlines_figure,
 )
 from kanpinn.plotting.history import history_figure
-from kanpinn.plotting.style import (
-    BLUE,
-    GREY,
-    STYLE,
-    VERMILLION,
-    Given,
-    cut_title,
-    new_figure,
-    panels,
-    returned,
-    style_of,
-    symbol,
-    tidy,
-)
+from kanpinn.plotting.style import STYLE
 from kanpinn.solvers.grid_fields import GridFields, fields_at_points, on_grid, plane_of
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import UNKNOWN
@@ -65,12 +53,12 @@ def unknown_figures(solution: Solution, fields: GridFields) -> Iterator[tuple[st
     times their width. Over two coordinates, a coefficient without any finite bound has no figure.
     """
     if solution.problem.numbers:
-        figure = new_figure(8.4, 2.8 * len(solution.estimated))
+        figure = style.new_figure(8.4, 2.8 * len(solution.estimated))
         rows = figure.subplots(len(solution.estimated), 2, squeeze=False)
         for (whole, near), (name, value) in zip(rows, solution.estimated.items(), strict=True):
             plot_unknown(whole, solution, name)
             title = f"{name.replace('_', ' ')} = {value}"
-            whole.set_title(title, fontsize=8, color=GREY, loc="left")
+            whole.set_title(title, fontsize=8, color=style.GREY, loc="left")
             width = value.high - value.low
             if value.is_identified and width:
                 plot_unknown(near, solution, name, (value.low - width, value.high + width))
@@ -100,21 +88,23 @@ def plot_unknown(
     """
     value, history = solution.estimated[name], solution.history
     if value.is_identified:
-        ax.axhspan(value.low, value.high, color=BLUE, alpha=0.2, linewidth=0, label="95% interval")
+        ax.axhspan(
+            value.low, value.high, color=style.BLUE, alpha=0.2, linewidth=0, label="95% interval"
+        )
     if value.exact is not None:
         label = f"exact {value.exact:.6g}"
         if limits is not None and not limits[0] <= value.exact <= limits[1]:
             label += " (outside)"
-        ax.axhline(value.exact, color=VERMILLION, linestyle="--", linewidth=1.0, label=label)
+        ax.axhline(value.exact, color=style.VERMILLION, linestyle="--", linewidth=1.0, label=label)
     values = history.column(UNKNOWN + name)
-    ax.plot(history.column("step"), values, "o-", color=BLUE, markersize=3, linewidth=1.2)
+    ax.plot(history.column("step"), values, "o-", color=style.BLUE, markersize=3, linewidth=1.2)
     if limits is not None:
         ax.set_ylim(*limits)
     ax.set(xlabel="steps", ylabel=name.replace("_", " "))
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     if ax.get_legend_handles_labels()[0]:
         ax.legend(frameon=False, fontsize=8)
-    return tidy(ax)
+    return style.tidy(ax)
 
 
 def band_figure(fields: GridFields, name: str) -> Figure | None:
@@ -132,7 +122,7 @@ def band_figure(fields: GridFields, name: str) -> Figure | None:
         The figure; None over two coordinates if no half-width is finite.
     """
     if len(fields.axes) == 1:
-        figure = new_figure(4.6, 3.2)
+        figure = style.new_figure(4.6, 3.2)
         plot_band(figure.subplots(), fields, name)
         return figure
     low, high = fields.ends(name)
@@ -142,9 +132,9 @@ def band_figure(fields: GridFields, name: str) -> Figure | None:
     if not known.any():
         return None
     error = fields.of(name).get("error")
-    figure = new_figure(4.4 if error is None else 8.8, 3.6)
+    figure = style.new_figure(4.4 if error is None else 8.8, 3.6)
     first, *more = figure.subplots(1, 1 if error is None else 2, squeeze=False)[0]
-    title, sheet = f"half-width of the 95% interval of ${symbol(name)}$", Sheet(fields.axes)
+    title, sheet = f"half-width of the 95% interval of ${style.symbol(name)}$", Sheet(fields.axes)
     top = float(numpy.nanmax(half)) or 1.0
     plot_values(first, sheet, half, (0.0, top), title, diverging=False)
     if error is not None:
@@ -162,15 +152,15 @@ def plot_band(ax: Axes, fields: GridFields, name: str) -> Axes:
     ((coordinate, x),) = fields.axes.items()
     (low, high), values = fields.ends(name), fields.of(name)
     if (known := numpy.isfinite(low) & numpy.isfinite(high)).any():
-        band = ax.fill_between(x, low, high, where=known.tolist(), color=BLUE, alpha=0.2)
+        band = ax.fill_between(x, low, high, where=known.tolist(), color=style.BLUE, alpha=0.2)
         band.set(linewidth=0, label="95% interval")
-    ax.plot(x, values["solution"], color=BLUE, linewidth=1.4, label="estimate")
+    ax.plot(x, values["solution"], color=style.BLUE, linewidth=1.4, label="estimate")
     if "exact" in values:
-        ax.plot(x, values["exact"], "--", color=VERMILLION, linewidth=1.0, label="exact")
-    ax.set_xlabel(f"${symbol(coordinate)}$")
-    ax.set_ylabel(f"${symbol(name)}$")
+        ax.plot(x, values["exact"], "--", color=style.VERMILLION, linewidth=1.0, label="exact")
+    ax.set_xlabel(f"${style.symbol(coordinate)}$")
+    ax.set_ylabel(f"${style.symbol(name)}$")
     ax.legend(frameon=False, fontsize=8)
-    return tidy(ax)
+    return style.tidy(ax)
 
 
 def drifts_figure(invariants: Mapping[str, Invariant], time: str) -> Figure:
@@ -183,17 +173,17 @@ def drifts_figure(invariants: Mapping[str, Invariant], time: str) -> Figure:
         time: the name of the time coordinate.
     """
     least = 1e-17
-    figure = new_figure(5.0, 3.2)
+    figure = style.new_figure(5.0, 3.2)
     ax = figure.subplots()
     for number, (name, invariant) in enumerate(invariants.items()):
         changes = abs(invariant.drifts[1:]) / (invariant.size or 1.0)
-        look = style_of(number) | ({"marker": None} if len(changes) > 30 else {})
+        look = style.style_of(number) | ({"marker": None} if len(changes) > 30 else {})
         look |= {"markersize": STYLE.marker, "linewidth": 1.2, "label": name}
         ax.plot(invariant.times[1:], numpy.maximum(changes, least), **look)
     ax.set(yscale="log", xlabel=f"${time}$", ylabel="relative drift")
     ax.legend(frameon=False, fontsize=STYLE.letter)
     ax.grid(axis="y", linewidth=0.4, color="#dddddd")
-    tidy(ax)
+    style.tidy(ax)
     return figure
 
 
@@ -229,7 +219,7 @@ def figures(solution: Solution, fields: GridFields | None = None) -> Iterator[tu
         if domain.dim > 1:
             count, nodes = (6, 1001) if domain.dim == 2 else (4, 97)
             low, high = (float(corner[-1]) for corner in domain.bounds)
-            figure = new_figure(1, 1)
+            figure = style.new_figure(1, 1)
             plot(solution, time=numpy.linspace(low, high, count), nodes=nodes, ax=figure)
             yield "snapshots", figure
         yield from evolution_figures(solution)
@@ -250,7 +240,7 @@ def plot(
     time: float | int | Sequence[float | int] | numpy.ndarray | None = None,
     error: bool = False,
     nodes: int | None = None,
-    ax: Given | Figure = None,
+    ax: style.Given | Figure = None,
 ) -> Any:
     """Draw a solution; the arguments are those of `Solution.plot`."""
     domain, names = solution.problem.domain, solution.fields
@@ -273,15 +263,15 @@ def plot(
             "problem has neither"
         )
     if first.dim == 1:
-        axes = panels(ax, len(names), 3, (4.6, 3.2))
+        axes = style.panels(ax, len(names), 3, (4.6, 3.2))
         for panel, name in zip(axes, names, strict=True):
             _draw_lines(panel, solution, shown, name, first, error)
-        return returned(axes)
+        return style.returned(axes)
     size, columns = Sheet.of(domain, shown[0]).size(), len(shown) if len(shown) > 1 else 3
-    axes = panels(ax, len(names) * len(shown), columns, size).reshape(len(names), len(shown))
+    axes = style.panels(ax, len(names) * len(shown), columns, size).reshape(len(names), len(shown))
     for row, name in zip(axes, names, strict=True):
         plot_maps(row, solution, shown, name, [_where(fields) for fields in shown], error)
-    return returned(axes)
+    return style.returned(axes)
 
 
 def _sample(solution: Solution, place: Place, nodes: int | None, error: bool) -> GridFields:
@@ -306,7 +296,7 @@ def _draw_lines(
     ax: Axes, solution: Solution, shown: Sequence[GridFields], name: str, place: Place, error: bool
 ) -> None:
     """Draw one field over one coordinate or along a cut: at one place, or at several times."""
-    fields, label = shown[0], f"${symbol(name)}$"
+    fields, label = shown[0], f"${style.symbol(name)}$"
     ((coordinate, x),) = fields.axes.items()
     values, time = fields.of(name), solution.problem.domain.time_name
     if len(shown) > 1 and time is not None:
@@ -326,7 +316,7 @@ def _draw_lines(
 
 def _where(fields: GridFields) -> str:
     """Return the values of the fixed coordinates, such as "at t = 0.5"; "" if there are none."""
-    return cut_title(fields.fixed).removeprefix("cut ") if fields.fixed else ""
+    return style.cut_title(fields.fixed).removeprefix("cut ") if fields.fixed else ""
 
 
 def card(shown: Solution | Errors | Estimate) -> Card:

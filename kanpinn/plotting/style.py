@@ -27,11 +27,7 @@ ORANGE, PURPLE, SKY, BLACK = "#E69F00", "#CC79A7", "#56B4E9", "#000000"
 PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, BLACK, ORANGE, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d")
 # PDF files embed their fonts. SVG files draw text as paths, and have reproducible ids.
-VECTOR: dict[Any, Any] = {
-    "pdf.fonttype": 42,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "kanpinn",
-}
+VECTOR: dict[Any, Any] = {"pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": "kanpinn"}
 UNDATED = {  # without a date the same figure gives the same file
     "pdf": {"CreationDate": None},
     "svg": {"Date": None, "Creator": None, "Format": None, "Type": None},

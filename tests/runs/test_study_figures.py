@@ -14,8 +14,7 @@ from matplotlib.transforms import Bbox
 
 from kanpinn._support.errors import InputError
 from kanpinn.plotting import ErrorCurve, plot_curves, plot_spreads
-from kanpinn.plotting.convergence import style_of
-from kanpinn.plotting.style import number_text
+from kanpinn.plotting.style import number_text, style_of
 from kanpinn.runs.report.pictures import curves, draw_study, figure_of, pictures
 from kanpinn.runs.study.table import dimensions, names_of, sizes_of
 

@@ -39,12 +39,7 @@ from kanpinn.solvers.discretization import (
     input_counts,
     inputs_of,
 )
-from kanpinn.solvers.eigen import (
-    Eigensolution,
-    default_eigen_network,
-    discretize_eigen,
-    eigen,
-)
+from kanpinn.solvers.eigen import Eigensolution, default_eigen_network, discretize_eigen, eigen
 from kanpinn.solvers.eigen.eigen import cell_settings
 from kanpinn.solvers.error_estimate import with_estimate
 from kanpinn.solvers.fit import Fitted, check_columns, fit

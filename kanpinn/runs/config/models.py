@@ -18,16 +18,8 @@ from pathlib import Path
 from types import GenericAlias, MappingProxyType, ModuleType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 
+import pydantic
 import torch
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    TypeAdapter,
-    ValidationError,
-    create_model,
-)
 from pydantic.annotated_handlers import GetCoreSchemaHandler
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
@@ -219,7 +211,7 @@ def offered(base: type, *rooms: ModuleType) -> dict[str, type]:
 ARGUMENT = "arg_"  # prefix of the fields for arguments, which then never shadow pydantic's names
 
 
-class TomlTable(BaseModel):
+class TomlTable(pydantic.BaseModel):
     """A table of a file; its keys are the fields of the model.
 
     Nothing is converted except integers to floats, and an unknown key is refused.
@@ -230,7 +222,7 @@ class TomlTable(BaseModel):
     """
 
     # Each model is built when it is first used: a solve needs few of them.
-    model_config = ConfigDict(
+    model_config = pydantic.ConfigDict(
         allow_inf_nan=False,
         arbitrary_types_allowed=True,
         defer_build=True,
@@ -284,12 +276,7 @@ class TomlTable(BaseModel):
         return found | {**(self.model_extra or {}), **(made or {})}
 
     def build(
-        self,
-        path: str,
-        directory: Path,
-        *,
-        made: Mapping[str, Any] | None = None,
-        **defaults: Any,
+        self, path: str, directory: Path, *, made: Mapping[str, Any] | None = None, **defaults: Any
     ) -> Any:
         """Call `about` with the arguments that the table gives, and return the result.
 
@@ -333,7 +320,7 @@ class TomlTable(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(
-        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+        cls, core: CoreSchema, handler: pydantic.GetJsonSchemaHandler
     ) -> dict[str, Any]:
         """Return the JSON schema, with descriptions of keys from the docstring of the class."""
         schema = handler(core)
@@ -381,11 +368,11 @@ def table_of(
     if further:  # the function takes any keyword, so the table takes any key
         base = type(base.__name__, (base,), further | {"__module__": __name__}, extra="allow")
     arguments = {
-        f"{ARGUMENT}{key}": (hint, Field(default, alias=key.removesuffix("_")))
+        f"{ARGUMENT}{key}": (hint, pydantic.Field(default, alias=key.removesuffix("_")))
         for key, (hint, default) in fields.items()
         if not {key, f"{ARGUMENT}{key}"} & {*more, *base.model_fields}
     }
-    table: Any = create_model(name, __base__=base, **(more | arguments))
+    table: Any = pydantic.create_model(name, __base__=base, **(more | arguments))
     table.about = target
     return cast(type[TomlTable], table)
 
@@ -504,7 +491,7 @@ def read_table(model: type[T], data: Any, path: str = "") -> T:
         raise InputError("\n".join(lines)) from None
     try:
         return model.model_validate_json(text)
-    except ValidationError as error:
+    except pydantic.ValidationError as error:
         faults = error.errors(include_url=False)
         lines = [_told(model, one["type"], one["loc"], data, path) for one in faults[:most]]
         lines += [f"there are {len(faults) - most} faults more"] if len(faults) > most else []
@@ -580,7 +567,7 @@ def _told(
             inner = hint if table_class or isinstance(hint, Variants) else None
             waiting += reversed(typing.get_args(hint))
         kinds: Any = Annotated[(field.annotation, *field.metadata, "")]
-        schema = TypeAdapter(kinds).json_schema()
+        schema = pydantic.TypeAdapter(kinds).json_schema()
         if kind == "missing" and not rest:
             what = field.title or describe(schema)
             if inner is not None:

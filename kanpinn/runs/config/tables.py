@@ -27,20 +27,7 @@ from kanpinn.pde import equations
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, stated
 from kanpinn.pde.equations import Equation
 from kanpinn.pde.problem import EigenProblem, Problem
-from kanpinn.runs.config.models import (
-    ARGUMENT,
-    OWN,
-    FixedTable,
-    TomlTable,
-    Variants,
-    blaming,
-    load_class,
-    naming,
-    offered,
-    read_table,
-    table_of,
-    tables_of,
-)
+from kanpinn.runs.config import models
 from kanpinn.solvers.auto import Choice
 from kanpinn.spaces.cell_windows import CellWindows
 from kanpinn.spaces.cells.cells import Cells
@@ -170,7 +157,7 @@ def mesh(file: str, name: str = "boundary", arcs: bool = True) -> Domain:
     return geometry.Mesh(file, name=name, arcs=arcs)
 
 
-class ShapeTable(TomlTable):
+class ShapeTable(models.TomlTable):
     """The arguments of a shape; with the key `time`, it becomes a domain of space and time."""
 
     time: Annotated[
@@ -208,7 +195,7 @@ class ShapeFileTable(ShapeTable):
         return self.call(path, self.arguments({"file": str(directory / self.arg_file)}))
 
 
-DOMAINS = Variants({}, example=' such as { type = "box", x = [0, 1], y = [0, 1] }')
+DOMAINS = models.Variants({}, example=' such as { type = "box", x = [0, 1], y = [0, 1] }')
 
 
 class CombinationTable(ShapeTable):
@@ -229,7 +216,7 @@ class CombinationTable(ShapeTable):
 
     def space(self, path: str, directory: Path) -> Domain:
         domains = [one.build(f"{path}.of[{i}]", directory) for i, one in enumerate(self.of)]
-        with naming(path, (), f"{path}: "):
+        with models.naming(path, (), f"{path}: "):
             return functools.reduce(self.operators[self.type], domains)
 
 
@@ -240,16 +227,16 @@ SHAPES: dict[str, Callable[..., Domain]] = {"interval": interval} | {
     )
 }
 DOMAINS.tables.update(
-    tables_of(SHAPES, "domain", ShapeTable)
-    | tables_of({"surface": surface, "mesh": mesh}, "domain", ShapeFileTable)
+    models.tables_of(SHAPES, "domain", ShapeTable)
+    | models.tables_of({"surface": surface, "mesh": mesh}, "domain", ShapeFileTable)
     | dict.fromkeys(CombinationTable.operators, CombinationTable)
 )
 
 
-EQUATIONS = offered(Equation, equations)
+EQUATIONS = models.offered(Equation, equations)
 
 
-class ProblemTable(TomlTable):
+class ProblemTable(models.TomlTable):
     """A table that defines a problem."""
 
     @property
@@ -258,7 +245,7 @@ class ProblemTable(TomlTable):
         """The class or the equation, as the file names it."""
 
 
-class ClassTable(ProblemTable, FixedTable):
+class ClassTable(ProblemTable, models.FixedTable):
     """A problem's class and the arguments of its constructor."""
 
     class_: Annotated[
@@ -269,8 +256,7 @@ class ClassTable(ProblemTable, FixedTable):
         ),
     ]
     parameters: Annotated[
-        dict[str, Any],
-        Field(default={}, description="The arguments of its constructor."),
+        dict[str, Any], Field(default={}, description="The arguments of its constructor.")
     ]
 
     base: ClassVar[type] = Problem
@@ -285,10 +271,12 @@ class ClassTable(ProblemTable, FixedTable):
 
     def build(self, path: str, directory: Path, **defaults: Any) -> Any:
         """Return an instance of the class, a subclass of `base`."""
-        found = load_class(self.class_, self.base, directory, f"{path}.class", self.elsewhere)
+        found = models.load_class(
+            self.class_, self.base, directory, f"{path}.class", self.elsewhere
+        )
         at = f"{path}.parameters"
-        table = read_table(table_of(found, found.__name__), self.parameters, at)
-        with blaming(found.__name__, found):
+        table = models.read_table(models.table_of(found, found.__name__), self.parameters, at)
+        with models.blaming(found.__name__, found):
             return stated(table.build(at, directory))
 
 
@@ -323,12 +311,12 @@ class EquationTable(ProblemTable):
     def build(self, path: str, directory: Path, **defaults: Any) -> Problem:
         domain = self.domain.build(f"{path}.domain", directory)
         problem: Problem = super().build(path, directory, made={"domain": domain})
-        with naming(path, (), f"{path}."):
+        with models.naming(path, (), f"{path}."):
             return stated(problem)
 
 
-PROBLEMS = Variants(
-    {"class": ClassTable} | tables_of(EQUATIONS, "equation", EquationTable, "equation"),
+PROBLEMS = models.Variants(
+    {"class": ClassTable} | models.tables_of(EQUATIONS, "equation", EquationTable, "equation"),
     {"class": "a class", "equation": "an equation"},
     ' such as "poisson"',
     ' with class = "..." or equation = "...", or [data] for a fit',
@@ -337,11 +325,11 @@ PROBLEMS = Variants(
 
 # Networks, optimizers and references
 
-NETWORKS = offered(Network, networks, spaces)
-OPTIMIZERS = offered(Method, optimizers, tasks)
+NETWORKS = models.offered(Network, networks, spaces)
+OPTIMIZERS = models.offered(Method, optimizers, tasks)
 
 
-class Named(TomlTable):
+class Named(models.TomlTable):
     """A table whose key `type` names a class, and whose other keys are the class's arguments.
 
     Attributes:
@@ -377,28 +365,28 @@ class OwnTable(Named):
         str, Field(pattern=":", description='"file.py:Class" or "package.module:Class".')
     ]
     base: ClassVar[Any]
-    arguments: ClassVar[Any] = TomlTable
+    arguments: ClassVar[Any] = models.TomlTable
 
     @classmethod
     def described(cls, name: str, directory: Path, path: str) -> Any:
-        found = load_class(name, cls.base, directory, f"{path}.type")
-        return table_of(found, found.__name__, cls.arguments)
+        found = models.load_class(name, cls.base, directory, f"{path}.type")
+        return models.table_of(found, found.__name__, cls.arguments)
 
     def build(self, path: str, directory: Path, **defaults: Any) -> Any:
         table = self.described(self.type, directory, path)
-        return read_table(table, self.model_extra, path).build(path, directory, **defaults)
+        return models.read_table(table, self.model_extra, path).build(path, directory, **defaults)
 
 
 # Networks
 
 
-class NetworkTable(TomlTable):
+class NetworkTable(models.TomlTable):
     """The arguments of a network."""
 
     @property
     def known_width(self) -> list[int] | None:
         """The inputs, units and outputs, None where the table does not say."""
-        width = getattr(self, f"{ARGUMENT}width", None) or ()
+        width = getattr(self, f"{models.ARGUMENT}width", None) or ()
         return list(width) if len(width) > 1 else None
 
     def build(
@@ -412,9 +400,9 @@ class NetworkTable(TomlTable):
     ) -> Any:
         """As for all tables; sizes: inputs and outputs of a network whose width is left out."""
         arguments = self.arguments(made, **defaults)
-        keys = type(self).model_fields.keys()
-        hidden = getattr(self, f"{ARGUMENT}hidden", ())
-        if sizes and hidden is not None and f"{ARGUMENT}width" in keys - self.model_fields_set:
+        keys, width = type(self).model_fields.keys(), f"{models.ARGUMENT}width"
+        hidden = getattr(self, f"{models.ARGUMENT}hidden", ())
+        if sizes and hidden is not None and width in keys - self.model_fields_set:
             arguments["width"] = [sizes[0], *hidden, sizes[1]]
             arguments.pop("hidden", None)
         check_network(self.about, arguments, path)
@@ -428,7 +416,7 @@ class OwnNetwork(OwnTable):
 
 
 ALONE = {name: found for name, found in NETWORKS.items() if found is not Beside}
-PARTS = Variants({**tables_of(ALONE, "part", NetworkTable), OWN: OwnNetwork})
+PARTS = models.Variants({**models.tables_of(ALONE, "part", NetworkTable), models.OWN: OwnNetwork})
 
 
 class BesideTable(Named):
@@ -498,14 +486,14 @@ class AutoNetwork(AutoTable, WithBoundary):
 
 
 SIGN = ' with type = "..."'
-FIT_NETWORKS = Variants(PARTS.tables | {"beside": BesideTable}, example=SIGN)
-IN_CELLS = table_of(Cells, "network_cells", ProblemCells, type=(Literal["cells"], ...))
-EIGEN_NETWORKS = Variants(
-    tables_of(ALONE, "network", ProblemNetwork)
-    | {"cells": IN_CELLS, OWN: OwnProblemNetwork, "beside": ProblemBeside},
+FIT_NETWORKS = models.Variants(PARTS.tables | {"beside": BesideTable}, example=SIGN)
+IN_CELLS = models.table_of(Cells, "network_cells", ProblemCells, type=(Literal["cells"], ...))
+EIGEN_NETWORKS = models.Variants(
+    models.tables_of(ALONE, "network", ProblemNetwork)
+    | {"cells": IN_CELLS, models.OWN: OwnProblemNetwork, "beside": ProblemBeside},
     example=SIGN,
 )
-SOLVE_NETWORKS = Variants(EIGEN_NETWORKS.tables | {"auto": AutoNetwork}, example=SIGN)
+SOLVE_NETWORKS = models.Variants(EIGEN_NETWORKS.tables | {"auto": AutoNetwork}, example=SIGN)
 
 # Optimizers
 
@@ -516,13 +504,15 @@ class OwnOptimizer(OwnTable):
     base = Method
 
 
-FIT_STAGES = Variants({**tables_of(OPTIMIZERS, "optimizer", TomlTable), OWN: OwnOptimizer})
-SOLVE_STAGES = Variants(FIT_STAGES.tables | {"auto": AutoTable})
+FIT_STAGES = models.Variants(
+    {**models.tables_of(OPTIMIZERS, "optimizer", models.TomlTable), models.OWN: OwnOptimizer}
+)
+SOLVE_STAGES = models.Variants(FIT_STAGES.tables | {"auto": AutoTable})
 
 # References
 
 
-class ReferenceFile(TomlTable):
+class ReferenceFile(models.TomlTable):
     """The arguments of a reference from a file, whose path is relative to the settings' folder."""
 
     arg_path: Annotated[str, Field(alias="path")]
@@ -537,10 +527,10 @@ class OwnReference(OwnTable):
     base = Recipe
 
 
-REFERENCES = Variants(
-    tables_of({"fem": FEM}, "reference", TomlTable)
-    | tables_of({"file": DataFile}, "reference", ReferenceFile)
-    | {OWN: OwnReference}
+REFERENCES = models.Variants(
+    models.tables_of({"fem": FEM}, "reference", models.TomlTable)
+    | models.tables_of({"file": DataFile}, "reference", ReferenceFile)
+    | {models.OWN: OwnReference}
 )
 
 # Tables of a choice
@@ -555,11 +545,7 @@ def chosen_sections(choice: Choice, boundary: str) -> dict[str, Any]:
     """
     names = {found: name for name, found in {**NETWORKS, **OPTIMIZERS}.items()}
     return {
-        "network": {
-            "type": names[choice.kind],
-            **choice.arguments,
-            "boundary": boundary,
-        },
+        "network": {"type": names[choice.kind], **choice.arguments, "boundary": boundary},
         "points": _given(choice.points),
         "loss": {"form": choice.loss.form, "balance": choice.loss.balance},
         "optimizer": [{"type": names[type(o)], **_given(o)} for o in choice.optimizers],

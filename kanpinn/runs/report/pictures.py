@@ -138,10 +138,7 @@ NAMES = {
     "test_cross_entropy": "test cross entropy",
     "validation_cross_entropy": "validation cross entropy",
 }
-TITLES = NAMES | {
-    "l2_relative": "relative $L^2$ error",
-    "h1_relative": "relative $H^1$ error",
-}
+TITLES = NAMES | {"l2_relative": "relative $L^2$ error", "h1_relative": "relative $H^1$ error"}
 AXES = {  # labels of keys and columns on the x axis; {}: which component of a list varies
     "network.grid": "grid {} (intervals)",
     "points.interior": "interior collocation points",

@@ -30,13 +30,7 @@ from kanpinn._support.files import (
 from kanpinn.runs.config import Config, Result, chosen_sections
 from kanpinn.runs.results.checkpoint import NAME as CHECKPOINT
 from kanpinn.runs.results.checkpoint import ended_state, read_checkpoint, write_checkpoint
-from kanpinn.runs.results.contents import (
-    Contents,
-    EigenContents,
-    FitContents,
-    SolveContents,
-    typed,
-)
+from kanpinn.runs.results.contents import Contents, EigenContents, FitContents, SolveContents, typed
 from kanpinn.runs.results.hdf5 import read_state, write_vtkhdf
 from kanpinn.runs.results.record import (
     PARTIAL,

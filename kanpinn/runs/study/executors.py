@@ -247,9 +247,7 @@ def _start(system: str, workers: int, options: Mapping[str, Any]) -> "Client":
     dask, distributed = needed("dask"), needed("distributed")
     with dask.config.set(OWN_SCHEDULER):
         cluster = _cluster_class(system)(
-            silence_logs=logging.CRITICAL,
-            scheduler_options={"dashboard_address": ":0"},
-            **options,
+            silence_logs=logging.CRITICAL, scheduler_options={"dashboard_address": ":0"}, **options
         )
     jobs = -(-workers // options["cores"])
     for _ in range(jobs):  # not scale(), which does not report the error text of sbatch

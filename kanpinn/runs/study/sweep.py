@@ -14,14 +14,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    CancelledError,
-    Executor,
-    Future,
-    wait,
-)
+from concurrent import futures
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -85,10 +78,7 @@ class Entry:
 
 
 def plan(
-    base: Base,
-    over: Mapping[str, Values],
-    zipped: Mapping[str, Values],
-    directory: Path,
+    base: Base, over: Mapping[str, Values], zipped: Mapping[str, Values], directory: Path
 ) -> tuple[list[Entry], str]:
     """Return the runs of a study in order, and the hash that its folder is named by.
 
@@ -434,13 +424,13 @@ class Sweep:
         self.found = len(entries) - len(self.tasks)
         self.done = set(range(len(entries))) - set(self.tasks)
         self.started, self._pace = time.monotonic(), Pace(self.pause, self.share)
-        self._pending: dict[Future, int] = {}
+        self._pending: dict[futures.Future, int] = {}
         self._lost = dict.fromkeys(self.tasks, 0)  # by task: how many workers have died with it
         self._said: set[str] = set()
         self._disk_full = False
         self.write()
 
-    def run(self, executor: Executor | None) -> None:
+    def run(self, executor: futures.Executor | None) -> None:
         """Submit all tasks to the executor and collect their outcomes in the rows.
 
         Args:
@@ -455,7 +445,9 @@ class Sweep:
                 self._submit(executor, index)
             while self._pending:
                 self._observe(executor)
-                ready, _ = wait(self._pending, timeout=self.pause, return_when=FIRST_COMPLETED)
+                ready, _ = futures.wait(
+                    self._pending, timeout=self.pause, return_when=futures.FIRST_COMPLETED
+                )
                 for future in sorted(ready, key=self._pending.__getitem__):
                     self._collect(future, executor)
                 if self._disk_full:
@@ -470,19 +462,19 @@ class Sweep:
                 self.write()
             raise
 
-    def _submit(self, executor: Executor | None, index: int) -> None:
+    def _submit(self, executor: futures.Executor | None, index: int) -> None:
         assert executor is not None
         try:
             self._pending[executor.submit(execute, self.tasks[index])] = index
         except RuntimeError as error:  # it has been shut down, or broke with its worker
             raise InputError(f"the executor accepts no runs ({error}): {self._kept()}") from error
 
-    def _collect(self, future: Future, executor: Executor | None) -> None:
+    def _collect(self, future: futures.Future, executor: futures.Executor | None) -> None:
         """Store the outcome of a run, or submit the run again if its worker has died."""
         index = self._pending.pop(future)
         try:
             outcome = future.result()
-        except CancelledError as gone:
+        except futures.CancelledError as gone:
             what = "the executor has been shut down, or its scheduler has ended"
             raise InputError(f"{what}: {self._kept()}") from gone
         except KanpinnError:
@@ -493,7 +485,7 @@ class Sweep:
                 raise InputError(text) from error
             reason = message(error)
             killed = type(error).__name__ == "KilledWorker"  # by dask, also of what only waited
-            if killed or isinstance(error, BrokenExecutor):
+            if killed or isinstance(error, futures.BrokenExecutor):
                 partial = self.folder / RUNS / f"{self.tasks[index].run}{PARTIAL}"
                 begun = not killed or partial.exists()
                 self._lost[index] += 1
@@ -540,7 +532,7 @@ class Sweep:
         """
         self.rows[index] |= {k: v for k, v in columns.items() if k not in self.varied}
 
-    def _observe(self, executor: Executor | None) -> None:
+    def _observe(self, executor: futures.Executor | None) -> None:
         running = getattr(executor, "running", None)  # of dask, whose futures do not tell
         busy = running() if running else sum(future.running() for future in self._pending)
         seconds, errors = time.monotonic() - self.started, ERRORS[self.kind]
@@ -617,7 +609,7 @@ def sweep(
     name: str | None = None,
     output: str | os.PathLike[str] = "results",
     directory: str | os.PathLike[str] = ".",
-    executor: Executor | None = None,
+    executor: futures.Executor | None = None,
     workers: int | None = None,
     observers: Sequence[StudyObserver] = (),
 ) -> Study:
