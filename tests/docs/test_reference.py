@@ -11,7 +11,8 @@ sys.path.append(str(Path(__file__).parents[2] / "docs" / "_extensions"))
 from reference_parts import commands, docstrings, groups, names, toml_tables
 
 from kanpinn.cli import app
-from kanpinn.runs.config.tables import DOMAINS, FIT_STAGES, OWN, SOLVE_NETWORKS
+from kanpinn.runs.config.models import OWN
+from kanpinn.runs.config.tables import DOMAINS, FIT_STAGES, SOLVE_NETWORKS
 
 PAGES = dict(toml_tables.pages())
 
