@@ -7,41 +7,18 @@ import torch
 from scipy.stats import qmc
 
 import kanpinn as kp
-from kanpinn._support.errors import InputError
 from kanpinn.geometry import Box
 from kanpinn.geometry.points import Batch, Points
-from kanpinn.geometry.sampling import FIXED, SAMPLERS, Collocation, SampleTree, sample
+from kanpinn.geometry.sampling import FIXED, SAMPLERS, SampleTree, sample
 
 SQUARE = Box(x=(-1, 1), y=(0, 2))
 UNIT = Box(x=(0, 1), y=(0, 1))
-REGIONS = [
-    Box(x=(2, 3)),
-    SQUARE,
-    SQUARE.boundary,
-    SQUARE.boundary["y_max"],
-    SQUARE.boundary.pieces[0],
-    Box(**{f"x{i}": (0, i + 1) for i in range(5)}),
-    Box(**{f"x{i}": (0, i + 1) for i in range(5)}).boundary,
-]
 every_sampler = pytest.mark.parametrize("sampler", SAMPLERS)
 random_samplers = pytest.mark.parametrize("sampler", [s for s in SAMPLERS if s not in FIXED])
 
 
 def generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-@every_sampler
-@pytest.mark.parametrize("region", REGIONS)
-def test_points_lie_in_the_region(region, sampler):
-    points = sample(region, 32, sampler, generator(0))
-    box = next(b for b in REGIONS if isinstance(b, Box) and b.names == points.names)
-    assert points.coords.dtype == torch.float64
-    assert box.contains(points.coords).all()
-    assert len(points) == 32 or (sampler in FIXED and len(points) > 32)
-    if points.normals is not None:
-        # Points of a boundary carry normals, along which the least step leaves the box.
-        assert not box.contains(points.coords + 1e-9 * points.normals).any()
 
 
 @random_samplers
@@ -138,33 +115,6 @@ def test_every_piece_gets_a_point_and_the_total_is_kept(length, n):
 def test_end_points_of_an_interval_come_once(sampler):
     points = sample(Box(x=(-1, 1)).boundary, 10, sampler, generator(0))
     assert points.x.tolist() == [[-1.0], [1.0]]
-
-
-def test_bad_requests_are_refused():
-    with pytest.raises(InputError, match=r"sampler must be one of uniform, .* got 'sobel'"):
-        sample(SQUARE, 10, "sobel")
-    with pytest.raises(InputError, match="n must be an integer of at least 1, got 0"):
-        sample(SQUARE, 0)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"interior": 0}, "interior must be an integer of at least 1, got 0"),
-        ({"boundary": -4}, "boundary must be an integer of at least 1, got -4"),
-        ({"boundary": True}, "boundary must be an integer of at least 1, got True"),
-        ({"resample": -1}, "resample must be an integer of at least 0, got -1"),
-        ({"sampler": "Gauss"}, "sampler must be one of .* got 'Gauss'"),
-        ({"sampler": "grid", "resample": 5}, "resample must be 0 for the sampler 'grid'.* got 5"),
-    ],
-)
-def test_bad_collocation_is_refused(settings, message):
-    with pytest.raises(InputError, match=message):
-        Collocation(**{"interior": 100, "boundary": 40, **settings})
-
-
-def test_collocation_may_resample_random_points():
-    assert Collocation(interior=100, boundary=40, sampler="sobol", resample=10).resample == 10
 
 
 # --- Stratified sampling on a tree of boxes: means, their standard errors, refinement at peaks

@@ -1,94 +1,24 @@
 """Balls, space × time, combinations and surfaces of triangles against formulas by hand."""
 
-import copy
 import functools
 import itertools
 import math
 import operator
-import pickle
 
 import hypothesis
 import hypothesis.strategies as st
 import pytest
 import torch
 import trimesh
+from domains import ALL, BALL, BRICK, CUT, FICHERA, OTHER, cube, flux_defect, surface
 from scipy.special import betainc
 
 from kanpinn._support.errors import InputError
-from kanpinn.geometry import Ball, Box, Domain, Surface
+from kanpinn.geometry import Ball, Box, Surface
 from kanpinn.geometry.combination import combine
 from kanpinn.geometry.rules import sobol
-from kanpinn.geometry.sampling import SAMPLERS, sample
+from kanpinn.geometry.sampling import sample
 
-
-def cube(low, high):
-    return Box(x=(low, high), y=(low, high), z=(low, high))
-
-
-def surface(mesh, **options):
-    return Surface(mesh.vertices, mesh.faces, **options)
-
-
-UNIT = Ball((0, 0, 0), 1)
-OTHER = Ball((0.3, 0.8, 0.4), 0.7, name="other")
-FICHERA = cube(-1, 1) - cube(0, 1)
-CUT = cube(-1, 1) - Ball((0.9, 0, 0), 0.6, name="hole")
-BRICK = surface(trimesh.creation.box((1, 2, 3)), sharp=30)
-ICOSPHERE = surface(trimesh.creation.icosphere(2))
-TORUS = surface(trimesh.creation.torus(1, 0.3, major_sections=24, minor_sections=12))
-
-GAUSS = {
-    "ball": Ball((0.1, -0.2, 0.3), 0.7),
-    "ball in 4-D": Ball((0.1, 0, 0, 0.3), 0.7),
-    "ball in 5-D": Ball((0.1, 0, 0, 0, 0.3), 1.2),
-    "fichera": FICHERA,
-    "touching boxes": cube(0, 1) | Box(x=(1, 2), y=(0, 1), z=(0, 0.5)),
-    "three boxes": (cube(0, 1) | cube(0.5, 2)) - Box(x=(0, 3), y=(0.2, 0.7), z=(0.1, 3)),
-    "boxes in 4-D": combine(
-        "difference",
-        Box(a=(0, 1), b=(0, 1), c=(0, 1), d=(0, 1)),
-        Box(a=(0.5, 2), b=(-1, 0.5), c=(0.2, 0.3), d=(-1, 2)),
-    ),
-    "brick of triangles": BRICK,
-    "interval": Box(t=(0.1, 0.7)),
-    "rectangle": Box(x=(-1, 1), y=(0, 3)),
-    "brick": Box(x=(0, 1), y=(-2, 2), z=(0.5, 0.75)),
-    "box in 5-D": Box(**{f"x{i}": (-i, 1) for i in range(5)}),
-    "box × time": Box(x=(-1, 1), y=(0, 1)).over(t=(1, 3)),
-    "ball × time": Ball((0, 0, 1), 0.5).over(t=(0, 2)),
-    "fichera × time": FICHERA.over(t=(0, 0.5)),
-}
-ROUND = {
-    "union of balls": UNIT | OTHER,
-    "difference of balls": UNIT - OTHER,
-    "lens": UNIT & OTHER,
-    "shell": UNIT - Ball((0, 0, 0), 0.4, name="hole"),
-    "eccentric shell": UNIT - Ball((0.1, 0.2, 0.3), 0.4, name="hole"),
-    "box without ball": cube(-1, 1) - Ball((0.2, 0.1, 0.6), 0.3, name="hole"),
-    "ball without box": UNIT - Box(x=(-0.3, 0.6), y=(-0.2, 0.2), z=(0, 0.5)),
-    "box cut by ball": CUT,
-    "ball cut by box": cube(-1, 1) & Ball((0.9, 0, 0), 0.6),
-    "half a ball": Box(x=(0, 2), y=(-2, 2), z=(-2, 2)) & UNIT,
-    "eighth of a ball": cube(0, 2) & UNIT,
-    "box or ball": cube(-1, 1) | Ball((0.9, 0, 0), 0.6),
-    "two holes": CUT - Ball((-0.5, 0, 0), 0.3, name="second"),
-    "dome": Ball((0.9, 0, 0), 0.6) - cube(-1, 1),
-    "three balls": (UNIT | OTHER) - Ball((0.5, -0.4, 0.6), 0.5, name="bite"),
-    "fichera and ball": FICHERA & Ball((0.2, -0.1, 0.1), 1.1),
-}
-TILTED = trimesh.creation.box((2, 2, 2))
-TILTED.apply_transform(trimesh.transformations.rotation_matrix(0.7, (1, 2, 3)))
-SAMPLED = {
-    "ball in 4-D cut by a box": combine(
-        "difference",
-        Ball((0.1, 0, 0, 0.3), 0.7),
-        Box(x1=(0, 1), x2=(0, 1), x3=(-1, 1), x4=(0, 1)),
-    ),
-    "box or surface": cube(-0.6, 0.9) | surface(TILTED),
-    "surface without ball": surface(TILTED) - Ball((0.9, 0, 0), 0.6),
-}
-EXACT = GAUSS | ROUND
-ALL = EXACT | SAMPLED | {"icosphere": ICOSPHERE, "torus": TORUS, "cut × time": CUT.over(t=(0, 1))}
 LENS_1, LENS_2, SPACING = 1.0, 0.7, math.sqrt(0.3**2 + 0.8**2 + 0.4**2)
 LENS = (
     math.pi
@@ -99,74 +29,6 @@ LENS = (
 CAP = math.pi * 0.5**2 * (3 * 0.6 - 0.5) / 3  # of the hole of CUT, beyond x = 1
 
 
-def each(domains):
-    return pytest.mark.parametrize("domain", domains.values(), ids=domains.keys())
-
-
-def flux_defect(domain: Domain, nodes: int) -> tuple[float, float]:
-    """∮ F·n and ∫ div F - ∮ F·n for F_i = x_i² s, s = Σ_j x_j, whose divergence is 2 s² + |x|²."""
-    inside, volume = domain.quadrature(nodes)
-    around, area = domain.boundary.quadrature(nodes)
-    x, y = inside.coords, around.coords
-    flux = area @ (y**2 * y.sum(dim=1, keepdim=True) * around.normals).sum(dim=1)
-    divergence = 2 * x.sum(dim=1) ** 2 + x.square().sum(dim=1)
-    return flux.item(), (volume @ divergence - flux).item()
-
-
-@each(ALL)
-def test_rules_have_positive_weights_nodes_inside_and_the_measure_as_sum(domain):
-    nodes = 5
-    points, weights = domain.quadrature(nodes)
-    assert (weights > 0).all()
-    assert domain.contains(points.coords, 1e-12).all()
-    assert weights.sum().item() == pytest.approx(domain.measure, rel=1e-12)
-    for piece in domain.boundary.pieces:
-        points, weights = piece.quadrature(nodes)
-        assert (weights > 0).all()
-        assert weights.sum().item() == pytest.approx(piece.measure, rel=1e-12)
-        assert domain.contains(points.coords, 1e-12).all()
-
-
-@each(GAUSS)
-def test_divergence_theorem(domain):
-    """Four nodes are exact for polynomials of degree 7 and less, on pieces of spheres too."""
-    flux, defect = flux_defect(domain, 4 * math.ceil(12 ** (1 / 2)) if domain is BRICK else 4)
-    assert abs(defect) <= 1e-12 * max(abs(flux), domain.measure)
-
-
-CORNERS = {
-    "cube with round corners": cube(-1, 1) & Ball((0.1, 0, 0.05), 1.5),
-    "corners of a cube": cube(-1, 1) - Ball((0, 0.1, 0), 1.45),
-}
-
-
-@each(ROUND | CORNERS)
-def test_divergence_theorem_between_boxes_and_balls(domain):
-    """The rule is not exact for polynomials there, but converges geometrically."""
-    assert abs(flux_defect(domain, 16)[1]) <= 3e-8
-    assert abs(flux_defect(domain, 32)[1]) <= 3e-12
-
-
-TOUCHING = {
-    "ball in a cube": (cube(-1, 1) - Ball((0, 0, 0), 1, name="hole"), 24 + 4 * math.pi),
-    "half a ball in half a cube": (
-        Box(x=(-1, 1), y=(-1, 1), z=(0, 1)) & Ball((0, 0, 0), 1),
-        3 * math.pi,
-    ),
-    "half a ball off a face": (cube(-1, 1) - Ball((1, 0, 0), 1), 24 + math.pi),
-    "touching balls": (UNIT | Ball((2, 0, 0), 1, name="other"), 8 * math.pi),
-    "cube in a ball": (Ball((0, 0, 0), 3**0.5) - cube(-1, 1), 12 * math.pi + 24),
-    "twins": (Ball((0, 0, -0.5), 1) | Ball((0, 0, 0.5), 1, name="other"), 6 * math.pi),
-}
-
-
-@each(TOUCHING)
-def test_boxes_and_balls_that_touch(domain):
-    domain, area = domain
-    assert domain.boundary.measure == pytest.approx(area, rel=1e-12)
-    assert abs(flux_defect(domain, 32)[1]) <= 3e-12
-
-
 def test_a_face_that_a_ball_touches_at_a_corner():
     """The face y = 1 is cut by a circle: ∫ sqrt(2.25 - x²) over [0.5, 1.5] is in the ball."""
     domain = Box(x=(0.5, 1.5), y=(-0.5, 1), z=(-1.5, 0)) - Ball((0, 1, 0), 1.5)
@@ -174,76 +36,7 @@ def test_a_face_that_a_ball_touches_at_a_corner():
     assert domain.boundary["y_max"].measure == pytest.approx(1.5 - inside, rel=1e-12)
 
 
-@each(SAMPLED)
-def test_divergence_theorem_within_the_error_of_sobol_points(domain):
-    nodes = 32 if domain.dim == 3 else 20  # along an axis: a rule has their power of points
-    defect = flux_defect(domain, nodes)[1]
-    assert not domain.has_gauss_rule
-    x = sample(domain, 1000).coords
-    divergence = 2 * x.sum(dim=1) ** 2 + x.square().sum(dim=1)
-    assert abs(defect) <= 1e-3 * domain.measure * divergence.max().item()
-
-
-@each(ALL)
-def test_normals_are_unit_and_outward(domain):
-    step = 1e-6
-    for piece in domain.boundary.pieces:
-        points = sample(piece, 40)
-        assert (points.normals.norm(dim=1) - 1).abs().max() <= 1e-14
-        outward = points.coords + step * points.normals
-        # A point may lie so near an edge that a step leads past it.
-        assert domain.contains(points.coords - step * points.normals).double().mean() >= 0.95
-        assert domain.contains(outward).double().mean() <= 0.05
-
-
-@each(ALL)
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_every_sampler_places_points_inside_and_on_every_piece(domain, sampler):
-    points = sample(domain, 50, sampler)
-    assert len(points) == 50 or (sampler in ("grid", "gauss") and len(points) > 50)
-    assert domain.contains(points.coords, 1e-12).all()
-    around = sample(domain.boundary, 100, sampler)
-    assert len(around) >= (100 if domain.dim > 1 else 2) and around.names == domain.names
-    assert domain.contains(around.coords, 1e-12).all()
-    assert not domain.contains(around.coords, -1e-6).any()
-
-
-@each(ALL)
-def test_points_are_spread_by_measure(domain):
-    """The mean of Sobol points is the centre of mass; with n of them the error is about 1/n."""
-    nodes = 16 if domain.dim == 3 or domain is ALL["cut × time"] else 8
-    if any(domain is one for one in (*SAMPLED.values(), TORUS)):  # whose rules are random
-        nodes *= 2
-    low, high = domain.bounds
-    for region in (domain, *domain.boundary.pieces):
-        mean = sample(region, 4096, "sobol").coords.mean(dim=0)
-        points, weights = region.quadrature(nodes)
-        center = weights @ points.coords / region.measure
-        assert ((mean - center) / (high - low)).abs().max() <= 4e-3
-
-
-@each(ALL)
-def test_domains_survive_copy_and_pickle(domain):
-    coords = sample(domain, 20).coords
-    for twin in (copy.deepcopy(domain), pickle.loads(pickle.dumps(domain))):
-        assert twin.contains(coords).all() and twin.measure == domain.measure
-        assert twin.boundary.names == domain.boundary.names
-
-
-@each(ALL)
-def test_contains_works_in_single_precision(domain):
-    coords = sample(domain, 50).coords
-    assert domain.contains(coords.float(), 1e-5).all()
-
-
 # Balls
-
-
-def test_measures_of_balls_by_hand():
-    assert Ball((1, 2, 3), 2).measure == pytest.approx(4 / 3 * math.pi * 8, rel=1e-15)
-    assert Ball((1, 2, 3), 2).boundary.measure == pytest.approx(4 * math.pi * 4, rel=1e-15)
-    assert Ball([0] * 4, 1).measure == pytest.approx(math.pi**2 / 2, rel=1e-15)
-    assert Ball([0] * 5, 1).boundary.measure == pytest.approx(8 * math.pi**2 / 3, rel=1e-15)
 
 
 @pytest.mark.parametrize("dim", [3, 4, 5, 6])
@@ -260,13 +53,6 @@ def test_even_moments_of_balls_and_spheres(dim):
     torch.testing.assert_close(moments, expected / (dim + 4), rtol=1e-13, atol=0)
 
 
-def test_the_map_to_a_ball_scales_every_volume_by_the_measure(generator):
-    ball = Ball((1, 2, 3), 0.5)
-    for row in torch.rand(5, 3, dtype=torch.float64, generator=generator):
-        jacobian = torch.func.jacrev(lambda u: ball.from_unit(u[None]).coords[0])(row)
-        assert jacobian.det().abs().item() == pytest.approx(ball.measure, rel=1e-12)
-
-
 @pytest.mark.parametrize("dim", [3, 4, 7])
 def test_balls_and_spheres_are_covered_evenly(dim):
     """Shells of equal volume times orthants hold equally many points; so do orthants of spheres."""
@@ -279,25 +65,18 @@ def test_balls_and_spheres_are_covered_evenly(dim):
         assert (counts / n * shells * 2**dim - 1).abs().max() <= 0.2
 
 
-def test_contains_of_balls_takes_a_tolerance_of_either_sign():
-    coords = torch.tensor([[0.0, 0, 0], [0.99, 0, 0], [0, 1.05, 0], [0, 0, -1.2]]).double()
-    assert UNIT.contains(coords).tolist() == [True, True, False, False]
-    assert UNIT.contains(coords, 0.1).tolist() == [True, True, True, False]
-    assert UNIT.contains(coords, -0.1).tolist() == [True, False, False, False]
-
-
 def test_level_of_a_ball_vanishes_on_the_sphere_with_slope_one(generator):
-    points = sample(GAUSS["ball"].boundary, 30, generator=generator)
+    points = sample(ALL["ball"].boundary, 30, generator=generator)
     coords = points.coords.clone().requires_grad_()
-    level = GAUSS["ball"].level(coords)
+    level = ALL["ball"].level(coords)
     (slope,) = torch.autograd.grad(level.sum(), coords)
     assert level.abs().max() <= 1e-15
     torch.testing.assert_close(slope, -points.normals, rtol=0, atol=1e-14)
-    assert (GAUSS["ball"].level(sample(GAUSS["ball"], 100).coords) > 0).all()
+    assert (ALL["ball"].level(sample(ALL["ball"], 100).coords) > 0).all()
 
 
 def test_levels_of_combinations_and_products_vanish_on_their_boundaries_only():
-    for domain in (ROUND["box without ball"], ROUND["lens"], CUT, GAUSS["ball × time"]):
+    for domain in (ALL["box without ball"], ALL["lens"], CUT, ALL["ball × time"]):
         assert domain.level(sample(domain.boundary, 100).coords).abs().max() <= 1e-9
         assert (domain.level(sample(domain, 200).coords) > 0).all()
     with pytest.raises(InputError, match="no level function"):
@@ -305,35 +84,10 @@ def test_levels_of_combinations_and_products_vanish_on_their_boundaries_only():
 
 
 def test_names_of_balls():
-    assert UNIT.names == ("x", "y", "z")
+    assert BALL.names == ("x", "y", "z")
     assert Ball([0] * 4, 1).names == ("x1", "x2", "x3", "x4")
     assert Ball((0, 0, 0), 1, names=("u", "v", "w")).names == ("u", "v", "w")
     assert Ball((0, 0, 0), 1, name="hole").boundary.names == ("hole",)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (((0, 0), 1), r"three or more coordinates, got \(0, 0\): in two dimensions take a Disk"),
-        (((0, 0, 0), 0), "radius must be a finite number above 0, got 0"),
-        (((0, 0, 0), math.inf), "radius must be a finite number"),
-        (((0, math.nan, 0), 1), r"center must be finite numbers, got \(0, nan, 0\)"),
-    ],
-)
-def test_bad_balls_are_refused(arguments, message):
-    with pytest.raises(InputError, match=message):
-        Ball(*arguments)
-
-
-def test_bad_use_of_balls_is_refused():
-    with pytest.raises(InputError, match=r"names must be 3 names of coordinates, got \('x',\)"):
-        Ball((0, 0, 0), 1, names=("x",))
-    with pytest.raises(InputError, match=r"shape \(n, 3\), got \(1, 2\)"):
-        UNIT.from_unit(torch.zeros(1, 2, dtype=torch.float64))
-    with pytest.raises(InputError, match="nodes must be an integer of at least 1, got 0"):
-        UNIT.quadrature(0)
-    with pytest.raises(InputError, match=r"nodes=8 would have 2.1e\+09 points"):
-        Ball([0] * 10, 1).quadrature(8)
 
 
 # Space × time
@@ -350,7 +104,7 @@ def test_space_times_time_by_hand():
     assert low.tolist() == [-1, -1, -1, 1] and high.tolist() == [1, 1, 1, 3]
 
 
-@each({name: domain for name, domain in ALL.items() if "time" in name})
+@pytest.mark.parametrize("domain", [d for name, d in ALL.items() if "time" in name])
 def test_ends_of_time(domain):
     for name, value, normal in (("initial", 0, -1.0), ("final", 1, 1.0)):
         points = sample(domain.boundary[name], 20)
@@ -371,7 +125,7 @@ def test_a_box_over_time_is_the_box_with_one_more_coordinate(generator):
     assert product.boundary.names == ("x_min", "x_max", "y_min", "y_max", "initial", "final")
 
 
-@each({"mapped": GAUSS["ball × time"], "clipped": ALL["cut × time"]})
+@pytest.mark.parametrize("domain", [ALL["ball × time"], ALL["cut × time"]])
 def test_pairs_of_place_and_time_are_spread_evenly(domain):
     """x and t are independent: in the domain and on its sides, on Sobol points nearly exactly."""
     for region in (domain, domain.boundary.pieces[0], domain.boundary.pieces[-3]):
@@ -387,27 +141,13 @@ def test_one_end_point_over_time_has_as_many_points_as_asked_for():
     assert wall.measure == 1
 
 
-def test_bad_times_are_refused():
-    space = Box(x=(0, 1), t=(0, 1))
-    with pytest.raises(InputError, match="has a coordinate 't' already; its coordinates are x, t"):
-        space.over(t=(0, 1))
-    with pytest.raises(InputError, match="time must have one coordinate"):
-        space.over(s=(0, 1), r=(0, 1))
-    with pytest.raises(InputError, match="one or more distinct names"):
-        space.over()
-    with pytest.raises(InputError, match=r"s must be finite numbers low < high, got \(1, 0\)"):
-        space.over(s=(1, 0))
-
-
 # Combinations
 
 
 def test_measures_of_combined_boxes_by_hand():
-    assert FICHERA.measure == 7 and FICHERA.boundary.measure == 24
     assert FICHERA.boundary["x_min"].measure == 5
     assert (cube(0, 2) & cube(1, 3)) == cube(1, 2)
     assert (cube(0, 1) | cube(0.5, 2)).measure == pytest.approx(1 + 1.5**3 - 0.5**3)
-    assert GAUSS["boxes in 4-D"].measure == pytest.approx(1 - 0.5 * 0.5 * 0.1)
     segments = Box(x=(0, 1)) | Box(x=(2, 3))
     assert segments.measure == 2
     assert sample(segments.boundary, 4).x[:, 0].tolist() == [0, 1, 2, 3]
@@ -418,7 +158,7 @@ def test_touching_boxes_have_no_wall_between_them():
     assert brick.boundary.measure == 10
     assert brick.boundary["x_max"].measure == brick.boundary["x_min"].measure == 1
     # Half of a face is open there.
-    assert GAUSS["touching boxes"].boundary["x_max"].measure == 1.0
+    assert ALL["touching boxes"].boundary["x_max"].measure == 1.0
     assert len(brick.quadrature(2)[0]) == 8
 
 
@@ -443,15 +183,14 @@ def test_combined_boxes_on_a_lattice_count_its_cells(first, second, third):
         walls = (grid.diff(dim=i) != 0).sum().item()
         faces = [piece for piece in domain.boundary.pieces if piece.name.startswith(name)]
         assert sum(face.measure for face in faces) == pytest.approx(walls)
-    flux, defect = flux_defect(domain, 3)
-    assert abs(defect) <= 1e-12 * abs(flux)
+    assert flux_defect(domain, 3) <= 1e-12
 
 
 def test_measures_of_combined_balls_by_formula():
-    lens, union, rest = UNIT & OTHER, UNIT | OTHER, UNIT - OTHER
+    lens, union, rest = BALL & OTHER, BALL | OTHER, BALL - OTHER
     assert lens.measure == pytest.approx(LENS, rel=1e-13)
-    assert union.measure == pytest.approx(UNIT.measure + OTHER.measure - LENS, rel=1e-13)
-    assert rest.measure == pytest.approx(UNIT.measure - LENS, rel=1e-13)
+    assert union.measure == pytest.approx(BALL.measure + OTHER.measure - LENS, rel=1e-13)
+    assert rest.measure == pytest.approx(BALL.measure - LENS, rel=1e-13)
     assert lens.measure_error == union.measure_error == 0
     # The other's caps are bounded by the radical plane.
     height = LENS_2 - (SPACING**2 + LENS_2**2 - LENS_1**2) / (2 * SPACING)
@@ -507,7 +246,7 @@ def test_an_estimated_measure_is_within_its_error():
     mesh = trimesh.creation.box((4, 4, 4))
     mesh.apply_translation((2, 0, 0))
     mesh.apply_transform(trimesh.transformations.rotation_matrix(0.7, (1, 2, 3)))
-    half = UNIT - surface(mesh)
+    half = BALL - surface(mesh)
     assert 0 < half.measure_error <= 1e-3 * half.measure
     assert half.measure == pytest.approx(2 / 3 * math.pi, abs=5 * half.measure_error)
     assert half.boundary["surface"].measure == pytest.approx(math.pi, rel=1e-2)
@@ -532,34 +271,9 @@ def test_three_balls_by_inclusion_and_exclusion():
 
 def test_nothing_new_is_made_of_nested_or_distant_domains():
     small, far = Ball((0.1, 0, 0), 0.2), Ball((5, 0, 0), 1)
-    assert (UNIT | small) == UNIT and (UNIT & small) == small and (UNIT - far) == UNIT
-    assert (UNIT | UNIT) == UNIT
-    assert (UNIT | far).measure == pytest.approx(2 * UNIT.measure)
-
-
-def test_the_closed_difference_keeps_the_boundary_of_what_is_taken_away():
-    coords = torch.tensor([[0.0, 0.5, 0.5], [0.5, 0.5, 0.5], [-0.1, 0, 0]]).double()
-    assert FICHERA.contains(coords).tolist() == [True, False, True]
-    assert FICHERA.contains(coords - 0.05, 0.1).tolist() == [True, False, True]
-
-
-@pytest.mark.parametrize(
-    ("kind", "a", "b", "message"),
-    [
-        ("sum", UNIT, OTHER, "kind must be one of union, difference, intersection, got 'sum'"),
-        ("union", UNIT, Box(x=(0, 1), y=(0, 1), t=(0, 1)), r"got \(x, y, z\) and \(x, y, t\)"),
-        ("intersection", UNIT, Ball((3, 0, 0), 1), r"intersection of Ball\(.*\) is empty"),
-        ("intersection", cube(0, 1), cube(1, 2), "is empty"),
-        ("intersection", cube(0, 1), Ball((2, 2, 2), 1.7), "is empty"),
-        ("difference", UNIT, Ball((0, 0, 0), 2), "is empty"),
-        ("difference", cube(0, 1), cube(0, 1), "is empty"),
-        ("difference", cube(0, 1), cube(-1, 1), "is empty"),
-        ("difference", UNIT, UNIT, "is empty"),
-    ],
-)
-def test_bad_combinations_are_refused(kind, a, b, message):
-    with pytest.raises(InputError, match=message):
-        combine(kind, a, b)
+    assert (BALL | small) == BALL and (BALL & small) == small and (BALL - far) == BALL
+    assert (BALL | BALL) == BALL
+    assert (BALL | far).measure == pytest.approx(2 * BALL.measure)
 
 
 def test_a_measure_that_is_not_accurate_is_warned_of():
@@ -584,6 +298,9 @@ def test_a_box_from_a_file(tmp_path, generator):
     assert torch.equal(brick.contains(coords, -0.1), box.contains(coords, -0.1))
     beyond = (coords.abs() - box.bounds[1]).clamp(min=0).norm(dim=1)
     assert torch.equal(brick.contains(coords, 0.1), beyond <= 0.1)
+    path.write_text("solid nothing")
+    with pytest.raises(InputError, match=r"box.stl"):
+        Surface.read(path)
 
 
 def test_an_icosphere_from_a_file(tmp_path, generator):
@@ -605,17 +322,17 @@ def test_an_icosphere_from_a_file(tmp_path, generator):
 
 def test_rays_through_vertices_and_edges_are_counted_once():
     """Points straight below and above vertices and edges of a surface, and inside it."""
-    for solid in (ICOSPHERE, BRICK, TORUS):
+    for solid in (ALL["icosphere"], BRICK, ALL["torus"]):
         mesh = solid.vertices[solid.faces]
         places = torch.cat([solid.vertices, mesh.mean(dim=1), (mesh[:, 0] + mesh[:, 1]) / 2])
         for height in (-5.0, 5.0):
             beyond = torch.cat([places[:, :2], places.new_full((len(places), 1), height)], dim=1)
             assert not solid.contains(beyond).any()
-    assert ICOSPHERE.contains(0.9 * ICOSPHERE.vertices).all()
+    assert ALL["icosphere"].contains(0.9 * ALL["icosphere"].vertices).all()
     assert BRICK.contains(0.9 * BRICK.vertices).all()
-    ring = TORUS.vertices * torch.tensor([1.0, 1, 0]).double()
+    ring = ALL["torus"].vertices * torch.tensor([1.0, 1, 0]).double()
     ring = ring / ring.norm(dim=1, keepdim=True)
-    assert TORUS.contains(ring * 0.99).all() and not TORUS.contains(ring * 0.1).any()
+    assert ALL["torus"].contains(ring * 0.99).all() and not ALL["torus"].contains(ring * 0.1).any()
 
 
 def test_a_cavity_is_outside():
@@ -625,13 +342,6 @@ def test_a_cavity_is_outside():
     assert hollow.measure == pytest.approx(7)
     coords = torch.tensor([[0.0, 0, 0], [0.7, 0, 0], [1.2, 0, 0]]).double()
     assert hollow.contains(coords).tolist() == [False, True, False]
-
-
-def test_surfaces_without_a_centre_have_sampled_rules():
-    assert TORUS.measure == pytest.approx(2 * math.pi**2 * 0.09, rel=0.1)
-    assert not TORUS.has_gauss_rule
-    _, defect = flux_defect(TORUS, 24)
-    assert abs(defect) <= 1e-2 * TORUS.measure * 8  # the divergence is up to 8 on the torus
 
 
 def test_triangles_are_covered_by_area():
@@ -658,28 +368,3 @@ def test_surfaces_combine_with_other_domains():
     assert bored.measure == pytest.approx(6 - 4 / 3 * math.pi * 0.4**3)
     assert bored.boundary["hole"].measure == pytest.approx(4 * math.pi * 0.16)
     assert BRICK.over(t=(0, 1)).measure == pytest.approx(6)
-
-
-def test_bad_surfaces_are_refused(tmp_path):
-    mesh = trimesh.creation.box((1, 1, 1))
-    with pytest.raises(InputError, match="not watertight: at 3 of its edges"):
-        Surface(mesh.vertices, mesh.faces[1:])
-    faces = mesh.faces.copy()
-    faces[0] = faces[0][::-1]
-    with pytest.raises(InputError, match="both ways at 3 edges"):
-        Surface(mesh.vertices, faces)
-    with pytest.raises(InputError, match="encloses no volume"):
-        Surface(mesh.vertices * [1, 1, 0], mesh.faces)
-    with pytest.raises(InputError, match=r"faces must be numbers of the 3 vertices, got 0 to 7"):
-        Surface(mesh.vertices[:3], mesh.faces)
-    with pytest.raises(InputError, match=r"vertices must have the shape \(n, 3\), got \(8, 2\)"):
-        Surface(mesh.vertices[:, :2], mesh.faces)
-    with pytest.raises(InputError, match="vertices must be finite numbers, got 24 others"):
-        Surface(mesh.vertices * math.nan, mesh.faces)
-    with pytest.raises(InputError, match="sharp must be a finite number above 0, got -1"):
-        Surface(mesh.vertices, mesh.faces, sharp=-1)
-    with pytest.raises(InputError, match="there is no file"):
-        Surface.read(tmp_path / "none.stl")
-    (tmp_path / "torn.stl").write_text("solid nothing")
-    with pytest.raises(InputError, match=r"torn.stl"):
-        Surface.read(tmp_path / "torn.stl")

@@ -6,7 +6,6 @@ import math
 
 import pytest
 import random_domains
-import shapely
 import torch
 from cases import Coupled, Cubic, Line
 from random_problems import EVOLVING, STEADY, Drawn
@@ -375,31 +374,6 @@ def refused(make, *words):
     assert "\n" not in message and len(message) < 400
     for word in words:
         assert word in message
-
-
-BOW_TIE = [(0, 0), (1, 1), (1, 0), (0, 1)]
-DOMAINS = {
-    "nothing in common": (lambda: DISK & kp.Disk((5, 0), 1), "intersection", "empty"),
-    "nothing left": (lambda: DISK - SQUARE, "difference", "empty"),
-    "no curves": (lambda: kp.Planar(()), "at least one curve"),
-    "a bow tie": (lambda: kp.Polygon(BOW_TIE), "polygon must be valid", "Self-intersection"),
-    "a bow tie of shapely": (lambda: kp.Polygon(shapely.Polygon(BOW_TIE)), "Self-intersection"),
-    "a hole that sticks out": (
-        lambda: kp.Polygon([(0, 0), (2, 0), (0, 2)], holes=[[(0.1, 0.1), (3, 0.1), (0.1, 0.5)]]),
-        "polygon must be valid",
-    ),
-    "corners on a line": (lambda: kp.Triangle((0, 0), (1, 1), (3, 3)), "polygon must"),
-    "two corners": (lambda: kp.Polygon([(0, 0), (1, 1)]), "vertices", "three or more corners"),
-    "a point": (lambda: kp.Box(x=(0, 1), y=(2, 2)), "y must be", "low < high", "(2, 2)"),
-    "no radius": (lambda: kp.Ball((0, 0, 0), 0), "radius", "above 0", "got 0"),
-    "no width": (lambda: kp.Annulus((0, 0), 1, 1), "outer", "above 1", "got 1"),
-    "no time": (lambda: DISK.over(t=(1, 1)), "t must be", "low < high", "(1, 1)"),
-}
-
-
-@pytest.mark.parametrize("case", DOMAINS.values(), ids=DOMAINS)
-def test_domains_that_are_empty_degenerate_or_cross_themselves(case):
-    refused(*case)
 
 
 PIECES = {
