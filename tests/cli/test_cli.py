@@ -9,10 +9,8 @@ from pathlib import Path
 
 import numpy
 import pytest
+from commands import kanpinn, refused, run_folders
 from forks import Command
-from typer.testing import CliRunner, Result
-
-from kanpinn.cli import app
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 POISSON = str(PROBLEMS / "poisson2d.toml")
@@ -73,27 +71,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def kanpinn(*arguments: str) -> Result:
-    """What a command does, in this process."""
-    return CliRunner().invoke(app, arguments)
-
-
-def run_folders(output: Path = Path("results")) -> list[Path]:
-    return sorted(output.glob("*/*"))
-
-
-def refused(result: Result, *words: str) -> None:
-    """The command ended with one error line that has the words, and left nothing behind."""
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1, result.stderr
-    for word in words:
-        assert word in errors[0]
-    assert "Traceback" not in result.output
-    assert not Path("results").exists()
-
-
 # Good input
 
 
@@ -135,35 +112,6 @@ def test_warnings_are_single_lines(folder: Path) -> None:
     assert "1.0e+00" in warned[0]
     assert "network.degree = 2 equals the order" in warned[1]
     assert "UserWarning" not in result.stderr
-
-
-LINE = """
-import kanpinn as kp
-
-class Line(kp.Problem):
-    "u_xx = 2; u = x²."
-
-    domain = kp.Box(x=(0, 1))
-
-    def residual(self, p, u):
-        return kp.laplacian(u) - 2
-
-    def conditions(self):
-        ends = [self.domain.boundary["x_min"], self.domain.boundary["x_max"]]
-        return [kp.Dirichlet(end, self.exact) for end in ends]
-
-    def exact(self, p):
-        return p.x**2
-"""
-
-
-def test_an_interval_with_a_condition_for_each_end_is_solved(folder: Path) -> None:
-    (folder / "square.py").write_text(LINE)
-    changes = ["--set", "problem.class=square.py:Line", "--set", "network.width=[1,4,1]"]
-    result = kanpinn("solve", "square.toml", "--json", *changes)
-    assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout)["errors"]["l2_relative"] < 1e-9
-    assert "warning" not in result.stderr
 
 
 def test_messages_are_short_whatever_the_file_holds(folder: Path) -> None:

@@ -9,17 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from commands import kanpinn
 from rich.console import Console
-from typer.testing import CliRunner, Result
 
-from kanpinn.cli import app, doctor
+from kanpinn.cli import doctor
 from kanpinn.cli.options import only_file
 from kanpinn.cli.screen import plain_table
 from kanpinn.runs.progress import Progress
-
-
-def kanpinn(*arguments: str) -> Result:
-    return CliRunner().invoke(app, arguments)
 
 
 @pytest.fixture(autouse=True)

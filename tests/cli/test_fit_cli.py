@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,15 +13,14 @@ import library
 import numpy
 import pytest
 import torch
-from typer.testing import CliRunner, Result
+from commands import kanpinn, refused
 
 import kanpinn as kp
-from kanpinn.cli import app
 from kanpinn.optimizers import Step
 from kanpinn.optimizers.gradient import AdamStage
 from kanpinn.plotting import draw_figures
 from kanpinn.plotting.fits import confusion, scores_figure
-from kanpinn.runs.config import Config, document_schema
+from kanpinn.runs.config import Config
 from kanpinn.runs.progress import shown_numbers
 from kanpinn.solvers import Fitted
 from kanpinn.solvers.fit import score
@@ -71,25 +71,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def kanpinn(*arguments: str) -> Result:
-    return CliRunner().invoke(app, arguments)
-
-
 def fit(*arguments: str) -> Path:
     """A fit that succeeds; its run folder."""
     result = kanpinn("fit", *arguments, "--quiet")
     assert result.exit_code == 0, result.output
     return Path(result.stdout.strip())
-
-
-def refused(result: Result, *words: str) -> None:
-    """The command ended with one error line that has the words, and left nothing behind."""
-    assert result.exit_code == 2, result.output
-    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1 and result.stdout == "", result.output
-    for word in words:
-        assert word in errors[0]
-    assert not Path("results").exists()
 
 
 # Files
@@ -183,15 +169,12 @@ def test_a_formula_makes_data() -> None:
 def test_the_schema_of_fit_files() -> None:
     assert json.loads(kanpinn("schema").stdout)["title"] == "kanpinn problem file"
     schema = json.loads(kanpinn("schema", "--fit").stdout)
-    assert schema == json.loads(json.dumps(document_schema("fit")))
     assert set(schema["properties"]) == {"data", "network", "fit", "optimizer", "run"}
     tables = schema["$defs"]
     file, formula = schema["properties"]["data"]["oneOf"]
     assert (file["$ref"], formula["$ref"]) == ("#/$defs/FileTable", "#/$defs/FormulaTable")
     assert tables["FileTable"]["required"] == ["path"]
     assert set(tables["FormulaTable"]["required"]) == {"formula", "domain"}
-    assert "bounds" in tables["FitTable"]["properties"]
-    assert "frequency" in tables["part_mlp"]["properties"]
 
 
 # Runs
@@ -466,14 +449,13 @@ def test_interpret_refuses_what_it_cannot_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pair", "words"),
+    ("pairs", "words"),
     [
         ("data.path=waves.csv", ["waves.csv: there is no such file", 'did you mean "wave.csv"']),
         ("data.targets=valeu", ["no column 'valeu'", 'did you mean "value"']),
         ('data.inputs=["x", "z"]', ["no column 'z'", "its columns are x, y, value"]),
         ("data.groups=family", ['data.groups = "family"', "no such column"]),
         ("data.validation=1.5", ["data.validation = 1.5", "expected a number >= 0 and < 1"]),
-        ("data.test=", None),
         ("data.kind=words", ["data.kind", '"numbers" or "classes"']),
         ("data.validaton=0.1", ["data.validaton is unknown", 'did you mean "validation"']),
         ("fit.patience=0", ["fit.patience = 0", ">= 1"]),
@@ -494,45 +476,19 @@ def test_interpret_refuses_what_it_cannot_read() -> None:
         ("data.path=folder.csv", ["folder.csv: there is no such file"]),
         ("data.path=wave.toml", ["wave.toml must end in .csv, .npz"]),
         ("network.frequency=30", ["network.frequency is unknown"]),
-    ],
-)
-def test_a_bad_key_is_refused(pair: str, words: list[str] | None) -> None:
-    Path("folder.csv").mkdir()
-    result = kanpinn("fit", "wave.toml", "--set", pair)
-    if words is None:
-        assert result.exit_code == 0, result.output
-    else:
-        refused(result, *words)
-
-
-@pytest.mark.parametrize(
-    ("pairs", "words"),
-    [
-        (["fit.patience=3", "data.validation=0"], "fit.patience needs rows for validation"),
-        (["network.type=mlp", "fit.scaling=quantile"], 'fit.scaling "quantile" is for KANs'),
-        (["network.type=mlp", "fit.bounds.x=[0,1]"], "fit.bounds are for scaling"),
-        (["network.type=mlp", "network.frequency=30"], "network.frequency is for sines"),
+        ("fit.patience=3 data.validation=0", ["fit.patience needs rows for validation"]),
+        ("network.type=mlp fit.scaling=quantile", ['fit.scaling "quantile" is for KANs']),
+        ("network.type=mlp fit.bounds.x=[0,1]", ["fit.bounds are for scaling"]),
+        ("network.type=mlp network.frequency=30", ["network.frequency is for sines"]),
         (
-            ["network.type=mlp", "network.activation=sine", "network.frequency=-3"],
-            "network.frequency must be a finite number above 0, got -3",
+            "network.type=mlp network.activation=sine network.frequency=-3",
+            ["network.frequency must be a finite number above 0, got -3"],
         ),
     ],
 )
-def test_keys_that_do_not_go_together_are_refused(pairs: list[str], words: str) -> None:
-    refused(kanpinn("fit", "wave.toml", *(f for p in pairs for f in ("--set", p))), words)
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("x,y,value\n0,1,2\n1,,3\n2,2,1\n", "y must be numbers, row 2 has none"),
-        ("x;y;value\n0;1;2\n", "columns must be separated by commas, line 1 is 'x;y;value'"),
-        ("", "its columns are none"),
-    ],
-)
-def test_bad_data_are_refused(text: str, words: str) -> None:
-    Path("wave.csv").write_text(text)
-    refused(kanpinn("fit", "wave.toml"), words)
+def test_bad_keys_are_refused(pairs: str, words: list[str]) -> None:
+    Path("folder.csv").mkdir()
+    refused(kanpinn("fit", "wave.toml", sets=re.split(r" (?=\w+\.)", pairs)), *words)
 
 
 CORNERS = numpy.array(["a", "b", "c", "d"])[numpy.arange(120) % 4]
@@ -570,9 +526,8 @@ def test_a_broken_archive_is_refused(rest: int) -> None:
 
 
 def test_the_other_command_is_named() -> None:
-    refused(
-        kanpinn("solve", "wave.toml"), "wave.toml is not for kanpinn solve", "kanpinn fit wave.toml"
-    )
+    words = "wave.toml is not for kanpinn solve", "kanpinn fit wave.toml"
+    refused(kanpinn("solve", "wave.toml"), *words)
     poisson = str(library.PROBLEMS / "poisson2d.toml")
     refused(kanpinn("fit", poisson), "is not for kanpinn fit", f"kanpinn solve {poisson}")
     run = fit("wave.toml")

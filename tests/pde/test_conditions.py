@@ -87,16 +87,9 @@ def solved(problem, width=30, boundary="penalty", points=(1000, 160)):
 
 
 @pytest.mark.parametrize("conditions", SETS.values(), ids=SETS)
-def test_a_smooth_solution_is_found_from_its_conditions(conditions):
-    problem = smooth(*conditions)
-    assert all(defect.is_rounding for defect in exact_defects(problem))
-    errors = solved(problem).errors
-    assert errors.l2_relative < 1e-7 and errors.h1_relative < 1e-6
-
-
-@pytest.mark.parametrize("conditions", SETS.values(), ids=SETS)
 def test_rows_of_conditions_agree_with_torch_func(conditions):
     problem = smooth(*conditions)
+    assert all(defect.is_rounding for defect in exact_defects(problem))
     network = kp.KAN([2, 3, 1], degree=5, grid=2, seed=1)
     discretization = discretize(
         problem, network, SolveSettings(points=kp.Collocation(9, 12), boundary="penalty")
@@ -137,23 +130,6 @@ def dense_by_torch_func(residuals):
     return torch.cat([p.flatten(1) for p in jacrev(rows)(coefficients)], dim=1), residual
 
 
-RING = Manufactured(  # a period that the domain has once
-    kp.Box(x=(-0.5, 1.5)),
-    lambda p, u: kp.laplacian(u) - u.value,
-    "exp(sin(pi * x))",
-    periodic=("x",),
-)
-
-
-WAVE = kp.Wave(FILM, source=0, exact="sin(pi * x) * (cos(pi * t) + sin(pi * t))", periodic=["x"])
-
-
-@pytest.mark.parametrize("problem", [RING, WAVE], ids=["ring", "wave"])
-def test_periodic_and_initial_conditions(problem):
-    assert all(defect.is_rounding for defect in exact_defects(problem))
-    assert solved(problem, width=44).errors.h1_relative < 1e-6
-
-
 HEAT = kp.Heat(FILM, source=0, exact="sin(pi * x) * exp(-(pi**2) * t)", boundary=0)
 
 
@@ -191,26 +167,11 @@ class Stokes(kp.Problem):
         return torch.sin(x) * torch.cos(y), -torch.cos(x) * torch.sin(y), torch.cos(2 * x)
 
 
-@pytest.mark.parametrize("boundary", ["exact", "penalty"])
-def test_a_system_with_conditions_for_each_field(boundary):
+def test_a_system_with_conditions_for_each_field():
     assert all(defect.is_rounding for defect in exact_defects(Stokes()))
-    errors = solved(Stokes(), 24, boundary, (625, 100)).errors
+    errors = solved(Stokes(), 24, "exact", (625, 100)).errors
     assert set(errors.fields) == {"u", "v", "q"}
     assert max(e.l2_relative for e in errors.fields.values()) < 3e-5
-
-
-DOMAINS = {
-    "disk with hole": kp.Disk((0, 0), 1.0) - kp.Disk((0.3, 0.1), 0.3, name="hole"),
-    "L-shape": kp.LShape(),
-    "bitten square": SQUARE - kp.Disk((1, 0), 0.5),
-    "pentagon": kp.Polygon([(0, 0), (2, 0), (2.5, 1), (1, 2), (-0.5, 1)]),
-}
-
-
-@pytest.mark.parametrize("domain", DOMAINS.values(), ids=DOMAINS)
-def test_a_smooth_solution_is_found_on_any_planar_domain(domain):
-    problem = smooth(kp.Dirichlet(domain.boundary, EXACT), domain=domain)
-    assert solved(problem).errors.h1_relative < 1e-8
 
 
 class Scattered(kp.Problem):
@@ -347,13 +308,12 @@ def test_on_a_box_components_are_built_in_as_values_of_fields():
     torch.testing.assert_close(solution(points), expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("boundary", ["exact", "penalty"])
-def test_a_flow_between_slip_walls(boundary):
+def test_a_flow_between_slip_walls():
     problem = Oseen(slip)
     assert all(defect.is_rounding for defect in exact_defects(problem))
     network = kp.KAN([2, 24, 3], degree=9, grid=[3, 6], seed=0)
     points = kp.Collocation(400, 100)
-    solution = kp.solve(problem, network, kp.LeastSquares(), points, boundary=boundary)
+    solution = kp.solve(problem, network, kp.LeastSquares(), points, boundary="penalty")
     assert solution.errors.l2_relative < 1e-5
 
 

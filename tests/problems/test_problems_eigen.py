@@ -54,27 +54,6 @@ def test_the_exact_eigenvalues_are_the_zeros_of_bessel_functions(drum):
     assert numpy.allclose(roots[:6], first, rtol=1e-14)
 
 
-def test_bessel_modes_are_modes(drum):
-    """-Δu - λu vanishes for J_m(j r) cos mθ, derivatives by autograd."""
-    m, root = 2, float(scipy.special.jn_zeros(2, 1)[0])
-
-    def mode(x: torch.Tensor) -> torch.Tensor:
-        r2 = (x**2).sum(dim=1, keepdim=True) * root**2 / 4
-        series = sum(
-            (-r2) ** k / (scipy.special.factorial(k) * scipy.special.factorial(k + m))
-            for k in range(30)
-        )
-        return series * (x[:, :1] ** 2 - x[:, 1:] ** 2)
-
-    p, _ = drum.domain.quadrature(8)
-    from kanpinn.jets import Channels, jet_of
-
-    jet = jet_of(mode, p.coords, Channels(("x", "y"), second="laplacian"))
-    rest = drum.operator(p, jet) - root**2 * jet.value
-    assert rest.abs().max() < 1e-10
-    assert mode(drum.domain.boundary.quadrature(16)[0].coords).abs().max() < 1e-13
-
-
 def test_the_drum_is_solved_to_twelve_digits():
     solution = Config.read(DRUM, []).build().run()
     assert solution.status == "converged" and solution.self_adjoint
@@ -120,22 +99,6 @@ def test_a_run_in_cells_is_loaded_with_its_cells(tmp_path):
     middle = float(loaded(torch.zeros(1, 2, dtype=torch.float64))[0, 0])
     assert abs(middle - 1 / math.sqrt(math.pi)) < 1e-3  # of e^(-r²/2), normalised
     assert (folder / "figures/modes.png").is_file()
-
-
-def test_a_run_in_cells_goes_on_after_its_limit_of_steps(tmp_path):
-    method = '[{type = "adaptive_least_squares", tolerance = 1e-4, steps = 20}]'
-    settings = ("network.cells=2", "eigen.count=3", "run.tolerance=", f"optimizer={method}")
-    pairs = [part for pair in settings for part in ("--set", pair)]
-    few = ("--set", "optimizer[0].steps=1", "--set", "run.budget_seconds=500")
-    code, text = kanpinn("solve", OSCILLATOR, *pairs, *few, "--output", tmp_path)
-    assert code == 0 and "stopped: limit of 1 steps" in " ".join(text.split()), text
-    code, text = kanpinn("solve", "--resume", folder_in(text), "--set", "optimizer[0].steps=20")
-    assert code == 0, text
-    resumed = kp.load(folder_in(text))
-    whole = Config.read(OSCILLATOR, settings).build().run()
-    assert resumed.status == whole.status == "converged"
-    assert resumed.history.steps == whole.history.steps > 1
-    assert torch.equal(resumed.values, whole.values)
 
 
 def test_a_file_may_leave_the_network_to_the_solve():

@@ -5,10 +5,7 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels
-from kanpinn.networks.basis.splines import uniform_knots
-from kanpinn.networks.kan import MARGIN
 from kanpinn.solvers.discretization import SolveSettings, default_points, discretize
 
 KNOWN = {
@@ -83,24 +80,6 @@ def test_hidden_grids_hold_activations_that_no_collocation_point_has(name, gener
     for layer, following in zip(network.layers, network.layers[1:], strict=False):
         h = layer(h)
         assert holds(following, h.value)
-
-
-def test_only_the_end_intervals_reach_out_and_not_in_few_dimensions(generator):
-    for d in (2, 3, 4):
-        names = tuple("abcd"[:d])
-        network = kp.KAN([d, 3, 1], degree=3, grid=5, seed=0)
-        box = kp.Box(**dict.fromkeys(names, (-1, 1)))
-        settings = SolveSettings(points=default_points(network), boundary="penalty")
-        surrogate = discretize(kp.Poisson(box, boundary=0), network, settings).surrogate
-        x = sample(box, 500, "uniform", generator)
-        surrogate.prepare(x)
-        h = network.layers[0](surrogate.coordinates(x, Channels(names))).value
-        low, high = h.amin(dim=0), h.amax(dim=0)
-        pad = MARGIN * (high - low)
-        even = uniform_knots(low - pad, high + pad, 5, 3)
-        breaks = even[:, 3:-3]
-        assert torch.equal(network.layers[1].basis.breaks[:, 1:-1], breaks[:, 1:-1])
-        assert torch.equal(network.layers[1].basis.knots, even) == (d <= 3)
 
 
 @pytest.mark.parametrize(("dim", "sampler"), [(3, "gauss"), (4, "sobol"), (100, "sobol")])

@@ -10,7 +10,6 @@ import h5py
 import numpy
 import pytest
 import torch
-from cases import InterruptAt
 from numpy.polynomial import legendre
 
 import kanpinn as kp
@@ -77,20 +76,6 @@ def test_what_is_written_is_the_solution(config, tmp_path, generator):
         assert file["VTKHDF/PointData/u"].shape == (9, 9)
     (path / "checkpoint.pt").unlink()
     assert torch.equal(load(path)(x), again(x))
-
-
-def test_an_interrupted_run_goes_on_bit_for_bit(config, tmp_path):
-    whole, after = config.build().run(()), 2  # of three steps
-    path = run(config, tmp_path, InterruptAt(after))
-    assert json.loads((path / "run.json").read_text())["status"] == "stopped: interrupted"
-    folder = RunFolder.resume(path)
-    folder.finish(folder.config.build().run((folder.checkpoint,), folder.state))
-    resumed = load(path)
-    assert resumed.status == whole.status == "converged"
-    assert torch.equal(resumed.network.tree.place, whole.network.tree.place)
-    assert torch.equal(resumed.network.layer.coefficients, whole.network.layer.coefficients)
-    columns = [one.history.column("estimated_error")[1:] for one in (resumed, whole)]
-    numpy.testing.assert_array_equal(*columns)
 
 
 def test_too_few_cells_are_said_with_the_error(config):

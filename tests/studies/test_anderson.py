@@ -7,19 +7,6 @@ import torch
 SCRIPT = "anderson"
 
 
-def test_participation_of_a_plane_wave_and_of_one_site(study) -> None:
-    n = numpy.arange(55)
-    wave, site = numpy.exp(2j * numpy.pi * 3 * n / 55), (n == 7).astype(float)
-    assert study.participation(3 * wave[:, None]) == pytest.approx([1 / 55])
-    assert study.participation(2 * site[:, None]) == pytest.approx([1.0])
-
-
-def test_golden_ratio_of_fibonacci_numbers_only(study) -> None:
-    assert study.golden(610) == pytest.approx((5**0.5 - 1) / 2, abs=610**-2)
-    with pytest.raises(ValueError, match="got 100"):
-        study.golden(100)
-
-
 def test_hamiltonians_are_symmetric_with_hopping_one(study) -> None:
     for model in study.MODELS:
         parameters = [low + 0.3 * (high - low) for low, high in model.ranges]
@@ -46,37 +33,12 @@ def test_exact_edges_separate_the_classes(study, name: str, least: float) -> Non
     assert 0.2 < sample.localized.mean() < 0.8
 
 
-def test_strong_hopping_beyond_neighbours_has_the_sign_of_theory(study) -> None:
-    """λ cosh p = E + t: low energies localize first."""
-    energies, dimension = study.states(study.maam(1.6, 1.5, 0.2, 377))
-    localized = energies[dimension < 0.5]
-    assert 0 < len(localized) < 377
-    assert localized.max() < energies[dimension > 0.6].max()
-
-
 def test_distributions_of_two_sizes_cross_at_the_edge(study) -> None:
     """Half of the states localize with size, half extend, about D = 0.55."""
     spread = numpy.linspace(-1, 1, 4001)
     short = 0.55 + 0.3 * spread
     long = 0.55 + 0.4 * numpy.sign(spread) * numpy.abs(spread) ** 0.7
     assert study.crossing(short, long) == pytest.approx(0.55, abs=0.002)
-
-
-def test_parts_hold_different_chains(study) -> None:
-    model = next(m for m in study.MODELS if m.name == "gaam")
-    data = study.data(study.draw(model, 20, (21, 34), 0), 200, 0)
-    phases = [set(part.column("phi").tolist()) for part in data.parts.values()]
-    assert len(set.union(*phases)) == sum(map(len, phases))
-
-
-def test_regression_finds_the_log_odds(study, generator) -> None:
-    x = torch.randn(20000, 2, dtype=torch.float64, generator=generator)
-    truth = torch.tensor([1.5, -0.5], dtype=torch.float64)
-    uniform = torch.rand(20000, dtype=torch.float64, generator=generator)
-    y = (uniform < (x @ truth).sigmoid()).double()
-    c, loss = study.regress(x, y)
-    assert torch.allclose(c, truth, atol=0.1)
-    assert loss <= study.cross_entropy(x @ truth, y)
 
 
 def test_an_edge_is_reduced_rounded_and_recognised(study, generator) -> None:

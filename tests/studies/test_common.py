@@ -38,48 +38,27 @@ class Fit:
     picture: torch.Tensor | list
 
 
-def test_a_piece_is_made_once(module, tmp_path: Path) -> None:
+def test_a_piece_is_made_once_and_comes_back_as_it_was(module, tmp_path: Path) -> None:
     pieces, calls = module("common.pieces").Pieces.under(tmp_path), []
+    fit, key = Fit("KAN", [math.pi, math.nan], torch.eye(2)), {"function": "jv 0,1", "seed": 3}
 
-    def make() -> list[dict[str, float]]:
-        calls.append(1)
-        return [{"error": 0.1 + 0.2}]
-
-    key = {"function": "sph_harm 0,1", "seed": 3}
-    for _ in range(2):
-        assert pieces.rows(key, make) == [key | {"error": 0.1 + 0.2}]
-    assert len(calls) == 1
-    assert pieces.rows(key | {"seed": 4}, make) and len(calls) == 2
-
-
-def test_records_come_back_as_they_were(module, tmp_path: Path) -> None:
-    pieces = module("common.pieces").Pieces.under(tmp_path)
-    fit = Fit("KAN", [math.pi, math.nan], torch.eye(2))
-    for _ in range(2):
-        (found,) = pieces.records(Fit, {"seed": 0}, lambda: [fit])
-        assert found.name == "KAN" and found.errors[0] == math.pi and math.isnan(found.errors[1])
-        assert found.picture == [[1, 0], [0, 1]]
-
-
-def test_objects_come_back_as_they_were(module, tmp_path: Path) -> None:
-    pieces, calls = module("common.pieces").Pieces.under(tmp_path), []
-
-    def make() -> dict[str, torch.Tensor]:
-        calls.append(1)
-        return {"picture": torch.eye(2)}
+    def counted(made):
+        return lambda: calls.append(1) or made
 
     for _ in range(2):
-        assert torch.equal(pieces.pickled({"seed": 0}, make)["picture"], torch.eye(2))
-    assert len(calls) == 1
-
-
-def test_a_piece_that_fails_leaves_nothing(module, tmp_path: Path) -> None:
-    pieces = module("common.pieces").Pieces.under(tmp_path)
-    with pytest.raises(ZeroDivisionError):
-        pieces.rows({"seed": 0}, lambda: [{"error": 1 / 0}])
-    with pytest.raises(ZeroDivisionError):
-        pieces.pickled({"seed": 0}, lambda: 1 / 0)
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert pieces.rows(key, counted([{"error": 0.1 + 0.2}])) == [key | {"error": 0.1 + 0.2}]
+        (found,) = pieces.records(Fit, {"seed": 0}, counted([fit]))
+        assert (found.name, found.picture) == ("KAN", [[1, 0], [0, 1]])
+        assert found.errors[0] == math.pi and math.isnan(found.errors[1])
+        picture = pieces.pickled({"seed": 0}, counted({"picture": fit.picture}))["picture"]
+        assert torch.equal(picture, fit.picture)
+    assert len(calls) == 3
+    assert pieces.rows(key | {"seed": 4}, counted([{"error": 1.0}])) and len(calls) == 4
+    before = [*tmp_path.rglob("*")]
+    for make in (pieces.rows, pieces.pickled):
+        with pytest.raises(ZeroDivisionError):
+            make({"seed": 5}, lambda: 1 / 0)
+    assert [*tmp_path.rglob("*")] == before  # a piece that fails leaves nothing
 
 
 def test_other_sources_make_other_pieces(module, tmp_path: Path, monkeypatch) -> None:

@@ -6,7 +6,6 @@ import math
 import mpmath
 import numpy
 import pytest
-import torch
 
 import kanpinn as kp
 
@@ -63,24 +62,6 @@ def test_every_function_has_the_paper_beside_it(module) -> None:
     assert list(paper.TOY) == list(module("fit_toy_functions").FUNCTIONS) == list(TOY)
     for curve in paper.TOY.values():
         assert len(curve.grids) == len(curve.rmse)
-
-
-def test_points_have_the_density_that_is_asked_for(module) -> None:
-    functions, special = (
-        module("function_fitting.fitting"),
-        module("fit_special_functions").FUNCTIONS["jv"],
-    )
-    low, high = (torch.tensor(v, dtype=torch.float64) for v in (special.low, special.high))
-    for density, below_a_quarter in (
-        (functions.UNIFORM, 0.25),
-        (functions.CHEBYSHEV, math.acos(0.5) / math.pi),
-    ):
-        share = (special.sample(20_000, 0, density).inputs - low) / (high - low)
-        assert share.min() >= 0 and share.max() <= 1
-        part = (share < 0.25).double().mean(dim=0)
-        assert torch.allclose(part, torch.full_like(part, below_a_quarter), atol=0.02)
-    with pytest.raises(ValueError, match="density must be one of uniform, chebyshev"):
-        special.sample(10, 0, "normal")
 
 
 def test_the_staircase_finds_the_product_exactly(module) -> None:

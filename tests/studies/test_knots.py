@@ -1,7 +1,5 @@
 """Parts of the knot script: files, splits, formulas, relations, signatures."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -13,23 +11,6 @@ SCRIPT = "knots"
 @pytest.fixture
 def made_up(study):
     return study.synthetic_knots(400)
-
-
-def test_files_give_back_what_was_written(study, made_up, tmp_path: Path) -> None:
-    names = (*study.FEATURES, study.TARGET)
-    rows = torch.cat([made_up.table.inputs, made_up.signatures[:, None].double()], dim=1)
-    dicts = [dict(zip(names, row, strict=True)) for row in rows.tolist()]
-    study.write_rows(tmp_path / "train.csv", dicts[:300])
-    study.write_rows(tmp_path / "test.csv", dicts[300:])
-    read = study.read_knots(tmp_path)
-    assert torch.equal(read.table.inputs, made_up.table.inputs)
-    assert torch.equal(read.signatures, made_up.signatures)
-    assert not read.synthetic and made_up.synthetic
-
-
-def test_a_missing_file_is_named(study, tmp_path: Path) -> None:
-    with pytest.raises(kp.InputError, match=r"train\.csv"):
-        study.read_knots(tmp_path)
 
 
 def test_a_grouped_split_keeps_mirror_images_together(study, made_up) -> None:
@@ -79,26 +60,10 @@ def test_every_measure_finds_the_input_that_counts(study, generator) -> None:
         assert max(share, key=lambda name: share[name]) == "b" and share["b"] > 0.6
 
 
-def test_other_rows_are_another_study(study, made_up) -> None:
-    others = study.synthetic_knots(400, seed=1)
-    assert others.digest != made_up.digest == study.synthetic_knots(400).digest
-
-
-def test_constant_inputs_are_left_out(study, made_up) -> None:
-    inputs = made_up.table.inputs.clone()
-    inputs[:, study.FEATURES.index("Symmetry_D8")] = 0
-    data = study.knots_of(inputs, made_up.signatures).split(0, grouped=False)
-    assert "Symmetry_D8" not in data.train.names and len(data.train.names) == 16
-
-
 def test_the_search_finds_the_slope(study, made_up) -> None:
     best = study.search(made_up, 0, False)[0]
     assert best.words.endswith("λ μ_r / |μ|^2)")
     assert best.test > 0.8
-
-
-def test_the_baseline_is_the_law_of_made_up_numbers(study, made_up) -> None:
-    assert study.baseline(made_up).test > 0.8
 
 
 def test_relations_find_a_product(study) -> None:

@@ -34,17 +34,6 @@ def test_source_is_the_laplacian_of_the_exact_solution(poisson) -> None:
     np.testing.assert_allclose(laplacian, poisson.source(x, y), atol=1e-4)
 
 
-def test_collocation_points_lie_where_they_should(poisson) -> None:
-    points, weights = poisson.gauss_grid(7)
-    assert points.shape == (49, 2) and np.abs(points).max() < 1
-    assert weights.sum() == pytest.approx(1, abs=1e-14)
-    sides = poisson.boundary_grid(5)
-    assert sides.shape == (20, 2)
-    np.testing.assert_allclose(np.abs(sides).max(axis=1), 1)
-    for axis, side in [(0, -1), (0, 1), (1, -1), (1, 1)]:
-        assert (sides[:, axis] == side).sum() == 5
-
-
 def test_relative_errors_of_known_fields(poisson) -> None:
     def scaled(coords):
         return 1.01 * poisson.exact(*coords.T), 1.01 * poisson.exact_gradient(*coords.T)
@@ -73,19 +62,6 @@ def test_summary_has_the_median_over_seeds_and_keeps_rows_apart(report) -> None:
     assert first.l2_relative == 1e-3 and first.h1_relative == 2e-3
     assert first.seconds[:4] == (20, 20, 20, math.inf)
     assert second.seconds[8:] == (1, math.inf)
-
-
-def test_timelines_survive_their_file(report, tmp_path: Path) -> None:
-    measurements = timeline(report, (0.125, 1 / 3), (2.0, None))
-    report.write_timelines(tmp_path / "timelines.csv", measurements)
-    assert report.read_timelines(tmp_path / "timelines.csv") == measurements
-
-
-def test_table_leaves_empty_what_was_not_reached(report) -> None:
-    cells = report.table(report.summarize(timeline(report, (0.5, 0.05), (100, 0.002))))
-    head, row = cells
-    assert head[6:9] == ["s to 1e-1", "s to 1e-2", "s to 1e-3"] and len(head) == len(row) == 16
-    assert row[4:9] == ["2.0e-03", "4.0e-03", "0.5", "100", ""]
 
 
 @pytest.mark.parametrize("row", ["least-squares", "collocation", "chebyshev"])
@@ -129,12 +105,6 @@ def test_failed_peer_fails_the_benchmark_after_the_others_ran(
     (tmp_path / "table.csv").unlink()
     assert benchmark.main(["--redraw", f"--output={tmp_path}"]) == 0
     assert (tmp_path / "table.csv").is_file()
-
-
-def test_a_peer_without_randomness_runs_once(module) -> None:
-    benchmark = module("benchmark_peers")
-    runs = [(peer.name, row, seed) for peer, row, seed in benchmark.runs(["scikit-fem"], [5, 6])]
-    assert runs == [("scikit-fem", "P2", 5), ("scikit-fem", "P4", 5)]
 
 
 @pytest.mark.parametrize("given", ["--peers=pykam", "--seeds=a", "--budget=0", "--threads=0"])
