@@ -178,7 +178,7 @@ def cases(smoke: bool) -> list[Case]:
     peaks, front = (solve_job(name).problem for name in ("two_peaks", "circular_front"))
     layer = BoundaryLayer(0.1 if smoke else 1e-3)
     wave, l_shape, reaction = Oscillatory(3 if smoke else 10), corner(270), CornerWithReaction()
-    degree, tolerance = (6, 1e-2) if smoke else (12, 1e-8)
+    degree, tolerance = (4, 0.3) if smoke else (12, 1e-8)
 
     def case(name: str, problem: kp.Problem, seconds: float, weak: Weak | None = None) -> Case:
         return Case(name, problem, degree, tolerance, seconds, weak)
@@ -400,7 +400,7 @@ def main(given: Sequence[str] | None = None) -> None:
     wanted = [case for case in cases(chosen.smoke) if chosen.only in case.name]
     if not wanted:
         chosen.error(f"--only {chosen.only}: no case's name contains it")
-    rougher, limit = ((), 0.1) if chosen.smoke else ((1e-5, 1e-6, 1e-7), 60.0)
+    rougher, limit = ((), 0.01) if chosen.smoke else ((1e-5, 1e-6, 1e-7), 60.0)
     found = all_ways(wanted, rougher, limit, Pieces.under(chosen.output, again=chosen.smoke))
     rows = [
         [

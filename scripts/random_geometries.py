@@ -281,7 +281,7 @@ def main(given: Sequence[str] | None = None) -> None:
     pairs = [(i, j) for i in range(len(KINDS)) for j in range(len(NAMES))]
     if chosen.smoke:
         pairs = [(i, (i + 2) % len(NAMES)) for i in range(len(KINDS))]  # quick ones
-    degree, tolerance = (4, 1e-1) if chosen.smoke else (12, 1e-8)
+    degree, tolerance = (3, 0.5) if chosen.smoke else (12, 1e-8)
     pieces = Pieces.under(chosen.output, again=chosen.smoke)
     found = []
     for half in HALVES:

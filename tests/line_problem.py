@@ -32,7 +32,7 @@ HELPER = "import torch\n\ndef wave(t):\n    return torch.sin(3 * t)\n"
 SECTIONS: dict[str, Any] = {
     "problem": {"class": "line.py:Line"},
     "network": {"type": "kan", "width": [1, 1], "degree": 3, "grid": 2},
-    "points": {"sampler": "gauss", "interior": 12, "boundary": 2},
+    "points": {"sampler": "gauss", "interior": 24, "boundary": 2},
     "run": {"seed": 0},
 }
 FILE = """
@@ -45,7 +45,7 @@ degree = 3
 grid = 2
 [points]
 sampler = "gauss"
-interior = 12
+interior = 24
 boundary = 2
 """
 

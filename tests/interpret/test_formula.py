@@ -233,7 +233,7 @@ def test_what_is_smaller_than_its_tolerance_is_zero():
     assert recognise(0.05, 0.1) is None  # known too badly to say so
 
 
-@pytest.mark.parametrize("span", [(0.5, 1.5), (-5, 5), (0.02, 0.1), (10, 100), (300, 3000)])
+@pytest.mark.parametrize("span", [(0.5, 1.5), (0.02, 0.1), (300, 3000)])
 @pytest.mark.parametrize("chance", [0.02, 0.1])
 def test_random_numbers_are_no_constants_at_any_tolerance(span, chance, generator):
     low, high = span

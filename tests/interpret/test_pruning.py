@@ -139,6 +139,10 @@ def test_a_pruned_network_survives_its_run_folder(tmp_path):
     assert torch.equal(other(x), solution.network(x))
 
 
+def hasty():
+    return fitted(steps=1)
+
+
 def constant(fit):
     with torch.no_grad():
         fit.network.layers[1].coefficients.zero_()
@@ -148,11 +152,14 @@ def constant(fit):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: prune(fitted(), 0.0), "threshold must be .* above 0, got 0.0"),
-        (lambda: prune(fitted(), 1.5), "threshold must be at most 1, got 1.5"),
-        (lambda: prune(fitted(), 1.0), "threshold = 1 would remove every edge: .* is 0"),
-        (lambda: prune(constant(fitted())), "constant on the points: there is nothing to keep"),
-        (lambda: prune_greedily(fitted(), 0.5), "factor must be .* at least 1, got 0.5"),
+        (lambda: prune(hasty(), 0.0), "threshold must be .* above 0, got 0.0"),
+        (lambda: prune(hasty(), 1.5), "threshold must be at most 1, got 1.5"),
+        (lambda: prune(hasty(), 1.0), "threshold = 1 would remove every edge: .* is 0"),
+        (
+            lambda: prune(constant(hasty())),
+            "constant on the points: there is nothing to keep",
+        ),
+        (lambda: prune_greedily(hasty(), 0.5), "factor must be .* at least 1, got 0.5"),
     ],
 )
 def test_impossible_pruning_is_refused_in_words(call, words):

@@ -85,7 +85,7 @@ def test_products_are_composed(generator):
 
 
 def test_sums_of_products_are_found_whatever_sign_their_factors_have(generator):
-    x = points(600, 3, generator)
+    x = points(300, 3, generator)
     y = (x[:, 0] * torch.sin(3 * x[:, 2]) + torch.exp(x[:, 1]))[:, None]
     errors = [relative_error(graph, x, y) for graph in products(x, y, 0)]
     assert len(errors) == 4  # of the five partitions of three inputs one has no product
@@ -104,12 +104,11 @@ def test_one_input_has_no_products(generator):
     assert list(products(x, x, 0)) == []
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_a_product_with_a_factor_that_changes_sign_is_read(seed, generator):
+def test_a_product_with_a_factor_that_changes_sign_is_read(generator):
     x = points(600, 2, generator)
     table = Table(x, torch.sin(torch.pi * x[:, 0]) * x[:, 1] ** 2, ("x", "y"))
-    fitted = fit(kp.MLP([2, 4, 1], seed=seed), table, kp.LeastSquares())
-    found = interpret(fitted, ["x", "x^2", "sin", "exp"], seed=seed)
+    fitted = fit(kp.MLP([2, 4, 1]), table, kp.LeastSquares())
+    found = interpret(fitted, ["x", "x^2", "sin", "exp"])
     assert str(found.expression) == "y**2*sin(pi*x)" and found.error < 1e-14
     assert not found.own_edges
 
@@ -180,8 +179,8 @@ def test_a_penalty_on_edges_leaves_those_of_the_function(generator):
 
 
 def test_noise_alone_has_no_skeleton(generator):
-    x = points(300, 2, generator)
-    y = torch.randn(300, 1, generator=generator, dtype=torch.float64)
+    x = points(150, 2, generator)
+    y = torch.randn(150, 1, generator=generator, dtype=torch.float64)
     assert sparse_skeleton(Table(x, y), (3,), 1e-2, 0) is None
 
 
@@ -195,7 +194,7 @@ WINDOWS = {
     **{"sqrt": (0.05, 3), "1/sqrt": (0.1, 3), "tan": (-1.3, 1.2), "arctanh": (-0.8, 0.9)},
     **{"arcsin": (-0.9, 0.95), "arccos": (-0.9, 0.8)},
 }
-SEEDS = [0, 1, 2]
+SEEDS = [0, 1]
 
 
 def drawn(*bounds: tuple[float, float], generator: torch.Generator) -> list[float]:
@@ -238,8 +237,7 @@ def test_random_parameters_of_every_function_are_recovered(function, seed):
 
 
 @pytest.mark.parametrize("name", ["sin", "tanh", "exp", "x^2", "log", "gaussian", "1/x"])
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("noise", [1e-2, 1e-5])
+@pytest.mark.parametrize(("noise", "seed"), [(1e-2, 0), (1e-5, 1)])
 def test_noise_moves_parameters_by_no_more_than_their_uncertainty(name, seed, noise):
     x, y, known = random_edge(LIBRARY[name], seed)
     generator = torch.Generator().manual_seed(100 + seed)
@@ -255,7 +253,7 @@ def test_noise_moves_parameters_by_no_more_than_their_uncertainty(name, seed, no
         assert found.best.function.name == name
 
 
-@pytest.mark.parametrize("name", ["sin", "x^2", "log", "arctan", "1/x"])
+@pytest.mark.parametrize("name", ["sin", "x^2", "log"])
 def test_moving_and_scaling_the_axes_changes_no_fit(name):
     x, y, _ = random_edge(LIBRARY[name], 0)
     y = y + 1e-3 * torch.sin(9 * x)
@@ -279,7 +277,7 @@ def test_a_slice_that_looks_straight_is_a_line_unless_its_accuracy_says_more(nam
     assert exact.unexplained < 1e-18
 
 
-@pytest.mark.parametrize("name", ["sin", "log", "j0"])
+@pytest.mark.parametrize("name", ["log", "j0"])
 def test_of_the_whole_library_the_function_itself_is_the_best(name):
     x, y, _ = random_edge(LIBRARY[name], 5)
     found = snap(x, y)

@@ -187,8 +187,6 @@ HOLED = kp.Disk((0, 0), 1) - kp.Disk((0.3, 0.1), 0.3, name="hole")
         (HOLED, 0.91 * numpy.pi),
         (HOLED.over(t=(0, 2)), 0.91 * numpy.pi),
         (kp.Triangle((0, 0), (1, 0), (0, 1)), 0.5),
-        (kp.LShape(), 3.0),
-        (kp.Annulus((0, 0), 1, 2), 3 * numpy.pi),
     ],
 )
 def test_outlines_of_planar_domains_are_their_boundaries(domain, area):
@@ -323,51 +321,36 @@ def test_data_at_points_have_no_panel(tmp_path):
 # --- history ----------------------------------------------------------------------------------
 
 
-def test_no_line_suggests_what_lies_between_a_few_steps(ax):
-    history = History()
-    for step in range(3):
-        history.rows.append(dict(step=step, stage=0, loss=0.1**step, seconds=0.1 * step))
-    plot_history(ax, history)
-    assert ax.lines[0].get_linestyle() == "None" and ax.lines[0].get_marker() == "o"
+def history(count, stage=lambda step: 0):
+    rows = [(step, stage(step), 0.1**step, 0.1 * step) for step in range(count)]
+    names = ("step", "stage", "loss", "seconds")
+    return History([dict(zip(names, row, strict=True)) for row in rows])
 
 
 def test_the_history_shows_losses_at_their_steps(ax):
-    history = History()
-    for step in range(100):
-        history.rows.append(dict(step=step, stage=step // 50, loss=10.0**-step, seconds=0.1 * step))
-    plot_history(ax, history, ("Adam", "LBFGS"))
+    plot_history(ax, history(100, lambda step: step // 50), ("Adam", "LBFGS"))
     curve = ax.lines[0]
     assert numpy.array_equal(curve.get_xdata(), numpy.arange(100))
     assert curve.get_ydata()[3] == pytest.approx(1e-3)
     assert ax.get_yscale() == "log" and {t.get_text() for t in ax.texts} == {"LBFGS", "Adam"}
+    plot_history(few := Figure().subplots(), history(3))  # no line suggests what lies between
+    assert few.lines[0].get_linestyle() == "None" and few.lines[0].get_marker() == "o"
+    for x in ("step", "seconds"):
+        plot_history(one := Figure().subplots(), history(1), ("A",), x)
+        one.figure.draw_without_rendering()
+        assert one.get_xlim()[0] < 0 < one.get_xlim()[1] and one.lines[0].get_marker() == "o"
 
 
-@pytest.mark.parametrize("x", ["step", "seconds"])
-def test_a_single_point_is_a_history(ax, x):
-    plot_history(ax, History([{"step": 0, "stage": 0, "loss": 2.0, "seconds": 0.0}]), ("A",), x)
-    ax.figure.draw_without_rendering()
-    low, high = ax.get_xlim()
-    assert low < 0 < high and ax.lines[0].get_marker() == "o"
-
-
-def test_titles_of_stages_lie_above_the_curves(ax):
-    history = History()
-    for step in range(9):
-        history.rows.append(dict(step=step, stage=step // 6, loss=0.1**step, seconds=0.1 * step))
+def test_titles_of_stages_lie_above_the_curves_and_do_not_overlap(ax):
     titles = tuple(optimizer.title for optimizer in (kp.LBFGS(), kp.LeastSquares()))
-    plot_history(ax, history, titles)
+    plot_history(ax, history(9, lambda step: step // 6), titles)
     ax.figure.draw_without_rendering()
     assert [t.get_text() for t in ax.texts] == ["L-BFGS", "Least Squares"]
     top = ax.get_window_extent().y1
     assert all(t.get_window_extent().y0 >= top - 2 for t in ax.texts)
-
-
-def test_titles_of_stages_do_not_overlap(ax):
-    history = History()
-    for step in range(41):
-        history.rows.append(dict(step=step, stage=max(0, step - 1), loss=1.0, seconds=step))
-    plot_history(ax, history, tuple("A" * 40))
-    at = sorted(t.xy[0] for t in ax.texts)
+    many = Figure().subplots()
+    plot_history(many, history(41, lambda step: max(0, step - 1)), tuple("A" * 40))
+    at = sorted(t.xy[0] for t in many.texts)
     assert 2 <= len(at) < 40 and min(numpy.diff(at)) >= 0.035 * 40
 
 

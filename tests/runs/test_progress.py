@@ -91,14 +91,6 @@ def test_on_a_terminal_there_is_a_live_line_and_no_log(caplog):
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # the cursor is shown again
 
 
-def test_the_live_line_ends_when_the_solve_fails():
-    screen = io.StringIO()
-    with pytest.raises(ZeroDivisionError):
-        with Progress(Console(file=screen, force_terminal=True)):
-            raise ZeroDivisionError
-    assert screen.getvalue().rindex("\x1b[?25h") > screen.getvalue().rindex("\x1b[?25l")
-
-
 def test_seconds_in_words():
     found = [duration(seconds) for seconds in (3.4, 61.0, 3725.0)]
     assert found == ["3 s", "1 min 01 s", "1 h 02 min"]

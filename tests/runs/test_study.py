@@ -245,7 +245,7 @@ def test_table_says_what_the_runs_say(room: Path) -> None:
         assert row["status"] == record["status"] == "converged"
         assert row["l2_relative"] == record["errors"]["l2_relative"] > 1e-6  # a sine by cubics
         assert row["parameters"] == row["network.grid"] + 3
-        assert row["points"] == 12
+        assert row["points"] == 24
         assert study.config(row)["network"]["grid"] == row["network.grid"]
     broken = study.rows[1]
     assert (

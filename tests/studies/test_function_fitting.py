@@ -94,7 +94,7 @@ def test_orders_are_those_of_the_finest_grids(module, monkeypatch: pytest.Monkey
 def test_validation_chooses_and_the_same_seed_fits_the_same(module) -> None:
     special, runs = module("fit_special_functions"), module("fit_special_functions")
     method = next(m for m in runs.METHODS if m.name == runs.WIDE)
-    few = dataclasses.replace(method, settings=method.settings[:3])
+    few = dataclasses.replace(method, settings=method.settings[:2])
     fits = [runs.fit(special.FUNCTIONS["kv"], few, "uniform, 1000", 1)[0] for _ in range(2)]
     assert (
         fits[0]["test_rmse"]
