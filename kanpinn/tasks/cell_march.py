@@ -1,47 +1,745 @@
-"""A march with cells in space: the solution at the end of the windows so far, and cells that
-follow it.
+"""A march with cells in space: linearised equations at the stages of a window, states in cells,
+errors in space and time, and cells that follow the solution.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from kanpinn.geometry.domain import Domain
-from kanpinn.geometry.points import Points
-from kanpinn.jets import Jet
+from kanpinn.geometry.points import Batch, Points
+from kanpinn.geometry.product import at_one_time
+from kanpinn.jets import Jet, jet_of_stacked
 from kanpinn.loss.residuals import Residuals
-from kanpinn.spaces.cell_windows import CellsInWindow, CellWindows, problem_in_space
-from kanpinn.spaces.cells.problem import counted_fields
-from kanpinn.spaces.cells.system.memory import no_comparison, too_many
-from kanpinn.spaces.cells.tree import Tree
-from kanpinn.spaces.evolution_terms import EvolutionTerms
-from kanpinn.spaces.time_schemes import Stages
-from kanpinn.tasks.cells_in_time import (
-    CellNewton,
-    CellState,
-    LinearisedCells,
-    Probe,
-    SpaceError,
-    TermInCells,
-    coarsened,
-    compared_in_space,
-    early_step,
-    initial_state,
-    last_step,
-    state_at,
-    with_rates,
+from kanpinn.loss.terms import ResidualTerm
+from kanpinn.spaces.cell_windows import (
+    AtMoment,
+    CellsInWindow,
+    CellWindows,
+    at_moment,
+    problem_in_space,
 )
+from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, all_prolonged
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.problem import CellProblem, counted_fields
+from kanpinn.spaces.cells.system.cell_system import AnyTerm, CellSystem
+from kanpinn.spaces.cells.system.functions import CellField, CellNorms
+from kanpinn.spaces.cells.system.memory import no_comparison, too_many
+from kanpinn.spaces.cells.system.terms import SampledTerm
+from kanpinn.spaces.cells.tree import Tree
+from kanpinn.spaces.evolution_terms import EvolutionTerms, initial_values
+from kanpinn.spaces.time_schemes import Stages, at_moments, error_form_of_ratio
+from kanpinn.tasks.cell_errors import distributed
 from kanpinn.tasks.control import Control
-from kanpinn.tasks.refinement import why_too_many
+from kanpinn.tasks.refinement import dorfler_marking, part_to_refine, why_too_many
 from kanpinn.tasks.time_state import Attempt, MarchSettings, TimeState, state_of, window_of
-from kanpinn.tasks.window import Window, solve_window, together
+from kanpinn.tasks.window import Newton, StageChoice, Window, solve_window, together
 
 SAVED = ("time", "size", "expected", "beyond", "limited")
 USED = ("about", "window", "served", "rate", "slow")  # what a checkpoint has of a linearisation
+
+
+@dataclass(frozen=True, eq=False)
+class TermInCells:
+    """A term at points of cells, for the state and rate of the fields at any moment.
+
+    Args:
+        sampled: the term, linearised at one moment.
+    """
+
+    sampled: SampledTerm
+    _jets: dict[tuple[float, ...], Tensor] = field(default_factory=dict, repr=False)
+
+    def parts(self, coefficients: Tensor) -> Tensor:
+        """The parts of the jets of functions at all points, (c, q, parts, f).
+
+        coefficients: of the functions in all cells, (N, L, f); real or complex.
+        """
+        if coefficients.is_complex():
+            return torch.complex(self.parts(coefficients.real), self.parts(coefficients.imag))
+        one = self.sampled
+        return CellField(one.polynomials, coefficients).jets(one.at, one.term.channels, self._jets)
+
+    def residual(self, parts: Tensor, time: float) -> Tensor:
+        """The residuals of a state and rate at a moment, (c, q, equations).
+
+        parts: those of its jets, (c, q, parts, (p + 1) m).
+        """
+        term, at = at_moment(self.sampled.term, time), self.sampled.at
+        jet = jet_of_stacked(self.sampled.term.channels, parts.flatten(0, 1))
+        return term.equation(at.points, jet).unflatten(0, parts.shape[:2])
+
+    def in_time(self, coefficients: Tensor) -> tuple[Points, Jet]:
+        """The points in space and time, and the jets of the fields there.
+
+        coefficients: of the state and rate, (N, L, (p + 1) m).
+        """
+        moment = self.sampled.term.equation
+        assert isinstance(moment, AtMoment)
+        jet = jet_of_stacked(self.sampled.term.channels, self.parts(coefficients).flatten(0, 1))
+        return moment.at(self.sampled.at.points, jet)
+
+    def right(self, parts: Tensor, time: float) -> Tensor:
+        """b near a state and rate: its slopes times this minus residuals, (c, q, equations)."""
+        applied = torch.einsum("cqepf,cqpf->cqe", self.sampled.slopes, parts)
+        return applied - self.residual(parts, time)
+
+    def sizes(self, parts: Tensor) -> Tensor:
+        """The sums of the absolute values of the slopes times derivatives, (c, q, equations)."""
+        return torch.einsum("cqepf,cqpf->cqe", self.sampled.slopes.abs(), parts.abs())
+
+    def of_rates(self, parts: Tensor) -> Tensor:
+        """The slopes times the derivatives in time, (c, q, equations).
+
+        parts: those of their jets, (c, q, parts, p m); real or complex.
+        """
+        slopes = self.sampled.slopes[..., -parts.shape[3] :].to(parts.dtype)
+        return torch.einsum("cqepf,cqpf->cqe", slopes, parts)
+
+
+@dataclass(eq=False)
+class LinearisedCells:
+    """An evolution in cells, K u + M u' = b or K u + M u' + N u'' = b, linearised at one moment.
+
+    Its order in time p is 1 or 2. The state is u, or u and u'. The state and rate are the state
+    followed by the derivative of order p.
+
+    It keeps the factors for windows of one length. Windows of another length have other factors. So
+    they are linearised anew, which costs little beside the factors, and lets Newton's method
+    converge fast. Windows of the same length share factors, as long as the steps that they take
+    more cost less than new factors.
+
+    Args:
+        base: the equation and the conditions for the state and rate of m fields, (p + 1) m fields.
+        order: p.
+        about: the state and rate, and the moment, about which it is linearised.
+        window: the number of stages and the length of the windows.
+        served: the number of windows that have been solved with it.
+        rate: that of Newton's steps in the first of them.
+        slow: whether Newton's method is expected to be too slow in the next one.
+    """
+
+    base: CellSystem
+    order: int
+    about: tuple[Tensor, float]
+    window: tuple[int, float]
+    served: int = 0
+    rate: float = 0.0
+    slow: bool = False
+    _systems: dict[complex, CellSystem] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        places: CellSystem,
+        about: tuple[Tensor, float],
+        window: tuple[int, float],
+        order: int,
+    ) -> "LinearisedCells":
+        """The linearisation; places: the evolution in the cells, at any moment and solution."""
+        state_and_rate, time = about
+
+        solution = CellField(places.polynomials, state_and_rate)
+        equation, boundary = (
+            [SampledTerm(at_moment(one.term, time), one.at, solution) for one in terms]
+            for terms in (places.equation, places.boundary)
+        )
+        base = replace(places, equation=equation, boundary=boundary)
+        return cls(base, order, about, window)
+
+    def serve(self, rate: float) -> None:
+        """Note the rate of Newton's steps in a window that has been solved with it."""
+        slow, growth = 0.3, 3.0 if self.served else 8.0  # from one window to the next
+        if not self.served:
+            self.rate = rate
+        self.served, self.slow = self.served + 1, rate * growth > slow
+
+    @cached_property
+    def terms(self) -> list[TermInCells]:
+        """Equation and conditions."""
+        return [TermInCells(one) for one in (*self.base.equation, *self.base.boundary)]
+
+    def norm(self, function: Tensor) -> float:
+        """The L2 norm of the counted fields of a state over the domain; (N, L, p m)."""
+        return self.base.norms.total(CellField(self.base.polynomials, function))
+
+    @property
+    def fields(self) -> int:
+        """The number of fields m."""
+        return self.base.equation[0].slopes.shape[-1] // (self.order + 1)
+
+    def system(self, rate: complex) -> CellSystem:
+        """The least-squares problem (K + rate M + rate² N) u = b, whose factors are kept."""
+        if rate not in self._systems:
+            self._systems[rate] = self.base.shifted(rate, self.order)
+        return self._systems[rate]
+
+    def solve(
+        self, rate: complex, starts: Tensor, right_hand_sides: Sequence[Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Find states x with the derivative in time x' = rate x - s that satisfy the equation.
+
+        Args:
+            rate: real or complex.
+            starts: s, (n, N, L, p m).
+            right_hand_sides: b for each of `terms`, (n, c, q, equations); None for zero.
+
+        Returns:
+            The states (n, N, L, p m), and each cell's part of the functional, (n, N).
+        """
+        system, m = self.system(rate), self.fields
+        less = [torch.zeros_like(starts[..., :m])]  # the derivative r is rate^r u - less[r]
+        for one in starts.split(m, dim=-1):
+            less.append(rate * less[-1] + one)
+        known = torch.cat(less[1:], dim=-1)
+        values = dict[AnyTerm, Tensor]()
+        for k, own in enumerate((*system.equation, *system.boundary)):
+            term = self.terms[k]
+            right = torch.stack([term.of_rates(term.parts(one)) for one in known])
+            values[own] = (
+                right if right_hand_sides is None else right + right_hand_sides[k]
+            ).movedim(0, -1)
+        found = system.solve(values, again=True)
+        fields = found.coefficients.movedim(-1, 0)
+        states = [rate**r * fields - less[r] for r in range(self.order)]
+        return torch.cat(states, dim=-1), found.shares.T
+
+
+@dataclass(eq=False)
+class CellNewton(Newton):
+    """The collocation equations of a window in cells.
+
+    With the inverse Butcher matrix D = V Λ V⁻¹, the states X_i at the stages have the derivatives
+    Σ_j D_ij (X_j - x) / h in time. For W = V⁻¹ X these are λ/h W_λ - λ/h (V⁻¹ 1)_λ x, so that there
+    is one least-squares problem for each eigenvalue λ, see `LinearisedCells.solve`.
+
+    Args:
+        cells: the linearised equation.
+        stages: the stages, an odd number of them, so that one eigenvalue is real.
+        start, length: the first moment and the length h.
+        first: the state x at the start, (N, L, p m).
+    """
+
+    choice = StageChoice(9)  # beyond it a window has many least-squares problems
+
+    cells: LinearisedCells
+    stages: Stages
+    start: float
+    length: float
+    first: Tensor
+    _right: list[Tensor] | None = field(default=None, repr=False)
+
+    @property
+    def initial(self) -> Tensor:  # type: ignore[override]
+        """The state at the start, with the coefficients of all cells one after the other."""
+        return self.first.flatten(0, 1)[None]
+
+    def at_stages(self, unknowns: Tensor) -> Tensor:
+        """The states at the stages, (s, N, L, p m), from the changes of the flat initial state."""
+        return self.first + unknowns.view(-1, *self.first.shape)
+
+    def correction(self, unknowns: Tensor) -> Tensor | None:
+        if self._right is None:
+            self._right = self.right(self.at_stages(unknowns))
+        found = (self.solved(self._right) - self.first).flatten(1, 2)
+        return unknowns - found if bool(found.isfinite().all()) else None
+
+    def is_settled(self, unknowns: Tensor) -> bool:
+        """Whether b is the same to rounding as near the solution before."""
+        before, states = self._right, self.at_stages(unknowns)
+        assert before is not None
+        self._right, rounding = self.right(states), 1e-11
+        for term, one, two in zip(self.cells.terms, before, self._right, strict=True):
+            sizes = torch.stack(
+                [term.sizes(term.parts(own)) for own in self.states_and_rates(states)]
+            )
+            if not bool(((one - two).abs() <= rounding * (sizes + two.abs())).all()):
+                return False
+        return True
+
+    def restarted(
+        self, window: Window, size: float, precision: float
+    ) -> tuple["CellNewton", Window]:
+        return replace(self, first=window.states[0].view_as(self.first)), window
+
+    def norms(self, values: Tensor) -> Tensor:
+        return torch.tensor([self.cells.norm(one.view_as(self.first)) for one in values]).double()
+
+    def error(self, unknowns: Tensor) -> tuple[float, Tensor]:
+        """At the moment of `form` the ratio of the error's derivative to it is the real eigenvalue.
+
+        So the least-squares problem for the error is the one of this eigenvalue.
+        """
+        real = float(self.stages.eigenvalues[self.real].real)
+        form, states = error_form_of_ratio(self.stages, real), self.at_stages(unknowns)
+        gap = self.corrected(states, form.moment)[0] - self.at(states, form.moment)[0]
+        return self.cells.norm(form.mean * gap), form.mean * gap.flatten(0, 1)[None]
+
+    @cached_property
+    def rates(self) -> list[complex]:
+        """λ / h of each eigenvalue with an imaginary part of at least 0."""
+        return [_plain(value) / self.length for value in self.stages.eigenvalues]
+
+    @property
+    def real(self) -> int:
+        """The number of the real eigenvalue."""
+        return int(np.abs(self.stages.eigenvalues.imag).argmin())
+
+    @property
+    def of_real(self) -> CellSystem:
+        """The least-squares problem of the real eigenvalue."""
+        return self.cells.system(self.rates[self.real])
+
+    def states_and_rates(self, states: Tensor) -> Tensor:
+        """States and rates at the stages, (s, N, L, (p + 1) m), from the states, (s, N, L, p m)."""
+        slopes = torch.from_numpy(self.stages.slopes / self.length)
+        rates = torch.tensordot(slopes, states - self.first, dims=1)
+        return with_rates(states, rates, self.cells.fields)
+
+    def at(self, states: Tensor, moment: float) -> tuple[Tensor, Tensor]:
+        """The polynomials in time at a moment from 0 to 1, and their rates, (N, L, p m) each."""
+        return state_at(self.stages, self.length, self.first, states, moment)
+
+    def right(self, states: Tensor) -> list[Tensor]:
+        """b at all stages for each term, near given states, (s, c, q, equations) each."""
+        times = self.start + self.length * self.stages.nodes
+        states_and_rates = self.states_and_rates(states)
+        return [
+            torch.stack(
+                [
+                    term.right(term.parts(own), time)
+                    for own, time in zip(states_and_rates, times.tolist(), strict=True)
+                ]
+            )
+            for term in self.cells.terms
+        ]
+
+    def component(self, number: int, right: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """W_λ of one eigenvalue, (N, L, p m), and each cell's part of its functional, (N,).
+
+        Args:
+            number: the number of the eigenvalue.
+            right: b, see `right`.
+        """
+        row, rate = self.stages.rows[number], self.rates[number]
+        row = row if isinstance(rate, complex) else row.real
+        weights, total = torch.from_numpy(row), _plain(row.sum())
+        right_hand_sides = [
+            torch.tensordot(weights, b.to(weights.dtype), dims=1)[None] for b in right
+        ]
+        found, shares = self.cells.solve(rate, rate * total * self.first[None], right_hand_sides)
+        return found[0], shares[0]
+
+    def solved(self, right: Sequence[Tensor]) -> Tensor:
+        """The states at the stages, (s, N, L, p m), for given b, see `right`."""
+        states = torch.zeros(self.stages.count, *self.first.shape).double()
+        for number, column in enumerate(torch.from_numpy(self.stages.vectors.T)):
+            one = self.component(number, right)[0].to(column.dtype)
+            states += torch.tensordot(column[:, None], one[None], dims=1).real
+        return self.centred(states)
+
+    def centred(self, states: Tensor) -> Tensor:
+        """States (…, N, L, p m), shifted to mean zero in fields that are free up to a constant."""
+        system, order = self.of_real, self.cells.order
+        free = [one + r * self.cells.fields for one in system.free_fields for r in range(order)]
+        if free:
+            flat = states.flatten(0, -4) if states.ndim > 3 else states[None]
+            each = [
+                system.norms.without_means(CellField(system.polynomials, one), free) for one in flat
+            ]
+            states = torch.stack([one.coefficients for one in each]).view_as(states)
+        return states
+
+    def propagated(self, starts: Tensor) -> Tensor:
+        """The changes of the end that small changes of the start cause, both (n, N, L, p m)."""
+        ends = torch.zeros_like(starts)
+        for number, rate in enumerate(self.rates):
+            total = rate * _plain(self.stages.rows[number].sum())
+            found, _ = self.cells.solve(rate, total * starts)
+            last = complex(self.stages.vectors[-1, number])
+            factor = last if isinstance(rate, complex) else last.real
+            ends += (factor * found).real
+        return self.centred(ends)
+
+    def damped(self, state: Tensor) -> Tensor:
+        """A change of the state after a step with the real eigenvalue, (N, L, p m)."""
+        rate = self.rates[self.real]
+        return self.cells.solve(rate, rate * state[None])[0][0]
+
+    def corrected(self, states: Tensor, moment: float) -> tuple[Tensor, Tensor]:
+        """The polynomials in time at a moment, corrected by a step with the real eigenvalue.
+
+        Args:
+            states: the solution at the stages, (s, N, L, p m).
+            moment: from 0 to 1.
+
+        Returns:
+            The corrected state, (N, L, p m), and each cell's part of the functional, (N,).
+        """
+        rate, (state, slope) = self.rates[self.real], self.at(states, moment)
+        state_and_rate = with_rates(state, slope, self.cells.fields)
+        time = self.start + moment * self.length
+        right_hand_sides = [
+            term.right(term.parts(state_and_rate), time)[None] for term in self.cells.terms
+        ]
+        found, shares = self.cells.solve(rate, (rate * state - slope)[None], right_hand_sides)
+        return self.centred(found[0]), shares[0]  # jumps between cells become zero
+
+
+def state_at(
+    stages: Stages, length: float, initial: Tensor, states: Tensor, moment: float
+) -> tuple[Tensor, Tensor]:
+    """A window's polynomials in time at a moment, and their rates, (N, L, p m) each.
+
+    Args:
+        stages, length: of the window.
+        initial: the state at the start, (N, L, p m).
+        states: those at the stages, (s, N, L, p m).
+        moment: from 0 to 1 in the window.
+    """
+    changes = torch.cat([initial[None], states - initial])
+    rates = at_moments(stages, np.array([moment]), length, 1, 1)
+    state, slope = (torch.tensordot(torch.from_numpy(one[0]), changes, dims=1) for one in rates)
+    return state, slope
+
+
+def with_rates(states: Tensor, rates: Tensor, fields: int) -> Tensor:
+    """States and rates, for states with given rates of change, (…, (p + 1) m).
+
+    states, rates: (…, p m). fields: m.
+    """
+    return torch.cat([states, rates[..., -fields:]], dim=-1)
+
+
+def _plain(value: complex) -> complex:
+    """The number itself, or its real part if its imaginary part is a rounding error."""
+    rounding = 1e-12
+    return complex(value) if abs(value.imag) > rounding * abs(value) else float(value.real)
+
+
+@dataclass(frozen=True, eq=False)
+class CellState:
+    """Functions on cells: the solution at a moment and others that move to new cells with it.
+
+    Args:
+        problem: the evolution in space.
+        geometry: the cells.
+        polynomials: the functions of each.
+        functions: the coefficients of the solution and then of the others, (n, N, L, p m).
+        order: p, that of the evolution in time.
+    """
+
+    problem: CellProblem
+    geometry: CellGeometry
+    polynomials: LocalPolynomials
+    functions: Tensor
+    order: int
+
+    @property
+    def value(self) -> Tensor:
+        """The solution, (N, L, p m)."""
+        return self.functions[0]
+
+    @property
+    def fields(self) -> int:
+        """The number of fields m."""
+        return self.functions.shape[-1] // self.order
+
+    @property
+    def state_and_rate(self) -> Tensor:
+        """The solution with a derivative of order p that is zero, (N, L, (p + 1) m)."""
+        return torch.nn.functional.pad(self.value, (0, self.fields))
+
+    @cached_property
+    def places(self) -> CellSystem:
+        """The evolution in the cells at its first moment, about `state_and_rate`."""
+        return self.problem.on(
+            self.geometry, self.polynomials, self.state_and_rate, integrated=False
+        )
+
+    def norm(self, function: Tensor) -> float:
+        """The L2 norm of the counted fields of a function over the domain; (N, L, p m)."""
+        return self.places.norms.total(CellField(self.polynomials, function))
+
+    def marked(self, errors: Tensor, allowed: float) -> Tensor:
+        """The cells with the largest errors of all that can be halved, in all coordinates, (N, d).
+
+        Args:
+            errors: of each cell, (N,).
+            allowed: the error of all cells together that is permitted.
+        """
+        most = 0.99  # of the squared error
+        part = part_to_refine(allowed, float(errors.norm()), most)
+        cells = dorfler_marking(errors * self.problem.singularities.divisible(self.geometry), part)
+        return self.geometry.tree.everywhere(cells)
+
+    def refined(self, chosen: Tensor) -> "CellState":
+        """The functions after some cells are halved; chosen: a mask (N, d)."""
+        geometry = self.problem.refined(self.geometry, chosen)
+        functions = all_prolonged(self.polynomials, self.geometry, self.functions, geometry)
+        return replace(self, geometry=geometry, functions=functions)
+
+
+def initial_state(
+    state: CellState, terms: Sequence[ResidualTerm], time: float, names: Sequence[str]
+) -> tuple[CellState, Tensor]:
+    """The initial values in the cells of a state, and the L2 norms of their errors, (N,).
+
+    Args:
+        state: gives the cells. All of its functions except the solution become zero.
+        terms: the conditions at the first moment.
+        time: the first moment.
+        names: of all coordinates.
+    """
+    polynomials, like, counted = state.polynomials, state.value, list(state.problem.counted)
+    fields, order = state.fields, state.order
+    richer = LocalPolynomials(polynomials.degree + 2, polynomials.dim)
+    found, squares = torch.zeros_like(like), like.new_zeros(len(like))
+    for at in state.problem.inside(state.geometry, richer):  # points that do not fit by chance
+        points = Batch.made_of(at_one_time(at.points, time, names[-1]))
+        values = torch.cat([*initial_values(terms, points, fields)[:order]], dim=1)
+        values = values.unflatten(0, at.weights.shape)
+        for place, cell in enumerate(at.cells.tolist()):
+            roots = at.weights[place].sqrt()[:, None]
+            matrix = polynomials.values(at.at(place)) * roots
+            right = values[place] * roots
+            found[cell] = torch.linalg.lstsq(matrix, right, driver="gelsd").solution
+            squares[cell] = (matrix @ found[cell] - right)[:, counted].square().sum()
+    functions = torch.zeros_like(state.functions)
+    functions[0] = found
+    return replace(state, functions=functions), squares.sqrt()
+
+
+def coarsened(state: CellState, allowed: float, least: int) -> CellState:
+    """Nearly the same functions in fewer cells; the same state if too few can be saved.
+
+    A family is the 2^d cells that a box has been halved into. It gives way to the box if a
+    polynomial there, of a degree lower by 2, is the solution up to a small error. So the solution
+    may still move or steepen a little before the box has to be halved again, and the error is much
+    smaller than `allowed`. Cells that a boundary cuts stay.
+
+    Args:
+        state: the functions and their cells.
+        allowed: the L2 norm of the error that such a lower degree may cause.
+        least: the fewest cells that are worth a change.
+
+    Reference: Berger and Colella, Local adaptive mesh refinement for shock hydrodynamics (1989).
+    """
+    polynomials, tree, fewer = state.polynomials, state.geometry.tree, 2
+    family = leaves_of_boxes(tree, ~state.geometry.is_cut)
+    parts = on_parts(polynomials)
+    own = state.functions[:, family]  # (n, f, 2^d, L, p m)
+    larger = torch.einsum("plk,nfplm->nfkm", parts, own) / len(parts)
+    simple = larger[0].clone()
+    simple[:, polynomials.count(polynomials.degree - fewer) :] = 0
+    missed = own[0] - torch.einsum("plk,fkm->fplm", parts, simple)
+    volumes = (state.geometry.extents[family] / 2).prod(dim=2)
+    counted = missed[..., list(state.problem.counted)].square().sum(dim=(2, 3))
+    squares, order = (counted * volumes).sum(dim=1).sort()
+    chosen = order[squares.cumsum(0) <= allowed**2]
+    if len(chosen) * (len(parts) - 1) < max(1, least):
+        return state
+    larger_tree, kept = with_boxes(tree, family[chosen])
+    functions = torch.cat([state.functions[:, kept], larger[:, chosen]], dim=1)
+    return replace(state, geometry=state.problem.cells(larger_tree), functions=functions)
+
+
+def leaves_of_boxes(tree: Tree, whole: Tensor) -> Tensor:
+    """The leaves that together fill a box which was halved in all coordinates, (f, 2^d).
+
+    whole: the leaves that may be in a family, a mask (N,).
+    """
+    many = 2**tree.dim
+    own = (whole & (tree.level > 0).all(dim=1)).nonzero()[:, 0]
+    corner = (tree.place[own] % 2) @ 2 ** torch.arange(tree.dim - 1, -1, -1)
+    names = torch.cat([tree.level[own], tree.place[own] >> 1, tree.region[own, None]], dim=1)
+    boxes, box = names.unique(dim=0, return_inverse=True)
+    found = torch.full((len(boxes), many), -1)
+    found[box, corner] = own
+    return found[(found >= 0).all(dim=1)]
+
+
+def on_parts(polynomials: LocalPolynomials) -> Tensor:
+    """The coefficients of the polynomials of a box in each of its 2^d parts, (2^d, L, L)."""
+    dim = polynomials.dim
+    low = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0]).double()] * dim).view(-1, dim)
+    unit = torch.eye(polynomials.size, dtype=torch.float64).expand(len(low), -1, -1)
+    return polynomials.restricted(low, torch.ones_like(low), unit)
+
+
+def with_boxes(tree: Tree, family: Tensor) -> tuple[Tree, Tensor]:
+    """The tree in which families give way to their boxes, and the leaves that are kept.
+
+    The leaves that are kept come first, then the boxes in the order of the families.
+
+    family: the leaves of each, (f, 2^d).
+    """
+    gone = torch.zeros(len(tree), dtype=torch.bool)
+    gone[family.flatten()] = True
+    kept, first = (~gone).nonzero()[:, 0], family[:, 0]
+    boxes = Tree(
+        tree.roots, tree.level[first] - 1, tree.place[first] >> 1, tree.region[first], tree.around
+    )
+    return Tree.joined([tree.only(~gone), boxes]), kept
+
+
+@dataclass(frozen=True, eq=False)
+class SpaceError:
+    """The error in space of one step in a window, with the real eigenvalue, or of the window.
+
+    Args:
+        shape: the part of the error that the cells can represent, (N, L, p m).
+        cells: the L2 norm of the whole error that each cell causes, (N,).
+        beyond: the L2 norm of the part that the cells cannot represent.
+        indicated: the indicator of the error, see `CellSystem.indicators`; the error of a similar
+            window is taken to be proportional to it.
+        length: the length of the window.
+    """
+
+    shape: Tensor
+    cells: Tensor
+    beyond: float
+    indicated: float
+    length: float
+
+    @property
+    def total(self) -> float:
+        """The L2 norm of the whole error."""
+        return float(self.cells.norm())
+
+    def added(self, equations: CellNewton, indicated: float) -> "SpaceError":
+        """The error in space that a window adds at its end, from that of one step.
+
+        Consider a mode that decays like e^-zt in a window of length 1, and the real eigenvalue λ.
+        The error in this mode at the end of the window is (λ + z) (1 - e^-z) / z times the known
+        error of one step, as residuals add up over the window. This factor is between 1 and λ. It
+        is taken as 1 + (λ - 1) D², where D = λ / (λ + z) is what one step leaves of the mode. That
+        is right for modes that stay or die away. Between them it is 0.85 to 1.9 times the factor,
+        for 3 to 9 stages.
+
+        Args:
+            equations: those of the window.
+            indicated: the indicator of the error in this window.
+        """
+        factor = indicated / (self.indicated or 1.0)
+        real = float(equations.stages.eigenvalues[equations.real].real)
+        left = equations.damped(equations.damped(self.shape))
+        shape, beyond = factor * (self.shape + (real - 1) * left), factor * self.beyond
+        total = math.hypot(equations.cells.norm(shape), beyond)
+        cells = total / (self.total or 1.0) * self.cells
+        return SpaceError(shape, cells, beyond, indicated, equations.length)
+
+
+def early_step(equations: CellNewton, states: Tensor) -> tuple[Tensor, Tensor]:
+    """A mean of the stages, mostly the early ones, from the real eigenvalue's problem.
+
+    It needs no other solution if the equation is linear.
+
+    Args:
+        equations: those of a window.
+        states: at the stages, near the solution, (s, N, L, p m).
+
+    Returns:
+        The mean, (N, L, p m), and for each cell `CellSystem.indicators` of its error, (N,).
+    """
+    real = equations.real
+    found, shares = equations.component(real, equations.right(states))
+    total = float(equations.stages.rows[real].real.sum())
+    return equations.centred(found / total), equations.of_real.indicators(shares) / abs(total)
+
+
+def last_step(equations: CellNewton, states: Tensor) -> tuple[Tensor, Tensor]:
+    """The solution at the end of a window, from a step with the real eigenvalue.
+
+    Args:
+        equations: those of a window.
+        states: the solution at the stages, (s, N, L, p m).
+
+    Returns:
+        The solution, (N, L, p m), and for each cell `CellSystem.indicators` of its error, (N,).
+    """
+    found, shares = equations.corrected(states, 1.0)
+    return found, equations.of_real.indicators(shares)
+
+
+Probe = Callable[[CellNewton, Tensor], tuple[Tensor, Tensor]]
+
+
+def compared_in_space(
+    problem: CellProblem, equations: CellNewton, states: Tensor, probe: Probe
+) -> SpaceError:
+    """The error in space of a window.
+
+    The least-squares problem of the real eigenvalue is solved in smaller cells at singular corners,
+    and with a degree that is higher by 2. The first solution shows the error that the cells at
+    corners cause anywhere, the second one the error in each cell.
+
+    Args:
+        problem: the evolution in space.
+        equations: those of the window.
+        states: at the stages, near the solution, (s, N, L, p m).
+        probe: the step that is compared, `early_step` or `last_step`.
+    """
+    more, base = 2, equations.cells.base
+    before, indicators = probe(equations, states)
+    own, coarse = base.polynomials, base.geometry
+    richer = LocalPolynomials(own.degree + more, own.dim)
+    fine = problem.deeper(coarse)
+    parents = coarse.tree.locate(fine.frames.mean(dim=1), fine.tree.region)
+    kept = parents.bincount(minlength=len(coarse.tree)) == 1
+    together = torch.cat([equations.first[None], states, before[None]])
+    *start_and_states, before = all_prolonged(own, coarse, together, fine)
+    squares, shape = torch.zeros(len(coarse.tree)).double(), torch.zeros_like(states[0])
+    alike = kept[parents].nonzero()[:, 0]
+    if fine is not coarse:
+        after, norms = _solved(problem, fine, own, equations, start_and_states, probe)
+        change = CellField(own, after - before)
+        parts = torch.where(kept, 0, indicators.square())
+        squares += distributed(norms.of_cells(change).square().sum(), parts)
+        shape[parents[alike]] += change.coefficients[alike]
+        before = after
+    padded = [richer.padded(one) for one in start_and_states]
+    after, norms = _solved(problem, fine, richer, equations, padded, probe)
+    change = CellField(richer, after - richer.padded(before))
+    squares.index_add_(0, parents, norms.of_cells(change).square())
+    shape[parents[alike]] += norms.nearest(change, own)[alike]
+    total, part = float(squares.sum()), equations.cells.norm(shape)
+    beyond = max(0.0, total - part**2) ** 0.5
+    return SpaceError(shape, squares.sqrt(), beyond, float(indicators.norm()), equations.length)
+
+
+def _solved(
+    problem: CellProblem,
+    geometry: CellGeometry,
+    polynomials: LocalPolynomials,
+    equations: CellNewton,
+    start_and_states: Sequence[Tensor],
+    probe: Probe,
+) -> tuple[Tensor, CellNorms]:
+    """The result of a step in other cells, (N, L, p m), and the norms of functions there.
+
+    Args:
+        problem: the evolution in space.
+        geometry, polynomials: the other cells.
+        equations: those of the window.
+        start_and_states: those of the window in the other cells, (N, L, p m) each.
+        probe: the step.
+    """
+    scheme, length, own = equations.stages, equations.length, equations.cells
+    initial, *others = start_and_states
+    states = torch.stack(others)
+    state_and_rate = with_rates(*state_at(scheme, length, initial, states, 0.5), own.fields)
+    places = problem.on(geometry, polynomials, state_and_rate, integrated=False)
+    about, window = (state_and_rate, equations.start + length / 2), (scheme.count, length)
+    cells = LinearisedCells.of(places, about, window, own.order)
+    there = CellNewton(cells, scheme, equations.start, length, initial)
+    return there.centred(probe(there, states)[0]), cells.base.norms
 
 
 @dataclass(frozen=True, eq=False)

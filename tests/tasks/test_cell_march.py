@@ -15,7 +15,7 @@ from kanpinn.pde.conditions import OnBoundary
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.tree import Tree
 from kanpinn.tasks import cell_march
-from kanpinn.tasks.cells_in_time import leaves_of_boxes, on_parts, with_boxes
+from kanpinn.tasks.cell_march import leaves_of_boxes, on_parts, with_boxes
 from kanpinn.tasks.window import solve_window
 
 F = torch.float64
