@@ -29,7 +29,6 @@ from kanpinn.spaces.galerkin import (
     moment_space,
     spline_space,
 )
-from kanpinn.spaces.jets_in_time import at_times
 from kanpinn.spaces.products import ProductSpace, product_system
 from kanpinn.spaces.windows import Separable, SeparableKAN, Windows
 
@@ -290,15 +289,8 @@ class FunctionSpace:
     def initial(self) -> tuple[Tensor, Tensor]:
         """The coefficients of the initial values, (order, n, m), and the errors in each element."""
         system = self.system
-        places = system.space.places
-        points = at_times(places, places.coords[:1, -1])
-        data = system.interior.data(points)
-        initial = initial_values(self.terms.initial, points, system.space.fields)
-        values = [initial[0] - data.value]
-        if system.order == 2:
-            values.append(initial[1] - data.gradient[:, -1])  # type: ignore[index]
-        found = torch.stack([system.projection(one) for one in values])
-        found = system.consistent(found, float(points.coords[0, -1]))
+        found, values = system.initial(self.terms.initial)
+        found = system.consistent(found, float(self.surrogate.domain.bounds[0][-1]))
         return found, system.by_elements(system.space.values(found[:1]) - values[0])
 
     def moved(self, states: Tensor, old: "FunctionSpace") -> tuple[Tensor, Tensor]:
@@ -331,11 +323,9 @@ class FunctionSpace:
                 is taken to be proportional to the width of an interval.
         """
         most, found = self._most, []
-        for axis, (breaks, own) in enumerate(
-            zip(self.breaks, errors.split(self.counts), strict=True)
-        ):
-            part, least = error / math.sqrt(len(self.breaks)), self._least(axis)
-            degree = self.degree if smooth else 0
+        degree, part = self.degree if smooth else 0, error / math.sqrt(len(self.breaks))
+        for axis, own in enumerate(errors.split(self.counts)):
+            breaks, least = self.breaks[axis], self._least(axis)
             found.append(graded_breaks(breaks, own, degree, part, most, least, self.kinks))
         return replace(self, breaks=found)
 

@@ -5,7 +5,7 @@ functions, time alone), terms at places, boundary conditions, and the linear sys
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Generic, Self, TypeVar
 
@@ -362,6 +362,21 @@ class System(ABC, Generic[Space]):
     @abstractmethod
     def projection(self, values: Tensor) -> Tensor:
         """The coefficients (n, m) of the L2 projection of functions, (places, m) at the places."""
+
+    def initial(self, terms: Sequence[ResidualTerm]) -> tuple[Tensor, Tensor]:
+        """The projections of the initial values without built-in data, and the values projected.
+
+        terms: the conditions at the first moment.
+
+        Returns:
+            The coefficients of the value and, for second order, the rate, (order, n, m), and the
+            value and rate at the places, (order, places, m).
+        """
+        points = at_times(self.space.places, self.space.places.coords[:1, -1])
+        data, initial = self.interior.data(points), initial_values(terms, points, self.space.fields)
+        known = [data.value] + ([data.gradient[:, -1]] if self.order == 2 else [])  # type: ignore[index]
+        values = initial[: self.order] - torch.stack(known)
+        return torch.stack([self.projection(one) for one in values]), values
 
     def consistent(self, states: Tensor, time: float) -> Tensor:
         """States, of which the first is changed so that conditions at the boundary hold.
@@ -922,19 +937,12 @@ def direct_system(
     made = DirectSystem(interior, boundary, order)
     if not boundary:
         return made
-    start = float(surrogate.domain.bounds[0][-1])
-    moments = MomentsInTime.first(start, order, made.highest)
-    points = at_times(space.places, moments.times)
-    initial = initial_values(terms.initial, points, space.fields)[:order]
-    data = interior.data(points)
-    known = [data.value] + ([data.gradient[:, -1]] if order == 2 else [])  # type: ignore[index]
-    both = zip(initial, known, strict=True)
-    states = torch.stack([made.projection(value - one) for value, one in both])
-    rows = condition_rows(
-        boundary, space.size * space.fields, moments, torch.cat([states, 0 * states[:1]])
-    )
+    moments = MomentsInTime.first(float(surrogate.domain.bounds[0][-1]), order, made.highest)
+    states, _ = made.initial(terms.initial)
+    whole = torch.cat([states, 0 * states[:1]])
+    rows = condition_rows(boundary, space.size * space.fields, moments, whole)
     if space.intervals or not member.in_space:
-        return DirectSystem(interior, boundary, order, ties_of(rows, 1.0))
+        return replace(made, ties=ties_of(rows, 1.0))
     # Many combinations of functions that vanish nowhere hardly differ from zero at the boundary.
     # From 1e-8 to 1e-4 errors on disks were the same; with 1e-10 they grew by many digits.
     ties, enough = ties_of(rows, 1.0, small=1e-6), 0.8  # of the number of rows
@@ -944,4 +952,4 @@ def direct_system(
             f"march needs more than {count} places at walls for the network's functions: "
             "boundary in [points], or Collocation(boundary=…), must be larger"
         )
-    return DirectSystem(interior, boundary, order, ties)
+    return replace(made, ties=ties)

@@ -441,7 +441,6 @@ class Shooting(Optimizer):
         steps: the largest number of steps, each of which is one march or two.
         starts: the largest number of other starts, random multiples of the start values, that are
             tried if the data are not fitted.
-        scheme, regrade: those of `March`.
 
     Raises:
         InputError: for values out of range; in a solve, for unknown coefficient fields, for a
@@ -470,8 +469,6 @@ class Shooting(Optimizer):
     tolerance: float = 1e-6
     steps: int = 200
     starts: int = 8
-    scheme: str = "radau"
-    regrade: bool = True
     needs_fixed_points = True
     lowers_loss = False  # it is that of more and more data
     fits_points = False
@@ -484,8 +481,7 @@ class Shooting(Optimizer):
 
     def march(self, factor: float) -> March:
         """The march with a multiple of the tolerance."""
-        tolerance = self.tolerance if factor == 1 else min(factor * self.tolerance, 1e-2)
-        return March(tolerance, scheme=self.scheme, regrade=self.regrade)
+        return March(self.tolerance if factor == 1 else min(factor * self.tolerance, 1e-2))
 
     def check(self, network: Network) -> None:
         require_windows(network)
@@ -590,9 +586,10 @@ class ShootingStage(Stage):
         if self.errors is not None:  # of the march, which may be larger by far than a step
             close = bool((now.newton.abs() <= 1e-2 * self.errors).all())
             return close or now.possible <= now.excess(0.2 if idle else 0.02)
-        if self.is_whole:
-            return now.possible <= max(now.excess(0.2), 1e-2 * now.loss * (idle > 0))
         spread = self.data.until(self.until).spread
+        if self.is_whole:
+            seen = (0.1 * self.settings.march(100.0).tolerance) ** 2 * spread
+            return now.possible <= max(now.excess(0.2), 1e-2 * now.loss * (idle > 0), seen)
         return now.possible <= max(0.05 * now.loss, 1e-6 * spread)
 
     def _judged(self, now: Path) -> Step:

@@ -170,11 +170,8 @@ class SplineMarch(TimeState[SplineAttempt]):
         self.state, self.time, self.latest = state, state.time, state.latest
 
     def start(self, scheme: Stages, length: float) -> None:
-        state, time, tries = (
-            first_state(self._space(self.network.breaks()), self.time),
-            self.time,
-            20,
-        )
+        time, tries = self.time, 20
+        state = first_state(self._space(self.network.breaks()), time)
         if self._grades(state.space) and state.change > self.allowed:
             state = first_state(state.space.with_kinks(), time)
             while state.change > self.tolerated and tries and not state.space.is_finest:
@@ -191,11 +188,9 @@ class SplineMarch(TimeState[SplineAttempt]):
         if len(self.surrogate.domain.names) == 1:
             return None
         moments = MomentsInTime.first(self.time, system.order, system.highest)
-        points, states = (
-            at_times(system.space.places, moments.times),
-            [values, torch.zeros_like(values[:1])],
-        )
-        return points, system.interior.jet(points, moments, torch.cat(states))
+        points = at_times(system.space.places, moments.times)
+        states = torch.cat([values, torch.zeros_like(values[:1])])
+        return points, system.interior.jet(points, moments, states)
 
     def attempt(self, scheme: Stages, length: float, allowed: float) -> SplineAttempt:
         """Try a window, again on finer intervals while those in space are too wide for it."""

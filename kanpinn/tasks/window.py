@@ -322,6 +322,7 @@ def errors_by_decay(error: float, modes: Array) -> tuple[float, float]:
     return error, error * decay**2
 
 
+@dataclass(eq=False)
 class GalerkinNewton(Newton):
     """Newton's method for the equations in a trial space.
 
@@ -331,18 +332,15 @@ class GalerkinNewton(Newton):
         guess: of the unknowns of the stages, (s, n, m).
     """
 
-    def __init__(
-        self,
-        system: System[Any],
-        stages: Stages,
-        start: float,
-        length: float,
-        initial: Tensor,
-        guess: Tensor,
-    ) -> None:
-        self.system, self.stages, self.start, self.length = system, stages, start, length
-        self.initial, self.guess = initial, guess
-        self.form = error_form(stages, system.order)  # that of the error in time
+    system: System[Any]
+    stages: Stages
+    start: float
+    length: float
+    initial: Tensor
+    guess: Tensor
+
+    def __post_init__(self) -> None:
+        self.form = error_form(self.stages, self.system.order)  # that of the error in time
 
     @cached_property
     def moments(self) -> MomentsInTime:
@@ -364,9 +362,7 @@ class GalerkinNewton(Newton):
 
     def restarted(self, window: Window, size: float, precision: float) -> tuple[Self, Window]:
         initial, unknowns = window.states[: window.order], window.unknowns
-        moved = type(self)(
-            self.system, self.stages, self.start, self.length, initial, window.unknowns
-        )
+        moved = replace(self, initial=initial, guess=unknowns)
         again = moved.solve(unknowns, size, precision)
         return moved, replace(again, iterations=window.iterations + 1)
 
@@ -511,8 +507,8 @@ class CoupledNewton(GalerkinNewton):
     is_linear = False
     choice = StageChoice(39, overhead=20.0, reach=12, foresight=1.5)
 
-    def __init__(self, *window: Any) -> None:
-        super().__init__(*window)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         stages, length, system = self.stages, self.length, self.system
         self.fields = system.space.fields
         # Each part of the fields' jets is a factor times a derivative in time.
