@@ -36,10 +36,9 @@ from kanpinn.spaces.cells.tree import Tree
 from kanpinn.spaces.evolution_terms import EvolutionTerms, initial_values
 from kanpinn.spaces.time_schemes import Stages, at_moments, error_form_of_ratio
 from kanpinn.tasks.cell_errors import distributed
-from kanpinn.tasks.control import Control
 from kanpinn.tasks.refinement import dorfler_marking, part_to_refine, why_too_many
 from kanpinn.tasks.time_state import Attempt, MarchSettings, TimeState, state_of, window_of
-from kanpinn.tasks.window import Newton, StageChoice, Window, solve_window, together
+from kanpinn.tasks.window import Control, Newton, StageChoice, Window, solve_window, together
 
 SAVED = ("time", "size", "expected", "beyond", "limited")
 USED = ("about", "window", "served", "rate", "slow")  # what a checkpoint has of a linearisation

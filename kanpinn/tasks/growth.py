@@ -23,30 +23,6 @@ from kanpinn.tasks.time_state import TimeState
 
 
 @dataclass(frozen=True)
-class Growth:
-    """A wave that grows, and shorter ones without bound.
-
-    Args:
-        rate: the real part of σ.
-        length: the length of the wave.
-        place: the coordinates in space and time of the place, by name.
-    """
-
-    rate: float
-    length: float
-    place: dict[str, float]
-
-    def __str__(self) -> str:
-        where = ", ".join(f"{name} = {value:.4g}" for name, value in self.place.items())
-        time = list(self.place)[-1]
-        return (
-            f"the equation is ill-posed forward in {time} near {where}: waves of length "
-            f"{self.length:.2g} grow at the rate {self.rate:.2g}, and shorter ones without bound; "
-            "a sign may be wrong"
-        )
-
-
-@dataclass(frozen=True)
 class GrowthTest:
     """The search for waves that grow without bound.
 
@@ -73,26 +49,34 @@ class GrowthTest:
     straight: float = 1e-6
 
     @torch.no_grad()
-    def find(self, state: TimeState[Any], shift: float = 0.5) -> Growth | None:
-        """A wave that grows without bound around the solution at a moment; None if there is none.
+    def find(self, state: TimeState[Any], shift: float = 0.5) -> str:
+        """The wave that grows without bound around the solution at a moment, in words.
+
+        The result is empty if there is none.
 
         shift: where the places are between others, from 0 to 1.
         """
         if (solution := state.jet()) is None:
-            return None
+            return ""
         (points, jet), (low, high) = solution, state.surrogate.domain.bounds
         count = min(self.places, len(points))
         few = ((torch.arange(count) + shift) * len(points) / count).long()
         points = points[few]
         linearised = Linearised.at(state.terms.equation.equation, points, jet.rows(few))
         if linearised.equations != jet.value.shape[1]:
-            return None
+            return ""
         found = self.fastest(linearised, (high - low).to(points.coords), state.order)
         if found is None:
-            return None
+            return ""
         row, direction, rate = found
-        place = dict(zip(points.names, points.coords[row].tolist(), strict=True))
-        return Growth(rate, 1 / float((self.numbers[1] * direction).norm()), place)
+        place = zip(points.names, points.coords[row].tolist(), strict=True)
+        where = ", ".join(f"{name} = {value:.4g}" for name, value in place)
+        length = 1 / float((self.numbers[1] * direction).norm())
+        return (
+            f"the equation is ill-posed forward in {points.names[-1]} near {where}: waves of "
+            f"length {length:.2g} grow at the rate {rate:.2g}, and shorter ones without bound; a "
+            "sign may be wrong"
+        )
 
     def fastest(
         self, linearised: Linearised, lengths: Tensor, order: int

@@ -16,11 +16,10 @@ from kanpinn.spaces.evolution_terms import TimeScales, sorted_terms, time_scales
 from kanpinn.spaces.time_schemes import stages
 from kanpinn.spaces.windows import NetworkOfWindows, Windows, require_windows
 from kanpinn.tasks.cell_march import CellMarch
-from kanpinn.tasks.control import Control, windows_left
 from kanpinn.tasks.growth import GrowthTest
 from kanpinn.tasks.spline_march import SplineMarch
 from kanpinn.tasks.time_state import Attempt, MarchSettings, TimeState
-from kanpinn.tasks.window import Window
+from kanpinn.tasks.window import Control, Window, windows_left
 
 SPACES: Mapping[type[Network], type[TimeState[Any]]] = {
     Windows: SplineMarch,
@@ -240,7 +239,7 @@ class MarchStage(Stage):
             control.stages = window.stages.count
         if not last:
             state.lighten(done, control.length)
-        growth = None
+        growth = ""
         if state.watches_growth:
             # One place is examined after each window, another one each time, and then all of them:
             # errors of the solution may turn the sign of a coefficient that vanishes there.

@@ -85,8 +85,14 @@ def free_start(
     return ResidualTerm("initial", first, 1.0, channels, equation), shift, directions
 
 
-class WindowSensitivities:
-    """The linearised collocation equations of a window for the derivatives by K parameters.
+def window_sensitivities(
+    system: System[Any], window: Window, starts: Tensor, equations: Mapping[str, WithParameters]
+) -> Window:
+    """The derivatives of a window's solution by K parameters, as polynomials.
+
+    They solve the linearised collocation equations: one dense system in time alone; otherwise by
+    iteration with the systems of the stages that are factored for the middle of the window, by the
+    method that solves the window itself.
 
     Args:
         system: the equation in the window's trial space.
@@ -95,93 +101,65 @@ class WindowSensitivities:
             (order, n, K·m), all fields of one parameter after the other; the last of the parameters
             are those of the equation.
         equations: the equation and the conditions on the boundary, by their names.
+
+    Raises:
+        NumericalError: if the iteration does not converge.
+        LinAlgError: if the linearised equations are singular.
     """
+    fields, scheme, terms = system.space.fields, window.stages, []
+    where = scheme, window.start, window.length, window.states[: window.order]
+    newton = SimplifiedNewton(system, *where, window.unknowns)
+    moments = newton.moments
+    for term, points in zip((system.interior, *system.boundary), newton.points, strict=True):
+        equation, jet = equations[term.term.name], term.jet(points, moments, window.states)
+        by_fields = Linearised.at(equation, points, jet).slopes
+        terms.append((term, by_fields, equation.rates(points, jet)))
 
-    def __init__(
-        self,
-        system: System[Any],
-        window: Window,
-        starts: Tensor,
-        equations: Mapping[str, WithParameters],
-    ) -> None:
-        self.window, self.starts, self.system = window, starts, system
-        self.fields = system.space.fields
-        where = window.stages, window.start, window.length, window.states[: window.order]
-        self.newton, self.terms = SimplifiedNewton(system, *where, window.unknowns), []
-        for term, points in zip(
-            (system.interior, *system.boundary), self.newton.points, strict=True
-        ):
-            equation = equations[term.term.name]
-            jet = term.jet(points, self.newton.moments, window.states)
-            by_fields = Linearised.at(equation, points, jet).slopes
-            self.terms.append((term, by_fields, equation.rates(points, jet)))
-
-    def solution(self) -> Window:
-        """The derivatives as polynomials.
-
-        The equations are one dense system, or are solved by iteration with the systems of the
-        stages that are factored for the middle of the window, by the method that solves the window
-        itself.
-
-        Raises:
-            NumericalError: if the iteration does not converge.
-            LinAlgError: if the linearised equations are singular.
-        """
-        iterates = newton_method(self.system.interior.surrogate).is_linear
-        unknowns = self._iterated() if iterates else self._solved()
-        return replace(self.window, states=torch.cat([self.starts, unknowns]))
-
-    def _rows(self, starts: Tensor, unknowns: Tensor, sources: bool = True) -> Tensor:
-        """The rows of the equations at all stages, (K, s, n·m).
-
-        sources: whether the equations themselves depend on the last of the parameters.
-        """
-        states, moments, changes = torch.cat([starts, unknowns]), self.newton.moments, []
-        split = states.unflatten(-1, (-1, self.fields)).permute(0, 2, 1, 3)  # (b, K, n, m)
+    def rows(starts: Tensor, unknowns: Tensor, sources: bool = True) -> Tensor:
+        # Those of the equations at all stages, (K, s, n·m), with their own derivatives by the last
+        # of the parameters if there are sources.
+        states, changes = torch.cat([starts, unknowns]), []
+        split = states.unflatten(-1, (-1, fields)).permute(0, 2, 1, 3)  # (b, K, n, m)
         count = split.shape[1]
-        for term, by_fields, by_parameters in self.terms:
-            jet = in_time(term.space.jet(split.flatten(0, 1)), moments.rates, count * self.fields)
-            parts = jet.stacked().unflatten(-1, (count, self.fields))
+        for term, by_fields, by_parameters in terms:
+            jet = in_time(term.space.jet(split.flatten(0, 1)), moments.rates, count * fields)
+            parts = jet.stacked().unflatten(-1, (count, fields))
             change = torch.einsum("nepf,npkf->nek", by_fields, parts)
             change = change.unflatten(0, (-1, term.term.sites)).sum(dim=1)
             if sources:
                 change[..., count - by_parameters.shape[2] :] += by_parameters
-            by_time = change.unflatten(0, (len(moments.times), -1))
+            by_time = change.unflatten(0, (scheme.count, -1))
             changes.append(by_time.permute(3, 0, 1, 2).flatten(0, 1))  # (K·s, rows, equations)
         values = torch.tensordot(moments.rates[0], split, dims=1).movedim(1, 0).flatten(0, 1)
-        rows = torch.from_numpy(self.system.imposed(changes[0], changes[1:], values))
-        return rows.unflatten(0, (-1, self.window.stages.count))
+        found = torch.from_numpy(system.imposed(changes[0], changes[1:], values))
+        return found.unflatten(0, (-1, scheme.count))
 
-    def _solved(self) -> Tensor:
-        """The derivatives of the unknowns of the stages, (s, n, K·m), by one dense system."""
-        shape = self.window.stages.count, self.system.space.size, self.fields
-        units = torch.eye(math.prod(shape)).to(self.starts).unflatten(1, shape)
-        flat = units.permute(1, 2, 0, 3).flatten(2)
-        zero = flat.new_zeros(len(self.starts), *flat.shape[1:])
-        matrix = self._rows(zero, flat, sources=False).flatten(1).T
-        right = self._rows(self.starts, flat.new_zeros(*shape[:2], self.starts.shape[-1]))
-        unknowns = torch.linalg.solve(matrix, -right.flatten(1).T)
-        return unknowns.T.unflatten(1, shape).permute(1, 2, 0, 3).flatten(2)
-
-    def _iterated(self) -> Tensor:
-        """The solution by iteration with the factors of Newton's method for the window."""
-        small, most, least = 1e-9, 60, torch.inf
-        unknowns = self.starts.new_zeros(self.window.stages.count, *self.starts.shape[1:])
-        for _ in range(most):
-            rows = self._rows(self.starts, unknowns).numpy()
-            change = torch.cat([self.newton.change(one) for one in rows], dim=-1)
-            unknowns = unknowns - change
-            size, step = (
-                t.unflatten(-1, (-1, self.fields)).square().sum(dim=(0, 1, 3)).sqrt()
-                for t in (unknowns, change)
-            )
-            part = float((step / size.clamp_min(1e-300)).max())
-            if part <= small:
-                return unknowns
-            if not part < 1e3 * least:
-                break
-            least = min(least, part)
-        raise NumericalError("the sensitivities of a window are not found by iteration")
+    shape = scheme.count, system.space.size, fields
+    unknowns = starts.new_zeros(*shape[:2], starts.shape[-1])
+    if not newton_method(system.interior.surrogate).is_linear:
+        units = torch.eye(math.prod(shape)).to(starts).unflatten(1, shape)
+        units = units.permute(1, 2, 0, 3).flatten(2)
+        zero = units.new_zeros(len(starts), *units.shape[1:])
+        matrix = rows(zero, units, sources=False).flatten(1).T
+        found = torch.linalg.solve(matrix, -rows(starts, unknowns).flatten(1).T)
+        unknowns = found.T.unflatten(1, shape).permute(1, 2, 0, 3).flatten(2)
+        return replace(window, states=torch.cat([starts, unknowns]))
+    small, most, least = 1e-9, 60, torch.inf
+    for _ in range(most):
+        changes = [newton.change(one) for one in rows(starts, unknowns).numpy()]
+        change = torch.cat(changes, dim=-1)
+        unknowns = unknowns - change
+        size, step = (
+            t.unflatten(-1, (-1, fields)).square().sum(dim=(0, 1, 3)).sqrt()
+            for t in (unknowns, change)
+        )
+        part = float((step / size.clamp_min(1e-300)).max())
+        if part <= small:
+            return replace(window, states=torch.cat([starts, unknowns]))
+        if not part < 1e3 * least:
+            break
+        least = min(least, part)
+    raise NumericalError("the sensitivities of a window are not found by iteration")
 
 
 @dataclass(frozen=True, eq=False)
@@ -404,8 +382,8 @@ class ParametrisedMarch:
                 split = starts.unflatten(-1, (count, -1)).movedim(2, 0)  # (K, order, n, m)
                 moved, _ = space.moved(split.flatten(0, 1), last.space)
                 starts = moved.unflatten(0, (count, -1)).movedim(0, 2).flatten(2)
-        sensitivities = WindowSensitivities(space.system, window, starts, self.equations)
-        return PathPiece(space, window, sensitivities.solution(), error)
+        directions = window_sensitivities(space.system, window, starts, self.equations)
+        return PathPiece(space, window, directions, error)
 
     def give(self, network: Windows, pieces: Sequence[PathPiece], errors: Tensor) -> None:
         """Make a network the solution in some windows; errors: those of the parameters, (K,)."""

@@ -16,8 +16,7 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.spaces.evolution_terms import EvolutionTerms
 from kanpinn.spaces.time_schemes import Stages, stages
-from kanpinn.tasks.control import Control
-from kanpinn.tasks.window import Newton, StageChoice, Window
+from kanpinn.tasks.window import Control, Newton, StageChoice, Window
 
 
 @dataclass(frozen=True)

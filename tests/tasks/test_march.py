@@ -15,9 +15,8 @@ from kanpinn.solvers.state import SolverState
 from kanpinn.spaces.evolution_terms import TimeScales
 from kanpinn.spaces.function_space import graded_breaks
 from kanpinn.spaces.time_schemes import stages
-from kanpinn.tasks.control import Control, windows_left
 from kanpinn.tasks.march import verdict
-from kanpinn.tasks.window import StageChoice, Window, errors_by_decay
+from kanpinn.tasks.window import Control, StageChoice, Window, errors_by_decay, windows_left
 
 F = torch.float64
 ROD = kp.Box(x=(0, 1), t=(0, 1))
