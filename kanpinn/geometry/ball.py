@@ -116,8 +116,7 @@ class Ball(Mapped, Domain):
         weights = (self.radius / 2) ** self.dim * torch.outer(along, around).reshape(-1)
         return Points(coords, self.names), weights
 
-    def gauss(self, n: int) -> Points:
-        return Region.gauss(self, n)
+    gauss = Region.gauss
 
 
 @dataclass(frozen=True)
@@ -201,8 +200,7 @@ class Sphere(MappedPiece):
         normals = torch.cat([offsets[met, :axis], along, offsets[met, axis:]], dim=1) / radius
         return met, lines.new_tensor(center) + radius * normals, normals
 
-    def gauss(self, n: int) -> Points:
-        return Region.gauss(self, n)
+    gauss = Region.gauss
 
     def _at(self, normals: Coords) -> Points:
         center = normals.new_tensor(self.ball.center)

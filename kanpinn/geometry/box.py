@@ -39,9 +39,7 @@ class Box(Mapped, Domain):
 
     ranges: tuple[tuple[str, float, float], ...]
     names: tuple[str, ...] = field(default=(), compare=False)
-    dim: int = field(default=0, compare=False)
     measure: float = field(default=0.0, compare=False)
-    time_name: str | None = field(default=None, compare=False)
 
     is_box = is_convex = True
 
@@ -57,9 +55,8 @@ class Box(Mapped, Domain):
             if not 0 < high - low < math.inf:
                 raise InputError(f"{name} must be finite numbers low < high, got {ends!r}")
             checked.append((name, low, high))
-        vars(self).update(ranges=tuple(checked), names=tuple(ranges), dim=len(ranges))
-        vars(self)["measure"] = math.prod(high - low for _, low, high in checked)
-        vars(self)["time_name"] = "t" if "t" in ranges else None
+        measure = math.prod(high - low for _, low, high in checked)
+        vars(self).update(ranges=tuple(checked), names=tuple(ranges), measure=measure)
 
     def __repr__(self) -> str:
         return f"Box({', '.join(f'{name}=({low}, {high})' for name, low, high in self.ranges)})"

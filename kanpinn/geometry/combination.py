@@ -111,7 +111,21 @@ class Combination(Domain):
     def reentrant_edges(self) -> ReentrantEdges:
         if self._cells is None or self.dim != 3:
             return ReentrantEdges.none()
-        return _reentrant_edges(self, self._cells.carriers)
+        least, most = math.pi + 0.2, 2 * math.pi - 1e-6  # above most the line is inside the solid
+        segments, angles, ends = [], [], [torch.zeros(0, 3, dtype=torch.float64)]
+        carriers = self._cells.carriers
+        lines = [(line, line.mean(dim=0), True) for line in _lines(self, carriers)]
+        arcs = [(arc[[0, 2]], arc[1], False) for arc in _arcs(carriers)]
+        for segment, middle, straight in [*lines, *arcs]:
+            angle = interior_angle(self, middle, segment[1] - segment[0])
+            if least < angle < most:
+                segments.append(segment)
+                angles.append(angle)
+                ends += [segment] if straight else []
+        if not segments:
+            return ReentrantEdges.none()
+        both = torch.stack(segments), torch.tensor(angles, dtype=torch.float64)
+        return ReentrantEdges.of(self, *both, torch.cat(ends))
 
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
         inside = self.a.contains(coords, tolerance)
@@ -444,24 +458,6 @@ def _plane_rule(
         points.append(Points(_lifted(flat, axis, value), names, normals))
         weights.append(areas)
     return Points.cat(points), torch.cat(weights)
-
-
-def _reentrant_edges(solid: Domain, carriers: Carriers) -> ReentrantEdges:
-    """The re-entrant edges of a solid whose boundary is in planes and spheres."""
-    least, most = math.pi + 0.2, 2 * math.pi - 1e-6  # above most the line is inside the solid
-    segments, angles, ends = [], [], [torch.zeros(0, 3, dtype=torch.float64)]
-    lines = [(line, line.mean(dim=0), True) for line in _lines(solid, carriers)]
-    arcs = [(arc[[0, 2]], arc[1], False) for arc in _arcs(carriers)]
-    for segment, middle, straight in [*lines, *arcs]:
-        angle = interior_angle(solid, middle, segment[1] - segment[0])
-        if least < angle < most:
-            segments.append(segment)
-            angles.append(angle)
-            ends += [segment] if straight else []
-    if not segments:
-        return ReentrantEdges.none()
-    found = torch.stack(segments), torch.tensor(angles, dtype=torch.float64)
-    return ReentrantEdges.of(solid, *found, torch.cat(ends))
 
 
 def _lines(solid: Domain, carriers: Carriers) -> Iterator[Tensor]:

@@ -86,15 +86,16 @@ class Corner:
         return r, torch.atan2(c * y - s * x, c * x + s * y) + angle / 2
 
     def __call__(self, p: Points) -> Tensor:
-        r, theta = self.polar(p.coords)
-        return torch.cat([self._function(j, r, theta) for j in range(1, self.terms + 1)], dim=1)
-
-    def _function(self, j: int, r: Tensor, theta: Tensor) -> Tensor:
-        power = j * math.pi / self.angle
-        n = round(power)
-        if abs(power - n) > 1e-9:
-            return r**power * torch.sin(power * theta)
-        return r**n * (torch.log(r) * torch.sin(n * theta) + theta * torch.cos(n * theta))
+        (r, theta), columns = self.polar(p.coords), []
+        for j in range(1, self.terms + 1):
+            power = j * math.pi / self.angle
+            n = round(power)
+            if abs(power - n) > 1e-9:
+                columns.append(r**power * torch.sin(power * theta))
+            else:
+                ln = torch.log(r)
+                columns.append(r**n * (ln * torch.sin(n * theta) + theta * torch.cos(n * theta)))
+        return torch.cat(columns, dim=1)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from numbers import Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -89,212 +89,6 @@ def abscissa(
     return cx + p * h + q * ((A - h) * (A + h)).clamp(min=0).sqrt()
 
 
-@dataclass(frozen=True)
-class Conic:
-    """An ellipse γ(θ) = center + u cos θ + v sin θ.
-
-    Here u = a (cos α, sin α) and v = b (-sin α, cos α).
-
-    Args:
-        center: the centre of the ellipse.
-        axes: the semi-axes (a, b).
-        angle: the counter-clockwise rotation angle α of the first axis, in radians.
-    """
-
-    center: tuple[float, float]
-    axes: tuple[float, float]
-    angle: float
-
-    @property
-    def round(self) -> bool:
-        """True if the ellipse is a circle."""
-        return self.axes[0] == self.axes[1]
-
-    @property
-    def frame(self) -> np.ndarray:
-        """The matrix (2, 2) with the rows u and v."""
-        c, s = math.cos(self.angle), math.sin(self.angle)
-        a, b = self.axes
-        return np.array([[a * c, a * s], [-b * s, b * c]])
-
-    def point(self, theta: float) -> tuple[float, float]:
-        # Quarter turns are exact, so that edges from these points are exactly axis-parallel.
-        wheel = [0.0 if abs(v) < 1e-15 else v for v in (math.cos(theta), math.sin(theta))]
-        x, y = np.array(self.center) + wheel @ self.frame
-        return float(x), float(y)
-
-    def at(self, theta: Weights) -> Coords:
-        wheel = torch.stack([theta.cos(), theta.sin()], dim=1)
-        return theta.new_tensor(self.center) + wheel @ theta.new_tensor(self.frame)
-
-    def tangent(self, theta: Weights) -> Coords:
-        """Return the derivative γ'(θ), (n, 2)."""
-        return torch.stack([-theta.sin(), theta.cos()], dim=1) @ theta.new_tensor(self.frame)
-
-    def local(self, coords: Coords) -> Coords:
-        """Return local coordinates (ξ, η), (n, 2), in which the ellipse is the unit circle."""
-        return (coords - coords.new_tensor(self.center)) @ coords.new_tensor(self.to_local.T)
-
-    def level(self, coords: Coords) -> Column:
-        """Return a level function (n, 1): 0 on the ellipse with a gradient of length 1, > 0 inside.
-
-        For a circle of radius r it is (r² - ρ²) / 2r at the distance ρ from the centre. For an
-        ellipse q = 1, with q = ξ² + η², it is (1 - q) / |∇q| to first order.
-        """
-        local = self.local(coords)
-        a, b = self.axes
-        value = 1 - local.square().sum(dim=1, keepdim=True)
-        if self.round:
-            return value * (a / 2)
-        slope = 2 * local / local.new_tensor([a, b])
-        steepness = slope.square().sum(dim=1, keepdim=True) + value.square() / (a * b)
-        return value / steepness.sqrt()
-
-    @property
-    def to_local(self) -> np.ndarray:
-        """The matrix (2, 2) that maps differences of points to differences of (ξ, η)."""
-        return self.frame / np.square(self.axes)[:, None]
-
-    def local_point(self, point: tuple[float, float]) -> np.ndarray:
-        """Return the local coordinates (ξ, η) of one point."""
-        return self.to_local @ (np.array(point) - self.center)
-
-    def equals(self, other: "Conic", tolerance: float) -> bool:
-        """Return True if both ellipses are the same set of points up to the tolerance."""
-        if math.dist(self.center, other.center) > tolerance:
-            return False
-        # u uᵀ + v vᵀ determines the shape and does not depend on the parametrization.
-        gap = self.frame.T @ self.frame - other.frame.T @ other.frame
-        return bool(np.abs(gap).max() <= 2 * tolerance * max(self.axes))
-
-    def length(self, theta: np.ndarray) -> np.ndarray:
-        """Return the arc lengths (n,) from a fixed point to the angles θ (n,)."""
-        a, b = self.axes
-        if a <= b:
-            return b * ellipeinc(theta, 1 - (a / b) ** 2)
-        return a * ellipeinc(theta + math.pi / 2, 1 - (b / a) ** 2)
-
-    def angle_at(self, length: np.ndarray, first: float, last: float) -> np.ndarray:
-        """Invert `length` between the angles first and last by Newton's method in brackets."""
-        guesses, steps = 129, 60  # only very thin ellipses need more than a few steps
-        grid = np.linspace(min(first, last), max(first, last), guesses)
-        known = self.length(grid)
-        theta = np.interp(length, known, grid)
-        cell = np.clip(np.searchsorted(known, length), 1, guesses - 1)
-        a, b = self.axes
-        for _ in range(steps):
-            speed = np.hypot(a * np.sin(theta), b * np.cos(theta))
-            step = (self.length(theta) - length) / speed
-            theta = np.clip(theta - step, grid[cell - 1], grid[cell])
-            if np.abs(step).max(initial=0) < 1e-15 * (1 + np.abs(grid).max()):
-                break
-        return theta
-
-    def cuts(self, low: float, high: float) -> list[float]:
-        """Return angles that divide the arc into intervals on which a Gauss rule resolves |γ'|.
-
-        The intervals are graded towards the ends of the long axis, because |γ'| has branch points
-        at the imaginary distance δ = artanh(b / a) from them.
-        """
-        a, b = self.axes
-        sharp = 0.0 if a >= b else math.pi / 2
-        steps = [0.0, math.pi / 2]
-        width = math.inf if self.round else 2 * math.atanh(min(a, b) / max(a, b))
-        while width < math.pi / 3:
-            steps.append(width)
-            width *= 3
-        offsets = {sign * step for step in steps for sign in (-1, 1)}
-        turns = range(math.floor((low - sharp) / math.pi), math.ceil((high - sharp) / math.pi) + 1)
-        near = sorted(sharp + k * math.pi + offset for k in turns for offset in offsets)
-        # The angle halfway between two ends of the long axis is found from both of them.
-        return [x for i, x in enumerate(near) if i == 0 or x - near[i - 1] > 1e-9]
-
-    def highest(self, axis: int) -> float:
-        """Return an angle θ where x (axis 0) or y (axis 1) is largest."""
-        (u, v) = self.frame[:, axis]
-        return math.atan2(v, u)
-
-    def extreme(self, axis: int, theta: float) -> float:
-        """Return the extreme x or y at the angle `highest(axis)` or half a turn away from it."""
-        sign = math.copysign(1, math.cos(theta - self.highest(axis)))
-        return self.center[axis] + sign * math.hypot(*self.frame[:, axis])
-
-    def side(self, first: float, last: float, through: tuple[float, float]) -> Side:
-        """Return the graph x(y) between two heights on the half of the ellipse with this point."""
-        (ux, uy), (vx, vy) = self.frame.tolist()
-        A2 = uy**2 + vy**2
-        slope = (ux * uy + vx * vy) / A2
-        across = through[0] - self.center[0] - slope * (through[1] - self.center[1])
-        q = math.copysign(math.prod(self.axes) / A2, across)
-        middle = self.center
-        return Side.between(first, last, middle=middle, slope=slope, q=q, A=math.sqrt(A2))
-
-
-def closest(conic: Conic, coords: Coords, low: float, high: float) -> Coords:
-    """Return the closest points (n, 2) on the arc low ≤ θ ≤ high of an ellipse to points (n, 2).
-
-    They are twice differentiable with respect to the given points.
-    """
-    frame = conic.frame / np.array(conic.axes)[:, None]
-    xy = (coords - coords.new_tensor(conic.center)) @ coords.new_tensor(frame.T)
-    if conic.round:
-        # All points of a circle are equally close to its centre; take θ = 0.
-        away = torch.where((xy == 0).all(dim=1, keepdim=True), xy.new_tensor([1.0, 0.0]), xy)
-        theta = torch.atan2(away[:, 1], away[:, 0])
-    else:
-        theta = _foot(conic, xy, low, high)
-    if not _whole(low, high):
-        turned, ends = low + (theta - low) % (2 * math.pi), coords.new_tensor([low, high])
-        closer = torch.cdist(coords, conic.at(ends)).argmin(dim=1)
-        theta = torch.where(turned <= high, turned, ends[closer])
-    return conic.at(theta)
-
-
-def _whole(low: float, high: float) -> bool:
-    return high - low > 2 * math.pi - 1e-12
-
-
-def _foot(conic: Conic, xy: Coords, low: float, high: float) -> Weights:
-    """Return the angles θ (n,) at which (a cos θ, b sin θ) is closest to points (n, 2)."""
-    with torch.no_grad():
-        guesses = 129
-        grid = torch.linspace(low, high, guesses, dtype=xy.dtype, device=xy.device)
-        trail = torch.stack([grid.cos(), grid.sin()], dim=1) * xy.new_tensor(conic.axes)
-        best = torch.cdist(xy, trail).argmin(dim=1)
-        step = (high - low) / (guesses - 1)
-        lower, upper = grid[best] - step, grid[best] + step
-        if not _whole(low, high):
-            lower, upper = lower.clamp(min=low), upper.clamp(max=high)
-        theta, low_end, high_end = grid[best], lower, upper
-        for _ in range(60):  # only very thin ellipses need more than a few steps
-            slope, bend = _slopes(conic, xy, theta)
-            low_end = torch.where(slope <= 0, theta, low_end)
-            high_end = torch.where(slope >= 0, theta, high_end)
-            newton = theta - slope / torch.where(bend > 0, bend, torch.ones_like(bend))
-            good = (bend > 0) & (newton >= low_end) & (newton <= high_end)
-            before, theta = theta, torch.where(good, newton, (low_end + high_end) / 2)
-            if (theta - before).abs().max() <= 4 * torch.finfo(theta.dtype).eps:
-                break
-    # Two Newton steps with gradients make the first and second derivatives of θ in xy correct.
-    inside = (theta > lower) & (theta < upper)
-    for _ in range(2):
-        slope, bend = _slopes(conic, xy, theta)
-        ok = inside & (bend > 0)
-        moved = theta - slope / torch.where(ok, bend, torch.ones_like(bend))
-        theta = torch.where(ok, moved, theta)
-    return theta
-
-
-def _slopes(conic: Conic, xy: Coords, theta: Weights) -> tuple[Weights, Weights]:
-    """Return the first and second derivatives of half the squared distance with respect to θ."""
-    a, b = conic.axes
-    c, s = theta.cos(), theta.sin()
-    x, y = xy[:, 0], xy[:, 1]
-    first = (b * b - a * a) * s * c + a * x * s - b * y * c
-    second = (b * b - a * a) * (c * c - s * s) + a * x * c + b * y * s
-    return first, second
-
-
 XY = ("x", "y")
 
 
@@ -336,7 +130,7 @@ class Curve(MappedPiece):
 
     @abstractmethod
     def nearest(self, coords: Coords) -> Coords:
-        """Return the closest points (n, 2) on the curve, twice differentiable in `coords`."""
+        """Return the closest points (n, 2) on the curve to points (n, 2)."""
 
     @abstractmethod
     def near(self, coords: Coords, within: float) -> Tensor:
@@ -350,14 +144,10 @@ class Curve(MappedPiece):
     def part(self, first: float, last: float) -> "Curve":
         """Return the part from t = first to t = last, in reverse direction if first > last."""
 
-    @abstractmethod
     def named(self, name: str) -> "Curve":
         """Return the same curve under another name."""
-
-    @property
-    def straight(self) -> bool:
-        """True if the curve is a line segment."""
-        return False
+        renamed: Curve = replace(cast(Any, self), name=name)
+        return renamed
 
     @abstractmethod
     def same_carrier(self, other: "Curve", tolerance: float) -> bool:
@@ -508,11 +298,6 @@ class Segment(Curve):
     def part(self, first: float, last: float) -> "Segment":
         return replace(self, a=self._point(first), b=self._point(last))
 
-    def named(self, name: str) -> "Segment":
-        return replace(self, name=name)
-
-    straight = True
-
     def extent(self, coords: Coords) -> Column:
         middle = (coords.new_tensor(self.a) + coords.new_tensor(self.b)) / 2
         from_middle = (coords - middle).square().sum(dim=1, keepdim=True)
@@ -608,9 +393,19 @@ class Arc(Curve):
             )
 
     @property
-    def conic(self) -> Conic:
-        """The ellipse that contains the arc."""
-        return Conic(self.center, self.axes, self.angle)
+    def frame(self) -> np.ndarray:
+        """The matrix (2, 2) with the rows u and v of the ellipse c + u cos θ + v sin θ."""
+        c, s = math.cos(self.angle), math.sin(self.angle)
+        a, b = self.axes
+        return np.array([[a * c, a * s], [-b * s, b * c]])
+
+    @property
+    def to_local(self) -> np.ndarray:
+        """The matrix (2, 2) from differences of points to those of local coordinates (ξ, η).
+
+        In these the ellipse is the unit circle.
+        """
+        return self.frame / np.square(self.axes)[:, None]
 
     @property
     def sweep(self) -> float:
@@ -624,62 +419,167 @@ class Arc(Curve):
 
     @property
     def start(self) -> Pair:
-        return self.conic.point(self.first)
+        return self.point(self.first)
 
     @property
     def stop(self) -> Pair:
-        return self.start if self.closed else self.conic.point(self.last)
+        return self.start if self.closed else self.point(self.last)
 
     @property
     def measure(self) -> float:
-        ends = self.conic.length(np.array([self.first, self.last]))
-        return abs(float(ends[1] - ends[0]))
+        return abs(float(np.diff(self._lengths(np.array([self.first, self.last])))[0]))
 
     @property
     def bounds(self) -> tuple[Pair, Pair]:
-        ends = [self.start, self.stop]
         turning = [a for axis in (0, 1) for a in self._extremes(axis)]
-        corners = np.array(ends + [self.conic.point(a) for a in turning])
+        corners = np.array([self.start, self.stop, *(self.point(a) for a in turning)])
         (lx, ly), (hx, hy) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
         return (lx, ly), (hx, hy)
 
     @property
     def level(self) -> Callable[[Coords], Column]:
-        return self.conic.level
+        return self._level
+
+    def _level(self, coords: Coords) -> Column:
+        """Return a level function (n, 1): 0 on the ellipse with a gradient of length 1, > 0 inside.
+
+        For a circle of radius r it is (r² - ρ²) / 2r at the distance ρ from the centre. For an
+        ellipse q = 1, with q = ξ² + η², it is (1 - q) / |∇q| to first order.
+        """
+        local = self.local(coords)
+        a, b = self.axes
+        value = 1 - local.square().sum(dim=1, keepdim=True)
+        if a == b:
+            return value * (a / 2)
+        slope = 2 * local / local.new_tensor([a, b])
+        steepness = slope.square().sum(dim=1, keepdim=True) + value.square() / (a * b)
+        return value / steepness.sqrt()
+
+    def point(self, theta: float) -> tuple[float, float]:
+        """Return the point of the ellipse at an angle θ."""
+        # Quarter turns are exact, so that edges from these points are exactly axis-parallel.
+        wheel = [0.0 if abs(v) < 1e-15 else v for v in (math.cos(theta), math.sin(theta))]
+        x, y = np.array(self.center) + wheel @ self.frame
+        return float(x), float(y)
+
+    def local(self, coords: Coords) -> Coords:
+        """Return local coordinates (ξ, η), (n, 2), in which the ellipse is the unit circle."""
+        return (coords - coords.new_tensor(self.center)) @ coords.new_tensor(self.to_local.T)
+
+    def local_point(self, point: tuple[float, float]) -> np.ndarray:
+        """Return the local coordinates (ξ, η) of one point."""
+        return self.to_local @ (np.array(point) - self.center)
+
+    def _at_angles(self, theta: Weights) -> Coords:
+        wheel = torch.stack([theta.cos(), theta.sin()], dim=1)
+        return theta.new_tensor(self.center) + wheel @ theta.new_tensor(self.frame)
 
     def at(self, t: Weights) -> Coords:
-        return self.conic.at(self.first + self.sweep * t)
+        return self._at_angles(self.first + self.sweep * t)
 
     def velocity(self, t: Weights) -> Coords:
-        return self.sweep * self.conic.tangent(self.first + self.sweep * t)
+        theta = self.first + self.sweep * t
+        wheel = torch.stack([-theta.sin(), theta.cos()], dim=1)
+        return self.sweep * (wheel @ theta.new_tensor(self.frame))
+
+    def _lengths(self, theta: np.ndarray) -> np.ndarray:
+        """Return the arc lengths (n,) from a fixed point to the angles θ (n,)."""
+        a, b = self.axes
+        if a <= b:
+            return b * ellipeinc(theta, 1 - (a / b) ** 2)
+        return a * ellipeinc(theta + math.pi / 2, 1 - (b / a) ** 2)
 
     def even(self, unit: Weights) -> Weights:
-        if self.conic.round:
+        a, b = self.axes
+        if a == b:
             return unit
-        ends = self.conic.length(np.array([self.first, self.last]))
-        wanted = ends[0] + (ends[1] - ends[0]) * unit.detach().cpu().double().numpy()
-        angles = self.conic.angle_at(wanted, self.first, self.last)
-        return unit.new_tensor((angles - self.first) / self.sweep)
+        ends = self._lengths(np.array([self.first, self.last]))
+        length = ends[0] + (ends[1] - ends[0]) * unit.detach().cpu().double().numpy()
+        # Newton's method in brackets inverts the arc length.
+        guesses, steps = 129, 60  # only very thin ellipses need more than a few steps
+        grid = np.linspace(*sorted((self.first, self.last)), guesses)
+        known = self._lengths(grid)
+        theta = np.interp(length, known, grid)
+        cell = np.clip(np.searchsorted(known, length), 1, guesses - 1)
+        for _ in range(steps):
+            speed = np.hypot(a * np.sin(theta), b * np.cos(theta))
+            step = (self._lengths(theta) - length) / speed
+            theta = np.clip(theta - step, grid[cell - 1], grid[cell])
+            if np.abs(step).max(initial=0) < 1e-15 * (1 + np.abs(grid).max()):
+                break
+        return unit.new_tensor((theta - self.first) / self.sweep)
 
     def cuts(self) -> list[float]:
-        low, high = sorted((self.first, self.last))
-        inner = [a for a in self.conic.cuts(low, high) if low + 1e-6 < a < high - 1e-6]
-        return sorted([0.0, 1.0, *((a - self.first) / self.sweep for a in inner)])
+        """Return parameters that divide the arc into intervals on which a Gauss rule resolves |γ'|.
+
+        The intervals are graded towards the ends of the long axis, because |γ'| has branch points
+        at the imaginary distance δ = artanh(b / a) from them.
+        """
+        (a, b), (low, high) = self.axes, sorted((self.first, self.last))
+        sharp = 0.0 if a >= b else math.pi / 2
+        steps = [0.0, math.pi / 2]
+        width = math.inf if a == b else 2 * math.atanh(min(a, b) / max(a, b))
+        while width < math.pi / 3:
+            steps.append(width)
+            width *= 3
+        offsets = {sign * step for step in steps for sign in (-1, 1)}
+        turns = range(math.floor((low - sharp) / math.pi), math.ceil((high - sharp) / math.pi) + 1)
+        near = sorted(sharp + k * math.pi + offset for k in turns for offset in offsets)
+        # The angle halfway between two ends of the long axis is found from both of them.
+        apart = [x for i, x in enumerate(near) if i == 0 or x - near[i - 1] > 1e-9]
+        inner = [x for x in apart if low + 1e-6 < x < high - 1e-6]
+        return sorted([0.0, 1.0, *((x - self.first) / self.sweep for x in inner)])
 
     def nearest(self, coords: Coords) -> Coords:
         low, high = sorted((self.first, self.last))
-        return closest(self.conic, coords, low, high)
+        frame = self.frame / np.array(self.axes)[:, None]
+        xy = (coords - coords.new_tensor(self.center)) @ coords.new_tensor(frame.T)
+        if self.axes[0] == self.axes[1]:
+            # All points of a circle are equally close to its centre; take θ = 0.
+            away = torch.where((xy == 0).all(dim=1, keepdim=True), xy.new_tensor([1.0, 0.0]), xy)
+            theta = torch.atan2(away[:, 1], away[:, 0])
+        else:
+            theta = self._foot(xy, low, high)
+        if not self.closed:
+            turned, ends = low + (theta - low) % TURN, coords.new_tensor([low, high])
+            closer = torch.cdist(coords, self._at_angles(ends)).argmin(dim=1)
+            theta = torch.where(turned <= high, turned, ends[closer])
+        return self._at_angles(theta)
+
+    def _foot(self, xy: Coords, low: float, high: float) -> Weights:
+        """Return the angles θ (n,) at which (a cos θ, b sin θ) is closest to points (n, 2)."""
+        guesses, (a, b), (x, y) = 129, self.axes, xy.T
+        grid = torch.linspace(low, high, guesses, dtype=xy.dtype, device=xy.device)
+        trail = torch.stack([grid.cos(), grid.sin()], dim=1) * xy.new_tensor(self.axes)
+        theta = grid[torch.cdist(xy, trail).argmin(dim=1)]
+        step = (high - low) / (guesses - 1)
+        lower, upper = theta - step, theta + step
+        if not self.closed:
+            lower, upper = lower.clamp(min=low), upper.clamp(max=high)
+        for _ in range(60):  # only very thin ellipses need more than a few steps
+            # The first and second derivatives of half the squared distance with respect to θ.
+            c, s = theta.cos(), theta.sin()
+            slope = (b * b - a * a) * s * c + a * x * s - b * y * c
+            bend = (b * b - a * a) * (c * c - s * s) + a * x * c + b * y * s
+            lower = torch.where(slope <= 0, theta, lower)
+            upper = torch.where(slope >= 0, theta, upper)
+            newton = theta - slope / torch.where(bend > 0, bend, torch.ones_like(bend))
+            good = (bend > 0) & (newton >= lower) & (newton <= upper)
+            before, theta = theta, torch.where(good, newton, (lower + upper) / 2)
+            if (theta - before).abs().max() <= 4 * torch.finfo(theta.dtype).eps:
+                break
+        return theta
 
     def near(self, coords: Coords, within: float) -> Tensor:
         # The norm of the local coordinates changes by at most distance / min(axes).
-        radius = self.conic.local(coords).norm(dim=1)
+        radius = self.local(coords).norm(dim=1)
         return (radius - 1).abs() * min(self.axes) <= within * (1 + 1e-6)
 
     def locate(self, point: Pair, tolerance: float) -> float | None:
-        xi, eta = self.conic.local_point(point)
+        xi, eta = self.local_point(point)
         angle = math.atan2(eta, xi)
         reach = tolerance * max(self.axes) / min(self.axes)
-        if math.dist(self.conic.point(angle), point) > reach:
+        if math.dist(self.point(angle), point) > reach:
             return None
         span, slack = abs(self.sweep), reach / min(self.axes)
         along = math.copysign(1, self.sweep) * (angle - self.first) % TURN
@@ -691,11 +591,12 @@ class Arc(Curve):
         start, stop = (self.first + self.sweep * share for share in (first, last))
         return replace(self, first=start, last=stop)
 
-    def named(self, name: str) -> "Arc":
-        return replace(self, name=name)
-
     def same_carrier(self, other: Curve, tolerance: float) -> bool:
-        return isinstance(other, Arc) and self.conic.equals(other.conic, tolerance)
+        if not isinstance(other, Arc) or math.dist(self.center, other.center) > tolerance:
+            return False
+        # u uᵀ + v vᵀ determines the shape and does not depend on the parametrization.
+        gap = self.frame.T @ self.frame - other.frame.T @ other.frame
+        return bool(np.abs(gap).max() <= 2 * tolerance * max(self.axes))
 
     def joined(self, other: "Arc") -> "Arc | None":
         # The same ellipse may be given by other axes; angles then have another origin.
@@ -719,12 +620,13 @@ class Arc(Curve):
         return (math.prod(self.axes) * self.sweep + cx * (y1 - y0) - cy * (x1 - x0)) / 2
 
     def sides(self, first: float, last: float) -> list[Side]:
-        conic, turning = self.conic, self._extremes(1)
+        turning, (u, v) = self._extremes(1), self.frame[:, 1]
+        tops = [math.copysign(math.hypot(u, v), math.cos(a - math.atan2(v, u))) for a in turning]
         angles = [self.first, *turning, self.last]
-        heights = [first, *(conic.extreme(1, a) for a in turning), last]
+        heights = [first, *(self.center[1] + top for top in tops), last]
         parts = zip(itertools.pairwise(heights), itertools.pairwise(angles), strict=True)
         sides = [
-            conic.side(*ends, conic.point((low + high) / 2))
+            self._side(*ends, self.point((low + high) / 2))
             for ends, (low, high) in parts
             if ends[0] != ends[1]
         ]
@@ -734,10 +636,20 @@ class Arc(Curve):
             return [replace(sides[0], low=low, high=high), *sides[1:-1]]
         return sides
 
+    def _side(self, first: float, last: float, through: tuple[float, float]) -> Side:
+        """Return the graph x(y) between two heights on the half of the ellipse with this point."""
+        (ux, uy), (vx, vy) = self.frame.tolist()
+        A2 = uy**2 + vy**2
+        slope = (ux * uy + vx * vy) / A2
+        across = through[0] - self.center[0] - slope * (through[1] - self.center[1])
+        q = math.copysign(math.prod(self.axes) / A2, across)
+        return Side.between(first, last, self.center, slope, q, math.sqrt(A2))
+
     def _extremes(self, axis: int) -> list[float]:
         """Return the angles inside the arc where x (axis 0) or y (axis 1) is extreme, in order."""
         low, high = sorted((self.first, self.last))
-        base = self.conic.highest(axis)
+        u, v = self.frame[:, axis]
+        base = math.atan2(v, u)  # where it is largest
         steps = range(math.ceil((low - base) / math.pi), math.floor((high - base) / math.pi) + 1)
         angles = [base + k * math.pi for k in steps]
         zero = 1e-12  # angles closer than this count as equal
@@ -838,13 +750,12 @@ def _lines(a: Segment, b: Segment, tolerance: float) -> list[Pair]:
 
 def _line_and_conic(line: Segment, arc: Arc, tolerance: float) -> list[Pair]:
     """Intersect a line and an ellipse: roots of |p + t d|² = 1 in the ellipse's local frame."""
-    conic = arc.conic
-    p, end = (conic.local_point(point) for point in (line.a, line.b))
+    p, end = (arc.local_point(point) for point in (line.a, line.b))
     d = end - p
     middle = -(p @ d) / (d @ d)
     foot = p + middle * d  # the point of the line nearest to the centre
     depth = 1 - foot @ foot
-    if abs(depth) <= 2 * tolerance / min(conic.axes):
+    if abs(depth) <= 2 * tolerance / min(arc.axes):
         steps = [0.0]
     elif depth < 0:
         return []
@@ -865,7 +776,7 @@ def _conics(arcs: Sequence[Arc], tolerance: float) -> list[Pair]:
     """
     if arcs[0].same_carrier(arcs[1], tolerance):
         return []
-    a, b = (arc.conic for arc in arcs)
+    a, b = arcs
     offset = a.local_point(b.center)
     frame = b.frame @ a.to_local.T
     c, s = frame @ offset * 2

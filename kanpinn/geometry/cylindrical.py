@@ -40,11 +40,6 @@ class Locus:
         """Return the same sphere or circle in slices with `axis` given coordinates."""
         return replace(self, axis=axis)
 
-    @property
-    def upright(self) -> "Locus":
-        """The locus with its plane made parallel to the last axis, fixed at the centre's height."""
-        return replace(self, normal=(*self.normal[:-1], 0.0))
-
     def span(self, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the middle of its interval on the axis and the squared half length, (n,) each.
 
@@ -100,8 +95,10 @@ def arrangement_cuts(carriers: Carriers, size: float) -> list[float]:
     """
     loci = [Locus(0, *sphere) for sphere in carriers.spheres] + circles(0, carriers)
     for first, second in itertools.permutations(carriers.spheres, 2):
-        # Add where the intersection circle meets the first sphere's equator, its outline along z.
-        loci += [locus.upright for locus in circles(0, Carriers(spheres=(first, second)))]
+        # Add where the intersection circle meets the first sphere's equator, its outline along z:
+        # there its plane is parallel to z, fixed at the centre's height.
+        for locus in circles(0, Carriers(spheres=(first, second))):
+            loci.append(replace(locus, normal=(*locus.normal[:-1], 0.0)))
     exact: list[float] = []
     for locus in loci:
         (middle,), (square,) = locus.span(np.zeros((1, 0)))

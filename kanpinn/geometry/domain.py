@@ -577,14 +577,17 @@ class ReentrantEdges:
     ) -> "ReentrantEdges":
         """The edges with those of some points, (n, 3), that are vertices."""
         size, around, least = solid.diameter, _directions(1000), 0.55
-
-        def is_vertex(point: Tensor) -> bool:
+        points, kept = ends.unique(dim=0) if len(ends) else ends, []
+        for point in points:
             inside = solid.contains(point + 1e-5 * size * around).double().mean()
-            return bool(inside > least) and not _on_straight_edge(segments, point, size)
-
-        points = ends.unique(dim=0) if len(ends) else ends
-        kept = torch.tensor([is_vertex(point) for point in points], dtype=torch.bool)
-        return cls(segments, angles, points[kept])
+            gaps = (segments - point).norm(dim=2)
+            ending = (gaps.amin(dim=1) <= 1e-9 * size).nonzero()[:, 0]
+            along = segments[ending, gaps[ending].argmax(dim=1)] - point
+            # Just two edges in about one line are no vertex.
+            cosines = torch.nn.functional.cosine_similarity(along[:1], along, dim=1)
+            straight = len(along) == 2 and bool(cosines[1] < -0.9)
+            kept.append(bool(inside > least) and not straight)
+        return cls(segments, angles, points[torch.tensor(kept, dtype=torch.bool)])
 
 
 def across(along: Tensor) -> tuple[Tensor, Tensor]:
@@ -613,14 +616,3 @@ def _directions(count: int) -> Coords:
     height, turn = 1 - 2 * place / count, math.pi * (1 + 5**0.5) * place
     flat = (1 - height**2).sqrt()
     return torch.stack([flat * turn.cos(), flat * turn.sin(), height], dim=1)
-
-
-def _on_straight_edge(segments: Tensor, point: Tensor, size: float) -> bool:
-    """Whether exactly two edges meet at a point, in about one line."""
-    gaps = (segments - point).norm(dim=2)
-    ending = (gaps.amin(dim=1) <= 1e-9 * size).nonzero()[:, 0]
-    if len(ending) != 2:
-        return False
-    far = gaps[ending].argmax(dim=1)
-    one, other = segments[ending, far] - point
-    return bool((one @ other) < -0.9 * one.norm() * other.norm())

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,24 +24,21 @@ from kanpinn.geometry.planar import Planar
 from kanpinn.geometry.surface import Surface
 from kanpinn.geometry.triangles import Triangles
 
-# The number of nodes of Gmsh's elements by dimension and type. Those of a higher order than the
-# second are read to be refused.
-NODES = (
-    {15: 1},
-    {1: 2, 8: 3, 26: 4, 27: 5, 28: 6},
-    {2: 3, 3: 4, 9: 6, 10: 9, 16: 8, 20: 9, 21: 10, 22: 12, 23: 15, 24: 15, 25: 21, 36: 16, 37: 25},
-    {4: 4, 5: 8, 6: 6, 7: 5, 11: 10, 12: 27, 13: 18, 14: 14, 17: 20, 18: 15, 19: 13, 29: 20, 30: 35}
-    | {31: 56, 92: 64, 93: 125},
-)
-ELEMENTS = {kind: (dim, nodes) for dim, row in enumerate(NODES) for kind, nodes in row.items()}
-# All ways to divide an element into simplices with straight edges, by the local numbers of nodes.
 Ways = list[list[tuple[int, ...]]]
-EDGE: Ways = [[(0, 1)]]
-TRIANGLE: Ways = [[(0, 1, 2)]]
 HALVES: Ways = [[(0, 1, 2), (0, 2, 3)], [(0, 1, 3), (1, 2, 3)]]
-TETRAHEDRON: Ways = [[(0, 1, 2, 3)]]
-WAYS = {1: EDGE, 8: EDGE, 2: TRIANGLE, 9: TRIANGLE, 3: HALVES, 10: HALVES, 16: HALVES}
-WAYS |= {4: TETRAHEDRON, 11: TETRAHEDRON}
+# For each of Gmsh's types of elements the dimension, the number of nodes, and all ways to divide it
+# into simplices with straight edges, by the local numbers of nodes.
+ELEMENTS = {
+    kind: (len(ways[0][0]) - 1, nodes, ways)
+    for ways, kinds in (
+        ([[(0,)]], {15: 1}),
+        ([[(0, 1)]], {1: 2, 8: 3}),
+        ([[(0, 1, 2)]], {2: 3, 9: 6}),
+        (HALVES, {3: 4, 10: 9, 16: 8}),
+        ([[(0, 1, 2, 3)]], {4: 4, 11: 10}),
+    )
+    for kind, nodes in kinds.items()
+}
 # The edges of elements of second order in the plane: both ends, and the node between them.
 QUADRANGLE = [(0, 1, 4), (1, 2, 5), (2, 3, 6), (3, 0, 7)]
 EDGES = {9: [(0, 1, 3), (1, 2, 4), (2, 0, 5)], 10: QUADRANGLE, 16: QUADRANGLE}
@@ -176,7 +174,10 @@ def Mesh(
     try:
         domain = _filling(contents, name)
         if domain.coords.shape[1] == 3:
-            return _solid(domain, names)
+            used, cells = np.unique(domain.cells, return_inverse=True)
+            faces, shape = np.searchsorted(used, domain.faces), domain.cells.shape
+            given: dict[str, Any] = {"pieces": domain.names, "cells": cells.reshape(shape)}
+            return Surface(domain.coords[used], faces, names=names, **given)
         return _planar(domain, coordinate_names(names, 2), arcs, f"Mesh({str(path)!r})")
     except InputError as error:
         raise InputError(f"{path} is no mesh of a domain: {error}") from None
@@ -207,17 +208,6 @@ def _planar(domain: _Filling, names: tuple[str, ...], arcs: bool, label: str) ->
     corners = torch.from_numpy(domain.coords[domain.cells])
     triangles = Triangles(corners, torch.from_numpy(centers).view(-1, 3, 2))
     return Planar(tuple(curves), label=label, triangles=triangles if triangles.proper else None)
-
-
-def _solid(domain: _Filling, names: Sequence[str] | None) -> Surface:
-    used, cells = np.unique(domain.cells, return_inverse=True)
-    return Surface(
-        domain.coords[used],
-        np.searchsorted(used, domain.faces),
-        names=names,
-        pieces=domain.names,
-        cells=cells.reshape(domain.cells.shape),
-    )
 
 
 def _filling(mesh: "MshFile", rest: str) -> _Filling:
@@ -277,17 +267,12 @@ def _simplices(blocks: Sequence[Block], coords: np.ndarray) -> np.ndarray:
     other kinds are divided in the way that makes their smallest simplex largest.
 
     Raises:
-        InputError: if there are other elements, one occurs twice in a group, has no volume, or has
-            sides that cross each other.
+        InputError: if an element occurs twice in a group, has no volume, or has sides that cross
+            each other.
     """
     found, dim = [], coords.shape[1]
     for block in blocks:
-        if block.kind not in WAYS:
-            raise InputError(
-                f"it has elements of Gmsh's type {block.kind}; a domain is made of triangles, "
-                "quadrangles or tetrahedra of the first or second order"
-            )
-        ways = block.nodes[:, np.array(WAYS[block.kind])]  # (m, ways, parts, d + 1)
+        ways = block.nodes[:, np.array(ELEMENTS[block.kind][2])]  # (m, ways, parts, d + 1)
         volumes = np.linalg.det(np.diff(coords[ways], axis=-2))
         least = (volumes * np.sign(volumes.sum(axis=2, keepdims=True))).min(axis=2)
         crossed = int((least.max(axis=1) <= 0).sum()) if ways.shape[1] > 1 else 0
@@ -349,10 +334,10 @@ def _marks(
         InputError: if a face is in two groups.
     """
     found: dict[tuple[int, ...], tuple[str | None, int]] = {}
-    for block in (block for block in blocks if block.kind in WAYS):
+    for block in blocks:
         groups = [names.get((block.dim, group), f"group_{group}") for group in block.groups]
         # The faces of tetrahedra may divide a quadrangle in any of the ways.
-        parts = block.nodes[:, np.array(WAYS[block.kind])].reshape(-1, block.dim + 1)
+        parts = block.nodes[:, np.array(ELEMENTS[block.kind][2])].reshape(-1, block.dim + 1)
         for key in _keys(parts):
             known, _ = found.get(key, (None, 0))
             several = list(dict.fromkeys([known, *groups] if known else groups))
@@ -371,13 +356,10 @@ def _keys(faces: np.ndarray) -> Iterator[tuple[int, ...]]:
     return map(tuple, np.sort(faces, axis=1).tolist())
 
 
-def _on_circle(points: np.ndarray, center: np.ndarray, near: float) -> bool:
-    """Return True if all points (n, 2) have the same distance from a centre."""
-    return bool(np.ptp(np.hypot(*(points - center).T)) <= near)
-
-
-def _circle_center(points: np.ndarray) -> np.ndarray | None:
+def _circle_center(points: np.ndarray, near: float = math.inf) -> np.ndarray | None:
     """Return the centre of the circle nearest to points (n, 2), n ≥ 3; None for those on a line.
+
+    It is None also where distances of the points from the centre differ by more than `near`.
 
     It minimises Σ (|x - c|² - r²)².
 
@@ -388,7 +370,9 @@ def _circle_center(points: np.ndarray) -> np.ndarray | None:
     size = np.abs(local).max()
     rows = np.concatenate([local / size, np.ones((len(local), 1))], axis=1)
     found, _, rank, _ = np.linalg.lstsq(rows, np.square(local / size).sum(axis=1), rcond=1e-9)
-    return middle + size * found[:2] / 2 if rank == 3 else None
+    center = middle + size * found[:2] / 2
+    on_circle = rank == 3 and np.ptp(np.hypot(*(points - center).T)) <= near
+    return center if on_circle else None
 
 
 def _paths(domain: _Filling) -> Iterator[list[int]]:
@@ -427,9 +411,7 @@ def _round_together(
         if not drawn or domain.names[i] != domain.names[j]:
             return False
         bent = all(_circle_center(domain.nodes(edges)) is not None for edges in (one, other))
-        both = domain.nodes([*one, *other])
-        center = _circle_center(both) if bent else None
-        return center is not None and _on_circle(both, center, near)
+        return bent and _circle_center(domain.nodes([*one, *other]), near) is not None
 
     left = list(curves)
     if domain.faces[left[-1][-1], 1] == domain.faces[left[0][0], 0]:
@@ -452,8 +434,8 @@ def _centers(domain: _Filling, edges: Sequence[int], arcs: bool, near: float) ->
     straight, known = np.full(2, np.nan), domain.nodes(edges)
     many = 5  # four nodes at equal distances lie on a circle for any symmetric curve
     if arcs and domain.entities[edges[0]] and len(known) >= many:
-        center = _circle_center(known)
-        if center is not None and _on_circle(known, center, near):
+        center = _circle_center(known, near)
+        if center is not None:
             return [center] * len(edges)
     found = []
     for edge in edges:
@@ -509,7 +491,7 @@ def _continued(curve: Curve, other: Curve, near: float) -> Curve | None:
         return curve.joined(other) if curve.same_carrier(other, near) else None
     if not isinstance(curve, Arc) or not isinstance(other, Arc):
         return None
-    points = [other.start, other.conic.point((other.first + other.last) / 2), other.stop]
+    points = [other.start, other.point((other.first + other.last) / 2), other.stop]
     sweep = sum(_sweep(curve.center, *pair) for pair in pairwise(points))
     gaps = [abs(math.dist(curve.center, point) - curve.axes[0]) for point in points]
     if max(gaps) > near or curve.sweep * sweep < 0 or curve.sweep * other.sweep < 0:
@@ -716,5 +698,8 @@ class MshFile:
 def _nodes_of(kind: int) -> int:
     """Return the number of nodes of an element of a type."""
     if kind not in ELEMENTS:
-        raise InputError(f"it has elements of the type {kind}, which is unknown here")
+        raise InputError(
+            f"it has elements of Gmsh's type {kind}; a domain is made of triangles, quadrangles or "
+            "tetrahedra of the first or second order"
+        )
     return ELEMENTS[kind][1]

@@ -172,6 +172,28 @@ def _cut(cell: Slab) -> list[Slab]:
     return [cell]
 
 
+def windings(sides: Tensor, owner: Tensor, coords: Coords, count: int) -> Tensor:
+    """Return the winding numbers of closed curves around points, (n, count).
+
+    Args:
+        sides: low, high, the direction (1 upwards, -1 downwards), and cx, cy, p, q and A of the
+            monotone parts of all curves, see `Side`, (8, S).
+        owner: the number of each part's curve, (S,).
+        coords: the points (n, 2).
+        count: the number of curves.
+    """
+    low, high, up, *shape = sides
+    rows, found = max(1, 2**21 // max(1, len(low))), []  # the pairs per batch bound the memory
+    for part in coords.split(rows):  # the signed count of sides to the right of each point
+        y = part[:, 1:]
+        point, side = ((low <= y) & (y < high)).nonzero().unbind(1)  # at a point's height
+        ahead = abscissa(y[point, 0], *(one[side] for one in shape)) > part[point, 0]
+        turns = up.new_zeros(len(part) * count)
+        turns.index_add_(0, point * count + owner[side], up[side] * ahead)
+        found.append(turns.view(-1, count))
+    return torch.cat(found)
+
+
 @dataclass(frozen=True, repr=False)
 class Planar(Domain):
     """A planar domain on the left of its boundary curves.
@@ -271,17 +293,8 @@ class Planar(Domain):
 
         The result is arbitrary for points on the boundary.
         """
-        # The number of point-side pairs per batch bounds the memory.
-        rows = max(1, 2**21 // self._sides.shape[1])
-        low, high, up, *shape = self._sides.to(coords)
-        inside = []
-        for part in coords.split(rows):  # the signed count of sides to the right of each point
-            y = part[:, 1:]
-            point, side = ((low <= y) & (y < high)).nonzero().unbind(1)  # at a point's height
-            ahead = abscissa(y[point, 0], *(one[side] for one in shape)) > part[point, 0]
-            turns = up.new_zeros(len(part)).index_add(0, point, up[side] * ahead)
-            inside.append(turns > 0)
-        return torch.cat(inside)
+        sides = self._sides.to(coords)
+        return windings(sides, torch.zeros_like(sides[0]).long(), coords, 1)[:, 0] > 0
 
     def level(self, coords: Coords) -> Column:
         if self._has_formula:
@@ -364,7 +377,7 @@ def straight_level(curves: Sequence[Curve]) -> Level | None:
 
     None if a curve is not straight. The result is wrong for a domain with an island in a hole.
     """
-    if not all(curve.straight for curve in curves):
+    if not all(isinstance(curve, Segment) for curve in curves):
         return None
     outer: list[Level] = []
     holes: list[Level] = []
@@ -625,7 +638,7 @@ def Disk(
     """
     center = pair("center", center)
     number("radius", radius, above=True)
-    circle = _oval(center, (radius, radius), name=name, names=names)
+    circle = Arc(center, (radius, radius), name=name, names=two_names(names))
     return Planar((circle,), circle.level, f"Disk({center}, {float(radius)})")
 
 
@@ -658,7 +671,7 @@ def Ellipse(
         ('6.2832', ('rim',))
     """
     center, axes = pair("center", center), pair("axes", axes)
-    curve = _oval(center, axes, angle, name=name, names=names)
+    curve = Arc(center, axes, angle, name=name, names=two_names(names))
     label = f"Ellipse({center}, {axes}, {curve.angle})"
     return Planar((curve,), curve.level, label)
 
@@ -690,8 +703,9 @@ def Annulus(
     center = pair("center", center)
     number("inner", inner, above=True)
     number("outer", outer, float(inner), above=True)
-    rim = _oval(center, (outer, outer), name="outer", names=names)
-    hole = _oval(center, (inner, inner), name="inner", names=names, hole=True)
+    names = two_names(names)
+    rim = Arc(center, (outer, outer), name="outer", names=names)
+    hole = Arc(center, (inner, inner), last=-TURN, name="inner", names=names)
     form = intersection(rim.level, complement(hole.level))
     return Planar((rim, hole), form, f"Annulus({center}, {float(inner)}, {float(outer)})")
 
@@ -749,15 +763,3 @@ def Sector(
     rims = [arc.level, *(complement(Arc(center, (inner, inner)).level) for _ in curves[1:])]
     label = f"Sector({center}, {float(radius)}, {start}, {end}, {float(inner)})"
     return Planar((first, arc, last, *curves[1:]), intersection(*rims, wedge), label)
-
-
-def _oval(
-    center: Pair,
-    axes: Pair,
-    angle: float | int = 0.0,
-    *,
-    name: str,
-    names: Sequence[str],
-    hole: bool = False,
-) -> Arc:
-    return Arc(center, axes, angle, 0.0, -TURN if hole else TURN, name, two_names(names))

@@ -379,7 +379,7 @@ class SampleTree:
             chosen = around.all(dim=2).any(dim=0) & (sides.amax(dim=1) > 2.0**-12)
             if not chosen.any():
                 break
-            lows, highs = _halves(self._lows[chosen], self._highs[chosen], sides[chosen].argmax(1))
+            lows, highs = halves(self._lows[chosen], self._highs[chosen], sides[chosen].argmax(1))
             self._lows = torch.cat([self._lows[~chosen], lows])
             self._highs = torch.cat([self._highs[~chosen], highs])
         self._values = size.new_zeros(0, self._each)
@@ -436,7 +436,7 @@ class SampleTree:
         sides = (high - low) / (self._high - self._low)
         sides = sides / sides.amax(dim=1, keepdim=True)
         score = (above - below).abs() + (1e-3 * values.mean(dim=1) + 1e-300) * sides
-        lows, highs = _halves(low, high, torch.where(sides > 1 / LONGEST, score, -1.0).argmax(1))
+        lows, highs = halves(low, high, torch.where(sides > 1 / LONGEST, score, -1.0).argmax(1))
         coords, inside = self._drawn(lows, highs)
         self._lows = torch.cat([self._lows[~chosen], lows])
         self._highs = torch.cat([self._highs[~chosen], highs])
@@ -459,7 +459,7 @@ class SampleTree:
         return coords, inside
 
 
-def _halves(low: Tensor, high: Tensor, axis: Tensor) -> tuple[Tensor, Tensor]:
+def halves(low: Tensor, high: Tensor, axis: Tensor) -> tuple[Tensor, Tensor]:
     """Return the corners of the lower and then the upper halves of boxes, each along its axis."""
     rows, middle = torch.arange(len(low)), (low + high) / 2
     left, right = high.clone(), low.clone()

@@ -445,8 +445,7 @@ class Patch(MappedPiece):
         coords = (shares[:, :, None] * corners[met]).sum(dim=1)
         return first[met] + line, coords, self._normals[triangles[met]]
 
-    def gauss(self, n: int) -> Points:
-        return Region.gauss(self, n)
+    gauss = Region.gauss
 
     @cached_property
     def _corners(self) -> Tensor:

@@ -17,7 +17,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from kanpinn.geometry import Curve, Domain, Planar, Product
+from kanpinn.geometry import Curve, Domain, Planar, Product, Segment
 from kanpinn.geometry.planar import loops_of
 from kanpinn.plotting import style
 from kanpinn.plotting.style import STYLE
@@ -81,7 +81,7 @@ def outline_of(domain: Domain, fields: GridFields) -> Path | None:
         return _traced(domain, fields)
     loops = []  # holes run clockwise, against outer loops, and are not filled
     for loop in loops_of([c for c in space.boundary.pieces if isinstance(c, Curve)]):
-        counts = [1 if curve.straight else 256 for curve in loop]
+        counts = [1 if isinstance(curve, Segment) else 256 for curve in loop]
         samples = [
             curve.at(torch.arange(count, dtype=torch.float64) / count).numpy()
             for curve, count in zip(loop, counts, strict=True)

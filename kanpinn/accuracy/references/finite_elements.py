@@ -36,7 +36,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError, NumericalError, of_class
 from kanpinn.accuracy.coefficients import Coefficients, Unsuitable, flux_factor, read_coefficients
 from kanpinn.accuracy.references.reference import Reference
-from kanpinn.geometry import Boundary, Curve, Domain, Piece, Planar, Points
+from kanpinn.geometry import Boundary, Curve, Domain, Piece, Planar, Points, Segment
 from kanpinn.geometry.planar import loops_of
 from kanpinn.geometry.rules import gauss_legendre
 from kanpinn.jets import Channels, Jet, ResidualFunction
@@ -308,7 +308,7 @@ def curved(mesh: PlanarMesh) -> CurvedTriangles:
     made, nodes = CurvedTriangles.from_mesh(mesh.triangles), ElementTriP4().doflocs
     shares = np.stack([1 - nodes.sum(axis=1), *nodes.T])  # barycentric coordinates, (3, nodes)
     for number, curve in enumerate(mesh.curves):
-        if curve.straight:
+        if isinstance(curve, Segment):
             continue
         cells, a, b = mesh.sides(number)
         one, other = shares[a], shares[b]

@@ -292,7 +292,9 @@ def kan_of_polynomials(polynomials: LocalPolynomials, coefficients: Tensor) -> K
     first, last = made.layers
     first.coefficients.copy_(torch.stack([-directions.T, directions.T], dim=1))
     points, _ = polynomials.rule(more=2)
-    values = last.basis.values(first(_plain(points)).value, 0)[:, 0].flatten(1)
+    channels = Channels(tuple(f"x{i}" for i in range(dim)))
+    inner = first(Coordinates(channels, points, torch.ones_like(points[0]))).value
+    values = last.basis.values(inner, 0)[:, 0].flatten(1)
     found = torch.linalg.lstsq(values, polynomials.values(points) @ coefficients, driver="gelsd")
     last.coefficients.copy_(found.solution.view(units, -1, fields))
     return made
@@ -306,12 +308,6 @@ def _directions(count: int, dim: int) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     found = torch.randn(count, dim, generator=generator, dtype=torch.float64)
     return found / found.norm(dim=1, keepdim=True)
-
-
-def _plain(x: Tensor) -> Coordinates:
-    """Coordinates of points, without derivatives."""
-    names = tuple(f"x{i}" for i in range(x.shape[1]))
-    return Coordinates(Channels(names), x, torch.ones_like(x[0]))
 
 
 class Cells(Network):

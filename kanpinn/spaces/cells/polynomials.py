@@ -4,16 +4,13 @@ and their derivatives at any points.
 
 import itertools
 import math
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache, reduce
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.polynomial import legendre
-from numpy.typing import NDArray
 from torch import Tensor
 
 from kanpinn.geometry.rules import gauss_product, tensor_grid
@@ -179,25 +176,6 @@ class LocalPolynomials:
         names = tuple(f"x{i}" for i in range(self.dim))
         return self.stacked(Channels(names), x, torch.ones_like(x[0]))[:, 0]
 
-    def derived(self, channels: Channels, scale: Tensor, parts: Sequence[int]) -> Tensor:
-        """The coefficients of the parts of jets of all polynomials, (L, parts, L).
-
-        The arguments are those of `stacked`, with a scale (d,) for all points. The functions of the
-        last index are polynomials whose coefficients in the same basis stand along the first one.
-        """
-        norms = torch.sqrt(torch.arange(self.degree + 1, dtype=torch.float64) + 0.5)
-        matrices = [matrix / norms for matrix in _to_legendre(self.degree)]
-        every = derivatives_of_parts(channels)
-        found = scale.new_zeros(self.size, len(parts), self.size)
-        for number, part in enumerate(parts):
-            for orders, factor in every[part]:
-                each = [
-                    matrices[order][own[None, :], own[:, None]] * scale[axis] ** order
-                    for axis, (order, own) in enumerate(zip(orders, self.columns, strict=True))
-                ]
-                found[:, number] += factor * reduce(torch.mul, each)
-        return found
-
     def rule(self, more: int = 1) -> tuple[Tensor, Tensor]:
         """Gauss points of [-1, 1]^d and weights, exact for products of two of the polynomials.
 
@@ -263,85 +241,3 @@ def closed_rule(count: int, dim: int) -> tuple[Tensor, Tensor]:
     weights = np.linalg.solve(np.polynomial.chebyshev.chebvander(nodes, count - 1).T, integrals)
     axes = [torch.from_numpy(nodes)] * dim
     return tensor_grid(axes), tensor_grid([torch.from_numpy(weights)] * dim).prod(dim=1)
-
-
-Array = NDArray[Any]
-Mixed = tuple[int, ...]  # the orders of a derivative by each coordinate
-
-
-@dataclass(frozen=True)
-class PlacedDerivatives:
-    """The derivatives of the polynomials of cells whose points are in different places of each.
-
-    They are products of functions of one coordinate, the tables. Those of several cells are
-    computed together, and are forgotten when all of these cells have been asked for.
-
-    Args:
-        polynomials: the polynomials.
-        local: the points in each cell's own coordinates, (c, q, d).
-        channels: the derivatives by the physical coordinates.
-        kept: by the number of the first cell of those computed together, their tables,
-            (k + 1, d, cells, q) for each order.
-        asked: for how many of these cells they have been asked.
-    """
-
-    polynomials: LocalPolynomials
-    local: Tensor
-    channels: Channels
-    kept: dict[int, list[Array]] = field(default_factory=dict)
-    asked: Counter[int] = field(default_factory=Counter)
-
-    def summed(
-        self,
-        place: int,
-        used: slice | Tensor,
-        scale: Sequence[float],
-        parts: Sequence[int],
-        factors: Array,
-    ) -> Array:
-        """The sums of the parts of the polynomials' jets times factors, (L, m, q, e).
-
-        Args:
-            place: the number of the cell here.
-            used: which of its points.
-            scale: the derivatives of the cell's coordinates by the physical ones, (d,).
-            parts: the numbers of the parts.
-            factors: of all parts, (parts, m, q, e).
-        """
-        tables, every = self._of_cell(place, used), derivatives_of_parts(self.channels)
-        sums = dict[Mixed, Array]()
-        for part in parts:
-            for orders, factor in every[part]:
-                own = factors[part] * (factor * np.prod(np.array(scale) ** orders))
-                sums[orders] = sums[orders] + own if orders in sums else own
-        columns, result = self.polynomials.columns.numpy(), None
-        for orders, own in sums.items():
-            single = own.shape[0] * own.shape[2] == 1
-            first = tables[orders[0]][:, 0]
-            if single:  # then the factors are not needed for each polynomial
-                first = first * own[0, :, 0]
-            values = first.take(columns[0], axis=0)
-            for axis in range(1, len(orders)):
-                values = values * tables[orders[axis]][:, axis].take(columns[axis], axis=0)
-            values = values[:, None, :, None] if single else values[:, None, :, None] * own
-            result = values if result is None else np.add(result, values, out=result)
-        assert result is not None
-        return result
-
-    def _of_cell(self, place: int, used: slice | Tensor) -> list[Array]:
-        """For each order the derivatives of Legendre polynomials in a cell, (k + 1, d, q)."""
-        points = 2**10  # at once: tables that stay in the processor's cache
-        together = max(1, points // self.local.shape[1])
-        first = place - place % together
-        if first not in self.kept:
-            local = self.local[first : first + together]
-            order, flat = self.channels.derivative_order, local.movedim(2, 0).flatten()
-            found = legendre_at(flat, self.polynomials.degree, order)
-            shape = local.shape[2], *local.shape[:2]
-            self.kept[first] = [one.numpy().reshape(-1, *shape) for one in found]
-        tables = self.kept[first]
-        self.asked[first] += 1
-        if self.asked[first] == tables[0].shape[2]:
-            del self.kept[first], self.asked[first]
-        chosen = used if isinstance(used, slice) else used.numpy()
-        return [one[:, :, place - first, chosen] for one in tables]

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -34,7 +34,6 @@ from kanpinn.spaces.cells.geometry.plane import (
     CellCutter,
     CutGeometry,
     Outline,
-    marked_by_boundary,
 )
 from kanpinn.spaces.cells.geometry.regions import divided, pieces_of_curves
 from kanpinn.spaces.cells.geometry.singularities import (
@@ -196,12 +195,6 @@ class CellProblem:
     def patches(self) -> list[CornerPatch]:
         """The corners with functions that cells share."""
         return [one for one in self.shared if isinstance(one, CornerPatch)]
-
-    def with_shared(self, shared: Sequence[SharedFunctions]) -> Self:
-        """The same problem for solutions in which cells share functions."""
-        made = copy.copy(self)
-        vars(made)["shared"] = shared
-        return made
 
     def cells(self, tree: Tree) -> CellGeometry:
         """The leaves of a tree that contain a part of the domain."""
@@ -472,8 +465,8 @@ class ProblemInPlane(CellProblem):
             for one in self.own_corners
             if one.exponent < self.convex
         ]
-        terms = self.interfaces, self.conditions
-        found += junctions(self.division, *terms, self.domain.bounds, self.fields)
+        fluxes = FluxSizes(self.interfaces, self.domain.bounds, self.fields)
+        found += junctions(self.division, fluxes, self.conditions)
         return SingularCorners.of(found, 2)
 
     def corner_patches(self, roots: Sequence[int]) -> Sequence[CornerPatch]:
@@ -494,7 +487,12 @@ class ProblemInPlane(CellProblem):
     def marked_by_boundary(self, tree: Tree) -> Tensor:
         if self.is_whole:
             return super().marked_by_boundary(tree)
-        return tree.everywhere(marked_by_boundary(tree, self.cutters)) | tree.unbalanced
+        found = torch.zeros(len(tree), dtype=torch.bool)
+        for rule in (CellCutter.too_wide, CellCutter.too_bent):
+            for cutter in [] if bool(found.any()) else self.cutters:  # then most cells will change
+                own = tree.region == cutter.region
+                found[own] = rule(cutter, tree.only(own))
+        return tree.everywhere(found) | tree.unbalanced
 
     def contains(self, region: int, points: Tensor, tolerance: float) -> Tensor:
         domain = self.division.domains[region]
@@ -561,35 +559,6 @@ def counted_fields(residuals: Residuals, fields: int) -> Sequence[int]:
     return [one for one in chosen if one < fields] or range(fields)
 
 
-def checked_terms(loss: Sequence[Term], domain: Domain) -> tuple[ResidualTerm, ...]:
-    """The terms of a loss, the equation first, without those that prescribe one number.
-
-    Raises:
-        InputError: for what cells cannot solve: an energy, or conditions of another kind.
-    """
-    terms = []
-    for term in loss:
-        if not isinstance(term, ResidualTerm):
-            raise InputError(f"cells: the term {term.name} is no mean of squared residuals")
-        if not is_mean(term):
-            terms.append(term)
-    own = set(domain.boundary.pieces)
-    for term in terms[1:]:
-        if term.kinks:
-            continue
-        if term.measured:
-            raise InputError(
-                f"the term {term.name} has measurements: cells take them for problems with unknown "
-                "numbers only"
-            )
-        if term.sites > 1 or not term.pieces or not own.issuperset(term.pieces):
-            raise InputError(
-                f"the term {term.name} cannot be imposed on cells: expected a condition at single "
-                "points of whole pieces of the boundary, or on an interface"
-            )
-    return tuple(terms)
-
-
 def problem_in_cells(residuals: Residuals) -> CellProblem:
     """The problem of a loss, for cells.
 
@@ -625,9 +594,27 @@ def problem_of_terms(
         fields: the number of fields.
 
     Raises:
-        InputError: for a domain or conditions that cells do not support.
+        InputError: for what cells cannot solve: an energy, or a domain or conditions of another
+            kind.
     """
-    equation, *others = checked_terms(loss, domain)
+    terms, pieces = [], set(domain.boundary.pieces)
+    for term in loss:
+        if not isinstance(term, ResidualTerm):
+            raise InputError(f"cells: the term {term.name} is no mean of squared residuals")
+        if not is_mean(term):
+            terms.append(term)
+    equation, *others = terms
+    for term in (one for one in others if not one.kinks):
+        if term.measured:
+            raise InputError(
+                f"the term {term.name} has measurements: cells take them for problems with unknown "
+                "numbers only"
+            )
+        if term.sites > 1 or not term.pieces or not pieces.issuperset(term.pieces):
+            raise InputError(
+                f"the term {term.name} cannot be imposed on cells: expected a condition at single "
+                "points of whole pieces of the boundary, or on an interface"
+            )
     conditions = [term for term in others if not term.kinks]
     interfaces = [term for term in others if term.kinks]
     still = domain.time_name is None
@@ -676,7 +663,9 @@ def with_shared_functions(problem: CellProblem, surrogate: Surrogate) -> CellPro
     shared: list[SharedFunctions] = list(patches)
     if network.enrichment is not None:
         shared.append(EnrichmentInCells(network.enrichment, fields))
-    return problem.with_shared(shared) if shared else problem
+    made = copy.copy(problem)
+    vars(made)["shared"] = shared
+    return made
 
 
 def shared_numbers(network: Cells) -> list[Tensor]:

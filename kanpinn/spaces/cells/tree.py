@@ -1,18 +1,31 @@
 """Trees of boxes, and the faces between boxes that are refined in any coordinate."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
-from itertools import accumulate
-from typing import Any
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 
+class Table:
+    """Tensors of the same length, the fields of a dataclass: a row of each belongs together."""
+
+    def some(self, kept: Tensor) -> Self:
+        """Some of the rows; kept: a mask, or their numbers."""
+        return type(self)(*(getattr(self, one.name)[kept] for one in fields(cast(Any, self))))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """The rows of several tables."""
+        names = [one.name for one in fields(cast(Any, cls))]
+        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+
+
 @dataclass(frozen=True, eq=False)
-class Faces:
+class Faces(Table):
     """The faces between cells: each is where a side of one and a side of another one overlap.
 
     Args:
@@ -28,17 +41,6 @@ class Faces:
 
     def __len__(self) -> int:
         return len(self.axis)
-
-    @classmethod
-    def joined(cls, parts: Sequence["Faces"], counts: Sequence[int]) -> "Faces":
-        """The faces of several lists of cells; counts: the numbers of cells in each list."""
-        starts = list(accumulate(counts, initial=0))[:-1]
-        return cls(
-            torch.cat([one.axis for one in parts]),
-            torch.cat([one.lower + start for one, start in zip(parts, starts, strict=True)]),
-            torch.cat([one.upper + start for one, start in zip(parts, starts, strict=True)]),
-            torch.cat([one.corners for one in parts]),
-        )
 
 
 def overlapping(

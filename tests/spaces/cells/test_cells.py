@@ -311,18 +311,6 @@ def test_the_polynomials_are_orthonormal():
     assert torch.allclose(values.T @ (weights[:, None] * values), torch.eye(56, dtype=F))
 
 
-def test_derivatives_are_sums_of_the_polynomials():
-    polynomials, scale = LocalPolynomials(6, 3), torch.tensor([0.5, 2.0, 3.0], dtype=F)
-    channels = Channels(("x", "y", "z"), gradient=True, second="hessian")
-    x = 2 * torch.rand(40, 3, dtype=F, generator=torch.Generator().manual_seed(0)) - 1
-    parts = [0, 2, 4, 6, 12]  # the value, u_y, u_xx, u_xz, u_zz
-    expected = polynomials.stacked(channels, x, scale, parts)
-    found = torch.einsum(
-        "ni,ipj->npj", polynomials.values(x), polynomials.derived(channels, scale, parts)
-    )
-    assert (found - expected).abs().max() < 1e-13 * expected.abs().max()
-
-
 def test_functions_of_a_kan_in_evenly_spread_directions_are_all_polynomials():
     # Logan and Shepp: k + 1 directions are enough in the plane, and k are not.
     degree, polynomials = 6, LocalPolynomials(6, 2)

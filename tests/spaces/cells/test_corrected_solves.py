@@ -21,7 +21,7 @@ from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, CellPoints
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system import elimination
 from kanpinn.spaces.cells.system.cell_system import CellSolutions, CellSystem
-from kanpinn.spaces.cells.system.elimination import FaceSolver, ProjectedReflections
+from kanpinn.spaces.cells.system.elimination import FaceSolver
 from kanpinn.spaces.cells.system.functions import CellField
 from kanpinn.spaces.cells.system.terms import PlacedTerm, SampledTerm
 from kanpinn.spaces.cells.tree import Tree
@@ -350,22 +350,6 @@ def placed():
     zero = CellField(polynomials, torch.zeros(8, polynomials.size, 2, dtype=F))
     sampled = SampledTerm(term, at, zero)
     return PlacedTerm(sampled, 0, torch.tensor([1.0, 0.3, 2.0], dtype=F))
-
-
-def test_the_triangle_and_the_transformation_are_those_of_all_rows(placed):
-    rows, found = placed.rows().numpy(), ProjectedReflections.of(placed)
-    assert found.shape == rows.shape
-    image = found.apply(rows)
-    columns = rows.shape[1]
-    assert np.abs(image[:columns] - found.triangle).max() < 1e-13 * np.abs(rows).max()
-    assert np.abs(image[columns:]).max() < 1e-13 * np.abs(rows).max()
-
-
-def test_norms_stay_the_same(placed):
-    found = ProjectedReflections.of(placed)
-    numbers = np.random.default_rng(0).standard_normal((found.shape[0], 3))
-    norms = np.linalg.norm(numbers, axis=0)
-    assert np.allclose(np.linalg.norm(found.apply(numbers), axis=0), norms)
 
 
 def test_rows_times_coefficients_are_found_without_the_rows(placed):

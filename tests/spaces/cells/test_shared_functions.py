@@ -152,8 +152,8 @@ def test_bounds_of_coefficients_do_not_grow_while_cells_are_halved():
     geometry, found = problem.start(network.tree), []
     for _ in range(5):
         zero = torch.zeros(len(geometry.tree), network.polynomials.size, 1, dtype=F)
-        shared = problem.on(geometry, network.polynomials, zero).shared_rows
-        bounds = [shared.bounds(cell) for cell in range(len(zero))]
+        system = problem.on(geometry, network.polynomials, zero)
+        bounds = [system._bounds(cell) for cell in range(len(zero))]
         found.append(max(float(one.max()) for one in bounds if one.numel()))
         at = torch.tensor([[0.3, 0.2]], dtype=F)
         chosen = torch.arange(len(zero)) == geometry.tree.locate(at, torch.zeros(1).long())

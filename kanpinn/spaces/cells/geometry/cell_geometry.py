@@ -4,8 +4,9 @@ quadrature rules in them.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -86,19 +87,10 @@ def restriction(
         polynomials: the polynomials.
         low, high: the corners of the part, (d,).
     """
-    found = torch.ones(polynomials.size, polynomials.size, dtype=torch.float64)
-    for own, *ends in zip(polynomials.powers.T, low, high, strict=True):
-        found = found * _restriction(polynomials.degree, *ends)[own[:, None], own]
-    return found
-
-
-@lru_cache(maxsize=20_000)
-def _restriction(degree: int, low: float, high: float) -> Tensor:
-    """The coefficients of Legendre polynomials on a part of [-1, 1], (k + 1, k + 1)."""
-    nodes, weights = LocalPolynomials(degree, 1).rule()
-    values = (legendre_at(nodes[:, 0], degree, 0)[0] * weights).T
-    inner = (low + high) / 2 + nodes[:, 0] * ((high - low) / 2)
-    return legendre_at(inner, degree, 0)[0] @ values
+    nodes, weights = polynomials.rule()
+    first, last = nodes.new_tensor(low), nodes.new_tensor(high)
+    inner = (first + last) / 2 + nodes * ((last - first) / 2)
+    return polynomials.values(inner).T @ (polynomials.values(nodes) * weights[:, None])
 
 
 @lru_cache(maxsize=1000)
@@ -385,12 +377,16 @@ class CellGeometry:
 
 def joined_regions(parts: Sequence[CellGeometry]) -> dict[str, Any]:
     """The tree, domain, frames and faces of the cells of all regions of a domain, one by one."""
-    counts = [len(one.tree) for one in parts]
+    starts = accumulate((len(one.tree) for one in parts), initial=0)
+    faces = [
+        replace(one.faces, lower=one.faces.lower + start, upper=one.faces.upper + start)
+        for one, start in zip(parts, starts, strict=False)
+    ]
     return {
         "tree": Tree.joined([one.tree for one in parts]),
         "domain": parts[0].domain,
         "frames": torch.cat([one.frames for one in parts]),
-        "faces": Faces.joined([one.faces for one in parts], counts),
+        "faces": Faces.joined(faces),
         "is_cut": torch.cat([one.is_cut for one in parts]),
     }
 
@@ -513,11 +509,8 @@ def gauss_inside(
         first = (~inside[some]).to(torch.uint8).argsort(dim=1, stable=True)[:, :longest]
         used = inside[some].gather(1, first)
         own = torch.where(used, first, first[:, :1])  # the first point fills up
-        measures = (geometry.extents[cells[some]] / 2).prod(dim=1)
-        at = coords[some].gather(1, own[..., None].expand(-1, -1, dim))
-        points = Batch(at.flatten(0, 1), geometry.domain.names)
-        weight = torch.where(used, weights[own] * measures[:, None], 0)
-        yield CellPoints(cells[some], local[own], weight, points, geometry.scale[cells[some]])
+        weight = torch.where(used, weights[own], 0)
+        yield CellPoints.inside(geometry, cells[some], local[own], weight)
 
 
 def prolonged(

@@ -4,7 +4,7 @@ cells, and cells that are too large for the boundary.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, chain
 
@@ -24,11 +24,11 @@ from kanpinn.spaces.cells.geometry.cell_geometry import (
     joined_regions,
 )
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
-from kanpinn.spaces.cells.tree import Faces, Tree
+from kanpinn.spaces.cells.tree import Faces, Table, Tree
 
 
 @dataclass(frozen=True, eq=False)
-class Arcs:
+class Arcs(Table):
     """Parts of the boundary's curves, each in one cell and monotone in both coordinates.
 
     Args:
@@ -69,39 +69,6 @@ def gauss_on_arcs(curve: Curve, first: Tensor, last: Tensor, count: int) -> tupl
 
 
 @dataclass(frozen=True, eq=False)
-class CellLines:
-    """The lines on which the sides of a tree's cells lie, in physical coordinates.
-
-    Args:
-        tree: the cells, all of one region.
-        low, half: the lower corner of the tree's box and half its widths, (2,) each.
-        region: the number of the region.
-    """
-
-    tree: Tree
-    low: Tensor
-    half: Tensor
-    region: int = 0
-
-    @cached_property
-    def lines(self) -> tuple[Tensor, Tensor]:
-        """The values of x and those of y, ascending."""
-        same = 1e-12  # values closer than this are the same up to rounding
-        found = []
-        for axis in (0, 1):
-            values = self.tree.boxes[:, :, axis].flatten().unique()
-            kept = torch.cat([torch.tensor([True]), values.diff() > same])
-            found.append(self.low[axis] + (values[kept] + 1) * self.half[axis])
-        return found[0], found[1]
-
-    def locate(self, points: Tensor, inward: Tensor, step: float) -> Tensor:
-        """The cells of points (n, 2), after a step inward of a part of the cell's width, (n,)."""
-        region, local = torch.full((len(points),), self.region), (points - self.low) / self.half - 1
-        cells = self.tree.locate(local, region)
-        return self.tree.locate(local + step * inward * self.tree.widths[cells], region)
-
-
-@dataclass(frozen=True, eq=False)
 class Outline:
     """The boundary of a domain in the plane, for the cells of any tree.
 
@@ -138,44 +105,6 @@ class Outline:
             starts[after] = turned
         return list(zip(starts, stops, strict=True))
 
-    def arcs(self, grid: CellLines, step: float) -> tuple[Arcs, list[Tensor]]:
-        """The arcs in the cells, and the points in which the boundary meets the lines.
-
-        Args:
-            grid: the lines of the cells.
-            step: how far inside the domain a cell must reach for its arcs, as a part of its width.
-
-        Returns:
-            The arcs, and for x and for y the points that lie on lines of constant x or y, (n, 2).
-        """
-        found: list[tuple[Tensor, ...]] = []
-        meets: list[list[Tensor]] = [[], []]
-        for number, curve in enumerate(self.domain.curves):
-            parts = _crossings(curve, self.breaks[number], grid.lines)
-            for axis in (0, 1):
-                meets[axis].append(curve.at(torch.cat([parts[axis], self.breaks[number]])))
-            ts = torch.cat([*parts, self.breaks[number]]).unique()
-            tiny = 1e-12  # in the parameter: an interval of rounding errors
-            ts = ts[torch.cat([torch.tensor([True]), ts.diff() > tiny])]
-            middle = curve.points_at((ts[1:] + ts[:-1]) / 2)
-            assert middle.normals is not None
-            cells = grid.locate(middle.coords, -middle.normals, step)
-            # An arc goes on across lines of other cells.
-            starts = torch.isin(ts[1:-1], self.breaks[number]) | (cells[1:] != cells[:-1])
-            at = torch.cat([torch.tensor([True]), starts]).nonzero()[:, 0]
-            first, last = ts[at], torch.cat([ts[at[1:]], ts[-1:]])
-            found.append((torch.full_like(at, number), first, last, cells[at]))
-        numbers, first, last, cell = (torch.cat(same) for same in zip(*found, strict=True))
-        ends = torch.empty(len(numbers), 2, 2, dtype=torch.float64)
-        turns = torch.empty(len(numbers), dtype=torch.float64)
-        for number, curve in enumerate(self.domain.curves):
-            own = numbers == number
-            at = torch.stack([first[own], last[own]], dim=1)
-            ends[own] = curve.at(at.flatten()).unflatten(0, at.shape)
-            along = curve.velocity(at.flatten()).unflatten(0, at.shape)
-            turns[own] = turned(along[:, 0], along[:, 1]).abs()
-        return Arcs(numbers, first, last, cell, ends, turns), [torch.cat(one) for one in meets]
-
 
 def turned(vectors: Tensor, others: Tensor) -> Tensor:
     """The angles from -π to π by which vectors are turned into others, (n,); both (n, 2)."""
@@ -201,7 +130,7 @@ def _breaks(curve: Curve) -> Tensor:
     return torch.cat([breaks[:1], inner, breaks[-1:]])
 
 
-def _crossings(curve: Curve, breaks: Tensor, lines: tuple[Tensor, Tensor]) -> list[Tensor]:
+def _crossings(curve: Curve, breaks: Tensor, lines: Sequence[Tensor]) -> list[Tensor]:
     """The parameters at which a curve crosses lines of constant x, then lines of constant y."""
     at = curve.at(breaks)
     parts, values, axes = [], [], []
@@ -287,11 +216,7 @@ class CutGeometry(CellGeometry):
             replace(one.arcs, cell=one.arcs.cell + cell, curve=one.arcs.curve + number)
             for one, cell, number in zip(parts, cells, numbers, strict=False)
         ]
-        every = {
-            field.name: torch.cat([getattr(own, field.name) for own in arcs])
-            for field in fields(Arcs)
-        }
-        return cls(**joined_regions(parts), arcs=Arcs(**every), edges=[*chain(*edges)])
+        return cls(**joined_regions(parts), arcs=Arcs.joined(arcs), edges=[*chain(*edges)])
 
     def on_boundary(
         self, pieces: Sequence[Piece], polynomials: LocalPolynomials
@@ -375,18 +300,69 @@ class CellCutter:
     region: int = 0
     sliver: float = 1e-6
 
-    def grid(self, tree: Tree) -> CellLines:
-        """The lines of the cells of a tree, all of which are of the region."""
+    @cached_property
+    def low(self) -> Tensor:
+        """The lower corner of the trees' box, (2,)."""
+        return self.domain.bounds[0]
+
+    @cached_property
+    def half(self) -> Tensor:
+        """Half the widths of the trees' box, (2,)."""
         low, high = self.domain.bounds
-        return CellLines(tree, low, (high - low) / 2, self.region)
+        return (high - low) / 2
+
+    def physical(self, corners: Tensor) -> Tensor:
+        """The physical coordinates of points in the coordinates of trees, (..., 2)."""
+        return self.low + (corners + 1) * self.half
+
+    def arcs(self, tree: Tree) -> tuple[Arcs, list[Tensor]]:
+        """The arcs in the cells of a tree, and the points in which the boundary meets their lines.
+
+        A cell must reach inside the domain by a sliver for its arcs.
+
+        Returns:
+            The arcs, and for x and for y the points that lie on lines of constant x or y, (n, 2).
+        """
+        curves, breaks, lines = self.outline.domain.curves, self.outline.breaks, []
+        same = 1e-12  # values closer than this are the same up to rounding
+        for axis in (0, 1):
+            values = tree.boxes[:, :, axis].flatten().unique()
+            kept = torch.cat([torch.tensor([True]), values.diff() > same])
+            lines.append(self.low[axis] + (values[kept] + 1) * self.half[axis])
+        found: list[tuple[Tensor, ...]] = []
+        meets: list[list[Tensor]] = [[], []]
+        for number, curve in enumerate(curves):
+            parts = _crossings(curve, breaks[number], lines)
+            for axis in (0, 1):
+                meets[axis].append(curve.at(torch.cat([parts[axis], breaks[number]])))
+            ts = torch.cat([*parts, breaks[number]]).unique()
+            tiny = 1e-12  # in the parameter: an interval of rounding errors
+            ts = ts[torch.cat([torch.tensor([True]), ts.diff() > tiny])]
+            middle = curve.points_at((ts[1:] + ts[:-1]) / 2)
+            region = torch.full((len(middle),), self.region)
+            local = (middle.coords - self.low) / self.half - 1
+            widths = tree.widths[tree.locate(local, region)]
+            cells = tree.locate(local - self.sliver * middle.outward * widths, region)
+            # An arc goes on across lines of other cells.
+            starts = torch.isin(ts[1:-1], breaks[number]) | (cells[1:] != cells[:-1])
+            at = torch.cat([torch.tensor([True]), starts]).nonzero()[:, 0]
+            first, last = ts[at], torch.cat([ts[at[1:]], ts[-1:]])
+            both = torch.stack([first, last], dim=1)
+            ends, along = (
+                values(both.flatten()).unflatten(0, both.shape)
+                for values in (curve.at, curve.velocity)
+            )
+            turns = turned(along[:, 0], along[:, 1]).abs()
+            found.append((torch.full_like(at, number), first, last, cells[at], ends, turns))
+        arcs = Arcs(*(torch.cat(same) for same in zip(*found, strict=True)))
+        return arcs, [torch.cat(one) for one in meets]
 
     def cut(self, tree: Tree) -> CutGeometry:
         """The cells of the region, without those outside of it."""
         tree = tree.only(tree.region == self.region)
-        grid, domain = self.grid(tree), self.outline.domain
-        arcs, meets = self.outline.arcs(grid, self.sliver)
-        boxes = grid.low + (tree.boxes + 1) * grid.half  # (N, 2, 2)
-        inside = domain.encloses(boxes.mean(dim=1))
+        arcs, meets = self.arcs(tree)
+        boxes = self.physical(tree.boxes)  # (N, 2, 2)
+        inside = self.outline.domain.encloses(boxes.mean(dim=1))
         low, high = boxes[arcs.cell].unbind(1)
         near = self.sliver * (high - low)
         ends = (
@@ -403,13 +379,12 @@ class CellCutter:
         kept = torch.where(cut, ~thin, inside)
         tree = tree.only(kept)
         number = torch.where(kept, kept.cumsum(0) - 1, -1)
-        cell = number[arcs.cell]
-        own = {field.name: getattr(arcs, field.name)[cell >= 0] for field in fields(Arcs)}
-        arcs = Arcs(**own | {"cell": cell[cell >= 0]})
+        arcs = replace(arcs, cell=number[arcs.cell])
+        arcs = arcs.some(arcs.cell >= 0)
         met = torch.zeros(len(tree), dtype=torch.bool)
         met[arcs.cell] = True
-        faces = self._faces(self.grid(tree), met, meets)
-        frames = (frames[kept] - grid.low) / grid.half - 1
+        faces = self._faces(tree, met, meets)
+        frames = (frames[kept] - self.low) / self.half - 1
         frames = torch.where(cut[kept][:, None, None], frames, tree.boxes)
         return CutGeometry(tree, self.domain, frames, faces, cut[kept], arcs, ())
 
@@ -433,16 +408,15 @@ class CellCutter:
         frames = torch.stack([low, high], dim=1)
         return frames.clamp(boxes[cells, :1], boxes[cells, 1:])
 
-    def _faces(self, grid: CellLines, near: Tensor, meets: list[Tensor]) -> Faces:
+    def _faces(self, tree: Tree, near: Tensor, meets: list[Tensor]) -> Faces:
         """The parts of faces inside the domain.
 
         Args:
-            grid: the cells.
+            tree: the cells.
             near: which cells the boundary meets, a mask (N,).
             meets: for x and y the points in which the boundary meets lines of cells, (n, 2) each.
         """
-        faces = grid.tree.faces
-        corners = grid.low + (faces.corners + 1) * grid.half
+        faces, corners = tree.faces, self.physical(tree.faces.corners)
         plain = ~(near[faces.lower] | near[faces.upper])
         numbers, parts = [plain.nonzero()[:, 0]], [corners[plain]]
         for axis in (0, 1):
@@ -452,18 +426,50 @@ class CellCutter:
             part[:, 0, 1 - axis], part[:, 1, 1 - axis] = low, high
             numbers.append(own[found])
             parts.append(part)
-        chosen, corners = torch.cat(numbers), torch.cat(parts)
-        across, lower, upper = faces.axis[chosen], faces.lower[chosen], faces.upper[chosen]
+        corners, faces = torch.cat(parts), faces.some(torch.cat(numbers))
         # A part is inside if points beside it in both cells are: on the boundary one is outside.
-        widths = torch.minimum(grid.tree.widths[lower], grid.tree.widths[upper]) * grid.half
-        step = torch.zeros_like(widths).scatter(1, across[:, None], self.sliver) * widths
+        both = (tree.widths[cells] for cells in (faces.lower, faces.upper))
+        widths = torch.minimum(*both) * self.half
+        step = torch.zeros_like(widths).scatter(1, faces.axis[:, None], self.sliver) * widths
         middle = corners.mean(dim=1)
         inside = torch.arange(len(middle)) < int(plain.sum())
         rest = ~inside
         encloses = self.outline.domain.encloses
         inside[rest] = encloses(middle[rest] - step[rest]) & encloses(middle[rest] + step[rest])
-        corners = (corners[inside] - grid.low) / grid.half - 1
-        return Faces(across[inside], lower[inside], upper[inside], corners)
+        return replace(faces, corners=(corners - self.low) / self.half - 1).some(inside)
+
+    def too_wide(self, tree: Tree) -> Tensor:
+        """The cells that are wider than their distance from a bend plus its radius, a mask (N,).
+
+        The solution around a hole can be continued into the hole, up to a singularity near the
+        centre of curvature. Polynomials of degree k in a cell of the largest width have errors like
+        6^-k.
+
+        tree: the cells, all of the region.
+        """
+        points, radii = bends(self.outline.domain)
+        found, together = torch.zeros(len(tree), dtype=torch.bool), 2**20
+        if not len(points):
+            return found
+        boxes = self.physical(tree.boxes)
+        for some in torch.arange(len(tree)).split(max(1, together // len(points))):
+            low, high = boxes[some, :, None].unbind(1)
+            reach = torch.maximum(low - points, points - high).clamp_min(0).norm(dim=2) + radii
+            found[some] = (high - low)[:, 0].amax(dim=1) > reach.amin(dim=1)
+        return found
+
+    def too_bent(self, tree: Tree) -> Tensor:
+        """The cells in which the boundary turns by more than 1 radian or has several corners, (N,).
+
+        tree: the cells, all of the region.
+        """
+        arcs, _ = self.arcs(tree)
+        turns = torch.zeros(len(tree), dtype=torch.float64).index_add(0, arcs.cell, arcs.turns)
+        sharp = torch.tensor(self.outline.corners)[arcs.curve]
+        at_corner = torch.stack([arcs.first == 0, arcs.last == 1], dim=1) & sharp
+        ends = torch.zeros(len(tree), dtype=torch.long)
+        ends = ends.index_add(0, arcs.cell, at_corner.sum(dim=1))
+        return (turns > 1.0) | (ends > 2)
 
 
 def _divided(corners: Tensor, points: Tensor, axis: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -496,65 +502,6 @@ def _divided(corners: Tensor, points: Tensor, axis: int) -> tuple[Tensor, Tensor
     if not number:
         return torch.zeros(0, dtype=torch.long), at, at
     return torch.cat(number), torch.cat(lows), torch.cat(highs)
-
-
-def marked_by_boundary(tree: Tree, cutters: Sequence[CellCutter]) -> Tensor:
-    """The cells that are refined for the boundary in them, a mask (N,).
-
-    A cell is refined if it is wider than its distance from a bend of the boundary plus the bend's
-    radius, if the boundary turns in it by more than 1.0 radians, or if it contains more than
-    one corner of the boundary.
-
-    Args:
-        tree: the cells.
-        cutters: those of all regions, in order.
-    """
-    found = torch.zeros(len(tree), dtype=torch.bool)
-    for rule in (_too_wide, _too_bent):
-        for cutter in cutters:
-            own = tree.region == cutter.region
-            found[own] = rule(tree.only(own), cutter)
-        if bool(found.any()):  # then most cells and their arcs will change
-            return found
-    return found
-
-
-def _too_bent(tree: Tree, cutter: CellCutter) -> Tensor:
-    """The cells in which the boundary turns too far or has several corners, a mask (N,).
-
-    The arguments are those of `_too_wide`.
-    """
-    most = 1.0  # radians
-    arcs, _ = cutter.outline.arcs(cutter.grid(tree), cutter.sliver)
-    turns = torch.zeros(len(tree), dtype=torch.float64).index_add(0, arcs.cell, arcs.turns)
-    sharp = torch.tensor(cutter.outline.corners)[arcs.curve]
-    at_corner = torch.stack([arcs.first == 0, arcs.last == 1], dim=1) & sharp
-    ends = torch.zeros(len(tree), dtype=torch.long)
-    ends = ends.index_add(0, arcs.cell, at_corner.sum(dim=1))
-    return (turns > most) | (ends > 2)
-
-
-def _too_wide(tree: Tree, cutter: CellCutter) -> Tensor:
-    """The cells that are wider than their distance from a bend plus its radius, a mask (N,).
-
-    The solution around a hole can be continued into the hole, up to a singularity near the centre
-    of curvature. Polynomials of degree k in a cell of the largest width have errors like 6^-k.
-
-    Args:
-        tree: the cells, all of the cutter's region.
-        cutter: the region's.
-    """
-    points, radii = bends(cutter.outline.domain)
-    grid, together = cutter.grid(tree), 2**20
-    found = torch.zeros(len(tree), dtype=torch.bool)
-    if not len(points):
-        return found
-    boxes = grid.low + (tree.boxes + 1) * grid.half
-    for some in torch.arange(len(tree)).split(max(1, together // len(points))):
-        low, high = boxes[some, :, None].unbind(1)
-        reach = torch.maximum(low - points, points - high).clamp_min(0).norm(dim=2) + radii
-        found[some] = (high - low)[:, 0].amax(dim=1) > reach.amin(dim=1)
-    return found
 
 
 def bends(domain: Planar) -> tuple[Tensor, Tensor]:

@@ -10,10 +10,9 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry.ball import Ball
 from kanpinn.geometry.combination import planar
-from kanpinn.geometry.curves import abscissa
 from kanpinn.geometry.division import Division, SolidDivision
 from kanpinn.geometry.domain import Domain, Piece
-from kanpinn.geometry.planar import Planar
+from kanpinn.geometry.planar import Planar, windings
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +98,7 @@ class Regions:
                     inside = ((2 * x - low - high) / (high - low)).square().sum(dim=1) <= 1
                 found[inside] = number
             return found
-        rows = max(1, 2**21 // len(self.sides))  # the number of point-side pairs bounds the memory
-        found = torch.cat([self._enclosing(part) for part in x.split(rows)])
+        found = self._enclosing(x)
         reach, directions = 1e-9, 16
         for number in range(directions):  # points on the boundary, where rounding decides
             lost = (found < 0).nonzero()[:, 0]
@@ -113,12 +111,8 @@ class Regions:
 
     def _enclosing(self, x: Tensor) -> Tensor:
         """The region around each of n points by winding numbers, (n,); -1 where there is none."""
-        number, low, high, up, *shape = self.sides.T
-        y = x[:, 1:]
-        level = (low <= y) & (y < high)
-        passed = up * (level & (abscissa(y, *shape) > x[:, :1]))
-        windings = x.new_zeros(len(x), self.count).index_add(1, number.long(), passed)
-        best = windings.max(dim=1)
+        number, sides = self.sides[:, 0].long(), self.sides[:, 1:].T
+        best = windings(sides, number, x, self.count).max(dim=1)
         return torch.where(best.values > 0.5, best.indices, -1)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import shapely
 import torch
 from torch import Tensor
 
@@ -82,7 +83,8 @@ class PlaneCorner:
                 rest = [self._beyond(line if number == self.after else line.flip(0))]
             else:
                 rest = [line]
-            found = min([found, *(self._distance(one) for one in rest)])
+            lines = [shapely.LineString(one.numpy()) for one in rest if len(one) > 1]
+            found = min([found, *(line.distance(shapely.Point(self.at)) for line in lines)])
         return found
 
     def _beyond(self, points: Tensor) -> Tensor:
@@ -95,15 +97,6 @@ class PlaneCorner:
         far[0] = False
         stop = (back | far).nonzero()[:, 0]
         return points[int(stop[0]) - 1 :] if len(stop) else points[:0]
-
-    def _distance(self, points: Tensor) -> float:
-        """The distance of a line through points from the corner."""
-        if len(points) < 2:
-            return math.inf
-        gaps = points - points.new_tensor(self.at)
-        first, along = gaps[:-1], gaps.diff(dim=0)
-        part = -(first * along).sum(dim=1) / along.square().sum(dim=1).clamp_min(1e-300)
-        return float((first + part.clamp(0, 1)[:, None] * along).norm(dim=1).min())
 
     def functions(self, top: float) -> CornerFunctions:
         """The singular functions, and their products with powers of x and y, up to a degree.
@@ -287,16 +280,12 @@ def farthest(corners: Tensor, segments: Tensor, size: float) -> Tensor:
         size: the unit of the returned distances, which are at most 1.
     """
     found = torch.full((len(corners),), size, dtype=torch.float64)
-    for segment in segments:
-        found = found.minimum(_distances(corners, segment).amax(dim=1))
+    for start, stop in segments:
+        along = stop - start
+        share = ((corners - start) @ along / along.square().sum().clamp_min(1e-300)).clamp(0, 1)
+        distances = (corners - start - share[..., None] * along).norm(dim=2)
+        found = found.minimum(distances.amax(dim=1))
     return found / size
-
-
-def _distances(points: Tensor, segment: Tensor) -> Tensor:
-    """The distances of points from a segment, (N, q); points: (N, q, 3); segment: (2, 3)."""
-    start, along = segment[0], segment[1] - segment[0]
-    share = ((points - start) @ along / along.square().sum().clamp_min(1e-300)).clamp(0, 1)
-    return (points - start - share[..., None] * along).norm(dim=2)
 
 
 def meets(boxes: Tensor, segment: Tensor) -> Tensor:
@@ -559,10 +548,8 @@ class RegionSector:
 
 def junctions(
     division: Division,
-    interfaces: Sequence[ResidualTerm],
+    fluxes: FluxSizes,
     conditions: Sequence[ResidualTerm],
-    bounds: tuple[Tensor, Tensor],
-    fields: int,
 ) -> list[tuple[tuple[float, float], float]]:
     """The points of interfaces at which solutions are like r^λ, and the least λ of each.
 
@@ -571,15 +558,12 @@ def junctions(
 
     Args:
         division: the regions.
-        interfaces: the conditions on the fluxes.
+        fluxes: the coefficients on both sides of interfaces.
         conditions: those on the boundary.
-        bounds: the lowest and the highest corner of the domain, (2,) each.
-        fields: the number of fields.
 
     Reference: Kellogg, On the Poisson equation with intersecting interfaces (1975).
     """
-    fluxes = FluxSizes(interfaces, bounds, fields)
-    near = 1e-9 * float(torch.stack(bounds).abs().max())
+    near = 1e-9 * float(torch.stack(fluxes.bounds).abs().max())
     found: list[tuple[tuple[float, float], float]] = []
     for edge in (edge for edges in division.edges for edge in edges if edge.interface >= 0):
         x, y = edge.curve.start

@@ -4,7 +4,7 @@ by points, and points of the boundary.
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +16,7 @@ from kanpinn.geometry.domain import Piece
 from kanpinn.geometry.points import Batch, Points
 from kanpinn.geometry.rules import gauss_product
 from kanpinn.geometry.rules_in_boxes import RulesInBoxes
+from kanpinn.geometry.sampling import halves
 from kanpinn.spaces.cells.geometry.cell_geometry import (
     INSIDE,
     OUTSIDE,
@@ -328,10 +329,9 @@ class SolidGeometry(CellGeometry):
             wider.index_add_(0, rules.box, (size[rules.box] > 1.5 * widths[cells]).long())
             large = (wider > 0).any(dim=1)
             own = ~large[rules.box]
-            yield RulesInBoxes.joined(
-                [RulesInBoxes(cells[own], rules.points[own], rules.weights[own])]
-            )
-            boxes = _halves(boxes[large], (wider[large] > 0).long().argmax(dim=1))
+            yield RulesInBoxes.joined([replace(rules, box=cells).some(own)])
+            axes = (wider[large] > 0).long().argmax(dim=1)
+            boxes = torch.stack(halves(*boxes[large].unbind(dim=1), axes), dim=1)
 
     @cached_property
     def _boxes(self) -> Tensor:
@@ -649,7 +649,7 @@ class SolidCutter:
         chosen = torch.cat([plain, numbers[kept]])
         every = torch.cat([faces.corners[plain], corners[kept]])
         sampled = torch.cat([torch.zeros(len(plain), dtype=torch.bool), share[kept] < 1])
-        return Faces(faces.axis[chosen], faces.lower[chosen], faces.upper[chosen], every), sampled
+        return replace(faces.some(chosen), corners=every), sampled
 
 
 def _keys(tree: Tree) -> list[tuple[int, ...]]:
@@ -678,16 +678,3 @@ def _whole_sides(rules: RulesInBoxes, boxes: Tensor) -> tuple[Tensor, Tensor, Te
     straight = normals.abs().sum(dim=1) <= 1 + rounding
     upper = normals.gather(1, axes[:, None])[:, 0] > 0
     return (counts > 0) & covered & straight, axes, upper
-
-
-def _halves(boxes: Tensor, axes: Tensor) -> Tensor:
-    """Both halves of boxes, (2 n, 2, 3).
-
-    Args:
-        boxes: their corners, (n, 2, 3).
-        axes: the coordinate in which each one is halved, (n,).
-    """
-    halved = torch.nn.functional.one_hot(axes, 3).bool()
-    middle, low, high = boxes.mean(dim=1), boxes[:, 0], boxes[:, 1]
-    lower = torch.stack([low, torch.where(halved, middle, high)], dim=1)
-    return torch.cat([lower, torch.stack([torch.where(halved, middle, low), high], dim=1)])

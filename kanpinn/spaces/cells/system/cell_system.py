@@ -16,24 +16,28 @@ from scipy.linalg import solve_triangular
 from torch import Tensor
 
 from kanpinn._support.distributed import summed, together
+from kanpinn.jets import Channels
 from kanpinn.linalg.elimination_tree import EliminationTree
 from kanpinn.linalg.nested_dissection import BlockRows, columns_of_blocks
 from kanpinn.linalg.reflections import Reflections
 from kanpinn.loss.terms import ResidualTerm
-from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, CellSide, SideTrace
+from kanpinn.spaces.cells.geometry.cell_geometry import (
+    CellGeometry,
+    CellPoints,
+    CellSide,
+    SidePart,
+    SideTrace,
+)
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.coupling import (
     Coupling,
     InterfaceRows,
     InterfaceSide,
-    SharedRows,
     Traces,
 )
 from kanpinn.spaces.cells.system.elimination import (
     CellElimination,
-    CellRows,
     FaceSolver,
-    ProjectedReflections,
     Reduced,
     elimination_order,
     squares,
@@ -146,7 +150,7 @@ class CellSystem:
         default_factory=dict, init=False, repr=False
     )
     # The rows of the equation as triangles, for cells of each size that have the same.
-    _same_triangles: dict[tuple[SampledTerm, Size], ProjectedReflections] = field(
+    _same_triangles: dict[tuple[SampledTerm, Size], Reflections] = field(
         default_factory=dict, init=False, repr=False
     )
 
@@ -284,7 +288,7 @@ class CellSystem:
         for group, after in zip(self.groups, following, strict=True):
             model = group.model
             if model not in self._eliminations:
-                made = self._eliminations[model] = CellElimination.of(self._rows(model))
+                made = self._eliminations[model] = CellElimination.of(*self._rows(model))
                 self._triangles[model] = made.triangle, made.rest, made.traces
             found.append(self._eliminations[model].reduced(of_group(group)))
             if not kept and (after is None or after.model != model):
@@ -374,7 +378,7 @@ class CellSystem:
     @cached_property
     def interface_rows(self) -> list[InterfaceRows]:
         """The rows at the parts of interfaces."""
-        return [InterfaceRows.of(one, self.coupling) for one in self.interfaces]
+        return [InterfaceRows(one, self.coupling) for one in self.interfaces]
 
     @cached_property
     def interface_sides(self) -> list[list[InterfaceSide]]:
@@ -391,9 +395,12 @@ class CellSystem:
         return found
 
     @cached_property
-    def shared_rows(self) -> SharedRows:
-        """The rows of functions that cells share."""
-        return SharedRows(self.shared, self.geometry, self.traces, self.coupling)
+    def _shared_blocks(self) -> list[list[int]]:
+        """For each cell the numbers of the kinds of shared functions that it has."""
+        found: list[list[int]] = [[] for _ in self.geometry.sides]
+        for block, cell in self.shared.members.nonzero().tolist():
+            found[cell].append(block)
+        return found
 
     @property
     def _columns(self) -> int:
@@ -416,14 +423,12 @@ class CellSystem:
         """The factors of the differences of a cell's functions from a trace, (j, m)."""
         return self._face_weights[0 if at.side.upper else 1, at.face] * at.area**0.5
 
-    def _rows(self, cell: int) -> CellRows:
-        """The rows of a cell."""
+    def _rows(self, cell: int) -> tuple[Any, ...]:
+        """The rows of a cell, see `CellElimination.of`."""
         equation, *conditions = self.terms[cell]
         rows = [*(one.rows() for one in conditions), self._without_right(cell)]
-        shared = self._of_shared(cell) if self.shared_rows.blocks[cell] else None
-        return CellRows(
-            self._triangle(cell, equation), _joined(rows), *self._at_sides(cell), shared
-        )
+        shared = self._of_shared(cell) if self._shared_blocks[cell] else None
+        return self._triangle(cell, equation), _joined(rows), *self._at_sides(cell), shared
 
     def _times(self, cell: int, inner: Array, outer: Array) -> Array:
         """The rows of a cell times coefficients (L m, n) and traces (t + q, n), (r + t, n)."""
@@ -440,8 +445,7 @@ class CellSystem:
         """The rows of a cell whose right-hand sides are zero, beside those on its faces."""
         equation = self.terms[cell][0]
         count = len(self.free_fields) if cell == 0 else 0
-        bounds = len(self.shared_rows.bounds(cell))
-        found = equation.factors.new_zeros(count + bounds, self._columns)
+        found = equation.factors.new_zeros(count + len(self._bounds(cell)), self._columns)
         if count:  # a row for each constant that nothing determines
             size = float(np.abs(self._triangle(cell, equation).triangle).max())
             found[range(count), self.free_fields] = size
@@ -468,21 +472,90 @@ class CellSystem:
 
     def _of_shared(self, cell: int) -> Array:
         """The rows of the functions that a cell shares with others, (r + t, q)."""
-        parts = [self.shared_rows.of_term(one, cell) for one in self.terms[cell]]
+        kinds, parts = [self.shared.kinds[block] for block in self._shared_blocks[cell]], []
+        for one in self.terms[cell]:
+            term, points = one.term, one.term.at.some(torch.tensor([one.place])).points[one.used]
+            jets = torch.cat([kind.stacked(points, term.term.channels) for kind in kinds], dim=3)
+            own = one.slopes[:, :, term.parts], jets[:, term.parts]
+            parts.append(torch.einsum("qepm,qpmk->qek", *own).flatten(0, 1))
         if cell == 0:  # nothing in the rows of constants
             parts.append(parts[0].new_zeros(len(self.free_fields), parts[0].shape[1]))
-        parts.append(self.shared_rows.bounds(cell))
-        for at in self.geometry.sides[cell]:
-            parts.append(self.shared_rows.at_side(cell, at, self._weights_at(at)))
+        parts.append(self._bounds(cell))
+        parts += [self._shared_at_side(cell, at) for at in self.geometry.sides[cell]]
         return _joined(parts)
 
-    def _triangle(self, cell: int, equation: PlacedTerm) -> Reflections | ProjectedReflections:
+    def _bounds(self, cell: int) -> Tensor:
+        """Rows (r, q) that keep coefficients of shared functions small, in their first cells.
+
+        Polynomials nearly represent a part of the functions, whose coefficients only these rows
+        determine. The rows are the unit matrix times `least` and the weight of a jump of the size
+        1 in the largest cells. With smaller values the coefficients grow, and rounding errors with
+        them. Larger values change the solution, as do weights that grow while cells are halved: a
+        solution that is sensitive to its data had an error of 2e-5 with the weight of the smallest
+        cells and 1e-9, which became larger with each halving, and 6e-9 with these.
+        """
+        least, blocks = 1e-10, self._shared_blocks[cell]
+        sizes = [self.shared.kinds[block].count for block in blocks]
+        unit = torch.eye(sum(sizes), dtype=torch.float64)
+        found = [unit[:0]]
+        for block, rows in zip(blocks, unit.split(sizes), strict=True):
+            cells, jumps = self.shared.members[block].nonzero()[:, 0], []
+            if int(cells[0]) == cell:
+                widths = self.geometry.widths[cells]
+                for across, normal in zip(
+                    widths.T, torch.eye(widths.shape[1]).double(), strict=True
+                ):
+                    normals = normal.expand(len(cells), -1)
+                    weights = self.coupling.weights(cells, normals, across)[:, 0]
+                    areas = widths.prod(dim=1) / across
+                    jumps.append((weights * areas.sqrt()[:, None]).amax(dim=1))
+                found.append(least * float(torch.stack(jumps).amax(dim=0).min()) * rows)
+        return torch.cat(found)
+
+    @cached_property
+    def _crossing(self) -> Tensor:
+        """The traces between cells that have shared functions and others, (kinds, traces).
+
+        There the trace is that of the whole solution, elsewhere that of the polynomials alone: the
+        functions themselves are smooth from cell to cell.
+        """
+        faces, own, members = self.geometry.faces, self.geometry.traces, self.shared.members
+        found = torch.zeros(len(members), len(own), dtype=torch.bool)
+        for block, differ in enumerate(members[:, faces.lower] != members[:, faces.upper]):
+            found[block, own.number[differ]] = True
+        return found
+
+    def _shared_at_side(self, cell: int, at: SideTrace) -> Tensor:
+        """The rows of shared functions at a part of a cell's side, (rows, q)."""
+        face, side, found = self.polynomials.on_face, at.side, []
+        shared, weights = at.within is not None, self._weights_at(at)
+        for block in self._shared_blocks[cell]:
+            kind = self.shared.kinds[block]
+            found.append(weights.new_zeros(self.traces.size(shared), kind.count))
+            if not bool(self._crossing[block, at.trace]):
+                continue
+            assert isinstance(side, SidePart)
+            nodes, factors = face.rule()
+            onto = face.values(nodes) * factors[:, None]
+            where = CellPoints.on_side(self.geometry, torch.tensor([cell]), side, nodes, factors)
+            names = where.points.names
+            direction = tuple(float(i == side.axis) for i in range(len(names)))
+            order = max(1, max(self.traces.orders) - 1)
+            channels = Channels(names, directions=(direction,), order=order)
+            # The value is the first part, and derivatives along the direction are the last ones.
+            jets = kind.stacked(where.points, channels)
+            for number, j, rows in self.traces.unknowns(shared):
+                part, count = 0 if j == 0 else j - 1 - order, rows.stop - rows.start
+                found[-1][rows] = weights[j, number] * (onto[:, :count].T @ jets[:, part, number])
+        return torch.cat(found, dim=1)
+
+    def _triangle(self, cell: int, equation: PlacedTerm) -> Reflections:
         """The transformation of the rows of the equation in a cell to a triangle."""
         if not equation.term.is_alike:
             return Reflections.of(_joined([equation.rows()]))
         key = equation.term, self._size(cell)
         if key not in self._same_triangles:
-            self._same_triangles[key] = ProjectedReflections.of(equation)
+            self._same_triangles[key] = Reflections.of(_joined([equation.rows()]))
         return self._same_triangles[key]
 
     @cached_property
@@ -511,7 +584,7 @@ class CellSystem:
             terms = [one.term for one in self.terms[cell]]
             apart = (
                 self.interface_sides[cell]
-                or self.shared_rows.blocks[cell]
+                or self._shared_blocks[cell]
                 or (self.free_fields and cell == 0)
             )
             alike = not apart and all(term.is_alike for term in terms)
@@ -521,7 +594,7 @@ class CellSystem:
         first, blocks = len(sizes) - len(self.shared.kinds), []
         for cell, sides in enumerate(self.geometry.sides):
             own = [at.trace for at in sides] + [one.trace for one in self.interface_sides[cell]]
-            own += [first + one for one in self.shared_rows.blocks[cell]]
+            own += [first + one for one in self._shared_blocks[cell]]
             blocks.append(np.array(own, dtype=np.int64))
         similar, work, counts = self._similar(equal), np.zeros(len(blocks)), list[int]()
         for those in similar:

@@ -1,6 +1,4 @@
-"""The coupling of cells: traces on faces, rows at interfaces and rows of functions that cells
-share.
-"""
+"""The coupling of cells: traces on faces, and rows at interfaces."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,20 +9,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kanpinn.jets import Channels
 from kanpinn.spaces.cells.geometry.cell_geometry import (
-    CellGeometry,
-    CellPoints,
     CellSide,
     FaceTraces,
-    SidePart,
     SideTrace,
     restriction,
 )
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
-from kanpinn.spaces.cells.system.functions import CellField, SharedInCells
+from kanpinn.spaces.cells.system.functions import CellField
 from kanpinn.spaces.cells.system.interfaces import Interface
-from kanpinn.spaces.cells.system.terms import PlacedTerm
 
 Array = NDArray[Any]
 
@@ -231,7 +224,6 @@ class Traces:
         return found.reshape(-1, size).T, traces
 
 
-@dataclass(frozen=True, eq=False)
 class InterfaceRows:
     """The rows that couple cells at parts of an interface: forms of their jets minus traces.
 
@@ -240,19 +232,15 @@ class InterfaceRows:
 
     Args:
         interface: the parts, and the fluxes there.
+        coupling: the weights of jumps.
+
+    Attributes:
         forms: the factors of the parts of jets in each form, (2, c, q, forms, parts, m).
         weights: the square roots of the weights, (2, c, forms).
         signs: those of the traces, (2, forms).
     """
 
-    interface: Interface
-    forms: Tensor
-    weights: Tensor
-    signs: Tensor
-
-    @classmethod
-    def of(cls, interface: Interface, coupling: Coupling) -> "InterfaceRows":
-        """The rows with the weights of a coupling."""
+    def __init__(self, interface: Interface, coupling: Coupling) -> None:
         orders, slopes = list(enumerate(coupling.orders)), interface.slopes
         with_flux = (interface.sizes[..., 1:, :] > 0).flatten(0, -2).any(dim=0).tolist()
         continuous = [f for f, order in orders if order > 0]
@@ -271,13 +259,9 @@ class InterfaceRows:
         both = zip(interface.sizes, jumps, strict=True)
         fluxes = torch.stack([coupling.of_condition(*one) for one in both])
         ones = [1.0] * (len(continuous) + len(smooth))
-        signs = [[*ones, *[way] * slopes.shape[3]] for way in (-1.0, 1.0)]
-        return cls(
-            interface,
-            torch.cat([values, derivatives, slopes], dim=3),
-            torch.cat([jumps[:, :, 0, continuous], jumps[:, :, 1, smooth], fluxes], dim=2),
-            jumps.new_tensor(signs),
-        )
+        self.interface, self.forms = interface, torch.cat([values, derivatives, slopes], dim=3)
+        self.weights = torch.cat([jumps[:, :, 0, continuous], jumps[:, :, 1, smooth], fluxes], 2)
+        self.signs = jumps.new_tensor([[*ones, *[way] * slopes.shape[3]] for way in (-1.0, 1.0)])
 
     @property
     def parts(self) -> int:
@@ -317,7 +301,9 @@ class InterfaceRows:
             (rows, L m), and the diagonal (rows,) of the traces' matrix.
         """
         weights, onto = self.weights[side, place], self.interface.at.onto[place]
-        functions = self.interface.functions(side, place)
+        polynomials, at = self.interface.about.polynomials, self.interface.at.sides[side]
+        channels = self.interface.channels
+        functions = polynomials.stacked(channels, at.at(place), at.scale[place])  # (q, parts, L)
         found = torch.einsum("qi,qfpm,qpl->film", onto, self.forms[side, place], functions)
         diagonal = (weights * self.signs[side]).repeat_interleave(onto.shape[1])
         rows = (found * weights[:, None, None, None]).flatten(2).flatten(0, 1)
@@ -350,106 +336,3 @@ class InterfaceSide(NamedTuple):
     side: int
     place: int
     trace: int
-
-
-@dataclass(frozen=True, eq=False)
-class SharedRows:
-    """The rows of shared functions in the least-squares problem of all cells.
-
-    Args:
-        functions: the functions, with a block of unknowns for each kind.
-        geometry: the cells.
-        traces: the unknowns on faces.
-        coupling: the weights of jumps.
-    """
-
-    functions: SharedInCells
-    geometry: CellGeometry
-    traces: Traces
-    coupling: Coupling
-
-    @cached_property
-    def blocks(self) -> list[list[int]]:
-        """For each cell the numbers of the blocks that it has."""
-        found: list[list[int]] = [[] for _ in range(len(self.geometry.tree))]
-        for block, cell in self.functions.members.nonzero().tolist():
-            found[cell].append(block)
-        return found
-
-    def bounds(self, cell: int) -> Tensor:
-        """Rows (r, q) that keep coefficients small, in the first cell of each block.
-
-        Polynomials nearly represent a part of the functions, whose coefficients only these rows
-        determine. The rows are the unit matrix times `least` and the weight of a jump of the size
-        1 in the largest cells. With smaller values the coefficients grow, and rounding errors with
-        them. Larger values change the solution, as do weights that grow while cells are halved: a
-        solution that is sensitive to its data had an error of 2e-5 with the weight of the smallest
-        cells and 1e-9, which became larger with each halving, and 6e-9 with these.
-        """
-        least, blocks = 1e-10, self.blocks[cell]
-        sizes = [self.functions.kinds[block].count for block in blocks]
-        unit = torch.eye(sum(sizes), dtype=torch.float64)
-        found = [unit[:0]]
-        for block, rows in zip(blocks, unit.split(sizes), strict=True):
-            cells = self.functions.members[block].nonzero()[:, 0]
-            if int(cells[0]) == cell:
-                found.append(least * self._jump(cells) * rows)
-        return torch.cat(found)
-
-    def _jump(self, cells: Tensor) -> float:
-        """The norm of the rows of a jump of the size 1 at a side of the largest of some cells."""
-        widths, axes = self.geometry.widths[cells], torch.eye(self.geometry.tree.dim).double()
-        found = []
-        for across, normal in zip(widths.T, axes, strict=True):
-            weights = self.coupling.weights(cells, normal.expand(len(cells), -1), across)[:, 0]
-            areas = widths.prod(dim=1) / across
-            found.append((weights * areas.sqrt()[:, None]).amax(dim=1))
-        return float(torch.stack(found).amax(dim=0).min())
-
-    @cached_property
-    def _crossing(self) -> Tensor:
-        """The traces between cells that have functions and others, a mask (blocks, traces).
-
-        There the trace is that of the whole solution, elsewhere that of the polynomials alone: the
-        functions themselves are smooth from cell to cell.
-        """
-        faces, own = self.geometry.faces, self.geometry.traces
-        differ = self.functions.members[:, faces.lower] != self.functions.members[:, faces.upper]
-        found = torch.zeros(len(self.functions.kinds), len(own), dtype=torch.bool)
-        for block, one in enumerate(differ):
-            found[block, own.number[one]] = True
-        return found
-
-    def of_term(self, one: PlacedTerm, cell: int) -> Tensor:
-        """The rows of a term in a cell, (rows, q)."""
-        term, points = one.term, one.term.at.some(torch.tensor([one.place])).points[one.used]
-        kinds = [self.functions.kinds[block] for block in self.blocks[cell]]
-        jets = torch.cat([kind.stacked(points, term.term.channels) for kind in kinds], dim=3)
-        slopes = one.slopes[:, :, term.parts]
-        return torch.einsum("qepm,qpmk->qek", slopes, jets[:, term.parts]).flatten(0, 1)
-
-    def at_side(self, cell: int, at: SideTrace, weights: Tensor) -> Tensor:
-        """The rows at a part of a cell's side, (rows, q).
-
-        weights: of each derivative and field, (j, m).
-        """
-        side, polynomials, orders = at.side, self.traces.polynomials, self.traces.orders
-        shared, blocks = at.within is not None, self.blocks[cell]
-        size, kinds = self.traces.size(shared), self.functions.kinds
-        found = [weights.new_zeros(size, kinds[block].count) for block in blocks]
-        for own, block in zip(found, blocks, strict=True):
-            if not bool(self._crossing[block, at.trace]):
-                continue
-            assert isinstance(side, SidePart)
-            nodes, factors = polynomials.on_face.rule()
-            onto = polynomials.on_face.values(nodes) * factors[:, None]
-            where = CellPoints.on_side(self.geometry, torch.tensor([cell]), side, nodes, factors)
-            names = where.points.names
-            direction = tuple(float(i == side.axis) for i in range(len(names)))
-            channels = Channels(names, directions=(direction,), order=max(1, max(orders) - 1))
-            # The value is the first part, and derivatives along the direction are the last ones.
-            jets = kinds[block].stacked(where.points, channels)
-            for field, j, rows in self.traces.unknowns(shared):
-                part, count = 0 if j == 0 else j - 1 - channels.order, rows.stop - rows.start
-                own[rows] = weights[j, field] * (onto[:, :count].T @ jets[:, part, field])
-        return torch.cat(found, dim=1)

@@ -20,89 +20,9 @@ from kanpinn.linalg.nested_dissection import (
 )
 from kanpinn.linalg.reflections import Reflections, StackedReflections
 from kanpinn.linalg.two_level import TwoLevel
-from kanpinn.spaces.cells.system.terms import PlacedTerm
 from kanpinn.spaces.cells.tree import Tree
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True, eq=False)
-class ProjectedReflections:
-    """The orthogonal Q of A = Q R for the rows of e equations with constant coefficients in a cell.
-
-    For fields that are polynomials of degree k, the residual of such an equation is a polynomial of
-    degree k too. So the rows of each equation are V C, where V, (q, L), has the values of the L
-    polynomials at the q points of a rule, times the roots of the weights. With V = Q₁ [R₁; 0] only
-    the first L rows of Q₁⁻¹ V C are not zero. In three dimensions they are a fifth of the rows.
-
-    Args:
-        points: Q₁.
-        projected: the reflections of the rows that are not zero, (L e, L m).
-        equations: the number e of equations.
-    """
-
-    points: Reflections
-    projected: Reflections
-    equations: int
-
-    @classmethod
-    def of(cls, equation: PlacedTerm) -> "ProjectedReflections":
-        """Factorise the rows of an equation, of which all points have the same slopes."""
-        term, place = equation.term, equation.place
-        assert term.is_alike
-        roots = term.at.weights[place].sqrt()[:, None]
-        points = Reflections.of((roots * term.polynomials.values(term.at.at(place))).numpy())
-        scale = term.at.scale[place]
-        derived = term.polynomials.derived(term.term.channels, scale, term.parts).numpy()
-        own = np.tensordot(points.triangle, derived, 1)  # (L, parts, L)
-        slopes = (term.slopes[place, 0] * equation.factors[:, None, None])[:, term.parts].numpy()
-        rows = np.einsum("qpl,epm->qelm", own, slopes, optimize=True)
-        shape = len(own) * slopes.shape[0], len(own) * slopes.shape[2]
-        return cls(points, Reflections.of(rows.reshape(shape)), slopes.shape[0])
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """The numbers of rows q e and columns L m of A."""
-        return len(self.points.vectors) * self.equations, self.projected.shape[1]
-
-    @property
-    def triangle(self) -> Array:
-        """R, (min(L e, L m), L m)."""
-        return self.projected.triangle
-
-    def apply(self, columns: Array) -> Array:
-        """Q⁻¹ times a matrix, both (q e, n)."""
-        each = self.equations * columns.shape[1]
-        flat = np.ascontiguousarray(columns).reshape(-1, each)
-        # The reflections of the points are real: they are applied to both parts of complex numbers.
-        moved = self.points.apply(flat.view(flat.real.dtype)).copy().view(flat.dtype)
-        count = self.points.vectors.shape[1]
-        first, rest = (
-            part.reshape(-1, columns.shape[1]) for part in (moved[:count], moved[count:])
-        )
-        return np.concatenate([self.projected.apply(first), rest])
-
-
-@dataclass(frozen=True, eq=False)
-class CellRows:
-    """The rows of a cell: A c + S s = b of its terms, and B c + O s - D y = b on its faces.
-
-    y are the traces on the faces, and s the coefficients of functions that cells share.
-
-    Args:
-        equation: the transformation of the first rows of A, (e, L m), to a triangle. These are the
-            many rows of the equation; cells with the same ones share it.
-        conditions: the other rows of A, (r - e, L m).
-        outer: B, (t, L m).
-        traces: D, (t, t).
-        shared: S and below it O, (r + t, q); None if the cell shares no functions.
-    """
-
-    equation: Reflections | ProjectedReflections
-    conditions: Array
-    outer: Array
-    traces: Array
-    shared: Array | None = None
 
 
 class Reduced(NamedTuple):
@@ -123,10 +43,12 @@ class Reduced(NamedTuple):
 class CellElimination:
     """The transformation of the rows of a cell to R c + S y and T y.
 
-    First the rows of the equation become a triangle, then this triangle with the rows of the
-    conditions, and then with the rows of B, which alone contain the traces. The coefficients of
-    functions that cells share count as further traces here; they are in all rows, also in those
-    from which the other unknowns have gone.
+    The rows are A c + S s = b of its terms, and B c + O s - D y = b on its faces, with the traces y
+    on the faces and the coefficients s of functions that cells share. First the rows of the
+    equation become a triangle, then this triangle with the rows of the conditions, and then with
+    the rows of B, which alone contain the traces. The coefficients of shared functions count as
+    further traces here; they are in all rows, also in those from which the other unknowns have
+    gone.
 
     Args:
         equation: the transformation of the rows of the equation.
@@ -138,7 +60,7 @@ class CellElimination:
         traces: T, (t + q, t + q).
     """
 
-    equation: Reflections | ProjectedReflections
+    equation: Reflections
     conditions: StackedReflections | None
     outer: StackedReflections | None
     left: Reflections | None
@@ -147,28 +69,42 @@ class CellElimination:
     traces: Array
 
     @classmethod
-    def of(cls, rows: CellRows) -> "CellElimination":
-        """Eliminate the coefficients from the rows of a cell."""
-        columns, count = rows.outer.shape[1], len(rows.traces)
-        triangle = _padded(rows.equation.triangle, columns)
-        rest, traces = np.zeros((columns, count), triangle.dtype), -rows.traces
-        conditions = outer = None
-        if len(rows.conditions):
-            conditions = StackedReflections.of(triangle, rows.conditions, triangular=False)
-            triangle = conditions.triangle
-        if count:
-            outer = StackedReflections.of(triangle.copy("F"), rows.outer, triangular=False)
-            triangle, (rest, traces) = outer.triangle, outer.apply(rest, traces)
-        found = cls(rows.equation, conditions, outer, None, triangle, rest, traces)
-        return found if rows.shared is None else found._with(rows.shared)
+    def of(
+        cls,
+        equation: Reflections,
+        conditions: Array,
+        outer: Array,
+        traces: Array,
+        shared: Array | None = None,
+    ) -> "CellElimination":
+        """Eliminate the coefficients from the rows of a cell.
 
-    def _with(self, shared: Array) -> "CellElimination":
-        """The transformation with functions that cells share; shared: see `CellRows`."""
-        own, below, others = self._moved(shared)
-        left, (count, each) = Reflections.of(others), below.shape
+        Args:
+            equation: the transformation of the first rows of A, (e, L m), to a triangle. These are
+                the many rows of the equation; cells with the same ones share it.
+            conditions: the other rows of A, (r - e, L m).
+            outer: B, (t, L m).
+            traces: D, (t, t).
+            shared: S and below it O, (r + t, q); None if the cell shares no functions.
+        """
+        columns, count = outer.shape[1], len(traces)
+        triangle = _padded(equation.triangle, columns)
+        rest, traces = np.zeros((columns, count), triangle.dtype), -traces
+        on_conditions = on_outer = None
+        if len(conditions):
+            on_conditions = StackedReflections.of(triangle, conditions, triangular=False)
+            triangle = on_conditions.triangle
+        if count:
+            on_outer = StackedReflections.of(triangle.copy("F"), outer, triangular=False)
+            triangle, (rest, traces) = on_outer.triangle, on_outer.apply(rest, traces)
+        found = cls(equation, on_conditions, on_outer, None, triangle, rest, traces)
+        if shared is None:
+            return found
+        own, below, others = found._moved(shared)
+        left, each = Reflections.of(others), below.shape[1]
         corner = np.zeros((each, count), below.dtype)
-        traces = np.block([[self.traces, below], [corner, _padded(left.triangle, each)]])
-        return replace(self, left=left, rest=np.hstack([self.rest, own]), traces=traces)
+        traces = np.block([[traces, below], [corner, _padded(left.triangle, each)]])
+        return replace(found, left=left, rest=np.hstack([rest, own]), traces=traces)
 
     def _moved(self, known: Array) -> tuple[Array, Array, Array]:
         """Transform columns of all rows, (r + t, n).
@@ -237,54 +173,33 @@ def merge_order(tree: Tree) -> list[Merge]:
 
     The leaves are the nodes 0 … N - 1; each merge makes the next node. The box of the tree is
     bisected again and again until each part is a leaf or the leaves of one box, and the parts are
-    merged in the opposite order. Several boxes of level 0 are bisected across the longest side,
-    single ones in the first coordinate of those that were halved least, in which no leaf lies
-    across the middle.
+    merged in the opposite order. A box is bisected across its longest side, in boxes of level 0,
+    for which no leaf lies across the middle.
 
     Reference: George, Nested dissection of a regular finite element mesh (1973).
     """
     found: list[Merge] = []
+    scale = 2.0**tree.level
+    lows, highs = (tree.place / scale).numpy(), ((tree.place + 1) / scale).numpy()
 
-    def merged(members: list[int]) -> int:
-        while len(members) > 1:  # the last coordinate first
-            pairs = zip(members[::2], members[1::2], strict=False)
-            odd, members = members[len(members) // 2 * 2 :], []
-            for one, other in pairs:
-                made = len(tree) + len(found)
-                found.append((one, other, made))
-                members.append(made)
-            members += odd
-        return members[0]
+    def node(leaves: Array, low: Array, high: Array) -> int:
+        """The node of the leaves in a box with these corners."""
+        middle = np.where(high - low > 1, (low + high) // 2, (low + high) / 2)
+        clear = ~((lows[leaves] < middle) & (highs[leaves] > middle)).any(axis=0)
+        members = leaves.tolist()
+        if len(leaves) > 1 and clear.any():
+            axis = np.arange(tree.dim) == np.where(clear, high - low, 0).argmax()
+            below = (highs[leaves] <= middle)[:, axis].all(axis=1)
+            lower = leaves[below], low, np.where(axis, middle, high)
+            upper = leaves[~below], np.where(axis, middle, low), high
+            members = [node(*half) for half in (lower, upper) if len(half[0])]
+        first, *others = members
+        for other in others:
+            found.append((first, other, len(tree) + len(found)))
+            first = found[-1][2]
+        return first
 
-    def halved(leaves: Array, depth: Array) -> int:
-        """The node of the leaves in a box of some levels (d,)."""
-        below = level[leaves] - depth
-        if len(leaves) == 1 or not below.any():
-            return merged(leaves.tolist())
-        # A box in which each leaf is halved in a coordinate has no leaf across its middle.
-        axes = np.flatnonzero(below.all(axis=0))
-        axis = int(axes[depth[axes].argmin()])
-        after = depth + (np.arange(tree.dim) == axis)
-        upper = (place[leaves, axis] >> (below[:, axis] - 1)) & 1
-        parts = (leaves[upper == side] for side in (0, 1))
-        return merged([halved(own, after) for own in parts if len(own)])
-
-    def bisected(leaves: Array, low: Sequence[int], high: Sequence[int]) -> int:
-        """The node of the leaves in boxes of level 0 at places from `low` to below `high`."""
-        counts = [end - begin for begin, end in zip(low, high, strict=True)]
-        axis = counts.index(max(counts))
-        if counts[axis] == 1:
-            return halved(leaves, np.zeros(tree.dim, dtype=np.int64))
-        middle = low[axis] + counts[axis] // 2
-        first, second = (
-            [middle if i == axis else at for i, at in enumerate(one)] for one in (high, low)
-        )
-        upper = (place[leaves, axis] >> level[leaves, axis]) >= middle
-        both = (leaves[~upper], low, first), (leaves[upper], second, high)
-        return merged([bisected(*part) for part in both if len(part[0])])
-
-    level, place = tree.level.numpy(), tree.place.numpy()
-    bisected(np.arange(len(tree)), [0] * tree.dim, tree.roots)
+    node(np.arange(len(tree)), np.zeros(tree.dim), np.array(tree.roots, dtype=float))
     return found
 
 

@@ -4,7 +4,6 @@ their values, norms and means.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,18 +17,85 @@ from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.tree import Tree
 
 
-class SharedFunctions(Protocol):
-    """Known functions in some cells, each with one coefficient for all of them."""
+def for_each_field(jets: Tensor, fields: int) -> Tensor:
+    """The jets of scalar functions in each of m fields, (n, parts, m, count m).
+
+    jets: of the functions, (n, parts, count). The fields of each function stand side by side.
+    """
+    unit = torch.eye(fields, dtype=jets.dtype)
+    return torch.einsum("npk,mf->npmkf", jets, unit).flatten(3)
+
+
+@dataclass(frozen=True, eq=False)
+class CornerPatch:
+    """The singular functions of a corner in all cells of a patch around it.
+
+    Args:
+        at: the corner, (2,).
+        functions: of the points minus the corner.
+        boxes: the patch: the lower and upper corners of boxes in the tree's coordinates, (b, 2, 2).
+        fields: the number of fields m, each of which has coefficients of its own.
+    """
+
+    at: Tensor
+    functions: CornerFunctions
+    boxes: Tensor
+    fields: int
+
+    @property
+    def count(self) -> int:
+        """The number of functions, each with one coefficient for all cells."""
+        return 2 * len(self.functions.powers) * self.fields
+
+    def members(self, geometry: CellGeometry) -> Tensor:
+        """The cells that have the functions, a mask (N,); elsewhere they are zero."""
+        return geometry.tree.inside(self.boxes)
+
+    def stacked(self, points: Points, channels: Channels) -> Tensor:
+        """The stacked jets of all functions at points of these cells, (n, parts, m, count)."""
+        jets = self.functions.stacked(points.coords - self.at, channels)
+        return for_each_field(jets, self.fields)
+
+    def cut(self, tree: Tree) -> Tensor:
+        """The cells of which only a part is in the patch, a mask (N,)."""
+        rounding = 1e-9
+        (low, high), (below, above) = tree.boxes[:, None].unbind(2), self.boxes.unbind(1)
+        least = rounding * (above - below)
+        meets = ((low < above - least) & (high > below + least)).all(dim=2)
+        larger = (high - low > above - below + least).any(dim=2)
+        return (meets & larger).any(dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class EnrichmentInCells:
+    """The known functions of a problem, in all cells.
+
+    Args:
+        layer: the functions.
+        fields: the number of fields.
+    """
+
+    layer: Enrichment
+    fields: int
 
     @property
     def count(self) -> int:
         """The number of functions."""
+        return self.layer.coefficients.numel()
 
     def members(self, geometry: CellGeometry) -> Tensor:
-        """The cells that have the functions, a mask (N,); elsewhere they are zero."""
+        """All cells."""
+        return torch.ones(len(geometry.tree), dtype=torch.bool)
 
     def stacked(self, points: Points, channels: Channels) -> Tensor:
-        """The stacked jets of all functions at points of these cells, (n, parts, m, count)."""
+        """The stacked jets of all functions at points, (n, parts, m, count)."""
+        found = self.layer.known.jet(points, channels).stacked()  # (n, parts, count)
+        if self.layer.joint:
+            return found.unflatten(2, (-1, self.fields)).transpose(2, 3)
+        return for_each_field(found, self.fields)
+
+
+SharedFunctions = CornerPatch | EnrichmentInCells
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,78 +122,6 @@ class SharedInCells:
     def sizes(self) -> list[int]:
         """The number of functions of each kind."""
         return [one.count for one in self.kinds]
-
-
-def for_each_field(jets: Tensor, fields: int) -> Tensor:
-    """The jets of scalar functions in each of m fields, (n, parts, m, count m).
-
-    jets: of the functions, (n, parts, count). The fields of each function stand side by side.
-    """
-    unit = torch.eye(fields, dtype=jets.dtype)
-    return torch.einsum("npk,mf->npmkf", jets, unit).flatten(3)
-
-
-@dataclass(frozen=True, eq=False)
-class CornerPatch(SharedFunctions):
-    """The singular functions of a corner in all cells of a patch around it.
-
-    Args:
-        at: the corner, (2,).
-        functions: of the points minus the corner.
-        boxes: the patch: the lower and upper corners of boxes in the tree's coordinates, (b, 2, 2).
-        fields: the number of fields m, each of which has coefficients of its own.
-    """
-
-    at: Tensor
-    functions: CornerFunctions
-    boxes: Tensor
-    fields: int
-
-    @property
-    def count(self) -> int:
-        return 2 * len(self.functions.powers) * self.fields
-
-    def members(self, geometry: CellGeometry) -> Tensor:
-        return geometry.tree.inside(self.boxes)
-
-    def stacked(self, points: Points, channels: Channels) -> Tensor:
-        jets = self.functions.stacked(points.coords - self.at, channels)
-        return for_each_field(jets, self.fields)
-
-    def cut(self, tree: Tree) -> Tensor:
-        """The cells of which only a part is in the patch, a mask (N,)."""
-        rounding = 1e-9
-        (low, high), (below, above) = tree.boxes[:, None].unbind(2), self.boxes.unbind(1)
-        least = rounding * (above - below)
-        meets = ((low < above - least) & (high > below + least)).all(dim=2)
-        larger = (high - low > above - below + least).any(dim=2)
-        return (meets & larger).any(dim=1)
-
-
-@dataclass(frozen=True, eq=False)
-class EnrichmentInCells(SharedFunctions):
-    """The known functions of a problem, in all cells.
-
-    Args:
-        layer: the functions.
-        fields: the number of fields.
-    """
-
-    layer: Enrichment
-    fields: int
-
-    @property
-    def count(self) -> int:
-        return self.layer.coefficients.numel()
-
-    def members(self, geometry: CellGeometry) -> Tensor:
-        return torch.ones(len(geometry.tree), dtype=torch.bool)
-
-    def stacked(self, points: Points, channels: Channels) -> Tensor:
-        found = self.layer.known.jet(points, channels).stacked()  # (n, parts, count)
-        if self.layer.joint:
-            return found.unflatten(2, (-1, self.fields)).transpose(2, 3)
-        return for_each_field(found, self.fields)
 
 
 @dataclass(frozen=True, eq=False)

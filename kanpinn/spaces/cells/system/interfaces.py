@@ -93,11 +93,6 @@ class Interface:
         """The slopes times the parts of the solution's jets, as prescribed, (c, q, equations)."""
         return self._linearised[1]
 
-    def functions(self, side: int, place: int) -> Tensor:
-        """The stacked jets of a cell's polynomials at the points of a part, (q, parts, L)."""
-        at = self.at.sides[side]
-        return self.about.polynomials.stacked(self.channels, at.at(place), at.scale[place])
-
     @cached_property
     def sizes(self) -> Tensor:
         """The largest slope by a derivative of each order, (2, c, equations, orders, m)."""

@@ -13,10 +13,11 @@ from kanpinn.geometry.points import Points
 from kanpinn.jets import zero_jet
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, CellPoints
 from kanpinn.spaces.cells.system.terms import SampledTerm
+from kanpinn.spaces.cells.tree import Table
 
 
 @dataclass(frozen=True, eq=False)
-class Boxes:
+class Boxes(Table):
     """Boxes of one level in cells.
 
     Args:
@@ -28,10 +29,6 @@ class Boxes:
     root: Tensor
     corner: Tensor
     moments: Tensor
-
-    def some(self, kept: Tensor) -> "Boxes":
-        """Some of the boxes; kept: a mask (b,)."""
-        return Boxes(self.root[kept], self.corner[kept], self.moments[kept])
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,6 @@ from kanpinn._support.errors import InputError
 from kanpinn.jets import Jet, Linearised, jet_of_stacked, largest_of_orders, parts_along, total
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.spaces.cells.geometry.cell_geometry import CellPoints
-from kanpinn.spaces.cells.polynomials import PlacedDerivatives
 from kanpinn.spaces.cells.system.functions import CellField
 from kanpinn.spaces.cells.system.interfaces import Interface
 
@@ -31,7 +30,6 @@ class SampledTerm:
         slopes: the derivatives of the residuals by the parts of the fields' jets,
             (c, q, equations, parts, m).
         right: what the slopes times the parts of the solution's jets are to be, (c, q, equations).
-        derivatives: those of the polynomials at the points of each cell.
 
     Raises:
         InputError: if a row ties several points together.
@@ -43,7 +41,6 @@ class SampledTerm:
             raise InputError(f"the term {term.name} ties several points together, cells do not")
         self.term, self.at, self.polynomials = term, at, about.polynomials
         self._functions: dict[tuple[float, ...], Tensor] = {}
-        self.derivatives = PlacedDerivatives(self.polynomials, at.local, term.channels)
         found = Linearised.at(term.equation, at.points, self.jet(about))
         slopes, right = found.slopes, found.right
         finite = right.isfinite().all(dim=1) & slopes.isfinite().flatten(1).all(dim=1)
@@ -86,7 +83,6 @@ class SampledTerm:
         for name in ("sizes", "is_alike", "parts"):
             vars(made).pop(name, None)
         made.slopes, made._functions = slopes, {}
-        made.derivatives = PlacedDerivatives(self.polynomials, self.at.local, self.term.channels)
         return made
 
     @cached_property
@@ -194,18 +190,12 @@ class PlacedTerm:
         All fields of each polynomial stand side by side, the numbers of each function side by side
         in memory.
         """
-        term, place, used = self.term, self.place, self.used
         factors = self.slopes.permute(2, 3, 0, 1)
-        if not term.at.alike:
-            scale = term.at.scale[place].tolist()
-            sums = term.derivatives.summed(place, used, scale, term.parts, factors.numpy())
-            found = torch.from_numpy(sums)
-        else:
-            functions = term.functions(place).permute(2, 1, 0)[:, :, used]  # (L, parts, q)
-            found = total(
-                functions[:, number, None, :, None] * factors[part]
-                for number, part in enumerate(term.parts)
-            )
+        functions = self.term.functions(self.place).permute(2, 1, 0)[:, :, self.used]
+        found = total(
+            functions[:, number, None, :, None] * factors[part]
+            for number, part in enumerate(self.term.parts)
+        )
         return found.flatten(2).flatten(0, 1).T
 
     def of(self, coefficients: Tensor) -> Tensor:
