@@ -15,7 +15,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError, integer, one_of
 from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
 from kanpinn.geometry.box import Box, Face
-from kanpinn.geometry.curves import Curve, Pair, crossings, divided_at, meeting, merged
+from kanpinn.geometry.curves import Curve, common_points, divided_at, meeting, merged
 from kanpinn.geometry.cylindrical import CellSet, cells_rule, circles, sphere_part_rule
 from kanpinn.geometry.domain import (
     BUILDERS,
@@ -523,8 +523,8 @@ class Part:
     shared: int
 
 
-def combine2d(kind: str, a: Domain, b: Domain) -> Planar:
-    """Return the exact union, difference or intersection of planar domains or boxes.
+def combine2d(kind: str, a: Planar, b: Planar) -> Planar:
+    """Return the exact union, difference or intersection of planar domains.
 
     Pieces keep their names. If a and b have pieces of the same name that are not parts of one line
     or ellipse, the name of those of b gets the suffix "_2" (or the next free number).
@@ -535,20 +535,11 @@ def combine2d(kind: str, a: Domain, b: Domain) -> Planar:
         b: the second domain, with the same coordinates.
 
     Raises:
-        InputError: if a domain is not planar, the coordinates have different names, or the result
-            is empty.
+        InputError: if the result is empty.
     """
-    first, second = planar(a), planar(b)
-    if first is None or second is None:
-        raise InputError(f"only planar domains and boxes combine exactly, got {a!r} and {b!r}")
-    if first.names != second.names:
-        raise InputError(
-            f"domains can be combined in the same coordinates only, got {first.names} and "
-            f"{second.names}"
-        )
     # Points closer than this, relative to the size of the coordinates, count as equal.
-    tolerance = 1e-12 * max(first.scale, second.scale)
-    parts = [*_parts(first, second, tolerance)]
+    tolerance = 1e-12 * max(a.scale, b.scale)
+    parts = [*_parts(a, b, tolerance)]
     kept = [[_kept(kind, part, which) for part in parts[which]] for which in (0, 1)]
     mine, other = ([curve for curve in some if curve is not None] for some in kept)
     curves = merged([*mine, *_renamed(mine, other, tolerance)], tolerance)
@@ -559,32 +550,23 @@ def combine2d(kind: str, a: Domain, b: Domain) -> Planar:
     # The R-disjunction would vanish on a common boundary, where the values of both sets are 0.
     inner = kind == "union" and any(part.shared < 0 for part in parts[0])
     form = None
-    if first.formula is not None and second.formula is not None and not inner:
-        other_side = complement(second.formula) if kind == "difference" else second.formula
-        form = (union if kind == "union" else intersection)(first.formula, other_side)
+    if a.formula is not None and b.formula is not None and not inner:
+        other_side = complement(b.formula) if kind == "difference" else b.formula
+        form = (union if kind == "union" else intersection)(a.formula, other_side)
     return Planar(tuple(curves), form, f"({a!r} {SIGNS[kind]} {b!r})")
 
 
 def _parts(a: Planar, b: Planar, tolerance: float) -> Iterator[list[Part]]:
     """Yield the parts of the boundary of a, and those of the boundary of b."""
-    # For each curve those of the other boundary that may meet it, and the points where they do.
-    met: tuple[list[list[tuple[Curve, list[Pair]]]], ...] = (
-        [[] for _ in a.curves],
-        [[] for _ in b.curves],
-    )
-    close = {*meeting(a.curves, b.curves, tolerance)}
-    for i, j in meeting(a.curves, b.curves, 4 * tolerance):  # as far as `_shared` looks
-        points = crossings(a.curves[i], b.curves[j], tolerance) if (i, j) in close else []
-        met[0][i].append((b.curves[j], points))
-        met[1][j].append((a.curves[i], points))
+    points = common_points(a.curves, b.curves, tolerance)
     middle = torch.tensor([0.5], dtype=torch.float64)
-    for mine, other, near in ((a, b, met[0]), (b, a, met[1])):
-        curves, shared = [], []
-        for curve, some in zip(mine.curves, near, strict=True):
-            points = [point for _, own in some for point in own]
-            parts = divided_at(curve, points, tolerance, 4 * tolerance)
-            curves += parts
-            shared += [_shared(part, [one for one, _ in some], tolerance) for part in parts]
+    for mine, other, met in ((a, b, points[0]), (b, a, points[1])):
+        both = zip(mine.curves, met, strict=True)
+        curves = [part for one in both for part in divided_at(*one, tolerance, 4 * tolerance)]
+        near: list[list[Curve]] = [[] for _ in curves]
+        for i, j in meeting(curves, other.curves, 4 * tolerance):  # as far as `_shared` looks
+            near[i].append(other.curves[j])
+        shared = [_shared(*one, tolerance) for one in zip(curves, near, strict=True)]
         inside = other.encloses(torch.cat([curve.at(middle) for curve in curves])).tolist()
         yield [Part(*row) for row in zip(curves, inside, shared, strict=True)]
 
@@ -665,13 +647,14 @@ def combine(kind: str, a: Domain, b: Domain) -> Domain:
     one_of("kind", kind, KINDS)
     if not isinstance(b, Domain):
         raise InputError(f"a domain combines with another domain, got {b!r}")
-    if planar(a) is not None and planar(b) is not None:
-        return combine2d(kind, a, b)
     if a.names != b.names:
         raise InputError(
             f"a {kind} needs two domains with the same coordinates, got "
             f"({', '.join(a.names)}) and ({', '.join(b.names)})"
         )
+    first, second = planar(a), planar(b)
+    if first is not None and second is not None:
+        return combine2d(kind, first, second)
     result = Combination(kind, a, b).simplified
     if result is None:
         raise InputError(f"the {kind} of {a!r} and {b!r} is empty")

@@ -689,6 +689,19 @@ def meeting(
     return [(int(i), int(j)) for i, j in np.argwhere(~apart.any(axis=2))]
 
 
+def common_points(
+    first: Sequence[Curve], second: Sequence[Curve], tolerance: float
+) -> tuple[list[list[Pair]], list[list[Pair]]]:
+    """Return for each curve of both lists its `crossings` with all curves of the other list."""
+    of_first: list[list[Pair]] = [[] for _ in first]
+    of_second: list[list[Pair]] = [[] for _ in second]
+    for i, j in meeting(first, second, tolerance):
+        points = crossings(first[i], second[j], tolerance)
+        of_first[i] += points
+        of_second[j] += points
+    return of_first, of_second
+
+
 def divided_at(
     curve: Curve, points: Sequence[Pair], tolerance: float, shortest: float
 ) -> list[Curve]:

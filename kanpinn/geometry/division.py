@@ -10,7 +10,7 @@ from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Coords, Mask
 from kanpinn.geometry.ball import Ball, Sphere
 from kanpinn.geometry.box import Box, Face
-from kanpinn.geometry.curves import Curve, Pair, crossings, divided_at, meeting
+from kanpinn.geometry.curves import Curve, Pair, common_points, divided_at
 from kanpinn.geometry.domain import Domain, Piece, Turned
 from kanpinn.geometry.planar import Planar, rectangle
 
@@ -91,13 +91,9 @@ def _cut(
         InputError: if a part of an interface is outside the domain, or on the boundary or another
             interface.
     """
-    tolerance, curves = 1e-12 * domain.scale, [edge.curve for edge in (*outer, *cuts)]
-    met: list[list[Pair]] = [[] for _ in curves]
-    for i, j in meeting(curves, curves, tolerance):
-        if i < j >= len(outer):
-            points = crossings(curves[i], curves[j], tolerance)
-            met[i] += points
-            met[j] += points
+    tolerance, curves = 1e-12 * domain.scale, [edge.curve for edge in cuts]
+    every = [edge.curve for edge in outer] + curves
+    on_outer, on_cuts = common_points(every, curves, tolerance)
 
     def divided(edges: Sequence[DivisionEdge], met: Sequence[list[Pair]]) -> list[DivisionEdge]:
         least = 16 * tolerance  # the length of a part
@@ -107,7 +103,7 @@ def _cut(
             for part in divided_at(edge.curve, points, tolerance, least)
         ]
 
-    boundary, inner = divided(outer, met[: len(outer)]), divided(cuts, met[len(outer) :])
+    boundary, inner = divided(outer, on_outer[: len(outer)]), divided(cuts, on_cuts)
     for number, part in enumerate(inner):
         (middle,) = part.curve.at(torch.tensor([0.5], dtype=torch.float64))
         x, y = middle.tolist()

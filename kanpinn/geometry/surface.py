@@ -93,7 +93,13 @@ class Surface(Domain):
         elif sharp is None:
             parts = ((name, torch.arange(len(triangles))),)
         else:
-            parts = _facets(points, triangles, sharp)
+            number("sharp", sharp, above=True)
+            vectors = area_vectors(points[triangles])
+            normals = vectors / vectors.norm(dim=1, keepdim=True)
+            smooth = smooth_parts(triangles, normals, sharp)
+            # Drop single triangles of area 0: they have no normal and are connected to no other.
+            smooth = [part for part in smooth if vectors[part].any()]
+            parts = tuple((f"facet_{i}", part) for i, part in enumerate(smooth))
         vars(self).update(vertices=points, faces=triangles, names=coordinate_names(names, 3))
         vars(self).update(parts=parts, cells=None)
         if cells is not None:
@@ -118,7 +124,23 @@ class Surface(Domain):
         Raises:
             InputError: if the file cannot be read, trimesh is missing, or the class raises it.
         """
-        mesh = _load(Path(path))
+        try:
+            import trimesh
+        except ImportError as error:
+            raise InputError(
+                f"reading {path} needs trimesh: pip install 'kanpinn[geometry3d]'"
+            ) from error
+        if not Path(path).is_file():
+            raise InputError(f"there is no file {path}")
+        try:
+            mesh = trimesh.load_mesh(Path(path))
+        except Exception as error:  # the readers of trimesh raise exceptions of many types
+            raise InputError(f"{path} cannot be read as a surface: {error}") from error
+        if not isinstance(mesh, trimesh.Trimesh) or not len(mesh.faces):
+            raise InputError(f"{path} cannot be read as a surface: it has no triangles")
+        mesh.merge_vertices()  # those with equal coordinates
+        if mesh.is_watertight and not mesh.is_winding_consistent:
+            mesh.fix_normals()
         return cls(mesh.vertices, mesh.faces, **options)
 
     def __repr__(self) -> str:
@@ -256,46 +278,6 @@ def _outward(vertices: Tensor, faces: Tensor) -> Tensor:
     if abs(volume) <= 1e-12 * size**3:
         raise InputError(f"the surface of {len(faces)} triangles encloses no volume")
     return faces if volume > 0 else faces.flip(1)
-
-
-def _facets(vertices: Tensor, faces: Tensor, sharp: float | int) -> tuple[tuple[str, Tensor], ...]:
-    """Divide a surface into "facet_0", … at edges with an angle above `sharp` degrees.
-
-    Returns:
-        The name of each piece and the indices of its triangles.
-    """
-    number("sharp", sharp, above=True)
-    vectors = area_vectors(vertices[faces])
-    parts = smooth_parts(faces, vectors / vectors.norm(dim=1, keepdim=True), sharp)
-    # Drop single triangles of area 0: they have no normal and are connected to no other triangle.
-    parts = [part for part in parts if vectors[part].any()]
-    return tuple((f"facet_{i}", part) for i, part in enumerate(parts))
-
-
-def _load(path: Path) -> Any:
-    """Read a mesh from a file with trimesh, and merge vertices with equal coordinates.
-
-    Raises:
-        InputError: if the file or trimesh is missing, or the file cannot be read.
-    """
-    try:
-        import trimesh
-    except ImportError as error:
-        raise InputError(
-            f"reading {path} needs trimesh: pip install 'kanpinn[geometry3d]'"
-        ) from error
-    if not path.is_file():
-        raise InputError(f"there is no file {path}")
-    try:
-        mesh = trimesh.load_mesh(path)
-    except Exception as error:  # the readers of trimesh raise exceptions of many types
-        raise InputError(f"{path} cannot be read as a surface: {error}") from error
-    if not isinstance(mesh, trimesh.Trimesh) or not len(mesh.faces):
-        raise InputError(f"{path} cannot be read as a surface: it has no triangles")
-    mesh.merge_vertices()
-    if mesh.is_watertight and not mesh.is_winding_consistent:
-        mesh.fix_normals()
-    return mesh
 
 
 def _star_center(corners: Tensor, normals: Coords) -> Tensor | None:

@@ -24,7 +24,7 @@ from kanpinn.geometry import (
     Segment,
     Triangle,
 )
-from kanpinn.geometry.combination import combine2d, planar
+from kanpinn.geometry.combination import combine, planar
 from kanpinn.geometry.curves import crossings
 from kanpinn.geometry.division import Division
 from kanpinn.geometry.planar import slab_rule, slabs
@@ -210,7 +210,7 @@ def built(shape):
 
 def combined(kind: str, a, b):
     try:
-        return combine2d(kind, a, b)
+        return combine(kind, a, b)
     except InputError as error:
         assert "is empty" in str(error)
         return None

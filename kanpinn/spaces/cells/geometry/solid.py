@@ -170,7 +170,24 @@ class SampledSide(CellSide):
     geometry: "SolidGeometry"
 
     def traces(self, polynomials: LocalPolynomials, orders: int) -> list[Tensor]:
-        return self.geometry.traces_at(self.row, self.upper, polynomials, orders)
+        """The traces at the face, see `CellSide.traces`.
+
+        The functions on the face are polynomials that are orthonormal in the weighted sum over its
+        points. They are the same for both cells. The traces at several faces are computed together,
+        which is several times as fast. They are kept until they are asked for, which is mostly
+        soon.
+        """
+        together, kept, geometry = 32, self.geometry.kept_traces, self.geometry
+        if (self.row, self.upper, polynomials, orders) not in kept:
+            first = self.row - self.row % together
+            rows = torch.arange(first, min(first + together, len(geometry.sampled_numbers)))
+            axes = geometry.faces.axis[geometry.sampled_numbers[rows]]
+            for axis in axes.unique().tolist():
+                some = rows[axes == axis]
+                every = geometry.traces_across(some, axis, self.upper, polynomials, orders)
+                for place, row in enumerate(some.tolist()):
+                    kept[row, self.upper, polynomials, orders] = [trace[place] for trace in every]
+        return kept.pop((self.row, self.upper, polynomials, orders))
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +212,7 @@ class SolidGeometry(CellGeometry):
     lost: Sequence[Tensor]
     interfaces: Sequence[InterfacePiece] = ()
     # The traces at sampled faces that have not been asked for since they were computed.
-    _traces: dict[tuple[int, bool, LocalPolynomials, int], list[Tensor]] = field(
+    kept_traces: dict[tuple[int, bool, LocalPolynomials, int], list[Tensor]] = field(
         default_factory=dict, init=False, repr=False
     )
 
@@ -215,7 +232,7 @@ class SolidGeometry(CellGeometry):
         )
 
     @cached_property
-    def _numbers(self) -> Tensor:
+    def sampled_numbers(self) -> Tensor:
         """The numbers of the sampled faces, (s,)."""
         return self.sampled.nonzero()[:, 0]
 
@@ -228,39 +245,12 @@ class SolidGeometry(CellGeometry):
         row = self._rows[face]
         return whole if row < 0 else SampledSide(whole.axis, whole.upper, row, self)
 
-    def traces_at(
-        self, row: int, upper: bool, polynomials: LocalPolynomials, orders: int
-    ) -> list[Tensor]:
-        """The traces of a cell at a sampled face, see `CellSide.traces`.
-
-        The functions on the face are polynomials that are orthonormal in the weighted sum over its
-        points. They are the same for both cells. The traces at several faces are computed together,
-        which is several times as fast. They are kept until they are asked for, which is mostly
-        soon.
-
-        Args:
-            row: the number of the face among the sampled ones.
-            upper: whether it is at the upper end of the cell.
-            polynomials, orders: see `CellSide.traces`.
-        """
-        together, kept = 32, self._traces
-        if (row, upper, polynomials, orders) not in kept:
-            first = row - row % together
-            rows = torch.arange(first, min(first + together, len(self._numbers)))
-            axes = self.faces.axis[self._numbers[rows]]
-            for axis in axes.unique().tolist():
-                some = rows[axes == axis]
-                every = self._traces_across(some, axis, upper, polynomials, orders)
-                for place, number in enumerate(some.tolist()):
-                    kept[number, upper, polynomials, orders] = [trace[place] for trace in every]
-        return kept.pop((row, upper, polynomials, orders))
-
-    def _traces_across(
+    def traces_across(
         self, rows: Tensor, axis: int, upper: bool, polynomials: LocalPolynomials, orders: int
     ) -> list[Tensor]:
         """The traces at several faces across the same axis, (s, L, face functions) each."""
         more = 4  # the number of points along each coordinate above the degree
-        faces, numbers = self.faces, self._numbers[rows]
+        faces, numbers = self.faces, self.sampled_numbers[rows]
         unit, weights = gauss_product(polynomials.degree + more, 2)
         points = on_rectangles(unit, *self.physical(faces.corners[numbers]).unbind(dim=1))
         regions, steps = self.tree.region[faces.lower[numbers]], self.step * self.lengths[numbers]
@@ -282,35 +272,33 @@ class SolidGeometry(CellGeometry):
     def on_boundary(
         self, pieces: Sequence[Piece], polynomials: LocalPolynomials
     ) -> Iterator[CellPoints]:
-        for cutter in self.cutters:
-            for number, (_, piece) in enumerate(cutter.solid.sheets):
-                if piece in pieces:
-                    yield from self._on_sheet(cutter, number, polynomials)
-
-    def _on_sheet(
-        self, cutter: "SolidCutter", number: int, polynomials: LocalPolynomials
-    ) -> Iterator[CellPoints]:
-        """Yield points on a smooth part of the boundary of a region.
+        """Yield points on pieces of the boundary, see `CellGeometry.on_boundary`.
 
         All cells with a whole side on the boundary have their points at the same places of it.
         """
-        more = 4  # the number of points along each coordinate above the degree
-        near = torch.tensor([number in part.sheets for part in self.parts], dtype=torch.bool)
-        near &= self.tree.region == cutter.region
-        cells, boxes = near.nonzero()[:, 0], cutter.boxes(self.tree)[near]
-        rules = cutter.bounding(number, boxes, polynomials.degree + more)
-        is_side, axes, upper = _whole_sides(rules, boxes)
-        is_side &= ~self.is_cut[cells]
-        for axis, end in itertools.product(range(3), (False, True)):
-            own = is_side & (axes == axis) & (upper == end)
-            if bool(own.any()):
-                rule = polynomials.on_face.rule(more - 1)
-                yield CellPoints.on_side(self, cells[own], SidePart.whole(axis, end, 3), *rule)
-        sampled = rules.some(~is_side[rules.box]).numbered(cells)
-        together = 32
-        every = RulesInBoxes.joined([sampled, *self._lost_parts(cutter, number)])
-        for some, points, weights in every.padded(together):
-            yield CellPoints.of(self, some, Batch.made_of(points), weights)
+        more, together = 4, 32  # more: the number of points along each coordinate above the degree
+        sheets = [
+            (cutter, number)
+            for cutter in self.cutters
+            for number, (_, piece) in enumerate(cutter.solid.sheets)
+            if piece in pieces
+        ]
+        for cutter, number in sheets:
+            near = torch.tensor([number in part.sheets for part in self.parts], dtype=torch.bool)
+            near &= self.tree.region == cutter.region
+            cells, boxes = near.nonzero()[:, 0], cutter.boxes(self.tree)[near]
+            rules = cutter.bounding(number, boxes, polynomials.degree + more)
+            is_side, axes, upper = _whole_sides(rules, boxes)
+            is_side &= ~self.is_cut[cells]
+            for axis, end in itertools.product(range(3), (False, True)):
+                own = is_side & (axes == axis) & (upper == end)
+                if bool(own.any()):
+                    rule = polynomials.on_face.rule(more - 1)
+                    yield CellPoints.on_side(self, cells[own], SidePart.whole(axis, end, 3), *rule)
+            sampled = rules.some(~is_side[rules.box]).numbered(cells)
+            every = RulesInBoxes.joined([sampled, *self._lost_parts(cutter, number)])
+            for some, points, weights in every.padded(together):
+                yield CellPoints.of(self, some, Batch.made_of(points), weights)
 
     def _lost_parts(self, cutter: "SolidCutter", number: int) -> Iterator[RulesInBoxes]:
         """Points of the boundary in boxes without a cell, as points of the nearest cells.
@@ -346,9 +334,16 @@ class SolidGeometry(CellGeometry):
         more = 6  # the number of points along each coordinate above the degree
         together, traces = 32, LocalPolynomials(degree, 2)
         for piece in self.interfaces:
+            inner, outer = (self.cutters[one] for one in (piece.inside, piece.outside))
             pairs = torch.tensor(sorted(self._pairs(piece)), dtype=torch.long).view(-1, 2)
-            rules = self._patches(piece, pairs, degree + more)
-            for numbers, points, weights in rules.padded(together):
+            both = self._boxes[pairs]  # (p, 2, 2, 3): of the cell inside, then of that outside
+            low, high = both[:, :, 0].amax(dim=1), both[:, :, 1].amin(dim=1)
+            room = 2 * inner.sliver * (both[:, :, 1] - both[:, :, 0]).amin(dim=1)
+            boxes = torch.stack([low - room, high + room], dim=1)
+            rules = piece.piece.in_boxes(boxes, degree + more)
+            own = inner.bounds(rules.points, both[rules.box, 0])
+            own &= outer.bounds(rules.points.turned(), both[rules.box, 1])
+            for numbers, points, weights in rules.some(own).padded(together):
                 batch = Batch.made_of(points)
                 inside, outside = (
                     CellPoints.of(self, cells, batch, weights)
@@ -356,26 +351,6 @@ class SolidGeometry(CellGeometry):
                 )
                 onto = _functions(traces, points, weights)
                 yield InterfaceParts(piece.piece, (inside, outside), traces, onto)
-
-    def _patches(self, piece: InterfacePiece, pairs: Tensor, nodes: int) -> RulesInBoxes:
-        """Rules on the patches of a piece of an interface between cells.
-
-        Args:
-            piece: the piece.
-            pairs: the numbers of pairs of cells, (p, 2): that inside, then that outside.
-            nodes: about the number of points along each coordinate.
-
-        Returns:
-            Points with the numbers of the pairs, and normals out of the cells inside.
-        """
-        inner, outer = (self.cutters[one] for one in (piece.inside, piece.outside))
-        both = self._boxes[pairs]  # (p, 2, 2, 3)
-        low, high = both[:, :, 0].amax(dim=1), both[:, :, 1].amin(dim=1)
-        room = 2 * inner.sliver * (both[:, :, 1] - both[:, :, 0]).amin(dim=1)
-        rules = piece.piece.in_boxes(torch.stack([low - room, high + room], dim=1), nodes)
-        own = inner.bounds(rules.points, both[rules.box, 0])
-        own &= outer.bounds(rules.points.turned(), both[rules.box, 1])
-        return rules.some(own)
 
     def _pairs(self, piece: InterfacePiece) -> set[tuple[int, int]]:
         """The cells inside and outside that may meet at a piece of an interface.
@@ -462,36 +437,6 @@ class SolidCutter:
     known: dict[tuple[int, ...], CellPart | None] = field(default_factory=dict)
     bounded: dict[tuple[int, ...], bool] = field(default_factory=dict)
 
-    def _parts_in(self, boxes: Tensor) -> list[CellPart | None]:
-        """The parts of cells, None for cells without one; boxes: their corners, (N, 2, 3)."""
-        count, step = len(boxes), 2 * self.sliver * (boxes[:, 1] - boxes[:, 0])
-        spread, is_cut = boxes.new_zeros(count), torch.zeros(count, dtype=torch.bool)
-        near = torch.zeros(len(self.solid.sheets), count, dtype=torch.bool)
-        extents = [RulesInBoxes.none(self.solid.domain.names).extents(count)]
-        for number in range(len(self.solid.sheets)):
-            found = self.bounding(number, boxes, self.nodes)
-            coords, box = found.points.coords, found.box
-            near[number] = found.counts(count) > 0
-            extents.append(found.extents(count))
-            spread = torch.maximum(spread, _spread(found, count))
-            low, high = boxes[box, 0] + step[box], boxes[box, 1] - step[box]
-            is_cut[box[((coords > low) & (coords < high)).all(dim=1)]] = True
-        inside = self.solid.contains(boxes.mean(dim=1))
-        ends = torch.stack(extents)
-        around = torch.stack([ends[:, :, 0].amin(dim=0), ends[:, :, 1].amax(dim=0)], dim=1)
-        frames, connected, kept = boxes.clone(), torch.ones_like(is_cut), inside | is_cut
-        together = 2**20 // self.nodes**3  # cells, which bounds the memory
-        for some in is_cut.nonzero()[:, 0].split(together):
-            frames[some], connected[some], kept[some] = self._framed(boxes[some], around[some])
-        spread[~is_cut] = 0
-        numbers = [tuple(one.nonzero()[:, 0].tolist()) for one in near.T]
-        return [
-            CellPart(frames[i], bool(is_cut[i]), numbers[i], float(spread[i]), bool(connected[i]))
-            if kept[i]
-            else None
-            for i in range(count)
-        ]
-
     def bounding(self, number: int, boxes: Tensor, nodes: int) -> RulesInBoxes:
         """Rules on the parts of a sheet that bound the cells' parts of the solid.
 
@@ -568,10 +513,34 @@ class SolidCutter:
 
     def parts(self, tree: Tree) -> list[CellPart | None]:
         """The part of the solid in each cell; None if there is none."""
-        keys, boxes = _keys(tree), self.boxes(tree)
+        keys = _keys(tree)
         rows = [row for row, key in enumerate(keys) if key not in self.known]
-        new = self._parts_in(boxes[rows])
-        self.known.update(zip((keys[row] for row in rows), new, strict=True))
+        boxes, count = self.boxes(tree)[rows], len(rows)
+        step = 2 * self.sliver * (boxes[:, 1] - boxes[:, 0])
+        spread, is_cut = boxes.new_zeros(count), torch.zeros(count, dtype=torch.bool)
+        near = torch.zeros(len(self.solid.sheets), count, dtype=torch.bool)
+        extents = [RulesInBoxes.none(self.solid.domain.names).extents(count)]
+        for number in range(len(self.solid.sheets)):
+            rules = self.bounding(number, boxes, self.nodes)
+            coords, box = rules.points.coords, rules.box
+            near[number] = rules.counts(count) > 0
+            extents.append(rules.extents(count))
+            spread = torch.maximum(spread, _spread(rules, count))
+            low, high = boxes[box, 0] + step[box], boxes[box, 1] - step[box]
+            is_cut[box[((coords > low) & (coords < high)).all(dim=1)]] = True
+        ends = torch.stack(extents)
+        around = torch.stack([ends[:, :, 0].amin(dim=0), ends[:, :, 1].amax(dim=0)], dim=1)
+        frames, connected = boxes.clone(), torch.ones_like(is_cut)
+        kept = self.solid.contains(boxes.mean(dim=1)) | is_cut
+        together = 2**20 // self.nodes**3  # cells, which bounds the memory
+        for some in is_cut.nonzero()[:, 0].split(together):
+            frames[some], connected[some], kept[some] = self._framed(boxes[some], around[some])
+        spread[~is_cut] = 0
+        for i, row in enumerate(rows):
+            sheets = tuple(near[:, i].nonzero()[:, 0].tolist())
+            angle, whole = float(spread[i]), bool(connected[i])
+            part = CellPart(frames[i], bool(is_cut[i]), sheets, angle, whole)
+            self.known[keys[row]] = part if kept[i] else None
         return [self.known[key] for key in keys]
 
     def cut(self, tree: Tree) -> SolidGeometry:

@@ -296,8 +296,8 @@ class Divided(kp.Problem):
 
 def exponents_junctions(problem):
     found = cells_of(problem, kp.Cells([2, 1], 4, 2))
-    terms = found.division, found.interfaces, found.conditions
-    return junctions(*terms, SQUARE.bounds, 1)
+    fluxes = FluxSizes(found.interfaces, SQUARE.bounds, 1)
+    return junctions(found.division, fluxes, found.conditions)
 
 
 def chequered(ratio):
