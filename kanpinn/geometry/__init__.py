@@ -8,9 +8,7 @@ and `quadrature` quadrature rules.
 """
 
 from kanpinn.geometry.ball import Ball as Ball
-from kanpinn.geometry.ball import Sphere as Sphere
 from kanpinn.geometry.box import Box as Box
-from kanpinn.geometry.box import Face as Face
 from kanpinn.geometry.combination import Combination as Combination
 from kanpinn.geometry.corner import Corner as Corner
 from kanpinn.geometry.corner import Stretch as Stretch
@@ -20,7 +18,6 @@ from kanpinn.geometry.curves import Curve as Curve
 from kanpinn.geometry.curves import Segment as Segment
 from kanpinn.geometry.domain import Boundary as Boundary
 from kanpinn.geometry.domain import Domain as Domain
-from kanpinn.geometry.domain import Mapped as Mapped
 from kanpinn.geometry.domain import Piece as Piece
 from kanpinn.geometry.domain import Region as Region
 from kanpinn.geometry.gmsh import Mesh as Mesh

@@ -618,9 +618,6 @@ def _renamed(mine: Sequence[Curve], other: Sequence[Curve], tolerance: float) ->
     return [curve.named(names[curve.name]) for curve in other]
 
 
-KINDS = ("union", "difference", "intersection")
-
-
 def combine(kind: str, a: Domain, b: Domain) -> Domain:
     """Return the union, difference or intersection of a and b; exact if both are planar.
 
@@ -644,7 +641,7 @@ def combine(kind: str, a: Domain, b: Domain) -> Domain:
     Warns:
         UserWarning: if the standard error of the measure is above a thousandth of the measure.
     """
-    one_of("kind", kind, KINDS)
+    one_of("kind", kind, tuple(SIGNS))
     if not isinstance(b, Domain):
         raise InputError(f"a domain combines with another domain, got {b!r}")
     if a.names != b.names:

@@ -133,14 +133,10 @@ class Stretch:
         x = p.coords - p.coords.new_tensor(self.at)
         # Adding (size / 100)² avoids 0/0 in the derivatives of s(r)/r at the point.
         r = (x.square().sum(dim=1, keepdim=True) + (self.size / 100) ** 2).sqrt()
-        return x * (torch.asinh(r / self.size) / r) / math.asinh(self._reach / self.size)
-
-    @property
-    def _reach(self) -> float:
-        """An upper bound of the distance between the point and the points of the domain."""
+        # An upper bound of the distance between the point and the points of the domain.
         low, high = self.domain.bounds
-        far = torch.maximum(high - high.new_tensor(self.at), low.new_tensor(self.at) - low)
-        return float(far.norm())
+        reach = torch.maximum(high - high.new_tensor(self.at), low.new_tensor(self.at) - low).norm()
+        return x * (torch.asinh(r / self.size) / r) / math.asinh(float(reach) / self.size)
 
 
 def graded(

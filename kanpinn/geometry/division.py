@@ -65,21 +65,20 @@ class Division:
         ]
         if not interfaces:
             return cls((domain,), (tuple(own),))
-        divided, cuts = _cut(own, [DivisionEdge(_curve(one), one) for one in interfaces], domain)
+        given = []
+        for piece in interfaces:
+            curve = piece
+            if isinstance(piece, Face) and piece.box.dim == 2:
+                (curve,) = (one for one in rectangle(piece.box).curves if one.name == piece.name)
+            if not isinstance(curve, Curve):
+                raise InputError(f"an interface in the plane must consist of curves, got {piece!r}")
+            given.append(DivisionEdge(curve, piece))
+        divided, cuts = _cut(own, given, domain)
         cuts = [replace(edge, interface=number) for number, edge in enumerate(cuts)]
         back = [replace(edge, curve=edge.curve.part(1.0, 0.0), reverse=True) for edge in cuts]
         parts = _parts(_loops([*divided, *cuts, *back], domain.scale), domain.scale)
         domains = tuple(Planar(tuple(edge.curve for edge in part)) for part in parts)
         return cls(domains, tuple(map(tuple, parts)))
-
-
-def _curve(piece: Piece) -> Curve:
-    """A piece of an interface as a curve."""
-    if isinstance(piece, Face) and piece.box.dim == 2:
-        (piece,) = (one for one in rectangle(piece.box).curves if one.name == piece.name)
-    if not isinstance(piece, Curve):
-        raise InputError(f"an interface in the plane must consist of curves, got {piece!r}")
-    return piece
 
 
 def _cut(

@@ -576,7 +576,12 @@ class ReentrantEdges:
         cls, solid: "Domain", segments: Tensor, angles: Tensor, ends: Coords
     ) -> "ReentrantEdges":
         """The edges with those of some points, (n, 3), that are vertices."""
-        size, around, least = solid.diameter, _directions(1000), 0.55
+        size, count, least = solid.diameter, 1000, 0.55
+        place = torch.arange(count, dtype=torch.float64) + 0.5
+        height, turn = 1 - 2 * place / count, math.pi * (1 + 5**0.5) * place
+        flat = (1 - height**2).sqrt()
+        # Evenly spread directions, on Fibonacci's spiral.
+        around = torch.stack([flat * turn.cos(), flat * turn.sin(), height], dim=1)
         points, kept = ends.unique(dim=0) if len(ends) else ends, []
         for point in points:
             inside = solid.contains(point + 1e-5 * size * around).double().mean()
@@ -608,11 +613,3 @@ def interior_angle(solid: "Domain", point: Tensor, along: Tensor) -> float:
     first, second = across(along)
     ring = point + radius * (turns.cos() * first + turns.sin() * second)
     return 2 * math.pi * float(solid.contains(ring).double().mean())
-
-
-def _directions(count: int) -> Coords:
-    """Evenly spread unit vectors, (count, 3), on Fibonacci's spiral."""
-    place = torch.arange(count, dtype=torch.float64) + 0.5
-    height, turn = 1 - 2 * place / count, math.pi * (1 + 5**0.5) * place
-    flat = (1 - height**2).sqrt()
-    return torch.stack([flat * turn.cos(), flat * turn.sin(), height], dim=1)

@@ -201,9 +201,16 @@ def _planar(domain: _Filling, names: tuple[str, ...], arcs: bool, label: str) ->
         parts: list[Curve] = []
         for edges in _round_together(domain, [list(edges) for _, edges in groups], near):
             for edge, center in zip(edges, _centers(domain, edges, arcs, near), strict=True):
-                ends = domain.coords[domain.faces[edge]]
+                ends, name = domain.coords[domain.faces[edge]], domain.names[edge]
                 centers[domain.sides[edge]] = center
-                parts.append(_edge_curve(ends, center, domain.names[edge], names))
+                (x, y), (u, v), (cx, cy) = *ends.tolist(), center.tolist()
+                if math.isnan(cx):
+                    parts.append(Segment((x, y), (u, v), name, names))
+                    continue
+                radius = float(np.hypot(*(ends - center).T).mean())
+                first = math.atan2(y - cy, x - cx)
+                last = first + _sweep((cx, cy), (x, y), (u, v))
+                parts.append(Arc((cx, cy), (radius, radius), 0.0, first, last, name, names))
         curves += _joined(parts, near)
     corners = torch.from_numpy(domain.coords[domain.cells])
     triangles = Triangles(corners, torch.from_numpy(centers).view(-1, 3, 2))
@@ -448,17 +455,6 @@ def _centers(domain: _Filling, edges: Sequence[int], arcs: bool, near: float) ->
                 center = _circle_center(np.array([start, domain.coords[middle], stop]))
         found.append(straight if center is None else center)
     return found
-
-
-def _edge_curve(ends: np.ndarray, center: np.ndarray, name: str, names: tuple[str, ...]) -> Curve:
-    """Return an edge as a segment, or as an arc if the centre is not NaN."""
-    (x, y), (u, v) = ends.tolist()
-    if np.isnan(center[0]):
-        return Segment((x, y), (u, v), name, names)
-    radius, (cx, cy) = float(np.hypot(*(ends - center).T).mean()), center.tolist()
-    first = math.atan2(y - cy, x - cx)
-    last = first + _sweep((cx, cy), (x, y), (u, v))
-    return Arc((cx, cy), (radius, radius), 0.0, first, last, name, names)
 
 
 def _sweep(center: Pair, start: Pair, stop: Pair) -> float:

@@ -390,7 +390,21 @@ class Cells(Network):
         tree = Tree.uniform([integer("cells", one) for one in counts])
         self.coefficient = coefficient
         if coefficient is not None:
-            fields -= begun_outputs(coefficient, width)
+            if not isinstance(coefficient, Network) or coefficient.solved_by:
+                is_network = isinstance(coefficient, Network)
+                got = type(coefficient).__name__ if is_network else repr(coefficient)
+                raise InputError(
+                    f"coefficient must be a network such as KAN([{inputs}, 1]), got {got}"
+                )
+            given, *_, outputs = coefficient.width
+            if given != inputs or outputs >= fields:
+                raise InputError(
+                    f"coefficient must have {inputs} inputs and fewer than the {fields} outputs of "
+                    f"the Cells, got the width {list(coefficient.width)}"
+                )
+            outer = coefficient.output_layers
+            set_coefficients(outer, torch.zeros_like(get_coefficients(outer)))
+            fields -= outputs
         layer = CellLayer(tree, LocalPolynomials(degree, inputs), fields)
         self.layers = cast(Sequence[CellLayer], Layers([layer.to(dtype)]))
         self._directions: CellLayer | None = None
@@ -679,23 +693,3 @@ def beside_functions(
 
     both = zip(directions.parts(), join(functions).parts(), strict=True)
     return directions.with_parts([joined(one, other) for one, other in both])
-
-
-def begun_outputs(coefficient: Network, width: Sequence[int]) -> int:
-    """The number of coefficient fields of a network; its output layer becomes zero.
-
-    Raises:
-        InputError: for a network of another kind, with other inputs, or too many outputs.
-    """
-    if not isinstance(coefficient, Network) or coefficient.solved_by:
-        got = type(coefficient).__name__ if isinstance(coefficient, Network) else repr(coefficient)
-        raise InputError(f"coefficient must be a network such as KAN([{width[0]}, 1]), got {got}")
-    inputs, *_, outputs = coefficient.width
-    if inputs != width[0] or outputs >= width[-1]:
-        raise InputError(
-            f"coefficient must have {width[0]} inputs and fewer than the {width[-1]} outputs of "
-            f"the Cells, got the width {list(coefficient.width)}"
-        )
-    layers = coefficient.output_layers
-    set_coefficients(layers, torch.zeros_like(get_coefficients(layers)))
-    return outputs

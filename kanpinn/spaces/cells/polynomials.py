@@ -99,7 +99,7 @@ class LocalPolynomials:
             scale: the derivatives of these by the physical ones, (d,), or (n, d) for each point.
             parts: the numbers of some parts; all by default.
         """
-        tables, columns = self._tables(channels, x, scale), self.columns.to(x.device)
+        tables, columns = self._tables(channels, x, scale), self.powers.T.contiguous().to(x.device)
 
         @cache
         def table(axis: int, order: int) -> Tensor:
@@ -114,11 +114,6 @@ class LocalPolynomials:
         for part, terms in enumerate(chosen):
             found[:, part] = total(derivative(orders) * factor for orders, factor in terms)
         return found.permute(2, 1, 0)
-
-    @cached_property
-    def columns(self) -> Tensor:
-        """The degree of each polynomial in each coordinate, (d, L)."""
-        return self.powers.T.contiguous()
 
     def evaluated(
         self, channels: Channels, x: Tensor, scale: Tensor, coefficients: Tensor

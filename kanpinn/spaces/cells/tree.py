@@ -15,13 +15,16 @@ class Table:
 
     def some(self, kept: Tensor) -> Self:
         """Some of the rows; kept: a mask, or their numbers."""
-        return type(self)(*(getattr(self, one.name)[kept] for one in fields(cast(Any, self))))
+        make, names = cast(Any, type(self)), [one.name for one in fields(cast(Any, self))]
+        made: Self = make(*(getattr(self, name)[kept] for name in names))
+        return made
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """The rows of several tables."""
-        names = [one.name for one in fields(cast(Any, cls))]
-        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+        make, names = cast(Any, cls), [one.name for one in fields(cast(Any, cls))]
+        made: Self = make(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+        return made
 
 
 @dataclass(frozen=True, eq=False)

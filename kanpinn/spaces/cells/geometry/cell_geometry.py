@@ -219,11 +219,6 @@ class SideTrace:
     width: float
     unit: float
 
-    @property
-    def kind(self) -> tuple[CellSide, Ends | None, float, float]:
-        """The key of cells with equal rows, for a given size and weight."""
-        return self.side, self.within, self.width, self.unit
-
 
 @dataclass(frozen=True, eq=False)
 class CellGeometry:

@@ -82,8 +82,22 @@ class Outline:
 
     @cached_property
     def breaks(self) -> list[Tensor]:
-        """For each curve the parameters between which both coordinates are monotone."""
-        return [_breaks(curve) for curve in self.domain.curves]
+        """For each curve the parameters from 0 to 1 between which both coordinates are monotone."""
+        count = 64  # of intervals, in each of which a coordinate turns at most once
+        near = 1e-9  # of a break to an end, where the end itself is the break
+        ts, result = torch.linspace(0, 1, count + 1, dtype=torch.float64), []
+        for curve in self.domain.curves:
+            breaks = [ts[[0, -1]]]
+            for axis in (0, 1):
+                ahead = curve.velocity(ts)[:, axis] >= 0
+                # At a zero, one of the two intervals that it divides has the turn.
+                turning = (ahead[1:] != ahead[:-1]).nonzero()[:, 0]
+                ends = ts[turning], ts[turning + 1], ahead[turning + 1]
+                breaks.append(_zeros(lambda t: curve.velocity(t)[:, axis], *ends))  # noqa: B023
+            every = torch.cat(breaks).unique()
+            inner = every[(every > near) & (every < 1 - near)]
+            result.append(torch.cat([every[:1], inner, every[-1:]]))
+        return result
 
     @cached_property
     def interior_angles(self) -> list[tuple[int, float]]:
@@ -96,38 +110,11 @@ class Outline:
         angles = math.pi - turned(tangents[:, 1], tangents[after, 0])
         return list(zip(after.tolist(), angles.tolist(), strict=True))
 
-    @cached_property
-    def corners(self) -> list[tuple[bool, bool]]:
-        """For each curve whether the boundary turns at its start and at its end."""
-        stops = [abs(angle - math.pi) > self.sharp for _, angle in self.interior_angles]
-        starts = [False] * len(stops)
-        for turned, (after, _) in zip(stops, self.interior_angles, strict=True):
-            starts[after] = turned
-        return list(zip(starts, stops, strict=True))
-
 
 def turned(vectors: Tensor, others: Tensor) -> Tensor:
     """The angles from -π to π by which vectors are turned into others, (n,); both (n, 2)."""
     (x, y), (p, q) = vectors.T, others.T
     return torch.atan2(x * q - y * p, x * p + y * q)
-
-
-def _breaks(curve: Curve) -> Tensor:
-    """The parameters from 0 to 1 between which both coordinates are monotone."""
-    count = 64  # of intervals, in each of which a coordinate turns at most once
-    ts = torch.linspace(0, 1, count + 1, dtype=torch.float64)
-    found = [ts[[0, -1]]]
-    for axis in (0, 1):
-        speed = curve.velocity(ts)[:, axis]
-        ahead = speed >= 0  # at a zero, one of the two intervals that it divides has the turn
-        turning = (ahead[1:] != ahead[:-1]).nonzero()[:, 0]
-        low, high = ts[turning], ts[turning + 1]
-        rising = ahead[turning + 1]
-        found.append(_zeros(lambda t: curve.velocity(t)[:, axis], low, high, rising))  # noqa: B023
-    breaks = torch.cat(found).unique()
-    near = 1e-9  # of a break to an end, where the end itself is the break
-    inner = breaks[(breaks > near) & (breaks < 1 - near)]
-    return torch.cat([breaks[:1], inner, breaks[-1:]])
 
 
 def _crossings(curve: Curve, breaks: Tensor, lines: Sequence[Tensor]) -> list[Tensor]:
@@ -465,7 +452,10 @@ class CellCutter:
         """
         arcs, _ = self.arcs(tree)
         turns = torch.zeros(len(tree), dtype=torch.float64).index_add(0, arcs.cell, arcs.turns)
-        sharp = torch.tensor(self.outline.corners)[arcs.curve]
+        after, angles = zip(*self.outline.interior_angles, strict=True)
+        stops = (torch.tensor(angles, dtype=torch.float64) - math.pi).abs() > self.outline.sharp
+        starts = torch.zeros_like(stops).scatter(0, torch.tensor(after), stops)
+        sharp = torch.stack([starts, stops], dim=1)[arcs.curve]  # whether it turns at both ends
         at_corner = torch.stack([arcs.first == 0, arcs.last == 1], dim=1) & sharp
         ends = torch.zeros(len(tree), dtype=torch.long)
         ends = ends.index_add(0, arcs.cell, at_corner.sum(dim=1))

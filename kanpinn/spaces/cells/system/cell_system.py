@@ -588,7 +588,8 @@ class CellSystem:
                 or (self.free_fields and cell == 0)
             )
             alike = not apart and all(term.is_alike for term in terms)
-            kinds = tuple(at.kind for at in self.geometry.sides[cell])
+            sides = self.geometry.sides[cell]
+            kinds = tuple((at.side, at.within, at.width, at.unit) for at in sides)
             key = (self._size(cell), kinds, tuple(map(id, terms))) if alike else cell
             equal[key].append(cell)
         first, blocks = len(sizes) - len(self.shared.kinds), []

@@ -251,30 +251,21 @@ class SourceMoments:
         names = torch.cat([tree.region[:, None], tree.level, tree.place], dim=1)[cells]
         keys = [(term.polynomials.degree, *name) for name in names.tolist()]
         new = [place for place, key in enumerate(keys) if key not in self.known]
-        if new:
-            found = self._integrated(geometry, term, torch.tensor(new))
-            self.known.update(zip([keys[place] for place in new], found, strict=True))
+        if new:  # each rank integrates its share
+            size, equations = term.polynomials.size, term.right.shape[2]
+            both = torch.zeros(len(new), 2, size, equations, dtype=torch.float64)
+            own = share(len(new))
+            with together():
+                boxed = MomentsInBoxes.of(geometry, term, torch.tensor(new)[own])
+                boxes, squares = boxed.first()
+            (total,) = summed([squares])
+            with together():
+                halvings = self.halvings // max(1, term.polynomials.dim - 1)
+                missing = boxed.missing(boxes, total, halvings)
+                for place, one in zip(range(len(new))[own], missing, strict=True):
+                    if one is not None:
+                        both[place] = one
+            (both,) = summed([both])
+            for place, one in zip(new, both, strict=True):
+                self.known[keys[place]] = one if bool(one.any()) else None
         return [self.known[key] for key in keys]
-
-    def _integrated(
-        self, geometry: CellGeometry, term: SampledTerm, places: Tensor
-    ) -> list[Tensor | None]:
-        """The moments of some cells, of which each rank integrates its share.
-
-        places: their numbers in the term, (c,).
-        """
-        size, equations = term.polynomials.size, term.right.shape[2]
-        both = torch.zeros(len(places), 2, size, equations, dtype=torch.float64)
-        own = share(len(places))
-        with together():
-            boxed = MomentsInBoxes.of(geometry, term, places[own])
-            boxes, squares = boxed.first()
-        (total,) = summed([squares])
-        with together():
-            halvings = self.halvings // max(1, term.polynomials.dim - 1)
-            found = boxed.missing(boxes, total, halvings)
-            for place, one in zip(range(len(places))[own], found, strict=True):
-                if one is not None:
-                    both[place] = one
-        (both,) = summed([both])
-        return [one if bool(one.any()) else None for one in both]
