@@ -263,7 +263,7 @@ BAD = {
 
 @pytest.mark.parametrize(("made", "message"), BAD.values(), ids=BAD)
 def test_what_fills_no_domain_is_refused(tmp_path, made, message):
-    with pytest.raises(InputError, match=f"part.msh is no mesh of a domain: .*{message}"):
+    with pytest.raises(InputError, match=f"part.msh .*: .*{message}"):
         read(tmp_path, made)
 
 
