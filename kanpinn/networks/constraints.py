@@ -649,17 +649,6 @@ class Circles:
         return torch.cat(columns, dim=1)
 
 
-def circles_for(problem: BoundaryValueProblem, network: Network) -> Circles | None:
-    """Return periodic inputs for a network that has one more input for each periodic coordinate.
-
-    The result is None for networks with another number of inputs.
-    """
-    names = frozenset(problem.domain.names[axis] for axis in periodic_axes(problem).values())
-    if network.width[0] != problem.domain.dim + len(names):
-        return None
-    return Circles(problem.domain, names, network.starts_at_zero)
-
-
 @torch.no_grad()
 def periodic_numbers(problem: BoundaryValueProblem, output: OutputMap | None) -> frozenset[int]:
     """Return the indices of those `conditions()` that every surrogate with `Circles` satisfies.

@@ -9,7 +9,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import torch
 from numpy.polynomial.polynomial import polyder, polymul
@@ -259,33 +258,22 @@ class Enrichment(Layer):
     the output layer.
 
     Args:
-        functions: the functions s_j, of points: all give (n, q), scalar functions with a
-            coefficient for each of m fields, (q, m) in all; or all give (n, q, m), functions of all
-            fields with one coefficient each, (q, 1).
+        functions: the functions s_j, of points: each gives (n, q), scalar functions with a
+            coefficient for each of m fields, (q, m) in all.
         probe: some points, with the dtype and device of the network.
         fields: the number m of outputs.
 
-    joint: whether the functions are functions of all fields.
-
     Raises:
-        InputError: if the functions are of both kinds, or one gives another shape.
+        InputError: if a function gives another shape.
 
     Reference: Strang and Fix, An analysis of the finite element method (1973), chapter 8.
     """
 
     def __init__(self, functions: Sequence[Function], probe: Points, fields: int) -> None:
         super().__init__()
-        kinds = {getattr(function(probe), "ndim", 2) == 3 for function in functions}
-        if len(kinds) > 1:
-            raise InputError("enrichment() must give functions (n, q) or (n, q, m), not both kinds")
-        self.joint = True in kinds
-        if self.joint:
-            functions = [partial(_flat, f, fields) for f in functions]
         self.known = Known(tuple(functions), "a function of enrichment()")
-        count, columns = self.known.values(probe).shape[1], fields
-        if self.joint:
-            count, columns = count // fields, 1
-        self.coefficients = nn.Parameter(probe.coords.new_zeros(count, columns))
+        count = self.known.values(probe).shape[1]
+        self.coefficients = nn.Parameter(probe.coords.new_zeros(count, fields))
 
     def at(self, points: Points, channels: Channels, tape: Tape | None = None) -> Jet:
         """The jet of the sum at points.
@@ -299,24 +287,9 @@ class Enrichment(Layer):
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         rows = h.dense().stacked()
-        if not self.joint:
-            return rows, rows @ coefficients
-        rows = rows.unflatten(2, (len(coefficients), -1))
-        return rows, torch.einsum("ncqm,q->ncm", rows, coefficients[:, 0])
+        return rows, rows @ coefficients
 
     @torch.no_grad()
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
-        sums = "ncqm,ncm->qn" if self.joint else "ncq,ncm->qmn"
-        out.view(*self.coefficients.shape, -1).copy_(
-            torch.einsum(sums, known, delta).view(*self.coefficients.shape, -1)
-        )
-
-
-def _flat(function: Function, fields: int, p: Points) -> Tensor:
-    values = function(p)
-    if values.ndim != 3 or values.shape[2] != fields:
-        raise InputError(
-            f"a function of enrichment() must have shape (n, q, {fields}) for as many fields, got "
-            f"{tuple(values.shape)}"
-        )
-    return values.flatten(1)
+        products = torch.einsum("ncq,ncm->qmn", known, delta)
+        out.view(*self.coefficients.shape, -1).copy_(products)

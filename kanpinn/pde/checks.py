@@ -395,7 +395,15 @@ def lacking_conditions(probe: Probe) -> Fault | None:
     if (tied and domain.dim == 1) or not probe.counts:
         return None
     if domain.dim == 1:
-        return _of_ordinary(probe)
+        # An ordinary differential equation needs as many numbers as its order. At an end where it
+        # loses its highest derivatives, regularity takes the place of a condition.
+        order = probe.degree_inside(torch.ones(1).double())
+        both = zip(conditions, probe.trials, strict=True)
+        given = sum(trial.equations * max(1, len(c.pieces)) for c, trial in both)
+        regular = sum(order - probe.side(piece).degree for piece in domain.boundary.pieces)
+        verb, needed = "is" if given == 1 else "are", order - regular
+        text = f"there {verb} {_counted(given)}, and the equation of order {order} needs {needed}"
+        return None if given >= needed else _lack(probe, text, is_sure=True)
     pieces = domain.boundary.pieces
     foreign = [piece for c in conditions for piece in c.pieces if piece not in pieces]
     untied = [piece for piece in pieces if piece not in tied]
@@ -461,22 +469,6 @@ def excess_conditions(probe: Probe) -> str:
             few = f"{side.piece.name} has {_counted(side.given)}, and the equation needs"
             return f"{few} {side.needed} there"
     return ""
-
-
-def _of_ordinary(probe: Probe) -> Fault | None:
-    """Return what an ordinary differential equation lacks: it needs as many numbers as its order.
-
-    At an end where it loses its highest derivatives, regularity takes the place of a condition.
-    """
-    order = probe.degree_inside(torch.ones(1).double())
-    both = zip(probe.conditions, probe.trials, strict=True)
-    given = sum(trial.equations * max(1, len(condition.pieces)) for condition, trial in both)
-    regular = [order - probe.side(piece).degree for piece in probe.domain.boundary.pieces]
-    if given >= order - sum(regular):
-        return None
-    verb, needed = "is" if given == 1 else "are", order - sum(regular)
-    text = f"there {verb} {_counted(given)}, and the equation of order {order} needs {needed}"
-    return _lack(probe, text, is_sure=True)
 
 
 def _counted(count: int) -> str:

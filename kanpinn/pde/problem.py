@@ -2,7 +2,6 @@
 exact solution of a problem: its jet, its residual, and the source derived from it.
 """
 
-import copy
 import functools
 import inspect
 from abc import abstractmethod
@@ -137,30 +136,19 @@ def with_numbers(condition: Condition, fields: Sequence[str], numbers: Sequence[
         InputError, AttributeError: for data that are invalid also with the numbers, such as an
             unknown name.
     """
-    view = copy.copy(condition)
-    vars(view)["numbers"] = tuple(numbers)
-    columns = len(fields) + len(numbers)
-    p = condition.few_points()
-    if _failure(condition, fields, p, columns) is None:
-        return condition
-    failure = _failure(view, fields, p, columns)
-    if isinstance(failure, InputError | AttributeError):
-        raise failure  # which names the numbers too
-    # What else the user's own functions raise they raise again in the solve.
-    return view if failure is None else condition
-
-
-def _failure(
-    condition: Condition, fields: Sequence[str], p: Points, columns: int
-) -> Exception | None:
-    def residual(p: Points, u: Jet) -> Tensor:
-        return condition.stacked_residual(fields, "a condition", p, u)
-
-    try:
-        random_jets(residual, p, columns)
-    except Exception as failure:  # by the user's own functions
-        return failure
-    return None
+    p, columns, last = condition.few_points(), len(fields) + len(numbers), None
+    view = altered(condition, numbers=tuple(numbers))
+    for tried in (condition, view):
+        try:
+            random_jets(
+                functools.partial(tried.stacked_residual, fields, "a condition"), p, columns
+            )
+            return tried
+        except Exception as failure:  # by the user's own functions
+            last = failure
+    if isinstance(last, InputError | AttributeError):
+        raise last  # which names the numbers too
+    return condition  # what else the user's own functions raise they raise again in the solve
 
 
 def exact_jet(problem: "Problem", p: Points, channels: Channels) -> Jet:

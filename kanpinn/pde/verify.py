@@ -16,7 +16,7 @@ from kanpinn.jets import (
     ResidualFunction,
     find_channels,
 )
-from kanpinn.pde.problem import Problem, exact_columns, exact_jet
+from kanpinn.pde.problem import Problem, exact_columns
 
 JetAt = Callable[[Points, Channels], Jet]
 
@@ -53,11 +53,8 @@ def exact_defects(problem: Problem) -> Iterator[Defect]:
     Raises:
         InputError: where a residual has the wrong shape.
     """
-    if problem.exact is None:
-        return
-    if not problem.unknowns:
-        yield from defects_of(problem, functools.partial(exact_jet, problem))
-    elif all(unknown.exact is not None for unknown in problem.numbers.values()):
+    known = all(unknown.exact is not None for unknown in problem.numbers.values())
+    if problem.exact is not None and known:
         yield from defects_of(problem, functools.partial(exact_columns, problem))
 
 

@@ -17,6 +17,7 @@ from kanpinn.pde.problem import Problem
 
 if TYPE_CHECKING:  # these import scikit-fem, which takes a third of a second
     from kanpinn.accuracy.references.finite_elements import (
+        CurveCondition,
         FEMConditions,
         FiniteElements,
         PlanarMesh,
@@ -100,7 +101,7 @@ class FEM(Recipe):
 
         low, high = domain.bounds
         mesh = mesh_of(domain, self.size or float((high - low).norm()) / 12)
-        for corner, levels in _corners(mesh, conditions):
+        for corner, levels in _corners(mesh, conditions[0]):
             for _ in range(levels):
                 mesh = mesh.refined(np.flatnonzero((mesh.triangles.t == corner).any(axis=0)))
         yield mesh
@@ -109,7 +110,7 @@ class FEM(Recipe):
             yield (mesh := mesh.refined())
 
 
-def _corners(mesh: "PlanarMesh", conditions: "FEMConditions") -> Iterator[tuple[int, int]]:
+def _corners(mesh: "PlanarMesh", on: "Sequence[CurveCondition]") -> Iterator[tuple[int, int]]:
     """Yield the vertices where the solution may be singular, and how many times to refine there.
 
     Near a corner of angle ω the solution behaves like r^(π/ω), and like r^(π/(2ω)) if values are
@@ -124,7 +125,7 @@ def _corners(mesh: "PlanarMesh", conditions: "FEMConditions") -> Iterator[tuple[
         j = firsts.index(vertex)
         (ax, ay), (bx, by) = curve.velocity(ends)[1], mesh.curves[j].velocity(ends)[0]
         angle = math.pi - math.atan2(ax * by - ay * bx, ax * bx + ay * by)
-        mixed = conditions.on[i].essential != conditions.on[j].essential
+        mixed = on[i].essential != on[j].essential
         if mixed or abs(angle - math.pi) > 1e-3:
             power = math.pi / angle / (2 if mixed else 1)
             yield vertex, min(36, math.ceil(16 / power))

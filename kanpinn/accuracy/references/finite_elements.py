@@ -359,12 +359,8 @@ class CurveCondition:
     essential: bool
 
 
-@dataclass(frozen=True)
-class FEMConditions:
-    """The conditions of a problem: one on each curve, and the mean that fixes a constant."""
-
-    on: tuple[CurveCondition, ...]
-    mean: Integral | None
+# The conditions of a problem: one on each curve, and the mean that fixes a constant.
+FEMConditions = tuple[list[CurveCondition], Integral | None]
 
 
 def _read(equation: ResidualFunction, p: Points, what: str) -> Coefficients:
@@ -397,7 +393,15 @@ def fem_conditions(problem: Problem, domain: Planar) -> FEMConditions:
             case _:
                 raise InputError(f"{what}: finite elements do not take {of_class(condition)}")
         for piece in pieces:
-            for number in _numbers(piece, domain):
+            # A box's face is no curve, but has the name of one.
+            same = [i for i, curve in enumerate(domain.curves) if curve == piece]
+            if not same and not isinstance(piece, Curve):
+                same = [i for i, curve in enumerate(domain.curves) if curve.name == piece.name]
+            if not same:
+                raise InputError(
+                    f"a condition holds on {piece.name!r}, which is no piece of the boundary"
+                )
+            for number in same:
                 if on[number] is not None:
                     raise InputError(f"two conditions hold on {piece.name!r}, which has one")
                 equation = partial(condition.stacked_residual, problem.fields, what)
@@ -414,17 +418,7 @@ def fem_conditions(problem: Problem, domain: Planar) -> FEMConditions:
     if None in on:
         free = domain.curves[on.index(None)].name
         raise InputError(f"no condition holds on {free!r}: finite elements need one on each piece")
-    return FEMConditions(tuple(one for one in on if one is not None), mean)
-
-
-def _numbers(piece: Piece, domain: Planar) -> list[int]:
-    """Return the indices of the curves that equal a piece or, for a box's face, have its name."""
-    same = [i for i, curve in enumerate(domain.curves) if curve == piece]
-    if not same and not isinstance(piece, Curve):
-        same = [i for i, curve in enumerate(domain.curves) if curve.name == piece.name]
-    if not same:
-        raise InputError(f"a condition holds on {piece.name!r}, which is no piece of the boundary")
-    return same
+    return [one for one in on if one is not None], mean
 
 
 class FiniteElements(Reference):
@@ -514,7 +508,8 @@ def finite_element_solution(
     basis = CellBasis(triangles, ELEMENTS[degree](), mapping=mapping, intorder=2 * degree + 1)
     matrix, right = _inside(problem, basis)
     known: dict[int, float] = {}
-    for number, condition in enumerate(conditions.on):
+    on, integral = conditions
+    for number, condition in enumerate(on):
         if condition.essential:
             facets = mesh.triangles.boundary_facets()[mesh.owners == number]
             dofs = basis.get_dofs(facets).flatten()
@@ -525,9 +520,9 @@ def finite_element_solution(
             more, flux = _natural(problem, condition, mesh, basis, number)
             matrix, right = matrix + more, right + flux
     mean = None
-    if conditions.mean is not None or problem.free_constant:
-        value = conditions.mean.value if conditions.mean is not None else 0.0
-        mean = _load.assemble(basis, rest=1.0), float(value)
+    if integral is not None or problem.free_constant:
+        value = 0.0 if integral is None else float(integral.value)
+        mean = _load.assemble(basis, rest=1.0), value
     return FiniteElements(mesh, basis, _solved(matrix, right, known, mean))
 
 
