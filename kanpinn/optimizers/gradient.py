@@ -144,13 +144,6 @@ class TorchStage(Stage):
         """Adapt the grids to the activations; a line search needs the same loss throughout."""
         self.residuals.surrogate.follow(self.residuals.points)
 
-    def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"optimizer": self.optimizer.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.optimizer.load_state_dict(state["optimizer"])
-        super().load_state_dict({name: state[name] for name in self.kept})
-
 
 @dataclass
 class AdamStage(TorchStage):
@@ -158,7 +151,7 @@ class AdamStage(TorchStage):
 
     steps: int
     count: int = 0
-    kept = ("count",)
+    kept = ("count", "optimizer")
 
     def step(self) -> Step:
         loss, evaluations = self.descend()
@@ -174,7 +167,7 @@ class LBFGSStage(TorchStage):
 
     best: float = math.inf
     idle: int = 0
-    kept = ("best", "idle")
+    kept = ("best", "idle", "optimizer")
 
     def step(self) -> Step:
         evaluations = self.descend()[1]

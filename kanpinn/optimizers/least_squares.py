@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,7 +55,7 @@ class SeveralStarts(Stage):
     best_loss: float = math.inf
     best: Tensor | None = None
     last: bool = False
-    kept = ("tried", "slow", "last_loss", "best_loss", "best", "last")
+    kept = ("tried", "slow", "last_loss", "best_loss", "best", "last", "descent")
 
     @property
     def residuals(self) -> Residuals:
@@ -150,13 +149,6 @@ class SeveralStarts(Stage):
             if idle == 2:
                 break
         return evaluations
-
-    def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"descent": self.descent.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict({name: state[name] for name in state if name != "descent"})
-        self.descent.load_state_dict(state["descent"])
 
 
 INDEPENDENT = "stopped: to first order the residual does not depend on the output layer here"

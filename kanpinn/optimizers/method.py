@@ -8,7 +8,7 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, is_dataclass
 from typing import Any
 
 import torch
@@ -142,7 +142,8 @@ class Stage(ABC):
 
     Attributes:
         residuals: the terms of the loss; the loop replaces them when the points change.
-        kept: the names of the attributes that a checkpoint stores, tensors and plain values.
+        kept: the names of the attributes that a checkpoint stores: tensors, plain values, records
+            of these, and what has states of its own.
         part: the fraction of the work that is done; None where only the number of steps tells.
         expected_seconds: what the next step is expected to take; None where it takes about as long
             as those before on average.
@@ -170,8 +171,9 @@ class Stage(ABC):
     def state_dict(self) -> dict[str, Any]:
         """Return the state, tensors and plain values; `load_state_dict` restores it exactly."""
         found = {name: getattr(self, name) for name in self.kept}
+        records = {n: astuple(v) for n, v in found.items() if is_dataclass(v)}
         with_state = {n: v.state_dict() for n, v in found.items() if hasattr(v, "state_dict")}
-        return found | with_state
+        return found | records | with_state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state that `state_dict` returned.
@@ -184,8 +186,11 @@ class Stage(ABC):
                 f"{type(self).__name__} keeps {sorted(self.kept)}, the state has {sorted(state)}"
             )
         for name, value in state.items():
-            if hasattr(own := getattr(self, name, None), "load_state_dict"):
+            own: Any = getattr(self, name, None)
+            if hasattr(own, "load_state_dict"):
                 own.load_state_dict(value)
+            elif is_dataclass(own):
+                setattr(self, name, type(own)(*value))  # type: ignore[operator]
             else:
                 setattr(self, name, value)
 

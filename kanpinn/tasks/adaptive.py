@@ -6,8 +6,8 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -198,7 +198,7 @@ class AdaptiveLeastSquaresStage(Stage):
         search: that for unknown numbers; None if there are none.
     """
 
-    kept = ("progress", "origin", "chosen", "search")
+    kept = ("error", "newton", "pace", "origin", "chosen", "search")
     steady = False  # the solve on the last tree may take longer than all before
     geometry: CellGeometry
     origin: tuple[Tensor, Sequence[Tensor]]
@@ -227,17 +227,6 @@ class AdaptiveLeastSquaresStage(Stage):
         """The expected seconds of the next solve; None before the first solve."""
         tree, chosen = self.network.tree, self.chosen
         return self.pace.on(len(tree) if chosen is None else tree.count_when_split(chosen))
-
-    @property
-    def progress(self) -> list[tuple[Any, ...]]:
-        """The states of `error`, `newton` and `pace`, for a checkpoint."""
-        return [astuple(one) for one in (self.error, self.newton, self.pace)]
-
-    @progress.setter
-    def progress(self, states: list[tuple[Any, ...]]) -> None:
-        error, newton, pace = states
-        self.error, self.newton = ErrorProgress(*error), NewtonProgress(*newton)
-        self.pace = SolvePace(*pace)
 
     def _field(self) -> CellField:
         """The present solution."""

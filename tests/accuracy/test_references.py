@@ -178,7 +178,6 @@ def test_the_stated_error_is_the_true_one_or_above(problem):
     found = kp.FEM(tolerance=1e-6).build(problem)
     errors = true_error(problem, found)
     assert errors.l2_relative < found.error < 100 * errors.l2_relative and found.error < 1e-6
-    assert errors.h1_relative < found.gradient_error
 
 
 def test_the_torsion_of_the_l_shape():

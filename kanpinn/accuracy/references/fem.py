@@ -23,8 +23,6 @@ if TYPE_CHECKING:  # these import scikit-fem, which takes a third of a second
         PlanarMesh,
     )
 
-Change = tuple[float, float]  # in L2 and in H1, relative
-
 
 @dataclass(frozen=True)
 class FEM(Recipe):
@@ -85,13 +83,13 @@ class FEM(Recipe):
             )
         conditions = fem_conditions(problem, domain)
         fields: list[FiniteElements] = []
-        changes: list[Change] = []
+        changes: list[float] = []
         for mesh in self._meshes(domain, conditions):
             fields.append(finite_element_solution(problem, conditions, mesh, self.degree))
             if len(fields) > 1:
                 changes.append(_change(problem, domain, *fields[-2:]))
-                fields[-1].error, fields[-1].gradient_error = _remaining(changes)
-                if fields[-1].error <= self.tolerance:
+                fields[-1].error = error = _remaining(changes)
+                if error <= self.tolerance:
                     break
         return fields[-1]
 
@@ -131,8 +129,8 @@ def _corners(mesh: "PlanarMesh", on: "Sequence[CurveCondition]") -> Iterator[tup
             yield vertex, min(36, math.ceil(16 / power))
 
 
-def _remaining(changes: Sequence[Change]) -> Change:
-    """Estimate the remaining errors, in L2 and in H1, from the changes between refinements.
+def _remaining(changes: Sequence[float]) -> float:
+    """Estimate the remaining error in L2 from the changes between refinements.
 
     If successive changes decrease by a factor q, the remaining error is q + q² + … times the last
     change. The estimate is twice that, as a safety factor. q is bounded by 1/3, so that the
@@ -140,28 +138,17 @@ def _remaining(changes: Sequence[Change]) -> Change:
     """
     if len(changes) == 1:
         return changes[0]
-    l2, h1 = (
-        2 * last * q / (1 - q)
-        for before, last in zip(*changes[-2:], strict=True)
-        for q in [min(last / before, 1 / 3) if before > 0 else 1 / 3]
-    )
-    return l2, h1
+    before, last = changes[-2:]
+    q = min(last / before, 1 / 3) if before > 0 else 1 / 3
+    return 2 * last * q / (1 - q)
 
 
 def _change(
     problem: Problem, domain: Planar, coarse: "FiniteElements", fine: "FiniteElements"
-) -> Change:
-    """Return the difference of two solutions relative to the finer one, in L2 and in H1."""
+) -> float:
+    """Return the L2 norm of the difference of two solutions relative to that of the finer one."""
     points, weights = domain.quadrature(24)
-    channels = Channels(domain.names, gradient=True)
-    new = fine.jet(points, channels)
-    parts = []
-    for jet in (coarse.jet(points, channels) - new, new):
-        value, gradient = jet.value, jet.gradient
-        assert gradient is not None
-        if problem.free_constant:
-            value = value - weights @ value / weights.sum()
-        squares = torch.stack([value.square()[:, 0], gradient.square().sum(dim=(1, 2))])
-        parts.append((squares @ weights).cumsum(dim=0).sqrt())
-    l2, h1 = (parts[0] / parts[1]).tolist()
-    return l2, h1
+    old, new = (u.jet(points, Channels(domain.names)).value[:, 0] for u in (coarse, fine))
+    if problem.free_constant:
+        old, new = (value - weights @ value / weights.sum() for value in (old, new))
+    return float((weights @ (old - new).square() / (weights @ new.square())).sqrt())

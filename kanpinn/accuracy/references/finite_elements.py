@@ -431,11 +431,9 @@ class FiniteElements(Reference):
 
     Attributes:
         error: the estimated relative L2 error; None before it has been estimated.
-        gradient_error: the estimated relative H1 error; None before it has been estimated.
     """
 
     error: float | None = None
-    gradient_error: float | None = None
 
     def __init__(self, mesh: PlanarMesh, basis: CellBasis, values: np.ndarray) -> None:
         self.basis, self.values = basis, values

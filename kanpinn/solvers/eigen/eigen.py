@@ -7,7 +7,7 @@ import math
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from numbers import Number
 from typing import Any
@@ -185,7 +185,7 @@ class CellStage(EigenStage):
         InputError: if the first cells are too many, or for what cells cannot solve.
     """
 
-    kept = tuple("shift trees block leading marked error compared timing".split())
+    kept = tuple("shift trees block leading marked error compared pace".split())
     steady = False
     spare = 2  # functions with which a Krylov space starts besides the modes
 
@@ -211,15 +211,6 @@ class CellStage(EigenStage):
     @shift.setter
     def shift(self, shift: float) -> None:
         self.shifted = spectrum.ShiftedProblem.of(self.search.discretization, shift, self.up)
-
-    @property
-    def timing(self) -> tuple[Any, ...]:
-        """The state of `pace`, for a checkpoint."""
-        return astuple(self.pace)
-
-    @timing.setter
-    def timing(self, state: tuple[Any, ...]) -> None:
-        self.pace = SolvePace(*state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
