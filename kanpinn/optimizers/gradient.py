@@ -232,14 +232,9 @@ class LinePoint:
 
 
 def strong_wolfe(
-    at: Callable[[float], LinePoint],
-    start: LinePoint,
-    length: float,
-    decrease: float = 1e-4,
-    curvature: float = 0.9,
-    most: int = 25,
+    at: Callable[[float], LinePoint], start: LinePoint, length: float, curvature: float = 0.9
 ) -> LinePoint | None:
-    """Return a step length t with φ(t) ≤ φ(0) + c₁ t φ'(0) and |φ'(t)| ≤ c₂ |φ'(0)|.
+    """Return a step length t with φ(t) ≤ φ(0) + 1e-4 t φ'(0) and |φ'(t)| ≤ c |φ'(0)|.
 
     If the search ends by rounding errors or the limit of evaluations, the trial with the lowest
     loss is returned, provided that it lowers the loss. A loss that is not finite counts as too
@@ -249,9 +244,7 @@ def strong_wolfe(
         at: evaluates φ, the loss along the line, and its slope at a step length.
         start: the trial of length 0; its slope is negative.
         length: the step length that is tried first.
-        decrease: c₁, between 0 and c₂.
-        curvature: c₂, below 1; 0.9 suits quasi-Newton methods, 0.1 makes the search nearly exact.
-        most: the largest number of evaluations.
+        curvature: c, below 1; 0.9 suits quasi-Newton methods, 0.1 makes the search nearly exact.
 
     Returns:
         The trial at t; None if no trial lowers the loss.
@@ -259,12 +252,11 @@ def strong_wolfe(
     Reference: Nocedal and Wright, Numerical Optimization (2006), algorithms 3.5 and 3.6.
     """
     low, high, trials = start, None, []
-    for _ in range(most):
+    for _ in range(25):
         trial = at(length)
         trials.append(trial)
-        if not trial.loss <= start.loss + decrease * length * start.slope or (
-            low is not start and trial.loss >= low.loss
-        ):
+        enough = trial.loss <= start.loss + 1e-4 * length * start.slope
+        if not enough or (low is not start and trial.loss >= low.loss):
             high = trial
         elif abs(trial.slope) <= -curvature * start.slope:
             return trial

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,11 +15,7 @@ from kanpinn.networks.surrogate import Surrogate
 
 
 def best_damping(
-    loss_at: Callable[[float], float],
-    start: float,
-    before: float,
-    least: float = 1e-20,
-    most: float = 1e6,
+    loss_at: Callable[[float], float], start: float, before: float
 ) -> tuple[float, float, list[float]]:
     """Return a damping at which the loss has a local minimum, searched in factors of ten.
 
@@ -26,14 +23,13 @@ def best_damping(
         loss_at: returns the loss after a step with a given damping; it is called once for each.
         start: the damping that is tried first.
         before: the loss without a step; the damping grows until a loss is below it.
-        least: the lower limit of the search; 1e-20 is an undamped step in double precision.
-        most: the upper limit of the search; at 1e6 the step is practically zero.
 
     Returns:
         The damping, the loss there, which may exceed `before` if no damping lowers the loss, and
         all dampings that were tried, the smallest first.
     """
     known: dict[float, float] = {}
+    least, most = 1e-20, 1e6  # an undamped step in double precision, and practically none
 
     def at(damping: float) -> float:
         if damping not in known:
@@ -303,7 +299,7 @@ class _Reduced:
 
     residuals: Residuals
     rcond: float | None
-    followed: float = 1e-3
+    followed: ClassVar[float] = 1e-3
     evaluations: int = 1
     layers: list[Layer] = field(init=False)
     unknown: Tensor = field(init=False)
@@ -347,9 +343,8 @@ class _Reduced:
             if not loss - predicted > self.followed * predicted:
                 break
             set_coefficients(self.layers, new)
-            found = self.residuals.loss()
             self.evaluations += 2
-            if not found < loss:
+            if not (found := self.residuals.loss()) < loss:
                 break
             loss, best = found, new
             if found - predicted <= self.followed * predicted:

@@ -28,7 +28,6 @@ class Projection:
     Args:
         residuals: the terms of the loss; the surrogate's network is a KAN with a hidden layer.
         linear: whether the residual is affine in the output coefficients; None if not known yet.
-        reach: the fraction of the output layer's grid [-1, 1] that the hidden units fill, below 1.
 
     Attributes:
         rank: that of the last solve; 0 if to first order the residual does not depend on u.
@@ -37,10 +36,10 @@ class Projection:
     Reference: Golub and Pereyra (1973); Kaufman (1975) for the Jacobian (I - QQᵀ) J_inner.
     """
 
-    def __init__(
-        self, residuals: Residuals, linear: bool | None = None, reach: float = 0.98
-    ) -> None:
-        self.residuals, self.linear, self.reach = residuals, linear, reach
+    reach = 0.98  # the part of the output layer's grid [-1, 1] that the hidden units fill
+
+    def __init__(self, residuals: Residuals, linear: bool | None = None) -> None:
+        self.residuals, self.linear = residuals, linear
         self.network = require_kan(residuals.surrogate.network, "variable_projection")
         self.evaluations, self.rank = 0, -1
         self._inputs = residuals.surrogate.inputs_at(residuals.points)

@@ -389,22 +389,8 @@ def build_surrogate(
     Raises:
         InputError: if problem, network and boundary do not fit together.
     """
-    inputs, width, name = (
-        inputs_of(problem, network.has_kinks),
-        network.width,
-        type(problem).__name__,
-    )
-    fields, coordinates = ", ".join(problem.fields), ", ".join(problem.domain.names)
-    if width[-1] != len(problem.fields):
-        raise InputError(
-            f"network.width must end with {len(problem.fields)} outputs for the fields {fields} of "
-            f"{name}, got {list(width)}"
-        )
-    if width[0] not in (counts := input_counts(problem, inputs, width[0])):
-        raise InputError(
-            f"network.width must start with {counts[0]} inputs for the coordinates {coordinates}, "
-            f"got {list(width)}"
-        )
+    inputs = inputs_of(problem, network.has_kinks)
+    check_inputs_and_fields(problem, inputs, network.width)
     network.enrichment = None
     if functions := problem.enrichment():
         like = next(network.parameters())
@@ -413,22 +399,47 @@ def build_surrogate(
     check_well_posed(problem, strong=form == "strong")
     found = jumps(problem) if len(problem.conditions()) > 1 else []
     if contradictions := [jump for jump in found if jump.contradictory]:
-        raise InputError(f"{name}: {contradictions[0]}")
+        raise InputError(f"{type(problem).__name__}: {contradictions[0]}")
     chosen = network.impose(problem, boundary, form) or constraints.choose_imposition(
         problem, boundary, found, rough=form == "energy"
     )
     if found:  # then no boundary values are built into the surrogate
         warnings.warn(f"{found[0]}: {chosen.follows}", stacklevel=4)
     met = chosen.met
-    domain = problem.domain
-    if inputs is None and width[0] > domain.dim:
-        axes = {*constraints.periodic_axes(problem).values()}
-        if width[0] == domain.dim + len(axes):
-            periodic = frozenset(domain.names[axis] for axis in axes)
-            inputs = constraints.Circles(domain, periodic, network.starts_at_zero)
-            met |= constraints.periodic_numbers(problem, chosen.output)
+    if inputs is None and network.width[0] > problem.domain.dim:  # as many as with circles
+        names = (problem.domain.names[i] for i in constraints.periodic_axes(problem).values())
+        inputs = constraints.Circles(problem.domain, frozenset(names), network.starts_at_zero)
+        met |= constraints.periodic_numbers(problem, chosen.output)
     coefficients = [(unknowns or {}).get(name) for name in problem.fields]
     return Surrogate(network, problem.domain, chosen.output, inputs, coefficients), met
+
+
+def check_inputs_and_fields(
+    problem: BoundaryValueProblem, inputs: Function | None, width: Sequence[int]
+) -> None:
+    """Refuse a network's width whose ends are not the numbers of inputs and fields of a problem.
+
+    A network may have one more input for each periodic coordinate.
+
+    Args:
+        problem: the problem.
+        inputs: the function that computes the network's inputs; None for the coordinates.
+        width: the units per layer, inputs first.
+
+    Raises:
+        InputError: for other numbers; the message says what they must be.
+    """
+    if width[-1] != len(problem.fields):
+        raise InputError(
+            f"network.width must end with {len(problem.fields)} outputs for the fields "
+            f"{', '.join(problem.fields)} of {type(problem).__name__}, got {list(width)}"
+        )
+    counts = input_counts(problem, inputs, width[0])
+    if width[0] not in counts:
+        raise InputError(
+            f"network.width must start with {counts[0]} inputs for the coordinates "
+            f"{', '.join(problem.domain.names)}, got {list(width)}"
+        )
 
 
 def input_counts(
@@ -437,8 +448,7 @@ def input_counts(
     """The numbers of inputs that a network for a problem may have, the usual one first.
 
     Args:
-        problem: the problem.
-        inputs: the function that computes the network's inputs; None for the coordinates.
+        problem, inputs: as for `check_inputs_and_fields`.
         given: the number that it has; 0 if it may have any.
     """
     domain = problem.domain

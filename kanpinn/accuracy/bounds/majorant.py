@@ -565,11 +565,19 @@ class Majorant:
             parts[1] = "equilibrated flux with Payne and Weinberger's constants in its cells"
         parts += ["trace inequality"] if self.sides.natural else []
         parts += ["extension of boundary values (McShane 1934)"] if misfit.largest else []
+        diffusion = self.operator.diffusion
+        known = {"friedrichs": self.constants.friedrichs, "coercivity": self.constants.factor}
+        known["diffusion"] = float(diffusion[diffusion > 0].min())
+        known["effective_reaction"] = self.operator.effective_reaction[0]
+        if self.constants.traces:
+            known["trace"] = max(self.constants.traces)
+        if self._has_maximum_principle:
+            known["barrier"] = self._barrier
         return Bound(
             **norms,
             maximum=misfit.largest + self._largest(dual) + 6 * noise["l2"] / math.sqrt(measure),
             theorem=", ".join(parts),
-            constants=self._named_constants,
+            constants=known,
         )
 
     @cached_property
@@ -592,19 +600,6 @@ class Majorant:
     @property
     def _has_maximum_principle(self) -> bool:
         return self.operator.potential[0] >= 0 and not self.sides.natural
-
-    @property
-    def _named_constants(self) -> dict[str, float]:
-        operator = self.operator
-        known = {
-            "friedrichs": self.constants.friedrichs,
-            "diffusion": float(operator.diffusion[operator.diffusion > 0].min()),
-            "effective_reaction": operator.effective_reaction[0],
-            "coercivity": self.constants.factor,
-        }
-        if self.constants.traces:
-            known["trace"] = max(self.constants.traces)
-        return known | ({"barrier": self._barrier} if self._has_maximum_principle else {})
 
     def _remaining(self, dual: _Dual, phi: Extension) -> Norms:
         """Bound the norms of u - v by the dual norm of its residual and the extension φ."""

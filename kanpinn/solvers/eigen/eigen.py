@@ -153,7 +153,10 @@ class ShiftStage(EigenStage):
         return Step(loss, finished=CONVERGED if done else None, words=words)
 
     def _first(self, found: spectrum.Spectrum) -> Tensor:
-        return spectrum.chosen(found, 3 * self.search.count + self.spare, self.search.near)
+        """The indices of the resolved eigenvalues nearest to the shift, in order."""
+        resolved = (found.residuals < spectrum.RESOLVED).nonzero()[:, 0]
+        nearest = resolved[: 3 * self.search.count + self.spare]
+        return nearest[spectrum.order(found.values[nearest], self.search.near, found.up)]
 
     def eigenpairs(self) -> tuple[spectrum.Spectrum, Tensor, None]:
         found = self.last or spectrum.pencil_spectrum(*self.pencil, self.shift, self.up)
@@ -437,7 +440,12 @@ def resolved_modes(
     problem, surrogate = discretization.problem, discretization.surrogate
     wide = spectrum.widened(surrogate, modes.columns)
     seen = spectrum.samples(problem, wide, fresh).of(modes.values)
-    good = spectrum.relative_residuals(modes.values, seen, found.shift) < limit
+    # ‖L u - λ M u‖ / ‖L u - σ M u‖ is near 1 for spurious modes.
+    rest, shifted = (
+        torch.linalg.vector_norm(seen.operator - x * seen.mass, dim=0)
+        for x in (modes.values, found.shift)
+    )
+    good = rest < limit * shifted.clamp_min(torch.finfo(shifted.dtype).tiny)
     bad, modes, which = which[~good], modes[good], which[good]
     left = found.residuals >= spectrum.RESOLVED
     left[bad] = True  # spurious eigenvalues that are no further off than those that are kept

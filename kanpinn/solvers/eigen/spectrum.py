@@ -375,18 +375,16 @@ def pencil_spectrum(operator: Tensor, mass: Tensor, shift: float, up: bool) -> S
     return Spectrum.of(shift, up, inverse, image - u @ inverse, basis)
 
 
-def better_shift(
-    found: Spectrum, which: Tensor, near: float | None, close: float = 1e-4
-) -> float | None:
+def better_shift(found: Spectrum, which: Tensor, near: float | None) -> float | None:
     """Return another shift if the spectrum needs one, else None.
 
-    It needs one if the nearest eigenvalue is closer to the shift than `close` times the distance of
+    It needs one if the nearest eigenvalue is closer to the shift than 1e-4 times the distance of
     others, which then lose their digits to its rounding error. Without `near` it also needs one if
     the first eigenvalue lies beyond the shift, since there may be more of them.
     """
     distances = found.distances
     several = float(distances[min(4, len(distances) - 1)])
-    if distances[0] <= close * several:
+    if distances[0] <= 1e-4 * several:
         return found.shift - 0.1 * several
     if near is not None or not len(which):
         return None
@@ -411,12 +409,6 @@ def closer_shift(values: Tensor, shift: float, up: bool, share: float = 0.1) -> 
     closer = first - share * span * (1 if up else -1)
     far = abs(shift - first) > 3 * share * span + 1e-3 * abs(first)
     return closer if far and span > 0 else None
-
-
-def chosen(found: Spectrum, count: int, near: float | None) -> Tensor:
-    """Return the indices of the `count` resolved eigenvalues nearest to the shift, see `order`."""
-    nearest = (found.residuals < RESOLVED).nonzero()[:count, 0]
-    return nearest[order(found.values[nearest], near, found.up)]
 
 
 def order(values: Tensor, near: float | None, up: bool = True) -> Tensor:
@@ -519,14 +511,6 @@ def residual_norms(values: Tensor, modes: ModeSamples, density: Tensor | None = 
         root = density.sqrt().repeat_interleave(len(u) // len(density), dim=0)
         rest, u = rest / root, u * root
     return torch.linalg.vector_norm(rest, dim=0) / torch.linalg.vector_norm(u, dim=0)
-
-
-def relative_residuals(values: Tensor, modes: ModeSamples, shift: float) -> Tensor:
-    """Return ‖L u - λ M u‖ / ‖L u - σ M u‖ of each mode, (count,); near 1 for spurious modes."""
-    norms = [
-        torch.linalg.vector_norm(modes.operator - x * modes.mass, dim=0) for x in (values, shift)
-    ]
-    return norms[0] / norms[1].clamp_min(torch.finfo(norms[1].dtype).tiny)
 
 
 def rounding(values: Tensor, found: Spectrum, safety: float = 4.0) -> Tensor:
