@@ -44,13 +44,10 @@ class Errors(Shown):
 
     def scaled(self, factor: float) -> "Errors":
         """Return the errors with all norms multiplied by a factor, and squares by its square."""
-        return replace(
-            self,
-            **{name: factor * getattr(self, name) for name in ("l2", "l2_relative")},
-            **{name: factor * getattr(self, name) for name in ("h1", "h1_relative")},
-            **{name: factor**2 * getattr(self, name) for name in ("l2_squared", "h1_squared")},
-            fields={name: one.scaled(factor) for name, one in self.fields.items()},
-        )
+        norms = {n: factor * getattr(self, n) for n in ("l2", "l2_relative", "h1", "h1_relative")}
+        norms |= {n: factor**2 * getattr(self, n) for n in ("l2_squared", "h1_squared")}
+        fields = {name: one.scaled(factor) for name, one in self.fields.items()}
+        return replace(self, **norms, fields=fields)
 
 
 def errors_of(means: Tensor, rule_error: float | None) -> Errors:

@@ -120,6 +120,27 @@ class Imposition:
     follows: str = "this limits the accuracy"
 
 
+def check_width(
+    width: Sequence[int], inputs: Sequence[int], of: str, outputs: Sequence[int], to: str
+) -> None:
+    """Refuse units per layer whose ends are not the numbers of inputs and outputs.
+
+    Args:
+        width: the units per layer, inputs first.
+        inputs, outputs: the numbers that are possible, the usual one first.
+        of, to: what follows the usual number in the message.
+
+    Raises:
+        InputError: for other numbers; the message says what they must be.
+    """
+    for end, counts, what in (
+        (width[-1], outputs, f"end with {outputs[0]}{to}"),
+        (width[0], inputs, f"start with {inputs[0]}{of}"),
+    ):
+        if end not in counts:
+            raise InputError(f"network.width must {what}, got {list(width)}")
+
+
 class Network(nn.Module, ABC):
     """A map from (n, d) to (n, m) that also maps jets; `layers` run from input to output.
 

@@ -27,7 +27,7 @@ from kanpinn.loss.terms import (
 )
 from kanpinn.networks import constraints
 from kanpinn.networks.layer import Enrichment, Function, Known
-from kanpinn.networks.network import Constants, Network
+from kanpinn.networks.network import Constants, Network, check_width
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import (
     BoundaryValueProblem,
@@ -429,17 +429,10 @@ def check_inputs_and_fields(
     Raises:
         InputError: for other numbers; the message says what they must be.
     """
-    if width[-1] != len(problem.fields):
-        raise InputError(
-            f"network.width must end with {len(problem.fields)} outputs for the fields "
-            f"{', '.join(problem.fields)} of {type(problem).__name__}, got {list(width)}"
-        )
-    counts = input_counts(problem, inputs, width[0])
-    if width[0] not in counts:
-        raise InputError(
-            f"network.width must start with {counts[0]} inputs for the coordinates "
-            f"{', '.join(problem.domain.names)}, got {list(width)}"
-        )
+    fields, counts = problem.fields, input_counts(problem, inputs, width[0])
+    of = f" inputs for the coordinates {', '.join(problem.domain.names)}"
+    to = f" outputs for the fields {', '.join(fields)} of {type(problem).__name__}"
+    check_width(width, counts, of, [len(fields)], to)
 
 
 def input_counts(

@@ -22,6 +22,7 @@ from kanpinn.loss.sparsity import Sparsity
 from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks import KAN, Network
 from kanpinn.networks.layer import Tape
+from kanpinn.networks.network import check_width
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import LevenbergMarquardt, Method, as_methods, load_libraries
 from kanpinn.solvers.loop import run_stages
@@ -491,24 +492,10 @@ def check_columns(table: Table, width: Sequence[int]) -> None:
     Raises:
         InputError: for other numbers; the message says what they must be.
     """
-    width = list(width)
-    last = width[-1]
-    if width[0] != len(table.names):
-        raise InputError(
-            f"network.width must start with {len(table.names)} for the inputs "
-            f"{', '.join(table.names)}, got {width}"
-        )
-    if not table.classes:
-        if last != len(table.outputs):
-            raise InputError(
-                f"network.width must end with {len(table.outputs)} for the targets "
-                f"{', '.join(table.outputs)}, got {width}"
-            )
-        return
-    count = len(table.classes)
-    if last != count and (last, count) != (1, 2):
-        one = " (or 1, the log odds of the second)" if count == 2 else ""
-        raise InputError(
-            f"network.width must end with {count}{one}, an output for each of the classes "
-            f"{', '.join(table.classes)}, got {width}"
-        )
+    names, classes = ", ".join(table.names), ", ".join(table.classes)
+    counts, to = [len(table.outputs)], f" for the targets {', '.join(table.outputs)}"
+    if count := len(table.classes):
+        counts = [2, 1] if count == 2 else [count]
+        either = " (or 1, the log odds of the second)" if count == 2 else ""
+        to = f"{either}, an output for each of the classes {classes}"
+    check_width(width, [len(table.names)], f" for the inputs {names}", counts, to)

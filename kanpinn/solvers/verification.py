@@ -34,34 +34,16 @@ Values = Callable[[Tensor], Tensor]  # coordinates (n, d) → values (n, k)
 
 
 @dataclass(frozen=True)
-class Break:
-    """A place in the domain where the source or a coefficient jumps or has a pole.
-
-    Args:
-        place: the point as text.
-        gap: the difference of the equation's values on both sides; infinite for a pole.
-    """
-
-    place: str
-    gap: float
-
-    def __str__(self) -> str:
-        if math.isinf(self.gap):
-            return f"the source or a coefficient has a pole near {self.place}"
-        return f"the source or a coefficient jumps at {self.place}, by {self.gap:.2g}"
-
-
-@dataclass(frozen=True)
 class DataScan:
     """The findings of a scan of a problem's data.
 
     Args:
         places: up to 8 places (k, d) where the data vary far faster than they usually do.
-        breaks: jumps and poles among the places where values differ most.
+        breaks: jumps and poles among the places where values differ most, in words.
     """
 
     places: Tensor
-    breaks: tuple[Break, ...]
+    breaks: tuple[str, ...]
 
 
 def scan_data(discretization: Discretization) -> DataScan:
@@ -166,8 +148,8 @@ def _steepest_of(spans: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]
 
 def _jump_between(
     problem: BoundaryValueProblem, values: Values, largest: Tensor, points: Tensor, scaled: Tensor
-) -> Break | None:
-    """Return the jump between two of the points in a box, or None.
+) -> str | None:
+    """Return the jump between two of the points in a box, in words, or None.
 
     Args:
         problem: the problem.
@@ -194,13 +176,14 @@ def _jump_between(
         start, end = line[at], line[at + 1]
     if not _is_inside(problem, start):
         return None
-    return Break(Points(start[None], problem.domain.names).show(0), float(steps[at]))
+    place = Points(start[None], problem.domain.names).show(0)
+    return f"the source or a coefficient jumps at {place}, by {float(steps[at]):.2g}"
 
 
 def _pole_near(
     problem: BoundaryValueProblem, values: Values, points: Tensor, found: Tensor, column: int
-) -> Break | None:
-    """Return the pole to which ever larger values lead from a box, or None.
+) -> str | None:
+    """Return the pole to which ever larger values lead from a box, in words, or None.
 
     Values are compared at points around a place whose distance is halved again and again, and the
     search goes on from the largest. Those of a spike stop growing once it is resolved, those of
@@ -229,7 +212,8 @@ def _pole_near(
     early, late = peaks[lag], peaks[-1] - peaks[-1 - lag]
     if not (late > 0.3 * early > 0 and _is_inside(problem, place)):
         return None
-    return Break(Points(place[None], problem.domain.names).show(0), math.inf)
+    where = Points(place[None], problem.domain.names).show(0)
+    return f"the source or a coefficient has a pole near {where}"
 
 
 def _is_inside(problem: BoundaryValueProblem, place: Tensor) -> bool:
