@@ -14,7 +14,7 @@ from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Coordinates, Jet, join
 from kanpinn.networks.layer import Enrichment, Layer, Sensitivities, Tape
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
-from kanpinn.pde.unknown import Unknown
+from kanpinn.pde.problem import Unknown
 
 
 class Constants(Layer):

@@ -10,7 +10,7 @@ from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Coordinates, Jet, join, stack
 from kanpinn.networks.layer import Function, Known, Tape
 from kanpinn.networks.network import Network, OutputMap
-from kanpinn.pde.unknown import Unknown
+from kanpinn.pde.problem import Unknown
 
 
 @runtime_checkable

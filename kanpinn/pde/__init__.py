@@ -21,4 +21,4 @@ from kanpinn.pde.equations import Wave as Wave
 from kanpinn.pde.expressions import Expression as Expression
 from kanpinn.pde.problem import EigenProblem as EigenProblem
 from kanpinn.pde.problem import Problem as Problem
-from kanpinn.pde.unknown import Unknown as Unknown
+from kanpinn.pde.problem import Unknown as Unknown

@@ -39,8 +39,7 @@ from kanpinn.pde.boundary_value_problem import (
 )
 from kanpinn.pde.checks import check_well_posed
 from kanpinn.pde.energies import check_boundary_energies
-from kanpinn.pde.problem import Problem, by_energy
-from kanpinn.pde.unknown import Unknown
+from kanpinn.pde.problem import Problem, Unknown, by_energy
 
 EPOCHS_APART = 1_000_003  # between the seeds of the points of two epochs: a prime
 

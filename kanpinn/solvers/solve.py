@@ -124,14 +124,14 @@ def solve(
         for name, given in {"optimizers": optimizers, "points": points, "loss": loss}.items():
             if given is not None:
                 raise InputError(f"{name} must be left out without a network: trials choose both")
-        limits: dict[str, Any] = {"tolerance": tolerance, "budget": budget}
         search = TrialSearch(
             problem=problem,
             boundary=boundary,
             seed=seed,
+            tolerance=1e-9 if tolerance is None else tolerance,
+            budget=300.0 if budget is None else budget,
             observers=observers,
             checkpoint=checkpoint,
-            **{name: value for name, value in limits.items() if value is not None},
         )
         return search.solution(reference, errors)
     instance("network", network, Network)
