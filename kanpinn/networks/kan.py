@@ -4,7 +4,6 @@ import copy
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from functools import reduce
 from typing import Any, cast
 
 import torch
@@ -111,16 +110,12 @@ class ProductLayer(Layer):
             repeated = one.map(lambda t, m=near.shape[1]: t.expand(*t.shape[:-1], m))  # type: ignore[misc]
             jets.append(repeated.chain([t[:, 0] for t in values.unbind(1)]))
             index = (index[:, :, None] * basis.size + near[:, None]).flatten(1)
-        return index, reduce(_outer, jets)
-
-
-def _outer(a: Jet, b: Jet) -> Jet:
-    """The products of all components of a with all components of b; b varies fastest."""
-    m, n = a.value.shape[-1], b.value.shape[-1]
-    left = a.map(lambda t: t.repeat_interleave(n, dim=-1))
-    right = b.map(lambda t: t.repeat(*[1] * (t.ndim - 1), m))
-    product: Jet = left * right
-    return product
+        product, *others = jets
+        for other in others:  # whose components vary fastest
+            m, n = product.value.shape[-1], other.value.shape[-1]
+            left = product.map(lambda t, n=n: t.repeat_interleave(n, dim=-1))  # type: ignore[misc]
+            product = left * other.map(lambda t, m=m: t.repeat(*[1] * (t.ndim - 1), m))  # type: ignore[misc]
+        return index, product
 
 
 class KANLayer(Layer):

@@ -2,7 +2,6 @@
 theory gives them.
 """
 
-import copy
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ from kanpinn.accuracy.norms import ErrorNorm
 from kanpinn.accuracy.references import FunctionReference
 from kanpinn.geometry import Points
 from kanpinn.geometry.quadrature import rule_of_pieces
-from kanpinn.geometry.sampling import sample, weighted_sample
+from kanpinn.geometry.sampling import Collocation, sample, weighted_sample
 from kanpinn.jets import Channels, Jet
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
@@ -28,6 +27,7 @@ from kanpinn.networks import KAN, Network
 from kanpinn.networks.kan import random_like
 from kanpinn.optimizers import LeastSquares, Method
 from kanpinn.optimizers.output_layer import solve_output
+from kanpinn.pde.boundary_value_problem import altered
 from kanpinn.solvers.discretization import (
     Discretization,
     SolveSettings,
@@ -134,8 +134,7 @@ def finer_solutions(
     seed = solution.discretization.seed + 7919  # other random inner functions, other points
     if problem.enrichment():  # what the solution's functions cut off is seen by more of them only
         more = [f.richer(wider) if hasattr(f, "richer") else f for f in problem.enrichment()]
-        problem = copy.copy(problem)
-        vars(problem)["enrichment"] = lambda: more
+        problem = altered(problem, enrichment=lambda: more)
     repeats = solution.history.steps > 1 and not problem.unknowns
     for network, methods, settings in finer_solves(solution, wider, seed):
         with together():
@@ -214,13 +213,8 @@ def finer_solves(
         return
     own, boundary = first.collocation, "penalty" if first.surrogate.output is None else "exact"
     for made in _richer_kans(network, factor, seed):
-        points = replace(
-            own,
-            interior=max(math.ceil(factor * own.interior), default_points(made).interior),
-            boundary=math.ceil(factor * own.boundary),
-            resample=0,
-            adapt=None,
-        )
+        interior = max(math.ceil(factor * own.interior), default_points(made).interior)
+        points = Collocation(interior, math.ceil(factor * own.boundary), own.sampler)
         yield made, [LeastSquares()], replace(settings, points=points, boundary=boundary)
 
 

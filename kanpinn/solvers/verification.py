@@ -18,7 +18,7 @@ from kanpinn._support.distributed import together, world
 from kanpinn._support.errors import CONVERGED, FAILED, OVERFITTED, InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
-from kanpinn.geometry.sampling import SampleTree, sample, weighted_sample
+from kanpinn.geometry.sampling import Collocation, SampleTree, sample, weighted_sample
 from kanpinn.jets import Channels, Jet, Linearised, find_channels, random_jets, stack_equations
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm, density_hessian
@@ -419,9 +419,7 @@ def _conditions(
 
     shift: of the seed.
     """
-    points = replace(
-        discretization.collocation, boundary=count, sampler=sampler, resample=0, adapt=None
-    )
+    points = Collocation(discretization.collocation.interior, count, sampler)
     even, seed = replace(discretization.loss, boundary=1.0), discretization.seed + shift
     return replace(discretization, collocation=points, seed=seed, loss=even).penalties()
 
