@@ -69,10 +69,9 @@ class BoundaryValueProblem(ABC):
         """Return known functions that are added to the network, such as those of `Corner`.
 
         Each returns (n, q) at n points, which are q further basis functions for every field
-        separately, or (n, q, m), which are q basis functions of the m fields jointly. Their
-        coefficients are determined together with those of the network's output layer. An error
-        estimate replaces a function that has a method `richer(factor)`, as `Corner` has, by what
-        this returns: the same kind of functions, and more of them by the factor.
+        separately. Their coefficients are determined together with those of the network's output
+        layer. An error estimate replaces a function that has a method `richer(factor)`, as `Corner`
+        has, by what this returns: the same kind of functions, and more of them by the factor.
         """
         return ()
 
