@@ -23,7 +23,7 @@ def derivatives(name: str, x: Tensor, order: int) -> list[Tensor]:
     """The values and derivatives σ, σ', …, σ^(order) of an activation function at x.
 
     Args:
-        name: the name of the activation, "identity", "sine", "tanh" or "silu".
+        name: the name of the activation, "sine", "tanh" or "silu".
         x: the arguments, of any shape.
         order: the highest derivative.
 
@@ -34,9 +34,6 @@ def derivatives(name: str, x: Tensor, order: int) -> list[Tensor]:
         InputError: for another name.
     """
     match name:
-        case "identity":
-            zeros = [torch.zeros_like(x) for _ in range(order - 1)]
-            return [x, torch.ones_like(x), *zeros][: order + 1]
         case "sine":
             s, c = torch.sin(x), torch.cos(x)
             return [(s, c, -s, -c)[r % 4] for r in range(order + 1)]
@@ -46,7 +43,7 @@ def derivatives(name: str, x: Tensor, order: int) -> list[Tensor]:
             sigmoid = _polynomial_derivatives(torch.sigmoid(x), [0.0, 1.0, -1.0], order)
             rest = [x * sigmoid[r] + r * sigmoid[r - 1] for r in range(1, order + 1)]
             return [x * sigmoid[0], *rest]
-    raise InputError(f"unknown activation {name!r}: expected identity, sine, tanh or silu")
+    raise InputError(f"unknown activation {name!r}: expected sine, tanh or silu")
 
 
 def _polynomial_derivatives(t: Tensor, slope: list[float], order: int) -> list[Tensor]:
@@ -274,16 +271,6 @@ class Enrichment(Layer):
         self.known = Known(tuple(functions), "a function of enrichment()")
         count = self.known.values(probe).shape[1]
         self.coefficients = nn.Parameter(probe.coords.new_zeros(count, fields))
-
-    def at(self, points: Points, channels: Channels, tape: Tape | None = None) -> Jet:
-        """The jet of the sum at points.
-
-        Args:
-            points: n points.
-            channels: the derivatives that the jet carries.
-            tape: records the layers whose Jacobian is wanted.
-        """
-        return self(self.known.jet(points, channels), tape)
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         rows = h.dense().stacked()

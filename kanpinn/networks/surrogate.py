@@ -125,7 +125,7 @@ class Surrogate(nn.Module):
         inputs = points.once((self, channels), lambda: self.coordinates(points, channels))
         jet = self.network.jet(inputs, tape)
         if enrichment is not None:
-            jet = jet + enrichment.at(points, channels, tape)
+            jet = jet + enrichment(enrichment.known.jet(points, channels), tape)
         if self.output is not None:
             jet = self.output.apply(points, jet)
         if any(self.coefficients):
