@@ -92,8 +92,8 @@ def read_coefficients(equation: ResidualFunction, points: Points, what: str) -> 
     if bool(((tried - predicted).abs() > 1e-10 * size).any()):
         raise Unsuitable(f"{what} is not linear in the solution")
     second, first, zeroth = slope.new_zeros(n, d, d), slope.new_zeros(n, d), slope.new_zeros(n)
-    for part, terms in zip(slope.unbind(dim=1), derivatives_of_parts(channels), strict=True):
-        for orders, factor in terms:
+    for part, derivatives in zip(slope.unbind(dim=1), derivatives_of_parts(channels), strict=True):
+        for orders, factor in derivatives:
             axes = [axis for axis, order in enumerate(orders) for _ in range(order)]
             if not axes:
                 zeroth = zeroth + part

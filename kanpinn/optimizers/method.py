@@ -171,7 +171,8 @@ class Stage(ABC):
     def state_dict(self) -> dict[str, Any]:
         """Return the state, tensors and plain values; `load_state_dict` restores it exactly."""
         found = {name: getattr(self, name) for name in self.kept}
-        records = {n: astuple(v) for n, v in found.items() if is_dataclass(v)}
+        kept = [(n, v) for n, v in found.items() if is_dataclass(v) and not isinstance(v, type)]
+        records = {name: astuple(record) for name, record in kept}
         with_state = {n: v.state_dict() for n, v in found.items() if hasattr(v, "state_dict")}
         return found | records | with_state
 
@@ -187,10 +188,11 @@ class Stage(ABC):
             )
         for name, value in state.items():
             own: Any = getattr(self, name, None)
+            kind: Any = type(own)
             if hasattr(own, "load_state_dict"):
                 own.load_state_dict(value)
-            elif is_dataclass(own):
-                setattr(self, name, type(own)(*value))  # type: ignore[operator]
+            elif is_dataclass(kind):
+                setattr(self, name, kind(*value))
             else:
                 setattr(self, name, value)
 

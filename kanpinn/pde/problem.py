@@ -205,7 +205,8 @@ def with_numbers(condition: Condition, fields: Sequence[str], numbers: Sequence[
         InputError, AttributeError: for data that are invalid also with the numbers, such as an
             unknown name.
     """
-    p, columns, last = condition.few_points(), len(fields) + len(numbers), None
+    p, columns = condition.few_points(), len(fields) + len(numbers)
+    last: Exception | None = None
     view = altered(condition, numbers=tuple(numbers))
     for tried in (condition, view):
         try:
