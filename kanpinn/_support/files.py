@@ -119,19 +119,6 @@ class FolderLock:
             self._lock.release()
 
 
-@contextmanager
-def only_one(path: Path) -> Iterator[None]:
-    """Let one process at a time into the block; others that use this lock file wait.
-
-    The lock file is not removed: a process could lock a new file of this name while another one
-    that waited gets the lock of the removed file.
-    """
-    from filelock import FileLock
-
-    with FileLock(path):
-        yield
-
-
 @dataclass(eq=False)
 class Pace:
     """How often a file is written: not all the time, and for a small part of the time only.

@@ -37,9 +37,9 @@ def doctor_command() -> None:
     Exit codes: 0 all is well, 1 something is wrong.
     """
     with reporting():
-        versions = list(_versions())
-        findings = [*versions, *_extras(), *_machine()]
-        if not any(one.wrong for one in versions):  # torch and all others can be imported
+        packages = list(_packages())
+        findings = [*packages, *_machine()]
+        if not any(one.wrong for one in packages):  # torch and all others can be imported
             with importing():
                 import torch  # noqa: F401
             findings += [*_threads(), *_devices(), _self_test()]
@@ -49,39 +49,28 @@ def doctor_command() -> None:
         typer.echo("all is well")
 
 
-def _versions() -> Iterator[Finding]:
+def _packages() -> Iterator[Finding]:
+    """Yield the versions of Python and of packages, and the optional extras.
+
+    Extras for work on kanpinn itself are left out.
+    """
+    from importlib import metadata
+
     yield Finding("kanpinn", f"{kanpinn.__version__} in {Path(kanpinn.__file__).parent}")
     yield Finding("Python", f"{platform.python_version()} on {platform.platform()}")
-    found = {name: version_of(name) for name in dict.fromkeys((*SHOWN, *_required("")))}
+    packages: dict[str, list[str]] = {"": [*SHOWN]}  # by extra, "" for those always needed
+    for line in metadata.requires("kanpinn") or [] if version_of("kanpinn") else []:
+        marker = re.search(r"extra == ['\"]([\w-]+)['\"]", line)
+        if name := re.match(r"[\w.-]+", line):
+            packages.setdefault(marker[1] if marker else "", []).append(name[0])
+    found = {name: version_of(name) for name in packages.pop("")}
     yield from (Finding(name, found[name] or "not installed") for name in SHOWN)
     missing = [name for name, version in found.items() if not version]
     wrong = f"not installed: {', '.join(missing)} (pip install kanpinn)" if missing else ""
     others = f"{len(found) - len(SHOWN)} needed, {len(missing)} missing"
     yield Finding("other packages", others, wrong)
-
-
-def _required(extra: str) -> list[str]:
-    """Return the packages that kanpinn needs, or those of an extra."""
-    from importlib import metadata
-
-    found = []
-    for line in metadata.requires("kanpinn") or [] if version_of("kanpinn") else []:
-        marker = re.search(r"extra == ['\"]([\w-]+)['\"]", line)
-        name = re.match(r"[\w.-]+", line)
-        if name and (marker[1] if marker else "") == extra:
-            found.append(name[0])
-    return found
-
-
-def _extras() -> Iterator[Finding]:
-    """Yield the optional extras; those for work on kanpinn itself are left out."""
-    from importlib import metadata
-
-    if version_of("kanpinn") is None:  # it is on the path, but not installed
-        return
-    extras = metadata.metadata("kanpinn").get_all("Provides-Extra") or []
-    for extra in sorted({*extras} - {"test", "docs"}):
-        missing = [name for name in _required(extra) if not version_of(name)]
+    for extra in sorted({*packages} - {"test", "docs"}):
+        missing = [name for name in packages[extra] if not version_of(name)]
         absent = f"without {', '.join(missing)} (pip install 'kanpinn[{extra}]')"
         yield Finding(f"extra {extra}", absent if missing else "installed")
 
@@ -104,11 +93,9 @@ def _threads() -> Iterator[Finding]:
     yield Finding("threads of torch", f"{torch.get_num_threads()} of {os.cpu_count()} cores")
     for library in threadpool_info():
         if library["user_api"] == "blas":
+            what = f"{library['internal_api']} {library['version']}"
             file = Path(library["filepath"]).name
-            told = (
-                f"{library['num_threads']}, {library['internal_api']} {library['version']}, {file}"
-            )
-            yield Finding("threads of BLAS", told)
+            yield Finding("threads of BLAS", f"{library['num_threads']}, {what}, {file}")
     limits = [f"{name}={os.environ[name]}" for name in LIMITS if name in os.environ]
     yield Finding("limits of threads", ", ".join(limits) or f"none of {', '.join(LIMITS)} is set")
 

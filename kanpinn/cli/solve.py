@@ -380,7 +380,14 @@ def ranks(quiet: bool) -> Iterator[Ranks]:
             yield Ranks()
         return
     with reporting():
-        store = _meeting()
+        with importing():
+            from torch.distributed import rendezvous  # type: ignore[attr-defined]
+        try:  # the key-value store that torchrun's processes share; it outlives their group
+            store = next(iter(rendezvous("env://")))[0]
+        except (ValueError, RuntimeError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            text = f"the processes of torchrun do not find each other: {reason}"
+            raise InputError(text) from error
     first, code = int(os.environ["RANK"]) == 0, 1  # the code of an unexpected error
     try:
         with contextlib.ExitStack() as silenced:
@@ -396,17 +403,6 @@ def ranks(quiet: bool) -> Iterator[Ranks]:
     finally:
         code = _same_code(store, code, first)
     raise typer.Exit(code)
-
-
-def _meeting() -> Any:
-    """Return the key-value store that torchrun's processes share; it outlives their group."""
-    with importing():
-        from torch.distributed import rendezvous  # type: ignore[attr-defined]
-    try:
-        return next(iter(rendezvous("env://")))[0]
-    except (ValueError, RuntimeError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise InputError(f"the processes of torchrun do not find each other: {reason}") from error
 
 
 @contextmanager

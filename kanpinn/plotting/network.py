@@ -160,7 +160,16 @@ def network_figure(
 
     Reference: Liu et al., KAN (2024), figure 2.4; KAN 2.0 (2024) for the opacity.
     """
-    _check(width, links, inputs, outputs)
+    for what, names, count in (("inputs", inputs, width[0]), ("outputs", outputs, width[-1])):
+        if len(names) != count:
+            raise InputError(f"{what} must be {count} names, got {list(names)}")
+    there = [range(count) for count in width]
+    for k in links:
+        edge = (k.layer, k.source, k.target)
+        if k.layer not in range(len(width) - 1) or not (
+            k.source in there[k.layer] and k.target in there[k.layer + 1]
+        ):
+            raise InputError(f"there is no edge {edge} in a network of width {list(width)}")
     layers = [[link for link in links if link.layer == k] for k in range(len(width) - 1)]
     ends = tuple(tuple((link.source, link.target) for link in layer) for layer in layers)
     layout, kinds = Layout(tuple(width), ends), {link.symbolic for link in links}
@@ -233,19 +242,3 @@ def _names(ax: Axes, layout: Layout, level: int, names: Sequence[str]) -> None:
             parse_math=formula,
             annotation_clip=False,
         )
-
-
-def _check(
-    width: Sequence[int], links: Sequence[Link], inputs: Sequence[str], outputs: Sequence[str]
-) -> None:
-    for what, names, count in (("inputs", inputs, width[0]), ("outputs", outputs, width[-1])):
-        if len(names) != count:
-            raise InputError(f"{what} must be {count} names, got {list(names)}")
-    for k in links:
-        if not (
-            0 <= k.layer < len(width) - 1
-            and 0 <= k.source < width[k.layer]
-            and 0 <= k.target < width[k.layer + 1]
-        ):
-            edge = (k.layer, k.source, k.target)
-            raise InputError(f"there is no edge {edge} in a network of width {list(width)}")

@@ -5,7 +5,6 @@ import re
 import shutil
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +28,18 @@ def needed_files(source: Path) -> list[Path]:
             tree = ast.parse(module.read_bytes())
         except (OSError, SyntaxError, ValueError):  # the file is missing or not Python
             continue
-        for path in _named(tree, module):
+        named: list[Path] = []
+        for node in ast.walk(tree):
+            match node:
+                case ast.Constant(value=str(text)) if re.fullmatch(r"[\w-]+\.\w+", text):
+                    named.append(module.parent / text)
+                case ast.Constant(value=str(text)) if re.fullmatch(r"\.\w+", text):
+                    named.append(module.with_suffix(text))
+                case ast.Import(names=modules):
+                    named += [module.parent / f"{m.name.partition('.')[0]}.py" for m in modules]
+                case ast.ImportFrom(module=str(name), level=0):
+                    named.append(module.parent / f"{name.partition('.')[0]}.py")
+        for path in named:
             if path in (source, *found) or not path.is_file():
                 continue
             if path.suffix == ".py":
@@ -38,21 +48,6 @@ def needed_files(source: Path) -> list[Path]:
                 continue
             found.append(path)
     return found
-
-
-def _named(tree: ast.AST, module: Path) -> Iterator[Path]:
-    """Yield the paths that a module names, and those of the modules that it imports."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Constant(value=str(text)) if re.fullmatch(r"[\w-]+\.\w+", text):
-                yield module.parent / text
-            case ast.Constant(value=str(text)) if re.fullmatch(r"\.\w+", text):
-                yield module.with_suffix(text)
-            case ast.Import(names=modules):
-                for imported in modules:
-                    yield module.parent / f"{imported.name.partition('.')[0]}.py"
-            case ast.ImportFrom(module=str(name), level=0):
-                yield module.parent / f"{name.partition('.')[0]}.py"
 
 
 PACKAGE = Path(__file__).parents[1]

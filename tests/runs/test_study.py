@@ -29,10 +29,11 @@ import line_problem
 import numpy
 import pytest
 import torch
+from filelock import FileLock
 from line_problem import HELPER, SECTIONS
 
 import kanpinn as kp
-from kanpinn._support.files import FolderLock, Locked, only_one
+from kanpinn._support.files import FolderLock, Locked
 from kanpinn.runs.config import Config
 from kanpinn.runs.results import RunFolder
 from kanpinn.runs.study import StudyFile, Tally
@@ -432,7 +433,7 @@ def test_one_process_at_a_time_writes_a_run(room: Path) -> None:
     locks.mkdir()
     found: list[RunOutcome] = []
     second = threading.Thread(target=lambda: found.append(execute(task)))
-    with only_one(locks / task.run):
+    with FileLock(locks / task.run):
         second.start()
         second.join(0.3)
         assert second.is_alive() and not list((room / "study" / RUNS).iterdir())

@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy
+from filelock import FileLock
 from pydantic import Field
 
 from kanpinn._support.distributed import on_threads
 from kanpinn._support.errors import InputError, KanpinnError, expecting, integer
-from kanpinn._support.files import FolderLock, Pace, only_one, path_component, remove_temporaries
+from kanpinn._support.files import FolderLock, Pace, path_component, remove_temporaries
 from kanpinn._support.interrupts import entered
 from kanpinn._support.processes import Processes
 from kanpinn._support.versions import version_of
@@ -276,9 +277,11 @@ def execute(task: Task) -> RunOutcome:
             f"a worker has no access to {path.parent}: expected a folder that all workers share"
         )
     try:
+        # Lock files are not removed: a process could lock a new file of this name while another one
+        # that waited gets the lock of the removed file.
         locks = Path(task.study) / LOCKS
         locks.mkdir(exist_ok=True)
-        with only_one(locks / task.run), _alone, warnings.catch_warnings(record=True) as caught:
+        with FileLock(locks / task.run), _alone, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             if (done := finished(path)) is None:
                 _solve(task, path)
