@@ -2,12 +2,12 @@
 observers that are context managers.
 """
 
-import functools
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from types import FrameType
 from typing import Any
 
 INTERRUPTED = 130  # the exit code
@@ -16,6 +16,18 @@ INTERRUPTED = 130  # the exit code
 def leave(*_: object) -> None:
     """Signal handler that ends the process at once, with exit code 130."""
     os._exit(INTERRUPTED)
+
+
+def interrupt(_: int, frame: FrameType | None) -> None:
+    """Signal handler that raises KeyboardInterrupt, or during an import ends the process at once.
+
+    The imported code could turn a KeyboardInterrupt into another exception.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            leave()
+        frame = frame.f_back
+    raise KeyboardInterrupt
 
 
 @contextmanager
@@ -32,11 +44,6 @@ def handling(handler: Callable[..., object]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-# For imports: there Ctrl-C ends the process at once, since the imported code could turn a
-# KeyboardInterrupt into another exception.
-importing = functools.partial(handling, leave)
 
 
 @contextmanager

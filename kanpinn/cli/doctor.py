@@ -11,7 +11,6 @@ import typer
 
 import kanpinn
 from kanpinn._support.errors import NumericalError
-from kanpinn._support.interrupts import importing
 from kanpinn._support.memory import free_memory, machine_memory, written_size
 from kanpinn._support.versions import version_of
 from kanpinn.cli.screen import plain_table, reporting
@@ -40,8 +39,8 @@ def doctor_command() -> None:
         packages = list(_packages())
         findings = [*packages, *_machine()]
         if not any(one.wrong for one in packages):  # torch and all others can be imported
-            with importing():
-                import torch  # noqa: F401
+            import torch  # noqa: F401
+
             findings += [*_threads(), *_devices(), _self_test()]
         typer.echo(plain_table([(one.name, one.value) for one in findings], left=True))
         if wrong := [one.wrong for one in findings if one.wrong]:

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from kanpinn._support.errors import InputError
-from kanpinn._support.interrupts import importing
 from kanpinn.cli.options import OutputFile, RunPath, Trust
 from kanpinn.cli.screen import reporting
 
@@ -32,17 +31,15 @@ def plot_command(folder: RunOrStudy, trust: Trust = False) -> None:
     """
     with reporting():
         if _is_study(folder):
-            with importing():
-                from kanpinn.runs.report import draw_study
-                from kanpinn.runs.study import Study
+            from kanpinn.runs.report import draw_study
+            from kanpinn.runs.study import Study
 
             with writing(folder):
                 paths = draw_study(Study.read(folder))
         else:
-            with importing():
-                from kanpinn.plotting import draw_figures
-                from kanpinn.runs.results import load
-                from kanpinn.runs.results.record import run_folder
+            from kanpinn.plotting import draw_figures
+            from kanpinn.runs.results import load
+            from kanpinn.runs.results.record import run_folder
 
             found = run_folder(folder)
             paths = draw_figures(load(found, trust=trust), found / "figures")
@@ -60,9 +57,8 @@ def report_command(folder: RunOrStudy, output: OutputFile = None) -> None:
         if output is not None and not output.absolute().parent.is_dir():
             raise InputError(f"--output {output}: there is no folder {output.parent}")
         is_study = _is_study(folder)
-        with importing():
-            from kanpinn.runs.report import write_report, write_run_report
-            from kanpinn.runs.study import Study
+        from kanpinn.runs.report import write_report, write_run_report
+        from kanpinn.runs.study import Study
 
         with writing(output or folder):
             if is_study:
@@ -76,8 +72,7 @@ def _is_study(folder: Path) -> bool:
     place = folder.parent if folder.is_file() else folder
     if (place / "study.json").is_file():
         return True
-    with importing():
-        from kanpinn.runs.results.record import run_folder
+    from kanpinn.runs.results.record import run_folder
 
     try:
         run_folder(folder)
@@ -101,9 +96,8 @@ def export_command(
     They are sampled on a grid. For a fit, its data and the fitted values are written (NPZ only).
     """
     with reporting():
-        with importing():
-            import kanpinn
-            from kanpinn.runs.results.record import run_folder
+        import kanpinn
+        from kanpinn.runs.results.record import run_folder
 
         target = output or run_folder(run) / f"fields.{format.value}"
         if not target.parent.is_dir():

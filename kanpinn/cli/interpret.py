@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from kanpinn._support.errors import InputError, integer, number
-from kanpinn._support.interrupts import importing
 from kanpinn.cli.figures import writing
 from kanpinn.cli.options import Json, RunPath, Trust
 from kanpinn.cli.screen import note, plain_table, reporting
@@ -39,12 +38,11 @@ def interpret_command(
     the run folder.
     """
     with reporting():
-        with importing():
-            from kanpinn.interpret.interpret import interpret as read
-            from kanpinn.interpret.pruning import kan_of
-            from kanpinn.interpret.univariate import functions
-            from kanpinn.runs.results import config_of, load
-            from kanpinn.runs.results.record import run_folder
+        from kanpinn.interpret.interpret import interpret as read
+        from kanpinn.interpret.pruning import kan_of
+        from kanpinn.interpret.univariate import functions
+        from kanpinn.runs.results import config_of, load
+        from kanpinn.runs.results.record import run_folder
 
         limit: dict[str, Any] = {} if seconds is None else {"seconds": seconds}
         for given in limit.values():

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 
 from kanpinn._support.errors import FAILED, UNUSABLE, InputError
-from kanpinn._support.interrupts import importing
 from kanpinn.cli.options import RESULTS, Output
 from kanpinn.cli.screen import note, plain_table, reporting
 
@@ -58,8 +57,7 @@ def _cut(rows: list[tuple[str, ...]], width: int) -> list[tuple[str, ...]]:
 
 
 def _problems(folder: Path) -> Iterator[tuple[str, ...]]:
-    with importing():
-        from kanpinn.runs.config import Config
+    from kanpinn.runs.config import Config
 
     for path in sorted(folder.glob("*.toml")):
         try:
@@ -82,9 +80,8 @@ def _problems(folder: Path) -> Iterator[tuple[str, ...]]:
 
 def _runs(output: Path) -> Iterator[tuple[str, ...]]:
     """Yield for each run its folder, status, errors, and seconds."""
-    with importing():
-        from kanpinn.runs.results.record import PARTIAL, read_record
-        from kanpinn.runs.study.table import columns_of, kind_of
+    from kanpinn.runs.results.record import PARTIAL, read_record
+    from kanpinn.runs.study.table import columns_of, kind_of
 
     bare: dict[str, Any] = dict.fromkeys(("errors", "parameters", "steps"))
     bare |= {"points": {}, "seconds": {}}
@@ -102,8 +99,7 @@ def _runs(output: Path) -> Iterator[tuple[str, ...]]:
 
 def _studies(output: Path) -> Iterator[tuple[str, ...]]:
     """Yield for each study its folder, finished runs, lowest errors, and total seconds."""
-    with importing():
-        from kanpinn.runs.study.table import WAITING, Study, has_failed
+    from kanpinn.runs.study.table import WAITING, Study, has_failed
 
     for path in sorted(output.glob("*/study.json")):
         try:

@@ -3,7 +3,6 @@
 import io
 import logging
 import shutil
-import signal
 import sys
 import textwrap
 import warnings
@@ -14,7 +13,7 @@ from typing import Any
 import typer
 
 from kanpinn._support.errors import InputError, NumericalError
-from kanpinn._support.interrupts import INTERRUPTED, handling
+from kanpinn._support.interrupts import INTERRUPTED, handling, interrupt
 
 Row = Sequence[str]
 
@@ -115,7 +114,7 @@ def reporting(quiet: bool = False) -> Iterator[None]:
     log.setLevel(logging.ERROR if quiet else logging.INFO)
     log.propagate = False
     try:
-        with handling(signal.default_int_handler), warnings.catch_warnings():
+        with handling(interrupt), warnings.catch_warnings():
             # Deprecation warnings are for developers, not for users of the command line.
             warnings.simplefilter("ignore")
             for category in (UserWarning, RuntimeWarning):

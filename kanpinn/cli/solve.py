@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from kanpinn._support.errors import STOPPED_BY_USER, UNUSABLE, InputError, NumericalError, expecting
-from kanpinn._support.interrupts import INTERRUPTED, handling, importing, leave
+from kanpinn._support.interrupts import INTERRUPTED, handling, leave
 from kanpinn.cli import options
 from kanpinn.cli.screen import note, plain_table, reporting
 
@@ -48,16 +48,16 @@ def _command(name: str, about: str) -> Callable[..., None]:
     ) -> None:
         pairs = [*(overrides or ()), *([] if seed is None else [f"run.seed={seed}"])]
         with ranks(quiet) as group:
-            with importing():
-                from kanpinn._support.distributed import from_first, together
+            from kanpinn._support.distributed import from_first, together
 
             with group.joined:
                 with together():
                     config = _configuration(name, file, resume, trust, pairs)
                     job = build(config, quiet)
                     warned_defects(job)
-                with importing():  # only now: h5py is slow, and bad input is reported before
-                    from kanpinn.runs.results import RunFolder
+                # only now: h5py is slow, and bad input is reported before
+                from kanpinn.runs.results import RunFolder
+
                 folder = None
                 with together():
                     if group.first and resume is not None:
@@ -124,15 +124,14 @@ def _configuration(
         raise InputError(f"{command} takes either a file, or --resume with a run folder")
     if trust and resume is None:
         raise InputError("--trust goes with --resume: class files of a problem file are run anyway")
-    with importing():
-        from kanpinn.runs.config import Config
+    from kanpinn.runs.config import Config
+
     if resume is None:
         file = options.only_file(command) if file is None else file
         config, given = Config.read(file, pairs), str(file)
     else:
-        with importing():
-            from kanpinn.runs.results.folder import config_to_resume
-            from kanpinn.runs.results.record import run_folder
+        from kanpinn.runs.results.folder import config_to_resume
+        from kanpinn.runs.results.record import run_folder
 
         name = run_folder(resume).parent.name
         config = config_to_resume(resume, trust).override(pairs)
@@ -157,8 +156,7 @@ def build(config: "Config", quiet: bool = False) -> "Job":
 
 def _run(job: "Job", folder: "RunFolder", quiet: bool) -> "Result":
     """Run the job in a folder, which is discarded if an error or Ctrl-C precedes the first step."""
-    with importing():
-        from kanpinn.runs.progress import Progress
+    from kanpinn.runs.progress import Progress
 
     def interrupt(*_: object) -> None:  # before and after the solve loop, which has its own handler
         folder.keep()
@@ -226,8 +224,7 @@ def _say_interrupted(folder: "RunFolder") -> None:
 def check_command(file: options.ProblemFile = None, overrides: options.Overrides = None) -> None:
     """Check a file and show what would be run."""
     with reporting():
-        with importing():
-            from kanpinn.runs.config import Config
+        from kanpinn.runs.config import Config
 
         config = Config.read(file or options.only_file("check"), overrides or ())
         job = build(config)
@@ -347,8 +344,7 @@ def schema_command(
 ) -> None:
     """Print the JSON schema of problem or fit files."""
     with reporting():
-        with importing():
-            from kanpinn.runs.config import document_schema
+        from kanpinn.runs.config import document_schema
 
         typer.echo(json.dumps(document_schema("fit" if fit else "problem"), indent=2))
 
@@ -380,8 +376,8 @@ def ranks(quiet: bool) -> Iterator[Ranks]:
             yield Ranks()
         return
     with reporting():
-        with importing():
-            from torch.distributed import rendezvous  # type: ignore[attr-defined]
+        from torch.distributed import rendezvous  # type: ignore[attr-defined]
+
         try:  # the key-value store that torchrun's processes share; it outlives their group
             store = next(iter(rendezvous("env://")))[0]
         except (ValueError, RuntimeError) as error:

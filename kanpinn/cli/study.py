@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kanpinn._support.errors import InputError, NumericalError
-from kanpinn._support.interrupts import handling, importing, leave
+from kanpinn._support.interrupts import handling, leave
 from kanpinn.cli.options import RESULTS, Json, Output, Quiet
 from kanpinn.cli.screen import note, plain_table, reporting
 
@@ -61,8 +61,7 @@ def study_command(
     """
     with reporting(quiet):
         _check(executor, workers, address, cluster or [])
-        with importing():
-            from kanpinn.runs.study import StudyFile
+        from kanpinn.runs.study import StudyFile
 
         def interrupt(*_: object) -> None:  # the table is written; the next Ctrl-C ends at once
             signal.signal(signal.SIGINT, leave)
@@ -110,8 +109,8 @@ def _executor(
 ) -> "AbstractContextManager[Executor | None]":
     if where is Where.PROCESSES:
         return contextlib.nullcontext()
-    with importing():
-        from kanpinn.runs.study.executors import batch_workers, dask_workers, job_options
+    from kanpinn.runs.study.executors import batch_workers, dask_workers, job_options
+
     if where is Where.DASK:
         return dask_workers(address, workers)
     assert workers is not None
@@ -127,9 +126,8 @@ def _sweep(
     executor: "AbstractContextManager[Executor | None]",
 ) -> "Study":
     """Run the study; after Ctrl-C say how many runs are finished and kept."""
-    with importing():
-        from kanpinn.runs.progress import StudyProgress
-        from kanpinn.runs.study import sweep
+    from kanpinn.runs.progress import StudyProgress
+    from kanpinn.runs.study import sweep
 
     tallies: list[Tally] = []
     shown: Any = contextlib.nullcontext() if quiet else StudyProgress()
