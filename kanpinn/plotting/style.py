@@ -92,12 +92,14 @@ def panels(
         ax = pyplot.figure(layout="constrained")
     if isinstance(ax, Figure):
         (width, height), columns = size, min(columns, count)
-        rows = -(-count // columns)
+        rows, places = -(-count // columns), []
         ax.set_size_inches(columns * width, rows * height)
-        places = ax.subplots(rows, columns, squeeze=False).ravel()
-        for unused in places[count:]:
-            unused.remove()
-        return places[:count]
+        grid = ax.add_gridspec(rows, 2 * columns)  # a panel takes two
+        for place in range(count):  # row by row, the last row in the middle
+            row, column = divmod(place, columns)
+            start = 2 * column + columns - min(columns, count - row * columns)
+            places.append(ax.add_subplot(grid[row, start : start + 2]))
+        return numpy.array(places)
     given = numpy.ravel(numpy.asarray(ax, dtype=object))
     if len(given) != count or not all(isinstance(panel, Axes) for panel in given):
         expected = "axes of Matplotlib"
