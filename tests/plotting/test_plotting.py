@@ -535,7 +535,7 @@ def test_snapshots_over_two_coordinates_are_maps_of_equal_colours():
     figure = dict(figures(solution))["snapshots"]
     maps = [ax for ax in figure.axes if ax.get_title()]
     assert [ax.get_title() for ax in maps] == [
-        f"$u$ at $t = $ {time}" for time in ("0", "0.0667", "0.133", "0.2")
+        f"$u$ at $t = {time}$" for time in ("0", "0.06667", "0.1333", "0.2")
     ]
     limits = {(ax.images[0].norm.vmin, ax.images[0].norm.vmax) for ax in maps}
     assert len(limits) == 1

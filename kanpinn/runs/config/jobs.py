@@ -3,7 +3,7 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -225,17 +225,15 @@ class FitJob(Job):
     sparsity: Sparsity | None = None
 
     def _run(self, given: dict[str, Any], announce: Announce | None, assessed: bool) -> Fitted:
-        return self._fit(self.network, self.optimizers, **given)
-
-    def preview(self) -> Fitted:
-        """Return the fit before its first step, with its scores."""
-        return self._fit(copy.deepcopy(self.network), NoSteps(), seed=self.seed)
-
-    def _fit(self, network: Network, optimizers: Method | Sequence[Method], **given: Any) -> Fitted:
         settings = {**vars(self.settings), "sparsity": self.sparsity}
         owners = (self.network, *self.optimizers)
         with blaming(self.name, *owners), naming("fit", settings):
-            return fit(network, self.data, optimizers, **settings, **given)
+            return fit(self.network, self.data, self.optimizers, **settings, **given)
+
+    def preview(self) -> Fitted:
+        """Return the fit before its first step, with its scores."""
+        start = replace(self, network=copy.deepcopy(self.network), optimizers=(NoSteps(),))
+        return start.run()
 
 
 Weight = Annotated[float, Field(ge=0)]

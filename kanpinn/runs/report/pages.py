@@ -25,17 +25,7 @@ from kanpinn.plotting.style import STYLE, Given, inline_svg, new_figure, panels
 from kanpinn.runs.report.pictures import NAMES, Picture, figure_of, missing, pictures
 from kanpinn.runs.results.folder import CONTENTS
 from kanpinn.runs.results.record import PARTIAL, RECORD, read_record, run_folder
-from kanpinn.runs.study.table import (
-    RUNS,
-    WAITING,
-    Study,
-    failures,
-    full,
-    has_failed,
-    kind_of,
-    settings_table,
-    telling,
-)
+from kanpinn.runs.study import table
 from kanpinn.solvers.summary import ShownTable, remarks, tables
 
 REPORT = "report.html"
@@ -70,7 +60,7 @@ def environment(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     return pairs
 
 
-def study_lists(study: Study) -> dict[str, dict[str, list[Any]]]:
+def study_lists(study: table.Study) -> dict[str, dict[str, list[Any]]]:
     """Return the arguments `over` and `zipped` of `sweep` that give the study's runs.
 
     The keys are in `over` if the rows are the product of their values, otherwise in `zipped`.
@@ -91,11 +81,11 @@ def problem_toml(settings: Mapping[str, Any]) -> str:
 
     Keys whose value is None are left out, since TOML cannot express it.
     """
-    known = lambda table: {key: one for key, one in table.items() if one is not None}  # noqa: E731
+    known = lambda section: {k: v for k, v in section.items() if v is not None}  # noqa: E731
     return tomlkit.dumps(json.loads(json.dumps(settings), object_hook=known))
 
 
-def study_toml(study: Study, base: str) -> str:
+def study_toml(study: table.Study, base: str) -> str:
     """Return the text of a study file that varies the problem file `base` into the same runs."""
     lists = {kind: lists for kind, lists in study_lists(study).items() if lists}
     return problem_toml({"study": {"base": base, "name": study.name, **lists}})
@@ -153,7 +143,7 @@ def run_html(folder: Path) -> str:
         settings, status = record.get("config") or {}, str(record.get("status", "–"))
         found, said = [], []
         if "success" in record:  # the result of a finished run, without the run's code
-            contents = CONTENTS[kind_of(record)]
+            contents = CONTENTS[table.kind_of(record)]
             known = contents.saved(record) | contents.shown(record)
             result = SimpleNamespace(status=status, **known)
             found, said = list(tables(result)), list(remarks(result))
@@ -218,9 +208,9 @@ FORMS = dict.fromkeys(NAMES, "{:.2e}") | {"seconds": "{:.3g}"}
 HEADS = NAMES | {"l2_relative": "rel. L²", "h1_relative": "rel. H¹"}
 
 
-def varied(study: Study) -> ShownTable:
+def varied(study: table.Study) -> ShownTable:
     """Return the table of the varied keys with their values."""
-    columns = {key: dict.fromkeys(map(full, study.column(key))) for key in study.varied}
+    columns = {key: dict.fromkeys(map(table.full, study.column(key))) for key in study.varied}
     rows = [[key, str(len(values)), ", ".join(values)] for key, values in columns.items()]
     return ShownTable(["key", "number of values", "values"], rows, "Varied keys and their values")
 
@@ -246,28 +236,30 @@ def orders_table(drawn: Sequence[Picture]) -> ShownTable:
     return ShownTable(head, rows, max(captions, key=len, default=""))
 
 
-def runs_table(study: Study, above: str = "") -> ShownTable:
+def runs_table(study: table.Study, above: str = "") -> ShownTable:
     """Return the table of all runs with links to their folders, which show the hash of the name.
 
     above: the address of the study's folder relative to the page, with "/" at its end.
     """
-    keys, rows = telling(study), []
+    keys, rows = table.telling(study), []
     errors = [e for e in study.errors if any(row[e] is not None for row in study.rows)]
     if study.kind != "fit":  # which has the scores of numbers or of classes
         errors = list(study.errors)
     columns = ("status", *errors, "parameters", "points", "steps", "seconds")
     for number, row in enumerate(study.rows, 1):
-        told = row | ({"status": row["status"].partition(":")[0]} if has_failed(row) else {})
+        told = row | ({"status": row["status"].partition(":")[0]} if table.has_failed(row) else {})
         cells = ["–" if told[c] is None else FORMS.get(c, "{}").format(told[c]) for c in columns]
         name = row["run"] or ""
-        link = RunLink(name.rpartition("-")[2][:8], f"{quote(above)}{RUNS}/{quote(name)}/")
-        rows.append([str(number), *(full(row[key]) for key in keys), *cells, link if name else "–"])
+        link = RunLink(name.rpartition("-")[2][:8], f"{quote(above)}{table.RUNS}/{quote(name)}/")
+        rows.append(
+            [str(number), *(table.full(row[key]) for key in keys), *cells, link if name else "–"]
+        )
     head = [HEADS.get(column, column) for column in columns]
     caption = "Each run in the order of the study, with its folder"
     return ShownTable(["run", *keys, *head, "folder"], rows, caption)
 
 
-def write_report(study: Study, output: Path | None = None) -> Path:
+def write_report(study: table.Study, output: Path | None = None) -> Path:
     """Write a study's report with links to the folders of its runs, and return its path.
 
     output: the file to write, by default report.html in the study's folder.
@@ -279,7 +271,7 @@ def write_report(study: Study, output: Path | None = None) -> Path:
     return path
 
 
-def study_html(study: Study, above: str = "") -> str:
+def study_html(study: table.Study, above: str = "") -> str:
     """Return the report as HTML.
 
     above: the address of the study's folder relative to the page, with "/" at its end.
@@ -301,12 +293,12 @@ def study_html(study: Study, above: str = "") -> str:
         figures.append((svg, f"{one.title}. {' '.join(one.notes)}" if one.fitted else told))
     few = 8  # the runs that are named beside a message
     messages = []
-    for text, runs in failures(study).items():
+    for text, runs in table.failures(study).items():
         more = f"; and {len(runs) - few} more" if len(runs) > few else ""
         messages.append((text, str(len(runs)), "; ".join(runs[:few]) + more))
     if found:
         (row, record), lists = found[0], study_lists(study)
-        first, settings = f"{RUNS}/{row['run']}", record["config"]
+        first, settings = f"{table.RUNS}/{row['run']}", record["config"]
         # The varied keys are those of a problem file, or arguments of a function.
         given: Any = {}
         for key in study.varied:
@@ -325,7 +317,7 @@ def study_html(study: Study, above: str = "") -> str:
         version=study.version,
         state=f"{len(study.rows)} runs{problem}: {said}.",
         varied=varied(study),
-        settings=settings_table(study, ranges=True),
+        settings=table.settings_table(study, ranges=True),
         orders=orders_table(drawn),
         figures=figures,
         missing=" ".join(missing(study)),
@@ -338,7 +330,9 @@ def study_html(study: Study, above: str = "") -> str:
     )
 
 
-def plot(study: Study, over: str | None = None, error: str | None = None, ax: Given = None) -> Any:
+def plot(
+    study: table.Study, over: str | None = None, error: str | None = None, ax: Given = None
+) -> Any:
     """Draw a study; the arguments are those of `Study.plot`."""
     picture = _picture_over(study, over)
     if error is not None:
@@ -347,7 +341,7 @@ def plot(study: Study, over: str | None = None, error: str | None = None, ax: Gi
     return picture.plot(panel, error or picture.errors[0])
 
 
-def _picture_over(study: Study, over: str | None) -> Picture:
+def _picture_over(study: table.Study, over: str | None) -> Picture:
     drawn = list(pictures(study))
     if not drawn:
         raise InputError(f"{study.path}: there is nothing to draw, no run has an error yet")
@@ -366,15 +360,15 @@ def _size(picture: Picture) -> tuple[float, float]:
     return 4.4, max(height, 1.4)
 
 
-def card(study: Study) -> Card:
+def card(study: table.Study) -> Card:
     """Return the card of a study: its runs, or its settings if there are many runs."""
     most = 20
     if len(study.rows) > most:
-        table = settings_table(study, lines=most)
+        shown = table.settings_table(study, lines=most)
     else:
         runs = runs_table(study)  # without the folders
-        table = ShownTable(runs.head[:-1], [row[:-1] for row in runs.rows])
-    done = sum(row["status"] != WAITING for row in study.rows)
+        shown = ShownTable(runs.head[:-1], [row[:-1] for row in runs.rows])
+    done = sum(row["status"] != table.WAITING for row in study.rows)
     facts = [("runs", " ".join([f"{done} of {len(study.rows)} are done.", *missing(study)]))]
     facts += [(str(key), str(values)) for key, _, values in varied(study).rows]
     facts.append(("folder", str(study.path)))
@@ -385,4 +379,4 @@ def card(study: Study) -> Card:
         ax.tick_params(labelsize=STYLE.letter)
         return Drawing(ax, f"{picture.title}: {NAMES[picture.errors[0]]}.")
 
-    return Card(f"Study {study.name}", facts, draw, [table])
+    return Card(f"Study {study.name}", facts, draw, [shown])

@@ -16,17 +16,9 @@ from typing import Any
 import numpy
 import torch
 
+from kanpinn._support import files
 from kanpinn._support.distributed import world
 from kanpinn._support.errors import CONVERGED, FAILED, InputError, expecting
-from kanpinn._support.files import (
-    FolderLock,
-    Pace,
-    numbered,
-    path_component,
-    remove_temporaries,
-    replacing,
-    to_disk,
-)
 from kanpinn.runs.config import Config, Result, chosen_sections
 from kanpinn.runs.results.checkpoint import NAME as CHECKPOINT
 from kanpinn.runs.results.checkpoint import ended_state, read_checkpoint, write_checkpoint
@@ -100,30 +92,30 @@ def state_to_resume(
         check_settings(known["config"], config.to_dict())
     with expecting(found / RECORD):
         check_files(record, config)
-        files = list(record.get("files", ()))
+        data = list(record.get("files", ()))
         last = [{key: record[key] for key in ("status", "steps", "seconds")}] if finished else []
     if payload is None and finished and searched is None:
         raise InputError(f"{found} has no checkpoint to resume from")
     earlier = [] if payload is None else [*payload["resumed"], *last]
     if searched is not None or payload is None:
-        return searched and searched["run"], earlier or last, files
+        return searched and searched["run"], earlier or last, data
     check_payload(found, payload, record)
     state = payload["run"]
     if not finished:
-        return state, earlier, files
+        return state, earlier, data
     with expecting(found / RECORD):  # a finished run without a step left to take is refused
         status, stage = str(record["status"]), state["stage_index"]
         if status.startswith(FAILED):
             stages = [one.get("optimizer", []) for one in (record["config"], config.to_dict())]
             if stage < len(stages[0]) and len({one[stage].get("tolerance") for one in stages}) > 1:
                 state["finished"] = None  # it goes on with another tolerance
-                return state, earlier, files
+                return state, earlier, data
             advice = " (with another tolerance it can)" if "tolerance" in status else ""
             raise InputError(f"{found} cannot be resumed: it {status}{advice}")
         optimizers = config.build().optimizers
         limit = stage < len(optimizers) and state["finished"] is None
         if stage + 1 < len(optimizers) or (limit and state["stage_step"] < optimizers[stage].steps):
-            return state, earlier, files
+            return state, earlier, data
     advice = "raise the steps of its last optimizer, or append one"
     if status.startswith(CONVERGED):
         raise InputError(f"{found} has converged: there is nothing to resume ({advice})")
@@ -330,7 +322,7 @@ def to_npz(result: Result, path: str | os.PathLike[str]) -> None:
         ['x', 'y', 'u']
     """
     arrays = CONTENTS[KINDS[type(result)]].arrays(result)
-    with replacing(Path(path)) as temporary, temporary.open("wb") as file:
+    with files.replacing(Path(path)) as temporary, temporary.open("wb") as file:
         numpy.savez_compressed(file, **arrays)
 
 
@@ -383,13 +375,13 @@ class RunFolder:
 
     path: Path
     config: Config
-    lock: FolderLock
+    lock: files.FolderLock
     sources: Sources = field(default_factory=Sources)
     state: dict[str, Any] | None = None
     earlier: list[dict[str, Any]] = field(default_factory=list)
     resumed_from: Path | None = None
     made: tuple[Path, ...] = ()
-    pace: Pace = field(default_factory=lambda: Pace(interval=10.0, share=0.05))
+    pace: Pace = field(default_factory=lambda: files.Pace(interval=10.0, share=0.05))
     record: dict[str, Any] = field(default_factory=dict)
     _run: SolverState | None = field(default=None, init=False)
     _searched: dict[str, Any] | None = field(default=None, init=False)  # settings before trials
@@ -404,10 +396,12 @@ class RunFolder:
         Raises:
             InputError: if it cannot be created, or sources cannot be copied to it.
         """
-        parent = Path(output) / path_component(name)
+        parent = Path(output) / files.path_component(name)
         text = json.dumps(config.sections, sort_keys=True, default=str)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-        paths = numbered(parent / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{digest}")
+        paths = files.numbered(
+            parent / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{digest}"
+        )
         try:
             made = tuple(p for p in (parent, parent.parent) if not p.exists())
             parent.mkdir(parents=True, exist_ok=True)
@@ -438,7 +432,7 @@ class RunFolder:
         if path.exists():
             partial.rmdir()
             raise FileExistsError(f"{path} exists already")
-        folder = cls(path=partial, config=config, lock=FolderLock(partial), made=made)
+        folder = cls(path=partial, config=config, lock=files.FolderLock(partial), made=made)
         try:
             folder.sources = copy_sources(config.sections, config.directory, partial)
             folder.write_record()
@@ -464,7 +458,7 @@ class RunFolder:
         """
         config = config_to_resume(path) if config is None else config
         found = run_folder(path)
-        state, earlier, files = state_to_resume(found, config)
+        state, earlier, data = state_to_resume(found, config)
         partial = found.with_name(found.name.removesuffix(PARTIAL) + PARTIAL)
         try:
             os.rename(found, partial)
@@ -474,13 +468,13 @@ class RunFolder:
         folder = cls(
             path=partial,
             config=config,
-            lock=FolderLock(partial),
-            sources=Sources(config.to_dict(), files, code_of(config.sections, partial)),
+            lock=files.FolderLock(partial),
+            sources=Sources(config.to_dict(), data, code_of(config.sections, partial)),
             state=state,
             earlier=earlier,
             resumed_from=found,
         )
-        remove_temporaries(partial)
+        files.remove_temporaries(partial)
         return folder
 
     def adopt(self, choice: Choice, why: str, state: Mapping[str, Any]) -> None:
@@ -556,10 +550,10 @@ class RunFolder:
         if result.success:  # otherwise the search can go on with a larger budget
             (self.path / TRIALS).unlink(missing_ok=True)
         self.lock.release(self.path)
-        paths = numbered(self.path.with_name(self.path.name.removesuffix(PARTIAL)))
+        paths = files.numbered(self.path.with_name(self.path.name.removesuffix(PARTIAL)))
         final = next(path for path in paths if not path.exists())
         os.rename(self.path, final)
-        to_disk(final.parent)
+        files.to_disk(final.parent)
         self.path = final
         return final
 

@@ -80,12 +80,9 @@ def _plain(value: Any) -> Any:
     """Convert a value that the json module cannot write into one that it can."""
     if hasattr(value, "tolist"):  # NumPy's numbers and arrays, tensors
         return value.tolist()
-    match value:
-        case Mapping():
-            return dict(value)
-        case Sequence():
-            return list(value)
-    return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, Sequence) else str(value)
 
 
 def write_record(path: Path, record: Mapping[str, Any]) -> dict[str, Any]:

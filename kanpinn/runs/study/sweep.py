@@ -39,18 +39,8 @@ from kanpinn.runs.results.folder import TRIALS
 from kanpinn.runs.results.record import PARTIAL, read_record, strict
 from kanpinn.runs.results.record import RECORD as RUN_RECORD
 from kanpinn.runs.results.sources import source_texts
+from kanpinn.runs.study import table
 from kanpinn.runs.study.executors import closing
-from kanpinn.runs.study.table import (
-    ERRORS,
-    RECORD,
-    RESULTS,
-    RUNS,
-    WAITING,
-    Study,
-    columns_of,
-    empty,
-    has_failed,
-)
 
 Base = str | Path | Mapping[str, Any] | Callable[..., Mapping[str, Any]]
 Values = Sequence[Any] | numpy.ndarray
@@ -175,15 +165,15 @@ def _maker(base: Base, directory: Path) -> tuple[Callable[[dict[str, Any]], Conf
     return called, [getattr(base, name, None) for name in ("__module__", "__qualname__")] + [text]
 
 
-def _values(table: str, key: str, values: Any) -> list[Any]:
+def _values(lists: str, key: str, values: Any) -> list[Any]:
     """Return the checked values of a key as JSON values; a NumPy array counts as a list."""
     values = values.tolist() if hasattr(values, "tolist") else values
     if isinstance(values, str | Mapping) or not isinstance(values, Sequence) or not len(values):
-        raise InputError(f"{table}.{key} = {values!r}: expected a list of values, at least one")
-    if any(key in columns for columns in RESULTS.values()):
-        raise InputError(f"{table}.{key}: the table of a study has a column of this name already")
+        raise InputError(f"{lists}.{key} = {values!r}: expected a list of values, at least one")
+    if any(key in columns for columns in table.RESULTS.values()):
+        raise InputError(f"{lists}.{key}: the table of a study has a column of this name already")
     for value in values:
-        _check_value(f"{table}.{key}", value)
+        _check_value(f"{lists}.{key}", value)
     return strict(values)
 
 
@@ -271,7 +261,7 @@ def execute(task: Task) -> RunOutcome:
         raise InputError(
             f"this worker has kanpinn {version()}, the study was started by {task.version}"
         )
-    path = Path(task.study) / RUNS / task.run
+    path = Path(task.study) / table.RUNS / task.run
     if not path.parent.is_dir():
         raise InputError(
             f"a worker has no access to {path.parent}: expected a folder that all workers share"
@@ -294,7 +284,7 @@ def execute(task: Task) -> RunOutcome:
         kind = next((kinds[name] for name in kinds if name in task.settings), "problem")
         partial = path.with_name(path.name + PARTIAL)  # what a failed run has left
         left = partial.name if partial.is_dir() else ""
-        columns = empty(f"failed: {message(error)}", left, kind)
+        columns = table.empty(f"failed: {message(error)}", left, kind)
         return RunOutcome(columns, disk_full=_disk_full(error, Path(task.study)))
 
 
@@ -309,7 +299,7 @@ def finished(path: Path) -> dict[str, Any] | None:
     advice = f"once {path} is moved away, the run is done again"
     try:
         with expecting(path / RUN_RECORD):
-            return columns_of(read_record(path), path.name)
+            return table.columns_of(read_record(path), path.name)
     except (OSError, InputError) as error:
         raise InputError(f"{error}: {advice}") from error
 
@@ -417,10 +407,10 @@ class Sweep:
         for index, entry in enumerate(entries):
             columns = None
             with suppress(InputError):  # the folder is damaged; the worker will report how
-                columns = finished(folder / RUNS / entry.name)
+                columns = finished(folder / table.RUNS / entry.name)
             self.rows.append(dict(entry.values))
-            self._fill(index, columns or empty(kind=self.kind))
-            if self.rows[index]["status"] == WAITING:
+            self._fill(index, columns or table.empty(kind=self.kind))
+            if self.rows[index]["status"] == table.WAITING:
                 settings, where = entry.config.to_dict(), str(entry.config.directory)
                 of = (entry.config.name, str(folder), entry.name, version())
                 self.tasks[index] = Task(settings, where, *of)
@@ -489,14 +479,14 @@ class Sweep:
             reason = message(error)
             killed = type(error).__name__ == "KilledWorker"  # by dask, also of what only waited
             if killed or isinstance(error, futures.BrokenExecutor):
-                partial = self.folder / RUNS / f"{self.tasks[index].run}{PARTIAL}"
+                partial = self.folder / table.RUNS / f"{self.tasks[index].run}{PARTIAL}"
                 begun = not killed or partial.exists()
                 self._lost[index] += 1
                 if self._lost[index] < self.attempts + (0 if begun else 5):
                     self._submit(executor, index)
                     return
                 reason = f"its worker died {self._lost[index]} times ({error})"
-            outcome = RunOutcome(empty(f"failed: {reason}", kind=self.kind))
+            outcome = RunOutcome(table.empty(f"failed: {reason}", kind=self.kind))
         self._fill(index, outcome.columns)
         self._disk_full |= outcome.disk_full
         if not outcome.disk_full:
@@ -505,14 +495,14 @@ class Sweep:
             self._said.add(text)
             warnings.warn(text, stacklevel=4)
 
-    def write(self) -> Study:
+    def write(self) -> table.Study:
         """Write the current table to the study's folder and return it.
 
         Raises:
             InputError: if it cannot be written.
         """
         rows = tuple(self.rows)
-        study = Study(self.folder, self.name, self.varied, rows, version(), self.kind)
+        study = table.Study(self.folder, self.name, self.varied, rows, version(), self.kind)
         try:
             with self._pace.writing():
                 study.write()
@@ -538,15 +528,15 @@ class Sweep:
     def _observe(self, executor: futures.Executor | None) -> None:
         running = getattr(executor, "running", None)  # of dask, whose futures do not tell
         busy = running() if running else sum(future.running() for future in self._pending)
-        seconds, errors = time.monotonic() - self.started, ERRORS[self.kind]
+        seconds, errors = time.monotonic() - self.started, table.ERRORS[self.kind]
         fresh, waiting = len(self.done) - self.found, len(self.rows) - len(self.done)
-        usable = [row for row in self.rows if not has_failed(row)]
+        usable = [row for row in self.rows if not table.has_failed(row)]
         error = next((e for e in errors if any(row[e] for row in usable)), errors[0])
         tally = Tally(
             total=len(self.rows),
             found=self.found,
             done=len(self.done),
-            failed=sum(has_failed(self.rows[index]) for index in self.done),
+            failed=sum(table.has_failed(self.rows[index]) for index in self.done),
             running=busy,
             best=min(filter(None, (row[error] for row in usable)), default=None),
             seconds=seconds,
@@ -586,16 +576,16 @@ class StudyFile(TomlTable):
         if list(data) != ["study"]:
             wrong = ", ".join(key for key in data if key != "study") or "none"
             raise InputError(f"{path}: expected one section [study], got {wrong}")
-        table = read_table(StudyFile, data["study"], "study")
-        lists = {key: _flat(getattr(table, key), f"study.{key}.") for key in ("over", "zipped")}
-        names = {"base": str(path.parent / table.base), "name": table.name or path.stem}
-        return table.model_copy(update=names | lists)
+        study = read_table(StudyFile, data["study"], "study")
+        lists = {key: _flat(getattr(study, key), f"study.{key}.") for key in ("over", "zipped")}
+        names = {"base": str(path.parent / study.base), "name": study.name or path.stem}
+        return study.model_copy(update=names | lists)
 
 
-def _flat(table: dict[str, Any], at: str, above: str = "") -> dict[str, Any]:
+def _flat(section: dict[str, Any], at: str, above: str = "") -> dict[str, Any]:
     """Return the lists by dotted key, from keys with quotes ("network.grid") and without."""
     found: dict[str, Any] = {}
-    for key, value in table.items():
+    for key, value in section.items():
         path = above + key
         inner = _flat(value, at, f"{path}.") if isinstance(value, dict) else {path: value}
         if twice := found.keys() & inner.keys():
@@ -615,7 +605,7 @@ def sweep(
     executor: futures.Executor | None = None,
     workers: int | None = None,
     observers: Sequence[StudyObserver] = (),
-) -> Study:
+) -> table.Study:
     """Solve a problem for every combination of values, each run in a folder of its own.
 
     A finished run is recognised by its settings, the text of its class files, the hashes of its
@@ -665,10 +655,10 @@ def sweep(
     folder = Path(output).absolute() / f"{path_component(name)}-{digest[:8]}"
     affinity = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
     count = integer("workers", len(affinity(0)) if workers is None else workers)
-    if (folder / RECORD).exists():
-        Study.read(folder)  # refuses another format before anything is written
+    if (folder / table.RECORD).exists():
+        table.Study.read(folder)  # refuses another format before anything is written
     try:
-        (folder / RUNS).mkdir(parents=True, exist_ok=True)
+        (folder / table.RUNS).mkdir(parents=True, exist_ok=True)
         lock = FolderLock(folder)
     except OSError as error:
         raise InputError(f"no study can be written to {folder}: {error.strerror}") from error

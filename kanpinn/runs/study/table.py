@@ -208,17 +208,6 @@ class Study(Shown):
         """Return the sections of the configuration of a row's run."""
         return read_record(self.run(row))["config"]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the record that study.json holds."""
-        return {
-            "format": FORMAT,
-            "name": self.name,
-            "version": self.version,
-            "kind": self.kind,
-            "varied": list(self.varied),
-            "rows": list(self.rows),
-        }
-
     def write(self) -> None:
         """Write study.json, study.csv and study.h5, each of them atomically."""
         write_text(self.path / CSV, self.csv())
@@ -234,7 +223,9 @@ class Study(Shown):
                 else:
                     data = {"data": [_cell(v) for v in values], "dtype": h5py.string_dtype()}
                 file.create_dataset(name.replace("/", "-"), **data)
-        write_record(self.path / RECORD, self.to_dict())
+        known = {"format": FORMAT, "name": self.name, "version": self.version, "kind": self.kind}
+        lists = {"varied": list(self.varied), "rows": list(self.rows)}
+        write_record(self.path / RECORD, known | lists)
 
     def csv(self) -> str:
         """Return the table as CSV: lists and tables as JSON, an empty cell for None."""
