@@ -92,7 +92,8 @@ def panels(
         ax = pyplot.figure(layout="constrained")
     if isinstance(ax, Figure):
         (width, height), columns = size, min(columns, count)
-        rows, places = -(-count // columns), []
+        rows = -(-count // columns)
+        places: list[Axes] = []
         ax.set_size_inches(columns * width, rows * height)
         grid = ax.add_gridspec(rows, 2 * columns)  # a panel takes two
         for place in range(count):  # row by row, the last row in the middle

@@ -233,7 +233,8 @@ class FitJob(Job):
     def preview(self) -> Fitted:
         """Return the fit before its first step, with its scores."""
         start = replace(self, network=copy.deepcopy(self.network), optimizers=(NoSteps(),))
-        return start.run()
+        fitted: Fitted = start.run()
+        return fitted
 
 
 Weight = Annotated[float, Field(ge=0)]

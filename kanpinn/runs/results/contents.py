@@ -92,9 +92,8 @@ class Contents(ABC, Generic[R]):
             write_vtkhdf(fields, folder / "fields.vtkhdf")
         if figures:  # last, so that a process that ends while it draws has saved its result
             try:
-                from kanpinn.plotting import (
-                    draw_figures,  # workers of a study never need Matplotlib
-                )
+                # only here: workers of a study never need Matplotlib
+                from kanpinn.plotting import draw_figures
 
                 draw_figures(result, folder / "figures", fields)
             except Exception:  # the run must be finished even if a picture fails
@@ -149,10 +148,10 @@ class SolveContents(Contents[Solution]):
         auto: the log of trials, empty if none were made.
         seconds: the total excludes the estimate and the computation of the reference.
         """
-        errors = result.errors and asdict(result.errors)
-        estimate = result.estimate and asdict(result.estimate)
+        errors: Any = None if result.errors is None else asdict(result.errors)
+        estimate: Any = None if result.estimate is None else asdict(result.estimate)
         if estimate is not None:
-            unknown = dict.fromkeys(norm.name for norm in dataclasses.fields(Errors))
+            unknown: Any = dict.fromkeys(norm.name for norm in dataclasses.fields(Errors))
             estimate = (estimate.pop("errors") or unknown | {"fields": {}}) | estimate
         for norms in filter(None, (errors, estimate)):
             for field in norms["fields"].values():
