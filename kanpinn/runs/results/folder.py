@@ -381,7 +381,7 @@ class RunFolder:
     earlier: list[dict[str, Any]] = field(default_factory=list)
     resumed_from: Path | None = None
     made: tuple[Path, ...] = ()
-    pace: Pace = field(default_factory=lambda: files.Pace(interval=10.0, share=0.05))
+    pace: files.Pace = field(default_factory=lambda: files.Pace(interval=10.0, share=0.05))
     record: dict[str, Any] = field(default_factory=dict)
     _run: SolverState | None = field(default=None, init=False)
     _searched: dict[str, Any] | None = field(default=None, init=False)  # settings before trials
