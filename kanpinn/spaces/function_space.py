@@ -21,14 +21,7 @@ from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.basis import BSplines
 from kanpinn.networks.surrogate import CoordinateBox, Surrogate
 from kanpinn.spaces.evolution_terms import EvolutionTerms, initial_values
-from kanpinn.spaces.galerkin import (
-    System,
-    at_places,
-    direct_system,
-    global_space,
-    moment_space,
-    spline_space,
-)
+from kanpinn.spaces.galerkin import OutputFunctions, System
 from kanpinn.spaces.products import ProductSpace, product_system
 from kanpinn.spaces.windows import Separable, SeparableKAN, Windows
 
@@ -277,14 +270,19 @@ class FunctionSpace:
         if len(self.breaks) > 1:
             space_of(surrogate.domain)
             return product_system(surrogate, terms, self._splines, self.network.around, order)
-        channels, pattern = terms.equation.channels, cast(SeparableKAN, self.pattern)
+        channels, functions = terms.equation.channels, self._functions
         if not self.network.in_space:
-            space = moment_space(surrogate, pattern, channels)
+            space = functions.at_moment(channels)
         elif not self.breaks:
-            space = global_space(surrogate, pattern, *self.rule, channels)
+            space = functions.everywhere(*self.rule, channels)
         else:
-            space = spline_space(surrogate, pattern, channels, bool(self.network.around))
-        return direct_system(surrogate, terms, pattern, space, order)
+            space = functions.on_intervals(channels, bool(self.network.around))
+        return functions.system(terms, space, order)
+
+    @property
+    def _functions(self) -> OutputFunctions:
+        """The functions of the output layer, unless they are products of splines."""
+        return OutputFunctions(self.surrogate, cast(SeparableKAN, self.pattern))
 
     def initial(self) -> tuple[Tensor, Tensor]:
         """The coefficients of the initial values, (order, n, m), and the errors in each element."""
@@ -303,8 +301,7 @@ class FunctionSpace:
             values = other.values_at(states, [axis.places for axis in space.line])
         else:
             channels = Channels(self.surrogate.domain.names)
-            spread, pattern = other.spread, cast(SeparableKAN, old.pattern)
-            there = at_places(self.surrogate, pattern, space.places, channels, spread)
+            there = old._functions.at_places(space.places, channels, other.spread)
             values = there.values(states).unflatten(-1, (len(states), -1)).movedim(1, 0)
         found = torch.stack([system.projection(one) for one in values])
         return found, system.by_elements(space.values(found[:1]) - values[0])

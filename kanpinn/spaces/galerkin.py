@@ -486,39 +486,6 @@ class ElementSpace(TrialSpace):
     spread: Tensor
     intervals: bool = False
 
-    @classmethod
-    def of(
-        cls,
-        surrogate: Surrogate,
-        points: Points,
-        weights: Tensor,
-        functions: Jet,
-        index: Tensor,
-        spread: Tensor,
-        intervals: bool = False,
-    ) -> Self:
-        """The space of functions, multiplied by the factor D of each field if data are built in.
-
-        Args:
-            surrogate: gives the data.
-            points, weights: the places, and their weights (E, q).
-            functions: the jets of the functions at the places, (E·q, local).
-            index, spread, intervals: see above.
-        """
-        jets, fields = [functions], surrogate.network.width[-1]
-        if surrogate.output is not None:
-            zero = functions.map(
-                lambda t: torch.zeros_like(t[..., :1].expand(*t.shape[:-1], fields))
-            )
-            data = surrogate.output.apply(points, zero)
-            factor = surrogate.output.apply(points, zero + 1.0) - data
-            same = all(bool((t == t[..., :1]).all()) for t in factor.parts())
-            jets = [factor[f] * functions for f in range(1 if same else fields)]
-        stacked = torch.stack([jet.stacked() for jet in jets], dim=-2).unflatten(0, weights.shape)
-        like = jets[0].map(lambda t: t[..., :1])
-        size = int(spread.max()) + 1 if spread.ndim == 1 else spread.shape[1]
-        return cls(points, weights, like, size, fields, stacked, index, spread, intervals)
-
     @cached_property
     def tests(self) -> Tensor:
         """The values of the functions times the weights, (E, q, m or 1, local)."""
@@ -569,121 +536,177 @@ class ElementSpace(TrialSpace):
         return [jet.stacked().unflatten(0, self.weights.shape).unflatten(-1, shape) for jet in jets]
 
 
-@torch.no_grad()
-def spline_space(
-    surrogate: Surrogate, member: SeparableKAN, channels: Channels, periodic: bool
-) -> ElementSpace:
-    """The space of the splines of a KAN of one coordinate without hidden layers.
-
-    Each interval has as many Gauss places as make the rule exact for the splines' degree, and all
-    together have half as many again as there are functions: otherwise no error could be seen.
+@dataclass(frozen=True, eq=False)
+class OutputFunctions:
+    """The functions of the output layer of a window's network, as trial spaces by elements.
 
     Args:
-        surrogate: gives the coordinates and the data that are built in.
-        member: the network of a window, whose knots the space has.
+        surrogate: the solution, which gives the coordinates and the data that are built in.
+        member: the network of a window.
+    """
+
+    surrogate: Surrogate
+    member: SeparableKAN
+
+    @torch.no_grad()
+    def near(self, points: Points, channels: Channels) -> tuple[Tensor, Jet]:
+        """The functions that do not vanish near each of n points: behind hidden layers, all.
+
         channels: the derivatives that are needed.
-        periodic: whether the first splines go on as the last ones.
-    """
-    basis = member.layers[0].basis
-    breaks, count, degree = basis.breaks[0], basis.intervals, basis.degree
-    q = math.ceil(max((degree + 1) / 2, 1.5 * (1 + degree / count)))
-    nodes, weights = (t.to(breaks) for t in gauss_legendre(q))
-    widths = breaks.diff()
-    xi = breaks[:-1, None] + widths[:, None] * nodes
-    low, high = (corner.to(breaks) for corner in surrogate.domain.bounds)
-    x = low[0] + (xi.flatten() + 1) / 2 * (high[0] - low[0])
-    coords = torch.stack([x, torch.full_like(x, float(low[1]))], dim=1)
-    weighted = widths[:, None] * weights * (high[0] - low[0]) / 2
-    spread = torch.arange(basis.size)
-    if periodic:  # neighbours around the circle have numbers that differ by at most two
-        both = torch.stack([torch.arange(count), count - 1 - torch.arange(count)], dim=1)
-        spread = both.flatten()[:count].argsort()[spread % count]
-    first = torch.arange(count)[:, None] + torch.arange(degree + 1)
-    points = Points(coords, surrogate.domain.names)
-    _, functions = _functions(surrogate, member, points, channels)
-    return ElementSpace.of(surrogate, points, weighted, functions, spread[first], spread, True)
 
+        Returns:
+            Their indices among the coefficients, (n, local), and their jets with that many
+            components.
+        """
+        member = self.member
+        h = member.places(self.surrogate.coordinates(points, channels))
+        for layer in member.layers[:-1]:
+            h = layer(h)
+        basis, order = member.layers[-1].basis, max(1, channels.derivative_order)
+        if member.width[0] == 1 and len(member.layers) == 1:
+            index, values = basis.living(h.value, order)
+        else:
+            values = basis.values(h.value, order)
+            index = torch.arange(basis.size).expand(*h.value.shape, -1)
+        local = index.shape[-1]
+        offset = torch.arange(index.shape[1])[:, None] * basis.size
+        repeated = h.map(lambda t: t.repeat_interleave(local, dim=-1))
+        jets = repeated.chain([t.flatten(1) for t in values.unbind(1)])
+        return (index + offset).flatten(1), jets
 
-@torch.no_grad()
-def global_space(
-    surrogate: Surrogate, member: SeparableKAN, points: Points, weights: Tensor, channels: Channels
-) -> ElementSpace:
-    """The space of a KAN whose functions vanish nowhere, such as that of random inner functions.
+    @torch.no_grad()
+    def _space(
+        self,
+        points: Points,
+        weights: Tensor,
+        functions: Jet,
+        *where: Tensor,
+        intervals: bool = False,
+    ) -> ElementSpace:
+        """The space of functions, multiplied by the factor D of each field if data are built in.
 
-    Combinations of the functions that are orthonormal over the places are its basis; those that
-    rounding cannot tell from zero are left out.
+        Args:
+            points, weights: the places, and their weights (E, q).
+            functions: the jets of the functions at the places, (E·q, local).
+            where: index and spread, see `ElementSpace`.
+            intervals: see there.
+        """
+        (_, spread), output = where, self.surrogate.output
+        jets, fields = [functions], self.surrogate.network.width[-1]
+        if output is not None:
+            zero = functions.map(
+                lambda t: torch.zeros_like(t[..., :1].expand(*t.shape[:-1], fields))
+            )
+            factor = output.apply(points, zero + 1.0) - output.apply(points, zero)
+            same = all(bool((t == t[..., :1]).all()) for t in factor.parts())
+            jets = [factor[f] * functions for f in range(1 if same else fields)]
+        stacked = torch.stack([jet.stacked() for jet in jets], dim=-2).unflatten(0, weights.shape)
+        like = jets[0].map(lambda t: t[..., :1])
+        size = int(spread.max()) + 1 if spread.ndim == 1 else spread.shape[1]
+        return ElementSpace(points, weights, like, size, fields, stacked, *where, intervals)
 
-    Args:
-        surrogate, member, channels: as for `spline_space`.
-        points, weights: a quadrature rule in space, (P,).
-    """
-    small = 1e-12  # relative to the largest singular value
-    _, functions = _functions(surrogate, member, points, channels)
-    weighted = weights.sqrt()[:, None] * functions.value
-    _, sizes, v = torch.linalg.svd(weighted, full_matrices=False)
-    rank = int((sizes > small * sizes[0]).sum())
-    spread = (v[:rank] / sizes[:rank, None]).T
-    functions, index = functions.map(lambda t: t @ spread), torch.arange(rank)[None]
-    return ElementSpace.of(surrogate, points, weights[None], functions, index, spread)
+    def on_intervals(self, channels: Channels, periodic: bool) -> ElementSpace:
+        """The splines of a KAN of one coordinate without hidden layers.
 
+        Each interval has as many Gauss places as make the rule exact for the splines' degree, and
+        all together have half as many again as there are functions: otherwise no error could be
+        seen.
 
-@torch.no_grad()
-def at_places(
-    surrogate: Surrogate, member: SeparableKAN, points: Points, channels: Channels, spread: Tensor
-) -> ElementSpace:
-    """The functions of a space at single places, each of them an element.
+        Args:
+            channels: the derivatives that are needed.
+            periodic: whether the first splines go on as the last ones.
+        """
+        basis, domain = self.member.layers[0].basis, self.surrogate.domain
+        breaks, count, degree = basis.breaks[0], basis.intervals, basis.degree
+        q = math.ceil(max((degree + 1) / 2, 1.5 * (1 + degree / count)))
+        nodes, weights = (t.to(breaks) for t in gauss_legendre(q))
+        widths = breaks.diff()
+        xi = breaks[:-1, None] + widths[:, None] * nodes
+        low, high = (corner.to(breaks) for corner in domain.bounds)
+        x = low[0] + (xi.flatten() + 1) / 2 * (high[0] - low[0])
+        coords = torch.stack([x, torch.full_like(x, float(low[1]))], dim=1)
+        weighted = widths[:, None] * weights * (high[0] - low[0]) / 2
+        spread = torch.arange(basis.size)
+        if periodic:  # neighbours around the circle have numbers that differ by at most two
+            both = torch.stack([torch.arange(count), count - 1 - torch.arange(count)], dim=1)
+            spread = both.flatten()[:count].argsort()[spread % count]
+        first = torch.arange(count)[:, None] + torch.arange(degree + 1)
+        points = Points(coords, domain.names)
+        _, functions = self.near(points, channels)
+        return self._space(points, weighted, functions, spread[first], spread, intervals=True)
 
-    Args:
-        surrogate, member, channels: as for `spline_space`.
-        points: the places.
-        spread: that of the space.
-    """
-    index, functions = _functions(surrogate, member, points, channels)
-    if spread.ndim == 1:
-        index = spread[index]
-    else:
-        functions = functions.map(lambda t: t @ spread)
-        index = torch.arange(spread.shape[1]).expand(len(points), -1)
-    weights = torch.ones_like(points.coords[:, :1])
-    return ElementSpace.of(surrogate, points, weights, functions, index, spread)
+    def everywhere(self, points: Points, weights: Tensor, channels: Channels) -> ElementSpace:
+        """Functions that vanish nowhere, such as those of random inner functions.
 
+        Combinations of the functions that are orthonormal over the places are its basis; those that
+        rounding cannot tell from zero are left out.
 
-@torch.no_grad()
-def moment_space(surrogate: Surrogate, member: SeparableKAN, channels: Channels) -> ElementSpace:
-    """The space without space: one place and the constant function, for equations in time alone."""
-    low = surrogate.domain.bounds[0].to(surrogate.low)
-    points = Points(low[None], surrogate.domain.names)
-    _, jet = _functions(surrogate, member, points, channels)
-    one = jet.map(lambda t: t.sum(dim=-1, keepdim=True))
-    zero = torch.zeros(1, 1, dtype=torch.long)
-    spread = torch.zeros(member.layers[0].basis.size, dtype=torch.long)
-    return ElementSpace.of(surrogate, points, torch.ones_like(low[:1, None]), one, zero, spread)
+        Args:
+            points, weights: a quadrature rule in space, (P,).
+            channels: the derivatives that are needed.
+        """
+        small = 1e-12  # relative to the largest singular value
+        _, functions = self.near(points, channels)
+        weighted = weights.sqrt()[:, None] * functions.value
+        _, sizes, v = torch.linalg.svd(weighted, full_matrices=False)
+        rank = int((sizes > small * sizes[0]).sum())
+        spread = (v[:rank] / sizes[:rank, None]).T
+        functions, index = functions.map(lambda t: t @ spread), torch.arange(rank)[None]
+        return self._space(points, weights[None], functions, index, spread)
 
+    def at_places(self, points: Points, channels: Channels, spread: Tensor) -> ElementSpace:
+        """The functions of a space with some `spread` at single places, each of them an element."""
+        index, functions = self.near(points, channels)
+        if spread.ndim == 1:
+            index = spread[index]
+        else:
+            functions = functions.map(lambda t: t @ spread)
+            index = torch.arange(spread.shape[1]).expand(len(points), -1)
+        weights = torch.ones_like(points.coords[:, :1])
+        return self._space(points, weights, functions, index, spread)
 
-def _functions(
-    surrogate: Surrogate, member: SeparableKAN, points: Points, channels: Channels
-) -> tuple[Tensor, Jet]:
-    """The functions of the output layer that do not vanish near each of n points.
+    def at_moment(self, channels: Channels) -> ElementSpace:
+        """One place and the constant function, for equations in time alone."""
+        low = self.surrogate.domain.bounds[0].to(self.surrogate.low)
+        points = Points(low[None], self.surrogate.domain.names)
+        _, jet = self.near(points, channels)
+        one = jet.map(lambda t: t.sum(dim=-1, keepdim=True))
+        zero = torch.zeros(1, 1, dtype=torch.long)
+        spread = torch.zeros(self.member.layers[0].basis.size, dtype=torch.long)
+        return self._space(points, torch.ones_like(low[:1, None]), one, zero, spread)
 
-    Behind hidden layers these are all functions.
+    def system(self, terms: EvolutionTerms, space: ElementSpace, order: int) -> "DirectSystem":
+        """The equations in a trial space, with the conditions at the boundary.
 
-    Returns:
-        Their indices among the coefficients, (n, local), and their jets with `local` components.
-    """
-    h = member.places(surrogate.coordinates(points, channels))
-    for layer in member.layers[:-1]:
-        h = layer(h)
-    basis, order = member.layers[-1].basis, max(1, channels.derivative_order)
-    if member.width[0] == 1 and len(member.layers) == 1:
-        index, values = basis.living(h.value, order)
-    else:
-        values = basis.values(h.value, order)
-        index = torch.arange(basis.size).expand(*h.value.shape, -1)
-    local = index.shape[-1]
-    offset = torch.arange(index.shape[1])[:, None] * basis.size
-    repeated = h.map(lambda t: t.repeat_interleave(local, dim=-1))
-    jets = repeated.chain([t.flatten(1) for t in values.unbind(1)])
-    return (index + offset).flatten(1), jets
+        Args:
+            terms: the equation and the conditions.
+            space: a trial space of these functions.
+            order: of the equation in time.
+        """
+        surrogate, boundary = self.surrogate, []
+        for term in terms.boundary:
+            places = self.at_places(term.points, term.channels, space.spread)
+            boundary.append(TermInSpace(surrogate, term, places))
+        made = DirectSystem(TermInSpace(surrogate, terms.equation, space), boundary, order)
+        if not boundary:
+            return made
+        moments = MomentsInTime.first(float(surrogate.domain.bounds[0][-1]), order, made.highest)
+        states, _ = made.initial(terms.initial)
+        whole = torch.cat([states, 0 * states[:1]])
+        rows = condition_rows(boundary, space.size * space.fields, moments, whole)
+        if space.intervals or not self.member.in_space:
+            return replace(made, ties=ties_of(rows, 1.0))
+        # Many combinations of functions that vanish nowhere hardly differ from zero at the
+        # boundary. From 1e-8 to 1e-4 errors on disks were the same; with 1e-10 they grew by many
+        # digits.
+        ties, enough = ties_of(rows, 1.0, small=1e-6), 0.8  # of the number of rows
+        if any(len(tie.rows) > enough * tie.rows.any(axis=0).sum() for tie in ties):
+            count = sum(term.rows for term in terms.boundary)
+            raise InputError(
+                f"march needs more than {count} places at walls for the network's functions: "
+                "boundary in [points], or Collocation(boundary=…), must be larger"
+            )
+        return replace(made, ties=ties)
 
 
 @dataclass(frozen=True, eq=False)
@@ -911,45 +934,3 @@ class DirectSystem(System[ElementSpace]):
             first = states[:1] - torch.from_numpy(change).view_as(states[:1])
             states = torch.cat([first, states[1:]])
         return states
-
-
-def direct_system(
-    surrogate: Surrogate,
-    terms: EvolutionTerms,
-    member: SeparableKAN,
-    space: ElementSpace,
-    order: int,
-) -> DirectSystem:
-    """The equations in a trial space, with the conditions at the boundary.
-
-    Args:
-        surrogate: the solution.
-        terms: the equation and the conditions.
-        member: a network of a window with the functions of the space.
-        space: the functions.
-        order: of the equation in time.
-    """
-    interior = TermInSpace(surrogate, terms.equation, space)
-    boundary = []
-    for term in terms.boundary:
-        places = at_places(surrogate, member, term.points, term.channels, space.spread)
-        boundary.append(TermInSpace(surrogate, term, places))
-    made = DirectSystem(interior, boundary, order)
-    if not boundary:
-        return made
-    moments = MomentsInTime.first(float(surrogate.domain.bounds[0][-1]), order, made.highest)
-    states, _ = made.initial(terms.initial)
-    whole = torch.cat([states, 0 * states[:1]])
-    rows = condition_rows(boundary, space.size * space.fields, moments, whole)
-    if space.intervals or not member.in_space:
-        return replace(made, ties=ties_of(rows, 1.0))
-    # Many combinations of functions that vanish nowhere hardly differ from zero at the boundary.
-    # From 1e-8 to 1e-4 errors on disks were the same; with 1e-10 they grew by many digits.
-    ties, enough = ties_of(rows, 1.0, small=1e-6), 0.8  # of the number of rows
-    if any(len(tie.rows) > enough * tie.rows.any(axis=0).sum() for tie in ties):
-        count = sum(term.rows for term in terms.boundary)
-        raise InputError(
-            f"march needs more than {count} places at walls for the network's functions: "
-            "boundary in [points], or Collocation(boundary=…), must be larger"
-        )
-    return replace(made, ties=ties)
