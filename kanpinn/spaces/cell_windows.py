@@ -16,7 +16,7 @@ from kanpinn.geometry.points import Batch, Points
 from kanpinn.geometry.product import PieceOverTime, at_one_time
 from kanpinn.jets import Channels, Coordinates, Jet, derivatives_of_parts, jet_of_stacked
 from kanpinn.loss.terms import ResidualTerm
-from kanpinn.networks.constraints import periodic_axes, refuse_unfit, refuse_weights
+from kanpinn.networks.constraints import periodic_axes, refuse_weights
 from kanpinn.networks.layer import Layers, Tape
 from kanpinn.networks.network import Imposition, Network
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
@@ -28,9 +28,7 @@ from kanpinn.spaces.function_space import space_of
 from kanpinn.spaces.jets_in_time import Inputs, in_time
 from kanpinn.spaces.windows import (
     NetworkOfWindows,
-    order_in_time,
     product_in_time,
-    unusable_functions,
 )
 
 
@@ -266,7 +264,7 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
 
         Cells become neighbours across the ends of periodic coordinates.
         """
-        refuse_unfit(problem, unusable_functions(problem), form, "a network in time windows")
+        self._refuse_unfit(problem, form)
         if boundary not in ("auto", "penalty"):
             raise InputError(
                 f'boundary must be "auto" or "penalty" for CellWindows, got {boundary!r}: '
@@ -277,7 +275,6 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
             raise InputError(
                 f"{type(problem).__name__} has an Interface: a march with cells expects none"
             )
-        self.order = order_in_time(problem)
         around = periodic_axes(problem)
         self.go_around(frozenset(around.values()))
         follows = "a march takes short windows and small cells for it if the equation smooths it"

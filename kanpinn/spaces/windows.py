@@ -213,6 +213,12 @@ class NetworkOfWindows(Network, Generic[Member]):
             layers.append(self.constants)
         return sum(layer.coefficients.numel() for layer in layers)
 
+    def _refuse_unfit(self, problem: BoundaryValueProblem, form: str) -> None:
+        """Refuse what networks in windows cannot use, and take the order in time of the problem."""
+        unusable = {"inputs": problem.inputs(), "enrichment": problem.enrichment()}
+        refuse_unfit(problem, unusable, form, "a network in time windows")
+        self.order = order_in_time(problem)
+
     @abstractmethod
     def anew(self) -> Self:
         """A new network with the same settings."""
@@ -406,7 +412,7 @@ class Windows(NetworkOfWindows[Separable]):
         a circle are periodic with all of their derivatives. The network gets the order in time, and
         the coordinates that go around a circle.
         """
-        refuse_unfit(problem, unusable_functions(problem), form, "a network in time windows")
+        self._refuse_unfit(problem, form)
         if boundary == "penalty":
             raise InputError(
                 'boundary must be "exact" or "auto" for a network in time windows, got "penalty": '
@@ -421,7 +427,6 @@ class Windows(NetworkOfWindows[Separable]):
                     "unknown numbers: a march takes unknown numbers in the equation and at walls"
                 )
         follows = "a march takes short windows and intervals for it if the equation smooths it"
-        self.order = order_in_time(problem)
         if self.at_scattered_points:
             return replace(
                 choose_imposition(problem, boundary, (), in_windows=True), follows=follows
@@ -499,11 +504,6 @@ def order_in_time(problem: BoundaryValueProblem) -> int:
             f"{type(problem).__name__} has them for some"
         )
     return 2 if rates.pop() else 1
-
-
-def unusable_functions(problem: BoundaryValueProblem) -> dict[str, object]:
-    """The functions of a problem that networks in windows cannot use, by name."""
-    return {"inputs": problem.inputs(), "enrichment": problem.enrichment()}
 
 
 def require_windows(network: Network) -> Windows:

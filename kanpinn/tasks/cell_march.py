@@ -685,11 +685,25 @@ def compared_in_space(
         states: at the stages, near the solution, (s, N, L, p m).
         probe: the step that is compared, `early_step` or `last_step`.
     """
-    more, base = 2, equations.cells.base
+    more, cells = 2, equations.cells
     before, indicators = probe(equations, states)
-    own, coarse = base.polynomials, base.geometry
-    richer = LocalPolynomials(own.degree + more, own.dim)
-    fine = problem.deeper(coarse)
+    own, coarse = cells.base.polynomials, cells.base.geometry
+    richer, fine = LocalPolynomials(own.degree + more, own.dim), problem.deeper(coarse)
+    scheme, length, moment = equations.stages, equations.length, equations.start
+
+    def solved(
+        polynomials: LocalPolynomials, functions: Sequence[Tensor]
+    ) -> tuple[Tensor, CellNorms]:
+        # The result of the step in the fine cells, and the norms of functions there; functions: the
+        # state at the start and those at the stages, (N, L, p m) each.
+        initial, states = functions[0], torch.stack([*functions[1:]])
+        state_and_rate = with_rates(*state_at(scheme, length, initial, states, 0.5), cells.fields)
+        places = problem.on(fine, polynomials, state_and_rate, integrated=False)
+        about, window = (state_and_rate, moment + length / 2), (scheme.count, length)
+        there = LinearisedCells.of(places, about, window, cells.order)
+        window_there = CellNewton(there, scheme, moment, length, initial)
+        return window_there.centred(probe(window_there, states)[0]), there.base.norms
+
     parents = coarse.tree.locate(fine.frames.mean(dim=1), fine.tree.region)
     kept = parents.bincount(minlength=len(coarse.tree)) == 1
     together = torch.cat([equations.first[None], states, before[None]])
@@ -697,48 +711,19 @@ def compared_in_space(
     squares, shape = torch.zeros(len(coarse.tree)).double(), torch.zeros_like(states[0])
     alike = kept[parents].nonzero()[:, 0]
     if fine is not coarse:
-        after, norms = _solved(problem, fine, own, equations, start_and_states, probe)
+        after, norms = solved(own, start_and_states)
         change = CellField(own, after - before)
         parts = torch.where(kept, 0, indicators.square())
         squares += distributed(norms.of_cells(change).square().sum(), parts)
         shape[parents[alike]] += change.coefficients[alike]
         before = after
-    padded = [richer.padded(one) for one in start_and_states]
-    after, norms = _solved(problem, fine, richer, equations, padded, probe)
+    after, norms = solved(richer, [richer.padded(one) for one in start_and_states])
     change = CellField(richer, after - richer.padded(before))
     squares.index_add_(0, parents, norms.of_cells(change).square())
     shape[parents[alike]] += norms.nearest(change, own)[alike]
-    total, part = float(squares.sum()), equations.cells.norm(shape)
+    total, part = float(squares.sum()), cells.norm(shape)
     beyond = max(0.0, total - part**2) ** 0.5
-    return SpaceError(shape, squares.sqrt(), beyond, float(indicators.norm()), equations.length)
-
-
-def _solved(
-    problem: CellProblem,
-    geometry: CellGeometry,
-    polynomials: LocalPolynomials,
-    equations: CellNewton,
-    start_and_states: Sequence[Tensor],
-    probe: Probe,
-) -> tuple[Tensor, CellNorms]:
-    """The result of a step in other cells, (N, L, p m), and the norms of functions there.
-
-    Args:
-        problem: the evolution in space.
-        geometry, polynomials: the other cells.
-        equations: those of the window.
-        start_and_states: those of the window in the other cells, (N, L, p m) each.
-        probe: the step.
-    """
-    scheme, length, own = equations.stages, equations.length, equations.cells
-    initial, *others = start_and_states
-    states = torch.stack(others)
-    state_and_rate = with_rates(*state_at(scheme, length, initial, states, 0.5), own.fields)
-    places = problem.on(geometry, polynomials, state_and_rate, integrated=False)
-    about, window = (state_and_rate, equations.start + length / 2), (scheme.count, length)
-    cells = LinearisedCells.of(places, about, window, own.order)
-    there = CellNewton(cells, scheme, equations.start, length, initial)
-    return there.centred(probe(there, states)[0]), cells.base.norms
+    return SpaceError(shape, squares.sqrt(), beyond, float(indicators.norm()), length)
 
 
 @dataclass(frozen=True, eq=False)

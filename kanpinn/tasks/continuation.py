@@ -184,16 +184,7 @@ class ContinuationStage(Stage):
     reached: float = -1.0
     stride: float = 0.25
     why: str = ""
-    kept = ("reached", "stride", "of_last")
-
-    @property
-    def of_last(self) -> float:
-        """The state of Newton's method at the last value, for a checkpoint."""
-        return self.newton.kept
-
-    @of_last.setter
-    def of_last(self, number: float) -> None:
-        self.newton.kept = number
+    kept = ("reached", "stride", "newton")
 
     def value(self, part: float) -> float:
         """Return the value of the parameter at a fraction of the way, 0 to 1."""
