@@ -371,7 +371,17 @@ class TwoLevelInverse:
         self._blocks = _block_inverses(tree, unknowns, groups, dtype)
         blocks = np.repeat(np.arange(len(tree.sizes)), unknowns.sizes)
         counts = np.bincount(blocks, coarse, len(tree.sizes)).astype(np.int64)
-        self._together = FrontalInverse(tree, counts, _coarse_matrices(groups, coarse), dtype)
+        parts: dict[int, tuple[Array, float]] = {}  # AᴴA of fronts in the coarse unknowns, a factor
+        for group in groups:
+            kept = np.flatnonzero(coarse[group.columns[0]])
+            part = group.gram[np.ix_(kept, kept)]
+            # With this addition, unknowns that nothing determines have a pivot.
+            part[range(len(kept)), range(len(kept))] *= 1 + 1e-14
+            for number, factor in zip(group.numbers, group.factors, strict=True):
+                parts[number] = part, float(factor) ** 2
+        self._together = FrontalInverse(
+            tree, counts, lambda number: parts[number][1] * parts[number][0], dtype
+        )
 
     def __call__(self, slope: Array) -> tuple[Array, Array]:
         """The product with vectors (m, n), and the inner products of both, (n,)."""
@@ -435,7 +445,11 @@ def _block_inverses(
         several = [(alike, alike[:1]) for alike in together if len(alike) > 1]
         single = np.array([alike[0] for alike in together if len(alike) == 1], dtype=np.int64)
         for alike, models in [*several, (single, single)]:
-            inverses = _inverses(scaled[models])
+            values, vectors = np.linalg.eigh(scaled[models])
+            known = values > 1e-14 * values[:, -1:]  # the others are open: they stay zero
+            roots = np.where(known, 1 / np.sqrt(np.where(known, values, 1.0)), 0.0)
+            roots = vectors * roots[:, None]
+            inverses = roots @ roots.conj().transpose(0, 2, 1)
             found.append(_BlockInverses(columns[alike], inverses, 1 / lengths[alike]))
     return found
 
@@ -451,29 +465,6 @@ def _alike(matrices: Array) -> list[Array]:
     for number, one in enumerate(products + 0.0):  # no negative zeros
         found.setdefault(one.tobytes(), []).append(number)
     return [np.array(numbers) for numbers in found.values()]
-
-
-def _inverses(matrices: Array) -> Array:
-    """The inverses of Hermitian matrices, (b, s, s), zero where they are singular."""
-    values, vectors = np.linalg.eigh(matrices)
-    known = values > 1e-14 * values[:, -1:]  # the others are open: they stay zero
-    roots = np.where(known, 1 / np.sqrt(np.where(known, values, 1.0)), 0.0)
-    roots = vectors * roots[:, None]
-    found: Array = roots @ roots.conj().transpose(0, 2, 1)
-    return found
-
-
-def _coarse_matrices(groups: Sequence[AlikeFronts], coarse: Array) -> Callable[[int], Array]:
-    """AᴴA of single fronts in the coarse unknowns, by number; see `TwoLevelInverse`."""
-    parts: dict[int, tuple[Array, float]] = {}
-    for group in groups:
-        kept = np.flatnonzero(coarse[group.columns[0]])
-        part = group.gram[np.ix_(kept, kept)]
-        # With this addition, unknowns that nothing determines have a pivot.
-        part[range(len(kept)), range(len(kept))] *= 1 + 1e-14
-        for number, factor in zip(group.numbers, group.factors, strict=True):
-            parts[number] = part, float(factor) ** 2
-    return lambda number: parts[number][1] * parts[number][0]
 
 
 class TwoLevel:
@@ -562,46 +553,21 @@ class TwoLevel:
                 if reached < 1e3 * tolerance:
                     break
                 return None
-            correction, count = self._iterated(slope, change, rest, first, tolerance, count, most)
-            if correction is None:
-                return None
-            found, before = found + correction, reached
+            before, direction, correction = reached, change, np.zeros_like(change)
+            while reached > tolerance:  # conjugate gradients for AᴴA x = s
+                product, curvature = self._normal(direction)
+                step, last, count = _ratio(rest, curvature), rest, count + 1
+                correction, slope = correction + step * direction, slope - step * product
+                change, rest = self._preconditioned(slope)
+                reached = _largest(rest, first)
+                hopeless = count % 25 == 0 and reached > tolerance ** (count / most)
+                if reached > tolerance and (hopeless or count >= most):
+                    return None
+                direction = change + _ratio(rest, last) * direction
+            found = found + correction
             slope = self._slope(given, found)
             change, rest = self._preconditioned(slope)
         return self._unknowns.whole(found)
-
-    def _iterated(
-        self,
-        slope: Array,
-        change: Array,
-        size: Array,
-        first: Array,
-        tolerance: float,
-        count: int,
-        most: int,
-    ) -> tuple[Array | None, int]:
-        """The x for AᴴA x = s by conjugate gradients, or None, and the number of iterations so far.
-
-        Args:
-            slope: s, (m, n).
-            change, size: what the preconditioner makes of it.
-            first: the square of what the error is relative to, (n,).
-            tolerance, most: see `solve`.
-            count: the number of iterations before.
-        """
-        direction, found = change, np.zeros_like(change)
-        for number in range(count + 1, most + 1):
-            product, curvature = self._normal(direction)
-            step = _ratio(size, curvature)
-            found, slope = found + step * direction, slope - step * product
-            before, (change, size) = size, self._preconditioned(slope)
-            reached = _largest(size, first)
-            if reached <= tolerance:
-                return found, number
-            if number % 25 == 0 and reached > tolerance ** (number / most):
-                break
-            direction = change + _ratio(size, before) * direction
-        return None, most
 
     def _slope(self, given: Sequence[Array], found: Array) -> Array:
         """Aᴴ (b - A x), (m, n), for b of the fronts of each group, (c, r, n), and x, (m, n)."""
