@@ -17,7 +17,6 @@ from kanpinn.geometry.points import Batch, Points
 from kanpinn.geometry.product import at_one_time
 from kanpinn.jets import Jet, jet_of_stacked
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import ResidualTerm
 from kanpinn.spaces.cell_windows import (
     AtMoment,
     CellsInWindow,
@@ -485,36 +484,6 @@ class CellState:
         return replace(self, geometry=geometry, functions=functions)
 
 
-def initial_state(
-    state: CellState, terms: Sequence[ResidualTerm], time: float, names: Sequence[str]
-) -> tuple[CellState, Tensor]:
-    """The initial values in the cells of a state, and the L2 norms of their errors, (N,).
-
-    Args:
-        state: gives the cells. All of its functions except the solution become zero.
-        terms: the conditions at the first moment.
-        time: the first moment.
-        names: of all coordinates.
-    """
-    polynomials, like, counted = state.polynomials, state.value, list(state.problem.counted)
-    fields, order = state.fields, state.order
-    richer = LocalPolynomials(polynomials.degree + 2, polynomials.dim)
-    found, squares = torch.zeros_like(like), like.new_zeros(len(like))
-    for at in state.problem.inside(state.geometry, richer):  # points that do not fit by chance
-        points = Batch.made_of(at_one_time(at.points, time, names[-1]))
-        values = torch.cat([*initial_values(terms, points, fields)[:order]], dim=1)
-        values = values.unflatten(0, at.weights.shape)
-        for place, cell in enumerate(at.cells.tolist()):
-            roots = at.weights[place].sqrt()[:, None]
-            matrix = polynomials.values(at.at(place)) * roots
-            right = values[place] * roots
-            found[cell] = torch.linalg.lstsq(matrix, right, driver="gelsd").solution
-            squares[cell] = (matrix @ found[cell] - right)[:, counted].square().sum()
-    functions = torch.zeros_like(state.functions)
-    functions[0] = found
-    return replace(state, functions=functions), squares.sqrt()
-
-
 def coarsened(state: CellState, allowed: float, least: int) -> CellState:
     """Nearly the same functions in fewer cells; the same state if too few can be saved.
 
@@ -787,10 +756,21 @@ class CellMarch(TimeState[CellAttempt]):
         return CellState(problem, geometry, network.polynomials, zeros, self.order)
 
     def _take_initial(self) -> None:
-        names = self.surrogate.domain.names
-        self.state, self.first_errors = initial_state(
-            self.state, self.terms.initial, self.begin, names
-        )
+        """Take the initial values in the present cells, and find their errors."""
+        state, polynomials, counted = self.state, self.network.polynomials, self.problem.counted
+        richer = LocalPolynomials(polynomials.degree + 2, polynomials.dim)
+        functions, squares = torch.zeros_like(state.functions), torch.zeros(self.count).double()
+        for at in self.problem.inside(state.geometry, richer):  # points that do not fit by chance
+            there = at_one_time(at.points, self.begin, self.surrogate.domain.names[-1])
+            values = initial_values(self.terms.initial, Batch.made_of(there), self.fields)
+            values = torch.cat([*values[: self.order]], dim=1).unflatten(0, at.weights.shape)
+            for place, cell in enumerate(at.cells.tolist()):
+                roots = at.weights[place].sqrt()[:, None]
+                matrix, right = polynomials.values(at.at(place)) * roots, values[place] * roots
+                found = torch.linalg.lstsq(matrix, right, driver="gelsd").solution
+                functions[0, cell] = found
+                squares[cell] = (matrix @ found - right)[:, list(counted)].square().sum()
+        self.state, self.first_errors = replace(state, functions=functions), squares.sqrt()
         self.size = self.expected = self.state.norm(self.state.value)
 
     def start(self, scheme: Stages, length: float) -> None:

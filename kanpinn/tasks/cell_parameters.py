@@ -58,22 +58,22 @@ def with_derivatives(system: CellSystem, about: CellField, count: int) -> dict[A
     Returns:
         For each term and interface (c, q, equations, 1 + K).
     """
+
+    def rates_of(term: ResidualTerm, p: Points, u: Jet) -> Tensor:
+        assert isinstance(term.equation, WithParameters)
+        return -term.equation.rates(p, u)
+
     found = system.right_hand_sides
     for term in (*system.equation, *system.boundary):
-        rates = _rates(term.term, term.at.points, term.jet(about))
+        rates = rates_of(term.term, term.at.points, term.jet(about))
         found[term] = torch.cat([found[term], rates.unflatten(0, term.at.weights.shape)], dim=-1)
     for interface in system.interfaces:
         own, points, jet = found[interface], interface.points, interface.jet
         every = [own.new_zeros(own.shape[0] * own.shape[1], 0, count)]
-        every += [_rates(term, points, jet) for term in interface.terms]
+        every += [rates_of(term, points, jet) for term in interface.terms]
         rates = torch.cat(every, dim=1).unflatten(0, own.shape[:2])
         found[interface] = torch.cat([own, rates], dim=-1)
     return found
-
-
-def _rates(term: ResidualTerm, p: Points, u: Jet) -> Tensor:
-    assert isinstance(term.equation, WithParameters)
-    return -term.equation.rates(p, u)
 
 
 class ParametersInCells:
