@@ -150,9 +150,18 @@ class MarchStage(Stage):
         self.terms = with_orders(terms, fields, self.network.order, settings.scheme)
         self.state = state = SPACES[type(self.network)](settings, residuals, self.terms)
         self.begin, self.duration = state.begin, state.end - state.begin
-        where = settings.tolerance, self.duration, settings.windows, settings.stages
-        self.control, self.scales = Control.first(*where, state.choice), TimeScales()
-        if settings.windows is None:
+        count, windows, choice = settings.stages, settings.windows, state.choice
+        if (count or 1) > choice.most:
+            raise InputError(
+                f"stages must be at most {choice.most} here, got {count}: more are for few "
+                "equations in time alone"
+            )
+        usual = 2 * min(4, max(1, round(-math.log10(settings.tolerance) / 3))) + 1
+        allowed = settings.tolerance / 2 if windows is None else math.inf
+        fixed, length = count is not None or windows is not None, self.duration / (windows or 100)
+        self.control = Control(allowed, length, count or usual, fixed, choice)
+        self.scales = TimeScales()
+        if windows is None:
             self.scales = time_scales_of(self.terms, state.surrogate, fields, settings.tolerance)
         self.accepted, self.refused, self.squares, self.begun = 0, 0, 0.0, False
 

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 from torch import Tensor
 
-from kanpinn._support.errors import InputError
 from kanpinn.geometry.points import Batch
 from kanpinn.jets import derivatives_of_parts, jet_of_stacked, join
 from kanpinn.networks.surrogate import Surrogate
@@ -632,37 +631,6 @@ class Control:
     gain: float = 1.2
     safety: float = 0.3
     distances: tuple[float, ...] = ()
-
-    @classmethod
-    def first(
-        cls,
-        tolerance: float,
-        duration: float,
-        windows: int | None,
-        stages: int | None,
-        choice: StageChoice,
-    ) -> "Control":
-        """The controller before the first window.
-
-        Args:
-            tolerance: that of the march, of which half is for the error in time.
-            duration: of the whole time.
-            windows: the number of windows of equal length, whose errors are not limited, or None.
-            stages: the number of stages, or None.
-            choice: the numbers from which it is chosen.
-
-        Raises:
-            InputError: for more stages than there may be.
-        """
-        if (stages or 1) > choice.most:
-            raise InputError(
-                f"stages must be at most {choice.most} here, got {stages}: more are for few "
-                "equations in time alone"
-            )
-        usual = 2 * min(4, max(1, round(-math.log10(tolerance) / 3))) + 1
-        allowed = tolerance / 2 if windows is None else math.inf
-        fixed = stages is not None or windows is not None
-        return cls(allowed, duration / (windows or 100), stages or usual, fixed, choice)
 
     def accepts(self, tried: Window) -> bool:
         """Whether the window is solved with an error that is small enough."""
