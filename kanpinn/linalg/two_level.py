@@ -346,54 +346,6 @@ def _applied(matrix: Array, vectors: Array) -> Array:
     return (matrix @ flat).reshape(-1, count, each).transpose(1, 0, 2)
 
 
-class TwoLevelInverse:
-    """The sum of the inverses of AᴴA in each block of unknowns, and in all coarse unknowns.
-
-    With several ranks each has the parts in its own unknowns.
-
-    Args:
-        tree: the blocks of each front, and the fronts of each rank.
-        unknowns: those of this rank.
-        groups: the fronts of this rank, those with the same matrix together.
-        coarse: whether each unknown of this rank is a coarse one, (m,).
-        dtype: of the numbers, float or complex.
-    """
-
-    def __init__(
-        self,
-        tree: EliminationTree,
-        unknowns: UnknownsOfRank,
-        groups: Sequence[AlikeFronts],
-        coarse: Array,
-        dtype: type,
-    ) -> None:
-        self._unknowns, self._coarse = unknowns, np.flatnonzero(coarse)
-        self._blocks = _block_inverses(tree, unknowns, groups, dtype)
-        blocks = np.repeat(np.arange(len(tree.sizes)), unknowns.sizes)
-        counts = np.bincount(blocks, coarse, len(tree.sizes)).astype(np.int64)
-        parts: dict[int, tuple[Array, float]] = {}  # AᴴA of fronts in the coarse unknowns, a factor
-        for group in groups:
-            kept = np.flatnonzero(coarse[group.columns[0]])
-            part = group.gram[np.ix_(kept, kept)]
-            # With this addition, unknowns that nothing determines have a pivot.
-            part[range(len(kept)), range(len(kept))] *= 1 + 1e-14
-            for number, factor in zip(group.numbers, group.factors, strict=True):
-                parts[number] = part, float(factor) ** 2
-        self._together = FrontalInverse(
-            tree, counts, lambda number: parts[number][1] * parts[number][0], dtype
-        )
-
-    def __call__(self, slope: Array) -> tuple[Array, Array]:
-        """The product with vectors (m, n), and the inner products of both, (n,)."""
-        found = np.zeros_like(slope)
-        for one in self._blocks:
-            found[one.columns] = one(slope)
-        own = self._unknowns.products(slope, found)
-        together, products = self._together(slope[self._coarse], own)
-        found[self._coarse] += together
-        return found, products
-
-
 @dataclass(frozen=True, eq=False)
 class _BlockInverses:
     """The inverses of AᴴA in blocks that have the same matrix up to a factor, or in single blocks.
@@ -507,8 +459,21 @@ class TwoLevel:
         self._columns = np.concatenate(none + [one.columns.ravel() for one in self._groups])
         is_complex = any(np.iscomplexobj(one.rows) for one in self._groups)
         self._dtype = complex if _most(is_complex) else float
-        self._preconditioned = TwoLevelInverse(
-            tree, self._unknowns, self._groups, coarse[self._unknowns.places], self._dtype
+        coarse, sizes = coarse[self._unknowns.places], self._unknowns.sizes
+        self._coarse = np.flatnonzero(coarse)
+        self._blocks = _block_inverses(tree, self._unknowns, self._groups, self._dtype)
+        blocks = np.repeat(np.arange(len(tree.sizes)), sizes)
+        counts = np.bincount(blocks, coarse, len(tree.sizes)).astype(np.int64)
+        parts: dict[int, tuple[Array, float]] = {}  # AᴴA of fronts in the coarse unknowns, a factor
+        for group in self._groups:
+            kept = np.flatnonzero(coarse[group.columns[0]])
+            part = group.gram[np.ix_(kept, kept)]
+            # With this addition, unknowns that nothing determines have a pivot.
+            part[range(len(kept)), range(len(kept))] *= 1 + 1e-14
+            for number, factor in zip(group.numbers, group.factors, strict=True):
+                parts[number] = part, float(factor) ** 2
+        self._together = FrontalInverse(
+            tree, counts, lambda number: parts[number][1] * parts[number][0], self._dtype
         )
         unknowns = np.array([float(tree.sizes[one].sum()) for one in tree.blocks])
         self.operations = 4 * float(np.square(unknowns).sum())
@@ -568,6 +533,16 @@ class TwoLevel:
             slope = self._slope(given, found)
             change, rest = self._preconditioned(slope)
         return self._unknowns.whole(found)
+
+    def _preconditioned(self, slope: Array) -> tuple[Array, Array]:
+        """The preconditioner times vectors (m, n), and the inner products of both, (n,)."""
+        found = np.zeros_like(slope)
+        for one in self._blocks:
+            found[one.columns] = one(slope)
+        own = self._unknowns.products(slope, found)
+        together, products = self._together(slope[self._coarse], own)
+        found[self._coarse] += together
+        return found, products
 
     def _slope(self, given: Sequence[Array], found: Array) -> Array:
         """Aᴴ (b - A x), (m, n), for b of the fronts of each group, (c, r, n), and x, (m, n)."""
