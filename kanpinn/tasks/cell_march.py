@@ -421,103 +421,6 @@ def _plain(value: complex) -> complex:
     return complex(value) if abs(value.imag) > rounding * abs(value) else float(value.real)
 
 
-@dataclass(frozen=True, eq=False)
-class CellState:
-    """Functions on cells: the solution at a moment and others that move to new cells with it.
-
-    Args:
-        problem: the evolution in space.
-        geometry: the cells.
-        polynomials: the functions of each.
-        functions: the coefficients of the solution and then of the others, (n, N, L, p m).
-        order: p, that of the evolution in time.
-    """
-
-    problem: CellProblem
-    geometry: CellGeometry
-    polynomials: LocalPolynomials
-    functions: Tensor
-    order: int
-
-    @property
-    def value(self) -> Tensor:
-        """The solution, (N, L, p m)."""
-        return self.functions[0]
-
-    @property
-    def fields(self) -> int:
-        """The number of fields m."""
-        return self.functions.shape[-1] // self.order
-
-    @property
-    def state_and_rate(self) -> Tensor:
-        """The solution with a derivative of order p that is zero, (N, L, (p + 1) m)."""
-        return torch.nn.functional.pad(self.value, (0, self.fields))
-
-    @cached_property
-    def places(self) -> CellSystem:
-        """The evolution in the cells at its first moment, about `state_and_rate`."""
-        return self.problem.on(
-            self.geometry, self.polynomials, self.state_and_rate, integrated=False
-        )
-
-    def norm(self, function: Tensor) -> float:
-        """The L2 norm of the counted fields of a function over the domain; (N, L, p m)."""
-        return self.places.norms.total(CellField(self.polynomials, function))
-
-    def marked(self, errors: Tensor, allowed: float) -> Tensor:
-        """The cells with the largest errors of all that can be halved, in all coordinates, (N, d).
-
-        Args:
-            errors: of each cell, (N,).
-            allowed: the error of all cells together that is permitted.
-        """
-        most = 0.99  # of the squared error
-        part = part_to_refine(allowed, float(errors.norm()), most)
-        cells = dorfler_marking(errors * self.problem.singularities.divisible(self.geometry), part)
-        return self.geometry.tree.everywhere(cells)
-
-    def refined(self, chosen: Tensor) -> "CellState":
-        """The functions after some cells are halved; chosen: a mask (N, d)."""
-        geometry = self.problem.refined(self.geometry, chosen)
-        functions = all_prolonged(self.polynomials, self.geometry, self.functions, geometry)
-        return replace(self, geometry=geometry, functions=functions)
-
-
-def coarsened(state: CellState, allowed: float, least: int) -> CellState:
-    """Nearly the same functions in fewer cells; the same state if too few can be saved.
-
-    A family is the 2^d cells that a box has been halved into. It gives way to the box if a
-    polynomial there, of a degree lower by 2, is the solution up to a small error. So the solution
-    may still move or steepen a little before the box has to be halved again, and the error is much
-    smaller than `allowed`. Cells that a boundary cuts stay.
-
-    Args:
-        state: the functions and their cells.
-        allowed: the L2 norm of the error that such a lower degree may cause.
-        least: the fewest cells that are worth a change.
-
-    Reference: Berger and Colella, Local adaptive mesh refinement for shock hydrodynamics (1989).
-    """
-    polynomials, tree, fewer = state.polynomials, state.geometry.tree, 2
-    family = leaves_of_boxes(tree, ~state.geometry.is_cut)
-    parts = on_parts(polynomials)
-    own = state.functions[:, family]  # (n, f, 2^d, L, p m)
-    larger = torch.einsum("plk,nfplm->nfkm", parts, own) / len(parts)
-    simple = larger[0].clone()
-    simple[:, polynomials.count(polynomials.degree - fewer) :] = 0
-    missed = own[0] - torch.einsum("plk,fkm->fplm", parts, simple)
-    volumes = (state.geometry.extents[family] / 2).prod(dim=2)
-    counted = missed[..., list(state.problem.counted)].square().sum(dim=(2, 3))
-    squares, order = (counted * volumes).sum(dim=1).sort()
-    chosen = order[squares.cumsum(0) <= allowed**2]
-    if len(chosen) * (len(parts) - 1) < max(1, least):
-        return state
-    larger_tree, kept = with_boxes(tree, family[chosen])
-    functions = torch.cat([state.functions[:, kept], larger[:, chosen]], dim=1)
-    return replace(state, geometry=state.problem.cells(larger_tree), functions=functions)
-
-
 def leaves_of_boxes(tree: Tree, whole: Tensor) -> Tensor:
     """The leaves that together fill a box which was halved in all coordinates, (f, 2^d).
 
@@ -717,7 +620,8 @@ class CellMarch(TimeState[CellAttempt]):
     Attributes:
         size: the largest L2 norm of the solution so far.
         expected: the largest L2 norm of the solution so far and in the next window.
-        state: the solution, and its estimated errors in time and in space, (3, N, L, p m).
+        geometry: the present cells.
+        functions: the solution, and its estimated errors in time and in space, (3, N, L, p m).
         beyond: the L2 norm of the error in space that cells cannot represent.
         kept: the linearised equation with its factors; None if it must be made anew.
         compared: the latest errors in space that comparisons have shown, on the present cells.
@@ -741,26 +645,46 @@ class CellMarch(TimeState[CellAttempt]):
         self.size, self.expected, self.beyond = 0.0, 0.0, 0.0
         self.kept: LinearisedCells | None = None
         self.compared: list[SpaceError] = []
-        self.state = self._at_rest()
+        self.polynomials, geometry = (
+            self.network.polynomials,
+            self.problem.start(self.network.start),
+        )
+        shape = 3, len(geometry.tree), self.polynomials.size, self.order * self.fields
+        self._take(geometry, torch.zeros(*shape, dtype=torch.float64))
 
     @property
     def count(self) -> int:
         """The number of cells."""
-        return len(self.state.geometry.tree)
+        return len(self.geometry.tree)
 
-    def _at_rest(self, tree: Tree | None = None) -> CellState:
-        problem, network = self.problem, self.network
-        geometry = problem.start(network.start) if tree is None else problem.cells(tree)
-        shape = 3, len(geometry.tree), network.polynomials.size, self.order * self.fields
-        zeros = torch.zeros(*shape, dtype=torch.float64)
-        return CellState(problem, geometry, network.polynomials, zeros, self.order)
+    @property
+    def state_and_rate(self) -> Tensor:
+        """The solution with a derivative of order p that is zero, (N, L, (p + 1) m)."""
+        return torch.nn.functional.pad(self.functions[0], (0, self.fields))
+
+    @property
+    def places(self) -> CellSystem:
+        """The evolution in the cells at its first moment, about `state_and_rate`."""
+        if self._places is None:
+            where = self.geometry, self.polynomials, self.state_and_rate
+            self._places = self.problem.on(*where, integrated=False)
+        return self._places
+
+    def norm(self, function: Tensor) -> float:
+        """The L2 norm of the counted fields of a function over the domain; (N, L, p m)."""
+        return self.places.norms.total(CellField(self.polynomials, function))
+
+    def _take(self, geometry: CellGeometry, functions: Tensor) -> None:
+        """Go on with other cells and functions."""
+        self.geometry, self.functions = geometry, functions
+        self._places: CellSystem | None = None
 
     def _take_initial(self) -> None:
         """Take the initial values in the present cells, and find their errors."""
-        state, polynomials, counted = self.state, self.network.polynomials, self.problem.counted
+        polynomials, counted = self.polynomials, self.problem.counted
         richer = LocalPolynomials(polynomials.degree + 2, polynomials.dim)
-        functions, squares = torch.zeros_like(state.functions), torch.zeros(self.count).double()
-        for at in self.problem.inside(state.geometry, richer):  # points that do not fit by chance
+        functions, squares = torch.zeros_like(self.functions), torch.zeros(self.count).double()
+        for at in self.problem.inside(self.geometry, richer):  # points that do not fit by chance
             there = at_one_time(at.points, self.begin, self.surrogate.domain.names[-1])
             values = initial_values(self.terms.initial, Batch.made_of(there), self.fields)
             values = torch.cat([*values[: self.order]], dim=1).unflatten(0, at.weights.shape)
@@ -770,8 +694,9 @@ class CellMarch(TimeState[CellAttempt]):
                 found = torch.linalg.lstsq(matrix, right, driver="gelsd").solution
                 functions[0, cell] = found
                 squares[cell] = (matrix @ found - right)[:, list(counted)].square().sum()
-        self.state, self.first_errors = replace(state, functions=functions), squares.sqrt()
-        self.size = self.expected = self.state.norm(self.state.value)
+        self._take(self.geometry, functions)
+        self.first_errors = squares.sqrt()
+        self.size = self.expected = self.norm(functions[0])
 
     def start(self, scheme: Stages, length: float) -> None:
         self._take_initial()
@@ -785,7 +710,7 @@ class CellMarch(TimeState[CellAttempt]):
         self.limited = self.settings.windows is None and first > 2 * allowed
 
     def jet(self) -> tuple[Points, Jet]:
-        return TermInCells(self.state.places.equation[0]).in_time(self.state.state_and_rate)
+        return TermInCells(self.places.equation[0]).in_time(self.state_and_rate)
 
     def attempt(self, scheme: Stages, length: float, allowed: float) -> CellAttempt | None:
         """Try a window, again with smaller cells while they are too large for it."""
@@ -836,10 +761,15 @@ class CellMarch(TimeState[CellAttempt]):
         """
         if not self.settings.follows:
             return False
-        marked, kept = self.state.marked(errors, allowed), equations.stages.count
+        part, kept = part_to_refine(allowed, float(errors.norm()), 0.99), equations.stages.count
+        divisible = self.problem.singularities.divisible(self.geometry)
+        marked = self.geometry.tree.everywhere(dorfler_marking(errors * divisible, part))
         self.stopped = why_too_many(equations.of_real, marked, self.settings.cells, kept=kept)
-        state = self._with_stages()
-        if self.stopped or not self._moved(state.refined(marked)):
+        if self.stopped:
+            return False
+        geometry = self.problem.refined(self.geometry, marked)
+        functions = all_prolonged(self.polynomials, self.geometry, self._with_stages(), geometry)
+        if not self._moved(geometry, functions):
             return False
         if self.time == self.begin:
             self._take_initial()
@@ -854,45 +784,67 @@ class CellMarch(TimeState[CellAttempt]):
         return bool(self.stopped)
 
     def lighten(self, done: CellAttempt, length: float) -> None:
-        """Take larger cells where the solution has become smooth, if there are many of them."""
-        part, worth = 0.1, 0.2  # of the error, and of the cells
-        if self.settings.follows:
-            allowed = part * self._allowed(length)
-            self._moved(coarsened(self._with_stages(), allowed, int(worth * self.count)))
+        """Take larger cells where the solution has become smooth, if there are many of them.
 
-    def _with_stages(self) -> CellState:
-        """The state, and with it the last window's states, which move to other cells as well."""
-        state, latest = self.state, self.latest
-        if latest is None:
-            return state
-        states = latest.states.unflatten(1, state.value.shape[:2])
-        return replace(state, functions=torch.cat([state.functions, states]))
+        A family is the 2^d cells that a box has been halved into. It gives way to the box if a
+        polynomial there, of a degree lower by 2, is the solution up to a small error. So the
+        solution may still move or steepen a little before the box has to be halved again, and the
+        error is much smaller than the allowed one. Cells that a boundary cuts stay.
 
-    def _moved(self, state: CellState) -> bool:
+        Reference: Berger and Colella, Local adaptive mesh refinement for shock hydrodynamics
+        (1989).
+        """
+        if not self.settings.follows:
+            return
+        part, worth, fewer = 0.1, 0.2, 2  # of the error, of the cells, and of the degree
+        polynomials, geometry, functions = self.polynomials, self.geometry, self._with_stages()
+        family = leaves_of_boxes(geometry.tree, ~geometry.is_cut)
+        parts = on_parts(polynomials)
+        own = functions[:, family]  # (n, f, 2^d, L, p m)
+        larger = torch.einsum("plk,nfplm->nfkm", parts, own) / len(parts)
+        simple = larger[0].clone()
+        simple[:, polynomials.count(polynomials.degree - fewer) :] = 0
+        missed = own[0] - torch.einsum("plk,fkm->fplm", parts, simple)
+        volumes = (geometry.extents[family] / 2).prod(dim=2)
+        counted = missed[..., list(self.problem.counted)].square().sum(dim=(2, 3))
+        squares, order = (counted * volumes).sum(dim=1).sort()
+        chosen = order[squares.cumsum(0) <= (part * self._allowed(length)) ** 2]
+        if len(chosen) * (len(parts) - 1) >= max(1, int(worth * self.count)):
+            larger_tree, kept = with_boxes(geometry.tree, family[chosen])
+            functions = torch.cat([functions[:, kept], larger[:, chosen]], dim=1)
+            self._moved(self.problem.cells(larger_tree), functions)
+
+    def _with_stages(self) -> Tensor:
+        """The functions, and with them the last window's states, which move to other cells too."""
+        if self.latest is None:
+            return self.functions
+        states = self.latest.states.unflatten(1, self.functions.shape[1:3])
+        return torch.cat([self.functions, states])
+
+    def _moved(self, geometry: CellGeometry, functions: Tensor) -> bool:
         """Go on with the functions of `_with_stages` in other cells; False if they are the same."""
-        if len(state.geometry.tree) == self.count:
+        if len(geometry.tree) == self.count:
             return False
-        functions, states = state.functions[:3], state.functions[3:]
-        self.state = replace(state, functions=functions)
+        self._take(geometry, functions[:3])
         if self.latest is not None:
-            self.latest = replace(self.latest, states=states.flatten(1, 2))
+            self.latest = replace(self.latest, states=functions[3:].flatten(1, 2))
         self.kept, self.compared = None, []
         return True
 
     def guess(self, scheme: Stages, length: float) -> Tensor:
         """A guess for the unknowns of the stages of the next window, (s, N L, p m)."""
         if self.latest is None:
-            return torch.zeros(scheme.count, *self.state.value.flatten(0, 1).shape).double()
+            return torch.zeros(scheme.count, *self.functions[0].flatten(0, 1).shape).double()
         return self.latest.guess(scheme, self.time, length)
 
     def equations(self, scheme: Stages, length: float) -> CellNewton:
         """The equations of the next window, with a linearisation that is made anew if need be."""
-        window, value = (scheme.count, length), self.state.value
+        window, value = (scheme.count, length), self.functions[0]
         if self.kept is None or self.kept.slow or self.kept.window != window:
             states = value + self.guess(scheme, length).view(-1, *value.shape)
             state, middle = state_at(scheme, length, value, states, 0.5), self.time + length / 2
             about = with_rates(*state, self.fields), middle
-            self.kept = LinearisedCells.of(self.state.places, about, window, self.order)
+            self.kept = LinearisedCells.of(self.places, about, window, self.order)
         return CellNewton(self.kept, scheme, self.time, length, value)
 
     def _tried(self, scheme: Stages, length: float) -> tuple[Window, CellNewton]:
@@ -916,7 +868,7 @@ class CellMarch(TimeState[CellAttempt]):
             probe: `early_step` or `last_step`.
         """
         found, indicators = probe(equations, states)
-        self.expected, indicated = max(self.size, self.state.norm(found)), float(indicators.norm())
+        self.expected, indicated = max(self.size, self.norm(found)), float(indicators.norm())
         # The error of another window is taken for a multiple of a known one if their indicators
         # and lengths differ by factors of at most 3.
         most = 3.0
@@ -930,22 +882,22 @@ class CellMarch(TimeState[CellAttempt]):
 
     @torch.no_grad()
     def member(self, done: CellAttempt) -> CellsInWindow:
-        geometry, shape = self.state.geometry, self.state.value.shape[:2]
+        geometry, shape = self.geometry, self.functions.shape[1:3]
         series = done.window.series()[..., : self.fields].unflatten(1, shape)
         made = self.network.member(len(series))
         made.layer.reset(geometry.tree, geometry.frames, series.movedim(0, 2).flatten(2))
         return made
 
     def accept(self, done: CellAttempt, time: float) -> float:
-        window, added, before, value = done.window, done.added, self.error, self.state.value
+        window, added, before, value = done.window, done.added, self.error, self.functions[0]
         assert added is not None
-        in_time, in_space = done.equations.propagated(self.state.functions[1:])
+        in_time, in_space = done.equations.propagated(self.functions[1:])
         errors = (
             together(in_time, window.in_time.view_as(value)),
             together(in_space, added.shape),
         )
         end = window.end().view_as(value)
-        self.state = replace(self.state, functions=torch.stack([end, *errors]))
+        self._take(self.geometry, torch.stack([end, *errors]))
         self.size, self.beyond = max(self.size, window.size), added.beyond
         self.time, self.latest = time, window
         if self.settings.windows is None:
@@ -955,13 +907,13 @@ class CellMarch(TimeState[CellAttempt]):
     @property
     def error(self) -> float:
         """The estimated error at the present moment, relative to the solution."""
-        in_time = self.state.norm(self.state.functions[1]) / (self.size or 1.0)
+        in_time = self.norm(self.functions[1]) / (self.size or 1.0)
         return in_time + self._error_in_space
 
     @property
     def _error_in_space(self) -> float:
         """The part of `error` that the cells of all windows so far have caused."""
-        in_space = self.state.norm(self.state.functions[2])
+        in_space = self.norm(self.functions[2])
         return math.hypot(in_space, self.beyond) / (self.size or 1.0)
 
     def follow(self, control: Control, window: Window) -> None:
@@ -974,10 +926,10 @@ class CellMarch(TimeState[CellAttempt]):
             control.length, control.stages = length, count
 
     def state_dict(self) -> dict[str, Any]:
-        tree = self.state.geometry.tree
+        tree = self.geometry.tree
         return {name: getattr(self, name) for name in SAVED} | {
             "tree": (tree.level, tree.place, tree.region),
-            "functions": self.state.functions,
+            "functions": self.functions,
             "kept": None if self.kept is None else {n: getattr(self.kept, n) for n in USED},
             "compared": [vars(one).copy() for one in self.compared],
             "latest": state_of(self.latest),
@@ -986,11 +938,11 @@ class CellMarch(TimeState[CellAttempt]):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         vars(self).update({name: state[name] for name in SAVED})
         start, (level, place, region) = self.network.start, state["tree"]
-        at_rest = self._at_rest(Tree(start.roots, level, place, region, start.around))
-        self.state = replace(at_rest, functions=state["functions"])
+        tree = Tree(start.roots, level, place, region, start.around)
+        self._take(self.problem.cells(tree), state["functions"])
         self.compared = [SpaceError(**one) for one in state["compared"]]
         self.latest, self.kept = window_of(state["latest"]), None
         if (kept := state["kept"]) is not None:
             where = kept["about"], kept["window"]
-            self.kept = LinearisedCells.of(self.state.places, *where, self.order)
+            self.kept = LinearisedCells.of(self.places, *where, self.order)
             vars(self.kept).update(kept)
