@@ -131,10 +131,7 @@ class MergeElimination(Elimination):
 
     @classmethod
     def of(
-        cls,
-        node: int,
-        pair: tuple[BlockRows, BlockRows],
-        tree: EliminationTree,
+        cls, node: int, pair: tuple[BlockRows, BlockRows], tree: EliminationTree
     ) -> tuple["MergeElimination", BlockRows]:
         """The step that makes a node from a pair of fronts, and the front of this node.
 

@@ -26,10 +26,7 @@ from kanpinn.spaces.cells.tree import Tree
 from kanpinn.spaces.evolution_terms import EvolutionTerms
 from kanpinn.spaces.function_space import space_of
 from kanpinn.spaces.jets_in_time import Inputs, in_time
-from kanpinn.spaces.windows import (
-    NetworkOfWindows,
-    product_in_time,
-)
+from kanpinn.spaces.windows import NetworkOfWindows, product_in_time
 
 
 @dataclass(frozen=True, eq=False)

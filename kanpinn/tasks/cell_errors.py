@@ -118,11 +118,7 @@ def better_solution(problem: CellProblem, solved: SolvedTree, accuracy: float) -
 
 
 def errors_by_comparison(
-    problem: CellProblem,
-    solved: SolvedTree,
-    better: BetterSolution,
-    enough: float,
-    accuracy: float,
+    problem: CellProblem, solved: SolvedTree, better: BetterSolution, enough: float, accuracy: float
 ) -> Tensor:
     """The L2 norm of the error that each cell causes, (N,): the difference from better solutions.
 

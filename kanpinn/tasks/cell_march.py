@@ -134,11 +134,7 @@ class LinearisedCells:
 
     @classmethod
     def of(
-        cls,
-        places: CellSystem,
-        about: tuple[Tensor, float],
-        window: tuple[int, float],
-        order: int,
+        cls, places: CellSystem, about: tuple[Tensor, float], window: tuple[int, float], order: int
     ) -> "LinearisedCells":
         """The linearisation; places: the evolution in the cells, at any moment and solution."""
         state_and_rate, time = about
@@ -892,10 +888,7 @@ class CellMarch(TimeState[CellAttempt]):
         window, added, before, value = done.window, done.added, self.error, self.functions[0]
         assert added is not None
         in_time, in_space = done.equations.propagated(self.functions[1:])
-        errors = (
-            together(in_time, window.in_time.view_as(value)),
-            together(in_space, added.shape),
-        )
+        errors = (together(in_time, window.in_time.view_as(value)), together(in_space, added.shape))
         end = window.end().view_as(value)
         self._take(self.geometry, torch.stack([end, *errors]))
         self.size, self.beyond = max(self.size, window.size), added.beyond

@@ -291,7 +291,4 @@ def _told(space: FunctionSpace, splines: float = 0.0) -> tuple[str, dict[str, fl
     """A remark on the intervals of splines for the history, and numbers for it."""
     counts = space.counts
     words = " × ".join(map(str, counts)) + " intervals" if counts else ""
-    return words, {
-        "intervals": float(math.prod(counts) if counts else 0),
-        "spline_error": splines,
-    }
+    return words, {"intervals": float(math.prod(counts) if counts else 0), "spline_error": splines}
