@@ -270,15 +270,8 @@ class MarchStage(Stage):
                 f"stopped: {done.space or functions} in space do not resolve the "
                 f"solution to the tolerance {settings.tolerance:.1e}"
             )
-        elif not last:
-            status = ""
-        elif self.spent <= 3 * settings.tolerance:
-            status = CONVERGED
-        elif self.spent >= 1:
-            status = f"stopped: the windows' errors are {self.spent:.1e}: nothing is resolved"
         else:
-            added = f"the errors of {self.accepted} windows add up to {self.spent:.1e}"
-            status = f"{CONVERGED}: {added}"
+            status = verdict(self.accepted, self.spent, settings.tolerance) if last else ""
         steps = "1 Newton step" if window.iterations == 1 else f"{window.iterations} Newton steps"
         words = [
             f"window {self.accepted} up to {self._at(window.start + window.length)}",
@@ -327,3 +320,13 @@ class MarchStage(Stage):
             latest, self.refused, self.control.length = self.state.latest, 0, self.duration / 100
             if latest is not None and latest.start < self.state.time:
                 self.control.length = latest.length
+
+
+def verdict(windows: int, spent: float, tolerance: float) -> str:
+    """The status after the last of some windows, whose errors add up to `spent`."""
+    much = 3.0  # times the tolerance
+    if spent <= much * tolerance:
+        return CONVERGED
+    if spent >= 1:
+        return f"stopped: the windows' errors are {spent:.1e}: nothing is resolved"
+    return f"{CONVERGED}: the errors of {windows} windows add up to {spent:.1e}"
