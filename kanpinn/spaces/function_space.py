@@ -97,12 +97,16 @@ def kinks_of(values: Values, low: float, high: float) -> Tensor:
     parts, coarse, fine, last, most = 320, 10, 20, 40, 20
     ends = torch.linspace(low, high, parts + 1, dtype=torch.float64)
     ends[1:-1] += 0.0137 * (high - low) / parts  # not at round numbers, where kinks often lie
-    start, width = ends[:-1].clone(), ends.diff()
-    size = values(ends).abs().amax()
+    start, width, eps = ends[:-1].clone(), ends.diff(), torch.finfo(ends.dtype).eps
+    size, nine = values(ends).abs().amax(), torch.arange(9, dtype=ends.dtype) / 8
     before = torch.zeros_like(start)
     for halvings in range(last):
         rest = width.isfinite()
-        fourth, rounding, where = _fourth_differences(values, start, width, size)
+        x = start[:, None] + width[:, None] * nine  # nine values in each part
+        found = values(x.flatten()).unflatten(0, x.shape)  # (parts, 9, c)
+        fourth, where = found.diff(n=4, dim=1).abs().amax(dim=2).max(dim=1)
+        slopes = found.diff(dim=1).abs().amax(dim=(1, 2)) / width * 8
+        rounding = 64 * eps * (size + x.abs().amax() * slopes)
         fourth = torch.where(fourth > rounding, fourth, 0.0)
         if halvings == coarse:
             before = fourth
@@ -116,30 +120,8 @@ def kinks_of(values: Values, low: float, high: float) -> Tensor:
         start, width, before = start[rest], width[rest], before[rest]
         if not len(start):
             return start
-    found = (start + width / 2).sort().values
-    return found if len(found) <= most else found[:0]
-
-
-def _fourth_differences(
-    values: Values, start: Tensor, width: Tensor, size: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The largest fourth difference of nine values in each part, its rounding, and its place.
-
-    Args:
-        values: the function.
-        start, width: the parts, (P,).
-        size: of the function.
-
-    Returns:
-        Three tensors (P,); the place is the number, 0 to 4, of the first of the five values.
-    """
-    eps = torch.finfo(start.dtype).eps
-    x = start[:, None] + width[:, None] * torch.arange(9, dtype=start.dtype) / 8
-    found = values(x.flatten()).unflatten(0, x.shape)  # (P, 9, c)
-    fourth = found.diff(n=4, dim=1).abs()
-    slopes = found.diff(dim=1).abs().amax(dim=(1, 2)) / width * 8
-    largest, place = fourth.amax(dim=2).max(dim=1)
-    return largest, 64 * eps * (size + x.abs().amax() * slopes), place
+    kinks = (start + width / 2).sort().values
+    return kinks if len(kinks) <= most else kinks[:0]
 
 
 def initial_kinks(initial: Sequence[ResidualTerm], surrogate: Surrogate, periodic: bool) -> Tensor:
