@@ -66,12 +66,6 @@ class EdgeScores:
         """The scores of the inputs, then those of the hidden units of each layer, (n_in,) each."""
         return [scores.sum(dim=2).amax(dim=0) for scores in self.by_output]
 
-    @property
-    def inputs(self) -> Tensor:
-        """The share of each input in each output, (m, d); each row sums to one."""
-        scores = self.by_output[0].sum(dim=2)
-        return scores / scores.sum(dim=1, keepdim=True).clamp_min(torch.finfo(scores.dtype).tiny)
-
 
 def score_edges(surrogate: Surrogate, points: Points) -> EdgeScores:
     """Return the scores of a KAN's edges on points; the points are evaluated in chunks.

@@ -141,18 +141,6 @@ def test_parts_of_other_files_have_the_classes_of_the_first() -> None:
     refused(kanpinn("fit", "ring.toml", "--set", "data.test=odd.npz"), "odd.npz", "'never'")
 
 
-def test_groups_stay_in_one_part() -> None:
-    text = Path("wave.csv").read_text().splitlines()
-    rows = [f"{line},{'family' if not i else i // 10}" for i, line in enumerate(text)]
-    Path("wave.csv").write_text("\n".join(rows) + "\n")
-    pairs = ['data.inputs=["x", "y"]', "data.groups=family"]
-    data = Config.read(Path("wave.toml"), pairs).build().data
-    values = [line.split(",") for line in rows[1:]]
-    family = {float(v[0]): v[3] for v in values}
-    seen = [{family[x] for x in t.inputs[:, 0].tolist()} for t in data.parts.values()]
-    assert sum(map(len, seen)) == len(set.union(*seen)) == 13
-
-
 def test_a_formula_makes_data() -> None:
     section = {
         "formula": ["x*y", "sin(x)"],
@@ -454,7 +442,6 @@ def test_interpret_refuses_what_it_cannot_read() -> None:
         ("data.path=waves.csv", ["waves.csv: there is no such file", 'did you mean "wave.csv"']),
         ("data.targets=valeu", ["no column 'valeu'", 'did you mean "value"']),
         ('data.inputs=["x", "z"]', ["no column 'z'", "its columns are x, y, value"]),
-        ("data.groups=family", ['data.groups = "family"', "no such column"]),
         ("data.validation=1.5", ["data.validation = 1.5", "expected a number >= 0 and < 1"]),
         ("data.kind=words", ["data.kind", '"numbers" or "classes"']),
         ("data.validaton=0.1", ["data.validaton is unknown", 'did you mean "validation"']),
@@ -470,7 +457,6 @@ def test_interpret_refuses_what_it_cannot_read() -> None:
         ("fit.bounds={x=3}", ["fit.bounds", "expected a table of lists of numbers"]),
         ("fit.bounds.x=[1,0]", ["fit.bounds of x must be low < high, got (1.0, 0.0)"]),
         ("fit.bounds.x1=[0,1]", ["fit.bounds name 'x1'", 'did you mean "x"']),
-        ("data.groups=x,y", ["data.groups"]),
         ('data.inputs=["x", "x"]', ["wave.csv", "different columns"]),
         ('data.classes=["a", "b"]', ["data.classes are for kind", "numbers"]),
         ("data.path=folder.csv", ["folder.csv: there is no such file"]),

@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from kanpinn._support.errors import InputError, nearest, show
+from kanpinn._support.errors import InputError, nearest
 from kanpinn.data import Data
 from kanpinn.data import Table as Rows
-from kanpinn.data.column_files import READERS, flat_column, numbers, read_columns
+from kanpinn.data.column_files import READERS
 from kanpinn.geometry import Points
 from kanpinn.pde.expressions import Expression
 from kanpinn.runs.config.models import TomlTable, Variants, naming
@@ -65,7 +64,6 @@ class FileTable(DataTable):
         targets: the columns of the targets; null for the last one.
         kind: whether the targets are "numbers" or names of "classes".
         classes: the names of all classes; null for those in the file.
-        groups: the names of columns; rows with equal values in them stay in one part.
         validation: the share of the rows that decide which state of the fit is kept, or a file of
             such rows.
         test: the share of the rows on which the fit is assessed, or a file of such rows.
@@ -76,7 +74,6 @@ class FileTable(DataTable):
     targets: str | list[str] | None = None
     kind: Literal["numbers", "classes"] = "numbers"
     classes: list[str] | None = None
-    groups: str | list[str] | None = None
 
     @property
     def title(self) -> str:
@@ -88,27 +85,12 @@ class FileTable(DataTable):
 
     def build(self, path: str, directory: Path, **defaults: Any) -> Data:
         whole = _rows(self, self.path, directory, self.classes)
-        groups = None
-        if self.groups is not None:  # the values of the columns, encoded as integers
-            file, codes = directory / self.path, []
-            columns = read_columns(file)
-            for name in _listed(self.groups):
-                if name not in columns:
-                    wrong = f"{file} has no such column{nearest(name, columns)}"
-                    raise InputError(f"data.groups = {show(name)}: {wrong}")
-                cells = flat_column(file, name, columns[name])
-                try:
-                    cells = numbers(file, name, cells)
-                except InputError:
-                    cells = cells.astype(str)
-                codes.append(torch.from_numpy(numpy.unique(cells, return_inverse=True)[1].ravel()))
-            groups = torch.stack(codes, dim=1)
         seed = defaults["seed"] if self.seed is None else self.seed
         # A part with a file of its own takes no rows of the whole file.
         files = {part: getattr(self, part) for part in data_files(vars(self)) if part in PARTS}
         shares = {part: 0.0 if part in files else getattr(self, part) for part in PARTS}
         with naming(path, {}, f"{path}: "):
-            data = Data.split(whole, **shares, seed=seed, groups=groups)
+            data = Data.split(whole, **shares, seed=seed)
         own = {part: _rows(self, file, directory, whole.classes) for part, file in files.items()}
         return Data(**{**data.parts, **own})
 
