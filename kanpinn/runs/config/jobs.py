@@ -27,18 +27,9 @@ from kanpinn.runs.config import tables
 from kanpinn.runs.config.data import DATA, DataTable, Seed
 from kanpinn.runs.config.models import FixedTable, TomlTable, blaming, naming, table_of
 from kanpinn.runs.config.tables import Named, WithBoundary, check_memory
+from kanpinn.solvers import discretization
 from kanpinn.solvers.auto import first_choice
 from kanpinn.solvers.auto.search import Announce, TrialSearch
-from kanpinn.solvers.discretization import (
-    Discretization,
-    Loss,
-    SolveSettings,
-    check_inputs_and_fields,
-    default_points,
-    discretize,
-    input_counts,
-    inputs_of,
-)
 from kanpinn.solvers.eigen import Eigensolution, default_eigen_network, discretize_eigen, eigen
 from kanpinn.solvers.eigen.eigen import cell_settings
 from kanpinn.solvers.error_estimate import with_estimate
@@ -122,7 +113,7 @@ class SolveJob(Job):
     """
 
     problem: Problem
-    settings: SolveSettings
+    settings: discretization.SolveSettings
     reference: Recipe | None = None
     estimate: bool = False
     bound: bool = False
@@ -161,7 +152,7 @@ class SolveJob(Job):
         """Return the loss of the first step; residuals are evaluated at a few points only."""
         network = copy.deepcopy(self.network)
         with blaming(type(self.problem).__name__, self.problem, network):
-            start = discretize(self.problem, network, self.settings, self.seed)
+            start = discretization.discretize(self.problem, network, self.settings, self.seed)
             return losses_of(start, self.optimizers).first(0)
 
 
@@ -177,7 +168,7 @@ class EigenJob(Job):
     """
 
     problem: EigenProblem
-    settings: SolveSettings
+    settings: discretization.SolveSettings
     count: int
     near: float | None
 
@@ -199,7 +190,7 @@ class EigenJob(Job):
                 **given,
             )
 
-    def preview(self) -> Discretization[EigenProblem]:
+    def preview(self) -> discretization.Discretization[EigenProblem]:
         """Return the discretization from which the solve starts."""
         with blaming(type(self.problem).__name__, self.problem, self.network):
             return discretize_eigen(
@@ -456,22 +447,22 @@ class ProblemFile(File):
         """
         assert self.network is not None
         with blaming(type(problem).__name__, problem):
-            sizes = input_counts(problem, inputs)[0], len(problem.fields)
+            sizes = discretization.input_counts(problem, inputs)[0], len(problem.fields)
             if self.network.known_width is not None:  # refused before a large network is built
-                check_inputs_and_fields(problem, inputs, self.network.known_width)
+                discretization.check_inputs_and_fields(problem, inputs, self.network.known_width)
             made = self.network.build("network", directory, sizes=sizes, seed=self.run.seed)
         return self.placed(made)
 
     def settings(
         self, problem: BoundaryValueProblem, default: Collocation, directory: Path
-    ) -> SolveSettings:
+    ) -> discretization.SolveSettings:
         """Return the discretization; `default` are the points if the file has none."""
         if self.points is not None:
             default = self.points.build("points", directory)
             tables.check_points(default, problem)
         boundary = "auto" if self.network is None else self.network.boundary
-        loss = Loss(**self.loss.model_dump())
-        return SolveSettings(points=default, boundary=boundary, loss=loss)
+        loss = discretization.Loss(**self.loss.model_dump())
+        return discretization.SolveSettings(points=default, boundary=boundary, loss=loss)
 
 
 class SolveFile(ProblemFile):
@@ -512,9 +503,9 @@ class SolveFile(ProblemFile):
             settings = first.settings("auto" if self.network is None else self.network.boundary)
             known |= {"network": network, "optimizers": first.optimizers}
             return SolveJob(settings=settings, by_trials=True, **known)
-        inputs = inputs_of(problem, has_kinks=self.network.type == "cells")
+        inputs = discretization.inputs_of(problem, has_kinks=self.network.type == "cells")
         network = self.make_network(problem, inputs, directory)
-        settings = self.settings(problem, default_points(network), directory)
+        settings = self.settings(problem, discretization.default_points(network), directory)
         assert settings.points is not None
         rows = len(problem.fields) * (settings.points.interior + settings.points.boundary)
         default = () if self.optimizer else (default_optimizer(network, run.tolerance),)
@@ -591,7 +582,7 @@ class EigenFile(ProblemFile):
         problem: EigenProblem = self.problem.build("problem", directory)
         if self.network is None:
             with blaming(type(problem).__name__, problem):
-                count = input_counts(problem, problem.inputs())[0]
+                count = discretization.input_counts(problem, problem.inputs())[0]
                 made = default_eigen_network(problem).sized(count, len(problem.fields))
             network = self.placed(made)
         else:
@@ -605,7 +596,9 @@ class EigenFile(ProblemFile):
             network=network,
             optimizers=() if method is None else (method,),
             problem=problem,
-            settings=self.settings(problem, default_points(network, network.width[0]), directory),
+            settings=self.settings(
+                problem, discretization.default_points(network, network.width[0]), directory
+            ),
             **self.eigen.model_dump(),
             name=name,
             **self.run.model_dump(include=SHARED_BY_JOBS),
