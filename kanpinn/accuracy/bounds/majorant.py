@@ -212,6 +212,14 @@ def noise_norms(operator: Operator, noise: Approximation) -> Norms:
     return Norms(math.sqrt(l2), math.sqrt(l2 + slope), math.sqrt(energy))
 
 
+def residual_of(problem: Problem, jet: Approximation, points: Points) -> Tensor:
+    """Return the residual of a function at n points, (n,)."""
+    few = points[:5]
+    channels, _ = find_channels(lambda c: problem.equation(few, jet(few, c)), points.names)
+    parts = [points[i : i + CHUNK] for i in range(0, len(points), CHUNK)]
+    return torch.cat([problem.equation(p, jet(p, channels))[:, 0] for p in parts])
+
+
 @dataclass(frozen=True, eq=False)
 class Multilinear:
     """A continuous function that is multilinear in each cell.
@@ -638,10 +646,7 @@ class Majorant:
         safety = 3  # standard errors
         square, flux, largest = measure * (v.mean_square + safety * v.error), math.inf, math.nan
         if (grid := self.grid) is not None:
-            few, equation = grid.points[:5], self.problem.equation
-            channels, _ = find_channels(lambda c: equation(few, v.jet(few, c)), few.names)
-            parts = (grid.points[i : i + CHUNK] for i in range(0, len(grid.points), CHUNK))
-            residual = torch.cat([equation(p, v.jet(p, channels))[:, 0] for p in parts])
+            residual = residual_of(self.problem, v.jet, grid.points)
             largest = float(residual.abs().max())
             own = float(grid.integral(residual.square()[:, None])[0])
             square = max(square, own)
