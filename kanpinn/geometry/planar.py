@@ -293,7 +293,7 @@ class Planar(Domain):
 
         The result is arbitrary for points on the boundary.
         """
-        sides = self._sides.to(coords)
+        sides = self.side_table.to(coords)
         return windings(sides, torch.zeros_like(sides[0]).long(), coords, 1)[:, 0] > 0
 
     def level(self, coords: Coords) -> Column:
@@ -357,7 +357,8 @@ class Planar(Domain):
         return which.tolist(), ends[which, 1].tolist()
 
     @cached_property
-    def _sides(self) -> Tensor:
+    def side_table(self) -> Tensor:
+        """The numbers of all sides in columns, (8, S), see `windings`."""
         rows = [(s.low, s.high, 1 if s.up else -1, s.cx, s.cy, s.p, s.q, s.A) for s in self.sides]
         return torch.tensor(rows, dtype=torch.float64).T
 

@@ -397,35 +397,23 @@ class Patch(MappedPiece):
         """
         each, most = lines.shape[1], 2**20  # lines with a triangle, which bounds the memory
         asked = torch.isin(near[0], boxes)
-        place, triangle = torch.searchsorted(boxes, near[0][asked]), near[1][asked]
-        found = [
-            self._met(triangle[some], axis, lines[place[some]], each * place[some])
-            for some in torch.arange(len(place)).split(max(1, most // each))
-        ]
-        line, coords, normals = (torch.cat(one) for one in zip(*found, strict=True))
-        order = line.argsort(stable=True)
-        return line[order], coords[order], normals[order]
-
-    def _met(self, triangles: Tensor, axis: int, lines: Tensor, first: Tensor) -> Hits:
-        """Which of q lines meet each of some triangles, and the points and normals there.
-
-        Args:
-            triangles: their numbers, (p,).
-            axis: that of the lines.
-            lines: their other two coordinates, (p, q, 2).
-            first: the number of the first of the lines, (p,).
-        """
-        corners = self._corners[triangles]
-        flat = torch.cat([corners[..., :axis], corners[..., axis + 1 :]], dim=2)
-        start, (u, v) = flat[:, :1], (flat[:, i, None] - flat[:, 0, None] for i in (1, 2))
-        area = u[..., 0] * v[..., 1] - u[..., 1] * v[..., 0]
-        gap = lines - start
-        s = (gap[..., 0] * v[..., 1] - gap[..., 1] * v[..., 0]) / area
-        t = (u[..., 0] * gap[..., 1] - u[..., 1] * gap[..., 0]) / area
-        met, line = ((s >= 0) & (t >= 0) & (s + t <= 1)).nonzero().unbind(dim=1)
-        shares = torch.stack([1 - s - t, s, t], dim=2)[met, line]
-        coords = (shares[:, :, None] * corners[met]).sum(dim=1)
-        return first[met] + line, coords, self._normals[triangles[met]]
+        place, triangle, hits = torch.searchsorted(boxes, near[0][asked]), near[1][asked], []
+        for some in torch.arange(len(place)).split(max(1, most // each)):
+            corners = self._corners[triangle[some]]
+            flat = torch.cat([corners[..., :axis], corners[..., axis + 1 :]], dim=2)
+            u, v = (flat[:, i, None] - flat[:, 0, None] for i in (1, 2))
+            area = u[..., 0] * v[..., 1] - u[..., 1] * v[..., 0]
+            gap = lines[place[some]] - flat[:, :1]
+            s = (gap[..., 0] * v[..., 1] - gap[..., 1] * v[..., 0]) / area
+            t = (u[..., 0] * gap[..., 1] - u[..., 1] * gap[..., 0]) / area
+            met, line = ((s >= 0) & (t >= 0) & (s + t <= 1)).nonzero().unbind(dim=1)
+            shares = torch.stack([1 - s - t, s, t], dim=2)[met, line]
+            coords = (shares[:, :, None] * corners[met]).sum(dim=1)
+            normals = self._normals[triangle[some][met]]
+            hits.append((each * place[some][met] + line, coords, normals))
+        numbers, points, outward = (torch.cat(one) for one in zip(*hits, strict=True))
+        order = numbers.argsort(stable=True)
+        return numbers[order], points[order], outward[order]
 
     gauss = Region.gauss
 

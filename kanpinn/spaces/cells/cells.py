@@ -134,34 +134,26 @@ class CellLayer(Layer):
     def evaluate(self, h: Jet | Coordinates) -> Jet:
         most = 2**22  # numbers at once: 32 MiB in float64
         fields, side = self.coefficients.shape[2], self.polynomials.degree + 1
-        count = max(1, most // (2 * fields * side ** len(self.roots)))
+        together = max(1, most // (2 * fields * side ** len(self.roots)))
         number, own, scale = self._own(h)
         order = number.argsort()
-        starts = range(0, max(1, len(order)), count)
-        chunks = [order[i : i + count] for i in starts]
-        found = [self._values(h.channels, number[i], own[i], scale[i]) for i in chunks]
-        return h.dense().unstacked(torch.cat(found)[order.argsort()])
-
-    def _values(self, channels: Channels, number: Tensor, own: Tensor, scale: Tensor) -> Tensor:
-        """The stacked jets of the fields at some points, (n, parts, m).
-
-        The arguments are what `_own` returns, by ascending numbers of cells. Cells with similar
-        numbers of points, up to the same power of two, are evaluated together.
-        """
-        cells, counts = number.unique_consecutive(return_counts=True)
-        starts, powers = counts.cumsum(0) - counts, (2 * counts - 1).log2().floor()
-        fields, count = self.coefficients.shape[2], len(derivatives_of_parts(channels))
-        found = own.new_empty(len(number), count, fields)
-        for power in powers.unique():
-            some = powers == power
-            each = torch.arange(2 ** int(power), device=number.device)
-            places = starts[some, None] + each.minimum(counts[some, None] - 1)
-            of_cells = scale[starts[some]], self.coefficients[cells[some]]
-            values = self.polynomials.evaluated(channels, own[places], *of_cells)
-            # Autograd would count a point twice that is written twice.
-            once = each < counts[some, None]
-            found[places[once]] = values[once]
-        return found
+        number, own, scale = number[order], own[order], scale[order]
+        parts = len(derivatives_of_parts(h.channels))
+        found = own.new_empty(len(number), parts, fields)
+        # Cells with similar numbers of points, up to the same power of two, are evaluated together.
+        for rows in torch.arange(len(order), device=number.device).split(together):
+            cells, counts = number[rows].unique_consecutive(return_counts=True)
+            starts, powers = counts.cumsum(0) - counts, (2 * counts - 1).log2().floor()
+            for power in powers.unique():
+                some = powers == power
+                each = torch.arange(2 ** int(power), device=number.device)
+                places = rows[starts[some, None] + each.minimum(counts[some, None] - 1)]
+                of_cells = scale[places[:, 0]], self.coefficients[cells[some]]
+                values = self.polynomials.evaluated(h.channels, own[places], *of_cells)
+                # Autograd would count a point twice that is written twice.
+                once = each < counts[some, None]
+                found[places[once]] = values[once]
+        return h.dense().unstacked(found[order.argsort()])
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         number, own, scale = self._own(h)
@@ -221,10 +213,7 @@ class CornerLayer(nn.Module):
 
     def same(self, other: "CornerLayer | None") -> bool:
         """Whether another layer has the same functions."""
-        names = ("corners", "boxes", "powers")
-        return other is not None and all(
-            torch.equal(getattr(self, name), getattr(other, name)) for name in names
-        )
+        return other is not None and all(map(torch.equal, self.buffers(), other.buffers()))
 
     @property
     def numbers(self) -> list[Tensor]:
@@ -270,34 +259,6 @@ class CornerLayer(nn.Module):
             setattr(self, name, torch.empty_like(state[prefix + name]))
         self.coefficients = nn.Parameter(torch.empty_like(state[f"{prefix}coefficients"]))
         super()._load_from_state_dict(state, prefix, *args)
-
-
-@torch.no_grad()
-def kan_of_polynomials(polynomials: LocalPolynomials, coefficients: Tensor) -> KAN:
-    """The KAN [d, W, m] with the values of m polynomials on [-1, 1]^d.
-
-    Its inner edges are affine in evenly spread directions of the plane, or in random ones in more
-    coordinates, and its outer edges are polynomials on one interval. W is the number of monomials
-    of the highest degree.
-
-    Args:
-        polynomials: the basis.
-        coefficients: of the m polynomials, (L, m).
-    """
-    degree, dim, fields = polynomials.degree, polynomials.dim, coefficients.shape[1]
-    units = 1 if dim == 1 else math.comb(degree + dim - 1, dim - 1)
-    made = KAN([dim, units, fields], [1, degree], 1, base=None, dtype=torch.float64)
-    directions = _directions(units, dim)
-    directions = directions / directions.abs().sum(dim=1, keepdim=True)  # into [-1, 1]
-    first, last = made.layers
-    first.coefficients.copy_(torch.stack([-directions.T, directions.T], dim=1))
-    points, _ = polynomials.rule(more=2)
-    channels = Channels(tuple(f"x{i}" for i in range(dim)))
-    inner = first(Coordinates(channels, points, torch.ones_like(points[0]))).value
-    values = last.basis.values(inner, 0)[:, 0].flatten(1)
-    found = torch.linalg.lstsq(values, polynomials.values(points) @ coefficients, driver="gelsd")
-    last.coefficients.copy_(found.solution.view(units, -1, fields))
-    return made
 
 
 def _directions(count: int, dim: int) -> Tensor:
@@ -577,15 +538,34 @@ class Cells(Network):
             self.follow_numbers(numbers.new_zeros(count, size, len(numbers) * fields))
         super()._load_from_state_dict(state, prefix, *args)
 
+    @torch.no_grad()
     def kan(self, cell: int) -> KAN:
-        """The KAN of one cell, of its own coordinates in [-1, 1]^d: the same polynomials.
+        """The KAN [d, W, m] of one cell, of its own coordinates in [-1, 1]^d: the same polynomials.
 
-        Singular functions of corners and known functions are not in it. See `kan_of_polynomials`.
+        Its inner edges are affine in evenly spread directions of the plane, or in random ones in
+        more coordinates, and its outer edges are polynomials on one interval. W is the number of
+        monomials of the highest degree. Singular functions of corners and known functions are not
+        in it.
 
         Args:
             cell: the number of the cell.
         """
-        return kan_of_polynomials(self.polynomials, self.layer.coefficients[cell].double().cpu())
+        polynomials, coefficients = self.polynomials, self.layer.coefficients[cell].double().cpu()
+        degree, dim, fields = polynomials.degree, polynomials.dim, coefficients.shape[1]
+        units = 1 if dim == 1 else math.comb(degree + dim - 1, dim - 1)
+        made = KAN([dim, units, fields], [1, degree], 1, base=None, dtype=torch.float64)
+        directions = _directions(units, dim)
+        directions = directions / directions.abs().sum(dim=1, keepdim=True)  # into [-1, 1]
+        first, last = made.layers
+        first.coefficients.copy_(torch.stack([-directions.T, directions.T], dim=1))
+        points, _ = polynomials.rule(more=2)
+        channels = Channels(tuple(f"x{i}" for i in range(dim)))
+        inner = first(Coordinates(channels, points, torch.ones_like(points[0]))).value
+        values = last.basis.values(inner, 0)[:, 0].flatten(1)
+        right = polynomials.values(points) @ coefficients
+        solution = torch.linalg.lstsq(values, right, driver="gelsd").solution
+        last.coefficients.copy_(solution.view(units, -1, fields))
+        return made
 
 
 def _refuse(

@@ -42,14 +42,11 @@ class Regions:
             domains: the regions.
             bounds: the lowest and the highest corner of the whole domain, (2,) each.
         """
-        rows = [
-            (number, s.low, s.high, 1 if s.up else -1, s.cx, s.cy, s.p, s.q, s.A)
-            for number, domain in enumerate(domains)
-            for s in (domain.sides if len(domains) > 1 else ())
-        ]
-        number, low, high, up, cx, cy, p, q, A = (
-            torch.tensor(rows, dtype=torch.float64).view(len(rows), 9).T
-        )
+        parts = [torch.zeros(9, 0, dtype=torch.float64)]
+        for i, domain in enumerate(domains if len(domains) > 1 else ()):
+            sides = domain.side_table
+            parts.append(torch.cat([torch.full_like(sides[:1], i), sides]))
+        number, low, high, up, cx, cy, p, q, A = torch.cat(parts, dim=1)
         (left, bottom), half = bounds[0], (bounds[1] - bounds[0]) / 2
         width, height = half
         low, high, cy = ((y - bottom) / height - 1 for y in (low, high, cy))

@@ -502,32 +502,21 @@ def least_exponent(
         fluxes: whether the flux is given at both ends, otherwise the value; empty without ends.
     """
     exponents = np.linspace(0.02, 1.9, 400)
-    values = [_mismatch(sectors, fluxes, exponent) for exponent in exponents]
-    for (low, high), (one, other) in zip(
-        itertools.pairwise(exponents), itertools.pairwise(values), strict=True
-    ):
-        if one * other < 0:
-            return float(low + (high - low) * one / (one - other))
-    return None
-
-
-def _mismatch(
-    sectors: Sequence[tuple[float, float]], fluxes: Sequence[bool], exponent: float
-) -> float:
-    """The defect of r^λ φ(θ) in the conditions at the ends, or in going on around the point.
-
-    Args:
-        sectors, fluxes: see `least_exponent`.
-        exponent: λ.
-    """
-    total = np.eye(2)  # of φ and a φ', from the first edge to the last one
+    total = np.eye(2)  # of φ and a φ', from the first edge to the last one, for each exponent
     for angle, coefficient in sectors:
-        c, s = math.cos(exponent * angle), math.sin(exponent * angle)
-        size = coefficient * exponent
-        total = np.array([[c, s / size], [-size * s, c]]) @ total
-    if not fluxes:
-        return float(2 - np.trace(total))
-    return float(total[int(fluxes[1]), int(not fluxes[0])])
+        c, s = np.cos(exponents * angle), np.sin(exponents * angle)
+        size = coefficient * exponents
+        total = np.array([[c, s / size], [-size * s, c]]).transpose(2, 0, 1) @ total
+    # The defect in the conditions at the ends, or in going on around the point.
+    if fluxes:
+        values = total[:, int(fluxes[1]), int(not fluxes[0])]
+    else:
+        values = 2 - total.trace(axis1=1, axis2=2)
+    changes = np.flatnonzero(values[1:] * values[:-1] < 0)
+    if not len(changes):
+        return None
+    (low, high), (one, other) = (part[changes[0] : changes[0] + 2] for part in (exponents, values))
+    return float(low + (high - low) * one / (one - other))
 
 
 @dataclass(frozen=True)

@@ -72,15 +72,6 @@ class CellPart:
     connected: bool = True
 
 
-def _spread(found: RulesInBoxes, boxes: int) -> Tensor:
-    """The largest angle between normals in each of all boxes and their mean, (boxes,)."""
-    means = found.normals.new_zeros(boxes, 3).index_add(0, found.box, found.normals)
-    means = means / means.norm(dim=1, keepdim=True).clamp_min(1e-300)
-    cosines = (found.normals * means[found.box]).sum(dim=1)
-    least = torch.ones(boxes, dtype=cosines.dtype).scatter_reduce(0, found.box, cosines, "amin")
-    return least.clamp(-1, 1).acos()
-
-
 def _connected(inside: Tensor) -> Tensor:
     """Whether the points of masks on grids are connected, apart from small components, (c,).
 
@@ -197,8 +188,6 @@ class SolidGeometry(CellGeometry):
     Args:
         parts: the part of the solid in each cell.
         sampled: the faces of which only a part is in the solid, a mask (F,).
-        step: the distance from a face at which points on both sides of it are tested, divided by
-            the width of the smaller cell.
         cutters: those of the regions into which interfaces divide the solid, in order.
         lost: boxes without a cell of a region in which a part of it is bounded that was too small
             for a cell: their corners in physical space, (n, 2, 3) for each region.
@@ -207,7 +196,6 @@ class SolidGeometry(CellGeometry):
 
     parts: Sequence[CellPart]
     sampled: Tensor
-    step: float
     cutters: Sequence["SolidCutter"]
     lost: Sequence[Tensor]
     interfaces: Sequence[InterfacePiece] = ()
@@ -225,7 +213,6 @@ class SolidGeometry(CellGeometry):
             **joined_regions(parts),
             parts=[part for one in parts for part in one.parts],
             sampled=torch.cat([one.sampled for one in parts]),
-            step=parts[0].step,
             cutters=[cutter for one in parts for cutter in one.cutters],
             lost=[lost for one in parts for lost in one.lost],
             interfaces=interfaces,
@@ -253,7 +240,10 @@ class SolidGeometry(CellGeometry):
         faces, numbers = self.faces, self.sampled_numbers[rows]
         unit, weights = gauss_product(polynomials.degree + more, 2)
         points = on_rectangles(unit, *self.physical(faces.corners[numbers]).unbind(dim=1))
-        regions, steps = self.tree.region[faces.lower[numbers]], self.step * self.lengths[numbers]
+        regions, steps = (
+            self.tree.region[faces.lower[numbers]],
+            self.cutters[0].sliver * self.lengths[numbers],
+        )
         inside = torch.ones(points.shape[:2], dtype=torch.bool)
         for region, cutter in enumerate(self.cutters):
             own = regions == region
@@ -525,7 +515,11 @@ class SolidCutter:
             coords, box = rules.points.coords, rules.box
             near[number] = rules.counts(count) > 0
             extents.append(rules.extents(count))
-            spread = torch.maximum(spread, _spread(rules, count))
+            means = rules.normals.new_zeros(count, 3).index_add(0, box, rules.normals)
+            means = means / means.norm(dim=1, keepdim=True).clamp_min(1e-300)
+            cosines = (rules.normals * means[box]).sum(dim=1)
+            least = torch.ones_like(spread).scatter_reduce(0, box, cosines, "amin")
+            spread = torch.maximum(spread, least.clamp(-1, 1).acos())
             low, high = boxes[box, 0] + step[box], boxes[box, 1] - step[box]
             is_cut[box[((coords > low) & (coords < high)).all(dim=1)]] = True
         ends = torch.stack(extents)
@@ -562,7 +556,6 @@ class SolidCutter:
             is_cut,
             parts,
             sampled,
-            self.sliver,
             [self],
             [self._lost(tree)],
         )

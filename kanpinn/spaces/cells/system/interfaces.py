@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import torch
 from torch import Tensor
@@ -39,10 +39,8 @@ class Interface:
     @cached_property
     def channels(self) -> Channels:
         """The derivatives that the terms use, and the gradient."""
-        found = Channels(self.geometry.domain.names, gradient=True)
-        for term in self.terms:
-            found = found | term.channels
-        return found
+        gradient = Channels(self.geometry.domain.names, gradient=True)
+        return reduce(Channels.__or__, (term.channels for term in self.terms), gradient)
 
     @cached_property
     def points(self) -> Batch:

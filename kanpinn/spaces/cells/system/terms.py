@@ -45,9 +45,7 @@ class SampledTerm:
         slopes, right = found.slopes, found.right
         finite = right.isfinite().all(dim=1) & slopes.isfinite().flatten(1).all(dim=1)
         if not bool(finite.all()):
-            points, first = at.points, int((~finite).to(torch.uint8).argmax())
-            pairs = zip(points.names, points.coords[first].tolist(), strict=True)
-            where = ", ".join(f"{name} = {value:.4g}" for name, value in pairs)
+            where = at.points.show(int((~finite).to(torch.uint8).argmax()))
             what = f"the residual of the term {term.name} is not finite at {where}"
             raise torch.linalg.LinAlgError(what)  # type: ignore[attr-defined]
         self.slopes, self.right = (t.unflatten(0, at.weights.shape) for t in (slopes, right))
@@ -63,16 +61,14 @@ class SampledTerm:
 
         Only the parts on which the term depends are there.
         """
-        scale = self.at.scale[place]
-        if not self.at.alike:
-            at = self.at.at(place)
-            return self.polynomials.stacked(self.term.channels, at, scale, self.parts)
+        at, scale = self.at.at(place), self.at.scale[place]
         kind = tuple(scale.tolist())
-        if kind not in self._functions:  # those of all cells of this size
-            channels = self.term.channels
-            found = self.polynomials.stacked(channels, self.at.local, scale, self.parts)
+        if self.at.alike and kind in self._functions:  # those of all cells of this size
+            return self._functions[kind]
+        found = self.polynomials.stacked(self.term.channels, at, scale, self.parts)
+        if self.at.alike:
             self._functions[kind] = found
-        return self._functions[kind]
+        return found
 
     def with_slopes(self, slopes: Tensor) -> "SampledTerm":
         """A term at the same points with other slopes, for other right-hand sides.
