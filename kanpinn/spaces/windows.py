@@ -214,10 +214,25 @@ class NetworkOfWindows(Network, Generic[Member]):
         return sum(layer.coefficients.numel() for layer in layers)
 
     def _refuse_unfit(self, problem: BoundaryValueProblem, form: str) -> None:
-        """Refuse what networks in windows cannot use, and take the order in time of the problem."""
+        """Refuse what networks in windows cannot use, and take the order in time of the problem.
+
+        It is 2 with initial rates, 1 without.
+
+        Raises:
+            InputError: also where only some fields have initial rates.
+        """
         unusable = {"inputs": problem.inputs(), "enrichment": problem.enrichment()}
         refuse_unfit(problem, unusable, form, "a network in time windows")
-        self.order = order_in_time(problem)
+        data = prescribed_data(problem)
+        rates = {
+            any(one.rate is not None for one in data[f] if at_start(one)) for f in problem.fields
+        }
+        if len(rates) > 1:
+            raise InputError(
+                f"a network in time windows takes initial rates for all fields or for none, "
+                f"{type(problem).__name__} has them for some"
+            )
+        self.order = 2 if rates.pop() else 1
 
     @abstractmethod
     def anew(self) -> Self:
@@ -486,24 +501,6 @@ class Windows(NetworkOfWindows[Separable]):
             coordinates, self.ends.tolist(), lambda i, own: directions[i].jet(own)
         )
         return found + self.sensitivities(by_number, tape)
-
-
-def order_in_time(problem: BoundaryValueProblem) -> int:
-    """Return the order in time of the initial data: 2 with initial rates, 1 without.
-
-    Raises:
-        InputError: where only some fields have initial rates.
-    """
-    data = prescribed_data(problem)
-    rates = {
-        any(one.rate is not None for one in data[name] if at_start(one)) for name in problem.fields
-    }
-    if len(rates) > 1:
-        raise InputError(
-            f"a network in time windows takes initial rates for all fields or for none, "
-            f"{type(problem).__name__} has them for some"
-        )
-    return 2 if rates.pop() else 1
 
 
 def require_windows(network: Network) -> Windows:
