@@ -576,22 +576,16 @@ class OutputFunctions:
 
     @torch.no_grad()
     def _space(
-        self,
-        points: Points,
-        weights: Tensor,
-        functions: Jet,
-        *where: Tensor,
-        intervals: bool = False,
+        self, points: Points, weights: Tensor, functions: Jet, index: Tensor, spread: Tensor
     ) -> ElementSpace:
         """The space of functions, multiplied by the factor D of each field if data are built in.
 
         Args:
             points, weights: the places, and their weights (E, q).
             functions: the jets of the functions at the places, (E·q, local).
-            where: index and spread, see `ElementSpace`.
-            intervals: see there.
+            index, spread: see `ElementSpace`.
         """
-        (_, spread), output = where, self.surrogate.output
+        output = self.surrogate.output
         jets, fields = [functions], self.surrogate.network.width[-1]
         if output is not None:
             zero = functions.map(
@@ -603,7 +597,7 @@ class OutputFunctions:
         stacked = torch.stack([jet.stacked() for jet in jets], dim=-2).unflatten(0, weights.shape)
         like = jets[0].map(lambda t: t[..., :1])
         size = int(spread.max()) + 1 if spread.ndim == 1 else spread.shape[1]
-        return ElementSpace(points, weights, like, size, fields, stacked, *where, intervals)
+        return ElementSpace(points, weights, like, size, fields, stacked, index, spread)
 
     def on_intervals(self, channels: Channels, periodic: bool) -> ElementSpace:
         """The splines of a KAN of one coordinate without hidden layers.
@@ -633,7 +627,8 @@ class OutputFunctions:
         first = torch.arange(count)[:, None] + torch.arange(degree + 1)
         points = Points(coords, domain.names)
         _, functions = self.near(points, channels)
-        return self._space(points, weighted, functions, spread[first], spread, intervals=True)
+        space = self._space(points, weighted, functions, spread[first], spread)
+        return replace(space, intervals=True)
 
     def everywhere(self, points: Points, weights: Tensor, channels: Channels) -> ElementSpace:
         """Functions that vanish nowhere, such as those of random inner functions.

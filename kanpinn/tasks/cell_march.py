@@ -626,6 +626,7 @@ class CellMarch(TimeState[CellAttempt]):
 
     choice = CellNewton.choice
     keeps_factors = True
+    _places: CellSystem | None
     watches_growth = False  # places in all cells cost as much as a part of a window
 
     def __init__(
@@ -673,7 +674,7 @@ class CellMarch(TimeState[CellAttempt]):
     def _take(self, geometry: CellGeometry, functions: Tensor) -> None:
         """Go on with other cells and functions."""
         self.geometry, self.functions = geometry, functions
-        self._places: CellSystem | None = None
+        self._places = None
 
     def _take_initial(self) -> None:
         """Take the initial values in the present cells, and find their errors."""
