@@ -191,7 +191,7 @@ class Stage(ABC):
             kind: Any = type(own)
             if hasattr(own, "load_state_dict"):
                 own.load_state_dict(value)
-            elif is_dataclass(kind):
+            elif is_dataclass(own):
                 setattr(self, name, kind(*value))
             else:
                 setattr(self, name, value)
