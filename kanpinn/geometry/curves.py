@@ -497,7 +497,8 @@ class Arc(Curve):
         length = ends[0] + (ends[1] - ends[0]) * unit.detach().cpu().double().numpy()
         # Newton's method in brackets inverts the arc length.
         guesses, steps = 129, 60  # only very thin ellipses need more than a few steps
-        grid = np.linspace(*sorted((self.first, self.last)), guesses)
+        low, high = sorted((self.first, self.last))
+        grid = np.linspace(low, high, guesses)
         known = self._lengths(grid)
         theta = np.interp(length, known, grid)
         cell = np.clip(np.searchsorted(known, length), 1, guesses - 1)

@@ -203,7 +203,7 @@ def _planar(domain: _Filling, names: tuple[str, ...], arcs: bool, label: str) ->
             for edge, center in zip(edges, _centers(domain, edges, arcs, near), strict=True):
                 ends, name = domain.coords[domain.faces[edge]], domain.names[edge]
                 centers[domain.sides[edge]] = center
-                (x, y), (u, v), (cx, cy) = *ends.tolist(), center.tolist()
+                ((x, y), (u, v)), (cx, cy) = ends.tolist(), center.tolist()
                 if math.isnan(cx):
                     parts.append(Segment((x, y), (u, v), name, names))
                     continue

@@ -309,7 +309,8 @@ class SolidGeometry(CellGeometry):
             own = ~large[rules.box]
             yield RulesInBoxes.joined([replace(rules, box=cells).some(own)])
             axes = (wider[large] > 0).long().argmax(dim=1)
-            boxes = torch.stack(halves(*boxes[large].unbind(dim=1), axes), dim=1)
+            low, high = boxes[large].unbind(dim=1)
+            boxes = torch.stack(halves(low, high, axes), dim=1)
 
     @cached_property
     def _boxes(self) -> Tensor:
