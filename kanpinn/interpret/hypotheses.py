@@ -3,7 +3,7 @@
 Graphs get finer grids, lose edges, and are fitted as KANs or as sums of products.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial, reduce
 
@@ -142,55 +142,43 @@ def products(x: Tensor, y: Tensor, seed: int, deadline: Deadline = NEVER) -> Ite
     d = x.shape[1]
     if not 2 <= d <= most_inputs:
         return
-    generator = torch.Generator().manual_seed(seed)
+    enough = 1e-3  # relative error below which no further start is tried
+    few = slice(0, 500)  # the rows of the first steps, to save time
+    size, generator = float(y.square().mean().sqrt()) ** (1 / d), torch.Generator()
+    generator.manual_seed(seed)
     groupings = sorted(multiset_partitions(list(range(d))), key=len, reverse=True)
     for groups in groupings[1:]:  # in the first, each input is alone
         if deadline.over:
             return
-        yield _fitted(_sum_of_products(x, y.shape[1], groups), x, y, generator, deadline)
-
-
-def _sum_of_products(x: Tensor, outputs: int, groups: Sequence[Sequence[int]]) -> Graph:
-    """Return a graph of zero splines with one multiplying unit for each group and output.
-
-    With one group the multiplying units are the outputs; with more, a second layer adds them.
-    """
-    d, count = x.shape[1], len(groups)
-    units = outputs * count
-    edges: dict[Key, EdgeCurve] = {
-        (0, i, o * count + k): Spline.zero(x[:, i], degree=5, intervals=6)
-        for o in range(outputs)
-        for k, group in enumerate(groups)
-        for i in group
-    }
-    multiplying = frozenset((0, unit) for unit in range(units))
-    if count == 1:
-        return Graph((d, units), edges, multiplying)
-    sums = {(1, unit, unit // count): IDENTITY for unit in range(units)}
-    return Graph((d, units, outputs), edges | sums, multiplying)
-
-
-def _fitted(
-    graph: Graph, x: Tensor, y: Tensor, generator: torch.Generator, deadline: Deadline
-) -> Graph:
-    """Refit the best of several random starts; the starts use the first rows only, to save time."""
-    enough = 1e-3  # relative error below which no further start is tried
-    few = slice(0, 500)
-    size = float(y.square().mean().sqrt()) ** (1 / graph.width[0])
-    starts: list[Graph] = []
-    for _ in range(6):
-        # Splines start as random cubics whose product has about the size of the data: rougher
-        # starts seldom converge to a sum of products.
-        start = graph
-        for key, curve in graph.splines().items():
-            t = torch.linspace(-1, 1, len(curve.parameters), dtype=curve.parameters.dtype)
-            powers = torch.stack([t**0, t, 0.5 * t**2, 0.3 * t**3], dim=1)
-            weights = size * torch.randn(4, generator=generator, dtype=t.dtype)
-            start = start.with_edge(key, curve.moved(powers @ weights))
-        starts.append(refit(start, x[few], y[few], 8, deadline=deadline))
-        if relative_error(starts[-1], x, y) < enough or deadline.over:
-            break
-    return refit(min(starts, key=lambda g: relative_error(g, x, y)), x, y, 30, deadline=deadline)
+        # Zero splines, and one multiplying unit for each group and output. With one group the
+        # multiplying units are the outputs; with more, a second layer adds them.
+        count, outputs = len(groups), y.shape[1]
+        units = outputs * count
+        edges: dict[Key, EdgeCurve] = {
+            (0, i, o * count + k): Spline.zero(x[:, i], degree=5, intervals=6)
+            for o in range(outputs)
+            for k, group in enumerate(groups)
+            for i in group
+        }
+        if count > 1:
+            edges |= {(1, unit, unit // count): IDENTITY for unit in range(units)}
+        width = (d, units, outputs) if count > 1 else (d, units)
+        graph = Graph(width, edges, frozenset((0, unit) for unit in range(units)))
+        starts: list[Graph] = []
+        for _ in range(6):  # the best of several random starts is refit
+            # Splines start as random cubics whose product has about the size of the data: rougher
+            # starts seldom converge to a sum of products.
+            start = graph
+            for key, curve in graph.splines().items():
+                t = torch.linspace(-1, 1, len(curve.parameters), dtype=curve.parameters.dtype)
+                powers = torch.stack([t**0, t, 0.5 * t**2, 0.3 * t**3], dim=1)
+                weights = size * torch.randn(4, generator=generator, dtype=t.dtype)
+                start = start.with_edge(key, curve.moved(powers @ weights))
+            starts.append(refit(start, x[few], y[few], 8, deadline=deadline))
+            if relative_error(starts[-1], x, y) < enough or deadline.over:
+                break
+        best = min(starts, key=lambda g: relative_error(g, x, y))
+        yield refit(best, x, y, 30, deadline=deadline)
 
 
 Skeleton = tuple[Tensor, ...]  # the edges of a KAN: a mask (n_in, n_out) for each layer

@@ -59,21 +59,6 @@ def rows_of(result: Solution | Fitted, seed: int) -> Rows:
     return Rows(x[count:], y[count:], x[:count], y[:count], names)
 
 
-def accuracy_of(result: Solution | Fitted, rows: Rows) -> tuple[float, float]:
-    """Return estimates of the relative error of the values, and of the noise in them.
-
-    The error of a solution is the largest relative defect of its equation and conditions, at most
-    0.01; that of a fit, whose values are the data, is `EXACT`. A solution has no noise. The noise
-    of a fit is at most its relative error on the rows to judge by.
-    """
-    if isinstance(result, Solution):
-        defects = defects_of(result.problem, result.surrogate.jet)
-        return min(max([EXACT, *(d.relative for d in defects)]), 1e-2), 0.0
-    low = result.surrogate.low
-    points = Points(rows.xv, rows.names).to(low.dtype, low.device)
-    return EXACT, misfit(result.surrogate(points), rows.yv)
-
-
 @dataclass(frozen=True, eq=False)
 class Snapped:
     """A graph of formulas and its relative error on the rows kept for judging."""
@@ -228,7 +213,16 @@ def interpret(
     number("seconds", seconds, above=True)
     source, rows, problem = _origin(result, seed)
     share = 0.15  # share of the remaining time that the search on one graph may take
-    (accuracy, noise), chosen = accuracy_of(source, rows), functions(library)
+    # Estimates of the relative error of the values, and of the noise in them: a solution has no
+    # noise, and an error of at most its largest relative defect.
+    accuracy, noise, chosen = EXACT, 0.0, functions(library)
+    if isinstance(source, Solution):
+        defects = defects_of(source.problem, source.surrogate.jet)
+        accuracy = min(max([EXACT, *(defect.relative for defect in defects)]), 1e-2)
+    else:
+        low = source.surrogate.low
+        points = Points(rows.xv, rows.names).to(low.dtype, low.device)
+        noise = misfit(source.surrogate(points), rows.yv)
     hopeful = math.inf if problem is not None else max(noise, EXACT)
     formulas: list[Formula] = []
     deadline = NEVER.within(seconds)

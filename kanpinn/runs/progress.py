@@ -176,7 +176,12 @@ class Progress(LiveLine):
         self._last = time.monotonic()
         self._done.append((self._last, _part(run)))
         ended = progress.finished is not None or progress.stage_step == run.optimizer.steps
-        left, numbers = "" if ended else self._left(run), shown_numbers(run)
+        # The pace is that of the later half of the latest steps: those of a march become longer.
+        (before, first), (now, part) = self._done[(len(self._done) - 1) // 2], self._done[-1]
+        left, numbers = "", shown_numbers(run)
+        if not ended and part > first and (run.stage is None or run.stage.steady):
+            known = "at most" if run.stage is None or run.stage.part is None else "about"
+            left = f"{known} {duration((now - before) * (1 - part) / (part - first))} left"
         how = f"({progress.finished or 'all steps done'})"
         line = f"{_where(run)}, {numbers}" + (f" {how}" if ended else f", {left}" if left else "")
         if due := ended or self._last - self._said >= self.interval:
@@ -184,17 +189,6 @@ class Progress(LiveLine):
         self.show(line, _part(run), _where(run), f"{numbers}  {left}", ended, due)
         if ended and self.bar is not None:
             self.bar.console.print(line, highlight=False)
-
-    def _left(self, run: SolverState) -> str:
-        """Return the time until this stage's end as text; empty where it is not known.
-
-        The pace is that of the later half of the latest steps: those of a march become longer.
-        """
-        (before, first), (now, part) = self._done[(len(self._done) - 1) // 2], self._done[-1]
-        if part <= first or (run.stage is not None and not run.stage.steady):
-            return ""
-        known = "at most" if run.stage is None or run.stage.part is None else "about"
-        return f"{known} {duration((now - before) * (1 - part) / (part - first))} left"
 
 
 def shown_numbers(run: SolverState) -> str:

@@ -106,7 +106,19 @@ class Override:
         path = _path(key)
         if len(path) > DEEPEST:
             raise InputError(f"{show(said)}: a key has at most {DEEPEST} parts")
-        return Override(path, _value(text, said, formula=path[0] in ("problem", "data")), said)
+        bare = BARE.fullmatch(text) and text not in ("true", "false", "nan", "inf")
+        if bare or not text:
+            return Override(path, text or None, said)
+        try:
+            parsed = parse_toml(f"value = {text}")
+        except NotToml as error:
+            if path[0] in ("problem", "data") and text[0] not in "[{\"'":  # a formula
+                return Override(path, text, said)
+            reason = str(error).partition(" (at")[0]
+            raise InputError(f"{said}: the value {reason}") from None
+        if parsed.keys() != {"value"}:
+            raise InputError(f"{said}: expected one value")
+        return Override(path, parsed["value"], said)
 
     @staticmethod
     def of(key: str, value: Any) -> "Override":
@@ -137,24 +149,6 @@ def override(data: dict[str, Any], changes: Sequence[Override]) -> dict[str, Any
 def _path(key: str) -> KeyPath:
     parts = re.findall(r"[\w-]+", key)
     return tuple(int(p) if p.isdigit() and i else p for i, p in enumerate(parts))
-
-
-def _value(text: str, said: str, formula: bool) -> Any:
-    """Return the value of a text in TOML, or the text itself if it is a name or a formula."""
-    if not text:
-        return None
-    if BARE.fullmatch(text) and text not in ("true", "false", "nan", "inf"):
-        return text
-    try:
-        parsed = parse_toml(f"value = {text}")
-    except NotToml as error:
-        if formula and text[0] not in "[{\"'":
-            return text
-        reason = str(error).partition(" (at")[0]
-        raise InputError(f"{said}: the value {reason}") from None
-    if parsed.keys() != {"value"}:
-        raise InputError(f"{said}: expected one value")
-    return parsed["value"]
 
 
 def _put(place: Any, change: Override, depth: int) -> None:

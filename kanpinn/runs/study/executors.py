@@ -239,35 +239,36 @@ def batch_workers(
     if which(command) is None:
         raise InputError(f"--executor {system}: there is no {command} on this machine")
     complete = _complete(system, {"log_directory": str(logs)} | dict(options))
-    with closing(DaskExecutor(lambda: _start(system, workers, complete))) as executor:
-        yield executor
-
-
-def _start(system: str, workers: int, options: Mapping[str, Any]) -> "Client":
     dask, distributed = needed("dask"), needed("distributed")
-    with dask.config.set(OWN_SCHEDULER):
-        cluster = _cluster_class(system)(
-            silence_logs=logging.CRITICAL, scheduler_options={"dashboard_address": ":0"}, **options
-        )
-    jobs = -(-workers // options["cores"])
-    for _ in range(jobs):  # not scale(), which does not report the error text of sbatch
-        cluster.worker_spec.update(cluster.new_worker_spec())
 
-    async def submitted() -> None:
+    async def submitted(cluster: Any) -> None:
         await cluster
 
-    try:
-        cluster.sync(submitted)
-    except RuntimeError as error:
-        for job in cluster.workers.values():
-            if job.job_id is None:
-                job.status = distributed.core.Status.failed  # close() waits until every job ended
-        cluster.close()
-        *_, last = filter(str.strip, str(error).splitlines())
-        raise InputError(f"{system} refuses the job: {last}") from error
-    cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)
-    log.info("jobs: %d submitted, their logs: %s", jobs, options["log_directory"])
-    return distributed.Client(cluster, set_as_default=False)
+    def start() -> "Client":
+        with dask.config.set(OWN_SCHEDULER):
+            cluster = _cluster_class(system)(
+                silence_logs=logging.CRITICAL,
+                scheduler_options={"dashboard_address": ":0"},
+                **complete,
+            )
+        jobs = -(-workers // complete["cores"])
+        for _ in range(jobs):  # not scale(), which does not report the error text of sbatch
+            cluster.worker_spec.update(cluster.new_worker_spec())
+        try:
+            cluster.sync(submitted, cluster)
+        except RuntimeError as error:
+            for job in cluster.workers.values():
+                if job.job_id is None:  # close() waits until every job has ended
+                    job.status = distributed.core.Status.failed
+            cluster.close()
+            *_, last = filter(str.strip, str(error).splitlines())
+            raise InputError(f"{system} refuses the job: {last}") from error
+        cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)
+        log.info("jobs: %d submitted, their logs: %s", jobs, complete["log_directory"])
+        return distributed.Client(cluster, set_as_default=False)
+
+    with closing(DaskExecutor(start)) as executor:
+        yield executor
 
 
 def _complete(system: str, options: Mapping[str, Any]) -> dict[str, Any]:

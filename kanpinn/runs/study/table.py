@@ -304,8 +304,21 @@ def dimensions(study: Study) -> list[Dimension]:
     names = [key.rpartition(".")[2] for key in keys]
     found: list[Dimension] = []
     for key, name in zip(keys, names, strict=True):
-        title = name if names.count(name) == 1 else key
-        found += _of(key, title, study.column(key))
+        title, values = name if names.count(name) == 1 else key, study.column(key)
+        tables = any(True for _ in _tables(values))
+        whole = tuple(text if tables else f"{title} {text}" for text in names_of(values))
+        sizes = sizes_of(values)
+        if sizes is None:
+            found.append(Dimension(key, whole, whole))
+            continue
+        numbers, forms = tuple(size.number for size in sizes), [size.rest for size in sizes]
+        places = frozenset[int]().union(*(size.places for size in sizes))
+        if len(set(forms)) == 1:
+            found.append(Dimension(key, whole, whole, numbers, places, forms[0]))
+            continue
+        labels = tuple(f"{title} {number:.12g}" for number in numbers)
+        found.append(Dimension(key, labels, whole, numbers, places))
+        found.append(Dimension(key, tuple(f"{title} {form}" for form in forms), whole))
     return [dimension for dimension in found if len(set(dimension.labels)) > 1]
 
 
@@ -355,21 +368,6 @@ def _place(lists: Sequence[tuple[float, ...]]) -> tuple[int, frozenset[int]]:
     # If nothing varies the largest component is the size: of the width [2, 10, 1] it is 10.
     size = varying[-1] if varying else max(range(len(columns)), key=lambda i: (columns[i][0], i))
     return size, frozenset({size} | {i for i in varying if determined(columns[i], columns[size])})
-
-
-def _of(key: str, title: str, values: Sequence[Any]) -> list[Dimension]:
-    tables = any(True for _ in _tables(list(values)))
-    whole = tuple(text if tables else f"{title} {text}" for text in names_of(values))
-    taken = sizes_of(values)
-    if taken is None:
-        return [Dimension(key, whole, whole)]
-    numbers, rest = tuple(s.number for s in taken), [s.rest for s in taken]
-    places = frozenset[int]().union(*(s.places for s in taken))
-    if len(set(rest)) == 1:
-        return [Dimension(key, whole, whole, numbers, places, rest[0])]
-    labels = tuple(f"{title} {number:.12g}" for number in numbers)
-    main = Dimension(key, labels, whole, numbers, places)
-    return [main, Dimension(key, tuple(f"{title} {text}" for text in rest), whole)]
 
 
 def determined(values: Sequence[Hashable], by: Sequence[Hashable]) -> bool:
