@@ -1,9 +1,6 @@
 """Balls, space × time, combinations and surfaces of triangles against formulas by hand."""
 
-import functools
-import itertools
 import math
-import operator
 
 import hypothesis
 import hypothesis.strategies as st
@@ -230,17 +227,6 @@ def test_a_ball_that_cuts_a_face():
     torch.testing.assert_close(points.normals, toward / 0.6, rtol=0, atol=1e-14)
 
 
-def test_union_and_difference_and_intersection_sum_up():
-    box, ball = cube(-1, 1), Ball((0.9, 0, 0), 0.6)
-    union, common = box | ball, box & ball
-    assert union.measure + common.measure == pytest.approx(box.measure + ball.measure)
-    assert common.measure == pytest.approx(ball.measure - CAP, rel=1e-13)
-    assert common.boundary.names == ("x_max", "sphere")
-    dome = union.boundary["sphere"].pieces[0]
-    assert dome.exact is not None
-    assert dome.measure == pytest.approx(2 * math.pi * 0.6 * 0.5, rel=1e-12)
-
-
 def test_an_estimated_measure_is_within_its_error():
     """Half a ball cut off by a turned box of triangles: by symmetry half is left."""
     mesh = trimesh.creation.box((4, 4, 4))
@@ -250,15 +236,6 @@ def test_an_estimated_measure_is_within_its_error():
     assert 0 < half.measure_error <= 1e-3 * half.measure
     assert half.measure == pytest.approx(2 / 3 * math.pi, abs=5 * half.measure_error)
     assert half.boundary["surface"].measure == pytest.approx(math.pi, rel=1e-2)
-
-
-def test_a_chain_of_balls_by_inclusion_and_exclusion():
-    """Balls at distances of which each touches its neighbours only."""
-    balls = [Ball((1.5 * i, 0.2 * i, -0.1 * i), 1) for i in range(4)]
-    chain = functools.reduce(operator.or_, balls)
-    lenses = [(a & b).measure for a, b in itertools.pairwise(balls)]
-    expected = sum(ball.measure for ball in balls) - sum(lenses)
-    assert chain.measure == pytest.approx(expected, rel=1e-13)
 
 
 def test_three_balls_by_inclusion_and_exclusion():

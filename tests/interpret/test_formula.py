@@ -13,12 +13,11 @@ from matplotlib.figure import Figure
 
 import kanpinn as kp
 from kanpinn._support.errors import InputError
-from kanpinn.data import Data, Table
+from kanpinn.data import Table
 from kanpinn.interpret import Formula
 from kanpinn.interpret.formula import compose, evaluate_expression, simplest
 from kanpinn.interpret.graph import Graph, own_graph
-from kanpinn.interpret.hypotheses import shapes_of
-from kanpinn.interpret.interpret import interpret, read, rows_of
+from kanpinn.interpret.interpret import interpret, read
 from kanpinn.interpret.rounding import Rounded, recognise
 from kanpinn.interpret.univariate import LIBRARY, Symbolic, functions
 from kanpinn.solvers.fit import fit
@@ -64,14 +63,6 @@ def test_an_expression_has_the_values_of_its_graph(generator):
     graph = Graph((2, 2, 1), edges)
     (expression,) = compose(Rounded(graph), (X, Y))
     assert reference.distance(evaluate_expression(expression, (X, Y), x), graph(x)[:, 0]) < 1e-14
-
-
-@pytest.mark.parametrize("name", [n for n in LIBRARY if n != "0"])
-def test_every_function_of_the_library_can_be_evaluated(name, generator):
-    function = LIBRARY[name]
-    x = rows(20, generator, 0.1, 0.9, inputs=1)
-    found = evaluate_expression(function.symbol(X), (X,), x)
-    assert reference.distance(found, function(x[:, 0])) < 1e-14
 
 
 def test_an_unknown_function_is_refused(generator):
@@ -170,19 +161,6 @@ def test_classes_have_no_formula(generator):
     done = fit(kp.KAN([2, 1]), table, kp.LevenbergMarquardt(steps=2))
     with pytest.raises(kp.InputError, match="classes"):
         interpret(done)
-
-
-def test_a_held_out_part_judges(generator):
-    table = exponential(generator, 400)
-    found = rows_of(fit(kp.KAN([2, 1]), table, kp.LeastSquares()), 0)
-    assert len(found.x) == 300 and len(found.xv) == 100
-    assert Data(table).train is table
-
-
-def test_shapes_have_an_entry_for_each_layer():
-    for width in ((3, 1), (2, 2, 1), (4, 2, 1, 1)):
-        assert all(s.width == width for s in shapes_of(width))
-        assert all(len(s.degree) == len(s.grid) == len(width) - 1 for s in shapes_of(width))
 
 
 def test_a_base_term_is_no_spline(generator):

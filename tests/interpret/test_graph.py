@@ -18,7 +18,7 @@ from kanpinn.interpret.graph import (
 )
 from kanpinn.interpret.hypotheses import connected, grown, straightened, trimmed
 from kanpinn.interpret.interpret import Search
-from kanpinn.interpret.rounding import Rounded, normal_form, rounded
+from kanpinn.interpret.rounding import normal_form, rounded
 from kanpinn.interpret.univariate import LIBRARY
 
 
@@ -62,13 +62,6 @@ def test_a_graph_is_the_network_in_the_coordinates_of_the_data(generator):
     expected = mean + scale * network(xi)
     x = low + (xi + 1) / 2 * (high - low)
     assert reference.distance(graph(x), expected.detach()) < 1e-13
-
-
-def test_edges_that_were_removed_are_missing():
-    network = kan()
-    network.layers[0].kept[1, 0] = False
-    graph = graph_of(network, -torch.ones(2).double(), torch.ones(2).double())
-    assert (0, 1, 0) not in graph.edges and len(graph.edges) == 5
 
 
 @pytest.mark.parametrize("width", [(2, 1), (2, 2, 1), (3, 2, 2, 2)])
@@ -181,11 +174,6 @@ def test_slopes_are_finite_at_the_end_of_a_domain():
 def test_what_leads_nowhere_is_left_out():
     graph = waves().without((1, 1, 0))
     assert {key[2] for key in connected(graph).edges if key[0] == 0} == {0}
-
-
-def test_a_rounded_graph_knows_what_its_parameters_are():
-    graph = waves()
-    assert len(Rounded(graph).names) == len(graph.parameters)
 
 
 def test_the_search_passes_by_a_unit_that_has_become_constant() -> None:

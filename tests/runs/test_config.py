@@ -4,7 +4,6 @@ import hashlib
 import json
 import math
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +17,7 @@ from kanpinn.accuracy.references import FEM, DataFile
 from kanpinn.cli.new import new_command as new
 from kanpinn.geometry import Domain
 from kanpinn.runs.config import Config, document_schema
-from kanpinn.runs.config.models import TomlTable, load_class, read_table, table_of
+from kanpinn.runs.config.models import TomlTable, load_class, read_table
 from kanpinn.runs.config.tables import DOMAINS, EQUATIONS, OPTIMIZERS, ShapeTable
 from kanpinn.runs.config.toml import Override, override
 from kanpinn.runs.results import RunFolder
@@ -211,45 +210,6 @@ def test_a_network_of_ones_own_takes_its_own_keys(line: Path) -> None:
     assert job.network.width == (1, 6, 1)
     with pytest.raises(InputError, match=r"network\.unit is unknown; did you mean \"units\"\?"):
         Config.read(line, ["network.type=wide.py:Wide", "network.unit=6"]).build()
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Something with arguments of several kinds."""
-
-    count: int
-    sizes: list[int] | int = 1
-    name: str | None = None
-    ratio: float = 0.5
-
-
-def construct(table: object) -> Shape:
-    """The shape of a table."""
-    return read_table(table_of(Shape, "shape"), table, "shape").build("shape", Path())
-
-
-def test_a_table_has_the_keys_of_a_signature() -> None:
-    assert list(table_of(Shape, "shape").by_key()) == ["count", "sizes", "name", "ratio"]
-    assert construct({"count": 2, "ratio": 1}) == Shape(2, ratio=1.0)
-
-
-@pytest.mark.parametrize(
-    ("table", "message"),
-    [
-        ({}, "shape.count is missing: expected an integer"),
-        ({"count": 2.0}, "shape.count = 2.0: expected an integer"),
-        ({"count": True}, "shape.count = true: expected an integer"),
-        ({"count": "2"}, 'shape.count = "2": expected an integer'),
-        ({"count": 1, "sizes": [1, "a"]}, 'shape.sizes = [1, "a"]: expected a list of integers or'),
-        ({"count": 1, "name": 5}, "shape.name = 5: expected a text"),
-        ({"count": 1, "Ratio": 1.0}, 'shape.Ratio is unknown; did you mean "ratio"?'),
-        ([1], "shape = [1]: expected a table"),
-    ],
-)
-def test_a_table_that_does_not_fit_is_refused_by_key_and_value(table: object, message: str) -> None:
-    with pytest.raises(InputError) as caught:
-        construct(table)
-    assert message in str(caught.value)
 
 
 def test_other_optimizers_of_a_network_in_windows_are_refused() -> None:
@@ -570,18 +530,6 @@ def test_meshes_that_a_class_names_go_with_a_run(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text('import kanpinn as kp\nMESH, NONE = "part.msh", "none.msh"\n')
     copy_sources({"problem": {"class": "own.py:Own"}}, tmp_path, tmp_path / "run")
     assert (tmp_path / "run" / "part.msh").read_bytes() == (tmp_path / "part.msh").read_bytes()
-
-
-def test_the_schema_describes_equations_and_domains() -> None:
-    schema = json.loads(json.dumps(document_schema(), allow_nan=False))
-    stated = tables(schema, schema["$defs"]["SolveFile"]["properties"]["problem"])
-    names = [table["properties"].get("equation", {}).get("const") for table in stated]
-    assert names == [None, "advection_diffusion", "heat", "helmholtz", "poisson", "wave"]
-    for table in stated[1:]:
-        assert {"equation", "domain"} <= {*table["required"]}
-        shapes = tables(schema, table["properties"]["domain"])
-        disk = next(s for s in shapes if s["properties"]["type"].get("const") == "disk")
-        assert {*disk["required"]} == {"type", "center", "radius"}
 
 
 @pytest.mark.parametrize("equation", EQUATIONS)

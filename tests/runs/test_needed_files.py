@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import library
 import numpy as np
 import pytest
 import torch
@@ -68,13 +67,3 @@ def test_data_that_are_too_large_stay_where_they_are(
     for name, size in (("b.csv", 10), ("c.csv", 11), ("a.h5", 10), ("a.npz", 11)):
         (tmp_path / name).write_bytes(bytes(size))
     assert [path.name for path in libraries.needed_files(own)] == ["b.csv", "a.h5"]
-
-
-def test_references_of_the_library_are_found() -> None:
-    found = {
-        name: {path.name for path in libraries.needed_files(library.PROBLEMS / f"{name}.py")}
-        for name in ("lotka_volterra", "bracket", "cavity")
-    }
-    assert found["lotka_volterra"] == {"lotka_volterra.h5"}
-    assert found["bracket"] >= {"bracket.h5", "bracket.msh"}
-    assert "cavity.npz" in found["cavity"]
