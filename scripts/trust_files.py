@@ -702,7 +702,7 @@ def different(job: Job, output: Path, whole: list[Values]) -> str:
 
 
 SECTIONS = {
-    "mutations": Section(of_mutations, {"mutations": (2000, 14, "of problem files")}),
+    "mutations": Section(of_mutations, {"mutations": (2000, 16, "of problem files")}),
     "damage": Section(of_damage, {"damages": (300, 1, "of each run folder")}),
     "writes": Section(of_writes, {"writes": (10**6, 2, "faults of each kind of run; all")}),
     "kills": Section(of_kills, {"kills": (100, 2, "of runs, the kinds together")}),

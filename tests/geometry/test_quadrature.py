@@ -135,7 +135,8 @@ def test_rules_of_many_boxes_are_those_of_each(name):
     for piece in SOLIDS[name].boundary.pieces:
         every = piece.in_boxes(boxes, 5)
         assert bool((every.box.diff() >= 0).all())
-        for number, box in enumerate(boxes):
+        for number in (0, 5, 13, 22, 26, 27):
+            box = boxes[number]
             alone, own = piece.in_boxes(box[None], 5), every.some(every.box == number)
             assert torch.equal(own.points.coords, alone.points.coords)
             assert torch.equal(own.normals, alone.normals)

@@ -582,7 +582,7 @@ def test_a_worker_of_another_version_does_nothing(room: Path) -> None:
 
 
 def test_default_workers_are_processes(room: Path) -> None:
-    study = kp.sweep(room / "line.toml", {"run.seed": [0, 1]}, workers=2)
+    study = kp.sweep(room / "line.toml", {"run.seed": [0, 1]}, workers=1)
     assert set(study.column("status")) == {"converged"}
     threads = [
         json.loads((study.run(row) / "run.json").read_text())["threads"] for row in study.rows

@@ -278,7 +278,7 @@ def _interpolation(grid: Grid, coords: Tensor) -> Any:
         for low, h, count in zip(grid.low.tolist(), grid.h.tolist(), grid.shape, strict=True)
     ]
     knots = tuple(numpy.concatenate([one[:1], one, one[-1:]]) for one in ends)
-    return NdBSpline.design_matrix(coords.numpy(), knots, 1)
+    return NdBSpline.design_matrix(coords.contiguous().numpy(), knots, 1)
 
 
 def harmonic(grid: Grid, coords: Tensor, values: Tensor) -> Multilinear:
