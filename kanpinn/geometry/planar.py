@@ -285,7 +285,12 @@ class Planar(Domain):
         inside = self.encloses(coords)
         # Boundary points belong to the domain, so allow for the rounding of their coordinates.
         reach = abs(tolerance) or 64 * torch.finfo(coords.dtype).eps * self.scale
-        close = self._distance(coords, reach) <= reach
+        close = torch.zeros_like(inside)
+        for curve in self.curves:
+            rows = curve.near(coords, reach).nonzero()[:, 0]
+            if len(rows):
+                gaps = (coords[rows] - curve.nearest(coords[rows])).norm(dim=1)
+                close[rows] |= gaps <= reach
         return inside & ~close if tolerance < 0 else inside | close
 
     def encloses(self, coords: Coords) -> Mask:
@@ -361,16 +366,6 @@ class Planar(Domain):
         """The numbers of all sides in columns, (8, S), see `windings`."""
         rows = [(s.low, s.high, 1 if s.up else -1, s.cx, s.cy, s.p, s.q, s.A) for s in self.sides]
         return torch.tensor(rows, dtype=torch.float64).T
-
-    def _distance(self, coords: Coords, within: float) -> Weights:
-        """Return the distances (n,) from the boundary; those above `within` may be infinite."""
-        least = coords.new_full((len(coords),), math.inf)
-        for curve in self.curves:
-            rows = curve.near(coords, within).nonzero()[:, 0]
-            if len(rows):
-                gap = (coords[rows] - curve.nearest(coords[rows])).norm(dim=1)
-                least[rows] = torch.minimum(least[rows], gap)
-        return least
 
 
 def straight_level(curves: Sequence[Curve]) -> Level | None:

@@ -216,11 +216,23 @@ class Surface(Domain):
         # With more triangles the linear program would take longer than a second.
         if proper.sum() > 20_000:
             return None
-        triangles = self._corners[proper]
-        center = _star_center(triangles, (vectors / areas)[proper])
-        if center is None:
+        from scipy.optimize import linprog  # the import takes a tenth of a second
+
+        # The point with the largest distance to the closest plane of the triangles, if it is on the
+        # inner side of all planes: the solid is star-shaped with respect to it.
+        triangles, normals = self._corners[proper], (vectors / areas)[proper]
+        rows = torch.cat([normals, torch.ones(len(normals), 1, dtype=torch.float64)], dim=1)
+        limits, size = (normals * triangles[:, 0]).sum(dim=1), self.diameter
+        found = linprog(
+            [0, 0, 0, -1],
+            A_ub=rows.numpy(),
+            b_ub=limits.numpy(),
+            bounds=[(None, None)] * 3 + [(None, size)],
+        )
+        if found.status or found.x[3] <= 1e-6 * size:
             return None
-        return torch.cat([center.expand(len(triangles), 1, 3), triangles], dim=1)
+        center = torch.tensor(found.x[:3]).expand(len(triangles), 1, 3)
+        return torch.cat([center, triangles], dim=1)
 
 
 def _table(
@@ -278,31 +290,6 @@ def _outward(vertices: Tensor, faces: Tensor) -> Tensor:
     if abs(volume) <= 1e-12 * size**3:
         raise InputError(f"the surface of {len(faces)} triangles encloses no volume")
     return faces if volume > 0 else faces.flip(1)
-
-
-def _star_center(corners: Tensor, normals: Coords) -> Tensor | None:
-    """Return the point (3,) with the largest distance to the closest plane of the triangles.
-
-    The point is on the inner side of all planes, so the solid is star-shaped with respect to it. It
-    solves a linear program. None if there is no such point.
-
-    Args:
-        corners: the triangles (F, 3, 3).
-        normals: their outward unit normals (F, 3).
-    """
-    from scipy.optimize import linprog  # the import takes a tenth of a second
-
-    rows = torch.cat([normals, torch.ones(len(normals), 1, dtype=torch.float64)], dim=1)
-    limits = (normals * corners[:, 0]).sum(dim=1)
-    size = (corners.amax(dim=(0, 1)) - corners.amin(dim=(0, 1))).norm().item()
-    found = linprog(
-        [0, 0, 0, -1],
-        A_ub=rows.numpy(),
-        b_ub=limits.numpy(),
-        bounds=[(None, None)] * 3 + [(None, size)],
-    )
-    seen = found.status == 0 and found.x[3] > 1e-6 * size
-    return torch.tensor(found.x[:3]) if seen else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -448,8 +435,19 @@ def enclosed(coords: Coords, vertices: Tensor, faces: Tensor) -> Mask:
     low, high = corners.amin(dim=1), corners.amax(dim=1)
     low[:, 2] = -torch.inf  # the upward ray may cross all triangles above the point
     for points, triangles in _pairs(coords, low, high):
-        crossing = _crossings(coords[points], vertices, faces[triangles])
-        winding.index_add_(0, points, crossing)
+        (x, y), some = coords[points, :2].T, faces[triangles]
+        passes = torch.zeros_like(some[:, 0])  # the signed crossing, -1, 0 or 1, of each pair
+        for start, stop in zip(some.T, some.T.roll(-1, dims=0), strict=True):
+            p, q = vertices[torch.minimum(start, stop)], vertices[torch.maximum(start, stop)]
+            upward = (p[:, 1] <= y) & (y < q[:, 1])
+            downward = (q[:, 1] <= y) & (y < p[:, 1])
+            side = (q[:, 0] - p[:, 0]) * (y - p[:, 1]) - (x - p[:, 0]) * (q[:, 1] - p[:, 1])
+            turn = (upward & (side > 0)).long() - (downward & (side < 0)).long()
+            passes += torch.where(start < stop, turn, -turn)
+        a, b, c = vertices[some].unbind(dim=1)
+        normal = torch.linalg.cross(b - a, c - a)
+        above = ((a - coords[points]) * normal).sum(dim=1) * normal[:, 2] > 0
+        winding.index_add_(0, points, torch.where(above, passes, 0))
     return winding > 0
 
 
@@ -459,37 +457,17 @@ def near(coords: Coords, vertices: Tensor, faces: Tensor, distance: float) -> Ma
     corners = vertices[faces]
     low, high = corners.amin(dim=1) - distance, corners.amax(dim=1) + distance
     for points, triangles in _pairs(coords, low, high):
-        close = _distances(coords[points], corners[triangles]) <= distance
-        found[points[close]] = True
+        some = corners[triangles]
+        along, offset = some.roll(-1, dims=1) - some, coords[points, None] - some
+        share = ((offset * along).sum(dim=2) / along.square().sum(dim=2)).clamp(0, 1)
+        to_edge = (offset - share[..., None] * along).norm(dim=2).amin(dim=1)
+        normal = torch.linalg.cross(along[:, 0], along[:, 1])
+        over = (torch.linalg.cross(along, offset) * normal[:, None]).sum(dim=2).amin(dim=1) >= 0
+        length = normal.norm(dim=1)
+        to_plane = (offset[:, 0] * normal).sum(dim=1).abs() / length
+        gaps = torch.where(over & (length > 0), torch.minimum(to_plane, to_edge), to_edge)
+        found[points[gaps <= distance]] = True
     return found
-
-
-def _crossings(coords: Coords, vertices: Tensor, faces: Tensor) -> Tensor:
-    """Return the signed crossing (-1, 0 or 1) of the upward ray and the triangle of each pair."""
-    (x, y), passes = coords[:, :2].T, torch.zeros_like(faces[:, 0])
-    for start, stop in zip(faces.T, faces.T.roll(-1, dims=0), strict=True):
-        p, q = vertices[torch.minimum(start, stop)], vertices[torch.maximum(start, stop)]
-        upward = (p[:, 1] <= y) & (y < q[:, 1])
-        downward = (q[:, 1] <= y) & (y < p[:, 1])
-        side = (q[:, 0] - p[:, 0]) * (y - p[:, 1]) - (x - p[:, 0]) * (q[:, 1] - p[:, 1])
-        turn = (upward & (side > 0)).long() - (downward & (side < 0)).long()
-        passes += torch.where(start < stop, turn, -turn)
-    a, b, c = vertices[faces].unbind(dim=1)
-    normal = torch.linalg.cross(b - a, c - a)
-    above = ((a - coords) * normal).sum(dim=1) * normal[:, 2] > 0
-    return torch.where(above, passes, 0)
-
-
-def _distances(coords: Coords, corners: Tensor) -> Tensor:
-    """Return the distance (n,) of each point (n, 3) from its triangle (n, 3, 3)."""
-    along, offset = corners.roll(-1, dims=1) - corners, coords[:, None] - corners
-    share = ((offset * along).sum(dim=2) / along.square().sum(dim=2)).clamp(0, 1)
-    to_edge = (offset - share[..., None] * along).norm(dim=2).amin(dim=1)
-    normal = torch.linalg.cross(along[:, 0], along[:, 1])
-    over = (torch.linalg.cross(along, offset) * normal[:, None]).sum(dim=2).amin(dim=1) >= 0
-    length = normal.norm(dim=1)
-    to_plane = (offset[:, 0] * normal).sum(dim=1).abs() / length
-    return torch.where(over & (length > 0), torch.minimum(to_plane, to_edge), to_edge)
 
 
 def _pairs(coords: Coords, low: Tensor, high: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -266,7 +266,8 @@ class SolidGeometry(CellGeometry):
 
         All cells with a whole side on the boundary have their points at the same places of it.
         """
-        more, together = 4, 32  # more: the number of points along each coordinate above the degree
+        more = 4  # the number of points along each coordinate above the degree
+        together, rounding = 32, 1e-5
         sheets = [
             (cutter, number)
             for cutter in self.cutters
@@ -278,8 +279,17 @@ class SolidGeometry(CellGeometry):
             near &= self.tree.region == cutter.region
             cells, boxes = near.nonzero()[:, 0], cutter.boxes(self.tree)[near]
             rules = cutter.bounding(number, boxes, polynomials.degree + more)
-            is_side, axes, upper = _whole_sides(rules, boxes)
-            is_side &= ~self.is_cut[cells]
+            # The cells with a side that the boundary covers, and the axis and end of that side.
+            counts, widths = rules.counts(len(boxes)), boxes[:, 1] - boxes[:, 0]
+            first = (counts.cumsum(dim=0) - counts).clamp_max(max(0, len(rules.box) - 1))
+            normals = rules.normals[first] if len(rules.box) else torch.zeros_like(widths)
+            axes = normals.abs().argmax(dim=1)
+            sizes = widths.prod(dim=1) / widths.gather(1, axes[:, None])[:, 0]
+            areas = torch.zeros_like(sizes).index_add(0, rules.box, rules.weights)
+            covered = (areas / sizes - 1).abs() <= rounding
+            straight = normals.abs().sum(dim=1) <= 1 + rounding
+            upper = normals.gather(1, axes[:, None])[:, 0] > 0
+            is_side = (counts > 0) & covered & straight & ~self.is_cut[cells]
             for axis, end in itertools.product(range(3), (False, True)):
                 own = is_side & (axes == axis) & (upper == end)
                 if bool(own.any()):
@@ -618,26 +628,3 @@ class SolidCutter:
 def _keys(tree: Tree) -> list[tuple[int, ...]]:
     """The levels and the place of each cell."""
     return [tuple(key) for key in torch.cat([tree.level, tree.place], dim=1).tolist()]
-
-
-def _whole_sides(rules: RulesInBoxes, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Which cells have a side that the boundary covers, and the axis and the end of that side.
-
-    Args:
-        rules: on the boundary in each cell.
-        boxes: the corners of the cells, (c, 2, 3).
-
-    Returns:
-        A mask (c,), the axes, (c,), and whether it is the upper end, (c,).
-    """
-    rounding, counts = 1e-5, rules.counts(len(boxes))
-    first = (counts.cumsum(dim=0) - counts).clamp_max(max(0, len(rules.box) - 1))
-    normals = rules.normals[first] if len(rules.box) else torch.zeros_like(boxes[:, 0])
-    axes = normals.abs().argmax(dim=1)
-    widths = boxes[:, 1] - boxes[:, 0]
-    sizes = widths.prod(dim=1) / widths.gather(1, axes[:, None])[:, 0]
-    areas = torch.zeros_like(sizes).index_add(0, rules.box, rules.weights)
-    covered = (areas / sizes - 1).abs() <= rounding
-    straight = normals.abs().sum(dim=1) <= 1 + rounding
-    upper = normals.gather(1, axes[:, None])[:, 0] > 0
-    return (counts > 0) & covered & straight, axes, upper
