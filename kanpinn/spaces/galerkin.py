@@ -235,17 +235,6 @@ class MomentsInTime:
         """The moments from arrays."""
         return cls(torch.from_numpy(times), [torch.from_numpy(one) for one in rates])
 
-    @classmethod
-    def first(cls, time: float, order: int, highest: int) -> Self:
-        """A moment at which the polynomials have the given starts, and no unknowns count.
-
-        Args:
-            time: the moment.
-            order: of the equation in time; there are as many starts, and one unknown.
-            highest: the highest derivative.
-        """
-        return cls.of(np.array([time]), at_moments(stages(1), np.zeros(1), 1.0, order, highest))
-
 
 Space = TypeVar("Space", bound=TrialSpace)
 
@@ -328,6 +317,20 @@ class System(ABC, Generic[Space]):
         """The places of the equation and of each condition at some moments."""
         terms = (self.interior, *self.boundary)
         return [at_times(one.space.places, moments.times) for one in terms]
+
+    def at_start(self, time: float, state: Tensor) -> tuple[MomentsInTime, Tensor]:
+        """A moment at which polynomials have given starts, and no unknowns count.
+
+        Args:
+            time: the moment.
+            state: the value and, for second order, the rate, (order, n, m).
+
+        Returns:
+            The moment, and the coefficients of the polynomials, (order + 1, n, m).
+        """
+        rates = at_moments(stages(1), np.zeros(1), 1.0, self.order, self.highest)
+        moments = MomentsInTime.of(np.array([time]), rates)
+        return moments, torch.cat([state, torch.zeros_like(state[:1])])
 
     @abstractmethod
     def residual(self, points: Sequence[Batch], moments: MomentsInTime, states: Tensor) -> Array:
@@ -685,10 +688,9 @@ class OutputFunctions:
         made = DirectSystem(TermInSpace(surrogate, terms.equation, space), boundary, order)
         if not boundary:
             return made
-        moments = MomentsInTime.first(float(surrogate.domain.bounds[0][-1]), order, made.highest)
-        states, _ = made.initial(terms.initial)
-        whole = torch.cat([states, 0 * states[:1]])
-        rows = condition_rows(boundary, space.size * space.fields, moments, whole)
+        state, _ = made.initial(terms.initial)
+        start = made.at_start(float(surrogate.domain.bounds[0][-1]), state)
+        rows = condition_rows(boundary, space.size * space.fields, *start)
         if space.intervals or not self.member.in_space:
             return replace(made, ties=ties_of(rows, 1.0))
         # Many combinations of functions that vanish nowhere hardly differ from zero at the
@@ -910,10 +912,9 @@ class DirectSystem(System[ElementSpace]):
         if not self.boundary:
             return states
         passes = 3  # of Newton's method, for conditions that are not linear
-        moments = MomentsInTime.first(time, self.order, self.highest)
-        places = self.points(moments)[1:]
         for _ in range(passes):
-            whole = torch.cat([states, 0 * states[:1]])
+            moments, whole = self.at_start(time, states)
+            places = self.points(moments)[1:]
             values, *later = condition_rows(self.boundary, self.layout.unknowns, moments, whole)
             own = values.any(axis=1) & ~np.any([one.any(axis=1) for one in later], axis=0)
             if not own.any():

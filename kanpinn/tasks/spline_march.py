@@ -16,7 +16,6 @@ from kanpinn.jets import Jet
 from kanpinn.loss.residuals import Residuals
 from kanpinn.spaces.evolution_terms import EvolutionTerms
 from kanpinn.spaces.function_space import FunctionSpace
-from kanpinn.spaces.galerkin import MomentsInTime
 from kanpinn.spaces.jets_in_time import at_times
 from kanpinn.spaces.time_schemes import Stages
 from kanpinn.spaces.windows import Separable, require_windows
@@ -103,9 +102,7 @@ def first_state(space: FunctionSpace, time: float) -> SplineState:
     system, functions = space.system, space.system.space
     if space.kinks is not None:
         low, high = (float(corner[-1]) for corner in space.surrogate.domain.bounds)
-        moments = MomentsInTime.first(time, system.order, system.highest)
-        states = torch.cat([state, torch.zeros_like(state[:1])])
-        lifetimes = system.lifetimes(system.interior.linearised(moments, states))
+        lifetimes = system.lifetimes(system.interior.linearised(*system.at_start(time, state)))
         lasting = (lifetimes / (high - low)).clamp_max(1.0)
     data = system.interior.data(at_times(functions.places, torch.tensor([time]).double()))
     size = float(system.root_mean_square(functions.values(state[:1]) + data.value))
@@ -184,12 +181,11 @@ class SplineMarch(TimeState[SplineAttempt]):
         self.limited = self.settings.windows is None and state.change > self.allowed
 
     def jet(self) -> tuple[Points, Jet] | None:
-        system, values = self.state.space.system, self.state.state
+        system = self.state.space.system
         if len(self.surrogate.domain.names) == 1:
             return None
-        moments = MomentsInTime.first(self.time, system.order, system.highest)
+        moments, states = system.at_start(self.time, self.state.state)
         points = at_times(system.space.places, moments.times)
-        states = torch.cat([values, torch.zeros_like(values[:1])])
         return points, system.interior.jet(points, moments, states)
 
     def attempt(self, scheme: Stages, length: float, allowed: float) -> SplineAttempt:
