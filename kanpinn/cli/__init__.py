@@ -8,14 +8,7 @@ from typing import Annotated
 import typer
 
 import kanpinn
-from kanpinn.cli.completion import completion_command
-from kanpinn.cli.doctor import doctor_command
-from kanpinn.cli.figures import export_command, plot_command, report_command
-from kanpinn.cli.interpret import interpret_command
-from kanpinn.cli.listing import list_command
-from kanpinn.cli.new import new_command
-from kanpinn.cli.solve import check_command, fit_command, schema_command, solve_command
-from kanpinn.cli.study import study_command
+from kanpinn.cli import completion, doctor, figures, interpret, listing, new, solve, study
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -31,18 +24,18 @@ def _options(
 
 
 for _name, _command in (
-    ("solve", solve_command),
-    ("fit", fit_command),
-    ("interpret", interpret_command),
-    ("study", study_command),
-    ("check", check_command),
-    ("plot", plot_command),
-    ("report", report_command),
-    ("list", list_command),
-    ("export", export_command),
-    ("schema", schema_command),
-    ("new", new_command),
-    ("doctor", doctor_command),
-    ("completion", completion_command),
+    ("solve", solve.solve_command),
+    ("fit", solve.fit_command),
+    ("interpret", interpret.interpret_command),
+    ("study", study.study_command),
+    ("check", solve.check_command),
+    ("plot", figures.plot_command),
+    ("report", figures.report_command),
+    ("list", listing.list_command),
+    ("export", figures.export_command),
+    ("schema", solve.schema_command),
+    ("new", new.new_command),
+    ("doctor", doctor.doctor_command),
+    ("completion", completion.completion_command),
 ):
     app.command(_name)(_command)
