@@ -688,9 +688,9 @@ class CellMarch(TimeState[CellAttempt]):
             for place, cell in enumerate(at.cells.tolist()):
                 roots = at.weights[place].sqrt()[:, None]
                 matrix, right = polynomials.values(at.at(place)) * roots, values[place] * roots
-                found = torch.linalg.lstsq(matrix, right, driver="gelsd").solution
-                functions[0, cell] = found
-                squares[cell] = (matrix @ found - right)[:, list(counted)].square().sum()
+                nearest = torch.linalg.lstsq(matrix, right, driver="gelsd").solution
+                functions[0, cell] = nearest
+                squares[cell] = (matrix @ nearest - right)[:, list(counted)].square().sum()
         self._take(self.geometry, functions)
         self.first_errors = squares.sqrt()
         self.size = self.expected = self.norm(functions[0])

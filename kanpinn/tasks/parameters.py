@@ -131,8 +131,8 @@ def window_sensitivities(
             by_time = change.unflatten(0, (scheme.count, -1))
             changes.append(by_time.permute(3, 0, 1, 2).flatten(0, 1))  # (K·s, rows, equations)
         values = torch.tensordot(moments.rates[0], split, dims=1).movedim(1, 0).flatten(0, 1)
-        found = torch.from_numpy(system.imposed(changes[0], changes[1:], values))
-        return found.unflatten(0, (-1, scheme.count))
+        imposed = torch.from_numpy(system.imposed(changes[0], changes[1:], values))
+        return imposed.unflatten(0, (-1, scheme.count))
 
     shape = scheme.count, system.space.size, fields
     unknowns = starts.new_zeros(*shape[:2], starts.shape[-1])
@@ -141,8 +141,8 @@ def window_sensitivities(
         units = units.permute(1, 2, 0, 3).flatten(2)
         zero = units.new_zeros(len(starts), *units.shape[1:])
         matrix = rows(zero, units, sources=False).flatten(1).T
-        found = torch.linalg.solve(matrix, -rows(starts, unknowns).flatten(1).T)
-        unknowns = found.T.unflatten(1, shape).permute(1, 2, 0, 3).flatten(2)
+        solution = torch.linalg.solve(matrix, -rows(starts, unknowns).flatten(1).T)
+        unknowns = solution.T.unflatten(1, shape).permute(1, 2, 0, 3).flatten(2)
         return replace(window, states=torch.cat([starts, unknowns]))
     small, most, least = 1e-9, 60, torch.inf
     for _ in range(most):
