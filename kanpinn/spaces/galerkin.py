@@ -5,7 +5,7 @@ functions, time alone), terms at places, boundary conditions, and the linear sys
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Generic, Self, TypeVar
 
@@ -43,6 +43,7 @@ class TrialSpace(ABC):
         like: a jet at the places, for its channels.
         size: the number of functions n.
         fields: the number of fields m.
+        intervals: whether the functions are splines on intervals.
     """
 
     places: Points
@@ -50,6 +51,7 @@ class TrialSpace(ABC):
     like: Jet
     size: int
     fields: int
+    intervals: bool = field(default=True, kw_only=True)
 
     @abstractmethod
     def jet(self, y: Tensor) -> Jet:
@@ -396,6 +398,27 @@ class System(ABC, Generic[Space]):
         return states
 
     @abstractmethod
+    def waves(self, linearised: Tensor) -> list[tuple[int, Tensor, Tensor]]:
+        """The waves in which the error in space is seen, along each coordinate.
+
+        linearised: the equation, see `TermInSpace.linearised`.
+
+        Returns:
+            The number of the coordinate, the linearised equation in the mean over each interval,
+            (equations, G, parts, m), and the wave ω in each, (G,).
+        """
+
+    @abstractmethod
+    def sizes(self, residual: Tensor, axis: int) -> Tensor:
+        """The root mean squares of a residual, (k, places, e), in the intervals of a coordinate.
+
+        In products of splines they are those of the part that the splines do not represent.
+
+        Returns:
+            (k, G, e).
+        """
+
+    @torch.no_grad()
     def element_errors(self, linearised: Tensor, residual: Tensor, rate: float) -> Tensor:
         """The root mean square errors in space in each interval, from the residual there.
 
@@ -411,7 +434,15 @@ class System(ABC, Generic[Space]):
         Returns:
             (k, intervals), over all fields together; one interval for other functions.
         """
+        channels, found = self.space.like.channels, []
+        for axis, mean, wave in self.waves(linearised):
+            sizes = self.sizes(residual, axis)
+            found.append(errors_of_waves(channels, mean, axis, wave, rate, sizes))
+        if not found:
+            return residual.new_zeros(len(residual), 0)
+        return torch.cat(found, dim=1) if self.space.intervals else torch.stack(found).amax(dim=0)
 
+    @torch.no_grad()
     def lifetimes(self, linearised: Tensor) -> Tensor:
         """The times for which errors of splines in each interval last, (intervals,).
 
@@ -419,7 +450,10 @@ class System(ABC, Generic[Space]):
 
         linearised: see `TermInSpace.linearised`.
         """
-        return torch.full_like(self.shares, math.inf)
+        if self.order > 1 or not self.space.intervals:
+            return torch.full_like(self.shares, math.inf)
+        channels, waves = self.space.like.channels, self.waves(linearised)
+        return torch.cat([lifetimes_of_waves(channels, mean, d, wave) for d, mean, wave in waves])
 
     @abstractmethod
     def by_elements(self, values: Tensor) -> Tensor:
@@ -481,13 +515,11 @@ class ElementSpace(TrialSpace):
         index: the numbers of the functions of each element, (E, local).
         spread: for each coefficient of a network's output layer the number of its function, or, for
             functions that vanish nowhere, the matrix (coefficients, n) that gives them.
-        intervals: whether each element is an interval of splines.
     """
 
     functions: Tensor
     index: Tensor
     spread: Tensor
-    intervals: bool = False
 
     @cached_property
     def tests(self) -> Tensor:
@@ -600,7 +632,8 @@ class OutputFunctions:
         stacked = torch.stack([jet.stacked() for jet in jets], dim=-2).unflatten(0, weights.shape)
         like = jets[0].map(lambda t: t[..., :1])
         size = int(spread.max()) + 1 if spread.ndim == 1 else spread.shape[1]
-        return ElementSpace(points, weights, like, size, fields, stacked, index, spread)
+        where = points, weights, like, size, fields
+        return ElementSpace(*where, stacked, index, spread, intervals=False)
 
     def on_intervals(self, channels: Channels, periodic: bool) -> ElementSpace:
         """The splines of a KAN of one coordinate without hidden layers.
@@ -853,26 +886,14 @@ class DirectSystem(System[ElementSpace]):
 
         return factored
 
-    @torch.no_grad()
-    def element_errors(self, linearised: Tensor, residual: Tensor, rate: float) -> Tensor:
-        sizes = residual.unflatten(1, self.space.weights.shape).square().mean(dim=2).sqrt()
-        channels, mean = self.space.like.channels, linearised.mean(dim=2)
-        dim, measure = channels.dim - 1, self.space.weights.sum(dim=1)
-        if not dim:
-            return sizes.new_zeros(len(sizes), 0)
-        if self.space.intervals:
-            wave = 2j * torch.pi / measure
-            return errors_of_waves(channels, mean, 0, wave, rate, sizes)
-        wave = 2j * torch.pi / (measure / self.space.size) ** (1 / dim)
-        along = [errors_of_waves(channels, mean, d, wave, rate, sizes) for d in range(dim)]
-        return torch.stack(along).amax(dim=0)
+    def waves(self, linearised: Tensor) -> list[tuple[int, Tensor, Tensor]]:
+        dim, widths = self.space.like.channels.dim - 1, self.space.weights.sum(dim=1)
+        if dim and not self.space.intervals:
+            widths = (widths / self.space.size) ** (1 / dim)
+        return [(axis, linearised.mean(dim=2), 2j * torch.pi / widths) for axis in range(dim)]
 
-    @torch.no_grad()
-    def lifetimes(self, linearised: Tensor) -> Tensor:
-        if self.order > 1 or not self.space.intervals:
-            return super().lifetimes(linearised)
-        wave = 2j * torch.pi / self.space.weights.sum(dim=1)
-        return lifetimes_of_waves(self.space.like.channels, linearised.mean(dim=2), 0, wave)
+    def sizes(self, residual: Tensor, axis: int) -> Tensor:
+        return residual.unflatten(1, self.space.weights.shape).square().mean(dim=2).sqrt()
 
     @property
     def shares(self) -> Tensor:

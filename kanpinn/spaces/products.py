@@ -33,8 +33,6 @@ from kanpinn.spaces.galerkin import (
     TermInSpace,
     TrialSpace,
     coefficients_of_derivatives,
-    errors_of_waves,
-    lifetimes_of_waves,
     parts_from,
 )
 
@@ -607,31 +605,16 @@ class ProductSystem(System[ProductSpace]):
     def projection(self, values: Tensor) -> Tensor:
         return self.space.projection(values[None])[0]
 
-    @torch.no_grad()
-    def element_errors(self, linearised: Tensor, residual: Tensor, rate: float) -> Tensor:
-        space, found = self.space, []
-        for d, axis in enumerate(space.line):
-            mean, wave = self._along(linearised, d), axis.shortest_waves
-            sizes = self._by_intervals(self._left(residual, d), d).sqrt()
-            found.append(errors_of_waves(space.like.channels, mean, d, wave, rate, sizes))
-        return torch.cat(found, dim=1)
+    def waves(self, linearised: Tensor) -> list[tuple[int, Tensor, Tensor]]:
+        slopes, found = linearised[:, 0].unflatten(1, self.space.grid), []
+        for d, axis in enumerate(self.space.line):
+            others = [1 + number for number in range(len(self.space.line)) if number != d]
+            means = torch.tensordot(slopes.mean(dim=others), axis.means, ([1], [1]))
+            found.append((d, means.movedim(-1, 1), axis.shortest_waves))
+        return found
 
-    def _along(self, linearised: Tensor, d: int) -> Tensor:
-        """The linearised equation in the mean over each interval of a coordinate."""
-        line, slopes = self.space.line, linearised[:, 0].unflatten(1, self.space.grid)
-        others = [1 + number for number in range(len(line)) if number != d]
-        means = torch.tensordot(slopes.mean(dim=others), line[d].means, ([1], [1]))
-        return means.movedim(-1, 1)
-
-    @torch.no_grad()
-    def lifetimes(self, linearised: Tensor) -> Tensor:
-        if self.order > 1:
-            return super().lifetimes(linearised)
-        space, found = self.space, []
-        for d, axis in enumerate(space.line):
-            mean, wave = self._along(linearised, d), axis.shortest_waves
-            found.append(lifetimes_of_waves(space.like.channels, mean, d, wave))
-        return torch.cat(found)
+    def sizes(self, residual: Tensor, axis: int) -> Tensor:
+        return self._by_intervals(self._left(residual, axis), axis).sqrt()
 
     def by_elements(self, values: Tensor) -> Tensor:
         found = [
