@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import LogLocator, MaxNLocator
+from scipy.ndimage import binary_dilation, distance_transform_edt
 
 from kanpinn.geometry import Curve, Domain, Planar, Product, Segment
 from kanpinn.geometry.planar import loops_of
@@ -284,18 +285,15 @@ def two_signed(limits: tuple[float, float]) -> bool:
 def continued(values: numpy.ndarray, rings: int = 2) -> numpy.ndarray:
     """Return a field (n, m), NaN outside its domain, extended by `rings` layers of grid nodes.
 
-    A new node gets the mean of its known neighbours, so that a map that is clipped at the boundary
-    has no gaps there.
+    A new node gets the value of the nearest known one, so that a map that is clipped at the
+    boundary has no gaps there.
     """
-    for _ in range(rings):
-        windows = numpy.lib.stride_tricks.sliding_window_view(
-            numpy.pad(values, 1, constant_values=numpy.nan), (3, 3)
-        )
-        known = ~numpy.isnan(windows)
-        count = known.sum(axis=(2, 3))
-        mean = numpy.where(known, windows, 0.0).sum(axis=(2, 3)) / numpy.maximum(count, 1)
-        values = numpy.where(numpy.isnan(values) & (count > 0), mean, values)
-    return values
+    known = ~numpy.isnan(values)
+    if not known.any():
+        return values
+    near = binary_dilation(known, numpy.ones((3, 3)), iterations=rings)
+    nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
+    return numpy.where(near, values[tuple(nearest)], numpy.nan)
 
 
 def streamlines_figure(fields: GridFields, sheet: Sheet, velocity: tuple[str, str]) -> Figure:

@@ -226,12 +226,13 @@ def test_maps_end_at_the_boundary_without_a_gap():
                 assert not path.contains_point(middle) or filled[i : i + 2, j : j + 2].all()
 
 
-def test_what_lies_beyond_the_boundary_is_the_mean_of_its_neighbours():
+def test_what_lies_beyond_the_boundary_is_the_nearest_value():
     values = numpy.full((5, 5), numpy.nan)
     values[0, 0], values[0, 1] = 1.0, 3.0
     further = continued(values, rings=1)
-    assert further[1, 0] == further[1, 1] == 2.0 and further[1, 2] == further[0, 2] == 3.0
-    assert numpy.isnan(further[2:]).all() and further[0, 0] == 1.0
+    assert further[1, 0] == further[0, 0] == 1.0
+    assert further[1, 1] == further[1, 2] == further[0, 2] == 3.0
+    assert numpy.isnan(further[2:]).all() and numpy.isnan(further[:, 3:]).all()
 
 
 def panels_of(figure: Figure) -> list[str]:

@@ -88,7 +88,8 @@ class FileTable(DataTable):
         seed = defaults["seed"] if self.seed is None else self.seed
         # A part with a file of its own takes no rows of the whole file.
         files = {part: getattr(self, part) for part in data_files(vars(self)) if part in PARTS}
-        shares = {part: 0.0 if part in files else getattr(self, part) for part in PARTS}
+        shares: dict[str, Any] = {part: getattr(self, part) for part in PARTS}
+        shares |= dict.fromkeys(files, 0.0)
         with naming(path, {}, f"{path}: "):
             data = Data.split(whole, **shares, seed=seed)
         own = {part: _rows(self, file, directory, whole.classes) for part, file in files.items()}
@@ -116,7 +117,8 @@ class FormulaTable(DataTable):
     def build(self, path: str, directory: Path, **defaults: Any) -> Data:
         domain = self.domain.build(f"{path}.domain", directory)
         try:
-            formulas = [Expression(text) for text in _listed(self.formula)]
+            texts = [self.formula] if isinstance(self.formula, str) else self.formula
+            formulas = [Expression(text) for text in texts]
             for formula in formulas:
                 formula.check(domain.names)
         except InputError as error:
@@ -156,7 +158,3 @@ def _rows(section: FileTable, file: str, directory: Path, classes: Sequence[str]
         raise InputError(f"{path}: there is no such file{nearest(path.name, files)}")
     with naming("data", vars(section)):
         return Rows.read(path, section.inputs, section.targets, section.kind, classes)
-
-
-def _listed(names: str | list[str]) -> list[str]:
-    return [names] if isinstance(names, str) else names
