@@ -207,34 +207,14 @@ def shared_subtrees(
         for one in sorted(roots, key=total.__getitem__, reverse=True):
             owners[one] = loads.index(min(loads))
             loads[owners[one]] += total[one]
-        ready = _ready(pairs, work, above[::-1], owners, loads)
-        if ready < (1 - little) * least:
-            best, least = owners, ready
+        owner, ready = dict(owners), {one: loads[there] for one, there in owners.items()}
+        for node in reversed(above):  # each rank first finishes its subtrees
+            here = owner[node] = owner[pairs[node][0]]
+            loads[here] = max(loads[here], *(ready[one] for one in pairs[node])) + work[node]
+            ready[node] = loads[here]
+        if ready[root] < (1 - little) * least:
+            best, least = owners, ready[root]
     return best
-
-
-def _ready(
-    pairs: Mapping[int, tuple[int, int]],
-    work: Mapping[int, float],
-    above: Sequence[int],
-    owners: Mapping[int, int],
-    loads: Sequence[float],
-) -> float:
-    """The time, in operations, at which the last of some nodes is made, after all subtrees.
-
-    Args:
-        pairs, work: see `shared_subtrees`.
-        above: the nodes, children before their parents.
-        owners: the ranks of the subtrees.
-        loads: the time at which each rank has finished its subtrees.
-    """
-    owner, free = dict(owners), list(loads)
-    ready = {one: free[there] for one, there in owners.items()}
-    for node in above:
-        here = owner[node] = owner[pairs[node][0]]
-        free[here] = max(free[here], *(ready[one] for one in pairs[node])) + work[node]
-        ready[node] = free[here]
-    return ready[above[-1]]
 
 
 def order_of_least_fill(blocks: Sequence[Array], sizes: Array) -> list[Merge]:
@@ -254,10 +234,8 @@ def order_of_least_fill(blocks: Sequence[Array], sizes: Array) -> list[Merge]:
     ordering (1998), for minimum fill.
     """
     fronts = {leaf: frozenset(own.tolist()) for leaf, own in enumerate(blocks)}
-    unknowns, counts = (
-        {leaf: int(sizes[list(own)].sum()) for leaf, own in fronts.items()},
-        sizes.tolist(),
-    )
+    unknowns = {leaf: int(sizes[list(own)].sum()) for leaf, own in fronts.items()}
+    counts = sizes.tolist()
     holders: dict[int, set[int]] = defaultdict(set)  # the fronts that have each block
     for leaf, own in fronts.items():
         for block in own:
