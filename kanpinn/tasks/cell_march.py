@@ -642,10 +642,8 @@ class CellMarch(TimeState[CellAttempt]):
         self.size, self.expected, self.beyond = 0.0, 0.0, 0.0
         self.kept: LinearisedCells | None = None
         self.compared: list[SpaceError] = []
-        self.polynomials, geometry = (
-            self.network.polynomials,
-            self.problem.start(self.network.start),
-        )
+        self.polynomials = self.network.polynomials
+        geometry = self.problem.start(self.network.start)
         shape = 3, len(geometry.tree), self.polynomials.size, self.order * self.fields
         self._take(geometry, torch.zeros(*shape, dtype=torch.float64))
 
