@@ -14,7 +14,7 @@ How: a section that has been measured by the same sources of kanpinn, with the s
 measured again. trust_files.py does the same for what kanpinn says of files.
 
 How long: some three hours on one core; --only SECTION ... measures some of the sections; --smoke:
-50 seconds of the processor.
+half a minute of the processor.
 
 Writes to --output: trust.json, failures.md, and tables of the solves.
 """

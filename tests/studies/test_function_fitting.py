@@ -67,7 +67,7 @@ def test_every_function_has_the_paper_beside_it(module) -> None:
 def test_the_staircase_finds_the_product_exactly(module) -> None:
     """xy lies in the space of [2, 2, 1]: variable projection finds it to rounding."""
     runs = module("fit_toy_functions")
-    size = runs.Size((0,), steps=20, search=40)
+    size = runs.Size((0,), steps=20, search=100)
     (row,) = runs._staircase("product", 3, 0, (6,), size)
     assert row["test_rmse"] < 1e-10 and row["grid"] == 6
 
