@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import kanpinn
 from made_studies import made
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
@@ -280,17 +281,10 @@ def test_values_have_short_different_names(values, names):
 
 
 def test_plot_tells_a_study_from_a_run(tmp_path):
-    from typer.testing import CliRunner
-
-    from kanpinn.cli import app
-
     study = study_of("seeds", tmp_path)
-    for place in (study.path, study.path / "study.csv"):
-        done = CliRunner().invoke(app, ["plot", str(place)])
-        assert done.exit_code == 0, done.output
-        assert [Path(line).name for line in done.stdout.split()] == [
-            "error_runs.png",
-            "error_runs.pdf",
-        ]
-    refused = CliRunner().invoke(app, ["plot", str(tmp_path / "runs")])
+    done = kanpinn("plot", study.path / "study.csv")
+    assert done.exit_code == 0, done.output
+    names = [Path(line).name for line in done.stdout.split()]
+    assert names == ["error_runs.png", "error_runs.pdf"]
+    refused = kanpinn("plot", tmp_path / "runs")
     assert refused.exit_code == 2 and "neither a run nor a study" in refused.output
