@@ -671,14 +671,14 @@ def outcome(judge: Callable[[], Judged], name: str) -> Judged | str:
 LARGEST = 3.0  # the true error over the estimated one
 TOLD = ("Lotka-Volterra",)  # exact values without derivatives, by SciPy
 TOLERANCE = 1e-6  # of the searches
-SMALL = {"width": [1, 8, 1], "degree": 5, "grid": 2}  # network of a smoke run
+SMALL = partial(kp.KAN, [1, 8, 1], degree=5, grid=2)  # network of a smoke run
 
 
 def figures(options: argparse.Namespace, failures: list[str]) -> dict[str, Verdict]:
     """Solve named and random problems with given networks, and by trials."""
     makers: list[Callable[[], Case]] = [partial(named, one) for one in list(PROBLEMS)]
     if options.smoke:
-        makers = [lambda: replace(named("bump of width 0.05"), network=kp.KAN(**SMALL))]
+        makers = [lambda: replace(named("bump of width 0.05"), network=SMALL())]
     first = 1000 * options.seed
     makers += [partial(drawn, number) for number in range(first, first + options.draws)]
     given = _all("given networks", partial(solved, seed=options.seed), makers, options, failures)
