@@ -4,6 +4,7 @@ import os
 import platform
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -108,13 +109,11 @@ def _devices() -> Iterator[Finding]:
     if torch.backends.mps.is_available():
         names["mps"] = "Apple's Metal"
     for device, name in names.items():
-        wrong = ""
-        try:
+        sound = False
+        with suppress(TypeError, RuntimeError):  # TypeError on MPS, which has float32 alone
             sound = float(torch.ones(2, dtype=torch.float64, device=device).sum()) == 2
-        except (TypeError, RuntimeError):  # TypeError on MPS, which has float32 alone
-            sound = False
-        if not sound and device != "mps":
-            wrong = f"the device {device} does not compute in float64"
+        fails = not sound and device != "mps"
+        wrong = f"the device {device} does not compute in float64" if fails else ""
         kinds = "float64 and float32" if sound else "no float64: set run.dtype to float32"
         yield Finding(f"device {device}", f"{name}, {kinds}", wrong)
     for device, there in {"cuda": torch.cuda.is_available(), "mps": "mps" in names}.items():

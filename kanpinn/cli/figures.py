@@ -1,7 +1,5 @@
 """kanpinn plot, report and export: figures, an HTML page and data files of runs and studies."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -34,8 +32,7 @@ def plot_command(folder: RunOrStudy, trust: Trust = False) -> None:
             from kanpinn.runs.report import draw_study
             from kanpinn.runs.study import Study
 
-            with writing(folder):
-                paths = draw_study(Study.read(folder))
+            paths = draw_study(Study.read(folder))
         else:
             from kanpinn.plotting import draw_figures
             from kanpinn.runs.results import load
@@ -60,11 +57,10 @@ def report_command(folder: RunOrStudy, output: OutputFile = None) -> None:
         from kanpinn.runs.report import write_report, write_run_report
         from kanpinn.runs.study import Study
 
-        with writing(output or folder):
-            if is_study:
-                typer.echo(write_report(Study.read(folder), output))
-            else:
-                typer.echo(write_run_report(folder, output))
+        if is_study:
+            typer.echo(write_report(Study.read(folder), output))
+        else:
+            typer.echo(write_run_report(folder, output))
 
 
 def _is_study(folder: Path) -> bool:
@@ -104,12 +100,3 @@ def export_command(
             raise InputError(f"--output {target}: there is no folder {target.parent}")
         getattr(kanpinn, f"to_{format.value}")(kanpinn.load(run, trust=trust), target)
         typer.echo(target)
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Turn an OSError of a block that writes to a folder into an InputError."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written to: {error.strerror}") from error

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from kanpinn._support.errors import InputError, integer, number
-from kanpinn.cli.figures import writing
 from kanpinn.cli.options import Json, RunPath, Trust
 from kanpinn.cli.screen import note, plain_table, reporting
 
@@ -58,8 +57,7 @@ def interpret_command(
         kan_of(result.surrogate)  # refuses networks other than KANs
         formula = read(result, names, seed=seed, **limit)
         folder = run_folder(run)
-        with writing(folder):
-            _write(result, formula, folder)
+        _write(result, formula, folder)
         if json:
             typer.echo((folder / FILES[0]).read_text(encoding="utf-8"), nl=False)
             return

@@ -537,13 +537,13 @@ class RunFolder:
 
         If the name is taken, "-2", "-3", … is added. Figures are drawn if `figures` is true.
         """
+        state = self.state  # where no step was left to take
         if self._run is not None:
-            self.write_state(self._run.state_dict())
-        elif self.state is not None:  # no step was left to take
-            self.write_state(self.state)
-        else:
+            state = self._run.state_dict()
+        elif state is None:
             network, seconds = result.network.state_dict(), result.optimizer_seconds
-            self.write_state(ended_state(network, result.history, seconds))
+            state = ended_state(network, result.history, seconds)
+        self.write_state(state)
         self._run = None  # it is kept: Ctrl-C has nothing to write
         CONTENTS[self.config.file.kind].write(result, self.sources.settings, self.path, figures)
         self.write_record(**run_record(result, self.config), resumed=self.earlier)
