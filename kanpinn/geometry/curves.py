@@ -190,11 +190,22 @@ class Curve(MappedPiece):
         return self.points_at(self.even(unit[:, 0]))
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        unit, weights = gauss_legendre(nodes)
         ends = torch.tensor(self.cuts(), dtype=torch.float64)
-        t = (ends[:-1, None] + ends.diff()[:, None] * unit).flatten()
-        speed = self.velocity(t).norm(dim=1)
-        return self.points_at(t), (ends.diff()[:, None] * weights).flatten() * speed
+        points, weights = self.gauss_on_parts(ends[:-1], ends[1:], nodes)
+        return points, weights.flatten()
+
+    def gauss_on_parts(self, first: Tensor, last: Tensor, nodes: int) -> tuple[Points, Tensor]:
+        """Return the Gauss points of parts, those of the first one first, and weights (a, nodes).
+
+        Args:
+            first, last: the parameters t at the ends of the parts, (a,) each.
+            nodes: the number of points on each part.
+        """
+        unit, weights = gauss_legendre(nodes)
+        size = (last - first)[:, None]
+        t = (first[:, None] + size * unit).flatten()
+        speed = self.velocity(t).norm(dim=1).view(-1, nodes)
+        return self.points_at(t), size * weights * speed
 
     def points_at(self, t: Weights) -> Points:
         """Return the points γ(t) at parameters t (n,), with normals."""

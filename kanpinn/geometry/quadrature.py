@@ -85,12 +85,7 @@ def rule_of_pieces(
     return ((points[i : i + chunk], weights[i : i + chunk]) for i in starts)
 
 
-def accepted_share(
-    region: Region,
-    accept: Callable[[Points], Mask],
-    draws: int = 2**14,
-    scramblings: int = 8,
-) -> tuple[float, float]:
+def accepted_share(region: Region, accept: Callable[[Points], Mask]) -> tuple[float, float]:
     """Estimate the accepted share of a region's measure, with its standard error.
 
     The estimate is the mean over independent scramblings of Sobol points; the standard error comes
@@ -100,12 +95,11 @@ def accepted_share(
     Args:
         region: the region in which points are drawn.
         accept: returns the mask (n,) of the accepted points among n points.
-        draws: the number of points per scrambling; a power of 2 keeps them balanced.
-        scramblings: the number of independent scramblings, two or more.
 
     Returns:
         The share, from 0 to 1, and its standard error.
     """
+    draws, scramblings = 2**14, 8  # a power of 2 keeps the points of a scrambling balanced
     shares = torch.tensor(
         [
             accept(region.place(draws, sobol(seed))[:draws]).double().mean().item()

@@ -29,6 +29,7 @@ from kanpinn.spaces.cells.geometry.cell_geometry import (
     CellGeometry,
     CellPoints,
     gauss_inside,
+    in_trees,
 )
 from kanpinn.spaces.cells.geometry.plane import (
     CellCutter,
@@ -647,10 +648,9 @@ def with_shared_functions(problem: CellProblem, surrogate: Surrogate) -> CellPro
             "cells take no enrichment() where there are unknown numbers or coefficient fields"
         )
     if patches:
-        low, high = problem.domain.bounds
         corners, boxes, powers = [], [], []
         for number, one in enumerate(patches):
-            place, own = (2 * (one.at - low) / (high - low) - 1).tolist(), one.functions
+            place, own = in_trees(problem.domain, one.at).tolist(), one.functions
             corners.append([*place, own.direction, own.radius])
             boxes += [[number, *box] for box in one.boxes.flatten(1).tolist()]
             powers += [[number, p.exponent, p.conjugate, p.logarithm] for p in own.powers]

@@ -19,6 +19,21 @@ from kanpinn.spaces.cells.polynomials import LocalPolynomials, legendre_at
 from kanpinn.spaces.cells.tree import Faces, Tree
 
 
+def physical(domain: Domain, coords: Tensor) -> Tensor:
+    """The physical coordinates of points in those of trees, (..., d).
+
+    In the latter the domain's bounding box is [-1, 1]^d.
+    """
+    low, high = domain.bounds
+    return low + (coords + 1) * ((high - low) / 2)
+
+
+def in_trees(domain: Domain, coords: Tensor) -> Tensor:
+    """The coordinates of trees of physical points, (..., d), see `physical`."""
+    low, high = domain.bounds
+    return (coords - low) / ((high - low) / 2) - 1
+
+
 class CellSide(ABC):
     """A part of a cell's side that is a face of the cell.
 
@@ -361,8 +376,7 @@ class CellGeometry:
 
     def physical(self, coords: Tensor) -> Tensor:
         """The physical coordinates of points in the coordinates of the tree, (..., d)."""
-        low, _ = self.domain.bounds
-        return low + (coords + 1) * self.half
+        return physical(self.domain, coords)
 
     def local(self, cells: Tensor, coords: Tensor) -> Tensor:
         """The own coordinates of physical points of each of c cells, both (c, q, d)."""

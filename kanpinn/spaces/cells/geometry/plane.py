@@ -21,7 +21,9 @@ from kanpinn.spaces.cells.geometry.cell_geometry import (
     CellGeometry,
     CellPoints,
     InterfaceParts,
+    in_trees,
     joined_regions,
+    physical,
 )
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.tree import Faces, Table, Tree
@@ -51,21 +53,6 @@ class Arcs(Table):
         own = (self.curve == number).nonzero()[:, 0]
         own = own[self.first[own].argsort()]
         return self.first[own], self.last[own], self.cell[own]
-
-
-def gauss_on_arcs(curve: Curve, first: Tensor, last: Tensor, count: int) -> tuple[Points, Tensor]:
-    """The Gauss points of arcs of a curve, those of the first arc first, and weights (a, count).
-
-    Args:
-        curve: the curve.
-        first, last: the parameters at the ends of the arcs, (a,) each.
-        count: the number of points on each arc.
-    """
-    unit, weights = gauss_legendre(count)
-    size = (last - first)[:, None]
-    t = (first[:, None] + size * unit).flatten()
-    speed = curve.velocity(t).norm(dim=1).view(-1, count)
-    return curve.points_at(t), speed * size * weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +199,7 @@ class CutGeometry(CellGeometry):
         for number, edge in enumerate(self.edges):
             if edge.interface < 0 and edge.piece in pieces:
                 first, last, at = self.arcs.of_curve(number)
-                on_arcs, weight = gauss_on_arcs(edge.curve, first, last, count)
+                on_arcs, weight = edge.curve.gauss_on_parts(first, last, count)
                 cells.append(at)
                 points.append(on_arcs)
                 weights.append(weight)
@@ -238,7 +225,7 @@ class CutGeometry(CellGeometry):
                 continue
             first, last, *both = _common(self.arcs, number, back[edge.interface])
             if len(first):
-                points, shares = gauss_on_arcs(edge.curve, first, last, count)
+                points, shares = edge.curve.gauss_on_parts(first, last, count)
                 inside, outside = (CellPoints.of(self, cells, points, shares) for cells in both)
                 roots = (shares.sum(dim=1) / 2).sqrt()[:, None, None]
                 yield InterfaceParts(edge.piece, (inside, outside), traces, roots * onto)
@@ -287,21 +274,6 @@ class CellCutter:
     region: int = 0
     sliver: float = 1e-6
 
-    @cached_property
-    def low(self) -> Tensor:
-        """The lower corner of the trees' box, (2,)."""
-        return self.domain.bounds[0]
-
-    @cached_property
-    def half(self) -> Tensor:
-        """Half the widths of the trees' box, (2,)."""
-        low, high = self.domain.bounds
-        return (high - low) / 2
-
-    def physical(self, corners: Tensor) -> Tensor:
-        """The physical coordinates of points in the coordinates of trees, (..., 2)."""
-        return self.low + (corners + 1) * self.half
-
     def arcs(self, tree: Tree) -> tuple[Arcs, list[Tensor]]:
         """The arcs in the cells of a tree, and the points in which the boundary meets their lines.
 
@@ -311,11 +283,13 @@ class CellCutter:
             The arcs, and for x and for y the points that lie on lines of constant x or y, (n, 2).
         """
         curves, breaks, lines = self.outline.domain.curves, self.outline.breaks, []
+        low, high = self.domain.bounds
+        half = (high - low) / 2
         same = 1e-12  # values closer than this are the same up to rounding
         for axis in (0, 1):
             values = tree.boxes[:, :, axis].flatten().unique()
             kept = torch.cat([torch.tensor([True]), values.diff() > same])
-            lines.append(self.low[axis] + (values[kept] + 1) * self.half[axis])
+            lines.append(low[axis] + (values[kept] + 1) * half[axis])
         found: list[tuple[Tensor, ...]] = []
         meets: list[list[Tensor]] = [[], []]
         for number, curve in enumerate(curves):
@@ -327,7 +301,7 @@ class CellCutter:
             ts = ts[torch.cat([torch.tensor([True]), ts.diff() > tiny])]
             middle = curve.points_at((ts[1:] + ts[:-1]) / 2)
             region = torch.full((len(middle),), self.region)
-            local = (middle.coords - self.low) / self.half - 1
+            local = in_trees(self.domain, middle.coords)
             widths = tree.widths[tree.locate(local, region)]
             cells = tree.locate(local - self.sliver * middle.outward * widths, region)
             # An arc goes on across lines of other cells.
@@ -348,7 +322,7 @@ class CellCutter:
         """The cells of the region, without those outside of it."""
         tree = tree.only(tree.region == self.region)
         arcs, meets = self.arcs(tree)
-        boxes = self.physical(tree.boxes)  # (N, 2, 2)
+        boxes = physical(self.domain, tree.boxes)  # (N, 2, 2)
         inside = self.outline.domain.encloses(boxes.mean(dim=1))
         low, high = boxes[arcs.cell].unbind(1)
         near = self.sliver * (high - low)
@@ -371,7 +345,7 @@ class CellCutter:
         met = torch.zeros(len(tree), dtype=torch.bool)
         met[arcs.cell] = True
         faces = self._faces(tree, met, meets)
-        frames = (frames[kept] - self.low) / self.half - 1
+        frames = in_trees(self.domain, frames[kept])
         frames = torch.where(cut[kept][:, None, None], frames, tree.boxes)
         return CutGeometry(tree, self.domain, frames, faces, cut[kept], arcs, ())
 
@@ -403,7 +377,8 @@ class CellCutter:
             near: which cells the boundary meets, a mask (N,).
             meets: for x and y the points in which the boundary meets lines of cells, (n, 2) each.
         """
-        faces, corners = tree.faces, self.physical(tree.faces.corners)
+        faces, (lowest, highest) = tree.faces, self.domain.bounds
+        corners = physical(self.domain, faces.corners)
         plain = ~(near[faces.lower] | near[faces.upper])
         numbers, parts = [plain.nonzero()[:, 0]], [corners[plain]]
         for axis in (0, 1):
@@ -416,14 +391,14 @@ class CellCutter:
         corners, faces = torch.cat(parts), faces.some(torch.cat(numbers))
         # A part is inside if points beside it in both cells are: on the boundary one is outside.
         both = (tree.widths[cells] for cells in (faces.lower, faces.upper))
-        widths = torch.minimum(*both) * self.half
+        widths = torch.minimum(*both) * ((highest - lowest) / 2)
         step = torch.zeros_like(widths).scatter(1, faces.axis[:, None], self.sliver) * widths
         middle = corners.mean(dim=1)
         inside = torch.arange(len(middle)) < int(plain.sum())
         rest = ~inside
         encloses = self.outline.domain.encloses
         inside[rest] = encloses(middle[rest] - step[rest]) & encloses(middle[rest] + step[rest])
-        return replace(faces, corners=(corners - self.low) / self.half - 1).some(inside)
+        return replace(faces, corners=in_trees(self.domain, corners)).some(inside)
 
     def too_wide(self, tree: Tree) -> Tensor:
         """The cells that are wider than their distance from a bend plus its radius, a mask (N,).
@@ -438,7 +413,7 @@ class CellCutter:
         found, together = torch.zeros(len(tree), dtype=torch.bool), 2**20
         if not len(points):
             return found
-        boxes = self.physical(tree.boxes)
+        boxes = physical(self.domain, tree.boxes)
         for some in torch.arange(len(tree)).split(max(1, together // len(points))):
             low, high = boxes[some, :, None].unbind(1)
             reach = torch.maximum(low - points, points - high).clamp_min(0).norm(dim=2) + radii

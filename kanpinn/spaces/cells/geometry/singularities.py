@@ -19,7 +19,7 @@ from kanpinn.geometry.domain import Piece, ReentrantEdges
 from kanpinn.geometry.points import Points
 from kanpinn.jets import Linearised, orders_of_parts
 from kanpinn.loss.terms import ResidualTerm
-from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
+from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, in_trees
 from kanpinn.spaces.cells.geometry.corner_functions import CornerFunctions, Power
 from kanpinn.spaces.cells.geometry.plane import Outline
 from kanpinn.spaces.cells.tree import Tree
@@ -203,8 +203,7 @@ class SingularCorners:
 
     def _gaps(self, geometry: CellGeometry) -> Tensor:
         """The distances of the boxes of cells from corners, in units of their widths, (N, c)."""
-        tree, (low, _) = geometry.tree, geometry.domain.bounds
-        at = (self.points - low) / geometry.half - 1
+        tree, at = geometry.tree, in_trees(geometry.domain, self.points)
         below, above = (tree.boxes[:, i, None] for i in (0, 1))
         gaps = torch.maximum(below - at, at - above).clamp_min(0) / tree.widths[:, None]
         return gaps.amax(dim=2)

@@ -26,7 +26,9 @@ from kanpinn.spaces.cells.geometry.cell_geometry import (
     InterfaceParts,
     SidePart,
     derivatives_across,
+    in_trees,
     joined_regions,
+    physical,
 )
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.tree import Faces, Tree, gaps
@@ -306,11 +308,10 @@ class SolidGeometry(CellGeometry):
         The boxes are halved until they are as small as these cells.
         """
         few, region = 4, cutter.region
-        (bottom, top), widths = self.domain.bounds, self.tree.widths * self.half
-        boxes = self.lost[region]
+        widths, boxes = self.tree.widths * self.half, self.lost[region]
         while len(boxes):
             rules = cutter.bounding(number, boxes, few)
-            at = (rules.points.coords - bottom) / (top - bottom) * 2 - 1
+            at = in_trees(self.domain, rules.points.coords)
             cells = self.tree.locate(at, torch.full((len(at),), region))
             size = boxes[:, 1] - boxes[:, 0]
             wider = torch.zeros(len(boxes), 3, dtype=torch.long)
@@ -388,8 +389,7 @@ class SolidGeometry(CellGeometry):
         rules = cutter.bounding(cutter.solid.number_of(piece.piece), boxes, few)
         widths = (boxes[:, 1] - boxes[:, 0])[rules.box]
         beyond = rules.points.coords + 2 * cutter.sliver * widths * rules.normals
-        low, high = self.domain.bounds
-        at = (beyond - low) / (high - low) * 2 - 1
+        at = in_trees(self.domain, beyond)
         others = tree.locate(at, torch.full((len(at),), region))
         return set(zip(torch.tensor(cells)[rules.box].tolist(), others.tolist(), strict=True))
 
@@ -509,8 +509,7 @@ class SolidCutter:
 
     def boxes(self, tree: Tree) -> Tensor:
         """The corners of the cells in physical space, (N, 2, 3)."""
-        low, high = self.solid.domain.bounds
-        return low + (tree.boxes + 1) / 2 * (high - low)
+        return physical(self.solid.domain, tree.boxes)
 
     def parts(self, tree: Tree) -> list[CellPart | None]:
         """The part of the solid in each cell; None if there is none."""
@@ -554,8 +553,7 @@ class SolidCutter:
         found = self.parts(tree)
         kept = torch.tensor([part is not None for part in found], dtype=torch.bool)
         tree, parts = tree.only(kept), [part for part in found if part is not None]
-        low, high = self.solid.domain.bounds
-        frames = (torch.stack([part.frame for part in parts]) - low) / (high - low) * 2 - 1
+        frames = in_trees(self.solid.domain, torch.stack([part.frame for part in parts]))
         is_cut = torch.tensor([part.is_cut for part in parts], dtype=torch.bool)
         frames = torch.where(is_cut[:, None, None], frames, tree.boxes)
         faces, sampled = self._divided(tree, frames, is_cut)
@@ -614,10 +612,10 @@ class SolidCutter:
         width = torch.minimum(tree.widths[lower], tree.widths[upper])[reached]
         across = torch.zeros_like(width).scatter(1, axis[:, None], 1.0)
         step = self.sliver * (across * width * half)
-        low, high = bottom + (low + 1) * half, bottom + (high + 1) * half
+        low, high = physical(self.solid.domain, low), physical(self.solid.domain, high)
         low, high, share = narrowed(self.solid, low, high, step, self.nodes)
         kept = share > 0
-        corners = (torch.stack([low, high], dim=1) - bottom) / half - 1
+        corners = in_trees(self.solid.domain, torch.stack([low, high], dim=1))
         plain = (~near).nonzero()[:, 0]
         chosen = torch.cat([plain, numbers[kept]])
         every = torch.cat([faces.corners[plain], corners[kept]])
