@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from operator import attrgetter
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -306,11 +307,6 @@ class MappedPiece(Mapped, Piece):
     """A piece that is the image of the unit cube."""
 
 
-def _of_piece(attribute: str) -> Any:
-    """A property with the value of an attribute of `piece`."""
-    return property(lambda derived: getattr(derived.piece, attribute))
-
-
 @dataclass(frozen=True)
 class Derived(Piece):
     """A piece that is derived from another piece and takes over its name, coordinates and measure.
@@ -321,8 +317,9 @@ class Derived(Piece):
 
     piece: Piece
 
-    name, names, dim, measure, carriers, level = map(
-        _of_piece, ("name", "names", "dim", "measure", "carriers", "level")
+    name, names, dim, measure, carriers, level = (
+        cast(Any, property(attrgetter(f"piece.{attribute}")))
+        for attribute in ("name", "names", "dim", "measure", "carriers", "level")
     )
 
 
@@ -416,7 +413,14 @@ BUILDERS: dict[str, Callable[..., "Domain"]] = {}
 
 
 class Domain(Sieved):
-    """A closed region of full dimension, with a boundary."""
+    """A closed region of full dimension, with a boundary.
+
+    is_convex: True for boxes and balls. signed_level: True if `level` is < 0 everywhere outside,
+    not only next to the boundary.
+    """
+
+    is_convex: ClassVar[bool] = False
+    signed_level: ClassVar[bool] = False
 
     @property
     def dim(self) -> int:
@@ -482,18 +486,8 @@ class Domain(Sieved):
         return 0.0
 
     @property
-    def is_convex(self) -> bool:
-        """True for boxes and balls."""
-        return False
-
-    @property
     def is_box(self) -> bool:
         """True for a box, and for a box over a time interval: the domain is all of its `bounds`."""
-        return False
-
-    @property
-    def signed_level(self) -> bool:
-        """True if `level` is < 0 everywhere outside, not only next to the boundary."""
         return False
 
     def level(self, coords: Coords) -> Column:

@@ -133,7 +133,7 @@ class Traces:
     """The unknowns on faces: polynomials for h^j ∂^j u of each field f, j < o_f.
 
     Here h is the width of a cell at the face, `SideTrace.unit`. With it the rows of cells that
-    differ only in size often differ only by a factor, see `RowSizes`.
+    differ only in size often differ only by a factor, see `CellSystem._similar`.
 
     Their degree is k - j - ⌊k / 6⌋. Jumps are penalised only up to this degree: their parts of the
     highest degrees are small where the solution is resolved. Leaving these out does not change the
