@@ -38,7 +38,7 @@ from kanpinn.runs.results.sources import (
     Sources,
     code_of,
     copy_sources,
-    fingerprints,
+    named_files,
     refuse_foreign_code,
 )
 from kanpinn.solvers.auto import Choice
@@ -179,7 +179,8 @@ def check_files(record: Mapping[str, Any], config: Config) -> None:
     Raises:
         InputError: if a file is missing or has changed; the message names it.
     """
-    found = fingerprints(config.to_dict(), config.directory)
+    named = named_files(config.to_dict(), config.directory)
+    found = [file.fingerprint() for file in named if not file.ending]
     for before, now in zip(record.get("files", ()), found, strict=True):
         if not now["sha256"]:
             raise InputError(f"{now['path']} is missing: the run has read its data from it")

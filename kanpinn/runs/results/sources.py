@@ -100,12 +100,6 @@ def source_texts(settings: dict[str, Any], directory: Path) -> list[str]:
     return texts + sorted(hashes)
 
 
-def fingerprints(settings: dict[str, Any], directory: Path) -> list[dict[str, str]]:
-    """Return path and sha256 of the data files that settings name; the hash of no file is ""."""
-    named = named_files(settings, directory)
-    return [one.fingerprint() for one in named if not one.ending]
-
-
 @cache
 def _sha256(path: Path, *_: int) -> str:
     """Return the sha256 of a file, cached by its time and size for the runs of a study."""
