@@ -1,14 +1,18 @@
 """The classes of problems/, and how far an exact solution is from its problem's conditions."""
 
+import importlib
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
+import pytest
 import torch
 
 import kanpinn as kp
 
 PROBLEMS = Path(__file__).parents[1] / "problems"
+SCRIPTS = PROBLEMS.parent / "scripts"
 
 
 def class_of(file: str, name: str) -> type[kp.Problem]:
@@ -17,6 +21,13 @@ def class_of(file: str, name: str) -> type[kp.Problem]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return getattr(module, name)
+
+
+def script(name: str) -> ModuleType:
+    """A module of scripts/."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SCRIPTS))
+        return importlib.import_module(name)
 
 
 def largest_defect(

@@ -13,13 +13,12 @@ import reference
 import torch
 import torch.distributed as dist
 from cases import Cubic, Line
+from commands import kanpinn
 from forks import Command
 from ranks import Ranks
-from typer.testing import CliRunner
 
 import kanpinn as kp
 from kanpinn._support.distributed import extremes, from_first, same, share, summed, together, tree
-from kanpinn.cli import app
 from kanpinn.linalg.qr import fold
 from kanpinn.networks.layer import set_coefficients
 from kanpinn.runs.config import Config
@@ -369,7 +368,7 @@ def test_ctrl_c_stops_all_and_one_process_can_go_on(problem, start, tmp_path, mo
     assert record["status"] == "stopped: interrupted" and record["processes"] == 2
     monkeypatch.setattr("kanpinn.plotting.draw_figures", lambda *_: [])
     more = f"optimizer[0].steps={record['steps'] + 5}"
-    done = CliRunner().invoke(app, ["solve", "--resume", str(folder), "--set", more])
+    done = kanpinn("solve", "--resume", folder, "--set", more)
     assert done.exit_code == 0, done.output
     record = json.loads((folder / "run.json").read_text())
     assert record["processes"] == 1 and record["resumed"][0]["status"] == "stopped: interrupted"

@@ -7,11 +7,10 @@ import pytest
 import random_domains
 import torch
 from cases import Coupled, Cubic, Line
+from commands import kanpinn
 from random_problems import EVOLVING, STEADY, Drawn
-from typer.testing import CliRunner
 
 import kanpinn as kp
-from kanpinn.cli import app
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels
@@ -330,7 +329,7 @@ def test_the_command_line_asks_for_conditions_once(tmp_path, monkeypatch, exact,
     (tmp_path / "counted.py").write_text(COUNTED.format(log=str(log)) + exact)
     (tmp_path / "counted.toml").write_text(COUNTED_FILE + reference)
     arguments = ["solve", str(tmp_path / "counted.toml"), "--output", str(tmp_path / "results")]
-    result = CliRunner().invoke(app, arguments)
+    result = kanpinn(*arguments)
     assert result.exit_code == 0, result.output
     assert log.read_text().count("called") == 1
 

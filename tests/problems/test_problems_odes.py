@@ -1,6 +1,5 @@
 """Ordinary differential equations of problems/: against independent formulas and references."""
 
-import importlib
 from pathlib import Path
 from types import ModuleType
 
@@ -25,9 +24,8 @@ F = torch.float64
 
 
 @pytest.fixture
-def study(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    return importlib.import_module("make_ode_references")
+def study() -> ModuleType:
+    return library.script("make_ode_references")
 
 
 @pytest.fixture(params=CLASSES)

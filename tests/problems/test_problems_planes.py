@@ -1,7 +1,6 @@
 """The evolutions in two dimensions: the classes, their references, and marches over short times."""
 
 import dataclasses
-import importlib
 from pathlib import Path
 from types import ModuleType
 
@@ -22,9 +21,8 @@ CLASSES = {"allen_cahn2d": "AllenCahn2D", "gray_scott": "GrayScott"}
 
 
 @pytest.fixture
-def plane(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    return importlib.import_module("make_references")
+def plane() -> ModuleType:
+    return library.script("make_references")
 
 
 @pytest.mark.parametrize("name", CLASSES)

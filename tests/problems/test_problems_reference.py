@@ -1,6 +1,5 @@
 """Problems that are judged by references: against formulas, refinement and the equations."""
 
-import importlib
 import math
 from pathlib import Path
 from types import ModuleType
@@ -33,9 +32,8 @@ def class_of(name: str) -> type[kp.Problem]:
 
 
 @pytest.fixture
-def study(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    return importlib.import_module("make_references")
+def study() -> ModuleType:
+    return library.script("make_references")
 
 
 def at(coords) -> Points:

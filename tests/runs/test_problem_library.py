@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from commands import kanpinn
 
 from kanpinn._support.errors import InputError
-from kanpinn.cli import app
 from kanpinn.runs.config import Config
 from kanpinn.runs.library import copy_problem, library, library_folder
 
@@ -61,7 +60,7 @@ def test_a_copy_has_its_modules_meshes_and_reference_data(folder: Path, name: st
 
 
 def test_a_copied_problem_runs_and_the_next_command_is_named(folder: Path) -> None:
-    result = CliRunner().invoke(app, ["new", "mine", "--from", "poisson5d"])
+    result = kanpinn("new", "mine", "--from", "poisson5d")
     assert result.stdout.splitlines() == ["mine.py", "mine.toml"]
     assert "next: kanpinn solve mine.toml takes 0.1 s of one core" in result.stderr
     text = (library_folder() / "poisson5d.py").read_text(encoding="utf-8")

@@ -6,10 +6,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from commands import kanpinn
 from html_pages import Page
-from typer.testing import CliRunner
 
-from kanpinn.cli import app
 from kanpinn.runs.config import Config
 from kanpinn.runs.report.pages import run_html
 
@@ -22,14 +21,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("runs")
     pairs = [*FAST, 'optimizer=[{type="least_squares"}]', "run.estimate=true"]
     sets = [part for pair in pairs for part in ("--set", pair)]
-    done = CliRunner().invoke(app, ["solve", str(POISSON), *sets, "--output", str(output)])
+    done = kanpinn("solve", POISSON, *sets, "--output", output)
     assert done.exit_code == 0, done.output
     return next(output.glob("*/*/run.json")).parent
 
 
 @pytest.fixture(scope="module")
 def text(run: Path) -> str:
-    done = CliRunner().invoke(app, ["report", str(run)])
+    done = kanpinn("report", run)
     assert done.stdout == f"{run / 'report.html'}\n", done.output
     return (run / "report.html").read_text(encoding="utf-8")
 
@@ -74,16 +73,16 @@ def test_no_code_is_run_and_texts_are_escaped(run: Path, tmp_path: Path) -> None
     (folder / "figures" / "solution.png").symlink_to(run / "figures" / "solution.png")
     (folder / "figures" / "history.png").write_text("no picture")
     (folder / "result.h5").write_bytes(b"damaged")
-    done = CliRunner().invoke(app, ["report", str(folder), "--output", str(tmp_path / "a.html")])
+    done = kanpinn("report", folder, "--output", tmp_path / "a.html")
     assert done.exit_code == 0, done.output
     page = Page((tmp_path / "a.html").read_text(encoding="utf-8"))
     assert "Run <script>" in page.texts["h1"] and "script" not in page.tags
     assert not {"b", "i"} & {*page.tags} and "failed: <b> & co" in page.texts["td"]
     assert any("has no figures" in text for text in page.texts["p"])
     (folder / "run.json").write_text(json.dumps(record | {"estimated": {"a": 3}}))
-    damaged = CliRunner().invoke(app, ["report", str(folder)])
+    damaged = kanpinn("report", folder)
     assert damaged.exit_code == 2 and "run.json" in damaged.stderr
-    none = CliRunner().invoke(app, ["report", str(tmp_path)])
+    none = kanpinn("report", tmp_path)
     assert none.exit_code == 2 and "is neither a run nor a study" in none.stderr
 
 

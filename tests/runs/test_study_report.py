@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 from cards import Read
+from commands import kanpinn
 from html_pages import Page
 from made_studies import made
 from matplotlib.figure import Figure
-from typer.testing import CliRunner
 
 import kanpinn as kp
 from kanpinn.accuracy.orders import fit_order
-from kanpinn.cli import app
 from kanpinn.runs.config import Config
 from kanpinn.runs.report.pages import (
     environment,
@@ -178,12 +177,12 @@ def test_tables_of_optimizers_can_be_written(tmp_path):
 
 
 def test_the_command_writes_the_report_and_refuses_what_is_no_study(study, tmp_path):
-    done = CliRunner().invoke(app, ["report", str(study.path)])
+    done = kanpinn("report", study.path)
     assert done.exit_code == 0 and Path(done.stdout.strip()) == study.path / "report.html"
-    refused = CliRunner().invoke(app, ["report", str(tmp_path)])
+    refused = kanpinn("report", tmp_path)
     assert refused.exit_code == 2 and "is neither a run nor a study" in refused.output
     elsewhere = tmp_path / "page.html"
-    assert CliRunner().invoke(app, ["report", str(study.path), "--output", str(elsewhere)])
+    assert kanpinn("report", study.path, "--output", elsewhere).exit_code == 0
     links = [a for a in Page(elsewhere.read_text()).addresses if not a.startswith("#")]
     assert links and all((tmp_path / address / "run.json").is_file() for address in links)
 
@@ -195,7 +194,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused(study, monkeypatch, comma
 
     monkeypatch.setattr("kanpinn.runs.report.pages.write_text", full)
     monkeypatch.setattr("kanpinn.runs.report.pictures.save", full)
-    refused = CliRunner().invoke(app, [command, str(study.path)])
+    refused = kanpinn(command, study.path)
     assert refused.exit_code == 2 and "No space left on device" in refused.output
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from commands import kanpinn
 
 import kanpinn as kp
-from kanpinn.cli import app
 from kanpinn.runs.config import Config
 from kanpinn.runs.results import RunFolder, config_of, load
 
@@ -139,7 +138,7 @@ def test_a_trusted_run_keeps_the_hashes_of_what_it_ran(copied):
 def test_commands_refuse_changed_code_in_a_sentence(copied, command):
     with (copied / "bump.py").open("a") as file:
         file.write(EVIL)
-    refused = CliRunner().invoke(app, [*command.split(), str(copied)])
+    refused = kanpinn(*command.split(), copied)
     assert refused.exit_code == 2 and not (copied / "ran").exists()
     assert refused.stderr.count("\n") == 1 and "--trust" in refused.stderr
 
@@ -147,6 +146,6 @@ def test_commands_refuse_changed_code_in_a_sentence(copied, command):
 def test_the_option_runs_changed_code(copied):
     with (copied / "bump.py").open("a") as file:
         file.write("# changed\n")
-    assert CliRunner().invoke(app, ["export", str(copied), "--trust"]).exit_code == 0
-    alone = CliRunner().invoke(app, ["solve", "problem.toml", "--trust"])
+    assert kanpinn("export", copied, "--trust").exit_code == 0
+    alone = kanpinn("solve", "problem.toml", "--trust")
     assert alone.exit_code == 2 and "--trust goes with --resume" in alone.stderr
