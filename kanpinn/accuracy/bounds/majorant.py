@@ -355,20 +355,20 @@ def extension(
 
     Reference: McShane, Extension of range of functions (1934).
     """
-    if all(one.number in met for one in sides.fixed):
+    if all(number in met for _, number in sides.fixed):
         return Extension(0.0, 0.0, 0.0, 0.0)
     if grid is None:
         raise Unsuitable("boundary values must be built in above three dimensions")
     problem, count, domain = operator.problem, 2048, operator.problem.domain
-    whole, places, values = sum(one.piece.measure for one in sides.fixed), [], []
-    for index, one in enumerate(sides.fixed):
-        own = max(16, round(count * one.piece.measure / whole))
-        drawn = sample(one.piece, own, "sobol", torch.Generator().manual_seed(53 + index))
-        p = Points.cat([drawn, *filter(len, [one.piece.rim])])
-        (data, *_) = problem.conditions()[one.number].prescribed(problem.fields)
+    whole, places, values = sum(piece.measure for piece, _ in sides.fixed), [], []
+    for index, (piece, number) in enumerate(sides.fixed):
+        own = max(16, round(count * piece.measure / whole))
+        drawn = sample(piece, own, "sobol", torch.Generator().manual_seed(53 + index))
+        p = Points.cat([drawn, *filter(len, [piece.rim])])
+        (data, *_) = problem.conditions()[number].prescribed(problem.fields)
         found = (data.values(p) - jet(p, Channels(p.names)).value)[:, 0]
         places.append(p.coords)
-        values.append(torch.zeros_like(found) if one.number in met else found)
+        values.append(torch.zeros_like(found) if number in met else found)
     coords, misfit = torch.cat(places), torch.cat(values)
     largest = float(misfit.abs().max())
     if largest == 0:

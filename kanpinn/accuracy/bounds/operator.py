@@ -231,23 +231,14 @@ class NaturalPiece:
         return math.sqrt(float(weights @ values[:, 0].square())) / self.scale
 
 
-class FixedPiece(NamedTuple):
-    """A piece with prescribed values, and the index of its condition in `conditions()`."""
-
-    piece: Piece
-    number: int
-
-
-@dataclass(frozen=True, eq=False)
-class Sides:
+class Sides(NamedTuple):
     """The pieces of a domain's boundary by what is prescribed on them.
 
-    Args:
-        fixed: those with prescribed values.
-        natural: those with prescribed fluxes.
+    fixed: those with prescribed values, and the indices of their conditions in `conditions()`.
+    natural: those with prescribed fluxes.
     """
 
-    fixed: tuple[FixedPiece, ...]
+    fixed: tuple[tuple[Piece, int], ...]
     natural: tuple[NaturalPiece, ...]
 
 
@@ -281,7 +272,7 @@ def sides_of(problem: Problem, operator: Operator) -> Sides:
         elif any(one.rate is not None for one in data):
             raise Unsuitable(f"a rate is prescribed on {piece.name}")
         else:
-            fixed.append(FixedPiece(piece, held[0]))
+            fixed.append((piece, held[0]))
     return Sides(tuple(fixed), tuple(natural))
 
 
@@ -308,24 +299,17 @@ def _natural(
     return NaturalPiece(piece, equation, float(kappa.abs().min()), max(least, 0.0), largest)
 
 
-@dataclass(frozen=True)
-class InequalityConstants:
+class InequalityConstants(NamedTuple):
     """The constants of the bounds, for all w that vanish where values are prescribed.
 
-    Args:
-        least: λ with S(w) = ∫ A∇w·∇w + γ w² + ∫ α w² ≥ λ ∫ w², where γ = max(c - div(b)/2, 0).
-        factor: B(w, w) ≥ factor · S(w), 1 unless c - div(b)/2 is negative somewhere.
-        traces: for each natural piece T with ∫ w² ≤ T² S(w), the integral over the piece.
+    friedrichs: C with ‖w‖ ≤ C |||w|||, where |||w|||² is S(w) = ∫ A∇w·∇w + γ w² + ∫ α w² with
+    γ = max(c - div(b)/2, 0). factor: B(w, w) ≥ factor · S(w), 1 unless c - div(b)/2 is negative
+    somewhere. traces: for each natural piece T with ∫ w² ≤ T² S(w), the integral over the piece.
     """
 
-    least: float
+    friedrichs: float
     factor: float
     traces: tuple[float, ...]
-
-    @property
-    def friedrichs(self) -> float:
-        """C with ‖w‖ ≤ C |||w|||."""
-        return 1 / math.sqrt(self.least)
 
 
 def constants_of(problem: Problem, operator: Operator, sides: Sides) -> InequalityConstants:
@@ -374,7 +358,7 @@ def constants_of(problem: Problem, operator: Operator, sides: Sides) -> Inequali
         if math.isinf(ends[axis, int(not upper)]):
             squares.append(length / a_i)
         traces.append(math.sqrt(min(squares)))
-    return InequalityConstants(least, factor, tuple(traces))
+    return InequalityConstants(1 / math.sqrt(least), factor, tuple(traces))
 
 
 def _side(piece: Piece) -> tuple[int, bool]:
