@@ -398,8 +398,8 @@ def lacking_conditions(probe: Probe) -> Fault | None:
         # An ordinary differential equation needs as many numbers as its order. At an end where it
         # loses its highest derivatives, regularity takes the place of a condition.
         order = probe.degree_inside(torch.ones(1).double())
-        both = zip(conditions, probe.trials, strict=True)
-        given = sum(trial.equations * max(1, len(c.pieces)) for c, trial in both)
+        tried = zip(conditions, probe.trials, strict=True)
+        given = sum(trial.equations * max(1, len(c.pieces)) for c, trial in tried)
         regular = sum(order - probe.side(piece).degree for piece in domain.boundary.pieces)
         verb, needed = "is" if given == 1 else "are", order - regular
         text = f"there {verb} {_counted(given)}, and the equation of order {order} needs {needed}"
