@@ -234,7 +234,9 @@ class Multilinear:
 
     def at(self, coords: Tensor) -> Tensor:
         """The values at points (n, d)."""
-        return torch.from_numpy(_interpolation(self.grid, coords) @ self.nodes.flatten().numpy())
+        rows, columns, weights = _interpolation(self.grid, coords)
+        found = torch.zeros(len(coords), dtype=torch.float64)
+        return found.index_add(0, rows, weights * self.nodes.flatten()[columns])
 
     def norms(self) -> tuple[float, float, float]:
         """‖∇ψ‖, ‖A^½ ∇ψ‖ and ‖ψ‖ over all cells that may meet the domain."""
@@ -269,16 +271,20 @@ def _element_matrices(grid: Grid) -> tuple[list[Tensor], Tensor]:
     return [reduce(torch.kron, parts) for parts in mixed], reduce(torch.kron, mass)
 
 
-def _interpolation(grid: Grid, coords: Tensor) -> Any:
-    """Return the sparse matrix from nodes to the values at points."""
-    from scipy.interpolate import NdBSpline  # the import takes a tenth of a second
-
-    ends = [
-        low + h * numpy.arange(count + 1)
-        for low, h, count in zip(grid.low.tolist(), grid.h.tolist(), grid.shape, strict=True)
-    ]
-    knots = tuple(numpy.concatenate([one[:1], one, one[-1:]]) for one in ends)
-    return NdBSpline.design_matrix(coords.contiguous().numpy(), knots, 1)
+def _interpolation(grid: Grid, coords: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return rows, columns and values of the matrix from nodes to the values at points."""
+    d, counts = len(grid.shape), torch.tensor(grid.shape)
+    scaled = (coords - grid.low) / grid.h
+    cells = scaled.floor().long().clamp_min(0).minimum(counts - 1)
+    part = scaled - cells
+    strides = torch.tensor([math.prod(n + 1 for n in grid.shape[i + 1 :]) for i in range(d)])
+    rows, columns, weights = [], [], []
+    for corner in itertools.product((0, 1), repeat=d):
+        upper = torch.tensor(corner)
+        rows.append(torch.arange(len(coords)))
+        columns.append((cells + upper) @ strides)
+        weights.append(torch.where(upper.bool(), part, 1 - part).prod(dim=1))
+    return torch.cat(rows), torch.cat(columns), torch.cat(weights)
 
 
 def harmonic(grid: Grid, coords: Tensor, values: Tensor) -> Multilinear:
@@ -308,7 +314,8 @@ def harmonic(grid: Grid, coords: Tensor, values: Tensor) -> Multilinear:
     columns = corners[:, None, :].expand(-1, count, -1).flatten().numpy()
     size = index.numel()
     energy = coo_array((entries.flatten().numpy(), (rows, columns)), (size, size)).tocsr()
-    sampling = _interpolation(grid, coords)
+    at, where, shares = (part.numpy() for part in _interpolation(grid, coords))
+    sampling = coo_array((shares, (at, where)), (len(coords), size)).tocsr()
     stiff = 1e3 * float(entries.max())  # the misfits that this leaves are far below the others
     scale = float(values.abs().max())
     right = stiff * (sampling.T @ (values / scale).numpy())
