@@ -219,11 +219,6 @@ class SolidPart:
     without: tuple[Domain, ...]
     sheets: tuple[tuple[Piece, Piece], ...]
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether it is all of the solid."""
-        return self.within is None and not self.without
-
     def number_of(self, piece: Piece) -> int:
         """The number of the sheet that is all of a piece of an interface."""
         return next(number for number, (_, one) in enumerate(self.sheets) if one is piece)

@@ -74,26 +74,6 @@ class CellPart:
     connected: bool = True
 
 
-def _connected(inside: Tensor) -> Tensor:
-    """Whether the points of masks on grids are connected, apart from small components, (c,).
-
-    inside: the masks, (c, n, n, n).
-    """
-    from scipy.ndimage import generate_binary_structure, label  # takes a tenth of a second
-
-    least = 0.05  # of all points
-    neighbours = generate_binary_structure(4, 1)
-    neighbours[[0, 2]] = False  # not in other grids
-    numbers, count = label(inside.numpy(), neighbours)
-    sizes = np.bincount(numbers.ravel(), minlength=count + 1)[1:]
-    grid = np.zeros(count, dtype=np.int64)
-    places = np.nonzero(numbers)
-    grid[numbers[places] - 1] = places[0]
-    totals = np.bincount(grid, sizes, len(inside))
-    large = np.bincount(grid[sizes > least * totals[grid]], minlength=len(inside))
-    return torch.from_numpy(large <= 1)
-
-
 def narrowed(
     solid: SolidPart, low: Tensor, high: Tensor, step: Tensor, nodes: int
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -365,7 +345,7 @@ class SolidGeometry(CellGeometry):
             sheet = self.cutters[region].solid.number_of(piece.piece)
             own = (tree.region == region).nonzero()[:, 0].tolist()
             near.append([cell for cell in own if sheet in self.parts[cell].sheets])
-        keys = list(map(tuple, torch.cat([tree.level, tree.place], dim=1).tolist()))
+        keys = _keys(tree)
         boxes = {keys[cell]: cell for cell in near[INSIDE]}
         found = {(boxes[keys[cell]], cell) for cell in near[OUTSIDE] if keys[cell] in boxes}
         found |= self._neighbours(piece, near[INSIDE], piece.outside)
@@ -465,7 +445,7 @@ class SolidCutter:
         own = ((inward > low - room) & (inward < high + room)).all(dim=1)
         # A sheet along a side bounds the cell on its inner side only.
         own &= (((inward >= low) & (inward <= high)) | (points.normals.abs() < 0.5)).all(dim=1)
-        if not self.solid.is_whole:  # a wall may bound another part of the solid
+        if self.solid.within or self.solid.without:  # a wall may bound another part of the solid
             own &= self.solid.contains(inward)
         return own
 
@@ -480,6 +460,8 @@ class SolidCutter:
             The boxes, (c, 2, 3), whether each part is connected, (c,), and which cells have one
             that is not too thin, (c,).
         """
+        from scipy.ndimage import generate_binary_structure, label  # takes a tenth of a second
+
         unit, _ = gauss_product(self.nodes, 3)
         (low, high), pad = boxes.unbind(dim=1), 1 / self.nodes
         first, last = low.clone(), high.clone()
@@ -504,7 +486,16 @@ class SolidCutter:
         first = torch.where(tight[:, 0] - reach < low, low, tight[:, 0] - room)
         last = torch.where(tight[:, 1] + reach > high, high, tight[:, 1] + room)
         thin = (last - first < self.sliver * (high - low)).any(dim=1)
-        connected = _connected(inside.view(-1, *(self.nodes,) * 3))
+        # Whether the parts are connected, apart from small components.
+        least, neighbours = 0.05, generate_binary_structure(4, 1)  # least: of all points
+        neighbours[[0, 2]] = False  # not in other grids
+        numbers, count = label(inside.view(-1, *(self.nodes,) * 3).numpy(), neighbours)
+        sizes = np.bincount(numbers.ravel(), minlength=count + 1)[1:]
+        grid, places = np.zeros(count, dtype=np.int64), np.nonzero(numbers)
+        grid[numbers[places] - 1] = places[0]
+        totals = np.bincount(grid, sizes, len(inside))
+        large = np.bincount(grid[sizes > least * totals[grid]], minlength=len(inside))
+        connected = torch.from_numpy(large <= 1)
         return torch.stack([first, last], dim=1), connected, inside.any(dim=1) & ~thin
 
     def boxes(self, tree: Tree) -> Tensor:
