@@ -147,7 +147,7 @@ def build(config: "Config", quiet: bool = False) -> "Job":
     for line in () if quiet else config.notes:
         note(f"note: {line}")
     job = config.build()
-    if (threads := config.threads_of(job)) is not None:
+    if (threads := config.file.run.threads or job.network.threads) is not None:
         from kanpinn._support.distributed import set_threads
 
         set_threads(threads)

@@ -47,7 +47,7 @@ def history_figure(solution: Solution) -> Figure | None:
     history, titles = solution.history, [method.title for method in solution.optimizers]
     curves = ESTIMATED if "estimated_error" in history.names else CURVES
     known = [history.column(c.column) for c in curves if c.column in history.names]
-    if not any(_drawable(values).sum() > 1 for values in known):
+    if not any(numpy.sum(numpy.isfinite(values) & (values > 0)) > 1 for values in known):
         return None
     in_cells = "cells" in history.names
     figure = style.new_figure(9.0, 3.6)
@@ -92,7 +92,7 @@ def plot_history(
     at = history.column(x)
     for curve in curves:
         values = history.column(curve.column) if curve.column in history.names else at[:0]
-        shown = _drawable(values)
+        shown = numpy.isfinite(values) & (values > 0)  # on a logarithmic axis
         if not shown.any():
             continue  # no value to draw: H1 errors against a reference without derivatives
         look: dict[str, Any] = {"color": curve.colour, "label": curve.label, "linewidth": 1.4}
@@ -131,8 +131,3 @@ def plot_history(
     ax.set_xlabel("steps" if x == "step" else "seconds in the optimizers")
     ax.grid(axis="y", linewidth=0.4, color="#dddddd")
     return style.tidy(ax)
-
-
-def _drawable(values: numpy.ndarray) -> numpy.ndarray:
-    """Which values a logarithmic axis can show, a mask (n,)."""
-    return numpy.isfinite(values) & (values > 0)

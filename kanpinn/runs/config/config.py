@@ -142,10 +142,6 @@ class Config:
             )
         return job
 
-    def threads_of(self, job: Job) -> int | None:
-        """The number of threads for a job of this configuration; None for those that are set."""
-        return self.file.run.threads or job.network.threads
-
 
 def _changed(
     written: dict[str, Any], changes: Sequence[Override], directory: Path, name: str

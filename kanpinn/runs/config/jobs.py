@@ -456,10 +456,24 @@ class ProblemFile(File):
     def settings(
         self, problem: BoundaryValueProblem, default: Collocation, directory: Path
     ) -> discretization.SolveSettings:
-        """Return the discretization; `default` are the points if the file has none."""
+        """Return the discretization; `default` are the points if the file has none.
+
+        Raises:
+            InputError: for points that do not fit into memory, or Gauss rules of too many nodes.
+        """
         if self.points is not None:
             default = self.points.build("points", directory)
-            tables.check_points(default, problem)
+            most = 10_000  # nodes per axis: computing more of them takes longer than any solve
+            copies = 4  # a solve holds at least four copies of the points
+            dim, faces = problem.domain.dim, len(problem.domain.boundary.pieces)
+            sizes = {"interior": (default.interior, 1, dim)}
+            sizes["boundary"] = (default.boundary, faces, dim - 1)
+            for name, (count, parts, axes) in sizes.items():
+                given = f"points.{name} = {count}"
+                check_memory(given, 8 * copies * dim * count)
+                if default.sampler == "gauss" and axes and count // parts > most**axes:
+                    limit = f"Gauss rules have at most {most} nodes on an axis"
+                    raise InputError(f"{given}: {limit}; take fewer points, or another sampler")
         boundary = "auto" if self.network is None else self.network.boundary
         loss = discretization.Loss(**self.loss.model_dump())
         return discretization.SolveSettings(points=default, boundary=boundary, loss=loss)

@@ -19,12 +19,11 @@ from kanpinn._support.errors import InputError, show
 from kanpinn._support.memory import machine_memory, written_size
 from kanpinn.accuracy.references import FEM, DataFile, Recipe
 from kanpinn.geometry import Box, Domain
-from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import KAN, MLP, Beside, Network
 from kanpinn.networks.combined import SEEDS
 from kanpinn.optimizers import Method
 from kanpinn.pde import equations
-from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, stated
+from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.equations import Equation
 from kanpinn.pde.problem import EigenProblem, Problem
 from kanpinn.runs.config import models
@@ -35,32 +34,6 @@ from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.coupling import Traces
 from kanpinn.spaces.cells.system.memory import factor_bytes
 from kanpinn.spaces.windows import Windows
-
-
-def check_points(points: Collocation, problem: BoundaryValueProblem) -> None:
-    """Refuse collocation points that do not fit into memory, or Gauss rules with too many nodes.
-
-    Args:
-        points: the collocation points.
-        problem: the problem whose domain and boundary they lie on.
-
-    Raises:
-        InputError: if there are too many; the message names the key.
-    """
-    most = 10_000  # nodes per axis: computing more of them takes longer than any solve
-    copies = 4  # a solve holds at least four copies of the points
-    dim, faces = problem.domain.dim, len(problem.domain.boundary.pieces)
-    for name, count, axes in (
-        ("interior", points.interior, dim),
-        ("boundary", points.boundary // faces, dim - 1),
-    ):
-        given = f"points.{name} = {getattr(points, name)}"
-        check_memory(given, 8 * copies * dim * getattr(points, name))
-        if points.sampler == "gauss" and axes and count > most**axes:
-            raise InputError(
-                f"{given}: Gauss rules have at most {most} nodes on an axis; take fewer points, or "
-                "another sampler"
-            )
 
 
 def check_network(kind: type[Network], table: Mapping[str, Any], path: str) -> None:

@@ -341,7 +341,8 @@ def _solve(task: Task, path: Path) -> None:
         job = config.build()  # before the folder is made: if this fails, none is left
         folder = RunFolder.at(path, config)
     try:
-        with on_threads(folder.config.threads_of(job) or 1):  # other runs use the other cores
+        threads = folder.config.file.run.threads or job.network.threads or 1
+        with on_threads(threads):  # other runs use the other cores
             result = job.run([folder.checkpoint], folder.state, folder.adopt)
             if folder.interrupted:
                 raise KeyboardInterrupt
