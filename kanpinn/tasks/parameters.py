@@ -564,11 +564,14 @@ class ShootingStage(Stage):
         if self.errors is not None:  # of the march, which may be larger by far than a step
             close = bool((now.newton.abs() <= 1e-2 * self.errors).all())
             return close or now.possible <= now.excess(0.2 if idle else 0.02)
-        spread = self.data.until(self.until).spread
+        data, step = self.data.until(self.until), now.newton
+        if data.fits(now.loss):  # numbers that few data hardly determine might run away
+            step = self.march.parameters.limited(now.parameters, step)
+        possible = now.loss - now.model.loss(step)
         if self.is_whole:
-            seen = (0.1 * self.settings.march(100.0).tolerance) ** 2 * spread
-            return now.possible <= max(now.excess(0.2), 1e-2 * now.loss * (idle > 0), seen)
-        return now.possible <= max(0.05 * now.loss, 1e-6 * spread)
+            seen = (0.1 * self.settings.march(100.0).tolerance) ** 2 * data.spread
+            return possible <= max(now.excess(0.2), 1e-2 * now.loss * (idle > 0), seen)
+        return possible <= max(0.05 * now.loss, 1e-6 * data.spread)
 
     def _judged(self, now: Path) -> Step:
         """The result of a step; what comes next is chosen."""
