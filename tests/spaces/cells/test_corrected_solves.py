@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose
 import kanpinn as kp
 from kanpinn._support.errors import NumericalError
 from kanpinn.linalg.elimination_tree import EliminationTree
-from kanpinn.linalg.two_level import TwoLevel, TwoLevelInverse
+from kanpinn.linalg.two_level import TwoLevel
 from kanpinn.loss.terms import residual_term
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, CellPoints
@@ -182,7 +182,7 @@ def solved(problem, count):
 @pytest.fixture
 def iterations(monkeypatch):
     """The numbers of iterations of all solves, counted by applications of the preconditioner."""
-    found, apply, solve = [], TwoLevelInverse.__call__, TwoLevel.solve
+    found, apply, solve = [], TwoLevel._preconditioned, TwoLevel.solve
 
     def counted(self, slope):
         found[-1] += 1
@@ -192,7 +192,7 @@ def iterations(monkeypatch):
         found.append(-1)  # the first application precedes the iteration
         return solve(self, *arguments)
 
-    monkeypatch.setattr(TwoLevelInverse, "__call__", counted)
+    monkeypatch.setattr(TwoLevel, "_preconditioned", counted)
     monkeypatch.setattr(TwoLevel, "solve", started)
     return found
 
