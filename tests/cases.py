@@ -1,5 +1,6 @@
 """Small problems that many tests solve, the errors of solutions, and interrupted runs."""
 
+import functools
 import math
 
 import torch
@@ -47,9 +48,12 @@ class Manufactured(Stated):
 
     exact: a formula for each field, or a function of points.
     walls: "neumann", "robin" (2u + ∂u/∂n), "none" or several of them for pieces of the boundary,
-        which else have a Dirichlet condition.
+        or one for all; pieces without an entry have a Dirichlet condition.
+    given: the fields of Dirichlet and initial conditions, by default all.
     rate: whether the initial rate is given, too.
     source: whether there is a source; without one the solution is that of operator(u) = 0.
+    also: further conditions.
+    observed: random places where the first field is known, and the deviation of their noise.
     """
 
     def __init__(
@@ -59,15 +63,20 @@ class Manufactured(Stated):
         exact,
         walls=None,
         *,
+        given=(),
         periodic=(),
         rate=False,
         source=True,
+        also=(),
+        observed=(0, None),
         **attributes,
     ):
         super().__init__(domain, operator, **attributes)
-        self.walls, self.periodic, self.rate = walls or {}, periodic, rate
-        self.driven = source
+        walls = walls or {}
+        self.walls = dict.fromkeys(domain.boundary.names, walls) if type(walls) is str else walls
+        self.given, self.periodic, self.rate, self.driven = given, periodic, rate, source
         self.known = exact if callable(exact) else formulas(exact)
+        self.also, self.observed = also, observed
 
     def exact(self, p):
         return self.known(p)
@@ -81,10 +90,10 @@ class Manufactured(Stated):
         return torch.cat(found, dim=1) - self.source(p)
 
     def conditions(self):
-        boundary, found = self.domain.boundary, []
+        boundary, found = self.domain.boundary, [*self.also]
         if "t" in self.domain.names:
             rate = NormalDerivative(self.known, beta=-1.0) if self.rate else None
-            found.append(kp.Initial(self.domain, self.known, rate))
+            found += self.values(lambda **of: kp.Initial(self.domain, rate=rate, **of))
         found += [kp.Periodic(self.domain, x) for x in self.periodic]
         ends = ("t", *self.periodic)
         times = {"initial", "final", *(f"{x}_{end}" for x in ends for end in ("min", "max"))}
@@ -97,13 +106,35 @@ class Manufactured(Stated):
             wall = boundary[tuple(names)]
             match kind:
                 case "dirichlet":
-                    found.append(kp.Dirichlet(wall, self.known))
+                    found += self.values(functools.partial(kp.Dirichlet, wall))
                 case "neumann":
                     found.append(kp.Neumann(wall, NormalDerivative(self.known)))
                 case "robin":
                     data = NormalDerivative(self.known, 2.0)
                     found.append(kp.Robin(wall, 2.0, 1.0, data))
-        return found
+        return [*found, *self.data()]
+
+    def values(self, condition):
+        """A condition on all fields, or on each that is given."""
+        if not self.given:
+            return [condition(value=self.known)]
+        columns = [(name, self.fields.index(name)) for name in self.given]
+        return [
+            condition(value=lambda p, i=i: self.known(p)[:, [i]], field=name) for name, i in columns
+        ]
+
+    def data(self):
+        count, noise = self.observed
+        if not count:
+            return []
+        generator = torch.Generator().manual_seed(0)
+        at = self.domain.place(
+            count, lambda n, d: torch.rand(n, d, generator=generator, dtype=torch.float64)
+        )
+        errors = (noise or 0) * torch.randn(count, 1, generator=generator, dtype=torch.float64)
+        at, first = at[:count], self.fields[0]
+        values = self.known(at)[:, :1] + errors
+        return [kp.Observed(self.domain, at.coords, values, noise, field=first)]
 
 
 def formulas(texts):

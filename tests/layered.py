@@ -1,22 +1,23 @@
 """Coefficients that jump across interfaces inside a domain, with a smooth solution."""
 
 import torch
+from cases import Manufactured
 
 import kanpinn as kp
+from kanpinn.pde.equations import NormalDerivative
 
 
-class Layered(kp.Problem):
-    """∇·(a ∇u) = f with a = 1 in a domain, other values in parts of it, and -Δu = `factor` u.
-
-    A subclass gives u as `exact`, its gradient as `gradient`, and the factor.
+class Layered(Manufactured):
+    """∇·(a ∇u) = f with a = 1 in a domain, other values in parts of it, and a smooth solution.
 
     parts: for each part of the domain its interface and the value of a.
     """
 
-    factor: float
-
-    def __init__(self, domain, *parts):
-        self.domain, self.parts = domain, parts
+    def __init__(self, domain, exact, *parts, **settings):
+        self.parts = parts
+        operator = lambda p, u: self.a(p) * kp.laplacian(u)  # noqa: E731
+        interfaces = [kp.Interface(domain, one, self.a, flux=self.flux) for _, one, _ in parts]
+        super().__init__(domain, operator, exact, also=interfaces, **settings)
 
     def a(self, p):
         found = torch.ones_like(p.x)
@@ -25,21 +26,11 @@ class Layered(kp.Problem):
             found = torch.where(inside, p.x.new_tensor(value), found)
         return found
 
-    def residual(self, p, u):
-        return self.a(p) * (kp.laplacian(u) + self.factor * self.exact(p))
-
     def flux(self, p):
         """The jump of a times ∂u/∂n at points on both sides in turn."""
         a = self.a(p)
         jump = (a[1::2] - a[0::2]).repeat_interleave(2, dim=0)
-        return jump * (p.normals * self.gradient(p)).sum(dim=1, keepdim=True)
-
-    def conditions(self):
-        interfaces = [
-            kp.Interface(self.domain, boundary, self.a, flux=self.flux)
-            for _, boundary, _ in self.parts
-        ]
-        return [kp.Dirichlet(self.domain.boundary, self.exact), *interfaces]
+        return jump * NormalDerivative(self.known)(p)
 
 
 def part(domain, value, *names):

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from cases import Manufactured, Stated
 
 import kanpinn as kp
 from kanpinn.accuracy.bounds import Approximate, Majorant, Unsuitable
@@ -19,51 +20,18 @@ SQUARE = kp.Box(x=(0, 2), y=(0, 1))
 HOLED = kp.Box(x=(-1, 1), y=(-1, 1)) - kp.Disk((0.3, 0.2), 0.3)
 
 
-class Known(kp.Problem):
-    """L u = f with the values of u = sin(2x + 1) cos(y) on the whole boundary."""
-
-    def __init__(self, operator, domain=SQUARE):
-        self.operator, self.domain = operator, domain
-
-    def residual(self, p, u):
-        return self.operator(p, u) - self.source(p)
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, self.exact)]
-
-    def exact(self, p):
-        return torch.sin(2 * p.x + 1) * torch.cos(p.coords[:, 1:].sum(dim=1, keepdim=True))
+WAVE = "sin(2 * x + 1) * cos(y)"
 
 
-class Plain(Known):
+def known(operator, domain=SQUARE, walls=None, **settings):
+    """L u = f with the values of a wave on the boundary, or fluxes on parts of it."""
+    exact = WAVE.replace("y", domain.names[1])
+    return stated(Manufactured(domain, operator, exact, walls, **settings))
+
+
+def plain(operator, domain=SQUARE):
     """L u = 0, with no source to compute."""
-
-    def source(self, p):
-        return torch.zeros_like(p.x)
-
-
-class Mixed(Known):
-    """Values on one side, fluxes on the others."""
-
-    def conditions(self):
-        walls, name = self.domain.boundary, "x_min"
-        others = [one for one in walls.names if one != name]
-        flux = kp.Robin(walls[others[0]], 3.0, 1.0, lambda p: 3 * self.exact(p) + self.slope(p))
-        fluxes = [kp.Neumann(walls[one], self.slope) for one in others[1:]]
-        return [kp.Dirichlet(walls[name], self.exact), flux, *fluxes]
-
-    def slope(self, p):
-        channels = Channels(p.names, gradient=True)
-        jet = jet_of(lambda x: self.exact(kp.Points(x, p.names)), p.coords, channels)
-        return kp.normal_derivative(jet, p)
-
-
-class Warm(Known):
-    """u_t - u_xx / 10 = f."""
-
-    def conditions(self):
-        walls = self.domain.boundary["x_min", "x_max"]
-        return [kp.Dirichlet(walls, self.exact), kp.Initial(self.domain, self.exact)]
+    return known(operator, domain, source=False)
 
 
 def poisson(p, u):
@@ -147,14 +115,14 @@ def misfit(p):
     ],
 )
 def test_the_coefficients_of_an_equation_are_read_from_its_residual(operator, least, gamma):
-    found = operator_of(stated(Plain(operator)))
+    found = operator_of(plain(operator))
     assert found.diffusion.tolist() == pytest.approx(least, rel=1e-3)
     assert found.effective_reaction == pytest.approx(gamma, abs=0.02)
 
 
 @pytest.mark.parametrize("operator", [poisson, reaction, variable, skew, little_helmholtz])
 def test_bounds_of_an_error_that_vanishes_on_the_boundary_are_near_it(operator):
-    problem = stated(Known(operator))
+    problem = known(operator)
     bound = Majorant(problem)(approximate(problem, bubble, met={0}))
     l2, slope, largest = norms(problem, bubble)
     assert 1 <= bound.h1 / math.hypot(l2, slope) < 4
@@ -164,7 +132,7 @@ def test_bounds_of_an_error_that_vanishes_on_the_boundary_are_near_it(operator):
 
 
 def test_the_energy_bound_of_poisson_s_equation_is_sharp():
-    problem = stated(Known(poisson))
+    problem = known(poisson)
     bound = Majorant(problem)(approximate(problem, bubble, met={0}))
     assert 1 <= bound.energy / norms(problem, bubble)[1] < 1.02
     assert "flux" in bound.theorem and bound.constants["friedrichs"] == pytest.approx(
@@ -183,7 +151,7 @@ def test_the_energy_bound_of_poisson_s_equation_is_sharp():
     ],
 )
 def test_bounds_hold_for_values_that_are_missed_on_the_boundary(operator, domain):
-    problem = stated(Known(operator, domain))
+    problem = known(operator, domain)
     bound = Majorant(problem)(approximate(problem, misfit))
     l2, slope, largest = norms(problem, misfit)
     assert 1 <= bound.h1 / math.hypot(l2, slope) < 20
@@ -192,14 +160,15 @@ def test_bounds_hold_for_values_that_are_missed_on_the_boundary(operator, domain
 
 
 def test_bounds_hold_for_missed_fluxes():
-    problem = stated(Mixed(reaction))
+    fluxes = {"x_max": "robin", "y_min": "neumann", "y_max": "neumann"}
+    problem = known(reaction, walls=fluxes)
     bound = Majorant(problem)(approximate(problem, misfit))
     l2, slope, _ = norms(problem, misfit)
     assert 1 <= bound.h1 / math.hypot(l2, slope) < 20 and 1 <= bound.l2 / l2 < 20
 
 
 def test_bounds_hold_for_a_parabolic_equation():
-    problem = stated(Warm(warming, kp.Box(x=(0, 2), t=(0, 1))))
+    problem = known(warming, kp.Box(x=(0, 2), t=(0, 1)))
 
     def error(p):
         return 1e-3 * torch.sin(2 * torch.pi * p.x) * torch.sin(4 * p.t)
@@ -209,7 +178,7 @@ def test_bounds_hold_for_a_parabolic_equation():
 
 
 def test_a_finer_solution_makes_the_bounds_sharp():
-    problem = stated(Known(reaction))
+    problem = known(reaction)
     majorant, coarse = Majorant(problem), approximate(problem, bubble, met={0})
     finer = approximate(problem, lambda p: 1e-3 * bubble(p), met={0})
     bound = majorant(coarse, finer)
@@ -217,16 +186,16 @@ def test_a_finer_solution_makes_the_bounds_sharp():
 
 
 def test_a_residual_that_the_cells_do_not_see_is_bounded_by_its_norm():
-    problem = stated(Known(poisson))
-    majorant, known = Majorant(problem), approximate(problem, bubble, met={0})
-    seen = majorant(known)
-    unseen = majorant(dataclasses.replace(known, mean_square=100 * known.mean_square))
+    problem = known(poisson)
+    majorant, coarse = Majorant(problem), approximate(problem, bubble, met={0})
+    seen = majorant(coarse)
+    unseen = majorant(dataclasses.replace(coarse, mean_square=100 * coarse.mean_square))
     assert unseen.energy > 5 * seen.energy and "flux" not in unseen.theorem
 
 
 def test_the_flux_bounds_the_dual_norm_of_a_residual_on_any_domain():
     """r = -Δw for w that vanishes on a circle: the dual norm is ‖∇w‖."""
-    problem = stated(Known(poisson, kp.Disk((0, 0), 1)))
+    problem = known(poisson, kp.Disk((0, 0), 1))
     operator = operator_of(problem)
     grid = grid_over(operator)
     # w = (1 - r²) x: -Δw = 8x and ‖∇w‖² = 8 ∫ x² (1 - r²) = 8 π / 12.
@@ -237,7 +206,7 @@ def test_the_flux_bounds_the_dual_norm_of_a_residual_on_any_domain():
 @pytest.mark.parametrize("order", [1, 4])
 def test_the_extension_has_nearly_the_least_energy(order):
     """That of Re z^k on the unit disk is π k, and no extension has less."""
-    problem = stated(Known(poisson, kp.Disk((0, 0), 1)))
+    problem = known(poisson, kp.Disk((0, 0), 1))
     operator = operator_of(problem)
 
     def missing(p, channels):
@@ -254,18 +223,6 @@ def test_the_constants_are_those_of_the_least_eigenvalues():
     """-w'' = k² w: tan(k) = 2k / (k² - 1) for ∂w/∂n = -w at both ends, k tan(k) = 1 for one."""
     line = kp.Box(x=(0, 1))
 
-    class Rod(kp.Problem):
-        domain = line
-
-        def __init__(self, *conditions):
-            self.given = conditions
-
-        def residual(self, p, u):
-            return -kp.laplacian(u) - 1
-
-        def conditions(self):
-            return list(self.given)
-
     low, high = line.boundary["x_min"], line.boundary["x_max"]
     cases = {
         math.pi: [kp.Dirichlet(low), kp.Dirichlet(high)],
@@ -274,7 +231,7 @@ def test_the_constants_are_those_of_the_least_eigenvalues():
         0.8603335890193797: [kp.Neumann(low), kp.Robin(high, 1.0, 1.0)],
     }
     for wave, conditions in cases.items():
-        problem = stated(Rod(*conditions))
+        problem = stated(Stated(line, lambda p, u: -kp.laplacian(u) - 1, conditions))
         operator = operator_of(problem)
         found = constants_of(problem, operator, sides_of(problem, operator))
         assert 1 / found.friedrichs == pytest.approx(wave)
@@ -294,24 +251,15 @@ REFUSED = {
 @pytest.mark.parametrize("reason", REFUSED)
 def test_problems_without_theory_have_no_bounds(reason):
     with pytest.raises(Unsuitable, match=reason):
-        Majorant(stated(Plain(REFUSED[reason])))
+        Majorant(plain(REFUSED[reason]))
 
 
 def test_a_missing_condition_and_a_flux_off_boxes_leave_no_bounds():
-    class Open(Known):
-        def conditions(self):
-            return [kp.Dirichlet(self.domain.boundary["x_min"], self.exact)]
-
-    class Insulated(Known):
-        def conditions(self):
-            hole, *outer = self.domain.boundary.names[::-1]
-            walls = self.domain.boundary
-            return [kp.Neumann(walls[hole]), kp.Dirichlet(walls[tuple(outer)], self.exact)]
-
+    open_side, hole = {"x_max": "none"}, {HOLED.boundary.names[-1]: "neumann"}
     with pytest.raises(Unsuitable, match="no condition on"):
-        Majorant(stated(Open(poisson)))
+        Majorant(known(poisson, walls=open_side, needs_conditions=False))
     with pytest.raises(Unsuitable, match="no Friedrichs constant"):
-        Majorant(stated(Insulated(poisson, HOLED)))
+        Majorant(known(poisson, HOLED, hole))
 
 
 def test_the_coefficients_are_read_in_any_units():
@@ -320,31 +268,21 @@ def test_the_coefficients_are_read_in_any_units():
         second = 1e6 * kp.partial(u, "x", "x") + kp.partial(u, "y", "y")
         return -a * second - 1e6 * slope * kp.partial(u, "x") + u.value
 
-    found = operator_of(stated(Plain(long, kp.Box(x=(0, 2000), y=(0, 1)))))
+    found = operator_of(plain(long, kp.Box(x=(0, 2000), y=(0, 1))))
     assert found.convection == 0 and found.effective_reaction == pytest.approx((1, 1))
     assert found.diffusion.tolist() == pytest.approx([1e6, 1], rel=1e-3)
 
 
-class Layer(kp.Problem):
-    """-ε u'' + u' = 1 with u = 0 at both ends, whose Péclet number is 1e4."""
-
-    domain = kp.Box(x=(0, 1))
-
-    def residual(self, p, u):
-        return -1e-4 * kp.laplacian(u) + kp.partial(u, "x") - 1
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, 0.0)]
-
-
 def test_the_barrier_of_convection_is_that_of_the_transport():
-    problem = stated(Layer(), kp.Problem)
+    """-ε u'' + u' = 1 with u = 0 at both ends, whose Péclet number is 1e4."""
+    line, layer = kp.Box(x=(0, 1)), lambda p, u: kp.partial(u, "x") - 1e-4 * kp.laplacian(u) - 1
+    problem = stated(Stated(line, layer, [kp.Dirichlet(line.boundary)]))
     assert barrier(problem.domain, operator_of(problem)) == pytest.approx(1.0)
 
 
 def test_the_bounds_of_a_scaled_loss_use_the_residual_itself():
     network = kp.KAN([2, 12, 1], degree=7, grid=[4, 8], seed=0)
-    solution = kp.solve(Known(poisson), network, loss=kp.Loss(balance="sizes"))
+    solution = kp.solve(Manufactured(SQUARE, poisson, WAVE), network, loss=kp.Loss(balance="sizes"))
     points = sample(solution.problem.domain, 4096, "sobol")
     mean = float(solution.residual(points).square().mean())
     assert _approximate(solution).mean_square == pytest.approx(mean, rel=0.5)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from cases import Stated
 
 import kanpinn as kp
 from kanpinn.accuracy import fit_order
@@ -14,20 +15,7 @@ from kanpinn.pde.problem import exact_jet
 
 def problem_of(exact, domain, fields=("u",), **attributes):
     """A problem that has nothing but an exact solution."""
-
-    class Known(kp.Problem):
-        def residual(self, p, u):
-            return u.value
-
-        def conditions(self):
-            return []
-
-    Known.domain, Known.fields = domain, fields
-    for name, value in attributes.items():
-        setattr(Known, name, value)
-    problem = Known()
-    problem.exact = exact
-    return problem
+    return Stated(domain, lambda p, u: u.value, fields=fields, exact=exact, **attributes)
 
 
 def jets_of(function, domain, fields=("u",)):
@@ -99,7 +87,7 @@ def test_the_mean_of_a_field_with_a_free_constant_is_left_out(dim):
 @pytest.mark.parametrize("names", [("u", "w"), ("u", "u"), "u"])
 def test_names_that_are_no_fields_are_refused(key, names):
     problem = problem_of(lambda p: p.x, kp.Box(x=(0, 1)), ("u", "v"), **{key: names})
-    with pytest.raises(kp.InputError, match=rf"Known\.{key} must be .* u, v, got"):
+    with pytest.raises(kp.InputError, match=rf"Stated\.{key} must be .* u, v, got"):
         problem.check()
 
 

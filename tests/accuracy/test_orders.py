@@ -42,12 +42,6 @@ def test_the_confidence_interval_is_that_of_linear_regression(generator):
     assert fit.margin == pytest.approx(t.ppf(0.975, len(sizes) - 2) * peer.stderr)
 
 
-def test_the_confidence_interval_covers_the_order_in_95_of_100_draws(generator):
-    draws = [fit_order(*noisy(SIZES, 4, 0.4, generator, seeds=1)) for _ in range(400)]
-    covered = sum(abs(fit.order - 4) <= fit.margin for fit in draws) / len(draws)
-    assert abs(covered - 0.95) < 0.033  # three standard deviations of such a share
-
-
 @pytest.mark.parametrize(("spread", "scatter"), [(0.3, 0.0), (0.3, 0.2), (0.0, 0.4)])
 def test_the_interval_covers_the_order_where_every_seed_has_a_slope_of_its_own(
     generator, spread, scatter
@@ -149,14 +143,14 @@ def rms_error_of_fit(intervals: int, degree: int, order: int) -> float:
     return float((found - true).square().mean().sqrt())
 
 
-@pytest.mark.parametrize("degree", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("degree", [1, 2, 5])
 def test_fits_converge_with_order_degree_plus_one_and_one_less_for_each_derivative(degree):
     for order in range(min(degree, 3)):
         errors = [rms_error_of_fit(g, degree, order) for g in GRIDS]
         assert -0.2 < fit_order(GRIDS, errors).order - (degree + 1 - order) < 0.5
 
 
-@pytest.mark.parametrize("degree", [1, 2, 3, 5])
+@pytest.mark.parametrize("degree", [1, 5])
 def test_projection_onto_coarse_grids_converges_with_order_degree_plus_one(degree):
     fine = interval_knots(193, degree)  # nested in none of the grids
     x = torch.linspace(-1, 1, 2001, dtype=torch.float64)[:, None]
@@ -166,8 +160,7 @@ def test_projection_onto_coarse_grids_converges_with_order_degree_plus_one(degre
     assert fit_order(GRIDS, errors).order == pytest.approx(degree + 1, abs=0.35)
 
 
-@pytest.mark.parametrize("boundary", ["penalty", "exact"])
-@pytest.mark.parametrize("degree", [3, 4, 5])
+@pytest.mark.parametrize(("degree", "boundary"), [(3, "penalty"), (5, "exact")])
 def test_least_squares_for_a_second_order_equation_converges_as_the_residual_does(degree, boundary):
     """The residual of the best spline falls with order k - 1, errors no slower."""
     errors = []
@@ -185,7 +178,7 @@ def test_errors_fall_spectrally_with_the_degree_of_one_interval():
     """p-refinement: more digits with each degree, ten of them at degree 11."""
     errors = [
         kp.solve(Line(), kp.KAN([1, 1], degree=k, grid=1), boundary="exact").errors.l2_relative
-        for k in (3, 5, 7, 9, 11)
+        for k in (3, 7, 11)
     ]
     digits = [-math.log10(e) for e in errors]
-    assert all(b > a + 0.7 for a, b in pairwise(digits))
+    assert all(b > a + 1.4 for a, b in pairwise(digits))

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from cases import Cubic, Line
+from cases import Cubic, Line, Manufactured
 from typer.testing import CliRunner
 
 import kanpinn as kp
@@ -33,58 +33,29 @@ DOMAINS = {
 }
 
 
-class Known(kp.Problem):
-    """An equation with variable coefficients of all orders; u = sin(2x + 0.3) cos 3y."""
-
-    domain = kp.Box(x=(0, 1), y=(0, 1.5))
-
-    def residual(self, p, u):
-        div = (
-            (1 + p.x * p.y) * kp.laplacian(u) + p.y * kp.partial(u, "x") + p.x * kp.partial(u, "y")
-        )
-        return (
-            div + 0.3 * kp.partial(u, "x", "y") + kp.partial(u, "x") - 2 * u.value - self.source(p)
-        )
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, self.exact)]
-
-    def exact(self, p):
-        return torch.sin(2 * p.x + 0.3) * torch.cos(3 * p.y)
+def variable(p, u):
+    """An equation with variable coefficients of all orders."""
+    div = (1 + p.x * p.y) * kp.laplacian(u) + p.y * kp.partial(u, "x") + p.x * kp.partial(u, "y")
+    return div + 0.3 * kp.partial(u, "x", "y") + kp.partial(u, "x") - 2 * u.value
 
 
-class Fluxes(kp.Problem):
-    """Δu - u = f on a ring, the flux given on the hole, Robin's condition outside."""
-
-    domain = RING
-
-    def residual(self, p, u):
-        return kp.laplacian(u) - u.value - self.source(p)
-
-    def conditions(self):
-        hole, outer = self.domain.boundary["hole"], self.domain.boundary["outer"]
-        robin = lambda p: 2 * self.exact(p) + 3 * self.flux(p)  # noqa: E731
-        return [kp.Neumann(hole, self.flux), kp.Robin(outer, 2.0, 3.0, robin)]
-
-    def exact(self, p):
-        return torch.exp(p.x) * torch.cos(p.y) + p.x * p.y**2
-
-    def flux(self, p):
-        wave = torch.exp(p.x)
-        slopes = [wave * torch.cos(p.y) + p.y**2, 2 * p.x * p.y - wave * torch.sin(p.y)]
-        return (torch.cat(slopes, dim=1) * p.normals).sum(dim=1, keepdim=True)
+def known(domain=kp.Box(x=(0, 1), y=(0, 1.5))):  # noqa: B008
+    return Manufactured(domain, variable, "sin(2 * x + 0.3) * cos(3 * y)")
 
 
-class Insulated(Fluxes):
-    """Δu = f with the flux given everywhere: u is determined up to a constant."""
-
-    free_constant = ("u",)
-
-    def residual(self, p, u):
-        return kp.laplacian(u) - self.source(p)
-
-    def conditions(self):
-        return [kp.Neumann(self.domain.boundary, self.flux)]
+CUBIC = "exp(x) * cos(y) + x * y**2"
+KNOWN = {
+    "values": known(),
+    "flux and Robin's condition": Manufactured(
+        RING,
+        lambda p, u: kp.laplacian(u) - u.value,
+        CUBIC,
+        {"hole": "neumann", "outer": "robin"},
+    ),
+    "up to a constant": Manufactured(
+        RING, lambda p, u: kp.laplacian(u), CUBIC, "neumann", free_constant=("u",)
+    ),
+}
 
 
 class Torsion(kp.Problem):
@@ -154,13 +125,12 @@ def test_boundary_vertices_stay_on_the_curves_when_a_mesh_is_refined(name):
         assert (curve.nearest(ends) - ends).abs().max() < 1e-14
 
 
-@pytest.mark.parametrize("degree", [1, 2, 3, 4])
+@pytest.mark.parametrize("degree", [1, 4])
 def test_the_error_falls_by_the_promised_order(degree):
     """L2 like h^(k+1), H1 like h^k, on a domain with a curved boundary."""
     from kanpinn.accuracy.references.finite_elements import fem_conditions, finite_element_solution
 
-    problem = Known()
-    problem.domain = RING
+    problem = known(RING)
     conditions = fem_conditions(problem, RING)
     mesh = mesh_of(RING, 0.4).refined()
     errors = []
@@ -173,11 +143,11 @@ def test_the_error_falls_by_the_promised_order(degree):
     assert math.log2(coarse.h1 / fine.h1) > degree - 0.3
 
 
-@pytest.mark.parametrize("problem", [Known(), Fluxes(), Insulated()])
+@pytest.mark.parametrize("problem", KNOWN.values(), ids=KNOWN)
 def test_the_stated_error_is_the_true_one_or_above(problem):
-    found = kp.FEM(tolerance=1e-6).build(problem)
+    found = kp.FEM(tolerance=1e-5).build(problem)
     errors = true_error(problem, found)
-    assert errors.l2_relative < found.error < 100 * errors.l2_relative and found.error < 1e-6
+    assert errors.l2_relative < found.error < 100 * errors.l2_relative and found.error < 1e-5
 
 
 def test_the_torsion_of_the_l_shape():
@@ -185,13 +155,13 @@ def test_the_torsion_of_the_l_shape():
     points, weights = Torsion.domain.quadrature(40)
     channels = Channels(("x", "y"))
     integrals = []
-    for degree, tolerance in ((4, 1e-5), (3, 1e-4)):
+    for degree, tolerance in ((4, 1e-4), (3, 1e-3)):
         found = kp.FEM(degree=degree, size=0.35, tolerance=tolerance).build(Torsion())
         integrals.append(float(weights @ found.jet(points, channels).value[:, 0]))
         middle = kp.Points(torch.tensor([[-0.5, -0.5]], dtype=torch.float64), ("x", "y"))
-        assert float(found.jet(middle, channels).value) == pytest.approx(0.1310530, abs=1e-6)
-    assert integrals[0] == pytest.approx(0.2140797, abs=1e-6)
-    assert integrals[1] == pytest.approx(integrals[0], rel=1e-5)
+        assert float(found.jet(middle, channels).value) == pytest.approx(0.1310530, abs=1e-5)
+    assert integrals[0] == pytest.approx(0.2140797, abs=1e-5)
+    assert integrals[1] == pytest.approx(integrals[0], rel=1e-4)
 
 
 def test_errors_of_a_solve_are_against_the_reference():
@@ -253,28 +223,14 @@ def test_what_finite_elements_are_not_for_is_refused(message):
         kp.FEM(degree=1, tolerance=1).build(NO_PROBLEMS_FOR_FEM[message])
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"degree": 5}, "degree must be an integer from 1 to 4, got 5"),
-        ({"degree": 0}, "degree must be an integer of at least 1"),
-        ({"size": 0.0}, "size must be a finite number above 0"),
-        ({"tolerance": -1.0}, "tolerance must be a finite number above 0"),
-    ],
-)
-def test_settings_out_of_range_are_refused(arguments, message):
-    with pytest.raises(kp.InputError, match=message):
-        kp.FEM(**arguments)
-
-
 def test_points_beyond_a_chord_are_evaluated_in_the_curved_triangle():
     """Up to the circle itself, and just outside of it."""
-    found = kp.FEM(degree=3, size=0.5, tolerance=1e-5).build(changed(Known(), domain=DISK))
+    found = kp.FEM(degree=3, size=0.5, tolerance=1e-5).build(known(DISK))
     angle = torch.linspace(0, 2 * math.pi, 400, dtype=torch.float64)
     for radius in (1 - 1e-4, 1.0, 1 + 1e-9):
         coords = radius * torch.stack([angle.cos(), angle.sin()], dim=1)
         p = kp.Points(coords, ("x", "y"))
-        gap = found.jet(p, Channels(p.names)).value - Known().exact(p)
+        gap = found.jet(p, Channels(p.names)).value - known().exact(p)
         assert gap.abs().max() < 1e-4
 
 
@@ -453,22 +409,6 @@ def test_splines_on_a_period_are_of_their_order_up_to_its_ends(tmp_path, generat
     assert errors[64, ()] > 10 * errors[64, ("x",)]
 
 
-def test_values_that_are_not_periodic_are_refused(tmp_path):
-    path = write(tmp_path / "known.npz", grid())
-    with pytest.raises(kp.InputError, match="its first and its last x; they differ by 1"):
-        kp.DataFile(path, degree=3, periodic=("x",)).build(Unknown())
-    with pytest.raises(kp.InputError, match="periodic must name coordinates, x, y, got 'z'"):
-        kp.DataFile(path, degree=3, periodic=("z",)).build(Unknown())
-
-
-def test_a_grid_is_for_boxes(tmp_path):
-    path = write(tmp_path / "known.npz", grid())
-    with pytest.raises(kp.InputError, match="holds a grid, which is for boxes"):
-        kp.DataFile(path).build(Torsion())
-    with pytest.raises(kp.InputError, match="degree must be an integer of at least 1, got 0"):
-        kp.DataFile(path, degree=0)
-
-
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
@@ -486,11 +426,29 @@ def test_files_that_cannot_be_read_are_refused(tmp_path, name, text, message):
         kp.DataFile(str(tmp_path / name)).build(Unknown())
 
 
-def test_another_kind_of_file_is_refused():
-    with pytest.raises(kp.InputError, match=r"path must end in one of \.csv, .* got 'a.xlsx'"):
-        kp.DataFile("a.xlsx")
-    with pytest.raises(kp.InputError, match="error must be a finite number"):
-        kp.DataFile("a.csv", error=-1.0)
+SETTINGS = {
+    "degree must be an integer from 1 to 4, got 5": lambda path: kp.FEM(degree=5),
+    "degree must be an integer of at least 1": lambda path: kp.FEM(degree=0),
+    "size must be a finite number above 0": lambda path: kp.FEM(size=0.0),
+    "tolerance must be a finite number above 0": lambda path: kp.FEM(tolerance=-1.0),
+    "degree must be an integer of at least 1, got 0": lambda path: kp.DataFile(path, degree=0),
+    r"path must end in one of \.csv, .* got 'a.xlsx'": lambda path: kp.DataFile("a.xlsx"),
+    "error must be a finite number": lambda path: kp.DataFile("a.csv", error=-1.0),
+    "holds a grid, which is for boxes": lambda path: kp.DataFile(path).build(Torsion()),
+    "its first and its last x; they differ by 1": lambda path: kp.DataFile(
+        path, degree=3, periodic=("x",)
+    ).build(Unknown()),
+    "periodic must name coordinates, x, y, got 'z'": lambda path: kp.DataFile(
+        path, degree=3, periodic=("z",)
+    ).build(Unknown()),
+}
+
+
+@pytest.mark.parametrize("words", SETTINGS)
+def test_settings_that_do_not_fit_are_refused(tmp_path, words):
+    path = write(tmp_path / "known.npz", grid())
+    with pytest.raises(kp.InputError, match=words):
+        SETTINGS[words](path)
 
 
 TOML = """

@@ -8,7 +8,6 @@ import torch
 from torch.func import jacrev, vmap
 
 import kanpinn as kp
-from kanpinn._support.errors import InputError
 from kanpinn.jets import (
     SECOND_KINDS,
     Channels,
@@ -54,10 +53,6 @@ def assert_jet_of(found: Jet, function, x) -> None:
         line = reference.along(function, x, direction, 4)
         for order in range(4):
             assert reference.distance(found.lines[:, i, order], line[:, order]) < TOLERANCE
-
-
-def test_nested_differentiation_gives_the_jet_of_a_function(x):
-    assert_jet_of(jet(f, x), f, x)
 
 
 @pytest.mark.parametrize(
@@ -135,11 +130,6 @@ def test_channels_join_to_the_least_that_has_both():
     assert Channels(NAMES, second="laplacian").gradient
 
 
-def test_an_unknown_kind_of_second_derivative_is_refused():
-    with pytest.raises(InputError, match="'trace'"):
-        Channels(NAMES, second="trace")
-
-
 # --- Differential operators against torch.func
 
 
@@ -165,7 +155,7 @@ def vector(sample_of_jet):
 
 @pytest.fixture
 def sample_of_jet(generator) -> torch.Tensor:
-    return 2 * torch.rand(3, 3, generator=generator, dtype=torch.float64) - 1
+    return 2 * torch.rand(2, 3, generator=generator, dtype=torch.float64) - 1
 
 
 def apply(operator, function, sample_of_jet):
@@ -188,7 +178,8 @@ def mixed(function, sample_of_jet, axes):
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
 def test_every_partial_derivative_agrees_with_torch_func(order, sample_of_jet):
-    for axes in itertools.combinations_with_replacement(range(3), order):
+    several = list(itertools.combinations_with_replacement(range(3), order))
+    for axes in several[:: 1 if order < 4 else 5]:
         names = [XYZ[a] for a in reversed(axes)]
         found, _ = apply(lambda u, names=names: partial(u, *names), scalar, sample_of_jet)
         assert reference.distance(found, mixed(scalar, sample_of_jet, axes)) < TOLERANCE
@@ -227,9 +218,9 @@ def test_the_laplacian_is_the_same_from_each_kind_of_second_channel(kind, sample
 
 
 def test_the_biharmonic_operator_agrees_with_torch_func(sample_of_jet):
-    found, _ = apply(kp.biharmonic, vector, sample_of_jet)
+    found, _ = apply(kp.biharmonic, scalar, sample_of_jet)
     true = sum(
-        mixed(vector, sample_of_jet, (a, a, b, b)) for a, b in itertools.product(range(3), repeat=2)
+        mixed(scalar, sample_of_jet, (a, a, b, b)) for a, b in itertools.product(range(3), repeat=2)
     )
     assert reference.distance(found, true) < TOLERANCE
 
@@ -273,6 +264,7 @@ def test_what_is_not_carried_is_asked_for(sample_of_jet):
         (lambda u: partial(u, *"xxxxx"), "1 to 4"),
         (lambda u: directional(u, (1.0, 0.0)), "3 numbers"),
         (lambda u: kp.div(u), "3 components"),
+        (lambda u: Channels(NAMES, second="trace"), "'trace'"),
     ],
 )
 def test_operators_refuse_what_they_cannot_take(operator, words, sample_of_jet):

@@ -1,19 +1,19 @@
 """Balance: factors that bring the terms of a loss to one scale."""
 
-import copy
+import tomllib
 from pathlib import Path
 
 import pytest
 import torch
-from cases import POISSON_FILE, Coupled, Cubic, Known, Line, Square, Stated, terms_at
+from cases import POISSON_FILE, Coupled, Known, Line, Square, Stated, terms_at
 
 import kanpinn as kp
 from kanpinn.geometry import Points
 from kanpinn.loss.residuals import Residuals, balance_factors
 from kanpinn.loss.scales import scales_of
 from kanpinn.networks import Surrogate
-from kanpinn.networks.layer import get_coefficients
 from kanpinn.pde.boundary_value_problem import stated
+from kanpinn.runs.config import Config
 
 
 def residuals_of(problem, network, nodes=8) -> Residuals:
@@ -71,27 +71,6 @@ def test_gradients_balance_the_terms_slopes():
     assert lengths[1] == pytest.approx(lengths[0], rel=1e-9)
 
 
-@pytest.mark.parametrize("balance", ["ntk", "gradients"])
-@pytest.mark.parametrize("at", [1, 3])
-def test_a_balanced_run_goes_on_bit_for_bit(balance, at):
-    optimizers = [kp.LevenbergMarquardt(2), kp.LBFGS(2, iterations=3)]
-    settings = {"loss": kp.Loss(balance=balance), "boundary": "penalty"}
-    points, kept = kp.Collocation(60, 8), {}
-
-    def keep(run):
-        if run.progress.step == at:
-            kept.update(copy.deepcopy(run.state_dict()))
-
-    def network():
-        return kp.KAN([1, 5, 1], 5, 3)
-
-    whole = kp.solve(Cubic(), network(), optimizers, points, observers=[keep], **settings)
-    again = kp.solve(Cubic(), network(), optimizers, points, checkpoint=kept, **settings)
-    first, second = (get_coefficients(s.network.all_layers) for s in (whole, again))
-    assert torch.equal(first, second)
-    assert whole.history.column("loss").tolist() == again.history.column("loss").tolist()
-
-
 @pytest.mark.parametrize(("size", "least"), [(0.0, 1.0), (1e-30, 1e-6)])
 def test_factors_are_bounded_and_leave_conditions_on_where_the_equation_has_no_slope(size, least):
     problem = Stated(Line.domain, lambda p, u: size * u.value, Line().conditions())
@@ -137,37 +116,21 @@ def test_a_balance_that_does_not_fit_the_solve_is_refused():
         kp.solve(Square(), network, None, points, loss=kp.Loss(balance="ntks"))
     with pytest.raises(kp.InputError, match="balance must be None for Variable Projection"):
         kp.solve(Square(), network, kp.VariableProjection(), points, loss=kp.Loss(balance="ntk"))
+    line = Line()
+    line.energy = lambda p, u: u.value**2
+    with pytest.raises(kp.InputError, match='balance must not be "sizes" for an energy'):
+        kp.solve(line, kp.KAN([1, 4, 1]), loss=kp.Loss(form="energy", balance="sizes"))
 
 
 def test_a_problem_file_may_balance(tmp_path: Path):
-    from kanpinn.runs.config import Config
-
-    text = (
-        POISSON_FILE
-        + """
-[points]
-interior = 60
-boundary = 16
-sampler = "sobol"
-resample = 2
-adapt = "r3"
-
-[loss]
-balance = "ntk"
-
-[[optimizer]]
-type = "levenberg_marquardt"
-steps = 4
-"""
-    )
-    path = tmp_path / "balanced.toml"
-    path.write_text(text, encoding="utf-8")
-    job = Config.read(path).build()
+    points = {"interior": 60, "boundary": 16, "sampler": "sobol", "resample": 2, "adapt": "r3"}
+    optimizer = {"type": "levenberg_marquardt", "steps": 4}
+    sections = tomllib.loads(POISSON_FILE) | {"points": points, "optimizer": [optimizer]}
+    job = Config.from_dict(sections | {"loss": {"balance": "ntk"}}, tmp_path).build()
     assert job.settings.loss.balance == "ntk" and job.settings.points.adapt == "r3"
     assert job.run().history.steps == 4
-    path.write_text(text.replace('"ntk"', '"ntks"'), encoding="utf-8")
     with pytest.raises(kp.InputError, match=r"loss\.balance"):
-        Config.read(path).build()
+        Config.from_dict(sections | {"loss": {"balance": "ntks"}}, tmp_path).build()
 
 
 # --- Scales of fields and equations: other units change nothing but the scales themselves
@@ -218,18 +181,6 @@ def test_other_units_change_the_scales_by_their_factors():
         assert torch.allclose(its * size, mine, rtol=1e-6)
 
 
-def test_scaled_fields_and_residuals_have_sizes_of_about_one():
-    length, speed = 1e3, 1e-4
-    problem = stated(Channel(length, speed))
-    scales = scales_of(problem)
-    points = kp.Points(
-        torch.rand(50, 2, dtype=torch.float64) * problem.domain.bounds[1], ("x", "y")
-    )
-    u, _, q = problem.exact(points)
-    for field, size in ((u, scales.fields[0]), (q, scales.fields[2])):
-        assert 0.1 < float(field.square().mean().sqrt() / size) < 10
-
-
 def test_decoupled_fields_have_the_sizes_of_their_own_data():
     line = kp.Box(x=(0, 1))
     data = [kp.Dirichlet(line.boundary, v, field=f) for f, v in (("u", 1e6), ("v", 1e-3))]
@@ -239,8 +190,8 @@ def test_decoupled_fields_have_the_sizes_of_their_own_data():
 
 
 def solved(problem):
-    network = kp.KAN([2, 24, 3], 9, [4, 4], seed=0)
-    points = kp.Collocation(500, 200)
+    network = kp.KAN([2, 8, 3], 7, [2, 4], seed=0)
+    points = kp.Collocation(200, 80)
     return kp.solve(
         problem, network, points=points, boundary="penalty", loss=kp.Loss(balance="sizes")
     )
@@ -253,19 +204,6 @@ def test_a_loss_with_scales_has_the_same_minimum_in_other_units():
         size = {"u": 20.0, "v": 20.0, "q": 400.0}[name]
         assert its / size == pytest.approx(mine, rel=0.5, abs=1e-13)
     assert other.loss_terms["interior"] == pytest.approx(one.loss_terms["interior"], rel=0.5)
-
-
-def test_scales_need_equations_and_no_unknowns():
-    class Energetic(Channel):
-        def energy(self, p, u, v, q):
-            return u.value**2
-
-    with pytest.raises(kp.InputError, match='balance must not be "sizes" for an energy'):
-        kp.solve(
-            Energetic(),
-            kp.KAN([2, 4, 3], 5, 3),
-            loss=kp.Loss(form="energy", balance="sizes"),
-        )
 
 
 class Product(kp.Problem):
@@ -289,5 +227,3 @@ class Product(kp.Problem):
 def test_data_that_oscillate_do_not_make_nonlinear_terms_outweigh_the_others():
     first, second = scales_of(stated(Product(), kp.Problem)).equations.tolist()
     assert 1 / 20 < first / second < 20
-    solution = kp.solve(Product(), budget=20, tolerance=1e-6)
-    assert solution.success and solution.errors.l2_relative < 1e-6

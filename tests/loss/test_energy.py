@@ -1,84 +1,55 @@
 """The energy form: its minimum is the solution, its model is the energy to second order."""
 
-import math
-
 import pytest
 import torch
-from cases import Stated
+from cases import Manufactured, Stated
 
 import kanpinn as kp
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.layer import get_coefficients, set_coefficients
+from kanpinn.pde.equations import NormalDerivative
 from kanpinn.solvers.discretization import SolveSettings, discretize
 
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
 
 
-class Diffusion(kp.Problem):
+def diffusion():
     """-∇·(a ∇u) + u = f, u given on two sides, a ∂u/∂n = g on the two others."""
+    a, names = lambda p: 2 + p.x * p.y, ("y_min", "y_max")
 
-    domain = SQUARE
-
-    def a(self, p):
-        return 2 + p.x * p.y
-
-    def residual(self, p, u):
+    def residual(p, u):
         slope = torch.cat([p.y, p.x], dim=1)
-        flux = self.a(p) * kp.laplacian(u) + (slope * kp.grad(u)).sum(dim=1, keepdim=True)
-        return flux - u.value + self.source(p)
+        flux = a(p) * kp.laplacian(u) + (slope * kp.grad(u)).sum(dim=1, keepdim=True)
+        return flux - u.value
 
-    def energy(self, p, u):
+    def energy(p, u):
         squares = kp.grad(u).square().sum(dim=1, keepdim=True)
-        return (self.a(p) * squares + u.value**2) / 2 - self.source(p) * u.value
+        return (a(p) * squares + u.value**2) / 2 + made.source(p) * u.value
 
-    def boundary_energies(self):
-        sides = self.domain.boundary["y_min", "y_max"]
-        return [(sides, lambda p, u: -self.a(p) * self.flux(p) * u.value)]
-
-    def source(self, p):
-        s, c, e = torch.sin(2 * p.x), torch.cos(2 * p.x), torch.exp(p.y / 2)
-        divergence = self.a(p) * (-4 + 0.25) * s * e + p.y * 2 * c * e + p.x * s * e / 2
-        return -divergence + s * e
-
-    def flux(self, p):
-        gradient = torch.cat([2 * torch.cos(2 * p.x), torch.sin(2 * p.x) / 2], dim=1)
-        return (p.normals * gradient * torch.exp(p.y / 2)).sum(dim=1, keepdim=True)
-
-    def conditions(self):
-        sides, ends = self.domain.boundary["x_min", "x_max"], self.domain.boundary["y_min", "y_max"]
-        return [kp.Dirichlet(sides, self.exact), kp.Neumann(ends, self.flux)]
-
-    def exact(self, p):
-        return torch.sin(2 * p.x) * torch.exp(p.y / 2)
+    walls, exact = dict.fromkeys(names, "neumann"), "sin(2 * x) * exp(y / 2)"
+    made = Manufactured(SQUARE, residual, exact, walls, energy=energy)
+    flux = NormalDerivative(made.known)
+    density = lambda p, u: -a(p) * flux(p) * u.value  # noqa: E731
+    made.boundary_energies = lambda: [(SQUARE.boundary[names], density)]
+    return made
 
 
-class Rod(kp.Problem):
+def rod():
     """A nonlinear one, -(1 + u'²) u'' …: the minimum of ∫ u'²/2 + u'⁴/12 - f u, u = sin πx."""
 
-    domain = kp.Box(x=(0, 1))
-
-    def residual(self, p, u):
-        return (1 + kp.grad(u) ** 2) * kp.laplacian(u) + self.source(p)
-
-    def energy(self, p, u):
+    def energy(p, u):
         slope = kp.grad(u)
-        return slope**2 / 2 + slope**4 / 12 - self.source(p) * u.value
+        return slope**2 / 2 + slope**4 / 12 + made.source(p) * u.value
 
-    def source(self, p):
-        x = math.pi * p.x
-        return math.pi**2 * torch.sin(x) * (1 + (math.pi * torch.cos(x)) ** 2)
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary)]
-
-    def exact(self, p):
-        return torch.sin(math.pi * p.x)
+    residual = lambda p, u: (1 + kp.grad(u) ** 2) * kp.laplacian(u)  # noqa: E731
+    made = Manufactured(kp.Box(x=(0, 1)), residual, "sin(pi * x)", energy=energy)
+    return made
 
 
 @pytest.mark.parametrize("boundary", ["exact", "penalty"])
 def test_the_minimum_of_an_energy_is_the_solution(boundary):
     solution = kp.solve(
-        Diffusion(),
+        diffusion(),
         kp.KAN([2, 24, 1], degree=7, grid=[2, 4]),
         points=kp.Collocation(1600, 60),
         boundary=boundary,
@@ -132,7 +103,7 @@ def test_boundary_values_that_are_not_enforced_leave_an_energy_without_estimate(
 def test_a_nonlinear_energy_is_minimised_by_newton_steps():
     network = kp.KAN([1, 12, 1], degree=7, grid=[2, 4])
     points = kp.Collocation(60, 2)
-    solution = kp.solve(Rod(), network, points=points, loss=kp.Loss(form="energy"))
+    solution = kp.solve(rod(), network, points=points, loss=kp.Loss(form="energy"))
     assert 1 < solution.history.steps < 15
     assert solution.errors.h1_relative < 1e-4
 
@@ -141,14 +112,14 @@ def test_levenberg_marquardt_lowers_an_energy_in_all_layers():
     network = kp.KAN([1, 3, 1], degree=5, grid=[1, 2])
     optimizers = [kp.LeastSquares(), kp.LevenbergMarquardt(steps=5)]
     points = kp.Collocation(60, 2)
-    solution = kp.solve(Rod(), network, optimizers, points, loss=kp.Loss(form="energy"))
+    solution = kp.solve(rod(), network, optimizers, points, loss=kp.Loss(form="energy"))
     losses = solution.history.column("loss")
     assert losses[-1] < losses[-3] < losses[0]
 
 
 def test_the_model_of_a_quadratic_energy_is_the_energy():
     network = kp.KAN([2, 3, 1], degree=3, grid=2, seed=3)
-    problem = Diffusion()
+    problem = diffusion()
     chosen = kp.Collocation(400, 40)
     discretization = discretize(
         problem,
@@ -169,7 +140,7 @@ def test_the_model_of_a_quadratic_energy_is_the_energy():
 def test_energy_weights_are_those_of_integrals(sampler):
     points, loss = kp.Collocation(400, 40, sampler), kp.Loss(form="energy")
     settings = SolveSettings(points=points, boundary="exact", loss=loss)
-    inside, side = discretize(Diffusion(), kp.KAN([2, 3, 1], degree=3, grid=2), settings).terms()
+    inside, side = discretize(diffusion(), kp.KAN([2, 3, 1], degree=3, grid=2), settings).terms()
     assert float(inside.points.data.mean()) == pytest.approx(1, rel=1e-12)
     # Two sides of length 2 each, over the area 4.
     assert float(side.points.data.mean()) == pytest.approx(1, rel=1e-12)
@@ -181,13 +152,13 @@ def changed(problem, **attributes):
 
 
 REFUSED = {
-    "none": (Stated(Rod.domain, Rod().residual, Rod().conditions()), r"has no energy\(p, u\)"),
+    "none": (Stated(rod().domain, rod().residual, rod().conditions()), r"has no energy\(p, u\)"),
     "wide": (
-        changed(Rod(), energy=lambda p, u: torch.cat([u.value, u.value], dim=1)),
+        changed(rod(), energy=lambda p, u: torch.cat([u.value, u.value], dim=1)),
         r"energy must have shape \(n, 1\), got \(5, 2\)",
     ),
     "a natural condition is forgotten": (
-        changed(Diffusion(), boundary_energies=list),
+        changed(diffusion(), boundary_energies=list),
         r"conditions\(\)\[1\], a Neumann, is natural",
     ),
 }
@@ -205,7 +176,7 @@ def test_forms_and_methods_that_are_not_for_energies_are_refused():
     with pytest.raises(kp.InputError, match="form must be one of strong, energy, got 'weak'"):
         kp.Loss(form="weak")
     with pytest.raises(kp.InputError, match="variable_projection needs squared residuals"):
-        kp.solve(Rod(), network, kp.VariableProjection(), loss=kp.Loss(form="energy"))
+        kp.solve(rod(), network, kp.VariableProjection(), loss=kp.Loss(form="energy"))
 
 
 def layers():

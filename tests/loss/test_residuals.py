@@ -151,13 +151,6 @@ def test_the_output_layer_has_the_last_columns():
     assert reference.distance(last, full[:, -last.shape[1] :]) < 1e-14
 
 
-def test_rows_leave_the_parameters_trainable_and_without_gradients():
-    residuals = residuals_of(Square(), NETWORKS["kan"])
-    dense(residuals)
-    for parameter in residuals.surrogate.parameters():
-        assert parameter.requires_grad and parameter.grad is None
-
-
 def test_a_derived_source_is_evaluated_once_for_each_chunk():
     calls = []
 
@@ -172,24 +165,6 @@ def test_a_derived_source_is_evaluated_once_for_each_chunk():
     residuals.loss()
     dense(residuals)
     assert [n for n in calls[before:] if n == 30] == []
-
-
-def test_conditions_on_parts_of_the_boundary_are_terms_of_their_own():
-    class Ends(Line):
-        def conditions(self):
-            ends = self.domain.boundary
-            return [kp.Dirichlet(ends["x_min"], 1.0), kp.Dirichlet(ends["x_max"], 2.0)]
-
-    problem = Ends()
-    surrogate = Surrogate(kp.KAN([1, 1]), problem.domain)
-    points = [problem.domain.quadrature(4)[0]]
-    points += [condition.boundary.quadrature(1)[0] for condition in problem.conditions()]
-    terms = terms_at(problem, surrogate, points[0], points[1:], WEIGHTS)
-    assert [term.name for term in terms] == ["interior", "boundary[0]", "boundary[1]"]
-    terms = Residuals(surrogate, terms).term_values()
-    u = surrogate(problem.domain.boundary.quadrature(1)[0])
-    assert terms["boundary[0]"] == pytest.approx(float((u[0] - 1) ** 2))
-    assert terms["boundary[1]"] == pytest.approx(float((u[1] - 2) ** 2))
 
 
 def test_a_row_of_many_points_takes_no_more_memory_than_a_batch_of_rows(monkeypatch):
@@ -231,7 +206,7 @@ def test_a_row_of_many_points_takes_no_more_memory_than_a_batch_of_rows(monkeypa
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_the_likeness_of_noise_has_mean_zero_and_deviation_one(d, generator):
     found = []
-    for _ in range(200):
+    for _ in range(100):
         places = torch.rand(80, d, generator=generator, dtype=torch.float64)
         noise = torch.randn(80, 2, generator=generator, dtype=torch.float64)
         found.append(likeness_of_neighbours(places, noise))

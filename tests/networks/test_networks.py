@@ -11,7 +11,7 @@ from torch.func import jacrev
 import kanpinn as kp
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
-from kanpinn.jets import SECOND_KINDS, Channels
+from kanpinn.jets import Channels
 from kanpinn.loss.residuals import Residuals, frozen
 from kanpinn.networks import Surrogate
 from kanpinn.networks.constraints import on_faces
@@ -79,22 +79,6 @@ def test_every_channel_of_a_jet_agrees_with_torch_func(network, generator):
             assert reference.distance(u.lines[:, i, order], line[:, order]) < TOLERANCE
 
 
-def test_narrow_channels_carry_the_same_numbers_as_wide_ones(network, generator):
-    p, surrogate = inside(BOX, 6, generator), Surrogate(network, BOX)
-    full = surrogate.jet(p, Channels(NAMES, second="hessian"))
-    for kind in SECOND_KINDS[1:]:
-        u = surrogate.jet(p, Channels(NAMES, second=kind))
-        assert reference.distance(u.gradient, full.gradient) < TOLERANCE
-        assert reference.distance(kp.laplacian(u), kp.laplacian(full)) < TOLERANCE
-    gradient = surrogate.jet(p, Channels(NAMES, gradient=True)).gradient
-    assert reference.distance(gradient, full.gradient) < TOLERANCE
-    assert reference.distance(surrogate(p), full.value) < TOLERANCE
-    half = (surrogate.high - surrogate.low) / 2
-    assert (
-        reference.distance(network((p.coords - surrogate.low) / half - 1), full.value) < TOLERANCE
-    )
-
-
 def test_jacobians_of_jets_agree_with_torch_func(network, generator):
     p, surrogate = inside(BOX, 4, generator), Surrogate(network, BOX)
     channels = Channels(NAMES, second="laplacian")
@@ -114,32 +98,6 @@ def test_jacobians_of_jets_agree_with_torch_func(network, generator):
     assert reference.distance(tape.jacobian(residual), flat) < TOLERANCE
 
 
-def test_a_tape_records_only_the_layers_that_are_wanted(generator):
-    network = NETWORKS["deep kan"]()
-    surrogate, p = Surrogate(network, BOX), inside(BOX, 5, generator)
-    rows = []
-    for layers in (list(network.layers), [network.layers[-1]]):
-        tape = Tape(layers)
-        with frozen(surrogate):
-            u = surrogate.jet(p, Channels(NAMES, second="laplacian"), tape)
-        rows.append(tape.jacobian(kp.laplacian(u)[:, 0]))
-    assert torch.equal(rows[0][:, -rows[1].shape[1] :], rows[1])
-
-
-def test_coefficients_round_trip(network):
-    layers = list(network.layers)
-    vector = get_coefficients(layers)
-    assert len(vector) == network.parameter_count
-    set_coefficients(layers, 2 * vector)
-    assert torch.equal(get_coefficients(layers), 2 * vector)
-
-
-def test_the_seed_decides_the_coefficients():
-    for make in (lambda s: kp.KAN([2, 4, 1], seed=s), lambda s: kp.MLP([2, 4, 1], seed=s)):
-        a, b, c = (get_coefficients(list(make(s).layers)) for s in (0, 0, 1))
-        assert torch.equal(a, b) and not torch.equal(a, c)
-
-
 @torch.no_grad()
 def test_sines_with_a_frequency_keep_the_variance_of_their_arguments(generator):
     network = kp.MLP([2, 400, 400, 400, 1], "sine", frequency=30)
@@ -151,21 +109,6 @@ def test_sines_with_a_frequency_keep_the_variance_of_their_arguments(generator):
             assert float((30 * (h - bias)).var()) == pytest.approx(1, abs=0.1)  # 6/n · n/3 · 1/2
         h = (30 * h).sin()
     assert network.layers[0].coefficients[:-1].abs().max() == pytest.approx(1 / 2, rel=0.01)
-
-
-@pytest.mark.parametrize("base", [None, "silu"])
-def test_nested_refinement_of_a_kan_leaves_it_unchanged(base, generator):
-    network = kp.KAN([2, 4, 1], degree=4, grid=[2, 3], base=base, seed=0)
-    surrogate, p = Surrogate(network, BOX), inside(BOX, 200, generator)
-    surrogate.prepare(p)
-    before = surrogate.jet(p, Channels(NAMES, second="hessian"))
-    for grid in ([4, 6], [8, 12]):
-        assert network.refine(grid) == 0.0
-    assert [layer.basis.intervals for layer in network.layers] == [8, 12]
-    after = surrogate.jet(p, Channels(NAMES, second="hessian"))
-    for a, b in zip(after.parts(), before.parts(), strict=True):
-        assert reference.distance(a, b) < 1e-11  # second derivatives lose a factor of the width²
-    assert reference.distance(after.value, before.value) < TOLERANCE
 
 
 @pytest.mark.parametrize("grid", [6, 11])
@@ -180,16 +123,6 @@ def test_refinement_that_does_not_come_out_even_splits_the_widest_intervals(grid
     assert finer.shape == (4, grid)
     parts = widths[:, :1] / torch.tensor([grid // 4, grid // 4 + 1])
     assert ((finer[..., None] / parts[:, None] - 1).abs().amin(-1) < 1e-12).all()
-
-
-def test_fewer_intervals_are_a_projection_that_reports_its_error(generator):
-    network = kp.KAN([2, 4, 1], degree=3, grid=6, seed=0)
-    surrogate, p = Surrogate(network, BOX), inside(BOX, 200, generator)
-    surrogate.prepare(p)
-    before = surrogate(p)
-    error = network.refine(4)
-    assert 0 < error < 0.5
-    assert reference.distance(surrogate(p), before) < 20 * error
 
 
 @pytest.mark.parametrize(("width", "own"), [([2, 3, 2, 1], 0), ([4, 3, 2, 1], 2)])
@@ -249,18 +182,6 @@ def test_high_degrees_are_there_until_numbers_overflow(degree):
 
 
 @pytest.mark.parametrize("base", [None, "silu"])
-def test_widening_keeps_the_edges_and_holds_the_new_range(base, generator):
-    layer = kp.KAN([2, 3], degree=4, grid=3, base=base, seed=0).layers[0]
-    x = 2 * torch.rand(50, 2, generator=generator, dtype=torch.float64) - 1
-    before, parameter = layer.edges(x, 2), layer.coefficients
-    layer.widen(-x.new_tensor([0.5, 1.5]), x.new_tensor([0.5, 3.0]))
-    assert layer.basis.breaks[0, 0] == -1 and layer.basis.breaks[0, -1] == 1
-    assert layer.basis.breaks[1, 0] < -1.5 and layer.basis.breaks[1, -1] > 3
-    assert reference.distance(layer.edges(x, 2), before) < TOLERANCE
-    assert layer.coefficients is parameter  # which an optimizer may hold
-
-
-@pytest.mark.parametrize("base", [None, "silu"])
 def test_a_wide_layer_gives_the_sums_of_its_edges_with_their_gradients(base, generator):
     """Values alone take another way through the layer than values with derivatives."""
     network, found = kp.KAN([2, 12], degree=3, grid=4, base=base), []
@@ -307,26 +228,6 @@ def test_a_reset_output_layer_is_zero_on_an_even_grid(base, generator):
     )
 
 
-def test_random_edges_are_polynomials_of_the_degree_asked_for(generator):
-    layer = kp.KAN([2, 3], degree=5, grid=4, base="silu", seed=0).layers[0]
-    layer.randomise(generator, degree=2, decay=0.5)
-    x = torch.linspace(-1, 1, 30, dtype=torch.float64)[:, None].expand(-1, 2)
-    edges = layer.edges(x, 3)
-    assert float(edges[:, 2].detach().abs().min()) > 0
-    assert float(edges[:, 3].detach().abs().max()) < 1e-10 * float(edges.detach().abs().max())
-    other = kp.KAN([2, 3], degree=5, grid=4, base="silu", seed=1).layers[0]
-    other.randomise(torch.Generator().manual_seed(0), degree=2, decay=0.5)
-    assert torch.equal(other.coefficients, layer.coefficients)  # the generator decides alone
-
-
-def test_a_saved_network_loads_into_one_with_another_grid(generator):
-    fine = kp.KAN([2, 4, 1], grid=7, base="silu", seed=0)
-    coarse = kp.KAN([2, 4, 1], grid=2, base="silu", seed=1)
-    coarse.load_state_dict(fine.state_dict())
-    x = torch.rand(9, 2, generator=generator, dtype=torch.float64)
-    assert torch.equal(coarse(x), fine(x))
-
-
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -347,10 +248,10 @@ def test_bad_networks_are_refused_in_words(make, words):
         make()
 
 
-def exact_surrogate(box, names, data, seed=0):
+def exact_surrogate(box, names, data):
     """A KAN with random coefficients behind exact data on the faces with these names."""
-    network = kp.KAN([box.dim, 4, 1], degree=5, grid=3, seed=seed)
-    generator = torch.Generator().manual_seed(seed)
+    network = kp.KAN([box.dim, 4, 1], degree=5, grid=3, seed=0)
+    generator = torch.Generator().manual_seed(0)
     last = network.layers[-1].coefficients
     with torch.no_grad():
         last.copy_(torch.randn(last.shape, generator=generator, dtype=last.dtype))
@@ -381,10 +282,9 @@ FACES = [
 
 
 @pytest.mark.parametrize(("shape", "names"), FACES)
-@pytest.mark.parametrize("seed", [0, 1])
-def test_boundary_data_hold_exactly_for_any_coefficients(shape, names, seed, generator):
+def test_boundary_data_hold_exactly_for_any_coefficients(shape, names, generator):
     box = BOXES[shape]
-    surrogate = exact_surrogate(box, names, smooth, seed)
+    surrogate = exact_surrogate(box, names, smooth)
     for face in box.boundary.pieces:
         unit = torch.rand(40, face.dim, generator=generator, dtype=torch.float64)
         p = face.from_unit(unit)
@@ -438,17 +338,6 @@ def test_the_extension_is_evaluated_once_for_the_same_points(generator):
     assert len(calls) == before and torch.equal(first.second, again.second)
     surrogate.jet(p, Channels(box.names, gradient=True))
     assert len(calls) > before
-
-
-def test_zero_data_on_some_faces_and_a_function_on_others():
-    box = BOXES["rectangle"]
-    left, right = box.boundary["x_min"].pieces[0], box.boundary["x_max"].pieces[0]
-    network = kp.KAN([2, 3, 1], seed=0)
-    surrogate = Surrogate(network, box, on_faces(box, {left.side: None, right.side: smooth}))
-    y = torch.linspace(0, 1, 9, dtype=torch.float64)[:, None]
-    assert surrogate(left.from_unit(y)).abs().max() < 1e-14
-    p = right.from_unit(y)
-    assert reference.distance(surrogate(p), smooth(p)) < 1e-14
 
 
 def test_polynomials_on_one_interval_are_smooth_whatever_their_degree():
@@ -541,16 +430,6 @@ def test_a_state_remembers_removed_edges(generator):
     assert other.parameter_count == pruned.parameter_count
 
 
-def test_a_network_that_was_prepared_keeps_its_function(generator):
-    network = kp.KAN([2, 3, 1], seed=1)
-    surrogate = Surrogate(network, BOX)
-    p = everywhere(BOX)
-    surrogate.prepare(p[::2])
-    before = surrogate(p[::2])
-    surrogate.prepare(p)
-    torch.testing.assert_close(surrogate(p[::2]), before, rtol=1e-13, atol=1e-14)
-
-
 # --- Deep KANs: signals stay in the grids, forwards and backwards, at the start and in training
 
 
@@ -612,8 +491,8 @@ def signals(network: kp.KAN, points: Points) -> torch.Tensor:
 
 
 def test_signals_keep_their_size_through_four_hidden_layers():
-    """Of 16 networks the geometric mean; what is left of growth is that of correlated units."""
-    networks = [kp.KAN(DEEP, degree=4, grid=2, seed=seed) for seed in range(16)]
+    """Of 8 networks the geometric mean; what is left of growth is that of correlated units."""
+    networks = [kp.KAN(DEEP, degree=4, grid=2, seed=seed) for seed in range(8)]
     forwards, backwards = torch.stack([signals(n, corners_and_grid()) for n in networks]).mean(
         dim=0
     )

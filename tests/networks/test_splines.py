@@ -1,20 +1,16 @@
 """The B-spline basis, its derivatives, and the maps between spline spaces."""
 
-from itertools import pairwise
-
 import numpy
 import pytest
 import reference
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.interpolate import BSpline
 
 from kanpinn._support.errors import InputError
 from kanpinn.networks.basis import BSplines, splines
 from kanpinn.networks.basis.splines import knots_from_breaks, refinement_matrix, uniform_knots
 
-DEGREES = range(1, 12)
+DEGREES = (1, 2, 3, 6, 11)
 
 
 def random_knots(n_in: int, intervals: int, degree: int, generator: torch.Generator):
@@ -35,17 +31,6 @@ def evaluate(coefficients, x, knots, degree: int, order: int = 0):
     return torch.einsum(
         "nik,iko->nio", BSplines(knots, degree).values(x, order)[:, order], coefficients
     )
-
-
-@given(st.integers(1, 11), st.integers(1, 9), st.integers(0, 99), st.floats(-4, 4))
-@settings(max_examples=40)
-def test_splines_sum_to_one_everywhere_and_their_derivatives_to_zero(degree, intervals, seed, at):
-    knots = random_knots(2, intervals, degree, torch.Generator().manual_seed(seed))
-    x = torch.tensor([[at, -at]], dtype=torch.float64)
-    value, slope = BSplines(knots, degree).values(x, 1).sum(-1).unbind(1)
-    size = BSplines(knots, degree).values(x, 1).abs().sum()
-    assert (value - 1).abs().max() < 1e-14 * size
-    assert slope.abs().max() < 1e-13 * size
 
 
 @pytest.mark.parametrize("degree", DEGREES)
@@ -86,15 +71,6 @@ def test_combinations_are_sums_of_values(intervals, order, generator):
         found.append((values, c.grad))
     for a, b in zip(*found, strict=True):
         assert reference.distance(a, b) < 1e-12
-
-
-@pytest.mark.parametrize("degree", DEGREES)
-def test_the_basis_at_the_ends_of_the_grid_is_the_limit_from_inside(degree, generator):
-    knots = random_knots(1, 4, degree, generator)
-    ends = knots[:, degree:-degree][:, [0, -1]].T
-    step = torch.tensor([[1.0], [-1.0]], dtype=torch.float64) * 1e-9
-    at, near = (BSplines(knots, degree).values(x, 1) for x in (ends, ends + step))
-    assert (at - near).abs().max() < 1e-5
 
 
 def nested(breaks, generator):
@@ -138,33 +114,10 @@ def test_knot_insertion_and_widening_leave_functions_unchanged(degree, change, g
     )
 
 
-@pytest.mark.parametrize("degree", [2, 3, 9])
-def test_two_refinements_are_one(degree, generator):
-    grids = [
-        uniform_knots(-torch.ones(1).double(), torch.ones(1).double(), g, degree) for g in (2, 4, 8)
-    ]
-    first, second = (refinement_matrix(a, b, degree) for a, b in pairwise(grids))
-    direct = refinement_matrix(grids[0], grids[2], degree)
-    assert reference.distance(second @ first, direct) < 1e-12
-
-
 def test_refinement_that_drops_a_knot_is_refused(generator):
     knots = [uniform_knots(-torch.ones(1).double(), torch.ones(1).double(), g, 3) for g in (4, 6)]
     with pytest.raises(InputError, match="old grid points"):
         refinement_matrix(*knots, 3)
-
-
-@pytest.mark.parametrize("degree", [1, 4, 9])
-def test_a_fit_reproduces_splines_and_polynomials_of_its_degree(degree, generator):
-    knots = random_knots(2, 4, degree, generator)
-    x = inside(knots, degree, 200, generator)
-    c = torch.randn(2, knots.shape[1] - degree - 1, 3, generator=generator, dtype=torch.float64)
-    assert (
-        reference.distance(BSplines(knots, degree).fit(x, evaluate(c, x, knots, degree)), c) < 1e-8
-    )
-    values = (x**degree)[..., None]
-    found = evaluate(BSplines(knots, degree).fit(x, values), x, knots, degree)
-    assert reference.distance(found, values) < 1e-12
 
 
 # --- Piecewise polynomials: evaluation, derivatives with respect to everything, batches
@@ -195,26 +148,6 @@ def test_the_search_of_many_breaks_finds_what_comparisons_find(count, generator)
     x = torch.cat([2 * torch.randn(50, 2, generator=generator, dtype=torch.float64), breaks.T])
     expected = (x[..., None] >= breaks[:, :-1]).sum(dim=-1) + (x > breaks[:, -1])
     assert torch.equal(splines.locate(x, breaks), expected)
-
-
-def test_values_are_the_polynomials_about_the_centres(table, x):
-    piece = splines.locate(x, BREAKS)
-    i = torch.arange(2)
-    offset = x - splines.centres(BREAKS)[i, piece]
-    powers = torch.stack([offset**p for p in range(4)], dim=-1)
-    expected = torch.einsum("nip,nipm->mni", powers, table[i, piece])
-    assert torch.allclose(
-        splines.piecewise_values(x, table, BREAKS)[0], expected, rtol=1e-13, atol=1e-13
-    )
-
-
-def test_each_order_is_the_derivative_of_the_one_before(table, x):
-    x = x.requires_grad_()
-    values = splines.piecewise_values(x, table, BREAKS, 5)
-    for lower, higher in zip(values[:-1, 1], values[1:, 1], strict=True):
-        (slope,) = torch.autograd.grad(lower.sum(), x, retain_graph=True)
-        assert torch.allclose(slope, higher, rtol=1e-13, atol=1e-13)
-    assert (values[4:] == 0).all()  # above the degree
 
 
 @pytest.mark.parametrize("order", [0, 2, 4])

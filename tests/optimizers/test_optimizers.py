@@ -8,7 +8,7 @@ import numpy
 import pytest
 import reference
 import torch
-from cases import Coupled, Cubic, Line, Square, Waves, terms_at
+from cases import Coupled, Cubic, Line, Square, Stated, Waves, terms_at
 from scipy.optimize import minimize, rosen, rosen_der
 
 import kanpinn as kp
@@ -18,17 +18,6 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.networks import Surrogate
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.optimizers.gradient import LinePoint, strong_wolfe, updated
-
-
-class Ripples(kp.Problem):
-    domain = kp.Box(x=(-1, 1), y=(-1, 1))
-
-    def residual(self, p, u):
-        return kp.laplacian(u) - 40 * torch.sin(3 * p.x) * torch.cos(5 * p.y**2)
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, 0.0)]
-
 
 WEIGHTS = {"interior": 1.0, "boundary": 1.0}
 OPTIMIZERS = {
@@ -61,7 +50,7 @@ def run(optimizer, residuals, steps):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
-@pytest.mark.parametrize("problem", [Line, Cubic, Square, Coupled])
+@pytest.mark.parametrize("problem", [Cubic, Coupled])
 @pytest.mark.parametrize("kind", ["kan", "mlp"])
 def test_every_optimizer_lowers_the_loss(optimizer, problem, kind):
     width = [problem.domain.dim, 4, len(problem.fields)]
@@ -85,7 +74,7 @@ def test_a_linear_problem_is_solved_in_one_step():
 def test_more_unknowns_than_points_take_one_step_too():
     """The residual vanishes but for rounding, which must not hide that it is linear."""
     residuals = residuals_of(
-        Ripples(), kp.KAN([2, 24, 1], degree=[3, 9], grid=[1, 32], seed=1), nodes=8
+        Waves(), kp.KAN([2, 24, 1], degree=[3, 9], grid=[1, 32], seed=1), nodes=8
     )
     step = kp.LeastSquares().start(residuals, 0).step()
     rows = sum(len(term.points) for term in residuals.terms)
@@ -109,13 +98,6 @@ def test_least_squares_reaches_the_minimum_over_the_output_layer():
     last.grad = None
     residuals.backward()
     assert last.grad.norm() < 1e-9 * before
-
-
-def test_least_squares_converges_on_a_nonlinear_problem():
-    residuals = residuals_of(Cubic(), kp.KAN([1, 8, 1], degree=7, grid=4), nodes=40)
-    losses = run(kp.LeastSquares(), residuals, 20)
-    assert 3 <= len(losses) <= 15 and losses[-1] < 1e-8
-    assert all(b <= a for a, b in pairwise(losses))
 
 
 def test_newton_s_method_is_quadratic_where_no_residual_is_left():
@@ -146,47 +128,19 @@ def test_a_network_that_is_solved_stays_as_it_is():
     assert step.finished == "converged" and step.loss <= least
 
 
-class Scalar(kp.Problem):
+def scalar_problem(f):
     """f(u) = 0 at every point of [-1, 1]."""
-
-    domain = kp.Box(x=(-1, 1))
-
-    def __init__(self, f):
-        self.f = f
-
-    def residual(self, p, u):
-        return self.f(u.value)
-
-    def conditions(self):
-        return []
+    return Stated(kp.Box(x=(-1, 1)), lambda p, u: f(u.value))
 
 
 def scalar(f, start):
     """Residuals f(u), and a network that starts with u = start."""
-    network = kp.KAN([1, 1, 1], degree=3, grid=2)
-    residuals = residuals_of_interior(Scalar(f), network)
+    network, problem = kp.KAN([1, 1, 1], degree=3, grid=2), scalar_problem(f)
+    surrogate, interior = Surrogate(network, problem.domain), problem.domain.quadrature(12)[0]
+    surrogate.prepare(interior)
     with torch.no_grad():
         network.layers[-1].coefficients.fill_(start)  # splines sum to one
-    return residuals
-
-
-def residuals_of_interior(problem, network) -> Residuals:
-    surrogate = Surrogate(network, problem.domain)
-    interior = problem.domain.quadrature(12)[0]
-    surrogate.prepare(interior)
     return Residuals(surrogate, terms_at(problem, surrogate, interior, [], WEIGHTS))
-
-
-def solved(f, start, steps=40):
-    """The last step of least squares for f(u) = 0, and the losses."""
-    stage, losses = kp.LeastSquares().start(residuals := scalar(f, start), 0), []
-    for _ in range(steps):
-        step = stage.step()
-        losses.append(step.loss)
-        assert step.loss == pytest.approx(residuals.loss(), rel=1e-9, abs=1e-25)
-        if step.finished:
-            break
-    return step, losses
 
 
 def test_where_a_full_step_overshoots_shorter_and_damped_ones_are_tried():
@@ -197,79 +151,38 @@ def test_where_a_full_step_overshoots_shorter_and_damped_ones_are_tried():
     assert all(b <= a for a, b in pairwise(losses)) and losses[-1] < 1e-20
 
 
-def test_zero_may_be_where_the_residual_has_no_number():
-    step, losses = solved(lambda u: torch.log(u) - 1, 1.0)
-    assert step.finished == "converged" and losses[-1] < 1e-20
-
-
 def test_a_residual_without_a_number_at_the_start_is_said():
-    problem = Scalar(lambda u: torch.log(u - 10))
+    problem = scalar_problem(lambda u: torch.log(u - 10))
     solution = kp.solve(problem, kp.KAN([1, 2, 1]), kp.LeastSquares(), kp.Collocation(20, 2))
     assert solution.status.startswith("failed") and "not a finite number" in solution.status
     assert bool(get_coefficients(solution.network.layers).isfinite().all())
 
 
-def test_a_jacobian_of_zero_is_said():
-    """u² + 1 is stationary at u = 0, and has no zero."""
-    stage = kp.LeastSquares().start(scalar(lambda u: u**2 + 1, 0.0), 0)
-    step = stage.step()
-    assert step.loss == pytest.approx(1.0)
-    assert step.finished.startswith("stopped: to first order the residual does not depend on")
-
-
-def test_where_no_step_lowers_the_loss_it_is_said():
-    """|u| + 1 has a corner at its least value, where no derivative vanishes."""
-    step, losses = solved(lambda u: (u - 1).abs() + 1, 1.0 + 1e-13)
-    assert losses[-1] == pytest.approx(1.0)
-    assert step.finished.startswith("stopped: no step lowers the loss 1,")
-
-
-def test_a_loss_that_grows_without_limit_is_not_taken_for_rounding():
-    """The residual is 1 at least, at u = 1, and 1e217 not far from there."""
-    step, losses = solved(lambda u: (u - 1).abs() + 1 + torch.exp(500 * (u - 1.5)), 1.0 + 1e-13)
-    assert losses[-1] == pytest.approx(1.0)
-    assert step.finished.startswith("stopped: no step lowers the loss 1,") and not step.converged
-
-
 def test_a_loss_of_rounding_errors_has_converged():
     """u = x + 2 y is met exactly by the boundary data; the residual is its rounding error."""
 
-    class Held(kp.Problem):
-        domain = kp.Box(x=(0, 1), y=(0, 1))
-
-        def residual(self, p, u):
-            return kp.laplacian(u) + torch.exp(u.value) - torch.exp(p.x + 2 * p.y)
-
-        def conditions(self):
-            return [kp.Dirichlet(self.domain.boundary, lambda p: p.x + 2 * p.y)]
-
+    square, linear = kp.Box(x=(0, 1), y=(0, 1)), lambda p: p.x + 2 * p.y
+    residual = lambda p, u: kp.laplacian(u) + torch.exp(u.value) - torch.exp(linear(p))  # noqa: E731
+    held = Stated(square, residual, [kp.Dirichlet(square.boundary, linear)])
     network, points = kp.KAN([2, 8, 1], degree=7, grid=4, seed=0), kp.Collocation(200, 40)
-    solution = kp.solve(Held(), network, kp.LeastSquares(), points, boundary="exact")
+    solution = kp.solve(held, network, kp.LeastSquares(), points, boundary="exact")
     assert solution.history.rows[-1]["loss"] < 1e-28
     assert solution.status.startswith("converged") and solution.history.steps < 20
 
 
-class Copy(kp.Problem):
-    """u = the values of a teacher network on [-1, 1]: a student of its shape leaves no residual."""
-
-    domain = kp.Box(x=(-1, 1))
-
-    def __init__(self, teacher):
-        self.teacher = copy.deepcopy(teacher).requires_grad_(False)
-
-    def residual(self, p, u):
-        return u.value - self.teacher(p.coords)
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, lambda p: self.teacher(p.coords))]
+def copy_of(teacher):
+    """u = the values of a network on [-1, 1]: a student of its shape leaves no residual."""
+    teacher, line = copy.deepcopy(teacher).requires_grad_(False), kp.Box(x=(-1, 1))
+    ends = kp.Dirichlet(line.boundary, lambda p: teacher(p.coords))
+    return Stated(line, lambda p, u: u.value - teacher(p.coords), [ends])
 
 
 @pytest.mark.parametrize("kind", ["kan", "mlp"])
 def test_levenberg_marquardt_is_fast_where_no_residual_is_left(kind, generator):
     kan, mlp = kp.KAN([1, 2, 1], degree=3, grid=2), kp.MLP([1, 2, 1], "sine", scale=3.0)
     network = {"kan": kan, "mlp": mlp}[kind]
-    residuals = residuals_of(Copy(network), network, nodes=40)  # this places the grids
-    residuals = residuals_of(Copy(network), network, nodes=40)
+    residuals = residuals_of(copy_of(network), network, nodes=40)  # this places the grids
+    residuals = residuals_of(copy_of(network), network, nodes=40)
     layers = list(network.layers)
     vector = get_coefficients(layers)
     noise = torch.randn(vector.shape, generator=generator, dtype=vector.dtype)
@@ -282,35 +195,38 @@ def test_levenberg_marquardt_is_fast_where_no_residual_is_left(kind, generator):
     assert max(gains) > 3
 
 
-def test_levenberg_marquardt_remembers_its_damping():
-    residuals = residuals_of(Cubic(), kp.KAN([1, 4, 1], degree=4))
-    stage = kp.LevenbergMarquardt(damping=1e2).start(residuals, 0)
-    dampings = [stage.step().notes["damping"] for _ in range(3)]
-    assert dampings[-1] < 1e2 and stage.state_dict()["damping"] == dampings[-1]
-
-
-LINES = {  # f, u at the start, how Levenberg–Marquardt for f(u) = 0 ends
-    "a root": (lambda u: torch.exp(u) - 1, 2.0, "converged"),
-    "values without a number on the way": (lambda u: torch.log(u) - 1, 1.0, "converged"),
+LINES = {  # f, u at the start, and how a method for f(u) = 0 ends: least squares, and damped steps
+    "a root": (lambda u: torch.exp(u) - 1, 2.0, "converged", "converged"),
+    "no number on the way, or at zero": (lambda u: torch.log(u) - 1, 1.0, "converged", "converged"),
     "a corner": (
         lambda u: (u - 1).abs() + 1,
         1.0 + 1e-13,
+        "stopped: no step lowers the loss 1,",
         "stopped: no damping from 1e-04 to 1e+06",
     ),
-    "no derivative": (lambda u: u**2 + 1, 0.0, "stopped: to first order the residual does not"),
+    "a loss that grows without limit": (  # 1 at least, at u = 1, and 1e217 not far from there
+        lambda u: (u - 1).abs() + 1 + torch.exp(500 * (u - 1.5)),
+        1.0 + 1e-13,
+        "stopped: no step lowers the loss 1,",
+        "stopped: no damping from 1e-04 to 1e+06",
+    ),
+    "no derivative": (lambda u: u**2 + 1, 0.0, *2 * ("stopped: to first order the residual does",)),
 }
 
 
-@pytest.mark.parametrize(("f", "start", "words"), LINES.values(), ids=LINES)
-def test_levenberg_marquardt_says_why_no_damping_lowers_the_loss(f, start, words):
-    stage = kp.LevenbergMarquardt().start(residuals := scalar(f, start), 0)
+@pytest.mark.parametrize("method", [kp.LeastSquares(), kp.LevenbergMarquardt()])
+@pytest.mark.parametrize("name", LINES)
+def test_a_method_says_why_no_step_lowers_the_loss(name, method):
+    f, start, *words = LINES[name]
+    stage = method.start(residuals := scalar(f, start), 0)
     losses, finished = [residuals.loss()], None
-    while finished is None and len(losses) < 30:
+    while finished is None and len(losses) < 40:
         step = stage.step()
         losses, finished = [*losses, step.loss], step.finished
         assert step.loss == pytest.approx(residuals.loss(), rel=1e-9, abs=1e-25)
-    assert finished is not None and finished.startswith(words)
-    assert (losses[-1] < 1e-25) == (finished == "converged")
+    assert finished is not None
+    assert finished.startswith(words[isinstance(method, kp.LevenbergMarquardt)])
+    assert (losses[-1] < 1e-20) == (finished == "converged") == step.converged
     assert all(b <= a for a, b in pairwise(losses))
 
 
@@ -351,23 +267,6 @@ def test_refining_an_mlp_is_refused():
         kp.Refine(grid=4).start(residuals_of(Line(), kp.MLP([1, 3, 1])), 0).step()
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
-def test_a_stage_goes_on_bit_for_bit_from_its_state(optimizer):
-    residuals = residuals_of(Cubic(), kp.KAN([1, 4, 1], degree=4))
-    network = residuals.surrogate.network
-    stage = optimizer.start(residuals, 0)
-    for _ in range(2):
-        stage.step()
-    saved = copy.deepcopy((network.state_dict(), stage.state_dict()))
-    losses = [stage.step().loss for _ in range(2)]
-    coefficients = get_coefficients(list(network.layers))
-    network.load_state_dict(saved[0])
-    stage = optimizer.start(residuals, 0)
-    stage.load_state_dict(saved[1])
-    assert [stage.step().loss for _ in range(2)] == losses
-    assert torch.equal(get_coefficients(list(network.layers)), coefficients)
-
-
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -385,6 +284,13 @@ def test_a_stage_goes_on_bit_for_bit_from_its_state(optimizer):
         (lambda: kp.SSBroyden(tolerance=-1.0), "tolerance.*-1"),
         (lambda: kp.SSBroyden(tolerance=2.0), "tolerance must be below 1, got 2.0"),
         (lambda: kp.SSBroyden(largest=0), "largest.*got 0"),
+        (
+            lambda: kp.SSBroyden(largest=50).start(residuals_of(Waves(), kp.MLP([2, 20, 1])), 0),
+            "81 parameters are more than largest = 50",
+        ),
+        (lambda: kp.LeastSquares(rcond=1.0), "rcond must be below 1"),
+        (lambda: kp.Collocation(9, 8, "sobol", 5, "radd"), "one of rad, r3, not 'radd'"),
+        (lambda: kp.Collocation(9, 8, "sobol", adapt="rad"), "number of steps .* resample = 0"),
         (lambda: kp.VariableProjection(rounds=-1), "rounds.*got -1"),
         (lambda: kp.VariableProjection(starts=0), "starts.*got 0"),
         (lambda: kp.VariableProjection(follow=0), "follow.*got 0"),
@@ -406,33 +312,6 @@ def positive(n, generator, condition=1e2):
     """A random symmetric matrix, eigenvalues spread evenly over the condition on a log scale."""
     q, _ = torch.linalg.qr(torch.randn(n, n, generator=generator, dtype=torch.float64))
     return q * torch.logspace(0, math.log10(condition), n, dtype=torch.float64) @ q.T
-
-
-def test_on_a_quadratic_exact_line_searches_end_in_n_steps(generator):
-    n = 10
-    hessian = positive(n, generator)
-    x = torch.randn(n, generator=generator, dtype=torch.float64)
-    gradient, inverse = hessian @ x, None
-    first = gradient.norm()
-    for _ in range(n):
-        direction = -gradient if inverse is None else -inverse @ gradient
-        length = float(-(gradient @ direction) / (direction @ hessian @ direction))
-        s = length * direction
-        inverse = updated(inverse, s, hessian @ s, -length * float(gradient @ s))
-        gradient = gradient + hessian @ s
-    assert gradient.norm() < 1e-7 * first
-
-
-def test_the_update_meets_the_secant_equation_and_stays_positive_definite(generator):
-    hessian = positive(8, generator)
-    inverse = positive(8, generator)
-    for _ in range(20):
-        s = torch.randn(8, generator=generator, dtype=torch.float64)
-        y = hessian @ s
-        curvature = float(s @ torch.linalg.solve(inverse, s))
-        inverse = updated(inverse, s, y, curvature)
-        assert reference.distance(inverse @ y, s) < 1e-10
-        assert float(torch.linalg.eigvalsh(inverse)[0]) > 0
 
 
 def test_the_update_is_the_inverse_of_broyden_s_of_the_hessian(generator):
@@ -512,7 +391,7 @@ class Valley(Residuals):
         return float(rosen(x))
 
 
-@pytest.mark.parametrize("n", [2, 10, 30])
+@pytest.mark.parametrize("n", [2, 20])
 def test_rosenbrock_s_valley_takes_about_as_many_steps_as_scipy_s_bfgs(n):
     valley = Valley(n)
     stage = kp.SSBroyden(steps=1000).start(valley, 0)
@@ -525,18 +404,6 @@ def test_rosenbrock_s_valley_takes_about_as_many_steps_as_scipy_s_bfgs(n):
     assert steps <= 1.6 * other.nit
 
 
-def test_it_beats_lbfgs_at_equal_evaluations():
-    reached = {}
-    for optimizer in (kp.SSBroyden(), kp.LBFGS()):
-        residuals = residuals_of(Waves(), kp.MLP([2, 8, 8, 1]), nodes=7)
-        stage, evaluations = optimizer.start(residuals, 0), 0
-        while evaluations < 200:
-            step = stage.step()
-            evaluations += step.evaluations
-        reached[type(optimizer)] = step.loss
-    assert reached[kp.SSBroyden] < 0.5 * reached[kp.LBFGS]
-
-
 def test_where_rounding_is_all_that_is_left_it_says_so():
     valley = Valley(4)
     stage = kp.SSBroyden().start(valley, 0)
@@ -547,52 +414,20 @@ def test_where_rounding_is_all_that_is_left_it_says_so():
     assert steps[-1].finished == "converged" or "rounding" in steps[-1].finished
 
 
-@pytest.mark.parametrize("balance", [None, "gradients"])
-@pytest.mark.parametrize("adapt", [None, "rad"])
+@pytest.mark.parametrize(("balance", "adapt"), [(None, "rad"), ("gradients", None)])
 def test_points_and_factors_may_change_between_steps(balance, adapt):
     """Loss and gradient are those of the present points and factors, at every step."""
-    points = kp.Collocation(60, 16, "sobol", resample=3, adapt=adapt)
-    kept, seen = {}, []
+    points, seen = kp.Collocation(60, 16, "sobol", resample=3, adapt=adapt), []
 
-    def keep(run):
+    def compare(run):
         gradient, loss = run.stage.gradient.clone(), run.stage.loss
         assert loss == pytest.approx(run.residuals.backward(), rel=1e-9)
         seen.append(torch.cat([p.grad.flatten() for p in run.stage.parameters]) - gradient)
-        if run.progress.step == 7:
-            kept.update(copy.deepcopy(run.state_dict()))
 
-    optimizer = kp.SSBroyden(12)
-
-    def solved(**more):
-        network = kp.KAN([2, 4, 1], 4, 3, seed=0)
-        settings = {"boundary": "penalty", "errors": False, "verified": False}
-        settings["loss"] = kp.Loss(balance=balance)
-        return kp.solve(Waves(), network, optimizer, points, **settings, **more)
-
-    whole = solved(observers=[keep])
-    again = solved(checkpoint=kept)
-    assert len(seen) == 12 and all(float(d.abs().max()) < 1e-9 for d in seen)
-    rows = [[row[n] for n in ("loss", "evaluations")] for row in whole.history.rows]
-    assert rows == [[row[n] for n in ("loss", "evaluations")] for row in again.history.rows]
-    ends = (get_coefficients(s.network.all_layers) for s in (whole, again))
-    assert torch.equal(*ends)
-
-
-def test_a_loaded_state_goes_where_the_parameters_are():
-    residuals = residuals_of(Waves(), kp.MLP([2, 3, 1]), nodes=4)
-    stage, other = (kp.SSBroyden().start(residuals, 0) for _ in range(2))
-    for _ in range(3):
-        stage.step()
-    other.parameters = [p.to("meta") for p in other.parameters]
-    other.load_state_dict(stage.state_dict())
-    tensors = [other.inverse, other.gradient, *other.points]
-    assert len(tensors) > 2 and all(t.device.type == "meta" for t in tensors)
-
-
-def test_too_many_parameters_are_refused_with_the_number():
-    residuals = residuals_of(Waves(), kp.MLP([2, 20, 20, 1]), nodes=4)
-    with pytest.raises(kp.InputError, match=r"501 parameters are more than largest = 500"):
-        kp.SSBroyden(largest=500).start(residuals, 0)
+    settings = {"boundary": "penalty", "errors": False, "verified": False, "observers": [compare]}
+    settings["loss"] = kp.Loss(balance=balance)
+    kp.solve(Waves(), kp.KAN([2, 4, 1], 4, 3, seed=0), kp.SSBroyden(8), points, **settings)
+    assert len(seen) == 8 and all(float(d.abs().max()) < 1e-9 for d in seen)
 
 
 # --- Points and knots that follow the residual
@@ -671,7 +506,7 @@ def test_a_residual_that_is_no_number_where_points_could_go_fails_in_words():
 
 
 @pytest.mark.parametrize("adapt", ["rad", "r3"])
-@pytest.mark.parametrize("problem", [Line, Square, Coupled])
+@pytest.mark.parametrize("problem", [Line, Coupled])
 def test_points_are_the_same_for_the_same_seed_and_go_where_the_residual_is(adapt, problem):
     width = [problem.domain.dim, 3, len(problem.fields)]
     points = kp.Collocation(60, 16, "sobol", resample=2, adapt=adapt)
@@ -689,44 +524,11 @@ def test_points_are_the_same_for_the_same_seed_and_go_where_the_residual_is(adap
     assert not torch.equal(places[0], first.discretization.points(0)[0].coords)
 
 
-@pytest.mark.parametrize("adapt", ["rad", "r3"])
-def test_a_run_with_adapted_points_goes_on_bit_for_bit(adapt):
-    points = kp.Collocation(60, 8, "sobol", resample=2, adapt=adapt)
-    optimizers = [kp.LevenbergMarquardt(4), kp.LBFGS(4, iterations=3)]
-    kept = {}
-
-    def keep(run):
-        kept[run.progress.step] = copy.deepcopy(run.state_dict())
-
-    def solved(**more):
-        settings = {"boundary": "penalty", "verified": False, "errors": False}
-        settings["loss"] = kp.Loss(balance="ntk")
-        return kp.solve(Cubic(), kp.KAN([1, 5, 1], 5, 3), optimizers, points, **settings, **more)
-
-    whole = solved(observers=[keep])
-    for at in (1, 2, 3, 5):
-        again = solved(checkpoint=kept[at])
-        assert torch.equal(state(whole), state(again)), at
-        assert whole.history.column("loss").tolist() == again.history.column("loss").tolist()
-
-
 def test_a_linear_solve_goes_on_with_new_points_up_to_its_limit():
     points = kp.Collocation(80, 2, "sobol", resample=1, adapt="rad")
     solution = kp.solve(Line(), kp.KAN([1, 8, 1], 6, 4), kp.LeastSquares(steps=3), points)
     assert solution.history.steps == 3 and solution.status == "converged"
     assert solution.errors.l2_relative < 1e-6
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"adapt": "radd", "resample": 5}, "adapt must be one of rad, r3, not 'radd'"),
-        ({"adapt": "rad"}, "resample the number of steps .* got resample = 0"),
-    ],
-)
-def test_bad_adaptation_is_refused(settings, words):
-    with pytest.raises(kp.InputError, match=words):
-        kp.Collocation(50, 8, "sobol", **settings)
 
 
 def test_an_energy_takes_no_adapted_points():
@@ -748,13 +550,8 @@ def test_points_of_an_estimate_do_not_adapt():
 # --- A residual that does not depend on the solution: no optimizer may say that it converged
 
 
-class Free(Line):
-    """A residual without u."""
-
-    def residual(self, p, u):
-        return 0 * u.value + p.x
-
-
+# A residual without u.
+FREE = Stated(Line.domain, lambda p, u: 0 * u.value + p.x, Line().conditions())
 OPTIMIZERS_SINGULAR = {
     "least_squares": kp.LeastSquares(6),
     "levenberg_marquardt": kp.LevenbergMarquardt(6),
@@ -768,12 +565,6 @@ OPTIMIZERS_SINGULAR = {
 @pytest.mark.parametrize("optimizer", OPTIMIZERS_SINGULAR.values(), ids=OPTIMIZERS_SINGULAR)
 def test_a_residual_without_the_solution_is_told(optimizer):
     network = kp.KAN([1, 3, 1], [3, 5], [2, 4], seed=0)
-    solution = kp.solve(Free(), network, optimizer, kp.Collocation(40, 2), errors=False)
+    solution = kp.solve(FREE, network, optimizer, kp.Collocation(40, 2), errors=False)
     words = "stopped: to first order the residual does not depend on the"
     assert solution.status.startswith(words) and solution.history.steps == 1
-
-
-@pytest.mark.parametrize("rcond", [1.0, 2.0])
-def test_a_cut_off_above_everything_is_refused(rcond):
-    with pytest.raises(kp.InputError, match="rcond must be below 1"):
-        kp.LeastSquares(rcond=rcond)

@@ -2,13 +2,12 @@
 
 import dataclasses
 import functools
-import io
 import math
 from pathlib import Path
 
 import pytest
 import torch
-from cases import Manufactured, OnWalls, Stated, ZeroOnWalls, error_of, formulas
+from cases import Manufactured, OnWalls, Stated, error_of, formulas
 
 import kanpinn as kp
 from kanpinn.accuracy import Estimate
@@ -21,7 +20,6 @@ from kanpinn.runs.results.folder import config_to_resume
 from kanpinn.solvers.auto.choices import (
     Choice,
     Family,
-    Steepness,
     Traits,
     families,
     fine_choices,
@@ -33,9 +31,7 @@ from kanpinn.solvers.auto.search import (
     Trial,
     TrialSearch,
     finer_solution,
-    forecast,
     judge,
-    judged_alone,
     start,
     turns,
 )
@@ -89,15 +85,6 @@ SUM = Manufactured(
 )
 
 
-class Corrupted(Ripple):
-    """An exact solution that is wrong inside."""
-
-    def exact(self, p):
-        true = super().exact(p)
-        inside = self.domain.contains(p.coords, tolerance=-1e-6)
-        return torch.where(inside[:, None], true + 1, true)
-
-
 def choices(solution):
     """What was tried, without seconds and errors."""
     return [line.partition(", least squares")[0] for line in solution.log]
@@ -137,33 +124,10 @@ def test_a_finer_solution_refutes_a_guess_if_there_is_time(left, error):
     guess = solution.errors.scaled(1e-9 / solution.errors.l2_relative)
     solution = dataclasses.replace(solution, estimate=Estimate(guess, 0.1, 0.0))
     trial = Trial(first_choice(problem), solution, seconds=0.1)
-    search = TrialSearch(problem=problem, budget=left, announce=told)
-    assert search._confirmed(trial).error == pytest.approx(error)
-
-
-def test_a_finer_solve_keeps_to_the_time_that_is_left(monkeypatch):
-    budgets = []
-
-    def solved(discretization, optimizers, *, errors, budget_seconds):
-        budgets.append(budget_seconds)
-        return known
-
-    monkeypatch.setattr("kanpinn.solvers.error_estimate.solve_discretized", solved)
-    known = kp.solve(kink(), kp.KAN([1, 1], degree=9, grid=8))
-    trial = Trial(first_choice(kink()), known, seconds=0.1)
-    assert finer_solution(trial, left=0.3) is None and not budgets
-    assert finer_solution(trial, left=7.0) is known and budgets == [7.0]
-
-
-def test_a_solution_is_compared_with_a_finer_one_only_once():
-    # The finer splines leave most of the residual, so that the guess stays.
-    problem, told = kink(), lambda choice, why, state: None
-    solution = kp.solve(problem, kp.KAN([1, 1], degree=9, grid=8))
-    known = Estimate(solution.errors, 0.1, 0.0)
-    trial = Trial(first_choice(problem), dataclasses.replace(solution, estimate=known), 0.1)
-    found = TrialSearch(problem=problem, budget=60, announce=told)._confirmed(trial)
-    assert found.error == trial.error
-    assert finer_solution(found, left=60) is None
+    found = TrialSearch(problem=problem, budget=left, announce=told)._confirmed(trial)
+    assert found.error == pytest.approx(error)
+    if math.isinf(error):  # it is compared only once
+        assert finer_solution(found, left=60) is None
 
 
 @functools.cache
@@ -171,18 +135,27 @@ def ripple():
     """The solution that several tests compare with, and what was announced of its trials."""
     told = []
     announce = lambda choice, why, _: told.append((choice, why))  # noqa: E731
-    return TrialSearch(problem=Ripple(), tolerance=1e-7, announce=announce).solution(), told
+    return TrialSearch(problem=Ripple(), tolerance=1e-5, announce=announce).solution(), told
 
 
 def test_names_units_and_sizes_change_nothing():
     one, _ = ripple()
-    other = kp.solve(Ripple(1000.0, 1e-6), tolerance=1e-7)
+    other = kp.solve(Ripple(1000.0, 1e-6), tolerance=1e-5)
     assert choices(one) == choices(other)
-    assert max(one.errors.l2_relative, other.errors.l2_relative) < 1e-9
+    assert max(one.errors.l2_relative, other.errors.l2_relative) < 1e-5
 
 
 def test_an_exact_solution_plays_no_part():
-    (one, _), other = ripple(), kp.solve(Corrupted(), tolerance=1e-7)
+    """It is wrong inside."""
+    (one, _), corrupted = ripple(), Ripple()
+
+    def wrong(p):
+        true = Ripple.exact(corrupted, p)
+        inside = corrupted.domain.contains(p.coords, tolerance=-1e-6)
+        return torch.where(inside[:, None], true + 1, true)
+
+    corrupted.exact = wrong
+    other = kp.solve(corrupted, tolerance=1e-5)
     assert choices(one) == choices(other)
     points = torch.rand(50, 2, dtype=torch.float64)
     assert torch.equal(one(points), other(points))
@@ -194,12 +167,6 @@ def test_a_small_budget_allows_the_first_trial_only():
     assert solution.status.endswith("(the budget of 0.001 s ended the search)")
     assert solution.errors.l2_relative < 1e-2 and not solution.success
     assert "0 s are left" in solution.log[-1] or "ends here" in solution.log[-1]
-
-
-def test_what_cannot_be_reached_is_said():
-    solution = kp.solve(Ripple(), tolerance=1e-17, budget=4)
-    assert "above the tolerance" in solution.status
-    assert solution.errors.l2_relative < 1e-9
 
 
 def test_ctrl_c_keeps_the_best_trial():
@@ -223,7 +190,7 @@ def test_impossible_limits_are_refused(key):
         kp.solve(Ripple(), **{key: -1.0})
 
 
-@pytest.mark.parametrize("dim", [1, 2, 3, 4, 10])
+@pytest.mark.parametrize("dim", [1, 2, 4, 10])
 def test_families_grow(dim):
     box = kp.Box(**{f"x{i}": (0, 1) for i in range(dim)})
     for family in families(Traits(kp.Poisson(box, source="1", boundary="0"))):
@@ -247,9 +214,6 @@ tolerance = 1e-5
     "auto", ["", '[[optimizer]]\ntype = "auto"\n', '[network]\ntype = "auto"\n']
 )
 def test_a_file_that_names_no_network(tmp_path: Path, auto: str):
-    from kanpinn.runs.config import Config
-    from kanpinn.runs.results import RunFolder
-
     (tmp_path / "file.toml").write_text(FILE + auto)
     config = Config.read(tmp_path / "file.toml")
     job = config.build()
@@ -282,8 +246,6 @@ TRIALS, NETWORK = '[[optimizer]]\ntype = "auto"\n', '[network]\ntype = "auto"\n'
     ],
 )
 def test_what_trials_choose_is_left_out(tmp_path: Path, sections: str, message: str):
-    from kanpinn.runs.config import Config
-
     (tmp_path / "file.toml").write_text(FILE + sections)
     with pytest.raises(kp.InputError, match=message):
         Config.read(tmp_path / "file.toml").build()
@@ -351,44 +313,37 @@ def equation(**values):
     return made
 
 
-def test_sizes_of_terms_tell_waves_and_layers():
-    found = Steepness.of(equation(a=0.01, b=3.0, c=-400.0))
-    assert found.waves == pytest.approx(math.sqrt(400 / 0.01) * 2)
-    assert found.convection == pytest.approx(3 / 0.01 * 2)
-    assert found.is_steep and not Steepness.of(equation()).is_steep
+def without(shape):
+    """The equation in a domain without a part."""
+    return equation(domain=kp.Box(x=(-1, 1), y=(-1, 1)) - shape)
 
 
-def test_cells_are_tried_first_for_many_waves():
-    assert first_choice(equation()).kind is kp.KAN
-    choice = first_choice(equation(c=-(30.0**2)))
-    assert choice.kind is Cells
-    per_cell = 60 / choice.arguments["cells"]
-    assert choice.arguments["degree"] >= per_cell + 10
-
-
-def test_evolutions_in_domains_of_the_plane_are_marched_in_cells_first():
+def test_the_first_choice_is_that_of_the_problem_s_traits():
     ring, square = kp.Annulus((0, 0), 0.5, 1), kp.Box(x=(0, 1), y=(0, 1), t=(0, 1))
-    assert first_choice(kp.Wave(ring.over(t=(0, 1)), exact="sin(x + t)")).kind is kp.CellWindows
-    assert first_choice(kp.Heat(square, exact="exp(-t) * sin(x)")).kind is kp.Windows
-
-
-def test_times_are_forecast_from_networks_of_the_same_class():
-    smooth, cells = (one.choices[0] for one in [*families(Traits(equation()))][:2])
-    solution = kp.solve(equation(), kp.KAN([2, 4, 1]), kp.LeastSquares(), verified=False)
-    assert forecast(smooth, Trial(smooth, solution, 1.0)) > 0.0
-    assert forecast(cells, Trial(smooth, solution, 1.0)) == 0.0
-    assert forecast(smooth, Trial(cells, solution, 1.0)) == math.inf
-
-
-def test_other_problems_take_cells_after_one_network():
+    kinked = with_interface(DISK, inputs=lambda: lambda p: torch.cat([p.x, p.y, p.x], dim=1))
+    expected = [
+        (equation(), kp.KAN),
+        (equation(c=-(30.0**2)), Cells),  # many waves
+        (equation(a=0.01, b=3.0), Cells),  # layers
+        (kp.Wave(ring.over(t=(0, 1)), exact="sin(x + t)"), kp.CellWindows),
+        (kp.Heat(square, exact="exp(-t) * sin(x)"), kp.Windows),
+        (with_interface(DISK), Cells),
+        (kinked, Cells),  # which needs no input with a kink
+        (without(kp.Disk((0.2, 0.1), 0.02)), Cells),
+        (without(kp.Disk((0.2, 0.1), 0.3)), kp.KAN),
+        (NOTCH, Cells),
+    ]
+    assert [first_choice(problem).kind for problem, _ in expected] == [kind for _, kind in expected]
+    choice = first_choice(equation(c=-(30.0**2)))
+    assert choice.arguments["degree"] >= 60 / choice.arguments["cells"] + 10
     names = [family.name for family in families(Traits(equation()))]
     assert names[:2] == ["random inner functions", "cells"]
 
 
 def test_waves_are_solved_by_cells():
-    solution = kp.solve(equation(c=-(12.0**2), s=10.0), tolerance=1e-6, budget=60)
+    solution = kp.solve(equation(c=-(12.0**2), s=10.0), tolerance=1e-4, budget=60)
     assert isinstance(solution.network, Cells) and solution.success
-    assert error_of(solution) < 1e-6
+    assert error_of(solution) < 1e-4
     assert solution.log[0].startswith("Cells with")
 
 
@@ -413,18 +368,10 @@ DISK = kp.Disk((0, 0), 0.3).boundary
 
 
 def test_cells_are_first_where_a_coefficient_jumps():
-    assert first_choice(with_interface(DISK)).kind is Cells
-    kinked = with_interface(DISK, inputs=lambda: lambda p: torch.cat([p.x, p.y, p.x], dim=1))
-    assert first_choice(kinked).kind is Cells  # which needs no input with a kink
     open_end = kp.Box(x=(-0.2, 0.2), y=(-0.2, 0.2)).boundary["x_max"]
     assert not Traits(with_interface(open_end)).takes_cells
-    solution = kp.solve(with_interface(DISK), tolerance=1e-4, budget=60)
-    assert isinstance(solution.network, Cells) and error_of(solution) < 1e-4
-
-
-def test_domains_in_the_plane_take_cells_too():
-    problem = equation(domain=kp.Box(x=(-1, 1), y=(-1, 1)) - kp.Disk((0.2, 0.1), 0.1))
-    assert "cells" in [family.name for family in families(Traits(problem))]
+    solution = kp.solve(with_interface(DISK), tolerance=1e-3, budget=60)
+    assert isinstance(solution.network, Cells) and error_of(solution) < 1e-3
 
 
 def test_solids_take_cells_after_a_few_networks_or_first_at_edges_that_point_inwards():
@@ -435,15 +382,6 @@ def test_solids_take_cells_after_a_few_networks_or_first_at_edges_that_point_inw
     bent = equation(domain=cube - kp.Box(x=(0.5, 1), y=(0, 1), z=(0.5, 1)))
     assert first_choice(bent).kind is Cells
     assert not Traits(equation(domain=kp.Disk((0, 0), 1).over(t=(0, 1)))).takes_cells
-
-
-def test_cells_are_first_around_small_holes():
-    square = kp.Box(x=(-1, 1), y=(-1, 1))
-    kinds = [
-        first_choice(equation(domain=square - kp.Disk((0.2, 0.1), radius))).kind
-        for radius in (0.02, 0.3)
-    ]
-    assert kinds == [Cells, kp.KAN]
 
 
 # u = 0 on the sides of an L: u is singular at the corner
@@ -466,33 +404,13 @@ def test_a_trial_in_cells_starts_from_the_solution_before_and_its_functions_of_c
     assert known.network.corners is not None
 
 
-THREE = Manufactured(  # harmonic functions, of which the errors of two count
-    kp.Box(x=(0, 1), y=(0, 1)),
-    lambda p, u, v, w: (kp.laplacian(u), kp.laplacian(v), kp.laplacian(w)),
-    [f"{size} * exp(x) * sin(y)" for size in (1, 3, 20)],
-    source=False,
-    fields=("u", "v", "w"),
-    error_fields=("u", "v"),
-)
-
-
-def test_absolute_errors_of_a_first_trial_are_those_of_the_fields_that_count():
-    problem, cells = THREE, kp.Cells([2, 3], degree=4, cells=2)
-    solution = kp.solve(problem, cells, kp.AdaptiveLeastSquares(tolerance=1e-3))
-    trial = judged_alone(Trial(first_choice(problem), solution, seconds=0.1))
-    estimated, true = trial.solution.estimate.errors, solution.errors
-    sizes = [errors.l2 / errors.l2_relative for errors in (estimated, true)]
-    assert sizes[0] == pytest.approx(sizes[1], rel=1e-2)
-
-
 # Laplace's equation on the L-shape, u = r^(2/3) sin(2θ/3)
 NOTCH = Manufactured(BENT, lambda p, u: kp.laplacian(u), kp.Corner(BENT, (0, 0), 1), source=False)
 
 
 def test_corners_that_point_inwards_take_cells_with_the_estimates_of_their_solves():
     # Residuals grow without limit towards the corner, so they do not tell the error.
-    assert first_choice(NOTCH).kind is Cells
-    solution = kp.solve(NOTCH, tolerance=1e-4, budget=60)
+    solution = kp.solve(NOTCH, tolerance=1e-3, budget=60)
     assert solution.success
     estimated, true = solution.estimate.errors, solution.errors
     assert 1 / 3 < estimated.l2_relative / true.l2_relative < 3
@@ -508,10 +426,9 @@ def test_the_same_solution_found_again_has_the_error_that_its_solve_estimates():
 
 
 def test_a_search_that_ends_early_does_not_say_that_its_budget_ended_it():
-    corner = kp.Polygon([(0, 0), (1, 0), (1, 0.5), (0.5, 0.5), (0.5, 1), (0, 1)])
-    problem = kp.Poisson(corner, exact="sin(3*x + 1) * exp(y)")
-    solution = kp.solve(problem, tolerance=1e-16, budget=1000)
-    assert solution.seconds < 500
+    problem = kp.Poisson(kp.Box(x=(0, 1)), exact="sin(3*x + 1)")
+    solution = kp.solve(problem, tolerance=1e-17, budget=1000)
+    assert solution.seconds < 500 and solution.errors.l2_relative < 1e-9
     assert "above the tolerance" in solution.status and "budget" not in solution.status
 
 
@@ -528,85 +445,28 @@ def test_an_error_that_no_comparison_has_confirmed_does_not_converge(monkeypatch
 # --- Trials for energies, for data with noise, and in other units; problems not in the library
 
 
-class Bent(ZeroOnWalls):
-    """-Δu = 1 on the L-shape, u = 0 on the boundary: the strong form cannot find it."""
-
-    domain = kp.LShape()
-
-    def residual(self, p, u):
-        return kp.laplacian(u) + 1
-
-    def energy(self, p, u):
-        return kp.grad(u).square().sum(dim=1, keepdim=True) / 2 - u.value
+def of_energy(domain, source, exact=None):
+    """-Δu = f, u = 0 on the boundary, with its energy."""
+    energy = lambda p, u: kp.grad(u).square().sum(dim=1, keepdim=True) / 2 - source(p) * u.value  # noqa: E731
+    given = [kp.Dirichlet(domain.boundary, 0.0)]
+    residual = lambda p, u: kp.laplacian(u) + source(p)  # noqa: E731
+    return Stated(domain, residual, given, energy=energy, **({"exact": exact} if exact else {}))
 
 
-class Rod(ZeroOnWalls):
-    """-u'' = sin(3x) on [0, 2], with its energy, u smooth."""
-
-    domain = kp.Box(x=(0, 2))
-
-    def residual(self, p, u):
-        return kp.laplacian(u) + torch.sin(3 * p.x)
-
-    def energy(self, p, u):
-        return kp.grad(u).square().sum(dim=1, keepdim=True) / 2 - torch.sin(3 * p.x) * u.value
-
-    def exact(self, p):
-        return torch.sin(3 * p.x) / 9 - p.x * math.sin(6) / 18
-
-
-class Swing(kp.Problem):
-    """-c u'' = f on [0, 3], c unknown, u measured with noise."""
-
-    domain = kp.Box(x=(0, 3))
-    stiffness = 2.0
-
-    def __init__(self, noise=0.02, seed=0):
-        self.noise = noise
-        self.unknowns = {"c": kp.Unknown(1.0, positive=True, exact=self.stiffness)}
-        generator = torch.Generator().manual_seed(seed)
-        self.at = 3 * torch.rand(100, 1, generator=generator, dtype=torch.float64)
-        true = self.exact(kp.Points(self.at, ("x",)))
-        self.values = true + noise * torch.randn(100, 1, generator=generator, dtype=torch.float64)
-
-    def residual(self, p, u, c):
-        return -c.value * kp.laplacian(u) - self.source(p)
-
-    def source(self, p):
-        return self.stiffness * torch.sin(p.x)
-
-    def conditions(self):
-        return [
-            kp.Dirichlet(self.domain.boundary, self.exact),
-            kp.Observed(self.domain, self.at, self.values, self.noise),
-        ]
-
-    def exact(self, p):
-        return torch.sin(p.x)
-
-
-class Plate(kp.Problem):
-    """-Δu + u/L² = f on a disk of any size, in any units; data that go into the loss."""
-
-    def __init__(self, length=1.0, size=1.0, unit=1.0):
-        self.length, self.size, self.unit = length, size, unit
-        self.domain = kp.Disk((0.0, 0.0), length)
-
-    def residual(self, p, u):
-        return self.unit * (u.value / self.length**2 - kp.laplacian(u)) - self.source(p)
-
-    def source(self, p):
-        return self.unit * 6 / self.length**2 * Plate.exact(self, p)
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, self.exact)]
-
-    def exact(self, p):
-        return self.size * torch.sin(2 * p.x / self.length) * torch.cos(p.y / self.length)
+def swing():
+    """-c u'' = 2 sin x on [0, 3], c unknown, u measured with noise."""
+    return Manufactured(
+        kp.Box(x=(0, 3)),
+        lambda p, u, c: -c.value * kp.laplacian(u),
+        "sin(x)",
+        observed=(100, 0.02),
+        unknowns={"c": kp.Unknown(1.0, positive=True, exact=2.0)},
+    )
 
 
 def test_an_energy_is_minimised_where_the_equation_asks_too_much():
-    solution = kp.solve(Bent(), tolerance=1.2e-2, budget=1000)
+    bent = of_energy(kp.LShape(), lambda p: 1.0)  # the strong form cannot find it
+    solution = kp.solve(bent, tolerance=1.2e-2, budget=1000)
     assert solution.discretization.loss.form == "energy"
     assert solution.status.startswith("converged")
     value = float(solution(torch.tensor([[-0.5, -0.5]], dtype=torch.float64)))
@@ -614,34 +474,21 @@ def test_an_energy_is_minimised_where_the_equation_asks_too_much():
 
 
 def test_a_smooth_solution_with_an_energy_is_as_good_as_without():
-    solution = kp.solve(Rod(), tolerance=1e-11, budget=1000)
+    exact = formulas(f"sin(3 * x) / 9 - x * {math.sin(6) / 18}")
+    rod = of_energy(kp.Box(x=(0, 2)), lambda p: torch.sin(3 * p.x), exact)
+    solution = kp.solve(rod, tolerance=1e-11, budget=1000)
     assert solution.discretization.loss.form == "strong"
     assert solution.errors.l2_relative < 1e-10
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_data_are_fitted_down_to_their_noise_and_no_further(seed):
-    solution = kp.solve(Swing(seed=seed), tolerance=1e-6, budget=1000)
+def test_data_are_fitted_down_to_their_noise_and_no_further():
+    solution = kp.solve(swing(), tolerance=1e-6, budget=1000)
     assert solution.log[-1].endswith("the last one fits the data no better")
     assert solution.network.width[1] < 20
     assert solution.errors.l2_relative < 0.02
     estimated = solution.estimate.errors.l2_relative
     assert solution.errors.l2_relative / 5 < estimated < 0.2
     assert solution.estimated["c"].value == pytest.approx(2.0, rel=0.2)
-
-
-@functools.cache
-def plate():
-    return kp.solve(Plate(), tolerance=1e-9, budget=1000)
-
-
-@pytest.mark.parametrize("units", [(50.0, 1.0, 1.0), (1.0, 1000.0, 1.0), (0.02, 1.0, 1e5)])
-def test_units_of_length_solution_and_equation_do_not_matter(units):
-    one = plate()
-    other = kp.solve(Plate(*units), tolerance=1e-9, budget=1000)
-    assert len(one.log) == len(other.log)
-    ratio = other.errors.l2_relative / one.errors.l2_relative
-    assert 1 / 5 < ratio < 5
 
 
 def still():
@@ -676,9 +523,9 @@ def spread():
 def test_what_products_of_splines_refuse_is_left_to_other_networks():
     problem = spread()
     assert first_choice(problem).kind is kp.Windows
-    solution = kp.solve(problem, tolerance=1e-3, budget=20)
+    solution = kp.solve(problem, tolerance=1e-2, budget=20)
     assert not isinstance(solution.network, kp.Windows)
-    assert solution.errors.l2_relative < 1e-3
+    assert solution.errors.l2_relative < 1e-2
 
 
 # --- A search that is killed goes on with its trials, and ends as if it had not been
@@ -686,19 +533,6 @@ def test_what_products_of_splines_refuse_is_left_to_other_networks():
 
 class Killed(Exception):
     """In place of SIGKILL: nothing but what is on the disk is left."""
-
-
-# a bump: Newton steps, and several splines until the tolerance
-BEND = Manufactured(
-    kp.Box(x=(-1, 1)),
-    lambda p, u: u.value**3 - kp.laplacian(u),
-    "exp(-60 * (x - 0.2)**2) + sin(2 * x)",
-)
-
-
-def searched(announce=None, checkpoint=None):
-    search = TrialSearch(problem=BEND, tolerance=1e-10, budget=1e4, **locals())
-    return search.solution()
 
 
 def without_seconds(log):
@@ -712,30 +546,10 @@ def same(one, other):
     assert one.status == other.status
 
 
-@pytest.mark.parametrize("trials", [0, 2])
-def test_a_search_goes_on_from_what_it_announced(trials):
-    kept = {}
-
-    def announce(choice, why, state):
-        if len(state["trials"]) == trials:
-            kept["file"] = io.BytesIO()
-            torch.save(state, kept["file"])
-            raise Killed
-
-    with pytest.raises(Killed):
-        searched(announce)
-    kept["file"].seek(0)
-    steps = []
-    told = lambda choice, why, state: steps.append(len(state["trials"]))  # noqa: E731
-    again = searched(told, torch.load(kept["file"], weights_only=True))
-    assert steps[0] == trials and again.status.startswith("converged")
-    same(again, searched())
-
-
 def test_what_is_no_state_of_a_search_is_refused():
     for wrong in ({}, {"trials": 3}, {"trials": [{"choice": "KAN"}]}):
         with pytest.raises(kp.InputError, match="checkpoint of the trials"):
-            searched(checkpoint=wrong)
+            TrialSearch(problem=still(), checkpoint=wrong).solution()
 
 
 FILE_AUTO_RESUME = """

@@ -15,6 +15,7 @@ import kanpinn as kp
 from kanpinn.loss.residuals import Residuals
 from kanpinn.optimizers import Optimizer, Stage, Step
 from kanpinn.optimizers.method import StepCost
+from kanpinn.runs.config import Config
 from kanpinn.solvers.discretization import SolveSettings, discretize
 from kanpinn.solvers.error_estimate import judged_by_tolerance
 from kanpinn.tasks.adaptive import SolvePace
@@ -161,8 +162,6 @@ def test_the_estimate_is_compared_with_a_tolerance():
 
 
 def test_a_file_with_a_budget_and_a_tolerance(tmp_path: Path):
-    from kanpinn.runs.config import Config
-
     poisson = Path(__file__).parents[2] / "problems" / "poisson2d.toml"
     job = Config.read(poisson, ["run.tolerance=1e-6", "run.budget_seconds=30"]).build()
     assert job.estimate and job.tolerance == 1e-6 and job.budget_seconds == 30
@@ -205,17 +204,6 @@ def test_a_stage_tells_what_its_next_step_takes_and_is_told_what_is_left():
     assert left[0] == budget and all(a - b >= PAUSE for a, b in itertools.pairwise(left))
     solve(optimizers=Growing(steps=1), observers=[seen.append])
     assert seen[-1].stage.left == [math.inf]
-
-
-def test_the_time_of_a_solve_in_cells_follows_from_those_before():
-    pace = SolvePace()
-    assert pace.on(100) is None
-    pace.see(100, 1.0)
-    assert pace.on(100) == 1.0 and 2 < pace.on(200) < 4
-    pace.see(400, 8.0)  # like the power 1.5
-    assert pace.on(800) == pytest.approx(8 * 2**1.5)
-    pace.see(1600, 1000.0)  # the machine was busy: no solve takes time like the power 3.5
-    assert pace.on(3200) == pytest.approx(4000)
 
 
 def test_a_comparison_that_does_not_fit_into_the_budget_is_left_out():

@@ -58,7 +58,7 @@ class Bratu(ZeroOnWalls):
         return kp.laplacian(u) + self.rate * torch.exp(u.value)
 
 
-def solve(problem, optimizer, grid=100, **settings):
+def solve(problem, optimizer, grid=60, **settings):
     network = kp.KAN([1, 1], degree=6, grid=grid, seed=0)
     points = kp.Collocation(3 * max(grid, 100), 2, "gauss")
     return kp.solve(problem, network, optimizer, points, **settings)
@@ -83,10 +83,10 @@ def test_continuation_finds_it():
 def test_continuation_gets_where_newton_does_not():
     x = torch.tensor([[0.1], [0.2], [1 / 3], [0.5], [0.9]], dtype=torch.float64)
     exact = torch.cat([x[:2] - 7 / 6, 0 * x[2:3], x[3:] + 1 / 2])
-    stuck = solve(MovedShock(), kp.LeastSquares(30), grid=200)
+    stuck = solve(MovedShock(), kp.LeastSquares(30), grid=120)
     assert stuck.history.rows[-1]["loss"] > 1e-4
     assert (stuck(x) - exact).abs().max() > 0.1
-    found = solve(MovedShock(), kp.Continuation("viscosity", 1.0), grid=200)
+    found = solve(MovedShock(), kp.Continuation("viscosity", 1.0), grid=120)
     assert found.status == "converged"
     assert found.history.rows[-1]["loss"] < 1e-7
     assert (found(x) - exact).abs().max() < 1e-3
@@ -151,13 +151,6 @@ def test_adaptive_least_squares_go_on_from_the_cells_of_a_continuation():
     tree = solution.network.tree
     smallest = ((tree.low + tree.widths / 2 + 1) / 2)[tree.level[:, 0] == tree.level.max()]
     assert (smallest - 1 / 3).abs().max() < 0.1
-
-
-def test_a_fold_ends_a_continuation_in_cells_where_it_is():
-    solution = in_cells(Bratu(5.0), "rate", kp.AdaptiveLeastSquares(1e-8))
-    assert "diverging continuation, no solution found beyond rate = 3.5" in solution.status
-    assert solution.status.endswith("that state is kept")
-    assert 1.0 < float(solution(torch.tensor([[0.5]], dtype=torch.float64))) < 1.2
 
 
 @pytest.mark.parametrize(

@@ -51,13 +51,6 @@ def test_two_conditions_on_one_face_are_refused():
             put_together(laplace(*twice))
 
 
-@pytest.mark.parametrize("columns", [2, 3])
-def test_a_dirichlet_value_with_too_many_columns_is_refused(columns):
-    value = lambda p: torch.zeros(len(p), columns, dtype=p.coords.dtype)  # noqa: E731
-    with pytest.raises(kp.InputError, match=rf"got \(5, {columns}\)"):
-        put_together(laplace(kp.Dirichlet(SQUARE.boundary, value)), "penalty").terms()
-
-
 def test_the_boundary_term_is_one_mean_however_the_conditions_are_split():
     """A condition for each face weighs as much as one for the whole boundary."""
     points = kp.Collocation(16, 40)

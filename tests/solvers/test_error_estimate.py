@@ -48,8 +48,7 @@ def effectivity(problem, width, degree=7, boundary="exact", **settings):
     return estimate.errors.l2_relative / solution.errors.l2_relative
 
 
-@pytest.mark.parametrize("width", [6, 12, 24])
-@pytest.mark.parametrize("boundary", ["exact", "penalty"])
+@pytest.mark.parametrize(("width", "boundary"), [(6, "exact"), (24, "penalty")])
 def test_a_smooth_solution_s_error_is_estimated_to_a_tenth(width, boundary):
     assert effectivity(Known(), width, boundary=boundary) == pytest.approx(1, abs=0.1)
 
@@ -66,9 +65,8 @@ def test_a_march_has_an_estimate():
     assert ratio == pytest.approx(1, abs=0.5)
 
 
-@pytest.mark.parametrize("width", [12, 24])
-def test_an_error_that_refinement_does_not_cure_is_not_known(width):
-    network = kp.KAN([2, width, 1], degree=7, grid=[4, 8])
+def test_an_error_that_refinement_does_not_cure_is_not_known():
+    network = kp.KAN([2, 12, 1], degree=7, grid=[4, 8])
     solution = kp.solve(rough(), network, points=kp.Collocation(900, 160), boundary="penalty")
     estimate = estimate_error(solution)
     assert estimate.errors is None and estimate.contraction > 0.7
@@ -175,13 +173,3 @@ def test_the_command_line_prints_both_and_saves_both(tmp_path):
     assert record["errors"]["h1"] <= bound["h1"] < 2 * record["errors"]["h1"]
     assert loaded.estimate.bound.energy == bound["energy"]
     assert loaded.estimate.bound.constants == bound["constants"]
-
-
-def test_a_finer_network_has_the_hidden_functions_on_knots_that_were_inserted():
-    network, refine = kp.KAN([2, 6, 1], 5, [4, 6]), kp.Refine([6, 6])
-    solution = kp.solve(Known(), network, [refine, kp.LeastSquares()])
-    ((finer, *_), *_) = finer_solves(solution, 1.5, seed=1)
-    x = torch.linspace(-1, 1, 40, dtype=torch.float64)[:, None].expand(-1, 2)
-    own, whole = (list(net.activations(x))[1] for net in (network, finer))
-    assert torch.allclose(whole[:, :6], own, atol=1e-12)
-    assert finer.layers[0].basis.breaks.diff().std() > 0.05

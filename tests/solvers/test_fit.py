@@ -12,7 +12,6 @@ import torch
 import kanpinn as kp
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets import Channels
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.solvers import Fitted
@@ -132,21 +131,6 @@ def test_the_gradient_is_exact_however_wrong_a_row_is() -> None:
     found = 2 * torch.cat(jacobians).T @ torch.cat(values)
     assert bool(found.isfinite().all())
     assert torch.allclose(found, gradient, atol=1e-12)
-
-
-def test_one_output_is_two_of_which_the_first_is_zero() -> None:
-    table = labels(80, 2)
-    one, two = kan(2, 1), kan(2, 2)
-    first, second = loss_of(one, table), loss_of(two, table)
-    layer, wide = one.layers[0], two.layers[0]
-    with torch.no_grad():
-        zeros = torch.zeros_like(wide.coefficients)
-        zeros[..., 1:].copy_(layer.coefficients)
-        wide.coefficients.copy_(zeros)
-    assert second.loss() == pytest.approx(first.loss(), rel=1e-14)
-    channels, points = Channels(table.names), first.terms[0].points
-    logits = [s.evaluate(points, channels).value for s in (first.surrogate, second.surrogate)]
-    assert repr(score(logits[0], table)) == repr(score(logits[1], table))  # NaN is not itself
 
 
 # Fits
@@ -324,9 +308,11 @@ def test_what_does_not_fit_together_is_refused(width, table, settings, words) ->
         kp.fit(kan(*width), table, **settings)
 
 
-def test_quantiles_are_for_networks_with_grids() -> None:
+def test_scalings_that_other_networks_do_not_have_are_refused() -> None:
     with pytest.raises(InputError, match='scaling "quantile" is for KANs: a MLP has no grid'):
         kp.fit(kp.MLP([2, 3, 1]), numbers(20), scaling="quantile")
+    with pytest.raises(kp.InputError, match='bounds are for scaling "range" and "quantile"'):
+        kp.fit(kp.MLP([2, 3, 1]), numbers(20), bounds={"x": (0, 1)})
 
 
 def test_numbers_have_no_classes() -> None:
@@ -358,15 +344,6 @@ def test_bounds_are_mapped_to_the_unit_box_and_hold_the_first_grid():
     inputs = surrogate.inputs_at(Points(corners, NAMES))
     assert torch.equal(inputs, torch.tensor([[-1, -1], [1, 1]]).double())
     assert torch.equal(network.layers[0].basis.breaks[:, [0, -1]], inputs.T)
-
-
-def test_a_quantile_grid_reaches_the_bounds():
-    network = kp.KAN([2, 2, 1], grid=4)
-    scaled_surrogate(network, rows(), "quantile", {"x": (-2, 2), "y": (-0.1, 0.1)})
-    breaks = network.layers[0].basis.breaks
-    ends = torch.tensor([[-1.0, 1.0]] * 2).double()
-    torch.testing.assert_close(breaks[:, [0, -1]], ends, rtol=0, atol=1e-15)
-    assert (breaks.diff(dim=1) > 0).all()
 
 
 def test_what_lies_between_the_rows_and_the_bounds_is_fitted_as_the_rows_are():
@@ -412,8 +389,3 @@ def test_a_trained_network_keeps_its_first_grid():
 def test_bounds_that_are_no_box_are_refused(bounds, words):
     with pytest.raises(kp.InputError, match=words):
         kp.fit(kp.KAN([2, 2, 1]), rows(), bounds=bounds)
-
-
-def test_bounds_of_standardised_inputs_are_refused():
-    with pytest.raises(kp.InputError, match='bounds are for scaling "range" and "quantile"'):
-        kp.fit(kp.MLP([2, 3, 1]), rows(), bounds={"x": (0, 1)})

@@ -1,11 +1,13 @@
 """The solve loop: seeds, failures, interruption, checkpoints, and other people's solvers."""
 
 import copy
+import dataclasses
 import io
 import logging
 import math
 import signal
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -86,84 +88,32 @@ def test_solving_touches_no_global_random_state():
 
 
 @dataclass(frozen=True)
-class Spoil(Optimizer):
-    """Makes one coefficient NaN at its second step, or breaks down in its linear algebra."""
+class Scripted(Optimizer):
+    """Does as a function says with the coefficients of the output layer and the step's number.
 
+    before: whether a step tells the loss before it.
+    """
+
+    script: Callable[[torch.Tensor, int], None]
     steps: int = 5
-    breakdown: bool = False
-
-    def start(self, residuals, seed):
-        return SpoilStage(self, residuals)
-
-
-class SpoilStage(Stage):
-    def __init__(self, settings, residuals) -> None:
-        self.settings, self.residuals, self.calls = settings, residuals, 0
-
-    def step(self) -> Step:
-        self.calls += 1
-        layer = self.residuals.surrogate.network.layers[-1]
-        with torch.no_grad():
-            layer.coefficients[0, 0, 0] = 7.0 if self.calls == 1 else math.nan
-        if self.calls == 2 and self.settings.breakdown:
-            torch.linalg.cholesky(-torch.eye(2))
-        return Step(self.residuals.loss())
-
-    def state_dict(self):
-        return {}
-
-    def load_state_dict(self, state) -> None:
-        pass
-
-
-@pytest.mark.parametrize("breakdown", [False, True])
-def test_a_breakdown_restores_the_last_good_state_and_says_so(breakdown):
-    solution = kp.solve(Line(), kan(), Spoil(breakdown=breakdown))
-    assert solution.status.startswith("failed: ")
-    assert "step 2 of Spoil" in solution.status and "state after step 1" in solution.status
-    assert torch.isfinite(coefficients(solution)).all()
-    assert solution.network.layers[-1].coefficients[0, 0, 0] == 7
-    assert math.isfinite(solution.errors.l2) and len(solution.history) == 2
-
-
-def test_a_residual_that_turns_nan_fails_in_words():
-    class Log(Line):
-        def residual(self, p, u):
-            return torch.log(u.value - 1e6) + kp.laplacian(u)
-
-        def source(self, p):
-            return 0 * p.x
-
-    solution = steps_of(Log(), kan(), kp.Adam(steps=4))
-    assert solution.status.startswith("failed: the loss became nan in step 1")
-    assert torch.isfinite(coefficients(solution)).all()
-
-
-@dataclass(frozen=True)
-class Stray(Optimizer):
-    """Multiplies all coefficients by a factor, its first step's or that of all others."""
-
-    steps: int = 4
-    first: float = 5.0
-    factor: float = 1e4
     before: bool = False
 
     def start(self, residuals, seed):
-        return StrayStage(self, residuals)
+        return ScriptedStage(self, residuals)
 
 
-class StrayStage(Stage):
+class ScriptedStage(Stage):
     def __init__(self, settings, residuals) -> None:
         self.settings, self.residuals, self.calls = settings, residuals, 0
 
     def step(self) -> Step:
         loss = self.residuals.loss()
-        factor = self.settings.factor if self.calls else self.settings.first
         self.calls += 1
         with torch.no_grad():
-            self.residuals.surrogate.network.layers[-1].coefficients.mul_(factor)
-        after = loss if self.settings.before else self.residuals.loss()
-        return Step(after, loss_lags=self.settings.before)
+            layer = self.residuals.surrogate.network.layers[-1]
+            self.settings.script(layer.coefficients, self.calls)
+        lags = self.settings.before
+        return Step(loss if lags else self.residuals.loss(), loss_lags=lags)
 
     def state_dict(self):
         return {"calls": self.calls}
@@ -172,39 +122,65 @@ class StrayStage(Stage):
         self.calls = state["calls"]
 
 
+def spoiling(breakdown):
+    """One coefficient is NaN at the second step, or linear algebra breaks down."""
+
+    def script(coefficients, call):
+        coefficients[0, 0, 0] = 7.0 if call == 1 else math.nan
+        if call == 2 and breakdown:
+            torch.linalg.cholesky(-torch.eye(2))
+
+    return Scripted(script)
+
+
+def stray(steps=4, factor=1e4, before=False):
+    """All coefficients are multiplied by 5 in the first step, by a factor in others."""
+    return Scripted(lambda c, call: c.mul_(5.0 if call == 1 else factor), steps, before)
+
+
+@pytest.mark.parametrize("breakdown", [False, True])
+def test_a_breakdown_restores_the_last_good_state_and_says_so(breakdown):
+    solution = kp.solve(Line(), kan(), spoiling(breakdown))
+    assert solution.status.startswith("failed: ")
+    assert "step 2 of Scripted" in solution.status and "state after step 1" in solution.status
+    assert torch.isfinite(coefficients(solution)).all()
+    assert solution.network.layers[-1].coefficients[0, 0, 0] == 7
+    assert math.isfinite(solution.errors.l2) and len(solution.history) == 2
+
+
+def test_a_residual_that_turns_nan_fails_in_words():
+    logarithm = lambda p, u: torch.log(u.value - 1e6) + kp.laplacian(u)  # noqa: E731
+    problem = Stated(Line.domain, logarithm, Line().conditions())
+    solution = steps_of(problem, kan(), kp.Adam(steps=4))
+    assert solution.status.startswith("failed: the loss became nan in step 1")
+    assert torch.isfinite(coefficients(solution)).all()
+
+
 @pytest.mark.parametrize("before", [False, True])
 @pytest.mark.parametrize("end", [4, 40])
 def test_a_run_that_is_led_astray_goes_back_to_its_least_loss(before, end):
     """Over a limit of steps, and where the loss overflows."""
-    once = steps_of(Cubic(), kan(), Stray(1))
-    solution = steps_of(Cubic(), kan(), Stray(end, before=before))
+    once = steps_of(Cubic(), kan(), stray(1))
+    solution = steps_of(Cubic(), kan(), stray(end, before=before))
     assert "the state after step 1 is kept: the loss has risen from" in solution.status
     assert solution.status.startswith("stopped: limit of 4" if end == 4 else "failed: ")
     assert torch.equal(coefficients(solution), coefficients(once))
 
 
 def test_a_loss_that_rises_a_little_is_left_alone():
-    solution = steps_of(Cubic(), kan(), Stray(2, factor=1.1))
+    solution = steps_of(Cubic(), kan(), stray(2, factor=1.1))
     assert solution.status == "stopped: limit of 2 steps; more steps may help"
 
 
 def test_the_next_optimizer_starts_from_the_least_loss():
-    astray = steps_of(Cubic(), kan(), [Stray(), kp.LevenbergMarquardt(3)])
-    once = steps_of(Cubic(), kan(), [Stray(1), kp.LevenbergMarquardt(3)])
+    astray = steps_of(Cubic(), kan(), [stray(), kp.LevenbergMarquardt(3)])
+    once = steps_of(Cubic(), kan(), [stray(1), kp.LevenbergMarquardt(3)])
     assert torch.equal(coefficients(astray), coefficients(once))
-
-
-@pytest.mark.parametrize("at", [1, 3, 4])
-def test_a_run_that_was_led_astray_goes_on_bit_for_bit(at):
-    stages = [Stray(), kp.LevenbergMarquardt(2)]
-    whole, saved = solved_and_saved(at, stages)
-    again = steps_of(Cubic(), kan(seed=3), stages, checkpoint=saved)
-    assert torch.equal(coefficients(whole), coefficients(again))
 
 
 @pytest.mark.parametrize(("name", "wrong"), [("step", torch.zeros(3)), ("loss", "low")])
 def test_a_kept_state_with_other_values_than_numbers_is_refused(name, wrong):
-    stages = [Stray(), kp.LevenbergMarquardt(2)]
+    stages = [stray(), kp.LevenbergMarquardt(2)]
     _, saved = solved_and_saved(3, stages)
     saved["least"][name] = wrong
     with pytest.raises(kp.InputError, match=f"checkpoint does not hold .*{name} of a kept state"):
@@ -213,9 +189,9 @@ def test_a_kept_state_with_other_values_than_numbers_is_refused(name, wrong):
 
 def test_a_run_that_went_back_can_go_on_from_a_raised_limit():
     runs = []
-    steps_of(Cubic(), kan(), Stray(3), observers=[runs.append])
-    again = steps_of(Cubic(), kan(), Stray(5), checkpoint=runs[-1].state_dict())
-    whole = steps_of(Cubic(), kan(), Stray(5))
+    steps_of(Cubic(), kan(), stray(3), observers=[runs.append])
+    again = steps_of(Cubic(), kan(), stray(5), checkpoint=runs[-1].state_dict())
+    whole = steps_of(Cubic(), kan(), stray(5))
     assert again.history.column("loss").tolist() == whole.history.column("loss").tolist()
 
 
@@ -280,35 +256,46 @@ def test_ctrl_c_while_a_line_is_written_is_an_interruption():
     assert sorted(line.split(":")[0] for line in lines) == ["interrupted", "step 1"]
 
 
-STAGES = [
-    kp.Adam(steps=4),
-    kp.LBFGS(steps=3, iterations=4),
-    kp.Refine(grid=[6, 9]),
-    kp.LevenbergMarquardt(steps=3),
-]
 RESAMPLED = kp.Collocation(40, 8, "uniform", resample=5)
+ADAPTED = kp.Collocation(60, 8, "sobol", resample=2, adapt="r3")
+RESUMED = {  # methods, points, balance
+    "several methods": (
+        [kp.Adam(4), kp.LBFGS(3, iterations=4), kp.Refine([6, 9]), kp.LevenbergMarquardt(3)],
+        *(RESAMPLED, None),
+    ),
+    "points and factors that follow": (
+        [kp.LevenbergMarquardt(3), kp.LBFGS(3, iterations=3), kp.Adam(2)],
+        *(ADAPTED, "ntk"),
+    ),
+    "inverse Hessian": (
+        [kp.SSBroyden(5), kp.LeastSquares(2)],
+        *(dataclasses.replace(ADAPTED, adapt="rad"), "gradients"),
+    ),
+    "led astray": ([stray(), kp.LevenbergMarquardt(2)], RESAMPLED, None),
+}
 
 
-@pytest.fixture(scope="module")
-def whole_run():
-    """A run of several stages, and its state after each step."""
-    saved = {}
+@pytest.mark.parametrize("name", RESUMED)
+def test_a_run_goes_on_from_a_checkpoint_bit_for_bit(name):
+    methods, points, balance = RESUMED[name]
+    loss, saved = kp.Loss(balance=balance), {}
 
     def save(run: SolverState) -> None:
         saved[run.progress.step] = copy.deepcopy(run.state_dict())
 
-    return steps_of(Cubic(), kan(), STAGES, RESAMPLED, boundary="penalty", observers=[save]), saved
+    def solved(seed=0, **more):
+        settings = {"boundary": "penalty", "loss": loss} | more
+        return steps_of(Cubic(), kan(seed), methods, points, **settings)
 
-
-@pytest.mark.parametrize("at", [2, 4, 6, 8, 9])
-def test_a_run_goes_on_from_a_checkpoint_bit_for_bit(at, whole_run):
-    whole, saved = whole_run
-    options = {"boundary": "penalty", "checkpoint": saved[at]}
-    resumed = steps_of(Cubic(), kan(seed=5), STAGES, RESAMPLED, **options)
-    assert torch.equal(coefficients(whole), coefficients(resumed))
-    assert whole.status == resumed.status
-    assert whole.history.column("loss").tolist() == resumed.history.column("loss").tolist()
-    assert len(resumed.optimizer_seconds) == len(STAGES)
+    whole = solved(observers=[save])
+    for state in [*saved.values()][::2]:
+        resumed = solved(seed=5, checkpoint=state)
+        assert torch.equal(coefficients(whole), coefficients(resumed))
+        assert whole.status == resumed.status
+        for column in ("loss", "evaluations"):
+            columns = (one.history.column(column).tolist() for one in (whole, resumed))
+            assert len({str(one) for one in columns}) == 1
+        assert len(resumed.optimizer_seconds) == len(methods)
 
 
 def test_resampling_draws_new_points_every_so_many_steps():
@@ -397,9 +384,9 @@ def test_torsion_of_a_square_bar_agrees_with_finite_elements():
     solution = steps_of(torsion, kp.KAN([2, 40, 1], degree=7, grid=[3, 8], seed=0))
     x = torch.linspace(0.1, 0.9, 9, dtype=torch.float64)
     grid = torch.cartesian_prod(x, x)
-    coarse, fine = (finite_elements(grid.T.numpy(), r) for r in (4, 5))
+    coarse, fine = (finite_elements(grid.T.numpy(), r) for r in (3, 4))
     error = numpy.abs(coarse - fine).max()  # of the coarse one, nearly
-    assert error < 1e-4
+    assert error < 1e-3
     assert numpy.abs(solution(grid)[:, 0].numpy() - fine).max() < error
     middle = float(solution(torch.full((1, 2), 0.5).double()))
     assert middle == pytest.approx(0.0736713533, abs=1e-6)
@@ -422,16 +409,10 @@ def test_what_does_not_fit_together_is_refused(change, words):
         kp.solve(**{"problem": Line(), "network": kan()} | change)
 
 
-@pytest.mark.parametrize(
-    ("weights", "words"),
-    [
-        ({"interior": -1.0}, "weight of interior.*-1"),
-        ({"boundary": math.nan}, "weight of boundary.*nan"),
-    ],
-)
-def test_weights_that_are_no_numbers_above_zero_are_refused(weights, words):
-    with pytest.raises(kp.InputError, match=words):
-        kp.Loss(**weights)
+def test_weights_that_are_no_numbers_above_zero_are_refused():
+    for name, weight in (("interior", -1.0), ("boundary", math.nan)):
+        with pytest.raises(kp.InputError, match=f"weight of {name}.*{weight}"):
+            kp.Loss(**{name: weight})
 
 
 # --- A solve in cells computes on one thread, and leaves the number of threads as it was
@@ -465,13 +446,8 @@ def test_threads_are_restored_after_an_error() -> None:
 
 
 def test_more_threads_for_cells_are_refused() -> None:
-    config = Config.from_dict(
-        {
-            "problem": {"class": "poisson2d.py:Poisson2D"},
-            "network": {"type": "cells", "width": [2, 1]},
-            "run": {"threads": 2},
-        },
-        library.PROBLEMS,
-    )
+    sections = {"problem": {"class": "poisson2d.py:Poisson2D"}, "run": {"threads": 2}}
+    sections["network"] = {"type": "cells", "width": [2, 1]}
+    config = Config.from_dict(sections, library.PROBLEMS)
     with pytest.raises(kp.InputError, match=r"run\.threads must be 1 for Cells.*got 2"):
         config.build()

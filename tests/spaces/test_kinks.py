@@ -4,7 +4,6 @@ import math
 
 import library
 import pytest
-import reference
 import torch
 
 import kanpinn as kp
@@ -17,7 +16,7 @@ def found(function) -> list[float]:
     return kinks_of(lambda x: function(x)[:, None], -1.0, 1.0).tolist()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_kinks_and_jumps_are_found_wherever_they_are(seed):
     generator = torch.Generator().manual_seed(seed)
     kink, jump = (torch.rand(2, generator=generator, dtype=F) * 1.9 - 0.95).tolist()
@@ -149,18 +148,3 @@ def test_kinks_that_lie_at_the_seam_of_a_circle():
         points = torch.stack([x, torch.full_like(x, t)], dim=1)
         assert (coarse(points) - fine(points)).abs().max() < 1e-3
     assert coarse.history.column("intervals")[1:].max() < 150
-
-
-@pytest.mark.parametrize("kind", [Call, Shock])
-def test_closed_forms_solve_the_problems(kind, generator):
-    problem = kind(0.2)
-    names, unit = problem.domain.names, torch.rand(200, 2, generator=generator, dtype=F)
-    unit[:, 0] = 0.4 * unit[:, 0] + (0.1 if kind is Call else 0.4)  # around the kink
-    p = problem.domain.from_unit(0.02 + 0.98 * unit)
-    jet = reference.jet_of_point(
-        lambda x: problem.exact(kp.Points(x[None], names))[0], p.coords, names
-    )
-    assert problem.residual(p, jet).abs().max() < 1e-9 * jet.gradient.abs().max()
-    for condition in problem.conditions():
-        q = condition.points(kp.Collocation(64, 64), 1.0, torch.Generator().manual_seed(0))
-        assert (problem.exact(q) - condition.target(q)).abs().max() < 1e-9

@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 from cases import Manufactured, Stated, error_of, formulas
-from scipy.sparse.linalg import gmres
 
 import kanpinn as kp
 
@@ -40,7 +39,7 @@ MIXED = Manufactured(
 )
 
 
-@pytest.mark.parametrize("tolerance", [1e-4, 1e-7])
+@pytest.mark.parametrize("tolerance", [1e-6])
 def test_all_conditions_and_a_varying_coefficient(tolerance):
     assert error(solved(MIXED, tolerance)) < 3 * tolerance
 
@@ -159,25 +158,6 @@ REFUSED = {
 def test_what_products_cannot_satisfy(problem, why):
     with pytest.raises(kp.InputError, match=why):
         solved(problem, 1e-3)
-
-
-def test_the_iterations_converge(monkeypatch):
-    """Waves with mean coefficients precondition an equation with varying ones."""
-    steps: list[int] = []
-
-    def counted(operator, right, **settings):
-        steps.append(0)
-
-        def count(_: float) -> None:
-            steps[-1] += 1
-
-        found, failed = gmres(operator, right, callback=count, callback_type="pr_norm", **settings)
-        assert not failed
-        return found, failed
-
-    monkeypatch.setattr("kanpinn.spaces.products.gmres", counted)
-    solved(MIXED, 1e-4)
-    assert steps and max(steps) < 40
 
 
 def test_initial_values_that_contradict_a_side():

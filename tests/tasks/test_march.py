@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from cases import Manufactured, Stated, error_of, formulas
@@ -11,12 +10,9 @@ from scipy.integrate import solve_ivp
 import kanpinn as kp
 from kanpinn.geometry.sampling import sample
 from kanpinn.runs.progress import Progress
-from kanpinn.solvers.state import SolverState
 from kanpinn.spaces.evolution_terms import TimeScales
-from kanpinn.spaces.function_space import graded_breaks
 from kanpinn.spaces.time_schemes import stages
-from kanpinn.tasks.march import verdict
-from kanpinn.tasks.window import Control, StageChoice, Window, errors_by_decay, windows_left
+from kanpinn.tasks.window import Control, Window
 
 F = torch.float64
 ROD = kp.Box(x=(0, 1), t=(0, 1))
@@ -186,18 +182,6 @@ def test_ordinary_differential_equations(rates, start, end):
     assert abs(float(slope) - rates(0, start)[0] * 1e-9) < 1e-12
 
 
-def test_its_state_keeps_the_error_of_intervals_that_have_just_changed():
-    states = []
-
-    def keep(run: SolverState) -> None:
-        states.append(run.state_dict()["stage"]["state"])
-
-    fine = kp.Windows([2, 1], grid=60)  # far more intervals than are needed
-    solved(warm(), 1e-5, fine, errors=False, observers=[keep])
-    moved = [one for one in states if one["errors"] is not None]
-    assert moved and all(len(one["errors"]) == len(one["breaks"][0]) - 1 < 60 for one in moved)
-
-
 def test_progress_is_told_by_the_time_reached(caplog):
     caplog.set_level("INFO")
     solved(travelling(), 1e-4, errors=False, observers=[Progress(interval=0.0)])
@@ -268,17 +252,6 @@ def test_windows_of_which_too_many_are_left_end_a_march():
     assert "are left" in solution.status and "what comes before is kept" in solution.status
 
 
-def test_windows_left():
-    halving = [0.5 - 0.5**k for k in range(1, 62)]  # they end at 1/2 however many there are
-    assert windows_left(halving, 100) == pytest.approx(2**11, rel=1e-3)
-    assert windows_left(halving[:30], 100) is None  # too few to tell
-    growing = [1e-20 * 1.3**k for k in range(61)]
-    assert windows_left(growing, 1000) is None
-    equal = [1e-4 * k for k in range(61)]
-    assert windows_left(equal, 1000) is None
-    assert windows_left(equal, 100) == pytest.approx(9940)
-
-
 def plane(end, k, **data):
     """u_t = Δu in a square; u = exp(-(k² + 1) π² t) sin kπx sin πy."""
     square = kp.Box(x=(0, 1), y=(0, 1), t=(0, end))
@@ -333,32 +306,12 @@ def test_fluxes_on_a_disk_and_the_error_in_space(units):
     assert ("do not resolve" in solution.status) == (units == 6)
 
 
-def test_graded_intervals_have_equal_errors():
-    """For errors w⁴ |x|² on intervals of width w the new ones are narrow far from zero."""
-    breaks = torch.linspace(-1, 1, 201, dtype=F)
-    middle, widths = (breaks[1:] + breaks[:-1]) / 2, breaks.diff()
-    new = graded_breaks(breaks, 1e4 * widths**4 * (0.1 + middle**2), 3, 1e-4, 1000)
-    middle, widths = (new[1:] + new[:-1]) / 2, new.diff()
-    errors = 1e4 * widths**4 * (0.1 + middle**2)
-    assert (widths > 0).all() and new[0] == -1 and new[-1] == 1
-    assert errors.max() < 3 * errors.min() and 0.2e-4 < errors.mean() < 2e-4
-    breaks = torch.linspace(-1, 1, 21, dtype=F)
-    assert len(graded_breaks(breaks, torch.full((20,), 1e-30, dtype=F), 9, 1e-4, 100, 10)) == 11
-
-
 def test_windows_of_equal_length_that_resolve_little_tell_their_error():
     march = kp.March(windows=2, stages=1)
     solution = kp.solve(travelling(), kp.Windows([2, 1]), march, errors=False, verified=False)
     windows, estimated = (solution.history.column(c)[-1] for c in ("window", "estimated_error"))
     words = f"converged: the errors of {windows:.0f} windows add up to {estimated:.1e}"
     assert solution.status == words and error_of(solution) < 3 * estimated < 1
-
-
-def test_the_last_words_of_a_march_tell_how_much_its_windows_have_lost():
-    assert verdict(2, 2e-3, 1e-3) == "converged"
-    assert verdict(2, 0.5, 1e-3) == "converged: the errors of 2 windows add up to 5.0e-01"
-    assert verdict(2, 1.5, 1e-3).startswith("stopped: the windows' errors are 1.5e+00")
-    assert verdict(2, 1.5, 1e-3).endswith("nothing is resolved")
 
 
 def higher(order):
@@ -572,31 +525,8 @@ def test_gauss_stages_are_refused():
 # --- The estimated error of a march against the true one, carried on, damped or amplified
 
 
-SIGNS = (-1.0) ** torch.arange(1, 3000)
-
-
-def kink(p):
-    """The solution of i h_t + h_xx / 2 = 0 around a circle that begins with x²."""
-    k = math.pi * torch.arange(1, 3000, dtype=p.coords.dtype)
-    waves, phase = 4 * SIGNS / k**2 * torch.cos(k * p.x), -(k**2) * p.t / 2
-    sums = [(waves * f(phase)).sum(dim=1, keepdim=True) for f in (torch.cos, torch.sin)]
-    return torch.cat([sums[0] + 1 / 3, sums[1]], dim=1)
-
-
-RING = kp.Box(x=(-1, 1), t=(0, 0.03))
-PACKET = Stated(  # from a kink, which nothing smooths
-    RING,
-    lambda p, x, y: (d(x, "t") + d(y, "x", "x") / 2, d(y, "t") - d(x, "x", "x") / 2),
-    [
-        kp.Initial(RING, lambda p: p.x**2, field="x"),
-        kp.Initial(RING, 0.0, field="y"),
-        kp.Periodic(RING, "x"),
-    ],
-    fields=("x", "y"),
-    exact=kink,
-)
 CIRCLE = Manufactured(  # many turns, in each of which the same is lost
-    kp.Box(t=(0, 60)),
+    kp.Box(t=(0, 30)),
     lambda p, x, y: (d(x, "t") + y.value, d(y, "t") - x.value),
     ("cos(t)", "sin(t)"),
     source=False,
@@ -610,9 +540,7 @@ UNSTABLE = Manufactured(  # errors grow by e^10, the solution does not
 )
 
 
-@pytest.mark.parametrize(
-    ("problem", "tolerance"), [(CIRCLE, 1e-5), (PACKET, 1e-3), (UNSTABLE, 1e-5)]
-)
+@pytest.mark.parametrize(("problem", "tolerance"), [(CIRCLE, 1e-5), (UNSTABLE, 1e-5)])
 def test_the_estimate_is_near_the_truth(problem, tolerance):
     network = kp.Windows([problem.domain.dim, len(problem.fields)])
     march = kp.March(tolerance)
@@ -636,29 +564,6 @@ def tried(count, error, lower=0.0, length=0.1):
     return Window(stages(count), 0.0, length, states, error, lower, converged=converged)
 
 
-def test_decay_goes_on_below_rounding():
-    modes = np.maximum(4.0 ** -np.arange(40), 1e-16)
-    error, lower = errors_by_decay(1e-19, modes)
-    assert error == pytest.approx(4.0**-40, rel=0.2)
-    assert lower / error == pytest.approx(16, rel=0.02)
-
-
-def test_resolved_polynomials_leave_the_estimate():
-    modes = 4.0 ** -np.arange(12)
-    assert errors_by_decay(1e-8, modes) == (1e-8, float(np.hypot(*modes[-2:])))
-
-
-@pytest.mark.parametrize("foresight", [1.0, 2.0])
-def test_lengths_follow_distances_that_grow_steadily(foresight):
-    control = Control(1e-10, 1.0, 9, fixed=True, choice=StageChoice(11, foresight=foresight))
-    ideal = Control(1e-10, 1.0, 9, fixed=True)
-    for length in (1.0, 1.5, 2.25):
-        window = tried(9, 1e-11, 1e-9, length)
-        control.follow(window)
-        ideal.follow(window)
-    assert control.length == pytest.approx(min(1.5, foresight) * ideal.length)
-
-
 def test_the_controller_shortens_and_lengthens():
     control = Control(allowed=1e-6, length=0.1, stages=5)
     assert not control.accepts(tried(5, 1e-5))
@@ -668,15 +573,6 @@ def test_the_controller_shortens_and_lengthens():
     assert control.length > 0.1
     control.shorten(tried(5, math.inf))
     assert control.length == pytest.approx(0.1 / 3)
-
-
-def test_more_stages_where_they_pay():
-    control = Control(allowed=1e-10, length=0.1, stages=5)
-    control.follow(tried(5, 1e-10, 1e-7))
-    assert control.stages == 7
-    fixed = Control(allowed=1e-10, length=0.1, stages=5, fixed=True)
-    fixed.follow(tried(5, 1e-10, 1e-7))
-    assert fixed.stages == 5
 
 
 # --- Data that change fast in time: windows end before a pulse, and no pulse is jumped over
@@ -689,7 +585,7 @@ def pulse(t, at, width):
     return torch.exp(-(((t - at) / width) ** 2))
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_windows_end_before_a_pulse_and_are_as_short_as_it(seed, generator):
     generator.manual_seed(seed)
     at, size = torch.rand(2, generator=generator, dtype=F).tolist()
@@ -705,21 +601,6 @@ def test_windows_end_before_a_pulse_and_are_as_short_as_it(seed, generator):
         time += length
     assert scales.reach(at - width, 1.0, 5) < 5 * width
     assert scales.reach(at + 0.2, 1.0, 5) > 20 * 0.002
-
-
-def test_polynomials_of_low_degree_and_nothing_at_all_limit_no_window(generator):
-    powers = TIMES[:, None] ** torch.arange(7)
-    samples = powers @ torch.rand(7, 3, generator=generator, dtype=F)
-    assert TimeScales.of_samples(samples, 0.0, 1.0, 1e-6).reach(0.2, 0.8, 5) == 0.8
-    assert TimeScales.of_samples(samples[:, :0], 0.0, 1.0, 1e-6).reach(0.2, 0.8, 5) == 0.8
-    assert TimeScales().reach(0.2, 0.8, 5) == 0.8
-
-
-def test_a_jump_shortens_the_windows_there_and_not_all_of_them():
-    scales = TimeScales.of_samples((TIMES > 0.7).double()[:, None], 0.0, 1.0, 1e-3)
-    assert scales.reach(0.69, 1.0, 5) < 0.02
-    assert scales.reach(0.0, 1.0, 5) > 0.3
-    assert scales.reach(0.75, 1.0, 5) > 0.02
 
 
 class Cubic(kp.Problem):

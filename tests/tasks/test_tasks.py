@@ -53,29 +53,15 @@ class Bratu(ZeroOnWalls):
         return -2 * torch.log(torch.cosh(z) / math.cosh(self.theta / 4))
 
 
-class Absorbed(ZeroOnWalls):
+def absorbed():
     """-Δu + k u = 1000 sin(πx) sin(πy) with data for k = 3, from a start beyond a resonance."""
-
-    domain = SQUARE
-
-    def __init__(self) -> None:
-        self.unknowns = {"k": kp.Unknown(-60.0, exact=3.0)}
-        generator = torch.Generator().manual_seed(0)
-        self.at = torch.rand(20, 2, generator=generator, dtype=F)
-        noise = 0.5 * torch.randn(20, 1, generator=generator, dtype=F)
-        self.values = self.exact(kp.Points(self.at, ("x", "y"))) + noise
-
-    def exact(self, p):
-        return self.shape(p) / (2 * math.pi**2 + 3)
-
-    def shape(self, p):
-        return 1000 * torch.sin(math.pi * p.x) * torch.sin(math.pi * p.y)
-
-    def residual(self, p, u, k):
-        return -kp.laplacian(u) + k.value * u.value - self.shape(p)
-
-    def conditions(self):
-        return [*super().conditions(), kp.Observed(self.domain, self.at, self.values, 0.5)]
+    return Manufactured(
+        SQUARE,
+        lambda p, u, k: k.value * u.value - kp.laplacian(u),
+        "1000 * sin(pi * x) * sin(pi * y) / (2 * pi**2 + 3)",
+        observed=(20, 0.5),
+        unknowns={"k": kp.Unknown(-60.0, exact=3.0)},
+    )
 
 
 class Swinging(kp.Problem):
@@ -159,7 +145,7 @@ CASES = {
         lambda: Toy(start=-1.0), lambda: kp.KAN([1, 1], 5, 4), kp.LeastSquares(12), 0.02
     ),
     "parameters, cells": Case(
-        Absorbed, lambda: kp.Cells([2, 1], 8, 2), kp.AdaptiveLeastSquares(1e-6), 0.02
+        absorbed, lambda: kp.Cells([2, 1], 8, 2), kp.AdaptiveLeastSquares(1e-6), 0.02
     ),
     "parameters, marches": Case(
         Swinging, lambda: kp.Windows([1, 1], 1, 1), kp.Shooting(1e-4), 0.02

@@ -3,6 +3,7 @@
 import json
 import math
 
+import cases
 import pytest
 import torch
 
@@ -82,21 +83,6 @@ def test_initial_rates_of_an_equation_of_lower_order_are_refused(residual, order
         solved(Stated(residual, ("u",), 0.0))
 
 
-class Sheet(kp.Problem):
-    """A domain of two coordinates in space, of random sizes."""
-
-    domain = kp.Box(x=(0, 0.3), y=(0, 20), t=(0, 1))
-
-    def __init__(self, fields) -> None:
-        self.fields = fields
-
-    def residual(self, p, *fields):
-        return fields[0].value
-
-    def conditions(self):
-        return []
-
-
 POSED = {  # equations by whether they are well posed forward in time
     "heat": (True, 1, lambda p, u: d(u, "t") - 3 * d(u, "x", "x") - d(u, "y", "y")),
     "backward in y": (False, 1, lambda p, u: d(u, "t") - 9 * d(u, "x", "x") + d(u, "y", "y")),
@@ -158,8 +144,8 @@ POSED = {  # equations by whether they are well posed forward in time
 def test_growth_without_bound_is_that_of_ill_posed_equations(case, generator):
     is_posed, order, residual = case
     fields = tuple("uvq"[: residual.__code__.co_argcount - 1])
-    problem = Sheet(fields)
-    problem.residual = residual
+    domain = kp.Box(x=(0, 0.3), y=(0, 20), t=(0, 1))
+    problem = cases.Stated(domain, residual, fields=fields)
     coords = torch.rand(5, 3, generator=generator, dtype=torch.float64)
     points = Points(coords, problem.domain.names)
     for jet in random_jets(problem.equation, points, len(fields)):

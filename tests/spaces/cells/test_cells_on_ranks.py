@@ -3,35 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from cases import Manufactured
 from ranks import Ranks
 
 import kanpinn as kp
-from kanpinn.spaces.cells.system.elimination import FaceSolver, merge_order
-from kanpinn.spaces.cells.tree import Tree
-
-
-class Peak(kp.Problem):
-    """(1 + x) Δu + u² = f with a peak at (0.3, 0.6), and optionally a source that is not finite."""
-
-    def __init__(self, domain, broken: bool = False) -> None:
-        self.domain, self.broken = domain, broken
-
-    def residual(self, p, u):
-        return (1 + p.x) * kp.laplacian(u) + u.value**2 - self.source(p)
-
-    def source(self, p):
-        """Δ of the peak is (80² r² - 160) times it."""
-        if self.broken:
-            return torch.log(p.x - 0.9)
-        square = (p.x - 0.3) ** 2 + (p.y - 0.6) ** 2
-        return (1 + p.x) * (6400 * square - 160) * self.exact(p) + self.exact(p) ** 2
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, self.exact)]
-
-    def exact(self, p):
-        return torch.exp(-40 * ((p.x - 0.3) ** 2 + (p.y - 0.6) ** 2))
-
+from kanpinn.spaces.cells.system.elimination import FaceSolver
 
 DOMAINS = {
     "a box": kp.Box(x=(0, 1), y=(0, 1)),
@@ -46,9 +22,20 @@ def ranks(tmp_path_factory):
     members.end()
 
 
+def peak(domain, broken=False):
+    """(1 + x) Δu + u² = f with a peak at (0.3, 0.6), and optionally a source that is not finite."""
+    extra = (lambda p: torch.log(p.x - 0.9)) if broken else (lambda p: 0.0)
+    return Manufactured(
+        domain,
+        lambda p, u: (1 + p.x) * kp.laplacian(u) + u.value**2 + extra(p),
+        "exp(-40 * ((x - 0.3)**2 + (y - 0.6)**2))",
+        **({"source": False} if broken else {}),
+    )
+
+
 def _solved(domain, broken=False):
     """The status, the error and the coefficients of a solve in cells."""
-    problem, network = Peak(DOMAINS[domain], broken), kp.Cells([2, 1], 6, 3)
+    problem, network = peak(DOMAINS[domain], broken), kp.Cells([2, 1], 6, 3)
     found = kp.solve(problem, network, kp.AdaptiveLeastSquares(tolerance=1e-5), verified=False)
     return found.status, found.errors.l2_relative, network.layer.coefficients.detach().numpy()
 
@@ -131,23 +118,3 @@ def test_ranks_take_the_same_conjugate_gradients(ranks):
 def test_a_source_that_is_not_finite_ends_the_solve_of_all_ranks(ranks):
     for status, *_ in ranks.run(2, _solved, "a box", True):
         assert status.startswith("failed: step 1 of AdaptiveLeastSquares broke down")
-
-
-@pytest.mark.parametrize("counts", [(1,), (7,), (6, 5), (8, 8), (3, 2, 5)])
-def test_boxes_are_merged_in_halves_across_the_longest_side(counts):
-    tree = Tree.uniform(counts)
-    made = {number: {number} for number in range(len(tree))}
-
-    def sides(cells):
-        places = tree.place[list(cells)]
-        found = (places.amax(dim=0) - places.amin(dim=0) + 1).tolist()
-        assert len(cells) == np.prod(found)  # they fill a box
-        return found
-
-    for one, other, number in merge_order(tree):
-        pair = made.pop(one), made.pop(other)
-        made[number] = pair[0] | pair[1]
-        whole, low, high = map(sides, (made[number], *pair))
-        (axis,) = (i for i, count in enumerate(whole) if low[i] < count)
-        assert whole[axis] == max(whole) and abs(high[axis] - low[axis]) <= 1
-    assert list(made.values()) == [set(range(len(tree)))]

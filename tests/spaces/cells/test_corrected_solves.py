@@ -6,7 +6,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from cases import OnWalls, error_of
+from cases import Manufactured, error_of
 from layered import Layered, part
 from library import class_of
 from numpy.testing import assert_allclose
@@ -15,57 +15,31 @@ import kanpinn as kp
 from kanpinn._support.errors import NumericalError
 from kanpinn.linalg.elimination_tree import EliminationTree
 from kanpinn.linalg.two_level import TwoLevel
-from kanpinn.loss.terms import residual_term
-from kanpinn.networks.surrogate import Surrogate
-from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, CellPoints
-from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system import elimination
 from kanpinn.spaces.cells.system.cell_system import CellSolutions, CellSystem
 from kanpinn.spaces.cells.system.elimination import FaceSolver
-from kanpinn.spaces.cells.system.functions import CellField
-from kanpinn.spaces.cells.system.terms import PlacedTerm, SampledTerm
-from kanpinn.spaces.cells.tree import Tree
 
 SQUARE = kp.Box(x=(0, 1), y=(0, 1))
 CORNER = kp.Polygon([(0, 0), (1, 0), (1, 0.5), (0.5, 0.5), (0.5, 1), (0, 1)])
 WAVE = "sin(3*x + 1) * exp(y)"
 
 
-class Enclosed(kp.Problem):
-    """-Δu = 2π² cos(πx) cos(πy) with zero flux: u is determined up to a constant."""
-
-    domain = SQUARE
-    free_constant = ("u",)
-
-    def residual(self, p, u):
-        return -kp.laplacian(u) - 2 * torch.pi**2 * self.exact(p)
-
-    def conditions(self):
-        return [kp.Neumann(self.domain.boundary, 0.0), kp.Integral(self.domain, 0.0)]
-
-    def exact(self, p):
-        return torch.cos(torch.pi * p.x) * torch.cos(torch.pi * p.y)
-
-
-class Ring(Layered):
-    """Two coefficients, inside a circle and around it."""
-
-    factor = 9.0
-
-    def exact(self, p):
-        return torch.sin(3 * p.x + 1)
-
-    def gradient(self, p):
-        slope = 3 * torch.cos(3 * p.x + 1)
-        return torch.cat([slope, torch.zeros_like(slope)], dim=1)
+ENCLOSED = Manufactured(  # u is determined up to a constant
+    SQUARE,
+    lambda p, u: -kp.laplacian(u),
+    "cos(pi * x) * cos(pi * y)",
+    "neumann",
+    also=[kp.Integral(SQUARE, 0.0)],
+    free_constant=("u",),
+)
 
 
 PROBLEMS = {
     "square": kp.Poisson(SQUARE, exact=WAVE),
     "functions of a corner": kp.Poisson(CORNER, exact=WAVE),
     "hole": kp.Poisson(SQUARE - kp.Disk((0.4, 0.6), 0.17), exact=WAVE),
-    "constant": Enclosed(),
-    "interface": Ring(SQUARE, part(kp.Disk((0.5, 0.4), 0.22), 7.0)),
+    "constant": ENCLOSED,
+    "interface": Layered(SQUARE, "sin(3 * x + 1)", part(kp.Disk((0.5, 0.4), 0.22), 7.0)),
 }
 
 
@@ -158,19 +132,11 @@ def test_the_correction_removes_the_rounding_of_waves_near_a_resonance(monkeypat
 # --- Least squares in many cells: conjugate gradients against an elimination
 
 
-class Waves(OnWalls):
+def waves(number):
     """-Δu - k² u = f in a cube, with a product of three sines as the solution."""
-
-    domain = kp.Box(x=(0, 1), y=(0, 1), z=(0, 1))
-
-    def __init__(self, number: float):
-        self.number = number
-
-    def exact(self, p):
-        return torch.sin(2 * p.coords + 0.3).prod(dim=1, keepdim=True)
-
-    def residual(self, p, u):
-        return -kp.laplacian(u) - self.number**2 * u.value - (12 - self.number**2) * self.exact(p)
+    cube = kp.Box(x=(0, 1), y=(0, 1), z=(0, 1))
+    exact = "sin(2 * x + 0.3) * sin(2 * y + 0.3) * sin(2 * z + 0.3)"
+    return Manufactured(cube, lambda p, u: kp.laplacian(u) + number**2 * u.value, exact)
 
 
 def solved(problem, count):
@@ -206,42 +172,42 @@ START = FaceSolver.__init__
 
 
 def test_both_methods_have_the_same_solution(iterations, monkeypatch):
-    by_gradients, error = solved(Waves(5.0), 6)
+    by_gradients, error = solved(waves(5.0), 6)
     assert iterations and error < 2e-4
     monkeypatch.setattr(FaceSolver, "__init__", by_elimination)
-    directly, _ = solved(Waves(5.0), 6)
+    directly, _ = solved(waves(5.0), 6)
     torch.testing.assert_close(by_gradients, directly, rtol=0, atol=1e-9)
 
 
 def test_the_number_of_iterations_does_not_grow_with_that_of_cells(iterations):
-    few, many = 6, 9
-    solved(Waves(0.0), few)
+    few, many = 6, 8
+    solved(waves(0.0), few)
     small = max(iterations)
     iterations.clear()
-    solved(Waves(0.0), many)
+    solved(waves(0.0), many)
     assert max(iterations) < 1.2 * small < 80
 
 
 def test_cells_are_eliminated_where_most_traces_are_coarse(iterations, monkeypatch):
     every = property(lambda self: np.ones(int(self._block_sizes.sum()), dtype=bool))
     monkeypatch.setattr(CellSystem, "_coarse", every)
-    _, error = solved(Waves(0.0), 5)
+    _, error = solved(waves(0.0), 5)
     assert error < 1e-3 and not iterations
 
 
 def test_cells_are_eliminated_where_conjugate_gradients_are_slow(iterations, monkeypatch):
     monkeypatch.setattr(TwoLevel, "solve", lambda self, *arguments: None)
-    _, error = solved(Waves(5.0), 5)
+    _, error = solved(waves(5.0), 5)
     assert error < 1e-3
     monkeypatch.setattr(elimination, "machine_memory", lambda: 1e6)
     with pytest.raises(NumericalError, match=r"is not solved by .* its elimination would need"):
-        solved(Waves(5.0), 5)
+        solved(waves(5.0), 5)
 
 
 def test_a_single_cell_is_eliminated_however_many_unknowns_it_has(iterations, monkeypatch):
-    few, error = solved(Waves(1), 1)
+    few, error = solved(waves(1), 1)
     monkeypatch.setattr(EliminationTree, "operations", property(lambda _: 1e11))
-    many, same = solved(Waves(1), 1)
+    many, same = solved(waves(1), 1)
     assert not iterations
     assert error == same and torch.equal(few, many)
 
@@ -249,114 +215,27 @@ def test_a_single_cell_is_eliminated_however_many_unknowns_it_has(iterations, mo
 # --- Cells of one shape and different sizes need one elimination, if their rows are similar
 
 
-class Peak(OnWalls):
-    """-Δu + c u = f in a square, with a narrow peak as the solution."""
-
-    domain = kp.Box(x=(0, 1), y=(0, 1))
-
-    def __init__(self, c):
-        self.c = c
-
-    def _square(self, p):
-        return ((p.coords - 0.3) ** 2).sum(dim=1, keepdim=True)
-
-    def exact(self, p):
-        return torch.exp(-300 * self._square(p))
-
-    def residual(self, p, u):
-        laplacian = (360_000 * self._square(p) - 1200) * self.exact(p)
-        return -kp.laplacian(u) + self.c * u.value + laplacian - self.c * self.exact(p)
-
-
 def solved_similar_cells(c):
+    """-Δu + c u = f in a square, with a narrow peak as the solution."""
+    peak = "exp(-300 * ((x - 0.3)**2 + (y - 0.3)**2))"
+    problem = Manufactured(SQUARE, lambda p, u: c * u.value - kp.laplacian(u), peak)
     solution = kp.solve(
-        Peak(c), kp.Cells([2, 1], 4, 4), kp.AdaptiveLeastSquares(1e-3), verified=False
+        problem, kp.Cells([2, 1], 4, 4), kp.AdaptiveLeastSquares(1e-3), verified=False
     )
     assert solution.errors.l2_relative < 1e-3
     return solution.network.layer.coefficients.detach().numpy()
 
 
-@pytest.fixture
-def similar(monkeypatch):
-    """The rows of the cells of each solve, and the groups of similar cells in it."""
-    found, groups = [], CellSystem._similar
-
-    def kept(self, equal):
-        found.append((self, groups(self, equal)))
-        return found[-1][1]
-
-    monkeypatch.setattr(CellSystem, "_similar", kept)
-    return found
-
-
-def test_rows_of_similar_cells_differ_by_a_factor(similar):
-    solved_similar_cells(0.0)
-    rows, groups = similar[-1]
-    assert len(groups) < sum(map(len, groups))
-    for (first, unit), *others in groups:
-        model = rows._rows(first[0])
-        for cells, size in others:
-            own, factor = rows._rows(cells[0]), size / unit
-            assert_allclose(own.equation.triangle, factor * model.equation.triangle, atol=1e-11)
-            for name in ("conditions", "outer", "traces"):
-                assert_allclose(getattr(own, name), factor * getattr(model, name), atol=1e-11)
-
-
-def test_cells_of_two_sizes_are_not_similar_where_the_equation_has_terms_of_two_orders(similar):
-    solved_similar_cells(1.0)
-    rows, groups = similar[-1]
-    for own in groups:
-        assert len({int(rows.geometry.tree.level[cells[0], 0]) for cells, _ in own}) == 1
-
-
-def test_solutions_are_the_same_if_similar_cells_do_not_share_an_elimination(monkeypatch):
-    shared = solved_similar_cells(0.0)
+@pytest.mark.parametrize("c", [0.0, 1.0])
+def test_solutions_are_the_same_if_similar_cells_do_not_share_an_elimination(c, monkeypatch):
+    """Where the equation has terms of two orders, cells of two sizes are not similar."""
+    shared = solved_similar_cells(c)
 
     def apart(self, equal):
         return [[(cells, 1.0)] for cells in equal.values()]
 
     monkeypatch.setattr(CellSystem, "_similar", apart)
-    assert_allclose(solved_similar_cells(0.0), shared, atol=1e-9 * np.abs(shared).max())
-
-
-# --- Rows of equations with constant coefficients are projected to those of polynomials
-
-
-F = torch.float64
-BOX = kp.Box(x=(0, 1), y=(0, 2), z=(0, 1))
-
-
-def _equation(p, u):
-    """Three equations for two fields, of the orders 2, 1 and 0."""
-    (first, second), gradient = u.value.split(1, dim=1), kp.grad(u)
-    return torch.cat(
-        [
-            kp.laplacian(u)[:, :1] + 2 * second,
-            gradient[:, 0, :1] - gradient[:, 2, 1:],
-            first + 3 * second,
-        ],
-        dim=1,
-    )
-
-
-@pytest.fixture
-def placed():
-    """The equation in the first of eight cells of degree 4."""
-    network = kp.Cells([3, 2], 4, 2)
-    points = BOX.gauss(30)
-    term = residual_term("interior", _equation, points, Surrogate(network, BOX), "residual")
-    polynomials, geometry = LocalPolynomials(4, 3), CellGeometry.whole(Tree.uniform([2, 2, 2]), BOX)
-    at = CellPoints.inside(geometry, torch.arange(8), *polynomials.rule(3))
-    zero = CellField(polynomials, torch.zeros(8, polynomials.size, 2, dtype=F))
-    sampled = SampledTerm(term, at, zero)
-    return PlacedTerm(sampled, 0, torch.tensor([1.0, 0.3, 2.0], dtype=F))
-
-
-def test_rows_times_coefficients_are_found_without_the_rows(placed):
-    rows = placed.rows()
-    generator = torch.Generator().manual_seed(0)
-    some = torch.randn(rows.shape[1], 4, dtype=F, generator=generator)
-    assert torch.allclose(placed.of(some), rows @ some, rtol=1e-12, atol=1e-12)
+    assert_allclose(solved_similar_cells(c), shared, atol=1e-9 * np.abs(shared).max())
 
 
 # --- Factors of least-squares problems in cells, which take most of the memory, are freed in time

@@ -87,42 +87,6 @@ def test_a_system_has_natural_conditions_for_each_field():
     assert found.errors.l2_relative < 1e-9
 
 
-class Variable(kp.Problem):
-    """-div((2 + xy) ∇u) + u = f, with both forms stated."""
-
-    domain = SQUARE
-
-    def residual(self, p, u):
-        slope = torch.cat([p.y, p.x], dim=1)
-        flux = (2 + p.x * p.y) * kp.laplacian(u) + (slope * kp.grad(u)).sum(dim=1, keepdim=True)
-        return u.value - flux - self.source(p)
-
-    def energy(self, p, u):
-        squares = kp.grad(u).square().sum(dim=1, keepdim=True)
-        return ((2 + p.x * p.y) * squares + u.value**2) / 2 - self.source(p) * u.value
-
-    def slope(self, p):
-        return 2 * p.normals[:, :1] * torch.cos(2 * p.x) * torch.exp(p.y)
-
-    def boundary_energies(self):
-        right = self.domain.boundary["x_max"]
-        return [(right, lambda p, u: -(2 + p.y) * self.slope(p) * u.value)]
-
-    def conditions(self):
-        walls = self.domain.boundary
-        fixed = kp.Dirichlet(walls["x_min", "y_min", "y_max"], self.exact)
-        return [fixed, kp.Neumann(walls["x_max"], self.slope)]
-
-    def exact(self, p):
-        return torch.sin(2 * p.x) * torch.exp(p.y)
-
-
-def test_both_forms_have_the_same_solution():
-    strong, energy = (_solved(Variable(), form=form) for form in ("strong", "energy"))
-    assert max(strong.errors.l2_relative, energy.errors.l2_relative) < 1e-10
-    assert len(energy.residuals.terms) == 3
-
-
 def test_a_stationary_point_that_is_no_minimum_has_a_status_that_says_so():
     class Saddle(Stiffening):
         def energy(self, p, u):
@@ -168,6 +132,13 @@ def test_the_energy_of_a_plate_gives_the_equation_of_fourth_order():
     assert found.errors.l2_relative < 1e-8
 
 
+def test_the_file_of_a_soap_film_finds_the_catenoid():
+    pairs = ["run.tolerance=1e-4", "network.degree=8", "run.estimate=false"]
+    found = Config.read(PROBLEMS / "soap_film.toml", pairs).build().run(())
+    assert found.status == "converged"
+    assert found.errors.l2_relative < 2e-4
+
+
 def test_networks_without_cells_take_the_derived_equation():
     class Membrane(kp.Problem):
         domain = SQUARE
@@ -179,13 +150,6 @@ def test_networks_without_cells_take_the_derived_equation():
         def conditions(self):
             return [kp.Dirichlet(self.domain.boundary, self.exact)]
 
-    network = [kp.KAN([2, 32, 1], degree=9, seed=0) for _ in range(2)]
+    network = [kp.KAN([2, 24, 1], degree=9, seed=0) for _ in range(2)]
     assert kp.solve(Membrane(), network[0]).errors.l2_relative < 1e-6
     assert kp.solve(Membrane(), network[1], loss=kp.Loss(form="energy")).errors.l2_relative < 1e-2
-
-
-def test_the_file_of_a_soap_film_finds_the_catenoid():
-    pairs = ["run.tolerance=1e-4", "network.degree=8", "run.estimate=false"]
-    found = Config.read(PROBLEMS / "soap_film.toml", pairs).build().run(())
-    assert found.status == "converged"
-    assert found.errors.l2_relative < 2e-4

@@ -2,32 +2,18 @@
 
 import pytest
 import torch
-from cases import cells_of, check_estimate, error_of, solved_in_cells
+from cases import check_estimate, error_of, solved_in_cells
 from layered import Layered, part
 
 import kanpinn as kp
-from kanpinn.geometry.division import SolidDivision
 from kanpinn.solvers.auto.choices import Traits
-from kanpinn.spaces.cells.geometry.regions import Regions
-from kanpinn.spaces.cells.polynomials import LocalPolynomials
-from kanpinn.spaces.cells.system.elimination import FaceSolver
-from kanpinn.spaces.cells.tree import Tree
 
 F = torch.float64
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
 
 
-class InPlane(Layered):
-    """u = sin(2x + 0.3) exp(0.7 y)."""
-
-    factor = 3.51
-
-    def exact(self, p):
-        return torch.sin(2 * p.x + 0.3) * torch.exp(0.7 * p.y)
-
-    def gradient(self, p):
-        along = 2 * torch.cos(2 * p.x + 0.3) * torch.exp(0.7 * p.y)
-        return torch.cat([along, 0.7 * self.exact(p)], dim=1)
+def in_plane(domain, *parts, **settings):
+    return Layered(domain, "sin(2 * x + 0.3) * exp(0.7 * y)", *parts, **settings)
 
 
 DIVIDED = {
@@ -65,12 +51,12 @@ DIVIDED = {
 
 @pytest.mark.parametrize("name", DIVIDED)
 def test_a_smooth_solution_is_found_across_interfaces(name):
-    assert error_of(solved_in_cells(InPlane(*DIVIDED[name]), 8, 4)) < 1e-6
+    assert error_of(solved_in_cells(in_plane(*DIVIDED[name]), 8, 4)) < 1e-6
 
 
 def test_a_line_inside_cells_is_found_as_accurately_as_one_on_their_sides():
     lines = [part(kp.Box(x=(-1, at), y=(-1, 1)), 10.0, "x_max") for at in (0.0, -0.06, -0.2499)]
-    errors = [error_of(solved_in_cells(InPlane(SQUARE, one), 5, 8)) for one in lines]
+    errors = [error_of(solved_in_cells(in_plane(SQUARE, one), 5, 8)) for one in lines]
     assert max(errors) < 1.5 * min(errors)  # from 8 × 8 cells, which no corner halves
 
 
@@ -109,16 +95,16 @@ class Cylinder(kp.Problem):
         ]
 
 
-@pytest.mark.parametrize("ratio", [1e-3, 10.0, 1e4])
+@pytest.mark.parametrize("ratio", [1e-3, 1e4])
 def test_the_estimate_is_honest_for_any_ratio_of_coefficients(ratio):
-    solution = solved_in_cells(Cylinder(ratio), 8, 4, tolerance=1e-6, steps=10)
-    check_estimate(solution, 1e-6)
+    solution = solved_in_cells(Cylinder(ratio), 7, 4, tolerance=1e-5, steps=10)
+    check_estimate(solution, 1e-5)
     assert solution.network.count < 160  # soft inclusions take no more cells than stiff ones
 
 
 def test_errors_fall_with_the_degree():
-    errors = [error_of(solved_in_cells(Cylinder(10.0), degree, 4)) for degree in (4, 7, 10)]
-    assert errors[1] < 0.05 * errors[0] and errors[2] < 0.2 * errors[1]
+    errors = [error_of(solved_in_cells(Cylinder(10.0), degree, 4)) for degree in (4, 7)]
+    assert errors[1] < 0.05 * errors[0]
 
 
 def test_the_flux_is_continuous_and_the_slope_is_not():
@@ -139,17 +125,6 @@ def test_a_network_knows_the_sides_of_an_interface_after_saving():
     fresh.load_state_dict(solution.network.state_dict())
     x = 2 * torch.rand(500, 2, dtype=F) - 1
     assert torch.equal(fresh(x), solution.network(x)) and torch.equal(other(x), fresh(x))
-
-
-def test_points_belong_to_the_region_around_them():
-    inner, outer = kp.Disk((0.5, 0.5), 0.25), kp.Box(x=(0, 1), y=(0, 2)) - kp.Disk((0.5, 0.5), 0.25)
-    regions = Regions.in_plane([outer, inner], outer.bounds)
-    p = kp.Box(x=(0, 1), y=(0, 2)).gauss(2000)
-    scaled = p.coords * torch.tensor([2.0, 1.0]) - 1
-    expected = ((p.x - 0.5) ** 2 + (p.y - 0.5) ** 2 < 0.25**2)[:, 0]
-    assert torch.equal(regions.of_points(scaled), expected.long())
-    walls = outer.boundary["x_min", "x_max", "y_min", "y_max"].quadrature(30)[0].coords
-    assert not regions.of_points(walls * torch.tensor([2.0, 1.0]) - 1).any()
 
 
 class Wave(Cylinder):
@@ -181,18 +156,13 @@ def test_fields_without_a_flux_have_continuous_slopes():
 
 def test_what_cells_do_not_take_is_said_in_words():
     cells = kp.Cells([2, 1], 4, 4)
-    problem = InPlane(SQUARE, part(kp.Box(x=(0, 0.3), y=(0, 0.7)), 10.0, "x_max"))
+    problem = in_plane(SQUARE, part(kp.Box(x=(0, 0.3), y=(0, 0.7)), 10.0, "x_max"))
     with pytest.raises(kp.InputError, match="must be closed or end on the domain's boundary"):
         kp.solve(problem, cells, kp.AdaptiveLeastSquares())
 
-    class Around(InPlane):
-        def conditions(self):
-            walls = self.domain.boundary["y_min", "y_max"]
-            around = kp.Periodic(self.domain, "x")
-            return [around, kp.Dirichlet(walls, 0.0), *super().conditions()[1:]]
-
     with pytest.raises(kp.InputError, match="Interface and a periodic coordinate"):
-        kp.solve(Around(SQUARE, part(kp.Disk((0, 0), 0.3), 10.0)), cells, kp.AdaptiveLeastSquares())
+        around = in_plane(SQUARE, part(kp.Disk((0, 0), 0.3), 10.0), periodic=("x",))
+        kp.solve(around, cells, kp.AdaptiveLeastSquares())
 
 
 # --- Coefficients that jump across surfaces inside a solid: cells with a part on either side
@@ -205,19 +175,8 @@ def up_to(x):
     return kp.Box(x=(-1, x), y=(-1, 1), z=(-1, 1))
 
 
-class InSpace(Layered):
-    """u = sin(x + 0.3) exp(0.7 y) cos z."""
-
-    factor = 1.51
-
-    def exact(self, p):
-        return torch.sin(p.x + 0.3) * torch.exp(0.7 * p.y) * torch.cos(p.z)
-
-    def gradient(self, p):
-        grown = torch.exp(0.7 * p.y)
-        along = torch.cos(p.x + 0.3) * grown * torch.cos(p.z)
-        down = -torch.sin(p.x + 0.3) * grown * torch.sin(p.z)
-        return torch.cat([along, 0.7 * self.exact(p), down], dim=1)
+def in_space(domain, *parts):
+    return Layered(domain, "sin(x + 0.3) * exp(0.7 * y) * cos(z)", *parts)
 
 
 DIVIDED_INTERFACES_IN_SPACE = {
@@ -237,34 +196,19 @@ DIVIDED_INTERFACES_IN_SPACE = {
 
 @pytest.mark.parametrize("name", DIVIDED_INTERFACES_IN_SPACE)
 def test_a_smooth_solution_is_found_across_planes(name):
-    assert error_of(solved_in_cells(InSpace(*DIVIDED_INTERFACES_IN_SPACE[name]), 5, 2)) < 2e-4
+    assert error_of(solved_in_cells(in_space(*DIVIDED_INTERFACES_IN_SPACE[name]), 5, 2)) < 2e-4
 
 
 def test_a_smooth_solution_is_found_across_a_sphere_beside_a_plane():
     ball = part(kp.Ball((-0.1, 0.1, 0), 0.6), 7.0)
-    problem = InSpace(CUBE, part(up_to(0.75), 0.1, "x_max"), ball)
+    problem = in_space(CUBE, part(up_to(0.75), 0.1, "x_max"), ball)
     assert error_of(solved_in_cells(problem, 4, 2)) < 2e-4
 
 
 def test_the_estimate_is_honest_and_cells_are_halved():
-    problem = InSpace(CUBE, part(up_to(0.37), 10.0, "x_max"))
-    solution = solved_in_cells(problem, 6, 2, tolerance=1e-6, steps=10)
-    check_estimate(solution, 1e-6, 0.3)
-
-
-def test_the_traces_on_an_interface_of_a_solution_are_those_of_its_functions(monkeypatch):
-    problem = InSpace(CUBE, part(up_to(0.37), 10.0, "x_max"))
-    own, polynomials = cells_of(problem, kp.Cells([3, 1], 4, 2)), LocalPolynomials(4, 3)
-    geometry = own.start(Tree.uniform((2, 2, 2)).divided(2))
-    zero = torch.zeros(len(geometry.tree), polynomials.size, 1, dtype=F)
-    system, solve, found = own.on(geometry, polynomials, zero), FaceSolver.solve, []
-    kept = lambda *given: found.append(solve(*given)) or found[-1]  # noqa: E731
-    monkeypatch.setattr(FaceSolver, "solve", kept)
-    solution = system.solve()
-    traces = system.traces_of(solution.first)
-    on_faces = sum(system.traces.sizes_on(geometry.traces))
-    assert traces.shape == found[0].shape and abs(found[0][on_faces:]).max() > 0.5
-    assert abs(traces - found[0])[on_faces:].max() < 1e-9
+    problem = in_space(CUBE, part(up_to(0.37), 10.0, "x_max"))
+    solution = solved_in_cells(problem, 5, 2, tolerance=1e-4, steps=10)
+    check_estimate(solution, 1e-4, 0.2)
 
 
 class Sphere(kp.Problem):
@@ -309,25 +253,6 @@ def test_a_network_knows_the_sides_of_a_sphere_after_saving():
     assert torch.equal(fresh(x), solution.network(x))
 
 
-def test_points_belong_to_the_smallest_ball_or_box_around_them():
-    domain = kp.Box(x=(0, 1), y=(0, 2), z=(0, 1))
-    block, ball = kp.Box(x=(0, 0.7), y=(0, 2), z=(0, 1)), kp.Ball((0.3, 1, 0.5), 0.2)
-    division = SolidDivision.of(domain, [*ball.boundary.pieces, *block.boundary["x_max"].pieces])
-    assert division.inner == (block, ball)
-    assert [(one.inside, one.outside) for one in division.interfaces] == [(1, 0), (2, 1)]
-    p = domain.gauss(2000)
-    expected = (p.x < 0.7).long()[:, 0] + ball.contains(p.coords).long()
-    scaled = p.coords * torch.tensor([2.0, 1.0, 2.0]) - 1
-    regions = Regions.in_space(division, domain.bounds)
-    assert torch.equal(regions.of_points(scaled), expected)
-    assert torch.equal(
-        torch.stack([one.contains(p.coords) for one in division.parts]).int(),
-        torch.nn.functional.one_hot(expected, 3).T.int(),
-    )
-    walls = domain.boundary["x_min"].quadrature(5)[0].coords
-    assert bool((regions.of_points(walls * torch.tensor([2.0, 1.0, 2.0]) - 1) == 1).all())
-
-
 REFUSED = {
     "must be inside the domain": part(up_to(1), 10.0, "x_max"),
     "must divide the domain: the piece 'y_max'": part(
@@ -342,13 +267,15 @@ REFUSED = {
 @pytest.mark.parametrize("message", REFUSED)
 def test_what_does_not_divide_a_solid_is_refused(message):
     with pytest.raises(kp.InputError, match=message):
-        kp.solve(InSpace(CUBE, REFUSED[message]), kp.Cells([3, 1], 4, 2), kp.AdaptiveLeastSquares())
+        kp.solve(
+            in_space(CUBE, REFUSED[message]), kp.Cells([3, 1], 4, 2), kp.AdaptiveLeastSquares()
+        )
 
 
 def test_interfaces_that_meet_are_refused_and_automatic_solves_know_of_cells():
     one = part(up_to(0.1), 10.0, "x_max")
     across = part(kp.Ball((0.1, 0, 0), 0.3), 5.0)
     with pytest.raises(kp.InputError, match="must not meet"):
-        kp.solve(InSpace(CUBE, one, across), kp.Cells([3, 1], 4, 2), kp.AdaptiveLeastSquares())
-    assert Traits(InSpace(CUBE, one)).takes_cells
-    assert not Traits(InSpace(CUBE, one, across)).takes_cells
+        solved_in_cells(in_space(CUBE, one, across), 4, 2)
+    assert Traits(in_space(CUBE, one)).takes_cells
+    assert not Traits(in_space(CUBE, one, across)).takes_cells
