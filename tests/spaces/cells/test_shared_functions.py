@@ -202,28 +202,6 @@ def test_known_functions_need_no_small_cells():
     assert solution.network.enrichment.coefficients[0].item() == pytest.approx(2, abs=1e-7)
 
 
-class TwoKnownPeaks(KnownPeak):
-    """Two fields with the same peak, a vector function with one coefficient."""
-
-    fields = ("u", "v")
-
-    def enrichment(self):
-        return [lambda p: torch.stack([self.peak(p), self.peak(p)], dim=2)]
-
-    def residual(self, p, u, v):
-        both = [KnownPeak.residual(self, p, one) for one in (u, v)]
-        return torch.cat([both[0], both[1] + u.value - v.value], dim=1)
-
-    def exact(self, p):
-        return KnownPeak.exact(self, p).expand(-1, 2)
-
-
-def test_known_vector_functions_have_one_coefficient():
-    solution = solved(TwoKnownPeaks())
-    assert solution.errors.l2_relative < 1e-7 and solution.network.count <= 16
-    assert solution.network.enrichment.coefficients.item() == pytest.approx(2, abs=1e-6)
-
-
 def test_known_functions_and_periodic_coordinates_are_refused():
     class Periodic(KnownPeak):
         def conditions(self):

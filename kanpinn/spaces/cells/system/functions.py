@@ -89,10 +89,7 @@ class EnrichmentInCells:
 
     def stacked(self, points: Points, channels: Channels) -> Tensor:
         """The stacked jets of all functions at points, (n, parts, m, count)."""
-        found = self.layer.known.jet(points, channels).stacked()  # (n, parts, count)
-        if self.layer.joint:
-            return found.unflatten(2, (-1, self.fields)).transpose(2, 3)
-        return for_each_field(found, self.fields)
+        return for_each_field(self.layer.known.jet(points, channels).stacked(), self.fields)
 
 
 SharedFunctions = CornerPatch | EnrichmentInCells
