@@ -797,7 +797,8 @@ def draw_edges(results: Sequence[Result]) -> Figure:
     figure = new_figure(8.0, 6.6)
     for ax, model in zip(figure.subplots(2, 2).flat, MODELS, strict=True):
         result = next(r for r in results if r.model.name == model.name)
-        other = [_value(limits) for limits in model.ranges[1:]]
+        # α = 0 would be the one chain without an edge
+        other = [low + 0.75 * (high - low) for low, high in model.ranges[1:]]
         rows = _slice(result, other)
         x, dimension = result.sample.inputs[rows, :2], result.sample.dimension[rows]
         dots = ax.scatter(*x.T, c=dimension, s=2, lw=0, vmin=0, vmax=1, rasterized=True)
@@ -815,11 +816,6 @@ def draw_edges(results: Sequence[Result]) -> Figure:
     figure.axes[0].plot([], [], label=label, color=VERMILLION, lw=2.0)
     script.legend(figure, 2)
     return figure
-
-
-def _value(limits: tuple[float, float]) -> float:
-    low, high = limits
-    return low + 0.75 * (high - low)  # α = 0 would be the one chain without an edge
 
 
 def _slice(result: Result, other: Sequence[float]) -> Array:

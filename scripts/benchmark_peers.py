@@ -116,7 +116,7 @@ def publish(timelines: Path, output: Path) -> None:
     """Write and print the table, draw the figure and write the verdicts, all from timelines.csv."""
     measurements = report.read_timelines(timelines)
     cells = report.table(report.summarize(measurements))
-    report.write_table(output / "table.csv", cells)
+    script.write_csv(output / "table.csv", cells[0], cells[1:])
     report.draw(measurements, output / "figure.png")
     script.write_verdicts(output / "benchmark_peers.json", report.figures(measurements))
     print(f"\n{report.as_text(cells)}\n\n{output / 'table.csv'}, {output / 'figure.png'}")

@@ -176,7 +176,7 @@ VALUES: tuple[Any, ...] = (
 def of_mutations(chosen: argparse.Namespace, failures: list[str]) -> dict[str, Verdict]:
     """Give mutated files to `kanpinn check`, beside copies of the files that they name."""
     folder = chosen.output / "mutated"
-    shutil.copytree(PROBLEMS, folder, dirs_exist_ok=True, ignore=_unused)
+    shutil.copytree(PROBLEMS, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__*"))
     codes: Counter[int] = Counter()
     files = sorted(PROBLEMS.glob("*.toml"))
     wrong = []
@@ -200,10 +200,6 @@ def of_mutations(chosen: argparse.Namespace, failures: list[str]) -> dict[str, V
             set(codes) <= {0, 2},
         ),
     }
-
-
-def _unused(folder: str, names: list[str]) -> list[str]:
-    return [name for name in names if name.startswith("__")]
 
 
 def mutations(files: Sequence[Path], count: int, seed: int) -> Iterator[tuple[str, bytes]]:

@@ -123,11 +123,6 @@ def _whole(seconds: float) -> str:
     return f"{seconds:.0f}" if math.isfinite(seconds) else ""
 
 
-def write_table(path: Path, cells: list[list[str]]) -> None:
-    with path.open("w", newline="") as stream:
-        csv.writer(stream).writerows(cells)
-
-
 def as_text(cells: list[list[str]]) -> str:
     """Return the table for a terminal, in aligned columns, without versions and seeds."""
     shown = [[row[0], *row[3:]] for row in cells]
