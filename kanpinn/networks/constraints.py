@@ -80,15 +80,7 @@ def polynomial_lift(
         exponents = torch.tensor([k for k in powers if sum(k) <= degree])
         if len(exponents) > 1000:  # a dense fit of more coefficients is slow
             break
-        placed = []
-        for piece, values in data:
-            # At least n + 1 points along each direction determine the polynomials of degree n on a
-            # flat piece, and 2n + 1 on a curved one.
-            coords = piece.gauss(4**piece.dim).coords
-            flat = torch.linalg.matrix_rank(coords - coords[:1], rtol=1e-9) <= piece.dim
-            count = degree + 2 if flat else 3 * degree + 4
-            placed.append((piece.gauss(count**piece.dim), values))
-        fit = _values(placed)
+        fit = _values([(_fit_points(piece, degree), values) for piece, values in data])
         start = Polynomial(*bounds, exponents, exponents.new_zeros(0))
         # Coefficients that the data leave free decay with the degree: g is smooth inside, too.
         scale = 1.7 ** -exponents.sum(dim=1).double()
@@ -103,6 +95,16 @@ def polynomial_lift(
 def _values(parts: list[tuple[Points, Values]]) -> tuple[Tensor, Tensor]:
     values = torch.cat([function(points) for points, function in parts])
     return torch.cat([points.coords for points, _ in parts]), values
+
+
+def _fit_points(piece: Piece, degree: int) -> Points:
+    """Return enough points of a piece to determine the polynomials of a degree n on it.
+
+    At least n + 1 points along each direction are needed, and 2n + 1 on a curved piece.
+    """
+    coords = piece.gauss(4**piece.dim).coords
+    flat = torch.linalg.matrix_rank(coords - coords[:1], rtol=1e-9) <= piece.dim
+    return piece.gauss((degree + 2 if flat else 3 * degree + 4) ** piece.dim)
 
 
 def smooth_on(piece: Piece, function: Function) -> bool:
