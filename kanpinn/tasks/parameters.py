@@ -565,12 +565,12 @@ class ShootingStage(Stage):
             close = bool((now.newton.abs() <= 1e-2 * self.errors).all())
             return close or now.possible <= now.excess(0.2 if idle else 0.02)
         data, step = self.data.until(self.until), now.newton
+        if self.is_whole:
+            seen = (0.1 * self.settings.march(100.0).tolerance) ** 2 * data.spread
+            return now.possible <= max(now.excess(0.2), 1e-2 * now.loss * (idle > 0), seen)
         if data.fits(now.loss):  # numbers that few data hardly determine might run away
             step = self.march.parameters.limited(now.parameters, step)
         possible = now.loss - now.model.loss(step)
-        if self.is_whole:
-            seen = (0.1 * self.settings.march(100.0).tolerance) ** 2 * data.spread
-            return possible <= max(now.excess(0.2), 1e-2 * now.loss * (idle > 0), seen)
         return possible <= max(0.05 * now.loss, 1e-6 * data.spread)
 
     def _judged(self, now: Path) -> Step:
