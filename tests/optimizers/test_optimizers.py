@@ -404,6 +404,29 @@ def test_rosenbrock_s_valley_takes_about_as_many_steps_as_scipy_s_bfgs(n):
     assert steps <= 1.6 * other.nit
 
 
+def test_it_beats_lbfgs_at_equal_evaluations():
+    reached = {}
+    for optimizer in (kp.SSBroyden(), kp.LBFGS()):
+        residuals = residuals_of(Waves(), kp.MLP([2, 8, 8, 1]), nodes=7)
+        stage, evaluations = optimizer.start(residuals, 0), 0
+        while evaluations < 200:
+            step = stage.step()
+            evaluations += step.evaluations
+        reached[type(optimizer)] = step.loss
+    assert reached[kp.SSBroyden] < 0.5 * reached[kp.LBFGS]
+
+
+def test_a_loaded_state_goes_where_the_parameters_are():
+    residuals = residuals_of(Waves(), kp.MLP([2, 3, 1]), nodes=4)
+    stage, other = (kp.SSBroyden().start(residuals, 0) for _ in range(2))
+    for _ in range(3):
+        stage.step()
+    other.parameters = [p.to("meta") for p in other.parameters]
+    other.load_state_dict(stage.state_dict())
+    tensors = [other.inverse, other.gradient, *other.points]
+    assert len(tensors) > 2 and all(t.device.type == "meta" for t in tensors)
+
+
 def test_where_rounding_is_all_that_is_left_it_says_so():
     valley = Valley(4)
     stage = kp.SSBroyden().start(valley, 0)
