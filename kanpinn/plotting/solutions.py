@@ -53,17 +53,20 @@ def unknown_figures(solution: Solution, fields: GridFields) -> Iterator[tuple[st
     times their width. Over two coordinates, a coefficient without any finite bound has no figure.
     """
     if solution.problem.numbers:
-        figure = style.new_figure(8.4, 2.8 * len(solution.estimated))
-        rows = figure.subplots(len(solution.estimated), 2, squeeze=False)
-        for (whole, near), (name, value) in zip(rows, solution.estimated.items(), strict=True):
+        closeups = [one.is_identified and one.high > one.low for one in solution.estimated.values()]
+        columns = 1 + any(closeups)
+        figure = style.new_figure(8.4, 2.8 * len(closeups))
+        rows = figure.subplots(len(closeups), columns, squeeze=False)
+        for (whole, *near), (name, value) in zip(rows, solution.estimated.items(), strict=True):
             plot_unknown(whole, solution, name)
             title = f"{name.replace('_', ' ')} = {value}"
             whole.set_title(title, fontsize=8, color=style.GREY, loc="left")
             width = value.high - value.low
-            if value.is_identified and width:
-                plot_unknown(near, solution, name, (value.low - width, value.high + width))
-            else:
-                near.set_axis_off()
+            for ax in near:
+                if value.is_identified and width:
+                    plot_unknown(ax, solution, name, (value.low - width, value.high + width))
+                else:
+                    ax.set_axis_off()
         yield "unknowns", figure
     for name in solution.problem.fields:
         if name in solution.problem.unknowns:

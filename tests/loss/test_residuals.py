@@ -206,7 +206,7 @@ def test_a_row_of_many_points_takes_no_more_memory_than_a_batch_of_rows(monkeypa
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_the_likeness_of_noise_has_mean_zero_and_deviation_one(d, generator):
     found = []
-    for _ in range(100):
+    for _ in range(200):
         places = torch.rand(80, d, generator=generator, dtype=torch.float64)
         noise = torch.randn(80, 2, generator=generator, dtype=torch.float64)
         found.append(likeness_of_neighbours(places, noise))

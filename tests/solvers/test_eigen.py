@@ -380,7 +380,7 @@ PROBLEMS = [Membrane, Free, Interval, Weighed, Wells, Pair, Wind, Turning, Drum,
 
 @functools.cache
 def in_cells(problem):
-    count = 6 if problem is Turning else 4  # whole pairs of complex eigenvalues
+    count = 5 if problem is Drum else 6 if problem is Turning else 4  # whole pairs
     return solved_in_cells(problem(), count, 6, tolerance=1e-6)
 
 
@@ -391,7 +391,7 @@ def test_eigenvalues_have_the_tolerance_and_estimates_are_the_errors(problem):
     errors, sizes = (solution.values - solution.exact).abs(), 1 + solution.values.abs()
     assert solution.status == "converged" and solution.success
     assert (errors / sizes).max() < 1e-6
-    large = errors > 1e-11 * sizes
+    large = errors > 1e-10 * sizes
     ratios = errors[large] / solution.estimates[large]
     assert (ratios < 3).all()
     if problem in (Membrane, Interval, Wells, Drum, Around):
