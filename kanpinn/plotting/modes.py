@@ -28,6 +28,7 @@ def figures(
     if not solution.count:
         return
     names, figure = plane_of(solution.problem.domain), style.new_figure(1, 1)
+    figure.set_layout_engine("constrained", w_pad=0.2, h_pad=0.06)
     if fields is None or tuple(fields.axes) != names:
         fields = modes_on_grid(solution, names)
     numbers = _numbers(solution, None)

@@ -304,7 +304,7 @@ def _draw_lines(
     values, time = fields.of(name), solution.problem.domain.time_name
     if len(shown) > 1 and time is not None:
         plot_times(ax, shown, name, time, error)
-        ax.legend(fontsize=STYLE.small, frameon=False)
+        ax.legend(fontsize=STYLE.small, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     elif error:
         plot_magnitude(ax, Sheet(fields.axes), values["error"], f"|error of {label}|")
     elif name in solution.problem.unknowns:
