@@ -27,6 +27,18 @@ SPACES: Mapping[type[Network], type[TimeState[Any]]] = {
 }
 
 
+def state_kind(network: Network) -> type[TimeState[Any]]:
+    """Return the kind of state with which a march solves for a network.
+
+    Raises:
+        InputError: for a network that has no time windows.
+    """
+    for kind, state in SPACES.items():
+        if isinstance(network, kind):
+            return state
+    return SPACES[type(require_windows(network))]  # which refuses it in words
+
+
 @dataclass(frozen=True)
 class March(MarchSettings, Optimizer):
     """Solve an evolution window by window in time; the network is a `Windows` or `CellWindows`.
@@ -93,10 +105,8 @@ class March(MarchSettings, Optimizer):
     fits_points = False
 
     def check(self, network: Network) -> None:
-        space = SPACES.get(type(network))
-        if space is None:
-            require_windows(network)
-        if space is CellMarch and (self.scheme == "gauss" or (self.stages or 1) % 2 == 0):
+        in_cells = state_kind(network) is CellMarch
+        if in_cells and (self.scheme == "gauss" or (self.stages or 1) % 2 == 0):
             raise InputError(
                 'a march with cells in space has scheme = "radau" and an odd number of stages, got '
                 f'scheme = "{self.scheme}" and stages = {self.stages}'
@@ -148,7 +158,7 @@ class MarchStage(Stage):
         fields = self.network.width[-1]
         terms = sorted_terms(residuals.terms, surrogate)
         self.terms = with_orders(terms, fields, self.network.order, settings.scheme)
-        self.state = state = SPACES[type(self.network)](settings, residuals, self.terms)
+        self.state = state = state_kind(self.network)(settings, residuals, self.terms)
         self.begin, self.duration = state.begin, state.end - state.begin
         count, windows, choice = settings.stages, settings.windows, state.choice
         if (count or 1) > choice.most:

@@ -672,3 +672,11 @@ def test_a_pulse_of_a_flux_at_a_wall_is_not_jumped_over():
     after = Wall.at + 50 * Wall.width
     network = kp.Windows([2, 1], degree=5, grid=12)
     assert relative_error(Wall(), network, 1e-2, after) < 1e-2
+
+
+def test_own_kinds_of_windows_march():
+    class Own(kp.Windows):
+        pass
+
+    solution = kp.solve(warm(), Own(), kp.March(1e-4))
+    assert solution.status == "converged" and solution.errors.l2_relative < 1e-4
