@@ -183,9 +183,14 @@ def series_in_time(stages: Stages, length: float, order: int) -> list[Array]:
 
     The polynomials have the degree s + order - 1; the arguments are those of `at_stages`.
     """
+    return _stretched(_series_of_unit_window(stages, order), length, order)
+
+
+@lru_cache(maxsize=100)
+def _series_of_unit_window(stages: Stages, order: int) -> list[Array]:
     nodes = (legendre.leggauss(stages.count + order)[0] + 1) / 2
     rates = _of_unit_window(stages, tuple(nodes), order, order)
-    return _stretched([legendre_series(nodes) @ one for one in rates], length, order)
+    return [legendre_series(nodes) @ one for one in rates]
 
 
 @dataclass(frozen=True)
