@@ -63,8 +63,8 @@ def _problems(folder: Path) -> Iterator[tuple[str, ...]]:
         try:
             config = Config.read(path)
             line = path.read_text(encoding="utf-8").partition("\n")[0]
-            if line.startswith("#"):
-                yield f"  {path.name}", line.lstrip("#").strip()
+            if line.startswith("#") and (comment := line.lstrip("#").strip()):
+                yield f"  {path.name}", comment
                 continue
             # The first line of the class's docstring, without running its file.
             about = config.file.title

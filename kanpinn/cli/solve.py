@@ -55,7 +55,7 @@ def _command(name: str, about: str) -> Callable[..., None]:
                     config = _configuration(name, file, resume, trust, pairs)
                     job = build(config, quiet)
                     warned_defects(job)
-                # only now: h5py is slow, and bad input is reported before
+                # Only now: h5py is slow, and bad input is reported before.
                 from kanpinn.runs.results import RunFolder
 
                 folder = None

@@ -63,13 +63,9 @@ def study_command(
         _check(executor, workers, address, cluster or [])
         from kanpinn.runs.study import StudyFile
 
-        def interrupt(*_: object) -> None:  # the table is written; the next Ctrl-C ends at once
-            signal.signal(signal.SIGINT, leave)
-            raise KeyboardInterrupt
-
-        with handling(interrupt):
-            there = _executor(executor, workers, address, cluster or [], output)
-            study = _sweep(StudyFile.read(file), output, workers, quiet, there)
+        given = StudyFile.read(file)
+        there = _executor(executor, workers, address, cluster or [], output)
+        study = _sweep(given, output, workers, quiet, there)
         from kanpinn.runs.study.table import failure_lines, has_failed, settings_table, summary_of
 
         here, folder = Path.cwd(), study.path
@@ -129,10 +125,14 @@ def _sweep(
     from kanpinn.runs.progress import StudyProgress
     from kanpinn.runs.study import sweep
 
+    def interrupt(*_: object) -> None:  # the table is written; the next Ctrl-C ends at once
+        signal.signal(signal.SIGINT, leave)
+        raise KeyboardInterrupt
+
     tallies: list[Tally] = []
     shown: Any = contextlib.nullcontext() if quiet else StudyProgress()
     try:
-        with executor as there, shown as progress:
+        with handling(interrupt), executor as there, shown as progress:
             return sweep(
                 study.base, study.over, zipped=study.zipped, name=study.name, output=output,
                 executor=there, workers=workers,

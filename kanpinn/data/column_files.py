@@ -51,6 +51,29 @@ def flat_column(path: Path, name: str, cells: Cells) -> numpy.ndarray:
     return (numpy.char.decode(array, "utf-8", "replace") if texts else array).ravel()
 
 
+def check_lengths(
+    path: Path, columns: Mapping[str, numpy.ndarray], first: str, rows: str, cells: str
+) -> None:
+    """Refuse columns of a file without rows, or of different lengths.
+
+    Args:
+        path: the file, for messages.
+        columns: the columns by name, (n,) each.
+        first: the name of the column that the others are compared with.
+        rows, cells: the words for rows and for entries of a column in messages.
+
+    Raises:
+        InputError: if there are no rows, or a column has another length than the first.
+    """
+    count = len(columns[first])
+    if not count:
+        raise InputError(f"{path} has no {rows}")
+    for name, column in columns.items():
+        if len(column) != count:
+            wrong = f"{name} has {len(column)} {cells}, {first} has {count}"
+            raise InputError(f"{path}: {wrong}")
+
+
 def numbers(path: Path, name: str, cells: Cells) -> numpy.ndarray:
     """Return a column as a flat float64 array, (n,).
 

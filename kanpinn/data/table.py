@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, nearest, show
-from kanpinn.data.column_files import Cells, flat_column, numbers, read_columns
+from kanpinn.data.column_files import Cells, check_lengths, flat_column, numbers, read_columns
 from kanpinn.geometry import Domain, Points
 from kanpinn.geometry.sampling import sample
 
@@ -183,13 +183,7 @@ class Table:
         columns = read_columns(path)
         outputs, names = _chosen(path, columns, inputs, targets)
         cells = {name: flat_column(path, name, columns[name]) for name in (*names, *outputs)}
-        first = len(cells[names[0]])
-        if not first:
-            raise InputError(f"{path} has no rows")
-        for name, column in cells.items():
-            if len(column) != first:
-                wrong = f"{name} has {len(column)} rows, {names[0]} has {first}"
-                raise InputError(f"{path}: {wrong}")
+        check_lengths(path, cells, names[0], "rows", "rows")
 
         def tensor(of: Names) -> Tensor:
             """The named columns, (n, columns)."""

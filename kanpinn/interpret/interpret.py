@@ -309,11 +309,7 @@ class Reading:
         Raises:
             InputError: if the graph has no such edge.
         """
-        if (layer, i, o) not in self.graph.edges:
-            known = ", ".join(map(str, sorted(self.graph.edges)))
-            raise InputError(
-                f"there is no edge {(layer, i, o)}: (layer, input, output) is of {known}"
-            )
+        self._check(layer, i, o)
         search = Search(self.rows, self.library)
         return search.snapping(self.graph, (layer, i, o), self.error)
 
@@ -332,6 +328,7 @@ class Reading:
         Raises:
             InputError: if the edge does not exist or is the last one into a unit.
         """
+        self._check(layer, i, o)
         if sum(key[0::2] == (layer, o) for key in self.graph.edges) == 1:
             what = "output" if layer == self.graph.depth - 1 else "hidden unit"
             raise InputError(
@@ -356,6 +353,11 @@ class Reading:
             what = "the time was too short" if search.deadline.over else "no function fits"
             raise InputError(f"no formula was found for the edges left: {what}")
         return formula_of(snapped.graph, self.rows, self.problem, self.origin, own_edges=True)
+
+    def _check(self, *key: int) -> None:
+        if key not in self.graph.edges:
+            known = ", ".join(map(str, sorted(self.graph.edges)))
+            raise InputError(f"there is no edge {key}: (layer, input, output) is of {known}")
 
     def _with(self, graph: Graph) -> "Reading":
         return replace(self, graph=refit(graph, self.rows.x, self.rows.y, steps=40))

@@ -181,7 +181,7 @@ def edge_table(formula: Formula, most: int | None = None) -> ShownTable:
     head, rows = ("edge", "function", "a", "b", "c", "d", "R²", "complexity"), []
     for e in formula.edges[:most]:
         numbers = (f"{value:.6g}" for value in (e.a, e.b, e.c, e.d))
-        place = f"layer {e.layer}: {e.input} → {e.output}"
+        place = f"layer {e.layer}: {e.input} to {e.output}"
         rows.append((place, e.function, *numbers, f"{e.r2:.6f}", f"{e.complexity:g}"))
     left_out = f", {len(rows)} of {len(formula.edges)}" if len(rows) < len(formula.edges) else ""
     return ShownTable(head, rows, f"Edges as c f(a x + b) + d{left_out}")

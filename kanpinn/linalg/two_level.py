@@ -519,14 +519,14 @@ class TwoLevel:
                     break
                 return None
             before, direction, correction = reached, change, np.zeros_like(change)
-            while reached > tolerance:  # conjugate gradients for AᴴA x = s
+            while not reached <= tolerance:  # conjugate gradients for AᴴA x = s; also for NaN
                 product, curvature = self._normal(direction)
                 step, last, count = _ratio(rest, curvature), rest, count + 1
                 correction, slope = correction + step * direction, slope - step * product
                 change, rest = self._preconditioned(slope)
                 reached = _largest(rest, first)
-                hopeless = count % 25 == 0 and reached > tolerance ** (count / most)
-                if reached > tolerance and (hopeless or count >= most):
+                hopeless = count % 25 == 0 and not reached <= tolerance ** (count / most)
+                if not reached <= tolerance and (hopeless or count >= most):
                     return None
                 direction = change + _ratio(rest, last) * direction
             found = found + correction

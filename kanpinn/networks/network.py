@@ -121,21 +121,25 @@ class Imposition:
 
 
 def check_width(
-    width: Sequence[int], inputs: Sequence[int], of: str, outputs: Sequence[int], to: str
+    width: Sequence[int],
+    inputs: Sequence[int],
+    of_inputs: str,
+    outputs: Sequence[int],
+    of_outputs: str,
 ) -> None:
     """Refuse units per layer whose ends are not the numbers of inputs and outputs.
 
     Args:
         width: the units per layer, inputs first.
         inputs, outputs: the numbers that are possible, the usual one first.
-        of, to: what follows the usual number in the message.
+        of_inputs, of_outputs: the text after the usual number in the message.
 
     Raises:
         InputError: for other numbers; the message says what they must be.
     """
     for end, counts, what in (
-        (width[-1], outputs, f"end with {outputs[0]}{to}"),
-        (width[0], inputs, f"start with {inputs[0]}{of}"),
+        (width[-1], outputs, f"end with {outputs[0]}{of_outputs}"),
+        (width[0], inputs, f"start with {inputs[0]}{of_inputs}"),
     ):
         if end not in counts:
             raise InputError(f"network.width must {what}, got {list(width)}")

@@ -171,10 +171,12 @@ class Stage(ABC):
     def state_dict(self) -> dict[str, Any]:
         """Return the state, tensors and plain values; `load_state_dict` restores it exactly."""
         found = {name: getattr(self, name) for name in self.kept}
-        kept = [(n, v) for n, v in found.items() if is_dataclass(v) and not isinstance(v, type)]
-        records = {name: astuple(record) for name, record in kept}
-        with_state = {n: v.state_dict() for n, v in found.items() if hasattr(v, "state_dict")}
-        return found | records | with_state
+        for name, value in found.items():
+            if hasattr(value, "state_dict"):
+                found[name] = value.state_dict()
+            elif is_dataclass(value) and not isinstance(value, type):
+                found[name] = astuple(value)
+        return found
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state that `state_dict` returned.

@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from kanpinn._support.distributed import together
+from kanpinn._support.distributed import together, world
 from kanpinn._support.errors import CONVERGED, FAILED, OVERFITTED, STOPPED_BY_USER
 from kanpinn.accuracy.bounds import Approximate, Bound, Majorant, Unsuitable
 from kanpinn.accuracy.errors import Errors, Estimate
@@ -97,13 +97,13 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
             made.append((Estimate(None, None, 0.0, ended), found))
             continue
         against = compare(solution, found)
-        part, errors = against.contraction or 0.0, own_errors(solution)
+        part = against.contraction or 0.0
         unresolved = part > LARGEST_CONTRACTION and not against.overfitted
         estimate = Estimate(None, against.contraction, 0.0, against.doubt)
         if not against.doubt:
             factor = 1 / (1 - (0.0 if against.is_rounding else part))
             estimate = replace(estimate, errors=against.with_misfit(against.norms.scaled(factor)))
-        elif unresolved and not solution.problem.unknowns and errors is not None:
+        elif unresolved and not solution.problem.unknowns and (errors := own_errors(solution)):
             estimate = Estimate(errors, None, 0.0)
         made.append((estimate, found))
         if estimate.errors is not None and (estimate.contraction or 0.0) <= enough:
@@ -149,17 +149,17 @@ def finer_solutions(
 def with_estimate(
     solution: Solution, tolerance: float | int | None = None, bound: bool = False
 ) -> Solution:
-    """The solution with an estimate, by which a tolerance is judged if there is one.
+    """The solution with an estimate, and with a status by the tolerance if there is one.
 
-    A solution of a run that has failed or was interrupted has no estimate, nor has one that
-    several processes have found together.
+    A solution of a run that has failed or was interrupted has no estimate, nor has a solution of
+    several processes whose group has ended.
 
     Args:
         solution: a solution.
         tolerance: the largest acceptable relative L2 error.
         bound: as for `estimate_error`.
     """
-    if solution.status.startswith(ENDED) or solution.processes > 1:
+    if solution.status.startswith(ENDED) or solution.processes > world():
         return solution
     solution = replace(solution, estimate=estimate_error(solution, bound=bound))
     return solution if tolerance is None else judged_by_tolerance(solution, tolerance)

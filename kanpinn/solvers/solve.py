@@ -128,8 +128,8 @@ def solve(
             problem=problem,
             boundary=boundary,
             seed=seed,
-            tolerance=1e-9 if tolerance is None else tolerance,
-            budget=300.0 if budget is None else budget,
+            tolerance=TrialSearch.tolerance if tolerance is None else tolerance,
+            budget=TrialSearch.budget if budget is None else budget,
             observers=observers,
             checkpoint=checkpoint,
         )

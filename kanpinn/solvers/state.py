@@ -100,8 +100,8 @@ class Adaptation:
 
     An optimizer converges for the present points only: if points adapt, the next epoch then begins
     at once, up to the optimizer's limit of steps. Losses are reported without the factors. The
-    points depend on the seed, the epoch and the network; every rank computes all of them. Methods
-    are those of `FreshLosses`.
+    points depend on the seed, the epoch and the network; every rank computes all of them. It has
+    the methods of `FreshLosses`.
 
     Args:
         discretization: gives the loss of an epoch, and how the factors are computed.

@@ -19,12 +19,12 @@ from kanpinn._support.errors import CONVERGED, FAILED, OVERFITTED, InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import Collocation, SampleTree, sample, weighted_sample
-from kanpinn.jets import Channels, Jet, Linearised, find_channels, random_jets, stack_equations
+from kanpinn.jets import Channels, Jet, Linearised, find_channels, random_jets
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import ResidualTerm, density_hessian
+from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
-from kanpinn.pde.energies import Density
+from kanpinn.pde.energies import Density, Integrand
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization, Loss
 from kanpinn.solvers.state import SolverState, perturbed
@@ -111,9 +111,9 @@ def _steepest(
         index: the number of the box of each point, (n,).
     """
     number, count = index[:, None].expand_as(found), int(index.max()) + 1
-    least = found.new_full((count, found.shape[1]), -math.inf)
-    top, bottom = (least.scatter_reduce(0, number, one, "amax") for one in (found, -found))
-    spans = torch.where(top >= -bottom, top + bottom, 0.0)
+    none = found.new_full((count, found.shape[1]), -math.inf)
+    top, negated = (none.scatter_reduce(0, number, each, "amax") for each in (found, -found))
+    spans = torch.where(top >= -negated, top + negated, 0.0)
     usual, steepness, where = _steepest_of(spans, found)
     places, breaks = [points[:0]], []
     largest, filled = found.abs().amax(dim=0), steepness > 0
@@ -704,14 +704,23 @@ def resonance(
 def _hessian(
     density: Density, p: Points, evaluate: Callable[[Points, Channels], Jet], what: str
 ) -> tuple[Tensor, int]:
-    """The second derivatives of a density by a stacked jet, (n, q, q), and the density's order."""
+    """The second derivatives of a density by values and derivatives of the fields, and its order.
 
-    def values(u: Jet) -> Tensor:
-        return stack_equations(density(p, *u.components()), len(p), what)
-
-    channels, _ = find_channels(lambda c: values(evaluate(p, c)), p.names)
+    Returns:
+        (n, q, q) for q = m + d m + …: the values of m fields, then all first derivatives of one
+        field after the other, then the second ones.
+    """
     with torch.enable_grad():
-        return density_hessian(values, evaluate(p, channels)), channels.derivative_order
+        _, at = find_channels(
+            lambda c: Integrand.at(density, p, evaluate(p, c).components(), what), p.names
+        )
+
+        def flat(of: Tensor) -> Tensor:
+            _, by_levels = at.slopes(of.view(-1, 1))
+            return torch.cat([slope for level in by_levels for slope in level], dim=1)
+
+        rows = [flat(column) for column in flat(at.density).unbind(dim=1)]
+    return torch.stack(rows, dim=1).detach(), at.order
 
 
 def _least_along(hessian: Tensor, d: int, m: int) -> Tensor:
@@ -719,12 +728,12 @@ def _least_along(hessian: Tensor, d: int, m: int) -> Tensor:
 
     hessian: see `_hessian`, of order 1.
     """
-    block = hessian[:, m:, m:].unflatten(2, (d, m)).unflatten(1, (d, m))
+    block = hessian[:, m:, m:].unflatten(2, (m, d)).unflatten(1, (m, d))
     if m == 1:
-        return torch.linalg.eigvalsh(block[:, :, 0, :, 0])[:, 0]
+        return torch.linalg.eigvalsh(block[:, 0, :, 0])[:, 0]
     draws = torch.randn(128, d, generator=Generator().manual_seed(0), dtype=hessian.dtype)
     directions = draws / draws.norm(dim=1, keepdim=True)
-    acoustic = torch.einsum("naibj,ra,rb->nrij", block, directions, directions)
+    acoustic = torch.einsum("niajb,ra,rb->nrij", block, directions, directions)
     return torch.linalg.eigvalsh(acoustic)[..., 0].amin(dim=1)
 
 

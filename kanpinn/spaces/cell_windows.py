@@ -261,7 +261,7 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
 
         Cells become neighbours across the ends of periodic coordinates.
         """
-        self._refuse_unfit(problem, form)
+        self._take_order(problem, form)
         if boundary not in ("auto", "penalty"):
             raise InputError(
                 f'boundary must be "auto" or "penalty" for CellWindows, got {boundary!r}: '

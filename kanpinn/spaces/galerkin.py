@@ -890,7 +890,8 @@ class DirectSystem(System[ElementSpace]):
         dim, widths = self.space.like.channels.dim - 1, self.space.weights.sum(dim=1)
         if dim and not self.space.intervals:
             widths = (widths / self.space.size) ** (1 / dim)
-        return [(axis, linearised.mean(dim=2), 2j * torch.pi / widths) for axis in range(dim)]
+        mean = linearised.mean(dim=2)
+        return [(axis, mean, 2j * torch.pi / widths) for axis in range(dim)]
 
     def sizes(self, residual: Tensor, axis: int) -> Tensor:
         return residual.unflatten(1, self.space.weights.shape).square().mean(dim=2).sqrt()
@@ -933,9 +934,10 @@ class DirectSystem(System[ElementSpace]):
         if not self.boundary:
             return states
         passes = 3  # of Newton's method, for conditions that are not linear
+        moments, _ = self.at_start(time, states)
+        places = self.points(moments)[1:]
         for _ in range(passes):
-            moments, whole = self.at_start(time, states)
-            places = self.points(moments)[1:]
+            _, whole = self.at_start(time, states)
             values, *later = condition_rows(self.boundary, self.layout.unknowns, moments, whole)
             own = values.any(axis=1) & ~np.any([one.any(axis=1) for one in later], axis=0)
             if not own.any():

@@ -213,13 +213,12 @@ class NetworkOfWindows(Network, Generic[Member]):
             layers.append(self.constants)
         return sum(layer.coefficients.numel() for layer in layers)
 
-    def _refuse_unfit(self, problem: BoundaryValueProblem, form: str) -> None:
-        """Refuse what networks in windows cannot use, and take the order in time of the problem.
-
-        It is 2 with initial rates, 1 without.
+    def _take_order(self, problem: BoundaryValueProblem, form: str) -> None:
+        """Take the order in time of a problem: 2 with initial rates, 1 without.
 
         Raises:
-            InputError: also where only some fields have initial rates.
+            InputError: for what networks in windows cannot use, and where only some fields have
+                initial rates.
         """
         unusable = {"inputs": problem.inputs(), "enrichment": problem.enrichment()}
         refuse_unfit(problem, unusable, form, "a network in time windows")
@@ -427,7 +426,7 @@ class Windows(NetworkOfWindows[Separable]):
         a circle are periodic with all of their derivatives. The network gets the order in time, and
         the coordinates that go around a circle.
         """
-        self._refuse_unfit(problem, form)
+        self._take_order(problem, form)
         if boundary == "penalty":
             raise InputError(
                 'boundary must be "exact" or "auto" for a network in time windows, got "penalty": '

@@ -195,10 +195,10 @@ class AdaptiveLeastSquaresStage(Stage):
             (N, L, m), and those of the shared functions.
         chosen: the coordinates in which cells are refined before the next solve, a mask (N, d);
             None on a tree that is new.
-        search: that for unknown numbers; None if there are none.
+        parameters: the unknown parameters with the search for them; None if there are none.
     """
 
-    kept = ("error", "newton", "pace", "origin", "chosen", "search")
+    kept = ("error", "newton", "pace", "origin", "chosen", "parameters")
     steady = False  # the solve on the last tree may take longer than all before
     geometry: CellGeometry
     origin: tuple[Tensor, Sequence[Tensor]]
@@ -207,7 +207,7 @@ class AdaptiveLeastSquaresStage(Stage):
         self.settings, self.residuals = settings, residuals
         self.network = network = require_cells(residuals.surrogate.network)
         self.means = mean_terms(residuals)
-        self.search: ParametersInCells | None = None
+        self.parameters: ParametersInCells | None = None
         if network.constants is None and network.coefficient is None:
             network.forget_numbers()  # those of another problem
         self.problem = with_shared_functions(problem_in_cells(residuals), residuals.surrogate)
@@ -215,7 +215,7 @@ class AdaptiveLeastSquaresStage(Stage):
         self.chosen: Tensor | None = None
         self._take(self.problem.start(network.tree))
         if network.constants is not None or network.coefficient is not None:
-            self.search = ParametersInCells(residuals, self.problem, seed)
+            self.parameters = ParametersInCells(residuals, self.problem, seed)
 
     @property
     def part(self) -> float:  # type: ignore[override]
@@ -255,8 +255,8 @@ class AdaptiveLeastSquaresStage(Stage):
         left = self.error.left(self.settings.tolerance)
         self._take(self.problem.refined(self._geometry(), chosen, left))
         self.newton, self.chosen = self.newton.on_new_tree(), None
-        if self.search is not None:
-            self.search.on_new_tree()
+        if self.parameters is not None:
+            self.parameters.on_new_tree()
 
     def step(self) -> Step:
         self.pace.begin()
@@ -267,12 +267,12 @@ class AdaptiveLeastSquaresStage(Stage):
         self.pace.see(len(system.geometry.tree), self.pace.spent)
         words = f"{self.network.count} cells, {found.coefficients.numel()} unknowns"
         solved = SolvedTree(system, found, shares / system.weights**2, words)
-        newton, search, size = self.newton, self.search, solved.size
+        newton, parameters, size = self.newton, self.parameters, solved.size
         newton.add(system.norms.total(found.minus(before)) / size, size)
-        if search is not None and not (search.settled or newton.stagnates):
-            if search.moved:
+        if parameters is not None and not (parameters.settled or newton.stagnates):
+            if parameters.moved:
                 newton.recent = newton.recent[-1:]  # the numbers have changed the solution
-            return Step(solved.loss, words=f"{words}, {search.words}")
+            return Step(solved.loss, words=f"{words}, {parameters.words}")
         part, ratio = 0.1, self.error.ratio or self.error.usual  # part: left to Newton's steps
         enough = max(1e-13, part * ratio * float(solved.indicators.norm()))
         if min(newton.change, newton.left) <= enough or system.is_linear(found):
@@ -314,13 +314,13 @@ class AdaptiveLeastSquaresStage(Stage):
             kept = int(settings.corrects)
             if why := too_many(system, network.count, settings.cells, kept=kept):
                 raise InputError(f"{network.count} cells of degree {network.degree} {why}")
-        if self.search is None:
+        if self.parameters is None:
             solutions = system.solve(near=self._field(), accuracy=settings.accuracy)
             found, shares = solutions.first, solutions.shares[:, 0]
         else:
             least = 1e-12  # also for derivatives by the numbers
             present = self._field().coefficients
-            found, shares = self.search.solved(system, present, min(least, settings.accuracy))
+            found, shares = self.parameters.solved(system, present, min(least, settings.accuracy))
         network.layer.reset(geometry.tree, geometry.frames, found.coefficients)
         take_shared_numbers(network, found.numbers)
         if system.free_fields or self.means:
@@ -331,8 +331,8 @@ class AdaptiveLeastSquaresStage(Stage):
     def _better(self, solved: SolvedTree) -> BetterSolution:
         """A better solution on the same tree, with which the present one is compared."""
         better = better_solution(self.problem, solved, self.settings.accuracy)
-        if self.search is not None:
-            self.search.measure_errors(better.system, better.solution.coefficients)
+        if self.parameters is not None:
+            self.parameters.measure_errors(better.system, better.solution.coefficients)
         return better
 
     def _assessed(self, solved: SolvedTree) -> Step:
@@ -387,11 +387,11 @@ class AdaptiveLeastSquaresStage(Stage):
         why = self._why_no_smaller(solved, errors, self.chosen) or uncompared
         if why and not finished:
             finished = f"stopped: {why}; {reached}"
-        if finished and self.search is not None:
+        if finished and self.parameters is not None:
             again = settings.corrects
             if self.newton.stagnates and not no_comparison(solved.system, again=again):
                 self._better(solved)  # the solution has not been compared with it before
-            finished = self.search.verdict(finished)
+            finished = self.parameters.verdict(finished)
         return Step(solved.loss, finished=finished or None, notes=notes, words=words)
 
     def _why_no_smaller(self, solved: SolvedTree, errors: Tensor, chosen: Tensor) -> str:

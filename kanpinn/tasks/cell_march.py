@@ -574,8 +574,8 @@ def compared_in_space(
 
     parents = coarse.tree.locate(fine.frames.mean(dim=1), fine.tree.region)
     kept = parents.bincount(minlength=len(coarse.tree)) == 1
-    together = torch.cat([equations.first[None], states, before[None]])
-    *start_and_states, before = all_prolonged(own, coarse, together, fine)
+    functions = torch.cat([equations.first[None], states, before[None]])
+    *start_and_states, before = all_prolonged(own, coarse, functions, fine)
     squares, shape = torch.zeros(len(coarse.tree)).double(), torch.zeros_like(states[0])
     alike = kept[parents].nonzero()[:, 0]
     if fine is not coarse:

@@ -135,7 +135,7 @@ class ParametersInCells:
     def on_new_tree(self) -> None:
         """Go on with other cells, from the same parameters."""
         self.settled, self.may_restart = False, False
-        self.search.now, self.search.idle = None, 0
+        self.search.now, self.search.idle, self.search.damping = None, 0, 0.0
 
     def solved(
         self, system: CellSystem, before: Tensor, accuracy: float
@@ -177,11 +177,14 @@ class ParametersInCells:
         """
         patience, search = 6, self.search
         noise = max(len(fit.parameters) * fit.excess(0.2), 1e-20 * self.data.spread)
+        damping = search.damping
         search.judge(fit, noise)
         now = search.now
         assert now is not None
         ends = now is fit and search.expected and fit.possible <= noise
         self.settled = ends or search.idle >= patience
+        if self.settled:  # a longer step might leave the minimum
+            search.damping = max(search.damping, damping)
         if self.settled and self.may_restart and not self.data.fits(now.loss):
             search.keep_best(now)
             self.settled, self.moved = False, True

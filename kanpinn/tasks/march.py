@@ -36,7 +36,7 @@ def state_kind(network: Network) -> type[TimeState[Any]]:
     for kind, state in SPACES.items():
         if isinstance(network, kind):
             return state
-    return SPACES[type(require_windows(network))]  # which refuses it in words
+    return SPACES[type(require_windows(network))]  # raises the error
 
 
 @dataclass(frozen=True)

@@ -42,9 +42,12 @@ class MisfitModel:
         return self.loss - self.model.loss(self.newton)
 
     def excess(self, deviations: float) -> float:
-        """The excess of the loss over its minimum some standard deviations of the parameters away.
+        """The excess of the loss over its minimum for parameters some standard deviations away.
 
-        The variance is the mean square of the data's misfit by degrees of freedom.
+        The variance of the noise is taken to be the loss by degrees of freedom.
+
+        Args:
+            deviations: the number of standard deviations.
         """
         return deviations**2 * self.loss / max(self.rows - len(self.newton), 1)
 

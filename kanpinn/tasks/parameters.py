@@ -90,9 +90,9 @@ def window_sensitivities(
 ) -> Window:
     """The derivatives of a window's solution by K parameters, as polynomials.
 
-    They solve the linearised collocation equations: one dense system in time alone; otherwise by
-    iteration with the systems of the stages that are factored for the middle of the window, by the
-    method that solves the window itself.
+    They solve the linearised collocation equations: in time alone with few fields as one dense
+    system, otherwise by iteration with the systems of the stages, which are factored for the middle
+    of the window, see `newton_method`.
 
     Args:
         system: the equation in the window's trial space.
@@ -566,8 +566,9 @@ class ShootingStage(Stage):
             return close or now.possible <= now.excess(0.2 if idle else 0.02)
         data, step = self.data.until(self.until), now.newton
         if self.is_whole:
-            seen = (0.1 * self.settings.march(100.0).tolerance) ** 2 * data.spread
-            return now.possible <= max(now.excess(0.2), 1e-2 * now.loss * (idle > 0), seen)
+            # Below this loss the error of the march decides.
+            hidden = (0.1 * self.settings.march(100.0).tolerance) ** 2 * data.spread
+            return now.possible <= max(now.excess(0.2), 1e-2 * now.loss * (idle > 0), hidden)
         if data.fits(now.loss):  # numbers that few data hardly determine might run away
             step = self.march.parameters.limited(now.parameters, step)
         possible = now.loss - now.model.loss(step)

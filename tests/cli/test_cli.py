@@ -170,10 +170,12 @@ def test_the_posters_mlp_has_its_250_steps() -> None:
 
 def test_list_shows_problem_files_and_runs(folder: Path) -> None:
     (folder / "bad.toml").write_text("[problem")
+    (folder / "plain.toml").write_text(f"#\n{TABLES}")  # its first line says nothing
     assert kanpinn("solve", "square.toml", "--quiet").exit_code == 0
     result = kanpinn("list", ".")
     assert result.exit_code == 0, result.output
     assert "square.toml  u_xx + u_yy = 4; u = x² + y²." in result.stdout
+    assert "plain.toml   u_xx + u_yy = 4; u = x² + y²." in result.stdout
     assert "bad.toml     unusable: bad.toml: is not valid TOML" in result.stdout
     assert f"{run_folders()[0].relative_to('results')}  converged  L2 " in result.stdout
 

@@ -163,6 +163,8 @@ def test_by_hand_no_unit_is_left_without_an_edge(generator):
     reading = read(fitted).remove(0, 1, 0)
     with pytest.raises(kp.InputError, match=r"\(0, 0, 0\) is the last edge into output 0"):
         reading.remove(0, 0, 0)
+    with pytest.raises(kp.InputError, match=r"there is no edge \(0, 9, 0\)"):
+        reading.remove(0, 9, 0)
     with pytest.raises(kp.InputError, match="sequence of names"):
         read(fitted, "sin")
     with pytest.raises(kp.InputError, match=r"no edge \(5, 0, 0\)"):

@@ -208,6 +208,14 @@ def test_a_network_of_ones_own_takes_its_own_keys(line: Path) -> None:
     )
     job = Config.read(line, ["network.type=wide.py:Wide", "network.units=6", "run.seed=1"]).build()
     assert job.network.width == (1, 6, 1)
+    (line.parent / "deep.py").write_text(
+        "import kanpinn as kp\n"
+        "class Deep(kp.KAN):\n"
+        "    def __init__(self, width=None, hidden=(5,), seed: int = 0):\n"
+        "        super().__init__(width, hidden=hidden, seed=seed)\n"
+    )
+    deep = Config.read(line, ["network.type=deep.py:Deep", "network.width="])
+    assert deep.build().network.width == (1, 5, 1)
     with pytest.raises(InputError, match=r"network\.unit is unknown; did you mean \"units\"\?"):
         Config.read(line, ["network.type=wide.py:Wide", "network.unit=6"]).build()
 

@@ -454,6 +454,18 @@ def test_one_process_at_a_time_works_at_a_study() -> None:
         sweep({"run.seed": [0, 1]}, executor)
     assert not executor.names
     lock.release(study.path)
+
+    class Broken:
+        def __enter__(self) -> None:
+            raise RuntimeError("no screen")
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def __call__(self, _: object) -> None: ...
+
+    with pytest.raises(RuntimeError, match="no screen") as kept:
+        sweep({"run.seed": [0, 1]}, executor, observers=[Broken()])
+    assert kept.tb is not None  # a notebook keeps the traceback with all its values
     assert len(sweep({"run.seed": [0, 1]}, executor).rows) == 2
 
 

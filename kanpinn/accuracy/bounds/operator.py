@@ -380,7 +380,9 @@ def _least_wave(length: float, low: float, high: float) -> float:
 
     if low == high == 0:
         return 0.0
-    return float(brentq(excess, 0, 1.000001 * math.pi / length, xtol=1e-300, rtol=1e-15))
+    above, precision = 1.000001 * math.pi / length, 1e-15
+    found = float(brentq(excess, 0, above, xtol=1e-300, rtol=precision, maxiter=2000))
+    return (1 - 10 * precision) * found  # a bound stays one
 
 
 def barrier(domain: Domain, operator: Operator) -> float:

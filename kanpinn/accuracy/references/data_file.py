@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn.accuracy.references.reference import Recipe, Reference
-from kanpinn.data.column_files import READERS, Cells, numbers, read_columns
+from kanpinn.data.column_files import READERS, Cells, check_lengths, numbers, read_columns
 from kanpinn.geometry import Box, Points
 from kanpinn.jets import Channels, Jet
 from kanpinn.pde.problem import Problem
@@ -185,14 +185,10 @@ class DataFile(Recipe):
         columns = {name: self._numbers(name, column) for name, column in cells.items()}
         names, fields, domain = problem.domain.names, problem.fields, problem.domain
         needed = self._needed(problem, columns)
-        count = len(columns[needed[0]])
-        if not count:
-            raise InputError(f"{self.path} has no points")
+        check_lengths(Path(self.path), columns, needed[0], "points", "numbers")
         for name, column in columns.items():
-            if len(column) != count:
-                wrong = f"{name} has {len(column)} numbers, {needed[0]} has {count}"
-                raise InputError(f"{self.path}: {wrong}")
             self._check_finite(name, column)
+        count = len(columns[needed[0]])
         table = {name: torch.from_numpy(column) for name, column in columns.items()}
         coords = torch.stack([table[name] for name in names], dim=1)
         low, high = domain.bounds

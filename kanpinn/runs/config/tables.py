@@ -374,10 +374,13 @@ class NetworkTable(models.TomlTable):
         """As for all tables; sizes: inputs and outputs of a network whose width is left out."""
         arguments = self.arguments(made, **defaults)
         keys, width = type(self).model_fields.keys(), f"{models.ARGUMENT}width"
-        hidden = getattr(self, f"{models.ARGUMENT}hidden", ())
+        given = f"{models.ARGUMENT}hidden"
+        hidden = arguments.get("hidden", getattr(self, given, ()))
         if sizes and hidden is not None and width in keys - self.model_fields_set:
             arguments["width"] = [sizes[0], *hidden, sizes[1]]
             arguments.pop("hidden", None)
+            if given in keys:  # its default would contradict the width
+                arguments["hidden"] = ()
         check_network(self.about, arguments, path)
         return self.call(path, arguments)
 

@@ -663,9 +663,10 @@ def sweep(
         lock = FolderLock(folder)
     except OSError as error:
         raise InputError(f"no study can be written to {folder}: {error.strerror}") from error
-    with ExitStack() as stack, entered(observers):
+    with ExitStack() as stack:
         stack.callback(lock.release, folder)
         remove_temporaries(folder)
+        stack.enter_context(entered(observers))
         sweeping = Sweep(folder, name, entries, observers)
         if executor is not None or not sweeping.tasks:
             sweeping.run(executor)

@@ -139,21 +139,23 @@ class CellLayer(Layer):
         order = number.argsort()
         number, own, scale = number[order], own[order], scale[order]
         parts = len(derivatives_of_parts(h.channels))
-        found = own.new_empty(len(number), parts, fields)
+        chunks = [own.new_empty(0, parts, fields)]
         # Cells with similar numbers of points, up to the same power of two, are evaluated together.
         for rows in torch.arange(len(order), device=number.device).split(together):
             cells, counts = number[rows].unique_consecutive(return_counts=True)
             starts, powers = counts.cumsum(0) - counts, (2 * counts - 1).log2().floor()
+            chunk = own.new_empty(len(rows), parts, fields)
             for power in powers.unique():
                 some = powers == power
                 each = torch.arange(2 ** int(power), device=number.device)
-                places = rows[starts[some, None] + each.minimum(counts[some, None] - 1)]
-                of_cells = scale[places[:, 0]], self.coefficients[cells[some]]
-                values = self.polynomials.evaluated(h.channels, own[places], *of_cells)
+                places = starts[some, None] + each.minimum(counts[some, None] - 1)
+                of_cells = scale[rows[places[:, 0]]], self.coefficients[cells[some]]
+                values = self.polynomials.evaluated(h.channels, own[rows[places]], *of_cells)
                 # Autograd would count a point twice that is written twice.
                 once = each < counts[some, None]
-                found[places[once]] = values[once]
-        return h.dense().unstacked(found[order.argsort()])
+                chunk[places[once]] = values[once]
+            chunks.append(chunk)
+        return h.dense().unstacked(torch.cat(chunks)[order.argsort()])
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         number, own, scale = self._own(h)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 
-class Table:
-    """Tensors of the same length, the fields of a dataclass: a row of each belongs together."""
+class TensorTable:
+    """Tensors of the same length, the fields of a dataclass; equal rows belong together."""
 
     def some(self, kept: Tensor) -> Self:
         """Some of the rows; kept: a mask, or their numbers."""
@@ -28,7 +28,7 @@ class Table:
 
 
 @dataclass(frozen=True, eq=False)
-class Faces(Table):
+class Faces(TensorTable):
     """The faces between cells: each is where a side of one and a side of another one overlap.
 
     Args:

@@ -18,6 +18,7 @@ from cases import (
 
 import kanpinn as kp
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.system.elimination import merge_order
 from kanpinn.spaces.cells.tree import Tree
 
 F = torch.float64
@@ -255,3 +256,23 @@ def test_walls_of_slivers_without_a_cell_have_points_after_cells_are_halved():
         parts = geometry.on_boundary(pieces, polynomials)
         area = sum(float(at.weights.sum()) for at in parts)
         assert area == pytest.approx(domain.boundary.measure, rel=1e-4)
+
+
+def test_merged_nodes_fill_boxes_also_where_cells_are_tiny():
+    """The exact bounding box of a merged pair has the volume of both."""
+    tree, place, levels = Tree.uniform((1, 1)), (-0.0887, 0.2646), 29
+    for _ in range(levels):
+        own = tree.locate(torch.tensor([place], dtype=F), torch.zeros(1, dtype=torch.long))
+        chosen = torch.zeros(len(tree), 2, dtype=torch.bool)
+        chosen[own] = True
+        tree, _ = tree.split(chosen)
+    units = [[2 ** (levels - level) for level in row] for row in tree.level.tolist()]
+    rows = zip(units, tree.place.tolist(), strict=True)
+    boxes = [[(w * k, w * (k + 1)) for w, k in zip(*row, strict=True)] for row in rows]
+    volumes = [math.prod(high - low for low, high in box) for box in boxes]
+    for one, other, _ in merge_order(tree):
+        pairs = zip(boxes[one], boxes[other], strict=True)
+        boxes.append([(min(a[0], b[0]), max(a[1], b[1])) for a, b in pairs])
+        volumes.append(volumes[one] + volumes[other])
+        assert math.prod(high - low for low, high in boxes[-1]) == volumes[-1]
+    assert volumes[-1] == 4**levels

@@ -20,16 +20,16 @@ from kanpinn.spaces.cells.tree import Faces, Tree
 
 
 def physical(domain: Domain, coords: Tensor) -> Tensor:
-    """The physical coordinates of points in those of trees, (..., d).
+    """Physical coordinates from those of trees, (..., d).
 
-    In the latter the domain's bounding box is [-1, 1]^d.
+    In the coordinates of trees the domain's bounding box is [-1, 1]^d.
     """
     low, high = domain.bounds
     return low + (coords + 1) * ((high - low) / 2)
 
 
 def in_trees(domain: Domain, coords: Tensor) -> Tensor:
-    """The coordinates of trees of physical points, (..., d), see `physical`."""
+    """The coordinates of trees from physical ones, (..., d): the inverse of `physical`."""
     low, high = domain.bounds
     return (coords - low) / ((high - low) / 2) - 1
 

@@ -26,11 +26,11 @@ from kanpinn.spaces.cells.geometry.cell_geometry import (
     physical,
 )
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
-from kanpinn.spaces.cells.tree import Faces, Table, Tree
+from kanpinn.spaces.cells.tree import Faces, TensorTable, Tree
 
 
 @dataclass(frozen=True, eq=False)
-class Arcs(Table):
+class Arcs(TensorTable):
     """Parts of the boundary's curves, each in one cell and monotone in both coordinates.
 
     Args:

@@ -173,17 +173,18 @@ def merge_order(tree: Tree) -> list[Merge]:
 
     The leaves are the nodes 0 … N - 1; each merge makes the next node. The box of the tree is
     bisected again and again until each part is a leaf or the leaves of one box, and the parts are
-    merged in the opposite order. A box is bisected across its longest side, in boxes of level 0,
-    for which no leaf lies across the middle.
+    merged in the opposite order. A box is bisected across the longest of those sides whose middle
+    no leaf lies across. Lengths are in boxes of level 0; of equal sides the first counts.
 
     Reference: George, Nested dissection of a regular finite element mesh (1973).
     """
     found: list[Merge] = []
-    scale = 2.0**tree.level
+    scale = 2.0 ** tree.level.double()  # places have up to 30 binary digits
     lows, highs = (tree.place / scale).numpy(), ((tree.place + 1) / scale).numpy()
 
     def node(leaves: Array, low: Array, high: Array) -> int:
         """The node of the leaves in a box with these corners."""
+        # Several boxes of level 0 are divided between two of them.
         middle = np.where(high - low > 1, (low + high) // 2, (low + high) / 2)
         clear = ~((lows[leaves] < middle) & (highs[leaves] > middle)).any(axis=0)
         members = leaves.tolist()

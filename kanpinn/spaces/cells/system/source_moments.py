@@ -13,11 +13,11 @@ from kanpinn.geometry.points import Points
 from kanpinn.jets import zero_jet
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, CellPoints
 from kanpinn.spaces.cells.system.terms import SampledTerm
-from kanpinn.spaces.cells.tree import Table
+from kanpinn.spaces.cells.tree import TensorTable
 
 
 @dataclass(frozen=True, eq=False)
-class Boxes(Table):
+class Boxes(TensorTable):
     """Boxes of one level in cells.
 
     Args:

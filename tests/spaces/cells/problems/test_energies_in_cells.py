@@ -104,6 +104,27 @@ def test_a_stationary_point_that_is_no_minimum_has_a_status_that_says_so():
     assert found.errors.l2_relative < 1e-9
 
 
+def test_energies_of_derivatives_along_directions_are_judged_by_all_of_the_gradient():
+    class Along(Stiffening):
+        sign = 1.0
+
+        def energy(self, p, u):
+            slopes = kp.directional(u, (1, 2)) ** 2 + self.sign * kp.directional(u, (2, -1)) ** 2
+            return slopes / 10 - self.source(p) * u.value
+
+        def boundary_energies(self):
+            return ()
+
+        def conditions(self):
+            return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+    class Concave(Along):
+        sign = -0.3
+
+    assert _solved(Along()).status == "converged"
+    assert "concave in the gradient" in _solved(Concave()).status
+
+
 class Plate(kp.Problem):
     """A clamped plate of constant thickness: D Δ²u = f."""
 
