@@ -3,23 +3,19 @@ the error is small enough.
 """
 
 import math
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from kanpinn._support.distributed import extremes
-from kanpinn._support.errors import UNCOMPARED, InputError, integer, number
+from kanpinn._support.errors import InputError, integer, number
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
-from kanpinn.optimizers.method import Optimizer, Stage, Step
+from kanpinn.optimizers.method import Optimizer, Step
 from kanpinn.spaces.cells.cells import require_cells
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, prolonged
-from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.problem import (
     mean_terms,
     problem_in_cells,
@@ -30,24 +26,22 @@ from kanpinn.spaces.cells.problem import (
 )
 from kanpinn.spaces.cells.system.cell_system import CellSystem
 from kanpinn.spaces.cells.system.functions import CellField
-from kanpinn.spaces.cells.system.memory import no_comparison, too_many
+from kanpinn.tasks.adapt import (
+    AdaptiveStage,
+    cells_in_layers,
+    cells_with_waves,
+    coordinates_to_refine,
+    dorfler_marking,
+    part_to_refine,
+)
 from kanpinn.tasks.cell_errors import (
     BetterSolution,
-    ErrorProgress,
     SolvedTree,
     better_solution,
     errors_by_comparison,
     errors_by_missed_residuals,
-    status_of_error,
 )
 from kanpinn.tasks.cell_parameters import ParametersInCells
-from kanpinn.tasks.refinement import (
-    cells_in_layers,
-    cells_with_waves,
-    part_to_refine,
-    to_refine,
-    why_too_many,
-)
 
 
 @dataclass
@@ -104,129 +98,34 @@ class NewtonProgress:
         return NewtonProgress(curvature=self.curvature, steps=self.steps)
 
 
-@dataclass
-class SolvePace:
-    """The time of solves on one tree after the other, and of comparisons with better solutions.
-
-    Attributes:
-        cells, seconds: the number of cells of the last tree, and the time of a solve there.
-        power: solves take time like this power of the number of cells, as the last two trees say.
-        dearer: the time of the last comparison over that of the solve on the same tree; 0 if there
-            was none.
-        begun: when the present step has begun, by `time.perf_counter`.
-    """
-
-    cells: int = 0
-    seconds: float = 0.0
-    power: float = 1.25
-    dearer: float = 0.0
-    begun: float = 0.0
-
-    def begin(self) -> None:
-        """Note that a step begins now."""
-        self.begun = time.perf_counter()
-
-    @property
-    def spent(self) -> float:
-        """The seconds of the present step so far, on the slowest rank."""
-        seconds = torch.tensor([[time.perf_counter() - self.begun]], dtype=torch.float64)
-        return float(extremes(seconds)[1])
-
-    def see(self, cells: int, seconds: float) -> None:
-        """Take the time of a solve; cells: their number."""
-        least, most = 1.0, 2.0  # for conjugate gradients, and for elimination in space
-        if self.seconds > 0 and cells > 1.2 * self.cells:
-            power = math.log(seconds / self.seconds) / math.log(cells / self.cells)
-            self.power = min(max(power, least), most)
-        self.cells, self.seconds = cells, seconds
-
-    def on(self, cells: int) -> float | None:
-        """The seconds that a solve is expected to take; None before the first one.
-
-        cells: their number.
-        """
-        return self.seconds * (cells / self.cells) ** self.power if self.cells else None
-
-    def cells_within(self, left: float) -> float:
-        """The number of cells on which the next solve is expected to fit into what is left.
-
-        left: the seconds that were left when the present step began.
-        """
-        if math.isinf(left):
-            return math.inf
-        return self.cells * (max(left - self.spent, 0.0) / self.seconds) ** (1 / self.power)
-
-    @contextmanager
-    def comparing(self) -> Iterator[None]:
-        """Take the time spent inside the context for that of a comparison on the last tree."""
-        before = self.spent
-        yield
-        self.dearer = (self.spent - before) / self.seconds
-
-    def too_late(self, system: CellSystem, left: float) -> str:
-        """Why no time is left for a comparison with a better solution; empty if there is.
-
-        Args:
-            system: the problem on the last tree, which has been solved.
-            left: the seconds that were left before this solve.
-        """
-        power, more, own = 2, 2, system.polynomials  # power: between 1 and 2 as measured
-        richer = LocalPolynomials(own.degree + more, own.dim)
-        seconds = self.seconds * (self.dearer or (richer.size / own.size) ** power)
-        left = max(left - self.seconds, 0.0)
-        if seconds <= left:
-            return ""
-        return (
-            f"the budget leaves no time for {UNCOMPARED} "
-            f"{richer.degree} ({left:.3g} s are left, it takes some {seconds:.2g} s)"
-        )
-
-
-class AdaptiveLeastSquaresStage(Stage):
+class AdaptiveLeastSquaresStage(AdaptiveStage[SolvedTree]):
     """The state of a solve in cells: the network has the tree and the solution.
 
     Where there are unknown numbers, a search for them comes between the solves on each tree.
 
     Attributes:
-        error: the estimated error on the last tree that was solved on.
         newton: the changes by the steps of Newton's method.
-        pace: the time of the solves.
         origin: the solution on the tree before, given on the present tree: the coefficients
             (N, L, m), and those of the shared functions.
-        chosen: the coordinates in which cells are refined before the next solve, a mask (N, d);
-            None on a tree that is new.
         parameters: the unknown parameters with the search for them; None if there are none.
     """
 
-    kept = ("error", "newton", "pace", "origin", "chosen", "parameters")
-    steady = False  # the solve on the last tree may take longer than all before
+    kept = ("error", "newton", "pace", "origin", "marked", "parameters")
     geometry: CellGeometry
     origin: tuple[Tensor, Sequence[Tensor]]
 
     def __init__(self, settings: "AdaptiveLeastSquares", residuals: Residuals, seed: int) -> None:
-        self.settings, self.residuals = settings, residuals
-        self.network = network = require_cells(residuals.surrogate.network)
-        self.means = mean_terms(residuals)
+        network = require_cells(residuals.surrogate.network)
+        super().__init__(network, settings.tolerance, settings.cells, int(settings.corrects))
+        self.settings, self.residuals, self.means = settings, residuals, mean_terms(residuals)
         self.parameters: ParametersInCells | None = None
         if network.constants is None and network.coefficient is None:
             network.forget_numbers()  # those of another problem
         self.problem = with_shared_functions(problem_in_cells(residuals), residuals.surrogate)
-        self.error, self.newton, self.pace = ErrorProgress(), NewtonProgress(), SolvePace()
-        self.chosen: Tensor | None = None
+        self.newton = NewtonProgress()
         self._take(self.problem.start(network.tree))
         if network.constants is not None or network.coefficient is not None:
             self.parameters = ParametersInCells(residuals, self.problem, seed)
-
-    @property
-    def part(self) -> float:  # type: ignore[override]
-        """How far the solve is, from 0 to 1."""
-        return self.error.part(self.settings.tolerance)
-
-    @property
-    def expected_seconds(self) -> float | None:  # type: ignore[override]
-        """The expected seconds of the next solve; None before the first solve."""
-        tree, chosen = self.network.tree, self.chosen
-        return self.pace.on(len(tree) if chosen is None else tree.count_when_split(chosen))
 
     def _field(self) -> CellField:
         """The present solution."""
@@ -250,23 +149,20 @@ class AdaptiveLeastSquaresStage(Stage):
             field = self._field()
         self.origin = field.coefficients, field.numbers
 
-    def _refine(self, chosen: Tensor) -> None:
-        """Refine cells; chosen: the coordinates in which this is done, a mask (N, d)."""
-        left = self.error.left(self.settings.tolerance)
-        self._take(self.problem.refined(self._geometry(), chosen, left))
-        self.newton, self.chosen = self.newton.on_new_tree(), None
+    def _refine(self, marked: Tensor) -> None:
+        left = self.error.left(self.tolerance)
+        self._take(self.problem.refined(self._geometry(), marked, left))
+        self.newton, self.marked = self.newton.on_new_tree(), None
         if self.parameters is not None:
             self.parameters.on_new_tree()
 
     def step(self) -> Step:
-        self.pace.begin()
-        if self.chosen is not None:
-            self._refine(self.chosen)
+        self._begin_step()
         system, before = self._system()
         found, shares = self._solved(system)
         self.pace.see(len(system.geometry.tree), self.pace.spent)
+        solved = SolvedTree(system, found, shares / system.weights**2)
         words = f"{self.network.count} cells, {found.coefficients.numel()} unknowns"
-        solved = SolvedTree(system, found, shares / system.weights**2, words)
         newton, parameters, size = self.newton, self.parameters, solved.size
         newton.add(system.norms.total(found.minus(before)) / size, size)
         if parameters is not None and not (parameters.settled or newton.stagnates):
@@ -275,13 +171,23 @@ class AdaptiveLeastSquaresStage(Stage):
             return Step(solved.loss, words=f"{words}, {parameters.words}")
         part, ratio = 0.1, self.error.ratio or self.error.usual  # part: left to Newton's steps
         enough = max(1e-13, part * ratio * float(solved.indicators.norm()))
-        if min(newton.change, newton.left) <= enough or system.is_linear(found):
-            return self._assessed(solved)
-        words = f"{words}, change by Newton's method {newton.change:.1e}"
-        if newton.stagnates:
+        settled = min(newton.change, newton.left) <= enough or system.is_linear(found)
+        if settled:
+            origin = replace(found, coefficients=self.origin[0], numbers=self.origin[1])
+            change = system.norms.total(found.minus(origin)) / size
+            self.error.extrapolate(float(solved.indicators.norm()), change, solved.left_out)
+        else:
+            words = f"{words}, change by Newton's method {newton.change:.1e}"
+            if not newton.stagnates:
+                return Step(solved.loss, words=words)
             self.error.forget()
-            return self._marked(replace(solved, words=words), solved.indicators)
-        return Step(solved.loss, words=words)
+        last, step = self.error.compared, Step(solved.loss, words=words)
+        step = self._assessed(system, solved, solved.indicators, step, last=last, settled=settled)
+        if step.finished and parameters is not None:
+            if newton.stagnates and not self._incomparable(system):
+                self._better(solved)  # the solution has not been compared with it before
+            step = replace(step, finished=parameters.verdict(step.finished))
+        return step
 
     def _system(self) -> tuple[CellSystem, CellField]:
         """The least-squares problem and the present solution.
@@ -311,9 +217,7 @@ class AdaptiveLeastSquaresStage(Stage):
         """
         network, geometry, settings = self.network, system.geometry, self.settings
         if not self.newton.steps:
-            kept = int(settings.corrects)
-            if why := too_many(system, network.count, settings.cells, kept=kept):
-                raise InputError(f"{network.count} cells of degree {network.degree} {why}")
+            self._check_size(system)
         if self.parameters is None:
             solutions = system.solve(near=self._field(), accuracy=settings.accuracy)
             found, shares = solutions.first, solutions.shares[:, 0]
@@ -335,78 +239,37 @@ class AdaptiveLeastSquaresStage(Stage):
             self.parameters.measure_errors(better.system, better.solution.coefficients)
         return better
 
-    def _assessed(self, solved: SolvedTree) -> Step:
-        """Estimate the error of the solution on a tree, and mark cells if it is too large."""
-        settings, progress, errors = self.settings, self.error, solved.indicators
-        before, system, found = progress.estimate, solved.system, solved.solution
-        coefficients, numbers = self.origin
-        origin = replace(found, coefficients=coefficients, numbers=numbers)
-        change = system.norms.total(found.minus(origin)) / solved.size
-        progress.extrapolate(float(errors.norm()), change, solved.left_out)
-        chosen = to_refine(self.problem, solved, errors, settings.marking)
-        last = progress.compared or self._why_no_smaller(solved, errors, chosen)
-        if progress.expected <= settings.tolerance or last:
-            uncompared = no_comparison(system, again=settings.corrects)
-            uncompared = uncompared or self.pace.too_late(system, self.seconds_left)
-            if uncompared:
-                return self._marked(solved, errors, uncompared=uncompared)
-            with self.pace.comparing():
-                enough, better = settings.tolerance * solved.size, self._better(solved)
-                given = self.problem, solved, better, enough, settings.accuracy
-                errors = errors_by_comparison(*given) / solved.size
-            progress.compare(float(errors.norm()))
-            unseen = errors_by_missed_residuals(solved) / solved.size
-            if float(unseen.norm()) > settings.tolerance:
-                errors = errors + unseen
-                progress.estimate = float(errors.norm())
-        finished = status_of_error(progress.estimate, before, settings.tolerance)
-        return self._marked(solved, errors, finished)
+    def _compared(self, solved: SolvedTree, errors: Tensor) -> Tensor:
+        enough, better = self.tolerance * solved.size, self._better(solved)
+        given = self.problem, solved, better, enough, self.settings.accuracy
+        errors = errors_by_comparison(*given) / solved.size
+        self.error.compare(float(errors.norm()))
+        unseen = errors_by_missed_residuals(solved) / solved.size
+        if float(unseen.norm()) > self.tolerance:
+            errors = errors + unseen
+            self.error.estimate = float(errors.norm())
+        return errors
 
-    def _marked(
-        self, solved: SolvedTree, errors: Tensor, finished: str = "", uncompared: str = ""
-    ) -> Step:
-        """Choose the cells to refine before the next step, unless the solve has finished.
+    def _mark(self, solved: SolvedTree, errors: Tensor, *, first: bool) -> str:
+        """Mark cells with a part of the squared errors, fewer where time is short.
 
-        Args:
-            solved: the present solution.
-            errors: of it in each cell, (N,).
-            finished: the status if the solve has finished; "" if not.
-            uncompared: why the solution cannot be compared with a better one; "" if it can.
+        Where there would be more cells than there is time for, a smaller part is taken, down to a
+        third of the part; where there still are, the part itself.
         """
-        settings, estimate, words = self.settings, self.error.estimate, solved.words
-        part = part_to_refine(settings.tolerance, self.error.expected, settings.marking)
-        most = self.pace.cells_within(self.seconds_left)
-        self.chosen = to_refine(self.problem, solved, errors, part, most)
-        reached, notes = "Newton's method does not converge on these", {"cells": float(len(errors))}
-        if uncompared:
-            reached = "the error has not been estimated"
-        if math.isfinite(estimate):
-            reached = f"the estimated relative error is {estimate:.1e}"
-            notes["estimated_error"] = estimate
-            words += f", estimated error {estimate:.1e}"
-        why = self._why_no_smaller(solved, errors, self.chosen) or uncompared
-        if why and not finished:
-            finished = f"stopped: {why}; {reached}"
-        if finished and self.parameters is not None:
-            again = settings.corrects
-            if self.newton.stagnates and not no_comparison(solved.system, again=again):
-                self._better(solved)  # the solution has not been compared with it before
-            finished = self.parameters.verdict(finished)
-        return Step(solved.loss, finished=finished or None, notes=notes, words=words)
-
-    def _why_no_smaller(self, solved: SolvedTree, errors: Tensor, chosen: Tensor) -> str:
-        """Why cells cannot be refined, in words; empty if they can.
-
-        Args:
-            solved: the present solution.
-            errors: in each cell, (N,).
-            chosen: the coordinates in which cells are to be refined, a mask (N, d).
-        """
-        divisible = self.problem.singularities.divisible(solved.system.geometry)
+        part, most = self.settings.marking, math.inf
+        if not first:
+            part = part_to_refine(self.tolerance, self.error.expected, part)
+            most = self.pace.cells_within(self.seconds_left)
+        geometry, singular = solved.system.geometry, self.problem.singularities
+        steep = coordinates_to_refine(solved.system.polynomials, solved.solution.coefficients)
+        steep, divisible = singular.coordinates(geometry, steep), singular.divisible(geometry)
+        shares = (1.0, 0.9, 0.8, 0.65, 0.5, 0.35) if math.isfinite(most) else (1.0,)
+        masks = [dorfler_marking(errors * divisible, s * part)[:, None] & steep for s in shares]
+        few = (one for one in masks if geometry.tree.count_when_split(one) <= most)
+        self.marked = next(few, masks[0])
         if float(errors[~divisible].norm()) > float(errors[divisible].norm()):
             return "cells at a singular corner are as small as rounding permits"
-        kept = int(self.settings.corrects)
-        return why_too_many(solved.system, chosen, self.settings.cells, kept=kept)
+        return self._why_too_many(solved.system, self.marked)
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,8 @@ from kanpinn.spaces.cells.system.terms import SampledTerm
 from kanpinn.spaces.cells.tree import Tree
 from kanpinn.spaces.evolution_terms import EvolutionTerms, initial_values
 from kanpinn.spaces.time_schemes import Stages, at_moments, error_form_of_ratio
+from kanpinn.tasks.adapt import dorfler_marking, part_to_refine, why_too_many
 from kanpinn.tasks.cell_errors import distributed
-from kanpinn.tasks.refinement import dorfler_marking, part_to_refine, why_too_many
 from kanpinn.tasks.time_state import Attempt, MarchSettings, TimeState, state_of, window_of
 from kanpinn.tasks.window import Control, Newton, StageChoice, Window, solve_window, together
 
@@ -553,10 +553,10 @@ def compared_in_space(
         states: at the stages, near the solution, (s, N, L, p m).
         probe: the step that is compared, `early_step` or `last_step`.
     """
-    more, cells = 2, equations.cells
+    cells = equations.cells
     before, indicators = probe(equations, states)
     own, coarse = cells.base.polynomials, cells.base.geometry
-    richer, fine = LocalPolynomials(own.degree + more, own.dim), problem.deeper(coarse)
+    richer, fine = own.richer, problem.deeper(coarse)
     scheme, length, moment = equations.stages, equations.length, equations.start
 
     def solved(
@@ -677,9 +677,10 @@ class CellMarch(TimeState[CellAttempt]):
     def _take_initial(self) -> None:
         """Take the initial values in the present cells, and find their errors."""
         polynomials, counted = self.polynomials, self.problem.counted
-        richer = LocalPolynomials(polynomials.degree + 2, polynomials.dim)
         functions, squares = torch.zeros_like(self.functions), torch.zeros(self.count).double()
-        for at in self.problem.inside(self.geometry, richer):  # points that do not fit by chance
+        for at in self.problem.inside(
+            self.geometry, polynomials.richer
+        ):  # points that do not fit by chance
             there = at_one_time(at.points, self.begin, self.surrogate.domain.names[-1])
             values = initial_values(self.terms.initial, Batch.made_of(there), self.fields)
             values = torch.cat([*values[: self.order]], dim=1).unflatten(0, at.weights.shape)

@@ -37,7 +37,7 @@ from kanpinn.solvers.auto.search import (
 )
 from kanpinn.solvers.discretization import discretize
 from kanpinn.spaces.cells.cells import Cells
-from kanpinn.tasks.adaptive import SolvePace
+from kanpinn.tasks.adapt import SolvePace
 
 
 class Ripple(kp.Problem):

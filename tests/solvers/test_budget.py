@@ -18,7 +18,7 @@ from kanpinn.optimizers.method import StepCost
 from kanpinn.runs.config import Config
 from kanpinn.solvers.discretization import SolveSettings, discretize
 from kanpinn.solvers.error_estimate import judged_by_tolerance
-from kanpinn.tasks.adaptive import SolvePace
+from kanpinn.tasks.adapt import SolvePace
 
 PAUSE = 0.02
 

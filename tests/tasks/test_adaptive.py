@@ -9,9 +9,9 @@ from cases import Manufactured, OnWalls, Stated, error_of, formulas, solved_in_c
 import kanpinn as kp
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.cell_system import CellSystem
+from kanpinn.tasks.adapt import coordinates_to_refine
 from kanpinn.tasks.adaptive import NewtonProgress
 from kanpinn.tasks.cell_errors import attributed
-from kanpinn.tasks.refinement import coordinates_to_refine
 
 
 def test_the_changes_that_are_left_follow_from_the_rate():

@@ -26,10 +26,10 @@ from kanpinn.spaces.cells.cells import Cells
 from kanpinn.spaces.cells.geometry.plane import Outline, bends
 from kanpinn.spaces.cells.geometry.regions import regions_of
 from kanpinn.spaces.windows import Windows
+from kanpinn.tasks.adapt import waves_along
 from kanpinn.tasks.adaptive import AdaptiveLeastSquares
 from kanpinn.tasks.march import March
 from kanpinn.tasks.parameters import Shooting
-from kanpinn.tasks.refinement import waves_along
 
 SIZES = Loss(balance="sizes")
 FEW_POINTS = Collocation(1681, 164, "gauss")  # for methods that place their points themselves

@@ -53,12 +53,9 @@ from kanpinn.solvers.solution import Solved
 from kanpinn.solvers.solve import default_optimizer
 from kanpinn.solvers.state import FreshLosses, History, Observer, SolverState
 from kanpinn.spaces.cells.cells import Cells, require_cells
-from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.cell_system import CellInverse
-from kanpinn.spaces.cells.system.memory import no_comparison, too_many
-from kanpinn.tasks.adaptive import AdaptiveLeastSquares, SolvePace
-from kanpinn.tasks.cell_errors import ErrorProgress, status_of_error
-from kanpinn.tasks.refinement import dorfler_marking, part_to_refine, why_too_many
+from kanpinn.tasks.adapt import AdaptiveStage, dorfler_marking, part_to_refine
+from kanpinn.tasks.adaptive import AdaptiveLeastSquares
 
 ADVICE = "more units, or points, would show more"
 
@@ -163,7 +160,7 @@ class ShiftStage(EigenStage):
         return found, self._first(found)[: self.search.count + self.spare], None
 
 
-class CellStage(EigenStage):
+class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
     """The search in cells, which are refined until the eigenvalues have the tolerance.
 
     On each tree the eigenpairs are found in a Krylov space of the operator's inverse. It starts
@@ -177,10 +174,6 @@ class CellStage(EigenStage):
         trees: the number of trees so far.
         block: the functions with which the next Krylov space starts, (N, L m, n); the `leading`
             ones span the modes.
-        marked: the coordinates in which cells are refined before the next step, a mask (N, d);
-            None on a tree without eigenpairs.
-        error: the largest relative error of an eigenvalue on the last tree.
-        compared: that by the last comparison with a higher degree.
         found: the eigenpairs on the present tree with the relative errors of the first ones,
             (count,); None before they are computed.
 
@@ -188,21 +181,20 @@ class CellStage(EigenStage):
         InputError: if the first cells are too many, or for what cells cannot solve.
     """
 
-    kept = tuple("shift trees block leading marked error compared pace".split())
-    steady = False
+    kept = tuple("shift trees block leading marked error pace".split())
     spare = 2  # functions with which a Krylov space starts besides the modes
+    beside = 1
 
     def __init__(self, search: EigenSearch, residuals: Residuals) -> None:
-        super().__init__(search, residuals)
+        EigenStage.__init__(self, search, residuals)
         assert search.cells is not None
         self.settings, self.count, self.near = search.cells, search.count, search.near
-        self.network = require_cells(residuals.surrogate.network)
-        self.network.corners = None  # those of a problem that was solved before
-        self.geometry = self.shifted.problem.start(self.network.tree)
-        self.trees, self.pace = 0, SolvePace()
-        self.error = self.compared = math.inf
-        self.block, self.leading = self._random(self.count + self.spare), self.count
-        self.marked: Tensor | None = None
+        network = require_cells(residuals.surrogate.network)
+        AdaptiveStage.__init__(self, network, search.cells.tolerance, search.cells.cells, 1)
+        network.corners = None  # those of a problem that was solved before
+        self.geometry = self.shifted.problem.start(network.tree)
+        self.trees, self.leading = 0, self.count
+        self.block = self._random(self.count + self.spare)
         self.found: tuple[spectrum.CellPairs, Tensor] | None = None
         self._show()
 
@@ -219,47 +211,17 @@ class CellStage(EigenStage):
         super().load_state_dict(state)
         self.geometry = self.shifted.problem.cells(self.network.tree)
 
-    @property
-    def part(self) -> float:  # type: ignore[override]
-        """How far the search is, from 0 to 1."""
-        return ErrorProgress(self.error).part(self.settings.tolerance)
-
-    @property
-    def expected_seconds(self) -> float | None:  # type: ignore[override]
-        """The expected seconds of the next step; None before the first step."""
-        tree, marked = self.geometry.tree, self.marked
-        return self.pace.on(len(tree) if marked is None else tree.count_when_split(marked))
-
     def step(self) -> Step:
-        self.pace.begin()
-        if self.marked is not None:
-            self._split(self.marked)
+        self._begin_step()
         self.trees += 1
+        if self.error.compared:
+            self.error.before, self.error.compared = self.error.estimate, False
         pairs, shares = self._pairs()
-        system, settings, errors = pairs.inverse.system, self.settings, shares.sum(dim=0)
         self.pace.see(len(self.geometry.tree), self.pace.spent)
-        self.marked, finished = self._mark(shares, errors), ""
-        stopped = why_too_many(system, self.marked, settings.cells, kept=1)
-        last = stopped or self.trees == settings.steps
-        if last or float(errors.max()) <= settings.tolerance:
-            uncompared = no_comparison(system, kept=1)
-            uncompared = uncompared or self.pace.too_late(system, self.seconds_left)
-            if uncompared:
-                finished = f"stopped: {uncompared}"
-            else:
-                with self.pace.comparing():
-                    errors = torch.maximum(self._changes(pairs), errors)
-                self.marked, worst = self._mark(shares, errors), float(errors.max())
-                finished = status_of_error(worst, self.compared, settings.tolerance)
-                finished = finished or (stopped and f"stopped: {stopped}")
-                self.compared = worst
-        self.found, self.error = (pairs, errors), float(errors.max())
-        return Step(
-            float(shares.sum()),
-            finished=finished or None,
-            notes={"cells": float(self.network.count), "estimated_error": self.error},
-            words=f"{self.network.count} cells, estimated error {self.error:.1e}",
-        )
+        errors, last = shares.sum(dim=0), self.trees == self.settings.steps
+        self.found, self.error.estimate = (pairs, errors), float(errors.max())
+        step = Step(float(shares.sum()), words=f"{self.network.count} cells")
+        return self._assessed(pairs.inverse.system, (pairs, shares), errors, step, last=last)
 
     def eigenpairs(self) -> tuple[spectrum.Spectrum, Tensor, Tensor]:
         if self.found is None:
@@ -287,7 +249,7 @@ class CellStage(EigenStage):
 
         The errors that the Krylov space leaves are smaller than those of the cells.
         """
-        tolerance, least = 1e-2, 1e-2 * self.settings.tolerance
+        tolerance, least = 1e-2, 1e-2 * self.tolerance
         pairs = self._outside(tolerance)
         while True:
             shares, found = pairs.shares(self.count), pairs.spectrum
@@ -323,15 +285,9 @@ class CellStage(EigenStage):
         return pairs
 
     def _inverse(self) -> CellInverse:
-        """The inverse on the present cells.
-
-        Raises:
-            InputError: if they are more than the optimizer permits or than fit into memory.
-        """
+        """The inverse on the present cells, whose number is checked."""
         inverse = self.shifted.inverse(self.geometry, self.network.polynomials)
-        count, most = len(self.geometry.tree), self.settings.cells
-        if why := too_many(inverse.system, count, most, kept=1):
-            raise InputError(f"{count} cells of degree {self.network.degree} {why}")
+        self._check_size(inverse.system)
         return inverse
 
     def _nearest(self, inverse: CellInverse, tolerance: float) -> spectrum.CellPairs:
@@ -345,39 +301,44 @@ class CellStage(EigenStage):
         distances = (values - self.shift).abs()
         return torch.where(values.abs() > 1e-3 * distances, values.abs(), distances)
 
-    def _changes(self, pairs: spectrum.CellPairs) -> Tensor:
-        """The relative changes of the eigenvalues for a better discretization, (count,).
+    def _compared(self, solved: tuple[spectrum.CellPairs, Tensor], errors: Tensor) -> Tensor:
+        """The relative changes of the eigenvalues for a better discretization, if they are larger.
 
         Its degree is higher by 2, and its cells are smaller at singular corners.
         """
         own, fields = self.network.polynomials, self.shifted.fields
-        richer = LocalPolynomials(own.degree + 2, own.dim)
         fine = self.shifted.problem.deeper(self.geometry)
         block = spectrum.moved_block(self.block, own, self.geometry, fine)
-        block = richer.padded(block.unflatten(1, (own.size, fields)).flatten(2))
+        block = own.richer.padded(block.unflatten(1, (own.size, fields)).flatten(2))
         start = block.unflatten(2, (fields, -1)).flatten(1, 2)
-        tolerance = 1e-2 * self.settings.tolerance
-        inverse = self.shifted.inverse(fine, richer)
+        inverse = self.shifted.inverse(fine, own.richer)
+        tolerance = 1e-2 * self.tolerance
         other = spectrum.nearest_pairs(self.shifted, inverse, start, self.count, tolerance)
-        values = pairs.spectrum.values[: self.count]
+        found = solved[0].spectrum
+        values = found.values[: self.count]
         others = spectrum.paired(values, other.spectrum.values[: self.count + self.spare])
-        changes = (values - others).abs() + spectrum.rounding(values, pairs.spectrum)
-        return changes / self._sizes(values)
+        changes = (values - others).abs() + spectrum.rounding(values, found)
+        errors = torch.maximum(changes / self._sizes(values), errors)
+        self.found = solved[0], errors
+        self.error.compare(float(errors.max()))
+        return errors
 
-    def _mark(self, shares: Tensor, errors: Tensor) -> Tensor:
-        """The cells to refine in all coordinates, (N, d), by their shares of errors (count,).
+    def _mark(
+        self, solved: tuple[spectrum.CellPairs, Tensor], errors: Tensor, *, first: bool
+    ) -> str:
+        """Mark cells in all coordinates by their shares (N, count) of the eigenvalues' errors.
 
         Modes with the tolerance do not count, unless all have it: then the worst ones count.
         """
-        worst, tolerance = float(errors.max()), self.settings.tolerance
-        errors = torch.where(errors > min(tolerance, worst / 2), errors, 0)
+        shares, worst = solved[1], float(errors.max())
+        errors = torch.where(errors > min(self.tolerance, worst / 2), errors, 0)
         squares = (shares * (errors / shares.sum(dim=0))).sum(dim=1)
         squares = squares * self.shifted.problem.singularities.divisible(self.geometry)
-        part = part_to_refine(tolerance**0.5, worst**0.5, self.settings.marking)
-        return self.geometry.tree.everywhere(dorfler_marking(squares.sqrt(), part))
+        part = part_to_refine(self.tolerance**0.5, worst**0.5, self.settings.marking)
+        self.marked = self.geometry.tree.everywhere(dorfler_marking(squares.sqrt(), part))
+        return self._why_too_many(solved[0].inverse.system, self.marked)
 
-    def _split(self, marked: Tensor) -> None:
-        """Refine cells; the functions with which the next search begins stay the same."""
+    def _refine(self, marked: Tensor) -> None:
         old, self.geometry = self.geometry, self.shifted.problem.refined(self.geometry, marked)
         first = self.block[:, :, : self.leading]
         moved = spectrum.moved_block(first, self.network.polynomials, old, self.geometry)

@@ -78,6 +78,11 @@ class LocalPolynomials:
         return LocalPolynomials(self.degree, self.dim - 1)
 
     @property
+    def richer(self) -> "LocalPolynomials":
+        """The polynomials with which a solution is compared: of a degree that is higher by 2."""
+        return LocalPolynomials(self.degree + 2, self.dim)
+
+    @property
     def size(self) -> int:
         """The number of polynomials L."""
         return self.count(self.degree)

@@ -1,0 +1,465 @@
+"""Adaptation, written once for the tasks in cells: which cells are refined, how far the error has
+come, what time a solve takes, and the loop that refines, solves, compares and stops.
+"""
+
+import itertools
+import math
+import time
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.distributed import extremes
+from kanpinn._support.errors import CONVERGED, UNCOMPARED, InputError
+from kanpinn.jets import Channels, coefficients_along
+from kanpinn.optimizers.method import Stage, Step
+from kanpinn.spaces.cells.cells import Cells
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.system.cell_system import CellSystem
+from kanpinn.spaces.cells.system.functions import CellField
+from kanpinn.spaces.cells.system.memory import no_comparison, too_many
+from kanpinn.spaces.cells.system.terms import SampledTerm
+
+
+def dorfler_marking(errors: Tensor, part: float) -> Tensor:
+    """A mask (N,) of the fewest cells that together have a part of the sum of squared errors.
+
+    Reference: Dörfler, A convergent adaptive algorithm for Poisson's equation (1996).
+    """
+    squares, order = errors.square().sort(descending=True)
+    enough = squares.cumsum(0) >= part * squares.sum()
+    count = int(enough.to(torch.uint8).argmax()) + 1
+    mask = torch.zeros_like(errors, dtype=torch.bool)
+    mask[order[:count]] = True
+    return mask
+
+
+def part_to_refine(tolerance: float, estimate: float, most: float) -> float:
+    """The part of the squared error that the cells to be halved have.
+
+    Within `reach` times the tolerance all cells are halved at once for which the tolerance has no
+    room: the others keep 0.7 of the squared tolerance. Each further tree would cost another solve.
+
+    Args:
+        tolerance, estimate: the wanted and the estimated error.
+        most: the largest part where the error is larger than that.
+    """
+    least, reach, left = 0.5, 100.0, 0.7
+    enough = 1 - left * min(1.0, tolerance / (estimate or 1.0)) ** 2
+    most = most if estimate > reach * tolerance else 1.0
+    return min(most, max(least, enough))
+
+
+def why_too_many(system: CellSystem, chosen: Tensor, most: int, *, kept: int = 0) -> str:
+    """Why the cells would be too many after some are halved, in words; empty if they are not.
+
+    Args:
+        system: the least-squares problem on the present cells.
+        chosen: the coordinates in which cells are to be halved, a mask (N, d).
+        most: the largest number of cells.
+        kept: how many systems are kept for further right-hand sides; a complex one counts twice.
+    """
+    count = system.geometry.tree.count_when_split(chosen)
+    refusal = too_many(system, count, most, kept=kept)
+    return refusal and f"the next {count} cells {refusal}"
+
+
+def coordinates_to_refine(polynomials: LocalPolynomials, coefficients: Tensor) -> Tensor:
+    """The coordinates in which halving a cell reduces the error most for its cost, a mask (N, d).
+
+    What the polynomials leave out is taken to be like their terms of the highest two degrees.
+    Halving in one coordinate multiplies a term of the degree n in it by about 2^-n, and doubles the
+    cells. So the coordinates are those with the largest logarithm of the reduction per halving. All
+    coordinates are taken unless others exceed them in this by a third: where many features are
+    unresolved, the terms tell little. Without this preference an oblique front took 11 trees in
+    place of 8.
+
+    Args:
+        polynomials: the functions of a cell.
+        coefficients: of a solution, (N, L, m).
+    """
+    clearly, highest = 1.3, 2
+    first = polynomials.count(polynomials.degree - highest)
+    squares = coefficients[:, first:].square().sum(dim=2)
+    sums = squares.sum(dim=1, keepdim=True)
+    every = itertools.product((True, False), repeat=polynomials.dim)  # all coordinates come first
+    choices = torch.tensor([one for one in every if any(one)])
+    powers = polynomials.powers[first:] @ choices.T.long()  # (terms, choices)
+    left = torch.where(sums > 0, squares @ 0.25 ** powers.double() / sums, 1.0)
+    gains = -left.log() / choices.sum(dim=1)
+    gains[:, 0] *= clearly
+    return choices[gains.argmax(dim=1)]
+
+
+def cells_in_layers(system: CellSystem) -> Tensor:
+    """The coordinates along which a boundary layer is too steep for a cell, a mask (N, d).
+
+    Where -ε u_nn + b u_n + … = f has b > 0 along the outward normal n of a boundary with a
+    condition, the solution has a layer like e^(-b d/ε) at the distance d. Least squares on cells
+    that do not resolve it have errors everywhere, which do not tell where to refine cells.
+    Polynomials of degree k resolve it well in cells of the width k ε / (4 b). Only conditions on
+    values at the sides of the domain's bounding box count: those on fluxes leave weak layers.
+
+    Args:
+        system: the least-squares problem on the present cells.
+    """
+    geometry, steepest = system.geometry, system.polynomials.degree / 4
+    found = torch.zeros(geometry.widths.shape, dtype=torch.bool)
+    for axis, upper, cells in geometry.tree.ends:
+        rates, with_values = torch.zeros(2, len(geometry.tree), dtype=torch.float64)
+        for term in system.equation:
+            places = torch.isin(term.at.cells, cells).nonzero()[:, 0]
+            rates[term.at.cells[places]] = _rates(term, places, axis, upper)
+        for term in system.boundary:
+            normals = term.at.points.normals
+            assert normals is not None
+            along = normals[:, axis].view(term.at.weights.shape).mean(dim=1)
+            if not bool(term.sizes[..., 1:, :].any()):
+                with_values[term.at.cells[(along if upper else -along) > 0.5]] = 1
+        steep = (rates * geometry.widths[:, axis] > steepest) & (with_values > 0)
+        found[cells, axis] |= steep[cells]
+    return found
+
+
+def _rates(term: SampledTerm, places: Tensor, axis: int, upper: bool) -> Tensor:
+    """The largest b/ε of all fields in some cells of a term, towards an end of an axis, (c,).
+
+    places: the numbers of the cells in the term, (c,).
+    """
+    slopes = term.slopes[places]
+    tiny = 1e-14 * slopes.abs().amax(dim=(1, 2, 3, 4))[:, None, None, None]
+    channels = term.term.channels
+    first, second = (coefficients_along(slopes, channels, axis, order) for order in (1, 2))
+    ratios = torch.where(second.abs() > tiny, -first / second, 0.0)
+    return (ratios if upper else -ratios).amax(dim=(1, 2, 3))
+
+
+def waves_along(slopes: Tensor, channels: Channels, axis: int) -> Tensor:
+    """The wave numbers √(c₀/c₂) of the solutions along one coordinate, (...).
+
+    c₂ is the coefficient of the second derivative by the coordinate. The result is the largest of
+    all equations and fields, and zero where the signs of both coefficients differ.
+
+    Args:
+        slopes: the coefficients of the parts of a stacked jet, (..., equations, parts, m).
+        channels: the derivatives that the jet carries.
+        axis: the coordinate.
+    """
+    second = coefficients_along(slopes, channels, axis, 2)
+    ratios = torch.where(slopes[..., 0, :] * second > 0, slopes[..., 0, :] / second, 0)
+    return ratios.sqrt().amax(dim=(-2, -1))
+
+
+def cells_with_waves(system: CellSystem) -> Tensor:
+    """The coordinates along which a cell's polynomials do not resolve waves, a mask (N, d).
+
+    Where c₂ and c₀ in c₂ Δu + c₀ u = f have the same sign, solutions are waves with the phase
+    √(c₀/c₂) h over a cell of the width h. If the degree does not exceed this phase by 10
+    (measured), least-squares solutions are wrong everywhere. For nonlinear equations no cell is
+    chosen: their coefficients depend on the solution, which is not known yet.
+
+    Args:
+        system: the least-squares problem on the present cells.
+    """
+    beyond, least, tree = 10, 2.0, system.geometry.tree
+    most = max(least, system.polynomials.degree - beyond)
+    found = torch.zeros(system.geometry.widths.shape, dtype=torch.bool)
+    for term in system.equation:
+        if term.term.channels.derivative_order != 2:
+            return found
+        for axis, widths in enumerate(system.geometry.widths[term.at.cells].T):
+            phases = waves_along(term.slopes, term.term.channels, axis).mean(dim=1) * widths
+            found[term.at.cells, axis] |= phases > most
+    size, fields = system.polynomials.size, len(system.coupling.orders)
+    ones = torch.ones(len(tree), size, fields, dtype=torch.float64)
+    if bool(found.any()) and not system.is_linear(CellField(system.polynomials, ones)):
+        return torch.zeros_like(found)
+    return found
+
+
+@dataclass
+class ErrorProgress:
+    """The estimated relative error, in L2, on one tree after the other.
+
+    Attributes:
+        estimate: on the last tree that was solved on; infinite if not known.
+        indicated: the indicator of the error there; infinite if there is none.
+        ratio: the latest known ratio of an error to its indicator; 0 if none is known.
+        compared: whether a solution has been compared with a better one, as all later ones are.
+        supposed: the error that is supposed on the first tree.
+        before: the estimate with which a further one is compared, to see whether rounding keeps it.
+        usual: the largest ratio that is assumed where none is known.
+    """
+
+    estimate: float = math.inf
+    indicated: float = math.inf
+    ratio: float = 0.0
+    compared: bool = False
+    supposed: float = math.inf
+    before: float = math.inf
+    usual: ClassVar[float] = 0.1
+
+    @property
+    def expected(self) -> float:
+        """The estimated error; without an estimate, the error supposed from indicators."""
+        return self.estimate if math.isfinite(self.estimate) else self.supposed
+
+    def left(self, tolerance: float) -> float:
+        """The part of the expected error that may be left; 1 if none is known."""
+        known = self.expected > 0 and math.isfinite(self.expected)
+        return tolerance / self.expected if known else 1.0
+
+    def part(self, tolerance: float) -> float:
+        """The share of the work for a tolerance that is done: (digits / wanted digits)³.
+
+        The cube is taken as the last digits take most of the time. It is zero without an estimate.
+        """
+        wanted, found = math.log10(min(tolerance, 0.1)), min(self.estimate, 1.0) or 1e-300
+        return min(1.0, max(0.0, math.log10(found) / wanted)) ** 3
+
+    def extrapolate(self, indicated: float, change: float, rest: float = 0.0) -> None:
+        """Estimate the error on a tree by the ratio of errors to indicators on those before.
+
+        On the first tree there is no estimate. An error is supposed there: the geometric mean of
+        `rest` and of the indicator times the largest usual ratio. In 30 problems in the plane the
+        error was from 0.08 times this to twice as large.
+
+        Args:
+            indicated: the indicator on the tree.
+            change: the relative change from the solution on the tree before, which is taken for the
+                error of that one; of no meaning on the first tree.
+            rest: the relative error by what polynomials leave out, see `left_out`.
+        """
+        self.before = self.estimate
+        if math.isfinite(self.indicated):
+            latest = change / self.indicated if self.indicated else 0.0
+            self.estimate, self.ratio = max(self.ratio, latest) * indicated, latest
+        elif self.ratio:
+            self.estimate = self.ratio * indicated
+        self.indicated, most = indicated, (self.ratio or self.usual) * indicated
+        self.supposed = (min(rest, most) * most) ** 0.5
+
+    def forget(self) -> None:
+        """Take nothing as known of the solution on the last tree, as Newton's method has failed."""
+        self.estimate = self.indicated = self.supposed = math.inf
+
+    def compare(self, error: float) -> None:
+        """Take the error that a comparison with a better solution on the same tree has shown."""
+        self.estimate, self.compared = error, True
+        self.ratio = max(self.ratio, error / (self.indicated or 1.0))
+
+
+@dataclass
+class SolvePace:
+    """The time of solves on one tree after the other, and of comparisons with better solutions.
+
+    Attributes:
+        cells, seconds: the number of cells of the last tree, and the time of a solve there.
+        power: solves take time like this power of the number of cells, as the last two trees say.
+        dearer: the time of the last comparison over that of the solve on the same tree; 0 if there
+            was none.
+        begun: when the present step has begun, by `time.perf_counter`.
+    """
+
+    cells: int = 0
+    seconds: float = 0.0
+    power: float = 1.25
+    dearer: float = 0.0
+    begun: float = 0.0
+
+    def begin(self) -> None:
+        """Note that a step begins now."""
+        self.begun = time.perf_counter()
+
+    @property
+    def spent(self) -> float:
+        """The seconds of the present step so far, on the slowest rank."""
+        seconds = torch.tensor([[time.perf_counter() - self.begun]], dtype=torch.float64)
+        return float(extremes(seconds)[1])
+
+    def see(self, cells: int, seconds: float) -> None:
+        """Take the time of a solve; cells: their number."""
+        least, most = 1.0, 2.0  # for conjugate gradients, and for elimination in space
+        if self.seconds > 0 and cells > 1.2 * self.cells:
+            power = math.log(seconds / self.seconds) / math.log(cells / self.cells)
+            self.power = min(max(power, least), most)
+        self.cells, self.seconds = cells, seconds
+
+    def on(self, cells: int) -> float | None:
+        """The seconds that a solve is expected to take; None before the first one.
+
+        cells: their number.
+        """
+        return self.seconds * (cells / self.cells) ** self.power if self.cells else None
+
+    def cells_within(self, left: float) -> float:
+        """The number of cells on which the next solve is expected to fit into what is left.
+
+        left: the seconds that were left when the present step began.
+        """
+        if math.isinf(left):
+            return math.inf
+        return self.cells * (max(left - self.spent, 0.0) / self.seconds) ** (1 / self.power)
+
+    @contextmanager
+    def comparing(self) -> Iterator[None]:
+        """Take the time spent inside the context for that of a comparison on the last tree."""
+        before = self.spent
+        yield
+        self.dearer = (self.spent - before) / self.seconds
+
+    def too_late(self, system: CellSystem, left: float) -> str:
+        """Why no time is left for a comparison with a better solution; empty if there is.
+
+        Args:
+            system: the problem on the last tree, which has been solved.
+            left: the seconds that were left before this solve.
+        """
+        power, own = 2, system.polynomials  # power: between 1 and 2 as measured
+        seconds = self.seconds * (self.dearer or (own.richer.size / own.size) ** power)
+        left = max(left - self.seconds, 0.0)
+        if seconds <= left:
+            return ""
+        return (
+            f"the budget leaves no time for {UNCOMPARED} "
+            f"{own.richer.degree} ({left:.3g} s are left, it takes some {seconds:.2g} s)"
+        )
+
+
+S = TypeVar("S")  # the solution of a task on one tree
+
+
+class AdaptiveStage(Stage, Generic[S]):
+    """The loop of a task in cells: refine the marked cells, solve, estimate, compare, mark, stop.
+
+    The errors on a tree are first estimated by indicators. Where these say that the tolerance is
+    met, or no further tree can follow, the solution is compared with a better one. A task gives the
+    solution, its errors in a shape of its own, and the cells that they mark.
+
+    Args:
+        network: gets the solution.
+        tolerance: the relative error at which the loop ends.
+        most: the largest number of cells.
+        kept_systems: how many systems are kept for further right-hand sides.
+
+    Attributes:
+        error: the estimated error on the last tree that was solved on.
+        pace: the time of the solves.
+        marked: the coordinates in which cells are refined before the next solve, a mask (N, d);
+            None on a tree that is new.
+        beside: how many systems are kept during a comparison.
+    """
+
+    steady = False  # the solve on the last tree may take longer than all before
+    beside: ClassVar[int] = 0
+
+    def __init__(self, network: Cells, tolerance: float, most: int, kept_systems: int) -> None:
+        self.network, self.tolerance = network, tolerance
+        self.most, self.kept_systems = most, kept_systems
+        self.error, self.pace = ErrorProgress(), SolvePace()
+        self.marked: Tensor | None = None
+
+    @property
+    def part(self) -> float:  # type: ignore[override]
+        """The share of the work that is done, from 0 to 1."""
+        return self.error.part(self.tolerance)
+
+    @property
+    def expected_seconds(self) -> float | None:  # type: ignore[override]
+        """The expected seconds of the next solve; None before the first solve."""
+        tree, marked = self.network.tree, self.marked
+        return self.pace.on(len(tree) if marked is None else tree.count_when_split(marked))
+
+    @abstractmethod
+    def _refine(self, marked: Tensor) -> None:
+        """Refine cells in the marked coordinates, (N, d); functions stay the same."""
+
+    @abstractmethod
+    def _mark(self, solved: S, errors: Tensor, *, first: bool) -> str:
+        """Mark cells by the errors; why they cannot be refined, in words, empty if they can.
+
+        first: whether the errors are those by indicators.
+        """
+
+    @abstractmethod
+    def _compared(self, solved: S, errors: Tensor) -> Tensor:
+        """The errors by a comparison with a better solution, of which `error` takes notice.
+
+        errors: those by indicators.
+        """
+
+    def _begin_step(self) -> None:
+        """Refine the cells that the step before has marked."""
+        self.pace.begin()
+        if self.marked is not None:
+            self._refine(self.marked)
+
+    def _check_size(self, system: CellSystem) -> None:
+        """Refuse cells that are too many to begin with.
+
+        Raises:
+            InputError: if they are more than `most` or than fit into memory.
+        """
+        count, degree = len(system.geometry.tree), system.polynomials.degree
+        if why := too_many(system, count, self.most, kept=self.kept_systems):
+            raise InputError(f"{count} cells of degree {degree} {why}")
+
+    def _incomparable(self, system: CellSystem) -> str:
+        """Why memory does not permit a comparison, in words; empty if it does."""
+        return no_comparison(system, kept=self.beside, again=self.kept_systems > 0)
+
+    def _why_too_many(self, system: CellSystem, marked: Tensor) -> str:
+        """Why the cells would be too many after a refinement, in words; empty if they are not."""
+        return why_too_many(system, marked, self.most, kept=self.kept_systems)
+
+    def _assessed(
+        self,
+        system: CellSystem,
+        solved: S,
+        errors: Tensor,
+        step: Step,
+        *,
+        last: bool = False,
+        settled: bool = True,
+    ) -> Step:
+        """The result of a step on a tree; cells are marked for the next one.
+
+        Args:
+            system: the problem on the tree.
+            solved: its solution.
+            errors: by indicators, which `error` has taken notice of.
+            step: the loss, and words on the solution.
+            last: whether a comparison is due whatever the indicators say.
+            settled: whether Newton's method has converged; otherwise there is no comparison.
+        """
+        progress, uncompared, finished = self.error, "", ""
+        stopped = self._mark(solved, errors, first=True)
+        if settled and (last or stopped or progress.expected <= self.tolerance):
+            uncompared = self._incomparable(system)
+            uncompared = uncompared or self.pace.too_late(system, self.seconds_left)
+            if not uncompared:
+                with self.pace.comparing():
+                    errors = self._compared(solved, errors)
+        error, words, notes = progress.estimate, step.words, {"cells": float(self.network.count)}
+        reached = "Newton's method does not converge on these"
+        if uncompared:
+            reached = "the error has not been estimated"
+        if math.isfinite(error):
+            reached = f"the estimated relative error is {error:.1e}"
+            notes["estimated_error"], words = error, f"{words}, estimated error {error:.1e}"
+        if settled and not uncompared:
+            if error <= self.tolerance:
+                finished = CONVERGED
+            elif error > 0.5 * progress.before and progress.before < 1e-10:
+                finished = f"{CONVERGED}: rounding leaves a relative error of {error:.1e}"
+        stopped = self._mark(solved, errors, first=False)
+        if uncompared and (not stopped or progress.expected <= self.tolerance):
+            stopped = uncompared
+        if stopped and not finished:
+            finished = f"stopped: {stopped}; {reached}"
+        return Step(step.loss, finished=finished or None, notes=notes, words=words)
