@@ -22,9 +22,7 @@ from kanpinn.solvers.auto.choices import (
     Family,
     Traits,
     families,
-    fine_choices,
     first_choice,
-    smooth_choices,
 )
 from kanpinn.solvers.auto.search import (
     Climb,
@@ -272,14 +270,10 @@ def test_points_are_even_on_domains_with_holes(domain, sampler):
 def test_a_dear_trial_waits_until_networks_of_other_kinds_have_been_tried():
     traits = Traits(Ripple())
     cells = Choice(kp.Cells, {}, kp.Collocation(10, 10), (kp.AdaptiveLeastSquares(),), work=1.0)
-    dear, other, fine = (
-        Climb(Family(name, choices))
-        for name, choices in (
-            ("smooth", smooth_choices(traits)),
-            ("cells", (cells,)),
-            ("fine", fine_choices(traits)),
-        )
-    )
+    known = {family.name: family for family in families(traits)}
+    dear = Climb(known["random inner functions"])
+    other = Climb(Family("cells", (cells,)))
+    fine = Climb(known["random inner functions, finer grids"])
     made = turns([dear, other, fine], lambda: False)
     assert next(made) == (dear, 0.25)  # cells are to come
     dear.postponed = True

@@ -4,7 +4,7 @@ traits of the problem; its name and exact solution are not used.
 
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -35,54 +35,40 @@ SIZES = Loss(balance="sizes")
 FEW_POINTS = Collocation(1681, 164, "gauss")  # for methods that place their points themselves
 
 
-@dataclass(frozen=True)
-class Steepness:
-    """The sizes of an equation's terms of lower order, relative to those of second order.
+@torch.no_grad()
+def steepness(problem: Problem) -> tuple[bool, float]:
+    """Whether a network without cells hardly resolves the solutions, and the phase of their waves.
 
-    Args:
-        waves: the largest √(c₀/c₂) L, the phase of waves over the domain's width L.
-        mean_waves: the mean of √(c₀/c₂) L over the domain.
-        convection: c₁ L / c₂, the width L in units of that of an outflow layer.
+    For c₂ u_xx + c₁ u_x + c₀ u and a domain of the width L, waves have the phase √(c₀/c₂) L, and an
+    outflow layer has the width c₂ / c₁. The coefficients are those at fields that vanish, the
+    largest of all equations. Solutions are neither steep nor waves if the highest order of
+    derivatives is not 2, or the equation is not finite.
+
+    Returns:
+        Whether the largest phase exceeds 15 or the ratio of L to the layer 225; the mean phase.
     """
+    few = 64
+    p, fields = sample(problem.domain, few, "sobol"), len(problem.fields)
 
-    waves: float = 0.0
-    mean_waves: float = 0.0
-    convection: float = 0.0
+    def residual(channels: Channels) -> Tensor:
+        return problem.equation(p, zero_jet(channels, p.coords, fields))
 
-    @property
-    def is_steep(self) -> bool:
-        """Whether a network without cells hardly resolves the solutions."""
-        return self.waves > 15 or self.convection > 15**2
-
-    @classmethod
-    @torch.no_grad()
-    def of(cls, problem: Problem) -> "Steepness":
-        """The sizes at fields that vanish, the largest of all equations and of some points.
-
-        Both are zero if the highest order of derivatives is not 2, or the equation is not finite.
-        """
-        few = 64
-        p, fields = sample(problem.domain, few, "sobol"), len(problem.fields)
-
-        def residual(channels: Channels) -> Tensor:
-            return problem.equation(p, zero_jet(channels, p.coords, fields))
-
-        channels, _ = find_channels(residual, p.names)
-        if channels.derivative_order != 2:
-            return cls()
-        linear = Linearised.at_zero(problem.equation, p, channels, fields)
-        parts, axes = linear.slopes, range(channels.dim)
-        first, second = (
-            max(float(coefficients_along(parts, channels, axis, r).abs().max()) for axis in axes)
-            for r in (1, 2)
-        )
-        waves = torch.stack([waves_along(parts, channels, axis) for axis in axes]).amax(dim=0)
-        low, high = problem.domain.bounds
-        width = float((high - low).max())
-        if not (0 < second < float("inf") and float(waves.max()) + first < float("inf")):
-            return cls()
-        waves = waves * width
-        return cls(float(waves.max()), float(waves.mean()), first * width / second)
+    channels, _ = find_channels(residual, p.names)
+    if channels.derivative_order != 2:
+        return False, 0.0
+    parts = Linearised.at_zero(problem.equation, p, channels, fields).slopes
+    axes = range(channels.dim)
+    first, second = (
+        max(float(coefficients_along(parts, channels, axis, r).abs().max()) for axis in axes)
+        for r in (1, 2)
+    )
+    waves = torch.stack([waves_along(parts, channels, axis) for axis in axes]).amax(dim=0)
+    low, high = problem.domain.bounds
+    width = float((high - low).max())
+    if not (0 < second < math.inf and float(waves.max()) + first < math.inf):
+        return False, 0.0
+    phases = waves * width
+    return float(phases.max()) > 15 or first * width / second > 15**2, float(phases.mean())
 
 
 class Traits:
@@ -116,7 +102,7 @@ class Traits:
             that networks in cells know of; corners in the plane and edges in space that point
             inwards, where solutions are singular; small holes, around which solutions change over
             distances that functions of the whole domain do not resolve; and steep solutions.
-        steepness: how local or oscillatory solutions are, for problems that take cells.
+        waves: the mean phase of waves over the domain, for problems that take cells.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -145,9 +131,9 @@ class Traits:
                 regions_of(domain, kinks) if self.takes_cells else None
             except InputError:
                 self.takes_cells = False
-        self.steepness = Steepness.of(problem) if self.takes_cells else Steepness()
+        steep, self.waves = steepness(problem) if self.takes_cells else (False, 0.0)
         self.early_cells = self.dim == 1 or (self.takes_cells and bool(kinks))
-        self.early_cells |= self.steepness.is_steep and not self.marches
+        self.early_cells |= steep and not self.marches
         self.early_cells |= is_reentrant(domain) or _has_small_holes(domain)
 
 
@@ -333,13 +319,7 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
         yield Family("random inner functions, by equation and data", tuple(_informed(traits)))
         return
     if traits.dim > 3:
-        sums = (
-            _scattered(traits, [], degree, grid, traits.inputs * (degree + grid))
-            for degree, grid in ((4, 1), (9, 2), (11, 8))
-        )
-        yield Family("sums of functions of one coordinate", tuple(sums))
-        yield Family("random directions", tuple(_directions(traits)))
-        yield Family("inner functions by variable projection", tuple(_projected(traits)))
+        yield from _in_many_dimensions(traits)
         return
     if traits.energetic:
         yield Family("random inner functions, by the energy", tuple(_energies(traits)))
@@ -355,21 +335,24 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
         )
         yield Family("windows in time, cells in space", marches, part=0.6)
     if traits.dim == 1 and traits.boxed:
-        grids = [16 * 2**i for i in range(11)]
-        yield Family("splines", tuple(_splines(traits, grids)))
+        yield Family("splines", _splines(traits, [16 * 2**i for i in range(11)]))
     cells = [Family("cells", tuple(_cells(traits, tolerance)))] if traits.takes_cells else []
     early = traits.early_cells
     yield from cells if early else []
-    patience, smooth = 1.0 if cells else 2.0, smooth_choices(traits)
+    # Degree 11 on few intervals: on four smooth problems in two dimensions this was ten times more
+    # accurate than fewer units of degree 9 on ten intervals with the same number of coefficients.
+    smooth = [(units, 11, 4) for units in _growing(traits, first=24)]
     # In space the next network would take longer than the first solve in cells does.
     few = 3 if cells and traits.dim == 3 and not early else len(smooth)
-    yield Family("random inner functions", smooth[:few], patience)
+    yield Family("random inner functions", _random(traits, smooth[:few]), 1.0 if cells else 2.0)
     yield from [] if early else cells
     if few < len(smooth):
-        yield Family("random inner functions, more units", smooth[few:])
-    yield Family("random inner functions, finer grids", fine_choices(traits))
+        yield Family("random inner functions, more units", _random(traits, smooth[few:]))
+    sizes = ((32, 16), (48, 24), (64, 32), (96, 40), (128, 56), (192, 72), (256, 96))
+    fine = [(units, [9, 7], grid) for units, grid in sizes]
+    yield Family("random inner functions, finer grids", _random(traits, fine))
     if traits.dim > 1 and traits.boxed:
-        yield Family("sums of functions of one coordinate", tuple(_splines(traits, [8, 32])))
+        yield Family("sums of functions of one coordinate", _splines(traits, [8, 32]))
 
 
 def _cells(traits: Traits, wanted: float) -> Iterator[Choice]:
@@ -379,18 +362,19 @@ def _cells(traits: Traits, wanted: float) -> Iterator[Choice]:
     Before a very small one none is tried that is nearly as small: its solve would not be corrected
     for rounding, which an estimate does not see.
     """
-    degree, count, waves = {1: 14, 2: 12, 3: 7}[traits.dim], 4, traits.steepness.mean_waves
-    if traits.dim == 2 and waves > degree:
+    degree, count = {1: 14, 2: 12, 3: 7}[traits.dim], 4
+    if traits.dim == 2 and traits.waves > degree:
         # Measured: waves are resolved where the degree is above their phase over a cell by 10.
         most = 14
         largest = 64  # cells along each coordinate, above which a first solve takes too long
-        count = min(largest, max(count, 2 ** math.ceil(math.log2(waves / most))))
-        degree = min(Cells.highest, max(degree, math.ceil(waves / count) + 10))
+        count = min(largest, max(count, 2 ** math.ceil(math.log2(traits.waves / most))))
+        degree = min(Cells.highest, max(degree, math.ceil(traits.waves / count) + 10))
     for tolerance in (*(one for one in (1e-4, 1e-7) if one > wanted), 0.5 * wanted):
-        work = tolerance ** (-1.5 * traits.dim / (degree + 1))
-        yield _placing(
-            Cells, traits, AdaptiveLeastSquares(tolerance), work, degree=degree, cells=count
+        method, work = (
+            AdaptiveLeastSquares(tolerance),
+            tolerance ** (-1.5 * traits.dim / (degree + 1)),
         )
+        yield _placing(Cells, traits, method, work, degree=degree, cells=count)
 
 
 def _windows(traits: Traits, kind: Callable[[float], Optimizer]) -> tuple[Choice, ...]:
@@ -410,25 +394,6 @@ def _placing(
     return Choice(kind, arguments, FEW_POINTS, (method,), work, Loss())
 
 
-def smooth_choices(traits: Traits) -> tuple[Choice, ...]:
-    """Networks for smooth solutions, with more and more hidden units.
-
-    They have degree 11 on few intervals: on four smooth problems in two dimensions they were ten
-    times more accurate than fewer units of degree 9 on ten intervals with the same number of
-    coefficients.
-    """
-    units = _growing(traits, first=24)
-    return tuple(_solved(traits, count, 11, [4, 4], count * (11 + 4)) for count in units)
-
-
-def fine_choices(traits: Traits) -> tuple[Choice, ...]:
-    """Networks with finer and finer grids of the outer functions."""
-    sizes = ((32, 16), (48, 24), (64, 32), (96, 40), (128, 56), (192, 72), (256, 96))
-    return tuple(
-        _solved(traits, units, [9, 7], [4, grid], units * (7 + grid)) for units, grid in sizes
-    )
-
-
 def _growing(traits: Traits, first: int) -> Iterator[int]:
     """Yield numbers of hidden units up to 2000; first: the least one for a single field."""
     units = math.ceil(first / traits.fields**0.5)
@@ -437,37 +402,48 @@ def _growing(traits: Traits, first: int) -> Iterator[int]:
         units = math.ceil(1.6 * units)
 
 
-def _solved(
-    traits: Traits, units: int, degree: int | list[int], grid: list[int], splines: int
-) -> Choice:
-    """A least-squares choice with `splines` output coefficients per field.
-
-    A solution that takes more than 8 Newton steps is not resolved.
-    """
-    points = _points(traits, max(1024, math.ceil(1.5 * splines)))
-    work = _dense_work(traits, points, splines)
-    return _kan(traits, [units], degree, grid, points, LeastSquares(steps=8), work)
-
-
 def _kan(
     traits: Traits,
     hidden: list[int],
     degree: int | list[int],
     grid: int | list[int],
+    splines: int,
     points: Collocation,
-    method: Method,
-    work: float,
+    method: Method | None = None,
+    work: float | None = None,
     loss: Loss = SIZES,
 ) -> Choice:
-    """A KAN with the inputs and fields of a problem."""
-    width = [traits.inputs, *hidden, traits.fields]
-    arguments = {"width": width, "degree": degree, "grid": grid}
-    return Choice(KAN, arguments, points, (method,), work, loss)
+    """A KAN with the inputs and fields of a problem.
+
+    Args:
+        traits: of the problem.
+        hidden, degree, grid: of the network.
+        splines: the number of output coefficients per field.
+        points: the collocation points.
+        method: by default least squares; a solution that takes more than 8 Newton steps is not
+            resolved.
+        work: by default that of a dense Jacobian.
+        loss: its form.
+    """
+    arguments = {"width": [traits.inputs, *hidden, traits.fields], "degree": degree, "grid": grid}
+    if work is None:
+        work = float(traits.fields * points.interior * (splines * traits.fields) ** 2)
+    return Choice(KAN, arguments, points, (method or LeastSquares(steps=8),), work, loss)
 
 
-def _dense_work(traits: Traits, points: Collocation, splines: int) -> float:
-    """The work of least squares with a dense Jacobian of `splines` columns per field."""
-    return float(traits.fields * points.interior * (splines * traits.fields) ** 2)
+def _random(
+    traits: Traits, sizes: Iterable[tuple[int, int | list[int], int]]
+) -> tuple[Choice, ...]:
+    """Networks with random inner functions.
+
+    sizes: of each one the units, the degrees, and the intervals of the outer functions.
+    """
+    choices = []
+    for units, degree, grid in sizes:
+        splines = units * (grid + (degree if isinstance(degree, int) else degree[1]))
+        points = _points(traits, max(1024, math.ceil(1.5 * splines)))
+        choices.append(_kan(traits, [units], degree, [4, grid], splines, points))
+    return tuple(choices)
 
 
 def _points(traits: Traits, count: int, sampler: str = "", around: int = 0) -> Collocation:
@@ -488,18 +464,20 @@ def _points(traits: Traits, count: int, sampler: str = "", around: int = 0) -> C
     return Collocation(count, boundary, sampler or traits.sampler)
 
 
-def _splines(traits: Traits, grids: Sequence[int]) -> Iterator[Choice]:
-    """Yield networks without a hidden layer, with finer and finer grids.
+def _splines(traits: Traits, grids: Sequence[int]) -> tuple[Choice, ...]:
+    """Networks without a hidden layer, with finer and finer grids.
 
     In one dimension they are splines, in more they suit sums of functions of one coordinate.
     """
+    choices = []
     for grid in grids:
         unknowns = traits.inputs * traits.fields * (9 + grid)
         points = _points(traits, max(256, math.ceil(1.5 * (9 + grid))))
         # The Jacobian is sparse, but its triangular factor is not. Measured: n³ for the dense
         # factor, n² for the rows, and as much as n = 1000 anyway.
         work = 1e9 + 2e3 * unknowns**2 + unknowns**3
-        yield _kan(traits, [], 9, grid, points, LeastSquares(steps=8), work)
+        choices.append(_kan(traits, [], 9, grid, unknowns, points, work=work))
+    return tuple(choices)
 
 
 def _energies(traits: Traits) -> Iterator[Choice]:
@@ -511,87 +489,70 @@ def _energies(traits: Traits) -> Iterator[Choice]:
     for units in _growing(traits, first=16):
         splines = units * (7 + 8)
         count = (7 if traits.dim == 1 else 50) * splines
-        points = _points(traits, count, "gauss", around=splines)
-        energy, work = Loss(form="energy"), _dense_work(traits, points, splines)
-        yield _kan(traits, [units], 7, [4, 8], points, LeastSquares(), work, energy)
+        points, energy = _points(traits, count, "gauss", around=splines), Loss(form="energy")
+        yield _kan(traits, [units], 7, [4, 8], splines, points, LeastSquares(), loss=energy)
 
 
 def _informed(traits: Traits) -> Iterator[Choice]:
     """Yield small networks for an equation with data.
 
     The loss weights are one, for which the confidence intervals are right. Unknown coefficient
-    fields have coarser networks of their own, at first sums of functions of one coordinate. In
-    one dimension the networks have no hidden layer, and finer and finer grids.
+    fields have coarser networks of their own, at first sums of functions of one coordinate, which
+    grow with the number of the trial. In one dimension the networks have no hidden layer, and finer
+    and finer grids.
     """
     degree, grid, units, line = 7, 3, 10, traits.inputs == 1
     for size in range(6):
         splines = degree + units if line else units * (degree + grid)
-        count = max(400 // (2 if line else 1), math.ceil(1.5 * splines))
-        like: dict[str, Any] = {"width": [traits.inputs, units, 1], "grid": [grid, grid]}
-        if line:
-            like = {"width": [1, 1], "grid": units}
-        kind, arguments = _beside(traits, {**like, "degree": degree}, size)
-        method = LeastSquares(steps=30, starts=2)
-        points = _points(traits, count)
-        work = _dense_work(traits, points, splines)
-        yield Choice(kind, arguments, points, (method,), work, Loss())
+        points = _points(traits, max(400 // (2 if line else 1), math.ceil(1.5 * splines)))
+        shape, intervals = ([], units) if line else ([units], [grid, grid])
+        known = _kan(traits, shape, degree, intervals, splines, points, LeastSquares(30, starts=2))
+        coarse: dict[str, Any] = {"width": [traits.inputs, 1], "degree": 5, "grid": 2 + 2 * size}
+        if size >= 2:
+            coarse |= {"width": [traits.inputs, 2 + size, 1], "grid": [2, 2]}
+        tables: list[dict[str, Any]] = []
+        for unknown, group in groupby(traits.unknown):
+            table = coarse if unknown else known.arguments
+            width = [*table["width"][:-1], len(list(group))]
+            tables.append({"type": "kan", **table, "width": width})
+        choice = replace(known, loss=Loss())
+        yield replace(choice, kind=Beside, arguments={"of": tables}) if len(tables) > 1 else choice
         units = math.ceil((2 if line else 1.6) * units)
 
 
-def _beside(
-    traits: Traits, like: dict[str, Any], size: int
-) -> tuple[type[KAN] | type[Beside], dict[str, Any]]:
-    """Class and arguments: networks like `like` for known fields, others for unknown ones.
+def _in_many_dimensions(traits: Traits) -> Iterator[Family]:
+    """Yield the families for more than three coordinates, where product grids are too large."""
+    n, m = traits.inputs, traits.fields
 
-    size: the number of the trial, with which the networks of unknown fields grow.
-    """
-    coarse: dict[str, Any] = {"width": [traits.inputs, 1], "degree": 5, "grid": 2 + 2 * size}
-    if size >= 2:
-        coarse |= {"width": [traits.inputs, 2 + size, 1], "grid": [2, 2]}
-    tables: list[dict[str, Any]] = []
-    for unknown, group in groupby(traits.unknown):
-        table = coarse if unknown else like
-        width = [*table["width"][:-1], len(list(group))]
-        tables.append({"type": "kan", **table, "width": width})
-    return (Beside, {"of": tables}) if len(tables) > 1 else (KAN, _without_type(tables[0]))
+    def least_squares(
+        hidden: list[int], degree: int | list[int], grid: int, splines: int
+    ) -> Choice:
+        points = _scattered(max(1024, math.ceil(1.5 * splines)))
+        return _kan(traits, hidden, degree, grid, splines, points, LeastSquares())
 
-
-def _directions(traits: Traits) -> Iterator[Choice]:
-    """Yield networks with linear inner functions.
-
-    They suit products of coordinates, which are sums of powers of linear functions. There are at
-    most 4000 output coefficients, since the time of a solve grows with their cube.
-    """
-    pairs = traits.inputs * (traits.inputs + 1) // 2
-    for factor, degree in ((1.2, 3), (1.2, 5), (2.4, 7)):
-        units = math.ceil(factor * pairs)
-        splines = units * (degree + 1)
-        if splines > 4000:
-            return
-        yield _scattered(traits, [units], [1, degree], 1, splines)
-
-
-def _scattered(
-    traits: Traits, hidden: list[int], degree: int | list[int], grid: int, splines: int
-) -> Choice:
-    """A least-squares choice at scattered points, as product grids are too large."""
-    count = max(1024, math.ceil(1.5 * splines))
-    points = Collocation(count, math.ceil(count / 2), "sobol")
-    work = _dense_work(traits, points, splines)
-    return _kan(traits, hidden, degree, grid, points, LeastSquares(), work)
-
-
-def _projected(traits: Traits) -> Iterator[Choice]:
-    """Yield networks with few hidden units whose inner functions are optimised too."""
+    sums = (least_squares([], k, grid, n * (k + grid)) for k, grid in ((4, 1), (9, 2), (11, 8)))
+    yield Family("sums of functions of one coordinate", tuple(sums))
+    # Linear inner functions suit products of coordinates, which are sums of powers of linear
+    # functions. The time of a solve grows with the cube of the output coefficients.
+    most, pairs = 4000, n * (n + 1) // 2
+    sizes = [(math.ceil(factor * pairs), k) for factor, k in ((1.2, 3), (1.2, 5), (2.4, 7))]
+    directions = [(units, k, units * (k + 1)) for units, k in sizes if units * (k + 1) <= most]
+    linear = (least_squares([units], [1, k], 1, splines) for units, k, splines in directions)
+    yield Family("random directions", tuple(linear))
+    projected = []
     for units, degree, grid, rounds, starts in (
         (2, [9, 2], [1, 1], 10, 20),
         (3, [5, 7], [1, 2], 6, 20),
         (12, [2, 9], [1, 4], 3, 10),
     ):
-        width = [traits.inputs, units, traits.fields]
-        unknowns = KAN(width, degree, grid).parameter_count
-        count = max(1000, 8 * unknowns)
+        unknowns = KAN([n, units, m], degree, grid).parameter_count
+        points = _scattered(max(1000, 8 * unknowns))
         method = VariableProjection(rounds=rounds, starts=starts, coarse=grid[1])
-        work = 100.0 * traits.fields * count * unknowns**2
-        points = Collocation(count, math.ceil(count / 2), "sobol")
-        yield _kan(traits, [units], degree, grid, points, method, work)
+        work = 100.0 * m * points.interior * unknowns**2
+        projected.append(_kan(traits, [units], degree, grid, 0, points, method, work))
+    yield Family("inner functions by variable projection", tuple(projected))
+
+
+def _scattered(count: int) -> Collocation:
+    """Points in many dimensions, `count` of them in the interior and half as many around it."""
+    return Collocation(count, math.ceil(count / 2), "sobol")
