@@ -210,12 +210,6 @@ def judge(one: Trial, other: Trial) -> Verdict:
     return Verdict(*_by_residuals(one, other, distance, ratio), ratio)
 
 
-def judged_alone(trial: Trial) -> Trial:
-    """A first trial with the error that its solve has estimated, if it has."""
-    errors = own_errors(trial.solution)
-    return trial if errors is None else trial.estimated(errors, None)
-
-
 def _by_own_error(one: Trial, other: Trial, distance: Comparison, error: float) -> Verdict:
     """The verdict on a trial in cells, whose solve has estimated its error, and one before.
 
@@ -304,16 +298,14 @@ def _by_fit(one: Trial, other: Trial, found: Comparison, ratio: float) -> Verdic
         trials = one.estimated(found.norms, ratio), other.estimated(found.norms, ratio)
     else:
         trials = _by_residuals(one, other, replace(found, doubt=""), min(ratio, 0.9))
-    first, second = (_with_noise(trial) for trial in trials)
-    return Verdict(first, second, ratio, settled)
-
-
-def _with_noise(trial: Trial) -> Trial:
-    known = trial.solution.estimate
-    assert known is not None and known.errors is not None
-    error = max(known.errors.l2_relative, torch.finfo(torch.float64).tiny)
-    factor = (error**2 + trial.noise**2) ** 0.5 / error
-    return trial.estimated(known.errors.scaled(factor), known.contraction)
+    with_noise = []
+    for trial in trials:
+        known = trial.solution.estimate
+        assert known is not None and known.errors is not None
+        error = max(known.errors.l2_relative, torch.finfo(torch.float64).tiny)
+        errors = known.errors.scaled((error**2 + trial.noise**2) ** 0.5 / error)
+        with_noise.append(trial.estimated(errors, known.contraction))
+    return Verdict(*with_noise, ratio, settled)
 
 
 def checked(trial: Trial, minimum: Trial) -> Trial:
@@ -440,12 +432,17 @@ class TrialSearch:
         """
         return {"trials": list(self.made)}
 
-    def run(self) -> Solution:
-        """Try family after family until the tolerance is met or the time is used up.
+    def solution(self, reference: Recipe | None = None, errors: bool = True) -> Solution:
+        """The solution of the trials with its errors, if there is an exact one or a reference.
 
-        Returns:
-            The solution with the least estimated error or, where no error is known, with the least
-            residual at fresh points; then the status is "failed: ...".
+        It is that with the least estimated error or, where no error is known, with the least
+        residual at fresh points; then the status is "failed: ...". Its errors are measured once, at
+        the end, since no choice depends on them; the seconds do not include the time to compute a
+        reference.
+
+        Args:
+            reference: as for `solve`.
+            errors: whether to measure the errors.
         """
         load_libraries()
         with entered(self.observers):  # around all trials: one line shows the progress of all
@@ -461,28 +458,17 @@ class TrialSearch:
             if self.best is None and self.refusal is not None:
                 raise self.refusal
             assert self.best is not None
-            return self._finished(self.best if self.interrupted else self._confirmed(self.best))
-
-    def solution(self, reference: Recipe | None = None, errors: bool = True) -> Solution:
-        """The solution of `run` with its errors, if there is an exact solution or a reference.
-
-        Errors are measured once, at the end, since no choice depends on them. The solution's
-        seconds do not include the time to compute a reference.
-
-        Args:
-            reference: as for `solve`.
-            errors: whether to measure the errors.
-        """
-        solution = self.run()
+            best = self.best if self.interrupted else self._confirmed(self.best)
+            solution = self._finished(best)
         begun = time.perf_counter()
         known, norm, waited = reference_and_norm(solution.problem, reference, errors)
         if norm is None:
             return solution
         waited = 0.0 if known is None else waited
-        found = norm.converged(solution.surrogate.evaluate, solution.network.pieces)
+        measured = norm.converged(solution.surrogate.evaluate, solution.network.pieces)
         seconds = solution.seconds + time.perf_counter() - begun - waited
         return replace(
-            solution, errors=found, reference=known, reference_seconds=waited, seconds=seconds
+            solution, errors=measured, reference=known, reference_seconds=waited, seconds=seconds
         )
 
     def _step(self, climb: "Climb", part: float) -> None:
@@ -521,10 +507,13 @@ class TrialSearch:
             return (None if climb.postponed else choice), ""
         if choice.kind is known.choice.kind:
             self.late = self.late or f"{choice}, {late}"
-        smaller = None if climb.last is None else affordable(choice, known, self._left)
-        if smaller is None:
-            climb.ended = late
-        return smaller, late
+        if climb.last is not None and known.choice.units and known.choice.kind is choice.kind:
+            # Forecasts may be too low. A smaller network is worth it with some more units at least.
+            part = (0.9 * max(self._left, 0.0) / forecast(choice, known)) ** (1 / 3)
+            if part * choice.units >= 1.1 * known.choice.units:
+                return choice.smaller(part), late
+        climb.ended = late
+        return None, late
 
     def _try(self, choice: Choice, why: str, known: Trial | None) -> Trial:
         begun, last = self.seconds, list[SolverState]()
@@ -585,7 +574,8 @@ class TrialSearch:
         residual is large enough beside its own. The seconds of a trial include those of the
         comparisons, so that forecasts do too.
         """
-        verdict, begun = Verdict(None, judged_alone(trial)), self.seconds
+        errors, begun = own_errors(trial.solution), self.seconds
+        verdict = Verdict(None, trial if errors is None else trial.estimated(errors, None))
         if known is not None and known.choice.loss.form == trial.choice.loss.form:
             verdict = judge(known, trial)
             self._consider(verdict.first or known)
@@ -838,15 +828,3 @@ def unaffordable(choice: Choice, known: Trial, left: float) -> str | None:
     if math.isinf(seconds):
         return "networks in cells have been more accurate"
     return f"the next one would take {seconds:.2g} s, {max(left, 0):.2g} s are left"
-
-
-def affordable(choice: Choice, known: Trial, left: float) -> Choice | None:
-    """A smaller version of a choice that fits into 0.9 of the time left, or None.
-
-    It has at least 1.1 times the hidden units of the trial before, `known`. Forecasts may be too
-    low.
-    """
-    if not known.choice.units or known.choice.kind is not choice.kind:
-        return None
-    part = (0.9 * max(left, 0.0) / forecast(choice, known)) ** (1 / 3)
-    return choice.smaller(part) if part * choice.units >= 1.1 * known.choice.units else None
