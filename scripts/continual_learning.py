@@ -33,7 +33,7 @@ from kanpinn._support.files import write_text
 from kanpinn.jets import Channels
 from kanpinn.loss import Residuals, ResidualTerm
 from kanpinn.networks import Network, Surrogate
-from kanpinn.optimizers import Optimizer
+from kanpinn.optimizers import Method
 from kanpinn.plotting.style import BLUE, GREY, STYLE, new_figure, style_of, tidy
 from kanpinn.solvers.loop import run_stages
 from kanpinn.solvers.state import FreshLosses, SolverState
@@ -73,7 +73,7 @@ NETWORKS: dict[str, Callable[[int], Network]] = {
     "KAN [1,5,1]": lambda seed: kp.KAN([1, 5, 1], degree=3, grid=17, seed=seed),
     "MLP [1,12,12,1]": lambda seed: kp.MLP([1, 12, 12, 1], seed=seed),
 }
-OPTIMIZERS: dict[str, Callable[[int], Optimizer]] = {
+OPTIMIZERS: dict[str, Callable[[int], Method]] = {
     "Adam": lambda steps: kp.Adam(steps=10 * steps, lr=1e-2),
     "L-BFGS": lambda steps: kp.LBFGS(steps=max(1, steps // 5)),
     "Levenberg–Marquardt": lambda steps: kp.LevenbergMarquardt(steps=steps),
@@ -122,7 +122,7 @@ def learn(network: str, optimizer: str, seed: int, count: int, steps: int) -> Re
     return Result(network, optimizer, seed, size, tuple(rmse), change, inner, tuple(curves))
 
 
-def teach(surrogate: Surrogate, x: Tensor, optimizer: Optimizer, seed: int) -> None:
+def teach(surrogate: Surrogate, x: Tensor, optimizer: Method, seed: int) -> None:
     """Minimise the mean squared error at these points, and at no others."""
     term = ResidualTerm(
         "data",

@@ -39,7 +39,7 @@ from torch import Tensor
 import kanpinn as kp
 from kanpinn._support.files import write_text
 from kanpinn.networks import Network
-from kanpinn.optimizers import Optimizer
+from kanpinn.optimizers import Method
 from kanpinn.plotting.style import PALETTE, STYLE, new_figure, tidy
 from kanpinn.solvers import Fitted
 from kanpinn.solvers.state import SolverState
@@ -154,7 +154,7 @@ VARIANTS = {
 
 
 # Shares of the time, and what fills them.
-Stages = Sequence[tuple[float, Callable[[int], Optimizer]]]
+Stages = Sequence[tuple[float, Callable[[int], Method]]]
 
 RATES = (3e-3, 1e-2)
 FIRST, SLOWER = 0.7, 0.1  # the part of the time at a rate, and the rest's rate against it
@@ -163,11 +163,11 @@ STEPS, TIMED = 2, 1 / 30  # steps that are timed at least, for this part of a ne
 MARGIN = 3  # steps may turn out that much cheaper than those that were timed
 
 
-def _adam(rate: float) -> Callable[[int], Optimizer]:
+def _adam(rate: float) -> Callable[[int], Method]:
     return lambda steps: kp.Adam(steps, rate)
 
 
-def _after_adam(optimizer: Callable[[int], Optimizer]) -> Stages:
+def _after_adam(optimizer: Callable[[int], Method]) -> Stages:
     return ((START, _adam(START_RATE)), (1 - START, optimizer))
 
 
@@ -260,7 +260,7 @@ class Learner:
             errors += [row.get("train_rmse") for row in fitted.history.rows[1:]]  # first: the start
         return Learned(fitted, errors, clock.spent)
 
-    def cost(self, optimizer: Callable[[int], Optimizer]) -> float:
+    def cost(self, optimizer: Callable[[int], Method]) -> float:
         """Return the seconds of a step, which are timed at the first call."""
         many = optimizer(100_000)  # so many that Adam does not measure errors meanwhile
         if type(many) not in self.costs:
@@ -270,7 +270,7 @@ class Learner:
         return self.costs[type(many)]
 
     def _fit(
-        self, network: Network, optimizer: Optimizer, batch: int, seed: int, clock: Clock
+        self, network: Network, optimizer: Method, batch: int, seed: int, clock: Clock
     ) -> Fitted:
         # All networks on [-1, 1]²: a sine network's frequency is meant for that.
         settings: dict[str, Any] = {"batch": batch, "seed": seed, "observers": [clock]}

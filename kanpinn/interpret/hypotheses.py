@@ -30,7 +30,7 @@ from kanpinn.interpret.univariate import LIBRARY, Symbolic
 from kanpinn.loss.sparsity import Sparsity
 from kanpinn.networks import KAN
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.optimizers import LeastSquares, LevenbergMarquardt, Optimizer, VariableProjection
+from kanpinn.optimizers import LeastSquares, LevenbergMarquardt, Method, VariableProjection
 from kanpinn.solvers.fit import fit
 
 ROWS = 3  # rows of data required for each parameter
@@ -295,7 +295,7 @@ def fitted(shape: Shape, table: Table, seed: int, kept: Skeleton | None) -> Grap
     for layer, mask in zip(network.layers, kept or (), strict=False):
         layer.kept = mask.clone()
         layer.coefficients.detach().masked_fill_(~mask[:, None], 0)
-    method: Optimizer = LeastSquares()
+    method: Method = LeastSquares()
     if len(shape.width) > 2:
         starts, exact = 20, 1e-12  # only a practically exact start ends the search
         coarse, prunes = max(1, shape.grid[-1] // 2), kept is None

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from kanpinn._support.errors import CONVERGED, InputError, integer, number
 from kanpinn.loss.residuals import Residuals
-from kanpinn.optimizers.method import INDEPENDENT, Optimizer, Stage, Step, StepCost, gradient_cost
+from kanpinn.optimizers.method import INDEPENDENT, Method, Stage, Step, StepCost, gradient_cost
 
 
 @dataclass(frozen=True)
-class Adam(Optimizer):
+class Adam(Method):
     """First-order steps against a running average of the gradient, scaled for each parameter.
 
     A step evaluates loss and gradient once, before the parameters change; the history has this
@@ -56,7 +56,7 @@ class Adam(Optimizer):
 
 
 @dataclass(frozen=True)
-class LBFGS(Optimizer):
+class LBFGS(Method):
     """Limited-memory BFGS with a strong Wolfe line search.
 
     One step is one call of torch's `step()`, with up to `iterations` quasi-Newton iterations; the
@@ -303,7 +303,7 @@ def _cubic_minimum(a: LinePoint, b: LinePoint) -> float | None:
 
 
 @dataclass(frozen=True)
-class SSBroyden(Optimizer):
+class SSBroyden(Method):
     """Self-scaled Broyden steps with a dense inverse Hessian and strong Wolfe line searches.
 
     One step is one iteration: a line search, usually with one or two evaluations of loss and

@@ -12,7 +12,7 @@ from kanpinn.loss.parameters import Measurements, Parameters
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.networks.network import Network
-from kanpinn.optimizers.method import Optimizer, Stage, Step, StepCost, dense_cost
+from kanpinn.optimizers.method import Method, Stage, Step, StepCost, dense_cost
 from kanpinn.optimizers.output_layer import OutputStep, solve_output, solve_reduced
 
 
@@ -155,7 +155,7 @@ INDEPENDENT = "stopped: to first order the residual does not depend on the outpu
 
 
 @dataclass(frozen=True)
-class LeastSquares(Optimizer):
+class LeastSquares(Method):
     """Solve for the output layer's coefficients by rank-revealing least squares.
 
     The inner layers are not changed. A linear problem takes one step, with an error of about

@@ -8,12 +8,12 @@ from kanpinn._support.errors import CONVERGED, integer, number
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.networks.network import Network
-from kanpinn.optimizers.method import INDEPENDENT, Optimizer, Stage, Step, StepCost, dense_cost
+from kanpinn.optimizers.method import INDEPENDENT, Method, Stage, Step, StepCost, dense_cost
 from kanpinn.optimizers.output_layer import best_damping, is_stationary, rounding_of
 
 
 @dataclass(frozen=True)
-class LevenbergMarquardt(Optimizer):
+class LevenbergMarquardt(Method):
     """Damped Gauss–Newton steps on all coefficients, from an SVD of the Jacobian's QR factor.
 
     One SVD serves all dampings; each step tries three or more of them, evaluates the true loss and

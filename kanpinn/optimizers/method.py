@@ -271,51 +271,6 @@ class Method(ABC):
         """
 
 
-class Optimizer(Method):
-    """A method whose steps lower the loss; a subclass is a frozen dataclass with `steps`.
-
-    Example:
-        >>> import kanpinn as kp
-        >>> isinstance(kp.LBFGS(), Optimizer), isinstance(kp.Refine(8), Optimizer)
-        (True, False)
-    """
-
-
-class Transform(Method):
-    """A method that changes the network, but not its function, once between optimizers.
-
-    Example:
-        >>> import kanpinn as kp
-        >>> isinstance(kp.Refine(8), Transform)
-        True
-    """
-
-    steps = 1
-    lowers_loss = False
-
-    @abstractmethod
-    def apply(self, residuals: Residuals) -> Step:
-        """Change the network of the residuals' surrogate; the step is `finished`.
-
-        Raises:
-            InputError: if the network does not permit the change.
-        """
-
-    def start(self, residuals: Residuals, seed: int) -> Stage:
-        return _TransformStage(self, residuals)
-
-
-@dataclass
-class _TransformStage(Stage):
-    """The stage of a transform, which has one step."""
-
-    transform: Transform
-    residuals: Residuals
-
-    def step(self) -> Step:
-        return self.transform.apply(self.residuals)
-
-
 def as_methods(
     methods: Method | Sequence[Method],
     network: Network,
@@ -361,7 +316,7 @@ def require_kan(network: Network, name: str) -> KAN:
 
 
 @dataclass(frozen=True)
-class Refine(Transform):
+class Refine(Method):
     """Refine the grids of a KAN; the function does not change, except by the projection below.
 
     Knot insertion is exact: each interval is split into the same number of parts, and the widest
@@ -391,6 +346,8 @@ class Refine(Transform):
     """
 
     grid: int | Sequence[int]
+    steps = 1
+    lowers_loss = False
     output_layer_only = True
 
     def __post_init__(self) -> None:
@@ -404,10 +361,22 @@ class Refine(Transform):
                 f"grid must be one number or {layers}, one per layer, got {list(self.grid)}"
             )
 
-    def apply(self, residuals: Residuals) -> Step:
-        surrogate = residuals.surrogate
+    def start(self, residuals: Residuals, seed: int) -> Stage:
+        return _RefineStage(self, residuals)
+
+
+@dataclass
+class _RefineStage(Stage):
+    """The one step of a refinement."""
+
+    settings: Refine
+    residuals: Residuals
+
+    def step(self) -> Step:
+        surrogate = self.residuals.surrogate
         network = require_kan(surrogate.network, "refine")
-        error = network.refine(self.grid, surrogate.inputs_at(residuals.points))
+        inputs = surrogate.inputs_at(self.residuals.points)
+        error = network.refine(self.settings.grid, inputs)
         words = f"the function has changed by {error:.1e} of its norm" if error else ""
         notes = {"projection_error": error}
-        return Step(residuals.loss(), finished=CONVERGED, notes=notes, words=words)
+        return Step(self.residuals.loss(), finished=CONVERGED, notes=notes, words=words)

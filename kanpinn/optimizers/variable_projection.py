@@ -13,7 +13,7 @@ from kanpinn.linalg.qr import TriangularFactor, fold, outside_range
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.networks.network import Network
-from kanpinn.optimizers.method import INDEPENDENT, Optimizer, Stage, Step, require_kan
+from kanpinn.optimizers.method import INDEPENDENT, Method, Stage, Step, require_kan
 from kanpinn.optimizers.output_layer import best_damping, solve_output
 
 
@@ -154,7 +154,7 @@ class Projection:
 
 
 @dataclass(frozen=True)
-class VariableProjection(Optimizer):
+class VariableProjection(Method):
     """Gauss–Newton on the inner functions, with the output layer solved for, from random starts.
 
     The search uses a coarse output grid and a subset of the points. Each round computes the

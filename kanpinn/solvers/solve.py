@@ -9,7 +9,7 @@ from kanpinn._support.errors import InputError, instance, integer, number
 from kanpinn.accuracy.references import Recipe
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import Network
-from kanpinn.optimizers import Method, Optimizer, load_libraries
+from kanpinn.optimizers import Method, load_libraries
 from kanpinn.optimizers.least_squares import LeastSquares
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.auto.search import TrialSearch
@@ -23,7 +23,7 @@ from kanpinn.tasks.march import March
 from kanpinn.tasks.parameters import Shooting
 
 
-def default_optimizer(network: Network, tolerance: float | int | None = None) -> Optimizer:
+def default_optimizer(network: Network, tolerance: float | int | None = None) -> Method:
     """The default optimizer of a network, to a tolerance if it takes one.
 
     It is `LeastSquares` of the output layer, `AdaptiveLeastSquares` for networks in cells, `March`

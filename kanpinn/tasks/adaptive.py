@@ -13,7 +13,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
-from kanpinn.optimizers.method import Optimizer, Step
+from kanpinn.optimizers.method import Method, Step
 from kanpinn.spaces.cells.cells import require_cells
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, prolonged
 from kanpinn.spaces.cells.problem import (
@@ -273,7 +273,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[SolvedTree]):
 
 
 @dataclass(frozen=True)
-class AdaptiveLeastSquares(Optimizer):
+class AdaptiveLeastSquares(Method):
     """Solve for a network in cells by least squares, and halve the cells with the largest errors.
 
     Each step is one least-squares solve. A tree takes one step for a linear equation, and several,

@@ -12,7 +12,7 @@ from kanpinn.loss.residuals import ProblemFamily, Residuals
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.least_squares import LeastSquaresStage
-from kanpinn.optimizers.method import Optimizer, Stage, Step
+from kanpinn.optimizers.method import Method, Stage, Step
 from kanpinn.optimizers.output_layer import solve_output, solve_reduced
 from kanpinn.tasks.adaptive import AdaptiveLeastSquares
 
@@ -102,7 +102,7 @@ NEWTON: dict[str, type[NewtonInCells | NewtonOnOutputLayer]] = {  # by `Network.
 
 
 @dataclass(frozen=True)
-class Continuation(Optimizer):
+class Continuation(Method):
     """Solve with Newton's method for a sequence of values of a parameter.
 
     The parameter goes from `initial` to the problem's own value, geometrically if both have the

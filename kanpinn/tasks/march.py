@@ -10,7 +10,7 @@ from typing import Any, cast
 from kanpinn._support.errors import CONVERGED, FAILED, InputError
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
-from kanpinn.optimizers.method import Optimizer, Stage, Step
+from kanpinn.optimizers.method import Method, Stage, Step
 from kanpinn.spaces.cell_windows import CellWindows
 from kanpinn.spaces.evolution_terms import TimeScales, sorted_terms, time_scales_of, with_orders
 from kanpinn.spaces.time_schemes import stages
@@ -40,7 +40,7 @@ def state_kind(network: Network) -> type[TimeState[Any]]:
 
 
 @dataclass(frozen=True)
-class March(MarchSettings, Optimizer):
+class March(MarchSettings, Method):
     """Solve an evolution window by window in time; the network is a `Windows` or `CellWindows`.
 
     Each step is one attempt to solve a window. In time the solution is a polynomial that satisfies

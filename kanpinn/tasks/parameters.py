@@ -22,7 +22,7 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.layer import Sensitivities
 from kanpinn.networks.network import Network
-from kanpinn.optimizers.method import Optimizer, Stage, Step
+from kanpinn.optimizers.method import Method, Stage, Step
 from kanpinn.spaces.evolution_terms import as_residual_term, initial_values, linear_in_state
 from kanpinn.spaces.function_space import FunctionSpace
 from kanpinn.spaces.galerkin import System
@@ -399,7 +399,7 @@ class ParametrisedMarch:
 
 
 @dataclass(frozen=True)
-class Shooting(Optimizer):
+class Shooting(Method):
     """Find the unknown parameters of an evolution by marches that are fitted to data.
 
     For given ones a `March` solves the evolution. The derivatives of its solution by the parameters

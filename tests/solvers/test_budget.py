@@ -13,7 +13,7 @@ from cases import Line
 
 import kanpinn as kp
 from kanpinn.loss.residuals import Residuals
-from kanpinn.optimizers import Optimizer, Stage, Step
+from kanpinn.optimizers import Method, Stage, Step
 from kanpinn.optimizers.method import StepCost
 from kanpinn.runs.config import Config
 from kanpinn.solvers.discretization import SolveSettings, discretize
@@ -24,7 +24,7 @@ PAUSE = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
-class Sleeper(Optimizer):
+class Sleeper(Method):
     """Steps that take their time and lower nothing."""
 
     steps: int = 1000

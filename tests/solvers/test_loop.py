@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_info
 import kanpinn as kp
 from kanpinn._support.distributed import on_threads
 from kanpinn.networks.layer import get_coefficients
-from kanpinn.optimizers import Optimizer, Stage, Step
+from kanpinn.optimizers import Method, Stage, Step
 from kanpinn.runs.config import Config
 from kanpinn.solvers.state import SolverState
 
@@ -88,7 +88,7 @@ def test_solving_touches_no_global_random_state():
 
 
 @dataclass(frozen=True)
-class Scripted(Optimizer):
+class Scripted(Method):
     """Does as a function says with the coefficients of the output layer and the step's number.
 
     before: whether a step tells the loss before it.

@@ -144,8 +144,6 @@ GROUPS = (
             "Adam",
             "Refine",
             "optimizers.Method",
-            "optimizers.Optimizer",
-            "optimizers.Transform",
         ),
     ),
     Group(

@@ -20,7 +20,7 @@ from kanpinn.loss.sparsity import Sparsity
 from kanpinn.networks import Network
 from kanpinn.networks.kan import KANLayer
 from kanpinn.networks.layer import Function
-from kanpinn.optimizers import LeastSquares, LevenbergMarquardt, Method, Optimizer, Stage
+from kanpinn.optimizers import LeastSquares, LevenbergMarquardt, Method, Stage
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.problem import EigenProblem, Problem
 from kanpinn.runs.config import tables
@@ -198,7 +198,7 @@ class EigenJob(Job):
             )
 
 
-class NoSteps(Optimizer):
+class NoSteps(Method):
     """An optimizer without steps, for a preview of the state before the first step."""
 
     steps = 0

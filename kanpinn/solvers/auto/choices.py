@@ -18,7 +18,7 @@ from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Channels, Linearised, coefficients_along, find_channels, zero_jet
 from kanpinn.networks import KAN, Beside, Network
 from kanpinn.networks.combined import SEEDS
-from kanpinn.optimizers import LeastSquares, Method, Optimizer, VariableProjection
+from kanpinn.optimizers import LeastSquares, Method, VariableProjection
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Loss, SolveSettings, input_counts
 from kanpinn.spaces.cell_windows import CellWindows
@@ -377,7 +377,7 @@ def _cells(traits: Traits, wanted: float) -> Iterator[Choice]:
         yield _placing(Cells, traits, method, work, degree=degree, cells=count)
 
 
-def _windows(traits: Traits, kind: Callable[[float], Optimizer]) -> tuple[Choice, ...]:
+def _windows(traits: Traits, kind: Callable[[float], Method]) -> tuple[Choice, ...]:
     """Marches with smaller and smaller tolerances."""
     degree, rate = (9, 1) if traits.dim < 3 else (7, 2)
     return tuple(

@@ -36,7 +36,7 @@ from kanpinn.networks.kan import KAN
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import Method, load_libraries
-from kanpinn.optimizers.method import Optimizer, Stage, Step
+from kanpinn.optimizers.method import Stage, Step
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.problem import EigenProblem
 from kanpinn.solvers.discretization import (
@@ -61,7 +61,7 @@ ADVICE = "more units, or points, would show more"
 
 
 @dataclass(frozen=True)
-class EigenSearch(Optimizer):
+class EigenSearch(Method):
     """The search for the first eigenvalues of an operator.
 
     Args:
