@@ -15,20 +15,12 @@ from kanpinn._support.errors import InputError, instance, number, one_of
 from kanpinn.accuracy.invariants import check_invariants
 from kanpinn.geometry import Boundary, Points, Region
 from kanpinn.geometry.sampling import Collocation, measure_in, sample, weighted_sample
+from kanpinn.loss import terms as loss_terms
 from kanpinn.loss.residuals import BALANCES, Residuals
 from kanpinn.loss.scales import Scales, scales_of
-from kanpinn.loss.terms import (
-    PROBE_POINTS,
-    ResidualTerm,
-    Term,
-    condition_terms,
-    energy_terms,
-    residual_term,
-)
-from kanpinn.networks import constraints
+from kanpinn.networks import Surrogate, constraints
 from kanpinn.networks.layer import Enrichment, Function, Known
 from kanpinn.networks.network import Constants, Network, check_width
-from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import (
     BoundaryValueProblem,
     P,
@@ -167,7 +159,7 @@ class Discretization(Generic[P]):
         self._drawn[epoch] = [p.to(like.dtype, like.device) for p in parts]
         return self._drawn[epoch]
 
-    def terms(self, epoch: int = 0, interior: Points | None = None) -> list[Term]:
+    def terms(self, epoch: int = 0, interior: Points | None = None) -> list[loss_terms.Term]:
         """The loss terms of an epoch; conditions that hold exactly have no term.
 
         In the strong form the first term is the equation. In the energy form the first terms are
@@ -189,7 +181,7 @@ class Discretization(Generic[P]):
         if self.loss.form == "strong":
             inside = self.points(epoch)[0] if interior is None else interior
             weight = float(self.loss.interior)
-            term = residual_term(
+            term = loss_terms.residual_term(
                 "interior", problem.equation, inside, surrogate, "residual", weight=weight
             )
             if self.scales is not None:
@@ -208,7 +200,9 @@ class Discretization(Generic[P]):
             known = Points(p.coords, p.names, p.normals, means)
             weighed.append(known.to(like.dtype, like.device))
         inside, *sides = weighed
-        energies = list(energy_terms(problem, surrogate, inside, sides, float(self.loss.interior)))
+        energies = list(
+            loss_terms.energy_terms(problem, surrogate, inside, sides, float(self.loss.interior))
+        )
         if not (penalties := self.penalties(epoch)):
             return [*energies]
         # Measured on disks, a disk's hole and L-shapes: a third of it doubles the errors of smooth
@@ -220,7 +214,7 @@ class Discretization(Generic[P]):
         )
         return [*energies, *weighed_penalties]
 
-    def penalties(self, epoch: int = 0) -> list[ResidualTerm]:
+    def penalties(self, epoch: int = 0) -> list[loss_terms.ResidualTerm]:
         """The loss terms of the conditions that do not hold exactly.
 
         Raises:
@@ -230,7 +224,7 @@ class Discretization(Generic[P]):
             return []  # no points have to be drawn
         pieces = [p[:0] if i in self.met else p for i, p in enumerate(self.points(epoch)[1:])]
         weight = float(self.loss.boundary)
-        return condition_terms(self.problem, self.surrogate, pieces, weight, self.scales)
+        return loss_terms.condition_terms(self.problem, self.surrogate, pieces, weight, self.scales)
 
     def residuals(self, epoch: int = 0, interior: Points | None = None) -> Residuals:
         """The loss of an epoch, with this discretization as its `family`.
@@ -253,7 +247,7 @@ class Discretization(Generic[P]):
         """
         return parameter_of(self.problem, name)
 
-    def varied(self, name: str, value: float) -> list[Term]:
+    def varied(self, name: str, value: float) -> list[loss_terms.Term]:
         """The first epoch's terms for another value of a parameter, at the same points.
 
         The surrogate is not changed: data that it satisfies exactly stay those of the problem's
@@ -393,7 +387,9 @@ def build_surrogate(
     network.enrichment = None
     if functions := problem.enrichment():
         like = next(network.parameters())
-        probe = sample(problem.domain, PROBE_POINTS, "uniform").to(like.dtype, like.device)
+        probe = sample(problem.domain, loss_terms.PROBE_POINTS, "uniform").to(
+            like.dtype, like.device
+        )
         network.enrichment = Enrichment(functions, probe, len(problem.fields))
     check_well_posed(problem, strong=form == "strong")
     found = jumps(problem) if len(problem.conditions()) > 1 else []

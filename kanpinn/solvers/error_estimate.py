@@ -13,16 +13,14 @@ from torch import Tensor
 
 from kanpinn._support.distributed import together, world
 from kanpinn._support.errors import CONVERGED, FAILED, OVERFITTED, STOPPED_BY_USER
+from kanpinn.accuracy import ErrorNorm, Errors, Estimate
 from kanpinn.accuracy.bounds import Approximate, Bound, Majorant, Unsuitable
-from kanpinn.accuracy.errors import Errors, Estimate
-from kanpinn.accuracy.norms import ErrorNorm
 from kanpinn.accuracy.references import FunctionReference
 from kanpinn.geometry import Points
 from kanpinn.geometry.quadrature import rule_of_pieces
 from kanpinn.geometry.sampling import Collocation, sample, weighted_sample
 from kanpinn.jets import Channels, Jet
-from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import ResidualTerm
+from kanpinn.loss import Residuals, ResidualTerm
 from kanpinn.networks import KAN, Network
 from kanpinn.networks.kan import random_like
 from kanpinn.optimizers import LeastSquares, Method

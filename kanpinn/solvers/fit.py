@@ -17,13 +17,10 @@ from kanpinn.accuracy.references.reference import Approximation
 from kanpinn.data import Data, Table
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Jet
-from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.sparsity import Sparsity
-from kanpinn.loss.terms import ResidualTerm, Term
-from kanpinn.networks import KAN, Network
+from kanpinn.loss import Residuals, ResidualTerm, Sparsity, Term
+from kanpinn.networks import KAN, Network, Surrogate
 from kanpinn.networks.layer import Tape
 from kanpinn.networks.network import check_width
-from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import LevenbergMarquardt, Method, as_methods, load_libraries
 from kanpinn.solvers.loop import run_stages
 from kanpinn.solvers.solution import Solved

@@ -15,10 +15,9 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError, Outcome, one_of
 from kanpinn._support.shown import Shown
+from kanpinn.accuracy import Errors, Estimate, Reference
 from kanpinn.accuracy.confidence import Covariance, Estimated, HalfWidths
-from kanpinn.accuracy.errors import Errors, Estimate
 from kanpinn.accuracy.invariants import Invariant, invariants_of
-from kanpinn.accuracy.references import Reference
 from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.geometry.product import at_one_time
 from kanpinn.geometry.quadrature import domain_rule
@@ -26,9 +25,8 @@ from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Channels, Jet, find_channels, normal_derivative, stack_equations
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import PROBE_POINTS
+from kanpinn.networks import Network, Surrogate
 from kanpinn.networks.combined import with_more_functions
-from kanpinn.networks.network import Network
-from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import Method
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization

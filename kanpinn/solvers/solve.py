@@ -9,8 +9,7 @@ from kanpinn._support.errors import InputError, instance, integer, number
 from kanpinn.accuracy.references import Recipe
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import Network
-from kanpinn.optimizers import Method, load_libraries
-from kanpinn.optimizers.least_squares import LeastSquares
+from kanpinn.optimizers import LeastSquares, Method, load_libraries
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.auto.search import TrialSearch
 from kanpinn.solvers.discretization import Loss, SolveSettings, discretize
@@ -18,9 +17,7 @@ from kanpinn.solvers.error_estimate import with_estimate
 from kanpinn.solvers.loop import solve_discretized
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import Observer
-from kanpinn.tasks.adaptive import AdaptiveLeastSquares
-from kanpinn.tasks.march import March
-from kanpinn.tasks.parameters import Shooting
+from kanpinn.tasks import AdaptiveLeastSquares, March, Shooting
 
 
 def default_optimizer(network: Network, tolerance: float | int | None = None) -> Method:

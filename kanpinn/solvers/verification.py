@@ -20,8 +20,7 @@ from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import Collocation, SampleTree, sample, weighted_sample
 from kanpinn.jets import Channels, Jet, Linearised, find_channels, random_jets
-from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import ResidualTerm
+from kanpinn.loss import Residuals, ResidualTerm
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.energies import Density, Integrand

@@ -14,33 +14,12 @@ from kanpinn._support.errors import InputError, integer, number
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import Method, Step
+from kanpinn.spaces.cells import problem as cell_problem
 from kanpinn.spaces.cells.cells import require_cells
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, prolonged
-from kanpinn.spaces.cells.problem import (
-    mean_terms,
-    problem_in_cells,
-    set_constants,
-    shared_numbers,
-    take_shared_numbers,
-    with_shared_functions,
-)
 from kanpinn.spaces.cells.system.cell_system import CellSystem
 from kanpinn.spaces.cells.system.functions import CellField
-from kanpinn.tasks.adapt import (
-    AdaptiveStage,
-    cells_in_layers,
-    cells_with_waves,
-    coordinates_to_refine,
-    dorfler_marking,
-    part_to_refine,
-)
-from kanpinn.tasks.cell_errors import (
-    BetterSolution,
-    SolvedTree,
-    better_solution,
-    errors_by_comparison,
-    errors_by_missed_residuals,
-)
+from kanpinn.tasks import adapt, cell_errors
 from kanpinn.tasks.cell_parameters import ParametersInCells
 
 
@@ -98,7 +77,7 @@ class NewtonProgress:
         return NewtonProgress(curvature=self.curvature, steps=self.steps)
 
 
-class AdaptiveLeastSquaresStage(AdaptiveStage[SolvedTree]):
+class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
     """The state of a solve in cells: the network has the tree and the solution.
 
     Where there are unknown numbers, a search for them comes between the solves on each tree.
@@ -117,11 +96,17 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[SolvedTree]):
     def __init__(self, settings: "AdaptiveLeastSquares", residuals: Residuals, seed: int) -> None:
         network = require_cells(residuals.surrogate.network)
         super().__init__(network, settings.tolerance, settings.cells, int(settings.corrects))
-        self.settings, self.residuals, self.means = settings, residuals, mean_terms(residuals)
+        self.settings, self.residuals, self.means = (
+            settings,
+            residuals,
+            cell_problem.mean_terms(residuals),
+        )
         self.parameters: ParametersInCells | None = None
         if network.constants is None and network.coefficient is None:
             network.forget_numbers()  # those of another problem
-        self.problem = with_shared_functions(problem_in_cells(residuals), residuals.surrogate)
+        self.problem = cell_problem.with_shared_functions(
+            cell_problem.problem_in_cells(residuals), residuals.surrogate
+        )
         self.newton = NewtonProgress()
         self._take(self.problem.start(network.tree))
         if network.constants is not None or network.coefficient is not None:
@@ -131,7 +116,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[SolvedTree]):
         """The present solution."""
         network = self.network
         present = network.layer.coefficients.detach().double().cpu()
-        return CellField(network.polynomials, present, shared_numbers(network))
+        return CellField(network.polynomials, present, cell_problem.shared_numbers(network))
 
     def _geometry(self) -> CellGeometry:
         """The present cells."""
@@ -161,7 +146,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[SolvedTree]):
         system, before = self._system()
         found, shares = self._solved(system)
         self.pace.see(len(system.geometry.tree), self.pace.spent)
-        solved = SolvedTree(system, found, shares / system.weights**2)
+        solved = cell_errors.SolvedTree(system, found, shares / system.weights**2)
         words = f"{self.network.count} cells, {found.coefficients.numel()} unknowns"
         newton, parameters, size = self.newton, self.parameters, solved.size
         newton.add(system.norms.total(found.minus(before)) / size, size)
@@ -201,7 +186,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[SolvedTree]):
             )
             if self.newton.steps:
                 return system, before
-            part, steep = 4, cells_in_layers(system) | cells_with_waves(system)
+            part, steep = 4, adapt.cells_in_layers(system) | adapt.cells_with_waves(system)
             chosen = self.problem.singularities.coordinates(system.geometry, steep)
             chosen = chosen & steep.any(dim=1, keepdim=True)
             after = system.geometry.tree.count_when_split(chosen)
@@ -226,31 +211,31 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[SolvedTree]):
             present = self._field().coefficients
             found, shares = self.parameters.solved(system, present, min(least, settings.accuracy))
         network.layer.reset(geometry.tree, geometry.frames, found.coefficients)
-        take_shared_numbers(network, found.numbers)
+        cell_problem.take_shared_numbers(network, found.numbers)
         if system.free_fields or self.means:
-            set_constants(system, self.residuals.surrogate, self.means, found.numbers)
+            cell_problem.set_constants(system, self.residuals.surrogate, self.means, found.numbers)
             found = replace(found, coefficients=self._field().coefficients)
         return found, shares
 
-    def _better(self, solved: SolvedTree) -> BetterSolution:
+    def _better(self, solved: cell_errors.SolvedTree) -> cell_errors.BetterSolution:
         """A better solution on the same tree, with which the present one is compared."""
-        better = better_solution(self.problem, solved, self.settings.accuracy)
+        better = cell_errors.better_solution(self.problem, solved, self.settings.accuracy)
         if self.parameters is not None:
             self.parameters.measure_errors(better.system, better.solution.coefficients)
         return better
 
-    def _compared(self, solved: SolvedTree, errors: Tensor) -> Tensor:
+    def _compared(self, solved: cell_errors.SolvedTree, errors: Tensor) -> Tensor:
         enough, better = self.tolerance * solved.size, self._better(solved)
         given = self.problem, solved, better, enough, self.settings.accuracy
-        errors = errors_by_comparison(*given) / solved.size
+        errors = cell_errors.errors_by_comparison(*given) / solved.size
         self.error.compare(float(errors.norm()))
-        unseen = errors_by_missed_residuals(solved) / solved.size
+        unseen = cell_errors.errors_by_missed_residuals(solved) / solved.size
         if float(unseen.norm()) > self.tolerance:
             errors = errors + unseen
             self.error.estimate = float(errors.norm())
         return errors
 
-    def _mark(self, solved: SolvedTree, errors: Tensor, *, first: bool) -> str:
+    def _mark(self, solved: cell_errors.SolvedTree, errors: Tensor, *, first: bool) -> str:
         """Mark cells with a part of the squared errors, fewer where time is short.
 
         Where there would be more cells than there is time for, a smaller part is taken, down to a
@@ -258,13 +243,15 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[SolvedTree]):
         """
         part, most = self.settings.marking, math.inf
         if not first:
-            part = part_to_refine(self.tolerance, self.error.expected, part)
+            part = adapt.part_to_refine(self.tolerance, self.error.expected, part)
             most = self.pace.cells_within(self.seconds_left)
         geometry, singular = solved.system.geometry, self.problem.singularities
-        steep = coordinates_to_refine(solved.system.polynomials, solved.solution.coefficients)
+        steep = adapt.coordinates_to_refine(solved.system.polynomials, solved.solution.coefficients)
         steep, divisible = singular.coordinates(geometry, steep), singular.divisible(geometry)
         shares = (1.0, 0.9, 0.8, 0.65, 0.5, 0.35) if math.isfinite(most) else (1.0,)
-        masks = [dorfler_marking(errors * divisible, s * part)[:, None] & steep for s in shares]
+        masks = [
+            adapt.dorfler_marking(errors * divisible, s * part)[:, None] & steep for s in shares
+        ]
         few = (one for one in masks if geometry.tree.count_when_split(one) <= most)
         self.marked = next(few, masks[0])
         if float(errors[~divisible].norm()) > float(errors[divisible].norm()):

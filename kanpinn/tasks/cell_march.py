@@ -17,13 +17,7 @@ from kanpinn.geometry.points import Batch, Points
 from kanpinn.geometry.product import at_one_time
 from kanpinn.jets import Jet, jet_of_stacked
 from kanpinn.loss.residuals import Residuals
-from kanpinn.spaces.cell_windows import (
-    AtMoment,
-    CellsInWindow,
-    CellWindows,
-    at_moment,
-    problem_in_space,
-)
+from kanpinn.spaces import cell_windows
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, all_prolonged
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.problem import CellProblem, counted_fields
@@ -69,7 +63,7 @@ class TermInCells:
 
         parts: those of its jets, (c, q, parts, (p + 1) m).
         """
-        term, at = at_moment(self.sampled.term, time), self.sampled.at
+        term, at = cell_windows.at_moment(self.sampled.term, time), self.sampled.at
         jet = jet_of_stacked(self.sampled.term.channels, parts.flatten(0, 1))
         return term.equation(at.points, jet).unflatten(0, parts.shape[:2])
 
@@ -79,7 +73,7 @@ class TermInCells:
         coefficients: of the state and rate, (N, L, (p + 1) m).
         """
         moment = self.sampled.term.equation
-        assert isinstance(moment, AtMoment)
+        assert isinstance(moment, cell_windows.AtMoment)
         jet = jet_of_stacked(self.sampled.term.channels, self.parts(coefficients).flatten(0, 1))
         return moment.at(self.sampled.at.points, jet)
 
@@ -141,7 +135,7 @@ class LinearisedCells:
 
         solution = CellField(places.polynomials, state_and_rate)
         equation, boundary = (
-            [SampledTerm(at_moment(one.term, time), one.at, solution) for one in terms]
+            [SampledTerm(cell_windows.at_moment(one.term, time), one.at, solution) for one in terms]
             for terms in (places.equation, places.boundary)
         )
         base = replace(places, equation=equation, boundary=boundary)
@@ -635,10 +629,12 @@ class CellMarch(TimeState[CellAttempt]):
         super().__init__(settings, residuals, terms)
         network, domain = self.surrogate.network, self.surrogate.domain
         assert isinstance(domain, Domain)
-        self.network = cast(CellWindows, network)
+        self.network = cast(cell_windows.CellWindows, network)
         self.fields, self.order = self.network.fields, self.network.order
         counted = counted_fields(residuals, self.fields)
-        self.problem = problem_in_space(terms, domain, counted, self.fields, self.order)
+        self.problem = cell_windows.problem_in_space(
+            terms, domain, counted, self.fields, self.order
+        )
         self.size, self.expected, self.beyond = 0.0, 0.0, 0.0
         self.kept: LinearisedCells | None = None
         self.compared: list[SpaceError] = []
@@ -877,7 +873,7 @@ class CellMarch(TimeState[CellAttempt]):
         return known.added(equations, indicated)
 
     @torch.no_grad()
-    def member(self, done: CellAttempt) -> CellsInWindow:
+    def member(self, done: CellAttempt) -> cell_windows.CellsInWindow:
         geometry, shape = self.geometry, self.functions.shape[1:3]
         series = done.window.series()[..., : self.fields].unflatten(1, shape)
         made = self.network.member(len(series))

@@ -13,9 +13,8 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jets import Jet
 from kanpinn.linalg.qr import TriangularFactor
+from kanpinn.loss import Residuals, ResidualTerm
 from kanpinn.loss.parameters import Measurements, Parameters, WithParameters
-from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import ResidualTerm
 from kanpinn.spaces.cells.cells import require_cells
 from kanpinn.spaces.cells.problem import CellProblem, refuse_free_data
 from kanpinn.spaces.cells.system.cell_system import AnyTerm, CellSystem

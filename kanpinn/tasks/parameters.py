@@ -17,9 +17,8 @@ from torch import Tensor
 from kanpinn._support.errors import CONVERGED, InputError, NumericalError, integer
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Jet, Linearised
+from kanpinn.loss import Residuals, ResidualTerm
 from kanpinn.loss.parameters import Measurements, Parameters, WithParameters
-from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.layer import Sensitivities
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import Method, Stage, Step

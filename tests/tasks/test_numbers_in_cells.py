@@ -87,11 +87,10 @@ def test_where_memory_permits_no_better_solution_none_is_made_for_the_numbers(mo
     def solution_of_higher_degree(*_):
         raise AssertionError
 
-    stage = "kanpinn.tasks.adaptive"
     monkeypatch.setattr(
         "kanpinn.tasks.adapt.no_comparison", lambda *_, **__: "there is not enough memory"
     )
-    monkeypatch.setattr(f"{stage}.better_solution", solution_of_higher_degree)
+    monkeypatch.setattr("kanpinn.tasks.cell_errors.better_solution", solution_of_higher_degree)
     solution = solved(absorbed(noise=0.5), verified=False)
     assert solution.status.startswith("stopped: there is not enough memory")
     assert solution.estimated["k"].low <= 3.0 <= solution.estimated["k"].high

@@ -21,15 +21,11 @@ from kanpinn.networks.combined import SEEDS
 from kanpinn.optimizers import LeastSquares, Method, VariableProjection
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Loss, SolveSettings, input_counts
-from kanpinn.spaces.cell_windows import CellWindows
-from kanpinn.spaces.cells.cells import Cells
+from kanpinn.spaces import Cells, CellWindows, Windows
 from kanpinn.spaces.cells.geometry.plane import Outline, bends
 from kanpinn.spaces.cells.geometry.regions import regions_of
-from kanpinn.spaces.windows import Windows
+from kanpinn.tasks import AdaptiveLeastSquares, March, Shooting
 from kanpinn.tasks.adapt import waves_along
-from kanpinn.tasks.adaptive import AdaptiveLeastSquares
-from kanpinn.tasks.march import March
-from kanpinn.tasks.parameters import Shooting
 
 SIZES = Loss(balance="sizes")
 FEW_POINTS = Collocation(1681, 164, "gauss")  # for methods that place their points themselves

@@ -27,27 +27,16 @@ from kanpinn._support.errors import (
     number,
 )
 from kanpinn._support.interrupts import entered
-from kanpinn.accuracy.errors import Errors, Estimate
-from kanpinn.accuracy.references import Recipe
+from kanpinn.accuracy import Errors, Estimate, Recipe
 from kanpinn.geometry.sampling import sample
 from kanpinn.networks import KAN
 from kanpinn.networks.layer import get_coefficients
 from kanpinn.optimizers import load_libraries
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.problem import Problem
+from kanpinn.solvers import error_estimate
 from kanpinn.solvers.auto.choices import Choice, Family, Traits, families, is_reentrant
 from kanpinn.solvers.discretization import Discretization, Loss, discretize
-from kanpinn.solvers.error_estimate import (
-    ENDED,
-    LARGEST_CONTRACTION,
-    Comparison,
-    compare,
-    finer_solutions,
-    judged_by_tolerance,
-    own_error,
-    own_errors,
-    start_from,
-)
 from kanpinn.solvers.loop import reference_and_norm, solve_discretized
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import Observer, SolverState
@@ -87,7 +76,7 @@ class Trial:
     @property
     def own_error(self) -> float | None:
         """The relative L2 error that the solve itself has estimated, as it does in cells."""
-        return own_error(self.solution)
+        return error_estimate.own_error(self.solution)
 
     @property
     def loss(self) -> float:
@@ -144,7 +133,7 @@ def start(discretization: Discretization[Problem], known: Trial | None) -> None:
         return
     cold = unknowns or known is None or known.choice.loss.form == "energy"
     if known is not None and not cold and known.solution.history.steps > 1:
-        start_from(known.solution, discretization)
+        error_estimate.start_from(known.solution, discretization)
     elif discretization.scales is not None:
         layers = network.output_layers
         sizes = discretization.scales.fields.to(get_coefficients(layers))
@@ -199,7 +188,7 @@ class Verdict:
 
 def judge(one: Trial, other: Trial) -> Verdict:
     """Estimate the errors of two successive trials of the same form from their comparison."""
-    distance = compare(one.solution, other.solution)
+    distance = error_estimate.compare(one.solution, other.solution)
     ratio = distance.contraction
     if ratio is None:
         return _by_distances(one, other, distance)
@@ -210,7 +199,9 @@ def judge(one: Trial, other: Trial) -> Verdict:
     return Verdict(*_by_residuals(one, other, distance, ratio), ratio)
 
 
-def _by_own_error(one: Trial, other: Trial, distance: Comparison, error: float) -> Verdict:
+def _by_own_error(
+    one: Trial, other: Trial, distance: error_estimate.Comparison, error: float
+) -> Verdict:
     """The verdict on a trial in cells, whose solve has estimated its error, and one before.
 
     Residuals say little of solutions that are singular at corners: theirs grow without limit. H1
@@ -224,7 +215,7 @@ def _by_own_error(one: Trial, other: Trial, distance: Comparison, error: float) 
     """
     norms, nan, ratio = distance.norms, math.nan, distance.contraction
     if not norms.l2_relative:  # the same solution, found again
-        norms = own_errors(other.solution) or norms
+        norms = error_estimate.own_errors(other.solution) or norms
     if distance.doubt or is_reentrant(one.solution.problem.domain):
         norms = replace(norms, h1=nan, h1_relative=nan, h1_squared=nan)
     gap = max(norms.l2_relative, torch.finfo(torch.float64).tiny)
@@ -236,7 +227,9 @@ def _by_own_error(one: Trial, other: Trial, distance: Comparison, error: float) 
     return Verdict(first, second, error / before)
 
 
-def _by_residuals(one: Trial, other: Trial, found: Comparison, ratio: float) -> tuple[Trial, Trial]:
+def _by_residuals(
+    one: Trial, other: Trial, found: error_estimate.Comparison, ratio: float
+) -> tuple[Trial, Trial]:
     """Both trials with errors from their distance d and the ratio ρ of their residuals.
 
     The first error is d / (1 - ρ). The second one is ρ^0.8 times that, as errors decrease more
@@ -265,7 +258,7 @@ def _by_residuals(one: Trial, other: Trial, found: Comparison, ratio: float) -> 
     return replace(first, confirmed=True), second
 
 
-def _by_distances(one: Trial, other: Trial, distance: Comparison) -> Verdict:
+def _by_distances(one: Trial, other: Trial, distance: error_estimate.Comparison) -> Verdict:
     """The verdict on two trials of an energy, which has no residual, from distances.
 
     The distances d between successive trials decrease like the errors. If each one is q times the
@@ -282,7 +275,7 @@ def _by_distances(one: Trial, other: Trial, distance: Comparison) -> Verdict:
     return Verdict(first, replace(second, distance=found), part)
 
 
-def _by_fit(one: Trial, other: Trial, found: Comparison, ratio: float) -> Verdict:
+def _by_fit(one: Trial, other: Trial, found: error_estimate.Comparison, ratio: float) -> Verdict:
     """The verdict on two trials that fit noisy data.
 
     The noise leaves a residual that a network can only lower by overfitting. If the residual of the
@@ -291,7 +284,7 @@ def _by_fit(one: Trial, other: Trial, found: Comparison, ratio: float) -> Verdic
     the noise, is their distance. It is not settled while the error of the network is visible beside
     the noise.
     """
-    if found.overfitted or not (other.resolved or ratio <= LARGEST_CONTRACTION):
+    if found.overfitted or not (other.resolved or ratio <= error_estimate.LARGEST_CONTRACTION):
         return Verdict(*_by_residuals(one, other, found, ratio), ratio)
     settled = ratio > 0.95
     if settled:
@@ -321,7 +314,7 @@ def checked(trial: Trial, minimum: Trial) -> Trial:
     """
     if not math.isfinite(trial.error):
         return trial
-    distance = compare(minimum.solution, trial.solution).norms
+    distance = error_estimate.compare(minimum.solution, trial.solution).norms
     least = distance.l2_relative - minimum.error
     if trial.error >= least:
         return trial
@@ -574,7 +567,7 @@ class TrialSearch:
         residual is large enough beside its own. The seconds of a trial include those of the
         comparisons, so that forecasts do too.
         """
-        errors, begun = own_errors(trial.solution), self.seconds
+        errors, begun = error_estimate.own_errors(trial.solution), self.seconds
         verdict = Verdict(None, trial if errors is None else trial.estimated(errors, None))
         if known is not None and known.choice.loss.form == trial.choice.loss.form:
             verdict = judge(known, trial)
@@ -601,7 +594,7 @@ class TrialSearch:
     def _confirmed(self, trial: Trial, before: Trial | None = None) -> Trial:
         """A trial with an error by a finer solution, which may refute `before` too."""
         finer = finer_solution(trial, self._left)
-        if finer is None or finer.status.startswith(ENDED):
+        if finer is None or finer.status.startswith(error_estimate.ENDED):
             self.interrupted |= finer is not None and finer.status == STOPPED_BY_USER
             return trial
         found = judge(trial, last := Trial(trial.choice, finer, 0.0)).first or trial
@@ -645,7 +638,7 @@ class TrialSearch:
         if solution.estimate is None:
             why = "its error is not known, since no other trial followed"
             return replace(solution, status=f"stopped: {why} ({ended or solution.status})")
-        found = judged_by_tolerance(solution, self.tolerance)
+        found = error_estimate.judged_by_tolerance(solution, self.tolerance)
         if uncompared and found.status.startswith(CONVERGED):
             _, estimated = found.status.split(": ")
             why = "no comparison with a better solution has confirmed it"
@@ -698,7 +691,7 @@ class Climb:
 
     def far_behind(self, trial: Trial) -> Trial | None:
         """The latest trial but the last whose residual is large beside that of another trial."""
-        most = LARGEST_CONTRACTION**2
+        most = error_estimate.LARGEST_CONTRACTION**2
         far = [one for one in self.trials[:-1] if trial.loss <= most * one.loss]
         return far[-1] if far else None
 
@@ -791,7 +784,7 @@ def finer_solution(trial: Trial, left: float) -> Solution | None:
     known = found is not None and not (found.overfitted or trial.failed or trial.observed)
     if trial.own_error is not None or trial.confirmed or not known or 4.0 * trial.seconds > left:
         return None
-    return next(finer_solutions(trial.solution, 1.25, left))
+    return next(error_estimate.finer_solutions(trial.solution, 1.25, left))
 
 
 def forecast(choice: Choice, known: Trial) -> float:

@@ -30,13 +30,9 @@ from kanpinn._support.errors import (
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Channels, Jet, ResidualFunction, random_jets
-from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import ResidualTerm, Term
-from kanpinn.networks.kan import KAN
-from kanpinn.networks.network import Network
-from kanpinn.networks.surrogate import Surrogate
-from kanpinn.optimizers import Method, load_libraries
-from kanpinn.optimizers.method import Stage, Step
+from kanpinn.loss import Residuals, ResidualTerm, Term
+from kanpinn.networks import KAN, Network, Surrogate
+from kanpinn.optimizers import Method, Stage, Step, load_libraries
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.problem import EigenProblem
 from kanpinn.solvers.discretization import (

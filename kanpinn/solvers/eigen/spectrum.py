@@ -20,9 +20,8 @@ from kanpinn.linalg.arnoldi import krylov_spaces
 from kanpinn.linalg.qr import column_scale, rank_tolerance
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import PROBE_POINTS, ResidualTerm, Term, residual_term
+from kanpinn.networks import Network, Surrogate
 from kanpinn.networks.constraints import Groupwise
-from kanpinn.networks.network import Network
-from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.problem import EigenProblem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, prolonged
