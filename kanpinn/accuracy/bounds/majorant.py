@@ -46,8 +46,8 @@ class Grid:
         h: the sides of a cell, (d,).
         shape: (n, …).
         points: the points of a Gauss rule in every cell that lie in the domain, (k, d).
-        within: which points of the rule do, (cells, rule).
-        weights: those of the rule, (rule,), with the sum 1.
+        within: which points of the rule lie in the domain, (cells, rule).
+        weights: the weights of the rule, (rule,), whose sum is 1.
         touched: the cells that may meet the domain, of `shape`.
         least, most: for each axis numbers a_i with diag(least) ≤ A ≤ diag(most) in the cell, of
             `shape`; infinite and 0 in cells that are not touched.
@@ -71,9 +71,9 @@ class Grid:
     def integral(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Return the integrals of k functions, (points, k), and their estimated errors, (k,) each.
 
-        The error is the difference from the integral by the white cells of a chequerboard, twice.
+        The error is the difference from twice the integral over the white cells of a chequerboard.
         """
-        parts = torch.stack([self.table(one) @ self.weights for one in values.unbind(dim=1)])
+        parts = torch.stack([self.table(column) @ self.weights for column in values.unbind(dim=1)])
         colours = torch.stack(torch.meshgrid(*map(torch.arange, self.shape), indexing="ij"))
         colours = colours.sum(dim=0).flatten() % 2
         whole, white = parts.sum(dim=1), 2 * parts[:, colours == 0].sum(dim=1)
@@ -81,9 +81,9 @@ class Grid:
 
     def table(self, values: Tensor) -> Tensor:
         """Enter values (k,) at the points, and 0 outside the domain: (cells, rule)."""
-        found = torch.zeros(self.within.shape, dtype=torch.float64)
-        found[self.within] = values
-        return found
+        table = torch.zeros(self.within.shape, dtype=torch.float64)
+        table[self.within] = values
+        return table
 
 
 def grid_over(operator: Operator) -> Grid | None:
@@ -123,8 +123,8 @@ def _diffusion(operator: Operator, coords: Tensor, within: Tensor) -> tuple[Tens
     if operator.constant is not None:
         chosen = chosen[:1]
     starts = range(0, len(chosen), CHUNK)
-    found = [-operator.at(Points(chosen[i : i + CHUNK], names)).second for i in starts]
-    low, high = diagonal_bounds(torch.cat(found))
+    matrices = [-operator.at(Points(chosen[i : i + CHUNK], names)).second for i in starts]
+    low, high = diagonal_bounds(torch.cat(matrices))
     if operator.constant is not None:
         return low.expand(cells, -1), high.expand(cells, -1)
     least = torch.full((cells, d), math.inf, dtype=torch.float64)
@@ -151,7 +151,7 @@ class Norms:
     def least(self, other: "Norms") -> "Norms":
         """The lesser of each norm."""
         both = asdict(self), asdict(other)
-        return Norms(**{name: min(one[name] for one in both) for name in both[0]})
+        return Norms(**{name: min(norms[name] for norms in both) for name in both[0]})
 
     def plus(self, other: "Norms") -> "Norms":
         """The sum of each norm."""
@@ -165,9 +165,9 @@ def norms_of(
 
     Args:
         operator: gives the domain and the energy norm.
-        grid: the cells, whose points are the rule; without them it has 8192 Sobol points.
+        grid: the cells, whose points are the rule; None for 8192 Sobol points.
         jet: returns the jet of the function.
-        upper: whether upper bounds are wanted in place of lower ones.
+        upper: whether to return upper bounds; otherwise lower bounds.
     """
     domain, channels = operator.problem.domain, Channels(operator.problem.domain.names, True)
     if grid is None:
@@ -185,12 +185,12 @@ def norms_of(
         slopes = u.gradient[..., 0].square()
         rows = u.value[:, 0].square(), slopes.sum(dim=1), (a * slopes).sum(dim=1)
         squares.append(torch.stack(rows, dim=1))
-    found = torch.cat(squares)
+    integrands = torch.cat(squares)
     if grid is None:
-        value = domain.measure * found.mean(dim=0)
-        error = 3 * domain.measure * found.std(dim=0) / math.sqrt(len(found))
+        value = domain.measure * integrands.mean(dim=0)
+        error = 3 * domain.measure * integrands.std(dim=0) / math.sqrt(len(integrands))
     else:
-        value, error = grid.integral(found)
+        value, error = grid.integral(integrands)
     l2, slope, energy = (value + error if upper else (value - error).clamp_min(0)).tolist()
     energy += max(operator.effective_reaction[0], 0.0) * l2
     return Norms(math.sqrt(l2), math.sqrt(l2 + slope), math.sqrt(energy))
@@ -226,7 +226,7 @@ class Multilinear:
 
     Args:
         grid: the cells.
-        nodes: the values at their corners, (n + 1, …).
+        nodes: the values at the corners of the cells, (n + 1, …).
     """
 
     grid: Grid
@@ -235,8 +235,8 @@ class Multilinear:
     def at(self, coords: Tensor) -> Tensor:
         """The values at points (n, d)."""
         rows, columns, weights = _interpolation(self.grid, coords)
-        found = torch.zeros(len(coords), dtype=torch.float64)
-        return found.index_add(0, rows, weights * self.nodes.flatten()[columns])
+        values = torch.zeros(len(coords), dtype=torch.float64)
+        return values.index_add(0, rows, weights * self.nodes.flatten()[columns])
 
     def norms(self) -> tuple[float, float, float]:
         """‖∇ψ‖, ‖A^½ ∇ψ‖ and ‖ψ‖ over all cells that may meet the domain."""
@@ -249,12 +249,12 @@ class Multilinear:
         )
         weighed = [a[grid.touched] * s for a, s in zip(grid.most, slopes, strict=True)]
         sums = (torch.stack(slopes), torch.stack(weighed), squares)
-        gradient, flux, value = (math.sqrt(float(one.sum())) for one in sums)
+        gradient, flux, value = (math.sqrt(float(part.sum())) for part in sums)
         return gradient, flux, value
 
 
 def _corners(shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
-    """Return, for each corner of a cell, the slices of the nodes that are this corner of a cell."""
+    """Return slices of the nodes: for each of the 2^d corners, that corner of all cells."""
     ends = (slice(None, -1), slice(1, None))
     return [
         tuple(ends[i] for i in corner) for corner in itertools.product((0, 1), repeat=len(shape))
@@ -316,11 +316,11 @@ def harmonic(grid: Grid, coords: Tensor, values: Tensor) -> Multilinear:
     energy = coo_array((entries.flatten().numpy(), (rows, columns)), (size, size)).tocsr()
     at, where, shares = (part.numpy() for part in _interpolation(grid, coords))
     sampling = coo_array((shares, (at, where)), (len(coords), size)).tocsr()
-    stiff = 1e3 * float(entries.max())  # the misfits that this leaves are far below the others
+    stiff = 1e3 * float(entries.max())  # leaves misfits at these points far below all others
     scale = float(values.abs().max())
     right = stiff * (sampling.T @ (values / scale).numpy())
-    found = spsolve((energy + stiff * (sampling.T @ sampling)).tocsc(), right)
-    return Multilinear(grid, scale * torch.from_numpy(numpy.asarray(found)).view(nodes))
+    solved = spsolve((energy + stiff * (sampling.T @ sampling)).tocsc(), right)
+    return Multilinear(grid, scale * torch.from_numpy(numpy.asarray(solved)).view(nodes))
 
 
 @dataclass(frozen=True)
@@ -345,17 +345,17 @@ def extension(
 ) -> Extension:
     """Bound the norms of an extension φ = ψ + χ of the misfits m of prescribed values.
 
-    ψ is multilinear in the cells, and nearly harmonic with nearly the values m. What is left has
-    the Lipschitz constant K on the boundary. It has an extension to the whole space with the same
-    K, which is multiplied by max(0, 1 - d/δ), where d is the distance from the boundary,
-    δ = √3 M / K and M its largest value: this is χ, with |∇χ| ≤ K (1 - d/δ) + M/δ.
+    ψ is multilinear in the cells, and nearly harmonic with nearly the values m. The rest m - ψ has
+    a largest value M and a Lipschitz constant K on the boundary. Its extension to the whole space
+    with the same K, times max(0, 1 - d/δ), is χ, with |∇χ| ≤ K (1 - d/δ) + M/δ. Here d is the
+    distance from the boundary, and δ = √3 M / K.
 
     Args:
         operator: gives the domain and A.
         grid: the cells.
         sides: the pieces with prescribed values.
-        jet: returns the jet of the approximation that misses them.
-        met: the indices of the conditions that it satisfies exactly.
+        jet: returns the jet of the approximation that misses these values.
+        met: the indices of the conditions that the approximation satisfies exactly.
 
     Raises:
         Unsuitable: in more than three dimensions, where boundaries are too large for samples.
@@ -369,18 +369,18 @@ def extension(
     problem, count, domain = operator.problem, 2048, operator.problem.domain
     whole, places, values = sum(piece.measure for piece, _ in sides.fixed), [], []
     for index, (piece, number) in enumerate(sides.fixed):
-        own = max(16, round(count * piece.measure / whole))
-        drawn = sample(piece, own, "sobol", torch.Generator().manual_seed(53 + index))
+        draws = max(16, round(count * piece.measure / whole))
+        drawn = sample(piece, draws, "sobol", torch.Generator().manual_seed(53 + index))
         p = Points.cat([drawn, *filter(len, [piece.rim])])
         (data, *_) = problem.conditions()[number].prescribed(problem.fields)
-        found = (data.values(p) - jet(p, Channels(p.names)).value)[:, 0]
+        gaps = (data.values(p) - jet(p, Channels(p.names)).value)[:, 0]
         places.append(p.coords)
-        values.append(torch.zeros_like(found) if number in met else found)
+        values.append(torch.zeros_like(gaps) if number in met else gaps)
     coords, misfit = torch.cat(places), torch.cat(values)
     largest = float(misfit.abs().max())
     if largest == 0:
         return Extension(0.0, 0.0, 0.0, 0.0)
-    psi = harmonic(grid, coords[::2], misfit[::2])  # the other points are fresh
+    psi = harmonic(grid, coords[::2], misfit[::2])  # the other points test ψ
     gradient, flux, value = psi.norms()
     rest = misfit - psi.at(coords)
     if (most := float(rest.abs().max())) == 0:
@@ -395,7 +395,7 @@ def extension(
     share = (1 - distance / width).clamp_min(0)
     slopes = torch.where(share > 0, steepest * share + most / width, 0.0)
     root = math.sqrt(domain.measure)
-    slope, height = (root * float(one.square().mean().sqrt()) for one in (slopes, most * share))
+    slope, height = (root * float(part.square().mean().sqrt()) for part in (slopes, most * share))
     steep = math.sqrt(operator.largest_diffusion) * slope
     return Extension(largest, gradient + slope, flux + steep, value + height)
 
@@ -404,16 +404,16 @@ def flux_bound(grid: Grid, operator: Operator, sides: Sides, residual: Tensor) -
     """Bound sup ∫ r w / |||w||| over all w that vanish where values are prescribed.
 
     The residual r, continued by 0 outside the domain, has the means r̄ in the cells. A
-    finite-volume solution z of -Σ a_i ∂_ii z + γ z = r̄ gives fluxes q through their faces, linear
-    in each cell, with -div q + γ z = r̄ exactly. For all these w,
-    ∫ r w = ∫ q·∇w + γ z w + (r - r̄) w, and the last part is bounded in each cell with the constant
-    of Payne and Weinberger, its longest side over π.
+    finite-volume solution z of -Σ a_i ∂_ii z + γ z = r̄ gives fluxes q through the faces, linear in
+    each cell, with -div q + γ z = r̄ exactly. For all these w,
+    ∫ r w = ∫ q·∇w + γ z w + (r - r̄) w. The last term is bounded in each cell with the constant of
+    Payne and Weinberger, the longest side of the cell over π.
 
     Args:
         grid: the cells.
-        operator: gives A and γ, whose norm is |||w|||² = ∫ A∇w·∇w + γ w² + ∫ α w².
-        sides: on sides with prescribed fluxes, which only boxes may have, q·n is α z, and the norm
-            has the last integral.
+        operator: gives A and γ in |||w|||² = ∫ A∇w·∇w + γ w² + ∫ α w².
+        sides: gives α on sides with prescribed fluxes, which only boxes may have; there q·n is α z,
+            and ∫ α w² is over these sides.
         residual: r at the points of the grid, (k,).
 
     Returns:
@@ -425,7 +425,7 @@ def flux_bound(grid: Grid, operator: Operator, sides: Sides, residual: Tensor) -
     """
     if not operator.is_elliptic:
         return None
-    alpha = {one.piece.side: one.alpha for one in sides.natural}
+    alpha = {side.piece.side: side.alpha for side in sides.natural}
     gamma, table = max(operator.effective_reaction[0], 0.0), grid.table(residual)
     columns = zip(grid.shape, grid.h.tolist(), operator.mean_diffusion.tolist(), strict=True)
     axes = [
@@ -453,7 +453,7 @@ def flux_bound(grid: Grid, operator: Operator, sides: Sides, residual: Tensor) -
 
 
 def _axis(count: int, h: float, a: float, ends: list[float]) -> tuple[Tensor, Tensor, Tensor]:
-    """The finite-volume operator -a ∂² on n cells with q·n = α z at both ends; for 0, α = ∞.
+    """The finite-volume operator -a ∂² on n cells with q·n = α z at both ends; α = ∞ for z = 0.
 
     Returns:
         Its eigenvalues (n,) and eigenvectors (n, n), and the matrix from values in cells to fluxes
@@ -464,7 +464,7 @@ def _axis(count: int, h: float, a: float, ends: list[float]) -> tuple[Tensor, Te
     to_faces[rows, rows] += a / h
     to_faces[rows + 1, rows] -= a / h
     for row, alpha in zip((0, -1), ends, strict=True):
-        # From the nearest centre to the wall is half a cell, and from there on 1/α.
+        # The flux resists half a cell from the nearest centre to the wall, and 1/α there.
         to_faces[row] *= 0 if alpha == 0 else 1 / (1 / 2 + a / (alpha * h))
     values, vectors = torch.linalg.eigh((to_faces[:-1] - to_faces[1:]) / h)
     return values, vectors, to_faces
@@ -496,11 +496,11 @@ class Approximate:
     """An approximate solution whose error is bounded.
 
     Args:
-        jet: returns its jet at points.
-        met: the indices in `conditions()` of those that it satisfies exactly.
+        jet: returns the jet of the solution at points.
+        met: the indices in `conditions()` of the conditions that it satisfies exactly.
         mean_square: the mean of its squared residual at points that no fit has seen.
         error: the standard error of this mean.
-        noise: returns the jet of rounding errors in it.
+        noise: returns the jet of the solution's rounding errors.
     """
 
     jet: Approximation
@@ -527,8 +527,8 @@ class Majorant:
 
     With B(u, w) = ∫ A∇u·∇w + (b·∇u + c u) w and e = u - v, for all w that vanish where values are
     prescribed B(e, w) = ∫ r w + ∫ ρ w, with the residual r and the misfits ρ of prescribed fluxes.
-    If v has all prescribed values, w = e gives |||e||| ≤ sup (∫ r w + ∫ ρ w) / |||w|||. If it
-    misses them by m, e - φ takes the place of e, where φ is an extension of m.
+    If v has all prescribed values, w = e gives |||e||| ≤ sup (∫ r w + ∫ ρ w) / |||w|||. If v misses
+    these values by m, e - φ takes the place of e, where φ is an extension of m.
 
     Args:
         problem: the problem; its `conditions()` should return the same conditions at each call.
@@ -541,8 +541,8 @@ class Majorant:
 
     def __init__(self, problem: Problem) -> None:
         self.problem, self.operator = problem, operator_of(problem)
-        if found := jumps(problem):
-            raise Unsuitable(f"the solution has an infinite energy: {found[0]}")
+        if reasons := jumps(problem):
+            raise Unsuitable(f"the solution has an infinite energy: {reasons[0]}")
         self.sides = sides_of(problem, self.operator)
         self.constants = constants_of(problem, self.operator, self.sides)
         self.grid = grid_over(self.operator)
@@ -552,7 +552,7 @@ class Majorant:
 
         Args:
             v: the approximation.
-            finer: a better one, v₂; ‖v₂ - v‖ + ‖u - v₂‖ is taken where it is the lesser bound.
+            finer: a better approximation v₂; ‖v₂ - v‖ + ‖u - v₂‖ is the bound where it is less.
 
         Raises:
             Unsuitable: where v misses boundary values in more than three dimensions.
@@ -606,11 +606,11 @@ class Majorant:
         """
         if not self._has_maximum_principle:
             return math.nan
-        found, domain = self._barrier * dual.largest, self.problem.domain
+        largest, domain = self._barrier * dual.largest, self.problem.domain
         if domain.dim > 1 or not self.operator.is_elliptic:
-            return found
+            return largest
         slope = dual.value / (self.constants.factor * math.sqrt(float(self.operator.diffusion)))
-        return min(found, math.sqrt(domain.measure) / 2 * slope)
+        return min(largest, math.sqrt(domain.measure) / 2 * slope)
 
     @property
     def _has_maximum_principle(self) -> bool:
@@ -620,7 +620,7 @@ class Majorant:
         """Bound the norms of u - v by the dual norm of its residual and the extension φ."""
         operator, known = self.operator, self.constants
         friedrichs, root = known.friedrichs, math.sqrt(self.problem.domain.measure)
-        on_sides = sum(one.largest * one.piece.measure for one in self.sides.natural)
+        on_sides = sum(side.largest * side.piece.measure for side in self.sides.natural)
         gamma = max(operator.effective_reaction[1], 0.0)
         energy_of_phi = math.sqrt(phi.flux**2 + gamma * phi.value**2 + on_sides * phi.largest**2)
         inner = dual.value / known.factor  # bounds |||e - φ||| for φ = 0
@@ -640,13 +640,13 @@ class Majorant:
         """Bound sup B(φ, w) / |||w|||, with b·∇φ w integrated by parts where that is better."""
         operator, friedrichs = self.operator, self.constants.friedrichs
         potential = max(map(abs, operator.potential))
-        found = friedrichs * (operator.convection * phi.gradient + potential * phi.value)
+        lower = friedrichs * (operator.convection * phi.gradient + potential * phi.value)
         if operator.is_elliptic and not self.sides.natural:
             # |c - div b| = |2γ - c|
             adjoint = potential + 2 * max(map(abs, operator.effective_reaction))
             part = operator.convection / math.sqrt(float(operator.diffusion.min()))
-            found = min(found, (part + friedrichs * adjoint) * phi.value)
-        return phi.flux + found
+            lower = min(lower, (part + friedrichs * adjoint) * phi.value)
+        return phi.flux + lower
 
     def _dual(self, v: Approximate) -> _Dual:
         measure, friedrichs = self.problem.domain.measure, self.constants.friedrichs
@@ -655,13 +655,13 @@ class Majorant:
         if (grid := self.grid) is not None:
             residual = residual_of(self.problem, v.jet, grid.points)
             largest = float(residual.abs().max())
-            own = float(grid.integral(residual.square()[:, None])[0])
-            square = max(square, own)
-            missed = measure * v.mean_square / own if own else 1.0
-            most = 1.5  # of the residual's square at other points relative to that on the grid
+            on_grid = float(grid.integral(residual.square()[:, None])[0])
+            square = max(square, on_grid)
+            missed = measure * v.mean_square / on_grid if on_grid else 1.0
+            most = 1.5  # the largest ratio of the squared residuals at other points and on the grid
             if missed <= most:
-                found = flux_bound(grid, self.operator, self.sides, residual)
-                flux = math.inf if found is None else found * math.sqrt(max(missed, 1.0))
+                bound = flux_bound(grid, self.operator, self.sides, residual)
+                flux = math.inf if bound is None else bound * math.sqrt(max(missed, 1.0))
         inside, on_sides = min(friedrichs * math.sqrt(square), flux), 0.0
         for side, trace in zip(self.sides.natural, self.constants.traces, strict=True):
             coarse, fine = (side.misfit(v.jet, nodes) for nodes in (32, 48))
