@@ -20,7 +20,7 @@ from kanpinn.jets import ResidualFunction, find_channels
 from kanpinn.pde.conditions import Condition
 from kanpinn.pde.problem import Problem
 
-ROUNDING = 1e-7  # relative; what is smaller is an error of difference quotients
+ROUNDING = 1e-7  # relative; smaller values are errors of difference quotients
 DIFFERENCE = 5e-4  # the step of difference quotients, relative to the sides of the domain
 
 
@@ -29,14 +29,14 @@ class Operator:
     """L u = -div(A∇u) + b·∇u + c u, where L u - f is ± the residual.
 
     The effective reaction is γ = c - div(b)/2, so that ∫ w Lw = ∫ A∇w·∇w + γ w² for all w that
-    vanish on the boundary. Extremes are those at some hundred points, where derivatives of the
-    coefficients are differences.
+    vanish on the boundary. Extremes are taken over some hundred points, and derivatives of the
+    coefficients by difference quotients.
 
     Args:
-        problem: whose residual is meant.
+        problem: the problem with this residual.
         sign: L u - f = sign · residual.
         constant: the coefficients of L if they are the same everywhere, one row.
-        diffusion: numbers a_i, (d,), with A ≥ diag(a) everywhere; 0 for a time.
+        diffusion: numbers a_i, (d,), with A ≥ diag(a) everywhere; 0 for the time.
         mean_diffusion: the means of A_ii, (d,).
         largest_diffusion: the largest eigenvalue of A.
         effective_reaction: the least and the largest value of γ.
@@ -94,18 +94,18 @@ def operator_of(problem: Problem) -> Operator:
     everywhere = Points(torch.cat([points.coords, edge.coords]), domain.names)
     read = read_coefficients(problem.equation, everywhere, "the residual")
     sign = -1.0 if float(read.second.diagonal(dim1=1, dim2=2).sum()) > 0 else 1.0
-    found = read.times(sign)
-    diffusion = -found.second
+    terms = read.times(sign)
+    diffusion = -terms.second
     low, high = diagonal_bounds(diffusion)
     lowest, used = low.amin(dim=0), high.amax(dim=0) > 0
     if not bool(used.any()):
         raise Unsuitable("the equation has no second derivatives")
     if not bool((lowest[used] > 1e-12 * high.max()).all()) or bool((low[:, ~used] < 0).any()):
         raise Unsuitable("the equation is neither elliptic nor parabolic")
-    constant, b, divergence = None, found.first, torch.zeros(1, dtype=torch.float64)
-    if found.are_constant:
-        constant = Coefficients(*(part[:1] for part in found.parts))
-        potential = found.zeroth
+    constant, b, divergence = None, terms.first, torch.zeros(1, dtype=torch.float64)
+    if terms.are_constant:
+        constant = Coefficients(*(part[:1] for part in terms.parts))
+        potential = terms.zeroth
     else:
         if domain.dim > 4:
             raise Unsuitable("the coefficients vary in space, in more than four dimensions")
@@ -114,7 +114,7 @@ def operator_of(problem: Problem) -> Operator:
         within = Points(torch.cat([points.coords, inner]), domain.names)
         inside, b, divergence = _drift(problem, sign, within)
         potential = inside.zeroth
-    scale = diffusion.abs().amax(dim=0) @ (1 / _lengths(problem)) + found.first.abs().amax(dim=0)
+    scale = diffusion.abs().amax(dim=0) @ (1 / _lengths(problem)) + terms.first.abs().amax(dim=0)
     if bool((b.abs() <= ROUNDING * scale).all()):
         b, divergence = torch.zeros_like(b), torch.zeros_like(divergence)
     effective = potential - divergence / 2
@@ -127,8 +127,8 @@ def operator_of(problem: Problem) -> Operator:
         float(high.max()),
         (float(effective.min()), float(effective.max())),
         float(torch.linalg.vector_norm(b, dim=1).max()),
-        (float(found.zeroth.min()), float(found.zeroth.max())),
-        torch.stack([found.first.amin(dim=0), found.first.amax(dim=0)]),
+        (float(terms.zeroth.min()), float(terms.zeroth.max())),
+        torch.stack([terms.first.amin(dim=0), terms.first.amax(dim=0)]),
     )
 
 
@@ -173,8 +173,8 @@ def _drift(problem: Problem, sign: float, points: Points) -> tuple[Coefficients,
         raise Unsuitable("the domain is too thin for differences of the coefficients")
 
     def read(x: Tensor) -> Coefficients:
-        found = read_coefficients(problem.equation, Points(x, domain.names), "the residual")
-        return found.times(sign)
+        terms = read_coefficients(problem.equation, Points(x, domain.names), "the residual")
+        return terms.times(sign)
 
     def drift(x: Tensor, h: Tensor) -> Tensor:
         slopes = _slopes(lambda y: read(y).second, x, h)  # (n, axis, d, d)
@@ -185,12 +185,12 @@ def _drift(problem: Problem, sign: float, points: Points) -> tuple[Coefficients,
 
     b, coarse = drift(coords, step / 2), drift(coords, step)
     fine, other = divergence(coords, step / 2), divergence(coords, step)
-    found = read(coords)
-    slope = found.second.abs().amax(dim=0) @ (1 / lengths)  # of a coefficient across the domain
-    for one, rough, scale in ((b, coarse, slope), (fine, other, slope @ (1 / lengths))):
-        if bool(((one - rough).abs() > 1e-3 * (one.abs().amax(dim=0) + scale)).any()):
+    terms = read(coords)
+    slope = terms.second.abs().amax(dim=0) @ (1 / lengths)  # of a coefficient across the domain
+    for half, rough, scale in ((b, coarse, slope), (fine, other, slope @ (1 / lengths))):
+        if bool(((half - rough).abs() > 1e-3 * (half.abs().amax(dim=0) + scale)).any()):
             raise Unsuitable("the coefficients are not smooth")
-    return found, b, fine
+    return terms, b, fine
 
 
 def _slopes(function: Callable[[Tensor], Tensor], x: Tensor, h: Tensor) -> Tensor:
@@ -198,12 +198,12 @@ def _slopes(function: Callable[[Tensor], Tensor], x: Tensor, h: Tensor) -> Tenso
 
     h: the step on each axis, (d,).
     """
-    found = []
+    slopes = []
     for axis, step in zip(torch.diag(h), h.tolist(), strict=True):
         once = function(x + axis) - function(x - axis)
         twice = function(x + 2 * axis) - function(x - 2 * axis)
-        found.append((8 * once - twice) / (12 * step))
-    return torch.stack(found, dim=1)
+        slopes.append((8 * once - twice) / (12 * step))
+    return torch.stack(slopes, dim=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +215,7 @@ class NaturalPiece:
         equation: the residual of the condition, ± the misfit times κ.
         scale: the least |κ|.
         alpha: the least value of α + b·n/2.
-        largest: the largest value of it.
+        largest: an upper bound of α + b·n/2.
     """
 
     piece: Piece
@@ -225,7 +225,7 @@ class NaturalPiece:
     largest: float
 
     def misfit(self, jet: Approximation, nodes: int) -> float:
-        """The norm of h/κ - (A∂v/∂n + α v) on the piece, by a rule with so many nodes an axis."""
+        """The norm of h/κ - (A∂v/∂n + α v) on the piece, by a rule with `nodes` per axis."""
         p, weights = self.piece.quadrature(nodes)
         _, values = find_channels(lambda c: self.equation(p, jet(p, c)), p.names)
         return math.sqrt(float(weights @ values[:, 0].square())) / self.scale
@@ -250,26 +250,26 @@ def sides_of(problem: Problem, operator: Operator) -> Sides:
             condition that is no outflow, and a Robin condition with a negative α + b·n/2.
     """
     conditions, fixed, natural = problem.conditions(), [], []
-    own = problem.domain.boundary.pieces
+    pieces = problem.domain.boundary.pieces
     for condition in conditions:
-        if not condition.pieces or any(piece not in own for piece in condition.pieces):
+        if not condition.pieces or any(piece not in pieces for piece in condition.pieces):
             raise Unsuitable(f"{type(condition).__name__} does not hold on a side of the domain")
-    for piece in own:
-        held = [i for i, one in enumerate(conditions) if piece in one.pieces]
+    for piece in pieces:
+        held = [i for i, c in enumerate(conditions) if piece in c.pieces]
         if len(held) > 1:
             raise Unsuitable(f"there are several conditions on {piece.name}")
         if not held:
             p = piece.gauss(32)  # A n = 0 and b·n ≥ 0, as at the end of time
-            found, normals = operator.at(p), p.normals
+            terms, normals = operator.at(p), p.normals
             assert normals is not None
-            conormal = torch.einsum("nab,nb->na", found.second, normals)
-            if bool(conormal.abs().max() > 0) or operator.least_outflow(p, found) < 0:
+            conormal = torch.einsum("nab,nb->na", terms.second, normals)
+            if bool(conormal.abs().max() > 0) or operator.least_outflow(p, terms) < 0:
                 raise Unsuitable(f"there is no condition on {piece.name}")
             continue
         data = conditions[held[0]].prescribed(problem.fields)
         if not data:
             natural.append(_natural(problem, operator, piece, conditions[held[0]]))
-        elif any(one.rate is not None for one in data):
+        elif any(values.rate is not None for values in data):
             raise Unsuitable(f"a rate is prescribed on {piece.name}")
         else:
             fixed.append((piece, held[0]))
@@ -282,20 +282,20 @@ def _natural(
     """Return the flux condition on a piece.
 
     Raises:
-        Unsuitable: where it is none, or α + b·n/2 is negative.
+        Unsuitable: if the condition is on no flux, or α + b·n/2 is negative.
     """
-    what = f"the condition on {piece.name}"
-    equation = partial(condition.stacked_residual, problem.fields, what)
+    name = f"the condition on {piece.name}"
+    equation = partial(condition.stacked_residual, problem.fields, name)
     p = piece.gauss(32)
-    read, found = read_coefficients(equation, p, what), operator.at(p)
-    kappa = flux_factor(read, -found.second, p)
+    read, terms = read_coefficients(equation, p, name), operator.at(p)
+    kappa = flux_factor(read, -terms.second, p)
     if kappa is None:
-        raise Unsuitable(f"{what} prescribes neither a value nor a flux")
+        raise Unsuitable(f"{name} prescribes neither a value nor a flux")
     alpha = read.zeroth / kappa
-    outflow = operator.least_outflow(p, found) / 2
+    outflow = operator.least_outflow(p, terms) / 2
     least, largest = float(alpha.min()) + outflow, float(alpha.max()) + operator.convection / 2
     if least < -1e-12 * abs(largest):
-        raise Unsuitable(f"{what} is not coercive: α + b·n/2 is {least:.3g}")
+        raise Unsuitable(f"{name} is not coercive: α + b·n/2 is {least:.3g}")
     return NaturalPiece(piece, equation, float(kappa.abs().min()), max(least, 0.0), largest)
 
 
@@ -313,7 +313,7 @@ class InequalityConstants(NamedTuple):
 
 
 def constants_of(problem: Problem, operator: Operator, sides: Sides) -> InequalityConstants:
-    """Return the constants of the bounds from a box around the domain, or that is the domain.
+    """Return the constants of the bounds from the bounding box, or the domain if it is a box.
 
     In a box they follow from the least eigenvalue k² of -w'' on each axis, with the conditions of
     its two sides. Functions that vanish on the whole boundary of another domain are continued by 0
@@ -332,9 +332,9 @@ def constants_of(problem: Problem, operator: Operator, sides: Sides) -> Inequali
         raise Unsuitable(
             "no Friedrichs constant is known: a flux is prescribed, and the domain is no box"
         )
-    for one in sides.natural:
-        axis, upper = _side(one.piece)
-        ends[axis, int(upper)] = one.alpha / float(a[axis])
+    for side in sides.natural:
+        axis, upper = _side(side.piece)
+        ends[axis, int(upper)] = side.alpha / float(a[axis])
     wave = [_least_wave(float(n), *map(float, e)) for n, e in zip(lengths, ends, strict=True)]
     of_diffusion = sum(float(a_i) * k**2 for a_i, k in zip(a, wave, strict=True))
     gamma = operator.effective_reaction[0]
@@ -349,12 +349,12 @@ def constants_of(problem: Problem, operator: Operator, sides: Sides) -> Inequali
     if least <= 0:
         raise Unsuitable("the problem is not coercive: neither a value nor c fixes a constant")
     traces = []  # the least of the constants that apply, for each natural piece
-    for one in sides.natural:
-        axis, upper = _side(one.piece)
+    for side in sides.natural:
+        axis, upper = _side(side.piece)
         length, a_i = float(lengths[axis]), float(a[axis])
         squares = [1 / (length * least) + 2 / math.sqrt(least * a_i)]
-        if one.alpha > 0:
-            squares.append(1 / one.alpha)
+        if side.alpha > 0:
+            squares.append(1 / side.alpha)
         if math.isinf(ends[axis, int(not upper)]):
             squares.append(length / a_i)
         traces.append(math.sqrt(min(squares)))
@@ -381,8 +381,8 @@ def _least_wave(length: float, low: float, high: float) -> float:
     if low == high == 0:
         return 0.0
     above, precision = 1.000001 * math.pi / length, 1e-15
-    found = float(brentq(excess, 0, above, xtol=1e-300, rtol=precision, maxiter=2000))
-    return (1 - 10 * precision) * found  # a bound stays one
+    root = float(brentq(excess, 0, above, xtol=1e-300, rtol=precision, maxiter=2000))
+    return (1 - 10 * precision) * root  # a lower bound in spite of rounding
 
 
 def barrier(domain: Domain, operator: Operator) -> float:
@@ -395,12 +395,12 @@ def barrier(domain: Domain, operator: Operator) -> float:
     (2001), theorem 3.7.
     """
     least = operator.potential[0]
-    found = [1 / least] if least > 0 else []
+    bounds = [1 / least] if least > 0 else []
     low, high = domain.bounds
     columns = (high - low, operator.diffusion, *operator.transport)
-    for length, a, slow, fast in zip(*(one.tolist() for one in columns), strict=True):
+    for length, a, slow, fast in zip(*(column.tolist() for column in columns), strict=True):
         if slow > 0 or fast < 0:
-            found.append(length / min(abs(slow), abs(fast)))
+            bounds.append(length / min(abs(slow), abs(fast)))
         speed = max(abs(slow), abs(fast))
         if a > 0:
             kappa = speed * length / (2 * a)  # half the Péclet number
@@ -408,5 +408,5 @@ def barrier(domain: Domain, operator: Operator) -> float:
             series = 0.5 + kappa
             if kappa > 1e-3:
                 series = (math.exp(kappa) - 1 - kappa) / kappa**2 if kappa < 700 else math.inf
-            found.append(length**2 / (4 * a) * series)
-    return min(found)
+            bounds.append(length**2 / (4 * a) * series)
+    return min(bounds)
