@@ -42,8 +42,8 @@ class Coefficients:
     @property
     def are_constant(self) -> bool:
         """Whether A, B and C are the same at all points, to rounding."""
-        spans = (float((one.amax(dim=0) - one.amin(dim=0)).max()) for one in self.parts[:3])
-        sizes = (float(one.abs().max()) for one in self.parts[:3])
+        spans = (float((part.amax(dim=0) - part.amin(dim=0)).max()) for part in self.parts[:3])
+        sizes = (float(part.abs().max()) for part in self.parts[:3])
         return all(a <= 1e-12 * b for a, b in zip(spans, sizes, strict=True))
 
 
@@ -106,10 +106,10 @@ def read_coefficients(equation: ResidualFunction, points: Points, what: str) -> 
 
 
 def flux_factor(condition: Coefficients, second: Tensor, p: Points) -> Tensor | None:
-    """Return κ, (n,), for a condition κ A∇u·n + C u + R; None if it has another derivative.
+    """Return κ, (n,), for a condition κ A∇u·n + C u + R; None if it is not of this form.
 
     Args:
-        condition: its coefficients at n points.
+        condition: the coefficients of the condition at n points.
         second: A, (n, d, d).
         p: the points, with normals.
     """
