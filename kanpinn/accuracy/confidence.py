@@ -223,7 +223,7 @@ def not_arrived(step: float) -> str:
 class Dependence:
     """Two unknown numbers whose errors are nearly proportional to each other.
 
-    first, second: their names. correlation: that of their errors, near -1 or 1.
+    first, second: the names of the numbers. correlation: of their errors, near -1 or 1.
     """
 
     first: str
@@ -247,7 +247,7 @@ def dependences(names: list[str], spread: Tensor, least: float = 0.99) -> list[D
     diagonal that is scaled to 1.
 
     Args:
-        names: of the k numbers.
+        names: the names of the k numbers.
         spread: rows whose products are the covariances of the errors, (k, n).
         least: the least absolute correlation that is reported.
     """
@@ -255,8 +255,8 @@ def dependences(names: list[str], spread: Tensor, least: float = 0.99) -> list[D
     unit = spread / length.clamp_min(torch.finfo(spread.dtype).tiny)[:, None]
     correlations = (unit @ unit.T).clamp(-1, 1)
     pairs = combinations(range(len(names)), 2)
-    found = [(names[i], names[j], float(correlations[i, j])) for i, j in pairs]
-    return [Dependence(*one) for one in found if abs(one[2]) >= least]
+    triples = [(names[i], names[j], float(correlations[i, j])) for i, j in pairs]
+    return [Dependence(*triple) for triple in triples if abs(triple[2]) >= least]
 
 
 def sufficient(residuals: Residuals, output_only: bool) -> Residuals:
@@ -265,9 +265,9 @@ def sufficient(residuals: Residuals, output_only: bool) -> Residuals:
     In single precision, rounding hides directions on which no row depends. With fewer than about
     two rows per coefficient, the network is undetermined between the collocation points. It could
     then follow the noise of the data, which would not determine the unknowns, even though the
-    optimizer did not overfit. In this case the equation gets new collocation points. Where the
-    fields follow from the numbers, whose sensitivities the network has, the rows are those of the
-    data alone: the equation is satisfied whatever the numbers are.
+    optimizer did not overfit. In this case the equation gets new collocation points. If the network
+    has the sensitivities of its fields to the unknown numbers, only the rows of the data are kept:
+    such fields satisfy the equation for all values of the numbers.
     """
     surrogate, terms = residuals.surrogate, list(residuals.terms)
     if surrogate.network.sensitivities is not None:
@@ -298,7 +298,7 @@ class Approximation:
     ρ ≤ 0.7.
 
     Args:
-        change: of the coefficients of unknown numbers and fields, (p,).
+        change: the change of the coefficients of unknown numbers and fields, (p,).
         contraction: ρ, the ratio of the equation's root mean square residuals without the noise's
             part.
         visible: whether the richer network fits better than noise explains.
@@ -339,8 +339,8 @@ def approximation(richer: Residuals, unknown: Tensor, freedom: float) -> Approxi
     # The unknowns are the last columns: then the dependence among the others does not matter.
     order = torch.cat([(~last).nonzero()[:, 0], last.nonzero()[:, 0]])
     terms = [[t for t in richer.terms if t.measured == measured] for measured in (False, True)]
-    models = [Residuals(richer.surrogate, own).model(layers).factor for own in terms]
-    columns = torch.cat([order, order.new_tensor([-1])])  # the last one is the residual
+    models = [Residuals(richer.surrogate, group).model(layers).factor for group in terms]
+    columns = torch.cat([order, order.new_tensor([-1])])  # the last column is the residual
     equation, data = (TriangularFactor(factor[:, columns]) for factor in models)
     rows = torch.cat([equation.factor, data.factor])
     scale = column_scale(rows[:, :-1])
@@ -488,30 +488,30 @@ class Covariance:
     def approximation_errors(self, gradients: Tensor) -> Tensor:
         """Return the errors (q,) of q quantities that are due to the network.
 
-        They are infinite where a richer network does not measure them, and 0 without one.
+        They are infinite where a richer network does not measure them, and 0 if there is none.
 
         Args:
             gradients: derivatives of the quantities by the P coefficients, (q, P).
         """
-        found = self._approximation
-        if found is None:
+        richer = self._approximation
+        if richer is None:
             return torch.zeros_like(gradients[:, 0])
         unknown = unknown_columns(self.residuals.surrogate)
-        own = gradients[:, -len(unknown) :][:, unknown]  # output layers are the last ones
-        change = (own @ found.change.to(own)).abs()
-        return torch.where(own.any(dim=1), change * found.factor, 0.0)
+        by_unknowns = gradients[:, -len(unknown) :][:, unknown]  # output layers are the last ones
+        change = (by_unknowns @ richer.change.to(by_unknowns)).abs()
+        return torch.where(by_unknowns.any(dim=1), change * richer.factor, 0.0)
 
     @cached_property
     @torch.enable_grad()
     def _data(self) -> list[tuple[float, Tensor]]:
         """The scale in the loss and the triangular factor of B R⁺, for each term of data."""
-        found = []
+        parts = []
         for term in self._measured:
             rows = Residuals(self.residuals.surrogate, [term]).rows(self.layers)
             projected = ((j / self._scale) @ self._directions.T / self._singular for j, _ in rows)
             part = fold((p, p.new_zeros(len(p))) for p in projected).matrix
-            found.append((math.sqrt(term.weight / term.rows), part))
-        return found
+            parts.append((math.sqrt(term.weight / term.rows), part))
+        return parts
 
     @property
     def _measured(self) -> list[Term]:
@@ -533,18 +533,20 @@ class Covariance:
         arrived = all(is_small(*map(float, each)) for each in zip(steps, half, c, strict=True))
         if arrived and not marched:
             half = self._half_widths(gradients)
-        open_ones: list[str] = []
+        open_names: list[str] = []
         if math.isfinite(self.noise.deviation):
-            open_ones = [n for n, x in zip(constants.unknowns, margins, strict=True) if x.isinf()]
-        found = {}
+            open_names = [n for n, x in zip(constants.unknowns, margins, strict=True) if x.isinf()]
+        numbers = {}
         for i, (name, unknown) in enumerate(constants.unknowns.items()):
             margin = half[i] if arrived else torch.full_like(c[i], torch.inf)
             places = (c[i], c[i] - margin, c[i] + margin, c[i] + steps[i])
             value, low, high, later = (float(unknown.value(x)) for x in places)
-            others = tuple(one for one in open_ones if one != name) if name in open_ones else ()
+            others = (
+                tuple(other for other in open_names if other != name) if name in open_names else ()
+            )
             ends = value, low, high, unknown.exact, later - value
-            found[name] = Estimated(*ends, arrived, not arrived or self._resolved, others)
-        return found
+            numbers[name] = Estimated(*ends, arrived, not arrived or self._resolved, others)
+        return numbers
 
     @property
     def _number_gradients(self) -> Tensor:
@@ -552,7 +554,7 @@ class Covariance:
         constants = self.residuals.surrogate.network.constants
         assert constants is not None
         total, c = get_coefficients(self.layers).numel(), constants.coefficients.detach()
-        return torch.eye(total).to(c)[total - len(c) :]  # theirs are the last ones
+        return torch.eye(total).to(c)[total - len(c) :]  # their columns are the last
 
     def dependences(self) -> list[Dependence]:
         """Return the pairs of unknown numbers that the data hardly tell apart."""
