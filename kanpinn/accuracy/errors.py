@@ -46,7 +46,7 @@ class Errors(Shown):
         """Return the errors with all norms multiplied by a factor, and squares by its square."""
         norms = {n: factor * getattr(self, n) for n in ("l2", "l2_relative", "h1", "h1_relative")}
         norms |= {n: factor**2 * getattr(self, n) for n in ("l2_squared", "h1_squared")}
-        fields = {name: one.scaled(factor) for name, one in self.fields.items()}
+        fields = {name: errors.scaled(factor) for name, errors in self.fields.items()}
         return replace(self, **norms, fields=fields)
 
 
@@ -74,7 +74,7 @@ def compared(coarse: Errors, fine: Errors) -> Errors:
     """Return the errors of the finer rule; `rule_error` is their relative change."""
     pairs = [(coarse.l2, fine.l2), (coarse.h1, fine.h1)]
     changes = [abs(a - b) / b for a, b in pairs if b and math.isfinite(a - b)]
-    fields = {name: compared(coarse.fields[name], one) for name, one in fine.fields.items()}
+    fields = {name: compared(coarse.fields[name], errors) for name, errors in fine.fields.items()}
     return replace(fine, rule_error=max(changes, default=0.0), fields=fields)
 
 
@@ -84,8 +84,8 @@ class Bound:
 
     The equation is -div(A∇u) + b·∇u + c u = f, and γ = c - div(b)/2. Norms are root means over the
     domain, as in `Errors`; the square of the energy norm is the mean of A∇e·∇e + max(min γ, 0) e².
-    Relative bounds are divided by a lower bound of the norm of u, that of v minus the bound, and
-    are infinite where this is not positive. Bounds that are not known are NaN.
+    Relative bounds are divided by a lower bound of the norm of u, the norm of v minus the bound,
+    and are infinite where this is not positive. Bounds that are not known are NaN.
 
     The inequalities are proved; the numbers in them are computed. The norms of the residual and of
     misfits on the boundary are taken by quadrature, with the upper end of its estimated error, and
@@ -99,9 +99,9 @@ class Bound:
         maximum: a bound of max |e|, by the maximum principle or, in one dimension, the energy.
         theorem: the theorems of the bounds.
         constants: the constants in them, by name: "friedrichs" C with ‖w‖ ≤ C |||w|||,
-            "diffusion" min A, "effective_reaction" min γ, "coercivity" B(w, w) / |||w|||² at the
-            least, "trace" T with ‖w‖ ≤ T |||w||| on sides with prescribed fluxes, "barrier" max |e|
-            for a residual of 1.
+            "diffusion" min A, "effective_reaction" min γ, "coercivity" min B(w, w) / |||w|||² for
+            the weak form B, "trace" T with ‖w‖ ≤ T |||w||| on sides with prescribed fluxes,
+            "barrier" max |e| for a residual of 1.
         reason: why there are no bounds; empty where there are.
 
     Example:
