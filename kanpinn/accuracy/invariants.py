@@ -65,7 +65,7 @@ class InvariantMoments:
 
     Args:
         ends: the ends of time intervals in each of which the solution is smooth, (k,).
-        chosen: the numbers of the moments among them.
+        chosen: the indices of the moments among these ends.
         windows: the network in time windows; None for another network.
     """
 
@@ -75,7 +75,7 @@ class InvariantMoments:
 
     @classmethod
     def of(cls, surrogate: Surrogate, most: int = 200) -> "InvariantMoments":
-        """The ends of all windows, of at most `most`; for another network 32 equal intervals."""
+        """The ends of at most `most` windows; for another network, those of 32 equal intervals."""
         low, high = (float(corner[-1]) for corner in surrogate.domain.bounds)
         network = surrogate.network
         if not isinstance(network, NetworkOfWindows):
@@ -92,27 +92,27 @@ class InvariantMoments:
 
         Args:
             surrogate: the solution.
-            number: that of the moment, at the end of window `number`, counted from 1.
+            number: the index of the moment among the ends; window `number`, from 1, ends there.
         """
         domain, windows, window = surrogate.domain, self.windows, max(0, number - 1)
         if domain.dim == 1:
             places, weights = torch.empty(1, 0).double(), torch.ones(1).double()
         elif windows is not None and (intervals := windows.breaks(window)):
             low, high = domain.bounds
-            nodes, own = gauss_legendre(
+            nodes, shares = gauss_legendre(
                 3 * (windows.members[window].layers[-1].basis.degree + 1) // 2
             )
             rules = []
             for axis, breaks in enumerate(intervals):
                 ends = low[axis] + (breaks.cpu().double() + 1) * (high[axis] - low[axis]) / 2
                 widths = ends.diff()[:, None]
-                rules.append(((ends[:-1, None] + widths * nodes).flatten(), widths * own))
+                rules.append(((ends[:-1, None] + widths * nodes).flatten(), widths * shares))
             places = tensor_grid([places for places, _ in rules])
-            weights = tensor_grid([own.flatten() for _, own in rules]).prod(dim=1)
+            weights = tensor_grid([shares.flatten() for _, shares in rules]).prod(dim=1)
         else:
             parts = list(domain_rule(space_of(domain), 48))
             places = torch.cat([points.coords for points, _ in parts])
-            weights = torch.cat([own for _, own in parts])
+            weights = torch.cat([shares for _, shares in parts])
         return _at(places, [float(self.ends[number])], domain.names), weights
 
 
@@ -129,14 +129,16 @@ def densities_at(what: str, densities: Densities, p: Points, u: Jet) -> dict[str
         u: the jet of all columns there.
 
     Raises:
-        InputError: where the method returns no columns by name.
+        InputError: if the method does not return columns by name.
     """
-    n, found = len(p), densities(p, *u.components())
-    if not isinstance(found, Mapping) or not found or not all(isinstance(k, str) for k in found):
+    n, given = len(p), densities(p, *u.components())
+    if not isinstance(given, Mapping) or not given or not all(isinstance(k, str) for k in given):
         raise InputError(
-            f'{what} must return a dict from names to densities, {{"mass": u.value}}, got {found!r}'
+            f'{what} must return a dict from names to densities, {{"mass": u.value}}, got {given!r}'
         )
-    columns = {name: stack_equations(one, n, f"{what}[{name!r}]") for name, one in found.items()}
+    columns = {
+        name: stack_equations(value, n, f"{what}[{name!r}]") for name, value in given.items()
+    }
     for name, column in columns.items():
         if column.shape[1] != 1:
             raise InputError(
@@ -147,11 +149,11 @@ def densities_at(what: str, densities: Densities, p: Points, u: Jet) -> dict[str
 
 
 def check_invariants(problem: Problem) -> None:
-    """Try the methods `invariants` and `outflow` of a problem that has the first, on random jets.
+    """Try a problem's method `invariants`, and `outflow` if there is one, on random jets.
 
     Raises:
-        InputError: for other things than columns by name, an outflow with other names, or a domain
-            without a time.
+        InputError: if a method does not return columns by name, `outflow` has a name that
+            `invariants` has not, or the domain has no time.
     """
     if problem.domain.dim > 1:
         space_of(problem.domain)
@@ -159,22 +161,22 @@ def check_invariants(problem: Problem) -> None:
     p = Points(p.coords, p.names, torch.ones_like(p.coords))  # an outflow takes normals
     known: dict[str, Tensor] = {}
     for method, densities in (("invariants", problem.invariants), ("outflow", problem.outflow)):
-        found: dict[str, Tensor] = {}
+        tried: dict[str, Tensor] = {}
 
         def stacked(
             p: Points, u: Jet, what: str = f"{kind}.{method}", of: Any = densities
         ) -> Tensor:
-            found.update(densities_at(what, of, p, u))  # noqa: B023
-            return torch.stack([*found.values()], dim=1)  # noqa: B023
+            tried.update(densities_at(what, of, p, u))  # noqa: B023
+            return torch.stack([*tried.values()], dim=1)  # noqa: B023
 
         if densities is not None:
             random_jets(stacked, p, len(problem.columns))
-        if known and (other := [name for name in found if name not in known]):
+        if known and (other := [name for name in tried if name not in known]):
             raise InputError(
                 f"{kind}.{method} has {other[0]!r}, which is none of the invariants "
                 f"{', '.join(known)}"
             )
-        known = known or found
+        known = known or tried
 
 
 @torch.no_grad()
@@ -190,20 +192,20 @@ def invariants_of(problem: Problem, surrogate: Surrogate) -> dict[str, Invariant
     """
     if problem.invariants is None:
         return {}
-    what, moments = f"{type(problem).__name__}.invariants", InvariantMoments.of(surrogate)
+    method, moments = f"{type(problem).__name__}.invariants", InvariantMoments.of(surrogate)
     values: dict[str, list[float]] = {}
     sizes: dict[str, float] = {}
     for number in moments.chosen:
         points, weights = moments.rule(surrogate, number)
-        for name, density in _densities(what, problem.invariants, points, surrogate).items():
+        for name, density in _densities(method, problem.invariants, points, surrogate).items():
             density = density.cpu().double()
             values.setdefault(name, []).append(float(weights @ density))
             sizes[name] = max(sizes.get(name, 0.0), float(weights @ density.abs()))
     left = _outflow(problem, surrogate, moments)
     times = moments.ends[moments.chosen]
     return {
-        name: Invariant(times, numpy.array(own) + left.get(name, 0.0), sizes[name])
-        for name, own in values.items()
+        name: Invariant(times, numpy.array(sums) + left.get(name, 0.0), sizes[name])
+        for name, sums in values.items()
     }
 
 
@@ -214,16 +216,16 @@ def _outflow(
     if problem.outflow is None or problem.domain.dim == 1:
         return {}
     walls, weights = space_of(problem.domain).boundary.quadrature(48)
-    nodes, own = gauss_legendre(12)
+    nodes, shares = gauss_legendre(12)
     ends = torch.from_numpy(moments.ends)
     lengths = ends.diff()[:, None]
     times = (ends[:-1, None] + lengths * nodes).flatten().tolist()
     points = _at(walls.coords, times, problem.domain.names, walls.normals)
-    what = f"{type(problem).__name__}.outflow"
+    method = f"{type(problem).__name__}.outflow"
     left = {}
-    for name, flux in _densities(what, problem.outflow, points, surrogate).items():
+    for name, flux in _densities(method, problem.outflow, points, surrogate).items():
         rates = flux.cpu().double().view(len(lengths), len(nodes), -1) @ weights
-        sums = (lengths * own * rates).sum(dim=1).cumsum(dim=0).numpy()
+        sums = (lengths * shares * rates).sum(dim=1).cumsum(dim=0).numpy()
         left[name] = numpy.concatenate([[0.0], sums])[moments.chosen]
     return left
 
