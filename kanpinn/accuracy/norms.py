@@ -20,11 +20,11 @@ Rule = list[tuple[Points, Tensor, Jet]]
 
 
 # Nodes per axis of the first Gauss rule; each finer rule has 1.5 times as many. In a domain of many
-# cells the first rule has fewer in each, so that a finer one is possible.
+# cells the first rule has fewer nodes in each cell, so that a finer rule is possible.
 NODES = 24
 MOST_NODES = 2**12  # per axis; the time to compute them is quadratic in their number
-DRAWS = 2**9  # points of the first low-discrepancy rule, above three dimensions; finer ones double
-SCRAMBLINGS = 8  # independent ones of a low-discrepancy rule, whose spread estimates its error
+DRAWS = 2**9  # points of the first Sobol rule, above three dimensions; doubled by each refinement
+SCRAMBLINGS = 8  # independent scramblings of a Sobol rule, whose spread estimates its error
 MOST_POINTS = 2**19  # of a rule
 MOST_NUMBERS = 2**19  # points × dimensions of a low-discrepancy rule, which bounds the time
 TOLERANCE = 1e-2  # the relative quadrature error allowed in the L2 and H1 error norms
@@ -80,8 +80,8 @@ class ErrorNorm:
     def up_to(self, jet: Approximation, time: float) -> Errors | None:
         """Return the errors up to a time, the last coordinate, by the first rule.
 
-        Means are those over the part of the domain up to there; None if the rule has no point in
-        it.
+        Means are taken over the part of the domain up to this time; None if the rule has no point
+        there.
         """
         kept: Rule = []
         for points, weights, u in (chunk for rule in self._first for chunk in rule):
@@ -97,16 +97,16 @@ class ErrorNorm:
     def converged(self, jet: Approximation, pieces: Tensor | None = None) -> Errors:
         """Return the errors of an approximation, with the rule refined to the tolerance.
 
-        Relative errors below that of the reference, or below 1e-12, are noise that no Gauss rule
-        resolves. `rule_error` exceeds the tolerance if the limits of this module
-        ended the refinement.
+        Relative errors below the reference's own error, or below 1e-12, are noise that no Gauss
+        rule resolves. `rule_error` exceeds the tolerance if the limits of this module ended the
+        refinement.
 
         Args:
-            jet: as above.
-            pieces: for an approximation that is made of pieces, such as polynomials, those of a
-                domain that is a box, as `rule_of_pieces` takes them. Random points in each piece
-                see an error that differs from piece to piece with far fewer points than a Gauss
-                rule, whatever the error looks like within a piece.
+            jet: as for a call.
+            pieces: the pieces of a box in each of which the approximation is smooth, as
+                `rule_of_pieces` takes them; None if there are none. Random points in each piece
+                resolve an error that differs from piece to piece with far fewer points than a
+                Gauss rule.
         """
         if pieces is not None and self.problem.domain.is_box and self.reference.points is None:
             return self._converged_in(pieces, jet)
@@ -129,8 +129,8 @@ class ErrorNorm:
         each, seeds = math.ceil(DRAWS / len(pieces)), range(SCRAMBLINGS)
         while True:
             with together():
-                made = [rule_of_pieces(domain, pieces, each, seed=each + s) for s in seeds]
-                rules = [self._with_reference(rule, domain.measure) for rule in made]
+                samples = [rule_of_pieces(domain, pieces, each, seed=each + s) for s in seeds]
+                rules = [self._with_reference(rule, domain.measure) for rule in samples]
             errors = self(jet, rules)
             enough = errors.rule_error <= TOLERANCE or errors.l2_relative < noise
             if enough or 2 * len(seeds) * each * len(pieces) > MOST_POINTS:
@@ -138,9 +138,9 @@ class ErrorNorm:
             each *= 2
 
     def _with_reference(self, rule: Iterable[tuple[Points, Tensor]], measure: float) -> Rule:
-        """This rank's share of a rule's points, the weights over a measure, and the reference."""
-        own = [(p[share(len(p))], w[share(len(p))] / measure) for p, w in rule]
-        return [(p, w, self.reference.jet(p, self.channels)) for p, w in own if len(p)]
+        """This rank's share of a rule: points, weights / measure, and jets of the reference."""
+        shares = [(p[share(len(p))], w[share(len(p))] / measure) for p, w in rule]
+        return [(p, w, self.reference.jet(p, self.channels)) for p, w in shares if len(p)]
 
     def _rules(self, level: int) -> list[Rule] | None:
         """Return the rules of a refinement level; None if they would be too large.
