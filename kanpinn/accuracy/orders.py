@@ -125,15 +125,15 @@ def before_level(sizes: Sequence[float | int], errors: Sequence[float | int]) ->
     """
     x, y = _logarithms(sizes, errors)
     each, ascending = numpy.asarray(sizes), sorted(set(sizes))
-    found = [(math.inf, ascending)]
+    choices = [(math.inf, ascending)]
     for kept in range(2, len(ascending)):
         levelled = len(ascending) - kept
         if kept >= 3 or levelled >= 2:
             head = each <= ascending[kept - 1]
             if _levels_off(x, y, head):
                 rest = _Line.through(x[head], y[head]).squares + _squares(y[~head])
-                found.append((rest, ascending[:kept]))
-    return min(found, key=lambda one: one[0])[1]
+                choices.append((rest, ascending[:kept]))
+    return min(choices, key=lambda choice: choice[0])[1]
 
 
 @dataclass(frozen=True)
