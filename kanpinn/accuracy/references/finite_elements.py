@@ -85,7 +85,7 @@ class PlanarMesh:
         """
         fine = self.triangles.refined(1 if marked is None else marked)
         start, stop = self.triangles.p[:, self.edges].swapaxes(0, 1)
-        # A new edge is one of this mesh, or one of its halves.
+        # A new edge is an edge of this mesh, or half of one.
         places = [start + share * (stop - start) for share in (0.25, 0.5, 0.75)]
         edges = fine.facets[:, fine.boundary_facets()]
         _, nearest = cKDTree(np.concatenate(places, axis=1).T).query(
@@ -167,16 +167,16 @@ class Outline:
 
     @classmethod
     def of(cls, curves: Sequence[Curve], divisions: Sequence[np.ndarray]) -> "Outline":
-        """divisions: the parameters of the points of each curve, from 0 to 1."""
+        """Join curves at their points, whose parameters from 0 to 1 are `divisions`."""
         numbers = {id(curve): number for number, curve in enumerate(curves)}
         points, edges, places = list[np.ndarray](), list[np.ndarray](), list[tuple[int, int]]()
         for loop in loops_of(curves):
-            own = [numbers[id(curve)] for curve in loop]
-            chains = [curves[i].at(torch.from_numpy(divisions[i][:-1])).numpy() for i in own]
+            order = [numbers[id(curve)] for curve in loop]
+            chains = [curves[i].at(torch.from_numpy(divisions[i][:-1])).numpy() for i in order]
             ring = len(places) + np.arange(sum(map(len, chains)))
             points += chains
             edges.append(np.stack([ring, np.roll(ring, -1)], axis=1))
-            places += [(i, k) for i in own for k in range(len(divisions[i]) - 1)]
+            places += [(i, k) for i in order for k in range(len(divisions[i]) - 1)]
         owners, parts = np.array(places).T
         return cls(np.concatenate(points), np.concatenate(edges), owners, parts)
 
@@ -186,7 +186,7 @@ class Outline:
         return self.points[self.edges].mean(axis=1)
 
     def encroached(self, points: np.ndarray) -> np.ndarray:
-        """Return which edges have one of some points (n, 2) in the circle around them, (b,)."""
+        """Return which edges have any of the points (n, 2) in the circle around them, (b,)."""
         distance, _ = cKDTree(points).query(self.middles)
         return distance < self._lengths / 2 * (1 - 1e-9)
 
@@ -215,7 +215,7 @@ class Outline:
         """
         lengths = self._lengths
         share = np.clip(size * 2.0 ** np.round(np.log2(lengths / 2 / size)) / lengths, 0, 1)
-        found = []
+        finer = []
         for number, t in enumerate(divisions):
             here = chosen & (self.owners == number)
             k = self.parts[here]
@@ -223,8 +223,8 @@ class Outline:
             along = np.where(
                 first & ~last, share[here], np.where(last & ~first, 1 - share[here], 0.5)
             )
-            found.append(np.sort(np.concatenate([t, t[k] + along * (t[k + 1] - t[k])])))
-        return found
+            finer.append(np.sort(np.concatenate([t, t[k] + along * (t[k + 1] - t[k])])))
+        return finer
 
     @property
     def _lengths(self) -> np.ndarray:
@@ -305,20 +305,20 @@ def curved(mesh: PlanarMesh) -> CurvedTriangles:
 
     Reference: Szabó & Babuška, Finite element analysis (1991), section 6.3.
     """
-    made, nodes = CurvedTriangles.from_mesh(mesh.triangles), ElementTriP4().doflocs
+    triangles, nodes = CurvedTriangles.from_mesh(mesh.triangles), ElementTriP4().doflocs
     shares = np.stack([1 - nodes.sum(axis=1), *nodes.T])  # barycentric coordinates, (3, nodes)
     for number, curve in enumerate(mesh.curves):
         if isinstance(curve, Segment):
             continue
         cells, a, b = mesh.sides(number)
-        one, other = shares[a], shares[b]
-        s = np.clip((1 + other - one) / 2, 1e-7, 1 - 1e-7)
+        at_a, at_b = shares[a], shares[b]
+        s = np.clip((1 + at_b - at_a) / 2, 1e-7, 1 - 1e-7)
         start, stop = (mesh.triangles.p[:, mesh.triangles.t[i, cells], None] for i in (a, b))
         chord = start + s * (stop - start)
-        moves = one * other / (s * (1 - s)) * (projected(curve, chord) - chord)
+        moves = at_a * at_b / (s * (1 - s)) * (projected(curve, chord) - chord)
         for axis in range(2):
-            np.add.at(made.doflocs[axis], made.dofs.element_dofs[:, cells].T, moves[axis])
-    return made
+            np.add.at(triangles.doflocs[axis], triangles.dofs.element_dofs[:, cells].T, moves[axis])
+    return triangles
 
 
 def edge_points(
@@ -380,7 +380,7 @@ def fem_conditions(problem: Problem, domain: Planar) -> FEMConditions:
     on: list[CurveCondition | None] = [None] * len(domain.curves)
     mean = None
     for index, condition in enumerate(problem.conditions()):
-        what, pieces = f"conditions()[{index}]", tuple[Piece, ...]()
+        name, pieces = f"conditions()[{index}]", tuple[Piece, ...]()
         match condition:
             case (
                 OnBoundary(boundary=Boundary() as boundary) | Constraint(on=Boundary() as boundary)
@@ -391,7 +391,7 @@ def fem_conditions(problem: Problem, domain: Planar) -> FEMConditions:
             case Integral(over=Domain(), density=None):
                 mean = condition
             case _:
-                raise InputError(f"{what}: finite elements do not take {of_class(condition)}")
+                raise InputError(f"{name}: finite elements do not take {of_class(condition)}")
         for piece in pieces:
             # A box's face is no curve, but has the name of one.
             same = [i for i, curve in enumerate(domain.curves) if curve == piece]
@@ -404,21 +404,21 @@ def fem_conditions(problem: Problem, domain: Planar) -> FEMConditions:
             for number in same:
                 if on[number] is not None:
                     raise InputError(f"two conditions hold on {piece.name!r}, which has one")
-                equation = partial(condition.stacked_residual, problem.fields, what)
+                equation = partial(condition.stacked_residual, problem.fields, name)
                 t = (torch.arange(16, dtype=torch.float64) + 0.5) / 16
-                here = _read(equation, domain.curves[number].points_at(t), what)
+                here = _read(equation, domain.curves[number].points_at(t), name)
                 flux, essential = here.first.norm(dim=1) > 0, bool((here.zeroth != 0).all())
                 if not bool(flux.all()):
                     if bool(flux.any()) or bool((here.second != 0).any()) or not essential:
                         raise InputError(
-                            f"{what}: finite elements need either the values or the flux on the "
+                            f"{name}: finite elements need either the values or the flux on the "
                             "whole of a piece"
                         )
-                on[number] = CurveCondition(equation, what, essential=not bool(flux.any()))
+                on[number] = CurveCondition(equation, name, essential=not bool(flux.any()))
     if None in on:
         free = domain.curves[on.index(None)].name
         raise InputError(f"no condition holds on {free!r}: finite elements need one on each piece")
-    return [one for one in on if one is not None], mean
+    return [held for held in on if held is not None], mean
 
 
 class FiniteElements(Reference):
@@ -495,7 +495,7 @@ def finite_element_solution(
         problem: one linear equation of second order in the plane.
         conditions: its boundary conditions, by curve.
         mesh: the triangles.
-        degree: of the polynomials, 1 to 4.
+        degree: the degree of the polynomials, 1 to 4.
 
     Raises:
         InputError: if the problem is not linear, if the solution is unique only up to a constant
@@ -541,24 +541,24 @@ def _inside(problem: Problem, basis: CellBasis) -> tuple[csc_array, np.ndarray]:
     x = np.asarray(basis.global_coordinates())
     coords = torch.from_numpy(x.reshape(2, -1).T.copy()).requires_grad_()
     with torch.enable_grad():
-        found = _read(problem.equation, Points(coords, problem.domain.names), "residual")
-        divergence = sum(_slope(found.second[:, i], coords, i) for i in range(2))
-    second, first = found.second, divergence - found.first
+        terms = _read(problem.equation, Points(coords, problem.domain.names), "residual")
+        divergence = sum(_slope(terms.second[:, i], coords, i) for i in range(2))
+    second, first = terms.second, divergence - terms.first
     named = {"xx": second[:, 0, 0], "xy": second[:, 0, 1], "yy": second[:, 1, 1]}
-    named |= {"x": first[:, 0], "y": first[:, 1], "c": found.zeroth, "rest": found.rest}
+    named |= {"x": first[:, 0], "y": first[:, 1], "c": terms.zeroth, "rest": terms.rest}
     w = {name: values.detach().numpy().reshape(x.shape[1:]) for name, values in named.items()}
     return csc_array(_form.assemble(basis, **w)), _load.assemble(basis, **w)
 
 
 def _slope(columns: Tensor, coords: Tensor, axis: int) -> Tensor:
     """Return the derivatives of columns (n, 2) along an axis; 0 where they are constant."""
-    found = torch.zeros_like(coords)
+    derivatives = torch.zeros_like(coords)
     if columns.requires_grad:
         for j in range(2):
             options: dict[str, Any] = {"retain_graph": True, "allow_unused": True}
             (slopes,) = torch.autograd.grad(columns[:, j].sum(), coords, **options)
-            found[:, j] = 0.0 if slopes is None else slopes[:, axis]
-    return found
+            derivatives[:, j] = 0.0 if slopes is None else slopes[:, axis]
+    return derivatives
 
 
 def _natural(
@@ -571,15 +571,15 @@ def _natural(
     """
     s, weights = (part.numpy() for part in gauss_legendre(basis.elem.maxdeg + 1))
     cells, places, p, speeds = edge_points(mesh, basis, number, s)
-    found = _read(condition.equation, p, condition.what)
-    factor = flux_factor(found, _read(problem.equation, p, "residual").second, p)
+    terms = _read(condition.equation, p, condition.what)
+    factor = flux_factor(terms, _read(problem.equation, p, "residual").second, p)
     if factor is None:
         raise InputError(
             f"{condition.what}: finite elements need the flux through the boundary, which belongs "
             "to the equation, got another derivative"
         )
     alpha, g = (
-        (part / factor).numpy().reshape(speeds.shape) for part in (found.zeroth, -found.rest)
+        (part / factor).numpy().reshape(speeds.shape) for part in (terms.zeroth, -terms.rest)
     )
     phi, _ = _local(basis.elem, places)
     ds, dofs = weights * speeds, basis.element_dofs[:, cells]
@@ -636,10 +636,10 @@ def _solve(K: csc_array, f: np.ndarray) -> np.ndarray:
     The factorisation without pivoting is tried first, as it is faster and accurate for most
     equations. The one with pivoting is used if the residual of the first exceeds rounding.
     """
-    found = splu(
+    values = splu(
         K, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
     ).solve(f)
-    terms = (abs(K) @ np.abs(found)).max() * len(f) ** 0.5
-    if np.linalg.norm(f - K @ found) <= 1e-11 * terms:
-        return found
+    terms = (abs(K) @ np.abs(values)).max() * len(f) ** 0.5
+    if np.linalg.norm(f - K @ values) <= 1e-11 * terms:
+        return values
     return splu(K).solve(f)
