@@ -70,11 +70,11 @@ class Recipe(ABC):
 
 @dataclass(frozen=True, eq=False)
 class FunctionReference(Reference):
-    """A reference given by a function, such as the exact solution or one of a finer network.
+    """A reference given by a function, such as the exact solution or that of a finer network.
 
     Args:
         source: a description of the solution, for messages.
-        function: returns its jet for points and channels.
+        function: returns the jet of the solution for points and channels.
         points: the points at which errors are evaluated, with weights (n,) whose sum is 1; None
             for a quadrature rule over the domain.
         error: an estimate of the relative L2 error of the function; None if it is unknown.
@@ -147,12 +147,12 @@ def reference_of(problem: Problem, recipe: Recipe | None = None) -> Reference | 
                 f"{type(problem).__name__} has"
             )
         return None
-    found = problem.reference() if recipe is None else recipe
-    if isinstance(found, Recipe):
-        return Pending(found, problem)
-    if found is not None and not isinstance(found, Reference):
+    reference = problem.reference() if recipe is None else recipe
+    if isinstance(reference, Recipe):
+        return Pending(reference, problem)
+    if reference is not None and not isinstance(reference, Reference):
         raise InputError(
             f"{type(problem).__name__}.reference() must give a reference such as FEM(), or None, "
-            f"got {found!r}"
+            f"got {reference!r}"
         )
-    return found
+    return reference
