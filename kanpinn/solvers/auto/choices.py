@@ -84,8 +84,8 @@ class Traits:
         observed: whether some conditions are measurements of the solution.
         unknown: for each field, whether it is an unknown coefficient.
         numbers: whether there are unknown numbers.
-        sampler: of collocation points. Gauss points are far better than others on boxes, but very
-            uneven on domains with holes: there Sobol points had errors of a tenth on random
+        sampler: that of collocation points. Gauss points are far better than others on boxes, but
+            very uneven on domains with holes: there Sobol points had errors of a tenth on random
             elliptic problems.
         marches: whether the problem can be marched in time: an evolution in one space dimension or
             none, or without unknowns in a rectangle, whose conditions hold at the first moment or
@@ -134,7 +134,7 @@ class Traits:
 
 
 def _is_evolution(problem: Problem) -> bool:
-    """Return whether all conditions hold at the first moment, some of them, or at all times."""
+    """Return whether each condition holds at the first moment, as some must, or at all times."""
     if problem.enrichment():
         return False
     low, high = (float(corner[-1]) for corner in problem.domain.bounds)
@@ -169,11 +169,11 @@ def is_reentrant(domain: Domain) -> bool:
 
 
 def _uneven(domain: Domain) -> bool:
-    """Return whether the gaps between Gauss points are more than 1.4 times as wide as usual.
+    """Return whether gaps between Gauss points are > 1.4 times as wide as between Sobol points.
 
     A gap's width is the 99 % quantile of the distance from a place in the domain to the nearest of
-    1000 points, in coordinates in which the bounding box is a cube; usual are those of Sobol
-    points. The ratio is 1.1 on boxes and disks, 1.3 on an L-shape, 1.5 to 2.5 with holes.
+    1000 points, in coordinates in which the bounding box is a cube. The ratio is 1.1 on boxes and
+    disks, 1.3 on an L-shape, 1.5 to 2.5 with holes.
     """
     low, high = domain.bounds
 
@@ -194,12 +194,12 @@ class Choice:
 
     Args:
         kind: the network's class.
-        arguments: of this class, as in a problem file; for `Beside` a list "of" with a table for
-            each network.
+        arguments: those of this class, as in a problem file; for `Beside` a list "of" with a table
+            for each network.
         points: the collocation points.
-        optimizers: run in order.
+        optimizers: the optimizers, run in order.
         work: the number of operations up to a factor, from which the times of trials are forecast.
-        loss: its form, and whether residuals are divided by their sizes.
+        loss: the form of the loss, and whether residuals are divided by their sizes.
     """
 
     kind: type[Network]
@@ -211,14 +211,16 @@ class Choice:
 
     def network(self, seed: int, dtype: torch.dtype, device: torch.device | str) -> Network:
         """A new network of this choice."""
-        made: Network
+        network: Network
         if issubclass(self.kind, Beside):
             tables = [_without_type(table) for table in self.arguments["of"]]
-            made = Beside([KAN(**table, seed=seed + SEEDS * i) for i, table in enumerate(tables)])
+            network = Beside(
+                [KAN(**table, seed=seed + SEEDS * i) for i, table in enumerate(tables)]
+            )
         else:
             random = "seed" in inspect.signature(self.kind).parameters
-            made = self.kind(**self.arguments, **{"seed": seed} if random else {})
-        return made.to(device=device, dtype=dtype)
+            network = self.kind(**self.arguments, **{"seed": seed} if random else {})
+        return network.to(device=device, dtype=dtype)
 
     def settings(self, boundary: str) -> SolveSettings:
         """The settings of a solve with this choice; boundary: as for `solve`."""
@@ -232,10 +234,10 @@ class Choice:
         return replace(self._with_points(part, part), arguments=arguments, work=self.work * part**3)
 
     def with_more_points(self, factor: float, only_boundary: bool = False) -> "Choice":
-        """The choice with `factor` times as many points, or as many on the boundary."""
-        made = self._with_points(1.0 if only_boundary else factor, factor)
-        counts = [one.points.interior + one.points.boundary for one in (made, self)]
-        return replace(made, work=self.work * counts[0] / counts[1])
+        """The choice with `factor` times as many points, on the boundary only or everywhere."""
+        denser = self._with_points(1.0 if only_boundary else factor, factor)
+        counts = [choice.points.interior + choice.points.boundary for choice in (denser, self)]
+        return replace(denser, work=self.work * counts[0] / counts[1])
 
     def _with_points(self, inside: float, around: float) -> "Choice":
         interior = math.ceil(inside * self.points.interior)
@@ -246,7 +248,7 @@ class Choice:
         """The choice with twice as many points by another sampler, or None.
 
         There is none for energies, whose points are a rule, and for marches and cells, which
-        place them.
+        place their points.
         """
         if self.kind is not KAN or self.loss.form == "energy":
             return None
@@ -266,8 +268,8 @@ class Choice:
         tables = self.arguments["of"] if self.kind is Beside else [self.arguments]
         name = "KAN" if self.kind is Beside else self.kind.__name__
         network = " beside ".join(
-            f"{name} with {', '.join(f'{k} {v}' for k, v in _without_type(one).items())}"
-            for one in tables
+            f"{name} with {', '.join(f'{k} {v}' for k, v in _without_type(table).items())}"
+            for table in tables
         )
         stages = ", ".join(optimizer.title.lower() for optimizer in self.optimizers)
         kind = "" if self.points.sampler == "gauss" else f" {self.points.sampler}"
@@ -283,11 +285,11 @@ class Family:
     """Choices of one kind, from small to large, such as networks with random inner functions.
 
     Args:
-        name: of the family, for the log.
-        choices: from small to large.
+        name: the name of the family, for the log.
+        choices: the choices, from small to large.
         patience: the number of trials in a row that lower the residual little, after which another
             family is tried.
-        part: of the time left that a trial may take while networks of another class are to come.
+        part: the share of the time left that a trial may take while another class is to come.
     """
 
     name: str
@@ -323,11 +325,11 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
         yield Family("windows in time", _windows(traits, March))
     if traits.marches_in_cells:
         # On three such evolutions no other network was as accurate in four minutes. The last march
-        # is to half of the wanted tolerance, or to the least one of a march.
+        # has half of the wanted tolerance, or the least tolerance of a march.
         rough, rates = 1e-4, {"degree": 8, "cells": 2}
         marches = tuple(
-            _placing(CellWindows, traits, March(one), one ** (-3 / 9), **rates)
-            for one in [rough] * (rough > tolerance) + [max(1e-14, 0.5 * tolerance)]
+            _placing(CellWindows, traits, March(aim), aim ** (-3 / 9), **rates)
+            for aim in [rough] * (rough > tolerance) + [max(1e-14, 0.5 * tolerance)]
         )
         yield Family("windows in time, cells in space", marches, part=0.6)
     if traits.dim == 1 and traits.boxed:
@@ -354,9 +356,9 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
 def _cells(traits: Traits, wanted: float) -> Iterator[Choice]:
     """Yield networks in cells with smaller and smaller tolerances, each from the cells before.
 
-    The last one is half of the wanted tolerance, as errors were up to 1.1 times their estimates.
-    Before a very small one none is tried that is nearly as small: its solve would not be corrected
-    for rounding, which an estimate does not see.
+    The last tolerance is half of the wanted one, as errors were up to 1.1 times their estimates. A
+    very small tolerance is not tried after another small one: such a solve is not corrected for
+    rounding, which an estimate does not see.
     """
     degree, count = {1: 14, 2: 12, 3: 7}[traits.dim], 4
     if traits.dim == 2 and traits.waves > degree:
@@ -377,8 +379,8 @@ def _windows(traits: Traits, kind: Callable[[float], Method]) -> tuple[Choice, .
     """Marches with smaller and smaller tolerances."""
     degree, rate = (9, 1) if traits.dim < 3 else (7, 2)
     return tuple(
-        _placing(Windows, traits, kind(one), one ** (-rate / (degree + 1)), degree=degree, grid=10)
-        for one in (1e-4, 1e-6, 1e-8, 1e-10, 1e-12)
+        _placing(Windows, traits, kind(aim), aim ** (-rate / (degree + 1)), degree=degree, grid=10)
+        for aim in (1e-4, 1e-6, 1e-8, 1e-10, 1e-12)
     )
 
 
@@ -391,7 +393,7 @@ def _placing(
 
 
 def _growing(traits: Traits, first: int) -> Iterator[int]:
-    """Yield numbers of hidden units up to 2000; first: the least one for a single field."""
+    """Yield numbers of hidden units up to 2000; first: the least for a single field."""
     units = math.ceil(first / traits.fields**0.5)
     while units <= 2000:
         yield units
@@ -449,11 +451,10 @@ def _points(traits: Traits, count: int, sampler: str = "", around: int = 0) -> C
     between the points of the boundary is not penalised.
 
     Args:
-        traits: of the problem.
+        traits: the traits of the problem.
         count: the number of interior points.
-        sampler: by default that of the problem.
-        around: the number of interior points with whose density the boundary is covered, by default
-            `count`.
+        sampler: the sampler; by default that of the problem.
+        around: the number of interior points whose density the boundary gets, by default `count`.
     """
     d = traits.dim
     boundary = math.ceil(1.5 * 2 * d * (around or count) ** ((d - 1) / d))
