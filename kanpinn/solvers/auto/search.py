@@ -42,7 +42,7 @@ from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import Observer, SolverState
 from kanpinn.spaces.cells.cells import Cells
 
-# Of a choice of trials, the reason for it, and the state of the search.
+# Called with the choice of a trial, the reason for it, and the state of the search.
 Announce = Callable[[Choice, str, Mapping[str, Any]], None]
 
 
@@ -52,12 +52,11 @@ class Trial:
 
     Args:
         choice: the network, points and optimizers.
-        solution: of the solve.
+        solution: the solution.
         seconds: the wall time of the trial.
         distance: the relative L2 distance from the trial before, known for energies only.
         noise: the relative statistical error of the solution due to noise in the data.
-        confirmed: whether a finer solution has confirmed, corrected or refuted its error, or left
-            it as it was.
+        confirmed: whether a finer solution has judged the error, whatever the verdict.
     """
 
     choice: Choice
@@ -81,8 +80,8 @@ class Trial:
     @property
     def loss(self) -> float:
         """The loss at fresh points; infinite for an energy, whose loss is no residual."""
-        found = self.solution.verification
-        return math.inf if found is None else found.loss(Loss())
+        verification = self.solution.verification
+        return math.inf if verification is None else verification.loss(Loss())
 
     @property
     def failed(self) -> bool:
@@ -93,7 +92,7 @@ class Trial:
     def resolved(self) -> bool:
         """Whether the error of the network is known, or smaller than the effect of noisy data."""
         numbers, fields = self.solution.estimated.values(), self.solution.spreads.values()
-        return all(one.resolved for one in numbers) and all(one.resolved for one in fields)
+        return all(estimate.resolved for estimate in (*numbers, *fields))
 
     @property
     def observed(self) -> bool:
@@ -120,8 +119,8 @@ def start(discretization: Discretization[Problem], known: Trial | None) -> None:
     """Start a network from a known solution, or from an output of the solution's size, in place.
 
     Args:
-        discretization: of the trial to come.
-        known: an earlier trial; its unknown numbers are a start too.
+        discretization: the discretization of the next trial.
+        known: an earlier trial; its unknown numbers are initial values, too.
     """
     network, unknowns = discretization.surrogate.network, discretization.problem.unknowns
     before = None if known is None else known.solution.network
@@ -144,9 +143,9 @@ def start(discretization: Discretization[Problem], known: Trial | None) -> None:
 def noise_of(solution: Solution, count: int = 200) -> float:
     """The relative statistical error of a solution due to noise in the data.
 
-    It is the root mean square of the standard errors of all fields at `count` points, over that of
-    the solution. Points where a field is not determined by the data, with an infinite standard
-    error, are left out.
+    It is the root mean square of the standard errors of all fields at `count` points, divided by
+    that of the solution. Points where the data do not determine a field are left out: their
+    standard error is infinite.
     """
     points = sample(solution.problem.domain, count, "sobol")
     like = next(solution.network.parameters())
@@ -169,9 +168,9 @@ class Verdict:
     Args:
         first: the trial before; None if there was none to compare with.
         second: the later trial.
-        part: ρ, the second one's residual over the first one's; for energies the ratio of
+        part: ρ, the second trial's residual over the first one's; for energies the ratio of
             successive distances, 0 if it is not known.
-        settled: whether the second one fits the data no better than the first one.
+        settled: whether the second trial fits the data no better than the first one.
     """
 
     first: Trial | None
@@ -204,14 +203,14 @@ def _by_own_error(
 ) -> Verdict:
     """The verdict on a trial in cells, whose solve has estimated its error, and one before.
 
-    Residuals say little of solutions that are singular at corners: theirs grow without limit. H1
-    errors, most of which are in the smallest cells there, are not known.
+    Residuals say little of solutions that are singular at corners, where they grow without limit.
+    H1 errors, which are largest in the smallest cells there, are not known.
 
     Args:
         one: the trial before.
         other: the trial in cells.
-        distance: of the two.
-        error: of the trial in cells, relative in L2.
+        distance: the comparison of both.
+        error: the relative L2 error of the trial in cells.
     """
     norms, nan, ratio = distance.norms, math.nan, distance.contraction
     if not norms.l2_relative:  # the same solution, found again
@@ -232,12 +231,12 @@ def _by_residuals(
 ) -> tuple[Trial, Trial]:
     """Both trials with errors from their distance d and the ratio ρ of their residuals.
 
-    The first error is d / (1 - ρ). The second one is ρ^0.8 times that, as errors decrease more
-    slowly than residuals, most of all near a resonance, and √ρ times that where its residual is
-    rounding error, which says little of the solution's; no error is below rounding. Where the first
-    residual is rounding error, both errors are d. Where the distance is no measure of the error, as
-    for ρ > 0.7, the second error is not known, and the first one is what an earlier comparison has
-    found, unless a solution with a smaller residual is three times as far.
+    The first error is d / (1 - ρ). The second error is ρ^0.8 times the first, as errors decrease
+    more slowly than residuals, most of all near a resonance; it is √ρ times the first if the second
+    residual is rounding error, which says little of the error. No error is below rounding. If the
+    first residual is rounding error, both errors are d. If the distance is no measure of the error,
+    as for ρ > 0.7, the second error is not known, and the first error stays that of an earlier
+    comparison, unless a solution with a smaller residual is three times as far away.
     """
     if found.doubt:
         refuted = ratio < 1 and not found.overfitted and found.norms.l2_relative > 3 * one.error
@@ -261,18 +260,18 @@ def _by_residuals(
 def _by_distances(one: Trial, other: Trial, distance: error_estimate.Comparison) -> Verdict:
     """The verdict on two trials of an energy, which has no residual, from distances.
 
-    The distances d between successive trials decrease like the errors. If each one is q times the
-    one before, the errors are d / (1 - q) and d q / (1 - q). A single large decrease is chance as a
-    rule, so q is at least 0.5; it is at most 0.9, since nothing is known close to 1.
+    The distances d between successive trials decrease like the errors. If each distance is q times
+    the one before, the errors are d / (1 - q) and d q / (1 - q). A single large decrease is mostly
+    chance, so q is at least 0.5; it is at most 0.9, since nothing is known close to 1.
     """
-    found, before = distance.norms.l2_relative, one.distance
-    part = found / before if before else 0.0
+    d, before = distance.norms.l2_relative, one.distance
+    part = d / before if before else 0.0
     q = min(max(part, 0.5), 0.9)
     first, second = (
         trial.estimated(distance.with_misfit(distance.norms.scaled(factor / (1 - q))), None)
         for trial, factor in ((one, 1), (other, q))
     )
-    return Verdict(first, replace(second, distance=found), part)
+    return Verdict(first, replace(second, distance=d), part)
 
 
 def _by_fit(one: Trial, other: Trial, found: error_estimate.Comparison, ratio: float) -> Verdict:
@@ -309,7 +308,7 @@ def checked(trial: Trial, minimum: Trial) -> Trial:
     does not.
 
     Args:
-        trial: of the strong form.
+        trial: a trial of the strong form.
         minimum: the last trial of the energy.
     """
     if not math.isfinite(trial.error):
@@ -325,19 +324,20 @@ def checked(trial: Trial, minimum: Trial) -> Trial:
 class TrialSearch:
     """The search for a network, points and optimizers by trials, and the trials so far.
 
-    Trials run in families, each from small to large networks. Up to three dimensions: the minimum
-    of an energy if the problem's class gives one, for evolutions in time alone, in one space
-    dimension or in a rectangle windows in time, for those in the plane also with cells in space, in
-    one dimension splines, cells, random inner functions, finer grids, and sums of functions of one
-    coordinate. In boxes of two and three dimensions, domains in the plane and solids, networks in
-    cells come before random inner functions for many waves, outflow layers, corners and edges that
-    point inwards and small holes in the plane, and otherwise after them; in space after the three
-    smallest of them, since larger ones take longer than cells.
-    Above three dimensions: such sums, linear inner functions, and inner functions found by variable
-    projection. A family is left after trials that lower the residual little. When all have been
-    tried, that with the least residual goes on, at first with other points, until the time is used
-    up. While networks of another kind have not been tried, a trial that would take more than a
-    quarter of the time left is postponed, or more than 0.6 of it for a march with cells in space.
+    Trials run in families, each from small to large networks. Up to three dimensions these are the
+    minimum of an energy, if the problem's class gives one; windows in time, for evolutions in time
+    alone, in one space dimension or in a rectangle; windows in time with cells in space, for
+    evolutions in the plane; splines, in one dimension; cells; random inner functions; finer grids;
+    and sums of functions of one coordinate. In boxes of two and three dimensions, domains in the
+    plane and solids, networks in cells come before random inner functions for many waves, outflow
+    layers, corners and edges that point inwards and small holes in the plane, and otherwise after
+    them; in space after the three smallest networks, since larger ones take longer than cells.
+    Above three dimensions the families are sums of functions of one coordinate, linear inner
+    functions, and inner functions found by variable projection. A family is left after trials that
+    lower the residual little. When all families have been tried, the one with the least residual
+    goes on, at first with other points, until the time is used up. While networks of another kind
+    have not been tried, a trial that would take more than a quarter of the time left is postponed,
+    or more than 0.6 of it for a march with cells in space.
 
     Two successive solutions give the errors of both: if the second one's residual at fresh points
     is ρ times the first one's, the first error is their distance / (1 - ρ), and the second error is
@@ -357,10 +357,10 @@ class TrialSearch:
     Args:
         problem: the problem to solve.
         boundary, seed: as for `solve`.
-        dtype, device: of the networks.
+        dtype, device: those of the networks.
         tolerance: the estimated relative L2 error at which the search ends.
-        budget: for all trials. Except for the first one, no trial starts that is forecast
-            to take longer than the time left, and within a trial no step.
+        budget: the seconds for all trials. No trial but the first, and no step within a trial,
+            starts if it is forecast to take longer than the time left.
         observers: called with the state of a solve after every step.
         announce: called before each trial with the choice, the name of its family and the state of
             the search, and at the end with the choice that is kept; None to announce nothing.
@@ -368,7 +368,7 @@ class TrialSearch:
             the budget.
 
     Attributes:
-        made: the trials so far, each with what is needed to go on with it.
+        made: the trials so far, each with the state from which it continues.
         best: the trial with the least estimated error.
         minimum: the last trial of an energy.
         log: the trials and why families ended. interrupted: whether the user interrupted a trial.
@@ -439,7 +439,7 @@ class TrialSearch:
         """
         load_libraries()
         with entered(self.observers):  # around all trials: one line shows the progress of all
-            climbs = [Climb(one) for one in families(Traits(self.problem), self.tolerance)]
+            climbs = [Climb(family) for family in families(Traits(self.problem), self.tolerance)]
             for climb, part in turns(climbs, self._is_over):
                 self._step(climb, part)
                 if self._is_over():
@@ -465,7 +465,7 @@ class TrialSearch:
         )
 
     def _step(self, climb: "Climb", part: float) -> None:
-        """Make one trial of a family, or note why there is none; part: of the time left for it."""
+        """Make a trial of a family in a part of the time left, or note why there is none."""
         planned, known = climb.following(), climb.last or self.best
         if planned is None:
             climb.ended = "there is no larger one"
@@ -517,7 +517,7 @@ class TrialSearch:
         start(discretization, known)
         earlier = self._earlier[len(self.made) :][:1]
         if not earlier or earlier[0]["choice"] != str(choice):
-            earlier = self._earlier = []  # all that follow are forgotten
+            earlier = self._earlier = []  # all later records are forgotten
             if self.announce is not None:
                 self.announce(choice, why, self.state)
         left = self._left - (0.0 if known is None else beside_steps(choice, known))
@@ -536,8 +536,8 @@ class TrialSearch:
             self.made.append(earlier[0])
         elif not self.interrupted:
             run = last[-1].state_dict() if last else None
-            one = {"choice": str(choice), "run": run, "budget": budget}
-            self.made.append({**one, "elapsed": self.seconds})
+            record = {"choice": str(choice), "run": run, "budget": budget}
+            self.made.append({**record, "elapsed": self.seconds})
         seconds = from_first(solution.optimizer_seconds)  # all ranks make the same forecasts
         solution = replace(solution, optimizer_seconds=seconds)
         trial = Trial(choice, solution, self.seconds - begun)
@@ -547,10 +547,10 @@ class TrialSearch:
         """A trial, solved again with more points while it is overfitted and time allows."""
         factor, most = 2.0, 4
         for _ in range(most):
-            found = trial.solution.verification
-            if found is None or not found.overfitted or trial.failed:
+            fresh = trial.solution.verification
+            if fresh is None or not fresh.overfitted or trial.failed:
                 break
-            choice = trial.choice.with_more_points(factor, only_boundary=found.on_boundary)
+            choice = trial.choice.with_more_points(factor, only_boundary=fresh.on_boundary)
             if unaffordable(choice, trial, self._left / 2):
                 break
             denser = self._try(choice, why, known)
@@ -563,9 +563,9 @@ class TrialSearch:
     def _judge(self, climb: "Climb", known: Trial | None, trial: Trial) -> Verdict:
         """Estimate the error of a trial by comparison with others, and keep the best.
 
-        Where the trial before leaves the error unknown, it is compared with an earlier one whose
-        residual is large enough beside its own. The seconds of a trial include those of the
-        comparisons, so that forecasts do too.
+        If the trial before leaves the error unknown, the trial is compared with an earlier one of a
+        much larger residual. The seconds of a trial include those of the comparisons, so that
+        forecasts do, too.
         """
         errors, begun = error_estimate.own_errors(trial.solution), self.seconds
         verdict = Verdict(None, trial if errors is None else trial.estimated(errors, None))
@@ -597,10 +597,10 @@ class TrialSearch:
         if finer is None or finer.status.startswith(error_estimate.ENDED):
             self.interrupted |= finer is not None and finer.status == STOPPED_BY_USER
             return trial
-        found = judge(trial, last := Trial(trial.choice, finer, 0.0)).first or trial
-        if before is not None and math.isinf(found.error):
+        judged = judge(trial, last := Trial(trial.choice, finer, 0.0)).first or trial
+        if before is not None and math.isinf(judged.error):
             self._consider(judge(before, last).first or before)
-        return replace(found, confirmed=True)
+        return replace(judged, confirmed=True)
 
     def _consider(self, trial: Trial) -> None:
         best = self.best  # the same trial may have another estimate now
@@ -619,8 +619,8 @@ class TrialSearch:
     def _finished(self, best: Trial) -> Solution:
         """The solution of the best trial, with the log and a status by its estimated error.
 
-        One in cells that has not been compared with a better one does not converge, as its estimate
-        is extrapolated.
+        A solution in cells that was not compared with a better one has not converged, as its
+        estimate is extrapolated.
         """
         if self.announce is not None:
             self.announce(best.choice, "kept", self.state)
@@ -642,27 +642,27 @@ class TrialSearch:
         if uncompared and found.status.startswith(CONVERGED):
             _, estimated = found.status.split(": ")
             why = "no comparison with a better solution has confirmed it"
-            found = replace(found, status=f"stopped: {estimated}, but {why}")
-        return found
+            judged = replace(judged, status=f"stopped: {estimated}, but {why}")
+        return judged
 
 
 @dataclass(eq=False)
 class Climb:
     """The trials of one family, from small networks to larger ones.
 
-    A climb is idle after trials that lowered the residual little. Others are tried then; if time is
-    left, an idle climb goes on: once with other points, then with larger networks.
+    A climb is idle after trials that lowered the residual little. Other families are tried then; if
+    time is left, an idle climb goes on: once with other points, then with larger networks.
 
     Args:
-        family: whose choices are tried.
-        ended: why no further choice is tried; empty while some may be.
+        family: the family whose choices are tried.
+        ended: why no further choice is tried; empty before the end.
         postponed: whether other families are tried first, since the next trial would take much of
             the time left.
         trials: all trials so far.
         idle: the number of idle trials in a row.
         taken: the number of the family's choices that have been tried.
         other_points: whether other points have been tried with the same network.
-        sampler: of the points; None for that of the family's choices.
+        sampler: the sampler of the points; None for that of the family's choices.
     """
 
     family: Family
@@ -714,7 +714,7 @@ class Climb:
         but a larger network may resolve it.
 
         Args:
-            verdict: on the trial.
+            verdict: the verdict on the trial.
             tried: the choice of the trial as `following` returned it.
         """
         trial, before, stalled = verdict.second, self.loss, 0.5
@@ -742,8 +742,8 @@ class Climb:
             return "rounding of the energy limits the accuracy"
         if verdict.settled:
             return "the last one fits the data no better"
-        found = verdict.second.solution.verification
-        if self.idle and found is not None and found.is_rounding:
+        verification = verdict.second.solution.verification
+        if self.idle and verification is not None and verification.is_rounding:
             return "the residual is rounding error"
         return ""
 
@@ -751,12 +751,12 @@ class Climb:
 def turns(climbs: Sequence[Climb], is_over: Callable[[], bool]) -> Iterator[tuple[Climb, float]]:
     """Yield the climb that makes the next step, and the part of the time left that it may take.
 
-    Each climbs until it is idle; then that with the least residual goes on. While networks of a
-    kind that has not been tried are to come, a trial may take a part of the time left, see
-    `Family`. A climb whose next trial would take more is postponed.
+    Each climb goes on until it is idle; then the one with the least residual goes on. While a kind
+    of networks has not been tried yet, a trial may take a part of the time left, see `Family`. A
+    climb whose next trial would take more is postponed.
 
     Args:
-        climbs: those of all families, in order.
+        climbs: the climbs of all families, in order.
         is_over: whether the search ends before the next step.
     """
     kinds = [climb.family.choices[0].kind for climb in climbs]
@@ -764,24 +764,24 @@ def turns(climbs: Sequence[Climb], is_over: Callable[[], bool]) -> Iterator[tupl
         part = climb.family.part if set(kinds[place:]) - set(kinds[:place]) else 1.0
         while not (is_over() or climb.ended or climb.is_idle or climb.postponed):
             yield climb, part
-    while not is_over() and (left := [one for one in climbs if not one.ended]):
-        yield min(left, key=lambda one: one.loss), 1.0
+    while not is_over() and (left := [c for c in climbs if not c.ended]):
+        yield min(left, key=lambda c: c.loss), 1.0
 
 
 def finer_solution(trial: Trial, left: float) -> Solution | None:
     """A solution with 1.25 times the hidden units, if it is of use and there is time for it.
 
-    What an earlier trial says of a later one's error is a guess from their residuals: it was up to
-    100 times too high for smooth solutions, whose errors decrease faster. A finer solution is for
-    the later trial what that one is for the earlier one. It may take four times as long as the
-    trial. Networks in cells have already been compared with a better solution.
+    The error of the later of two trials is a guess from their residuals: it was up to 100 times too
+    high for smooth solutions, whose errors decrease faster. A finer solution estimates it as the
+    later trial estimates the error of the earlier one. It may take four times as long as the trial.
+    Networks in cells have already been compared with a better solution.
 
     Args:
         trial: the later one of two trials, or the only one.
         left: the seconds left.
     """
-    found = trial.solution.verification
-    known = found is not None and not (found.overfitted or trial.failed or trial.observed)
+    fresh = trial.solution.verification
+    known = fresh is not None and not (fresh.overfitted or trial.failed or trial.observed)
     if trial.own_error is not None or trial.confirmed or not known or 4.0 * trial.seconds > left:
         return None
     return next(error_estimate.finer_solutions(trial.solution, 1.25, left))
@@ -791,12 +791,12 @@ def forecast(choice: Choice, known: Trial) -> float:
     """The seconds that a choice would take, extrapolated from another trial.
 
     The optimizers' time is proportional to the work, the rest to the number of interior points.
-    Nothing is known, and no time forecast, from networks of another class, whose work has another
-    unit; families begin with small networks. After a solution in cells the time of other networks
-    is infinite: on an L-shape they took minutes and were less accurate.
+    From networks of another class, whose work has another unit, the forecast is 0, as families
+    begin with small networks. After a solution in cells the time of other networks is infinite: on
+    an L-shape they took minutes and were less accurate.
     A network in cells goes on from the cells of the other trial, and its solve may end after any
     step. Its first step takes about as long as the last step of the other trial, and is of use only
-    if there is some time left for one on smaller cells.
+    if there is some time left for a step on smaller cells.
     """
     if choice.kind is not known.choice.kind:
         return math.inf if known.choice.kind is Cells else 0.0
