@@ -36,7 +36,7 @@ class Range:
     """The input names of a table and the box that is mapped to [-1, 1]^d.
 
     Args:
-        names: of the inputs.
+        names: the names of the inputs.
         bounds: the lowest and the highest corner of the box, (d,) each.
     """
 
@@ -54,7 +54,7 @@ class Affine:
     """The output map u = mean + deviation · N, so that the network N fits standardised targets.
 
     Args:
-        mean: of the targets, (m,).
+        mean: the means of the targets, (m,).
         deviation: the standard deviation of the targets, (m,).
     """
 
@@ -75,10 +75,10 @@ def scaled_surrogate(
     It also places the first grid of a KAN that has not been trained, except for "standard".
 
     Args:
-        network: to be fitted.
+        network: the network to fit.
         table: the training rows.
         scaling: "range", "standard" or "quantile", as for `fit`; None for the network's default.
-        bounds: of inputs by name, as for `fit`.
+        bounds: the bounds of inputs by name, as for `fit`.
 
     Raises:
         InputError: if the scaling is unknown or does not fit the network, or if bounds do not fit
@@ -263,12 +263,12 @@ def scores_of(data: Data, evaluate: Approximation) -> dict[str, Scores]:
         data: the parts.
         evaluate: the surrogate's evaluation.
     """
-    names, found = data.train.names, {}
+    names, scores = data.train.names, {}
     for part, table in data.parts.items():
         chunks = (Points(x, names) for x in table.inputs.split(2**15))  # which bound the memory
         values = torch.cat([evaluate(p, Channels(names)).value for p in chunks])
-        found[part] = score(values, table)
-    return found
+        scores[part] = score(values, table)
+    return scores
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -281,13 +281,13 @@ class Fitted(Solved):
         data: the parts for training, validation and test.
         surrogate: the network with the maps between its inputs and outputs and the data's units.
         residuals: the loss on all training rows.
-        scores: of each part of the data, by the names "train", "validation" and "test".
+        scores: the scores of each part of the data, by the names "train", "validation" and "test".
         status: "converged", "stopped: ..." or "failed: ...", in words.
         history: the recorded rows of the run.
         seconds: the wall time of the run.
         optimizer_seconds: the seconds of each optimizer.
         loss_terms: the value of each loss term on all training rows, by name.
-        optimizers: in the order in which they ran.
+        optimizers: the optimizers, in the order in which they ran.
         processes: the number of processes that fitted the network together.
 
     Example:
@@ -305,8 +305,8 @@ class Fitted(Solved):
     scores: dict[str, Scores]
 
     def __repr__(self) -> str:
-        what, steps = ", ".join(self.data.train.outputs), self.history.steps
-        return f"<Fitted {what}: {self.status}; steps: {steps}, unknowns: {self.parameters}>"
+        outputs, steps = ", ".join(self.data.train.outputs), self.history.steps
+        return f"<Fitted {outputs}: {self.status}; steps: {steps}, unknowns: {self.parameters}>"
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -386,22 +386,22 @@ def fit(
     Args:
         network: changed in place; its dtype and device are those of the run. It has one output for
             each target or class; for two classes it may have one output, the log odds of the
-            second.
+            second class.
         data: the parts for training, validation and test; a table is for training only.
-        optimizers: run in order; None for Levenberg–Marquardt.
+        optimizers: the optimizers, run in order; None for Levenberg–Marquardt.
         scaling: the map of the inputs. "range", a KAN's default, maps the range of the training
             rows to [-1, 1]. "standard", an MLP's default, maps mean ± one standard deviation to
             [-1, 1]; a KAN's first grid covers [-1, 1] only, and its splines continue beyond as
-            their tangents. "quantile" is "range" with about as many rows in each interval of the
-            first grid.
+            their tangents. "quantile" is "range" with about equally many rows in each interval of
+            the first grid.
         bounds: {input: (low, high)}, used as the range of an input instead of that of its rows;
             splines continue beyond it as their tangents.
         batch: the number of random rows for each step; 0 for all rows.
         sparsity: a term of the loss that reduces the number of a KAN's edges.
         patience: the number of steps without a lower validation error after which the run ends;
             None for no limit.
-        seed: of batches and optimizers; the network has its own.
-        budget: for all steps, as for `solve`.
+        seed: the seed of batches and optimizers; the network has its own seed.
+        budget: the budget of all steps, as for `solve`.
         observers: called with the `SolverState` after every step, such as `Progress()`. Those that
             are context managers are entered for the time of the steps.
         checkpoint: a `SolverState.state_dict()` from which the run continues.
@@ -456,7 +456,7 @@ def fit(
     def measure(evaluate: Approximation, until: float | None = None) -> dict[str, float]:
         names = ("cross_entropy", "accuracy") if train.classes else ("rmse",)
         scores = scores_of(data, evaluate)
-        return {f"{part}_{n}": getattr(found, n) for part, found in scores.items() for n in names}
+        return {f"{part}_{n}": getattr(s, n) for part, s in scores.items() for n in names}
 
     if checkpoint is None:
         surrogate.prepare(points[share(len(points))])
