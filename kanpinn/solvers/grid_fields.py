@@ -40,11 +40,11 @@ class GridFields:
     def of(self, field: str) -> dict[str, numpy.ndarray]:
         """One field's "solution" and, if known, "exact" or "reference", and "error"."""
         suffix = f"_{field}" if len(self.fields) > 1 else ""
-        found = {"solution": self.values[field]}
+        arrays = {"solution": self.values[field]}
         for name in (*KNOWN, "error"):
             if name + suffix in self.values:
-                found[name] = self.values[name + suffix]
-        return found
+                arrays[name] = self.values[name + suffix]
+        return arrays
 
     @property
     def arrays(self) -> dict[str, numpy.ndarray]:
@@ -65,8 +65,8 @@ class GridFields:
 def plane_of(domain: Domain) -> tuple[str, ...]:
     """The names of the coordinates that a figure shows, in the domain's order.
 
-    Up to two coordinates are all shown. Of three with time among them, the figure shows the two of
-    space; of more with time, the first one of space and time. Without time it shows the first two.
+    One or two coordinates are all shown. Of more coordinates with time, the figure shows both of
+    space if there are two, else the first of space and time; without time, the first two.
     """
     names, time = domain.names, domain.time_name
     space = tuple(name for name in names if name != time)
@@ -104,7 +104,7 @@ class RegularGrid:
             ranges: the least and the greatest value of each coordinate, by name.
             free: the names of at most three coordinates that vary.
             nodes: points per axis, by default 401, 129 or 33 for one, two or three axes.
-            at: values of the others; by default the middles of their ranges.
+            at: values of the other coordinates; by default the middles of their ranges.
         """
         count, at = NODES[len(free)] if nodes is None else nodes, at or {}
         columns = {
@@ -128,8 +128,8 @@ class RegularGrid:
         Args:
             domain: the domain.
             free: at most three coordinates that vary, by default the first ones; the others stay at
-                the centre of the box. A single other one has another value where a cut through the
-                centre has less than half of the points that a cut beside it has.
+                the centre of the box. If there is one other, and a cut beside the centre has more
+                than twice as many points in the domain, it stays at this cut.
             nodes: points per axis, by default 401, 129 or 33 for one, two or three axes.
             at: values of coordinates that do not vary, in place of the centre.
         """
@@ -159,8 +159,8 @@ class RegularGrid:
         """Return functions on the grid.
 
         Args:
-            values: their values at `points`, by name.
-            names: the names that are fields.
+            values: the values of the functions at `points`, by name.
+            names: the names of the fields among them.
         """
         axes = {name: self.columns[name].numpy() for name in self.columns if name in self.free}
         fixed = {name: float(x) for name, x in self.columns.items() if name not in self.free}
@@ -172,20 +172,20 @@ class RegularGrid:
         return GridFields(axes, grids, fixed, names)
 
     def _largest_cut(self, domain: Domain, name: str) -> Tensor:
-        """The value of one coordinate, (1,), with which a cut has many points in the domain.
+        """The value of a coordinate, (1,), for a cut with many points in the domain.
 
-        It is that of the centre, unless a cut beside it has more than twice as many. A cut along a
-        side of the domain counts as the smaller one of those on both sides of it.
+        The cut is through the centre, unless another cut has more than twice as many points. A cut
+        along a side of the domain counts as the smaller of the two cuts next to it.
         """
         low, high = ranges_of(domain)[name]
         beside, counts = 1e-4, {}
         for share in (0.5, 0.375, 0.625, 0.25, 0.75):
-            found = []
+            sizes = []
             for shift in (-beside, beside):
                 at = torch.tensor([low + (share + shift) * (high - low)], dtype=torch.float64)
                 cut = replace(self, columns={**self.columns, name: at})
-                found.append(int(domain.contains(cut.coords).sum()))
-            counts[share] = min(found)
+                sizes.append(int(domain.contains(cut.coords).sum()))
+            counts[share] = min(sizes)
         best = max(counts, key=counts.__getitem__)
         share = best if counts[best] > 2 * counts[0.5] else 0.5
         return torch.tensor([low + share * (high - low)], dtype=torch.float64)
@@ -287,9 +287,9 @@ def fields_at_points(
             named["residual" if residual.shape[1] == 1 else f"residual_{i}"] = residual[:, i]
         for name, column in named.items():
             parts.setdefault(name, []).append(column.detach().double().cpu())
-    found = {name: torch.cat(columns) for name, columns in parts.items()}
+    values = {name: torch.cat(columns) for name, columns in parts.items()}
     for name in problem.fields:
         if name in problem.unknowns:
             low, high = solution.interval(points, name)
-            found |= {f"low_{name}": low.double().cpu(), f"high_{name}": high.double().cpu()}
-    return found
+            values |= {f"low_{name}": low.double().cpu(), f"high_{name}": high.double().cpu()}
+    return values
