@@ -1,6 +1,6 @@
 """The summary of a result: tables of text, and remarks, for terminals, notebooks and pages.
 
-A result is a solution, the modes of an eigenvalue problem, a fit, or what run.json says of them.
+A result is a solution, the modes of an eigenvalue problem, a fit, or the record of one in run.json.
 """
 
 import math
@@ -72,12 +72,12 @@ def error_rows(solution: Any) -> Rows:
 def norm_rows(errors: Errors, how: str = "") -> Rows:
     """Return rows of L2 and H1 errors, of all fields and of each field; titles: `ERROR_HEAD`.
 
-    how: what is added to their names, such as ", estimated".
+    how: a text that is added to the names of the norms, such as ", estimated".
     """
     rows: Rows = []
     for of, e in {
         "": errors,
-        **{f" of {name}": one for name, one in errors.fields.items()},
+        **{f" of {name}": field_errors for name, field_errors in errors.fields.items()},
     }.items():
         norms = {
             "L2": (e.l2, e.l2_relative, e.l2_squared),
@@ -118,9 +118,9 @@ def _of_solution(solution: Any) -> Iterator[Fact]:
 
 def _against(reference: Any, errors: Errors) -> str:
     """Return a line on the reference that replaces an exact solution."""
-    own = "is not known" if reference.error is None else f"is about {reference.error:.1e}"
-    line = f"errors are measured against {reference.source}, whose own relative L2 error {own}"
-    least = errors.l2_relative / 10  # its own error must be ten times smaller
+    size = "is not known" if reference.error is None else f"is about {reference.error:.1e}"
+    line = f"errors are measured against {reference.source}, whose own relative L2 error {size}"
+    least = errors.l2_relative / 10  # the reference's error must be ten times smaller
     if reference.error is not None and reference.error > least:
         line += ": too large to measure that of this solution"
     return line
@@ -131,13 +131,13 @@ def unknowns(solution: Any) -> Iterator[str]:
     if not solution.problem.unknowns:
         return
     noise = solution.covariance.noise
-    for name, one in solution.estimated.items():
-        true = "" if one.exact is None else f", exact {one.exact:.6g}"
-        yield f"{name} = {one}{true}"
+    for name, estimate in solution.estimated.items():
+        true = "" if estimate.exact is None else f", exact {estimate.exact:.6g}"
+        yield f"{name} = {estimate}{true}"
     for name, spread in solution.spreads.items():
         yield f"{name}: {spread}"
     every = [*solution.estimated.values(), *solution.spreads.values()]
-    if noise.failure or any(one.arrived for one in every):
+    if noise.failure or any(estimate.arrived for estimate in every):
         yield str(noise)
         yield from map(str, solution.covariance.dependences())
 
@@ -147,10 +147,10 @@ def quantities(solution: Any) -> Iterator[str]:
 
     There is none if the problem's function fails, which the writer of the run folder has logged.
     """
-    found: Mapping[str, float] = {}
+    numbers: Mapping[str, float] = {}
     with suppress(Exception):
-        found = solution.quantities
-    yield from (f"{name} = {value:.10g}" for name, value in found.items())
+        numbers = solution.quantities
+    yield from (f"{name} = {value:.10g}" for name, value in numbers.items())
 
 
 def _eigenvalues(solution: Any) -> ShownTable:
