@@ -273,18 +273,18 @@ def strong_wolfe(
             break
         # The minimum of the cubic through both trials, at least 10 % away from the ends.
         left, right = sorted((low.length, high.length))
-        margin, found = 0.1 * (right - left), _cubic_minimum(low, high)
-        length = (left + right) / 2 if found is None else found
+        margin, minimum = 0.1 * (right - left), _cubic_minimum(low, high)
+        length = (left + right) / 2 if minimum is None else minimum
         length = min(max(length, left + margin), right - margin)
     best = min(trials, key=lambda each: each.loss if math.isfinite(each.loss) else math.inf)
     return best if best.loss < start.loss else None
 
 
 def _beyond(before: LinePoint, last: LinePoint) -> float:
-    """Return the minimum of the cubic through both trials, limited to 2 to 10 times the last."""
-    found = _cubic_minimum(before, last)
+    """Return the minimum of the cubic through both trials, limited to 2 to 10 last lengths."""
+    minimum = _cubic_minimum(before, last)
     most, least = 10 * last.length, 2 * last.length
-    return most if found is None or found < before.length else min(max(found, least), most)
+    return most if minimum is None or minimum < before.length else min(max(minimum, least), most)
 
 
 def _cubic_minimum(a: LinePoint, b: LinePoint) -> float | None:
@@ -399,8 +399,8 @@ class SSBroydenStage(Stage):
                 independent = self.residuals.are_squares and self.loss > 0
                 finished = INDEPENDENT if independent else CONVERGED
             elif first:
-                what = "no step against the gradient lowers the loss"
-                finished = f"stopped: {what}, which is down to rounding"
+                reason = "no step against the gradient lowers the loss"
+                finished = f"stopped: {reason}, which is down to rounding"
         self.count += 1
         evaluations += self._follow()
         if finished is None and self.count % 50 == 0:
@@ -445,17 +445,17 @@ class SSBroydenStage(Stage):
             return LinePoint(length, loss, float(gradient @ direction))
 
         first = 1.0 if self.inverse is not None else min(1.0, 1 / float(self.gradient.abs().sum()))
-        found = strong_wolfe(at, LinePoint(0.0, self.loss, slope), first)
-        if found is None:
+        end = strong_wolfe(at, LinePoint(0.0, self.loss, slope), first)
+        if end is None:
             self._set(start)
             return len(gradients), False
-        self._set(start + found.length * direction)
-        new = gradients[found.length]
-        change = found.length * direction
+        self._set(start + end.length * direction)
+        new = gradients[end.length]
+        change = end.length * direction
         self.inverse = updated(
-            self.inverse, change, new - self.gradient, -found.length * float(self.gradient @ change)
+            self.inverse, change, new - self.gradient, -end.length * float(self.gradient @ change)
         )
-        self.loss, self.gradient = found.loss, new
+        self.loss, self.gradient = end.loss, new
         return len(gradients), True
 
     def _follow(self) -> int:
