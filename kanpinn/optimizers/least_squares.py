@@ -18,27 +18,27 @@ from kanpinn.optimizers.output_layer import OutputStep, solve_output, solve_redu
 
 @dataclass
 class SeveralStarts(Stage):
-    """A descent from the given start and, if it does not fit the data, descents from others.
+    """A descent from the given start and, if it does not fit the data, from other starts.
 
     The first of the other starts raises the weight of the equation in steps. With a small weight
     the fields interpolate the data, and the unknowns follow from the equation's residual, which is
-    mostly linear in them, so that their start values hardly matter. The next ones start the unknown
-    numbers from random multiples of their start values. One step is a whole descent. The best end
-    is followed until it has converged.
+    mostly linear in them, so that their start values hardly matter. Further descents start the
+    unknown numbers from random multiples of their start values. One step is a whole descent. The
+    descent with the best end goes on until it has converged.
 
     Args:
         descent: takes the steps from the given start, and those from the best end.
         rcond: see `LeastSquares`.
         starts: the largest number of other starts; 0 for the given one only.
-        seed: of the random starts.
+        seed: the seed of the random starts.
         tried: the number of other starts so far; -1 during the first descent.
         patience: the first descent also ends after this many slow steps in a row, each of which
             lowers the loss by less than 10%, if the data are not fitted then.
         slow: the number of slow steps in a row.
         last_loss: the loss after the last step of the first descent.
         best_loss: the lowest loss at the end of a descent so far.
-        best: the coefficients of the output layers there, (p,); None before the first end.
-        last: whether the best end is being followed.
+        best: the output layers' coefficients at that end, (p,); None before the first end.
+        last: whether the descent from the best end goes on.
 
     Reference: Ramsay et al., Parameter estimation for differential equations: a generalized
     smoothing approach (2007), for the weight of the equation that is raised in steps.
@@ -118,8 +118,8 @@ class SeveralStarts(Stage):
     def _from_data(self) -> int:
         """Descend with a weight of the equation that is raised in steps; count evaluations."""
         residuals, layers = self.residuals, self.residuals.surrogate.network.output_layers
-        model = [one for one in residuals.terms if not one.measured]
-        data = [one for one in residuals.terms if one.measured]
+        model = [term for term in residuals.terms if not term.measured]
+        data = [term for term in residuals.terms if term.measured]
         sizes = [
             float(Residuals(residuals.surrogate, part).model(layers).matrix.square().sum())
             for part in (data, model)
@@ -130,7 +130,7 @@ class SeveralStarts(Stage):
         # With the first weight the data and the equation are equally sensitive to the coefficients.
         factor, evaluations = min(sizes[0] / sizes[1], 1.0), 2
         while True:
-            weighed = residuals.with_factors({one.name: factor for one in model})
+            weighed = residuals.with_factors({term.name: factor for term in model})
             evaluations += self._followed(weighed, most=6)
             if factor == 1.0:
                 return evaluations
@@ -169,9 +169,9 @@ class LeastSquares(Method):
         steps: the largest number of Gauss–Newton steps.
         rcond: singular values below rcond times the largest are cut off; None for 50 eps.
         starts: the largest number of other starts for a problem with unknowns. They are tried if
-            the given one does not lead to a fit of the data: at first one from the data, with an
-            equation whose weight is raised in steps, then random multiples of the start values.
-            Each of them counts as one step.
+            the given start does not lead to a fit of the data: first a start from the data, with a
+            weight of the equation that is raised in steps, then random multiples of the start
+            values. Each start counts as one step.
 
     Raises:
         InputError: for values out of range.
@@ -220,7 +220,7 @@ class LeastSquaresStage(Stage):
 
     Args:
         solve: takes one step, given the residuals and rcond.
-        begun: whether the first step was taken; only that one tries zero as a start as well.
+        begun: whether the first step was taken; only this step starts from zero as well.
     """
 
     residuals: Residuals
