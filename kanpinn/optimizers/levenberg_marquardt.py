@@ -67,7 +67,7 @@ class LevenbergMarquardtStage(Stage):
 
     Args:
         tolerance: see `LevenbergMarquardt`.
-        damping: that of the last step.
+        damping: the damping of the last step.
         idle: the number of consecutive last steps that lowered the loss by less than `tolerance`.
     """
 
@@ -100,7 +100,7 @@ class LevenbergMarquardtStage(Stage):
             stuck: str | None = CONVERGED if self.idle >= 3 else None
         else:
             self.network.load_state_dict(start)
-            fall = before - min(triangle.loss(steps.step(one)) for one in tried)
+            fall = before - min(triangle.loss(steps.step(d)) for d in tried)
             coefficients = get_coefficients(self.network.all_layers)
             stuck = CONVERGED
             if not is_stationary(fall, before, rounding_of(self.residuals, triangle, coefficients)):
@@ -119,11 +119,11 @@ class LevenbergMarquardtStage(Stage):
     def _move(self, start: dict[str, Tensor], change: Tensor) -> None:
         """Set the coefficients to start + change, and adapt the grids to the activations.
 
-        Second derivatives would jump where activations leave their grids.
+        Otherwise second derivatives would jump where activations leave their grids.
 
         Args:
             start: the network's state before the step.
-            change: of the coefficients of all layers, (p,).
+            change: the change of the coefficients of all layers, (p,).
         """
         self.network.load_state_dict(start)
         layers = self.network.all_layers
