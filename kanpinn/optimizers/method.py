@@ -25,8 +25,8 @@ def load_libraries() -> None:
     """Import the modules that torch and SciPy load lazily, so that no run's time includes this."""
     import scipy.linalg  # noqa: F401
 
-    one = torch.ones(1, requires_grad=True)
-    torch.autograd.grad(one + 0, one, torch.ones(1))
+    scalar = torch.ones(1, requires_grad=True)
+    torch.autograd.grad(scalar + 0, scalar, torch.ones(1))
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ def dense_cost(residuals: Residuals, layers: Sequence[Layer], *, damped: bool) -
     """Return the cost of a least-squares step with a dense Jacobian.
 
     The rows J are evaluated at a few points; N rows are folded into R by some 3 N p² operations,
-    and a singular value decomposition of R takes time in proportion to p³. The times of both are
-    those of matrices with up to 256 columns, extrapolated.
+    and a singular value decomposition of R takes time in proportion to p³. Both times are
+    extrapolated from those of matrices with up to 256 columns.
 
     Args:
         residuals: the loss.
@@ -86,7 +86,7 @@ def dense_cost(residuals: Residuals, layers: Sequence[Layer], *, damped: bool) -
 
 
 def _few(residuals: Residuals) -> tuple[Residuals, float]:
-    """Return the loss at up to 256 rows of each term, and by how much the whole one is larger."""
+    """Return the loss at up to 256 rows of each term, and how many times more rows there are."""
     most, chosen = 256, []
     for term in residuals.terms:
         count = min(most, term.rows)
@@ -98,7 +98,7 @@ def _few(residuals: Residuals) -> tuple[Residuals, float]:
 
 
 def _timed(work: Callable[[], object]) -> float:
-    """Return the seconds that a call takes, after one that fills caches."""
+    """Return the seconds that a call takes, after a first call that fills caches."""
     work()
     begun = time.perf_counter()
     work()
@@ -143,12 +143,12 @@ class Stage(ABC):
     Attributes:
         residuals: the terms of the loss; the loop replaces them when the points change.
         kept: the names of the attributes that a checkpoint stores: tensors, plain values, records
-            of these, and what has states of its own.
-        part: the fraction of the work that is done; None where only the number of steps tells.
-        expected_seconds: what the next step is expected to take; None where it takes about as long
-            as those before on average.
-        seconds_left: how long the next step may take; the loop sets it before each step.
-        steady: whether equal parts take about equal times, so that the time left can be told.
+            of these, and objects with states of their own.
+        part: the fraction of the work that is done; None where only the number of steps is known.
+        expected_seconds: the expected time of the next step; None for the mean time of the steps
+            before.
+        seconds_left: the time that the next step may take; the loop sets it before each step.
+        steady: whether equal parts take about equal times, so that the time left can be forecast.
         all_or_nothing: whether a step that breaks down leaves the network as it was.
     """
 
@@ -170,13 +170,13 @@ class Stage(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, tensors and plain values; `load_state_dict` restores it exactly."""
-        found = {name: getattr(self, name) for name in self.kept}
-        for name, value in found.items():
+        state = {name: getattr(self, name) for name in self.kept}
+        for name, value in state.items():
             if hasattr(value, "state_dict"):
-                found[name] = value.state_dict()
+                state[name] = value.state_dict()
             elif is_dataclass(value) and not isinstance(value, type):
-                found[name] = astuple(value)
-        return found
+                state[name] = astuple(value)
+        return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state that `state_dict` returned.
@@ -189,11 +189,11 @@ class Stage(ABC):
                 f"{type(self).__name__} keeps {sorted(self.kept)}, the state has {sorted(state)}"
             )
         for name, value in state.items():
-            own: Any = getattr(self, name, None)
-            kind: Any = type(own)
-            if hasattr(own, "load_state_dict"):
-                own.load_state_dict(value)
-            elif is_dataclass(own):
+            present: Any = getattr(self, name, None)
+            kind: Any = type(present)
+            if hasattr(present, "load_state_dict"):
+                present.load_state_dict(value)
+            elif is_dataclass(present):
                 setattr(self, name, kind(*value))
             else:
                 setattr(self, name, value)
@@ -205,17 +205,17 @@ class Method(ABC):
     Attributes:
         steps: the largest number of steps.
         lowers_loss: whether every step is meant to lower the loss; only then does the loop restore
-            an earlier state if it rises.
+            an earlier state if the loss rises.
         needs_fixed_points: whether points must not be resampled between its steps.
         output_layer_only: whether it fits the output layer alone. fits_points: whether it lowers
             the residual at the collocation points of the solve.
         cheap_steps: whether the error is measured after some steps only, about 250 in all.
-        advice: what may help where the limit of steps ends it, for the status.
+        advice: a remedy for the status where the limit of steps ends the method.
 
     Example:
         >>> import kanpinn as kp
         >>> methods = [kp.LeastSquares(), kp.Refine(8), kp.LevenbergMarquardt(steps=20)]
-        >>> [isinstance(one, Method) for one in methods], methods[2].steps
+        >>> [isinstance(method, Method) for method in methods], methods[2].steps
         ([True, True, True], 20)
     """
 
@@ -233,21 +233,21 @@ class Method(ABC):
         return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(self).__name__)
 
     def measures(self, step: int) -> bool:
-        """Whether the error is measured after a step of the stage, of which the first is step 1.
+        """Whether the error is measured after a step of the stage, counted from 1.
 
-        Methods whose steps are cheap measure it after some of them.
+        Methods with cheap steps measure it after some steps only.
         """
         return not self.cheap_steps or step % max(1, self.steps // 250) == 0
 
     def check(self, network: Network) -> None:
-        """Check that the method can work on a network: by default on all that any method can solve.
+        """Check that the method can work on a network: by default, that this needs no other method.
 
         Raises:
             InputError: if it cannot.
         """
         if network.solved_by:
-            what = f"{self.title} does not solve for a {type(network).__name__}"
-            raise InputError(f"{what}: use {network.solved_by}")
+            refusal = f"{self.title} does not solve for a {type(network).__name__}"
+            raise InputError(f"{refusal}: use {network.solved_by}")
 
     def finer(self) -> "Method":
         """The method for a more accurate solution, see `Network.refined`."""
@@ -258,7 +258,7 @@ class Method(ABC):
         return 0
 
     def cost(self, residuals: Residuals) -> StepCost | None:
-        """Return what a step is expected to take; None where it is not known."""
+        """Return the expected cost of a step; None where it is not known."""
         return None
 
     @abstractmethod
@@ -267,7 +267,7 @@ class Method(ABC):
 
         Args:
             residuals: the terms of the loss.
-            seed: for all random numbers that the stage draws.
+            seed: the seed of all random numbers that the stage draws.
         """
 
 
@@ -305,7 +305,8 @@ def require_kan(network: Network, name: str) -> KAN:
     """Return the network if it is a KAN.
 
     Args:
-        network: any network. name: that of the method that needs a KAN, for the error message.
+        network: any network.
+        name: the name of the method that needs a KAN, for the error message.
 
     Raises:
         InputError: for another kind of network.
@@ -341,7 +342,7 @@ class Refine(Method):
         >>> problem = kp.Poisson(kp.Box(x=(0, 1)), exact="sin(pi*x)")
         >>> methods = [kp.LeastSquares(), kp.Refine(8), kp.LeastSquares()]
         >>> solution = kp.solve(problem, kp.KAN([1, 1], degree=5, grid=4), methods)
-        >>> [one.numel() for one in solution.network.parameters()]
+        >>> [tensor.numel() for tensor in solution.network.parameters()]
         [13]
     """
 
