@@ -20,7 +20,7 @@ def best_damping(
     """Return a damping at which the loss has a local minimum, searched in factors of ten.
 
     Args:
-        loss_at: returns the loss after a step with a given damping; it is called once for each.
+        loss_at: returns the loss after a step with a damping; it is called once for each.
         start: the damping that is tried first.
         before: the loss without a step; the damping grows until a loss is below it.
 
@@ -58,8 +58,8 @@ class OutputStep:
             on the output layer.
         columns: the number of columns of the Jacobian, one for each coefficient solved for.
         share: the fraction of the full step that was taken; 0 if no step was taken.
-        damping: that of the step taken, relative to the largest singular value squared; 0 for an
-            undamped step.
+        damping: the damping of the step taken, relative to the largest singular value squared; 0
+            for an undamped step.
         floor: a predicted decrease of the loss below this is due to rounding, or too small for
             another step.
         linear: True if the residual is affine in the coefficients, as known or as measured.
@@ -94,9 +94,9 @@ def solve_output(
     """Take one Gauss–Newton step on the output coefficients: the linearised problem's solution.
 
     If the full step lowers the loss by less than half of the predicted decrease, shorter steps and
-    damped ones (Levenberg–Marquardt) are tried as well. The one with the lowest true loss is taken,
-    or none if all raise it. If the predicted decrease is below the floor, only the full step is
-    tried, and taken only if it lowers the loss.
+    damped steps (Levenberg–Marquardt) are tried as well. The step with the lowest true loss is
+    taken, or none if all raise the loss. If the predicted decrease is below the floor, only the
+    full step is tried, and taken only if it lowers the loss.
 
     Args:
         residuals: the terms of the loss; the surrogate's output layers are changed.
@@ -175,10 +175,10 @@ class _Trials:
     def are_affine(self, taken: _Trial, predicted: float, rounding: float) -> bool:
         """Return whether the losses at the full step and at zero are those of an affine residual.
 
-        They agree with those of the linearised residual to 1e-8. At the full step alone they also
-        do for a nonlinear residual near convergence; zero is far from both ends of the step. Where
-        the loss at the full step is above the rounding error that is estimated, that half way there
-        agrees to 1e-11 as well.
+        Both must agree with the losses of the linearised residual to 1e-8. Near convergence the
+        loss at the full step agrees for a nonlinear residual, too; zero is far from both ends of
+        the step. If it differs by more than the estimated rounding error, the loss half way to the
+        full step must agree to 1e-11.
 
         Args:
             taken: the full step.
@@ -265,7 +265,7 @@ def solve_reduced(residuals: Residuals, rcond: float | None = None) -> OutputSte
     else:
         columns = len(old)
         new, rank = triangle.solve(old, rcond)
-        predicted = triangle.loss(new - old)  # of a shorter step the fields are not yet known
+        predicted = triangle.loss(new - old)  # for a shorter step the fields are not known yet
         new = reduced.limited(old, new)
         loss = reduced.follow(new)
         if not before - loss >= 0.5 * (before - predicted):
@@ -312,8 +312,12 @@ class _Reduced:
         """Return the new coefficients (p,) with positive unknown numbers near the old ones."""
         constants = self.residuals.surrogate.network.constants
         if constants is not None:
-            own = slice(-constants.coefficients.numel(), None)  # the constants are the last layer
-            new[own] = old[own] + constants.limited(old[own], new[own] - old[own])
+            numbers = slice(
+                -constants.coefficients.numel(), None
+            )  # the constants are the last layer
+            new[numbers] = old[numbers] + constants.limited(
+                old[numbers], new[numbers] - old[numbers]
+            )
         return new
 
     def fields_solution(self, triangle: TriangularFactor, old: Tensor) -> tuple[Tensor, int]:
@@ -344,10 +348,10 @@ class _Reduced:
                 break
             set_coefficients(self.layers, new)
             self.evaluations += 2
-            if not (found := self.residuals.loss()) < loss:
+            if not (reached := self.residuals.loss()) < loss:
                 break
-            loss, best = found, new
-            if found - predicted <= self.followed * predicted:
+            loss, best = reached, new
+            if reached - predicted <= self.followed * predicted:
                 break
         set_coefficients(self.layers, best)
         return loss
@@ -390,7 +394,7 @@ class _Reduced:
 def unknown_columns(surrogate: Surrogate) -> Tensor:
     """Return a mask (p,) of the output layers' coefficients that belong to unknowns."""
     network, columns = surrogate.network, []
-    chosen = [one is not None for one in surrogate.coefficients]
+    chosen = [coefficient is not None for coefficient in surrogate.coefficients]
     fields = {}  # by output layer: for each of its outputs (last axis) whether it is unknown
     first = 0
     for part in network.parts:
@@ -398,7 +402,7 @@ def unknown_columns(surrogate: Surrogate) -> Tensor:
         first += part.width[-1]
     for layer in network.output_layers:
         numbers = layer in (network.constants, network.sensitivities)
-        own = [True] if numbers else fields.get(layer, chosen)
+        unknown = [True] if numbers else fields.get(layer, chosen)
         like = layer.coefficients
-        columns.append(torch.tensor(own, device=like.device).expand(like.shape).flatten())
+        columns.append(torch.tensor(unknown, device=like.device).expand(like.shape).flatten())
     return torch.cat(columns)
