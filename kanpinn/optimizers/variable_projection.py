@@ -30,7 +30,7 @@ class Projection:
         linear: whether the residual is affine in the output coefficients; None if not known yet.
 
     Attributes:
-        rank: that of the last solve; 0 if to first order the residual does not depend on u.
+        rank: the rank of the last solve; 0 if to first order the residual does not depend on u.
         evaluations: the number of evaluations of the loss and of Jacobians so far.
 
     Reference: Golub and Pereyra (1973); Kaufman (1975) for the Jacobian (I - QQᵀ) J_inner.
@@ -168,10 +168,10 @@ class VariableProjection(Method):
         steps: the largest number of steps in all; a screening round is one step.
         rounds: the largest number of rounds of the search; 0 starts from the present network.
         starts: the number of random inner functions in each round.
-        follow: the number of them that are followed in each round.
+        follow: the number of starts that are followed in each round.
         coarse: the number of intervals of the output grid during the search.
-        tolerance: the loss that ends the search, relative to that of the zero solution (to that of
-            the first start if the former is not finite).
+        tolerance: the loss that ends the search, relative to the loss of the zero solution, or of
+            the first start if the former is not finite.
         prune: whether hidden units that are not needed are removed.
 
     Raises:
@@ -221,7 +221,7 @@ class VariableProjection(Method):
 
 
 # Kinds of steps: draw a round of random starts, on the coarse output grid; one Gauss–Newton step
-# from one of them; try to remove one hidden unit; go to the next finer output grid, and to all
+# from a start; try to remove one hidden unit; go to the next finer output grid, and to all
 # points; one Gauss–Newton step on that grid.
 Phase = Literal["screen", "follow", "prune", "enter", "polish"]
 
@@ -311,14 +311,14 @@ class VariableProjectionStage(Stage):
         return self._projection
 
     def _screen(self) -> Step:
-        """Draw a round of random starts on the coarse grid; begin with the best of them.
+        """Draw a round of random starts on the coarse grid; begin with the best start.
 
         Rounds in which no start has a finite loss are repeated.
         """
         settings, begun = self.settings, self.drawn
         if self.round == 0:
             self.network.reset_output(settings.coarse)
-            self.points = 6 * self.network.parameter_count  # with fewer, wrong starts arrive
+            self.points = 6 * self.network.parameter_count  # with fewer points, wrong starts arrive
             layers = self.network.output_layers
             set_coefficients(layers, torch.zeros_like(get_coefficients(layers)))
             self.zero = self.projection.residuals.loss()
