@@ -638,9 +638,9 @@ class TrialSearch:
         if solution.estimate is None:
             why = "its error is not known, since no other trial followed"
             return replace(solution, status=f"stopped: {why} ({ended or solution.status})")
-        found = error_estimate.judged_by_tolerance(solution, self.tolerance)
-        if uncompared and found.status.startswith(CONVERGED):
-            _, estimated = found.status.split(": ")
+        judged = error_estimate.judged_by_tolerance(solution, self.tolerance)
+        if uncompared and judged.status.startswith(CONVERGED):
+            _, estimated = judged.status.split(": ")
             why = "no comparison with a better solution has confirmed it"
             judged = replace(judged, status=f"stopped: {estimated}, but {why}")
         return judged
