@@ -21,7 +21,6 @@ from kanpinn.optimizers.method import Stage, Step
 from kanpinn.spaces.cells.cells import Cells
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.cell_system import CellSystem
-from kanpinn.spaces.cells.system.functions import CellField
 from kanpinn.spaces.cells.system.memory import no_comparison, too_many
 from kanpinn.spaces.cells.system.terms import SampledTerm
 
@@ -177,7 +176,7 @@ def cells_with_waves(system: CellSystem) -> Tensor:
             found[term.at.cells, axis] |= phases > most
     size, fields = system.polynomials.size, len(system.coupling.orders)
     ones = torch.ones(len(tree), size, fields, dtype=torch.float64)
-    if bool(found.any()) and not system.is_linear(CellField(system.polynomials, ones)):
+    if bool(found.any()) and not system.is_linear(system.about.of(ones)):
         return torch.zeros_like(found)
     return found
 

@@ -16,9 +16,9 @@ from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import Method, Step
 from kanpinn.spaces.cells import problem as cell_problem
 from kanpinn.spaces.cells.cells import require_cells
-from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, prolonged
+from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.spaces.cells.system.cell_system import CellSystem
-from kanpinn.spaces.cells.system.functions import CellField
+from kanpinn.spaces.cells.system.functions import CellFunctions
 from kanpinn.tasks import adapt, cell_errors
 from kanpinn.tasks.cell_parameters import ParametersInCells
 
@@ -108,15 +108,19 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
             cell_problem.problem_in_cells(residuals), residuals.surrogate
         )
         self.newton = NewtonProgress()
+        # The network may have a known function in cells that a boundary cuts.
+        whole = CellGeometry.whole(network.tree, self.problem.domain)
+        self.geometry = replace(whole, frames=network.layer.frames.double().cpu())
         self._take(self.problem.start(network.tree))
         if network.constants is not None or network.coefficient is not None:
             self.parameters = ParametersInCells(residuals, self.problem, seed)
 
-    def _field(self) -> CellField:
+    def _field(self) -> CellFunctions:
         """The present solution."""
-        network = self.network
+        network, geometry = self.network, self._geometry()
         present = network.layer.coefficients.detach().double().cpu()
-        return CellField(network.polynomials, present, cell_problem.shared_numbers(network))
+        numbers = cell_problem.shared_numbers(network)
+        return CellFunctions(geometry, network.polynomials, present, numbers, self.problem.shared)
 
     def _geometry(self) -> CellGeometry:
         """The present cells."""
@@ -126,12 +130,9 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
 
     def _take(self, geometry: CellGeometry) -> None:
         """Take other cells; the solution stays the same function."""
-        layer, field, self.geometry = self.network.layer, self._field(), geometry
-        if geometry.tree is not layer.tree:
-            frames, own = layer.frames.double().cpu(), field.coefficients
-            present = prolonged(layer.polynomials, layer.tree, frames, own, geometry)
-            layer.reset(geometry.tree, geometry.frames, present)
-            field = self._field()
+        field = self._field().on(geometry)
+        self.network.layer.reset(geometry.tree, geometry.frames, field.coefficients)
+        self.geometry = geometry
         self.origin = field.coefficients, field.numbers
 
     def _refine(self, marked: Tensor) -> None:
@@ -174,16 +175,14 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
             step = replace(step, finished=parameters.verdict(step.finished))
         return step
 
-    def _system(self) -> tuple[CellSystem, CellField]:
+    def _system(self) -> tuple[CellSystem, CellFunctions]:
         """The least-squares problem and the present solution.
 
         Before the first solve, cells in boundary layers and cells with many waves are refined.
         """
         while True:
             before = self._field()
-            system = self.problem.on(
-                self._geometry(), before.polynomials, before.coefficients, numbers=before.numbers
-            )
+            system = self.problem.linearised(before)
             if self.newton.steps:
                 return system, before
             part, steep = 4, adapt.cells_in_layers(system) | adapt.cells_with_waves(system)
@@ -194,7 +193,7 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
                 return system, before  # the rest is left to the indicator
             self._refine(chosen)
 
-    def _solved(self, system: CellSystem) -> tuple[CellField, Tensor]:
+    def _solved(self, system: CellSystem) -> tuple[CellFunctions, Tensor]:
         """The solution of the least-squares problem, which the network gets, and its shares.
 
         Raises:

@@ -2,18 +2,18 @@
 by the decay of coefficients.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, CellPoints, prolonged
+from kanpinn.spaces.cells.geometry.cell_geometry import CellPoints
 from kanpinn.spaces.cells.geometry.plane import CellCutter
 from kanpinn.spaces.cells.polynomials import LocalPolynomials, closed_rule
 from kanpinn.spaces.cells.problem import CellProblem
 from kanpinn.spaces.cells.system.cell_system import CellSystem
-from kanpinn.spaces.cells.system.functions import CellField
+from kanpinn.spaces.cells.system.functions import CellFunctions
 
 
 def left_out(polynomials: LocalPolynomials, coefficients: Tensor, volumes: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class SolvedTree:
     """
 
     system: CellSystem
-    solution: CellField
+    solution: CellFunctions
     shares: Tensor
 
     @cached_property
@@ -88,7 +88,7 @@ class BetterSolution:
     """
 
     system: CellSystem
-    solution: CellField
+    solution: CellFunctions
     error: Tensor
 
 
@@ -102,12 +102,8 @@ def better_solution(problem: CellProblem, solved: SolvedTree, accuracy: float) -
         solved: its solution on the present cells.
         accuracy: of conjugate gradients, see `CellSystem.solve`.
     """
-    system, found = solved.system, solved.solution
-    own, coarse = system.polynomials, system.geometry
-    richer, fine = own.richer, problem.deeper(coarse)
-    start = richer.padded(prolonged(own, coarse.tree, coarse.frames, found.coefficients, fine))
-    before = replace(found, polynomials=richer, coefficients=start)
-    better = problem.on(fine, richer, start, numbers=found.numbers, limit=True)
+    before = solved.solution.on(problem.deeper(solved.system.geometry)).richer
+    better = problem.linearised(before, limit=True)
     change, best = _change(better, before, accuracy)
     return BetterSolution(better, best, change)
 
@@ -132,15 +128,14 @@ def errors_by_comparison(
         accuracy: of conjugate gradients, see `CellSystem.solve`.
     """
     system, found, fine = solved.system, solved.solution, better.system.geometry
-    own, coarse = system.polynomials, system.geometry
+    coarse = system.geometry
     parents = coarse.tree.locate(fine.frames.mean(dim=1), fine.tree.region)
     squares, present = torch.zeros_like(solved.shares), found
     indicated, change = (solved.indicators * solved.size).square(), better.error
 
-    def improved(geometry: CellGeometry, before: CellField) -> tuple[Tensor, CellField]:
-        """The squared L2 norm of the change by a solve on cells, and the solution."""
-        again = problem.on(geometry, own, before.coefficients, numbers=before.numbers, limit=True)
-        change, after = _change(again, before, accuracy)
+    def improved(before: CellFunctions) -> tuple[Tensor, CellFunctions]:
+        """The squared L2 norm of the change by a solve from a function, and the solution."""
+        change, after = _change(problem.linearised(before, limit=True), before, accuracy)
         return change.square().sum(), after
 
     if float(change.norm()) > enough:
@@ -149,17 +144,14 @@ def errors_by_comparison(
             if term.at.alike:
                 missed[term.at.cells] = problem.source_moments.apart(coarse, term)
         if bool(missed.any()):
-            square, present = improved(coarse, present)
+            square, present = improved(present)
             squares += distributed(square, missed)
-        moved = prolonged(own, coarse.tree, coarse.frames, present.coefficients, fine)
-        start = replace(present, coefficients=moved)
+        start = present.on(fine)
         if fine is not coarse:
-            square, start = improved(fine, start)
+            square, start = improved(start)
             halved = parents.bincount(minlength=len(squares)) > 1
             squares += distributed(square, torch.where(halved, indicated, 0))
-        richer = better.system.polynomials
-        padded = replace(start, polynomials=richer, coefficients=richer.padded(start.coefficients))
-        change = _difference(better.system, better.solution, padded)
+        change = _difference(better.system, better.solution, start.richer)
     shown = torch.zeros_like(squares).index_add(0, parents, change.square())
     return (squares + attributed(shown, indicated)).sqrt()
 
@@ -185,7 +177,9 @@ def distributed(square: Tensor, parts: Tensor) -> Tensor:
     return parts * (square / parts.sum().clamp_min(1e-300))
 
 
-def _change(system: CellSystem, before: CellField, accuracy: float) -> tuple[Tensor, CellField]:
+def _change(
+    system: CellSystem, before: CellFunctions, accuracy: float
+) -> tuple[Tensor, CellFunctions]:
     """The L2 norm in each cell of the difference of a solution from another, and the solution.
 
     Args:
@@ -197,7 +191,7 @@ def _change(system: CellSystem, before: CellField, accuracy: float) -> tuple[Ten
     return _difference(system, after, before), after
 
 
-def _difference(system: CellSystem, after: CellField, before: CellField) -> Tensor:
+def _difference(system: CellSystem, after: CellFunctions, before: CellFunctions) -> Tensor:
     """The L2 norm in each cell of the difference of two solutions, (N,).
 
     In fields that are determined up to a constant, the mean of the difference does not count.

@@ -18,11 +18,11 @@ from kanpinn.geometry.product import at_one_time
 from kanpinn.jets import Jet, jet_of_stacked
 from kanpinn.loss.residuals import Residuals
 from kanpinn.spaces import cell_windows
-from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, all_prolonged
+from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.problem import CellProblem, counted_fields
 from kanpinn.spaces.cells.system.cell_system import AnyTerm, CellSystem
-from kanpinn.spaces.cells.system.functions import CellField, CellNorms
+from kanpinn.spaces.cells.system.functions import CellFunctions, CellNorms
 from kanpinn.spaces.cells.system.memory import no_comparison, too_many
 from kanpinn.spaces.cells.system.terms import SampledTerm
 from kanpinn.spaces.cells.tree import Tree
@@ -56,7 +56,7 @@ class TermInCells:
         if coefficients.is_complex():
             return torch.complex(self.parts(coefficients.real), self.parts(coefficients.imag))
         one = self.sampled
-        return CellField(one.polynomials, coefficients).jets(one.at, one.term.channels, self._jets)
+        return one.about.of(coefficients).jets(one.at, one.term.channels, self._jets)
 
     def residual(self, parts: Tensor, time: float) -> Tensor:
         """The residuals of a state and rate at a moment, (c, q, equations).
@@ -133,7 +133,7 @@ class LinearisedCells:
         """The linearisation; places: the evolution in the cells, at any moment and solution."""
         state_and_rate, time = about
 
-        solution = CellField(places.polynomials, state_and_rate)
+        solution = places.about.of(state_and_rate)
         equation, boundary = (
             [SampledTerm(cell_windows.at_moment(one.term, time), one.at, solution) for one in terms]
             for terms in (places.equation, places.boundary)
@@ -155,7 +155,7 @@ class LinearisedCells:
 
     def norm(self, function: Tensor) -> float:
         """The L2 norm of the counted fields of a state over the domain; (N, L, p m)."""
-        return self.base.norms.total(CellField(self.base.polynomials, function))
+        return self.base.norms.total(self.base.about.of(function))
 
     @property
     def fields(self) -> int:
@@ -338,9 +338,7 @@ class CellNewton(Newton):
         free = [one + r * self.cells.fields for one in system.free_fields for r in range(order)]
         if free:
             flat = states.flatten(0, -4) if states.ndim > 3 else states[None]
-            each = [
-                system.norms.without_means(CellField(system.polynomials, one), free) for one in flat
-            ]
+            each = [system.norms.without_means(system.about.of(one), free) for one in flat]
             states = torch.stack([one.coefficients for one in each]).view_as(states)
         return states
 
@@ -547,42 +545,41 @@ def compared_in_space(
         states: at the stages, near the solution, (s, N, L, p m).
         probe: the step that is compared, `early_step` or `last_step`.
     """
-    cells = equations.cells
+    cells, present = equations.cells, equations.cells.base.about
     before, indicators = probe(equations, states)
-    own, coarse = cells.base.polynomials, cells.base.geometry
-    richer, fine = own.richer, problem.deeper(coarse)
+    coarse, fine = present.geometry, problem.deeper(present.geometry)
     scheme, length, moment = equations.stages, equations.length, equations.start
 
-    def solved(
-        polynomials: LocalPolynomials, functions: Sequence[Tensor]
-    ) -> tuple[Tensor, CellNorms]:
+    def solved(functions: CellFunctions) -> tuple[CellFunctions, CellNorms]:
         # The result of the step in the fine cells, and the norms of functions there; functions: the
-        # state at the start and those at the stages, (N, L, p m) each.
-        initial, states = functions[0], torch.stack([*functions[1:]])
+        # state at the start and those at the stages, (N, L, p m, 1 + s).
+        initial, *others = (one.contiguous() for one in functions.coefficients.unbind(-1))
+        states = torch.stack(others)
         state_and_rate = with_rates(*state_at(scheme, length, initial, states, 0.5), cells.fields)
-        places = problem.on(fine, polynomials, state_and_rate, integrated=False)
+        places = problem.linearised(functions.of(state_and_rate), integrated=False)
         about, window = (state_and_rate, moment + length / 2), (scheme.count, length)
         there = LinearisedCells.of(places, about, window, cells.order)
         window_there = CellNewton(there, scheme, moment, length, initial)
-        return window_there.centred(probe(window_there, states)[0]), there.base.norms
+        after = window_there.centred(probe(window_there, states)[0])
+        return functions.of(after), there.base.norms
 
     parents = coarse.tree.locate(fine.frames.mean(dim=1), fine.tree.region)
     kept = parents.bincount(minlength=len(coarse.tree)) == 1
-    functions = torch.cat([equations.first[None], states, before[None]])
-    *start_and_states, before = all_prolonged(own, coarse, functions, fine)
+    functions = present.of(torch.stack([equations.first, *states], dim=-1)).on(fine)
+    known = present.of(before).on(fine)
     squares, shape = torch.zeros(len(coarse.tree)).double(), torch.zeros_like(states[0])
     alike = kept[parents].nonzero()[:, 0]
     if fine is not coarse:
-        after, norms = solved(own, start_and_states)
-        change = CellField(own, after - before)
+        after, norms = solved(functions)
+        change = after.minus(known)
         parts = torch.where(kept, 0, indicators.square())
         squares += distributed(norms.of_cells(change).square().sum(), parts)
         shape[parents[alike]] += change.coefficients[alike]
-        before = after
-    after, norms = solved(richer, [richer.padded(one) for one in start_and_states])
-    change = CellField(richer, after - richer.padded(before))
+        known = after
+    after, norms = solved(functions.richer)
+    change = after.minus(known.richer)
     squares.index_add_(0, parents, norms.of_cells(change).square())
-    shape[parents[alike]] += norms.nearest(change, own)[alike]
+    shape[parents[alike]] += norms.nearest(change, present.polynomials)[alike]
     total, part = float(squares.sum()), cells.norm(shape)
     beyond = max(0.0, total - part**2) ** 0.5
     return SpaceError(shape, squares.sqrt(), beyond, float(indicators.norm()), length)
@@ -657,13 +654,13 @@ class CellMarch(TimeState[CellAttempt]):
     def places(self) -> CellSystem:
         """The evolution in the cells at its first moment, about `state_and_rate`."""
         if self._places is None:
-            where = self.geometry, self.polynomials, self.state_and_rate
-            self._places = self.problem.on(*where, integrated=False)
+            about = CellFunctions(self.geometry, self.polynomials, self.state_and_rate)
+            self._places = self.problem.linearised(about, integrated=False)
         return self._places
 
     def norm(self, function: Tensor) -> float:
         """The L2 norm of the counted fields of a function over the domain; (N, L, p m)."""
-        return self.places.norms.total(CellField(self.polynomials, function))
+        return self.places.norms.total(self.places.about.of(function))
 
     def _take(self, geometry: CellGeometry, functions: Tensor) -> None:
         """Go on with other cells and functions."""
@@ -760,8 +757,8 @@ class CellMarch(TimeState[CellAttempt]):
         if self.stopped:
             return False
         geometry = self.problem.refined(self.geometry, marked)
-        functions = all_prolonged(self.polynomials, self.geometry, self._with_stages(), geometry)
-        if not self._moved(geometry, functions):
+        functions = self.places.about.of(self._with_stages().movedim(0, -1)).on(geometry)
+        if not self._moved(geometry, functions.coefficients.movedim(-1, 0).contiguous()):
             return False
         if self.time == self.begin:
             self._take_initial()

@@ -18,7 +18,7 @@ from kanpinn.loss.parameters import Measurements, Parameters, WithParameters
 from kanpinn.spaces.cells.cells import require_cells
 from kanpinn.spaces.cells.problem import CellProblem, refuse_free_data
 from kanpinn.spaces.cells.system.cell_system import AnyTerm, CellSystem
-from kanpinn.spaces.cells.system.functions import CellField
+from kanpinn.spaces.cells.system.functions import CellFunctions
 from kanpinn.tasks.parameter_search import NO_FIT, MisfitModel, ParameterSearch
 
 
@@ -44,7 +44,7 @@ class CellFit(MisfitModel):
         return state | {"model": self.model.factor}
 
 
-def with_derivatives(system: CellSystem, about: CellField, count: int) -> dict[AnyTerm, Tensor]:
+def with_derivatives(system: CellSystem, about: CellFunctions, count: int) -> dict[AnyTerm, Tensor]:
     """The right-hand sides of a problem, and of its solution's derivatives by K unknowns.
 
     The latter are the negative derivatives of the residuals.
@@ -138,7 +138,7 @@ class ParametersInCells:
 
     def solved(
         self, system: CellSystem, before: Tensor, accuracy: float
-    ) -> tuple[CellField, Tensor]:
+    ) -> tuple[CellFunctions, Tensor]:
         """The solution for better parameters, which the network gets, with the derivatives by them.
 
         Args:
@@ -149,7 +149,7 @@ class ParametersInCells:
         Raises:
             InputError: if data depend on a constant that the equation leaves open.
         """
-        about = CellField(system.polynomials, before)
+        about = system.about.of(before)
         sides = with_derivatives(system, about, len(self.parameters.values))
         every = system.solve(sides, accuracy=accuracy)
         found, shares = every.first, every.shares[:, 0]

@@ -24,10 +24,11 @@ from kanpinn.networks import Network, Surrogate
 from kanpinn.networks.constraints import Groupwise
 from kanpinn.pde.problem import EigenProblem
 from kanpinn.solvers.discretization import Discretization
-from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, prolonged
+from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.problem import CellProblem, problem_in_cells
 from kanpinn.spaces.cells.system.cell_system import CellInverse
+from kanpinn.spaces.cells.system.functions import CellFunctions
 
 RESOLVED = 0.1  # an eigenvalue is resolved if its residual is below this part of ‖(L - σM) u‖
 REAL = 1e-8  # an imaginary part below this part of |λ - σ| is rounding of a double eigenvalue
@@ -584,8 +585,8 @@ class ShiftedProblem:
     def inverse(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> CellInverse:
         """The map from u to v on some cells."""
         size = (len(geometry.tree), polynomials.size, self.fields)
-        zero = torch.zeros(size, dtype=torch.float64)
-        return CellInverse.of(self.problem.on(geometry, polynomials, zero), self.mass)
+        zero = CellFunctions(geometry, polynomials, torch.zeros(size, dtype=torch.float64))
+        return CellInverse.of(self.problem.linearised(zero), self.mass)
 
 
 @dataclass(frozen=True, eq=False)
@@ -659,12 +660,8 @@ def moved_block(
 
     block: the coefficients in the old cells, (N, L m, n).
     """
-    if new is old:
-        return block
-    fields = block.shape[1] // polynomials.size
-    parts = block.unflatten(1, (polynomials.size, -1)).flatten(2)
-    moved = prolonged(polynomials, old.tree, old.frames, parts, new)
-    return moved.unflatten(2, (fields, -1)).flatten(1, 2)
+    parts = block.unflatten(1, (polynomials.size, -1))
+    return CellFunctions(old, polynomials, parts).on(new).coefficients.flatten(1, 2)
 
 
 def nearest_pairs(

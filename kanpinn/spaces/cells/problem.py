@@ -50,11 +50,10 @@ from kanpinn.spaces.cells.geometry.solid import SolidCutter, SolidGeometry
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.cell_system import CellSystem
 from kanpinn.spaces.cells.system.functions import (
-    CellField,
+    CellFunctions,
     CornerPatch,
     EnrichmentInCells,
     SharedFunctions,
-    SharedInCells,
 )
 from kanpinn.spaces.cells.system.interfaces import Interface
 from kanpinn.spaces.cells.system.source_moments import SourceMoments
@@ -104,7 +103,7 @@ def set_constants(
             del left[seen[0]]
         else:
             present = network.layer.coefficients.double().cpu()
-            function = CellField(network.polynomials, present, numbers, system.shared)
+            function = replace(system.about, coefficients=present, numbers=numbers)
             found = system.norms.without_means(function, [number])
             network.layer.coefficients.copy_(found.coefficients)
     if left:
@@ -275,30 +274,19 @@ class CellProblem:
             )
         return found
 
-    def on(
-        self,
-        geometry: CellGeometry,
-        polynomials: LocalPolynomials,
-        coefficients: Tensor,
-        *,
-        numbers: Sequence[Tensor] = (),
-        limit: bool = False,
-        integrated: bool = True,
+    def linearised(
+        self, about: CellFunctions, *, limit: bool = False, integrated: bool = True
     ) -> CellSystem:
-        """The least-squares problem on cells.
+        """The least-squares problem on the cells of the present solution.
 
         Args:
-            geometry: the cells.
-            polynomials: the functions of each.
-            coefficients: the present solution, about which the terms are linearised, (N, L, m).
-            numbers: the present coefficients of the shared functions, (count,) of each kind; zero
-                by default.
+            about: the present solution, about which the terms are linearised.
             limit: whether integrals of singular sources are extrapolated, see `SourceMoments`.
             integrated: whether integrals of sources are computed; otherwise the source is that at
                 the points, as for the moments of an evolution, which have one each.
         """
-        shared = SharedInCells.of(self.shared, geometry)
-        about = CellField(polynomials, coefficients, numbers, shared)
+        about = replace(about, shared=self.shared)
+        geometry, polynomials = about.geometry, about.polynomials
         inside = self.inside(geometry, polynomials)
         equation = [SampledTerm(self.equation, at, about) for at in inside]
         boundary = [
@@ -316,10 +304,9 @@ class CellProblem:
         interfaces, singular = [], self.singularities
         for at in geometry.at_interfaces(polynomials.degree) if self.interfaces else ():
             terms = [term for term in self.interfaces if at.piece in term.kinks]
-            interfaces.append(Interface(at, terms, geometry, about))
+            interfaces.append(Interface(at, terms, about))
         factors = singular.weights(geometry), singular.pollution(geometry)
-        given = equation, boundary, self.counted, *factors, interfaces
-        return CellSystem(geometry, polynomials, *given, shared)
+        return CellSystem(about, equation, boundary, self.counted, *factors, interfaces)
 
 
 def is_laplacian(equation: ResidualTerm, corner: PlaneCorner, fields: int) -> bool:

@@ -42,7 +42,7 @@ from kanpinn.spaces.cells.system.elimination import (
     elimination_order,
     squares,
 )
-from kanpinn.spaces.cells.system.functions import CellField, CellNorms, SharedInCells
+from kanpinn.spaces.cells.system.functions import CellFunctions, CellNorms
 from kanpinn.spaces.cells.system.interfaces import Interface
 from kanpinn.spaces.cells.system.terms import PlacedTerm, SampledTerm, region_scales
 
@@ -78,33 +78,35 @@ class CellSolutions:
     """The solutions of a least-squares problem in cells for n right-hand sides.
 
     Args:
-        polynomials: the functions of each cell.
-        shared: functions that cells share.
-        coefficients: (N, L, m, n).
+        functions: the polynomials of the solutions, (N, L, m, n).
         traces: those on faces and interfaces, then the coefficients of shared functions,
             (unknowns, n).
         shares: the part of each cell in the functional, (N, n).
     """
 
-    polynomials: LocalPolynomials
-    shared: SharedInCells
-    coefficients: Tensor
+    functions: CellFunctions
     traces: Tensor
     shares: Tensor
 
     @property
-    def first(self) -> CellField:
+    def coefficients(self) -> Tensor:
+        """The coefficients of the polynomials, (N, L, m, n)."""
+        return self.functions.coefficients
+
+    @property
+    def first(self) -> CellFunctions:
         """The solution for the first right-hand side."""
-        sizes = self.shared.sizes
+        sizes = [one.count for one in self.functions.shared]
         last = self.traces[len(self.traces) - sum(sizes) :, 0]
         numbers = last.split(sizes) if sizes else ()
         coefficients = self.coefficients[..., 0].contiguous()
-        return CellField(self.polynomials, coefficients, numbers, self.shared)
+        return replace(self.functions, coefficients=coefficients, numbers=numbers)
 
     def corrected(self, change: "CellSolutions") -> "CellSolutions":
         """The solutions plus corrections, which leave the residuals whose squares are shares."""
-        coefficients = self.coefficients + change.coefficients
-        return replace(change, coefficients=coefficients, traces=self.traces + change.traces)
+        both = self.coefficients + change.coefficients
+        functions = replace(self.functions, coefficients=both)
+        return replace(change, functions=functions, traces=self.traces + change.traces)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,8 +121,7 @@ class CellSystem:
     its own subtrees.
 
     Args:
-        geometry: the cells.
-        polynomials: the functions of each.
+        about: the present solution, about which all terms are linearised.
         equation: the equation at points of groups of cells; each cell is in one group, once.
         boundary: the conditions at points of boundaries.
         counted: the numbers of the fields whose errors count.
@@ -128,22 +129,19 @@ class CellSystem:
         pollution: the factor by which an error is larger elsewhere than in the cell of its origin,
             (N,).
         interfaces: the parts of interfaces at which cells of two regions meet.
-        shared: functions that cells share.
 
     by_one_solve: the relative accuracy that one solve has in the root of the functional. In L2 it
         left errors of 1e-12.
     """
 
     by_one_solve: ClassVar[float] = 1e-15
-    geometry: CellGeometry
-    polynomials: LocalPolynomials
+    about: CellFunctions
     equation: Sequence[SampledTerm]
     boundary: Sequence[SampledTerm]
     counted: Sequence[int]
     weights: Tensor
     pollution: Tensor
     interfaces: Sequence[Interface]
-    shared: SharedInCells
     # The eliminations of models, and R, S and T of these.
     _eliminations: dict[int, CellElimination] = field(default_factory=dict, init=False, repr=False)
     _triangles: dict[int, tuple[Array, Array, Array]] = field(
@@ -153,6 +151,16 @@ class CellSystem:
     _same_triangles: dict[tuple[SampledTerm, Size], Reflections] = field(
         default_factory=dict, init=False, repr=False
     )
+
+    @property
+    def geometry(self) -> CellGeometry:
+        """The cells."""
+        return self.about.geometry
+
+    @property
+    def polynomials(self) -> LocalPolynomials:
+        """The functions of each cell."""
+        return self.about.polynomials
 
     @cached_property
     def factors(self) -> list[Tensor]:
@@ -196,7 +204,7 @@ class CellSystem:
         """The error by each cell up to a common factor, (N,): by the root of its share."""
         return shares.sqrt() / self.weights * self.coupling.errors * self.pollution
 
-    def is_linear(self, other: CellField) -> bool:
+    def is_linear(self, other: CellFunctions) -> bool:
         """Whether equation and conditions have the same linearisation about another function."""
         return all(one.is_linear(other) for one in (*self.equation, *self.boundary))
 
@@ -229,7 +237,7 @@ class CellSystem:
         self,
         right_hand_sides: Mapping[AnyTerm, Tensor] | None = None,
         *,
-        near: CellField | None = None,
+        near: CellFunctions | None = None,
         accuracy: float = 1e-12,
         again: bool = False,
     ) -> CellSolutions:
@@ -253,7 +261,7 @@ class CellSystem:
         """
         values = self.right_hand_sides if right_hand_sides is None else right_hand_sides
         corrects, enough, start = accuracy < self.by_one_solve, 1e-3, None
-        if near is not None and len(near.numbers) == len(self.shared.kinds):
+        if near is not None and len(near.numbers) == len(self.about.shared):
             start = self.traces_of(near)
         with together():
             reduced = self._reduced(lambda group: self._of_group(group, values), again or corrects)
@@ -330,9 +338,8 @@ class CellSystem:
             shares[group.cells] = left.lost + missed
         both = summed([torch.from_numpy(coefficients), torch.from_numpy(shares)])
         by_field = both[0].unflatten(1, (self.polynomials.size, -1))
-        return CellSolutions(
-            self.polynomials, self.shared, by_field, torch.from_numpy(traces), both[1]
-        )
+        functions = replace(self.about, coefficients=by_field, numbers=())
+        return CellSolutions(functions, torch.from_numpy(traces), both[1])
 
     def _of_group(self, group: CellGroup, values: Mapping[AnyTerm, Tensor]) -> Array:
         """The right-hand sides of the rows of a group's cells, (c, rows, n).
@@ -398,7 +405,7 @@ class CellSystem:
     def _shared_blocks(self) -> list[list[int]]:
         """For each cell the numbers of the kinds of shared functions that it has."""
         found: list[list[int]] = [[] for _ in self.geometry.sides]
-        for block, cell in self.shared.members.nonzero().tolist():
+        for block, cell in self.about.members.nonzero().tolist():
             found[cell].append(block)
         return found
 
@@ -472,7 +479,7 @@ class CellSystem:
 
     def _of_shared(self, cell: int) -> Array:
         """The rows of the functions that a cell shares with others, (r + t, q)."""
-        kinds, parts = [self.shared.kinds[block] for block in self._shared_blocks[cell]], []
+        kinds, parts = [self.about.shared[block] for block in self._shared_blocks[cell]], []
         for one in self.terms[cell]:
             term, points = one.term, one.term.at.some(torch.tensor([one.place])).points[one.used]
             jets = torch.cat([kind.stacked(points, term.term.channels) for kind in kinds], dim=3)
@@ -495,11 +502,11 @@ class CellSystem:
         cells and 1e-9, which became larger with each halving, and 6e-9 with these.
         """
         least, blocks = 1e-10, self._shared_blocks[cell]
-        sizes = [self.shared.kinds[block].count for block in blocks]
+        sizes = [self.about.shared[block].count for block in blocks]
         unit = torch.eye(sum(sizes), dtype=torch.float64)
         found = [unit[:0]]
         for block, rows in zip(blocks, unit.split(sizes), strict=True):
-            cells, jumps = self.shared.members[block].nonzero()[:, 0], []
+            cells, jumps = self.about.members[block].nonzero()[:, 0], []
             if int(cells[0]) == cell:
                 widths = self.geometry.widths[cells]
                 for across, normal in zip(
@@ -519,7 +526,7 @@ class CellSystem:
         There the trace is that of the whole solution, elsewhere that of the polynomials alone: the
         functions themselves are smooth from cell to cell.
         """
-        faces, own, members = self.geometry.faces, self.geometry.traces, self.shared.members
+        faces, own, members = self.geometry.faces, self.geometry.traces, self.about.members
         found = torch.zeros(len(members), len(own), dtype=torch.bool)
         for block, differ in enumerate(members[:, faces.lower] != members[:, faces.upper]):
             found[block, own.number[differ]] = True
@@ -530,7 +537,7 @@ class CellSystem:
         face, side, found = self.polynomials.on_face, at.side, []
         shared, weights = at.within is not None, self._weights_at(at)
         for block in self._shared_blocks[cell]:
-            kind = self.shared.kinds[block]
+            kind = self.about.shared[block]
             found.append(weights.new_zeros(self.traces.size(shared), kind.count))
             if not bool(self._crossing[block, at.trace]):
                 continue
@@ -564,7 +571,7 @@ class CellSystem:
         sizes = self.traces.sizes_on(self.geometry.traces)
         for rows in self.interface_rows:
             sizes += [rows.size] * rows.parts
-        return np.array(sizes + self.shared.sizes, dtype=np.int64)
+        return np.array(sizes + [one.count for one in self.about.shared], dtype=np.int64)
 
     @property
     def groups(self) -> list[CellGroup]:
@@ -592,7 +599,7 @@ class CellSystem:
             kinds = tuple((at.side, at.within, at.width, at.unit) for at in sides)
             key = (self._size(cell), kinds, tuple(map(id, terms))) if alike else cell
             equal[key].append(cell)
-        first, blocks = len(sizes) - len(self.shared.kinds), []
+        first, blocks = len(sizes) - len(self.about.shared), []
         for cell, sides in enumerate(self.geometry.sides):
             own = [at.trace for at in sides] + [one.trace for one in self.interface_sides[cell]]
             own += [first + one for one in self._shared_blocks[cell]]
@@ -678,9 +685,10 @@ class CellSystem:
 
         while low > 1 and chosen(low).sum() > most:
             low -= 1
-        return np.concatenate([chosen(low), np.ones(sum(self.shared.sizes), dtype=bool)])
+        shared = sum(one.count for one in self.about.shared)
+        return np.concatenate([chosen(low), np.ones(shared, dtype=bool)])
 
-    def traces_of(self, function: CellField) -> Array:
+    def traces_of(self, function: CellFunctions) -> Array:
         """The traces of a function on faces and interfaces, and its numbers, (unknowns, 1).
 
         On a face that several smaller cells share they are those of the larger cell, on others
@@ -689,7 +697,7 @@ class CellSystem:
         """
         geometry, own, coefficients = self.geometry, self.geometry.traces, function.coefficients
         lower, upper = geometry.faces.lower, geometry.faces.upper
-        shared = self.shared.members.any(dim=0)
+        shared = self.about.members.any(dim=0)
         chosen = torch.where(shared[lower] & ~shared[upper], upper, lower).tolist()
         starts = np.cumsum([0, *self.traces.sizes_on(own)])
         alike = defaultdict[tuple[CellSide, bool], list[tuple[int, float, int]]](list)
@@ -760,7 +768,7 @@ class CellInverse:
         equation = system.equation
         fields, size = equation[0].slopes.shape[-1], system.polynomials.size
         zeros = torch.zeros(len(system.geometry.tree), size, fields, dtype=torch.float64)
-        zero = CellField(system.polynomials, zeros)
+        zero = system.about.of(zeros)
         return cls(system, [SampledTerm(mass, one.at, zero) for one in equation])
 
     def __call__(self, coefficients: Tensor) -> CellImages:
@@ -771,10 +779,10 @@ class CellInverse:
         """
         system, size = self.system, self.system.polynomials.size
         by_field = coefficients.unflatten(1, (size, -1))
-        functions = CellField(system.polynomials, by_field.flatten(2))
+        functions = system.about.of(by_field)
         sizes, values = coefficients.new_zeros(coefficients.shape[2]), dict[AnyTerm, Tensor]()
         for term, mass, factors in zip(system.equation, self.mass, system.factors, strict=True):
-            jets = functions.jets(mass.at, mass.term.channels).unflatten(-1, by_field.shape[2:])
+            jets = functions.jets(mass.at, mass.term.channels)
             values[term] = torch.einsum("cqepm,cqpmn->cqen", mass.slopes, jets)
             weights = mass.at.weights * system.weights[mass.at.cells, None].square()
             terms = weights, factors.square(), values[term].square()

@@ -16,7 +16,7 @@ from kanpinn.spaces.cells.geometry.cell_geometry import (
     restriction,
 )
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
-from kanpinn.spaces.cells.system.functions import CellField
+from kanpinn.spaces.cells.system.functions import CellFunctions
 from kanpinn.spaces.cells.system.interfaces import Interface
 
 Array = NDArray[Any]
@@ -254,7 +254,7 @@ class InterfaceRows:
         for number, field in enumerate(smooth):
             derivatives[..., number, 1 : 1 + normals.shape[2], field] = normals
         cells = [side.cells for side in interface.at.sides]
-        least = torch.minimum(*(interface.geometry.across(one, mean) for one in cells))
+        least = torch.minimum(*(interface.about.geometry.across(one, mean) for one in cells))
         jumps = torch.stack([coupling.weights(one, mean, least) for one in cells])
         both = zip(interface.sizes, jumps, strict=True)
         fluxes = torch.stack([coupling.of_condition(*one) for one in both])
@@ -279,7 +279,7 @@ class InterfaceRows:
         own = np.arange(traces.size) < traces.count(min(low, traces.degree))
         return np.tile(own, self.signs.shape[1] * self.parts)
 
-    def traces(self, function: CellField) -> Array:
+    def traces(self, function: CellFunctions) -> Array:
         """The traces with which the rows of a function are least, (parts size,)."""
         onto, right = self.interface.at.onto, self.interface.right
         jets = self.interface.jets(function)

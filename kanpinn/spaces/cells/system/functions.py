@@ -4,6 +4,7 @@ their values, norms and means.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -96,49 +97,54 @@ SharedFunctions = CornerPatch | EnrichmentInCells
 
 
 @dataclass(frozen=True, eq=False)
-class SharedInCells:
-    """The functions of several kinds that the cells of a tree share.
+class CellFunctions:
+    """Functions in cells: polynomials in each cell, and functions that cells share.
 
     Args:
-        kinds: those of each kind.
-        members: the cells that have them, (kinds, N).
-    """
-
-    kinds: Sequence[SharedFunctions]
-    members: Tensor
-
-    @classmethod
-    def of(cls, functions: Sequence[SharedFunctions], geometry: CellGeometry) -> "SharedInCells":
-        """Some functions in some cells."""
-        none = torch.zeros(0, len(geometry.tree), dtype=torch.bool)
-        return cls(
-            functions, torch.cat([none, *(one.members(geometry)[None] for one in functions)])
-        )
-
-    @property
-    def sizes(self) -> list[int]:
-        """The number of functions of each kind."""
-        return [one.count for one in self.kinds]
-
-
-@dataclass(frozen=True, eq=False)
-class CellField:
-    """A function: polynomials in all cells, and functions that cells share.
-
-    Args:
+        geometry: the cells.
         polynomials: the basis in each cell.
-        coefficients: of the m fields, (N, L, m).
+        coefficients: of the m fields of one function, (N, L, m), or of n functions, (N, L, m, n).
         numbers: the coefficients of the shared functions, (count,) of each kind; none where they
-            are zero.
-        shared: the shared functions; needed with `numbers` only.
+            are zero, and none for n functions.
+        shared: the shared functions of each kind.
     """
 
+    geometry: CellGeometry
     polynomials: LocalPolynomials
     coefficients: Tensor
     numbers: Sequence[Tensor] = ()
-    shared: SharedInCells | None = None
+    shared: Sequence[SharedFunctions] = ()
 
-    def minus(self, other: "CellField") -> "CellField":
+    @cached_property
+    def members(self) -> Tensor:
+        """The cells that have the shared functions, a mask (kinds, N)."""
+        none = torch.zeros(0, len(self.geometry.tree), dtype=torch.bool)
+        return torch.cat([none, *(one.members(self.geometry)[None] for one in self.shared)])
+
+    def of(self, coefficients: Tensor) -> "CellFunctions":
+        """Other polynomials in the same cells, without shared functions."""
+        return CellFunctions(self.geometry, self.polynomials, coefficients)
+
+    def on(self, geometry: CellGeometry) -> "CellFunctions":
+        """The same functions in smaller cells, each a part of a present one."""
+        if geometry is self.geometry:
+            return self
+        (low, high), coarse = geometry.frames.unbind(1), self.geometry
+        parents = coarse.tree.locate((low + high) / 2, geometry.tree.region)
+        outer_low, outer_high = coarse.frames[parents].unbind(1)
+        scale, own = 2 / (outer_high - outer_low), self.coefficients
+        corner, width = (low - outer_low) * scale - 1, (high - low) * scale
+        moved = self.polynomials.restricted(corner, width, own[parents].flatten(2))
+        return replace(self, geometry=geometry, coefficients=moved.unflatten(2, own.shape[2:]))
+
+    @property
+    def richer(self) -> "CellFunctions":
+        """The same functions as polynomials of a degree that is higher by 2."""
+        richer, own = self.polynomials.richer, self.coefficients
+        padded = richer.padded(own.flatten(2)).unflatten(2, own.shape[2:])
+        return replace(self, polynomials=richer, coefficients=padded)
+
+    def minus(self, other: "CellFunctions") -> "CellFunctions":
         """The difference from another function on the same cells."""
         pairs = zip(self.numbers, other.numbers, strict=True)
         return replace(
@@ -153,7 +159,7 @@ class CellField:
         channels: Channels,
         kept: dict[tuple[float, ...], Tensor] | None = None,
     ) -> Tensor:
-        """The stacked jets at points of cells, (c, q, parts, m).
+        """The stacked jets at points of cells, (c, q, parts, m), or (c, q, parts, m, n).
 
         Args:
             at: the points.
@@ -162,7 +168,7 @@ class CellField:
                 the same points; None to forget them. They are for points in the same places of each
                 cell.
         """
-        own, polynomials = self.coefficients[at.cells], self.polynomials
+        own, polynomials = self.coefficients[at.cells].flatten(2), self.polynomials
         most = 2**20  # numbers of one kind at once
         if at.alike:
             kept = {} if kept is None else kept
@@ -179,10 +185,10 @@ class CellField:
             each = max(1, most // (at.weights.shape[1] * (polynomials.degree + 1)))
             groups = zip(at.local.split(each), at.scale.split(each), own.split(each), strict=True)
             found = torch.cat([polynomials.evaluated(channels, *one) for one in groups])
+        found = found.unflatten(3, self.coefficients.shape[2:])
         if not self.numbers:
             return found
-        assert self.shared is not None
-        kinds = zip(self.shared.kinds, self.shared.members, self.numbers, strict=True)
+        kinds = zip(self.shared, self.members, self.numbers, strict=True)
         for functions, members, numbers in kinds:
             here = members[at.cells].nonzero()[:, 0]
             if len(here) and bool(numbers.any()):
@@ -205,7 +211,7 @@ class CellNorms:
     places: Sequence[CellPoints]
     counted: Sequence[int]
 
-    def of_cells(self, one: CellField) -> Tensor:
+    def of_cells(self, one: CellFunctions) -> Tensor:
         """The L2 norms of the counted fields together over each cell's part of the domain, (N,)."""
         squares = torch.empty(len(one.coefficients), dtype=one.coefficients.dtype)
         counted = list(self.counted)
@@ -221,17 +227,17 @@ class CellNorms:
                 squares[others.cells] = torch.einsum("cq,cqm->c", others.weights, values)
         return squares.sqrt()
 
-    def _smooth(self, at: CellPoints, one: CellField) -> Tensor:
+    def _smooth(self, at: CellPoints, one: CellFunctions) -> Tensor:
         """The cells in which a function has no shared functions, a mask (c,)."""
-        if not one.numbers or one.shared is None:
+        if not one.numbers:
             return torch.ones(len(at.cells), dtype=torch.bool)
-        return ~one.shared.members[:, at.cells].any(dim=0)
+        return ~one.members[:, at.cells].any(dim=0)
 
-    def total(self, one: CellField) -> float:
+    def total(self, one: CellFunctions) -> float:
         """The L2 norm of the counted fields over the domain."""
         return float(self.of_cells(one).square().sum().sqrt())
 
-    def nearest(self, one: CellField, lower: LocalPolynomials) -> Tensor:
+    def nearest(self, one: CellFunctions, lower: LocalPolynomials) -> Tensor:
         """The polynomials of a lower degree that are nearest in L2 in each cell, (N, L, m)."""
         found = one.coefficients[:, : lower.size].clone()  # in whole cells they are orthonormal
         for at in self.places:
@@ -242,7 +248,7 @@ class CellNorms:
                 found[cell] = torch.linalg.lstsq(matrix, right, driver="gelsd").solution
         return found
 
-    def means(self, one: CellField) -> Tensor:
+    def means(self, one: CellFunctions) -> Tensor:
         """The means of the fields over the domain, (m,)."""
         integrals, volume = torch.zeros(one.coefficients.shape[2], dtype=torch.float64), 0.0
         for at in self.places:
@@ -256,7 +262,7 @@ class CellNorms:
                 integrals += torch.einsum("cq,cqm->m", at.weights, values)
         return integrals / volume
 
-    def without_means(self, one: CellField, fields: Sequence[int]) -> CellField:
+    def without_means(self, one: CellFunctions, fields: Sequence[int]) -> CellFunctions:
         """The function minus the means of some fields; fields: their numbers."""
         if not fields:
             return one

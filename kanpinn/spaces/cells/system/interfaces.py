@@ -10,8 +10,8 @@ from torch import Tensor
 from kanpinn.geometry.points import Batch
 from kanpinn.jets import Channels, Jet, Linearised, jet_of_stacked, largest_of_orders
 from kanpinn.loss.terms import ResidualTerm
-from kanpinn.spaces.cells.geometry.cell_geometry import INSIDE, CellGeometry, InterfaceParts
-from kanpinn.spaces.cells.system.functions import CellField
+from kanpinn.spaces.cells.geometry.cell_geometry import INSIDE, InterfaceParts
+from kanpinn.spaces.cells.system.functions import CellFunctions
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,25 +27,23 @@ class Interface:
         at: the parts.
         terms: the conditions on the flux, each row of which belongs to a point inside and one
             outside, in this order.
-        geometry: the cells.
         about: the present solution.
     """
 
     at: InterfaceParts
     terms: Sequence[ResidualTerm]
-    geometry: CellGeometry
-    about: CellField
+    about: CellFunctions
 
     @cached_property
     def channels(self) -> Channels:
         """The derivatives that the terms use, and the gradient."""
-        gradient = Channels(self.geometry.domain.names, gradient=True)
+        gradient = Channels(self.about.geometry.domain.names, gradient=True)
         return reduce(Channels.__or__, (term.channels for term in self.terms), gradient)
 
     @cached_property
     def points(self) -> Batch:
         """The points of all parts on both sides, (2 c q,)."""
-        bounds = self.geometry.domain.bounds
+        bounds = self.about.geometry.domain.bounds
         return Batch.made_of(self.at.sides[INSIDE].points.on_both_sides(bounds))
 
     @cached_property
@@ -57,7 +55,7 @@ class Interface:
         mean = torch.einsum("cqd,cq->cd", normals, weights)
         return normals, mean / mean.norm(dim=1, keepdim=True)
 
-    def jets(self, function: CellField) -> Tensor:
+    def jets(self, function: CellFunctions) -> Tensor:
         """The parts of the jets of a function on both sides, (c, q, 2, parts, m)."""
         return torch.stack([function.jets(at, self.channels) for at in self.at.sides], dim=2)
 

@@ -14,7 +14,8 @@ from kanpinn._support.errors import InputError
 from kanpinn.jets import Jet, Linearised, jet_of_stacked, largest_of_orders, parts_along, total
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.spaces.cells.geometry.cell_geometry import CellPoints
-from kanpinn.spaces.cells.system.functions import CellField
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.system.functions import CellFunctions
 from kanpinn.spaces.cells.system.interfaces import Interface
 
 
@@ -36,10 +37,10 @@ class SampledTerm:
         LinAlgError: if the residual or one of its derivatives is not finite at a point.
     """
 
-    def __init__(self, term: ResidualTerm, at: CellPoints, about: CellField) -> None:
+    def __init__(self, term: ResidualTerm, at: CellPoints, about: CellFunctions) -> None:
         if term.sites != 1:
             raise InputError(f"the term {term.name} ties several points together, cells do not")
-        self.term, self.at, self.polynomials = term, at, about.polynomials
+        self.term, self.at, self.about = term, at, about
         self._functions: dict[tuple[float, ...], Tensor] = {}
         found = Linearised.at(term.equation, at.points, self.jet(about))
         slopes, right = found.slopes, found.right
@@ -50,7 +51,12 @@ class SampledTerm:
             raise torch.linalg.LinAlgError(what)  # type: ignore[attr-defined]
         self.slopes, self.right = (t.unflatten(0, at.weights.shape) for t in (slopes, right))
 
-    def jet(self, function: CellField, at: CellPoints | None = None) -> Jet:
+    @property
+    def polynomials(self) -> LocalPolynomials:
+        """The functions of each cell."""
+        return self.about.polynomials
+
+    def jet(self, function: CellFunctions, at: CellPoints | None = None) -> Jet:
         """The jet of a function at all points, or at other ones."""
         channels = self.term.channels
         found = function.jets(self.at if at is None else at, channels)
@@ -104,7 +110,7 @@ class SampledTerm:
                 found[:, axis, order] = torch.maximum(found[:, axis, order], own)
         return found.sqrt()
 
-    def squared_residuals(self, at: CellPoints, solution: CellField, factors: Tensor) -> Tensor:
+    def squared_residuals(self, at: CellPoints, solution: CellFunctions, factors: Tensor) -> Tensor:
         """The integrals of the squared residual over cells, by the rule of other points, (c,).
 
         Args:
@@ -135,7 +141,7 @@ class SampledTerm:
         there = self.slopes.abs().amax(dim=(0, 1, 2, 4)) > 0
         return there.nonzero()[:, 0].tolist() or [0]
 
-    def is_linear(self, other: CellField) -> bool:
+    def is_linear(self, other: CellFunctions) -> bool:
         """Whether the slopes are the same about another function, tried in a few cells."""
         most, rounding = 8, 1e-9
         few = torch.linspace(0, len(self.at.cells) - 1, most).long().unique()
