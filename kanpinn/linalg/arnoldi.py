@@ -37,6 +37,6 @@ def krylov_spaces(apply: Callable[[Tensor], Tensor], start: Tensor) -> Iterator[
         basis, image = torch.cat([basis, following], dim=1), apply(following)
         images = torch.cat([images, image], dim=1)
         following = image
-        for _ in range(2):  # the second time, for what rounding has left
+        for _ in range(2):  # twice, as rounding leaves some of the basis
             following, _ = torch.linalg.qr(following - basis @ (basis.T @ following))
         yield KrylovSpace(basis, basis.T @ images, following.T @ images)
